@@ -1,0 +1,1 @@
+"""Fanfold scales a Python function out."""

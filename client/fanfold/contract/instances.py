@@ -1,0 +1,75 @@
+"""The machines a dedicated run can ask for, and the AWS hosts that serve them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """An EC2 machine: vCPUs, memory in GiB, on-demand dollars per hour (us-east-1, 2026-10)."""
+
+    name: str
+    vcpus: int
+    memory_gib: int
+    usd_per_hour: float
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceType:
+    """A name users may ask for, what it promises, and the host that serves it."""
+
+    name: str
+    vcpus: int
+    memory_gib: float
+    host: Host
+
+    @property
+    def served_by_another(self) -> bool:
+        """True where the host is not the machine of that name, so that users are told."""
+        return self.name != self.host.name
+
+
+def _family(name: str, memory_per_vcpu: int, usd_per_vcpu_hour: float) -> list[Host]:
+    sizes = {"large": 2, "xlarge": 4, "2xlarge": 8, "4xlarge": 16, "8xlarge": 32, "12xlarge": 48, "16xlarge": 64}
+    return [
+        Host(f"{name}.{size}", vcpus, vcpus * memory_per_vcpu, round(vcpus * usd_per_vcpu_hour, 4))
+        for size, vcpus in sizes.items()
+    ]
+
+
+#: Every host Fanfold may start. Batch's managed environments refuse the t3 family, so none is here.
+HOSTS: dict[str, Host] = {
+    host.name: host
+    for host in [
+        Host("c5.large", 2, 4, 0.085),
+        *_family("m5", memory_per_vcpu=4, usd_per_vcpu_hour=0.048),
+        *_family("r5", memory_per_vcpu=8, usd_per_vcpu_hour=0.063),
+        Host("x2idn.16xlarge", 64, 1024, 6.669),
+        Host("x2idn.32xlarge", 128, 2048, 13.338),
+    ]
+}
+
+#: Name asked for -> (vCPUs, GiB promised, host): the aliases, and machines served by the nearest host at least as large.
+_SERVED: dict[str, tuple[int, float, str]] = {
+    "small": (2, 2, "c5.large"),
+    "medium": (16, 64, "m5.4xlarge"),
+    "large": (64, 512, "r5.16xlarge"),
+    "t3.nano": (2, 0.5, "c5.large"),
+    "t3.micro": (2, 1, "c5.large"),
+    "t3.small": (2, 2, "c5.large"),
+    "t3.medium": (2, 4, "c5.large"),
+    "t3.large": (2, 8, "m5.large"),
+    "t3.xlarge": (4, 16, "m5.xlarge"),
+    "t3.2xlarge": (8, 32, "m5.2xlarge"),
+    "c2-standard-4": (4, 16, "m5.xlarge"),
+    "c2-standard-8": (8, 32, "m5.2xlarge"),
+    "c2-standard-16": (16, 64, "m5.4xlarge"),
+    "c2-standard-30": (30, 120, "m5.8xlarge"),
+    "c2-standard-60": (60, 240, "m5.16xlarge"),
+    "m3-ultramem-32": (32, 976, "x2idn.16xlarge"),
+    "m3-ultramem-64": (64, 1952, "x2idn.32xlarge"),
+}
+
+INSTANCE_TYPES: dict[str, InstanceType] = {
+    **{name: InstanceType(name, vcpus, gib, HOSTS[host]) for name, (vcpus, gib, host) in _SERVED.items()},
+    **{host.name: InstanceType(host.name, host.vcpus, host.memory_gib, host) for host in HOSTS.values()},
+}

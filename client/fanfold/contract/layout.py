@@ -1,0 +1,36 @@
+"""Where things are kept: the keys of objects, and the names the environment goes by."""
+
+ENV_HOME = "FANFOLD_HOME"
+ENV_DEPLOYMENT = "FANFOLD_DEPLOYMENT"
+ENV_REGION = "FANFOLD_REGION"
+ENV_PROFILE = "FANFOLD_PROFILE"
+#: Set inside a run (also for the processes it starts): `job/index`.
+ENV_RUN = "FANFOLD_RUN"
+
+#: A deployment is announced in this SSM parameter.
+DEPLOYMENT_PARAMETER = "/fanfold/{deployment}"
+
+
+def bundle_key(sha256: str) -> str:
+    """Key of a UDF's source bundle, named after its bytes."""
+    return f"udf/{sha256}"
+
+
+def inputs_key(job_id: str) -> str:
+    """Key of a job's inputs: one line of JSON an input, in order."""
+    return f"jobs/{job_id}/inputs.jsonl"
+
+
+def inputs_index_key(job_id: str) -> str:
+    """Key of the offsets and cache keys that belong to a job's inputs."""
+    return f"jobs/{job_id}/inputs.idx"
+
+
+def result_key(cache_key: str, sha256: str) -> str:
+    """Key of one result: under the run it answers, named after its bytes."""
+    return f"results/{cache_key}/{sha256}"
+
+
+def blob_key(sha256: str) -> str:
+    """Key of a large argument or global value, named after its bytes."""
+    return f"blobs/{sha256}"

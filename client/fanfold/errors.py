@@ -1,0 +1,135 @@
+"""Every error Fanfold raises.
+
+FanfoldError
+├── InputError              an input, an argument or an option is not what the UDF takes   (also a ValueError)
+│   └── UnknownInstanceType no machine goes by that name
+├── CaptureError            something in the UDF cannot travel as source
+├── CodecError              a value has no codec, or its bytes do not decode               (also a TypeError)
+├── NestedSubmitError       `submit` or `run` was called from within a run
+├── RunFailed               one run failed; carries its job, index, input and remote traceback
+│   ├── RunTimedOut         it met its deadline
+│   ├── RunOutOfMemory      it met its memory limit
+│   ├── WorkerDied          its process ended under it (a crash, a signal, `os._exit`)
+│   ├── RunCancelled        its job was cancelled before it finished
+│   └── RunLost             whatever ran it is gone without a word
+├── JobNotFound             no job has that id
+├── WaitTimeout             `wait(timeout=...)` ran out                                    (also a TimeoutError)
+├── StoreError              the store cannot be read or written
+│   ├── StoreTooNew         a newer Fanfold wrote it
+│   ├── StoreFull           the disk is full
+│   └── ResultDamaged       a stored result is missing or its bytes do not match their hash
+├── ConfigurationError      a setting, a deployment or a credential is missing or wrong
+└── MissingPackage          an optional part needs a package that is not installed        (also an ImportError)
+
+Each says what failed, where, and the next step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class FanfoldError(Exception):
+    """Base of all errors: a message, and what to do next."""
+
+    def __init__(self, message: str, *, next_step: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  Next: {self.next_step}" if self.next_step else self.message
+
+
+class InputError(FanfoldError, ValueError):
+    """An input, an argument or an option is not what the UDF or the call takes."""
+
+
+class UnknownInstanceType(InputError):
+    """No machine goes by that name."""
+
+
+class CaptureError(FanfoldError):
+    """Something in the UDF cannot travel as source; names the variable and the line."""
+
+
+class CodecError(FanfoldError, TypeError):
+    """A value has no codec, or its bytes do not decode."""
+
+
+class NestedSubmitError(FanfoldError):
+    """`submit` or `run` was called from within a run."""
+
+
+class RunFailed(FanfoldError):
+    """One run failed: which, with what input, and the remote traceback in the user's own lines."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        next_step: str = "",
+        job_id: str = "",
+        index: int = -1,
+        input: Any = None,
+        error_type: str = "",
+        remote_traceback: str = "",
+    ) -> None:
+        super().__init__(message, next_step=next_step)
+        self.job_id = job_id
+        self.index = index
+        self.input = input
+        self.error_type = error_type
+        self.remote_traceback = remote_traceback
+
+
+class RunTimedOut(RunFailed):
+    """A run met its deadline."""
+
+
+class RunOutOfMemory(RunFailed):
+    """A run met its memory limit."""
+
+
+class WorkerDied(RunFailed):
+    """A run's process ended under it: a crash, a signal or `os._exit`."""
+
+
+class RunCancelled(RunFailed):
+    """A run's job was cancelled before it finished."""
+
+
+class RunLost(RunFailed):
+    """Whatever ran it is gone without a word."""
+
+
+class JobNotFound(FanfoldError):
+    """No job has that id."""
+
+
+class WaitTimeout(FanfoldError, TimeoutError):
+    """`wait(timeout=...)` ran out before the job was complete; the job goes on."""
+
+
+class StoreError(FanfoldError):
+    """The store cannot be read or written."""
+
+
+class StoreTooNew(StoreError):
+    """A newer Fanfold wrote this store."""
+
+
+class StoreFull(StoreError):
+    """The disk that holds the store is full."""
+
+
+class ResultDamaged(StoreError):
+    """A stored result is missing, or its bytes do not match their hash."""
+
+
+class ConfigurationError(FanfoldError):
+    """A setting, a deployment or a credential is missing or wrong."""
+
+
+class MissingPackage(FanfoldError, ImportError):
+    """An optional part needs a package that is not installed."""

@@ -1,0 +1,191 @@
+"""The nouns: a job's header, the events of its runs, and where a result is kept.
+
+All are plain, frozen data. What they mean together is `fold`'s business.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+from fanfold.contract.limits import DEFAULT_MAX_RETRY
+from fanfold.ids import new_event_id
+
+
+class RunStatus(str, Enum):
+    """What a run is; everything but queued and running is final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    CACHED = "cached"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    OUT_OF_MEMORY = "out_of_memory"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+    @property
+    def final(self) -> bool:
+        """True where nothing more will come of the attempt."""
+        return self not in (RunStatus.QUEUED, RunStatus.RUNNING)
+
+    @property
+    def good(self) -> bool:
+        """True where there is a result."""
+        return self in (RunStatus.SUCCEEDED, RunStatus.CACHED)
+
+
+class JobStatus(str, Enum):
+    """What a job is, in the words that users see."""
+
+    QUEUED = "Queued"
+    RUNNING = "Running"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+
+class EventKind(str, Enum):
+    """The facts that are recorded.
+
+    `queued` is written only when a run is to be tried beyond its first budget of attempts (`retry`).
+    `machine` tells of what runs the job (a runner process, a Batch machine); its index is -1.
+    """
+
+    QUEUED = "queued"
+    STARTED = "started"
+    FINISHED = "finished"
+    MACHINE = "machine"
+    LOG = "log"
+    USAGE = "usage"
+
+
+#: Kinds a reader that only follows output and machine load asks for; all the others make up the state.
+TELEMETRY = frozenset({EventKind.LOG, EventKind.USAGE})
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where a result is kept, and how its bytes are read.
+
+    Small results travel `inline`; others are the object at `key`. Exactly one of the two is set.
+    """
+
+    codec: str
+    sha256: str
+    size: int
+    inline: bytes | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunError:
+    """Why a run failed, as told by whatever saw it fail.
+
+    `types` names the exception's class and its bases (`module.Class`), so that `retry_on` can match any of them.
+    """
+
+    type: str
+    message: str
+    traceback: str = ""
+    types: tuple[str, ...] = ()
+    #: True where the run's surroundings failed (a killed worker, a throttle), not the user's code.
+    infrastructure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an attempt took: seconds, CPU seconds, MiB at its peak."""
+
+    duration_s: float = 0.0
+    cpu_s: float = 0.0
+    peak_memory_mib: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One immutable fact about one attempt of one run.
+
+    `status`, `output`, `error` and `usage` belong to `finished`; `data` holds what the other kinds tell:
+    log {"text"}, usage {"cpu_percent", "memory_mib", ...}, machine {"machine", "state", "reason", ...}.
+    """
+
+    job_id: str
+    index: int
+    attempt: int
+    kind: EventKind
+    at: float
+    id: str
+    status: RunStatus | None = None
+    output: Output | None = None
+    error: RunError | None = None
+    usage: Usage | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def new(
+        cls, job_id: str, index: int, attempt: int, kind: EventKind, *, at: float | None = None, **facts: Any
+    ) -> Event:
+        """An event of now (or `at`, seconds since 1970), with an id of its own."""
+        moment = time.time() if at is None else at
+        return cls(job_id, index, attempt, kind, moment, new_event_id(moment), **facts)
+
+
+@dataclass(frozen=True, slots=True)
+class JobHeader:
+    """What is known of a job when it starts; only `cancelled_at` ever changes.
+
+    `instance_type` None is the realtime path. Times are seconds since 1970, memory is MiB.
+    """
+
+    id: str
+    name: str
+    count: int
+    engine: str
+    owner: str
+    created_at: float
+    bundle_sha256: str
+    code_hash: str
+    #: The first parameter's name, and all parameters in the order of the signature: what frames are indexed by.
+    parameters: tuple[str, ...] = ()
+    instance_type: str | None = None
+    serializer: str = "auto"
+    timeout_s: float | None = None
+    memory_mib: int | None = None
+    max_workers: int | None = None
+    n_processes_per_worker: int = 1
+    max_retry: int = DEFAULT_MAX_RETRY
+    retry_on: tuple[str, ...] = ()
+    cache: bool = True
+    cache_max_age_s: float = 0.0
+    #: Arguments that are the same for every run, as encoded text (see `codec`).
+    constants: str = "{}"
+    cancelled_at: float | None = None
+    version: int = 1
+
+    def cancelled(self, at: float | None) -> JobHeader:
+        """The same header with the cancel flag set (seconds since 1970) or cleared (None)."""
+        return replace(self, cancelled_at=at)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRef:
+    """One attempt of one run, to be started."""
+
+    index: int
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    """A result that may serve again."""
+
+    key: str
+    output: Output
+    created_at: float
+    duration_s: float = 0.0
+    job_id: str = ""

@@ -1,0 +1,77 @@
+"""What a store can do. Each protocol has a local and an AWS implementation, and one contract suite for both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+from fanfold.models import CacheEntry, Event, JobHeader
+
+#: `state` is all that `fold` needs; `telemetry` is logs and usage, which may be a thousand times as much.
+Channel = Literal["state", "telemetry"]
+
+#: Where a reader left off. Opaque: only the store that gave it can read it.
+Cursor = str
+
+
+class EventLog(Protocol):
+    """Jobs and the events of their runs. Events are only ever appended."""
+
+    def put_job(self, header: JobHeader) -> None:
+        """Record a new job. Doing it again with the same header changes nothing."""
+
+    def get_job(self, job_id: str) -> JobHeader:
+        """The job's header as it is now. Raises `JobNotFound`."""
+
+    def list_jobs(self, *, owner: str | None = None, limit: int = 100, before: str | None = None) -> list[JobHeader]:
+        """Headers, newest first; `before` a job id, for the page after it."""
+
+    def request_cancel(self, job_id: str, at: float | None) -> None:
+        """Set the cancel flag (seconds since 1970), or clear it with None so that the job can go on."""
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Record events, all or none of them visible at once per call where the store allows; again is harmless."""
+
+    def read_since(
+        self, job_id: str, cursor: Cursor | None = None, *, channel: Channel = "state"
+    ) -> tuple[list[Event], Cursor]:
+        """The next page of events after `cursor`, oldest first, and where to go on. An empty page: all read for now.
+
+        An event may come more than once and a little out of order: `fold` does not care.
+        """
+
+
+class ObjectStore(Protocol):
+    """Bytes under a key."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keep `data` under `key`, whole or not at all."""
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Keep the file at `path` under `key`, whole or not at all, and take the file away."""
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Keep `data` unless something is there already; True where it was kept."""
+
+    def get(self, key: str) -> bytes:
+        """The bytes under `key`. Raises `ResultDamaged` where there are none."""
+
+    def get_range(self, key: str, start: int, stop: int) -> bytes:
+        """The bytes from `start` up to, not including, `stop`; fewer at the end."""
+
+    def exists(self, key: str) -> bool:
+        """Whether anything is under `key`."""
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Take away what is under `keys`; what is not there already is passed over."""
+
+
+class ResultCache(Protocol):
+    """Results that may serve again, batched both ways."""
+
+    def lookup(self, keys: Sequence[str], *, max_age_s: float) -> dict[str, CacheEntry]:
+        """The entries that exist and are no older than `max_age_s` seconds, by key."""
+
+    def record(self, entries: Sequence[CacheEntry]) -> None:
+        """Keep entries; a newer one replaces an older."""
