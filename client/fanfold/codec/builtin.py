@@ -1,0 +1,95 @@
+"""Tags for what comes with Python: tuples, sets, bytes, numbers that JSON lacks, UUIDs, decimals, paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fanfold.codec.encoded import Encoded
+
+if TYPE_CHECKING:
+    from fanfold.codec.tagged import Tagger
+
+
+def pack(value: Any) -> Encoded | None:
+    """Bytes are their own encoding."""
+    return Encoded("bytes/1", value) if type(value) is bytes else None
+
+
+def tag(value: Any, tagger: Tagger) -> Any:
+    """The tag for `value`, or None where it is of no class known here."""
+    kind = type(value)
+    write_tag = _WRITERS.get(kind.__qualname__)
+    # Looked up by name so that decimal, uuid and pathlib stay unimported: a namesake elsewhere never gets here.
+    return None if write_tag is None else write_tag(value, tagger)
+
+
+def _members(value: Any, tagger: Tagger) -> list[Any]:
+    from fanfold.codec.tagged import sort_key
+
+    return sorted((tagger.at(member, member) for member in value), key=sort_key)
+
+
+def _path(value: Any, _: Tagger) -> Any:
+    pure = type(value).__qualname__ in ("PurePosixPath", "PureWindowsPath")
+    return {"$path": [type(value).__qualname__ if pure else "Path", str(value)]}
+
+
+_WRITERS: dict[str, Callable[[Any, Tagger], Any]] = {
+    "tuple": lambda value, tagger: {"$tuple": tagger.items(value)},
+    "set": lambda value, tagger: {"$set": _members(value, tagger)},
+    "frozenset": lambda value, tagger: {"$frozenset": _members(value, tagger)},
+    "bytearray": lambda value, tagger: {"$bytearray": tagger.tree(bytes(value))},
+    "complex": lambda value, tagger: {"$complex": [tagger.tree(value.real), tagger.tree(value.imag)]},
+    "range": lambda value, tagger: {"$range": tagger.items([value.start, value.stop, value.step])},
+    "UUID": lambda value, _: {"$uuid": str(value)},
+    "Decimal": lambda value, _: {"$decimal": str(value)},
+    **dict.fromkeys(("PurePosixPath", "PureWindowsPath", "PosixPath", "WindowsPath"), _path),
+}
+
+
+def _bytes(text: str) -> bytes:
+    import binascii
+
+    return binascii.a2b_base64(text)
+
+
+def _read_uuid(text: str) -> Any:
+    from uuid import UUID
+
+    return UUID(text)
+
+
+def _read_decimal(text: str) -> Any:
+    from decimal import Decimal
+
+    return Decimal(text)
+
+
+def _read_path(payload: list[str]) -> Any:
+    import pathlib
+
+    kind, text = payload
+    return {
+        "Path": pathlib.Path,
+        "PurePosixPath": pathlib.PurePosixPath,
+        "PureWindowsPath": pathlib.PureWindowsPath,
+    }[kind](text)
+
+
+UNTAG: dict[str, Callable[[Any], Any]] = {
+    "$dict": dict,
+    "$tuple": tuple,
+    "$set": set,
+    "$frozenset": frozenset,
+    "$bytes": _bytes,
+    "$bytearray": bytearray,
+    "$float": float,
+    "$int": lambda text: int(text, 16),
+    "$str": lambda text: _bytes(text).decode("utf-8", "surrogatepass"),
+    "$complex": lambda pair: complex(*pair),
+    "$range": lambda bounds: range(*bounds),
+    "$uuid": _read_uuid,
+    "$decimal": _read_decimal,
+    "$path": _read_path,
+}

@@ -1,0 +1,128 @@
+"""Tags for dates, times, durations and time zones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fanfold.codec.encoded import Encoded
+from fanfold.errors import CodecError
+
+if TYPE_CHECKING:
+    from fanfold.codec.tagged import Tagger
+
+
+def pack(value: Any) -> Encoded | None:  # noqa: ARG001
+    """Moments have no binary form."""
+    return None
+
+
+def tag(value: Any, tagger: Tagger) -> Any:
+    """The tag for `value`, or None where it is of no class known here."""
+    write_tag = _WRITERS.get(type(value).__qualname__)
+    return None if write_tag is None else write_tag(value, tagger)
+
+
+def zone_tree(zone: Any, where: str) -> Any:
+    """A time zone as JSON: None, `["zone", key]` or `["offset", microseconds, name or None]`."""
+    kind = f"{type(zone).__module__.partition('.')[0]}.{type(zone).__qualname__}"
+    if zone is None:
+        return None
+    if kind == "zoneinfo.ZoneInfo" and zone.key:
+        return ["zone", zone.key]
+    if kind == "datetime.timezone":
+        offset, *name = zone.__getinitargs__()
+        return ["offset", _microseconds(offset), name[0] if name else None]
+    if kind.startswith("pytz.") and zone.zone:
+        return ["pytz", zone.zone]
+    raise CodecError(
+        f"{where} has the time zone {zone!r}, which has no codec.",
+        next_step="Convert it: `.astimezone(zoneinfo.ZoneInfo('Europe/Paris'))`, or to `datetime.timezone.utc`.",
+    )
+
+
+def zone_from(tree: Any) -> Any:
+    """The time zone that `zone_tree` described."""
+    if tree is None:
+        return None
+    kind, *rest = tree
+    if kind == "offset":
+        return _fixed(*rest)
+    if kind == "pytz":
+        import pytz  # type: ignore[import-untyped]
+
+        return pytz.timezone(rest[0])
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(rest[0])
+
+
+def _fixed(offset_us: int, name: str | None) -> Any:
+    from datetime import timedelta, timezone
+
+    offset = timedelta(microseconds=offset_us)
+    return timezone(offset) if name is None else timezone(offset, name)
+
+
+def _microseconds(delta: Any) -> int:
+    return int((delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds)
+
+
+def _clock(name: str) -> Callable[[Any, Tagger], Any]:
+    def write_tag(value: Any, tagger: Tagger) -> Any:
+        if value.tzinfo is None and not value.fold:
+            return {name: value.isoformat()}
+        zone = zone_tree(value.tzinfo, tagger.where)
+        if zone is not None and zone[0] == "pytz":
+            # pytz keeps the offset in the zone object itself, which only its own `localize` may choose.
+            raise CodecError(
+                f"{tagger.where} has a pytz time zone, which Python's datetime cannot rebuild exactly.",
+                next_step=f"Use `zoneinfo.ZoneInfo({zone[1]!r})`.",
+            )
+        return {name: [value.replace(tzinfo=None, fold=0).isoformat(), zone, value.fold]}
+
+    return write_tag
+
+
+_WRITERS: dict[str, Callable[[Any, Tagger], Any]] = {
+    "datetime": _clock("$datetime"),
+    "time": _clock("$time"),
+    "date": lambda value, _: {"$date": value.isoformat()},
+    "timedelta": lambda value, _: {"$timedelta": _microseconds(value)},
+    "timezone": lambda value, tagger: {"$zone": zone_tree(value, tagger.where)},
+    "ZoneInfo": lambda value, tagger: {"$zone": zone_tree(value, tagger.where)},
+}
+
+
+def _read_clock(name: str) -> Callable[[Any], Any]:
+    def read_tag(payload: Any) -> Any:
+        import datetime
+
+        kind = getattr(datetime, name)
+        if isinstance(payload, str):
+            return kind.fromisoformat(payload)
+        text, zone, fold = payload
+        return kind.fromisoformat(text).replace(tzinfo=zone_from(zone), fold=fold)
+
+    return read_tag
+
+
+def _read_date(text: str) -> Any:
+    from datetime import date
+
+    return date.fromisoformat(text)
+
+
+def _read_timedelta(microseconds: int) -> Any:
+    from datetime import timedelta
+
+    return timedelta(microseconds=microseconds)
+
+
+UNTAG: dict[str, Callable[[Any], Any]] = {
+    "$datetime": _read_clock("datetime"),
+    "$time": _read_clock("time"),
+    "$date": _read_date,
+    "$timedelta": _read_timedelta,
+    "$zone": zone_from,
+}

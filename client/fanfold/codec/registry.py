@@ -1,0 +1,59 @@
+"""Which module of this package knows a value, a codec or a tag. Nothing is imported until it is needed."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+#: By the top-level package that a value's class comes from: a look at its name never imports that package.
+_BY_PACKAGE = {
+    "datetime": "moments",
+    "zoneinfo": "moments",
+    "uuid": "builtin",
+    "decimal": "builtin",
+    "pathlib": "builtin",
+    "builtins": "builtin",
+    "numpy": "arrays",
+    "pandas": "frames",
+    "geopandas": "geo",
+    "shapely": "geo",
+    "polars": "polars_frames",
+    "pyarrow": "arrow_tables",
+    "PIL": "images",
+}
+
+_BY_CODEC = {
+    "npy/1": "arrays",
+    "parquet-pandas/1": "frames",
+    "geoparquet/1": "geo",
+    "parquet-polars/1": "polars_frames",
+    "parquet-arrow/1": "arrow_tables",
+    "png/1": "images",
+}
+
+_BY_TAG = {
+    **dict.fromkeys(("$datetime", "$date", "$time", "$timedelta", "$zone"), "moments"),
+    **dict.fromkeys(("$numpy", "$npy_scalar"), "arrays"),
+    **dict.fromkeys(("$timestamp", "$duration", "$pandas", "$period", "$interval"), "pandas_scalars"),
+    "$wkb": "geo",
+}
+
+
+def module_for_type(kind: type) -> Any:
+    """The codec module for values of class `kind`, or None."""
+    # `pathlib` became a package in 3.13, and pandas moves its classes between modules: only the top level is stable.
+    return _load(_BY_PACKAGE.get(kind.__module__.partition(".")[0]))
+
+
+def module_for_codec(codec: str) -> Any:
+    """The codec module that reads `codec`, or None."""
+    return _load(_BY_CODEC.get(codec))
+
+
+def module_for_tag(tag: str) -> Any:
+    """The codec module that reads the JSON tag `tag`, or None."""
+    return _load(_BY_TAG.get(tag, "builtin"))
+
+
+def _load(name: str | None) -> Any:
+    return None if name is None else import_module(f"fanfold.codec.{name}")

@@ -1,0 +1,110 @@
+"""A result's bytes: one codec for the whole value, or JSON with binary parts beside it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from fanfold.codec import registry
+from fanfold.codec.encoded import Encoded, damaged, join_parts, split_parts
+from fanfold.codec.tagged import BLOB_THRESHOLD_BYTES, base64_text, read, write
+from fanfold.errors import CodecError
+
+
+def encode(value: Any, *, serializer: Literal["auto", "pickle"] | str = "auto", name: str = "result") -> Encoded:
+    """`value` as bytes and the codec that reads them; `name` is what errors call it.
+
+    `serializer="pickle"` encodes anything that pickles, for readers that opt in as well. Raises `CodecError` naming the
+    type, its place and what to return instead.
+    """
+    if serializer == "pickle":
+        return _pickle(value, name)
+    if serializer != "auto":
+        raise CodecError(f"There is no serializer {serializer!r}.", next_step='Use "auto" or "pickle".')
+    module = registry.module_for_type(type(value))
+    whole: Encoded | None = None if module is None else module.pack(value)
+    return whole or _with_parts(value, name)
+
+
+def decode(codec: str, data: bytes, *, allow_pickle: bool = False) -> Any:
+    """The value that `encode` encoded.
+
+    Raises `CodecError` for an unknown codec, bad bytes, or pickle without opt-in.
+    """
+    if codec == "json/1":
+        return read(_text(data, codec), _no_part)
+    if codec == "bytes/1":
+        return bytes(data)
+    if codec == "parts/1":
+        return _read_parts(data)
+    if codec == "pickle/1":
+        return _unpickle(data, allow_pickle)
+    module = registry.module_for_codec(codec)
+    if module is None:
+        raise CodecError(
+            f"The codec {codec!r} is not known to this version.",
+            next_step="A newer Fanfold wrote this value: update this one (`pip install -U fanfold`).",
+        )
+    try:
+        return module.unpack(codec, data)
+    except (CodecError, ImportError, MemoryError):
+        raise
+    except Exception as error:  # each library has its own tree of errors for bytes it cannot read
+        raise damaged(codec, error) from error
+
+
+def _with_parts(value: Any, name: str) -> Encoded:
+    parts: list[bytes] = []
+
+    def put_part(encoded: Encoded) -> Any:
+        if encoded.codec == "bytes/1" and len(encoded.data) <= BLOB_THRESHOLD_BYTES:
+            return {"$bytes": base64_text(encoded.data)}
+        parts.append(encoded.data)
+        return {"$part": [encoded.codec, len(parts)]}
+
+    text = write(value, put_part=put_part, name=name)
+    skeleton = text.encode("ascii")
+    return Encoded("parts/1", join_parts([skeleton, *parts])) if parts else Encoded("json/1", skeleton)
+
+
+def _read_parts(data: bytes) -> Any:
+    parts = split_parts(data)
+    if not parts:
+        raise damaged("parts/1", "it is empty")
+    return read(_text(parts[0], "parts/1"), lambda number: parts[number])
+
+
+def _text(data: bytes, codec: str) -> str:
+    try:
+        return bytes(data).decode("ascii")
+    except UnicodeDecodeError as error:
+        raise damaged(codec, error) from error
+
+
+def _no_part(_: Any) -> Any:
+    raise damaged("json/1", "it refers to a part that is not there")
+
+
+def _pickle(value: Any, name: str) -> Encoded:
+    import pickle
+
+    try:
+        return Encoded("pickle/1", pickle.dumps(value, protocol=5))
+    except Exception as error:  # pickling runs the value's own code, which may raise anything
+        raise CodecError(
+            f"{name} is a {type(value).__qualname__}, which does not pickle: {error}.",
+            next_step="Return plain data, a frame or an array.",
+        ) from error
+
+
+def _unpickle(data: bytes, allow_pickle: bool) -> Any:
+    if not allow_pickle:
+        raise CodecError(
+            "This value was written with pickle, and reading pickle runs code that the bytes bring along.",
+            next_step='If you trust who wrote it, opt in with `@fanfold.udf(serializer="pickle")`.',
+        )
+    import pickle
+
+    try:
+        return pickle.loads(data)  # noqa: S301 - only with the caller's explicit opt-in
+    except Exception as error:  # unpickling runs the value's own code, which may raise anything
+        raise damaged("pickle/1", error) from error

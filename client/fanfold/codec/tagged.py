@@ -1,0 +1,252 @@
+"""JSON text that brings Python values back exactly.
+
+What JSON knows is written as itself; anything else is an object of one key that starts with `$`, such as
+`{"$tuple":[1,2]}`. A dict of the user's that has such a key, or keys that are not strings, is written as
+`{"$dict":[[key,value],...]}`, so no value can be mistaken for a tag. The same value always gives the same text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from fanfold.codec import registry
+from fanfold.codec.encoded import Encoded, damaged
+from fanfold.codec.refusals import refuse
+from fanfold.errors import CodecError
+
+#: Binary parts above this go through `put_blob`; below it, a reference would cost about as much as the bytes.
+BLOB_THRESHOLD_BYTES = 1024
+
+#: Python refuses to print integers of more than 4,300 digits in decimal; well before that they are written in hex.
+_PLAIN_INT_BITS = 4096
+
+_LIMIT, _NEGATIVE_LIMIT = float("inf"), float("-inf")
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+# ASCII only, so that the text is safe as a line of JSONL whatever splits the lines. Not-a-number is an error here, for
+# it is not JSON: the value is then written again with care.
+_dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False, allow_nan=False).encode
+_loads_plain = json.JSONDecoder().decode
+
+PutBlob = Callable[[str, bytes], object]
+GetBlob = Callable[[str], bytes]
+PutPart = Callable[[Encoded], Any]
+GetPart = Callable[[Any], Any]
+
+
+def encode_json(value: Any, *, put_blob: PutBlob | None = None, name: str = "value") -> str:
+    """The tagged JSON text of `value`: compact, in order, and always the same for the same value.
+
+    Frames, arrays, images and bytes above 1 KB go to `put_blob(sha256_hex, data)` where it is given, and inline as
+    base64 otherwise. `name` is what errors call the value. Raises `CodecError` where some part of it has no codec.
+    """
+    return write(value, put_part=_inline if put_blob is None else _Blobs(put_blob).put, name=name)
+
+
+def decode_json(text: str, *, get_blob: GetBlob | None = None) -> Any:
+    """The value that `encode_json` wrote; `get_blob(sha256_hex)` gives the bytes that `put_blob` was given.
+
+    Raises `CodecError` where the text is damaged, or written by a newer Fanfold.
+    """
+
+    def get_part(reference: Any) -> Any:
+        if get_blob is None:
+            raise CodecError(
+                "This text refers to bytes that are kept elsewhere.", next_step="Hand in `get_blob` to read them."
+            )
+        return get_blob(reference)
+
+    return read(text, get_part)
+
+
+def write(value: Any, *, put_part: PutPart, name: str) -> str:
+    """Tagged JSON in which binary values are what `put_part` returns for them."""
+    try:
+        text = _dumps(Tagger(put_part, name).tree(value))
+        if "\\ud" not in text:  # an escaped surrogate: half a character, or an emoji
+            return text
+    except ValueError:  # not a number, or an integer too long to print
+        pass
+    except RecursionError:
+        raise _too_deep(name) from None
+    return _dumps(Tagger(put_part, name, careful=True).tree(value))
+
+
+def read(text: str, get_part: GetPart) -> Any:
+    """The value that `write` wrote; `get_part` is given what `put_part` returned, less its tag."""
+    try:
+        if '{"$' not in text:
+            return _loads_plain(text)
+        return json.loads(text, object_hook=_Untagger(get_part).value)
+    except (CodecError, OSError):
+        raise
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
+        raise damaged("json/1", error) from error
+
+
+class Tagger:
+    """Turns a value into what `json` can write, keeping track of where in the value it is."""
+
+    __slots__ = ("_careful", "_name", "_path", "put_part")
+
+    def __init__(self, put_part: PutPart, name: str, *, careful: bool = False) -> None:
+        self.put_part = put_part
+        self._name = name
+        self._path: list[Any] = []
+        self._careful = careful
+
+    @property
+    def where(self) -> str:
+        """The place within the value, as Python would write it: `result["model"][2]`."""
+        return self._name + "".join(map(_subscript, self._path))
+
+    def tree(self, value: Any) -> Any:
+        """`value` with everything that JSON lacks replaced by tags."""
+        kind = type(value)
+        if kind in _SCALARS:
+            return _scalar_with_care(value) if self._careful else value
+        if kind is list:
+            return self.items(value)
+        if kind is dict:
+            return self._dict(value)
+        return self._other(value, kind)
+
+    def items(self, values: Any) -> list[Any]:
+        """The trees of a sequence's items."""
+        if not self._careful and _SCALARS.issuperset(map(type, values)):
+            return values if type(values) is list else list(values)
+        return [self.at(index, value) for index, value in enumerate(values)]
+
+    def at(self, step: Any, value: Any) -> Any:
+        """The tree of what is found at `step` (an index or a key) within the present value."""
+        self._path.append(step)
+        tree = self.tree(value)
+        self._path.pop()
+        return tree
+
+    def _dict(self, value: dict[Any, Any]) -> Any:
+        for key in value:
+            if type(key) is not str or key[:1] == "$" or (self._careful and _has_surrogates(key)):
+                return {"$dict": [[self.at(key, key), self.at(key, item)] for key, item in value.items()]}
+        if not self._careful and _SCALARS.issuperset(map(type, value.values())):
+            return value
+        return {key: self.at(key, item) for key, item in value.items()}
+
+    def _other(self, value: Any, kind: type) -> Any:
+        module = registry.module_for_type(kind)
+        if module is not None:
+            try:
+                encoded: Encoded | None = module.pack(value)
+            except CodecError as error:
+                error.message = f"{self.where}: {error.message}"
+                raise
+            if encoded is not None:
+                return self.put_part(encoded)
+            tree = module.tag(value, self)
+            if tree is not None:
+                return tree
+        raise refuse(value, self.where)
+
+
+class _Untagger:
+    """Turns tags back into values; the decoder hands it the innermost objects first."""
+
+    __slots__ = ("_get_part",)
+
+    def __init__(self, get_part: GetPart) -> None:
+        self._get_part = get_part
+
+    def value(self, found: dict[str, Any]) -> Any:
+        if len(found) != 1:
+            return found
+        ((tag, payload),) = found.items()
+        if tag[:1] != "$":
+            return found
+        if tag in ("$blob", "$part"):
+            codec, reference = payload
+            return _unpack(codec, self._get_part(reference))
+        if tag == "$inline":
+            codec, data = payload
+            return _unpack(codec, data)
+        return _from_tag(tag, payload)
+
+
+def _from_tag(tag: str, payload: Any) -> Any:
+    read_tag = registry.module_for_tag(tag).UNTAG.get(tag)
+    if read_tag is None:
+        raise CodecError(
+            f"The tag {tag} is not known to this version.", next_step="A newer Fanfold wrote it: update this one."
+        )
+    return read_tag(payload)
+
+
+def _unpack(codec: str, data: bytes) -> Any:
+    from fanfold.codec.results import decode
+
+    return decode(codec, data)
+
+
+def _inline(encoded: Encoded) -> Any:
+    if encoded.codec == "bytes/1":
+        return {"$bytes": base64_text(encoded.data)}
+    return {"$inline": [encoded.codec, {"$bytes": base64_text(encoded.data)}]}
+
+
+class _Blobs:
+    """Hands large parts to the caller's store, under their sha256."""
+
+    def __init__(self, put_blob: PutBlob) -> None:
+        self._put_blob = put_blob
+
+    def put(self, encoded: Encoded) -> Any:
+        if len(encoded.data) <= BLOB_THRESHOLD_BYTES:
+            return _inline(encoded)
+        import hashlib
+
+        sha256 = hashlib.sha256(encoded.data).hexdigest()
+        self._put_blob(sha256, encoded.data)
+        return {"$blob": [encoded.codec, sha256]}
+
+
+def base64_text(data: bytes) -> str:
+    """Base64 in one line."""
+    import binascii
+
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
+
+
+def sort_key(tree: Any) -> str:
+    """What orders the trees of a set's members, so that equal sets give equal text."""
+    return _dumps(tree)
+
+
+def _scalar_with_care(value: Any) -> Any:
+    if type(value) is float and not _NEGATIVE_LIMIT < value < _LIMIT:
+        return {"$float": repr(value)}
+    if type(value) is int and value.bit_length() > _PLAIN_INT_BITS:
+        return {"$int": hex(value)}
+    if type(value) is str and _has_surrogates(value):
+        return {"$str": base64_text(value.encode("utf-8", "surrogatepass"))}
+    return value
+
+
+def _has_surrogates(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _subscript(step: Any) -> str:
+    return f"[{json.dumps(step)}]" if isinstance(step, str) else f"[{step!r}]"
+
+
+def _too_deep(name: str) -> CodecError:
+    return CodecError(
+        f"{name} contains itself, or is nested too deeply to be written.",
+        next_step="Return a flatter value: a list, or a frame with a column for the parent.",
+    )
