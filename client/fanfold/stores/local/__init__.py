@@ -1,0 +1,52 @@
+"""The stores of this machine: one SQLite file and a directory of objects under one home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+from fanfold.stores.local.cache import SqliteResultCache
+from fanfold.stores.local.database import Database
+from fanfold.stores.local.log import SqliteEventLog
+from fanfold.stores.local.objects import FileObjectStore
+
+__all__ = ["LocalStores"]
+
+
+class LocalStores:
+    """The event log, the objects and the cache under `home`, which any number of processes may open at once.
+
+    `scratch` is a directory on the objects' file system: what is written there, `objects.put_file` only renames.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.scratch = home / "scratch"
+        self._database = Database(home / "fanfold.db")
+        self.log = SqliteEventLog(self._database)
+        self.objects = FileObjectStore(home / "objects", self.scratch)
+        self.cache = SqliteResultCache(self._database)
+
+    @classmethod
+    def open(cls, home: Path) -> LocalStores:
+        """Open the stores under `home`, making them where there are none.
+
+        Raises `StoreTooNew` where a newer Fanfold wrote them, and `StoreError` where they cannot be opened.
+        """
+        stores = cls(home)
+        for directory in (stores.objects.root, stores.scratch):
+            directory.mkdir(parents=True, exist_ok=True)
+        with stores._database.reading():
+            return stores
+
+    def close(self) -> None:
+        """Let go of the database file. Using the stores again opens it anew."""
+        self._database.close()
+
+    def __enter__(self) -> LocalStores:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,181 @@
+"""The SQLite file that the event log and the result cache share."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fanfold.errors import StoreError, StoreFull, StoreTooNew
+
+#: What `PRAGMA user_version` says of a file that this version writes.
+SCHEMA_VERSION = 1
+
+#: How long a writer waits for another process's transaction; theirs take milliseconds.
+_BUSY_TIMEOUT_S = 30.0
+
+#: Pages in the write-ahead log before they are moved into the file: 16 MiB, so that a usual job waits for no fsync.
+_CHECKPOINT_PAGES = 4096
+
+#: A disk with less room than this has most likely caused the I/O error that SQLite reports without its reason.
+_NO_ROOM_BYTES = 1 << 20
+
+# A row number is its job's number times 2**36 plus a count from 1: a job's events lie side by side, are read with one
+# range scan, and need no index. Hashes and ids are kept as bytes, half as long as their text.
+_SCHEMA = """
+CREATE TABLE jobs (
+  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, header TEXT NOT NULL, cancelled_at REAL
+);
+CREATE TABLE state (
+  row INTEGER PRIMARY KEY, id, run INTEGER, attempt INTEGER, kind INTEGER, at REAL, status INTEGER,
+  duration_s REAL, cpu_s REAL, peak_memory_mib REAL,
+  codec TEXT, sha256, size INTEGER, inline BLOB, key TEXT, error TEXT, data TEXT
+);
+CREATE TABLE telemetry (
+  row INTEGER PRIMARY KEY, id, run INTEGER, attempt INTEGER, kind INTEGER, at REAL, data TEXT
+);
+CREATE TABLE cache (
+  cache_key BLOB PRIMARY KEY, created_at REAL, duration_s REAL, job_id TEXT,
+  codec TEXT, sha256, size INTEGER, inline BLOB, key TEXT
+);
+"""
+
+
+class Database:
+    """One connection, opened on first use and shared by the process's threads; a lock lets one in at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._owner_pid = os.getpid()
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._inherited: list[sqlite3.Connection | None] = []
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for this thread alone. Raises `StoreError` in place of SQLite's errors."""
+        if self._owner_pid != os.getpid():
+            self._part_from_parent()
+        with self._lock, self._explained():
+            if self._connection is None:
+                self._connection = _open(self.path)
+            yield self._connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The connection within a transaction that holds the file's one write lock; kept at the end, or undone."""
+        with self.reading() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                # SQLite has already undone it where the disk was full.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close the connection; the next use opens a new one."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _part_from_parent(self) -> None:
+        # A connection must not be used, nor even closed, by a forked child: it would break its parent's locks.
+        self._inherited.append(self._connection)
+        self._owner_pid, self._lock, self._connection = os.getpid(), threading.RLock(), None
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _explain(error, self.path) from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    try:
+        version = _version(connection)
+        if version > SCHEMA_VERSION:
+            raise _too_new(path, version)
+        if version == 0:
+            _create(connection)
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _too_new(path: Path, version: int) -> StoreTooNew:
+    return StoreTooNew(
+        f"{path} was written by a newer Fanfold: its format is {version}, this Fanfold knows up to {SCHEMA_VERSION}.",
+        next_step="upgrade with `pip install --upgrade fanfold`, or set FANFOLD_HOME to another directory.",
+    )
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    _enter_wal_mode(connection)
+    connection.execute("BEGIN IMMEDIATE")
+    if _version(connection) == 0:  # else another process was faster
+        for statement in _SCHEMA.split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _enter_wal_mode(connection: sqlite3.Connection) -> None:
+    # This one statement does not honour the busy timeout: SQLite fears a deadlock and gives up at once.
+    deadline = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _explain(error: sqlite3.Error, path: Path) -> StoreError:
+    reason = str(error)
+    if "full" in reason or ("disk I/O" in reason and _free_bytes(path) < _NO_ROOM_BYTES):
+        return StoreFull(
+            f"No room left for {path}; what was stored before is unharmed.",
+            next_step="free some disk space (`fanfold cache clear` helps), then call again: finished runs are kept.",
+        )
+    if "not a database" in reason or "malformed" in reason:
+        return StoreError(
+            f"{path} is not a database that can be read ({reason}).",
+            next_step="restore it from a backup, or move it away and start with an empty store.",
+        )
+    if "locked" in reason:
+        return StoreError(
+            f"{path} was held by another process for more than {_BUSY_TIMEOUT_S:.0f} s.",
+            next_step="end whatever holds it (`fuser` names it), then call again.",
+        )
+    return StoreError(
+        f"{path} cannot be read or written: {reason}.",
+        next_step="check that its directory exists, is yours to write, and lies on a local disk with room and quota left.",
+    )
+
+
+def _free_bytes(path: Path) -> int:
+    try:
+        found = os.statvfs(path.parent)
+    except OSError:
+        return _NO_ROOM_BYTES
+    return found.f_bavail * found.f_frsize

@@ -1,0 +1,188 @@
+"""The event log of this machine: rows of SQLite, which several processes append to and follow."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+
+from fanfold.errors import JobNotFound
+from fanfold.models import TELEMETRY, Event, JobHeader
+from fanfold.stores.local import rows
+from fanfold.stores.local.database import Database
+from fanfold.stores.protocols import Channel, Cursor
+from fanfold.stores.records import header_from_text, header_to_text
+
+#: A page of a read: whichever is met first. A row with the largest inline result has 8 KiB.
+_PAGE_EVENTS = 5_000
+_PAGE_BYTES = 8 << 20
+_FETCH_ROWS = 500
+
+_ROWS_PER_JOB = 1 << 36
+
+_INSERT = {
+    "state": f"INSERT INTO state ({rows.STATE_COLUMNS}) VALUES ({', '.join('?' * 17)})",
+    "telemetry": f"INSERT INTO telemetry ({rows.TELEMETRY_COLUMNS}) VALUES ({', '.join('?' * 7)})",
+}
+_RANGE = f"WHERE row > ? AND row < ? ORDER BY row LIMIT {_PAGE_EVENTS}"
+_SELECT = {
+    "state": f"SELECT {rows.STATE_COLUMNS} FROM state {_RANGE}",
+    "telemetry": f"SELECT {rows.TELEMETRY_COLUMNS} FROM telemetry {_RANGE}",
+}
+_LAST_ROW = {
+    "state": "SELECT max(row) FROM state WHERE row < ?",
+    "telemetry": "SELECT max(row) FROM telemetry WHERE row < ?",
+}
+_TO_ROW = {"state": rows.state_row, "telemetry": rows.telemetry_row}
+_TO_EVENT = {"state": rows.state_event, "telemetry": rows.telemetry_event}
+
+#: How often another process's commits are looked for: at once quick, then at ease.
+_POLL_FIRST_S = 0.05
+_POLL_LAST_S = 0.25
+
+
+class SqliteEventLog:
+    """Jobs and events in `fanfold.db`. Any thread and any process may write and read at any time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._numbers: dict[str, int] = {}
+        self._appended = threading.Condition()
+        self._appends = 0
+        self._seen: tuple[int, int] | None = None
+
+    def put_job(self, header: JobHeader) -> None:
+        """Record a new job. Doing it again changes nothing, least of all a cancel flag."""
+        values = (header.id, header.owner, header_to_text(header), header.cancelled_at)
+        with self._database.writing() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO jobs (id, owner, header, cancelled_at) VALUES (?, ?, ?, ?)", values
+            )
+        self._announce()
+
+    def get_job(self, job_id: str) -> JobHeader:
+        """The job's header as it is now. Raises `JobNotFound`, naming the ids that come near."""
+        with self._database.reading() as connection:
+            found = connection.execute("SELECT header, cancelled_at FROM jobs WHERE id = ?", (job_id,)).fetchone()
+            if found is None:
+                raise _job_not_found(connection, job_id)
+        return header_from_text(found[0], cancelled_at=found[1])
+
+    def list_jobs(self, *, owner: str | None = None, limit: int = 100, before: str | None = None) -> list[JobHeader]:
+        """Headers, newest first; `before` a job id, for the page after it."""
+        query = (
+            "SELECT header, cancelled_at FROM jobs WHERE (?1 IS NULL OR owner = ?1) AND (?2 IS NULL OR id < ?2)"
+            " ORDER BY id DESC LIMIT ?3"
+        )
+        with self._database.reading() as connection:
+            found = connection.execute(query, (owner, before, limit)).fetchall()
+        return [header_from_text(text, cancelled_at=at) for text, at in found]
+
+    def request_cancel(self, job_id: str, at: float | None) -> None:
+        """Set the cancel flag (seconds since 1970), or clear it with None so that the job can go on."""
+        with self._database.writing() as connection:
+            done = connection.execute("UPDATE jobs SET cancelled_at = ? WHERE id = ?", (at, job_id))
+            if done.rowcount == 0:
+                raise _job_not_found(connection, job_id)
+        self._announce()
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Record events, all of them or none. Raises `JobNotFound` where a job was never put, and `StoreFull`."""
+        batches: dict[tuple[str, Channel], list[Event]] = {}
+        for event in events:
+            channel: Channel = "telemetry" if event.kind in TELEMETRY else "state"
+            batches.setdefault((event.job_id, channel), []).append(event)
+        if not batches:
+            return
+        with self._database.writing() as connection:
+            for (job_id, channel), batch in batches.items():
+                self._insert(connection, job_id, channel, batch)
+        self._announce()
+
+    def read_since(
+        self, job_id: str, cursor: Cursor | None = None, *, channel: Channel = "state"
+    ) -> tuple[list[Event], Cursor]:
+        """The next page of events after `cursor`, oldest first, and where to go on. An empty page: all read for now."""
+        to_event = _TO_EVENT[channel]
+        with self._database.reading() as connection:
+            self._seen = self._now(connection)
+            base = self._number(connection, job_id) * _ROWS_PER_JOB
+            found = _page(connection, channel, base + int(cursor or 0), base + _ROWS_PER_JOB)
+        if not found:
+            return [], cursor or "0"
+        return [to_event(job_id, row) for row in found], str(found[-1][0] - base)
+
+    def wait_for_news(self, timeout_s: float) -> bool:
+        """Wait until this or another process may have written since the last `read_since`; False after `timeout_s`."""
+        deadline = time.monotonic() + timeout_s
+        pause_s = _POLL_FIRST_S
+        while not self._has_news():
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return False
+            with self._appended:
+                if self._seen is not None and self._appends == self._seen[0]:
+                    self._appended.wait(min(pause_s, left_s))
+            pause_s = min(pause_s * 1.25, _POLL_LAST_S)
+        return True
+
+    def _has_news(self) -> bool:
+        with self._database.reading() as connection:
+            now = self._now(connection)
+        if self._seen is None:
+            self._seen = now
+        return now != self._seen
+
+    def _now(self, connection: sqlite3.Connection) -> tuple[int, int]:
+        # data_version counts other connections' commits only; this process's own are counted here.
+        return self._appends, int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def _announce(self) -> None:
+        with self._appended:
+            self._appends += 1
+            self._appended.notify_all()
+
+    def _insert(self, connection: sqlite3.Connection, job_id: str, channel: Channel, batch: list[Event]) -> None:
+        base = self._number(connection, job_id) * _ROWS_PER_JOB
+        # The write lock is held: nobody else can take the numbers that follow.
+        last = connection.execute(_LAST_ROW[channel], (base + _ROWS_PER_JOB,)).fetchone()[0]
+        first = max(last or 0, base) + 1
+        to_row = _TO_ROW[channel]
+        connection.executemany(_INSERT[channel], [to_row(number, event) for number, event in enumerate(batch, first)])
+
+    def _number(self, connection: sqlite3.Connection, job_id: str) -> int:
+        number = self._numbers.get(job_id)
+        if number is None:
+            found = connection.execute("SELECT number FROM jobs WHERE id = ?", (job_id,)).fetchone()
+            if found is None:
+                raise _job_not_found(connection, job_id)
+            number = self._numbers[job_id] = int(found[0])
+        return number
+
+
+def _page(connection: sqlite3.Connection, channel: Channel, after: int, end: int) -> list[rows.Row]:
+    selected = connection.execute(_SELECT[channel], (after, end))
+    page: list[rows.Row] = []
+    size = 0
+    while some := selected.fetchmany(_FETCH_ROWS):
+        page += some
+        size += sum(len(value) for row in some for value in row[13:] if value.__class__ in (bytes, str))
+        if size > _PAGE_BYTES:
+            break
+    selected.close()
+    return page
+
+
+def _job_not_found(connection: sqlite3.Connection, job_id: str) -> JobNotFound:
+    from difflib import get_close_matches
+
+    latest = [row[0] for row in connection.execute("SELECT id FROM jobs ORDER BY id DESC LIMIT 200")]
+    near = get_close_matches(job_id, latest, n=3, cutoff=0.75)
+    if near:
+        next_step = f"did you mean {' or '.join(near)}?"
+    elif latest:
+        next_step = f"the latest jobs are {', '.join(latest[:3])}; `fanfold jobs` lists all."
+    else:
+        next_step = "this store has no jobs yet; check FANFOLD_HOME, or which deployment is meant."
+    return JobNotFound(f"There is no job {job_id!r} in this store.", next_step=next_step)

@@ -1,0 +1,153 @@
+"""Objects as files: written under a scratch name, then renamed, so that a key holds all of its bytes or none."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from fanfold.errors import InputError, ResultDamaged, StoreError, StoreFull
+
+#: Segments of harmless characters, none of which is `.` or `..`: a key can never lead out of the store.
+_KEY = re.compile(r"(?:(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+(?:/(?!\Z)|\Z))+")
+
+#: What "no room" looks like: a full disk, a used-up quota, a file larger than allowed.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+_count = itertools.count()
+
+
+class FileObjectStore:
+    """Bytes under `root`, by key. Any process may write at any time; readers never see half an object."""
+
+    def __init__(self, root: Path, scratch: Path) -> None:
+        self.root = root
+        self.scratch = scratch
+
+    def path(self, key: str) -> Path:
+        """Where the object of `key` is, or would be. Raises `InputError` for what is not a key."""
+        if not _KEY.fullmatch(key):
+            raise InputError(
+                f"{key!r} is not an object key.",
+                next_step="use letters, digits, dots, dashes and underscores, in parts divided by single slashes.",
+            )
+        return self.root / key
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keep `data` under `key`, whole or not at all. Raises `StoreFull`."""
+        target = self.path(key)
+        with self._explained(key), self._written(data) as written:
+            _place(os.replace, written, target)
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Keep the file at `path` under `key`, whole or not at all, and take the file away. Raises `StoreFull`."""
+        target = self.path(key)
+        with self._explained(key):
+            try:
+                _place(os.replace, path, target)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                self._copy_across(path, target)
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Keep `data` unless something is there already; True where it was kept. Raises `StoreFull`."""
+        target = self.path(key)
+        with self._explained(key):
+            try:
+                os.utime(target)  # seen as new by whoever clears away what nobody refers to
+            except FileNotFoundError:
+                pass
+            else:
+                return False
+            with self._written(data) as written:
+                try:
+                    _place(os.link, written, target)
+                except FileExistsError:
+                    return False
+                return True
+
+    def get(self, key: str) -> bytes:
+        """The bytes under `key`. Raises `ResultDamaged` where there are none."""
+        with self._explained(key):
+            return self.path(key).read_bytes()
+
+    def get_range(self, key: str, start: int, stop: int) -> bytes:
+        """The bytes from `start` up to, not including, `stop`; fewer at the end. Raises `ResultDamaged`."""
+        with self._explained(key), self.path(key).open("rb") as file:
+            file.seek(start)
+            return file.read(max(0, stop - start))
+
+    def exists(self, key: str) -> bool:
+        """Whether anything is under `key`."""
+        return self.path(key).is_file()
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Take away what is under `keys`; what is not there already is passed over."""
+        for key in keys:
+            path = self.path(key)
+            with self._explained(key), suppress(FileNotFoundError):
+                path.unlink()
+            with suppress(OSError):  # not empty, or a writer is about to use it
+                path.parent.rmdir()
+
+    @contextmanager
+    def _written(self, data: bytes) -> Iterator[Path]:
+        path = self._scratch_path()
+        try:
+            path.write_bytes(data)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _copy_across(self, path: Path, target: Path) -> None:
+        copy = self._scratch_path()
+        try:
+            shutil.copyfile(path, copy)
+            _place(os.replace, copy, target)
+        finally:
+            copy.unlink(missing_ok=True)
+        path.unlink()
+
+    def _scratch_path(self) -> Path:
+        return self.scratch / f"{os.getpid()}-{next(_count)}.part"
+
+    @contextmanager
+    def _explained(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self._explain(error, key) from error
+
+    def _explain(self, error: OSError, key: str) -> StoreError:
+        if isinstance(error, FileNotFoundError):
+            return ResultDamaged(
+                f"There is no object {key} in {self.root}.",
+                next_step="submit again: a result that is missing is computed afresh.",
+            )
+        if error.errno in _NO_ROOM:
+            return StoreFull(
+                f"No room left to keep {key} in {self.root}; what was stored before is unharmed.",
+                next_step="free some disk space (`fanfold cache clear` helps), then call again.",
+            )
+        return StoreError(
+            f"The object {key} in {self.root} cannot be read or written: {error.strerror}.",
+            next_step="check that the directory is there, on a working disk, and yours to write.",
+        )
+
+
+def _place(how: Callable[[Path, Path], None], source: Path, target: Path) -> None:
+    try:
+        how(source, target)
+    except FileNotFoundError:
+        # `delete` may take an emptied directory away between the two steps: hence a few tries, not one.
+        for _ in range(10):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):
+                return how(source, target)
+        raise
