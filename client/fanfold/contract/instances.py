@@ -9,8 +9,10 @@ class Host:
 
     name: str
     vcpus: int
-    memory_gib: int
+    memory_gib: float
     usd_per_hour: float
+    architecture: str = "x86_64"
+    gpus: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ HOSTS: dict[str, Host] = {
     ]
 }
 
-#: Name asked for -> (vCPUs, GiB promised, host): the aliases, and machines served by the nearest host at least as large.
+#: Name asked for -> (vCPUs, GiB promised, host): aliases, and machines served by the nearest host at least as large.
 _SERVED: dict[str, tuple[int, float, str]] = {
     "small": (2, 2, "c5.large"),
     "medium": (16, 64, "m5.4xlarge"),
@@ -73,3 +75,16 @@ INSTANCE_TYPES: dict[str, InstanceType] = {
     **{name: InstanceType(name, vcpus, gib, HOSTS[host]) for name, (vcpus, gib, host) in _SERVED.items()},
     **{host.name: InstanceType(host.name, host.vcpus, host.memory_gib, host) for host in HOSTS.values()},
 }
+
+
+def container_memory_mib(instance_type: InstanceType) -> int:
+    """MiB a container on this instance type may use: what is promised, or what its host can spare if that is less.
+
+    It is a hard limit: more is killed. A job that asks for more than its host registers stays RUNNABLE for ever.
+    The kernel sees less than a machine's nominal memory. ECS agents have registered, in MiB: t3.small 1,801 to 1,917,
+    t3.medium 3,828, c5.large 3,704, m5.large 7,680, m5.4xlarge 62,818, m5.12xlarge 189,283, r5.16xlarge 510,326, all
+    of them more than 95.5% less 256. Batch's AMI keeps 32 for the agent, and 5% is left to the system, as in
+    https://docs.aws.amazon.com/batch/latest/userguide/memory-management.html.
+    """
+    registered_mib = instance_type.host.memory_gib * 1024 * 0.955 - 256 - 32
+    return min(int(instance_type.memory_gib * 1024), int(registered_mib * 0.95))

@@ -1,0 +1,223 @@
+"""What a deployment and those who use it agree on: names, keys, and the shape of what the state machines carry.
+
+`infra` builds it, the AWS stores and engine read it, and what runs in the image finds itself by it.
+"""
+
+from typing import Any, TypedDict
+
+# ---- names -----------------------------------------------------------------------------------------------------------
+
+#: The three state machines: up to about 1,000 runs (Express), any number (Distributed Map), and machines (Batch).
+NARROW, WIDE, DEDICATED = "narrow", "wide", "dedicated"
+
+
+def parameter_name(deployment: str) -> str:
+    """The SSM parameter that announces a deployment: one JSON `Announcement`."""
+    return f"/fanfold/{deployment}"
+
+
+def instance_types_path(deployment: str) -> str:
+    """Parameters below this path, read together, are one JSON object of `Lane` by instance type.
+
+    The full table does not fit the 4 KB of one parameter.
+    """
+    return f"/fanfold/{deployment}/instance-types"
+
+
+def packages_path(deployment: str) -> str:
+    """Parameters below this path, read together, are one JSON object of version by package: what the image holds."""
+    return f"/fanfold/{deployment}/packages"
+
+
+def resource_name(deployment: str, *parts: str) -> str:
+    """The name of a function, state machine, queue or job definition: `fanfold-<deployment>-<parts>`."""
+    return "-".join(["fanfold", deployment, *parts]).replace(".", "-")
+
+
+# ---- what a deployment announces -------------------------------------------------------------------------------------
+
+
+class Lane(TypedDict):
+    """One instance type of a deployment. `queue` and `definition` are names, which Batch takes as well as ARNs."""
+
+    host: str
+    queue: str
+    definition: str
+    vcpus: int
+    #: What a container may use, not what the machine has; see `instances.container_memory_mib`.
+    memory_mib: int
+    usd_per_hour: float
+
+
+class ImageFacts(TypedDict):
+    """The runtime image: `identity` changes when what runs may compute something else, and is part of cache keys."""
+
+    identity: str
+    python: str
+    architecture: str
+
+
+class DeployedLimits(TypedDict):
+    """What one realtime run gets, what the dedicated machines' root disks hold, how long things are kept."""
+
+    timeout_s: int
+    memory_mib: int
+    realtime_disk_mib: int
+    disk_size_gb: int
+    retention_days: int
+
+
+class Announcement(TypedDict):
+    """The JSON in a deployment's SSM parameter."""
+
+    version: int
+    deployment: str
+    table: str
+    bucket: str
+    #: Clones of the one realtime function; spread runs over them, each has its own scale-up rate.
+    functions: list[str]
+    #: ARN by NARROW, WIDE, DEDICATED.
+    state_machines: dict[str, str]
+    image: ImageFacts
+    limits: DeployedLimits
+    spot: bool
+    #: Where the shared file system is mounted; empty without one.
+    mount: str
+    #: Log group of the realtime functions and of the dedicated machines.
+    log_groups: dict[str, str]
+
+
+ANNOUNCEMENT_VERSION = 1
+
+# ---- the environment of what runs in the image -----------------------------------------------------------------------
+# The deployment's own name is in layout.ENV_DEPLOYMENT.
+
+ENV_TABLE = "FANFOLD_TABLE"
+ENV_BUCKET = "FANFOLD_BUCKET"
+#: ARN of the role whose credentials a UDF gets; the worker's own are for Fanfold's table and bucket only.
+ENV_DATA_ROLE = "FANFOLD_DATA_ROLE"
+#: Where the shared file system is mounted; not set without one.
+ENV_MOUNT = "FANFOLD_MOUNT"
+#: On a dedicated machine: the instance type it serves, and the job whose inputs it claims.
+ENV_INSTANCE_TYPE = "FANFOLD_INSTANCE_TYPE"
+ENV_JOB = "FANFOLD_JOB"
+
+MOUNT_PATH = "/mnt/shared"
+
+REALTIME_ENTRYPOINT = ["python", "-m", "awslambdaric"]
+REALTIME_HANDLER = "fanfold_runtime.realtime.handler"
+DEDICATED_COMMAND = ["python", "-m", "fanfold_runtime.batch"]
+
+# ---- the table -------------------------------------------------------------------------------------------------------
+
+PARTITION_KEY, SORT_KEY, EXPIRES_AT = "pk", "sk", "expires_at"
+
+#: Job headers only: newest first by owner, and for the whole team. Sorted by job id, which sorts by time.
+INDEX_BY_OWNER, OWNER_KEY = "jobs-by-owner", "listed_owner"
+INDEX_BY_TEAM, TEAM_KEY = "jobs-by-team", "listed_team"
+INDEX_SORT_KEY = "listed_id"
+
+
+def job_partition(job_id: str) -> str:
+    """Partition of a job's header and of its work counter."""
+    return f"job#{job_id}"
+
+
+def event_partition(job_id: str, shard: int) -> str:
+    """Partition of the events of every run whose index falls to this shard."""
+    return f"job#{job_id}#{shard}"
+
+
+def event_sort_key(at_iso: str, id: str) -> str:
+    """An event's place in time: an ISO 8601 UTC time with milliseconds and a `Z`, then anything unique."""
+    return f"{at_iso}#{id}"
+
+
+# ---- the bucket ------------------------------------------------------------------------------------------------------
+
+#: What UDFs may write to and read from in the deployment's own bucket, with the data role.
+DATA_PREFIX = "data/"
+
+# ---- what the state machines carry -----------------------------------------------------------------------------------
+
+#: One Express child holds this many runs: an inline Map runs 40 at once, and 256 KiB of state must hold them all.
+RUNS_PER_CHILD = 40
+
+
+class DispatchJob(TypedDict):
+    """The part of a job's header that goes with every run. `expires_at`: seconds since 1970, for TTL."""
+
+    id: str
+    expires_at: int
+
+
+class RunItem(TypedDict):
+    """One attempt to be made. `function` is one of `Announcement["functions"]`; `arguments` tagged JSON."""
+
+    index: int
+    attempt: int
+    shard: int
+    function: str
+    arguments: dict[str, Any]
+
+
+class BatchInput(TypedDict):
+    """What goes with every batch of items."""
+
+    job: DispatchJob
+
+
+class NarrowInput(TypedDict):
+    """Input of the narrow state machine, and of each child of the wide one. At most `RUNS_PER_CHILD` items."""
+
+    BatchInput: BatchInput
+    Items: list[RunItem]
+
+
+class WideInput(TypedDict):
+    """Input of the wide state machine. `manifest_key`: JSONL of `RunItem`; `max_children` of 40 runs, 0: no limit."""
+
+    job: DispatchJob
+    manifest_key: str
+    max_children: int
+
+
+class DedicatedInput(TypedDict):
+    """Input of the dedicated state machine. `queue` and `definition` from `Lane`; `machines` 1 to 10,000."""
+
+    job: DispatchJob
+    queue: str
+    definition: str
+    machines: int
+
+
+class RunPayload(TypedDict):
+    """What the realtime function is invoked with, by a state machine or directly."""
+
+    job: DispatchJob
+    run: RunItem
+
+
+#: Attributes of the event that a state machine writes when whatever ran a run is gone. `error` and `cause` are raw.
+DIED_ATTRIBUTES = (
+    PARTITION_KEY,
+    SORT_KEY,
+    EXPIRES_AT,
+    "kind",
+    "index",
+    "attempt",
+    "at",
+    "status",
+    "error",
+    "cause",
+    "execution",
+)
+#: Its `status`: the reader makes a `RunStatus` of `error` and `cause`.
+DIED = "died"
+
+# ---- metrics that the image emits (embedded metric format) -----------------------------------------------------------
+
+METRIC_NAMESPACE = "Fanfold"
+METRIC_DIMENSION = "Deployment"
+#: Runs that finished, and of those the failed; seconds from a job's start to a run's; dollars of machine time.
+METRIC_RUNS, METRIC_FAILED, METRIC_WAIT_S, METRIC_MACHINE_USD = "Runs", "FailedRuns", "WaitSeconds", "MachineUsd"

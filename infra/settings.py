@@ -1,0 +1,235 @@
+"""What can be chosen about a deployment: one frozen, validated object, read from CDK context.
+
+`cdk.json` holds the choices in its context under `fanfold`; `-c fanfold:<name>=<value>` on the command line wins.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from fanfold.contract.instances import INSTANCE_TYPES, Host, InstanceType
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Architecture = Literal["x86_64", "arm64"]
+#: CloudWatch Logs keeps for these numbers of days only.
+LogDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731]
+
+_BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
+BucketName = Annotated[str, Field(pattern=_BUCKET)]
+#: A private ECR repository, with a tag or a digest: Lambda takes no other.
+ImageUri = Annotated[
+    str,
+    Field(
+        pattern=r"^\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+(:[\w.-]+|@sha256:[0-9a-f]{64})$"
+    ),
+]
+
+
+class SettingError(ValueError):
+    """A setting is unknown or its value is not allowed; names it and what is allowed."""
+
+
+class ExtraInstanceType(BaseModel):
+    """An instance type that is added without code: its host as EC2 names it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    host: str = Field(pattern=r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$")
+    vcpus: int = Field(ge=1)
+    memory_gib: float = Field(gt=0)
+    usd_per_hour: float = Field(ge=0)
+    architecture: Architecture = "x86_64"
+    gpus: int = Field(default=0, ge=0)
+
+    def named(self, name: str) -> InstanceType:
+        """The same, in the words of the contract."""
+        host = Host(self.host, self.vcpus, self.memory_gib, self.usd_per_hour, self.architecture, self.gpus)
+        return InstanceType(name, self.vcpus, self.memory_gib, host)
+
+
+class Settings(BaseModel):
+    """Every choice, its default and its bounds. The docs' table is made from this."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    deployment: str = Field(
+        default="main", pattern=r"^[a-z][a-z0-9-]{0,19}$", description="The name users find this deployment by."
+    )
+    architecture: Architecture = Field(
+        default="x86_64", description="Processor of the realtime function; arm64 costs 20% less."
+    )
+    python_version: Literal["3.10", "3.11", "3.12", "3.13", "3.14"] = Field(
+        default="3.12", description="Python in the image. Clients may run another: code travels as source."
+    )
+    image_uri: ImageUri | None = Field(
+        default=None, description="An x86_64 image that is in ECR already, so that no Docker is needed to deploy."
+    )
+    image_uri_arm64: ImageUri | None = Field(default=None, description="The same for arm64.")
+
+    realtime_disk_mib: int = Field(
+        default=2048, ge=512, le=10240, description="Scratch disk of one realtime environment, in MiB; 512 are free."
+    )
+    realtime_reserved_concurrency: int | None = Field(
+        default=None, ge=1, description="Most realtime runs at once, taken from the account's limit; none: share it."
+    )
+    realtime_functions: int = Field(
+        default=1, ge=1, le=10, description="Clones of the realtime function; each adds 1,000 environments per 10 s."
+    )
+
+    instance_types: list[str] | None = Field(
+        default=None, description="Instance types to offer to dedicated runs; none: every one Fanfold knows."
+    )
+    extra_instance_types: dict[str, ExtraInstanceType] = Field(
+        default={}, description="More of them, GPU and Graviton too: name to host, vcpus, memory_gib, usd_per_hour."
+    )
+    spot: bool = Field(default=False, description="Spot machines: a third of the price, interruptions are retried.")
+    max_vcpus: int = Field(
+        default=256, ge=2, le=100_000, description="Most vCPUs at once per kind of machine; at rest there are none."
+    )
+    disk_size_gb: int = Field(
+        default=100, ge=30, le=16_384, description="Root volume of a dedicated machine, in GiB (encrypted gp3)."
+    )
+    keep_warm_minutes: int = Field(
+        default=0, ge=0, le=10_080, description="Keep an idle machine for the next job; 0, or 20 and more. It costs."
+    )
+    stuck_minutes: int = Field(
+        default=60, ge=10, le=1440, description="Give up on a job that can never be placed after this many minutes."
+    )
+
+    vpc_id: str | None = Field(default=None, pattern=r"^vpc-[0-9a-f]+$", description="Your own VPC; none: a new one.")
+    subnet_ids: list[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]+$")]] = Field(
+        default=[], description="Subnets of your VPC that machines start in; they need a way to AWS's APIs."
+    )
+    mount: bool = Field(default=False, description="One shared file system (EFS) at /mnt/shared for every run.")
+
+    read_buckets: list[BucketName] = Field(default=[], description="More buckets that UDFs may read.")
+    write_buckets: list[BucketName] = Field(default=[], description="More buckets that UDFs may read and write.")
+
+    retention_days: int = Field(
+        default=30, ge=1, le=3650, description="Results, inputs and logs of a job are deleted after this many days."
+    )
+    log_retention_days: LogDays = Field(default=30, description="Days that CloudWatch keeps AWS's own logs.")
+    access_logs: bool = Field(default=True, description="Keep the bucket's access logs, in a bucket of their own.")
+
+    alarm_email: str | None = Field(
+        default=None, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", description="Who is told of alarms and of the budget."
+    )
+    monthly_budget_usd: int | None = Field(
+        default=None, ge=1, description="Tell `alarm_email` at 80% and 100% of this, and when it is forecast."
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Settings:
+        for complaint in _complaints(self):
+            raise ValueError(complaint)
+        return self
+
+    @property
+    def offered(self) -> dict[str, InstanceType]:
+        """Every instance type of this deployment, by name."""
+        known = INSTANCE_TYPES if self.instance_types is None else {n: INSTANCE_TYPES[n] for n in self.instance_types}
+        return {**known, **{name: extra.named(name) for name, extra in self.extra_instance_types.items()}}
+
+    def image_uri_for(self, architecture: str) -> str | None:
+        """The image in ECR for this processor, where one is given."""
+        return self.image_uri_arm64 if architecture == "arm64" else self.image_uri
+
+
+def _complaints(settings: Settings) -> list[str]:
+    """What no single field can say; empty where the settings fit together."""
+    if unknown := sorted(set(settings.instance_types or ()) - set(INSTANCE_TYPES)):
+        return [f"instance_types: unknown {', '.join(unknown)}; allowed are {', '.join(INSTANCE_TYPES)}"]
+    found = []
+    if settings.instance_types == [] and not settings.extra_instance_types:
+        found.append("instance_types: an empty list offers no machine; leave it out for all of them")
+    if clash := sorted(set(settings.extra_instance_types) & set(INSTANCE_TYPES)):
+        found.append(f"extra_instance_types: {', '.join(clash)} is known already; choose another name")
+    if odd := [host.name for host in _hosts(settings) if host.name.startswith(("t2.", "t3.", "t3a.", "t4g."))]:
+        found.append(f"extra_instance_types: Batch refuses the t family ({', '.join(odd)}); choose another host")
+    largest = max((host.vcpus for host in _hosts(settings)), default=0)
+    if settings.max_vcpus < largest:
+        found.append(f"max_vcpus: {settings.max_vcpus} is less than the largest host has; allowed: {largest} and more")
+    if 0 < settings.keep_warm_minutes < 20:
+        found.append("keep_warm_minutes: Batch takes 0, or 20 to 10080")
+    if bool(settings.vpc_id) != bool(settings.subnet_ids):
+        found.append("subnet_ids: your own VPC needs `vpc_id` and at least one of `subnet_ids`, both or neither")
+    if settings.monthly_budget_usd and not settings.alarm_email:
+        found.append("monthly_budget_usd: a budget needs `alarm_email`, for somebody to be told")
+    return found + _image_complaints(settings)
+
+
+def _image_complaints(settings: Settings) -> list[str]:
+    needed = {settings.architecture, *(host.architecture for host in _hosts(settings))}
+    given = {architecture for architecture in needed if settings.image_uri_for(architecture)}
+    names = {"x86_64": "image_uri", "arm64": "image_uri_arm64"}
+    if not given or given == needed:
+        return []
+    return [f"{names[missing]}: this deployment also runs on {missing}, so it needs an image as well"
+            for missing in sorted(needed - given)]  # fmt: skip
+
+
+def _hosts(settings: Settings) -> list[Host]:
+    return [instance_type.host for instance_type in settings.offered.values()]
+
+
+def read_settings(context: Mapping[str, Any]) -> Settings:
+    """The settings in a CDK app's context. Raises `SettingError` that names the setting and the allowed values."""
+    chosen = dict(context.get("fanfold", {}))
+    for key, value in context.items():
+        if key.startswith("fanfold:"):
+            chosen[key.removeprefix("fanfold:")] = _parsed(value)
+    try:
+        return Settings(**chosen)
+    except ValidationError as error:
+        raise SettingError("\n".join(_explained(problem) for problem in error.errors())) from None
+
+
+def _parsed(value: Any) -> Any:
+    """A value from the command line is text; where it reads as JSON, that is what is meant. A version is no number."""
+    try:
+        return json.loads(value, parse_float=str)
+    except (TypeError, ValueError):
+        return value
+
+
+def _explained(problem: Any) -> str:
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = ExtraInstanceType if problem["loc"][0] == "extra_instance_types" else Settings
+        return f"{name}: no such setting; allowed are {', '.join(known.model_fields)}"
+    allowed = allowed_values(str(problem["loc"][0])) if len(problem["loc"]) == 1 else ""
+    return f"{name}: {problem['msg']}, not {problem['input']!r}" + (f"; allowed: {allowed}" if allowed else "")
+
+
+def allowed_values(name: str) -> str:
+    """What a setting takes, in words."""
+    field = Settings.model_fields.get(name)
+    if field is None:
+        return ""
+    literal = get_args(field.annotation) if getattr(field.annotation, "__origin__", None) is Literal else ()
+    if literal:
+        return ", ".join(str(value) for value in literal)
+    if field.annotation is bool:
+        return "true, false"
+    bounds = {type(rule).__name__: rule for rule in field.metadata}
+    least = getattr(bounds.get("Ge"), "ge", None)
+    most = getattr(bounds.get("Le"), "le", None)
+    if least is not None:
+        return f"{least} to {most}" if most is not None else f"{least} and more"
+    pattern = next((rule.pattern for rule in field.metadata if getattr(rule, "pattern", None)), None)
+    return f"text like `{pattern}`" if pattern else _KINDS.get(name, "")
+
+
+_KINDS = {
+    "image_uri": "`<account>.dkr.ecr.<region>.amazonaws.com/<name>:<tag>` or `@sha256:<digest>`",
+    "image_uri_arm64": "as `image_uri`",
+    "instance_types": "a list of names, see `fanfold instance-types`",
+    "extra_instance_types": "an object, see below",
+    "subnet_ids": "a list of `subnet-...`",
+    "read_buckets": "a list of bucket names",
+    "write_buckets": "a list of bucket names",
+}

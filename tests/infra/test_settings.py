@@ -1,0 +1,88 @@
+"""A deployment's settings: frozen, validated, each in the docs' table; a mistake is told in words that help."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from infra.settings import SettingError, Settings, allowed_values, read_settings
+
+
+def test_the_defaults_are_a_deployment_called_main_with_every_instance_type() -> None:
+    settings = read_settings({})
+    assert settings.deployment == "main"
+    assert {"small", "medium", "large", "m5.16xlarge", "t3.small", "c2-standard-60"} <= set(settings.offered)
+
+
+def test_the_command_line_wins_over_cdk_json() -> None:
+    settings = read_settings({"fanfold": {"spot": False, "max_vcpus": 512}, "fanfold:spot": "true"})
+    assert (settings.spot, settings.max_vcpus) == (True, 512)
+
+
+def test_a_python_version_on_the_command_line_is_no_number() -> None:
+    assert read_settings({"fanfold:python_version": "3.10"}).python_version == "3.10"
+
+
+def test_settings_cannot_be_changed_once_read() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        read_settings({}).spot = True  # type: ignore[misc]
+
+
+def test_a_gpu_and_a_graviton_machine_need_no_code() -> None:
+    gpu = {"host": "g5.xlarge", "vcpus": 4, "memory_gib": 16, "usd_per_hour": 1.006, "gpus": 1}
+    arm = {"host": "m7g.large", "vcpus": 2, "memory_gib": 8, "usd_per_hour": 0.0816, "architecture": "arm64"}
+    offered = read_settings({"fanfold": {"extra_instance_types": {"gpu": gpu, "arm": arm}}}).offered
+    assert (offered["gpu"].host.gpus, offered["arm"].host.architecture) == (1, "arm64")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"spott": True}, ["spott", "no such setting", "spot, max_vcpus"]),
+        ({"spot": "yes"}, ["spot", "'yes'", "true, false"]),
+        ({"max_vcpus": 64}, ["max_vcpus", "64", "128 and more"]),
+        ({"realtime_disk_mib": 100}, ["realtime_disk_mib", "100", "512 to 10240"]),
+        ({"log_retention_days": 2}, ["log_retention_days", "2", "1, 3, 5, 7"]),
+        ({"architecture": "riscv"}, ["architecture", "riscv", "x86_64, arm64"]),
+        ({"deployment": "My Team"}, ["deployment", "My Team", "[a-z]"]),
+        ({"keep_warm_minutes": 5}, ["keep_warm_minutes", "0, or 20 to 10080"]),
+        ({"instance_types": ["smal"]}, ["instance_types", "smal", "small, medium, large"]),
+        ({"instance_types": []}, ["instance_types", "leave it out"]),
+        ({"vpc_id": "vpc-0a1b"}, ["subnet_ids", "vpc_id"]),
+        ({"monthly_budget_usd": 100}, ["monthly_budget_usd", "alarm_email"]),
+        ({"image_uri": "python:3.12"}, ["image_uri", "python:3.12", ".dkr.ecr."]),
+        ({"read_buckets": ["Not_A_Bucket"]}, ["read_buckets.0", "Not_A_Bucket"]),
+        ({"extra_instance_types": {"small": {}}}, ["extra_instance_types.small.host", "required"]),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_is_allowed(wrong: dict[str, object], words: list[str]) -> None:
+    with pytest.raises(SettingError) as caught:
+        read_settings({"fanfold": wrong})
+    assert [word for word in words if word not in str(caught.value)] == []
+
+
+def _extra(**changes: object) -> dict[str, object]:
+    machine = {"host": "g5.xlarge", "vcpus": 4, "memory_gib": 16, "usd_per_hour": 1.006}
+    return {"extra_instance_types": {"mine": {**machine, **changes}}}
+
+
+def test_the_t_family_is_refused_as_batch_would() -> None:
+    with pytest.raises(SettingError, match=r"t family \(t4g.small\)"):
+        read_settings({"fanfold": _extra(host="t4g.small", vcpus=2)})
+
+
+def test_an_unknown_field_of_a_machine_is_named() -> None:
+    with pytest.raises(SettingError, match=r"mine\.gpu: no such setting; allowed are host, vcpus"):
+        read_settings({"fanfold": _extra(gpu=1)})
+
+
+def test_an_image_of_your_own_must_exist_for_every_processor() -> None:
+    uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/fanfold:1"
+    with pytest.raises(SettingError, match="image_uri_arm64: this deployment also runs on arm64"):
+        read_settings({"fanfold": {"image_uri": uri, "architecture": "arm64"}})
+
+
+def test_every_setting_says_what_it_is_for_and_what_it_takes() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert allowed_values(name), name
