@@ -102,28 +102,28 @@ class Database:
 def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
-        version = _version(connection)
-        if version > SCHEMA_VERSION:
-            raise _too_new(path, version)
-        if version == 0:
-            _create(connection)
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+        _prepare(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    version = _version(connection)
+    if version > SCHEMA_VERSION:
+        raise StoreTooNew(
+            f"{path} was written by a newer Fanfold: its format is {version}, this one knows up to {SCHEMA_VERSION}.",
+            next_step="upgrade with `pip install --upgrade fanfold`, or set FANFOLD_HOME to another directory.",
+        )
+    if version == 0:
+        _create(connection)
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+
+
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _too_new(path: Path, version: int) -> StoreTooNew:
-    return StoreTooNew(
-        f"{path} was written by a newer Fanfold: its format is {version}, this Fanfold knows up to {SCHEMA_VERSION}.",
-        next_step="upgrade with `pip install --upgrade fanfold`, or set FANFOLD_HOME to another directory.",
-    )
 
 
 def _create(connection: sqlite3.Connection) -> None:
@@ -169,7 +169,7 @@ def _explain(error: sqlite3.Error, path: Path) -> StoreError:
         )
     return StoreError(
         f"{path} cannot be read or written: {reason}.",
-        next_step="check that its directory exists, is yours to write, and lies on a local disk with room and quota left.",
+        next_step="check that its directory exists, is yours to write, and is on a local disk with room and quota left.",
     )
 
 

@@ -1,0 +1,78 @@
+"""When a result may serve again: how old it may be, and the key it goes by."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from datetime import timedelta
+
+from fanfold.contract.limits import DEFAULT_CACHE_MAX_AGE_S
+from fanfold.errors import InputError
+
+#: Part of every key: raise it when what a key stands for changes, and no older result is taken for a newer one.
+KEY_FORMAT = 1
+
+_UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_AGE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw]?)\s*", re.ASCII)
+
+
+def parse_age(value: str | float | timedelta | None) -> float:
+    """Seconds in an age: "30s", "5m", "12h", "7d", "2w", a number of seconds, a timedelta, or None for the default.
+
+    0 means that nothing is taken from the cache. Raises `InputError` for anything else.
+    """
+    if value is None:
+        return DEFAULT_CACHE_MAX_AGE_S
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, str):
+        match = _AGE.fullmatch(value)
+        seconds = float(match[1]) * _UNITS_S[match[2]] if match else math.nan
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = _as_float(value)
+    else:
+        seconds = math.nan
+    if math.isfinite(seconds) and seconds >= 0:
+        return seconds
+    raise InputError(
+        f"cache_max_age={value!r} is not an age.",
+        next_step='write "30s", "5m", "12h", "7d" or "2w", a number of seconds, or 0 to take nothing from the cache.',
+    )
+
+
+class KeyMaker:
+    """Makes the cache keys of one job's inputs: what they share is hashed once, each then takes about a microsecond.
+
+    `arguments` and `constants` are canonical text (see `codec`); `path` is "realtime" or the instance type, since the
+    two keep separate results; `image` tells which Python and packages the runs meet.
+    """
+
+    __slots__ = ("_shared",)
+
+    def __init__(self, *, code_hash: str, constants: str, path: str, image: str) -> None:
+        self._shared = hashlib.sha256(b"fanfold-key-%d\n" % KEY_FORMAT)
+        for part in (code_hash, constants, path, image):
+            data = part.encode()
+            # The length comes first, so that no two ways of cutting a text into parts have a key in common.
+            self._shared.update(b"%d:" % len(data))
+            self._shared.update(data)
+
+    def key(self, arguments: str) -> str:
+        """The cache key of one input, 64 hexadecimal digits."""
+        # The arguments are last, and so need no length.
+        digest = self._shared.copy()
+        digest.update(arguments.encode())
+        return digest.hexdigest()
+
+
+def run_key(*, code_hash: str, arguments: str, constants: str, path: str, image: str) -> str:
+    """The cache key of one run; for many inputs of one job, see `KeyMaker`."""
+    return KeyMaker(code_hash=code_hash, constants=constants, path=path, image=image).key(arguments)
+
+
+def _as_float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf

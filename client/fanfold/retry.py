@@ -1,0 +1,38 @@
+"""Whether a failed attempt is followed by another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fanfold.models import JobHeader, RunError, RunStatus
+
+#: What a status is called in `retry_on`, where the run was ended from outside and raised nothing itself.
+_RAISED_AS = {RunStatus.TIMED_OUT: ("TimeoutError",), RunStatus.OUT_OF_MEMORY: ("MemoryError",)}
+
+#: Every error of the user's own is one of these, whatever its class's bases are recorded as.
+_USER_ERROR = ("Exception", "BaseException")
+
+
+def should_retry(
+    header: JobHeader, status: RunStatus, error: RunError | None, attempt: int, first_attempt: int = 0
+) -> bool:
+    """Whether the run is to be tried again after `attempt` ended with `status`.
+
+    A lost run and one whose surroundings failed are, within `header.max_retry` attempts after `first_attempt`; what
+    the UDF did itself (an error, its time, its memory) only where `header.retry_on` names it; a cancelled run never.
+    """
+    if status.good or not status.final or status is RunStatus.CANCELLED:
+        return False
+    if attempt - first_attempt >= header.max_retry:
+        return False
+    if status is RunStatus.LOST or (status is RunStatus.FAILED and error is not None and error.infrastructure):
+        return True
+    return bool(header.retry_on) and not set(header.retry_on).isdisjoint(_names(status, error))
+
+
+def _names(status: RunStatus, error: RunError | None) -> Iterator[str]:
+    yield from _RAISED_AS.get(status, _USER_ERROR)
+    if error is not None:
+        for full in (error.type, *error.types):
+            yield full
+            yield full.rpartition(".")[2]
