@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -55,5 +56,6 @@ def module_for_tag(tag: str) -> Any:
     return _load(_BY_TAG.get(tag, "builtin"))
 
 
+@cache
 def _load(name: str | None) -> Any:
     return None if name is None else import_module(f"fanfold.codec.{name}")

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from fanfold.codec import registry
 from fanfold.codec.encoded import Encoded, damaged, join_parts, split_parts
-from fanfold.codec.tagged import BLOB_THRESHOLD_BYTES, base64_text, read, write
+from fanfold.codec.tagged import BLOB_THRESHOLD_BYTES, base64_text, pack_whole, read, write
 from fanfold.errors import CodecError
 
 
@@ -21,7 +21,7 @@ def encode(value: Any, *, serializer: Literal["auto", "pickle"] | str = "auto", 
     if serializer != "auto":
         raise CodecError(f"There is no serializer {serializer!r}.", next_step='Use "auto" or "pickle".')
     module = registry.module_for_type(type(value))
-    whole: Encoded | None = None if module is None else module.pack(value)
+    whole = None if module is None else pack_whole(module, value, lambda: name)
     return whole or _with_parts(value, name)
 
 

@@ -52,20 +52,13 @@ def decode_json(text: str, *, get_blob: GetBlob | None = None) -> Any:
     Raises `CodecError` where the text is damaged, or written by a newer Fanfold.
     """
 
-    def get_part(reference: Any) -> Any:
-        if get_blob is None:
-            raise CodecError(
-                "This text refers to bytes that are kept elsewhere.", next_step="Hand in `get_blob` to read them."
-            )
-        return get_blob(reference)
-
-    return read(text, get_part)
+    return read(text, get_blob or _no_blob)
 
 
 def write(value: Any, *, put_part: PutPart, name: str) -> str:
     """Tagged JSON in which binary values are what `put_part` returns for them."""
     try:
-        text = _dumps(Tagger(put_part, name).tree(value))
+        text = _dumps(value if _is_plain(value) else Tagger(put_part, name).tree(value))
         if "\\ud" not in text:  # an escaped surrogate: half a character, or an emoji
             return text
     except ValueError:  # not a number, or an integer too long to print
@@ -128,27 +121,33 @@ class Tagger:
         return tree
 
     def _dict(self, value: dict[Any, Any]) -> Any:
+        if not self._careful and _is_plain(value):
+            return value
         for key in value:
             if type(key) is not str or key[:1] == "$" or (self._careful and _has_surrogates(key)):
                 return {"$dict": [[self.at(key, key), self.at(key, item)] for key, item in value.items()]}
-        if not self._careful and _SCALARS.issuperset(map(type, value.values())):
-            return value
         return {key: self.at(key, item) for key, item in value.items()}
 
     def _other(self, value: Any, kind: type) -> Any:
         module = registry.module_for_type(kind)
         if module is not None:
-            try:
-                encoded: Encoded | None = module.pack(value)
-            except CodecError as error:
-                error.message = f"{self.where}: {error.message}"
-                raise
+            encoded = pack_whole(module, value, lambda: self.where)
             if encoded is not None:
                 return self.put_part(encoded)
             tree = module.tag(value, self)
             if tree is not None:
                 return tree
         raise refuse(value, self.where)
+
+
+def pack_whole(module: Any, value: Any, where: Callable[[], str]) -> Encoded | None:
+    """The binary encoding that `module` has for `value`, if any; its errors say `where` the value is."""
+    try:
+        encoded: Encoded | None = module.pack(value)
+    except CodecError as error:
+        error.message = f"{where()}: {error.message}"
+        raise
+    return encoded
 
 
 class _Untagger:
@@ -211,6 +210,10 @@ class _Blobs:
         return {"$blob": [encoded.codec, sha256]}
 
 
+def _no_blob(_: str) -> bytes:
+    raise CodecError("This text refers to bytes that are kept elsewhere.", next_step="Hand in `get_blob` to read them.")
+
+
 def base64_text(data: bytes) -> str:
     """Base64 in one line."""
     import binascii
@@ -221,6 +224,16 @@ def base64_text(data: bytes) -> str:
 def sort_key(tree: Any) -> str:
     """What orders the trees of a set's members, so that equal sets give equal text."""
     return _dumps(tree)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON has all of `value`: a scalar, or a dict of scalars, which most arguments are."""
+    if type(value) is not dict:
+        return type(value) in _SCALARS
+    for key in value:
+        if type(key) is not str or key[:1] == "$":
+            return False
+    return _SCALARS.issuperset(map(type, value.values()))
 
 
 def _scalar_with_care(value: Any) -> Any:

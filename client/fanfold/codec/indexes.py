@@ -1,0 +1,73 @@
+"""A pandas index as JSON, its values kept as columns of the frame or, for short ones, in the JSON itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from fanfold.codec.columns import Note, from_arrow, string_dtype, string_note
+
+#: Keeps one column, given its readable name and its Series or Index; returns its number and its note.
+KeepColumn = Callable[[str, Any], list[Any]]
+
+
+def index_tree(index: Any, keep: KeepColumn) -> Note:
+    """`index` as what JSON can say of it; the values of its rows go to `keep`."""
+    if type(index) is pd.RangeIndex:
+        return ["range", index.start, index.stop, index.step, index.name]
+    if isinstance(index, pd.MultiIndex):
+        # Levels and codes, not values: unused levels and their order survive, and nothing is factorized anew.
+        codes = [keep(f"__index_level_{i}__", pd.Series(code)) for i, code in enumerate(index.codes)]
+        return ["multi", [labels_tree(level) for level in index.levels], codes, list(index.names)]
+    freq = getattr(index, "freqstr", None) if isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex)) else None
+    return ["flat", keep("__index_level_0__", index), index.name, freq]
+
+
+def index_from(tree: Note, column: Callable[[int], pa.ChunkedArray]) -> Any:
+    """The index that `index_tree` described; `column` gives the columns by their number."""
+    kind, *rest = tree
+    if kind == "range":
+        start, stop, step, name = rest
+        return pd.RangeIndex(start, stop, step, name=name)
+    if kind == "multi":
+        levels, codes, names = rest
+        kept = [from_arrow(column(number), note) for number, note in codes]
+        return pd.MultiIndex([labels_from(level) for level in levels], kept, names=names, verify_integrity=False)
+    (number, note), name, freq = rest
+    index = _flat(from_arrow(column(number), note), name)
+    if freq is not None:
+        index.freq = freq
+    return index
+
+
+def labels_tree(labels: Any) -> Any:
+    """Column labels, categories or levels as JSON; unusual ones stay an Index, which goes as a part of its own."""
+    if type(labels) is pd.RangeIndex:
+        return ["range", labels.start, labels.stop, labels.step, labels.name]
+    if type(labels) is pd.Index:
+        if isinstance(labels.dtype, pd.StringDtype):
+            return ["list", ["string", *string_note(labels.dtype)], labels.tolist(), labels.name]
+        if isinstance(labels.dtype, np.dtype):
+            return ["list", labels.dtype.str, labels.tolist(), labels.name]
+    return labels
+
+
+def labels_from(tree: Any) -> Any:
+    """The Index that `labels_tree` described."""
+    if isinstance(tree, pd.Index):
+        return tree
+    kind, *rest = tree
+    if kind == "range":
+        start, stop, step, name = rest
+        return pd.RangeIndex(start, stop, step, name=name)
+    dtype, values, name = rest
+    kept = string_dtype(*dtype[1:]) if isinstance(dtype, list) else np.dtype(dtype)
+    return pd.Index(values, dtype=kept, name=name, tupleize_cols=False)
+
+
+def _flat(values: Any, name: Any) -> Any:
+    return pd.Index(values, dtype=values.dtype, name=name, tupleize_cols=False)

@@ -1,0 +1,75 @@
+"""Tags for pandas' scalars: timestamps, durations, periods, intervals, NaT and NA."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fanfold.codec.moments import zone_from, zone_tree
+
+if TYPE_CHECKING:
+    from fanfold.codec.tagged import Tagger
+
+
+def tag(value: Any, tagger: Tagger) -> Any:
+    """The tag for `value`, or None where it is of no class known here."""
+    write_tag = _WRITERS.get(type(value).__qualname__)
+    return None if write_tag is None else write_tag(value, tagger)
+
+
+def _timestamp(value: Any, tagger: Tagger) -> Any:
+    return {"$timestamp": [int(value.asm8.view("i8")), value.unit, zone_tree(value.tz, tagger.where)]}
+
+
+_WRITERS: dict[str, Callable[[Any, Tagger], Any]] = {
+    "Timestamp": _timestamp,
+    "Timedelta": lambda value, _: {"$duration": [int(value.asm8.view("i8")), value.unit]},
+    "Period": lambda value, _: {"$period": [value.ordinal, value.freqstr]},
+    "Interval": lambda value, tagger: {"$interval": [*tagger.items([value.left, value.right]), value.closed]},
+    "NaTType": lambda *_: {"$pandas": "NaT"},
+    "NAType": lambda *_: {"$pandas": "NA"},
+}
+
+
+def _read_timestamp(payload: Any) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    number, unit, zone = payload
+    moment = pd.Timestamp(np.datetime64(number, unit))
+    return moment if zone is None else moment.tz_localize("UTC").tz_convert(zone_from(zone))
+
+
+def _read_duration(payload: Any) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    return pd.Timedelta(np.timedelta64(*payload))
+
+
+def _read_period(payload: Any) -> Any:
+    import pandas as pd
+
+    ordinal, freq = payload
+    return pd.Period(ordinal=ordinal, freq=freq)
+
+
+def _read_interval(payload: Any) -> Any:
+    import pandas as pd
+
+    return pd.Interval(*payload)
+
+
+def _read_missing(name: str) -> Any:
+    import pandas as pd
+
+    return {"NaT": pd.NaT, "NA": pd.NA}[name]
+
+
+UNTAG: dict[str, Callable[[Any], Any]] = {
+    "$timestamp": _read_timestamp,
+    "$duration": _read_duration,
+    "$period": _read_period,
+    "$interval": _read_interval,
+    "$pandas": _read_missing,
+}

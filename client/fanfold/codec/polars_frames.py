@@ -1,0 +1,65 @@
+"""polars frames and series as Parquet, by polars itself."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from fanfold.codec.encoded import Encoded
+from fanfold.errors import CodecError
+
+if TYPE_CHECKING:
+    from fanfold.codec.tagged import Tagger
+
+CODEC = "parquet-polars/1"
+
+#: First byte of the body: a series is kept as a frame of one column.
+_FRAME, _SERIES = b"F", b"S"
+
+UNTAG: dict[str, Callable[[Any], Any]] = {}
+
+
+def pack(value: Any) -> Encoded | None:
+    """The encoding of a frame or a series. Raises `CodecError` where Parquet would change a column's type."""
+    if type(value) is pl.DataFrame:
+        return Encoded(CODEC, _FRAME + _parquet(value))
+    if type(value) is pl.Series:
+        return Encoded(CODEC, _SERIES + _parquet(value.to_frame()))
+    return None
+
+
+def tag(value: Any, tagger: Tagger) -> Any:  # noqa: ARG001
+    """polars' scalars are Python's own."""
+    return None
+
+
+def unpack(_: str, data: bytes) -> Any:
+    """The frame or the series that `pack` encoded."""
+    frame = pl.read_parquet(io.BytesIO(data[1:]))
+    return frame.to_series() if data[:1] == _SERIES else frame
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    sink = io.BytesIO()
+    try:
+        frame.write_parquet(sink, compression="lz4", statistics=False)
+    except Exception as error:
+        if not isinstance(error, pl.exceptions.PolarsError):
+            # Rust panics, which derive from BaseException's other branches, are no business of ours.
+            raise
+        raise _unfit(str(error)) from error
+    kept = pl.read_parquet_schema(io.BytesIO(sink.getvalue()))
+    for name, dtype in frame.schema.items():
+        if kept.get(name) != dtype:
+            raise _unfit(f"column {name!r} of type {dtype} would come back as {kept.get(name)}")
+    return sink.getvalue()
+
+
+def _unfit(reason: str) -> CodecError:
+    return CodecError(
+        f"this polars frame does not fit into Parquet: {reason}.",
+        next_step="Cast that column: `frame.with_columns(pl.col(name).cast(...))`.",
+    )
