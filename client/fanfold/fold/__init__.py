@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from fanfold.fold.state import JobState
 from fanfold.models import Event, JobHeader
+from fanfold.stores.protocols import EventLog
 
-__all__ = ["JobState", "fold"]
+__all__ = ["JobState", "fold", "read_state"]
 
 
 def fold(header: JobHeader, events: Iterable[Event]) -> JobState:
@@ -15,3 +16,13 @@ def fold(header: JobHeader, events: Iterable[Event]) -> JobState:
     state = JobState(header)
     state.apply(events)
     return state
+
+
+def read_state(log: EventLog, header: JobHeader) -> JobState:
+    """The state of a job as its log tells it now."""
+    state, cursor = JobState(header), None
+    while True:
+        events, cursor = log.read_since(header.id, cursor)
+        if not events:
+            return state
+        state.apply(events)

@@ -25,7 +25,7 @@ class LocalStores:
         self._database = Database(home / "fanfold.db")
         self.log = SqliteEventLog(self._database)
         self.objects = FileObjectStore(home / "objects", self.scratch)
-        self.cache = SqliteResultCache(self._database)
+        self.cache = SqliteResultCache(self._database, self.objects)
 
     @classmethod
     def open(cls, home: Path) -> LocalStores:

@@ -24,25 +24,17 @@ _CHECKPOINT_PAGES = 4096
 #: A disk with less room than this has most likely caused the I/O error that SQLite reports without its reason.
 _NO_ROOM_BYTES = 1 << 20
 
-# A row number is its job's number times 2**36 plus a count from 1: a job's events lie side by side, are read with one
-# range scan, and need no index. Hashes and ids are kept as bytes, half as long as their text.
-_SCHEMA = """
-CREATE TABLE jobs (
-  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, header TEXT NOT NULL, cancelled_at REAL
-);
-CREATE TABLE state (
-  row INTEGER PRIMARY KEY, id, run INTEGER, attempt INTEGER, kind INTEGER, at REAL, status INTEGER,
-  duration_s REAL, cpu_s REAL, peak_memory_mib REAL,
-  codec TEXT, sha256, size INTEGER, inline BLOB, key TEXT, error TEXT, data TEXT
-);
-CREATE TABLE telemetry (
-  row INTEGER PRIMARY KEY, id, run INTEGER, attempt INTEGER, kind INTEGER, at REAL, data TEXT
-);
-CREATE TABLE cache (
-  cache_key BLOB PRIMARY KEY, created_at REAL, duration_s REAL, job_id TEXT,
-  codec TEXT, sha256, size INTEGER, inline BLOB, key TEXT
-);
-"""
+# A row is a page: what one append told of one job (see `pages`). Its number is the job's times 2**36 plus a count from
+# 1, so a job's pages lie side by side, are read with one range scan, and need no index. The cache needs none either: a
+# slot is the first eight bytes of the key, and the rest is compared when it is read.
+_PAGES = "(row INTEGER PRIMARY KEY, events INTEGER, heads BLOB, results BLOB, inline BLOB, codecs TEXT, notes TEXT)"
+_SCHEMA = (
+    "CREATE TABLE jobs (number INTEGER PRIMARY KEY, id TEXT UNIQUE, owner TEXT, header TEXT, cancelled_at REAL)",
+    f"CREATE TABLE state {_PAGES}",
+    f"CREATE TABLE telemetry {_PAGES}",
+    "CREATE TABLE cache (slot INTEGER PRIMARY KEY, cache_key TEXT, created_at REAL, duration_s REAL, job_id TEXT,"
+    " codec TEXT, sha256, size INTEGER, inline BLOB, key TEXT)",
+)
 
 
 class Database:
@@ -130,7 +122,7 @@ def _create(connection: sqlite3.Connection) -> None:
     _enter_wal_mode(connection)
     connection.execute("BEGIN IMMEDIATE")
     if _version(connection) == 0:  # else another process was faster
-        for statement in _SCHEMA.split(";"):
+        for statement in _SCHEMA:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     connection.execute("COMMIT")
@@ -169,7 +161,7 @@ def _explain(error: sqlite3.Error, path: Path) -> StoreError:
         )
     return StoreError(
         f"{path} cannot be read or written: {reason}.",
-        next_step="check that its directory exists, is yours to write, and is on a local disk with room and quota left.",
+        next_step="check that its directory exists, is yours to write, and is on a local disk with room left.",
     )
 
 

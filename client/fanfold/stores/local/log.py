@@ -6,36 +6,23 @@ import sqlite3
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from fanfold.errors import JobNotFound
 from fanfold.models import TELEMETRY, Event, JobHeader
-from fanfold.stores.local import rows
 from fanfold.stores.local.database import Database
+from fanfold.stores.local.pages import COLUMNS, pack, unpack
 from fanfold.stores.protocols import Channel, Cursor
 from fanfold.stores.records import header_from_text, header_to_text
 
-#: A page of a read: whichever is met first. A row with the largest inline result has 8 KiB.
-_PAGE_EVENTS = 5_000
-_PAGE_BYTES = 8 << 20
-_FETCH_ROWS = 500
+#: Where one read stops, whichever is met first. With 8 KiB inline in each, 1,000 events are the larger by far.
+_READ_EVENTS = 5_000
+_READ_BYTES = 8 << 20
+
+#: The most events that one page holds, so that reading one stays cheap however much was appended at once.
+_PAGE_EVENTS = 1_000
 
 _ROWS_PER_JOB = 1 << 36
-
-_INSERT = {
-    "state": f"INSERT INTO state ({rows.STATE_COLUMNS}) VALUES ({', '.join('?' * 17)})",
-    "telemetry": f"INSERT INTO telemetry ({rows.TELEMETRY_COLUMNS}) VALUES ({', '.join('?' * 7)})",
-}
-_RANGE = f"WHERE row > ? AND row < ? ORDER BY row LIMIT {_PAGE_EVENTS}"
-_SELECT = {
-    "state": f"SELECT {rows.STATE_COLUMNS} FROM state {_RANGE}",
-    "telemetry": f"SELECT {rows.TELEMETRY_COLUMNS} FROM telemetry {_RANGE}",
-}
-_LAST_ROW = {
-    "state": "SELECT max(row) FROM state WHERE row < ?",
-    "telemetry": "SELECT max(row) FROM telemetry WHERE row < ?",
-}
-_TO_ROW = {"state": rows.state_row, "telemetry": rows.telemetry_row}
-_TO_EVENT = {"state": rows.state_event, "telemetry": rows.telemetry_event}
 
 #: How often another process's commits are looked for: at once quick, then at ease.
 _POLL_FIRST_S = 0.05
@@ -103,15 +90,14 @@ class SqliteEventLog:
     def read_since(
         self, job_id: str, cursor: Cursor | None = None, *, channel: Channel = "state"
     ) -> tuple[list[Event], Cursor]:
-        """The next page of events after `cursor`, oldest first, and where to go on. An empty page: all read for now."""
-        to_event = _TO_EVENT[channel]
+        """The next events after `cursor`, oldest first, and where to go on. None: all read for now."""
         with self._database.reading() as connection:
             self._seen = self._now(connection)
             base = self._number(connection, job_id) * _ROWS_PER_JOB
-            found = _page(connection, channel, base + int(cursor or 0), base + _ROWS_PER_JOB)
+            found = _read(connection, channel, base + int(cursor or 0), base + _ROWS_PER_JOB)
         if not found:
             return [], cursor or "0"
-        return [to_event(job_id, row) for row in found], str(found[-1][0] - base)
+        return [event for row in found for event in unpack(job_id, row[2:])], str(found[-1][0] - base)
 
     def wait_for_news(self, timeout_s: float) -> bool:
         """Wait until this or another process may have written since the last `read_since`; False after `timeout_s`."""
@@ -143,13 +129,17 @@ class SqliteEventLog:
             self._appends += 1
             self._appended.notify_all()
 
-    def _insert(self, connection: sqlite3.Connection, job_id: str, channel: Channel, batch: list[Event]) -> None:
+    def _insert(self, connection: sqlite3.Connection, job_id: str, channel: Channel, events: list[Event]) -> None:
         base = self._number(connection, job_id) * _ROWS_PER_JOB
         # The write lock is held: nobody else can take the numbers that follow.
-        last = connection.execute(_LAST_ROW[channel], (base + _ROWS_PER_JOB,)).fetchone()[0]
-        first = max(last or 0, base) + 1
-        to_row = _TO_ROW[channel]
-        connection.executemany(_INSERT[channel], [to_row(number, event) for number, event in enumerate(batch, first)])
+        query = f"SELECT max(row) FROM {channel} WHERE row < ?"
+        last = connection.execute(query, (base + _ROWS_PER_JOB,)).fetchone()[0]
+        row = max(last or 0, base)
+        for start in range(0, len(events), _PAGE_EVENTS):
+            row += 1
+            page = events[start : start + _PAGE_EVENTS]
+            insert = f"INSERT INTO {channel} (row, events, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+            connection.execute(insert, (row, len(page), *pack(page)))
 
     def _number(self, connection: sqlite3.Connection, job_id: str) -> int:
         number = self._numbers.get(job_id)
@@ -161,17 +151,18 @@ class SqliteEventLog:
         return number
 
 
-def _page(connection: sqlite3.Connection, channel: Channel, after: int, end: int) -> list[rows.Row]:
-    selected = connection.execute(_SELECT[channel], (after, end))
-    page: list[rows.Row] = []
-    size = 0
-    while some := selected.fetchmany(_FETCH_ROWS):
-        page += some
-        size += sum(len(value) for row in some for value in row[13:] if value.__class__ in (bytes, str))
-        if size > _PAGE_BYTES:
+def _read(connection: sqlite3.Connection, channel: Channel, after: int, end: int) -> list[tuple[Any, ...]]:
+    query = f"SELECT row, events, {COLUMNS} FROM {channel} WHERE row > ? AND row < ? ORDER BY row LIMIT {_READ_EVENTS}"
+    selected = connection.execute(query, (after, end))
+    found, events, size = [], 0, 0
+    for row in selected:
+        found.append(row)
+        events += row[1]
+        size += sum(len(part) for part in row[2:] if part is not None)
+        if events >= _READ_EVENTS or size >= _READ_BYTES:
             break
     selected.close()
-    return page
+    return found
 
 
 def _job_not_found(connection: sqlite3.Connection, job_id: str) -> JobNotFound:

@@ -1,0 +1,59 @@
+"""Deletes result objects that neither an event nor a cache entry refers to: left by lost attempts and forgotten entries."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from fanfold.stores.local.database import Database
+from fanfold.stores.local.objects import FileObjectStore
+from fanfold.stores.local.pages import object_keys
+
+#: A result is stored a moment before the event that refers to it. Nothing written or found again this recently goes.
+_IN_FLIGHT_S = 3600.0
+
+
+def sweep(database: Database, objects: FileObjectStore) -> int:
+    """Delete what nothing refers to; returns the bytes that were freed.
+
+    The objects are listed before the references are read: what is referred to in between was not yet listed, or is
+    too new to go.
+    """
+    oldest = time.time() - _IN_FLIGHT_S
+    unwanted = {
+        path.relative_to(objects.root).as_posix() for path in _files(objects.root / "results") if _older(path, oldest)
+    }
+    with database.reading() as connection:
+        unwanted.difference_update(_referred_to(connection))
+    freed = 0
+    for key in unwanted:
+        path = objects.path(key)
+        if _older(path, oldest):  # still: it may have been found again meanwhile
+            freed += path.stat().st_size
+            objects.delete([key])
+    for path in _files(objects.scratch):
+        if _older(path, oldest - 24 * 3600):  # half-written by a process that was killed
+            path.unlink(missing_ok=True)
+    return freed
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    for parent, _, names in os.walk(directory):
+        yield from (Path(parent, name) for name in names)
+
+
+def _older(path: Path, than: float) -> bool:
+    with suppress(FileNotFoundError):
+        return path.stat().st_mtime < than
+    return False
+
+
+def _referred_to(connection: sqlite3.Connection) -> Iterator[str]:
+    for (key,) in connection.execute("SELECT key FROM cache WHERE key IS NOT NULL"):
+        yield key
+    for (notes,) in connection.execute("SELECT notes FROM state WHERE notes IS NOT NULL"):
+        yield from object_keys(notes)
