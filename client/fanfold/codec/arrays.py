@@ -34,7 +34,8 @@ def _npy(array: Any) -> bytes:
             next_step="Return `array.tolist()`, or a numeric or text dtype: `array.astype(float)`, `.astype(str)`.",
         )
     sink = io.BytesIO()
-    np.lib.format.write_array(sink, array, allow_pickle=False)
+    # Version 3 has room for any field names; left to choose, numpy would warn of it.
+    np.lib.format.write_array(sink, array, version=(3, 0) if array.dtype.names else (1, 0), allow_pickle=False)
     return sink.getvalue()
 
 

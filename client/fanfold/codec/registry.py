@@ -6,6 +6,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from fanfold.errors import MissingPackage
+
 #: By the top-level package that a value's class comes from: a look at its name never imports that package.
 _BY_PACKAGE = {
     "datetime": "moments",
@@ -58,4 +60,12 @@ def module_for_tag(tag: str) -> Any:
 
 @cache
 def _load(name: str | None) -> Any:
-    return None if name is None else import_module(f"fanfold.codec.{name}")
+    if name is None:
+        return None
+    try:
+        return import_module(f"fanfold.codec.{name}")
+    except ModuleNotFoundError as error:
+        raise MissingPackage(
+            f"Reading this value needs {error.name}, which is not installed.",
+            next_step=f"`pip install {error.name}`, or everything at once: `pip install 'fanfold[all]'`.",
+        ) from error

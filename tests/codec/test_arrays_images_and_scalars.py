@@ -1,0 +1,106 @@
+"""numpy arrays, images, geometries, and scalars that carry a dtype."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from fanfold.codec import decode, decode_json, encode, encode_json
+from fanfold.errors import CodecError
+from hypothesis import given, settings
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+
+def there_and_back(value):
+    encoded = encode(value)
+    return decode(encoded.codec, encoded.data)
+
+
+@settings(max_examples=100, deadline=None)
+@given(hnp.arrays(hnp.array_dtypes() | hnp.scalar_dtypes(), hnp.array_shapes(min_dims=0, min_side=0, max_side=4)))
+def test_any_array(array):
+    back = there_and_back(array)
+    assert back.dtype == array.dtype
+    assert back.shape == array.shape
+    assert back.tobytes() == array.tobytes()
+
+
+def test_arrays_keep_fortran_order_and_can_be_written_to():
+    back = there_and_back(np.zeros((3, 4), order="F"))
+    assert back.flags.f_contiguous
+    back[0, 0] = 1.0
+
+
+def test_ten_megabytes():
+    array = np.random.default_rng(0).random(1_300_000)
+    assert np.array_equal(there_and_back({"a": [array]})["a"][0], array)
+
+
+@pytest.mark.parametrize("array", [np.array([None]), np.array([("a", [])], dtype=[("x", "U1"), ("y", object)])])
+def test_arrays_of_objects_are_refused(array):
+    with pytest.raises(CodecError, match=r'result\["x"\]\[0\]: an array of dtype .*\n.*tolist'):
+        encode({"x": [array]})
+
+
+@pytest.mark.parametrize("value", [np.ma.masked_array([1]), np.zeros(1).view(np.recarray)])
+def test_other_kinds_of_arrays_are_refused_with_what_to_return(value):
+    with pytest.raises(CodecError, match=r"numpy.asarray\(value\)"):
+        encode(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(np.float32(1.1), np.float64("nan"), np.float16(3), np.longdouble("1.1"), np.complex64(1 + 2j)),
+        *(np.int8(3), np.uint64(2**64 - 1), np.bool_(True), np.str_("é"), np.bytes_(b"x\0y")),
+        *(np.datetime64("2020-01-01"), np.datetime64("NaT"), np.timedelta64(3, "h")),
+        np.array((1, 2.0), dtype=[("a", "i4"), ("b", "f8")])[()],
+        *(pd.Timestamp("2024-10-27 00:30", tz="UTC").tz_convert("Europe/Paris"), pd.Timestamp("2024-01-01")),
+        *(pd.Timestamp(1, unit="ns"), pd.Timedelta(-3, unit="ms"), pd.NaT, pd.NA),
+        *(pd.Period("2020-01", "M"), pd.Interval(0, 1.5, closed="both")),
+    ],
+    ids=repr,
+)
+def test_scalars_keep_their_dtype(value):
+    for back in (decode_json(encode_json([value]))[0], there_and_back(value)):
+        assert type(back) is type(value)
+        assert repr(back) == repr(value)
+        assert getattr(back, "dtype", None) == getattr(value, "dtype", None)
+        assert getattr(back, "unit", None) == getattr(value, "unit", None)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_images_keep_their_pixels(mode):
+    numbers = np.random.default_rng(0).integers(0, 256, (7, 5, 3), dtype="u1")
+    image = Image.fromarray(numbers)
+    image = image.convert("L").convert(mode) if mode == "I;16" else image.convert(mode)
+    back = there_and_back([image])[0]
+    assert type(back) is Image.Image
+    assert (back.mode, back.size, back.getpalette()) == (image.mode, image.size, image.getpalette())
+    assert back.tobytes() == image.tobytes()
+
+
+def test_images_that_png_would_change_are_refused():
+    with pytest.raises(CodecError, match="mode CMYK"):
+        encode(Image.new("CMYK", (1, 1)))
+
+
+CORNERS = [(0, 0), (1, 0), (1, 1)]
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        *(shapely.Point(1, 2), shapely.Point(1, 2, 3), shapely.Point(), shapely.LinearRing(CORNERS)),
+        *(shapely.Polygon(CORNERS), shapely.set_srid(shapely.Point(1, math.pi), 4326)),
+        shapely.GeometryCollection([shapely.Point(1, 2), shapely.LineString(CORNERS)]),
+    ],
+    ids=str,
+)
+def test_geometries_within_a_value(geometry):
+    back = decode_json(encode_json({"where": geometry}))["where"]
+    assert type(back) is type(geometry)
+    assert shapely.equals_identical(back, geometry)
+    assert shapely.get_srid(back) == shapely.get_srid(geometry)
