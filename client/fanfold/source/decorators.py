@@ -1,0 +1,56 @@
+"""Which decorators are Fanfold's own: they stay here, and count for nothing in the code hash."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Callable, Iterable, Mapping
+from types import FunctionType
+from typing import Any
+
+from fanfold.source.imports import imported_object
+from fanfold.source.origin import Place
+from fanfold.source.scope import bound_name, dotted
+
+_MISSING: Any = object()
+
+Lookup = Callable[[str], Any]
+
+
+def udf_function(value: Any) -> Any:
+    """The function that a UDF object wraps; None for anything that is no UDF."""
+    wrapped = getattr(value, "__fanfold_udf__", None)
+    # An object that answers to every name (a mock, a proxy) is no UDF; one around a cached or jitted function is.
+    return wrapped if isinstance(wrapped, FunctionType) or hasattr(wrapped, "__wrapped__") else None
+
+
+def udf_decorators(node: ast.AST, lookup: Lookup) -> tuple[ast.expr, ...]:
+    """Those of a definition's decorators that are `fanfold.udf`, by whatever name."""
+    return tuple(each for each in getattr(node, "decorator_list", ()) if _is_udf(each, lookup))
+
+
+def _is_udf(decorator: ast.expr, lookup: Lookup) -> bool:
+    chain = dotted(decorator.func if isinstance(decorator, ast.Call) else decorator)
+    value = lookup(chain[0]) if chain else None
+    for attribute in (chain or ("",))[1:]:
+        value = getattr(value, attribute, None)
+    return getattr(value, "__fanfold_decorator__", None) is True
+
+
+def looked_up(namespace: Mapping[str, Any], places: Iterable[Place], package: str) -> Lookup:
+    """Finds a name's value in a namespace, or by an import among the statements in `places`."""
+
+    def lookup(name: str) -> Any:
+        value = namespace.get(name, getattr(builtins, name, _MISSING))
+        return _imported(name, places, package) if value is _MISSING else value
+
+    return lookup
+
+
+def _imported(name: str, places: Iterable[Place], package: str) -> Any:
+    for place in places:
+        if isinstance(place.node, (ast.Import, ast.ImportFrom)):
+            for alias in place.node.names:
+                if bound_name(place.node, alias) == name:
+                    return imported_object(place.node, alias, package)
+    return None

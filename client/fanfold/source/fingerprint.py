@@ -1,0 +1,118 @@
+"""The code hash: what source means, whatever its layout, its comments and the Python that reads it.
+
+Neither `ast.dump` nor `ast.unparse` will do: their output differs between the versions of Python.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from typing import Any
+
+#: Where a name is read or written is told by its place; the others are notes of the parser's.
+_SKIPPED = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+
+#: Raised when the same source would hash differently, so that no old entry of a cache is taken for a new one.
+_VERSION = "fanfold-code/1"
+
+
+def code_hash(parts: Iterable[tuple[str, ...]]) -> str:
+    """The hash of a set of parts, in whatever order they come: 64 hex digits."""
+    digest = sha256(_VERSION.encode())
+    for part in sorted(set(parts)):
+        digest.update(_packed([text.encode("utf-8", "surrogatepass") for text in part]))
+    return digest.hexdigest()
+
+
+def tree_hash(node: ast.AST, without: Iterable[ast.expr] = ()) -> str:
+    """The hash of a syntax tree, with the decorators in `without` left out."""
+    left_out = frozenset(map(id, without))
+    return sha256(b"".join(_walk(node, left_out))).hexdigest()
+
+
+def _packed(texts: list[bytes]) -> bytes:
+    """Texts with their lengths, so that no two lists of them look alike."""
+    return b"%d:" % len(texts) + b"".join(b"%d:%s" % (len(text), text) for text in texts)
+
+
+def _walk(node: ast.AST, left_out: frozenset[int]) -> Iterator[bytes]:
+    yield b"(" + type(node).__name__.encode()
+    for field, value in _fields(node):
+        if field not in _SKIPPED and value is not None and value != []:
+            yield b" " + field.encode() + b"="
+            yield from _value(value, left_out)
+    yield b")"
+
+
+def _value(value: Any, left_out: frozenset[int]) -> Iterator[bytes]:
+    if isinstance(value, ast.AST):
+        yield from _walk(value, left_out)
+    elif isinstance(value, list):
+        yield b"["
+        for item in value:
+            if id(item) not in left_out:
+                yield from _value(item, left_out)
+        yield b"]"
+    else:
+        yield _packed([type(value).__name__.encode(), _constant(value)])
+
+
+def _fields(node: ast.AST) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, ast.Constant):
+        # Here alone None and nothing mean different things.
+        yield "value", _Literal(node.value)
+    elif isinstance(node, ast.JoinedStr):
+        yield "values", _joined(node.values)
+    elif isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        for field, value in ast.iter_fields(node):
+            yield field, _with_clean_docstring(value) if field == "body" else value
+    else:
+        yield from ast.iter_fields(node)
+
+
+class _Literal:
+    """A constant's value, told apart from an absent field."""
+
+    def __init__(self, value: Any) -> None:
+        self.kind = type(value).__name__
+        self.value = value
+
+
+def _constant(value: Any) -> bytes:
+    if isinstance(value, _Literal):
+        return _packed([value.kind.encode(), _constant(value.value)])
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    if isinstance(value, bytes):
+        return value
+    # Python refuses to print very long integers in decimal.
+    return (hex(value) if type(value) is int else repr(value)).encode()
+
+
+def _joined(values: list[ast.expr]) -> list[ast.expr]:
+    """The parts of an f-string with neighbouring texts as one: how they are split differs between versions."""
+    parts: list[ast.expr] = []
+    for value in values:
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            if parts and isinstance(parts[-1], ast.Constant):
+                value = ast.Constant(parts.pop().value + value.value)  # type: ignore[attr-defined]  # noqa: PLW2901
+            if not value.value:
+                continue
+        parts.append(value)
+    return parts
+
+
+def _with_clean_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    first = body[0] if body else None
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        return [ast.Expr(ast.Constant(_clean(first.value.value))), *body[1:]]
+    return body
+
+
+def _clean(docstring: str) -> str:
+    """What `inspect.cleandoc` did before 3.13, so that all versions agree."""
+    lines = docstring.expandtabs().split("\n")
+    margins = [len(line) - len(line.lstrip()) for line in lines[1:] if line.strip()]
+    margin = min(margins, default=0)
+    return "\n".join([lines[0].lstrip(), *(line[margin:] for line in lines[1:])]).strip("\n")

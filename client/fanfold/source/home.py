@@ -1,0 +1,70 @@
+"""The module that a UDF is written in: its namespace, its texts, and what stands around a nested function."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from functools import cached_property
+from types import FunctionType
+from typing import Any
+
+from fanfold.source.decorators import Lookup, looked_up, udf_decorators
+from fanfold.source.origin import Place, Source, inside, sources_beside, top_level
+from fanfold.source.scope import bindings
+
+
+class Home:
+    """What a function's module says of the names that the function uses."""
+
+    def __init__(self, function: FunctionType, place: Place) -> None:
+        self.function = function
+        self.place = place
+        self.namespace: dict[str, Any] = function.__globals__
+        self.name = str(self.namespace.get("__name__", "__main__"))
+        self.package = str(self.namespace.get("__package__") or self._package_by_name())
+
+    def _package_by_name(self) -> str:
+        return self.name if "__path__" in self.namespace else self.name.rpartition(".")[0]
+
+    @cached_property
+    def sources(self) -> list[Source]:
+        """The texts that share the namespace, the later the newer."""
+        return sources_beside(self.place.source)
+
+    @cached_property
+    def _bindings(self) -> dict[str, list[Place]]:
+        return bindings(place for source in self.sources for place in top_level(source))
+
+    def bindings(self, name: str) -> list[Place]:
+        """The statements that give `name` a value, oldest first."""
+        return self._bindings.get(name, [])
+
+    @cached_property
+    def _around(self) -> list[Place]:
+        """The functions that a nested function stands in."""
+        scopes = (ast.FunctionDef, ast.AsyncFunctionDef)
+        chain = self.place.ancestors
+        return [Place(self.place.source, n, chain[:i]) for i, n in enumerate(chain) if isinstance(n, scopes)]
+
+    @cached_property
+    def enclosing(self) -> dict[str, list[Place]]:
+        """The statements that give names a value in the functions around a nested one."""
+        return bindings(place for around in self._around for place in inside(around))
+
+    def is_local_around(self, name: str) -> bool:
+        """Whether a function around the UDF has a variable of that name."""
+        arguments = [n.arg for around in self._around for n in ast.walk(around.node.args) if isinstance(n, ast.arg)]  # type: ignore[attr-defined]
+        return name in self.enclosing or name in arguments
+
+    @cached_property
+    def _lookup(self) -> Lookup:
+        nested = [place for around in self._around for place in inside(around)]
+        return looked_up(self.namespace, nested, self.package)
+
+    def udf_decorators(self, node: ast.stmt) -> tuple[ast.expr, ...]:
+        """Those of a definition's decorators that are Fanfold's."""
+        return udf_decorators(node, self._lookup)
+
+    def is_importable(self) -> bool:
+        """Whether `import` of the module's name gives the namespace that the function lives in."""
+        return getattr(sys.modules.get(self.name), "__dict__", None) is self.namespace

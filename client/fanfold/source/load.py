@@ -1,0 +1,239 @@
+"""Running captured source: compiled once, and executed into fresh modules for every run.
+
+A worker imports this on its way to its first run, so nothing costly may be imported here.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from collections.abc import Callable
+from types import CodeType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from fanfold.source.bundle import Bundle, SourceFile
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
+GetBlob = Callable[[str], bytes]
+
+#: Decoded once and shared by all runs: nothing can change them.
+_IMMUTABLE = (str, int, float, complex, bool, bytes, type(None))
+
+_MISSING: Any = object()
+
+
+def load(bundle: Bundle, *, get_blob: GetBlob | None = None) -> Callable[[], Callable[..., Any]]:
+    """Compile a bundle; each call of what is returned runs it in fresh modules and gives the UDF's function.
+
+    `get_blob` finds, by sha256, what the caller of `capture` kept with its `put_blob`. The modules of the previous
+    call, of this bundle or another, are taken out of `sys.modules` first. Raises `CaptureError` where the bundle's
+    text is no Python to this interpreter, and `CodecError` where a value does not decode.
+    """
+    return _Program(bundle, get_blob).fresh
+
+
+def unload() -> None:
+    """Put `sys.modules` and `linecache` back to what they were before anything was loaded."""
+    if _Finder.program is not None:
+        _Finder.program.leave()
+        _Finder.program = None
+
+
+class _Program:
+    """One bundle, compiled, and what it displaces in the interpreter while it is the one that runs."""
+
+    def __init__(self, bundle: Bundle, get_blob: GetBlob | None) -> None:
+        self._entry = bundle.entry
+        self._module = bundle.module
+        self._parts = [source for source in bundle.sources if source.kind == "entry"]
+        self._codes = [_compile(source) for source in self._parts]
+        self.project = {source.module: source for source in bundle.sources if source.kind != "entry"}
+        self._project_codes: dict[str, CodeType] = {}
+        self._modules = [*self.project, *([self._module] if self._parts else [])]
+        self._lines = {source.path: _linecache_entry(source) for source in bundle.sources}
+        self._constants, self._decoders = _values(bundle, get_blob)
+        self._attributes = self._entry_attributes(bundle.package)
+        self._displaced: dict[str, ModuleType] = {}
+        self._displaced_lines: dict[str, Any] = {}
+
+    def _entry_attributes(self, package: str) -> dict[str, Any]:
+        attributes: dict[str, Any] = {}
+        if self._parts:
+            attributes = {"__package__": package, "__loader__": _Loader(self)}
+        # A `__main__` with a `__file__` would be run again by every process that multiprocessing spawns.
+        if self._parts and (self._module != "__main__" or any(_names(code, "__file__") for code in self._codes)):
+            attributes["__file__"] = self._parts[-1].path
+        return attributes
+
+    def fresh(self) -> Callable[..., Any]:
+        """The UDF's function in modules nobody has used."""
+        self._enter()
+        if not self._parts:
+            module: Any = __import__(self._module, fromlist=["*"])
+            function: Callable[..., Any] = getattr(module, self._entry)
+            return function
+        module = sys.modules[self._module] = ModuleType(self._module)
+        namespace = module.__dict__
+        namespace.update(self._attributes)
+        namespace.update(self._constants)
+        for name, decode in self._decoders:
+            namespace[name] = decode()
+        for code in self._codes:
+            exec(code, namespace)  # noqa: S102 - the user's own code, captured to be run here
+        entry: Callable[..., Any] = namespace[self._entry]
+        return entry
+
+    def _enter(self) -> None:
+        if _Finder.program is self:
+            for name in self._modules:
+                sys.modules.pop(name, None)
+        else:
+            unload()
+            _install_finder()
+            self._displaced = {name: sys.modules.pop(name) for name in self._modules if name in sys.modules}
+            self._displaced_lines = {path: linecache.cache.get(path) for path in self._lines}
+            _Finder.program = self
+        # Again each time: a run may have cleared the cache.
+        linecache.cache.update(self._lines)
+
+    def leave(self) -> None:
+        """Give back what was displaced."""
+        for name in self._modules:
+            sys.modules.pop(name, None)
+        sys.modules.update(self._displaced)
+        for path, entry in self._displaced_lines.items():
+            if entry is None:
+                linecache.cache.pop(path, None)
+            else:
+                linecache.cache[path] = entry
+
+    def project_code(self, name: str) -> CodeType:
+        """The code of a project module, compiled when it is first imported."""
+        code = self._project_codes.get(name)
+        if code is None:
+            code = self._project_codes[name] = _compile(self.project[name])
+        return code
+
+    def text(self, name: str) -> str | None:
+        """The shipped text of a module, for whoever asks its loader."""
+        if name == self._module and self._parts:
+            return self._parts[-1].text
+        return self.project[name].text if name in self.project else None
+
+
+class _Loader:
+    """Executes a project module from its shipped text; the shape importlib asks for."""
+
+    def __init__(self, program: _Program) -> None:
+        self._program = program
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """None: importlib makes the module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the module's code in it."""
+        exec(self._program.project_code(module.__name__), module.__dict__)  # noqa: S102 - the user's own module
+
+    def get_source(self, name: str) -> str | None:
+        """The text, for `inspect` and `linecache`."""
+        return self._program.text(name)
+
+
+class _Finder:
+    """Finds the running bundle's project modules, ahead of any file of the same name."""
+
+    #: Whose modules are in `sys.modules` now.
+    program: _Program | None = None
+
+    @classmethod
+    def find_spec(cls, name: str, path: object = None, target: object = None) -> ModuleSpec | None:  # noqa: ARG003
+        """The spec of a project module of the bundle that runs, or None."""
+        if cls.program is None or name not in cls.program.project:
+            return None
+        return _spec(cls.program.project[name], _Loader(cls.program))
+
+
+def _install_finder() -> None:
+    if _Finder not in sys.meta_path:
+        sys.meta_path.insert(0, _Finder)
+
+
+def _spec(source: SourceFile, loader: _Loader) -> ModuleSpec:
+    from importlib.machinery import ModuleSpec, PathFinder
+
+    package = source.kind in ("package", "namespace")
+    spec = ModuleSpec(source.module, loader, origin=source.path, is_package=package)  # type: ignore[arg-type]
+    spec.has_location = source.kind != "namespace"
+    if source.kind == "namespace":
+        # Other portions of the namespace may be installed where this runs.
+        installed = PathFinder.find_spec(source.module)
+        spec.submodule_search_locations = list((installed and installed.submodule_search_locations) or [])
+    return spec
+
+
+def _compile(source: SourceFile) -> CodeType:
+    flags = 0
+    if source.futures:
+        import __future__
+
+        for name in source.futures:
+            flags |= getattr(__future__, name).compiler_flag
+    try:
+        code: CodeType = compile(source.text, source.path, "exec", flags=flags, dont_inherit=True)
+    except SyntaxError as error:
+        from fanfold.errors import CaptureError
+
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        raise CaptureError(
+            f"{source.path}:{error.lineno}: Python {version}, which runs this, cannot read it ({error.msg}).",
+            next_step=f"Write it the way Python {version} reads it, or run it with a newer Python.",
+        ) from error
+    return code
+
+
+def _linecache_entry(source: SourceFile) -> Any:
+    # No modification time: `checkcache` then keeps the entry, though the file may not exist here.
+    return len(source.text), None, [line + "\n" for line in source.text.split("\n")], source.path
+
+
+def _names(code: CodeType, name: str) -> bool:
+    """Whether the code, or any within it, reads the global `name`."""
+    inner = [const for const in code.co_consts if isinstance(const, CodeType)]
+    return name in code.co_names or any(_names(each, name) for each in inner)
+
+
+def _values(bundle: Bundle, get_blob: GetBlob | None) -> tuple[dict[str, Any], list[tuple[str, Callable[[], Any]]]]:
+    """The globals to share between runs, and for the others how to make each afresh."""
+    if not bundle.values:
+        return {}, []
+    from fanfold.codec import decode_json
+
+    fetched = dict(bundle.blobs)
+
+    def blob(name: str) -> bytes:
+        if name not in fetched:
+            if get_blob is None:
+                raise _no_blob(bundle, name)
+            fetched[name] = get_blob(name)
+        return fetched[name]
+
+    constants: dict[str, Any] = {}
+    decoders: list[tuple[str, Callable[[], Any]]] = []
+    for name, text in bundle.values.items():
+        value = decode_json(text, get_blob=blob)
+        if isinstance(value, _IMMUTABLE):
+            constants[name] = value
+        else:
+            decoders.append((name, lambda text=text: decode_json(text, get_blob=blob)))  # type: ignore[misc]
+    return constants, decoders
+
+
+def _no_blob(bundle: Bundle, name: str) -> Exception:
+    from fanfold.errors import CaptureError
+
+    return CaptureError(
+        f"A global of {bundle.entry!r} is kept apart from its bundle ({name[:12]}), and nothing was said of where.",
+        next_step="Pass `get_blob=` to `load`, the counterpart of the `put_blob=` that `capture` was given.",
+    )

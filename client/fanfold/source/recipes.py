@@ -1,0 +1,72 @@
+"""Values that travel as the statement that made them: making them again gives an equal value, and is cheap."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import logging
+import operator
+import pathlib
+import re
+import string
+import struct
+import types
+import typing
+from typing import Any
+
+from fanfold.source.scope import dotted
+
+_KINDS: tuple[type, ...] = (
+    re.Pattern,
+    logging.Logger,
+    functools.partial,
+    operator.attrgetter,
+    operator.itemgetter,
+    operator.methodcaller,
+    pathlib.PurePath,
+    string.Template,
+    struct.Struct,
+    types.GenericAlias,
+    types.UnionType,
+    typing.TypeVar,
+    typing.ParamSpec,
+    typing.NewType,
+)
+
+#: What makes a class by being called.
+_CLASS_MAKERS = {
+    "namedtuple", "NamedTuple", "TypedDict", "Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "make_dataclass",
+}  # fmt: skip
+
+_DISPLAY = (ast.Dict, ast.List, ast.Tuple, ast.Set, ast.Constant, ast.Name, ast.Attribute, ast.expr_context)
+
+
+def is_recipe(value: Any, statement: ast.stmt, namespace: dict[str, Any]) -> bool:
+    """Whether the assignment `statement` makes `value` whenever it is executed."""
+    expression = getattr(statement, "value", None)
+    if not isinstance(expression, ast.expr) or not _binds_one_name(statement):
+        return False
+    if isinstance(value, _KINDS) or type(value).__module__ in ("typing", "typing_extensions"):
+        return True
+    if isinstance(value, type):
+        called = dotted(expression.func) if isinstance(expression, ast.Call) else None
+        return called is not None and called[-1] in _CLASS_MAKERS
+    return _is_display_of(value, expression, namespace)
+
+
+def _binds_one_name(statement: ast.stmt) -> bool:
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    return all(isinstance(target, ast.Name) for target in targets)
+
+
+def _is_display_of(value: Any, expression: ast.expr, namespace: dict[str, Any]) -> bool:
+    """Whether `value` is still what a literal of plain names says, as a table of functions is."""
+    if not isinstance(value, (dict, list, tuple, set)):
+        return False
+    if not all(isinstance(node, _DISPLAY) for node in ast.walk(expression)):
+        return False
+    try:
+        made = eval(compile(ast.Expression(expression), "<display>", "eval"), namespace)  # noqa: S307 - names alone
+        return type(made) is type(value) and bool(made == value)
+    except Exception:  # noqa: BLE001 - the user's own `__eq__`, or a name that is gone
+        return False
