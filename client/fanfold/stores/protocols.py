@@ -41,6 +41,12 @@ class EventLog(Protocol):
         An event may come more than once and a little out of order: `fold` does not care.
         """
 
+    def wait_for_news(self, timeout_s: float) -> bool:
+        """Wait until something may have been recorded since this log's last `read_since`; False after `timeout_s`.
+
+        True may be a false alarm; what did come is never missed for longer than a poll takes.
+        """
+
 
 class ObjectStore(Protocol):
     """Bytes under a key."""

@@ -13,7 +13,7 @@ _TUPLES = ("parameters", "retry_on")
 
 def header_to_text(header: JobHeader) -> str:
     """The header as JSON, without the cancel flag: that changes, and is kept beside it."""
-    return json.dumps({name: getattr(header, name) for name in _FIELDS}, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps({name: getattr(header, name) for name in _FIELDS}, separators=(",", ":"))
 
 
 def header_from_text(text: str, *, cancelled_at: float | None) -> JobHeader:

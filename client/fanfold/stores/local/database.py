@@ -21,6 +21,9 @@ _BUSY_TIMEOUT_S = 30.0
 #: Pages in the write-ahead log before they are moved into the file: 16 MiB, so that a usual job waits for no fsync.
 _CHECKPOINT_PAGES = 4096
 
+#: Cache keys are spread over their whole table: SQLite's own 2 MiB would have it read most pages again and again.
+_PAGE_CACHE_KIB = 16 * 1024
+
 #: A disk with less room than this has most likely caused the I/O error that SQLite reports without its reason.
 _NO_ROOM_BYTES = 1 << 20
 
@@ -111,6 +114,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if version == 0:
         _create(connection)
     connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute(f"PRAGMA cache_size=-{_PAGE_CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
 
 

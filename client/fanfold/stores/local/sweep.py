@@ -1,4 +1,4 @@
-"""Deletes result objects that neither an event nor a cache entry refers to: left by lost attempts and forgotten entries."""
+"""Deletes result objects that nothing refers to: left by lost attempts, and by cache entries that were forgotten."""
 
 from __future__ import annotations
 

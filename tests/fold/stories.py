@@ -1,0 +1,64 @@
+"""Events in few words, and a state as plain values that can be compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fanfold.fold import JobState
+from fanfold.models import Event, EventKind, JobHeader, Output, RunError, RunStatus, Usage
+
+JOB = "20260131-141502-river-7f3a"
+_KINDS = {"queued": EventKind.QUEUED, "started": EventKind.STARTED}
+
+
+def a_job(count: int = 1, **facts: Any) -> JobHeader:
+    """A job of `count` runs that may be tried twice more."""
+    return JobHeader(JOB, "f", count, "local", "ada", 1000.0, "b" * 64, "c" * 64, **{"max_retry": 2, **facts})
+
+
+def an_error(name: str = "ValueError", *bases: str, infrastructure: bool = False) -> RunError:
+    """An error of a class with these bases."""
+    return RunError(name, "it broke", "Traceback ...", (name, *bases), infrastructure)
+
+
+def event(
+    what: str, index: int = 0, attempt: int = 0, *, id: int = 0, at: float = 0.0, error: RunError | None = None
+) -> Event:
+    """`what` is queued, started, or the status that a run finished with; the id tells events apart and orders them."""
+    event_id = f"{id:028x}"
+    if what in _KINDS:
+        return Event(JOB, index, attempt, _KINDS[what], at, event_id)
+    status = RunStatus(what)
+    output = Output("json", f"{id:064x}", 2, b"\n%d" % (id % 10)) if status.good else None
+    if status is RunStatus.FAILED and error is None:
+        error = an_error()
+    usage = Usage(duration_s=id / 4, cpu_s=id / 8, peak_memory_mib=float(id))
+    return Event(JOB, index, attempt, EventKind.FINISHED, at, event_id, status, output, error, usage)
+
+
+def killed(index: int = 0, attempt: int = 0, *, id: int = 0) -> Event:
+    """A run whose worker was killed: its surroundings failed, not its code."""
+    return event("failed", index, attempt, id=id, error=an_error("fanfold.WorkerDied", infrastructure=True))
+
+
+def snapshot(state: JobState) -> dict[str, Any]:
+    """All that a state tells, apart from how often it changed."""
+    runs = [
+        (
+            state.status_of(index),
+            state.attempt_of(index),
+            state.next_attempt(index),
+            state.error(index),
+            state.output(index),
+            state.usage(index),
+            state.started_at(index),
+            state.finished_at(index),
+        )
+        for index in range(state.header.count)
+    ]
+    machines = {name: latest.id for name, latest in state.machines.items()}
+    return {
+        "job": (state.status, state.done, state.counts(), state.missing(), machines),
+        "indexes": {status: list(state.indexes(status)) for status in RunStatus},
+        "runs": runs,
+    }

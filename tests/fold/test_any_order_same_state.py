@@ -1,0 +1,84 @@
+"""The same events, in any order, any number of times and in any portions, give the same state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fanfold.fold import JobState, fold
+from fanfold.models import Event, EventKind, RunStatus
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fold.stories import JOB, a_job, an_error, event, snapshot
+
+RUNS = 3
+ERRORS = [None, an_error(), an_error("Died", infrastructure=True), an_error("Refused", "builtins.ConnectionError")]
+RUN_EVENTS = st.tuples(
+    st.sampled_from(
+        ["queued", "started", "succeeded", "cached", "failed", "timed_out", "out_of_memory", "cancelled", "lost"]
+    ),
+    st.integers(0, RUNS - 1),
+    st.integers(0, 4),
+    st.integers(0, 3).map(float),
+    st.sampled_from(ERRORS),
+)
+MACHINES = st.tuples(st.sampled_from(["m1", "m2"]), st.sampled_from(["started", "ended"]))
+HEADERS = st.builds(
+    a_job,
+    count=st.just(RUNS),
+    max_retry=st.integers(0, 2),
+    retry_on=st.sampled_from([(), ("ConnectionError",), ("Exception", "TimeoutError")]),
+    cancelled_at=st.sampled_from([None, 5.0]),
+)
+
+
+@st.composite
+def stories(draw) -> list[Event]:
+    events = []
+    for number, facts in enumerate(draw(st.lists(RUN_EVENTS | MACHINES, max_size=14))):
+        if len(facts) == 2:
+            data = {"machine": facts[0], "state": facts[1]}
+            events.append(Event(JOB, -1, 0, EventKind.MACHINE, 0.0, f"{number:028x}", data=data))
+        else:
+            what, index, attempt, at, error = facts
+            error = error if what in ("failed", "lost") else None
+            events.append(event(what, index, attempt, id=number, at=at, error=error))
+    return events
+
+
+@settings(max_examples=300, deadline=None)
+@given(HEADERS, stories(), st.data())
+def test_order_repetition_and_portions_do_not_matter(header, events, data):
+    told_again = events + data.draw(st.lists(st.sampled_from(events), max_size=6) if events else st.just([]))
+    shuffled = data.draw(st.permutations(told_again))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(shuffled)), max_size=3)))
+    state = JobState(header)
+    for start, stop in zip([0, *cuts], [*cuts, len(shuffled)], strict=True):
+        state.apply(shuffled[start:stop])
+    assert snapshot(state) == snapshot(fold(header, events))
+
+
+@settings(max_examples=100, deadline=None)
+@given(HEADERS, stories())
+def test_a_cancel_may_come_before_or_after_the_events(header, events):
+    state = fold(replace(header, cancelled_at=None), events)
+    state.header = header
+    assert snapshot(state) == snapshot(fold(header, events))
+
+
+@settings(max_examples=150, deadline=None)
+@given(HEADERS, stories(), stories())
+def test_a_good_run_is_never_unfinished_by_later_events(header, events, more):
+    state = fold(header, events)
+    good = set(state.indexes(RunStatus.SUCCEEDED, RunStatus.CACHED))
+    state.apply(replace(event, id=f"f{event.id[1:]}") for event in more)
+    assert good <= set(state.indexes(RunStatus.SUCCEEDED, RunStatus.CACHED))
+
+
+@settings(max_examples=150, deadline=None)
+@given(HEADERS, stories())
+def test_the_counts_are_those_of_the_runs(header, events):
+    state = fold(header, events)
+    statuses = [state.status_of(index) for index in range(RUNS)]
+    assert state.counts() == {status: statuses.count(status) for status in RunStatus}
+    assert state.done == all(status.final for status in statuses)

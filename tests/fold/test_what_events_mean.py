@@ -1,0 +1,194 @@
+"""Each rule of the fold, told as a short story."""
+
+from __future__ import annotations
+
+import pytest
+from fanfold.errors import StoreError
+from fanfold.fold import JobState, fold
+from fanfold.models import Event, EventKind, JobStatus, RunStatus
+
+from tests.fold.stories import JOB, a_job, an_error, event, killed
+
+
+def run_of(*events: Event, **facts) -> JobState:
+    return fold(a_job(**facts), events)
+
+
+class TestARun:
+    def test_is_queued_before_anything_happened(self):
+        state = run_of()
+        assert state.status_of(0) is RunStatus.QUEUED
+        assert (state.attempt_of(0), state.next_attempt(0)) == (0, 0)
+        assert (
+            state.output(0) is state.error(0) is state.usage(0) is state.started_at(0) is state.finished_at(0) is None
+        )
+
+    def test_is_running_once_started(self):
+        state = run_of(event("started", at=7.0))
+        assert state.status_of(0) is RunStatus.RUNNING
+        assert (state.attempt_of(0), state.next_attempt(0)) == (0, 1)
+        assert (state.started_at(0), state.finished_at(0)) == (7.0, None)
+
+    def test_has_its_output_and_times_once_finished(self):
+        end = event("succeeded", id=8, at=10.0)
+        state = run_of(event("started", at=7.0), end)
+        assert state.status_of(0) is RunStatus.SUCCEEDED
+        assert state.output(0) == end.output
+        assert state.usage(0) == end.usage
+        assert (state.started_at(0), state.finished_at(0), state.duration_s(0)) == (8.0, 10.0, 2.0)
+
+    def test_that_failed_by_its_own_code_is_final(self):
+        state = run_of(event("started"), event("failed"))
+        assert state.status_of(0) is RunStatus.FAILED
+        assert state.error(0) == an_error()
+        assert state.output(0) is None
+        assert state.next_attempt(0) == 1
+
+    @pytest.mark.parametrize("status", ["timed_out", "out_of_memory", "cancelled"])
+    def test_that_met_a_limit_or_was_cancelled_is_final(self, status):
+        assert run_of(event(status)).status_of(0) is RunStatus(status)
+
+    @pytest.mark.parametrize("end", [event("lost"), killed()], ids=["lost", "killed"])
+    def test_whose_surroundings_failed_waits_for_its_next_attempt(self, end):
+        state = run_of(event("started"), end)
+        assert state.status_of(0) is RunStatus.QUEUED
+        assert (state.attempt_of(0), state.next_attempt(0)) == (1, 1)
+        assert state.error(0) == end.error
+
+    def test_is_running_again_in_its_next_attempt(self):
+        state = run_of(event("started"), event("lost"), event("started", attempt=1, at=9.0))
+        assert state.status_of(0) is RunStatus.RUNNING
+        assert (state.attempt_of(0), state.started_at(0)) == (1, 9.0)
+
+    def test_is_final_when_its_attempts_are_used_up(self):
+        state = run_of(killed(), killed(attempt=1), event("lost", attempt=2))
+        assert state.status_of(0) is RunStatus.LOST
+        assert state.attempt_of(0) == 2
+        assert state.missing() == []
+
+    def test_that_the_user_wants_tried_again_is(self):
+        refused = event("failed", error=an_error("socket.Refused", "builtins.ConnectionError", "builtins.Exception"))
+        assert run_of(refused).status_of(0) is RunStatus.FAILED
+        assert run_of(refused, retry_on=("ConnectionError",)).status_of(0) is RunStatus.QUEUED
+
+
+class TestOfSeveralEnds:
+    def test_a_good_one_beats_any_failure(self):
+        good = event("succeeded", attempt=0, id=9)
+        state = run_of(good, event("failed", attempt=1, id=1), event("cancelled", attempt=2))
+        assert state.status_of(0) is RunStatus.SUCCEEDED
+        assert state.output(0) == good.output
+        assert state.error(0) is None
+
+    def test_the_first_good_attempt_counts(self):
+        first, second = event("succeeded", attempt=0, id=9), event("succeeded", attempt=1, id=1)
+        assert run_of(second, first).output(0) == first.output
+
+    def test_of_one_attempt_told_twice_the_lowest_id_counts(self):
+        low, high = event("succeeded", id=3), event("cached", id=4)
+        assert run_of(high, low).output(0) == low.output
+        assert run_of(low, high).status_of(0) is RunStatus.SUCCEEDED
+
+    def test_of_failures_the_last_attempt_counts(self):
+        state = run_of(event("failed", attempt=1, id=1), event("timed_out", attempt=0, id=9))
+        assert (state.status_of(0), state.attempt_of(0)) == (RunStatus.FAILED, 1)
+
+    def test_of_two_failures_of_one_attempt_the_lowest_id_counts(self):
+        assert run_of(event("failed", id=2), event("timed_out", id=1)).status_of(0) is RunStatus.TIMED_OUT
+        assert run_of(event("timed_out", id=2), event("failed", id=1)).status_of(0) is RunStatus.FAILED
+
+    def test_a_later_attempt_that_is_running_keeps_the_run_open(self):
+        state = run_of(event("failed"), event("started", attempt=1))
+        assert state.status_of(0) is RunStatus.RUNNING
+
+    def test_a_late_start_of_an_attempt_that_has_ended_changes_nothing(self):
+        assert run_of(event("failed", attempt=1), event("started", attempt=1)).status_of(0) is RunStatus.FAILED
+        assert run_of(event("succeeded"), event("started", attempt=3)).status_of(0) is RunStatus.SUCCEEDED
+
+
+class TestANewBudget:
+    def test_opens_a_run_that_had_failed(self):
+        state = run_of(event("failed"), event("queued", attempt=1))
+        assert state.status_of(0) is RunStatus.QUEUED
+        assert state.attempt_of(0) == 1
+        assert state.missing() == [0]
+
+    def test_counts_its_attempts_afresh(self):
+        tried = [killed(), killed(attempt=1), killed(attempt=2), event("queued", attempt=3)]
+        assert run_of(*tried, killed(attempt=3), killed(attempt=4)).status_of(0) is RunStatus.QUEUED
+        assert run_of(*tried, *(killed(attempt=n) for n in (3, 4, 5))).status_of(0) is RunStatus.FAILED
+
+    def test_leaves_a_good_run_alone(self):
+        assert run_of(event("succeeded"), event("queued", attempt=1)).status_of(0) is RunStatus.SUCCEEDED
+
+    def test_is_not_spent_by_an_attempt_from_before(self):
+        assert run_of(event("queued", attempt=2), event("started", attempt=1)).status_of(0) is RunStatus.QUEUED
+
+    def test_can_still_be_answered_by_an_attempt_from_before(self):
+        late = event("succeeded", attempt=0)
+        assert run_of(event("failed", attempt=1), event("queued", attempt=2), late).output(0) == late.output
+
+
+class TestAJob:
+    def test_goes_from_queued_to_running_to_completed(self):
+        state = JobState(a_job(2))
+        assert (state.status, state.done) == (JobStatus.QUEUED, False)
+        state.apply([event("started", 0)])
+        assert state.status is JobStatus.RUNNING
+        state.apply([event("succeeded", 0)])
+        assert (state.status, state.done) == (JobStatus.RUNNING, False)
+        state.apply([event("cached", 1)])
+        assert (state.status, state.done) == (JobStatus.COMPLETED, True)
+
+    def test_has_failed_when_all_is_final_and_some_is_bad(self):
+        assert run_of(event("succeeded", 0), event("failed", 1), count=2).status is JobStatus.FAILED
+
+    def test_is_running_while_a_failed_run_waits_for_its_next_attempt(self):
+        state = run_of(event("lost"))
+        assert (state.status, state.done) == (JobStatus.RUNNING, False)
+
+    def test_once_cancelled_starts_nothing_but_lets_what_runs_end(self):
+        state = fold(a_job(3, cancelled_at=5.0), [event("succeeded", 0), event("started", 1)])
+        assert [state.status_of(index).value for index in range(3)] == ["succeeded", "running", "cancelled"]
+        assert (state.status, state.done) == (JobStatus.RUNNING, False)
+        state.apply([event("cancelled", 1)])
+        assert (state.status, state.done) == (JobStatus.CANCELLED, True)
+        assert list(state.indexes(RunStatus.CANCELLED)) == [1, 2]
+        assert list(state.indexes(RunStatus.QUEUED)) == []
+        assert state.counts()[RunStatus.CANCELLED] == 2
+
+    def test_cancelled_too_late_is_completed(self):
+        assert run_of(event("succeeded"), cancelled_at=5.0).status is JobStatus.COMPLETED
+
+    def test_goes_on_when_the_cancel_is_taken_back(self):
+        state = fold(a_job(2, cancelled_at=5.0), [event("succeeded", 0)])
+        version = state.version
+        state.header = state.header.cancelled(None)
+        assert state.version > version
+        assert (state.status, state.status_of(1)) == (JobStatus.RUNNING, RunStatus.QUEUED)
+
+    def test_misses_the_runs_without_an_end_that_counts(self):
+        state = fold(a_job(4, cancelled_at=5.0), [event("succeeded", 0), event("started", 1), event("lost", 2)])
+        assert state.missing() == [1, 2, 3]
+
+    def test_knows_the_latest_word_of_each_machine(self):
+        def word(name: str, number: int) -> Event:
+            return Event(JOB, -1, 0, EventKind.MACHINE, 0.0, f"{number:028x}", data={"machine": name, "state": number})
+
+        state = run_of(word("m1", 1), word("m2", 2), word("m1", 4), word("m1", 3))
+        assert {name: latest.data["state"] for name, latest in state.machines.items()} == {"m1": 4, "m2": 2}
+
+    def test_refuses_an_event_of_a_run_that_it_does_not_have(self):
+        with pytest.raises(StoreError, match="has 1 runs, but an event tells of run 1"):
+            run_of(event("started", 1))
+
+    def test_ignores_telemetry(self):
+        assert run_of(Event(JOB, 0, 0, EventKind.LOG, 0.0, "0", data={"text": "x"})).status is JobStatus.QUEUED
+
+    def test_tells_by_its_version_that_something_is_new(self):
+        state = run_of()
+        before = state.version
+        state.apply([])
+        assert state.version == before
+        state.apply([event("started")])
+        assert state.version > before
