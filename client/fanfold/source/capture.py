@@ -148,14 +148,17 @@ class _Capture:
         home = self._home
         found = imports.found_imports(name, value, places, home.package)
         chains = scope.attribute_chains(usage.node).get(name, set()) if isinstance(value, ModuleType) else set()
-        if found:
-            self._use_statements(name, _that_are_used(found, chains), usage)
+        if found := _that_are_used(found, chains):
+            self._use_statements(name, found, usage)
         elif written := self._written_import(name, value):
             self._shipment.write_import(name, *written)
             self._project.require(Imported(written[0], (written[1],), usage.line_of(name)), usage.path)
         if not (found or written):
             return False
+        stated = [f"{each.module}.{each.attribute}." for each in found]
         for below in imports.submodules(value, chains) if isinstance(value, ModuleType) else ():
+            if any(module.startswith(f"{below}.") for module in stated):
+                continue
             self._shipment.write_submodule(below)
             self._project.require(Imported(below, (), usage.line_of(name)), usage.path)
         return True

@@ -134,11 +134,22 @@ class _Loader:
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the module's code in it."""
+        if self._program.project[module.__name__].kind == "namespace":
+            _adopt_installed(module)
+            return
         exec(self._program.project_code(module.__name__), module.__dict__)  # noqa: S102 - the user's own module
 
     def get_source(self, name: str) -> str | None:
         """The text, for `inspect` and `linecache`."""
         return self._program.text(name)
+
+
+def _adopt_installed(namespace: ModuleType) -> None:
+    """Give a fresh namespace package the installed submodules that an earlier run has imported."""
+    for name, module in list(sys.modules.items()):
+        parent, _, own = name.rpartition(".")
+        if parent == namespace.__name__:
+            setattr(namespace, own, module)
 
 
 class _Finder:

@@ -1,0 +1,127 @@
+"""The user's own modules travel whole, with all of theirs that they import."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from fanfold.errors import CaptureError
+from fanfold.source.capture import capture
+from fanfold.source.load import load
+from tests.source.conftest import Desk, arrived, shipped
+
+
+def test_modules_packages_and_relative_imports_travel(desk: Desk) -> None:
+    desk.write("geo/__init__.py", "from .shapes import area\nUNIT = 'm'\n")
+    desk.write("geo/shapes.py", "from . import maths\nfrom .deep.er import ten\ndef area(): return maths.two() * ten\n")
+    desk.write("geo/maths.py", "def two(): return 2\n")
+    desk.write("geo/deep/er.py", "ten = 10\n")
+    desk.write("geo/unused.py", "raise SystemError\n")
+    desk.write("late.py", "import json\ndef late(): return json.dumps(1)\n")
+    bundle = desk.capture("""
+        import geo
+        from geo import UNIT
+
+        def main():
+            from late import late
+            return [geo.area(), UNIT, late()]
+        """)
+    assert desk.elsewhere(bundle) == [20, "m", "1"]
+    kinds = {source.module: source.kind for source in bundle.sources if source.kind != "entry"}
+    assert kinds == {
+        "geo": "package",
+        "geo.deep": "namespace",
+        "geo.deep.er": "module",
+        "geo.maths": "module",
+        "geo.shapes": "module",
+        "late": "module",
+    }
+    assert bundle.imports == ("json",)
+
+
+def test_installed_packages_and_the_standard_library_do_not(desk: Desk) -> None:
+    bundle = desk.capture("import fan, numpy, json\ndef main(): return fan, numpy.pi, json\n")
+    assert [source.kind for source in bundle.sources] == ["entry"]
+    assert bundle.imports == ("fan", "json", "numpy")
+
+
+def test_an_import_that_the_code_can_do_without_is_not_asked_for(desk: Desk) -> None:
+    desk.write("extra.py", "def f(): return 1\n")
+    bundle = desk.capture("""
+        def main():
+            try:
+                import nowhere_at_all
+            except ImportError:
+                import json
+            try:
+                import extra
+            except (ValueError, ModuleNotFoundError):
+                pass
+            import also_nowhere
+        """)
+    assert bundle.imports == ("also_nowhere",)
+    assert "extra" in {source.module for source in bundle.sources}
+
+
+def test_imports_for_type_checkers_are_left_out(desk: Desk) -> None:
+    desk.write("tool.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pandas\ndef f(): return 1\n")
+    bundle = desk.capture("import tool\ndef main(): return tool.f()\n")
+    assert bundle.imports == ("typing",)
+
+
+def test_what_a_module_takes_from_itself_and_its_package(desk: Desk) -> None:
+    desk.write("app/__init__.py", "NAME = 'app'\n")
+    desk.write("app/util.py", "def f(): return 'util'\n")
+    module = desk.module(
+        "from .util import f\nfrom . import NAME\ndef main():\n    from . import util\n    return [f(), NAME, util.f()]\n",
+        "app.jobs",
+    )
+    assert desk.elsewhere(capture(module.main)) == ["util", "app", "util"]
+
+
+def test_a_module_that_its_own_package_imports_travels_whole(desk: Desk) -> None:
+    desk.write("app/__init__.py", "from .jobs import main\n")
+    desk.write("app/util.py", "def f(): return 'util'\n")
+    module = desk.module(
+        "import fan\nfrom .util import f\n\n@fan.udf\ndef main():\n    return f()\n\ndef other(): ...\n", "app.jobs"
+    )
+    bundle = capture(module.main)
+    assert {source.kind for source in bundle.sources} == {"module", "package"}
+    assert "@fan.udf" not in shipped(bundle, "module")
+    assert arrived(bundle)() == "util"
+
+
+def test_a_nested_function_of_such_a_module_is_refused(desk: Desk) -> None:
+    desk.write("util.py", "import work\n")
+    module = desk.module("def make():\n    import util\n    def main(): return util\n    return main\n")
+    with pytest.raises(
+        CaptureError, match=r"work.py:3: 'make.<locals>.main' is defined inside .* imports its module 'work' again"
+    ):
+        capture(module.make())
+
+
+def test_a_part_of_a_namespace_package_that_is_installed_is_found_where_it_is(desk: Desk) -> None:
+    desk.write("../site-packages/space/there.py", "X = 1\n")
+    desk.write("space/here.py", "Y = 2\n")
+    bundle = desk.capture("import space.here, space.there\ndef main(): return space.here.Y + space.there.X\n")
+    assert {s.module for s in bundle.sources} == {"work", "space", "space.here"}
+    (desk.root / "space/here.py").unlink()
+    sys.modules.pop("space.here")
+    fresh = load(bundle)
+    assert [fresh()(), fresh()()] == [3, 3]
+
+
+def test_other_files_of_the_project_cannot_stand_in(desk: Desk) -> None:
+    desk.write("tool.py", "def f(): return 'shipped'\n")
+    bundle = desk.capture("import tool\ndef main(): return tool.f()\n")
+    desk.write("tool.py", "def f(): return 'on disk'\n")
+    before = sys.modules["tool"]
+    main = load(bundle)()
+    assert main() == "shipped"
+    assert sys.modules["tool"] is not before
+
+
+def test_a_script_without_extension_and_other_encodings(desk: Desk) -> None:
+    (desk.root / "latin.py").write_bytes(b"# -*- coding: latin-1 -*-\nX = '\xe9'\n")
+    assert desk.result("import latin\ndef main(): return latin.X\n") == "é"

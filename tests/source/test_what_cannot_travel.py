@@ -1,0 +1,175 @@
+"""What cannot travel is refused before anything starts: which variable, in which line of whose file, what to do."""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fanfold.errors import CaptureError
+from fanfold.source.capture import capture
+from tests.source.conftest import Desk
+
+
+def refusal(function: Any) -> str:
+    with pytest.raises(CaptureError) as refused:
+        capture(function)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("definition", "said", "next_step"),
+    [
+        ("sign = lambda x: -x", "a lambda", "Write it as a function: `def sign(...): return ...`."),
+        (
+            "import sys\nsign = sys.__stderr__",
+            "an open file",
+            "Open it inside the function, and pass its path instead of 'sign'.",
+        ),
+        (
+            "import threading\nsign = threading.Lock()",
+            "a live _thread.lock",
+            "Make it inside the function: each run has a process to itself.",
+        ),
+        (
+            "import sqlite3\nsign = sqlite3.connect(':memory:')",
+            "a live object (sqlite3.Connection)",
+            "Make 'sign' inside the function, or pass what it is made from as a parameter.",
+        ),
+        (
+            "def make(n):\n    def add(x): return x + n\n    return add\nsign = make(3)",
+            "a function made inside another (make.<locals>.add), which holds 'n'",
+            "Write 'sign' as a `def` at the top level, or make it inside 'main'.",
+        ),
+        (
+            "def one(): pass\nsign = {'f': one}\nsign['g'] = 1",
+            "a live object (dict)",
+            "Make 'sign' inside the function, or pass what it is made from as a parameter.",
+        ),
+    ],
+)
+def test_a_global_that_is_no_source_and_no_value(desk: Desk, definition: str, said: str, next_step: str) -> None:
+    module = desk.module(f"{definition}\n\ndef main(x):\n    y = x\n    return sign(y)\n")
+    line = definition.count("\n") + 5
+    assert refusal(module.main) == (
+        f"{module.__file__}:{line}: 'main' uses 'sign', {said}; it cannot travel.\n  Next: {next_step}"
+    )
+
+
+def test_the_line_is_that_of_the_function_that_uses_it(desk: Desk) -> None:
+    module = desk.module("import io; f = io.StringIO()\ndef inner():\n    return f.read()\ndef main():\n    return inner()\n")
+    assert refusal(module.main).startswith(f"{module.__file__}:3: 'inner' uses 'f', an open file")
+
+
+def test_a_closure_over_a_local_variable(desk: Desk) -> None:
+    module = desk.module("def make(k):\n    def main(x):\n        return (x +\n            k)\n    return main\n")
+    assert refusal(module.make(1)) == (
+        f"{module.__file__}:4: 'main' uses 'k', a local variable of the function around it; it cannot travel.\n"
+        "  Next: Pass 'k' as a parameter, or move it to the top level of the file."
+    )
+
+
+@pytest.mark.parametrize("head", ["def main(x=k): pass", "@k\n    def main(): pass", "def main(x: k): pass"])
+def test_a_local_variable_used_by_the_definition_itself(desk: Desk, head: str) -> None:
+    module = desk.module(f"import functools\ndef make(k):\n    {head}\n    return main\n")
+    line = 3
+    assert refusal(module.make(functools.cache)).startswith(
+        f"{module.__file__}:{line}: 'main' uses 'k', a local variable of the function around it"
+    )
+
+
+def test_a_decorator_that_hides_what_it_wraps(desk: Desk) -> None:
+    module = desk.module("""
+        def deco(fn):
+            def inner():
+                return fn()
+            return inner
+
+        @deco
+        def main(): ...
+        """)
+    assert refusal(module.main) == (
+        f"{module.__file__}:3: 'inner' uses 'fn', a local variable of the function around it; it cannot travel.\n"
+        "  Next: Move 'fn' to the top level of the file; if 'inner' is a decorator's wrapper, "
+        "add `@functools.wraps` to it."
+    )
+
+
+WRAPPER = """
+import functools
+def timed(fn):
+    @functools.wraps(fn)
+    def inner():
+        return fn()
+    return inner
+def plain(): return 1
+"""
+
+
+@pytest.mark.parametrize("use", ["main = timed(plain)", "plain = timed(plain)\ndef main(): return plain()"])
+def test_a_function_wrapped_by_a_call(desk: Desk, use: str) -> None:
+    module = desk.module(WRAPPER + use)
+    assert refusal(module.main) == (
+        f"{module.__file__}:7: 'plain' was wrapped by a call, of which its source knows nothing.\n"
+        "  Next: Wrap it with a decorator line (`@...`) above `def plain`."
+    )
+
+
+def test_a_lambda_a_builtin_an_object() -> None:
+    here = Path(__file__)
+    line = sys._getframe().f_lineno + 1
+    said = refusal(lambda: 1)
+    assert said == f"{here}:{line}: a lambda cannot travel.\n  Next: Write it as a function with `def`."
+    assert refusal(len).startswith("<built-in function len> is no Python function with source of its own")
+    assert refusal(functools.partial(refusal)).endswith("Next: Write a function with `def` that calls it.")
+    assert refusal(5).startswith("5 is no Python function")
+
+
+def test_a_file_that_has_changed_since(desk: Desk) -> None:
+    module = desk.module("def main(): return 1\n")
+    desk.write("work.py", "# a new line\ndef main(): return 1\n")
+    assert refusal(module.main) == (
+        f"{module.__file__}:1: 'main' is not there any more: the file has changed since it was loaded.\n"
+        "  Next: Restart Python, or reload the module, so that what runs is what the file says."
+    )
+    desk.write("work.py", "def main(x): return 1\n")
+    assert "has changed" in refusal(module.main)
+
+
+def test_a_file_that_is_gone(desk: Desk) -> None:
+    module = desk.module("def main(): return 1\n")
+    Path(str(module.__file__)).unlink()
+    assert refusal(module.main) == (
+        f"{module.__file__}:1: Python has not kept the source of 'main'.\n"
+        "  Next: Put the function in a file and run that, or import it; a notebook works too."
+    )
+
+
+def test_text_that_was_executed_and_not_kept() -> None:
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    exec("def main(): return 1", namespace)
+    assert refusal(namespace["main"]).startswith("<string>:1: Python has not kept the source of 'main'.")
+
+
+def test_two_definitions_of_one_name_in_use_at_once(desk: Desk) -> None:
+    module = desk.module("def f(): return 1\nold = f\ndef f(): return old() + 1\ndef main(): return f()\n")
+    assert re.match(rf"{module.__file__}:\d: 'f' uses 'f', of which two definitions are in use", refusal(module.main))
+
+
+def test_a_project_module_that_is_not_python_source(desk: Desk) -> None:
+    desk.write("fast.so", "")
+    module = desk.module("def main():\n    import fast\n    return fast\n")
+    sys.modules["fast"] = type(sys)("fast")
+    sys.modules["fast"].__file__ = str(desk.root / "fast.so")
+    try:
+        assert refusal(module.main) == (
+            f"{module.__file__}:2: module 'fast' of your project is not Python source ({desk.root}/fast.so); "
+            "only .py files travel.\n"
+            "  Next: Install the package that 'fast' belongs to where the UDF runs, or leave the import out."
+        )
+    finally:
+        del sys.modules["fast"]
