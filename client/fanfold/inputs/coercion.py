@@ -1,0 +1,168 @@
+"""Values made to fit an annotation, or rejected with the reason.
+
+A value that already is what a simple annotation says passes without pydantic, whose import costs more than most small
+jobs take. Anything else goes to pydantic in its lax mode: "5" becomes 5 for an `int`, "0" becomes False for a `bool`.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from functools import cached_property
+from typing import Any
+
+from fanfold.inputs.rejection import Rejection
+
+Coerce = Callable[[Any], Any]
+_Fits = Callable[[Any], bool]
+
+_CONTAINERS = (list, dict, tuple, set, frozenset, Sequence, Mapping, AbstractSet)
+_SAFE_FLOAT_INT = 2**53
+
+
+def coercer(annotation: Any) -> Coerce | None:
+    """What makes values fit `annotation`, or None where anything will do.
+
+    The function returned raises `Rejection` for a value that does not fit.
+    """
+    if annotation in (Any, object) or isinstance(annotation, (str, typing.TypeVar)):
+        return None
+    if annotation is float:
+        return _float_coercer()
+    return _with_fast_path(_fits(annotation), _Lax(annotation))
+
+
+def _float_coercer() -> Coerce:
+    lax = _Lax(float)
+
+    def coerce(value: Any) -> Any:
+        if type(value) is float:
+            return value
+        if type(value) is int and -_SAFE_FLOAT_INT <= value <= _SAFE_FLOAT_INT:
+            return float(value)
+        return lax(value)
+
+    return coerce
+
+
+def _with_fast_path(fits: _Fits | None, lax: Coerce) -> Coerce:
+    if fits is None:
+        return lax
+    return lambda value: value if fits(value) else lax(value)
+
+
+def _fits(annotation: Any) -> _Fits | None:
+    """A cheap and certain test that a value needs no coercion, where there is one."""
+    if annotation is None or annotation is type(None):
+        return lambda value: value is None
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is None:
+        return (lambda value: type(value) is annotation) if isinstance(annotation, type) else None
+    if origin in (typing.Union, types.UnionType):
+        return _fits_any([_fits(member) for member in arguments])
+    if origin is typing.Literal:
+        return lambda value: any(type(value) is type(choice) and value == choice for choice in arguments)
+    return _fits_container(origin, arguments)
+
+
+def _fits_container(origin: Any, arguments: tuple[Any, ...]) -> _Fits | None:
+    if origin is list and _are_classes(arguments):
+        return _fits_items(list, frozenset(arguments))
+    if origin is tuple and len(arguments) == 2 and arguments[1] is ... and _are_classes(arguments[:1]):
+        return _fits_items(tuple, frozenset(arguments[:1]))
+    if origin is dict and _are_classes(arguments):
+        return _fits_dict(*(frozenset({kind}) for kind in arguments))
+    return None
+
+
+def _fits_any(tests: list[_Fits | None]) -> _Fits:
+    known = [test for test in tests if test is not None]
+    return lambda value: any(test(value) for test in known)
+
+
+def _fits_items(kind: Any, items: frozenset[type]) -> _Fits:
+    return lambda value: type(value) is kind and items.issuperset(map(type, value))
+
+
+def _fits_dict(keys: frozenset[type], items: frozenset[type]) -> _Fits:
+    return lambda value: (
+        type(value) is dict and keys.issuperset(map(type, value)) and items.issuperset(map(type, value.values()))
+    )
+
+
+def _are_classes(arguments: tuple[Any, ...]) -> bool:
+    return all(isinstance(argument, type) and typing.get_origin(argument) is None for argument in arguments)
+
+
+class _Lax:
+    """Coercion by pydantic, which is imported when the first value needs it."""
+
+    def __init__(self, annotation: Any) -> None:
+        self._annotation = annotation
+        self._reads_json = _reads_json(annotation)
+
+    def __call__(self, value: Any) -> Any:
+        if self._adapter is None:
+            return value
+        from pydantic import ValidationError
+
+        value = _python_scalar(value)
+        if self._reads_json and isinstance(value, str):
+            value = _parsed(value)
+        try:
+            return self._adapter.validate_python(value)
+        except ValidationError as error:
+            raise Rejection(_reason(error.errors(include_url=False, include_input=False))) from None
+
+    @cached_property
+    def _adapter(self) -> Any:
+        from pydantic import ConfigDict, PydanticUserError, TypeAdapter
+
+        try:
+            return TypeAdapter(self._annotation, config=ConfigDict(arbitrary_types_allowed=True))
+        except PydanticUserError:  # a model or a dataclass brings its own configuration
+            pass
+        except Exception:  # noqa: BLE001 - an annotation may be any object at all; what pydantic cannot read says nothing
+            return None
+        try:
+            return TypeAdapter(self._annotation)
+        except Exception:  # noqa: BLE001 - as above
+            return None
+
+
+def _python_scalar(value: Any) -> Any:
+    """Python's own number for a numpy scalar, which pydantic would not take for one."""
+    is_scalar = type(value).__module__ == "numpy" and getattr(value, "shape", None) == ()
+    return value.item() if is_scalar else value
+
+
+def _reads_json(annotation: Any) -> bool:
+    """Whether text stands for JSON: a list or a dict is wanted, and text itself is not."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _reads_json(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        members = typing.get_args(annotation)
+        return str not in members and any(_reads_json(member) for member in members)
+    return (origin or annotation) in _CONTAINERS
+
+
+def _parsed(text: str) -> Any:
+    import json
+
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        return text
+    return parsed if isinstance(parsed, (list, dict)) or parsed is None else text
+
+
+def _reason(errors: Sequence[Any]) -> str:
+    first, *others = errors
+    message = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    place = "".join(f"[{step!r}]" for step in first["loc"])
+    more = f" (and {len(others)} more like it)" if others else ""
+    return f"{place}: {message}{more}" if place else f"{message}{more}"

@@ -1,0 +1,32 @@
+"""Why one input does not fit. It never leaves this package: it becomes a line of an `InputError`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class Rejection(Exception):  # noqa: N818 - not an error of its own
+    """One input's offence: which parameter, what it was given, and why that will not do."""
+
+    def __init__(self, reason: str, *, parameter: str = "", value: Any = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.parameter = parameter
+        self.value = value
+
+
+def unknown_name(name: Any, value: Any, known: Iterable[str]) -> Rejection:
+    """The rejection of a name that is no parameter, with the one that was perhaps meant."""
+    known = tuple(known)
+    close = difflib.get_close_matches(str(name), known, n=1)
+    if close:
+        hint = f"did you mean {close[0]!r}?"
+    elif len(known) == 1:
+        hint = f"a dict is keyword arguments; to pass it whole: {{{known[0]!r}: {{...}}}}"
+    elif known:
+        hint = f"it takes {', '.join(known)}"
+    else:
+        hint = "it takes none"
+    return Rejection(f"there is no such parameter; {hint}", parameter=str(name), value=value)

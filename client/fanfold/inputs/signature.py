@@ -1,0 +1,225 @@
+"""A UDF's parameters, and how one input becomes its arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fanfold.errors import InputError
+from fanfold.inputs.coercion import Coerce, coercer
+from fanfold.inputs.rejection import Rejection, unknown_name
+
+Bind = Callable[[Any], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a UDF takes: its parameters in order, which of them are required, and what makes values fit each."""
+
+    name: str
+    #: As a reader would write it, such as `delays(day: str, n: int = 1)`.
+    text: str
+    parameters: tuple[str, ...]
+    required: frozenset[str]
+    #: True where `**kwargs` takes names beyond `parameters`.
+    accepts_any: bool = False
+    coercers: Mapping[str, Coerce] = field(default_factory=dict, repr=False)
+    #: What makes the values of `**kwargs` fit.
+    any_coercer: Coerce | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, fn: Callable[..., Any]) -> Signature:
+        """The signature of `fn`. Raises `InputError` where it has parameters that no input can reach."""
+        import inspect
+
+        signature = inspect.signature(fn, **_lenient())
+        name = getattr(fn, "__name__", type(fn).__name__)
+        by_name = signature.parameters.values()
+        for parameter in by_name:
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
+                raise _unreachable(name, parameter)
+        named = [parameter for parameter in by_name if parameter.kind is not parameter.VAR_KEYWORD]
+        coercers = _coercers(fn, signature)
+        rest = next((parameter.name for parameter in by_name if parameter.kind is parameter.VAR_KEYWORD), None)
+        return cls(
+            name=name,
+            text=f"{name}{_readable(signature)}",
+            parameters=tuple(parameter.name for parameter in named),
+            required=frozenset(parameter.name for parameter in named if parameter.default is parameter.empty),
+            accepts_any=rest is not None,
+            any_coercer=None if rest is None else coercers.pop(rest, None),
+            coercers=coercers,
+        )
+
+    @property
+    def first(self) -> str | None:
+        """The parameter that inputs go to which are not dicts; None where there is none."""
+        return self.parameters[0] if self.parameters else None
+
+    def bind(self, one_input: Any, constants: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The arguments for one input, coerced, in the order of the signature; defaults are left to the UDF.
+
+        A dict is keyword arguments, anything else goes to the first parameter. Raises `InputError`.
+        """
+        bind = self.binder(constants or {})
+        try:
+            return bind(one_input)
+        except Rejection as rejection:
+            raise self.error(rejection) from None
+
+    def binder(self, constants: Mapping[str, Any]) -> Bind:
+        """What binds any number of inputs; it raises `Rejection`. The constants are checked here, with `InputError`."""
+        try:
+            fixed = self._fixed(constants)
+        except Rejection as rejection:
+            raise self.error(rejection) from None
+        bind_names = self._names_binder(fixed)
+        first = self.first
+        if first is None or first in fixed or not self.required <= {first, *fixed}:
+            return lambda given: bind_names(given if isinstance(given, dict) else {self._first(given): given})
+        coerce = self.coercers.get(first)
+
+        def bind(given: Any) -> dict[str, Any]:
+            if isinstance(given, dict):
+                return bind_names(given)
+            if coerce is not None:
+                given = _coerced(coerce, first, given)
+            return {first: given, **fixed}
+
+        return bind
+
+    def error(self, rejection: Rejection) -> InputError:
+        """The error for one rejected input."""
+        subject = f"{rejection.parameter}={short(rejection.value)}: " if rejection.parameter else ""
+        return InputError(f"{subject}{rejection.reason}.", next_step=f"It is called as `{self.text}`.")
+
+    def _first(self, given: Any) -> str:
+        if self.first is None:
+            raise Rejection(f"{self.name}() has no parameter for it; pass a dict", value=given)
+        return self.first
+
+    def _fixed(self, constants: Mapping[str, Any]) -> dict[str, Any]:
+        unknown = [name for name in constants if name not in self.parameters]
+        if unknown and not self.accepts_any:
+            raise unknown_name(unknown[0], constants[unknown[0]], self.parameters)
+        order = [name for name in self.parameters if name in constants] + unknown
+        return {name: self._coerced(name, constants[name]) for name in order}
+
+    def _coerced(self, name: str, value: Any) -> Any:
+        coerce = self.coercers.get(name) if name in self.parameters else self.any_coercer
+        return value if coerce is None else _coerced(coerce, name, value)
+
+    def _names_binder(self, fixed: dict[str, Any]) -> Bind:
+        def bind(given: Any) -> dict[str, Any]:
+            arguments = {}
+            for name in self.parameters:
+                if name in given:
+                    arguments[name] = self._coerced(name, given[name])
+                elif name in fixed:
+                    arguments[name] = fixed[name]
+                elif name in self.required:
+                    raise self._missing(name, given)
+            if len(arguments) != len(given) + len(fixed):
+                arguments.update(self._others(given, fixed))
+            return arguments
+
+        return bind
+
+    def _missing(self, name: str, given: dict[Any, Any]) -> Rejection:
+        strangers = [key for key in given if key not in self.parameters]
+        if strangers and not self.accepts_any:
+            return unknown_name(strangers[0], given[strangers[0]], self.parameters)
+        return Rejection("it is required and missing", parameter=name, value=given)
+
+    def _others(self, given: dict[Any, Any], fixed: dict[str, Any]) -> dict[str, Any]:
+        """The arguments beyond the named parameters."""
+        for name, value in given.items():
+            if name in fixed:
+                reason = f"it is also a constant ({name}={short(fixed[name])}); give it once"
+                raise Rejection(reason, parameter=name, value=value)
+            if name not in self.parameters and not (self.accepts_any and isinstance(name, str)):
+                raise unknown_name(name, value, self.parameters)
+        extra = {**given, **fixed}
+        return {name: self._coerced(name, value) for name, value in extra.items() if name not in self.parameters}
+
+
+def short(value: Any, width: int = 40) -> str:
+    """`repr(value)` in at most `width` characters."""
+    import reprlib
+
+    printer = reprlib.Repr()
+    printer.maxstring = printer.maxother = printer.maxlong = width
+    text = " ".join(printer.repr(value).split())
+    return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def _coerced(coerce: Coerce, name: str, value: Any) -> Any:
+    try:
+        return coerce(value)
+    except Rejection as rejection:
+        rejection.parameter, rejection.value = name, value
+        raise
+
+
+class _Bare(str):
+    """An annotation that is text, shown without quotes."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def _readable(signature: Any) -> Any:
+    """The signature less what it returns; annotations are all text where `from __future__ import annotations` is."""
+    shown = [
+        parameter.replace(annotation=_Bare(parameter.annotation)) if type(parameter.annotation) is str else parameter
+        for parameter in signature.parameters.values()
+    ]
+    return signature.replace(parameters=shown, return_annotation=signature.empty)
+
+
+def _lenient() -> dict[str, Any]:
+    """For `inspect`: leave annotations that do not resolve as they are; from 3.14 on it would evaluate them."""
+    from importlib import import_module
+
+    try:
+        return {"annotation_format": import_module("annotationlib").Format.FORWARDREF}
+    except ModuleNotFoundError:
+        return {}
+
+
+def _coercers(fn: Callable[..., Any], signature: Any) -> dict[str, Coerce]:
+    found = {}
+    for parameter in signature.parameters.values():
+        if parameter.annotation is not parameter.empty:
+            annotation = _resolved(fn, parameter)
+            coerce = None if annotation is None else coercer(annotation[0])
+            if coerce is not None:
+                found[parameter.name] = coerce
+    return found
+
+
+def _resolved(fn: Callable[..., Any], parameter: Any) -> tuple[Any] | None:
+    """The annotation in a tuple of one, for it may be None itself; None where a name in it is not to be found."""
+    import inspect
+    import typing
+
+    def probe() -> None: ...
+
+    probe.__annotations__ = {"it": parameter.annotation}
+    namespace = getattr(inspect.unwrap(fn), "__globals__", {})
+    try:
+        annotation = typing.get_type_hints(probe, globalns=namespace, include_extras=True)["it"]
+        return (annotation | None if parameter.default is None else annotation,)
+    except Exception:  # noqa: BLE001 - the user's annotation is evaluated here, and may do anything
+        return None
+
+
+def _unreachable(name: str, parameter: Any) -> InputError:
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        step = f"Give it names: replace `*{parameter.name}` by parameters, or by one that takes a list."
+        return InputError(f"{name}() takes `*{parameter.name}`, but inputs are passed by keyword.", next_step=step)
+    return InputError(
+        f"{name}() takes {parameter.name!r} by position only, but inputs are passed by keyword.",
+        next_step="Take the `/` out of its parameters.",
+    )

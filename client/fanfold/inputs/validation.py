@@ -1,0 +1,69 @@
+"""Every input checked before anything starts, and the offenders listed together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from fanfold.errors import InputError
+from fanfold.inputs.reading import read
+from fanfold.inputs.rejection import Rejection
+from fanfold.inputs.signature import Bind, Signature, short
+
+#: How many offenders are listed, and how far beyond the first one they are looked for.
+_LISTED = 10
+_LOOK_AHEAD = 100_000
+
+
+def validated(inputs: Any, signature: Signature, constants: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The arguments of each run, one at a time, in the order of the inputs.
+
+    Raises `InputError` at the first input that does not fit, listing the first ten such with index, parameter, value
+    and reason; and where there is no input at all. Start nothing before the last one has come.
+    """
+    bind = signature.binder(constants)
+    numbered = enumerate(read(inputs))
+    index = -1
+    for index, given in numbered:
+        try:
+            arguments = bind(given)
+        except Rejection as rejection:
+            raise _error(signature, [(index, rejection), *_further(bind, numbered)]) from None
+        yield arguments
+    if index < 0:
+        raise InputError("There are no inputs.", next_step="Pass at least one; for a single call, `fanfold.run(udf)`.")
+
+
+def _further(bind: Bind, numbered: Iterator[tuple[int, Any]]) -> list[tuple[int, Rejection]]:
+    """Offenders beyond the first, as many as are listed, and one more to know whether there are more."""
+    found: list[tuple[int, Rejection]] = []
+    for index, given in islice(numbered, _LOOK_AHEAD):
+        try:
+            bind(given)
+        except Rejection as rejection:
+            found.append((index, rejection))
+            if len(found) == _LISTED:
+                break
+    return found
+
+
+def _error(signature: Signature, offenders: list[tuple[int, Rejection]]) -> InputError:
+    listed = offenders[:_LISTED]
+    if len(offenders) > _LISTED:
+        opening = f"More than {_LISTED} inputs do not fit; the first {_LISTED}"
+    else:
+        opening = "1 input does not fit" if len(listed) == 1 else f"{len(listed)} inputs do not fit"
+    rows = [("index", "parameter", "value", "reason")]
+    rows += [(f"{index:,}", fault.parameter, short(fault.value), fault.reason) for index, fault in listed]
+    return InputError(
+        f"{opening} `{signature.text}`:\n" + "\n".join(_aligned(rows)),
+        next_step="Correct them, or the UDF's annotations. Nothing was started.",
+    )
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for number, *cells, reason in rows:
+        padded = (cell.ljust(width) for cell, width in zip(cells, widths[1:], strict=False))
+        yield "  ".join((f"  {number.rjust(widths[0])}", *padded, reason))
