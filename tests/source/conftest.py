@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -13,7 +14,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-
 from fanfold.source.bundle import Bundle
 from fanfold.source.capture import capture
 from fanfold.source.load import load, unload
@@ -94,6 +94,14 @@ def arrived(bundle: Bundle) -> Callable[..., Any]:
 def shipped(bundle: Bundle, kind: str = "entry") -> str:
     """All text of a kind that a bundle holds."""
     return "\n".join(source.text for source in bundle.sources if source.kind == kind)
+
+
+def interpreters() -> list[str]:
+    """The running Python, and whatever versions of ours pyenv has here."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    found = [str(root / name / "bin" / "python") for name in sorted(os.listdir(root))] if root.is_dir() else []
+    ours = [path for path in found if Path(path).exists() and "/3.1" in path]
+    return [sys.executable, *ours]
 
 
 @pytest.fixture

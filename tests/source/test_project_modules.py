@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 import pytest
-
 from fanfold.errors import CaptureError
 from fanfold.source.capture import capture
 from fanfold.source.load import load
+
 from tests.source.conftest import Desk, arrived, shipped
 
 
@@ -74,7 +74,13 @@ def test_what_a_module_takes_from_itself_and_its_package(desk: Desk) -> None:
     desk.write("app/__init__.py", "NAME = 'app'\n")
     desk.write("app/util.py", "def f(): return 'util'\n")
     module = desk.module(
-        "from .util import f\nfrom . import NAME\ndef main():\n    from . import util\n    return [f(), NAME, util.f()]\n",
+        """
+        from .util import f
+        from . import NAME
+        def main():
+            from . import util
+            return [f(), NAME, util.f()]
+        """,
         "app.jobs",
     )
     assert desk.elsewhere(capture(module.main)) == ["util", "app", "util"]

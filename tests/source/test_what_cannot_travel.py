@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from fanfold.errors import CaptureError
 from fanfold.source.capture import capture
+
 from tests.source.conftest import Desk
 
 
@@ -61,7 +61,9 @@ def test_a_global_that_is_no_source_and_no_value(desk: Desk, definition: str, sa
 
 
 def test_the_line_is_that_of_the_function_that_uses_it(desk: Desk) -> None:
-    module = desk.module("import io; f = io.StringIO()\ndef inner():\n    return f.read()\ndef main():\n    return inner()\n")
+    module = desk.module(
+        "import io; f = io.StringIO()\ndef inner():\n    return f.read()\ndef main():\n    return inner()\n"
+    )
     assert refusal(module.main).startswith(f"{module.__file__}:3: 'inner' uses 'f', an open file")
 
 

@@ -7,9 +7,9 @@ import sys
 import typing
 
 import pytest
-
 from fanfold.source.capture import capture
 from fanfold.source.load import load
+
 from tests.source.conftest import Desk, arrived, shipped
 
 
@@ -81,7 +81,7 @@ def test_lines_and_columns_stay_where_they_were(desk: Desk) -> None:
         "import math\nfloor = math.floor",
         "for _ in range(1):\n\tif True:\n\t\tfrom math import floor",
         "from math import floor as f\ndef floor(x):\n    return f(x)",
-        "import math\nclass Box:\n    floor = staticmethod(math.floor)\n    '''é'''; x = 1\ndef floor(x): return Box.floor(x)",
+        "import math\nclass B:\n    floor = staticmethod(math.floor)\n    'é'; x = 1\ndef floor(x): return B.floor(x)",
     ],
 )
 def test_imports_and_definitions_are_found_wherever_a_module_has_them(desk: Desk, definition: str) -> None:

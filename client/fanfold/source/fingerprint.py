@@ -39,6 +39,8 @@ def _packed(texts: list[bytes]) -> bytes:
 def _walk(node: ast.AST, left_out: frozenset[int]) -> Iterator[bytes]:
     yield b"(" + type(node).__name__.encode()
     for field, value in _fields(node):
+        if field == "decorator_list":
+            value = [each for each in value if id(each) not in left_out]  # noqa: PLW2901
         if field not in _SKIPPED and value is not None and value != []:
             yield b" " + field.encode() + b"="
             yield from _value(value, left_out)
@@ -51,8 +53,7 @@ def _value(value: Any, left_out: frozenset[int]) -> Iterator[bytes]:
     elif isinstance(value, list):
         yield b"["
         for item in value:
-            if id(item) not in left_out:
-                yield from _value(item, left_out)
+            yield from _value(item, left_out)
         yield b"]"
     else:
         yield _packed([type(value).__name__.encode(), _constant(value)])

@@ -1,0 +1,160 @@
+"""Capture works wherever Python keeps the source: scripts, modules, IPython, notebooks, doctests, `python -c`."""
+
+from __future__ import annotations
+
+import doctest
+import linecache
+import os
+import subprocess
+import sys
+import textwrap
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fanfold.errors import CaptureError
+from fanfold.source.bundle import Bundle
+from fanfold.source.capture import capture
+from fanfold.source.load import load
+
+from tests.source.conftest import Desk, arrived, interpreters
+
+CLIENT = Path(__file__).parents[2] / "client"
+SEND = "from fanfold.source.capture import capture\nprint(capture(main).to_bytes().decode())\n"
+
+
+def run(command: list[str], desk: Desk, **options: Any) -> subprocess.CompletedProcess[str]:
+    paths = [str(desk.installed), str(CLIENT)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, **options)
+
+
+def test_a_script_that_needs_no_guard(desk: Desk) -> None:
+    desk.write("tool.py", "def f(): return 'tool'\n")
+    script = desk.write(
+        "script.py",
+        """
+        import fan, tool
+
+        class Thing:
+            name = "thing"
+
+        @fan.udf
+        def main():
+            return [tool.f(), Thing.name, Thing.__module__]
+
+        """,
+    )
+    script.write_text(script.read_text() + SEND + "raise SystemExit\n")
+    sent = run([sys.executable, str(script)], desk)
+    assert desk.elsewhere(Bundle.from_bytes(sent.stdout.encode())) == ["tool", "thing", "__main__"]
+
+
+def test_a_module_run_with_dash_m(desk: Desk) -> None:
+    desk.write("app/util.py", "def f(): return 'util'\n")
+    desk.write("app/jobs.py", "from .util import f\ndef main(): return f()\n" + SEND)
+    sent = run([sys.executable, "-m", "app.jobs"], desk, cwd=desk.root)
+    assert desk.elsewhere(Bundle.from_bytes(sent.stdout.encode())) == "util"
+
+
+@pytest.mark.parametrize("python", interpreters(), ids=lambda path: path.split("/")[-3])
+def test_dash_c_where_python_keeps_the_text(desk: Desk, python: str) -> None:
+    sent = run([python, "-c", "import math\ndef main():\n    return math.floor(2.5)\n" + SEND], desk)
+    if sent.returncode == 0:
+        assert arrived(Bundle.from_bytes(sent.stdout.encode()))() == 2
+    else:
+        assert "Python has not kept the source of 'main'" in sent.stderr
+        assert "Next: Put the function in a file and run that" in sent.stderr
+    version = run([python, "-c", "import sys; print(sys.version_info >= (3, 13))"], desk)
+    assert (sent.returncode == 0) == (version.stdout.strip() == "True")
+
+
+def test_standard_input_is_refused_or_captured_but_never_mistaken(desk: Desk) -> None:
+    sent = run([sys.executable], desk, input="def main(): return 1\n" + SEND)
+    assert sent.returncode == 1
+    assert "<stdin>:1: Python has not kept the source of 'main'" in sent.stderr
+
+
+@pytest.fixture
+def shell() -> Any:
+    pytest.importorskip("IPython")
+    from IPython.core.interactiveshell import InteractiveShell
+
+    before = dict(linecache.cache)
+    main = sys.modules["__main__"]
+    shell = InteractiveShell()
+    yield shell
+    shell.history_manager.end_session()
+    InteractiveShell.clear_instance()
+    sys.modules["__main__"] = main
+    linecache.cache.clear()
+    linecache.cache.update(before)
+
+
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+def test_cells_of_ipython(shell: Any, desk: Desk) -> None:
+    cells = [
+        "from __future__ import annotations",
+        "import math as m, re\nWORD = re.compile('x')",
+        "class Base:\n    kind = 'old'",
+        "class Base:\n    kind = 'new'",
+        "class Sub(Base): ...",
+        "%time pass\ndef helper(x):\n    return m.floor(x)",
+        "def main(x: Missing):\n    return [helper(x), Sub.kind, WORD.pattern]",
+        "def broken(x):\n    return 1 / x",
+    ]
+    for cell in cells:
+        assert shell.run_cell(cell, store_history=True).success
+    bundle = capture(shell.user_ns["main"])
+    broken = capture(shell.user_ns["broken"])
+    linecache.cache.clear()
+    assert desk.elsewhere(bundle, 2.5) == [2, "new", "x"]
+    with pytest.raises(ZeroDivisionError) as failed:
+        load(broken)()(0)
+    assert traceback.extract_tb(failed.value.__traceback__)[-1].line == "return 1 / x"
+
+
+def test_a_notebook(desk: Desk) -> None:
+    nbclient = pytest.importorskip("nbclient")
+    nbformat = pytest.importorskip("nbformat")
+    cells = ["import sys\nsys.path[:0] = " + repr([str(desk.installed), str(CLIENT)])]
+    cells += ["import fan, math\nLIMIT = 2", "class Box:\n    n = LIMIT", "class Big(Box): ..."]
+    cells += ["@fan.udf\ndef main():\n    return [Big.n, math.floor(0.5)]", SEND]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    run_notebook = textwrap.dedent("""
+        import json, sys, nbformat, nbclient
+        notebook = nbformat.reads(sys.stdin.read(), as_version=4)
+        nbclient.NotebookClient(notebook, timeout=60).execute()
+        print("".join(out["text"] for out in notebook.cells[-1].outputs))
+        """)
+    done = run([sys.executable, "-c", run_notebook], desk, input=nbformat.writes(notebook), timeout=120)
+    assert done.returncode == 0, done.stderr + nbclient.__version__
+    bundle = Bundle.from_bytes(done.stdout.strip().encode())
+    assert bundle.module == "__main__"
+    assert desk.elsewhere(bundle) == [2, 0]
+
+
+def test_a_doctest() -> None:
+    text = ">>> import math\n>>> def main(): return math.floor(1.5)\n>>> bundles.append(capture(main))\n"
+    bundles: list[Bundle] = []
+    test = doctest.DocTestParser().get_doctest(text, {"bundles": bundles, "capture": capture}, "doc", None, None)
+    results = doctest.DocTestRunner().run(test)
+    assert results.failed == 0
+    assert load(bundles[0])()() == 1
+
+
+def test_text_that_was_registered_with_linecache() -> None:
+    text = "def main():\n    return 5\n"
+    linecache.cache["<made up>"] = (len(text), None, text.splitlines(keepends=True), "<made up>")
+    namespace: dict[str, Any] = {"__name__": "made_up"}
+    exec(compile(text, "<made up>", "exec"), namespace)
+    try:
+        assert arrived(capture(namespace["main"]))() == 5
+        del linecache.cache["<made up>"]
+        with pytest.raises(CaptureError, match="has not kept"):
+            capture(namespace["main"])
+    finally:
+        linecache.cache.pop("<made up>", None)
