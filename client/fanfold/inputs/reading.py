@@ -22,22 +22,19 @@ def read(inputs: Any) -> Iterator[Any]:
     kind = type(inputs)
     if kind in (list, tuple, range):
         return iter(inputs)
-    refusal = _refusal(inputs)
-    if refusal is not None:
-        raise InputError(refusal, next_step=_instead(inputs))
+    reader = _reader(kind)
+    is_single = isinstance(inputs, (str, bytes, dict)) or getattr(inputs, "shape", None) == ()
+    if is_single or (reader is None and not isinstance(inputs, Iterable)):
+        found = f"a single {kind.__name__}" if is_single else _a(kind.__name__)
+        raise InputError(f"Inputs should be a list with one item per run; this is {found}.", next_step=_instead(inputs))
+    return iter(inputs) if reader is None else reader(inputs)
+
+
+def _reader(kind: type) -> Callable[[Any], Iterator[Any]] | None:
     for ancestor in kind.__mro__:
         reader = _READERS.get(f"{ancestor.__module__.partition('.')[0]}.{ancestor.__qualname__}")
         if reader is not None:
-            return reader(inputs)
-    return iter(inputs)
-
-
-def _refusal(inputs: Any) -> str | None:
-    kind = type(inputs).__name__
-    if isinstance(inputs, (str, bytes, dict)):
-        return f"Inputs should be a list with one item per run; this is a single {kind}."
-    if not isinstance(inputs, Iterable) or getattr(inputs, "shape", None) == ():
-        return f"Inputs should be a list with one item per run; this is {_a(kind)}."
+            return reader
     return None
 
 

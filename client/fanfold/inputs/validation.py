@@ -50,14 +50,13 @@ def _further(bind: Bind, numbered: Iterator[tuple[int, Any]]) -> list[tuple[int,
 
 def _error(signature: Signature, offenders: list[tuple[int, Rejection]]) -> InputError:
     listed = offenders[:_LISTED]
-    if len(offenders) > _LISTED:
-        opening = f"More than {_LISTED} inputs do not fit; the first {_LISTED}"
-    else:
-        opening = "1 input does not fit" if len(listed) == 1 else f"{len(listed)} inputs do not fit"
+    count = f"More than {_LISTED}" if len(offenders) > _LISTED else f"{len(listed)}"
+    verb = "input does" if len(offenders) == 1 else "inputs do"
+    rest = f"; the first {_LISTED}" if len(offenders) > _LISTED else ""
     rows = [("index", "parameter", "value", "reason")]
     rows += [(f"{index:,}", fault.parameter, short(fault.value), fault.reason) for index, fault in listed]
     return InputError(
-        f"{opening} `{signature.text}`:\n" + "\n".join(_aligned(rows)),
+        f"{count} {verb} not fit `{signature.text}`{rest}:\n" + "\n".join(_aligned(rows)),
         next_step="Correct them, or the UDF's annotations. Nothing was started.",
     )
 

@@ -1,0 +1,246 @@
+"""How one input becomes a UDF's arguments."""
+
+import datetime as dt
+import subprocess
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Optional, Union
+
+import numpy as np
+import pandas as pd
+import pytest
+from fanfold.errors import CodecError, InputError
+from fanfold.inputs import Signature, decode_arguments, encode_arguments
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field
+
+
+def delays(day: str, n: int = 1, *, airline=None): ...
+
+
+def test_a_dict_is_keyword_arguments_and_anything_else_goes_to_the_first_parameter():
+    signature = Signature.of(delays)
+    assert signature.parameters == ("day", "n", "airline")
+    assert signature.first == "day"
+    assert signature.bind("2013-01-01") == {"day": "2013-01-01"}
+    assert signature.bind({"day": "2013-01-01", "airline": ["UA"]}) == {"day": "2013-01-01", "airline": ["UA"]}
+
+
+def test_constants_join_every_input_in_the_order_of_the_signature():
+    signature = Signature.of(delays)
+    assert list(signature.bind("2013-01-01", {"airline": "UA", "n": "2"}).items()) == [
+        ("day", "2013-01-01"),
+        ("n", 2),
+        ("airline", "UA"),
+    ]
+    assert list(signature.bind({"n": 3}, {"airline": None, "day": "x"})) == ["day", "n", "airline"]
+
+
+def test_names_beyond_the_parameters_go_to_kwargs():
+    def sweep(a, **rest: int): ...
+
+    signature = Signature.of(sweep)
+    assert signature.accepts_any
+    assert signature.bind({"b": "5", "a": 1}, {"c": 3}) == {"a": 1, "b": 5, "c": 3}
+
+
+@pytest.mark.parametrize(
+    ("one_input", "constants", "message"),
+    [
+        ({"dya": "x"}, {}, r"^dya='x': there is no such parameter; did you mean 'day'\?"),
+        ({"day": "x", "zzz": 1}, {}, r"^zzz=1: .*; it takes day, n, airline"),
+        ({"day": "x", 5: 1}, {}, r"^5=1: there is no such parameter"),
+        ({"n": 1}, {}, r"^day=\{'n': 1\}: it is required and missing"),
+        ({"day": "x", "n": 1}, {"n": 2}, r"^n=1: it is also a constant \(n=2\); give it once"),
+        ("x", {"day": "y"}, r"^day='x': it is also a constant"),
+        ("x", {"nn": 2}, r"^nn=2: there is no such parameter; did you mean 'n'\?"),
+        ("x", {"n": "many"}, r"^n='many': should be a valid integer"),
+        (5, {}, r"^day=5: should be a valid string"),
+    ],
+)
+def test_what_does_not_bind_is_an_error_naming_parameter_and_value(one_input, constants, message):
+    with pytest.raises(InputError, match=message) as caught:
+        Signature.of(delays).bind(one_input, constants)
+    assert caught.value.next_step == "It is called as `delays(day: str, n: int = 1, *, airline=None)`."
+
+
+def test_a_dict_for_a_single_parameter_is_told_how_to_be_passed_whole():
+    def fit(config): ...
+
+    with pytest.raises(InputError, match=r"to pass it whole: \{'config': \{...\}\}"):
+        Signature.of(fit).bind({"rate": 0.1})
+    assert Signature.of(fit).bind({"config": {"rate": 0.1}}) == {"config": {"rate": 0.1}}
+
+
+def test_parameters_that_no_keyword_reaches_are_refused():
+    def star(*days): ...
+    def slash(day, /): ...
+    def nothing(): ...
+
+    with pytest.raises(InputError, match=r"star\(\) takes `\*days`"):
+        Signature.of(star)
+    with pytest.raises(InputError, match=r"slash\(\) takes 'day' by position only"):
+        Signature.of(slash)
+    assert Signature.of(nothing).bind({}) == {}
+    with pytest.raises(InputError, match="no parameter for it"):
+        Signature.of(nothing).bind(1)
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Model(BaseModel):
+    x: int
+
+
+class Mine:
+    pass
+
+
+MINE, FRAME, NOW = Mine(), pd.DataFrame(), dt.datetime(2024, 1, 2, 3)
+REJECTED = object()
+
+COERCIONS = [
+    (int, "5", 5),
+    (int, 5.0, 5),
+    (int, 5.5, REJECTED),
+    (int, True, 1),
+    (int, None, REJECTED),
+    (int, np.int64(5), 5),
+    (float, 5, 5.0),
+    (float, "1e3", 1000.0),
+    (float, np.float32(0.5), 0.5),
+    (bool, True, True),
+    (bool, "0", False),
+    (bool, "yes", True),
+    (bool, 2, REJECTED),
+    (str, "5", "5"),
+    (str, 5, REJECTED),
+    (None, None, None),
+    (Optional[int], None, None),  # noqa: UP045
+    (int | None, "5", 5),
+    (Union[int, str], "5", "5"),  # noqa: UP007
+    (list[int], [1, 2], [1, 2]),
+    (list[int], ["1", 2.0], [1, 2]),
+    (list[int], "[1, 2]", [1, 2]),
+    (list[int], "1, 2", REJECTED),
+    (list[int], [1, "x"], REJECTED),
+    (list, "[1, [2]]", [1, [2]]),
+    (list[float] | None, "[1, null]", REJECTED),
+    (list[float | None], "[1, null]", [1.0, None]),
+    (list[str] | str, "[1]", "[1]"),
+    (dict, '{"a": 1}', {"a": 1}),
+    (dict[str, int], {"a": "1"}, {"a": 1}),
+    (tuple[int, ...], [1, "2"], (1, 2)),
+    (tuple[float, float], "[1, 2]", (1.0, 2.0)),
+    (set[int], [1, 1], {1}),
+    (dt.date, "2024-01-02", dt.date(2024, 1, 2)),
+    (dt.datetime, "2024-01-02T03:00", NOW),
+    (dt.datetime, pd.Timestamp(NOW), NOW),
+    (dt.timedelta, "PT1H", dt.timedelta(hours=1)),
+    (Path, "/data", Path("/data")),
+    (Literal["a", "b"], "a", "a"),
+    (Literal["a", "b"], "c", REJECTED),
+    (Colour, "red", Colour.RED),
+    (Annotated[int, Field(gt=0)], "5", 5),
+    (Annotated[int, Field(gt=0)], -5, REJECTED),
+    (Model, {"x": "1"}, Model(x=1)),
+    (Mine, MINE, MINE),
+    (Mine, 5, REJECTED),
+    (pd.DataFrame, FRAME, FRAME),
+    (pd.DataFrame, [1], REJECTED),
+    (np.ndarray, [1], REJECTED),
+    (Any, MINE, MINE),
+    (object, None, None),
+    ("int", "5", 5),
+    ("NoSuchType", "5", "5"),
+    ("the day to look at", "5", "5"),
+    (5, "5", "5"),
+]
+
+
+@pytest.mark.parametrize(("annotation", "given", "arrives"), COERCIONS, ids=lambda value: str(value)[:40])
+def test_values_are_coerced_to_the_annotation(annotation, given, arrives):
+    def udf(x): ...
+
+    udf.__annotations__ = {"x": annotation}
+    signature = Signature.of(udf)
+    if arrives is REJECTED:
+        with pytest.raises(InputError):
+            signature.bind({"x": given})
+    else:
+        value = signature.bind({"x": given})["x"]
+        assert type(value) is type(arrives) or isinstance(value, type(arrives))
+        assert value is arrives or value == arrives
+
+
+@pytest.mark.parametrize("value", [[1], (1,), True, None, "5", {"a": 1}, np.int8(3), {1}])
+def test_without_an_annotation_types_survive(value):
+    def udf(x, y=0): ...
+
+    assert Signature.of(udf).bind({"x": value})["x"] is value
+    assert Signature.of(udf).bind("first", {"y": value})["y"] is value
+
+
+def test_a_default_of_none_allows_none():
+    def udf(x, n: int = None): ...  # noqa: RUF013
+
+    assert Signature.of(udf).bind({"x": 1, "n": None}) == {"x": 1, "n": None}
+    assert Signature.of(udf).bind({"x": 1, "n": "5"}) == {"x": 1, "n": 5}
+
+
+def test_one_annotation_that_does_not_resolve_leaves_the_others_at_work():
+    def udf(x: "Missing", n: "int"): ...  # noqa: F821
+
+    assert Signature.of(udf).bind({"x": "1", "n": "1"}) == {"x": "1", "n": 1}
+
+
+plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(plain, max_size=5), st.sampled_from([list[int], list[float], list[str], list[bool], list[int | None]]))
+def test_the_shortcut_past_pydantic_agrees_with_pydantic(values, annotation):
+    from pydantic import TypeAdapter, ValidationError
+
+    def udf(x): ...
+
+    udf.__annotations__ = {"x": annotation}
+    try:
+        expected = TypeAdapter(annotation).validate_python(values)
+    except ValidationError:
+        with pytest.raises(InputError):
+            Signature.of(udf).bind({"x": values})
+    else:
+        assert repr(Signature.of(udf).bind({"x": values})["x"]) == repr(expected)
+
+
+def test_values_that_fit_already_do_not_import_pydantic():
+    code = """if True:
+        import sys
+        from fanfold.inputs import Signature, validated
+        def udf(a: int, b: str = "", c: list[int] | None = None, d: float = 1.0, e: bool = True): ...
+        given = [{"a": 1, "b": "x", "c": [1], "d": 2, "e": False}, 3]
+        assert len(list(validated(given, Signature.of(udf), {}))) == 2
+        print(*sys.modules)
+    """
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"pydantic", "pandas", "numpy"} & set(loaded)
+
+
+def test_arguments_travel_as_text_and_large_ones_as_blobs():
+    blobs: dict[str, bytes] = {}
+    arguments = {"b": np.arange(1000), "a": (1, None)}
+    text = encode_arguments(arguments, put_blob=blobs.__setitem__)
+    back = decode_arguments(text, get_blob=blobs.__getitem__)
+    assert list(back) == ["b", "a"]
+    assert back["a"] == (1, None)
+    assert np.array_equal(back["b"], arguments["b"])
+    assert len(blobs) == 1
+    with pytest.raises(CodecError, match=r'^input\["a"\]\[1\] is a builtins.object'):
+        encode_arguments({"a": [0, object()]}, put_blob=blobs.__setitem__)
+    with pytest.raises(CodecError, match="should be a dict"):
+        decode_arguments("[1]", get_blob=blobs.__getitem__)

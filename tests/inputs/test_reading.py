@@ -1,0 +1,105 @@
+"""Inputs come out of whatever holds them, as Python's own values."""
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from fanfold.errors import InputError
+from fanfold.inputs import read
+
+DAY = dt.datetime(2024, 1, 2)
+FRAME = pd.DataFrame({"day": ["a", None], "n": [1, 2], "x": [0.5, np.nan], "t": [pd.Timestamp(DAY), pd.NaT]})
+
+
+class Grid:
+    """A class of the user's own that can be iterated."""
+
+    def __iter__(self):
+        return iter([1, 2])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "arrive"),
+    [
+        ([1, "a", None], [1, "a", None]),
+        ((1, [2]), [1, [2]]),
+        (range(3), [0, 1, 2]),
+        ((n for n in (1, 2)), [1, 2]),
+        ({"a": 1}.keys(), ["a"]),
+        (Grid(), [1, 2]),
+        (np.arange(2), [0, 1]),
+        (np.array([0.5, 1]), [0.5, 1.0]),
+        (np.array(["2024-01-02"], "M8[D]"), [DAY.date()]),
+        (np.array(["2024-01-02", "NaT"], "M8[ns]"), [DAY, None]),
+        (np.array([1], "M8[ns]"), [np.datetime64(1, "ns")]),
+        (pd.Series([1, 2], index=[5, 6]), [1, 2]),
+        (pd.Series([1, None], dtype="Int64"), [1, None]),
+        (pd.Series(["a", None]), ["a", None]),
+        (pd.Series([1, "a"], dtype=object), [1, "a"]),
+        (pd.Series([DAY]), [pd.Timestamp(DAY)]),
+        (pd.Series(["a", None], dtype="category"), ["a", None]),
+        (pd.Index(["a", "b"]), ["a", "b"]),
+        (pd.RangeIndex(2), [0, 1]),
+        (pd.MultiIndex.from_tuples([("a", 1)]), [("a", 1)]),
+        (pl.Series([1, None]), [1, None]),
+        (pl.DataFrame({"a": [1], "b": ["x"]}), [{"a": 1, "b": "x"}]),
+        (pa.table({"a": [1, None]}), [{"a": 1}, {"a": None}]),
+        (pa.record_batch({"a": [1]}), [{"a": 1}]),
+        (pa.array([1, None]), [1, None]),
+        (pa.chunked_array([[1], [2]]), [1, 2]),
+        (pd.DataFrame({"a": []}), []),
+    ],
+    ids=lambda value: f"{type(value).__module__}.{type(value).__name__}",
+)
+def test_inputs_of_every_kind(inputs, arrive):
+    found = list(read(inputs))
+    assert found == arrive
+    assert [type(value) for value in found] == [type(value) for value in arrive]
+
+
+def test_rows_of_a_frame_are_dicts_without_its_index_and_with_none_for_what_is_missing():
+    first, second = read(FRAME.set_index(pd.Index(["p", "q"], name="ignored")))
+    assert first == {"day": "a", "n": 1, "x": 0.5, "t": pd.Timestamp(DAY)}
+    assert [type(value) for value in first.values()] == [str, int, float, pd.Timestamp]
+    assert (second["day"], second["t"]) == (None, None)
+    assert second["x"] != second["x"]  # NaN is a float like any other
+
+
+def test_rows_of_an_array_with_axes_are_arrays():
+    assert [row.tolist() for row in read(np.arange(4).reshape(2, 2))] == [[0, 1], [2, 3]]
+
+
+def test_long_frames_are_read_in_pieces_without_a_seam():
+    frame = pd.DataFrame({"n": np.arange(25_000)})
+    assert [row["n"] for row in read(frame)] == list(range(25_000))
+    assert list(read(frame["n"])) == list(range(25_000))
+    assert list(read(frame["n"].to_numpy())) == list(range(25_000))
+    assert list(read(pa.array(range(25_000)))) == list(range(25_000))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ("abc", r"single str.\n.*`\['abc'\]`"),
+        (b"abc", "single bytes"),
+        ({"day": 1}, r"single dict.\n.*`\[\{'day': 1\}\]`"),
+        (5, r"an int.\n.*`range\(5\)`, or `\[5\]`"),
+        (None, r"NoneType.\n.*fanfold.run"),
+        (2.5, r"a float.\n.*`\[2.5\]`"),
+        (np.array(5), "a single ndarray"),
+        (pl.LazyFrame({"a": [1]}), r"`inputs.collect\(\)`"),
+    ],
+)
+def test_what_is_not_a_list_of_inputs_is_an_error_that_says_what_was_perhaps_meant(inputs, message):
+    with pytest.raises(InputError, match=message):
+        read(inputs)
+
+
+def test_columns_must_be_names_and_unique():
+    with pytest.raises(InputError, match="column 0 cannot be a parameter: its name is an int"):
+        list(read(pd.DataFrame([[1]])))
+    with pytest.raises(InputError, match="two columns 'a'"):
+        list(read(pd.DataFrame([[1, 2]], columns=["a", "a"])))

@@ -1,0 +1,97 @@
+"""All inputs are checked before anything starts, and the offenders are listed together."""
+
+import itertools
+import tracemalloc
+
+import pytest
+from fanfold.errors import InputError
+from fanfold.inputs import Signature, validated
+
+
+def delays(day: str, n: int = 1, ids: list[int] = ()): ...
+
+
+DELAYS = Signature.of(delays)
+
+
+def test_what_fits_comes_bound_coerced_and_in_order():
+    given = ["a", {"day": "b", "n": "2"}, {"day": "c", "ids": "[1]"}]
+    assert list(validated(given, DELAYS, {})) == [{"day": "a"}, {"day": "b", "n": 2}, {"day": "c", "ids": [1]}]
+
+
+def test_the_error_lists_index_parameter_value_and_reason():
+    given = ["2013-01-01", 20130102, {"dya": "2013-01-03"}, {"day": "x", "n": "many"}, {"day": "x", "ids": [1, "y"]}]
+    with pytest.raises(InputError) as caught:
+        list(validated(given, DELAYS, {}))
+    assert (
+        str(caught.value)
+        == """\
+4 inputs do not fit `delays(day: str, n: int = 1, ids: list[int] = ())`:
+  index  parameter  value         reason
+      1  day        20130102      should be a valid string
+      2  dya        '2013-01-03'  there is no such parameter; did you mean 'day'?
+      3  n          'many'        should be a valid integer, unable to parse string as an integer
+      4  ids        [1, 'y']      [1]: should be a valid integer, unable to parse string as an integer
+  Next: Correct them, or the UDF's annotations. Nothing was started."""
+    )
+
+
+def test_only_ten_are_listed():
+    with pytest.raises(InputError) as caught:
+        list(validated(range(1000), DELAYS, {}))
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("More than 10 inputs do not fit")
+    assert [line.split()[0] for line in lines[2:-1]] == [str(index) for index in range(10)]
+
+
+def test_exactly_ten_are_not_more_than_ten():
+    with pytest.raises(InputError, match=r"^10 inputs do not fit"):
+        list(validated(range(10), DELAYS, {}))
+
+
+def test_long_values_are_shortened():
+    with pytest.raises(InputError) as caught:
+        list(validated([{"day": "x", "n": "9" * 10_000 + "x"}], DELAYS, {}))
+    assert str(caught.value).startswith("1 input does not fit")
+    assert max(map(len, str(caught.value).splitlines())) < 200
+
+
+def test_the_search_for_more_offenders_ends_even_where_the_inputs_do_not():
+    endless = itertools.chain([5], itertools.repeat("fits"))
+    with pytest.raises(InputError, match=r"^1 input does not fit"):
+        list(validated(endless, DELAYS, {}))
+
+
+def test_no_inputs_is_an_error():
+    for nothing in ([], (n for n in ())):
+        with pytest.raises(InputError, match="no inputs"):
+            list(validated(nothing, DELAYS, {}))
+
+
+def test_constants_are_checked_before_the_first_input_is_read():
+    def never():
+        pytest.fail("read an input")
+        yield
+
+    with pytest.raises(InputError, match="nn=1: there is no such parameter"):
+        next(validated(never(), DELAYS, {"nn": 1}))
+
+
+def test_a_million_inputs_from_a_generator_are_never_in_memory_together():
+    def square(x: int): ...
+
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in validated((n for n in range(1_000_000)), Signature.of(square), {}))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert count == 1_000_000
+    assert peak < 1_000_000
+
+
+def test_inputs_are_read_only_as_they_are_asked_for():
+    source = iter(range(100))
+    first = next(validated(source, Signature.of(lambda x: x), {}))
+    assert first == {"x": 0}
+    assert next(source) == 1
