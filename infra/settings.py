@@ -18,6 +18,7 @@ LogDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731]
 
 _BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
 BucketName = Annotated[str, Field(pattern=_BUCKET)]
+MachineName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,39}$")]
 #: A private ECR repository, with a tag or a digest: Lambda takes no other.
 ImageUri = Annotated[
     str,
@@ -55,7 +56,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     deployment: str = Field(
-        default="main", pattern=r"^[a-z][a-z0-9-]{0,19}$", description="The name users find this deployment by."
+        default="main", pattern=r"^[a-z][a-z0-9]{0,19}$", description="The name users find this deployment by."
     )
     architecture: Architecture = Field(
         default="x86_64", description="Processor of the realtime function; arm64 costs 20% less."
@@ -81,7 +82,7 @@ class Settings(BaseModel):
     instance_types: list[str] | None = Field(
         default=None, description="Instance types to offer to dedicated runs; none: every one Fanfold knows."
     )
-    extra_instance_types: dict[str, ExtraInstanceType] = Field(
+    extra_instance_types: dict[MachineName, ExtraInstanceType] = Field(
         default={}, description="More of them, GPU and Graviton too: name to host, vcpus, memory_gib, usd_per_hour."
     )
     spot: bool = Field(default=False, description="Spot machines: a third of the price, interruptions are retried.")

@@ -44,7 +44,7 @@ def test_a_gpu_and_a_graviton_machine_need_no_code() -> None:
         ({"realtime_disk_mib": 100}, ["realtime_disk_mib", "100", "512 to 10240"]),
         ({"log_retention_days": 2}, ["log_retention_days", "2", "1, 3, 5, 7"]),
         ({"architecture": "riscv"}, ["architecture", "riscv", "x86_64, arm64"]),
-        ({"deployment": "My Team"}, ["deployment", "My Team", "[a-z]"]),
+        ({"deployment": "my-team"}, ["deployment", "my-team", "[a-z]"]),
         ({"keep_warm_minutes": 5}, ["keep_warm_minutes", "0, or 20 to 10080"]),
         ({"instance_types": ["smal"]}, ["instance_types", "smal", "small, medium, large"]),
         ({"instance_types": []}, ["instance_types", "leave it out"]),

@@ -198,7 +198,8 @@ class RunPayload(TypedDict):
     run: RunItem
 
 
-#: Attributes of the event that a state machine writes when whatever ran a run is gone. `error` and `cause` are raw.
+#: Attributes of the event that a state machine writes when whatever ran a run is gone. `at` is ISO 8601; `failure` is
+#: the raw JSON with `Error` and mostly `Cause`; `execution` the ARN of what wrote it.
 DIED_ATTRIBUTES = (
     PARTITION_KEY,
     SORT_KEY,
@@ -208,11 +209,10 @@ DIED_ATTRIBUTES = (
     "attempt",
     "at",
     "status",
-    "error",
-    "cause",
+    "failure",
     "execution",
 )
-#: Its `status`: the reader makes a `RunStatus` of `error` and `cause`.
+#: Its `status`: the reader makes a `RunStatus` and a `RunError` of `failure`.
 DIED = "died"
 
 # ---- metrics that the image emits (embedded metric format) -----------------------------------------------------------

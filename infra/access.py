@@ -1,0 +1,96 @@
+"""Who may do what: statements that name exact resources, for workers, for UDFs and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+from fanfold.contract import cloud
+
+from infra.settings import Settings
+from infra.storage import StorageStack
+
+_JOB_PREFIXES = ("udf/*", "jobs/*", "blobs/*", "results/*")
+
+
+def allow(
+    actions: Sequence[str], resources: Iterable[str], conditions: dict[str, Any] | None = None
+) -> iam.PolicyStatement:
+    """One statement that allows these actions on these ARNs."""
+    return iam.PolicyStatement(actions=list(actions), resources=list(resources), conditions=conditions)
+
+
+def arn(scope: Construct, service: str, resource: str, name: str, *, colon: bool = False) -> str:
+    """ARN of a resource of this account and region; `colon` where its kind is parted from its name by one."""
+    format_ = ArnFormat.COLON_RESOURCE_NAME if colon else ArnFormat.SLASH_RESOURCE_NAME
+    return Stack.of(scope).format_arn(service=service, resource=resource, resource_name=name, arn_format=format_)
+
+
+def worker_statements(storage: StorageStack) -> list[iam.PolicyStatement]:
+    """What Fanfold's own code needs wherever a run executes: inputs and code in, events and results out."""
+    return [
+        allow(
+            [
+                "dynamodb:BatchGetItem",
+                "dynamodb:BatchWriteItem",
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:Query",
+                "dynamodb:UpdateItem",
+            ],
+            [storage.table.table_arn],
+        ),
+        allow(["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], job_objects(storage)),
+        list_prefixes(storage.bucket.bucket_arn, _JOB_PREFIXES),
+    ]
+
+
+def job_objects(storage: StorageStack) -> list[str]:
+    """ARNs of what jobs keep in the bucket; what UDFs keep there under `data/` is not among them."""
+    return [storage.bucket.arn_for_objects(prefix) for prefix in _JOB_PREFIXES]
+
+
+def list_prefixes(bucket_arn: str, prefixes: Sequence[str]) -> iam.PolicyStatement:
+    """Listing under these prefixes. Without it S3 answers 403, not 404, for a key that is not there."""
+    return allow(["s3:ListBucket"], [bucket_arn], {"StringLike": {"s3:prefix": list(prefixes)}})
+
+
+def worker_role(scope: Construct, id: str, *, service: str, storage: StorageStack) -> iam.Role:
+    """The role of what runs in the image, under Lambda or ECS."""
+    role = iam.Role(scope, id, assumed_by=iam.ServicePrincipal(service))
+    for statement in worker_statements(storage):
+        role.add_to_policy(statement)
+    return role
+
+
+def data_role(scope: Construct, *, settings: Settings, storage: StorageStack, workers: Sequence[iam.Role]) -> iam.Role:
+    """The role whose credentials a UDF gets: the user's buckets and `data/`, nothing of Fanfold's own records."""
+    trusted = iam.CompositePrincipal(*(iam.ArnPrincipal(worker.role_arn) for worker in workers))
+    role = iam.Role(scope, "DataRole", assumed_by=trusted)
+    for statement in data_statements(settings, storage):
+        role.add_to_policy(statement)
+    for worker in workers:
+        worker.add_to_policy(allow(["sts:AssumeRole"], [role.role_arn]))
+    return role
+
+
+def data_statements(settings: Settings, storage: StorageStack) -> list[iam.PolicyStatement]:
+    """Read and write under `data/` and in `write_buckets`, read in `read_buckets`."""
+    partition = Stack.of(storage).partition
+    read, write = (
+        [f"arn:{partition}:s3:::{name}" for name in names] for names in (settings.read_buckets, settings.write_buckets)
+    )
+    mine = storage.bucket.arn_for_objects(f"{cloud.DATA_PREFIX}*")
+    statements = [
+        list_prefixes(storage.bucket.bucket_arn, [f"{cloud.DATA_PREFIX}*"]),
+        allow(["s3:GetObject"], [mine, *(f"{bucket}/*" for bucket in [*read, *write])]),
+        allow(
+            ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], [mine, *(f"{bucket}/*" for bucket in write)]
+        ),
+    ]
+    if read or write:
+        statements.append(allow(["s3:ListBucket", "s3:GetBucketLocation"], [*read, *write]))
+    return statements

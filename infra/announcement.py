@@ -1,0 +1,97 @@
+"""The SSM parameters that tell clients of a deployment; each holds 4 KB, so the tables are split over several."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aws_cdk import Stack
+from aws_cdk import aws_ssm as ssm
+from constructs import Construct
+from fanfold.contract import cloud
+from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+
+from infra.dedicated import Dedicated
+from infra.fanout import Fanout
+from infra.image import identity, packages
+from infra.realtime import Realtime
+from infra.settings import Settings
+from infra.storage import StorageStack
+
+#: Bytes of a standard parameter, which is free; an advanced one is not.
+PARAMETER_BYTES = 4096
+
+
+class Announcement(Construct):
+    """`/fanfold/<deployment>`, and below it the instance types and the image's packages."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        storage: StorageStack,
+        realtime: Realtime,
+        dedicated: Dedicated,
+        fanout: Fanout,
+    ) -> None:
+        super().__init__(scope, id)
+        name = settings.deployment
+        announced: cloud.Announcement = {
+            "version": cloud.ANNOUNCEMENT_VERSION,
+            "deployment": name,
+            "table": storage.table.table_name,
+            "bucket": storage.bucket.bucket_name,
+            "functions": [cloud.resource_name(name, "run", str(n)) for n in range(settings.realtime_functions)],
+            "state_machines": {path: machine.state_machine_arn for path, machine in fanout.machines.items()},
+            "image": {
+                "identity": identity(settings),
+                "python": settings.python_version,
+                "architecture": settings.architecture,
+            },
+            "limits": _limits(settings),
+            "spot": settings.spot,
+            "mount": cloud.MOUNT_PATH if settings.mount else "",
+            "log_groups": {
+                "realtime": realtime.log_group.log_group_name,
+                cloud.DEDICATED: dedicated.log_group.log_group_name,
+            },
+        }
+        self._parameter("Deployment", cloud.parameter_name(name), Stack.of(self).to_json_string(announced))
+        self._table("InstanceTypes", cloud.instance_types_path(name), dedicated.lanes)
+        given = settings.image_uri_for(settings.architecture)
+        self._table("Packages", cloud.packages_path(name), {} if given else packages(settings))
+
+    def _table(self, id: str, path: str, entries: Mapping[str, Any]) -> None:
+        for n, text in enumerate(chunks(entries)):
+            self._parameter(f"{id}{n}", f"{path}/{n}", text)
+
+    def _parameter(self, id: str, name: str, value: str) -> None:
+        ssm.StringParameter(self, id, parameter_name=name, string_value=value)
+
+
+def _limits(settings: Settings) -> cloud.DeployedLimits:
+    return {
+        "timeout_s": int(REALTIME_TIMEOUT_S),
+        "memory_mib": REALTIME_MEMORY_MIB,
+        "realtime_disk_mib": settings.realtime_disk_mib,
+        "disk_size_gb": settings.disk_size_gb,
+        "retention_days": settings.retention_days,
+    }
+
+
+def chunks(entries: Mapping[str, Any], limit_bytes: int = PARAMETER_BYTES) -> Iterator[str]:
+    """JSON objects of at most `limit_bytes` that make up `entries` together; at least one."""
+    chunk: dict[str, Any] = {}
+    for key, value in entries.items():
+        if chunk and len(_json({**chunk, key: value})) > limit_bytes:
+            yield _json(chunk)
+            chunk = {}
+        chunk[key] = value
+    yield _json(chunk)
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"))

@@ -1,0 +1,32 @@
+"""All stacks of one deployment, in the order they depend on each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import aws_cdk as cdk
+
+from infra.observability import ObservabilityStack
+from infra.processing import ProcessingStack
+from infra.settings import Settings, read_settings
+from infra.storage import StorageStack
+
+
+def add_deployment(app: cdk.App, settings: Settings) -> None:
+    """Add the storage, processing and observability stacks to an app.
+
+    They name neither account nor region: with those, CDK would look zones up in AWS, and a synthesis would need them.
+    """
+    name = f"Fanfold-{settings.deployment}"
+    storage = StorageStack(app, f"{name}-Storage", settings=settings, termination_protection=True)
+    processing = ProcessingStack(app, f"{name}-Processing", settings=settings, storage=storage)
+    ObservabilityStack(app, f"{name}-Observability", settings=settings, storage=storage, processing=processing)
+    cdk.Tags.of(app).add("fanfold:deployment", settings.deployment)
+
+
+def app_of(context: Mapping[str, Any] | None = None, **props: Any) -> cdk.App:
+    """An app with its stacks, chosen by this CDK context and by what the CLI hands over."""
+    app = cdk.App(context=context, **props)
+    add_deployment(app, read_settings(app.node.get_all_context()))
+    return app

@@ -1,0 +1,106 @@
+"""The body of both realtime state machines: call the function once per run, and write down a death."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aws_cdk import Aws, Duration
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as sfn_tasks
+from constructs import Construct
+from fanfold.contract import cloud
+from fanfold.contract.limits import REALTIME_TIMEOUT_S
+
+#: What Lambda answers when too many run already, or too many have been started just now.
+THROTTLES = ["Lambda.TooManyRequestsException", "Lambda.EC2ThrottledException"]
+#: What Lambda answers when the fault is its own; the run may have happened, which the fold does not mind.
+SERVICE_ERRORS = ["Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException"]
+#: A little more than the function's own timeout, which must be the one to speak first.
+CALL_TIMEOUT_S = int(REALTIME_TIMEOUT_S) + 5
+
+
+class EachRun(Construct):
+    """An inline Map over `$.Items`, 40 at once, that no lost run can fail.
+
+    An Express execution has 300 s in all. At worst a run waits 1 + 2 + 4 + 8 + 16 s for throttles, is called twice for
+    125 s with 1 s between, and its death is written with waits of 1 + 2 + 4 s: 289 s. A third call would not fit.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, table: dynamodb.ITable) -> None:
+        super().__init__(scope, id)
+        call = sfn.CustomState(self, "Call", state_json=_call())
+        call.add_retry(errors=THROTTLES, max_attempts=5, **_backoff())
+        call.add_retry(errors=SERVICE_ERRORS, max_attempts=1, **_backoff())
+        record = record_death(
+            self,
+            "RecordDeath",
+            table=table,
+            kind="finished",
+            shard="$.run.shard",
+            numbers={"index": "$.run.index", "attempt": "$.run.attempt"},
+        )
+        # States.ALL leaves States.DataLimitExceeded out.
+        for errors in (["States.ALL"], ["States.DataLimitExceeded"]):
+            call.add_catch(record, errors=errors, result_path="$.died")
+        self.map = sfn.Map(
+            self,
+            "EachRun",
+            items_path="$.Items",
+            item_selector={"job.$": "$.BatchInput.job", "run.$": "$$.Map.Item.Value"},
+            max_concurrency=cloud.RUNS_PER_CHILD,
+            result_path=sfn.JsonPath.DISCARD,
+        )
+        self.map.item_processor(call)
+
+
+def _call() -> dict[str, Any]:
+    """Which clone is called, the client says with each run. A construct for it would want to know at synthesis."""
+    return {
+        "Type": "Task",
+        "Resource": f"arn:{Aws.PARTITION}:states:::lambda:invoke",
+        "Parameters": {"FunctionName.$": "$.run.function", "Payload.$": "$"},
+        "TimeoutSeconds": CALL_TIMEOUT_S,
+        "ResultPath": sfn.JsonPath.DISCARD,
+        "End": True,
+    }
+
+
+def _backoff() -> dict[str, Any]:
+    return {"interval": Duration.seconds(1), "backoff_rate": 2, "jitter_strategy": sfn.JitterType.FULL}
+
+
+def record_death(
+    scope: Construct, id: str, *, table: dynamodb.ITable, kind: str, shard: str, numbers: Mapping[str, str]
+) -> sfn_tasks.DynamoPutItem:
+    """Write the event of what died, as `cloud.DIED_ATTRIBUTES` names it, from `$.job` and the error at `$.died`.
+
+    `shard` and `numbers` are paths or intrinsic functions. If even that fails the state ends well: `reconcile` will
+    find the run missing, and its siblings must not pay for it.
+    """
+    item = {
+        cloud.PARTITION_KEY: _string(f"States.Format('job#{{}}#{{}}', $.job.id, {shard})"),
+        cloud.SORT_KEY: _string("States.Format('{}#{}', $$.State.EnteredTime, States.UUID())"),
+        cloud.EXPIRES_AT: _number("$.job.expires_at"),
+        "kind": sfn_tasks.DynamoAttributeValue.from_string(kind),
+        **{name: _number(path) for name, path in numbers.items()},
+        "at": _string("$$.State.EnteredTime"),
+        "status": sfn_tasks.DynamoAttributeValue.from_string(cloud.DIED),
+        "failure": _string("States.JsonToString($.died)"),
+        "execution": _string("$$.Execution.Id"),
+    }
+    state = sfn_tasks.DynamoPutItem(scope, id, table=table, item=item, result_path=sfn.JsonPath.DISCARD)
+    state.add_retry(errors=["States.ALL"], max_attempts=3, **_backoff())
+    state.add_catch(sfn.Pass(scope, f"{id}Failed"), errors=["States.ALL"], result_path=sfn.JsonPath.DISCARD)
+    return state
+
+
+def _string(path: str) -> sfn_tasks.DynamoAttributeValue:
+    return sfn_tasks.DynamoAttributeValue.from_string(sfn.JsonPath.string_at(path))
+
+
+def _number(path: str) -> sfn_tasks.DynamoAttributeValue:
+    """DynamoDB's JSON carries a number as text."""
+    text = path if path.lstrip("-").isdigit() else sfn.JsonPath.string_at(f"States.Format('{{}}', {path})")
+    return sfn_tasks.DynamoAttributeValue.number_from_string(text)

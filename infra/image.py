@@ -1,0 +1,81 @@
+"""The one container image of Lambda and Batch: built from `runtime/Dockerfile`, or one that is in ECR already."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from aws_cdk import IgnoreMode
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_ecr_assets as assets
+from constructs import Construct
+from packaging.requirements import Requirement
+
+from infra.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+DOCKERFILE = ROOT / "runtime" / "Dockerfile"
+LOCK = ROOT / "runtime" / "requirements.lock"
+
+#: Of the whole checkout, only what the Dockerfile copies; anything else would change the image's hash for nothing.
+_CONTEXT = ["*", "!client/fanfold", "!runtime", "**/__pycache__", "**/*.pyc"]
+
+
+class RuntimeImage(Construct):
+    """The image for one processor: where it is, and who may pull it."""
+
+    def __init__(self, scope: Construct, id: str, *, settings: Settings, architecture: str) -> None:
+        super().__init__(scope, id)
+        uri = settings.image_uri_for(architecture)
+        self.repository, self.tag = _from_uri(self, uri) if uri else _built(self, settings, architecture)
+        self.uri = self.repository.repository_uri_for_tag_or_digest(self.tag)
+
+
+def _from_uri(scope: Construct, uri: str) -> tuple[ecr.IRepository, str]:
+    match = re.fullmatch(r"(\d+)\.dkr\.ecr\.([^.]+)\.(amazonaws\.com(?:\.cn)?)/([^:@]+)[:@](.+)", uri)
+    assert match, "settings check the form"
+    account, region, domain, name, tag = match.groups()
+    partition = "aws-cn" if domain.endswith(".cn") else "aws"
+    repository = ecr.Repository.from_repository_attributes(
+        scope,
+        "Repository",
+        repository_arn=f"arn:{partition}:ecr:{region}:{account}:repository/{name}",
+        repository_name=name,
+    )
+    return repository, tag
+
+
+def _built(scope: Construct, settings: Settings, architecture: str) -> tuple[ecr.IRepository, str]:
+    asset = assets.DockerImageAsset(
+        scope,
+        "Asset",
+        directory=str(ROOT),
+        file=str(DOCKERFILE.relative_to(ROOT)),
+        exclude=_CONTEXT,
+        ignore_mode=IgnoreMode.DOCKER,
+        build_args={"PYTHON_VERSION": settings.python_version},
+        platform=assets.Platform.LINUX_ARM64 if architecture == "arm64" else assets.Platform.LINUX_AMD64,
+    )
+    return asset.repository, asset.asset_hash
+
+
+def packages(settings: Settings) -> dict[str, str]:
+    """Version by name of every Python package in an image that is built here, from the lock file."""
+    target = {"python_full_version": f"{settings.python_version}.0", "sys_platform": "linux"}
+    pins = (Requirement(line) for line in LOCK.read_text().splitlines() if line and not line.startswith("#"))
+    return {
+        pin.name: str(pin.specifier).removeprefix("==")
+        for pin in pins
+        if pin.marker is None or pin.marker.evaluate(target)
+    }
+
+
+def identity(settings: Settings) -> str:
+    """Changes when the image may compute something else: other packages, another Python or another processor.
+
+    Fanfold's own code is left out on purpose, so that an update of it keeps every cached result.
+    """
+    given = settings.image_uri_for(settings.architecture)
+    contents = given or DOCKERFILE.read_text() + LOCK.read_text() + settings.python_version
+    return hashlib.sha256(f"{contents}\n{settings.architecture}".encode()).hexdigest()[:16]

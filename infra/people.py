@@ -1,0 +1,99 @@
+"""What people may do: users submit, watch and cancel; operators repair as well. Attach the policies as you like."""
+
+from __future__ import annotations
+
+from aws_cdk import CfnOutput, Stack
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+from fanfold.contract import cloud
+
+from infra.access import allow, arn, job_objects, worker_statements
+from infra.dedicated import Dedicated
+from infra.fanout import Fanout
+from infra.realtime import Realtime
+from infra.settings import Settings
+from infra.storage import StorageStack
+
+
+class People(Construct):
+    """The two managed policies, their ARNs among the stack's outputs."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        storage: StorageStack,
+        realtime: Realtime,
+        dedicated: Dedicated,
+        fanout: Fanout,
+    ) -> None:
+        super().__init__(scope, id)
+        self._settings, self._storage = settings, storage
+        self._realtime, self._dedicated, self._fanout = realtime, dedicated, fanout
+        self.user = iam.ManagedPolicy(self, "User", statements=self._user_statements())
+        self.operator = iam.ManagedPolicy(self, "Operator", statements=self._operator_statements())
+        CfnOutput(self, "UserPolicy", value=self.user.managed_policy_arn)
+        CfnOutput(self, "OperatorPolicy", value=self.operator.managed_policy_arn)
+
+    def _user_statements(self) -> list[iam.PolicyStatement]:
+        name = self._settings.deployment
+        machines = [machine.state_machine_arn for machine in self._fanout.machines.values()]
+        indexes = [f"{self._storage.table.table_arn}/index/{i}" for i in (cloud.INDEX_BY_OWNER, cloud.INDEX_BY_TEAM)]
+        parameters = [arn(self, "ssm", "parameter", f"fanfold/{name}{below}") for below in ("", "/*")]
+        return [
+            *worker_statements(self._storage),
+            allow(["dynamodb:Query"], indexes),
+            allow(["ssm:GetParameter", "ssm:GetParametersByPath"], parameters),
+            allow(["lambda:InvokeFunction"], [function.function_arn for function in self._realtime.functions]),
+            allow(["states:StartExecution", "states:ListExecutions"], machines),
+            allow(["states:StopExecution", "states:DescribeExecution"], self._executions()),
+            self._cancel_jobs(),
+            allow(["logs:GetLogEvents", "logs:FilterLogEvents"], self._log_groups()),
+            # Reading of what has no name of its own: why a job waits, and what the account's limits are.
+            allow(
+                [
+                    "batch:DescribeComputeEnvironments",
+                    "batch:DescribeJobQueues",
+                    "batch:DescribeJobs",
+                    "batch:ListJobs",
+                    "lambda:GetAccountSettings",
+                ],
+                ["*"],
+            ),
+        ]
+
+    def _operator_statements(self) -> list[iam.PolicyStatement]:
+        name = self._settings.deployment
+        every = cloud.resource_name(name, "*")
+        return [
+            *self._user_statements(),
+            allow(["dynamodb:DeleteItem"], [self._storage.table.table_arn]),
+            allow(["s3:DeleteObject"], job_objects(self._storage)),
+            allow(["batch:UpdateJobQueue"], [arn(self, "batch", "job-queue", every)]),
+            allow(
+                ["lambda:PutFunctionConcurrency", "lambda:DeleteFunctionConcurrency"],
+                [function.function_arn for function in self._realtime.functions],
+            ),
+            allow(["cloudwatch:GetDashboard"], [self._dashboards(every)]),
+            allow(["cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData"], ["*"]),
+        ]
+
+    def _dashboards(self, name: str) -> str:
+        """Dashboards belong to no region."""
+        return Stack.of(self).format_arn(service="cloudwatch", region="", resource="dashboard", resource_name=name)
+
+    def _executions(self) -> list[str]:
+        return [
+            arn(self, "states", "execution", f"{cloud.resource_name(self._settings.deployment, path)}:*", colon=True)
+            for path in (cloud.WIDE, cloud.DEDICATED)  # Express executions can be neither stopped nor described
+        ]
+
+    def _cancel_jobs(self) -> iam.PolicyStatement:
+        """Batch names jobs itself, so the tag says which are ours."""
+        ours = {"StringEquals": {"aws:ResourceTag/fanfold:deployment": self._settings.deployment}}
+        return allow(["batch:TerminateJob"], [arn(self, "batch", "job", "*")], ours)
+
+    def _log_groups(self) -> list[str]:
+        return [group.log_group_arn for group in (self._realtime.log_group, self._dedicated.log_group)]

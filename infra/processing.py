@@ -1,0 +1,72 @@
+"""The stack of what works: network, function, machines, state machines, policies and the announcement.
+
+All of it may be replaced. It is one stack because a job definition's revision must not be locked by another's import.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk import Stack
+from constructs import Construct
+from fanfold.contract import cloud, layout
+
+from infra.access import data_role, worker_role
+from infra.announcement import Announcement
+from infra.dedicated import Dedicated
+from infra.fanout import Fanout
+from infra.image import RuntimeImage
+from infra.mount import Mount
+from infra.network import Network
+from infra.people import People
+from infra.realtime import Realtime
+from infra.settings import Settings
+from infra.storage import StorageStack
+
+
+class ProcessingStack(Stack):
+    """Where runs execute. Costs nothing at rest, unless a mount, warm machines or the budget's mails are asked for."""
+
+    def __init__(self, scope: Construct, id: str, *, settings: Settings, storage: StorageStack, **stack: Any) -> None:
+        super().__init__(scope, id, **stack)
+        network = Network(self, "Network", settings=settings)
+        mount = Mount(self, "Mount", network=network, file_system=storage.file_system) if storage.file_system else None
+        realtime_role = worker_role(self, "RealtimeRole", service="lambda.amazonaws.com", storage=storage)
+        job_role = worker_role(self, "JobRole", service="ecs-tasks.amazonaws.com", storage=storage)
+        data = data_role(self, settings=settings, storage=storage, workers=[realtime_role, job_role])
+        environment = {
+            layout.ENV_DEPLOYMENT: settings.deployment,
+            cloud.ENV_TABLE: storage.table.table_name,
+            cloud.ENV_BUCKET: storage.bucket.bucket_name,
+            cloud.ENV_DATA_ROLE: data.role_arn,
+            **({cloud.ENV_MOUNT: cloud.MOUNT_PATH} if mount else {}),
+        }
+        images = self._images(settings)
+        self.realtime = Realtime(
+            self,
+            "Realtime",
+            settings=settings,
+            role=realtime_role,
+            image=images[settings.architecture],
+            environment=environment,
+            mount=mount,
+        )
+        self.dedicated = Dedicated(
+            self,
+            "Dedicated",
+            settings=settings,
+            network=network,
+            job_role=job_role,
+            images=images,
+            environment=environment,
+            mount=mount,
+        )
+        self.fanout = Fanout(self, "Fanout", settings=settings, storage=storage, functions=self.realtime.functions)
+        parts = {"realtime": self.realtime, "dedicated": self.dedicated, "fanout": self.fanout}
+        People(self, "People", settings=settings, storage=storage, **parts)
+        Announcement(self, "Announcement", settings=settings, storage=storage, **parts)
+
+    def _images(self, settings: Settings) -> dict[str, RuntimeImage]:
+        """One per processor that anything here runs on; Lambda takes no image of several."""
+        needed = {settings.architecture, *(it.host.architecture for it in settings.offered.values())}
+        return {a: RuntimeImage(self, f"Image-{a}", settings=settings, architecture=a) for a in sorted(needed)}

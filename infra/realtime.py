@@ -1,0 +1,88 @@
+"""The realtime function: 120 s, 4 GB, starts at once; in as many clones as the settings ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aws_cdk import Duration, Size
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+from fanfold.contract import cloud
+from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+
+from infra.access import allow
+from infra.image import RuntimeImage
+from infra.logs import log_group
+from infra.mount import Mount
+from infra.settings import Settings
+
+_ARCHITECTURES = {"x86_64": lambda_.Architecture.X86_64, "arm64": lambda_.Architecture.ARM_64}
+
+
+class Realtime(Construct):
+    """The clones. Lambda adds 1,000 environments per 10 s to each function, so more of them start faster."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        role: iam.Role,
+        image: RuntimeImage,
+        environment: Mapping[str, str],
+        mount: Mount | None,
+    ) -> None:
+        super().__init__(scope, id)
+        self.log_group = log_group(self, "Logs", settings=settings)
+        self.log_group.grant_write(role)
+        if mount:
+            role.add_to_policy(_network_interfaces())
+            mount.allow(role)
+        self.functions = [
+            lambda_.DockerImageFunction(
+                self,
+                f"Function{n}",
+                function_name=cloud.resource_name(settings.deployment, "run", str(n)),
+                description="Fanfold: one realtime run",
+                code=lambda_.DockerImageCode.from_ecr(
+                    image.repository,
+                    tag_or_digest=image.tag,
+                    entrypoint=cloud.REALTIME_ENTRYPOINT,
+                    cmd=[cloud.REALTIME_HANDLER],
+                ),
+                role=role.without_policy_updates(),
+                architecture=_ARCHITECTURES[settings.architecture],
+                timeout=Duration.seconds(int(REALTIME_TIMEOUT_S)),
+                memory_size=REALTIME_MEMORY_MIB,
+                ephemeral_storage_size=Size.mebibytes(settings.realtime_disk_mib),
+                reserved_concurrent_executions=_share(settings),
+                logging_format=lambda_.LoggingFormat.JSON,
+                log_group=self.log_group,
+                environment=dict(environment),
+                **(mount.lambda_options() if mount else {}),
+            )
+            for n in range(settings.realtime_functions)
+        ]
+
+
+def _share(settings: Settings) -> int | None:
+    """The reserved concurrency is for the deployment; each clone holds an equal part of it."""
+    reserved = settings.realtime_reserved_concurrency
+    return None if reserved is None else max(1, reserved // settings.realtime_functions)
+
+
+def _network_interfaces() -> iam.PolicyStatement:
+    """What Lambda itself needs to enter a VPC; EC2 has no resource to name here."""
+    return allow(
+        [
+            "ec2:CreateNetworkInterface",
+            "ec2:DeleteNetworkInterface",
+            "ec2:DescribeNetworkInterfaces",
+            "ec2:DescribeSubnets",
+            "ec2:AssignPrivateIpAddresses",
+            "ec2:UnassignPrivateIpAddresses",
+        ],
+        ["*"],
+    )

@@ -1,0 +1,102 @@
+"""The stack of what must survive: the table, the bucket, and the shared file system where one is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_efs as efs
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+from fanfold.contract import cloud
+
+from infra.settings import Settings
+
+#: What a job leaves in the bucket, and goes after the retention; what UDFs keep under `data/` stays.
+EXPIRING_PREFIXES = ("results/", "jobs/", "blobs/", "udf/")
+
+
+class StorageStack(Stack):
+    """Everything that an update must not replace and a `cdk destroy` must not delete."""
+
+    def __init__(self, scope: Construct, id: str, *, settings: Settings, **stack: Any) -> None:
+        super().__init__(scope, id, **stack)
+        self.table = _table(self)
+        self.bucket = _bucket(self, settings)
+        self.file_system = _file_system(self) if settings.mount else None
+
+
+def _table(scope: Construct) -> dynamodb.Table:
+    table = dynamodb.Table(
+        scope,
+        "Table",
+        partition_key=_text(cloud.PARTITION_KEY),
+        sort_key=_text(cloud.SORT_KEY),
+        billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+        time_to_live_attribute=cloud.EXPIRES_AT,
+        point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+            point_in_time_recovery_enabled=True
+        ),
+        deletion_protection=True,
+        removal_policy=RemovalPolicy.RETAIN,
+    )
+    for index, key in ((cloud.INDEX_BY_OWNER, cloud.OWNER_KEY), (cloud.INDEX_BY_TEAM, cloud.TEAM_KEY)):
+        table.add_global_secondary_index(
+            index_name=index, partition_key=_text(key), sort_key=_text(cloud.INDEX_SORT_KEY)
+        )
+    return table
+
+
+def _text(name: str) -> dynamodb.Attribute:
+    return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)
+
+
+def _bucket(scope: Construct, settings: Settings) -> s3.Bucket:
+    expiry = Duration.days(settings.retention_days)
+    return s3.Bucket(
+        scope,
+        "Bucket",
+        **_private(),
+        versioned=False,
+        lifecycle_rules=[
+            s3.LifecycleRule(id="aborted-uploads", abort_incomplete_multipart_upload_after=Duration.days(3)),
+            *(s3.LifecycleRule(id=prefix.strip("/"), prefix=prefix, expiration=expiry) for prefix in EXPIRING_PREFIXES),
+        ],
+        server_access_logs_bucket=_access_logs(scope) if settings.access_logs else None,
+        server_access_logs_prefix="bucket/" if settings.access_logs else None,
+    )
+
+
+def _access_logs(scope: Construct) -> s3.Bucket:
+    return s3.Bucket(
+        scope, "AccessLogs", **_private(), lifecycle_rules=[s3.LifecycleRule(id="old", expiration=Duration.days(90))]
+    )
+
+
+def _private() -> dict[str, Any]:
+    return {
+        "encryption": s3.BucketEncryption.S3_MANAGED,
+        "enforce_ssl": True,
+        "minimum_tls_version": 1.2,
+        "block_public_access": s3.BlockPublicAccess.BLOCK_ALL,
+        "object_ownership": s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+        "removal_policy": RemovalPolicy.RETAIN,
+    }
+
+
+def _file_system(scope: Construct) -> efs.CfnFileSystem:
+    """The file system alone: its mount targets belong to the network, which comes and goes with the other stack."""
+    file_system = efs.CfnFileSystem(
+        scope,
+        "FileSystem",
+        encrypted=True,
+        throughput_mode="elastic",
+        backup_policy=efs.CfnFileSystem.BackupPolicyProperty(status="ENABLED"),
+        lifecycle_policies=[
+            efs.CfnFileSystem.LifecyclePolicyProperty(transition_to_ia="AFTER_30_DAYS"),
+            efs.CfnFileSystem.LifecyclePolicyProperty(transition_to_primary_storage_class="AFTER_1_ACCESS"),
+        ],
+    )
+    file_system.apply_removal_policy(RemovalPolicy.RETAIN)
+    return file_system

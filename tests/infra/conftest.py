@@ -1,0 +1,110 @@
+"""The whole app is synthesised once for all tests; variations of it without the validators, which take longest."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.node import use_packaged_node
+
+use_packaged_node()
+
+from tests.infra.templates import ROOT, Templates  # noqa: E402
+
+Synthesise = Callable[..., Templates]
+
+#: Every option that adds something to a deployment.
+EVERY_OPTION: dict[str, Any] = {
+    "spot": True,
+    "mount": True,
+    "realtime_functions": 3,
+    "realtime_reserved_concurrency": 90,
+    "read_buckets": ["their-data"],
+    "write_buckets": ["our-data"],
+    "keep_warm_minutes": 30,
+    "alarm_email": "ops@example.com",
+    "monthly_budget_usd": 500,
+    "extra_instance_types": {
+        "gpu": {"host": "g5.xlarge", "vcpus": 4, "memory_gib": 16, "usd_per_hour": 1.006, "gpus": 1},
+        "arm": {"host": "m7g.large", "vcpus": 2, "memory_gib": 8, "usd_per_hour": 0.0816, "architecture": "arm64"},
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def context() -> dict[str, Any]:
+    """cdk.json's context. The validation report is what the tests look at, not an exception."""
+    found: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text())["context"]
+    return {**found, "@aws-cdk/core:failSynthOnValidationErrors": False}
+
+
+@pytest.fixture(scope="session")
+def assembly(tmp_path_factory: pytest.TempPathFactory, context: dict[str, Any]) -> Path:
+    """The folder of the default deployment's cloud assembly."""
+    return _validated(tmp_path_factory.mktemp("cdk.out"), context)
+
+
+@pytest.fixture(scope="session")
+def full_assembly(tmp_path_factory: pytest.TempPathFactory, context: dict[str, Any]) -> Path:
+    """The same with every option that adds resources or permissions."""
+    return _validated(tmp_path_factory.mktemp("cdk.out"), {**context, "fanfold": EVERY_OPTION})
+
+
+def _validated(folder: Path, context: dict[str, Any]) -> Path:
+    """Synthesise with cdk-nag's findings and CDK's own in the assembly's report."""
+    from aws_cdk import Validations
+    from cdk_nag import AwsSolutionsChecks
+
+    from infra.deployment import app_of
+
+    app = app_of(context, outdir=str(folder))
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    app.synth()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def templates(assembly: Path) -> Templates:
+    """The default deployment's templates."""
+    return Templates(assembly)
+
+
+@pytest.fixture(scope="session")
+def full(full_assembly: Path) -> Templates:
+    """The templates of the deployment with every option."""
+    return Templates(full_assembly)
+
+
+@pytest.fixture(scope="session")
+def synthesise(tmp_path_factory: pytest.TempPathFactory, context: dict[str, Any]) -> Iterator[Synthesise]:
+    """A function that gives the templates of a deployment with these settings."""
+    from infra.deployment import app_of
+
+    made: dict[str, Templates] = {}
+
+    def of(**settings: Any) -> Templates:
+        key = json.dumps(settings, sort_keys=True)
+        if key not in made:
+            folder = tmp_path_factory.mktemp("cdk.out")
+            app_of({**context, "fanfold": settings}, outdir=str(folder)).synth()
+            made[key] = Templates(folder)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CDK_VALIDATION", "false")
+        yield of
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_aws() -> Iterator[None]:
+    """Nothing in here may find an account: synthesis needs none."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
