@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from fanfold.codec import registry
 from fanfold.codec.encoded import Encoded, damaged, join_parts, split_parts
-from fanfold.codec.tagged import BLOB_THRESHOLD_BYTES, base64_text, pack_whole, read, write
+from fanfold.codec.tagged import BLOB_THRESHOLD_BYTES, base64_text, pack_whole, write
+from fanfold.codec.untagged import read
 from fanfold.errors import CodecError
 
 

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 from fanfold.codec import registry
-from fanfold.codec.encoded import Encoded, damaged
+from fanfold.codec.encoded import Encoded
 from fanfold.codec.refusals import refuse
+from fanfold.codec.untagged import read
 from fanfold.errors import CodecError
 
 #: Binary parts above this go through `put_blob`; below it, a reference would cost about as much as the bytes.
@@ -29,12 +30,10 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 # ASCII only, so that the text is safe as a line of JSONL whatever splits the lines. Not-a-number is an error here, for
 # it is not JSON: the value is then written again with care.
 _dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False, allow_nan=False).encode
-_loads_plain = json.JSONDecoder().decode
 
 PutBlob = Callable[[str, bytes], object]
 GetBlob = Callable[[str], bytes]
 PutPart = Callable[[Encoded], Any]
-GetPart = Callable[[Any], Any]
 
 
 def encode_json(value: Any, *, put_blob: PutBlob | None = None, name: str = "value") -> str:
@@ -66,18 +65,6 @@ def write(value: Any, *, put_part: PutPart, name: str) -> str:
     except RecursionError:
         raise _too_deep(name) from None
     return _dumps(Tagger(put_part, name, careful=True).tree(value))
-
-
-def read(text: str, get_part: GetPart) -> Any:
-    """The value that `write` wrote; `get_part` is given what `put_part` returned, less its tag."""
-    try:
-        if '{"$' not in text:
-            return _loads_plain(text)
-        return json.loads(text, object_hook=_Untagger(get_part).value)
-    except (CodecError, OSError):
-        raise
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
-        raise damaged("json/1", error) from error
 
 
 class Tagger:
@@ -148,44 +135,6 @@ def pack_whole(module: Any, value: Any, where: Callable[[], str]) -> Encoded | N
         error.message = f"{where()}: {error.message}"
         raise
     return encoded
-
-
-class _Untagger:
-    """Turns tags back into values; the decoder hands it the innermost objects first."""
-
-    __slots__ = ("_get_part",)
-
-    def __init__(self, get_part: GetPart) -> None:
-        self._get_part = get_part
-
-    def value(self, found: dict[str, Any]) -> Any:
-        if len(found) != 1:
-            return found
-        ((tag, payload),) = found.items()
-        if tag[:1] != "$":
-            return found
-        if tag in ("$blob", "$part"):
-            codec, reference = payload
-            return _unpack(codec, self._get_part(reference))
-        if tag == "$inline":
-            codec, data = payload
-            return _unpack(codec, data)
-        return _from_tag(tag, payload)
-
-
-def _from_tag(tag: str, payload: Any) -> Any:
-    read_tag = registry.module_for_tag(tag).UNTAG.get(tag)
-    if read_tag is None:
-        raise CodecError(
-            f"The tag {tag} is not known to this version.", next_step="A newer Fanfold wrote it: update this one."
-        )
-    return read_tag(payload)
-
-
-def _unpack(codec: str, data: bytes) -> Any:
-    from fanfold.codec.results import decode
-
-    return decode(codec, data)
 
 
 def _inline(encoded: Encoded) -> Any:
