@@ -18,14 +18,14 @@ def should_retry(
 ) -> bool:
     """Whether the run is to be tried again after `attempt` ended with `status`.
 
-    A lost run and one whose surroundings failed are, within `header.max_retry` attempts after `first_attempt`; what
+    A run whose surroundings failed (`error.infrastructure`) is, within `header.max_retry` attempts after `first_attempt`; what
     the UDF did itself (an error, its time, its memory) only where `header.retry_on` names it; a cancelled run never.
     """
     if status.good or not status.final or status is RunStatus.CANCELLED:
         return False
     if attempt - first_attempt >= header.max_retry:
         return False
-    if status is RunStatus.LOST or (status is RunStatus.FAILED and error is not None and error.infrastructure):
+    if status in (RunStatus.FAILED, RunStatus.LOST) and error is not None and error.infrastructure:
         return True
     return bool(header.retry_on) and not set(header.retry_on).isdisjoint(_names(status, error))
 

@@ -37,6 +37,19 @@ class TestARun:
         assert state.usage(0) == end.usage
         assert (state.started_at(0), state.finished_at(0), state.duration_s(0)) == (8.0, 10.0, 2.0)
 
+    def test_that_two_workers_started_has_run_since_the_first(self):
+        assert run_of(event("started", at=8.0), event("started", at=7.0), event("started", at=9.0)).started_at(0) == 7.0
+
+    def test_whose_result_is_an_object_has_its_key(self):
+        end = event("succeeded", id=2)
+        assert end.output.key
+        assert run_of(end).output(0) == end.output
+
+    def test_tells_the_usage_of_the_end_that_counts_alone(self):
+        state = run_of(event("timed_out", id=8), event("succeeded", attempt=1, id=9, at=3.0))
+        assert state.usage(0) is None
+        assert state.started_at(0) == state.finished_at(0) == 3.0
+
     def test_that_failed_by_its_own_code_is_final(self):
         state = run_of(event("started"), event("failed"))
         assert state.status_of(0) is RunStatus.FAILED
@@ -119,7 +132,13 @@ class TestANewBudget:
         assert run_of(*tried, *(killed(attempt=n) for n in (3, 4, 5))).status_of(0) is RunStatus.FAILED
 
     def test_leaves_a_good_run_alone(self):
-        assert run_of(event("succeeded"), event("queued", attempt=1)).status_of(0) is RunStatus.SUCCEEDED
+        good, queued = event("succeeded"), event("queued", attempt=5)
+        for state in (run_of(good, queued), run_of(queued, good)):
+            assert (state.status_of(0), state.next_attempt(0)) == (RunStatus.SUCCEEDED, 1)
+
+    def test_reaches_from_the_highest_attempt_that_was_queued(self):
+        state = run_of(event("queued", attempt=4), event("queued", attempt=2), event("failed", attempt=3))
+        assert (state.status_of(0), state.next_attempt(0)) == (RunStatus.QUEUED, 4)
 
     def test_is_not_spent_by_an_attempt_from_before(self):
         assert run_of(event("queued", attempt=2), event("started", attempt=1)).status_of(0) is RunStatus.QUEUED

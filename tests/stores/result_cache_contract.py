@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from fanfold.stores.protocols import ResultCache
 
@@ -20,7 +18,7 @@ class ResultCacheContract:
         raise NotImplementedError
 
     def test_entries_come_back_as_they_were_recorded(self, cache):
-        inline, stored = an_entry("a"), replace(an_entry("b"), output=an_output(b"large", key="results/k/h"))
+        inline, stored = an_entry("a"), an_entry("b")._replace(output=an_output(b"large", key="results/k/h"))
         cache.record([inline, stored])
         found = cache.lookup([inline.key, stored.key, an_entry("c").key], max_age_s=DAY_S)
         assert found == {inline.key: inline, stored.key: stored}

@@ -81,3 +81,6 @@ class ResultCache(Protocol):
 
     def record(self, entries: Sequence[CacheEntry]) -> None:
         """Keep entries; a newer one replaces an older."""
+
+    def forget(self, keys: Sequence[str]) -> None:
+        """Take entries away, such as one whose result turned out damaged."""

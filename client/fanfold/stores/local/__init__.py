@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import TracebackType
 
+from fanfold.errors import StoreError
 from fanfold.stores.local.cache import SqliteResultCache
 from fanfold.stores.local.database import Database
 from fanfold.stores.local.log import SqliteEventLog
@@ -34,8 +35,14 @@ class LocalStores:
         Raises `StoreTooNew` where a newer Fanfold wrote them, and `StoreError` where they cannot be opened.
         """
         stores = cls(home)
-        for directory in (stores.objects.root, stores.scratch):
-            directory.mkdir(parents=True, exist_ok=True)
+        try:
+            for directory in (stores.objects.root, stores.scratch):
+                directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"The directory {home} cannot be used for Fanfold's stores: {error.strerror}.",
+                next_step="set FANFOLD_HOME to a directory that is yours to write.",
+            ) from error
         with stores._database.reading():
             return stores
 

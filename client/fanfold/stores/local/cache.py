@@ -51,8 +51,15 @@ class SqliteResultCache:
 
     def record(self, entries: Sequence[CacheEntry]) -> None:
         """Keep entries; a newer one replaces an older. Raises `StoreFull`."""
+        if not entries:
+            return
         with self._database.writing() as connection:
             connection.executemany(_RECORD, sorted(map(_row, entries), key=itemgetter(0)))
+
+    def forget(self, keys: Sequence[str]) -> None:
+        """Take entries away, such as one whose result turned out damaged."""
+        with self._database.writing() as connection:
+            connection.executemany("DELETE FROM cache WHERE slot = ?", [(_slot(key),) for key in keys])
 
     def usage(self) -> tuple[int, int]:
         """How many results are cached, and how many bytes they have together."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from math import isnan, nan
 from struct import Struct
 from typing import Any
@@ -134,8 +133,8 @@ def _amended(event: Event, note: dict[str, Any]) -> Event:
         name, message, traceback, types, infrastructure = note["error"]
         changes["error"] = RunError(name, message, traceback, tuple(types), infrastructure)
     if event.output is not None:
-        changes["output"] = replace(event.output, **{name: note[name] for name in ("key", "sha256") if name in note})
-    return replace(event, **changes)
+        changes["output"] = event.output._replace(**{name: note[name] for name in ("key", "sha256") if name in note})
+    return event._replace(**changes)
 
 
 def _to_json(value: Any) -> str:

@@ -1,0 +1,143 @@
+"""What only the local stores promise: how files move, what clearing the cache deletes, how little is imported."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from fanfold.contract.layout import result_key
+from fanfold.models import Event
+from fanfold.stores.local import LocalStores
+
+from tests.stores.event_log_contract import read_all
+from tests.stores.samples import a_job, an_entry, an_output, finished
+
+DAY_S = 86_400.0
+
+
+def stored(stores: LocalStores, name: str, *, age_s: float = DAY_S) -> str:
+    """The key of a result object that was written `age_s` ago."""
+    key = result_key(an_entry(name).key, an_output(name.encode()).sha256)
+    stores.objects.put(key, name.encode())
+    touch(stores, key, age_s)
+    return key
+
+
+def touch(stores: LocalStores, key: str, age_s: float) -> None:
+    at = time.time() - age_s
+    os.utime(stores.objects.path(key), (at, at))
+
+
+def test_scratch_files_are_renamed_into_place(stores):
+    path = stores.scratch / "large"
+    path.write_bytes(b"large")
+    inode = path.stat().st_ino
+    stores.objects.put_file("udf/a", path)
+    assert stores.objects.path("udf/a").stat().st_ino == inode
+
+
+def test_files_of_another_file_system_are_copied(stores, tmp_path, monkeypatch):
+    path = tmp_path / "large"
+    path.write_bytes(b"large")
+    rename = os.replace
+
+    def across(source, target):
+        if source == path:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", across)
+    stores.objects.put_file("udf/a", path)
+    assert stores.objects.get("udf/a") == b"large"
+    assert not path.exists()
+    assert list(stores.scratch.iterdir()) == []
+
+
+def test_ids_and_hashes_of_another_form_come_back_as_they_are(stores):
+    job = a_job()
+    stores.log.put_job(job)
+    odd = [("event-1", "A" * 64), ("ab", "ab"), ("AB" * 14, ""), ("", "x" * 64)]
+    events: list[Event] = [
+        finished(job.id, index, output=an_output()._replace(sha256=digest))._replace(id=event_id)
+        for index, (event_id, digest) in enumerate(odd)
+    ]
+    stores.log.append(events)
+    assert read_all(stores.log, job.id) == events
+    entry = an_entry("a")._replace(key="short", output=an_output()._replace(sha256="F" * 64))
+    stores.cache.record([entry])
+    assert stores.cache.lookup(["short", "longer"], max_age_s=DAY_S) == {"short": entry}
+
+
+def test_two_keys_that_share_a_slot_are_told_apart(stores):
+    one, other = an_entry("a")._replace(key="a" * 64), an_entry("a")._replace(key="a" * 63 + "b")
+    stores.cache.record([one])
+    assert stores.cache.lookup([other.key], max_age_s=DAY_S) == {}
+    assert stores.cache.lookup([one.key, other.key], max_age_s=DAY_S) == {one.key: one}
+
+
+def test_usage_counts_entries_and_bytes(stores):
+    assert stores.cache.usage() == (0, 0)
+    stores.cache.record([an_entry("a", data=b"123"), an_entry("b", data=b"4567")])
+    assert stores.cache.usage() == (2, 7)
+
+
+def test_clearing_forgets_all_or_only_what_is_older(stores):
+    young, old = an_entry("young", age_s=10), an_entry("old", age_s=1000)
+    stores.cache.record([young, old])
+    assert stores.cache.clear(older_than_s=100) == (1, 0)
+    assert stores.cache.lookup([young.key, old.key], max_age_s=DAY_S) == {young.key: young}
+    assert stores.cache.clear() == (1, 0)
+    assert stores.cache.usage() == (0, 0)
+
+
+def test_clearing_deletes_the_results_that_nothing_refers_to(stores):
+    job = a_job()
+    stores.log.put_job(job)
+    of_job, of_cache, of_none = (stored(stores, name) for name in ("job", "cache", "none"))
+    stores.objects.put("udf/a", b"bundle")
+    touch(stores, "udf/a", DAY_S)
+    stores.log.append([finished(job.id, 0, output=an_output(b"job", key=of_job)), finished(job.id, 1)])
+    stores.cache.record([an_entry("cache")._replace(output=an_output(b"cache", key=of_cache))])
+    assert stores.cache.clear(older_than_s=100) == (0, len(b"none"))
+    assert [stores.objects.exists(key) for key in (of_job, of_cache, of_none, "udf/a")] == [True, True, False, True]
+    assert stores.cache.clear() == (1, len(b"cache"))
+    assert [stores.objects.exists(key) for key in (of_job, of_cache)] == [True, False]
+
+
+def test_clearing_spares_a_result_whose_event_is_still_on_its_way(stores):
+    key = stored(stores, "new", age_s=1.0)
+    found_again = stored(stores, "found again")
+    assert stores.objects.put_if_absent(found_again, b"found again") is False
+    assert stores.cache.clear() == (0, 0)
+    assert stores.objects.exists(key)
+    assert stores.objects.exists(found_again)
+
+
+def test_clearing_takes_away_what_killed_writers_left_in_scratch(stores):
+    left, fresh = stores.scratch / "1-1.part", stores.scratch / "2-2.part"
+    for path in (left, fresh):
+        path.write_bytes(b"half")
+    at = time.time() - 2 * DAY_S
+    os.utime(left, (at, at))
+    stores.cache.clear()
+    assert list(stores.scratch.iterdir()) == [fresh]
+
+
+def test_a_closed_store_opens_again_when_it_is_used(stores):
+    job = a_job()
+    stores.log.put_job(job)
+    stores.close()
+    stores.close()
+    assert stores.log.get_job(job.id) == job
+
+
+@pytest.mark.parametrize("module", ["fanfold.stores.local", "fanfold.fold", "fanfold.cache"])
+def test_importing_brings_nothing_heavy(module):
+    heavy = {"pandas", "numpy", "pyarrow", "boto3", "pydantic", "asyncio", "difflib"}
+    code = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert heavy.isdisjoint(done.stdout.split())
