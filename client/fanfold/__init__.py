@@ -1,1 +1,80 @@
-"""Fanfold scales a Python function out."""
+"""Fanfold scales a Python function out: on this laptop, on thousands of Lambda functions, or on big machines.
+
+    import fanfold
+
+    @fanfold.udf
+    def squared(x: int):
+        return x * x
+
+    frame = fanfold.submit(squared, range(1000))
+
+Importing this does nothing: each name below is fetched from its module when it is first used.
+"""
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fanfold.api import get_job as get_job
+    from fanfold.api import get_jobs as get_jobs
+    from fanfold.api import run as run
+    from fanfold.api import run_async as run_async
+    from fanfold.api import submit as submit
+    from fanfold.decorator import Udf as Udf
+    from fanfold.decorator import udf as udf
+    from fanfold.errors import CaptureError as CaptureError
+    from fanfold.errors import CodecError as CodecError
+    from fanfold.errors import ConfigurationError as ConfigurationError
+    from fanfold.errors import FanfoldError as FanfoldError
+    from fanfold.errors import InputError as InputError
+    from fanfold.errors import JobNotFound as JobNotFound
+    from fanfold.errors import MissingPackage as MissingPackage
+    from fanfold.errors import NestedSubmitError as NestedSubmitError
+    from fanfold.errors import RampStopped as RampStopped
+    from fanfold.errors import ResultDamaged as ResultDamaged
+    from fanfold.errors import RunCancelled as RunCancelled
+    from fanfold.errors import RunFailed as RunFailed
+    from fanfold.errors import RunLost as RunLost
+    from fanfold.errors import RunOutOfMemory as RunOutOfMemory
+    from fanfold.errors import RunTimedOut as RunTimedOut
+    from fanfold.errors import StoreError as StoreError
+    from fanfold.errors import StoreFull as StoreFull
+    from fanfold.errors import StoreTooNew as StoreTooNew
+    from fanfold.errors import UnknownInstanceType as UnknownInstanceType
+    from fanfold.errors import WaitTimeout as WaitTimeout
+    from fanfold.errors import WorkerDied as WorkerDied
+    from fanfold.job import Job as Job
+    from fanfold.job import Run as Run
+    from fanfold.settings import configure as configure
+
+__version__ = "0.1.0"
+
+_HOME_OF = {
+    **dict.fromkeys(
+        (
+            "CaptureError CodecError ConfigurationError FanfoldError InputError JobNotFound MissingPackage "
+            "NestedSubmitError RampStopped ResultDamaged RunCancelled RunFailed RunLost RunOutOfMemory RunTimedOut "
+            "StoreError StoreFull StoreTooNew UnknownInstanceType WaitTimeout WorkerDied"
+        ).split(),
+        "errors",
+    ),
+    **dict.fromkeys(("Job", "Run"), "job"),
+    **dict.fromkeys(("get_job", "get_jobs", "run", "run_async", "submit"), "api"),
+    **dict.fromkeys(("Udf", "udf"), "decorator"),
+    "configure": "settings",
+}
+
+__all__ = [*_HOME_OF, "__version__"]  # noqa: PLE0604  all are strings
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"fanfold has no {name!r}; it has {', '.join(sorted(_HOME_OF))}")
+    value = getattr(_import_module(f"fanfold.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME_OF])

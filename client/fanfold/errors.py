@@ -12,6 +12,7 @@ FanfoldError
 │   ├── WorkerDied          its process ended under it (a crash, a signal, `os._exit`)
 │   ├── RunCancelled        its job was cancelled before it finished
 │   └── RunLost             whatever ran it is gone without a word
+├── RampStopped             a ramp found something that must not go on
 ├── JobNotFound             no job has that id
 ├── WaitTimeout             `wait(timeout=...)` ran out                                    (also a TimeoutError)
 ├── StoreError              the store cannot be read or written
@@ -101,6 +102,14 @@ class RunCancelled(RunFailed):
 
 class RunLost(RunFailed):
     """Whatever ran it is gone without a word."""
+
+
+class RampStopped(FanfoldError):
+    """A ramp found failures, or runs near a limit, and did not go on; carries the id of its job."""
+
+    def __init__(self, message: str, *, next_step: str = "", job_id: str = "") -> None:
+        super().__init__(message, next_step=next_step)
+        self.job_id = job_id
 
 
 class JobNotFound(FanfoldError):

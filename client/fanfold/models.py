@@ -1,15 +1,17 @@
 """The nouns: a job's header, the events of its runs, and where a result is kept.
 
-All are plain, frozen data. What they mean together is `fold`'s business.
+All are plain data that never changes. What they mean together is `fold`'s business. What there may be millions of is
+a named tuple: made three times as fast as a frozen dataclass.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from fanfold.contract.limits import DEFAULT_MAX_RETRY
 from fanfold.ids import new_event_id
@@ -37,6 +39,11 @@ class RunStatus(str, Enum):
     def good(self) -> bool:
         """True where there is a result."""
         return self in (RunStatus.SUCCEEDED, RunStatus.CACHED)
+
+
+GOOD = (RunStatus.SUCCEEDED, RunStatus.CACHED)
+#: Ended without a result.
+BAD = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.OUT_OF_MEMORY, RunStatus.CANCELLED, RunStatus.LOST)
 
 
 class JobStatus(str, Enum):
@@ -68,8 +75,10 @@ class EventKind(str, Enum):
 TELEMETRY = frozenset({EventKind.LOG, EventKind.USAGE})
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+NO_DATA: Mapping[str, Any] = MappingProxyType({})
+
+
+class Output(NamedTuple):
     """Where a result is kept, and how its bytes are read.
 
     Small results travel `inline`; others are the object at `key`. Exactly one of the two is set.
@@ -82,8 +91,7 @@ class Output:
     key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunError:
+class RunError(NamedTuple):
     """Why a run failed, as told by whatever saw it fail.
 
     `types` names the exception's class and its bases (`module.Class`), so that `retry_on` can match any of them.
@@ -97,8 +105,7 @@ class RunError:
     infrastructure: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """What an attempt took: seconds, CPU seconds, MiB at its peak."""
 
     duration_s: float = 0.0
@@ -106,8 +113,7 @@ class Usage:
     peak_memory_mib: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One immutable fact about one attempt of one run.
 
     `status`, `output`, `error` and `usage` belong to `finished`; `data` holds what the other kinds tell:
@@ -115,7 +121,7 @@ class Event:
     """
 
     job_id: str
-    index: int
+    index: int  # type: ignore[assignment]  # tuple.index is of no use here
     attempt: int
     kind: EventKind
     at: float
@@ -124,7 +130,7 @@ class Event:
     output: Output | None = None
     error: RunError | None = None
     usage: Usage | None = None
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = NO_DATA
 
     @classmethod
     def new(
@@ -172,16 +178,14 @@ class JobHeader:
         return replace(self, cancelled_at=at)
 
 
-@dataclass(frozen=True, slots=True)
-class RunRef:
+class RunRef(NamedTuple):
     """One attempt of one run, to be started."""
 
-    index: int
+    index: int  # type: ignore[assignment]
     attempt: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CacheEntry:
+class CacheEntry(NamedTuple):
     """A result that may serve again."""
 
     key: str

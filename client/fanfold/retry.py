@@ -18,8 +18,9 @@ def should_retry(
 ) -> bool:
     """Whether the run is to be tried again after `attempt` ended with `status`.
 
-    A run whose surroundings failed (`error.infrastructure`) is, within `header.max_retry` attempts after `first_attempt`; what
-    the UDF did itself (an error, its time, its memory) only where `header.retry_on` names it; a cancelled run never.
+    One whose surroundings failed (`error.infrastructure`: a killed worker, a lost machine) is, within
+    `header.max_retry` attempts after `first_attempt`; what the UDF did itself (an error, its time, its memory) only
+    where `header.retry_on` names it; a cancelled run never.
     """
     if status.good or not status.final or status is RunStatus.CANCELLED:
         return False

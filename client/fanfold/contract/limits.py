@@ -4,7 +4,7 @@
 REALTIME_TIMEOUT_S = 120.0
 REALTIME_MEMORY_MIB = 4096
 
-#: Where one write beside the event and one object in S3 cost the same (DynamoDB $0.625 per M units of 1 KB, S3 $5 per M PUT).
+#: Where a write beside the event and an object in S3 cost the same (DynamoDB $0.625 per M KB, S3 $5 per M PUT).
 INLINE_RESULT_BYTES = 8 * 1024
 
 #: The advice for one realtime run: long enough to outweigh its start, far enough from the limit.

@@ -1,0 +1,102 @@
+"""The decorator that makes a function a UDF."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
+
+from fanfold.errors import InputError
+from fanfold.options import Options
+
+if TYPE_CHECKING:
+    from fanfold.job import Job
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Udf:
+    """A function that can be scaled out. Calling it runs it once, on its engine, and returns its value."""
+
+    def __init__(self, fn: Callable[..., Any], options: Options) -> None:
+        self.__fanfold_udf__ = fn
+        self.options = options
+        functools.update_wrapper(self, fn)
+
+    @property
+    def name(self) -> str:
+        """What jobs of it are called."""
+        return self.options.name or self.__fanfold_udf__.__name__
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it once and return its value. Within a run this is a plain call."""
+        from fanfold.api import inside_run, run
+
+        fn = self.__fanfold_udf__
+        if inside_run():
+            return fn(*args, **kwargs)
+        return run(self, **_by_name(fn, args, kwargs))
+
+    def map(self, inputs: Any, **options: Any) -> Job:
+        """Run it once per input, in parallel; returns the job at once. Options are those of `fanfold.submit`."""
+        from fanfold.api import submit
+
+        job: Any = submit(self, inputs, **{**options, "collect": False})
+        return cast("Job", job)
+
+    def with_options(self, **options: Any) -> Udf:
+        """The same function, asking for something else, such as another `instance_type`."""
+        return Udf(self.__fanfold_udf__, Options.checked(**{**asdict(self.options), **options}))
+
+    def __repr__(self) -> str:
+        asked = asdict(self.options).items()
+        told = ", ".join(f"{name}={value!r}" for name, value in asked if value not in (None, (), "auto"))
+        return f"<Udf {self.name}{f' ({told})' if told else ''}>"
+
+
+@overload
+def udf(fn: Callable[P, R], /) -> Udf: ...
+
+
+@overload
+def udf(fn: None = None, /, **options: Any) -> Callable[[Callable[..., Any]], Udf]: ...
+
+
+def udf(fn: Callable[..., Any] | None = None, /, **options: Any) -> Udf | Callable[[Callable[..., Any]], Udf]:
+    """Make a function a UDF: `@udf`, or `@udf(instance_type="small", cache_max_age="7d")`.
+
+    Options: `name`, `instance_type`, `engine`, `cache_max_age`, `max_retry`, `retry_on`, `timeout_s` (seconds),
+    `memory_mib`, `disk_size_gb`, `serializer` ("auto" or "pickle"). Raises `InputError` for an unknown one.
+    """
+    if fn is None:
+        Options.checked(**options)
+        return lambda decorated: udf(decorated, **options)
+    if isinstance(fn, Udf):
+        return fn.with_options(**options)
+    if not callable(fn):
+        raise InputError(
+            f"@udf stands before a function, not before {type(fn).__name__}.",
+            next_step="options are named: @udf(name=...).",
+        )
+    return Udf(fn, Options.checked(**options))
+
+
+udf.__fanfold_decorator__ = True  # type: ignore[attr-defined]
+
+
+def _by_name(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    import inspect
+
+    if not args:
+        return kwargs
+    try:
+        given = inspect.signature(fn).bind(*args, **kwargs)
+    except TypeError as error:
+        raise InputError(f"{fn.__name__}: {error}.", next_step=f"its parameters: {inspect.signature(fn)}") from error
+    named = dict(given.arguments)
+    for name, parameter in given.signature.parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            named.update(named.pop(name, {}))
+    return named

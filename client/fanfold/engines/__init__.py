@@ -1,0 +1,1 @@
+"""Where runs execute: this machine, or an AWS deployment, behind one protocol."""

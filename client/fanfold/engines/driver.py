@@ -1,0 +1,113 @@
+"""A pool with a thread of its own, for jobs that run while the caller goes on."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import threading
+import time
+from pathlib import Path
+
+from fanfold.engines.feed import JobFeed
+from fanfold.engines.liveness import Sign, is_alive
+from fanfold.errors import StoreError
+from fanfold.execute.pool import Pool
+from fanfold.stores.local import LocalStores
+
+#: Seconds between looks for cancel flags that another process has set.
+_CANCEL_S = 0.5
+
+
+class PoolDriver:
+    """Serves feeds in a background thread until the process ends, which waits for what is still running."""
+
+    def __init__(self, size: int, stores: LocalStores, signs: Path) -> None:
+        self.sign = Sign(signs)
+        self._stores = stores
+        remove_abandoned(stores.scratch, signs)
+        self._folder = pool_folder(stores.scratch, self.sign)
+        self._pool = Pool(size, self._folder)
+        self._new: list[JobFeed] = []
+        self._serving: list[JobFeed] = []
+        self._lock = threading.Lock()
+        self._looked_at = 0.0
+        self._stopping = False
+        #: What made going on with a job impossible, by job id.
+        self.failures: dict[str, StoreError] = {}
+        self._thread = threading.Thread(target=self._run, name="fanfold-pool", daemon=True)
+        self._thread.start()
+        atexit.register(self._at_exit)
+
+    def drive(self, feed: JobFeed) -> None:
+        """Serve one more job."""
+        with self._lock:
+            self._new.append(feed)
+        self._pool.wake()
+
+    def look_for_cancelled(self) -> None:
+        """Look for cancel flags now, not in half a second."""
+        self._looked_at = 0.0
+        self._pool.wake()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            with self._lock:
+                for feed in self._new:
+                    self._pool.add(feed)
+                self._serving += self._new
+                self._new.clear()
+            self._pool.step()
+            self.failures.update({feed.header.id: feed.broken for feed in self._serving if feed.broken})
+            self._serving = [feed for feed in self._serving if self._pool.serves(feed)]
+            self._end_cancelled()
+        self._pool.close()
+
+    def _end_cancelled(self) -> None:
+        now = time.monotonic()
+        if not self._serving or now - self._looked_at < _CANCEL_S:
+            return
+        self._looked_at = now
+        for feed in self._serving:
+            if self._stores.log.get_job(feed.header.id).cancelled_at is not None:
+                self._pool.cancel(feed)
+
+    def _at_exit(self) -> None:
+        """Nothing is dropped silently: the process ends when its runs have, or at a second Ctrl-C."""
+        if self.sign.pid != os.getpid():
+            return
+        try:
+            self._wait_for_the_rest()
+        except KeyboardInterrupt:
+            self._say("interrupted; `fanfold.get_job(...)` shows what is done, a new submit runs only the rest.")
+        self._stopping = True
+        self._pool.wake()
+        self._thread.join(timeout=5)
+        self.sign.take_down()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _wait_for_the_rest(self) -> None:
+        said = False
+        while self._thread.is_alive() and (self._serving or self._new):
+            if not said:
+                said = True
+                jobs = ", ".join(feed.header.id for feed in [*self._serving, *self._new])
+                self._say(f"waiting for {jobs} to finish before this process ends; Ctrl-C stops waiting.")
+            time.sleep(0.02)
+
+    @staticmethod
+    def _say(text: str) -> None:
+        sys.stderr.write(f"fanfold: {text}\n")
+
+
+def pool_folder(scratch: Path, sign: Sign) -> Path:
+    """Where the pool of the process with that sign keeps what passes between its processes."""
+    return scratch / f"pool-{sign.name}"
+
+
+def remove_abandoned(scratch: Path, signs: Path) -> None:
+    """Remove the folders of pools whose process was killed."""
+    for folder in scratch.glob("pool-*"):
+        if not is_alive(signs, folder.name.removeprefix("pool-")):
+            shutil.rmtree(folder, ignore_errors=True)

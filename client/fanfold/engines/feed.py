@@ -1,0 +1,94 @@
+"""What feeds a pool from a job's manifest, and keeps what comes back."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from fanfold.contract.layout import result_key
+from fanfold.engines.protocol import Stores
+from fanfold.errors import StoreError
+from fanfold.execute.calls import Assignment, Call, Report
+from fanfold.models import CacheEntry, Event, EventKind, JobHeader, RunRef
+from fanfold.retry import should_retry
+from fanfold.stores.manifest import Manifest
+
+
+class JobFeed:
+    """The runs of one job, first attempts and retries, from its manifest to the event log.
+
+    A result is stored before the event that tells of it: a run counts as done only when nothing of it can be lost.
+    """
+
+    def __init__(self, header: JobHeader, runs: Iterable[RunRef], *, stores: Stores, assignment: Assignment) -> None:
+        self.assignment = assignment
+        self.header = header
+        self._stores = stores
+        self._runs = iter(runs)
+        self._again: deque[RunRef] = deque()
+        self._first_attempts: dict[int, int] = {}
+        self._manifest = Manifest(stores.objects, header.id, header.count)
+        #: What made reading or recording impossible (a full disk); nothing more is taken then.
+        self.broken: StoreError | None = None
+
+    def take(self) -> Call | None:
+        """The next run to start."""
+        if self.broken:
+            return None
+        try:
+            return self._next()
+        except StoreError as error:
+            self.broken = error
+            return None
+
+    def record(self, reports: Sequence[Report]) -> None:
+        """Store large results, then append the events, then offer the results to the cache."""
+        try:
+            if not self.broken:
+                self._record(reports)
+        except StoreError as error:
+            self.broken = error
+        finally:
+            for report in reports:
+                if report.result_file:
+                    report.result_file.unlink(missing_ok=True)
+
+    def _next(self) -> Call | None:
+        run = self._again.popleft() if self._again else next(self._runs, None)
+        if run is None:
+            return None
+        if run.attempt and run.index not in self._first_attempts:
+            self._first_attempts[run.index] = run.attempt
+        return Call(run.index, run.attempt, together(self._manifest.arguments(run.index), self.header.constants))
+
+    def _record(self, reports: Sequence[Report]) -> None:
+        events = [self._stored(report) for report in reports]
+        self._stores.log.append(events)
+        finished = [event for event in events if event.kind is EventKind.FINISHED]
+        if self.header.cache:
+            self._stores.cache.record([self._cache_entry(event) for event in finished if event.output])
+        self._again.extend(RunRef(event.index, event.attempt + 1) for event in finished if self._is_due_again(event))
+
+    def _stored(self, report: Report) -> Event:
+        event = report.event
+        if report.result_file is None or event.output is None:
+            return event
+        key = result_key(self._manifest.cache_key(event.index), event.output.sha256)
+        self._stores.objects.put_file(key, report.result_file)
+        return event._replace(output=event.output._replace(key=key))
+
+    def _cache_entry(self, event: Event) -> CacheEntry:
+        assert event.output is not None
+        took_s = event.usage.duration_s if event.usage else 0.0
+        return CacheEntry(self._manifest.cache_key(event.index), event.output, event.at, took_s, event.job_id)
+
+    def _is_due_again(self, event: Event) -> bool:
+        first = self._first_attempts.get(event.index, 0)
+        return event.status is not None and should_retry(self.header, event.status, event.error, event.attempt, first)
+
+
+def together(arguments: str, constants: str) -> str:
+    """A run's own arguments and the job's constants as one JSON object; no name is in both."""
+    if constants == "{}":
+        return arguments
+    return constants if arguments == "{}" else f"{arguments[:-1]},{constants[1:]}"

@@ -1,0 +1,184 @@
+"""The local engine: worker processes on this machine, no account anywhere.
+
+A realtime job runs in worker processes of the caller's own process tree. A dedicated job (`instance_type=...`) runs in
+a process of its own that outlives the caller (`runner.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from fanfold.contract.instances import INSTANCE_TYPES
+from fanfold.contract.layout import bundle_key
+from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.engines import liveness
+from fanfold.engines.driver import PoolDriver
+from fanfold.engines.feed import JobFeed
+from fanfold.engines.protocol import Description
+from fanfold.execute.calls import Assignment
+from fanfold.fold import JobState, read_state
+from fanfold.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
+from fanfold.stores.local import LocalStores
+
+#: A job whose submitter is between "put" and "started" has no machine yet; after this long, it never will.
+_STARTING_S = 30.0
+_STARTING = "starting-"
+
+
+class LocalEngine:
+    """Runs jobs on this machine. One for each home directory and process: see `local_engine`."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.stores = LocalStores.open(home)
+        self._signs = home / "running"
+        self._driver: PoolDriver | None = None
+
+    def start(self, header: JobHeader, runs: Iterable[RunRef]) -> None:
+        """Start these runs: here for realtime, in a process of its own for a dedicated job."""
+        if header.instance_type is not None:
+            start_runner(self.home, header, stop=max((run.index for run in runs), default=-1) + 1)
+            return
+        if self._driver is None or self._driver.sign.pid != os.getpid():
+            self._driver = PoolDriver(usable_cores(), self.stores, self._signs)
+        self.stores.log.append([machine_up(header.id, self._driver.sign)])
+        feed = JobFeed(header, runs, stores=self.stores, assignment=assignment(header, self.stores))
+        self._driver.drive(feed)
+
+    def cancel(self, header: JobHeader) -> None:  # noqa: ARG002  its flag is looked up with all others
+        """End what runs of this job in this process; others see its cancel flag within half a second."""
+        if self._driver is not None:
+            self._driver.look_for_cancelled()
+
+    def reconcile(self, header: JobHeader, state: JobState) -> bool:
+        """Where whatever ran the job is gone: a dedicated job goes on in a new process, a realtime one is lost.
+
+        A lost realtime run is final: the caller's next `submit` or `job.retry()` runs what is missing.
+        """
+        if self._driver is not None and header.id in self._driver.failures:
+            raise self._driver.failures[header.id]
+        if state.done or self._is_attended(header, state):
+            return False
+        with liveness.only_one(self._signs, header.id) as mine:
+            if not mine:
+                return False
+            now = read_state(self.stores.log, header)  # another process may have just seen to it
+            if now.done or self._is_attended(header, now):
+                return True
+            self._take_over(header, now)
+        return True
+
+    def wait_for_news(self, timeout_s: float) -> bool:
+        """Wait until something was recorded, by this process or another."""
+        return self.stores.log.wait_for_news(timeout_s)
+
+    def describe(self) -> Description:
+        """This machine's limits; a realtime run has the cloud's, so that what passes here passes there."""
+        return Description(
+            name="local",
+            realtime_timeout_s=REALTIME_TIMEOUT_S,
+            realtime_memory_mib=REALTIME_MEMORY_MIB,
+            concurrency=usable_cores(),
+            instance_types=INSTANCE_TYPES,
+            image=f"local/{sys.implementation.cache_tag}",
+        )
+
+    def _take_over(self, header: JobHeader, state: JobState) -> None:
+        starts = sum(name.startswith(_STARTING) for name in state.machines)
+        goes_on = header.instance_type is not None and header.cancelled_at is None and starts <= header.max_retry
+        running = list(state.indexes(RunStatus.RUNNING))
+        lost = running if goes_on else [*running, *state.indexes(RunStatus.QUEUED)]
+        error = RunError("Lost", f"the process that ran it on {_host_of(state)} has ended", infrastructure=goes_on)
+        self.stores.log.append([_lost(header.id, index, state.attempt_of(index), error) for index in lost])
+        if goes_on:
+            start_runner(self.home, header)
+
+    def _is_attended(self, header: JobHeader, state: JobState) -> bool:
+        here = socket.gethostname()
+        machines = [event.data for event in state.machines.values()]
+        if not machines:
+            return time.time() - header.created_at < _STARTING_S
+        if any(machine["host"] != here for machine in machines):
+            return True  # a home on a shared disk: this machine cannot tell
+        return any(self._may_live(machine["machine"], machine.get("since", 0.0)) for machine in machines)
+
+    def _may_live(self, name: str, since: float) -> bool:
+        if name.startswith(_STARTING):  # a runner that has not shown its own sign yet
+            return time.time() - since < _STARTING_S
+        return liveness.is_alive(self._signs, name)
+
+
+def usable_cores() -> int:
+    """Cores this process may use, by its affinity and by its container's CPU quota."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()[:2]
+        return max(1, min(affinity, int(quota) // int(period)))
+    except (OSError, ValueError):  # no cgroup, or "max": no quota
+        return affinity
+
+
+def machine_up(job_id: str, sign: liveness.Sign) -> Event:
+    """The event that says who runs a job, so that any other process can tell whether it still lives."""
+    data = {"machine": sign.name, "state": "up", "pid": sign.pid, "host": socket.gethostname()}
+    return Event.new(job_id, -1, 0, EventKind.MACHINE, data=data)
+
+
+def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
+    """What workers need to know of a job on this machine."""
+    dedicated = header.instance_type is not None
+    return Assignment(
+        job_id=header.id,
+        bundle=stores.objects.path(bundle_key(header.bundle_sha256)),
+        blobs=stores.objects.root / "blobs",
+        serializer=header.serializer,
+        timeout_s=header.timeout_s,
+        memory_mib=header.memory_mib,
+        max_concurrency=concurrency(header) if dedicated else header.max_workers,
+        usage_interval_s=1.0 if dedicated else None,
+    )
+
+
+def concurrency(header: JobHeader) -> int:
+    """Runs side by side of a dedicated job here: its machines' worth, or as many as this machine has cores."""
+    if header.max_workers is None and header.n_processes_per_worker == 1:
+        return usable_cores()
+    return (header.max_workers or 1) * header.n_processes_per_worker
+
+
+def start_runner(home: Path, header: JobHeader, *, stop: int | None = None) -> None:
+    """Start a process that runs the rest of a dedicated job, up to run `stop`, and outlives this one."""
+    stores = LocalStores.open(home)
+    name = f"{_STARTING}{os.urandom(4).hex()}"
+    data = {"machine": name, "state": "starting", "host": socket.gethostname(), "since": time.time()}
+    stores.log.append([Event.new(header.id, -1, 0, EventKind.MACHINE, data=data)])
+    folder = home / "runners"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{header.id}.log").open("ab") as log:
+        root = str(Path(__file__).resolve().parents[2])
+        program = (
+            f"import sys; del sys.path[0]; sys.path.append({root!r}); from fanfold.engines.runner import main; main()"
+        )
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(home), header.id, str(header.count if stop is None else stop)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _lost(job_id: str, index: int, attempt: int, error: RunError) -> Event:
+    return Event.new(job_id, index, attempt, EventKind.FINISHED, status=RunStatus.LOST, error=error)
+
+
+def _host_of(state: JobState) -> str:
+    for event in state.machines.values():
+        return str(event.data["host"])
+    return "this machine"

@@ -1,0 +1,39 @@
+"""Which engine a call uses, and the one instance of it that this process has."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fanfold.errors import ConfigurationError
+from fanfold.settings import Settings, current
+
+if TYPE_CHECKING:
+    from fanfold.engines.protocol import Engine
+
+#: What the path was called before engines had names.
+_OLDER_NAMES = {"remote": "aws", "realtime": "aws", "batch": "aws"}
+
+_engines: dict[tuple[str, Path, int], Engine] = {}
+
+
+def engine_for(name: str | None = None) -> Engine:
+    """The engine of that name; None for the one that the settings name. Raises `ConfigurationError`."""
+    settings = current()
+    chosen = name or settings.engine
+    if chosen in _OLDER_NAMES:
+        chosen = "aws" if settings.deployment else "local"
+    # A forked child has none of its parent's threads, so it needs engines of its own.
+    key = (chosen, settings.home, os.getpid())
+    if key not in _engines:
+        _engines[key] = _opened(chosen, settings)
+    return _engines[key]
+
+
+def _opened(name: str, settings: Settings) -> Engine:
+    if name == "local":
+        from fanfold.engines.local import LocalEngine
+
+        return LocalEngine(settings.home)
+    raise ConfigurationError(f"There is no engine {name!r}.", next_step='use "local" or "aws".')

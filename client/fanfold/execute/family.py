@@ -1,0 +1,104 @@
+"""A worker and all processes it has started, seen from outside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import psutil
+
+_MIB = 2**20
+#: Seconds between looks for new children: each look reads the table of all processes, some 5 ms.
+_CHILDREN_S = 0.5
+#: Below this much memory together, pages that children share with their parent are not worth telling apart.
+_SHARING_MATTERS_MIB = 1024
+
+
+class Family:
+    """Memory and CPU of a process and its descendants."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._members: list[psutil.Process] = []
+        self._listed_at = 0.0
+        self._cpu_before = 0.0
+        self._cpu_at = 0.0
+        #: CPU seconds since `restart`, as of the last look.
+        self.cpu_s = 0.0
+        self._cpu_base: float | None = None
+
+    def restart(self, now: float) -> None:
+        """A new call begins (`now` in time.monotonic seconds)."""
+        self.cpu_s = self._cpu_before = 0.0
+        self._cpu_base, self._cpu_at = None, now
+
+    def memory_mib(self, now: float) -> float:
+        """Resident memory together; pages that several share count once where it matters, as for a container."""
+        import psutil
+
+        self._list(now)
+        resident = []
+        for member in self._members:
+            try:
+                resident.append((member, member.memory_info().rss / _MIB))
+            except psutil.Error:
+                continue
+        total = sum(mib for _, mib in resident)
+        if len(resident) > 1 and total > _SHARING_MATTERS_MIB:
+            total = sum(_proportional_mib(member, mib) for member, mib in resident)
+        self._count_cpu()
+        return round(total, 1)
+
+    def cpu_percent(self, now: float) -> float:
+        """CPU since the last call of this, 100 for one core."""
+        percent = 100 * (self.cpu_s - self._cpu_before) / max(now - self._cpu_at, 0.01)
+        self._cpu_before, self._cpu_at = self.cpu_s, now
+        return round(max(percent, 0.0), 1)
+
+    def kill(self) -> None:
+        """End every descendant, also those that have left the worker's session."""
+        import psutil
+
+        try:
+            descendants = psutil.Process(self._pid).children(recursive=True)
+        except psutil.Error:
+            return
+        for member in descendants:
+            try:
+                member.kill()
+            except psutil.Error:
+                continue
+
+    def _list(self, now: float) -> None:
+        import psutil
+
+        if self._members and now - self._listed_at < _CHILDREN_S:
+            return
+        self._listed_at = now
+        try:
+            head = psutil.Process(self._pid)
+            self._members = [head, *head.children(recursive=True)]
+        except psutil.Error:
+            self._members = []
+
+    def _count_cpu(self) -> None:
+        import psutil
+
+        total = 0.0
+        for member in self._members:
+            try:
+                total += sum(member.cpu_times()[:2])
+            except psutil.Error:
+                continue
+        if self._cpu_base is None:
+            self._cpu_base = total
+        self.cpu_s = max(self.cpu_s, total - self._cpu_base)
+
+
+def _proportional_mib(member: psutil.Process, resident_mib: float) -> float:
+    import psutil
+
+    try:
+        return float(getattr(member.memory_full_info(), "pss", resident_mib * _MIB)) / _MIB
+    except psutil.Error:
+        return 0.0

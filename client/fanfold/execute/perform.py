@@ -1,0 +1,122 @@
+"""One call of a UDF inside a worker: decode, call, encode.
+
+Imported by workers: cheap standard library only at the top.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+from fanfold.codec import decode_json, encode
+from fanfold.contract.limits import INLINE_RESULT_BYTES
+from fanfold.errors import FanfoldError
+from fanfold.source.bundle import Bundle
+from fanfold.source.load import load
+
+Outcome = tuple[dict[str, Any], bytes]
+
+
+class Assignment:
+    """What all calls of a job share, as a worker sees it. The source is compiled once."""
+
+    def __init__(self, job_id: str, bundle: str, blobs: str, serializer: str) -> None:
+        self.job_id = job_id
+        self.serializer = serializer
+        self._bundle = bundle
+        self._blobs = blobs
+        self._fresh_udf: Callable[[], Callable[..., Any]] | None = None
+        #: Whether the source imports anything, once it has been loaded.
+        self.imports = False
+
+    def udf(self) -> Callable[..., Any]:
+        """The UDF in a namespace of its own."""
+        if self._fresh_udf is None:
+            with open(self._bundle, "rb") as file:
+                bundle = Bundle.from_bytes(file.read())
+            self.imports = bool(bundle.imports)
+            self._fresh_udf = load(bundle, get_blob=self.blob)
+        return self._fresh_udf()
+
+    def blob(self, sha256: str) -> bytes:
+        """A large argument or global value."""
+        with open(os.path.join(self._blobs, sha256), "rb") as file:
+            return file.read()
+
+
+def perform(assignment: Assignment, arguments: str, result_file: str) -> Outcome:
+    """Call the UDF once. Returns the outcome's head, and the result's bytes where they are few.
+
+    A larger result is written to `result_file`. Whatever the user's code raises, `sys.exit` included, is an outcome.
+    """
+    try:
+        value = assignment.udf()(**decode_json(arguments, get_blob=assignment.blob))
+        if hasattr(value, "__await__"):
+            value = _awaited(value)
+        encoded = encode(value, serializer=assignment.serializer)
+    except BaseException as error:  # noqa: BLE001  the user's own code
+        return {"status": "failed", "error": _described(error)}, b""
+    return _kept(encoded.codec, encoded.data, result_file)
+
+
+def _awaited(value: Any) -> Any:
+    import asyncio
+
+    async def wait() -> Any:
+        return await value
+
+    return asyncio.run(wait())
+
+
+def _kept(codec: str, data: bytes, result_file: str) -> Outcome:
+    output: dict[str, Any] = {"codec": codec, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    if len(data) <= INLINE_RESULT_BYTES:
+        return {"status": "succeeded", "output": output}, data
+    try:
+        with open(result_file, "wb") as file:
+            file.write(data)
+    except OSError as error:  # a full disk, most likely: this run fails, the worker goes on
+        return {"status": "failed", "error": _described(error) | {"infrastructure": True}}, b""
+    output["file"] = result_file
+    return {"status": "succeeded", "output": output}, b""
+
+
+def _described(error: BaseException) -> dict[str, Any]:
+    """The error as text: type, message, the traceback in the user's own lines, and every class it belongs to."""
+    kind = type(error)
+    return {
+        "type": kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}",
+        "message": _message(error),
+        "traceback": _traceback(error),
+        "types": [f"{c.__module__}.{c.__qualname__}" for c in kind.__mro__[:-1]],
+    }
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"the UDF called sys.exit({'' if error.code is None else repr(error.code)})"
+    try:
+        return str(error)
+    except BaseException as second:  # noqa: BLE001  the user's own __str__
+        return f"<its message could not be read: {type(second).__name__}>"
+
+
+def _traceback(error: BaseException) -> str:
+    """The traceback without Fanfold's own frames, which tell the user nothing."""
+    import traceback
+
+    while error.__traceback__ is not None and _is_ours(error.__traceback__.tb_frame.f_code.co_filename):
+        error.__traceback__ = error.__traceback__.tb_next
+    if error.__traceback__ is None and isinstance(error, FanfoldError):
+        return ""
+    try:
+        return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    except BaseException as second:  # noqa: BLE001  the user's own __repr__ or __str__
+        return f"<its traceback could not be formatted: {type(second).__name__}>\n"
+
+
+_HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def _is_ours(path: str) -> bool:
+    return path.startswith(_HOME + os.sep)

@@ -1,0 +1,169 @@
+"""The pool's side of one worker: start it, hear it, see what it uses, end it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from fanfold.execute import reports, wire
+from fanfold.execute.calls import Call
+from fanfold.execute.family import Family
+from fanfold.execute.log_tail import LogTail
+from fanfold.execute.queue import MESSAGE_SOCKET
+from fanfold.execute.serving import Serving
+from fanfold.models import RunStatus
+
+_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+#: `-c` puts '' on the path: the folder a job was submitted from must not be importable here, its modules travel.
+_PROGRAM = (
+    "import sys; del sys.path[0]; sys.path.append(sys.argv.pop(1));from fanfold.execute.worker import main; main()"
+)
+#: Asks a worker where it hangs; `worker.main` registers the interpreter's own dump for it.
+_WHERE_SIGNAL = signal.SIGUSR2
+_STACK_BYTES = 64 * 1024
+
+
+class WorkerProcess:
+    """A child interpreter in a session of its own, so that a Ctrl-C at the terminal is not for it."""
+
+    def __init__(self, folder: Path, queue_exit: int, environment: dict[str, str] | None) -> None:
+        folder.mkdir()
+        self._folder = folder
+        ours, theirs = socket.socketpair(socket.AF_UNIX, MESSAGE_SOCKET)
+        self.replies = ours.detach()
+        os.set_blocking(self.replies, False)
+        self._trace = os.open(folder / "trace", os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
+        watched, self._lifeline = os.pipe()  # nothing is ever written: its closing is the message
+        fds = [queue_exit, theirs.fileno(), watched, self._trace]
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, str(_PACKAGE_ROOT), *map(str, fds), str(folder)],
+            stdin=subprocess.DEVNULL,
+            pass_fds=fds,
+            start_new_session=True,
+            env=environment,
+        )
+        theirs.close()
+        os.close(watched)
+        self._family = Family(self.pid)
+        self._log: LogTail | None = None
+        self._stack = ""
+        #: The call it performs, by the pool's number, and since when (time.monotonic seconds).
+        self.running: int | None = None
+        self.since = 0.0
+        #: Why the pool has ended it; `innocent` where it had finished that call and begun another by then.
+        self.ended_for: str | None = None
+        self.innocent = False
+        self.memory_mib = 0.0
+        self.peak_memory_mib = 0.0
+        self.usage_told_at = 0.0
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which is its session's and process group's as well."""
+        return self._process.pid
+
+    def read(self) -> tuple[list[Any], bytes] | None:
+        """The next message, None where there is none for now. Raises EOFError when the worker has closed its end."""
+        try:
+            message = wire.receive(self.replies)
+        except BlockingIOError:
+            return None
+        except ConnectionResetError:
+            message = b""
+        if not message:
+            raise EOFError
+        return wire.unpack(message)
+
+    def begin(self, call: int, *, log_number: int, now: float) -> None:
+        """Note that it performs `call` and writes to its log of that number."""
+        self.innocent = self.ended_for is not None  # the end was meant for the call before
+        self.ended_for = None
+        self.running, self.since, self.usage_told_at = call, now, now
+        self.memory_mib = self.peak_memory_mib = 0.0
+        self._family.restart(now)
+        if self._log is None:
+            self._log = LogTail(self._folder / f"{log_number}.log")
+
+    def rest(self, *, stained: bool) -> None:
+        """Note that its call is finished. A stained worker performs no other: it and what the UDF left must go."""
+        self.running = None
+        if stained:
+            self.kill()
+
+    def report_log(self, serving: Serving, call: Call, *, last: bool) -> None:
+        """Report what the call has printed since the last look; `last`: it will print no more."""
+        if self._log is None:
+            return
+        for text in self._log.finish() if last else self._log.news():
+            serving.report(reports.log(serving.assignment.job_id, call, text))
+        if last:
+            self._log = None
+
+    def measure(self, now: float) -> float:
+        """Look at the memory of the worker and all it has started, in MiB, and remember the peak."""
+        self.memory_mib = self._family.memory_mib(now)
+        self.peak_memory_mib = max(self.peak_memory_mib, self.memory_mib)
+        return self.memory_mib
+
+    def cpu_percent(self, now: float) -> float:
+        """CPU of the worker and all it has started since the last call; 100 is one core."""
+        self.usage_told_at = now
+        return self._family.cpu_percent(now)
+
+    def used(self) -> tuple[float, float, float]:
+        """Seconds, CPU seconds and peak MiB of the call that it did not live to report itself."""
+        return round(time.monotonic() - self.since, 3), round(self._family.cpu_s, 3), round(self.peak_memory_mib, 1)
+
+    def end(self, status: RunStatus) -> None:
+        """End it for a reason that its call is to report; first ask it where it stands."""
+        self.ended_for = status.value
+        if status is not RunStatus.CANCELLED:
+            self._stack = self._where()
+        self.kill()
+
+    def stack(self) -> str:
+        """Where it stood when it ended: asked before a kill, or written by the interpreter in a crash."""
+        return self._stack or os.pread(self._trace, _STACK_BYTES, 0).decode(errors="replace")
+
+    def kill(self) -> None:
+        """End it and everything it has started, also what has left its session."""
+        self._family.kill()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def reap(self) -> int:
+        """Wait for its end; its return code, negative for a signal. What it had started must not outlive it."""
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:  # it closed its replies yet lives: the UDF closed every descriptor
+            self.kill()
+            code = self._process.wait()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        return code
+
+    def close(self) -> None:
+        """Let go of its descriptors and remove its folder."""
+        for fd in (self._lifeline, self.replies, self._trace):
+            os.close(fd)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _where(self, wait_s: float = 0.3) -> str:
+        """The Python stack it stands at. Works while native code holds the interpreter's lock, hence by signal."""
+        before = size = os.fstat(self._trace).st_size
+        os.kill(self.pid, _WHERE_SIGNAL)
+        deadline = time.monotonic() + wait_s
+        while time.monotonic() < deadline:
+            time.sleep(0.01)
+            previous, size = size, os.fstat(self._trace).st_size
+            if size == previous > before:
+                break
+        return os.pread(self._trace, _STACK_BYTES, before).decode(errors="replace")

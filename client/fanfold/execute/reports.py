@@ -1,0 +1,98 @@
+"""What a pool saw, as events."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fanfold.execute.calls import Assignment, Call, Report
+from fanfold.ids import new_event_id
+from fanfold.models import Event, EventKind, Output, RunError, RunStatus, Usage
+
+
+def started(job_id: str, call: Call, at: float, pid: int) -> Report:
+    """A worker has begun a call."""
+    return _report(job_id, call, EventKind.STARTED, at=at, data={"pid": pid})
+
+
+def log(job_id: str, call: Call, text: str) -> Report:
+    """A call has printed something."""
+    return _report(job_id, call, EventKind.LOG, data={"text": text})
+
+
+def usage(job_id: str, call: Call, **measured: float) -> Report:
+    """What a running call uses right now."""
+    return _report(job_id, call, EventKind.USAGE, data=measured)
+
+
+def finished(job_id: str, call: Call, answer: dict[str, Any], body: bytes, sampled_peak_mib: float) -> Report:
+    """A worker has answered: the result, or the user's own error."""
+    index, attempt, _ = call
+    at, peak_mib = answer["at"], answer["peak_memory_mib"]
+    if sampled_peak_mib > peak_mib:
+        peak_mib = round(sampled_peak_mib, 1)
+    used = Usage(answer["duration_s"], answer["cpu_s"], peak_mib)
+    event_id = new_event_id(at)
+    told = answer.get("output")
+    if told is None:
+        error = answer["error"]
+        error["types"] = tuple(error["types"])
+        failed = RunStatus(answer["status"])
+        return Report(
+            Event(job_id, index, attempt, EventKind.FINISHED, at, event_id, failed, None, RunError(**error), used)
+        )
+    file = told.get("file")
+    output = Output(told["codec"], told["sha256"], told["size"], body if file is None else None)
+    succeeded = Event(job_id, index, attempt, EventKind.FINISHED, at, event_id, RunStatus.SUCCEEDED, output, None, used)
+    return Report(succeeded, None if file is None else Path(file))
+
+
+def cancelled(job_id: str, call: Call) -> Report:
+    """A call was taken back before a worker began it."""
+    error = RunError("Cancelled", "the job was cancelled before this run began")
+    return _report(job_id, call, EventKind.FINISHED, status=RunStatus.CANCELLED, error=error)
+
+
+class Ending(NamedTuple):
+    """How a worker ended: for what the pool ended it (or None), its return code, and the stack where it stood."""
+
+    ended_for: str | None
+    code: int
+    stack: str
+
+
+def ended(assignment: Assignment, call: Call, used: Usage, ending: Ending) -> Report:
+    """A worker has ended in the middle of a call."""
+    status, error = _cause(assignment, used, ending)
+    return _report(assignment.job_id, call, EventKind.FINISHED, status=status, error=error, usage=used)
+
+
+def _cause(assignment: Assignment, used: Usage, ending: Ending) -> tuple[RunStatus, RunError]:
+    if ending.ended_for == RunStatus.TIMED_OUT:
+        message = f"still running after {assignment.timeout_s:g} s, which is the limit"
+        return RunStatus.TIMED_OUT, RunError("TimeoutError", message, ending.stack, ("builtins.TimeoutError",))
+    if ending.ended_for == RunStatus.OUT_OF_MEMORY:
+        message = f"used {used.peak_memory_mib:,.0f} MiB; the limit is {assignment.memory_mib:,} MiB"
+        return RunStatus.OUT_OF_MEMORY, RunError("MemoryError", message, ending.stack, ("builtins.MemoryError",))
+    if ending.ended_for == RunStatus.CANCELLED:
+        return RunStatus.CANCELLED, RunError("Cancelled", "the job was cancelled while this run was running")
+    return RunStatus.FAILED, RunError("WorkerDied", _last_act(ending.code), ending.stack, infrastructure=True)
+
+
+def _last_act(code: int) -> str:
+    if code >= 0:
+        return f"its process ended with exit code {code} in the middle of the run (os._exit, or a library's own exit)"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = {
+        "SIGKILL": " (kill -9, or the operating system ran out of memory)",
+        "SIGSEGV": " (a crash in native code)",
+    }
+    return f"its process was ended by {name}{hint.get(name, '')} in the middle of the run"
+
+
+def _report(job_id: str, call: Call, kind: EventKind, **facts: Any) -> Report:
+    return Report(Event.new(job_id, call.index, call.attempt, kind, **facts))

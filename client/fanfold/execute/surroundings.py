@@ -1,0 +1,162 @@
+"""What a call finds around it in a worker, and what it must not leave behind for the next one.
+
+Imported by workers: cheap standard library only.
+"""
+
+import gc
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from fanfold.contract.layout import ENV_RUN
+from fanfold.execute.usage import PeakMemory
+from fanfold.source.load import is_loaded_source
+
+#: Left-over memory worth a full garbage collection before the next call.
+_COLLECT_ABOVE_MIB = 64.0
+
+Outcome = tuple[dict[str, Any], bytes]
+
+
+class Surroundings:
+    """Output, environment and usage of one worker, call after call.
+
+    Output is captured at the file descriptors, so that C code and child processes are heard as well. A call that
+    printed anything leaves its log file to the pool; the next call gets a new one, so what an old child still
+    prints cannot reach another run's log.
+    """
+
+    def __init__(self, log_folder: str) -> None:
+        self.folder = log_folder
+        self.log_number = -1
+        self._log = -1
+        self.stained = False
+        self._memory = PeakMemory()
+        self._next_log()
+        sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+        self._streams = sys.stdout, sys.stderr
+        self._threads = len(sys._current_frames())
+        self._flush_native: Callable[[Any], Any] | None = None
+        self._folder, self._path = os.getcwd(), sys.path[:]
+        # The mapping behind os.environ: comparing it takes 1 µs, decoding every variable of os.environ 40.
+        self._environ: dict[bytes, bytes] = os.environ._data.copy()  # type: ignore[attr-defined]
+
+    def expect_native_code(self) -> None:
+        """From now on flush C's own buffers too: a UDF with imports may print through C."""
+        if self._flush_native is None:
+            self._flush_native = _native_flush()
+
+    def hold(self, run: str, perform: Callable[[], Outcome]) -> Outcome:
+        """Perform one call, named `run`, within its own output and environment; add what it took to its outcome."""
+        os.environ[ENV_RUN] = run
+        self._memory.restart()
+        cpu_s, began = _cpu_s(), time.perf_counter()
+        outcome, body = perform()
+        outcome["duration_s"] = round(time.perf_counter() - began, 6)
+        outcome["cpu_s"] = round(_cpu_s() - cpu_s, 6)
+        outcome["at"] = time.time()
+        self._flush()
+        outcome["peak_memory_mib"] = round(self._memory.peak_mib(outcome["duration_s"]), 1)
+        outcome["printed"] = self._log_number_if_used()
+        self._restore()
+        self.stained = self._has_leftovers()
+        outcome["stained"] = self.stained
+        return outcome, body
+
+    def _next_log(self) -> None:
+        self.log_number += 1
+        previous = self._log
+        flags = os.O_CREAT | os.O_RDWR | os.O_APPEND
+        self._log = os.open(f"{self.folder}/{self.log_number}.log", flags, 0o600)
+        os.dup2(self._log, 1)
+        os.dup2(self._log, 2)
+        if previous >= 0:
+            os.close(previous)
+
+    def _flush(self) -> None:
+        """Bring all output to the file, also where the UDF replaced or closed the streams."""
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (AttributeError, OSError, ValueError):  # the UDF's own stream, or one it closed
+                continue
+        sys.stdout, sys.stderr = self._streams
+        if sys.stdout.closed or sys.stderr.closed:
+            self.stained = True
+        if self._flush_native:
+            self._flush_native(None)
+
+    def _log_number_if_used(self) -> int | None:
+        if not os.fstat(self._log).st_size:
+            os.dup2(self._log, 1)  # the UDF may have closed or redirected them
+            os.dup2(self._log, 2)
+            return None
+        used = self.log_number
+        self._next_log()
+        return used
+
+    def _restore(self) -> None:
+        """Undo what the UDF may have changed for whatever runs next in this process."""
+        os.environ.pop(ENV_RUN, None)
+        if os.environ._data != self._environ:  # type: ignore[attr-defined]
+            os.environ.clear()
+            os.environ.update({os.fsdecode(name): os.fsdecode(value) for name, value in self._environ.items()})
+        try:
+            moved = os.getcwd() != self._folder
+        except FileNotFoundError:  # it removed the folder it stood in
+            moved = True
+        if moved:
+            os.chdir(self._folder)
+        del sys.argv[1:]
+        sys.path[:] = self._path
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if self._memory.left_mib() > _COLLECT_ABOVE_MIB:
+            gc.collect()
+
+    def _has_leftovers(self) -> bool:
+        """True where a child process is alive, or a thread still runs the UDF's own code.
+
+        A library's idle thread (a connection pool, a progress monitor) is no leftover: it belongs to a module that
+        stays imported, and a new process for each call would make every call pay that import again.
+        """
+        if self.stained or _has_living_children():
+            return True
+        frames = sys._current_frames()
+        return len(frames) > self._threads and any(_runs_users_code(frame) for frame in frames.values())
+
+
+def _cpu_s() -> float:
+    """CPU seconds of this process, and of children it has waited for (these to a hundredth of a second)."""
+    times = os.times()
+    return time.process_time() + times.children_user + times.children_system
+
+
+def _native_flush() -> Callable[[Any], Any]:
+    """C's `fflush`; ctypes is imported only in workers that run code with imports of its own."""
+    import ctypes
+
+    flush: Callable[[Any], Any] = ctypes.CDLL(None).fflush
+    return flush
+
+
+def _has_living_children() -> bool:
+    while True:
+        try:
+            child = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)
+        except ChildProcessError:
+            return False
+        if child is None:
+            return True
+
+
+def _runs_users_code(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if is_loaded_source(frame.f_code.co_filename):
+            return True
+        frame = frame.f_back
+    return False

@@ -1,0 +1,60 @@
+"""The memory one call took, measured from inside the worker for the price of a few microseconds.
+
+Imported by workers: cheap standard library only.
+"""
+
+import os
+import resource
+import sys
+
+_MIB = 1024 * 1024
+_PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / _MIB
+#: Below this a call is over before a reading of the kernel's high-water mark (some 20 µs) pays.
+_SHORT_S = 0.005
+
+
+class PeakMemory:
+    """Peak resident memory between `restart` and `peak_mib`.
+
+    Linux keeps a high-water mark that can be reset; elsewhere the peak of the whole process so far must do.
+    """
+
+    def __init__(self) -> None:
+        self._linux = sys.platform == "linux"
+        self._statm = os.open("/proc/self/statm", os.O_RDONLY) if self._linux else -1
+        self._start = self._last = self._now()
+        self._mark_is_high = True
+
+    def restart(self) -> None:
+        """Begin a new call."""
+        if self._linux and self._mark_is_high:
+            self._mark_is_high = False
+            with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+                file.write("5")  # 5: reset the peak resident set size, see proc(5)
+        self._start = self._last
+
+    def peak_mib(self, duration_s: float) -> float:
+        """MiB at the peak since `restart`, for a call that took `duration_s`."""
+        now = self._last = self._now()
+        if not self._linux or duration_s < _SHORT_S:
+            return now
+        peak = _high_water_mark_mib()
+        self._mark_is_high = peak > now + 1
+        return max(peak, now)
+
+    def left_mib(self) -> float:
+        """MiB that the call has left behind."""
+        return self._last - self._start
+
+    def _now(self) -> float:
+        if self._linux:
+            return int(os.pread(self._statm, 64, 0).split()[1]) * _PAGE_MIB
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MIB  # macOS counts bytes
+
+
+def _high_water_mark_mib() -> float:
+    with open("/proc/self/status", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return 0.0

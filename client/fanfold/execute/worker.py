@@ -1,0 +1,141 @@
+"""The worker: a child interpreter that performs calls, one at a time, until its pool goes away.
+
+It is started as a program of its own, so `__main__` of the user's script is never imported again. Every import here
+is paid by every worker's start: standard library only, and little of it.
+"""
+
+import faulthandler
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from fanfold.execute import perform, wire
+from fanfold.execute.surroundings import Surroundings
+
+#: The pool asks a hung worker by this signal where it hangs, before it kills it.
+WHERE_SIGNAL = signal.SIGUSR2
+
+
+def main() -> None:
+    """Perform calls until the pool's end of the queue closes."""
+    calls, replies, lifeline, trace, log_folder = (*map(int, sys.argv[1:5]), sys.argv[5])
+    del sys.argv[1:]
+    _die_with_the_pool(lifeline)
+    faulthandler.enable(trace)
+    faulthandler.register(WHERE_SIGNAL, trace, all_threads=True)
+    Worker(calls, replies, Surroundings(log_folder)).serve()
+    os._exit(0)  # an ordinary exit would wait for threads that a UDF has left behind
+
+
+class Worker:
+    """The loop: take a call from the shared queue, perform it, answer."""
+
+    def __init__(self, calls: int, replies: int, surroundings: Surroundings) -> None:
+        self._calls = calls
+        self._replies = replies
+        self._surroundings = surroundings
+        self._assignments: dict[int, perform.Assignment] = {}
+        self._folder = os.path.dirname(surroundings.folder)
+
+    def serve(self) -> None:
+        """Answer each call with what came of it; say in the same breath which call was taken next."""
+        answers: list[dict[str, Any]] = []
+        body = b""
+        while True:
+            try:
+                message = wire.receive(self._calls)
+            except BlockingIOError:
+                if answers:
+                    os.write(self._replies, wire.pack(answers, body))
+                    answers, body = [], b""
+                message = self._wait_for_call()
+            if not message:
+                return
+            number, index, assignment, spilled, arguments = wire.unpack_call(message)
+            answers.append({"started": number, "at": time.time(), "log": self._surroundings.log_number})
+            os.write(self._replies, wire.pack(answers, body))
+            if spilled:
+                arguments = self._unspilled(number)
+            outcome, body = self._perform(number, index, self._assignment(assignment), arguments.decode())
+            outcome["finished"] = number
+            answers = [outcome]
+            if self._surroundings.stained:  # the next call deserves a clean process: answer, and wait to be killed
+                os.write(self._replies, wire.pack(answers, body))
+                signal.pause()
+
+    def _wait_for_call(self) -> bytes:
+        """The next message of the queue that all workers share; never a blocking read, another may be faster."""
+        while True:
+            _wait_readable(self._calls)
+            try:
+                return wire.receive(self._calls)
+            except BlockingIOError:
+                continue
+
+    def _perform(
+        self, number: int, index: int, assignment: perform.Assignment, arguments: str
+    ) -> tuple[dict[str, Any], bytes]:
+        result_file = f"{self._folder}/{number}.result"
+
+        def performed() -> tuple[dict[str, Any], bytes]:
+            outcome = perform.perform(assignment, arguments, result_file)
+            if assignment.imports:
+                self._surroundings.expect_native_code()
+            return outcome
+
+        return self._surroundings.hold(f"{assignment.job_id}/{index}", performed)
+
+    def _assignment(self, number: int) -> perform.Assignment:
+        known = self._assignments.get(number)
+        if known is None:
+            with open(f"{self._folder}/assignment-{number}.json", encoding="utf-8") as file:
+                known = self._assignments[number] = perform.Assignment(**json.load(file))
+        return known
+
+    def _unspilled(self, number: int) -> bytes:
+        path = f"{self._folder}/{number}.arguments"
+        with open(path, "rb") as file:
+            arguments = file.read()
+        os.unlink(path)
+        return arguments
+
+
+def _die_with_the_pool(lifeline: int) -> None:
+    """Have the kernel kill this process and its children when the pool's process ends, however it ends.
+
+    The pool alone holds the other end of `lifeline` and never writes to it. Where the kernel cannot signal on its
+    closing (not Linux), a thread waits for that instead.
+    """
+    if hasattr(fcntl, "F_SETSIG"):
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
+        if _closed(lifeline):  # the pool ended before this was set up
+            os.killpg(0, signal.SIGKILL)
+    else:
+        import threading
+
+        def wait_for_the_end() -> None:
+            os.read(lifeline, 1)
+            os.killpg(0, signal.SIGKILL)
+
+        threading.Thread(target=wait_for_the_end, name="fanfold-lifeline", daemon=True).start()
+
+
+def _closed(lifeline: int) -> bool:
+    try:
+        return os.read(lifeline, 1) == b""
+    except BlockingIOError:
+        return False
+
+
+def _wait_readable(fd: int) -> None:
+    import select
+
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    poll.poll()

@@ -1,0 +1,100 @@
+"""Results as one frame: frames put together under the arguments they belong to, other values in a column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: The column that holds values that are no frames.
+RESULT = "result"
+
+
+def collected(inputs: Sequence[dict[str, Any]], values: Sequence[Any], *, flatten: bool = True) -> pd.DataFrame:
+    """One frame of all values, indexed by the arguments.
+
+    Frames (pandas, GeoPandas, polars, pyarrow) are concatenated with the arguments as leading index levels; a run
+    whose frame has no rows adds none. Other values stand in a `result` column, one row each; `flatten=False` keeps
+    frames as such values too. A mixture of both is kept one row each.
+    """
+    import pandas as pd
+
+    frames = [_as_pandas(value) for value in values]
+    index = _index(inputs)
+    if not flatten or not frames or any(frame is None for frame in frames):
+        column = pd.Series(values, index=index, name=RESULT, dtype=None if _is_plain(values) else object)
+        return column.to_frame()
+    return _concatenated(index, [frame for frame in frames if frame is not None])
+
+
+def argument_frame(inputs: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """One row of arguments a run."""
+    import pandas as pd
+
+    return pd.DataFrame.from_records(list(inputs), index=pd.RangeIndex(len(inputs), name="run"))
+
+
+def _concatenated(index: pd.Index, frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """The frames below one another, each row under its run's arguments.
+
+    By run number first: arguments may repeat, and `concat`'s keys must not.
+    """
+    import pandas as pd
+
+    filled = [frame for frame in frames if len(frame)] or frames[:1]
+    numbers = [number for number, frame in enumerate(frames) for _ in range(len(frame))]
+    together = pd.concat(filled) if len(filled) > 1 else filled[0].copy(deep=False)
+    arguments = index.take(numbers)
+    levels = [arguments.get_level_values(level) for level in range(arguments.nlevels)]
+    own = together.index
+    levels += [own.get_level_values(level) for level in range(own.nlevels)]
+    names = [*arguments.names, *own.names]
+    together.index = pd.MultiIndex.from_arrays(levels, names=names)
+    return together
+
+
+def _index(inputs: Sequence[dict[str, Any]]) -> pd.Index:
+    import pandas as pd
+
+    names = list(dict.fromkeys(name for one in inputs for name in one))
+    if not names:
+        return pd.RangeIndex(len(inputs), name="run")
+    columns = [[_label(one.get(name)) for one in inputs] for name in names]
+    if len(names) == 1:
+        single: pd.Index = pd.Index(columns[0], name=names[0])
+        return single
+    return pd.MultiIndex.from_arrays(columns, names=names)
+
+
+def _label(value: Any) -> Any:
+    """An argument as an index label; what cannot be one (a list, a frame) as text."""
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    try:
+        hash(value)
+    except TypeError:
+        text = repr(value)
+        return text if len(text) <= 80 else f"{text[:79]}…"
+    return str(value) if isinstance(value, (tuple, frozenset)) else value
+
+
+def _is_plain(values: Sequence[Any]) -> bool:
+    """True where pandas may choose the column's type: all of one type of number, text or truth value."""
+    return len({type(value) for value in values}) == 1 and isinstance(values[0], (bool, int, float, str))
+
+
+def _as_pandas(value: Any) -> pd.DataFrame | None:
+    root = type(value).__module__.partition(".")[0]
+    if root in ("pandas", "geopandas"):
+        import pandas as pd
+
+        if isinstance(value, pd.Series):
+            return value.to_frame(value.name if value.name is not None else RESULT)
+        return value if isinstance(value, pd.DataFrame) else None
+    if root == "pyarrow" and hasattr(value, "to_pandas") and hasattr(value, "schema"):
+        return value.to_pandas()  # type: ignore[no-any-return]
+    if root == "polars" and hasattr(value, "to_pandas") and hasattr(value, "columns"):
+        return value.to_pandas()  # type: ignore[no-any-return]
+    return None

@@ -1,0 +1,58 @@
+"""A failed run, as the error that its caller sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fanfold.errors import RunCancelled, RunFailed, RunLost, RunOutOfMemory, RunTimedOut, WorkerDied
+from fanfold.models import RunError, RunStatus
+
+_KINDS: dict[RunStatus, type[RunFailed]] = {
+    RunStatus.TIMED_OUT: RunTimedOut,
+    RunStatus.OUT_OF_MEMORY: RunOutOfMemory,
+    RunStatus.CANCELLED: RunCancelled,
+    RunStatus.LOST: RunLost,
+}
+
+_NEXT_STEPS: dict[type[RunFailed], str] = {
+    RunFailed: "mend the UDF and submit again: what has succeeded comes from the cache.",
+    RunTimedOut: 'make the input smaller, or give it a machine without a time limit: instance_type="small".',
+    RunOutOfMemory: 'make the input smaller, or give it a machine with more memory: instance_type="medium".',
+    WorkerDied: "look at what the run was doing in native code; `job.retry()` runs it again.",
+    RunCancelled: "`job.retry()` runs what was cancelled.",
+    RunLost: "`job.retry()` runs what was lost; so does the same submit.",
+}
+
+_INPUT_CHARACTERS = 300
+
+
+def failure(
+    job_id: str, index: int, *, status: RunStatus, error: RunError | None, input: Any = None, others: int = 0
+) -> RunFailed:
+    """The error for a run that ended with `status`; `others` is how many more runs of its job failed."""
+    told = error or RunError("Cancelled" if status is RunStatus.CANCELLED else "Unknown", "nothing more is known")
+    kind = WorkerDied if told.type == "WorkerDied" else _KINDS.get(status, RunFailed)
+    lines = [f"Run {index} of job {job_id} {status.value.replace('_', ' ')}: {told.type}: {told.message}"]
+    lines.append(f"  input: {_shortened(input)}")
+    if told.traceback:
+        lines.append(_indented(told.traceback))
+    if others:
+        lines.append(f"  {others:,} other {'runs' if others > 1 else 'run'} failed as well: job.errors() has all.")
+    return kind(
+        "\n".join(lines),
+        next_step=_NEXT_STEPS[kind],
+        job_id=job_id,
+        index=index,
+        input=input,
+        error_type=told.type,
+        remote_traceback=told.traceback,
+    )
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _INPUT_CHARACTERS else f"{text[:_INPUT_CHARACTERS]}… ({len(text):,} characters)"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.rstrip().split("\n"))

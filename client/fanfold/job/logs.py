@@ -1,0 +1,77 @@
+"""What runs print and what they use, read from the log's telemetry."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fanfold.job.contents import Contents
+from fanfold.job.tracker import Tracker
+from fanfold.models import Event, EventKind
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def text(contents: Contents, index: int | None = None) -> str:
+    """What one run has printed, or all: then each line stands after its run's number, run by run."""
+    pieces: dict[int, list[Event]] = {}
+    seen: set[str] = set()
+    for event, _ in contents.telemetry(EventKind.LOG):
+        if event.id not in seen and index in (None, event.index):
+            seen.add(event.id)
+            pieces.setdefault(event.index, []).append(event)
+    whole = {run: _joined(events) for run, events in sorted(pieces.items())}
+    if index is not None:
+        return whole.get(index, "")
+    return "".join(_prefixed(run, printed) for run, printed in whole.items())
+
+
+def follow(tracker: Tracker, contents: Contents, index: int | None = None) -> None:
+    """Write what runs print to stdout as it comes, until the job is done."""
+    out = sys.stdout
+    cursor: str | None = None
+    try:
+        for _ in _moments(tracker):
+            for event, cursor in contents.telemetry(EventKind.LOG, cursor):  # noqa: B007, B020  each page moves it on
+                if index in (None, event.index):
+                    printed = str(event.data["text"])
+                    out.write(printed if index is not None else _prefixed(event.index, printed))
+            out.flush()
+    except KeyboardInterrupt:
+        out.write(f"\n(stopped looking; job {tracker.header.id} goes on)\n")
+
+
+def usage_samples(contents: Contents) -> pd.DataFrame:
+    """A job's load over time, one row a sample."""
+    import pandas as pd
+
+    rows = [{"at": event.at, "run": event.index, **event.data} for event, _ in contents.telemetry(EventKind.USAGE)]
+    frame = pd.DataFrame(rows, columns=["at", "run", "cpu_percent", "memory_mib", "disk_free_mib"])
+    frame["at"] = pd.to_datetime(frame["at"], unit="s", utc=True)
+    return frame.drop_duplicates().sort_values("at", ignore_index=True)
+
+
+def _moments(tracker: Tracker) -> Iterator[None]:
+    """Now, whenever something may have been printed, and once more when all is over."""
+    while not tracker.look().done:
+        yield
+        tracker.engine.wait_for_news(0.25)
+    yield
+
+
+def _joined(events: list[Event]) -> str:
+    """One run's output; of a run that was tried again, each attempt under its number."""
+    events.sort(key=lambda event: (event.attempt, event.id))
+    attempts = list(dict.fromkeys(event.attempt for event in events))
+    if len(attempts) == 1:
+        return "".join(str(event.data["text"]) for event in events)
+    return "".join(
+        f"--- attempt {attempt} ---\n" + "".join(str(e.data["text"]) for e in events if e.attempt == attempt)
+        for attempt in attempts
+    )
+
+
+def _prefixed(index: int, printed: str) -> str:
+    return "".join(f"[{index}] {line}\n" for line in printed.splitlines())

@@ -1,0 +1,61 @@
+"""One run of a job, as its caller sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fanfold.errors import RunFailed
+from fanfold.models import RunStatus, Usage
+
+if TYPE_CHECKING:
+    from fanfold.job.job import Job
+
+
+class Run:
+    """One input's execution: a view that is as fresh as its job."""
+
+    def __init__(self, job: Job, index: int) -> None:
+        self._job = job
+        self.index = index
+
+    @property
+    def status(self) -> RunStatus:
+        """What the run is now."""
+        return self._job.state.status_of(self.index)
+
+    @property
+    def attempt(self) -> int:
+        """Which try the status tells of, from 0."""
+        return self._job.state.attempt_of(self.index)
+
+    @property
+    def input(self) -> dict[str, Any]:
+        """The arguments it was called with."""
+        return self._job.contents.arguments(self.index)
+
+    @property
+    def duration_s(self) -> float | None:
+        """How long it took in seconds; None where it has not ended, or came from the cache."""
+        return self._job.state.duration_s(self.index)
+
+    @property
+    def usage(self) -> Usage | None:
+        """Seconds, CPU seconds and peak memory of its last attempt."""
+        return self._job.state.usage(self.index)
+
+    @property
+    def error(self) -> RunFailed | None:
+        """Why it failed, if it did."""
+        return self._job.error(self.index)
+
+    def result(self) -> Any:
+        """Its value. Raises `RunFailed` where it failed, and waits where it has not ended."""
+        return self._job.result(self.index)
+
+    def logs(self) -> str:
+        """What it has printed."""
+        return self._job.logs(self.index)
+
+    def __repr__(self) -> str:
+        took = f", {self.duration_s:.3g} s" if self.duration_s is not None else ""
+        return f"<Run {self.index} of {self._job.id}: {self.status.value}{took}>"

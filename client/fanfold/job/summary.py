@@ -1,0 +1,175 @@
+"""A job in a few lines: times, memory, cache, cost, and advice where there is any to give."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fanfold.contract import prices
+from fanfold.contract.instances import INSTANCE_TYPES
+from fanfold.contract.limits import ADVISED_RUN_S, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.fold import JobState
+from fanfold.models import RunStatus
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: How near a limit is near.
+_NEAR = 0.9
+#: Runs shorter than this are worth putting together: starting one costs some 10 ms.
+_SHORT_S = 5.0
+_MANY = 100
+
+
+class Dollars(float):
+    """An amount in US dollars that prints as one."""
+
+    def __repr__(self) -> str:
+        return f"${self:.6f}" if 0 < self < 0.01 else f"${self:,.2f}"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a job took. Times are seconds, memory is MiB."""
+
+    job_id: str
+    name: str
+    status: str
+    counts: dict[str, int]
+    wall_s: float
+    busy_s: float
+    median_s: float | None
+    longest_s: float | None
+    peak_memory_mib: float | None
+    retried: int
+    cost: Dollars
+    advice: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        runs = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in self.counts.items())
+        rows = [("runs", runs), ("time", f"{duration(self.wall_s)} ({duration(self.busy_s)} of work)")]
+        if self.median_s is not None and self.longest_s is not None:
+            rows.append(("per run", f"median {duration(self.median_s)}, longest {duration(self.longest_s)}"))
+        if self.peak_memory_mib is not None:
+            rows.append(("memory", f"{self.peak_memory_mib:,.0f} MiB at its peak"))
+        if self.retried:
+            rows.append(("retries", f"{self.retried:,} runs were tried again"))
+        rows.append(("cost", str(self.cost)))
+        rows += [("advice", line) for line in self.advice]
+        title = f"{self.name} · {self.job_id} · {self.status}"
+        return "\n".join([title, *(f"  {label:<8} {text}" for label, text in rows)])
+
+
+def summarised(state: JobState) -> Summary:
+    """The summary of a job as it is now."""
+    measured = list(_measured(state))
+    times = [duration_s for _, duration_s, _ in measured]
+    return Summary(
+        job_id=state.header.id,
+        name=state.header.name,
+        status=state.status.value,
+        counts={status.value: count for status, count in state.counts().items() if count},
+        wall_s=wall_s(state),
+        busy_s=sum(times),
+        median_s=statistics.median(times) if times else None,
+        longest_s=max(times, default=None),
+        peak_memory_mib=max((mib for *_, mib in measured), default=None),
+        retried=sum(state.attempt_of(index) > 0 for index in range(state.header.count)),
+        cost=cost(state),
+        advice=_advice(state, measured),
+    )
+
+
+def wall_s(state: JobState) -> float:
+    """Seconds from the submit to the last run's end, or until now where some have not ended."""
+    ends = [at for index in range(state.header.count) if (at := state.finished_at(index)) is not None]
+    end = max(ends, default=time.time()) if state.done else time.time()
+    return max(0.0, end - state.header.created_at)
+
+
+def cost(state: JobState) -> Dollars:
+    """What the job's runs have cost so far, by list prices: nothing on this machine."""
+    header = state.header
+    if header.engine == "local":
+        return Dollars(0)
+    measured = list(_measured(state))
+    busy_s = sum(duration_s for _, duration_s, _ in measured)
+    if header.instance_type is not None:
+        machine_s = busy_s / header.n_processes_per_worker
+        return Dollars(machine_s / 3600 * INSTANCE_TYPES[header.instance_type].host.usd_per_hour)
+    gb_seconds = busy_s * (header.memory_mib or REALTIME_MEMORY_MIB) / 1024
+    per_run = prices.LAMBDA_REQUEST + prices.RUN_OVERHEAD
+    return Dollars(gb_seconds * prices.LAMBDA_GB_SECOND + len(measured) * per_run)
+
+
+def usage_frame(state: JobState) -> pd.DataFrame:
+    """Seconds, CPU seconds and peak MiB of each run that has ended; runs from the cache took nothing."""
+    import pandas as pd
+
+    used = {index: usage for index in range(state.header.count) if (usage := state.usage(index)) is not None}
+    return pd.DataFrame(
+        {
+            "status": [state.status_of(index).value for index in used],
+            "duration_s": [usage.duration_s for usage in used.values()],
+            "cpu_s": [usage.cpu_s for usage in used.values()],
+            "peak_memory_mib": [usage.peak_memory_mib for usage in used.values()],
+        },
+        index=pd.Index(list(used), name="run", dtype="int64"),
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 12 ms, 3.4 s, 2 min 5 s, 1 h 20 min."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
+
+
+def _measured(state: JobState) -> list[tuple[int, float, float]]:
+    ended = (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.OUT_OF_MEMORY)
+    found = ((index, state.usage(index)) for index in state.indexes(*ended))
+    return [(index, usage.duration_s, usage.peak_memory_mib) for index, usage in found if usage is not None]
+
+
+def _advice(state: JobState, measured: list[tuple[int, float, float]]) -> list[str]:
+    """What would make the next job of this kind better, only where it really would."""
+    if not measured or state.header.instance_type is not None:
+        return []
+    times = [duration_s for _, duration_s, _ in measured]
+    about_time = _advice_on_time(times, state.counts()[RunStatus.TIMED_OUT])
+    return [line for line in (about_time, _advice_on_memory([mib for *_, mib in measured])) if line]
+
+
+def _advice_on_time(times: list[float], timed_out: int) -> str | None:
+    median, (low, high) = statistics.median(times), ADVISED_RUN_S
+    near = max(timed_out, sum(duration_s >= _NEAR * REALTIME_TIMEOUT_S for duration_s in times))
+    best = f"{low:.0f} to {high:.0f} s are best"
+    if near:
+        return (
+            f"{near:,} of {len(times):,} runs came within 10% of {REALTIME_TIMEOUT_S:.0f} s or passed it: make the"
+            f' inputs smaller ({best}), or ask for instance_type="small", which has no limit.'
+        )
+    if median < _SHORT_S and len(times) >= _MANY:
+        together = max(2, min(1000, round(low / max(median, 0.001))))
+        return f"runs took {duration(median)}; in the cloud {best}: put about {together:,} inputs into each."
+    if median > high:
+        return f"runs took {duration(median)}; {best}: make the inputs smaller."
+    return None
+
+
+def _advice_on_memory(peaks_mib: list[float]) -> str | None:
+    near = sum(mib >= _NEAR * REALTIME_MEMORY_MIB for mib in peaks_mib)
+    if not near:
+        return None
+    return (
+        f"{near:,} of {len(peaks_mib):,} runs came within 10% of {REALTIME_MEMORY_MIB:,} MiB or passed it: make the"
+        ' inputs smaller, or ask for instance_type="medium", which has 64 GB.'
+    )

@@ -1,0 +1,86 @@
+"""Follows a job: its header, its events as they come, and the waiting in between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from fanfold.engines.protocol import Engine
+from fanfold.errors import WaitTimeout
+from fanfold.fold import JobState
+from fanfold.models import JobHeader
+
+#: Longest sleep between two looks while the engine has no news.
+_NEWS_S = 0.25
+#: How often it is made sure that somebody still works on the job.
+_RECONCILE_S = 2.0
+
+
+class Tracker:
+    """One reader's view of a job. It only ever reads, but for having the engine look after lost runs while it waits."""
+
+    def __init__(self, header: JobHeader, engine: Engine) -> None:
+        self.header = header
+        self.engine = engine
+        self.state = JobState(header)
+        self._cursor: str | None = None
+        self._reconciled = 0.0
+
+    def refresh(self) -> JobState:
+        """Read what is new, and return the state."""
+        log = self.engine.stores.log
+        while True:
+            events, self._cursor = log.read_since(self.header.id, self._cursor)
+            if not events:
+                break
+            self.state.apply(events)
+        if not self.state.done:  # only an open job's cancel flag matters
+            self.header = self.state.header = log.get_job(self.header.id)
+        return self.state
+
+    def look(self) -> JobState:
+        """Read what is new, and make sure that an open job is being worked on."""
+        state = self.refresh()
+        if not state.done and self.engine.reconcile(self.header, state):
+            state = self.refresh()
+        return state
+
+    def restart(self) -> None:
+        """Read all anew: the header has changed under it."""
+        self.header = self.engine.stores.log.get_job(self.header.id)
+        self.state, self._cursor = JobState(self.header), None
+
+    def changes(self, timeout_s: float | None = None) -> Iterator[JobState]:
+        """The state at once, then after each change, until the job is done.
+
+        Raises `WaitTimeout` when `timeout_s` have passed before; the job goes on.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        self._reconciled = time.monotonic()
+        seen = -1
+        while True:
+            state = self.refresh()
+            if state.version != seen or state.done:
+                seen = state.version
+                yield state
+            if state.done:
+                return
+            self._wait(deadline, state)
+
+    def _wait(self, deadline: float | None, state: JobState) -> None:
+        now = time.monotonic()
+        if deadline is not None and now >= deadline:
+            raise WaitTimeout(
+                f"Job {self.header.id} is not complete yet: {described(state)}.",
+                next_step=f'it goes on; `fanfold.get_job("{self.header.id}").wait()` waits again.',
+            )
+        if now - self._reconciled >= _RECONCILE_S:
+            self._reconciled = now
+            self.engine.reconcile(self.header, state)
+        left_s = _NEWS_S if deadline is None else min(_NEWS_S, deadline - now)
+        self.engine.wait_for_news(left_s)
+
+
+def described(state: JobState) -> str:
+    """Counts in words, such as `3 running, 12 succeeded`."""
+    return ", ".join(f"{count:,} {status.value}" for status, count in state.counts().items() if count) or "no runs"

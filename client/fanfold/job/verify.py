@@ -1,0 +1,65 @@
+"""The proof that a job is complete, from the stored bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fanfold.errors import ResultDamaged
+from fanfold.fold import JobState
+from fanfold.job.contents import Contents
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What `job.verify()` found: runs without a final event, and results whose bytes are not what was stored."""
+
+    job_id: str
+    count: int
+    results: int
+    result_bytes: int
+    missing: list[int] = field(default_factory=list)
+    failed: list[int] = field(default_factory=list)
+    damaged: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """True where every run has one final event and every result's bytes match their hash."""
+        return not self.missing and not self.damaged
+
+    def __bool__(self) -> bool:
+        return self.complete
+
+    def __str__(self) -> str:
+        ended = self.count - len(self.missing)
+        intact = f"{len(self.damaged):,} damaged or missing" if self.damaged else "all match their hashes"
+        lines = [
+            f"job {self.job_id}: {'complete' if self.complete else 'NOT complete'}",
+            f"  {ended:,} of {self.count:,} runs have ended, {len(self.failed):,} without a result",
+            f"  {self.results:,} results, {self.result_bytes:,} bytes, {intact}",
+        ]
+        if self.missing:
+            lines.append(f"  not ended: runs {_some(self.missing)}")
+        return "\n".join(lines + [f"  run {index}: {reason}" for index, reason in list(self.damaged.items())[:10]])
+
+
+def verified(job_id: str, state: JobState, contents: Contents) -> Receipt:
+    """Read every result and compare it with its hash."""
+    damaged: dict[int, str] = {}
+    failed, results, size = [], 0, 0
+    missing = state.missing()
+    for index in sorted(set(range(state.header.count)) - set(missing)):
+        output = state.output(index)
+        if output is None:
+            failed.append(index)
+            continue
+        try:
+            size += len(contents.checked(index, output))
+            results += 1
+        except ResultDamaged as error:
+            damaged[index] = error.message
+    return Receipt(job_id, state.header.count, results, size, missing, failed, damaged)
+
+
+def _some(indexes: list[int]) -> str:
+    shown = ", ".join(map(str, indexes[:10]))
+    return shown if len(indexes) <= 10 else f"{shown} and {len(indexes) - 10:,} more"

@@ -1,0 +1,139 @@
+"""What a UDF or a call may ask for, and what holds when both have spoken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from fanfold.cache import parse_age
+from fanfold.contract.instances import INSTANCE_TYPES, InstanceType
+from fanfold.contract.limits import DEFAULT_MAX_RETRY
+from fanfold.errors import InputError, UnknownInstanceType
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+RetryOn = Iterable[type[BaseException] | str]
+
+_SERIALIZERS = ("auto", "pickle")
+#: Names of the realtime path, for those who like to say it.
+_REALTIME = (None, "realtime")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a UDF asks for itself; an argument of a call beats it, and it beats the default."""
+
+    name: str | None = None
+    instance_type: str | None = None
+    engine: str | None = None
+    cache_max_age: str | float | timedelta | None = None
+    max_retry: int | None = None
+    retry_on: RetryOn = ()
+    timeout_s: float | None = None
+    memory_mib: int | None = None
+    disk_size_gb: int | None = None
+    serializer: str = "auto"
+
+    @classmethod
+    def checked(cls, **options: Any) -> Options:
+        """Options by name. Raises `InputError` for a name or a value that is none."""
+        known = [field.name for field in fields(cls)]
+        for name in options:
+            if name not in known:
+                raise InputError(f"@udf has no option {name!r}.", next_step=f"it has {', '.join(known)}.")
+        asked = cls(**options)
+        if asked.serializer not in _SERIALIZERS:
+            raise InputError(f"serializer={asked.serializer!r} is unknown.", next_step='use "auto" or "pickle".')
+        instance_type(asked.instance_type)
+        parse_age(asked.cache_max_age)
+        _names(asked.retry_on)
+        for name in ("timeout_s", "memory_mib", "disk_size_gb"):
+            check_number(name, getattr(asked, name), above=0)
+        check_number("max_retry", asked.max_retry, above=-1)
+        return asked
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one call asks for, the UDF's own options filled in."""
+
+    instance: InstanceType | None
+    cache: bool
+    cache_max_age_s: float
+    max_retry: int
+    retry_on: tuple[str, ...]
+    max_workers: int | None
+    n_processes_per_worker: int
+
+    @classmethod
+    def of(
+        cls,
+        options: Options,
+        *,
+        instance_type_name: str | None = None,
+        cache: bool = True,
+        cache_max_age: str | float | timedelta | None = None,
+        max_retry: int | None = None,
+        retry_on: RetryOn = (),
+        max_workers: int | None = None,
+        n_processes_per_worker: int = 1,
+    ) -> Request:
+        """A call's arguments over a UDF's options over the defaults. Raises `InputError`."""
+        check_number("max_workers", max_workers, above=0)
+        check_number("n_processes_per_worker", n_processes_per_worker, above=0)
+        check_number("max_retry", max_retry, above=-1)
+        age_s = parse_age(options.cache_max_age if cache_max_age is None else cache_max_age)
+        retries = options.max_retry if max_retry is None else max_retry
+        return cls(
+            instance=instance_type(instance_type_name or options.instance_type),
+            cache=cache and age_s > 0,
+            cache_max_age_s=age_s,
+            max_retry=DEFAULT_MAX_RETRY if retries is None else retries,
+            retry_on=_names(retry_on) or _names(options.retry_on),
+            max_workers=max_workers,
+            n_processes_per_worker=n_processes_per_worker,
+        )
+
+
+def instance_type(name: str | None) -> InstanceType | None:
+    """The instance type of that name, None for the realtime path. Raises `UnknownInstanceType`, listing the known."""
+    if name in _REALTIME:
+        return None
+    found = INSTANCE_TYPES.get(name) if isinstance(name, str) else None
+    if found is None:
+        raise UnknownInstanceType(
+            f"instance_type={name!r} is not a machine Fanfold knows.",
+            next_step=f"it knows {', '.join(INSTANCE_TYPES)}.",
+        )
+    return found
+
+
+def check_number(name: str, value: Any, *, above: float) -> None:
+    """Raises `InputError` for what is neither None nor a number above a bound."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= above:
+        least = "at least 0" if above < 0 else "above 0"
+        raise InputError(
+            f"{name}={value!r} is not a number {least}.", next_step=f"give a number {least}, or leave it out."
+        )
+
+
+def _names(retry_on: RetryOn) -> tuple[str, ...]:
+    """Exceptions by their full names, as they are told from far away."""
+    if isinstance(retry_on, (str, type)):
+        retry_on = (retry_on,)
+    names = []
+    for one in retry_on:
+        if isinstance(one, str):
+            names.append(one)
+        elif isinstance(one, type) and issubclass(one, BaseException):
+            names.append(one.__name__ if one.__module__ == "builtins" else f"{one.__module__}.{one.__qualname__}")
+        else:
+            raise InputError(
+                f"retry_on holds {one!r}, which is no exception.",
+                next_step='give exception classes or their names: retry_on=(ConnectionError, "requests.Timeout").',
+            )
+    return tuple(names)

@@ -1,0 +1,74 @@
+"""Starting small by itself: 1 run, 5, 50, then all, as long as nothing speaks against going on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.errors import InputError, RampStopped
+from fanfold.fold import JobState
+from fanfold.job import Job
+from fanfold.models import BAD, RunStatus
+from fanfold.submission import Submission
+
+DEFAULT_STAGES = (1, 5, 50)
+
+#: A run this near a limit: the next larger input may pass it.
+_NEAR = 0.9
+
+
+def climb(submission: Submission, job: Job, stages: Sequence[int]) -> None:
+    """Start a job stage by stage: each number is how many runs have been started by then, and then all.
+
+    Returns when the last stage has been started. Raises `RampStopped` with a report of the stage that went wrong; what
+    has succeeded stays in the cache, and the rest is cancelled.
+    """
+    _check(stages)
+    done = 0
+    for stage in stages:
+        if stage >= len(job):
+            break
+        submission.engine.start(submission.header, submission.runs(done, stage))
+        _wait_for(job, stage)
+        if reasons := _against(job.state, stage):
+            _stop(job, stage, reasons)
+        done = stage
+    submission.engine.start(submission.header, submission.runs(done))
+
+
+def _check(stages: Sequence[int]) -> None:
+    rising = all(isinstance(stage, int) and stage > 0 for stage in stages) and sorted(set(stages)) == list(stages)
+    if not stages or not rising:
+        raise InputError(f"ramp={stages!r} is no ramp.", next_step="give rising numbers of runs, such as (1, 5, 50).")
+
+
+def _wait_for(job: Job, stage: int) -> None:
+    for state in job.changes():
+        if all(state.status_of(index).final for index in range(stage)):
+            return
+
+
+def _against(state: JobState, stage: int) -> list[str]:
+    """What speaks against going on, as lines of a report."""
+    statuses = [state.status_of(index) for index in range(stage)]
+    reasons = [f"{statuses.count(bad)} of {stage} runs {bad.value.replace('_', ' ')}" for bad in BAD if bad in statuses]
+    if state.header.instance_type is None:
+        used = [usage for index in range(stage) if (usage := state.usage(index)) is not None]
+        slow = sum(usage.duration_s >= _NEAR * (state.header.timeout_s or REALTIME_TIMEOUT_S) for usage in used)
+        large = sum(usage.peak_memory_mib >= _NEAR * (state.header.memory_mib or REALTIME_MEMORY_MIB) for usage in used)
+        if slow and RunStatus.TIMED_OUT not in statuses:
+            reasons.append(f"{slow} of {stage} runs came within 10% of the time limit")
+        if large and RunStatus.OUT_OF_MEMORY not in statuses:
+            reasons.append(f"{large} of {stage} runs came within 10% of the memory limit")
+    return reasons
+
+
+def _stop(job: Job, stage: int, reasons: list[str]) -> None:
+    first = job.first_error()
+    job.cancel()
+    lines = [f"The ramp stopped after {stage} of {len(job)} runs of job {job.id}: {'; '.join(reasons)}."]
+    raise RampStopped(
+        "\n".join([*lines, *([f"  the first: {first.message}"] if first else [])]),
+        next_step="mend the UDF or make its inputs smaller, and submit again: what has succeeded comes from the cache.",
+        job_id=job.id,
+    )

@@ -1,0 +1,122 @@
+"""Settings and where they come from.
+
+| setting    | configure()   | environment        | config file  | default                           |
+| ---------- | ------------- | ------------------ | ------------ | --------------------------------- |
+| home       | `home=`       | FANFOLD_HOME       |              | ~/.fanfold                        |
+| engine     | `engine=`     | FANFOLD_ENGINE     | `engine`     | aws with a deployment, else local |
+| deployment | `deployment=` | FANFOLD_DEPLOYMENT | `deployment` | none                              |
+| region     | `region=`     | FANFOLD_REGION     | `region`     | as boto3 finds it                 |
+| profile    | `profile=`    | FANFOLD_PROFILE    | `profile`    | as boto3 finds it                 |
+| owner      | `owner=`      | FANFOLD_OWNER      | `owner`      | the name of the account on this machine |
+
+The leftmost that is given wins; an argument of a call beats them all. The config file is `config.toml` in home.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fanfold.errors import ConfigurationError
+
+_IN_FILE = ("engine", "deployment", "region", "profile", "owner")
+_ENGINES = ("local", "aws")
+
+_configured: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings in force, each from the place of the highest precedence that gives it."""
+
+    home: Path
+    engine: str
+    deployment: str | None
+    region: str | None
+    profile: str | None
+    owner: str
+
+
+def configure(
+    *,
+    home: str | os.PathLike[str] | None = None,
+    engine: str | None = None,
+    deployment: str | None = None,
+    region: str | None = None,
+    profile: str | None = None,
+    owner: str | None = None,
+) -> Settings:
+    """Set defaults for this process, and return the settings that are now in force.
+
+    What is not given stays as it was. Raises `ConfigurationError` for an unknown engine.
+    """
+    given = {"home": home, "engine": engine, "deployment": deployment, "region": region, "profile": profile}
+    _configured.update({name: value for name, value in {**given, "owner": owner}.items() if value is not None})
+    return current()
+
+
+def reset() -> None:
+    """Forget what `configure` was told."""
+    _configured.clear()
+
+
+def current() -> Settings:
+    """The settings in force now."""
+    home = Path(_configured.get("home") or os.environ.get("FANFOLD_HOME") or Path.home() / ".fanfold").expanduser()
+    in_file = _from_file(home / "config.toml")
+    found = {
+        name: _configured.get(name) or os.environ.get(f"FANFOLD_{name.upper()}") or in_file.get(name)
+        for name in _IN_FILE
+    }
+    engine = found["engine"] or ("aws" if found["deployment"] else "local")
+    if engine not in _ENGINES:
+        raise ConfigurationError(f"There is no engine {engine!r}.", next_step='Use "local" or "aws".')
+    return Settings(
+        home=home.absolute(),
+        engine=engine,
+        deployment=found["deployment"],
+        region=found["region"],
+        profile=found["profile"],
+        owner=found["owner"] or _account(),
+    )
+
+
+def _from_file(path: Path) -> dict[str, str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    told = _parse(text, path)
+    unknown = sorted(told.keys() - set(_IN_FILE))
+    if unknown:
+        raise ConfigurationError(
+            f"{path} sets {', '.join(unknown)}, which Fanfold does not know.",
+            next_step=f"Keep to {', '.join(_IN_FILE)}.",
+        )
+    return {name: str(value) for name, value in told.items()}
+
+
+def _parse(text: str, path: Path) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path} is not TOML: {error}.", next_step="Mend that line or remove it.") from error
+
+
+def _account() -> str:
+    for name in ("USER", "LOGNAME", "USERNAME"):
+        if os.environ.get(name):
+            return os.environ[name]
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an account without an entry, as in a container
+        return f"uid-{os.getuid()}"
