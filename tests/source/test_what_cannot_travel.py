@@ -26,7 +26,7 @@ def refusal(function: Any) -> str:
     [
         ("sign = lambda x: -x", "a lambda", "Write it as a function: `def sign(...): return ...`."),
         (
-            "import sys\nsign = sys.__stderr__",
+            "import io\nsign = io.StringIO()",
             "an open file",
             "Open it inside the function, and pass its path instead of 'sign'.",
         ),
@@ -48,6 +48,11 @@ def refusal(function: Any) -> str:
         (
             "def one(): pass\nsign = {'f': one}\nsign['g'] = 1",
             "a live object (dict)",
+            "Make 'sign' inside the function, or pass what it is made from as a parameter.",
+        ),
+        (
+            "import functools\ndef sign(x): return x\nsign = functools.partial(sign, 1)",
+            "a live object (functools.partial)",
             "Make 'sign' inside the function, or pass what it is made from as a parameter.",
         ),
     ],

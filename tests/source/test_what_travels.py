@@ -271,6 +271,48 @@ def test_values_that_are_made_again_by_their_statement(desk: Desk) -> None:
     assert result == ["ab", "work", "str", 2, 2, "/data/in", 7, 9, 8, "stop"]
 
 
+def test_other_names_of_functions_classes_and_members(desk: Desk) -> None:
+    result = desk.result("""
+        import enum, math
+        class Color(enum.Enum):
+            RED = 1
+        def deco(fn): return lambda: fn() + 1
+        also = deco
+        @also
+        def one(): return 1
+        Paint, MODE, = Color, Color.RED
+        Paint = Color
+        MODE = Color.RED
+        floor = math.floor
+        def main(): return [one(), Paint.RED is MODE, floor(1.5)]
+        """)
+    assert result == [2, True, 1]
+
+
+def test_a_class_body_may_read_a_global_of_its_attributes_name(desk: Desk) -> None:
+    text = "limit = 3\nclass A:\n    limit: int = limit\n    twice = limit * 2\ndef main(): return A.limit, A.twice\n"
+    assert desk.result(text) == (3, 6)
+
+
+def test_what_extends_a_function_by_its_decorator_travels_with_it(desk: Desk) -> None:
+    result = desk.result("""
+        import functools
+        @functools.singledispatch
+        def kind(x): return "any"
+        @kind.register
+        def _(x: int): return "int"
+        @kind.register(str)
+        def _(x): return name()
+        def name(): return "str"
+        def main(): return [kind(1), kind("a"), kind(None)]
+        """)
+    assert result == ["int", "str", "any"]
+
+
+def test_an_expression_nested_deeper_than_python_recurses(desk: Desk) -> None:
+    assert desk.result("def main(): return " + " + ".join(["1"] * 900)) == 900
+
+
 def test_global_variables_that_are_assigned(desk: Desk) -> None:
     text = "count = 1\ndef main():\n    global count, fresh\n    count += 1\n    fresh = 5\n    return count + fresh\n"
     assert desk.result(text) == 7

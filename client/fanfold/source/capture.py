@@ -6,7 +6,6 @@ as the definition or the statement that made it, or by the codec; what can do ne
 
 from __future__ import annotations
 
-import ast
 import inspect
 from collections.abc import Callable
 from types import FunctionType, ModuleType
@@ -21,9 +20,9 @@ from fanfold.source.decorators import udf_function
 from fanfold.source.fingerprint import tree_hash
 from fanfold.source.home import Home
 from fanfold.source.imports import Found, Imported
-from fanfold.source.origin import Definition, Place, first_line, locate
+from fanfold.source.origin import Definition, Place, locate, made_by
 from fanfold.source.project import Project
-from fanfold.source.recipes import is_recipe
+from fanfold.source.recipes import is_alias, is_recipe, spelled
 from fanfold.source.refusals import Usage
 from fanfold.source.shipment import Shipment
 
@@ -92,7 +91,7 @@ class _Capture:
         if self._shipment.bound_elsewhere(name, place):
             raise refusals.two_definitions(usage, name)
         flags = function.__code__.co_flags if function else 0
-        unevaluated = bool(flags & _POSTPONED) or _postpones(place)
+        unevaluated = bool(flags & _POSTPONED) or place.source.postpones_annotations
         if unevaluated:
             self._shipment.postpone_annotations(place.source)
         self._shipment.parts.add(("statement", name, tree_hash(place.node, piece.without)))
@@ -140,7 +139,8 @@ class _Capture:
             return
         if isinstance(value, ModuleType):
             raise refusals.cannot_travel(usage, name, value)
-        if not (self._define(name, value, usage) or self._encode(name, value) or self._remake(name, value)):
+        ways = (self._rename, self._define, self._encode, self._remake)
+        if not any(way(name, value, usage) for way in ways):
             raise refusals.cannot_travel(usage, name, value)
 
     def _import(self, name: str, value: Any, usage: Usage, places: list[Place]) -> bool:
@@ -148,7 +148,7 @@ class _Capture:
         home = self._home
         found = imports.found_imports(name, value, places, home.package)
         chains = scope.attribute_chains(usage.node).get(name, set()) if isinstance(value, ModuleType) else set()
-        if found := _that_are_used(found, chains):
+        if found := imports.used(found, chains):
             self._use_statements(name, found, usage)
         elif written := self._written_import(name, value):
             self._shipment.write_import(name, *written)
@@ -177,6 +177,14 @@ class _Capture:
             line = each.place.node.lineno
             self._project.require(Imported(each.module, names, line), usage.path)
 
+    def _rename(self, name: str, value: Any, _usage: Usage) -> bool:
+        """Let a statement like `other = function` travel; False where there is none."""
+        places = self._home.bindings(name)
+        if not places or not is_alias(value, places[-1].node, self._home.namespace):
+            return False
+        self._take(name, places[-1])
+        return True
+
     def _define(self, name: str, value: Any, usage: Usage) -> bool:
         """Let the name's definition travel; False where it has none."""
         wrapped = udf_function(value) or value
@@ -184,9 +192,13 @@ class _Capture:
         places = self._home.bindings(name)
         definitions = [place for place in places if isinstance(place.node, Definition)]
         if definitions:
-            if function is not wrapped and not isinstance(places[-1].node, Definition):
-                raise refusals.wrapped_by_call(function)
-            self._take(name, _matching(definitions, function), function if _is_function(function) else None)
+            if not isinstance(places[-1].node, Definition):
+                if function is not wrapped:
+                    raise refusals.wrapped_by_call(function)
+                if not isinstance(function, (FunctionType, type)):
+                    return False
+            self._take(name, made_by(definitions, function), function if _is_function(function) else None)
+            self._extend(name)
             return True
         if not _is_function(function) or function.__name__ == "<lambda>":
             return False
@@ -197,6 +209,11 @@ class _Capture:
         self._alias(name, function)
         return True
 
+    def _extend(self, name: str) -> None:
+        """Let what registers itself with a definition travel too, such as `@name.register`."""
+        for place, attribute in self._home.extensions(name):
+            self._take(f"{name}.{attribute}", place)
+
     def _alias(self, name: str, function: FunctionType) -> None:
         """A function that goes by another name than its definition's; in a cell unknown to us, by its own too."""
         own = function.__code__.co_name
@@ -205,7 +222,7 @@ class _Capture:
         if name != own:
             self._shipment.write_alias(name, own)
 
-    def _encode(self, name: str, value: Any) -> bool:
+    def _encode(self, name: str, value: Any, _usage: Usage) -> bool:
         """Let the value travel by the codec; False where it knows none."""
         try:
             self._shipment.values[name] = encode_json(value, put_blob=self._put_blob, name=name)
@@ -214,8 +231,11 @@ class _Capture:
         self._shipment.parts.add(("value", name, self._shipment.values[name]))
         return True
 
-    def _remake(self, name: str, value: Any) -> bool:
-        """Let the assignment that made the value travel; False where it is not safe to make again."""
+    def _remake(self, name: str, value: Any, _usage: Usage) -> bool:
+        """Let an expression or an assignment make the value again; False where that is not safe."""
+        if expression := spelled(value):
+            self._shipment.write_value(name, expression)
+            return True
         places = self._home.bindings(name)
         if not places or not is_recipe(value, places[-1].node, self._home.namespace):
             return False
@@ -225,33 +245,3 @@ class _Capture:
 
 def _is_function(value: Any) -> bool:
     return isinstance(value, FunctionType)
-
-
-def _postpones(place: Place) -> bool:
-    """Whether the text says `from __future__ import annotations`."""
-    return any(
-        isinstance(node, ast.ImportFrom)
-        and node.module == "__future__"
-        and "annotations" in {a.name for a in node.names}
-        for node in place.source.tree.body
-    )
-
-
-def _that_are_used(found: list[Found], chains: set[tuple[str, ...]]) -> list[Found]:
-    """Of `import a.b` and `import a.c`, those of which the code uses something; the last if there is no telling."""
-    used = [
-        each for each in found
-        if each.attribute or each.alias.asname or tuple(each.module.split(".")[1:]) in chains | {()}
-    ]  # fmt: skip
-    return used or found[-1:]
-
-
-def _matching(definitions: list[Place], value: Any) -> Place:
-    """Of several definitions of a name, the one that the value was made by."""
-    members = vars(value).values() if isinstance(value, type) else [value]
-    lines = {(f.__code__.co_filename, f.__code__.co_firstlineno) for f in members if _is_function(f)}
-    for place in reversed(definitions):
-        node = place.node
-        if any(p == place.source.path and first_line(node) <= n <= (node.end_lineno or n) for p, n in lines):
-            return place
-    return definitions[-1]

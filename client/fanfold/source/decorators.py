@@ -19,7 +19,10 @@ Lookup = Callable[[str], Any]
 
 def udf_function(value: Any) -> Any:
     """The function that a UDF object wraps; None for anything that is no UDF."""
-    wrapped = getattr(value, "__fanfold_udf__", None)
+    try:
+        wrapped = getattr(value, "__fanfold_udf__", None)
+    except Exception:  # noqa: BLE001 - a proxy's own `__getattr__` may raise anything
+        return None
     # An object that answers to every name (a mock, a proxy) is no UDF; one around a cached or jitted function is.
     return wrapped if isinstance(wrapped, FunctionType) or hasattr(wrapped, "__wrapped__") else None
 

@@ -28,7 +28,16 @@ def code_hash(parts: Iterable[tuple[str, ...]]) -> str:
 def tree_hash(node: ast.AST, without: Iterable[ast.expr] = ()) -> str:
     """The hash of a syntax tree, with the decorators in `without` left out."""
     left_out = frozenset(map(id, without))
-    return sha256(b"".join(_walk(node, left_out))).hexdigest()
+    digest = sha256()
+    # A stack of our own: a long chain of `+` is nested deeper than Python can recurse.
+    pending: list[Any] = [node]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, bytes):
+            digest.update(item)
+        else:
+            pending += reversed(list(_opened(item, left_out)))
+    return digest.hexdigest()
 
 
 def _packed(texts: list[bytes]) -> bytes:
@@ -36,27 +45,21 @@ def _packed(texts: list[bytes]) -> bytes:
     return b"%d:" % len(texts) + b"".join(b"%d:%s" % (len(text), text) for text in texts)
 
 
-def _walk(node: ast.AST, left_out: frozenset[int]) -> Iterator[bytes]:
-    yield b"(" + type(node).__name__.encode()
-    for field, value in _fields(node):
-        if field == "decorator_list":
-            value = [each for each in value if id(each) not in left_out]  # noqa: PLW2901
-        if field not in _SKIPPED and value is not None and value != []:
-            yield b" " + field.encode() + b"="
-            yield from _value(value, left_out)
-    yield b")"
-
-
-def _value(value: Any, left_out: frozenset[int]) -> Iterator[bytes]:
-    if isinstance(value, ast.AST):
-        yield from _walk(value, left_out)
-    elif isinstance(value, list):
-        yield b"["
-        for item in value:
-            yield from _value(item, left_out)
-        yield b"]"
+def _opened(item: Any, left_out: frozenset[int]) -> Iterator[Any]:
+    """A node, a list or a constant as bytes, and what in it is yet to be opened."""
+    if isinstance(item, ast.AST):
+        yield b"(" + type(item).__name__.encode()
+        for field, value in _fields(item):
+            if field == "decorator_list":
+                value = [each for each in value if id(each) not in left_out]  # noqa: PLW2901
+            if field not in _SKIPPED and value is not None and value != []:
+                yield b" " + field.encode() + b"="
+                yield value if isinstance(value, (ast.AST, list)) else _constant(value)
+        yield b")"
     else:
-        yield _packed([type(value).__name__.encode(), _constant(value)])
+        yield b"["
+        yield from (each if isinstance(each, ast.AST) else _constant(each) for each in item)
+        yield b"]"
 
 
 def _fields(node: ast.AST) -> Iterator[tuple[str, Any]]:
@@ -76,19 +79,19 @@ class _Literal:
     """A constant's value, told apart from an absent field."""
 
     def __init__(self, value: Any) -> None:
-        self.kind = type(value).__name__
         self.value = value
 
 
 def _constant(value: Any) -> bytes:
     if isinstance(value, _Literal):
-        return _packed([value.kind.encode(), _constant(value.value)])
+        value = value.value
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogatepass")
-    if isinstance(value, bytes):
-        return value
-    # Python refuses to print very long integers in decimal.
-    return (hex(value) if type(value) is int else repr(value)).encode()
+        data = value.encode("utf-8", "surrogatepass")
+    elif isinstance(value, bytes):
+        data = value
+    else:  # Python refuses to print very long integers in decimal
+        data = (hex(value) if type(value) is int else repr(value)).encode()
+    return _packed([type(value).__name__.encode(), data])
 
 
 def _joined(values: list[ast.expr]) -> list[ast.expr]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from fanfold.source.decorators import Lookup, looked_up, udf_decorators
 from fanfold.source.origin import Place, Source, inside, sources_beside, top_level
-from fanfold.source.scope import bindings
+from fanfold.source.scope import bindings, dotted
 
 
 class Home:
@@ -38,6 +38,11 @@ class Home:
     def bindings(self, name: str) -> list[Place]:
         """The statements that give `name` a value, oldest first."""
         return self._bindings.get(name, [])
+
+    def extensions(self, name: str) -> list[tuple[Place, str]]:
+        """The definitions with a decorator that is an attribute of `name`, and which: `@name.register`."""
+        places = [place for source in self.sources for place in top_level(source)]
+        return [(place, chain[1]) for place in places for chain in _decorator_chains(place.node) if chain[0] == name]
 
     @cached_property
     def _around(self) -> list[Place]:
@@ -68,3 +73,8 @@ class Home:
     def is_importable(self) -> bool:
         """Whether `import` of the module's name gives the namespace that the function lives in."""
         return getattr(sys.modules.get(self.name), "__dict__", None) is self.namespace
+
+
+def _decorator_chains(node: ast.stmt) -> list[tuple[str, ...]]:
+    calls = [each.func if isinstance(each, ast.Call) else each for each in getattr(node, "decorator_list", ())]
+    return [chain for chain in map(dotted, calls) if chain is not None and len(chain) > 1]

@@ -43,14 +43,21 @@ def imports_in(node: ast.AST, package: str, *, optional: bool = False) -> Iterat
         yield Imported(absolute_module(node, package), names, node.lineno, optional)
     elif isinstance(node, ast.Try):
         caught = optional or any(map(_catches_import_failure, node.handlers))
-        for child in ast.iter_child_nodes(node):
+        for child in _statements(node):
             yield from imports_in(child, package, optional=caught)
     elif isinstance(node, ast.If) and (dotted(node.test) or ("",))[-1] == "TYPE_CHECKING":
         for child in node.orelse:
             yield from imports_in(child, package, optional=optional)
     else:
-        for child in ast.iter_child_nodes(node):
+        for child in _statements(node):
             yield from imports_in(child, package, optional=optional)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """What may hold an import: expressions cannot, and are sometimes nested deeper than Python can recurse."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.stmt, ast.ExceptHandler, ast.match_case)):
+            yield child
 
 
 def _catches_import_failure(handler: ast.ExceptHandler) -> bool:
@@ -81,6 +88,16 @@ def found_imports(name: str, value: Any, places: Iterable[Place], package: str) 
                 if value is _MISSING or imported_object(place.node, alias, package) is value:
                     found.append(Found(place, alias, module, attribute))
     return found
+
+
+def used(found: list[Found], chains: set[tuple[str, ...]]) -> list[Found]:
+    """Of `import a.b` and `import a.c`, those of which the code uses something; the last if there is no telling."""
+    chosen = [
+        each
+        for each in found
+        if each.attribute or each.alias.asname or tuple(each.module.split(".")[1:]) in chains | {()}
+    ]
+    return chosen or found[-1:]
 
 
 def any_import(name: str, places: Iterable[Place], package: str) -> list[Found]:

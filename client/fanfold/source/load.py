@@ -12,16 +12,10 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fanfold.source.bundle import Bundle, SourceFile
+from fanfold.source.prepare import GetBlob, compiled, decoded, names_global
 
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
-
-GetBlob = Callable[[str], bytes]
-
-#: Decoded once and shared by all runs: nothing can change them.
-_IMMUTABLE = (str, int, float, complex, bool, bytes, type(None))
-
-_MISSING: Any = object()
 
 
 def load(bundle: Bundle, *, get_blob: GetBlob | None = None) -> Callable[[], Callable[..., Any]]:
@@ -41,6 +35,11 @@ def unload() -> None:
         _Finder.program = None
 
 
+def is_loaded_source(path: str) -> bool:
+    """Whether code of that file name comes from the bundle that was loaded last."""
+    return _Finder.program is not None and _Finder.program.has(path)
+
+
 class _Program:
     """One bundle, compiled, and what it displaces in the interpreter while it is the one that runs."""
 
@@ -48,12 +47,12 @@ class _Program:
         self._entry = bundle.entry
         self._module = bundle.module
         self._parts = [source for source in bundle.sources if source.kind == "entry"]
-        self._codes = [_compile(source) for source in self._parts]
+        self._codes = [compiled(source) for source in self._parts]
         self.project = {source.module: source for source in bundle.sources if source.kind != "entry"}
         self._project_codes: dict[str, CodeType] = {}
         self._modules = [*self.project, *([self._module] if self._parts else [])]
         self._lines = {source.path: _linecache_entry(source) for source in bundle.sources}
-        self._constants, self._decoders = _values(bundle, get_blob)
+        self._constants, self._decoders = decoded(bundle, get_blob)
         self._attributes = self._entry_attributes(bundle.package)
         self._displaced: dict[str, ModuleType] = {}
         self._displaced_lines: dict[str, Any] = {}
@@ -63,7 +62,7 @@ class _Program:
         if self._parts:
             attributes = {"__package__": package, "__loader__": _Loader(self)}
         # A `__main__` with a `__file__` would be run again by every process that multiprocessing spawns.
-        if self._parts and (self._module != "__main__" or any(_names(code, "__file__") for code in self._codes)):
+        if self._parts and (self._module != "__main__" or any(names_global(code, "__file__") for code in self._codes)):
             attributes["__file__"] = self._parts[-1].path
         return attributes
 
@@ -71,8 +70,8 @@ class _Program:
         """The UDF's function in modules nobody has used."""
         self._enter()
         if not self._parts:
-            module: Any = __import__(self._module, fromlist=["*"])
-            function: Callable[..., Any] = getattr(module, self._entry)
+            __import__(self._module)
+            function: Callable[..., Any] = getattr(sys.modules[self._module], self._entry)
             return function
         module = sys.modules[self._module] = ModuleType(self._module)
         namespace = module.__dict__
@@ -109,11 +108,15 @@ class _Program:
             else:
                 linecache.cache[path] = entry
 
+    def has(self, path: str) -> bool:
+        """Whether tracebacks show that path for one of the bundle's sources."""
+        return path in self._lines
+
     def project_code(self, name: str) -> CodeType:
         """The code of a project module, compiled when it is first imported."""
         code = self._project_codes.get(name)
         if code is None:
-            code = self._project_codes[name] = _compile(self.project[name])
+            code = self._project_codes[name] = compiled(self.project[name])
         return code
 
     def text(self, name: str) -> str | None:
@@ -184,67 +187,6 @@ def _spec(source: SourceFile, loader: _Loader) -> ModuleSpec:
     return spec
 
 
-def _compile(source: SourceFile) -> CodeType:
-    flags = 0
-    if source.futures:
-        import __future__
-
-        for name in source.futures:
-            flags |= getattr(__future__, name).compiler_flag
-    try:
-        code: CodeType = compile(source.text, source.path, "exec", flags=flags, dont_inherit=True)
-    except SyntaxError as error:
-        from fanfold.errors import CaptureError
-
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        raise CaptureError(
-            f"{source.path}:{error.lineno}: Python {version}, which runs this, cannot read it ({error.msg}).",
-            next_step=f"Write it the way Python {version} reads it, or run it with a newer Python.",
-        ) from error
-    return code
-
-
 def _linecache_entry(source: SourceFile) -> Any:
     # No modification time: `checkcache` then keeps the entry, though the file may not exist here.
     return len(source.text), None, [line + "\n" for line in source.text.split("\n")], source.path
-
-
-def _names(code: CodeType, name: str) -> bool:
-    """Whether the code, or any within it, reads the global `name`."""
-    inner = [const for const in code.co_consts if isinstance(const, CodeType)]
-    return name in code.co_names or any(_names(each, name) for each in inner)
-
-
-def _values(bundle: Bundle, get_blob: GetBlob | None) -> tuple[dict[str, Any], list[tuple[str, Callable[[], Any]]]]:
-    """The globals to share between runs, and for the others how to make each afresh."""
-    if not bundle.values:
-        return {}, []
-    from fanfold.codec import decode_json
-
-    fetched = dict(bundle.blobs)
-
-    def blob(name: str) -> bytes:
-        if name not in fetched:
-            if get_blob is None:
-                raise _no_blob(bundle, name)
-            fetched[name] = get_blob(name)
-        return fetched[name]
-
-    constants: dict[str, Any] = {}
-    decoders: list[tuple[str, Callable[[], Any]]] = []
-    for name, text in bundle.values.items():
-        value = decode_json(text, get_blob=blob)
-        if isinstance(value, _IMMUTABLE):
-            constants[name] = value
-        else:
-            decoders.append((name, lambda text=text: decode_json(text, get_blob=blob)))  # type: ignore[misc]
-    return constants, decoders
-
-
-def _no_blob(bundle: Bundle, name: str) -> Exception:
-    from fanfold.errors import CaptureError
-
-    return CaptureError(
-        f"A global of {bundle.entry!r} is kept apart from its bundle ({name[:12]}), and nothing was said of where.",
-        next_step="Pass `get_blob=` to `load`, the counterpart of the `put_blob=` that `capture` was given.",
-    )

@@ -34,6 +34,16 @@ class Source:
         """The lines as Python counts them: split at newlines alone, not at form feeds."""
         return self.text.split("\n")
 
+    @property
+    def futures(self) -> list[ast.ImportFrom]:
+        """The `from __future__` imports."""
+        return [node for node in self.tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+
+    @property
+    def postpones_annotations(self) -> bool:
+        """Whether the text says `from __future__ import annotations`."""
+        return any(alias.name == "annotations" for node in self.futures for alias in node.names)
+
 
 @dataclass(frozen=True, eq=False)
 class Place:
@@ -98,6 +108,17 @@ def first_line(node: ast.stmt) -> int:
     """The statement's first line, decorators included."""
     decorators: list[ast.expr] = getattr(node, "decorator_list", [])
     return min((d.lineno for d in decorators), default=node.lineno)
+
+
+def made_by(definitions: list[Place], value: Any) -> Place:
+    """Of several definitions of a name, the one that the value was made by."""
+    members = vars(value).values() if isinstance(value, type) else [value]
+    lines = {(f.__code__.co_filename, f.__code__.co_firstlineno) for f in members if isinstance(f, FunctionType)}
+    for place in reversed(definitions):
+        node = place.node
+        if any(p == place.source.path and first_line(node) <= n <= (node.end_lineno or n) for p, n in lines):
+            return place
+    return definitions[-1]
 
 
 def everywhere(source: Source) -> Iterator[Place]:

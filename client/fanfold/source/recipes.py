@@ -1,4 +1,4 @@
-"""Values that travel as the statement that made them: making them again gives an equal value, and is cheap."""
+"""Values that no codec knows, and that can yet be made again: from the statement that made them, or from themselves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import ast
 import functools
 import logging
 import operator
-import pathlib
 import re
 import string
 import struct
@@ -14,16 +13,14 @@ import types
 import typing
 from typing import Any
 
-from fanfold.source.scope import dotted
+from fanfold.source.scope import bound_names, dotted, names_in
 
 _KINDS: tuple[type, ...] = (
-    re.Pattern,
     logging.Logger,
     functools.partial,
     operator.attrgetter,
     operator.itemgetter,
     operator.methodcaller,
-    pathlib.PurePath,
     string.Template,
     struct.Struct,
     types.GenericAlias,
@@ -44,7 +41,7 @@ _DISPLAY = (ast.Dict, ast.List, ast.Tuple, ast.Set, ast.Constant, ast.Name, ast.
 def is_recipe(value: Any, statement: ast.stmt, namespace: dict[str, Any]) -> bool:
     """Whether the assignment `statement` makes `value` whenever it is executed."""
     expression = getattr(statement, "value", None)
-    if not isinstance(expression, ast.expr) or not _binds_one_name(statement):
+    if not isinstance(expression, ast.expr) or not _binds_names(statement) or _reads_itself(statement, expression):
         return False
     if isinstance(value, _KINDS) or type(value).__module__ in ("typing", "typing_extensions"):
         return True
@@ -54,9 +51,31 @@ def is_recipe(value: Any, statement: ast.stmt, namespace: dict[str, Any]) -> boo
     return _is_display_of(value, expression, namespace)
 
 
-def _binds_one_name(statement: ast.stmt) -> bool:
+def is_alias(value: Any, statement: ast.stmt, namespace: dict[str, Any]) -> bool:
+    """Whether the assignment `statement` gives `value` but one more name."""
+    expression = getattr(statement, "value", None)
+    chain = dotted(expression) if isinstance(expression, ast.expr) and _binds_names(statement) else None
+    made: Any = namespace.get(chain[0]) if chain else None
+    for attribute in (chain or ("",))[1:]:
+        made = getattr(made, attribute, None)
+    return chain is not None and made is value
+
+
+def spelled(value: Any) -> str | None:
+    """An expression that gives an equal value wherever it is evaluated, for those kinds that have one."""
+    if isinstance(value, re.Pattern):
+        return f"__import__('re').compile({value.pattern!a}, {value.flags})"
+    return None
+
+
+def _binds_names(statement: ast.stmt) -> bool:
     targets = statement.targets if isinstance(statement, ast.Assign) else []
     return all(isinstance(target, ast.Name) for target in targets)
+
+
+def _reads_itself(statement: ast.stmt, expression: ast.expr) -> bool:
+    """Whether the value is made from what the name stood for before, as in `f = partial(f, 1)`."""
+    return bool(names_in([expression]).intersection(bound_names(statement)))
 
 
 def _is_display_of(value: Any, expression: ast.expr, namespace: dict[str, Any]) -> bool:

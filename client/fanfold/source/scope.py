@@ -14,7 +14,18 @@ def global_names(text: str) -> set[str]:
     """The names that `text` reads from its module's namespace, wherever in it, builtins included."""
     top = symtable.symtable(text, "<captured>", "exec")
     names = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_referenced()}
-    return names.union(*(_global_names(table) for table in top.get_children()))
+    classes = (n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ClassDef))
+    return names.union(*map(_global_names, top.get_children()), *map(_read_before_bound, classes))
+
+
+def _read_before_bound(node: ast.ClassDef) -> set[str]:
+    """Names that a class body reads from outside and then makes its own, as in `limit = limit`."""
+    read: set[str] = set()
+    own: set[str] = set()
+    for statement in node.body:
+        read |= (definition_names(statement) & set(bound_names(statement))) - own
+        own.update(bound_names(statement))
+    return read
 
 
 def _global_names(table: symtable.SymbolTable) -> set[str]:

@@ -45,7 +45,8 @@ class Shipment:
         """Whether another statement that travels gives the same name a value, or this one stands in another."""
         inside = set(place.ancestors) & {node for pieces in self._pieces.values() for node in pieces}
         around = {p for pieces in self._pieces.values() for p in pieces.values() if place.node in p.place.ancestors}
-        return bool(inside or around or len(self._binders[name]) > 1)
+        # What registers itself with a function binds no name that counts: all are `f.register`.
+        return bool(inside or around or (name.isidentifier() and len(self._binders[name]) > 1))
 
     def postpone_annotations(self, source: Source) -> None:
         """Have a text compiled as under `from __future__ import annotations`."""
@@ -75,6 +76,11 @@ class Shipment:
         """Give what travels under its own name another."""
         self._line(self._after, f"{name} = {own}")
         self.parts.add(("alias", name, own))
+
+    def write_value(self, name: str, expression: str) -> None:
+        """Give a name the value of an expression."""
+        self._line(self._before, f"{name} = {expression}")
+        self.parts.add(("spelled", name, expression))
 
     @staticmethod
     def _line(lines: list[str], line: str) -> None:
@@ -108,9 +114,9 @@ class Shipment:
         return SourceFile(self._home.name, path, "\n".join(lines) + "\n", "entry")
 
     def _entry_source(self, source: Source) -> SourceFile:
-        futures = [Place(source, node) for node in source.tree.body if _is_future(node)]
+        futures = [Place(source, node) for node in source.futures]
         text = shipped_text(source, [*map(Piece, futures), *self._pieces[source].values()])
-        inherited = ("annotations",) if source in self._futures else ()
+        inherited = ("annotations",) if source in self._futures and not source.postpones_annotations else ()
         return SourceFile(self._home.name, source.path, text, "entry", inherited)
 
     def _in_order(self) -> list[Source]:
@@ -133,7 +139,3 @@ class Shipment:
         for source in waiting:
             visit(source, frozenset())
         return ordered
-
-
-def _is_future(node: ast.stmt) -> bool:
-    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
