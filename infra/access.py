@@ -44,7 +44,7 @@ def worker_statements(storage: StorageStack) -> list[iam.PolicyStatement]:
             [storage.table.table_arn],
         ),
         allow(["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], job_objects(storage)),
-        list_prefixes(storage.bucket.bucket_arn, _JOB_PREFIXES),
+        list_bucket(storage),
     ]
 
 
@@ -53,9 +53,12 @@ def job_objects(storage: StorageStack) -> list[str]:
     return [storage.bucket.arn_for_objects(prefix) for prefix in _JOB_PREFIXES]
 
 
-def list_prefixes(bucket_arn: str, prefixes: Sequence[str]) -> iam.PolicyStatement:
-    """Listing under these prefixes. Without it S3 answers 403, not 404, for a key that is not there."""
-    return allow(["s3:ListBucket"], [bucket_arn], {"StringLike": {"s3:prefix": list(prefixes)}})
+def list_bucket(storage: StorageStack) -> iam.PolicyStatement:
+    """Listing the bucket, without which S3 answers 403, not 404, for a key that is not there.
+
+    No condition on the prefix: GetObject and HeadObject carry none, so it would be 403 again.
+    """
+    return allow(["s3:ListBucket"], [storage.bucket.bucket_arn])
 
 
 def worker_role(scope: Construct, id: str, *, service: str, storage: StorageStack) -> iam.Role:
@@ -85,7 +88,7 @@ def data_statements(settings: Settings, storage: StorageStack) -> list[iam.Polic
     )
     mine = storage.bucket.arn_for_objects(f"{cloud.DATA_PREFIX}*")
     statements = [
-        list_prefixes(storage.bucket.bucket_arn, [f"{cloud.DATA_PREFIX}*"]),
+        list_bucket(storage),
         allow(["s3:GetObject"], [mine, *(f"{bucket}/*" for bucket in [*read, *write])]),
         allow(
             ["s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], [mine, *(f"{bucket}/*" for bucket in write)]

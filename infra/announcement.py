@@ -12,12 +12,9 @@ from constructs import Construct
 from fanfold.contract import cloud
 from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 
-from infra.dedicated import Dedicated
-from infra.fanout import Fanout
 from infra.image import identity, packages
-from infra.realtime import Realtime
+from infra.parts import Parts
 from infra.settings import Settings
-from infra.storage import StorageStack
 
 #: Bytes of a standard parameter, which is free; an advanced one is not.
 PARAMETER_BYTES = 4096
@@ -26,41 +23,13 @@ PARAMETER_BYTES = 4096
 class Announcement(Construct):
     """`/fanfold/<deployment>`, and below it the instance types and the image's packages."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        settings: Settings,
-        storage: StorageStack,
-        realtime: Realtime,
-        dedicated: Dedicated,
-        fanout: Fanout,
-    ) -> None:
+    def __init__(self, scope: Construct, id: str, parts: Parts) -> None:
         super().__init__(scope, id)
+        settings = parts.settings
         name = settings.deployment
-        announced: cloud.Announcement = {
-            "version": cloud.ANNOUNCEMENT_VERSION,
-            "deployment": name,
-            "table": storage.table.table_name,
-            "bucket": storage.bucket.bucket_name,
-            "functions": [cloud.resource_name(name, "run", str(n)) for n in range(settings.realtime_functions)],
-            "state_machines": {path: machine.state_machine_arn for path, machine in fanout.machines.items()},
-            "image": {
-                "identity": identity(settings),
-                "python": settings.python_version,
-                "architecture": settings.architecture,
-            },
-            "limits": _limits(settings),
-            "spot": settings.spot,
-            "mount": cloud.MOUNT_PATH if settings.mount else "",
-            "log_groups": {
-                "realtime": realtime.log_group.log_group_name,
-                cloud.DEDICATED: dedicated.log_group.log_group_name,
-            },
-        }
-        self._parameter("Deployment", cloud.parameter_name(name), Stack.of(self).to_json_string(announced))
-        self._table("InstanceTypes", cloud.instance_types_path(name), dedicated.lanes)
+        text = Stack.of(self).to_json_string(_announced(parts))
+        self._parameter("Deployment", cloud.parameter_name(name), text)
+        self._table("InstanceTypes", cloud.instance_types_path(name), parts.dedicated.lanes)
         given = settings.image_uri_for(settings.architecture)
         self._table("Packages", cloud.packages_path(name), {} if given else packages(settings))
 
@@ -70,6 +39,30 @@ class Announcement(Construct):
 
     def _parameter(self, id: str, name: str, value: str) -> None:
         ssm.StringParameter(self, id, parameter_name=name, string_value=value)
+
+
+def _announced(parts: Parts) -> cloud.Announcement:
+    settings, name = parts.settings, parts.settings.deployment
+    return {
+        "version": cloud.ANNOUNCEMENT_VERSION,
+        "deployment": name,
+        "table": parts.storage.table.table_name,
+        "bucket": parts.storage.bucket.bucket_name,
+        "functions": [cloud.resource_name(name, "run", str(n)) for n in range(settings.realtime_functions)],
+        "state_machines": {path: machine.state_machine_arn for path, machine in parts.fanout.machines.items()},
+        "image": {
+            "identity": identity(settings),
+            "python": settings.python_version,
+            "architecture": settings.architecture,
+        },
+        "limits": _limits(settings),
+        "spot": settings.spot,
+        "mount": cloud.MOUNT_PATH if settings.mount else "",
+        "log_groups": {
+            "realtime": parts.realtime.log_group.log_group_name,
+            cloud.DEDICATED: parts.dedicated.log_group.log_group_name,
+        },
+    }
 
 
 def _limits(settings: Settings) -> cloud.DeployedLimits:

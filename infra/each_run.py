@@ -72,12 +72,19 @@ def _backoff() -> dict[str, Any]:
 
 
 def record_death(
-    scope: Construct, id: str, *, table: dynamodb.ITable, kind: str, shard: str, numbers: Mapping[str, str]
+    scope: Construct,
+    id: str,
+    *,
+    table: dynamodb.ITable,
+    kind: str,
+    shard: str,
+    numbers: Mapping[str, str],
+    then: sfn.IChainable | None = None,
 ) -> sfn_tasks.DynamoPutItem:
     """Write the event of what died, as `cloud.DIED_ATTRIBUTES` names it, from `$.job` and the error at `$.died`.
 
-    `shard` and `numbers` are paths or intrinsic functions. If even that fails the state ends well: `reconcile` will
-    find the run missing, and its siblings must not pay for it.
+    `shard` and `numbers` are paths or intrinsic functions. If even that fails, things go on as if it had not:
+    `reconcile` will find the run missing, and its siblings must not pay for it.
     """
     item = {
         cloud.PARTITION_KEY: _string(f"States.Format('job#{{}}#{{}}', $.job.id, {shard})"),
@@ -92,7 +99,11 @@ def record_death(
     }
     state = sfn_tasks.DynamoPutItem(scope, id, table=table, item=item, result_path=sfn.JsonPath.DISCARD)
     state.add_retry(errors=["States.ALL"], max_attempts=3, **_backoff())
-    state.add_catch(sfn.Pass(scope, f"{id}Failed"), errors=["States.ALL"], result_path=sfn.JsonPath.DISCARD)
+    unrecorded = sfn.Pass(scope, f"{id}Failed")
+    state.add_catch(unrecorded, errors=["States.ALL"], result_path=sfn.JsonPath.DISCARD)
+    if then:
+        state.next(then)
+        unrecorded.next(then)
     return state
 
 

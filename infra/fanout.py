@@ -80,7 +80,8 @@ class Fanout(Construct):
             kind="machine",
             shard="'0'",
             numbers={"index": "-1", "attempt": "0"},
-        ).next(sfn.Fail(self, "MachinesFailed", error="MachinesFailed", cause="The job's machine event says why."))
+            then=sfn.Fail(self, "MachinesFailed", error="MachinesFailed", cause="The job's machine event says why."),
+        )
         one = self._submit("OneMachine", {}, failed)
         many = self._submit("ManyMachines", {"ArrayProperties": {"Size.$": "$.machines"}}, failed)
         several = sfn.Condition.number_greater_than_equals("$.machines", 2)

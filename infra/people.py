@@ -8,45 +8,34 @@ from constructs import Construct
 from fanfold.contract import cloud
 
 from infra.access import allow, arn, job_objects, worker_statements
-from infra.dedicated import Dedicated
-from infra.fanout import Fanout
-from infra.realtime import Realtime
-from infra.settings import Settings
-from infra.storage import StorageStack
+from infra.parts import Parts
 
 
 class People(Construct):
     """The two managed policies, their ARNs among the stack's outputs."""
 
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        settings: Settings,
-        storage: StorageStack,
-        realtime: Realtime,
-        dedicated: Dedicated,
-        fanout: Fanout,
-    ) -> None:
+    def __init__(self, scope: Construct, id: str, parts: Parts) -> None:
         super().__init__(scope, id)
-        self._settings, self._storage = settings, storage
-        self._realtime, self._dedicated, self._fanout = realtime, dedicated, fanout
+        self._parts = parts
+        self._every = cloud.resource_name(parts.settings.deployment, "*")
+        self._functions = [function.function_arn for function in parts.realtime.functions]
         self.user = iam.ManagedPolicy(self, "User", statements=self._user_statements())
         self.operator = iam.ManagedPolicy(self, "Operator", statements=self._operator_statements())
         CfnOutput(self, "UserPolicy", value=self.user.managed_policy_arn)
         CfnOutput(self, "OperatorPolicy", value=self.operator.managed_policy_arn)
 
     def _user_statements(self) -> list[iam.PolicyStatement]:
-        name = self._settings.deployment
-        machines = [machine.state_machine_arn for machine in self._fanout.machines.values()]
-        indexes = [f"{self._storage.table.table_arn}/index/{i}" for i in (cloud.INDEX_BY_OWNER, cloud.INDEX_BY_TEAM)]
+        name = self._parts.settings.deployment
+        machines = [machine.state_machine_arn for machine in self._parts.fanout.machines.values()]
+        indexes = [
+            f"{self._parts.storage.table.table_arn}/index/{i}" for i in (cloud.INDEX_BY_OWNER, cloud.INDEX_BY_TEAM)
+        ]
         parameters = [arn(self, "ssm", "parameter", f"fanfold/{name}{below}") for below in ("", "/*")]
         return [
-            *worker_statements(self._storage),
+            *worker_statements(self._parts.storage),
             allow(["dynamodb:Query"], indexes),
             allow(["ssm:GetParameter", "ssm:GetParametersByPath"], parameters),
-            allow(["lambda:InvokeFunction"], [function.function_arn for function in self._realtime.functions]),
+            allow(["lambda:InvokeFunction"], self._functions),
             allow(["states:StartExecution", "states:ListExecutions"], machines),
             allow(["states:StopExecution", "states:DescribeExecution"], self._executions()),
             self._cancel_jobs(),
@@ -65,18 +54,16 @@ class People(Construct):
         ]
 
     def _operator_statements(self) -> list[iam.PolicyStatement]:
-        name = self._settings.deployment
-        every = cloud.resource_name(name, "*")
         return [
             *self._user_statements(),
-            allow(["dynamodb:DeleteItem"], [self._storage.table.table_arn]),
-            allow(["s3:DeleteObject"], job_objects(self._storage)),
-            allow(["batch:UpdateJobQueue"], [arn(self, "batch", "job-queue", every)]),
+            allow(["dynamodb:DeleteItem"], [self._parts.storage.table.table_arn]),
+            allow(["s3:DeleteObject"], job_objects(self._parts.storage)),
+            allow(["batch:UpdateJobQueue"], [arn(self, "batch", "job-queue", self._every)]),
             allow(
                 ["lambda:PutFunctionConcurrency", "lambda:DeleteFunctionConcurrency"],
-                [function.function_arn for function in self._realtime.functions],
+                self._functions,
             ),
-            allow(["cloudwatch:GetDashboard"], [self._dashboards(every)]),
+            allow(["cloudwatch:GetDashboard"], [self._dashboards(self._every)]),
             allow(["cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData"], ["*"]),
         ]
 
@@ -86,14 +73,20 @@ class People(Construct):
 
     def _executions(self) -> list[str]:
         return [
-            arn(self, "states", "execution", f"{cloud.resource_name(self._settings.deployment, path)}:*", colon=True)
+            arn(
+                self,
+                "states",
+                "execution",
+                f"{cloud.resource_name(self._parts.settings.deployment, path)}:*",
+                colon=True,
+            )
             for path in (cloud.WIDE, cloud.DEDICATED)  # Express executions can be neither stopped nor described
         ]
 
     def _cancel_jobs(self) -> iam.PolicyStatement:
         """Batch names jobs itself, so the tag says which are ours."""
-        ours = {"StringEquals": {"aws:ResourceTag/fanfold:deployment": self._settings.deployment}}
+        ours = {"StringEquals": {"aws:ResourceTag/fanfold:deployment": self._parts.settings.deployment}}
         return allow(["batch:TerminateJob"], [arn(self, "batch", "job", "*")], ours)
 
     def _log_groups(self) -> list[str]:
-        return [group.log_group_arn for group in (self._realtime.log_group, self._dedicated.log_group)]
+        return [group.log_group_arn for group in (self._parts.realtime.log_group, self._parts.dedicated.log_group)]

@@ -18,6 +18,7 @@ from infra.fanout import Fanout
 from infra.image import RuntimeImage
 from infra.mount import Mount
 from infra.network import Network
+from infra.parts import Parts
 from infra.people import People
 from infra.realtime import Realtime
 from infra.settings import Settings
@@ -62,9 +63,9 @@ class ProcessingStack(Stack):
             mount=mount,
         )
         self.fanout = Fanout(self, "Fanout", settings=settings, storage=storage, functions=self.realtime.functions)
-        parts = {"realtime": self.realtime, "dedicated": self.dedicated, "fanout": self.fanout}
-        People(self, "People", settings=settings, storage=storage, **parts)
-        Announcement(self, "Announcement", settings=settings, storage=storage, **parts)
+        parts = Parts(settings, storage, self.realtime, self.dedicated, self.fanout)
+        People(self, "People", parts)
+        Announcement(self, "Announcement", parts)
 
     def _images(self, settings: Settings) -> dict[str, RuntimeImage]:
         """One per processor that anything here runs on; Lambda takes no image of several."""
