@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from fanfold.models import JobHeader, RunError, RunStatus
 
-#: What a status is called in `retry_on`, where the run was ended from outside and raised nothing itself.
-_RAISED_AS = {RunStatus.TIMED_OUT: ("TimeoutError",), RunStatus.OUT_OF_MEMORY: ("MemoryError",)}
-
-#: Every error of the user's own is one of these, whatever its class's bases are recorded as.
-_USER_ERROR = ("Exception", "BaseException")
+#: What `retry_on` may call a status besides the error's own names. A limit ends a run from outside, which raises
+#: nothing itself; every error of the user's own is an Exception, whatever bases are recorded; a lost run raised none.
+_RAISED_AS = {
+    RunStatus.FAILED: ("Exception", "BaseException"),
+    RunStatus.TIMED_OUT: ("TimeoutError",),
+    RunStatus.OUT_OF_MEMORY: ("MemoryError",),
+}
 
 
 def should_retry(
@@ -32,7 +34,7 @@ def should_retry(
 
 
 def _names(status: RunStatus, error: RunError | None) -> Iterator[str]:
-    yield from _RAISED_AS.get(status, _USER_ERROR)
+    yield from _RAISED_AS.get(status, ())
     if error is not None:
         for full in (error.type, *error.types):
             yield full

@@ -34,6 +34,8 @@ def event(
     output = Output("json", f"{id:064x}", 2, **where) if status.good else None
     if status is RunStatus.FAILED and error is None:
         error = an_error()
+    if status is RunStatus.LOST and error is None:
+        error = an_error("fanfold.Lost", infrastructure=True)
     usage = None if id % 5 == 4 else Usage(duration_s=id / 4, cpu_s=id / 8, peak_memory_mib=float(id))
     return Event(JOB, index, attempt, EventKind.FINISHED, at, event_id, status, output, error, usage)
 

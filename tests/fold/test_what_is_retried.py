@@ -13,7 +13,7 @@ REFUSED = an_error("requests.exceptions.ConnectTimeout", "requests.exceptions.Ti
 FAILED, LOST, TIMED_OUT = RunStatus.FAILED, RunStatus.LOST, RunStatus.TIMED_OUT
 
 
-@pytest.mark.parametrize(("status", "error"), [(LOST, None), (FAILED, KILLED)])
+@pytest.mark.parametrize(("status", "error"), [(LOST, KILLED), (FAILED, KILLED)])
 def test_what_the_surroundings_broke_is_retried_within_the_budget(status, error):
     header = a_job(max_retry=2)
     assert [should_retry(header, status, error, attempt, 0) for attempt in range(4)] == [True, True, False, False]
@@ -49,6 +49,12 @@ def test_limits_are_retried_by_the_name_of_the_error_they_are_known_by(status, n
     assert should_retry(a_job(retry_on=(named,)), status, None, 0, 0)
     assert not should_retry(a_job(), status, None, 0, 0)
     assert not should_retry(a_job(retry_on=("KeyError",)), status, None, 0, 0)
+
+
+@pytest.mark.parametrize("error", [None, an_error("Lost")])
+def test_a_lost_run_is_final_where_nobody_says_that_it_can_go_on(error):
+    assert not should_retry(a_job(), LOST, error, 0, 0)
+    assert not should_retry(a_job(retry_on=("Exception",)), LOST, error, 0, 0)
 
 
 @pytest.mark.parametrize("status", [RunStatus.CANCELLED, RunStatus.SUCCEEDED, RunStatus.CACHED, RunStatus.RUNNING])

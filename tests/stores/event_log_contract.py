@@ -181,6 +181,15 @@ class EventLogContract:
         log.append([finished(job.id, 0)])
         assert log.wait_for_news(30.0)
 
+    def test_one_reader_does_not_take_another_readers_news(self, log, job):
+        log.read_since(job.id)
+        log.append([finished(job.id, 0)])
+        log.read_since(job.id, channel="telemetry")
+        other = threading.Thread(target=lambda: (log.read_since(job.id), log.wait_for_news(0.0)))
+        other.start()
+        other.join()
+        assert log.wait_for_news(30.0)
+
     def test_threads_that_append_at_once_lose_nothing(self, log, job):
         portions = [[finished(job.id, 10 * n + index) for index in range(10)] for n in range(6)]
         threads = [threading.Thread(target=log.append, args=(portion,)) for portion in portions]

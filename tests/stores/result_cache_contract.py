@@ -53,6 +53,13 @@ class ResultCacheContract:
         cache.record([entry])
         assert cache.lookup([entry.key, entry.key], max_age_s=DAY_S) == {entry.key: entry}
 
+    def test_what_is_forgotten_is_not_found(self, cache):
+        entry, other = an_entry("a"), an_entry("b")
+        cache.record([entry, other])
+        cache.forget([entry.key, an_entry("never recorded").key])
+        assert cache.lookup([entry.key, other.key], max_age_s=DAY_S) == {other.key: other}
+
     def test_nothing_asked_nothing_found(self, cache):
         cache.record([])
+        cache.forget([])
         assert cache.lookup([], max_age_s=DAY_S) == {}

@@ -42,9 +42,10 @@ class EventLog(Protocol):
         """
 
     def wait_for_news(self, timeout_s: float) -> bool:
-        """Wait until something may have been recorded since this log's last `read_since`; False after `timeout_s`.
+        """Wait until something may have been recorded since this thread last waited; False after `timeout_s`.
 
-        True may be a false alarm; what did come is never missed for longer than a poll takes.
+        Read, and wait where there was nothing: what is recorded in between ends the wait at once. True may be a false
+        alarm.
         """
 
 

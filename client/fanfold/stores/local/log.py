@@ -37,7 +37,7 @@ class SqliteEventLog:
         self._numbers: dict[str, int] = {}
         self._appended = threading.Condition()
         self._appends = 0
-        self._seen: tuple[int, int] | None = None
+        self._waiters = threading.local()
 
     def put_job(self, header: JobHeader) -> None:
         """Record a new job. Doing it again changes nothing, least of all a cancel flag."""
@@ -59,11 +59,11 @@ class SqliteEventLog:
     def list_jobs(self, *, owner: str | None = None, limit: int = 100, before: str | None = None) -> list[JobHeader]:
         """Headers, newest first; `before` a job id, for the page after it."""
         query = (
-            "SELECT header, cancelled_at FROM jobs WHERE (?1 IS NULL OR owner = ?1) AND (?2 IS NULL OR id < ?2)"
-            " ORDER BY id DESC LIMIT ?3"
+            "SELECT header, cancelled_at FROM jobs WHERE (? IS NULL OR owner = ?) AND (? IS NULL OR id < ?)"
+            " ORDER BY id DESC LIMIT ?"
         )
         with self._database.reading() as connection:
-            found = connection.execute(query, (owner, before, limit)).fetchall()
+            found = connection.execute(query, (owner, owner, before, before, limit)).fetchall()
         return [header_from_text(text, cancelled_at=at) for text, at in found]
 
     def request_cancel(self, job_id: str, at: float | None) -> None:
@@ -92,7 +92,7 @@ class SqliteEventLog:
     ) -> tuple[list[Event], Cursor]:
         """The next events after `cursor`, oldest first, and where to go on. None: all read for now."""
         with self._database.reading() as connection:
-            self._seen = self._now(connection)
+            self._note_first_read(connection)
             base = self._number(connection, job_id) * _ROWS_PER_JOB
             found = _read(connection, channel, base + int(cursor or 0), base + _ROWS_PER_JOB)
         if not found:
@@ -100,25 +100,29 @@ class SqliteEventLog:
         return [event for row in found for event in unpack(job_id, row[2:])], str(found[-1][0] - base)
 
     def wait_for_news(self, timeout_s: float) -> bool:
-        """Wait until this or another process may have written since the last `read_since`; False after `timeout_s`."""
+        """Wait until anyone may have written since this thread last waited; False after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
         pause_s = _POLL_FIRST_S
-        while not self._has_news():
+        while True:
+            with self._database.reading() as connection:
+                seen, now = self._note_first_read(connection), self._now(connection)
+            if now != seen:
+                self._waiters.seen = now
+                return True
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 return False
             with self._appended:
-                if self._seen is not None and self._appends == self._seen[0]:
+                if self._appends == now[0]:
                     self._appended.wait(min(pause_s, left_s))
             pause_s = min(pause_s * 1.25, _POLL_LAST_S)
-        return True
 
-    def _has_news(self) -> bool:
-        with self._database.reading() as connection:
-            now = self._now(connection)
-        if self._seen is None:
-            self._seen = now
-        return now != self._seen
+    def _note_first_read(self, connection: sqlite3.Connection) -> tuple[int, int]:
+        # Only a wait moves the mark on, and each thread has its own: one reader's news are never another's.
+        seen: tuple[int, int] | None = getattr(self._waiters, "seen", None)
+        if seen is None:
+            seen = self._waiters.seen = self._now(connection)
+        return seen
 
     def _now(self, connection: sqlite3.Connection) -> tuple[int, int]:
         # data_version counts other connections' commits only; this process's own are counted here.
