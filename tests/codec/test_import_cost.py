@@ -42,6 +42,19 @@ def test_a_value_of_ones_own_class_is_refused_without_importing_a_package_to_fin
     assert not loaded & HEAVY
 
 
+def test_a_package_that_is_not_installed_is_an_error_that_names_it():
+    modules_after(
+        """
+        sys.modules["polars"] = None
+        from fanfold.codec import decode
+        from fanfold.errors import MissingPackage
+        try: decode("parquet-polars/1", b"")
+        except MissingPackage as error: assert "polars" in error.message and "pip install" in error.next_step
+        else: raise AssertionError
+        """
+    )
+
+
 def test_an_array_imports_numpy_and_nothing_else():
     loaded = modules_after("import numpy\nfrom fanfold.codec import encode\nencode([numpy.arange(3), numpy.int8(1)])")
     assert loaded & HEAVY == {"numpy"}

@@ -140,6 +140,7 @@ COERCIONS = [
     (dt.date, "2024-01-02", dt.date(2024, 1, 2)),
     (dt.datetime, "2024-01-02T03:00", NOW),
     (dt.datetime, pd.Timestamp(NOW), NOW),
+    (dt.date, np.datetime64("2024-01-02"), dt.date(2024, 1, 2)),
     (dt.timedelta, "PT1H", dt.timedelta(hours=1)),
     (Path, "/data", Path("/data")),
     (Literal["a", "b"], "a", "a"),

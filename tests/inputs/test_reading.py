@@ -39,6 +39,7 @@ class Grid:
         (pd.Series([1, None], dtype="Int64"), [1, None]),
         (pd.Series(["a", None]), ["a", None]),
         (pd.Series([1, "a"], dtype=object), [1, "a"]),
+        (pd.Series([np.nan, None, "a"], dtype=object), [np.nan, None, "a"]),
         (pd.Series([DAY]), [pd.Timestamp(DAY)]),
         (pd.Series(["a", None], dtype="category"), ["a", None]),
         (pd.Index(["a", "b"]), ["a", "b"]),

@@ -133,19 +133,18 @@ class _Lax:
 
 
 def _python_scalar(value: Any) -> Any:
-    """Python's own number for a numpy scalar, which pydantic would not take for one."""
+    """Python's own value for a numpy scalar: pydantic takes a datetime64 for no date."""
     is_scalar = type(value).__module__ == "numpy" and getattr(value, "shape", None) == ()
     return value.item() if is_scalar else value
 
 
 def _reads_json(annotation: Any) -> bool:
-    """Whether text stands for JSON: a list or a dict is wanted, and text itself is not."""
+    """Whether text may stand for a list or a dict; where text itself is wanted too, it has fitted before this asks."""
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
         return _reads_json(typing.get_args(annotation)[0])
     if origin in (typing.Union, types.UnionType):
-        members = typing.get_args(annotation)
-        return str not in members and any(_reads_json(member) for member in members)
+        return any(_reads_json(member) for member in typing.get_args(annotation))
     return (origin or annotation) in _CONTAINERS
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 
-class Rejection(Exception):  # noqa: N818 - not an error of its own
+class Rejection(Exception):
     """One input's offence: which parameter, what it was given, and why that will not do."""
 
     def __init__(self, reason: str, *, parameter: str = "", value: Any = None) -> None:
