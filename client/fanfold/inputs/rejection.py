@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,6 +18,8 @@ class Rejection(Exception):
 
 def unknown_name(name: Any, value: Any, known: Iterable[str]) -> Rejection:
     """The rejection of a name that is no parameter, with the one that was perhaps meant."""
+    import difflib
+
     known = tuple(known)
     close = difflib.get_close_matches(str(name), known, n=1)
     if close:

@@ -24,9 +24,9 @@ class Signature:
     required: frozenset[str]
     #: True where `**kwargs` takes names beyond `parameters`.
     accepts_any: bool = False
-    coercers: Mapping[str, Coerce] = field(default_factory=dict, repr=False)
+    coercers: Mapping[str, Coerce] = field(default_factory=dict, repr=False, compare=False)
     #: What makes the values of `**kwargs` fit.
-    any_coercer: Coerce | None = field(default=None, repr=False)
+    any_coercer: Coerce | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(cls, fn: Callable[..., Any]) -> Signature:
