@@ -167,6 +167,14 @@ def test_two_definitions_of_one_name_in_use_at_once(desk: Desk) -> None:
     assert re.match(rf"{module.__file__}:\d: 'f' uses 'f', of which two definitions are in use", refusal(module.main))
 
 
+def test_a_function_that_uses_what_it_is_defined_in(desk: Desk) -> None:
+    module = desk.module("def make():\n    def main(): return helper()\n    return main\ndef helper(): return make\n")
+    assert refusal(module.make()) == (
+        f"{module.__file__}:2: 'main' is defined inside 'make', and uses it.\n"
+        "  Next: Move 'main' to the top level of its file."
+    )
+
+
 def test_a_project_module_that_is_not_python_source(desk: Desk) -> None:
     desk.write("fast.so", "")
     module = desk.module("def main():\n    import fast\n    return fast\n")

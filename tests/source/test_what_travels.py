@@ -318,6 +318,10 @@ def test_global_variables_that_are_assigned(desk: Desk) -> None:
     assert desk.result(text) == 7
 
 
+def test_a_global_variable_that_is_only_counted_up(desk: Desk) -> None:
+    assert desk.result("count = 1\ndef main():\n    global count\n    count += 1\n    return globals()['count']\n") == 2
+
+
 def test_the_value_counts_not_the_text(desk: Desk) -> None:
     module = desk.module("LIMIT = 1\ndef main(): return LIMIT\n")
     module.LIMIT = 42

@@ -117,6 +117,26 @@ def test_cells_of_ipython(shell: Any, desk: Desk) -> None:
     assert traceback.extract_tb(failed.value.__traceback__)[-1].line == "return 1 / x"
 
 
+def test_the_inputs_of_pythons_own_shell_which_keeps_them_from_3_13_on(desk: Desk) -> None:
+    namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__}
+    inputs = [
+        "class Sub(Base): ...",  # run again further up, once there is a Base
+        "from math import floor",
+        "class Base:\n    n = 2.5",
+        "def main(): return floor(Sub.n)",
+    ]
+    try:
+        for n, text in enumerate(inputs):
+            name = f"<python-input-{n}>"
+            linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+        for n in (1, 2, 0, 3):
+            exec(compile(inputs[n], f"<python-input-{n}>", "exec"), namespace)
+        assert desk.elsewhere(capture(namespace["main"])) == 2
+    finally:
+        for n in range(len(inputs)):
+            linecache.cache.pop(f"<python-input-{n}>", None)
+
+
 def test_a_notebook(desk: Desk) -> None:
     nbclient = pytest.importorskip("nbclient")
     nbformat = pytest.importorskip("nbformat")

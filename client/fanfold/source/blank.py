@@ -89,8 +89,8 @@ class _Page:
         return line[start:end].decode()
 
     def text(self) -> str:
-        last = max([*self._starts, *self._continued], default=0)
-        return "\n".join(self._line(n) for n in range(1, last + 1)) + "\n"
+        kept = {*self._starts, *self._continued}
+        return "\n".join(self._line(n) if n in kept else "" for n in range(1, max(kept, default=0) + 1)) + "\n"
 
     def _line(self, n: int) -> str:
         line = self._lines[n - 1]

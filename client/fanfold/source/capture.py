@@ -88,6 +88,8 @@ class _Capture:
         piece = Piece(place, self._home.udf_decorators(place.node))
         if not self._shipment.add(name, piece):
             return usage
+        if self._shipment.overlaps(place):
+            raise refusals.defined_inside(self._home.function, name)
         if self._shipment.bound_elsewhere(name, place):
             raise refusals.two_definitions(usage, name)
         flags = function.__code__.co_flags if function else 0

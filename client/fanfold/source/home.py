@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections import defaultdict
 from functools import cached_property
 from types import FunctionType
 from typing import Any
@@ -41,8 +42,15 @@ class Home:
 
     def extensions(self, name: str) -> list[tuple[Place, str]]:
         """The definitions with a decorator that is an attribute of `name`, and which: `@name.register`."""
-        places = [place for source in self.sources for place in top_level(source)]
-        return [(place, chain[1]) for place in places for chain in _decorator_chains(place.node) if chain[0] == name]
+        return self._extensions.get(name, [])
+
+    @cached_property
+    def _extensions(self) -> dict[str, list[tuple[Place, str]]]:
+        found: dict[str, list[tuple[Place, str]]] = defaultdict(list)
+        for place in (place for source in self.sources for place in top_level(source)):
+            for root, attribute, *_ in _decorator_chains(place.node):
+                found[root].append((place, attribute))
+        return found
 
     @cached_property
     def _around(self) -> list[Place]:

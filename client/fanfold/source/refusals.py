@@ -125,6 +125,15 @@ def no_python_source(name: str, path: str, where: str) -> CaptureError:
     )
 
 
+def defined_inside(function: FunctionType, name: str) -> CaptureError:
+    """Of a nested UDF that uses what it is defined in."""
+    code = function.__code__
+    return CaptureError(
+        f"{code.co_filename}:{code.co_firstlineno}: {function.__name__!r} is defined inside {name!r}, and uses it.",
+        next_step=f"Move {function.__name__!r} to the top level of its file.",
+    )
+
+
 def nested_in_imported(function: FunctionType, module: str) -> CaptureError:
     """Of a nested UDF whose own module would have to travel whole."""
     code = function.__code__

@@ -42,11 +42,13 @@ class Shipment:
         return True
 
     def bound_elsewhere(self, name: str, place: Place) -> bool:
-        """Whether another statement that travels gives the same name a value, or this one stands in another."""
-        inside = set(place.ancestors) & {node for pieces in self._pieces.values() for node in pieces}
-        around = {p for pieces in self._pieces.values() for p in pieces.values() if place.node in p.place.ancestors}
+        """Whether another statement that travels gives the same name a value."""
         # What registers itself with a function binds no name that counts: all are `f.register`.
-        return bool(inside or around or (name.isidentifier() and len(self._binders[name]) > 1))
+        return name.isidentifier() and self._binders[name] != {place}
+
+    def overlaps(self, place: Place) -> bool:
+        """Whether the statement is around the UDF's own definition, which would then travel inside it."""
+        return place.node in self._home.place.ancestors
 
     def postpone_annotations(self, source: Source) -> None:
         """Have a text compiled as under `from __future__ import annotations`."""
