@@ -12,6 +12,8 @@ from fanfold.models import JobHeader, RunStatus
 
 #: A job that ends before this shows no bar: it would only flash.
 _AFTER_S = 0.5
+#: Seconds between two drawings: often where somebody looks, rarely where each is a line in a file.
+_TERMINAL_S, _FILE_S = 0.1, 10.0
 
 
 class Progress:
@@ -34,8 +36,8 @@ class Progress:
         ended = sum(count for status, count in counts.items() if status.final)
         bar = self._bar or self._open()
         bar.set_postfix_str(_words(state, counts), refresh=False)
-        bar.update(ended - bar.n)
-        bar.refresh()
+        if not bar.update(ended - bar.n) and time.time() - bar.last_print_t > bar.mininterval:
+            bar.refresh()  # nothing has ended, but what the job waits for may have changed
 
     def __enter__(self) -> Progress:
         return self
@@ -52,7 +54,10 @@ class Progress:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tqdm warns where a notebook lacks ipywidgets; its text bar will do
             from tqdm.auto import tqdm
-        self._bar = tqdm(total=self._header.count, desc=self._header.name, unit="run", dynamic_ncols=True)
+        interval_s = _TERMINAL_S if sys.stderr.isatty() else _FILE_S
+        self._bar = tqdm(
+            total=self._header.count, desc=self._header.name, unit="run", dynamic_ncols=True, mininterval=interval_s
+        )
         return self._bar
 
 
