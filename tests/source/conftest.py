@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 from fanfold.source.bundle import Bundle
 from fanfold.source.capture import capture
 from fanfold.source.load import load, unload

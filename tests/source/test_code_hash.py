@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fanfold.source.fingerprint import tree_hash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fanfold.source.fingerprint import tree_hash
 from tests.source.conftest import Desk, interpreters
 
 SAMPLE = '''

@@ -12,11 +12,11 @@ import traceback
 from pathlib import Path
 
 import pytest
+
 from fanfold.errors import CaptureError
 from fanfold.source.bundle import Bundle, SourceFile
 from fanfold.source.capture import capture
 from fanfold.source.load import load, unload
-
 from tests.source.conftest import Desk
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 import pytest
+
 from fanfold.errors import CaptureError
 from fanfold.source.capture import capture
 from fanfold.source.load import load
-
 from tests.source.conftest import Desk, arrived, shipped
 
 
@@ -96,6 +96,29 @@ def test_a_module_that_its_own_package_imports_travels_whole(desk: Desk) -> None
     assert {source.kind for source in bundle.sources} == {"module", "package"}
     assert "@fan.udf" not in shipped(bundle, "module")
     assert arrived(bundle)() == "util"
+
+
+def test_a_udf_of_an_imported_module_is_captured_there_and_in_part(desk: Desk) -> None:
+    desk.write("util.py", "def f(): return 'util'\n")
+    desk.write(
+        "jobs.py", "import fan, util\nlock = open\n\n@fan.udf\ndef main(): return util.f()\n\ndef other(): ...\n"
+    )
+    caller = desk.module("from jobs import main\n")
+    bundle = capture(caller.main)
+    assert (bundle.module, shipped(bundle)) == ("jobs", "import util\n\n\n\ndef main(): return util.f()\n")
+    assert desk.elsewhere(bundle) == "util"
+
+
+def test_a_module_that_cannot_be_read(desk: Desk) -> None:
+    path = desk.write("broken.py", "def f(:\n")
+    module = desk.module("def main():\n    import broken\n")
+    with pytest.raises(CaptureError) as refused:
+        capture(module.main)
+    said = str(refused.value)
+    assert said.startswith(
+        f"{module.__file__}:2: module 'broken' of your project cannot be read ({path}: invalid syntax"
+    )
+    assert said.endswith(f"Next: Mend {path}, or leave the import out.")
 
 
 def test_a_nested_function_of_such_a_module_is_refused(desk: Desk) -> None:

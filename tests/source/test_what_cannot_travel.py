@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from fanfold.errors import CaptureError
 from fanfold.source.capture import capture
-
 from tests.source.conftest import Desk
 
 
@@ -63,6 +63,17 @@ def test_a_global_that_is_no_source_and_no_value(desk: Desk, definition: str, sa
     assert refusal(module.main) == (
         f"{module.__file__}:{line}: 'main' uses 'sign', {said}; it cannot travel.\n  Next: {next_step}"
     )
+
+
+def test_a_proxy_that_raises_whatever_it_is_asked(desk: Desk) -> None:
+    module = desk.module("""
+        class Proxy:
+            def __getattr__(self, name): raise RuntimeError("no application")
+            def __call__(self): ...
+        sign = Proxy()
+        def main(): return sign()
+        """)
+    assert "'main' uses 'sign', a live object (work.Proxy); it cannot travel." in refusal(module.main)
 
 
 def test_the_line_is_that_of_the_function_that_uses_it(desk: Desk) -> None:

@@ -7,9 +7,10 @@ import sys
 import typing
 
 import pytest
+
+from fanfold.errors import StoreFull
 from fanfold.source.capture import capture
 from fanfold.source.load import load
-
 from tests.source.conftest import Desk, arrived, shipped
 
 
@@ -355,6 +356,15 @@ def test_large_values_go_to_put_blob_and_come_from_get_blob(desk: Desk) -> None:
     alone = capture(module.main)
     assert load(alone)()() == int(np.arange(100_000).sum())
     assert alone.code_hash == bundle.code_hash
+
+
+def test_a_store_that_is_full_is_not_mistaken_for_a_value_without_a_codec(desk: Desk) -> None:
+    def put_blob(name: str, data: bytes) -> None:
+        raise StoreFull(f"no room for {len(data)} bytes")
+
+    module = desk.module("DATA = bytes(5000)\ndef main(): return DATA\n")
+    with pytest.raises(StoreFull):
+        capture(module.main, put_blob=put_blob)
 
 
 def test_module_attributes_are_the_modules_own(desk: Desk) -> None:

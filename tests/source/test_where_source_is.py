@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from fanfold.errors import CaptureError
 from fanfold.source.bundle import Bundle
 from fanfold.source.capture import capture
 from fanfold.source.load import load
-
 from tests.source.conftest import Desk, arrived, interpreters
 
 CLIENT = Path(__file__).parents[2] / "client"

@@ -6,17 +6,16 @@ as the definition or the statement that made it, or by the codec; what can do ne
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any
 
 from fanfold.codec import encode_json
-from fanfold.errors import CodecError
+from fanfold.errors import CodecError, FanfoldError
 from fanfold.source import imports, refusals, scope
 from fanfold.source.blank import Piece, shipped_text
 from fanfold.source.bundle import Bundle
-from fanfold.source.decorators import udf_function
+from fanfold.source.decorators import udf_function, unwrapped
 from fanfold.source.fingerprint import tree_hash
 from fanfold.source.home import Home
 from fanfold.source.imports import Found, Imported
@@ -45,7 +44,7 @@ def capture(fn: Any, *, put_blob: PutBlob | None = None) -> Bundle:
     cannot travel, or Python has not kept its source.
     """
     outer = udf_function(fn) or fn
-    function = inspect.unwrap(outer) if callable(outer) else outer
+    function = unwrapped(outer)
     if not isinstance(function, FunctionType) or function.__name__ == "<lambda>":
         raise refusals.not_a_function(function)
     place = locate(function)
@@ -112,7 +111,7 @@ class _Capture:
                 value = cell.cell_contents
             except ValueError:  # not assigned yet: the function's own name, while it is being decorated
                 value = function
-            if inspect.unwrap(udf_function(value) or value) is function:
+            if unwrapped(udf_function(value) or value) is function:
                 continue
             found = imports.found_imports(name, value, home.enclosing.get(name, []), home.package)
             if not isinstance(value, ModuleType) and not found:
@@ -190,7 +189,7 @@ class _Capture:
     def _define(self, name: str, value: Any, usage: Usage) -> bool:
         """Let the name's definition travel; False where it has none."""
         wrapped = udf_function(value) or value
-        function = inspect.unwrap(wrapped) if callable(wrapped) else wrapped
+        function = unwrapped(wrapped)
         places = self._home.bindings(name)
         definitions = [place for place in places if isinstance(place.node, Definition)]
         if definitions:
@@ -228,7 +227,11 @@ class _Capture:
         """Let the value travel by the codec; False where it knows none."""
         try:
             self._shipment.values[name] = encode_json(value, put_blob=self._put_blob, name=name)
-        except CodecError:
+        except (FanfoldError, OSError) as error:  # of the last, `put_blob` is the only source
+            if not isinstance(error, CodecError):
+                raise
+            return False
+        except Exception:  # noqa: BLE001 - a proxy of the user's, which raises whatever it is asked
             return False
         self._shipment.parts.add(("value", name, self._shipment.values[name]))
         return True

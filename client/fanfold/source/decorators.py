@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import builtins
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from types import FunctionType
 from typing import Any
 
-from fanfold.source.imports import imported_object
+from fanfold.source.imports import asked, imported_object
 from fanfold.source.origin import Place
 from fanfold.source.scope import bound_name, dotted
 
@@ -19,12 +20,17 @@ Lookup = Callable[[str], Any]
 
 def udf_function(value: Any) -> Any:
     """The function that a UDF object wraps; None for anything that is no UDF."""
-    try:
-        wrapped = getattr(value, "__fanfold_udf__", None)
-    except Exception:  # noqa: BLE001 - a proxy's own `__getattr__` may raise anything
-        return None
+    wrapped = asked(value, "__fanfold_udf__")
     # An object that answers to every name (a mock, a proxy) is no UDF; one around a cached or jitted function is.
     return wrapped if isinstance(wrapped, FunctionType) or hasattr(wrapped, "__wrapped__") else None
+
+
+def unwrapped(value: Any) -> Any:
+    """What `functools.wraps` says is inside; the value itself where it says nothing."""
+    try:
+        return inspect.unwrap(value) if callable(value) else value
+    except Exception:  # noqa: BLE001 - a proxy may raise anything, and a circle does
+        return value
 
 
 def udf_decorators(node: ast.AST, lookup: Lookup) -> tuple[ast.expr, ...]:

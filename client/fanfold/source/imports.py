@@ -136,10 +136,18 @@ def written_import(name: str, value: Any, star_imports: Iterable[Place], package
     for module in modules:
         if attribute_of(module, name) is value:
             return module, name
-    own, attribute = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    own, attribute = asked(value, "__module__"), asked(value, "__qualname__")
     if isinstance(own, str) and isinstance(attribute, str) and own != "__main__":
         return (own, attribute) if attribute_of(own, attribute) is value else None
     return None
+
+
+def asked(value: Any, attribute: str) -> Any:
+    """An attribute of a value of the user's, None where it has none: a proxy may raise anything."""
+    try:
+        return getattr(value, attribute, None)
+    except Exception:  # noqa: BLE001 - see above
+        return None
 
 
 def import_line(name: str, module: str, attribute: str) -> str:

@@ -67,7 +67,7 @@ def source_of(code: CodeType, namespace: dict[str, Any]) -> Source | None:
         # The file itself, for `linecache` holds only a part of it where a bundle of it has been loaded.
         text = read(path) if os.path.exists(path) else "".join(linecache.getlines(path, namespace))
         return parse(path, text) if text else None
-    except (OSError, SyntaxError):
+    except (OSError, SyntaxError, UnicodeError):
         return None
 
 

@@ -80,7 +80,10 @@ class Project:
             return []
         if not located.path.endswith(tuple(SOURCE_SUFFIXES)):
             raise refusals.no_python_source(name, located.path, where)
-        return self._add_file(name, located)
+        try:
+            return self._add_file(name, located)
+        except (OSError, SyntaxError, UnicodeError) as error:
+            raise refusals.unreadable(name, located.path, where, error) from error
 
     def _add_file(self, name: str, located: _Located) -> list[Imported]:
         source = parse(located.path, read(located.path))

@@ -125,6 +125,14 @@ def no_python_source(name: str, path: str, where: str) -> CaptureError:
     )
 
 
+def unreadable(name: str, path: str, where: str, error: Exception) -> CaptureError:
+    """Of a project module whose text cannot be had."""
+    return CaptureError(
+        f"{where}: module {name!r} of your project cannot be read ({path}: {error}).",
+        next_step=f"Mend {path}, or leave the import out.",
+    )
+
+
 def defined_inside(function: FunctionType, name: str) -> CaptureError:
     """Of a nested UDF that uses what it is defined in."""
     code = function.__code__

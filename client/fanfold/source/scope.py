@@ -125,7 +125,9 @@ def bound_names(node: ast.stmt) -> list[str]:
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         return [bound_name(node, alias) for alias in node.names]
     if isinstance(node, ast.Assign):
-        return [n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)]
+        # `table[key] = value` reads `table`; it does not bind it.
+        names = (n for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name))
+        return [n.id for n in names if isinstance(n.ctx, ast.Store)]
     if isinstance(node, ast.AnnAssign) and node.value is not None and isinstance(node.target, ast.Name):
         return [node.target.id]
     name = getattr(node, "name", None)  # `type Alias = ...`, from 3.12 on
