@@ -46,7 +46,7 @@ def refusal(function: Any) -> str:
             "Write 'sign' as a `def` at the top level, or make it inside 'main'.",
         ),
         (
-            "def one(): pass\nsign = {'f': one}\nsign['g'] = 1",
+            "def one(): pass\nsign = {'f': one}\nsign.update(g=one)",
             "a live object (dict)",
             "Make 'sign' inside the function, or pass what it is made from as a parameter.",
         ),

@@ -211,6 +211,21 @@ c""",
     assert arrived(capture(udf))(4) == (2, "a\n        b\nc")
 
 
+def test_a_nested_udf_whose_decorator_was_imported_around_it(desk: Desk) -> None:
+    module = desk.module("""
+        def make():
+            import fan as f
+            from functools import cache
+            @f.udf(name="x")
+            @cache
+            def main(x): return x
+            return main
+        """)
+    bundle = capture(module.make())
+    assert shipped(bundle).split() == "if 1: from functools import cache @cache def main(x): return x".split()
+    assert desk.elsewhere(bundle, 3) == 3
+
+
 def test_string_annotations_bring_what_they_name_and_skip_what_is_not_there(desk: Desk) -> None:
     bundle = desk.capture("""
         from __future__ import annotations

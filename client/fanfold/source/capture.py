@@ -198,10 +198,10 @@ class _Capture:
                     raise refusals.wrapped_by_call(function)
                 if not isinstance(function, (FunctionType, type)):
                     return False
-            self._take(name, made_by(definitions, function), function if _is_function(function) else None)
+            self._take(name, made_by(definitions, function), function if isinstance(function, FunctionType) else None)
             self._extend(name)
             return True
-        if not _is_function(function) or function.__name__ == "<lambda>":
+        if not isinstance(function, FunctionType) or function.__name__ == "<lambda>":
             return False
         if function.__globals__ is not self._home.namespace or "<locals>" in function.__qualname__:
             raise refusals.closure_made_elsewhere(usage, name, function)
@@ -246,7 +246,3 @@ class _Capture:
             return False
         self._take(name, places[-1])
         return True
-
-
-def _is_function(value: Any) -> bool:
-    return isinstance(value, FunctionType)
