@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+
 from fanfold.cache import parse_age
 from fanfold.contract.limits import DEFAULT_CACHE_MAX_AGE_S
 from fanfold.errors import InputError

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fanfold.fold import JobState, fold
-from fanfold.models import Event, EventKind, RunStatus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fanfold.fold import JobState, fold
+from fanfold.models import Event, EventKind, RunStatus
 from tests.fold.stories import JOB, a_job, an_error, event, snapshot
 
 RUNS = 2

@@ -8,7 +8,6 @@ from fanfold.fold import JobState
 from fanfold.fold import spool as spool_module
 from fanfold.fold.spool import Spool
 from fanfold.models import Event, EventKind, Output, RunError, RunStatus, Usage
-
 from tests.fold.stories import JOB, a_job
 
 

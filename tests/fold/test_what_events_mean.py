@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+
 from fanfold.errors import StoreError
 from fanfold.fold import JobState, fold
 from fanfold.models import Event, EventKind, JobStatus, RunStatus
-
 from tests.fold.stories import JOB, a_job, an_error, event, killed
 
 

@@ -6,10 +6,10 @@ import threading
 from itertools import permutations
 
 import pytest
+
 from fanfold.errors import JobNotFound
 from fanfold.models import Event, EventKind, JobHeader, Output, RunStatus, Usage
 from fanfold.stores.protocols import Channel, EventLog
-
 from tests.stores.samples import a_job, an_output, failed, finished, printed
 
 
@@ -90,6 +90,9 @@ class EventLogContract:
     def test_an_unknown_job_cannot_be_cancelled(self, log):
         with pytest.raises(JobNotFound):
             log.request_cancel("20260131-141502-river-7f3a", 1.0)
+        header = a_job()
+        log.put_job(header)  # what was refused does not stand in the way
+        assert log.list_jobs() == [header]
 
     def test_every_kind_of_event_comes_back_exactly(self, log, job):
         events = [

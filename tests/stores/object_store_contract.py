@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+
 from fanfold.errors import InputError, ResultDamaged
 from fanfold.stores.protocols import ObjectStore
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from fanfold.stores.protocols import ResultCache
 
+from fanfold.stores.protocols import ResultCache
 from tests.stores.samples import an_entry, an_output
 
 DAY_S = 86_400.0

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from fanfold.stores.local import LocalStores
 
+from fanfold.stores.local import LocalStores
 from tests.stores.event_log_contract import by_id, read_all
 from tests.stores.samples import a_job, an_entry, finished
 
@@ -117,12 +118,18 @@ def test_a_write_ahead_log_cut_at_any_byte_keeps_a_beginning(stores, tmp_path):
 
 
 def test_a_forked_child_has_a_connection_of_its_own(stores):
-    import multiprocessing
-
     job = a_job()
     stores.log.put_job(job)
     events = [finished(job.id, index) for index in range(2)]
-    child = multiprocessing.get_context("fork").Process(target=stores.log.append, args=(events[:1],))
+    with stores._database.reading() as connection:
+        of_parent = connection
+
+    def append_in_child() -> None:
+        stores.log.append(events[:1])
+        with stores._database.reading() as connection:
+            assert connection is not of_parent
+
+    child = multiprocessing.get_context("fork").Process(target=append_in_child)
     child.start()
     child.join(60)
     assert child.exitcode == 0

@@ -9,10 +9,10 @@ import sys
 import time
 
 import pytest
+
 from fanfold.contract.layout import result_key
 from fanfold.models import Event
 from fanfold.stores.local import LocalStores
-
 from tests.stores.event_log_contract import read_all
 from tests.stores.samples import a_job, an_entry, an_output, finished
 
@@ -125,6 +125,16 @@ def test_clearing_takes_away_what_killed_writers_left_in_scratch(stores):
     os.utime(left, (at, at))
     stores.cache.clear()
     assert list(stores.scratch.iterdir()) == [fresh]
+
+
+def test_waiting_gives_up_where_nothing_was_written(stores):
+    job = a_job()
+    stores.log.put_job(job)
+    stores.log.read_since(job.id)
+    assert not stores.log.wait_for_news(0.01)
+    stores.log.append([finished(job.id, 0)])
+    assert stores.log.wait_for_news(30.0)
+    assert not stores.log.wait_for_news(0.01)
 
 
 def test_a_closed_store_opens_again_when_it_is_used(stores):

@@ -18,8 +18,8 @@ SCHEMA_VERSION = 1
 #: How long a writer waits for another process's transaction; theirs take milliseconds.
 _BUSY_TIMEOUT_S = 30.0
 
-#: Pages in the write-ahead log before they are moved into the file: 16 MiB, so that a usual job waits for no fsync.
-_CHECKPOINT_PAGES = 4096
+#: Pages in the write-ahead log before they are moved into the file: 32 MiB, so that a usual job waits for no fsync.
+_CHECKPOINT_PAGES = 8192
 
 #: Cache keys are spread over their whole table: SQLite's own 2 MiB would have it read most pages again and again.
 _PAGE_CACHE_KIB = 16 * 1024
