@@ -1,0 +1,1 @@
+"""How fast Fanfold is, as a ratio against a named peer in the same run: `make bench`."""

@@ -1,0 +1,128 @@
+"""What is measured, against whom, and what it must reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from tempfile import TemporaryDirectory
+
+from benchmarks.measure import Measured, best, rounds
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: what was done, what it took here and at the peer, and whether the target was met."""
+
+    work: str
+    ours: str
+    peer: str
+    ratio: str
+    target: str
+    met: bool
+
+
+def thousand_noop() -> list[Row]:
+    """1,000 no-op runs against a process pool that keeps nothing, and against Lithops per run."""
+    found = rounds({"ours": ["fanfold_noop.py", "1000"], "pool": ["process_pool_noop.py", "1000"]}, 7)
+    lithops = rounds({"lithops": ["lithops_noop.py", "10"]}, 1)["lithops"]
+    ours, pool = _s(found["ours"]), _s(found["pool"])
+    per_run = _s(lithops) / 10 / (ours / 1000)
+    work = "1,000 no-op runs, all durable, start included"
+    return [
+        _ratio(work, ours, "ProcessPoolExecutor(2)", pool, at_most=0.6),
+        Row(
+            f"{work}, per run",
+            f"{ours:.3f} ms",
+            f"Lithops localhost {_s(lithops) * 100:.0f} ms",
+            f"{per_run:,.0f} x faster",
+            ">= 500 x",
+            per_run >= 500,
+        ),
+    ]
+
+
+def ten_thousand_noop() -> list[Row]:
+    """10,000 no-op runs against joblib; and the caller's memory as the number of runs grows tenfold."""
+    found = rounds({"ours": ["fanfold_noop.py", "10000"], "joblib": ["joblib_noop.py", "10000"]}, 5)
+    small = rounds({"ours": ["fanfold_noop.py", "1000"]}, 1)["ours"]
+    growth = best(found["ours"].peak_mib) - best(small.peak_mib)
+    return [
+        _ratio("10,000 no-op runs", _s(found["ours"]), "joblib loky", _s(found["joblib"]), at_most=1.0),
+        Row(
+            "the caller's peak memory, 10,000 runs",
+            f"{best(found['ours'].peak_mib):.0f} MiB",
+            f"1,000 runs {best(small.peak_mib):.0f} MiB",
+            f"+{growth:.0f} MiB",
+            "flat (< 20 MiB more)",
+            growth < 20,
+        ),
+    ]
+
+
+def ten_thousand_cached() -> list[Row]:
+    """10,000 inputs that are all in the cache, against joblib.Memory reading the same."""
+    with TemporaryDirectory() as folder:
+        commands = {"ours": ["fanfold_noop.py", "10000", "cached"], "memory": ["joblib_memory.py", "10000", folder]}
+        found = rounds(commands, 4)  # the first round of each computes
+    ours, memory = min(found["ours"].seconds[1:]), min(found["memory"].seconds[1:])
+    return [_ratio("10,000 inputs, all in the cache", ours, "joblib.Memory", memory, at_most=1.0)]
+
+
+def frames() -> list[Row]:
+    """100 results of a 0.5 MB DataFrame against a process pool that keeps nothing."""
+    found = rounds({"ours": ["fanfold_frames.py"], "pool": ["process_pool_frames.py"]}, 5)
+    ours, pool = _s(found["ours"]), _s(found["pool"])
+    return [_ratio("100 results of a 0.5 MB DataFrame", ours, "ProcessPoolExecutor(2)", pool, at_most=1.1)]
+
+
+def starting() -> list[Row]:
+    """One run in a whole process, and the import alone, against importing boto3."""
+    commands = {
+        "one": ["fanfold_noop.py", "1"],
+        "import": ["-c", "import fanfold"],
+        "boto3": ["-c", "import boto3"],
+        "python": ["-c", "pass"],
+    }
+    found = rounds(commands, 9)
+    one, ours, boto3, python = (best(found[name].process_s) for name in commands)
+    return [
+        _ratio("submit one run and .results(), whole process", one, "import boto3, whole process", boto3, at_most=1.5),
+        _ratio("import fanfold, without the interpreter", ours - python, "import boto3", boto3 - python, at_most=0.5),
+    ]
+
+
+def million() -> list[Row]:
+    """A million inputs from a generator."""
+    ours = rounds({"ours": ["fanfold_million.py"]}, 1)["ours"]
+    peak = best(ours.peak_mib)
+    return [
+        Row(
+            "1,000,000 inputs from a generator, submitted and run",
+            f"{peak:.0f} MiB",
+            f"({_s(ours):.0f} s)",
+            "",
+            "< 300 MiB",
+            peak < 300,
+        )
+    ]
+
+
+CASES: dict[str, Callable[[], list[Row]]] = {
+    "thousand_noop": thousand_noop,
+    "ten_thousand_noop": ten_thousand_noop,
+    "ten_thousand_cached": ten_thousand_cached,
+    "frames": frames,
+    "starting": starting,
+    "million": million,
+}
+
+
+def _s(measured: Measured) -> float:
+    return best(measured.seconds)
+
+
+def _ratio(work: str, ours: float, peer_name: str, peer: float, *, at_most: float) -> Row:
+    ratio = ours / peer
+    return Row(
+        work, f"{ours:.3f} s", f"{peer_name} {peer:.3f} s", f"{ratio:.2f} x", f"<= {at_most} x", ratio <= at_most
+    )
