@@ -153,6 +153,9 @@ def test_bytes_are_the_same_for_the_same_bundle_and_refused_from_a_newer_fanfold
     assert bundle.to_bytes() == capture(module.main).to_bytes()
     assert Bundle.from_bytes(bundle.to_bytes()).sha256 == bundle.sha256
     assert pickle.loads(pickle.dumps(bundle.sources)) == bundle.sources
+    other_order = bundle._replace(values=dict(reversed(bundle.values.items())))
+    assert list(other_order.values) != list(bundle.values)
+    assert other_order.sha256 == bundle.sha256
     newer = bundle.to_bytes().replace(b'"fanfold_bundle":1', b'"fanfold_bundle":2')
     with pytest.raises(CaptureError, match="captured in format 2; this Fanfold reads format 1"):
         Bundle.from_bytes(newer)

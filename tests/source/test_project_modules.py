@@ -55,6 +55,10 @@ def test_an_import_that_the_code_can_do_without_is_not_asked_for(desk: Desk) -> 
             except ImportError:
                 import json
             try:
+                try:
+                    import nor_this
+                except KeyError:
+                    pass
                 import extra
             except (ValueError, ModuleNotFoundError):
                 pass

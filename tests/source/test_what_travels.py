@@ -258,6 +258,21 @@ def test_a_string_annotation_without_the_future(desk: Desk) -> None:
     assert desk.result(text, None, None, None) == 5
 
 
+@pytest.mark.parametrize("rest", ["", "class Later: ...\n"])
+def test_annotations_that_look_ahead_on_3_14_run_on_older_pythons(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, rest: str
+) -> None:
+    before = desk.module("def main(x: int): return x\n" + rest)
+    plain = capture(before.main).code_hash
+    monkeypatch.setattr("fanfold.source.home._ANNOTATES_LATE", True)
+    assert capture(before.main).code_hash == plain
+    # As 3.14 reads it: what the annotation names need not be there.
+    desk.write("work.py", "def main(x: Later): return x\n" + rest)
+    bundle = capture(before.main)
+    assert bundle.sources[0].futures == ("annotations",)
+    assert arrived(bundle)(1) == 1
+
+
 def test_values_that_are_made_again_by_their_statement(desk: Desk) -> None:
     result = desk.result("""
         import functools, logging, operator, re, typing

@@ -93,8 +93,8 @@ class _Capture:
             raise refusals.two_definitions(usage, name)
         flags = function.__code__.co_flags if function else 0
         unevaluated = bool(flags & _POSTPONED) or place.source.postpones_annotations
-        if unevaluated:
-            self._shipment.postpone_annotations(place.source)
+        if unevaluated or self._home.annotates_ahead(place):
+            self._shipment.postpone_annotations(place.source, stated=unevaluated)
         self._shipment.parts.add(("statement", name, tree_hash(place.node, piece.without)))
         names = scope.global_names(shipped_text(place.source, [piece]).lstrip("\n"))
         names |= scope.annotation_names(place.node, unevaluated=unevaluated)

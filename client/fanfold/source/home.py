@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import sys
 from collections import defaultdict
 from functools import cached_property
@@ -11,7 +12,10 @@ from typing import Any
 
 from fanfold.source.decorators import Lookup, looked_up, udf_decorators
 from fanfold.source.origin import Place, Source, inside, sources_beside, top_level
-from fanfold.source.scope import bindings, dotted
+from fanfold.source.scope import bindings, dotted, every_annotation, names_in
+
+#: Whether this Python evaluates annotations only when they are asked for.
+_ANNOTATES_LATE = sys.version_info >= (3, 14)
 
 
 class Home:
@@ -51,6 +55,19 @@ class Home:
             for root, attribute, *_ in _decorator_chains(place.node):
                 found[root].append((place, attribute))
         return found
+
+    def annotates_ahead(self, place: Place) -> bool:
+        """Whether annotations name what is not there yet, or never: fine from 3.14 on, an error where older runs it."""
+        if not _ANNOTATES_LATE:
+            return False
+        names = names_in(every_annotation(place.node))
+        later = {
+            name
+            for name in names
+            for other in self.bindings(name)
+            if other.source is place.source and other.node.lineno >= place.node.lineno
+        }
+        return bool(later) or any(name not in self.namespace and not hasattr(builtins, name) for name in names)
 
     @cached_property
     def _around(self) -> list[Place]:

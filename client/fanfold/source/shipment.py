@@ -50,10 +50,10 @@ class Shipment:
         """Whether the statement is around the UDF's own definition, which would then travel inside it."""
         return place.node in self._home.place.ancestors
 
-    def postpone_annotations(self, source: Source) -> None:
-        """Have a text compiled as under `from __future__ import annotations`."""
-        if source not in self._futures:
-            self._futures.add(source)
+    def postpone_annotations(self, source: Source, *, stated: bool) -> None:
+        """Have a text compiled as under `from __future__ import annotations`; `stated` where the user says so."""
+        self._futures.add(source)
+        if stated:
             self.parts.add(("future", "annotations"))
 
     def use_import(self, name: str, found: Found) -> None:
