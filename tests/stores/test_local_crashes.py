@@ -44,16 +44,30 @@ def test_two_processes_that_write_at_once_lose_nothing(stores):
     assert sorted(event.index for event in read_all(stores.log, job.id)) == list(range(800))
 
 
+#: Opens twenty new homes, one after the other, when told to.
+OPENER = """
+import sys
+from pathlib import Path
+from fanfold.stores.local import LocalStores
+
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(20):
+    with LocalStores.open(Path(sys.argv[1], str(number))) as stores:
+        print(stores.log.list_jobs())
+"""
+
+
 def test_processes_that_open_a_new_home_at_once_all_get_a_whole_store(tmp_path):
-    code = "import sys; from pathlib import Path; from fanfold.stores.local import LocalStores\n"
-    code += "sys.stdin.readline(); print(LocalStores.open(Path(sys.argv[1])).log.list_jobs())"
-    command = [sys.executable, "-c", code, str(tmp_path / "home")]
+    command = [sys.executable, "-c", OPENER, str(tmp_path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    racers = [subprocess.Popen(command, **pipes) for _ in range(4)]
+    racers = [subprocess.Popen(command, **pipes) for _ in range(3)]
+    for racer in racers:
+        assert racer.stdout.readline() == "ready\n"
     for racer in racers:
         racer.stdin.write("go\n")
         racer.stdin.flush()
-    assert [racer.communicate(timeout=60)[0].strip() for racer in racers] == ["[]"] * 4
+    assert [racer.communicate(timeout=60)[0].split() for racer in racers] == [["[]"] * 20] * 3
 
 
 def test_a_writer_in_another_process_is_noticed(stores):
