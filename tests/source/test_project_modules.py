@@ -63,8 +63,15 @@ def test_an_import_that_the_code_can_do_without_is_not_asked_for(desk: Desk) -> 
             except (ValueError, ModuleNotFoundError):
                 pass
             import also_nowhere
+            try:
+                x = 1
+            except ValueError:
+                import fractions
+            match x:
+                case 1:
+                    import decimal
         """)
-    assert bundle.imports == ("also_nowhere",)
+    assert bundle.imports == ("also_nowhere", "decimal", "fractions")
     assert "extra" in {source.module for source in bundle.sources}
 
 

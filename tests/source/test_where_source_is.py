@@ -100,10 +100,10 @@ def test_cells_of_ipython(shell: Any, desk: Desk) -> None:
         "from __future__ import annotations",
         "import math as m, re\nWORD = re.compile('x')",
         "class Base:\n    kind = 'old'",
+        "class Base:\n    kind = 'older'\ndef main(x: Missing):\n    return [helper(x), Sub.kind, WORD.pattern]",
         "class Base:\n    kind = 'new'",
         "class Sub(Base): ...",
         "%time pass\ndef helper(x):\n    return m.floor(x)",
-        "def main(x: Missing):\n    return [helper(x), Sub.kind, WORD.pattern]",
         "def broken(x):\n    return 1 / x",
     ]
     for cell in cells:

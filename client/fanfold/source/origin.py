@@ -54,7 +54,7 @@ class Place:
     ancestors: tuple[Block, ...] = ()
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=1024)
 def parse(path: str, text: str) -> Source:
     """The text with its tree; the same object for the same text. Raises `SyntaxError`."""
     return Source(path, text, ast.parse(text, path))
@@ -154,9 +154,10 @@ def sources_beside(source: Source) -> list[Source]:
         return [source]
     cache: dict[str, Any] = dict(linecache.cache)
     found = {path: entry for path, entry in cache.items() if _is_cell(path, entry)}
-    cells = [_try_parse(path, "".join(entry[2])) for path, entry in found.items()]
-    others = [cell for cell in cells if cell is not None and cell is not source]
-    return [*others, source]
+    # In the order in which they were first run; a cell changed and run again counts as a new one.
+    cells = [source if path == source.path else _try_parse(path, "".join(entry[2])) for path, entry in found.items()]
+    known = [cell for cell in cells if cell is not None]
+    return known if source in known else [*known, source]
 
 
 def _is_cell(path: str, entry: tuple[Any, ...]) -> bool:
