@@ -216,7 +216,7 @@ class _Capture:
             self._take(f"{name}.{attribute}", place)
 
     def _alias(self, name: str, function: FunctionType) -> None:
-        """A function that goes by another name than its definition's; in a cell unknown to us, by its own too."""
+        """Let a function travel of which only the code says where it is, under this name and its own."""
         own = function.__code__.co_name
         self._done.add(own)
         self._take(own, locate(function), function)
