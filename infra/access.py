@@ -8,8 +8,8 @@ from typing import Any
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
-from fanfold.contract import cloud
 
+from fanfold.contract import cloud
 from infra.settings import Settings
 from infra.storage import StorageStack
 

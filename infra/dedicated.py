@@ -14,9 +14,9 @@ from aws_cdk import aws_batch as batch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
+
 from fanfold.contract import cloud
 from fanfold.contract.instances import Host, InstanceType, container_memory_mib
-
 from infra.image import RuntimeImage
 from infra.logs import log_group
 from infra.mount import Mount

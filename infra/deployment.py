@@ -19,7 +19,7 @@ def add_deployment(app: cdk.App, settings: Settings) -> None:
     They name neither account nor region: with those, CDK would look zones up in AWS, and a synthesis would need them.
     """
     name = f"Fanfold-{settings.deployment}"
-    storage = StorageStack(app, f"{name}-Storage", settings=settings, termination_protection=True)
+    storage = StorageStack(app, f"{name}-Storage", settings=settings)
     processing = ProcessingStack(app, f"{name}-Processing", settings=settings, storage=storage)
     ObservabilityStack(app, f"{name}-Observability", settings=settings, storage=storage, processing=processing)
     cdk.Tags.of(app).add("fanfold:deployment", settings.deployment)

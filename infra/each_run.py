@@ -10,6 +10,7 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as sfn_tasks
 from constructs import Construct
+
 from fanfold.contract import cloud
 from fanfold.contract.limits import REALTIME_TIMEOUT_S
 

@@ -10,8 +10,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
-from fanfold.contract import cloud
 
+from fanfold.contract import cloud
 from infra.access import allow, arn
 from infra.each_run import EachRun, record_death
 from infra.logs import log_group

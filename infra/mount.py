@@ -9,8 +9,8 @@ from aws_cdk import aws_efs as efs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
-from fanfold.contract import cloud
 
+from fanfold.contract import cloud
 from infra.access import allow, arn
 from infra.network import Network
 

@@ -11,9 +11,9 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
+
 from fanfold.contract import cloud
 from fanfold.contract.limits import REALTIME_MEMORY_MIB
-
 from infra.processing import ProcessingStack
 from infra.settings import Settings
 from infra.storage import StorageStack
@@ -59,9 +59,13 @@ class ObservabilityStack(Stack):
 
     def _alarming(self, storage: StorageStack) -> dict[str, cloudwatch.IMetric]:
         """What should not happen. A run that fails by its own code is no alarm: the function answers well then."""
+        of_functions = {
+            f"Function{kind.title()}{n}": getattr(function, f"metric_{kind}")(period=_PERIOD, statistic="Sum")
+            for n, function in enumerate(self._functions)
+            for kind in ("errors", "throttles")
+        }
         return {
-            "FunctionErrors": self._sum("errors"),
-            "FunctionThrottles": self._sum("throttles"),
+            **of_functions,
             "WideFailed": self._machines[cloud.WIDE].metric_failed(period=_PERIOD),
             "DedicatedFailed": self._machines[cloud.DEDICATED].metric_failed(period=_PERIOD),
             "NarrowTimedOut": self._machines[cloud.NARROW].metric_timed_out(period=_PERIOD),

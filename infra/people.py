@@ -5,8 +5,8 @@ from __future__ import annotations
 from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
-from fanfold.contract import cloud
 
+from fanfold.contract import cloud
 from infra.access import allow, arn, job_objects, worker_statements
 from infra.parts import Parts
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from aws_cdk import Stack
 from constructs import Construct
-from fanfold.contract import cloud, layout
 
+from fanfold.contract import cloud, layout
 from infra.access import data_role, worker_role
 from infra.announcement import Announcement
 from infra.dedicated import Dedicated

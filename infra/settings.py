@@ -9,8 +9,9 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from fanfold.contract.instances import INSTANCE_TYPES, Host, InstanceType
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fanfold.contract.instances import INSTANCE_TYPES, Host, InstanceType
 
 Architecture = Literal["x86_64", "arm64"]
 #: CloudWatch Logs keeps for these numbers of days only.

@@ -9,8 +9,8 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_efs as efs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
-from fanfold.contract import cloud
 
+from fanfold.contract import cloud
 from infra.settings import Settings
 
 #: What a job leaves in the bucket, and goes after the retention; what UDFs keep under `data/` stays.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,7 @@ from infra.node import use_packaged_node
 
 use_packaged_node()
 
-from tests.infra.templates import ROOT, Templates  # noqa: E402
-
-Synthesise = Callable[..., Templates]
+from tests.infra.templates import ROOT, Synthesise, Templates  # noqa: E402
 
 #: Every option that adds something to a deployment.
 EVERY_OPTION: dict[str, Any] = {

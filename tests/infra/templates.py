@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,10 @@ def resolve(value: Any) -> Any:
         case ("Fn::Select", [index, values]) if isinstance(values, dict):
             return f"<{index} of {next(iter(values))}>"
     return {key: resolve(item) for key, item in value.items()}
+
+
+#: Settings by name -> the templates of that deployment.
+Synthesise = Callable[..., "Templates"]
 
 
 class Templates:

@@ -1,0 +1,100 @@
+"""Machines: one job to a host, none at rest, and a container that asks for what its host really has."""
+
+from __future__ import annotations
+
+import pytest
+
+from fanfold.contract.instances import INSTANCE_TYPES, container_memory_mib
+from tests.infra.templates import Synthesise, Templates
+
+
+def test_there_is_a_lane_for_every_instance_type_there_is(templates: Templates) -> None:
+    assert set(templates.lanes()) == set(INSTANCE_TYPES)
+    assert set(templates.environments()) == {it.host.name for it in INSTANCE_TYPES.values()}
+    queues = {queue["JobQueueName"] for queue in templates.properties("AWS::Batch::JobQueue")}
+    assert len(queues) == len(templates.environments())
+
+
+def test_a_region_s_50_queues_and_environments_hold_a_second_deployment(templates: Templates) -> None:
+    assert len(templates.environments()) <= 25
+
+
+def test_nothing_runs_at_rest(templates: Templates) -> None:
+    for environment in templates.environments().values():
+        assert environment["ComputeResources"]["MinvCpus"] == 0
+
+
+@pytest.mark.parametrize("name", INSTANCE_TYPES)
+def test_a_job_fills_its_host_and_asks_for_no_more_memory_than_it_has(templates: Templates, name: str) -> None:
+    it, lane = INSTANCE_TYPES[name], templates.lanes()[name]
+    assert lane["needs"] == {"VCPU": it.host.vcpus, "MEMORY": container_memory_mib(it)}
+    assert lane["needs"]["MEMORY"] <= it.host.memory_gib * 1024 * 0.93
+    assert lane["PlatformCapabilities"] == ["EC2"]
+
+
+def test_a_container_runs_the_batch_worker(templates: Templates) -> None:
+    for lane in templates.lanes().values():
+        assert lane["ContainerProperties"]["Command"] == ["python", "-m", "fanfold_runtime.batch"]
+        assert "Timeout" not in lane  # no time limit
+
+
+def test_a_lost_host_is_tried_again_and_a_failed_run_is_not(templates: Templates) -> None:
+    for lane in templates.lanes().values():
+        rules = lane["RetryStrategy"]["EvaluateOnExit"]
+        assert rules[0] == {"OnStatusReason": "Host EC2*", "Action": "RETRY"}
+        assert rules[-1] == {"OnReason": "*", "Action": "EXIT"}
+
+
+def test_a_job_that_can_never_be_placed_is_given_up(synthesise: Synthesise) -> None:
+    for queue in synthesise(stuck_minutes=10).properties("AWS::Batch::JobQueue"):
+        actions = queue["JobStateTimeLimitActions"]
+        assert {action["Reason"].split(":")[0] for action in actions} == {"MISCONFIGURATION"}
+        assert {(action["State"], action["Action"], action["MaxTimeSeconds"]) for action in actions} == {
+            ("RUNNABLE", "CANCEL", 600)
+        }
+
+
+def test_root_disks_are_encrypted_gp3_of_the_size_asked_for(synthesise: Synthesise) -> None:
+    (mapping,) = synthesise(disk_size_gb=500).one("AWS::EC2::LaunchTemplate")["LaunchTemplateData"][
+        "BlockDeviceMappings"
+    ]
+    assert mapping["DeviceName"] == "/dev/xvda"
+    assert mapping["Ebs"] == {"Encrypted": True, "VolumeSize": 500, "VolumeType": "gp3"}
+
+
+def test_a_container_cannot_reach_its_machine_s_credentials(templates: Templates) -> None:
+    metadata = templates.one("AWS::EC2::LaunchTemplate")["LaunchTemplateData"]["MetadataOptions"]
+    assert metadata == {"HttpTokens": "required", "HttpPutResponseHopLimit": 1}
+
+
+def test_spot_is_a_setting(templates: Templates, full: Templates) -> None:
+    def kinds(of: Templates) -> set[tuple[str, str]]:
+        found = [environment["ComputeResources"] for environment in of.environments().values()]
+        return {(each["Type"], each["AllocationStrategy"]) for each in found}
+
+    assert kinds(templates) == {("EC2", "BEST_FIT_PROGRESSIVE")}
+    assert kinds(full) == {("SPOT", "SPOT_PRICE_CAPACITY_OPTIMIZED")}
+
+
+def test_a_gpu_machine_gets_its_gpu_and_the_image_with_drivers(full: Templates) -> None:
+    assert full.lanes()["gpu"]["needs"]["GPU"] == 1
+    gpu = full.environments()["g5.xlarge"]["ComputeResources"]
+    assert gpu["Ec2Configuration"] == [{"ImageType": "ECS_AL2023_NVIDIA"}]
+
+
+def test_a_graviton_machine_gets_an_image_of_its_own(full: Templates) -> None:
+    images = {name: lane["ContainerProperties"]["Image"] for name, lane in full.lanes().items()}
+    assert images["arm"] != images["small"]
+    assert images["gpu"] == images["small"]
+
+
+def test_only_the_instance_types_asked_for_are_offered(synthesise: Synthesise) -> None:
+    assert set(synthesise(instance_types=["small", "m5.large"]).lanes()) == {"small", "m5.large"}
+
+
+def test_an_idle_machine_can_be_kept_for_the_next_job(templates: Templates, full: Templates) -> None:
+    def minutes(of: Templates) -> set[int]:
+        resources = [environment["ComputeResources"] for environment in of.environments().values()]
+        return {each["ScalingPolicy"]["MinScaleDownDelayMinutes"] for each in resources}
+
+    assert (minutes(templates), minutes(full)) == ({0}, {30})

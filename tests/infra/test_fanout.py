@@ -1,0 +1,158 @@
+"""The three state machines: what they take, what they try again, and that one lost run never fails its siblings."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from fanfold.contract import cloud
+from tests.infra.templates import Templates
+
+
+def inline_map(templates: Templates, path: str) -> dict[str, Any]:
+    states = templates.definition(path)["States"]
+    found: dict[str, Any] = states["EachRun"] if path == "narrow" else _children(templates)["States"]["EachRun"]
+    return found
+
+
+def _children(templates: Templates) -> dict[str, Any]:
+    processor: dict[str, Any] = templates.definition("wide")["States"]["Children"]["ItemProcessor"]
+    return processor
+
+
+def _calls(templates: Templates) -> dict[str, Any]:
+    states: dict[str, Any] = inline_map(templates, "narrow")["ItemProcessor"]["States"]
+    return states
+
+
+def _kind(templates: Templates, path: str) -> str:
+    machines = templates.properties("AWS::StepFunctions::StateMachine")
+    return next(m["StateMachineType"] for m in machines if m["StateMachineName"].endswith(path))
+
+
+def test_narrow_is_express_and_the_others_are_standard(templates: Templates) -> None:
+    kinds = {path: _kind(templates, path) for path in ("narrow", "wide", "dedicated")}
+    assert kinds == {"narrow": "EXPRESS", "wide": "STANDARD", "dedicated": "STANDARD"}
+
+
+def test_a_child_of_the_wide_machine_is_the_narrow_machine(templates: Templates) -> None:
+    assert inline_map(templates, "wide") == inline_map(templates, "narrow")
+    assert _children(templates)["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}
+
+
+def test_the_wide_machine_reads_a_manifest_and_batches_it_by_40(templates: Templates) -> None:
+    children = templates.definition("wide")["States"]["Children"]
+    assert children["ItemReader"]["ReaderConfig"]["InputType"] == "JSONL"
+    assert children["ItemReader"]["Parameters"]["Key.$"] == "$.manifest_key"
+    batcher = children["ItemBatcher"]
+    assert (batcher["MaxItemsPerBatch"], batcher["BatchInput"]) == (40, {"job.$": "$.job"})
+    assert batcher["MaxInputBytesPerBatch"] <= 256 * 1024
+    assert children["MaxConcurrencyPath"] == "$.max_children"
+
+
+def test_the_wide_machine_tolerates_every_lost_child(templates: Templates) -> None:
+    assert templates.definition("wide")["States"]["Children"]["ToleratedFailurePercentage"] == 100
+
+
+def test_each_run_is_one_call_with_its_job_and_itself(templates: Templates) -> None:
+    body = inline_map(templates, "narrow")
+    assert (body["ItemsPath"], body["MaxConcurrency"]) == ("$.Items", cloud.RUNS_PER_CHILD)
+    assert body["ItemSelector"] == {"job.$": "$.BatchInput.job", "run.$": "$$.Map.Item.Value"}
+    call = _calls(templates)["Call"]
+    assert call["Parameters"] == {"FunctionName.$": "$.run.function", "Payload.$": "$"}
+    assert call["ResultPath"] is None  # 40 answers with their metadata would eat the state's 256 KiB
+
+
+def test_throttles_are_tried_again_with_jitter_and_a_user_s_errors_are_not(templates: Templates) -> None:
+    retries = _calls(templates)["Call"]["Retry"]
+    assert {retry["JitterStrategy"] for retry in retries} == {"FULL"}
+    named = {error for retry in retries for error in retry["ErrorEquals"]}
+    assert "Lambda.TooManyRequestsException" in named
+    assert not named & {"States.ALL", "States.TaskFailed", "Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError"}
+
+
+def worst_case_s(states: dict[str, Any]) -> float:
+    """Seconds a run may take: every wait at its longest, and a full call for every error that comes after one."""
+    call, record = states["Call"], states["RecordDeath"]
+    waits = sum(_longest_waits_s(retry) for state in (call, record) for retry in state["Retry"])
+    slow = [r for r in call["Retry"] if not any("Throttled" in e or "TooMany" in e for e in r["ErrorEquals"])]
+    calls = 1 + sum(retry["MaxAttempts"] for retry in slow)
+    return waits + calls * float(call["TimeoutSeconds"])
+
+
+def _longest_waits_s(retry: dict[str, Any]) -> float:
+    return float(sum(retry["IntervalSeconds"] * retry["BackoffRate"] ** n for n in range(retry["MaxAttempts"])))
+
+
+def test_the_worst_case_fits_the_300_s_of_an_express_execution(templates: Templates) -> None:
+    states = _calls(templates)
+    assert worst_case_s(states) <= 295
+    assert worst_case_s(states) + 125 > 300  # a third call would not fit
+
+
+def test_a_death_is_caught_and_written_as_the_run_s_finished_event(templates: Templates) -> None:
+    states = _calls(templates)
+    assert {tuple(catch["ErrorEquals"]) for catch in states["Call"]["Catch"]} == {
+        ("States.ALL",),
+        ("States.DataLimitExceeded",),
+    }
+    assert {(catch["Next"], catch["ResultPath"]) for catch in states["Call"]["Catch"]} == {("RecordDeath", "$.died")}
+    item = states["RecordDeath"]["Parameters"]["Item"]
+    assert set(item) == set(cloud.DIED_ATTRIBUTES)
+    assert (item["kind"], item["status"]) == ({"S": "finished"}, {"S": cloud.DIED})
+    assert item["failure"] == {"S.$": "States.JsonToString($.died)"}
+
+
+def test_the_keys_of_a_death_are_those_of_the_contract(templates: Templates) -> None:
+    item = _calls(templates)["RecordDeath"]["Parameters"]["Item"]
+    assert _rendered(item["pk"]["S.$"], "J", "7") == cloud.event_partition("J", 7)
+    assert _rendered(item["sk"]["S.$"], "2026-01-31T14:15:02.123Z", "U") == cloud.event_sort_key(
+        "2026-01-31T14:15:02.123Z", "U"
+    )
+
+
+def _rendered(intrinsic: str, *values: str) -> str:
+    """What `States.Format` makes of these values."""
+    (pattern,) = re.findall(r"^States\.Format\('([^']*)'", intrinsic)
+    return str(pattern).format(*values)
+
+
+@pytest.mark.parametrize("path", ["narrow", "wide"])
+def test_no_lost_run_can_fail_its_siblings(templates: Templates, path: str) -> None:
+    states = inline_map(templates, path)["ItemProcessor"]["States"]
+    assert [name for name, state in states.items() if state["Type"] == "Fail"] == []
+    for state in states.values():
+        assert state["Type"] == "Pass" or any("States.ALL" in catch["ErrorEquals"] for catch in state["Catch"])
+
+
+def test_machines_are_an_array_job_and_one_machine_is_not(templates: Templates) -> None:
+    states = templates.definition("dedicated")["States"]
+    (choice,) = states["HowMany"]["Choices"]
+    assert (choice["Variable"], choice["NumericGreaterThanEquals"]) == ("$.machines", 2)
+    many, one = states[choice["Next"]], states[states["HowMany"]["Default"]]
+    assert many["Parameters"]["ArrayProperties"] == {"Size.$": "$.machines"}
+    assert "ArrayProperties" not in one["Parameters"]
+    assert many["Resource"] == one["Resource"] == "arn:aws:states:::batch:submitJob.sync"
+
+
+def test_a_machine_learns_its_job_from_its_environment(templates: Templates) -> None:
+    parameters = templates.definition("dedicated")["States"]["OneMachine"]["Parameters"]
+    assert parameters["ContainerOverrides"]["Environment"] == [{"Name": cloud.ENV_JOB, "Value.$": "$.job.id"}]
+    assert parameters["Tags"]["fanfold:deployment"] == "main"
+
+
+def test_machines_that_fail_leave_an_event_that_says_why(templates: Templates) -> None:
+    states = templates.definition("dedicated")["States"]
+    item = states["RecordMachines"]["Parameters"]["Item"]
+    assert set(item) == set(cloud.DIED_ATTRIBUTES)
+    assert (item["kind"], item["index"]) == ({"S": "machine"}, {"N": "-1"})
+    assert states["RecordMachines"]["Next"] == states["RecordMachinesFailed"]["Next"] == "MachinesFailed"
+
+
+def test_logging_and_tracing_are_on_without_the_users_data(templates: Templates) -> None:
+    for machine in templates.properties("AWS::StepFunctions::StateMachine"):
+        assert machine["TracingConfiguration"] == {"Enabled": True}
+        assert machine["LoggingConfiguration"]["Level"] == "ALL"
+        assert machine["LoggingConfiguration"]["IncludeExecutionData"] is False

@@ -1,0 +1,78 @@
+"""The stack that must survive: what is kept, how it is protected, what expires."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.infra.templates import Synthesise, Templates, listed, resolve
+
+
+def test_the_table_is_on_demand_protected_and_expires_by_itself(templates: Templates) -> None:
+    table = templates.one("AWS::DynamoDB::Table")
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert table["DeletionProtectionEnabled"] is True
+    assert [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]] == [("pk", "HASH"), ("sk", "RANGE")]
+
+
+def test_jobs_can_be_listed_by_owner_and_by_team_newest_first(templates: Templates) -> None:
+    indexes = {index["IndexName"]: index for index in templates.one("AWS::DynamoDB::Table")["GlobalSecondaryIndexes"]}
+    assert set(indexes) == {"jobs-by-owner", "jobs-by-team"}
+    for index in indexes.values():
+        assert index["KeySchema"][1] == {"AttributeName": "listed_id", "KeyType": "RANGE"}
+        assert index["Projection"]["ProjectionType"] == "ALL"
+
+
+def test_every_bucket_is_private_encrypted_unversioned_and_kept(templates: Templates) -> None:
+    for bucket in templates.resources("AWS::S3::Bucket").values():
+        properties = bucket["Properties"]
+        assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+        assert properties["BucketEncryption"]
+        assert "VersioningConfiguration" not in properties
+        assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+def test_a_bucket_answers_over_tls_only(templates: Templates) -> None:
+    policies = templates.resources("AWS::S3::BucketPolicy").values()
+    assert len(policies) == len(templates.resources("AWS::S3::Bucket"))
+    for policy in policies:
+        statements = policy["Properties"]["PolicyDocument"]["Statement"]
+        denied = [statement["Condition"] for statement in statements if statement["Effect"] == "Deny"]
+        assert {"Bool": {"aws:SecureTransport": "false"}} in denied
+        assert {"NumericLessThan": {"s3:TlsVersion": 1.2}} in denied
+
+
+def _lifecycle(templates: Templates) -> dict[str, dict[str, Any]]:
+    for bucket in templates.properties("AWS::S3::Bucket"):
+        rules = {rule["Id"]: rule for rule in bucket["LifecycleConfiguration"]["Rules"]}
+        if "results" in rules:
+            return rules
+    raise LookupError("no bucket for results")
+
+
+def test_what_jobs_keep_expires_and_what_udfs_keep_does_not(synthesise: Synthesise) -> None:
+    rules = _lifecycle(synthesise(retention_days=7))
+    assert rules["aborted-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 3}
+    expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules.values() if "ExpirationInDays" in rule}
+    assert expiring == {"results/": 7, "jobs/": 7, "blobs/": 7, "udf/": 7}
+
+
+def test_access_logs_can_be_left_out(templates: Templates, synthesise: Synthesise) -> None:
+    assert len(templates.resources("AWS::S3::Bucket")) == 2
+    without = synthesise(access_logs=False)
+    assert "LoggingConfiguration" not in without.one("AWS::S3::Bucket")
+
+
+def test_other_stacks_only_read_what_the_storage_stack_exports(templates: Templates) -> None:
+    exported = {resolve(o["Export"]["Name"]) for o in templates.by_stack["Storage"]["Outputs"].values()}
+    for stack in ("Processing", "Observability"):
+        for name in _imports(templates.by_stack[stack]):
+            assert name in exported or name.startswith("Fanfold-main-Processing")
+
+
+def _imports(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        found = [resolve(value["Fn::ImportValue"])] if "Fn::ImportValue" in value else []
+        return found + [name for item in value.values() for name in _imports(item)]
+    return [name for item in listed(value) for name in _imports(item)] if isinstance(value, list) else []
