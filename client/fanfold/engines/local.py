@@ -39,11 +39,14 @@ class LocalEngine:
         self.stores = LocalStores.open(home)
         self._signs = home / "running"
         self._driver: PoolDriver | None = None
+        #: Realtime jobs too are run by a process that outlives this one, as a command that does not wait wants it.
+        self.detached = False
 
     def start(self, header: JobHeader, runs: Iterable[RunRef]) -> None:
         """Start these runs: here for realtime, in a process of its own for a dedicated job."""
-        if header.instance_type is not None:
-            start_runner(self.home, header, stop=max((run.index for run in runs), default=-1) + 1)
+        if header.instance_type is not None or self.detached:
+            if stop := max((run.index for run in runs), default=-1) + 1:
+                start_runner(self.home, header, stop=stop)
             return
         if self._driver is None or self._driver.sign.pid != os.getpid():
             self._driver = PoolDriver(usable_cores(), self.stores, self._signs)
