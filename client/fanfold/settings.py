@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fanfold.errors import ConfigurationError
 
@@ -28,8 +27,7 @@ _ENGINES = ("local", "aws")
 _configured: dict[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The settings in force, each from the place of the highest precedence that gives it."""
 
     home: Path

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from fanfold.cache import KeyMaker
 from fanfold.codec import encode_json
@@ -19,7 +18,6 @@ from fanfold.inputs import Signature, read, validated
 from fanfold.models import Event, EventKind, JobHeader, Output, RunRef, RunStatus
 from fanfold.options import Options, Request
 from fanfold.settings import current
-from fanfold.source.bundle import Bundle
 from fanfold.source.capture import capture
 from fanfold.stores.manifest import Manifest, ManifestWriter
 
@@ -27,8 +25,7 @@ from fanfold.stores.manifest import Manifest, ManifestWriter
 _CACHE_BATCH = 2000
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(NamedTuple):
     """A job that has been written down and not started: its header, and which runs came from the cache."""
 
     header: JobHeader
@@ -46,25 +43,65 @@ class Submission:
         return self.header.count - sum(self.cached)
 
 
+class Draft:
+    """A UDF that has been captured for an engine, and can say what each of its inputs is: its text and its cache keys.
+
+    Raises `CaptureError`, or `InputError` for constants that the UDF does not take.
+    """
+
+    def __init__(self, fn: Any, engine: Engine, constants: dict[str, Any]) -> None:
+        function, self.options = unwrapped(fn)
+        self.engine = engine
+        self.described = engine.describe()
+        self.bundle = capture(function, put_blob=self._put_blob)
+        self.name = self.options.name or self.bundle.entry
+        signature = Signature.of(function)
+        self.parameters = signature.parameters
+        self._signature = signature
+        self._given = constants
+        #: What all runs have in common, as text; known when the first input has been checked with it.
+        self.constants = "{}"
+
+    def arguments(self, inputs: Any) -> Iterator[str]:
+        """Each input's own arguments as text, one by one, checked. Raises `InputError`."""
+        checked = validated(read(inputs), self._signature, self._given)
+        if not self._given:
+            yield from (encode_json(arguments, put_blob=self._put_blob, name="input") for arguments in checked)
+            return
+        for number, arguments in enumerate(checked):
+            common = {name: arguments.pop(name) for name in self._given}
+            if number == 0:
+                self.constants = encode_json(common, put_blob=self._put_blob, name="constants")
+            yield encode_json(arguments, put_blob=self._put_blob, name="input")
+
+    def keys(self, instance: InstanceType | None) -> KeyMaker:
+        """What makes the cache keys of this UDF's runs on a path; once the first input has been checked."""
+        path = "realtime" if instance is None else instance.name
+        image = self.described.image
+        if self.described.name != "aws":
+            image = f"{image} {_versions(self.bundle.imports)}"
+        if self.options.serializer != "auto":  # what was pickled must not reach a job that does not unpickle
+            image = f"{image} {self.options.serializer}"
+        return KeyMaker(code_hash=self.bundle.code_hash, constants=self.constants, path=path, image=image)
+
+    def _put_blob(self, sha256: str, data: bytes) -> None:
+        self.engine.stores.objects.put_if_absent(blob_key(sha256), data)
+
+
 def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any]) -> Submission:
     """Check a UDF and all its inputs, write the job down, and answer from the cache what it knows.
 
     Nothing has been started. Raises `CaptureError` and `InputError` before anything is written that others see.
     """
-    function, options = unwrapped(fn)
-    stores, described = engine.stores, engine.describe()
-    put_blob = _blob_writer(stores)
-    bundle = capture(function, put_blob=put_blob)
-    arguments = _Arguments(Signature.of(function), constants, put_blob)
-    job_id = new_job_id()
+    stores, draft, job_id = engine.stores, Draft(fn, engine, constants), new_job_id()
     with ManifestWriter(stores.scratch, job_id) as manifest:
         keys = None
-        for own in arguments.each(inputs):
-            keys = keys or _keys(bundle, arguments.constants, request.instance, described)
+        for own in draft.arguments(inputs):
+            keys = keys or draft.keys(request.instance)
             manifest.add(own, keys.key(own))
+        header = _header(job_id, draft, request, manifest.count)
         manifest.store(stores.objects)
-    stores.objects.put_if_absent(bundle_key(bundle.sha256), bundle.to_bytes())
-    header = _header(job_id, bundle, options, request, described, arguments, manifest.count)
+    stores.objects.put_if_absent(bundle_key(draft.bundle.sha256), draft.bundle.to_bytes())
     stores.log.put_job(header)
     return Submission(header, engine, _answered_from_cache(header, stores))
 
@@ -78,43 +115,6 @@ def unwrapped(fn: Any) -> tuple[Callable[..., Any], Options]:
             next_step="pass a function defined with def, with or without @fanfold.udf.",
         )
     return function, getattr(fn, "options", Options())
-
-
-class _Arguments:
-    """The inputs as text, one by one, checked; and apart from them, once, what all runs have in common."""
-
-    def __init__(self, signature: Signature, constants: dict[str, Any], put_blob: Callable[[str, bytes], None]) -> None:
-        self._signature = signature
-        self._given = constants
-        self._put_blob = put_blob
-        self.parameters = signature.parameters
-        #: The constants as text; known when the first input has been checked with them.
-        self.constants = "{}"
-
-    def each(self, inputs: Any) -> Iterator[str]:
-        """Each input's own arguments as text."""
-        checked = validated(read(inputs), self._signature, self._given)
-        if not self._given:
-            yield from (encode_json(arguments, put_blob=self._put_blob, name="input") for arguments in checked)
-            return
-        for number, arguments in enumerate(checked):
-            common = {name: arguments.pop(name) for name in self._given}
-            if number == 0:
-                self.constants = encode_json(common, put_blob=self._put_blob, name="constants")
-            yield encode_json(arguments, put_blob=self._put_blob, name="input")
-
-
-def _blob_writer(stores: Stores) -> Callable[[str, bytes], None]:
-    def put_blob(sha256: str, data: bytes) -> None:
-        stores.objects.put_if_absent(blob_key(sha256), data)
-
-    return put_blob
-
-
-def _keys(bundle: Bundle, constants: str, instance: InstanceType | None, described: Description) -> KeyMaker:
-    path = "realtime" if instance is None else instance.name
-    image = described.image if described.name == "aws" else f"{described.image} {_versions(bundle.imports)}"
-    return KeyMaker(code_hash=bundle.code_hash, constants=constants, path=path, image=image)
 
 
 def _versions(modules: Iterable[str]) -> str:
@@ -135,25 +135,18 @@ def _versions(modules: Iterable[str]) -> str:
     return " ".join(found)
 
 
-def _header(
-    job_id: str,
-    bundle: Bundle,
-    options: Options,
-    request: Request,
-    described: Description,
-    arguments: _Arguments,
-    count: int,
-) -> JobHeader:
+def _header(job_id: str, draft: Draft, request: Request, count: int) -> JobHeader:
+    options, described = draft.options, draft.described
     return JobHeader(
         id=job_id,
-        name=options.name or bundle.entry,
+        name=draft.name,
         count=count,
         engine=described.name,
         owner=current().owner,
         created_at=time.time(),
-        bundle_sha256=bundle.sha256,
-        code_hash=bundle.code_hash,
-        parameters=arguments.parameters,
+        bundle_sha256=draft.bundle.sha256,
+        code_hash=draft.bundle.code_hash,
+        parameters=draft.parameters,
         instance_type=request.instance.name if request.instance else None,
         serializer=options.serializer,
         timeout_s=_limit("timeout_s", options.timeout_s, described.realtime_timeout_s, "s", request),
@@ -164,7 +157,7 @@ def _header(
         retry_on=request.retry_on,
         cache=request.cache,
         cache_max_age_s=request.cache_max_age_s,
-        constants=arguments.constants,
+        constants=draft.constants,
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,7 +59,7 @@ def test_order_repetition_and_portions_do_not_matter(header, events, data):
 @settings(max_examples=100, deadline=None)
 @given(HEADERS, stories())
 def test_a_cancel_may_come_before_or_after_the_events(header, events):
-    state = fold(replace(header, cancelled_at=None), events)
+    state = fold(header._replace(cancelled_at=None), events)
     state.header = header
     assert snapshot(state) == snapshot(fold(header, events))
 

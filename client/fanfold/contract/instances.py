@@ -1,10 +1,9 @@
 """The machines a dedicated run can ask for, and the AWS hosts that serve them."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(NamedTuple):
     """An EC2 machine: vCPUs, memory in GiB, on-demand dollars per hour (us-east-1, 2026-10)."""
 
     name: str
@@ -15,8 +14,7 @@ class Host:
     gpus: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceType:
+class InstanceType(NamedTuple):
     """A name users may ask for, what it promises, and the host that serves it."""
 
     name: str

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from fanfold.contract.instances import InstanceType
 from fanfold.fold import JobState
@@ -13,8 +12,7 @@ from fanfold.models import JobHeader, RunRef
 from fanfold.stores.protocols import EventLog, ObjectStore, ResultCache
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+class Description(NamedTuple):
     """An engine's limits: seconds and MiB of a realtime run, runs side by side, machines that can be asked for."""
 
     name: str

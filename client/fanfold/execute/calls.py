@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from fanfold.models import Event
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """What all calls of one job share.
 
     `bundle` is the file that holds the UDF's source bundle, `blobs` the folder of large arguments by hash.
@@ -27,6 +25,11 @@ class Assignment:
     max_concurrency: int | None = None
     #: Seconds between usage events of a running call; None for none.
     usage_interval_s: float | None = None
+
+    def for_workers(self) -> dict[str, str]:
+        """What `perform.Assignment` takes."""
+        paths = {"bundle": str(self.bundle), "blobs": str(self.blobs)}
+        return {"job_id": self.job_id, **paths, "serializer": self.serializer}
 
 
 class Call(NamedTuple):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 
 from fanfold.models import JobHeader
 
-_FIELDS = tuple(field.name for field in fields(JobHeader) if field.name != "cancelled_at")
+_FIELDS = tuple(name for name in JobHeader._fields if name != "cancelled_at")
 _TUPLES = ("parameters", "retry_on")
 
 
