@@ -1,0 +1,94 @@
+"""All commands of `fanfold`, each with an example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from fanfold.cli.commands import cached, machines, results, start, steer, watch
+from fanfold.cli.guard import GuardedGroup
+
+
+class Command(NamedTuple):
+    """A command and what its help shows as examples."""
+
+    run: Callable[..., Any]
+    examples: tuple[str, ...]
+
+
+_JOB = "20260131-141502-river-7f3a"
+
+#: The order is that of `fanfold --help`. Another command is another line here; its JSON keys go into `records.KEYS`,
+#: and `docs/cli.md` is written anew with FANFOLD_UPDATE_DOCS=1 by tests/cli/test_reference.py.
+COMMANDS: dict[str, Command] = {
+    "run": Command(start.run, ("fanfold run flights.py day=2013-01-01", "fanfold run flights.py:delays n=5 --json")),
+    "submit": Command(
+        start.submit,
+        (
+            "fanfold submit flights.py 2013-01-01 2013-01-02",
+            "fanfold submit flights.py --inputs days.csv --workers 4",
+            "fanfold submit square.py --range 0:100 --set power=3",
+            "JOB=$(fanfold submit square.py --range 0:100 --no-wait)",
+        ),
+    ),
+    "jobs": Command(watch.jobs, ("fanfold jobs --limit 5", "fanfold jobs --json | jq '.[0].id'")),
+    "status": Command(watch.status, (f"fanfold status {_JOB}",)),
+    "logs": Command(watch.logs, (f"fanfold logs -f {_JOB}", f"fanfold logs {_JOB} --run 3")),
+    "times": Command(results.times, (f"fanfold times {_JOB} --slowest --limit 10",)),
+    "errors": Command(results.errors, (f"fanfold errors {_JOB}", f"fanfold errors {_JOB} --run 3")),
+    "collect": Command(results.collect, (f"fanfold collect {_JOB} -o delays.parquet",)),
+    "cancel": Command(steer.cancel, (f"fanfold cancel {_JOB}",)),
+    "retry": Command(steer.retry, (f"fanfold retry {_JOB}",)),
+    "verify": Command(results.verify, (f"fanfold verify {_JOB}",)),
+    "instance-types": Command(machines.instance_types, ("fanfold instance-types",)),
+}
+
+CACHE_COMMANDS: dict[str, Command] = {
+    "size": Command(cached.size, ("fanfold cache size",)),
+    "clear": Command(cached.clear, ("fanfold cache clear --older-than 7d",)),
+}
+
+
+def _group(help_text: str, **settings: Any) -> typer.Typer:
+    # Plain help: it is read in 80 columns, in pipes and in docs/cli.md, and needs no rich to be imported.
+    return typer.Typer(
+        help=help_text,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **settings,
+    )
+
+
+def _add(group: typer.Typer, commands: dict[str, Command]) -> None:
+    for name, command in commands.items():
+        examples = "\n".join(f"  {example}" for example in command.examples)
+        title = "Example" if len(command.examples) == 1 else "Examples"
+        group.command(name, epilog=f"\b\n{title}:\n{examples}")(command.run)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from fanfold import __version__
+
+        typer.echo(f"fanfold {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Scale a Python function out: run a UDF over many inputs, and fold the results back."""
+
+
+app = _group(str(_options.__doc__), cls=GuardedGroup)
+app.callback()(_options)
+_add(app, COMMANDS)
+_cache = _group("The results that are kept on this machine, so that nothing is computed twice.")
+_add(_cache, CACHE_COMMANDS)
+app.add_typer(_cache, name="cache")

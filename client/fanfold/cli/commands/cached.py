@@ -1,0 +1,66 @@
+"""The result cache of this machine: cache size, cache clear."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fanfold.cli import options
+from fanfold.cli.output import print_json, print_text
+from fanfold.cli.wording import size as said_size
+from fanfold.errors import InputError
+
+if TYPE_CHECKING:
+    from fanfold.stores.local.cache import SqliteResultCache
+
+
+def size(as_json: options.AsJson = False) -> None:
+    """Show how many results are cached on this machine, and how much room they take."""
+    with _cache() as cache:
+        results, count = cache.usage()
+    if as_json:
+        print_json({"results": results, "bytes": count})
+    else:
+        print_text(f"{results:,} results, {said_size(count)}")
+
+
+def clear(
+    older_than: Annotated[
+        str | None, typer.Option(metavar="AGE", help="Only results older than 30s, 5m, 12h, 7d.")
+    ] = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Forget the results that are cached on this machine, and delete the files that nothing needs any more.
+
+    The results of jobs stay: they can still be collected.
+    """
+    age_s = _age_s(older_than)
+    with _cache() as cache:
+        forgotten, freed = cache.clear(age_s)
+    if as_json:
+        print_json({"forgotten": forgotten, "freed_bytes": freed})
+    else:
+        print_text(f"{forgotten:,} results forgotten, {said_size(freed)} freed")
+
+
+@contextmanager
+def _cache() -> Iterator[SqliteResultCache]:
+    from fanfold.settings import current
+    from fanfold.stores.local import LocalStores
+
+    with LocalStores.open(current().home) as stores:
+        yield stores.cache
+
+
+def _age_s(text: str | None) -> float | None:
+    from fanfold.cache import parse_age
+
+    if text is None:
+        return None
+    try:
+        return parse_age(text)
+    except InputError:
+        raise InputError(f"--older-than {text} is not an age.", next_step="write 30s, 5m, 12h, 7d or 2w.") from None

@@ -1,0 +1,36 @@
+"""What can be asked for: instance-types."""
+
+from __future__ import annotations
+
+from fanfold.cli import options
+from fanfold.cli.output import Column, print_json, print_table
+from fanfold.cli.records import instance_type_record
+
+_COLUMNS = (
+    Column("name"),
+    Column("vCPUs", right=True),
+    Column("memory", right=True),
+    Column("served by"),
+    Column("per hour", right=True),
+)
+
+
+def instance_types(engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
+    """List the machines that --instance-type takes, with what they cost."""
+    from fanfold.engines.select import engine_for
+
+    known = engine_for(engine).describe().instance_types.values()
+    if as_json:
+        print_json([instance_type_record(machine) for machine in known])
+        return
+    rows = [
+        (
+            machine.name,
+            f"{machine.vcpus:,}",
+            f"{machine.memory_gib:,g} GiB",
+            machine.host.name,
+            f"${machine.host.usd_per_hour:,.3f}",  # to the cent, the small ones would all look alike
+        )
+        for machine in known
+    ]
+    print_table(_COLUMNS, rows)

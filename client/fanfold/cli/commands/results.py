@@ -1,0 +1,152 @@
+"""Commands that tell what came of a job's runs: times, errors, collect, verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fanfold.amounts import duration
+from fanfold.cli import options
+from fanfold.cli.exits import ExitCode
+from fanfold.cli.output import Column, note, print_json, print_table, print_text
+from fanfold.cli.records import error_record, receipt_record, time_record
+from fanfold.cli.runs import check_run, chosen
+from fanfold.cli.wording import arguments
+from fanfold.job import Job
+from fanfold.models import BAD
+
+_TIMES = (
+    Column("run", right=True),
+    Column("status"),
+    Column("tries", right=True),
+    Column("time", right=True),
+    Column("memory", right=True),
+    Column("input", flexible=True),
+)
+_ERRORS = (Column("run", right=True), Column("status"), Column("error", flexible=True), Column("input", flexible=True))
+
+
+def times(
+    job: options.JobId,
+    slowest: Annotated[bool, typer.Option("--slowest", help="The longest first.")] = False,
+    limit: options.Limit = None,
+    engine: options.EngineName = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show how long each run took, and its peak memory."""
+    from fanfold.api import get_job
+
+    found = get_job(job, engine=engine)
+    took = found.times()
+    indexes = sorted(range(len(found)), key=lambda index: -(took[index] or 0)) if slowest else range(len(found))
+    some, more = chosen(indexes, limit, as_json=as_json)
+    records = [time_record(found, index) for index in some]
+    if as_json:
+        print_json(records)
+        return
+    print_table(_TIMES, [_time_row(record) for record in records])
+    _say_more(more, len(some), len(found))
+
+
+def errors(
+    job: options.JobId,
+    run: options.OneRun = None,
+    limit: options.Limit = None,
+    engine: options.EngineName = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show which runs failed and why, with the remote traceback of the first, or of the one that is asked for."""
+    from fanfold.api import get_job
+
+    found = get_job(job, engine=engine)
+    check_run(found, run)
+    found.status  # noqa: B018  reads what is new
+    failed = [index for index in found.state.indexes(*BAD) if run in (None, index)]
+    some, more = chosen(failed, limit, as_json=as_json)
+    records = [error_record(found, index) for index in some]
+    if as_json:
+        print_json(records)
+        return
+    if not some:
+        print_text("No run has failed.")
+        return
+    if run is None:
+        print_table(_ERRORS, [_error_row(record) for record in records])
+        _say_more(more, len(some), len(failed))
+        print_text("")
+    print_text(_told(found, some[0]))
+
+
+def collect(
+    job: options.JobId,
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help=".parquet, .csv or .jsonl.")],
+    ignore_exceptions: Annotated[
+        bool, typer.Option("--ignore-exceptions", help="Leave failed runs out instead of failing.")
+    ] = False,
+    flatten: Annotated[bool, typer.Option("--flatten/--no-flatten", help="Frames below one another.")] = True,
+    timeout: options.Timeout = None,
+    engine: options.EngineName = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Write a job's results to one file, when it has ended.
+
+    The arguments of each run are the leading columns. Values that are no frames stand in a column `result`.
+    """
+    from fanfold.api import get_job
+    from fanfold.cli.frame_file import check_target, write_frame
+
+    check_target(output)
+    found = get_job(job, engine=engine).wait(timeout)
+    frame = write_frame(found.collect(ignore_exceptions=ignore_exceptions, flatten=flatten), output)
+    if as_json:
+        print_json({"path": str(output), "rows": len(frame), "columns": [str(name) for name in frame.columns]})
+    else:
+        print_text(f"{output}: {len(frame):,} rows, {len(frame.columns):,} columns")
+
+
+def verify(job: options.JobId, engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
+    """Prove from the stored bytes that a job is complete, or say what is missing or damaged.
+
+    The exit code tells it as well: 0 complete, 1 a result is damaged or lost, 4 runs have not ended.
+    """
+    from fanfold.api import get_job
+
+    receipt = get_job(job, engine=engine).verify()
+    if as_json:
+        print_json(receipt_record(receipt))
+    else:
+        print_text(str(receipt))
+    if receipt.damaged:
+        raise typer.Exit(ExitCode.FAILED)
+    if receipt.missing:
+        raise typer.Exit(ExitCode.INCOMPLETE)
+
+
+def _time_row(record: dict[str, object]) -> tuple[str, ...]:
+    took, peak_mib = record["duration_s"], record["peak_memory_mib"]
+    return (
+        f"{record['run']:,}",
+        str(record["status"]).replace("_", " "),
+        str(int(str(record["attempt"])) + 1),
+        duration(took) if isinstance(took, float) else "",
+        f"{peak_mib:,.0f} MiB" if isinstance(peak_mib, float) else "",
+        arguments(record["input"]),  # type: ignore[arg-type]
+    )
+
+
+def _error_row(record: dict[str, object]) -> tuple[str, ...]:
+    told = f"{record['type']}: {record['message']}".split("\n", 1)[0]
+    return (f"{record['run']:,}", str(record["status"]).replace("_", " "), told, arguments(record["input"]))  # type: ignore[arg-type]
+
+
+def _told(job: Job, index: int) -> str:
+    error = job.error(index)
+    return error.message if error else ""
+
+
+def _say_more(more: bool, shown: int, count: int) -> None:
+    if more:
+        note(f"{shown:,} of {count:,} runs; --limit {count} shows all.")

@@ -1,0 +1,130 @@
+"""Commands that start work: run, submit."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from fanfold.cli import options
+from fanfold.cli.attend import attended, detach, report_end, report_start
+from fanfold.cli.given import inputs_from, parameters_from
+from fanfold.cli.output import note, print_json, print_text
+from fanfold.cli.records import value_record
+from fanfold.cli.udf_file import load_udf
+from fanfold.errors import InputError
+
+
+def run(
+    udf: options.UdfFile,
+    parameters: Annotated[list[str] | None, typer.Argument(metavar="NAME=VALUE", help="Its arguments.")] = None,
+    *,
+    engine: options.EngineName = None,
+    instance_type: options.InstanceTypeName = None,
+    cache: options.Cache = True,
+    cache_max_age: options.CacheMaxAge = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Run a UDF once and print its value.
+
+    Values are made to fit the UDF's annotations: `n=5` is the number 5 for `n: int`, and text where nothing is said.
+    """
+    from fanfold.api import submit
+
+    job: Any = submit(
+        load_udf(udf),
+        [parameters_from(parameters or [])],
+        engine=engine,
+        instance_type=instance_type,
+        cache=cache,
+        cache_max_age=cache_max_age,
+        collect=False,
+    )
+    _print_value(attended(job).result(0), as_json=as_json)
+
+
+def submit(
+    udf: options.UdfFile,
+    values: Annotated[list[str] | None, typer.Argument(metavar="VALUE", help="Inputs for its first parameter.")] = None,
+    inputs: Annotated[
+        str | None, typer.Option("--inputs", "-i", metavar="FILE", help=".csv, .tsv, .jsonl or .parquet; - for stdin.")
+    ] = None,
+    numbers: Annotated[
+        str | None,
+        typer.Option("--range", metavar="START:STOP[:STEP]", help="Whole numbers, as Python's range: without STOP."),
+    ] = None,
+    constants: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="An argument that is the same for every run; repeat it."),
+    ] = None,
+    engine: options.EngineName = None,
+    instance_type: options.InstanceTypeName = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Runs, or machines, side by side at most.")] = None,
+    processes: Annotated[int, typer.Option(metavar="N", help="Runs side by side on each machine.")] = 1,
+    retries: Annotated[
+        int | None, typer.Option(metavar="N", help="Tries beyond the first, for a run that was lost. [default: 2]")
+    ] = None,
+    retry_on: Annotated[
+        list[str] | None, typer.Option(metavar="ERROR", help="An exception that is worth another try; repeat it.")
+    ] = None,
+    cache: options.Cache = True,
+    cache_max_age: options.CacheMaxAge = None,
+    ramp: Annotated[bool, typer.Option("--ramp", help="Start 1, 5, 50 runs, then all; stop where they fail.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Run the first input only and print its value.")] = False,
+    no_wait: options.NoWait = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Run a UDF over many inputs, in parallel.
+
+    Inputs are values, a file, or a range. A row of a file is one run, its columns are parameters; so is a line of
+    JSON. Every input is checked against the UDF's annotations before anything starts. Waits for the end and prints
+    what it took; `fanfold collect` then has the results. Ctrl-C cancels the job.
+    """
+    from fanfold.api import submit as start
+
+    function = load_udf(udf)
+    if no_wait and not debug:
+        detach(engine or getattr(getattr(function, "options", None), "engine", None))
+    outcome: Any = start(
+        function,
+        inputs_from(values or [], inputs, numbers),
+        engine=engine,
+        instance_type=instance_type,
+        max_workers=workers,
+        n_processes_per_worker=processes,
+        max_retry=retries,
+        retry_on=tuple(retry_on or ()),
+        cache=cache,
+        cache_max_age=cache_max_age,
+        ramp=ramp,
+        debug_mode=debug,
+        collect=False,
+        **_constants(constants or [], start),
+    )
+    if debug:
+        _print_value(outcome, as_json=as_json)
+    elif no_wait:
+        report_start(outcome, as_json=as_json)
+    else:
+        note(f"{outcome.name}: {len(outcome):,} runs, job {outcome.id}")
+        report_end(attended(outcome), as_json=as_json)
+
+
+def _constants(pairs: list[str], start: Any) -> dict[str, Any]:
+    """The constants, none of which may be called like an option of `fanfold.submit`."""
+    import inspect
+
+    constants: dict[str, Any] = parameters_from(pairs)
+    for name in constants.keys() & inspect.signature(start).parameters.keys():
+        raise InputError(
+            f"--set {name}=...: a constant cannot be called {name!r}, which `fanfold.submit` keeps for itself.",
+            next_step="give it with each input, as a column of the file.",
+        )
+    return constants
+
+
+def _print_value(value: Any, *, as_json: bool) -> None:
+    if as_json:
+        print_json(value_record(value))
+    elif value is not None:
+        print_text(str(value))

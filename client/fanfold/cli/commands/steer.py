@@ -1,0 +1,45 @@
+"""Commands that change what becomes of a job: cancel, retry."""
+
+from __future__ import annotations
+
+from fanfold.cli import options
+from fanfold.cli.attend import attended, detach, report_end, report_start
+from fanfold.cli.output import note, print_json, print_text
+from fanfold.cli.records import status_record
+from fanfold.models import JobStatus
+
+
+def cancel(job: options.JobId, engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
+    """End what runs of a job and start nothing more; what has finished stays finished.
+
+    Returns when nothing runs. A job that has ended already is left as it is.
+    """
+    from fanfold.api import get_job
+
+    found = get_job(job, engine=engine)
+    if found.status in (JobStatus.QUEUED.value, JobStatus.RUNNING.value):
+        found.cancel()
+    else:
+        note(f"Job {found.id} has ended already.")
+    if as_json:
+        print_json(status_record(found))
+    else:
+        print_text(str(found.summary()))
+
+
+def retry(
+    job: options.JobId,
+    no_wait: options.NoWait = False,
+    engine: options.EngineName = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Run again what failed, was cancelled or was lost, and only that; wait for its end."""
+    from fanfold.api import get_job
+
+    if no_wait:
+        detach(engine)
+    found = get_job(job, engine=engine).retry()
+    if no_wait:
+        report_start(found, as_json=as_json)
+    else:
+        report_end(attended(found), as_json=as_json)

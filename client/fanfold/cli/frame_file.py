@@ -1,0 +1,71 @@
+"""A collected frame as a file that other programs read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fanfold.errors import CodecError, InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
+    ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
+    ".csv": lambda frame, path: frame.to_csv(path, index=False),
+    ".jsonl": lambda frame, path: frame.to_json(path, orient="records", lines=True, date_format="iso"),
+}
+
+
+def check_target(path: Path) -> None:
+    """Raises `InputError` for a file that could not be written, before anything is waited for."""
+    if path.suffix not in _WRITERS:
+        raise InputError(f"{path}: no format goes by that suffix.", next_step=f"end it in {', '.join(_WRITERS)}.")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"There is no directory {path.parent}.", next_step="make it, or write elsewhere.")
+
+
+def write_frame(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Write a frame, whole or not at all, and return it as it was written.
+
+    Raises `CodecError` where the format has no room for its values, and `InputError` where it cannot be written.
+    """
+    flat = without_index(frame)
+    half_written = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        _WRITERS[path.suffix](flat, half_written)
+        half_written.replace(path)
+    except (ValueError, TypeError, NotImplementedError, OverflowError) as error:
+        raise CodecError(
+            f"{path.suffix} cannot hold this frame: {error}.",
+            next_step="write another format, .jsonl or .csv, or have the UDF return columns of one type each.",
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}.", next_step="write elsewhere.") from error
+    finally:
+        half_written.unlink(missing_ok=True)
+    return flat
+
+
+def without_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """The arguments, and what else is in the index, as leading columns.
+
+    A level without a name is called `row`. A level whose name is a column's already is left out where both hold the
+    same, and is otherwise called `arg_` and its name.
+    """
+    flat = frame.reset_index(drop=True)
+    taken = set(map(str, flat.columns))
+    place = 0
+    for level in range(frame.index.nlevels):
+        values = frame.index.get_level_values(level)
+        name = "row" if values.name is None else str(values.name)
+        if name in flat.columns and list(values) == list(flat[name]):
+            continue
+        while name in taken:
+            name = f"arg_{name}"
+        taken.add(name)
+        flat.insert(place, name, values)
+        place += 1
+    return flat

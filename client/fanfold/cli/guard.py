@@ -1,0 +1,40 @@
+"""What stands around every command: errors become a message and an exit code, never a traceback of Fanfold's."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from fanfold.cli.exits import ExitCode, code_for
+from fanfold.errors import FanfoldError
+
+
+class GuardedGroup(TyperGroup):
+    """A group of commands that ends with an exit code whatever happens within."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Raises `typer.Exit` in place of errors, Ctrl-C and a pipe that was closed."""
+        try:
+            value = super().invoke(ctx)
+            sys.stdout.flush()  # here, where a closed pipe can be caught, not when the interpreter ends
+        except FanfoldError as error:
+            typer.echo(f"Error: {error}", err=True)
+            raise typer.Exit(code_for(error)) from None
+        except KeyboardInterrupt:
+            typer.echo("Interrupted.", err=True)
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+        except BrokenPipeError:
+            _discard_output()
+            raise typer.Exit(ExitCode.PIPE_CLOSED) from None
+        return value
+
+
+def _discard_output() -> None:
+    """Send what is still buffered to nowhere: the interpreter flushes it at its end, and would complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -1,0 +1,64 @@
+"""The arguments and options that several commands share, and what completes them in a shell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+_COMPLETED = 50
+
+
+def job_ids(incomplete: str) -> Iterator[tuple[str, str]]:
+    """The latest jobs whose id begins so, each with its name; none where there is no store to ask."""
+    from fanfold.engines.select import engine_for
+    from fanfold.errors import FanfoldError
+
+    try:
+        headers = engine_for().stores.log.list_jobs(limit=_COMPLETED)
+    except FanfoldError:  # a shell's completion must not print errors
+        return
+    yield from ((header.id, header.name) for header in headers if header.id.startswith(incomplete))
+
+
+def instance_type_names(incomplete: str) -> list[str]:
+    """The machines whose name begins so."""
+    from fanfold.contract.instances import INSTANCE_TYPES
+
+    return [name for name in INSTANCE_TYPES if name.startswith(incomplete)]
+
+
+def engine_names(incomplete: str) -> list[str]:
+    """The engines whose name begins so."""
+    return [name for name in ("local", "aws") if name.startswith(incomplete)]
+
+
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.", autocompletion=job_ids)]
+UdfFile = Annotated[
+    str, typer.Argument(metavar="UDF", help="Its file, as flights.py; or, where it has several, flights.py:delays.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
+EngineName = Annotated[
+    str | None,
+    typer.Option("--engine", metavar="NAME", help="local or aws; else as configured.", autocompletion=engine_names),
+]
+InstanceTypeName = Annotated[
+    str | None,
+    typer.Option(
+        "--instance-type",
+        metavar="NAME",
+        help="A machine for each worker and no time limit, such as small.",
+        autocompletion=instance_type_names,
+    ),
+]
+Cache = Annotated[bool, typer.Option("--cache/--no-cache", help="Use and keep cached results.")]
+CacheMaxAge = Annotated[
+    str | None, typer.Option(metavar="AGE", help="How old a cached result may be: 30s, 5m, 12h, 7d.")
+]
+OneRun = Annotated[int | None, typer.Option("--run", metavar="N", help="Only this run, numbered from 0.")]
+Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="Rows at most.", show_default=False)]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Start it, print its id, and let it go on by itself.")]
+Timeout = Annotated[
+    float | None, typer.Option(min=0, metavar="SECONDS", help="Wait no longer than this.", show_default=False)
+]

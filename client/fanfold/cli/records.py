@@ -1,0 +1,188 @@
+"""The JSON that `--json` prints. Keys are only ever added: scripts read them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fanfold.cli.wording import moment
+from fanfold.contract.instances import InstanceType
+from fanfold.job import Job
+from fanfold.job.verify import Receipt
+from fanfold.models import Event
+
+_JOB = {
+    "id": "the job's id",
+    "name": "the UDF's name",
+    "status": "Queued, Running, Completed, Failed or Cancelled",
+    "engine": "local or aws",
+    "instance_type": "the machine asked for, null for the realtime path",
+    "owner": "who submitted it",
+    "created_at": "when it was submitted, ISO 8601 in UTC",
+    "runs": "how many runs it has",
+    "counts": "how many runs there are of each status, without the zeros",
+    "wall_s": "seconds from the submit to the last run's end, or until now",
+    "cost_usd": "dollars so far",
+}
+_STATUS = {
+    **_JOB,
+    "busy_s": "seconds of all runs together",
+    "median_s": "seconds of the run in the middle, null where none has ended",
+    "longest_s": "seconds of the longest run, null where none has ended",
+    "peak_memory_mib": "MiB of the largest run, null where none has ended",
+    "retried": "how many runs were tried again",
+    "advice": "what would make the next job of this kind better, a list of sentences",
+}
+_RUN = {"run": "the run's number, from 0", "status": "the run's status", "attempt": "which try it is, from 0"}
+
+#: What each command's JSON holds, by key. Those in LISTS print an array of such objects; `logs` prints one a line.
+KEYS: dict[str, dict[str, str]] = {
+    "run": {"value": "what the UDF returned; a frame as an array of its rows"},
+    "submit": _STATUS,
+    "jobs": _JOB,
+    "status": _STATUS,
+    "logs": {
+        "run": _RUN["run"],
+        "attempt": _RUN["attempt"],
+        "at": "when it was printed, ISO 8601 in UTC",
+        "text": "what was printed",
+    },
+    "times": {
+        **_RUN,
+        "input": "its arguments, by name",
+        "duration_s": "seconds it took; null where it has not ended, or came from the cache",
+        "cpu_s": "CPU seconds, or null",
+        "peak_memory_mib": "MiB at its peak, or null",
+    },
+    "errors": {
+        **_RUN,
+        "input": "its arguments, by name",
+        "type": "the exception's class",
+        "message": "the exception's message",
+        "traceback": "the remote traceback, empty where there is none",
+    },
+    "collect": {"path": "the file", "rows": "how many rows it has", "columns": "the names of its columns, in order"},
+    "cancel": _STATUS,
+    "retry": _STATUS,
+    "verify": {
+        "id": "the job's id",
+        "complete": "true where every run has ended and every result's bytes match their hash",
+        "runs": "how many runs it has",
+        "results": "how many results are intact",
+        "result_bytes": "their bytes together",
+        "missing": "the runs that have not ended",
+        "failed": "the runs that ended without a result",
+        "damaged": "why results cannot be read, by run",
+    },
+    "instance-types": {
+        "name": "what --instance-type takes",
+        "vcpus": "virtual CPUs",
+        "memory_gib": "GiB of memory",
+        "host": "the AWS machine that serves it",
+        "usd_per_hour": "that machine's on-demand price in us-east-1",
+    },
+    "cache size": {"results": "how many results are cached", "bytes": "their bytes together"},
+    "cache clear": {"forgotten": "how many results were forgotten", "freed_bytes": "bytes of files deleted"},
+}
+LISTS = ("jobs", "times", "errors", "instance-types")
+
+
+def job_record(job: Job) -> dict[str, Any]:
+    """A job among others."""
+    whole = status_record(job)
+    return {key: whole[key] for key in _JOB}
+
+
+def status_record(job: Job) -> dict[str, Any]:
+    """A job by itself, as it is now."""
+    told, header = job.summary(), job.header
+    return {
+        "id": job.id,
+        "name": job.name,
+        "status": told.status,
+        "engine": header.engine,
+        "instance_type": header.instance_type,
+        "owner": header.owner,
+        "created_at": moment(header.created_at),
+        "runs": len(job),
+        "counts": told.counts,
+        "wall_s": told.wall_s,
+        "cost_usd": float(told.cost),
+        "busy_s": told.busy_s,
+        "median_s": told.median_s,
+        "longest_s": told.longest_s,
+        "peak_memory_mib": told.peak_memory_mib,
+        "retried": told.retried,
+        "advice": told.advice,
+    }
+
+
+def time_record(job: Job, index: int) -> dict[str, Any]:
+    """What one run took."""
+    usage = job.state.usage(index)
+    return {
+        **_run_record(job, index),
+        "duration_s": usage and usage.duration_s,
+        "cpu_s": usage and usage.cpu_s,
+        "peak_memory_mib": usage and usage.peak_memory_mib,
+    }
+
+
+def error_record(job: Job, index: int) -> dict[str, Any]:
+    """Why one run failed."""
+    error = job.state.error(index)
+    return {
+        **_run_record(job, index),
+        "type": error.type if error else "Cancelled",
+        "message": error.message if error else "",
+        "traceback": error.traceback if error else "",
+    }
+
+
+def log_record(event: Event) -> dict[str, Any]:
+    """A piece of what a run printed."""
+    return {"run": event.index, "attempt": event.attempt, "at": moment(event.at), "text": event.data["text"]}
+
+
+def receipt_record(receipt: Receipt) -> dict[str, Any]:
+    """What `verify` found."""
+    return {
+        "id": receipt.job_id,
+        "complete": receipt.complete,
+        "runs": receipt.count,
+        "results": receipt.results,
+        "result_bytes": receipt.result_bytes,
+        "missing": receipt.missing,
+        "failed": receipt.failed,
+        "damaged": receipt.damaged,
+    }
+
+
+def instance_type_record(machine: InstanceType) -> dict[str, Any]:
+    """A machine that can be asked for."""
+    return {
+        "name": machine.name,
+        "vcpus": machine.vcpus,
+        "memory_gib": machine.memory_gib,
+        "host": machine.host.name,
+        "usd_per_hour": machine.host.usd_per_hour,
+    }
+
+
+def value_record(value: Any) -> dict[str, Any]:
+    """What a UDF returned."""
+    return {"value": _rows(value) if hasattr(value, "to_json") and hasattr(value, "columns") else value}
+
+
+def _rows(frame: Any) -> Any:
+    import json
+
+    return json.loads(frame.to_json(orient="records", date_format="iso"))
+
+
+def _run_record(job: Job, index: int) -> dict[str, Any]:
+    return {
+        "run": index,
+        "status": job.state.status_of(index).value,
+        "attempt": job.state.attempt_of(index),
+        "input": job.contents.arguments(index),
+    }
