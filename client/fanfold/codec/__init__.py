@@ -4,7 +4,7 @@
 """
 
 from fanfold.codec.encoded import Encoded
-from fanfold.codec.results import decode, encode
-from fanfold.codec.tagged import decode_json, encode_json
+from fanfold.codec.results import decode, decode_json, encode
+from fanfold.codec.tagged import encode_json
 
 __all__ = ["Encoded", "decode", "decode_json", "encode", "encode_json"]

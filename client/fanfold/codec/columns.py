@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from fanfold.codec.labels import labels_from, labels_tree, string_dtype, string_note
 from fanfold.codec.moments import zone_from, zone_tree
-from fanfold.codec.tagged import decode_json, encode_json
+from fanfold.codec.results import decode_json
+from fanfold.codec.tagged import encode_json
 from fanfold.errors import CodecError
 
 #: A column's dtype as JSON: its family, then what that family needs to be rebuilt.
@@ -33,7 +35,7 @@ def to_arrow(values: Any, where: str) -> tuple[pa.Array, Note]:
             array, *details = write(values.array, where)
             return array, [family, *details]
     if type(values.dtype).__name__ == "GeometryDtype":
-        from fanfold.codec.geo import geometry_to_arrow
+        from fanfold.codec.geometry import geometry_to_arrow
 
         array, *details = geometry_to_arrow(values.array, where)
         return array, ["geometry", *details]
@@ -49,7 +51,7 @@ def from_arrow(column: pa.ChunkedArray, note: Note) -> Any:
     if family == "numpy":
         return _numpy_values(column).astype(details[0], copy=False)
     if family == "geometry":
-        from fanfold.codec.geo import geometry_from_arrow
+        from fanfold.codec.geometry import geometry_from_arrow
 
         return geometry_from_arrow(column, *details)
     return (_READERS.get(family) or _FAMILIES[family][2])(column, *details)
@@ -107,14 +109,10 @@ _READERS: dict[str, Callable[..., Any]] = {
 
 
 def _write_category(array: Any, _: str) -> tuple[Any, ...]:
-    from fanfold.codec.indexes import labels_tree
-
     return pa.array(array.codes, from_pandas=False), labels_tree(array.categories), bool(array.ordered)
 
 
 def _read_category(column: pa.ChunkedArray, categories: Any, ordered: bool) -> Any:
-    from fanfold.codec.indexes import labels_from
-
     dtype = pd.CategoricalDtype(labels_from(categories), ordered)
     return pd.Categorical.from_codes(_numpy_values(column), dtype=dtype)
 
@@ -148,17 +146,6 @@ def _write_string(array: Any, _: str) -> tuple[Any, ...]:
 
 def _read_string(column: pa.ChunkedArray, storage: str, missing: str) -> Any:
     return string_dtype(storage, missing).__from_arrow__(column)
-
-
-def string_note(dtype: Any) -> tuple[str, str]:
-    """What tells one of pandas' string dtypes from another: where it is stored and what is missing."""
-    return dtype.storage, "NA" if dtype.na_value is pd.NA else "nan"
-
-
-def string_dtype(storage: str, missing: str) -> Any:
-    """The string dtype that `string_note` described."""
-    # pandas before 2.3 knows only pd.NA, and takes no second argument.
-    return pd.StringDtype(storage) if missing == "NA" else pd.StringDtype(storage, na_value=np.nan)
 
 
 def _write_period(array: Any, _: str) -> tuple[Any, ...]:

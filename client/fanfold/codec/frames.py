@@ -11,9 +11,11 @@ import pyarrow as pa
 from fanfold.codec import pandas_scalars
 from fanfold.codec.columns import from_arrow, to_arrow
 from fanfold.codec.encoded import Encoded
-from fanfold.codec.indexes import index_from, index_tree, labels_from, labels_tree
+from fanfold.codec.indexes import index_from, index_tree
+from fanfold.codec.labels import labels_from, labels_tree
 from fanfold.codec.parquet import read_parquet, write_parquet
-from fanfold.codec.tagged import decode_json, encode_json
+from fanfold.codec.results import decode_json
+from fanfold.codec.tagged import encode_json
 
 if TYPE_CHECKING:
     from fanfold.codec.tagged import Tagger

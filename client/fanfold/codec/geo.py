@@ -6,12 +6,10 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
 import shapely
 
 from fanfold.codec.encoded import Encoded
-from fanfold.errors import CodecError
+from fanfold.codec.frames import frame_bytes, read_sheet, series_bytes
 
 if TYPE_CHECKING:
     from fanfold.codec.tagged import Tagger
@@ -24,8 +22,6 @@ def pack(value: Any) -> Encoded | None:
     kind = f"{type(value).__module__.partition('.')[0]}.{type(value).__qualname__}"
     if kind not in ("geopandas.GeoDataFrame", "geopandas.GeoSeries"):
         return None
-    from fanfold.codec.frames import frame_bytes, series_bytes
-
     if kind == "geopandas.GeoSeries":
         return Encoded(CODEC, series_bytes(value, {}, geo=None))
     data = frame_bytes(value, {b"geo": _geo_metadata(value)}, geo=value.active_geometry_name)
@@ -36,33 +32,12 @@ def unpack(_: str, data: bytes) -> Any:
     """The frame or series that `pack` encoded."""
     import geopandas
 
-    from fanfold.codec.frames import read_sheet
-
     value, facts = read_sheet(data)
     if facts["kind"] == "series":
         return geopandas.GeoSeries(value)
     frame = geopandas.GeoDataFrame(value)
     frame.attrs = value.attrs
     return frame if facts["geo"] is None else frame.set_geometry(facts["geo"])
-
-
-def geometry_to_arrow(array: Any, where: str) -> tuple[pa.Array, Any]:
-    """A geometry column as WKB, and what its CRS was made from."""
-    geometries = np.asarray(array, dtype=object)
-    if (shapely.get_type_id(geometries) == shapely.GeometryType.LINEARRING).any():
-        raise CodecError(
-            f"{where} holds a LinearRing, which WKB only knows as a LineString.",
-            next_step="Convert it: `shapely.LineString(ring)` or `shapely.Polygon(ring)`.",
-        )
-    crs = None if array.crs is None else array.crs.srs  # what pyproj itself pickles a CRS by
-    return pa.array(shapely.to_wkb(geometries, flavor="iso"), pa.large_binary()), crs
-
-
-def geometry_from_arrow(column: pa.ChunkedArray, crs: Any) -> Any:
-    """The geometry array that `geometry_to_arrow` was given."""
-    from geopandas.array import from_wkb
-
-    return from_wkb(column.to_numpy(), crs=crs)
 
 
 def _geo_metadata(frame: Any) -> bytes:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from fanfold.codec.columns import Note, from_arrow, string_dtype, string_note
+from fanfold.codec.columns import Note, from_arrow
+from fanfold.codec.labels import labels_from, labels_tree
 
 #: Keeps one column, given its readable name and its Series or Index; returns its number and its note.
 KeepColumn = Callable[[str, Any], list[Any]]
@@ -42,31 +42,6 @@ def index_from(tree: Note, column: Callable[[int], pa.ChunkedArray]) -> Any:
     if freq is not None:
         index.freq = freq
     return index
-
-
-def labels_tree(labels: Any) -> Any:
-    """Column labels, categories or levels as JSON; unusual ones stay an Index, which goes as a part of its own."""
-    if type(labels) is pd.RangeIndex:
-        return ["range", labels.start, labels.stop, labels.step, labels.name]
-    if type(labels) is pd.Index:
-        if isinstance(labels.dtype, pd.StringDtype):
-            return ["list", ["string", *string_note(labels.dtype)], labels.tolist(), labels.name]
-        if isinstance(labels.dtype, np.dtype):
-            return ["list", labels.dtype.str, labels.tolist(), labels.name]
-    return labels
-
-
-def labels_from(tree: Any) -> Any:
-    """The Index that `labels_tree` described."""
-    if isinstance(tree, pd.Index):
-        return tree
-    kind, *rest = tree
-    if kind == "range":
-        start, stop, step, name = rest
-        return pd.RangeIndex(start, stop, step, name=name)
-    dtype, values, name = rest
-    kept = string_dtype(*dtype[1:]) if isinstance(dtype, list) else np.dtype(dtype)
-    return pd.Index(values, dtype=kept, name=name, tupleize_cols=False)
 
 
 def _flat(values: Any, name: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from fanfold.codec import registry
@@ -9,6 +10,8 @@ from fanfold.codec.encoded import Encoded, damaged, join_parts, split_parts
 from fanfold.codec.tagged import BLOB_THRESHOLD_BYTES, base64_text, pack_whole, write
 from fanfold.codec.untagged import read
 from fanfold.errors import CodecError
+
+GetBlob = Callable[[str], bytes]
 
 
 def encode(value: Any, *, serializer: Literal["auto", "pickle"] | str = "auto", name: str = "result") -> Encoded:
@@ -32,7 +35,7 @@ def decode(codec: str, data: bytes, *, allow_pickle: bool = False) -> Any:
     Raises `CodecError` for an unknown codec, bad bytes, or pickle without opt-in.
     """
     if codec == "json/1":
-        return read(_text(data, codec), _no_part)
+        return read(_text(data, codec), _no_part, decode)
     if codec == "bytes/1":
         return bytes(data)
     if codec == "parts/1":
@@ -53,6 +56,14 @@ def decode(codec: str, data: bytes, *, allow_pickle: bool = False) -> Any:
         raise damaged(codec, error) from error
 
 
+def decode_json(text: str, *, get_blob: GetBlob | None = None) -> Any:
+    """The value that `encode_json` wrote; `get_blob(sha256_hex)` gives the bytes that `put_blob` was given.
+
+    Raises `CodecError` where the text is damaged, or written by a newer Fanfold.
+    """
+    return read(text, get_blob or _no_blob, decode)
+
+
 def _with_parts(value: Any, name: str) -> Encoded:
     parts: list[bytes] = []
 
@@ -71,7 +82,7 @@ def _read_parts(data: bytes) -> Any:
     parts = split_parts(data)
     if not parts:
         raise damaged("parts/1", "it is empty")
-    return read(_text(parts[0], "parts/1"), lambda number: parts[number])
+    return read(_text(parts[0], "parts/1"), lambda number: parts[number], decode)
 
 
 def _text(data: bytes, codec: str) -> str:
@@ -83,6 +94,10 @@ def _text(data: bytes, codec: str) -> str:
 
 def _no_part(_: Any) -> Any:
     raise damaged("json/1", "it refers to a part that is not there")
+
+
+def _no_blob(_: str) -> bytes:
+    raise CodecError("This text refers to bytes that are kept elsewhere.", next_step="Hand in `get_blob` to read them.")
 
 
 def _pickle(value: Any, name: str) -> Encoded:

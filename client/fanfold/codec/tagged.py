@@ -14,7 +14,6 @@ from typing import Any
 from fanfold.codec import registry
 from fanfold.codec.encoded import Encoded
 from fanfold.codec.refusals import refuse
-from fanfold.codec.untagged import read
 from fanfold.errors import CodecError
 
 #: Binary parts above this go through `put_blob`; below it, a reference would cost about as much as the bytes.
@@ -32,7 +31,6 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 _dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False, allow_nan=False).encode
 
 PutBlob = Callable[[str, bytes], object]
-GetBlob = Callable[[str], bytes]
 PutPart = Callable[[Encoded], Any]
 
 
@@ -43,15 +41,6 @@ def encode_json(value: Any, *, put_blob: PutBlob | None = None, name: str = "val
     base64 otherwise. `name` is what errors call the value. Raises `CodecError` where some part of it has no codec.
     """
     return write(value, put_part=_inline if put_blob is None else _Blobs(put_blob).put, name=name)
-
-
-def decode_json(text: str, *, get_blob: GetBlob | None = None) -> Any:
-    """The value that `encode_json` wrote; `get_blob(sha256_hex)` gives the bytes that `put_blob` was given.
-
-    Raises `CodecError` where the text is damaged, or written by a newer Fanfold.
-    """
-
-    return read(text, get_blob or _no_blob)
 
 
 def write(value: Any, *, put_part: PutPart, name: str) -> str:
@@ -157,10 +146,6 @@ class _Blobs:
         sha256 = hashlib.sha256(encoded.data).hexdigest()
         self._put_blob(sha256, encoded.data)
         return {"$blob": [encoded.codec, sha256]}
-
-
-def _no_blob(_: str) -> bytes:
-    raise CodecError("This text refers to bytes that are kept elsewhere.", next_step="Hand in `get_blob` to read them.")
 
 
 def base64_text(data: bytes) -> str:

@@ -13,14 +13,18 @@ from fanfold.errors import CodecError
 _loads_plain = json.JSONDecoder().decode
 
 GetPart = Callable[[Any], Any]
+Decode = Callable[[str, bytes], Any]
 
 
-def read(text: str, get_part: GetPart) -> Any:
-    """The value that `write` wrote; `get_part` is given what `put_part` returned, less its tag."""
+def read(text: str, get_part: GetPart, decode: Decode) -> Any:
+    """The value that `write` wrote.
+
+    `get_part` is given what `put_part` returned, less its tag, and returns its bytes; `decode(codec, data)` reads them.
+    """
     try:
         if '{"$' not in text:
             return _loads_plain(text)
-        return json.loads(text, object_hook=_Untagger(get_part).value)
+        return json.loads(text, object_hook=_Untagger(get_part, decode).value)
     except (CodecError, OSError):
         raise
     except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
@@ -30,10 +34,11 @@ def read(text: str, get_part: GetPart) -> Any:
 class _Untagger:
     """Turns tags back into values; the decoder hands it the innermost objects first."""
 
-    __slots__ = ("_get_part",)
+    __slots__ = ("_decode", "_get_part")
 
-    def __init__(self, get_part: GetPart) -> None:
+    def __init__(self, get_part: GetPart, decode: Decode) -> None:
         self._get_part = get_part
+        self._decode = decode
 
     def value(self, found: dict[str, Any]) -> Any:
         if len(found) != 1:
@@ -43,10 +48,10 @@ class _Untagger:
             return found
         if tag in ("$blob", "$part"):
             codec, reference = payload
-            return _unpack(codec, self._get_part(reference))
+            return self._decode(codec, self._get_part(reference))
         if tag == "$inline":
             codec, data = payload
-            return _unpack(codec, data)
+            return self._decode(codec, data)
         return _from_tag(tag, payload)
 
 
@@ -57,9 +62,3 @@ def _from_tag(tag: str, payload: Any) -> Any:
             f"The tag {tag} is not known to this version.", next_step="A newer Fanfold wrote it: update this one."
         )
     return read_tag(payload)
-
-
-def _unpack(codec: str, data: bytes) -> Any:
-    from fanfold.codec.results import decode
-
-    return decode(codec, data)
