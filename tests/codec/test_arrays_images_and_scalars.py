@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from fanfold.codec import decode, decode_json, encode, encode_json
-from fanfold.errors import CodecError
 from hypothesis import given, settings
 from hypothesis.extra import numpy as hnp
 from PIL import Image
+
+from fanfold.codec import decode, decode_json, encode, encode_json
+from fanfold.errors import CodecError
 
 
 def there_and_back(value):

@@ -11,14 +11,15 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import shapely
-from fanfold.codec import decode, decode_json, encode, encode_json
-from fanfold.errors import CodecError
 from geopandas.testing import assert_geodataframe_equal, assert_geoseries_equal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from hypothesis.extra.pandas import column, columns, data_frames, range_indexes
 from pandas.testing import assert_frame_equal, assert_index_equal, assert_series_equal
+
+from fanfold.codec import decode, decode_json, encode, encode_json
+from fanfold.errors import CodecError
 
 
 def there_and_back(value):

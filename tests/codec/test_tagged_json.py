@@ -10,10 +10,11 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from fanfold.codec import decode, decode_json, encode, encode_json
-from fanfold.errors import CodecError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
+from fanfold.codec import decode, decode_json, encode, encode_json
+from fanfold.errors import CodecError
 
 PARIS = ZoneInfo("Europe/Paris")
 

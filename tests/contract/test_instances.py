@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from fanfold.contract.instances import HOSTS, INSTANCE_TYPES, Host, InstanceType, container_memory_mib
 
 # What ECS agents registered for machines of these types (the least that was found for each), in MiB.

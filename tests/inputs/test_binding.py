@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal, Optional, Union
 import numpy as np
 import pandas as pd
 import pytest
-from fanfold.errors import CodecError, InputError
-from fanfold.inputs import Signature, decode_arguments, encode_arguments
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
+
+from fanfold.errors import CodecError, InputError
+from fanfold.inputs import Signature, decode_arguments, encode_arguments
 
 
 def delays(day: str, n: int = 1, *, airline=None): ...
@@ -101,7 +102,11 @@ class Mine:
 
 
 MINE, FRAME, NOW = Mine(), pd.DataFrame(), dt.datetime(2024, 1, 2, 3)
-REJECTED = object()
+
+
+class REJECTED:
+    """Stands for a value that the annotation rejects."""
+
 
 COERCIONS = [
     (int, "5", 5),

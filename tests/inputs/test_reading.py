@@ -7,6 +7,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+
 from fanfold.errors import InputError
 from fanfold.inputs import read
 

@@ -4,6 +4,7 @@ import itertools
 import tracemalloc
 
 import pytest
+
 from fanfold.errors import InputError
 from fanfold.inputs import Signature, validated
 
