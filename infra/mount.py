@@ -96,5 +96,5 @@ class Mount(Construct):
         }
         return {
             "volumes": [volume],
-            "mount_points": [{"sourceVolume": "shared", "containerPath": cloud.MOUNT_PATH, "readOnly": False}],
+            "mountPoints": [{"sourceVolume": "shared", "containerPath": cloud.MOUNT_PATH, "readOnly": False}],
         }

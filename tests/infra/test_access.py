@@ -1,0 +1,172 @@
+"""IAM: every statement is walked. No action is a pattern, and each resource that is one stands here with its reason."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.infra.templates import Templates, listed, resolve
+
+#: Actions that know no resource, and who needs them.
+WITHOUT_RESOURCE = {
+    "batch:DescribeComputeEnvironments": "why a job waits",
+    "batch:DescribeJobQueues": "why a job waits",
+    "batch:DescribeJobs": "`.sync` follows a job by it; people see why it waits",
+    "batch:ListJobs": "people look for their jobs",
+    "cloudwatch:DescribeAlarms": "operators",
+    "cloudwatch:GetMetricData": "operators",
+    "ec2:AssignPrivateIpAddresses": "Lambda enters the VPC of the mount",
+    "ec2:CreateNetworkInterface": "Lambda enters the VPC of the mount",
+    "ec2:DeleteNetworkInterface": "Lambda enters the VPC of the mount",
+    "ec2:DescribeNetworkInterfaces": "Lambda enters the VPC of the mount",
+    "ec2:DescribeSubnets": "Lambda enters the VPC of the mount",
+    "ec2:UnassignPrivateIpAddresses": "Lambda enters the VPC of the mount",
+    "ecr:GetAuthorizationToken": "ECS pulls the image",
+    "lambda:GetAccountSettings": "`doctor` tells a small concurrency limit",
+    "logs:CreateLogDelivery": "state machines deliver their logs",
+    "logs:DeleteLogDelivery": "state machines deliver their logs",
+    "logs:DescribeLogGroups": "state machines deliver their logs",
+    "logs:DescribeResourcePolicies": "state machines deliver their logs",
+    "logs:GetLogDelivery": "state machines deliver their logs",
+    "logs:ListLogDeliveries": "state machines deliver their logs",
+    "logs:PutResourcePolicy": "state machines deliver their logs",
+    "logs:UpdateLogDelivery": "state machines deliver their logs",
+    "xray:GetSamplingRules": "tracing",
+    "xray:GetSamplingTargets": "tracing",
+    "xray:PutTelemetryRecords": "tracing",
+    "xray:PutTraceSegments": "tracing",
+}
+
+#: Resources that end in a `*`: pattern -> why not exact.
+PATTERNS = {
+    r"<Fanfold-main-Storage:.*Bucket.*>/(udf|jobs|blobs|results|data)/\*": "a prefix of the deployment's bucket",
+    r"arn:aws:s3:::<Fanfold-main-Storage:.*Bucket.*>/\*": "a manifest, by CDK's grant for the item reader",
+    r"arn:aws:s3:::(their|our)-data/\*": "the buckets of the settings",
+    r"arn:aws:batch:eu-west-1:123456789012:job/\*": "Batch names jobs itself",
+    r"arn:aws:batch:eu-west-1:123456789012:job-(queue|definition)/fanfold-main-\*": "this deployment's lanes",
+    r"arn:aws:states:eu-west-1:123456789012:execution:fanfold-main-(wide|dedicated):\*": "executions of one machine",
+    r"arn:aws:states:eu-west-1:123456789012:execution:<6 of Fn::Split>(/runs)?:\*": "a Distributed Map's children",
+    r"arn:aws:ssm:eu-west-1:123456789012:parameter/fanfold/main/\*": "this deployment's announcement",
+    r"arn:aws:cloudwatch::123456789012:dashboard/fanfold-main-\*": "this deployment's dashboard",
+}
+
+
+@pytest.fixture(scope="module")
+def statements(templates: Templates, full: Templates) -> list[tuple[str, dict[str, Any]]]:
+    return templates.statements() + full.statements()
+
+
+def test_there_are_statements_to_walk(statements: list[tuple[str, dict[str, Any]]]) -> None:
+    assert len(statements) > 60
+
+
+def test_no_action_is_a_pattern(statements: list[tuple[str, dict[str, Any]]]) -> None:
+    patterns = [(name, action) for name, s in statements for action in listed(s["Action"]) if "*" in action]
+    assert patterns == []
+    assert not [name for name, statement in statements if "NotAction" in statement or "NotResource" in statement]
+
+
+def test_every_action_on_everything_is_one_that_knows_no_resource(
+    statements: list[tuple[str, dict[str, Any]]],
+) -> None:
+    used = {action for _, s in statements if "*" in listed(s["Resource"]) for action in listed(s["Action"])}
+    assert used - set(WITHOUT_RESOURCE) == set()
+    assert set(WITHOUT_RESOURCE) - used == set(), "no longer used: drop the row"
+
+
+def test_every_resource_that_is_a_pattern_has_its_reason(statements: list[tuple[str, dict[str, Any]]]) -> None:
+    wild = {
+        resource for _, s in statements for resource in listed(s["Resource"]) if "*" in resource and resource != "*"
+    }
+    assert [resource for resource in sorted(wild) if not any(re.fullmatch(p, resource) for p in PATTERNS)] == []
+    unused = [pattern for pattern in PATTERNS if not any(re.fullmatch(pattern, resource) for resource in wild)]
+    assert unused == [], "no longer used: drop the row"
+
+
+def test_resource_policies_open_nothing_to_the_world(full: Templates) -> None:
+    for kind in ("AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy"):
+        for policy in full.properties(kind):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                assert statement["Effect"] == "Deny" or statement["Principal"] not in ("*", {"AWS": "*"})
+
+
+def test_roles_are_taken_by_the_services_that_need_them(full: Templates) -> None:
+    principals = {
+        str(principal)
+        for role in full.properties("AWS::IAM::Role")
+        for statement in role["AssumeRolePolicyDocument"]["Statement"]
+        for principal in listed(statement["Principal"].get("Service", []))
+    }
+    assert principals == {
+        "ec2.amazonaws.com",
+        "ecs-tasks.amazonaws.com",
+        "lambda.amazonaws.com",
+        "states.amazonaws.com",
+        "vpc-flow-logs.amazonaws.com",
+    }
+
+
+def test_only_the_workers_may_take_the_data_role(templates: Templates) -> None:
+    roles = templates.resources("AWS::IAM::Role")
+    (data,) = (role for name, role in roles.items() if name.startswith("DataRole"))
+    trusted = resolve(data["Properties"]["AssumeRolePolicyDocument"]["Statement"])
+    names = {who for statement in trusted for who in listed(statement["Principal"]["AWS"])}
+    assert {name.strip("<>").split(".")[0][:11] for name in names} == {"RealtimeRol", "JobRole0149"}
+    for worker in ("RealtimeRole", "JobRole"):
+        assert "sts:AssumeRole" in {a for s in templates.statements_of(worker) for a in listed(s["Action"])}
+
+
+def test_a_udf_reaches_the_user_s_data_and_nothing_of_fanfold_s_records(full: Templates) -> None:
+    reach = {(a, r) for s in full.statements_of("DataRole") for a in listed(s["Action"]) for r in listed(s["Resource"])}
+    assert ("s3:GetObject", "arn:aws:s3:::their-data/*") in reach
+    assert ("s3:PutObject", "arn:aws:s3:::their-data/*") not in reach
+    assert ("s3:PutObject", "arn:aws:s3:::our-data/*") in reach
+    assert {action.split(":")[0] for action, _ in reach} == {"s3"}
+    own = {resource.split(">")[1] for _, resource in reach if "Storage" in resource}
+    assert own == {"", "/data/*"}
+
+
+def _actions(templates: Templates, policy: str) -> set[str]:
+    return {action for s in templates.statements_of(policy) for action in listed(s["Action"])}
+
+
+def test_users_submit_watch_and_cancel_and_nothing_else(templates: Templates) -> None:
+    actions = _actions(templates, "PeopleUser")
+    assert {"states:StartExecution", "states:StopExecution", "lambda:InvokeFunction", "s3:GetObject"} <= actions
+    verbs = re.compile(
+        r":(Delete|Create|Update(?!Item)|Register|Deregister|PutFunction|PutRole|Attach|Pass|Tag|Submit)"
+    )
+    assert [action for action in sorted(actions) if verbs.search(action)] == []
+    assert {action.split(":")[0] for action in actions} == {
+        "batch", "dynamodb", "lambda", "logs", "s3", "ssm", "states",
+    }  # fmt: skip
+
+
+def test_users_can_only_end_jobs_of_this_deployment(templates: Templates) -> None:
+    (ending,) = (s for s in templates.statements_of("PeopleUser") if "batch:TerminateJob" in listed(s["Action"]))
+    assert ending["Condition"] == {"StringEquals": {"aws:ResourceTag/fanfold:deployment": "main"}}
+
+
+def test_operators_can_do_what_users_can_and_repair(templates: Templates) -> None:
+    users, operators = _actions(templates, "PeopleUser"), _actions(templates, "PeopleOperator")
+    assert users < operators
+    assert operators - users == {
+        "batch:UpdateJobQueue",
+        "cloudwatch:DescribeAlarms",
+        "cloudwatch:GetDashboard",
+        "cloudwatch:GetMetricData",
+        "dynamodb:DeleteItem",
+        "lambda:DeleteFunctionConcurrency",
+        "lambda:PutFunctionConcurrency",
+        "s3:DeleteObject",
+    }
+
+
+def test_policies_stay_below_the_size_that_iam_takes(full: Templates) -> None:
+    for kind, limit in (("AWS::IAM::ManagedPolicy", 6_144), ("AWS::IAM::Policy", 10_240)):
+        for policy in full.properties(kind):
+            # IAM counts no white space; a reference is about as long as what it stands for.
+            text = str(policy["PolicyDocument"]).replace(" ", "")
+            assert len(text) < limit, text[:200]

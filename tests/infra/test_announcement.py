@@ -1,0 +1,114 @@
+"""What a deployment tells its clients: in parameters of 4 KB, whole, and true."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanfold.contract import cloud
+from fanfold.contract.instances import INSTANCE_TYPES, container_memory_mib
+from infra.announcement import PARAMETER_BYTES, chunks
+from tests.infra.templates import Synthesise, Templates
+
+
+def parameters(templates: Templates) -> dict[str, Any]:
+    """Parsed value by name."""
+    return {each["Name"]: json.loads(each["Value"]) for each in templates.properties("AWS::SSM::Parameter")}
+
+
+def below(templates: Templates, path: str) -> dict[str, Any]:
+    """What the parameters below a path hold together."""
+    parts = {name: value for name, value in parameters(templates).items() if name.startswith(f"{path}/")}
+    assert list(parts) == [f"{path}/{n}" for n in range(len(parts))]
+    return {key: item for value in parts.values() for key, item in value.items()}
+
+
+def test_the_announcement_has_what_the_contract_says(templates: Templates) -> None:
+    announced = parameters(templates)[cloud.parameter_name("main")]
+    assert set(announced) == set(cloud.Announcement.__annotations__)
+    assert set(announced["image"]) == set(cloud.ImageFacts.__annotations__)
+    assert set(announced["limits"]) == set(cloud.DeployedLimits.__annotations__)
+    assert set(announced["state_machines"]) == {cloud.NARROW, cloud.WIDE, cloud.DEDICATED}
+    assert announced["version"] == cloud.ANNOUNCEMENT_VERSION
+
+
+def test_it_names_the_functions_that_there_are(full: Templates) -> None:
+    announced = parameters(full)["/fanfold/main"]
+    assert announced["functions"] == [each["FunctionName"] for each in full.properties("AWS::Lambda::Function")]
+    assert (announced["mount"], announced["spot"]) == ("/mnt/shared", True)
+
+
+def test_every_lane_is_told_and_exists(templates: Templates) -> None:
+    lanes = below(templates, cloud.instance_types_path("main"))
+    assert set(lanes) == set(INSTANCE_TYPES)
+    queues = {queue["JobQueueName"] for queue in templates.properties("AWS::Batch::JobQueue")}
+    definitions = {d["JobDefinitionName"]: d for d in templates.lanes().values()}
+    for name, lane in lanes.items():
+        assert set(lane) == set(cloud.Lane.__annotations__)
+        assert lane["queue"] in queues
+        assert definitions[lane["definition"]]["needs"]["MEMORY"] == lane["memory_mib"]
+        assert lane["memory_mib"] == container_memory_mib(INSTANCE_TYPES[name])
+
+
+@pytest.mark.parametrize("variant", ["templates", "full"])
+def test_every_parameter_fits_the_free_4_kb(variant: str, request: pytest.FixtureRequest) -> None:
+    templates: Templates = request.getfixturevalue(variant)
+    for each in templates.properties("AWS::SSM::Parameter"):
+        assert each["Type"] == "String"
+        assert each.get("Tier", "Standard") == "Standard"
+        assert len(each["Value"].encode()) <= 4096
+
+
+def test_the_most_that_an_announcement_can_hold_fits(synthesise: Synthesise) -> None:
+    templates = synthesise(deployment="a" * 20, realtime_functions=10, mount=True)
+    value = next(each["Value"] for each in templates.properties("AWS::SSM::Parameter") if each["Name"].count("/") == 2)
+    references = value.count("<")
+    assert len(value.encode()) + references * 150 <= 4096  # a reference stands for at most an ARN or two names
+
+
+def test_the_image_tells_its_packages_and_python(synthesise: Synthesise) -> None:
+    packages = below(synthesise(python_version="3.10"), cloud.packages_path("main"))
+    wanted = "pandas numpy pyarrow polars duckdb geopandas shapely rasterio xarray s3fs scipy requests pillow"
+    assert set(wanted.split()) <= set(packages)
+    newer = below(synthesise(python_version="3.14"), cloud.packages_path("main"))
+    assert packages["numpy"] != newer["numpy"]
+
+
+def _identity(templates: Templates) -> str:
+    found: str = parameters(templates)["/fanfold/main"]["image"]["identity"]
+    return found
+
+
+def test_the_image_s_identity_follows_what_can_change_a_result(synthesise: Synthesise) -> None:
+    uri = "210987654321.dkr.ecr.eu-central-1.amazonaws.com/fanfold"
+    variants = [
+        {},
+        {"python_version": "3.13"},
+        {"architecture": "arm64"},
+        {"image_uri": f"{uri}:1"},
+        {"image_uri": f"{uri}:2"},
+    ]
+    assert len({_identity(synthesise(**variant)) for variant in variants}) == len(variants)
+    assert _identity(synthesise(spot=True)) == _identity(synthesise())
+
+
+def test_an_image_of_your_own_has_no_package_list_here(synthesise: Synthesise) -> None:
+    uri = "210987654321.dkr.ecr.eu-central-1.amazonaws.com/fanfold:1"
+    assert below(synthesise(image_uri=uri), cloud.packages_path("main")) == {}
+
+
+@given(st.dictionaries(st.text(max_size=20), st.text(max_size=100), max_size=60))
+def test_chunks_hold_everything_once_and_each_fits(entries: dict[str, str]) -> None:
+    parts = list(chunks(entries, limit_bytes=800))
+    assert all(len(part) <= 800 for part in parts)
+    together: dict[str, str] = {}
+    for part in parts:
+        found = json.loads(part)
+        assert not set(found) & set(together)
+        together.update(found)
+    assert together == entries
+    assert PARAMETER_BYTES == 4096

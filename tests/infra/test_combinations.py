@@ -1,0 +1,137 @@
+"""Every setting, alone and with others, gives templates; and nobody needs AWS, Docker or a network for it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.settings import Settings
+from tests.infra.templates import ROOT, STACKS, Synthesise
+
+_URI = "210987654321.dkr.ecr.eu-central-1.amazonaws.com/fanfold:v1"
+_ARM = {"arm": {"host": "m7g.large", "vcpus": 2, "memory_gib": 8, "usd_per_hour": 0.08, "architecture": "arm64"}}
+
+#: A value other than the default for every setting there is.
+OTHER: dict[str, Any] = {
+    "deployment": "team2",
+    "architecture": "arm64",
+    "python_version": "3.14",
+    "image_uri": _URI,
+    "image_uri_arm64": _URI,
+    "realtime_disk_mib": 512,
+    "realtime_reserved_concurrency": 10,
+    "realtime_functions": 10,
+    "instance_types": ["small"],
+    "extra_instance_types": _ARM,
+    "spot": True,
+    "max_vcpus": 100_000,
+    "disk_size_gb": 16_384,
+    "keep_warm_minutes": 10_080,
+    "stuck_minutes": 1440,
+    "vpc_id": "vpc-0a",
+    "subnet_ids": ["subnet-0a"],
+    "mount": True,
+    "read_buckets": ["theirs"],
+    "write_buckets": ["ours"],
+    "retention_days": 1,
+    "log_retention_days": 731,
+    "access_logs": False,
+    "alarm_email": "ops@example.com",
+    "monthly_budget_usd": 1,
+}
+
+#: Settings that make sense together only.
+_GO_WITH = {
+    "image_uri": ["image_uri_arm64"],
+    "image_uri_arm64": ["image_uri"],
+    "vpc_id": ["subnet_ids"],
+    "subnet_ids": ["vpc_id"],
+    "monthly_budget_usd": ["alarm_email"],
+}
+
+#: Those that decide which resources there are; each pair of them meets.
+SHAPING = ["architecture", "image_uri", "realtime_functions", "extra_instance_types", "spot", "vpc_id", "mount"]
+
+
+def _with_companions(names: tuple[str, ...]) -> dict[str, Any]:
+    wanted = {*names, *(other for name in names for other in _GO_WITH.get(name, []))}
+    return {name: OTHER[name] for name in sorted(wanted)}
+
+
+def test_the_table_above_has_every_setting() -> None:
+    assert set(OTHER) == set(Settings.model_fields)
+    defaults = Settings()
+    assert [name for name, value in OTHER.items() if getattr(defaults, name) == value] == []
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_each_setting_synthesises(synthesise: Synthesise, name: str) -> None:
+    assert set(synthesise(**_with_companions((name,))).by_stack) == set(STACKS)
+
+
+@pytest.mark.parametrize("pair", list(combinations(SHAPING, 2)), ids="+".join)
+def test_each_pair_of_settings_that_shape_the_deployment_synthesises(
+    synthesise: Synthesise, pair: tuple[str, str]
+) -> None:
+    assert set(synthesise(**_with_companions(pair)).by_stack) == set(STACKS)
+
+
+def test_all_settings_at_once_synthesise_and_stay_below_the_limits(synthesise: Synthesise) -> None:
+    everything = {name: value for name, value in OTHER.items() if name != "instance_types"}
+    for stack, template in synthesise(**everything).by_stack.items():
+        assert len(template["Resources"]) < 450, stack
+
+
+def test_two_deployments_share_no_name(synthesise: Synthesise) -> None:
+    one, other = synthesise(), synthesise(deployment="team2")
+    fixed = [
+        {
+            str(value)
+            for resource in templates.resources().values()
+            for key, value in resource.get("Properties", {}).items()
+            if key.endswith("Name") and isinstance(value, str) and "fanfold" in value
+        }
+        for templates in (one, other)
+    ]
+    assert fixed[0]
+    assert fixed[0] & fixed[1] == set()
+
+
+def test_a_plain_python_app_py_synthesises_without_aws_docker_or_a_network(tmp_path: Path) -> None:
+    """Every connection is refused, in Python and in Node, and only the interpreter's own folder is on the path."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import socket\n"
+        "def refuse(*_, **__): raise OSError('no network in this test')\n"
+        "socket.getaddrinfo = socket.create_connection = socket.socket.connect = refuse\n"
+    )
+    refusal = tmp_path / "refuse.js"
+    refusal.write_text("require('net').Socket.prototype.connect = () => { throw new Error('no network') }\n")
+    environment = {
+        "PATH": str(Path(sys.executable).parent),
+        "HOME": str(tmp_path),
+        "PYTHONPATH": str(tmp_path),
+        "NODE_OPTIONS": f"--require {refusal}",
+        "CDK_OUTDIR": str(tmp_path / "out"),
+        # What jsii unpacks once for this user; unpacking it again takes 15 s.
+        "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(Path.home() / ".cache" / "aws" / "jsii" / "package-cache"),
+    }
+    command = [sys.executable, ROOT / "app.py"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(list((tmp_path / "out").glob("*.template.json"))) == len(STACKS)
+
+
+def test_a_wrong_setting_stops_app_py_with_words_and_no_traceback(tmp_path: Path) -> None:
+    environment = {**os.environ, "CDK_CONTEXT_JSON": '{"fanfold:spott": "true"}', "CDK_OUTDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, ROOT / "app.py"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "spott: no such setting; allowed are deployment" in done.stderr
+    assert "Traceback" not in done.stderr

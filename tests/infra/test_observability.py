@@ -1,0 +1,70 @@
+"""What an operator sees, and what calls for one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fanfold.contract import cloud
+from tests.infra.templates import Templates
+
+
+def widgets(templates: Templates) -> dict[str, Any]:
+    """Properties of the dashboard's widgets, by title."""
+    body = json.loads(templates.one("AWS::CloudWatch::Dashboard")["DashboardBody"])
+    return {widget["properties"].get("title", ""): widget["properties"] for widget in body["widgets"]}
+
+
+def test_the_dashboard_shows_runs_failures_throttles_durations_waits_and_dollars(templates: Templates) -> None:
+    shown = json.dumps(widgets(templates))
+    for metric in (cloud.METRIC_RUNS, cloud.METRIC_FAILED, cloud.METRIC_WAIT_S, cloud.METRIC_MACHINE_USD):
+        assert f'"{metric}"' in shown
+    for metric in ("Throttles", "Errors", "Duration", "ExecutionsStarted"):
+        assert f'"{metric}"' in shown
+    assert "Dollars per hour" in shown
+
+
+def test_dollars_per_hour_are_gb_seconds_and_requests_at_the_list_price(templates: Templates) -> None:
+    (expression,) = (
+        row[0]["expression"]
+        for row in widgets(templates)["Dollars per hour"]["metrics"]
+        if isinstance(row[0], dict) and "expression" in row[0]
+    )
+    a_thousand_runs_of_30_s = eval(expression, {"ms0": 1000 * 30_000, "calls0": 1000})
+    assert round(a_thousand_runs_of_30_s, 2) == 2.00
+
+
+def test_alarms_watch_what_should_not_happen_and_tell_somebody(full: Templates) -> None:
+    alarms = full.properties("AWS::CloudWatch::Alarm")
+    watched = {(alarm["Namespace"], alarm["MetricName"]) for alarm in alarms}
+    assert watched == {
+        ("AWS/Lambda", "Errors"),
+        ("AWS/Lambda", "Throttles"),
+        ("AWS/States", "ExecutionsFailed"),
+        ("AWS/States", "ExecutionsTimedOut"),
+        ("AWS/DynamoDB", "WriteThrottleEvents"),
+    }
+    topic = next(iter(full.resources("AWS::SNS::Topic")))
+    assert {tuple(alarm["AlarmActions"]) for alarm in alarms} == {(f"<{topic}>",)}
+    assert {alarm["TreatMissingData"] for alarm in alarms} == {"notBreaching"}
+
+
+def test_every_clone_of_the_function_has_its_alarms(full: Templates) -> None:
+    of_lambda = [alarm for alarm in full.properties("AWS::CloudWatch::Alarm") if alarm["Namespace"] == "AWS/Lambda"]
+    assert len(of_lambda) == 2 * len(full.properties("AWS::Lambda::Function"))
+
+
+def test_mail_and_budget_come_by_setting(templates: Templates, full: Templates) -> None:
+    assert not templates.resources("AWS::SNS::Subscription")
+    assert not templates.resources("AWS::Budgets::Budget")
+    assert full.one("AWS::SNS::Subscription")["Endpoint"] == "ops@example.com"
+    budget = full.one("AWS::Budgets::Budget")
+    assert budget["Budget"]["BudgetLimit"] == {"Amount": 500, "Unit": "USD"}
+    told = {(n["Notification"]["NotificationType"], n["Notification"]["Threshold"])
+            for n in budget["NotificationsWithSubscribers"]}  # fmt: skip
+    assert told == {("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100)}
+
+
+def test_nothing_depends_on_what_only_watches(templates: Templates) -> None:
+    text = json.dumps([templates.by_stack["Storage"], templates.by_stack["Processing"]])
+    assert "Fanfold-main-Observability" not in text

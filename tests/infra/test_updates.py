@@ -1,0 +1,116 @@
+"""What an update does to what lives: two versions of settings, and what CloudFormation's schemas say of each change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
+from tests.infra.templates import Synthesise, Templates
+
+#: Setting after setting that people change, from the defaults.
+CHANGES: list[dict[str, Any]] = [
+    {"spot": True},
+    {"max_vcpus": 1024},
+    {"disk_size_gb": 300},
+    {"keep_warm_minutes": 20},
+    {"retention_days": 90, "log_retention_days": 90},
+    {"architecture": "arm64", "realtime_disk_mib": 4096},
+    {"python_version": "3.13"},
+    {"realtime_functions": 4, "realtime_reserved_concurrency": 400},
+    {"mount": True},
+    {"access_logs": False},
+    {"read_buckets": ["theirs"], "write_buckets": ["ours"]},
+    {"alarm_email": "ops@example.com", "monthly_budget_usd": 50},
+    {"instance_types": ["small", "large"]},
+    {"stuck_minutes": 10},
+]
+
+_LIVING = ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::EFS::FileSystem")
+
+
+def schema(kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+    return found
+
+
+def replacing(kind: str, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """The changed properties whose change makes CloudFormation replace a resource of this type."""
+    told = schema(kind)
+    pointers = [*told.get("createOnlyProperties", [])]
+    if before.get("ReplaceComputeEnvironment", True) is not False:
+        pointers += told.get("conditionalCreateOnlyProperties", [])
+    return [pointer for pointer in pointers if _at(before, pointer) != _at(after, pointer)]
+
+
+def _at(properties: dict[str, Any], pointer: str) -> Any:
+    found: Any = properties
+    for part in pointer.split("/")[2:]:
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
+
+
+def both(before: Templates, after: Templates) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+    """(logical id, type, properties before, after) of every resource that is in both."""
+    for name, resource in before.resources().items():
+        other = after.resources().get(name)
+        if other:
+            yield name, resource["Type"], resource.get("Properties", {}), other.get("Properties", {})
+
+
+@pytest.mark.parametrize("change", CHANGES, ids="+".join)
+def test_no_setting_replaces_or_drops_what_holds_data(
+    templates: Templates, synthesise: Synthesise, change: dict[str, Any]
+) -> None:
+    after = synthesise(**change)
+    names = {name for kind in _LIVING for name in templates.resources(kind)}
+    if "access_logs" in change:
+        names = {name for name in names if "AccessLogs" not in name}
+    assert names <= set(after.resources())
+    for name, kind, old, new in both(templates, after):
+        if name in names:
+            assert replacing(kind, old, new) == [], name
+
+
+@pytest.mark.parametrize("change", CHANGES, ids="+".join)
+def test_no_setting_replaces_what_has_a_name_or_jobs_in_it(
+    templates: Templates, synthesise: Synthesise, change: dict[str, Any]
+) -> None:
+    """A replacement makes the new one first: under a fixed name it fails, and a queue's jobs would be lost."""
+    replaced = {
+        f"{name}: {pointer}"
+        for name, kind, old, new in both(templates, synthesise(**change))
+        for pointer in replacing(kind, old, new)
+    }
+    assert replaced == set()
+
+
+def test_a_compute_environment_is_updated_in_place_and_lets_its_jobs_end(templates: Templates) -> None:
+    for environment in templates.environments().values():
+        assert environment["ReplaceComputeEnvironment"] is False
+        assert environment["UpdatePolicy"]["TerminateJobsOnUpdate"] is False
+        # What an in-place update asks for: no name is needed, a service role of one's own is not allowed.
+        assert "ServiceRole" not in environment
+        assert environment["ComputeResources"]["AllocationStrategy"] != "BEST_FIT"
+        assert environment["ComputeResources"]["UpdateToLatestImageVersion"] is True
+
+
+def test_a_changed_disk_reaches_the_machines(templates: Templates, synthesise: Synthesise) -> None:
+    """The launch template changes, and environments follow its number rather than `$Default`."""
+    after = synthesise(disk_size_gb=300)
+    assert templates.one("AWS::EC2::LaunchTemplate") != after.one("AWS::EC2::LaunchTemplate")
+    for environment in after.environments().values():
+        assert environment["ComputeResources"]["LaunchTemplate"]["Version"].endswith(".LatestVersionNumber>")
+
+
+def test_the_check_itself_sees_a_replacement(templates: Templates) -> None:
+    table = templates.one("AWS::DynamoDB::Table")
+    renamed = {**table, "TableName": "other"}
+    assert replacing("AWS::DynamoDB::Table", table, renamed) == ["/properties/TableName"]
+    environment = next(iter(templates.environments().values()))
+    spot = {**environment, "ComputeResources": {**environment["ComputeResources"], "Type": "SPOT"}}
+    assert replacing("AWS::Batch::ComputeEnvironment", environment, spot) == []
+    careless = {**environment, "ReplaceComputeEnvironment": True}
+    assert replacing("AWS::Batch::ComputeEnvironment", careless, spot) == ["/properties/ComputeResources/Type"]
