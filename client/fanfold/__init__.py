@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fanfold.api import submit as submit
     from fanfold.decorator import Udf as Udf
     from fanfold.decorator import udf as udf
+    from fanfold.diagnosis import doctor as doctor
     from fanfold.errors import CaptureError as CaptureError
     from fanfold.errors import CodecError as CodecError
     from fanfold.errors import ConfigurationError as ConfigurationError
@@ -43,8 +44,11 @@ if TYPE_CHECKING:
     from fanfold.errors import UnknownInstanceType as UnknownInstanceType
     from fanfold.errors import WaitTimeout as WaitTimeout
     from fanfold.errors import WorkerDied as WorkerDied
+    from fanfold.executor import Executor as Executor
+    from fanfold.forecast import Plan as Plan
     from fanfold.job import Job as Job
     from fanfold.job import Run as Run
+    from fanfold.planning import plan as plan
     from fanfold.settings import configure as configure
 
 __version__ = "0.1.0"
@@ -61,7 +65,11 @@ _HOME_OF = {
     **dict.fromkeys(("Job", "Run"), "job"),
     **dict.fromkeys(("get_job", "get_jobs", "run", "run_async", "submit"), "api"),
     **dict.fromkeys(("Udf", "udf"), "decorator"),
+    "Executor": "executor",
+    "Plan": "forecast",
     "configure": "settings",
+    "doctor": "diagnosis",
+    "plan": "planning",
 }
 
 __all__ = [*_HOME_OF, "__version__"]  # noqa: PLE0604  all are strings

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING, Any
 
-from fanfold.contract.layout import ENV_RUN
+from fanfold.addressing import addressed, refuse_inside_run
+from fanfold.engines.protocol import Engine
 from fanfold.engines.select import engine_for
-from fanfold.errors import InputError, NestedSubmitError
+from fanfold.errors import InputError
 from fanfold.job import Job
-from fanfold.options import Request
-from fanfold.ramp import DEFAULT_STAGES, climb
+from fanfold.options import Request, check_number
+from fanfold.ramp import DEFAULT_STAGES, check_stages, climb
 from fanfold.settings import current
-from fanfold.submission import Submission, prepare, unwrapped
+from fanfold.spelling import run_arguments, submit_arguments
+from fanfold.submission import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from fanfold.forecast import Plan
     from fanfold.options import RetryOn
 
 
 def submit(
     udf: Any,
-    inputs: Any,
+    inputs: Any = None,
     *,
     engine: str | None = None,
     instance_type: str | None = None,
@@ -40,10 +41,13 @@ def submit(
     cache_max_age: str | float | timedelta | None = None,
     ignore_exceptions: bool = False,
     flatten: bool = True,
+    drop_index: bool = False,
     ramp: bool | Sequence[int] | None = None,
+    plan: bool = False,
+    budget_usd: float | None = None,
     progress: bool | None = None,
     **constants: Any,
-) -> pd.DataFrame | Job | Any:
+) -> pd.DataFrame | Job | Plan | Any:
     """Run a UDF once per input, in parallel, and return all results as one frame.
 
     Args:
@@ -63,24 +67,28 @@ def submit(
         cache_max_age: how old a result may be that is used again: "30s", "5m", "12h", "7d", seconds, or 0 for none.
         ignore_exceptions: leave failed runs out of the frame instead of raising the first failure.
         flatten: False keeps one result a row, also where results are frames.
+        drop_index: number the runs in the frame's index instead of naming their arguments.
         ramp: True starts 1, then 5, then 50 runs, then all, and stops when they fail or come near a limit; or the
             sizes of the stages, such as (1, 10, 100).
+        plan: start nothing, and return what this call would take; see `fanfold.plan`.
+        budget_usd: start nothing where this may cost more dollars than that. Runs on this machine cost nothing.
         progress: a progress bar; None shows one at a terminal and in a notebook.
         constants: keyword arguments that are the same for every run.
 
     Raises:
-        InputError: naming up to ten inputs that the UDF does not take; nothing has been started.
+        InputError: naming up to ten inputs that the UDF does not take, or the budget that would be passed; nothing
+            has been started.
         CaptureError: where something in the UDF cannot travel; nothing has been started.
         RunFailed: the first failure, with the input and the remote traceback.
         RampStopped: where a ramp found what must not go on.
     """
     refuse_inside_run("submit")
-    submission = _prepared(
+    inputs, constants = submit_arguments(udf, inputs, constants)
+    stages = check_stages(DEFAULT_STAGES if ramp is True else ramp) if ramp else ()
+    chosen, request = addressed(
         udf,
-        _first(inputs) if debug_mode else inputs,
-        constants,
         engine=engine,
-        instance_type_name=instance_type,
+        instance_type=instance_type,
         max_workers=max_workers,
         n_processes_per_worker=n_processes_per_worker,
         max_retry=max_retry,
@@ -88,16 +96,22 @@ def submit(
         cache=cache,
         cache_max_age=cache_max_age,
     )
-    job = Job(submission.header, submission.engine)
-    if ramp and not debug_mode:
-        climb(submission, job, DEFAULT_STAGES if ramp is True else ramp)
-    else:
-        submission.engine.start(submission.header, submission.runs())
+    inputs = _first(inputs) if debug_mode else inputs
+    if plan:
+        from fanfold.planning import planned
+
+        return planned(udf, inputs, chosen, request, constants)
+    inputs = _within_budget(budget_usd, udf, inputs, engine=chosen, request=request, constants=constants)
+    submission = prepare(udf, inputs, chosen, request, constants)
+    job = Job(submission.header, chosen)
     if debug_mode:
+        chosen.start(submission.header, submission.runs())
         return _attended(job, progress).result(0)
+    climb(submission, job, stages)
     if not collect:
         return job
-    return _attended(job, progress).collect(ignore_exceptions=ignore_exceptions, flatten=flatten)
+    _attended(job, progress)
+    return job.collect(ignore_exceptions, flatten, drop_index)
 
 
 def run(
@@ -107,6 +121,7 @@ def run(
     instance_type: str | None = None,
     cache: bool = True,
     cache_max_age: str | float | timedelta | None = None,
+    max_retry: int | None = None,
     progress: bool | None = None,
     **params: Any,
 ) -> Any:
@@ -115,17 +130,17 @@ def run(
     Other arguments are those of `submit`. Raises `RunFailed` with the remote traceback.
     """
     refuse_inside_run("run")
-    submission = _prepared(
+    chosen, request = addressed(
         udf,
-        [params],
-        {},
         engine=engine,
-        instance_type_name=instance_type,
+        instance_type=instance_type,
+        max_retry=max_retry,
         cache=cache,
         cache_max_age=cache_max_age,
     )
-    submission.engine.start(submission.header, submission.runs())
-    return _attended(Job(submission.header, submission.engine), progress).result(0)
+    submission = prepare(udf, [run_arguments(udf, params)], chosen, request, {})
+    chosen.start(submission.header, submission.runs())
+    return _attended(Job(submission.header, chosen), progress).result(0)
 
 
 async def run_async(udf: Any, **arguments: Any) -> Any:
@@ -148,36 +163,23 @@ def get_jobs(*, limit: int = 20, owner: str | None = "me", engine: str | None = 
     return [Job(header, chosen) for header in chosen.stores.log.list_jobs(owner=whose, limit=limit)]
 
 
-def inside_run() -> bool:
-    """True within a run, and in the processes that it starts."""
-    return ENV_RUN in os.environ
+def _within_budget(
+    budget_usd: float | None, udf: Any, inputs: Any, *, engine: Engine, request: Request, constants: dict[str, Any]
+) -> Any:
+    """The inputs, when running them keeps to the budget; a generator's have to be kept for that."""
+    check_number("budget_usd", budget_usd, above=-1)
+    if budget_usd is None or engine.describe().name == "local":
+        return inputs
+    from fanfold.planning import planned
 
-
-def refuse_inside_run(what: str) -> None:
-    """Raises `NestedSubmitError` within a run: runs that wait for runs hold their workers and never end."""
-    if inside_run():
-        raise NestedSubmitError(
-            f"`{what}` was called from within a run ({os.environ[ENV_RUN]}).",
-            next_step="call the UDF as a plain function there, or submit from outside with more inputs.",
+    inputs = list(inputs) if hasattr(inputs, "__next__") else inputs
+    plan = planned(udf, inputs, engine, request, constants)
+    if plan.usd.high > budget_usd:
+        raise InputError(
+            f"This may cost {plan.usd}, which is more than budget_usd={budget_usd:g}.\n{plan}",
+            next_step="raise the budget, give fewer inputs, or take a cheaper way. Nothing was started.",
         )
-
-
-def _prepared(udf: Any, inputs: Any, constants: dict[str, Any], *, engine: str | None, **asked: Any) -> Submission:
-    _, options = unwrapped(udf)
-    request = Request.of(options, **asked)
-    chosen = engine_for(engine or options.engine)
-    if request.instance is not None and request.instance.served_by_another:
-        _say_which_machine(request)
-    return prepare(udf, inputs, chosen, request, constants)
-
-
-def _say_which_machine(request: Request) -> None:
-    machine = request.instance
-    if machine is not None and machine.name not in ("small", "medium", "large"):
-        host = machine.host
-        sys.stderr.write(
-            f"fanfold: {machine.name} is served by {host.name} ({host.vcpus} vCPU, {host.memory_gib:g} GiB).\n"
-        )
+    return inputs
 
 
 def _first(inputs: Any) -> list[Any]:

@@ -13,6 +13,9 @@ from fanfold.options import Options
 if TYPE_CHECKING:
     from fanfold.job import Job
 
+#: Options of `fanfold.run` that a call takes as well, beside the UDF's own arguments.
+_OF_A_CALL = ("engine", "instance_type", "cache", "cache_max_age")
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -32,14 +35,17 @@ class Udf:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it once and return its value. Within a run this is a plain call."""
-        from fanfold.api import inside_run, run
+        from fanfold.addressing import inside_run
+        from fanfold.api import run
+        from fanfold.spelling import takes
 
         fn = self.__fanfold_udf__
         if inside_run():
             return fn(*args, **kwargs)
-        return run(self, **_by_name(fn, args, kwargs))
+        options = {name: kwargs.pop(name) for name in _OF_A_CALL if name in kwargs and not takes(fn, name)}
+        return run(self, **options, **named_arguments(fn, args, kwargs))
 
-    def map(self, inputs: Any, **options: Any) -> Job:
+    def map(self, inputs: Any = None, **options: Any) -> Job:
         """Run it once per input, in parallel; returns the job at once. Options are those of `fanfold.submit`."""
         from fanfold.api import submit
 
@@ -86,7 +92,8 @@ def udf(fn: Callable[..., Any] | None = None, /, **options: Any) -> Udf | Callab
 udf.__fanfold_decorator__ = True  # type: ignore[attr-defined]
 
 
-def _by_name(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+def named_arguments(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a call by the names of `fn`'s parameters. Raises `InputError` where they do not fit."""
     import inspect
 
     if not args:

@@ -19,6 +19,8 @@ RetryOn = Iterable[type[BaseException] | str]
 _SERIALIZERS = ("auto", "pickle")
 #: Names of the realtime path, for those who like to say it.
 _REALTIME = (None, "realtime")
+#: What no machine can be called by: an engine, or a path, in the older spelling.
+_ENGINE_WORDS = ("local", "aws", "remote", "realtime", "batch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Options:
         for name in options:
             if name not in known:
                 raise InputError(f"@udf has no option {name!r}.", next_step=f"it has {', '.join(known)}.")
+        options["engine"], options["instance_type"] = places(options.get("engine"), options.get("instance_type"))
         asked = cls(**options)
         if asked.serializer not in _SERIALIZERS:
             raise InputError(f"serializer={asked.serializer!r} is unknown.", next_step='use "auto" or "pickle".')
@@ -95,6 +98,13 @@ class Request:
             max_workers=max_workers,
             n_processes_per_worker=n_processes_per_worker,
         )
+
+
+def places(engine: str | None, machine: str | None) -> tuple[str | None, str | None]:
+    """The engine and the instance type that are asked for, where the older spelling calls a machine an engine."""
+    if engine is None or machine is not None or engine in _ENGINE_WORDS or engine not in INSTANCE_TYPES:
+        return engine, machine
+    return None, engine
 
 
 def instance_type(name: str | None) -> InstanceType | None:

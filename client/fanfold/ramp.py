@@ -20,10 +20,11 @@ _NEAR = 0.9
 def climb(submission: Submission, job: Job, stages: Sequence[int]) -> None:
     """Start a job stage by stage: each number is how many runs have been started by then, and then all.
 
+    Without stages all are started at once.
+
     Returns when the last stage has been started. Raises `RampStopped` with a report of the stage that went wrong; what
     has succeeded stays in the cache, and the rest is cancelled.
     """
-    _check(stages)
     done = 0
     for stage in stages:
         if stage >= len(job):
@@ -36,10 +37,16 @@ def climb(submission: Submission, job: Job, stages: Sequence[int]) -> None:
     submission.engine.start(submission.header, submission.runs(done))
 
 
-def _check(stages: Sequence[int]) -> None:
-    rising = all(isinstance(stage, int) and stage > 0 for stage in stages) and sorted(set(stages)) == list(stages)
-    if not stages or not rising:
+def check_stages(stages: Sequence[int]) -> Sequence[int]:
+    """The stages, where they are a ramp. Raises `InputError`."""
+    try:
+        numbers = all(isinstance(stage, int) and not isinstance(stage, bool) and stage > 0 for stage in stages)
+        rising = numbers and sorted(set(stages)) == list(stages)
+    except TypeError:
+        rising = False
+    if not rising:
         raise InputError(f"ramp={stages!r} is no ramp.", next_step="give rising numbers of runs, such as (1, 5, 50).")
+    return stages
 
 
 def _wait_for(job: Job, stage: int) -> None:

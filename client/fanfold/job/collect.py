@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 RESULT = "result"
 
 
-def collected(inputs: Sequence[dict[str, Any]], values: Sequence[Any], *, flatten: bool = True) -> pd.DataFrame:
-    """One frame of all values, indexed by the arguments.
+def collected(
+    inputs: Sequence[dict[str, Any]] | Sequence[int], values: Sequence[Any], *, flatten: bool = True
+) -> pd.DataFrame:
+    """One frame of all values, indexed by the arguments, or by the runs' numbers where those are given instead.
 
     Frames (pandas, GeoPandas, polars, pyarrow) are concatenated with the arguments as leading index levels; a run
     whose frame has no rows adds none. Other values stand in a `result` column, one row each; `flatten=False` keeps
@@ -55,17 +57,23 @@ def _concatenated(index: pd.Index, frames: list[pd.DataFrame]) -> pd.DataFrame:
     return together
 
 
-def _index(inputs: Sequence[dict[str, Any]]) -> pd.Index:
+def _index(inputs: Sequence[Any]) -> pd.Index:
     import pandas as pd
 
-    names = list(dict.fromkeys(name for one in inputs for name in one))
+    numbered = bool(inputs) and isinstance(inputs[0], int)
+    names = [] if numbered else list(dict.fromkeys(name for one in inputs for name in one))
     if not names:
-        return pd.RangeIndex(len(inputs), name="run")
-    columns = [[_label(one.get(name)) for one in inputs] for name in names]
-    if len(names) == 1:
-        single: pd.Index = pd.Index(columns[0], name=names[0])
-        return single
-    return pd.MultiIndex.from_arrays(columns, names=names)
+        return pd.Index(inputs if numbered else range(len(inputs)), dtype="int64", name="run")
+    columns = [_level([_label(one.get(name)) for one in inputs], name) for name in names]
+    return columns[0] if len(columns) == 1 else pd.MultiIndex.from_arrays(columns, names=names)
+
+
+def _level(labels: list[Any], name: str) -> pd.Index:
+    """Labels as they are: pandas would turn 3 beside a None into 3.0, and True beside a 1 into 1."""
+    import pandas as pd
+
+    index: pd.Index = pd.Index(labels, name=name, dtype=None if len(set(map(type, labels))) == 1 else object)
+    return index
 
 
 def _label(value: Any) -> Any:

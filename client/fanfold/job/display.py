@@ -32,7 +32,7 @@ def html(state: JobState, contents: Contents) -> str:
     told = summarised(state)
     rows = "".join(
         f"<tr><th style='text-align:left'>{html_text.escape(label)}</th><td>{html_text.escape(text)}</td></tr>"
-        for label, text in (row.strip().split(maxsplit=1) for row in str(told).split("\n")[1:])
+        for label, text in told.rows()
     )
     title = f"<b>{html_text.escape(told.name)}</b> <code>{html_text.escape(told.job_id)}</code> {told.status}"
     return f"<div>{title}{_bar(state)}<table>{rows}</table>{_first_error(state, contents)}</div>"
@@ -44,7 +44,8 @@ def say_left_out(state: JobState) -> None:
     left_out = sum(counts[status] for status in BAD)
     if left_out:
         sys.stderr.write(
-            f"fanfold: {left_out:,} of {state.header.count:,} runs failed and are left out; job.errors() says why.\n"
+            f"fanfold: {left_out:,} of {state.header.count:,} runs failed and are left out;"
+            f' fanfold.get_job("{state.header.id}").errors() says why.\n'
         )
 
 

@@ -14,18 +14,34 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def text(contents: Contents, index: int | None = None) -> str:
-    """What one run has printed, or all: then each line stands after its run's number, run by run."""
+class Logs(list[str]):
+    """What each run of a job has printed, by index. As text, each line stands after its run's number."""
+
+    @classmethod
+    def of(cls, count: int, printed: dict[int, str]) -> Logs:
+        """The logs of `count` runs, of which those in `printed` have printed something."""
+        return cls(printed.get(index, "") for index in range(count))
+
+    def __str__(self) -> str:
+        return "".join(_prefixed(index, printed) for index, printed in enumerate(self))
+
+    __repr__ = __str__
+
+
+def text(contents: Contents, index: int) -> str:
+    """What one run has printed."""
+    return by_run(contents, index).get(index, "")
+
+
+def by_run(contents: Contents, only: int | None = None) -> dict[int, str]:
+    """What each run that has printed anything has printed, or one run alone."""
     pieces: dict[int, list[Event]] = {}
     seen: set[str] = set()
     for event, _ in contents.telemetry(EventKind.LOG):
-        if event.id not in seen and index in (None, event.index):
+        if event.id not in seen and only in (None, event.index):
             seen.add(event.id)
             pieces.setdefault(event.index, []).append(event)
-    whole = {run: _joined(events) for run, events in sorted(pieces.items())}
-    if index is not None:
-        return whole.get(index, "")
-    return "".join(_prefixed(run, printed) for run, printed in whole.items())
+    return {run: _joined(events) for run, events in sorted(pieces.items())}
 
 
 def follow(tracker: Tracker, contents: Contents, index: int | None = None) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fanfold.amounts import Seconds
 from fanfold.errors import RunFailed
+from fanfold.job import logs
 from fanfold.models import RunStatus, Usage
 
 if TYPE_CHECKING:
-    from fanfold.job.job import Job
+    from fanfold.job.outcome import Outcome
 
 
 class Run:
     """One input's execution: a view that is as fresh as its job."""
 
-    def __init__(self, job: Job, index: int) -> None:
+    def __init__(self, job: Outcome, index: int) -> None:
         self._job = job
         self.index = index
 
@@ -34,9 +36,10 @@ class Run:
         return self._job.contents.arguments(self.index)
 
     @property
-    def duration_s(self) -> float | None:
+    def duration_s(self) -> Seconds | None:
         """How long it took in seconds; None where it has not ended, or came from the cache."""
-        return self._job.state.duration_s(self.index)
+        seconds = self._job.state.duration_s(self.index)
+        return None if seconds is None else Seconds(seconds)
 
     @property
     def usage(self) -> Usage | None:
@@ -54,8 +57,22 @@ class Run:
 
     def logs(self) -> str:
         """What it has printed."""
-        return self._job.logs(self.index)
+        return logs.text(self._job.contents, self.index)
+
+    # The older spelling (see docs/compatibility.md).
+
+    def done(self) -> bool:
+        """True where it has ended."""
+        return self.status.final
+
+    def exception(self) -> RunFailed | None:
+        """Why it failed, if it did."""
+        return self.error
+
+    def time(self) -> Seconds | None:
+        """How long it took; None where it has not ended, or came from the cache."""
+        return self.duration_s
 
     def __repr__(self) -> str:
-        took = f", {self.duration_s:.3g} s" if self.duration_s is not None else ""
+        took = f", {self.duration_s}" if self.duration_s is not None else ""
         return f"<Run {self.index} of {self._job.id}: {self.status.value}{took}>"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fanfold.contract import prices
+from fanfold.amounts import Dollars, Seconds, duration, machine_cost, realtime_cost
 from fanfold.contract.instances import INSTANCE_TYPES
 from fanfold.contract.limits import ADVISED_RUN_S, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.fold import JobState
@@ -21,15 +20,7 @@ _NEAR = 0.9
 #: Runs shorter than this are worth putting together: starting one costs some 10 ms.
 _SHORT_S = 5.0
 _MANY = 100
-
-
-class Dollars(float):
-    """An amount in US dollars that prints as one."""
-
-    def __repr__(self) -> str:
-        return f"${self:.6f}" if 0 < self < 0.01 else f"${self:,.2f}"
-
-    __str__ = __repr__
+_BEST = f"{ADVISED_RUN_S[0]:.0f} to {ADVISED_RUN_S[1]:.0f} s are best"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +38,26 @@ class Summary:
     peak_memory_mib: float | None
     retried: int
     cost: Dollars
+    realtime: bool = True
     advice: list[str] = field(default_factory=list)
 
-    def __str__(self) -> str:
+    def rows(self) -> list[tuple[str, str]]:
+        """The summary's lines, each a label and a text."""
         runs = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in self.counts.items())
         rows = [("runs", runs), ("time", f"{duration(self.wall_s)} ({duration(self.busy_s)} of work)")]
         if self.median_s is not None and self.longest_s is not None:
-            rows.append(("per run", f"median {duration(self.median_s)}, longest {duration(self.longest_s)}"))
+            best = f" ({_BEST} in the cloud)" if self.realtime else ""
+            rows.append(("per run", f"median {duration(self.median_s)}, longest {duration(self.longest_s)}{best}"))
         if self.peak_memory_mib is not None:
             rows.append(("memory", f"{self.peak_memory_mib:,.0f} MiB at its peak"))
         if self.retried:
-            rows.append(("retries", f"{self.retried:,} runs were tried again"))
+            rows.append(("retries", f"{self.retried:,} {'runs were' if self.retried > 1 else 'run was'} tried again"))
         rows.append(("cost", str(self.cost)))
-        rows += [("advice", line) for line in self.advice]
+        return rows + [("advice", line) for line in self.advice]
+
+    def __str__(self) -> str:
         title = f"{self.name} · {self.job_id} · {self.status}"
-        return "\n".join([title, *(f"  {label:<8} {text}" for label, text in rows)])
+        return "\n".join([title, *(f"  {label:<8} {text}" for label, text in self.rows())])
 
 
 def summarised(state: JobState) -> Summary:
@@ -75,20 +71,21 @@ def summarised(state: JobState) -> Summary:
         counts={status.value: count for status, count in state.counts().items() if count},
         wall_s=wall_s(state),
         busy_s=sum(times),
-        median_s=statistics.median(times) if times else None,
+        median_s=_median(times) if times else None,
         longest_s=max(times, default=None),
         peak_memory_mib=max((mib for *_, mib in measured), default=None),
         retried=sum(state.attempt_of(index) > 0 for index in range(state.header.count)),
         cost=cost(state),
+        realtime=state.header.instance_type is None,
         advice=_advice(state, measured),
     )
 
 
-def wall_s(state: JobState) -> float:
+def wall_s(state: JobState) -> Seconds:
     """Seconds from the submit to the last run's end, or until now where some have not ended."""
     ends = [at for index in range(state.header.count) if (at := state.finished_at(index)) is not None]
     end = max(ends, default=time.time()) if state.done else time.time()
-    return max(0.0, end - state.header.created_at)
+    return Seconds(max(0.0, end - state.header.created_at))
 
 
 def cost(state: JobState) -> Dollars:
@@ -99,11 +96,8 @@ def cost(state: JobState) -> Dollars:
     measured = list(_measured(state))
     busy_s = sum(duration_s for _, duration_s, _ in measured)
     if header.instance_type is not None:
-        machine_s = busy_s / header.n_processes_per_worker
-        return Dollars(machine_s / 3600 * INSTANCE_TYPES[header.instance_type].host.usd_per_hour)
-    gb_seconds = busy_s * (header.memory_mib or REALTIME_MEMORY_MIB) / 1024
-    per_run = prices.LAMBDA_REQUEST + prices.RUN_OVERHEAD
-    return Dollars(gb_seconds * prices.LAMBDA_GB_SECOND + len(measured) * per_run)
+        return machine_cost(INSTANCE_TYPES[header.instance_type], busy_s / header.n_processes_per_worker)
+    return realtime_cost(busy_s, len(measured))
 
 
 def usage_frame(state: JobState) -> pd.DataFrame:
@@ -122,15 +116,9 @@ def usage_frame(state: JobState) -> pd.DataFrame:
     )
 
 
-def duration(seconds: float) -> str:
-    """Seconds as people say them: 12 ms, 3.4 s, 2 min 5 s, 1 h 20 min."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
-    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
+def _median(times: list[float]) -> float:
+    ranked, middle = sorted(times), len(times) // 2
+    return ranked[middle] if len(ranked) % 2 else (ranked[middle - 1] + ranked[middle]) / 2
 
 
 def _measured(state: JobState) -> list[tuple[int, float, float]]:
@@ -149,19 +137,18 @@ def _advice(state: JobState, measured: list[tuple[int, float, float]]) -> list[s
 
 
 def _advice_on_time(times: list[float], timed_out: int) -> str | None:
-    median, (low, high) = statistics.median(times), ADVISED_RUN_S
+    median, (low, high) = _median(times), ADVISED_RUN_S
     near = max(timed_out, sum(duration_s >= _NEAR * REALTIME_TIMEOUT_S for duration_s in times))
-    best = f"{low:.0f} to {high:.0f} s are best"
     if near:
         return (
             f"{near:,} of {len(times):,} runs came within 10% of {REALTIME_TIMEOUT_S:.0f} s or passed it: make the"
-            f' inputs smaller ({best}), or ask for instance_type="small", which has no limit.'
+            f' inputs smaller ({_BEST}), or ask for instance_type="small", which has no limit.'
         )
     if median < _SHORT_S and len(times) >= _MANY:
         together = max(2, min(1000, round(low / max(median, 0.001))))
-        return f"runs took {duration(median)}; in the cloud {best}: put about {together:,} inputs into each."
+        return f"runs took {duration(median)}; in the cloud {_BEST}: put about {together:,} inputs into each."
     if median > high:
-        return f"runs took {duration(median)}; {best}: make the inputs smaller."
+        return f"runs took {duration(median)}; {_BEST}: make the inputs smaller."
     return None
 
 

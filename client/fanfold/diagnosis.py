@@ -1,0 +1,183 @@
+"""What stands in the way of running on this machine, and what to do about it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fanfold.contract.limits import REALTIME_MEMORY_MIB
+from fanfold.errors import FanfoldError
+from fanfold.settings import Settings, current
+
+Verdict = Literal["ok", "warn", "fail"]
+
+_NEWEST_PYTHON = (3, 14)
+_ROOM_MIB = 1024
+_WORKER_DEADLINE_S = 30.0
+
+#: Optional packages: the extra that brings each, and what it is for.
+_OPTIONAL = {
+    "boto3": ("aws", "running in an AWS account"),
+    "geopandas": ("geo", "frames with geometries"),
+    "PIL": ("images", "pictures as results"),
+    "joblib": ("joblib", "the joblib backend"),
+    "matplotlib": ("plot", "job.timeline()"),
+    "polars": ("polars", "polars frames"),
+    "nicegui": ("workbench", "the Workbench"),
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at: how it is, and what to do where it should be otherwise."""
+
+    what: str
+    verdict: Verdict
+    found: str
+    next_step: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All that `doctor` looked at; true where nothing has failed."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """True where Fanfold can run here; warnings tell what does not work yet."""
+        return all(check.verdict != "fail" for check in self.checks)
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        width = max(len(check.what) for check in self.checks)
+        lines = []
+        for check in self.checks:
+            lines.append(f"{check.verdict:<4}  {check.what:<{width}}  {check.found}")
+            if check.next_step:
+                lines.append(f"{'':<{width + 8}}next: {check.next_step}")
+        return "\n".join(lines)
+
+
+def doctor(*, show: bool = True) -> Diagnosis:
+    """Look at this machine: Python, cores, memory, disk, the store, whether a worker starts, optional packages.
+
+    Prints a table of what is well, what may trouble and what fails, with the next step; `show=False` only returns it.
+    """
+    found = Diagnosis(tuple(_checks()))
+    if show:
+        sys.stdout.write(f"{found}\n")
+    return found
+
+
+def _checks() -> Iterator[Check]:
+    yield _python()
+    yield _cores()
+    yield _memory()
+    try:
+        settings = current()
+    except FanfoldError as error:
+        yield Check("settings", "fail", error.message, error.next_step)
+        return
+    yield _settings(settings)
+    yield _asked("disk", lambda: _disk(settings.home))
+    store = _asked("store", lambda: _store(settings.home))
+    yield store
+    if store.verdict == "ok":
+        yield _asked("worker", lambda: _worker(settings.home))
+    yield _optional()
+
+
+def _asked(what: str, look: Callable[[], Check]) -> Check:
+    try:
+        return look()
+    except FanfoldError as error:
+        return Check(what, "fail", error.message, error.next_step)
+    except OSError as error:
+        return Check(what, "fail", str(error), "see that FANFOLD_HOME is a directory of yours with room left.")
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    found = f"{version} at {sys.executable}"
+    if sys.version_info[:2] > _NEWEST_PYTHON:
+        newest = ".".join(map(str, _NEWEST_PYTHON))
+        return Check("python", "warn", found, f"Fanfold is tested up to {newest}; use that where something is odd.")
+    return Check("python", "ok", found)
+
+
+def _cores() -> Check:
+    import os
+
+    from fanfold.engines.local import usable_cores
+
+    usable, all_of_them = usable_cores(), os.cpu_count() or 1
+    limited = f" of {all_of_them}: this process or container is held to them" if usable < all_of_them else ""
+    return Check("cores", "ok", f"{usable}{limited}; as many runs are side by side")
+
+
+def _memory() -> Check:
+    import psutil
+
+    from fanfold.engines.local import usable_cores
+
+    free_mib = psutil.virtual_memory().available / 2**20
+    found = f"{free_mib:,.0f} MiB free; a realtime run may use {REALTIME_MEMORY_MIB:,}"
+    if free_mib >= REALTIME_MEMORY_MIB:
+        return Check("memory", "ok", found)
+    workers = max(1, min(usable_cores(), int(free_mib / 1024)))
+    return Check("memory", "warn", found, f"for runs that need much, submit(..., max_workers={workers}).")
+
+
+def _settings(settings: Settings) -> Check:
+    deployment = f", deployment {settings.deployment}" if settings.deployment else ", no deployment"
+    return Check("settings", "ok", f"engine {settings.engine}{deployment}, owner {settings.owner}")
+
+
+def _disk(home: Path) -> Check:
+    import shutil
+
+    existing = next(folder for folder in (home, *home.parents) if folder.exists())
+    free_mib = shutil.disk_usage(existing).free / 2**20
+    found = f"{free_mib:,.0f} MiB free at {home}"
+    if free_mib < _ROOM_MIB:
+        step = "`fanfold cache clear` frees what no job needs; or set FANFOLD_HOME to a larger disk."
+        return Check("disk", "warn", found, step)
+    return Check("disk", "ok", found)
+
+
+def _store(home: Path) -> Check:
+    from fanfold.stores.local import LocalStores
+
+    with LocalStores.open(home) as stores:
+        results, size = stores.cache.usage()
+        jobs = len(stores.log.list_jobs(limit=1000))
+    more = " or more" if jobs == 1000 else ""
+    return Check("store", "ok", f"{jobs:,}{more} jobs, {results:,} cached results ({size / 2**20:,.1f} MiB)")
+
+
+def _worker(home: Path) -> Check:
+    import time
+
+    from fanfold.probe import probed
+
+    began = time.monotonic()
+    failure = probed(home / "scratch", timeout_s=_WORKER_DEADLINE_S)
+    if failure:
+        return Check("worker", "fail", failure, f"see that {sys.executable} starts, and that nothing kills it.")
+    return Check("worker", "ok", f"a worker process started and ran in {time.monotonic() - began:.1f} s")
+
+
+def _optional() -> Check:
+    from importlib.util import find_spec
+
+    missing = {extra: use for name, (extra, use) in _OPTIONAL.items() if find_spec(name) is None}
+    if not missing:
+        return Check("optional packages", "ok", "all there")
+    uses = "; ".join(f"{extra} for {use}" for extra, use in missing.items())
+    return Check("optional packages", "warn", f"not installed: {uses}", f"pip install 'fanfold[{','.join(missing)}]'")

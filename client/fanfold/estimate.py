@@ -1,0 +1,132 @@
+"""What runs would take, from what such runs have taken: pure arithmetic, with its uncertainty."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fanfold.amounts import Dollars, Seconds, machine_cost, realtime_cost
+from fanfold.contract.instances import InstanceType, container_memory_mib
+from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+
+#: How near a limit is too near: the next larger input may pass it.
+NEAR = 0.9
+#: Seconds until the first run begins, at best and at worst.
+LOCAL_START_S = (0.0, 0.5)
+REALTIME_START_S = (1.0, 5.0)
+MACHINE_START_S = (30.0, 180.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From the least to the most that is to be expected, and what is likeliest."""
+
+    low: float
+    expected: float
+    high: float
+
+    def each(self, change: Callable[[float], float]) -> Span:
+        """The span of what `change`, which must rise, makes of each end."""
+        return Span(change(self.low), change(self.expected), change(self.high))
+
+    def __str__(self) -> str:
+        low, high = str(self.low), str(self.high)
+        return low if low == high else f"{low} to {high}"
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What runs of a UDF have taken: seconds each, MiB at the highest, and how many met a limit."""
+
+    durations_s: tuple[float, ...]
+    peak_memory_mib: float
+    timed_out: int = 0
+    out_of_memory: int = 0
+    #: Where this is from, such as "a sample of 3 runs".
+    basis: str = ""
+
+    @property
+    def longest_s(self) -> float:
+        """The longest of all."""
+        return max(self.durations_s)
+
+    def mean_s(self) -> Span:
+        """What a run takes on average: the mean give or take its error, wider the fewer runs are known."""
+        mean, count = statistics.fmean(self.durations_s), len(self.durations_s)
+        if count == 1:
+            return Span(mean / 2, mean, mean * 2)
+        # Student's t for 95% falls from 12.7 at two values to 2: this stays above it from three on.
+        factor = 2 + 7 / (count - 1)
+        error = factor * statistics.stdev(self.durations_s) / math.sqrt(count)
+        return Span(max(mean - error, min(self.durations_s)), mean, mean + error)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to run a job: what it would take, or why it will not do."""
+
+    name: str
+    cached: int
+    to_run: int
+    time_s: Span
+    usd: Span
+    #: Why runs would fail there; empty where they would not.
+    obstacle: str = ""
+
+
+def local_way(observed: Observed, *, cached: int, to_run: int, workers: int, realtime: bool) -> Way:
+    """On this machine, `workers` side by side: it costs nothing."""
+    nothing = Span(*[Dollars(0)] * 3)
+    obstacle = realtime_obstacle(observed) if realtime else ""
+    return Way("local", cached, to_run, _time(observed, to_run, workers, LOCAL_START_S), nothing, obstacle)
+
+
+def realtime_way(observed: Observed, *, cached: int, to_run: int, concurrency: int) -> Way:
+    """On Lambda, up to `concurrency` side by side."""
+    busy = observed.mean_s().each(lambda mean_s: mean_s * to_run)
+    usd = busy.each(lambda busy_s: realtime_cost(busy_s, to_run))
+    time_s = _time(observed, to_run, concurrency, REALTIME_START_S)
+    return Way("realtime", cached, to_run, time_s, usd, realtime_obstacle(observed))
+
+
+def machine_way(
+    observed: Observed, instance: InstanceType, *, cached: int, to_run: int, machines: int, processes: int
+) -> Way:
+    """On `machines` of an instance type, `processes` side by side on each; their start is paid for, too."""
+    machines = min(machines, math.ceil(to_run / processes))
+    time_s = _time(observed, to_run, machines * processes, MACHINE_START_S)
+    usd = time_s.each(lambda up_s: machine_cost(instance, up_s * machines))
+    return Way(instance.name, cached, to_run, time_s, usd, machine_obstacle(observed, instance, processes))
+
+
+def realtime_obstacle(observed: Observed) -> str:
+    """Why runs would fail on the realtime path, here or in the cloud."""
+    if observed.timed_out or observed.longest_s >= NEAR * REALTIME_TIMEOUT_S:
+        return f"runs take up to {Seconds(observed.longest_s)}, the limit is {REALTIME_TIMEOUT_S:.0f} s"
+    if observed.out_of_memory or observed.peak_memory_mib >= NEAR * REALTIME_MEMORY_MIB:
+        return f"runs need {observed.peak_memory_mib:,.0f} MiB or more, the limit is {REALTIME_MEMORY_MIB:,} MiB"
+    return ""
+
+
+def machine_obstacle(observed: Observed, instance: InstanceType, processes: int) -> str:
+    """Why runs would fail on an instance type."""
+    has_mib = container_memory_mib(instance)
+    needs_mib = observed.peak_memory_mib * processes
+    if needs_mib < NEAR * has_mib and not (observed.out_of_memory and has_mib <= REALTIME_MEMORY_MIB):
+        return ""
+    return f"runs need {needs_mib:,.0f} MiB{' side by side' if processes > 1 else ''}, it has {has_mib:,} MiB"
+
+
+def _time(observed: Observed, to_run: int, side_by_side: int, start_s: tuple[float, float]) -> Span:
+    """From the submit to the last result: no shorter than the longest run, however many are side by side."""
+    if not to_run:
+        return Span(*[Seconds(0)] * 3)
+    mean, rounds = observed.mean_s(), to_run / min(side_by_side, to_run)
+    least, most = start_s
+    return Span(
+        Seconds(least + max(mean.low * rounds, mean.low)),
+        Seconds((least + most) / 2 + max(mean.expected * rounds, observed.longest_s if to_run > 1 else mean.expected)),
+        Seconds(most + max(mean.high * rounds, observed.longest_s)),
+    )

@@ -1,0 +1,155 @@
+"""What comes of a job: waiting for it, its results and its failures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from fanfold.engines.protocol import Engine
+from fanfold.errors import ResultDamaged, RunFailed
+from fanfold.fold import JobState
+from fanfold.job import display
+from fanfold.job.contents import Contents
+from fanfold.job.failures import failure
+from fanfold.job.progress import Progress
+from fanfold.job.run import Run
+from fanfold.job.tracker import Tracker
+from fanfold.models import BAD, GOOD, JobHeader
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from typing_extensions import Self
+
+
+class Outcome:
+    """A job's runs as they end. `Job` is what users hold."""
+
+    def __init__(self, header: JobHeader, engine: Engine) -> None:
+        self._tracker = Tracker(header, engine)
+        self.contents = Contents(header, engine.stores)
+
+    @property
+    def id(self) -> str:
+        """What `fanfold.get_job` takes."""
+        return self.header.id
+
+    @property
+    def header(self) -> JobHeader:
+        """What was known when it started, and whether it has been cancelled."""
+        return self._tracker.header
+
+    @property
+    def state(self) -> JobState:
+        """Its state as it was last read; `status` and others read it anew."""
+        return self._tracker.state
+
+    def __len__(self) -> int:
+        return self.header.count
+
+    # --- waiting ---------------------------------------------------------------------------------------------------
+
+    def wait(self, timeout: float | None = None, *, progress: bool | None = None) -> Self:
+        """Wait until every run has ended; `timeout` in seconds. Returns the job itself.
+
+        `progress` None shows a bar where there is a terminal or a notebook. Raises `WaitTimeout`.
+        """
+        with Progress(self.header, shown=progress) as bar:
+            for state in self._tracker.changes(timeout):
+                bar.show(state)
+        return self
+
+    def changes(self, timeout: float | None = None) -> Iterator[JobState]:
+        """The job's state now, and after each change, until it is done. Raises `WaitTimeout`."""
+        return self._tracker.changes(timeout)
+
+    def as_completed(self, timeout: float | None = None) -> Iterator[Run]:
+        """Each run as it ends, good or bad, in the order in which they end. Raises `WaitTimeout`."""
+        told = bytearray(len(self))
+        for state in self._tracker.changes(timeout):
+            for index in state.indexes(*GOOD, *BAD):
+                if not told[index]:
+                    told[index] = 1
+                    yield Run(self, index)
+
+    # --- results ---------------------------------------------------------------------------------------------------
+
+    def result(self, index: int) -> Any:
+        """The value of one run; waits where it has not ended. Raises `RunFailed`, or `ResultDamaged`."""
+        for state in self._tracker.changes():
+            if state.status_of(index).final:
+                break
+        return self._value(index)
+
+    def results(self, return_exceptions: bool = False, *, ignore_exceptions: bool = False) -> list[Any]:
+        """All values in the order of the inputs, when all runs have ended.
+
+        Raises the first `RunFailed`; with `return_exceptions` each stands in its run's place instead, and with
+        `ignore_exceptions` failed runs are left out.
+        """
+        self.wait()
+        failed = [] if return_exceptions else list(self.state.indexes(*BAD))
+        if failed and not ignore_exceptions:
+            raise self._failure(failed[0], others=len(failed) - 1)
+        if return_exceptions:
+            return [self.error(index) or self._value(index) for index in range(len(self))]
+        return [self._value(index) for index in self.state.indexes(*GOOD)]
+
+    def collect(
+        self,
+        ignore_exceptions: bool = False,
+        flatten: bool = True,
+        drop_index: bool = False,
+        *,
+        verbose: bool = True,
+    ) -> pd.DataFrame:
+        """All results as one frame, indexed by the arguments, when all runs have ended.
+
+        Frames are concatenated; other values stand in a column `result`. Raises the first `RunFailed` unless
+        `ignore_exceptions`, which leaves failed runs out and says how many. `drop_index` numbers the runs instead of
+        naming their arguments; `verbose=False` shows no progress.
+        """
+        from fanfold.job.collect import collected
+
+        self.wait(progress=None if verbose else False)
+        values = self.results(ignore_exceptions=ignore_exceptions)
+        kept = list(self.state.indexes(*GOOD))
+        display.say_left_out(self.state)
+        inputs = kept if drop_index else [self.contents.own_arguments(index) for index in kept]
+        return collected(inputs, values, flatten=flatten)
+
+    df = collect
+
+    # --- failures --------------------------------------------------------------------------------------------------
+
+    def errors(self) -> dict[int, RunFailed]:
+        """Why each failed run failed, by index."""
+        state = self._tracker.look()
+        return {index: self._failure(index) for index in state.indexes(*BAD)}
+
+    def first_error(self) -> RunFailed | None:
+        """The first failed run's error, by index; None where none has failed."""
+        return next((self._failure(index) for index in self._tracker.look().indexes(*BAD)), None)
+
+    def error(self, index: int) -> RunFailed | None:
+        """Why one run failed, as far as has been read; None where it has not."""
+        return self._failure(index) if self.state.status_of(index) in BAD else None
+
+    def _value(self, index: int) -> Any:
+        output = self.state.output(index)
+        if output is None:
+            raise self._failure(index)
+        try:
+            return self.contents.value(index, output)
+        except ResultDamaged:
+            self.contents.forget(index)  # so that the next submit computes it instead of finding it
+            raise
+
+    def _failure(self, index: int, *, others: int = 0) -> RunFailed:
+        return failure(
+            self.id,
+            index,
+            status=self.state.status_of(index),
+            error=self.state.error(index),
+            input=self.contents.arguments(index),
+            others=others,
+        )

@@ -1,0 +1,116 @@
+"""The joblib backend `fanfold`: importing this registers it.
+
+    import joblib
+    import fanfold.joblib_backend
+
+    with joblib.parallel_config(backend="fanfold"):
+        roots = joblib.Parallel()(joblib.delayed(root)(x) for x in range(1000))
+
+`n_jobs` is how many runs are side by side at most; left out or -1, it is for the engine to say. The other options are
+those of `fanfold.Executor`: `joblib.parallel_config(backend="fanfold", instance_type="large")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Lock
+from typing import Any
+
+from fanfold.engines.select import engine_for
+from fanfold.errors import MissingPackage
+from fanfold.executor import Executor
+
+try:
+    from joblib import register_parallel_backend
+    from joblib.parallel import ParallelBackendBase
+except ImportError as error:
+    raise MissingPackage(
+        "This is a backend for joblib, which is not installed.", next_step="pip install 'fanfold[joblib]'"
+    ) from error
+
+
+class FanfoldBackend(ParallelBackendBase):  # type: ignore[misc]
+    """Runs joblib's calls on Fanfold, many to a job."""
+
+    supports_retrieve_callback = True
+    supports_inner_max_num_threads = False
+    default_n_jobs = -1
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(nesting_level=options.pop("nesting_level", None))
+        options.pop("inner_max_num_threads", None)
+        self._options = options
+        self._executor: Executor | None = None
+
+    def effective_n_jobs(self, n_jobs: int | None) -> int:
+        """How many runs are side by side. Raises `ValueError` for 0, as joblib's own backends do."""
+        if n_jobs == 0:
+            raise ValueError("n_jobs == 0 in Parallel has no meaning")
+        all_of_them = engine_for(self._options.get("engine")).describe().concurrency
+        if n_jobs is None:
+            return all_of_them
+        return n_jobs if n_jobs > 0 else max(1, all_of_them + 1 + n_jobs)
+
+    def configure(self, n_jobs: int = 1, parallel: Any = None, **_memory_mapping: Any) -> int:
+        """Make ready for one `Parallel`."""
+        workers = n_jobs if n_jobs and n_jobs > 0 else None
+        self.parallel = parallel
+        self._executor = Executor(workers, **self._options)
+        if parallel is not None and parallel.pre_dispatch == "2 * n_jobs":
+            parallel.pre_dispatch = "all"  # else joblib hands over a few at a time, and each few would be a job
+        return self.effective_n_jobs(n_jobs)
+
+    def submit(self, func: Any, callback: Callable[[Any], None] | None = None) -> Future[list[Any]]:
+        """Start one of joblib's batches of calls."""
+        assert self._executor is not None
+        calls = [self._executor.submit(fn, *args, **kwargs) for fn, args, kwargs in func.items]
+        return _together(calls, callback)
+
+    apply_async = submit  # what joblib before 1.5 calls it
+
+    def retrieve_result_callback(self, out: Future[list[Any]]) -> list[Any]:
+        """The results of a batch. Raises what the first failed call raised."""
+        return out.result()
+
+    def abort_everything(self, ensure_ready: bool = True) -> None:
+        """End what was started, after a failure or an interrupt."""
+        self._shutdown(cancel=True)
+        if ensure_ready and self.parallel is not None:
+            self.configure(n_jobs=self.parallel.n_jobs, parallel=self.parallel)
+
+    def terminate(self) -> None:
+        """Let go of the executor."""
+        self._shutdown(cancel=False)
+
+    def _shutdown(self, *, cancel: bool) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=cancel)
+            self._executor = None
+
+
+def _together(calls: list[Future[Any]], callback: Callable[[Any], None] | None) -> Future[list[Any]]:
+    """A future of all results, done when the last call is."""
+    whole: Future[list[Any]] = Future()
+    whole.set_running_or_notify_cancel()
+    left, lock = len(calls), Lock()
+
+    def count_down(_: Future[Any]) -> None:
+        nonlocal left
+        with lock:
+            left -= 1
+            if left:
+                return
+        try:
+            whole.set_result([call.result() for call in calls])
+        except BaseException as error:  # noqa: BLE001  also CancelledError, which is the caller's to raise
+            whole.set_exception(error)
+        if callback is not None:
+            callback(whole)
+
+    for call in calls:
+        call.add_done_callback(count_down)
+    return whole
+
+
+register_parallel_backend("fanfold", FanfoldBackend)

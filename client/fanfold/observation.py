@@ -1,0 +1,67 @@
+"""What runs of a UDF take, as seen: in past jobs, or in a few of its runs made for that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from fanfold.engines.protocol import Engine
+from fanfold.errors import InputError
+from fanfold.estimate import Observed
+from fanfold.fold import read_state
+from fanfold.job import Job
+from fanfold.models import JobHeader, RunStatus
+from fanfold.options import Request
+from fanfold.submission import Draft, prepare
+
+#: How far back past runs are looked for: among that many jobs, until there are that many runs.
+_PAST_JOBS = 200
+_ENOUGH = 500
+
+
+def past(engine: Engine, draft: Draft) -> Observed | None:
+    """What past runs took: of the same code, else of a UDF of the same name."""
+    headers = engine.stores.log.list_jobs(limit=_PAST_JOBS)
+    same_code = _observed(engine, (one for one in headers if one.code_hash == draft.bundle.code_hash))
+    if same_code is not None:
+        return _told(same_code, "of this code")
+    same_name = _observed(engine, (one for one in headers if one.name == draft.name))
+    return None if same_name is None else _told(same_name, "of an earlier version")
+
+
+def _told(observed: Observed, whose: str) -> Observed:
+    count = len(observed.durations_s)
+    return replace(observed, basis=f"{count:,} past {'runs' if count > 1 else 'run'} {whose}")
+
+
+def _observed(engine: Engine, headers: Iterable[JobHeader]) -> Observed | None:
+    """What the runs of these jobs took that succeeded or met a limit; None where there is none."""
+    durations_s: list[float] = []
+    peak_mib, timed_out, out_of_memory = 0.0, 0, 0
+    for header in headers:
+        state = read_state(engine.stores.log, header)
+        for index in state.indexes(RunStatus.SUCCEEDED, RunStatus.TIMED_OUT, RunStatus.OUT_OF_MEMORY):
+            usage = state.usage(index)
+            if usage is not None:
+                durations_s.append(usage.duration_s)
+                peak_mib = max(peak_mib, usage.peak_memory_mib)
+        timed_out += sum(1 for _ in state.indexes(RunStatus.TIMED_OUT))
+        out_of_memory += sum(1 for _ in state.indexes(RunStatus.OUT_OF_MEMORY))
+        if len(durations_s) >= _ENOUGH:
+            break
+    return Observed(tuple(durations_s), peak_mib, timed_out, out_of_memory) if durations_s else None
+
+
+def sampled(
+    udf: Any, engine: Engine, request: Request, inputs: list[dict[str, Any]], constants: dict[str, Any]
+) -> Observed:
+    """Run a few inputs to see what they take."""
+    submission = prepare(udf, inputs, engine, request, constants)
+    engine.start(submission.header, submission.runs())
+    job = Job(submission.header, engine).wait(progress=False)
+    observed = _observed(engine, [job.header])
+    if observed is None:
+        job.results()  # raises what went wrong
+        raise InputError("The sample told nothing.", next_step="submit a few inputs first, then plan again.")
+    return replace(observed, basis=f"a sample of {len(inputs)} {'runs' if len(inputs) > 1 else 'run'}, now cached")

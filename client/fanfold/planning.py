@@ -1,0 +1,205 @@
+"""What a submit would take, told before it is made: how much is known already, and the rest in time and dollars."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from fanfold.addressing import addressed, refuse_inside_run
+from fanfold.contract.instances import INSTANCE_TYPES, InstanceType
+from fanfold.contract.layout import blob_key
+from fanfold.engines.protocol import Engine
+from fanfold.estimate import Observed, Way, local_way, machine_way, realtime_way
+from fanfold.forecast import Plan
+from fanfold.inputs import decode_arguments
+from fanfold.observation import past, sampled
+from fanfold.options import Request
+from fanfold.submission import Draft
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from fanfold.cache import KeyMaker
+
+#: Machines whose prices are compared.
+_COMPARED = ("small", "medium", "large")
+_SAMPLE = 3
+_BATCH = 2000
+#: A job that this machine finishes within this time is not worth a machine elsewhere.
+_SOON_S = 600.0
+#: Realtime runs side by side that a new AWS account is allowed.
+_ACCOUNT_CONCURRENCY = 1000
+
+
+def plan(
+    udf: Any,
+    inputs: Any,
+    *,
+    engine: str | None = None,
+    instance_type: str | None = None,
+    max_workers: int | None = None,
+    n_processes_per_worker: int = 1,
+    cache: bool = True,
+    cache_max_age: str | float | timedelta | None = None,
+    **constants: Any,
+) -> Plan:
+    """What `submit` would take with the same arguments: inputs cached, inputs to run, time, dollars, the best way.
+
+    The estimate is made from past runs of this UDF. Where there are none, three inputs are run for a sample; their
+    results are cached, so `submit` does not run them again. Nothing else is started.
+
+    Raises `InputError` and `CaptureError` as `submit` does, and `RunFailed` where every run of the sample fails.
+    """
+    refuse_inside_run("plan")
+    chosen, request = addressed(
+        udf,
+        engine=engine,
+        instance_type=instance_type,
+        max_workers=max_workers,
+        n_processes_per_worker=n_processes_per_worker,
+        cache=cache,
+        cache_max_age=cache_max_age,
+    )
+    return planned(udf, inputs, chosen, request, constants)
+
+
+def planned(
+    udf: Any,
+    inputs: Any,
+    engine: Engine,
+    request: Request,
+    constants: dict[str, Any],
+) -> Plan:
+    """The plan of a request. Where no run of this UDF is known, up to three of its inputs are run for a sample.
+
+    Raises `InputError` and `CaptureError` as `submit` does, and `RunFailed` where every run of the sample fails.
+    """
+    draft = Draft(udf, engine, constants)
+    looked = _Looked(draft, request, inputs)
+    observed = past(engine, draft)
+    if observed is None and looked.open:
+        observed = sampled(udf, engine, request, looked.sample(), constants)
+        looked.look_again()
+    return _plan(draft, request, looked, observed)
+
+
+class _Looked:
+    """What the cache knows of the inputs: on each path that the engine has, how many; and some that it does not."""
+
+    def __init__(self, draft: Draft, request: Request, inputs: Any) -> None:
+        self._draft = draft
+        self._request = request
+        self.asked = _name(request.instance)
+        self._random = random.Random(0)  # noqa: S311  the same sample each time
+        self._sample: list[str] = []
+        self.count = 0
+        #: Inputs that have to be run on the path that was asked for.
+        self.open = 0
+        self.cached: dict[str, int] = {}
+        texts = draft.arguments(inputs)
+        makers: dict[str, KeyMaker] = {}
+        while batch := list(islice(texts, _BATCH)):
+            makers = makers or {_name(machine): draft.keys(machine) for machine in self._paths()}
+            self.count += len(batch)
+            for name, maker in makers.items():
+                self._look(name, maker, batch)
+
+    def sample(self) -> list[dict[str, Any]]:
+        """Some inputs that have to be run, as arguments."""
+        objects = self._draft.engine.stores.objects
+        return [decode_arguments(text, get_blob=lambda sha: objects.get(blob_key(sha))) for text in self._sample]
+
+    def look_again(self) -> None:
+        """Look for the sample in the cache: what has succeeded is not to be run again."""
+        before, self._sample = self._sample, []
+        self.open -= len(before)
+        self._look(self.asked, self._draft.keys(self._request.instance), before)
+
+    def _paths(self) -> list[InstanceType | None]:
+        asked = self._request.instance
+        if self._draft.described.name == "local":
+            return [asked]
+        return list(dict.fromkeys((asked, None, *(INSTANCE_TYPES[name] for name in _COMPARED))))
+
+    def _look(self, name: str, maker: KeyMaker, texts: list[str]) -> None:
+        keys = [maker.key(text) for text in texts]
+        max_age_s = self._request.cache_max_age_s if self._request.cache else 0.0
+        known = self._draft.engine.stores.cache.lookup(keys, max_age_s=max_age_s) if max_age_s else {}
+        self.cached[name] = self.cached.get(name, 0) + sum(key in known for key in keys)
+        if name == self.asked:
+            for text in (text for text, key in zip(texts, keys, strict=True) if key not in known):
+                self._take(text)
+
+    def _take(self, text: str) -> None:
+        """Keep three of all that are open, each as likely as another."""
+        self.open += 1
+        if len(self._sample) < _SAMPLE:
+            self._sample.append(text)
+        elif (place := self._random.randrange(self.open)) < _SAMPLE:
+            self._sample[place] = text
+
+
+def _plan(draft: Draft, request: Request, looked: _Looked, observed: Observed | None) -> Plan:
+    local = draft.described.name == "local"
+    asked = "local" if local else looked.asked
+    ways = tuple(_ways(draft, request, looked, observed or Observed((0.0,), 0.0)))
+    if observed is None:  # all is cached, and what it took is forgotten
+        ways = tuple(way for way in ways if way.name == asked)
+    best, reason = _best(ways, asked)
+    return Plan(draft.name, looked.count, ways, asked, best, reason, observed)
+
+
+def _ways(draft: Draft, request: Request, looked: _Looked, observed: Observed) -> Iterator[Way]:
+    described, count, cached = draft.described, looked.count, dict(looked.cached)
+    concurrency = request.max_workers or _ACCOUNT_CONCURRENCY
+    if described.name == "local":
+        known = cached.pop(looked.asked)
+        side_by_side = (request.max_workers or described.concurrency) * request.n_processes_per_worker
+        workers = min(described.concurrency, side_by_side)
+        realtime = request.instance is None
+        yield local_way(observed, cached=known, to_run=count - known, workers=workers, realtime=realtime)
+    else:
+        concurrency = min(concurrency, described.concurrency)
+    known = cached.get("realtime", 0)
+    yield realtime_way(observed, cached=known, to_run=count - known, concurrency=concurrency)
+    names = dict.fromkeys([*_COMPARED, *([request.instance.name] if request.instance else [])])
+    for name in names:
+        known = cached.get(name, 0)
+        yield machine_way(
+            observed,
+            INSTANCE_TYPES[name],
+            cached=known,
+            to_run=count - known,
+            machines=request.max_workers or 1,
+            processes=request.n_processes_per_worker,
+        )
+
+
+def _best(ways: Sequence[Way], asked: str) -> tuple[str, str]:
+    """The way to recommend, and why: nothing to run, soon done here, realtime where runs fit, else the cheapest."""
+    as_asked = next(way for way in ways if way.name == asked)
+    if not as_asked.to_run:
+        return asked, "everything is in the cache"
+    if asked == "local" and not as_asked.obstacle and as_asked.time_s.expected <= _SOON_S:
+        return asked, f"this machine is done in {as_asked.time_s}"
+    fitting = [way for way in ways if not way.obstacle and way.name != "local"]
+    if not fitting:
+        return asked, f"no way fits: {as_asked.obstacle or ways[-1].obstacle}; make the inputs smaller"
+    cheapest = min(fitting, key=lambda way: way.usd.expected)
+    realtime = next((way for way in fitting if way.name == "realtime"), None)
+    if realtime is None:
+        obstacle = next(way.obstacle for way in ways if way.name == "realtime")
+        return cheapest.name, f"the cheapest that fits; on the realtime path {obstacle}"
+    return realtime.name, f"every run fits 120 s and 4 GB, and nothing is done sooner{_cheaper(cheapest, realtime)}"
+
+
+def _cheaper(cheapest: Way, realtime: Way) -> str:
+    if cheapest is realtime or cheapest.usd.expected > realtime.usd.expected / 2:
+        return ""
+    return f"; {cheapest.name} costs {cheapest.usd} and takes {cheapest.time_s}"
+
+
+def _name(machine: InstanceType | None) -> str:
+    return "realtime" if machine is None else machine.name
