@@ -102,6 +102,9 @@ ENV_MOUNT = "FANFOLD_MOUNT"
 ENV_INSTANCE_TYPE = "FANFOLD_INSTANCE_TYPE"
 ENV_JOB = "FANFOLD_JOB"
 
+#: What a machine exits with when it was told to stop and has given its inputs back (sysexits' EX_TEMPFAIL).
+EXIT_GIVEN_BACK = 75
+
 MOUNT_PATH = "/mnt/shared"
 
 REALTIME_ENTRYPOINT = ["python", "-m", "awslambdaric"]
@@ -128,6 +131,35 @@ def event_partition(job_id: str, shard: int) -> str:
     return f"job#{job_id}#{shard}"
 
 
+def telemetry_partition(job_id: str, shard: int) -> str:
+    """Partition of what the runs of this shard print and use: may be a thousand times as much as their events."""
+    return f"job#{job_id}#{shard}#telemetry"
+
+
+def shards(count: int) -> int:
+    """How many shards a job of `count` runs has: a thousand runs that end in one second write 250 times to each."""
+    return max(1, min(32, -(-count // 250)))
+
+
+def shard_of(index: int, count: int) -> int:
+    """The shard of one run of a job of `count`; what belongs to no run (index -1) goes to the first."""
+    return index % shards(count) if index >= 0 else 0
+
+
+def cache_partition(cache_key: str) -> str:
+    """Partition of one cached result."""
+    return f"cache#{cache_key}"
+
+
+def machine_sort_key(machine: str) -> str:
+    """In a job's partition: what a machine holds of its work, and until when it answers for that."""
+    return f"machine#{machine}"
+
+
+#: Sort keys in a job's partition (its header, the work counter), and of a cached result.
+HEAD, CLAIMS, ENTRY = "head", "claims", "entry"
+
+
 def event_sort_key(at_iso: str, id: str) -> str:
     """An event's place in time: an ISO 8601 UTC time with milliseconds and a `Z`, then anything unique."""
     return f"{at_iso}#{id}"
@@ -152,13 +184,22 @@ class DispatchJob(TypedDict):
 
 
 class RunItem(TypedDict):
-    """One attempt to be made. `function` is one of `Announcement["functions"]`; `arguments` tagged JSON."""
+    """One attempt to be made. `function` is one of `Announcement["functions"]`, `key` the run's cache key.
+
+    `arguments` holds `text`, the arguments' tagged JSON as text, for Step Functions' JSON would not bring every number
+    back as it was; or, where that is long, `range`: from and up to which byte of the job's inputs it stands.
+    """
 
     index: int
     attempt: int
     shard: int
     function: str
+    key: str
     arguments: dict[str, Any]
+
+
+#: Longest text of arguments that travels with its item: 40 of these leave room in 256 KiB of state.
+INLINE_ARGUMENTS_BYTES = 4096
 
 
 class BatchInput(TypedDict):

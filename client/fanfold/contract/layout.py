@@ -26,6 +26,16 @@ def inputs_index_key(job_id: str) -> str:
     return f"jobs/{job_id}/inputs.idx"
 
 
+def work_key(job_id: str, dispatch: str) -> str:
+    """Key of the list of runs that one start gave to the dedicated machines or to the wide state machine."""
+    return f"jobs/{job_id}/work-{dispatch}"
+
+
+def overflow_key(job_id: str, sha256: str) -> str:
+    """Key of events that together are too large for one item of the table."""
+    return f"jobs/{job_id}/events/{sha256}"
+
+
 def result_key(cache_key: str, sha256: str) -> str:
     """Key of one result: under the run it answers, named after its bytes."""
     return f"results/{cache_key}/{sha256}"

@@ -10,8 +10,8 @@ from operator import itemgetter
 from typing import Any
 
 from fanfold.models import CacheEntry, Output
+from fanfold.stores.digits import compact, expand
 from fanfold.stores.local.database import Database
-from fanfold.stores.local.digits import compact, expand
 from fanfold.stores.local.objects import FileObjectStore
 from fanfold.stores.local.sweep import sweep
 

@@ -11,7 +11,7 @@ from typing import Any
 from fanfold.errors import JobNotFound
 from fanfold.models import TELEMETRY, Event, JobHeader
 from fanfold.stores.local.database import Database
-from fanfold.stores.local.pages import COLUMNS, pack, unpack
+from fanfold.stores.pages import COLUMNS, pack, unpack
 from fanfold.stores.protocols import Channel, Cursor
 from fanfold.stores.records import header_from_text, header_to_text
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fanfold.errors import InputError, ResultDamaged, StoreError, StoreFull
-
-#: Segments of harmless characters, none of which is `.` or `..`: a key can never lead out of the store.
-_KEY = re.compile(r"(?:(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+(?:/(?!\Z)|\Z))+")
+from fanfold.errors import ResultDamaged, StoreError, StoreFull
+from fanfold.stores.keys import checked_key
 
 #: What "no room" looks like: a full disk, a used-up quota, a file larger than allowed.
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -31,12 +28,7 @@ class FileObjectStore:
 
     def path(self, key: str) -> Path:
         """Where the object of `key` is, or would be. Raises `InputError` for what is not a key."""
-        if not _KEY.fullmatch(key):
-            raise InputError(
-                f"{key!r} is not an object key.",
-                next_step="use letters, digits, dots, dashes and underscores, in parts divided by single slashes.",
-            )
-        return self.root / key
+        return self.root / checked_key(key)
 
     def put(self, key: str, data: bytes) -> None:
         """Keep `data` under `key`, whole or not at all. Raises `StoreFull`."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fanfold.stores.local.database import Database
 from fanfold.stores.local.objects import FileObjectStore
-from fanfold.stores.local.pages import object_keys
+from fanfold.stores.pages import object_keys
 
 #: A result is stored a moment before the event that refers to it. Nothing written or found again this recently goes.
 _IN_FLIGHT_S = 3600.0

@@ -1,4 +1,4 @@
-"""Events as pages: what one append tells of a job is one row, packed; ten thousand rows would take five times as long.
+"""Events as pages: what one append tells of a job is one packed record; a row an event would take five times as long.
 
 A page has a fixed record for each event (`heads`), one more for each that has an output or a usage (`results`), the
 inline results end to end, the names of the codecs, and as JSON the notes: what few events have (errors, data, keys).
@@ -13,7 +13,7 @@ from struct import Struct
 from typing import Any
 
 from fanfold.models import Event, EventKind, Output, RunError, RunStatus, Usage
-from fanfold.stores.local.digits import compact_to
+from fanfold.stores.digits import compact_to
 
 # Positions are what is stored: only ever add at the end.
 _KINDS = tuple(EventKind(name) for name in ("queued", "started", "finished", "machine", "log", "usage"))

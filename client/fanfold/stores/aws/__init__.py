@@ -1,0 +1,36 @@
+"""The stores of a deployment: one DynamoDB table and one S3 bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fanfold.models import CacheEntry, Event
+from fanfold.stores.aws.account import Account
+from fanfold.stores.aws.cache import DynamoResultCache
+from fanfold.stores.aws.log import DynamoEventLog
+from fanfold.stores.aws.objects import S3ObjectStore
+from fanfold.stores.aws.table import Table
+
+__all__ = ["AwsStores"]
+
+
+class AwsStores:
+    """The event log, the objects and the cache of a deployment, for any number of processes at once.
+
+    `retention_s`: seconds that jobs are kept. `scratch`: a folder for what is on its way.
+    """
+
+    def __init__(self, account: Account, *, table: str, bucket: str, retention_s: float, scratch: Path) -> None:
+        self.account = account
+        self.scratch = scratch
+        self.table = Table(account, table)
+        self.objects = S3ObjectStore(account, bucket)
+        self.log = DynamoEventLog(self.table, self.objects, retention_s=retention_s)
+        self.cache = DynamoResultCache(self.table, retention_s=retention_s)
+
+    def record(self, events: Sequence[Event], entries: Sequence[CacheEntry]) -> None:
+        """Append events and offer results to the cache, in one call where they are few."""
+        new = self.cache.record_older(entries) if entries else []
+        self.table.put_all([*self.log.items(events), *self.cache.items(new)])
+        self.log.announce()

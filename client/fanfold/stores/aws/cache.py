@@ -1,0 +1,108 @@
+"""The result cache of a deployment: one item a result, asked for a hundred at a time."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Iterator, Sequence
+
+from fanfold.contract.cloud import ENTRY, EXPIRES_AT, PARTITION_KEY, cache_partition
+from fanfold.models import CacheEntry, Output
+from fanfold.stores.aws.table import Item, Table, key
+from fanfold.stores.digits import compact, expand
+
+#: Anything this young is newer than what is there, but for what another wrote in the same seconds, which is as good.
+_NEW_S = 10.0
+#: The one attribute of ours, and when the entry was made, which is compared on the way in.
+_PACKED, _CREATED_AT = "e", "created_at"
+#: Format; when made; seconds; size; how long sha256, codec, job id and key are; whether the rest is an inline result.
+_HEAD = struct.Struct("<BddqBBBH?")
+_FORMAT = 1
+
+
+class DynamoResultCache:
+    """Results that may serve again. `retention_s`: seconds after which the bucket deletes what they refer to."""
+
+    def __init__(self, table: Table, *, retention_s: float) -> None:
+        self._table = table
+        self._retention_s = retention_s
+
+    def lookup(self, keys: Sequence[str], *, max_age_s: float) -> dict[str, CacheEntry]:
+        """The entries that exist and are no older than `max_age_s` seconds, by key."""
+        now = time.time()
+        found: dict[str, CacheEntry] = {}
+        for item in self._table.get_all([_key(one) for one in dict.fromkeys(keys)]):
+            entry = _entry(item)
+            # DynamoDB deletes up to 48 hours late, and what has expired can be read until then.
+            if entry is not None and entry.created_at >= now - max_age_s and int(item[EXPIRES_AT]["N"]) > now:
+                found[entry.key] = entry
+        return found
+
+    def record(self, entries: Sequence[CacheEntry]) -> None:
+        """Keep entries; a newer one replaces an older."""
+        self._table.put_all(self.items(self.record_older(entries)))
+
+    def record_older(self, entries: Sequence[CacheEntry]) -> list[CacheEntry]:
+        """Keep those entries that are not quite new, unless newer ones are there; returns the others."""
+        oldest = time.time() - _NEW_S
+        for entry in (one for one in entries if one.created_at < oldest):
+            condition = f"attribute_not_exists({PARTITION_KEY}) OR {_CREATED_AT} <= :at"
+            at = {":at": {"N": repr(entry.created_at)}}
+            self._table.put_if(self._item(entry), condition, ExpressionAttributeValues=at)
+        return [one for one in entries if one.created_at >= oldest]
+
+    def items(self, entries: Sequence[CacheEntry]) -> Iterator[Item]:
+        """The items of entries, for whoever writes them together with others."""
+        return map(self._item, sorted(entries, key=lambda entry: entry.created_at))
+
+    def forget(self, keys: Sequence[str]) -> None:
+        """Have entries found no more, such as one whose result turned out damaged.
+
+        They are overwritten: only operators may delete.
+        """
+        gone: Item = {_PACKED: {"B": b""}, _CREATED_AT: {"N": "0"}, EXPIRES_AT: {"N": str(int(time.time()))}}
+        self._table.put_all([{**_key(one), **gone} for one in keys])
+
+    def _item(self, entry: CacheEntry) -> Item:
+        return {
+            **_key(entry.key),
+            EXPIRES_AT: {"N": str(int(entry.created_at + self._retention_s))},
+            _CREATED_AT: {"N": repr(entry.created_at)},
+            _PACKED: {"B": _packed(entry)},
+        }
+
+
+def _key(cache_key: str) -> Item:
+    return key(cache_partition(cache_key), ENTRY)
+
+
+def _packed(entry: CacheEntry) -> bytes:
+    output = entry.output
+    digest = compact(output.sha256)
+    parts = [
+        digest if isinstance(digest, bytes) else digest.encode(),
+        output.codec.encode(),
+        entry.job_id.encode(),
+        (output.key or "").encode(),
+    ]
+    head = _HEAD.pack(
+        _FORMAT, entry.created_at, entry.duration_s, output.size, *map(len, parts), output.inline is not None
+    )
+    return b"".join([head, *parts, output.inline or b""])
+
+
+def _entry(item: Item) -> CacheEntry | None:
+    """The entry, or None where it is forgotten, or a newer Fanfold wrote it."""
+    data: bytes = item[_PACKED]["B"]
+    if not data or data[0] != _FORMAT:
+        return None
+    _, created_at, duration_s, size, *lengths, has_inline = _HEAD.unpack_from(data)
+    parts, at = [], _HEAD.size
+    for length in lengths:
+        parts.append(data[at : at + length])
+        at += length
+    digest, codec, job_id, place = parts
+    inline = data[at:] if has_inline else None
+    output = Output(codec.decode(), expand(digest), size, inline, place.decode() or None)
+    cache_key = item[PARTITION_KEY]["S"].partition("#")[2]
+    return CacheEntry(cache_key, output, created_at, duration_s, job_id.decode())

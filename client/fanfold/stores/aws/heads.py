@@ -1,0 +1,139 @@
+"""Job headers in the table: put once, changed only by the cancel flag, listed by two indexes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import NamedTuple
+
+from fanfold.contract import cloud
+from fanfold.errors import JobNotFound
+from fanfold.models import JobHeader
+from fanfold.stores.aws.table import Item, Table, key
+from fanfold.stores.keys import checked_job_id
+from fanfold.stores.records import header_from_text, header_to_text
+
+#: Everyone's jobs are listed under this name.
+_TEAM = "everyone"
+#: For how long a header just read is as good as read again: only its cancel flag may have changed, which workers and
+#: clients are to see within seconds, and some ask for it several times a second.
+_FRESH_S = 1.0
+
+
+class Head(NamedTuple):
+    """A header, and what the table keeps beside it. `expires_at` is in seconds since 1970."""
+
+    header: JobHeader
+    expires_at: int
+
+
+class Heads:
+    """The headers of all jobs. Remembers what never changes of those it has seen."""
+
+    def __init__(self, table: Table, retention_s: float) -> None:
+        self._table = table
+        self._retention_s = retention_s
+        self._seen: dict[str, tuple[Head, float]] = {}
+        self._lock = threading.Lock()
+
+    def put(self, header: JobHeader) -> None:
+        """Record a new job; where it is there already, nothing changes."""
+        head = Head(header, int(time.time() + self._retention_s))
+        # Conditional: a start that is repeated must not take a cancel flag away that was set in between.
+        if self._table.put_if(_item(head), f"attribute_not_exists({cloud.PARTITION_KEY})"):
+            self._remember(head)
+
+    def get(self, job_id: str) -> Head:
+        """The header as it is now, give or take a second. Raises `JobNotFound`."""
+        seen = self._seen.get(job_id)
+        if seen is not None and time.monotonic() - seen[1] < _FRESH_S:
+            return seen[0]
+        item = self._table.get(_key(job_id))
+        if item is None or _expired(item):
+            raise self._not_found(job_id)
+        return self._remember(_head(item))
+
+    def known(self, job_id: str) -> Head:
+        """The header as it was when it was last seen: for all that never changes. Raises `JobNotFound`."""
+        seen = self._seen.get(job_id)
+        return self.get(job_id) if seen is None else seen[0]
+
+    def flag(self, job_id: str, at: float | None) -> None:
+        """Set the cancel flag (seconds since 1970), or take it away."""
+        there = f"attribute_exists({cloud.PARTITION_KEY})"
+        values = {} if at is None else {"ExpressionAttributeValues": {":at": {"N": repr(at)}}}
+        change = "REMOVE cancelled_at" if at is None else "SET cancelled_at = :at"
+        if not self._table.update_if(_key(job_id), change, there, **values):
+            raise self._not_found(job_id)
+        self._seen.pop(job_id, None)
+
+    def listed(self, *, owner: str | None, limit: int, before: str | None) -> list[JobHeader]:
+        """Headers, newest first."""
+        found: list[JobHeader] = []
+        while len(found) < limit:
+            heads, more = self._page(owner, before, limit - len(found))
+            found += [head.header for head in heads if head.expires_at > time.time()]
+            if not more or not heads:
+                break
+            before = heads[-1].header.id
+        return found[:limit]
+
+    def _page(self, owner: str | None, before: str | None, limit: int) -> tuple[list[Head], bool]:
+        index, attribute = (
+            (cloud.INDEX_BY_TEAM, cloud.TEAM_KEY) if owner is None else (cloud.INDEX_BY_OWNER, cloud.OWNER_KEY)
+        )
+        condition, values = f"{attribute} = :whose", {":whose": {"S": owner or _TEAM}}
+        if before is not None:
+            condition += f" AND {cloud.INDEX_SORT_KEY} < :before"
+            values[":before"] = {"S": before}
+        page = self._table.query(condition, values, IndexName=index, ScanIndexForward=False, Limit=limit)
+        return [_head(item) for item in page.items], page.more
+
+    def _remember(self, head: Head) -> Head:
+        with self._lock:
+            if len(self._seen) > 1_000:
+                self._seen.clear()
+            self._seen[head.header.id] = head, time.monotonic()
+        return head
+
+    def _not_found(self, job_id: str) -> JobNotFound:
+        from difflib import get_close_matches
+
+        latest = [header.id for header in self.listed(owner=None, limit=200, before=None)]
+        near = get_close_matches(job_id, latest, n=3, cutoff=0.75)
+        if near:
+            next_step = f"did you mean {' or '.join(near)}?"
+        elif latest:
+            next_step = f"the latest jobs are {', '.join(latest[:3])}; `fanfold jobs` lists all."
+        else:
+            next_step = "this deployment has no jobs yet; check which deployment is meant."
+        return JobNotFound(f"There is no job {job_id!r} in table {self._table.name}.", next_step=next_step)
+
+
+def _key(job_id: str) -> Item:
+    return key(cloud.job_partition(checked_job_id(job_id)), cloud.HEAD)
+
+
+def _item(head: Head) -> Item:
+    header = head.header
+    flag = {} if header.cancelled_at is None else {"cancelled_at": {"N": repr(header.cancelled_at)}}
+    return {
+        **_key(header.id),
+        cloud.EXPIRES_AT: {"N": str(head.expires_at)},
+        cloud.OWNER_KEY: {"S": header.owner},
+        cloud.TEAM_KEY: {"S": _TEAM},
+        cloud.INDEX_SORT_KEY: {"S": header.id},
+        "header": {"S": header_to_text(header)},
+        **flag,
+    }
+
+
+def _head(item: Item) -> Head:
+    at = item.get("cancelled_at")
+    header = header_from_text(item["header"]["S"], cancelled_at=None if at is None else float(at["N"]))
+    return Head(header, int(item[cloud.EXPIRES_AT]["N"]))
+
+
+def _expired(item: Item) -> bool:
+    # DynamoDB deletes up to 48 hours late, and what has expired can be read until then.
+    return int(item[cloud.EXPIRES_AT]["N"]) <= time.time()

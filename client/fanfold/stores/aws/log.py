@@ -1,0 +1,136 @@
+"""The event log of a deployment: items of DynamoDB, which any number of workers append to and clients follow."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from fanfold.contract.cloud import PARTITION_KEY, SORT_KEY, event_partition, shards, telemetry_partition
+from fanfold.models import Event, JobHeader
+from fanfold.stores.aws.account import CONCURRENCY
+from fanfold.stores.aws.finished import FinishedShards
+from fanfold.stores.aws.heads import Heads
+from fanfold.stores.aws.items import EventItems
+from fanfold.stores.aws.positions import Reading
+from fanfold.stores.aws.table import Item, Page, Table
+from fanfold.stores.protocols import Channel, Cursor, ObjectStore
+
+#: Where one read stops, as soon as what it asked for side by side is here.
+_READ_EVENTS = 5_000
+#: How often is asked for others' news: at first quickly, and ever less often the longer there were none.
+_POLL_FIRST_S, _POLL_LAST_S = 0.25, 2.0
+
+_AFTER = f"{PARTITION_KEY} = :partition AND {SORT_KEY} > :after"
+
+
+class DynamoEventLog:
+    """Jobs and events in the table. Any thread and any process may write and read at any time."""
+
+    def __init__(self, table: Table, objects: ObjectStore, *, retention_s: float) -> None:
+        self._table = table
+        self._items = EventItems(objects)
+        self.heads = Heads(table, retention_s)
+        self._finished = FinishedShards()
+        self._appended = threading.Condition()
+        self._appends = 0
+        self._news_at = time.monotonic()
+        self._waiters = threading.local()
+
+    def put_job(self, header: JobHeader) -> None:
+        """Record a new job. Doing it again changes nothing, least of all a cancel flag."""
+        self.heads.put(header)
+        self.announce()
+
+    def get_job(self, job_id: str) -> JobHeader:
+        """The job's header as it is now, give or take a second. Raises `JobNotFound`, naming the ids that come near."""
+        return self.heads.get(job_id).header
+
+    def list_jobs(self, *, owner: str | None = None, limit: int = 100, before: str | None = None) -> list[JobHeader]:
+        """Headers, newest first; `before` a job id, for the page after it."""
+        return self.heads.listed(owner=owner, limit=limit, before=before)
+
+    def request_cancel(self, job_id: str, at: float | None) -> None:
+        """Set the cancel flag (seconds since 1970), or clear it with None so that the job can go on."""
+        self.heads.flag(job_id, at)
+        self.announce()
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Record events, 25 items at a time. Raises `JobNotFound` where a job was never put."""
+        if events:
+            self._table.put_all(self.items(events))
+            self.announce()
+
+    def items(self, events: Sequence[Event]) -> Iterator[Item]:
+        """The items that tell of these events, for whoever writes them together with others."""
+        jobs: dict[str, list[Event]] = {}
+        for event in events:
+            jobs.setdefault(event.job_id, []).append(event)
+        for job_id, some in jobs.items():
+            head = self.heads.known(job_id)
+            yield from self._items.of(some, job_id=job_id, count=head.header.count, expires_at=head.expires_at)
+
+    def read_since(
+        self, job_id: str, cursor: Cursor | None = None, *, channel: Channel = "state"
+    ) -> tuple[list[Event], Cursor]:
+        """The next events after `cursor`, and where to go on. None: all read for now.
+
+        A round over all shards that brought something is followed by one empty page without asking again, for as long
+        as nothing is appended here: whoever reads until there is no more would else ask for everything twice.
+        """
+        here, now = self._appended_here(), time.time()
+        reading = Reading.of(cursor, shards(self.heads.known(job_id).header.count))
+        if reading.rested == here:
+            reading.rested = None
+            return [], reading.to_cursor()
+        if not reading.todo:
+            reading.begin(now, self._finished.asker(job_id, channel))
+        events: list[Event] = []
+        while reading.todo and len(events) < _READ_EVENTS:
+            events += self._read_some(job_id, channel, reading, now)
+        reading.rested = here if events and not reading.todo else None
+        return events, reading.to_cursor()
+
+    def wait_for_news(self, timeout_s: float) -> bool:
+        """Wait until something was appended here, or it is time to ask what others did; False after `timeout_s`."""
+        seen, asked_at = getattr(self._waiters, "seen", (0, 0.0))
+        quiet_s = time.monotonic() - self._news_at
+        ask_at = asked_at + min(max(_POLL_FIRST_S, quiet_s / 8), _POLL_LAST_S)
+        until = min(time.monotonic() + timeout_s, ask_at)
+        with self._appended:
+            while self._appends == seen and (left_s := until - time.monotonic()) > 0:
+                self._appended.wait(left_s)
+            news = self._appends != seen or time.monotonic() >= ask_at
+            if news:
+                self._waiters.seen = self._appends, time.monotonic()
+        return news
+
+    def announce(self) -> None:
+        """Have whoever waits here look again."""
+        with self._appended:
+            self._appends += 1
+            self._appended.notify_all()
+
+    def _appended_here(self) -> str:
+        return f"{os.getpid()}:{id(self)}:{self._appends}"
+
+    def _read_some(self, job_id: str, channel: Channel, reading: Reading, now: float) -> list[Event]:
+        """A page of each of a few shards, asked for side by side."""
+        some = list(islice(reading.todo.items(), CONCURRENCY))
+        place = event_partition if channel == "state" else telemetry_partition
+
+        def page(asked: tuple[int, str]) -> Page:
+            return self._table.query(_AFTER, {":partition": {"S": place(job_id, asked[0])}, ":after": {"S": asked[1]}})
+
+        events: list[Event] = []
+        for (shard, _), (items, more) in zip(some, self._table.account.each(page, some), strict=True):
+            found = [event for item in items for event in self._items.read(job_id, item)]
+            last = items[-1][SORT_KEY]["S"] if items else ""
+            if reading.note(shard, last, more=more, now=now) and found:
+                self._news_at = time.monotonic()
+            if channel == "state":
+                self._finished.note(self.heads.known(job_id).header, shard, last, found)
+            events += found
+        return events

@@ -1,0 +1,152 @@
+"""Objects in the deployment's bucket: whole or not there at all, each with a checksum that S3 has compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from fanfold.errors import ResultDamaged, StoreError
+from fanfold.stores.aws.account import Account, Refused
+from fanfold.stores.aws.read_ahead import ReadAhead
+from fanfold.stores.keys import checked_key
+
+#: A file larger than this is uploaded in parts of this size, which grow where S3's 10,000 would not do.
+_PART_BYTES = 16 << 20
+_PARTS = 10_000
+_DELETE_BATCH = 1_000
+
+_MISSING = ("NoSuchKey", "404", "NotFound")
+#: Of `put_if_absent`: it is there already; it is being written right now.
+_THERE, _UNDERWAY = ("PreconditionFailed", "412"), ("ConditionalRequestConflict", "409")
+_BEHIND_THE_END = ("InvalidRange", "416")
+_CHECKSUM: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"}
+
+
+class S3ObjectStore:
+    """Bytes under keys of one bucket."""
+
+    def __init__(self, account: Account, bucket: str) -> None:
+        self._account = account
+        self.bucket = bucket
+        self._ahead = ReadAhead(self._read)
+
+    def put(self, key: str, data: bytes) -> None:
+        """Keep `data` under `key`, whole or not at all."""
+        self._call("put_object", key, Body=data, **_CHECKSUM)
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Keep the file at `path` under `key`, whole or not at all, and take the file away."""
+        size = path.stat().st_size
+        if size > _PART_BYTES:
+            self._upload(key, path, size)
+        else:
+            data = path.read_bytes()
+            self.put(key, data)
+            self._ahead.note(key, data)
+        path.unlink(missing_ok=True)
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Keep `data` unless something is there already; True where it was kept."""
+        for _ in range(10):
+            try:
+                self._call("put_object", key, expected=_THERE + _UNDERWAY, Body=data, IfNoneMatch="*", **_CHECKSUM)
+            except Refused as refused:
+                if refused.code in _THERE:
+                    return False
+            else:
+                return True
+        raise StoreError(
+            f"{key} in bucket {self.bucket} is being written by others all the time.", next_step="call again."
+        )
+
+    def get(self, key: str) -> bytes:
+        """The bytes under `key`. Raises `ResultDamaged` where there are none."""
+        try:
+            answer = self._call("get_object", key, expected=_MISSING)
+        except Refused as refused:
+            raise self._missing(key) from refused
+        return self._body(key, answer)
+
+    def get_range(self, key: str, start: int, stop: int) -> bytes:
+        """The bytes from `start` up to, not including, `stop`; fewer at the end. Raises `ResultDamaged`."""
+        if ReadAhead.suits(key):
+            return self._ahead.read(key, start, stop)
+        return self._read(key, start, stop)
+
+    def exists(self, key: str) -> bool:
+        """Whether anything is under `key`."""
+        try:
+            self._call("head_object", key, expected=_MISSING)
+        except Refused:
+            return False
+        return True
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Take away what is under `keys`; what is not there already is passed over."""
+        every = [{"Key": checked_key(key)} for key in keys]
+        for start in range(0, len(every), _DELETE_BATCH):
+            some = {"Objects": every[start : start + _DELETE_BATCH], "Quiet": True}
+            on = f"bucket {self.bucket}"
+            answer = self._account.call("s3", "delete_objects", on=on, Bucket=self.bucket, Delete=some)
+            for failed in answer.get("Errors", ()):
+                raise StoreError(
+                    f"{failed.get('Key')} in bucket {self.bucket} could not be deleted: {failed.get('Message')}.",
+                    next_step="deleting takes the deployment's operator policy (the stack's output OperatorPolicy).",
+                )
+
+    def _read(self, key: str, start: int, stop: int) -> bytes:
+        if stop <= start:
+            return b""
+        try:
+            asked = f"bytes={start}-{stop - 1}"
+            answer = self._call("get_object", key, expected=_MISSING + _BEHIND_THE_END, Range=asked)
+        except Refused as refused:
+            if refused.code in _BEHIND_THE_END:
+                return b""
+            raise self._missing(key) from refused
+        return self._body(key, answer)
+
+    def _body(self, key: str, answer: dict[str, Any]) -> bytes:
+        """All of an answer's bytes; a connection that breaks while they come is an error like any other."""
+        from botocore.exceptions import BotoCoreError
+        from urllib3.exceptions import HTTPError
+
+        try:
+            data: bytes = answer["Body"].read()
+        except (BotoCoreError, HTTPError, OSError) as error:
+            raise StoreError(
+                f"{key} in bucket {self.bucket} broke off while it was read: {error}.", next_step="call again."
+            ) from error
+        return data
+
+    def _upload(self, key: str, path: Path, size: int) -> None:
+        """Upload in parts, some side by side; nothing is there before the last call."""
+        upload: dict[str, Any] = {"UploadId": self._call("create_multipart_upload", key, **_CHECKSUM)["UploadId"]}
+        part_bytes = max(_PART_BYTES, -(-size // _PARTS))
+
+        def part(number: int) -> dict[str, Any]:
+            with path.open("rb") as file:
+                file.seek((number - 1) * part_bytes)
+                answer = self._call(
+                    "upload_part", key, **upload, PartNumber=number, Body=file.read(part_bytes), **_CHECKSUM
+                )
+            told: dict[str, Any] = {name: answer[name] for name in ("ETag", "ChecksumSHA256") if name in answer}
+            return {"PartNumber": number, **told}
+
+        try:
+            parts = list(self._account.each(part, range(1, -(-size // part_bytes) + 1)))
+            self._call("complete_multipart_upload", key, **upload, MultipartUpload={"Parts": parts})
+        except BaseException:
+            self._call("abort_multipart_upload", key, expected=("NoSuchUpload",), **upload)
+            raise
+
+    def _call(self, operation: str, key: str, *, expected: tuple[str, ...] = (), **parameters: Any) -> dict[str, Any]:
+        on = f"{checked_key(key)} in bucket {self.bucket}"
+        return self._account.call("s3", operation, on=on, expected=expected, Bucket=self.bucket, Key=key, **parameters)
+
+    def _missing(self, key: str) -> ResultDamaged:
+        return ResultDamaged(
+            f"There is no object {key} in bucket {self.bucket}.",
+            next_step="submit again: a result that is missing is computed afresh.",
+        )

@@ -1,0 +1,91 @@
+"""Where a reader of a job's shards is, and where its next round begins.
+
+What is written sorts by its writer's clock, and clocks differ. So no position is ahead of the reader's own time, each
+round looks back a few seconds, and one that has been quiet for a while looks back for minutes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+
+from fanfold.stores.aws.items import iso
+
+#: Before any key; DynamoDB compares with no empty text.
+BEGINNING = "0"
+#: Covers eventually consistent reads and a write that was tried again.
+_LOOK_BACK_S = 3.0
+#: Covers clocks that are wrong by minutes, and a throttle that held a write up.
+_LOOK_FAR_BACK_S = 240.0
+#: After this long without news a shard is looked at from far back, and again after as long as it has been quiet.
+_QUIET_S = 3.0
+
+
+@dataclass(slots=True)
+class Position:
+    """A reader's place in one shard: the last key it has seen, when that was, and when it last looked far back."""
+
+    key: str = ""
+    news_at: float = 0.0
+    swept_at: float = 0.0
+
+    def start(self, now: float) -> str:
+        """The key behind which the next round begins."""
+        if not self.key:
+            return BEGINNING
+        seen = min(seconds(self.key), now)
+        if now - self.news_at > _QUIET_S and now - self.swept_at > max(_QUIET_S, self.swept_at - self.news_at):
+            self.swept_at = now
+            return iso(seen - _LOOK_FAR_BACK_S)
+        return iso(seen - _LOOK_BACK_S)
+
+
+@dataclass(slots=True)
+class Reading:
+    """All of a reader's positions. `todo` are the shards that this round has not come to the end of, and from where."""
+
+    positions: list[Position]
+    todo: dict[int, str] = field(default_factory=dict)
+    #: Set between a round that brought something and the next: what had been appended here by then.
+    rested: str | None = None
+
+    @classmethod
+    def of(cls, cursor: str | None, shards: int) -> Reading:
+        """The reading that a cursor tells of; from the beginning without one."""
+        if cursor is None:
+            return cls([Position() for _ in range(shards)])
+        told = json.loads(cursor)
+        todo = {int(shard): start for shard, start in told["todo"].items()}
+        return cls([Position(*one) for one in told["at"]], todo, told["rested"])
+
+    def to_cursor(self) -> str:
+        """Where to go on, as text."""
+        at = [[one.key, one.news_at, one.swept_at] for one in self.positions]
+        return json.dumps({"at": at, "todo": self.todo, "rested": self.rested}, separators=(",", ":"))
+
+    def begin(self, now: float, finished: Callable[[int, str], bool]) -> None:
+        """Begin a round over every shard that is not known to be finished."""
+        for shard, position in enumerate(self.positions):
+            if not finished(shard, position.key):
+                self.todo[shard] = position.start(now)
+
+    def note(self, shard: int, last: str, *, more: bool, now: float) -> bool:
+        """Note the last key of a page of a shard, and whether more follows. True where that was news."""
+        position = self.positions[shard]
+        news = last > position.key
+        if news:
+            position.key, position.news_at = last, now
+        if more:
+            self.todo[shard] = last
+        else:
+            del self.todo[shard]
+        return news
+
+
+def seconds(key: str) -> float:
+    """When a sort key says it was written, in seconds since 1970."""
+    stamp = key.partition("#")[0].removesuffix("Z")
+    form = "%Y-%m-%dT%H:%M:%S.%f" if "." in stamp else "%Y-%m-%dT%H:%M:%S"
+    return datetime.strptime(stamp, form).replace(tzinfo=timezone.utc).timestamp()

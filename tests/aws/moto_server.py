@@ -1,0 +1,17 @@
+"""moto as a server in a process of its own, so that its CPU and threads are not the client's. Prints its port."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+
+from moto.server import ThreadedMotoServer
+
+if __name__ == "__main__":
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    print(server.get_host_and_port()[1], flush=True)
+    sys.stdin.read()  # until whoever started it is gone, however it went
+    signal.raise_signal(signal.SIGKILL)

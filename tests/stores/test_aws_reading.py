@@ -1,0 +1,214 @@
+"""Readers of a deployment's events: clocks that differ, shards that are finished, events that are too large."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from fanfold.contract import cloud as contract
+from fanfold.fold import read_state
+from fanfold.models import Event, EventKind, RunError, RunStatus
+from fanfold.stores.aws import items, positions
+from tests.aws.calls import counted
+from tests.aws.cloud import account, aws, aws_stores, deployment, moto
+from tests.stores.event_log_contract import by_id, read_all
+from tests.stores.samples import a_job, an_output, finished, printed
+
+__all__ = ["account", "aws", "aws_stores", "deployment", "moto"]
+
+
+@pytest.fixture
+def log(aws_stores):
+    return aws_stores.log
+
+
+def written_at(monkeypatch, at):
+    """Writers' clocks stand at `at` seconds from now."""
+    real = time.time
+    monkeypatch.setattr(items.time, "time", lambda: real() + at)
+
+
+def follow(log, job_id, cursor):
+    """All there is to read now, from `cursor` on."""
+    events = []
+    while True:
+        page, cursor = log.read_since(job_id, cursor)
+        if not page:
+            return events, cursor
+        events += page
+
+
+@pytest.mark.parametrize("ahead_s", [90.0, -90.0])
+def test_a_writer_whose_clock_is_wrong_by_90_s_hides_nothing(log, monkeypatch, ahead_s):
+    job = a_job(count=3)
+    log.put_job(job)
+    strays, others = finished(job.id, 0), finished(job.id, 1)
+    if ahead_s > 0:  # its event lies ahead of all that the others write after it
+        with monkeypatch.context() as patched:
+            written_at(patched, ahead_s)
+            log.append([strays])
+        first, cursor = follow(log, job.id, None)
+        log.append([others])
+        assert others.id in by_id(follow(log, job.id, cursor)[0])
+        assert by_id(first) == {strays.id: strays}
+        return
+    log.append([others])
+    _, cursor = follow(log, job.id, None)
+    with monkeypatch.context() as patched:
+        written_at(patched, ahead_s)  # its event lies behind what has been read already
+        log.append([strays])
+        patched.setattr(positions, "_QUIET_S", 0.0)
+        log.read_since(job.id, cursor)
+    found = {}
+    deadline = time.monotonic() + 30
+    while strays.id not in found and time.monotonic() < deadline:
+        events, cursor = log.read_since(job.id, cursor)
+        found.update(by_id(events))
+    assert found[strays.id] == strays
+
+
+def test_a_shard_whose_runs_all_have_results_is_not_read_again(log, account):
+    job = a_job(count=1000)
+    log.put_job(job)
+    log.append([finished(job.id, index) for index in range(1000) if index % 4 != 3 or index == 3])
+    _, cursor = follow(log, job.id, None)
+    with counted(account) as calls:
+        log.read_since(job.id, cursor)
+    assert calls["dynamodb:Query"] == 1
+    log.append([finished(job.id, index) for index in range(1000) if index % 4 == 3])
+    _, cursor = follow(log, job.id, cursor)
+    with counted(account) as calls:
+        assert log.read_since(job.id, cursor)[0] == []
+    assert calls == {}
+
+
+def test_a_shard_with_a_failure_is_read_on(log, account):
+    job = a_job(count=2)
+    log.put_job(job)
+    log.append([finished(job.id, 0), finished(job.id, 1, status=RunStatus.FAILED, output=None)])
+    _, cursor = follow(log, job.id, None)
+    again = finished(job.id, 1, 1)
+    log.append([again])
+    assert again in follow(log, job.id, cursor)[0]
+
+
+def test_one_round_asks_once_for_each_shard_however_many_runs_have_ended(log, account):
+    job = a_job(count=2000)
+    log.put_job(job)
+    log.append([finished(job.id, index) for index in range(2000)])
+    with counted(account) as calls:
+        events, _ = follow(log, job.id, None)
+    assert len(events) == 2000
+    assert calls["dynamodb:Query"] == contract.shards(2000)
+
+
+def test_ten_thousand_events_are_written_with_a_few_calls(log, account):
+    job = a_job(count=10_000)
+    log.put_job(job)
+    with counted(account) as calls:
+        log.append([finished(job.id, index) for index in range(10_000)])
+    assert calls["dynamodb:BatchWriteItem"] <= 10
+
+
+def test_events_too_large_for_an_item_come_back_exactly(log):
+    job = a_job()
+    log.put_job(job)
+    noise = "".join(chr(0x4E00 + (n * 7919) % 20_000) for n in range(400_000))
+    failure = RunError("ValueError", noise, "Traceback ...\n" * 100_000, ("builtins.ValueError",))
+    events = [
+        finished(job.id, 0, status=RunStatus.FAILED, error=failure, output=None),
+        *(finished(job.id, index, output=an_output(bytes(8192))) for index in range(1, 10)),
+    ]
+    log.append([*events, printed(job.id, 1, noise)])
+    assert by_id(read_all(log, job.id)) == by_id(events)
+    assert read_all(log, job.id, "telemetry")[0].data["text"] == noise
+
+
+def test_a_job_that_has_expired_is_not_found_though_it_is_still_there(aws_stores):
+    from fanfold.errors import JobNotFound
+    from fanfold.stores.aws.heads import Heads
+
+    job = a_job()
+    Heads(aws_stores.table, retention_s=-1.0).put(job)
+    with pytest.raises(JobNotFound):
+        aws_stores.log.get_job(job.id)
+    assert aws_stores.log.list_jobs() == []
+
+
+DEATHS = [
+    ("Lambda.Unknown", "The cause could not be determined", RunStatus.TIMED_OUT, False),
+    ("Sandbox.Timedout", "RequestId: x Error: Task timed out after 120.00 seconds", RunStatus.TIMED_OUT, False),
+    ("States.Timeout", "", RunStatus.TIMED_OUT, False),
+    ("Runtime.ExitError", "Error: Runtime exited with error: signal: killed", RunStatus.OUT_OF_MEMORY, False),
+    ("Runtime.OutOfMemory", "", RunStatus.OUT_OF_MEMORY, False),
+    ("Runtime.ExitError", "Runtime exited with error: exit status 3", RunStatus.FAILED, True),
+    ("Lambda.TooManyRequestsException", "Rate Exceeded.", RunStatus.FAILED, True),
+    ("Lambda.ServiceException", "", RunStatus.FAILED, True),
+    ("StoreError", "dynamodb did not answer", RunStatus.FAILED, True),
+    ("States.DataLimitExceeded", "too long", RunStatus.FAILED, False),
+]
+
+
+@pytest.mark.parametrize(("name", "cause", "status", "infrastructure"), DEATHS)
+def test_what_a_state_machine_wrote_of_a_death_is_an_event_like_any_other(
+    aws_stores, name, cause, status, infrastructure
+):
+    import json
+
+    job = a_job(max_retry=0)
+    aws_stores.log.put_job(job)
+    at = "2026-11-23T16:28:51.123Z"
+    told = json.dumps({"errorMessage": cause, "errorType": name}) if cause else ""
+    item = {
+        contract.PARTITION_KEY: {"S": contract.event_partition(job.id, 0)},
+        contract.SORT_KEY: {"S": f"{at}#6f1ff0f4-0000-4000-8000-000000000000"},
+        contract.EXPIRES_AT: {"N": "9999999999"},
+        "kind": {"S": "finished"},
+        "index": {"N": "4"},
+        "attempt": {"N": "0"},
+        "at": {"S": at},
+        "status": {"S": contract.DIED},
+        "failure": {"S": json.dumps({"Error": name, "Cause": told})},
+        "execution": {"S": "arn:aws:states:us-east-1:123456789012:express:x"},
+    }
+    assert set(item) == set(contract.DIED_ATTRIBUTES)
+    aws_stores.table.put_all([item])
+    state = read_state(aws_stores.log, job)
+    assert state.status_of(4) is status
+    assert state.error(4).infrastructure is infrastructure
+    assert cause in state.error(4).message
+    assert state.finished_at(4) == pytest.approx(1795451331.123)
+
+
+def test_machines_that_did_not_come_up_say_why(aws_stores):
+    job = a_job()
+    aws_stores.log.put_job(job)
+    item = {
+        contract.PARTITION_KEY: {"S": contract.event_partition(job.id, 0)},
+        contract.SORT_KEY: {"S": "2026-11-23T16:28:51Z#1"},
+        "kind": {"S": "machine"},
+        "index": {"N": "-1"},
+        "attempt": {"N": "0"},
+        "at": {"S": "2026-11-23T16:28:51Z"},
+        "status": {"S": contract.DIED},
+        "failure": {"S": '{"Error": "Batch.JobFailed", "Cause": "{\\"StatusReason\\": \\"no capacity\\"}"}'},
+        "execution": {"S": "execution-1"},
+    }
+    aws_stores.table.put_all([item])
+    machine = read_state(aws_stores.log, job).machines["execution-1"]
+    assert (machine.kind, machine.data["state"]) == (EventKind.MACHINE, "failed")
+    assert "no capacity" in machine.data["reason"]
+
+
+def test_an_event_of_a_newer_version_is_an_error_that_says_so(aws_stores):
+    from fanfold.errors import StoreTooNew
+
+    job = a_job()
+    aws_stores.log.put_job(job)
+    event: Event = finished(job.id, 0)
+    [item] = aws_stores.log.items([event])
+    item["e"]["B"] = b"\x09" + item["e"]["B"][1:]
+    aws_stores.table.put_all([item])
+    with pytest.raises(StoreTooNew):
+        aws_stores.log.read_since(job.id)
