@@ -9,6 +9,7 @@ import typer
 
 from fanfold.cli.commands import cached, machines, results, start, steer, watch
 from fanfold.cli.guard import GuardedGroup
+from fanfold.cli.parsing import LightCommand, LightGroup
 
 
 class Command(NamedTuple):
@@ -67,7 +68,7 @@ def _add(group: typer.Typer, commands: dict[str, Command]) -> None:
     for name, command in commands.items():
         examples = "\n".join(f"  {example}" for example in command.examples)
         title = "Example" if len(command.examples) == 1 else "Examples"
-        group.command(name, epilog=f"\b\n{title}:\n{examples}")(command.run)
+        group.command(name, cls=LightCommand, epilog=f"\b\n{title}:\n{examples}")(command.run)
 
 
 def _print_version(asked: bool) -> None:
@@ -89,6 +90,6 @@ def _options(
 app = _group(str(_options.__doc__), cls=GuardedGroup)
 app.callback()(_options)
 _add(app, COMMANDS)
-_cache = _group("The results that are kept on this machine, so that nothing is computed twice.")
+_cache = _group("The results that are kept on this machine, so that nothing is computed twice.", cls=LightGroup)
 _add(_cache, CACHE_COMMANDS)
 app.add_typer(_cache, name="cache")

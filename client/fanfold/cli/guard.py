@@ -7,13 +7,13 @@ import sys
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from fanfold.cli.exits import ExitCode, code_for
+from fanfold.cli.parsing import LightGroup
 from fanfold.errors import FanfoldError
 
 
-class GuardedGroup(TyperGroup):
+class GuardedGroup(LightGroup):
     """A group of commands that ends with an exit code whatever happens within."""
 
     def invoke(self, ctx: Any) -> Any:

@@ -28,9 +28,13 @@ def load_udf(named: str) -> Any:
 
 def _named(module: ModuleType, path: Path, name: str) -> Any:
     found = getattr(module, name, None)
+    if found is None:
+        raise InputError(f"{path} has nothing that is called {name!r}.", next_step=_choose(module, path))
     if not callable(found):
-        what = "nothing of that name" if found is None else f"a {type(found).__name__} there, not a function"
-        raise InputError(f"{path}:{name}: there is {what}.", next_step=_choose(module, path))
+        raise InputError(
+            f"{path}:{name} is no function: what it names is of type {type(found).__name__}.",
+            next_step=_choose(module, path),
+        )
     return found
 
 

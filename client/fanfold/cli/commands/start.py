@@ -46,6 +46,7 @@ def run(
 def submit(
     udf: options.UdfFile,
     values: Annotated[list[str] | None, typer.Argument(metavar="VALUE", help="Inputs for its first parameter.")] = None,
+    *,
     inputs: Annotated[
         str | None, typer.Option("--inputs", "-i", metavar="FILE", help=".csv, .tsv, .jsonl or .parquet; - for stdin.")
     ] = None,
