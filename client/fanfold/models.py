@@ -181,6 +181,8 @@ class RunRef(NamedTuple):
 
     index: int  # type: ignore[assignment]
     attempt: int = 0
+    #: The attempt that its budget of retries counts from; None: this one.
+    first_attempt: int | None = None
 
 
 class CacheEntry(NamedTuple):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fanfold.engines.feed import JobFeed
 from fanfold.engines.liveness import Sign, is_alive
-from fanfold.errors import StoreError
+from fanfold.errors import FanfoldError, StoreError, StoreFull
 from fanfold.execute.pool import Pool
 from fanfold.stores.local import LocalStores
 
@@ -35,10 +35,15 @@ class PoolDriver:
         self._looked_at = 0.0
         self._stopping = False
         #: What made going on with a job impossible, by job id.
-        self.failures: dict[str, StoreError] = {}
+        self.failures: dict[str, FanfoldError] = {}
         self._thread = threading.Thread(target=self._run, name="fanfold-pool", daemon=True)
         self._thread.start()
         atexit.register(self._at_exit)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can serve another job: in a forked child it cannot, nor after it was closed or has failed."""
+        return self.sign.pid == os.getpid() and self._thread.is_alive() and not self._stopping
 
     def drive(self, feed: JobFeed) -> None:
         """Serve one more job."""
@@ -51,18 +56,40 @@ class PoolDriver:
         self._looked_at = 0.0
         self._pool.wake()
 
+    def close(self) -> None:
+        """End all work at once. What has not finished is lost."""
+        atexit.unregister(self._at_exit)
+        self._stop()
+
     def _run(self) -> None:
-        while not self._stopping:
-            with self._lock:
-                for feed in self._new:
-                    self._pool.add(feed)
-                self._serving += self._new
-                self._new.clear()
-            self._pool.step()
-            self.failures.update({feed.header.id: feed.broken for feed in self._serving if feed.broken})
-            self._serving = [feed for feed in self._serving if self._pool.serves(feed)]
-            self._end_cancelled()
-        self._pool.close()
+        try:
+            while not self._stopping:
+                self._turn()
+        except (FanfoldError, OSError) as error:
+            self._give_up(error)
+        finally:
+            # Whatever happened: workers end, and nobody waits for them any more.
+            self._stopping = True
+            self._pool.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self.sign.take_down()
+
+    def _turn(self) -> None:
+        with self._lock:
+            for feed in self._new:
+                self._pool.add(feed)
+            self._serving += self._new
+            self._new.clear()
+        self._pool.step()
+        self._end_broken()
+        self._serving = [feed for feed in self._serving if self._pool.serves(feed)]
+        self._end_cancelled()
+
+    def _end_broken(self) -> None:
+        for feed in self._serving:
+            if feed.broken and feed.header.id not in self.failures:
+                self.failures[feed.header.id] = feed.broken
+                self._pool.cancel(feed)
 
     def _end_cancelled(self) -> None:
         now = time.monotonic()
@@ -73,6 +100,13 @@ class PoolDriver:
             if self._stores.log.get_job(feed.header.id).cancelled_at is not None:
                 self._pool.cancel(feed)
 
+    def _give_up(self, error: FanfoldError | OSError) -> None:
+        """The pool itself cannot go on (no room, no processes left): all its jobs are told."""
+        told = error if isinstance(error, FanfoldError) else _explained(error, self._folder)
+        with self._lock:
+            self.failures.update({feed.header.id: told for feed in [*self._serving, *self._new]})
+            self._serving, self._new = [], []
+
     def _at_exit(self) -> None:
         """Nothing is dropped silently: the process ends when its runs have, or at a second Ctrl-C."""
         if self.sign.pid != os.getpid():
@@ -81,11 +115,12 @@ class PoolDriver:
             self._wait_for_the_rest()
         except KeyboardInterrupt:
             self._say("interrupted; `fanfold.get_job(...)` shows what is done, a new submit runs only the rest.")
+        self._stop()
+
+    def _stop(self) -> None:
         self._stopping = True
         self._pool.wake()
         self._thread.join(timeout=5)
-        self.sign.take_down()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _wait_for_the_rest(self) -> None:
         said = False
@@ -111,3 +146,13 @@ def remove_abandoned(scratch: Path, signs: Path) -> None:
     for folder in scratch.glob("pool-*"):
         if not is_alive(signs, folder.name.removeprefix("pool-")):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _explained(error: OSError, folder: Path) -> StoreError:
+    import errno
+
+    kind = StoreFull if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else StoreError
+    return kind(
+        f"Worker processes cannot be served from {folder}: {error.strerror}; what was stored before is unharmed.",
+        next_step="see to that, then call again: finished runs are kept.",
+    )

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from fanfold.contract.layout import result_key
 from fanfold.engines.protocol import Stores
-from fanfold.errors import StoreError
+from fanfold.errors import StoreError, StoreFull
 from fanfold.execute.calls import Assignment, Call, Report
+from fanfold.execute.perform import UNKEPT
 from fanfold.models import CacheEntry, Event, EventKind, JobHeader, RunRef
 from fanfold.retry import should_retry
 from fanfold.stores.manifest import Manifest
@@ -57,17 +58,24 @@ class JobFeed:
         run = self._again.popleft() if self._again else next(self._runs, None)
         if run is None:
             return None
-        if run.attempt and run.index not in self._first_attempts:
-            self._first_attempts[run.index] = run.attempt
+        first = run.attempt if run.first_attempt is None else run.first_attempt
+        if first:
+            self._first_attempts[run.index] = first
         return Call(run.index, run.attempt, together(self._manifest.arguments(run.index), self.header.constants))
 
     def _record(self, reports: Sequence[Report]) -> None:
-        events = [self._stored(report) for report in reports]
+        full = next((report.event.error for report in reports if _tells_of_full_disk(report.event)), None)
+        events = [self._stored(report) for report in reports if not _tells_of_full_disk(report.event)]
         self._stores.log.append(events)
         finished = [event for event in events if event.kind is EventKind.FINISHED]
         if self.header.cache:
             self._stores.cache.record([self._cache_entry(event) for event in finished if event.output])
-        self._again.extend(RunRef(event.index, event.attempt + 1) for event in finished if self._is_due_again(event))
+        self._again.extend(self._next_attempt(event) for event in finished if self._is_due_again(event))
+        if full is not None:
+            raise StoreFull(
+                f"No room left in {self._stores.scratch}: {full.message}; what was stored before is unharmed.",
+                next_step="free some disk space (`fanfold cache clear`), then call again: finished runs are kept.",
+            )
 
     def _stored(self, report: Report) -> Event:
         event = report.event
@@ -82,9 +90,16 @@ class JobFeed:
         took_s = event.usage.duration_s if event.usage else 0.0
         return CacheEntry(self._manifest.cache_key(event.index), event.output, event.at, took_s, event.job_id)
 
+    def _next_attempt(self, event: Event) -> RunRef:
+        return RunRef(event.index, event.attempt + 1, self._first_attempts.get(event.index, 0))
+
     def _is_due_again(self, event: Event) -> bool:
         first = self._first_attempts.get(event.index, 0)
         return event.status is not None and should_retry(self.header, event.status, event.error, event.attempt, first)
+
+
+def _tells_of_full_disk(event: Event) -> bool:
+    return event.error is not None and event.error.type == UNKEPT
 
 
 def together(arguments: str, constants: str) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fanfold.execute.forks import close_private, keep_private
+
 
 class Sign:
     """This process's sign of life, a locked file in `folder`."""
@@ -22,12 +24,13 @@ class Sign:
         self._path = folder / self.name
         self._fd = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
+        keep_private(self._fd)  # a forked child shares the lock, and would hold it after this process is gone
 
     def take_down(self) -> None:
         """This process runs nothing more."""
         if self.pid == os.getpid():  # a forked child must not take its parent's sign down
             self._path.unlink(missing_ok=True)
-            os.close(self._fd)
+            close_private(self._fd)
 
 
 def is_alive(folder: Path, name: str) -> bool:

@@ -10,9 +10,11 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from fanfold.contract.instances import INSTANCE_TYPES
 from fanfold.contract.layout import bundle_key
@@ -41,15 +43,18 @@ class LocalEngine:
         self._driver: PoolDriver | None = None
         #: Realtime jobs too are run by a process that outlives this one, as a command that does not wait wants it.
         self.detached = False
+        #: Jobs that this process has given up, and has said so.
+        self._given_up: set[str] = set()
 
     def start(self, header: JobHeader, runs: Iterable[RunRef]) -> None:
         """Start these runs: here for realtime, in a process of its own for a dedicated job."""
         if header.instance_type is not None or self.detached:
             if stop := max((run.index for run in runs), default=-1) + 1:
-                start_runner(self.home, header, stop=stop)
+                start_runner(self.stores, header, stop)
             return
-        if self._driver is None or self._driver.sign.pid != os.getpid():
+        if self._driver is None or not self._driver.alive:
             self._driver = PoolDriver(usable_cores(), self.stores, self._signs)
+        self._given_up.discard(header.id)
         self.stores.log.append([machine_up(header.id, self._driver.sign)])
         feed = JobFeed(header, runs, stores=self.stores, assignment=assignment(header, self.stores))
         self._driver.drive(feed)
@@ -64,8 +69,7 @@ class LocalEngine:
 
         A lost realtime run is final: the caller's next `submit` or `job.retry()` runs what is missing.
         """
-        if self._driver is not None and header.id in self._driver.failures:
-            raise self._driver.failures[header.id]
+        self._raise_failure(header)
         if state.done or self._is_attended(header, state):
             return False
         with liveness.only_one(self._signs, header.id) as mine:
@@ -92,15 +96,30 @@ class LocalEngine:
             image=f"local/{sys.implementation.cache_tag}",
         )
 
+    def close(self) -> None:
+        """End what runs in this process, at once, and let go of the stores. Dedicated jobs go on."""
+        if self._driver is not None and self._driver.alive:
+            self._driver.close()
+        self._driver = None
+        self.stores.close()
+
+    def _raise_failure(self, header: JobHeader) -> None:
+        """Raise, once, what made going on with the job impossible here; from then on nobody attends to it."""
+        failure = self._driver.failures.pop(header.id, None) if self._driver is not None else None
+        if failure is not None:
+            self._given_up.add(header.id)
+            raise failure
+
     def _take_over(self, header: JobHeader, state: JobState) -> None:
         starts = sum(name.startswith(_STARTING) for name in state.machines)
         goes_on = header.instance_type is not None and header.cancelled_at is None and starts <= header.max_retry
         running = list(state.indexes(RunStatus.RUNNING))
         lost = running if goes_on else [*running, *state.indexes(RunStatus.QUEUED)]
-        error = RunError("Lost", f"the process that ran it on {_host_of(state)} has ended", infrastructure=goes_on)
+        reason = f"the process that ran it on {_host_of(state)} has ended{last_words(self.home, header)}"
+        error = RunError("Lost", reason, infrastructure=goes_on)
         self.stores.log.append([_lost(header.id, index, state.attempt_of(index), error) for index in lost])
         if goes_on:
-            start_runner(self.home, header)
+            start_runner(self.stores, header, header.count)
 
     def _is_attended(self, header: JobHeader, state: JobState) -> bool:
         here = socket.gethostname()
@@ -109,11 +128,14 @@ class LocalEngine:
             return time.time() - header.created_at < _STARTING_S
         if any(machine["host"] != here for machine in machines):
             return True  # a home on a shared disk: this machine cannot tell
-        return any(self._may_live(machine["machine"], machine.get("since", 0.0)) for machine in machines)
+        return any(self._may_live(header.id, machine) for machine in machines)
 
-    def _may_live(self, name: str, since: float) -> bool:
-        if name.startswith(_STARTING):  # a runner that has not shown its own sign yet
-            return time.time() - since < _STARTING_S
+    def _may_live(self, job_id: str, machine: Mapping[str, Any]) -> bool:
+        name = machine["machine"]
+        if name.startswith(_STARTING):  # until the runner says that it has started, there is no sign of it
+            return bool(machine["state"] == "starting" and time.time() - machine["since"] < _STARTING_S)
+        if job_id in self._given_up and self._driver is not None and name == self._driver.sign.name:
+            return False
         return liveness.is_alive(self._signs, name)
 
 
@@ -155,26 +177,44 @@ def concurrency(header: JobHeader) -> int:
     return (header.max_workers or 1) * header.n_processes_per_worker
 
 
-def start_runner(home: Path, header: JobHeader, *, stop: int | None = None) -> None:
-    """Start a process that runs the rest of a dedicated job, up to run `stop`, and outlives this one."""
-    stores = LocalStores.open(home)
+def start_runner(stores: LocalStores, header: JobHeader, stop: int) -> None:
+    """Start a process that runs the rest of a job, up to run `stop`, and outlives this one."""
     name = f"{_STARTING}{os.urandom(4).hex()}"
-    data = {"machine": name, "state": "starting", "host": socket.gethostname(), "since": time.time()}
-    stores.log.append([Event.new(header.id, -1, 0, EventKind.MACHINE, data=data)])
-    folder = home / "runners"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{header.id}.log").open("ab") as log:
-        root = str(Path(__file__).resolve().parents[2])
-        program = (
-            f"import sys; del sys.path[0]; sys.path.append({root!r}); from fanfold.engines.runner import main; main()"
-        )
-        subprocess.Popen(
-            [sys.executable, "-c", program, str(home), header.id, str(header.count if stop is None else stop)],
+    stores.log.append([runner_event(header.id, name, "starting", since=time.time())])
+    path = _runner_log(stores.home, header)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    root = str(Path(__file__).resolve().parents[2])
+    program = f"import sys; del sys.path[0]; sys.path.append({root!r}); from fanfold.engines.runner import main; main()"
+    with path.open("ab") as log:
+        runner = subprocess.Popen(
+            [sys.executable, "-c", program, str(stores.home), header.id, str(stop), name],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
+    # Should it end before this process does, somebody has to take note, or it would stay a zombie.
+    threading.Thread(target=runner.wait, name="fanfold-runner", daemon=True).start()
+
+
+def runner_event(job_id: str, name: str, state: str, **more: Any) -> Event:
+    """What is told of a runner under the name it was started by, before it can show a sign of its own."""
+    data = {"machine": name, "state": state, "host": socket.gethostname(), **more}
+    return Event.new(job_id, -1, 0, EventKind.MACHINE, data=data)
+
+
+def last_words(home: Path, header: JobHeader) -> str:
+    """The last line that a dedicated job's runner wrote, if it wrote any: most likely why it ended."""
+    try:
+        lines = _runner_log(home, header).read_text(encoding="utf-8", errors="replace").split("\n")
+    except FileNotFoundError:
+        return ""
+    said = [line.strip() for line in lines if line.strip()]
+    return f"; its last words: {said[-1][:500]}" if said else ""
+
+
+def _runner_log(home: Path, header: JobHeader) -> Path:
+    return home / "runners" / f"{header.id}.log"
 
 
 def _lost(job_id: str, index: int, attempt: int, error: RunError) -> Event:

@@ -12,7 +12,7 @@ from pathlib import Path
 from fanfold.engines.driver import pool_folder
 from fanfold.engines.feed import JobFeed
 from fanfold.engines.liveness import Sign
-from fanfold.engines.local import assignment, concurrency, machine_up
+from fanfold.engines.local import assignment, concurrency, machine_up, runner_event
 from fanfold.execute.pool import Pool
 from fanfold.fold import read_state
 from fanfold.models import JobHeader, RunRef, RunStatus
@@ -22,22 +22,27 @@ _CANCEL_S = 0.5
 
 
 def main() -> None:
-    """Run what is left of the job: `HOME JOB_ID STOP` on the command line."""
-    home, job_id, stop = sys.argv[1:4]
-    run(Path(home), job_id, int(stop))
+    """Run what is left of the job: `HOME JOB_ID STOP NAME` on the command line."""
+    home, job_id, stop, name = sys.argv[1:5]
+    run(Path(home), job_id, int(stop), name)
 
 
-def run(home: Path, job_id: str, stop: int) -> None:
-    """Run every run of the job below `stop` that is neither done nor running; return when all are."""
+def run(home: Path, job_id: str, stop: int, name: str) -> None:
+    """Run every run of the job below `stop` that is neither done nor running; return when all are.
+
+    `name` is what the process that started this one has told of it. Raises `StoreError`.
+    """
     stores = LocalStores.open(home)
     header = stores.log.get_job(job_id)
     sign = Sign(home / "running")
     folder = pool_folder(stores.scratch, sign)
-    stores.log.append([machine_up(job_id, sign)])
+    stores.log.append([machine_up(job_id, sign), runner_event(job_id, name, "started")])
     pool = Pool(concurrency(header), folder)
     feed = JobFeed(header, open_runs(stores, header, stop), stores=stores, assignment=assignment(header, stores))
     try:
         _serve(pool, feed, stores)
+        if feed.broken:
+            raise feed.broken
     finally:
         pool.close()
         sign.take_down()
@@ -47,7 +52,11 @@ def run(home: Path, job_id: str, stop: int) -> None:
 def open_runs(stores: LocalStores, header: JobHeader, stop: int) -> Iterator[RunRef]:
     """The runs below `stop` that are neither done nor running, each with the attempt that is next."""
     state = read_state(stores.log, header)
-    return (RunRef(index, state.attempt_of(index)) for index in state.indexes(RunStatus.QUEUED) if index < stop)
+    return (
+        RunRef(index, state.attempt_of(index), state.first_attempt_of(index))
+        for index in state.indexes(RunStatus.QUEUED)
+        if index < stop
+    )
 
 
 def _serve(pool: Pool, feed: JobFeed, stores: LocalStores) -> None:

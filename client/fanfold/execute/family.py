@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -59,15 +60,16 @@ class Family:
         """End every descendant, also those that have left the worker's session."""
         import psutil
 
-        try:
-            descendants = psutil.Process(self._pid).children(recursive=True)
-        except psutil.Error:
-            return
-        for member in descendants:
-            try:
-                member.kill()
-            except psutil.Error:
-                continue
+        with suppress(psutil.Error):
+            self._members = [*self._members, *psutil.Process(self._pid).children(recursive=True)]
+        self.kill_seen()
+
+    def kill_seen(self) -> None:
+        """End every descendant that has been seen: once the worker is dead, no others can be found."""
+        for member in self._members:
+            if member.pid != self._pid:
+                with suppress(_gone()):
+                    member.kill()
 
     def _list(self, now: float) -> None:
         import psutil
@@ -93,6 +95,12 @@ class Family:
         if self._cpu_base is None:
             self._cpu_base = total
         self.cpu_s = max(self.cpu_s, total - self._cpu_base)
+
+
+def _gone() -> type[Exception]:
+    import psutil
+
+    return psutil.Error
 
 
 def _proportional_mib(member: psutil.Process, resident_mib: float) -> float:

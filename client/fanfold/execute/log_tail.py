@@ -48,16 +48,18 @@ class LogTail:
             self._kept += len(data)
             pieces.append(self._decoder.decode(data))
         if self._offset > _EMPTY_ABOVE_BYTES:
-            os.ftruncate(self._fd, 0)  # it is open for appending, so what comes next starts at 0
-            self._offset = 0
+            # Open for appending, so what comes next goes to its end. Not to 0: an empty file says "has not printed".
+            os.ftruncate(self._fd, 1)
+            self._offset = 1
         return pieces
 
     def finish(self) -> list[str]:
         """The rest, and the file is done with."""
         pieces = self.news()
-        if self._tail:
+        if self._left_out > len(self._tail):
             note = f"\n[fanfold: {self._left_out - len(self._tail):,} bytes of output are left out here]\n"
-            pieces.append(note + self._tail.decode(errors="replace"))
+            pieces.append(note)
+        pieces.append(self._tail.decode(errors="replace"))
         pieces.append(self._decoder.decode(b"", final=True))
         if self._fd >= 0:
             os.close(self._fd)

@@ -6,6 +6,7 @@ Imported by workers: cheap standard library only at the top.
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from fanfold.codec import decode_json, encode
@@ -16,25 +17,34 @@ from fanfold.source.load import load
 
 Outcome = tuple[dict[str, Any], bytes]
 
+#: The error's type where a result could not be written.
+UNKEPT = "fanfold.errors.StoreFull"
+#: An error has to fit into one message (`wire`), in which a character may take twelve bytes.
+_MESSAGE_CHARACTERS = 4_000
+_TRACEBACK_CHARACTERS = 10_000
+
 
 class Assignment:
     """What all calls of a job share, as a worker sees it. The source is compiled once."""
 
-    def __init__(self, job_id: str, bundle: str, blobs: str, serializer: str) -> None:
+    def __init__(
+        self, job_id: str, bundle: str, blobs: str, serializer: str, *, on_imports: Callable[[], None] | None = None
+    ) -> None:
+        """`on_imports` is called before the first call where the source imports anything."""
         self.job_id = job_id
         self.serializer = serializer
         self._bundle = bundle
         self._blobs = blobs
+        self._on_imports = on_imports
         self._fresh_udf: Callable[[], Callable[..., Any]] | None = None
-        #: Whether the source imports anything, once it has been loaded.
-        self.imports = False
 
     def udf(self) -> Callable[..., Any]:
         """The UDF in a namespace of its own."""
         if self._fresh_udf is None:
             with open(self._bundle, "rb") as file:
                 bundle = Bundle.from_bytes(file.read())
-            self.imports = bool(bundle.imports)
+            if bundle.imports and self._on_imports is not None:
+                self._on_imports()
             self._fresh_udf = load(bundle, get_blob=self.blob)
         return self._fresh_udf()
 
@@ -75,10 +85,18 @@ def _kept(codec: str, data: bytes, result_file: str) -> Outcome:
     try:
         with open(result_file, "wb") as file:
             file.write(data)
-    except OSError as error:  # a full disk, most likely: this run fails, the worker goes on
-        return {"status": "failed", "error": _described(error) | {"infrastructure": True}}, b""
+    except OSError as error:
+        with suppress(OSError):
+            os.unlink(result_file)  # what was written of it takes room that others need
+        return {"status": "failed", "error": _unkept(error, len(data))}, b""
     output["file"] = result_file
     return {"status": "succeeded", "output": output}, b""
+
+
+def _unkept(error: OSError, size: int) -> dict[str, Any]:
+    """The result could not be written: the pool's side stops the job, for others would fare no better."""
+    message = f"a result of {size:,} bytes could not be written: {error.strerror}"
+    return {"type": UNKEPT, "message": message, "types": [], "infrastructure": True}
 
 
 def _described(error: BaseException) -> dict[str, Any]:
@@ -86,8 +104,8 @@ def _described(error: BaseException) -> dict[str, Any]:
     kind = type(error)
     return {
         "type": kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}",
-        "message": _message(error),
-        "traceback": _traceback(error),
+        "message": _shortened(_message(error), _MESSAGE_CHARACTERS),
+        "traceback": _shortened(_traceback(error), _TRACEBACK_CHARACTERS),
         "types": [f"{c.__module__}.{c.__qualname__}" for c in kind.__mro__[:-1]],
     }
 
@@ -99,6 +117,13 @@ def _message(error: BaseException) -> str:
         return str(error)
     except BaseException as second:  # noqa: BLE001  the user's own __str__
         return f"<its message could not be read: {type(second).__name__}>"
+
+
+def _shortened(text: str, characters: int) -> str:
+    """The text without its middle where it is too long to travel."""
+    if len(text) <= characters:
+        return text
+    return f"{text[: characters // 2]}\n[... {len(text) - characters:,} characters ...]\n{text[-characters // 2 :]}"
 
 
 def _traceback(error: BaseException) -> str:

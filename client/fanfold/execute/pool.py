@@ -14,10 +14,12 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from fanfold.execute import reports
-from fanfold.execute.calls import Assignment, Call, Feed
+from fanfold.execute.calls import Call, Feed
+from fanfold.execute.crew import Crew
+from fanfold.execute.outstanding import Outstanding, Sent
 from fanfold.execute.process import WorkerProcess
 from fanfold.execute.queue import CallQueue
 from fanfold.execute.serving import BATCH_S, Serving
@@ -26,13 +28,6 @@ from fanfold.models import RunStatus, Usage
 
 #: Calls waiting in the queue for each worker: enough that none ever waits for the pool.
 _QUEUED_PER_WORKER = 8
-#: How long a call may be with nobody before it is sent again, after a worker died without a word.
-_LOST_AFTER_S = 1.0
-
-
-class _Sent(NamedTuple):
-    serving: Serving
-    call: Call
 
 
 class Pool:
@@ -45,18 +40,16 @@ class Pool:
         folder.mkdir(parents=True, exist_ok=True)
         self._size = size
         self._folder = folder
-        self._environment = environment
         self._queue = CallQueue(folder)
-        self._workers: dict[int, WorkerProcess] = {}
+        self._selector = selectors.DefaultSelector()
+        self._crew = Crew(folder, self._queue.exit, environment, self._selector)
         self._servings: list[Serving] = []
-        self._sent: dict[int, _Sent] = {}
-        self._numbers = itertools.count()
+        self._serving_numbers = itertools.count()
+        self._sent = Outstanding()
         self._watch = Watch()
-        self._silent_death_at: float | None = None
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._woken, False)
         os.set_blocking(self._wake, False)
-        self._selector = selectors.DefaultSelector()
         self._selector.register(self._woken, selectors.EVENT_READ)
 
     def serve(self, feed: Feed) -> None:
@@ -66,9 +59,12 @@ class Pool:
             self.step()
 
     def add(self, feed: Feed) -> None:
-        """Serve `feed` from the next step on."""
-        serving = Serving(feed, next(self._numbers), self._folder)
-        serving.assignment_file.write_text(json.dumps(_for_workers(feed.assignment)), encoding="utf-8")
+        """Serve `feed` from the next step on, in turn with the others: what waits in the queue lines up anew."""
+        if not self._sent:
+            self._crew.follow_surroundings()
+        self._take_back_waiting()
+        serving = Serving(feed, next(self._serving_numbers), self._folder)
+        serving.assignment_file.write_text(json.dumps(feed.assignment.for_workers()), encoding="utf-8")
         self._servings.append(serving)
 
     def serves(self, feed: Feed) -> bool:
@@ -84,15 +80,14 @@ class Pool:
         """Take back the feed's waiting calls and end its running ones; each is reported as cancelled."""
         for serving in self._servings:
             serving.cancelled |= serving.feed is feed
-        for number in self._queue.drain():
-            self._give_back(number)
+        self._take_back_waiting()
         for worker, sent in self._running():
             if sent.serving.feed is feed:
                 worker.end(RunStatus.CANCELLED)
 
     def wake(self) -> None:
-        """Have `step` look again at once. Safe from any thread."""
-        with suppress(BlockingIOError):
+        """Have `step` look again at once. Safe from any thread, also when the pool is closed."""
+        with suppress(OSError):
             os.write(self._wake, b"x")
 
     def step(self) -> None:
@@ -102,25 +97,23 @@ class Pool:
             if key.fd == self._woken:
                 os.read(self._woken, 4096)
             else:
-                self._hear(self._workers[key.fd])
+                self._hear(self._crew[key.fd])
         now = time.monotonic()
         if self._watch.due(now):
             for worker, sent in self._running():
                 self._watch.look(worker, sent.serving, sent.call, now)
-            self._find_lost_calls(now)
+            self._bury_silent()
+            self._send_lost_again(now)
         self._fill()  # before handing on: whether anything is out decides whether there is more to wait for
         self._hand_on(now)
 
     def close(self) -> None:
         """End all workers at once, and whatever they started."""
-        for worker in self._workers.values():
-            worker.kill()
-            worker.reap()
-            worker.close()
-        self._workers.clear()
+        self._crew.dismiss()
         self._queue.close()
         self._selector.close()
-        os.close(self._wake)
+        wake, self._wake = self._wake, -1
+        os.close(wake)
         os.close(self._woken)
 
     def _fill(self) -> None:
@@ -139,34 +132,31 @@ class Pool:
                     return
 
     def _send(self, serving: Serving, call: Call) -> bool:
-        number = next(self._numbers)
+        number = self._sent.next_number()
         if not self._queue.put(number, call.index, serving.number, call.arguments.encode()):
             return False
-        self._sent[number] = _Sent(serving, call)
-        serving.out += 1
+        self._sent.add(number, serving, call)
         self._man_the_queue()
         return True
 
     def _man_the_queue(self) -> None:
         """As many workers as there are calls out, up to the pool's size."""
-        while len(self._workers) < min(self._size, len(self._sent)):
-            worker = WorkerProcess(self._folder / f"w{next(self._numbers)}", self._queue.exit, self._environment)
-            self._workers[worker.replies] = worker
-            self._selector.register(worker.replies, selectors.EVENT_READ)
+        self._crew.grow_to(min(self._size, len(self._sent)))
+
+    def _take_back_waiting(self) -> None:
+        for number in reversed(list(self._queue.drain())):  # each goes to the front of its feed's line
+            self._give_back(number)
 
     def _give_back(self, number: int) -> None:
         """A call that no worker has begun goes out again, or is over where its feed was cancelled."""
-        serving, call = self._close_out(number)
-        if serving.cancelled:
-            serving.report(reports.cancelled(serving.assignment.job_id, call))
+        sent = self._sent.close(number)
+        if sent is None:
+            return
+        self._result_file(number).unlink(missing_ok=True)
+        if sent.serving.cancelled:
+            sent.serving.report(reports.cancelled(sent.serving.assignment.job_id, sent.call))
         else:
-            serving.put_back(call)
-
-    def _close_out(self, number: int) -> tuple[Serving, Call]:
-        serving, call = self._sent.pop(number)
-        serving.out -= 1
-        serving.forget_start(number)
-        return serving, call
+            sent.serving.put_back(sent.call)
 
     def _hear(self, worker: WorkerProcess) -> None:
         try:
@@ -178,14 +168,21 @@ class Pool:
             self._bury(worker)
 
     def _note_started(self, worker: WorkerProcess, answer: dict[str, Any]) -> None:
-        sent = self._sent[answer["started"]]
-        worker.begin(answer["started"], log_number=answer["log"], now=time.monotonic())
-        sent.serving.report_start(answer["started"], sent.call, answer["at"], worker.pid)
+        number = answer["started"]
+        sent = self._sent.begin(number)
+        if sent is None:  # it was so slow to say so that the call counted as lost
+            worker.kill()
+            return
+        worker.begin(number, log_number=answer["log"], now=time.monotonic())
+        sent.serving.report_start(number, sent.call, answer["at"], worker.pid)
         if sent.serving.cancelled:  # it was taken from the queue just before the queue was drained
             worker.end(RunStatus.CANCELLED)
 
     def _note(self, worker: WorkerProcess, answer: dict[str, Any], body: bytes) -> None:
-        serving, call = self._close_out(answer["finished"])
+        sent = self._sent.close(answer["finished"])
+        if sent is None:
+            return
+        serving, call = sent
         if answer["printed"] is not None:
             worker.report_log(serving, call, last=True)
         job_id = serving.assignment.job_id
@@ -194,46 +191,44 @@ class Pool:
 
     def _bury(self, worker: WorkerProcess) -> None:
         """A worker has ended: say what became of its call, and let another take its place."""
-        self._selector.unregister(worker.replies)
-        del self._workers[worker.replies]
-        code = worker.reap()
-        if worker.running is None:
-            self._silent_death_at = time.monotonic()
-        elif worker.innocent:
+        code = self._crew.remove(worker)
+        if worker.running is not None and worker.innocent:
             self._give_back(worker.running)
-        else:
+        elif worker.running is not None:
             self._report_end(worker, worker.running, code)
         worker.close()
+        self._sent.suspect(self._crew.held())
         self._man_the_queue()
 
+    def _bury_silent(self) -> None:
+        """A process that a worker has forked may hold the worker's end of the line: then its end is not heard."""
+        for worker in self._crew:
+            if worker.has_ended:
+                self._hear(worker)
+                if worker in self._crew:
+                    self._bury(worker)
+
     def _report_end(self, worker: WorkerProcess, number: int, code: int) -> None:
-        serving, call = self._close_out(number)
+        sent = self._sent.close(number)
+        if sent is None:
+            return
+        serving, call = sent
         worker.report_log(serving, call, last=True)
-        (self._folder / f"{number}.result").unlink(missing_ok=True)
+        self._result_file(number).unlink(missing_ok=True)
         ending = reports.Ending(worker.ended_for, code, worker.stack())
         serving.report(reports.ended(serving.assignment, call, Usage(*worker.used()), ending))
 
-    def _running(self) -> Iterator[tuple[WorkerProcess, _Sent]]:
-        for worker in list(self._workers.values()):
+    def _result_file(self, number: int) -> Path:
+        return self._folder / f"{number}.result"
+
+    def _running(self) -> Iterator[tuple[WorkerProcess, Sent]]:
+        for worker in self._crew:
             if worker.running is not None and worker.ended_for is None:
                 yield worker, self._sent[worker.running]
 
-    def _find_lost_calls(self, now: float) -> None:
-        """Send again what a worker took from the queue and died with before it could say so.
-
-        There is nothing to see of such a call, so wait until all that live are idle and the queue has been empty
-        for a while: what is still out then is with nobody.
-        """
-        if self._silent_death_at is None:
-            return
-        if not self._sent or any(worker.running is not None for worker in self._workers.values()):
-            self._silent_death_at = now if self._sent else None
-        elif not self._queue.empty:
-            self._silent_death_at = now
-        elif now - self._silent_death_at > _LOST_AFTER_S:
-            self._silent_death_at = None
-            for number in list(self._sent):
-                self._give_back(number)
+    def _send_lost_again(self, now: float) -> None:
+        for number in reversed(self._sent.lost(self._crew.held(), now, queue_empty=self._queue.empty)):
+            self._give_back(number)
 
     def _hand_on(self, now: float) -> None:
         for serving in self._servings[:]:
@@ -249,12 +244,3 @@ class Pool:
         if any(serving.has_reports for serving in self._servings):
             return BATCH_S
         return Watch.INTERVAL_S
-
-
-def _for_workers(assignment: Assignment) -> dict[str, str]:
-    return {
-        "job_id": assignment.job_id,
-        "bundle": str(assignment.bundle),
-        "blobs": str(assignment.blobs),
-        "serializer": assignment.serializer,
-    }

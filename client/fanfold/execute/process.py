@@ -16,6 +16,7 @@ from typing import Any
 from fanfold.execute import reports, wire
 from fanfold.execute.calls import Call
 from fanfold.execute.family import Family
+from fanfold.execute.forks import close_private, keep_private
 from fanfold.execute.log_tail import LogTail
 from fanfold.execute.queue import MESSAGE_SOCKET
 from fanfold.execute.serving import Serving
@@ -42,6 +43,7 @@ class WorkerProcess:
         os.set_blocking(self.replies, False)
         self._trace = os.open(folder / "trace", os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
         watched, self._lifeline = os.pipe()  # nothing is ever written: its closing is the message
+        keep_private(self._lifeline)
         fds = [queue_exit, theirs.fileno(), watched, self._trace]
         self._process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, str(_PACKAGE_ROOT), *map(str, fds), str(folder)],
@@ -55,9 +57,12 @@ class WorkerProcess:
         self._family = Family(self.pid)
         self._log: LogTail | None = None
         self._stack = ""
+        self._stained = False
         #: The call it performs, by the pool's number, and since when (time.monotonic seconds).
         self.running: int | None = None
         self.since = 0.0
+        #: Whether it has lived long enough to say anything.
+        self.has_spoken = False
         #: Why the pool has ended it; `innocent` where it had finished that call and begun another by then.
         self.ended_for: str | None = None
         self.innocent = False
@@ -80,7 +85,13 @@ class WorkerProcess:
             message = b""
         if not message:
             raise EOFError
+        self.has_spoken = True
         return wire.unpack(message)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its process is over, whoever may still hold its end of the line."""
+        return self._process.poll() is not None
 
     def begin(self, call: int, *, log_number: int, now: float) -> None:
         """Note that it performs `call` and writes to its log of that number."""
@@ -95,6 +106,7 @@ class WorkerProcess:
     def rest(self, *, stained: bool) -> None:
         """Note that its call is finished. A stained worker performs no other: it and what the UDF left must go."""
         self.running = None
+        self._stained = stained
         if stained:
             self.kill()
 
@@ -135,31 +147,36 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End it and everything it has started, also what has left its session."""
-        self._family.kill()
+        if self.running is not None or self._stained:  # an idle one has nobody: no need to read all processes
+            self._family.kill()
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
     def reap(self) -> int:
         """Wait for its end; its return code, negative for a signal. What it had started must not outlive it."""
         try:
-            code = self._process.wait(timeout=5)
+            code = self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:  # it closed its replies yet lives: the UDF closed every descriptor
-            self.kill()
+            self._family.kill()
+            os.killpg(self.pid, signal.SIGKILL)
             code = self._process.wait()
+        self._family.kill_seen()
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         return code
 
     def close(self) -> None:
         """Let go of its descriptors and remove its folder."""
-        for fd in (self._lifeline, self.replies, self._trace):
-            os.close(fd)
+        close_private(self._lifeline)
+        os.close(self.replies)
+        os.close(self._trace)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _where(self, wait_s: float = 0.3) -> str:
         """The Python stack it stands at. Works while native code holds the interpreter's lock, hence by signal."""
         before = size = os.fstat(self._trace).st_size
-        os.kill(self.pid, _WHERE_SIGNAL)
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, _WHERE_SIGNAL)
         deadline = time.monotonic() + wait_s
         while time.monotonic() < deadline:
             time.sleep(0.01)

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -18,6 +19,8 @@ from fanfold.source.load import is_loaded_source
 
 #: Left-over memory worth a full garbage collection before the next call.
 _COLLECT_ABOVE_MIB = 64.0
+#: prctl(2)
+_PR_SET_CHILD_SUBREAPER = 36
 
 Outcome = tuple[dict[str, Any], bytes]
 
@@ -41,15 +44,18 @@ class Surroundings:
         sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
         self._streams = sys.stdout, sys.stderr
         self._threads = len(sys._current_frames())
+        self._pid = os.getpid()
         self._flush_native: Callable[[Any], Any] | None = None
-        self._folder, self._path = os.getcwd(), sys.path[:]
+        self._folder = _standing(log_folder)
+        self._argv, self._path, self._path_entries = sys.argv[:], sys.path, sys.path[:]
         # The mapping behind os.environ: comparing it takes 1 µs, decoding every variable of os.environ 40.
         self._environ: dict[bytes, bytes] = os.environ._data.copy()  # type: ignore[attr-defined]
 
     def expect_native_code(self) -> None:
-        """From now on flush C's own buffers too: a UDF with imports may print through C."""
+        """From now on flush C's own buffers too, and adopt orphans: a UDF with imports may print through C, or fork."""
         if self._flush_native is None:
             self._flush_native = _native_flush()
+            _adopt_orphans()
 
     def hold(self, run: str, perform: Callable[[], Outcome]) -> Outcome:
         """Perform one call, named `run`, within its own output and environment; add what it took to its outcome."""
@@ -57,6 +63,9 @@ class Surroundings:
         self._memory.restart()
         cpu_s, began = _cpu_s(), time.perf_counter()
         outcome, body = perform()
+        if os.getpid() != self._pid:
+            self._flush()
+            os._exit(outcome["status"] != "succeeded")  # a child that the UDF forked and let go on: not our answer
         outcome["duration_s"] = round(time.perf_counter() - began, 6)
         outcome["cpu_s"] = round(_cpu_s() - cpu_s, 6)
         outcome["at"] = time.time()
@@ -80,14 +89,17 @@ class Surroundings:
 
     def _flush(self) -> None:
         """Bring all output to the file, also where the UDF replaced or closed the streams."""
-        for stream in (sys.stdout, sys.stderr):
+        ours = self._streams
+        for stream in (getattr(sys, "stdout", None), getattr(sys, "stderr", None)):
+            if stream is not ours[0] and stream is not ours[1]:
+                with suppress(BaseException):  # the UDF's own stream, or none
+                    stream.flush()  # type: ignore[union-attr]
+        for stream in ours:
             try:
                 stream.flush()
-            except (AttributeError, OSError, ValueError):  # the UDF's own stream, or one it closed
-                continue
-        sys.stdout, sys.stderr = self._streams
-        if sys.stdout.closed or sys.stderr.closed:
-            self.stained = True
+            except (OSError, ValueError):  # closed, or still full of what could not be written: the next would print it
+                self.stained = True
+        sys.stdout, sys.stderr = ours
         if self._flush_native:
             self._flush_native(None)
 
@@ -111,9 +123,13 @@ class Surroundings:
         except FileNotFoundError:  # it removed the folder it stood in
             moved = True
         if moved:
-            os.chdir(self._folder)
-        del sys.argv[1:]
-        sys.path[:] = self._path
+            try:
+                os.chdir(self._folder)
+            except OSError:  # nor can this process go on there
+                self.stained = True
+        sys.argv = self._argv[:]
+        sys.path = self._path
+        sys.path[:] = self._path_entries
         signal.setitimer(signal.ITIMER_REAL, 0)
         if self._memory.left_mib() > _COLLECT_ABOVE_MIB:
             gc.collect()
@@ -127,13 +143,32 @@ class Surroundings:
         if self.stained or _has_living_children():
             return True
         frames = sys._current_frames()
-        return len(frames) > self._threads and any(_runs_users_code(frame) for frame in frames.values())
+        return len(frames) > self._threads and (
+            any(_runs_users_code(frame) for frame in frames.values()) or _will_run_users_code()
+        )
 
 
 def _cpu_s() -> float:
     """CPU seconds of this process, and of children it has waited for (these to a hundredth of a second)."""
     times = os.times()
     return time.process_time() + times.children_user + times.children_system
+
+
+def _standing(otherwise: str) -> str:
+    """The folder this process stands in, or another where somebody has removed it."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        os.chdir(otherwise)
+        return otherwise
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of what the UDF's children leave behind, so that a daemon of theirs is seen and ended."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _native_flush() -> Callable[[Any], Any]:
@@ -147,10 +182,10 @@ def _native_flush() -> Callable[[Any], Any]:
 def _has_living_children() -> bool:
     while True:
         try:
-            child = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)
+            ended, _ = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
             return False
-        if child is None:
+        if not ended:
             return True
 
 
@@ -159,4 +194,16 @@ def _runs_users_code(frame: FrameType | None) -> bool:
         if is_loaded_source(frame.f_code.co_filename):
             return True
         frame = frame.f_back
+    return False
+
+
+def _will_run_users_code() -> bool:
+    """Whether a thread waits to call the UDF's code later, such as a timer."""
+    import threading
+
+    for thread in threading.enumerate():
+        target = getattr(thread, "function", None) or getattr(thread, "_target", None)
+        code = getattr(target, "__code__", None)
+        if code is not None and is_loaded_source(code.co_filename):
+            return True
     return False

@@ -18,12 +18,16 @@ from fanfold.execute.surroundings import Surroundings
 
 #: The pool asks a hung worker by this signal where it hangs, before it kills it.
 WHERE_SIGNAL = signal.SIGUSR2
+#: Jobs whose compiled source is kept: several may be served in turn.
+_REMEMBERED = 16
 
 
 def main() -> None:
     """Perform calls until the pool's end of the queue closes."""
     calls, replies, lifeline, trace, log_folder = (*map(int, sys.argv[1:5]), sys.argv[5])
     del sys.argv[1:]
+    for fd in (calls, replies, lifeline, trace):
+        os.set_inheritable(fd, False)  # programs that the UDF starts have no part in this
     _die_with_the_pool(lifeline)
     faulthandler.enable(trace)
     faulthandler.register(WHERE_SIGNAL, trace, all_threads=True)
@@ -65,7 +69,8 @@ class Worker:
             answers = [outcome]
             if self._surroundings.stained:  # the next call deserves a clean process: answer, and wait to be killed
                 os.write(self._replies, wire.pack(answers, body))
-                signal.pause()
+                while True:
+                    signal.pause()
 
     def _wait_for_call(self) -> bytes:
         """The next message of the queue that all workers share; never a blocking read, another may be faster."""
@@ -82,10 +87,7 @@ class Worker:
         result_file = f"{self._folder}/{number}.result"
 
         def performed() -> tuple[dict[str, Any], bytes]:
-            outcome = perform.perform(assignment, arguments, result_file)
-            if assignment.imports:
-                self._surroundings.expect_native_code()
-            return outcome
+            return perform.perform(assignment, arguments, result_file)
 
         return self._surroundings.hold(f"{assignment.job_id}/{index}", performed)
 
@@ -93,7 +95,11 @@ class Worker:
         known = self._assignments.get(number)
         if known is None:
             with open(f"{self._folder}/assignment-{number}.json", encoding="utf-8") as file:
-                known = self._assignments[number] = perform.Assignment(**json.load(file))
+                told = json.load(file)
+            if len(self._assignments) >= _REMEMBERED:
+                self._assignments.clear()
+            known = perform.Assignment(**told, on_imports=self._surroundings.expect_native_code)
+            self._assignments[number] = known
         return known
 
     def _unspilled(self, number: int) -> bytes:

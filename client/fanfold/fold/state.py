@@ -107,6 +107,10 @@ class JobState:
             return self.next_attempt(index)
         return self._starts[index][0] if code == _RUNNING else self._columns.attempts[index]
 
+    def first_attempt_of(self, index: int) -> int:
+        """The attempt from which the run's budget of retries counts."""
+        return self._budgets.get(index, 0)
+
     def next_attempt(self, index: int) -> int:
         """The number of the run's next attempt, higher than any that ended or started."""
         started = self._starts[index][0] if index in self._starts else -1

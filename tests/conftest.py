@@ -1,0 +1,57 @@
+"""What every test has: a home of its own, and no process that outlives it."""
+
+from __future__ import annotations
+
+import time
+
+import psutil
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory, monkeypatch):
+    """A fresh home, and at the end no worker, no runner and no setting left of it."""
+    from fanfold import settings
+
+    folder = tmp_path_factory.mktemp("home", numbered=True) / "fanfold"
+    monkeypatch.setenv("FANFOLD_HOME", str(folder))
+    settings.reset()
+    yield folder
+    settings.reset()
+    _close_engines()
+    for process in _processes_of(folder):
+        process.kill()
+
+
+def _close_engines():
+    from fanfold.engines import select
+
+    for engine in list(select._engines.values()):
+        getattr(engine, "close", lambda: None)()
+    select._engines.clear()
+
+
+def _processes_of(folder):
+    """Runners that a test has left behind: they know their home from their command line."""
+    if not (folder / "runners").exists():
+        return
+    for process in psutil.process_iter():
+        try:
+            if str(folder) in process.cmdline():
+                yield process
+        except psutil.Error:
+            continue
+
+
+@pytest.fixture
+def eventually():
+    """Waits for a condition with a deadline instead of sleeping for luck; returns what it found."""
+
+    def wait(condition, *, within_s=30.0):
+        deadline = time.monotonic() + within_s
+        while not (found := condition()):
+            assert time.monotonic() < deadline, f"not within {within_s:g} s: {condition}"
+            time.sleep(0.02)
+        return found
+
+    return wait
