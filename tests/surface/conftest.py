@@ -1,0 +1,14 @@
+"""The engines that the guide's promises are kept on."""
+
+from __future__ import annotations
+
+import pytest
+
+from fanfold.settings import configure
+
+
+@pytest.fixture(params=["local"])
+def engine(request):
+    """The engine that calls of this test use: tests that ask for it are run once on each."""
+    configure(engine=request.param)
+    return request.param
