@@ -62,17 +62,18 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
 
 def print_json(document: Any) -> None:
     """Print one JSON document, readable; values that JSON has no form for stand there as text."""
-    typer.echo(json.dumps(document, indent=2, default=str, ensure_ascii=False))
+    print_text(json.dumps(document, indent=2, default=str))
 
 
 def print_json_line(document: Mapping[str, Any]) -> None:
     """Print one line of JSON, at once."""
-    typer.echo(json.dumps(document, default=str, ensure_ascii=False))
+    print_text(json.dumps(document, default=str))
 
 
-def print_text(text: str) -> None:
-    """Print text as it is."""
-    typer.echo(text)
+def print_text(text: str, *, end: str = "\n") -> None:
+    """Print text as it is, at once: what runs have printed keeps its colours in a pipe."""
+    sys.stdout.write(f"{text}{end}")
+    sys.stdout.flush()
 
 
 def note(text: str) -> None:

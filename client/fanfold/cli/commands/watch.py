@@ -87,7 +87,7 @@ def logs(
     found = get_job(job, engine=engine)
     check_run(found, run)
     if not as_json and not follow:
-        typer.echo(str(found.logs()) if run is None else found.logs(run), nl=False)
+        print_text(str(found.logs()) if run is None else found.logs(run), end="")
         return
     try:
         for event in _events(found, engine, follow=follow):
@@ -122,9 +122,9 @@ def _print_event(event: Event, *, as_json: bool, alone: bool) -> None:
     if as_json:
         print_json_line(log_record(event))
     elif alone:
-        typer.echo(text, nl=False)
+        print_text(text, end="")
     else:
-        typer.echo("".join(f"[{event.index}] {line}\n" for line in text.splitlines()), nl=False)
+        print_text("".join(f"[{event.index}] {line}\n" for line in text.splitlines()), end="")
 
 
 def _done(record: dict[str, Any]) -> str:

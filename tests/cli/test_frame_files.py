@@ -1,0 +1,53 @@
+"""A collected frame as a file: the arguments lead, nothing is lost, and nothing is half-written."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from fanfold.cli.frame_file import check_target, without_index, write_frame
+from fanfold.errors import CodecError, InputError
+
+
+def indexed(*levels, **columns):
+    return pd.DataFrame(
+        columns, index=pd.MultiIndex.from_arrays([values for _, values in levels], names=[n for n, _ in levels])
+    )
+
+
+def test_arguments_are_leading_columns_and_a_level_without_a_name_is_row():
+    flat = without_index(indexed(("day", ["a", "a", "b"]), (None, [0, 1, 0]), delay=[1, 2, 3]))
+    assert flat.to_dict("list") == {"day": ["a", "a", "b"], "row": [0, 1, 0], "delay": [1, 2, 3]}
+
+
+def test_an_argument_that_is_a_column_too_stands_there_once_if_both_are_the_same():
+    same = without_index(indexed(("day", ["a", "b"]), (None, [0, 0]), day=["a", "b"]))
+    assert list(same.columns) == ["row", "day"]
+    other = without_index(indexed(("day", ["a", "b"]), (None, [0, 0]), day=["x", "b"], arg_day=[1, 2]))
+    assert other.to_dict("list") == {"arg_arg_day": ["a", "b"], "row": [0, 0], "day": ["x", "b"], "arg_day": [1, 2]}
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+def test_what_cannot_be_written_leaves_the_older_file_as_it_was(tmp_path, suffix):
+    path = tmp_path / f"out{suffix}"
+    path.write_text("older")
+    half = pd.Series(["\ud800"], dtype=object)  # half a character: no file can hold it
+    with pytest.raises(CodecError, match=f"{suffix} cannot hold"):
+        write_frame(pd.DataFrame({"a": half}), path)
+    assert path.read_text() == "older"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_mixed_values_that_parquet_refuses_fit_into_json_lines(tmp_path):
+    frame = indexed(("x", [1, 2]), result=[1, "a"])
+    with pytest.raises(CodecError, match=r"\.jsonl"):
+        write_frame(frame, tmp_path / "out.parquet")
+    write_frame(frame, tmp_path / "out.jsonl")
+    assert (tmp_path / "out.jsonl").read_text() == '{"x":1,"result":1}\n{"x":2,"result":"a"}\n'
+
+
+def test_a_target_is_checked_before_anything_is_waited_for(tmp_path):
+    check_target(tmp_path / "out.csv")
+    for wrong in (tmp_path / "out", tmp_path / "nowhere" / "out.csv"):
+        with pytest.raises(InputError):
+            check_target(wrong)

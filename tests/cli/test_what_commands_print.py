@@ -1,0 +1,202 @@
+"""Tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from fanfold.cli.records import KEYS, LISTS
+
+#: Each command with arguments that make it print something; {done} and {failed} are jobs.
+READING = {
+    "jobs": [],
+    "status": ["{done}"],
+    "logs": ["{done}"],
+    "times": ["{done}"],
+    "errors": ["{failed}"],
+    "verify": ["{done}"],
+    "cancel": ["{done}"],
+    "collect": ["{done}", "-o", "{out}"],
+    "instance-types": [],
+    "cache size": [],
+}
+STARTING = {
+    "run": ["squares.py:cube", "x=2"],
+    "submit": ["squares.py", "1"],
+    "retry": ["{failed}"],
+    "cache clear": ["--older-than", "7d"],
+}
+
+
+def shown(jobs, tmp_path, command, **options):
+    names = {"done": jobs.done, "failed": jobs.failed, "out": str(tmp_path / "out.csv")}
+    arguments = [part.format(**names) for part in (READING | STARTING)[command]]
+    if command in READING:
+        return jobs(*command.split(), *arguments, *options.pop("flags", []), **options).stdout
+    return jobs.fanfold(*command.split(), *arguments, *options.pop("flags", [])).stdout
+
+
+def test_every_command_is_tried_here():
+    assert (READING | STARTING).keys() == KEYS.keys()
+
+
+@pytest.mark.parametrize("command", KEYS)
+def test_json_has_the_documented_keys_in_their_order(jobs, tmp_path, command):
+    text = shown(jobs, tmp_path, command, flags=["--json"])
+    if command == "logs":
+        documents = [json.loads(line) for line in text.splitlines()]
+    else:
+        document = json.loads(text)
+        assert isinstance(document, list) == (command in LISTS)
+        documents = document if command in LISTS else [document]
+    assert documents
+    for document in documents:
+        assert list(document) == list(KEYS[command])
+
+
+@pytest.mark.parametrize("command", READING)
+def test_what_people_read_fits_80_columns_without_colour(jobs, tmp_path, command):
+    text = shown(jobs, tmp_path, command)
+    assert text
+    ours = text.partition("\n\n")[0]  # a blank line parts a table from a traceback, which is the user's
+    assert max(map(len, ours.splitlines())) <= 80 or command == "collect"  # whose path may be long
+    assert "\x1b" not in text
+
+
+def test_columns_stand_under_their_titles(jobs):
+    title, *rows = jobs("jobs").stdout.splitlines()
+    assert title.split() == ["job", "name", "status", "done", "started", "cost"]
+    starts = [match.start() for match in re.finditer(r"\S+", title)]
+    assert any(jobs.done in row for row in rows)
+    for row in rows:
+        cells = [row[start:].split()[0] for start in starts[:3]]
+        assert cells == row.split()[:3]
+        assert row.rstrip().endswith("$0.00")
+        assert " ago" in row or "just now" in row
+
+
+def test_a_narrow_terminal_cuts_names_and_never_ids(jobs):
+    rows = jobs("errors", jobs.failed, columns=50).stdout.splitlines()
+    assert "…" in rows[1]
+    assert all(len(row) <= 50 for row in rows[:2])
+    assert jobs.done in jobs("jobs", columns=70).stdout
+
+
+def test_a_pipe_cuts_nothing(jobs):
+    (_, row, *_) = jobs.fanfold("errors", jobs.failed).stdout.splitlines()
+    assert "ValueError: 13 is unlucky [red]here[/red]  x=13" in row
+
+
+def test_colour_only_where_it_is_wanted(jobs):
+    coloured = jobs.fanfold("jobs", env={"FORCE_COLOR": "1"}).stdout
+    assert "\x1b[32m" in coloured
+    assert "\x1b[3" not in jobs.fanfold("jobs", env={"FORCE_COLOR": "1", "NO_COLOR": "1"}).stdout
+
+
+def test_jobs_are_mine_or_another_s_or_everyone_s(jobs):
+    mine = {job["id"] for job in jobs.json("jobs")}
+    assert {jobs.done, jobs.failed} <= mine
+    assert jobs.json("jobs", "--owner", "somebody") == []
+    assert jobs("jobs", "--owner", "somebody").stdout.startswith("No jobs yet")
+    assert {job["id"] for job in jobs.json("jobs", "--all")} == mine
+    assert len(jobs.json("jobs", "--limit", "1")) == 1
+
+
+def test_status_is_the_summary(jobs):
+    told = jobs("status", jobs.done).stdout
+    assert told.startswith(f"square · {jobs.done} · Completed\n  runs     3 succeeded\n")
+    assert re.search(r"^  cost     \$0\.00$", told, re.M)
+
+
+def test_logs_stand_after_their_run_unless_it_is_one_run_s(jobs):
+    assert jobs("logs", jobs.done).stdout == "[0] squaring 1\n[1] squaring 2\n[2] squaring 3\n"
+    assert jobs("logs", jobs.done, "--run", "1").stdout == "squaring 2\n"
+    assert jobs("logs", jobs.done, "--run", "1", "-f").stdout == "squaring 2\n"
+    assert sorted(jobs("logs", jobs.done, "-f").stdout.splitlines()) == [f"[{n}] squaring {n + 1}" for n in range(3)]
+
+
+def test_logs_follow_until_the_job_ends(fanfold):
+    job, until = fanfold.waiting("1", "2")
+    process = fanfold.start("logs", "-f", job, "--json")
+    first = json.loads(process.stdout.readline())
+    until.touch()
+    rest, _ = process.communicate(timeout=60)
+    assert {first["run"], *(json.loads(line)["run"] for line in rest.splitlines())} == {0, 1}
+    assert process.returncode == 0
+
+
+def test_times_of_each_run_or_of_the_slowest(jobs):
+    records = jobs.json("times", jobs.failed)
+    assert [(record["run"], record["status"], record["input"]) for record in records] == [
+        (0, "succeeded", {"x": 12}),
+        (1, "failed", {"x": 13}),
+        (2, "succeeded", {"x": 14}),
+    ]
+    slowest = jobs.json("times", jobs.failed, "--slowest", "--limit", "1")
+    assert slowest == [max(records, key=lambda record: record["duration_s"])]
+    limited = jobs("times", jobs.failed, "--limit", "2")
+    assert len(limited.stdout.splitlines()) == 3
+    assert "2 of 3 runs; --limit 3 shows all." in limited.stderr
+
+
+def test_errors_say_which_and_why(jobs):
+    (record,) = jobs.json("errors", jobs.failed)
+    assert (record["run"], record["input"], record["type"]) == (1, {"x": 13}, "ValueError")
+    assert "squares.py" in record["traceback"]
+    assert "Run 1 of job" in jobs("errors", jobs.failed, "--run", "1").stdout
+    assert jobs("errors", jobs.failed, "--run", "0").stdout == "No run has failed.\n"
+    assert jobs.json("errors", jobs.done) == []
+
+
+def test_a_run_s_frame_is_rows_of_json(fanfold):
+    fanfold.udfs.write_text(
+        "import fanfold\n@fanfold.udf\ndef table(n: int):\n    import pandas as pd\n"
+        "    return pd.DataFrame({'day': pd.to_datetime(['2013-01-01'] * n), 'n': range(n)})\n"
+    )
+    value = fanfold.json("run", "squares.py", "n=2")["value"]
+    assert value == [{"day": "2013-01-01T00:00:00.000", "n": 0}, {"day": "2013-01-01T00:00:00.000", "n": 1}]
+
+
+def test_a_collected_job_is_a_file_of_arguments_and_results(jobs, tmp_path):
+    for name, read in (("out.csv", pd.read_csv), ("out.parquet", pd.read_parquet)):
+        said = jobs("collect", jobs.done, "-o", str(tmp_path / name))
+        assert "3 rows, 2 columns" in said.stdout
+        assert read(tmp_path / name).to_dict("list") == {"x": [1, 2, 3], "result": [1, 4, 9]}
+
+
+def test_a_failed_job_is_collected_without_its_failures_only_when_asked(jobs, tmp_path):
+    out = tmp_path / "out.jsonl"
+    assert jobs("collect", jobs.failed, "-o", str(out)).exit_code == 1
+    assert not out.exists()
+    told = jobs("collect", jobs.failed, "-o", str(out), "--ignore-exceptions")
+    assert told.exit_code == 0
+    assert "1 of 3 runs failed and are left out" in told.stderr
+    assert out.read_text() == '{"x":12,"result":144}\n{"x":14,"result":196}\n'
+
+
+def test_a_damaged_result_is_named_and_the_code_is_1(fanfold):
+    fanfold.udfs.write_text("import fanfold\n@fanfold.udf\ndef big(n: int):\n    return 'x' * n\n")
+    job = fanfold.json("submit", "squares.py", "100000")["id"]
+    (stored,) = (path for path in (fanfold.directory / "home/objects/results").rglob("*") if path.is_file())
+    stored.chmod(0o600)
+    stored.write_bytes(b"")
+    told = fanfold("verify", job)
+    assert told.returncode == 1
+    assert "NOT complete" in told.stdout
+    assert fanfold.json("verify", job)["damaged"].keys() == {"0"}
+
+
+def test_the_cache_is_measured_and_cleared(fanfold):
+    fanfold("submit", "squares.py", "1", "2")
+    assert fanfold("cache", "size").stdout.startswith("2 results, ")
+    assert fanfold.json("cache", "clear", "--older-than", "1h")["forgotten"] == 0
+    assert fanfold("cache", "clear").stdout.startswith("2 results forgotten")
+    assert fanfold.json("cache", "size") == {"results": 0, "bytes": 0}
+
+
+def test_machines_have_their_price(jobs):
+    told = jobs("instance-types").stdout
+    assert re.search(r"^small +2 +2 GiB +c5\.large +\$0\.085$", told, re.M)
