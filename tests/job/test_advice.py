@@ -1,0 +1,70 @@
+"""The summary's advice: given where it would help, in words that say what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from fanfold.job.summary import summarised
+from fanfold.models import RunStatus
+
+LIMIT_S, LIMIT_MIB = 120.0, 4096
+
+
+def advice(state):
+    return " ".join(summarised(state).advice)
+
+
+def test_runs_near_the_time_limit_are_counted_with_what_to_do(state_of):
+    told = advice(state_of((40.0, 10.0), (110.0, 10.0), (119.0, 10.0)))
+    assert "2 of 3 runs came within 10% of 120 s" in told
+    assert 'instance_type="small"' in told
+
+
+def test_so_are_runs_that_passed_it(state_of):
+    assert "1 of 1 runs came within 10%" in advice(state_of((120.0, 10.0, RunStatus.TIMED_OUT)))
+
+
+@pytest.mark.parametrize("mib", [3700.0, 4200.0])
+def test_runs_near_the_memory_limit_are_told_of_a_machine_that_would_help(state_of, mib):
+    told = advice(state_of((35.0, mib), (35.0, 100.0)))
+    assert "1 of 2 runs came within 10% of 4,096 MiB" in told
+    assert 'instance_type="medium"' in told
+
+
+def test_many_short_runs_are_better_put_together(state_of):
+    assert "put about 15 inputs into each" in advice(state_of(*[(2.0, 10.0)] * 100))
+
+
+def test_a_few_short_runs_are_no_matter(state_of):
+    assert advice(state_of(*[(2.0, 10.0)] * 99)) == ""
+
+
+def test_long_runs_are_better_made_smaller(state_of):
+    assert "runs took 1 min; 30 to 45 s are best: make the inputs smaller" in advice(state_of((60.0, 10.0)))
+
+
+def test_runs_of_the_right_length_need_no_advice(state_of):
+    assert advice(state_of(*[(35.0, 100.0)] * 200)) == ""
+
+
+def test_machines_have_no_limit_to_come_near_to(state_of):
+    assert advice(state_of((500.0, 9000.0), instance_type="medium")) == ""
+
+
+def test_a_realtime_run_costs_its_whole_four_gigabytes(state_of):
+    full, lowered = (summarised(state_of((100.0, 10.0), memory_mib=mib)).cost for mib in (None, 512))
+    assert full == lowered == pytest.approx(100 * 4 * 0.0000166667, rel=0.01)
+
+
+def test_a_machine_costs_its_hours(state_of):
+    state = state_of((1800.0, 10.0), (1800.0, 10.0), instance_type="medium", n_processes_per_worker=2)
+    assert summarised(state).cost == pytest.approx(0.768 / 2)
+
+
+def test_the_summary_s_lines(state_of):
+    told = str(summarised(state_of((30.0, 100.0), (40.0, 200.0))))
+    assert told.splitlines()[0] == "told · job-1 · Completed"
+    assert "2 succeeded" in told
+    assert "40.0 s (1 min 10 s of work)" in told
+    assert "median 35.0 s, longest 40.0 s (30 to 45 s are best in the cloud)" in told
+    assert "200 MiB at its peak" in told

@@ -1,0 +1,86 @@
+"""A ramp goes on while all is well, and stops with a report where it is not."""
+
+from __future__ import annotations
+
+import pytest
+
+import fanfold
+
+
+def steady(x: int):
+    return x
+
+
+def failing_from(x: int, first: int):
+    if x >= first:
+        raise ValueError(f"{x} is too much")
+    return x
+
+
+@fanfold.udf(timeout_s=1)
+def slow_at(x: int, slow: int, seconds: float):
+    import time
+
+    if x == slow:
+        time.sleep(seconds)
+    return x
+
+
+@fanfold.udf(memory_mib=300)
+def large_at(x: int, large: int, mib: int):
+    import time
+
+    held = bytearray(mib << 20) if x == large else b""
+    time.sleep(0.3 if x == large else 0)  # long enough to be measured
+    return len(held)
+
+
+def test_stages_of_one_s_own():
+    job = fanfold.submit(steady, range(30), ramp=(2, 10), collect=False)
+    assert job.results() == list(range(30))
+
+
+def test_a_ramp_longer_than_the_job_is_the_job():
+    assert fanfold.submit(steady, range(3), ramp=(1, 5, 50), collect=False).results() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("stages", [(5, 1), (0, 5), (1, 1), (True, 5), "15", (1.5,), 7], ids=repr)
+def test_what_is_no_ramp_is_refused_before_anything_starts(stages):
+    with pytest.raises(fanfold.InputError, match="is no ramp"):
+        fanfold.submit(steady, range(10), ramp=stages)
+    assert fanfold.get_jobs() == []
+
+
+def test_it_stops_where_runs_fail_and_keeps_what_it_has():
+    with pytest.raises(fanfold.RampStopped) as stopped:
+        fanfold.submit(failing_from, range(100), first=3, ramp=True)
+    assert "after 5 of 100 runs" in str(stopped.value)
+    assert "2 of 5 runs failed" in str(stopped.value)
+    assert "3 is too much" in str(stopped.value)
+    job = fanfold.get_job(stopped.value.job_id)
+    assert job.counts() == {"succeeded": 3, "failed": 2, "cancelled": 95}
+
+
+def test_what_it_has_done_is_not_done_again():
+    with pytest.raises(fanfold.RampStopped):
+        fanfold.submit(failing_from, range(100), first=3, ramp=True)
+    assert fanfold.submit(failing_from, range(3), first=3, collect=False).wait().counts() == {"cached": 3}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"), [(30, "1 of 5 runs timed out"), (0.95, "1 of 5 runs came within 10% of the time limit")]
+)
+def test_it_stops_at_or_near_the_time_limit(seconds, says):
+    with pytest.raises(fanfold.RampStopped, match=says):
+        fanfold.submit(slow_at, range(100), slow=3, seconds=seconds, ramp=True)
+
+
+@pytest.mark.parametrize("mib", [270, 900], ids=["near", "beyond"])
+def test_it_stops_at_or_near_the_memory_limit(mib):
+    with pytest.raises(fanfold.RampStopped, match="memory"):
+        fanfold.submit(large_at, range(100), large=3, mib=mib, ramp=True)
+
+
+def test_a_dedicated_job_ramps_too():
+    job = fanfold.submit(steady, range(8), instance_type="small", ramp=(1, 4), collect=False)
+    assert job.results() == list(range(8))
