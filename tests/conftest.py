@@ -43,6 +43,14 @@ def _processes_of(folder):
             continue
 
 
+def is_gone(pid):
+    """Whether a process is over (its parent may not have taken note yet)."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 @pytest.fixture
 def eventually():
     """Waits for a condition with a deadline instead of sleeping for luck; returns what it found."""

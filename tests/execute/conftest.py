@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
+
 from fanfold.codec import decode, encode_json
 from fanfold.execute.calls import Assignment, Call
 from fanfold.execute.pool import Pool

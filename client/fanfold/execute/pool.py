@@ -71,11 +71,6 @@ class Pool:
         """True while the feed has anything out or left to give."""
         return any(serving.feed is feed for serving in self._servings)
 
-    @property
-    def busy(self) -> bool:
-        """True while any feed is being served."""
-        return bool(self._servings)
-
     def cancel(self, feed: Feed) -> None:
         """Take back the feed's waiting calls and end its running ones; each is reported as cancelled."""
         for serving in self._servings:
@@ -171,7 +166,7 @@ class Pool:
         number = answer["started"]
         sent = self._sent.begin(number)
         if sent is None:  # it was so slow to say so that the call counted as lost
-            worker.kill()
+            worker.discard()
             return
         worker.begin(number, log_number=answer["log"], now=time.monotonic())
         sent.serving.report_start(number, sent.call, answer["at"], worker.pid)
@@ -179,6 +174,10 @@ class Pool:
             worker.end(RunStatus.CANCELLED)
 
     def _note(self, worker: WorkerProcess, answer: dict[str, Any], body: bytes) -> None:
+        if worker.ended_for not in (None, RunStatus.CANCELLED):  # it was past its limit: the signal made it hurry
+            self._report_end(worker, answer["finished"], 0)
+            worker.rest(stained=False)
+            return
         sent = self._sent.close(answer["finished"])
         if sent is None:
             return

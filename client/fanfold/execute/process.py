@@ -63,7 +63,7 @@ class WorkerProcess:
         self.since = 0.0
         #: Whether it has lived long enough to say anything.
         self.has_spoken = False
-        #: Why the pool has ended it; `innocent` where it had finished that call and begun another by then.
+        #: Why the pool has ended it; `innocent` where that was not for the call it performs by then.
         self.ended_for: str | None = None
         self.innocent = False
         self.memory_mib = 0.0
@@ -95,8 +95,8 @@ class WorkerProcess:
 
     def begin(self, call: int, *, log_number: int, now: float) -> None:
         """Note that it performs `call` and writes to its log of that number."""
-        self.innocent = self.ended_for is not None  # the end was meant for the call before
-        self.ended_for = None
+        if self.ended_for is not None:  # the end was meant for the call before
+            self.innocent, self.ended_for = True, None
         self.running, self.since, self.usage_told_at = call, now, now
         self.memory_mib = self.peak_memory_mib = 0.0
         self._family.restart(now)
@@ -133,6 +133,11 @@ class WorkerProcess:
     def used(self) -> tuple[float, float, float]:
         """Seconds, CPU seconds and peak MiB of the call that it did not live to report itself."""
         return round(time.monotonic() - self.since, 3), round(self._family.cpu_s, 3), round(self.peak_memory_mib, 1)
+
+    def discard(self) -> None:
+        """End it without blame for whatever it may begin until then."""
+        self.innocent = True
+        self.kill()
 
     def end(self, status: RunStatus) -> None:
         """End it for a reason that its call is to report; first ask it where it stands."""

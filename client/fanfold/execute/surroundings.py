@@ -49,6 +49,7 @@ class Surroundings:
         self._folder = _standing(log_folder)
         self._argv, self._path, self._path_entries = sys.argv[:], sys.path, sys.path[:]
         # The mapping behind os.environ: comparing it takes 1 µs, decoding every variable of os.environ 40.
+        self._variables = os.environ
         self._environ: dict[bytes, bytes] = os.environ._data.copy()  # type: ignore[attr-defined]
 
     def expect_native_code(self) -> None:
@@ -114,6 +115,7 @@ class Surroundings:
 
     def _restore(self) -> None:
         """Undo what the UDF may have changed for whatever runs next in this process."""
+        os.environ = self._variables  # noqa: B003  the UDF may have put another mapping in its place
         os.environ.pop(ENV_RUN, None)
         if os.environ._data != self._environ:  # type: ignore[attr-defined]
             os.environ.clear()

@@ -1,0 +1,195 @@
+"""Each run finds things as the first one did, whatever the one before it has done to its process."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from fanfold.models import RunStatus
+from tests.conftest import is_gone
+
+COUNT = {"calls": 0}
+
+
+def test_globals_do_not(work):
+    def count():
+        COUNT["calls"] += 1
+        return COUNT["calls"]
+
+    assert [told.value for told in work(count, [{}] * 5)] == [1] * 5
+
+
+def test_environment_folder_paths_and_arguments_do_not(work, tmp_path):
+    def look(step: int, folder: str):
+        import os
+        import sys
+
+        seen = [os.environ.get("LEAK"), os.environ.get("HOME"), os.getcwd(), list(sys.path), list(sys.argv)]
+        os.environ["LEAK"] = "leaked"
+        del os.environ["HOME"]
+        os.chdir(folder)
+        if step == 0:
+            sys.path.insert(0, "/leaked")
+            sys.argv.append("leaked")
+        elif step == 1:
+            sys.path = sys.argv = None
+        elif step == 2:
+            sys.path, sys.argv = ["/leaked"], ["leaked"]
+        os.environ = {}  # noqa: B003
+        return [os.getpid(), *seen]
+
+    told = work(look, [{"step": step, "folder": str(tmp_path)} for step in range(4)])
+    pids, seen = {one.value[0] for one in told}, [one.value[1:] for one in told]
+    assert len(pids) == 1
+    assert seen == [seen[0]] * 4
+    assert seen[0][:3] == [None, os.environ.get("HOME"), os.getcwd()]
+
+
+def test_a_folder_that_was_removed_is_not_stood_in(work):
+    def vanish():
+        import os
+        import tempfile
+
+        seen = os.getcwd()
+        folder = tempfile.mkdtemp()
+        os.chdir(folder)
+        os.rmdir(folder)
+        return seen
+
+    assert [told.value for told in work(vanish, [{}] * 3)] == [os.getcwd()] * 3
+
+
+def test_an_alarm_does_not(work):
+    def ring():
+        import signal
+        import time
+
+        time.sleep(0.05)
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+
+    assert {told.status for told in work(ring, [{}] * 4)} == {RunStatus.SUCCEEDED}
+
+
+def test_a_thread_that_still_runs_the_udfs_code_does_not(work):
+    def leave_thread(how: str):
+        import os
+        import threading
+        import time
+
+        def go_on():
+            while True:
+                time.sleep(0.01)
+
+        if how == "thread":
+            threading.Thread(target=go_on).start()
+        elif how == "timer":
+            threading.Timer(30, go_on).start()
+        return os.getpid()
+
+    told = work(leave_thread, [{"how": how} for how in ("", "thread", "", "timer", "")])
+    pids = [one.value for one in told]
+    assert pids[0] == pids[1]
+    assert pids[2] == pids[3]
+    assert len(set(pids)) == 3
+    assert all(is_gone(pid) for pid in pids[:4])
+
+
+def test_an_idle_thread_of_a_library_is_no_reason_for_a_new_process(work):
+    def use_library():
+        import concurrent.futures
+        import os
+        import queue
+        import threading
+
+        def idle():
+            pass
+
+        del idle
+        threading.Thread(target=queue.Queue().get, daemon=True).start()
+        executor = concurrent.futures.ThreadPoolExecutor(2)
+        executor.submit(os.getpid).result()
+        return os.getpid()
+
+    assert len({told.value for told in work(use_library, [{}] * 4)}) == 1
+
+
+@pytest.mark.parametrize("how", ["child", "session", "daemon", "fork"])
+def test_children_that_outlive_their_run_are_ended(work, eventually, tmp_path, how):
+    def leave_child(how: str, path: str):
+        import os
+        import subprocess
+        import sys
+        import time
+
+        program = "import time; time.sleep(60)"
+        if how == "child":
+            pid = subprocess.Popen([sys.executable, "-c", program]).pid
+        elif how == "session":
+            pid = subprocess.Popen([sys.executable, "-c", program], start_new_session=True).pid
+        elif how == "daemon":
+            if not os.fork():
+                os.setsid()
+                if not os.fork():
+                    with open(path + ".new", "w") as file:
+                        file.write(str(os.getpid()))
+                    os.rename(path + ".new", path)
+                    time.sleep(60)
+                os._exit(0)
+            os.wait()
+            while not os.path.exists(path):
+                time.sleep(0.01)
+            with open(path) as file:
+                pid = int(file.read())
+        elif how == "fork":
+            pid = os.fork()
+            if not pid:
+                time.sleep(60)
+        return [pid, os.getpid()]
+
+    (told,) = work(leave_child, [{"how": how, "path": str(tmp_path / "pid")}])
+    child, worker = told.value
+    eventually(lambda: is_gone(child) and is_gone(worker))
+
+
+def test_a_forked_child_that_returns_answers_nobody(work, tmp_path):
+    def fork(path: str):
+        import os
+
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+        else:
+            print("the child prints", flush=True)
+        return "parent" if child else "child"
+
+    told = work(fork, [{"path": str(tmp_path)}] * 20, workers=2)
+    assert [one.value for one in told] == ["parent"] * 20
+    assert [one.printed for one in told] == ["the child prints\n"] * 20
+
+
+def test_modules_stay_imported_and_the_process_stays_the_same(work):
+    def look():
+        import os
+        import sys
+
+        had = "wave" in sys.modules
+        import wave  # noqa: F401
+
+        return [os.getpid(), had]
+
+    told = work(look, [{}] * 3)
+    assert [one.value[1] for one in told] == [False, True, True]
+    assert len({one.value[0] for one in told}) == 1
+
+
+def test_the_callers_own_main_module_is_not_imported_again(work):
+    def look():
+        import sys
+
+        return [sys.argv[0], "tests" in sys.modules, "pytest" in sys.modules]
+
+    (told,) = work(look)
+    assert told.value == ["-c", False, False]
+    assert "pytest" in sys.modules
