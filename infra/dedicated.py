@@ -154,6 +154,7 @@ class Dedicated(Construct):
                 "evaluateOnExit": [
                     {"onStatusReason": "Host EC2*", "action": "RETRY"},  # a Spot interruption, or a host that failed
                     {"onReason": "CannotPullContainerError:*", "action": "RETRY"},
+                    {"onExitCode": str(cloud.EXIT_GIVEN_BACK), "action": "RETRY"},  # it was told to stop, not done
                     {"onReason": "*", "action": "EXIT"},
                 ],
             },

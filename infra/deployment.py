@@ -7,9 +7,10 @@ from typing import Any
 
 import aws_cdk as cdk
 
+from infra.context import read_settings
 from infra.observability import ObservabilityStack
 from infra.processing import ProcessingStack
-from infra.settings import Settings, read_settings
+from infra.settings import Settings
 from infra.storage import StorageStack
 
 

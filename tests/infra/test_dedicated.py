@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from fanfold.contract import cloud
 from fanfold.contract.instances import INSTANCE_TYPES, container_memory_mib
 from tests.infra.templates import Synthesise, Templates
 
@@ -42,6 +43,7 @@ def test_a_lost_host_is_tried_again_and_a_failed_run_is_not(templates: Templates
     for lane in templates.lanes().values():
         rules = lane["RetryStrategy"]["EvaluateOnExit"]
         assert rules[0] == {"OnStatusReason": "Host EC2*", "Action": "RETRY"}
+        assert {"OnExitCode": str(cloud.EXIT_GIVEN_BACK), "Action": "RETRY"} in rules
         assert rules[-1] == {"OnReason": "*", "Action": "EXIT"}
 
 

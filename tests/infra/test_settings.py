@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from infra.settings import SettingError, Settings, allowed_values, read_settings
+from infra.context import allowed_values, read_settings
+from infra.settings import SettingError, Settings
 
 
 def test_the_defaults_are_a_deployment_called_main_with_every_instance_type() -> None:

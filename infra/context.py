@@ -1,0 +1,75 @@
+"""Reading settings from the CDK's context, and saying what is wrong with them.
+
+`cdk.json` holds the choices in its context under `fanfold`; `-c fanfold:<name>=<value>` on the command line wins.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import ValidationError
+
+from infra.settings import ExtraInstanceType, SettingError, Settings
+
+
+def read_settings(context: Mapping[str, Any]) -> Settings:
+    """The settings in a CDK app's context. Raises `SettingError` that names the setting and the allowed values."""
+    chosen = dict(context.get("fanfold", {}))
+    for key, value in context.items():
+        if key.startswith("fanfold:"):
+            chosen[key.removeprefix("fanfold:")] = _parsed(value)
+    try:
+        return Settings(**chosen)
+    except ValidationError as error:
+        raise SettingError("\n".join(_explained(problem) for problem in error.errors())) from None
+
+
+def _parsed(value: Any) -> Any:
+    """A value from the command line is text; where it reads as JSON, that is what is meant. A version is no number."""
+    try:
+        return json.loads(value, parse_float=str)
+    except (TypeError, ValueError):
+        return value
+
+
+def _explained(problem: Any) -> str:
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = ExtraInstanceType if problem["loc"][0] == "extra_instance_types" else Settings
+        return f"{name}: no such setting; allowed are {', '.join(known.model_fields)}"
+    allowed = allowed_values(str(problem["loc"][0])) if len(problem["loc"]) == 1 else ""
+    return f"{name}: {problem['msg']}, not {problem['input']!r}" + (f"; allowed: {allowed}" if allowed else "")
+
+
+def allowed_values(name: str) -> str:
+    """What a setting takes, in words."""
+    field = Settings.model_fields.get(name)
+    if field is None:
+        return ""
+    literal = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    if literal:
+        return ", ".join(str(value) for value in literal)
+    if field.annotation is bool:
+        return "true, false"
+    bounds = {type(rule).__name__: rule for rule in field.metadata}
+    least = getattr(bounds.get("Ge"), "ge", None)
+    most = getattr(bounds.get("Le"), "le", None)
+    if least is not None:
+        return f"{least} to {most}" if most is not None else f"{least} and more"
+    pattern = next((rule.pattern for rule in field.metadata if getattr(rule, "pattern", None)), None)
+    return f"text like `{pattern}`" if pattern else _KINDS.get(name, "")
+
+
+_KINDS = {
+    "image_uri": "`<account>.dkr.ecr.<region>.amazonaws.com/<name>:<tag>` or `@sha256:<digest>`",
+    "image_uri_arm64": "as `image_uri`",
+    "instance_types": "a list of names, see `fanfold instance-types`",
+    "extra_instance_types": "an object, see below",
+    "subnet_ids": "a list of `subnet-...`",
+    "read_buckets": "a list of bucket names",
+    "write_buckets": "a list of bucket names",
+}

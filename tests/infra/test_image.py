@@ -1,0 +1,73 @@
+"""The image's recipe: one for Lambda and Batch, pinned to the last package, extended by adding a line."""
+
+from __future__ import annotations
+
+import re
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from infra.image import DOCKERFILE, LOCK, packages
+from infra.settings import Settings
+from tests.infra.templates import ROOT, Templates
+
+_REQUIREMENTS = ROOT / "runtime" / "requirements.txt"
+
+
+def _names(text: str) -> set[str]:
+    lines = (line.split("#")[0].strip() for line in text.splitlines())
+    return {canonicalize_name(Requirement(line).name) for line in lines if line}
+
+
+def _instructions() -> list[str]:
+    text = re.sub(r"\\\n", " ", DOCKERFILE.read_text())
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def test_the_lock_has_everything_that_is_asked_for() -> None:
+    """Red after a line was added to runtime/requirements.txt: run `make image-lock`."""
+    assert _names(_REQUIREMENTS.read_text()) - _names(LOCK.read_text()) == set()
+
+
+def test_the_lock_satisfies_what_is_asked_for() -> None:
+    for python in ("3.10", "3.11", "3.12", "3.13", "3.14"):
+        installed = {
+            canonicalize_name(name): version for name, version in packages(Settings(python_version=python)).items()
+        }
+        for line in _REQUIREMENTS.read_text().splitlines():
+            if wanted := line.split("#")[0].strip():
+                requirement = Requirement(wanted)
+                assert requirement.specifier.contains(installed[canonicalize_name(requirement.name)]), (python, wanted)
+
+
+def test_every_package_is_pinned_to_one_version() -> None:
+    for line in LOCK.read_text().splitlines():
+        (pin,) = Requirement(line).specifier
+        assert pin.operator == "==", line
+
+
+def test_the_image_is_built_from_the_lock_alone() -> None:
+    installs = [line for line in _instructions() if "pip install" in line]
+    assert len(installs) == 1
+    assert "--requirement /opt/fanfold/requirements.lock" in installs[0]
+    assert "--only-binary=:all:" in installs[0]
+
+
+def test_neither_lambda_nor_batch_meets_an_entry_point() -> None:
+    assert "ENTRYPOINT []" in _instructions()
+
+
+def test_every_python_that_a_setting_allows_can_be_the_base() -> None:
+    assert _instructions()[:2] == ["ARG PYTHON_VERSION=3.12", "FROM python:${PYTHON_VERSION}-slim-bookworm"]
+    assert Settings().python_version == "3.12"
+
+
+def test_runs_own_the_shared_files(full: Templates) -> None:
+    assert f"USER {full.one('AWS::EFS::AccessPoint')['PosixUser']['Uid']}" in _instructions()
+
+
+def test_what_is_copied_is_in_the_build_context(templates: Templates) -> None:
+    (context,) = templates.folder.glob("asset.*")
+    sources = [line.split()[1] for line in _instructions() if line.startswith("COPY")]
+    assert sources == ["runtime/requirements.lock", "client/fanfold", "runtime/fanfold_runtime"]
+    assert [source for source in sources if (ROOT / source).exists() and not (context / source).exists()] == []
