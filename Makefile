@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench format constraints synth deploy deploy-local image-lock clean help
+.PHONY: demo test check bench format constraints synth bootstrap deploy deploy-local destroy image-lock clean help
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,11 +50,17 @@ node_modules/.made: package-lock.json $(VENV)/.infra
 synth: node_modules/.made  ## the CloudFormation templates into cdk.out; no AWS, no Docker
 	@$(CDK) synth --quiet
 
+bootstrap: node_modules/.made  ## once per account and region: what the CDK itself needs there
+	@$(CDK) bootstrap
+
 deploy: node_modules/.made  ## Fanfold into your AWS account, as cdk.json says; see docs/deployment.md
 	@$(CDK) deploy --all
 
 deploy-local: $(VENV)/.dev  ## the same into an emulator on this machine, to look at; nothing is left
 	@$(BIN)/python -m tests.infra.local_cloud
+
+destroy: node_modules/.made  ## take it out of your account again; what holds data stays, see docs/deployment.md
+	@$(CDK) destroy --all
 
 image-lock: $(VENV)/.dev  ## pin what runtime/requirements.txt asks for, into the image
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-header \
