@@ -7,15 +7,23 @@ import hashlib
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from fanfold.codec import decode_json, encode
 from fanfold.contract.limits import INLINE_RESULT_BYTES
 from fanfold.errors import FanfoldError
+from fanfold.execute.wire import Told
 from fanfold.source.bundle import Bundle
 from fanfold.source.load import load
 
-Outcome = tuple[dict[str, Any], bytes]
+
+class Outcome(NamedTuple):
+    """What came of a call: where its result is, and the result where it is small; or the error."""
+
+    output: Told | None
+    error: dict[str, Any] | None = None
+    body: bytes = b""
+
 
 #: The error's type where a result could not be written.
 UNKEPT = "fanfold.errors.StoreFull"
@@ -55,9 +63,9 @@ class Assignment:
 
 
 def perform(assignment: Assignment, arguments: str, result_file: str) -> Outcome:
-    """Call the UDF once. Returns the outcome's head, and the result's bytes where they are few.
+    """Call the UDF once. A result that is not small is written to `result_file`.
 
-    A larger result is written to `result_file`. Whatever the user's code raises, `sys.exit` included, is an outcome.
+    Whatever the user's code raises, `sys.exit` included, is an outcome.
     """
     try:
         value = assignment.udf()(**decode_json(arguments, get_blob=assignment.blob))
@@ -65,7 +73,7 @@ def perform(assignment: Assignment, arguments: str, result_file: str) -> Outcome
             value = _awaited(value)
         encoded = encode(value, serializer=assignment.serializer)
     except BaseException as error:  # noqa: BLE001  the user's own code
-        return {"status": "failed", "error": _described(error)}, b""
+        return Outcome(None, _described(error))
     return _kept(encoded.codec, encoded.data, result_file)
 
 
@@ -79,18 +87,17 @@ def _awaited(value: Any) -> Any:
 
 
 def _kept(codec: str, data: bytes, result_file: str) -> Outcome:
-    output: dict[str, Any] = {"codec": codec, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    sha256 = hashlib.sha256(data).digest()
     if len(data) <= INLINE_RESULT_BYTES:
-        return {"status": "succeeded", "output": output}, data
+        return Outcome(Told(codec, len(data), sha256, None), body=data)
     try:
         with open(result_file, "wb") as file:
             file.write(data)
     except OSError as error:
         with suppress(OSError):
             os.unlink(result_file)  # what was written of it takes room that others need
-        return {"status": "failed", "error": _unkept(error, len(data))}, b""
-    output["file"] = result_file
-    return {"status": "succeeded", "output": output}, b""
+        return Outcome(None, _unkept(error, len(data)))
+    return Outcome(Told(codec, len(data), sha256, result_file))
 
 
 def _unkept(error: OSError, size: int) -> dict[str, Any]:

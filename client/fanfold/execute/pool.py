@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from fanfold.execute import reports
 from fanfold.execute.calls import Call, Feed
@@ -24,6 +23,7 @@ from fanfold.execute.process import WorkerProcess
 from fanfold.execute.queue import CallQueue
 from fanfold.execute.serving import BATCH_S, Serving
 from fanfold.execute.watch import Watch
+from fanfold.execute.wire import Finished, Started
 from fanfold.models import RunStatus, Usage
 
 #: Calls waiting in the queue for each worker: enough that none ever waits for the pool.
@@ -103,7 +103,9 @@ class Pool:
         self._hand_on(now)
 
     def close(self) -> None:
-        """End all workers at once, and whatever they started."""
+        """End all workers at once, and whatever they started. Again is harmless."""
+        if self._wake < 0:
+            return
         self._crew.dismiss()
         self._queue.close()
         self._selector.close()
@@ -128,7 +130,7 @@ class Pool:
 
     def _send(self, serving: Serving, call: Call) -> bool:
         number = self._sent.next_number()
-        if not self._queue.put(number, call.index, serving.number, call.arguments.encode()):
+        if not self._queue.put(number, serving.number, call.arguments.encode()):
             return False
         self._sent.add(number, serving, call)
         self._man_the_queue()
@@ -155,38 +157,38 @@ class Pool:
 
     def _hear(self, worker: WorkerProcess) -> None:
         try:
-            while (message := worker.read()) is not None:
-                answers, body = message
+            while answers := worker.read():
                 for answer in answers:
-                    self._note_started(worker, answer) if "started" in answer else self._note(worker, answer, body)
+                    if isinstance(answer, Started):
+                        self._note_started(worker, answer)
+                    else:
+                        self._note_finished(worker, answer)
         except EOFError:
             self._bury(worker)
 
-    def _note_started(self, worker: WorkerProcess, answer: dict[str, Any]) -> None:
-        number = answer["started"]
-        sent = self._sent.begin(number)
+    def _note_started(self, worker: WorkerProcess, answer: Started) -> None:
+        sent = self._sent.begin(answer.call)
         if sent is None:  # it was so slow to say so that the call counted as lost
             worker.discard()
             return
-        worker.begin(number, log_number=answer["log"], now=time.monotonic())
-        sent.serving.report_start(number, sent.call, answer["at"], worker.pid)
+        worker.begin(answer.call, log_number=answer.log, now=time.monotonic())
+        sent.serving.report_start(answer.call, sent.call, answer.at, worker.pid)
         if sent.serving.cancelled:  # it was taken from the queue just before the queue was drained
             worker.end(RunStatus.CANCELLED)
 
-    def _note(self, worker: WorkerProcess, answer: dict[str, Any], body: bytes) -> None:
+    def _note_finished(self, worker: WorkerProcess, answer: Finished) -> None:
         if worker.ended_for not in (None, RunStatus.CANCELLED):  # it was past its limit: the signal made it hurry
-            self._report_end(worker, answer["finished"], 0)
+            self._report_end(worker, answer.call, 0)
             worker.rest(stained=False)
             return
-        sent = self._sent.close(answer["finished"])
+        sent = self._sent.close(answer.call)
         if sent is None:
             return
         serving, call = sent
-        if answer["printed"] is not None:
+        if answer.printed is not None:
             worker.report_log(serving, call, last=True)
-        job_id = serving.assignment.job_id
-        serving.report(reports.finished(job_id, call, answer, body, worker.peak_memory_mib))
-        worker.rest(stained=answer["stained"])
+        serving.report(reports.finished(serving.assignment.job_id, call, answer, worker.peak_memory_mib))
+        worker.rest(stained=answer.stained)
 
     def _bury(self, worker: WorkerProcess) -> None:
         """A worker has ended: say what became of its call, and let another take its place."""

@@ -11,7 +11,6 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from fanfold.execute import reports, wire
 from fanfold.execute.calls import Call
@@ -75,18 +74,18 @@ class WorkerProcess:
         """Its process id, which is its session's and process group's as well."""
         return self._process.pid
 
-    def read(self) -> tuple[list[Any], bytes] | None:
-        """The next message, None where there is none for now. Raises EOFError when the worker has closed its end."""
+    def read(self) -> list[wire.Started | wire.Finished]:
+        """The answers of the next message, none where there is none for now. Raises EOFError where it has closed."""
         try:
             message = wire.receive(self.replies)
         except BlockingIOError:
-            return None
+            return []
         except ConnectionResetError:
             message = b""
         if not message:
             raise EOFError
         self.has_spoken = True
-        return wire.unpack(message)
+        return wire.unpack_answers(message)
 
     @property
     def has_ended(self) -> bool:

@@ -25,13 +25,13 @@ class CallQueue:
         os.set_blocking(self._entry, False)
         os.set_blocking(self.exit, False)  # the workers share this description, and its mode with it
 
-    def put(self, number: int, index: int, assignment: int, arguments: bytes) -> bool:
+    def put(self, number: int, assignment: int, arguments: bytes) -> bool:
         """Queue one call; False where the kernel's queue is full for now."""
         spilled = len(arguments) > wire.MESSAGE_BYTES
         if spilled:
             self._spilled(number).write_bytes(arguments)
             arguments = b""
-        message = wire.pack_call(number, index, assignment, arguments, spilled=spilled)
+        message = wire.pack_call(number, assignment, arguments, spilled=spilled)
         try:
             os.write(self._entry, message)
         except OSError as error:

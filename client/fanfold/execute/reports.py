@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fanfold.execute.calls import Assignment, Call, Report
+from fanfold.execute.wire import Finished
 from fanfold.ids import new_event_id
 from fanfold.models import Event, EventKind, Output, RunError, RunStatus, Usage
 
@@ -26,26 +27,24 @@ def usage(job_id: str, call: Call, **measured: float) -> Report:
     return _report(job_id, call, EventKind.USAGE, data=measured)
 
 
-def finished(job_id: str, call: Call, answer: dict[str, Any], body: bytes, sampled_peak_mib: float) -> Report:
+def finished(job_id: str, call: Call, done: Finished, sampled_peak_mib: float) -> Report:
     """A worker has answered: the result, or the user's own error."""
     index, attempt, _ = call
-    at, peak_mib = answer["at"], answer["peak_memory_mib"]
-    if sampled_peak_mib > peak_mib:
-        peak_mib = round(sampled_peak_mib, 1)
-    used = Usage(answer["duration_s"], answer["cpu_s"], peak_mib)
-    event_id = new_event_id(at)
-    told = answer.get("output")
+    peak_mib = round(max(done.peak_memory_mib, sampled_peak_mib), 1)
+    used = Usage(round(done.duration_s, 6), round(done.cpu_s, 6), peak_mib)
+    at, event_id, told = done.at, new_event_id(done.at), done.output
     if told is None:
-        error = answer["error"]
-        error["types"] = tuple(error["types"])
-        failed = RunStatus(answer["status"])
+        error = _error(done.error or {})
         return Report(
-            Event(job_id, index, attempt, EventKind.FINISHED, at, event_id, failed, None, RunError(**error), used)
+            Event(job_id, index, attempt, EventKind.FINISHED, at, event_id, RunStatus.FAILED, None, error, used)
         )
-    file = told.get("file")
-    output = Output(told["codec"], told["sha256"], told["size"], body if file is None else None)
+    output = Output(told.codec, told.sha256.hex(), told.size, done.body if told.file is None else None)
     succeeded = Event(job_id, index, attempt, EventKind.FINISHED, at, event_id, RunStatus.SUCCEEDED, output, None, used)
-    return Report(succeeded, None if file is None else Path(file))
+    return Report(succeeded, None if told.file is None else Path(told.file))
+
+
+def _error(told: dict[str, Any]) -> RunError:
+    return RunError(**{**told, "types": tuple(told["types"])})
 
 
 def cancelled(job_id: str, call: Call) -> Report:

@@ -14,15 +14,15 @@ from types import FrameType
 from typing import Any
 
 from fanfold.contract.layout import ENV_RUN
-from fanfold.execute.usage import PeakMemory
+from fanfold.execute.perform import Outcome
+from fanfold.execute.usage import CpuTime, PeakMemory
+from fanfold.execute.wire import Finished
 from fanfold.source.load import is_loaded_source
 
 #: Left-over memory worth a full garbage collection before the next call.
 _COLLECT_ABOVE_MIB = 64.0
 #: prctl(2)
 _PR_SET_CHILD_SUBREAPER = 36
-
-Outcome = tuple[dict[str, Any], bytes]
 
 
 class Surroundings:
@@ -48,9 +48,10 @@ class Surroundings:
         self._flush_native: Callable[[Any], Any] | None = None
         self._folder = _standing(log_folder)
         self._argv, self._path, self._path_entries = sys.argv[:], sys.path, sys.path[:]
-        # The mapping behind os.environ: comparing it takes 1 µs, decoding every variable of os.environ 40.
         self._variables = os.environ
-        self._environ: dict[bytes, bytes] = os.environ._data.copy()  # type: ignore[attr-defined]
+        self._environ: dict[bytes, bytes] = {}
+        self._job_id = ""
+        self._cpu = CpuTime()
 
     def expect_native_code(self) -> None:
         """From now on flush C's own buffers too, and adopt orphans: a UDF with imports may print through C, or fork."""
@@ -58,25 +59,30 @@ class Surroundings:
             self._flush_native = _native_flush()
             _adopt_orphans()
 
-    def hold(self, run: str, perform: Callable[[], Outcome]) -> Outcome:
-        """Perform one call, named `run`, within its own output and environment; add what it took to its outcome."""
-        os.environ[ENV_RUN] = run
+    def hold(self, call: int, job_id: str, perform: Callable[[], Outcome]) -> Finished:
+        """Perform one call of a job within its own output and environment; what came of it and what it took."""
+        if job_id != self._job_id:
+            self._enter(job_id)
         self._memory.restart()
-        cpu_s, began = _cpu_s(), time.perf_counter()
-        outcome, body = perform()
+        began = time.perf_counter()
+        outcome = perform()
         if os.getpid() != self._pid:
             self._flush()
-            os._exit(outcome["status"] != "succeeded")  # a child that the UDF forked and let go on: not our answer
-        outcome["duration_s"] = round(time.perf_counter() - began, 6)
-        outcome["cpu_s"] = round(_cpu_s() - cpu_s, 6)
-        outcome["at"] = time.time()
+            os._exit(outcome.output is None)  # a child that the UDF forked and let go on: not our answer
+        duration_s = time.perf_counter() - began
+        cpu_s = self._cpu.since_last(duration_s)
         self._flush()
-        outcome["peak_memory_mib"] = round(self._memory.peak_mib(outcome["duration_s"]), 1)
-        outcome["printed"] = self._log_number_if_used()
+        peak_mib = self._memory.peak_mib(duration_s)
+        printed = self._log_number_if_used()
         self._restore()
         self.stained = self._has_leftovers()
-        outcome["stained"] = self.stained
-        return outcome, body
+        return Finished(call, time.time(), duration_s, cpu_s, peak_mib, *outcome, printed, self.stained)
+
+    def _enter(self, job_id: str) -> None:
+        """Say in the environment, also for processes that the UDF starts, that this is a run of that job."""
+        os.environ[ENV_RUN] = self._job_id = job_id
+        # The mapping behind os.environ: comparing it takes 1 µs, decoding every variable of os.environ 40.
+        self._environ = os.environ._data.copy()  # type: ignore[attr-defined]
 
     def _next_log(self) -> None:
         self.log_number += 1
@@ -116,7 +122,6 @@ class Surroundings:
     def _restore(self) -> None:
         """Undo what the UDF may have changed for whatever runs next in this process."""
         os.environ = self._variables  # noqa: B003  the UDF may have put another mapping in its place
-        os.environ.pop(ENV_RUN, None)
         if os.environ._data != self._environ:  # type: ignore[attr-defined]
             os.environ.clear()
             os.environ.update({os.fsdecode(name): os.fsdecode(value) for name, value in self._environ.items()})
@@ -148,12 +153,6 @@ class Surroundings:
         return len(frames) > self._threads and (
             any(_runs_users_code(frame) for frame in frames.values()) or _will_run_users_code()
         )
-
-
-def _cpu_s() -> float:
-    """CPU seconds of this process, and of children it has waited for (these to a hundredth of a second)."""
-    times = os.times()
-    return time.process_time() + times.children_user + times.children_system
 
 
 def _standing(otherwise: str) -> str:

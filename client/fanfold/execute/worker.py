@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import time
-from typing import Any
 
 from fanfold.execute import perform, wire
 from fanfold.execute.surroundings import Surroundings
@@ -47,28 +46,24 @@ class Worker:
 
     def serve(self) -> None:
         """Answer each call with what came of it; say in the same breath which call was taken next."""
-        answers: list[dict[str, Any]] = []
-        body = b""
+        answer = b""
         while True:
             try:
                 message = wire.receive(self._calls)
             except BlockingIOError:
-                if answers:
-                    os.write(self._replies, wire.pack(answers, body))
-                    answers, body = [], b""
+                if answer:
+                    os.write(self._replies, answer)
+                    answer = b""
                 message = self._wait_for_call()
             if not message:
                 return
-            number, index, assignment, spilled, arguments = wire.unpack_call(message)
-            answers.append({"started": number, "at": time.time(), "log": self._surroundings.log_number})
-            os.write(self._replies, wire.pack(answers, body))
+            call, assignment, spilled, arguments = wire.unpack_call(message)
+            os.write(self._replies, answer + wire.pack_started(call, time.time(), self._surroundings.log_number))
             if spilled:
-                arguments = self._unspilled(number)
-            outcome, body = self._perform(number, index, self._assignment(assignment), arguments.decode())
-            outcome["finished"] = number
-            answers = [outcome]
+                arguments = self._unspilled(call)
+            answer = wire.pack_finished(self._perform(call, self._assignment(assignment), arguments.decode()))
             if self._surroundings.stained:  # the next call deserves a clean process: answer, and wait to be killed
-                os.write(self._replies, wire.pack(answers, body))
+                os.write(self._replies, answer)
                 while True:
                     signal.pause()
 
@@ -81,15 +76,11 @@ class Worker:
             except BlockingIOError:
                 continue
 
-    def _perform(
-        self, number: int, index: int, assignment: perform.Assignment, arguments: str
-    ) -> tuple[dict[str, Any], bytes]:
-        result_file = f"{self._folder}/{number}.result"
-
-        def performed() -> tuple[dict[str, Any], bytes]:
-            return perform.perform(assignment, arguments, result_file)
-
-        return self._surroundings.hold(f"{assignment.job_id}/{index}", performed)
+    def _perform(self, call: int, assignment: perform.Assignment, arguments: str) -> wire.Finished:
+        result_file = f"{self._folder}/{call}.result"
+        return self._surroundings.hold(
+            call, assignment.job_id, lambda: perform.perform(assignment, arguments, result_file)
+        )
 
     def _assignment(self, number: int) -> perform.Assignment:
         known = self._assignments.get(number)
