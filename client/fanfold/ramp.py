@@ -50,9 +50,13 @@ def check_stages(stages: Sequence[int]) -> Sequence[int]:
 
 
 def _wait_for(job: Job, stage: int) -> None:
-    for state in job.changes():
-        if all(state.status_of(index).final for index in range(stage)):
-            return
+    try:
+        for state in job.changes():
+            if all(state.status_of(index).final for index in range(stage)):
+                return
+    except KeyboardInterrupt:  # nobody holds the job yet: the interrupt is meant for it
+        job.cancel()
+        raise
 
 
 def _against(state: JobState, stage: int) -> list[str]:

@@ -103,6 +103,15 @@ def test_130_for_ctrl_c_which_cancels_the_job_that_the_command_waits_for(fanfold
     assert "Traceback" not in said
 
 
+def test_130_for_ctrl_c_in_a_ramp_which_is_cancelled_too(fanfold):
+    process = fanfold.start("submit", "squares.py", "1", "2", "3", "--set", "until=never", "--ramp")
+    eventually(lambda: any("running" in job["counts"] for job in fanfold.json("jobs")))
+    _, said = interrupt(process)
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert fanfold.json("jobs")[0]["counts"] == {"cancelled": 3}
+    assert "Traceback" not in said
+
+
 def test_130_for_ctrl_c_on_logs_which_leaves_the_job_alone(fanfold):
     job, until = fanfold.waiting("1")
     process = fanfold.start("logs", "-f", job)

@@ -47,6 +47,12 @@ def test_what_has_ended_is_not_cancelled(jobs):
     assert jobs.json("status", jobs.failed)["status"] == "Failed"
 
 
+def test_a_ramp_waits_for_its_stages_and_lets_the_rest_go_on(fanfold):
+    job = fanfold("submit", "squares.py", "--range", "0:12", "--ramp", "--no-wait").stdout.strip()
+    eventually(lambda: ended(fanfold, job))
+    assert fanfold.json("status", job)["counts"] == {"succeeded": 12}
+
+
 def test_a_job_that_is_all_in_the_cache_needs_no_process(fanfold):
     fanfold("submit", "squares.py", "1", "2")
     job = fanfold("submit", "squares.py", "1", "2", "--no-wait").stdout.strip()

@@ -54,6 +54,10 @@ def _understand(arguments: list[str]) -> None:
     group.make_context(group.name, arguments)  # raises where an option or argument is not known
 
 
+def test_the_list_of_commands_cuts_no_sentence():
+    assert "..." not in help_of("").replace("[ARGS]...", "")
+
+
 @pytest.mark.parametrize("command", ["", *EXAMPLES])
 def test_help_fits_80_columns(command):
     assert max(map(len, help_of(command).splitlines())) <= 80

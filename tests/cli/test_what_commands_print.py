@@ -120,11 +120,11 @@ def test_logs_stand_after_their_run_unless_it_is_one_run_s(jobs):
 
 def test_logs_follow_until_the_job_ends(fanfold):
     job, until = fanfold.waiting("1", "2")
-    process = fanfold.start("logs", "-f", job, "--json")
-    first = json.loads(process.stdout.readline())
-    until.touch()
-    rest, _ = process.communicate(timeout=60)
-    assert {first["run"], *(json.loads(line)["run"] for line in rest.splitlines())} == {0, 1}
+    with fanfold.start("logs", "-f", job, "--json") as process:
+        first = process.stdout.readline()
+        until.touch()
+        rest = process.stdout.readlines()
+    assert {json.loads(line)["run"] for line in [first, *rest]} == {0, 1}
     assert process.returncode == 0
 
 

@@ -90,6 +90,6 @@ def _options(
 app = _group(str(_options.__doc__), cls=GuardedGroup)
 app.callback()(_options)
 _add(app, COMMANDS)
-_cache = _group("The results that are kept on this machine, so that nothing is computed twice.", cls=LightGroup)
+_cache = _group("The results that are kept on this machine.", cls=LightGroup)
 _add(_cache, CACHE_COMMANDS)
 app.add_typer(_cache, name="cache")

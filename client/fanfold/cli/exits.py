@@ -37,7 +37,7 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.NOT_FOUND: "no job has that id",
     ExitCode.INCOMPLETE: "the job is not complete yet, or `--timeout` ran out; it goes on",
     ExitCode.INTERRUPTED: "Ctrl-C",
-    ExitCode.PIPE_CLOSED: "whatever read the output went away, as in `fanfold jobs | head -1`",
+    ExitCode.PIPE_CLOSED: "whatever read the output went away, as `head` does when it has seen enough",
 }
 
 _USAGE = (InputError, CaptureError, CodecError, ConfigurationError, MissingPackage, NestedSubmitError)

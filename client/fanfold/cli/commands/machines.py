@@ -16,7 +16,10 @@ _COLUMNS = (
 
 
 def instance_types(engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
-    """List the machines that --instance-type takes, with what they cost."""
+    """List the machines that --instance-type takes.
+
+    Each with its on-demand price on AWS, us-east-1; on this machine they cost nothing.
+    """
     from fanfold.engines.select import engine_for
 
     known = engine_for(engine).describe().instance_types.values()

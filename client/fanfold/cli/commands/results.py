@@ -57,7 +57,10 @@ def errors(
     engine: options.EngineName = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Show which runs failed and why, with the remote traceback of the first, or of the one that is asked for."""
+    """Show which runs failed, and why.
+
+    With the remote traceback of the first, or of the one that is asked for.
+    """
     from fanfold.api import get_job
 
     found = get_job(job, engine=engine)
@@ -108,9 +111,10 @@ def collect(
 
 
 def verify(job: options.JobId, engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
-    """Prove from the stored bytes that a job is complete, or say what is missing or damaged.
+    """Prove from the stored bytes that a job is complete.
 
-    The exit code tells it as well: 0 complete, 1 a result is damaged or lost, 4 runs have not ended.
+    Or say what is missing or damaged. The exit code tells it as well: 0 complete, 1 a result is damaged or lost,
+    4 runs have not ended.
     """
     from fanfold.api import get_job
 

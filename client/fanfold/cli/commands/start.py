@@ -82,10 +82,12 @@ def submit(
     what it took; `fanfold collect` then has the results. Ctrl-C cancels the job.
     """
     from fanfold.api import submit as start
+    from fanfold.options import places
+    from fanfold.submission import unwrapped
 
     function = load_udf(udf)
     if no_wait and not debug:
-        detach(engine or getattr(getattr(function, "options", None), "engine", None))
+        detach(places(engine, instance_type)[0] or unwrapped(function)[1].engine)
     outcome: Any = start(
         function,
         inputs_from(values or [], inputs, numbers),

@@ -10,9 +10,9 @@ from fanfold.models import JobStatus
 
 
 def cancel(job: options.JobId, engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
-    """End what runs of a job and start nothing more; what has finished stays finished.
+    """End what runs of a job, and start nothing more.
 
-    Returns when nothing runs. A job that has ended already is left as it is.
+    What has finished stays finished. Returns when nothing runs. A job that has ended already is left as it is.
     """
     from fanfold.api import get_job
 
@@ -33,7 +33,10 @@ def retry(
     engine: options.EngineName = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Run again what failed, was cancelled or was lost, and only that; wait for its end."""
+    """Run again what failed, was cancelled or was lost.
+
+    What has succeeded stays as it is. Waits for the end, as submit does.
+    """
     from fanfold.api import get_job
 
     if no_wait:

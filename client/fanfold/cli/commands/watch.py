@@ -55,7 +55,9 @@ def jobs(
 
 
 def status(job: options.JobId, engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
-    """Show how a job stands: its runs, times, memory, cost, and advice where there is any.
+    """Show how a job stands.
+
+    That is its runs, times, memory, cost, and advice where there is any.
 
     The exit code tells it as well: 0 completed, 1 failed or cancelled, 4 not complete yet.
     """
