@@ -1,0 +1,99 @@
+"""Code written for the system that Fanfold follows: each row of docs/compatibility.md, both sides, the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import fanfold
+import fanfold as fused
+
+PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"
+ROWS = re.findall(r"^\| `(.+?)` \| `(.+?)` \|$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
+@fused.udf
+def double(x: int, y: int = 2):
+    print("doubling", x)
+    return x * y
+
+
+@fused.udf(name="framed", cache_max_age="1h")
+def frames(x: int):
+    import pandas as pd
+
+    return pd.DataFrame({"v": range(x)})
+
+
+@fused.udf
+def fragile(x: int):
+    if x % 2 == 0:
+        raise ValueError(f"{x} is even")
+    return x
+
+
+def plain(x: int):
+    return x
+
+
+@pytest.fixture
+def names():
+    class Lazy(dict):
+        """The rows' names; the jobs are made where a row asks for them."""
+
+        def __missing__(self, name):
+            udf = {"job": double, "failed": fragile}[name]
+            self[name] = fused.submit(udf, range(3), collect=False).wait()
+            return self[name]
+
+    return Lazy(fused=fused, double=double, frames=frames, fragile=fragile, plain=plain)
+
+
+def value(text, names):
+    return eval(text, {"__builtins__": __builtins__}, names)
+
+
+def test_the_page_has_rows():
+    assert len(ROWS) > 40
+
+
+@pytest.mark.parametrize(("older", "today"), ROWS, ids=[older for older, _ in ROWS])
+def test_the_older_spelling_gives_what_today_s_gives(older, today, names):
+    before, now = value(older, names), value(today, names)
+    if isinstance(now, pd.DataFrame):
+        pd.testing.assert_frame_equal(before, now)
+    else:
+        assert before == now
+
+
+def test_results_now_raises_the_first_failure():
+    job = fused.submit(fragile, range(3), collect=False).wait()
+    with pytest.raises(fanfold.RunFailed):
+        job.results_now()
+
+
+def test_tail_tells_each_run_as_it_ends(capsys):
+    fused.submit(fragile, range(2), collect=False).tail()
+    told = capsys.readouterr().out.splitlines()
+    assert sorted(told) == ["run 0 error: {'x': 0}", "run 1 success: {'x': 1}"]
+
+
+def test_tail_may_stop_at_the_first_error():
+    with pytest.raises(fanfold.RunFailed, match="0 is even"):
+        fused.submit(fragile, range(2), collect=False).tail(stop_on_exception=True)
+
+
+def test_a_udf_s_own_parameter_wins_over_an_older_argument():
+    def typed(x: int, type: str = "", parameters: dict | None = None):
+        return x, type, parameters
+
+    assert fused.run(typed, x=1, type="file", parameters={"a": 1}) == (1, "file", {"a": 1})
+
+
+def test_status_is_text_all_the_same():
+    status = fused.submit(double, [1], collect=False).wait().status
+    assert isinstance(status, str)
+    assert (status, f"{status}", status.lower()) == ("Completed", "Completed", "completed")
