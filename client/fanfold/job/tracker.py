@@ -28,13 +28,13 @@ class Tracker:
 
     def refresh(self) -> JobState:
         """Read what is new, and return the state."""
-        log = self.engine.stores.log
+        log, was_open = self.engine.stores.log, not self.state.done
         while True:
             events, self._cursor = log.read_since(self.header.id, self._cursor)
             if not events:
                 break
             self.state.apply(events)
-        if not self.state.done:  # only an open job's cancel flag matters
+        if was_open:  # it may have been cancelled, and what was just read may be what came of that
             self.header = self.state.header = log.get_job(self.header.id)
         return self.state
 
