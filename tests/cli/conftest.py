@@ -45,7 +45,7 @@ class Fanfold:
         self.directory = directory
         self.udfs = directory / "squares.py"
         self.udfs.write_text(UDFS)
-        unwanted = ("COLUMNS", "NO_COLOR", "FORCE_COLOR")
+        unwanted = ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "PYTHONUNBUFFERED")
         self.environment = {name: value for name, value in os.environ.items() if name not in unwanted}
         self.environment |= {"FANFOLD_HOME": str(directory / "home"), "FANFOLD_OWNER": "tester"}
 

@@ -19,8 +19,7 @@ class GuardedGroup(LightGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command. Raises `typer.Exit` in place of errors, Ctrl-C and a pipe that was closed."""
         try:
-            value = super().invoke(ctx)
-            sys.stdout.flush()  # here, where a closed pipe can be caught, not when the interpreter ends
+            return super().invoke(ctx)
         except FanfoldError as error:
             typer.echo(f"Error: {error}", err=True)
             raise typer.Exit(code_for(error)) from None
@@ -30,7 +29,6 @@ class GuardedGroup(LightGroup):
         except BrokenPipeError:
             _discard_output()
             raise typer.Exit(ExitCode.PIPE_CLOSED) from None
-        return value
 
 
 def _discard_output() -> None:

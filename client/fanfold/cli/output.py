@@ -71,9 +71,9 @@ def print_json_line(document: Mapping[str, Any]) -> None:
 
 
 def print_text(text: str, *, end: str = "\n") -> None:
-    """Print text as it is, at once: what runs have printed keeps its colours in a pipe."""
+    """Print text as it is: what runs have printed keeps its colours in a pipe."""
     sys.stdout.write(f"{text}{end}")
-    sys.stdout.flush()
+    sys.stdout.flush()  # now, where a closed pipe can be caught, not when the interpreter ends
 
 
 def note(text: str) -> None:
