@@ -11,6 +11,7 @@ from fanfold.cache import KeyMaker
 from fanfold.codec import encode_json
 from fanfold.contract.instances import InstanceType, container_memory_mib
 from fanfold.contract.layout import blob_key, bundle_key
+from fanfold.engines.imports import check_imports
 from fanfold.engines.protocol import Description, Engine, Stores
 from fanfold.errors import InputError
 from fanfold.ids import new_job_id
@@ -54,6 +55,7 @@ class Draft:
         self.engine = engine
         self.described = engine.describe()
         self.bundle = capture(function, put_blob=self._put_blob)
+        check_imports(self.bundle.imports, self.described)
         self.name = self.options.name or self.bundle.entry
         signature = Signature.of(function)
         self.parameters = signature.parameters

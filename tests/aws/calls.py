@@ -11,7 +11,7 @@ from fanfold.stores.aws.account import Account
 
 @contextmanager
 def counted(account: Account) -> Iterator[Counter[str]]:
-    """Calls by `service:Operation` that leave through this account's clients within; a call that was tried again is one call."""
+    """Calls by `service:Operation` that leave through this account's clients within; tries of one call count once."""
     calls: Counter[str] = Counter()
 
     def count(model, **_) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from fanfold.contract.instances import InstanceType
 from fanfold.fold import JobState
-from fanfold.models import JobHeader, RunRef
+from fanfold.models import NO_DATA, JobHeader, RunRef
 from fanfold.stores.protocols import EventLog, ObjectStore, ResultCache
 
 
@@ -22,6 +22,8 @@ class Description(NamedTuple):
     instance_types: Mapping[str, InstanceType]
     #: What results may depend on besides code and arguments; part of every cache key.
     image: str
+    #: Version by name of the packages that runs can import; empty where that is not known from here.
+    packages: Mapping[str, str] = NO_DATA
 
 
 class Stores(Protocol):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 #: What the path was called before engines had names.
 _OLDER_NAMES = {"remote": "aws", "realtime": "aws", "batch": "aws"}
 
-_engines: dict[tuple[str, Path, int], Engine] = {}
+_engines: dict[tuple[str, Path, str, int], Engine] = {}
 
 
 def engine_for(name: str | None = None) -> Engine:
@@ -25,7 +25,7 @@ def engine_for(name: str | None = None) -> Engine:
     if chosen in _OLDER_NAMES:
         chosen = "aws" if settings.deployment else "local"
     # A forked child has none of its parent's threads, so it needs engines of its own.
-    key = (chosen, settings.home, os.getpid())
+    key = (chosen, settings.home, _whose(settings) if chosen == "aws" else "", os.getpid())
     if key not in _engines:
         _engines[key] = _opened(chosen, settings)
     return _engines[key]
@@ -36,4 +36,13 @@ def _opened(name: str, settings: Settings) -> Engine:
         from fanfold.engines.local import LocalEngine
 
         return LocalEngine(settings.home)
+    if name == "aws":
+        from fanfold.engines.aws import open_engine
+
+        return open_engine(settings)
     raise ConfigurationError(f"There is no engine {name!r}.", next_step='use "local" or "aws".')
+
+
+def _whose(settings: Settings) -> str:
+    """Which deployment the AWS engine is to be, and as whom."""
+    return repr((settings.deployment, settings.region, settings.profile))

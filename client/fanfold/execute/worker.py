@@ -42,6 +42,7 @@ class Worker:
         self._replies = replies
         self._surroundings = surroundings
         self._assignments: dict[int, perform.Assignment] = {}
+        self._loaded: dict[str, perform.Assignment] = {}
         self._folder = os.path.dirname(surroundings.folder)
 
     def serve(self) -> None:
@@ -86,10 +87,14 @@ class Worker:
         known = self._assignments.get(number)
         if known is None:
             with open(f"{self._folder}/assignment-{number}.json", encoding="utf-8") as file:
-                told = json.load(file)
+                told = file.read()
             if len(self._assignments) >= _REMEMBERED:
                 self._assignments.clear()
-            known = perform.Assignment(**told, on_imports=self._surroundings.expect_native_code)
+                self._loaded.clear()
+            known = self._loaded.get(told)  # a job that comes again, a run at a time, is not compiled anew
+            if known is None:
+                known = perform.Assignment(**json.loads(told), on_imports=self._surroundings.expect_native_code)
+                self._loaded[told] = known
             self._assignments[number] = known
         return known
 

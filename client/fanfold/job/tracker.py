@@ -65,9 +65,11 @@ class Tracker:
                 yield state
             if state.done:
                 return
-            self._wait(deadline, state)
+            while not self._wait(deadline, state):
+                pass
 
-    def _wait(self, deadline: float | None, state: JobState) -> None:
+    def _wait(self, deadline: float | None, state: JobState) -> bool:
+        """Wait a little; True where there may be news: asking for none costs money where the log is far away."""
         now = time.monotonic()
         if deadline is not None and now >= deadline:
             raise WaitTimeout(
@@ -76,9 +78,10 @@ class Tracker:
             )
         if now - self._reconciled >= _RECONCILE_S:
             self._reconciled = now
-            self.engine.reconcile(self.header, state)
+            if self.engine.reconcile(self.header, state):
+                return True
         left_s = _NEWS_S if deadline is None else min(_NEWS_S, deadline - now)
-        self.engine.wait_for_news(left_s)
+        return self.engine.wait_for_news(left_s)
 
 
 def described(state: JobState) -> str:

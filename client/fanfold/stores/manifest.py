@@ -65,6 +65,7 @@ class Manifest:
         self._count = count
         self._first = -1
         self._lines: list[str] = []
+        self._ends: list[int] = []
         self._keys: list[str] = []
 
     def arguments(self, index: int) -> str:
@@ -76,6 +77,12 @@ class Manifest:
         """The run's cache key, 64 hex digits."""
         self._turn_to(index)
         return self._keys[index - self._first]
+
+    def extent(self, index: int) -> tuple[int, int]:
+        """From and up to which byte of the inputs the run's arguments stand."""
+        self._turn_to(index)
+        position = index - self._first
+        return self._ends[position], self._ends[position + 1] - 1
 
     def __iter__(self) -> Iterator[str]:
         return (self.arguments(index) for index in range(self._count))
@@ -97,5 +104,6 @@ class Manifest:
         start = entries.pop(0)[0] if first else 0
         text = self._objects.get_range(self._lines_key, start, entries[-1][0]).decode()
         self._lines = text.split("\n")[:-1]
+        self._ends = [start, *(end for end, _ in entries)]
         self._keys = [key.hex() for _, key in entries]
         self._first = first

@@ -18,14 +18,24 @@ __all__ = ["AwsStores"]
 class AwsStores:
     """The event log, the objects and the cache of a deployment, for any number of processes at once.
 
-    `retention_s`: seconds that jobs are kept. `scratch`: a folder for what is on its way.
+    `retention_s`: seconds that jobs are kept. `scratch`: a folder for what is on its way. `read_ahead`: False for one
+    that reads little of many jobs.
     """
 
-    def __init__(self, account: Account, *, table: str, bucket: str, retention_s: float, scratch: Path) -> None:
+    def __init__(
+        self,
+        account: Account,
+        *,
+        table: str,
+        bucket: str,
+        retention_s: float,
+        scratch: Path,
+        read_ahead: bool = True,
+    ) -> None:
         self.account = account
         self.scratch = scratch
         self.table = Table(account, table)
-        self.objects = S3ObjectStore(account, bucket)
+        self.objects = S3ObjectStore(account, bucket, read_ahead=read_ahead)
         self.log = DynamoEventLog(self.table, self.objects, retention_s=retention_s)
         self.cache = DynamoResultCache(self.table, retention_s=retention_s)
 

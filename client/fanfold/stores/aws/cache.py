@@ -25,7 +25,7 @@ class DynamoResultCache:
 
     def __init__(self, table: Table, *, retention_s: float) -> None:
         self._table = table
-        self._retention_s = retention_s
+        self.retention_s = retention_s
 
     def lookup(self, keys: Sequence[str], *, max_age_s: float) -> dict[str, CacheEntry]:
         """The entries that exist and are no older than `max_age_s` seconds, by key."""
@@ -66,7 +66,7 @@ class DynamoResultCache:
     def _item(self, entry: CacheEntry) -> Item:
         return {
             **_key(entry.key),
-            EXPIRES_AT: {"N": str(int(entry.created_at + self._retention_s))},
+            EXPIRES_AT: {"N": str(int(entry.created_at + self.retention_s))},
             _CREATED_AT: {"N": repr(entry.created_at)},
             _PACKED: {"B": _packed(entry)},
         }

@@ -65,6 +65,21 @@ class Heads:
         change = "REMOVE cancelled_at" if at is None else "SET cancelled_at = :at"
         if not self._table.update_if(_key(job_id), change, there, **values):
             raise self._not_found(job_id)
+        self.forget(job_id)
+
+    def take_turn(self, job_id: str, for_s: float) -> bool:
+        """Become the one that looks after the job's lost runs, for so many seconds; False where another is."""
+        now = time.time()
+        free = "attribute_not_exists(turn_until) OR turn_until < :now"
+        values = {":now": {"N": repr(now)}, ":until": {"N": repr(now + for_s)}}
+        return self._table.update_if(_key(job_id), "SET turn_until = :until", free, ExpressionAttributeValues=values)
+
+    def end_turn(self, job_id: str) -> None:
+        """Let another look after the job."""
+        self._table.update(_key(job_id), "REMOVE turn_until")
+
+    def forget(self, job_id: str) -> None:
+        """Have the header read anew."""
         self._seen.pop(job_id, None)
 
     def listed(self, *, owner: str | None, limit: int, before: str | None) -> list[JobHeader]:

@@ -24,12 +24,13 @@ _CHECKSUM: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"}
 
 
 class S3ObjectStore:
-    """Bytes under keys of one bucket."""
+    """Bytes under keys of one bucket. `read_ahead`: whether many ranges of one object are going to be read."""
 
-    def __init__(self, account: Account, bucket: str) -> None:
+    def __init__(self, account: Account, bucket: str, *, read_ahead: bool = True) -> None:
         self._account = account
         self.bucket = bucket
         self._ahead = ReadAhead(self._read)
+        self._reads_ahead = read_ahead
 
     def put(self, key: str, data: bytes) -> None:
         """Keep `data` under `key`, whole or not at all."""
@@ -70,7 +71,7 @@ class S3ObjectStore:
 
     def get_range(self, key: str, start: int, stop: int) -> bytes:
         """The bytes from `start` up to, not including, `stop`; fewer at the end. Raises `ResultDamaged`."""
-        if ReadAhead.suits(key):
+        if self._reads_ahead and ReadAhead.suits(key):
             return self._ahead.read(key, start, stop)
         return self._read(key, start, stop)
 

@@ -1,0 +1,86 @@
+"""Finding a deployment by its name: what it announces of itself in SSM."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from fanfold.contract.cloud import (
+    ANNOUNCEMENT_VERSION,
+    Announcement,
+    Lane,
+    instance_types_path,
+    packages_path,
+    parameter_name,
+)
+from fanfold.errors import ConfigurationError
+from fanfold.stores.aws.account import Account, Refused
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Deployment(NamedTuple):
+    """What a deployment says of itself: what it is made of, its instance types, and what its image holds."""
+
+    name: str
+    announcement: Announcement
+    lanes: Mapping[str, Lane]
+    #: Version by package; empty where the image was given, not built.
+    packages: Mapping[str, str]
+
+
+def discover(account: Account, name: str) -> Deployment:
+    """The deployment of that name. Raises `ConfigurationError`."""
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{name!r} is not a deployment's name.",
+            next_step="a name has letters, digits, dots, dashes and underscores, such as main.",
+        )
+    announcement = _announcement(account, name)
+    below = _below(account, parameter_name(name))
+    return Deployment(name, announcement, _table(below, instance_types_path(name)), _table(below, packages_path(name)))
+
+
+def _announcement(account: Account, name: str) -> Announcement:
+    path = parameter_name(name)
+    try:
+        answer = account.call(
+            "ssm", "get_parameter", on=f"parameter {path}", expected=("ParameterNotFound",), Name=path
+        )
+    except Refused as refused:
+        raise ConfigurationError(
+            f"There is no deployment {name!r} in {account.region}: the parameter {path} is not there.",
+            next_step="check its name, region and account (FANFOLD_DEPLOYMENT, FANFOLD_REGION, FANFOLD_PROFILE, or"
+            " configure(...)), or make one with `cdk deploy`.",
+        ) from refused
+    announced: Announcement = json.loads(answer["Parameter"]["Value"])
+    if announced["version"] > ANNOUNCEMENT_VERSION:
+        raise ConfigurationError(
+            f"The deployment {name!r} was made by a newer Fanfold.",
+            next_step="upgrade this one with `pip install --upgrade fanfold`.",
+        )
+    return announced
+
+
+def _below(account: Account, path: str) -> dict[str, str]:
+    """Every parameter below `path`, ten a call."""
+    found: dict[str, str] = {}
+    more: dict[str, Any] = {}
+    while True:
+        on = f"parameters {path}/*"
+        answer = account.call("ssm", "get_parameters_by_path", on=on, Path=path, Recursive=True, **more)
+        found.update({one["Name"]: one["Value"] for one in answer["Parameters"]})
+        if not answer.get("NextToken"):
+            return found
+        more = {"NextToken": answer["NextToken"]}
+
+
+def _table(parameters: Mapping[str, str], path: str) -> dict[str, Any]:
+    """The one JSON object that the parameters below `path` make up together."""
+    table: dict[str, Any] = {}
+    for name, text in parameters.items():
+        if name.startswith(f"{path}/"):
+            table.update(json.loads(text))
+    return table

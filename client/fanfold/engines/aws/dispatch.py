@@ -1,0 +1,118 @@
+"""What one start gave to AWS: which runs, by which path, and how that is remembered.
+
+Its name is made of its runs, so that a start that was cut off and is repeated is the same start again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from fanfold.contract.cloud import DEDICATED, NARROW, WIDE
+from fanfold.models import Event, EventKind, JobHeader, RunRef
+
+DIRECT = "direct"
+Path = Literal["direct", "narrow", "wide", "dedicated"]
+
+#: Up to here one client starts executions of 40 by itself; more are a Distributed Map's.
+NARROW_RUNS = 1_000
+#: Spans written as text up to here; of more, only the first and the last run of each attempt are told.
+_SPANS_CHARACTERS = 4_000
+
+#: First and last index of runs that are to make the same attempt.
+Span = tuple[int, int, int]
+
+
+class Dispatch(NamedTuple):
+    """Runs given to AWS in one go. `at`: when, in seconds since 1970; `state`: starting, started or failed."""
+
+    name: str
+    path: str
+    spans: tuple[Span, ...]
+    at: float = 0.0
+    state: str = "starting"
+
+    def covers(self, index: int, attempt: int) -> bool:
+        """Whether the attempt was part of it; may say so of a neighbour where there were very many."""
+        place = bisect_right(self.spans, (attempt, index, 1 << 60)) - 1
+        if place < 0:
+            return False
+        of, first, last = self.spans[place]
+        return of == attempt and first <= index <= last
+
+
+def path_for(header: JobHeader, runs: Sequence[RunRef]) -> str:
+    """The path that suits these runs of a job best."""
+    if header.instance_type is not None:
+        return DEDICATED
+    if header.max_workers is not None:
+        return WIDE  # the one path that can be told how much to run side by side
+    if len(runs) == 1:
+        return DIRECT
+    return NARROW if len(runs) <= NARROW_RUNS else WIDE
+
+
+def new_dispatch(header: JobHeader, runs: Sequence[RunRef]) -> Dispatch:
+    """The dispatch of these runs."""
+    path = path_for(header, runs)
+    digest = hashlib.sha256(pack(runs)).hexdigest()[:12]
+    return Dispatch(f"{path}-{digest}", path, _spans(runs))
+
+
+def to_event(job_id: str, dispatch: Dispatch, state: str, reason: str = "") -> Event:
+    """The machine event that remembers a dispatch; `reason` where it failed."""
+    spans = ",".join(f"{attempt}:{first}-{last}" for attempt, first, last in dispatch.spans)
+    data = {"machine": dispatch.name, "state": state, "path": dispatch.path, "runs": spans}
+    if reason:
+        data["reason"] = reason
+    return Event.new(job_id, -1, 0, EventKind.MACHINE, data=data)
+
+
+def of_event(event: Event) -> Dispatch | None:
+    """The dispatch that a machine event remembers; None where it tells of something else."""
+    data = event.data
+    if "runs" not in data or "path" not in data:
+        return None
+    spans = []
+    for text in str(data["runs"]).split(","):
+        attempt, _, extent = text.partition(":")
+        first, _, last = extent.partition("-")
+        spans.append((int(attempt), int(first), int(last)))
+    return Dispatch(str(data["machine"]), str(data["path"]), tuple(spans), event.at, str(data["state"]))
+
+
+def pack(runs: Sequence[RunRef]) -> bytes:
+    """The runs as bytes, 12 each: what dedicated machines take their work from."""
+    numbers = array("i")
+    for run in runs:
+        numbers.extend((run.index, run.attempt, -1 if run.first_attempt is None else run.first_attempt))
+    return numbers.tobytes()
+
+
+def unpack(data: bytes) -> Iterator[RunRef]:
+    """The runs that `pack` was given."""
+    numbers = array("i")
+    numbers.frombytes(data)
+    for at in range(0, len(numbers), 3):
+        index, attempt, first = numbers[at : at + 3]
+        yield RunRef(index, attempt, None if first < 0 else first)
+
+
+RUN_BYTES = 12
+
+
+def _spans(runs: Sequence[RunRef]) -> tuple[Span, ...]:
+    spans: list[Span] = []
+    for index, attempt, *_ in sorted(runs, key=lambda run: (run.attempt, run.index)):
+        if spans and spans[-1][0] == attempt and spans[-1][2] >= index - 1:
+            spans[-1] = (attempt, spans[-1][1], index)
+        else:
+            spans.append((attempt, index, index))
+    if len(spans) * 12 <= _SPANS_CHARACTERS:
+        return tuple(spans)
+    attempts = sorted({span[0] for span in spans})
+    ends = {of: [span for span in spans if span[0] == of] for of in attempts}
+    return tuple((of, ends[of][0][1], ends[of][-1][2]) for of in attempts)

@@ -1,0 +1,86 @@
+"""Executions of the deployment's state machines: start, look at, stop."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from fanfold.contract.cloud import NARROW
+from fanfold.stores.aws.account import Account, Refused
+
+#: An execution is looked at this rarely: the account may do so 15 times a second, for all its users together.
+_LOOK_S = 15.0
+_THERE_ALREADY = "ExecutionAlreadyExists"
+_NOT_THERE = ("ExecutionDoesNotExist",)
+
+
+class Sight(NamedTuple):
+    """What was seen of an execution: `RUNNING`, how it ended, or "" where there is none; and why it ended so."""
+
+    status: str
+    reason: str = ""
+
+
+class Executions:
+    """The executions of one deployment."""
+
+    def __init__(self, account: Account, machines: Mapping[str, str]) -> None:
+        self._account = account
+        self._machines = machines
+        self._seen: dict[str, tuple[Sight, float]] = {}
+
+    def start_narrow(self, name: str, inputs: Iterable[str]) -> None:
+        """Start an Express execution for each of these inputs."""
+
+        def start(numbered: tuple[int, str]) -> None:
+            self._start(NARROW, f"{name}-{numbered[0]}", numbered[1])
+
+        for _ in self._account.each(start, enumerate(inputs)):
+            pass
+
+    def start(self, path: str, name: str, given: Any) -> None:
+        """Start a Standard execution; one of that name that is there already is the same."""
+        self._start(path, name, json.dumps(given, separators=(",", ":")))
+
+    def look(self, path: str, name: str) -> Sight:
+        """What an execution is doing, as of some seconds ago."""
+        arn = self._arn(path, name)
+        seen = self._seen.get(arn)
+        if seen is not None and (seen[0].status not in ("RUNNING", "") or time.monotonic() - seen[1] < _LOOK_S):
+            return seen[0]
+        sight = self._look(arn)
+        self._seen[arn] = sight, time.monotonic()
+        return sight
+
+    def stop(self, path: str, name: str, cause: str) -> None:
+        """Stop an execution, if there is one; machines that it has submitted are terminated with it."""
+        arn = self._arn(path, name)
+        try:
+            self._call("stop_execution", arn, expected=_NOT_THERE, executionArn=arn, error="Cancelled", cause=cause)
+        except Refused:
+            return
+
+    def _look(self, arn: str) -> Sight:
+        try:
+            answer = self._call("describe_execution", arn, expected=_NOT_THERE, executionArn=arn)
+        except Refused:
+            return Sight("")
+        reason = ": ".join(str(answer[part]) for part in ("error", "cause") if answer.get(part))
+        return Sight(str(answer["status"]), reason)
+
+    def _start(self, path: str, name: str, given: str) -> None:
+        machine = self._machines[path]
+        parameters = {"stateMachineArn": machine, "name": name, "input": given}
+        try:
+            self._call("start_execution", machine, expected=(_THERE_ALREADY,), **parameters)
+        except Refused:
+            return
+        self._seen.pop(self._arn(path, name), None)
+
+    def _arn(self, path: str, name: str) -> str:
+        return f"{self._machines[path].replace(':stateMachine:', ':execution:')}:{name}"
+
+    def _call(self, operation: str, on: str, *, expected: tuple[str, ...], **parameters: Any) -> dict[str, Any]:
+        return self._account.call("stepfunctions", operation, on=on, expected=expected, **parameters)

@@ -1,0 +1,125 @@
+"""Finding runs that nobody runs any more: they are told lost, and the fold decides whether they are started again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from fanfold.contract.cloud import NARROW
+from fanfold.contract.limits import REALTIME_TIMEOUT_S
+from fanfold.engines.aws.direct import DirectCalls
+from fanfold.engines.aws.dispatch import DIRECT, Dispatch, of_event
+from fanfold.engines.aws.executions import Executions
+from fanfold.fold import JobState
+from fanfold.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
+
+#: A client that has said "starting" and nothing more for so long is gone.
+_STARTING_S = 60.0
+#: An Express execution lives for 300 s, a called function for its time limit after half a minute of throttles.
+_NARROW_S, _DIRECT_S = 300.0 + 60.0, REALTIME_TIMEOUT_S + 90.0
+#: A realtime run that started so long before now, its time limit not counted, will not end any more.
+_LEASE_S = 90.0
+
+_CUT_OFF = "who started it was gone before all was started"
+
+
+class Findings(NamedTuple):
+    """Runs whose attempt is lost, each with the reason; and runs that are due to be started."""
+
+    lost: list[tuple[RunRef, str]]
+    due: list[RunRef]
+
+    def __bool__(self) -> bool:
+        return bool(self.lost or self.due)
+
+
+class Inspector:
+    """Looks through a job's open runs."""
+
+    def __init__(self, executions: Executions, direct: DirectCalls) -> None:
+        self._executions = executions
+        self._direct = direct
+
+    def look(self, header: JobHeader, state: JobState) -> Findings:
+        """What is lost and what is due, of the job as `state` tells it."""
+        dispatches = dispatches_of(state)
+        fates = {dispatch.name: self._fate(header, dispatch) for dispatch in dispatches}
+        findings = Findings([], [])
+        attended = any(fate is None for fate in fates.values()) or _is_young(header, dispatches)
+        for index in state.missing():
+            run = RunRef(index, state.attempt_of(index))
+            mine = next((one for one in dispatches if one.covers(*run[:2])), None)
+            if mine is None:
+                self._judge_undispatched(header, run, findings, attended=attended)
+                continue
+            reason = fates[mine.name] or self._overdue(header, state, run)
+            # A cancelled job's queued runs are over by its flag alone.
+            if reason and (header.cancelled_at is None or state.status_of(index) is RunStatus.RUNNING):
+                findings.lost.append((run, reason))
+        return findings
+
+    @staticmethod
+    def _judge_undispatched(header: JobHeader, run: RunRef, findings: Findings, *, attended: bool) -> None:
+        """A first attempt may still be about to be started by who submits, stage by stage; a further one is due.
+
+        Dedicated machines try again themselves for as long as there are any.
+        """
+        if header.cancelled_at is not None:
+            return
+        if not attended or (run.attempt > 0 and header.instance_type is None):
+            findings.due.append(run)
+
+    def _fate(self, header: JobHeader, dispatch: Dispatch) -> str | None:
+        """Why nothing more comes of a dispatch, or None while something may."""
+        age_s = time.time() - dispatch.at
+        if dispatch.path == DIRECT:
+            waited_for = any(self._direct.waits_for(header.id, span[1], span[0]) for span in dispatch.spans)
+            gone = not waited_for and age_s > _DIRECT_S
+            return "the function that was called for it never told of its end" if gone else None
+        if dispatch.state == "starting" and age_s < _STARTING_S:
+            return None
+        if dispatch.path == NARROW:
+            if dispatch.state == "starting":
+                return _CUT_OFF
+            return "its execution has ended without a word of it" if age_s > _NARROW_S else None
+        return self._fate_of_execution(dispatch.path, f"{header.id}-{dispatch.name}")
+
+    def _fate_of_execution(self, path: str, name: str) -> str | None:
+        sight = self._executions.look(path, name)
+        if sight.status == "RUNNING":
+            return None
+        if not sight.status:
+            return _CUT_OFF
+        return f"its execution has ended ({sight.status.lower()}{f', {sight.reason}' if sight.reason else ''})"
+
+    @staticmethod
+    def _overdue(header: JobHeader, state: JobState, run: RunRef) -> str | None:
+        """Why a realtime run that has started cannot be running any more."""
+        if header.instance_type is not None or state.status_of(run.index) is not RunStatus.RUNNING:
+            return None
+        started_at = state.started_at(run.index)
+        limit_s = (header.timeout_s or REALTIME_TIMEOUT_S) + _LEASE_S
+        if started_at is None or time.time() - started_at < limit_s:
+            return None
+        return f"it started {limit_s:.0f} s ago or more, and never told of its end"
+
+
+def dispatches_of(state: JobState) -> list[Dispatch]:
+    """A job's dispatches, the latest first."""
+    found = (of_event(event) for event in state.machines.values())
+    return sorted((one for one in found if one is not None), key=lambda one: -one.at)
+
+
+def lost_events(header: JobHeader, findings: Findings) -> Iterator[Event]:
+    """The events that tell of lost runs: worth another attempt, unless the job was cancelled."""
+    again = header.cancelled_at is None
+    for run, reason in findings.lost:
+        error = RunError("Lost", reason, infrastructure=again)
+        status = RunStatus.LOST if again else RunStatus.CANCELLED
+        yield Event.new(header.id, run.index, run.attempt, EventKind.FINISHED, status=status, error=error)
+
+
+def _is_young(header: JobHeader, dispatches: list[Dispatch]) -> bool:
+    """Whether who submits the job may still be at it."""
+    return time.time() - max([header.created_at, *(one.at for one in dispatches)]) < _STARTING_S

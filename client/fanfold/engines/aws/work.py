@@ -1,0 +1,119 @@
+"""The work counter of a dedicated job, and what each machine holds of the work: claimed by many, lost by none.
+
+A dispatch's list of runs is an object. A machine takes the next few by moving the counter on, and writes down what it
+holds and until when it answers for that; whatever a machine holds past its time, another takes over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from fanfold.contract.cloud import CLAIMS, EXPIRES_AT, PARTITION_KEY, SORT_KEY, job_partition, machine_sort_key
+from fanfold.contract.layout import work_key
+from fanfold.engines.aws.dispatch import RUN_BYTES, pack, unpack
+from fanfold.models import RunRef
+from fanfold.stores.aws import AwsStores
+from fanfold.stores.aws.table import Item, key
+
+#: How long a machine answers for what it holds; it says so anew several times in between. Far more than clocks differ.
+LEASE_S = 150.0
+
+
+class Held(NamedTuple):
+    """What a machine holds, until when (its clock, seconds since 1970)."""
+
+    machine: str
+    until: float
+    runs: list[RunRef]
+
+
+class Work:
+    """The work of one dedicated job."""
+
+    def __init__(self, stores: AwsStores, job_id: str, *, expires_at: int, lease_s: float = LEASE_S) -> None:
+        self._stores = stores
+        self._table = stores.table
+        self._job_id = job_id
+        self._expires_at = expires_at
+        self._lease_s = lease_s
+
+    def put(self, dispatch: str, runs: Sequence[RunRef]) -> None:
+        """Lay out the runs of a dispatch. Doing it again takes no claim back."""
+        self._stores.objects.put(work_key(self._job_id, dispatch), pack(runs))
+        item: Item = {
+            **self._claims_key(),
+            EXPIRES_AT: {"N": str(self._expires_at)},
+            "dispatch": {"S": dispatch},
+            "total": {"N": str(len(runs))},
+            "taken": {"N": "0"},
+        }
+        condition = f"attribute_not_exists({PARTITION_KEY}) OR dispatch <> :dispatch"
+        self._table.put_if(item, condition, ExpressionAttributeValues={":dispatch": {"S": dispatch}})
+
+    def take(self, count: int) -> list[RunRef]:
+        """The next runs that nobody has taken, up to `count`; none when all are taken."""
+        before = self._table.update(
+            self._claims_key(), "ADD taken :count", ExpressionAttributeValues={":count": {"N": str(count)}}
+        )
+        if "dispatch" not in before:
+            return []
+        first, total = int(before["taken"]["N"]), int(before["total"]["N"])
+        if first >= total:
+            return []
+        place = work_key(self._job_id, before["dispatch"]["S"])
+        last = min(first + count, total)
+        return list(unpack(self._stores.objects.get_range(place, first * RUN_BYTES, last * RUN_BYTES)))
+
+    def hold(self, machine: str, runs: Sequence[RunRef]) -> None:
+        """Say that a machine holds these runs, from now on for a lease."""
+        self._write(machine, runs, until=time.time() + self._lease_s)
+
+    def give_back(self, machine: str, runs: Sequence[RunRef]) -> None:
+        """Say that a machine runs none of these any more: another may take them over at once."""
+        self._write(machine, runs, until=0.0)
+
+    def abandoned(self) -> Iterator[Held]:
+        """What machines hold past their time."""
+        now = time.time()
+        return (held for held in self._all_held() if held.runs and held.until < now)
+
+    def take_over(self, held: Held) -> list[RunRef]:
+        """The runs that another machine held past its time; none where a third was faster, or it came back."""
+        values = {":until": {"N": repr(held.until)}, ":none": {"B": b""}, ":now": {"N": "0"}}
+        mine = self._table.update_if(
+            self._machine_key(held.machine),
+            "SET held = :none, leased_until = :now",
+            "leased_until = :until AND held <> :none",
+            ExpressionAttributeValues=values,
+        )
+        return held.runs if mine else []
+
+    def _all_held(self) -> Iterator[Held]:
+        after = machine_sort_key("")
+        while True:
+            condition = f"{PARTITION_KEY} = :job AND {SORT_KEY} BETWEEN :after AND :end"
+            values = {":job": {"S": job_partition(self._job_id)}, ":after": {"S": after}, ":end": {"S": "machine#~"}}
+            page = self._table.query(condition, values, consistent=True)
+            for item in page.items:
+                name = item[SORT_KEY]["S"].partition("#")[2]
+                yield Held(name, float(item["leased_until"]["N"]), list(unpack(item["held"]["B"])))
+            if not page.more:
+                return
+            after = page.items[-1][SORT_KEY]["S"] + "\0"
+
+    def _write(self, machine: str, runs: Sequence[RunRef], *, until: float) -> None:
+        item = {
+            **self._machine_key(machine),
+            EXPIRES_AT: {"N": str(self._expires_at)},
+            "leased_until": {"N": repr(until)},
+            "held": {"B": pack(runs)},
+        }
+        self._table.put_all([item])
+
+    def _claims_key(self) -> Item:
+        return key(job_partition(self._job_id), CLAIMS)
+
+    def _machine_key(self, machine: str) -> Item:
+        return key(job_partition(self._job_id), machine_sort_key(machine))

@@ -1,0 +1,1 @@
+"""What runs in the image: thin triggers over the stores and the one `execute` routine. Never in the wheel."""

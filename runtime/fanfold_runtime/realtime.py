@@ -1,0 +1,174 @@
+"""The Lambda handler: one run an invocation, in a worker process that the environment keeps for the next one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import boto3  # noqa: F401 - here, while an environment starts with more CPU than it has later
+
+from fanfold.contract.cloud import RunItem, RunPayload
+from fanfold.contract.layout import inputs_key
+from fanfold.engines.feed import together
+from fanfold.errors import FanfoldError
+from fanfold.execute import reports
+from fanfold.execute.calls import Assignment, Call, Report
+from fanfold.execute.pool import Pool
+from fanfold.models import Event, JobHeader
+from fanfold.stores.aws import AwsStores
+from fanfold_runtime import station, telemetry
+from fanfold_runtime.copies import Copies
+from fanfold_runtime.credentials import Credentials, as_variables, data_role, udf_environment
+from fanfold_runtime.recorder import Recorder, finished
+
+#: A run ends this long before Lambda would end the whole environment: time to ask it where it stands, and to tell.
+_MARGIN_S = 3.0
+#: What this process itself needs of the function's memory.
+_OWN_MEMORY_MIB = 256
+#: How often a running run's job is looked at for a cancel.
+_CANCEL_S = 2.0
+
+
+class Context(Protocol):
+    """What Lambda tells of an invocation."""
+
+    memory_limit_in_mb: str
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until Lambda ends the environment."""
+
+
+def handler(event: RunPayload, context: Context) -> dict[str, Any]:
+    """Run one attempt of one run. What comes of it is in the event log; the answer only says that it is there.
+
+    Raises what kept the end from being recorded, so that the state machine does it.
+    """
+    run = event["run"]
+    telemetry.announce_run(event["job"]["id"], run["index"], run["attempt"])
+    if not _kept:
+        _kept.append(Environment(station.own_folder()))
+    try:
+        ended = _kept[0].run(event, context)
+    except FanfoldError as error:
+        telemetry.logger.error("run not recorded", error=type(error).__name__)
+        _kept.pop().close()  # whatever its pool was at: the next run gets a new one
+        raise
+    return {"status": [one.status for one in ended]}
+
+
+class OneRun:
+    """Feeds a pool with one call, and records what comes of it."""
+
+    def __init__(self, header: JobHeader, run: RunItem, stores: AwsStores, *, assignment: Assignment) -> None:
+        self.assignment = assignment
+        self._call: Call | None = Call(run["index"], run["attempt"], _arguments(header, run, stores))
+        self._recorder = Recorder(header, stores, lambda _: run["key"])
+        self.ended: list[Event] = []
+
+    @property
+    def arguments(self) -> str:
+        """What the run is called with, until it has been taken."""
+        return self._call.arguments if self._call else ""
+
+    def take(self) -> Call | None:
+        """The one call, once."""
+        call, self._call = self._call, None
+        return call
+
+    def record(self, told: Sequence[Report]) -> None:
+        """Keep what happened."""
+        self.ended += finished(self._recorder.record(told))
+
+    def flush(self) -> None:
+        """Record output that has been held back."""
+        self._recorder.flush()
+
+
+class Environment:
+    """What outlives an invocation: the stores, copies of sources, and a worker process that is ready."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stores = station.open_stores(folder)
+        self._copies = Copies(self._stores.objects, folder)
+        self._role = data_role(self._stores.account)
+        self._credentials: Credentials | None = None
+        self._pool: Pool | None = None
+        self._pools = 0
+        station.hide_from_udfs()
+
+    def run(self, event: RunPayload, context: Context) -> list[Event]:
+        """Perform one run; its terminal event, which is on record."""
+        run = event["run"]
+        header = station.get_header(self._stores, event["job"]["id"])
+        if header.cancelled_at is not None:
+            call = Call(run["index"], run["attempt"], "")
+            recorder = Recorder(header, self._stores, lambda _: run["key"])
+            return recorder.record([reports.cancelled(header.id, call)])
+        feed = OneRun(header, run, self._stores, assignment=self._assignment(header, context))
+        self._copies.fetch_for(feed.arguments)
+        self._serve(header, feed)
+        telemetry.tell_end(header, feed.ended)
+        self._copies.tidy()
+        return feed.ended
+
+    def close(self) -> None:
+        """End the worker; the next run gets a new one."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def _serve(self, header: JobHeader, feed: OneRun) -> None:
+        pool = self._ready_pool()
+        pool.add(feed)
+        looked_at = time.monotonic()
+        while pool.serves(feed):
+            pool.step()
+            feed.flush()
+            if time.monotonic() - looked_at > _CANCEL_S:
+                looked_at = time.monotonic()
+                if self._stores.log.get_job(header.id).cancelled_at is not None:
+                    pool.cancel(feed)
+
+    def _assignment(self, header: JobHeader, context: Context) -> Assignment:
+        left_s = max(1.0, context.get_remaining_time_in_millis() / 1000 - _MARGIN_S)
+        left_mib = int(context.memory_limit_in_mb) - _OWN_MEMORY_MIB
+        return Assignment(
+            job_id=header.id,
+            bundle=self._copies.bundle(header),
+            blobs=self._copies.blobs,
+            serializer=header.serializer,
+            timeout_s=min(round(left_s, 1), header.timeout_s or left_s),
+            memory_mib=min(left_mib, header.memory_mib or left_mib),
+        )
+
+    def _ready_pool(self) -> Pool:
+        """The pool; a new one where its UDFs' credentials are about to expire."""
+        credentials = None if self._role is None else self._role.credentials()
+        if self._pool is not None and credentials != self._credentials:
+            self.close()
+        if self._pool is None:
+            given = None if credentials is None else as_variables(credentials)
+            self._pools += 1
+            folder = self._folder / f"pool-{os.getpid()}-{self._pools}"
+            shutil.rmtree(folder, ignore_errors=True)
+            self._pool = Pool(1, folder, environment=udf_environment(os.environ, given))
+            self._credentials = credentials
+        return self._pool
+
+
+def _arguments(header: JobHeader, run: RunItem, stores: AwsStores) -> str:
+    given = run["arguments"]
+    if "text" in given:
+        return together(given["text"], header.constants)
+    start, stop = given["range"]
+    own = stores.objects.get_range(inputs_key(header.id), int(start), int(stop)).decode()
+    return together(own, header.constants)
+
+
+#: The one environment of this process, made by its first run: importing does nothing.
+_kept: list[Environment] = []

@@ -1,0 +1,64 @@
+"""Keeps what a pool reports: large results first, then events and cache entries together, output about every second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from fanfold.contract.layout import result_key
+from fanfold.execute.calls import Report
+from fanfold.models import TELEMETRY, CacheEntry, Event, EventKind, JobHeader
+from fanfold.stores.aws import AwsStores
+
+#: What runs print is held back so long: a line each would be a write each.
+_TELEMETRY_S = 1.0
+
+
+class Recorder:
+    """Records one job's reports. `cache_key` tells each run's."""
+
+    def __init__(self, header: JobHeader, stores: AwsStores, cache_key: Callable[[int], str]) -> None:
+        self._header = header
+        self._stores = stores
+        self._cache_key = cache_key
+        self._held: list[Event] = []
+        self._flushed_at = 0.0
+
+    def record(self, reports: Sequence[Report]) -> list[Event]:
+        """Keep what happened; the events that are now on record and are not output or load. Again is harmless."""
+        events = [self._stored(report) for report in reports]
+        told = [event for event in events if event.kind not in TELEMETRY]
+        telemetry = [event for event in events if event.kind in TELEMETRY]
+        entries = [self._entry(event) for event in told if event.output is not None] if self._header.cache else []
+        if told:
+            self._stores.record([*self._held, *telemetry, *told], entries)
+            self._held, self._flushed_at = [], time.monotonic()
+        else:
+            self._held += telemetry
+            self.flush()
+        return told
+
+    def flush(self) -> None:
+        """Record output that has been held back for long enough."""
+        if self._held and time.monotonic() - self._flushed_at >= _TELEMETRY_S:
+            self._stores.log.append(self._held)
+            self._held, self._flushed_at = [], time.monotonic()
+
+    def _stored(self, report: Report) -> Event:
+        event = report.event
+        if event.output is None or event.output.inline is not None:
+            return event
+        key = result_key(self._cache_key(event.index), event.output.sha256)
+        if report.result_file is not None and report.result_file.exists():  # else stored by an earlier try
+            self._stores.objects.put_file(key, report.result_file)
+        return event._replace(output=event.output._replace(key=key))
+
+    def _entry(self, event: Event) -> CacheEntry:
+        assert event.output is not None
+        took_s = event.usage.duration_s if event.usage else 0.0
+        return CacheEntry(self._cache_key(event.index), event.output, event.at, took_s, event.job_id)
+
+
+def finished(events: Sequence[Event]) -> list[Event]:
+    """Those that end an attempt."""
+    return [event for event in events if event.kind is EventKind.FINISHED]

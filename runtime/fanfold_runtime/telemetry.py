@@ -1,0 +1,36 @@
+"""What the function says of itself: log lines that carry job, run and attempt, and metrics in embedded form."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from fanfold.contract.cloud import METRIC_DIMENSION, METRIC_FAILED, METRIC_NAMESPACE, METRIC_RUNS, METRIC_WAIT_S
+from fanfold.contract.layout import ENV_DEPLOYMENT
+from fanfold.models import Event, JobHeader
+
+logger = Logger(service="fanfold")
+
+
+def announce_run(job_id: str, index: int, attempt: int) -> None:
+    """Have every line from now on say which run it is about."""
+    logger.append_keys(job=job_id, run=index, attempt=attempt)
+
+
+def tell_end(header: JobHeader, events: Sequence[Event]) -> None:
+    """One line and one set of metrics of a run that has ended. Neither holds arguments, results or messages."""
+    for event in events:
+        status = event.status.value if event.status else "unknown"
+        took_s = event.usage.duration_s if event.usage else 0.0
+        logger.info("run ended", status=status, duration_s=took_s)
+        metrics = Metrics(namespace=METRIC_NAMESPACE)
+        metrics.add_dimension(name=METRIC_DIMENSION, value=os.environ.get(ENV_DEPLOYMENT, "unknown"))
+        metrics.add_metric(name=METRIC_RUNS, unit=MetricUnit.Count, value=1)
+        good = event.status is not None and event.status.good
+        metrics.add_metric(name=METRIC_FAILED, unit=MetricUnit.Count, value=0 if good else 1)
+        waited_s = max(0.0, event.at - took_s - header.created_at)
+        metrics.add_metric(name=METRIC_WAIT_S, unit=MetricUnit.Seconds, value=waited_s)
+        metrics.flush_metrics()

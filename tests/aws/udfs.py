@@ -1,0 +1,43 @@
+"""Jobs to run in the cloud that tests make up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fanfold.contract.cloud import RunPayload
+from fanfold.decorator import Udf
+from fanfold.engines.aws.items import run_items
+from fanfold.engines.protocol import Description
+from fanfold.models import JobHeader, RunRef
+from fanfold.options import Options, Request
+from fanfold.submission import prepare
+
+FUNCTIONS = ["fanfold-test-run-0"]
+
+
+class StoresOnly:
+    """An engine that keeps jobs and starts nothing: tests start runs themselves."""
+
+    def __init__(self, stores: Any) -> None:
+        self.stores = stores
+
+    def get_ready(self, *, dedicated: bool) -> None:
+        pass
+
+    def describe(self) -> Description:
+        return Description("aws", 120.0, 4096, 1000, {}, "0123456789abcdef")
+
+
+def put_job(stores: Any, udf: Callable[..., Any], inputs: Sequence[Any], **asked: Any) -> JobHeader:
+    """Write a job down, as `submit` does before it starts anything."""
+    options = {name: asked.pop(name) for name in ("timeout_s", "memory_mib", "serializer") if name in asked}
+    constants = asked.pop("constants", {})
+    wrapped = Udf(udf, Options(**options))
+    return prepare(wrapped, inputs, StoresOnly(stores), Request.of(wrapped.options, **asked), constants).header
+
+
+def payload(stores: Any, header: JobHeader, index: int, attempt: int = 0) -> RunPayload:
+    """What the function is invoked with for one attempt."""
+    [item] = run_items(header, [RunRef(index, attempt)], objects=stores.objects, functions=FUNCTIONS)
+    return {"job": {"id": header.id, "expires_at": stores.log.heads.known(header.id).expires_at}, "run": item}
