@@ -18,6 +18,8 @@ from fanfold.stores.local import LocalStores
 
 #: Seconds between looks for cancel flags that another process has set.
 _CANCEL_S = 0.5
+#: The end of work is waited for this long; a process that does not die by then is stuck in the kernel.
+_ENDING_S = 5.0
 
 
 class PoolDriver:
@@ -51,15 +53,22 @@ class PoolDriver:
             self._new.append(feed)
         self._pool.wake()
 
-    def look_for_cancelled(self) -> None:
-        """Look for cancel flags now, not in half a second."""
-        self._looked_at = 0.0
-        self._pool.wake()
+    def end_cancelled(self, job_id: str) -> None:
+        """Look for cancel flags now, not in half a second, and return when nothing of that job runs here."""
+        deadline = time.monotonic() + _ENDING_S
+        while self.alive and self._drives(job_id) and time.monotonic() < deadline:
+            self._looked_at = 0.0
+            self._pool.wake()
+            time.sleep(0.005)
 
     def close(self) -> None:
         """End all work at once. What has not finished is lost."""
         atexit.unregister(self._at_exit)
         self._stop()
+
+    def _drives(self, job_id: str) -> bool:
+        with self._lock:
+            return any(feed.header.id == job_id for feed in [*self._new, *self._serving])
 
     def _run(self) -> None:
         try:
