@@ -59,10 +59,10 @@ class LocalEngine:
         feed = JobFeed(header, runs, stores=self.stores, assignment=assignment(header, self.stores))
         self._driver.drive(feed)
 
-    def cancel(self, header: JobHeader) -> None:  # noqa: ARG002  its flag is looked up with all others
+    def cancel(self, header: JobHeader) -> None:
         """End what runs of this job in this process; others see its cancel flag within half a second."""
         if self._driver is not None:
-            self._driver.look_for_cancelled()
+            self._driver.end_cancelled(header.id)
 
     def reconcile(self, header: JobHeader, state: JobState) -> bool:
         """Where whatever ran the job is gone: a dedicated job goes on in a new process, a realtime one is lost.
