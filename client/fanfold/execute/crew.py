@@ -12,7 +12,7 @@ from fanfold.errors import ConfigurationError
 from fanfold.execute.process import WorkerProcess
 
 #: So many workers in a row that end before their first word: the interpreter cannot run here.
-_STILLBORN = 8
+_STILLBORN = 16
 
 
 class Crew:

@@ -114,7 +114,9 @@ class JobState:
     def next_attempt(self, index: int) -> int:
         """The number of the run's next attempt, higher than any that ended or started."""
         started = self._starts[index][0] if index in self._starts else -1
-        return max(self._budgets.get(index, 0), self._columns.attempts[index] + 1, started + 1)
+        # In a cancelled job, whoever had the attempt that was to come may still be about to say what became of it.
+        unheard = self._codes[index] == _QUEUED and self._header.cancelled_at is not None
+        return max(self._budgets.get(index, 0), self._columns.attempts[index] + 1, started + 1) + unheard
 
     def error(self, index: int) -> RunError | None:
         """Why the run's last attempt failed, if it did; of a run that is tried again too."""

@@ -56,6 +56,7 @@ class _Program:
         self._attributes = self._entry_attributes(bundle.package)
         self._displaced: dict[str, ModuleType] = {}
         self._displaced_lines: dict[str, Any] = {}
+        self._stand_ins: list[str] = []
 
     def _entry_attributes(self, package: str) -> dict[str, Any]:
         attributes: dict[str, Any] = {}
@@ -92,14 +93,29 @@ class _Program:
             unload()
             _install_finder()
             self._displaced = {name: sys.modules.pop(name) for name in self._modules if name in sys.modules}
+            self._stand_ins = self._parents_standing_in() if self._parts else []
             self._displaced_lines = {path: linecache.cache.get(path) for path in self._lines}
             _Finder.program = self
         # Again each time: a run may have cleared the cache.
         linecache.cache.update(self._lines)
 
+    def _parents_standing_in(self) -> list[str]:
+        """Have empty packages above the UDF's module where there are no real ones; the names of these.
+
+        Pickle, and so multiprocessing, finds a function by importing its module from the top package down.
+        """
+        parents = self._module.split(".")[:-1]
+        names = [".".join(parents[:depth]) for depth in range(1, len(parents) + 1)]
+        if not names or names[0] in sys.modules or names[0] in self.project or _is_installed(names[0]):
+            return []
+        for name in names:
+            sys.modules[name] = stand_in = ModuleType(name)
+            stand_in.__path__ = []
+        return names
+
     def leave(self) -> None:
         """Give back what was displaced."""
-        for name in self._modules:
+        for name in (*self._modules, *self._stand_ins):
             sys.modules.pop(name, None)
         sys.modules.update(self._displaced)
         for path, entry in self._displaced_lines.items():
@@ -124,6 +140,12 @@ class _Program:
         if name == self._module and self._parts:
             return self._parts[-1].text
         return self.project[name].text if name in self.project else None
+
+
+def _is_installed(name: str) -> bool:
+    from importlib.machinery import PathFinder
+
+    return PathFinder.find_spec(name) is not None
 
 
 class _Loader:

@@ -1,0 +1,207 @@
+"""One queue, several workers, any number of feeds."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+
+import psutil
+from fanfold.execute.forks import keep_private
+from fanfold.execute.outstanding import Outstanding
+from fanfold.models import RunStatus
+
+from tests.conftest import is_gone
+
+
+def identify(index: int):
+    import os
+
+    return [index, os.getpid()]
+
+
+def hold(path: str):
+    import os
+    import time
+
+    while not os.path.exists(path):
+        time.sleep(0.005)
+    return os.getpid()
+
+
+def children():
+    return psutil.Process().children()
+
+
+def test_there_are_no_more_workers_than_calls_nor_than_the_size(pool, feed):
+    before = len(children())
+    one = pool(3)
+    assert len(children()) == before
+    one.serve(feed(identify, [{"index": 0}]))
+    assert len(children()) == before + 1
+    one.serve(feed(identify, [{"index": index} for index in range(50)]))
+    assert len(children()) == before + 3
+
+
+def test_a_slow_call_holds_up_nobody(pool, feed, tmp_path):
+    slow, quick = feed(hold, [{"path": str(tmp_path / "go")}]), feed(identify, [{"index": i} for i in range(100)])
+    one = pool(2)
+    one.add(slow)
+    one.add(quick)
+    while one.serves(quick):
+        one.step()
+    assert not slow.ended()
+    (tmp_path / "go").touch()
+    while one.serves(slow):
+        one.step()
+    assert slow.told[0].status is RunStatus.SUCCEEDED
+
+
+def test_a_new_feed_gets_its_turn_before_what_an_older_one_has_waiting(pool, feed, tmp_path):
+    older = feed(hold, [{"path": str(tmp_path / str(number))} for number in range(30)])
+    newer = feed(identify, [{"index": index} for index in range(3)])
+    one = pool(1)
+    one.add(older)
+    while not older.told[0].pid:
+        one.step()
+    one.add(newer)
+    for number in range(30):
+        (tmp_path / str(number)).touch()
+    while one.serves(newer):
+        one.step()
+    assert len(older.ended()) < 10
+    while one.serves(older):
+        one.step()
+    assert older.order == list(range(30))
+
+
+def test_max_concurrency_bounds_a_feed_and_not_its_neighbour(pool, feed, tmp_path):
+    bounded = feed(hold, [{"path": str(tmp_path / "go")}] * 3, max_concurrency=1)
+    other = feed(identify, [{"index": index} for index in range(20)])
+    one = pool(3)
+    one.add(bounded)
+    one.add(other)
+    while one.serves(other) or not bounded.told[0].pid:
+        one.step()
+    assert [bool(told.pid) for told in bounded.told.values()] == [True, False, False]
+    (tmp_path / "go").touch()
+    while one.serves(bounded):
+        one.step()
+
+
+def test_cancel_ends_what_runs_and_takes_back_what_waits_and_touches_no_other_feed(pool, feed, tmp_path):
+    doomed = feed(hold, [{"path": str(tmp_path / "never")}] * 20)
+    other = feed(identify, [{"index": index} for index in range(20)])
+    one = pool(2)
+    one.add(doomed)
+    one.add(other)
+    while sum(bool(told.pid) for told in doomed.told.values()) < 2:
+        one.step()
+    one.cancel(doomed)
+    while one.serves(doomed) or one.serves(other):
+        one.step()
+    assert {told.status for told in doomed.told.values() if told.ended} == {RunStatus.CANCELLED}
+    assert {told.status for told in other.told.values()} == {RunStatus.SUCCEEDED}
+    assert sorted(other.order) == list(range(20))
+
+
+def test_kill_9_of_random_workers_costs_only_what_they_were_performing(pool, feed):
+    given, dice, kills = feed(identify, [{"index": index} for index in range(3000)]), random.Random(7), 0
+    one = pool(2)
+    one.add(given)
+    while one.serves(given):
+        one.step()
+        if dice.random() < 0.2 and kills < 40:
+            for child in children():
+                if dice.random() < 0.5:
+                    child.kill()
+                    kills += 1
+    assert kills >= 40
+    assert {told.ended for told in given.told.values()} == {1}
+    died = [told for told in given.told.values() if told.status is not RunStatus.SUCCEEDED]
+    assert {told.error.type for told in died} <= {"WorkerDied"}
+    assert len(died) <= kills
+    assert all(told.value[0] == index for index, told in given.told.items() if told.value)
+
+
+def test_a_call_that_died_with_a_worker_unheard_is_lost_once_the_queue_has_gone_past_it():
+    class Book:
+        out = 0
+
+        def forget_start(self, number):
+            pass
+
+    out = Outstanding()
+    for number in (out.next_number() for _ in range(4)):
+        out.add(number, Book(), None)
+    out.begin(0)
+    out.suspect({0})
+    assert out.lost({0}, 100.0, queue_empty=False) == []  # 1, 2 and 3 may all be in the queue
+    out.begin(2)
+    assert out.lost({0, 2}, 200.0, queue_empty=False) == []  # 1 has been passed; whoever has it may just be slow
+    assert out.lost({0, 2}, 202.0, queue_empty=False) == [1]
+    out.close(1)
+    assert out.lost({0, 2}, 203.0, queue_empty=True) == []  # 3 is nobody's only now
+    assert out.lost({0, 2}, 205.0, queue_empty=True) == [3]
+    assert out.lost({0, 2, 3}, 206.0, queue_empty=True) == []
+
+
+def test_workers_follow_the_callers_environment_and_folder(pool, feed, tmp_path, monkeypatch):
+    def look():
+        import os
+
+        return [os.environ.get("ADDED_LATER"), os.getcwd()]
+
+    one, before, after = pool(), feed(look), feed(look)
+    one.serve(before)
+    monkeypatch.setenv("ADDED_LATER", "yes")
+    monkeypatch.chdir(tmp_path)
+    one.serve(after)
+    assert before.told[0].value[0] is None
+    assert after.told[0].value == ["yes", str(tmp_path)]
+
+
+def test_wake_ends_the_wait_and_is_harmless_when_closed(pool):
+    one = pool()
+    threading.Timer(0.05, one.wake).start()
+    one.step()  # nothing is served: it would wait for ever
+    one.close()
+    one.wake()
+
+
+def test_close_leaves_no_process(pool, feed, tmp_path, eventually):
+    def start_child(path: str):
+        import os
+        import subprocess
+        import time
+
+        child = subprocess.Popen(["sleep", "60"], start_new_session=True)
+        with open(path + ".new", "w") as file:
+            file.write(f"{os.getpid()} {child.pid}")
+        os.rename(path + ".new", path)
+        time.sleep(60)
+
+    one, given = pool(), feed(start_child, [{"path": str(tmp_path / "pids")}])
+    one.add(given)
+    while not (tmp_path / "pids").exists():
+        one.step()
+    one.step()
+    one.close()
+    eventually(lambda: all(is_gone(int(pid)) for pid in (tmp_path / "pids").read_text().split()))
+
+
+def test_a_forked_child_does_not_keep_up_its_parents_lifelines():
+    watched, held = os.pipe()
+    keep_private(held)
+    child = os.fork()
+    if not child:
+        signal.pause()
+        os._exit(0)
+    from fanfold.execute.forks import close_private
+
+    close_private(held)
+    assert os.read(watched, 1) == b""  # would wait for the child otherwise
+    os.close(watched)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
