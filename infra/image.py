@@ -19,7 +19,7 @@ DOCKERFILE = ROOT / "runtime" / "Dockerfile"
 LOCK = ROOT / "runtime" / "requirements.lock"
 
 #: Of the whole checkout, only what the Dockerfile copies; anything else would change the image's hash for nothing.
-_CONTEXT = ["*", "!client/fanfold", "!runtime", "**/__pycache__", "**/*.pyc"]
+_CONTEXT = ["*", "!client/fanfold", "!runtime", "**/__pycache__"]
 
 
 class RuntimeImage(Construct):

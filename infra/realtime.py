@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from aws_cdk import Duration, Size
 from aws_cdk import aws_iam as iam
@@ -40,31 +41,39 @@ class Realtime(Construct):
         if mount:
             role.add_to_policy(_network_interfaces())
             mount.allow(role)
+        code = lambda_.DockerImageCode.from_ecr(
+            image.repository,
+            tag_or_digest=image.tag,
+            entrypoint=cloud.REALTIME_ENTRYPOINT,
+            cmd=[cloud.REALTIME_HANDLER],
+        )
         self.functions = [
             lambda_.DockerImageFunction(
                 self,
                 f"Function{n}",
                 function_name=cloud.resource_name(settings.deployment, "run", str(n)),
                 description="Fanfold: one realtime run",
-                code=lambda_.DockerImageCode.from_ecr(
-                    image.repository,
-                    tag_or_digest=image.tag,
-                    entrypoint=cloud.REALTIME_ENTRYPOINT,
-                    cmd=[cloud.REALTIME_HANDLER],
-                ),
+                code=code,
                 role=role.without_policy_updates(),
-                architecture=_ARCHITECTURES[settings.architecture],
-                timeout=Duration.seconds(int(REALTIME_TIMEOUT_S)),
-                memory_size=REALTIME_MEMORY_MIB,
-                ephemeral_storage_size=Size.mebibytes(settings.realtime_disk_mib),
-                reserved_concurrent_executions=_share(settings),
                 logging_format=lambda_.LoggingFormat.JSON,
                 log_group=self.log_group,
                 environment=dict(environment),
+                **_size(settings),
                 **(mount.lambda_options() if mount else {}),
             )
             for n in range(settings.realtime_functions)
         ]
+
+
+def _size(settings: Settings) -> dict[str, Any]:
+    """What one run gets, and how many there may be at once."""
+    return {
+        "architecture": _ARCHITECTURES[settings.architecture],
+        "timeout": Duration.seconds(int(REALTIME_TIMEOUT_S)),
+        "memory_size": REALTIME_MEMORY_MIB,
+        "ephemeral_storage_size": Size.mebibytes(settings.realtime_disk_mib),
+        "reserved_concurrent_executions": _share(settings),
+    }
 
 
 def _share(settings: Settings) -> int | None:

@@ -50,7 +50,10 @@ def test_a_lost_host_is_tried_again_and_a_failed_run_is_not(templates: Templates
 def test_a_job_that_can_never_be_placed_is_given_up(synthesise: Synthesise) -> None:
     for queue in synthesise(stuck_minutes=10).properties("AWS::Batch::JobQueue"):
         actions = queue["JobStateTimeLimitActions"]
-        assert {action["Reason"].split(":")[0] for action in actions} == {"MISCONFIGURATION"}
+        assert {action["Reason"] for action in actions} == {
+            "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
+            "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",
+        }
         assert {(action["State"], action["Action"], action["MaxTimeSeconds"]) for action in actions} == {
             ("RUNNABLE", "CANCEL", 600)
         }

@@ -16,6 +16,11 @@ def test_the_table_is_on_demand_protected_and_expires_by_itself(templates: Templ
     assert [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]] == [("pk", "HASH"), ("sk", "RANGE")]
 
 
+def test_the_table_outlives_its_stack(templates: Templates) -> None:
+    (table,) = templates.resources("AWS::DynamoDB::Table").values()
+    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
 def test_jobs_can_be_listed_by_owner_and_by_team_newest_first(templates: Templates) -> None:
     indexes = {index["IndexName"]: index for index in templates.one("AWS::DynamoDB::Table")["GlobalSecondaryIndexes"]}
     assert set(indexes) == {"jobs-by-owner", "jobs-by-team"}
