@@ -71,6 +71,16 @@ def test_as_completed_gives_each_run_once_as_it_ends(held):
     assert sorted(run.index for run in runs) == [1, 2, 3, 4, 5]
 
 
+def test_as_completed_misses_none_where_its_caller_asks_the_job_in_between(held):
+    job, release = held
+    seen = []
+    for run in job.as_completed():
+        seen.append(run.index)
+        release()
+        job.wait()
+    assert sorted(seen) == [0, 1, 2, 3, 4, 5]
+
+
 def test_results_raise_the_first_failure_unless_told_otherwise(half_failed):
     with pytest.raises(fanfold.RunFailed, match="0 is even"):
         half_failed.results()

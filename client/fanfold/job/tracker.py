@@ -60,12 +60,13 @@ class Tracker:
         seen = -1
         while True:
             state = self.refresh()
-            if state.version != seen or state.done:
+            done = state.done  # before the yield: whoever has it may ask the job anew, which reads on
+            if state.version != seen or done:
                 seen = state.version
                 yield state
-            if state.done:
+            if done:
                 return
-            while not self._wait(deadline, state):
+            while state.version == seen and not self._wait(deadline, state):
                 pass
 
     def _wait(self, deadline: float | None, state: JobState) -> bool:
