@@ -8,10 +8,10 @@ import signal
 import threading
 
 import psutil
+
 from fanfold.execute.forks import keep_private
 from fanfold.execute.outstanding import Outstanding
 from fanfold.models import RunStatus
-
 from tests.conftest import is_gone
 
 

@@ -6,8 +6,9 @@ import sys
 import textwrap
 from pathlib import Path
 
-import fanfold
 import pytest
+
+import fanfold
 
 CLIENT = str(Path(fanfold.__file__).resolve().parents[1])
 
@@ -45,7 +46,7 @@ def script(home, tmp_path):
             text=True,
             env=environment,
             cwd=tmp_path,
-            preexec_fn=preexec_fn,
+            preexec_fn=preexec_fn,  # noqa: PLW1509  a limit of the process's own, set between fork and exec
         )
         started.append(process)
         return Script(process, tmp_path)

@@ -7,12 +7,12 @@ import random
 import signal
 import threading
 
-import fanfold
 import psutil
 import pytest
+
+import fanfold
 from fanfold.errors import NestedSubmitError, RunFailed, WorkerDied
 from fanfold.models import EventKind, RunStatus
-
 from tests.conftest import is_gone
 
 
@@ -122,7 +122,7 @@ def test_kill_9_of_the_caller_ends_its_workers_and_loses_nothing_that_was_done(s
     assert attached.status == "Failed"
     assert attached.counts() == {"succeeded": 20, "lost": 10}
     assert [value[0] for value in attached.results(ignore_exceptions=True)] == list(range(20))
-    with pytest.raises(fanfold.RunLost, match="the process that ran it on .* has ended"):
+    with pytest.raises(fanfold.RunLost, match=r"the process that ran it on .* has ended"):
         attached.results()
 
     again = fanfold.get_job(script(CALLER).line())
@@ -215,7 +215,7 @@ def test_a_second_ctrl_c_at_the_end_of_a_process_stops_waiting(script, eventuall
     assert "waiting for" in caller.process.stderr.readline()
     eventually(lambda: len(job.running()) >= 1)
     caller.process.send_signal(signal.SIGINT)
-    code, _, err = caller.end(timeout=10)
+    err = caller.end(timeout=10)[2]
     assert "interrupted" in err
     assert job.counts() == {"lost": 2}
 

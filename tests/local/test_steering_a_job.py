@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
 
-import fanfold
 import psutil
 import pytest
+
+import fanfold
 from fanfold.engines.local import usable_cores
 from fanfold.errors import InputError, RunCancelled, WaitTimeout
-
 from tests.conftest import is_gone
 
 
@@ -166,10 +167,10 @@ def test_what_was_lost_is_retried_by_another_process(script, eventually, tmp_pat
         tmp_path / "go",
     )
     job = fanfold.get_job(owner.line())
-    eventually(lambda: job.running())
+    eventually(job.running)
     owner.process.kill()
     owner.process.wait()
-    assert eventually(lambda: job.counts()) == {"lost": 1}
+    assert eventually(job.counts) == {"lost": 1}
     (tmp_path / "go").touch()
     assert job.retry().results() == [os.getpid()]
 
@@ -194,7 +195,7 @@ def test_max_workers_bounds_the_runs_side_by_side():
         return [began, time.monotonic()]
 
     spans = sorted(fanfold.submit(overlap, range(8), collect=False, max_workers=1).results())
-    assert all(earlier[1] <= later[0] for earlier, later in zip(spans, spans[1:], strict=False))
+    assert all(earlier[1] <= later[0] for earlier, later in itertools.pairwise(spans))
 
 
 def test_many_threads_may_submit_at_once():

@@ -1,0 +1,146 @@
+"""Full disks, damaged results and stores of another time: a clear error, and nothing that was kept is harmed."""
+
+from __future__ import annotations
+
+import resource
+import sqlite3
+
+import pytest
+
+import fanfold
+from fanfold.engines.select import engine_for
+from fanfold.errors import ResultDamaged, StoreFull, StoreTooNew
+
+
+@fanfold.udf
+def produce(size: int):
+    return b"z" * size
+
+
+FILLER = """
+    import sys, fanfold
+
+    @fanfold.udf
+    def produce(size: int):
+        return b"z" * size
+
+    first = fanfold.submit(produce, [20_000, 30_000], collect=False)
+    assert [len(value) for value in first.results()] == [20_000, 30_000]
+    print(first.id, flush=True)
+    job = fanfold.submit(produce, [25_000, 9_000_000, 26_000], collect=False)
+    try:
+        job.results()
+    except fanfold.StoreFull as error:
+        print("StoreFull", error.message, "|", error.next_step, flush=True)
+    assert [len(value) for value in first.results()] == [20_000, 30_000]
+    if len(sys.argv) > 1:
+        print(job.status, flush=True)
+        import resource
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        fanfold.engines.select.engine_for().close()
+        print([len(value) for value in job.retry().results()], flush=True)
+"""
+
+
+def files_of_at_most_a_megabyte():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, resource.RLIM_INFINITY))
+
+
+def test_no_room_for_a_result_is_raised_in_the_caller_and_harms_nothing_earlier(script, home):
+    filler = script(FILLER, preexec_fn=files_of_at_most_a_megabyte)
+    first = filler.line()
+    code, out, err = filler.end()
+    assert (code, err) == (0, "")
+    assert out.startswith("StoreFull No room left in ")
+    assert "a result of 9,000,000 bytes could not be written: File too large" in out
+    assert "| free some disk space" in out
+    assert fanfold.get_job(first).verify().complete
+    assert [len(value) for value in fanfold.get_job(first).results()] == [20_000, 30_000]
+    assert not list(home.glob("scratch/**/*.result"))
+
+
+def test_a_job_that_found_no_room_can_be_retried_when_there_is_some(script):
+    filler = script(FILLER, "and retry", preexec_fn=files_of_at_most_a_megabyte)
+    code, out, err = filler.end()
+    assert (code, err) == (0, "")
+    assert out.split("\n")[-3:] == ["Failed", "[25000, 9000000, 26000]", ""]
+
+
+def test_a_disk_that_is_full_for_the_log_itself_is_raised_too(monkeypatch):
+    from fanfold.stores.local.log import SqliteEventLog
+
+    append = SqliteEventLog.append
+
+    def full(self, events):
+        if any(event.output for event in events):
+            raise StoreFull("No room left for fanfold.db.", next_step="free some disk space.")
+        return append(self, events)
+
+    monkeypatch.setattr(SqliteEventLog, "append", full)
+    job = fanfold.submit(produce, range(100), collect=False)
+    with pytest.raises(StoreFull, match=r"fanfold\.db"):
+        job.results()
+    monkeypatch.undo()
+    fanfold.settings.configure(home=engine_for().home)
+    assert fanfold.submit(produce, [5], collect=False).results() == [b"zzzzz"]
+
+
+def the_one_result_of(home):
+    (path,) = (path for path in home.glob("objects/results/**/*") if path.is_file())
+    return path
+
+
+@pytest.mark.parametrize("damage", ["other bytes", "cut short", "gone"])
+def test_a_damaged_result_is_named_and_the_next_submit_heals_it(home, damage):
+    job = fanfold.submit(produce, [5, 50_000], collect=False)
+    job.wait()
+    path = the_one_result_of(home)
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(b"z" * 49_999 + (b"!" if damage == "other bytes" else b""))
+    receipt = job.verify()
+    assert not receipt.complete
+    assert list(receipt.damaged) == [1]
+    assert f"The result of run 1 of job {job.id}" in receipt.damaged[1]
+    with pytest.raises(ResultDamaged, match=f"The result of run 1 of job {job.id}"):
+        job.collect()
+    healed = fanfold.submit(produce, [5, 50_000], collect=False)
+    assert [len(value) for value in healed.results()] == [5, 50_000]
+    assert healed.counts() == {"cached": 1, "succeeded": 1}
+    assert healed.verify().complete
+
+
+def test_a_store_of_a_newer_version_is_refused(home):
+    fanfold.submit(produce, [1])
+    engine_for().close()
+    fanfold.engines.select._engines.clear()
+    connection = sqlite3.connect(home / "fanfold.db")
+    connection.execute("PRAGMA user_version=99")
+    connection.close()
+    with pytest.raises(StoreTooNew, match="written by a newer Fanfold: its format is 99"):
+        fanfold.submit(produce, [1])
+
+
+def test_large_results_of_tens_of_megabytes_arrive_whole():
+    job = fanfold.submit(produce, [30_000_000, 40_000_000], collect=False)
+    assert [len(value) for value in job.results()] == [30_000_000, 40_000_000]
+    assert job.verify().result_bytes == 70_000_000
+
+
+def zeros(gigabytes: float):
+    import numpy
+
+    return numpy.ones(int(gigabytes * 2**27))  # eight bytes each
+
+
+def test_a_result_beyond_the_memory_limit_is_out_of_memory_and_harms_no_other():
+    limited = fanfold.udf(zeros, memory_mib=1024)
+    job = fanfold.submit(limited, [3.0, 0.001], collect=False, cache=False).wait()
+    assert job.counts() == {"succeeded": 1, "out_of_memory": 1}
+    assert len(job.result(1)) == int(0.001 * 2**27)
+
+
+def test_half_a_gigabyte_returned_is_a_result():
+    job = fanfold.submit(zeros, [0.5], collect=False, cache=False)
+    assert job.result(0).nbytes == 2**29
