@@ -32,7 +32,7 @@ def submit(
     engine: str | None = None,
     instance_type: str | None = None,
     max_workers: int | None = None,
-    n_processes_per_worker: int = 1,
+    n_processes_per_worker: int | None = None,
     max_retry: int | None = None,
     retry_on: RetryOn = (),
     debug_mode: bool = False,
@@ -129,16 +129,31 @@ def run(
 
     Other arguments are those of `submit`. Raises `RunFailed` with the remote traceback.
     """
-    refuse_inside_run("run")
-    chosen, request = addressed(
+    return call(
         udf,
+        run_arguments(udf, params),
         engine=engine,
         instance_type=instance_type,
+        progress=progress,
         max_retry=max_retry,
         cache=cache,
         cache_max_age=cache_max_age,
     )
-    submission = prepare(udf, [run_arguments(udf, params)], chosen, request, {})
+
+
+def call(
+    udf: Any,
+    arguments: dict[str, Any],
+    *,
+    engine: str | None = None,
+    instance_type: str | None = None,
+    progress: bool | None = None,
+    **asked: Any,
+) -> Any:
+    """Run a UDF once with these arguments, which may go by the names of options too, and return its value."""
+    refuse_inside_run("run")
+    chosen, request = addressed(udf, engine=engine, instance_type=instance_type, **asked)
+    submission = prepare(udf, [arguments], chosen, request, {})
     chosen.start(submission.header, submission.runs())
     return _attended(Job(submission.header, chosen), progress).result(0)
 

@@ -36,14 +36,14 @@ class Udf:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it once and return its value. Within a run this is a plain call."""
         from fanfold.addressing import inside_run
-        from fanfold.api import run
+        from fanfold.api import call
         from fanfold.spelling import takes
 
         fn = self.__fanfold_udf__
         if inside_run():
             return fn(*args, **kwargs)
         options = {name: kwargs.pop(name) for name in _OF_A_CALL if name in kwargs and not takes(fn, name)}
-        return run(self, **options, **named_arguments(fn, args, kwargs))
+        return call(self, named_arguments(fn, args, kwargs), **options)
 
     def map(self, inputs: Any = None, **options: Any) -> Job:
         """Run it once per input, in parallel; returns the job at once. Options are those of `fanfold.submit`."""
@@ -101,7 +101,9 @@ def named_arguments(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
     try:
         given = inspect.signature(fn).bind(*args, **kwargs)
     except TypeError as error:
-        raise InputError(f"{fn.__name__}: {error}.", next_step=f"its parameters: {inspect.signature(fn)}") from error
+        from fanfold.inputs import Signature
+
+        raise InputError(f"{fn.__name__}: {error}.", next_step=f"it is called as `{Signature.of(fn).text}`.") from error
     named = dict(given.arguments)
     for name, parameter in given.signature.parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
 RetryOn = Iterable[type[BaseException] | str]
+
+NoneType = type(None)
 
 _SERIALIZERS = ("auto", "pickle")
 #: Names of the realtime path, for those who like to say it.
@@ -52,9 +55,14 @@ class Options:
         instance_type(asked.instance_type)
         parse_age(asked.cache_max_age)
         _names(asked.retry_on)
-        for name in ("timeout_s", "memory_mib", "disk_size_gb"):
-            check_number(name, getattr(asked, name), above=0)
-        check_number("max_retry", asked.max_retry, above=-1)
+        if not isinstance(asked.name, (str, NoneType)) or asked.name == "":
+            raise InputError(f"name={asked.name!r} is not a name.", next_step="give some text, or leave it out.")
+        if asked.engine not in (None, *_ENGINE_WORDS):
+            raise InputError(f"There is no engine {asked.engine!r}.", next_step='use "local" or "aws".')
+        check_number("timeout_s", asked.timeout_s, above=0)
+        for name in ("memory_mib", "disk_size_gb"):
+            check_number(name, getattr(asked, name), above=0, whole=True)
+        check_number("max_retry", asked.max_retry, above=-1, whole=True)
         return asked
 
 
@@ -81,12 +89,12 @@ class Request:
         max_retry: int | None = None,
         retry_on: RetryOn = (),
         max_workers: int | None = None,
-        n_processes_per_worker: int = 1,
+        n_processes_per_worker: int | None = None,
     ) -> Request:
         """A call's arguments over a UDF's options over the defaults. Raises `InputError`."""
-        check_number("max_workers", max_workers, above=0)
-        check_number("n_processes_per_worker", n_processes_per_worker, above=0)
-        check_number("max_retry", max_retry, above=-1)
+        check_number("max_workers", max_workers, above=0, whole=True)
+        check_number("n_processes_per_worker", n_processes_per_worker, above=0, whole=True)
+        check_number("max_retry", max_retry, above=-1, whole=True)
         age_s = parse_age(options.cache_max_age if cache_max_age is None else cache_max_age)
         retries = options.max_retry if max_retry is None else max_retry
         return cls(
@@ -96,7 +104,7 @@ class Request:
             max_retry=DEFAULT_MAX_RETRY if retries is None else retries,
             retry_on=_names(retry_on) or _names(options.retry_on),
             max_workers=max_workers,
-            n_processes_per_worker=n_processes_per_worker,
+            n_processes_per_worker=n_processes_per_worker or 1,
         )
 
 
@@ -120,20 +128,19 @@ def instance_type(name: str | None) -> InstanceType | None:
     return found
 
 
-def check_number(name: str, value: Any, *, above: float) -> None:
-    """Raises `InputError` for what is neither None nor a number above a bound."""
+def check_number(name: str, value: Any, *, above: float, whole: bool = False) -> None:
+    """Raises `InputError` for what is neither None nor a number above a bound (not NaN, not infinite)."""
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= above:
-        least = "at least 0" if above < 0 else "above 0"
-        raise InputError(
-            f"{name}={value!r} is not a number {least}.", next_step=f"give a number {least}, or leave it out."
-        )
+    kinds = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not above < value < math.inf:
+        wanted = f"a {'whole ' if whole else ''}number {'at least 0' if above < 0 else 'above 0'}"
+        raise InputError(f"{name}={value!r} is not {wanted}.", next_step=f"give {wanted}, or leave it out.")
 
 
 def _names(retry_on: RetryOn) -> tuple[str, ...]:
     """Exceptions by their full names, as they are told from far away."""
-    if isinstance(retry_on, (str, type)):
+    if isinstance(retry_on, (str, type)) or not isinstance(retry_on, Iterable):
         retry_on = (retry_on,)
     names = []
     for one in retry_on:

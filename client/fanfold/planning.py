@@ -40,7 +40,7 @@ def plan(
     engine: str | None = None,
     instance_type: str | None = None,
     max_workers: int | None = None,
-    n_processes_per_worker: int = 1,
+    n_processes_per_worker: int | None = None,
     cache: bool = True,
     cache_max_age: str | float | timedelta | None = None,
     **constants: Any,

@@ -85,8 +85,10 @@ def current() -> Settings:
 def _from_file(path: Path) -> dict[str, str]:
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}.", next_step="Mend it or remove it.") from error
     told = _parse(text, path)
     unknown = sorted(told.keys() - set(_IN_FILE))
     if unknown:

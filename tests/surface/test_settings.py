@@ -104,6 +104,12 @@ def test_a_config_file_that_is_wrong_says_so(home, text, says):
         settings.current()
 
 
+def test_a_config_file_that_cannot_be_read_says_so(home):
+    (home / "config.toml").mkdir(parents=True)
+    with pytest.raises(fanfold.ConfigurationError, match=r"config\.toml cannot be read"):
+        settings.current()
+
+
 def test_the_table_in_the_documentation_lists_every_setting():
     assert settings.__doc__ is not None
     for name in (*settings.Settings._fields,):

@@ -1,0 +1,231 @@
+"""A plan tells what a submit would take, and starts nothing but a sample where nothing is known."""
+
+from __future__ import annotations
+
+import pytest
+
+import fanfold
+from fanfold.contract.instances import INSTANCE_TYPES
+from fanfold.engines import select
+from fanfold.engines.local import LocalEngine
+from fanfold.estimate import Observed, Span, local_way, machine_way, realtime_way
+from fanfold.planning import _best
+
+
+@fanfold.udf
+def scaled(x: int, by: int = 2):
+    return x * by
+
+
+def jobs():
+    return [(job.name, len(job)) for job in fanfold.get_jobs()]
+
+
+def test_an_unknown_udf_is_sampled_and_the_sample_is_not_run_again():
+    plan = fanfold.plan(scaled, range(20))
+    assert (plan.cached, plan.to_run) == (3, 17)
+    assert jobs() == [("scaled", 3)]
+    assert "a sample of 3 runs, now cached" in str(plan)
+    fanfold.submit(scaled, range(20))
+    assert fanfold.get_jobs(limit=1)[0].counts() == {"cached": 3, "succeeded": 17}
+
+
+def test_a_known_udf_is_judged_by_its_past_runs_and_nothing_is_started():
+    fanfold.submit(scaled, range(5))
+    plan = fanfold.plan(scaled, range(20))
+    assert (plan.count, plan.cached, plan.to_run) == (20, 5, 15)
+    assert "5 past runs of this code" in str(plan)
+    assert jobs() == [("scaled", 5)]
+
+
+def test_an_earlier_version_of_the_same_name_will_do():
+    @fanfold.udf(name="scaled")
+    def other(x: int):
+        return x + 1
+
+    fanfold.submit(scaled, range(5))
+    plan = fanfold.plan(other, range(20))
+    assert plan.cached == 0
+    assert "5 past runs of an earlier version" in str(plan)
+
+
+def test_constants_belong_to_what_is_asked():
+    fanfold.submit(scaled, range(5), by=3)
+    assert fanfold.plan(scaled, range(5), by=3).cached == 5
+    assert fanfold.plan(scaled, range(5)).cached == 0
+
+
+def test_everything_cached_costs_and_takes_nothing():
+    fanfold.submit(scaled, range(5))
+    plan = fanfold.plan(scaled, range(5))
+    assert (plan.to_run, plan.time_s.high, plan.usd.high) == (0, 0, 0)
+    assert plan.reason == "everything is in the cache"
+
+
+def test_submit_with_plan_gives_the_plan_of_the_same_call():
+    plan = fanfold.submit(scaled, range(20), by=3, instance_type="small", plan=True)
+    assert isinstance(plan, fanfold.Plan)
+    assert plan.to_run == 17
+    assert fanfold.plan(scaled, range(20), by=3).cached == 0  # another path, another cache
+
+
+def test_without_cache_everything_is_to_be_run():
+    fanfold.submit(scaled, range(5))
+    assert fanfold.plan(scaled, range(5), cache=False).to_run == 5
+
+
+def test_fewer_inputs_than_a_sample_are_all_sampled():
+    assert fanfold.plan(scaled, [1]).cached == 1
+
+
+def test_what_does_not_fit_is_refused_as_by_submit():
+    with pytest.raises(fanfold.InputError, match="'two'"):
+        fanfold.plan(scaled, [1, "two"])
+    assert jobs() == []
+
+
+def test_a_sample_that_only_fails_raises_its_error():
+    def broken(x: int):
+        raise ValueError("broken from the start")
+
+    with pytest.raises(fanfold.RunFailed, match="broken from the start"):
+        fanfold.plan(broken, range(10))
+
+
+def test_the_table_is_aligned_and_names_every_way():
+    lines = str(fanfold.plan(scaled, range(2000), instance_type="m5.4xlarge")).splitlines()
+    assert lines[0] == "scaled over 2,000 inputs"
+    assert [line.split()[0] for line in lines[2:8]] == ["local", "realtime", "small", "medium", "large", "m5.4xlarge"]
+    assert {line.index("$") for line in lines[2:8]} == {lines[1].index("dollars")}
+
+
+def test_generators_are_planned_too():
+    assert fanfold.plan(scaled, (x for x in range(7))).count == 7
+
+
+# --- what the numbers are made of
+
+
+SECONDS_30 = Observed((30.0,) * 20, 500.0)
+
+
+def test_more_known_runs_narrow_the_range():
+    wide = Observed((1.0, 2.0, 3.0), 1.0).mean_s()
+    narrow = Observed((1.0, 2.0, 3.0) * 30, 1.0).mean_s()
+    assert wide.expected == narrow.expected == 2
+    assert wide.low <= narrow.low <= 2 <= narrow.high <= wide.high
+
+
+def test_one_known_run_may_be_twice_or_half_of_what_is_usual():
+    assert Observed((4.0,), 1.0).mean_s() == Span(2.0, 4.0, 8.0)
+
+
+def test_realtime_runs_are_paid_by_the_second_and_run_at_once():
+    way = realtime_way(SECONDS_30, cached=0, to_run=1000, concurrency=1000)
+    assert way.usd.expected == pytest.approx(1000 * 30 * 4 * 0.0000166667, rel=0.01)
+    assert 31 <= way.time_s.low <= way.time_s.high <= 35
+
+
+def test_machines_are_paid_by_the_hour_and_take_a_while_to_start():
+    way = machine_way(SECONDS_30, INSTANCE_TYPES["medium"], cached=0, to_run=240, machines=2, processes=4)
+    assert (way.time_s.low, way.time_s.high) == (30 + 900, 180 + 900)
+    assert way.usd.low == pytest.approx(2 * 930 / 3600 * 0.768)
+
+
+def test_there_are_no_more_machines_than_inputs():
+    one = machine_way(SECONDS_30, INSTANCE_TYPES["small"], cached=0, to_run=1, machines=5, processes=1)
+    assert one.usd.high == pytest.approx((180 + 30) / 3600 * 0.085)
+
+
+def test_no_job_is_faster_than_its_longest_run():
+    uneven = Observed((1.0,) * 50 + (60.0,), 1.0)
+    assert realtime_way(uneven, cached=0, to_run=51, concurrency=1000).time_s.high >= 60
+
+
+def recommended(observed, count=100, asked="realtime"):
+    ways = [realtime_way(observed, cached=0, to_run=count, concurrency=1000)]
+    ways += [
+        machine_way(observed, INSTANCE_TYPES[name], cached=0, to_run=count, machines=1, processes=1)
+        for name in ("small", "medium", "large")
+    ]
+    if asked == "local":
+        ways.insert(0, local_way(observed, cached=0, to_run=count, workers=2, realtime=True))
+    return _best(ways, asked)
+
+
+def test_realtime_is_recommended_where_runs_fit():
+    best, reason = recommended(SECONDS_30)
+    assert best == "realtime"
+    assert "every run fits 120 s and 4 GB" in reason
+
+
+def test_too_long_for_realtime_takes_the_cheapest_machine():
+    best, reason = recommended(Observed((100.0, 115.0), 500.0))
+    assert best == "small"
+    assert "runs take up to 1 min 55 s, the limit is 120 s" in reason
+
+
+def test_too_large_for_realtime_takes_the_cheapest_machine_that_holds_it():
+    best, reason = recommended(Observed((10.0, 12.0), 3900.0))
+    assert best == "medium"
+    assert "runs need 3,900 MiB or more" in reason
+
+
+def test_runs_that_met_a_limit_count_as_too_much():
+    assert recommended(Observed((120.0,), 500.0, timed_out=1))[0] == "small"
+    assert recommended(Observed((10.0,), 4090.0, out_of_memory=1))[0] == "medium"
+
+
+def test_what_fits_nowhere_is_said():
+    best, reason = recommended(Observed((10.0,), 600_000.0))
+    assert best == "realtime"
+    assert "no way fits" in reason
+
+
+def test_this_machine_is_recommended_where_it_is_soon_done_and_else_not():
+    assert recommended(Observed((1.0,) * 9, 10.0), asked="local")[0] == "local"
+    assert recommended(SECONDS_30, count=10_000, asked="local")[0] == "realtime"
+
+
+# --- budgets
+
+
+@pytest.fixture
+def priced(monkeypatch):
+    """This machine's engine under the name of one that costs money."""
+
+    class Priced(LocalEngine):
+        def describe(self):
+            return super().describe()._replace(name="aws")
+
+    monkeypatch.setattr(select, "_opened", lambda _name, settings: Priced(settings.home))
+
+
+def test_on_this_machine_every_budget_is_kept():
+    assert len(fanfold.submit(scaled, range(5), budget_usd=0)) == 5
+    assert jobs() == [("scaled", 5)]
+
+
+def test_a_budget_that_may_be_passed_starts_nothing(priced):
+    fanfold.submit(scaled, [1000], collect=False).wait()
+    before = jobs()
+    with pytest.raises(fanfold.InputError, match=r"more than budget_usd=1e-06\.\nscaled over 50 inputs"):
+        fanfold.submit(scaled, (x for x in range(50)), budget_usd=0.000001)
+    assert jobs() == before
+
+
+def test_a_budget_that_is_kept_lets_a_generator_through(priced):
+    assert fanfold.submit(scaled, (x for x in range(5)), budget_usd=10, collect=False).results() == [0, 2, 4, 6, 8]
+
+
+def test_an_engine_that_costs_has_no_way_called_local(priced):
+    plan = fanfold.plan(scaled, range(5))
+    assert [way.name for way in plan.ways] == ["realtime", "small", "medium", "large"]
+    assert plan.asked == "realtime"
+    assert plan.usd.high > 0
+
+
+@pytest.mark.parametrize("budget", [-1, "ten", True])
+def test_a_budget_is_a_number(budget):
+    with pytest.raises(fanfold.InputError, match="budget_usd"):
+        fanfold.submit(scaled, [1], budget_usd=budget)

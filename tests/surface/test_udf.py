@@ -1,0 +1,188 @@
+"""The decorator: what it makes of a function, and which options it takes."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+
+import pytest
+
+import fanfold
+
+
+@fanfold.udf
+def scaled(x: int, by: int = 2):
+    """Scale a number."""
+    return x * by
+
+
+@fanfold.udf
+def twice_scaled(x: int):
+    return scaled(scaled(x))
+
+
+def test_a_udf_keeps_its_function_s_name_and_documentation():
+    assert (scaled.__name__, scaled.__doc__, scaled.name) == ("scaled", "Scale a number.", "scaled")
+
+
+def test_calling_it_runs_it_once():
+    assert scaled(3) == scaled(x=3) == scaled(3, 2) == 6
+    assert fanfold.get_jobs(limit=1)[0].name == "scaled"
+
+
+def test_a_call_takes_options_of_run_beside_the_arguments():
+    assert scaled(3, cache=False) == 6
+    scaled(3, cache=False)
+    assert fanfold.get_jobs(limit=1)[0].counts() == {"succeeded": 1}
+
+
+def test_a_parameter_of_that_name_is_the_udf_s_own():
+    @fanfold.udf
+    def sized(engine: str, cache: int = 1):
+        return engine, cache
+
+    assert sized("v8", cache=32) == ("v8", 32)
+
+
+def test_within_a_run_it_is_a_plain_call():
+    assert twice_scaled(3) == 12
+
+
+def test_submit_within_a_run_is_refused():
+    @fanfold.udf
+    def nested(x: int):
+        import fanfold
+
+        return fanfold.submit(str, [x])
+
+    with pytest.raises(fanfold.RunFailed, match=r"NestedSubmitError.*from within a run"):
+        nested(1)
+
+
+def test_wrong_arguments_name_the_parameters():
+    with pytest.raises(fanfold.InputError, match=r"scaled: too many positional.*\n.*scaled\(x: int, by: int = 2\)"):
+        scaled(1, 2, 3)
+
+
+def test_run_async_awaits_the_value():
+    assert asyncio.run(fanfold.run_async(scaled, x=4)) == 8
+
+
+def test_map_is_submit_that_gives_the_job():
+    job = scaled.map([1, 2], by=5)
+    assert isinstance(job, fanfold.Job)
+    assert job.results() == [5, 10]
+
+
+def test_with_options_leaves_the_first_as_it_was():
+    large = scaled.with_options(instance_type="large", max_retry=0)
+    assert (large.options.instance_type, scaled.options.instance_type) == ("large", None)
+    assert repr(large) == "<Udf scaled (instance_type='large', max_retry=0)>"
+    assert repr(scaled) == "<Udf scaled>"
+
+
+def test_decorating_again_adds_options():
+    again = fanfold.udf(scaled, name="other")
+    assert again.with_options(max_retry=1).options.name == "other"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"nam": "x"}, "no option 'nam'.*\n.*it has name, instance_type"),
+        ({"instance_type": "tiny"}, "not a machine"),
+        ({"engine": "moon"}, "no engine 'moon'"),
+        ({"cache_max_age": "soon"}, "not an age"),
+        ({"max_retry": -1}, "max_retry=-1 is not a whole number at least 0"),
+        ({"timeout_s": 0}, "timeout_s=0 is not a number above 0"),
+        ({"timeout_s": float("nan")}, "timeout_s=nan"),
+        ({"memory_mib": "much"}, "memory_mib='much'"),
+        ({"retry_on": (3,)}, "holds 3, which is no exception"),
+        ({"retry_on": 3}, "retry_on"),
+        ({"serializer": "dill"}, 'use "auto" or "pickle"'),
+        ({"name": 3}, "name=3"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_an_option_that_is_none_is_refused_at_decoration(options, says):
+    with pytest.raises(fanfold.InputError, match=says):
+        fanfold.udf(**options)
+    with pytest.raises(fanfold.InputError, match=says):
+        fanfold.udf(scaled, **options)
+
+
+@pytest.mark.parametrize("thing", [3, "scaled", None.__class__.__name__])
+def test_what_is_no_function_is_refused(thing):
+    with pytest.raises(fanfold.InputError, match="stands before a function"):
+        fanfold.udf(thing)
+    with pytest.raises(fanfold.InputError, match="is not a function"):
+        fanfold.submit(thing, [1])
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"max_workers": 0}, "max_workers=0"),
+        ({"max_workers": 1.5}, "max_workers=1.5"),
+        ({"n_processes_per_worker": 0}, "n_processes_per_worker=0"),
+        ({"max_retry": -1}, "max_retry=-1"),
+        ({"engine": "moon"}, "no engine 'moon'"),
+        ({"instance_type": 5}, "instance_type=5"),
+        ({"wiht": 1}, "wiht"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_an_argument_of_submit_that_is_none_is_refused_before_anything_starts(asked, says):
+    with pytest.raises((fanfold.InputError, fanfold.ConfigurationError), match=says):
+        fanfold.submit(scaled, [1], **asked)
+    assert fanfold.get_jobs() == []
+
+
+def test_retry_on_names_errors_worth_another_try(tmp_path):
+    @fanfold.udf(retry_on=(OSError,))
+    def flaky(x: int, flag: str):
+        import pathlib
+
+        if not pathlib.Path(flag).exists():
+            pathlib.Path(flag).touch()
+            raise ConnectionError("not now")
+        return x
+
+    assert fanfold.run(flaky, x=1, flag=str(tmp_path / "flag")) == 1
+
+
+def test_pickle_is_an_explicit_choice():
+    def odd(x: int):
+        import re
+
+        return re.compile("a" * x)
+
+    with pytest.raises(fanfold.RunFailed, match="Pattern"):
+        fanfold.run(odd, x=3)
+    assert fanfold.run(fanfold.udf(odd, serializer="pickle"), x=3).pattern == "aaa"
+
+
+def test_a_pickled_result_never_reaches_a_job_that_does_not_unpickle():
+    def plain(x: int):
+        return {"x": x}
+
+    fanfold.run(fanfold.udf(plain, serializer="pickle"), x=1)
+    assert fanfold.run(plain, x=1) == {"x": 1}
+    assert fanfold.get_jobs(limit=1)[0].counts() == {"succeeded": 1}
+
+
+def test_an_alias_says_what_serves_it_here_and_on_aws(capsys):
+    fanfold.run(scaled, x=1, instance_type="t3.large")
+    assert capsys.readouterr().err == (
+        "fanfold: t3.large is served by this machine; on AWS by m5.large (2 vCPU, 8 GiB).\n"
+    )
+
+
+def test_the_realtime_path_says_nothing(capsys):
+    fanfold.run(scaled, x=1, instance_type="realtime")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_wrapped_function_is_told_to_be_decorated_otherwise():
+    with pytest.raises(fanfold.InputError, match="not a function"):
+        fanfold.submit(functools.partial(len), [1])
