@@ -13,8 +13,15 @@ from constructs import Construct
 from fanfold.contract import cloud
 from infra.settings import Settings
 
-#: What a job leaves in the bucket, and goes after the retention; what UDFs keep under `data/` stays.
-EXPIRING_PREFIXES = ("results/", "jobs/", "blobs/", "udf/")
+
+def expiry_days(settings: Settings) -> dict[str, int]:
+    """Days by prefix until what jobs leave in the bucket goes. What UDFs keep under `data/` stays.
+
+    Source bundles and large arguments are kept once under the hash of their bytes, and a later job that has the same
+    ones finds them there: bundles are small and stay, arguments stay a year longer than any job of their first day.
+    """
+    days = settings.retention_days
+    return {"results/": days, "jobs/": days, "blobs/": days + 365}
 
 
 class StorageStack(Stack):
@@ -53,7 +60,6 @@ def _text(name: str) -> dynamodb.Attribute:
 
 
 def _bucket(scope: Construct, settings: Settings) -> s3.Bucket:
-    expiry = Duration.days(settings.retention_days)
     return s3.Bucket(
         scope,
         "Bucket",
@@ -61,7 +67,10 @@ def _bucket(scope: Construct, settings: Settings) -> s3.Bucket:
         versioned=False,
         lifecycle_rules=[
             s3.LifecycleRule(id="aborted-uploads", abort_incomplete_multipart_upload_after=Duration.days(3)),
-            *(s3.LifecycleRule(id=prefix.strip("/"), prefix=prefix, expiration=expiry) for prefix in EXPIRING_PREFIXES),
+            *(
+                s3.LifecycleRule(id=prefix.strip("/"), prefix=prefix, expiration=Duration.days(days))
+                for prefix, days in expiry_days(settings).items()
+            ),
         ],
         server_access_logs_bucket=_access_logs(scope) if settings.access_logs else None,
         server_access_logs_prefix="bucket/" if settings.access_logs else None,

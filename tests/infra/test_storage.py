@@ -60,7 +60,12 @@ def test_what_jobs_keep_expires_and_what_udfs_keep_does_not(synthesise: Synthesi
     rules = _lifecycle(synthesise(retention_days=7))
     assert rules["aborted-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 3}
     expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules.values() if "ExpirationInDays" in rule}
-    assert expiring == {"results/": 7, "jobs/": 7, "blobs/": 7, "udf/": 7}
+    assert expiring == {"results/": 7, "jobs/": 7, "blobs/": 372}
+
+
+def test_a_job_s_source_never_expires_under_a_later_job_of_the_same_udf(templates: Templates) -> None:
+    """Both find it under the hash of its bytes, so that its age says nothing of when it is needed."""
+    assert [rule for rule in _lifecycle(templates).values() if rule.get("Prefix") == "udf/"] == []
 
 
 def test_access_logs_can_be_left_out(templates: Templates, synthesise: Synthesise) -> None:
