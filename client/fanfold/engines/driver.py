@@ -79,9 +79,11 @@ class PoolDriver:
         finally:
             # Whatever happened: workers end, and nobody waits for them any more.
             self._stopping = True
-            self._pool.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self.sign.take_down()
+            try:
+                self._pool.close()
+                shutil.rmtree(self._folder, ignore_errors=True)
+            finally:
+                self.sign.take_down()
 
     def _turn(self) -> None:
         with self._lock:
