@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 
 import psutil
@@ -21,6 +22,7 @@ def home(tmp_path_factory, monkeypatch):
     _close_engines()
     for process in _processes_of(folder):
         process.kill()
+    shutil.rmtree(folder, ignore_errors=True)  # results of many megabytes: pytest would keep those of three sessions
 
 
 def _close_engines():

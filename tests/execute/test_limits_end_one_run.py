@@ -51,6 +51,7 @@ def test_the_deadline_ends_only_that_run_and_tells_the_line_where_it_hung(work):
         assert one.error.message == "still running after 0.4 s, which is the limit"
         assert "TimeoutError" in one.error.types[0]
         assert f'{__file__}", line {line_of(ways[way])} in hang' in one.error.traceback
+        assert "fanfold/execute" not in one.error.traceback
         assert one.usage.duration_s >= 0.4
 
 

@@ -8,6 +8,7 @@ import signal
 import threading
 
 import psutil
+import pytest
 
 from fanfold.execute.forks import keep_private
 from fanfold.execute.outstanding import Outstanding
@@ -125,6 +126,20 @@ def test_kill_9_of_random_workers_costs_only_what_they_were_performing(pool, fee
     assert all(told.value[0] == index for index, told in given.told.items() if told.value)
 
 
+def test_what_a_worker_took_and_died_with_before_its_first_word_is_sent_again(pool, feed, tmp_path):
+    given, one = feed(hold, [{"path": str(tmp_path / "go")}] * 5), pool(1)
+    one.add(given)
+    while not given.told[0].pid:
+        one.step()
+    next(one._queue.drain())  # as a worker does that dies right then
+    os.kill(given.told[0].pid, signal.SIGKILL)
+    (tmp_path / "go").touch()
+    while one.serves(given):
+        one.step()
+    assert [told.status for told in given.told.values()] == [RunStatus.FAILED, *[RunStatus.SUCCEEDED] * 4]
+    assert given.order == [0, 2, 3, 4, 1]
+
+
 def test_a_call_that_died_with_a_worker_unheard_is_lost_once_the_queue_has_gone_past_it():
     class Book:
         out = 0
@@ -191,6 +206,7 @@ def test_close_leaves_no_process(pool, feed, tmp_path, eventually):
     eventually(lambda: all(is_gone(int(pid)) for pid in (tmp_path / "pids").read_text().split()))
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_does_not_keep_up_its_parents_lifelines():
     watched, held = os.pipe()
     keep_private(held)

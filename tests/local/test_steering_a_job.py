@@ -215,6 +215,7 @@ def test_many_threads_may_submit_at_once():
     assert results == {start: list(range(start + 1, start + 51)) for start in range(0, 400, 50)}
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_of_the_caller_may_submit_as_well(tmp_path):
     def add(x: int):
         return x + 1
