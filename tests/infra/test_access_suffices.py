@@ -1,0 +1,81 @@
+"""The policies allow what the code really calls: every call of AWS in the SDK and in the image, found in its source."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.infra.templates import ROOT, Templates, listed
+
+#: Modules whose `_call` is to one service.
+_SERVICE_OF = {"table.py": "dynamodb", "objects.py": "s3", "executions.py": "stepfunctions"}
+
+#: Calls that IAM knows under another name.
+_ACTIONS = {
+    ("lambda", "invoke"): "lambda:InvokeFunction",
+    ("s3", "head_object"): "s3:GetObject",
+    ("s3", "create_multipart_upload"): "s3:PutObject",
+    ("s3", "upload_part"): "s3:PutObject",
+    ("s3", "complete_multipart_upload"): "s3:PutObject",
+    ("s3", "delete_objects"): "s3:DeleteObject",
+}
+_PREFIXES = {"stepfunctions": "states"}
+
+#: What is no user's and no worker's business, and whose it is.
+_OPERATORS_ALONE = {"s3:DeleteObject"}
+
+
+def calls(*folders: str) -> set[str]:
+    """The IAM actions of every call of AWS below these folders."""
+    files = (path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
+    return {_action(service, operation) for path in files for service, operation in _calls_of(path)}
+
+
+def _calls_of(path: Path) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+            if node.func.attr == "call" and len(texts) >= 2:
+                yield texts[0], texts[1]
+            elif node.func.attr in ("_call", "_on_condition") and texts and path.name in _SERVICE_OF:
+                yield _SERVICE_OF[path.name], texts[0]
+
+
+def _action(service: str, operation: str) -> str:
+    camel = "".join(word.title() for word in operation.split("_"))
+    return _ACTIONS.get((service, operation), f"{_PREFIXES.get(service, service)}:{camel}")
+
+
+def allowed(templates: Templates, policy: str) -> set[str]:
+    return {action for statement in templates.statements_of(policy) for action in listed(statement["Action"])}
+
+
+SDK = ("client/fanfold/stores/aws", "client/fanfold/engines/aws")
+WORKER = ("client/fanfold/stores/aws", "runtime/fanfold_runtime")
+
+
+def test_the_calls_are_found() -> None:
+    assert {"dynamodb:Query", "s3:PutObject", "states:StartExecution", "lambda:InvokeFunction"} <= calls(*SDK)
+    assert "sts:AssumeRole" in calls(*WORKER)
+
+
+def test_users_may_do_what_the_sdk_does(templates: Templates) -> None:
+    assert calls(*SDK) - allowed(templates, "PeopleUser") - _OPERATORS_ALONE == set()
+
+
+def test_operators_may_do_all_of_it(templates: Templates) -> None:
+    assert calls(*SDK) - allowed(templates, "PeopleOperator") == set()
+
+
+@pytest.mark.parametrize("role", ["RealtimeRole", "JobRole"])
+def test_workers_may_do_what_the_image_does(templates: Templates, role: str) -> None:
+    assert calls(*WORKER) - allowed(templates, role) - _OPERATORS_ALONE == set()
+
+
+def test_policies_give_workers_no_service_that_their_code_does_not_use(templates: Templates) -> None:
+    used = {action.split(":")[0] for action in calls(*WORKER)}
+    for role in ("RealtimeRole", "JobRole"):
+        assert {action.split(":")[0] for action in allowed(templates, role)} - {"logs"} <= used
