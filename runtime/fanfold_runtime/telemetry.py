@@ -1,4 +1,4 @@
-"""What the function says of itself: log lines that carry job, run and attempt, and metrics in embedded form."""
+"""What functions and machines say of themselves: log lines that name job, run and attempt, and embedded metrics."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
-from fanfold.contract.cloud import METRIC_DIMENSION, METRIC_FAILED, METRIC_NAMESPACE, METRIC_RUNS, METRIC_WAIT_S
+from fanfold.contract.cloud import (
+    METRIC_DIMENSION,
+    METRIC_FAILED,
+    METRIC_MACHINE_USD,
+    METRIC_NAMESPACE,
+    METRIC_RUNS,
+    METRIC_WAIT_S,
+)
+from fanfold.contract.instances import INSTANCE_TYPES
 from fanfold.contract.layout import ENV_DEPLOYMENT
 from fanfold.models import Event, JobHeader
 
@@ -26,11 +34,26 @@ def tell_end(header: JobHeader, events: Sequence[Event]) -> None:
         status = event.status.value if event.status else "unknown"
         took_s = event.usage.duration_s if event.usage else 0.0
         logger.info("run ended", status=status, duration_s=took_s)
-        metrics = Metrics(namespace=METRIC_NAMESPACE)
-        metrics.add_dimension(name=METRIC_DIMENSION, value=os.environ.get(ENV_DEPLOYMENT, "unknown"))
+        metrics = _metrics()
         metrics.add_metric(name=METRIC_RUNS, unit=MetricUnit.Count, value=1)
         good = event.status is not None and event.status.good
         metrics.add_metric(name=METRIC_FAILED, unit=MetricUnit.Count, value=0 if good else 1)
         waited_s = max(0.0, event.at - took_s - header.created_at)
         metrics.add_metric(name=METRIC_WAIT_S, unit=MetricUnit.Seconds, value=waited_s)
         metrics.flush_metrics()
+
+
+def tell_machine(instance_type: str, up_s: float) -> None:
+    """What a machine has cost, in on-demand dollars, when it ends."""
+    machine = INSTANCE_TYPES.get(instance_type)
+    if machine is not None:
+        metrics = _metrics()
+        usd = machine.host.usd_per_hour * up_s / 3600
+        metrics.add_metric(name=METRIC_MACHINE_USD, unit=MetricUnit.NoUnit, value=usd)
+        metrics.flush_metrics()
+
+
+def _metrics() -> Metrics:
+    metrics = Metrics(namespace=METRIC_NAMESPACE)
+    metrics.add_dimension(name=METRIC_DIMENSION, value=os.environ.get(ENV_DEPLOYMENT, "unknown"))
+    return metrics

@@ -79,6 +79,18 @@ class Work:
         now = time.time()
         return (held for held in self._all_held() if held.runs and held.until < now)
 
+    def in_others_hands(self, machine: str) -> bool:
+        """Whether another machine holds runs that it still answers for."""
+        now = time.time()
+        return any(held.runs and held.until >= now and held.machine != machine for held in self._all_held())
+
+    def laid_out(self) -> Iterator[RunRef]:
+        """Every run of the latest dispatch."""
+        claims = self._table.get(self._claims_key())
+        if claims is None or "dispatch" not in claims:
+            return iter(())
+        return unpack(self._stores.objects.get(work_key(self._job_id, claims["dispatch"]["S"])))
+
     def take_over(self, held: Held) -> list[RunRef]:
         """The runs that another machine held past its time; none where a third was faster, or it came back."""
         values = {":until": {"N": repr(held.until)}, ":none": {"B": b""}, ":now": {"N": "0"}}

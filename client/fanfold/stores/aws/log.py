@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from fanfold.contract.cloud import PARTITION_KEY, SORT_KEY, event_partition, shards, telemetry_partition
-from fanfold.models import Event, JobHeader
+from fanfold.models import Event, JobHeader, RunStatus
 from fanfold.stores.aws.account import CONCURRENCY
 from fanfold.stores.aws.finished import FinishedShards
 from fanfold.stores.aws.heads import Heads
@@ -91,6 +91,8 @@ class DynamoEventLog:
         while reading.todo and len(events) < _READ_EVENTS:
             events += self._read_some(job_id, channel, reading, now)
         reading.rested = here if events and not reading.todo else None
+        if any(event.status is RunStatus.CANCELLED for event in events):
+            self.heads.forget(job_id)  # whoever reads of a cancelled run must see the flag that it comes from
         return events, reading.to_cursor()
 
     def wait_for_news(self, timeout_s: float) -> bool:
