@@ -145,6 +145,25 @@ def test_shutdown_may_leave_out_what_has_not_begun(tmp_path, eventually):
     assert sorted(future.cancelled() for future in futures) == [False, True, True, True, True]
 
 
+def test_the_rest_of_a_job_is_not_run_once_nobody_waits_for_it(tmp_path, eventually):
+    def long_but_the_first(x: int, flag: str):
+        import pathlib
+        import time
+
+        while not (x == 0 and pathlib.Path(flag).exists()):
+            time.sleep(0.01)
+        return x
+
+    flag = tmp_path / "flag"
+    with fanfold.Executor(max_workers=1) as executor:
+        futures = [executor.submit(long_but_the_first, x, str(flag)) for x in range(5)]
+        eventually(futures[0].running)
+        assert all(future.cancel() for future in futures[1:])
+        flag.touch()
+        assert futures[0].result() == 0
+    assert fanfold.get_jobs(limit=1)[0].counts() == {"succeeded": 1, "cancelled": 4}
+
+
 def test_after_shutdown_nothing_is_taken():
     executor = fanfold.Executor()
     future = executor.submit(scaled, 1)

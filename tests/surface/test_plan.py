@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import fanfold
+from fanfold.amounts import realtime_cost
 from fanfold.contract.instances import INSTANCE_TYPES
 from fanfold.engines import select
 from fanfold.engines.local import LocalEngine
@@ -223,6 +224,17 @@ def test_an_engine_that_costs_has_no_way_called_local(priced):
     assert [way.name for way in plan.ways] == ["realtime", "small", "medium", "large"]
     assert plan.asked == "realtime"
     assert plan.usd.high > 0
+
+
+def test_each_way_has_a_cache_of_its_own(priced):
+    fanfold.submit(scaled, range(4), instance_type="small")
+    plan = fanfold.plan(scaled, range(10))
+    assert {way.name: way.cached for way in plan.ways} == {"realtime": 0, "small": 4, "medium": 0, "large": 0}
+    assert plan.way("small").to_run == 6
+
+
+def test_a_million_runs_of_no_time_at_all_still_cost_their_requests():
+    assert realtime_cost(0, 1_000_000) == pytest.approx(0.20 + 1 / 40 + 3 * 0.625)
 
 
 @pytest.mark.parametrize("budget", [-1, "ten", True])
