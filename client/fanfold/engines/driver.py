@@ -38,6 +38,7 @@ class PoolDriver:
         self._stopping = False
         #: What made going on with a job impossible, by job id.
         self.failures: dict[str, FanfoldError] = {}
+        self._pool.get_ready()
         self._thread = threading.Thread(target=self._run, name="fanfold-pool", daemon=True)
         self._thread.start()
         atexit.register(self._at_exit)

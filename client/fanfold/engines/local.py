@@ -52,12 +52,15 @@ class LocalEngine:
             if stop := max((run.index for run in runs), default=-1) + 1:
                 start_runner(self.stores, header, stop)
             return
-        if self._driver is None or not self._driver.alive:
-            self._driver = PoolDriver(usable_cores(), self.stores, self._signs)
+        driver = self._ready_driver()
         self._given_up.discard(header.id)
-        self.stores.log.append([machine_up(header.id, self._driver.sign)])
-        feed = JobFeed(header, runs, stores=self.stores, assignment=assignment(header, self.stores))
-        self._driver.drive(feed)
+        self.stores.log.append([machine_up(header.id, driver.sign)])
+        driver.drive(JobFeed(header, runs, stores=self.stores, assignment=assignment(header, self.stores)))
+
+    def get_ready(self, *, dedicated: bool) -> None:
+        """Start a worker process, which takes as long to come up as a job's inputs take to be checked."""
+        if not dedicated and not self.detached:
+            self._ready_driver()
 
     def cancel(self, header: JobHeader) -> None:
         """End what runs of this job in this process; others see its cancel flag within half a second."""
@@ -120,6 +123,11 @@ class LocalEngine:
         self.stores.log.append([_lost(header.id, index, state.attempt_of(index), error) for index in lost])
         if goes_on:
             start_runner(self.stores, header, header.count)
+
+    def _ready_driver(self) -> PoolDriver:
+        if self._driver is None or not self._driver.alive:
+            self._driver = PoolDriver(usable_cores(), self.stores, self._signs)
+        return self._driver
 
     def _is_attended(self, header: JobHeader, state: JobState) -> bool:
         here = socket.gethostname()

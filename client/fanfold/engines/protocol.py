@@ -46,6 +46,9 @@ class Engine(Protocol):
     def stores(self) -> Stores:
         """The stores that its jobs are kept in."""
 
+    def get_ready(self, *, dedicated: bool) -> None:
+        """Prepare for runs that may be about to start, while their inputs are still being checked. Starts no run."""
+
     def start(self, header: JobHeader, runs: Iterable[RunRef]) -> None:
         """Start these runs of a job that has been put. Starting one again is harmless."""
 

@@ -52,6 +52,10 @@ class Pool:
         os.set_blocking(self._wake, False)
         self._selector.register(self._woken, selectors.EVENT_READ)
 
+    def get_ready(self) -> None:
+        """Start a worker, for calls that are about to come. Before the first step only: it is of the loop's thread."""
+        self._crew.grow_to(1)
+
     def serve(self, feed: Feed) -> None:
         """Run everything that `feed` gives, here and now, until nothing of it is out."""
         self.add(feed)

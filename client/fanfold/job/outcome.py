@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fanfold.engines.protocol import Engine
-from fanfold.errors import ResultDamaged, RunFailed
+from fanfold.errors import CodecError, ResultDamaged, RunFailed
 from fanfold.fold import JobState
 from fanfold.job import display
 from fanfold.job.contents import Contents
@@ -86,13 +86,13 @@ class Outcome:
         Raises the first `RunFailed`; with `return_exceptions` each stands in its run's place instead, and with
         `ignore_exceptions` failed runs are left out.
         """
-        self.wait()
-        failed = [] if return_exceptions else list(self.state.indexes(*BAD))
-        if failed and not ignore_exceptions:
+        early = self._values_while_waiting(progress=None)
+        failed = list(self.state.indexes(*BAD))
+        if failed and not (return_exceptions or ignore_exceptions):
             raise self._failure(failed[0], others=len(failed) - 1)
         if return_exceptions:
-            return [self.error(index) or self._value(index) for index in range(len(self))]
-        return [self._value(index) for index in self.state.indexes(*GOOD)]
+            return early + [self.error(index) or self._value(index) for index in range(len(early), len(self))]
+        return early + [self._value(index) for index in self.state.indexes(*GOOD) if index >= len(early)]
 
     def collect(
         self,
@@ -110,7 +110,8 @@ class Outcome:
         """
         from fanfold.job.collect import collected
 
-        self.wait(progress=None if verbose else False)
+        if not verbose:
+            self.wait(progress=False)
         values = self.results(ignore_exceptions=ignore_exceptions)
         kept = list(self.state.indexes(*GOOD))
         display.say_left_out(self.state)
@@ -133,6 +134,22 @@ class Outcome:
     def error(self, index: int) -> RunFailed | None:
         """Why one run failed, as far as has been read; None where it has not."""
         return self._failure(index) if self.state.status_of(index) in BAD else None
+
+    def _values_while_waiting(self, *, progress: bool | None) -> list[Any]:
+        """Wait until every run has ended, and meanwhile decode: the values of the first runs, up to one that has none.
+
+        Most runs end about in order, so this is most of the work, and of the imports that it takes.
+        """
+        values: list[Any] = []
+        with Progress(self.header, shown=progress) as bar:
+            for state in self._tracker.changes():
+                bar.show(state)
+                try:
+                    while len(values) < len(self) and state.output(len(values)) is not None:
+                        values.append(self._value(len(values)))
+                except (ResultDamaged, CodecError):
+                    continue  # whoever asks for it is told, when all have ended
+        return values
 
     def _value(self, index: int) -> Any:
         output = self.state.output(index)
