@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,8 +26,7 @@ def log(aws_stores):
 
 def written_at(monkeypatch, at):
     """Writers' clocks stand at `at` seconds from now."""
-    real = time.time
-    monkeypatch.setattr(items.time, "time", lambda: real() + at)
+    monkeypatch.setattr(items, "time", SimpleNamespace(time=lambda: time.time() + at))
 
 
 def follow(log, job_id, cursor):

@@ -1,0 +1,146 @@
+"""Finding a deployment, and what is said where it, a credential or a permission is missing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from botocore.exceptions import ClientError, NoCredentialsError, ProfileNotFound
+
+import fanfold
+from fanfold.contract import cloud as contract
+from fanfold.engines.aws.discovery import discover
+from fanfold.engines.select import engine_for
+from fanfold.errors import ConfigurationError, StoreError
+from fanfold.stores.aws.account import Account
+from fanfold.stores.aws.failures import explained
+
+
+def test_a_deployment_is_found_by_its_name(account, deployment):
+    found = discover(account, deployment.name)
+    assert found.announcement == deployment.announcement
+    assert found.lanes["small"]["host"] == "c5.large"
+    assert found.packages["pandas"] == "2.3.3"
+
+
+def test_configure_names_it_and_the_engine_is_aws(aws, deployment):
+    fanfold.configure(deployment=deployment.name, region="us-east-1")
+    described = engine_for().describe()
+    assert (described.name, described.realtime_timeout_s, described.image) == ("aws", 120, "0123456789abcdef")
+    assert list(described.instance_types) == ["small"]
+    assert engine_for() is engine_for("aws")
+
+
+def test_another_deployment_is_another_engine(aws, account, deployment):
+    from tests.aws.cloud import deploy
+
+    other = deploy(account, f"{deployment.name}b")
+    fanfold.configure(deployment=deployment.name)
+    first = engine_for()
+    fanfold.configure(deployment=other.name)
+    assert engine_for() is not first
+
+
+def test_a_name_that_is_none_says_where_it_looked(aws, account):
+    with pytest.raises(ConfigurationError, match="no deployment 'nowhere' in us-east-1") as error:
+        discover(account, "nowhere")
+    assert "/fanfold/nowhere" in error.value.message
+    assert "FANFOLD_DEPLOYMENT" in error.value.next_step
+
+
+@pytest.mark.parametrize("name", ["", "../main", "a b", "main/x", "x" * 65])
+def test_what_can_be_no_name_is_not_asked_for(account, name):
+    with pytest.raises(ConfigurationError, match="not a deployment's name"):
+        discover(account, name)
+
+
+def test_the_engine_without_a_deployment_says_how_to_name_one(aws):
+    with pytest.raises(ConfigurationError) as error:
+        engine_for("aws")
+    assert "FANFOLD_DEPLOYMENT" in error.value.next_step
+
+
+def test_a_newer_deployment_asks_for_an_upgrade(account, deployment):
+    newer = {**deployment.announcement, "version": contract.ANNOUNCEMENT_VERSION + 1}
+    name = contract.parameter_name(deployment.name)
+    account.client("ssm").put_parameter(Name=name, Value=json.dumps(newer), Type="String", Overwrite=True)
+    with pytest.raises(ConfigurationError, match="newer Fanfold"):
+        discover(account, deployment.name)
+
+
+def test_no_credentials_at_all(aws, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name)
+    with pytest.raises(ConfigurationError, match="no AWS credentials") as error:
+        discover(Account(), "main")
+    assert "aws configure" in error.value.next_step
+
+
+def test_no_region(aws, monkeypatch):
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+    with pytest.raises(ConfigurationError, match="No AWS region"):
+        discover(Account(), "main")
+
+
+def test_a_profile_that_does_not_exist(aws):
+    with pytest.raises(ConfigurationError, match="nobody") as error:
+        discover(Account(profile="nobody"), "main")
+    assert "list-profiles" in error.value.next_step
+
+
+def test_a_place_that_does_not_answer(aws, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("fanfold.stores.aws.account._ATTEMPTS", 1)
+    with pytest.raises(StoreError, match="did not answer ssm:GetParameter"):
+        discover(Account(), "main")
+
+
+def refused(code, message="", operation="GetItem", status=400):
+    response = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(response, operation)
+
+
+REFUSALS = [
+    (refused("ExpiredTokenException"), ConfigurationError, "expired", "sign in again"),
+    (refused("UnrecognizedClientException"), ConfigurationError, "does not accept", "get-caller-identity"),
+    (
+        refused(
+            "AccessDeniedException",
+            "User: arn:aws:iam::1:user/a is not authorized to perform: dynamodb:Query on resource: arn:aws:dynamodb:t",
+            "Query",
+        ),
+        ConfigurationError,
+        "dynamodb:Query on arn:aws:dynamodb:t",
+        "UserPolicy",
+    ),
+    (refused("403", "Forbidden", "HeadObject"), ConfigurationError, "s3:GetObject on the-bucket", "UserPolicy"),
+    (refused("ResourceNotFoundException"), ConfigurationError, "the-bucket does not exist", "region"),
+    (refused("ProvisionedThroughputExceededException"), StoreError, "throttling", "again"),
+    (refused("SomethingElse", status=429), StoreError, "throttling", "again"),
+    (refused("InternalServerError", status=500), StoreError, "failed", "again"),
+    (NoCredentialsError(), ConfigurationError, "no AWS credentials", "aws configure"),
+    (ProfileNotFound(profile="x"), ConfigurationError, "x", "list-profiles"),
+]
+
+
+@pytest.mark.parametrize(("error", "kind", "says", "next_step"), REFUSALS)
+def test_each_refusal_says_which_action_on_which_resource_and_what_to_do(error, kind, says, next_step):
+    service = "s3" if "HeadObject" in str(error) else "dynamodb"
+    told = explained(error, service, "get_item", "the-bucket")
+    assert type(told) is kind
+    assert says in told.message
+    assert next_step in told.next_step
+
+
+def test_a_denied_call_names_the_action_through_the_whole_stack(account, deployment):
+    def deny(**_):
+        raise refused("AccessDeniedException", "is not authorized to perform: ssm:GetParameter on resource: p", "x")
+
+    events = account.client("ssm").meta.events
+    events.register("before-call.ssm.GetParameter", deny)
+    try:
+        with pytest.raises(ConfigurationError, match="may not do ssm:GetParameter on p"):
+            discover(account, deployment.name)
+    finally:
+        events.unregister("before-call.ssm.GetParameter", deny)

@@ -1,0 +1,369 @@
+"""The AWS engine: which path a job takes, what it costs in calls, and that a start can be cut off and repeated.
+
+moto executes neither functions nor state machines: `emulated` answers in their place, and the realtime handler runs in
+this process.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import suppress
+from types import SimpleNamespace
+
+import pytest
+
+import fanfold
+from fanfold.contract import cloud as contract
+from fanfold.engines.aws import AwsEngine, dispatch, reconcile
+from fanfold.engines.aws.discovery import discover
+from fanfold.errors import CaptureError, RunTimedOut, UnknownInstanceType
+from fanfold.fold import read_state
+from fanfold.models import Event, EventKind, RunRef, RunStatus
+from tests.aws.calls import counted
+from tests.aws.emulated import Emulated, make_state_machines
+from tests.aws.udfs import put_job
+from tests.stores.event_log_contract import read_all
+from tests.stores.samples import finished
+
+
+@pytest.fixture
+def engine(aws, account, deployment, home, tmp_path):
+    make_state_machines(account, deployment)
+    return AwsEngine(account, discover(account, deployment.name), tmp_path / "scratch")
+
+
+@pytest.fixture
+def in_process(engine):
+    """Does a run as the function would: in this process, by its own code."""
+
+    def invoke(payload):
+        run = payload["run"]
+        engine.stores.log.append([finished(payload["job"]["id"], run["index"], run["attempt"])])
+
+    return invoke
+
+
+@pytest.fixture
+def fresh(engine):
+    """The job's state, header and all, read from the beginning."""
+
+    def read(header):
+        engine.stores.log.heads.forget(header.id)
+        return read_state(engine.stores.log, engine.stores.log.get_job(header.id))
+
+    return read
+
+
+def carry_out(engine, emulated):
+    """Do what the state machines do with all that was started: here, every run succeeds."""
+    payloads = emulated.payloads(engine.stores.objects)
+    engine.stores.log.append([finished(it["job"]["id"], it["run"]["index"], it["run"]["attempt"]) for it in payloads])
+
+
+def double(n: int):
+    return 2 * n
+
+
+def the_past(monkeypatch, seconds):
+    """Everything that happened until now happened so many seconds ago, as far as the engine can tell."""
+    monkeypatch.setattr(reconcile, "time", SimpleNamespace(time=lambda: time.time() + seconds))
+
+
+@pytest.mark.parametrize(
+    ("count", "asked", "path"),
+    [
+        (1, {}, "direct"),
+        (2, {}, "narrow"),
+        (1000, {}, "narrow"),
+        (1001, {}, "wide"),
+        (5, {"max_workers": 3}, "wide"),
+        (5, {"instance_type_name": "small"}, "dedicated"),
+        (1, {"instance_type_name": "small"}, "dedicated"),
+    ],
+)
+def test_the_path_follows_from_what_is_asked(count, asked, path):
+    from fanfold.options import Request
+
+    request = Request.of(fanfold.options.Options(), **asked)
+    header = SimpleNamespace(
+        instance_type=request.instance.name if request.instance else None, max_workers=request.max_workers
+    )
+    assert dispatch.path_for(header, [RunRef(index) for index in range(count)]) == path
+
+
+def test_one_run_invokes_the_function_and_waits(engine, in_process, account, eventually, fresh):
+    header = put_job(engine.stores, double, [1])
+    with Emulated(account, in_process) as emulated:
+        engine.start(header, [RunRef(0)])
+        eventually(lambda: fresh(header).done)
+    assert emulated.executions == {}
+    [payload] = emulated.invocations
+    assert payload["run"]["function"] in engine._deployment.announcement["functions"]
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ({"errorType": "Sandbox.Timedout", "errorMessage": "Task timed out after 120.00 seconds"}, "timed_out"),
+        ({"errorType": "Runtime.ExitError", "errorMessage": "signal: killed"}, "out_of_memory"),
+        ({"errorType": "Runtime.ExitError", "errorMessage": "exit status 1"}, "failed"),
+        ({"errorType": "StoreError", "errorMessage": "no table"}, "failed"),
+    ],
+)
+def test_a_function_that_dies_under_one_run_is_told_of_by_the_caller(engine, account, eventually, fresh, said, status):
+    header = put_job(engine.stores, double, [1], max_retry=0)
+    with Emulated(account, lambda payload: said):
+        engine.start(header, [RunRef(0)])
+        eventually(lambda: fresh(header).done)
+    assert fresh(header).status_of(0).value == status
+
+
+def test_up_to_a_thousand_runs_are_executions_of_40(engine, in_process, account, fresh):
+    header = put_job(engine.stores, double, list(range(100)))
+    with Emulated(account, in_process) as emulated:
+        engine.start(header, [RunRef(index) for index in range(100)])
+        sizes = sorted(len(given["Items"]) for given in emulated.executions.values())
+        assert sizes == [20, 40, 40]
+        assert all(len(json.dumps(given)) < 256 * 1024 for given in emulated.executions.values())
+        carry_out(engine, emulated)
+    assert fresh(header).done
+
+
+def test_more_runs_are_one_execution_over_a_manifest(engine, in_process, account, fresh):
+    header = put_job(engine.stores, double, list(range(1500)))
+    with Emulated(account, in_process) as emulated, counted(account) as calls:
+        engine.start(header, [RunRef(index) for index in range(1500)])
+        [given] = emulated.executions.values()
+        assert set(given) == set(contract.WideInput.__annotations__)
+        lines = engine.stores.objects.get(given["manifest_key"]).splitlines()
+        items = [json.loads(line) for line in lines]
+    assert [item["index"] for item in items] == list(range(1500))
+    assert all(set(item) == set(contract.RunItem.__annotations__) for item in items)
+    assert len({item["function"] for item in items}) == 2
+    assert {item["shard"] for item in items} == set(range(contract.shards(1500)))
+    assert sum(calls.values()) <= 6
+
+
+def test_long_arguments_travel_by_reference_so_that_40_fit(engine, in_process, account):
+    def length(text: str):
+        return len(text)
+
+    header = put_job(engine.stores, length, ["x" * 50_000] * 40)
+    with Emulated(account, in_process) as emulated:
+        engine.start(header, [RunRef(index) for index in range(40)])
+    [given] = emulated.executions.values()
+    assert len(json.dumps(given)) < 256 * 1024
+    assert {next(iter(item["arguments"])) for item in given["Items"]} == {"range"}
+
+
+def test_a_dedicated_job_lays_out_its_work_and_starts_its_machines(engine, in_process, account):
+    header = put_job(engine.stores, double, [1, 2, 3], instance_type_name="small", max_workers=2)
+    with Emulated(account, in_process) as emulated:
+        engine.start(header, [RunRef(index) for index in (0, 2)])
+    [given] = emulated.executions.values()
+    assert set(given) == set(contract.DedicatedInput.__annotations__)
+    assert (given["machines"], given["queue"][:2]) == (2, "q-")
+    from fanfold.engines.aws.work import Work
+
+    work = Work(engine.stores, header.id, expires_at=given["job"]["expires_at"])
+    assert [run.index for run in work.take(10)] == [0, 2]
+    assert work.take(10) == []
+
+
+def test_an_instance_type_that_the_deployment_does_not_have_is_refused(engine):
+    header = put_job(engine.stores, double, [1], instance_type_name="large")
+    with pytest.raises(UnknownInstanceType, match="large") as error:
+        engine.start(header, [RunRef(0)])
+    assert "small" in error.value.next_step
+
+
+def test_an_import_that_the_deployment_does_not_have_is_refused_before_anything_is_written(
+    engine, aws, deployment, account, monkeypatch
+):
+    def draws():
+        import matplotlib.pyplot
+        import numpy
+        import PIL
+
+        return matplotlib, numpy, PIL
+
+    monkeypatch.setenv("FANFOLD_DEPLOYMENT", deployment.name)
+    with pytest.raises(CaptureError, match="matplotlib") as error:
+        fanfold.submit(draws, [{}, {}])
+    assert "PIL" not in error.value.message
+    assert "numpy" in error.value.next_step
+    assert engine.stores.log.list_jobs() == []
+
+
+@pytest.mark.parametrize("count", [1, 60, 1001])
+def test_a_start_that_is_cut_off_between_any_two_calls_can_be_repeated(engine, in_process, account, fresh, count):
+    class Killed(BaseException):
+        pass
+
+    header = put_job(engine.stores, double, list(range(count)), cache=False)
+    runs = [RunRef(index) for index in range(count)]
+    clients = [account.client(name) for name in ("dynamodb", "s3", "stepfunctions")]
+    left = 0
+
+    def kill(**_):
+        nonlocal left
+        if threading.current_thread().name != "fanfold-direct":  # what goes on when `start` has returned
+            left -= 1
+            if left == 0:
+                raise Killed
+
+    with Emulated(account, in_process) as emulated:
+        for client in clients:
+            client.meta.events.register_first("before-call", kill)
+        try:
+            for cut in range(1, 100):
+                left = cut
+                with suppress(Killed):
+                    engine.start(header, runs)
+                if left > 0:
+                    break
+        finally:
+            for client in clients:
+                client.meta.events.unregister("before-call", kill)
+        for thread in list(engine._direct._waiting.values()):
+            thread.join(10)
+        carry_out(engine, emulated)
+    assert cut > 2
+    state = fresh(header)
+    assert state.counts()[RunStatus.SUCCEEDED] == count
+
+
+@pytest.mark.parametrize("count", [60, 1001])
+def test_a_client_killed_within_start_leaves_a_job_that_another_client_goes_on_with(
+    engine, in_process, account, fresh, monkeypatch, count
+):
+    header = put_job(engine.stores, double, list(range(count)), cache=False)
+    runs = [RunRef(index) for index in range(count)]
+    said = dispatch.to_event(header.id, dispatch.new_dispatch(header, runs), "starting")
+    engine.stores.log.append([said])  # and then it was killed
+    assert engine.reconcile(header, fresh(header)) is False
+    the_past(monkeypatch, 100)
+    engine._looked_at.clear()
+    with Emulated(account, in_process) as emulated:
+        assert engine.reconcile(header, fresh(header))  # lost, every one
+        assert engine.reconcile(header, fresh(header))  # and started again
+        carry_out(engine, emulated)
+    state = fresh(header)
+    assert state.counts()[RunStatus.SUCCEEDED] == count
+    assert state.attempt_of(0) == 1
+
+
+def test_runs_that_are_lost_again_and_again_are_lost_for_good_with_the_reason(engine, account, fresh, monkeypatch):
+    header = put_job(engine.stores, double, [1, 2], max_retry=1)
+    clock = 0
+    with Emulated(account, lambda payload: None):
+        engine.start(header, [RunRef(0), RunRef(1)])
+        for _ in range(6):
+            clock += 1000
+            with monkeypatch.context() as patched:
+                the_past(patched, clock)
+                engine._looked_at.clear()
+                if not engine.reconcile(header, fresh(header)):
+                    break
+    state = fresh(header)
+    assert state.done
+    assert [state.status_of(index) for index in range(2)] == [RunStatus.LOST] * 2
+    assert state.attempt_of(0) == 1
+    assert "ended without a word" in state.error(0).message
+
+
+def test_a_run_that_started_and_passed_its_lease_is_tried_again(engine, in_process, account, fresh, monkeypatch):
+    header = put_job(engine.stores, double, [1, 2])
+    with Emulated(account, in_process) as emulated:
+        engine.start(header, [RunRef(0), RunRef(1)])
+        long_ago = time.time() - 300
+        engine.stores.log.append([Event.new(header.id, 0, 0, EventKind.STARTED, at=long_ago), finished(header.id, 1)])
+        emulated.executions.clear()
+        assert engine.reconcile(header, fresh(header))
+        engine.reconcile(header, fresh(header))
+        carry_out(engine, emulated)
+    state = fresh(header)
+    assert state.counts()[RunStatus.SUCCEEDED] == 2
+    assert state.attempt_of(0) == 1
+
+
+def test_a_failed_run_that_is_worth_another_try_is_started_again_at_once(engine, in_process, account, fresh):
+    from fanfold.models import RunError
+
+    header = put_job(engine.stores, double, [1, 2])
+    with Emulated(account, in_process) as emulated:
+        engine.start(header, [RunRef(0), RunRef(1)])
+        emulated.executions.clear()
+        throttled = RunError("Throttled", "", infrastructure=True)
+        engine.stores.log.append(
+            [
+                finished(header.id, 0),
+                Event.new(header.id, 1, 0, EventKind.FINISHED, status=RunStatus.FAILED, error=throttled),
+            ]
+        )
+        assert engine.reconcile(header, fresh(header))
+        [payload] = emulated.invocations
+        assert (payload["run"]["index"], payload["run"]["attempt"]) == (1, 1)
+
+
+def test_two_clients_do_not_both_start_what_is_due(engine, account, fresh, deployment, tmp_path, monkeypatch):
+    header = put_job(engine.stores, double, [1, 2, 3])
+    other = AwsEngine(account, discover(account, deployment.name), tmp_path / "other")
+    engine.stores.log.heads.take_turn(header.id, 60)
+    the_past(monkeypatch, 1000)
+    assert other.reconcile(header, fresh(header)) is False
+    engine.stores.log.heads.end_turn(header.id)
+    other._looked_at.clear()
+    with Emulated(account, lambda payload: None) as emulated:
+        assert other.reconcile(header, fresh(header))
+        assert len(emulated.executions) == 1
+
+
+def test_an_execution_that_ended_early_frees_its_runs(engine, account, fresh):
+    header = put_job(engine.stores, double, [1, 2], instance_type_name="small")
+    engine.start(header, [RunRef(0), RunRef(1)])
+    assert engine.reconcile(header, fresh(header)) is False
+    [name] = [one.name for one in reconcile.dispatches_of(fresh(header))]
+    engine._executions.stop(contract.DEDICATED, f"{header.id}-{name}", "a test")
+    engine._executions._seen.clear()
+    engine._looked_at.clear()
+    assert engine.reconcile(header, fresh(header))
+    state = fresh(header)
+    assert state.error(0).type == "Lost"
+    assert "aborted" in state.error(0).message
+
+
+def test_cancel_stops_executions_and_terminates_machines(engine, account, fresh):
+    header = put_job(engine.stores, double, list(range(3)), max_workers=2)
+    engine.start(header, [RunRef(index) for index in range(3)])
+    engine.stores.log.request_cancel(header.id, time.time())
+    engine.cancel(header)
+    [name] = [one.name for one in reconcile.dispatches_of(fresh(header))]
+    assert engine._executions.look(contract.WIDE, f"{header.id}-{name}").status == "ABORTED"
+    assert fresh(header).done
+
+
+def test_a_whole_job_through_the_public_door(engine, in_process, account, deployment, monkeypatch):
+    monkeypatch.setenv("FANFOLD_DEPLOYMENT", deployment.name)
+    with pytest.raises(RunTimedOut) as error, _through(account, "Sandbox.Timedout"):
+        fanfold.run(double, n=3)
+    assert error.value.index == 0
+
+
+def _through(account, kind):
+    """The process's own engine makes its own account; its clients are answered too."""
+    from fanfold.engines.select import engine_for
+
+    return Emulated(engine_for()._account, lambda payload: {"errorType": kind, "errorMessage": "Task timed out"})
+
+
+def test_every_event_of_a_dispatch_is_one_that_readers_understand(engine, account):
+    header = put_job(engine.stores, double, [1, 2])
+    with Emulated(account, lambda payload: None):
+        engine.start(header, [RunRef(0), RunRef(1)])
+    machines = [event for event in read_all(engine.stores.log, header.id) if event.kind is EventKind.MACHINE]
+    assert {event.data["state"] for event in machines} == {"starting", "started"}
+    assert all(dispatch.of_event(event).covers(1, 0) for event in machines)
+    assert not any(dispatch.of_event(event).covers(2, 0) for event in machines)
