@@ -9,6 +9,11 @@ import psutil
 import pytest
 
 
+# Before any test imports them: each backend's tests do, in whatever order.
+for contract in ("event_log_contract", "object_store_contract", "result_cache_contract"):
+    pytest.register_assert_rewrite(f"tests.stores.{contract}")
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory, monkeypatch):
     """A fresh home, and at the end no worker, no runner and no setting left of it."""

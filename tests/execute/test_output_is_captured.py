@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fanfold.contract.limits import LOG_LIMIT_BYTES
+from fanfold.execute.log_tail import LogTail
 from fanfold.models import EventKind, RunStatus
 
 
@@ -81,6 +82,18 @@ def test_of_100_mb_the_beginning_and_the_end_are_kept_and_the_disk_is_not_filled
     assert "bytes of output are left out here]" in talkative.printed
     assert next_one.printed == f"000000000 {'x' * 89}\n"
     assert not list(tmp_path.glob("**/*.result"))
+
+
+def test_a_log_that_was_emptied_underway_still_says_that_its_run_has_printed(tmp_path):
+    path = tmp_path / "0.log"
+    with path.open("ab", buffering=0) as written:
+        written.truncate(70 * 2**20)
+        tail = LogTail(path)
+        assert sum(map(len, tail.news())) == LOG_LIMIT_BYTES
+        assert path.stat().st_size == 1  # a worker asks for its log's size to know whether its run has printed
+        written.write(b"the end")
+        assert tail.finish()[-1].endswith("the end")
+    assert not path.exists()
 
 
 def test_output_that_just_passes_the_limit_is_kept_whole(work):
