@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
 
 from fanfold.errors import InputError
@@ -54,10 +53,10 @@ class Udf:
 
     def with_options(self, **options: Any) -> Udf:
         """The same function, asking for something else, such as another `instance_type`."""
-        return Udf(self.__fanfold_udf__, Options.checked(**{**asdict(self.options), **options}))
+        return Udf(self.__fanfold_udf__, Options.checked(**{**self.options._asdict(), **options}))
 
     def __repr__(self) -> str:
-        asked = asdict(self.options).items()
+        asked = self.options._asdict().items()
         told = ", ".join(f"{name}={value!r}" for name, value in asked if value not in (None, (), "auto"))
         return f"<Udf {self.name}{f' ({told})' if told else ''}>"
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fanfold.cache import parse_age
 from fanfold.contract.instances import INSTANCE_TYPES, InstanceType
@@ -26,8 +25,7 @@ _REALTIME = (None, "realtime")
 _ENGINE_WORDS = ("local", "aws", "remote", "realtime", "batch")
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """What a UDF asks for itself; an argument of a call beats it, and it beats the default."""
 
     name: str | None = None
@@ -44,10 +42,9 @@ class Options:
     @classmethod
     def checked(cls, **options: Any) -> Options:
         """Options by name. Raises `InputError` for a name or a value that is none."""
-        known = [field.name for field in fields(cls)]
         for name in options:
-            if name not in known:
-                raise InputError(f"@udf has no option {name!r}.", next_step=f"it has {', '.join(known)}.")
+            if name not in cls._fields:
+                raise InputError(f"@udf has no option {name!r}.", next_step=f"it has {', '.join(cls._fields)}.")
         options["engine"], options["instance_type"] = places(options.get("engine"), options.get("instance_type"))
         asked = cls(**options)
         if asked.serializer not in _SERIALIZERS:
@@ -66,8 +63,7 @@ class Options:
         return asked
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What one call asks for, the UDF's own options filled in."""
 
     instance: InstanceType | None

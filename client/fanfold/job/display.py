@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import html as html_text
 import sys
 
 from fanfold.fold import JobState
 from fanfold.job.contents import Contents
 from fanfold.job.failures import failure
-from fanfold.job.summary import summarised
 from fanfold.job.tracker import described
 from fanfold.models import BAD, RunStatus
 
@@ -29,12 +27,16 @@ def line(state: JobState) -> str:
 
 def html(state: JobState, contents: Contents) -> str:
     """The job as a notebook shows it: a bar of statuses, what it took, and its first error."""
+    from html import escape
+
+    from fanfold.job.summary import summarised
+
     told = summarised(state)
     rows = "".join(
-        f"<tr><th style='text-align:left'>{html_text.escape(label)}</th><td>{html_text.escape(text)}</td></tr>"
+        f"<tr><th style='text-align:left'>{escape(label)}</th><td>{escape(text)}</td></tr>"
         for label, text in told.rows()
     )
-    title = f"<b>{html_text.escape(told.name)}</b> <code>{html_text.escape(told.job_id)}</code> {told.status}"
+    title = f"<b>{escape(told.name)}</b> <code>{escape(told.job_id)}</code> {told.status}"
     return f"<div>{title}{_bar(state)}<table>{rows}</table>{_first_error(state, contents)}</div>"
 
 
@@ -61,6 +63,8 @@ def _bar(state: JobState) -> str:
 
 
 def _first_error(state: JobState, contents: Contents) -> str:
+    from html import escape
+
     first = next(state.indexes(*BAD), None)
     if first is None:
         return ""
@@ -71,4 +75,4 @@ def _first_error(state: JobState, contents: Contents) -> str:
         error=state.error(first),
         input=contents.arguments(first),
     )
-    return f"<details><summary>first error</summary><pre>{html_text.escape(str(told))}</pre></details>"
+    return f"<details><summary>first error</summary><pre>{escape(str(told))}</pre></details>"

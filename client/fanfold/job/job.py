@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any, overload
 
 from fanfold.amounts import Dollars, Seconds
 from fanfold.errors import InputError
-from fanfold.job import display, logs, summary
+from fanfold.job import display, logs
 from fanfold.job.older import OlderSpelling, Status
 from fanfold.job.run import Run
-from fanfold.job.verify import Receipt, verified
 from fanfold.models import BAD, Event, EventKind, RunRef, RunStatus
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from fanfold.job.summary import Summary
+    from fanfold.job.verify import Receipt
 
 
 class Job(OlderSpelling):
@@ -90,20 +92,28 @@ class Job(OlderSpelling):
 
     def total_time(self) -> Seconds:
         """Seconds from the submit to the last run's end, or until now."""
-        return summary.wall_s(self._tracker.look())
+        from fanfold.job.summary import wall_s
+
+        return wall_s(self._tracker.look())
 
     def usage(self, *, samples: bool = False) -> pd.DataFrame:
         """Seconds, CPU seconds and peak MiB of each run; with `samples`, a dedicated job's load over time."""
         state = self._tracker.look()
-        return logs.usage_samples(self.contents) if samples else summary.usage_frame(state)
+        from fanfold.job.summary import usage_frame
+
+        return logs.usage_samples(self.contents) if samples else usage_frame(state)
 
     def cost(self) -> Dollars:
         """Dollars so far; runs on this machine cost nothing."""
-        return summary.cost(self._tracker.look())
+        from fanfold.job.summary import cost
 
-    def summary(self) -> summary.Summary:
+        return cost(self._tracker.look())
+
+    def summary(self) -> Summary:
         """Times, memory, cache and cost in a few lines, with advice where there is any."""
-        return summary.summarised(self._tracker.look())
+        from fanfold.job.summary import summarised
+
+        return summarised(self._tracker.look())
 
     def timeline(self) -> Figure:
         """A picture of the runs over time (needs matplotlib: `pip install fanfold[plot]`)."""
@@ -113,6 +123,8 @@ class Job(OlderSpelling):
 
     def verify(self) -> Receipt:
         """Prove from the stored bytes that the job is complete, or say what is missing or damaged."""
+        from fanfold.job.verify import verified
+
         return verified(self.id, self._tracker.look(), self.contents)
 
     # --- output ----------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from types import FunctionType
 from typing import Any
@@ -28,7 +27,11 @@ def udf_function(value: Any) -> Any:
 def unwrapped(value: Any) -> Any:
     """What `functools.wraps` says is inside; the value itself where it says nothing."""
     try:
-        return inspect.unwrap(value) if callable(value) else value
+        if not callable(value) or not hasattr(value, "__wrapped__"):
+            return value
+        from inspect import unwrap
+
+        return unwrap(value)
     except Exception:  # noqa: BLE001 - a proxy may raise anything, and a circle does
         return value
 
