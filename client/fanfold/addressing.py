@@ -10,8 +10,7 @@ from fanfold.contract.layout import ENV_RUN
 from fanfold.engines.protocol import Engine
 from fanfold.engines.select import engine_for
 from fanfold.errors import NestedSubmitError
-from fanfold.options import Request, places
-from fanfold.submission import unwrapped
+from fanfold.options import Request, places, unwrapped
 
 _ALIASES = ("small", "medium", "large")
 

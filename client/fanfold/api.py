@@ -8,12 +8,9 @@ from fanfold.addressing import addressed, refuse_inside_run
 from fanfold.engines.protocol import Engine
 from fanfold.engines.select import engine_for
 from fanfold.errors import InputError
-from fanfold.job import Job
 from fanfold.options import Request, check_number
-from fanfold.ramp import DEFAULT_STAGES, check_stages, climb
 from fanfold.settings import current
 from fanfold.spelling import run_arguments, submit_arguments
-from fanfold.submission import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fanfold.forecast import Plan
+    from fanfold.job import Job
     from fanfold.options import RetryOn
 
 
@@ -84,7 +82,6 @@ def submit(
     """
     refuse_inside_run("submit")
     inputs, constants = submit_arguments(udf, inputs, constants)
-    stages = check_stages(DEFAULT_STAGES if ramp is True else ramp) if ramp else ()
     chosen, request = addressed(
         udf,
         engine=engine,
@@ -96,6 +93,13 @@ def submit(
         cache=cache,
         cache_max_age=cache_max_age,
     )
+    if not plan:
+        chosen.get_ready(dedicated=request.instance is not None)  # while the rest is imported, and the inputs checked
+    from fanfold.job import Job
+    from fanfold.ramp import check_stages, climb
+    from fanfold.submission import prepare
+
+    stages = check_stages(ramp)
     inputs = _first(inputs) if debug_mode else inputs
     if plan:
         from fanfold.planning import planned
@@ -153,6 +157,10 @@ def call(
     """Run a UDF once with these arguments, which may go by the names of options too, and return its value."""
     refuse_inside_run("run")
     chosen, request = addressed(udf, engine=engine, instance_type=instance_type, **asked)
+    chosen.get_ready(dedicated=request.instance is not None)
+    from fanfold.job import Job
+    from fanfold.submission import prepare
+
     submission = prepare(udf, [arguments], chosen, request, {})
     chosen.start(submission.header, submission.runs())
     return _attended(Job(submission.header, chosen), progress).result(0)
@@ -167,12 +175,16 @@ async def run_async(udf: Any, **arguments: Any) -> Any:
 
 def get_job(job_id: str, *, engine: str | None = None) -> Job:
     """The job of that id, from any process and any day. Raises `JobNotFound`, naming ids that come near."""
+    from fanfold.job import Job
+
     chosen = engine_for(engine)
     return Job(chosen.stores.log.get_job(job_id), chosen)
 
 
 def get_jobs(*, limit: int = 20, owner: str | None = "me", engine: str | None = None) -> list[Job]:
     """The latest jobs, newest first: mine, or another's by name, or the whole team's with `owner=None`."""
+    from fanfold.job import Job
+
     chosen = engine_for(engine)
     whose = current().owner if owner == "me" else owner
     return [Job(header, chosen) for header in chosen.stores.log.list_jobs(owner=whose, limit=limit)]

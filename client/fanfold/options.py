@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fanfold.cache import parse_age
@@ -109,6 +109,17 @@ def places(engine: str | None, machine: str | None) -> tuple[str | None, str | N
     if engine is None or machine is not None or engine in _ENGINE_WORDS or engine not in INSTANCE_TYPES:
         return engine, machine
     return None, engine
+
+
+def unwrapped(fn: Any) -> tuple[Callable[..., Any], Options]:
+    """The plain function of a UDF, and what it asks for. Raises `InputError` for what is no function."""
+    function = getattr(fn, "__fanfold_udf__", fn)
+    if not callable(function) or not hasattr(function, "__name__"):
+        raise InputError(
+            f"The first argument is the UDF; {type(fn).__name__} is not a function.",
+            next_step="pass a function defined with def, with or without @fanfold.udf.",
+        )
+    return function, getattr(fn, "options", Options())
 
 
 def instance_type(name: str | None) -> InstanceType | None:

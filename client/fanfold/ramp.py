@@ -37,8 +37,11 @@ def climb(submission: Submission, job: Job, stages: Sequence[int]) -> None:
     submission.engine.start(submission.header, submission.runs(done))
 
 
-def check_stages(stages: Sequence[int]) -> Sequence[int]:
-    """The stages, where they are a ramp. Raises `InputError`."""
+def check_stages(ramp: bool | Sequence[int] | None) -> Sequence[int]:
+    """The stages that `ramp` asks for: none, the usual ones (True) or its own. Raises `InputError` for no ramp."""
+    if ramp is None or ramp is False:
+        return ()
+    stages = DEFAULT_STAGES if ramp is True else ramp
     try:
         numbers = all(isinstance(stage, int) and not isinstance(stage, bool) and stage > 0 for stage in stages)
         rising = numbers and sorted(set(stages)) == list(stages)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fanfold.submission import unwrapped
+from fanfold.options import unwrapped
 
 #: Say how runs are sent or what they keep on the caller's side, which is no question here.
 _WITHOUT_EFFECT = frozenset(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from fanfold.errors import InputError
 from fanfold.ids import new_job_id
 from fanfold.inputs import Signature, read, validated
 from fanfold.models import Event, EventKind, JobHeader, Output, RunRef, RunStatus
-from fanfold.options import Options, Request
+from fanfold.options import Options, Request, unwrapped
 from fanfold.settings import current
 from fanfold.source.capture import capture
 from fanfold.stores.manifest import Manifest, ManifestWriter
@@ -106,17 +106,6 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
     stores.objects.put_if_absent(bundle_key(draft.bundle.sha256), draft.bundle.to_bytes())
     stores.log.put_job(header)
     return Submission(header, engine, _answered_from_cache(header, stores))
-
-
-def unwrapped(fn: Any) -> tuple[Callable[..., Any], Options]:
-    """The plain function of a UDF, and what it asks for. Raises `InputError` for what is no function."""
-    function = getattr(fn, "__fanfold_udf__", fn)
-    if not callable(function) or not hasattr(function, "__name__"):
-        raise InputError(
-            f"The first argument is the UDF; {type(fn).__name__} is not a function.",
-            next_step="pass a function defined with def, with or without @fanfold.udf.",
-        )
-    return function, getattr(fn, "options", Options())
 
 
 def _versions(modules: Iterable[str]) -> str:

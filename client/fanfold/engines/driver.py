@@ -18,6 +18,8 @@ from fanfold.stores.local import LocalStores
 
 #: Seconds between looks for cancel flags that another process has set.
 _CANCEL_S = 0.5
+#: Waiting at the end of the process for less than this is not worth a word.
+_QUIET_S = 0.3
 #: The end of work is waited for this long; a process that does not die by then is stuck in the kernel.
 _ENDING_S = 5.0
 
@@ -135,9 +137,9 @@ class PoolDriver:
         self._thread.join(timeout=5)
 
     def _wait_for_the_rest(self) -> None:
-        said = False
+        since, said = time.monotonic(), False
         while self._thread.is_alive() and (self._serving or self._new):
-            if not said:
+            if not said and time.monotonic() - since > _QUIET_S:
                 said = True
                 jobs = ", ".join(feed.header.id for feed in [*self._serving, *self._new])
                 self._say(f"waiting for {jobs} to finish before this process ends; Ctrl-C stops waiting.")

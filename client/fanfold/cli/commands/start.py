@@ -82,8 +82,7 @@ def submit(
     what it took; `fanfold collect` then has the results. Ctrl-C cancels the job.
     """
     from fanfold.api import submit as start
-    from fanfold.options import places
-    from fanfold.submission import unwrapped
+    from fanfold.options import places, unwrapped
 
     function = load_udf(udf)
     if no_wait and not debug:
