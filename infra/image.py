@@ -18,9 +18,6 @@ ROOT = Path(__file__).parents[1]
 DOCKERFILE = ROOT / "runtime" / "Dockerfile"
 LOCK = ROOT / "runtime" / "requirements.lock"
 
-#: Of the whole checkout, only what the Dockerfile copies; anything else would change the image's hash for nothing.
-_CONTEXT = ["*", "!client/fanfold", "!runtime", "**/__pycache__"]
-
 
 class RuntimeImage(Construct):
     """The image for one processor: where it is, and who may pull it."""
@@ -52,12 +49,18 @@ def _built(scope: Construct, settings: Settings, architecture: str) -> tuple[ecr
         "Asset",
         directory=str(ROOT),
         file=str(DOCKERFILE.relative_to(ROOT)),
-        exclude=_CONTEXT,
+        exclude=_build_context(),
         ignore_mode=IgnoreMode.DOCKER,
         build_args={"PYTHON_VERSION": settings.python_version},
         platform=assets.Platform.LINUX_ARM64 if architecture == "arm64" else assets.Platform.LINUX_AMD64,
     )
     return asset.repository, asset.asset_hash
+
+
+def _build_context() -> list[str]:
+    """The patterns that Docker itself would use; the CDK makes a copy first, and does not read them by itself."""
+    lines = DOCKERFILE.with_name("Dockerfile.dockerignore").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def packages(settings: Settings) -> dict[str, str]:
