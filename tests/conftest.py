@@ -8,7 +8,6 @@ import time
 import psutil
 import pytest
 
-
 # Before any test imports them: each backend's tests do, in whatever order.
 for contract in ("event_log_contract", "object_store_contract", "result_cache_contract"):
     pytest.register_assert_rewrite(f"tests.stores.{contract}")

@@ -21,6 +21,7 @@ class Told:
     printed: str = ""
     usage: Usage | None = None
     pid: int = 0
+    at: float = 0.0
     ended: int = 0
     kinds: list[EventKind] = field(default_factory=list)
 
@@ -49,6 +50,7 @@ class ListFeed:
                 told.pid = event.data["pid"]
             elif event.kind is EventKind.FINISHED:
                 told.ended += 1
+                told.at = event.at
                 told.status, told.error, told.usage = event.status, event.error, event.usage
                 self.order.append(event.index)
                 if event.output is not None:

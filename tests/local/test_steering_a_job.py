@@ -13,7 +13,10 @@ import pytest
 import fanfold
 from fanfold.engines.local import usable_cores
 from fanfold.errors import InputError, RunCancelled, WaitTimeout
+from fanfold.fold import JobState
+from fanfold.models import Event, EventKind, RunStatus
 from tests.conftest import is_gone
+from tests.fold.stories import a_job
 
 
 @fanfold.udf
@@ -146,6 +149,16 @@ def test_retry_runs_only_what_failed_or_was_cancelled(tmp_path, eventually):
     (tmp_path / "later").touch()
     assert waiting.retry().results() == ["later"]
     assert waiting.status == "Completed"
+
+
+def test_a_retry_is_not_ended_by_the_late_news_of_the_cancelled_try():
+    header = a_job(count=1)
+    state = JobState(header.cancelled(1.0))
+    again = state.next_attempt(0)
+    state.header = header
+    for kind, attempt, status in (("queued", again, None), ("finished", 0, RunStatus.CANCELLED)):
+        state.apply([Event.new(header.id, 0, attempt, EventKind(kind), status=status)])
+    assert state.status_of(0) is RunStatus.QUEUED
 
 
 def test_what_was_lost_is_retried_by_another_process(script, eventually, tmp_path):
