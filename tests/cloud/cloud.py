@@ -1,0 +1,140 @@
+"""A local cloud with Fanfold deployed in it: start, deploy, faults, stop.
+
+What is real: the synthesised templates and state machines, the Lambda handler under AWS's runtime client, the command
+of the Batch machines. What stands in for AWS: moto's DynamoDB, S3, SSM, IAM and logs, and the interpreter in `states`.
+What is not emulated is refused by name (`NotEmulated`); permissions, networks and memory limits are not enforced.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fanfold.contract.cloud import parameter_name
+from tests.aws.cloud import ACCOUNT, ENVIRONMENT, REGION
+from tests.cloud.deploy import ROOT, Deployer, synthesise
+
+#: Two clones, so that runs are spread over several functions.
+SETTINGS: Mapping[str, Any] = {"realtime_functions": 2}
+
+
+class LocalCloud:
+    """A running cloud. Use it as a context; `folder` holds what its parts print."""
+
+    def __init__(self, folder: Path, *, wait_scale: float = 1.0) -> None:
+        """Start it. Waits between tries of a state are scaled, which otherwise are AWS's: seconds."""
+        self.folder = folder
+        self._log = (folder / "server.log").open("wb")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.cloud.server", str(folder), str(wait_scale)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            cwd=ROOT,
+            env={**_without_aws(), **ENVIRONMENT, "PYTHONPATH": os.pathsep.join([str(ROOT / "client"), str(ROOT)])},
+        )
+        self._lock = threading.Lock()
+        port = self._process.stdout.readline().strip()
+        if not port:
+            raise RuntimeError(f"the local cloud did not start: {(folder / 'server.log').read_text()[-2000:]}")
+        self.endpoint = f"http://127.0.0.1:{port}"
+        self.client = self._clients()
+
+    def __enter__(self) -> LocalCloud:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def deploy(self, settings: Mapping[str, Any] = SETTINGS) -> str:
+        """Synthesise and deploy Fanfold; the deployment's name."""
+        folder = self.folder / "cdk.out"
+        templates = synthesise(folder, settings)
+        deployer = Deployer(self.client, region=REGION, account=ACCOUNT)
+        for template in templates:
+            deployer.deploy(template)
+        name = str(settings.get("deployment", "main"))
+        self.client("ssm").get_parameter(Name=parameter_name(name))
+        return name
+
+    def environment(self, deployment: str = "main") -> dict[str, str]:
+        """What makes Fanfold and boto3 use this cloud."""
+        credentials = {name: value for name, value in ENVIRONMENT.items() if name != "AWS_SESSION_TOKEN"}
+        return {**credentials, "AWS_ENDPOINT_URL": self.endpoint, "FANFOLD_DEPLOYMENT": deployment}
+
+    def limit_concurrency(self, count: int | None) -> None:
+        """Throttle invocations beyond so many at once; None for no limit."""
+        self._order("limit_concurrency", count)
+
+    def kill_environments(self) -> int:
+        """Kill the Lambda environments that are in the middle of a run; how many."""
+        return int(self._order("kill_environments"))
+
+    def lose_machines(self) -> int:
+        """The hosts of all Batch jobs that run now fail; how many."""
+        return int(self._order("lose_machines"))
+
+    def interrupt_machines(self) -> int:
+        """Tell all Batch jobs that run now to stop, as before a Spot interruption; how many."""
+        return int(self._order("interrupt_machines"))
+
+    def refuse(self, fault: str, *, times: int, every: int = 1) -> None:
+        """Answer `times` of the coming requests, every n-th, with a `fault` of `tests.cloud.faults`."""
+        self._order("refuse", fault, times, every)
+
+    def mend(self) -> int:
+        """End all faults of `refuse` and `limit_concurrency`; how many refusals were left."""
+        self.limit_concurrency(None)
+        return int(self._order("mend"))
+
+    def forget(self) -> None:
+        """Empty the table and the bucket, as if nothing had been run in the deployment."""
+        self._order("forget")
+
+    def ended(self) -> dict[str, int]:
+        """How many executions have ended, by kind and status."""
+        found: dict[str, int] = self._order("ended")
+        return found
+
+    def stop(self) -> None:
+        """End it, and all that it has started."""
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._log.close()
+
+    def _order(self, name: str, *arguments: Any) -> Any:
+        with self._lock:
+            self._process.stdin.write(json.dumps([name, arguments]) + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the local cloud is gone; see {self.folder / 'server.log'}")
+        return json.loads(answer)
+
+    def _clients(self) -> Callable[[str], Any]:
+        import boto3
+
+        session = boto3.Session("testing", "testing", region_name=REGION)
+
+        @cache
+        def client(service: str) -> Any:
+            return session.client(service, endpoint_url=self.endpoint)
+
+        return client
+
+
+def _without_aws() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "FANFOLD_"))}

@@ -1,0 +1,81 @@
+"""Executions of state machines: each interpreted in a thread of its own.
+
+https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from typing import Any
+
+from moto.core.utils import utcnow
+
+from tests.cloud.states.definition import parse
+from tests.cloud.states.interpreter import Execution, Stopped, Surroundings
+from tests.cloud.states.map_run import EXPRESS_S
+from tests.cloud.states.values import StateFailed, as_json
+
+
+class Executions:
+    """What runs, and what came of it."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+        self._standard: dict[str, Execution] = {}
+        self._lock = threading.Lock()
+        #: How many have ended in each way, by kind; nothing else tells of an Express execution.
+        self.ended: dict[str, int] = {}
+
+    def start_express(self, machine_arn: str, definition: str, name: str, given: str) -> str:
+        """Start one that can be neither looked at nor stopped; its ARN. Two of one name are two."""
+        arn = f"{machine_arn.replace(':stateMachine:', ':express:')}:{name}:{uuid.uuid4()}"
+        body = parse(definition, "EXPRESS")
+        execution = Execution(arn, self._surroundings, min(EXPRESS_S, body.get("TimeoutSeconds", EXPRESS_S)))
+        self._in_thread(lambda: self._count("EXPRESS", _outcome(execution, body, given)[0]))
+        return arn
+
+    def start_standard(self, listed: Any, definition: str) -> None:
+        """Start one whose status `listed`, moto's entry of it, is kept true."""
+        body = parse(definition, "STANDARD")
+        execution = Execution(listed.execution_arn, self._surroundings, body.get("TimeoutSeconds"))
+        self._standard[listed.execution_arn] = execution
+
+        def run() -> None:
+            status, error, cause, output = _outcome(execution, body, listed.execution_input)
+            with self._lock:
+                if listed.status == "RUNNING":  # one that was stopped is so at once
+                    listed.error, listed.cause, listed.output = error, cause, output
+                    listed.stop_date, listed.status = utcnow(), status
+            self._count("STANDARD", status)
+
+        self._in_thread(run)
+
+    def stop(self, listed: Any) -> None:
+        """Abort one. What its tasks have started ends by itself, but for jobs that it waits for."""
+        with self._lock:
+            if listed.status != "RUNNING":
+                return
+            listed.stop_date, listed.status = utcnow(), "ABORTED"
+        self._standard[listed.execution_arn].stop.set()
+
+    def _count(self, kind: str, status: str) -> None:
+        with self._lock:
+            key = f"{kind} {status}"
+            self.ended[key] = self.ended.get(key, 0) + 1
+
+    @staticmethod
+    def _in_thread(work: Any) -> None:
+        threading.Thread(target=work, daemon=True).start()
+
+
+def _outcome(execution: Execution, body: Any, given: str) -> tuple[str, str | None, str | None, str | None]:
+    """Status, error, cause and output of an execution that is run to its end."""
+    try:
+        output = execution.run(body, json.loads(given))
+    except StateFailed as failed:
+        return "FAILED", failed.error, failed.cause, None
+    except Stopped as stopped:
+        return str(stopped), None, None, None
+    return "SUCCEEDED", None, None, as_json(output)

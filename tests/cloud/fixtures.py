@@ -1,0 +1,50 @@
+"""A local cloud for a test session, and one test's use of it: an empty deployment, and Fanfold pointed at it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from fanfold.stores.aws.account import Account
+from tests.cloud.cloud import LocalCloud
+
+#: Of AWS's waits between tries, so that nothing here waits for 16 s.
+WAIT_SCALE = 0.1
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """The cloud, with one deployment named main."""
+    with LocalCloud(tmp_path_factory.mktemp("cloud"), wait_scale=WAIT_SCALE) as cloud:
+        cloud.deploy()
+        yield cloud
+
+
+@pytest.fixture(scope="session")
+def cloud_account(cloud: LocalCloud) -> Account:
+    """One for all tests, as a process has one: making clients takes 0.4 s."""
+    with pytest.MonkeyPatch.context() as patched:
+        _point(patched, cloud)
+        account = Account()
+        for service in ("dynamodb", "s3", "ssm", "stepfunctions", "lambda", "batch"):
+            account.client(service)
+    return account
+
+
+@pytest.fixture
+def on_cloud(cloud: LocalCloud, cloud_account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCloud]:
+    """This process, and those it starts, use the cloud's deployment, in which nothing has happened yet."""
+    _point(monkeypatch, cloud)
+    monkeypatch.setattr("fanfold.engines.aws.Account", lambda **_: cloud_account)
+    yield cloud
+    cloud.mend()
+    cloud.forget()
+
+
+def _point(patched: pytest.MonkeyPatch, cloud: LocalCloud) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        patched.delenv(name)
+    for name, value in cloud.environment().items():
+        patched.setenv(name, value)

@@ -1,0 +1,132 @@
+"""Lambda: every function's real handler under the real runtime client, in a few environments each.
+
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from fanfold.contract.cloud import REALTIME_ENTRYPOINT
+from tests.aws.lambda_host import Answer, LambdaHost
+from tests.cloud.refusals import NotEmulated
+
+#: A function's environments here. AWS starts another where all are busy; here the call waits for one.
+ENVIRONMENTS = 2
+#: A synchronous request or response: 6 MB (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
+PAYLOAD_BYTES = 6_291_456
+
+
+class Throttled(Exception):
+    """As many invocations as the account may have at once are under way."""
+
+
+class PayloadTooLarge(Exception):
+    """The request is larger than an invocation takes."""
+
+
+class Configuration(NamedTuple):
+    """What of a function's configuration is real here."""
+
+    environment: Mapping[str, str]
+    handler: str
+    timeout_s: float
+    memory_mib: int
+
+
+def configuration(
+    environment: Mapping[str, str], *, entry_point: list[str], command: list[str], timeout_s: float, memory_mib: int
+) -> Configuration:
+    """The configuration of a container image's function. Raises `NotEmulated` where no runtime client would start."""
+    if entry_point != REALTIME_ENTRYPOINT or len(command) != 1:
+        raise NotEmulated(f"a function that starts with {entry_point} {command}")
+    return Configuration(environment, command[0], timeout_s, memory_mib)
+
+
+class Functions:
+    """The account's functions. Any thread may invoke."""
+
+    def __init__(self, find: Callable[[str], Configuration], *, folder: Path, environment: Mapping[str, str]) -> None:
+        self._find = find
+        self._folder = folder
+        self._environment = environment
+        self._functions: dict[str, _Function] = {}
+        self._lock = threading.Lock()
+        self._under_way = 0
+        self.concurrency: int | None = None
+
+    def invoke(self, name: str, body: bytes) -> Answer:
+        """What an invocation comes to. Raises `Throttled`, `PayloadTooLarge`, and `LookupError` for an unknown one."""
+        function = self._function(name.rpartition(":")[2])
+        if len(body) > PAYLOAD_BYTES:
+            raise PayloadTooLarge(f"{len(body)} bytes exceeded the maximum of {PAYLOAD_BYTES}")
+        with self._lock:
+            if self.concurrency is not None and self._under_way >= self.concurrency:
+                raise Throttled("Rate Exceeded.")
+            self._under_way += 1
+        try:
+            return function.invoke(body)
+        finally:
+            with self._lock:
+                self._under_way -= 1
+
+    def _function(self, name: str) -> _Function:
+        with self._lock:
+            if name not in self._functions:
+                folder = self._folder / name
+                folder.mkdir(parents=True)
+                self._functions[name] = _Function(self._find(name), folder, self._environment)
+            return self._functions[name]
+
+    def kill_busy(self) -> int:
+        """Kill every environment that is in the middle of an invocation; how many."""
+        return sum(function.kill_busy() for function in self._functions.values())
+
+    def close(self) -> None:
+        for function in self._functions.values():
+            function.close()
+
+
+class _Function:
+    def __init__(self, configuration: Configuration, folder: Path, environment: Mapping[str, str]) -> None:
+        self._configuration = configuration
+        variables = {**environment, **configuration.environment}
+        self._hosts: list[LambdaHost] = []
+        for number in range(ENVIRONMENTS):
+            place = folder / str(number)
+            place.mkdir()
+            self._hosts.append(LambdaHost(variables, folder=place, handler=configuration.handler))
+        self._idle = list(self._hosts)
+        self._free = threading.Condition()
+
+    def invoke(self, body: bytes) -> Answer:
+        with self._free:
+            self._free.wait_for(lambda: self._idle)
+            host = self._idle.pop()
+        limits = self._configuration
+        try:
+            return host.invoke(json.loads(body), timeout_s=limits.timeout_s, memory_mib=limits.memory_mib)
+        finally:
+            with self._free:
+                self._idle.append(host)
+                self._free.notify()
+
+    def kill_busy(self) -> int:
+        killed = 0
+        for host in self._hosts:
+            if host not in self._idle and host.process is not None and host.process.poll() is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(host.process.pid, signal.SIGKILL)
+                    killed += 1
+        return killed
+
+    def close(self) -> None:
+        for host in self._hosts:
+            host.close()

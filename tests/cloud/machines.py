@@ -1,0 +1,187 @@
+"""Batch: a process for every job, and for every child of an array, with the command and environment it is to have.
+
+https://docs.aws.amazon.com/batch/latest/userguide/job_env_vars.html
+https://docs.aws.amazon.com/batch/latest/userguide/job_retries.html
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from moto.batch.models import Job
+from moto.batch.utils import JobStatus
+
+ROOT = Path(__file__).parents[2]
+#: TerminateJob sends SIGTERM, and half a minute later SIGKILL.
+GRACE_S = 30.0
+_LOOK_S = 0.02
+
+
+_OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
+
+
+class _End(NamedTuple):
+    """How an attempt ended: its exit code, what Batch says of the job, and what ECS says of the container."""
+
+    exit_code: int
+    status_reason: str
+    reason: str
+
+
+class Machines:
+    """Hosts for jobs: so many at once, each for one job."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], *, count: int = 3) -> None:
+        self._folder = folder
+        self._environment = environment
+        self._free = threading.BoundedSemaphore(count)
+        self._lock = threading.Lock()
+        self._running: dict[str, _Container] = {}
+
+    def run(self, job: Job) -> None:
+        """See a job through all of its attempts."""
+        job.status = JobStatus.RUNNABLE
+        while not self._free.acquire(timeout=_LOOK_S):
+            if job.stop:
+                job._mark_stopped(success=False)
+                return
+        try:
+            job._mark_stopped(success=self._attempts(job) and not job.stop)
+        finally:
+            self._free.release()
+
+    def lose(self) -> int:
+        """Every machine that runs something is gone at once, as a host that fails; how many."""
+        return self._strike(signal.SIGKILL)
+
+    def interrupt(self) -> int:
+        """Every running container is told to stop, as two minutes before a Spot interruption; how many."""
+        return self._strike(signal.SIGTERM)
+
+    def close(self) -> None:
+        """Nothing of what was started goes on."""
+        self.lose()
+
+    def _strike(self, how: signal.Signals) -> int:
+        with self._lock:
+            struck = list(self._running.values())
+        for container in struck:
+            container.strike(how)
+        return len(struck)
+
+    def _attempts(self, job: Job) -> bool:
+        strategy = job.job_definition.retry_strategy or {}
+        for attempt in range(1, int(strategy.get("attempts", 1)) + 1):
+            if job.stop:
+                return False
+            end = self._attempt(job, attempt)
+            if end.exit_code == 0:
+                return True
+            if not job.stop:
+                job.job_stopped_reason = end.status_reason
+            if not _tries_again(strategy.get("evaluateOnExit"), end):
+                return False
+            job.status = JobStatus.RUNNABLE
+        return False
+
+    def _attempt(self, job: Job, attempt: int) -> _End:
+        job.status = JobStatus.STARTING
+        folder = Path(tempfile.mkdtemp(dir=self._folder, prefix="machine-"))
+        container = _Container(_command(job), {**self._environment, **_variables(job, attempt)}, folder)
+        with self._lock:
+            self._running[job.job_id] = container
+        job._start_attempt()
+        job.status = JobStatus.RUNNING
+        try:
+            exit_code = container.wait(job)
+        finally:
+            with self._lock:
+                del self._running[job.job_id]
+        job.exit_code = exit_code
+        job._stop_attempt()
+        if container.lost:
+            return _End(exit_code, "Host EC2 (instance i-0123456789abcdef0) terminated.", "")
+        return _End(exit_code, "Essential container in task exited", _OUT_OF_MEMORY if exit_code == 137 else "")
+
+
+class _Container:
+    def __init__(self, command: list[str], environment: Mapping[str, str], folder: Path) -> None:
+        self.lost = False
+        with (folder / "container.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                command,
+                env={**environment, "TMPDIR": str(folder)},
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def wait(self, job: Job) -> int:
+        """The exit code, as a container's: 128 and the signal's number where one ended it."""
+        told_at: float | None = None
+        while self._process.poll() is None:
+            time.sleep(_LOOK_S)
+            if job.stop and told_at is None:
+                told_at = time.monotonic()
+                self.strike(signal.SIGTERM)
+            if told_at is not None and time.monotonic() - told_at > GRACE_S:
+                self.strike(signal.SIGKILL)
+        code = int(self._process.returncode)
+        with suppress(ProcessLookupError):  # a container ends with its first process
+            os.killpg(self._process.pid, signal.SIGKILL)
+        return code if code >= 0 else 128 - code
+
+    def strike(self, how: signal.Signals) -> None:
+        """SIGTERM goes to a container's first process only; SIGKILL takes the whole machine."""
+        with suppress(ProcessLookupError):
+            if how is signal.SIGKILL:
+                self.lost = True
+                os.killpg(self._process.pid, how)
+            else:
+                os.kill(self._process.pid, how)
+
+
+def _command(job: Job) -> list[str]:
+    command = list(job.container_overrides.get("command") or job.job_definition.container_properties["command"])
+    return [sys.executable if command[0] == "python" else command[0], *command[1:]]
+
+
+def _variables(job: Job, attempt: int) -> dict[str, str]:
+    """The definition's, then the submission's, then Batch's own, each overriding the ones before."""
+    given: dict[str, Any] = {
+        pair["name"]: pair["value"]
+        for properties in (job.job_definition.container_properties, job.container_overrides)
+        for pair in properties.get("environment", [])
+    }
+    index = job.array_properties.get("index")
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("client", "runtime", ".")),
+        **given,
+        "AWS_BATCH_JOB_ID": job.job_id,
+        "AWS_BATCH_JOB_ATTEMPT": str(attempt),
+        "AWS_BATCH_JQ_NAME": job.job_queue.name,
+        **({} if index is None else {"AWS_BATCH_JOB_ARRAY_INDEX": str(index)}),
+    }
+
+
+def _tries_again(rules: list[dict[str, str]] | None, end: _End) -> bool:
+    """The first rule that matches decides; without rules every failure is tried again."""
+    said = {"onExitCode": str(end.exit_code), "onStatusReason": end.status_reason, "onReason": end.reason}
+    for rule in rules or []:
+        if all(fnmatchcase(said[name], pattern) for name, pattern in rule.items() if name in said):
+            return rule["action"].upper() == "RETRY"
+    return True

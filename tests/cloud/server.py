@@ -1,0 +1,107 @@
+"""The local cloud's server: moto over HTTP with its seams, in a process of its own. It is told to do things by lines.
+
+The first line it prints is its port. Then it answers each line of JSON, `[name, arguments]`, with one of JSON; when its
+input ends, so does it, and everything it has started.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from moto.server import ThreadedMotoServer
+
+from tests.aws.cloud import ACCOUNT, ENVIRONMENT, REGION
+from tests.cloud import seams
+from tests.cloud.executions import Executions
+from tests.cloud.faults import Faults
+from tests.cloud.functions import Functions
+from tests.cloud.machines import Machines
+from tests.cloud.states.integrations import Integrations
+from tests.cloud.states.interpreter import Surroundings
+
+
+class Server:
+    """All parts of the cloud, put together."""
+
+    def __init__(self, folder: Path, *, wait_scale: float) -> None:
+        self._moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        self.faults = Faults()
+        self.faults.install()
+        self._moto.start()
+        self.port = self._moto.get_host_and_port()[1]
+        endpoint = f"http://127.0.0.1:{self.port}"
+        environment = {**ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint}
+        (folder / "machines").mkdir()
+        self.functions = Functions(
+            lambda name: seams.find_function(ACCOUNT, REGION, name), folder=folder, environment=environment
+        )
+        self.machines = Machines(folder / "machines", environment)
+        integrations = Integrations(_clients(endpoint), self.functions)
+        surroundings = Surroundings(integrations.call, integrations.read_items, wait_scale=wait_scale)
+        self.executions = Executions(surroundings)
+        seams.install_functions(self.functions)
+        seams.install_machines(self.machines)
+        seams.install_executions(self.executions)
+
+    def obey(self, order: str, arguments: list[Any]) -> Any:
+        """Do one thing that the cloud's owner asks for."""
+        orders: dict[str, Callable[..., Any]] = {
+            "limit_concurrency": self._limit_concurrency,
+            "kill_environments": self.functions.kill_busy,
+            "lose_machines": self.machines.lose,
+            "interrupt_machines": self.machines.interrupt,
+            "refuse": self.faults.refuse,
+            "mend": self.faults.mend,
+            "forget": lambda: seams.forget(ACCOUNT, REGION),
+            "ended": lambda: self.executions.ended,
+        }
+        return orders[order](*arguments)
+
+    def close(self) -> None:
+        """End everything that was started."""
+        self.functions.close()
+        self.machines.close()
+
+    def _limit_concurrency(self, count: int | None) -> None:
+        self.functions.concurrency = count
+
+
+def _clients(endpoint: str) -> Callable[[str], Any]:
+    lock = threading.Lock()
+
+    @cache
+    def make(service: str) -> Any:
+        session = boto3.Session("testing", "testing", region_name=REGION)
+        return session.client(service, endpoint_url=endpoint, config=Config(max_pool_connections=64))
+
+    def client(service: str) -> Any:
+        with lock:  # sessions are not safe to share while they make clients
+            return make(service)
+
+    return client
+
+
+def main() -> None:
+    """Serve until the input ends."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    folder, wait_scale = Path(sys.argv[1]), float(sys.argv[2])
+    server = Server(folder, wait_scale=wait_scale)
+    print(server.port, flush=True)
+    for line in sys.stdin:
+        print(json.dumps(server.obey(*json.loads(line))), flush=True)
+    server.close()
+    os._exit(0)  # whatever threads still wait for something
+
+
+if __name__ == "__main__":
+    main()
