@@ -111,7 +111,7 @@ def test_kill_9_of_random_workers_costs_only_what_they_were_performing(pool, fee
     one.add(given)
     while one.serves(given):
         one.step()
-        if dice.random() < 0.2 and kills < 40:
+        if dice.random() < 0.8 and kills < 40:
             for child in children():
                 if dice.random() < 0.5:
                     child.kill()

@@ -27,7 +27,11 @@ from fanfold.execute.wire import Finished, Started
 from fanfold.models import RunStatus, Usage
 
 #: Calls waiting in the queue for each worker: enough that none ever waits for the pool.
-_QUEUED_PER_WORKER = 8
+_QUEUED_PER_WORKER = 32
+#: With this many waiting the pool may rest a moment, in which some 20 no-op calls end: hearing each of them at once
+#: would take the workers' cores from them ten times as often.
+_PLENTY_PER_WORKER = 16
+_REST_S = 0.001
 
 
 class Pool:
@@ -92,6 +96,8 @@ class Pool:
     def step(self) -> None:
         """One turn of the loop: hand out calls, hear the workers, watch them, hand reports on."""
         self._fill()
+        if len(self._sent) >= self._size * _PLENTY_PER_WORKER:
+            time.sleep(_REST_S)
         for key, _ in self._selector.select(self._patience_s()):
             if key.fd == self._woken:
                 os.read(self._woken, 4096)
@@ -161,12 +167,11 @@ class Pool:
 
     def _hear(self, worker: WorkerProcess) -> None:
         try:
-            while answers := worker.read():
-                for answer in answers:
-                    if isinstance(answer, Started):
-                        self._note_started(worker, answer)
-                    else:
-                        self._note_finished(worker, answer)
+            for answer in worker.read():
+                if isinstance(answer, Started):
+                    self._note_started(worker, answer)
+                else:
+                    self._note_finished(worker, answer)
         except EOFError:
             self._bury(worker)
 

@@ -17,7 +17,6 @@ from fanfold.execute.calls import Call
 from fanfold.execute.family import Family
 from fanfold.execute.forks import close_private, keep_private
 from fanfold.execute.log_tail import LogTail
-from fanfold.execute.queue import MESSAGE_SOCKET
 from fanfold.execute.serving import Serving
 from fanfold.models import RunStatus
 
@@ -28,6 +27,8 @@ _PROGRAM = (
 )
 #: Asks a worker where it hangs; `worker.main` registers the interpreter's own dump for it.
 _WHERE_SIGNAL = signal.SIGUSR2
+#: Answers read at a time: more than a socket holds, so one read has all there are.
+_ANSWER_BYTES = 1 << 20
 _STACK_BYTES = 64 * 1024
 
 
@@ -37,7 +38,7 @@ class WorkerProcess:
     def __init__(self, folder: Path, queue_exit: int, environment: dict[str, str] | None) -> None:
         folder.mkdir()
         self._folder = folder
-        ours, theirs = socket.socketpair(socket.AF_UNIX, MESSAGE_SOCKET)
+        ours, theirs = socket.socketpair()
         self.replies = ours.detach()
         os.set_blocking(self.replies, False)
         self._trace = os.open(folder / "trace", os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
@@ -55,6 +56,7 @@ class WorkerProcess:
         os.close(watched)
         self._family = Family(self.pid)
         self._log: LogTail | None = None
+        self._unread = b""
         self._stack = ""
         self._stained = False
         #: The call it performs, by the pool's number, and since when (time.monotonic seconds).
@@ -75,17 +77,18 @@ class WorkerProcess:
         return self._process.pid
 
     def read(self) -> list[wire.Started | wire.Finished]:
-        """The answers of the next message, none where there is none for now. Raises EOFError where it has closed."""
+        """What it has answered since the last look. Raises EOFError where it has closed its end."""
         try:
-            message = wire.receive(self.replies)
+            answered = os.read(self.replies, _ANSWER_BYTES)
         except BlockingIOError:
             return []
         except ConnectionResetError:
-            message = b""
-        if not message:
+            answered = b""
+        if not answered:
             raise EOFError
         self.has_spoken = True
-        return wire.unpack_answers(message)
+        answers, self._unread = wire.unpack_answers(self._unread + answered)
+        return answers
 
     @property
     def has_ended(self) -> bool:

@@ -1,18 +1,22 @@
-"""The queue that all workers of a pool share: a socket pair of whole messages, each read by exactly one worker."""
+"""The queue that all workers of a pool share: whole messages, each read by exactly one worker."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from fanfold.execute import wire
 
-#: Whole messages, in order, one reader each. macOS has no SEQPACKET for local sockets; its datagrams do not get lost.
-MESSAGE_SOCKET = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
+#: Longest message: what a pipe takes as one packet (PIPE_BUF). Longer arguments go through a file.
+_MESSAGE_BYTES = 4096
+#: Room in a pipe: a slot of 4 KiB for each message. Unprivileged processes may have this much (pipe-max-size).
+_PIPE_BYTES = 1 << 20
 
 
 class CallQueue:
@@ -20,18 +24,16 @@ class CallQueue:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        ours, theirs = socket.socketpair(socket.AF_UNIX, MESSAGE_SOCKET)
-        self._entry, self.exit = ours.detach(), theirs.detach()
+        self._entry, self.exit = _message_pipe()
         os.set_blocking(self._entry, False)
         os.set_blocking(self.exit, False)  # the workers share this description, and its mode with it
 
     def put(self, number: int, assignment: int, arguments: bytes) -> bool:
         """Queue one call; False where the kernel's queue is full for now."""
-        spilled = len(arguments) > wire.MESSAGE_BYTES
-        if spilled:
+        message = wire.pack_call(number, assignment, arguments)
+        if len(message) > _MESSAGE_BYTES:
             self._spilled(number).write_bytes(arguments)
-            arguments = b""
-        message = wire.pack_call(number, assignment, arguments, spilled=spilled)
+            message = wire.pack_call(number, assignment, b"", spilled=True)
         try:
             os.write(self._entry, message)
         except OSError as error:
@@ -44,7 +46,7 @@ class CallQueue:
         """Take back every call that no worker has taken; their numbers."""
         while True:
             try:
-                number = wire.unpack_call(wire.receive(self.exit))[0]
+                number = wire.unpack_call(os.read(self.exit, _MESSAGE_BYTES))[0]
             except BlockingIOError:
                 return
             self._spilled(number).unlink(missing_ok=True)
@@ -64,3 +66,14 @@ class CallQueue:
 
     def _spilled(self, number: int) -> Path:
         return self._folder / f"{number}.arguments"
+
+
+def _message_pipe() -> tuple[int, int]:
+    """Where messages go in and where they come out, in order, each to one reader."""
+    if sys.platform != "linux":  # macOS has neither packet pipes nor SEQPACKET; its local datagrams do not get lost
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        return ours.detach(), theirs.detach()
+    exit_, entry = os.pipe2(os.O_DIRECT | os.O_CLOEXEC)  # O_DIRECT: each write is a packet, and each read one packet
+    with suppress(OSError):  # a user with very many pipes has to do with 16 messages
+        fcntl.fcntl(entry, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return entry, exit_

@@ -1,19 +1,16 @@
-"""The bytes between a pool and its workers: one datagram a message.
+"""The bytes between a pool and its workers.
 
-A call is its numbers and its arguments. An answer is what came of a call (`Finished`), which call was taken
-(`Started`), or one after the other. What most calls end with, a small result and nothing printed, has a compact form:
-writing and reading it as JSON would take a quarter of a no-op call's time.
+A call is a message: its numbers and its arguments. Answers are a stream: what came of a call (`Finished`), which call
+was taken (`Started`). What most calls end with, a small result and nothing printed, has a compact form: writing and
+reading it as JSON would take a quarter of a no-op call's time.
 
 Imported by workers: cheap standard library only.
 """
 
 import json
-import os
+from collections.abc import Callable
 from struct import Struct
 from typing import Any, NamedTuple
-
-#: Longest message that is sent as it is; longer arguments go through a file. Half of Linux's default socket buffer.
-MESSAGE_BYTES = 96 * 1024
 
 
 class Started(NamedTuple):
@@ -90,33 +87,33 @@ def pack_finished(done: Finished) -> bytes:
     return head + codec + done.body
 
 
-def unpack_answers(message: bytes) -> list[Started | Finished]:
-    """The answers of one message."""
+def unpack_answers(stream: bytes) -> tuple[list[Started | Finished], bytes]:
+    """The answers that are whole, and the beginning of the one that is not."""
     answers: list[Started | Finished] = []
     at = 0
-    while at < len(message):
-        kind = message[at : at + 1]
-        if kind == b"s":
-            answers.append(Started(*_STARTED.unpack_from(message, at)[1:]))
-            at += _STARTED.size
-        else:
-            answer, at = (_unpack_small if kind == b"f" else _unpack_long)(message, at)
-            answers.append(answer)
-    return answers
+    while at < len(stream):
+        answer, end = _UNPACK[stream[at]](stream, at)
+        if end > len(stream):
+            break
+        answers.append(answer)
+        at = end
+    return answers, stream[at:]
 
 
-def receive(fd: int) -> bytes:
-    """The next whole message on `fd`; empty where the other side is gone."""
-    return os.read(fd, 2 * MESSAGE_BYTES)
+def _unpack_started(stream: bytes, start: int) -> tuple[Started, int]:
+    end = start + _STARTED.size
+    return (_NOTHING if end > len(stream) else Started(*_STARTED.unpack_from(stream, start)[1:])), end
 
 
-def _unpack_small(message: bytes, start: int) -> tuple[Finished, int]:
-    _, call, at, duration_s, cpu_s, mib, codec_size, size, sha256 = _SMALL.unpack_from(message, start)
+def _unpack_small(stream: bytes, start: int) -> tuple[Finished, int]:
+    if start + _SMALL.size > len(stream):
+        return _NOTHING, start + _SMALL.size
+    _, call, at, duration_s, cpu_s, mib, codec_size, size, sha256 = _SMALL.unpack_from(stream, start)
     middle = start + _SMALL.size + codec_size
-    codec = message[middle - codec_size : middle].decode()
     end = middle + size
+    codec = stream[middle - codec_size : middle].decode()
     told = Told(codec, size, sha256, None)
-    return Finished(call, at, duration_s, cpu_s, mib, told, None, message[middle:end]), end
+    return Finished(call, at, duration_s, cpu_s, mib, told, None, stream[middle:end]), end
 
 
 def _pack_long(done: Finished) -> bytes:
@@ -126,11 +123,25 @@ def _pack_long(done: Finished) -> bytes:
     return _LONG.pack(b"l", len(text), len(done.body)) + text + done.body
 
 
-def _unpack_long(message: bytes, start: int) -> tuple[Finished, int]:
-    _, text_size, body_size = _LONG.unpack_from(message, start)
+def _unpack_long(stream: bytes, start: int) -> tuple[Finished, int]:
+    if start + _LONG.size > len(stream):
+        return _NOTHING, start + _LONG.size
+    _, text_size, body_size = _LONG.unpack_from(stream, start)
     middle = start + _LONG.size + text_size
     end = middle + body_size
-    numbers, output, error, printed, stained = json.loads(message[middle - text_size : middle])
-    told = output and Told(output[0], output[1], bytes.fromhex(output[2]), output[3])
+    if end > len(stream):
+        return _NOTHING, end
+    numbers, output, error, printed, stained = json.loads(stream[middle - text_size : middle])
     call, at, duration_s, cpu_s, mib = numbers
-    return Finished(call, at, duration_s, cpu_s, mib, told, error, message[middle:end], printed, stained), end
+    told = output and Told(output[0], output[1], bytes.fromhex(output[2]), output[3])
+    return Finished(call, at, duration_s, cpu_s, mib, told, error, stream[middle:end], printed, stained), end
+
+
+#: Stands for an answer of which only the beginning has come.
+_NOTHING: Any = None
+
+_UNPACK: dict[int, Callable[[bytes, int], tuple[Any, int]]] = {
+    ord("s"): _unpack_started,
+    ord("f"): _unpack_small,
+    ord("l"): _unpack_long,
+}

@@ -17,6 +17,8 @@ from fanfold.execute.surroundings import Surroundings
 
 #: The pool asks a hung worker by this signal where it hangs, before it kills it.
 WHERE_SIGNAL = signal.SIGUSR2
+#: More than any message of the queue has.
+_MESSAGE_BYTES = 1 << 16
 #: Jobs whose compiled source is kept: several may be served in turn.
 _REMEMBERED = 16
 
@@ -50,30 +52,34 @@ class Worker:
         answer = b""
         while True:
             try:
-                message = wire.receive(self._calls)
+                message = os.read(self._calls, _MESSAGE_BYTES)
             except BlockingIOError:
                 if answer:
-                    os.write(self._replies, answer)
+                    self._say(answer)
                     answer = b""
                 message = self._wait_for_call()
             if not message:
                 return
             call, assignment, spilled, arguments = wire.unpack_call(message)
-            os.write(self._replies, answer + wire.pack_started(call, time.time(), self._surroundings.log_number))
+            self._say(answer + wire.pack_started(call, time.time(), self._surroundings.log_number))
             if spilled:
                 arguments = self._unspilled(call)
             answer = wire.pack_finished(self._perform(call, self._assignment(assignment), arguments.decode()))
             if self._surroundings.stained:  # the next call deserves a clean process: answer, and wait to be killed
-                os.write(self._replies, answer)
+                self._say(answer)
                 while True:
                     signal.pause()
+
+    def _say(self, answer: bytes) -> None:
+        while answer:  # a signal may cut a write short
+            answer = answer[os.write(self._replies, answer) :]
 
     def _wait_for_call(self) -> bytes:
         """The next message of the queue that all workers share; never a blocking read, another may be faster."""
         while True:
             _wait_readable(self._calls)
             try:
-                return wire.receive(self._calls)
+                return os.read(self._calls, _MESSAGE_BYTES)
             except BlockingIOError:
                 continue
 
