@@ -19,7 +19,7 @@ demo: $(VENV)/.demo  ## fan 365 days of flights out on this machine; no account 
 	@$(BIN)/python demo/flights.py
 
 test: $(VENV)/.dev  ## every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.dev  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .
