@@ -136,14 +136,15 @@ class Pool:
                     room -= 1
                 else:
                     serving.put_back(call)
-                    return
+                    giving.clear()
+                    break
+        self._man_the_queue()
 
     def _send(self, serving: Serving, call: Call) -> bool:
         number = self._sent.next_number()
         if not self._queue.put(number, serving.number, call.arguments.encode()):
             return False
         self._sent.add(number, serving, call)
-        self._man_the_queue()
         return True
 
     def _man_the_queue(self) -> None:
