@@ -40,7 +40,7 @@ class ProcessingStack(Stack):
             cloud.ENV_TABLE: storage.table.table_name,
             cloud.ENV_BUCKET: storage.bucket.bucket_name,
             cloud.ENV_DATA_ROLE: data.role_arn,
-            **({cloud.ENV_MOUNT: cloud.MOUNT_PATH} if mount else {}),
+            **({layout.ENV_MOUNT: cloud.MOUNT_PATH} if mount else {}),
         }
         images = self._images(settings)
         self.realtime = Realtime(

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from fanfold.forecast import Plan as Plan
     from fanfold.job import Job as Job
     from fanfold.job import Run as Run
+    from fanfold.mount import mount_path as mount_path
     from fanfold.planning import plan as plan
     from fanfold.settings import configure as configure
 
@@ -68,6 +69,7 @@ _HOME_OF = {
     "Executor": "executor",
     "Plan": "forecast",
     "configure": "settings",
+    "mount_path": "mount",
     "doctor": "diagnosis",
     "plan": "planning",
 }

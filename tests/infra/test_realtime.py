@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fanfold.contract import cloud
+from fanfold.contract import cloud, layout
 from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from tests.infra.templates import Synthesise, Templates
 
@@ -29,7 +29,7 @@ def test_the_function_finds_its_deployment_in_its_environment(templates: Templat
     environment = templates.one("AWS::Lambda::Function")["Environment"]["Variables"]
     assert environment["FANFOLD_DEPLOYMENT"] == "main"
     assert {cloud.ENV_TABLE, cloud.ENV_BUCKET, cloud.ENV_DATA_ROLE} <= set(environment)
-    assert cloud.ENV_MOUNT not in environment
+    assert layout.ENV_MOUNT not in environment
 
 
 def test_its_size_and_processor_are_settings(synthesise: Synthesise) -> None:

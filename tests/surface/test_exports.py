@@ -13,7 +13,7 @@ import pytest
 import fanfold
 
 OFFERED = """
-Executor Job Plan Run Udf configure doctor get_job get_jobs plan run run_async submit udf
+Executor Job Plan Run Udf configure doctor get_job get_jobs mount_path plan run run_async submit udf
 CaptureError CodecError ConfigurationError FanfoldError InputError JobNotFound MissingPackage NestedSubmitError
 RampStopped ResultDamaged RunCancelled RunFailed RunLost RunOutOfMemory RunTimedOut StoreError StoreFull StoreTooNew
 UnknownInstanceType WaitTimeout WorkerDied __version__

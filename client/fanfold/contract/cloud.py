@@ -96,8 +96,6 @@ ENV_TABLE = "FANFOLD_TABLE"
 ENV_BUCKET = "FANFOLD_BUCKET"
 #: ARN of the role whose credentials a UDF gets; the worker's own are for Fanfold's table and bucket only.
 ENV_DATA_ROLE = "FANFOLD_DATA_ROLE"
-#: Where the shared file system is mounted; not set without one.
-ENV_MOUNT = "FANFOLD_MOUNT"
 #: On a dedicated machine: the instance type it serves, and the job whose inputs it claims.
 ENV_INSTANCE_TYPE = "FANFOLD_INSTANCE_TYPE"
 ENV_JOB = "FANFOLD_JOB"

@@ -6,6 +6,8 @@ ENV_REGION = "FANFOLD_REGION"
 ENV_PROFILE = "FANFOLD_PROFILE"
 #: Set inside a run (also for the processes it starts): `job/index`.
 ENV_RUN = "FANFOLD_RUN"
+#: Set inside a run: the folder that all runs share.
+ENV_MOUNT = "FANFOLD_MOUNT"
 
 #: A deployment is announced in this SSM parameter.
 DEPLOYMENT_PARAMETER = "/fanfold/{deployment}"

@@ -26,6 +26,7 @@ from fanfold.engines.protocol import Description
 from fanfold.execute.calls import Assignment
 from fanfold.fold import JobState, read_state
 from fanfold.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
+from fanfold.mount import local_mount
 from fanfold.stores.local import LocalStores
 
 #: A job whose submitter is between "put" and "started" has no machine yet; after this long, it never will.
@@ -175,6 +176,7 @@ def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
         memory_mib=header.memory_mib,
         max_concurrency=concurrency(header) if dedicated else header.max_workers,
         usage_interval_s=1.0 if dedicated else None,
+        mount=local_mount(stores.home),
     )
 
 

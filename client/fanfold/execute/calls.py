@@ -25,11 +25,13 @@ class Assignment(NamedTuple):
     max_concurrency: int | None = None
     #: Seconds between usage events of a running call; None for none.
     usage_interval_s: float | None = None
+    #: The folder that all runs share (`fanfold.mount_path`), where it is not said by the environment already.
+    mount: Path | None = None
 
     def for_workers(self) -> dict[str, str]:
         """What `perform.Assignment` takes."""
         paths = {"bundle": str(self.bundle), "blobs": str(self.blobs)}
-        return {"job_id": self.job_id, **paths, "serializer": self.serializer}
+        return {"job_id": self.job_id, **paths, "serializer": self.serializer, "mount": str(self.mount or "")}
 
 
 class Call(NamedTuple):

@@ -36,10 +36,18 @@ class Assignment:
     """What all calls of a job share, as a worker sees it. The source is compiled once."""
 
     def __init__(
-        self, job_id: str, bundle: str, blobs: str, serializer: str, *, on_imports: Callable[[], None] | None = None
+        self,
+        job_id: str,
+        bundle: str,
+        blobs: str,
+        serializer: str,
+        mount: str = "",
+        *,
+        on_imports: Callable[[], None] | None = None,
     ) -> None:
         """`on_imports` is called before the first call where the source imports anything."""
         self.job_id = job_id
+        self.mount = mount
         self.serializer = serializer
         self._bundle = bundle
         self._blobs = blobs

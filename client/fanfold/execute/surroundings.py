@@ -13,8 +13,8 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from fanfold.contract.layout import ENV_RUN
-from fanfold.execute.perform import Outcome
+from fanfold.contract.layout import ENV_MOUNT, ENV_RUN
+from fanfold.execute.perform import Assignment, Outcome
 from fanfold.execute.usage import CpuTime, PeakMemory
 from fanfold.execute.wire import Finished
 from fanfold.source.load import is_loaded_source
@@ -59,10 +59,10 @@ class Surroundings:
             self._flush_native = _native_flush()
             _adopt_orphans()
 
-    def hold(self, call: int, job_id: str, perform: Callable[[], Outcome]) -> Finished:
+    def hold(self, call: int, assignment: Assignment, perform: Callable[[], Outcome]) -> Finished:
         """Perform one call of a job within its own output and environment; what came of it and what it took."""
-        if job_id != self._job_id:
-            self._enter(job_id)
+        if assignment.job_id != self._job_id:
+            self._enter(assignment)
         self._memory.restart()
         began = time.perf_counter()
         outcome = perform()
@@ -78,9 +78,11 @@ class Surroundings:
         self.stained = self._has_leftovers()
         return Finished(call, time.time(), duration_s, cpu_s, peak_mib, *outcome, printed, self.stained)
 
-    def _enter(self, job_id: str) -> None:
-        """Say in the environment, also for processes that the UDF starts, that this is a run of that job."""
-        os.environ[ENV_RUN] = self._job_id = job_id
+    def _enter(self, assignment: Assignment) -> None:
+        """Say in the environment, also for processes that the UDF starts, what job this is a run of."""
+        os.environ[ENV_RUN] = self._job_id = assignment.job_id
+        if assignment.mount:
+            os.environ[ENV_MOUNT] = assignment.mount
         # The mapping behind os.environ: comparing it takes 1 µs, decoding every variable of os.environ 40.
         self._environ = os.environ._data.copy()  # type: ignore[attr-defined]
 

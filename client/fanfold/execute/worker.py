@@ -85,9 +85,7 @@ class Worker:
 
     def _perform(self, call: int, assignment: perform.Assignment, arguments: str) -> wire.Finished:
         result_file = f"{self._folder}/{call}.result"
-        return self._surroundings.hold(
-            call, assignment.job_id, lambda: perform.perform(assignment, arguments, result_file)
-        )
+        return self._surroundings.hold(call, assignment, lambda: perform.perform(assignment, arguments, result_file))
 
     def _assignment(self, number: int) -> perform.Assignment:
         known = self._assignments.get(number)
