@@ -35,6 +35,8 @@ def open_stores(folder: Path, environment: Mapping[str, str] = os.environ, *, re
 
 def get_header(stores: AwsStores, job_id: str) -> JobHeader:
     """The job's header; results are from now on offered to the cache for as long as this job's are kept."""
+    # Not as of a second ago: after a cancel nothing may begin that the canceller does not see, after a retry all may.
+    stores.log.heads.forget(job_id)
     head = stores.log.heads.get(job_id)
     stores.cache.retention_s = max(0.0, head.expires_at - head.header.created_at)
     return head.header

@@ -83,6 +83,23 @@ def test_a_shard_whose_runs_all_have_results_is_not_read_again(log, account):
     assert calls == {}
 
 
+def test_a_reader_that_comes_by_rarely_does_not_read_old_events_again(log, monkeypatch):
+    job = a_job()
+    log.put_job(job)
+    with monkeypatch.context() as patched:
+        written_at(patched, -100.0)
+        log.append([finished(job.id, 0)])
+    _, cursor = follow(log, job.id, None)
+    log.append([finished(job.id, 1)])
+    _, cursor = follow(log, job.id, cursor)
+    monkeypatch.setattr(
+        "fanfold.stores.aws.log.time", SimpleNamespace(time=lambda: time.time() + 60, monotonic=time.monotonic)
+    )
+    log.append([finished(job.id, 2)])
+    events, _ = follow(log, job.id, cursor)
+    assert 0 not in [event.index for event in events]
+
+
 def test_a_shard_with_a_failure_is_read_on(log, account):
     job = a_job(count=2)
     log.put_job(job)

@@ -85,7 +85,7 @@ class AwsEngine:
     def reconcile(self, header: JobHeader, state: JobState) -> bool:
         """Record runs as lost that nobody runs any more, and start those that are due; True where there were any."""
         now = time.monotonic()
-        if state.done or now - self._looked_at.get(header.id, 0.0) < max(1.0, header.count / 10_000):
+        if state.done or now - self._looked_at.get(header.id, 0.0) < _look_every_s(header.count):
             return False
         self._looked_at[header.id] = now
         if not self._inspector.look(header, state) or not self.stores.log.heads.take_turn(header.id, _TURN_S):
@@ -175,3 +175,8 @@ class AwsEngine:
             if job.get("status") not in ("SUCCEEDED", "FAILED"):
                 reason = "The job was cancelled."
                 self._account.call("batch", "terminate_job", on=on, jobId=job["jobId"], reason=reason)
+
+
+def _look_every_s(count: int) -> float:
+    """Seconds between looks at every open run of a job of `count`, each of which takes some microseconds."""
+    return max(1.0, min(count / 1_000, 15.0), count / 20_000)

@@ -22,6 +22,8 @@ from fanfold.stores.protocols import Channel, Cursor, ObjectStore
 _READ_EVENTS = 5_000
 #: How often is asked for others' news: at first quickly, and ever less often the longer there were none.
 _POLL_FIRST_S, _POLL_LAST_S = 0.25, 2.0
+#: Nor does asking take more than a fifth of the time: a job of many shards is asked for less often.
+_ASKING_SHARE = 0.2
 
 _AFTER = f"{PARTITION_KEY} = :partition AND {SORT_KEY} > :after"
 
@@ -37,6 +39,7 @@ class DynamoEventLog:
         self._appended = threading.Condition()
         self._appends = 0
         self._news_at = time.monotonic()
+        self._asking_s = 0.0
         self._waiters = threading.local()
 
     def put_job(self, header: JobHeader) -> None:
@@ -88,8 +91,10 @@ class DynamoEventLog:
         if not reading.todo:
             reading.begin(now, self._finished.asker(job_id, channel))
         events: list[Event] = []
+        began = time.monotonic()
         while reading.todo and len(events) < _READ_EVENTS:
             events += self._read_some(job_id, channel, reading, now)
+        self._asking_s = time.monotonic() - began
         reading.rested = here if events and not reading.todo else None
         if any(event.status is RunStatus.CANCELLED for event in events):
             self.heads.forget(job_id)  # whoever reads of a cancelled run must see the flag that it comes from
@@ -99,7 +104,8 @@ class DynamoEventLog:
         """Wait until something was appended here, or it is time to ask what others did; False after `timeout_s`."""
         seen, asked_at = getattr(self._waiters, "seen", (0, 0.0))
         quiet_s = time.monotonic() - self._news_at
-        ask_at = asked_at + min(max(_POLL_FIRST_S, quiet_s / 8), _POLL_LAST_S)
+        pause_s = max(_POLL_FIRST_S, quiet_s / 8, self._asking_s / _ASKING_SHARE)
+        ask_at = asked_at + min(pause_s, _POLL_LAST_S)
         until = min(time.monotonic() + timeout_s, ask_at)
         with self._appended:
             while self._appends == seen and (left_s := until - time.monotonic()) > 0:

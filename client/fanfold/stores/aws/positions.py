@@ -16,7 +16,7 @@ from fanfold.stores.aws.items import iso
 #: Before any key; DynamoDB compares with no empty text.
 BEGINNING = "0"
 #: Covers eventually consistent reads and a write that was tried again.
-_LOOK_BACK_S = 3.0
+_LOOK_BACK_S = 2.0
 #: Covers clocks that are wrong by minutes, and a throttle that held a write up.
 _LOOK_FAR_BACK_S = 240.0
 #: After this long without news a shard is looked at from far back, and again after as long as it has been quiet.
@@ -25,10 +25,13 @@ _QUIET_S = 3.0
 
 @dataclass(slots=True)
 class Position:
-    """A reader's place in one shard: the last key it has seen, when that was, and when it last looked far back."""
+    """A reader's place in one shard: the last key it has seen, and when it last looked far back.
+
+    `quiet_since` is when it first found no news after some; 0 while there are.
+    """
 
     key: str = ""
-    news_at: float = 0.0
+    quiet_since: float = 0.0
     swept_at: float = 0.0
 
     def start(self, now: float) -> str:
@@ -36,7 +39,8 @@ class Position:
         if not self.key:
             return BEGINNING
         seen = min(seconds(self.key), now)
-        if now - self.news_at > _QUIET_S and now - self.swept_at > max(_QUIET_S, self.swept_at - self.news_at):
+        quiet = self.quiet_since and now - self.quiet_since > _QUIET_S
+        if quiet and now - self.swept_at > max(_QUIET_S, self.swept_at - self.quiet_since):
             self.swept_at = now
             return iso(seen - _LOOK_FAR_BACK_S)
         return iso(seen - _LOOK_BACK_S)
@@ -62,7 +66,7 @@ class Reading:
 
     def to_cursor(self) -> str:
         """Where to go on, as text."""
-        at = [[one.key, one.news_at, one.swept_at] for one in self.positions]
+        at = [[one.key, one.quiet_since, one.swept_at] for one in self.positions]
         return json.dumps({"at": at, "todo": self.todo, "rested": self.rested}, separators=(",", ":"))
 
     def begin(self, now: float, finished: Callable[[int, str], bool]) -> None:
@@ -76,7 +80,9 @@ class Reading:
         position = self.positions[shard]
         news = last > position.key
         if news:
-            position.key, position.news_at = last, now
+            position.key, position.quiet_since = last, 0.0
+        elif not more and not position.quiet_since:
+            position.quiet_since = now
         if more:
             self.todo[shard] = last
         else:

@@ -1,0 +1,107 @@
+"""Objects in a bucket: large ones in parts, checksums, ranges read ahead, and keys that cannot lead astray."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from fanfold.contract.layout import inputs_key
+from fanfold.errors import InputError, ResultDamaged
+from fanfold.stores.manifest import Manifest, ManifestWriter
+from tests.aws.calls import counted
+from tests.aws.cloud import account, aws, aws_stores, deployment, moto
+from tests.stores.samples import a_job
+
+__all__ = ["account", "aws", "aws_stores", "deployment", "moto"]
+
+KEY = f"results/{'a' * 64}/{'b' * 64}"
+
+
+@pytest.fixture
+def large(tmp_path):
+    path = tmp_path / "large"
+    path.write_bytes(os.urandom(1 << 20) * 33)
+    return path
+
+
+def test_a_large_file_is_uploaded_in_parts(aws_stores, account, large):
+    data = large.read_bytes()
+    with counted(account) as calls:
+        aws_stores.objects.put_file(KEY, large)
+    assert calls["s3:UploadPart"] == 3
+    assert aws_stores.objects.get(KEY) == data
+    assert not large.exists()
+
+
+def test_an_upload_that_fails_leaves_nothing_and_keeps_the_file(aws_stores, account, deployment, large):
+    s3 = account.client("s3")
+
+    class Cut(BaseException):
+        pass
+
+    def cut(**_):
+        raise Cut
+
+    s3.meta.events.register("before-call.s3.CompleteMultipartUpload", cut)
+    try:
+        with pytest.raises(Cut):
+            aws_stores.objects.put_file(KEY, large)
+    finally:
+        s3.meta.events.unregister("before-call.s3.CompleteMultipartUpload", cut)
+    assert large.exists()
+    assert not aws_stores.objects.exists(KEY)
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=deployment.bucket)
+
+
+def test_every_object_carries_a_checksum(aws_stores, account, deployment, tmp_path):
+    aws_stores.objects.put("results/a", b"a")
+    aws_stores.objects.put_if_absent("results/b", b"b")
+    small = tmp_path / "small"
+    small.write_bytes(b"c")
+    aws_stores.objects.put_file("results/c", small)
+    for name in "abc":
+        head = account.client("s3").head_object(Bucket=deployment.bucket, Key=f"results/{name}", ChecksumMode="ENABLED")
+        assert head["ChecksumSHA256"]
+
+
+def test_paging_through_inputs_takes_a_few_calls(aws_stores, account, tmp_path):
+    job = a_job(count=20_000)
+    with ManifestWriter(tmp_path, job.id) as manifest:
+        for number in range(job.count):
+            manifest.add(f'{{"n":{number}}}', f"{number:064x}")
+        manifest.store(aws_stores.objects)
+    aws_stores.objects._ahead._blocks.clear()  # as in another process
+    with counted(account) as calls:
+        lines = list(Manifest(aws_stores.objects, job.id, job.count))
+    assert lines[12_345] == '{"n":12345}'
+    assert sum(calls.values()) <= 3
+    start, stop = Manifest(aws_stores.objects, job.id, job.count).extent(7_001)
+    assert aws_stores.objects.get_range(inputs_key(job.id), start, stop) == b'{"n":7001}'
+
+
+def test_ranges_across_blocks_come_back_exactly(aws_stores, monkeypatch):
+    monkeypatch.setattr("fanfold.stores.aws.read_ahead._BLOCK_BYTES", 10)
+    data = bytes(range(95))
+    aws_stores.objects.put("jobs/x/inputs.jsonl", data)
+    for start, stop in [(0, 95), (0, 10), (9, 11), (10, 20), (42, 77), (90, 200), (95, 99), (50, 50)]:
+        assert aws_stores.objects.get_range("jobs/x/inputs.jsonl", start, stop) == data[start:stop]
+
+
+def test_inputs_that_are_gone_are_an_error(aws_stores):
+    with pytest.raises(ResultDamaged, match="jobs/x/inputs"):
+        aws_stores.objects.get_range("jobs/x/inputs.jsonl", 0, 10)
+
+
+@pytest.mark.parametrize("job_id", ["", "../x", "a/b", "a#b", "a b", "x" * 65, "job#1"])
+def test_what_can_be_no_job_id_never_becomes_part_of_a_key(aws_stores, account, job_id):
+    with counted(account) as calls:
+        for use in (
+            lambda: aws_stores.log.get_job(job_id),
+            lambda: aws_stores.log.put_job(a_job(id=job_id)),
+            lambda: aws_stores.log.request_cancel(job_id, 1.0),
+            lambda: aws_stores.log.read_since(job_id),
+        ):
+            with pytest.raises(InputError, match="not a job id"):
+                use()
+    assert calls == {}
