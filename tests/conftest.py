@@ -8,6 +8,10 @@ import time
 import psutil
 import pytest
 
+from tests.cloud.fixtures import cloud, cloud_account, on_cloud
+
+__all__ = ["cloud", "cloud_account", "eventually", "home", "on_cloud"]
+
 # Before any test imports them: each backend's tests do, in whatever order.
 for contract in ("event_log_contract", "object_store_contract", "result_cache_contract"):
     pytest.register_assert_rewrite(f"tests.stores.{contract}")

@@ -99,7 +99,7 @@ def test_cancel_ends_a_job_in_mid_run(on_cloud, eventually, count):
     job = fanfold.submit(napping, range(count), max_workers=80 if count > 100 else None, collect=False)
     eventually(lambda: job.counts().get("succeeded"))
     job.cancel()
-    assert job.status == "Cancelled"
+    eventually(lambda: job.status == "Cancelled")
     assert job.counts()["cancelled"] > 0
     assert set(job.counts()) <= {"cancelled", "succeeded"}
 

@@ -387,7 +387,7 @@ def test_e30_a_cancelled_job_can_be_taken_up_again(eventually):
     eventually(lambda: job.counts().get("succeeded"))
     began = time.monotonic()
     job.cancel()
-    assert job.status == "Cancelled"
+    eventually(lambda: job.status == "Cancelled")  # far away, a run may have begun that had not heard of it
     assert time.monotonic() - began < 30
     assert job.counts()["cancelled"] > 0
     assert job.retry().results() == list(range(200))
