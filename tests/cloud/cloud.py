@@ -31,6 +31,7 @@ class LocalCloud:
     def __init__(self, folder: Path, *, wait_scale: float = 1.0) -> None:
         """Start it. Waits between tries of a state are scaled, which otherwise are AWS's: seconds."""
         self.folder = folder
+        self._wait_scale = wait_scale
         self._log = (folder / "server.log").open("wb")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.cloud.server", str(folder), str(wait_scale)],
@@ -74,9 +75,21 @@ class LocalCloud:
         """Throttle invocations beyond so many at once; None for no limit."""
         self._order("limit_concurrency", count)
 
+    def scale_waits(self, by: float) -> None:
+        """Wait between a state's tries so many times as long as AWS does."""
+        self._order("scale_waits", by)
+
+    def crash_environments(self) -> int:
+        """Crash the Lambda environments that are in the middle of a run; how many."""
+        return int(self._order("crash_environments"))
+
     def kill_environments(self) -> int:
-        """Kill the Lambda environments that are in the middle of a run; how many."""
+        """Kill them, as Lambda does when their memory is used up; how many."""
         return int(self._order("kill_environments"))
+
+    def deliver_twice(self, times: int) -> None:
+        """Run so many of the coming Express executions twice: they are promised to run at least once."""
+        self._order("deliver_twice", times)
 
     def lose_machines(self) -> int:
         """The hosts of all Batch jobs that run now fail; how many."""
@@ -91,8 +104,10 @@ class LocalCloud:
         self._order("refuse", fault, times, every)
 
     def mend(self) -> int:
-        """End all faults of `refuse` and `limit_concurrency`; how many refusals were left."""
+        """Let all be as it was at the start; how many requests were still to be refused."""
         self.limit_concurrency(None)
+        self.scale_waits(self._wait_scale)
+        self.deliver_twice(0)
         return int(self._order("mend"))
 
     def forget(self) -> None:

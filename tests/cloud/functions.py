@@ -85,9 +85,9 @@ class Functions:
                 self._functions[name] = _Function(self._find(name), folder, self._environment)
             return self._functions[name]
 
-    def kill_busy(self) -> int:
-        """Kill every environment that is in the middle of an invocation; how many."""
-        return sum(function.kill_busy() for function in self._functions.values())
+    def strike_busy(self, how: signal.Signals) -> int:
+        """End every environment that is in the middle of an invocation with a signal; how many."""
+        return sum(function.strike_busy(how) for function in self._functions.values())
 
     def close(self) -> None:
         for function in self._functions.values():
@@ -118,14 +118,14 @@ class _Function:
                 self._idle.append(host)
                 self._free.notify()
 
-    def kill_busy(self) -> int:
-        killed = 0
+    def strike_busy(self, how: signal.Signals) -> int:
+        struck = 0
         for host in self._hosts:
             if host not in self._idle and host.process is not None and host.process.poll() is None:
                 with suppress(ProcessLookupError):
-                    os.killpg(host.process.pid, signal.SIGKILL)
-                    killed += 1
-        return killed
+                    os.killpg(host.process.pid, how)
+                    struck += 1
+        return struck
 
     def close(self) -> None:
         for host in self._hosts:

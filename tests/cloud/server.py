@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -29,6 +30,9 @@ from tests.cloud.machines import Machines
 from tests.cloud.states.integrations import Integrations
 from tests.cloud.states.interpreter import Surroundings
 
+#: What a lost machine held, another takes over after this; on AWS after 150 s.
+LEASE_S = "2"
+
 
 class Server:
     """All parts of the cloud, put together."""
@@ -45,10 +49,10 @@ class Server:
         self.functions = Functions(
             lambda name: seams.find_function(ACCOUNT, REGION, name), folder=folder, environment=environment
         )
-        self.machines = Machines(folder / "machines", environment)
+        self.machines = Machines(folder / "machines", {**environment, "FANFOLD_LEASE_S": LEASE_S})
         integrations = Integrations(_clients(endpoint), self.functions)
-        surroundings = Surroundings(integrations.call, integrations.read_items, wait_scale=wait_scale)
-        self.executions = Executions(surroundings)
+        self.surroundings = Surroundings(integrations.call, integrations.read_items, wait_scale=wait_scale)
+        self.executions = Executions(self.surroundings)
         seams.install_functions(self.functions)
         seams.install_machines(self.machines)
         seams.install_executions(self.executions)
@@ -57,7 +61,10 @@ class Server:
         """Do one thing that the cloud's owner asks for."""
         orders: dict[str, Callable[..., Any]] = {
             "limit_concurrency": self._limit_concurrency,
-            "kill_environments": self.functions.kill_busy,
+            "scale_waits": self._scale_waits,
+            "crash_environments": lambda: self.functions.strike_busy(signal.SIGABRT),
+            "kill_environments": lambda: self.functions.strike_busy(signal.SIGKILL),
+            "deliver_twice": self.executions.deliver_twice,
             "lose_machines": self.machines.lose,
             "interrupt_machines": self.machines.interrupt,
             "refuse": self.faults.refuse,
@@ -74,6 +81,9 @@ class Server:
 
     def _limit_concurrency(self, count: int | None) -> None:
         self.functions.concurrency = count
+
+    def _scale_waits(self, by: float) -> None:
+        self.surroundings.wait_scale = by
 
 
 def _clients(endpoint: str) -> Callable[[str], Any]:
