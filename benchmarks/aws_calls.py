@@ -38,6 +38,7 @@ ENVIRONMENT = {
 }
 #: Seconds over which the results come in.
 SPREAD_S = 6.0
+HEADINGS = "   runs  calls   most  Lithops  polls  submit CPU  follow CPU collect CPU"
 
 
 def double(n: int) -> int:
@@ -61,9 +62,7 @@ def main() -> None:
         os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{moto.stdout.readline().strip()}"
         print(handler_overhead())
         print()
-        print(
-            f"{'runs':>7} {'calls':>6} {'most':>6} {'Lithops':>8} {'polls':>6} {'submit CPU':>11} {'follow CPU':>11} {'collect CPU':>12}"
-        )
+        print(HEADINGS)
         prepare_account()
         for count in (100, 1_000, 10_000):
             print(one_job(count))
@@ -115,7 +114,8 @@ def one_job(count: int) -> str:
     total = sum(calls.values())
     lithops = lithops_calls(count, polls)
     print("        ", ", ".join(f"{name.partition(':')[2]} {n}" for name, n in calls.most_common()))
-    return f"{count:>7,} {total:>6,} {most:>6,.0f} {lithops:>8,} {polls:>6} {submit_s:>9.2f} s {follow_s:>9.2f} s {collect_s:>10.2f} s"
+    cpu = " ".join(f"{seconds:>9.2f} s" for seconds in (submit_s, follow_s, collect_s))
+    return f"{count:>7,} {total:>6,} {most:>6,.0f} {lithops:>8,} {polls:>6} {cpu}"
 
 
 def lithops_calls(count: int, polls: int) -> int:

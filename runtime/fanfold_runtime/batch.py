@@ -75,6 +75,7 @@ class Machine:
     def run(self) -> None:
         """Perform runs until there are no more, or the job is cancelled. Raises `StoreError` when AWS stays away."""
         telemetry.logger.append_keys(job=self._header.id, machine=self.name)
+        self._work.release_earlier(self.name)
         self._tell("up", instance_type=self._instance_type, vcpus=os.cpu_count() or 1)
         threading.Thread(target=self._keep_leases, name="fanfold-leases", daemon=True).start()
         threading.Thread(target=self._wait_for_stop, name="fanfold-stop", daemon=True).start()
@@ -91,6 +92,8 @@ class Machine:
 
     def end(self, state: str, **facts: Any) -> None:
         """Say that this machine works no more. What it still holds is free."""
+        if self._stop.is_set():
+            time.sleep(2 * _GIVE_BACK_S)  # the thread that was told to stop ends the process
         try:
             self._work.give_back(self.name, self._feed.held())
             self._tell(state, **facts)

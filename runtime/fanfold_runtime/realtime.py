@@ -14,7 +14,6 @@ import boto3  # noqa: F401 - here, while an environment starts with more CPU tha
 from fanfold.contract.cloud import RunItem, RunPayload
 from fanfold.contract.layout import inputs_key
 from fanfold.engines.feed import together
-from fanfold.errors import FanfoldError
 from fanfold.execute import reports
 from fanfold.execute.calls import Assignment, Call, Report
 from fanfold.execute.pool import Pool
@@ -51,12 +50,14 @@ def handler(event: RunPayload, context: Context) -> dict[str, Any]:
     telemetry.announce_run(event["job"]["id"], run["index"], run["attempt"])
     if not _kept:
         _kept.append(Environment(station.own_folder()))
+    recorded = False
     try:
         ended = _kept[0].run(event, context)
-    except FanfoldError as error:
-        telemetry.logger.error("run not recorded", error=type(error).__name__)
-        _kept.pop().close()  # whatever its pool was at: the next run gets a new one
-        raise
+        recorded = True
+    finally:
+        if not recorded:
+            telemetry.logger.error("run not recorded")
+            _kept.pop().close()  # whatever its pool was at: the next run gets a new one
     return {"status": [one.status for one in ended]}
 
 

@@ -237,3 +237,45 @@ def test_runs_that_fell_between_two_machines_are_found_by_the_last(machine, aws_
     work_of(aws_stores, header).take(2)  # by a machine that died before it could say so
     assert machine(header).wait(60) == 0
     assert state_of(aws_stores, header).counts()[RunStatus.SUCCEEDED] == 6
+
+
+def test_a_second_attempt_of_a_machine_goes_on_with_what_the_first_held_at_once(machine, aws_stores):
+    def double(n: int):
+        return 2 * n
+
+    header = put_work(aws_stores, double, list(range(4)))
+    work = work_of(aws_stores, header)
+    work.hold(f"{header.id}:0.1", work.take(3))  # and then its host was taken away
+    assert machine(header, AWS_BATCH_JOB_ATTEMPT="2").wait(60) == 0
+    state = state_of(aws_stores, header)
+    assert state.counts()[RunStatus.SUCCEEDED] == 4
+    assert {state.attempt_of(index) for index in range(4)} == {0}
+
+
+def test_output_names_no_arguments_and_no_variables(machine, aws_stores, tmp_path):
+    def whisper(word: str):
+        return word
+
+    header = put_work(aws_stores, whisper, ["a-secret-argument"])
+    assert machine(header).wait(60) == 0
+    text = (tmp_path / "machine0" / "log").read_text()
+    assert "a-secret-argument" not in text
+    assert ENVIRONMENT["AWS_SECRET_ACCESS_KEY"] not in text
+
+
+def test_udfs_get_the_data_roles_credentials_for_as_long_as_they_run(machine, aws_stores):
+    def whose():
+        import os
+
+        import botocore.session
+
+        credentials = botocore.session.get_session().get_credentials()
+        return credentials.method, credentials.access_key, "AWS_ACCESS_KEY_ID" in os.environ
+
+    header = put_work(aws_stores, whose, [{}])
+    role = {contract.ENV_DATA_ROLE: "arn:aws:iam::123456789012:role/data"}
+    assert machine(header, **role).wait(60) == 0
+    state = state_of(aws_stores, header)
+    method, key, has_variable = Contents(header, aws_stores).value(0, state.output(0))
+    assert (method, has_variable) == ("container-role", False)
+    assert key not in ("", "testing")

@@ -72,7 +72,8 @@ class AwsEngine:
         except FanfoldError as error:
             self._say_failed(header, dispatch, error)
             raise
-        self.stores.log.append([to_event(header.id, dispatch, "started")])
+        if dispatch.path != DEDICATED:  # of machines, "starting" stays true until one says that it is up
+            self.stores.log.append([to_event(header.id, dispatch, "started")])
 
     def cancel(self, header: JobHeader) -> None:
         """Stop the job's executions, and its machines with them; realtime runs see the flag within seconds."""

@@ -77,17 +77,13 @@ class Inspector:
             waited_for = any(self._direct.waits_for(header.id, span[1], span[0]) for span in dispatch.spans)
             gone = not waited_for and age_s > _DIRECT_S
             return "the function that was called for it never told of its end" if gone else None
-        if dispatch.state == "starting" and age_s < _STARTING_S:
-            return None
+        at_it = dispatch.state == "starting" and age_s < _STARTING_S
         if dispatch.path == NARROW:
             if dispatch.state == "starting":
-                return _CUT_OFF
+                return None if at_it else _CUT_OFF
             return "its execution has ended without a word of it" if age_s > _NARROW_S else None
-        return self._fate_of_execution(dispatch.path, f"{header.id}-{dispatch.name}")
-
-    def _fate_of_execution(self, path: str, name: str) -> str | None:
-        sight = self._executions.look(path, name)
-        if sight.status == "RUNNING":
+        sight = self._executions.look(dispatch.path, f"{header.id}-{dispatch.name}")
+        if sight.status == "RUNNING" or (at_it and not sight.status):
             return None
         if not sight.status:
             return _CUT_OFF

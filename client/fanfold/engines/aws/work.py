@@ -79,6 +79,13 @@ class Work:
         now = time.time()
         return (held for held in self._all_held() if held.runs and held.until < now)
 
+    def release_earlier(self, machine: str) -> None:
+        """Free what earlier attempts of the same machine hold: Batch starts one only when the one before is gone."""
+        own = machine.rpartition(".")[0] + "."
+        for held in self._all_held():
+            if held.runs and held.machine.startswith(own) and held.machine != machine:
+                self.give_back(held.machine, held.runs)
+
     def in_others_hands(self, machine: str) -> bool:
         """Whether another machine holds runs that it still answers for."""
         now = time.time()
