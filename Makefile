@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench format constraints synth bootstrap deploy deploy-local destroy image-lock clean help
+.PHONY: demo test chromium check bench format constraints synth bootstrap deploy deploy-local cloud destroy image-lock clean help
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,8 +18,14 @@ $(VENV)/.%: pyproject.toml constraints.txt
 demo: $(VENV)/.demo  ## fan 365 days of flights out on this machine; no account needed
 	@$(BIN)/python demo/flights.py
 
-test: $(VENV)/.dev  ## every test
+test: $(VENV)/.dev chromium  ## every test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The tests of the Workbench look at it in Debian's Chromium. Where it cannot be installed, those tests say so.
+chromium:
+	@command -v chromium chromium-browser >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	  echo "installing Chromium (once)" && { apt-get -qq update; apt-get -qq install -y chromium; } >/dev/null 2>&1; } || \
+	  echo "Chromium is missing and cannot be installed here: the tests of the Workbench will fail"
 
 check: $(VENV)/.dev  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .
@@ -58,6 +64,9 @@ deploy: node_modules/.made  ## Fanfold into your AWS account, as cdk.json says; 
 
 deploy-local: $(VENV)/.dev  ## the same into an emulator on this machine, to look at; nothing is left
 	@$(BIN)/python -m tests.infra.local_cloud
+
+cloud: $(VENV)/.dev  ## AWS on this machine with Fanfold in it: paste the lines it prints; until Ctrl-C
+	@$(BIN)/python -m tests.cloud
 
 destroy: node_modules/.made  ## take it out of your account again; what holds data stays, see docs/deployment.md
 	@$(CDK) destroy --all

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from fanfold.cli.frame_file import check_target, without_index, write_frame
+from fanfold.frame_file import check_target, without_index, write_frame
 from fanfold.errors import CodecError, InputError
 
 

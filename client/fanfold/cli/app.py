@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from fanfold.cli.commands import cached, machines, results, start, steer, watch
+from fanfold.cli.commands import cached, machines, page, results, start, steer, watch
 from fanfold.cli.guard import GuardedGroup
 from fanfold.cli.parsing import LightCommand, LightGroup
 
@@ -44,6 +44,7 @@ COMMANDS: dict[str, Command] = {
     "retry": Command(steer.retry, (f"fanfold retry {_JOB}",)),
     "verify": Command(results.verify, (f"fanfold verify {_JOB}",)),
     "instance-types": Command(machines.instance_types, ("fanfold instance-types",)),
+    "workbench": Command(page.workbench, ("fanfold workbench", "fanfold workbench --no-open --port 8800")),
 }
 
 CACHE_COMMANDS: dict[str, Command] = {

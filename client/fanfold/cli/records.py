@@ -80,6 +80,7 @@ KEYS: dict[str, dict[str, str]] = {
         "host": "the AWS machine that serves it",
         "usd_per_hour": "that machine's on-demand price in us-east-1",
     },
+    "workbench": {"address": "where the page is, with the token that lets in"},
     "cache size": {"results": "how many results are cached", "bytes": "their bytes together"},
     "cache clear": {"forgotten": "how many results were forgotten", "freed_bytes": "bytes of files deleted"},
 }

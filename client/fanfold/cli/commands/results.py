@@ -99,7 +99,7 @@ def collect(
     The arguments of each run are the leading columns. Values that are no frames stand in a column `result`.
     """
     from fanfold.api import get_job
-    from fanfold.cli.frame_file import check_target, write_frame
+    from fanfold.frame_file import check_target, write_frame
 
     check_target(output)
     found = get_job(job, engine=engine).wait(timeout)

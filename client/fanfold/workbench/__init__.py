@@ -1,0 +1,40 @@
+"""The Workbench: a web page on this machine that shows every job and steers it (`fanfold workbench`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+#: Where the page is found unless another port is asked for, or this one is taken.
+DEFAULT_PORT = 8790
+
+
+def serve(
+    *,
+    port: int | None = None,
+    show: bool = True,
+    engine: str | None = None,
+    announce: Callable[[str], object] = print,
+) -> None:
+    """Serve the page on 127.0.0.1 until the process is interrupted.
+
+    Args:
+        port: where to listen; None for 8790, or any free port where that is taken.
+        show: open it in the browser.
+        engine: "local" or "aws"; None for the one that is configured.
+        announce: is told the address once the page answers there.
+
+    Raises:
+        MissingPackage: without the extra `fanfold[workbench]`.
+        ConfigurationError: where the port is taken.
+    """
+    from fanfold.errors import MissingPackage
+
+    try:
+        import nicegui  # noqa: F401  asked for here, so that what is missing is told in our words
+    except ImportError as error:
+        raise MissingPackage(
+            "The Workbench needs NiceGUI, which is not installed.", next_step="pip install 'fanfold[workbench]'"
+        ) from error
+    from fanfold.workbench.server import run
+
+    run(port=port, show=show, engine=engine, announce=announce)

@@ -1,0 +1,133 @@
+"""A job's runs as numbers for charts: bars over time, how many ran at once, how long they took, what they used."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from fanfold.fold import JobState
+from fanfold.models import RunStatus
+
+#: As many bars as a browser draws and moves without effort; more runs than that are put together.
+MOST_BARS = 2_000
+#: As many runs as have a line of their own, with the time that they waited.
+OWN_LINES = 60
+_SLICES = 160
+_POINTS = 1_500
+
+
+class Span(NamedTuple):
+    """A run from its start to its end, in seconds since the submit."""
+
+    index: int  # type: ignore[assignment]
+    start_s: float
+    end_s: float
+    status: str
+
+
+class Timeline(NamedTuple):
+    """Either `bars`, each (line, start, end, status, run, waited since), or `slices`, each (start, status -> runs).
+
+    A slice tells how many runs of each status were under way in it. Times are seconds since the submit.
+    """
+
+    end_s: float
+    lines: int
+    bars: list[tuple[int, float, float, str, int, float]]
+    slices: list[tuple[float, dict[str, float]]]
+    slice_s: float
+
+
+def spans(state: JobState, now: float) -> Iterator[Span]:
+    """The runs that have begun; those that still run end now. Runs from the cache took no time and are left out."""
+    began = state.header.created_at
+    for index in range(state.header.count):
+        status = state.status_of(index)
+        if status in (RunStatus.QUEUED, RunStatus.CACHED):
+            continue
+        start = state.started_at(index)
+        if start is None:
+            continue
+        end = now if status is RunStatus.RUNNING else state.finished_at(index) or start
+        yield Span(index, max(0.0, start - began), max(0.0, end - began), status.value)
+
+
+def timeline(state: JobState, now: float, window: tuple[float, float] | None = None) -> Timeline:
+    """The runs of `window` (seconds since the submit; None for all) as bars, or put together where they are many."""
+    every = list(spans(state, now))
+    end_s = max((span.end_s for span in every), default=0.0)
+    first, last = window or (0.0, end_s)
+    shown = [span for span in every if span.end_s >= first and span.start_s <= last]
+    if len(shown) > MOST_BARS:
+        return Timeline(end_s, 0, [], _slices(shown, first, last), (last - first) / _SLICES)
+    if state.header.count <= OWN_LINES:
+        own = [(span.index, span.start_s, span.end_s, span.status, span.index, 0.0) for span in shown]
+        return Timeline(end_s, state.header.count, own, [], 0.0)
+    bars = [(line, span.start_s, span.end_s, span.status, span.index, span.start_s) for line, span in _packed(shown)]
+    return Timeline(end_s, 1 + max((bar[0] for bar in bars), default=0), bars, [], 0.0)
+
+
+def _packed(shown: list[Span]) -> Iterator[tuple[int, Span]]:
+    """Each span in the lowest line that is free, so that the picture is as high as runs ran side by side."""
+    busy: list[tuple[float, int]] = []
+    free: list[int] = []
+    for span in sorted(shown, key=lambda span: span.start_s):
+        while busy and busy[0][0] <= span.start_s:
+            heapq.heappush(free, heapq.heappop(busy)[1])
+        line = heapq.heappop(free) if free else len(busy)
+        heapq.heappush(busy, (span.end_s, line))
+        yield line, span
+
+
+def _slices(shown: list[Span], first: float, last: float) -> list[tuple[float, dict[str, float]]]:
+    width = (last - first) / _SLICES or 1.0
+    busy_s: list[defaultdict[str, float]] = [defaultdict(float) for _ in range(_SLICES)]
+    for span in shown:
+        start, end = max(span.start_s, first), min(span.end_s, last)
+        low, high = _slice(start, first, width), _slice(end, first, width)
+        for number in range(low, high + 1):
+            left = first + number * width
+            busy_s[number][span.status] += max(0.0, min(end, left + width) - max(start, left))
+    return [(first + n * width, {s: busy / width for s, busy in busy_s[n].items()}) for n in range(_SLICES)]
+
+
+def _slice(at: float, first: float, width: float) -> int:
+    return min(_SLICES - 1, max(0, int((at - first) / width)))
+
+
+def histogram(durations_s: list[float]) -> list[tuple[float, float, int]]:
+    """How many runs took how long: (from, to, runs) in seconds, six steps to each power of ten."""
+    counted = Counter(math.floor(6 * math.log10(max(seconds, 0.001))) for seconds in durations_s)
+    return [(10 ** (step / 6), 10 ** ((step + 1) / 6), count) for step, count in sorted(counted.items())]
+
+
+def durations(state: JobState) -> list[float]:
+    """Seconds that each run took that was performed."""
+    found = (state.duration_s(index) for index in range(state.header.count))
+    return [seconds for seconds in found if seconds is not None]
+
+
+def run_load(state: JobState) -> list[tuple[float, float, float]]:
+    """Of each run (end in seconds since the submit, CPU percent, peak MiB); of many runs a part, evenly chosen."""
+    began, step = state.header.created_at, max(1, state.header.count // _POINTS)
+    points = []
+    for index in range(0, state.header.count, step):
+        usage, end = state.usage(index), state.finished_at(index)
+        if usage is not None and end is not None:
+            percent = 100 * usage.cpu_s / usage.duration_s if usage.duration_s > 0.005 else 0.0
+            points.append((round(end - began, 3), round(percent, 1), round(usage.peak_memory_mib, 1)))
+    return sorted(points)
+
+
+def remaining_s(state: JobState, now: float) -> float | None:
+    """Seconds until the job will have ended, at the pace so far; None where nothing tells."""
+    counts = state.counts()
+    left = counts[RunStatus.QUEUED] + counts[RunStatus.RUNNING]
+    ended = state.header.count - left - counts[RunStatus.CACHED]
+    first = min((span.start_s for span in spans(state, now)), default=None)
+    if not left or ended <= 0 or first is None:
+        return None
+    return (now - state.header.created_at - first) / ended * left

@@ -1,0 +1,113 @@
+"""What a result looks like: a table's head, a number, an image, a map's outlines. Plain data, and never HTML."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from typing import Any, NamedTuple
+
+_ROWS, _COLUMNS = 50, 40
+_CELL_CHARACTERS, _TEXT_CHARACTERS = 200, 20_000
+#: Results beyond this are not read for a look at them.
+MOST_BYTES = 64 << 20
+_IMAGE_PIXELS = 900
+_POINTS = 20_000
+
+Outline = list[tuple[float, float]]
+
+
+class Preview(NamedTuple):
+    """Text, and where there is more to see: a table's cells, an image as a data URL, outlines, numbers to plot."""
+
+    text: str
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    image: str = ""
+    outlines: tuple[Outline, ...] = ()
+    series: tuple[tuple[str, tuple[float | None, ...]], ...] = ()
+
+
+def preview(value: Any) -> Preview:
+    """A look at any value."""
+    root = type(value).__module__.partition(".")[0]
+    if root in ("pandas", "geopandas", "polars", "pyarrow") and hasattr(value, "shape"):
+        return _table(_as_pandas(value))
+    if root == "PIL":
+        return _image(value)
+    if root == "numpy" and getattr(value, "ndim", None):
+        return Preview(f"array of shape {value.shape}, {value.dtype}\n{_shortened(str(value))}")
+    return Preview(_shortened(value if isinstance(value, str) else repr(value)))
+
+
+def _as_pandas(value: Any) -> Any:
+    if type(value).__module__.startswith(("pandas", "geopandas")):
+        return value.to_frame() if hasattr(value, "to_frame") and getattr(value, "ndim", 2) == 1 else value
+    return value.to_pandas()
+
+
+def _table(frame: Any) -> Preview:
+    head = frame.iloc[:_ROWS, :_COLUMNS]
+    geometry = getattr(frame, "_geometry_column_name", None)
+    outlines = _outlines(frame[geometry]) if geometry in frame.columns else ()
+    size = f"{len(frame):,} rows × {len(frame.columns):,} columns"
+    shown = f", the first {len(head):,} shown" if len(frame) > len(head) else ""
+    return Preview(
+        size + shown,
+        ("", *(str(name) for name in head.columns)),
+        tuple(
+            (_cell(label), *map(_cell, row))
+            for label, row in zip(head.index, head.itertuples(index=False), strict=True)
+        ),
+        outlines=outlines,
+        series=() if outlines else _series(frame),
+    )
+
+
+def _cell(value: Any) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= _CELL_CHARACTERS else f"{text[: _CELL_CHARACTERS - 1]}…"
+
+
+def _series(frame: Any) -> tuple[tuple[str, tuple[float | None, ...]], ...]:
+    """Up to four columns of numbers, some hundred values of each."""
+    numbers = frame.select_dtypes("number").iloc[:: max(1, len(frame) // 500), :4]
+    if len(numbers) < 3:
+        return ()
+    return tuple(
+        (str(name), tuple(None if math.isnan(one) else float(one) for one in numbers.iloc[:, place]))
+        for place, name in enumerate(numbers.columns)
+    )
+
+
+def _image(image: Any) -> Preview:
+    small = image.copy()
+    small.thumbnail((_IMAGE_PIXELS, _IMAGE_PIXELS))
+    if small.mode not in ("RGB", "RGBA", "L"):
+        small = small.convert("RGBA")
+    data = io.BytesIO()
+    small.save(data, "PNG")
+    url = f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"
+    return Preview(f"image, {image.width:,} × {image.height:,} pixels, {image.mode}", image=url)
+
+
+def _outlines(geometries: Any) -> tuple[Outline, ...]:
+    """The outlines of shapes as points, as many as a browser draws at ease."""
+    found: list[Outline] = []
+    points = 0
+    waiting = [one for one in geometries if one is not None and not one.is_empty][::-1]
+    while waiting and points < _POINTS:
+        shape = waiting.pop()
+        if hasattr(shape, "geoms"):
+            waiting.extend(reversed(shape.geoms))
+            continue
+        line = [(float(x), float(y)) for x, y, *_ in getattr(shape, "exterior", shape).coords]
+        found.append(line)
+        points += len(line)
+    return tuple(found)
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _TEXT_CHARACTERS:
+        return text
+    return f"{text[:_TEXT_CHARACTERS]}… ({len(text):,} characters)"

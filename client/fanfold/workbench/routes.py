@@ -1,0 +1,119 @@
+"""What the pages fetch beside themselves: the runs of a job a page at a time, and its results as a file."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from fastapi import HTTPException
+from fastapi.responses import FileResponse, JSONResponse
+from nicegui import app
+from starlette.background import BackgroundTask
+
+from fanfold.api import get_job
+from fanfold.errors import FanfoldError, InputError
+from fanfold.fold import JobState
+from fanfold.frame_file import write_frame
+from fanfold.inputs.signature import short
+from fanfold.models import BAD, RunStatus
+from fanfold.workbench.watch import Watch, Watches
+
+_MOST_ROWS = 200
+_FORMATS = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv"}
+
+
+def add_routes(watches: Watches) -> None:
+    """Tell the application these addresses."""
+
+    @app.get("/job/{job_id}/runs.json")
+    async def runs(
+        job_id: str, start: int = 0, stop: int = 100, sort: str = "run", order: str = "asc", status: str = ""
+    ) -> Any:
+        watch = _watch(watches, job_id)
+        stop = min(stop, start + _MOST_ROWS)
+        page = await asyncio.to_thread(
+            run_rows, watch, (start, stop), sort=sort, descending=order == "desc", status=status
+        )
+        return JSONResponse(page)
+
+    @app.get("/job/{job_id}/results.{kind}")
+    async def results(job_id: str, kind: str) -> Any:
+        if kind not in _FORMATS:
+            raise HTTPException(404, "Results come as .parquet or .csv.")
+        watch = _watch(watches, job_id)
+        folder = tempfile.TemporaryDirectory(prefix="fanfold-")
+        path = Path(folder.name) / f"{job_id}.{kind}"
+        try:
+            await asyncio.to_thread(_write, watch, path)
+        except FanfoldError as error:
+            folder.cleanup()
+            raise HTTPException(409, str(error)) from error
+        return FileResponse(
+            path, media_type=_FORMATS[kind], filename=path.name, background=BackgroundTask(folder.cleanup)
+        )
+
+
+def run_rows(watch: Watch, part: tuple[int, int], *, sort: str, descending: bool, status: str) -> dict[str, Any]:
+    """Some runs of a job in some order, and how many there are of the status that is asked for."""
+    with watch.lock:
+        job, state = watch.job, watch.job.state
+        indexes = _sorted(state, _of_status(state, status), sort, descending=descending)
+        return {"rows": [_row(watch, index) for index in indexes[slice(*part)]], "count": len(indexes), "job": job.id}
+
+
+def _of_status(state: JobState, status: str) -> Iterable[int]:
+    if not status:
+        return range(state.header.count)
+    return state.indexes(*(BAD if status == "bad" else (RunStatus(status),)))
+
+
+def _sorted(state: JobState, indexes: Iterable[int], by: str, *, descending: bool) -> list[int]:
+    keys = {
+        "status": lambda index: state.status_of(index).value,
+        "took": lambda index: state.duration_s(index) or 0.0,
+        "memory": lambda index: usage.peak_memory_mib if (usage := state.usage(index)) else 0.0,
+        "attempt": state.attempt_of,
+    }
+    return sorted(indexes, key=keys.get(by, lambda index: index), reverse=descending)
+
+
+def _row(watch: Watch, index: int) -> dict[str, Any]:
+    state = watch.job.state
+    usage, output = state.usage(index), state.output(index)
+    return {
+        "run": index,
+        "input": input_text(watch, index),
+        "status": state.status_of(index).value,
+        "took": usage and round(usage.duration_s, 4),
+        "memory": usage and round(usage.peak_memory_mib, 1),
+        "attempt": state.attempt_of(index),
+        "result": f"{output.codec}, {output.size:,} bytes" if output else "",
+    }
+
+
+def input_text(watch: Watch, index: int) -> str:
+    """A run's own arguments on one line; what cannot be read any more is said to be so."""
+    try:
+        given = watch.job.contents.own_arguments(index)
+    except FanfoldError as error:
+        return f"({error.message})"
+    return ", ".join(f"{name}={short(value)}" for name, value in given.items())
+
+
+def _write(watch: Watch, path: Path) -> None:
+    if not watch.job.state.done:
+        raise InputError("The job still runs.", next_step="download its results when it has ended.")
+    job = get_job(watch.job.id, engine=watch.job.header.engine)  # of its own: nobody else has to wait meanwhile
+    write_frame(job.collect(ignore_exceptions=True, verbose=False), path)
+
+
+def _watch(watches: Watches, job_id: str) -> Watch:
+    try:
+        watch = watches.watch(job_id)
+        watch.look()
+    except FanfoldError as error:
+        raise HTTPException(404, str(error)) from error
+    return watch

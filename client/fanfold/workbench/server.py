@@ -1,0 +1,78 @@
+"""The process behind the page: NiceGUI on 127.0.0.1, guarded."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import webbrowser
+from collections.abc import Callable
+
+from nicegui import app, ui
+from nicegui.server import Server
+
+from fanfold.errors import ConfigurationError
+from fanfold.workbench import DEFAULT_PORT
+from fanfold.workbench.guard import Guard, Pass
+from fanfold.workbench.pages import add_pages
+
+_HOST = "127.0.0.1"
+#: How long a page that has lost its connection may take to come back before it is built anew.
+_RECONNECT_S = 10.0
+
+
+def run(*, port: int | None, show: bool, engine: str | None, announce: Callable[[str], object]) -> None:
+    """Serve the page until the process is interrupted; `announce` is told its address once it answers.
+
+    Raises `ConfigurationError` where the port is taken.
+    """
+    admission = Pass(_free_port(port))
+    add_pages(engine)
+    app.add_middleware(Guard, admission=admission)
+    app.on_startup(lambda: _begin(admission.address, announce, show=show))
+    ui.run(
+        host=_HOST,
+        port=int(admission.hosts[0].rpartition(":")[2]),
+        title="Fanfold",
+        favicon="🪭",
+        dark=None,
+        language="en-US",
+        reload=False,
+        show=False,
+        show_welcome_message=False,
+        tailwind=False,
+        binding_refresh_interval=None,  # nothing here is bound by polling, which would cost a tenth of a core
+        reconnect_timeout=_RECONNECT_S,
+        uvicorn_logging_level="error",
+    )
+
+
+async def _begin(address: str, announce: Callable[[str], object], *, show: bool) -> None:
+    """Tell the address, and open it, when somebody answers there."""
+
+    async def when_up() -> None:
+        while not Server.instance.started:
+            await asyncio.sleep(0.02)
+        announce(address)
+        if show:
+            webbrowser.open(address)
+
+    _announcing.add(task := asyncio.get_running_loop().create_task(when_up()))
+    task.add_done_callback(_announcing.discard)
+
+
+#: Tasks that nobody holds may be collected before they have run.
+_announcing: set[asyncio.Task[None]] = set()
+
+
+def _free_port(asked: int | None) -> int:
+    for port in (asked,) if asked is not None else (DEFAULT_PORT, 0):
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind((_HOST, port))
+            except OSError:
+                continue
+            return int(trial.getsockname()[1])
+    raise ConfigurationError(
+        f"Port {asked} on {_HOST} is taken.", next_step="give another with --port, or leave it out."
+    )

@@ -1,0 +1,113 @@
+"""One job as all its viewers follow it: read once however many look, and never by two threads at a time."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import deque
+
+from fanfold.api import get_job
+from fanfold.engines.select import engine_for
+from fanfold.job import Job
+from fanfold.models import Event, EventKind
+from fanfold.workbench.reading import Reader
+
+#: Between two looks: short enough that an event is on the page within 1.5 s of being written.
+_LOOK_S = 0.6
+#: Between two looks at a job that has ended: somebody may retry it.
+_ENDED_LOOK_S = 5.0
+#: Lines of output held, and seconds one look may spend on reading them.
+_LINES = 50_000
+_READ_S = 0.25
+_SAMPLES = 20_000
+#: A job that nobody has looked at for this long is let go.
+_IDLE_S = 120.0
+
+#: Colours, movements of the cursor, titles of windows: all that a terminal would not show as text.
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+class Watch(Reader):
+    """A job, what it has printed, and its load. Use `lock` around anything that reads `job`."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(_LOOK_S)
+        self.job = job
+        #: Lines of output, each the run and its text; `dropped` older ones are no longer held.
+        self.lines: deque[tuple[int, str]] = deque(maxlen=_LINES)
+        self.dropped = 0
+        self.samples: deque[Event] = deque(maxlen=_SAMPLES)
+        #: Rises with each change of the runs' state.
+        self.version = -1
+        self.asked_at = time.monotonic()
+        self._cursor: str | None = None
+        self._seen: set[str] = set()
+
+    def lines_since(self, number: int) -> tuple[list[tuple[int, str]], int]:
+        """The lines after the first `number` ever printed, as far as they are held, and the number to ask with next."""
+        with self.lock:
+            total = self.dropped + len(self.lines)
+            start = max(number - self.dropped, 0)
+            return [self.lines[n] for n in range(start, len(self.lines))], total
+
+    def _pause(self) -> float:
+        self.asked_at = time.monotonic()
+        return _ENDED_LOOK_S if self.job.state.done and self.read_at and not self.trouble else _LOOK_S
+
+    def _read(self) -> None:
+        was_done = self.job.state.done
+        if was_done and self.version >= 0:
+            self._notice_retry()
+        _ = self.job.status  # reads what is new, and has the engine look after lost runs
+        self.version = self.job.state.version
+        self._read_telemetry()
+
+    def _notice_retry(self) -> None:
+        header = engine_for(self.job.header.engine).stores.log.get_job(self.job.id)
+        if header.cancelled_at != self.job.header.cancelled_at:
+            self.job = get_job(self.job.id, engine=header.engine)
+
+    def _read_telemetry(self) -> None:
+        log, began = engine_for(self.job.header.engine).stores.log, time.monotonic()
+        while time.monotonic() - began < _READ_S:
+            events, self._cursor = log.read_since(self.job.id, self._cursor, channel="telemetry")
+            if not events:
+                return
+            for event in events:
+                if event.id not in self._seen:
+                    self._seen.add(event.id)
+                    self._take(event)
+
+    def _take(self, event: Event) -> None:
+        if event.kind is EventKind.USAGE:
+            self.samples.append(event)
+            return
+        for line in plain(str(event.data.get("text", ""))).splitlines():
+            if len(self.lines) == _LINES:
+                self.dropped += 1
+            self.lines.append((event.index, line[:4000]))
+
+
+class Watches:
+    """The jobs that are being looked at."""
+
+    def __init__(self, engine: str | None) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._by_id: dict[str, Watch] = {}
+
+    def watch(self, job_id: str) -> Watch:
+        """The one watch of that job. Raises `JobNotFound`."""
+        with self._lock:
+            now = time.monotonic()
+            self._by_id = {one: held for one, held in self._by_id.items() if now - held.asked_at < _IDLE_S}
+            if job_id not in self._by_id:
+                self._by_id[job_id] = Watch(get_job(job_id, engine=self._engine))
+            return self._by_id[job_id]
+
+
+def plain(text: str) -> str:
+    """What a run has printed, as plain text: without what would only steer a terminal."""
+    return _CONTROL.sub("", _ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))

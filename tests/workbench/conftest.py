@@ -1,0 +1,124 @@
+"""A Workbench in a process of its own, a browser, and a store with jobs; what the tests see is kept in docs/images."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.workbench.browser import WIDE, launch
+from tests.workbench.samples import Store
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+expect.set_options(timeout=15_000)
+
+
+class Workbench:
+    """`fanfold workbench`, running."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.store = Store(home)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "FANFOLD"))}
+        self._environment = {**kept, "FANFOLD_HOME": str(home), "FANFOLD_OWNER": "ada"}
+        command = [sys.executable, "-m", "fanfold.cli", "workbench", "--no-open"]
+        self.process = subprocess.Popen(
+            [*command, "--port", str(_free_port())],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.address = self.process.stdout.readline().strip()
+
+    @property
+    def root(self) -> str:
+        """The address without the token."""
+        return self.address.partition("/?")[0]
+
+    def close(self) -> None:
+        """End it, as Ctrl-C does."""
+        self.process.terminate()
+        self.said = self.process.communicate(timeout=20)
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return int(trial.getsockname()[1])
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def workbench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+    os.environ["FANFOLD_OWNER"] = "ada"
+    running = Workbench(tmp_path_factory.mktemp("workbench-home"))
+    yield running
+    running.close()
+    del os.environ["FANFOLD_OWNER"]
+
+
+@pytest.fixture
+def store(workbench: Workbench) -> Store:
+    return workbench.store
+
+
+@pytest.fixture
+def visit(chromium: Browser, workbench: Workbench) -> Iterator[Callable[..., Page]]:
+    """Opens a page in a browser of its own; at the end of the test nothing may have gone wrong in it."""
+    contexts: list[Any] = []
+    wrong: list[str] = []
+
+    def opened(path: str = "/", *, size: Any = WIDE, scheme: Any = "light") -> Page:
+        context = chromium.new_context(viewport=size, color_scheme=scheme, accept_downloads=True)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.goto(workbench.address)
+        if path != "/":
+            page.goto(workbench.root + path)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not wrong, wrong
+
+
+@pytest.fixture
+def picture() -> Callable[[Page, str], None]:
+    """Keeps what a page looks like, for the docs."""
+
+    def kept(page: Page, name: str) -> None:
+        IMAGES.mkdir(parents=True, exist_ok=True)
+        page.mouse.move(0, 0)
+        page.wait_for_timeout(250)  # charts are drawn in the frames after their data came
+        page.screenshot(path=IMAGES / f"{name}.png")
+
+    return kept
+
+
+def within(seconds: float, holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)

@@ -1,0 +1,80 @@
+"""Jobs to look at, written straight into a store: a page shows a header and events, whoever wrote them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import fanfold
+from fanfold.engines.local import LocalEngine
+from fanfold.models import Event, EventKind, JobHeader, Output, RunError, RunStatus, Usage
+from fanfold.options import Options, Request
+from fanfold.submission import prepare
+
+HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'> \x1b[31mred\x1b[0m"
+
+
+@fanfold.udf
+def delays(x: int):
+    return x * x
+
+
+class Store:
+    """A home, and what is put into it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.engine = LocalEngine(home)
+        self.log = self.engine.stores.log
+
+    def job(self, udf: Any, inputs: Any, **request: Any) -> JobHeader:
+        """A job that nobody has started. Another host is said to work on it, so that nobody takes it over."""
+        submission = prepare(udf, inputs, self.engine, Request.of(Options(), **request), {})
+        header = submission.header
+        machine = {"machine": "far-1", "state": "up", "host": "far-away"}
+        self.log.append([Event.new(header.id, -1, 0, EventKind.MACHINE, data=machine)])
+        return header
+
+    def finished(self, count: int, *, failing: int = 0, udf: Any = delays) -> JobHeader:
+        """A job of which every run has ended; every `failing`-th badly."""
+        header = self.job(udf, range(count), cache=False)
+        self.log.append([ended(header, index, bad=bool(failing) and index % failing == 3) for index in range(count)])
+        return header
+
+    def says(self, header: JobHeader, index: int, text: str) -> None:
+        """A run prints something."""
+        self.log.append([Event.new(header.id, index, 0, EventKind.LOG, data={"text": text})])
+
+    def starts(self, header: JobHeader, *indexes: int) -> None:
+        """Runs begin."""
+        self.log.append([Event.new(header.id, index, 0, EventKind.STARTED) for index in indexes])
+
+    def ends(self, header: JobHeader, *indexes: int) -> None:
+        """Runs end well."""
+        self.log.append([ended(header, index, at=time.time()) for index in indexes])
+
+
+def ended(header: JobHeader, index: int, *, bad: bool = False, at: float | None = None) -> Event:
+    """The end of a run: 200 side by side, each of some seconds."""
+    took_s = 2.0 + index % 7
+    at = header.created_at + 9.0 * (index // 200) + 3 + took_s if at is None else at
+    usage = Usage(took_s, took_s * 0.6, 300.0 + index % 50)
+    if bad:
+        trace = (
+            f'Traceback (most recent call last):\n  File "delays.py", line 3, in delays\nValueError: {index} is odd\n'
+        )
+        error = RunError("ValueError", f"{index} is odd", trace)
+        return Event.new(
+            header.id, index, 0, EventKind.FINISHED, at=at, status=RunStatus.FAILED, error=error, usage=usage
+        )
+    output = _output(str(index * index).encode())
+    return Event.new(
+        header.id, index, 0, EventKind.FINISHED, at=at, status=RunStatus.SUCCEEDED, output=output, usage=usage
+    )
+
+
+def _output(data: bytes) -> Output:
+    from hashlib import sha256
+
+    return Output("json/1", sha256(data).hexdigest(), len(data), data)

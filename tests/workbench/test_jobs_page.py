@@ -1,0 +1,141 @@
+"""The Jobs page: every job of mine and of the team, live, found and sorted, thousands without slowing down."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+import fanfold
+from fanfold.ids import new_job_id
+from tests.workbench.browser import NARROW, WIDE
+from tests.workbench.conftest import Workbench
+from tests.workbench.samples import HOSTILE, delays
+
+
+@fanfold.udf
+def forecast(x: int):
+    return x
+
+
+def row(page, job_id):
+    return page.locator(f'.ag-row[row-id="{job_id}"]')
+
+
+@pytest.fixture(scope="module")
+def jobs(workbench):
+    store = workbench.store
+    return {
+        "good": store.finished(40),
+        "bad": store.finished(40, failing=10),
+        "other": store.finished(3, udf=forecast),
+    }
+
+
+@pytest.fixture
+def another(tmp_path, chromium):
+    """A Workbench with a store of its own, and a page that is not open yet."""
+    running = Workbench(tmp_path / "home")
+    page = chromium.new_page(viewport=WIDE)
+    yield running, page
+    page.close()
+    running.close()
+
+
+def test_an_empty_store_says_how_to_begin(another, picture):
+    running, page = another
+    page.goto(running.address)
+    expect(page.get_by_text("No jobs yet.")).to_be_visible()
+    expect(page.get_by_text("fanfold submit")).to_be_visible()
+    picture(page, "jobs-empty")
+    header = running.store.finished(2)
+    expect(row(page, header.id)).to_be_visible()  # and the first job takes the place of the words
+
+
+def test_a_job_is_shown_with_status_progress_time_and_failures(visit, jobs, picture):
+    page = visit()
+    bad = row(page, jobs["bad"].id)
+    expect(bad.locator(".ff-status")).to_have_text("Failed")
+    expect(bad.locator(".ff-amount")).to_have_text("40/40")
+    expect(bad.locator('[col-id="failed"]')).to_have_text("4")
+    expect(bad.locator('[col-id="machine"]')).to_have_text("local · realtime")
+    expect(bad.locator('[col-id="took"]')).to_have_text("11.0 s")
+    expect(row(page, jobs["good"].id).locator(".ff-status")).to_have_text("Completed")
+    picture(page, "jobs")
+
+
+def test_a_running_job_moves_by_itself(visit, store):
+    page = visit()
+    header = store.job(delays, range(10), cache=False)
+    expect(row(page, header.id).locator(".ff-status")).to_have_text("Queued")
+    store.starts(header, 0, 1)
+    store.ends(header, 0)
+    expect(row(page, header.id).locator(".ff-status")).to_have_text("Running")
+    expect(row(page, header.id).locator(".ff-amount")).to_have_text("1/10")
+    store.ends(header, *range(1, 10))
+    expect(row(page, header.id).locator(".ff-status")).to_have_text("Completed")
+
+
+def test_jobs_are_searched_filtered_and_sorted(visit, jobs):
+    page = visit()
+    expect(row(page, jobs["other"].id)).to_be_visible()
+    page.get_by_label("Search").fill("forecast")
+    expect(row(page, jobs["good"].id)).to_have_count(0)
+    expect(row(page, jobs["other"].id)).to_be_visible()
+    page.get_by_label("Search").fill("")
+    page.get_by_label("Status").select_option("Failed")
+    expect(row(page, jobs["good"].id)).to_have_count(0)
+    expect(row(page, jobs["bad"].id)).to_be_visible()
+    page.get_by_label("Status").select_option("")
+    page.get_by_role("columnheader", name="Failures").click()
+    page.get_by_role("columnheader", name="Failures").click()
+    expect(page.locator('.ag-row[row-index="0"] [col-id="failed"]')).not_to_have_text("0")
+    places = [int(row(page, jobs[name].id).get_attribute("row-index")) for name in ("bad", "good")]
+    assert places == sorted(places)
+
+
+def test_mine_and_the_teams_jobs_are_told_apart(visit, jobs, store, monkeypatch):
+    monkeypatch.setenv("FANFOLD_OWNER", "grace")
+    theirs = store.finished(2)
+    page = visit()
+    expect(row(page, theirs.id).locator('[col-id="owner"]')).to_have_text("grace")
+    page.get_by_label("Whose").select_option("ada")
+    expect(row(page, theirs.id)).to_have_count(0)
+    expect(row(page, jobs["good"].id)).to_be_visible()
+
+
+def test_a_name_is_text_whatever_it_holds(visit, store):
+    header = store.finished(1, udf=fanfold.udf(delays, name=HOSTILE))
+    page = visit()
+    expect(row(page, header.id).get_by_role("link")).to_contain_text("<script>")
+    assert page.evaluate("window.hacked") is None
+
+
+def test_it_is_used_on_a_phone_and_in_the_dark(visit, jobs, picture):
+    page = visit(size=NARROW, scheme="dark")
+    expect(row(page, jobs["bad"].id).locator(".ff-status")).to_have_text("Failed")
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+    picture(page, "jobs-phone-dark")
+
+
+def test_a_job_is_reached_by_keyboard(visit, jobs):
+    page = visit()
+    link = row(page, jobs["bad"].id).get_by_role("link")
+    link.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/job/{jobs['bad'].id}")
+
+
+def test_thousands_of_jobs_are_all_there_and_the_newest_at_once(another):
+    running, page = another
+    first = running.store.finished(1)
+    for age_s in range(2000, 0, -1):
+        at = first.created_at - age_s
+        running.store.log.put_job(first._replace(id=new_job_id(at), created_at=at, owner="past"))
+    page.goto(running.address)
+    expect(row(page, first.id)).to_be_visible()
+    expect(page.get_by_text("2,001", exact=True)).to_be_visible()
+    page.get_by_role("columnheader", name="Started").click()
+    page.get_by_role("columnheader", name="Started").click()
+    oldest = page.locator('.ag-row[row-index="0"]')
+    expect(oldest.locator('[col-id="owner"]')).to_have_text("past")
+    expect(oldest.locator(".ff-status")).to_be_visible()  # folded because it is in sight

@@ -1,0 +1,106 @@
+"""What charts are drawn from: each run once, at its time, however many there are."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fanfold.fold import fold
+from fanfold.models import Event, EventKind, JobHeader, RunStatus, Usage
+from fanfold.workbench import picture, story
+from fanfold.workbench.preview import preview
+from fanfold.workbench.watch import plain
+
+times = st.lists(st.tuples(st.floats(0, 100), st.floats(0.001, 50)), min_size=1, max_size=80)
+
+
+def state_of(runs):
+    header = JobHeader("20260131-141502-river-7f3a", "delays", len(runs), "local", "ada", 1000.0, "b" * 64, "c" * 64)
+    return fold(
+        header,
+        (
+            Event.new(
+                header.id, index, 0, EventKind.FINISHED, at=1000.0 + start + took,
+                status=RunStatus.SUCCEEDED, usage=Usage(took, took / 2, 100.0),
+            )
+            for index, (start, took) in enumerate(runs)
+        ),
+    )  # fmt: skip
+
+
+@given(times)
+@settings(max_examples=40, deadline=None)
+def test_every_run_is_one_bar_and_no_two_overlap_on_a_line(runs):
+    drawn = picture.timeline(state_of(runs), 2000.0)
+    assert sorted(bar[4] for bar in drawn.bars) == list(range(len(runs)))
+    lines = {}
+    for line, start, end, *_ in sorted(drawn.bars, key=lambda bar: bar[1]):
+        assert lines.get(line, 0.0) <= start + 1e-9
+        lines[line] = end
+
+
+@given(times)
+@settings(max_examples=40, deadline=None)
+def test_put_together_no_time_of_any_run_is_lost(runs):
+    spans = list(picture.spans(state_of(runs), 2000.0))
+    end = max(span.end_s for span in spans)
+    slices = picture._slices(spans, 0.0, end)
+    width = end / len(slices)
+    busy = sum(sum(statuses.values()) * width for _, statuses in slices)
+    assert busy == pytest.approx(sum(span.end_s - span.start_s for span in spans), rel=1e-6)
+
+
+@given(times)
+@settings(max_examples=40, deadline=None)
+def test_a_histogram_counts_every_run_within_its_bounds(runs):
+    took = [one for _, one in runs]
+    bins = picture.histogram(took)
+    assert sum(count for *_, count in bins) == len(took)
+    for low, high, count in bins:
+        assert count <= sum(low * 0.999 <= one <= high * 1.001 for one in took)
+
+
+def test_more_runs_than_bars_are_put_together_until_a_window_holds_few():
+    state = state_of([(index / 10, 1.0) for index in range(3000)])
+    assert picture.timeline(state, 2000.0).slices
+    assert len(picture.timeline(state, 2000.0, (0.0, 10.0)).bars) == pytest.approx(101, abs=2)
+
+
+def test_what_is_left_goes_by_the_pace_so_far():
+    header = JobHeader("j", "delays", 10, "local", "ada", 1000.0, "b", "c")
+    ended = [
+        Event.new("j", i, 0, EventKind.FINISHED, at=1010.0, status=RunStatus.SUCCEEDED, usage=Usage(10.0))
+        for i in range(5)
+    ]
+    assert picture.remaining_s(fold(header, ended), 1010.0) == pytest.approx(10.0)
+    assert picture.remaining_s(fold(header, []), 1010.0) is None
+
+
+def test_lines_keep_their_numbers_where_others_did_not_travel():
+    assert (
+        story.numbered("\n\ndef f():\n    return 1\n\n\nx = 2") == "   3  def f():\n   4      return 1\n\n   7  x = 2"
+    )
+
+
+def test_what_steers_a_terminal_is_taken_out_and_the_text_stays():
+    assert plain("\x1b[1;31mred\x1b[0m \x1b]0;title\x07ok\r\nnext\x08\x00") == "red ok\nnext"
+
+
+def test_values_are_previewed_as_what_they_are():
+    import pandas as pd
+
+    table = preview(pd.DataFrame({":evil": [1, 2, 3], "<b>": ["x", None, "<i>"]}))
+    assert table.columns == ("", ":evil", "<b>")
+    assert table.rows[2] == ("2", "3", "<i>")
+    assert preview("text").text == "text"
+    assert preview({"a": 1}).text == "{'a': 1}"
+
+
+def test_an_image_is_previewed_small_and_a_map_as_outlines():
+    image = pytest.importorskip("PIL.Image")
+    geopandas, shapely = pytest.importorskip("geopandas"), pytest.importorskip("shapely")
+    assert preview(image.new("RGB", (3000, 10))).image.startswith("data:image/png;base64,")
+    shapes = [shapely.Point(1, 2), shapely.box(0, 0, 1, 1), shapely.MultiPoint([(0, 0), (3, 3)])]
+    outlines = preview(geopandas.GeoDataFrame(geometry=shapes)).outlines
+    assert [len(outline) for outline in outlines] == [1, 5, 1, 1]

@@ -1,0 +1,96 @@
+"""A store that stops answering: the page says so, keeps what it has, and goes on by itself when there are answers."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import expect
+
+from fanfold.errors import StoreError
+from fanfold.workbench.reading import Reader
+
+
+@contextmanager
+def unanswering(store):
+    """The store's tables are out of reach meanwhile."""
+    with sqlite3.connect(store.home / "fanfold.db", timeout=30) as connection:
+        connection.execute("ALTER TABLE state RENAME TO state_away")
+        connection.execute("ALTER TABLE jobs RENAME TO jobs_away")
+        connection.commit()
+        try:
+            yield
+        finally:
+            connection.execute("ALTER TABLE state_away RENAME TO state")
+            connection.execute("ALTER TABLE jobs_away RENAME TO jobs")
+            connection.commit()
+    connection.close()
+
+
+def test_the_pages_say_so_and_recover(visit, store, picture):
+    header = store.job(lambda_free, range(4), cache=False)
+    store.starts(header, 0)
+    jobs, job = visit(), visit(f"/job/{header.id}")
+    expect(job.get_by_text("1 running")).to_be_visible()
+    with unanswering(store):
+        for page in (job, jobs):
+            expect(page.get_by_text("No answer; trying again. What you see is from")).to_be_visible()
+        expect(job.get_by_text("1 running")).to_be_visible()
+        picture(job, "job-stale")
+    for page in (job, jobs):
+        expect(page.get_by_text("No answer")).to_be_hidden()
+    store.ends(header, *range(4))
+    expect(job.get_by_role("status").first).to_have_text("Completed")
+
+
+def lambda_free(x: int):
+    return x
+
+
+class Slow(Reader):
+    """A store that answers when it is told to."""
+
+    def __init__(self):
+        super().__init__(0.0)
+        self.go_on = threading.Event()
+        self.begun = threading.Event()
+
+    def _read(self):
+        self.begun.set()
+        assert self.go_on.wait(30)
+
+
+@pytest.fixture
+def slow():
+    reader = Slow()
+    thread = threading.Thread(target=reader.look)
+    thread.start()
+    assert reader.begun.wait(10)
+    yield reader
+    reader.go_on.set()
+    thread.join()
+
+
+def test_who_looks_meanwhile_does_not_wait(slow):
+    slow.look()
+    with slow.at_hand() as mine:
+        assert not mine
+
+
+def test_an_answer_that_is_late_is_said_to_be(slow, monkeypatch):
+    assert not slow.silence()
+    later = time.monotonic() + 60
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert slow.silence() == "No answer; trying again."
+
+
+def test_a_failure_is_told_in_its_own_words_until_a_look_succeeds():
+    reader = Slow()
+    reader.trouble = StoreError("The table is away.")
+    assert reader.silence().endswith("The table is away.")
+    reader.go_on.set()
+    reader.look()
+    assert not reader.silence()
