@@ -6,6 +6,7 @@ input ends, so does it, and everything it has started.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import logging
 import os
@@ -104,6 +105,7 @@ def _clients(endpoint: str) -> Callable[[str], Any]:
 def main() -> None:
     """Serve until the input ends."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    faulthandler.register(signal.SIGUSR1)  # where every thread is, into the log
     folder, wait_scale = Path(sys.argv[1]), float(sys.argv[2])
     server = Server(folder, wait_scale=wait_scale)
     print(server.port, flush=True)

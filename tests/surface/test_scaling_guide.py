@@ -110,7 +110,7 @@ def test_b5_runs_once_per_input_each_in_an_environment_of_its_own():
         ([1, 2], [2, 4]),
         ((3, 4), [6, 8]),
         (range(3), [0, 2, 4]),
-        ((x for x in (5, 6)), [10, 12]),
+        (lambda: (x for x in (5, 6)), [10, 12]),
         ([{"x": 1, "y": 10}, {"x": 2}], [10, 4]),
         (pd.DataFrame({"x": [1, 2], "y": [3, 4]}), [3, 8]),
         (pd.Series([7]), [14]),
@@ -118,7 +118,8 @@ def test_b5_runs_once_per_input_each_in_an_environment_of_its_own():
     ids=["list", "tuple", "range", "generator", "dicts", "frame", "series"],
 )
 def test_b6_inputs_come_from_anything(inputs, expected):
-    assert list(fanfold.submit(times, inputs).result) == expected
+    given = inputs() if callable(inputs) else inputs  # a generator can be read by one engine only
+    assert list(fanfold.submit(times, given).result) == expected
 
 
 def test_b6_constants_are_added_to_every_run():
