@@ -68,9 +68,6 @@ deploy-local: $(VENV)/.dev  ## the same into an emulator on this machine, to loo
 cloud: $(VENV)/.dev  ## AWS on this machine with Fanfold in it: paste the lines it prints; until Ctrl-C
 	@$(BIN)/python -m tests.cloud
 
-cloud: $(VENV)/.dev  ## AWS on this machine with Fanfold in it: paste the lines it prints; until Ctrl-C
-	@$(BIN)/python -m tests.cloud
-
 destroy: node_modules/.made  ## take it out of your account again; what holds data stays, see docs/deployment.md
 	@$(CDK) destroy --all
 
