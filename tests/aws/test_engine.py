@@ -333,6 +333,11 @@ def test_an_execution_that_ended_early_frees_its_runs(engine, account, fresh):
     state = fresh(header)
     assert state.error(0).type == "Lost"
     assert "aborted" in state.error(0).message
+    engine._looked_at.clear()
+    with Emulated(account, lambda payload: None) as emulated:
+        assert engine.reconcile(header, state)
+    [given] = emulated.executions.values()
+    assert given["queue"].startswith("q-")
 
 
 def test_cancel_stops_executions_and_terminates_machines(engine, account, fresh):

@@ -46,29 +46,20 @@ class Inspector:
         dispatches = dispatches_of(state)
         fates = {dispatch.name: self._fate(header, dispatch) for dispatch in dispatches}
         findings = Findings([], [])
-        attended = any(fate is None for fate in fates.values()) or _is_young(header, dispatches)
+        attended = any(fate is None for fate in fates.values())
+        young = _is_young(header, dispatches)
         for index in state.missing():
             run = RunRef(index, state.attempt_of(index))
             mine = next((one for one in dispatches if one.covers(*run[:2])), None)
             if mine is None:
-                self._judge_undispatched(header, run, findings, attended=attended)
+                if _is_due(header, run, attended=attended, young=young):
+                    findings.due.append(run)
                 continue
             reason = fates[mine.name] or self._overdue(header, state, run)
             # A cancelled job's queued runs are over by its flag alone.
             if reason and (header.cancelled_at is None or state.status_of(index) is RunStatus.RUNNING):
                 findings.lost.append((run, reason))
         return findings
-
-    @staticmethod
-    def _judge_undispatched(header: JobHeader, run: RunRef, findings: Findings, *, attended: bool) -> None:
-        """A first attempt may still be about to be started by who submits, stage by stage; a further one is due.
-
-        Dedicated machines try again themselves for as long as there are any.
-        """
-        if header.cancelled_at is not None:
-            return
-        if not attended or (run.attempt > 0 and header.instance_type is None):
-            findings.due.append(run)
 
     def _fate(self, header: JobHeader, dispatch: Dispatch) -> str | None:
         """Why nothing more comes of a dispatch, or None while something may."""
@@ -114,6 +105,19 @@ def lost_events(header: JobHeader, findings: Findings) -> Iterator[Event]:
         error = RunError("Lost", reason, infrastructure=again)
         status = RunStatus.LOST if again else RunStatus.CANCELLED
         yield Event.new(header.id, run.index, run.attempt, EventKind.FINISHED, status=status, error=error)
+
+
+def _is_due(header: JobHeader, run: RunRef, *, attended: bool, young: bool) -> bool:
+    """Whether a run that no dispatch covers is to be started.
+
+    A first attempt may still be about to be started by who submits, stage by stage. A further one is nobody else's,
+    but that dedicated machines try again themselves for as long as there are any.
+    """
+    if header.cancelled_at is not None:
+        return False
+    if run.attempt > 0:
+        return header.instance_type is None or not attended
+    return not attended and not young
 
 
 def _is_young(header: JobHeader, dispatches: list[Dispatch]) -> bool:
