@@ -170,6 +170,8 @@ def memory(count: int) -> str:
 def handler_overhead(times: int = 300) -> str:
     """What the handler adds to a small UDF, warm, where AWS answers at once."""
     from benchmarks.instant_aws import InstantAccount
+
+    sys.path.insert(0, str(ROOT / "runtime"))
     from fanfold_runtime import realtime, station, telemetry
     from tests.aws.udfs import payload, put_job
 
