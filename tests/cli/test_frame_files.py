@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from fanfold.frame_file import check_target, without_index, write_frame
 from fanfold.errors import CodecError, InputError
+from fanfold.frame_file import check_target, without_index, write_frame
 
 
 def indexed(*levels, **columns):
