@@ -69,6 +69,6 @@ def middle(values: list[float]) -> float:
 
 
 def _environment() -> dict[str, str]:
-    """As here, but with compiled modules, or every start measures the compiler; and this `python` first, for Lithops."""
+    """As here, but with compiled modules, or each start measures the compiler; and this `python` first, for Lithops."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"}
