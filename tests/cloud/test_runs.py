@@ -39,12 +39,46 @@ def test_up_to_a_thousand_runs_are_express_executions_of_forty(on_cloud, eventua
     eventually(lambda: on_cloud.ended().get("EXPRESS SUCCEEDED", 0) == before + executions)
 
 
-def test_a_job_with_max_workers_is_a_distributed_map(on_cloud, eventually):
+@pytest.mark.parametrize("count", [130, 1000])
+def test_a_job_with_max_workers_is_a_distributed_map(on_cloud, eventually, count):
     before = on_cloud.ended().get("STANDARD SUCCEEDED", 0)
-    job = fanfold.submit(squared, range(130), max_workers=80, collect=False)
-    assert job.results() == [x * x for x in range(130)]
+    job = fanfold.submit(squared, range(count), max_workers=400, collect=False)
+    assert job.results() == [x * x for x in range(count)]
     assert job.verify()
     eventually(lambda: on_cloud.ended().get("STANDARD SUCCEEDED", 0) == before + 1)
+
+
+def machines_of(cloud, job):
+    """The Batch jobs that a job's runs were given to."""
+    batch = cloud.client("batch")
+    by_name = [{"name": "JOB_NAME", "values": [f"fanfold-{job.id}"]}]
+    listed = batch.list_jobs(jobQueue="fanfold-main-c5-large", filters=by_name)["jobSummaryList"]
+    return batch.describe_jobs(jobs=[one["jobId"] for one in listed])["jobs"]
+
+
+@pytest.mark.parametrize(("count", "machines"), [(1, 1), (50, 3)])
+def test_machines_are_one_batch_job_an_array_where_there_are_several(on_cloud, eventually, count, machines):
+    job = fanfold.submit(squared, range(count), instance_type="small", max_workers=machines, collect=False)
+    assert job.results() == [x * x for x in range(count)]
+    assert job.verify()
+    (given,) = machines_of(on_cloud, job)
+    assert given.get("arrayProperties", {}).get("size", 1) == machines
+    eventually(lambda: [one["status"] for one in machines_of(on_cloud, job)] == ["SUCCEEDED"])
+
+
+def test_cancel_ends_machines_too(on_cloud, eventually):
+    @fanfold.udf
+    def endless(x: int):
+        import time
+
+        while True:
+            time.sleep(0.05)
+
+    job = fanfold.submit(endless, range(4), instance_type="small", max_workers=2, collect=False)
+    eventually(lambda: job.counts().get("running"))
+    job.cancel()
+    eventually(lambda: job.status == "Cancelled")
+    eventually(lambda: [one["status"] for one in machines_of(on_cloud, job)] == ["FAILED"])
 
 
 def test_outcomes_stay_with_their_inputs_however_mixed_they_are():
