@@ -123,8 +123,9 @@ def test_each_retrier_counts_for_itself():
     rules = [{"ErrorEquals": [error], "MaxAttempts": 1} for error in ("Lambda.A", "Lambda.B")]
     service = Service("Lambda.A", "Lambda.B")
     service.run(machine(Call=call(Retry=rules)), {})
-    with pytest.raises(StateFailed, match=r"Lambda\.A"):
-        Service("Lambda.A", "Lambda.B", "Lambda.A").run(machine(Call=call(Retry=rules)), {})
+    for error in ("Lambda.A", "Lambda.B"):
+        with pytest.raises(StateFailed, match=error):
+            Service("Lambda.A", "Lambda.B", error).run(machine(Call=call(Retry=rules)), {})
 
 
 def test_a_caught_error_goes_on_with_what_happened():
