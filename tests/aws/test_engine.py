@@ -372,3 +372,24 @@ def test_every_event_of_a_dispatch_is_one_that_readers_understand(engine, accoun
     assert {event.data["state"] for event in machines} == {"starting", "started"}
     assert all(dispatch.of_event(event).covers(1, 0) for event in machines)
     assert not any(dispatch.of_event(event).covers(2, 0) for event in machines)
+
+
+def test_what_a_submitter_is_about_to_start_stage_by_stage_is_left_to_it(engine, account, fresh, monkeypatch):
+    header = put_job(engine.stores, double, [1, 2, 3])
+    with Emulated(account, lambda payload: None) as emulated:
+        engine.start(header, [RunRef(0)])
+        for thread in list(engine._direct._waiting.values()):
+            thread.join(10)
+        engine.stores.log.append([finished(header.id, 0)])
+        the_past(monkeypatch, 30)
+        assert engine.reconcile(header, fresh(header)) is False
+        the_past(monkeypatch, 1000)  # it is gone, most likely
+        engine._looked_at.clear()
+        assert engine.reconcile(header, fresh(header))
+    [given] = emulated.executions.values()
+    assert [item["index"] for item in given["Items"]] == [1, 2]
+
+
+def test_a_job_that_was_written_down_a_moment_ago_is_not_started_by_onlookers(engine, fresh):
+    header = put_job(engine.stores, double, [1, 2, 3])
+    assert engine.reconcile(header, fresh(header)) is False
