@@ -23,12 +23,12 @@ expect.set_options(timeout=15_000)
 class Workbench:
     """`fanfold workbench`, running."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    def __init__(self, home: Path, folder: Path) -> None:
+        self.home, self.folder = home, folder
         self.store = Store(home)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "FANFOLD"))}
         self._environment = {**kept, "FANFOLD_HOME": str(home), "FANFOLD_OWNER": "ada"}
-        command = [sys.executable, "-m", "fanfold.cli", "workbench", "--no-open"]
+        command = [sys.executable, "-m", "fanfold.cli", "workbench", str(folder), "--no-open"]
         self.process = subprocess.Popen(
             [*command, "--port", str(_free_port())],
             env=self._environment,
@@ -69,7 +69,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def workbench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
     os.environ["FANFOLD_OWNER"] = "ada"
-    running = Workbench(tmp_path_factory.mktemp("workbench-home"))
+    running = Workbench(tmp_path_factory.mktemp("workbench-home"), tmp_path_factory.mktemp("udfs"))
     yield running
     running.close()
     del os.environ["FANFOLD_OWNER"]

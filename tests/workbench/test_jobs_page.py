@@ -34,7 +34,7 @@ def jobs(workbench):
 @pytest.fixture
 def another(tmp_path, chromium):
     """A Workbench with a store of its own, and a page that is not open yet."""
-    running = Workbench(tmp_path / "home")
+    running = Workbench(tmp_path / "home", tmp_path)
     page = chromium.new_page(viewport=WIDE)
     yield running, page
     page.close()

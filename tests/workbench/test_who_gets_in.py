@@ -14,7 +14,7 @@ WEBSOCKET = {
     "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
 }
-PLACES = ("/", "/job/x", "/job/x/results.csv", "/_nicegui_ws/socket.io/?EIO=4&transport=polling")
+PLACES = ("/", "/workbench", "/job/x", "/job/x/results.csv", "/_nicegui_ws/socket.io/?EIO=4&transport=polling")
 
 
 @pytest.fixture

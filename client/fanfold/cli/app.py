@@ -44,7 +44,7 @@ COMMANDS: dict[str, Command] = {
     "retry": Command(steer.retry, (f"fanfold retry {_JOB}",)),
     "verify": Command(results.verify, (f"fanfold verify {_JOB}",)),
     "instance-types": Command(machines.instance_types, ("fanfold instance-types",)),
-    "workbench": Command(page.workbench, ("fanfold workbench", "fanfold workbench --no-open --port 8800")),
+    "workbench": Command(page.workbench, ("fanfold workbench", "fanfold workbench flights/ --no-open --port 8800")),
 }
 
 CACHE_COMMANDS: dict[str, Command] = {

@@ -1,8 +1,9 @@
-"""The Workbench: a web page on this machine that shows every job and steers it (`fanfold workbench`)."""
+"""The Workbench: a web page on this machine that shows every job, and edits and runs UDFs (`fanfold workbench`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 #: Where the page is found unless another port is asked for, or this one is taken.
 DEFAULT_PORT = 8790
@@ -12,6 +13,7 @@ def serve(
     *,
     port: int | None = None,
     show: bool = True,
+    folder: Path | None = None,
     engine: str | None = None,
     announce: Callable[[str], object] = print,
 ) -> None:
@@ -20,6 +22,7 @@ def serve(
     Args:
         port: where to listen; None for 8790, or any free port where that is taken.
         show: open it in the browser.
+        folder: where the UDF files are; None for the current directory.
         engine: "local" or "aws"; None for the one that is configured.
         announce: is told the address once the page answers there.
 
@@ -37,4 +40,4 @@ def serve(
         ) from error
     from fanfold.workbench.server import run
 
-    run(port=port, show=show, engine=engine, announce=announce)
+    run(port=port, show=show, folder=(folder or Path.cwd()).resolve(), engine=engine, announce=announce)

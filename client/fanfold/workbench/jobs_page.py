@@ -144,4 +144,5 @@ def _nothing_yet() -> Element:
         with element("div"):
             text("Start one with ", "", "span")
             text("fanfold submit flights.py 2013-01-01 2013-01-02", "", "code")
+            text(", or on the Workbench page.", "", "span")
     return empty

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import webbrowser
 from collections.abc import Callable
+from pathlib import Path
 
 from nicegui import app, ui
 from nicegui.server import Server
@@ -20,13 +21,13 @@ _HOST = "127.0.0.1"
 _RECONNECT_S = 10.0
 
 
-def run(*, port: int | None, show: bool, engine: str | None, announce: Callable[[str], object]) -> None:
+def run(*, port: int | None, show: bool, folder: Path, engine: str | None, announce: Callable[[str], object]) -> None:
     """Serve the page until the process is interrupted; `announce` is told its address once it answers.
 
     Raises `ConfigurationError` where the port is taken.
     """
     admission = Pass(_free_port(port))
-    add_pages(engine)
+    add_pages(folder, engine)
     app.add_middleware(Guard, admission=admission)
     app.on_startup(lambda: _begin(admission.address, announce, show=show))
     ui.run(

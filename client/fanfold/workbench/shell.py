@@ -14,7 +14,7 @@ from nicegui.element import Element
 from fanfold.settings import current
 from fanfold.workbench.reading import Reader
 
-_PAGES = (("Jobs", "/"),)
+_PAGES = (("Jobs", "/"), ("Workbench", "/workbench"))
 _THEME_COOKIE = "fanfold_light"
 _THEMES: dict[str | None, bool | None] = {"dark": True, "light": False}
 
@@ -83,7 +83,8 @@ def field(label: str, *, value: str = "", on_change: Callable[[str], Any], kind:
     with element("label", "ff-field"):
         text(label, "", "span")
         made = element(kind)
-        made._props.update({"value": value, **more})
+        # Not `value`: Vue puts that back with every drawing, whatever has been typed since.
+        made._props.update({"defaultValue": value, **more})
     made.on("input", lambda event: on_change(str(event.args)), js_handler="(e) => emit(e.target.value)")
     return made
 

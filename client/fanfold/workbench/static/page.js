@@ -101,6 +101,14 @@ window.ff = (() => {
     },
   });
   const mib = (value) => (value === null || value === undefined ? "" : number(Math.round(value)) + " MiB");
+  // CodeMirror gives its box no name for those who do not see it. Returns whether the page is dark.
+  const nameEditor = () => {
+    const named = setInterval(() => {
+      const box = document.querySelector(".cm-content");
+      if (box) { box.setAttribute("aria-label", "Code"); clearInterval(named); }
+    }, 50);
+    return document.body.classList.contains("body--dark");
+  };
   const copy = (text) => navigator.clipboard.writeText(text);
 
   // The log: lines arrive as [run, text], are kept as text, and only the last few thousand are drawn.
@@ -151,6 +159,6 @@ window.ff = (() => {
   const findInLogs = (text) => { logs.find = text.trim().toLowerCase(); logs.at = -1; redraw(); if (logs.find) jump(".ff-hit"); };
   const showRun = (run) => { logs.run = run.trim(); logs.at = -1; redraw(); };
   const clearLogs = () => { logs.lines.length = 0; redraw(); };
-  return { colour, narrow, number, duration, ago, dollars, link, status, progress, failures, choose, passes, inSight, copy, bar, bin, tip, binTip, runsSource, mib,
+  return { colour, narrow, number, duration, ago, dollars, link, status, progress, failures, choose, passes, inSight, copy, bar, bin, tip, binTip, runsSource, mib, nameEditor,
     addLogs, findInLogs, showRun, clearLogs, jump, logs };
 })();

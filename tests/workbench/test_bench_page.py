@@ -1,0 +1,161 @@
+"""The Workbench page: a file is edited and its UDF run with a form's values; a machine starts only when asked twice."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.workbench.browser import NARROW
+from tests.workbench.test_accessibility import findings
+
+FLIGHTS = """\
+import fanfold
+from typing import Literal
+
+
+@fanfold.udf
+def delays(day: str = "2013-01-01", n: int = 3, unit: Literal["min", "h"] = "min", late: bool = True):
+    import pandas as pd
+
+    print("reading <b>", day)
+    return pd.DataFrame({"day": [day] * n, "delay": range(n), "unit": unit})
+"""
+HEAVY = """\
+import fanfold
+
+
+@fanfold.udf(instance_type="small")
+def heavy(x: int = 2):
+    return x * 21
+"""
+
+
+@pytest.fixture
+def bench(workbench, visit):
+    """Opens a file in the Workbench; it has its first text again in every test."""
+    for name, content in {"flights.py": FLIGHTS, "heavy.py": HEAVY, "plain.py": "x = 1\n"}.items():
+        (workbench.folder / name).write_text(content)
+
+    def opened(name="flights.py", **options):
+        page = visit("/workbench", **options)
+        expect(page.get_by_role("button", name="flights.py")).to_have_attribute("aria-current", "true")
+        if name != "flights.py":
+            page.get_by_role("button", name=name).click()
+        expect(page.get_by_role("button", name=name)).to_have_attribute("aria-current", "true")
+        expect(page.locator(".cm-content")).to_contain_text("fanfold" if name != "plain.py" else "x = 1")
+        return page
+
+    return opened
+
+
+def rewrite(page, content):
+    page.locator(".cm-content").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(content)
+
+
+def test_a_run_takes_the_forms_values_and_shows_output_and_result(bench, picture):
+    page = bench()
+    expect(page.get_by_label("unit")).to_have_value("min")  # from the annotation, and from its default
+    page.get_by_label("n: int").fill("4")
+    page.get_by_label("unit").select_option("h")
+    page.get_by_role("button", name="Run (Shift+Enter)").click()
+    expect(page.get_by_label("Output")).to_have_text("reading <b> 2013-01-01")
+    result = page.get_by_label("Result", exact=True)
+    expect(result).to_contain_text("4 rows × 3 columns")
+    expect(result.locator('.ag-row[row-index="3"] [col-id="c3"]')).to_have_text("h")
+    picture(page, "workbench")
+
+
+def test_shift_enter_saves_and_runs_what_was_typed(bench, workbench):
+    page = bench()
+    rewrite(page, 'import fanfold\n\n@fanfold.udf\ndef other(word: str = "hello"):\n    return word.upper()\n')
+    page.keyboard.press("Shift+Enter")
+    expect(page.get_by_label("Result", exact=True)).to_contain_text("HELLO")
+    assert "def other" in (workbench.folder / "flights.py").read_text()
+    assert "\n\n\n" not in (workbench.folder / "flights.py").read_text()  # the key runs, it does not break the line
+
+
+def test_a_mistake_is_told_in_the_users_own_lines(bench):
+    page = bench()
+    rewrite(page, "import fanfold\n\n@fanfold.udf\ndef f():\n    return 1 / 0\n")
+    page.keyboard.press("Shift+Enter")
+    expect(page.get_by_label("Result", exact=True)).to_contain_text("ZeroDivisionError")
+    rewrite(page, "def f(:\n")
+    page.keyboard.press("Shift+Enter")
+    expect(page.get_by_role("alert")).to_contain_text("flights.py cannot be imported")
+
+
+def test_a_value_that_does_not_fit_is_refused_before_anything_starts(bench):
+    page = bench()
+    page.get_by_label("n: int").fill("1.5")
+    page.keyboard.press("Shift+Enter")
+    expect(page.get_by_role("alert")).to_contain_text("1.5")
+
+
+def test_a_machine_starts_only_on_shift_enter_and_after_a_confirmation(bench, picture):
+    page = bench("heavy.py")
+    expect(page.get_by_text("It runs on small. Press Shift+Enter")).to_be_visible()
+    expect(page.get_by_role("button", name="Run (Shift+Enter)")).to_have_count(0)
+    page.get_by_label("x: int").press("Shift+Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("small: 2 vCPU, 2 GB, served by c5.large")
+    expect(dialog).to_contain_text("$0.085 per hour, up in 30 s")
+    picture(page, "workbench-confirm")
+    dialog.get_by_role("button", name="Not now").click()
+    expect(dialog).to_have_count(0)
+    expect(page.get_by_label("Result", exact=True)).to_have_count(0)  # and nothing was started
+    page.get_by_label("x: int").press("Shift+Enter")
+    page.get_by_role("button", name="Start small").click()
+    expect(page.get_by_label("Result", exact=True)).to_contain_text("42")
+
+
+def test_a_text_that_has_come_to_ask_for_a_machine_is_not_run_by_the_button(bench):
+    page = bench()
+    rewrite(page, HEAVY)
+    page.get_by_role("button", name="Run (Shift+Enter)").click()
+    expect(page.get_by_text("It runs on small. Press Shift+Enter")).to_be_visible()
+    expect(page.get_by_label("Result", exact=True)).to_have_count(0)
+
+
+def test_many_inputs_are_submitted_after_their_plan(bench, picture):
+    page = bench()
+    expect(page.get_by_role("button", name="Submit")).to_have_count(0)
+    page.get_by_label("One a line").fill('2013-01-01\n2013-01-02\n{"day": "2013-01-03", "n": 7}')
+    page.get_by_role("button", name="Plan").click()
+    expect(page.get_by_text("delays over 3 inputs")).to_be_visible()
+    expect(page.get_by_label("One a line")).to_have_value('2013-01-01\n2013-01-02\n{"day": "2013-01-03", "n": 7}')
+    picture(page, "workbench-plan")
+    page.get_by_role("button", name="Submit 3 inputs").click()
+    expect(page.get_by_text("Submitted 3 runs:")).to_be_visible()
+    page.get_by_role("link", name="job 2").click()
+    expect(page.get_by_role("status").first).to_have_text("Completed")
+
+
+def test_what_was_changed_elsewhere_is_not_overwritten(bench, workbench):
+    page = bench()
+    (workbench.folder / "flights.py").write_text("# another hand\n")
+    rewrite(page, "# mine\n")
+    page.keyboard.press("Shift+Enter")
+    expect(page.get_by_role("alert")).to_contain_text("has been changed elsewhere")
+    assert (workbench.folder / "flights.py").read_text() == "# another hand\n"
+
+
+def test_what_was_typed_is_kept_when_another_file_is_opened(bench, workbench):
+    page = bench()
+    rewrite(page, "# kept\n")
+    page.get_by_role("button", name="plain.py").click()
+    expect(page.locator(".cm-content")).to_contain_text("x = 1")
+    assert (workbench.folder / "flights.py").read_text() == "# kept\n"
+
+
+def test_a_file_without_a_udf_says_so(bench):
+    expect(bench("plain.py").get_by_text("no function with @fanfold.udf")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_has_no_serious_finding_of_axe_and_fits_a_phone(bench, scheme):
+    page = bench(scheme=scheme, size=NARROW)
+    expect(page.get_by_label("n: int")).to_be_visible()
+    assert not findings(page, scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
