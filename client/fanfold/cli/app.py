@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from fanfold.cli.commands import cached, machines, page, results, start, steer, watch
+from fanfold.cli.commands import advise, cached, machines, page, results, start, steer, watch
 from fanfold.cli.guard import GuardedGroup
 from fanfold.cli.parsing import LightCommand, LightGroup
 
@@ -34,6 +34,9 @@ COMMANDS: dict[str, Command] = {
             "JOB=$(fanfold submit square.py --range 0:100 --no-wait)",
         ),
     ),
+    "plan": Command(
+        advise.plan, ("fanfold plan flights.py --inputs days.csv", "fanfold plan square.py --range 0:10000 --json")
+    ),
     "jobs": Command(watch.jobs, ("fanfold jobs --limit 5", "fanfold jobs --json | jq '.[0].id'")),
     "status": Command(watch.status, (f"fanfold status {_JOB}",)),
     "logs": Command(watch.logs, (f"fanfold logs -f {_JOB}", f"fanfold logs {_JOB} --run 3")),
@@ -44,6 +47,7 @@ COMMANDS: dict[str, Command] = {
     "retry": Command(steer.retry, (f"fanfold retry {_JOB}",)),
     "verify": Command(results.verify, (f"fanfold verify {_JOB}",)),
     "instance-types": Command(machines.instance_types, ("fanfold instance-types",)),
+    "doctor": Command(advise.doctor, ("fanfold doctor",)),
     "workbench": Command(page.workbench, ("fanfold workbench", "fanfold workbench flights/ --no-open --port 8800")),
 }
 

@@ -38,6 +38,19 @@ JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.", autoc
 UdfFile = Annotated[
     str, typer.Argument(metavar="UDF", help="Its file, as flights.py; or, where it has several, flights.py:delays.")
 ]
+Values = Annotated[list[str] | None, typer.Argument(metavar="VALUE", help="Inputs for its first parameter.")]
+InputsFile = Annotated[
+    str | None, typer.Option("--inputs", "-i", metavar="FILE", help=".csv, .tsv, .jsonl or .parquet; - for stdin.")
+]
+Numbers = Annotated[
+    str | None,
+    typer.Option("--range", metavar="START:STOP[:STEP]", help="Whole numbers, as Python's range: without STOP."),
+]
+Constants = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="An argument that is the same for every run; repeat it."),
+]
+Workers = Annotated[int | None, typer.Option(metavar="N", help="Runs, or machines, side by side at most.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 EngineName = Annotated[
     str | None,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fanfold.cli.wording import moment
 from fanfold.contract.instances import InstanceType
 from fanfold.job import Job
 from fanfold.job.verify import Receipt
 from fanfold.models import Event
+
+if TYPE_CHECKING:
+    from fanfold.diagnosis import Check
+    from fanfold.estimate import Span
+    from fanfold.forecast import Plan
 
 _JOB = {
     "id": "the job's id",
@@ -38,6 +43,14 @@ _RUN = {"run": "the run's number, from 0", "status": "the run's status", "attemp
 KEYS: dict[str, dict[str, str]] = {
     "run": {"value": "what the UDF returned; a frame as an array of its rows"},
     "submit": _STATUS,
+    "plan": {
+        "udf": "the UDF's name",
+        "inputs": "how many inputs there are",
+        "asked": "the way that submit takes with the same options",
+        "recommended": "the way that seems best",
+        "reason": "why",
+        "ways": "each way to run it: its name, cached, to_run, seconds and dollars (least, likely, most), and obstacle",
+    },
     "jobs": _JOB,
     "status": _STATUS,
     "logs": {
@@ -80,11 +93,17 @@ KEYS: dict[str, dict[str, str]] = {
         "host": "the AWS machine that serves it",
         "usd_per_hour": "that machine's on-demand price in us-east-1",
     },
+    "doctor": {
+        "what": "what was looked at",
+        "verdict": "ok, warn or fail",
+        "found": "how it is",
+        "next_step": "what to do, empty where it is well",
+    },
     "workbench": {"address": "where the page is, with the token that lets in"},
     "cache size": {"results": "how many results are cached", "bytes": "their bytes together"},
     "cache clear": {"forgotten": "how many results were forgotten", "freed_bytes": "bytes of files deleted"},
 }
-LISTS = ("jobs", "times", "errors", "instance-types")
+LISTS = ("jobs", "times", "errors", "instance-types", "doctor")
 
 
 def job_record(job: Job) -> dict[str, Any]:
@@ -167,6 +186,38 @@ def instance_type_record(machine: InstanceType) -> dict[str, Any]:
         "host": machine.host.name,
         "usd_per_hour": machine.host.usd_per_hour,
     }
+
+
+def plan_record(plan: Plan) -> dict[str, Any]:
+    """What a submit would take."""
+    ways = [
+        {
+            "name": way.name,
+            "cached": way.cached,
+            "to_run": way.to_run,
+            "seconds": _span(way.time_s),
+            "usd": _span(way.usd),
+            "obstacle": way.obstacle,
+        }
+        for way in plan.ways
+    ]
+    return {
+        "udf": plan.udf,
+        "inputs": plan.count,
+        "asked": plan.asked,
+        "recommended": plan.recommended,
+        "reason": plan.reason,
+        "ways": ways,
+    }
+
+
+def check_record(check: Check) -> dict[str, Any]:
+    """One thing that the doctor looked at."""
+    return {"what": check.what, "verdict": check.verdict, "found": check.found, "next_step": check.next_step}
+
+
+def _span(span: Span) -> list[float]:
+    return [float(span.low), float(span.expected), float(span.high)]
 
 
 def value_record(value: Any) -> dict[str, Any]:

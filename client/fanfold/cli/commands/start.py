@@ -45,22 +45,14 @@ def run(
 
 def submit(
     udf: options.UdfFile,
-    values: Annotated[list[str] | None, typer.Argument(metavar="VALUE", help="Inputs for its first parameter.")] = None,
+    values: options.Values = None,
     *,
-    inputs: Annotated[
-        str | None, typer.Option("--inputs", "-i", metavar="FILE", help=".csv, .tsv, .jsonl or .parquet; - for stdin.")
-    ] = None,
-    numbers: Annotated[
-        str | None,
-        typer.Option("--range", metavar="START:STOP[:STEP]", help="Whole numbers, as Python's range: without STOP."),
-    ] = None,
-    constants: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="An argument that is the same for every run; repeat it."),
-    ] = None,
+    inputs: options.InputsFile = None,
+    numbers: options.Numbers = None,
+    constants: options.Constants = None,
     engine: options.EngineName = None,
     instance_type: options.InstanceTypeName = None,
-    workers: Annotated[int | None, typer.Option(metavar="N", help="Runs, or machines, side by side at most.")] = None,
+    workers: options.Workers = None,
     processes: Annotated[int, typer.Option(metavar="N", help="Runs side by side on each machine.")] = 1,
     retries: Annotated[
         int | None, typer.Option(metavar="N", help="Tries beyond the first, for a run that was lost. [default: 2]")

@@ -1,0 +1,65 @@
+"""Commands to ask before anything runs: plan, doctor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from fanfold.cli import options
+from fanfold.cli.exits import ExitCode
+from fanfold.cli.given import inputs_from, parameters_from
+from fanfold.cli.output import print_json, print_text
+from fanfold.cli.records import check_record, plan_record
+from fanfold.cli.udf_file import load_udf
+
+
+def plan(
+    udf: options.UdfFile,
+    values: options.Values = None,
+    *,
+    inputs: options.InputsFile = None,
+    numbers: options.Numbers = None,
+    constants: options.Constants = None,
+    engine: options.EngineName = None,
+    instance_type: options.InstanceTypeName = None,
+    workers: options.Workers = None,
+    cache: options.Cache = True,
+    as_json: options.AsJson = False,
+) -> None:
+    """Say what a submit would take, in time and dollars.
+
+    By each way to run it, and which seems best. From this UDF's past runs; where there are none, 3 of the inputs are
+    run, and their results kept in the cache.
+    """
+    from fanfold.planning import plan as planned
+
+    found = planned(
+        load_udf(udf),
+        inputs_from(values or [], inputs, numbers),
+        engine=engine,
+        instance_type=instance_type,
+        max_workers=workers,
+        cache=cache,
+        **dict[str, Any](parameters_from(constants or [])),
+    )
+    if as_json:
+        print_json(plan_record(found))
+    else:
+        print_text(str(found))
+
+
+def doctor(as_json: options.AsJson = False) -> None:
+    """Look at this machine for what may be in the way.
+
+    Python, cores, memory, disk, the store, a worker process, optional packages. Exits with 1 where something fails.
+    """
+    from fanfold.diagnosis import doctor as diagnosed
+
+    found = diagnosed(show=False)
+    if as_json:
+        print_json([check_record(check) for check in found.checks])
+    else:
+        print_text(str(found))
+    if not found:
+        raise typer.Exit(ExitCode.FAILED)
