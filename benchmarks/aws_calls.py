@@ -103,17 +103,17 @@ def one_job(count: int) -> str:
         before = time.process_time()
         frame = job.collect()
         follow_s = time.process_time() - before
+        polls, total, told = rounds["polls"], sum(calls.values()), calls.most_common()
         results.wait()
     finally:
         Reading.begin = begin  # type: ignore[method-assign]
     before = time.process_time()
     assert len(fanfold.get_job(job.id).collect()) == len(frame) == count
     collect_s = time.process_time() - before
-    polls, shards = rounds["polls"], contract.shards(count)
+    shards = contract.shards(count)
     most = 10 + count / 40 + count / 100 + (count * 300 / 1e6 + shards) * polls
-    total = sum(calls.values())
     lithops = lithops_calls(count, polls)
-    print("        ", ", ".join(f"{name.partition(':')[2]} {n}" for name, n in calls.most_common()))
+    print("        ", ", ".join(f"{name.partition(':')[2]} {n}" for name, n in told))
     cpu = " ".join(f"{seconds:>9.2f} s" for seconds in (submit_s, follow_s, collect_s))
     return f"{count:>7,} {total:>6,} {most:>6,.0f} {lithops:>8,} {polls:>6} {cpu}"
 

@@ -132,6 +132,7 @@ class Environment:
             feed.flush()
             if time.monotonic() - looked_at > _CANCEL_S:
                 looked_at = time.monotonic()
+                self._stores.log.heads.forget(header.id)
                 if self._stores.log.get_job(header.id).cancelled_at is not None:
                     pool.cancel(feed)
 

@@ -17,7 +17,7 @@ from fanfold.stores.records import header_from_text, header_to_text
 _TEAM = "everyone"
 #: For how long a header just read is as good as read again: only its cancel flag may have changed, which workers and
 #: clients are to see within seconds, and some ask for it several times a second.
-_FRESH_S = 1.0
+_FRESH_S = 1.5
 
 
 class Head(NamedTuple):
@@ -44,7 +44,7 @@ class Heads:
             self._remember(head)
 
     def get(self, job_id: str) -> Head:
-        """The header as it is now, give or take a second. Raises `JobNotFound`."""
+        """The header as it is now, give or take a second or two. Raises `JobNotFound`."""
         seen = self._seen.get(job_id)
         if seen is not None and time.monotonic() - seen[1] < _FRESH_S:
             return seen[0]
