@@ -26,8 +26,8 @@ from fanfold.execute.watch import Watch
 from fanfold.execute.wire import Finished, Started
 from fanfold.models import RunStatus, Usage
 
-#: Calls waiting in the queue for each worker: enough that none ever waits for the pool.
-_QUEUED_PER_WORKER = 32
+#: Calls waiting in the queue for each worker: enough no-op calls for the time that the pool takes to come round.
+_QUEUED_PER_WORKER = 100
 #: With this many waiting the pool may rest a moment, in which some 20 no-op calls end: hearing each of them at once
 #: would take the workers' cores from them ten times as often.
 _PLENTY_PER_WORKER = 16
