@@ -12,6 +12,7 @@ from fanfold.models import JobHeader
 from fanfold.stores.aws.table import Item, Table, key
 from fanfold.stores.keys import checked_job_id
 from fanfold.stores.records import header_from_text, header_to_text
+from fanfold.stores.unknown_job import job_not_found
 
 #: Everyone's jobs are listed under this name.
 _TEAM = "everyone"
@@ -112,17 +113,8 @@ class Heads:
         return head
 
     def _not_found(self, job_id: str) -> JobNotFound:
-        from difflib import get_close_matches
-
         latest = [header.id for header in self.listed(owner=None, limit=200, before=None)]
-        near = get_close_matches(job_id, latest, n=3, cutoff=0.75)
-        if near:
-            next_step = f"did you mean {' or '.join(near)}?"
-        elif latest:
-            next_step = f"the latest jobs are {', '.join(latest[:3])}; `fanfold jobs` lists all."
-        else:
-            next_step = "this deployment has no jobs yet; check which deployment is meant."
-        return JobNotFound(f"There is no job {job_id!r} in table {self._table.name}.", next_step=next_step)
+        return job_not_found(job_id, latest, place=f"table {self._table.name}")
 
 
 def _key(job_id: str) -> Item:

@@ -14,6 +14,7 @@ from fanfold.stores.local.database import Database
 from fanfold.stores.pages import COLUMNS, pack, unpack
 from fanfold.stores.protocols import Channel, Cursor
 from fanfold.stores.records import header_from_text, header_to_text
+from fanfold.stores.unknown_job import job_not_found
 
 #: Where one read stops, whichever is met first. With 8 KiB inline in each, 1,000 events are the larger by far.
 _READ_EVENTS = 5_000
@@ -170,14 +171,5 @@ def _read(connection: sqlite3.Connection, channel: Channel, after: int, end: int
 
 
 def _job_not_found(connection: sqlite3.Connection, job_id: str) -> JobNotFound:
-    from difflib import get_close_matches
-
     latest = [row[0] for row in connection.execute("SELECT id FROM jobs ORDER BY id DESC LIMIT 200")]
-    near = get_close_matches(job_id, latest, n=3, cutoff=0.75)
-    if near:
-        next_step = f"did you mean {' or '.join(near)}?"
-    elif latest:
-        next_step = f"the latest jobs are {', '.join(latest[:3])}; `fanfold jobs` lists all."
-    else:
-        next_step = "this store has no jobs yet; check FANFOLD_HOME, or which deployment is meant."
-    return JobNotFound(f"There is no job {job_id!r} in this store.", next_step=next_step)
+    return job_not_found(job_id, latest, place="this store")
