@@ -90,6 +90,10 @@ class Output(NamedTuple):
     key: str | None = None
 
 
+#: The type of error of a run whose start was refused to the end for want of capacity: it has not been tried at all.
+THROTTLED = "Throttled"
+
+
 class RunError(NamedTuple):
     """Why a run failed, as told by whatever saw it fail.
 

@@ -45,6 +45,12 @@ def test_throttled_calls_are_made_again(on_cloud):
     finished(fanfold.submit(squared, range(200), collect=False), [x * x for x in range(200)])
 
 
+def test_a_throttle_that_outlasts_every_wait_costs_no_try(on_cloud):
+    on_cloud.limit_concurrency(3)  # with waits a tenth as long as AWS's, some starts are refused to the end
+    job = fanfold.submit(squared, range(200), collect=False, max_retry=0)
+    finished(job, [x * x for x in range(200)])
+
+
 def test_a_run_called_directly_waits_for_a_throttle_to_end(on_cloud, eventually):
     on_cloud.limit_concurrency(0)
     job = fanfold.submit(squared, [4], collect=False)

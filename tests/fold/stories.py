@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fanfold.fold import JobState
-from fanfold.models import Event, EventKind, JobHeader, Output, RunError, RunStatus, Usage
+from fanfold.models import THROTTLED, Event, EventKind, JobHeader, Output, RunError, RunStatus, Usage
 
 JOB = "20260131-141502-river-7f3a"
 _KINDS = {"queued": EventKind.QUEUED, "started": EventKind.STARTED}
@@ -43,6 +43,11 @@ def event(
 def killed(index: int = 0, attempt: int = 0, *, id: int = 0) -> Event:
     """A run whose worker was killed: its surroundings failed, not its code."""
     return event("failed", index, attempt, id=id, error=an_error("fanfold.WorkerDied", infrastructure=True))
+
+
+def throttled(index: int = 0, attempt: int = 0, *, id: int = 0) -> Event:
+    """A run whose start was refused to the end."""
+    return event("failed", index, attempt, id=id, error=an_error(THROTTLED, infrastructure=True))
 
 
 def snapshot(state: JobState) -> dict[str, Any]:

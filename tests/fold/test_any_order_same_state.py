@@ -6,11 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fanfold.fold import JobState, fold
-from fanfold.models import Event, EventKind, RunStatus
+from fanfold.models import THROTTLED, Event, EventKind, RunStatus
 from tests.fold.stories import JOB, a_job, an_error, event, snapshot
 
 RUNS = 2
-ERRORS = [None, an_error(), an_error("Died", infrastructure=True), an_error("Refused", "builtins.ConnectionError")]
+ERRORS = [
+    None,
+    an_error(),
+    an_error("Died", infrastructure=True),
+    an_error("Refused", "builtins.ConnectionError"),
+    an_error(THROTTLED, infrastructure=True),
+]
 RUN_EVENTS = st.tuples(
     st.sampled_from(
         ["queued", "started", "succeeded", "cached", "failed", "timed_out", "out_of_memory", "cancelled", "lost"]

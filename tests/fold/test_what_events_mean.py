@@ -6,8 +6,8 @@ import pytest
 
 from fanfold.errors import StoreError
 from fanfold.fold import JobState, fold
-from fanfold.models import Event, EventKind, JobStatus, RunStatus
-from tests.fold.stories import JOB, a_job, an_error, event, killed
+from fanfold.models import THROTTLED, Event, EventKind, JobStatus, RunStatus
+from tests.fold.stories import JOB, a_job, an_error, event, killed, throttled
 
 
 def run_of(*events: Event, **facts) -> JobState:
@@ -83,6 +83,24 @@ class TestARun:
         refused = event("failed", error=an_error("socket.Refused", "builtins.ConnectionError", "builtins.Exception"))
         assert run_of(refused).status_of(0) is RunStatus.FAILED
         assert run_of(refused, retry_on=("ConnectionError",)).status_of(0) is RunStatus.QUEUED
+
+
+class TestAThrottledStart:
+    def test_is_no_try_however_often_it_happens(self):
+        refused = [throttled(attempt=attempt, id=attempt) for attempt in range(20)]
+        state = run_of(*refused)
+        assert state.status_of(0) is RunStatus.QUEUED
+        assert state.next_attempt(0) == 20
+        assert state.error(0).type == THROTTLED
+
+    def test_leaves_the_whole_budget_to_the_tries_after_it(self):
+        refused = [throttled(attempt=attempt, id=attempt) for attempt in range(5)]
+        tries = [killed(attempt=attempt, id=attempt) for attempt in (5, 6)]
+        assert run_of(*refused, *tries).status_of(0) is RunStatus.QUEUED
+        assert run_of(*refused, *tries, killed(attempt=7, id=7)).status_of(0) is RunStatus.FAILED
+
+    def test_ends_the_run_when_it_goes_on_for_hours(self):
+        assert run_of(throttled(attempt=300)).status_of(0) is RunStatus.FAILED
 
 
 class TestOfSeveralEnds:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from fanfold.errors import StoreError
 from fanfold.fold.columns import CODES, STATUSES, Columns
-from fanfold.models import Event, EventKind, JobHeader, JobStatus, Output, RunError, RunStatus, Usage
+from fanfold.models import THROTTLED, Event, EventKind, JobHeader, JobStatus, Output, RunError, RunStatus, Usage
 from fanfold.retry import should_retry
 
 _QUEUED, _RUNNING = CODES[RunStatus.QUEUED], CODES[RunStatus.RUNNING]
@@ -14,6 +14,9 @@ _SUCCEEDED, _CACHED, _CANCELLED = (
     CODES[status] for status in (RunStatus.SUCCEEDED, RunStatus.CACHED, RunStatus.CANCELLED)
 )
 _GOOD = (_SUCCEEDED, _CACHED)
+
+#: So many starts in a row may be refused, which takes hours: then a run ends as throttled, rather than never.
+_MOST_THROTTLED = 200
 
 #: Equal errors are kept once: a million runs that fail the same way must not keep a million tracebacks.
 _SHARED_ERRORS = 1_000
@@ -176,6 +179,10 @@ class JobState:
     def _apply_failure(self, index: int, code: int, event: Event) -> None:
         columns = self._columns
         known = columns.attempts[index]
+        if event.error is not None and event.error.type == THROTTLED and event.attempt < _MOST_THROTTLED:
+            # It has not been tried: the next attempt begins with the whole budget, as after a `queued` event.
+            self._budgets[index] = max(event.attempt + 1, self._budgets.get(index, 0))
+            self._settle(index)
         if event.attempt < known or (event.attempt == known and event.id >= columns.event_id(index)):
             return
         columns.put(index, code, event)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from fanfold.contract.cloud import SORT_KEY
-from fanfold.models import Event, EventKind, RunError, RunStatus
+from fanfold.models import THROTTLED, Event, EventKind, RunError, RunStatus
 from fanfold.stores.aws.table import Item
 
 _TIMED_OUT = {"Lambda.Unknown", "Sandbox.Timedout", "States.Timeout"}
@@ -49,7 +49,7 @@ def classified(name: str, cause: str) -> tuple[RunStatus, RunError]:
         return RunStatus.FAILED, RunError("WorkerDied", message, infrastructure=True)
     if name in _THROTTLED:
         message = f"AWS throttled its start to the end ({_said(name, cause)})"
-        return RunStatus.FAILED, RunError("Throttled", message, infrastructure=True)
+        return RunStatus.FAILED, RunError(THROTTLED, message, infrastructure=True)
     if name == "States.DataLimitExceeded":
         return RunStatus.FAILED, RunError(name, f"its arguments are too large for Step Functions ({cause})")
     return RunStatus.FAILED, RunError(name or "Unknown", cause, infrastructure=True)
