@@ -53,6 +53,18 @@ def _processes_of(folder):
             continue
 
 
+def worker_processes(process=None):
+    """The workers among a process's children. Servers of other tests are children of pytest too, and not to be hurt."""
+    found = []
+    for child in (process or psutil.Process()).children():
+        try:
+            if any("fanfold.execute.worker" in part for part in child.cmdline()):
+                found.append(child)
+        except psutil.Error:
+            continue
+    return found
+
+
 def is_gone(pid):
     """Whether a process is over (its parent may not have taken note yet)."""
     try:

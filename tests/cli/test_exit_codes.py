@@ -70,7 +70,7 @@ def test_3_for_a_job_that_is_not_there(jobs, command):
     ended = jobs(command, "nope")
     assert ended.exit_code == ExitCode.NOT_FOUND
     assert "There is no job 'nope'" in ended.stderr
-    assert jobs.done in ended.stderr
+    assert "the latest jobs are 20" in ended.stderr
 
 
 def test_2_for_a_run_that_the_job_does_not_have(jobs):

@@ -7,13 +7,12 @@ import random
 import signal
 import threading
 
-import psutil
 import pytest
 
 from fanfold.execute.forks import keep_private
 from fanfold.execute.outstanding import Outstanding
 from fanfold.models import RunStatus
-from tests.conftest import is_gone
+from tests.conftest import is_gone, worker_processes
 
 
 def identify(index: int):
@@ -31,18 +30,14 @@ def hold(path: str):
     return os.getpid()
 
 
-def children():
-    return psutil.Process().children()
-
-
 def test_there_are_no_more_workers_than_calls_nor_than_the_size(pool, feed):
-    before = len(children())
+    before = len(worker_processes())
     one = pool(3)
-    assert len(children()) == before
+    assert len(worker_processes()) == before
     one.serve(feed(identify, [{"index": 0}]))
-    assert len(children()) == before + 1
+    assert len(worker_processes()) == before + 1
     one.serve(feed(identify, [{"index": index} for index in range(50)]))
-    assert len(children()) == before + 3
+    assert len(worker_processes()) == before + 3
 
 
 def test_a_slow_call_holds_up_nobody(pool, feed, tmp_path):
@@ -112,7 +107,7 @@ def test_kill_9_of_random_workers_costs_only_what_they_were_performing(pool, fee
     while one.serves(given):
         one.step()
         if dice.random() < 0.8 and kills < 40:
-            for child in children():
+            for child in worker_processes():
                 if dice.random() < 0.5:
                     child.kill()
                     kills += 1

@@ -13,11 +13,7 @@ import pytest
 import fanfold
 from fanfold.errors import NestedSubmitError, RunFailed, WorkerDied
 from fanfold.models import EventKind, RunStatus
-from tests.conftest import is_gone
-
-
-def workers_of(process=None):
-    return (process or psutil.Process()).children()
+from tests.conftest import is_gone, worker_processes
 
 
 def test_kill_9_of_random_workers_while_2000_runs_go(home):
@@ -32,7 +28,7 @@ def test_kill_9_of_random_workers_while_2000_runs_go(home):
 
     def reap_at_random():
         while not over.wait(0.1):
-            for worker in workers_of():
+            for worker in worker_processes():
                 if dice.random() < 0.5:
                     worker.kill()
                     kills.append(worker.pid)
@@ -112,7 +108,7 @@ def test_kill_9_of_the_caller_ends_its_workers_and_loses_nothing_that_was_done(s
     job = fanfold.get_job(caller.line())
     eventually(lambda: job.counts().get("succeeded") == 20 and job.counts().get("running"))
     assert job.status == "Running"
-    workers = workers_of(psutil.Process(caller.process.pid))
+    workers = worker_processes(psutil.Process(caller.process.pid))
     assert workers
     caller.process.kill()
     caller.process.wait()
@@ -149,7 +145,7 @@ def test_kill_9_of_a_caller_with_forked_children_ends_its_workers_as_well(script
         job.wait()
     """)
     job_id, child = caller.line().split()
-    workers = [worker for worker in workers_of(psutil.Process(caller.process.pid)) if worker.pid != int(child)]
+    workers = [worker for worker in worker_processes(psutil.Process(caller.process.pid)) if worker.pid != int(child)]
     caller.process.kill()
     caller.process.wait()
     try:
@@ -191,7 +187,7 @@ def test_ctrl_c_cancels_cleanly(script, eventually):
     """)
     job = eventually(lambda: next(iter(fanfold.get_jobs()), None))
     eventually(lambda: len(job.running()) >= 1)
-    workers = workers_of(psutil.Process(caller.process.pid))
+    workers = worker_processes(psutil.Process(caller.process.pid))
     caller.process.send_signal(signal.SIGINT)
     code, _, err = caller.end(timeout=10)
     assert code != 0
