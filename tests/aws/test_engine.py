@@ -146,16 +146,27 @@ def test_more_runs_are_one_execution_over_a_manifest(engine, in_process, account
     assert sum(calls.values()) <= 6
 
 
-def test_long_arguments_travel_by_reference_so_that_40_fit(engine, in_process, account):
-    def length(text: str):
-        return len(text)
+ARGUMENTS = {
+    "long": ("x" * 50_000, "range"),
+    "of quotes, which JSON within JSON doubles": ('"' * 2_000, "range"),
+    "of empty strings": ([""] * 1_300, "range"),
+    "of another script": ("中" * 650, "range"),
+    "of pictures": ("😀" * 330, "range"),
+    "just short enough": ("x" * 4_070, "text"),
+}
 
-    header = put_job(engine.stores, length, ["x" * 50_000] * 40)
+
+@pytest.mark.parametrize(("argument", "by"), ARGUMENTS.values(), ids=ARGUMENTS)
+def test_40_runs_fit_one_execution_for_long_arguments_travel_by_reference(engine, in_process, account, argument, by):
+    def length(value):
+        return len(value)
+
+    header = put_job(engine.stores, length, [{"value": argument}] * 40)
     with Emulated(account, in_process) as emulated:
         engine.start(header, [RunRef(index) for index in range(40)])
     [given] = emulated.executions.values()
-    assert len(json.dumps(given)) < 256 * 1024
-    assert {next(iter(item["arguments"])) for item in given["Items"]} == {"range"}
+    assert len(json.dumps(given, separators=(",", ":"))) < 256 * 1024
+    assert {next(iter(item["arguments"])) for item in given["Items"]} == {by}
 
 
 def test_a_dedicated_job_lays_out_its_work_and_starts_its_machines(engine, in_process, account):
@@ -244,7 +255,7 @@ def test_a_client_killed_within_start_leaves_a_job_that_another_client_goes_on_w
     said = dispatch.to_event(header.id, dispatch.new_dispatch(header, runs), "starting")
     engine.stores.log.append([said])  # and then it was killed
     assert engine.reconcile(header, fresh(header)) is False
-    the_past(monkeypatch, 100)
+    the_past(monkeypatch, 200)
     engine._looked_at.clear()
     with Emulated(account, in_process) as emulated:
         assert engine.reconcile(header, fresh(header))  # lost, every one
@@ -253,6 +264,32 @@ def test_a_client_killed_within_start_leaves_a_job_that_another_client_goes_on_w
     state = fresh(header)
     assert state.counts()[RunStatus.SUCCEEDED] == count
     assert state.attempt_of(0) == 1
+
+
+#: For so long after what an event tells, somebody may honestly still be at it.
+STILL_AT_IT = {
+    "who has said that it starts": ("starting", 15),
+    "an execution that lives for 300 s": ("started", 300),
+}
+
+
+@pytest.mark.parametrize(("state", "age_s"), STILL_AT_IT.values(), ids=STILL_AT_IT)
+def test_a_client_whose_clock_is_90_s_ahead_takes_nobody_for_dead(engine, fresh, monkeypatch, state, age_s):
+    header = put_job(engine.stores, double, list(range(80)), max_retry=0)
+    given = dispatch.new_dispatch(header, [RunRef(index) for index in range(80)])
+    engine.stores.log.append([dispatch.to_event(header.id, given, state)])
+    the_past(monkeypatch, age_s + 90)
+    assert engine.reconcile(header, fresh(header)) is False
+    assert fresh(header).counts()[RunStatus.QUEUED] == 80
+
+
+def test_a_run_that_uses_all_its_time_is_not_lost_to_a_client_whose_clock_is_90_s_ahead(engine, fresh, monkeypatch):
+    header = put_job(engine.stores, double, [1, 2], max_retry=0)
+    given = dispatch.new_dispatch(header, [RunRef(0), RunRef(1)])
+    started = [Event.new(header.id, index, 0, EventKind.STARTED) for index in range(2)]
+    engine.stores.log.append([dispatch.to_event(header.id, given, "started"), *started])
+    the_past(monkeypatch, 125 + 90)  # as long as the state machine waits for one call
+    assert engine.reconcile(header, fresh(header)) is False
 
 
 def test_runs_that_are_lost_again_and_again_are_lost_for_good_with_the_reason(engine, account, fresh, monkeypatch):

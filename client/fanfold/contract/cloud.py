@@ -196,7 +196,7 @@ class RunItem(TypedDict):
     arguments: dict[str, Any]
 
 
-#: Longest text of arguments that travels with its item: 40 of these leave room in 256 KiB of state.
+#: Longest text of arguments, as JSON, that travels with its item: 40 of these leave room in 256 KiB of state.
 INLINE_ARGUMENTS_BYTES = 4096
 
 

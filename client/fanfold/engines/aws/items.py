@@ -52,7 +52,8 @@ def lines(items: Iterable[RunItem]) -> Iterator[bytes]:
 
 def _arguments(manifest: Manifest, index: int) -> dict[str, Any]:
     text = manifest.arguments(index)
-    if len(text) <= INLINE_ARGUMENTS_BYTES:
+    # As it travels, within JSON itself: each quote and backslash takes two bytes there.
+    if len(_json(text)) <= INLINE_ARGUMENTS_BYTES:
         return {"text": text}
     return {"range": list(manifest.extent(index))}
 

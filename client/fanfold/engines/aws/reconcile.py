@@ -14,12 +14,14 @@ from fanfold.engines.aws.executions import Executions
 from fanfold.fold import JobState
 from fanfold.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
 
+#: How far the clock of who wrote something may be from that of who reads it: everything below allows for that.
+_CLOCKS_S = 90.0
 #: A client that has said "starting" and nothing more for so long is gone.
-_STARTING_S = 60.0
+_STARTING_S = 90.0 + _CLOCKS_S
 #: An Express execution lives for 300 s, a called function for its time limit after half a minute of throttles.
-_NARROW_S, _DIRECT_S = 300.0 + 60.0, REALTIME_TIMEOUT_S + 90.0
+_NARROW_S, _DIRECT_S = 300.0 + 60.0 + _CLOCKS_S, REALTIME_TIMEOUT_S + 60.0 + _CLOCKS_S
 #: A realtime run that started so long before now, its time limit not counted, will not end any more.
-_LEASE_S = 90.0
+_LEASE_S = 60.0 + _CLOCKS_S
 
 _CUT_OFF = "who started it was gone before all was started"
 
