@@ -10,9 +10,10 @@ import pytest
 from fanfold.contract import cloud as contract
 from fanfold.fold import read_state
 from fanfold.models import Event, EventKind, RunError, RunStatus
+from fanfold.stores.aws import finished as finished_shards
 from fanfold.stores.aws import items, positions
 from tests.aws.calls import counted
-from tests.aws.cloud import account, aws, aws_stores, deployment, moto
+from tests.aws.cloud import account, aws, aws_stores, deployment, moto, open_stores
 from tests.stores.event_log_contract import by_id, read_all
 from tests.stores.samples import a_job, an_output, finished, printed
 
@@ -83,6 +84,38 @@ def test_a_shard_whose_runs_all_have_results_is_not_read_again(log, account):
     assert calls == {}
 
 
+@pytest.fixture
+def room_for_three_jobs(monkeypatch):
+    """The finished shards of three jobs of four runs are remembered."""
+    monkeypatch.setattr(finished_shards, "_RUNS", 3 * (finished_shards._JOB_RUNS + 4))
+
+
+def test_of_more_jobs_than_are_remembered_no_finished_shard_is_read_again(log, account, room_for_three_jobs):
+    jobs = [a_job(count=4) for _ in range(9)]
+    cursors = {}
+    for job in jobs:
+        log.put_job(job)
+        log.append([finished(job.id, index) for index in range(4)])
+        _, cursors[job.id] = follow(log, job.id, None)
+    for _ in range(2):  # what was known when a reader came to the end of a shard, its own cursor keeps
+        for job in jobs:
+            _, cursors[job.id] = follow(log, job.id, cursors[job.id])
+    with counted(account) as calls:
+        for job in jobs:
+            assert log.read_since(job.id, cursors[job.id])[0] == []
+    assert calls == {}
+
+
+def test_the_job_that_was_read_longest_ago_is_forgotten_first(log, room_for_three_jobs):
+    jobs = [a_job(count=4) for _ in range(4)]
+    for job in jobs:
+        log.put_job(job)
+        log.append([finished(job.id, 0)])
+    for job in [*jobs[:3], jobs[0], jobs[3]]:
+        read_state(log, job)
+    assert list(log._finished._jobs) == [jobs[2].id, jobs[0].id, jobs[3].id]
+
+
 def test_a_reader_that_comes_by_rarely_does_not_read_old_events_again(log, monkeypatch):
     job = a_job()
     log.put_job(job)
@@ -142,12 +175,27 @@ def test_events_too_large_for_an_item_come_back_exactly(log):
     assert read_all(log, job.id, "telemetry")[0].data["text"] == noise
 
 
+def test_long_constants_are_read_once_however_often_a_header_is_looked_at(aws_stores, account, deployment, tmp_path):
+    job, small = a_job(constants=f'{{"text":"{"x" * 500_000}"}}'), a_job()
+    for one in (job, small):
+        aws_stores.log.put_job(one)
+    another = open_stores(account, deployment, tmp_path / "another").log
+    with counted(account) as calls:
+        for _ in range(5):
+            assert another.get_job(job.id) == job
+            another.heads.forget(job.id)
+    assert calls == {"dynamodb:GetItem": 5, "s3:GetObject": 1}
+    assert {header.id: header for header in another.list_jobs()} == {job.id: job, small.id: small}
+    [item] = aws_stores.table.get_all([{"pk": {"S": f"job#{job.id}"}, "sk": {"S": "head"}}])
+    assert len(str(item)) < 4096
+
+
 def test_a_job_that_has_expired_is_not_found_though_it_is_still_there(aws_stores):
     from fanfold.errors import JobNotFound
     from fanfold.stores.aws.heads import Heads
 
     job = a_job()
-    Heads(aws_stores.table, retention_s=-1.0).put(job)
+    Heads(aws_stores.table, aws_stores.objects, retention_s=-1.0).put(job)
     with pytest.raises(JobNotFound):
         aws_stores.log.get_job(job.id)
     assert aws_stores.log.list_jobs() == []

@@ -28,6 +28,11 @@ def inputs_index_key(job_id: str) -> str:
     return f"jobs/{job_id}/inputs.idx"
 
 
+def constants_key(job_id: str) -> str:
+    """Key of the arguments that all runs of a job have in common, where they are too long for its header's item."""
+    return f"jobs/{job_id}/constants.json"
+
+
 def work_key(job_id: str, dispatch: str) -> str:
     """Key of the list of runs that one start gave to the dedicated machines or to the wide state machine."""
     return f"jobs/{job_id}/work-{dispatch}"

@@ -1,16 +1,24 @@
-"""Job headers in the table: put once, changed only by the cancel flag, listed by two indexes."""
+"""Job headers in the table: put once, changed only by the cancel flag, listed by two indexes.
+
+Every run reads its job's header, and reads it again every few seconds for the cancel flag: it must stay small. So long
+constants are an object beside it, which is read once.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from fanfold.contract import cloud
+from fanfold.contract.layout import constants_key
 from fanfold.errors import JobNotFound
 from fanfold.models import JobHeader
-from fanfold.stores.aws.table import Item, Table, key
+from fanfold.stores.aws.table import Item, Page, Table, key
 from fanfold.stores.keys import checked_job_id
+from fanfold.stores.protocols import ObjectStore
 from fanfold.stores.records import header_from_text, header_to_text
 from fanfold.stores.unknown_job import job_not_found
 
@@ -19,6 +27,12 @@ _TEAM = "everyone"
 #: For how long a header just read is as good as read again: only its cancel flag may have changed, which workers and
 #: clients are to see within seconds, and some ask for it several times a second.
 _FRESH_S = 1.5
+#: Constants up to here are part of the header; the item of a longer one would cost each look at it as much again.
+_INLINE_CONSTANTS_BYTES = 4096
+#: Where longer ones are.
+_CONSTANTS_AT = "constants_at"
+#: Jobs whose long constants are remembered.
+_CONSTANTS = 16
 
 
 class Head(NamedTuple):
@@ -31,17 +45,22 @@ class Head(NamedTuple):
 class Heads:
     """The headers of all jobs. Remembers what never changes of those it has seen."""
 
-    def __init__(self, table: Table, retention_s: float) -> None:
+    def __init__(self, table: Table, objects: ObjectStore, retention_s: float) -> None:
         self._table = table
+        self._objects = objects
         self._retention_s = retention_s
+        self._constants: OrderedDict[str, str] = OrderedDict()
         self._seen: dict[str, tuple[Head, float]] = {}
         self._lock = threading.Lock()
 
     def put(self, header: JobHeader) -> None:
         """Record a new job; where it is there already, nothing changes."""
         head = Head(header, int(time.time() + self._retention_s))
+        item = _item(head)
+        if _are_long(header.constants):
+            self._objects.put(constants_key(header.id), header.constants.encode())
         # Conditional: a start that is repeated must not take a cancel flag away that was set in between.
-        if self._table.put_if(_item(head), f"attribute_not_exists({cloud.PARTITION_KEY})"):
+        if self._table.put_if(item, f"attribute_not_exists({cloud.PARTITION_KEY})"):
             self._remember(head)
 
     def get(self, job_id: str) -> Head:
@@ -52,7 +71,7 @@ class Heads:
         item = self._table.get(_key(job_id))
         if item is None or _expired(item):
             raise self._not_found(job_id)
-        return self._remember(_head(item))
+        return self._remember(self._head(item))
 
     def known(self, job_id: str) -> Head:
         """The header as it was when it was last seen: for all that never changes. Raises `JobNotFound`."""
@@ -87,14 +106,15 @@ class Heads:
         """Headers, newest first."""
         found: list[JobHeader] = []
         while len(found) < limit:
-            heads, more = self._page(owner, before, limit - len(found))
-            found += [head.header for head in heads if head.expires_at > time.time()]
-            if not more or not heads:
+            page = self._page(owner, before, limit - len(found))
+            kept = [item for item in page.items if not _expired(item)]
+            found += [head.header for head in self._heads(kept)]
+            if not page.more or not page.items:
                 break
-            before = heads[-1].header.id
+            before = page.items[-1][cloud.INDEX_SORT_KEY]["S"]
         return found[:limit]
 
-    def _page(self, owner: str | None, before: str | None, limit: int) -> tuple[list[Head], bool]:
+    def _page(self, owner: str | None, before: str | None, limit: int) -> Page:
         index, attribute = (
             (cloud.INDEX_BY_TEAM, cloud.TEAM_KEY) if owner is None else (cloud.INDEX_BY_OWNER, cloud.OWNER_KEY)
         )
@@ -102,8 +122,33 @@ class Heads:
         if before is not None:
             condition += f" AND {cloud.INDEX_SORT_KEY} < :before"
             values[":before"] = {"S": before}
-        page = self._table.query(condition, values, IndexName=index, ScanIndexForward=False, Limit=limit)
-        return [_head(item) for item in page.items], page.more
+        return self._table.query(condition, values, IndexName=index, ScanIndexForward=False, Limit=limit)
+
+    def _heads(self, items: list[Item]) -> Iterable[Head]:
+        """What items tell; those with long constants, which are rare, side by side."""
+        if any(_CONSTANTS_AT in item for item in items):
+            return self._table.account.each(self._head, items)
+        return map(self._head, items)
+
+    def _head(self, item: Item) -> Head:
+        head = _head(item)
+        place = item.get(_CONSTANTS_AT)
+        if place is None:
+            return head
+        return head._replace(header=head.header._replace(constants=self._long_constants(place["S"])))
+
+    def _long_constants(self, place: str) -> str:
+        """Long constants, which never change."""
+        with self._lock:
+            known = self._constants.get(place)
+        if known is None:
+            known = self._objects.get(place).decode()
+        with self._lock:
+            self._constants[place] = known
+            self._constants.move_to_end(place)
+            while len(self._constants) > _CONSTANTS:
+                self._constants.popitem(last=False)
+        return known
 
     def _remember(self, head: Head) -> Head:
         with self._lock:
@@ -123,7 +168,10 @@ def _key(job_id: str) -> Item:
 
 def _item(head: Head) -> Item:
     header = head.header
-    flag = {} if header.cancelled_at is None else {"cancelled_at": {"N": repr(header.cancelled_at)}}
+    more: Item = {} if header.cancelled_at is None else {"cancelled_at": {"N": repr(header.cancelled_at)}}
+    if _are_long(header.constants):
+        more[_CONSTANTS_AT] = {"S": constants_key(header.id)}
+        header = header._replace(constants="{}")
     return {
         **_key(header.id),
         cloud.EXPIRES_AT: {"N": str(head.expires_at)},
@@ -131,8 +179,12 @@ def _item(head: Head) -> Item:
         cloud.TEAM_KEY: {"S": _TEAM},
         cloud.INDEX_SORT_KEY: {"S": header.id},
         "header": {"S": header_to_text(header)},
-        **flag,
+        **more,
     }
+
+
+def _are_long(constants: str) -> bool:
+    return len(constants) > _INLINE_CONSTANTS_BYTES
 
 
 def _head(item: Item) -> Head:

@@ -34,7 +34,7 @@ class DynamoEventLog:
     def __init__(self, table: Table, objects: ObjectStore, *, retention_s: float) -> None:
         self._table = table
         self._items = EventItems(objects)
-        self.heads = Heads(table, retention_s)
+        self.heads = Heads(table, objects, retention_s)
         self._finished = FinishedShards()
         self._appended = threading.Condition()
         self._appends = 0
@@ -89,12 +89,13 @@ class DynamoEventLog:
             reading.rested = None
             return [], reading.to_cursor()
         if not reading.todo:
-            reading.begin(now, self._finished.asker(job_id, channel))
+            reading.begin(now)
         events: list[Event] = []
         began = time.monotonic()
         while reading.todo and len(events) < _READ_EVENTS:
             events += self._read_some(job_id, channel, reading, now)
         self._asking_s = time.monotonic() - began
+        reading.settle(self._finished.asker(job_id, channel))
         reading.rested = here if events and not reading.todo else None
         if any(event.status is RunStatus.CANCELLED for event in events):
             self.heads.forget(job_id)  # whoever reads of a cancelled run must see the flag that it comes from

@@ -27,12 +27,13 @@ _QUIET_S = 3.0
 class Position:
     """A reader's place in one shard: the last key it has seen, and when it last looked far back.
 
-    `quiet_since` is when it first found no news after some; 0 while there are.
+    `quiet_since` is when it first found no news after some; 0 while there are. `done`: nothing more will come.
     """
 
     key: str = ""
     quiet_since: float = 0.0
     swept_at: float = 0.0
+    done: bool = False
 
     def start(self, now: float) -> str:
         """The key behind which the next round begins."""
@@ -66,14 +67,19 @@ class Reading:
 
     def to_cursor(self) -> str:
         """Where to go on, as text."""
-        at = [[one.key, one.quiet_since, one.swept_at] for one in self.positions]
+        at = [[one.key, one.quiet_since, one.swept_at, one.done] for one in self.positions]
         return json.dumps({"at": at, "todo": self.todo, "rested": self.rested}, separators=(",", ":"))
 
-    def begin(self, now: float, finished: Callable[[int, str], bool]) -> None:
-        """Begin a round over every shard that is not known to be finished."""
+    def begin(self, now: float) -> None:
+        """Begin a round over every shard that is not known to be done."""
         for shard, position in enumerate(self.positions):
-            if not finished(shard, position.key):
+            if not position.done:
                 self.todo[shard] = position.start(now)
+
+    def settle(self, finished: Callable[[int, str], bool]) -> None:
+        """Note for good which shards are done: who told of it may forget."""
+        for shard, position in enumerate(self.positions):
+            position.done = position.done or finished(shard, position.key)
 
     def note(self, shard: int, last: str, *, more: bool, now: float) -> bool:
         """Note the last key of a page of a shard, and whether more follows. True where that was news."""
