@@ -111,10 +111,10 @@ def submit(
     if debug_mode:
         chosen.start(submission.header, submission.runs())
         return _attended(job, progress).result(0)
-    climb(submission, job, stages)
+    shown = climb(submission, job, stages, progress=progress)
     if not collect:
         return job
-    _attended(job, progress)
+    _attended(job, True if shown else progress)
     return job.collect(ignore_exceptions, flatten, drop_index)
 
 

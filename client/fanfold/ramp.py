@@ -8,6 +8,7 @@ from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.errors import InputError, RampStopped
 from fanfold.fold import JobState
 from fanfold.job import Job
+from fanfold.job.progress import Progress
 from fanfold.models import BAD, RunStatus
 from fanfold.submission import Submission
 
@@ -17,24 +18,26 @@ DEFAULT_STAGES = (1, 5, 50)
 _NEAR = 0.9
 
 
-def climb(submission: Submission, job: Job, stages: Sequence[int]) -> None:
+def climb(submission: Submission, job: Job, stages: Sequence[int], *, progress: bool | None = None) -> bool:
     """Start a job stage by stage: each number is how many runs have been started by then, and then all.
 
-    Without stages all are started at once.
+    Without stages all are started at once. `progress` shows one bar over all stages, as `job.wait` does.
 
-    Returns when the last stage has been started. Raises `RampStopped` with a report of the stage that went wrong; what
-    has succeeded stays in the cache, and the rest is cancelled.
+    Returns when the last stage has been started: True where a bar has been shown. Raises `RampStopped` with a report of
+    the stage that went wrong; what has succeeded stays in the cache, and the rest is cancelled.
     """
     done = 0
-    for stage in stages:
-        if stage >= len(job):
-            break
-        submission.engine.start(submission.header, submission.runs(done, stage))
-        _wait_for(job, stage)
-        if reasons := _against(job.state, stage):
-            _stop(job, stage, reasons)
-        done = stage
+    # It goes when the ramp is climbed: whoever waits for the rest shows another, which begins where this one ends.
+    with Progress(job.header, shown=progress, stays=False) as bar:
+        for stage in (stage for stage in stages if stage < len(job)):
+            bar.stage = f"ramp: the first {stage:,}"
+            submission.engine.start(submission.header, submission.runs(done, stage))
+            _wait_for(job, stage, bar)
+            if reasons := _against(job.state, stage):
+                _stop(job, stage, reasons)
+            done = stage
     submission.engine.start(submission.header, submission.runs(done))
+    return bar.visible
 
 
 def check_stages(ramp: bool | Sequence[int] | None) -> Sequence[int]:
@@ -52,9 +55,10 @@ def check_stages(ramp: bool | Sequence[int] | None) -> Sequence[int]:
     return stages
 
 
-def _wait_for(job: Job, stage: int) -> None:
+def _wait_for(job: Job, stage: int, bar: Progress) -> None:
     try:
-        for state in job.changes():
+        for state in job.changes(idle=bar.show):
+            bar.show(state)
             if all(state.status_of(index).final for index in range(stage)):
                 return
     except KeyboardInterrupt:  # nobody holds the job yet: the interrupt is meant for it

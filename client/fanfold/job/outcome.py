@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fanfold.engines.protocol import Engine
@@ -54,13 +54,18 @@ class Outcome:
         `progress` None shows a bar where there is a terminal or a notebook. Raises `WaitTimeout`.
         """
         with Progress(self.header, shown=progress) as bar:
-            for state in self._tracker.changes(timeout):
+            for state in self._tracker.changes(timeout, idle=bar.show):
                 bar.show(state)
         return self
 
-    def changes(self, timeout: float | None = None) -> Iterator[JobState]:
-        """The job's state now, and after each change, until it is done. Raises `WaitTimeout`."""
-        return self._tracker.changes(timeout)
+    def changes(
+        self, timeout: float | None = None, *, idle: Callable[[JobState], None] | None = None
+    ) -> Iterator[JobState]:
+        """The job's state now, and after each change, until it is done. Raises `WaitTimeout`.
+
+        `idle` is called with the state some times a second while nothing changes.
+        """
+        return self._tracker.changes(timeout, idle=idle)
 
     def as_completed(self, timeout: float | None = None) -> Iterator[Run]:
         """Each run as it ends, good or bad, in the order in which they end. Raises `WaitTimeout`."""
@@ -142,7 +147,7 @@ class Outcome:
         """
         values: list[Any] = []
         with Progress(self.header, shown=progress) as bar:
-            for state in self._tracker.changes():
+            for state in self._tracker.changes(idle=bar.show):
                 bar.show(state)
                 try:
                     while len(values) < len(self) and state.output(len(values)) is not None:

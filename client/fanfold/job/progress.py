@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import sys
 import time
+from itertools import islice
 from types import TracebackType
 from typing import Any
 
 from fanfold.fold import JobState
-from fanfold.models import JobHeader, RunStatus
+from fanfold.models import THROTTLED, JobHeader, RunStatus
 
 #: A job that ends before this shows no bar: it would only flash.
 _AFTER_S = 0.5
 #: Seconds between two drawings: often where somebody looks, rarely where each is a line in a file.
 _TERMINAL_S, _FILE_S = 0.1, 10.0
+#: Among so many of the runs that wait, one that was throttled is looked for.
+_LOOKED_AT = 100
+_FREE_WORKER = "waiting for a free worker"
 
 
 class Progress:
     """A tqdm bar for one job; silent where nobody looks, unless asked for."""
 
-    def __init__(self, header: JobHeader, *, shown: bool | None = None) -> None:
+    def __init__(self, header: JobHeader, *, shown: bool | None = None, stays: bool = True) -> None:
         self._header = header
+        self._stays = stays
+        #: Said before what the job waits for.
+        self.stage = ""
         self._shown = _is_watched() if shown is None else shown
         self._after_s = 0.0 if shown else _AFTER_S
-        self._began = time.monotonic()
+        self._began = self._drawn = time.monotonic()
         self._bar: Any = None
+
+    @property
+    def visible(self) -> bool:
+        """True where a bar has been drawn."""
+        return self._bar is not None
 
     def show(self, state: JobState) -> None:
         """Bring the bar to this state."""
@@ -34,10 +46,14 @@ class Progress:
             return
         counts = state.counts()
         ended = sum(count for status, count in counts.items() if status.final)
-        bar = self._bar or self._open()
-        bar.set_postfix_str(_words(state, counts), refresh=False)
-        if not bar.update(ended - bar.n) and time.time() - bar.last_print_t > bar.mininterval:
-            bar.refresh()  # nothing has ended, but what the job waits for may have changed
+        bar = self._bar or self._open(ended)
+        bar.set_postfix_str(", ".join(filter(None, (self.stage, _words(state, counts)))), refresh=False)
+        now = time.monotonic()
+        if bar.update(ended - bar.n):
+            self._drawn = now
+        elif now - self._drawn >= bar.mininterval:
+            bar.refresh()  # nothing has ended, but time goes on, and what the job waits for may have changed
+            self._drawn = now
 
     def __enter__(self) -> Progress:
         return self
@@ -48,7 +64,7 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def _open(self) -> Any:
+    def _open(self, ended: int) -> Any:
         import warnings
 
         with warnings.catch_warnings():
@@ -56,7 +72,13 @@ class Progress:
             from tqdm.auto import tqdm
         interval_s = _TERMINAL_S if sys.stderr.isatty() else _FILE_S
         self._bar = tqdm(
-            total=self._header.count, desc=self._header.name, unit="run", dynamic_ncols=True, mininterval=interval_s
+            total=self._header.count,
+            initial=ended,  # what had ended before tells nothing of how fast the rest will
+            desc=self._header.name,
+            unit="run",
+            dynamic_ncols=True,
+            mininterval=interval_s,
+            leave=self._stays,
         )
         return self._bar
 
@@ -79,9 +101,19 @@ def waiting_for(state: JobState) -> str:
         return "waiting to be started"
     if latest.data.get("reason"):
         return str(latest.data["reason"])
+    machine = state.header.instance_type
+    if machine is not None:
+        return f"waiting for a {machine} to start" if latest.data.get("state") == "starting" else _FREE_WORKER
     if latest.data.get("state") == "starting":
-        return f"waiting for a {state.header.instance_type or 'machine'} to start"
-    return "waiting for a free worker"
+        return "being handed to AWS Lambda"
+    return _throttled(state) or ("waiting for AWS Lambda to begin" if state.header.engine == "aws" else _FREE_WORKER)
+
+
+def _throttled(state: JobState) -> str | None:
+    """Why AWS would not start some of the runs that wait, in its own words; None where it has refused none."""
+    waiting = islice(state.indexes(RunStatus.QUEUED), _LOOKED_AT)
+    errors = (state.error(index) for index in waiting)
+    return next((error.message for error in errors if error is not None and error.type == THROTTLED), None)
 
 
 def _is_watched() -> bool:

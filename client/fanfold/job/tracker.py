@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from fanfold.engines.protocol import Engine
 from fanfold.errors import WaitTimeout
@@ -50,10 +50,13 @@ class Tracker:
         self.header = self.engine.stores.log.get_job(self.header.id)
         self.state, self._cursor = JobState(self.header), None
 
-    def changes(self, timeout_s: float | None = None) -> Iterator[JobState]:
+    def changes(
+        self, timeout_s: float | None = None, *, idle: Callable[[JobState], None] | None = None
+    ) -> Iterator[JobState]:
         """The state at once, then after each change, until the job is done.
 
-        Raises `WaitTimeout` when `timeout_s` have passed before; the job goes on.
+        `idle` is called some times a second while nothing changes. Raises `WaitTimeout` when `timeout_s` have
+        passed before; the job goes on.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self._reconciled = time.monotonic()
@@ -67,7 +70,8 @@ class Tracker:
             if done:
                 return
             while state.version == seen and not self._wait(deadline, state):
-                pass
+                if idle is not None:
+                    idle(state)
 
     def _wait(self, deadline: float | None, state: JobState) -> bool:
         """Wait a little; True where there may be news: asking for none costs money where the log is far away."""

@@ -1,0 +1,116 @@
+"""The progress bar: in a real terminal it tells what a job waits for, also while nothing happens."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pexpect
+import pytest
+
+from fanfold.fold import fold
+from fanfold.job.progress import Progress, waiting_for
+from fanfold.models import THROTTLED, Event, EventKind, JobHeader, RunError, RunStatus
+
+SUBMITS = """
+import fanfold, pathlib, sys, time
+
+def hold(x: int, folder: str):
+    while x % 2 == 0 and not (pathlib.Path(folder) / str(x)).exists():
+        time.sleep(0.01)
+    return x
+
+print(fanfold.submit(hold, range(6), folder=sys.argv[1], max_workers=1, ramp=eval(sys.argv[2])))
+"""
+#: More than a loaded machine takes for anything here.
+WITHIN_S = 60
+
+
+@pytest.fixture
+def terminal(tmp_path, home):
+    """A job of six runs, submitted in a terminal of 80 columns; every other run waits for a file to be released."""
+    (tmp_path / "holding.py").write_text(SUBMITS)
+    started = []
+
+    def submit(ramp=None):
+        child = pexpect.spawn(
+            sys.executable,
+            [str(tmp_path / "holding.py"), str(tmp_path), repr(ramp)],
+            env={**os.environ, "FANFOLD_HOME": str(home), "PYTHONPATH": ""},
+            dimensions=(24, 80),
+            encoding="utf-8",
+            timeout=WITHIN_S,
+        )
+        started.append(child)
+        return child, lambda run: (tmp_path / str(run)).touch()
+
+    yield submit
+    for child in started:
+        child.close(force=True)
+
+
+def test_the_bar_comes_and_time_goes_on_while_nothing_changes(terminal):
+    child, release = terminal()
+    child.expect_exact("1 running")
+    child.expect(r"0/6 \[00:0[1-9]<")  # drawn again later, with no run ended in between
+    for run in (0, 2, 4):
+        release(run)
+    child.expect_exact("6/6")
+
+
+def test_a_ramp_shows_its_stages_on_the_job_s_bar(terminal):
+    child, release = terminal((1, 3))
+    child.expect(r"0/6 .*ramp: the first 1,")
+    release(0)
+    child.expect(r"2/6 .*ramp: the first 3,")
+    release(2)
+    child.expect_exact("1 running")
+    release(4)
+    child.expect_exact("6/6")
+
+
+def test_a_file_gets_a_line_now_and_then_not_with_every_look(state_of, capsys):
+    state = state_of((1.0, 1.0))
+    with Progress(state.header, shown=True) as bar:
+        for _ in range(50):
+            bar.show(state)
+        drawn = capsys.readouterr().err
+    assert 1 <= drawn.count("1/1") <= 2
+
+
+def told(*events, **header):
+    """What a job of two runs waits for, of which these events tell."""
+    asked = {"engine": "aws", "owner": "me", "bundle_sha256": "", "code_hash": "", **header}
+    head = JobHeader(id="job-1", name="told", count=2, created_at=0.0, **asked)
+    return waiting_for(fold(head, events))
+
+
+def machine(state, at=1.0, **data):
+    data = {"machine": f"machine-{at}", "state": state, **data}
+    return Event.new("job-1", -1, 0, EventKind.MACHINE, at=at, data=data)
+
+
+def refused(index):
+    error = RunError(THROTTLED, "AWS throttled its start (Rate Exceeded.)", infrastructure=True)
+    return Event.new("job-1", index, 0, EventKind.FINISHED, at=2.0, status=RunStatus.FAILED, error=error)
+
+
+SMALL = {"instance_type": "small"}
+
+
+@pytest.mark.parametrize(
+    ("events", "header", "says"),
+    [
+        ([], {}, "waiting to be started"),
+        ([machine("starting")], {}, "being handed to AWS Lambda"),
+        ([machine("started")], {}, "waiting for AWS Lambda to begin"),
+        ([machine("started"), refused(1)], {}, "AWS throttled its start (Rate Exceeded.)"),
+        ([machine("starting")], SMALL, "waiting for a small to start"),
+        ([machine("up")], SMALL, "waiting for a free worker"),
+        ([machine("up")], {"engine": "local"}, "waiting for a free worker"),
+        ([machine("starting"), machine("waiting", 2.0, reason="no capacity")], SMALL, "no capacity"),
+        ([machine("waiting", reason="no capacity"), machine("up", 2.0)], SMALL, "waiting for a free worker"),
+    ],
+)
+def test_what_a_job_waits_for_is_said_in_words(events, header, says):
+    assert told(*events, **header) == says
