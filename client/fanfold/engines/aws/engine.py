@@ -16,6 +16,7 @@ from fanfold.engines.aws.discovery import Deployment
 from fanfold.engines.aws.dispatch import DIRECT, Dispatch, new_dispatch, to_event
 from fanfold.engines.aws.executions import Executions
 from fanfold.engines.aws.items import batches, lines, narrow_input, run_items
+from fanfold.engines.aws.queueing import Queueing
 from fanfold.engines.aws.work import Work
 from fanfold.engines.protocol import Description
 from fanfold.errors import FanfoldError, UnknownInstanceType
@@ -49,6 +50,7 @@ class AwsEngine:
         self._executions = Executions(account, announced["state_machines"])
         self._direct = DirectCalls(self.stores)
         self._inspector = reconcile.Inspector(self._executions, self._direct)
+        self._queueing = Queueing(account)
         self._looked_at: dict[str, float] = {}
 
     def get_ready(self, *, dedicated: bool) -> None:
@@ -89,8 +91,9 @@ class AwsEngine:
         if state.done or now - self._looked_at.get(header.id, 0.0) < _look_every_s(header.count):
             return False
         self._looked_at[header.id] = now
+        told = self._tell_why_it_waits(header, state)
         if not self._inspector.look(header, state) or not self.stores.log.heads.take_turn(header.id, _TURN_S):
-            return False
+            return told
         # What this reader has missed so far must not be taken for lost, nor what another has seen to already.
         self.stores.log.heads.forget(header.id)
         header = self.stores.log.get_job(header.id)
@@ -100,7 +103,7 @@ class AwsEngine:
         if findings.lost:
             self._looked_at.pop(header.id, None)  # the fold may want them started again at once
         self.stores.log.heads.end_turn(header.id)
-        return bool(findings)
+        return bool(findings) or told
 
     def wait_for_news(self, timeout_s: float) -> bool:
         """Wait until something was recorded here, or it is time to ask what was recorded elsewhere."""
@@ -159,6 +162,13 @@ class AwsEngine:
                 next_step=f"it has {', '.join(self._deployment.lanes)}; others are a matter of its settings.",
             )
         return lane
+
+    def _tell_why_it_waits(self, header: JobHeader, state: JobState) -> bool:
+        """Write down why a dedicated job's machines are not up, where there is news of it: for all who look."""
+        lane = self._deployment.lanes.get(header.instance_type or "")
+        news = self._queueing.news(header, state, lane) if lane is not None else []
+        self.stores.log.append(news)
+        return bool(news)
 
     def _say_failed(self, header: JobHeader, dispatch: Dispatch, error: FanfoldError) -> None:
         try:

@@ -1,0 +1,160 @@
+"""Why a dedicated job's machines are not up: Batch's own reason is written down, for everyone who looks at the job.
+
+Batch is answered in its place: moto has no machines that might be wanting.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from fanfold.engines.aws import AwsEngine, queueing
+from fanfold.engines.aws.discovery import discover
+from fanfold.fold import read_state
+from fanfold.job.progress import waiting_for
+from fanfold.models import Event, EventKind, RunRef
+from tests.aws.emulated import make_state_machines
+from tests.aws.udfs import put_job
+
+NO_CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity requested"
+QUOTA = "CLIENT_ERROR - You have requested more vCPU capacity than your current vCPU limit of 5 allows"
+
+
+def double(n: int):
+    return 2 * n
+
+
+class Batch:
+    """What Batch says of the one job in its queue, and of that job's children; and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.job = {"status": "RUNNABLE"}
+        self.child: dict[str, str] | None = None
+        self.environment = {"status": "VALID"}
+        self.refuses = False
+        self.asked: list[str] = []
+
+    def list_jobs(self, params, **_):
+        asked = json.loads(params["body"])
+        self.asked.append("children" if "arrayJobId" in asked else "job")
+        if self.refuses:
+            return _Answer(403), {"Error": {"Code": "AccessDeniedException", "Message": "no"}}
+        told = self.child if "arrayJobId" in asked else self.job
+        summary = {"jobId": "1", "jobName": "fanfold", "createdAt": time.time() * 1000}
+        return _Answer(200), {"jobSummaryList": [] if told is None else [{**summary, **told}]}
+
+    def describe_job_queues(self, **_):
+        return _Answer(200), {"jobQueues": [{"computeEnvironmentOrder": [{"order": 1, "computeEnvironment": "it"}]}]}
+
+    def describe_compute_environments(self, **_):
+        return _Answer(200), {"computeEnvironments": [self.environment]}
+
+
+class _Answer:
+    def __init__(self, status_code: int) -> None:
+        self.status_code, self.headers = status_code, {}
+
+
+@pytest.fixture
+def batch(account):
+    """Answers for Batch while a test lasts."""
+    answers = Batch()
+    hooks = {
+        "ListJobs": answers.list_jobs,
+        "DescribeJobQueues": answers.describe_job_queues,
+        "DescribeComputeEnvironments": answers.describe_compute_environments,
+    }
+    events = account.client("batch").meta.events
+    for operation, answer in hooks.items():
+        events.register(f"before-call.batch.{operation}", answer)
+    yield answers
+    for operation, answer in hooks.items():
+        events.unregister(f"before-call.batch.{operation}", answer)
+
+
+@pytest.fixture
+def engine(aws, account, deployment, tmp_path):
+    make_state_machines(account, deployment)
+    return AwsEngine(account, discover(account, deployment.name), tmp_path / "scratch")
+
+
+@pytest.fixture
+def waits(engine, batch, monkeypatch):
+    """What a job that has just been given to machines waits for, in words, when somebody looks."""
+    monkeypatch.setattr(queueing, "_ASK_S", 0.0)
+    header = put_job(engine.stores, double, [1, 2], instance_type_name="small")
+    engine.start(header, [RunRef(0), RunRef(1)])
+
+    def look():
+        engine._looked_at.clear()
+        engine.reconcile(header, read_state(engine.stores.log, header))
+        return waiting_for(read_state(engine.stores.log, header))
+
+    look.header = header
+    return look
+
+
+def test_a_machine_that_is_on_its_way_is_waited_for(waits):
+    assert waits() == "waiting for a c5.large to start"
+
+
+def test_want_of_capacity_is_told_in_words_and_in_batch_s_own(waits, batch):
+    batch.job["statusReason"] = NO_CAPACITY
+    assert waits() == f"AWS has no c5.large free now: {NO_CAPACITY}"
+
+
+def test_a_reason_that_is_not_known_here_is_told_as_it_is(waits, batch):
+    batch.job["statusReason"] = "SOMETHING:NEW - who knows"
+    assert waits() == "Batch keeps it waiting: SOMETHING:NEW - who knows"
+
+
+def test_a_queue_whose_machines_are_out_of_order_says_why(waits, batch):
+    batch.environment = {"status": "INVALID", "statusReason": QUOTA}
+    assert waits() == f"Batch keeps it waiting: {QUOTA}"
+
+
+def test_several_machines_wait_for_what_one_of_them_waits_for(waits, batch):
+    batch.job = {"status": "PENDING", "arrayProperties": {"size": 3}}
+    batch.child = {"status": "RUNNABLE", "statusReason": NO_CAPACITY}
+    assert waits().startswith("AWS has no c5.large free now")
+
+
+def test_long_without_a_reason_is_told_with_what_it_most_likely_is(waits, batch):
+    batch.job["createdAt"] = (time.time() - 700) * 1000
+    told = waits()
+    assert "no c5.large has come for more than 10 minutes" in told
+    assert "quota" in told
+
+
+def test_a_machine_that_has_come_up_gets_ready(waits, batch):
+    batch.job["status"] = "STARTING"
+    assert waits() == "a c5.large is up and gets ready"
+
+
+def test_the_same_reason_is_written_down_once(waits, batch, engine):
+    batch.job["statusReason"] = NO_CAPACITY
+    waits()
+    before = read_state(engine.stores.log, waits.header).machines[queueing.QUEUE]
+    waits()
+    assert read_state(engine.stores.log, waits.header).machines[queueing.QUEUE] == before
+    del batch.job["statusReason"]
+    assert waits() == "waiting for a c5.large to start"
+
+
+def test_batch_is_not_asked_while_runs_run_nor_more_often_than_it_has_news(waits, batch, engine, monkeypatch):
+    waits()
+    monkeypatch.setattr(queueing, "_ASK_S", 3600.0)
+    waits()
+    assert batch.asked == ["job"]
+    monkeypatch.setattr(queueing, "_ASK_S", 0.0)
+    engine.stores.log.append([Event.new(waits.header.id, 0, 0, EventKind.STARTED)])
+    waits()
+    assert batch.asked == ["job"]
+
+
+def test_whoever_may_not_ask_batch_waits_without_a_reason(waits, batch):
+    batch.refuses = True
+    assert waits() == "waiting for a small to start"
+    assert batch.asked
