@@ -193,3 +193,168 @@ def test_the_callers_own_main_module_is_not_imported_again(work):
     (told,) = work(look)
     assert told.value == ["-c", False]
     assert "pytest" in sys.modules
+
+
+def _seen_after(work, change, look):
+    """What a run of another UDF sees, in the one worker there is, before and after `change` has run there."""
+    (before,) = work(look)
+    (changed,) = work(change)
+    (after,) = work(look)
+    assert changed.status is RunStatus.SUCCEEDED, changed.error
+    assert before.status is after.status is RunStatus.SUCCEEDED, after.error
+    return before.value, after.value
+
+
+def look_at_builtins():
+    return [sum([2, 2]), len("four"), "leaked" in dir(__builtins__)]
+
+
+def patch_builtins():
+    import builtins
+
+    builtins.sum = lambda *_: 0
+    builtins.len = lambda _: 0
+    builtins.leaked = 1
+    return builtins.len("x")
+
+
+def patch_builtins_without_an_import():
+    print.__self__.sum = lambda *_: 0
+
+
+@pytest.mark.parametrize("patch", [patch_builtins, patch_builtins_without_an_import])
+def test_builtins_that_a_run_has_replaced_do_not(work, patch):
+    before, after = _seen_after(work, patch, look_at_builtins)
+    assert before == after == [4, 4, False]
+
+
+def look_at_modules():
+    import json
+    import os.path
+    import random
+
+    return [json.dumps({}), os.path.join("a", "b"), random.choice([1])]
+
+
+def patch_modules():
+    import json
+    import os.path
+
+    json.dumps = lambda *_: "patched"
+    os.path.join = lambda *_: "patched"
+
+
+def patch_a_module_as_it_is_first_imported():
+    import random
+
+    random.choice = lambda _: "patched"
+
+
+@pytest.mark.parametrize("patch", [patch_modules, patch_a_module_as_it_is_first_imported])
+def test_functions_of_modules_that_a_run_has_replaced_do_not(work, patch):
+    (_,) = work(patch)
+    (after,) = work(look_at_modules)
+    assert after.value == ["{}", "a/b", 1]
+
+
+def look_at_settings():
+    import decimal
+    import gc
+    import locale
+    import os
+    import resource
+    import signal
+    import sys
+    import time
+    import warnings
+
+    mask = os.umask(0)
+    os.umask(mask)
+    return [
+        str(decimal.Decimal(1) / 3),
+        gc.isenabled(),
+        locale.setlocale(locale.LC_ALL),
+        mask,
+        list(resource.getrlimit(resource.RLIMIT_FSIZE)),
+        list(resource.getrlimit(resource.RLIMIT_NOFILE)),
+        str(signal.getsignal(signal.SIGTERM)),
+        len(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+        sys.getrecursionlimit(),
+        sys.gettrace() is None,
+        time.localtime(0).tm_hour,
+        len(warnings.filters),
+    ]
+
+
+def change_settings():
+    import decimal
+    import gc
+    import locale
+    import os
+    import resource
+    import signal
+    import sys
+    import time
+    import warnings
+
+    decimal.getcontext().prec = 2
+    gc.disable()
+    locale.setlocale(locale.LC_ALL, "C" if locale.setlocale(locale.LC_ALL) != "C" else "C.UTF-8")
+    os.umask(0o777)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    sys.setrecursionlimit(200)
+    sys.settrace(lambda *_: None)
+    os.environ["TZ"] = "Asia/Tokyo"
+    time.tzset()
+    warnings.simplefilter("error")
+
+
+def test_settings_of_the_whole_process_do_not(work):
+    before, after = _seen_after(work, change_settings, look_at_settings)
+    assert before == after
+
+
+def test_a_seed_does_not(work):
+    def seed():
+        import random
+
+        random.seed(1)
+
+    def draw():
+        import random
+
+        return random.random()
+
+    (_,), (first,), (_,), (second,) = work(seed), work(draw), work(seed), work(draw)
+    assert first.value != second.value
+
+
+def test_a_limit_on_files_that_a_run_sets_for_itself_is_no_full_disk(work):
+    def limit_files():
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+        return b"x" * 100_000
+
+    (told,) = work(limit_files)
+    assert told.status is RunStatus.SUCCEEDED
+    assert len(told.value) == 100_000
+
+
+def test_settings_that_can_be_put_back_cost_no_new_process(work):
+    def change():
+        import decimal
+        import os
+        import sys
+        import warnings
+
+        decimal.getcontext().prec = 2
+        os.umask(0)
+        sys.setrecursionlimit(2_000)
+        warnings.simplefilter("ignore")
+        return os.getpid()
+
+    assert len({told.value for told in work(change, [{}] * 4)}) == 1

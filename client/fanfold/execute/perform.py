@@ -43,15 +43,15 @@ class Assignment:
         serializer: str,
         mount: str = "",
         *,
-        on_imports: Callable[[], None] | None = None,
+        on_load: Callable[[Bundle], None] | None = None,
     ) -> None:
-        """`on_imports` is called before the first call where the source imports anything."""
+        """`on_load` is called with the bundle before it is loaded."""
         self.job_id = job_id
         self.mount = mount
         self.serializer = serializer
         self._bundle = bundle
         self._blobs = blobs
-        self._on_imports = on_imports
+        self._on_load = on_load
         self._fresh_udf: Callable[[], Callable[..., Any]] | None = None
 
     def udf(self) -> Callable[..., Any]:
@@ -59,8 +59,8 @@ class Assignment:
         if self._fresh_udf is None:
             with open(self._bundle, "rb") as file:
                 bundle = Bundle.from_bytes(file.read())
-            if bundle.imports and self._on_imports is not None:
-                self._on_imports()
+            if self._on_load is not None:
+                self._on_load(bundle)
             self._fresh_udf = load(bundle, get_blob=self.blob)
         return self._fresh_udf()
 
@@ -70,15 +70,18 @@ class Assignment:
             return file.read()
 
 
-def perform(assignment: Assignment, arguments: str, result_file: str) -> Outcome:
-    """Call the UDF once. A result that is not small is written to `result_file`.
+def perform(assignment: Assignment, arguments: str, result_file: str, tidy: Callable[[], None]) -> Outcome:
+    """Call the UDF once, and `tidy` up after it. A result that is not small is written to `result_file`.
 
     Whatever the user's code raises, `sys.exit` included, is an outcome.
     """
     try:
-        value = assignment.udf()(**decode_json(arguments, get_blob=assignment.blob))
-        if hasattr(value, "__await__"):
-            value = _awaited(value)
+        try:
+            value = assignment.udf()(**decode_json(arguments, get_blob=assignment.blob))
+            if hasattr(value, "__await__"):
+                value = _awaited(value)
+        finally:
+            tidy()
         encoded = encode(value, serializer=assignment.serializer)
     except BaseException as error:  # noqa: BLE001  the user's own code
         return Outcome(None, _described(error))

@@ -10,13 +10,16 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import copy_context
 from types import FrameType
 from typing import Any
 
 from fanfold.contract.layout import ENV_MOUNT, ENV_RUN
+from fanfold.execute.interpreter import InterpreterState, reaches_the_interpreter, restore_builtins
 from fanfold.execute.perform import Assignment, Outcome
 from fanfold.execute.usage import CpuTime, PeakMemory
 from fanfold.execute.wire import Finished
+from fanfold.source.bundle import Bundle
 from fanfold.source.load import is_loaded_source
 
 #: Left-over memory worth a full garbage collection before the next call.
@@ -46,6 +49,7 @@ class Surroundings:
         self._threads = len(sys._current_frames())
         self._pid = os.getpid()
         self._flush_native: Callable[[Any], Any] | None = None
+        self._interpreter: InterpreterState | None = None
         self._folder = _standing(log_folder)
         self._argv, self._path, self._path_entries = sys.argv[:], sys.path, sys.path[:]
         self._variables = os.environ
@@ -53,11 +57,29 @@ class Surroundings:
         self._job_id = ""
         self._cpu = CpuTime()
 
-    def expect_native_code(self) -> None:
-        """From now on flush C's own buffers too, and adopt orphans: a UDF with imports may print through C, or fork."""
-        if self._flush_native is None:
+    def expect(self, bundle: Bundle) -> None:
+        """Take note of what calls of this bundle can do, before it is loaded. Those that import nothing cost no more.
+
+        A UDF with imports may print through C, whose buffers are flushed then; it may fork, and its orphans are
+        adopted; and it may change what the whole interpreter goes by.
+        """
+        if not reaches_the_interpreter(bundle):
+            return
+        if self._flush_native is None or self._interpreter is None:
             self._flush_native = _native_flush()
             _adopt_orphans()
+            self._interpreter = InterpreterState()
+        self._interpreter.expect(bundle)
+
+    def tidy(self) -> None:
+        """Undo what the UDF has changed for all code of this process: as soon as it is over, before its result is kept.
+
+        What cannot be undone, or may be meant by a library that stays imported, is left to a new process.
+        """
+        if restore_builtins():
+            self.stained = True
+        if self._interpreter is not None and not self._interpreter.restore():
+            self.stained = True
 
     def hold(self, call: int, assignment: Assignment, perform: Callable[[], Outcome]) -> Finished:
         """Perform one call of a job within its own output and environment; what came of it and what it took."""
@@ -65,7 +87,7 @@ class Surroundings:
             self._enter(assignment)
         self._memory.restart()
         began = time.perf_counter()
-        outcome = perform()
+        outcome = copy_context().run(perform)  # a context variable, such as Decimal's precision, is the run's own
         if os.getpid() != self._pid:
             self._flush()
             os._exit(outcome.output is None)  # a child that the UDF forked and let go on: not our answer
@@ -127,6 +149,7 @@ class Surroundings:
         if os.environ._data != self._environ:  # type: ignore[attr-defined]
             os.environ.clear()
             os.environ.update({os.fsdecode(name): os.fsdecode(value) for name, value in self._environ.items()})
+            time.tzset()  # C keeps what it has read of TZ
         try:
             moved = os.getcwd() != self._folder
         except FileNotFoundError:  # it removed the folder it stood in

@@ -85,7 +85,8 @@ class Worker:
 
     def _perform(self, call: int, assignment: perform.Assignment, arguments: str) -> wire.Finished:
         result_file = f"{self._folder}/{call}.result"
-        return self._surroundings.hold(call, assignment, lambda: perform.perform(assignment, arguments, result_file))
+        around = self._surroundings
+        return around.hold(call, assignment, lambda: perform.perform(assignment, arguments, result_file, around.tidy))
 
     def _assignment(self, number: int) -> perform.Assignment:
         known = self._assignments.get(number)
@@ -97,7 +98,7 @@ class Worker:
                 self._loaded.clear()
             known = self._loaded.get(told)  # a job that comes again, a run at a time, is not compiled anew
             if known is None:
-                known = perform.Assignment(**json.loads(told), on_imports=self._surroundings.expect_native_code)
+                known = perform.Assignment(**json.loads(told), on_load=self._surroundings.expect)
                 self._loaded[told] = known
             self._assignments[number] = known
         return known
