@@ -12,6 +12,7 @@ those of `fanfold.Executor`: `joblib.parallel_config(backend="fanfold", instance
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Lock
@@ -57,8 +58,10 @@ class FanfoldBackend(ParallelBackendBase):  # type: ignore[misc]
         workers = n_jobs if n_jobs and n_jobs > 0 else None
         self.parallel = parallel
         self._executor = Executor(workers, **self._options)
-        if parallel is not None and parallel.pre_dispatch == "2 * n_jobs":
-            parallel.pre_dispatch = "all"  # else joblib hands over a few at a time, and each few would be a job
+        if parallel is not None and parallel.pre_dispatch in ("2 * n_jobs", "all"):
+            # Else joblib hands over a few at a time, and each few would be a job. As a number: with "all" joblib
+            # returns what it has, without a word, where the iterable of calls raises before it has given a batch.
+            parallel.pre_dispatch = sys.maxsize
         return self.effective_n_jobs(n_jobs)
 
     def submit(self, func: Any, callback: Callable[[Any], None] | None = None) -> Future[list[Any]]:

@@ -52,6 +52,18 @@ def test_a_failure_is_raised_with_the_remote_traceback():
         joblib.Parallel()(joblib.delayed(odd_only)(x) for x in range(4))
 
 
+@pytest.mark.parametrize("pre_dispatch", ["2 * n_jobs", "all"])
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_an_error_of_the_iterable_itself_is_raised_however_early(count, pre_dispatch):
+    def calls():
+        for x in range(count):
+            yield joblib.delayed(scaled)(x)
+        raise RuntimeError("no more inputs")
+
+    with pytest.raises(RuntimeError, match="no more inputs"):
+        joblib.Parallel(n_jobs=2, pre_dispatch=pre_dispatch)(calls())
+
+
 def test_results_may_come_as_a_generator():
     results = joblib.Parallel(return_as="generator")(joblib.delayed(scaled)(x) for x in range(10))
     assert list(results) == [2 * x for x in range(10)]
