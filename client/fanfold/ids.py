@@ -11,8 +11,6 @@ _WORDS = (
 ).split()
 
 _count = itertools.count()
-_tag = ""
-_tag_pid = 0
 
 
 def new_job_id(now: float | None = None) -> str:
@@ -26,7 +24,18 @@ def new_job_id(now: float | None = None) -> str:
 
 def new_event_id(at: float) -> str:
     """An event id: milliseconds, then this process's random tag, then a count, so that no two are alike."""
-    global _tag, _tag_pid
-    if _tag_pid != os.getpid():  # a fork must not share its parent's tag
-        _tag, _tag_pid = os.urandom(4).hex(), os.getpid()
-    return f"{int(at * 1000):012x}{_tag}{next(_count) & 0xFFFFFFFF:08x}"
+    return f"{int(at * 1000):012x}{_tag.text or _tag.renew()}{next(_count) & 0xFFFFFFFF:08x}"
+
+
+class _Tag:
+    """What tells this process's events from those of all others."""
+
+    text = ""
+
+    def renew(self) -> str:
+        self.text = os.urandom(4).hex()
+        return self.text
+
+
+_tag = _Tag()
+os.register_at_fork(after_in_child=_tag.renew)  # a forked child must not share its parent's

@@ -1,10 +1,10 @@
 """The nouns: a job's header, the events of its runs, and where a result is kept.
 
 All are plain data that never changes. What they mean together is `fold`'s business. They are named tuples: made three
-times as fast as frozen dataclasses, and without `dataclasses`, whose import takes longer than a worker's own code.
+times as fast as frozen dataclasses, and without `dataclasses`, whose import takes longer than a worker's own code. Nor
+are annotations postponed here, as in every module of named tuples on the way to a first run: as text, each field's is
+compiled on import, which takes as long as the rest of the class.
 """
-
-from __future__ import annotations
 
 import time
 from collections.abc import Mapping
@@ -138,7 +138,7 @@ class Event(NamedTuple):
     @classmethod
     def new(
         cls, job_id: str, index: int, attempt: int, kind: EventKind, *, at: float | None = None, **facts: Any
-    ) -> Event:
+    ) -> "Event":
         """An event of now (or `at`, seconds since 1970), with an id of its own."""
         moment = time.time() if at is None else at
         return cls(job_id, index, attempt, kind, moment, new_event_id(moment), **facts)
@@ -175,7 +175,7 @@ class JobHeader(NamedTuple):
     cancelled_at: float | None = None
     version: int = 1
 
-    def cancelled(self, at: float | None) -> JobHeader:
+    def cancelled(self, at: float | None) -> "JobHeader":
         """The same header with the cancel flag set (seconds since 1970) or cleared (None)."""
         return self._replace(cancelled_at=at)
 

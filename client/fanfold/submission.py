@@ -1,7 +1,5 @@
 """From a UDF and its inputs to a job that can be started: check everything, write it down, look into the cache."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice

@@ -1,7 +1,5 @@
 """Encoded values, and the container that holds several of them."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Sequence
 from typing import NamedTuple

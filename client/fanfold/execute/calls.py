@@ -1,7 +1,5 @@
 """What a pool is asked to run, and what it reports back."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol

@@ -49,6 +49,12 @@ class Crew:
             self._workers[worker.replies] = worker
             self._selector.register(worker.replies, selectors.EVENT_READ)
 
+    def at_work(self, now: float) -> tuple[int, int, float]:
+        """How many workers are up, how many perform a call, and for how long the longest of these has run by now."""
+        workers = self._workers.values()
+        since = [worker.since for worker in workers if worker.running is not None]
+        return sum(worker.has_spoken for worker in workers), len(since), now - min(since, default=now)
+
     def held(self) -> set[int]:
         """The calls that workers are performing, by number."""
         return {worker.running for worker in self._workers.values() if worker.running is not None}

@@ -1,7 +1,5 @@
 """The calls that are out: in the queue, or with a worker."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Collection

@@ -3,7 +3,6 @@
 Imported by workers: cheap standard library only at the top.
 """
 
-import hashlib
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 from fanfold.codec import decode_json, encode
 from fanfold.contract.limits import INLINE_RESULT_BYTES
 from fanfold.errors import FanfoldError
+from fanfold.execute.digest import sha256
 from fanfold.execute.wire import Told
 from fanfold.source.bundle import Bundle
 from fanfold.source.load import load
@@ -98,9 +98,8 @@ def _awaited(value: Any) -> Any:
 
 
 def _kept(codec: str, data: bytes, result_file: str) -> Outcome:
-    sha256 = hashlib.sha256(data).digest()
     if len(data) <= INLINE_RESULT_BYTES:
-        return Outcome(Told(codec, len(data), sha256, None), body=data)
+        return Outcome(Told(codec, len(data), sha256(data), None), body=data)
     try:
         with open(result_file, "wb") as file:
             file.write(data)
@@ -108,7 +107,7 @@ def _kept(codec: str, data: bytes, result_file: str) -> Outcome:
         with suppress(OSError):
             os.unlink(result_file)  # what was written of it takes room that others need
         return Outcome(None, _unkept(error, len(data)))
-    return Outcome(Told(codec, len(data), sha256, result_file))
+    return Outcome(Told(codec, len(data), sha256(data), result_file))
 
 
 def _unkept(error: OSError, size: int) -> dict[str, Any]:

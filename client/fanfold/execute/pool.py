@@ -18,6 +18,7 @@ from pathlib import Path
 from fanfold.execute import reports
 from fanfold.execute.calls import Call, Feed
 from fanfold.execute.crew import Crew
+from fanfold.execute.growth import Growth
 from fanfold.execute.outstanding import Outstanding, Sent
 from fanfold.execute.process import WorkerProcess
 from fanfold.execute.queue import CallQueue
@@ -50,6 +51,7 @@ class Pool:
         self._servings: list[Serving] = []
         self._serving_numbers = itertools.count()
         self._sent = Outstanding()
+        self._growth = Growth()
         self._watch = Watch()
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._woken, False)
@@ -148,8 +150,11 @@ class Pool:
         return True
 
     def _man_the_queue(self) -> None:
-        """As many workers as there are calls out, up to the pool's size."""
-        self._crew.grow_to(min(self._size, len(self._sent)))
+        """As many workers as what waits is worth, but no more than there are calls out, nor than the pool's size."""
+        most = min(self._size, len(self._sent))
+        if len(self._crew) < most:
+            ready, busy, running_s = self._crew.at_work(time.monotonic())
+            self._crew.grow_to(min(most, self._growth.worth(ready, len(self._sent) - busy, running_s)))
 
     def _take_back_waiting(self) -> None:
         for number in reversed(list(self._queue.drain())):  # each goes to the front of its feed's line
@@ -195,6 +200,7 @@ class Pool:
         if sent is None:
             return
         serving, call = sent
+        self._growth.note(answer.duration_s)
         if answer.printed is not None:
             worker.report_log(serving, call, last=True)
         serving.report(reports.finished(serving.assignment.job_id, call, answer, worker.peak_memory_mib))
@@ -252,6 +258,8 @@ class Pool:
         """How long the loop may sleep; for ever where nothing is served, for `wake` ends it."""
         if not self._servings:
             return None
+        if len(self._crew) < min(self._size, len(self._sent)):  # another worker may soon be worth its start
+            return self._growth.look_again_s(len(self._sent))
         if any(serving.has_reports for serving in self._servings):
             return BATCH_S
         return Watch.INTERVAL_S

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,7 +26,7 @@ _PROGRAM = (
 )
 #: Asks a worker where it hangs; `worker.main` registers the interpreter's own dump for it.
 _WHERE_SIGNAL = signal.SIGUSR2
-#: Answers read at a time: more than a socket holds, so one read has all there are.
+#: Answers read at a time: more than a pipe holds, so one read has all there are.
 _ANSWER_BYTES = 1 << 20
 _STACK_BYTES = 64 * 1024
 
@@ -38,13 +37,12 @@ class WorkerProcess:
     def __init__(self, folder: Path, queue_exit: int, environment: dict[str, str] | None) -> None:
         folder.mkdir()
         self._folder = folder
-        ours, theirs = socket.socketpair()
-        self.replies = ours.detach()
+        self.replies, answers = os.pipe()
         os.set_blocking(self.replies, False)
         self._trace = os.open(folder / "trace", os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
         watched, self._lifeline = os.pipe()  # nothing is ever written: its closing is the message
         keep_private(self._lifeline)
-        fds = [queue_exit, theirs.fileno(), watched, self._trace]
+        fds = [queue_exit, answers, watched, self._trace]
         self._process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, str(_PACKAGE_ROOT), *map(str, fds), str(folder)],
             stdin=subprocess.DEVNULL,
@@ -52,7 +50,7 @@ class WorkerProcess:
             start_new_session=True,
             env=environment,
         )
-        theirs.close()
+        os.close(answers)
         os.close(watched)
         self._family = Family(self.pid)
         self._log: LogTail | None = None
@@ -82,8 +80,6 @@ class WorkerProcess:
             answered = os.read(self.replies, _ANSWER_BYTES)
         except BlockingIOError:
             return []
-        except ConnectionResetError:
-            answered = b""
         if not answered:
             raise EOFError
         self.has_spoken = True

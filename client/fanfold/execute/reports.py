@@ -1,7 +1,5 @@
 """What a pool saw, as events."""
 
-from __future__ import annotations
-
 import signal
 from pathlib import Path
 from typing import Any, NamedTuple

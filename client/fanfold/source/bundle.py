@@ -4,12 +4,9 @@ A worker imports this on its way to its first run, so nothing costly may be impo
 bring in `inspect`, 15 ms, which is why these are named tuples.
 """
 
-from __future__ import annotations
-
 import json
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
-from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -57,7 +54,9 @@ class Bundle(NamedTuple):
     @property
     def sha256(self) -> str:
         """The hash of the bytes, which is where they are kept: unlike `code_hash` it changes with a comment."""
-        return sha256(self.to_bytes()).hexdigest()
+        import hashlib  # not in a worker
+
+        return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def to_bytes(self) -> bytes:
         """The bundle as bytes; equal bundles give equal bytes."""
@@ -75,7 +74,7 @@ class Bundle(NamedTuple):
         return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Bundle:
+    def from_bytes(cls, data: bytes) -> "Bundle":
         """The bundle that `to_bytes` wrote. Raises `CaptureError` where a newer Fanfold did, or it is no bundle."""
         document = _parse(data)
         return cls(
