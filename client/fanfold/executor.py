@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor as _Executor
 from concurrent.futures import Future
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from fanfold.addressing import refuse_inside_run
 from fanfold.api import submit
 from fanfold.decorator import named_arguments
-from fanfold.errors import CodecError, FanfoldError, InputError
+from fanfold.errors import InputError
 from fanfold.job import Job
 from fanfold.models import BAD, GOOD, RunStatus
 
@@ -109,29 +111,27 @@ class _Batch(threading.Thread):
             while len(self._calls) < _MOST_CALLS and self._changed.wait(_LINGER_S):
                 continue
             self._open = False
-        wanted = [call for call in self._calls if not call.future.cancelled()]
-        try:
-            self._perform(wanted)
-        except FanfoldError as error:
-            _fail(wanted, error)
+        self._perform([call for call in self._calls if not call.future.cancelled()])
 
     def _perform(self, calls: list[_Call]) -> None:
+        """Make a job of the calls and settle every future, whatever goes wrong: somebody waits for each."""
         if not calls:
             return
         job: Any
         try:
             job = submit(self._fn, [call.arguments for call in calls], collect=False, **self._options)
-        except (InputError, CodecError):
-            if len(calls) == 1:
-                raise
+        except BaseException as error:  # noqa: BLE001  checks and iterators of the user's own may raise anything
+            if len(calls) == 1 or not isinstance(error, InputError):
+                _fail(calls, error)
+                return
             # One call that does not fit must not fail the others: halve until it stands alone.
-            for half in (calls[: len(calls) // 2], calls[len(calls) // 2 :]):
-                try:
-                    self._perform(half)
-                except FanfoldError as error:
-                    _fail(half, error)
+            self._perform(calls[: len(calls) // 2])
+            self._perform(calls[len(calls) // 2 :])
             return
-        _follow(job, [call.future for call in calls])
+        try:
+            _follow(job, [call.future for call in calls])
+        except BaseException as error:  # noqa: BLE001  a result that is unpickled runs the user's own code
+            _fail(calls, error)
 
 
 def _follow(job: Job, futures: list[Future[Any]]) -> None:
@@ -156,11 +156,11 @@ def _settle(job: Job, index: int, future: Future[Any]) -> None:
         return
     try:
         future.set_result(job.result(index))
-    except FanfoldError as error:
+    except BaseException as error:  # noqa: BLE001  a result that is unpickled runs the user's own code
         future.set_exception(error)
 
 
-def _fail(calls: list[_Call], error: FanfoldError) -> None:
+def _fail(calls: list[_Call], error: BaseException) -> None:
     for call in calls:
         if not call.future.done() and _begin(call.future):
             call.future.set_exception(error)
@@ -173,8 +173,22 @@ def _callable_as_source(
     function = getattr(fn, "__fanfold_udf__", fn)
     if hasattr(function, "__code__") or not hasattr(function, "__qualname__"):
         return fn, named_arguments(function, args, kwargs)
-    module = getattr(function, "__module__", None) or type(getattr(function, "__self__", None)).__module__
-    return called_by_name, {"module": module, "name": function.__qualname__, "args": list(args), "kwargs": kwargs}
+    module, name, bound_to = _by_name(function)
+    return called_by_name, {"module": module, "name": name, "args": [*bound_to, *args], "kwargs": kwargs}
+
+
+def _by_name(function: Any) -> tuple[str, str, tuple[Any, ...]]:
+    """Module and name of a callable that is not written in Python, and the object that it is a method of."""
+    owner: Any = getattr(function, "__self__", None)
+    if owner is None or isinstance(owner, ModuleType):
+        known_by = function if hasattr(function, "__module__") else function.__objclass__  # as `str.upper` is
+        return known_by.__module__, function.__qualname__, ()
+    if isinstance(owner, type):
+        return owner.__module__, f"{owner.__qualname__}.{function.__name__}", ()
+    home, name = type(owner).__module__, str(function.__name__)
+    if getattr(sys.modules.get(home), name, None) is function:  # `random.random`, of an object that nobody sees
+        return home, name, ()
+    return home, function.__qualname__, (owner,)
 
 
 def called_by_name(module: str, name: str, args: list, kwargs: dict) -> Any:  # type: ignore[type-arg]

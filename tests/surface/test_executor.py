@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import concurrent.futures as cf
 import math
+import random
 import subprocess
 import sys
 import threading
+from typing import Annotated
 
 import pytest
+from pydantic import AfterValidator
 
 import fanfold
 
@@ -91,6 +94,50 @@ def test_functions_that_are_not_written_in_python_go_by_name(executor):
     assert executor.submit(math.sqrt, 16).result() == 4
     assert executor.submit(max, 3, 5).result() == 5
     assert executor.submit(int, "12", base=8).result() == 10
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "result"),
+    [
+        ("x y".split, (" ",), ["x", "y"]),
+        ({"a": 1}.get, ("a",), 1),
+        ((5).__add__, (2,), 7),
+        (dict.fromkeys, ([1],), {1: None}),
+        (str.upper, ("a",), "A"),
+    ],
+)
+def test_the_object_of_a_builtin_method_goes_along(executor, method, arguments, result):
+    assert executor.submit(method, *arguments).result() == result
+
+
+def test_a_method_of_an_object_that_nobody_sees_goes_by_its_own_name(executor):
+    assert 0 <= executor.submit(random.random).result() < 1
+
+
+def test_whatever_goes_wrong_the_future_tells_it(executor):
+    assert isinstance(executor.submit(checked, "0").exception(timeout=60), KeyboardInterrupt)
+
+
+def stop(value: int):
+    raise KeyboardInterrupt
+
+
+def checked(x: Annotated[int, AfterValidator(stop)]):
+    return x
+
+
+def test_a_result_that_does_not_unpickle_is_told_by_the_future():
+    with fanfold.Executor() as executor:
+        future = executor.submit(fanfold.udf(unreadable, serializer="pickle"), 1)
+        assert "nobody reads this" in str(future.exception(timeout=60))
+
+
+def unreadable(x: int):
+    class Raises:
+        def __reduce__(self):
+            return exec, ("raise LookupError('nobody reads this')",)
+
+    return Raises()
 
 
 def test_udfs_are_functions_too(executor):
