@@ -152,8 +152,9 @@ def _names(retry_on: RetryOn) -> tuple[str, ...]:
     names = []
     for one in retry_on:
         if isinstance(one, str):
+            _refuse_misspelt(one)
             names.append(one)
-        elif isinstance(one, type) and issubclass(one, BaseException):
+        elif _is_exception(one):
             names.append(one.__name__ if one.__module__ == "builtins" else f"{one.__module__}.{one.__qualname__}")
         else:
             raise InputError(
@@ -161,3 +162,24 @@ def _names(retry_on: RetryOn) -> tuple[str, ...]:
                 next_step='give exception classes or their names: retry_on=(ConnectionError, "requests.Timeout").',
             )
     return tuple(names)
+
+
+def _refuse_misspelt(exception: str) -> None:
+    """Raises `InputError` for what is nearly one of Python's own exceptions: it would match nothing, silently."""
+    import builtins
+
+    if "." in exception or hasattr(builtins, exception):
+        return
+    import difflib
+
+    known = {name.casefold(): name for name, kind in vars(builtins).items() if _is_exception(kind)}
+    close = difflib.get_close_matches(exception.casefold(), known, n=1, cutoff=0.9)
+    if close:
+        raise InputError(
+            f"retry_on names {exception!r}, which is no exception of Python's; did you mean {known[close[0]]!r}?",
+            next_step="correct it; an exception of your own that is called so, pass as the class.",
+        )
+
+
+def _is_exception(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseException)

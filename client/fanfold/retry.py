@@ -34,8 +34,9 @@ def should_retry(
 
 
 def _names(status: RunStatus, error: RunError | None) -> Iterator[str]:
+    """Every name that the error goes by, also in packages that pass a class on: `requests.Timeout`."""
     yield from _RAISED_AS.get(status, ())
     if error is not None:
         for full in (error.type, *error.types):
-            yield full
-            yield full.rpartition(".")[2]
+            *modules, name = full.split(".")
+            yield from (".".join([*modules[:depth], name]) for depth in range(len(modules) + 1))

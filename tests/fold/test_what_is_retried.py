@@ -27,6 +27,7 @@ def test_what_the_surroundings_broke_is_retried_within_the_budget(status, error)
         "requests.exceptions.ConnectTimeout",
         "ConnectTimeout",
         "requests.exceptions.Timeout",
+        "requests.Timeout",  # the name by which the package passes it on
         "Timeout",
         "OSError",
         "Exception",
