@@ -77,7 +77,12 @@ def udf(fn: Callable[..., Any] | None = None, /, **options: Any) -> Udf | Callab
     """
     if fn is None:
         Options.checked(**options)
-        return lambda decorated: udf(decorated, **options)
+
+        def decorate(decorated: Callable[..., Any]) -> Udf:
+            return udf(decorated, **options)
+
+        decorate.__fanfold_decorator__ = True  # type: ignore[attr-defined]  # kept under a name it is a decorator too
+        return decorate
     if isinstance(fn, Udf):
         return fn.with_options(**options)
     if not callable(fn):

@@ -32,7 +32,11 @@ class UDF:
         raise RuntimeError("the UDF object has travelled")
 
 def udf(fn=None, **options):
-    return UDF(fn) if fn else UDF
+    if fn:
+        return UDF(fn)
+    decorate = lambda fn: UDF(fn)
+    decorate.__fanfold_decorator__ = True
+    return decorate
 
 udf.__fanfold_decorator__ = True
 """

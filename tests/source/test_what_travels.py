@@ -157,6 +157,17 @@ def test_the_decorator_goes_by_any_name(desk: Desk, head: str) -> None:
     assert shipped(bundle).strip() == "def main(x):\n    return x"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import fan\nnamed = fan.udf(name='x')\n@named\ndef main(x): ...\n",
+        "def make():\n import fan\n named = fan.udf(name='x')\n @named\n def main(): ...\n return main\nmain = make()",
+    ],
+)
+def test_the_decorator_may_be_kept_under_a_name(desk: Desk, text: str) -> None:
+    assert "named" not in shipped(desk.capture(text))
+
+
 def test_a_udf_called_by_a_udf_is_a_plain_function(desk: Desk) -> None:
     desk.write("tools.py", "import fan\n\n@fan.udf\ndef imported(x):\n    return x + 10\n")
     bundle = desk.capture("""

@@ -10,7 +10,7 @@ from typing import Any
 
 from fanfold.source.imports import asked, imported_object
 from fanfold.source.origin import Place
-from fanfold.source.scope import bound_name, dotted
+from fanfold.source.scope import bound_name, bound_names, dotted
 
 _MISSING: Any = object()
 
@@ -42,27 +42,38 @@ def udf_decorators(node: ast.AST, lookup: Lookup) -> tuple[ast.expr, ...]:
 
 
 def _is_udf(decorator: ast.expr, lookup: Lookup) -> bool:
-    chain = dotted(decorator.func if isinstance(decorator, ast.Call) else decorator)
-    value = lookup(chain[0]) if chain else None
-    for attribute in (chain or ("",))[1:]:
-        value = getattr(value, attribute, None)
+    value = _value_of(decorator.func if isinstance(decorator, ast.Call) else decorator, lookup)
     return getattr(value, "__fanfold_decorator__", None) is True
 
 
+def _value_of(expression: ast.expr, lookup: Lookup) -> Any:
+    chain = dotted(expression)
+    value = lookup(chain[0]) if chain else None
+    for attribute in (chain or ("",))[1:]:
+        value = getattr(value, attribute, None)
+    return value
+
+
 def looked_up(namespace: Mapping[str, Any], places: Iterable[Place], package: str) -> Lookup:
-    """Finds a name's value in a namespace, or by an import among the statements in `places`."""
+    """Finds a name's value in a namespace, or by a statement in `places`: an import, `name = fanfold.udf(...)`."""
 
     def lookup(name: str) -> Any:
         value = namespace.get(name, getattr(builtins, name, _MISSING))
-        return _imported(name, places, package) if value is _MISSING else value
+        return stated(name) if value is _MISSING else value
+
+    def stated(name: str) -> Any:
+        for node in (place.node for place in places):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                for alias in node.names:
+                    if bound_name(node, alias) == name:
+                        return imported_object(node, alias, package)
+            elif isinstance(node, ast.Assign) and name in bound_names(node) and isinstance(node.value, ast.Call):
+                return _called(node.value, lambda other: None if other == name else lookup(other))
+        return None
 
     return lookup
 
 
-def _imported(name: str, places: Iterable[Place], package: str) -> Any:
-    for place in places:
-        if isinstance(place.node, (ast.Import, ast.ImportFrom)):
-            for alias in place.node.names:
-                if bound_name(place.node, alias) == name:
-                    return imported_object(place.node, alias, package)
-    return None
+def _called(call: ast.Call, lookup: Lookup) -> Any:
+    """The `fanfold.udf` that an expression calls; None where it calls something else."""
+    return _value_of(call.func, lookup) if _is_udf(call, lookup) else None
