@@ -81,7 +81,7 @@ def submit(
         RampStopped: where a ramp found what must not go on.
     """
     refuse_inside_run("submit")
-    inputs, constants = submit_arguments(udf, inputs, constants)
+    inputs, constants = submit_arguments(udf, inputs, constants, submit.__kwdefaults__)
     chosen, request = addressed(
         udf,
         engine=engine,
@@ -135,7 +135,7 @@ def run(
     """
     return call(
         udf,
-        run_arguments(udf, params),
+        run_arguments(udf, params, run.__kwdefaults__),
         engine=engine,
         instance_type=instance_type,
         progress=progress,

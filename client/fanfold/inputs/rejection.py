@@ -16,7 +16,7 @@ class Rejection(Exception):
         self.value = value
 
 
-def unknown_name(name: Any, value: Any, known: Iterable[str]) -> Rejection:
+def unknown_name(name: Any, value: Any, known: Iterable[str], *, constant: bool = False) -> Rejection:
     """The rejection of a name that is no parameter, with the one that was perhaps meant."""
     import difflib
 
@@ -24,7 +24,7 @@ def unknown_name(name: Any, value: Any, known: Iterable[str]) -> Rejection:
     close = difflib.get_close_matches(str(name), known, n=1)
     if close:
         hint = f"did you mean {close[0]!r}?"
-    elif len(known) == 1:
+    elif len(known) == 1 and not constant:
         hint = f"a dict is keyword arguments; to pass it whole: {{{known[0]!r}: {{...}}}}"
     elif known:
         hint = f"it takes {', '.join(known)}"
