@@ -55,7 +55,11 @@ class CaptureError(FanfoldError):
 
 
 class CodecError(FanfoldError, TypeError):
-    """A value has no codec, or its bytes do not decode."""
+    """A value has no codec, or its bytes do not decode; `instead` says what may stand in its place, if anything."""
+
+    def __init__(self, message: str, *, next_step: str = "", instead: str = "") -> None:
+        super().__init__(message, next_step=next_step)
+        self.instead = instead
 
 
 class NestedSubmitError(FanfoldError):

@@ -6,14 +6,13 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from fanfold.cache import KeyMaker
-from fanfold.codec import encode_json
 from fanfold.contract.instances import InstanceType, container_memory_mib
 from fanfold.contract.layout import blob_key, bundle_key
 from fanfold.engines.imports import check_imports
 from fanfold.engines.protocol import Description, Engine, Stores
 from fanfold.errors import InputError
 from fanfold.ids import new_job_id
-from fanfold.inputs import Signature, read, validated
+from fanfold.inputs import Signature, read, sender, validated
 from fanfold.models import Event, EventKind, JobHeader, Output, RunRef, RunStatus
 from fanfold.options import Options, Request, unwrapped
 from fanfold.settings import current
@@ -52,27 +51,29 @@ class Draft:
         function, self.options = unwrapped(fn)
         self.engine = engine
         self.described = engine.describe()
-        self.bundle = capture(function, put_blob=self._put_blob)
-        check_imports(self.bundle.imports, self.described)
-        self.name = self.options.name or self.bundle.entry
+        captured = capture(function, put_blob=self._put_blob)
+        check_imports(captured.imports, self.described)
         signature = Signature.of(function)
+        self.bundle = captured._replace(remade=tuple(sorted(signature.remade)))
+        self.name = self.options.name or self.bundle.entry
         self.parameters = signature.parameters
         self._signature = signature
         self._given = constants
+        self._send = sender(signature, self._put_blob)
         #: What all runs have in common, as text; known when the first input has been checked with it.
-        self.constants = "{}"
+        self.constants = "" if constants else "{}"
 
     def arguments(self, inputs: Any) -> Iterator[str]:
         """Each input's own arguments as text, one by one, checked. Raises `InputError`."""
-        checked = validated(read(inputs), self._signature, self._given)
-        if not self._given:
-            yield from (encode_json(arguments, put_blob=self._put_blob, name="input") for arguments in checked)
-            return
-        for number, arguments in enumerate(checked):
+        yield from validated(read(inputs), self._signature, self._given, self._own)
+
+    def _own(self, arguments: dict[str, Any]) -> str:
+        """A run's own arguments as text; what it shares with the others is kept, once."""
+        if self._given:
             common = {name: arguments.pop(name) for name in self._given}
-            if number == 0:
-                self.constants = encode_json(common, put_blob=self._put_blob, name="constants")
-            yield encode_json(arguments, put_blob=self._put_blob, name="input")
+            if not self.constants:
+                self.constants = self._send(common)
+        return self._send(arguments)
 
     def keys(self, instance: InstanceType | None) -> KeyMaker:
         """What makes the cache keys of this UDF's runs on a path; once the first input has been checked."""

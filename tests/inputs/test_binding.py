@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from fanfold.errors import CodecError, InputError
-from fanfold.inputs import Signature, decode_arguments, encode_arguments
+from fanfold.inputs import Signature, decode_arguments
 
 
 def delays(day: str, n: int = 1, *, airline=None): ...
@@ -237,16 +237,6 @@ def test_values_that_fit_already_do_not_import_pydantic():
     assert not {"pydantic", "pandas", "numpy"} & set(loaded)
 
 
-def test_arguments_travel_as_text_and_large_ones_as_blobs():
-    blobs: dict[str, bytes] = {}
-    arguments = {"b": np.arange(1000), "a": (1, None)}
-    text = encode_arguments(arguments, put_blob=blobs.__setitem__)
-    back = decode_arguments(text, get_blob=blobs.__getitem__)
-    assert list(back) == ["b", "a"]
-    assert back["a"] == (1, None)
-    assert np.array_equal(back["b"], arguments["b"])
-    assert len(blobs) == 1
-    with pytest.raises(CodecError, match=r'^input\["a"\]\[1\] is a builtins.object'):
-        encode_arguments({"a": [0, object()]}, put_blob=blobs.__setitem__)
+def test_text_that_holds_no_arguments_is_refused():
     with pytest.raises(CodecError, match="should be a dict"):
-        decode_arguments("[1]", get_blob=blobs.__getitem__)
+        decode_arguments("[1]", get_blob={}.__getitem__)

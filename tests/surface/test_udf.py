@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import enum
 import functools
+import threading
 
 import pytest
 
@@ -42,6 +45,60 @@ def test_a_parameter_of_that_name_is_the_udf_s_own():
         return engine, cache
 
     assert sized("v8", cache=32) == ("v8", 32)
+
+
+def test_a_constant_that_is_no_parameter_is_not_taken_for_a_dict_of_arguments():
+    @fanfold.udf
+    def only(x: int):
+        return x
+
+    with pytest.raises(fanfold.InputError, match=r"q=3: there is no such parameter; it takes x\."):
+        fanfold.submit(only, [1], q=3)
+    with pytest.raises(fanfold.InputError, match="did you mean 'cache_max_age'"):
+        fanfold.run(only, x=1, cache_max_ag="1d")
+
+
+def test_the_decorator_may_be_kept_under_a_name():
+    cached = fanfold.udf(cache_max_age="1d")
+
+    @cached
+    def kept(x: int):
+        return x + 1
+
+    assert kept(1) == 2
+    assert kept.options.cache_max_age == "1d"
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@dataclasses.dataclass
+class Box:
+    colour: Colour
+    n: int = 1
+
+
+@fanfold.udf
+def opened(box: Box, colour: Colour = Colour.RED):
+    return box.colour is colour, box.n
+
+
+def test_what_annotations_make_is_made_again_in_the_run():
+    for inputs in ([{"box": {"colour": "red", "n": "5"}}], [{"box": Box(Colour.RED, 5), "colour": "red"}]):
+        assert fanfold.submit(opened, inputs, collect=False).wait().results() == [(True, 5)]
+    assert fanfold.submit(opened, [Box(Colour.RED)], colour=Colour.RED, collect=False).wait().results() == [(True, 1)]
+
+
+def test_inputs_that_cannot_be_sent_are_listed_together():
+    inputs = [1, {"x": Colour.RED}, {"x": threading.Lock()}]
+    with pytest.raises(fanfold.InputError, match=r"2 inputs do not fit[\s\S]*`\.value` or `\.name`[\s\S]*_thread.lock"):
+        fanfold.submit(lambda_free, inputs)
+    assert fanfold.get_jobs() == []
+
+
+def lambda_free(x):
+    return x
 
 
 def test_within_a_run_it_is_a_plain_call():
@@ -99,6 +156,7 @@ def test_decorating_again_adds_options():
         ({"memory_mib": "much"}, "memory_mib='much'"),
         ({"retry_on": (3,)}, "holds 3, which is no exception"),
         ({"retry_on": 3}, "retry_on"),
+        ({"retry_on": "Valueerror"}, "did you mean 'ValueError'"),
         ({"serializer": "dill"}, 'use "auto" or "pickle"'),
         ({"name": 3}, "name=3"),
     ],
@@ -128,7 +186,8 @@ def test_what_is_no_function_is_refused(thing):
         ({"max_retry": -1}, "max_retry=-1"),
         ({"engine": "moon"}, "no engine 'moon'"),
         ({"instance_type": 5}, "instance_type=5"),
-        ({"wiht": 1}, "wiht"),
+        ({"wiht": 1}, "wiht=1: there is no such parameter; it takes x, by"),
+        ({"max_worker": 3}, "max_worker=3 is neither an option nor a parameter of scaled.*\n.*mean 'max_workers'"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

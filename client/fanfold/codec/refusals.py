@@ -9,6 +9,7 @@ from fanfold.errors import CodecError
 #: What to return instead, by a class anywhere in the value's ancestry, or by the package that it comes from.
 _INSTEAD = {
     "pandas.DataFrame": "a plain frame: `pandas.DataFrame(value)`",
+    "numpy.MaskedArray": "`value.filled(...)`, or `value.data` and `value.mask` apart",
     "numpy.ndarray": "a plain array: `numpy.asarray(value)`",
     "enum.Enum": "its `.value` or `.name`",
     "pydantic.BaseModel": "`value.model_dump()`",
@@ -34,9 +35,11 @@ _INSTEAD = {
 def refuse(value: Any, where: str) -> CodecError:
     """The error for `value`, found at `where`: its type, its place, and what to return instead."""
     kind = type(value)
+    instead = _instead(value)
     return CodecError(
         f"{where} is a {kind.__module__}.{kind.__qualname__}, which has no codec.",
-        next_step=f'Return {_instead(value)}; or opt in to pickle with `@fanfold.udf(serializer="pickle")`.',
+        next_step=f'Return {instead}; or opt in to pickle with `@fanfold.udf(serializer="pickle")`.',
+        instead=f"pass {instead}",
     )
 
 

@@ -48,6 +48,11 @@ def module_for_type(kind: type) -> Any:
     return _load(_BY_PACKAGE.get(kind.__module__.partition(".")[0]))
 
 
+def knows(kind: type) -> bool:
+    """Whether there is a codec module for values of class `kind`; nothing is loaded for the answer."""
+    return kind.__module__.partition(".")[0] in _BY_PACKAGE
+
+
 def module_for_codec(codec: str) -> Any:
     """The codec module that reads `codec`, or None."""
     return _load(_BY_CODEC.get(codec))

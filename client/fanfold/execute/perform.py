@@ -62,6 +62,10 @@ class Assignment:
             if self._on_load is not None:
                 self._on_load(bundle)
             self._fresh_udf = load(bundle, get_blob=self.blob)
+            if bundle.remade:
+                from fanfold.inputs.arguments import remaking
+
+                self._fresh_udf = remaking(self._fresh_udf, bundle.remade)
         return self._fresh_udf()
 
     def blob(self, sha256: str) -> bytes:

@@ -1,8 +1,9 @@
 """What a job is given: inputs read from anything, bound to the UDF's parameters, coerced and checked."""
 
-from fanfold.inputs.arguments import decode_arguments, encode_arguments
+from fanfold.inputs.arguments import decode_arguments
 from fanfold.inputs.reading import read
+from fanfold.inputs.sending import sender
 from fanfold.inputs.signature import Signature
 from fanfold.inputs.validation import validated
 
-__all__ = ["Signature", "decode_arguments", "encode_arguments", "read", "validated"]
+__all__ = ["Signature", "decode_arguments", "read", "sender", "validated"]

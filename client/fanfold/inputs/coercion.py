@@ -115,6 +115,8 @@ class _Lax:
             return self._adapter.validate_python(value)
         except ValidationError as error:
             raise Rejection(_reason(error.errors(include_url=False, include_input=False))) from None
+        except Exception as error:  # a validator of the user's own
+            raise Rejection(f"its annotation raised {type(error).__name__}: {error}") from error
 
     @cached_property
     def _adapter(self) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from fanfold.errors import InputError
 from fanfold.inputs.coercion import Coerce, coercer
 from fanfold.inputs.rejection import Rejection, unknown_name
+from fanfold.inputs.sending import is_remade
 
 Bind = Callable[[Any], dict[str, Any]]
 
@@ -27,6 +28,8 @@ class Signature:
     coercers: Mapping[str, Coerce] = field(default_factory=dict, repr=False, compare=False)
     #: What makes the values of `**kwargs` fit.
     any_coercer: Coerce | None = field(default=None, repr=False, compare=False)
+    #: Whose annotations make what no codec knows: of these plain data is sent, and made into the value where it runs.
+    remade: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, fn: Callable[..., Any]) -> Signature:
@@ -40,7 +43,8 @@ class Signature:
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
                 raise _unreachable(name, parameter)
         named = [parameter for parameter in by_name if parameter.kind is not parameter.VAR_KEYWORD]
-        coercers = _coercers(fn, signature)
+        annotations = dict(_annotations(fn, signature))
+        coercers = {name: made for name, annotation in annotations.items() if (made := coercer(annotation))}
         rest = next((parameter.name for parameter in by_name if parameter.kind is parameter.VAR_KEYWORD), None)
         return cls(
             name=name,
@@ -50,6 +54,7 @@ class Signature:
             accepts_any=rest is not None,
             any_coercer=None if rest is None else coercers.pop(rest, None),
             coercers=coercers,
+            remade=frozenset(name for name in coercers if is_remade(annotations[name])),
         )
 
     @property
@@ -102,7 +107,7 @@ class Signature:
     def _fixed(self, constants: Mapping[str, Any]) -> dict[str, Any]:
         unknown = [name for name in constants if name not in self.parameters]
         if unknown and not self.accepts_any:
-            raise unknown_name(unknown[0], constants[unknown[0]], self.parameters)
+            raise unknown_name(unknown[0], constants[unknown[0]], self.parameters, constant=True)
         order = [name for name in self.parameters if name in constants] + unknown
         return {name: self._coerced(name, constants[name]) for name in order}
 
@@ -188,15 +193,11 @@ def _lenient() -> dict[str, Any]:
         return {}
 
 
-def _coercers(fn: Callable[..., Any], signature: Any) -> dict[str, Coerce]:
-    found = {}
+def _annotations(fn: Callable[..., Any], signature: Any) -> Iterator[tuple[str, Any]]:
+    """The parameters that have an annotation, and what it is; those left out in which a name is not to be found."""
     for parameter in signature.parameters.values():
         if parameter.annotation is not parameter.empty:
-            annotation = _resolved(fn, parameter)
-            coerce = None if annotation is None else coercer(annotation[0])
-            if coerce is not None:
-                found[parameter.name] = coerce
-    return found
+            yield from ((parameter.name, annotation) for annotation in _resolved(fn, parameter) or ())
 
 
 def _resolved(fn: Callable[..., Any], parameter: Any) -> tuple[Any] | None:

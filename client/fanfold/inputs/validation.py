@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from fanfold.errors import InputError
 from fanfold.inputs.reading import read
 from fanfold.inputs.rejection import Rejection
-from fanfold.inputs.signature import Bind, Signature, short
+from fanfold.inputs.signature import Signature, short
 
 #: How many offenders are listed, and how far beyond the first one they are looked for.
 _LISTED = 10
 _LOOK_AHEAD = 100_000
 
 
-def validated(inputs: Any, signature: Signature, constants: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The arguments of each run, one at a time, in the order of the inputs.
+Take = Callable[[dict[str, Any]], Any]
+
+
+def validated(
+    inputs: Any, signature: Signature, constants: Mapping[str, Any], take: Take = lambda arguments: arguments
+) -> Iterator[Any]:
+    """The arguments of each run, one at a time, in the order of the inputs; `take` makes of them what is wanted.
 
     Raises `InputError` at the first input that does not fit, listing the first ten such with index, parameter, value
     and reason; and where there is no input at all. Start nothing before the last one has come.
     """
-    bind = signature.binder(constants)
+    bound = signature.binder(constants)
+
+    def bind(given: Any) -> Any:
+        return take(bound(given))
+
     numbered = enumerate(read(inputs))
     index = -1
     for index, given in numbered:
@@ -35,7 +44,7 @@ def validated(inputs: Any, signature: Signature, constants: Mapping[str, Any]) -
         raise InputError("There are no inputs.", next_step="Pass at least one; for a single call, `fanfold.run(udf)`.")
 
 
-def _further(bind: Bind, numbered: Iterator[tuple[int, Any]]) -> list[tuple[int, Rejection]]:
+def _further(bind: Callable[[Any], Any], numbered: Iterator[tuple[int, Any]]) -> list[tuple[int, Rejection]]:
     """Offenders beyond the first, as many as are listed, and one more to know whether there are more."""
     found: list[tuple[int, Rejection]] = []
     for index, given in islice(numbered, _LOOK_AHEAD):

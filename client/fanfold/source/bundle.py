@@ -50,6 +50,8 @@ class Bundle(NamedTuple):
     blobs: Mapping[str, bytes] = _EMPTY
     #: What the entry's relative imports start from.
     package: str = ""
+    #: Parameters that come as plain data, which their annotations make into values (see `inputs.sending`).
+    remade: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -70,6 +72,7 @@ class Bundle(NamedTuple):
             "values": dict(self.values),
             "imports": list(self.imports),
             "blobs": {name: b2a_base64(data, newline=False).decode("ascii") for name, data in self.blobs.items()},
+            "remade": list(self.remade),
         }
         return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")
 
@@ -86,6 +89,7 @@ class Bundle(NamedTuple):
             values=document["values"],
             imports=tuple(document["imports"]),
             blobs={name: a2b_base64(text) for name, text in document["blobs"].items()},
+            remade=tuple(document["remade"]),
         )
 
 

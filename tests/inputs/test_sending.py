@@ -1,0 +1,143 @@
+"""What is sent of arguments: text; and plain data of what no codec knows, from which the annotation makes it again."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import json
+import re
+import threading
+from enum import Enum, Flag, IntEnum
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import pytest
+from pydantic import AfterValidator, BaseModel, Field, HttpUrl, SecretStr
+
+from fanfold.errors import InputError
+from fanfold.inputs import Signature, decode_arguments, sender, validated
+from fanfold.inputs.arguments import remaking
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+class Size(IntEnum):
+    BIG = 3
+
+
+class Way(Flag):
+    IN = 1
+    OUT = 2
+
+
+class Model(BaseModel):
+    colour: Colour
+    n: int = Field(1, alias="number")
+
+
+@dataclasses.dataclass
+class Box:
+    colour: Colour
+    sides: tuple[int, int] = (1, 2)
+    area: int = dataclasses.field(init=False, default=0)
+
+
+class Pair(NamedTuple):
+    colour: Colour
+    n: int = 2
+
+
+class Mine:
+    """No data makes one of these."""
+
+
+def taking(annotation: Any):
+    def udf(x):
+        return x
+
+    udf.__annotations__ = {"x": annotation}
+    return udf
+
+
+def sent(udf: Any, given: Any, **blobs: bytes) -> str:
+    signature = Signature.of(udf)
+    return next(validated([{"x": given}], signature, {}, sender(signature, blobs.__setitem__)))
+
+
+MADE = [
+    (Colour, "red", Colour.RED, "red"),
+    (Size, 3, Size.BIG, 3),
+    (Way, 3, Way.IN | Way.OUT, 3),
+    (Model, {"colour": "red", "number": "5"}, Model(colour="red", number=5), {"colour": "red", "number": 5}),
+    (Box, {"colour": "red"}, Box(Colour.RED), None),
+    (Pair, ["red"], Pair(Colour.RED), ["red", 2]),
+    (HttpUrl, "https://a.b/c", HttpUrl("https://a.b/c"), "https://a.b/c"),
+    (ipaddress.IPv4Address, "10.0.0.1", ipaddress.ip_address("10.0.0.1"), "10.0.0.1"),
+    (SecretStr, "hush", SecretStr("hush"), "hush"),
+    (re.Pattern, "a+", re.compile("a+"), "a+"),
+    (list[Colour], ["red"], [Colour.RED], ["red"]),
+    (dict[str, Colour] | None, {"a": "red"}, {"a": Colour.RED}, {"a": "red"}),
+    (tuple[Colour, int], ["red", 1], (Colour.RED, 1), None),
+]
+
+
+@pytest.mark.parametrize(("annotation", "given", "made", "data"), MADE, ids=lambda value: str(value)[:30])
+def test_plain_data_is_sent_and_made_into_the_value_where_it_runs(annotation, given, made, data):
+    udf = taking(annotation)
+    names = Signature.of(udf).remade
+    assert names == {"x"}
+    texts = {sent(udf, given), sent(udf, made)}
+    assert len(texts) == 1  # so that either finds the other's result in the cache
+    arguments = decode_arguments(texts.pop(), get_blob={}.__getitem__)
+    assert data is None or arguments == {"x": data}
+    arrived = remaking(lambda: udf, names)()(**arguments)
+    assert (type(arrived), arrived) == (type(made), made)
+
+
+@pytest.mark.parametrize("annotation", [int, list[int], dict, str | None, np.ndarray, Any, "Missing"])
+def test_what_a_codec_knows_is_sent_as_it_is(annotation):
+    assert Signature.of(taking(annotation)).remade == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given", "reason"),
+    [
+        (Mine, Mine(), "x is a tests.inputs.test_sending.Mine, which has no codec; pass plain data"),
+        (re.Pattern, re.compile("a", re.I), "x is a re.Pattern, which has no codec; pass plain data"),
+        (Any, Colour.RED, "x is a tests.inputs.test_sending.Colour, which has no codec; pass its `.value` or `.name`"),
+        (Any, {"a": [threading.Lock()]}, 'x["a"][0] is a _thread.lock, which has no codec; pass plain data'),
+        (Any, np.ma.array([1]), "x is a numpy.ma.MaskedArray, which has no codec; pass `value.filled(...)`"),
+    ],
+)
+def test_what_cannot_be_sent_is_rejected_with_what_to_pass_instead(annotation, given, reason):
+    with pytest.raises(InputError) as refused:
+        sent(taking(annotation), given)
+    assert reason in str(refused.value)
+    assert "pickle" not in str(refused.value)
+
+
+def test_every_input_that_cannot_be_sent_is_listed():
+    signature = Signature.of(taking(Any))
+    given = [1, {"x": Colour.RED}, 3, {"x": threading.Lock()}, {"y": 1}]
+    with pytest.raises(InputError, match=r"^3 inputs do not fit") as refused:
+        list(validated(given, signature, {}, sender(signature, {}.__setitem__)))
+    assert [line.split()[:2] for line in str(refused.value).splitlines()[2:-1]] == [["1", "x"], ["3", "x"], ["4", "y"]]
+
+
+def test_a_validator_of_the_user_s_that_raises_rejects_the_input():
+    with pytest.raises(InputError, match=r"its annotation raised ZeroDivisionError: .* by zero"):
+        sent(taking(Annotated[int, AfterValidator(lambda value: 1 // value)]), "0")
+
+
+def test_large_arguments_go_as_blobs():
+    blobs: dict[str, bytes] = {}
+    signature = Signature.of(taking(Any))
+    text = sender(signature, blobs.__setitem__)({"x": np.arange(1000), "a": (1, None)})
+    back = decode_arguments(text, get_blob=blobs.__getitem__)
+    assert list(back) == ["x", "a"]
+    assert back["a"] == (1, None)
+    assert np.array_equal(back["x"], np.arange(1000))
+    assert len(blobs) == 1
+    assert json.loads(text)
