@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.workbench.browser import WIDE, launch
-from tests.workbench.samples import Store
+from tests.workbench.samples import FLIGHTS, HEAVY, Store
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 expect.set_options(timeout=15_000)
@@ -122,3 +122,28 @@ def within(seconds: float, holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.02)
+
+
+@pytest.fixture
+def bench(workbench: Workbench, visit: Callable[..., Page]) -> Callable[..., Page]:
+    """Opens a file in the Workbench; it has its first text again in every test."""
+    for name, content in {"flights.py": FLIGHTS, "heavy.py": HEAVY, "plain.py": "x = 1\n"}.items():
+        (workbench.folder / name).write_text(content)
+
+    def opened(name: str = "flights.py", **options: Any) -> Page:
+        page = visit("/workbench", **options)
+        files = page.get_by_label("UDF files")
+        expect(files.locator("[aria-current=true]")).to_have_count(1)  # what the page opens with: the first of them
+        files.get_by_role("button", name=name).click()
+        expect(files.get_by_role("button", name=name)).to_have_attribute("aria-current", "true")
+        expect(page.locator(".cm-content")).to_contain_text("fanfold" if name != "plain.py" else "x = 1")
+        return page
+
+    return opened
+
+
+def rewrite(page: Page, content: str) -> None:
+    """Put another text into the editor."""
+    page.locator(".cm-content").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(content)

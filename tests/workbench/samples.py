@@ -14,6 +14,27 @@ from fanfold.submission import prepare
 
 HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'> \x1b[31mred\x1b[0m"
 
+FLIGHTS = """\
+import fanfold
+from typing import Literal
+
+
+@fanfold.udf
+def delays(day: str = "2013-01-01", n: int = 3, unit: Literal["min", "h"] = "min", late: bool = True):
+    import pandas as pd
+
+    print("reading <b>", day)
+    return pd.DataFrame({"day": [day] * n, "delay": range(n), "unit": unit})
+"""
+HEAVY = """\
+import fanfold
+
+
+@fanfold.udf(instance_type="small")
+def heavy(x: int = 2):
+    return x * 21
+"""
+
 
 @fanfold.udf
 def delays(x: int):

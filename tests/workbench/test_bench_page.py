@@ -6,52 +6,9 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.workbench.browser import NARROW
+from tests.workbench.conftest import rewrite
+from tests.workbench.samples import HEAVY
 from tests.workbench.test_accessibility import findings
-
-FLIGHTS = """\
-import fanfold
-from typing import Literal
-
-
-@fanfold.udf
-def delays(day: str = "2013-01-01", n: int = 3, unit: Literal["min", "h"] = "min", late: bool = True):
-    import pandas as pd
-
-    print("reading <b>", day)
-    return pd.DataFrame({"day": [day] * n, "delay": range(n), "unit": unit})
-"""
-HEAVY = """\
-import fanfold
-
-
-@fanfold.udf(instance_type="small")
-def heavy(x: int = 2):
-    return x * 21
-"""
-
-
-@pytest.fixture
-def bench(workbench, visit):
-    """Opens a file in the Workbench; it has its first text again in every test."""
-    for name, content in {"flights.py": FLIGHTS, "heavy.py": HEAVY, "plain.py": "x = 1\n"}.items():
-        (workbench.folder / name).write_text(content)
-
-    def opened(name="flights.py", **options):
-        page = visit("/workbench", **options)
-        expect(page.get_by_role("button", name="flights.py")).to_have_attribute("aria-current", "true")
-        if name != "flights.py":
-            page.get_by_role("button", name=name).click()
-        expect(page.get_by_role("button", name=name)).to_have_attribute("aria-current", "true")
-        expect(page.locator(".cm-content")).to_contain_text("fanfold" if name != "plain.py" else "x = 1")
-        return page
-
-    return opened
-
-
-def rewrite(page, content):
-    page.locator(".cm-content").click()
-    page.keyboard.press("Control+A")
-    page.keyboard.insert_text(content)
 
 
 def test_a_run_takes_the_forms_values_and_shows_output_and_result(bench, picture):
@@ -83,7 +40,7 @@ def test_a_mistake_is_told_in_the_users_own_lines(bench):
     expect(page.get_by_label("Result", exact=True)).to_contain_text("ZeroDivisionError")
     rewrite(page, "def f(:\n")
     page.keyboard.press("Shift+Enter")
-    expect(page.get_by_role("alert")).to_contain_text("flights.py cannot be imported")
+    expect(page.get_by_role("alert")).to_contain_text("flights.py is not Python, line 1")
 
 
 def test_a_value_that_does_not_fit_is_refused_before_anything_starts(bench):
@@ -110,12 +67,26 @@ def test_a_machine_starts_only_on_shift_enter_and_after_a_confirmation(bench, pi
     expect(page.get_by_label("Result", exact=True)).to_contain_text("42")
 
 
-def test_a_text_that_has_come_to_ask_for_a_machine_is_not_run_by_the_button(bench):
+def test_the_form_follows_what_is_typed(bench):
     page = bench()
+    page.get_by_label("n: int").fill("8")
+    rewrite(page, "import fanfold\n\n@fanfold.udf\ndef delays(n: int = 3, more: float = 0.5): ...\n")
+    expect(page.get_by_label("more: float")).to_have_value("0.5")
+    expect(page.get_by_label("n: int")).to_have_value("8")  # what was filled in stays
     rewrite(page, HEAVY)
-    page.get_by_role("button", name="Run (Shift+Enter)").click()
     expect(page.get_by_text("It runs on small. Press Shift+Enter")).to_be_visible()
+    expect(page.get_by_role("button", name="Run (Shift+Enter)")).to_have_count(0)
+
+
+def test_a_machine_that_only_shows_when_the_file_is_imported_is_asked_for_all_the_same(bench):
+    page = bench()
+    rewrite(page, HEAVY.replace('"small"', '"SMALL".lower()'))
+    page.get_by_role("button", name="Run (Shift+Enter)").click()
+    expect(page.get_by_role("alert")).to_contain_text("It runs on small. Press Shift+Enter")
     expect(page.get_by_label("Result", exact=True)).to_have_count(0)
+    page.keyboard.press("Shift+Enter")
+    page.get_by_role("button", name="Start small").click()
+    expect(page.get_by_label("Result", exact=True)).to_contain_text("42")
 
 
 def test_many_inputs_are_submitted_after_their_plan(bench, picture):

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fanfold.fold import fold
-from fanfold.models import Event, EventKind, JobHeader, RunStatus, Usage
+from fanfold.models import Event, EventKind, JobHeader, Output, RunStatus, Usage
 from fanfold.workbench import picture, story
-from fanfold.workbench.preview import preview
+from fanfold.workbench.preview import preview, seen_of
 from fanfold.workbench.watch import plain
 
 times = st.lists(st.tuples(st.floats(0, 100), st.floats(0.001, 50)), min_size=1, max_size=80)
@@ -95,6 +95,40 @@ def test_values_are_previewed_as_what_they_are():
     assert table.rows[2] == ("2", "3", "<i>")
     assert preview("text").text == "text"
     assert preview({"a": 1}).text == "{'a': 1}"
+
+
+def test_columns_that_no_line_can_show_are_left_out_of_the_chart_and_stay_in_the_table():
+    import numpy as np
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {
+            "some": pd.array([1, None, 3], dtype="Int64"),
+            "odd": [1.0, np.inf, np.nan],
+            "wave": [1j, 2j, 3j],
+            "wait": pd.to_timedelta([1, 2, 3], unit="s"),
+            "yes": [True, False, True],
+        }
+    )
+    seen = preview(frame)
+    assert dict(seen.series) == {"some": (1.0, None, 3.0), "odd": (1.0, None, None)}
+    assert seen.rows[1][1:3] == ("<NA>", "inf")
+    assert seen.columns == ("", "some", "odd", "wave", "wait", "yes")
+
+
+class Contentious:
+    def __repr__(self):
+        raise ValueError("look away")
+
+
+def test_what_cannot_be_looked_at_is_said_to_be_so():
+    class Contents:
+        def value(self, index, output):
+            return Contentious()
+
+    told = seen_of(Contents(), 0, Output("json/1", "", 3, b"{}")).text
+    assert told == "Contentious: it cannot be shown here (ValueError: look away)."
+    assert seen_of(Contents(), 7, Output("json/1", "", 65 << 20)).text.endswith("or call job[7].result().")
 
 
 def test_an_image_is_previewed_small_and_a_map_as_outlines():

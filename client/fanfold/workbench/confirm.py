@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from nicegui import ui
-
 from fanfold.contract.instances import INSTANCE_TYPES
-from fanfold.workbench.shell import button, element, text
+from fanfold.workbench.shell import button, dialog_named, element, text
 
 
-def ask(instance_type: str, engine: str, go_on: Callable[[], Awaitable[None]]) -> None:
-    """Open a dialog that names the machine and its price; `go_on` runs when it is confirmed."""
-    machine = INSTANCE_TYPES[instance_type]
+def ask(instance_type: str | None, engine: str, go_on: Callable[[], Awaitable[None]]) -> bool:
+    """Open a dialog that names the machine and its price; `go_on` runs when it is confirmed.
+
+    Opens none and returns False where there is no such machine: then there is nothing to ask.
+    """
+    machine = INSTANCE_TYPES.get(instance_type or "")
+    if machine is None:
+        return False
     served = f", served by {machine.host.name}" if machine.served_by_another else ""
     price = f"${machine.host.usd_per_hour:,.3f} per hour"
 
@@ -20,7 +23,7 @@ def ask(instance_type: str, engine: str, go_on: Callable[[], Awaitable[None]]) -
         dialog.close()
         await go_on()
 
-    with ui.dialog() as dialog, element("div", "ff-dialog").props('role=document aria-label="Start a machine?"'):
+    with dialog_named("Start a machine?") as dialog, element("div", "ff-dialog"):
         text("Start a machine?", "", "h2")
         text(f"{machine.name}: {machine.vcpus:,} vCPU, {machine.memory_gib:g} GB{served}.")
         if engine == "local":
@@ -31,3 +34,4 @@ def ask(instance_type: str, engine: str, go_on: Callable[[], Awaitable[None]]) -
             button(f"Start {machine.name}", confirmed, "ff-first")
             button("Not now", dialog.close)
     dialog.open()
+    return True

@@ -1,18 +1,11 @@
-"""A UDF's parameters as fields of a form."""
+"""A UDF's parameters as fields of a form, and what is written there as inputs."""
 
 from __future__ import annotations
 
-import datetime as dt
-import enum
-import inspect
 import json
-import typing
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from fanfold.errors import InputError
-
-_KINDS: dict[Any, str] = {int: "number", float: "number", dt.date: "date", dt.datetime: "datetime-local"}
 
 
 class Field(NamedTuple):
@@ -24,52 +17,26 @@ class Field(NamedTuple):
     required: bool
     options: tuple[str, ...] = ()
     annotation: str = ""
+    #: A default that only the UDF can compute, as it is written there.
+    computed: str = ""
+
+    @property
+    def label(self) -> str:
+        """The parameter's name and what is known of it."""
+        return f"{self.name}{f': {self.annotation}' if self.annotation else ''}{' (required)' if self.required else ''}"
 
 
-def fields_of(fn: Callable[..., Any]) -> list[Field]:
-    """The parameters of a function, in order."""
-    try:
-        hints = typing.get_type_hints(fn)
-    except Exception:  # noqa: BLE001  the user's own annotations; what they mean is told when it runs
-        hints = {}
-    parameters = inspect.signature(fn).parameters.values()
-    named = [one for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
-    return [_field(one, hints.get(one.name)) for one in named]
+def text_of(value: Any) -> str:
+    """A value as it is written in a form."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def _field(parameter: inspect.Parameter, hint: Any) -> Field:
-    required = parameter.default is parameter.empty
-    default = "" if required or parameter.default is None else _text(parameter.default)
-    told = "" if parameter.annotation is parameter.empty else inspect.formatannotation(parameter.annotation)
-    options = _options(hint)
-    kind = "choice" if options else _KINDS.get(hint, "text")
-    return Field(parameter.name, kind, default, required, options, told.strip("'"))
-
-
-def _options(hint: Any) -> tuple[str, ...]:
-    if hint is bool:
-        return ("true", "false")
-    if typing.get_origin(hint) is Literal:
-        return tuple(map(str, typing.get_args(hint)))
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return tuple(str(one.value) for one in hint)
-    return ()
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, enum.Enum):
-        return str(value.value)
-    if isinstance(value, (bool, list, dict)):
-        return json.dumps(value, default=str)
-    return str(value)
-
-
-def arguments(fields: list[Field], given: dict[str, str]) -> dict[str, str]:
+def arguments(fields: tuple[Field, ...], given: dict[str, str]) -> dict[str, str]:
     """Arguments from the texts in a form: what is empty is left to the UDF's default."""
     return {one.name: given[one.name] for one in fields if given.get(one.name, "") != ""}
 
 
-def inputs_from(text: str, fields: list[Field], given: dict[str, str]) -> list[dict[str, Any]]:
+def inputs_from(text: str, fields: tuple[Field, ...], given: dict[str, str]) -> list[dict[str, Any]]:
     """Inputs, one a line: an object in JSON is keyword arguments, anything else goes to the first parameter.
 
     What a line does not say is taken from the form.

@@ -17,7 +17,7 @@ from fanfold.job.progress import waiting_for
 from fanfold.job.summary import Summary
 from fanfold.models import BAD, RunStatus
 from fanfold.workbench.picture import remaining_s
-from fanfold.workbench.shell import button, element, script, set_text, show, text
+from fanfold.workbench.shell import button, dialog_named, element, script, set_text, show, text
 from fanfold.workbench.story import clock
 from fanfold.workbench.watch import Watch
 
@@ -124,7 +124,7 @@ class JobHead:
     # --- steering ------------------------------------------------------------------------------------------------
 
     def _ask_to_cancel(self) -> None:
-        with ui.dialog() as dialog, element("div", "ff-dialog"):
+        with dialog_named("Cancel this job?") as dialog, element("div", "ff-dialog"):
             text("Cancel this job?", "", "h2")
             text("What runs is ended and nothing more is started; what has finished stays finished.")
             with element("div", "ff-row"):

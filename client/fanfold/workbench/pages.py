@@ -35,6 +35,6 @@ def add_pages(folder: Path, engine: str | None) -> None:
             await show_job(watches, job_id)
 
     @ui.page("/workbench", title="Workbench · Fanfold")
-    def workbench(request: Request) -> None:
+    async def workbench(request: Request) -> None:
         with shell("Workbench", name, request.cookies.get(theme_cookie())):
-            show_bench(folder, name, watches)
+            await show_bench(folder, name, watches)

@@ -7,6 +7,10 @@ import io
 import math
 from typing import Any, NamedTuple
 
+from fanfold.errors import FanfoldError
+from fanfold.job.contents import Contents
+from fanfold.models import Output
+
 _ROWS, _COLUMNS = 50, 40
 _CELL_CHARACTERS, _TEXT_CHARACTERS = 200, 20_000
 #: Results beyond this are not read for a look at them.
@@ -26,6 +30,21 @@ class Preview(NamedTuple):
     image: str = ""
     outlines: tuple[Outline, ...] = ()
     series: tuple[tuple[str, tuple[float | None, ...]], ...] = ()
+
+
+def seen_of(contents: Contents, index: int, output: Output) -> Preview:
+    """A look at what a run has given; where there is none to be had, why."""
+    if output.size > MOST_BYTES:
+        told = f"{output.size:,} bytes: too large for a look."
+        return Preview(f"{told} Download the results, or call job[{index}].result().")
+    try:
+        value = contents.value(index, output)
+    except FanfoldError as error:
+        return Preview(str(error))
+    try:
+        return preview(value)
+    except Exception as error:  # noqa: BLE001  the user's own types, and what they do when they are looked at
+        return Preview(f"{type(value).__name__}: it cannot be shown here ({type(error).__name__}: {error}).")
 
 
 def preview(value: Any) -> Preview:
@@ -70,14 +89,26 @@ def _cell(value: Any) -> str:
 
 
 def _series(frame: Any) -> tuple[tuple[str, tuple[float | None, ...]], ...]:
-    """Up to four columns of numbers, some hundred values of each."""
-    numbers = frame.select_dtypes("number").iloc[:: max(1, len(frame) // 500), :4]
-    if len(numbers) < 3:
+    """Up to four columns of numbers, some hundred values of each; what a line cannot show is left out."""
+    shown = frame.iloc[:: max(1, len(frame) // 500)]
+    places = [place for place, kind in enumerate(frame.dtypes) if _is_drawn(kind)][:4]
+    if len(shown) < 3:
         return ()
-    return tuple(
-        (str(name), tuple(None if math.isnan(one) else float(one) for one in numbers.iloc[:, place]))
-        for place, name in enumerate(numbers.columns)
-    )
+    return tuple((str(frame.columns[place]), tuple(map(_height, shown.iloc[:, place]))) for place in places)
+
+
+def _is_drawn(kind: Any) -> bool:
+    from pandas.api import types
+
+    return bool(types.is_numeric_dtype(kind)) and not (types.is_bool_dtype(kind) or types.is_complex_dtype(kind))
+
+
+def _height(value: Any) -> float | None:
+    """A number of a column; None where there is none (NaN, NA) or none that can be drawn (infinity)."""
+    from pandas import isna
+
+    number = math.nan if isna(value) else float(value)
+    return number if math.isfinite(number) else None
 
 
 def _image(image: Any) -> Preview:

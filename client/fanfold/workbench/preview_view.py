@@ -28,7 +28,7 @@ def show_preview(seen: Preview) -> None:
 
 def _table(seen: Preview) -> None:
     columns = [
-        {"field": f"c{n}", "headerName": name, "minWidth": 90, "flex": 1, "sortable": True}
+        {"field": f"c{n}", "headerName": name, "minWidth": 90, "flex": 1 if n else 0, "sortable": True}
         for n, name in enumerate(seen.columns)
     ]
     rows = [{f"c{n}": cell for n, cell in enumerate(row)} for row in seen.rows]

@@ -9,10 +9,7 @@ from typing import Any, NamedTuple
 from nicegui import ui
 
 from fanfold.amounts import duration
-from fanfold.errors import FanfoldError
-from fanfold.job.contents import Contents
-from fanfold.models import Output
-from fanfold.workbench.preview import MOST_BYTES, Preview, preview
+from fanfold.workbench.preview import Preview, seen_of
 from fanfold.workbench.preview_view import show_preview
 from fanfold.workbench.shell import choice, element, text
 from fanfold.workbench.watch import Watch
@@ -115,19 +112,8 @@ class RunsPanel:
             error = one.error
             failure = "" if error is None else error.remote_traceback or error.message
             output = job.state.output(index)
-        seen = None if output is None else _seen(job.contents, index, output)
+        seen = None if output is None else seen_of(job.contents, index, output)
         return _Told(title if took is None else f"{title} · {duration(took)}", arguments, failure, seen)
-
-
-def _seen(contents: Contents, index: int, output: Output) -> Preview:
-    if output.size > MOST_BYTES:
-        return Preview(
-            f"{output.size:,} bytes: too large for a look. Download the results, or call job[{index}].result()."
-        )
-    try:
-        return preview(contents.value(index, output))
-    except FanfoldError as error:
-        return Preview(str(error))
 
 
 def _show(told: _Told) -> None:

@@ -103,6 +103,11 @@ def choice(label: str, options: dict[str, str], *, value: str = "", on_change: C
     return made
 
 
+def dialog_named(name: str) -> ui.dialog:
+    """A dialog, closed; its name is what those hear who do not see it."""
+    return ui.dialog().props(f'aria-label="{name}"')
+
+
 def show(target: Element, *, shown: bool) -> None:
     """Show or hide an element, where that is a change."""
     if ("ff-hidden" in target.classes) is shown:

@@ -11,7 +11,7 @@ from fanfold.cli.exits import ExitCode
 from fanfold.cli.given import inputs_from, parameters_from
 from fanfold.cli.output import print_json, print_text
 from fanfold.cli.records import check_record, plan_record
-from fanfold.cli.udf_file import load_udf
+from fanfold.udf_file import load_udf
 
 
 def plan(

@@ -11,8 +11,8 @@ from fanfold.cli.attend import attended, detach, report_end, report_start
 from fanfold.cli.given import inputs_from, parameters_from
 from fanfold.cli.output import note, print_json, print_text
 from fanfold.cli.records import value_record
-from fanfold.cli.udf_file import load_udf
 from fanfold.errors import InputError
+from fanfold.udf_file import load_udf
 
 
 def run(

@@ -101,11 +101,16 @@ window.ff = (() => {
     },
   });
   const mib = (value) => (value === null || value === undefined ? "" : number(Math.round(value)) + " MiB");
-  // CodeMirror gives its box no name for those who do not see it. Returns whether the page is dark.
+  // CodeMirror gives its box no name for those who do not see it, and where nothing has the focus no element hears the
+  // keys. Returns whether the page is dark.
   const nameEditor = () => {
+    document.addEventListener("keydown", (e) => {
+      const bench = document.querySelector(".ff-bench");
+      if (e.target === document.body && bench && e.shiftKey && e.key === "Enter") bench.dispatchEvent(new KeyboardEvent("keydown", e));
+    });
     const named = setInterval(() => {
       const box = document.querySelector(".cm-content");
-      if (box) { box.setAttribute("aria-label", "Code"); clearInterval(named); }
+      if (box) { box.setAttribute("aria-label", "Code"); box.tabIndex = 0; clearInterval(named); }
     }, 50);
     return document.body.classList.contains("body--dark");
   };

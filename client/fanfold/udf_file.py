@@ -1,4 +1,4 @@
-"""A UDF named on the command line: its file, imported as the module it is, and the function in it."""
+"""A UDF named as `file.py:function`: its file, imported as the module it is, and the function in it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,111 @@
+"""What a form is made from: the text of a UDF file, which is parsed and never executed."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from fanfold.errors import InputError
+from fanfold.workbench.form import inputs_from
+from fanfold.workbench.udf_source import udfs_in
+
+
+def found(text):
+    return udfs_in(textwrap.dedent(text), "flights.py")
+
+
+def fields(parameters, before=""):
+    text = f"import fanfold\n{before}\n@fanfold.udf\ndef f({parameters}): ...\n"
+    return {one.name: one for one in udfs_in(text, "flights.py")["f"].fields}
+
+
+@pytest.mark.parametrize(
+    ("imported", "decorator"),
+    [
+        ("import fanfold", "@fanfold.udf"),
+        ("import fanfold as ff", "@ff.udf()"),
+        ("from fanfold import udf", "@udf"),
+        ("from fanfold import udf as scaled", "@scaled(name='x')"),
+        ("try:\n    import fanfold\nexcept ImportError:\n    raise", "@fanfold.udf"),
+    ],
+)
+def test_a_udf_is_found_by_whatever_name_its_decorator_goes(imported, decorator):
+    assert list(udfs_in(f"{imported}\n\n{decorator}\ndef f(x): ...\n\ndef plain(x): ...\n", "flights.py")) == ["f"]
+
+
+def test_what_is_not_fanfolds_is_no_udf():
+    assert not found("import other\n\n@other.udf\ndef f(x): ...\n")
+
+
+def test_a_udf_made_of_a_function_or_of_another_udf_is_one_too():
+    udfs = found("""
+        import fanfold
+
+        def f(x: int): ...
+
+        light = fanfold.udf(f)
+        heavy = fanfold.udf(instance_type="small")(f)
+        heavier = light.with_options(instance_type="large")
+        gone = fanfold.udf(f)
+        gone = 3
+    """)
+    assert {name: udf.instance_type for name, udf in udfs.items()} == {
+        "light": None,
+        "heavy": "small",
+        "heavier": "large",
+    }
+    assert udfs["heavier"].fields[0].kind == "number"
+
+
+def test_a_machine_is_known_where_the_text_says_it():
+    text = 'import fanfold\nSIZE = "small"\n\n@fanfold.udf(instance_type={})\ndef f(x): ...\n'
+    assert udfs_in(text.format("SIZE"), "a.py")["f"].instance_type == "small"
+    assert udfs_in(text.format("SIZE.lower()"), "a.py")["f"].instance_type is None
+
+
+@pytest.mark.parametrize(
+    ("parameter", "kind", "default"),
+    [
+        ("x: int = 3", "number", "3"),
+        ("x: 'int | None' = None", "number", ""),
+        ("x: Optional[float] = 1.5", "number", "1.5"),
+        ("x: dt.date = dt.date(2013, 1, 31)", "date", "2013-01-31"),
+        ("x: datetime = datetime(2013, 1, 31, 6)", "datetime-local", "2013-01-31T06:00:00"),
+        ("x: str = 'a'", "text", "a"),
+        ("x = [1, 2]", "text", "[1, 2]"),
+        ("x: bool = True", "choice", "true"),
+        ("*, x: int = 3", "number", "3"),
+    ],
+)
+def test_annotation_and_default_make_a_field(parameter, kind, default):
+    field = fields(parameter)["x"]
+    assert (field.kind, field.default, field.required) == (kind, default, False)
+
+
+def test_choices_come_from_literals_and_from_enums_of_the_file():
+    enum = "class Unit(StrEnum):\n    MIN = 'min'\n    HOUR = 'h'\n"
+    assert fields("x: Literal['a', 'b']")["x"].options == ("a", "b")
+    unit = fields("x: Unit = Unit.HOUR", enum)["x"]
+    assert (unit.options, unit.default) == (("min", "h"), "h")
+
+
+def test_a_default_that_has_to_be_computed_is_left_to_the_udf_and_shown_as_a_hint():
+    field = fields("x: date = date.today()")["x"]
+    assert (field.default, field.computed, field.required) == ("", "date.today()", False)
+    assert fields("x: int = N", "N = 7\n")["x"].default == "7"
+
+
+def test_what_is_not_python_is_said_with_its_line():
+    with pytest.raises(InputError, match=r"flights\.py is not Python, line 2"):
+        found("x = 1\ndef f(:\n")
+
+
+def test_inputs_take_from_the_form_what_their_lines_do_not_say():
+    both = udfs_in("import fanfold\n@fanfold.udf\ndef f(day, n=3): ...\n", "a.py")["f"].fields
+    assert inputs_from('a\n\n{"day": "b", "n": 1}\n', both, {"day": "z", "n": "9"}) == [
+        {"day": "a", "n": "9"},
+        {"day": "b", "n": 1},
+    ]
+    with pytest.raises(InputError, match="Line 1 is not JSON"):
+        inputs_from("{day}", both, {})
