@@ -137,13 +137,14 @@ class PoolDriver:
         self._thread.join(timeout=5)
 
     def _wait_for_the_rest(self) -> None:
-        since, said = time.monotonic(), False
+        since, said, pause_s = time.monotonic(), False, 0.001  # what the caller has just collected is over in a moment
         while self._thread.is_alive() and (self._serving or self._new):
             if not said and time.monotonic() - since > _QUIET_S:
                 said = True
                 jobs = ", ".join(feed.header.id for feed in [*self._serving, *self._new])
                 self._say(f"waiting for {jobs} to finish before this process ends; Ctrl-C stops waiting.")
-            time.sleep(0.02)
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, 0.02)
 
     @staticmethod
     def _say(text: str) -> None:
