@@ -33,7 +33,7 @@ def test_a_call_that_has_not_ended_tells_by_how_long_it_runs():
 def test_the_pool_looks_again_when_another_worker_may_have_become_worth_its_start():
     growth = Growth()
     for waiting in (1, 7, 100):
-        assert growth.worth(1, waiting, growth.look_again_s(waiting) * 1.01) == 2
+        assert growth.worth(1, waiting, growth.look_again_s(waiting) * 1.01) >= 2
 
 
 def test_what_waits_is_judged_by_what_has_ended_of_late():

@@ -6,6 +6,8 @@ from __future__ import annotations
 _START_S = 0.05
 #: The last call weighs this much in what the next is expected to take.
 _NEWS = 0.2
+#: Looking more often than this takes more than it tells.
+_LOOK_S = 0.002
 
 
 class Growth:
@@ -27,5 +29,5 @@ class Growth:
         return max(1, ready + int(backlog_s / _START_S))
 
     def look_again_s(self, waiting: int) -> float:
-        """After how long a call that is running now makes another worker worth its start."""
-        return _START_S / max(waiting, 1)
+        """After how long a call that is running now makes another worker worth its start; some ms at least."""
+        return max(_START_S / max(waiting, 1), _LOOK_S)

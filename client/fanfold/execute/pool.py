@@ -6,8 +6,6 @@ becomes reports. The loop runs in one thread; other threads may only `wake` it.
 
 from __future__ import annotations
 
-import itertools
-import json
 import os
 import selectors
 import time
@@ -16,13 +14,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from fanfold.execute import reports
-from fanfold.execute.calls import Call, Feed
+from fanfold.execute.calls import Feed
 from fanfold.execute.crew import Crew
 from fanfold.execute.growth import Growth
-from fanfold.execute.outstanding import Outstanding, Sent
+from fanfold.execute.line import Line
+from fanfold.execute.outstanding import Sent
 from fanfold.execute.process import WorkerProcess
 from fanfold.execute.queue import CallQueue
-from fanfold.execute.serving import BATCH_S, Serving
+from fanfold.execute.serving import BATCH_S
 from fanfold.execute.watch import Watch
 from fanfold.execute.wire import Finished, Started
 from fanfold.models import RunStatus, Usage
@@ -44,13 +43,11 @@ class Pool:
     def __init__(self, size: int, folder: Path, *, environment: dict[str, str] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._size = size
-        self._folder = folder
         self._queue = CallQueue(folder)
+        self._line = Line(self._queue, folder, size * _QUEUED_PER_WORKER)
+        self._sent = self._line.sent
         self._selector = selectors.DefaultSelector()
         self._crew = Crew(folder, self._queue.exit, environment, self._selector)
-        self._servings: list[Serving] = []
-        self._serving_numbers = itertools.count()
-        self._sent = Outstanding()
         self._growth = Growth()
         self._watch = Watch()
         self._woken, self._wake = os.pipe()
@@ -72,20 +69,15 @@ class Pool:
         """Serve `feed` from the next step on, in turn with the others: what waits in the queue lines up anew."""
         if not self._sent:
             self._crew.follow_surroundings()
-        self._take_back_waiting()
-        serving = Serving(feed, next(self._serving_numbers), self._folder)
-        serving.assignment_file.write_text(json.dumps(feed.assignment.for_workers()), encoding="utf-8")
-        self._servings.append(serving)
+        self._line.add(feed)
 
     def serves(self, feed: Feed) -> bool:
         """True while the feed has anything out or left to give."""
-        return any(serving.feed is feed for serving in self._servings)
+        return self._line.serves(feed)
 
     def cancel(self, feed: Feed) -> None:
         """Take back the feed's waiting calls and end its running ones; each is reported as cancelled."""
-        for serving in self._servings:
-            serving.cancelled |= serving.feed is feed
-        self._take_back_waiting()
+        self._line.cancel(feed)
         for worker, sent in self._running():
             if sent.serving.feed is feed:
                 worker.end(RunStatus.CANCELLED)
@@ -97,7 +89,8 @@ class Pool:
 
     def step(self) -> None:
         """One turn of the loop: hand out calls, hear the workers, watch them, hand reports on."""
-        self._fill()
+        self._line.fill()
+        self._man_the_queue()
         if len(self._sent) >= self._size * _PLENTY_PER_WORKER:
             time.sleep(_REST_S)
         for key, _ in self._selector.select(self._patience_s()):
@@ -110,9 +103,10 @@ class Pool:
             for worker, sent in self._running():
                 self._watch.look(worker, sent.serving, sent.call, now)
             self._bury_silent()
-            self._send_lost_again(now)
-        self._fill()  # before handing on: whether anything is out decides whether there is more to wait for
-        self._hand_on(now)
+            self._line.send_lost_again(self._crew.held(), now)
+        self._line.fill()  # before handing on: whether anything is out decides whether there is more to wait for
+        self._man_the_queue()
+        self._line.hand_on(now)
 
     def close(self) -> None:
         """End all workers at once, and whatever they started. Again is harmless."""
@@ -125,51 +119,12 @@ class Pool:
         os.close(wake)
         os.close(self._woken)
 
-    def _fill(self) -> None:
-        """Keep the queue filled, a call of each feed in turn."""
-        room = self._size * _QUEUED_PER_WORKER - len(self._sent)
-        giving = list(self._servings)
-        while room > 0 and giving:
-            for serving in giving[:]:
-                call = serving.next_call()
-                if call is None:
-                    giving.remove(serving)
-                elif self._send(serving, call):
-                    room -= 1
-                else:
-                    serving.put_back(call)
-                    giving.clear()
-                    break
-        self._man_the_queue()
-
-    def _send(self, serving: Serving, call: Call) -> bool:
-        number = self._sent.next_number()
-        if not self._queue.put(number, serving.number, call.arguments.encode()):
-            return False
-        self._sent.add(number, serving, call)
-        return True
-
     def _man_the_queue(self) -> None:
         """As many workers as what waits is worth, but no more than there are calls out, nor than the pool's size."""
         most = min(self._size, len(self._sent))
         if len(self._crew) < most:
             ready, busy, running_s = self._crew.at_work(time.monotonic())
             self._crew.grow_to(min(most, self._growth.worth(ready, len(self._sent) - busy, running_s)))
-
-    def _take_back_waiting(self) -> None:
-        for number in reversed(list(self._queue.drain())):  # each goes to the front of its feed's line
-            self._give_back(number)
-
-    def _give_back(self, number: int) -> None:
-        """A call that no worker has begun goes out again, or is over where its feed was cancelled."""
-        sent = self._sent.close(number)
-        if sent is None:
-            return
-        self._result_file(number).unlink(missing_ok=True)
-        if sent.serving.cancelled:
-            sent.serving.report(reports.cancelled(sent.serving.assignment.job_id, sent.call))
-        else:
-            sent.serving.put_back(sent.call)
 
     def _hear(self, worker: WorkerProcess) -> None:
         try:
@@ -210,7 +165,7 @@ class Pool:
         """A worker has ended: say what became of its call, and let another take its place."""
         code = self._crew.remove(worker)
         if worker.running is not None and worker.innocent:
-            self._give_back(worker.running)
+            self._line.give_back(worker.running)
         elif worker.running is not None:
             self._report_end(worker, worker.running, code)
         worker.close()
@@ -231,35 +186,21 @@ class Pool:
             return
         serving, call = sent
         worker.report_log(serving, call, last=True)
-        self._result_file(number).unlink(missing_ok=True)
+        self._line.remove_result(number)
         ending = reports.Ending(worker.ended_for, code, worker.stack())
         serving.report(reports.ended(serving.assignment, call, Usage(*worker.used()), ending))
-
-    def _result_file(self, number: int) -> Path:
-        return self._folder / f"{number}.result"
 
     def _running(self) -> Iterator[tuple[WorkerProcess, Sent]]:
         for worker in self._crew:
             if worker.running is not None and worker.ended_for is None:
                 yield worker, self._sent[worker.running]
 
-    def _send_lost_again(self, now: float) -> None:
-        for number in reversed(self._sent.lost(self._crew.held(), now, queue_empty=self._queue.empty)):
-            self._give_back(number)
-
-    def _hand_on(self, now: float) -> None:
-        for serving in self._servings[:]:
-            serving.hand_on(now)
-            if serving.over:
-                self._servings.remove(serving)
-                serving.assignment_file.unlink(missing_ok=True)
-
     def _patience_s(self) -> float | None:
         """How long the loop may sleep; for ever where nothing is served, for `wake` ends it."""
-        if not self._servings:
+        if not self._line.servings:
             return None
         if len(self._crew) < min(self._size, len(self._sent)):  # another worker may soon be worth its start
             return self._growth.look_again_s(len(self._sent))
-        if any(serving.has_reports for serving in self._servings):
+        if any(serving.has_reports for serving in self._line.servings):
             return BATCH_S
         return Watch.INTERVAL_S
