@@ -25,6 +25,10 @@ CALL_TIMEOUT_S = int(REALTIME_TIMEOUT_S) + 5
 class EachRun(Construct):
     """An inline Map over `$.Items`, 40 at once, that no lost run can fail.
 
+    Every state puts out `{}`: a Map gathers what its iterations put out, a Distributed Map what its children do, and
+    fails once that is more than 256 KiB, even where its `ResultPath` throws it away. With inputs as outputs, which is
+    what states do by default, jobs of some thousand runs would end so; with `{}` it takes 87,000 children.
+
     An Express execution has 300 s in all. At worst a run waits 1 + 2 + 4 + 8 + 16 s for throttles, is called twice for
     125 s with 1 s between, and its death is written with waits of 1 + 2 + 4 s: 289 s. A third call would not fit.
     """
@@ -52,6 +56,7 @@ class EachRun(Construct):
             item_selector={"job.$": "$.BatchInput.job", "run.$": "$$.Map.Item.Value"},
             max_concurrency=cloud.RUNS_PER_CHILD,
             result_path=sfn.JsonPath.DISCARD,
+            output_path=sfn.JsonPath.DISCARD,
         )
         self.map.item_processor(call)
 
@@ -64,6 +69,7 @@ def _call() -> dict[str, Any]:
         "Parameters": {"FunctionName.$": "$.run.function", "Payload.$": "$"},
         "TimeoutSeconds": CALL_TIMEOUT_S,
         "ResultPath": sfn.JsonPath.DISCARD,
+        "OutputPath": sfn.JsonPath.DISCARD,
         "End": True,
     }
 
@@ -98,10 +104,11 @@ def record_death(
         "failure": _string("States.JsonToString($.died)"),
         "execution": _string("$$.Execution.Id"),
     }
-    state = sfn_tasks.DynamoPutItem(scope, id, table=table, item=item, result_path=sfn.JsonPath.DISCARD)
+    nothing = sfn.JsonPath.DISCARD
+    state = sfn_tasks.DynamoPutItem(scope, id, table=table, item=item, result_path=nothing, output_path=nothing)
     state.add_retry(errors=["States.ALL"], max_attempts=3, **_backoff())
-    unrecorded = sfn.Pass(scope, f"{id}Failed")
-    state.add_catch(unrecorded, errors=["States.ALL"], result_path=sfn.JsonPath.DISCARD)
+    unrecorded = sfn.Pass(scope, f"{id}Failed", output_path=nothing)
+    state.add_catch(unrecorded, errors=["States.ALL"], result_path=nothing)
     if then:
         state.next(then)
         unrecorded.next(then)

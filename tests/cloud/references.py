@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -63,6 +64,8 @@ class References:
                 return re.sub(r"\$\{([^}!]+)\}", lambda found: str(self._ref(found[1])), text)
             case "Fn::GetAZs", _:
                 return [f"{self._pseudo['AWS::Region']}{letter}" for letter in "abc"]
+            case "Fn::Base64", str() as text:
+                return b64encode(text.encode()).decode()
             case "Fn::ImportValue", exported:
                 return self._exports[exported]
         raise NotEmulated(f"the function {name} of {argument!r}")

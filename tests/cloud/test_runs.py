@@ -18,6 +18,11 @@ def squared(x: int):
 
 
 @fanfold.udf
+def length(text: str):
+    return len(text)
+
+
+@fanfold.udf
 def mixed(x: int):
     if x % 10 == 3:
         raise ValueError(f"{x} ends in three")
@@ -37,6 +42,15 @@ def test_up_to_a_thousand_runs_are_express_executions_of_forty(on_cloud, eventua
     assert job.results() == [x * x for x in range(count)]
     assert job.verify()
     eventually(lambda: on_cloud.ended().get("EXPRESS SUCCEEDED", 0) == before + executions)
+
+
+def test_a_distributed_map_over_more_than_a_state_holds_ends_well(on_cloud, eventually):
+    """It gathers what its children put out: were that their inputs, it would fail with every run done."""
+    before = on_cloud.ended().get("STANDARD SUCCEEDED", 0)
+    texts = [f"{n:03}" + "x" * 2000 for n in range(160)]
+    job = fanfold.submit(length, texts, max_workers=400, collect=False)
+    assert job.results() == [2003] * 160
+    eventually(lambda: on_cloud.ended().get("STANDARD SUCCEEDED", 0) == before + 1)
 
 
 @pytest.mark.parametrize("count", [130, 1000])

@@ -170,6 +170,31 @@ def test_a_map_run_starts_a_child_for_every_batch():
     assert [outcome for _, outcome in service.execution.children] == ["SUCCEEDED"] * 3
 
 
+@pytest.mark.parametrize("dropped", [{}, {"OutputPath": None}])
+def test_what_children_put_out_must_fit_into_a_state_though_the_map_drops_it(dropped):
+    """Each child's output is its input, unless its last state puts nothing out."""
+    service = Service(items=[{"text": "x" * 900} for _ in range(STATE_BYTES // 900)])
+    body = machine(Children=distributed({"Call": call()}))
+    body["States"]["Children"]["ItemProcessor"]["States"]["Each"].update(dropped)
+    given = {"key": "k", "job": {}, "max": 0}
+    if dropped:
+        assert service.run(body, given) == given
+    else:
+        with pytest.raises(StateFailed, match=r"States\.DataLimitExceeded"):
+            service.run(body, given)
+
+
+@pytest.mark.parametrize("dropped", [{}, {"OutputPath": None}])
+def test_what_iterations_put_out_must_fit_into_a_state(dropped):
+    body = machine(Each=each({"Call": call(**dropped)}, ItemSelector={"all.$": "$", "run.$": "$$.Map.Item.Value"}))
+    given = {"Items": [1, 2, 3], "job": "j" * (STATE_BYTES // 3)}
+    if dropped:
+        assert Service().run(body, given) == given
+    else:
+        with pytest.raises(StateFailed, match=r"States\.DataLimitExceeded"):
+            Service().run(body, given)
+
+
 def test_a_batch_is_cut_where_its_bytes_are_too_many():
     service = Service(items=[{"text": "x" * 300} for _ in range(6)])
     service.run(machine(Children=distributed({"Call": call()})), {"key": "k", "job": {}, "max": 0})
@@ -199,6 +224,7 @@ def test_an_execution_ends_at_its_time_limit():
         ({"W": {"Type": "Wait", "Seconds": 1, "End": True}}, "STANDARD", "the type Wait"),
         ({"T": call(ResultSelector={})}, "STANDARD", "ResultSelector"),
         ({"T": call(ResultPath="$.x")}, "STANDARD", "ResultPath"),
+        ({"T": call(OutputPath="$.x")}, "STANDARD", "OutputPath"),
         ({"T": call(Resource="arn:aws:states:::sqs:sendMessage")}, "STANDARD", "sqs:sendMessage"),
         ({"T": call(Resource=SUBMIT_JOB)}, "EXPRESS", "cannot wait for a job"),
         ({"T": call(Parameters={"a.$": "$.x[0]"})}, "STANDARD", r"the path \$\.x\[0\]"),

@@ -120,6 +120,14 @@ def _rendered(intrinsic: str, *values: str) -> str:
 
 
 @pytest.mark.parametrize("path", ["narrow", "wide"])
+def test_neither_a_run_nor_a_child_puts_anything_out(templates: Templates, path: str) -> None:
+    """A Map that gathers more than 256 KiB from them fails with all its runs done, whatever it does with it."""
+    body = inline_map(templates, path)
+    for state in (body, *body["ItemProcessor"]["States"].values()):
+        assert state["OutputPath"] is None
+
+
+@pytest.mark.parametrize("path", ["narrow", "wide"])
 def test_no_lost_run_can_fail_its_siblings(templates: Templates, path: str) -> None:
     states = inline_map(templates, path)["ItemProcessor"]["States"]
     assert [name for name, state in states.items() if state["Type"] == "Fail"] == []

@@ -21,15 +21,15 @@ _MACHINE = {"StartAt", "States", "TimeoutSeconds", "Comment"}
 _ANY = {"Type", "Comment"}
 _GOES_ON = {"Next", "End"}
 _FIELDS: dict[str, set[str]] = {
-    "Task": _GOES_ON | {"Resource", "Parameters", "ResultPath", "TimeoutSeconds", "Retry", "Catch"},
-    "Map": _GOES_ON | {"ItemsPath", "ItemSelector", "ItemProcessor", "MaxConcurrency", "ResultPath"},
+    "Task": _GOES_ON | {"Resource", "Parameters", "ResultPath", "OutputPath", "TimeoutSeconds", "Retry", "Catch"},
+    "Map": _GOES_ON | {"ItemsPath", "ItemSelector", "ItemProcessor", "MaxConcurrency", "ResultPath", "OutputPath"},
     "Choice": {"Choices", "Default"},
-    "Pass": _GOES_ON,
+    "Pass": _GOES_ON | {"OutputPath"},
     "Fail": {"Error", "Cause"},
 }
 _DISTRIBUTED = {
     *("ItemProcessor", "ItemReader", "ItemBatcher", "MaxConcurrencyPath", "ToleratedFailurePercentage"),
-    *("Label", "ResultPath"),
+    *("Label", "ResultPath", "OutputPath"),
 }
 _RETRIER = {"ErrorEquals", "IntervalSeconds", "MaxAttempts", "BackoffRate", "JitterStrategy", "MaxDelaySeconds"}
 _CATCHER = {"ErrorEquals", "ResultPath", "Next"}
@@ -56,6 +56,8 @@ def _check_states(body: Mapping[str, Any], kind: str) -> None:
         _only(state, known | _ANY, f"state {name}")
         if state["Type"] in ("Task", "Map") and state.get("ResultPath", "$") is not None:
             raise NotEmulated(f"state {name}: a ResultPath other than null")
+        if state.get("OutputPath") is not None:
+            raise NotEmulated(f"state {name}: an OutputPath other than null")
         for target in _targets(state):
             _reachable(target, states)
         _CHECKS.get(state["Type"], lambda *_: None)(name, state, kind)

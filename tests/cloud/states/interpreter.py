@@ -75,7 +75,7 @@ class Execution:
                 return given
 
     def _pass(self, state: Mapping[str, Any], given: Any, context: Context) -> tuple[str | None, Any]:
-        return state.get("Next"), given
+        return state.get("Next"), put_out(state, given)
 
     def _fail(self, state: Mapping[str, Any], given: Any, context: Context) -> tuple[str | None, Any]:
         raise StateFailed(state.get("Error", ""), state.get("Cause", ""))
@@ -93,7 +93,7 @@ class Execution:
         while True:
             try:
                 self._call_once(state, given, context)
-                return state.get("Next"), given
+                return state.get("Next"), put_out(state, given)
             except StateFailed as failed:
                 pause_s = _pause_before_retry(state.get("Retry", []), failed, tries)
                 if pause_s is None:
@@ -115,25 +115,34 @@ class Execution:
         if "ItemReader" in state:
             from tests.cloud.states.map_run import run_children
 
-            run_children(self, state, given, context)
-            return state.get("Next"), given
+            limited(run_children(self, state, given, context))
+            return state.get("Next"), put_out(state, given)
         items = evaluate(state["ItemsPath"], given, context)
 
-        def iterate(numbered: tuple[int, Any]) -> None:
+        def iterate(numbered: tuple[int, Any]) -> Any:
             item = {"Map": {"Item": {"Index": numbered[0], "Value": numbered[1]}}}
             selected = fill(state["ItemSelector"], given, {**context, **item})
-            self._walk(state["ItemProcessor"], selected, item)
+            return self._walk(state["ItemProcessor"], selected, item)
 
-        side_by_side(iterate, list(enumerate(items)), state.get("MaxConcurrency") or INLINE_CONCURRENCY)
-        return state.get("Next"), given
+        # What iterations put out is the Map's result, which must fit into a state even where ResultPath drops it.
+        limited(side_by_side(iterate, list(enumerate(items)), state.get("MaxConcurrency") or INLINE_CONCURRENCY))
+        return state.get("Next"), put_out(state, given)
 
 
-def side_by_side(work: Callable[[Any], None], things: list[Any], concurrency: int) -> None:
-    """Work on all things; the first failure is raised once all have ended."""
-    if things:
-        with ThreadPoolExecutor(min(len(things), concurrency), thread_name_prefix="state") as threads:
-            for _ in list(threads.map(work, things)):
-                pass
+def side_by_side(work: Callable[[Any], Any], things: list[Any], concurrency: int) -> list[Any]:
+    """What the work gives on all things; the first failure is raised once all have ended."""
+    if not things:
+        return []
+    with ThreadPoolExecutor(min(len(things), concurrency), thread_name_prefix="state") as threads:
+        return list(threads.map(work, things))
+
+
+def put_out(state: Mapping[str, Any], given: Any) -> Any:
+    """A state's output. Its result is dropped, so that is its input; and an OutputPath of null drops that as well.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/input-output-example.html
+    """
+    return {} if "OutputPath" in state else given
 
 
 def limited(value: Any) -> Any:

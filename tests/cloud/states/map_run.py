@@ -16,15 +16,20 @@ from tests.cloud.states.values import StateFailed, as_json, evaluate, fill
 EXPRESS_S = 300.0
 
 
-def run_children(parent: Execution, state: Mapping[str, Any], given: Any, context: dict[str, Any]) -> None:
-    """Run a child for every batch. Fails with States.ExceedToleratedFailureThreshold when too many fail."""
+def run_children(parent: Execution, state: Mapping[str, Any], given: Any, context: dict[str, Any]) -> list[Any]:
+    """Run a child for every batch; what those that succeeded put out.
+
+    Without a ResultWriter that is the state's result, which may hold 256 KiB whatever becomes of it: a `ResultPath` of
+    null does not help (https://github.com/aws/aws-cdk/issues/24799). Fails with
+    States.ExceedToleratedFailureThreshold when too many fail.
+    """
     items = parent.surroundings.read_items(fill(state["ItemReader"]["Parameters"], given, context))
     batches = list(_batches(items, state["ItemBatcher"], given, context))
     asked = int(evaluate(state["MaxConcurrencyPath"], given, context)) if "MaxConcurrencyPath" in state else 0
     here = parent.surroundings.children
     failed = 0
 
-    def run_child(batch: Any) -> None:
+    def run_child(batch: Any) -> list[Any]:
         nonlocal failed
         parent.check()
         child = Execution(
@@ -33,24 +38,26 @@ def run_children(parent: Execution, state: Mapping[str, Any], given: Any, contex
             EXPRESS_S,
             stop=parent.stop,
         )
-        outcome = _outcome(child, state["ItemProcessor"], batch)
+        outcome, output = _outcome(child, state["ItemProcessor"], batch)
         parent.children.append((child, outcome))
         failed += outcome != "SUCCEEDED"
+        return output
 
-    side_by_side(run_child, batches, min(asked, here) if asked else here)
+    outputs = side_by_side(run_child, batches, min(asked, here) if asked else here)
     parent.check()
     if failed * 100 > state.get("ToleratedFailurePercentage", 0) * len(batches):
         raise StateFailed("States.ExceedToleratedFailureThreshold", f"{failed} of {len(batches)} children failed")
+    return [output for of_child in outputs for output in of_child]
 
 
-def _outcome(child: Execution, body: Mapping[str, Any], batch: Any) -> str:
+def _outcome(child: Execution, body: Mapping[str, Any], batch: Any) -> tuple[str, list[Any]]:
+    """How a child ended, and its output where it succeeded."""
     try:
-        child.run(body, batch)
+        return "SUCCEEDED", [child.run(body, batch)]
     except StateFailed as failed:
-        return f"FAILED {failed}"
+        return f"FAILED {failed}", []
     except Stopped as stopped:
-        return str(stopped)
-    return "SUCCEEDED"
+        return str(stopped), []
 
 
 def _batches(items: list[Any], batcher: Mapping[str, Any], given: Any, context: Mapping[str, Any]) -> Iterator[Any]:
