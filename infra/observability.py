@@ -8,6 +8,7 @@ from aws_cdk import Duration, Stack
 from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
@@ -49,13 +50,26 @@ class ObservabilityStack(Stack):
         self._settings = settings
         self._functions = processing.realtime.functions
         self._machines = processing.fanout.machines
-        topic = sns.Topic(self, "Alarms", enforce_ssl=True)
+        topic = self._topic()
         if settings.alarm_email:
             topic.add_subscription(subscriptions.EmailSubscription(settings.alarm_email))
         alarms = [self._alarm(name, metric, topic) for name, metric in self._alarming(storage).items()]
         self._dashboard(alarms)
         if settings.monthly_budget_usd:
             self._budget(settings.monthly_budget_usd, str(settings.alarm_email))
+
+    def _topic(self) -> sns.Topic:
+        """Where alarms go. A policy of its own takes the place of the one by which SNS lets the account's alarms in."""
+        topic = sns.Topic(self, "Alarms", enforce_ssl=True)
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+            )
+        )
+        return topic
 
     def _alarming(self, storage: StorageStack) -> dict[str, cloudwatch.IMetric]:
         """What should not happen. A run that fails by its own code is no alarm: the function answers well then."""

@@ -49,6 +49,16 @@ def test_alarms_watch_what_should_not_happen_and_tell_somebody(full: Templates) 
     assert {alarm["TreatMissingData"] for alarm in alarms} == {"notBreaching"}
 
 
+def test_the_topic_lets_the_account_s_alarms_in(templates: Templates) -> None:
+    """A topic policy takes the place of SNS's own: with a Deny alone in it, no alarm would ever reach anybody."""
+    topic = next(iter(templates.resources("AWS::SNS::Topic")))
+    statements = templates.one("AWS::SNS::TopicPolicy")["PolicyDocument"]["Statement"]
+    (allowing,) = (statement for statement in statements if statement["Effect"] == "Allow")
+    assert allowing["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert (allowing["Action"], allowing["Resource"]) == ("sns:Publish", f"<{topic}>")
+    assert allowing["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+
+
 def test_every_clone_of_the_function_has_its_alarms(full: Templates) -> None:
     of_lambda = [alarm for alarm in full.properties("AWS::CloudWatch::Alarm") if alarm["Namespace"] == "AWS/Lambda"]
     assert len(of_lambda) == 2 * len(full.properties("AWS::Lambda::Function"))
