@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aws_cdk import Stack, Tags
+from aws_cdk import Stack
 from aws_cdk import aws_batch as batch
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
@@ -19,6 +18,7 @@ from fanfold.contract import cloud
 from fanfold.contract.instances import Host, InstanceType, container_memory_mib
 from infra.image import RuntimeImage
 from infra.logs import log_group
+from infra.machine import launch_template
 from infra.mount import Mount
 from infra.network import Network
 from infra.settings import Settings
@@ -48,7 +48,7 @@ class Dedicated(Construct):
         self.log_group = log_group(self, "Logs", settings=settings)
         self._execution_role = self._new_execution_role()
         self._profile = self._new_instance_profile()
-        self._template = self._new_launch_template()
+        self._template = launch_template(self, "Machine", settings=settings)
         if mount:
             mount.allow(job_role)
         offered = settings.offered
@@ -76,20 +76,6 @@ class Dedicated(Construct):
             self, "InstanceRole", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"), managed_policies=[policy]
         )
         return iam.CfnInstanceProfile(self, "InstanceProfile", roles=[role.role_name])
-
-    def _new_launch_template(self) -> ec2.LaunchTemplate:
-        volume = ec2.BlockDeviceVolume.ebs(
-            self._settings.disk_size_gb, encrypted=True, volume_type=ec2.EbsDeviceVolumeType.GP3
-        )
-        template = ec2.LaunchTemplate(
-            self,
-            "Machine",
-            require_imdsv2=True,
-            http_put_response_hop_limit=1,  # a container is one hop further: no UDF gets at the machine's own role
-            block_devices=[ec2.BlockDevice(device_name="/dev/xvda", volume=volume)],
-        )
-        Tags.of(template).add("Name", cloud.resource_name(self._settings.deployment, "machine"))
-        return template
 
     def _add_queue(self, host: Host) -> None:
         environment = batch.CfnComputeEnvironment(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+from email import message_from_string
+from typing import Any
+
 import pytest
 
 from fanfold.contract import cloud
 from fanfold.contract.instances import INSTANCE_TYPES, container_memory_mib
+from infra.image import DOCKERFILE
 from tests.infra.templates import Synthesise, Templates
 
 
@@ -67,9 +72,35 @@ def test_root_disks_are_encrypted_gp3_of_the_size_asked_for(synthesise: Synthesi
     assert mapping["Ebs"] == {"Encrypted": True, "VolumeSize": 500, "VolumeType": "gp3"}
 
 
-def test_a_container_cannot_reach_its_machine_s_credentials(templates: Templates) -> None:
-    metadata = templates.one("AWS::EC2::LaunchTemplate")["LaunchTemplateData"]["MetadataOptions"]
-    assert metadata == {"HttpTokens": "required", "HttpPutResponseHopLimit": 1}
+def _machine(templates: Templates) -> dict[str, Any]:
+    data: dict[str, Any] = templates.one("AWS::EC2::LaunchTemplate")["LaunchTemplateData"]
+    return data
+
+
+def _start_script(templates: Templates) -> list[str]:
+    """The lines that a machine runs as it starts, before ECS does: Batch takes them as a MIME part only."""
+    message = message_from_string(_machine(templates)["UserData"]["Fn::Base64"])
+    assert message.get_content_type() == "multipart/mixed"
+    (part,) = message.get_payload()
+    assert part.get_content_type() == "text/x-shellscript"
+    script = part.get_payload()
+    assert script.startswith("#!")
+    assert subprocess.run(["bash", "-n"], input=script, text=True, check=True).returncode == 0
+    return script.splitlines()
+
+
+def test_a_container_in_its_host_s_network_cannot_reach_the_machine_s_credentials(templates: Templates) -> None:
+    """Batch's simple container jobs are one hop from the metadata, so that the hop limit alone stops nothing."""
+    assert _machine(templates)["MetadataOptions"] == {"HttpTokens": "required", "HttpPutResponseHopLimit": 1}
+    (rule,) = (line for line in _start_script(templates) if "169.254.169.254" in line)
+    assert rule.startswith("iptables --insert OUTPUT ")
+    assert rule.endswith(" --match owner ! --uid-owner 0 --jump REJECT")
+    assert "USER 1000" in DOCKERFILE.read_text().splitlines()
+
+
+def test_a_spot_machine_tells_its_containers_before_it_goes(full: Templates) -> None:
+    """ECS sends them SIGTERM then, at which they give their inputs back; by default it does not."""
+    assert "echo ECS_ENABLE_SPOT_INSTANCE_DRAINING=true >> /etc/ecs/ecs.config" in _start_script(full)
 
 
 def test_spot_is_a_setting(templates: Templates, full: Templates) -> None:

@@ -1,0 +1,49 @@
+"""How a dedicated machine starts: its disk, and what is set on it before ECS puts a container there."""
+
+from __future__ import annotations
+
+from aws_cdk import Tags
+from aws_cdk import aws_ec2 as ec2
+from constructs import Construct
+
+from fanfold.contract import cloud
+from infra.settings import Settings
+
+#: The address of EC2's instance metadata, where a machine finds the credentials of its own role.
+_METADATA = "169.254.169.254"
+
+
+def launch_template(scope: Construct, id: str, *, settings: Settings) -> ec2.LaunchTemplate:
+    """The template of every machine; Batch adds its own part, which joins the cluster, to the user data."""
+    volume = ec2.BlockDeviceVolume.ebs(settings.disk_size_gb, encrypted=True, volume_type=ec2.EbsDeviceVolumeType.GP3)
+    template = ec2.LaunchTemplate(
+        scope,
+        id,
+        require_imdsv2=True,
+        http_put_response_hop_limit=1,  # stops containers in a network of their own; the user data stops the others
+        block_devices=[ec2.BlockDevice(device_name="/dev/xvda", volume=volume)],
+        user_data=_user_data(),
+    )
+    Tags.of(template).add("Name", cloud.resource_name(settings.deployment, "machine"))
+    return template
+
+
+def _user_data() -> ec2.UserData:
+    """A script that runs before the ECS agent starts. Batch takes user data in MIME parts only.
+
+    - Batch runs a simple container job in its host's own network, one hop from the metadata, so the hop limit does not
+      keep a UDF from the machine's role. The kernel does: root alone, as which ECS runs and no UDF does, gets there.
+      https://docs.aws.amazon.com/batch/latest/userguide/networking-modes-jobs.html
+    - Without draining, ECS lets a Spot machine vanish. With it, containers hear of the end as SIGTERM two minutes
+      before, and give their inputs back. It does nothing on demand.
+      https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-spot.html
+    """
+    script = ec2.UserData.for_linux()
+    script.add_commands(
+        f"iptables --insert OUTPUT --destination {_METADATA} --match owner ! --uid-owner 0 --jump REJECT",
+        "echo ECS_ENABLE_SPOT_INSTANCE_DRAINING=true >> /etc/ecs/ecs.config",
+    )
+    parts = ec2.MultipartUserData()
+    kind = 'text/x-shellscript; charset="us-ascii"'
+    parts.add_part(ec2.MultipartBody.from_raw_body(content_type=kind, body=script.render()))
+    return parts
