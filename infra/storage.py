@@ -19,9 +19,10 @@ def expiry_days(settings: Settings) -> dict[str, int]:
 
     Source bundles and large arguments are kept once under the hash of their bytes, and a later job that has the same
     ones finds them there: bundles are small and stay, arguments stay a year longer than any job of their first day.
+    A result serves from the cache for `retention_days`, and the job that it serves last is kept as long again.
     """
     days = settings.retention_days
-    return {"results/": days, "jobs/": days, "blobs/": days + 365}
+    return {"results/": 2 * days, "jobs/": days, "blobs/": days + 365}
 
 
 class StorageStack(Stack):

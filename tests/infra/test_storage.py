@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from fanfold.models import CacheEntry, Output
+from fanfold.stores.aws.account import Account
+from fanfold.stores.aws.cache import DynamoResultCache
+from fanfold.stores.aws.table import Table
 from tests.infra.templates import Synthesise, Templates, listed, resolve
 
 
@@ -60,7 +64,18 @@ def test_what_jobs_keep_expires_and_what_udfs_keep_does_not(synthesise: Synthesi
     rules = _lifecycle(synthesise(retention_days=7))
     assert rules["aborted-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 3}
     expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules.values() if "ExpirationInDays" in rule}
-    assert expiring == {"results/": 7, "jobs/": 7, "blobs/": 372}
+    assert expiring == {"results/": 14, "jobs/": 7, "blobs/": 372}
+
+
+def test_a_cached_result_outlives_the_last_job_that_reuses_it(synthesise: Synthesise) -> None:
+    """The cache forgets an entry as many days after its run as a job is kept: a job of that day still refers to it."""
+    kept_s = 10 * 86_400.0
+    cache = DynamoResultCache(Table(Account(), "t"), retention_s=kept_s)
+    entry = CacheEntry("k", Output("json", "0" * 64, 1, b"1", None), 1000.0, 1.0, "j")
+    (item,) = cache.items([entry])
+    last_job_expires_at = float(item["expires_at"]["N"]) + kept_s
+    days = _lifecycle(synthesise(retention_days=10))["results"]["ExpirationInDays"]
+    assert entry.created_at + days * 86_400 >= last_job_expires_at
 
 
 def test_a_job_s_source_never_expires_under_a_later_job_of_the_same_udf(templates: Templates) -> None:
