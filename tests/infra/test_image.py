@@ -53,6 +53,14 @@ def test_the_image_is_built_from_the_lock_alone() -> None:
     assert "--only-binary=:all:" in installs[0]
 
 
+def test_a_checkout_that_only_its_owner_may_read_makes_an_image_that_everybody_may() -> None:
+    """COPY keeps modes, the CDK's hash of the build context ignores them, and runs are another user than its owner."""
+    lines = _instructions()
+    (opening,) = (n for n, line in enumerate(lines) if "chmod -R a+rX /opt/fanfold" in line)
+    assert max(n for n, line in enumerate(lines) if line.startswith("COPY")) < opening
+    assert opening < next(n for n, line in enumerate(lines) if line.startswith("USER"))
+
+
 def test_neither_lambda_nor_batch_meets_an_entry_point() -> None:
     assert "ENTRYPOINT []" in _instructions()
 
