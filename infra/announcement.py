@@ -14,6 +14,7 @@ from fanfold.contract import cloud
 from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from infra.image import identity, packages
 from infra.parts import Parts
+from infra.realtime import function_names
 from infra.settings import Settings
 
 #: Bytes of a standard parameter, which is free; an advanced one is not.
@@ -48,7 +49,7 @@ def _announced(parts: Parts) -> cloud.Announcement:
         "deployment": name,
         "table": parts.storage.table.table_name,
         "bucket": parts.storage.bucket.bucket_name,
-        "functions": [cloud.resource_name(name, "run", str(n)) for n in range(settings.realtime_functions)],
+        "functions": function_names(settings),
         "state_machines": {path: machine.state_machine_arn for path, machine in parts.fanout.machines.items()},
         "image": {
             "identity": identity(settings),

@@ -8,6 +8,7 @@ from typing import Any
 import aws_cdk as cdk
 
 from infra.context import read_settings
+from infra.files import FilesStack
 from infra.observability import ObservabilityStack
 from infra.processing import ProcessingStack
 from infra.settings import Settings
@@ -15,13 +16,14 @@ from infra.storage import StorageStack
 
 
 def add_deployment(app: cdk.App, settings: Settings) -> None:
-    """Add the storage, processing and observability stacks to an app.
+    """Add the storage, processing and observability stacks to an app, and that of the shared files with a mount.
 
     They name neither account nor region: with those, CDK would look zones up in AWS, and a synthesis would need them.
     """
     name = f"Fanfold-{settings.deployment}"
     storage = StorageStack(app, f"{name}-Storage", settings=settings)
-    processing = ProcessingStack(app, f"{name}-Processing", settings=settings, storage=storage)
+    files = FilesStack(app, f"{name}-Files") if settings.mount else None
+    processing = ProcessingStack(app, f"{name}-Processing", settings=settings, storage=storage, files=files)
     ObservabilityStack(app, f"{name}-Observability", settings=settings, storage=storage, processing=processing)
     cdk.Tags.of(app).add("fanfold:deployment", settings.deployment)
 

@@ -9,6 +9,7 @@ from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
@@ -16,6 +17,7 @@ from constructs import Construct
 from fanfold.contract import cloud
 from fanfold.contract.limits import REALTIME_MEMORY_MIB
 from infra.processing import ProcessingStack
+from infra.realtime import function_names
 from infra.settings import Settings
 from infra.storage import StorageStack
 
@@ -48,7 +50,11 @@ class ObservabilityStack(Stack):
     ) -> None:
         super().__init__(scope, id, **stack)
         self._settings = settings
-        self._functions = processing.realtime.functions
+        # By name, which is fixed: an import of each would keep the processing stack from taking a clone away again.
+        self._functions = [
+            lambda_.Function.from_function_name(self, f"Function{n}", name)
+            for n, name in enumerate(function_names(settings))
+        ]
         self._machines = processing.fanout.machines
         topic = self._topic()
         if settings.alarm_email:

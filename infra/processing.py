@@ -15,6 +15,7 @@ from infra.access import data_role, worker_role
 from infra.announcement import Announcement
 from infra.dedicated import Dedicated
 from infra.fanout import Fanout
+from infra.files import FilesStack
 from infra.image import RuntimeImage
 from infra.mount import Mount
 from infra.network import Network
@@ -28,10 +29,19 @@ from infra.storage import StorageStack
 class ProcessingStack(Stack):
     """Where runs execute. Costs nothing at rest, unless a mount, warm machines or the budget's mails are asked for."""
 
-    def __init__(self, scope: Construct, id: str, *, settings: Settings, storage: StorageStack, **stack: Any) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        storage: StorageStack,
+        files: FilesStack | None,
+        **stack: Any,
+    ) -> None:
         super().__init__(scope, id, **stack)
         network = Network(self, "Network", settings=settings)
-        mount = Mount(self, "Mount", network=network, file_system=storage.file_system) if storage.file_system else None
+        mount = Mount(self, "Mount", network=network, file_system=files.file_system) if files else None
         realtime_role = worker_role(self, "RealtimeRole", service="lambda.amazonaws.com", storage=storage)
         job_role = worker_role(self, "JobRole", service="ecs-tasks.amazonaws.com", storage=storage)
         data = data_role(self, settings=settings, storage=storage, workers=[realtime_role, job_role])

@@ -51,7 +51,7 @@ class Realtime(Construct):
             lambda_.DockerImageFunction(
                 self,
                 f"Function{n}",
-                function_name=cloud.resource_name(settings.deployment, "run", str(n)),
+                function_name=name,
                 description="Fanfold: one realtime run",
                 code=code,
                 role=role.without_policy_updates(),
@@ -61,8 +61,13 @@ class Realtime(Construct):
                 **_size(settings),
                 **(mount.lambda_options() if mount else {}),
             )
-            for n in range(settings.realtime_functions)
+            for n, name in enumerate(function_names(settings))
         ]
+
+
+def function_names(settings: Settings) -> list[str]:
+    """The clones' names, which are fixed."""
+    return [cloud.resource_name(settings.deployment, "run", str(n)) for n in range(settings.realtime_functions)]
 
 
 def _size(settings: Settings) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The stack of what must survive: the table, the bucket, and the shared file system where one is asked for."""
+"""The stack of what must survive: the table and the bucket."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
-from aws_cdk import aws_efs as efs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
@@ -32,7 +31,6 @@ class StorageStack(Stack):
         super().__init__(scope, id, **stack)
         self.table = _table(self)
         self.bucket = _bucket(self, settings)
-        self.file_system = _file_system(self) if settings.mount else None
 
 
 def _table(scope: Construct) -> dynamodb.Table:
@@ -93,20 +91,3 @@ def _private() -> dict[str, Any]:
         "object_ownership": s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
         "removal_policy": RemovalPolicy.RETAIN,
     }
-
-
-def _file_system(scope: Construct) -> efs.CfnFileSystem:
-    """The file system alone: its mount targets belong to the network, which comes and goes with the other stack."""
-    file_system = efs.CfnFileSystem(
-        scope,
-        "FileSystem",
-        encrypted=True,
-        throughput_mode="elastic",
-        backup_policy=efs.CfnFileSystem.BackupPolicyProperty(status="ENABLED"),
-        lifecycle_policies=[
-            efs.CfnFileSystem.LifecyclePolicyProperty(transition_to_ia="AFTER_30_DAYS"),
-            efs.CfnFileSystem.LifecyclePolicyProperty(transition_to_primary_storage_class="AFTER_1_ACCESS"),
-        ],
-    )
-    file_system.apply_removal_policy(RemovalPolicy.RETAIN)
-    return file_system

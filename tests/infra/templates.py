@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+#: In the order in which they are deployed, each after those that it imports from.
 STACKS = ("Storage", "Processing", "Observability")
+STACKS_WITH_MOUNT = ("Storage", "Files", "Processing", "Observability")
 
 #: What a reference stands for in the tests. Any ARN will do where its place is all that matters.
 _PSEUDO = {
@@ -42,6 +44,22 @@ def resolve(value: Any) -> Any:
         case ("Fn::Select", [index, values]) if isinstance(values, dict):
             return f"<{index} of {next(iter(values))}>"
     return {key: resolve(item) for key, item in value.items()}
+
+
+def exports(template: Any) -> dict[str, Any]:
+    """Value by name of what a stack's template exports."""
+    outputs = (output for output in template.get("Outputs", {}).values() if "Export" in output)
+    return {resolve(output["Export"]["Name"]): resolve(output["Value"]) for output in outputs}
+
+
+def imports(value: Any) -> set[str]:
+    """The names of everything that a template imports from other stacks."""
+    if isinstance(value, list):
+        return {name for item in value for name in imports(item)}
+    if not isinstance(value, dict):
+        return set()
+    found = {resolve(value["Fn::ImportValue"])} if "Fn::ImportValue" in value else set()
+    return found | imports(list(value.values()))
 
 
 #: Settings by name -> the templates of that deployment.

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from infra.settings import Settings
-from tests.infra.templates import ROOT, STACKS, Synthesise
+from tests.infra.templates import ROOT, STACKS, STACKS_WITH_MOUNT, Synthesise
 
 _URI = "210987654321.dkr.ecr.eu-central-1.amazonaws.com/fanfold:v1"
 _ARM = {"arm": {"host": "m7g.large", "vcpus": 2, "memory_gib": 8, "usd_per_hour": 0.08, "architecture": "arm64"}}
@@ -71,6 +71,10 @@ def _with_companions(names: tuple[str, ...]) -> dict[str, Any]:
     return {name: OTHER[name] for name in sorted(wanted)}
 
 
+def _stacks(*names: str) -> set[str]:
+    return set(STACKS_WITH_MOUNT if "mount" in names else STACKS)
+
+
 def test_the_table_above_has_every_setting() -> None:
     assert set(OTHER) == set(Settings.model_fields)
     defaults = Settings()
@@ -79,12 +83,12 @@ def test_the_table_above_has_every_setting() -> None:
 
 @pytest.mark.parametrize("name", OTHER)
 def test_each_setting_synthesises(synthesise: Synthesise, name: str) -> None:
-    assert set(synthesise(**_with_companions((name,))).by_stack) == set(STACKS)
+    assert set(synthesise(**_with_companions((name,))).by_stack) == _stacks(name)
 
 
 @pytest.mark.parametrize("pair", MEETING, ids="+".join)
 def test_each_pair_of_settings_that_meet_synthesises(synthesise: Synthesise, pair: tuple[str, str]) -> None:
-    assert set(synthesise(**_with_companions(pair)).by_stack) == set(STACKS)
+    assert set(synthesise(**_with_companions(pair)).by_stack) == _stacks(*pair)
 
 
 def test_all_settings_at_once_synthesise_and_stay_below_the_limits(synthesise: Synthesise) -> None:

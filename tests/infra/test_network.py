@@ -83,7 +83,7 @@ def test_the_shared_files_are_encrypted_and_outlive_the_deployment(full: Templat
     (system,) = full.resources("AWS::EFS::FileSystem").values()
     assert system["Properties"]["Encrypted"] is True
     assert system["DeletionPolicy"] == "Retain"
-    assert [name for name in full.by_stack["Storage"]["Resources"] if name.startswith("FileSystem")]
+    assert {resource["Type"] for resource in full.by_stack["Files"]["Resources"].values()} == {"AWS::EFS::FileSystem"}
 
 
 def test_a_function_in_the_network_can_still_take_the_data_role(full: Templates) -> None:

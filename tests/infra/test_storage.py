@@ -8,7 +8,7 @@ from fanfold.models import CacheEntry, Output
 from fanfold.stores.aws.account import Account
 from fanfold.stores.aws.cache import DynamoResultCache
 from fanfold.stores.aws.table import Table
-from tests.infra.templates import Synthesise, Templates, listed, resolve
+from tests.infra.templates import Synthesise, Templates, exports, imports
 
 
 def test_the_table_is_on_demand_protected_and_expires_by_itself(templates: Templates) -> None:
@@ -90,14 +90,7 @@ def test_access_logs_can_be_left_out(templates: Templates, synthesise: Synthesis
 
 
 def test_other_stacks_only_read_what_the_storage_stack_exports(templates: Templates) -> None:
-    exported = {resolve(o["Export"]["Name"]) for o in templates.by_stack["Storage"]["Outputs"].values()}
+    exported = set(exports(templates.by_stack["Storage"]))
     for stack in ("Processing", "Observability"):
-        for name in _imports(templates.by_stack[stack]):
+        for name in imports(templates.by_stack[stack]):
             assert name in exported or name.startswith("Fanfold-main-Processing")
-
-
-def _imports(value: Any) -> list[str]:
-    if isinstance(value, dict):
-        found = [resolve(value["Fn::ImportValue"])] if "Fn::ImportValue" in value else []
-        return found + [name for item in value.values() for name in _imports(item)]
-    return [name for item in listed(value) for name in _imports(item)] if isinstance(value, list) else []

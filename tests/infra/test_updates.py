@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-from tests.infra.templates import Synthesise, Templates
+from tests.infra.templates import STACKS_WITH_MOUNT, Synthesise, Templates, exports, imports
 
 #: Setting after setting that people change, from the defaults.
 CHANGES: list[dict[str, Any]] = [
@@ -61,17 +62,62 @@ def both(before: Templates, after: Templates) -> Iterator[tuple[str, str, dict[s
 
 
 @pytest.mark.parametrize("change", CHANGES, ids="+".join)
+@pytest.mark.parametrize("direction", ["made", "taken back"])
 def test_no_setting_replaces_or_drops_what_holds_data(
-    templates: Templates, synthesise: Synthesise, change: dict[str, Any]
+    templates: Templates, synthesise: Synthesise, change: dict[str, Any], direction: str
 ) -> None:
-    after = synthesise(**change)
-    names = {name for kind in _LIVING for name in templates.resources(kind)}
+    versions = (templates, synthesise(**change))
+    before, after = versions if direction == "made" else versions[::-1]
+    names = {name for kind in _LIVING for name in before.resources(kind)}
     if "access_logs" in change:
         names = {name for name in names if "AccessLogs" not in name}
-    assert names <= set(after.resources())
-    for name, kind, old, new in both(templates, after):
+    for stack in set(after.by_stack):  # a stack that is in no app any more stays as it is
+        assert names & set(before.by_stack.get(stack, {"Resources": {}})["Resources"]) <= set(after.resources())
+    for name, kind, old, new in both(before, after):
         if name in names:
             assert replacing(kind, old, new) == [], name
+
+
+def refused_exports(before: Templates, after: Templates) -> list[str]:
+    """Exports that an update would change or drop while a stack that is deployed later still imports them.
+
+    CloudFormation refuses that. Stacks are updated one after another; one that is in no app any more stays as it is.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-exports.html
+    """
+    deployed = dict(before.by_stack)
+    refused = []
+    for stack in (name for name in STACKS_WITH_MOUNT if name in after.by_stack):
+        new = after.by_stack[stack]
+        old, offered = exports(deployed.get(stack, {})), exports(new)
+        used = {name for other, template in deployed.items() if other != stack for name in imports(template)}
+        refused += [name for name in sorted(used & set(old)) if offered.get(name) != old[name]]
+        deployed[stack] = new
+        there = {name for template in deployed.values() for name in exports(template)}
+        refused += [f"{name} is not exported" for name in sorted(imports(new) - there)]
+    return refused
+
+
+@pytest.mark.parametrize("change", CHANGES, ids="+".join)
+@pytest.mark.parametrize("direction", ["made", "taken back"])
+def test_every_change_can_be_made_and_taken_back(
+    templates: Templates, synthesise: Synthesise, change: dict[str, Any], direction: str
+) -> None:
+    versions = (templates, synthesise(**change))
+    assert refused_exports(*(versions if direction == "made" else versions[::-1])) == []
+
+
+def test_the_check_itself_sees_an_export_that_is_in_use(full: Templates) -> None:
+    without = copy.copy(full)
+    without.by_stack = {**full.by_stack, "Files": {**full.by_stack["Files"], "Outputs": {}}}
+    (file_system,) = exports(full.by_stack["Files"])
+    assert refused_exports(full, without) == [file_system, f"{file_system} is not exported"]
+
+
+def test_the_mount_can_be_turned_off_and_on_again_with_the_same_files(synthesise: Synthesise) -> None:
+    """The file system is in a stack that a deployment without the mount does not touch."""
+    on, off = synthesise(mount=True), synthesise()
+    assert [name for name, r in on.resources("AWS::EFS::FileSystem").items() if name in off.resources()] == []
+    assert set(on.by_stack) - set(off.by_stack) == {"Files"}
 
 
 @pytest.mark.parametrize("change", CHANGES, ids="+".join)
