@@ -72,7 +72,7 @@ destroy: node_modules/.made  ## take it out of your account again; what holds da
 	@$(CDK) destroy --all
 
 image-lock: $(VENV)/.dev  ## pin what runtime/requirements.txt asks for, into the image
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-header \
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-header --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links runtime/requirements.txt --output-file runtime/requirements.lock
 
 clean:  ## remove what the targets above made

@@ -81,7 +81,7 @@ def data_role(scope: Construct, *, settings: Settings, storage: StorageStack, wo
 
 
 def data_statements(settings: Settings, storage: StorageStack) -> list[iam.PolicyStatement]:
-    """Read and write under `data/` and in `write_buckets`, read in `read_buckets`."""
+    """Read and write under `data/` and in `write_buckets`, read in `read_buckets`, with the keys of both."""
     partition = Stack.of(storage).partition
     read, write = (
         [f"arn:{partition}:s3:::{name}" for name in names] for names in (settings.read_buckets, settings.write_buckets)
@@ -96,4 +96,6 @@ def data_statements(settings: Settings, storage: StorageStack) -> list[iam.Polic
     ]
     if read or write:
         statements.append(allow(["s3:ListBucket", "s3:GetBucketLocation"], [*read, *write]))
+    if settings.kms_keys:
+        statements.append(allow(["kms:Decrypt", "kms:GenerateDataKey"], settings.kms_keys))
     return statements

@@ -16,7 +16,10 @@ from infra.settings import ExtraInstanceType, SettingError, Settings
 
 def read_settings(context: Mapping[str, Any]) -> Settings:
     """The settings in a CDK app's context. Raises `SettingError` that names the setting and the allowed values."""
-    chosen = dict(context.get("fanfold", {}))
+    given = _parsed(context.get("fanfold", {}))
+    if not isinstance(given, Mapping):
+        raise SettingError(f'fanfold: an object of settings is wanted, such as {{"spot": true}}, not {given!r}')
+    chosen = dict(given)
     for key, value in context.items():
         if key.startswith("fanfold:"):
             chosen[key.removeprefix("fanfold:")] = _parsed(value)
@@ -72,4 +75,5 @@ _KINDS = {
     "subnet_ids": "a list of `subnet-...`",
     "read_buckets": "a list of bucket names",
     "write_buckets": "a list of bucket names",
+    "kms_keys": "a list of `arn:aws:kms:<region>:<account>:key/<id>`",
 }

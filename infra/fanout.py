@@ -145,7 +145,7 @@ class Fanout(Construct):
             state_machine_type=kind,
             definition_body=sfn.DefinitionBody.from_chainable(body),
             timeout=timeout,
-            tracing_enabled=True,
+            tracing_enabled=self._settings.tracing,
             logs=sfn.LogOptions(destination=group, level=sfn.LogLevel.ALL, include_execution_data=False),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from aws_cdk import IgnoreMode
@@ -51,10 +52,16 @@ def _built(scope: Construct, settings: Settings, architecture: str) -> tuple[ecr
         file=str(DOCKERFILE.relative_to(ROOT)),
         exclude=_build_context(),
         ignore_mode=IgnoreMode.DOCKER,
-        build_args={"PYTHON_VERSION": settings.python_version},
+        build_args=_build_args(settings),
         platform=assets.Platform.LINUX_ARM64 if architecture == "arm64" else assets.Platform.LINUX_AMD64,
     )
     return asset.repository, asset.asset_hash
+
+
+def _build_args(settings: Settings) -> dict[str, str]:
+    """What the Dockerfile is told: which Python, and where one is given, which image of it exactly."""
+    pinned = {"BASE_DIGEST": f"@{settings.base_digest}"} if settings.base_digest else {}
+    return {"PYTHON_VERSION": settings.python_version, **pinned}
 
 
 def _build_context() -> list[str]:
@@ -63,13 +70,19 @@ def _build_context() -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
+def pins(lock: str) -> Iterator[Requirement]:
+    """The pins of a lock file, whose lines go on with the hashes of what may be installed."""
+    for line in lock.replace("\\\n", " ").splitlines():
+        if line and not line.startswith("#"):
+            yield Requirement(line.split(" --hash=")[0].strip())
+
+
 def packages(settings: Settings) -> dict[str, str]:
     """Version by name of every Python package in an image that is built here, from the lock file."""
     target = {"python_full_version": f"{settings.python_version}.0", "sys_platform": "linux"}
-    pins = (Requirement(line) for line in LOCK.read_text().splitlines() if line and not line.startswith("#"))
     return {
         pin.name: str(pin.specifier).removeprefix("==")
-        for pin in pins
+        for pin in pins(LOCK.read_text())
         if pin.marker is None or pin.marker.evaluate(target)
     }
 
@@ -80,5 +93,5 @@ def identity(settings: Settings) -> str:
     Fanfold's own code is left out on purpose, so that an update of it keeps every cached result.
     """
     given = settings.image_uri_for(settings.architecture)
-    contents = given or DOCKERFILE.read_text() + LOCK.read_text() + settings.python_version
+    contents = given or DOCKERFILE.read_text() + LOCK.read_text() + "".join(_build_args(settings).values())
     return hashlib.sha256(f"{contents}\n{settings.architecture}".encode()).hexdigest()[:16]

@@ -13,6 +13,7 @@ from constructs import Construct
 from fanfold.contract import cloud
 from infra.access import allow, arn
 from infra.network import Network
+from infra.settings import Settings
 
 _NFS_PORT = 2049
 #: Whoever runs, files belong to this user, so that Lambda and Batch can read each other's.
@@ -22,18 +23,20 @@ _UID = "1000"
 class Mount(Construct):
     """One mount target per subnet, an access point that owns `/shared`, and a way to STS for Lambda.
 
-    A function in a VPC without NAT reaches S3 and DynamoDB by the free gateway endpoints, and nothing else: the
-    interface endpoint lets it take the data role. It is the one thing here that costs money at rest.
+    A function in our VPC without NAT reaches S3 and DynamoDB by the free gateway endpoints, and nothing else: the
+    interface endpoint lets it take the data role. It is the one thing here that costs money at rest. In a VPC of the
+    user's own there is a way to AWS's APIs already; a second endpoint of STS would be refused for its private name.
     """
 
-    def __init__(self, scope: Construct, id: str, *, network: Network, file_system: efs.CfnFileSystem) -> None:
+    def __init__(
+        self, scope: Construct, id: str, *, network: Network, file_system: efs.CfnFileSystem, settings: Settings
+    ) -> None:
         super().__init__(scope, id)
         self._network = network
         inside = ec2.SecurityGroup(
             self, "Inside", vpc=network.vpc, allow_all_outbound=False, description="Fanfold: file system and endpoint"
         )
         inside.add_ingress_rule(network.security_group, ec2.Port.tcp(_NFS_PORT), "NFS from runs")
-        inside.add_ingress_rule(network.security_group, ec2.Port.tcp(443), "STS from runs")
         self.targets = [
             efs.CfnMountTarget(
                 self,
@@ -55,12 +58,18 @@ class Mount(Construct):
             create_acl=efs.Acl(owner_uid=_UID, owner_gid=_UID, permissions="0770"),
             posix_user=efs.PosixUser(uid=_UID, gid=_UID),
         )
+        if not settings.vpc_id:
+            self._add_way_to_sts(inside)
+
+    def _add_way_to_sts(self, inside: ec2.SecurityGroup) -> None:
+        inside.add_ingress_rule(self._network.security_group, ec2.Port.tcp(443), "STS from runs")
+        zones = self._network.vpc.public_subnets[:1]  # one will do, at half the price
         ec2.InterfaceVpcEndpoint(
             self,
             "Sts",
-            vpc=network.vpc,
+            vpc=self._network.vpc,
             service=ec2.InterfaceVpcEndpointAwsService.STS,
-            subnets=ec2.SubnetSelection(subnets=network.vpc.public_subnets[:1]),  # one zone will do, at half the price
+            subnets=ec2.SubnetSelection(subnets=zones),
             security_groups=[inside],
             open=False,
         )

@@ -34,6 +34,8 @@ class People(Construct):
         return [
             *worker_statements(self._parts.storage),
             allow(["dynamodb:Query"], indexes),
+            # What UDFs are told to write there is for those who ran them.
+            allow(["s3:GetObject"], [self._parts.storage.bucket.arn_for_objects(f"{cloud.DATA_PREFIX}*")]),
             allow(["ssm:GetParameter", "ssm:GetParametersByPath"], parameters),
             allow(["lambda:InvokeFunction"], self._functions),
             allow(["states:StartExecution", "states:ListExecutions"], machines),

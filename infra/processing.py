@@ -41,7 +41,9 @@ class ProcessingStack(Stack):
     ) -> None:
         super().__init__(scope, id, **stack)
         network = Network(self, "Network", settings=settings)
-        mount = Mount(self, "Mount", network=network, file_system=files.file_system) if files else None
+        mount = (
+            Mount(self, "Mount", network=network, file_system=files.file_system, settings=settings) if files else None
+        )
         realtime_role = worker_role(self, "RealtimeRole", service="lambda.amazonaws.com", storage=storage)
         job_role = worker_role(self, "JobRole", service="ecs-tasks.amazonaws.com", storage=storage)
         data = data_role(self, settings=settings, storage=storage, workers=[realtime_role, job_role])

@@ -38,6 +38,8 @@ class Realtime(Construct):
         super().__init__(scope, id)
         self.log_group = log_group(self, "Logs", settings=settings)
         self.log_group.grant_write(role)
+        if settings.tracing:
+            role.add_to_policy(allow(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], ["*"]))
         if mount:
             role.add_to_policy(_network_interfaces())
             mount.allow(role)
@@ -57,6 +59,7 @@ class Realtime(Construct):
                 role=role.without_policy_updates(),
                 logging_format=lambda_.LoggingFormat.JSON,
                 log_group=self.log_group,
+                tracing=lambda_.Tracing.ACTIVE if settings.tracing else lambda_.Tracing.DISABLED,
                 environment=dict(environment),
                 **_size(settings),
                 **(mount.lambda_options() if mount else {}),

@@ -14,6 +14,7 @@ LogDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731]
 
 _BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
 BucketName = Annotated[str, Field(pattern=_BUCKET)]
+KeyArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[\w-]+$")]
 MachineName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,39}$")]
 #: A private ECR repository, with a tag or a digest: Lambda takes no other.
 ImageUri = Annotated[
@@ -22,6 +23,12 @@ ImageUri = Annotated[
         pattern=r"^\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+(:[\w.-]+|@sha256:[0-9a-f]{64})$"
     ),
 ]
+
+
+#: Batch refuses a machine that the region does not have, and with it the whole stack. Every region has c5, m5 and r5; a
+#: new account may start no X machine at all until its quota is raised, so that nobody misses these who has not asked.
+_ULTRAMEM = [name for name, it in INSTANCE_TYPES.items() if it.host.name.startswith("x2idn.")]
+_EVERYWHERE = [name for name in INSTANCE_TYPES if name not in _ULTRAMEM]
 
 
 class SettingError(ValueError):
@@ -60,6 +67,11 @@ class Settings(BaseModel):
     python_version: Literal["3.10", "3.11", "3.12", "3.13", "3.14"] = Field(
         default="3.12", description="Python in the image. Clients may run another: code travels as source."
     )
+    base_digest: str | None = Field(
+        default=None,
+        pattern=r"^sha256:[0-9a-f]{64}$",
+        description="Build on this very `python:<python_version>-slim-bookworm`; none: on what the tag is that day.",
+    )
     image_uri: ImageUri | None = Field(
         default=None, description="An x86_64 image that is in ECR already, so that no Docker is needed to deploy."
     )
@@ -75,8 +87,15 @@ class Settings(BaseModel):
         default=1, ge=1, le=10, description="Clones of the realtime function; each adds 1,000 environments per 10 s."
     )
 
+    tracing: bool = Field(
+        default=True, description="X-Ray traces of realtime runs and of the state machines: $5 per million recorded."
+    )
+
     instance_types: list[str] | None = Field(
-        default=None, description="Instance types to offer to dedicated runs; none: every one Fanfold knows."
+        default=None, description="Instance types to offer to dedicated runs; none: all but what `ultramem` adds."
+    )
+    ultramem: bool = Field(
+        default=False, description="Offer m3-ultramem-* and x2idn.*, up to 2 TiB, which not every region has."
     )
     extra_instance_types: dict[MachineName, ExtraInstanceType] = Field(
         default={}, description="More of them, GPU and Graviton too: name to host, vcpus, memory_gib, usd_per_hour."
@@ -97,15 +116,20 @@ class Settings(BaseModel):
 
     vpc_id: str | None = Field(default=None, pattern=r"^vpc-[0-9a-f]+$", description="Your own VPC; none: a new one.")
     subnet_ids: list[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]+$")]] = Field(
-        default=[], description="Subnets of your VPC that machines start in; they need a way to AWS's APIs."
+        default=[], description="Subnets of your VPC for machines, with a way to AWS's APIs; with `mount` one a zone."
     )
     mount: bool = Field(default=False, description="One shared file system (EFS) at /mnt/shared for every run.")
 
     read_buckets: list[BucketName] = Field(default=[], description="More buckets that UDFs may read.")
     write_buckets: list[BucketName] = Field(default=[], description="More buckets that UDFs may read and write.")
 
+    kms_keys: list[KeyArn] = Field(default=[], description="KMS keys that those buckets are encrypted with.")
+
     retention_days: int = Field(
-        default=30, ge=1, le=3650, description="Results, inputs and logs of a job are deleted after this many days."
+        default=30,
+        ge=1,
+        le=3650,
+        description="Jobs are kept so many days; results as long again, for jobs that reuse them.",
     )
     log_retention_days: LogDays = Field(default=30, description="Days that CloudWatch keeps AWS's own logs.")
     access_logs: bool = Field(default=True, description="Keep the bucket's access logs, in a bucket of their own.")
@@ -126,7 +150,8 @@ class Settings(BaseModel):
     @property
     def offered(self) -> dict[str, InstanceType]:
         """Every instance type of this deployment, by name."""
-        known = INSTANCE_TYPES if self.instance_types is None else {n: INSTANCE_TYPES[n] for n in self.instance_types}
+        named = _EVERYWHERE if self.instance_types is None else self.instance_types
+        known = {name: INSTANCE_TYPES[name] for name in (*named, *(_ULTRAMEM if self.ultramem else ()))}
         return {**known, **{name: extra.named(name) for name, extra in self.extra_instance_types.items()}}
 
     def image_uri_for(self, architecture: str) -> str | None:

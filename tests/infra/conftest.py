@@ -19,11 +19,13 @@ from tests.infra.templates import ROOT, Synthesise, Templates  # noqa: E402
 #: Every option that adds something to a deployment.
 EVERY_OPTION: dict[str, Any] = {
     "spot": True,
+    "ultramem": True,
     "mount": True,
     "realtime_functions": 3,
     "realtime_reserved_concurrency": 90,
     "read_buckets": ["their-data"],
     "write_buckets": ["our-data"],
+    "kms_keys": ["arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"],
     "keep_warm_minutes": 30,
     "alarm_email": "ops@example.com",
     "monthly_budget_usd": 500,

@@ -74,6 +74,17 @@ class Templates:
         self.files = sorted(folder.glob("*.template.json"))
         self.by_stack = {path.name.split(".")[0].rsplit("-", 1)[1]: json.loads(path.read_text()) for path in self.files}
 
+    def messages(self) -> list[dict[str, Any]]:
+        """What the CDK tells a person who synthesises this, each with its `level`."""
+        manifest = json.loads((self.folder / "manifest.json").read_text())
+        found = []
+        for artifact in manifest["artifacts"].values():
+            entries = artifact.get("metadata", {})
+            if "additionalMetadataFile" in artifact:
+                entries = json.loads((self.folder / artifact["additionalMetadataFile"]).read_text())
+            found += [entry for path in entries.values() for entry in path]
+        return [{"level": e["type"].removeprefix("aws:cdk:"), "text": e.get("data")} for e in found]
+
     def resources(self, kind: str = "") -> dict[str, dict[str, Any]]:
         """Whole resources of every stack, by logical id; of one type where it is given."""
         return {

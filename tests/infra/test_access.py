@@ -123,7 +123,10 @@ def test_a_udf_reaches_the_user_s_data_and_nothing_of_fanfold_s_records(full: Te
     assert ("s3:GetObject", "arn:aws:s3:::their-data/*") in reach
     assert ("s3:PutObject", "arn:aws:s3:::their-data/*") not in reach
     assert ("s3:PutObject", "arn:aws:s3:::our-data/*") in reach
-    assert {action.split(":")[0] for action, _ in reach} == {"s3"}
+    assert {(a, r) for a, r in reach if not a.startswith("s3:")} == {
+        (action, "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab")
+        for action in ("kms:Decrypt", "kms:GenerateDataKey")
+    }
     own = {resource.split(">")[1] for _, resource in reach if "Storage" in resource}
     assert own == {"", "/data/*"}
 
@@ -142,6 +145,16 @@ def test_users_submit_watch_and_cancel_and_nothing_else(templates: Templates) ->
     assert {action.split(":")[0] for action in actions} == {
         "batch", "dynamodb", "lambda", "logs", "s3", "ssm", "states",
     }  # fmt: skip
+
+
+def test_users_read_what_their_udfs_keep(templates: Templates) -> None:
+    told = [
+        (a, r)
+        for s in templates.statements_of("PeopleUser")
+        for a in listed(s["Action"])
+        for r in listed(s["Resource"])
+    ]
+    assert {action for action, resource in told if resource.endswith("/data/*")} == {"s3:GetObject"}
 
 
 def test_users_can_only_end_jobs_of_this_deployment(templates: Templates) -> None:

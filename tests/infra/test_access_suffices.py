@@ -78,4 +78,4 @@ def test_workers_may_do_what_the_image_does(templates: Templates, role: str) -> 
 def test_policies_give_workers_no_service_that_their_code_does_not_use(templates: Templates) -> None:
     used = {action.split(":")[0] for action in calls(*WORKER)}
     for role in ("RealtimeRole", "JobRole"):
-        assert {action.split(":")[0] for action in allowed(templates, role)} - {"logs"} <= used
+        assert {action.split(":")[0] for action in allowed(templates, role)} - {"logs", "xray"} <= used

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fanfold.contract import cloud
 from fanfold.contract.instances import INSTANCE_TYPES, container_memory_mib
 from infra.announcement import PARAMETER_BYTES, chunks
+from infra.settings import Settings
 from tests.infra.templates import Synthesise, Templates
 
 
@@ -44,7 +45,7 @@ def test_it_names_the_functions_that_there_are(full: Templates) -> None:
 
 def test_every_lane_is_told_and_exists(templates: Templates) -> None:
     lanes = below(templates, cloud.instance_types_path("main"))
-    assert set(lanes) == set(INSTANCE_TYPES)
+    assert set(lanes) == set(Settings().offered)
     queues = {queue["JobQueueName"] for queue in templates.properties("AWS::Batch::JobQueue")}
     definitions = {d["JobDefinitionName"]: d for d in templates.lanes().values()}
     for name, lane in lanes.items():

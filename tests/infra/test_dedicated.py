@@ -14,11 +14,11 @@ from infra.image import DOCKERFILE
 from tests.infra.templates import Synthesise, Templates
 
 
-def test_there_is_a_lane_for_every_instance_type_there_is(templates: Templates) -> None:
-    assert set(templates.lanes()) == set(INSTANCE_TYPES)
-    assert set(templates.environments()) == {it.host.name for it in INSTANCE_TYPES.values()}
-    queues = {queue["JobQueueName"] for queue in templates.properties("AWS::Batch::JobQueue")}
-    assert len(queues) == len(templates.environments())
+def test_there_is_a_lane_for_every_instance_type_there_is(full: Templates) -> None:
+    assert set(full.lanes()) == {*INSTANCE_TYPES, "gpu", "arm"}
+    assert set(full.environments()) == {*(it.host.name for it in INSTANCE_TYPES.values()), "g5.xlarge", "m7g.large"}
+    queues = {queue["JobQueueName"] for queue in full.properties("AWS::Batch::JobQueue")}
+    assert len(queues) == len(full.environments())
 
 
 def test_a_region_s_50_queues_and_environments_hold_a_second_deployment(templates: Templates) -> None:
@@ -31,8 +31,8 @@ def test_nothing_runs_at_rest(templates: Templates) -> None:
 
 
 @pytest.mark.parametrize("name", INSTANCE_TYPES)
-def test_a_job_fills_its_host_and_asks_for_no_more_memory_than_it_has(templates: Templates, name: str) -> None:
-    it, lane = INSTANCE_TYPES[name], templates.lanes()[name]
+def test_a_job_fills_its_host_and_asks_for_no_more_memory_than_it_has(full: Templates, name: str) -> None:
+    it, lane = INSTANCE_TYPES[name], full.lanes()[name]
     assert lane["needs"] == {"VCPU": it.host.vcpus, "MEMORY": container_memory_mib(it)}
     assert lane["needs"]["MEMORY"] <= it.host.memory_gib * 1024 * 0.93
     assert lane["PlatformCapabilities"] == ["EC2"]

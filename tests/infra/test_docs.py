@@ -10,6 +10,7 @@ from fanfold.contract import cloud
 from fanfold.contract.limits import REALTIME_MEMORY_MIB
 from infra.settings import Settings
 from infra.tables import DOCS, TABLES, filled
+from tests.infra.conftest import EVERY_OPTION
 from tests.infra.templates import ROOT, Templates
 
 PAGES = ["settings.md", "deployment.md"]
@@ -90,9 +91,10 @@ def test_alarms_at_rest_are_as_many_as_the_page_says(templates: Templates) -> No
     assert f"alarms: {alarms}, the first 10" in (DOCS / "deployment.md").read_text()
 
 
-def test_the_page_tells_how_many_of_batch_s_50_are_taken(templates: Templates) -> None:
+def test_the_page_tells_how_many_of_batch_s_50_are_taken(templates: Templates, full: Templates) -> None:
     taken = len(templates.properties("AWS::Batch::JobQueue"))
-    assert f"takes {taken} of each" in (DOCS / "deployment.md").read_text()
+    every = len(full.properties("AWS::Batch::JobQueue")) - len(EVERY_OPTION["extra_instance_types"])
+    assert f"takes {taken} of each, {every} with `ultramem`" in (DOCS / "deployment.md").read_text()
 
 
 def test_the_page_names_what_is_retained(templates: Templates) -> None:

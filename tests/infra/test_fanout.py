@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fanfold.contract import cloud
-from tests.infra.templates import Templates
+from tests.infra.templates import Synthesise, Templates, listed
 
 
 def inline_map(templates: Templates, path: str) -> dict[str, Any]:
@@ -157,6 +157,17 @@ def test_machines_that_fail_leave_an_event_that_says_why(templates: Templates) -
     assert set(item) == set(cloud.DIED_ATTRIBUTES)
     assert (item["kind"], item["index"]) == ({"S": "machine"}, {"N": "-1"})
     assert states["RecordMachines"]["Next"] == states["RecordMachinesFailed"]["Next"] == "MachinesFailed"
+
+
+def test_tracing_is_one_setting_of_function_and_machines(synthesise: Synthesise, full: Templates) -> None:
+    traced = full.properties("AWS::Lambda::Function")
+    assert [function["TracingConfig"] for function in traced] == [{"Mode": "Active"}] * len(traced)
+    assert "xray:PutTraceSegments" in {a for s in full.statements_of("RealtimeRole") for a in listed(s["Action"])}
+    off = synthesise(tracing=False)
+    assert off.one("AWS::Lambda::Function").get("TracingConfig", {}).get("Mode") != "Active"
+    machines = off.properties("AWS::StepFunctions::StateMachine")
+    assert [machine["TracingConfiguration"] for machine in machines] == [{"Enabled": False}] * 3
+    assert "xray:" not in str([s["Action"] for _, s in off.statements()])
 
 
 def test_logging_and_tracing_are_on_without_the_users_data(templates: Templates) -> None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterable
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from infra.image import DOCKERFILE, LOCK, packages
+from infra.image import DOCKERFILE, LOCK, identity, packages, pins
 from infra.settings import Settings
-from tests.infra.templates import ROOT, Templates
+from tests.infra.templates import ROOT, Synthesise, Templates
 
 _REQUIREMENTS = ROOT / "runtime" / "requirements.txt"
 
 
-def _names(text: str) -> set[str]:
-    lines = (line.split("#")[0].strip() for line in text.splitlines())
-    return {canonicalize_name(Requirement(line).name) for line in lines if line}
+def _wanted() -> list[Requirement]:
+    lines = (line.split("#")[0].strip() for line in _REQUIREMENTS.read_text().splitlines())
+    return [Requirement(line) for line in lines if line]
+
+
+def _names(requirements: Iterable[Requirement]) -> set[str]:
+    return {canonicalize_name(requirement.name) for requirement in requirements}
 
 
 def _instructions() -> list[str]:
@@ -26,7 +32,7 @@ def _instructions() -> list[str]:
 
 def test_the_lock_has_everything_that_is_asked_for() -> None:
     """Red after a line was added to runtime/requirements.txt: run `make image-lock`."""
-    assert _names(_REQUIREMENTS.read_text()) - _names(LOCK.read_text()) == set()
+    assert _names(_wanted()) - _names(pins(LOCK.read_text())) == set()
 
 
 def test_the_lock_satisfies_what_is_asked_for() -> None:
@@ -34,23 +40,27 @@ def test_the_lock_satisfies_what_is_asked_for() -> None:
         installed = {
             canonicalize_name(name): version for name, version in packages(Settings(python_version=python)).items()
         }
-        for line in _REQUIREMENTS.read_text().splitlines():
-            if wanted := line.split("#")[0].strip():
-                requirement = Requirement(wanted)
-                assert requirement.specifier.contains(installed[canonicalize_name(requirement.name)]), (python, wanted)
+        for wanted in _wanted():
+            assert wanted.specifier.contains(installed[canonicalize_name(wanted.name)]), (python, wanted)
 
 
 def test_every_package_is_pinned_to_one_version() -> None:
-    for line in LOCK.read_text().splitlines():
-        (pin,) = Requirement(line).specifier
-        assert pin.operator == "==", line
+    for requirement in pins(LOCK.read_text()):
+        (pin,) = requirement.specifier
+        assert pin.operator == "==", requirement
+
+
+def test_every_pin_has_the_hashes_of_what_may_be_installed() -> None:
+    text = LOCK.read_text().replace("\\\n", " ")
+    assert [line for line in text.splitlines() if not re.search(r" --hash=sha256:[0-9a-f]{64}", line)] == []
+    assert "://" not in text
 
 
 def test_the_image_is_built_from_the_lock_alone() -> None:
     installs = [line for line in _instructions() if "pip install" in line]
     assert len(installs) == 1
     assert "--requirement /opt/fanfold/requirements.lock" in installs[0]
-    assert "--only-binary=:all:" in installs[0]
+    assert "--only-binary=:all: --require-hashes" in installs[0]
 
 
 def test_a_checkout_that_only_its_owner_may_read_makes_an_image_that_everybody_may() -> None:
@@ -66,8 +76,26 @@ def test_neither_lambda_nor_batch_meets_an_entry_point() -> None:
 
 
 def test_every_python_that_a_setting_allows_can_be_the_base() -> None:
-    assert _instructions()[:2] == ["ARG PYTHON_VERSION=3.12", "FROM python:${PYTHON_VERSION}-slim-bookworm"]
+    assert _instructions()[:3] == [
+        "ARG PYTHON_VERSION=3.12",
+        "ARG BASE_DIGEST=",
+        "FROM python:${PYTHON_VERSION}-slim-bookworm${BASE_DIGEST}",
+    ]
     assert Settings().python_version == "3.12"
+
+
+def test_the_base_can_be_one_very_image(synthesise: Synthesise) -> None:
+    digest = "sha256:" + "b" * 64
+    assert _build_args(synthesise()) == {"PYTHON_VERSION": "3.12"}
+    assert _build_args(synthesise(base_digest=digest)) == {"PYTHON_VERSION": "3.12", "BASE_DIGEST": f"@{digest}"}
+    assert identity(Settings(base_digest=digest)) != identity(Settings())
+
+
+def _build_args(templates: Templates) -> dict[str, str]:
+    (manifest,) = templates.folder.glob("Fanfold-main-Processing.assets.json")
+    (image,) = json.loads(manifest.read_text())["dockerImages"].values()
+    arguments: dict[str, str] = image["source"]["dockerBuildArgs"]
+    return arguments
 
 
 def test_runs_own_the_shared_files(full: Templates) -> None:

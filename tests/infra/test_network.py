@@ -92,6 +92,19 @@ def test_a_function_in_the_network_can_still_take_the_data_role(full: Templates)
     assert len(interfaces[0]["SubnetIds"]) == 1
 
 
+def test_your_own_vpc_with_a_mount_gets_no_second_endpoint_to_sts(synthesise: Synthesise) -> None:
+    """It has a way to AWS's APIs; where that is an endpoint, another of the same private name would be refused."""
+    own = synthesise(vpc_id="vpc-0a1b2c", subnet_ids=["subnet-01", "subnet-02"], mount=True)
+    assert not own.resources("AWS::EC2::VPCEndpoint")
+    assert [target["SubnetId"] for target in own.properties("AWS::EFS::MountTarget")] == ["subnet-01", "subnet-02"]
+    assert {rule["FromPort"] for rule in own.properties("AWS::EC2::SecurityGroupIngress")} == {2049}
+
+
+def test_your_own_vpc_synthesises_without_a_warning(synthesise: Synthesise) -> None:
+    own = synthesise(vpc_id="vpc-0a1b2c", subnet_ids=["subnet-01", "subnet-02"], mount=True)
+    assert [m for m in own.messages() if m["level"] in ("warning", "error")] == []
+
+
 def test_only_runs_reach_the_file_system(full: Templates) -> None:
     groups = full.properties("AWS::EC2::SecurityGroupIngress")
     assert {(rule["FromPort"], "CidrIp" in rule) for rule in groups} == {(2049, False), (443, False)}

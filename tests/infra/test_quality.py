@@ -24,7 +24,11 @@ ACCEPTED: list[tuple[str, str, str]] = [
     (f"{_AT}/JobRole/DefaultPolicy/Resource", _JOB_OBJECTS, "what jobs keep, by prefix of one bucket"),
     (f"{_AT}/DataRole/DefaultPolicy/Resource", r"IAM5\[.*/data/\*\]", "what UDFs keep, one prefix of one bucket"),
     (f"{_AT}/DataRole/DefaultPolicy/Resource", r"IAM5\[.*:s3:::(their|our)-data/\*\]", "the buckets of the settings"),
-    (f"{_AT}/RealtimeRole/DefaultPolicy/Resource", _ANY, "with a mount: network interfaces, which have no resource"),
+    (
+        f"{_AT}/RealtimeRole/DefaultPolicy/Resource",
+        _ANY,
+        "X-Ray and network interfaces have no resource",
+    ),
     (f"{_AT}/Dedicated/InstanceRole/Resource", "ContainerServiceforEC2Role", "AWS keeps up what its ECS agent needs"),
     (f"{_AT}/Dedicated/ExecutionRole/DefaultPolicy/Resource", _ANY, "ecr:GetAuthorizationToken has no resource"),
     (f"{_AT}/Fanout/narrow/Role/DefaultPolicy/Resource", _ANY, "log delivery and X-Ray have no resource"),
@@ -47,6 +51,7 @@ ACCEPTED: list[tuple[str, str, str]] = [
         for who in ("User", "Operator")
         for rule, why in (
             (_JOB_OBJECTS, "what jobs keep, by prefix of one bucket"),
+            (r"IAM5\[Resource::.*Bucket.*/data/\*\]", "what UDFs keep, one prefix of one bucket"),
             (_ANY, "reading of what has no resource: Batch's state, the account's limits, metrics"),
             (r"IAM5\[.*:job/\*\]", "Batch names jobs itself; a condition on the tag keeps it to ours"),
             (r"IAM5\[.*parameter/fanfold/main/\*\]", "this deployment's announcement"),

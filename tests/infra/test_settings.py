@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from fanfold.contract.instances import INSTANCE_TYPES
 from infra.context import allowed_values, read_settings
 from infra.settings import SettingError, Settings
 
@@ -41,7 +42,8 @@ def test_a_gpu_and_a_graviton_machine_need_no_code() -> None:
     [
         ({"spott": True}, ["spott", "no such setting", "spot, max_vcpus"]),
         ({"spot": "yes"}, ["spot", "'yes'", "true, false"]),
-        ({"max_vcpus": 64}, ["max_vcpus", "64", "128 and more"]),
+        ({"max_vcpus": 32}, ["max_vcpus", "32", "64 and more"]),
+        ({"max_vcpus": 64, "ultramem": True}, ["max_vcpus", "64", "128 and more"]),
         ({"realtime_disk_mib": 100}, ["realtime_disk_mib", "100", "512 to 10240"]),
         ({"log_retention_days": 2}, ["log_retention_days", "2", "1, 3, 5, 7"]),
         ({"architecture": "riscv"}, ["architecture", "riscv", "x86_64, arm64"]),
@@ -60,6 +62,25 @@ def test_a_wrong_setting_is_named_with_what_is_allowed(wrong: dict[str, object],
     with pytest.raises(SettingError) as caught:
         read_settings({"fanfold": wrong})
     assert [word for word in words if word not in str(caught.value)] == []
+
+
+@pytest.mark.parametrize("wrong", [["spot"], "spot", 1, None, "[true]"])
+def test_what_is_no_object_of_settings_is_said_to_be_none(wrong: object) -> None:
+    with pytest.raises(SettingError, match=r'fanfold: an object of settings is wanted, such as \{"spot": true\}'):
+        read_settings({"fanfold": wrong})
+
+
+def test_all_settings_can_come_as_one_text_from_the_command_line() -> None:
+    assert read_settings({"fanfold": '{"spot": true}'}).spot is True
+
+
+def test_machines_that_not_every_region_has_are_offered_on_request_alone() -> None:
+    """Batch refuses a machine that the region does not have, and CloudFormation the stack with it."""
+    asked = {name for name in INSTANCE_TYPES if name.startswith(("m3-ultramem", "x2idn"))}
+    assert set(Settings().offered) == set(INSTANCE_TYPES) - asked
+    assert set(Settings(ultramem=True).offered) == set(INSTANCE_TYPES)
+    assert set(Settings(instance_types=["small"], ultramem=True).offered) == {"small", *asked}
+    assert set(Settings(instance_types=["m3-ultramem-32"]).offered) == {"m3-ultramem-32"}
 
 
 def _extra(**changes: object) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from fanfold.contract.instances import INSTANCE_TYPES
-from tests.infra.templates import STACKS, Templates, listed
+from tests.infra.templates import STACKS, STACKS_WITH_MOUNT, Templates, listed
 
 
 def test_1_nothing_refers_to_a_job_definition_by_its_revision(templates: Templates) -> None:
@@ -56,7 +56,7 @@ def test_6_one_machine_type_to_an_environment_and_one_job_to_a_machine(templates
         assert not resources["InstanceTypes"][0].startswith("t")
         assert resources["MinvCpus"] == 0
     for name, lane in templates.lanes().items():
-        assert lane["needs"]["VCPU"] * 2 > INSTANCE_TYPES[name].host.vcpus, name
+        assert lane["needs"]["VCPU"] == INSTANCE_TYPES[name].host.vcpus, name
 
 
 def test_7_root_disks_and_images_are_those_of_ecs_on_al2023(templates: Templates) -> None:
@@ -95,7 +95,10 @@ def test_11_state_machines_log_where_no_resource_policy_is_needed(templates: Tem
     assert len(vended) == len(templates.properties("AWS::StepFunctions::StateMachine")) == 3
 
 
-def test_12_three_stacks_and_what_holds_data_in_one_of_its_own(templates: Templates) -> None:
+def test_12_what_holds_data_is_in_stacks_of_its_own(templates: Templates, full: Templates) -> None:
     assert set(templates.by_stack) == set(STACKS)
-    kinds = {r["Type"] for r in templates.by_stack["Storage"]["Resources"].values()}
-    assert kinds == {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::S3::BucketPolicy"}
+    assert set(full.by_stack) == set(STACKS_WITH_MOUNT)
+    data = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::EFS::FileSystem"}
+    for stack, template in full.by_stack.items():
+        kinds = {resource["Type"] for resource in template["Resources"].values()}
+        assert kinds <= data if stack in ("Storage", "Files") else not kinds & data, stack

@@ -27,6 +27,10 @@ CHANGES: list[dict[str, Any]] = [
     {"alarm_email": "ops@example.com", "monthly_budget_usd": 50},
     {"instance_types": ["small", "large"]},
     {"stuck_minutes": 10},
+    {"ultramem": True},
+    {"tracing": False},
+    {"kms_keys": ["arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"]},
+    {"realtime_functions": 1, "realtime_reserved_concurrency": 5},
 ]
 
 _LIVING = ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::EFS::FileSystem")
