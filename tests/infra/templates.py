@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ def resolve(value: Any) -> Any:
             return f"<{resolve(name)}>"
         case ("Fn::Join", [separator, parts]):
             return separator.join(str(part) for part in resolve(parts))
+        case ("Fn::Base64", text):
+            return b64encode(str(resolve(text)).encode()).decode()
         case ("Fn::Sub", text):
             for name, meaning in _PSEUDO.items():
                 text = str(text).replace(f"${{{name}}}", meaning)

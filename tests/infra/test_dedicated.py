@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from email import message_from_string
+from base64 import b64decode
+from email import message_from_bytes
 from typing import Any
 
 import pytest
@@ -79,7 +80,7 @@ def _machine(templates: Templates) -> dict[str, Any]:
 
 def _start_script(templates: Templates) -> list[str]:
     """The lines that a machine runs as it starts, before ECS does: Batch takes them as a MIME part only."""
-    message = message_from_string(_machine(templates)["UserData"]["Fn::Base64"])
+    message = message_from_bytes(b64decode(_machine(templates)["UserData"]))
     assert message.get_content_type() == "multipart/mixed"
     (part,) = message.get_payload()
     assert part.get_content_type() == "text/x-shellscript"
