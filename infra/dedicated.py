@@ -153,7 +153,11 @@ class Dedicated(Construct):
         required = {"VCPU": host.vcpus, "MEMORY": container_memory_mib(instance_type)}
         if host.gpus:
             required["GPU"] = host.gpus
-        environment = {**self._environment, cloud.ENV_INSTANCE_TYPE: instance_type.name}
+        environment = {
+            **self._environment,
+            cloud.ENV_INSTANCE_TYPE: instance_type.name,
+            cloud.ENV_USD_PER_HOUR: str(host.usd_per_hour),
+        }
         return {
             "image": image.uri,
             "command": cloud.DEDICATED_COMMAND,
@@ -180,6 +184,7 @@ def _lane(deployment: str, instance_type: InstanceType) -> cloud.Lane:
         "queue": cloud.resource_name(deployment, host.name),
         "definition": cloud.resource_name(deployment, instance_type.name),
         "vcpus": host.vcpus,
+        "memory_gib": instance_type.memory_gib,
         "memory_mib": container_memory_mib(instance_type),
         "usd_per_hour": host.usd_per_hour,
     }

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from fanfold.contract.instances import INSTANCE_TYPES, container_memory_mib
+from fanfold.contract.instances import INSTANCE_TYPES, run_memory_mib
 from infra.context import allowed_values
 from infra.settings import ExtraInstanceType, Settings
 
@@ -41,7 +41,7 @@ def memory_table() -> str:
             f"`{it.host.name}`",
             str(it.host.vcpus),
             f"{it.memory_gib:g} GiB",
-            f"{container_memory_mib(it):,} MiB",
+            f"{run_memory_mib(it):,} MiB",
             f"${it.host.usd_per_hour:g}",
         )
         for name, it in INSTANCE_TYPES.items()

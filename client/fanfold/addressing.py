@@ -33,8 +33,9 @@ def addressed(udf: Any, *, engine: str | None, instance_type: str | None, **aske
     """The engine for a call, and what it asks of it. Raises `InputError`, and `ConfigurationError` for the engine."""
     _, options = unwrapped(udf)
     engine, instance_type = places(engine, instance_type)
-    request = Request.of(options, instance_type_name=instance_type, **asked)
     chosen = engine_for(engine or options.engine)
+    offered = chosen.describe().instance_types
+    request = Request.of(options, offered=offered, instance_type_name=instance_type, **asked)
     _say_which_machine(request, chosen)
     return chosen, request
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fanfold.contract import prices
-from fanfold.contract.instances import InstanceType
 from fanfold.contract.limits import REALTIME_MEMORY_MIB
 
 
@@ -48,6 +47,6 @@ def realtime_cost(busy_s: float, runs: int) -> Dollars:
     return Dollars(gb_seconds * prices.LAMBDA_GB_SECOND + runs * (prices.LAMBDA_REQUEST + prices.RUN_OVERHEAD))
 
 
-def machine_cost(instance: InstanceType, machine_s: float) -> Dollars:
-    """What machines of an instance type cost that are up for `machine_s` seconds together."""
-    return Dollars(machine_s / 3600 * instance.host.usd_per_hour)
+def machine_cost(usd_per_hour: float, machine_s: float) -> Dollars:
+    """What machines of that price cost that are up for `machine_s` seconds together."""
+    return Dollars(machine_s / 3600 * usd_per_hour)

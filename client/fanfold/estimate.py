@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fanfold.amounts import Dollars, Seconds, machine_cost, realtime_cost
-from fanfold.contract.instances import InstanceType, container_memory_mib
+from fanfold.contract.instances import InstanceType, run_memory_mib
 from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 
 #: How near a limit is too near: the next larger input may pass it.
@@ -97,7 +97,7 @@ def machine_way(
     """On `machines` of an instance type, `processes` side by side on each; their start is paid for, too."""
     machines = min(machines, math.ceil(to_run / processes))
     time_s = _time(observed, to_run, machines * processes, MACHINE_START_S)
-    usd = time_s.each(lambda up_s: machine_cost(instance, up_s * machines))
+    usd = time_s.each(lambda up_s: machine_cost(instance.host.usd_per_hour, up_s * machines))
     return Way(instance.name, cached, to_run, time_s, usd, machine_obstacle(observed, instance, processes))
 
 
@@ -112,7 +112,7 @@ def realtime_obstacle(observed: Observed) -> str:
 
 def machine_obstacle(observed: Observed, instance: InstanceType, processes: int) -> str:
     """Why runs would fail on an instance type."""
-    has_mib = container_memory_mib(instance)
+    has_mib = run_memory_mib(instance)
     needs_mib = observed.peak_memory_mib * processes
     if needs_mib < NEAR * has_mib and not (observed.out_of_memory and has_mib <= REALTIME_MEMORY_MIB):
         return ""

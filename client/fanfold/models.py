@@ -147,7 +147,8 @@ class Event(NamedTuple):
 class JobHeader(NamedTuple):
     """What is known of a job when it starts; only `cancelled_at` ever changes.
 
-    `instance_type` None is the realtime path. Times are seconds since 1970, memory is MiB.
+    `instance_type` None is the realtime path. Times are seconds since 1970, memory is MiB for each run, `usd_per_hour`
+    is what the instance type's host costs.
     """
 
     id: str
@@ -174,6 +175,7 @@ class JobHeader(NamedTuple):
     constants: str = "{}"
     cancelled_at: float | None = None
     version: int = 1
+    usd_per_hour: float | None = None
 
     def cancelled(self, at: float | None) -> "JobHeader":
         """The same header with the cancel flag set (seconds since 1970) or cleared (None)."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fanfold.cache import parse_age
 from fanfold.contract.instances import INSTANCE_TYPES, InstanceType
 from fanfold.contract.limits import DEFAULT_MAX_RETRY
 from fanfold.errors import InputError, UnknownInstanceType
+from fanfold.settings import current
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -49,7 +50,7 @@ class Options(NamedTuple):
         asked = cls(**options)
         if asked.serializer not in _SERIALIZERS:
             raise InputError(f"serializer={asked.serializer!r} is unknown.", next_step='use "auto" or "pickle".')
-        instance_type(asked.instance_type)
+        _check_machine(asked.instance_type)
         parse_age(asked.cache_max_age)
         _names(asked.retry_on)
         if not isinstance(asked.name, (str, NoneType)) or asked.name == "":
@@ -79,6 +80,7 @@ class Request(NamedTuple):
         cls,
         options: Options,
         *,
+        offered: Mapping[str, InstanceType] = INSTANCE_TYPES,
         instance_type_name: str | None = None,
         cache: bool = True,
         cache_max_age: str | float | timedelta | None = None,
@@ -87,14 +89,17 @@ class Request(NamedTuple):
         max_workers: int | None = None,
         n_processes_per_worker: int | None = None,
     ) -> Request:
-        """A call's arguments over a UDF's options over the defaults. Raises `InputError`."""
+        """A call's arguments over a UDF's options over the defaults; `offered` are the engine's machines by name.
+
+        Raises `InputError`.
+        """
         check_number("max_workers", max_workers, above=0, whole=True)
         check_number("n_processes_per_worker", n_processes_per_worker, above=0, whole=True)
         check_number("max_retry", max_retry, above=-1, whole=True)
         age_s = parse_age(options.cache_max_age if cache_max_age is None else cache_max_age)
         retries = options.max_retry if max_retry is None else max_retry
         return cls(
-            instance=instance_type(instance_type_name or options.instance_type),
+            instance=instance_type(instance_type_name or options.instance_type, offered),
             cache=cache and age_s > 0,
             cache_max_age_s=age_s,
             max_retry=DEFAULT_MAX_RETRY if retries is None else retries,
@@ -122,17 +127,30 @@ def unwrapped(fn: Any) -> tuple[Callable[..., Any], Options]:
     return function, getattr(fn, "options", Options())
 
 
-def instance_type(name: str | None) -> InstanceType | None:
-    """The instance type of that name, None for the realtime path. Raises `UnknownInstanceType`, listing the known."""
+def instance_type(name: str | None, offered: Mapping[str, InstanceType] = INSTANCE_TYPES) -> InstanceType | None:
+    """The machine of that name among those `offered`; None for the realtime path. Raises `UnknownInstanceType`."""
     if name in _REALTIME:
         return None
-    found = INSTANCE_TYPES.get(name) if isinstance(name, str) else None
-    if found is None:
+    found = offered.get(name) if isinstance(name, str) else None
+    if found is None and offered is INSTANCE_TYPES:
         raise UnknownInstanceType(
             f"instance_type={name!r} is not a machine Fanfold knows.",
-            next_step=f"it knows {', '.join(INSTANCE_TYPES)}.",
+            next_step=f"it knows {', '.join(offered)}. A machine of a deployment's own is known once the deployment"
+            " is: FANFOLD_DEPLOYMENT, or configure(deployment=...).",
+        )
+    if found is None:
+        raise UnknownInstanceType(
+            f"instance_type={name!r} is not a machine that this deployment has.",
+            next_step=f"it has {', '.join(offered)}; others are a matter of its settings.",
         )
     return found
+
+
+def _check_machine(name: str | None) -> None:
+    """Refuse what can be no machine; what may be one of the deployment's own, the call asks it for."""
+    if isinstance(name, str) and name not in INSTANCE_TYPES and current().deployment is not None:
+        return
+    instance_type(name)
 
 
 def check_number(name: str, value: Any, *, above: float, whole: bool = False) -> None:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fanfold.addressing import addressed, refuse_inside_run
-from fanfold.contract.instances import INSTANCE_TYPES, InstanceType
+from fanfold.contract.instances import InstanceType
 from fanfold.contract.layout import blob_key
 from fanfold.engines.protocol import Engine
 from fanfold.estimate import Observed, Way, local_way, machine_way, realtime_way
@@ -121,7 +121,7 @@ class _Looked:
         asked = self._request.instance
         if self._draft.described.name == "local":
             return [asked]
-        return list(dict.fromkeys((asked, None, *(INSTANCE_TYPES[name] for name in _COMPARED))))
+        return list(dict.fromkeys((asked, None, *_compared(self._draft))))
 
     def _look(self, name: str, maker: KeyMaker, texts: list[str]) -> None:
         keys = [maker.key(text) for text in texts]
@@ -164,12 +164,11 @@ def _ways(draft: Draft, request: Request, looked: _Looked, observed: Observed) -
         concurrency = min(concurrency, described.concurrency)
     known = cached.get("realtime", 0)
     yield realtime_way(observed, cached=known, to_run=count - known, concurrency=concurrency)
-    names = dict.fromkeys([*_COMPARED, *([request.instance.name] if request.instance else [])])
-    for name in names:
-        known = cached.get(name, 0)
+    for machine in dict.fromkeys([*_compared(draft), *([request.instance] if request.instance else [])]):
+        known = cached.get(machine.name, 0)
         yield machine_way(
             observed,
-            INSTANCE_TYPES[name],
+            machine,
             cached=known,
             to_run=count - known,
             machines=request.max_workers or 1,
@@ -199,6 +198,12 @@ def _cheaper(cheapest: Way, realtime: Way) -> str:
     if cheapest is realtime or cheapest.usd.expected > realtime.usd.expected / 2:
         return ""
     return f"; {cheapest.name} costs {cheapest.usd} and takes {cheapest.time_s}"
+
+
+def _compared(draft: Draft) -> list[InstanceType]:
+    """The machines that a plan weighs, as far as the engine has them."""
+    offered = draft.described.instance_types
+    return [offered[name] for name in _COMPARED if name in offered]
 
 
 def _name(machine: InstanceType | None) -> str:

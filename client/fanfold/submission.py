@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from fanfold.cache import KeyMaker
-from fanfold.contract.instances import InstanceType, container_memory_mib
+from fanfold.contract.instances import InstanceType, run_memory_mib
 from fanfold.contract.layout import blob_key, bundle_key
 from fanfold.engines.imports import check_imports
 from fanfold.engines.protocol import Description, Engine, Stores
@@ -138,6 +138,7 @@ def _header(job_id: str, draft: Draft, request: Request, count: int) -> JobHeade
         code_hash=draft.bundle.code_hash,
         parameters=draft.parameters,
         instance_type=request.instance.name if request.instance else None,
+        usd_per_hour=request.instance.host.usd_per_hour if request.instance else None,
         serializer=options.serializer,
         timeout_s=_limit("timeout_s", options.timeout_s, described.realtime_timeout_s, "s", request),
         memory_mib=_memory_mib(options, request, described),
@@ -153,9 +154,21 @@ def _header(job_id: str, draft: Draft, request: Request, count: int) -> JobHeade
 
 def _memory_mib(options: Options, request: Request, described: Description) -> int | None:
     if request.instance is not None:
-        return options.memory_mib or container_memory_mib(request.instance)
+        return _machine_memory_mib(options.memory_mib, request.instance, request.n_processes_per_worker)
     limit = _limit("memory_mib", options.memory_mib, described.realtime_memory_mib, "MiB", request)
     return None if limit is None else int(limit)
+
+
+def _machine_memory_mib(asked: int | None, instance: InstanceType, side_by_side: int) -> int:
+    """What each run on a machine may use: its share, or less where less is asked for."""
+    has = run_memory_mib(instance, side_by_side)
+    if asked is not None and asked > has:
+        raise InputError(
+            f"memory_mib={asked:g} is more than the {has:,} MiB that a run on {instance.name} has"
+            f"{f', one of {side_by_side} side by side' if side_by_side > 1 else ''}.",
+            next_step="leave it out, run fewer side by side (n_processes_per_worker=1), or ask for a larger machine.",
+        )
+    return asked or has
 
 
 def _limit(name: str, asked: float | None, limit: float, unit: str, request: Request) -> float | None:

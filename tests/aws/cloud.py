@@ -115,10 +115,12 @@ def deploy(account: Account, name: str) -> Deployment:
     _make_table(account.client("dynamodb"), deployment.table)
     account.client("s3").create_bucket(Bucket=deployment.bucket)
     ssm = account.client("ssm")
-    lane = {"host": "c5.large", "queue": f"q-{name}", "definition": f"d-{name}", "vcpus": 2, "memory_mib": 2048}
+    lane = {"queue": f"q-{name}", "definition": f"d-{name}"}
+    small = {**lane, "host": "c5.large", "vcpus": 2, "memory_gib": 2, "memory_mib": 2304, "usd_per_hour": 0.085}
+    gpu = {**lane, "host": "g5.xlarge", "vcpus": 4, "memory_gib": 16, "memory_mib": 14_589, "usd_per_hour": 1.006}
     for path, value in {
         contract.parameter_name(name): deployment.announcement,
-        f"{contract.instance_types_path(name)}/0": {"small": {**lane, "usd_per_hour": 0.085}},
+        f"{contract.instance_types_path(name)}/0": {"small": small, "gpu": gpu},
         f"{contract.packages_path(name)}/0": {"pandas": "2.3.3", "numpy": "2.2.6", "pillow": "12.3.0"},
     }.items():
         ssm.put_parameter(Name=path, Value=json.dumps(value), Type="String")

@@ -27,7 +27,7 @@ def test_configure_names_it_and_the_engine_is_aws(aws, deployment):
     fanfold.configure(deployment=deployment.name, region="us-east-1")
     described = engine_for().describe()
     assert (described.name, described.realtime_timeout_s, described.image) == ("aws", 120, "0123456789abcdef")
-    assert list(described.instance_types) == ["small"]
+    assert list(described.instance_types) == ["small", "gpu"]
     assert engine_for() is engine_for("aws")
 
 

@@ -20,7 +20,7 @@ from fanfold.engines.aws import AwsEngine, dispatch, reconcile
 from fanfold.engines.aws.discovery import discover
 from fanfold.errors import CaptureError, RunTimedOut, UnknownInstanceType
 from fanfold.fold import read_state
-from fanfold.models import Event, EventKind, RunRef, RunStatus
+from fanfold.models import Event, EventKind, RunRef, RunStatus, Usage
 from tests.aws.calls import counted
 from tests.aws.emulated import Emulated, make_state_machines
 from tests.aws.udfs import put_job
@@ -183,11 +183,49 @@ def test_a_dedicated_job_lays_out_its_work_and_starts_its_machines(engine, in_pr
     assert work.take(10) == []
 
 
-def test_an_instance_type_that_the_deployment_does_not_have_is_refused(engine):
-    header = put_job(engine.stores, double, [1], instance_type_name="large")
-    with pytest.raises(UnknownInstanceType, match="large") as error:
-        engine.start(header, [RunRef(0)])
-    assert "small" in error.value.next_step
+def test_a_machine_that_the_deployment_does_not_have_is_refused_before_anything_is_written(
+    engine, deployment, monkeypatch
+):
+    monkeypatch.setenv("FANFOLD_DEPLOYMENT", deployment.name)
+    with pytest.raises(UnknownInstanceType, match="'large' is not a machine that this deployment has") as error:
+        fanfold.submit(double, [1], instance_type="large")
+    assert "it has small, gpu" in error.value.next_step
+    assert engine.stores.log.list_jobs() == []
+
+
+def test_a_machine_of_the_deployments_own_settings_is_one_like_any_other(
+    engine, deployment, monkeypatch, capsys, account
+):
+    monkeypatch.setenv("FANFOLD_DEPLOYMENT", deployment.name)
+    trains = fanfold.udf(double, instance_type="gpu")
+    job = fanfold.submit(trains, [1, 2], collect=False)
+    assert "gpu is served by g5.xlarge (4 vCPU, 16 GiB)" in capsys.readouterr().err
+    header = engine.stores.log.get_job(job.id)
+    assert (header.instance_type, header.usd_per_hour) == ("gpu", 1.006)
+    assert [dispatch.path for dispatch in reconcile.dispatches_of(read_state(engine.stores.log, header))] == [
+        "dedicated"
+    ]
+    hour = finished(job.id, 0)._replace(usage=Usage(duration_s=3600.0))
+    engine.stores.log.append([hour])
+    assert job.cost() == pytest.approx(1.006)
+    assert "gpu" in str(fanfold.plan(double, [1, 2], instance_type="gpu"))
+
+
+def test_a_decorator_names_a_machine_of_the_deployment_only_where_one_is_named(home):
+    with pytest.raises(UnknownInstanceType, match="'gpu'") as error:
+        fanfold.udf(double, instance_type="gpu")
+    assert "FANFOLD_DEPLOYMENT" in error.value.next_step
+
+
+def test_runs_on_a_machine_share_what_its_container_spares(engine):
+    def memory_mib(**asked):
+        return put_job(engine.stores, double, [1], instance_type_name="small", **asked).memory_mib
+
+    assert memory_mib() == 2048
+    assert memory_mib(n_processes_per_worker=4) == 512
+    assert memory_mib(n_processes_per_worker=2, memory_mib=700) == 700
+    with pytest.raises(fanfold.InputError, match=r"memory_mib=2000 is more than the 1,024 MiB .* one of 2 side by side"):
+        memory_mib(n_processes_per_worker=2, memory_mib=2000)
 
 
 def test_an_import_that_the_deployment_does_not_have_is_refused_before_anything_is_written(

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from fanfold.contract.instances import HOSTS, INSTANCE_TYPES, Host, InstanceType, container_memory_mib
+from fanfold.contract.instances import (
+    HOSTS,
+    INSTANCE_TYPES,
+    OWN_MEMORY_MIB,
+    Host,
+    InstanceType,
+    container_memory_mib,
+    run_memory_mib,
+)
 
 # What ECS agents registered for machines of these types (the least that was found for each), in MiB.
 REGISTERED_MIB = {
@@ -30,15 +38,24 @@ def test_a_job_that_takes_a_whole_machine_fits_what_batch_registers(host: Host, 
     assert asked >= registered_mib * 0.80
 
 
-def test_small_is_a_container_of_2_gib_on_a_larger_host() -> None:
-    assert container_memory_mib(INSTANCE_TYPES["small"]) == 2048
+def test_a_run_on_small_has_all_of_its_2_gib_for_its_host_is_larger() -> None:
+    assert run_memory_mib(INSTANCE_TYPES["small"]) == 2048
+
+
+@pytest.mark.parametrize("name", INSTANCE_TYPES)
+def test_runs_side_by_side_never_use_more_than_their_container_spares(name: str) -> None:
+    it = INSTANCE_TYPES[name]
+    for side_by_side in (1, 2, 3, it.vcpus):
+        runs_mib = side_by_side * run_memory_mib(it, side_by_side)
+        assert container_memory_mib(it) - OWN_MEMORY_MIB - side_by_side < runs_mib
+        assert runs_mib <= container_memory_mib(it) - OWN_MEMORY_MIB
 
 
 def test_no_instance_type_promises_more_than_its_host_has() -> None:
     for name, instance_type in INSTANCE_TYPES.items():
         assert instance_type.memory_gib <= instance_type.host.memory_gib, name
         assert instance_type.vcpus <= instance_type.host.vcpus, name
-        assert container_memory_mib(instance_type) <= instance_type.memory_gib * 1024, name
+        assert run_memory_mib(instance_type) <= instance_type.memory_gib * 1024, name
 
 
 def test_no_host_is_of_the_t_family_that_batch_refuses() -> None:

@@ -44,7 +44,8 @@ class Lane(TypedDict):
     queue: str
     definition: str
     vcpus: int
-    #: What a container may use, not what the machine has; see `instances.container_memory_mib`.
+    #: What it is named after; a container may use `memory_mib` of it, see `instances.container_memory_mib`.
+    memory_gib: float
     memory_mib: int
     usd_per_hour: float
 
@@ -99,6 +100,8 @@ ENV_DATA_ROLE = "FANFOLD_DATA_ROLE"
 #: On a dedicated machine: the instance type it serves, and the job whose inputs it claims.
 ENV_INSTANCE_TYPE = "FANFOLD_INSTANCE_TYPE"
 ENV_JOB = "FANFOLD_JOB"
+#: What an hour of its host costs, in on-demand dollars.
+ENV_USD_PER_HOUR = "FANFOLD_USD_PER_HOUR"
 
 #: What a machine exits with when it was told to stop and has given its inputs back (sysexits' EX_TEMPFAIL).
 EXIT_GIVEN_BACK = 75

@@ -75,8 +75,21 @@ INSTANCE_TYPES: dict[str, InstanceType] = {
 }
 
 
+#: What the process that watches over a machine's runs needs itself, in MiB; the realtime function's likewise.
+OWN_MEMORY_MIB = 256
+
+
+def run_memory_mib(instance_type: InstanceType, side_by_side: int = 1) -> int:
+    """MiB that each of `side_by_side` runs on this instance type may use.
+
+    Together they stay within the container: it is Fanfold that ends a run for its memory and says so, never the kernel.
+    """
+    return (container_memory_mib(instance_type) - OWN_MEMORY_MIB) // side_by_side
+
+
 def container_memory_mib(instance_type: InstanceType) -> int:
-    """MiB a container on this instance type may use: what is promised, or what its host can spare if that is less.
+    """MiB a container on this instance type may use: what is promised to runs and what Fanfold itself needs, or what
+    its host can spare if that is less.
 
     It is a hard limit: more is killed. A job that asks for more than its host registers stays RUNNABLE for ever.
     The kernel sees less than a machine's nominal memory. ECS agents have registered, in MiB: t3.small 1,801 to 1,917,
@@ -85,4 +98,4 @@ def container_memory_mib(instance_type: InstanceType) -> int:
     https://docs.aws.amazon.com/batch/latest/userguide/memory-management.html.
     """
     registered_mib = instance_type.host.memory_gib * 1024 * 0.955 - 256 - 32
-    return min(int(instance_type.memory_gib * 1024), int(registered_mib * 0.95))
+    return min(int(instance_type.memory_gib * 1024) + OWN_MEMORY_MIB, int(registered_mib * 0.95))

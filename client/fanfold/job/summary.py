@@ -10,7 +10,7 @@ from fanfold.amounts import Dollars, Seconds, duration, machine_cost, realtime_c
 from fanfold.contract.instances import INSTANCE_TYPES
 from fanfold.contract.limits import ADVISED_RUN_S, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.fold import JobState
-from fanfold.models import RunStatus
+from fanfold.models import JobHeader, RunStatus
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,8 +96,16 @@ def cost(state: JobState) -> Dollars:
     measured = list(_measured(state))
     busy_s = sum(duration_s for _, duration_s, _ in measured)
     if header.instance_type is not None:
-        return machine_cost(INSTANCE_TYPES[header.instance_type], busy_s / header.n_processes_per_worker)
+        return machine_cost(_usd_per_hour(header), busy_s / header.n_processes_per_worker)
     return realtime_cost(busy_s, len(measured))
+
+
+def _usd_per_hour(header: JobHeader) -> float:
+    """What an hour of the job's machine costs; of a job from before headers told it, by Fanfold's own table."""
+    known = INSTANCE_TYPES.get(header.instance_type or "")
+    if header.usd_per_hour is not None or known is None:
+        return header.usd_per_hour or 0.0
+    return known.host.usd_per_hour
 
 
 def usage_frame(state: JobState) -> pd.DataFrame:

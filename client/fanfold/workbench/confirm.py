@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from fanfold.contract.instances import INSTANCE_TYPES
+from fanfold.engines.select import engine_for
 from fanfold.workbench.shell import button, dialog_named, element, text
 
 
@@ -13,7 +13,7 @@ def ask(instance_type: str | None, engine: str, go_on: Callable[[], Awaitable[No
 
     Opens none and returns False where there is no such machine: then there is nothing to ask.
     """
-    machine = INSTANCE_TYPES.get(instance_type or "")
+    machine = engine_for(engine).describe().instance_types.get(instance_type or "")
     if machine is None:
         return False
     served = f", served by {machine.host.name}" if machine.served_by_another else ""

@@ -15,6 +15,7 @@ from fanfold.contract.cloud import (
     packages_path,
     parameter_name,
 )
+from fanfold.contract.instances import INSTANCE_TYPES, Host, InstanceType
 from fanfold.errors import ConfigurationError
 from fanfold.stores.aws.account import Account, Refused
 
@@ -30,6 +31,11 @@ class Deployment(NamedTuple):
     #: Version by package; empty where the image was given, not built.
     packages: Mapping[str, str]
 
+    @property
+    def instance_types(self) -> dict[str, InstanceType]:
+        """What can be asked for, by name: the known ones that it has, and those of its own settings."""
+        return {name: INSTANCE_TYPES.get(name) or _own(name, lane) for name, lane in self.lanes.items()}
+
 
 def discover(account: Account, name: str) -> Deployment:
     """The deployment of that name. Raises `ConfigurationError`."""
@@ -41,6 +47,11 @@ def discover(account: Account, name: str) -> Deployment:
     announcement = _announcement(account, name)
     below = _below(account, parameter_name(name))
     return Deployment(name, announcement, _table(below, instance_types_path(name)), _table(below, packages_path(name)))
+
+
+def _own(name: str, lane: Lane) -> InstanceType:
+    host = Host(lane["host"], lane["vcpus"], lane["memory_gib"], lane["usd_per_hour"])
+    return InstanceType(name, lane["vcpus"], lane["memory_gib"], host)
 
 
 def _announcement(account: Account, name: str) -> Announcement:

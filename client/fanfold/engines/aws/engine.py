@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from fanfold.contract.cloud import DEDICATED, NARROW, RUNS_PER_CHILD, WIDE, DispatchJob, Lane
-from fanfold.contract.instances import INSTANCE_TYPES
 from fanfold.contract.layout import work_key
 from fanfold.engines.aws import reconcile
 from fanfold.engines.aws.direct import DirectCalls
@@ -117,7 +116,7 @@ class AwsEngine:
             realtime_timeout_s=announced["limits"]["timeout_s"],
             realtime_memory_mib=announced["limits"]["memory_mib"],
             concurrency=_CONCURRENCY,
-            instance_types={name: one for name, one in INSTANCE_TYPES.items() if name in self._deployment.lanes},
+            instance_types=self._deployment.instance_types,
             image=announced["image"]["identity"],
             packages=self._deployment.packages,
         )
