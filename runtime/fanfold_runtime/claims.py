@@ -10,14 +10,15 @@ from typing import TypeVar
 
 from fanfold.engines.aws.work import Work
 from fanfold.engines.feed import together
-from fanfold.errors import StoreError
+from fanfold.errors import StoreError, StoreFull
 from fanfold.execute.calls import Assignment, Call, Report
 from fanfold.execute.perform import UNKEPT
 from fanfold.fold import read_state
-from fanfold.models import Event, EventKind, JobHeader, RunRef
+from fanfold.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
 from fanfold.retry import should_retry
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.manifest import Manifest
+from fanfold_runtime import telemetry
 from fanfold_runtime.copies import Copies
 from fanfold_runtime.network import Network
 from fanfold_runtime.recorder import Recorder, finished
@@ -29,7 +30,7 @@ _CLAIM_S = 2.0
 _MOST_CLAIMED = 64
 #: When all is claimed, others' expired leases are looked for this often.
 _LOOK_AGAIN_S = 15.0
-#: A result that found no room on the disk is computed again so often, after pauses that double.
+#: A run whose arguments or result found no room on the disk begins again so often, after pauses that double.
 _UNKEPT_TRIES, _UNKEPT_PAUSE_S = 3, 5.0
 
 
@@ -63,6 +64,8 @@ class ClaimsFeed:
         self._held: dict[int, RunRef] = {}
         self._lock = threading.Lock()
         self._unkept: dict[int, int] = {}
+        #: Of each run under way, the copies it needs.
+        self._needs: dict[int, set[str]] = {}
         self._run_s: float | None = None
         self._look_at = 0.0
 
@@ -76,15 +79,23 @@ class ClaimsFeed:
         if not self._waiting:
             return None
         run = self._waiting.popleft()
-        return self._patiently(lambda: self._call(run))
+        try:
+            return self._patiently(lambda: self._call(run))
+        except StoreFull as error:
+            told = RunError(UNKEPT, error.message, infrastructure=True)
+            end = Event.new(self.header.id, *run[:2], EventKind.FINISHED, status=RunStatus.FAILED, error=told)
+            self.record([Report(end)])
+            return None
 
     def record(self, reports: Sequence[Report]) -> None:
         """Keep what happened, as long as that takes; then what has ended is held no more."""
         kept = [self._completed(report) for report in reports if not self._try_again_later(report.event)]
         told = self._patiently(lambda: self._recorder.record(kept))
-        for event in finished(told):
+        ended = finished(told)
+        for event in ended:
             self._learn(event)
             self._end(event)
+        telemetry.tell_end(self.header, ended)
         for report in reports:
             if report.result_file is not None:
                 report.result_file.unlink(missing_ok=True)
@@ -149,8 +160,19 @@ class ClaimsFeed:
 
     def _call(self, run: RunRef) -> Call:
         arguments = together(self._manifest.arguments(run.index), self.header.constants)
-        self._copies.fetch_for(arguments)
+        try:
+            needs = self._copies.fetch_for(arguments)
+        except StoreFull:
+            self._copies.tidy(self._in_use(), above_bytes=0)
+            needs = self._copies.fetch_for(arguments)
+        if needs:
+            self._needs[run.index] = needs
+            self._copies.tidy(self._in_use())
         return Call(run.index, run.attempt, arguments)
+
+    def _in_use(self) -> set[str]:
+        """The large values that runs under way refer to."""
+        return {name for needs in self._needs.values() for name in needs}
 
     def _learn(self, event: Event) -> None:
         if event.usage is not None:
@@ -159,6 +181,7 @@ class ClaimsFeed:
 
     def _end(self, event: Event) -> None:
         """The attempt has ended: the run goes again, or is held no more."""
+        self._needs.pop(event.index, None)
         with self._lock:
             run = self._held.pop(event.index, RunRef(event.index, event.attempt))
             first = run.attempt if run.first_attempt is None else run.first_attempt
@@ -169,9 +192,10 @@ class ClaimsFeed:
                 self._waiting.appendleft(again)
 
     def _try_again_later(self, event: Event) -> bool:
-        """A result that found no room is no end yet: what fills the disk may be another run's, and go with it."""
+        """What found no room is no end yet: what fills the disk may be another run's, and go with it."""
         if event.kind is not EventKind.FINISHED or event.error is None or event.error.type != UNKEPT:
             return False
+        self._needs.pop(event.index, None)
         tries = self._unkept[event.index] = self._unkept.get(event.index, 0) + 1
         if tries > _UNKEPT_TRIES:
             return False
@@ -186,11 +210,15 @@ class ClaimsFeed:
         self._later = [(at, run) for at, run in self._later if at > now]
 
     def _patiently(self, act: Callable[[], T]) -> T:
-        """Do it again, after ever longer pauses, while AWS or the network fails. Raises `StoreError` in the end."""
+        """Do it again, after ever longer pauses, while AWS or the network fails. Raises `StoreError` in the end, and
+        `StoreFull` at once: what it is that fills the disk, waiting here would not end.
+        """
         deadline, pause_s = time.monotonic() + self._patience_s, 0.5
         while True:
             try:
                 return act()
+            except StoreFull:
+                raise
             except StoreError:
                 if time.monotonic() > deadline or self.stopping.wait(pause_s):
                     raise

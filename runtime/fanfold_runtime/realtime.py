@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import boto3  # noqa: F401 - here, while an environment starts with more CPU than it has later
 
 from fanfold.contract.cloud import RunItem, RunPayload
+from fanfold.contract.instances import OWN_MEMORY_MIB
 from fanfold.contract.layout import inputs_key
 from fanfold.engines.feed import together
+from fanfold.errors import StoreFull
 from fanfold.execute import reports
 from fanfold.execute.calls import Assignment, Call, Report
 from fanfold.execute.pool import Pool
@@ -26,10 +28,11 @@ from fanfold_runtime.recorder import Recorder, finished
 
 #: A run ends this long before Lambda would end the whole environment: time to ask it where it stands, and to tell.
 _MARGIN_S = 3.0
-#: What this process itself needs of the function's memory.
-_OWN_MEMORY_MIB = 256
 #: How often a running run's job is looked at for a cancel.
 _CANCEL_S = 2.0
+
+
+T = TypeVar("T")
 
 
 class Context(Protocol):
@@ -111,7 +114,7 @@ class Environment:
             recorder = Recorder(header, self._stores, lambda _: run["key"])
             return recorder.record([reports.cancelled(header.id, call)])
         feed = OneRun(header, run, self._stores, assignment=self._assignment(header, context))
-        self._copies.fetch_for(feed.arguments)
+        self._with_room(lambda: self._copies.fetch_for(feed.arguments))
         self._serve(header, feed)
         telemetry.tell_end(header, feed.ended)
         self._copies.tidy()
@@ -122,6 +125,14 @@ class Environment:
         if self._pool is not None:
             self._pool.close()
             self._pool = None
+
+    def _with_room(self, fetch: Callable[[], T]) -> T:
+        """Fetch; where the disk is full, without the copies that earlier runs have left. Raises `StoreFull`."""
+        try:
+            return fetch()
+        except StoreFull:
+            self._copies.tidy(above_bytes=0)
+            return fetch()
 
     def _serve(self, header: JobHeader, feed: OneRun) -> None:
         pool = self._ready_pool()
@@ -138,10 +149,10 @@ class Environment:
 
     def _assignment(self, header: JobHeader, context: Context) -> Assignment:
         left_s = max(1.0, context.get_remaining_time_in_millis() / 1000 - _MARGIN_S)
-        left_mib = int(context.memory_limit_in_mb) - _OWN_MEMORY_MIB
+        left_mib = int(context.memory_limit_in_mb) - OWN_MEMORY_MIB
         return Assignment(
             job_id=header.id,
-            bundle=self._copies.bundle(header),
+            bundle=self._with_room(lambda: self._copies.bundle(header)),
             blobs=self._copies.blobs,
             serializer=header.serializer,
             timeout_s=min(round(left_s, 1), header.timeout_s or left_s),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Sequence
 
 from aws_lambda_powertools import Logger, Metrics
@@ -16,11 +18,12 @@ from fanfold.contract.cloud import (
     METRIC_RUNS,
     METRIC_WAIT_S,
 )
-from fanfold.contract.instances import INSTANCE_TYPES
 from fanfold.contract.layout import ENV_DEPLOYMENT
 from fanfold.models import Event, JobHeader
 
 logger = Logger(service="fanfold")
+#: All `Metrics` are one.
+_lock = threading.Lock()
 
 
 def announce_run(job_id: str, index: int, attempt: int) -> None:
@@ -29,28 +32,40 @@ def announce_run(job_id: str, index: int, attempt: int) -> None:
 
 
 def tell_end(header: JobHeader, events: Sequence[Event]) -> None:
-    """One line and one set of metrics of a run that has ended. Neither holds arguments, results or messages."""
-    for event in events:
-        status = event.status.value if event.status else "unknown"
-        took_s = event.usage.duration_s if event.usage else 0.0
-        logger.info("run ended", status=status, duration_s=took_s)
+    """A line and the metrics of each run that has ended. Neither holds arguments, results or messages."""
+    if not events:
+        return
+    with _lock:
         metrics = _metrics()
-        metrics.add_metric(name=METRIC_RUNS, unit=MetricUnit.Count, value=1)
-        good = event.status is not None and event.status.good
-        metrics.add_metric(name=METRIC_FAILED, unit=MetricUnit.Count, value=0 if good else 1)
-        waited_s = max(0.0, event.at - took_s - header.created_at)
-        metrics.add_metric(name=METRIC_WAIT_S, unit=MetricUnit.Seconds, value=waited_s)
+        for event in events:
+            status = event.status.value if event.status else "unknown"
+            took_s = event.usage.duration_s if event.usage else 0.0
+            logger.info("run ended", run=event.index, attempt=event.attempt, status=status, duration_s=took_s)
+            metrics.add_metric(name=METRIC_RUNS, unit=MetricUnit.Count, value=1)
+            good = event.status is not None and event.status.good
+            metrics.add_metric(name=METRIC_FAILED, unit=MetricUnit.Count, value=0 if good else 1)
+            waited_s = max(0.0, event.at - took_s - header.created_at)
+            metrics.add_metric(name=METRIC_WAIT_S, unit=MetricUnit.Seconds, value=waited_s)
         metrics.flush_metrics()
 
 
-def tell_machine(instance_type: str, up_s: float) -> None:
-    """What a machine has cost, in on-demand dollars, when it ends."""
-    machine = INSTANCE_TYPES.get(instance_type)
-    if machine is not None:
-        metrics = _metrics()
-        usd = machine.host.usd_per_hour * up_s / 3600
-        metrics.add_metric(name=METRIC_MACHINE_USD, unit=MetricUnit.NoUnit, value=usd)
-        metrics.flush_metrics()
+class Meter:
+    """What a machine costs, in on-demand dollars, told while it is up: at its end days would fall into one hour."""
+
+    def __init__(self, usd_per_hour: float) -> None:
+        self._usd_per_hour = usd_per_hour
+        self._told_at = time.monotonic()
+
+    def tell(self, *, at_least_s: float = 0.0) -> None:
+        """Tell what it has cost since the last time, where that is so long ago. Any thread may."""
+        with _lock:
+            up_s = time.monotonic() - self._told_at
+            if up_s < at_least_s:
+                return
+            self._told_at += up_s
+            metrics = _metrics()
+            metrics.add_metric(name=METRIC_MACHINE_USD, unit=MetricUnit.NoUnit, value=self._usd_per_hour * up_s / 3600)
+            metrics.flush_metrics()
 
 
 def _metrics() -> Metrics:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from fanfold.stores.aws.account import Account
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 _numbers = itertools.count()
+_servers: dict[str, subprocess.Popen[str]] = {}
 
 #: What makes boto3 talk to moto, in this process and in those it starts.
 ENVIRONMENT = {
@@ -63,10 +66,22 @@ def moto() -> Iterator[str]:
         cwd=Path(__file__).parents[2],
         env={**os.environ, **ENVIRONMENT},
     )
-    port = process.stdout.readline().strip()
-    yield f"http://127.0.0.1:{port}"
+    address = f"http://127.0.0.1:{process.stdout.readline().strip()}"
+    _servers[address] = process
+    yield address
+    del _servers[address]
     process.kill()
     process.communicate()
+
+
+@contextmanager
+def frozen(address: str) -> Iterator[None]:
+    """moto takes calls and answers none, within."""
+    _servers[address].send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        _servers[address].send_signal(signal.SIGCONT)
 
 
 @pytest.fixture

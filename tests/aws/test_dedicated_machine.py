@@ -2,76 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import json
 import signal
-import subprocess
-import sys
 import time
 
-import pytest
-
 from fanfold.contract import cloud as contract
-from fanfold.engines.aws.work import Work
-from fanfold.fold import read_state
 from fanfold.job.contents import Contents
-from fanfold.models import EventKind, JobHeader, RunRef, RunStatus
+from fanfold.models import EventKind, RunStatus
 from tests.aws.cloud import ENVIRONMENT
-from tests.aws.lambda_host import ROOT
-from tests.aws.udfs import put_job
+from tests.aws.machines import put_work, state_of, work_of
 from tests.stores.event_log_contract import read_all
-
-
-@pytest.fixture
-def machine(aws, deployment, tmp_path):
-    """Starts machines for a job, as Batch does; kills those that are left at the end."""
-    started = []
-
-    def start(header: JobHeader, index: int = 0, **more: str) -> subprocess.Popen[bytes]:
-        temporary = tmp_path / f"machine{len(started)}"
-        temporary.mkdir()
-        environment = {
-            **ENVIRONMENT,
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "client"), str(ROOT / "runtime"), str(ROOT)]),
-            "TMPDIR": str(temporary),
-            "AWS_ENDPOINT_URL": aws,
-            "FANFOLD_DEPLOYMENT": deployment.name,
-            contract.ENV_TABLE: deployment.table,
-            contract.ENV_BUCKET: deployment.bucket,
-            contract.ENV_JOB: header.id,
-            contract.ENV_INSTANCE_TYPE: "small",
-            "AWS_BATCH_JOB_ID": f"{header.id}:{index}",
-            "AWS_BATCH_JOB_ATTEMPT": "1",
-            "AWS_BATCH_JOB_ARRAY_INDEX": str(index),
-            **more,
-        }
-        with (temporary / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, *contract.DEDICATED_COMMAND[1:]], env=environment, stdout=log, stderr=log
-            )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-
-
-def put_work(stores, udf, inputs, **asked):
-    """Write a dedicated job down and lay out its work, as the engine does before it starts machines."""
-    header = put_job(stores, udf, inputs, instance_type_name="small", **asked)
-    work_of(stores, header).put("dispatch-1", [RunRef(index) for index in range(header.count)])
-    return header
-
-
-def work_of(stores, header, **more):
-    return Work(stores, header.id, expires_at=stores.log.heads.known(header.id).expires_at, **more)
-
-
-def state_of(stores, header):
-    stores.log.heads.forget(header.id)
-    return read_state(stores.log, stores.log.get_job(header.id))
 
 
 def test_a_machine_performs_every_run_and_says_when_it_comes_and_goes(machine, aws_stores):
@@ -279,3 +219,56 @@ def test_udfs_get_the_data_roles_credentials_for_as_long_as_they_run(machine, aw
     method, key, has_variable = Contents(header, aws_stores).value(0, state.output(0))
     assert (method, has_variable) == ("container-role", False)
     assert key not in ("", "testing")
+
+
+def metrics_of(log):
+    """Every value that a machine has told, by the metric's name."""
+    found = {}
+    for line in (json.loads(text) for text in log.read_text().splitlines() if '"_aws"' in text):
+        [directive] = line["_aws"]["CloudWatchMetrics"]
+        for name in (metric["Name"] for metric in directive["Metrics"]):
+            found.setdefault(name, []).extend(line[name])
+    return found
+
+
+def test_it_tells_metrics_of_its_runs_and_what_it_costs(machine, aws_stores, tmp_path):
+    def half(n: int):
+        return 1 / n
+
+    header = put_work(aws_stores, half, [1, 0, 2])
+    assert machine(header, FANFOLD_USD_PER_HOUR="3600").wait(60) == 0
+    told = metrics_of(tmp_path / "machine0" / "log")
+    assert (sum(told[contract.METRIC_RUNS]), sum(told[contract.METRIC_FAILED])) == (3, 1)
+    assert len(told[contract.METRIC_WAIT_S]) == 3
+    [dollars] = told[contract.METRIC_MACHINE_USD]
+    assert dollars > 0
+
+
+def test_a_machine_that_is_told_to_stop_tells_what_it_has_cost_too(machine, aws_stores, eventually, tmp_path):
+    def endless(n: int):
+        import time
+
+        time.sleep(1000)
+
+    header = put_work(aws_stores, endless, [1])
+    process = machine(header, FANFOLD_USD_PER_HOUR="3600")
+    eventually(lambda: list(state_of(aws_stores, header).indexes(RunStatus.RUNNING)))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == contract.EXIT_GIVEN_BACK
+    assert sum(metrics_of(tmp_path / "machine0" / "log")[contract.METRIC_MACHINE_USD]) > 0
+
+
+def test_a_run_that_takes_more_than_its_share_of_the_machine_is_told_so_and_may_be_tried_again(machine, aws_stores):
+    def hungry(mib: int):
+        import time
+
+        data = bytearray(mib << 20)
+        time.sleep(30 if mib else 0)
+        return len(data)
+
+    header = put_work(aws_stores, hungry, [400, 0], n_processes_per_worker=8, retry_on=(MemoryError,), max_retry=1)
+    assert header.memory_mib == 256
+    assert machine(header).wait(60) == 0
+    state = state_of(aws_stores, header)
+    assert (state.status_of(0), state.attempt_of(0)) == (RunStatus.OUT_OF_MEMORY, 1)
+    assert state.status_of(1) is RunStatus.SUCCEEDED

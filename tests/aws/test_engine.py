@@ -224,7 +224,9 @@ def test_runs_on_a_machine_share_what_its_container_spares(engine):
     assert memory_mib() == 2048
     assert memory_mib(n_processes_per_worker=4) == 512
     assert memory_mib(n_processes_per_worker=2, memory_mib=700) == 700
-    with pytest.raises(fanfold.InputError, match=r"memory_mib=2000 is more than the 1,024 MiB .* one of 2 side by side"):
+    with pytest.raises(
+        fanfold.InputError, match=r"memory_mib=2000 is more than the 1,024 MiB .* one of 2 side by side"
+    ):
         memory_mib(n_processes_per_worker=2, memory_mib=2000)
 
 

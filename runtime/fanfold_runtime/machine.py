@@ -1,0 +1,200 @@
+"""A dedicated machine: claims a job's runs and performs them, several side by side, until none are left.
+
+It is told to stop by SIGTERM (a Spot interruption, a cancel, TerminateJob), and then gives back what it holds. However
+it ends, nothing is lost: what it held past its lease is another's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from fanfold.contract.cloud import ENV_INSTANCE_TYPE, ENV_JOB, ENV_USD_PER_HOUR, EXIT_GIVEN_BACK
+from fanfold.engines.aws.work import LEASE_S, Work
+from fanfold.errors import FanfoldError
+from fanfold.execute.calls import Assignment
+from fanfold.execute.pool import Pool
+from fanfold.models import Event, EventKind, RunError, RunRef, RunStatus
+from fanfold_runtime import station, telemetry
+from fanfold_runtime.claims import ClaimsFeed
+from fanfold_runtime.copies import Copies
+from fanfold_runtime.credentials import CredentialsServer, data_role, udf_environment
+from fanfold_runtime.network import Network
+
+#: Usage of each run is told this often.
+_USAGE_S = 5.0
+_CANCEL_S = 3.0
+#: A lease is renewed so many times before it would end.
+_RENEWALS = 10
+#: What is held must be given back within this: the machine may be gone soon after.
+_GIVE_BACK_S = 4.5
+#: What the machine costs is told this often.
+_TELL_COST_S = 60.0
+#: Tests shorten the lease by it.
+_ENV_LEASE = "FANFOLD_LEASE_S"
+
+
+class Machine:
+    """One machine of a job's array. Entered, it ends its process with the block, and says how the block ended."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder = folder
+        self.name = f"{environment.get('AWS_BATCH_JOB_ID', os.urandom(8).hex())}.{_attempt(environment)}"
+        self._instance_type = environment.get(ENV_INSTANCE_TYPE, "")
+        self._stores = station.open_stores(folder, environment, read_ahead=True)
+        self._header = station.get_header(self._stores, environment[ENV_JOB])
+        self._meter = telemetry.Meter(float(environment.get(ENV_USD_PER_HOUR, 0)))
+        self._stop = threading.Event()
+        expires_at = self._stores.log.heads.known(self._header.id).expires_at
+        self._lease_s = float(environment.get(_ENV_LEASE, LEASE_S))
+        self._work = Work(self._stores, self._header.id, expires_at=expires_at, lease_s=self._lease_s)
+        self._copies = Copies(self._stores.objects, folder)
+        self._environment = self._for_udfs(environment)
+        self._feed: ClaimsFeed | None = None
+        station.hide_from_udfs()
+
+    def __enter__(self) -> Machine:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Whatever it was: the job is to know why it has a machine less."""
+        if error is None or kind is None:
+            self._end("done")
+            self._leave(0)
+        else:
+            reason = error.message if isinstance(error, FanfoldError) else f"{kind.__name__}: {error}"
+            telemetry.logger.error("machine failed", error=kind.__name__, reason=reason, exc_info=error)
+            self._end("failed", reason=reason)
+            self._leave(1)
+
+    def run(self) -> None:
+        """Perform runs until there are no more, or the job is cancelled. Raises `StoreError` when AWS stays away."""
+        telemetry.logger.append_keys(job=self._header.id, machine=self.name)
+        threading.Thread(target=self._wait_for_stop, name="fanfold-stop", daemon=True).start()
+        threading.Thread(target=self._keep_leases, name="fanfold-leases", daemon=True).start()
+        self._work.release_earlier(self.name)
+        self._tell("up", instance_type=self._instance_type, vcpus=os.cpu_count() or 1)
+        feed = self._feed = self._new_feed()
+        if self._stop.is_set():
+            feed.stopping.set()
+        folder = self._folder / f"pool-{os.getpid()}"
+        shutil.rmtree(folder, ignore_errors=True)
+        pool = Pool(self._header.n_processes_per_worker, folder, environment=self._environment)
+        while self._serve(pool, feed) and feed.find_more():
+            pass
+        pool.close()
+
+    def stop(self) -> None:
+        """Begin no more, give back what is held, and exit. May be called by a signal's handler."""
+        self._stop.set()
+
+    def _held(self) -> list[RunRef]:
+        return [] if self._feed is None else self._feed.held()
+
+    def _end(self, state: str, **facts: Any) -> None:
+        """Say that this machine works no more. What it still holds is free."""
+        if self._stop.is_set():
+            time.sleep(2 * _GIVE_BACK_S)  # the thread that was told to stop ends the process
+        with suppress(FanfoldError):  # AWS stays away: its lease will tell
+            self._work.give_back(self.name, self._held())
+            self._tell(state, **facts)
+
+    def _leave(self, code: int) -> None:
+        """Exit at once: no thread that waits for AWS may hold the machine up. Workers end with this process."""
+        self._meter.tell()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    def _serve(self, pool: Pool, feed: ClaimsFeed) -> bool:
+        """Serve the feed until it has nothing for now; False where the job was cancelled."""
+        pool.add(feed)
+        looked_at, cancelled = time.monotonic(), False
+        while pool.serves(feed):
+            pool.step()
+            feed.flush()
+            if time.monotonic() - looked_at > _CANCEL_S:
+                looked_at = time.monotonic()
+                if not cancelled and self._is_cancelled():
+                    cancelled = True
+                    pool.cancel(feed)
+        return not cancelled
+
+    def _is_cancelled(self) -> bool:
+        try:
+            return self._stores.log.get_job(self._header.id).cancelled_at is not None
+        except FanfoldError:
+            return False  # to be asked again; recording is what waits for AWS to come back
+
+    def _keep_leases(self) -> None:
+        while not self._stop.wait(self._lease_s / _RENEWALS):
+            self._meter.tell(at_least_s=_TELL_COST_S)
+            try:
+                self._work.hold(self.name, self._held())
+            except FanfoldError as error:
+                telemetry.logger.warning("lease not renewed", error=type(error).__name__)
+
+    def _wait_for_stop(self) -> None:
+        self._stop.wait()
+        if self._feed is not None:
+            self._feed.stopping.set()
+        threading.Thread(target=self._give_back, name="fanfold-give-back", daemon=True).start()
+        time.sleep(_GIVE_BACK_S)
+        self._leave(EXIT_GIVEN_BACK)
+
+    def _give_back(self) -> None:
+        held = self._held()
+        self._stores.log.heads.forget(self._header.id)
+        if self._is_cancelled():
+            error = RunError("Cancelled", "the job was cancelled while this run was running")
+            ends = [_cancelled(self._header.id, run.index, run.attempt, error) for run in held]
+            self._stores.log.append(ends)
+        else:
+            self._work.give_back(self.name, held)
+        self._tell("stopped", reason=f"told to stop; {len(held)} runs given back")
+        self._leave(EXIT_GIVEN_BACK)
+
+    def _tell(self, state: str, **facts: Any) -> None:
+        data = {"machine": self.name, "state": state, **facts}
+        self._stores.log.append([Event.new(self._header.id, -1, 0, EventKind.MACHINE, data=data)])
+
+    def _new_feed(self) -> ClaimsFeed:
+        header = self._header
+        assignment = Assignment(
+            job_id=header.id,
+            bundle=self._copies.bundle(header),
+            blobs=self._copies.blobs,
+            serializer=header.serializer,
+            timeout_s=header.timeout_s,
+            memory_mib=header.memory_mib,
+            max_concurrency=header.n_processes_per_worker,
+            usage_interval_s=_USAGE_S,
+        )
+        return ClaimsFeed(
+            header,
+            self._stores,
+            assignment=assignment,
+            work=self._work,
+            machine=self.name,
+            copies=self._copies,
+            network=Network(),
+        )
+
+    def _for_udfs(self, environment: Mapping[str, str]) -> dict[str, str]:
+        role = data_role(self._stores.account, environment)
+        return udf_environment(environment, None if role is None else CredentialsServer(role).as_variables())
+
+
+def _attempt(environment: Mapping[str, str]) -> str:
+    return environment.get("AWS_BATCH_JOB_ATTEMPT", "1")
+
+
+def _cancelled(job_id: str, index: int, attempt: int, error: RunError) -> Event:
+    return Event.new(job_id, index, attempt, EventKind.FINISHED, status=RunStatus.CANCELLED, error=error)
