@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import random
 import signal
+import textwrap
 import threading
+import time
 
 import psutil
 import pytest
@@ -197,23 +199,99 @@ def test_ctrl_c_cancels_cleanly(script, eventually):
     assert all(is_gone(worker.pid) for worker in workers)
 
 
-def test_a_second_ctrl_c_at_the_end_of_a_process_stops_waiting(script, eventually):
-    caller = script("""
-        import fanfold
+HANGING = """
+    import fanfold
 
-        def hang(x: int):
-            import time
-            time.sleep(60)
+    def hang(x: int):
+        import time
+        time.sleep(60)
 
-        print(fanfold.submit(hang, range(2), collect=False).id, flush=True)
-    """)
+    job = fanfold.submit(hang, range(2), collect=False)
+    print(job.id, flush=True)
+"""
+
+
+@pytest.mark.parametrize("waits", ["job.wait()", "job.results()", "list(job.as_completed())", ""])
+def test_ctrl_c_ends_what_the_process_has_started_and_waits_for(script, eventually, waits):
+    caller = script(HANGING + f"    {waits}\n")
     job = fanfold.get_job(caller.line())
-    assert "waiting for" in caller.process.stderr.readline()
+    if not waits:
+        assert "waiting for" in caller.process.stderr.readline()
     eventually(lambda: len(job.running()) >= 1)
     caller.process.send_signal(signal.SIGINT)
-    err = caller.end(timeout=10)[2]
-    assert "interrupted" in err
-    assert job.counts() == {"lost": 2}
+    err = caller.end(timeout=20)[2]
+    assert f'job {job.id} is cancelled; `fanfold.get_job("{job.id}").retry()` runs the rest.' in err
+    assert job.status == "Cancelled"
+    assert job.counts() == {"cancelled": 2}
+
+
+def test_a_ctrl_c_that_the_program_has_caught_ends_no_job(script, eventually):
+    caller = script("""
+        import time, fanfold
+
+        def pause(x: int):
+            import time
+            time.sleep(1)
+            return x
+
+        job = fanfold.submit(pause, range(2), collect=False)
+        print(job.id, flush=True)
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            print("caught", flush=True)
+    """)
+    job = fanfold.get_job(caller.line())
+    eventually(lambda: len(job.running()) >= 1)
+    caller.process.send_signal(signal.SIGINT)
+    assert caller.line() == "caught"
+    assert caller.end()[0] == 0
+    assert job.results() == [0, 1]
+
+
+ELSEWHERE = "import socket\nsocket.gethostname = lambda: 'another-machine'\n"
+
+
+def _job_of_another_machine(script, eventually):
+    """A job whose caller had another host name, and the sign of its life."""
+    caller = script(ELSEWHERE + textwrap.dedent(HANGING) + "job.wait()\n")
+    job = fanfold.get_job(caller.line())
+    eventually(lambda: len(job.running()) >= 1)
+    return caller, job
+
+
+def test_a_job_of_another_machine_goes_on_as_long_as_that_shows_itself(script, eventually, home):
+    caller, job = _job_of_another_machine(script, eventually)
+    (sign,) = (home / "running").glob("*-*")
+    os.utime(sign, (0, 0))
+    assert job.status == "Running"  # on this kernel the lock is seen
+    eventually(lambda: time.time() - sign.stat().st_mtime < 60)
+    caller.process.kill()
+    caller.process.wait()
+    assert job.status == "Running"  # without the lock too, for it has shown itself
+
+
+def test_a_job_of_another_machine_is_lost_when_that_has_not_shown_itself(script, eventually, home):
+    caller, job = _job_of_another_machine(script, eventually)
+    caller.process.kill()
+    caller.process.wait()
+    (sign,) = (home / "running").glob("*-*")
+    a_minute_ago = time.time() - 61
+    os.utime(sign, (a_minute_ago, a_minute_ago))
+    assert job.status == "Failed"
+    with pytest.raises(fanfold.RunLost, match="the process that ran it on another-machine has ended"):
+        job.results()
+
+
+def test_a_cancel_ends_a_job_of_another_machine_that_is_gone(script, eventually, home):
+    caller, job = _job_of_another_machine(script, eventually)
+    caller.process.kill()
+    caller.process.wait()
+    (sign,) = (home / "running").glob("*-*")
+    seconds_ago = time.time() - 11
+    os.utime(sign, (seconds_ago, seconds_ago))
+    job.cancel()
+    assert job.status == "Cancelled"
 
 
 def test_submit_from_within_a_run_is_refused_and_a_udf_called_there_is_a_plain_call():

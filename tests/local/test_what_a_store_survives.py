@@ -66,6 +66,37 @@ def test_a_job_that_found_no_room_can_be_retried_when_there_is_some(script):
     assert out.split("\n")[-3:] == ["Failed", "[25000, 9000000, 26000]", ""]
 
 
+def test_no_room_for_the_inputs_is_raised_before_anything_starts(script):
+    caller = script(
+        """
+        import fanfold
+
+        def length(text: str):
+            return len(text)
+
+        for inputs in (["x" * 4000] * 1000, [str(n) * 60 for n in range(10_000)]):
+            try:
+                fanfold.submit(length, inputs)
+            except fanfold.StoreFull as error:
+                print(error.message, "|", error.next_step, flush=True)
+        assert fanfold.get_jobs() == []
+        """,
+        preexec_fn=files_of_at_most_a_megabyte,
+    )
+    code, out, err = caller.end()
+    assert (code, err) == (0, "")
+    assert out.count("No room left in ") == 2
+    assert out.count("`fanfold remove --older-than 7d`") == 2
+
+
+def test_a_home_that_cannot_be_written_is_told_with_what_to_do(home):
+    home.mkdir(parents=True)
+    (home / "running").write_text("where signs of life are kept")
+    with pytest.raises(fanfold.StoreError, match="running cannot be used for Fanfold's stores: File exists") as error:
+        fanfold.submit(produce, [1])
+    assert "FANFOLD_HOME" in error.value.next_step
+
+
 def test_a_disk_that_is_full_for_the_log_itself_is_raised_too(monkeypatch):
     from fanfold.stores.local.log import SqliteEventLog
 

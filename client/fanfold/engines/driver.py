@@ -12,8 +12,9 @@ from pathlib import Path
 
 from fanfold.engines.feed import JobFeed
 from fanfold.engines.liveness import Sign, is_alive
-from fanfold.errors import FanfoldError, StoreError, StoreFull
+from fanfold.errors import FanfoldError
 from fanfold.execute.pool import Pool
+from fanfold.stores import disk
 from fanfold.stores.local import LocalStores
 
 #: Seconds between looks for cancel flags that another process has set.
@@ -110,26 +111,40 @@ class PoolDriver:
         if not self._serving or now - self._looked_at < _CANCEL_S:
             return
         self._looked_at = now
+        self.sign.renew()
         for feed in self._serving:
             if self._stores.log.get_job(feed.header.id).cancelled_at is not None:
                 self._pool.cancel(feed)
 
     def _give_up(self, error: FanfoldError | OSError) -> None:
         """The pool itself cannot go on (no room, no processes left): all its jobs are told."""
-        told = error if isinstance(error, FanfoldError) else _explained(error, self._folder)
+        told = error if isinstance(error, FanfoldError) else disk.told(error, self._folder)
         with self._lock:
             self.failures.update({feed.header.id: told for feed in [*self._serving, *self._new]})
             self._serving, self._new = [], []
 
     def _at_exit(self) -> None:
-        """Nothing is dropped silently: the process ends when its runs have, or at a second Ctrl-C."""
+        """Nothing is dropped silently: the process ends when its runs have, or have been cancelled by a Ctrl-C."""
         if self.sign.pid != os.getpid():
             return
+        interrupted = _ends_by_interrupt()
         try:
-            self._wait_for_the_rest()
+            if not interrupted:
+                self._wait_for_the_rest()
         except KeyboardInterrupt:
-            self._say("interrupted; `fanfold.get_job(...)` shows what is done, a new submit runs only the rest.")
+            interrupted = True
+        if interrupted:
+            self._cancel_the_rest()
         self._stop()
+
+    def _cancel_the_rest(self) -> None:
+        with self._lock:
+            job_ids = [feed.header.id for feed in [*self._serving, *self._new]]
+        for job_id in job_ids:
+            self._stores.log.request_cancel(job_id, time.time())
+        for job_id in job_ids:
+            self.end_cancelled(job_id)
+            self._say(f'job {job_id} is cancelled; `fanfold.get_job("{job_id}").retry()` runs the rest.')
 
     def _stop(self) -> None:
         self._stopping = True
@@ -142,13 +157,20 @@ class PoolDriver:
             if not said and time.monotonic() - since > _QUIET_S:
                 said = True
                 jobs = ", ".join(feed.header.id for feed in [*self._serving, *self._new])
-                self._say(f"waiting for {jobs} to finish before this process ends; Ctrl-C stops waiting.")
+                self._say(f"waiting for {jobs} to finish before this process ends; Ctrl-C cancels instead.")
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, 0.02)
 
     @staticmethod
     def _say(text: str) -> None:
         sys.stderr.write(f"fanfold: {text}\n")
+
+
+def _ends_by_interrupt() -> bool:
+    """Whether this process ends because of a Ctrl-C that nobody caught. At a prompt one may be long past."""
+    return (
+        getattr(sys, "last_type", None) is KeyboardInterrupt and not hasattr(sys, "ps1") and not sys.flags.interactive
+    )
 
 
 def pool_folder(scratch: Path, sign: Sign) -> Path:
@@ -161,13 +183,3 @@ def remove_abandoned(scratch: Path, signs: Path) -> None:
     for folder in scratch.glob("pool-*"):
         if not is_alive(signs, folder.name.removeprefix("pool-")):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _explained(error: OSError, folder: Path) -> StoreError:
-    import errno
-
-    kind = StoreFull if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else StoreError
-    return kind(
-        f"Worker processes cannot be served from {folder}: {error.strerror}; what was stored before is unharmed.",
-        next_step="see to that, then call again: finished runs are kept.",
-    )

@@ -12,6 +12,7 @@ from fanfold.execute.calls import Assignment, Call, Report
 from fanfold.execute.perform import UNKEPT
 from fanfold.models import CacheEntry, Event, EventKind, JobHeader, RunRef
 from fanfold.retry import should_retry
+from fanfold.stores.disk import MAKE_ROOM
 from fanfold.stores.manifest import Manifest
 
 
@@ -74,7 +75,7 @@ class JobFeed:
         if full is not None:
             raise StoreFull(
                 f"No room left in {self._stores.scratch}: {full.message}; what was stored before is unharmed.",
-                next_step="free some disk space (`fanfold cache clear`), then call again: finished runs are kept.",
+                next_step=MAKE_ROOM,
             )
 
     def _stored(self, report: Report) -> Event:

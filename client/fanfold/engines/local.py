@@ -20,6 +20,7 @@ from fanfold.contract.instances import INSTANCE_TYPES
 from fanfold.contract.layout import bundle_key
 from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.engines import liveness
+from fanfold.engines.cores import usable_cores
 from fanfold.engines.driver import PoolDriver
 from fanfold.engines.feed import JobFeed
 from fanfold.engines.protocol import Description
@@ -32,6 +33,9 @@ from fanfold.stores.local import LocalStores
 #: A job whose submitter is between "put" and "started" has no machine yet; after this long, it never will.
 _STARTING_S = 30.0
 _STARTING = "starting-"
+#: A process of another machine that has not shown itself for so long is gone, or its machine is asleep; sooner after a
+#: cancel, which it would have seen within half a second.
+_SEEN_S, _SEEN_AFTER_CANCEL_S = 60.0, 10.0
 
 
 class LocalEngine:
@@ -131,31 +135,21 @@ class LocalEngine:
         return self._driver
 
     def _is_attended(self, header: JobHeader, state: JobState) -> bool:
-        here = socket.gethostname()
         machines = [event.data for event in state.machines.values()]
         if not machines:
             return time.time() - header.created_at < _STARTING_S
-        if any(machine["host"] != here for machine in machines):
-            return True  # a home on a shared disk: this machine cannot tell
-        return any(self._may_live(header.id, machine) for machine in machines)
+        return any(self._may_live(header, machine) for machine in machines)
 
-    def _may_live(self, job_id: str, machine: Mapping[str, Any]) -> bool:
+    def _may_live(self, header: JobHeader, machine: Mapping[str, Any]) -> bool:
         name = machine["machine"]
         if name.startswith(_STARTING):  # until the runner says that it has started, there is no sign of it
             return bool(machine["state"] == "starting" and time.time() - machine["since"] < _STARTING_S)
-        if job_id in self._given_up and self._driver is not None and name == self._driver.sign.name:
+        if header.id in self._given_up and self._driver is not None and name == self._driver.sign.name:
             return False
+        if machine["host"] != socket.gethostname():  # a home on a shared disk, or in a container that was made anew
+            within_s = _SEEN_S if header.cancelled_at is None else _SEEN_AFTER_CANCEL_S
+            return liveness.was_alive(self._signs, name, within_s=within_s)
         return liveness.is_alive(self._signs, name)
-
-
-def usable_cores() -> int:
-    """Cores this process may use, by its affinity and by its container's CPU quota."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()[:2]
-        return max(1, min(affinity, int(quota) // int(period)))
-    except (OSError, ValueError):  # no cgroup, or "max": no quota
-        return affinity
 
 
 def machine_up(job_id: str, sign: liveness.Sign) -> Event:

@@ -40,7 +40,7 @@ def run(home: Path, job_id: str, stop: int, name: str) -> None:
     pool = Pool(concurrency(header), folder)
     feed = JobFeed(header, open_runs(stores, header, stop), stores=stores, assignment=assignment(header, stores))
     try:
-        _serve(pool, feed, stores)
+        _serve(pool, feed, stores, sign)
         if feed.broken:
             raise feed.broken
     finally:
@@ -59,13 +59,14 @@ def open_runs(stores: LocalStores, header: JobHeader, stop: int) -> Iterator[Run
     )
 
 
-def _serve(pool: Pool, feed: JobFeed, stores: LocalStores) -> None:
+def _serve(pool: Pool, feed: JobFeed, stores: LocalStores, sign: Sign) -> None:
     looked_at = 0.0
     pool.add(feed)
     while pool.serves(feed):
         pool.step()
         if time.monotonic() - looked_at > _CANCEL_S:
             looked_at = time.monotonic()
+            sign.renew()
             if stores.log.get_job(feed.header.id).cancelled_at is not None:
                 pool.cancel(feed)
             if not stores.home.exists():

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from fanfold.contract.layout import inputs_index_key, inputs_key
+from fanfold.stores.disk import disk_errors, told
 from fanfold.stores.protocols import ObjectStore
 
 #: Of each run: where its line ends, in bytes from the start, and its cache key.
@@ -19,25 +21,32 @@ _PAGE_RUNS = 1000
 
 
 class ManifestWriter:
-    """Collects inputs in files of `folder`; `store` moves them to where they stay."""
+    """Collects inputs in files of `folder`; `store` moves them to where they stay. Raises `StoreError`."""
 
     def __init__(self, folder: Path, job_id: str) -> None:
         self._job_id = job_id
+        self._folder = folder
         self._lines_path, self._index_path = folder / f"{job_id}.jsonl", folder / f"{job_id}.idx"
-        self._lines = self._lines_path.open("wb")
-        self._index = self._index_path.open("wb")
+        with disk_errors(folder):
+            self._lines = self._lines_path.open("wb")
+            self._index = self._index_path.open("wb")
         self._end = 0
         self.count = 0
 
     def add(self, arguments: str, cache_key: str) -> None:
         """The next run's arguments (encoded text without line breaks) and its cache key (64 hex digits)."""
-        self._end += self._lines.write(arguments.encode()) + self._lines.write(b"\n")
-        self._index.write(_ENTRY.pack(self._end, bytes.fromhex(cache_key)))
+        try:
+            self._end += self._lines.write(arguments.encode()) + self._lines.write(b"\n")
+            self._index.write(_ENTRY.pack(self._end, bytes.fromhex(cache_key)))
+        except OSError as error:
+            raise told(error, self._folder) from error
         self.count += 1
 
     def store(self, objects: ObjectStore) -> None:
         """Keep what was collected among the objects."""
-        self._close()
+        with disk_errors(self._folder):
+            self._lines.close()
+            self._index.close()
         objects.put_file(inputs_key(self._job_id), self._lines_path)
         objects.put_file(inputs_index_key(self._job_id), self._index_path)
 
@@ -47,13 +56,10 @@ class ManifestWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._close()
-        for path in (self._lines_path, self._index_path):
+        for path, file in ((self._lines_path, self._lines), (self._index_path, self._index)):
+            with suppress(OSError):  # no room for what it still had to write: that has been told
+                file.close()
             path.unlink(missing_ok=True)
-
-    def _close(self) -> None:
-        self._lines.close()
-        self._index.close()
 
 
 class Manifest:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fanfold.errors import StoreError, StoreFull, StoreTooNew
+from fanfold.stores.disk import MAKE_ROOM
 
 #: What `PRAGMA user_version` says of a file that this version writes.
 SCHEMA_VERSION = 1
@@ -151,7 +152,7 @@ def _explain(error: sqlite3.Error, path: Path) -> StoreError:
     if "full" in reason or ("disk I/O" in reason and _free_bytes(path) < _NO_ROOM_BYTES):
         return StoreFull(
             f"No room left for {path}; what was stored before is unharmed.",
-            next_step="free some disk space (`fanfold cache clear` helps), then call again: finished runs are kept.",
+            next_step=MAKE_ROOM,
         )
     if "not a database" in reason or "malformed" in reason:
         return StoreError(

@@ -11,10 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fanfold.errors import ResultDamaged, StoreError, StoreFull
+from fanfold.stores.disk import MAKE_ROOM, NO_ROOM
 from fanfold.stores.keys import checked_key
-
-#: What "no room" looks like: a full disk, a used-up quota, a file larger than allowed.
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _count = itertools.count()
 
@@ -122,10 +120,10 @@ class FileObjectStore:
                 f"There is no object {key} in {self.root}.",
                 next_step="submit again: a result that is missing is computed afresh.",
             )
-        if error.errno in _NO_ROOM:
+        if error.errno in NO_ROOM:
             return StoreFull(
                 f"No room left to keep {key} in {self.root}; what was stored before is unharmed.",
-                next_step="free some disk space (`fanfold cache clear` helps), then call again.",
+                next_step=MAKE_ROOM,
             )
         return StoreError(
             f"The object {key} in {self.root} cannot be read or written: {error.strerror}.",
