@@ -260,24 +260,28 @@ def _job_of_another_machine(script, eventually):
     return caller, job
 
 
+def _end(caller, home, *, seen_s_ago):
+    """Kill a caller, who showed a sign of life for the last time so many seconds ago."""
+    caller.process.kill()
+    caller.process.wait()
+    (sign,) = (home / "running").glob("*-*")
+    then = time.time() - seen_s_ago
+    os.utime(sign, (then, then))
+
+
 def test_a_job_of_another_machine_goes_on_as_long_as_that_shows_itself(script, eventually, home):
     caller, job = _job_of_another_machine(script, eventually)
     (sign,) = (home / "running").glob("*-*")
     os.utime(sign, (0, 0))
     assert job.status == "Running"  # on this kernel the lock is seen
     eventually(lambda: time.time() - sign.stat().st_mtime < 60)
-    caller.process.kill()
-    caller.process.wait()
+    _end(caller, home, seen_s_ago=30)
     assert job.status == "Running"  # without the lock too, for it has shown itself
 
 
 def test_a_job_of_another_machine_is_lost_when_that_has_not_shown_itself(script, eventually, home):
     caller, job = _job_of_another_machine(script, eventually)
-    caller.process.kill()
-    caller.process.wait()
-    (sign,) = (home / "running").glob("*-*")
-    a_minute_ago = time.time() - 61
-    os.utime(sign, (a_minute_ago, a_minute_ago))
+    _end(caller, home, seen_s_ago=61)
     assert job.status == "Failed"
     with pytest.raises(fanfold.RunLost, match="the process that ran it on another-machine has ended"):
         job.results()
@@ -285,11 +289,7 @@ def test_a_job_of_another_machine_is_lost_when_that_has_not_shown_itself(script,
 
 def test_a_cancel_ends_a_job_of_another_machine_that_is_gone(script, eventually, home):
     caller, job = _job_of_another_machine(script, eventually)
-    caller.process.kill()
-    caller.process.wait()
-    (sign,) = (home / "running").glob("*-*")
-    seconds_ago = time.time() - 11
-    os.utime(sign, (seconds_ago, seconds_ago))
+    _end(caller, home, seen_s_ago=11)
     job.cancel()
     assert job.status == "Cancelled"
 

@@ -50,37 +50,33 @@ class Sign:
 
 
 def is_alive(folder: Path, name: str) -> bool:
-    """Whether the process whose sign has that name still lives."""
-    path = folder / name
-    try:
-        fd = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    with suppress(FileNotFoundError):
-        path.unlink()
-    return False
+    """Whether the process of this machine whose sign has that name still lives."""
+    alive, _ = _looked_at(folder / name)
+    if not alive:
+        (folder / name).unlink(missing_ok=True)
+    return alive
 
 
 def was_alive(folder: Path, name: str, *, within_s: float) -> bool:
     """Whether a process of any machine that shares `folder` lives, as far as can be told: it has been seen lately."""
-    path = folder / name
+    alive, touched_at = _looked_at(folder / name)
+    return alive or time.time() - touched_at < within_s
+
+
+def _looked_at(path: Path) -> tuple[bool, float]:
+    """Whether the lock of a sign is held, and when it was touched last (seconds since 1970; long ago without one)."""
     try:
         fd = os.open(path, os.O_RDWR)
     except FileNotFoundError:
-        return False
+        return False, 0.0
     try:
+        touched_at = os.fstat(fd).st_mtime
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return time.time() - os.fstat(fd).st_mtime < within_s
     except BlockingIOError:
-        return True
+        return True, touched_at
     finally:
         os.close(fd)
+    return False, touched_at
 
 
 @contextmanager
