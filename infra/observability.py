@@ -16,15 +16,14 @@ from constructs import Construct
 
 from fanfold.contract import cloud
 from fanfold.contract.limits import REALTIME_MEMORY_MIB
+from fanfold.contract.prices import LIST_PRICES
 from infra.processing import ProcessingStack
 from infra.realtime import function_names
 from infra.settings import Settings
 from infra.storage import StorageStack
 
 _PERIOD = Duration.minutes(5)
-#: us-east-1, 2026-10: a GB-second by processor, and one request.
-_USD_PER_GB_S = {"x86_64": 0.0000166667, "arm64": 0.0000133334}
-_USD_PER_REQUEST = 0.20 / 1e6
+_USD_PER_GB_S = {"x86_64": LIST_PRICES.lambda_gb_second, "arm64": LIST_PRICES.lambda_gb_second_arm64}
 #: What Fanfold spends on. By service, since a budget by tag stays silent until somebody activates the tag.
 _SERVICES = [
     "AWS Lambda",
@@ -157,7 +156,10 @@ class ObservabilityStack(Stack):
             using[f"ms{n}"] = function.metric_duration(statistic="Sum", period=hour)
             using[f"calls{n}"] = function.metric_invocations(period=hour)
         usd_per_ms = REALTIME_MEMORY_MIB / 1024 / 1000 * _USD_PER_GB_S[self._settings.architecture]
-        terms = (f"ms{n} * {usd_per_ms:.12f} + calls{n} * {_USD_PER_REQUEST:.9f}" for n in range(len(self._functions)))
+        terms = (
+            f"ms{n} * {usd_per_ms:.12f} + calls{n} * {LIST_PRICES.lambda_request:.9f}"
+            for n in range(len(self._functions))
+        )
         realtime = cloudwatch.MathExpression(
             expression=" + ".join(terms), using_metrics=using, label="realtime", period=hour
         )

@@ -1,9 +1,8 @@
-"""Seconds and dollars that print as people write them, and what runs cost by list prices."""
+"""Seconds and dollars that print as people write them."""
 
 from __future__ import annotations
 
-from fanfold.contract import prices
-from fanfold.contract.limits import REALTIME_MEMORY_MIB
+import math
 
 
 class Dollars(float):
@@ -41,12 +40,30 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60:,} h {minutes % 60} min".removesuffix(" 0 min")
 
 
-def realtime_cost(busy_s: float, runs: int) -> Dollars:
-    """What realtime runs cost that took `busy_s` seconds together: Lambda bills its whole 4 GB, used or not."""
-    gb_seconds = busy_s * REALTIME_MEMORY_MIB / 1024
-    return Dollars(gb_seconds * prices.LAMBDA_GB_SECOND + runs * (prices.LAMBDA_REQUEST + prices.RUN_OVERHEAD))
+#: Up to how many of a unit are told in it, and how many seconds it has.
+_UNITS = ((100.0, "s", 1.0), (100.0, "min", 60.0), (72.0, "h", 3600.0), (400.0, "days", 86400.0))
+_YEAR_S = 365.25 * 86400
 
 
-def machine_cost(usd_per_hour: float, machine_s: float) -> Dollars:
-    """What machines of that price cost that are up for `machine_s` seconds together."""
-    return Dollars(machine_s / 3600 * usd_per_hour)
+def about_seconds(seconds: float) -> str:
+    """An estimate of seconds, which is not known better than to two digits: 0 s, 4.1 s, 12 min, 1.3 h."""
+    if 0 < seconds < 0.95:
+        return f"{_two_digits(seconds * 1000)} ms"
+    told = ((unit, has_s) for below, unit, has_s in _UNITS if seconds / has_s < below)
+    unit, has_s = next(told, ("years", _YEAR_S))
+    return f"{_two_digits(seconds / has_s)} {unit}"
+
+
+def about_dollars(usd: float) -> str:
+    """An estimate of dollars, in two digits: $0, $0.0012, $1.2, $1.2k, $23k."""
+    if usd >= 995:
+        return f"${_two_digits(usd / 1000)}k"
+    return f"${_two_digits(usd)}"
+
+
+def _two_digits(value: float) -> str:
+    if value <= 0:
+        return "0"
+    decimals = max(0, 1 - math.floor(math.log10(value)))
+    rounded = round(value, 1 - math.floor(math.log10(value)))
+    return f"{rounded:,.{min(decimals, 6)}f}"

@@ -7,9 +7,11 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fanfold.amounts import Dollars, Seconds, machine_cost, realtime_cost
+from fanfold.amounts import Dollars, Seconds
 from fanfold.contract.instances import InstanceType, run_memory_mib
 from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.contract.prices import LIST_PRICES, Prices
+from fanfold.costs import machine_cost, realtime_cost
 
 #: How near a limit is too near: the next larger input may pass it.
 NEAR = 0.9
@@ -31,6 +33,14 @@ class Span:
         """The span of what `change`, which must rise, makes of each end."""
         return Span(change(self.low), change(self.expected), change(self.high))
 
+    def about(self, told: Callable[[float], str]) -> str:
+        """What is likeliest, and in brackets the least and the most where they differ, each as `told` says it."""
+        low, expected, high = told(self.low), told(self.expected), told(self.high)
+        if low == high:
+            return expected
+        unit = high.rpartition(" ")[2] if " " in high else ""
+        return f"{expected} ({low.removesuffix(f' {unit}') if unit else low}-{high.removeprefix('$')})"
+
     def __str__(self) -> str:
         low, high = str(self.low), str(self.high)
         return low if low == high else f"{low} to {high}"
@@ -46,6 +56,8 @@ class Observed:
     out_of_memory: int = 0
     #: Where this is from, such as "a sample of 3 runs".
     basis: str = ""
+    #: What speaks against running the rest as it is: a sample's failures, and where they are told.
+    against: str = ""
 
     @property
     def longest_s(self) -> float:
@@ -83,21 +95,36 @@ def local_way(observed: Observed, *, cached: int, to_run: int, workers: int, rea
     return Way("local", cached, to_run, _time(observed, to_run, workers, LOCAL_START_S), nothing, obstacle)
 
 
-def realtime_way(observed: Observed, *, cached: int, to_run: int, concurrency: int) -> Way:
-    """On Lambda, up to `concurrency` side by side."""
-    busy = observed.mean_s().each(lambda mean_s: mean_s * to_run)
-    usd = busy.each(lambda busy_s: realtime_cost(busy_s, to_run))
+def realtime_way(
+    observed: Observed, *, cached: int, to_run: int, concurrency: int, prices: Prices = LIST_PRICES, arm64: bool = False
+) -> Way:
+    """On Lambda, up to `concurrency` side by side; at most, each result is too large for the table."""
+    mean = observed.mean_s()
+    usd = Span(
+        realtime_cost(mean.low * to_run, to_run, prices, arm64=arm64),
+        realtime_cost(mean.expected * to_run, to_run, prices, arm64=arm64),
+        realtime_cost(mean.high * to_run, to_run, prices, arm64=arm64, large_results=True),
+    )
     time_s = _time(observed, to_run, concurrency, REALTIME_START_S)
     return Way("realtime", cached, to_run, time_s, usd, realtime_obstacle(observed))
 
 
 def machine_way(
-    observed: Observed, instance: InstanceType, *, cached: int, to_run: int, machines: int, processes: int
+    observed: Observed,
+    instance: InstanceType,
+    *,
+    cached: int,
+    to_run: int,
+    machines: int,
+    processes: int,
+    prices: Prices = LIST_PRICES,
+    spot: bool = False,
 ) -> Way:
     """On `machines` of an instance type, `processes` side by side on each; their start is paid for, too."""
     machines = min(machines, math.ceil(to_run / processes))
     time_s = _time(observed, to_run, machines * processes, MACHINE_START_S)
-    usd = time_s.each(lambda up_s: machine_cost(instance.host.usd_per_hour, up_s * machines))
+    usd_per_hour = instance.host.price(prices, spot=spot)
+    usd = time_s.each(lambda up_s: machine_cost(usd_per_hour, up_s * machines))
     return Way(instance.name, cached, to_run, time_s, usd, machine_obstacle(observed, instance, processes))
 
 

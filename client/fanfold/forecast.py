@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fanfold.amounts import Seconds
+from fanfold.amounts import Seconds, about_dollars, about_seconds
 from fanfold.estimate import Observed, Span, Way
+
+#: As wide as a plan gets.
+_COLUMNS = 80
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,8 @@ class Plan:
     reason: str
     #: What one run takes, and where that is from; None where nothing is known, nor left to run.
     observed: Observed | None = None
+    #: Of when and where the prices are, such as "2026-10 in us-east-1".
+    prices: str = ""
 
     def way(self, name: str) -> Way:
         """One way by its name: "local", "realtime", or an instance type."""
@@ -57,16 +64,36 @@ class Plan:
             for note, holds in (("recommended", way.name == self.recommended), ("as asked", way.name == self.asked))
             if holds
         )
-        return way.name, f"{way.cached:,}", f"{way.to_run:,}", str(way.time_s), str(way.usd), note
+        name, to_run, time, usd = self._line(way)
+        return name, f"{way.cached:,}", to_run, time, usd, note
 
     def __str__(self) -> str:
-        rows = self.rows()
+        rows = [("way", "to run", "time", "dollars"), *(self._line(way) for way in self.ways)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [f"{self.udf} over {self.count:,} inputs"]
-        for name, cached, to_run, time, usd, note in rows:
-            cells = (name.ljust(widths[0]), cached.rjust(widths[1]), to_run.rjust(widths[2]))
-            lines.append("  ".join((" ", *cells, time.ljust(widths[3]), usd.ljust(widths[4]), note)).rstrip())
-        return "\n".join([*lines, f"  {self._per_run()}", f"  {self.recommended}: {self.reason}"])
+        lines = [self._title()]
+        for name, to_run, time, usd in rows:
+            mark = "*" if name == self.recommended else " "
+            cells = (name.ljust(widths[0]), to_run.rjust(widths[1]), time.ljust(widths[2]), usd)
+            lines.append(f"{mark} {'  '.join(cells)}".rstrip())
+        return "\n".join([*lines, *(line for note in self._notes() for line in _wrapped(note))])
+
+    def _title(self) -> str:
+        known = {way.cached for way in self.ways}
+        cached = f", {known.pop():,} of them cached" if len(known) == 1 and known != {0} else ""
+        return f"{self.udf} over {self.count:,} inputs{cached}"
+
+    def _line(self, way: Way) -> tuple[str, ...]:
+        return way.name, f"{way.to_run:,}", way.time_s.about(about_seconds), way.usd.about(about_dollars)
+
+    def _notes(self) -> Iterator[str]:
+        """What is said below the table."""
+        yield f"* {self.recommended}: {self.reason}"
+        if self.asked != self.recommended:
+            yield f"  asked for: {self.asked}"
+        yield from (f"  {way.name}: {way.obstacle}" for way in self.ways if way.obstacle)
+        yield f"  {self._per_run()}"
+        if self.prices:
+            yield f"  (from the least to the most); prices of {self.prices}"
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -77,7 +104,7 @@ class Plan:
             for number, row in enumerate(self.rows())
         )
         title, end = f"{escape(self.udf)}</b> over {self.count:,} inputs", f"{self.recommended}: {self.reason}"
-        below = f"<div>{escape(self._per_run())}</div><div>{escape(end)}</div>"
+        below = "".join(f"<div>{escape(line)}</div>" for line in (end, self._per_run(), f"prices of {self.prices}"))
         return f"<div><b>{title}<table>{''.join(rows)}</table>{below}</div>"
 
     def _per_run(self) -> str:
@@ -86,3 +113,8 @@ class Plan:
         mean = self.observed.mean_s().each(Seconds)
         peak = f"{self.observed.peak_memory_mib:,.0f} MiB at the highest"
         return f"a run takes {mean}, {peak}: from {self.observed.basis}"
+
+
+def _wrapped(note: str) -> list[str]:
+    """A note in as many lines as 80 columns need, the later ones set in."""
+    return textwrap.wrap(note, _COLUMNS, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)

@@ -176,6 +176,8 @@ class JobHeader(NamedTuple):
     cancelled_at: float | None = None
     version: int = 1
     usd_per_hour: float | None = None
+    #: What realtime runs run on, which has its price.
+    architecture: str = "x86_64"
 
     def cancelled(self, at: float | None) -> "JobHeader":
         """The same header with the cancel flag set (seconds since 1970) or cleared (None)."""

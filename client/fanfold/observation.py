@@ -11,7 +11,7 @@ from fanfold.errors import InputError
 from fanfold.estimate import Observed
 from fanfold.fold import read_state
 from fanfold.job import Job
-from fanfold.models import JobHeader, RunStatus
+from fanfold.models import GOOD, JobHeader, RunStatus
 from fanfold.options import Request
 from fanfold.submission import Draft, prepare
 
@@ -64,4 +64,22 @@ def sampled(
     if observed is None:
         job.results()  # raises what went wrong
         raise InputError("The sample told nothing.", next_step="submit a few inputs first, then plan again.")
-    return replace(observed, basis=f"a sample of {len(inputs)} {'runs' if len(inputs) > 1 else 'run'}, now cached")
+    return replace(observed, basis=_basis(job, cached=request.cache), against=_against(job))
+
+
+def _basis(job: Job, *, cached: bool) -> str:
+    count, good = len(job), sum(1 for _ in job.state.indexes(*GOOD))
+    sample = f"a sample of {count} {'runs' if count > 1 else 'run'}"
+    if good == count:
+        return f"{sample}, now cached" if cached else sample
+    return f"{sample}, of which {good} succeeded{' and are cached' if cached and good else ''}"
+
+
+def _against(job: Job) -> str:
+    """What a sample's failures say; a run that met a limit is no failure of the UDF's, but a matter of the way."""
+    failed = list(job.state.indexes(RunStatus.FAILED, RunStatus.LOST))
+    if not failed:
+        return ""
+    error = job.state.error(failed[0])
+    told = f", the first with {error.type}: {error.message}" if error is not None else ""
+    return f"{len(failed)} of the {len(job)} runs of the sample failed{told}; `fanfold errors {job.id}` has all"

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from fanfold.addressing import addressed, refuse_inside_run
 from fanfold.contract.instances import InstanceType
 from fanfold.contract.layout import blob_key
+from fanfold.contract.prices import Prices
 from fanfold.engines.protocol import Engine
 from fanfold.estimate import Observed, Way, local_way, machine_way, realtime_way
 from fanfold.forecast import Plan
 from fanfold.inputs import decode_arguments
 from fanfold.observation import past, sampled
 from fanfold.options import Request
+from fanfold.pricing import prices
 from fanfold.submission import Draft
 
 if TYPE_CHECKING:
@@ -144,14 +146,18 @@ class _Looked:
 def _plan(draft: Draft, request: Request, looked: _Looked, observed: Observed | None) -> Plan:
     local = draft.described.name == "local"
     asked = "local" if local else looked.asked
-    ways = tuple(_ways(draft, request, looked, observed or Observed((0.0,), 0.0)))
+    charged = prices()
+    ways = tuple(_ways(draft, request, looked, observed or Observed((0.0,), 0.0), charged))
     if observed is None:  # all is cached, and what it took is forgotten
         ways = tuple(way for way in ways if way.name == asked)
     best, reason = _best(ways, asked)
-    return Plan(draft.name, looked.count, ways, asked, best, reason, observed)
+    if observed is not None and observed.against:  # no way of running it would be better
+        best, reason = asked, f"mend the UDF before all are run: {observed.against}"
+    told = f"{charged.as_of} in {charged.region}{', Spot machines' if draft.described.spot else ''}"
+    return Plan(draft.name, looked.count, ways, asked, best, reason, observed, prices=told)
 
 
-def _ways(draft: Draft, request: Request, looked: _Looked, observed: Observed) -> Iterator[Way]:
+def _ways(draft: Draft, request: Request, looked: _Looked, observed: Observed, charged: Prices) -> Iterator[Way]:
     described, count, cached = draft.described, looked.count, dict(looked.cached)
     concurrency = request.max_workers or _ACCOUNT_CONCURRENCY
     if described.name == "local":
@@ -163,7 +169,10 @@ def _ways(draft: Draft, request: Request, looked: _Looked, observed: Observed) -
     else:
         concurrency = min(concurrency, described.concurrency)
     known = cached.get("realtime", 0)
-    yield realtime_way(observed, cached=known, to_run=count - known, concurrency=concurrency)
+    arm64 = described.architecture == "arm64"
+    yield realtime_way(
+        observed, cached=known, to_run=count - known, concurrency=concurrency, prices=charged, arm64=arm64
+    )
     for machine in dict.fromkeys([*_compared(draft), *([request.instance] if request.instance else [])]):
         known = cached.get(machine.name, 0)
         yield machine_way(
@@ -173,6 +182,8 @@ def _ways(draft: Draft, request: Request, looked: _Looked, observed: Observed) -
             to_run=count - known,
             machines=request.max_workers or 1,
             processes=request.n_processes_per_worker,
+            prices=charged,
+            spot=described.spot,
         )
 
 

@@ -8,20 +8,25 @@
 | region     | `region=`     | FANFOLD_REGION     | `region`     | as boto3 finds it                 |
 | profile    | `profile=`    | FANFOLD_PROFILE    | `profile`    | as boto3 finds it                 |
 | owner      | `owner=`      | FANFOLD_OWNER      | `owner`      | the name of the account on this machine |
+| prices     | `prices=`     | FANFOLD_PRICES     | `prices`     | AWS's list prices of us-east-1    |
 
 The leftmost that is given wins; an argument of a call beats them all. The config file is `config.toml` in home.
+
+`prices` is a TOML or JSON file, or in `configure` and the config file also a table: `as_of`, and of the names in
+`fanfold.contract.prices` those whose price is another than in the list.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fanfold.errors import ConfigurationError
 
-_IN_FILE = ("engine", "deployment", "region", "profile", "owner")
+_IN_FILE = ("engine", "deployment", "region", "profile", "owner", "prices")
 _ENGINES = ("local", "aws")
 
 _configured: dict[str, Any] = {}
@@ -36,6 +41,8 @@ class Settings(NamedTuple):
     region: str | None
     profile: str | None
     owner: str
+    #: A file of prices, or a table of them; see `pricing`.
+    prices: str | Mapping[str, Any] | None = None
 
 
 def configure(
@@ -46,13 +53,22 @@ def configure(
     region: str | None = None,
     profile: str | None = None,
     owner: str | None = None,
+    prices: str | os.PathLike[str] | Mapping[str, Any] | None = None,
 ) -> Settings:
     """Set defaults for this process, and return the settings that are now in force.
 
     What is not given stays as it was. Raises `ConfigurationError` for an unknown engine.
     """
-    given = {"home": home, "engine": engine, "deployment": deployment, "region": region, "profile": profile}
-    _configured.update({name: value for name, value in {**given, "owner": owner}.items() if value is not None})
+    given: dict[str, Any] = {
+        "home": home,
+        "engine": engine,
+        "deployment": deployment,
+        "region": region,
+        "profile": profile,
+        "owner": owner,
+        "prices": os.fspath(prices) if isinstance(prices, os.PathLike) else prices,
+    }
+    _configured.update({name: value for name, value in given.items() if value is not None})
     return current()
 
 
@@ -79,27 +95,29 @@ def current() -> Settings:
         region=found["region"],
         profile=found["profile"],
         owner=found["owner"] or _account(),
+        prices=found["prices"],
     )
 
 
-def _from_file(path: Path) -> dict[str, str]:
+def _from_file(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}.", next_step="Mend it or remove it.") from error
-    told = _parse(text, path)
+    told = parsed_toml(text, path)
     unknown = sorted(told.keys() - set(_IN_FILE))
     if unknown:
         raise ConfigurationError(
             f"{path} sets {', '.join(unknown)}, which Fanfold does not know.",
             next_step=f"Keep to {', '.join(_IN_FILE)}.",
         )
-    return {name: str(value) for name, value in told.items()}
+    return {name: value if name == "prices" else str(value) for name, value in told.items()}
 
 
-def _parse(text: str, path: Path) -> dict[str, Any]:
+def parsed_toml(text: str, path: Path) -> dict[str, Any]:
+    """What a TOML file says. Raises `ConfigurationError` naming the file."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:

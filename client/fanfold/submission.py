@@ -138,7 +138,7 @@ def _header(job_id: str, draft: Draft, request: Request, count: int) -> JobHeade
         code_hash=draft.bundle.code_hash,
         parameters=draft.parameters,
         instance_type=request.instance.name if request.instance else None,
-        usd_per_hour=request.instance.host.usd_per_hour if request.instance else None,
+        usd_per_hour=_usd_per_hour(request, described),
         serializer=options.serializer,
         timeout_s=_limit("timeout_s", options.timeout_s, described.realtime_timeout_s, "s", request),
         memory_mib=_memory_mib(options, request, described),
@@ -149,7 +149,17 @@ def _header(job_id: str, draft: Draft, request: Request, count: int) -> JobHeade
         cache=request.cache,
         cache_max_age_s=request.cache_max_age_s,
         constants=draft.constants,
+        architecture=described.architecture,
     )
+
+
+def _usd_per_hour(request: Request, described: Description) -> float | None:
+    """What an hour of a dedicated job's machine costs by the prices of now. Raises `ConfigurationError`."""
+    if request.instance is None:
+        return None
+    from fanfold.pricing import prices
+
+    return request.instance.host.price(prices(), spot=described.spot)
 
 
 def _memory_mib(options: Options, request: Request, described: Description) -> int | None:

@@ -202,5 +202,6 @@ def test_the_cache_is_measured_and_cleared(fanfold):
 
 
 def test_machines_have_their_price(jobs):
-    told = jobs("instance-types").stdout
-    assert re.search(r"^small +2 +2 GiB +c5\.large +\$0\.085$", told, re.M)
+    told = jobs("instance-types")
+    assert re.search(r"^small +2 +2 GiB +c5\.large +\$0\.085 +\$0\.038$", told.stdout, re.M)
+    assert "Prices of 2026-10 in us-east-1." in told.stderr

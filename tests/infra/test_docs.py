@@ -8,6 +8,7 @@ import pytest
 
 from fanfold.contract import cloud
 from fanfold.contract.limits import REALTIME_MEMORY_MIB
+from fanfold.contract.prices import LIST_PRICES
 from infra.settings import Settings
 from infra.tables import DOCS, TABLES, filled
 from tests.infra.conftest import EVERY_OPTION
@@ -55,22 +56,20 @@ def test_links_between_the_pages_lead_somewhere() -> None:
             assert not anchor or anchor in headings
 
 
-# us-east-1, 2026-10, in dollars.
-_GB_S, _REQUEST = 0.0000166667, 0.20e-6
-_EXPRESS_REQUEST, _EXPRESS_GB_H, _STANDARD_TRANSITION = 1e-6, 0.06, 25e-6
-_WRITE, _PUT, _LOG_GB = 0.625e-6, 5e-6, 0.50
+#: Dollars for a GB of logs; the rest is in the list.
+_LOG_GB = 0.50
 
 
 def dollars_per_1000_runs(seconds: float) -> dict[str, float]:
     """The rows of the page's table, from the prices."""
-    children = 1000 / cloud.RUNS_PER_CHILD
+    usd, children = LIST_PRICES, 1000 / cloud.RUNS_PER_CHILD
     child_gb_h = seconds / 3600 * 64 / 1024  # Express bills memory in steps of 64 MB
     return {
-        "Lambda, 4 GB": 1000 * (seconds * REALTIME_MEMORY_MIB / 1024 * _GB_S + _REQUEST),
-        "state machines": children * (_EXPRESS_REQUEST + _STANDARD_TRANSITION + child_gb_h * _EXPRESS_GB_H),
+        "Lambda, 4 GB": 1000 * (seconds * REALTIME_MEMORY_MIB / 1024 * usd.lambda_gb_second + usd.lambda_request),
+        "state machines": children * (usd.express_request + usd.standard_transition + child_gb_h * usd.express_gb_hour),
         "their logs": 1000 * 2500e-9 * _LOG_GB,
-        "table, results of up to 8 KB": 1000 * 4 * _WRITE,
-        "bucket, results beyond 8 KB": 1000 * _PUT,
+        "table, results of up to 8 KB": 1000 * 4 * usd.dynamodb_write,
+        "bucket, results beyond 8 KB": 1000 * usd.s3_put,
     }
 
 

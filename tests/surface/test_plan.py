@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 import fanfold
-from fanfold.amounts import realtime_cost
+from fanfold.amounts import about_dollars, about_seconds
 from fanfold.contract.instances import INSTANCE_TYPES
+from fanfold.costs import realtime_cost
 from fanfold.engines import select
 from fanfold.engines.local import LocalEngine
 from fanfold.estimate import Observed, Span, local_way, machine_way, realtime_way
@@ -18,6 +19,16 @@ def scaled(x: int, by: int = 2):
     return x * by
 
 
+def failing(x: int):
+    if x:
+        raise ValueError(f"{x} is broken")
+    return x
+
+
+def unwrapped(plan):
+    return " ".join(str(plan).split())
+
+
 def jobs():
     return [(job.name, len(job)) for job in fanfold.get_jobs()]
 
@@ -26,7 +37,7 @@ def test_an_unknown_udf_is_sampled_and_the_sample_is_not_run_again():
     plan = fanfold.plan(scaled, range(20))
     assert (plan.cached, plan.to_run) == (3, 17)
     assert jobs() == [("scaled", 3)]
-    assert "a sample of 3 runs, now cached" in str(plan)
+    assert "a sample of 3 runs, now cached" in unwrapped(plan)
     fanfold.submit(scaled, range(20))
     assert fanfold.get_jobs(limit=1)[0].counts() == {"cached": 3, "succeeded": 17}
 
@@ -35,7 +46,7 @@ def test_a_known_udf_is_judged_by_its_past_runs_and_nothing_is_started():
     fanfold.submit(scaled, range(5))
     plan = fanfold.plan(scaled, range(20))
     assert (plan.count, plan.cached, plan.to_run) == (20, 5, 15)
-    assert "5 past runs of this code" in str(plan)
+    assert "5 past runs of this code" in unwrapped(plan)
     assert jobs() == [("scaled", 5)]
 
 
@@ -47,7 +58,7 @@ def test_an_earlier_version_of_the_same_name_will_do():
     fanfold.submit(scaled, range(5))
     plan = fanfold.plan(other, range(20))
     assert plan.cached == 0
-    assert "5 past runs of an earlier version" in str(plan)
+    assert "5 past runs of an earlier version" in unwrapped(plan)
 
 
 def test_constants_belong_to_what_is_asked():
@@ -93,11 +104,75 @@ def test_a_sample_that_only_fails_raises_its_error():
         fanfold.plan(broken, range(10))
 
 
+def test_a_sample_that_fails_in_part_is_told_and_nothing_is_recommended():
+    plan = fanfold.plan(failing, range(3))
+    assert (plan.cached, plan.to_run) == (1, 2)
+    told = unwrapped(plan)
+    assert "a sample of 3 runs, of which 1 succeeded and are cached" in told
+    assert "2 of the 3 runs of the sample failed, the first with ValueError: 1 is broken" in told
+    assert plan.recommended == plan.asked
+    assert plan.reason.startswith("mend the UDF before all are run")
+
+
+def test_a_sample_that_is_not_to_be_cached_is_not_said_to_be():
+    assert fanfold.plan(scaled, range(20), cache=False).observed.basis == "a sample of 3 runs"
+
+
 def test_the_table_is_aligned_and_names_every_way():
+    fanfold.submit(scaled, range(3))
     lines = str(fanfold.plan(scaled, range(2000), instance_type="m5.4xlarge")).splitlines()
     assert lines[0] == "scaled over 2,000 inputs"
-    assert [line.split()[0] for line in lines[2:8]] == ["local", "realtime", "small", "medium", "large", "m5.4xlarge"]
+    names = ["local", "realtime", "small", "medium", "large", "m5.4xlarge"]
+    assert [line.removeprefix("*").split()[0] for line in lines[2:8]] == names
     assert {line.index("$") for line in lines[2:8]} == {lines[1].index("dollars")}
+
+
+OBSERVED = [
+    Observed((1.0, 2.0, 3.0), 20.0, basis="a sample of 3 runs, now cached"),
+    Observed((0.00001, 0.00002), 20.0, basis="500 past runs of an earlier version"),
+    Observed((1.0, 150.0) * 8, 3900.0, basis="16 past runs of this code"),
+    Observed((100.0,), 600_000.0, basis="1 past run of this code", against="1 of the 3 runs failed: " + "why " * 40),
+]
+
+
+@pytest.mark.parametrize("observed", OBSERVED, ids=lambda one: one.basis)
+@pytest.mark.parametrize("count", [0, 1, 200, 1_000_000])
+def test_a_plan_fits_80_columns_and_tells_what_is_likeliest_with_its_range(observed, count):
+    machines = ("small", "large", "m3-ultramem-32")
+    ways = (
+        local_way(observed, cached=3, to_run=count, workers=2, realtime=True),
+        realtime_way(observed, cached=3, to_run=count, concurrency=1000),
+        *(
+            machine_way(observed, INSTANCE_TYPES[name], cached=3, to_run=count, machines=1, processes=1)
+            for name in machines
+        ),
+    )
+    best, reason = _best(ways, "local")
+    told = str(fanfold.Plan("delays", count + 3, ways, "local", best, reason, observed, prices="2026-10 in us-east-1"))
+    assert max(map(len, told.splitlines())) <= 80
+    assert "3 of them cached" in told
+    assert "prices of 2026-10 in us-east-1" in told
+
+
+@pytest.mark.parametrize(
+    ("span", "told"),
+    [
+        (Span(0, 0, 0), "0 s"),
+        (Span(1.0, 3.3, 10.4), "3.3 s (1.0-10 s)"),
+        (Span(30.0, 108.0, 180.0), "1.8 min (30 s-3.0 min)"),
+        (Span(0.001, 0.25, 0.51), "250 ms (1.0-510 ms)"),
+        (Span(86400.0 * 90, 86400.0 * 900, 86400.0 * 1300), "2.5 years (90 days-3.6 years)"),
+    ],
+)
+def test_an_estimate_is_told_to_two_digits(span, told):
+    assert span.about(about_seconds) == told
+
+
+@pytest.mark.parametrize(
+    ("usd", "told"), [(0, "$0"), (0.00123, "$0.0012"), (0.5, "$0.50"), (949, "$950"), (1234, "$1.2k"), (23_400, "$23k")]
+)
+def test_so_are_its_dollars(usd, told):
+    assert about_dollars(usd) == told
 
 
 def test_generators_are_planned_too():
@@ -195,11 +270,14 @@ def test_this_machine_is_recommended_where_it_is_soon_done_and_else_not():
 def priced(monkeypatch):
     """This machine's engine under the name of one that costs money."""
 
+    facts: dict[str, object] = {}
+
     class Priced(LocalEngine):
         def describe(self):
-            return super().describe()._replace(name="aws")
+            return super().describe()._replace(name="aws", **facts)
 
     monkeypatch.setattr(select, "_opened", lambda _name, settings: Priced(settings.home))
+    return facts
 
 
 def test_on_this_machine_every_budget_is_kept():
@@ -235,6 +313,28 @@ def test_each_way_has_a_cache_of_its_own(priced):
 
 def test_a_million_runs_of_no_time_at_all_still_cost_their_requests():
     assert realtime_cost(0, 1_000_000) == pytest.approx(0.20 + 1 / 40 + 3 * 0.625)
+
+
+def test_spot_machines_and_arm_functions_have_their_own_prices(priced):
+    fanfold.submit(scaled, range(5))
+    on_demand = fanfold.plan(scaled, range(5, 50))
+    priced.update(spot=True, architecture="arm64")
+    cheaper = fanfold.plan(scaled, range(5, 50))
+    assert cheaper.way("small").usd.low == pytest.approx(on_demand.way("small").usd.low * 0.0382 / 0.085, rel=0.01)
+    assert cheaper.way("realtime").usd.low < on_demand.way("realtime").usd.low
+    assert "Spot machines" in str(cheaper)
+    job = fanfold.submit(scaled, [100], instance_type="small", collect=False).wait()
+    assert job.header.usd_per_hour == 0.0382
+    assert job.cost() == pytest.approx(job.summary().busy_s / 3600 * 0.0382, rel=0.01)
+
+
+def test_prices_of_one_s_own_are_what_a_plan_and_a_job_cost(priced):
+    fanfold.submit(scaled, range(5))
+    fanfold.configure(prices={"as_of": "2031-01", "region": "mars-1", "lambda_request": 1.0})
+    plan = fanfold.plan(scaled, range(5, 15))
+    assert plan.usd.expected == pytest.approx(10, rel=0.01)
+    assert "prices of 2031-01 in mars-1" in str(plan)
+    assert fanfold.get_jobs(limit=1)[0].cost() == pytest.approx(5, rel=0.01)
 
 
 @pytest.mark.parametrize("budget", [-1, "ten", True])

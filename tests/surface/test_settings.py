@@ -16,6 +16,7 @@ TABLE = [
     ("region", "FANFOLD_REGION", "eu-west-1", "eu-west-2", "eu-west-3"),
     ("profile", "FANFOLD_PROFILE", "told", "environment", "file"),
     ("owner", "FANFOLD_OWNER", "ada", "grace", "mary"),
+    ("prices", "FANFOLD_PRICES", "told.toml", "environment.toml", "file.toml"),
 ]
 
 
@@ -40,9 +41,9 @@ def test_the_leftmost_place_that_gives_a_setting_wins(name, variable, told, in_e
     assert getattr(settings.current(), name) == told
 
 
-@pytest.mark.parametrize(("name", "default"), [("deployment", None), ("region", None), ("profile", None)])
-def test_what_nobody_gives_has_its_default(name, default):
-    assert getattr(settings.current(), name) is default
+@pytest.mark.parametrize("name", ["deployment", "region", "profile", "prices"])
+def test_what_nobody_gives_is_none(name):
+    assert getattr(settings.current(), name) is None
 
 
 def test_home_is_told_or_in_the_environment_or_below_the_user_s(monkeypatch, tmp_path):

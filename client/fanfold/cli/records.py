@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.cli.wording import moment
 from fanfold.contract.instances import InstanceType
+from fanfold.contract.prices import Prices
 from fanfold.job import Job
 from fanfold.job.verify import Receipt
 from fanfold.models import Event
@@ -34,6 +35,8 @@ _STATUS = {
     "median_s": "seconds of the run in the middle, null where none has ended",
     "longest_s": "seconds of the longest run, null where none has ended",
     "peak_memory_mib": "MiB of the largest run, null where none has ended",
+    "memory_limit_mib": "MiB that a run may take, null where that is not known",
+    "waits_for": "what keeps its queued runs from running, empty where some run or none is queued",
     "retried": "how many runs were tried again",
     "advice": "what would make the next job of this kind better, a list of sentences",
 }
@@ -49,6 +52,7 @@ KEYS: dict[str, dict[str, str]] = {
         "asked": "the way that submit takes with the same options",
         "recommended": "the way that seems best",
         "reason": "why",
+        "prices": "of when and where the prices are",
         "ways": "each way to run it: its name, cached, to_run, seconds and dollars (least, likely, most), and obstacle",
     },
     "jobs": _JOB,
@@ -91,7 +95,8 @@ KEYS: dict[str, dict[str, str]] = {
         "vcpus": "virtual CPUs",
         "memory_gib": "GiB of memory",
         "host": "the AWS machine that serves it",
-        "usd_per_hour": "that machine's on-demand price in us-east-1",
+        "usd_per_hour": "that machine's on-demand price, as the prices in force say",
+        "spot_usd_per_hour": "and as a Spot machine",
     },
     "doctor": {
         "what": "what was looked at",
@@ -131,6 +136,8 @@ def status_record(job: Job) -> dict[str, Any]:
         "median_s": told.median_s,
         "longest_s": told.longest_s,
         "peak_memory_mib": told.peak_memory_mib,
+        "memory_limit_mib": told.memory_limit_mib,
+        "waits_for": told.waits_for,
         "retried": told.retried,
         "advice": told.advice,
     }
@@ -177,14 +184,15 @@ def receipt_record(receipt: Receipt) -> dict[str, Any]:
     }
 
 
-def instance_type_record(machine: InstanceType) -> dict[str, Any]:
+def instance_type_record(machine: InstanceType, prices: Prices) -> dict[str, Any]:
     """A machine that can be asked for."""
     return {
         "name": machine.name,
         "vcpus": machine.vcpus,
         "memory_gib": machine.memory_gib,
         "host": machine.host.name,
-        "usd_per_hour": machine.host.usd_per_hour,
+        "usd_per_hour": machine.host.price(prices),
+        "spot_usd_per_hour": machine.host.price(prices, spot=True),
     }
 
 
@@ -207,6 +215,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         "asked": plan.asked,
         "recommended": plan.recommended,
         "reason": plan.reason,
+        "prices": plan.prices,
         "ways": ways,
     }
 

@@ -2,9 +2,11 @@
 
 from typing import NamedTuple
 
+from fanfold.contract.prices import LIST_PRICES, Prices
+
 
 class Host(NamedTuple):
-    """An EC2 machine: vCPUs, memory in GiB, on-demand dollars per hour (us-east-1, 2026-10)."""
+    """An EC2 machine: vCPUs, memory in GiB, on-demand dollars per hour by the list of `prices`."""
 
     name: str
     vcpus: int
@@ -12,6 +14,10 @@ class Host(NamedTuple):
     usd_per_hour: float
     architecture: str = "x86_64"
     gpus: int = 0
+
+    def price(self, prices: Prices, *, spot: bool = False) -> float:
+        """Dollars per hour by these prices; of a host that they do not have, by what it says itself."""
+        return prices.machine(self.name, spot=spot, on_demand=self.usd_per_hour)
 
 
 class InstanceType(NamedTuple):
@@ -28,23 +34,24 @@ class InstanceType(NamedTuple):
         return self.name != self.host.name
 
 
-def _family(name: str, memory_per_vcpu: int, usd_per_vcpu_hour: float) -> list[Host]:
+def _host(name: str, vcpus: int, memory_gib: float) -> Host:
+    return Host(name, vcpus, memory_gib, LIST_PRICES.machine(name))
+
+
+def _family(name: str, memory_per_vcpu: int) -> list[Host]:
     sizes = {"large": 2, "xlarge": 4, "2xlarge": 8, "4xlarge": 16, "8xlarge": 32, "12xlarge": 48, "16xlarge": 64}
-    return [
-        Host(f"{name}.{size}", vcpus, vcpus * memory_per_vcpu, round(vcpus * usd_per_vcpu_hour, 4))
-        for size, vcpus in sizes.items()
-    ]
+    return [_host(f"{name}.{size}", vcpus, vcpus * memory_per_vcpu) for size, vcpus in sizes.items()]
 
 
 #: Every host Fanfold may start. Batch's managed environments refuse the t3 family, so none is here.
 HOSTS: dict[str, Host] = {
     host.name: host
     for host in [
-        Host("c5.large", 2, 4, 0.085),
-        *_family("m5", memory_per_vcpu=4, usd_per_vcpu_hour=0.048),
-        *_family("r5", memory_per_vcpu=8, usd_per_vcpu_hour=0.063),
-        Host("x2idn.16xlarge", 64, 1024, 6.669),
-        Host("x2idn.32xlarge", 128, 2048, 13.338),
+        _host("c5.large", 2, 4),
+        *_family("m5", memory_per_vcpu=4),
+        *_family("r5", memory_per_vcpu=8),
+        _host("x2idn.16xlarge", 64, 1024),
+        _host("x2idn.32xlarge", 128, 2048),
     ]
 }
 

@@ -22,6 +22,9 @@ class Description(NamedTuple):
     image: str
     #: Version by name of the packages that runs can import; empty where that is not known from here.
     packages: Mapping[str, str] = NO_DATA
+    #: What prices depend on: whether machines are Spot machines, and what the realtime function runs on.
+    spot: bool = False
+    architecture: str = "x86_64"
 
 
 class Stores(Protocol):

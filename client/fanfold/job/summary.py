@@ -6,11 +6,14 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fanfold.amounts import Dollars, Seconds, duration, machine_cost, realtime_cost
+from fanfold.amounts import Dollars, Seconds, duration
 from fanfold.contract.instances import INSTANCE_TYPES
 from fanfold.contract.limits import ADVISED_RUN_S, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.costs import machine_cost, realtime_cost
 from fanfold.fold import JobState
+from fanfold.job.progress import waiting_for
 from fanfold.models import JobHeader, RunStatus
+from fanfold.pricing import prices
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,17 +42,24 @@ class Summary:
     retried: int
     cost: Dollars
     realtime: bool = True
+    #: MiB a run may take; and what the job waits for, where nothing runs and something is to.
+    memory_limit_mib: float | None = None
+    waits_for: str = ""
     advice: list[str] = field(default_factory=list)
 
     def rows(self) -> list[tuple[str, str]]:
         """The summary's lines, each a label and a text."""
         runs = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in self.counts.items())
-        rows = [("runs", runs), ("time", f"{duration(self.wall_s)} ({duration(self.busy_s)} of work)")]
+        rows = [("runs", runs)]
+        if self.waits_for:
+            rows.append(("waits", self.waits_for))
+        rows.append(("time", f"{duration(self.wall_s)} ({duration(self.busy_s)} of work)"))
         if self.median_s is not None and self.longest_s is not None:
             best = f" ({_BEST} in the cloud)" if self.realtime else ""
             rows.append(("per run", f"median {duration(self.median_s)}, longest {duration(self.longest_s)}{best}"))
         if self.peak_memory_mib is not None:
-            rows.append(("memory", f"{self.peak_memory_mib:,.0f} MiB at its peak"))
+            limit = "" if self.memory_limit_mib is None else f", the limit is {self.memory_limit_mib:,.0f}"
+            rows.append(("memory", f"{self.peak_memory_mib:,.0f} MiB at its peak{limit}"))
         if self.retried:
             rows.append(("retries", f"{self.retried:,} {'runs were' if self.retried > 1 else 'run was'} tried again"))
         rows.append(("cost", str(self.cost)))
@@ -74,9 +84,11 @@ def summarised(state: JobState) -> Summary:
         median_s=_median(times) if times else None,
         longest_s=max(times, default=None),
         peak_memory_mib=max((mib for *_, mib in measured), default=None),
-        retried=sum(state.attempt_of(index) > 0 for index in range(state.header.count)),
+        retried=sum(_tried_again(state, index) for index in range(state.header.count)),
         cost=cost(state),
         realtime=state.header.instance_type is None,
+        memory_limit_mib=_memory_limit_mib(state.header),
+        waits_for=_waits_for(state),
         advice=_advice(state, measured),
     )
 
@@ -84,6 +96,8 @@ def summarised(state: JobState) -> Summary:
 def wall_s(state: JobState) -> Seconds:
     """Seconds from the submit to the last run's end, or until now where some have not ended."""
     ends = [at for index in range(state.header.count) if (at := state.finished_at(index)) is not None]
+    if state.header.cancelled_at is not None:  # which ended all that had not begun
+        ends.append(state.header.cancelled_at)
     end = max(ends, default=time.time()) if state.done else time.time()
     return Seconds(max(0.0, end - state.header.created_at))
 
@@ -97,7 +111,7 @@ def cost(state: JobState) -> Dollars:
     busy_s = sum(duration_s for _, duration_s, _ in measured)
     if header.instance_type is not None:
         return machine_cost(_usd_per_hour(header), busy_s / header.n_processes_per_worker)
-    return realtime_cost(busy_s, len(measured))
+    return realtime_cost(busy_s, len(measured), prices(), arm64=header.architecture == "arm64")
 
 
 def _usd_per_hour(header: JobHeader) -> float:
@@ -122,6 +136,24 @@ def usage_frame(state: JobState) -> pd.DataFrame:
         },
         index=pd.Index(list(used), name="run", dtype="int64"),
     )
+
+
+def _tried_again(state: JobState, index: int) -> bool:
+    """Whether a run has begun more than once. The attempt that a waiting or cancelled run would make has not begun."""
+    begun = state.status_of(index) is RunStatus.RUNNING or state.finished_at(index) is not None
+    return state.attempt_of(index) >= (1 if begun else 2)
+
+
+def _memory_limit_mib(header: JobHeader) -> float | None:
+    """MiB that each run may take; of machines, all that run side by side on one."""
+    if header.memory_mib is not None:
+        return header.memory_mib
+    return REALTIME_MEMORY_MIB if header.instance_type is None else None
+
+
+def _waits_for(state: JobState) -> str:
+    counts = state.counts()
+    return waiting_for(state) if counts[RunStatus.QUEUED] and not counts[RunStatus.RUNNING] else ""
 
 
 def _median(times: list[float]) -> float:

@@ -119,6 +119,8 @@ class AwsEngine:
             instance_types=self._deployment.instance_types,
             image=announced["image"]["identity"],
             packages=self._deployment.packages,
+            spot=announced["spot"],
+            architecture=announced["image"]["architecture"],
         )
 
     def _give(self, header: JobHeader, dispatch: Dispatch, runs: Sequence[RunRef]) -> None:
