@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from fanfold.fold import fold
 from fanfold.job.summary import summarised
-from fanfold.models import RunStatus
+from fanfold.models import Event, EventKind, JobHeader, RunError, RunStatus
+from tests.job.conftest import BEGAN
 
 LIMIT_S, LIMIT_MIB = 120.0, 4096
 
@@ -68,3 +70,43 @@ def test_the_summary_s_lines(state_of):
     assert "40.0 s (1 min 10 s of work)" in told
     assert "median 35.0 s, longest 40.0 s (30 to 45 s are best in the cloud)" in told
     assert "200 MiB at its peak" in told
+
+
+def test_memory_is_told_against_its_limit(state_of):
+    assert "200 MiB at its peak, the limit is 4,096" in str(summarised(state_of((1.0, 200.0))))
+    assert "the limit is 512" in str(summarised(state_of((1.0, 200.0), memory_mib=512)))
+    assert "the limit is 59,183" in str(summarised(state_of((1.0, 200.0), instance_type="medium", memory_mib=59183)))
+
+
+@pytest.fixture
+def cancelled():
+    """A job of three runs, cancelled after a minute; the events tell of what began before."""
+
+    def make(*events):
+        asked = {"engine": "aws", "owner": "me", "bundle_sha256": "", "code_hash": ""}
+        header = JobHeader(id="job-1", name="told", count=3, created_at=BEGAN, cancelled_at=BEGAN + 60, **asked)
+        return summarised(fold(header, events))
+
+    return make
+
+
+def ended(index, attempt, status, **facts):
+    return Event.new("job-1", index, attempt, EventKind.FINISHED, at=BEGAN + 5, status=status, **facts)
+
+
+def test_what_never_began_was_not_tried_again(cancelled):
+    lost = RunError("Lost", "gone", infrastructure=True)
+    told = cancelled(ended(0, 0, RunStatus.SUCCEEDED), ended(1, 0, RunStatus.LOST, error=lost))
+    assert (told.counts, told.retried) == ({"succeeded": 1, "cancelled": 2}, 0)
+    assert cancelled(ended(0, 1, RunStatus.SUCCEEDED)).retried == 1
+
+
+def test_a_job_that_was_cancelled_ended_then(cancelled):
+    assert cancelled().wall_s == 60
+    assert cancelled(ended(0, 0, RunStatus.SUCCEEDED)).wall_s == 60
+
+
+def test_a_job_that_waits_says_what_for(state_of):
+    job = JobHeader("job-1", "told", 2, "local", "me", BEGAN, "", "")
+    assert "waits    waiting to be started" in str(summarised(fold(job, [])))
+    assert "waits" not in str(summarised(state_of((1.0, 1.0))))

@@ -106,9 +106,8 @@ class JobState:
     def attempt_of(self, index: int) -> int:
         """The attempt that the run's status tells of; for a queued run, the one to come."""
         code = self._codes[index]
-        if code == _QUEUED:
-            return self.next_attempt(index)
-        return self._starts[index][0] if code == _RUNNING else self._columns.attempts[index]
+        ended_or_started = self._starts[index][0] if code == _RUNNING else self._columns.attempts[index]
+        return self._following(index) if code == _QUEUED else ended_or_started
 
     def first_attempt_of(self, index: int) -> int:
         """The attempt from which the run's budget of retries counts."""
@@ -116,10 +115,13 @@ class JobState:
 
     def next_attempt(self, index: int) -> int:
         """The number of the run's next attempt, higher than any that ended or started."""
-        started = self._starts[index][0] if index in self._starts else -1
         # In a cancelled job, whoever had the attempt that was to come may still be about to say what became of it.
         unheard = self._codes[index] == _QUEUED and self._header.cancelled_at is not None
-        return max(self._budgets.get(index, 0), self._columns.attempts[index] + 1, started + 1) + unheard
+        return self._following(index) + unheard
+
+    def _following(self, index: int) -> int:
+        started, _ = self._starts.get(index, (-1, 0.0))
+        return max(self._budgets.get(index, 0), self._columns.attempts[index] + 1, started + 1)
 
     def error(self, index: int) -> RunError | None:
         """Why the run's last attempt failed, if it did; of a run that is tried again too."""
