@@ -65,8 +65,9 @@ deploy: node_modules/.made  ## Fanfold into your AWS account, as cdk.json says; 
 deploy-local: $(VENV)/.dev  ## the same into an emulator on this machine, to look at; nothing is left
 	@$(BIN)/python -m tests.infra.local_cloud
 
-cloud: $(VENV)/.dev  ## AWS on this machine with Fanfold in it: paste the lines it prints; until Ctrl-C
-	@$(BIN)/python -m tests.cloud
+PORT ?= 0
+cloud: $(VENV)/.dev  ## AWS on this machine with Fanfold in it: paste the lines it prints; until Ctrl-C; PORT=5000
+	@$(BIN)/python -m tests.cloud --port $(PORT)
 
 destroy: node_modules/.made  ## take it out of your account again; what holds data stays, see docs/deployment.md
 	@$(CDK) destroy --all

@@ -14,7 +14,7 @@ from fanfold.engines.aws.work import Work
 from fanfold.fold import read_state
 from fanfold.models import JobHeader, RunRef
 from tests.aws.cloud import ENVIRONMENT
-from tests.aws.lambda_host import ROOT
+from tests.aws.processes import ROOT
 from tests.aws.udfs import put_job
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.aws.lambda_host import ROOT
+from tests.aws.processes import ROOT
 
 HEAVY = ("pandas", "numpy", "pyarrow", "pydantic", "aws_xray_sdk", "psutil", "sqlite3", "rich", "typer")
 

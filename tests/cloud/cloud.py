@@ -28,25 +28,26 @@ SETTINGS: Mapping[str, Any] = {"realtime_functions": 2}
 class LocalCloud:
     """A running cloud. Use it as a context; `folder` holds what its parts print."""
 
-    def __init__(self, folder: Path, *, wait_scale: float = 1.0) -> None:
-        """Start it. Waits between tries of a state are scaled, which otherwise are AWS's: seconds."""
+    def __init__(self, folder: Path, *, wait_scale: float = 1.0, port: int = 0) -> None:
+        """Start it, at any free port by default. Waits between tries of a state, on AWS seconds, are scaled."""
         self.folder = folder
         self._wait_scale = wait_scale
         self._log = (folder / "server.log").open("wb")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.cloud.server", str(folder), str(wait_scale)],
+            [sys.executable, "-m", "tests.cloud.server", str(folder), str(wait_scale), str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
             cwd=ROOT,
+            start_new_session=True,  # a terminal's Ctrl-C is for who has started it, and who then ends it
             env={**_without_aws(), **ENVIRONMENT, "PYTHONPATH": os.pathsep.join([str(ROOT / "client"), str(ROOT)])},
         )
         self._lock = threading.Lock()
-        port = self._process.stdout.readline().strip()
-        if not port:
+        answers_at = self._process.stdout.readline().strip()
+        if not answers_at:
             raise RuntimeError(f"the local cloud did not start: {(folder / 'server.log').read_text()[-2000:]}")
-        self.endpoint = f"http://127.0.0.1:{port}"
+        self.endpoint = f"http://127.0.0.1:{answers_at}"
         self.client = self._clients()
 
     def __enter__(self) -> LocalCloud:

@@ -1,6 +1,7 @@
 """Lambda: every function's real handler under the real runtime client, in a few environments each.
 
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from typing import NamedTuple
 
 from fanfold.contract.cloud import REALTIME_ENTRYPOINT
 from tests.aws.lambda_host import Answer, LambdaHost
+from tests.aws.processes import Starter, start_process
 from tests.cloud.refusals import NotEmulated
 
 #: A function's environments here. AWS starts another where all are busy; here the call waits for one.
 ENVIRONMENTS = 2
-#: A synchronous request or response: 6 MB (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
-PAYLOAD_BYTES = 6_291_456
+#: A synchronous request or response: 6 MB. As messages of the service give the number, it is 100 bytes more.
+PAYLOAD_BYTES = 6_291_556
 
 
 class Throttled(Exception):
@@ -53,8 +55,16 @@ def configuration(
 class Functions:
     """The account's functions. Any thread may invoke."""
 
-    def __init__(self, find: Callable[[str], Configuration], *, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        find: Callable[[str], Configuration],
+        *,
+        folder: Path,
+        environment: Mapping[str, str],
+        start: Starter = start_process,
+    ) -> None:
         self._find = find
+        self._start = start
         self._folder = folder
         self._environment = environment
         self._functions: dict[str, _Function] = {}
@@ -72,7 +82,7 @@ class Functions:
                 raise Throttled("Rate Exceeded.")
             self._under_way += 1
         try:
-            return function.invoke(body)
+            return _within_limits(function.invoke(body))
         finally:
             with self._lock:
                 self._under_way -= 1
@@ -82,7 +92,7 @@ class Functions:
             if name not in self._functions:
                 folder = self._folder / name
                 folder.mkdir(parents=True)
-                self._functions[name] = _Function(self._find(name), folder, self._environment)
+                self._functions[name] = _Function(self._find(name), folder, self._environment, self._start)
             return self._functions[name]
 
     def strike_busy(self, how: signal.Signals) -> int:
@@ -95,14 +105,16 @@ class Functions:
 
 
 class _Function:
-    def __init__(self, configuration: Configuration, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, configuration: Configuration, folder: Path, environment: Mapping[str, str], start: Starter
+    ) -> None:
         self._configuration = configuration
         variables = {**environment, **configuration.environment}
         self._hosts: list[LambdaHost] = []
         for number in range(ENVIRONMENTS):
             place = folder / str(number)
             place.mkdir()
-            self._hosts.append(LambdaHost(variables, folder=place, handler=configuration.handler))
+            self._hosts.append(LambdaHost(variables, folder=place, handler=configuration.handler, start=start))
         self._idle = list(self._hosts)
         self._free = threading.Condition()
 
@@ -121,12 +133,22 @@ class _Function:
     def strike_busy(self, how: signal.Signals) -> int:
         struck = 0
         for host in self._hosts:
-            if host not in self._idle and host.process is not None and host.process.poll() is None:
+            process = host.process
+            if host not in self._idle and process is not None and process.poll() is None:
                 with suppress(ProcessLookupError):
-                    os.killpg(host.process.pid, how)
+                    os.killpg(process.pid, how)
                     struck += 1
         return struck
 
     def close(self) -> None:
         for host in self._hosts:
             host.close()
+
+
+def _within_limits(answer: Answer) -> Answer:
+    """The answer, or what Lambda answers in its place where it is too large."""
+    if len(json.dumps(answer.payload)) <= PAYLOAD_BYTES:
+        return answer
+    told = f"Response payload size exceeded maximum allowed payload size ({PAYLOAD_BYTES} bytes)."
+    error = "Function.ResponseSizeTooLarge"
+    return Answer(error, {"errorType": error, "errorMessage": told}, answer.took_ms)

@@ -2,14 +2,14 @@
 
 https://docs.aws.amazon.com/batch/latest/userguide/job_env_vars.html
 https://docs.aws.amazon.com/batch/latest/userguide/job_retries.html
+https://docs.aws.amazon.com/batch/latest/APIReference/API_EvaluateOnExit.html
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -22,13 +22,17 @@ from typing import Any, NamedTuple
 from moto.batch.models import Job
 from moto.batch.utils import JobStatus
 
-ROOT = Path(__file__).parents[2]
-#: TerminateJob sends SIGTERM, and half a minute later SIGKILL.
+from tests.aws.processes import Starter, start_process
+
+#: TerminateJob has ECS send SIGTERM, and half a minute later SIGKILL: ECS_CONTAINER_STOP_TIMEOUT of
+#: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-agent-config.html
 GRACE_S = 30.0
 _LOOK_S = 0.02
-
-
+#: What ECS says of a container that the kernel ended with 137 for its memory.
 _OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
+#: What Batch says of a job whose host is gone, as after a Spot interruption
+#: (https://aws.amazon.com/blogs/compute/introducing-retry-strategies-for-aws-batch/).
+_HOST_LOST = "Host EC2 (instance i-0123456789abcdef0) terminated."
 
 
 class _End(NamedTuple):
@@ -42,8 +46,12 @@ class _End(NamedTuple):
 class Machines:
     """Hosts for jobs: so many at once, each for one job."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], *, count: int = 3) -> None:
+    def __init__(
+        self, folder: Path, environment: Mapping[str, str], *, count: int = 3, start: Starter = start_process
+    ) -> None:
         self._folder = folder
+        self._start = start
+        self._closed = False
         self._environment = environment
         self._free = threading.BoundedSemaphore(count)
         self._lock = threading.Lock()
@@ -70,8 +78,13 @@ class Machines:
         return self._strike(signal.SIGTERM)
 
     def close(self) -> None:
-        """Nothing of what was started goes on."""
-        self.lose()
+        """Nothing of what was started goes on, and no other attempt is made."""
+        with self._lock:
+            self._closed = True
+            running = list(self._running.values())
+        for container in running:
+            container.strike(signal.SIGKILL)
+            container.process.wait()
 
     def _strike(self, how: signal.Signals) -> int:
         with self._lock:
@@ -98,8 +111,10 @@ class Machines:
     def _attempt(self, job: Job, attempt: int) -> _End:
         job.status = JobStatus.STARTING
         folder = Path(tempfile.mkdtemp(dir=self._folder, prefix="machine-"))
-        container = _Container(_command(job), {**self._environment, **_variables(job, attempt)}, folder)
         with self._lock:
+            if self._closed:
+                raise RuntimeError("the machines are gone")
+            container = _Container(self._start, job, {**self._environment, **_variables(job, attempt)}, folder)
             self._running[job.job_id] = container
         job._start_attempt()
         job.status = JobStatus.RUNNING
@@ -111,37 +126,30 @@ class Machines:
         job.exit_code = exit_code
         job._stop_attempt()
         if container.lost:
-            return _End(exit_code, "Host EC2 (instance i-0123456789abcdef0) terminated.", "")
+            return _End(exit_code, _HOST_LOST, "")
         return _End(exit_code, "Essential container in task exited", _OUT_OF_MEMORY if exit_code == 137 else "")
 
 
 class _Container:
-    def __init__(self, command: list[str], environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, start: Starter, job: Job, environment: Mapping[str, str], folder: Path) -> None:
         self.lost = False
+        command = job.container_overrides.get("command") or job.job_definition.container_properties["command"]
         with (folder / "container.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                command,
-                env={**environment, "TMPDIR": str(folder)},
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            self.process = start(list(command), environment, folder, log, _memory_mib(job))
 
     def wait(self, job: Job) -> int:
         """The exit code, as a container's: 128 and the signal's number where one ended it."""
         told_at: float | None = None
-        while self._process.poll() is None:
+        while self.process.poll() is None:
             time.sleep(_LOOK_S)
             if job.stop and told_at is None:
                 told_at = time.monotonic()
                 self.strike(signal.SIGTERM)
             if told_at is not None and time.monotonic() - told_at > GRACE_S:
                 self.strike(signal.SIGKILL)
-        code = int(self._process.returncode)
+        code = int(self.process.returncode)
         with suppress(ProcessLookupError):  # a container ends with its first process
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(self.process.pid, signal.SIGKILL)
         return code if code >= 0 else 128 - code
 
     def strike(self, how: signal.Signals) -> None:
@@ -149,14 +157,15 @@ class _Container:
         with suppress(ProcessLookupError):
             if how is signal.SIGKILL:
                 self.lost = True
-                os.killpg(self._process.pid, how)
+                os.killpg(self.process.pid, how)
             else:
-                os.kill(self._process.pid, how)
+                os.kill(self.process.pid, how)
 
 
-def _command(job: Job) -> list[str]:
-    command = list(job.container_overrides.get("command") or job.job_definition.container_properties["command"])
-    return [sys.executable if command[0] == "python" else command[0], *command[1:]]
+def _memory_mib(job: Job) -> int:
+    """https://docs.aws.amazon.com/batch/latest/APIReference/API_ResourceRequirement.html"""
+    asked = job.job_definition.container_properties["resourceRequirements"]
+    return next(int(one["value"]) for one in asked if one["type"] == "MEMORY")
 
 
 def _variables(job: Job, attempt: int) -> dict[str, str]:
@@ -168,8 +177,6 @@ def _variables(job: Job, attempt: int) -> dict[str, str]:
     }
     index = job.array_properties.get("index")
     return {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("client", "runtime", ".")),
         **given,
         "AWS_BATCH_JOB_ID": job.job_id,
         "AWS_BATCH_JOB_ATTEMPT": str(attempt),

@@ -38,8 +38,8 @@ LEASE_S = "2"
 class Server:
     """All parts of the cloud, put together."""
 
-    def __init__(self, folder: Path, *, wait_scale: float) -> None:
-        self._moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    def __init__(self, folder: Path, *, wait_scale: float, port: int) -> None:
+        self._moto = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
         self.faults = Faults()
         self.faults.install()
         self._moto.start()
@@ -106,13 +106,15 @@ def main() -> None:
     """Serve until the input ends."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     faulthandler.register(signal.SIGUSR1)  # where every thread is, into the log
-    folder, wait_scale = Path(sys.argv[1]), float(sys.argv[2])
-    server = Server(folder, wait_scale=wait_scale)
-    print(server.port, flush=True)
-    for line in sys.stdin:
-        print(json.dumps(server.obey(*json.loads(line))), flush=True)
-    server.close()
-    os._exit(0)  # whatever threads still wait for something
+    folder, wait_scale, port = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
+    server = Server(folder, wait_scale=wait_scale, port=port)
+    try:
+        print(server.port, flush=True)
+        for line in sys.stdin:
+            print(json.dumps(server.obey(*json.loads(line))), flush=True)
+    finally:
+        server.close()
+        os._exit(0)  # whatever threads still wait for something
 
 
 if __name__ == "__main__":

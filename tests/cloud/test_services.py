@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from fanfold.contract.cloud import EXIT_GIVEN_BACK
+from tests.cloud.functions import Configuration, Functions
 
 ARRAY = "import os, pathlib; pathlib.Path(os.environ['OUT'], os.environ['AWS_BATCH_JOB_ARRAY_INDEX']).touch()"
 ATTEMPTS = """
@@ -80,6 +81,18 @@ def test_beyond_the_concurrency_calls_are_throttled(on_cloud):
 def test_six_megabytes_is_what_a_call_takes(on_cloud):
     with pytest.raises(ClientError, match="RequestTooLargeException"):
         invoked(on_cloud, {"text": "x" * 6_300_000})
+
+
+@pytest.mark.parametrize(("size", "error"), [(6_291_000, None), (7_000_000, "Function.ResponseSizeTooLarge")])
+def test_six_megabytes_is_what_an_answer_takes(tmp_path, size, error):
+    plain = Configuration({}, "tests.aws.plain_function.handler", timeout_s=60, memory_mib=128)
+    functions = Functions(lambda name: plain, folder=tmp_path, environment={})
+    try:
+        answer = functions.invoke("plain", json.dumps({"size": size}).encode())
+    finally:
+        functions.close()
+    assert answer.error == error
+    assert ("maximum allowed payload size" in answer.payload.get("errorMessage", "")) == bool(error)
 
 
 def test_other_ways_to_invoke_are_refused(on_cloud):
