@@ -146,7 +146,7 @@ def _disk(home: Path) -> Check:
     free_mib = shutil.disk_usage(existing).free / 2**20
     found = f"{free_mib:,.0f} MiB free at {home}"
     if free_mib < _ROOM_MIB:
-        step = "`fanfold cache clear` frees what no job needs; or set FANFOLD_HOME to a larger disk."
+        step = "`fanfold remove --older-than 7d` frees what old jobs hold; or set FANFOLD_HOME to a larger disk."
         return Check("disk", "warn", found, step)
     return Check("disk", "ok", found)
 

@@ -29,6 +29,7 @@ STARTING = {
     "run": ["squares.py:cube", "x=2"],
     "submit": ["squares.py", "1"],
     "retry": ["{failed}"],
+    "remove": ["--older-than", "7d"],
     "cache clear": ["--older-than", "7d"],
 }
 #: What goes on until Ctrl-C is shown in tests/workbench.
@@ -199,6 +200,32 @@ def test_the_cache_is_measured_and_cleared(fanfold):
     assert fanfold.json("cache", "clear", "--older-than", "1h")["forgotten"] == 0
     assert fanfold("cache", "clear").stdout.startswith("2 results forgotten")
     assert fanfold.json("cache", "size") == {"results": 0, "bytes": 0}
+
+
+def test_removed_jobs_are_gone_and_so_is_what_they_held(fanfold):
+    fanfold.udfs.write_text("import fanfold\n@fanfold.udf\ndef big(n: int):\n    return b'x' * n\n")
+    first, second = (fanfold.json("submit", "squares.py", size)["id"] for size in ("100000", "50000"))
+    assert fanfold("remove", first).stdout.startswith("1 job removed, 100 kB")
+    assert [job["id"] for job in fanfold.json("jobs")] == [second]
+    assert fanfold("status", first).returncode == 3
+    assert fanfold.json("remove", "--older-than", "1h") == {"removed": [], "freed_bytes": 0}
+    assert fanfold.json("remove", "--older-than", "0s")["removed"] == [second]
+    assert fanfold.json("cache", "size") == {"results": 0, "bytes": 0}
+
+
+def test_a_job_that_runs_is_not_removed(fanfold, tmp_path):
+    job = fanfold("submit", "squares.py", "1", "--set", f"until={tmp_path / 'go'}", "--no-wait").stdout.strip()
+    told = fanfold("remove", job)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert f"`fanfold cancel {job}` first" in told.stderr
+    assert f"Job {job} still runs: it stays." in fanfold("remove", "--older-than", "0s").stderr
+    fanfold("cancel", job)
+    assert fanfold.json("remove", job)["removed"] == [job]
+
+
+def test_it_has_to_be_said_which_jobs_are_to_go(fanfold):
+    assert "give their ids, or --older-than" in fanfold("remove").stderr
+    assert "give their ids, or --older-than" in fanfold("remove", "x", "--older-than", "1d").stderr
 
 
 def test_machines_have_their_price(jobs):

@@ -71,7 +71,7 @@ def test_little_room_is_a_warning(monkeypatch):
 
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
     assert check("disk").verdict == "warn"
-    assert "fanfold cache clear" in check("disk").next_step
+    assert "fanfold remove --older-than 7d" in check("disk").next_step
 
 
 def test_missing_packages_are_named_with_what_they_are_for(monkeypatch):

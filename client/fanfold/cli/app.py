@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from fanfold.cli.commands import advise, cached, machines, page, results, start, steer, watch
+from fanfold.cli.commands import advise, cached, machines, page, remove, results, start, steer, watch
 from fanfold.cli.guard import GuardedGroup
 from fanfold.cli.parsing import LightCommand, LightGroup
 
@@ -46,6 +46,7 @@ COMMANDS: dict[str, Command] = {
     "cancel": Command(steer.cancel, (f"fanfold cancel {_JOB}",)),
     "retry": Command(steer.retry, (f"fanfold retry {_JOB}",)),
     "verify": Command(results.verify, (f"fanfold verify {_JOB}",)),
+    "remove": Command(remove.remove, (f"fanfold remove {_JOB}", "fanfold remove --older-than 7d")),
     "instance-types": Command(machines.instance_types, ("fanfold instance-types",)),
     "doctor": Command(advise.doctor, ("fanfold doctor",)),
     "workbench": Command(page.workbench, ("fanfold workbench", "fanfold workbench flights/ --no-open --port 8800")),

@@ -75,3 +75,14 @@ NoWait = Annotated[bool, typer.Option("--no-wait", help="Start it, print its id,
 Timeout = Annotated[
     float | None, typer.Option(min=0, metavar="SECONDS", help="Wait no longer than this.", show_default=False)
 ]
+
+
+def age_s(option: str, text: str) -> float:
+    """Seconds of an age such as 7d. Raises `InputError` naming the option."""
+    from fanfold.cache import parse_age
+    from fanfold.errors import InputError
+
+    try:
+        return parse_age(text)
+    except InputError:
+        raise InputError(f"{option} {text} is not an age.", next_step="write 30s, 5m, 12h, 7d or 2w.") from None

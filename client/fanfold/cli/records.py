@@ -90,6 +90,7 @@ KEYS: dict[str, dict[str, str]] = {
         "failed": "the runs that ended without a result",
         "damaged": "why results cannot be read, by run",
     },
+    "remove": {"removed": "the ids of the jobs that are gone", "freed_bytes": "bytes of files deleted"},
     "instance-types": {
         "name": "what --instance-type takes",
         "vcpus": "virtual CPUs",

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,12 @@ class LocalEngine:
             image=f"local/{sys.implementation.cache_tag}",
         )
 
+    def remove(self, job_ids: Sequence[str]) -> int:
+        """Take jobs away that have ended, and all that is kept for them alone; the bytes of files that were freed."""
+        for job_id in job_ids:
+            _runner_log(self.home, job_id).unlink(missing_ok=True)
+        return self.stores.remove_jobs(job_ids)
+
     def close(self) -> None:
         """End what runs in this process, at once, and let go of the stores. Dedicated jobs go on."""
         if self._driver is not None and self._driver.alive:
@@ -185,7 +191,7 @@ def start_runner(stores: LocalStores, header: JobHeader, stop: int) -> None:
     """Start a process that runs the rest of a job, up to run `stop`, and outlives this one."""
     name = f"{_STARTING}{os.urandom(4).hex()}"
     stores.log.append([runner_event(header.id, name, "starting", since=time.time())])
-    path = _runner_log(stores.home, header)
+    path = _runner_log(stores.home, header.id)
     path.parent.mkdir(parents=True, exist_ok=True)
     root = str(Path(__file__).resolve().parents[2])
     program = f"import sys; del sys.path[0]; sys.path.append({root!r}); from fanfold.engines.runner import main; main()"
@@ -210,15 +216,15 @@ def runner_event(job_id: str, name: str, state: str, **more: Any) -> Event:
 def last_words(home: Path, header: JobHeader) -> str:
     """The last line that a dedicated job's runner wrote, if it wrote any: most likely why it ended."""
     try:
-        lines = _runner_log(home, header).read_text(encoding="utf-8", errors="replace").split("\n")
+        lines = _runner_log(home, header.id).read_text(encoding="utf-8", errors="replace").split("\n")
     except FileNotFoundError:
         return ""
     said = [line.strip() for line in lines if line.strip()]
     return f"; its last words: {said[-1][:500]}" if said else ""
 
 
-def _runner_log(home: Path, header: JobHeader) -> Path:
-    return home / "runners" / f"{header.id}.log"
+def _runner_log(home: Path, job_id: str) -> Path:
+    return home / "runners" / f"{job_id}.log"
 
 
 def _lost(job_id: str, index: int, attempt: int, error: RunError) -> Event:

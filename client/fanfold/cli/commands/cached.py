@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fanfold.cli import options
+from fanfold.cli.options import age_s
 from fanfold.cli.output import print_json, print_text
 from fanfold.cli.wording import size as said_size
-from fanfold.errors import InputError
 
 if TYPE_CHECKING:
     from fanfold.stores.local.cache import SqliteResultCache
@@ -35,11 +35,11 @@ def clear(
 ) -> None:
     """Forget the results that are cached on this machine, and delete the files that nothing needs any more.
 
-    The results of jobs stay: they can still be collected.
+    The results of jobs stay: they can still be collected. `fanfold remove` takes jobs away.
     """
-    age_s = _age_s(older_than)
+    age = None if older_than is None else age_s("--older-than", older_than)
     with _cache() as cache:
-        forgotten, freed = cache.clear(age_s)
+        forgotten, freed = cache.clear(age)
     if as_json:
         print_json({"forgotten": forgotten, "freed_bytes": freed})
     else:
@@ -53,14 +53,3 @@ def _cache() -> Iterator[SqliteResultCache]:
 
     with LocalStores.open(current().home) as stores:
         yield stores.cache
-
-
-def _age_s(text: str | None) -> float | None:
-    from fanfold.cache import parse_age
-
-    if text is None:
-        return None
-    try:
-        return parse_age(text)
-    except InputError:
-        raise InputError(f"--older-than {text} is not an age.", next_step="write 30s, 5m, 12h, 7d or 2w.") from None

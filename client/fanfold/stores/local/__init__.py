@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -10,6 +11,7 @@ from fanfold.stores.local.cache import SqliteResultCache
 from fanfold.stores.local.database import Database
 from fanfold.stores.local.log import SqliteEventLog
 from fanfold.stores.local.objects import FileObjectStore
+from fanfold.stores.local.removal import remove_jobs
 
 __all__ = ["LocalStores"]
 
@@ -45,6 +47,15 @@ class LocalStores:
             ) from error
         with stores._database.reading():
             return stores
+
+    def remove_jobs(self, job_ids: Sequence[str]) -> int:
+        """Take jobs away that have ended, and all that is kept for them alone; the bytes of files that were freed.
+
+        Results that another job shares stay; those which these jobs computed for the cache are forgotten.
+        """
+        freed = remove_jobs(self._database, self.objects, job_ids)
+        self.log.forget(job_ids)
+        return freed
 
     def close(self) -> None:
         """Let go of the database file. Using the stores again opens it anew."""

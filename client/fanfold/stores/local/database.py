@@ -31,6 +31,8 @@ _NO_ROOM_BYTES = 1 << 20
 # A row is a page: what one append told of one job (see `pages`). Its number is the job's times 2**36 plus a count from
 # 1, so a job's pages lie side by side, are read with one range scan, and need no index. The cache needs none either: a
 # slot is the first eight bytes of the key, and the rest is compared when it is read.
+#: A job's number times this is where its pages begin.
+ROWS_PER_JOB = 1 << 36
 _PAGES = "(row INTEGER PRIMARY KEY, events INTEGER, heads BLOB, results BLOB, inline BLOB, codecs TEXT, notes TEXT)"
 _SCHEMA = (
     "CREATE TABLE jobs (number INTEGER PRIMARY KEY, id TEXT UNIQUE, owner TEXT, header TEXT, cancelled_at REAL)",

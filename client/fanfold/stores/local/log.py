@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fanfold.errors import JobNotFound
 from fanfold.models import TELEMETRY, Event, JobHeader
-from fanfold.stores.local.database import Database
+from fanfold.stores.local.database import ROWS_PER_JOB, Database
 from fanfold.stores.pages import COLUMNS, pack, unpack
 from fanfold.stores.protocols import Channel, Cursor
 from fanfold.stores.records import header_from_text, header_to_text
@@ -22,8 +22,6 @@ _READ_BYTES = 8 << 20
 
 #: The most events that one page holds, so that reading one stays cheap however much was appended at once.
 _PAGE_EVENTS = 1_000
-
-_ROWS_PER_JOB = 1 << 36
 
 #: How often another process's commits are looked for: at once quick, then at ease.
 _POLL_FIRST_S = 0.05
@@ -60,7 +58,8 @@ class SqliteEventLog:
     def list_jobs(self, *, owner: str | None = None, limit: int = 100, before: str | None = None) -> list[JobHeader]:
         """Headers, newest first; `before` a job id, for the page after it."""
         query = (
-            "SELECT header, cancelled_at FROM jobs WHERE (? IS NULL OR owner = ?) AND (? IS NULL OR id < ?)"
+            "SELECT header, cancelled_at FROM jobs"
+            " WHERE id IS NOT NULL AND (? IS NULL OR owner = ?) AND (? IS NULL OR id < ?)"
             " ORDER BY id DESC LIMIT ?"
         )
         with self._database.reading() as connection:
@@ -94,8 +93,8 @@ class SqliteEventLog:
         """The next events after `cursor`, oldest first, and where to go on. None: all read for now."""
         with self._database.reading() as connection:
             self._note_first_read(connection)
-            base = self._number(connection, job_id) * _ROWS_PER_JOB
-            found = _read(connection, channel, base + int(cursor or 0), base + _ROWS_PER_JOB)
+            base = self._number(connection, job_id) * ROWS_PER_JOB
+            found = _read(connection, channel, base + int(cursor or 0), base + ROWS_PER_JOB)
         if not found:
             return [], cursor or "0"
         return [event for row in found for event in unpack(job_id, row[2:])], str(found[-1][0] - base)
@@ -118,6 +117,12 @@ class SqliteEventLog:
                     self._appended.wait(min(pause_s, left_s))
             pause_s = min(pause_s * 1.25, _POLL_LAST_S)
 
+    def forget(self, job_ids: Iterable[str]) -> None:
+        """Hold on to nothing of jobs that have been removed."""
+        for job_id in job_ids:
+            self._numbers.pop(job_id, None)
+        self._announce()
+
     def _note_first_read(self, connection: sqlite3.Connection) -> tuple[int, int]:
         # Only a wait moves the mark on, and each thread has its own: one reader's news are never another's.
         seen: tuple[int, int] | None = getattr(self._waiters, "seen", None)
@@ -135,10 +140,10 @@ class SqliteEventLog:
             self._appended.notify_all()
 
     def _insert(self, connection: sqlite3.Connection, job_id: str, channel: Channel, events: list[Event]) -> None:
-        base = self._number(connection, job_id) * _ROWS_PER_JOB
+        base = self._number(connection, job_id) * ROWS_PER_JOB
         # The write lock is held: nobody else can take the numbers that follow.
         query = f"SELECT max(row) FROM {channel} WHERE row < ?"
-        last = connection.execute(query, (base + _ROWS_PER_JOB,)).fetchone()[0]
+        last = connection.execute(query, (base + ROWS_PER_JOB,)).fetchone()[0]
         row = max(last or 0, base)
         for start in range(0, len(events), _PAGE_EVENTS):
             row += 1
@@ -171,5 +176,7 @@ def _read(connection: sqlite3.Connection, channel: Channel, after: int, end: int
 
 
 def _job_not_found(connection: sqlite3.Connection, job_id: str) -> JobNotFound:
-    latest = [row[0] for row in connection.execute("SELECT id FROM jobs ORDER BY id DESC LIMIT 200")]
+    latest = [
+        row[0] for row in connection.execute("SELECT id FROM jobs WHERE id IS NOT NULL ORDER BY id DESC LIMIT 200")
+    ]
     return job_not_found(job_id, latest, place="this store")

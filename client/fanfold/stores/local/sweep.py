@@ -23,20 +23,19 @@ def sweep(database: Database, objects: FileObjectStore) -> int:
     The objects are listed before the references are read: what is referred to in between was not yet listed, or is
     too new to go.
     """
-    oldest = time.time() - _IN_FLIGHT_S
     unwanted = {
-        path.relative_to(objects.root).as_posix() for path in _files(objects.root / "results") if _older(path, oldest)
+        path.relative_to(objects.root).as_posix() for path in _files(objects.root / "results") if is_settled(path)
     }
     with database.reading() as connection:
-        unwanted.difference_update(_referred_to(connection))
+        unwanted.difference_update(referred_to(connection))
     freed = 0
     for key in unwanted:
         path = objects.path(key)
-        if _older(path, oldest):  # still: it may have been found again meanwhile
-            freed += path.stat().st_size
+        if is_settled(path):  # still: it may have been found again meanwhile
+            freed += size_of(path)
             objects.delete([key])
     for path in _files(objects.scratch):
-        if _older(path, oldest - 24 * 3600):  # half-written by a process that was killed
+        if _older(path, time.time() - _IN_FLIGHT_S - 24 * 3600):  # half-written by a process that was killed
             path.unlink(missing_ok=True)
     return freed
 
@@ -52,7 +51,21 @@ def _older(path: Path, than: float) -> bool:
     return False
 
 
-def _referred_to(connection: sqlite3.Connection) -> Iterator[str]:
+def is_settled(path: Path) -> bool:
+    """Whether a file is there and old enough that nobody is just about to refer to it."""
+    return _older(path, time.time() - _IN_FLIGHT_S)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file; none where there is no file."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0
+
+
+def referred_to(connection: sqlite3.Connection) -> Iterator[str]:
+    """The keys of all results that jobs or the cache refer to."""
     for (key,) in connection.execute("SELECT key FROM cache WHERE key IS NOT NULL"):
         yield key
     for (notes,) in connection.execute("SELECT notes FROM state WHERE notes IS NOT NULL"):

@@ -1,0 +1,100 @@
+"""Taking jobs away from this machine: how disk is freed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fanfold.cli import options
+from fanfold.cli.options import age_s
+from fanfold.cli.output import note, print_json, print_text
+from fanfold.cli.wording import size as said_size
+from fanfold.errors import InputError
+
+if TYPE_CHECKING:
+    from fanfold.engines.local import LocalEngine
+    from fanfold.job import Job
+
+#: Headers read at a time.
+_PAGE_JOBS = 500
+
+
+def remove(
+    jobs: Annotated[
+        list[str] | None, typer.Argument(metavar="[JOB]...", help="Jobs' ids.", autocompletion=options.job_ids)
+    ] = None,
+    older_than: Annotated[
+        str | None, typer.Option(metavar="AGE", help="All that were started longer ago than 12h, 7d, 2w.")
+    ] = None,
+    engine: options.EngineName = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Remove jobs that have ended from this machine, to free disk.
+
+    Their inputs, results and logs go, and what they put into the cache. A result that another job shares stays. A deployment on AWS removes its jobs by itself, after its
+    setting `retention_days`.
+    """
+    where = _local(engine)
+    if bool(jobs) == (older_than is not None):
+        raise InputError("Say which jobs are to go.", next_step="give their ids, or --older-than 7d.")
+    if jobs:
+        ended = [_ended(job_id, where) for job_id in jobs]
+    else:
+        ended, running = _started_before(time.time() - age_s("--older-than", str(older_than)), where)
+        for job_id in running:
+            note(f"Job {job_id} still runs: it stays.")
+    freed = where.remove(ended)
+    if as_json:
+        print_json({"removed": ended, "freed_bytes": freed})
+    else:
+        print_text(f"{len(ended):,} {'job' if len(ended) == 1 else 'jobs'} removed, {said_size(freed)} freed")
+
+
+def _local(engine: str | None) -> LocalEngine:
+    from fanfold.engines.local import LocalEngine
+    from fanfold.engines.select import engine_for
+
+    chosen = engine_for(engine)
+    if not isinstance(chosen, LocalEngine):
+        raise InputError(
+            "A deployment's jobs are not removed by hand.",
+            next_step="they go by themselves after its setting `retention_days`; for this machine's: --engine local.",
+        )
+    return chosen
+
+
+def _ended(job_id: str, where: LocalEngine) -> str:
+    job = _job(job_id, where)
+    if not job.state.done:
+        raise InputError(
+            f"Job {job_id} still runs.", next_step=f"`fanfold cancel {job_id}` first. Nothing was removed."
+        )
+    return job_id
+
+
+def _started_before(then: float, where: LocalEngine) -> tuple[list[str], list[str]]:
+    """The ids of jobs that have ended, and of those that still run."""
+    ended: list[str] = []
+    running: list[str] = []
+    for job_id in _ids_before(then, where):
+        (ended if _job(job_id, where).state.done else running).append(job_id)
+    return ended, running
+
+
+def _ids_before(then: float, where: LocalEngine) -> Iterator[str]:
+    before = None
+    while headers := where.stores.log.list_jobs(limit=_PAGE_JOBS, before=before):
+        yield from (header.id for header in headers if header.created_at < then)
+        before = headers[-1].id
+
+
+def _job(job_id: str, where: LocalEngine) -> Job:
+    """The job as it is now: one whose process was killed has ended."""
+    from fanfold.job import Job
+
+    job = Job(where.stores.log.get_job(job_id), where)
+    job.counts()
+    return job

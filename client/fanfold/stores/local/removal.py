@@ -1,0 +1,110 @@
+"""Takes jobs away for good, with all that is kept for them alone: how disk is freed on this machine."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from fanfold.contract.layout import bundle_key, inputs_key
+from fanfold.errors import StoreError
+from fanfold.stores.local.database import ROWS_PER_JOB, Database
+from fanfold.stores.local.objects import FileObjectStore
+from fanfold.stores.local.sweep import is_settled, referred_to, size_of, sweep
+from fanfold.stores.pages import object_keys
+from fanfold.stores.records import header_from_text
+
+#: Large arguments and global values are referred to by their sha256, wherever they stand.
+_SHA256 = re.compile(rb"[0-9a-f]{64}")
+#: Free pages worth writing the database anew for: it takes as much room again while it lasts.
+_FREE_SHARE = 0.25
+
+
+def remove_jobs(database: Database, objects: FileObjectStore, job_ids: Sequence[str]) -> int:
+    """Take away these jobs, the results that they computed for the cache, and what nothing refers to any more.
+
+    Returns the bytes of files that were freed. Ids that no job has are passed over.
+    """
+    with database.writing() as connection:
+        wanted = {key for job_id in job_ids for key in _remove_rows(connection, job_id)}
+        wanted.difference_update(referred_to(connection))
+    freed = sum(_delete(objects, key) for key in wanted)
+    for job_id in job_ids:
+        folder = objects.path(inputs_key(job_id)).parent
+        freed += sum(size_of(path) for path in folder.rglob("*"))
+        shutil.rmtree(folder, ignore_errors=True)
+    freed += sum(_delete(objects, key) for key in _needless_sources(database, objects))
+    freed += sweep(database, objects)
+    _compact(database)
+    return freed
+
+
+def _remove_rows(connection: sqlite3.Connection, job_id: str) -> set[str]:
+    """Delete what the database has of a job; the keys of the objects that it referred to."""
+    found = connection.execute("SELECT number FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    if found is None:
+        return set()
+    first = found[0] * ROWS_PER_JOB
+    own = (first, first + ROWS_PER_JOB)
+    keys = {
+        key
+        for (notes,) in connection.execute(
+            "SELECT notes FROM state WHERE row > ? AND row < ? AND notes IS NOT NULL", own
+        )
+        for key in object_keys(notes)
+    }
+    cached = connection.execute("SELECT key FROM cache WHERE job_id = ? AND key IS NOT NULL", (job_id,))
+    keys.update(key for (key,) in cached)
+    connection.execute("DELETE FROM cache WHERE job_id = ?", (job_id,))
+    for table in ("state", "telemetry"):
+        connection.execute(f"DELETE FROM {table} WHERE row > ? AND row < ?", own)
+    # Its number stays taken: a process that has held on to the job must not write into the rows of another.
+    connection.execute("UPDATE jobs SET id = NULL, owner = NULL, header = NULL WHERE number = ?", found)
+    return keys
+
+
+def _needless_sources(database: Database, objects: FileObjectStore) -> Iterator[str]:
+    """The keys of bundles, large arguments and global values that no job needs any more."""
+    candidates = {
+        f"{kind}/{path.name}": path
+        for kind in ("udf", "blobs")
+        for path in (objects.root / kind).glob("*")
+        if is_settled(path)
+    }
+    if not candidates:
+        return
+    with database.reading() as connection:
+        texts = [text for (text,) in connection.execute("SELECT header FROM jobs WHERE id IS NOT NULL")]
+    for header in (header_from_text(text, cancelled_at=None) for text in texts):
+        bundle = bundle_key(header.bundle_sha256)
+        candidates.pop(bundle, None)
+        for name in {*_names_in(objects, [bundle, inputs_key(header.id)]), *_SHA256.findall(header.constants.encode())}:
+            candidates.pop(f"blobs/{name.decode()}", None)
+    yield from (key for key, path in candidates.items() if is_settled(path))
+
+
+def _names_in(objects: FileObjectStore, keys: Iterable[str]) -> Iterator[bytes]:
+    for key in keys:
+        with suppress(FileNotFoundError), objects.path(key).open("rb") as file:
+            for line in file:
+                yield from _SHA256.findall(line)
+
+
+def _delete(objects: FileObjectStore, key: str) -> int:
+    size = size_of(Path(objects.path(key)))
+    objects.delete([key])
+    return size
+
+
+def _compact(database: Database) -> None:
+    """Give the database's free pages back to the disk, where there is room to write it anew."""
+    with suppress(StoreError), database.reading() as connection:
+        pages, free = (
+            int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count")
+        )
+        if free > pages * _FREE_SHARE and 2 * size_of(database.path) < shutil.disk_usage(database.path.parent).free:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
