@@ -106,6 +106,8 @@ class RunError(NamedTuple):
     types: tuple[str, ...] = ()
     #: True where the run's surroundings failed (a killed worker, a throttle), not the user's code.
     infrastructure: bool = False
+    #: What to do about it, where whatever saw it knows better than that the UDF is to be mended.
+    next_step: str = ""
 
 
 class Usage(NamedTuple):

@@ -68,6 +68,23 @@ def test_a_newer_deployment_asks_for_an_upgrade(account, deployment):
         discover(account, deployment.name)
 
 
+@pytest.mark.parametrize("value", ["hello", "[]", "{}", '{"version": 1}', '{"version": "x"}'])
+def test_a_parameter_that_is_anothers_or_damaged_is_named(account, deployment, value):
+    name = contract.parameter_name(deployment.name)
+    account.client("ssm").put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
+    with pytest.raises(ConfigurationError, match=f"parameter {name} does not hold") as error:
+        discover(account, deployment.name)
+    assert "cdk deploy" in error.value.next_step
+
+
+@pytest.mark.parametrize("value", ["hello", "[]"])
+def test_a_table_that_is_damaged_is_named(account, deployment, value):
+    name = f"{contract.instance_types_path(deployment.name)}/0"
+    account.client("ssm").put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
+    with pytest.raises(ConfigurationError, match=f"parameter {name} does not hold"):
+        discover(account, deployment.name)
+
+
 def test_no_credentials_at_all(aws, monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name)

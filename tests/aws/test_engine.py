@@ -13,12 +13,14 @@ from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
+from botocore.exceptions import ClientError
 
 import fanfold
 from fanfold.contract import cloud as contract
 from fanfold.engines.aws import AwsEngine, dispatch, reconcile
 from fanfold.engines.aws.discovery import discover
-from fanfold.errors import CaptureError, RunTimedOut, UnknownInstanceType
+from fanfold.engines.select import engine_for
+from fanfold.errors import CaptureError, RunFailed, RunTimedOut, UnknownInstanceType
 from fanfold.fold import read_state
 from fanfold.models import Event, EventKind, RunRef, RunStatus, Usage
 from tests.aws.calls import counted
@@ -434,10 +436,32 @@ def test_a_whole_job_through_the_public_door(engine, in_process, account, deploy
     assert error.value.index == 0
 
 
+@pytest.mark.parametrize(
+    ("code", "says", "next_step"),
+    [
+        ("AccessDeniedException", "may not do lambda:InvokeFunction", "user policy"),
+        ("ExpiredTokenException", "credentials in use have expired", "sign in again"),
+    ],
+)
+def test_a_run_whose_function_may_not_be_called_says_so_at_once_and_what_to_do(
+    engine, deployment, monkeypatch, code, says, next_step
+):
+    monkeypatch.setenv("FANFOLD_DEPLOYMENT", deployment.name)
+    tries = []
+
+    def refuse(**_):
+        tries.append(1)
+        raise ClientError({"Error": {"Code": code, "Message": ""}}, "Invoke")
+
+    engine_for()._account.client("lambda").meta.events.register("before-call.lambda.Invoke", refuse)
+    with pytest.raises(RunFailed, match=says) as error:
+        fanfold.run(double, n=3)
+    assert next_step in error.value.next_step
+    assert len(tries) == 1
+
+
 def _through(account, kind):
     """The process's own engine makes its own account; its clients are answered too."""
-    from fanfold.engines.select import engine_for
-
     return Emulated(engine_for()._account, lambda payload: {"errorType": kind, "errorMessage": "Task timed out"})
 
 

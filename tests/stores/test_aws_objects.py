@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from itertools import accumulate
 
 import pytest
 
@@ -52,6 +54,57 @@ def test_an_upload_that_fails_leaves_nothing_and_keeps_the_file(aws_stores, acco
     assert large.exists()
     assert not aws_stores.objects.exists(KEY)
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=deployment.bucket)
+
+
+def copy_of(path):
+    other = path.with_name("copy")
+    other.write_bytes(path.read_bytes())
+    return other
+
+
+def test_a_large_file_that_is_there_already_is_left_as_it_is(aws_stores, account, deployment, large):
+    again, s3 = copy_of(large), account.client("s3")
+    aws_stores.objects.put_file(KEY, large)
+    completed = []
+
+    def note(parsed, **_):
+        completed.append(parsed.get("Error", {}).get("Code", "done"))
+
+    s3.meta.events.register("after-call.s3.CompleteMultipartUpload", note)
+    try:
+        aws_stores.objects.put_file(KEY, again)
+    finally:
+        s3.meta.events.unregister("after-call.s3.CompleteMultipartUpload", note)
+    assert completed == ["PreconditionFailed"]
+    assert not again.exists()
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=deployment.bucket)
+
+
+def test_a_large_file_takes_the_place_of_a_damaged_one(aws_stores, large):
+    data = large.read_bytes()
+    aws_stores.objects.put(KEY, data[:-1] + b"?")
+    aws_stores.objects.put_file(KEY, large)
+    assert aws_stores.objects.get(KEY) == data
+
+
+def test_of_a_large_file_four_parts_at_most_are_on_their_way(aws_stores, account, large, monkeypatch):
+    monkeypatch.setattr("fanfold.stores.aws.objects._PART_BYTES", 5 << 20)
+    s3, lock, news = account.client("s3"), threading.Lock(), []
+
+    def note(change):
+        with lock:
+            news.append(change)
+
+    begins, ends = (lambda **_: note(1)), (lambda **_: note(-1))
+    s3.meta.events.register("before-call.s3.UploadPart", begins)
+    s3.meta.events.register("after-call.s3.UploadPart", ends)
+    try:
+        aws_stores.objects.put_file(KEY, large)
+    finally:
+        s3.meta.events.unregister("before-call.s3.UploadPart", begins)
+        s3.meta.events.unregister("after-call.s3.UploadPart", ends)
+    assert news.count(1) == 7
+    assert max(accumulate(news)) <= 4
 
 
 def test_every_object_carries_a_checksum(aws_stores, account, deployment, tmp_path):

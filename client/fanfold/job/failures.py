@@ -40,7 +40,7 @@ def failure(
         lines.append(f"  {others:,} other {'runs' if others > 1 else 'run'} failed as well: job.errors() has all.")
     return kind(
         "\n".join(lines),
-        next_step=_NEXT_STEPS[kind],
+        next_step=told.next_step or _NEXT_STEPS[kind],
         job_id=job_id,
         index=index,
         input=input,

@@ -121,7 +121,7 @@ def _note(event: Event, event_id: bytes, digest: bytes) -> dict[str, Any]:
     if output is not None and not digest:
         note["sha256"] = output.sha256
     if error is not None:
-        note["error"] = (error.type, error.message, error.traceback, error.types, error.infrastructure)
+        note["error"] = tuple(error)
     if event.data:
         note["data"] = dict(event.data)
     return note
@@ -130,8 +130,8 @@ def _note(event: Event, event_id: bytes, digest: bytes) -> dict[str, Any]:
 def _amended(event: Event, note: dict[str, Any]) -> Event:
     changes: dict[str, Any] = {name: note[name] for name in ("id", "data") if name in note}
     if "error" in note:
-        name, message, traceback, types, infrastructure = note["error"]
-        changes["error"] = RunError(name, message, traceback, tuple(types), infrastructure)
+        error = RunError(*note["error"])
+        changes["error"] = error._replace(types=tuple(error.types))
     if event.output is not None:
         changes["output"] = event.output._replace(**{name: note[name] for name in ("key", "sha256") if name in note})
     return event._replace(**changes)

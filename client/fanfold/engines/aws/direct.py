@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from fanfold.contract.cloud import RunPayload
-from fanfold.errors import FanfoldError
+from fanfold.errors import ConfigurationError, FanfoldError
 from fanfold.models import Event, EventKind, RunError, RunStatus
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.account import Refused
@@ -48,7 +48,10 @@ class DirectCalls:
             if died is not None:
                 self._stores.log.append([_event(place, *died)])
         except FanfoldError as error:
-            told = RunError(type(error).__name__, error.message, infrastructure=True)
+            worth_another_try = not isinstance(error, ConfigurationError)  # a permission, a credential: not by itself
+            told = RunError(
+                type(error).__name__, error.message, infrastructure=worth_another_try, next_step=error.next_step
+            )
             self._record_at_last(_event(place, RunStatus.FAILED, told))
         finally:
             self._waiting.pop(place, None)

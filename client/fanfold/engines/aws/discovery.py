@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from fanfold.contract.cloud import (
     ANNOUNCEMENT_VERSION,
@@ -19,6 +19,8 @@ from fanfold.contract.instances import INSTANCE_TYPES, Host, InstanceType
 from fanfold.errors import ConfigurationError
 from fanfold.stores.aws.account import Account, Refused
 
+#: Without one of these an announcement is none of ours, or is damaged.
+_MEMBERS = Announcement.__required_keys__
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -66,13 +68,16 @@ def _announcement(account: Account, name: str) -> Announcement:
             next_step="check its name, region and account (FANFOLD_DEPLOYMENT, FANFOLD_REGION, FANFOLD_PROFILE, or"
             " configure(...)), or make one with `cdk deploy`.",
         ) from refused
-    announced: Announcement = json.loads(answer["Parameter"]["Value"])
-    if announced["version"] > ANNOUNCEMENT_VERSION:
+    announced = _parsed(path, answer["Parameter"]["Value"])
+    version = announced.get("version")
+    if not isinstance(version, int) or (version <= ANNOUNCEMENT_VERSION and _MEMBERS - announced.keys()):
+        raise _not_ours(path)
+    if version > ANNOUNCEMENT_VERSION:
         raise ConfigurationError(
             f"The deployment {name!r} was made by a newer Fanfold.",
             next_step="upgrade this one with `pip install --upgrade fanfold`.",
         )
-    return announced
+    return cast(Announcement, announced)
 
 
 def _below(account: Account, path: str) -> dict[str, str]:
@@ -93,5 +98,23 @@ def _table(parameters: Mapping[str, str], path: str) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for name, text in parameters.items():
         if name.startswith(f"{path}/"):
-            table.update(json.loads(text))
+            table.update(_parsed(name, text))
     return table
+
+
+def _parsed(path: str, text: str) -> dict[str, Any]:
+    """The JSON object that a parameter holds. Raises `ConfigurationError` where it holds anything else."""
+    try:
+        told = json.loads(text)
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise _not_ours(path)
+    return told
+
+
+def _not_ours(path: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The parameter {path} does not hold what Fanfold announces there.",
+        next_step="if it is another's, deploy under another name; else `cdk deploy` writes it anew.",
+    )

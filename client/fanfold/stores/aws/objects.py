@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from fanfold.stores.keys import checked_key
 #: A file larger than this is uploaded in parts of this size, which grow where S3's 10,000 would not do.
 _PART_BYTES = 16 << 20
 _PARTS = 10_000
+#: Parts on their way at a time, each of which is in memory; where results are stored there may be little of that.
+_PARTS_AT_ONCE = 4
 _DELETE_BATCH = 1_000
 
 _MISSING = ("NoSuchKey", "404", "NotFound")
@@ -21,6 +24,12 @@ _MISSING = ("NoSuchKey", "404", "NotFound")
 _THERE, _UNDERWAY = ("PreconditionFailed", "412"), ("ConditionalRequestConflict", "409")
 _BEHIND_THE_END = ("InvalidRange", "416")
 _CHECKSUM: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"}
+
+
+def _etag_of(parts: Sequence[dict[str, Any]]) -> str:
+    """What S3 calls the object that these parts make up, unless it is encrypted with a key of one's own."""
+    digests = b"".join(bytes.fromhex(part["ETag"].strip('"')) for part in parts)
+    return f'"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"'
 
 
 class S3ObjectStore:
@@ -77,11 +86,7 @@ class S3ObjectStore:
 
     def exists(self, key: str) -> bool:
         """Whether anything is under `key`."""
-        try:
-            self._call("head_object", key, expected=_MISSING)
-        except Refused:
-            return False
-        return True
+        return self._etag(key) is not None
 
     def delete(self, keys: Iterable[str]) -> None:
         """Take away what is under `keys`; what is not there already is passed over."""
@@ -135,12 +140,34 @@ class S3ObjectStore:
             told: dict[str, Any] = {name: answer[name] for name in ("ETag", "ChecksumSHA256") if name in answer}
             return {"PartNumber": number, **told}
 
+        numbers = range(1, -(-size // part_bytes) + 1)
+        parts: list[dict[str, Any]] = []
         try:
-            parts = list(self._account.each(part, range(1, -(-size // part_bytes) + 1)))
-            self._call("complete_multipart_upload", key, **upload, MultipartUpload={"Parts": parts})
+            for start in range(0, len(numbers), _PARTS_AT_ONCE):
+                parts += self._account.each(part, numbers[start : start + _PARTS_AT_ONCE])
+            self._complete(key, {**upload, "MultipartUpload": {"Parts": parts}})
         except BaseException:
-            self._call("abort_multipart_upload", key, expected=("NoSuchUpload",), **upload)
+            self._abort(key, upload)
             raise
+
+    def _complete(self, key: str, upload: dict[str, Any]) -> None:
+        """Make a whole of the parts. What is there already stays where it is the same, as after a lost answer."""
+        try:
+            self._call("complete_multipart_upload", key, expected=_THERE + _UNDERWAY, IfNoneMatch="*", **upload)
+        except Refused:
+            if self._etag(key) == _etag_of(upload["MultipartUpload"]["Parts"]):
+                self._abort(key, upload)
+            else:  # damaged, or another's: this is what is to be there
+                self._call("complete_multipart_upload", key, **upload)
+
+    def _etag(self, key: str) -> str | None:
+        try:
+            return str(self._call("head_object", key, expected=_MISSING)["ETag"])
+        except Refused:
+            return None
+
+    def _abort(self, key: str, upload: dict[str, Any]) -> None:
+        self._call("abort_multipart_upload", key, expected=("NoSuchUpload",), UploadId=upload["UploadId"])
 
     def _call(self, operation: str, key: str, *, expected: tuple[str, ...] = (), **parameters: Any) -> dict[str, Any]:
         on = f"{checked_key(key)} in bucket {self.bucket}"
