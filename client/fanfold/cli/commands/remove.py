@@ -34,8 +34,8 @@ def remove(
 ) -> None:
     """Remove jobs that have ended from this machine, to free disk.
 
-    Their inputs, results and logs go, and what they put into the cache. A result that another job shares stays. A deployment on AWS removes its jobs by itself, after its
-    setting `retention_days`.
+    Their inputs, results and logs go, and what they put into the cache. A result that another job shares stays.
+    A deployment on AWS removes its jobs by itself, after its setting `retention_days`.
     """
     where = _local(engine)
     if bool(jobs) == (older_than is not None):
