@@ -110,3 +110,9 @@ def test_a_job_that_waits_says_what_for(state_of):
     job = JobHeader("job-1", "told", 2, "local", "me", BEGAN, "", "")
     assert "waits    waiting to be started" in str(summarised(fold(job, [])))
     assert "waits" not in str(summarised(state_of((1.0, 1.0))))
+
+
+def test_a_summary_fits_80_columns(state_of):
+    told = str(summarised(state_of(*[(2.0, 3900.0)] * 100, (119.0, 4000.0))))
+    assert told.count("inputs") == 2
+    assert max(map(len, told.splitlines())) <= 80

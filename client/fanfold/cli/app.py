@@ -37,8 +37,10 @@ COMMANDS: dict[str, Command] = {
     "plan": Command(
         advise.plan, ("fanfold plan flights.py --inputs days.csv", "fanfold plan square.py --range 0:10000 --json")
     ),
-    "jobs": Command(watch.jobs, ("fanfold jobs --limit 5", "fanfold jobs --json | jq '.[0].id'")),
-    "status": Command(watch.status, (f"fanfold status {_JOB}",)),
+    "jobs": Command(
+        watch.jobs, ("fanfold jobs --limit 5", "fanfold jobs --watch", "fanfold jobs --json | jq '.[0].id'")
+    ),
+    "status": Command(watch.status, (f"fanfold status {_JOB}", f"fanfold status --watch {_JOB}")),
     "logs": Command(watch.logs, (f"fanfold logs -f {_JOB}", f"fanfold logs {_JOB} --run 3")),
     "times": Command(results.times, (f"fanfold times {_JOB} --slowest --limit 10",)),
     "errors": Command(results.errors, (f"fanfold errors {_JOB}", f"fanfold errors {_JOB} --run 3")),

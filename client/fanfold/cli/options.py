@@ -69,6 +69,7 @@ Cache = Annotated[bool, typer.Option("--cache/--no-cache", help="Use and keep ca
 CacheMaxAge = Annotated[
     str | None, typer.Option(metavar="AGE", help="How old a cached result may be: 30s, 5m, 12h, 7d.")
 ]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on, and show what changes.")]
 OneRun = Annotated[int | None, typer.Option("--run", metavar="N", help="Only this run, numbered from 0.")]
 Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="Rows at most.", show_default=False)]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Start it, print its id, and let it go on by itself.")]

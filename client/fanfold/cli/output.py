@@ -37,6 +37,11 @@ class Column(NamedTuple):
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
     """Print rows under one another, aligned, coloured where there is a terminal and NO_COLOR does not forbid it."""
+    print_text(table_text(columns, rows))
+
+
+def table_text(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> str:
+    """The table that `print_table` prints."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -57,7 +62,7 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
     # Captured, for rich itself would end the process when a pipe is closed early.
     with console.capture() as captured:
         console.print(table)
-    print_text("\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")))
+    return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
 
 
 def print_json(document: Any) -> None:

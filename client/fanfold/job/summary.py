@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -67,7 +68,12 @@ class Summary:
 
     def __str__(self) -> str:
         title = f"{self.name} · {self.job_id} · {self.status}"
-        return "\n".join([title, *(f"  {label:<8} {text}" for label, text in self.rows())])
+        return "\n".join([title, *(_line(label, text) for label, text in self.rows())])
+
+
+def _line(label: str, text: str) -> str:
+    """A row, in as many lines as 80 columns need."""
+    return textwrap.fill(text, 80, initial_indent=f"  {label:<8} ", subsequent_indent=" " * 11, break_on_hyphens=False)
 
 
 def summarised(state: JobState) -> Summary:

@@ -4,67 +4,75 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 import typer
 
 from fanfold.cli import options
 from fanfold.cli.exits import ExitCode, code_of
-from fanfold.cli.output import Column, note, print_json, print_json_line, print_table, print_text
-from fanfold.cli.records import job_record, log_record, status_record
+from fanfold.cli.output import note, print_json, print_json_line, print_text
+from fanfold.cli.records import log_record, status_record
 from fanfold.cli.runs import check_run
 from fanfold.cli.wording import ago
+from fanfold.engines.select import engine_for
 from fanfold.job import Job
 from fanfold.models import Event, EventKind, JobStatus
 
 #: Seconds between two looks for output where the store has no news to wait for.
 _LOOK_S = 0.25
 
-_JOB_COLUMNS = (
-    Column("job"),
-    Column("name", flexible=True),
-    Column("status"),
-    Column("done", right=True),
-    Column("started"),
-    Column("cost", right=True),
-)
+_STOPPED = "Stopped looking"
 
 
 def jobs(
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="Jobs at most.")] = 20,
     owner: Annotated[str | None, typer.Option(metavar="NAME", help="Another's jobs instead of mine.")] = None,
     everyone: Annotated[bool, typer.Option("--all", help="The whole team's jobs.")] = False,
+    watch: options.Watch = False,
     engine: options.EngineName = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List the latest jobs, newest first."""
+    """List the latest jobs, newest first.
+
+    With --watch the list stays up to date until Ctrl-C: in place on a terminal, else with a new list, or with --json a
+    line for each job, when something has changed.
+    """
     from fanfold.api import get_jobs
+    from fanfold.cli.views import JobList
 
-    found = get_jobs(limit=limit, owner=None if everyone else owner or "me", engine=engine)
-    records = [job_record(job) for job in found]
-    if as_json:
-        print_json(records)
-    elif not found:
-        print_text("No jobs yet: `fanfold submit` starts one.")
+    listed = JobList(lambda: get_jobs(limit=limit, owner=None if everyone else owner or "me", engine=engine))
+    if watch:
+        from fanfold.cli.live import show
+
+        look = listed.changes if as_json else listed.view
+        show(look, engine_for(engine), stopped=f"{_STOPPED}; jobs go on.", in_place=not as_json)
+    elif as_json:
+        print_json(listed.records())
     else:
-        now = time.time()
-        ages = [ago(job.header.created_at, now) for job in found]
-        costs = [str(job.cost()) for job in found]
-        cells = zip(records, ages, costs, strict=True)
-        print_table(_JOB_COLUMNS, [(r["id"], r["name"], r["status"], _done(r), age, cost) for r, age, cost in cells])
+        print_text(listed.view().told)
 
 
-def status(job: options.JobId, engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
+def status(
+    job: options.JobId, watch: options.Watch = False, engine: options.EngineName = None, as_json: options.AsJson = False
+) -> None:
     """Show how a job stands.
 
-    That is its runs, times, memory, cost, and advice where there is any.
+    That is its runs, times, memory, cost, and advice where there is any. With --watch it stays up to date until the job
+    ends: in place on a terminal, else with a line, or with --json an object, when something has changed.
 
     The exit code tells it as well: 0 completed, 1 failed or cancelled, 4 not complete yet.
     """
     from fanfold.api import get_job
+    from fanfold.cli.views import job_change, job_view
 
     found = get_job(job, engine=engine)
-    if as_json:
+    if watch:
+        from fanfold.cli.live import show
+
+        look = partial(job_change if as_json else job_view, found)
+        show(look, engine_for(engine), stopped=f"{_STOPPED}; job {found.id} goes on.", in_place=not as_json)
+    elif as_json:
         print_json(status_record(found))
     else:
         print_text(str(found.summary()))
@@ -102,8 +110,6 @@ def logs(
 
 def _events(job: Job, engine: str | None, *, follow: bool) -> Iterator[Event]:
     """What the runs print: so far, or as they print it until the job has ended."""
-    from fanfold.engines.select import engine_for
-
     cursor: str | None = None
     while True:
         # Asked before reading: what is printed up to a job's end is there when it has ended.
@@ -127,9 +133,3 @@ def _print_event(event: Event, *, as_json: bool, alone: bool) -> None:
         print_text(text, end="")
     else:
         print_text("".join(f"[{event.index}] {line}\n" for line in text.splitlines()), end="")
-
-
-def _done(record: dict[str, Any]) -> str:
-    """How many of a job's runs have ended, of all."""
-    open_runs = record["counts"].get("queued", 0) + record["counts"].get("running", 0)
-    return f"{record['runs'] - open_runs:,}/{record['runs']:,}"

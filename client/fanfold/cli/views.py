@@ -1,0 +1,133 @@
+"""How jobs stand at a moment: the list of them, and one by itself, as tables for people and lines for pipes."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+from fanfold.amounts import Dollars, duration
+from fanfold.cli.live import View
+from fanfold.cli.output import Column, table_text
+from fanfold.cli.records import job_record, status_record
+from fanfold.cli.wording import ago, arguments
+from fanfold.job import Job
+from fanfold.job.tracker import described
+from fanfold.models import RunStatus
+from fanfold.workbench.picture import remaining_s
+
+_JOBS = (
+    Column("job"),
+    Column("name", flexible=True),
+    Column("status"),
+    Column("done", right=True),
+    Column("started"),
+    Column("cost", right=True),
+)
+_COUNTS = (Column("status"), Column("runs", right=True), Column("share", right=True))
+_RUNNING = (Column("run", right=True), Column("for", right=True), Column("input", flexible=True))
+#: So many running runs are shown, those that have run for longest.
+_SHOWN = 5
+_BAR = 40
+
+
+class JobList:
+    """The latest jobs, each followed from look to look: of a job that has ended nothing is read again."""
+
+    def __init__(self, find: Callable[[], list[Job]]) -> None:
+        self._find = find
+        self._jobs: dict[str, Job] = {}
+        self._records: dict[str, tuple[int, dict[str, Any]]] = {}
+        self._told: dict[str, object] = {}
+
+    def records(self) -> list[dict[str, Any]]:
+        """A record of each job, as it is now."""
+        self._jobs = {job.id: self._jobs.get(job.id, job) for job in self._find()}
+        return [self._record(job) for job in self._jobs.values()]
+
+    def view(self) -> View:
+        """The jobs as a table."""
+        records, now = self.records(), time.time()
+        rows = [
+            (r["id"], r["name"], r["status"], _done(r), ago(job.header.created_at, now), str(Dollars(r["cost_usd"])))
+            for job, r in zip(self._jobs.values(), records, strict=True)
+        ]
+        table = table_text(_JOBS, rows) if rows else "No jobs yet: `fanfold submit` starts one."
+        return View(table, table, [_news(record) for record in records])
+
+    def changes(self) -> View:
+        """A line of JSON for each job that has changed since the last look."""
+        records = self.records()
+        changed = [record for record in records if self._told.get(record["id"]) != _news(record)]
+        self._told.update((record["id"], _news(record)) for record in changed)
+        lines = "\n".join(json.dumps(record, default=str) for record in changed)
+        return View("", lines, [_news(record) for record in records])
+
+    def _record(self, job: Job) -> dict[str, Any]:
+        over, version = job.done(), job.state.version
+        known = self._records.get(job.id)
+        if not over or known is None or known[0] != version:
+            known = self._records[job.id] = version, job_record(job)
+        return known[1]
+
+
+def job_view(job: Job) -> View:
+    """One job: how far it is, its runs by status, what it takes, and what has been running for longest."""
+    told = job.summary()
+    state, now = job.state, time.time()
+    title, *facts = str(told).splitlines()
+    running = sorted(state.indexes(RunStatus.RUNNING), key=lambda index: state.started_at(index) or now)
+    parts = [
+        title,
+        _progress(job, told.counts, now),
+        table_text(_COUNTS, [_share(status, count, len(job)) for status, count in told.counts.items()]),
+        "\n".join(fact for fact in facts if not fact.startswith("  runs ")),
+        table_text(_RUNNING, [_running(job, index, now) for index in islice(running, _SHOWN)]) if running else "",
+    ]
+    line = f"{_ended(told.counts, len(job)):,}/{len(job):,} ended: {described(state)}"
+    if told.waits_for:
+        line = f"{line}; {told.waits_for}"
+    return View("\n\n".join(filter(None, parts)), str(told) if state.done else line, (line, state.done), state.done)
+
+
+def job_change(job: Job) -> View:
+    """One job as a line of JSON."""
+    record = status_record(job)
+    return View("", json.dumps(record, default=str), (_news(record), record["waits_for"]), job.state.done)
+
+
+def _news(record: dict[str, Any]) -> tuple[Any, ...]:
+    """What is news of a job when it is another: its times and its cost change all the while."""
+    return record["id"], record["status"], tuple(record["counts"].items())
+
+
+def _progress(job: Job, counts: dict[str, int], now: float) -> str:
+    ended = _ended(counts, len(job))
+    full = _BAR * ended // len(job)
+    left_s = None if job.state.done else remaining_s(job.state, now)
+    left = "" if left_s is None else f"  about {duration(left_s)} left"
+    return f"[{'#' * full}{'.' * (_BAR - full)}] {ended:,}/{len(job):,}{left}"
+
+
+def _share(status: str, count: int, total: int) -> tuple[str, str, str]:
+    return status.replace("_", " "), f"{count:,}", f"{count / total:.0%}"
+
+
+def _running(job: Job, index: int, now: float) -> tuple[str, str, str]:
+    started = job.state.started_at(index)
+    return (
+        f"{index:,}",
+        "" if started is None else duration(now - started),
+        arguments(job.contents.own_arguments(index)),
+    )
+
+
+def _ended(counts: dict[str, int], total: int) -> int:
+    return total - counts.get("queued", 0) - counts.get("running", 0)
+
+
+def _done(record: dict[str, Any]) -> str:
+    """How many of a job's runs have ended, of all."""
+    return f"{_ended(record['counts'], record['runs']):,}/{record['runs']:,}"
