@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from fanfold.errors import CaptureError
+from fanfold.source import reading
 from fanfold.source.capture import capture
 from fanfold.source.load import load
 from tests.source.conftest import Desk, arrived, shipped
@@ -165,3 +166,15 @@ def test_other_files_of_the_project_cannot_stand_in(desk: Desk) -> None:
 def test_a_script_without_extension_and_other_encodings(desk: Desk) -> None:
     (desk.root / "latin.py").write_bytes(b"# -*- coding: latin-1 -*-\nX = '\xe9'\n")
     assert desk.result("import latin\ndef main(): return latin.X\n") == "é"
+
+
+def test_a_module_is_read_through_once_however_often_it_travels(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.write("tool.py", "import json\ndef f(): return 1\n")
+    module = desk.module("import tool\ndef main(): return tool.f()\n")
+    read: list[str] = []
+    for name in ("tree_hash", "imports_in", "identifiers"):
+        whole = getattr(reading, name)
+        monkeypatch.setattr(reading, name, lambda *a, name=name, whole=whole: read.append(name) or whole(*a))
+    bundles = [capture(module.main) for _ in range(3)]
+    assert sorted(read) == ["identifiers", "imports_in", "tree_hash"]
+    assert bundles[0] == bundles[1] == bundles[2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -156,6 +157,43 @@ def test_a_file_that_has_changed_since(desk: Desk) -> None:
     )
     desk.write("work.py", "def main(x): return 1\n")
     assert "has changed" in refusal(module.main)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("def main(x): return x + 1", "def main(x): return x + 1000"),
+        ("def main(x): return x + 1", "def main(x): return x - 1"),
+        ("def main(x): return x.a", "def main(x): return x.b"),
+        ("def main(x): return (lambda: x + 1)()", "def main(x): return (lambda: x + 2)()"),
+        ("def main(x): return x in {1, 2}", "def main(x): return x in {1, 3}"),
+    ],
+)
+def test_a_function_that_has_been_edited_since(desk: Desk, before: str, after: str) -> None:
+    module = desk.module(before + "\n")
+    desk.write("work.py", f"{before}  # only a remark\n\nLATER = 1\n")
+    capture(module.main)
+    desk.write("work.py", after + "\n")
+    assert refusal(module.main).startswith(f"{module.__file__}:1: 'main' is not there any more: the file has changed")
+    importlib.reload(module)
+    capture(module.main)
+
+
+def test_a_module_of_the_project_that_has_been_edited_since(desk: Desk) -> None:
+    desk.write("tool.py", "def f(): return 1\nclass A:\n    def g(self): return 2\n")
+    module = desk.module("import tool\ndef main(): return tool.f()\n")
+    capture(module.main)
+    desk.write("tool.py", "def f(): return 1\nclass A:\n    def g(self): return 3\n")
+    assert refusal(module.main).startswith(f"{desk.root}/tool.py:3: 'g' is not there any more: the file has changed")
+
+
+def test_code_that_was_compiled_from_something_else_than_its_file_is_not_taken_for_edited(desk: Desk) -> None:
+    # As pytest does with the assertions of this file.
+    capture(refusal)
+    module = desk.module("def main(): return 1\n")
+    module.__spec__.loader = object()
+    module.main.__code__ = module.main.__code__.replace(co_consts=(None, 2))
+    capture(module.main)
 
 
 def test_a_file_that_is_gone(desk: Desk) -> None:

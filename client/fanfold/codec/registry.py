@@ -25,6 +25,9 @@ _BY_PACKAGE = {
     "PIL": "images",
 }
 
+#: Whose values are tables, arrays and the like, which may be of any size.
+_BULK = frozenset(("numpy", "pandas", "geopandas", "shapely", "polars", "pyarrow", "PIL"))
+
 _BY_CODEC = {
     "npy/1": "arrays",
     "parquet-pandas/1": "frames",
@@ -51,6 +54,11 @@ def module_for_type(kind: type) -> Any:
 def knows(kind: type) -> bool:
     """Whether there is a codec module for values of class `kind`; nothing is loaded for the answer."""
     return kind.__module__.partition(".")[0] in _BY_PACKAGE
+
+
+def is_bulk(kind: type) -> bool:
+    """Whether values of class `kind` may be large."""
+    return kind.__module__.partition(".")[0] in _BULK
 
 
 def module_for_codec(codec: str) -> Any:

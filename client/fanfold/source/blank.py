@@ -9,9 +9,14 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
+from types import MappingProxyType
 from typing import NamedTuple
 
 from fanfold.source.origin import Block, Place, Source, first_line
+
+#: What stands in the place of expressions.
+Instead = Mapping[ast.expr, str]
+_NOTHING: Instead = MappingProxyType({})
 
 
 class Piece(NamedTuple):
@@ -20,6 +25,7 @@ class Piece(NamedTuple):
     place: Place
     without: tuple[ast.expr, ...] = ()
     instead: str | None = None
+    given: Instead = _NOTHING
 
 
 def shipped_text(source: Source, pieces: Iterable[Piece]) -> str:
@@ -30,9 +36,11 @@ def shipped_text(source: Source, pieces: Iterable[Piece]) -> str:
     return page.text()
 
 
-def without_decorators(source: Source, left_out: Mapping[Place, Iterable[ast.expr]]) -> str:
-    """The whole text, with only some decorators of some definitions left blank."""
+def whole_text(source: Source, left_out: Mapping[Place, Iterable[ast.expr]], given: Instead = _NOTHING) -> str:
+    """The whole text, with some decorators of some definitions left blank, and what is given instead of expressions."""
     lines = source.lines
+    for n, cuts in _cuts(given).items():
+        lines[n - 1] = _cut(lines[n - 1], cuts)
     for place, decorators in left_out.items():
         for n in decorator_lines(lines, place.node, decorators):
             lines[n - 1] = ""
@@ -53,6 +61,39 @@ def _at_sign(lines: list[str], n: int) -> int:
     while not lines[n - 1].lstrip().startswith("@"):
         n -= 1
     return n
+
+
+class _Cut(NamedTuple):
+    """A part of a line, in bytes, and what stands there instead; no end where it goes to the end of the line."""
+
+    start: int
+    end: int | None
+    text: str
+
+
+def _cuts(given: Instead) -> dict[int, list[_Cut]]:
+    """By line, what to cut. All lines stay: an expression over several leaves a pair of brackets over as many."""
+    cuts: dict[int, list[_Cut]] = defaultdict(list)
+    for node, text in given.items():
+        first, last = node.lineno, node.end_lineno or node.lineno
+        if first == last:
+            cuts[first].append(_Cut(node.col_offset, node.end_col_offset, text))
+            continue
+        cuts[first].append(_Cut(node.col_offset, None, f"({text}"))
+        for n in range(first + 1, last):
+            cuts[n].append(_Cut(0, None, ""))
+        cuts[last].append(_Cut(0, node.end_col_offset, ")"))
+    return cuts
+
+
+def _cut(line: str, cuts: Iterable[_Cut], start: int = 0, end: int | None = None) -> str:
+    """The part of a line from byte `start` to `end`, with what is cut replaced."""
+    data, at, parts = line.encode(), start, []
+    for cut in sorted(cuts):
+        if cut.start >= at:
+            parts += [data[at : cut.start].decode(), cut.text]
+            at = len(data) if cut.end is None else cut.end
+    return "".join([*parts, data[at:end].decode() if end is None or end > at else ""])
 
 
 class _Page:
@@ -76,17 +117,17 @@ class _Page:
             return
         left_out = decorator_lines(self._lines, place.node, piece.without)
         kept = [n for n in range(first, (place.node.end_lineno or first) + 1) if n not in left_out]
-        self._starts[kept[0]][col] = self._slice(kept[0], place.node, col)
+        cuts = _cuts(piece.given)
+        self._starts[kept[0]][col] = self._slice(kept[0], place.node, cuts, col)
         for n in kept[1:]:
-            self._continued[n] = self._slice(n, place.node, 0)
+            self._continued[n] = self._slice(n, place.node, cuts)
 
-    def _slice(self, n: int, node: ast.stmt, start: int) -> str:
-        line = self._lines[n - 1].encode()
-        if n != node.end_lineno:
-            return line[start:].decode()
-        rest = line[node.end_col_offset :].decode().strip()
-        end = None if rest.startswith("#") else node.end_col_offset
-        return line[start:end].decode()
+    def _slice(self, n: int, node: ast.stmt, cuts: Mapping[int, list[_Cut]], start: int = 0) -> str:
+        line, end = self._lines[n - 1], None
+        if n == node.end_lineno:
+            rest = line.encode()[node.end_col_offset :].decode().strip()
+            end = None if rest.startswith("#") else node.end_col_offset
+        return _cut(line, cuts.get(n, ()), start, end)
 
     def text(self) -> str:
         kept = {*self._starts, *self._continued}

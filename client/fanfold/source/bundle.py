@@ -33,12 +33,21 @@ class SourceFile(NamedTuple):
     futures: tuple[str, ...] = ()
 
 
+#: How the paths of texts begin that no user has written.
+WRITTEN = "<fanfold: "
+
+
+def is_written(source: SourceFile) -> bool:
+    """Whether capture wrote the text itself: imports that it added, names that it gives."""
+    return source.path.startswith(WRITTEN)
+
+
 class Bundle(NamedTuple):
     """A captured UDF. Two captures of one meaning share their `code_hash`, whatever their files and comments.
 
-    `values` holds globals by name, as the codec's text; `imports` the top-level modules that must be installed
-    where it runs (the standard library's included); `blobs` what the codec put aside, by sha256, unless the caller
-    of `capture` keeps those itself.
+    `values` holds globals by name, those of a project module as `module:name`, as the codec's text; `imports` the
+    top-level modules that must be installed where it runs (the standard library's included); `blobs` what the codec put
+    aside, by sha256, unless the caller of `capture` keeps those itself.
     """
 
     entry: str

@@ -6,29 +6,28 @@ as the definition or the statement that made it, or by the codec; what can do ne
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ast
+from collections.abc import Iterable
 from types import FunctionType, ModuleType
 from typing import Any
 
-from fanfold.codec import encode_json
-from fanfold.errors import CodecError, FanfoldError
-from fanfold.source import imports, refusals, scope
+from fanfold.source import held, imports, refusals, scope
 from fanfold.source.blank import Piece, shipped_text
 from fanfold.source.bundle import Bundle
 from fanfold.source.decorators import udf_function, unwrapped
+from fanfold.source.expression import PutBlob, encoded
 from fanfold.source.fingerprint import tree_hash
+from fanfold.source.held import Held
 from fanfold.source.home import Home
-from fanfold.source.imports import Found, Imported
 from fanfold.source.origin import Definition, Place, locate, made_by
 from fanfold.source.project import Project
-from fanfold.source.recipes import is_alias, is_recipe, spelled
+from fanfold.source.recipes import is_alias, is_outdated, is_recipe, spelled
 from fanfold.source.refusals import Usage
 from fanfold.source.shipment import Shipment
+from fanfold.source.taken_imports import ImportTaker
 
 #: The import at the top binds the feature itself, which knows its flag.
 _POSTPONED = annotations.compiler_flag
-
-PutBlob = Callable[[str, bytes], object]
 
 #: The module sets these itself wherever it is loaded.
 _MODULE_ATTRIBUTES = frozenset(
@@ -62,6 +61,7 @@ class _Capture:
         self._home = home
         self._project = Project()
         self._shipment = Shipment(home, self._project)
+        self._imports = ImportTaker(home, self._project, self._shipment)
         self._put_blob = put_blob or self._shipment.blobs.__setitem__
         self._pending: list[tuple[str, Usage]] = []
         self._done: set[str] = set()
@@ -77,21 +77,24 @@ class _Capture:
             if isinstance(home.namespace.get(name), ModuleType) or name not in self._done:
                 self._done.add(name)
                 self._resolve(name, usage)
+        self._project.settle(self._shipment.mentions(), self._put_blob)
         return self._shipment.bundle(entry)
 
     # Statements that travel
 
-    def _take(self, name: str, place: Place, function: FunctionType | None = None) -> Usage:
-        """Let a definition or an assignment travel, and look into the names it uses."""
+    def _take(self, name: str, place: Place, value: Any = None) -> Usage:
+        """Let a definition, or the assignment that made a value, travel, and look into the names it uses."""
         usage = Usage(place.source.path, place.node, name)
-        piece = Piece(place, self._home.udf_decorators(place.node))
+        given = self._given(held.by_definition(name, place, value), usage)
+        piece = Piece(place, self._home.udf_decorators(place.node), given=given)
         if not self._shipment.add(name, piece):
             return usage
         if self._shipment.overlaps(place):
             raise refusals.defined_inside(self._home.function, name)
         if self._shipment.bound_elsewhere(name, place):
             raise refusals.two_definitions(usage, name)
-        flags = function.__code__.co_flags if function else 0
+        made = unwrapped(udf_function(value) or value)
+        flags = made.__code__.co_flags if isinstance(made, FunctionType) else 0
         unevaluated = bool(flags & _POSTPONED) or place.source.postpones_annotations
         if unevaluated or self._home.annotates_ahead(place):
             self._shipment.postpone_annotations(place.source, stated=unevaluated)
@@ -102,6 +105,24 @@ class _Capture:
         for imported in imports.imports_in(place.node, self._home.package):
             self._project.require(imported, place.source.path)
         return usage
+
+    def _given(self, holdings: Iterable[Held], usage: Usage) -> dict[ast.expr, str]:
+        """Have values travel where the source would give something else by now; what stands for which expression."""
+        given = {}
+        # What stands in a function is evaluated among its variables, of which nobody knows any more.
+        namespace = {} if usage.node is self._home.place.node and self._home.is_nested else self._home.namespace
+        for each in holdings:
+            differs = each.differs(namespace)
+            if differs is False:
+                continue
+            if not self._encode(each.key, each.value, usage):
+                if differs and not each.may_start_anew:
+                    raise refusals.changed(usage, each.name, each.value, each.expression)
+            elif each.in_place and each.expression:
+                given[each.expression] = each.key
+            else:
+                self._shipment.set_afterwards(each.name, each.key)
+        return given
 
     def _close_over(self, usage: Usage) -> None:
         """Bring along what a nested function takes from around it: modules only."""
@@ -117,17 +138,17 @@ class _Capture:
             if not isinstance(value, ModuleType) and not found:
                 raise refusals.closure(usage, name, value)
             self._done.add(name)
-            self._import(name, value, usage, home.enclosing.get(name, []))
+            self._imports.take(name, value, usage, home.enclosing.get(name, []))
         for name in sorted(self._read_at_definition()):
             found = imports.any_import(name, home.enclosing.get(name, []), home.package)
             if not found:
                 raise refusals.closure(usage, name)
-            self._use_statements(name, found[-1:], usage)
+            self._imports.use(name, found[-1:], usage)
 
     def _read_at_definition(self) -> set[str]:
         """Local variables around the UDF that its decorators, defaults and annotations use."""
-        home = self._home
-        names = scope.definition_names(home.place.node, home.udf_decorators(home.place.node))
+        home, piece = self._home, self._shipment.piece(self._home.place)
+        names = scope.definition_names(home.place.node, [*piece.without, *piece.given])
         if home.function.__code__.co_flags & _POSTPONED:
             names -= scope.names_in(scope.every_annotation(home.place.node))
         return {name for name in names if home.is_local_around(name)}
@@ -136,47 +157,13 @@ class _Capture:
 
     def _resolve(self, name: str, usage: Usage) -> None:
         value = self._home.namespace[name]
-        if name in _MODULE_ATTRIBUTES or self._import(name, value, usage, self._home.bindings(name)):
+        if name in _MODULE_ATTRIBUTES or self._imports.take(name, value, usage, self._home.bindings(name)):
             return
         if isinstance(value, ModuleType):
             raise refusals.cannot_travel(usage, name, value)
         ways = (self._rename, self._define, self._encode, self._remake)
         if not any(way(name, value, usage) for way in ways):
             raise refusals.cannot_travel(usage, name, value)
-
-    def _import(self, name: str, value: Any, usage: Usage, places: list[Place]) -> bool:
-        """Let an import statement give the name its value; False where none does."""
-        home = self._home
-        found = imports.found_imports(name, value, places, home.package)
-        chains = scope.attribute_chains(usage.node).get(name, set()) if isinstance(value, ModuleType) else set()
-        if found := imports.used(found, chains):
-            self._use_statements(name, found, usage)
-        elif written := self._written_import(name, value):
-            self._shipment.write_import(name, *written)
-            self._project.require(Imported(written[0], (written[1],), usage.line_of(name)), usage.path)
-        if not (found or written):
-            return False
-        stated = [f"{each.module}.{each.attribute}." for each in found]
-        for below in imports.submodules(value, chains) if isinstance(value, ModuleType) else ():
-            if any(module.startswith(f"{below}.") for module in stated):
-                continue
-            self._shipment.write_submodule(below)
-            self._project.require(Imported(below, (), usage.line_of(name)), usage.path)
-        return True
-
-    def _written_import(self, name: str, value: Any) -> tuple[str, str] | None:
-        home = self._home
-        if any(isinstance(place.node, Definition) for place in home.bindings(name)):
-            return None
-        written = imports.written_import(name, value, home.bindings("*"), home.package)
-        return None if written and written[0] == home.name else written
-
-    def _use_statements(self, name: str, found: list[Found], usage: Usage) -> None:
-        for each in found:
-            self._shipment.use_import(name, each)
-            names = (each.attribute,) if each.attribute else ()
-            line = each.place.node.lineno
-            self._project.require(Imported(each.module, names, line), usage.path)
 
     def _rename(self, name: str, value: Any, _usage: Usage) -> bool:
         """Let a statement like `other = function` travel; False where there is none."""
@@ -198,7 +185,7 @@ class _Capture:
                     raise refusals.wrapped_by_call(function)
                 if not isinstance(function, (FunctionType, type)):
                     return False
-            self._take(name, made_by(definitions, function), function if isinstance(function, FunctionType) else None)
+            self._take(name, made_by(definitions, function), value)
             self._extend(name)
             return True
         if not isinstance(function, FunctionType) or function.__name__ == "<lambda>":
@@ -225,15 +212,11 @@ class _Capture:
 
     def _encode(self, name: str, value: Any, _usage: Usage) -> bool:
         """Let the value travel by the codec; False where it knows none."""
-        try:
-            self._shipment.values[name] = encode_json(value, put_blob=self._put_blob, name=name)
-        except (FanfoldError, OSError) as error:  # of the last, `put_blob` is the only source
-            if not isinstance(error, CodecError):
-                raise
+        text = encoded(value, self._put_blob, name)
+        if text is None:
             return False
-        except Exception:  # noqa: BLE001 - a proxy of the user's, which raises whatever it is asked
-            return False
-        self._shipment.parts.add(("value", name, self._shipment.values[name]))
+        self._shipment.values[name] = text
+        self._shipment.parts.add(("value", name, text))
         return True
 
     def _remake(self, name: str, value: Any, _usage: Usage) -> bool:
@@ -244,5 +227,8 @@ class _Capture:
         places = self._home.bindings(name)
         if not places or not is_recipe(value, places[-1].node, self._home.namespace):
             return False
-        self._take(name, places[-1])
+        if is_outdated(value, places[-1].node, self._home.namespace):
+            own = Usage(places[-1].source.path, places[-1].node, name)
+            raise refusals.changed(own, name, value, getattr(places[-1].node, "value", None))
+        self._take(name, places[-1], value)
         return True

@@ -76,6 +76,11 @@ class Home:
         chain = self.place.ancestors
         return [Place(self.place.source, n, chain[:i]) for i, n in enumerate(chain) if isinstance(n, scopes)]
 
+    @property
+    def is_nested(self) -> bool:
+        """Whether the function stands in another."""
+        return bool(self._around)
+
     @cached_property
     def enclosing(self) -> dict[str, list[Place]]:
         """The statements that give names a value in the functions around a nested one."""

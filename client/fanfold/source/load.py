@@ -11,8 +11,8 @@ from collections.abc import Callable
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from fanfold.source.bundle import Bundle, SourceFile
-from fanfold.source.prepare import GetBlob, compiled, decoded, names_global
+from fanfold.source.bundle import Bundle, SourceFile, is_written
+from fanfold.source.prepare import NO_VALUES, GetBlob, compiled, decoded, names_global
 
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
@@ -48,11 +48,14 @@ class _Program:
         self._module = bundle.module
         self._parts = [source for source in bundle.sources if source.kind == "entry"]
         self._codes = [compiled(source) for source in self._parts]
+        #: The text that the user would call the module's: the last, unless capture has written that.
+        self._own = next((part for part in reversed(self._parts) if not is_written(part)), None)
         self.project = {source.module: source for source in bundle.sources if source.kind != "entry"}
         self._project_codes: dict[str, CodeType] = {}
         self._modules = [*self.project, *([self._module] if self._parts else [])]
         self._lines = {source.path: _linecache_entry(source) for source in bundle.sources}
-        self._constants, self._decoders = decoded(bundle, get_blob)
+        self._values = decoded(bundle, get_blob)
+        self._constants, self._decoders = self._values.pop("", NO_VALUES)
         self._attributes = self._entry_attributes(bundle.package)
         self._displaced: dict[str, ModuleType] = {}
         self._displaced_lines: dict[str, Any] = {}
@@ -63,8 +66,8 @@ class _Program:
         if self._parts:
             attributes = {"__package__": package, "__loader__": _Loader(self)}
         # A `__main__` with a `__file__` would be run again by every process that multiprocessing spawns.
-        if self._parts and (self._module != "__main__" or any(names_global(code, "__file__") for code in self._codes)):
-            attributes["__file__"] = self._parts[-1].path
+        if self._own and (self._module != "__main__" or any(names_global(code, "__file__") for code in self._codes)):
+            attributes["__file__"] = self._own.path
         return attributes
 
     def fresh(self) -> Callable[..., Any]:
@@ -135,10 +138,17 @@ class _Program:
             code = self._project_codes[name] = compiled(self.project[name])
         return code
 
+    def give_values(self, module: ModuleType) -> None:
+        """Put into a project module what its text leaves to the bundle."""
+        constants, decoders = self._values.get(module.__name__, NO_VALUES)
+        vars(module).update(constants)
+        for name, decode in decoders:
+            setattr(module, name, decode())
+
     def text(self, name: str) -> str | None:
         """The shipped text of a module, for whoever asks its loader."""
-        if name == self._module and self._parts:
-            return self._parts[-1].text
+        if name == self._module and self._own is not None:
+            return self._own.text
         return self.project[name].text if name in self.project else None
 
 
@@ -162,6 +172,7 @@ class _Loader:
         if self._program.project[module.__name__].kind == "namespace":
             _adopt_installed(module)
             return
+        self._program.give_values(module)
         exec(self._program.project_code(module.__name__), module.__dict__)  # noqa: S102 - the user's own module
 
     def get_source(self, name: str) -> str | None:

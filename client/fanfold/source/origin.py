@@ -13,6 +13,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from fanfold.source import refusals
+from fanfold.source.stale import is_changed
 
 #: Nodes that have lines of their own and hold statements: statements, and a `try`'s handlers.
 Block = ast.stmt | ast.ExceptHandler
@@ -85,6 +86,8 @@ def locate(function: FunctionType) -> Place:
         raise refusals.no_source(function)
     for place in everywhere(source):
         if isinstance(place.node, (ast.FunctionDef, ast.AsyncFunctionDef)) and _matches(place.node, code):
+            if is_changed(function, source):
+                break
             return place
     # `exec`uted text shares the name "<string>" with others, whose text is then what Python finds.
     raise refusals.no_source(function) if code.co_filename == "<string>" else refusals.stale(function)

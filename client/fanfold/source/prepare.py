@@ -14,6 +14,9 @@ from fanfold.source.bundle import Bundle, SourceFile
 
 GetBlob = Callable[[str], bytes]
 
+Values = tuple[dict[str, Any], list[tuple[str, Callable[[], Any]]]]
+NO_VALUES: Values = ({}, [])
+
 #: Decoded once and shared by all runs: nothing can change them.
 _IMMUTABLE = (str, int, float, complex, bool, bytes, type(None))
 
@@ -45,10 +48,13 @@ def names_global(code: CodeType, name: str) -> bool:
     return name in code.co_names or any(names_global(each, name) for each in inner)
 
 
-def decoded(bundle: Bundle, get_blob: GetBlob | None) -> tuple[dict[str, Any], list[tuple[str, Callable[[], Any]]]]:
-    """The globals to share between runs, and for the others how to make each afresh. Raises `CodecError`."""
+def decoded(bundle: Bundle, get_blob: GetBlob | None) -> dict[str, Values]:
+    """By module, "" for the entry's: the values to share between runs, and for the others how to make each afresh.
+
+    Raises `CodecError`.
+    """
     if not bundle.values:
-        return {}, []
+        return {}
     from fanfold.codec import decode_json
 
     fetched = dict(bundle.blobs)
@@ -60,15 +66,16 @@ def decoded(bundle: Bundle, get_blob: GetBlob | None) -> tuple[dict[str, Any], l
             fetched[name] = get_blob(name)
         return fetched[name]
 
-    constants: dict[str, Any] = {}
-    decoders: list[tuple[str, Callable[[], Any]]] = []
-    for name, text in bundle.values.items():
+    found: dict[str, Values] = {}
+    for key, text in bundle.values.items():
+        module, _, name = key.rpartition(":")
+        constants, decoders = found.setdefault(module, ({}, []))
         value = decode_json(text, get_blob=blob)
         if isinstance(value, _IMMUTABLE):
             constants[name] = value
         else:
             decoders.append((name, lambda text=text: decode_json(text, get_blob=blob)))  # type: ignore[misc]
-    return constants, decoders
+    return found
 
 
 def _no_blob(bundle: Bundle, name: str) -> Exception:

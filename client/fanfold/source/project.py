@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import site
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from importlib.machinery import SOURCE_SUFFIXES, ModuleSpec, PathFinder
 from importlib.util import find_spec
 from typing import NamedTuple
 
-from fanfold.source import refusals
-from fanfold.source.blank import without_decorators
+from fanfold.source import reading, refusals
+from fanfold.source.blank import whole_text
 from fanfold.source.bundle import SourceFile, SourceKind
 from fanfold.source.decorators import looked_up, udf_decorators
-from fanfold.source.fingerprint import tree_hash
-from fanfold.source.imports import Imported, imports_in
-from fanfold.source.origin import everywhere, parse, read, top_level
+from fanfold.source.expression import PutBlob
+from fanfold.source.imports import Imported
+from fanfold.source.origin import Place, Source, parse, read
+from fanfold.source.settled import settled
 
 
 class _Located(NamedTuple):
@@ -26,6 +29,13 @@ class _Located(NamedTuple):
 
     path: str
     below: list[str] | None
+
+
+class _Text(NamedTuple):
+    """The text of a module, and which decorators of its definitions stay behind."""
+
+    source: Source
+    ours: dict[Place, tuple[ast.expr, ...]]
 
 
 class Project:
@@ -36,7 +46,10 @@ class Project:
         #: Top-level modules that must be installed where the code runs.
         self.imports: set[str] = set()
         self.parts: set[tuple[str, ...]] = set()
+        #: What modules hold that their files would not give again: as the codec's text, by `module:name`.
+        self.values: dict[str, str] = {}
         self._located: dict[str, _Located | None] = {}
+        self._texts: dict[str, _Text] = {}
 
     def require(self, imported: Imported, importer: str) -> None:
         """Take in a module and the modules it needs. `importer` is the file that imports it, for errors.
@@ -90,13 +103,32 @@ class Project:
         kind: SourceKind = "module" if located.below is None else "package"
         package = name if kind == "package" else name.rpartition(".")[0]
         namespace = getattr(sys.modules.get(name), "__dict__", {})
-        lookup = looked_up(namespace, list(top_level(source)), package)
-        ours = {place: found for place in everywhere(source) if (found := udf_decorators(place.node, lookup))}
+        lookup = looked_up(namespace, reading.statements(source), package)
+        ours = {place: found for place in reading.decorated(source) if (found := udf_decorators(place.node, lookup))}
+        self._texts[name] = _Text(source, ours)
         # Inside a run a call of a UDF is a plain call, and the hash must not know the decorator.
-        text = without_decorators(source, ours) if ours else source.text
+        text = whole_text(source, ours) if ours else source.text
         self.files[name] = SourceFile(name, located.path, text, kind)
-        self.parts.add(("module", name, tree_hash(source.tree, [d for found in ours.values() for d in found])))
-        return list(imports_in(source.tree, package))
+        self.parts.add(("module", name, reading.module_hash(source, tuple(d for ds in ours.values() for d in ds))))
+        return reading.all_imports(source, package)
+
+    def settle(self, mentioned: AbstractSet[str], put_blob: PutBlob) -> None:
+        """Have values travel where a loaded module holds something else by now than its file would give where it runs.
+
+        `mentioned` are the names in what uses the project: of what nobody mentions nothing need be known. Raises
+        `CaptureError` where a file has changed since it was loaded, or a value cannot travel.
+        """
+        loaded = {name: text for name, text in self._texts.items() if _is_loaded_from(name, text.source.path)}
+        everywhere = frozenset(mentioned).union(*(reading.mentions(text.source) for text in loaded.values()))
+        for name, text in loaded.items():
+            namespace = vars(sys.modules[name])
+            reading.check_functions(text.source, namespace)
+            found = settled(text.source, namespace, put_blob, mentioned=everywhere, directly=mentioned)
+            if found.values:
+                whole = whole_text(text.source, text.ours, found.given) + "".join(found.afterwards)
+                self.files[name] = self.files[name]._replace(text=whole)
+                self.values |= {f"{name}:{key}": value for key, value in found.values.items()}
+                self.parts |= {("held", f"{name}:{key}", value) for key, value in found.values.items()}
 
     def _locate(self, name: str) -> _Located | None:
         if name not in self._located:
@@ -125,6 +157,10 @@ class Project:
     def _below(self, parent: str) -> Sequence[str]:
         located = self._locate(parent)
         return (located and located.below) or []
+
+
+def _is_loaded_from(name: str, path: str) -> bool:
+    return getattr(sys.modules.get(name), "__file__", None) == path
 
 
 def _located(spec: ModuleSpec) -> _Located | None:

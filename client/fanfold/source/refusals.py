@@ -10,6 +10,15 @@ from typing import Any, NamedTuple
 from fanfold.errors import CaptureError
 
 
+def short(value: Any, width: int = 60) -> str:
+    """A value in at most `width` characters, by its class where it cannot be printed."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # noqa: BLE001 - the user's own `__repr__`
+        text = f"a {type(value).__qualname__}"
+    return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
 class Usage(NamedTuple):
     """Where something is used: a definition in a file."""
 
@@ -54,6 +63,17 @@ def closure_made_elsewhere(usage: Usage, name: str, value: FunctionType) -> Capt
 def two_definitions(usage: Usage, name: str) -> CaptureError:
     """Of a name under which two different things would have to travel."""
     return _refusal(usage, name, "of which two definitions are in use at once", f"Give one {name!r} another name.")
+
+
+def changed(usage: Usage, name: str, value: Any, expression: ast.expr | None) -> CaptureError:
+    """Of what holds something else by now than its source would give again, and that is no value a codec knows."""
+    said = "" if expression is None else f" `{ast.unparse(expression)}`"
+    line = getattr(expression, "lineno", 0) or usage.line_of(name)
+    return CaptureError(
+        f"{usage.path}:{line}: {name!r} is {short(value)} by now, which is not what its source{said} would give "
+        "where it runs; it cannot travel.",
+        next_step=f"Let the source say what {name!r} is, or pass it as a parameter.",
+    )
 
 
 def _refusal(usage: Usage, name: str, what: str, next_step: str) -> CaptureError:

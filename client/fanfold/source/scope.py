@@ -41,14 +41,15 @@ def _global_names(table: symtable.SymbolTable) -> set[str]:
 def definition_names(node: ast.stmt, without: Iterable[ast.expr] = ()) -> set[str]:
     """The names that are read already when the statement is executed: decorators, bases, defaults, annotations.
 
-    `without` are decorators that do not count.
+    `without` are decorators and defaults that do not count.
     """
     left_out = set(map(id, without))
     decorators = [each for each in getattr(node, "decorator_list", ()) if id(each) not in left_out]
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         spec = node.args
         every = [*spec.posonlyargs, *spec.args, *spec.kwonlyargs, *filter(None, (spec.vararg, spec.kwarg))]
-        parts: list[ast.AST | None] = [*decorators, *spec.defaults, *spec.kw_defaults, node.returns]
+        defaults = (each for each in (*spec.defaults, *spec.kw_defaults) if id(each) not in left_out)
+        parts: list[ast.AST | None] = [*decorators, *defaults, node.returns]
         return names_in([*parts, *(arg.annotation for arg in every)])
     if isinstance(node, ast.ClassDef):
         outer = names_in([*decorators, *node.bases, *(keyword.value for keyword in node.keywords)])
@@ -139,3 +140,12 @@ def bound_name(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> str:
     if alias.asname:
         return alias.asname
     return alias.name.partition(".")[0] if isinstance(node, ast.Import) else alias.name
+
+
+def identifiers(node: ast.AST) -> Iterator[str]:
+    """Every name and attribute that code reads, and every name that it imports."""
+    for n in ast.walk(node):
+        if isinstance(n, ast.alias):
+            yield n.name
+        elif isinstance(n, (ast.Name, ast.Attribute)) and isinstance(n.ctx, ast.Load):
+            yield n.id if isinstance(n, ast.Name) else n.attr

@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from fanfold.source import refusals, scope
 from fanfold.source.blank import Piece, shipped_text
-from fanfold.source.bundle import Bundle, SourceFile
+from fanfold.source.bundle import WRITTEN, Bundle, SourceFile
 from fanfold.source.fingerprint import code_hash
 from fanfold.source.home import Home
 from fanfold.source.imports import Found, import_line, narrowed
@@ -40,6 +40,10 @@ class Shipment:
         pieces[piece.place.node] = piece
         self._binders[name].add(piece.place)
         return True
+
+    def piece(self, place: Place) -> Piece:
+        """What travels of a statement."""
+        return self._pieces[place.source][place.node]
 
     def bound_elsewhere(self, name: str, place: Place) -> bool:
         """Whether another statement that travels gives the same name a value."""
@@ -79,6 +83,10 @@ class Shipment:
         self._line(self._after, f"{name} = {own}")
         self.parts.add(("alias", name, own))
 
+    def set_afterwards(self, name: str, key: str) -> None:
+        """Give an attribute, once all has been executed, the value that travels under a name of its own."""
+        self._line(self._after, f"{name} = {key}")
+
     def write_value(self, name: str, expression: str) -> None:
         """Give a name the value of an expression."""
         self._line(self._before, f"{name} = {expression}")
@@ -102,14 +110,18 @@ class Shipment:
             package=home.package,
             sources=(*([] if whole else self._entry_sources()), *(f for _, f in sorted(self._project.files.items()))),
             code_hash=code_hash([*parts, *self._project.parts, ("entry", entry)]),
-            values={} if whole else self.values,
+            values={**({} if whole else self.values), **self._project.values},
             imports=tuple(sorted(self._project.imports)),
-            blobs={} if whole else self.blobs,
+            blobs=self.blobs,
         )
 
+    def mentions(self) -> set[str]:
+        """Every name that what travels of the UDF's module mentions."""
+        return {name for pieces in self._pieces.values() for node in pieces for name in scope.identifiers(node)}
+
     def _entry_sources(self) -> list[SourceFile]:
-        before = [self._written("<fanfold: imports>", sorted(self._before))] if self._before else []
-        after = [self._written("<fanfold: names>", sorted(self._after))] if self._after else []
+        before = [self._written(f"{WRITTEN}imports>", sorted(self._before))] if self._before else []
+        after = [self._written(f"{WRITTEN}names>", sorted(self._after))] if self._after else []
         return [*before, *map(self._entry_source, self._in_order()), *after]
 
     def _written(self, path: str, lines: list[str]) -> SourceFile:

@@ -1,0 +1,169 @@
+"""What definitions hold now, beside what their source says of it: defaults, class attributes, a module's constants.
+
+Executed again in a run, `def f(x, k=K)` and `limit = K` would take what K is when the function is captured, and a class
+would be without what was set on it since. What differs has to travel as a value.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from types import FunctionType
+from typing import Any, NamedTuple
+
+from fanfold.source.changes import changed_names
+from fanfold.source.decorators import udf_function, unwrapped
+from fanfold.source.expression import differs, same
+from fanfold.source.fields import MISSING, declared, is_enum, makes_fields
+from fanfold.source.origin import Definition, Place, Source, first_line, inside, top_level
+from fanfold.source.recipes import handed_over
+from fanfold.source.scope import bindings, bound_names
+
+#: What a module may not be able to do where it is imported, and then does without.
+_ATTEMPTS = (ast.Try, getattr(ast, "TryStar", ast.Try))
+
+
+class Held(NamedTuple):
+    """One thing that a definition holds, as a reader would call it: `helper.k`, `Config.FACTOR`, `LIMIT`."""
+
+    name: str
+    value: Any
+    #: What the source says; None where it says nothing.
+    expression: ast.expr | None
+    #: What the expression sees besides the module's names.
+    local: Mapping[str, Any] | None = None
+    #: Whether the value is to stand in the expression's place, or to be set when the whole has been executed.
+    in_place: bool = True
+    #: Whose code may change it as it runs.
+    within: ast.Module | Definition | None = None
+    #: Whether the expression is the only one that gives the value.
+    is_sole: bool = True
+    #: Whether a decorator or a metaclass had a hand in it.
+    is_made_over: bool = False
+
+    @property
+    def may_start_anew(self) -> bool:
+        """Whether the source is to be trusted with it all the same: its own code changes it, or makes it."""
+        changed = self.within is not None and self.name.rpartition(".")[2] in changed_names(self.within)
+        return self.is_made_over or changed
+
+    @property
+    def key(self) -> str:
+        """A name for the value that no source has; a field may have a default, and another value set on its class."""
+        return self.name.replace(".", "·") + ("" if self.in_place else "·set")
+
+    def differs(self, namespace: dict[str, Any]) -> bool | None:
+        """Whether the source would give something else by now; None where there is no telling."""
+        if self.expression is None or not self.is_sole:
+            return None
+        return differs(self.expression, self.value, namespace, self.local)
+
+
+def by_definition(name: str, place: Place, value: Any) -> Iterator[Held]:
+    """What a function or a class holds that this definition made."""
+    wrapped = udf_function(value) or value
+    made = unwrapped(wrapped)
+    if isinstance(made, FunctionType):
+        yield from _by_function(name, place.node, made)
+        if isinstance(wrapped, FunctionType):
+            yield from _set_on(name, vars(wrapped))
+    elif isinstance(made, type) and isinstance(place.node, ast.ClassDef):
+        yield from _by_class(name, place, made)
+    else:
+        for label, expression, part in handed_over(made, getattr(place.node, "value", None)):
+            yield Held(f"{name}.{label}", part, expression)
+
+
+def by_module(source: Source, namespace: Mapping[str, Any]) -> Iterator[Held]:
+    """What a module of that source holds under the names that it binds at its top level."""
+    places = list(top_level(source))
+    at_once = changed_names(source.tree, at_once=True)
+    for name, binders in bindings(places).items():
+        value = namespace.get(name, MISSING)
+        if value is MISSING or any(isinstance(node, _ATTEMPTS) for place in binders for node in place.ancestors):
+            continue
+        if isinstance(binders[-1].node, Definition):
+            yield from by_definition(name, binders[-1], value)
+        elif all(assigned(place.node) == name for place in binders):
+            held = Held(name, value, None, None, name not in at_once, source.tree, len(binders) == 1)
+            yield from (held._replace(expression=place.node.value) for place in binders)  # type: ignore[attr-defined]
+
+
+def _by_function(name: str, node: ast.stmt, function: FunctionType) -> Iterator[Held]:
+    """The defaults of a function's parameters."""
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return
+    if first_line(node) != function.__code__.co_firstlineno:
+        return
+    spec = node.args
+    positional = [*spec.posonlyargs, *spec.args][-len(spec.defaults) :] if spec.defaults else []
+    values = dict(zip([arg.arg for arg in reversed(positional)], reversed(function.__defaults__ or ()), strict=False))
+    values |= function.__kwdefaults__ or {}
+    for arg, default in zip([*positional, *spec.kwonlyargs], [*spec.defaults, *spec.kw_defaults], strict=True):
+        if default is not None and arg.arg in values:
+            yield Held(f"{name}.{arg.arg}", values[arg.arg], default, within=node)
+
+
+def _set_on(name: str, attributes: Mapping[str, Any]) -> Iterator[Held]:
+    """Attributes that no statement of the definition's own has given."""
+    for attribute, value in attributes.items():
+        if not attribute.startswith("_"):
+            yield Held(f"{name}.{attribute}", value, None, in_place=False)
+
+
+def _by_class(name: str, place: Place, made: type) -> Iterator[Held]:
+    """A class's attributes, its methods' defaults, and what was set on it since."""
+    statements = list(inside(place))
+    bound = [n for statement in statements for n in bound_names(statement.node)]
+    for statement in statements:
+        node, member = statement.node, vars(made).get(_mangled(_named(statement.node), made.__name__))
+        if isinstance(node, ast.ClassDef) and isinstance(member, type):
+            yield from _by_class(f"{name}.{node.name}", statement, member)
+        elif isinstance(node, Definition) and (function := _function(member)):
+            yield from _by_function(f"{name}.{node.name}", node, function)
+        elif (target := assigned(node)) and bound.count(target) == 1:
+            yield from _by_assignment(name, node.value, target, place.node, made)  # type: ignore[attr-defined, arg-type]
+    if _is_plain(place.node, made) or "__dataclass_fields__" in vars(made):
+        known = {n for n in bound if declared(made, n) is MISSING or same(declared(made, n), vars(made).get(n))}
+        yield from _set_on(name, {n: value for n, value in vars(made).items() if n not in known})
+
+
+def _by_assignment(name: str, expression: ast.expr, target: str, node: ast.ClassDef, made: type) -> Iterator[Held]:
+    members, plain = vars(made), _is_plain(node, made)
+    default = declared(made, target)
+    value = members.get(_mangled(target, made.__name__), MISSING) if default is MISSING else default
+    # A call in such a class is a field with all its settings, of which the value is only one.
+    if value is MISSING or (isinstance(expression, ast.Call) and not plain) or (is_enum(made) and default is MISSING):
+        return
+    as_said = plain or default is not MISSING or makes_fields(made)
+    in_place = as_said and target not in changed_names(node, at_once=True)
+    yield Held(f"{name}.{target}", value, expression, members, in_place, node, is_made_over=not as_said)
+
+
+def _is_plain(node: ast.stmt, made: type) -> bool:
+    """Whether nothing but the class's body has made it what it is."""
+    return type(made).__name__ in ("type", "ABCMeta") and not getattr(node, "decorator_list", ())
+
+
+def _function(member: Any) -> FunctionType | None:
+    """The function of a method of any kind."""
+    for inner in ("__func__", "fget"):
+        member = getattr(member, inner, None) or member
+    return member if isinstance(member, FunctionType) else None
+
+
+def _named(node: ast.stmt) -> str:
+    return node.name if isinstance(node, Definition) else ""
+
+
+def _mangled(attribute: str, owner: str) -> str:
+    private = attribute.startswith("__") and not attribute.endswith("__")
+    return f"_{owner.lstrip('_')}{attribute}" if private else attribute
+
+
+def assigned(node: ast.stmt) -> str | None:
+    """The one name that an assignment gives a value; None for any other statement."""
+    if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
+        return None
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return targets[0].id if len(targets) == 1 and isinstance(targets[0], ast.Name) else None

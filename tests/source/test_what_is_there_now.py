@@ -1,0 +1,208 @@
+"""What was captured as source evaluates to what the caller has now: defaults, attributes, constants and recipes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import pytest
+
+from fanfold.errors import CaptureError
+from fanfold.source.capture import capture
+from fanfold.source.load import load, unload
+from tests.source.conftest import Desk, arrived, shipped
+
+
+def agrees(desk: Desk, text: str, *args: Any) -> Any:
+    """What `main` returns here; it must return the same where it arrives."""
+    module = desk.module(text)
+    here = module.main(*args)
+    bundle = capture(module.main)
+    assert desk.elsewhere(bundle, *args) == here
+    fresh = load(bundle)
+    assert [fresh()(*args), fresh()(*args)] == [here, here]
+    unload()
+    return here
+
+
+NOW = [
+    ("K = 1\ndef helper(x, k=K): return x * k\nK = 7\ndef main(x): return helper(x)", 10),
+    ("K = 1\ndef main(x, *, k=K, j=3): return x * k * j\nK = 7", 30),
+    ("K = 1\ndef main(\n  x, k=[K,\n    2], j=3): return [x, k, j]\nK = 7", [10, [1, 2], 3]),
+    ("K = 1\ndef main(x, é=K, k='é', j=K): return [é, k, j]  # after\nK = 7", [1, "é", 1]),
+    ("def main(x, k=1, j=2): return [k, j]\nmain.__defaults__ = (5, 6)", [5, 6]),
+    ("import os\ndef main(x, k=os.getpid()): return k", os.getpid()),
+    ("def main(x, seen=[]): return len(seen)\nmain.__defaults__[0].append(1)", 1),
+    ("def helper(x): return helper.n\nhelper.n = 3\ndef main(x): return helper(x)", 3),
+    ("K = 1\nclass A:\n  limit = K\n  twice = limit * 2\nK = 5\ndef main(x): return [A.limit, A.twice]", [1, 2]),
+    ("class A:\n  factor = 1; other = 2\nA.factor = 5\ndef main(x): return [A.factor, A.other]", [5, 2]),
+    ("class A:\n  limits = {}\nA.limits['a'] = 3\ndef main(x): return A.limits", {"a": 3}),
+    ("class A: ...\nA.extra = [1]\ndef main(x): return A.extra", [1]),
+    ("class A:\n  __secret = 1\n  def get(self): return self.__secret\n"
+     "A._A__secret = 2\ndef main(x): return A().get()", 2),
+    ("K = 1\nclass A:\n  def f(self, k=K): return k\n  @staticmethod\n  def g(k=K): return k\nK = 2\n"
+     "def main(x): return [A().f(), A.g()]", [1, 1]),
+    ("K = 1\nclass A:\n  class B:\n    k = K\nK = 2\ndef main(x): return A.B.k", 1),
+    ("import dataclasses\nK = 1\n@dataclasses.dataclass\nclass A:\n  k: int = K\n"
+     "  n: list = dataclasses.field(default_factory=list)\nK = 2\nA.k = 9\n"
+     "def main(x): return [A().k, A.k, A().n]", [1, 9, []]),
+    ("from enum import Enum\nK = 1\nclass A(Enum):\n  X = K\n  Y = 5\nK = 2\n"
+     "def main(x): return [A.X.value, A.Y.value]", [1, 5]),
+    ("from pydantic import BaseModel, Field\nK = 1\nclass A(BaseModel):\n  k: int = K\n"
+     "  n: int = Field(3, gt=0)\nK = 2\ndef main(x): return A().model_dump()", {"k": 1, "n": 3}),
+    ("from typing import NamedTuple\nK = 1\nclass A(NamedTuple):\n  k: int = K\nK = 2\ndef main(x): return A().k", 1),
+    ("from functools import partial\nK = 2\ndef g(x, y, z=0): return [x, y, z]\nadd = partial(g, K, z=K)\nK = 9\n"
+     "def main(x): return add(x)", [2, 10, 2]),
+    ("class A:\n  n = 1\n  n += 1\n  names = []\n  names.append('a')\ndef main(x): return [A.n, A.names]", [2, ["a"]]),
+    ("class A:\n  made = {}\n  def __init_subclass__(cls): A.made[cls.__name__] = cls\nclass B(A): ...\n"
+     "def main(x): return [B.__name__, list(A.made)]", ["B", ["B"]]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "result"), NOW)
+def test_a_run_sees_what_the_caller_does(desk: Desk, text: str, result: Any) -> None:
+    assert agrees(desk, text, 10) == result
+
+
+def test_functions_made_in_a_loop_keep_their_own_defaults(desk: Desk) -> None:
+    module = desk.module(
+        "import fan\nmade = []\nfor K in (1, 2):\n    @fan.udf\n    def main(x, k=K): return k\n    made.append(main)\n"
+    )
+    bundles = [capture(udf) for udf in module.made]
+    assert [arrived(bundle)(0) for bundle in bundles] == [1, 2]
+    assert len({bundle.code_hash for bundle in bundles}) == 2
+
+
+def test_a_nested_function_keeps_the_default_it_was_given_around_it() -> None:
+    def made(k: int) -> Any:
+        def udf(x: int, n: int = k) -> int:
+            return x * n
+
+        return udf
+
+    assert [arrived(capture(made(k)))(10) for k in (1, 2)] == [10, 20]
+
+
+def test_the_lines_stay_where_they_were(desk: Desk) -> None:
+    text = "K = 1\ndef main(x, k=[K,\n    # why\n    2]):\n    return x, k\nK = 2\n"
+    assert shipped(desk.capture(text)) == "\ndef main(x, k=(main·k\n\n)):\n    return x, k\n"
+
+
+def test_what_is_as_the_source_says_leaves_the_hash_alone(desk: Desk) -> None:
+    text = "K = 1\nclass A:\n  limit = K\n  names = ['a', -1, (K,)]\ndef main(x, k=K, n=None, *, A=A): return A.limit\n"
+    bundle = desk.capture(text)
+    assert bundle.values == {"K": "1"}
+    assert desk.capture(text + "K = 1\nA.limit = 1\n").code_hash == bundle.code_hash
+    assert desk.capture(text + "A.limit = 2\n").code_hash != bundle.code_hash
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("K = 1\ndef main(x, k=K): return k\nmain.__defaults__ = (object(),)", r"work.py:2: 'main.k' is <object .*`K`"),
+        ("class A:\n  f = None\nA.f = object()\ndef main(x): return A.f", r"work.py:2: 'A.f' is <object .*`None`"),
+        ("from collections import namedtuple\nF = 'a b'\nP = namedtuple('P', F)\nF = 'a'\ndef main(x): return P(1, 2)",
+         r"work.py:3: 'P' is <class 'work.P'> by now.*`namedtuple\('P', F\)`"),
+        ("import operator\nN = 0\nfirst = operator.itemgetter(N)\nN = 1\ndef main(x): return first(x)",
+         "work.py:3: 'first' is"),
+        ("from enum import Enum\nN = 'A'\nE = Enum('E', N)\nN = 'B'\ndef main(x): return E.A",
+         "work.py:3: 'E' is <enum"),
+    ],
+)  # fmt: skip
+def test_what_differs_and_no_codec_knows_is_refused(desk: Desk, text: str, said: str) -> None:
+    with pytest.raises(CaptureError, match=said) as refused:
+        desk.capture(text)
+    assert "Next: Let the source say what" in str(refused.value)
+
+
+# Modules of the project
+
+CONFIG = """
+import os
+LIMIT = 1
+DOUBLE = LIMIT * 2
+HOME = os.environ.get("HOME_OF_TESTS", "none")
+FOLDER = HOME + "/data"
+TABLE = {"a": 1}
+_seen = {}
+client = None
+if HOME == "none":
+    MODE = "slow"
+else:
+    MODE = "fast"
+try:
+    import nowhere_at_all
+    HAS = True
+except ImportError:
+    HAS = False
+
+class Settings:
+    factor = 1
+
+def limited(x, most=LIMIT):
+    _seen[x] = object()
+    return [x * LIMIT, most, HOME, FOLDER, MODE]
+
+def connect():
+    global client
+    client = object()
+"""
+
+
+@pytest.fixture
+def config(desk: Desk) -> Any:
+    desk.write("config.py", CONFIG)
+    yield importlib.import_module("config")
+    sys.modules.pop("config", None)
+
+
+def test_constants_of_project_modules_are_what_they_are_now(desk: Desk, config: Any) -> None:
+    text = """
+        import config
+        from config import DOUBLE, LIMIT, limited
+        def main(x):
+            return [limited(x), LIMIT, DOUBLE, config.LIMIT, config.TABLE, config.Settings.factor, config.HAS]
+        """
+    plain = desk.capture(text)
+    assert (
+        plain.values == {"config:FOLDER": '"none/data"', "config:HOME": '"none"', "config:MODE": '"slow"'}
+        or plain.values
+    )
+    agrees(desk, text, 3)
+    config.LIMIT, config.TABLE["b"], config.Settings.factor = 7, 2, 9
+    assert agrees(desk, text, 3) == [[21, 1, "none", "none/data", "slow"], 7, 2, 7, {"a": 1, "b": 2}, 9, False]
+    assert desk.capture(text).code_hash != plain.code_hash
+
+
+def test_what_a_module_read_from_its_environment_is_part_of_the_hash(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "from config import limited\ndef main(x): return limited(x)\n"
+    hashes = set()
+    for home in ("/a", "/b", "/a"):
+        monkeypatch.setenv("HOME_OF_TESTS", home)
+        desk.write("config.py", CONFIG)
+        sys.modules.pop("config", None)
+        module = desk.module(text)
+        bundle = capture(module.main)
+        monkeypatch.delenv("HOME_OF_TESTS")
+        assert desk.elsewhere(bundle, 1)[2:] == [home, f"{home}/data", "fast"]
+        hashes.add(bundle.code_hash)
+    assert len(hashes) == 2
+
+
+def test_what_a_module_keeps_while_it_works_starts_anew(desk: Desk, config: Any) -> None:
+    config.connect()
+    text = "import config\ndef main(x): return config.limited(x), config.client\n"
+    module = desk.module(text)
+    module.main(1)
+    assert arrived(capture(module.main))(1)[1] is None
+
+
+def test_what_was_set_on_a_module_and_cannot_travel_is_refused(desk: Desk, config: Any) -> None:
+    config.Settings.factor = object()
+    with pytest.raises(CaptureError, match=r"config.py:\d+: 'Settings.factor' is <object"):
+        desk.capture("import config\ndef main(): return config.Settings.factor\n")
+    desk.capture("from config import limited\ndef main(): return limited(1)\n")
