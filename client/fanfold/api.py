@@ -177,6 +177,8 @@ def get_job(job_id: str, *, engine: str | None = None) -> Job:
     """The job of that id, from any process and any day. Raises `JobNotFound`, naming ids that come near."""
     from fanfold.job import Job
 
+    if not isinstance(job_id, str):
+        raise InputError(f"{job_id!r} is no job's id.", next_step="give its text; `fanfold jobs` shows them.")
     chosen = engine_for(engine)
     return Job(chosen.stores.log.get_job(job_id), chosen)
 
@@ -222,5 +224,6 @@ def _attended(job: Job, progress: bool | None) -> Job:
     try:
         return job.wait(progress=progress)
     except KeyboardInterrupt:
-        job.cancel()
-        raise
+        from fanfold.job.interrupt import interrupted
+
+        raise interrupted(job) from None

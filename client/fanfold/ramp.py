@@ -8,6 +8,7 @@ from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.errors import InputError, RampStopped
 from fanfold.fold import JobState
 from fanfold.job import Job
+from fanfold.job.interrupt import interrupted
 from fanfold.job.progress import Progress
 from fanfold.models import BAD, RunStatus
 from fanfold.submission import Submission
@@ -62,8 +63,7 @@ def _wait_for(job: Job, stage: int, bar: Progress) -> None:
             if all(state.status_of(index).final for index in range(stage)):
                 return
     except KeyboardInterrupt:  # nobody holds the job yet: the interrupt is meant for it
-        job.cancel()
-        raise
+        raise interrupted(job) from None
 
 
 def _against(state: JobState, stage: int) -> list[str]:

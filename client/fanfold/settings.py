@@ -57,7 +57,7 @@ def configure(
 ) -> Settings:
     """Set defaults for this process, and return the settings that are now in force.
 
-    What is not given stays as it was. Raises `ConfigurationError` for an unknown engine.
+    What is not given stays as it was. Raises `ConfigurationError` for an unknown engine, and changes nothing then.
     """
     given: dict[str, Any] = {
         "home": home,
@@ -68,8 +68,14 @@ def configure(
         "owner": owner,
         "prices": os.fspath(prices) if isinstance(prices, os.PathLike) else prices,
     }
+    before = _configured.copy()
     _configured.update({name: value for name, value in given.items() if value is not None})
-    return current()
+    try:
+        return current()
+    except ConfigurationError:  # a later call, which gives nothing wrong, must not fail for this one
+        _configured.clear()
+        _configured.update(before)
+        raise
 
 
 def reset() -> None:

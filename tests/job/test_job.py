@@ -114,6 +114,28 @@ def test_runs_are_reached_by_index_and_one_by_one(half_failed):
         half_failed[4]
 
 
+@pytest.mark.parametrize("index", [4, -5, 99])
+def test_a_run_that_is_not_there_is_named_wherever_it_is_asked_for(half_failed, index):
+    for ask in (
+        half_failed.__getitem__,
+        half_failed.result,
+        half_failed.error,
+        half_failed.logs,
+        half_failed.tail_logs,
+    ):
+        with pytest.raises(IndexError, match=rf"has 4 runs, numbered from 0; there is no run {index}$"):
+            ask(index)
+
+
+def test_runs_are_asked_for_by_number_and_jobs_by_text(half_failed):
+    assert half_failed.error(-2).index == 2
+    assert [run.index for run in half_failed[1:3]] == [1, 2]
+    with pytest.raises(TypeError, match="by its number, not by 'x'"):
+        half_failed.result("x")
+    with pytest.raises(fanfold.InputError, match="3 is no job's id"):
+        fanfold.get_job(3)
+
+
 def test_errors_are_all_there_by_index(half_failed):
     assert {index: error.input for index, error in half_failed.errors().items()} == {0: {"x": 0}, 2: {"x": 2}}
     assert half_failed.first_error().index == 0
@@ -231,6 +253,7 @@ def test_verify_proves_that_all_is_there(half_failed):
     receipt = half_failed.verify()
     assert receipt
     assert (receipt.results, receipt.failed) == (2, [0, 2])
+    assert "complete, 2 of 4 runs without a result" in str(receipt)
     assert "4 of 4 runs have ended, 2 without a result" in str(receipt)
 
 
@@ -257,6 +280,26 @@ def test_a_damaged_result_is_named_and_healed_by_the_same_submit(home):
     assert fanfold.submit(large, [1], collect=False).results() == [bytes([1]) * 100_000]
 
 
+@pytest.mark.parametrize("how", ["results", "verify"])
+def test_many_damaged_results_are_healed_by_one_submit(home, how):
+    def large(x: int):
+        return bytes([x]) * 100_000
+
+    job = fanfold.submit(large, [1, 2, 3, 4], collect=False).wait()
+    for index in (1, 3):
+        path = home / "objects" / job.state.output(index).key
+        path.chmod(0o600)
+        path.write_bytes(b"damaged")
+    if how == "verify":
+        assert "the same submit computes again" in str(job.verify())
+    else:
+        with pytest.raises(fanfold.ResultDamaged, match=r"run 1 .*is damaged.* 1 other result is damaged as well"):
+            job.results()
+    again = fanfold.submit(large, [1, 2, 3, 4], collect=False)
+    assert again.results() == [bytes([x]) * 100_000 for x in (1, 2, 3, 4)]
+    assert again.counts() == {"cached": 2, "succeeded": 2}
+
+
 def test_an_interrupt_cancels_the_call_s_own_job(monkeypatch):
     def napping(x: int):
         import time
@@ -274,7 +317,9 @@ def test_an_interrupt_cancels_the_call_s_own_job(monkeypatch):
         return wait_for_news(engine, timeout_s)
 
     monkeypatch.setattr(LocalEngine, "wait_for_news", interrupted_once)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(
+        KeyboardInterrupt, match=r"^job .* is cancelled: 3 cancelled; the same submit runs only the rest"
+    ):
         fanfold.submit(napping, range(3))
     assert fanfold.get_jobs(limit=1)[0].counts() == {"cancelled": 3}
 

@@ -115,3 +115,10 @@ def test_the_table_in_the_documentation_lists_every_setting():
     assert settings.__doc__ is not None
     for name in (*settings.Settings._fields,):
         assert f"| {name} " in settings.__doc__
+
+
+def test_what_was_refused_is_not_kept():
+    before = fanfold.configure(owner="ada")
+    with pytest.raises(fanfold.ConfigurationError, match="There is no engine 'moon'"):
+        fanfold.configure(engine="moon", owner="eve")
+    assert fanfold.configure() == before

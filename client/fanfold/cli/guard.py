@@ -23,8 +23,8 @@ class GuardedGroup(LightGroup):
         except FanfoldError as error:
             typer.echo(f"Error: {error}", err=True)
             raise typer.Exit(code_for(error)) from None
-        except KeyboardInterrupt:
-            typer.echo("Interrupted.", err=True)
+        except KeyboardInterrupt as interrupt:
+            typer.echo(f"Interrupted: {interrupt}." if interrupt.args else "Interrupted.", err=True)
             raise typer.Exit(ExitCode.INTERRUPTED) from None
         except BrokenPipeError:
             _discard_output()

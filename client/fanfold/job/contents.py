@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fanfold.codec import decode, decode_json
@@ -51,9 +51,9 @@ class Contents:
             raise self._damaged(index, "is damaged: its bytes do not match their hash")
         return data
 
-    def forget(self, index: int) -> None:
-        """Take the run's result out of the cache."""
-        self._stores.cache.forget([self._manifest.cache_key(index)])
+    def forget(self, indexes: Iterable[int]) -> None:
+        """Take these runs' results out of the cache, so that the next submit computes them instead of finding them."""
+        self._stores.cache.forget(self._manifest.cache_keys(indexes))
 
     def telemetry(self, kind: EventKind, cursor: str | None = None) -> Iterator[tuple[Event, str]]:
         """The log or usage events after `cursor`, each with the cursor behind its page."""
@@ -69,5 +69,5 @@ class Contents:
     def _damaged(self, index: int, how: str) -> ResultDamaged:
         return ResultDamaged(
             f"The result of run {index} of job {self._header.id} {how}.",
-            next_step="`job.retry()` or the same submit computes it again; `job.verify()` lists all that are damaged.",
+            next_step="the same submit computes it again; `job.verify()` lists all that are damaged.",
         )

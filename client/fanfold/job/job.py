@@ -45,11 +45,15 @@ class Job(OlderSpelling):
         """How many runs there are of each status, without the zeros."""
         return {status.value: count for status, count in self._tracker.look().counts().items() if count}
 
-    def __getitem__(self, index: int) -> Run:
-        """The run of one input; negative counts from the end."""
-        position = index + len(self) if index < 0 else index
-        if not 0 <= position < len(self):
-            raise IndexError(f"job {self.id} has {len(self)} runs, numbered from 0; there is no run {index}")
+    @overload
+    def __getitem__(self, index: int) -> Run: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Run]: ...
+    def __getitem__(self, index: int | slice) -> Run | list[Run]:
+        """The run of one input, negative counts from the end; or a list of those in a slice."""
+        if isinstance(index, slice):
+            return list(self)[index]
+        position = self._position(index)
         self._tracker.look()
         return Run(self, position)
 
@@ -136,12 +140,12 @@ class Job(OlderSpelling):
     def logs(self, index: int | None = None) -> logs.Logs | str:
         """What one run has printed; without `index` what each has, a list that prints line by line, run by run."""
         if index is not None:
-            return logs.text(self.contents, index)
+            return logs.text(self.contents, self._position(index))
         return logs.Logs.of(len(self), logs.by_run(self.contents))
 
     def tail_logs(self, index: int | None = None) -> None:
         """Print what the runs print, as they print it, until the job ends; Ctrl-C stops looking, not the job."""
-        logs.follow(self._tracker, self.contents, index)
+        logs.follow(self._tracker, self.contents, None if index is None else self._position(index))
 
     # --- steering --------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -80,10 +81,11 @@ class Outcome:
 
     def result(self, index: int) -> Any:
         """The value of one run; waits where it has not ended. Raises `RunFailed`, or `ResultDamaged`."""
+        position = self._position(index)
         for state in self._tracker.changes():
-            if state.status_of(index).final:
+            if state.status_of(position).final:
                 break
-        return self._value(index)
+        return self._value(position)
 
     def results(self, return_exceptions: bool = False, *, ignore_exceptions: bool = False) -> list[Any]:
         """All values in the order of the inputs, when all runs have ended.
@@ -95,9 +97,12 @@ class Outcome:
         failed = list(self.state.indexes(*BAD))
         if failed and not (return_exceptions or ignore_exceptions):
             raise self._failure(failed[0], others=len(failed) - 1)
-        if return_exceptions:
-            return early + [self.error(index) or self._value(index) for index in range(len(early), len(self))]
-        return early + [self._value(index) for index in self.state.indexes(*GOOD) if index >= len(early)]
+        try:
+            if return_exceptions:
+                return early + [self.error(index) or self._value(index) for index in range(len(early), len(self))]
+            return early + [self._value(index) for index in self.state.indexes(*GOOD) if index >= len(early)]
+        except ResultDamaged as error:
+            raise self._all_damaged(error) from error
 
     def collect(
         self,
@@ -138,7 +143,8 @@ class Outcome:
 
     def error(self, index: int) -> RunFailed | None:
         """Why one run failed, as far as has been read; None where it has not."""
-        return self._failure(index) if self.state.status_of(index) in BAD else None
+        position = self._position(index)
+        return self._failure(position) if self.state.status_of(position) in BAD else None
 
     def _values_while_waiting(self, *, progress: bool | None) -> list[Any]:
         """Wait until every run has ended, and meanwhile decode: the values of the first runs, up to one that has none.
@@ -163,8 +169,29 @@ class Outcome:
         try:
             return self.contents.value(index, output)
         except ResultDamaged:
-            self.contents.forget(index)  # so that the next submit computes it instead of finding it
+            self.contents.forget([index])
             raise
+
+    def _all_damaged(self, first: ResultDamaged) -> ResultDamaged:
+        """The error for a damaged result that tells how many others are; none of them is found in the cache again."""
+        from fanfold.job.verify import verified
+
+        others = len(verified(self.id, self.state, self.contents).damaged) - 1
+        more = (
+            f" {others:,} other {'results are' if others > 1 else 'result is'} damaged as well." if others > 0 else ""
+        )
+        return ResultDamaged(f"{first.message}{more}", next_step=first.next_step)
+
+    def _position(self, index: int) -> int:
+        """The run's number; negative counts from the end. Raises `IndexError`, or `TypeError` for what is no number."""
+        try:
+            number = operator.index(index)
+        except TypeError:
+            raise TypeError(f"a run of job {self.id} is asked for by its number, not by {index!r}") from None
+        position = number + len(self) if number < 0 else number
+        if not 0 <= position < len(self):
+            raise IndexError(f"job {self.id} has {len(self)} runs, numbered from 0; there is no run {number}")
+        return position
 
     def _failure(self, index: int, *, others: int = 0) -> RunFailed:
         return failure(

@@ -11,7 +11,10 @@ from fanfold.job.contents import Contents
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What `job.verify()` found: runs without a final event, and results whose bytes are not what was stored."""
+    """What `job.verify()` found: runs without a final event, and results whose bytes are not what was stored.
+
+    Runs that failed or were lost have ended: they make a job no less complete, and are in `failed`.
+    """
 
     job_id: str
     count: int
@@ -32,18 +35,21 @@ class Receipt:
     def __str__(self) -> str:
         ended = self.count - len(self.missing)
         intact = f"{len(self.damaged):,} damaged or missing" if self.damaged else "all match their hashes"
+        failed = f", {len(self.failed):,} of {self.count:,} runs without a result" if self.failed else ""
         lines = [
-            f"job {self.job_id}: {'complete' if self.complete else 'NOT complete'}",
+            f"job {self.job_id}: {'complete' if self.complete else 'NOT complete'}{failed}",
             f"  {ended:,} of {self.count:,} runs have ended, {len(self.failed):,} without a result",
             f"  {self.results:,} results, {self.result_bytes:,} bytes, {intact}",
         ]
         if self.missing:
             lines.append(f"  not ended: runs {_some(self.missing)}")
+        if self.damaged:
+            lines.append("  the same submit computes again what is damaged or missing")
         return "\n".join(lines + [f"  run {index}: {reason}" for index, reason in list(self.damaged.items())[:10]])
 
 
 def verified(job_id: str, state: JobState, contents: Contents) -> Receipt:
-    """Read every result and compare it with its hash."""
+    """Read every result and compare it with its hash. What is damaged is taken out of the cache."""
     damaged: dict[int, str] = {}
     failed, results, size = [], 0, 0
     missing = state.missing()
@@ -57,6 +63,8 @@ def verified(job_id: str, state: JobState, contents: Contents) -> Receipt:
             results += 1
         except ResultDamaged as error:
             damaged[index] = error.message
+    if damaged:
+        contents.forget(damaged)
     return Receipt(job_id, state.header.count, results, size, missing, failed, damaged)
 
 

@@ -113,8 +113,8 @@ def collect(
 def verify(job: options.JobId, engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
     """Prove from the stored bytes that a job is complete.
 
-    Or say what is missing or damaged. The exit code tells it as well: 0 complete, 1 a result is damaged or lost,
-    4 runs have not ended.
+    Or say what is missing or damaged. The exit code tells it as well: 0 complete, 1 a result is damaged or gone from
+    where it was kept, 4 runs have not ended. Runs that failed or were lost have ended: `fanfold errors` shows why.
     """
     from fanfold.api import get_job
 
