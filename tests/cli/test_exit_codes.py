@@ -103,12 +103,16 @@ def test_130_for_ctrl_c_which_cancels_the_job_that_the_command_waits_for(fanfold
     assert "Traceback" not in said
 
 
-def test_130_for_ctrl_c_in_a_ramp_which_is_cancelled_too(fanfold):
-    process = fanfold.start("submit", "squares.py", "1", "2", "3", "--set", "until=never", "--ramp")
+@pytest.mark.parametrize(("how", "runs"), [("--ramp", 3), ("--debug", 1)])
+def test_130_for_ctrl_c_in_a_ramp_or_a_trial_which_is_cancelled_too(fanfold, how, runs):
+    process = fanfold.start("submit", "squares.py", "1", "2", "3", "--set", "until=never", how)
     eventually(lambda: any("running" in job["counts"] for job in fanfold.json("jobs")))
     _, said = interrupt(process)
     assert process.returncode == ExitCode.INTERRUPTED
-    assert fanfold.json("jobs")[0]["counts"] == {"cancelled": 3}
+    (job,) = fanfold.json("jobs")
+    assert job["counts"] == {"cancelled": runs}
+    assert f"Interrupted: job {job['id']} is cancelled" in said
+    assert "retry()" in said
     assert "Traceback" not in said
 
 

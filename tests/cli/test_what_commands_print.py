@@ -90,6 +90,27 @@ def test_a_narrow_terminal_cuts_names_and_never_ids(jobs):
     assert jobs.done in jobs("jobs", columns=70).stdout
 
 
+LONG = "a_very_long_function_name_that_somebody_wrote_on_a_rainy_day"
+
+
+def test_long_names_and_inputs_give_way_and_nothing_else_does(fanfold):
+    fanfold.udfs.write_text(f"def {LONG}(city: str, country: str):\n    raise ValueError(city * 3)\n")
+    job = fanfold.json("submit", f"squares.py:{LONG}", "x" * 100, "--set", f"country={'y' * 100}")["id"]
+    terminal = {"COLUMNS": "80"}
+    shown = {
+        name: fanfold(name, *rest, env=terminal).stdout for name, *rest in (["jobs"], ["times", job], ["errors", job])
+    }
+    rows = {name: text.splitlines()[1] for name, text in shown.items()}
+    assert [row for row in rows.values() if len(row) != 80 or "…" not in row] == []
+    assert re.fullmatch(rf"{job}  a_very_\w+…  Failed +1/1 +\S+.*  \$0\.00", rows["jobs"])
+    assert re.fullmatch(r"  0  failed      1  +[\d.]+ m?s  +\d+ MiB  city=.*…", rows["times"])
+    assert re.fullmatch(r"  0  failed  ValueError: x+…  city=.*…", rows["errors"])
+
+
+def test_a_terminal_too_narrow_for_what_must_stand_there_breaks_no_id(jobs):
+    assert f"\n{jobs.done}  square" in jobs("jobs", columns=30).stdout
+
+
 def test_a_pipe_cuts_nothing(jobs):
     (_, row, *_) = jobs.fanfold("errors", jobs.failed).stdout.splitlines()
     assert "ValueError: 13 is unlucky [red]here[/red]  x=13" in row

@@ -13,6 +13,9 @@ import typer
 #: Where nobody looks (a pipe, a file) nothing is cut, whatever width a terminal would have.
 _UNCUT = 10_000
 
+#: Blanks between columns; and what is left of a text that is cut, at the least.
+_GAP, _LEAST = 2, 6
+
 _STYLES = {
     "Completed": "green",
     "succeeded": "green",
@@ -46,23 +49,34 @@ def table_text(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> str:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        justify, overflow = "right" if column.right else "left", "ellipsis" if column.flexible else "fold"
-        table.add_column(
-            column.title,
-            justify=justify,  # type: ignore[arg-type]
-            overflow=overflow,  # type: ignore[arg-type]
-            no_wrap=True,
-            min_width=6 if column.flexible else None,
-        )
-    for row in rows:
-        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+    cells = [[Text(cell.replace("\n", " "), style=_STYLES.get(cell, "")) for cell in row] for row in rows]
+    wanted = [
+        max(len(column.title), *(row[position].cell_len for row in cells), 1) for position, column in enumerate(columns)
+    ]
     console = Console(width=_width(), highlight=False)
+    widths = _fitted(columns, wanted, console.width)
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    for column, width in zip(columns, widths, strict=True):
+        justify: Any = "right" if column.right else "left"
+        table.add_column(column.title, justify=justify, overflow="ellipsis", no_wrap=True, width=width)
+    for row in cells:
+        table.add_row(*row)
+    console.width = max(console.width, sum(widths) + _GAP * len(widths))  # rather too wide than an id that is cut
     # Captured, for rich itself would end the process when a pipe is closed early.
     with console.capture() as captured:
         console.print(table)
     return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
+
+
+def _fitted(columns: Sequence[Column], wanted: Sequence[int], total: int) -> list[int]:
+    """The columns' widths: each as wide as it wants, but for the flexible ones, which share what the others leave."""
+    widths = list(wanted)
+    flexible = sorted((wanted[position], position) for position, column in enumerate(columns) if column.flexible)
+    left = total - _GAP * (len(columns) - 1) - sum(wanted) + sum(width for width, _ in flexible)
+    for rank, (width, position) in enumerate(flexible):  # the narrowest first: what they leave is for the others
+        widths[position] = max(min(width, left // (len(flexible) - rank)), min(width, _LEAST))
+        left -= widths[position]
+    return widths
 
 
 def print_json(document: Any) -> None:
