@@ -25,8 +25,11 @@ def line(state: JobState) -> str:
     return f"<Job {state.header.id} {state.header.name}: {state.status.value}, {described(state)}>"
 
 
-def html(state: JobState, contents: Contents) -> str:
-    """The job as a notebook shows it: a bar of statuses, what it took, and its first error."""
+def html(state: JobState, contents: Contents | None, *, stale: str = "") -> str:
+    """The job as a notebook shows it: a bar of statuses, what it took, and its first error where there are contents.
+
+    `stale` says why it is not up to date.
+    """
     from html import escape
 
     from fanfold.job.summary import summarised
@@ -37,7 +40,10 @@ def html(state: JobState, contents: Contents) -> str:
         for label, text in told.rows()
     )
     title = f"<b>{escape(told.name)}</b> <code>{escape(told.job_id)}</code> {told.status}"
-    return f"<div>{title}{_bar(state)}<table>{rows}</table>{_first_error(state, contents)}</div>"
+    below = _first_error(state, contents) if contents is not None else ""
+    if stale:
+        below = f"<div>{escape(stale)}</div>"
+    return f"<div>{title}{_bar(state)}<table>{rows}</table>{below}</div>"
 
 
 def say_left_out(state: JobState) -> None:

@@ -68,6 +68,13 @@ class Job(OlderSpelling):
     def _repr_html_(self) -> str:
         return display.html(self._tracker.refresh(), self.contents)
 
+    def _ipython_display_(self) -> None:
+        """In a notebook, show an open job and keep it up to date; all else IPython shows by the other two."""
+        from fanfold.job.notebook import shown_live
+
+        if not shown_live(self.header, self._tracker.engine):
+            raise NotImplementedError
+
     def arg_df(self) -> pd.DataFrame:
         """The inputs as a frame, one row a run."""
         from fanfold.job.collect import argument_frame

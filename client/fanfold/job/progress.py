@@ -116,11 +116,13 @@ def _throttled(state: JobState) -> str | None:
     return next((error.message for error in errors if error is not None and error.type == THROTTLED), None)
 
 
+def in_notebook() -> bool:
+    """True in a notebook's kernel."""
+    shell = sys.modules.get("IPython")
+    running = shell.get_ipython() if shell is not None else None
+    return running is not None and "IPKernelApp" in getattr(running, "config", {})
+
+
 def _is_watched() -> bool:
     """True at a terminal, and in a notebook."""
-    shell = sys.modules.get("IPython")
-    if shell is not None:
-        running = shell.get_ipython()
-        if running is not None and "IPKernelApp" in getattr(running, "config", {}):
-            return True
-    return sys.stderr is not None and sys.stderr.isatty()
+    return in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
