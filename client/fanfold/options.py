@@ -135,15 +135,22 @@ def instance_type(name: str | None, offered: Mapping[str, InstanceType] = INSTAN
     if found is None and offered is INSTANCE_TYPES:
         raise UnknownInstanceType(
             f"instance_type={name!r} is not a machine Fanfold knows.",
-            next_step=f"it knows {', '.join(offered)}. A machine of a deployment's own is known once the deployment"
-            " is: FANFOLD_DEPLOYMENT, or configure(deployment=...).",
+            next_step=f"{_near(name, offered)}it knows {', '.join(offered)}. A machine of a deployment's own is known"
+            " once the deployment is: FANFOLD_DEPLOYMENT, or configure(deployment=...).",
         )
     if found is None:
         raise UnknownInstanceType(
             f"instance_type={name!r} is not a machine that this deployment has.",
-            next_step=f"it has {', '.join(offered)}; others are a matter of its settings.",
+            next_step=f"{_near(name, offered)}it has {', '.join(offered)}; others are a matter of its settings.",
         )
     return found
+
+
+def _near(name: Any, offered: Mapping[str, InstanceType]) -> str:
+    from difflib import get_close_matches  # costs 5 ms, and only a misspelt name needs it
+
+    near = get_close_matches(name, offered, n=2, cutoff=0.75) if isinstance(name, str) else []
+    return f"did you mean {' or '.join(near)}? Else " if near else ""
 
 
 def _check_machine(name: str | None) -> None:

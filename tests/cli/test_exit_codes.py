@@ -47,6 +47,8 @@ def test_1_for_a_job_with_failures_whose_first_is_shown(fanfold):
         (["submit", "squares.py", "1", "--range", "1:3"], "exactly one"),
         (["submit", "squares.py", "--range", "3:1"], "is empty"),
         (["submit", "squares.py", "1", "--instance-type", "huge"], "small, medium, large"),
+        (["submit", "squares.py", "1", "--instance-type", "lrge"], "did you mean large? Else it knows"),
+        (["submit", "squares.py", "1", "--workers", "0"], "--workers"),
         (["submit", "squares.py", "1", "--set", "engine=x"], "cannot be called 'engine'"),
         (["collect", "x", "-o", "out.xlsx"], ".parquet, .csv, .jsonl"),
         (["collect", "x", "-o", "nowhere/out.csv"], "There is no directory"),

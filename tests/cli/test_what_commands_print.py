@@ -173,7 +173,7 @@ def test_errors_say_which_and_why(jobs):
     assert (record["run"], record["input"], record["type"]) == (1, {"x": 13}, "ValueError")
     assert "squares.py" in record["traceback"]
     assert "Run 1 of job" in jobs("errors", jobs.failed, "--run", "1").stdout
-    assert jobs("errors", jobs.failed, "--run", "0").stdout == "No run has failed.\n"
+    assert jobs("errors", jobs.failed, "--run", "0").stdout == "Run 0 has not failed: it is succeeded.\n"
     assert jobs.json("errors", jobs.done) == []
 
 

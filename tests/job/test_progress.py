@@ -11,6 +11,7 @@ import pytest
 from fanfold.fold import fold
 from fanfold.job.progress import Progress, waiting_for
 from fanfold.models import THROTTLED, Event, EventKind, JobHeader, RunError, RunStatus
+from tests.stores.samples import a_job
 
 SUBMITS = """
 import fanfold, pathlib, sys, time
@@ -56,6 +57,14 @@ def test_the_bar_comes_and_time_goes_on_while_nothing_changes(terminal):
     for run in (0, 2, 4):
         release(run)
     child.expect_exact("6/6")
+
+
+def test_a_long_name_pushes_nothing_off_the_bar(capsys):
+    header = a_job(name="a_very_long_function_name_that_somebody_wrote_on_a_rainy_day")
+    with Progress(header, shown=True) as bar:
+        bar.show(fold(header, [Event.new(header.id, 0, 0, EventKind.STARTED)]))
+    (shown,) = (line for line in capsys.readouterr().err.splitlines() if "1 running" in line)
+    assert shown.strip().startswith("a_very_long_functio…:")
 
 
 def test_a_ramp_shows_its_stages_on_the_job_s_bar(terminal):

@@ -50,7 +50,7 @@ Constants = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="An argument that is the same for every run; repeat it."),
 ]
-Workers = Annotated[int | None, typer.Option(metavar="N", help="Runs, or machines, side by side at most.")]
+Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="Runs, or machines, side by side at most.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 EngineName = Annotated[
     str | None,

@@ -17,6 +17,8 @@ _AFTER_S = 0.5
 _TERMINAL_S, _FILE_S = 0.1, 10.0
 #: Among so many of the runs that wait, one that was throttled is looked for.
 _LOOKED_AT = 100
+#: A longer name would push off the bar what it says at its end.
+_NAME_CHARACTERS = 20
 _FREE_WORKER = "waiting for a free worker"
 
 
@@ -70,11 +72,12 @@ class Progress:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tqdm warns where a notebook lacks ipywidgets; its text bar will do
             from tqdm.auto import tqdm
+        name = self._header.name
         interval_s = _TERMINAL_S if sys.stderr.isatty() else _FILE_S
         self._bar = tqdm(
             total=self._header.count,
             initial=ended,  # what had ended before tells nothing of how fast the rest will
-            desc=self._header.name,
+            desc=name if len(name) <= _NAME_CHARACTERS else f"{name[: _NAME_CHARACTERS - 1]}…",
             unit="run",
             dynamic_ncols=True,
             mininterval=interval_s,

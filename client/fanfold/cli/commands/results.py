@@ -73,7 +73,9 @@ def errors(
         print_json(records)
         return
     if not some:
-        print_text("No run has failed.")
+        print_text(
+            "No run has failed." if run is None else f"Run {run} has not failed: it is {found[run].status.value}."
+        )
         return
     if run is None:
         print_table(_ERRORS, [_error_row(record) for record in records])

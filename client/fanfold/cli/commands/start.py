@@ -53,9 +53,10 @@ def submit(
     engine: options.EngineName = None,
     instance_type: options.InstanceTypeName = None,
     workers: options.Workers = None,
-    processes: Annotated[int, typer.Option(metavar="N", help="Runs side by side on each machine.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, metavar="N", help="Runs side by side on each machine.")] = 1,
     retries: Annotated[
-        int | None, typer.Option(metavar="N", help="Tries beyond the first, for a run that was lost. [default: 2]")
+        int | None,
+        typer.Option(min=0, metavar="N", help="Tries beyond the first, for a run that was lost. [default: 2]"),
     ] = None,
     retry_on: Annotated[
         list[str] | None, typer.Option(metavar="ERROR", help="An exception that is worth another try; repeat it.")
