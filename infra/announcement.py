@@ -14,7 +14,7 @@ from fanfold.contract import cloud
 from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from infra.image import identity, packages
 from infra.parts import Parts
-from infra.realtime import function_names
+from infra.realtime import function_names, reserved_runs
 from infra.settings import Settings
 
 #: Bytes of a standard parameter, which is free; an advanced one is not.
@@ -73,6 +73,7 @@ def _limits(settings: Settings) -> cloud.DeployedLimits:
         "realtime_disk_mib": settings.realtime_disk_mib,
         "disk_size_gb": settings.disk_size_gb,
         "retention_days": settings.retention_days,
+        "concurrency": reserved_runs(settings),
     }
 
 

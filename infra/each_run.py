@@ -29,14 +29,16 @@ class EachRun(Construct):
     fails once that is more than 256 KiB, even where its `ResultPath` throws it away. With inputs as outputs, which is
     what states do by default, jobs of some thousand runs would end so; with `{}` it takes 87,000 children.
 
-    An Express execution has 300 s in all. At worst a run waits 1 + 2 + 4 + 8 + 16 s for throttles, is called twice for
-    125 s with 1 s between, and its death is written with waits of 1 + 2 + 4 s: 289 s. A third call would not fit.
+    An Express execution has 300 s in all. At worst a run waits 151 s for throttles, is called for 125 s, and its death
+    is written with waits of 1 + 2 + 4 s: 283 s. An error of Lambda's own comes within seconds, and is worth a second
+    call; where it comes late and after a long throttle, the execution ends first, and `reconcile` finds the run lost.
     """
 
     def __init__(self, scope: Construct, id: str, *, table: dynamodb.ITable) -> None:
         super().__init__(scope, id)
         call = sfn.CustomState(self, "Call", state_json=_call())
-        call.add_retry(errors=THROTTLES, max_attempts=5, **_backoff())
+        # Nobody starts a throttled run again but a client that watches: it pays to be patient here.
+        call.add_retry(errors=THROTTLES, max_attempts=11, max_delay=Duration.seconds(20), **_backoff())
         call.add_retry(errors=SERVICE_ERRORS, max_attempts=1, **_backoff())
         record = record_death(
             self,

@@ -59,7 +59,7 @@ class Fanout(Construct):
                 bucket=self._storage.bucket, key=sfn.JsonPath.string_at("$.manifest_key")
             ),
             item_batcher=sfn.ItemBatcher(
-                max_items_per_batch=cloud.RUNS_PER_CHILD,
+                max_items_per_batch_path="$.runs_per_child",
                 max_input_bytes_per_batch=_BATCH_BYTES,
                 batch_input={"job.$": "$.job"},
             ),

@@ -90,6 +90,11 @@ def _share(settings: Settings) -> int | None:
     return None if reserved is None else max(1, reserved // settings.realtime_functions)
 
 
+def reserved_runs(settings: Settings) -> int:
+    """Runs side by side that the clones have together for themselves; 0 where they share what the account has."""
+    return (_share(settings) or 0) * settings.realtime_functions
+
+
 def _network_interfaces() -> iam.PolicyStatement:
     """What Lambda itself needs to enter a VPC; EC2 has no resource to name here."""
     return allow(

@@ -161,6 +161,7 @@ def announce(name: str) -> contract.Announcement:
             "realtime_disk_mib": 512,
             "disk_size_gb": 100,
             "retention_days": 30,
+            "concurrency": 0,
         },
         "spot": False,
         "mount": "",

@@ -73,26 +73,32 @@ def the_past(monkeypatch, seconds):
     monkeypatch.setattr(reconcile, "time", SimpleNamespace(time=lambda: time.time() + seconds))
 
 
+def new_dispatch(header, runs):
+    return dispatch.new_dispatch(header, runs, lambda: 1000)
+
+
 @pytest.mark.parametrize(
-    ("count", "asked", "path"),
+    ("count", "at_once", "asked", "path"),
     [
-        (1, {}, "direct"),
-        (2, {}, "narrow"),
-        (1000, {}, "narrow"),
-        (1001, {}, "wide"),
-        (5, {"max_workers": 3}, "wide"),
-        (5, {"instance_type_name": "small"}, "dedicated"),
-        (1, {"instance_type_name": "small"}, "dedicated"),
+        (1, 1000, {}, "direct"),
+        (2, 1000, {}, "narrow"),
+        (1000, 1000, {}, "narrow"),
+        (1001, 5000, {}, "wide"),
+        (10, 10, {}, "narrow"),
+        (11, 10, {}, "wide"),
+        (5, 1000, {"max_workers": 3}, "wide"),
+        (5, 1000, {"instance_type_name": "small"}, "dedicated"),
+        (1, 1000, {"instance_type_name": "small"}, "dedicated"),
     ],
 )
-def test_the_path_follows_from_what_is_asked(count, asked, path):
+def test_the_path_follows_from_what_is_asked_and_how_much_may_run_at_once(count, at_once, asked, path):
     from fanfold.options import Request
 
     request = Request.of(fanfold.options.Options(), **asked)
     header = SimpleNamespace(
         instance_type=request.instance.name if request.instance else None, max_workers=request.max_workers
     )
-    assert dispatch.path_for(header, [RunRef(index) for index in range(count)]) == path
+    assert dispatch.path_for(header, [RunRef(index) for index in range(count)], lambda: at_once) == path
 
 
 def test_one_run_invokes_the_function_and_waits(engine, in_process, account, eventually, fresh):
@@ -294,7 +300,7 @@ def test_a_client_killed_within_start_leaves_a_job_that_another_client_goes_on_w
 ):
     header = put_job(engine.stores, double, list(range(count)), cache=False)
     runs = [RunRef(index) for index in range(count)]
-    said = dispatch.to_event(header.id, dispatch.new_dispatch(header, runs), "starting")
+    said = dispatch.to_event(header.id, new_dispatch(header, runs), "starting")
     engine.stores.log.append([said])  # and then it was killed
     assert engine.reconcile(header, fresh(header)) is False
     the_past(monkeypatch, 200)
@@ -318,7 +324,7 @@ STILL_AT_IT = {
 @pytest.mark.parametrize(("state", "age_s"), STILL_AT_IT.values(), ids=STILL_AT_IT)
 def test_a_client_whose_clock_is_90_s_ahead_takes_nobody_for_dead(engine, fresh, monkeypatch, state, age_s):
     header = put_job(engine.stores, double, list(range(80)), max_retry=0)
-    given = dispatch.new_dispatch(header, [RunRef(index) for index in range(80)])
+    given = new_dispatch(header, [RunRef(index) for index in range(80)])
     engine.stores.log.append([dispatch.to_event(header.id, given, state)])
     the_past(monkeypatch, age_s + 90)
     assert engine.reconcile(header, fresh(header)) is False
@@ -327,7 +333,7 @@ def test_a_client_whose_clock_is_90_s_ahead_takes_nobody_for_dead(engine, fresh,
 
 def test_a_run_that_uses_all_its_time_is_not_lost_to_a_client_whose_clock_is_90_s_ahead(engine, fresh, monkeypatch):
     header = put_job(engine.stores, double, [1, 2], max_retry=0)
-    given = dispatch.new_dispatch(header, [RunRef(0), RunRef(1)])
+    given = new_dispatch(header, [RunRef(0), RunRef(1)])
     started = [Event.new(header.id, index, 0, EventKind.STARTED) for index in range(2)]
     engine.stores.log.append([dispatch.to_event(header.id, given, "started"), *started])
     the_past(monkeypatch, 125 + 90)  # as long as the state machine waits for one call

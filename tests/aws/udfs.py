@@ -26,7 +26,7 @@ class StoresOnly:
         pass
 
     def describe(self) -> Description:
-        return Description("aws", 120.0, 4096, 1000, {}, "0123456789abcdef")
+        return Description("aws", 120.0, 4096, lambda: 1000, {}, "0123456789abcdef")
 
 
 def put_job(stores: Any, udf: Callable[..., Any], inputs: Sequence[Any], **asked: Any) -> JobHeader:

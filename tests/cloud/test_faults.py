@@ -46,7 +46,8 @@ def test_throttled_calls_are_made_again(on_cloud):
 
 
 def test_a_throttle_that_outlasts_every_wait_costs_no_try(on_cloud):
-    on_cloud.limit_concurrency(3)  # with waits a tenth as long as AWS's, some starts are refused to the end
+    on_cloud.scale_waits(0.02)  # with waits so much shorter than AWS's, some starts are refused to the end
+    on_cloud.limit_concurrency(3)
     job = fanfold.submit(squared, range(200), collect=False, max_retry=0)
     finished(job, [x * x for x in range(200)])
 

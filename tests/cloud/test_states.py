@@ -42,7 +42,11 @@ def distributed(processor, **more):
             "ReaderConfig": {"InputType": "JSONL"},
             "Parameters": {"Bucket": "b", "Key.$": "$.key"},
         },
-        "ItemBatcher": {"MaxItemsPerBatch": 40, "MaxInputBytesPerBatch": 1000, "BatchInput": {"job.$": "$.job"}},
+        "ItemBatcher": {
+            "MaxItemsPerBatchPath": "$.each",
+            "MaxInputBytesPerBatch": 1000,
+            "BatchInput": {"job.$": "$.job"},
+        },
         "ItemProcessor": {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}, **body},
         "MaxConcurrencyPath": "$.max",
         "ResultPath": None,
@@ -165,7 +169,7 @@ def test_an_inline_map_calls_for_each_item():
 
 def test_a_map_run_starts_a_child_for_every_batch():
     service = Service(items=[{"i": i} for i in range(100)])
-    service.run(machine(Children=distributed({"Call": call()})), {"key": "k", "job": {"id": "j"}, "max": 0})
+    service.run(machine(Children=distributed({"Call": call()})), {"key": "k", "job": {"id": "j"}, "max": 0, "each": 40})
     assert sorted(call["run"]["i"] for call in service.calls) == list(range(100))
     assert [outcome for _, outcome in service.execution.children] == ["SUCCEEDED"] * 3
 
@@ -176,7 +180,7 @@ def test_what_children_put_out_must_fit_into_a_state_though_the_map_drops_it(dro
     service = Service(items=[{"text": "x" * 900} for _ in range(STATE_BYTES // 900)])
     body = machine(Children=distributed({"Call": call()}))
     body["States"]["Children"]["ItemProcessor"]["States"]["Each"].update(dropped)
-    given = {"key": "k", "job": {}, "max": 0}
+    given = {"key": "k", "job": {}, "max": 0, "each": 40}
     if dropped:
         assert service.run(body, given) == given
     else:
@@ -197,7 +201,7 @@ def test_what_iterations_put_out_must_fit_into_a_state(dropped):
 
 def test_a_batch_is_cut_where_its_bytes_are_too_many():
     service = Service(items=[{"text": "x" * 300} for _ in range(6)])
-    service.run(machine(Children=distributed({"Call": call()})), {"key": "k", "job": {}, "max": 0})
+    service.run(machine(Children=distributed({"Call": call()})), {"key": "k", "job": {}, "max": 0, "each": 40})
     assert len(service.execution.children) == 2
 
 
@@ -205,7 +209,7 @@ def test_a_batch_is_cut_where_its_bytes_are_too_many():
 def test_a_map_run_fails_when_more_children_fail_than_it_tolerates(tolerated, fails):
     service = Service("Lambda.X", items=[{"text": "x" * 300} for _ in range(6)])
     body = machine(Children=distributed({"Call": call()}, ToleratedFailurePercentage=tolerated))
-    given = {"key": "k", "job": {}, "max": 1}
+    given = {"key": "k", "job": {}, "max": 1, "each": 40}
     if fails:
         with pytest.raises(StateFailed, match="1 of 2 children failed"):
             service.run(body, given)

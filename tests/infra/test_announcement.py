@@ -43,6 +43,12 @@ def test_it_names_the_functions_that_there_are(full: Templates) -> None:
     assert (announced["mount"], announced["spot"]) == ("/mnt/shared", True)
 
 
+def test_it_tells_what_is_reserved_for_all_functions_together(full: Templates) -> None:
+    reserved = [each["ReservedConcurrentExecutions"] for each in full.properties("AWS::Lambda::Function")]
+    assert sum(reserved) > 0
+    assert parameters(full)["/fanfold/main"]["limits"]["concurrency"] == sum(reserved)
+
+
 def test_every_lane_is_told_and_exists(templates: Templates) -> None:
     lanes = below(templates, cloud.instance_types_path("main"))
     assert set(lanes) == set(Settings().offered)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fanfold.contract import cloud
+from fanfold.contract.limits import REALTIME_TIMEOUT_S
 from tests.infra.templates import Synthesise, Templates, listed
 
 
@@ -42,12 +43,12 @@ def test_a_child_of_the_wide_machine_is_the_narrow_machine(templates: Templates)
     assert _children(templates)["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}
 
 
-def test_the_wide_machine_reads_a_manifest_and_batches_it_by_40(templates: Templates) -> None:
+def test_the_wide_machine_reads_a_manifest_and_batches_it_as_its_input_says(templates: Templates) -> None:
     children = templates.definition("wide")["States"]["Children"]
     assert children["ItemReader"]["ReaderConfig"]["InputType"] == "JSONL"
     assert children["ItemReader"]["Parameters"]["Key.$"] == "$.manifest_key"
     batcher = children["ItemBatcher"]
-    assert (batcher["MaxItemsPerBatch"], batcher["BatchInput"]) == (40, {"job.$": "$.job"})
+    assert (batcher["MaxItemsPerBatchPath"], batcher["BatchInput"]) == ("$.runs_per_child", {"job.$": "$.job"})
     assert batcher["MaxInputBytesPerBatch"] <= 256 * 1024
     assert children["MaxConcurrencyPath"] == "$.max_children"
 
@@ -74,22 +75,32 @@ def test_throttles_are_tried_again_with_jitter_and_a_user_s_errors_are_not(templ
 
 
 def worst_case_s(states: dict[str, Any]) -> float:
-    """Seconds a run may take: every wait at its longest, and a full call for every error that comes after one."""
+    """Seconds a run may take: every wait for a throttle or for its death's record at its longest, and a full call."""
     call, record = states["Call"], states["RecordDeath"]
-    waits = sum(_longest_waits_s(retry) for state in (call, record) for retry in state["Retry"])
-    slow = [r for r in call["Retry"] if not any("Throttled" in e or "TooMany" in e for e in r["ErrorEquals"])]
-    calls = 1 + sum(retry["MaxAttempts"] for retry in slow)
-    return waits + calls * float(call["TimeoutSeconds"])
+    waits = sum(_longest_waits_s(retry) for retry in [_for_throttles(call), *record["Retry"]])
+    return waits + float(call["TimeoutSeconds"])
+
+
+def _for_throttles(call: dict[str, Any]) -> dict[str, Any]:
+    return next(r for r in call["Retry"] if "Lambda.TooManyRequestsException" in r["ErrorEquals"])
 
 
 def _longest_waits_s(retry: dict[str, Any]) -> float:
-    return float(sum(retry["IntervalSeconds"] * retry["BackoffRate"] ** n for n in range(retry["MaxAttempts"])))
+    most, first, rate = retry.get("MaxDelaySeconds", float("inf")), retry["IntervalSeconds"], retry["BackoffRate"]
+    return float(sum(min(most, first * rate**n) for n in range(retry["MaxAttempts"])))
 
 
 def test_the_worst_case_fits_the_300_s_of_an_express_execution(templates: Templates) -> None:
-    states = _calls(templates)
-    assert worst_case_s(states) <= 295
-    assert worst_case_s(states) + 125 > 300  # a third call would not fit
+    assert worst_case_s(_calls(templates)) <= 295
+
+
+def test_a_throttled_run_waits_for_longer_than_any_run_may_take(templates: Templates) -> None:
+    assert _longest_waits_s(_for_throttles(_calls(templates)["Call"])) > REALTIME_TIMEOUT_S
+
+
+def test_an_error_of_lambda_s_own_is_worth_one_more_call(templates: Templates) -> None:
+    call = _calls(templates)["Call"]
+    assert [retry["MaxAttempts"] for retry in call["Retry"] if retry is not _for_throttles(call)] == [1]
 
 
 def test_a_death_is_caught_and_written_as_the_run_s_finished_event(templates: Templates) -> None:

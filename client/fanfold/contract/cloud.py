@@ -59,13 +59,17 @@ class ImageFacts(TypedDict):
 
 
 class DeployedLimits(TypedDict):
-    """What one realtime run gets, what the dedicated machines' root disks hold, how long things are kept."""
+    """What one realtime run gets, what the dedicated machines' root disks hold, how long things are kept.
+
+    `concurrency`: realtime runs side by side that are reserved for this deployment; 0: what the account has.
+    """
 
     timeout_s: int
     memory_mib: int
     realtime_disk_mib: int
     disk_size_gb: int
     retention_days: int
+    concurrency: int
 
 
 class Announcement(TypedDict):
@@ -217,11 +221,15 @@ class NarrowInput(TypedDict):
 
 
 class WideInput(TypedDict):
-    """Input of the wide state machine. `manifest_key`: JSONL of `RunItem`; `max_children` of 40 runs, 0: no limit."""
+    """Input of the wide state machine. `manifest_key`: JSONL of `RunItem`.
+
+    At most `max_children` at once, each of which has up to `runs_per_child` runs (at most `RUNS_PER_CHILD`) at once.
+    """
 
     job: DispatchJob
     manifest_key: str
     max_children: int
+    runs_per_child: int
 
 
 class DedicatedInput(TypedDict):

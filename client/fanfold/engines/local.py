@@ -99,7 +99,7 @@ class LocalEngine:
             name="local",
             realtime_timeout_s=REALTIME_TIMEOUT_S,
             realtime_memory_mib=REALTIME_MEMORY_MIB,
-            concurrency=usable_cores(),
+            ask_concurrency=usable_cores,
             instance_types=INSTANCE_TYPES,
             image=f"local/{sys.implementation.cache_tag}",
         )

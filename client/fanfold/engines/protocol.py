@@ -1,6 +1,6 @@
 """What an engine can do."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -16,7 +16,7 @@ class Description(NamedTuple):
     name: str
     realtime_timeout_s: float
     realtime_memory_mib: int
-    concurrency: int
+    ask_concurrency: Callable[[], int]
     instance_types: Mapping[str, InstanceType]
     #: What results may depend on besides code and arguments; part of every cache key.
     image: str
@@ -25,6 +25,11 @@ class Description(NamedTuple):
     #: What prices depend on: whether machines are Spot machines, and what the realtime function runs on.
     spot: bool = False
     architecture: str = "x86_64"
+
+    @property
+    def concurrency(self) -> int:
+        """Runs side by side at most, which may have to be asked for."""
+        return self.ask_concurrency()
 
 
 class Stores(Protocol):

@@ -103,7 +103,7 @@ def _check_map(name: str, state: Mapping[str, Any], kind: str) -> None:
     _only(reader, {"Resource", "ReaderConfig", "Parameters"}, f"the reader of {name}")
     if reader["Resource"] != GET_OBJECT or reader["ReaderConfig"] != {"InputType": "JSONL"}:
         raise NotEmulated(f"state {name}: reading with {reader}")
-    _only(batcher, {"MaxItemsPerBatch", "MaxInputBytesPerBatch", "BatchInput"}, f"the batcher of {name}")
+    _only(batcher, {"MaxItemsPerBatchPath", "MaxInputBytesPerBatch", "BatchInput"}, f"the batcher of {name}")
     check_template(reader["Parameters"])
     check_template(batcher["BatchInput"])
     _check_states(processor, "EXPRESS")

@@ -63,12 +63,13 @@ def _outcome(child: Execution, body: Mapping[str, Any], batch: Any) -> tuple[str
 def _batches(items: list[Any], batcher: Mapping[str, Any], given: Any, context: Mapping[str, Any]) -> Iterator[Any]:
     """Inputs of children: as many items as the batcher allows, in number and in bytes of the whole input."""
     common = fill(batcher["BatchInput"], given, context)
+    most = int(evaluate(batcher["MaxItemsPerBatchPath"], given, context))
     empty = len(as_json({"BatchInput": common, "Items": []}).encode())
     batch: list[Any] = []
     size = empty
     for item in items:
         more = len(as_json(item).encode()) + 1
-        if batch and (len(batch) == batcher["MaxItemsPerBatch"] or size + more > batcher["MaxInputBytesPerBatch"]):
+        if batch and (len(batch) == most or size + more > batcher["MaxInputBytesPerBatch"]):
             yield limited({"BatchInput": common, "Items": batch})
             batch, size = [], empty
         batch.append(item)

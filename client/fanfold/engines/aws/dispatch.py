@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from fanfold.contract.cloud import DEDICATED, NARROW, WIDE
@@ -17,8 +17,11 @@ from fanfold.models import Event, EventKind, JobHeader, RunRef
 DIRECT = "direct"
 Path = Literal["direct", "narrow", "wide", "dedicated"]
 
-#: Up to here one client starts executions of 40 by itself; more are a Distributed Map's.
+#: Up to here one client starts executions of 40 by itself, if so many may run at once; more are a Distributed Map's,
+#: which starts no more than may run.
 NARROW_RUNS = 1_000
+#: No account has less.
+_ALWAYS_AT_ONCE = 10
 #: Spans written as text up to here; of more, only the first and the last run of each attempt are told.
 _SPANS_CHARACTERS = 4_000
 
@@ -44,20 +47,22 @@ class Dispatch(NamedTuple):
         return of == attempt and first <= index <= last
 
 
-def path_for(header: JobHeader, runs: Sequence[RunRef]) -> str:
-    """The path that suits these runs of a job best."""
+def path_for(header: JobHeader, runs: Sequence[RunRef], at_once: Callable[[], int]) -> str:
+    """The path that suits these runs of a job best; `at_once` tells how many may run side by side."""
     if header.instance_type is not None:
         return DEDICATED
     if header.max_workers is not None:
         return WIDE  # the one path that can be told how much to run side by side
     if len(runs) == 1:
         return DIRECT
-    return NARROW if len(runs) <= NARROW_RUNS else WIDE
+    if len(runs) <= _ALWAYS_AT_ONCE:
+        return NARROW
+    return NARROW if len(runs) <= min(NARROW_RUNS, at_once()) else WIDE
 
 
-def new_dispatch(header: JobHeader, runs: Sequence[RunRef]) -> Dispatch:
-    """The dispatch of these runs."""
-    path = path_for(header, runs)
+def new_dispatch(header: JobHeader, runs: Sequence[RunRef], at_once: Callable[[], int]) -> Dispatch:
+    """The dispatch of these runs, where `at_once` tells how many may run side by side."""
+    path = path_for(header, runs, at_once)
     digest = hashlib.sha256(pack(runs)).hexdigest()[:12]
     return Dispatch(f"{path}-{digest}", path, _spans(runs))
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fanfold.contract.cloud import DEDICATED, NARROW, RUNS_PER_CHILD, WIDE, DispatchJob, Lane
+from fanfold.contract.cloud import DEDICATED, NARROW, WIDE, DispatchJob, Lane, WideInput
 from fanfold.contract.layout import work_key
 from fanfold.engines.aws import reconcile
+from fanfold.engines.aws.capacity import Capacity, portions
 from fanfold.engines.aws.direct import DirectCalls
 from fanfold.engines.aws.discovery import Deployment
 from fanfold.engines.aws.dispatch import DIRECT, Dispatch, new_dispatch, to_event
@@ -24,8 +25,6 @@ from fanfold.models import JobHeader, RunRef
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.account import Account
 
-#: Runs side by side of an account that has asked AWS for no more.
-_CONCURRENCY = 1_000
 _ARRAY_MACHINES = 10_000
 #: One client at a time looks after a job's lost runs, for as long as this.
 _TURN_S = 20.0
@@ -46,6 +45,7 @@ class AwsEngine:
             retention_s=announced["limits"]["retention_days"] * 86400.0,
             scratch=scratch,
         )
+        self._capacity = Capacity(account, announced["limits"].get("concurrency", 0))
         self._executions = Executions(account, announced["state_machines"])
         self._direct = DirectCalls(self.stores)
         self._inspector = reconcile.Inspector(self._executions, self._direct)
@@ -65,7 +65,7 @@ class AwsEngine:
             return
         if header.instance_type is not None:
             self._lane(header.instance_type)
-        dispatch = new_dispatch(header, given)
+        dispatch = new_dispatch(header, given, self._capacity.runs)
         # First said, then done: whoever finds it said and nothing done starts these runs again.
         self.stores.log.append([to_event(header.id, dispatch, "starting")])
         try:
@@ -115,7 +115,7 @@ class AwsEngine:
             name="aws",
             realtime_timeout_s=announced["limits"]["timeout_s"],
             realtime_memory_mib=announced["limits"]["memory_mib"],
-            concurrency=_CONCURRENCY,
+            ask_concurrency=self._capacity.runs,
             instance_types=self._deployment.instance_types,
             image=announced["image"]["identity"],
             packages=self._deployment.packages,
@@ -141,8 +141,9 @@ class AwsEngine:
             with path.open("wb") as file:
                 file.writelines(lines(items))
             self.stores.objects.put_file(key, path)
-            children = -(-(header.max_workers or 0) // RUNS_PER_CHILD)
-            self._executions.start(WIDE, name, {"job": job, "manifest_key": key, "max_children": children})
+            children, each = portions(min(header.max_workers or self._capacity.runs(), self._capacity.runs()))
+            given: WideInput = {"job": job, "manifest_key": key, "max_children": children, "runs_per_child": each}
+            self._executions.start(WIDE, name, given)
 
     def _give_machines(self, header: JobHeader, dispatch: Dispatch, job: DispatchJob, runs: Sequence[RunRef]) -> None:
         lane = self._lane(str(header.instance_type))
