@@ -153,8 +153,12 @@ class Dedicated(Construct):
         required = {"VCPU": host.vcpus, "MEMORY": container_memory_mib(instance_type)}
         if host.gpus:
             required["GPU"] = host.gpus
+        # Lambda tells what it runs of its region, Batch does not, and boto3 will not guess: neither ours nor a UDF's.
+        region = Stack.of(self).region
         environment = {
             **self._environment,
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
             cloud.ENV_INSTANCE_TYPE: instance_type.name,
             cloud.ENV_USD_PER_HOUR: str(host.usd_per_hour),
         }
@@ -169,7 +173,7 @@ class Dedicated(Construct):
                 "logDriver": "awslogs",
                 "options": {
                     "awslogs-group": self.log_group.log_group_name,
-                    "awslogs-region": Stack.of(self).region,
+                    "awslogs-region": region,
                     "awslogs-stream-prefix": instance_type.name,
                 },
             },

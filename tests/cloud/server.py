@@ -50,7 +50,9 @@ class Server:
         self.functions = Functions(
             lambda name: seams.find_function(ACCOUNT, REGION, name), folder=folder, environment=environment
         )
-        self.machines = Machines(folder / "machines", {**environment, "FANFOLD_LEASE_S": LEASE_S})
+        # Batch tells a container nothing of its region: https://github.com/aws/aws-cdk/issues/10952
+        told = {name: value for name, value in environment.items() if not name.endswith("_REGION")}
+        self.machines = Machines(folder / "machines", {**told, "FANFOLD_LEASE_S": LEASE_S})
         integrations = Integrations(_clients(endpoint), self.functions)
         self.surroundings = Surroundings(integrations.call, integrations.read_items, wait_scale=wait_scale)
         self.executions = Executions(self.surroundings)

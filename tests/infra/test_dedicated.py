@@ -45,6 +45,11 @@ def test_a_container_runs_the_batch_worker(templates: Templates) -> None:
         assert "Timeout" not in lane  # no time limit
 
 
+def test_a_container_knows_its_region_of_which_batch_tells_nothing(templates: Templates) -> None:
+    for lane in templates.lanes().values():
+        assert lane["environment"]["AWS_REGION"] == lane["environment"]["AWS_DEFAULT_REGION"] == "eu-west-1"
+
+
 def test_a_lost_host_is_tried_again_and_a_failed_run_is_not(templates: Templates) -> None:
     for lane in templates.lanes().values():
         rules = lane["RetryStrategy"]["EvaluateOnExit"]
