@@ -37,7 +37,7 @@ class People(Construct):
             # What UDFs are told to write there is for those who ran them.
             allow(["s3:GetObject"], [self._parts.storage.bucket.arn_for_objects(f"{cloud.DATA_PREFIX}*")]),
             allow(["ssm:GetParameter", "ssm:GetParametersByPath"], parameters),
-            allow(["lambda:InvokeFunction"], self._functions),
+            allow(["lambda:GetFunctionConfiguration", "lambda:InvokeFunction"], self._functions),
             allow(["states:StartExecution", "states:ListExecutions"], machines),
             allow(["states:StopExecution", "states:DescribeExecution"], self._executions()),
             self._cancel_jobs(),
@@ -50,6 +50,8 @@ class People(Construct):
                     "batch:DescribeJobs",
                     "batch:ListJobs",
                     "lambda:GetAccountSettings",
+                    "servicequotas:GetAWSDefaultServiceQuota",
+                    "servicequotas:GetServiceQuota",
                 ],
                 ["*"],
             ),

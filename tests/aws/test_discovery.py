@@ -100,6 +100,14 @@ def test_no_region(aws, monkeypatch):
         discover(Account(), "main")
 
 
+def test_the_region_may_come_from_the_environment_as_for_aws_s_own_command_line(aws, monkeypatch):
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert Account().region == "us-east-1"
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    assert Account().region == "us-east-1"
+    assert Account(region="ap-south-1").region == "ap-south-1"
+
+
 def test_a_profile_that_does_not_exist(aws):
     with pytest.raises(ConfigurationError, match="nobody") as error:
         discover(Account(profile="nobody"), "main")

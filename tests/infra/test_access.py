@@ -33,6 +33,8 @@ WITHOUT_RESOURCE = {
     "logs:ListLogDeliveries": "state machines deliver their logs",
     "logs:PutResourcePolicy": "state machines deliver their logs",
     "logs:UpdateLogDelivery": "state machines deliver their logs",
+    "servicequotas:GetAWSDefaultServiceQuota": "`doctor` tells how many vCPUs there may be",
+    "servicequotas:GetServiceQuota": "`doctor` tells how many vCPUs there may be",
     "xray:GetSamplingRules": "tracing",
     "xray:GetSamplingTargets": "tracing",
     "xray:PutTelemetryRecords": "tracing",
@@ -143,7 +145,7 @@ def test_users_submit_watch_and_cancel_and_nothing_else(templates: Templates) ->
     )
     assert [action for action in sorted(actions) if verbs.search(action)] == []
     assert {action.split(":")[0] for action in actions} == {
-        "batch", "dynamodb", "lambda", "logs", "s3", "ssm", "states",
+        "batch", "dynamodb", "lambda", "logs", "s3", "servicequotas", "ssm", "states",
     }  # fmt: skip
 
 

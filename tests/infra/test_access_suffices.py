@@ -16,13 +16,14 @@ _SERVICE_OF = {"table.py": "dynamodb", "objects.py": "s3", "executions.py": "ste
 #: Calls that IAM knows under another name.
 _ACTIONS = {
     ("lambda", "invoke"): "lambda:InvokeFunction",
+    ("service-quotas", "get_aws_default_service_quota"): "servicequotas:GetAWSDefaultServiceQuota",
     ("s3", "head_object"): "s3:GetObject",
     ("s3", "create_multipart_upload"): "s3:PutObject",
     ("s3", "upload_part"): "s3:PutObject",
     ("s3", "complete_multipart_upload"): "s3:PutObject",
     ("s3", "delete_objects"): "s3:DeleteObject",
 }
-_PREFIXES = {"stepfunctions": "states"}
+_PREFIXES = {"stepfunctions": "states", "service-quotas": "servicequotas"}
 
 #: What is no user's and no worker's business, and whose it is.
 _OPERATORS_ALONE = {"s3:DeleteObject"}

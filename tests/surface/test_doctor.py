@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 import fanfold
-from fanfold import diagnosis
+from fanfold.diagnosis import here
 
 
 def check(what):
@@ -75,7 +75,7 @@ def test_little_room_is_a_warning(monkeypatch):
 
 
 def test_missing_packages_are_named_with_what_they_are_for(monkeypatch):
-    monkeypatch.setitem(diagnosis._OPTIONAL, "no_such_package", ("charm", "luck"))
+    monkeypatch.setitem(here._OPTIONAL, "no_such_package", ("charm", "luck"))
     missing = check("optional packages")
     assert (missing.verdict, missing.found) == ("warn", "not installed: charm for luck")
     assert missing.next_step == "pip install 'fanfold[charm]'"
@@ -90,5 +90,5 @@ def test_a_worker_that_does_not_start_fails(monkeypatch):
 
 @pytest.mark.parametrize("version", [(3, 15, 0), (4, 0, 0)])
 def test_a_python_that_nobody_has_tried_is_a_warning(monkeypatch, version):
-    monkeypatch.setattr(diagnosis.sys, "version_info", version)
-    assert diagnosis._python().verdict == "warn"
+    monkeypatch.setattr(here.sys, "version_info", version)
+    assert here._python().verdict == "warn"

@@ -1,18 +1,15 @@
-"""What stands in the way of running on this machine, and what to do about it."""
+"""What stands in the way of running on this machine."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from fanfold.contract.limits import REALTIME_MEMORY_MIB
+from fanfold.diagnosis.checks import Check
 from fanfold.errors import FanfoldError
-from fanfold.settings import Settings, current
-
-Verdict = Literal["ok", "warn", "fail"]
+from fanfold.settings import Settings
 
 _NEWEST_PYTHON = (3, 14)
 _ROOM_MIB = 1024
@@ -30,60 +27,15 @@ _OPTIONAL = {
 }
 
 
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at: how it is, and what to do where it should be otherwise."""
-
-    what: str
-    verdict: Verdict
-    found: str
-    next_step: str = ""
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """All that `doctor` looked at; true where nothing has failed."""
-
-    checks: tuple[Check, ...]
-
-    @property
-    def ok(self) -> bool:
-        """True where Fanfold can run here; warnings tell what does not work yet."""
-        return all(check.verdict != "fail" for check in self.checks)
-
-    def __bool__(self) -> bool:
-        return self.ok
-
-    def __str__(self) -> str:
-        width = max(len(check.what) for check in self.checks)
-        lines = []
-        for check in self.checks:
-            lines.append(f"{check.verdict:<4}  {check.what:<{width}}  {check.found}")
-            if check.next_step:
-                lines.append(f"{'':<{width + 8}}next: {check.next_step}")
-        return "\n".join(lines)
-
-
-def doctor(*, show: bool = True) -> Diagnosis:
-    """Look at this machine: Python, cores, memory, disk, the store, whether a worker starts, optional packages.
-
-    Prints a table of what is well, what may trouble and what fails, with the next step; `show=False` only returns it.
-    """
-    found = Diagnosis(tuple(_checks()))
-    if show:
-        sys.stdout.write(f"{found}\n")
-    return found
-
-
-def _checks() -> Iterator[Check]:
+def machine() -> Iterator[Check]:
+    """What can be said without any settings."""
     yield _python()
     yield _cores()
     yield _memory()
-    try:
-        settings = current()
-    except FanfoldError as error:
-        yield Check("settings", "fail", error.message, error.next_step)
-        return
+
+
+def fanfold(settings: Settings) -> Iterator[Check]:
+    """Whether Fanfold can work with these settings on this machine."""
     yield _settings(settings)
     yield _asked("disk", lambda: _disk(settings.home))
     store = _asked("store", lambda: _store(settings.home))

@@ -50,9 +50,11 @@ def plan(
 
 
 def doctor(as_json: options.AsJson = False) -> None:
-    """Look at this machine for what may be in the way.
+    """Look for what may be in the way, here and in AWS.
 
-    Python, cores, memory, disk, the store, a worker process, optional packages. Exits with 1 where something fails.
+    Here: Python, cores, memory, disk, the store, a worker process, optional packages. In AWS, where a deployment is
+    named: whether it is found and in order, and the account's quotas of runs and vCPUs. Exits with 1 where something
+    fails.
     """
     from fanfold.diagnosis import doctor as diagnosed
 

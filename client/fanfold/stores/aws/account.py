@@ -20,6 +20,8 @@ R = TypeVar("R")
 CONCURRENCY = 16
 #: Adaptive retries back off for up to 20 s each: together they outlast a throttle of a minute.
 _ATTEMPTS = 10
+#: The same for a person who waits to hear whether AWS answers at all: no answer is one as well.
+_HASTY_ATTEMPTS, _HASTY_TIMEOUT_S = 2, 5.0
 #: Seconds to wait for an answer; an invoked function answers when its run has ended.
 _READ_TIMEOUT_S = {"lambda": 150.0}
 _DEFAULT_READ_TIMEOUT_S = 30.0
@@ -34,10 +36,13 @@ class Refused(Exception):
 
 
 class Account:
-    """An AWS account, as one set of credentials sees it. Any thread may use it; a forked child gets its own clients."""
+    """An AWS account, as one set of credentials sees it. Any thread may use it; a forked child gets its own clients.
 
-    def __init__(self, *, region: str | None = None, profile: str | None = None) -> None:
-        self._region, self._profile = region, profile
+    `patient`: whether calls are to outlast what passes, such as a throttle; or tell within seconds that nobody answers.
+    """
+
+    def __init__(self, *, region: str | None = None, profile: str | None = None, patient: bool = True) -> None:
+        self._region, self._profile, self._patient = region, profile, patient
         self._lock = threading.Lock()
         self._pid = 0
         self._session: boto3.Session | None = None
@@ -103,12 +108,15 @@ class Account:
 
         try:
             if self._session is None:
-                self._session = boto3.Session(region_name=self._region, profile_name=self._profile)
+                # boto3 reads AWS_DEFAULT_REGION alone; AWS's command line and its other SDKs read this one, and first.
+                region = self._region or os.environ.get("AWS_REGION") or None
+                self._session = boto3.Session(region_name=region, profile_name=self._profile)
+            wait_s = _READ_TIMEOUT_S.get(service, _DEFAULT_READ_TIMEOUT_S)
             config = Config(
-                retries={"mode": "adaptive", "max_attempts": _ATTEMPTS},
+                retries={"mode": "adaptive", "max_attempts": _ATTEMPTS if self._patient else _HASTY_ATTEMPTS},
                 max_pool_connections=CONCURRENCY,
-                connect_timeout=10,
-                read_timeout=_READ_TIMEOUT_S.get(service, _DEFAULT_READ_TIMEOUT_S),
+                connect_timeout=10 if self._patient else _HASTY_TIMEOUT_S,
+                read_timeout=wait_s if self._patient else _HASTY_TIMEOUT_S,
                 tcp_keepalive=True,
                 parameter_validation=False,  # of what this package has written itself; a third of a call's CPU
             )

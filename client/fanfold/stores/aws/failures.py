@@ -37,7 +37,7 @@ _ACTIONS = {
     "s3:DeleteObjects": "s3:DeleteObject",
     "lambda:Invoke": "lambda:InvokeFunction",
 }
-_PREFIXES = {"stepfunctions": "states"}
+_PREFIXES = {"stepfunctions": "states", "service-quotas": "servicequotas"}
 
 
 def explained(error: BotoCoreError | ClientError, service: str, operation: str, on: str) -> FanfoldError:
