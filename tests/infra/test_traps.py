@@ -83,7 +83,7 @@ def test_9_nothing_that_waits_for_a_job_is_express(templates: Templates) -> None
 
 
 def test_10_the_account_s_limits_can_be_read_by_those_who_submit(templates: Templates) -> None:
-    """A new account may run 10 functions at once, of 3,008 MB. That `doctor` says so, tests/aws/test_doctor.py shows."""
+    """A new account may run 10 functions at once, of 3,008 MB; tests/aws/test_doctor.py shows that `doctor` says so."""
     allowed = {action for s in templates.statements_of("PeopleUser") for action in listed(s["Action"])}
     assert {"lambda:GetAccountSettings", "servicequotas:GetServiceQuota"} <= allowed
 
