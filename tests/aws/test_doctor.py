@@ -15,9 +15,19 @@ from tests.aws.account_desk import SERVICES, desk
 CLOUD = ["deployment", "function", "concurrency", "queues", "standard vCPUs"]
 
 
+def offer(account, deployment, **hosts):
+    """Have the deployment offer machines: instance types by name, each a host and its vCPUs."""
+    lanes = {
+        name: {"host": host, "queue": "q", "definition": "d", "vcpus": vcpus} for name, (host, vcpus) in hosts.items()
+    }
+    path = f"{contract.instance_types_path(deployment.name)}/0"
+    account.client("ssm").put_parameter(Name=path, Value=json.dumps(lanes), Type="String", Overwrite=True)
+
+
 @pytest.fixture
-def aws_says(deployment, monkeypatch):
+def aws_says(account, deployment, monkeypatch):
     """What AWS answers of this account: change it, then ask the doctor."""
+    offer(account, deployment, small=("c5.large", 2))
     with desk() as answers:
         for service in SERVICES:
             monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", answers.address)
@@ -53,17 +63,12 @@ def test_a_new_account_is_told_what_it_is_held_to_and_how_to_get_more(aws_says):
 
 
 def test_machines_that_the_quota_of_vcpus_has_no_room_for_are_named(aws_says, account, deployment):
-    lanes = {
-        "large": {"host": "r5.16xlarge", "queue": "q", "definition": "d", "vcpus": 64},
-        "m3-ultramem-32": {"host": "x2idn.16xlarge", "queue": "q", "definition": "d", "vcpus": 64},
-    }
-    path = f"{contract.instance_types_path(deployment.name)}/1"
-    account.client("ssm").put_parameter(Name=path, Value=json.dumps(lanes), Type="String")
+    offer(account, deployment, small=("c5.large", 2), large=("r5.16xlarge", 64), ultra=("x2idn.16xlarge", 64))
     aws_says.quotas = {"L-1216C47A": 32.0, "L-7295265B": 0.0}
     found = diagnosed()
     assert found["standard vCPUs"].verdict == found["x vCPUs"].verdict == "warn"
     assert found["standard vCPUs"].found == "32 at once, on demand: no room for large"
-    assert found["x vCPUs"].found == "0 at once, on demand: no room for m3-ultramem-32"
+    assert found["x vCPUs"].found == "0 at once, on demand: no room for ultra"
     assert "(EC2, L-7295265B)" in found["x vCPUs"].next_step
 
 
