@@ -108,8 +108,8 @@ def test_a_job_that_was_cancelled_ended_then(cancelled):
 
 def test_a_job_that_waits_says_what_for(state_of):
     job = JobHeader("job-1", "told", 2, "local", "me", BEGAN, "", "")
-    assert "waits    waiting to be started" in str(summarised(fold(job, [])))
-    assert "waits" not in str(summarised(state_of((1.0, 1.0))))
+    assert "waiting  to be started" in str(summarised(fold(job, [])))
+    assert "waiting" not in str(summarised(state_of((1.0, 1.0))))
 
 
 def test_a_summary_fits_80_columns(state_of):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 import pexpect
 import pytest
@@ -94,7 +95,8 @@ def told(*events, **header):
     return waiting_for(fold(head, events))
 
 
-def machine(state, at=1.0, **data):
+def machine(state, at=None, **data):
+    at = NOW if at is None else at
     data = {"machine": f"machine-{at}", "state": state, **data}
     return Event.new("job-1", -1, 0, EventKind.MACHINE, at=at, data=data)
 
@@ -104,6 +106,7 @@ def refused(index):
     return Event.new("job-1", index, 0, EventKind.FINISHED, at=2.0, status=RunStatus.FAILED, error=error)
 
 
+NOW = time.time()
 SMALL = {"instance_type": "small"}
 
 
@@ -117,9 +120,13 @@ SMALL = {"instance_type": "small"}
         ([machine("starting")], SMALL, "waiting for a small to start"),
         ([machine("up")], SMALL, "waiting for a free worker"),
         ([machine("up")], {"engine": "local"}, "waiting for a free worker"),
-        ([machine("starting"), machine("waiting", 2.0, reason="no capacity")], SMALL, "no capacity"),
-        ([machine("waiting", reason="no capacity"), machine("up", 2.0)], SMALL, "waiting for a free worker"),
+        ([machine("starting"), machine("waiting", NOW + 1, reason="no capacity")], SMALL, "no capacity"),
+        ([machine("waiting", reason="no capacity"), machine("up", NOW + 1)], SMALL, "waiting for a free worker"),
     ],
 )
 def test_what_a_job_waits_for_is_said_in_words(events, header, says):
     assert told(*events, **header) == says
+
+
+def test_realtime_runs_that_do_not_begin_are_said_to_wait_for_the_account_s_limit():
+    assert told(machine("started", NOW - 3600)).startswith("AWS Lambda begins none for 1 h: most likely as many runs")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -84,3 +86,11 @@ def test_a_file_that_is_none_is_named(tmp_path, name, text, says):
     fanfold.configure(prices=str(tmp_path / name))
     with pytest.raises(fanfold.ConfigurationError, match=says):
         prices()
+
+
+def test_the_example_in_the_documentation_is_one(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs/deployment.md").read_text()
+    (example,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "prices.toml").write_text(example)
+    monkeypatch.setenv("FANFOLD_PRICES", str(tmp_path / "prices.toml"))
+    assert prices().machine("c5.large", spot=True) == 0.041

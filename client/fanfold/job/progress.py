@@ -8,6 +8,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Any
 
+from fanfold.amounts import duration
 from fanfold.fold import JobState
 from fanfold.models import THROTTLED, JobHeader, RunStatus
 
@@ -15,6 +16,8 @@ from fanfold.models import THROTTLED, JobHeader, RunStatus
 _AFTER_S = 0.5
 #: Seconds between two drawings: often where somebody looks, rarely where each is a line in a file.
 _TERMINAL_S, _FILE_S = 0.1, 10.0
+#: After so long it is not a start that realtime runs wait for; Step Functions tells of a throttle only in the end.
+_LATE_S = 30.0
 #: Among so many of the runs that wait, one that was throttled is looked for.
 _LOOKED_AT = 100
 #: A longer name would push off the bar what it says at its end.
@@ -109,7 +112,15 @@ def waiting_for(state: JobState) -> str:
         return f"waiting for a {machine} to start" if latest.data.get("state") == "starting" else _FREE_WORKER
     if latest.data.get("state") == "starting":
         return "being handed to AWS Lambda"
-    return _throttled(state) or ("waiting for AWS Lambda to begin" if state.header.engine == "aws" else _FREE_WORKER)
+    if state.header.engine != "aws":
+        return _FREE_WORKER
+    return _throttled(state) or _begins_late(time.time() - latest.at)
+
+
+def _begins_late(waited_s: float) -> str:
+    if waited_s < _LATE_S:
+        return "waiting for AWS Lambda to begin"
+    return f"AWS Lambda begins none for {duration(waited_s)}: most likely as many runs run as the account allows"
 
 
 def _throttled(state: JobState) -> str | None:

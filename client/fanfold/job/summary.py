@@ -53,7 +53,7 @@ class Summary:
         runs = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in self.counts.items())
         rows = [("runs", runs)]
         if self.waits_for:
-            rows.append(("waits", self.waits_for))
+            rows.append(("waiting", self.waits_for.removeprefix("waiting ")))
         rows.append(("time", f"{duration(self.wall_s)} ({duration(self.busy_s)} of work)"))
         if self.median_s is not None and self.longest_s is not None:
             best = f" ({_BEST} in the cloud)" if self.realtime else ""

@@ -18,6 +18,8 @@ from fanfold.stores.aws.deaths import classified
 #: Too many run already: tried again for as long as the state machines would.
 _THROTTLED = ("TooManyRequestsException", "EC2ThrottledException")
 _PATIENCE_S = 30.0
+#: After so many refusals it is told; one by itself is over before anybody has read of it.
+_TOLD_AFTER = 2
 
 
 class DirectCalls:
@@ -60,13 +62,16 @@ class DirectCalls:
     def _invoke(self, payload: RunPayload) -> tuple[RunStatus, RunError] | None:
         """Call the function; what it died of, or None where it has told of its run itself."""
         name, body = payload["run"]["function"], json.dumps(payload).encode()
-        deadline, pause_s = time.monotonic() + _PATIENCE_S, 0.5
+        deadline, pause_s, refusals = time.monotonic() + _PATIENCE_S, 0.5, 0
         while True:
             try:
                 answer = self._stores.account.call(
                     "lambda", "invoke", on=f"function {name}", expected=_THROTTLED, FunctionName=name, Payload=body
                 )
             except Refused as refused:
+                refusals += 1
+                if refusals == _TOLD_AFTER:
+                    self._tell_throttled(payload["job"]["id"], refused.code)
                 if time.monotonic() > deadline:
                     return classified(f"Lambda.{refused.code}", "too many runs at once, for half a minute")
                 time.sleep(random.uniform(0, pause_s))  # noqa: S311 - jitter
@@ -74,6 +79,11 @@ class DirectCalls:
                 continue
             said = answer["Payload"].read()
             return _died(said) if answer.get("FunctionError") else None
+
+    def _tell_throttled(self, job_id: str, code: str) -> None:
+        reason = f"AWS Lambda throttles: as many runs run as the account allows ({code})"
+        data = {"machine": "AWS Lambda", "state": "throttled", "reason": reason}
+        self._stores.log.append([Event.new(job_id, -1, 0, EventKind.MACHINE, data=data)])
 
     def _record_at_last(self, event: Event) -> None:
         try:

@@ -1,11 +1,13 @@
-"""Why a dedicated job's machines are not up: Batch's own reason is written down, for everyone who looks at the job.
+"""Why a job does not run yet: the service's own reason is written down, for everyone who looks at the job.
 
-Batch is answered in its place: moto has no machines that might be wanting.
+Batch and Lambda are answered in its place: moto has neither machines nor places that might be wanting.
 """
 
 from __future__ import annotations
 
+import io
 import json
+import threading
 import time
 
 import pytest
@@ -50,6 +52,18 @@ class Batch:
 
     def describe_compute_environments(self, **_):
         return _Answer(200), {"computeEnvironments": [self.environment]}
+
+
+class Throttled:
+    """A function that has no place for a run until it is told to have."""
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+
+    def invoke(self, **_):
+        if not self.free.is_set():
+            return _Answer(429), {"Error": {"Code": "TooManyRequestsException", "Message": "Rate Exceeded."}}
+        return _Answer(200), {"StatusCode": 200, "Payload": io.BytesIO(b"null")}
 
 
 class _Answer:
@@ -158,3 +172,19 @@ def test_whoever_may_not_ask_batch_waits_without_a_reason(waits, batch):
     batch.refuses = True
     assert waits() == "waiting for a small to start"
     assert batch.asked
+
+
+def test_a_call_that_lambda_throttles_is_told_while_it_goes_on_trying(engine, account, eventually):
+    function, events = Throttled(), account.client("lambda").meta.events
+    events.register("before-call.lambda.Invoke", function.invoke)
+    try:
+        header = put_job(engine.stores, double, [1])
+        engine.start(header, [RunRef(0)])
+        told = eventually(lambda: read_state(engine.stores.log, header).machines.get("AWS Lambda"))
+        assert "AWS Lambda throttles: as many runs run as the account allows" in told.data["reason"]
+        assert waiting_for(read_state(engine.stores.log, header)) == told.data["reason"]
+        function.free.set()
+        eventually(lambda: not engine._direct.waits_for(header.id, 0, 0))
+    finally:
+        function.free.set()
+        events.unregister("before-call.lambda.Invoke", function.invoke)
