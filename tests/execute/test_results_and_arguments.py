@@ -74,18 +74,28 @@ def test_multiprocessing_works_inside(work, method):
     assert work(use_processes, [{"method": method}], timeout_s=30)[0].value == [1, 1, 2, 6, 24]
 
 
-def test_multiprocessing_by_fork_runs_the_udfs_own_functions(work):
-    def cubes():
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_multiprocessing_runs_the_udfs_own_functions(work, method):
+    def cubes(method: str):
         import multiprocessing
 
-        with multiprocessing.get_context("fork").Pool(2) as processes:
-            return processes.map(cube, range(4))
+        with multiprocessing.get_context(method).Pool(2) as processes:
+            return [cubed.value for cubed in processes.map(cube, range(4))]
 
-    assert work(cubes, timeout_s=30)[0].value == [0, 1, 8, 27]
+    assert work(cubes, [{"method": method}], timeout_s=60)[0].value == [1, 2, 9, 28]
+
+
+class Cubed:
+    def __init__(self, value):
+        self.value = value
 
 
 def cube(x):
-    return x**3
+    return Cubed(x**3 + OFFSETS[0])
+
+
+#: More than travels within a bundle.
+OFFSETS = b"\1" * 5_000
 
 
 def test_threads_and_child_processes_work_inside(work):

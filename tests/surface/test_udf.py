@@ -6,6 +6,8 @@ import asyncio
 import dataclasses
 import enum
 import functools
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -245,3 +247,32 @@ def test_the_realtime_path_says_nothing(capsys):
 def test_a_wrapped_function_is_told_to_be_decorated_otherwise():
     with pytest.raises(fanfold.InputError, match="not a function"):
         fanfold.submit(functools.partial(len), [1])
+
+
+SPAWNING = """
+import fanfold
+
+START = 10
+
+class Point:
+    def __init__(self, x):
+        self.x = x
+
+def moved(point):
+    return Point(point.x + START)
+
+@fanfold.udf
+def spread(n: int, method: str):
+    import multiprocessing
+    with multiprocessing.get_context(method).Pool(2) as processes:
+        return [point.x for point in processes.map(moved, map(Point, range(n)))]
+
+print([fanfold.run(spread, n=2, method=method) for method in ("fork", "spawn", "forkserver")])
+"""
+
+
+def test_a_script_s_udf_may_spawn_processes_of_its_own(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SPAWNING)
+    done = subprocess.run([sys.executable, str(script)], timeout=120, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[[10, 11], [10, 11], [10, 11]]\n", "")

@@ -8,6 +8,9 @@ ENV_PROFILE = "FANFOLD_PROFILE"
 ENV_RUN = "FANFOLD_RUN"
 #: Set inside a run: the folder that all runs share.
 ENV_MOUNT = "FANFOLD_MOUNT"
+#: Set inside a run: where its UDF's source is, for processes that it spawns. The bundle's file, and a line below the
+#: folder of its blobs.
+ENV_SOURCE = "FANFOLD_SOURCE"
 
 #: A deployment is announced in this SSM parameter.
 DEPLOYMENT_PARAMETER = "/fanfold/{deployment}"

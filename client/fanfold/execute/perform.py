@@ -68,6 +68,11 @@ class Assignment:
                 self._fresh_udf = remaking(self._fresh_udf, bundle.remade)
         return self._fresh_udf()
 
+    @property
+    def source(self) -> str:
+        """Where the UDF is for a process of its own that wants it: the bundle's file and the folder of its blobs."""
+        return f"{self._bundle}\n{self._blobs}"
+
     def blob(self, sha256: str) -> bytes:
         """A large argument or global value."""
         with open(os.path.join(self._blobs, sha256), "rb") as file:

@@ -14,7 +14,7 @@ from contextvars import copy_context
 from types import FrameType
 from typing import Any
 
-from fanfold.contract.layout import ENV_MOUNT, ENV_RUN
+from fanfold.contract.layout import ENV_MOUNT, ENV_RUN, ENV_SOURCE
 from fanfold.execute.interpreter import InterpreterState, reaches_the_interpreter, restore_builtins
 from fanfold.execute.perform import Assignment, Outcome
 from fanfold.execute.usage import CpuTime, PeakMemory
@@ -103,6 +103,7 @@ class Surroundings:
     def _enter(self, assignment: Assignment) -> None:
         """Say in the environment, also for processes that the UDF starts, what job this is a run of."""
         os.environ[ENV_RUN] = self._job_id = assignment.job_id
+        os.environ[ENV_SOURCE] = assignment.source
         if assignment.mount:
             os.environ[ENV_MOUNT] = assignment.mount
         # The mapping behind os.environ: comparing it takes 1 µs, decoding every variable of os.environ 40.

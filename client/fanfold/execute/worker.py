@@ -14,6 +14,7 @@ import time
 
 from fanfold.execute import perform, wire
 from fanfold.execute.surroundings import Surroundings
+from fanfold.source.load import MainSpec
 
 #: The pool asks a hung worker by this signal where it hangs, before it kills it.
 WHERE_SIGNAL = signal.SIGUSR2
@@ -30,6 +31,7 @@ def main() -> None:
     for fd in (calls, replies, lifeline, trace):
         os.set_inheritable(fd, False)  # programs that the UDF starts have no part in this
     _die_with_the_pool(lifeline)
+    sys.modules["__main__"].__spec__ = MainSpec()  # type: ignore[assignment]  # for processes that the UDF spawns
     faulthandler.enable(trace)
     faulthandler.register(WHERE_SIGNAL, trace, all_threads=True)
     Worker(calls, replies, Surroundings(log_folder)).serve()

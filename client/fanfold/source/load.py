@@ -64,7 +64,10 @@ class _Program:
     def _entry_attributes(self, package: str) -> dict[str, Any]:
         attributes: dict[str, Any] = {}
         if self._parts:
-            attributes = {"__package__": package, "__loader__": _Loader(self)}
+            loader = _Loader(self)
+            attributes = {"__package__": package, "__loader__": loader}
+            if self._module == "__main__":
+                attributes["__spec__"] = MainSpec(package, loader)
         # A `__main__` with a `__file__` would be run again by every process that multiprocessing spawns.
         if self._own and (self._module != "__main__" or any(names_global(code, "__file__") for code in self._codes)):
             attributes["__file__"] = self._own.path
@@ -156,6 +159,18 @@ def _is_installed(name: str) -> bool:
     from importlib.machinery import PathFinder
 
     return PathFinder.find_spec(name) is not None
+
+
+class MainSpec:
+    """The spec of a `__main__`: says to a process that multiprocessing spawns where it finds the same names."""
+
+    name = "fanfold.source.spawned"
+    origin = cached = submodule_search_locations = None
+    has_location = False
+
+    def __init__(self, package: str = "", loader: _Loader | None = None) -> None:
+        self.parent = package
+        self.loader = loader
 
 
 class _Loader:
