@@ -187,6 +187,7 @@ def get_jobs(*, limit: int = 20, owner: str | None = "me", engine: str | None = 
     """The latest jobs, newest first: mine, or another's by name, or the whole team's with `owner=None`."""
     from fanfold.job import Job
 
+    check_number("limit", limit, above=0, whole=True)
     chosen = engine_for(engine)
     whose = current().owner if owner == "me" else owner
     return [Job(header, chosen) for header in chosen.stores.log.list_jobs(owner=whose, limit=limit)]

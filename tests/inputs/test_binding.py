@@ -5,7 +5,7 @@ import subprocess
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional, Union
+from typing import Annotated, Any, Literal, Optional, TypedDict, Union
 
 import numpy as np
 import pandas as pd
@@ -101,6 +101,15 @@ class Mine:
     pass
 
 
+class Inner(TypedDict):
+    n: int
+
+
+class Typed(TypedDict, total=False):
+    x: int
+    inner: Inner
+
+
 MINE, FRAME, NOW = Mine(), pd.DataFrame(), dt.datetime(2024, 1, 2, 3)
 
 
@@ -154,6 +163,8 @@ COERCIONS = [
     (Annotated[int, Field(gt=0)], "5", 5),
     (Annotated[int, Field(gt=0)], -5, REJECTED),
     (Model, {"x": "1"}, Model(x=1)),
+    (Typed, {"x": "1", "inner": {"n": "2"}}, {"x": 1, "inner": {"n": 2}}),
+    (Typed, {"x": "many"}, REJECTED),
     (Mine, MINE, MINE),
     (Mine, 5, REJECTED),
     (pd.DataFrame, FRAME, FRAME),

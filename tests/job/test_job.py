@@ -20,6 +20,27 @@ def test_an_id_that_nobody_has_is_an_error_that_names_near_ones(half_failed):
         fanfold.get_job(half_failed.id[:-1] + "~")
 
 
+@pytest.mark.parametrize("limit", [-2, 0, 1.5, "many"])
+def test_a_limit_that_is_no_number_of_jobs_is_refused(limit):
+    with pytest.raises(fanfold.InputError, match=r"limit=.* is not a whole number above 0"):
+        fanfold.get_jobs(limit=limit)
+
+
+def test_frames_that_make_no_one_frame_say_whose_they_are_and_are_not_lost():
+    def placed(crs: int):
+        import geopandas as gpd
+        from shapely.geometry import Point
+
+        return gpd.GeoDataFrame({"v": [crs]}, geometry=[Point(0, 0)], crs=crs)
+
+    job = fanfold.submit(placed, [3857, 4326], collect=False)
+    with pytest.raises(
+        fanfold.InputError, match=rf"results of job {job.id} do not go .*: .*\n.*collect\(flatten=False"
+    ):
+        job.collect()
+    assert len(job.collect(flatten=False)) == 2
+
+
 def test_jobs_are_listed_newest_first_mine_or_the_team_s(half_failed):
     fanfold.configure(owner="somebody else")
     theirs = fanfold.get_jobs(owner=None)

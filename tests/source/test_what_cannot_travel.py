@@ -237,3 +237,12 @@ def test_a_project_module_that_is_not_python_source(desk: Desk) -> None:
         )
     finally:
         del sys.modules["fast"]
+
+
+def test_a_timed_cell_whose_text_python_does_not_keep() -> None:
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile("def main(): return 1", "<timed exec>", "exec"), namespace)
+    assert refusal(namespace["main"]) == (
+        "<timed exec>:1: Python has not kept the source of 'main'.\n"
+        "  Next: Define it in a cell without `%%time`, and time the cell that calls it."
+    )

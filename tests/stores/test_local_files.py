@@ -32,6 +32,20 @@ def touch(stores: LocalStores, key: str, age_s: float) -> None:
     os.utime(stores.objects.path(key), (at, at))
 
 
+def test_a_new_home_is_nobody_else_s_and_an_old_one_is_left_as_it_is(tmp_path):
+    before = os.umask(0o022)
+    try:
+        with LocalStores.open(tmp_path / "new" / "home") as stores:
+            assert stores.home.stat().st_mode & 0o777 == 0o700
+        shared = tmp_path / "shared"
+        shared.mkdir(mode=0o775)
+        shared.chmod(0o775)
+        with LocalStores.open(shared) as stores:
+            assert stores.home.stat().st_mode & 0o777 == 0o775
+    finally:
+        os.umask(before)
+
+
 def test_scratch_files_are_renamed_into_place(stores):
     path = stores.scratch / "large"
     path.write_bytes(b"large")

@@ -107,6 +107,17 @@ def test_within_a_run_it_is_a_plain_call():
     assert twice_scaled(3) == 12
 
 
+def test_within_a_run_it_has_nothing_of_a_udf_and_says_so():
+    @fanfold.udf
+    def mapping(x: int):
+        return scaled.map([x])
+
+    with pytest.raises(
+        fanfold.RunFailed, match=r"no attribute 'map' \(inside a run a UDF is a plain function: call it"
+    ):
+        mapping(1)
+
+
 def test_submit_within_a_run_is_refused():
     @fanfold.udf
     def nested(x: int):

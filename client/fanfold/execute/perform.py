@@ -6,6 +6,7 @@ Imported by workers: cheap standard library only at the top.
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from types import FunctionType
 from typing import Any, NamedTuple
 
 from fanfold.codec import decode_json, encode
@@ -27,6 +28,8 @@ class Outcome(NamedTuple):
 
 #: The error's type where a result could not be written.
 UNKEPT = "fanfold.errors.StoreFull"
+#: Attributes that a UDF has outside.
+_OF_A_UDF = ("map", "with_options", "options", "name")
 #: An error has to fit into one message (`wire`), in which a character may take twelve bytes.
 _MESSAGE_CHARACTERS = 4_000
 _TRACEBACK_CHARACTERS = 10_000
@@ -140,9 +143,16 @@ def _message(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"the UDF called sys.exit({'' if error.code is None else repr(error.code)})"
     try:
-        return str(error)
+        return str(error) + _advice(error)
     except BaseException as second:  # noqa: BLE001  the user's own __str__
         return f"<its message could not be read: {type(second).__name__}>"
+
+
+def _advice(error: BaseException) -> str:
+    """What to say to code that takes a UDF for one inside a run, where it is a plain function."""
+    if isinstance(error, AttributeError) and error.name in _OF_A_UDF and isinstance(error.obj, FunctionType):
+        return f" (inside a run a UDF is a plain function: call it, or `{error.name}` from outside with more inputs)"
+    return ""
 
 
 def _shortened(text: str, characters: int) -> str:

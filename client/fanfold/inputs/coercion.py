@@ -6,6 +6,7 @@ jobs take. Anything else goes to pydantic in its lax mode: "5" becomes 5 for an 
 
 from __future__ import annotations
 
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -122,16 +123,32 @@ class _Lax:
     def _adapter(self) -> Any:
         from pydantic import ConfigDict, PydanticUserError, TypeAdapter
 
+        annotation = _readable(self._annotation)
         try:
-            return TypeAdapter(self._annotation, config=ConfigDict(arbitrary_types_allowed=True))
+            return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
         except PydanticUserError:  # a model or a dataclass brings its own configuration
             pass
         except Exception:  # noqa: BLE001 - an annotation may be any object at all; what pydantic cannot read says nothing
             return None
         try:
-            return TypeAdapter(self._annotation)
+            return TypeAdapter(annotation)
         except Exception:  # noqa: BLE001 - as above
             return None
+
+
+def _readable(annotation: Any) -> Any:
+    """The annotation as pydantic reads it: before Python 3.12 it takes a TypedDict of `typing_extensions` alone."""
+    if sys.version_info >= (3, 12) or not typing.is_typeddict(annotation):
+        return annotation
+    import typing_extensions as extensions
+
+    fields = {}
+    for name, kind in typing.get_type_hints(annotation, include_extras=True).items():
+        marked = typing.get_origin(kind) in (extensions.Required, extensions.NotRequired)
+        field = _readable(typing.get_args(kind)[0] if marked else kind)
+        fields[name] = field if name in annotation.__required_keys__ else extensions.NotRequired[field]
+    make: Any = extensions.TypedDict
+    return make(annotation.__name__, fields)
 
 
 def _python_scalar(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fanfold.errors import RunCancelled, RunFailed, RunLost, RunOutOfMemory, RunTimedOut, WorkerDied
+from fanfold.errors import InputError, RunCancelled, RunFailed, RunLost, RunOutOfMemory, RunTimedOut, WorkerDied
 from fanfold.models import RunError, RunStatus
 
 _KINDS: dict[RunStatus, type[RunFailed]] = {
@@ -52,6 +52,15 @@ def failure(
 def _shortened(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= _INPUT_CHARACTERS else f"{text[:_INPUT_CHARACTERS]}… ({len(text):,} characters)"
+
+
+def not_concatenated(job_id: str, error: Exception) -> InputError:
+    """The error for results that are all there, and make no one frame."""
+    return InputError(
+        f"The results of job {job_id} do not go together as one frame: {error}",
+        next_step=f'`fanfold.get_job("{job_id}").collect(flatten=False)` has each frame in a row of its own;'
+        " `.results()` lists them.",
+    )
 
 
 def _indented(text: str) -> str:

@@ -11,7 +11,7 @@ from fanfold.errors import CodecError, ResultDamaged, RunFailed
 from fanfold.fold import JobState
 from fanfold.job import display
 from fanfold.job.contents import Contents
-from fanfold.job.failures import failure
+from fanfold.job.failures import failure, not_concatenated
 from fanfold.job.progress import Progress
 from fanfold.job.run import Run
 from fanfold.job.tracker import Tracker
@@ -126,7 +126,10 @@ class Outcome:
         kept = list(self.state.indexes(*GOOD))
         display.say_left_out(self.state)
         inputs = kept if drop_index else [self.contents.own_arguments(index) for index in kept]
-        return collected(inputs, values, flatten=flatten)
+        try:
+            return collected(inputs, values, flatten=flatten)
+        except Exception as error:  # whatever the libraries of the user's frames raise
+            raise not_concatenated(self.id, error) from error
 
     df = collect
 

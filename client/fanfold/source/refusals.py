@@ -111,9 +111,12 @@ def not_a_function(value: Any) -> CaptureError:
 def no_source(function: FunctionType) -> CaptureError:
     """Of a function whose text Python has not kept."""
     code = function.__code__
+    next_step = "Put the function in a file and run that, or import it; a notebook works too."
+    if code.co_filename.startswith("<timed "):
+        next_step = "Define it in a cell without `%%time`, and time the cell that calls it."
     return CaptureError(
         f"{code.co_filename}:{code.co_firstlineno}: Python has not kept the source of {function.__name__!r}.",
-        next_step="Put the function in a file and run that, or import it; a notebook works too.",
+        next_step=next_step,
     )
 
 

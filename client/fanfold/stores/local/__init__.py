@@ -38,6 +38,9 @@ class LocalStores:
         """
         stores = cls(home)
         try:
+            home.parent.mkdir(parents=True, exist_ok=True)
+            # Inputs and results are nobody else's. One that is there already may be shared on purpose.
+            home.mkdir(mode=0o700, exist_ok=True)
             for directory in (stores.objects.root, stores.scratch):
                 directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
