@@ -58,3 +58,11 @@ def test_a_job_that_is_all_in_the_cache_needs_no_process(fanfold):
     job = fanfold("submit", "squares.py", "1", "2", "--no-wait").stdout.strip()
     assert fanfold.json("status", job)["counts"] == {"cached": 2}
     assert not list((fanfold.directory / "home").glob("runners/*"))
+
+
+def test_a_run_that_never_began_was_not_tried(fanfold):
+    job, _ = fanfold.waiting("1", "2", "3", "--workers", "1")
+    fanfold("cancel", job)
+    rows = [line.split() for line in fanfold("times", job).stdout.splitlines()[1:]]
+    assert [row[2] for row in rows] == ["1", "0", "0"]
+    assert "retries" not in fanfold("status", job).stdout

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+#: What a machine tells of its load.
+_SAMPLED = ("cpu_percent", "memory_mib", "disk_free_mib", "network_in_mib", "network_out_mib")
+
+
 class Logs(list[str]):
     """What each run of a job has printed, by index. As text, each line stands after its run's number."""
 
@@ -60,11 +64,14 @@ def follow(tracker: Tracker, contents: Contents, index: int | None = None) -> No
 
 
 def usage_samples(contents: Contents) -> pd.DataFrame:
-    """A job's load over time, one row a sample."""
+    """A job's load over time, one row a sample: percent of a core, MiB, and MiB in and out since the sample before.
+
+    Only machines in AWS count what goes over their network.
+    """
     import pandas as pd
 
     rows = [{"at": event.at, "run": event.index, **event.data} for event, _ in contents.telemetry(EventKind.USAGE)]
-    frame = pd.DataFrame(rows, columns=["at", "run", "cpu_percent", "memory_mib", "disk_free_mib"])
+    frame = pd.DataFrame(rows, columns=["at", "run", *_SAMPLED])
     frame["at"] = pd.to_datetime(frame["at"], unit="s", utc=True)
     return frame.drop_duplicates().sort_values("at", ignore_index=True)
 

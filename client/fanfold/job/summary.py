@@ -144,10 +144,14 @@ def usage_frame(state: JobState) -> pd.DataFrame:
     )
 
 
+def has_begun(state: JobState, index: int) -> bool:
+    """Whether the attempt that a run's status tells of has begun."""
+    return state.status_of(index) is RunStatus.RUNNING or state.finished_at(index) is not None
+
+
 def _tried_again(state: JobState, index: int) -> bool:
     """Whether a run has begun more than once. The attempt that a waiting or cancelled run would make has not begun."""
-    begun = state.status_of(index) is RunStatus.RUNNING or state.finished_at(index) is not None
-    return state.attempt_of(index) >= (1 if begun else 2)
+    return state.attempt_of(index) >= (1 if has_begun(state, index) else 2)
 
 
 def _memory_limit_mib(header: JobHeader) -> float | None:

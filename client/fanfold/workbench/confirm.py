@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from fanfold.engines.select import engine_for
+from fanfold.pricing import prices
 from fanfold.workbench.shell import button, dialog_named, element, text
 
 
@@ -13,11 +14,12 @@ def ask(instance_type: str | None, engine: str, go_on: Callable[[], Awaitable[No
 
     Opens none and returns False where there is no such machine: then there is nothing to ask.
     """
-    machine = engine_for(engine).describe().instance_types.get(instance_type or "")
+    described = engine_for(engine).describe()
+    machine = described.instance_types.get(instance_type or "")
     if machine is None:
         return False
     served = f", served by {machine.host.name}" if machine.served_by_another else ""
-    price = f"${machine.host.usd_per_hour:,.3f} per hour"
+    price = f"${machine.host.price(prices(), spot=described.spot):,.3f} per hour"
 
     async def confirmed() -> None:
         dialog.close()

@@ -37,6 +37,7 @@ def times(
 ) -> None:
     """Show how long each run took, and its peak memory."""
     from fanfold.api import get_job
+    from fanfold.job.summary import has_begun
 
     found = get_job(job, engine=engine)
     took = found.times()
@@ -46,7 +47,7 @@ def times(
     if as_json:
         print_json(records)
         return
-    print_table(_TIMES, [_time_row(record) for record in records])
+    print_table(_TIMES, [_time_row(record, begun=has_begun(found.state, record["run"])) for record in records])
     _say_more(more, len(some), len(found))
 
 
@@ -131,12 +132,12 @@ def verify(job: options.JobId, engine: options.EngineName = None, as_json: optio
         raise typer.Exit(ExitCode.INCOMPLETE)
 
 
-def _time_row(record: dict[str, object]) -> tuple[str, ...]:
+def _time_row(record: dict[str, object], *, begun: bool) -> tuple[str, ...]:
     took, peak_mib = record["duration_s"], record["peak_memory_mib"]
     return (
         f"{record['run']:,}",
         str(record["status"]).replace("_", " "),
-        str(int(str(record["attempt"])) + 1),
+        str(int(str(record["attempt"])) + begun),
         duration(took) if isinstance(took, float) else "",
         f"{peak_mib:,.0f} MiB" if isinstance(peak_mib, float) else "",
         arguments(record["input"]),  # type: ignore[arg-type]
