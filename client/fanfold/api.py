@@ -43,6 +43,7 @@ def submit(
     ramp: bool | Sequence[int] | None = None,
     plan: bool = False,
     budget_usd: float | None = None,
+    escalate: str | None = None,
     progress: bool | None = None,
     **constants: Any,
 ) -> pd.DataFrame | Job | Plan | Any:
@@ -70,6 +71,8 @@ def submit(
             sizes of the stages, such as (1, 10, 100).
         plan: start nothing, and return what this call would take; see `fanfold.plan`.
         budget_usd: start nothing where this may cost more dollars than that. Runs on this machine cost nothing.
+        escalate: a machine ("medium") on which runs that met a limit of time or memory are run again, when the others
+            have ended; it has no time limit, whatever the UDF asks for. Their results stand among the others.
         progress: a progress bar; None shows one at a terminal and in a notebook.
         constants: keyword arguments that are the same for every run.
 
@@ -100,6 +103,10 @@ def submit(
     from fanfold.submission import prepare
 
     stages = check_stages(ramp)
+    if escalate is not None:
+        from fanfold.escalation import check_machine
+
+        machine = check_machine(escalate, request, chosen, waits=collect or debug_mode)
     inputs = _first(inputs) if debug_mode else inputs
     if plan:
         from fanfold.planning import planned
@@ -108,14 +115,20 @@ def submit(
     inputs = _within_budget(budget_usd, udf, inputs, engine=chosen, request=request, constants=constants)
     submission = prepare(udf, inputs, chosen, request, constants)
     job = Job(submission.header, chosen)
-    if debug_mode:
-        chosen.start(submission.header, submission.runs())
-        return _attended(job, progress).result(0)
-    shown = climb(submission, job, stages, progress=progress)
-    if not collect:
+    shown = climb(submission, job, () if debug_mode else stages, progress=progress)
+    if not (collect or debug_mode):
         return job
     _attended(job, True if shown else progress)
-    return job.collect(ignore_exceptions, flatten, drop_index)
+    if escalate is not None:
+        from fanfold.escalation import Escalation
+
+        larger = Escalation(job, udf, machine)
+        if larger.indexes:
+            left = None if budget_usd is None else max(0.0, budget_usd - job.cost())
+            _within_budget(left, udf, larger.inputs, engine=chosen, request=larger.request, constants=constants)
+            _attended(larger.start(chosen), progress)
+            larger.adopt(chosen)
+    return job.result(0) if debug_mode else job.collect(ignore_exceptions, flatten, drop_index)
 
 
 def run(

@@ -1,0 +1,96 @@
+"""`escalate=`: what is too large for the realtime path is run again on a machine, within the same call."""
+
+from __future__ import annotations
+
+import pytest
+
+import fanfold
+
+
+@fanfold.udf(timeout_s=2)
+def slow_once(x: int, factor: int = 10):
+    import time
+
+    time.sleep(3 if x == 1 else 0)
+    return x * factor
+
+
+@fanfold.udf(memory_mib=300)
+def hungry_once(x: int):
+    import time
+
+    held = bytearray((900 if x == 1 else 1) << 20)
+    time.sleep(1 if x == 1 else 0)
+    return len(held) >> 20
+
+
+@fanfold.udf(timeout_s=1)
+def slow_and_wrong(x: int):
+    import time
+
+    if x == 1:
+        time.sleep(2)
+        raise ValueError("wrong, at last")
+    return x
+
+
+def jobs():
+    """The first job, and the one that its larger runs became."""
+    larger, first = fanfold.get_jobs(limit=2)
+    return first, larger
+
+
+@pytest.mark.usefixtures("engine")
+def test_what_met_the_time_limit_is_run_on_a_machine_and_collected_with_the_others(capfd):
+    frame = fanfold.submit(slow_once, range(3), factor=7, escalate="medium")
+    assert frame.result.to_dict() == {0: 0, 1: 7, 2: 14}
+    first, larger = jobs()
+    assert f"fanfold: 1 run was too large, and runs again on medium: job {larger.id}\n" in capfd.readouterr().err
+    assert (first.header.instance_type, larger.header.instance_type) == (None, "medium")
+    assert first.counts() == {"succeeded": 3}
+    assert larger.counts() == {"succeeded": 1}
+    assert first.results() == [0, 7, 14]  # for whoever looks at it later, too
+    assert first.verify().complete
+
+
+def test_so_is_what_met_the_memory_limit():
+    assert fanfold.submit(hungry_once, range(3), escalate="medium").result.to_dict() == {0: 1, 1: 900, 2: 1}
+
+
+def test_the_caches_stay_separate():
+    fanfold.submit(slow_once, range(3), escalate="medium")
+    fanfold.submit(slow_once, range(3), escalate="medium")
+    first, larger = jobs()
+    assert first.counts() == {"cached": 3}  # two from the realtime path's, and one from the machine's, after a try
+    assert first[1].attempt == 1
+    assert larger.counts() == {"cached": 1}
+
+
+def test_what_fails_there_too_is_told_as_it_failed_there():
+    with pytest.raises(fanfold.RunFailed, match="ValueError: wrong, at last"):
+        fanfold.submit(slow_and_wrong, range(3), escalate="medium")
+    assert jobs()[0].counts() == {"failed": 1, "succeeded": 2}
+
+
+def test_debug_mode_gives_the_value_from_the_machine():
+    assert fanfold.submit(slow_once, [1], debug_mode=True, escalate="medium") == 10
+
+
+def test_where_nothing_was_too_large_no_machine_is_started():
+    fanfold.submit(slow_once, [2, 3], escalate="medium")
+    assert len(fanfold.get_jobs()) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"escalate": "lrge"}, "did you mean large"),
+        ({"escalate": "realtime"}, "is where the runs are anyway"),
+        ({"escalate": "small", "instance_type": "small"}, "is where the runs are anyway"),
+        ({"escalate": "small", "collect": False}, "somebody has to wait"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_starts(asked, says):
+    with pytest.raises(fanfold.InputError, match=says):
+        fanfold.submit(slow_once, [1], **asked)
+    assert fanfold.get_jobs() == []
