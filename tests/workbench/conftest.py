@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from fanfold.models import JobHeader
 from tests.workbench.browser import WIDE, launch
-from tests.workbench.samples import FLIGHTS, HEAVY, Store
+from tests.workbench.samples import FLIGHTS, HEAVY, HOSTILE, Store
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 expect.set_options(timeout=15_000)
@@ -147,3 +148,17 @@ def rewrite(page: Page, content: str) -> None:
     page.locator(".cm-content").click()
     page.keyboard.press("Control+A")
     page.keyboard.insert_text(content)
+
+
+@pytest.fixture(scope="package")
+def small_job(workbench: Workbench) -> JobHeader:
+    """40 runs that have ended, every tenth of them badly."""
+    header = workbench.store.finished(40, failing=10)
+    workbench.store.says(header, 0, f"hello {HOSTILE}\n")
+    workbench.store.says(header, 3, "fine\nValueError: 3 is odd\n")
+    return header
+
+
+def tab(page: Page, name: str) -> None:
+    """Choose one of a job's panels."""
+    page.get_by_role("tab", name=name).click()

@@ -49,18 +49,37 @@ class Store:
         self.engine = LocalEngine(home)
         self.log = self.engine.stores.log
 
-    def job(self, udf: Any, inputs: Any, **request: Any) -> JobHeader:
+    def job(self, udf: Any, inputs: Any, *, up_s: float = 0.0, **request: Any) -> JobHeader:
         """A job that nobody has started. Another host is said to work on it, so that nobody takes it over."""
         submission = prepare(udf, inputs, self.engine, Request.of(Options(), **request), {})
         header = submission.header
         machine = {"machine": "far-1", "state": "up", "host": "far-away"}
-        self.log.append([Event.new(header.id, -1, 0, EventKind.MACHINE, data=machine)])
+        self.log.append([Event.new(header.id, -1, 0, EventKind.MACHINE, at=header.created_at + up_s, data=machine)])
         return header
 
     def finished(self, count: int, *, failing: int = 0, udf: Any = delays) -> JobHeader:
         """A job of which every run has ended; every `failing`-th badly."""
         header = self.job(udf, range(count), cache=False)
         self.log.append([ended(header, index, bad=bool(failing) and index % failing == 3) for index in range(count)])
+        return header
+
+    def dedicated(self) -> JobHeader:
+        """24 runs on a machine that was up after 33 s, four at a time, with a sample of each every second."""
+        header = self.job(delays, range(24), cache=False, up_s=33.0, instance_type_name="medium")
+        events = []
+        for index in range(24):
+            began, took_s = header.created_at + 34 + 26 * (index // 4), 20.0 + index % 4
+            for second in range(1, int(took_s)):
+                measured = {
+                    "cpu_percent": 96.0 - second % 3,
+                    "memory_mib": 400.0 + 20 * second,
+                    "disk_free_mib": 48_000.0 - 60 * (began - header.created_at + second),
+                    "network_in_mib": 12.0 if second < 6 else 0.2,
+                    "network_out_mib": 0.1 if second < 16 else 4.0,
+                }
+                events.append(Event.new(header.id, index, 0, EventKind.USAGE, at=began + second, data=measured))
+            events.append(ended(header, index, at=began + took_s, took_s=took_s))
+        self.log.append(events)
         return header
 
     def says(self, header: JobHeader, index: int, text: str) -> None:
@@ -76,9 +95,11 @@ class Store:
         self.log.append([ended(header, index, at=time.time()) for index in indexes])
 
 
-def ended(header: JobHeader, index: int, *, bad: bool = False, at: float | None = None) -> Event:
+def ended(
+    header: JobHeader, index: int, *, bad: bool = False, at: float | None = None, took_s: float | None = None
+) -> Event:
     """The end of a run: 200 side by side, each of some seconds."""
-    took_s = 2.0 + index % 7
+    took_s = 2.0 + index % 7 if took_s is None else took_s
     at = header.created_at + 9.0 * (index // 200) + 3 + took_s if at is None else at
     usage = Usage(took_s, took_s * 0.6, 300.0 + index % 50)
     if bad:

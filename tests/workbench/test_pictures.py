@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from fanfold.fold import fold
 from fanfold.models import Event, EventKind, JobHeader, Output, RunStatus, Usage
-from fanfold.workbench import picture, story
+from fanfold.workbench import charts, picture, story
+from fanfold.workbench.load import Sample, machine_load
 from fanfold.workbench.preview import preview, seen_of
 from fanfold.workbench.watch import plain
 
@@ -29,10 +30,14 @@ def state_of(runs):
     )  # fmt: skip
 
 
+def timeline(state, window=(0.0, 1.0)):
+    return picture.timeline(state, list(picture.spans(state, 2000.0)), window)
+
+
 @given(times)
 @settings(max_examples=40, deadline=None)
 def test_every_run_is_one_bar_and_no_two_overlap_on_a_line(runs):
-    drawn = picture.timeline(state_of(runs), 2000.0)
+    drawn = timeline(state_of(runs))
     assert sorted(bar[4] for bar in drawn.bars) == list(range(len(runs)))
     lines = {}
     for line, start, end, *_ in sorted(drawn.bars, key=lambda bar: bar[1]):
@@ -63,8 +68,56 @@ def test_a_histogram_counts_every_run_within_its_bounds(runs):
 
 def test_more_runs_than_bars_are_put_together_until_a_window_holds_few():
     state = state_of([(index / 10, 1.0) for index in range(3000)])
-    assert picture.timeline(state, 2000.0).slices
-    assert len(picture.timeline(state, 2000.0, (0.0, 10.0)).bars) == pytest.approx(101, abs=2)
+    assert timeline(state).slices
+    assert len(timeline(state, (0.0, 10.0 / 300.9)).bars) == pytest.approx(101, abs=2)
+
+
+@given(times)
+@settings(max_examples=40, deadline=None)
+def test_who_waits_has_not_begun(runs):
+    state = state_of(runs)
+    every = list(picture.spans(state, 2000.0))
+    steps = picture.waiting(state, every)
+    assert steps[0] == (0.0, len(runs))
+    assert steps[-1][1] == 0
+    for at, waiting in dict(steps[1:-1]).items():  # of several at one moment, the last
+        assert waiting == sum(span.start_s > at for span in every)
+
+
+def test_a_dedicated_jobs_machines_start_until_the_first_is_up_or_its_first_run_begins():
+    realtime, dedicated = state_of([(40.0, 1.0)]), state_of([(40.0, 1.0)])
+    dedicated.header = dedicated.header._replace(instance_type="small")
+    assert picture.starting_up(realtime, 1010.0) is None
+    assert picture.starting_up(dedicated, 1033.0) == pytest.approx(33.0)
+    assert picture.starting_up(dedicated, None) == pytest.approx(40.0)
+    assert picture.starting_up(fold(dedicated.header, []), None) is None
+
+
+def test_the_load_of_machines_is_that_of_all_their_runs_together():
+    samples = [Sample(1000.0 + at, run, 50.0, 100.0, 9000.0 - run, 1.0) for at in range(60) for run in range(4)]
+    width_s, moments = machine_load(samples, 1000.0)
+    assert width_s == 2.0
+    assert len(moments) == 30
+    assert {(one.cpu_percent, one.memory_mib, one.disk_free_mib) for one in moments} == {(200.0, 400.0, 8997.0)}
+    assert {one.in_mib_s for one in moments} == {4.0}
+    assert {one.out_mib_s for one in moments} == {None}
+
+
+def test_a_long_load_is_drawn_in_few_slices_and_a_short_run_counts_only_while_it_was_there():
+    samples = [Sample(1000.0 + at, 0, 100.0, 10.0) for at in range(5000)] + [Sample(1000.5, 1, 100.0, 10.0)]
+    width_s, moments = machine_load(samples, 1000.0)
+    assert len(moments) <= 240
+    assert moments[0].cpu_percent == pytest.approx(100.0 + 100.0 * 2 / width_s)
+    assert machine_load([], 1000.0)[1] == []
+
+
+def test_limits_stand_in_the_histogram_where_they_hold():
+    bins = picture.histogram([1.0, 2.0])
+    [realtime] = charts.histogram_options(bins, realtime=True, limit_s=120.0)["series"]
+    assert realtime["markLine"]["label"]["formatter"] == "limit 120 s"
+    assert realtime["markArea"]["data"][0][0]["name"] == "best 30–45 s"
+    [dedicated] = charts.histogram_options(bins, realtime=False, limit_s=None)["series"]
+    assert not {"markLine", "markArea"} & set(dedicated)
 
 
 def test_what_is_left_goes_by_the_pace_so_far():

@@ -21,6 +21,8 @@ from fanfold.workbench.shell import button, dialog_named, element, script, set_t
 from fanfold.workbench.story import clock
 from fanfold.workbench.watch import Watch
 
+#: What is told of a job, in this order.
+_FACTS = ("runtime", "time left", "now", "per run", "peak memory", "retries", "cost so far", "runs on", "started")
 #: A summary goes through all runs several times.
 _SUMMARY_S = 3.0
 
@@ -33,6 +35,7 @@ class JobHead:
         self._look = look
         self._told: Summary | None = None
         self._told_at = 0.0
+        self._advised: list[str] = []
         self._build()
 
     def _build(self) -> None:
@@ -50,8 +53,22 @@ class JobHead:
         with element("section", "ff-card").props('aria-label="How it stands"'):
             self._bar = element("div", "ff-progress").props('role=progressbar aria-label="Progress" aria-valuemin=0')
             self._legend = element("div", "ff-legend")
-            self._facts = element("div", "ff-facts")
+            self._counted = {status.value: self._count(status.value) for status in RunStatus}
+            with element("div", "ff-facts"):
+                self._facts = {name: self._fact(name) for name in _FACTS}
             self._advice = element("ul", "ff-advice ff-hidden")
+
+    def _count(self, status: str) -> tuple[Element, Element]:
+        """A status's part of the bar, and its words below. All are made once: what is only moved can be read on."""
+        with self._bar:
+            part = element("i", f"ff-{status} ff-hidden")
+        with self._legend:
+            return part, text("", f"ff-status ff-{status} ff-hidden", "span")
+
+    def _fact(self, name: str) -> tuple[Element, Element]:
+        with element("div", "ff-hidden") as box:
+            text(name, "", "span")
+            return box, text("", "", "b")
 
     def _download(self, kind: str) -> Element:
         made = text(f"Download {kind}", "ff-button", "a")
@@ -71,6 +88,7 @@ class JobHead:
         self._status.classes(replace=f"ff-status ff-{status}")
         show(self._cancel, shown=not state.done)
         show(self._retry, shown=state.done and any(counts[one] for one in BAD))
+        set_text(self._retry, "Run the rest" if counts[RunStatus.CANCELLED] else "Retry failed")
         for one in self._downloads:
             show(one, shown=state.done and bool(counts[RunStatus.SUCCEEDED] + counts[RunStatus.CACHED]))
         self._show_counts({one.value: count for one, count in counts.items() if count}, len(job))
@@ -80,27 +98,37 @@ class JobHead:
 
     def _show_counts(self, counts: dict[str, int], total: int) -> None:
         ended = total - counts.get("queued", 0) - counts.get("running", 0)
-        self._bar._props.update({"aria-valuemax": total, "aria-valuenow": ended})
-        self._bar.clear()
-        with self._bar:
-            for status, count in counts.items():
-                if status != "queued":
-                    element("i", f"ff-{status}").style(f"width: {100 * count / max(1, total):.3f}%")
-        self._bar.update()
-        self._legend.clear()
-        with self._legend:
-            for status, count in counts.items():
-                text(f"{count:,} {status.replace('_', ' ')}", f"ff-status ff-{status}", "span")
+        if (self._bar._props.get("aria-valuenow"), self._bar._props.get("aria-valuemax")) != (ended, total):
+            self._bar._props.update({"aria-valuemax": total, "aria-valuenow": ended})
+            self._bar.update()
+        for status, (part, words) in self._counted.items():
+            count = counts.get(status, 0)
+            set_text(words, f"{count:,} {status.replace('_', ' ')}")
+            show(words, shown=bool(count))
+            part.style(f"width: {100 * count / max(1, total):.3f}%")
+            show(part, shown=bool(count) and status != "queued")
 
     def _show_facts(self, told: Summary) -> None:
+        for name, value in self._facts_of(told).items():
+            box, words = self._facts[name]
+            set_text(words, value)
+            show(box, shown=bool(value))
+        if told.advice != self._advised:
+            self._advised = told.advice
+            self._advice.clear()
+            with self._advice:
+                for line in told.advice:
+                    text(line, "", "li")
+        show(self._advice, shown=bool(told.advice))
+
+    def _facts_of(self, told: Summary) -> dict[str, str]:
         job, state = self._watch.job, self._watch.job.state
         header, now = job.header, time.time()
-        took_s = told.wall_s if state.done else now - header.created_at
         left_s = None if state.done else remaining_s(state, now)
-        facts = {
-            "runtime": duration(took_s),
+        return {
+            "runtime": duration(told.wall_s if state.done else now - header.created_at),
             "time left": "" if left_s is None else f"about {duration(left_s)}",
-            "waits for": _waits_for(self._watch),
+            "now": _waits_for(self._watch),
             "per run": _per_run(told),
             "peak memory": _memory(told),
             "retries": f"{told.retried:,}" if told.retried else "",
@@ -108,18 +136,6 @@ class JobHead:
             "runs on": f"{header.engine} · {header.instance_type or 'realtime'}",
             "started": f"{clock(header.created_at)} by {header.owner}",
         }
-        self._facts.clear()
-        with self._facts:
-            for name, value in facts.items():
-                if value:
-                    with element("div"):
-                        text(name, "", "span")
-                        text(value, "", "b")
-        self._advice.clear()
-        with self._advice:
-            for line in told.advice:
-                text(line, "", "li")
-        show(self._advice, shown=bool(told.advice))
 
     # --- steering ------------------------------------------------------------------------------------------------
 
@@ -137,7 +153,7 @@ class JobHead:
         await self._steer(lambda: self._watch.job.cancel(wait=False), "Cancelling …")
 
     async def _retry_failed(self) -> None:
-        await self._steer(self._watch.job.retry, "Running again what failed …")
+        await self._steer(self._watch.job.retry, "Running what is missing …")
 
     async def _steer(self, act: Callable[[], object], said: str) -> None:
         def locked() -> None:

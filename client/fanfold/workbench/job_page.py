@@ -68,7 +68,8 @@ class _JobPage:
 
     def _tabs(self) -> None:
         self._tab_buttons: dict[str, Element] = {}
-        with element("div", "ff-tabs").props('role=tablist aria-label="About the job"'):
+        with element("div", "ff-tabs").props('role=tablist aria-label="About the job"') as tabs:
+            tabs.on("keydown", js_handler="(e) => window.ff.moveTab(e)")
             for name in _PANELS:
                 tab = text(name, "", "button").props(f"type=button role=tab id=ff-tab-{name}")
                 self._tab_buttons[name] = tab.on("click", lambda _, name=name: self._choose(name))
@@ -81,6 +82,7 @@ class _JobPage:
         self._chosen = name
         for other, tab in self._tab_buttons.items():
             tab._props["aria-selected"] = "true" if other == name else "false"
+            tab._props["tabindex"] = "0" if other == name else "-1"  # the others are reached by the arrow keys
             tab.update()
             show(self._boxes[other], shown=other == name)
         if name not in self._panels:

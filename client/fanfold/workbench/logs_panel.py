@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fanfold.workbench.shell import button, element, field, script, text
+from fanfold.workbench.shell import button, element, field, script, set_text, show, text
 from fanfold.workbench.watch import Watch
 
 #: Lines sent at once.
@@ -12,7 +12,7 @@ _PORTION = 2_000
 
 
 class LogsPanel:
-    """One viewer's log: the browser holds the lines, and draws the last of them as text."""
+    """One viewer's log: the browser holds the lines, searches all, and draws a stretch of them as text."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
@@ -27,9 +27,10 @@ class LogsPanel:
                     size="6",
                     placeholder="all",
                 )
-                button("Next found", lambda: script("jump", ".ff-hit"))
-                button("Next error", lambda: script("jump", ".ff-error-line"))
+                button("Next found", lambda: script("jump", "found"))
+                button("Next error", lambda: script("jump", "error"))
                 text("0 lines", "ff-muted ff-small ff-spread").props("id=ff-log-count")
+            self._dropped = text("", "ff-muted ff-small ff-hidden")
             element("div", "ff-pre ff-log").props('id=ff-log role=log tabindex=0 aria-label="Logs"')
         script("clearLogs")
 
@@ -38,6 +39,10 @@ class LogsPanel:
         lines, _ = self._watch.lines_since(self._sent)
         dropped = self._watch.dropped
         self._sent = max(self._sent, dropped)
+        if dropped:
+            job_id = self._watch.job.id
+            set_text(self._dropped, f"The oldest {dropped:,} lines are not held here; `fanfold logs {job_id}` has all.")
+            show(self._dropped, shown=True)
         while lines:
             portion: list[Any] = [list(line) for line in lines[:_PORTION]]
             script("addLogs", portion)

@@ -7,7 +7,7 @@ from nicegui.element import Element
 from fanfold.errors import FanfoldError
 from fanfold.workbench import story
 from fanfold.workbench.routes import input_text
-from fanfold.workbench.shell import element, text
+from fanfold.workbench.shell import element, set_text, text
 from fanfold.workbench.watch import Watch
 
 
@@ -34,26 +34,43 @@ class _Panel:
 class ErrorsPanel(_Panel):
     """Failures by cause: how many, the first traceback, the inputs."""
 
-    def _build(self) -> None:
-        found = story.causes(self._watch.job.state)
-        if not found:
-            text("No run has failed.", "ff-empty")
-        for cause in found:
-            with element("article", "ff-cause"):
-                runs = "run" if cause.count == 1 else "runs"
-                text(f"{cause.count:,} {runs}: {cause.kind}", "", "h2")
-                text(cause.message, "ff-mono")
-                if cause.traceback:
-                    text(cause.traceback, "ff-pre", "pre").props("tabindex=0")
-                _inputs(self._watch, cause)
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(watch)
+        self._shown: dict[tuple[str, str, str], tuple[Element, Element]] = {}
+
+    def refresh(self) -> None:
+        """Show what is new. Causes that stand there already stay as they are: somebody may read or copy them."""
+        if self._version == self._watch.version:
+            return
+        self._version = self._watch.version
+        found = {(one.kind, one.message, one.traceback): one for one in story.causes(self._watch.job.state)}
+        if not self._shown or list(found)[: len(self._shown)] != list(self._shown):
+            self._box.clear()
+            self._shown = {}
+        with self._box:
+            if not found:
+                text("No run has failed.", "ff-empty")
+            for key in list(found)[len(self._shown) :]:
+                self._shown[key] = _cause(found[key])
+        for key, (title, inputs) in self._shown.items():
+            cause = found[key]
+            set_text(title, f"{cause.count:,} {'run' if cause.count == 1 else 'runs'}: {cause.kind}")
+            set_text(inputs, _inputs(self._watch, cause))
 
 
-def _inputs(watch: Watch, cause: story.Cause) -> None:
-    with element("div", "ff-small"):
-        for index in cause.runs:
-            text(f"run {index}: {input_text(watch, index)}", "ff-mono")
-        if cause.count > len(cause.runs):
-            text(f"and {cause.count - len(cause.runs):,} more", "ff-muted")
+def _cause(cause: story.Cause) -> tuple[Element, Element]:
+    """A cause on the page; what changes in it as more runs fail is its title and its inputs."""
+    with element("article", "ff-cause"):
+        title = text("", "", "h2")
+        text(cause.message, "ff-mono")
+        if cause.traceback:
+            text(cause.traceback, "ff-pre", "pre").props("tabindex=0")
+        return title, text("", "ff-small ff-mono ff-lines")
+
+
+def _inputs(watch: Watch, cause: story.Cause) -> str:
+    lines = [f"run {index}: {input_text(watch, index)}" for index in cause.runs]
+    return "\n".join([*lines, *([f"and {cause.count - len(lines):,} more"] if cause.count > len(lines) else [])])
 
 
 class CodePanel(_Panel):

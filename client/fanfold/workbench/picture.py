@@ -55,11 +55,10 @@ def spans(state: JobState, now: float) -> Iterator[Span]:
         yield Span(index, max(0.0, start - began), max(0.0, end - began), status.value)
 
 
-def timeline(state: JobState, now: float, window: tuple[float, float] | None = None) -> Timeline:
-    """The runs of `window` (seconds since the submit; None for all) as bars, or put together where they are many."""
-    every = list(spans(state, now))
+def timeline(state: JobState, every: list[Span], window: tuple[float, float] = (0.0, 1.0)) -> Timeline:
+    """The runs of `window` (parts of the whole time) as bars, or put together where they are many."""
     end_s = max((span.end_s for span in every), default=0.0)
-    first, last = window or (0.0, end_s)
+    first, last = (part * end_s for part in window)
     shown = [span for span in every if span.end_s >= first and span.start_s <= last]
     if len(shown) > MOST_BARS:
         return Timeline(end_s, 0, [], _slices(shown, first, last), (last - first) / _SLICES)
@@ -68,6 +67,29 @@ def timeline(state: JobState, now: float, window: tuple[float, float] | None = N
         return Timeline(end_s, state.header.count, own, [], 0.0)
     bars = [(line, span.start_s, span.end_s, span.status, span.index, span.start_s) for line, span in _packed(shown)]
     return Timeline(end_s, 1 + max((bar[0] for bar in bars), default=0), bars, [], 0.0)
+
+
+def starting_up(state: JobState, up_at: float | None) -> float | None:
+    """Seconds from the submit until a dedicated job's first machine was up, at the latest when its first run began.
+
+    None for the realtime path, which has no machine to wait for, and where none is up yet.
+    """
+    if state.header.instance_type is None:
+        return None
+    starts = (at for index in range(state.header.count) if (at := state.started_at(index)) is not None)
+    first = min(filter(None, (up_at, min(starts, default=None))), default=None)
+    return None if first is None else max(0.0, first - state.header.created_at)
+
+
+def waiting(state: JobState, every: list[Span]) -> list[tuple[float, int]]:
+    """How many runs had not begun yet, over time: steps, each (seconds since the submit, runs)."""
+    starts = sorted(span.start_s for span in every)
+    counts = state.counts()
+    began = len(starts) + counts[RunStatus.CACHED]
+    never = max(0, state.header.count - began)  # those are still waiting, or were cancelled before they began
+    left, step = len(starts) + never, max(1, len(starts) // _SLICES)
+    steps = [(0.0, left), *((starts[n], left - n - 1) for n in range(step - 1, len(starts), step))]
+    return [*steps, (max((span.end_s for span in every), default=0.0), never)]
 
 
 def _packed(shown: list[Span]) -> Iterator[tuple[int, Span]]:

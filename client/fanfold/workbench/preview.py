@@ -12,7 +12,7 @@ from fanfold.job.contents import Contents
 from fanfold.models import Output
 
 _ROWS, _COLUMNS = 50, 40
-_CELL_CHARACTERS, _TEXT_CHARACTERS = 200, 20_000
+_CELL_CHARACTERS, _TEXT_CHARACTERS, _LINE_CHARACTERS = 200, 20_000, 80
 #: Results beyond this are not read for a look at them.
 MOST_BYTES = 64 << 20
 _IMAGE_PIXELS = 900
@@ -29,6 +29,8 @@ class Preview(NamedTuple):
     rows: tuple[tuple[str, ...], ...] = ()
     image: str = ""
     outlines: tuple[Outline, ...] = ()
+    #: Whether outlines are in degrees of longitude and latitude.
+    geographic: bool = False
     series: tuple[tuple[str, tuple[float | None, ...]], ...] = ()
 
 
@@ -45,6 +47,16 @@ def seen_of(contents: Contents, index: int, output: Output) -> Preview:
         return preview(value)
     except Exception as error:  # noqa: BLE001  the user's own types, and what they do when they are looked at
         return Preview(f"{type(value).__name__}: it cannot be shown here ({type(error).__name__}: {error}).")
+
+
+def in_short(contents: Contents, index: int, output: Output) -> str:
+    """What a run has given, on one line of a table; of what is not at hand, how it is kept."""
+    kept = f"{output.codec}, {output.size:,} bytes"
+    if output.inline is None or output.codec.startswith("pickle"):  # unpickling runs code, and nobody has asked for it
+        return kept
+    seen = seen_of(contents, index, output)
+    words = " ".join(seen.text.split())
+    return words if len(words) <= _LINE_CHARACTERS else f"{words[: _LINE_CHARACTERS - 1]}…"
 
 
 def preview(value: Any) -> Preview:
@@ -79,6 +91,7 @@ def _table(frame: Any) -> Preview:
             for label, row in zip(head.index, head.itertuples(index=False), strict=True)
         ),
         outlines=outlines,
+        geographic=bool(outlines) and bool(getattr(frame.crs, "is_geographic", False)),
         series=() if outlines else _series(frame),
     )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nicegui import ui
 
-from fanfold.workbench.charts import plot_options, shape_options
+from fanfold.workbench.charts import plot_options
+from fanfold.workbench.map_view import show_map
 from fanfold.workbench.preview import Preview
 from fanfold.workbench.shell import element, text
 
@@ -21,14 +22,18 @@ def show_preview(seen: Preview) -> None:
     if seen.columns:
         _table(seen)
     if seen.outlines:
-        ui.echart(shape_options(seen.outlines)).classes("ff-chart").props('role=img aria-label="Map of the result"')
+        show_map(seen.outlines, geographic=seen.geographic)
     elif seen.series:
         ui.echart(plot_options(seen.series)).classes("ff-chart").props('role=img aria-label="Chart of the result"')
 
 
+#: The rows' labels: narrow, and without a name.
+_INDEX = {"field": "c0", "headerName": "", "width": 96, "sortable": True}
+
+
 def _table(seen: Preview) -> None:
     columns = [
-        {"field": f"c{n}", "headerName": name, "minWidth": 90, "flex": 1 if n else 0, "sortable": True}
+        {"field": f"c{n}", "headerName": name, "minWidth": 90, "flex": 1, "sortable": True} if n else _INDEX
         for n, name in enumerate(seen.columns)
     ]
     rows = [{f"c{n}": cell for n, cell in enumerate(row)} for row in seen.rows]

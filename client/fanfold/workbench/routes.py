@@ -19,9 +19,12 @@ from fanfold.fold import JobState
 from fanfold.frame_file import write_frame
 from fanfold.inputs.signature import short
 from fanfold.models import BAD, RunStatus
+from fanfold.workbench.preview import in_short
 from fanfold.workbench.watch import Watch, Watches
 
 _MOST_ROWS = 200
+#: What the table of runs may be filtered by: any, all that are bad, or one status.
+STATUSES = ("", "bad", *(status.value for status in RunStatus))
 _FORMATS = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv"}
 
 
@@ -32,7 +35,11 @@ def add_routes(watches: Watches) -> None:
     async def runs(
         job_id: str, start: int = 0, stop: int = 100, sort: str = "run", order: str = "asc", status: str = ""
     ) -> Any:
-        watch = _watch(watches, job_id)
+        if status not in STATUSES:
+            raise HTTPException(
+                400, f"No run has the status {status!r}; there are {', '.join(filter(None, STATUSES))}."
+            )
+        watch = await asyncio.to_thread(_watch, watches, job_id)
         stop = min(stop, start + _MOST_ROWS)
         page = await asyncio.to_thread(
             run_rows, watch, (start, stop), sort=sort, descending=order == "desc", status=status
@@ -43,7 +50,7 @@ def add_routes(watches: Watches) -> None:
     async def results(job_id: str, kind: str) -> Any:
         if kind not in _FORMATS:
             raise HTTPException(404, "Results come as .parquet or .csv.")
-        watch = _watch(watches, job_id)
+        watch = await asyncio.to_thread(_watch, watches, job_id)
         folder = tempfile.TemporaryDirectory(prefix="fanfold-")
         path = Path(folder.name) / f"{job_id}.{kind}"
         try:
@@ -89,8 +96,8 @@ def _row(watch: Watch, index: int) -> dict[str, Any]:
         "status": state.status_of(index).value,
         "took": usage and round(usage.duration_s, 4),
         "memory": usage and round(usage.peak_memory_mib, 1),
-        "attempt": state.attempt_of(index),
-        "result": f"{output.codec}, {output.size:,} bytes" if output else "",
+        "attempt": state.attempt_of(index) + 1,
+        "result": in_short(watch.job.contents, index, output) if output else "",
     }
 
 

@@ -81,6 +81,7 @@ class RunsPanel:
             ":getRowId": "p => String(p.data.run)",
             ":datasource": f"window.ff.runsSource('/job/{self._watch.job.id}/runs.json', '')",
             "rowSelection": {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True},
+            ":onCellKeyDown": "e => { if (e.event.key === 'Enter') e.node.setSelected(true); }",
             "rowHeight": 36,
             "animateRows": False,
         }

@@ -60,8 +60,9 @@ def text(content: str, classes: str = "", tag: str = "div") -> Element:
 
 def set_text(target: Element, content: str) -> Element:
     """Let an element hold this text; it is set as text, so that nothing in it can become an element."""
-    target._text = content
-    target.update()
+    if target._text != content:
+        target._text = content
+        target.update()
     return target
 
 

@@ -11,6 +11,7 @@ from fanfold.api import get_job
 from fanfold.engines.select import engine_for
 from fanfold.job import Job
 from fanfold.models import Event, EventKind
+from fanfold.workbench.load import Sample
 from fanfold.workbench.reading import Reader
 
 #: Between two looks: short enough that an event is on the page within 1.5 s of being written.
@@ -20,7 +21,7 @@ _ENDED_LOOK_S = 5.0
 #: Lines of output held, and seconds one look may spend on reading them.
 _LINES = 50_000
 _READ_S = 0.25
-_SAMPLES = 20_000
+_SAMPLES = 50_000
 #: A job that nobody has looked at for this long is let go.
 _IDLE_S = 120.0
 
@@ -38,7 +39,11 @@ class Watch(Reader):
         #: Lines of output, each the run and its text; `dropped` older ones are no longer held.
         self.lines: deque[tuple[int, str]] = deque(maxlen=_LINES)
         self.dropped = 0
-        self.samples: deque[Event] = deque(maxlen=_SAMPLES)
+        self.samples: deque[Sample] = deque(maxlen=_SAMPLES)
+        #: How many samples there have been, those that are no longer held included.
+        self.sampled = 0
+        #: When the first machine is known to have been up, seconds since 1970.
+        self.up_at: float | None = None
         #: Rises with each change of the runs' state.
         self.version = -1
         self.asked_at = time.monotonic()
@@ -62,12 +67,18 @@ class Watch(Reader):
             self._notice_retry()
         _ = self.job.status  # reads what is new, and has the engine look after lost runs
         self.version = self.job.state.version
+        self._note_machines()
         self._read_telemetry()
 
     def _notice_retry(self) -> None:
         header = engine_for(self.job.header.engine).stores.log.get_job(self.job.id)
         if header.cancelled_at != self.job.header.cancelled_at:
             self.job = get_job(self.job.id, engine=header.engine)
+
+    def _note_machines(self) -> None:
+        """A machine's latest event takes the place of the one that said it was up."""
+        up = [event.at for event in self.job.state.machines.values() if event.data.get("state") == "up"]
+        self.up_at = min([*up, *filter(None, [self.up_at])], default=None)
 
     def _read_telemetry(self) -> None:
         log, began = engine_for(self.job.header.engine).stores.log, time.monotonic()
@@ -82,7 +93,8 @@ class Watch(Reader):
 
     def _take(self, event: Event) -> None:
         if event.kind is EventKind.USAGE:
-            self.samples.append(event)
+            self.samples.append(Sample.of(event))
+            self.sampled += 1
             return
         for line in plain(str(event.data.get("text", ""))).splitlines():
             if len(self.lines) == _LINES:

@@ -11,12 +11,15 @@ window.ff = (() => {
   const number = (value) => Number(value).toLocaleString("en-US");
   const duration = (s) => {
     if (s === null || s === undefined) return "";
+    if (s === 0) return "0 s";
     if (s < 1) return Math.round(s * 1000) + " ms";
     if (s < 60) return s.toFixed(1) + " s";
     const whole = Math.round(s);
-    if (whole < 3600) return Math.floor(whole / 60) + " min " + (whole % 60) + " s";
-    return number(Math.floor(whole / 3600)) + " h " + Math.floor((whole % 3600) / 60) + " min";
+    const both = (high, low, unit) => high + (low ? " " + low + unit : "");
+    if (whole < 3600) return both(Math.floor(whole / 60) + " min", whole % 60, " s");
+    return both(number(Math.floor(whole / 3600)) + " h", Math.floor((whole % 3600) / 60), " min");
   };
+  const tick = (s) => duration(s).replace(".0 s", " s");
   const ago = (at) => {
     const s = Math.max(0, Date.now() / 1000 - at);
     if (s < 60) return "just now";
@@ -85,7 +88,7 @@ window.ff = (() => {
     return { type: "rect", shape: { x: from[0] + 1, y: to[1], width: Math.max(1, to[0] - from[0] - 2), height: from[1] - to[1] }, style: { fill: colour("running") } };
   };
   const tip = (p) => {
-    if (p.seriesType !== "custom") return p.seriesName + ": " + Math.round(p.value[1] * 10) / 10 + " at " + duration(p.value[0]);
+    if (p.seriesType !== "custom") return p.seriesName + ": " + number(Math.round(p.value[1] * 10) / 10) + " at " + duration(p.value[0]);
     const [, start, end, status, run, waited] = p.value;
     return "run " + run + " " + String(status).replaceAll("_", " ") + ", " + duration(end - start) + (waited < start ? ", waited " + duration(start - waited) : ", began at " + duration(start));
   };
@@ -114,56 +117,96 @@ window.ff = (() => {
     }, 50);
     return document.body.classList.contains("body--dark");
   };
+  const moveTab = (e) => {
+    const tabs = [...e.currentTarget.querySelectorAll("[role=tab]")], at = tabs.indexOf(document.activeElement);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[e.key];
+    if (to === undefined) return;
+    e.preventDefault();
+    const tab = tabs[(to + tabs.length) % tabs.length];
+    tab.focus();
+    tab.click();
+  };
   const copy = (text) => navigator.clipboard.writeText(text);
 
-  // The log: lines arrive as [run, text], are kept as text, and only the last few thousand are drawn.
-  const logs = { lines: [], most: 4000, run: "", find: "", at: -1 };
+  // The log: lines arrive as [run, text] and are kept as text. All are searched; a stretch of them is drawn, the last one
+  // while nobody has gone elsewhere, and it moves on where it is scrolled to its edge.
+  const logs = { lines: [], view: [], run: "", find: "", at: -1, first: 0, most: 4000, kept: 50000 };
   const isError = (text) => /\b(error|exception|traceback|critical|fatal)\b|^\w*(Error|Exception)\b/i.test(text);
-  const lineOf = ([run, text]) => {
+  const isFound = (text) => logs.find !== "" && text.toLowerCase().includes(logs.find);
+  const wanted = ([run]) => logs.run === "" || String(run) === logs.run;
+  const box = () => document.getElementById("ff-log");
+  const lineOf = ([run, text], place) => {
     const line = made("div", "");
     line.append(made("span", "ff-run", "[" + run + "] "), document.createTextNode(text));
     if (isError(text)) line.classList.add("ff-error-line");
-    if (logs.find && text.toLowerCase().includes(logs.find)) line.classList.add("ff-hit");
+    if (isFound(text)) line.classList.add("ff-hit");
+    if (place === logs.at) line.classList.add("ff-here");
     return line;
   };
-  const wanted = ([run]) => logs.run === "" || String(run) === logs.run;
-  const box = () => document.getElementById("ff-log");
-  const tell = () => {
+  const tell = (more) => {
     const told = document.getElementById("ff-log-count");
     if (!told) return;
-    const lines = logs.lines.filter(wanted);
-    const hits = logs.find ? lines.filter(([, text]) => text.toLowerCase().includes(logs.find)).length : 0;
-    told.textContent = number(lines.length) + " lines" + (logs.find ? ", " + number(hits) + " found" : "");
+    const hits = logs.find ? ", " + number(logs.view.filter(([, text]) => isFound(text)).length) + " found" : "";
+    told.textContent = number(logs.view.length) + " lines" + hits + (more ? " · " + more : "");
+  };
+  const latest = () => Math.max(0, logs.view.length - logs.most);
+  const draw = (first) => {
+    logs.first = Math.min(Math.max(0, first), latest());
+    box().replaceChildren(...logs.view.slice(logs.first, logs.first + logs.most).map((line, n) => lineOf(line, logs.first + n)));
+  };
+  const redraw = () => {
+    logs.view = logs.lines.filter(wanted);
+    if (!box()) return;
+    draw(latest());
+    box().scrollTop = box().scrollHeight;
+    tell();
   };
   const addLogs = (lines) => {
+    const target = box(), drawn = target ? target.childElementCount : 0, atEnd = logs.first + drawn === logs.view.length;
     for (const line of lines) logs.lines.push(line);
-    if (logs.lines.length > 50000) logs.lines.splice(0, logs.lines.length - 50000);
-    const target = box();
+    logs.view.push(...lines.filter(wanted));
+    if (logs.lines.length > logs.kept) {
+      const gone = logs.lines.splice(0, logs.lines.length - logs.kept).filter(wanted).length;
+      logs.view.splice(0, gone);
+      logs.first -= gone;
+      logs.at = logs.at < gone ? -1 : logs.at - gone;
+    }
     if (!target) return;
-    const follows = target.scrollTop + target.clientHeight > target.scrollHeight - 40;
-    target.append(...lines.filter(wanted).slice(-logs.most).map(lineOf));
-    while (target.childElementCount > logs.most) target.firstElementChild.remove();
+    const follows = atEnd && target.scrollTop + target.clientHeight > target.scrollHeight - 40;
+    if (follows && logs.first >= 0) {
+      const begin = logs.first + drawn;
+      target.append(...logs.view.slice(begin).map((line, n) => lineOf(line, begin + n)));
+      while (target.childElementCount > logs.most) { target.firstElementChild.remove(); logs.first++; }
+    } else if (logs.first < 0) {
+      draw(0);
+    }
     if (follows) target.scrollTop = target.scrollHeight;
     tell();
   };
-  const redraw = () => {
-    const target = box();
-    if (!target) return;
-    target.replaceChildren(...logs.lines.filter(wanted).slice(-logs.most).map(lineOf));
-    target.scrollTop = target.scrollHeight;
-    tell();
+  const scrolled = () => {
+    const target = box(), first = logs.first, high = target.scrollHeight, at = target.scrollTop;
+    const up = at === 0 && first > 0, down = at + target.clientHeight >= high - 1 && first < latest();
+    if (!up && !down) return;
+    const height = high / Math.max(1, target.childElementCount);
+    draw(first + ((up ? -1 : 1) * logs.most) / 2);
+    target.scrollTop = at + (first - logs.first) * height;
   };
-  const jump = (selector) => {
-    const found = [...box().querySelectorAll(selector)];
-    if (!found.length) return false;
-    logs.at = (logs.at + 1) % found.length;
-    found[logs.at].scrollIntoView({ block: "center" });
-    found.forEach((line, n) => (line.style.fontWeight = n === logs.at ? "700" : ""));
-    return true;
+  const jump = (what) => {
+    const fits = what === "error" ? isError : isFound, count = logs.view.length;
+    for (let n = 1; n <= count; n++) {
+      const place = (logs.at + n) % count;
+      if (!fits(logs.view[place][1])) continue;
+      logs.at = place;
+      draw(place - logs.most / 2);
+      box().children[place - logs.first].scrollIntoView({ block: "center" });
+      tell("line " + number(place + 1));
+      return;
+    }
+    tell(what === "error" ? "no error among them" : logs.find ? "" : "say what to find");
   };
-  const findInLogs = (text) => { logs.find = text.trim().toLowerCase(); logs.at = -1; redraw(); if (logs.find) jump(".ff-hit"); };
+  const findInLogs = (text) => { logs.find = text.trim().toLowerCase(); logs.at = -1; if (logs.find) { draw(logs.first); jump("found"); } else redraw(); };
   const showRun = (run) => { logs.run = run.trim(); logs.at = -1; redraw(); };
-  const clearLogs = () => { logs.lines.length = 0; redraw(); };
-  return { colour, narrow, number, duration, ago, dollars, link, status, progress, failures, choose, passes, inSight, copy, bar, bin, tip, binTip, runsSource, mib, nameEditor,
+  const clearLogs = () => { logs.lines.length = 0; logs.at = -1; redraw(); box().addEventListener("scroll", scrolled); };
+  return { colour, narrow, number, duration, tick, ago, dollars, link, status, progress, failures, choose, passes, inSight, copy, bar, bin, tip, binTip, runsSource, mib, nameEditor, moveTab,
     addLogs, findInLogs, showRun, clearLogs, jump, logs };
 })();

@@ -1,0 +1,42 @@
+"""All that the pages offer is reached without a mouse."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from tests.workbench.conftest import tab
+
+
+def test_the_arrow_keys_move_among_the_tabs_of_a_job(visit, small_job):
+    page = visit(f"/job/{small_job.id}")
+    page.get_by_role("tab", name="Overview").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Runs")).to_be_focused()
+    expect(page.get_by_role("tab", name="Runs")).to_have_attribute("aria-selected", "true")
+    expect(page.locator('.ag-row[row-id="5"]')).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")  # from the first on to the last
+    expect(page.get_by_role("tab", name="History")).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("tab").first).not_to_be_focused()  # tabs are one stop, not six
+
+
+def test_enter_chooses_a_run(visit, small_job):
+    page = visit(f"/job/{small_job.id}")
+    tab(page, "Runs")
+    page.locator('.ag-row[row-id="5"] [col-id="status"]').focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("The chosen run").locator("pre")).to_have_text("25")
+
+
+def test_a_job_is_cancelled_by_keyboard_alone(visit, store):
+    from tests.workbench.samples import delays
+
+    header = store.job(delays, range(3), cache=False)
+    page = visit(f"/job/{header.id}")
+    page.get_by_role("button", name="Cancel", exact=True).focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog", name="Cancel this job?")).to_be_visible()
+    page.get_by_role("button", name="Cancel the job").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").first).to_have_text("Cancelled")
