@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from pathlib import Path
 from typing import Any
 
 import fanfold
+from fanfold.engines.liveness import Sign
 from fanfold.engines.local import LocalEngine
 from fanfold.models import Event, EventKind, JobHeader, Output, RunError, RunStatus, Usage
 from fanfold.options import Options, Request
@@ -48,12 +50,13 @@ class Store:
         self.home = home
         self.engine = LocalEngine(home)
         self.log = self.engine.stores.log
+        self._sign = Sign(home / "running")
 
     def job(self, udf: Any, inputs: Any, *, up_s: float = 0.0, **request: Any) -> JobHeader:
-        """A job that nobody has started. Another host is said to work on it, so that nobody takes it over."""
+        """A job that nobody has started. This process is said to work on it, so that nobody takes it over."""
         submission = prepare(udf, inputs, self.engine, Request.of(Options(), **request), {})
         header = submission.header
-        machine = {"machine": "far-1", "state": "up", "host": "far-away"}
+        machine = {"machine": self._sign.name, "state": "up", "host": socket.gethostname()}
         self.log.append([Event.new(header.id, -1, 0, EventKind.MACHINE, at=header.created_at + up_s, data=machine)])
         return header
 

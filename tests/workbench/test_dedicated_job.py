@@ -39,6 +39,11 @@ def test_cpu_and_memory_are_those_of_all_runs_together(visit, job, picture):
     picture(page, "job-load")
 
 
+def test_the_highest_memory_stands_against_what_a_run_may_take(visit, job, small_job):
+    for header, limit in ((job, f"MiB of {job.memory_mib:,}"), (small_job, "MiB of 4,096")):
+        expect(visit(f"/job/{header.id}").get_by_text(limit)).to_be_visible()
+
+
 def test_disk_and_network_have_a_chart(visit, job):
     names = [one["name"] for one in drawn(visit(f"/job/{job.id}"), "machines")["series"]]
     assert names == ["disk free, GiB", "received, MiB/s", "sent, MiB/s"]

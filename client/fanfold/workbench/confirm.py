@@ -19,7 +19,8 @@ def ask(instance_type: str | None, engine: str, go_on: Callable[[], Awaitable[No
     if machine is None:
         return False
     served = f", served by {machine.host.name}" if machine.served_by_another else ""
-    price = f"${machine.host.price(prices(), spot=described.spot):,.3f} per hour"
+    kind = " (Spot)" if described.spot else ""
+    price = f"${machine.host.price(prices(), spot=described.spot):,.3f} per hour{kind}"
 
     async def confirmed() -> None:
         dialog.close()

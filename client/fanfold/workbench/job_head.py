@@ -11,9 +11,7 @@ from nicegui import ui
 from nicegui.element import Element
 
 from fanfold.amounts import duration
-from fanfold.contract.limits import REALTIME_MEMORY_MIB
 from fanfold.errors import FanfoldError
-from fanfold.job.progress import waiting_for
 from fanfold.job.summary import Summary
 from fanfold.models import BAD, RunStatus
 from fanfold.workbench.picture import remaining_s
@@ -128,7 +126,7 @@ class JobHead:
         return {
             "runtime": duration(told.wall_s if state.done else now - header.created_at),
             "time left": "" if left_s is None else f"about {duration(left_s)}",
-            "now": _waits_for(self._watch),
+            "now": "" if state.counts()[RunStatus.RUNNING] else told.waits_for,
             "per run": _per_run(told),
             "peak memory": _memory(told),
             "retries": f"{told.retried:,}" if told.retried else "",
@@ -169,12 +167,6 @@ class JobHead:
         await self._look()
 
 
-def _waits_for(watch: Watch) -> str:
-    counts = watch.job.state.counts()
-    waits = counts[RunStatus.QUEUED] and not counts[RunStatus.RUNNING]
-    return waiting_for(watch.job.state) if waits else ""
-
-
 def _per_run(told: Summary) -> str:
     if told.median_s is None or told.longest_s is None:
         return ""
@@ -182,5 +174,5 @@ def _per_run(told: Summary) -> str:
 
 
 def _memory(told: Summary) -> str:
-    limit = f" of {REALTIME_MEMORY_MIB:,}" if told.realtime else ""
+    limit = "" if told.memory_limit_mib is None else f" of {told.memory_limit_mib:,.0f}"
     return "" if told.peak_memory_mib is None else f"{told.peak_memory_mib:,.0f} MiB{limit}"
