@@ -250,7 +250,15 @@ def patch_a_module_as_it_is_first_imported():
     random.choice = lambda _: "patched"
 
 
-@pytest.mark.parametrize("patch", [patch_modules, patch_a_module_as_it_is_first_imported])
+def stand_in_for_a_module():
+    import json  # noqa: F401
+    import sys
+    import types
+
+    sys.modules["json"] = types.ModuleType("json")
+
+
+@pytest.mark.parametrize("patch", [patch_modules, patch_a_module_as_it_is_first_imported, stand_in_for_a_module])
 def test_functions_of_modules_that_a_run_has_replaced_do_not(work, patch):
     (_,) = work(patch)
     (after,) = work(look_at_modules)
@@ -261,9 +269,11 @@ def look_at_settings():
     import decimal
     import gc
     import locale
+    import multiprocessing
     import os
     import resource
     import signal
+    import socket
     import sys
     import time
     import warnings
@@ -283,6 +293,11 @@ def look_at_settings():
         sys.gettrace() is None,
         time.localtime(0).tm_hour,
         len(warnings.filters),
+        sys.get_int_max_str_digits(),
+        socket.getdefaulttimeout(),
+        multiprocessing.get_start_method(allow_none=True),
+        list(gc.get_threshold()),
+        len(os.sched_getaffinity(0)),
     ]
 
 
@@ -290,9 +305,11 @@ def change_settings():
     import decimal
     import gc
     import locale
+    import multiprocessing
     import os
     import resource
     import signal
+    import socket
     import sys
     import time
     import warnings
@@ -310,6 +327,11 @@ def change_settings():
     os.environ["TZ"] = "Asia/Tokyo"
     time.tzset()
     warnings.simplefilter("error")
+    sys.set_int_max_str_digits(700)
+    socket.setdefaulttimeout(1)
+    multiprocessing.set_start_method("spawn")
+    gc.set_threshold(7)
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 
 
 def test_settings_of_the_whole_process_do_not(work):
@@ -347,6 +369,7 @@ def test_a_limit_on_files_that_a_run_sets_for_itself_is_no_full_disk(work):
 def test_settings_that_can_be_put_back_cost_no_new_process(work):
     def change():
         import decimal
+        import multiprocessing
         import os
         import sys
         import warnings
@@ -354,6 +377,7 @@ def test_settings_that_can_be_put_back_cost_no_new_process(work):
         decimal.getcontext().prec = 2
         os.umask(0)
         sys.setrecursionlimit(2_000)
+        multiprocessing.set_start_method("spawn")
         warnings.simplefilter("ignore")
         return os.getpid()
 

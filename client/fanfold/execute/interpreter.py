@@ -11,7 +11,7 @@ import os
 import resource
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -53,9 +53,8 @@ class InterpreterState:
     """Settings of the whole process, as they were before any user's code, and the modules that users' code imports."""
 
     def __init__(self) -> None:
-        self._recursion_limit = sys.getrecursionlimit()
+        self._settings = [(read(), read, write) for read, write in _settings()]
         self._filters = warnings.filters[:]
-        self._umask = _umask()
         self._limits = _limits()
         self._handlers = _handlers()
         self._blocked = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
@@ -75,18 +74,19 @@ class InterpreterState:
 
     def restore(self) -> bool:
         """Put back what can be put back. False where the next run needs a process of its own."""
-        if sys.getrecursionlimit() != self._recursion_limit:
-            sys.setrecursionlimit(self._recursion_limit)
+        for before, read, write in self._settings:
+            if read() != before:
+                write(before)
         if warnings.filters != self._filters:
             warnings.resetwarnings()  # which also has the warnings that were shown once forgotten
             warnings.filters[:] = self._filters  # type: ignore[index]
-        if _umask() != self._umask:
-            os.umask(self._umask)
         if self._locale is not None and _setlocale() != self._locale:
             _setlocale(self._locale)
         sys.settrace(None)
         sys.setprofile(None)
         gc.enable()
+        _restore_library("socket", "setdefaulttimeout", None)
+        _restore_library("multiprocessing", "set_start_method", None, force=True)  # a second call would raise
         if self._seeds:
             _seed_anew()
         return self._has_its_limits() and self._has_its_handlers() and self._has_its_modules()
@@ -104,11 +104,11 @@ class InterpreterState:
         intact = True
         for name, module in self._imported():
             known = self._modules.get(name)
-            if known is None or known.module is not module:
+            if known is None:
                 known = self._modules[name] = _Module(module)
                 intact = intact and not known.holds_users_code()
             else:
-                intact = intact and not known.is_patched()
+                intact = intact and known.module is module and not known.is_patched()
         return intact
 
     def _imported(self) -> Iterable[tuple[str, ModuleType]]:
@@ -159,6 +159,22 @@ class _Module:
         """Whether a function of the UDF's stands in it: it was replaced in the very run that first imported it."""
         codes = (getattr(value, "__code__", None) for value in [*self._names.values()])
         return any(code is not None and is_loaded_source(getattr(code, "co_filename", "")) for code in codes)
+
+
+def _settings() -> Iterator[tuple[Callable[[], Any], Callable[[Any], Any]]]:
+    """How to read each setting of the process, and how to write it."""
+    yield sys.getrecursionlimit, sys.setrecursionlimit
+    yield gc.get_threshold, lambda thresholds: gc.set_threshold(*thresholds)
+    yield _umask, os.umask
+    if hasattr(sys, "get_int_max_str_digits"):  # not in the first releases of 3.10
+        yield sys.get_int_max_str_digits, sys.set_int_max_str_digits
+    if hasattr(os, "sched_getaffinity"):
+        yield lambda: os.sched_getaffinity(0), lambda cores: os.sched_setaffinity(0, cores)
+
+
+def _restore_library(module: str, setter: str, *values: Any, **how: Any) -> None:
+    if module in sys.modules:
+        getattr(sys.modules[module], setter)(*values, **how)
 
 
 def _limits() -> list[tuple[int, int]]:
