@@ -60,8 +60,10 @@ def _built(scope: Construct, settings: Settings, architecture: str) -> tuple[ecr
 
 def _build_args(settings: Settings) -> dict[str, str]:
     """What the Dockerfile is told: which Python, and where one is given, which image of it exactly."""
-    pinned = {"BASE_DIGEST": f"@{settings.base_digest}"} if settings.base_digest else {}
-    return {"PYTHON_VERSION": settings.python_version, **pinned}
+    told: dict[str, str] = {"PYTHON_VERSION": settings.python_version}
+    if settings.base_digest:
+        told |= {"BASE_DIGEST": f"@{settings.base_digest}", "EXPECTED_PYTHON": f"{settings.python_version}."}
+    return told
 
 
 def _build_context() -> list[str]:

@@ -24,6 +24,12 @@ def offer(account, deployment, **hosts):
     account.client("ssm").put_parameter(Name=path, Value=json.dumps(lanes), Type="String", Overwrite=True)
 
 
+def announce(account, deployment, **changed):
+    """Have the deployment announce something else of itself."""
+    name, told = contract.parameter_name(deployment.name), {**deployment.announcement, **changed}
+    account.client("ssm").put_parameter(Name=name, Value=json.dumps(told), Type="String", Overwrite=True)
+
+
 @pytest.fixture
 def aws_says(account, deployment, monkeypatch):
     """What AWS answers of this account: change it, then ask the doctor."""
@@ -62,6 +68,13 @@ def test_a_new_account_is_told_what_it_is_held_to_and_how_to_get_more(aws_says):
     assert fanfold.doctor(show=False).ok
 
 
+def test_what_the_deployment_has_reserved_is_what_it_has(aws_says, account, deployment):
+    limits = {**deployment.announcement["limits"], "concurrency": 400}
+    announce(account, deployment, limits=limits)
+    check = diagnosed()["concurrency"]
+    assert (check.verdict, check.found.split()[0]) == ("ok", "400")
+
+
 def test_machines_that_the_quota_of_vcpus_has_no_room_for_are_named(aws_says, account, deployment):
     offer(account, deployment, small=("c5.large", 2), large=("r5.16xlarge", 64), ultra=("x2idn.16xlarge", 64))
     aws_says.quotas = {"L-1216C47A": 32.0, "L-7295265B": 0.0}
@@ -73,9 +86,7 @@ def test_machines_that_the_quota_of_vcpus_has_no_room_for_are_named(aws_says, ac
 
 
 def test_spot_machines_have_a_quota_of_their_own(aws_says, account, deployment):
-    spot = {**deployment.announcement, "spot": True}
-    name = contract.parameter_name(deployment.name)
-    account.client("ssm").put_parameter(Name=name, Value=json.dumps(spot), Type="String", Overwrite=True)
+    announce(account, deployment, spot=True)
     aws_says.quotas = {"L-34B43A08": 1.0}
     check = diagnosed()["standard vCPUs"]
     assert (check.verdict, check.found) == ("warn", "1 at once, Spot: no room for small")

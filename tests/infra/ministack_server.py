@@ -1,4 +1,5 @@
-"""ministack with the CloudFormation types that it lacks: three of Batch, backed by its Batch, and a flow log.
+"""ministack with the CloudFormation types that it lacks: three of Batch, backed by its Batch, and two of EC2 that are
+made in name alone: a flow log, and a rule of a security group.
 
 Run with the Python of `.venv-ministack`; it imports nothing of ours. Prints nothing: it is up when its port answers.
 """
@@ -69,6 +70,11 @@ def _forget(store: Any) -> Callable[[str, Properties], None]:
     return lambda arn, props: store.pop(arn.rsplit("/", 1)[-1].split(":")[0], None)
 
 
+def _in_name(id: str) -> dict[str, Callable[..., Any]]:
+    """Handlers of what nothing here looks at again."""
+    return {"create": lambda logical_id, props, stack: (id, {"Id": id}), "delete": lambda *_: None}
+
+
 provisioners._RESOURCE_HANDLERS.update(
     {
         "AWS::Batch::ComputeEnvironment": {
@@ -85,10 +91,8 @@ provisioners._RESOURCE_HANDLERS.update(
             "update": _register_again,
             "delete": _forget(batch._job_definitions),
         },
-        "AWS::EC2::FlowLog": {
-            "create": lambda logical_id, props, stack: ("fl-00000000000000001", {"Id": "fl-00000000000000001"}),
-            "delete": lambda *_: None,
-        },
+        "AWS::EC2::FlowLog": _in_name("fl-00000000000000001"),
+        "AWS::EC2::SecurityGroupIngress": _in_name("sgr-00000000000000001"),
     }
 )
 

@@ -17,6 +17,7 @@ import pytest
 from tests.infra.local_cloud import NAMES, LocalCloud, local_cloud
 from tests.infra.templates import Templates
 
+FILES = "Fanfold-main-Files"
 _YES = ("--require-approval", "never")
 
 
@@ -131,7 +132,7 @@ def test_diff_finds_no_difference(cloud: LocalCloud, folder: Path) -> None:
 def test_an_update_reaches_what_it_is_for_and_replaces_nothing_that_lives(
     cloud: LocalCloud, made: dict[str, str], first: Templates
 ) -> None:
-    changes = {"disk_size_gb": 200, "max_vcpus": 512, "realtime_functions": 2, "retention_days": 7}
+    changes = {"disk_size_gb": 200, "max_vcpus": 512, "realtime_functions": 2, "retention_days": 7, "mount": "true"}
     flags = [part for name, value in changes.items() for part in ("-c", f"fanfold:{name}={value}")]
     cloud.cdk("deploy", "--all", *_YES, *flags)
     after = {name: physical for stack in NAMES for name, (_, physical) in cloud.resources(stack).items()}
@@ -142,6 +143,25 @@ def test_an_update_reaches_what_it_is_for_and_replaces_nothing_that_lives(
     assert {environment["computeResources"]["maxvCpus"] for environment in environments} == {512}
     assert len(_ASKED["AWS::Lambda::Function"](cloud)) == 2
     assert json.loads(_parameters(cloud)["/fanfold/main"])["limits"]["disk_size_gb"] == 200
+    assert cloud.stacks()[FILES] == "CREATE_COMPLETE"
+    (target, *others) = _mount_targets(cloud)
+    assert {other["FileSystemId"] for other in others} == {target["FileSystemId"]}
+
+
+def test_what_was_added_can_be_taken_back_and_the_files_stay(cloud: LocalCloud, folder: Path) -> None:
+    """No stack drops what another, deployed later, still imports; and the stack of the files is left alone."""
+    before = cloud.resources(FILES)
+    cloud.cdk("deploy", "--all", *_YES, "--app", str(folder / "first"))
+    assert len(_ASKED["AWS::Lambda::Function"](cloud)) == 1
+    assert _mount_targets(cloud) == []
+    assert cloud.resources(FILES) == before
+    assert len(cloud.client("efs").describe_file_systems()["FileSystems"]) == 1
+
+
+def _mount_targets(cloud: LocalCloud) -> list[dict[str, Any]]:
+    efs = cloud.client("efs")
+    systems = [one["FileSystemId"] for one in efs.describe_file_systems()["FileSystems"]]
+    return [t for one in systems for t in efs.describe_mount_targets(FileSystemId=one)["MountTargets"]]
 
 
 def test_destroy_leaves_only_what_is_retained(cloud: LocalCloud, first: Templates, folder: Path) -> None:

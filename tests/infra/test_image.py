@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -87,8 +92,24 @@ def test_every_python_that_a_setting_allows_can_be_the_base() -> None:
 def test_the_base_can_be_one_very_image(synthesise: Synthesise) -> None:
     digest = "sha256:" + "b" * 64
     assert _build_args(synthesise()) == {"PYTHON_VERSION": "3.12"}
-    assert _build_args(synthesise(base_digest=digest)) == {"PYTHON_VERSION": "3.12", "BASE_DIGEST": f"@{digest}"}
+    assert _build_args(synthesise(base_digest=digest)) == {
+        "PYTHON_VERSION": "3.12",
+        "BASE_DIGEST": f"@{digest}",
+        "EXPECTED_PYTHON": "3.12.",
+    }
     assert identity(Settings(base_digest=digest)) != identity(Settings())
+
+
+@pytest.mark.parametrize(("expected", "built"), [("", True), ("{0}.{1}.", True), ("{0}.9.", False)])
+def test_a_base_of_another_python_is_refused_as_the_image_is_built(expected: str, built: bool) -> None:
+    """The instruction itself, run by a shell: a digest says nothing of the version that it is of."""
+    (run,) = (line.removeprefix("RUN ") for line in _instructions() if "EXPECTED_PYTHON}" in line)
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "EXPECTED_PYTHON": expected.format(*sys.version_info),
+    }
+    done = subprocess.run(["sh", "-c", run], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0, "base_digest is of Python" in done.stderr) == (built, not built)
 
 
 def _build_args(templates: Templates) -> dict[str, str]:

@@ -43,7 +43,8 @@ def deployment(settings: Settings) -> Iterator[Check]:
         return
     yield _found(account, found)
     yield _asked("function", lambda: _function(account, found))
-    yield _asked("concurrency", lambda: _concurrency(account))
+    reserved = found.announcement["limits"].get("concurrency", 0)
+    yield _asked("concurrency", lambda: _concurrency(account, reserved))
     yield from _machines(account, found)
 
 
@@ -85,12 +86,15 @@ def _function(account: Account, found: Deployment) -> Check:
     return Check("function", "ok", has)
 
 
-def _concurrency(account: Account) -> Check:
+def _concurrency(account: Account, reserved: int = 0) -> Check:
+    """How many runs go side by side; `reserved`: those that the deployment's own settings keep for it."""
     from fanfold.engines.aws.allowance import concurrency
 
     told = concurrency(account)
     has = f"{told.limit:,} realtime runs at once in this account, {told.unreserved:,} of them unreserved"
-    if told.limit >= _USUAL_CONCURRENCY:
+    if reserved:
+        has = f"{reserved:,} realtime runs at once, which this deployment has reserved of the account's {told.limit:,}"
+    if reserved or told.limit >= _USUAL_CONCURRENCY:
         return Check("concurrency", "ok", has)
     step = (
         f"until you have asked for {_USUAL_CONCURRENCY:,} in the Service Quotas console (Lambda, L-B99A9384) runs take"
