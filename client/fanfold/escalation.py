@@ -27,7 +27,7 @@ def check_machine(name: str, request: Request, engine: Engine, *, waits: bool) -
     if not waits:
         raise InputError(
             "escalate= starts machines when the other runs have ended, so somebody has to wait for that.",
-            next_step="leave collect=False out, or submit what was too large again with instance_type=....",
+            next_step="leave out collect=False (--no-wait), or submit what was too large again on a machine.",
         )
     return machine
 

@@ -223,6 +223,19 @@ def test_the_cache_is_measured_and_cleared(fanfold):
     assert fanfold.json("cache", "size") == {"results": 0, "bytes": 0}
 
 
+def test_what_was_too_large_goes_to_a_machine(fanfold):
+    fanfold.udfs.write_text(
+        "import fanfold, time\n\n@fanfold.udf(timeout_s=1)\ndef nap(s: float):\n    time.sleep(s)\n    return s\n"
+    )
+    told = fanfold("submit", "squares.py", "0", "1.5", "--escalate", "small", "--json")
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout)["counts"] == {"succeeded": 2}
+    assert "1 run was too large, and runs again on small: job " in told.stderr
+    assert fanfold("submit", "squares.py", "1.5", "--debug", "--escalate", "small").stdout == "1.5\n"
+    refused = fanfold("submit", "squares.py", "0", "--escalate", "small", "--no-wait")
+    assert (refused.returncode, "somebody has to wait" in refused.stderr) == (2, True)
+
+
 def test_removed_jobs_are_gone_and_so_is_what_they_held(fanfold):
     fanfold.udfs.write_text("import fanfold\n@fanfold.udf\ndef big(n: int):\n    return b'x' * n\n")
     first, second = (fanfold.json("submit", "squares.py", size)["id"] for size in ("100000", "50000"))

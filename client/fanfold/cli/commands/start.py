@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +13,9 @@ from fanfold.cli.given import inputs_from, parameters_from
 from fanfold.cli.output import note, print_json, print_text
 from fanfold.cli.records import value_record
 from fanfold.errors import InputError
+
+if TYPE_CHECKING:
+    from fanfold.job import Job
 from fanfold.udf_file import load_udf
 
 
@@ -64,6 +68,14 @@ def submit(
     cache: options.Cache = True,
     cache_max_age: options.CacheMaxAge = None,
     ramp: Annotated[bool, typer.Option("--ramp", help="Start 1, 5, 50 runs, then all; stop where they fail.")] = False,
+    escalate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A machine for runs that met a limit of time or memory, when the others have ended.",
+            autocompletion=options.instance_type_names,
+        ),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Run the first input only and print its value.")] = False,
     no_wait: options.NoWait = False,
     as_json: options.AsJson = False,
@@ -78,6 +90,7 @@ def submit(
     from fanfold.options import places, unwrapped
 
     function = load_udf(udf)
+    larger = _escalation(function, escalate, engine, instance_type, waits=debug or not no_wait)
     if no_wait and not debug:
         detach(places(engine, instance_type)[0] or unwrapped(function)[1].engine)
     outcome: Any = start(
@@ -93,6 +106,7 @@ def submit(
         cache_max_age=cache_max_age,
         ramp=ramp,
         debug_mode=debug,
+        escalate=escalate if debug else None,
         collect=False,
         **_constants(constants or [], start),
     )
@@ -102,7 +116,29 @@ def submit(
         report_start(outcome, as_json=as_json)
     else:
         note(f"{outcome.name}: {len(outcome):,} runs, job {outcome.id}")
-        report_end(attended(outcome), as_json=as_json)
+        report_end(larger(attended(outcome)), as_json=as_json)
+
+
+def _escalation(
+    function: Any, name: str | None, engine: str | None, instance_type: str | None, *, waits: bool
+) -> Callable[[Job], Job]:
+    """What runs on a machine what was too large in a job that has ended; refuses at once what names none."""
+    if name is None:
+        return lambda job: job
+    from fanfold.addressing import addressed
+    from fanfold.escalation import Escalation, check_machine
+
+    chosen, request = addressed(function, engine=engine, instance_type=instance_type)
+    machine = check_machine(name, request, chosen, waits=waits)
+
+    def escalated(job: Job) -> Job:
+        larger = Escalation(job, function, machine)
+        if larger.indexes:
+            attended(larger.start(chosen))
+            larger.adopt(chosen)
+        return job
+
+    return escalated
 
 
 def _constants(pairs: list[str], start: Any) -> dict[str, Any]:
