@@ -13,7 +13,7 @@ from fanfold.estimate import Observed, Span, Way
 _COLUMNS = 80
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """What a submit would take, by each way to run it. Times are seconds, memory is MiB."""
 
@@ -76,6 +76,8 @@ class Plan:
             cells = (name.ljust(widths[0]), to_run.rjust(widths[1]), time.ljust(widths[2]), usd)
             lines.append(f"{mark} {'  '.join(cells)}".rstrip())
         return "\n".join([*lines, *(line for note in self._notes() for line in _wrapped(note))])
+
+    __repr__ = __str__
 
     def _title(self) -> str:
         known = {way.cached for way in self.ways}

@@ -10,6 +10,11 @@ from fanfold.job import display
 from fanfold.job.timeline import drawn
 from fanfold.models import RunStatus
 
+
+def same(x: int):
+    return x
+
+
 EVIL = "<script>alert('x')</script>"
 
 
@@ -37,6 +42,14 @@ def test_user_text_is_escaped_in_a_notebook():
     html = fanfold.submit(evil, [EVIL], collect=False).wait()._repr_html_()
     assert "<script" not in html
     assert html.count("&lt;script&gt;") >= 2
+
+
+def test_what_a_prompt_shows_of_a_summary_a_plan_and_a_receipt_is_for_people(half_failed):
+    for told in (half_failed.summary(), half_failed.verify(), fanfold.plan(same, [1, 2])):
+        assert repr(told) == str(told)
+    html = half_failed.summary()._repr_html_()
+    assert "<b>odd_only</b>" in html
+    assert "2 succeeded, 2 failed" in html
 
 
 def test_a_plan_escapes_too():

@@ -35,15 +35,11 @@ def html(state: JobState, contents: Contents | None, *, stale: str = "") -> str:
     from fanfold.job.summary import summarised
 
     told = summarised(state)
-    rows = "".join(
-        f"<tr><th style='text-align:left'>{escape(label)}</th><td>{escape(text)}</td></tr>"
-        for label, text in told.rows()
-    )
     title = f"<b>{escape(told.name)}</b> <code>{escape(told.job_id)}</code> {told.status}"
     below = _first_error(state, contents) if contents is not None else ""
     if stale:
         below = f"<div>{escape(stale)}</div>"
-    return f"<div>{title}{_bar(state)}<table>{rows}</table>{below}</div>"
+    return f"<div>{title}{_bar(state)}{told.table()}{below}</div>"
 
 
 def say_left_out(state: JobState) -> None:

@@ -27,7 +27,7 @@ _MANY = 100
 _BEST = f"{ADVISED_RUN_S[0]:.0f} to {ADVISED_RUN_S[1]:.0f} s are best"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Summary:
     """What a job took. Times are seconds, memory is MiB."""
 
@@ -69,6 +69,24 @@ class Summary:
     def __str__(self) -> str:
         title = f"{self.name} · {self.job_id} · {self.status}"
         return "\n".join([title, *(_line(label, text) for label, text in self.rows())])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        title = f"<b>{escape(self.name)}</b> <code>{escape(self.job_id)}</code> {self.status}"
+        return f"<div>{title}{self.table()}</div>"
+
+    def table(self) -> str:
+        """The lines as a table of HTML."""
+        from html import escape
+
+        cells = (
+            f"<tr><th style='text-align:left'>{escape(label)}</th><td style='text-align:left'>{escape(text)}</td></tr>"
+            for label, text in self.rows()
+        )
+        return f"<table>{''.join(cells)}</table>"
 
 
 def _line(label: str, text: str) -> str:

@@ -9,7 +9,7 @@ from fanfold.fold import JobState
 from fanfold.job.contents import Contents
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Receipt:
     """What `job.verify()` found: runs without a final event, and results whose bytes are not what was stored.
 
@@ -46,6 +46,8 @@ class Receipt:
         if self.damaged:
             lines.append("  the same submit computes again what is damaged or missing")
         return "\n".join(lines + [f"  run {index}: {reason}" for index, reason in list(self.damaged.items())[:10]])
+
+    __repr__ = __str__
 
 
 def verified(job_id: str, state: JobState, contents: Contents) -> Receipt:

@@ -71,7 +71,7 @@ class Queueing:
         if job.get("status") != "RUNNABLE":
             return ""
         said = str(job.get("statusReason") or "") or self._trouble(lane)
-        return _in_words(said, lane["host"], waited_s=time.time() - job["createdAt"] / 1000)
+        return _in_words(said, lane["host"], waited_s=time.time() - _created(job))
 
     def _trouble(self, lane: Lane) -> str:
         """What is wrong with the machines of a queue as such, in Batch's words; nothing where all is well."""
@@ -93,7 +93,12 @@ class Queueing:
 def _unfinished(jobs: list[dict[str, Any]]) -> Mapping[str, Any]:
     """The latest of these jobs that has not ended; empty where there is none."""
     alive = (job for job in jobs if job.get("status") not in ("SUCCEEDED", "FAILED"))
-    return max(alive, key=lambda job: job["createdAt"], default={})
+    return max(alive, key=_created, default={})
+
+
+def _created(job: Mapping[str, Any]) -> float:
+    """When Batch took the job (seconds since 1970); Batch need not tell."""
+    return float(job.get("createdAt", time.time() * 1000)) / 1000
 
 
 def _in_words(said: str, host: str, *, waited_s: float) -> str:
