@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import sys
+from types import SimpleNamespace
 
 import pexpect
 import pytest
 
+from fanfold.cli.live import View, show
 from tests.cli.conftest import eventually, interrupt
 
 #: More than a loaded machine takes for anything here.
@@ -114,6 +116,13 @@ def test_a_pipe_gets_a_line_when_something_changes_and_the_summary_at_the_end(fa
     assert rest[summary + 1] == "  runs     2 succeeded"
     assert len(set(rest[:summary])) == summary
     assert process.returncode == 0
+
+
+def test_what_only_grows_older_is_not_told_again(capsys):
+    views = iter([View("", "one", 1), View("", "one, later", 1), View("", "", 2), View("", "two", 3, over=True)])
+    nothing_to_wait_for = SimpleNamespace(wait_for_news=lambda _: True)
+    show(lambda: next(views), nothing_to_wait_for, stopped="")
+    assert capsys.readouterr().out == "one\ntwo\n"
 
 
 def test_json_of_what_changes_is_an_object_a_line(fanfold):
