@@ -12,7 +12,7 @@ from fanfold.engines.aws.allowance import family_of
 from fanfold.errors import ConfigurationError
 from tests.aws.account_desk import SERVICES, desk
 
-CLOUD = ["deployment", "function", "concurrency", "queues", "standard vCPUs"]
+CLOUD = ["deployment", "records", "function", "concurrency", "queues", "standard vCPUs"]
 
 
 def offer(account, deployment, **hosts):
@@ -126,6 +126,15 @@ def test_queues_that_can_start_no_machine_are_told_with_batch_s_reason(aws_says,
     assert says in check.found
 
 
+def test_without_a_way_to_the_records_nothing_goes(aws_says, account, deployment):
+    account.client("s3").delete_bucket(Bucket=deployment.bucket)
+    account.client("dynamodb").delete_table(TableName=deployment.table)
+    check = diagnosed()["records"]
+    assert check.verdict == "fail"
+    assert f"table {deployment.table} does not exist" in check.found
+    assert not fanfold.doctor(show=False)
+
+
 def test_a_function_that_lambda_cannot_start_fails(aws_says):
     aws_says.function = {"MemorySize": 4096, "State": "Failed", "StateReason": "The image is gone"}
     check = diagnosed()["function"]
@@ -190,13 +199,10 @@ def test_without_a_deployment_nobody_is_asked(aws, home):
 
 
 def test_a_synthesised_deployment_is_found_in_order(on_cloud):
-    """The function, the queues and the machines that the templates make, as moto tells of them."""
+    """The table, the bucket, the function and the machines that the templates make, as moto tells of them."""
     found = diagnosed()
-    assert {what: found[what].verdict for what in ("deployment", "function", "queues")} == {
-        "deployment": "ok",
-        "function": "ok",
-        "queues": "ok",
-    }
+    made = ("deployment", "records", "function", "queues")
+    assert {what: found[what].verdict for what in made} == dict.fromkeys(made, "ok")
 
 
 def test_the_error_says_which_permission_is_missing(aws_says):

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from fanfold.diagnosis.checks import Check
+from fanfold.contract.layout import bundle_key
+from fanfold.diagnosis.checks import Check, Verdict
 from fanfold.errors import ConfigurationError, FanfoldError
 from fanfold.settings import Settings
 
@@ -42,18 +43,19 @@ def deployment(settings: Settings) -> Iterator[Check]:
             yield from _limits_alone(account)
         return
     yield _found(account, found)
+    yield _asked("records", lambda: _records(account, found, settings), otherwise="fail")
     yield _asked("function", lambda: _function(account, found))
     reserved = found.announcement["limits"].get("concurrency", 0)
     yield _asked("concurrency", lambda: _concurrency(account, reserved))
     yield from _machines(account, found)
 
 
-def _asked(what: str, look: Callable[[], Check]) -> Check:
-    """What AWS does not tell is a warning: it may be well all the same."""
+def _asked(what: str, look: Callable[[], Check], *, otherwise: Verdict = "warn") -> Check:
+    """What AWS does not tell may be well all the same, and is a warning unless nothing goes without it."""
     try:
         return look()
     except FanfoldError as error:
-        return Check(what, "warn", f"could not be asked: {error.message}", error.next_step)
+        return Check(what, otherwise, f"could not be asked: {error.message}", error.next_step)
 
 
 def _limits_alone(account: Account) -> Iterator[Check]:
@@ -70,6 +72,18 @@ def _found(account: Account, found: Deployment) -> Check:
     parts = f"{clones} function{'s' * (clones != 1)}, {len(found.lanes)} instance types"
     runs = f"Python {image['python']} on {image['architecture']}"
     return Check("deployment", "ok", f"{found.name} in {account.region}: {parts}, {runs}")
+
+
+def _records(account: Account, found: Deployment, settings: Settings) -> Check:
+    """Whether these credentials reach the table and the bucket, which every job needs."""
+    from fanfold.stores.aws import AwsStores
+
+    table, bucket = found.announcement["table"], found.announcement["bucket"]
+    scratch = settings.home / "scratch"
+    stores = AwsStores(account, table=table, bucket=bucket, retention_s=0.0, scratch=scratch)
+    stores.log.list_jobs(limit=1)
+    stores.objects.exists(bundle_key("no-such-bundle"))
+    return Check("records", "ok", f"table {table} and bucket {bucket} can be read")
 
 
 def _function(account: Account, found: Deployment) -> Check:
