@@ -93,9 +93,12 @@ class Plan:
         if self.asked != self.recommended:
             yield f"  asked for: {self.asked}"
         yield from (f"  {way.name}: {way.obstacle}" for way in self.ways if way.obstacle)
-        yield f"  {self._per_run()}"
+        yield from (f"  {line}" for line in self._below())
+
+    def _below(self) -> Iterator[str]:
+        yield self._per_run()
         if self.prices:
-            yield f"  (from the least to the most); prices of {self.prices}"
+            yield f"(from the least to the most); prices of {self.prices}"
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -106,7 +109,7 @@ class Plan:
             for number, row in enumerate(self.rows())
         )
         title, end = f"{escape(self.udf)}</b> over {self.count:,} inputs", f"{self.recommended}: {self.reason}"
-        below = "".join(f"<div>{escape(line)}</div>" for line in (end, self._per_run(), f"prices of {self.prices}"))
+        below = "".join(f"<div>{escape(line)}</div>" for line in (end, *self._below()))
         return f"<div><b>{title}<table>{''.join(rows)}</table>{below}</div>"
 
     def _per_run(self) -> str:

@@ -11,6 +11,7 @@ import pexpect
 import pytest
 
 from fanfold.cli.live import View, show
+from fanfold.errors import StoreError
 from tests.cli.conftest import eventually, interrupt
 
 #: More than a loaded machine takes for anything here.
@@ -123,6 +124,32 @@ def test_what_only_grows_older_is_not_told_again(capsys):
     nothing_to_wait_for = SimpleNamespace(wait_for_news=lambda _: True)
     show(lambda: next(views), nothing_to_wait_for, stopped="")
     assert capsys.readouterr().out == "one\ntwo\n"
+
+
+def test_a_store_that_does_not_answer_is_waited_for_and_said_beside_the_output(capsys):
+    answers = iter([View("", "one", 1), None, None, View("", "two", 2, over=True)])
+
+    def look():
+        view = next(answers)
+        if view is None:
+            raise StoreError("the store is silent")
+        return view
+
+    def silent(_):
+        raise StoreError("no news")
+
+    show(look, SimpleNamespace(wait_for_news=silent), stopped="")
+    told = capsys.readouterr()
+    assert told.out == "one\ntwo\n"
+    assert re.fullmatch(r"as of \d\d:\d\d:\d\d: the store is silent\nThe store answers again\.\n", told.err)
+
+
+def test_a_store_that_does_not_answer_at_all_ends_the_command():
+    def look():
+        raise StoreError("the store is silent")
+
+    with pytest.raises(StoreError):
+        show(look, SimpleNamespace(wait_for_news=lambda _: True), stopped="")
 
 
 def test_json_of_what_changes_is_an_object_a_line(fanfold):

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import typer
@@ -13,6 +14,7 @@ import typer
 from fanfold.cli.exits import ExitCode
 from fanfold.cli.output import note, print_text
 from fanfold.engines.protocol import Engine
+from fanfold.errors import StoreError
 
 #: Seconds between two looks at most, and at least.
 _RARELY_S, _OFTEN_S = 1.0, 0.25
@@ -28,18 +30,39 @@ class View(NamedTuple):
     news: object
     #: True where nothing more will change.
     over: bool = False
+    #: Why it is not up to date, where the store does not answer.
+    stale: str = ""
 
 
 def show(look: Callable[[], View], engine: Engine, *, stopped: str, in_place: bool = True) -> None:
-    """Show what `look` sees until it is over. Ctrl-C ends the command, which says `stopped`."""
+    """Show what `look` sees until it is over. Ctrl-C ends the command, which says `stopped`.
+
+    A store that does not answer is waited for, once it has answered. Raises what the first look raises.
+    """
     try:
         if in_place and _draws():
-            _draw(look, engine)
+            _draw(_patiently(look), engine)
         else:
-            _tell(look, engine)
+            _tell(_patiently(look), engine)
     except KeyboardInterrupt:
         note(f"\n{stopped}")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _patiently(look: Callable[[], View]) -> Callable[[], View]:
+    last: View | None = None
+
+    def looked() -> View:
+        nonlocal last
+        try:
+            last = look()
+        except StoreError as error:
+            if last is None:
+                raise
+            last = last._replace(stale=last.stale or f"as of {time.strftime('%H:%M:%S')}: {error.message}")
+        return last
+
+    return looked
 
 
 def _draws() -> bool:
@@ -55,7 +78,8 @@ def _draw(look: Callable[[], View], engine: Engine) -> None:
     with Live(console=Console(highlight=False), auto_refresh=False, vertical_overflow="ellipsis") as live:
         while True:
             view = look()
-            live.update(Text.from_ansi(view.text, no_wrap=True, overflow="crop"), refresh=True)
+            text = f"{view.text}\n\n{view.stale}" if view.stale else view.text
+            live.update(Text.from_ansi(text, no_wrap=True, overflow="crop"), refresh=True)
             if view.over:
                 return
             _wait(engine)
@@ -63,8 +87,12 @@ def _draw(look: Callable[[], View], engine: Engine) -> None:
 
 def _tell(look: Callable[[], View], engine: Engine) -> None:
     known: object = None
+    stale = ""
     while True:
         view = look()
+        if view.stale != stale:
+            stale = view.stale
+            note(stale or "The store answers again.")
         if view.news != known:
             known = view.news
             if view.told:
@@ -77,5 +105,6 @@ def _tell(look: Callable[[], View], engine: Engine) -> None:
 def _wait(engine: Engine) -> None:
     """Until there may be news, but neither so often that looking is all that is done, nor so rarely that ages stand."""
     began = time.monotonic()
-    engine.wait_for_news(_RARELY_S)
+    with suppress(StoreError):  # the next look says so
+        engine.wait_for_news(_RARELY_S)
     time.sleep(max(0.0, _OFTEN_S - (time.monotonic() - began)))
