@@ -44,7 +44,7 @@ def test_a_silent_run_between_two_that_print_has_no_output(work):
     assert [told.printed for told in work(perhaps, [{"text": t} for t in ("one", "", "two")])] == ["one", "", "two"]
 
 
-def test_output_streams_while_the_run_goes_on(pool, feed):
+def test_output_streams_while_the_run_goes_on(pool, feed, tmp_path):
     def wait(path: str):
         import os
         import time
@@ -54,7 +54,7 @@ def test_output_streams_while_the_run_goes_on(pool, feed):
             time.sleep(0.01)
 
     running = pool(1)
-    path = running._folder / "go"
+    path = tmp_path / "go"
     given = feed(wait, [{"path": str(path)}])
     running.add(given)
     while not given.told[0].printed:

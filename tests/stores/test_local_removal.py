@@ -8,7 +8,7 @@ import time
 import pytest
 
 from fanfold.contract.layout import blob_key, bundle_key, inputs_key
-from fanfold.errors import JobNotFound
+from fanfold.errors import JobNotFound, StoreFull
 from fanfold.stores.local import LocalStores
 from tests.stores.event_log_contract import read_all
 from tests.stores.result_cache_contract import DAY_S
@@ -102,6 +102,22 @@ def test_the_database_gives_its_room_back(stores):
     before = (stores.home / "fanfold.db").stat().st_size
     stores.remove_jobs([job.id])
     assert (stores.home / "fanfold.db").stat().st_size < before / 10
+
+
+def test_on_a_full_disk_files_go_first_and_the_rest_when_there_is_room(stores, kept, monkeypatch):
+    gone = kept("gone")
+
+    def full(database):
+        raise StoreFull("No room left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(stores._database), "writing", full)
+        with pytest.raises(StoreFull):
+            stores.remove_jobs([gone.id])
+    assert not stores.objects.exists("results/gone")
+    assert not stores.objects.exists(inputs_key(gone.id))
+    stores.remove_jobs([gone.id])
+    assert stores.log.list_jobs() == []
 
 
 def test_an_id_that_no_job_has_is_passed_over(stores):

@@ -26,44 +26,56 @@ _FREE_SHARE = 0.25
 def remove_jobs(database: Database, objects: FileObjectStore, job_ids: Sequence[str]) -> int:
     """Take away these jobs, the results that they computed for the cache, and what nothing refers to any more.
 
-    Returns the bytes of files that were freed. Ids that no job has are passed over.
+    Returns the bytes of files that were freed. Ids that no job has are passed over. Raises `StoreFull`, with what there
+    was in files freed by then: again, it goes on.
     """
-    with database.writing() as connection:
-        wanted = {key for job_id in job_ids for key in _remove_rows(connection, job_id)}
-        wanted.difference_update(referred_to(connection))
+    with database.reading() as connection:
+        numbers = _numbers(connection, job_ids)
+        wanted = {key for number in numbers.values() for key in _results_of(connection, number)}
+        wanted.update(key for job_id in numbers for key in _cached_by(connection, job_id))
+        wanted.difference_update(referred_to(connection, but_jobs=numbers))
+    # Files first: on a full disk there is no room even for the note that rows are gone.
     freed = sum(_delete(objects, key) for key in wanted)
-    for job_id in job_ids:
+    for job_id in numbers:
         folder = objects.path(inputs_key(job_id)).parent
         freed += sum(size_of(path) for path in folder.rglob("*"))
         shutil.rmtree(folder, ignore_errors=True)
+    with database.writing() as connection:
+        for job_id, number in numbers.items():
+            _delete_rows(connection, job_id, number)
     freed += sum(_delete(objects, key) for key in _needless_sources(database, objects))
     freed += sweep(database, objects)
     _compact(database)
     return freed
 
 
-def _remove_rows(connection: sqlite3.Connection, job_id: str) -> set[str]:
-    """Delete what the database has of a job; the keys of the objects that it referred to."""
-    found = connection.execute("SELECT number FROM jobs WHERE id = ?", (job_id,)).fetchone()
-    if found is None:
-        return set()
-    first = found[0] * ROWS_PER_JOB
-    own = (first, first + ROWS_PER_JOB)
-    keys = {
-        key
-        for (notes,) in connection.execute(
-            "SELECT notes FROM state WHERE row > ? AND row < ? AND notes IS NOT NULL", own
-        )
-        for key in object_keys(notes)
-    }
-    cached = connection.execute("SELECT key FROM cache WHERE job_id = ? AND key IS NOT NULL", (job_id,))
-    keys.update(key for (key,) in cached)
+def _numbers(connection: sqlite3.Connection, job_ids: Sequence[str]) -> dict[str, int]:
+    """The number of each of these jobs, by which its rows are found."""
+    found = (
+        (job_id, connection.execute("SELECT number FROM jobs WHERE id = ?", (job_id,)).fetchone()) for job_id in job_ids
+    )
+    return {job_id: int(row[0]) for job_id, row in found if row is not None}
+
+
+def _results_of(connection: sqlite3.Connection, number: int) -> Iterator[str]:
+    own = (number * ROWS_PER_JOB, (number + 1) * ROWS_PER_JOB)
+    query = "SELECT notes FROM state WHERE row > ? AND row < ? AND notes IS NOT NULL"
+    for (notes,) in connection.execute(query, own):
+        yield from object_keys(notes)
+
+
+def _cached_by(connection: sqlite3.Connection, job_id: str) -> Iterator[str]:
+    for (key,) in connection.execute("SELECT key FROM cache WHERE job_id = ? AND key IS NOT NULL", (job_id,)):
+        yield key
+
+
+def _delete_rows(connection: sqlite3.Connection, job_id: str, number: int) -> None:
     connection.execute("DELETE FROM cache WHERE job_id = ?", (job_id,))
     for table in ("state", "telemetry"):
+        own = (number * ROWS_PER_JOB, (number + 1) * ROWS_PER_JOB)
         connection.execute(f"DELETE FROM {table} WHERE row > ? AND row < ?", own)
     # Its number stays taken: a process that has held on to the job must not write into the rows of another.
-    connection.execute("UPDATE jobs SET id = NULL, owner = NULL, header = NULL WHERE number = ?", found)
-    return keys
+    connection.execute("UPDATE jobs SET id = NULL, owner = NULL, header = NULL WHERE number = ?", (number,))
 
 
 def _needless_sources(database: Database, objects: FileObjectStore) -> Iterator[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
-from fanfold.stores.local.database import Database
+from fanfold.stores.local.database import ROWS_PER_JOB, Database
 from fanfold.stores.local.objects import FileObjectStore
 from fanfold.stores.pages import object_keys
 
@@ -64,9 +65,12 @@ def size_of(path: Path) -> int:
         return 0
 
 
-def referred_to(connection: sqlite3.Connection) -> Iterator[str]:
-    """The keys of all results that jobs or the cache refer to."""
-    for (key,) in connection.execute("SELECT key FROM cache WHERE key IS NOT NULL"):
-        yield key
-    for (notes,) in connection.execute("SELECT notes FROM state WHERE notes IS NOT NULL"):
-        yield from object_keys(notes)
+def referred_to(connection: sqlite3.Connection, *, but_jobs: Mapping[str, int] = MappingProxyType({})) -> Iterator[str]:
+    """The keys of all results that jobs or the cache refer to, as if `but_jobs` (numbers by id) were not there."""
+    numbers = frozenset(but_jobs.values())
+    for key, job_id in connection.execute("SELECT key, job_id FROM cache WHERE key IS NOT NULL"):
+        if job_id not in but_jobs:
+            yield key
+    for row, notes in connection.execute("SELECT row, notes FROM state WHERE notes IS NOT NULL"):
+        if row // ROWS_PER_JOB not in numbers:
+            yield from object_keys(notes)
