@@ -13,8 +13,8 @@ from fanfold.errors import StoreError, StoreFull
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 #: How room is made; every error that tells of a full disk says it.
 MAKE_ROOM = (
-    "free some disk space, or let go of old jobs and their results (`fanfold remove --older-than 7d`), then call again:"
-    " finished runs are kept."
+    "free some disk space: `fanfold remove --older-than 7d` lets go of old jobs and their results (and needs 100 kB"
+    " of room itself). Then call again: finished runs are kept."
 )
 
 
