@@ -157,15 +157,26 @@ def test_the_same_reason_is_written_down_once(waits, batch, engine):
     assert waits() == "waiting for a c5.large to start"
 
 
-def test_batch_is_not_asked_while_runs_run_nor_more_often_than_it_has_news(waits, batch, engine, monkeypatch):
-    waits()
+def test_batch_is_not_asked_more_often_than_it_has_news(waits, batch, monkeypatch):
     monkeypatch.setattr(queueing, "_ASK_S", 3600.0)
     waits()
-    assert batch.asked == ["job"]
-    monkeypatch.setattr(queueing, "_ASK_S", 0.0)
-    engine.stores.log.append([Event.new(waits.header.id, 0, 0, EventKind.STARTED)])
     waits()
     assert batch.asked == ["job"]
+
+
+def test_a_job_that_batch_has_not_got_yet_is_asked_for_again_soon(waits, batch, monkeypatch):
+    monkeypatch.setattr(queueing, "_ASK_S", 3600.0)
+    monkeypatch.setattr(queueing, "_SOON_S", 0.0)
+    batch.job["status"] = "SUBMITTED"
+    assert waits() == "waiting for a small to start"
+    batch.job["status"] = "RUNNABLE"
+    assert waits() == "waiting for a c5.large to start"
+
+
+def test_batch_is_not_asked_while_runs_run(waits, batch, engine):
+    engine.stores.log.append([Event.new(waits.header.id, 0, 0, EventKind.STARTED)])
+    waits()
+    assert batch.asked == []
 
 
 def test_whoever_may_not_ask_batch_waits_without_a_reason(waits, batch):

@@ -100,6 +100,10 @@ class LocalCloud:
         """Tell all Batch jobs that run now to stop, as before a Spot interruption; how many."""
         return int(self._order("interrupt_machines"))
 
+    def withhold_machines(self, reason: str) -> None:
+        """Have no host for any Batch job, for this `statusReason`; an empty one ends that."""
+        self._order("withhold_machines", reason)
+
     def refuse(self, fault: str, *, times: int, every: int = 1) -> None:
         """Answer `times` of the coming requests, every n-th, with a `fault` of `tests.cloud.faults`."""
         self._order("refuse", fault, times, every)
@@ -109,6 +113,7 @@ class LocalCloud:
         self.limit_concurrency(None)
         self.scale_waits(self._wait_scale)
         self.deliver_twice(0)
+        self.withhold_machines("")
         return int(self._order("mend"))
 
     def forget(self) -> None:

@@ -56,14 +56,19 @@ class Machines:
         self._free = threading.BoundedSemaphore(count)
         self._lock = threading.Lock()
         self._running: dict[str, _Container] = {}
+        #: Why there is no host for any job, as Batch says it of a job that waits; empty where there are some.
+        self.withheld = ""
 
     def run(self, job: Job) -> None:
         """See a job through all of its attempts."""
         job.status = JobStatus.RUNNABLE
-        while not self._free.acquire(timeout=_LOOK_S):
+        while self.withheld or not self._free.acquire(timeout=_LOOK_S):
+            job.job_stopped_reason = self.withheld or None  # which moto tells as the `statusReason`
+            time.sleep(_LOOK_S if self.withheld else 0)
             if job.stop:
                 job._mark_stopped(success=False)
                 return
+        job.job_stopped_reason = None
         try:
             job._mark_stopped(success=self._attempts(job) and not job.stop)
         finally:

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ class Server:
             "deliver_twice": self.executions.deliver_twice,
             "lose_machines": self.machines.lose,
             "interrupt_machines": self.machines.interrupt,
+            "withhold_machines": partial(setattr, self.machines, "withheld"),
             "refuse": self.faults.refuse,
             "mend": self.faults.mend,
             "forget": lambda: seams.forget(ACCOUNT, REGION),

@@ -14,8 +14,8 @@ from fanfold.stores.aws.account import Account
 
 #: Under this name a job's machine events tell what its queue says.
 QUEUE = "AWS Batch"
-#: Seconds between two questions: machines take half a minute to come up.
-_ASK_S = 15.0
+#: Seconds between two questions, for machines take half a minute to come up; and while Batch has not got the job yet.
+_ASK_S, _SOON_S = 15.0, 2.0
 #: After so long in RUNNABLE it is not a machine's start any more; Batch often gives no reason for want of capacity.
 _LONG_S = 300.0
 _LONG = (
@@ -37,20 +37,22 @@ class Queueing:
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self._asked: dict[str, float] = {}
+        self._due: dict[str, float] = {}
 
     def news(self, header: JobHeader, state: JobState, lane: Lane) -> list[Event]:
         """The machine event that tells why nothing runs yet, where that has changed since it was last told."""
         counts, now = state.counts(), time.monotonic()
         if counts[RunStatus.RUNNING] or not counts[RunStatus.QUEUED]:
             return []
-        if now - self._asked.get(header.id, -_ASK_S) < _ASK_S:
+        if now < self._due.get(header.id, now):
             return []
-        self._asked[header.id] = now
+        self._due[header.id] = now + _ASK_S
         try:
             reason = self._reason(header.id, lane)
         except FanfoldError:  # whoever may not ask, or is throttled, does without: the job itself is well
             return []
+        if not reason:
+            self._due[header.id] = now + min(_SOON_S, _ASK_S)
         told = state.machines.get(QUEUE)
         if not reason or (told is not None and told.data.get("reason") == reason):
             return []
