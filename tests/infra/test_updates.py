@@ -33,6 +33,10 @@ CHANGES: list[dict[str, Any]] = [
     {"realtime_functions": 1, "realtime_reserved_concurrency": 5},
 ]
 
+_OWN_VPC: dict[str, Any] = {"vpc_id": "vpc-0a", "subnet_ids": ["subnet-0a", "subnet-0b"]}
+#: Changes that make parts of the network anew, which nothing but the machines' next start sees.
+MOVES = [_OWN_VPC, {**_OWN_VPC, "mount": True}]
+
 _LIVING = ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::EFS::FileSystem")
 
 
@@ -101,7 +105,7 @@ def refused_exports(before: Templates, after: Templates) -> list[str]:
     return refused
 
 
-@pytest.mark.parametrize("change", CHANGES, ids="+".join)
+@pytest.mark.parametrize("change", [*CHANGES, *MOVES], ids="+".join)
 @pytest.mark.parametrize("direction", ["made", "taken back"])
 def test_every_change_can_be_made_and_taken_back(
     templates: Templates, synthesise: Synthesise, change: dict[str, Any], direction: str
