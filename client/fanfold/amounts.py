@@ -55,7 +55,9 @@ def about_seconds(seconds: float) -> str:
 
 
 def about_dollars(usd: float) -> str:
-    """An estimate of dollars, in two digits: $0, $0.0012, $1.2, $1.2k, $23k."""
+    """An estimate of dollars, in two digits: $0, $0.0012, $1.20, $1.2k, $23k."""
+    if 0.95 <= usd < 9.5:
+        return f"${round(usd, 1):.2f}"
     if usd >= 995:
         return f"${_two_digits(usd / 1000)}k"
     return f"${_two_digits(usd)}"

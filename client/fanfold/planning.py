@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fanfold.addressing import addressed, refuse_inside_run
+from fanfold.amounts import about_dollars, about_seconds
 from fanfold.contract.instances import InstanceType
 from fanfold.contract.layout import blob_key
 from fanfold.contract.prices import Prices
@@ -193,7 +194,7 @@ def _best(ways: Sequence[Way], asked: str) -> tuple[str, str]:
     if not as_asked.to_run:
         return asked, "everything is in the cache"
     if asked == "local" and not as_asked.obstacle and as_asked.time_s.expected <= _SOON_S:
-        return asked, f"this machine is done in {as_asked.time_s}"
+        return asked, f"this machine is done in {as_asked.time_s.about(about_seconds)}"
     fitting = [way for way in ways if not way.obstacle and way.name != "local"]
     if not fitting:
         return asked, f"no way fits: {as_asked.obstacle or ways[-1].obstacle}; make the inputs smaller"
@@ -208,7 +209,9 @@ def _best(ways: Sequence[Way], asked: str) -> tuple[str, str]:
 def _cheaper(cheapest: Way, realtime: Way) -> str:
     if cheapest is realtime or cheapest.usd.expected > realtime.usd.expected / 2:
         return ""
-    return f"; {cheapest.name} costs {cheapest.usd} and takes {cheapest.time_s}"
+    return (
+        f"; {cheapest.name} costs {cheapest.usd.about(about_dollars)} and takes {cheapest.time_s.about(about_seconds)}"
+    )
 
 
 def _compared(draft: Draft) -> list[InstanceType]:

@@ -170,7 +170,16 @@ def test_an_estimate_is_told_to_two_digits(span, told):
 
 
 @pytest.mark.parametrize(
-    ("usd", "told"), [(0, "$0"), (0.00123, "$0.0012"), (0.5, "$0.50"), (949, "$950"), (1234, "$1.2k"), (23_400, "$23k")]
+    ("usd", "told"),
+    [
+        (0, "$0"),
+        (0.00123, "$0.0012"),
+        (0.5, "$0.50"),
+        (1.73, "$1.70"),
+        (949, "$950"),
+        (1234, "$1.2k"),
+        (23_400, "$23k"),
+    ],
 )
 def test_so_are_its_dollars(usd, told):
     assert about_dollars(usd) == told
