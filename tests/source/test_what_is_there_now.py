@@ -55,6 +55,7 @@ NOW = [
     ("from typing import NamedTuple\nK = 1\nclass A(NamedTuple):\n  k: int = K\nK = 2\ndef main(x): return A().k", 1),
     ("from functools import partial\nK = 2\ndef g(x, y, z=0): return [x, y, z]\nadd = partial(g, K, z=K)\nK = 9\n"
      "def main(x): return add(x)", [2, 10, 2]),
+    ("from collections import namedtuple\nP = namedtuple('P', 'name args')\ndef main(x): return P(1, x).args", 10),
     ("class A:\n  n = 1\n  n += 1\n  names = []\n  names.append('a')\ndef main(x): return [A.n, A.names]", [2, ["a"]]),
     ("class A:\n  made = {}\n  def __init_subclass__(cls): A.made[cls.__name__] = cls\nclass B(A): ...\n"
      "def main(x): return [B.__name__, list(A.made)]", ["B", ["B"]]),
@@ -206,3 +207,29 @@ def test_what_was_set_on_a_module_and_cannot_travel_is_refused(desk: Desk, confi
     with pytest.raises(CaptureError, match=r"config.py:\d+: 'Settings.factor' is <object"):
         desk.capture("import config\ndef main(): return config.Settings.factor\n")
     desk.capture("from config import limited\ndef main(): return limited(1)\n")
+
+
+@pytest.mark.parametrize(
+    ("tool", "used", "result"),
+    [
+        # Executed from the first line to the last, the module makes the difference itself.
+        ("def f(): return 1\n_plain = f\ndef f(): return _plain() + 1\n", "tool._plain() + tool.f()", 3),
+        ("add = sum\ndef sum(x): return 0\n", "tool.add([1, 2])", 3),
+        ("from math import *\nroot = sqrt\n", "tool.root(4.0)", 2.0),
+        ("join = ', '.join\n", "tool.join(['a', 'b'])", "a, b"),
+        ("import json\nclass A:\n  made = json\n  json = 1\n", "tool.A.made.dumps(tool.A.json)", "1"),
+        ("class A:\n  other = None\nclass B: pass\nA.other = B\n", "tool.A.other.__name__", "B"),
+        ("class A:\n  one = None\n  def __new__(cls):\n    cls.one = cls.one or super().__new__(cls)\n"
+         "    return cls.one\nA()\n", "tool.A.one is tool.A()", True),
+        ("X = 1\nY = X\nX = X + 1\nfor Z in (1, 2): W = Z\n", "[tool.X, tool.Y, tool.Z, tool.W]", [2, 1, 2, 2]),
+        ("MODE = 'slow'\nif True:\n  MODE = 'fast'\n", "tool.MODE", "fast"),
+        ("N = 0\nN += 1\nALL = ['a']\nALL.append('b')\n", "[tool.N, tool.ALL]", [1, ["a", "b"]]),
+        ("import enum\nclass T(tuple):\n  def __new__(cls, n): return super().__new__(cls, [n])\n"
+         "class E(T, enum.Enum):\n  A = 5\n", "list(tool.E.A)", [5]),
+        ("class A:\n  tag = None\n  def f(self): ...\nfrom decimal import Decimal as A\n", "str(tool.A('1'))", "1"),
+    ],
+)  # fmt: skip
+def test_what_a_module_does_itself_it_does_again(desk: Desk, tool: str, used: str, result: Any) -> None:
+    desk.write("tool.py", tool)
+    sys.modules.pop("tool", None)
+    assert agrees(desk, f"import tool\ndef main(): return {used}\n") == result

@@ -31,6 +31,8 @@ def _changed(node: ast.AST) -> Iterator[str]:
         yield from _named(node.target)
     elif isinstance(node, (ast.Subscript, ast.Attribute)) and isinstance(node.ctx, (ast.Store, ast.Del)):
         yield from _named(node.value)
+        if isinstance(node, ast.Attribute):
+            yield node.attr
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGING:
         yield from _named(node.func.value)
     elif isinstance(node, (ast.For, ast.AsyncFor)):

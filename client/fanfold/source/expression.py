@@ -44,18 +44,23 @@ def evaluated(expression: ast.expr, namespace: dict[str, Any], local: Mapping[st
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are one, or equal in all that a codec writes of them."""
-    if one is other:
-        return True
-    if type(one) is not type(other):
-        return False
+    """Whether two values are one, or equal in all that a codec writes of them, or in what they are made of."""
+    if one is other or type(one) is not type(other):
+        return one is other
     text = encoded(one)
     if text is not None:
         return text == encoded(other)
+    for kind, parts in _MADE_OF.items():
+        if type(one).__name__ == kind:
+            return all(same(getattr(one, part), getattr(other, part)) for part in parts)
     try:
         return bool(one == other)
     except Exception:  # noqa: BLE001 - an object of the user's, which raises whatever it is asked
         return False
+
+
+#: What tells apart those that are made anew each time that they are asked for.
+_MADE_OF = {"builtin_function_or_method": ("__self__", "__name__"), "partial": ("func", "args", "keywords")}
 
 
 def encoded(value: Any, put_blob: PutBlob | None = None, name: str = "value") -> str | None:

@@ -17,7 +17,7 @@ from fanfold.source.expression import differs, same
 from fanfold.source.fields import MISSING, declared, is_enum, makes_fields
 from fanfold.source.origin import Definition, Place, Source, first_line, inside, top_level
 from fanfold.source.recipes import handed_over
-from fanfold.source.scope import bindings, bound_names
+from fanfold.source.scope import bindings, bound_names, names_in
 
 #: What a module may not be able to do where it is imported, and then does without.
 _ATTEMPTS = (ast.Try, getattr(ast, "TryStar", ast.Try))
@@ -50,7 +50,8 @@ class Held(NamedTuple):
     @property
     def key(self) -> str:
         """A name for the value that no source has; a field may have a default, and another value set on its class."""
-        return self.name.replace(".", "·") + ("" if self.in_place else "·set")
+        own = self.name.replace(".", "·") if "." in self.name else f"{self.name}·now"
+        return own if self.in_place else f"{own}·set"
 
     def differs(self, namespace: dict[str, Any]) -> bool | None:
         """Whether the source would give something else by now; None where there is no telling."""
@@ -86,7 +87,9 @@ def by_module(source: Source, namespace: Mapping[str, Any]) -> Iterator[Held]:
             yield from by_definition(name, binders[-1], value)
         elif all(assigned(place.node) == name for place in binders):
             held = Held(name, value, None, None, name not in at_once, source.tree, len(binders) == 1)
-            yield from (held._replace(expression=place.node.value) for place in binders)  # type: ignore[attr-defined]
+            # Where one or another may be executed, all of them; of those that follow each other, what stays.
+            last = binders if any(place.ancestors for place in binders) else binders[-1:]
+            yield from (held._replace(expression=place.node.value) for place in last)  # type: ignore[attr-defined]
 
 
 def _by_function(name: str, node: ast.stmt, function: FunctionType) -> Iterator[Held]:
@@ -114,7 +117,10 @@ def _set_on(name: str, attributes: Mapping[str, Any]) -> Iterator[Held]:
 def _by_class(name: str, place: Place, made: type) -> Iterator[Held]:
     """A class's attributes, its methods' defaults, and what was set on it since."""
     statements = list(inside(place))
+    if not _is_made_by(statements, made):
+        return
     bound = [n for statement in statements for n in bound_names(statement.node)]
+    before: dict[str, Any] = {}
     for statement in statements:
         node, member = statement.node, vars(made).get(_mangled(_named(statement.node), made.__name__))
         if isinstance(node, ast.ClassDef) and isinstance(member, type):
@@ -122,7 +128,9 @@ def _by_class(name: str, place: Place, made: type) -> Iterator[Held]:
         elif isinstance(node, Definition) and (function := _function(member)):
             yield from _by_function(f"{name}.{node.name}", node, function)
         elif (target := assigned(node)) and bound.count(target) == 1:
-            yield from _by_assignment(name, node.value, target, place.node, made)  # type: ignore[attr-defined, arg-type]
+            for held in _by_assignment(name, node.value, target, place.node, made):  # type: ignore[attr-defined, arg-type]
+                yield held._replace(local=before.copy())
+        before |= {n: vars(made)[n] for n in bound_names(node) if n in vars(made)}
     if _is_plain(place.node, made) or "__dataclass_fields__" in vars(made):
         known = {n for n in bound if declared(made, n) is MISSING or same(declared(made, n), vars(made).get(n))}
         yield from _set_on(name, {n: value for n, value in vars(made).items() if n not in known})
@@ -133,11 +141,21 @@ def _by_assignment(name: str, expression: ast.expr, target: str, node: ast.Class
     default = declared(made, target)
     value = members.get(_mangled(target, made.__name__), MISSING) if default is MISSING else default
     # A call in such a class is a field with all its settings, of which the value is only one.
-    if value is MISSING or (isinstance(expression, ast.Call) and not plain) or (is_enum(made) and default is MISSING):
+    if value is MISSING or (isinstance(expression, ast.Call) and not plain):
+        return
+    if is_enum(made) and (default is MISSING or not names_in([expression])):
         return
     as_said = plain or default is not MISSING or makes_fields(made)
     in_place = as_said and target not in changed_names(node, at_once=True)
-    yield Held(f"{name}.{target}", value, expression, members, in_place, node, is_made_over=not as_said)
+    is_made_over = not as_said or is_enum(made)
+    yield Held(f"{name}.{target}", value, expression, None, in_place, node, is_made_over=is_made_over)
+
+
+def _is_made_by(statements: list[Place], made: type) -> bool:
+    """Whether a class is the one that a body of these statements makes, and not one of C's in its place."""
+    lines = {first_line(s.node) for s in statements if isinstance(s.node, (ast.FunctionDef, ast.AsyncFunctionDef))}
+    functions = filter(None, map(_function, vars(made).values()))
+    return not lines or any(function.__code__.co_firstlineno in lines for function in functions)
 
 
 def _is_plain(node: ast.stmt, made: type) -> bool:

@@ -37,9 +37,11 @@ _MAKERS = {
 
 #: What tells two values of those kinds apart.
 _PARTS = (
-    "name", "func", "args", "keywords", "format", "template", "_fields", "_field_defaults",
-    "__name__", "__bound__", "__constraints__", "__supertype__", "__origin__", "__args__", "__annotations__",
+    "name", "func", "args", "keywords", "format", "template",
+    "__name__", "__bound__", "__constraints__", "__supertype__", "__origin__", "__args__",
 )  # fmt: skip
+#: The same of two classes, whose own fields may be called like any of those.
+_PARTS_OF_A_CLASS = ("__name__", "_fields", "_field_defaults", "__annotations__")
 
 _DISPLAY = (ast.Dict, ast.List, ast.Tuple, ast.Set, ast.Constant, ast.Name, ast.Attribute, ast.expr_context)
 
@@ -76,9 +78,11 @@ def is_outdated(value: Any, statement: ast.stmt, namespace: dict[str, Any]) -> b
 
 
 def _told(value: Any) -> list[Any]:
-    members = getattr(value, "_member_map_", {}).items()
+    if isinstance(value, type):
+        members = [(name, member._value_) for name, member in getattr(value, "_member_map_", {}).items()]
+        return [members, *(getattr(value, part, None) for part in _PARTS_OF_A_CLASS)]
     printed = repr(value) if type(value).__module__ == "operator" else None
-    return [printed, [(name, member._value_) for name, member in members], *(getattr(value, n, None) for n in _PARTS)]
+    return [printed, *(getattr(value, part, None) for part in _PARTS)]
 
 
 def handed_over(value: Any, expression: ast.expr | None) -> list[tuple[str, ast.expr, Any]]:

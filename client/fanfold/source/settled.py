@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 
 from fanfold.codec.registry import is_bulk
 from fanfold.source import refusals
+from fanfold.source.changes import changed_names
 from fanfold.source.expression import PutBlob, encoded
-from fanfold.source.held import by_module
+from fanfold.source.held import Held, by_module
 from fanfold.source.origin import Source
+from fanfold.source.reading import statements
 from fanfold.source.refusals import Usage
+from fanfold.source.scope import bindings, names_in
 
 
 class Settled(NamedTuple):
@@ -50,6 +53,19 @@ def settled(
                 found.given[held.expression] = held.key
             else:
                 found.afterwards.append(f"\n{held.name} = {held.key}")
-        elif differs and not held.may_start_anew and attribute in directly:
+        elif differs and attribute in directly and not (held.may_start_anew or _is_its_own_doing(held, source)):
             raise refusals.changed(Usage(source.path, source.tree, held.name), held.name, held.value, held.expression)
     return found
+
+
+def _is_its_own_doing(held: Held, source: Source) -> bool:
+    """Whether the module's code, executed from its first line to its last, may itself have made the difference."""
+    if held.name.rpartition(".")[2] in changed_names(source.tree):
+        return True
+    binders = bindings(statements(source))
+    for name in names_in([held.expression]):
+        lines = [place.node.lineno for place in binders.get(name, ())]
+        # One that is bound again, or only later, stands for something else by the end.
+        if len(lines) > 1 or (lines and lines[0] > held.expression.lineno):  # type: ignore[union-attr]
+            return True
+    return "*" in binders
