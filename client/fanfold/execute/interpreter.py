@@ -49,6 +49,35 @@ def restore_builtins() -> bool:
     return True
 
 
+class _Module:
+    """A module's names as they were."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module = module
+        self._names = vars(module)
+        self._remember()
+
+    def _remember(self) -> None:
+        self._before = self._names.copy()
+        self._values = [*self._names.values()]
+
+    def is_patched(self) -> bool:
+        """Whether a function or class is gone or another. Names that were added or set anew (a cache) are no harm."""
+        try:
+            if [*self._names.values()] == self._values:
+                return False
+        except Exception:  # noqa: BLE001, S110  an array among them: they do not compare as a whole
+            pass
+        patched = any(callable(value) and self._names.get(name) is not value for name, value in self._before.items())
+        self._remember()
+        return patched
+
+    def holds_users_code(self) -> bool:
+        """Whether a function of the UDF's stands in it: it was replaced in the very run that first imported it."""
+        codes = (getattr(value, "__code__", None) for value in [*self._names.values()])
+        return any(code is not None and is_loaded_source(getattr(code, "co_filename", "")) for code in codes)
+
+
 class InterpreterState:
     """Settings of the whole process, as they were before any user's code, and the modules that users' code imports."""
 
@@ -60,15 +89,15 @@ class InterpreterState:
         self._blocked = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
         self._locale: str | None = None
         self._modules: dict[str, _Module] = {}
-        self._imports: set[str] = set()
+        self._absent: set[str] = set()
         self._seeds = False
 
     def expect(self, bundle: Bundle) -> None:
         """Look from now on also after what this bundle imports. To be called before it is loaded."""
-        self._imports.update(bundle.imports)
+        self._absent.update(_names_of(bundle.imports))
+        self._absent.difference_update(self._modules)
         self._seeds = self._seeds or any("seed(" in source.text for source in bundle.sources)
-        for name, module in self._imported():
-            self._modules.setdefault(name, _Module(module))
+        self._new_modules()
         if self._locale is None:
             self._locale = _setlocale()
 
@@ -102,24 +131,19 @@ class InterpreterState:
     def _has_its_modules(self) -> bool:
         """No function or class of a module that users' code imports is another than it was."""
         intact = True
-        for name, module in self._imported():
-            known = self._modules.get(name)
-            if known is None:
-                known = self._modules[name] = _Module(module)
-                intact = intact and not known.holds_users_code()
-            else:
-                intact = intact and known.module is module and not known.is_patched()
+        for name, known in self._modules.items():
+            intact = sys.modules.get(name) is known.module and not known.is_patched() and intact
+        for new in self._new_modules():
+            intact = not new.holds_users_code() and intact
         return intact
 
-    def _imported(self) -> Iterable[tuple[str, ModuleType]]:
-        """The modules to look after: packages by their top alone, for they may have thousands below."""
-        names = list(self._imports)
-        if not self._imports.isdisjoint(_WITH_SUBMODULES):
-            names += [name for tops in _WITH_SUBMODULES.items() if tops[0] in self._imports for name in tops[1]]
-        for name in names:
-            module = sys.modules.get(name)
-            if isinstance(module, ModuleType) and not is_loaded_source(getattr(module, "__file__", None) or ""):
-                yield name, module
+    def _new_modules(self) -> list[_Module]:
+        """Those that have been imported since the last look, which are looked after from now on."""
+        found = ((name, sys.modules.get(name)) for name in self._absent)
+        new = {name: _Module(module) for name, module in found if isinstance(module, ModuleType)}
+        self._absent.difference_update(new)
+        self._modules.update(new)
+        return list(new.values())
 
 
 #: Of the standard library, what is commonly replaced below a package's top.
@@ -132,33 +156,11 @@ _WITH_SUBMODULES = {
 }
 
 
-class _Module:
-    """A module's names as they were."""
-
-    def __init__(self, module: ModuleType) -> None:
-        self.module = module
-        self._names = vars(module)
-        self._remember()
-
-    def _remember(self) -> None:
-        self._before = self._names.copy()
-        self._values = [*self._names.values()]
-
-    def is_patched(self) -> bool:
-        """Whether a function or class is gone or another. Names that were added or set anew (a cache) are no harm."""
-        try:
-            if [*self._names.values()] == self._values:
-                return False
-        except Exception:  # noqa: BLE001, S110  an array among them: they do not compare as a whole
-            pass
-        patched = any(callable(value) and self._names.get(name) is not value for name, value in self._before.items())
-        self._remember()
-        return patched
-
-    def holds_users_code(self) -> bool:
-        """Whether a function of the UDF's stands in it: it was replaced in the very run that first imported it."""
-        codes = (getattr(value, "__code__", None) for value in [*self._names.values()])
-        return any(code is not None and is_loaded_source(getattr(code, "co_filename", "")) for code in codes)
+def _names_of(imports: Iterable[str]) -> Iterator[str]:
+    """The modules to look after: packages by their top alone, for they may have thousands below."""
+    for name in imports:
+        yield name
+        yield from _WITH_SUBMODULES.get(name, ())
 
 
 def _settings() -> Iterator[tuple[Callable[[], Any], Callable[[Any], Any]]]:
