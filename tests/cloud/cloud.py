@@ -21,8 +21,8 @@ from fanfold.contract.cloud import parameter_name
 from tests.aws.cloud import ACCOUNT, ENVIRONMENT, REGION
 from tests.cloud.deploy import ROOT, Deployer, synthesise
 
-#: Two clones, so that runs are spread over several functions.
-SETTINGS: Mapping[str, Any] = {"realtime_functions": 2}
+#: Two clones, so that runs are spread over several functions; and every machine that there is a name for.
+SETTINGS: Mapping[str, Any] = {"realtime_functions": 2, "ultramem": True}
 
 
 class LocalCloud:
@@ -92,6 +92,10 @@ class LocalCloud:
         """Run so many of the coming Express executions twice: they are promised to run at least once."""
         self._order("deliver_twice", times)
 
+    def limit_machines(self, count: int | None, reason: str = "") -> None:
+        """Start no machine beyond so many, and give that reason; None for as many as there were."""
+        self._order("limit_machines", count, reason)
+
     def lose_machines(self) -> int:
         """The hosts of all Batch jobs that run now fail; how many."""
         return int(self._order("lose_machines"))
@@ -100,10 +104,6 @@ class LocalCloud:
         """Tell all Batch jobs that run now to stop, as before a Spot interruption; how many."""
         return int(self._order("interrupt_machines"))
 
-    def withhold_machines(self, reason: str) -> None:
-        """Have no host for any Batch job, for this `statusReason`; an empty one ends that."""
-        self._order("withhold_machines", reason)
-
     def refuse(self, fault: str, *, times: int, every: int = 1) -> None:
         """Answer `times` of the coming requests, every n-th, with a `fault` of `tests.cloud.faults`."""
         self._order("refuse", fault, times, every)
@@ -111,18 +111,30 @@ class LocalCloud:
     def mend(self) -> int:
         """Let all be as it was at the start; how many requests were still to be refused."""
         self.limit_concurrency(None)
+        self.limit_machines(None)
         self.scale_waits(self._wait_scale)
         self.deliver_twice(0)
-        self.withhold_machines("")
         return int(self._order("mend"))
 
     def forget(self) -> None:
         """Empty the table and the bucket, as if nothing had been run in the deployment."""
         self._order("forget")
 
+    def throttled(self) -> int:
+        """How many invocations have been refused because of the concurrency."""
+        return int(self._order("throttled"))
+
     def ended(self) -> dict[str, int]:
         """How many executions have ended, by kind and status."""
         found: dict[str, int] = self._order("ended")
+        return found
+
+    def machines_of(self, job_id: str) -> list[dict[str, Any]]:
+        """The Batch jobs, of small machines, that a job's runs were given to, as Batch describes them."""
+        batch = self.client("batch")
+        by_name = [{"name": "JOB_NAME", "values": [f"fanfold-{job_id}"]}]
+        listed = batch.list_jobs(jobQueue="fanfold-main-c5-large", filters=by_name)["jobSummaryList"]
+        found: list[dict[str, Any]] = batch.describe_jobs(jobs=[one["jobId"] for one in listed])["jobs"]
         return found
 
     def stop(self) -> None:

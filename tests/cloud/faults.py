@@ -1,4 +1,4 @@
-"""Faults of services: the next requests of a kind are refused as AWS refuses them, before moto sees them.
+"""Faults of services: requests are refused as AWS refuses them, or kept waiting, before moto sees them.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -28,6 +29,10 @@ _ANSWERS = {
         b"<Message>We encountered an internal error. Please try again.</Message></Error>",
     ),
 }
+#: What is only late, by what it is called: seconds.
+_DELAYS_S = {"slow table": 0.5, "slow bucket": 0.5}
+#: The service that each fault is one of, as requests are signed for it.
+_SERVICES = {"throttled table": "dynamodb", "slow table": "dynamodb", "failing bucket": "s3", "slow bucket": "s3"}
 
 
 class Faults:
@@ -45,7 +50,9 @@ class Faults:
 
         def answer(app: Any, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
             fault = self._fault_of(environ)
-            if fault is None:
+            if fault in _DELAYS_S:
+                time.sleep(_DELAYS_S[fault])
+            if fault not in _ANSWERS:
                 return passed_on(app, environ, start_response)
             status, kind, body = _ANSWERS[fault]
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -56,7 +63,7 @@ class Faults:
 
     def refuse(self, fault: str, times: int, every: int = 1) -> None:
         """Answer so to `times` of the requests that it fits, of which every n-th."""
-        if fault not in _ANSWERS:
+        if fault not in _SERVICES:
             raise LookupError(fault)
         with self._lock:
             self._left[fault], self._every, self._seen = times, every, 0
@@ -69,19 +76,15 @@ class Faults:
         return left
 
     def _fault_of(self, environ: dict[str, Any]) -> str | None:
-        fault = _fits(environ)
+        """The fault that a request meets: by the service that it was signed for."""
+        signed_for = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].split("/")
+        service = signed_for[3] if len(signed_for) > 3 else ""
         with self._lock:
-            if fault is None or self._left[fault] <= 0:
+            fault = next((one for one, left in self._left.items() if left > 0 and _SERVICES[one] == service), None)
+            if fault is None:
                 return None
             self._seen += 1
             if self._seen % self._every:
                 return None
             self._left[fault] -= 1
             return fault
-
-
-def _fits(environ: dict[str, Any]) -> str | None:
-    """The fault that a request can meet: by the service that it was signed for."""
-    signed_for = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].split("/")
-    service = signed_for[3] if len(signed_for) > 3 else ""
-    return {"dynamodb": "throttled table", "s3": "failing bucket"}.get(service)

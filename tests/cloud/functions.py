@@ -70,6 +70,8 @@ class Functions:
         self._functions: dict[str, _Function] = {}
         self._lock = threading.Lock()
         self._under_way = 0
+        #: How many invocations were refused because of the concurrency.
+        self.throttled = 0
         self.concurrency: int | None = None
 
     def invoke(self, name: str, body: bytes) -> Answer:
@@ -79,6 +81,7 @@ class Functions:
             raise PayloadTooLarge(f"{len(body)} bytes exceeded the maximum of {PAYLOAD_BYTES}")
         with self._lock:
             if self.concurrency is not None and self._under_way >= self.concurrency:
+                self.throttled += 1
                 raise Throttled("Rate Exceeded.")
             self._under_way += 1
         try:

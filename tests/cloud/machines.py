@@ -53,18 +53,18 @@ class Machines:
         self._start = start
         self._closed = False
         self._environment = environment
-        self._free = threading.BoundedSemaphore(count)
+        self._count = count
+        self._limit, self._limited_for = count, ""
+        self._taken = 0
         self._lock = threading.Lock()
         self._running: dict[str, _Container] = {}
-        #: Why there is no host for any job, as Batch says it of a job that waits; empty where there are some.
-        self.withheld = ""
 
     def run(self, job: Job) -> None:
         """See a job through all of its attempts."""
         job.status = JobStatus.RUNNABLE
-        while self.withheld or not self._free.acquire(timeout=_LOOK_S):
-            job.job_stopped_reason = self.withheld or None  # which moto tells as the `statusReason`
-            time.sleep(_LOOK_S if self.withheld else 0)
+        while not self._take():
+            job.job_stopped_reason = self._limited_for or None
+            time.sleep(_LOOK_S)
             if job.stop:
                 job._mark_stopped(success=False)
                 return
@@ -72,7 +72,21 @@ class Machines:
         try:
             job._mark_stopped(success=self._attempts(job) and not job.stop)
         finally:
-            self._free.release()
+            with self._lock:
+                self._taken -= 1
+
+    def limit(self, count: int | None, reason: str) -> None:
+        """Have no more than so many at once, for a reason as Batch tells it; None for as many as there were.
+
+        https://docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable.html
+        """
+        self._limit, self._limited_for = self._count if count is None else count, reason
+
+    def _take(self) -> bool:
+        with self._lock:
+            free = self._taken < self._limit
+            self._taken += free
+        return free
 
     def lose(self) -> int:
         """Every machine that runs something is gone at once, as a host that fails; how many."""

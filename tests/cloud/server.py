@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +68,13 @@ class Server:
             "crash_environments": lambda: self.functions.strike_busy(signal.SIGABRT),
             "kill_environments": lambda: self.functions.strike_busy(signal.SIGKILL),
             "deliver_twice": self.executions.deliver_twice,
+            "limit_machines": self.machines.limit,
             "lose_machines": self.machines.lose,
             "interrupt_machines": self.machines.interrupt,
-            "withhold_machines": partial(setattr, self.machines, "withheld"),
             "refuse": self.faults.refuse,
             "mend": self.faults.mend,
             "forget": lambda: seams.forget(ACCOUNT, REGION),
+            "throttled": lambda: self.functions.throttled,
             "ended": lambda: self.executions.ended,
         }
         return orders[order](*arguments)

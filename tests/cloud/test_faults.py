@@ -125,13 +125,13 @@ def test_what_a_machine_held_that_goes_away_is_run_by_another(on_cloud, eventual
 
 def test_a_job_whose_machines_aws_does_not_have_says_so_in_every_process(on_cloud, eventually):
     reason = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity requested"
-    on_cloud.withhold_machines(reason)
+    on_cloud.limit_machines(0, reason)
     job = fanfold.submit(squared, range(2), instance_type="small", collect=False)
     waits = eventually(lambda: job.summary().waits_for, within_s=60)
     eventually(lambda: job.summary().waits_for == f"AWS has no c5.large free now: {reason}", within_s=60)
     assert waits != "waiting for a free worker"
     assert reason in fanfold.get_job(job.id).summary().waits_for
-    on_cloud.withhold_machines("")
+    on_cloud.limit_machines(None)
     finished(job, [0, 1])
 
 

@@ -1,0 +1,117 @@
+"""What is done with a job that is there: cancel it in each of its phases, run again what failed, look at it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import fanfold
+from tests.cloud.udfs import begun, held, squared
+
+pytestmark = pytest.mark.usefixtures("on_cloud")
+
+ATTACHED = """
+import fanfold, pathlib
+job = fanfold.get_job({id!r})
+print(job.status)
+pathlib.Path({go!r}).touch()
+print(sum(job.results()))
+"""
+
+
+def cancelled(job, eventually):
+    job.cancel()
+    eventually(lambda: job.status == "Cancelled")
+    assert set(job.counts()) <= {"cancelled", "succeeded"}
+    assert job.counts()["cancelled"] > 0
+
+
+@pytest.mark.parametrize("max_workers", [None, 40], ids=["Express", "Distributed Map"])
+def test_a_job_that_is_throttled_is_cancelled_before_anything_of_it_ran(on_cloud, eventually, max_workers):
+    on_cloud.limit_concurrency(0)
+    job = fanfold.submit(squared, range(60), max_workers=max_workers, collect=False)
+    eventually(on_cloud.throttled)
+    cancelled(job, eventually)
+    on_cloud.limit_concurrency(None)
+    assert job.counts() == {"cancelled": 60}
+    assert job.retry().results() == [x * x for x in range(60)]
+
+
+@pytest.mark.parametrize("max_workers", [1, 2])
+def test_a_job_is_cancelled_while_its_machines_do_not_come_up(on_cloud, eventually, max_workers):
+    on_cloud.limit_machines(0)
+    job = fanfold.submit(squared, range(4), instance_type="small", max_workers=max_workers, collect=False)
+    eventually(lambda: on_cloud.machines_of(job.id))
+    cancelled(job, eventually)
+    assert job.counts() == {"cancelled": 4}
+    eventually(lambda: [one["status"] for one in on_cloud.machines_of(job.id)] == ["FAILED"])
+
+
+def test_a_job_is_cancelled_between_a_run_s_death_and_its_next_try(on_cloud, eventually, tmp_path):
+    job = fanfold.submit(held, range(2), folder=str(tmp_path), collect=False)
+    eventually(lambda: len(begun(tmp_path)) == 2)
+    on_cloud.limit_concurrency(0)  # the next try is refused for as long as that lasts
+    assert on_cloud.crash_environments() == 2
+    eventually(lambda: job.counts() == {"queued": 2})
+    cancelled(job, eventually)
+    assert job.counts() == {"cancelled": 2}
+
+
+def test_cancel_ends_machines_that_run(on_cloud, eventually, tmp_path):
+    job = fanfold.submit(held, range(4), folder=str(tmp_path), instance_type="small", max_workers=2, collect=False)
+    eventually(lambda: begun(tmp_path))
+    cancelled(job, eventually)
+    eventually(lambda: [one["status"] for one in on_cloud.machines_of(job.id)] == ["FAILED"])
+
+
+@pytest.mark.parametrize("count", [30, 130])
+def test_cancel_ends_a_job_in_mid_run(on_cloud, eventually, count):
+    @fanfold.udf
+    def napping(x: int):
+        import time
+
+        time.sleep(0.2)
+        return x
+
+    job = fanfold.submit(napping, range(count), max_workers=80 if count > 100 else None, collect=False)
+    eventually(lambda: job.counts().get("succeeded"))
+    cancelled(job, eventually)
+
+
+def test_only_what_failed_is_run_again(tmp_path):
+    @fanfold.udf
+    def mended(x: int, flag: str):
+        import pathlib
+
+        if x % 2 and not pathlib.Path(flag).exists():
+            raise OSError("not there yet")
+        return x
+
+    flag = tmp_path / "flag"
+    job = fanfold.submit(mended, range(10), flag=str(flag), collect=False).wait()
+    assert job.counts() == {"succeeded": 5, "failed": 5}
+    flag.touch()
+    assert job.retry().results() == list(range(10))
+
+
+@pytest.mark.parametrize("instance_type", [None, "small"])
+def test_another_process_takes_a_job_up_while_it_runs(eventually, tmp_path, instance_type):
+    job = fanfold.submit(held, range(3), folder=str(tmp_path), instance_type=instance_type, collect=False)
+    eventually(lambda: begun(tmp_path))
+    program = ATTACHED.format(id=job.id, go=str(tmp_path / "go"))
+    told = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert told.split() == ["Running", "3"]
+
+
+def test_two_jobs_of_two_people_go_on_at_once(monkeypatch):
+    monkeypatch.setenv("FANFOLD_OWNER", "ada")
+    first = fanfold.submit(squared, range(60), collect=False)
+    monkeypatch.setenv("FANFOLD_OWNER", "grace")
+    second = fanfold.submit(squared, range(60, 120), collect=False)
+    assert second.results() == [x * x for x in range(60, 120)]
+    assert first.results() == [x * x for x in range(60)]
+    assert [job.id for job in fanfold.get_jobs()] == [second.id]
+    monkeypatch.setenv("FANFOLD_OWNER", "ada")
+    assert [job.id for job in fanfold.get_jobs()] == [first.id]
