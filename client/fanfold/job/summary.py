@@ -46,6 +46,8 @@ class Summary:
     #: MiB a run may take; and what the job waits for, where nothing runs and something is to.
     memory_limit_mib: float | None = None
     waits_for: str = ""
+    #: Machines that went away before the job's end, such as a lost host or an interrupted Spot instance.
+    replaced: int = 0
     advice: list[str] = field(default_factory=list)
 
     def rows(self) -> list[tuple[str, str]]:
@@ -61,6 +63,9 @@ class Summary:
         if self.peak_memory_mib is not None:
             limit = "" if self.memory_limit_mib is None else f", the limit is {self.memory_limit_mib:,.0f}"
             rows.append(("memory", f"{self.peak_memory_mib:,.0f} MiB at its peak{limit}"))
+        if self.replaced:
+            went = "1 went away and was" if self.replaced == 1 else f"{self.replaced:,} went away and were"
+            rows.append(("machines", f"{went} replaced"))
         if self.retried:
             rows.append(("retries", f"{self.retried:,} {'runs were' if self.retried > 1 else 'run was'} tried again"))
         rows.append(("cost", str(self.cost)))
@@ -113,8 +118,15 @@ def summarised(state: JobState) -> Summary:
         realtime=state.header.instance_type is None,
         memory_limit_mib=_memory_limit_mib(state.header),
         waits_for=_waits_for(state),
+        replaced=_replaced(state),
         advice=_advice(state, measured),
     )
+
+
+def _replaced(state: JobState) -> int:
+    """How many machines went away: each is named by its job at Batch and by the attempt of it, from 1 on."""
+    attempts = [name.rpartition(".")[2] for name in state.machines] if state.header.engine == "aws" else []
+    return sum(attempt.isdigit() and int(attempt) > 1 for attempt in attempts)
 
 
 def wall_s(state: JobState) -> Seconds:
