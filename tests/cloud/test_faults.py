@@ -95,7 +95,7 @@ def doubled(text: str):
 @pytest.mark.parametrize("fault", ["failing bucket", "slow bucket", "slow table"])
 def test_a_store_that_fails_now_and_then_or_is_slow_loses_nothing(on_cloud, fault):
     texts = [letter * 20_000 for letter in "abcdef"]
-    on_cloud.refuse(fault, times=12, every=2)
+    on_cloud.refuse(fault, times=6, every=2)
     finished(fanfold.submit(doubled, texts, collect=False), [text * 2 for text in texts])
     assert on_cloud.mend() == 0
 
