@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test chromium check bench format constraints synth bootstrap deploy deploy-local cloud destroy image-lock clean help
+.PHONY: demo test chromium check bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,12 @@ deploy-local: $(VENV)/.dev  ## the same into an emulator on this machine, to loo
 PORT ?= 0
 cloud: $(VENV)/.dev  ## AWS on this machine with Fanfold in it: paste the lines it prints; until Ctrl-C; PORT=5000
 	@$(BIN)/python -m tests.cloud --port $(PORT)
+
+second-cloud: $(VENV)/.dev  ## the realtime path and the stores on a second emulator, of which nothing is ours
+	@$(BIN)/python -m pytest -n 0 tests/cloud/test_outcomes.py tests/ministack/outcomes_agree.py tests/ministack/stores_hold.py
+
+image-test: $(VENV)/.dev  ## build the image and run it in containers, as root on Debian; else says that it did not
+	@$(BIN)/python -m tests.image
 
 destroy: node_modules/.made  ## take it out of your account again; what holds data stays, see docs/deployment.md
 	@$(CDK) destroy --all

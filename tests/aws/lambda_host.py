@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 from tests.aws.processes import Starter, start_process
 from tests.aws.runtime_api import RuntimeApi
 
+#: What a process's exit code is, and a container's, that the kernel has ended for its memory.
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 HANDLER = "fanfold_runtime.realtime.handler"
 
 
@@ -88,7 +90,7 @@ class LambdaHost:
             except queue.Empty:
                 code = self.process.poll()
                 if code is not None:
-                    how = "signal: killed" if code == -signal.SIGKILL else f"exit status {code}"
+                    how = "signal: killed" if code in _KILLED else f"exit status {code}"
                     return _error("Runtime.ExitError", f"Runtime exited with error: {how}")
         self._end()
         return _error("Sandbox.Timedout", f"Task timed out after {timeout_s:.2f} seconds")

@@ -23,18 +23,20 @@ from tests.cloud.deploy import ROOT, Deployer, synthesise
 
 #: Two clones, so that runs are spread over several functions; and every machine that there is a name for.
 SETTINGS: Mapping[str, Any] = {"realtime_functions": 2, "ultramem": True}
+#: What starts environments and machines, as `module:function`.
+STARTER = "tests.aws.processes:start_process"
 
 
 class LocalCloud:
     """A running cloud. Use it as a context; `folder` holds what its parts print."""
 
-    def __init__(self, folder: Path, *, wait_scale: float = 1.0, port: int = 0) -> None:
+    def __init__(self, folder: Path, *, wait_scale: float = 1.0, port: int = 0, starter: str = STARTER) -> None:
         """Start it, at any free port by default. Waits between tries of a state, on AWS seconds, are scaled."""
         self.folder = folder
         self._wait_scale = wait_scale
         self._log = (folder / "server.log").open("wb")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.cloud.server", str(folder), str(wait_scale), str(port)],
+            [sys.executable, "-m", "tests.cloud.server", str(folder), str(wait_scale), str(port), starter],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -26,7 +26,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
 def cloud_account(cloud: LocalCloud) -> Account:
     """One for all tests, as a process has one: making clients takes 0.4 s."""
     with pytest.MonkeyPatch.context() as patched:
-        _point(patched, cloud)
+        point(patched, cloud)
         account = Account()
         for service in ("dynamodb", "s3", "ssm", "stepfunctions", "lambda", "batch"):
             account.client(service)
@@ -36,14 +36,15 @@ def cloud_account(cloud: LocalCloud) -> Account:
 @pytest.fixture
 def on_cloud(cloud: LocalCloud, cloud_account: Account, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCloud]:
     """This process, and those it starts, use the cloud's deployment, in which nothing has happened yet."""
-    _point(monkeypatch, cloud)
+    point(monkeypatch, cloud)
     monkeypatch.setattr("fanfold.engines.aws.Account", lambda **_: cloud_account)
     yield cloud
     cloud.mend()
     cloud.forget()
 
 
-def _point(patched: pytest.MonkeyPatch, cloud: LocalCloud) -> None:
+def point(patched: pytest.MonkeyPatch, cloud: LocalCloud) -> None:
+    """Have this process, and those it starts, use the cloud."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         patched.delenv(name)
     for name, value in cloud.environment().items():

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import boto3
@@ -23,6 +24,7 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 from tests.aws.cloud import ACCOUNT, ENVIRONMENT, REGION
+from tests.aws.processes import Starter
 from tests.cloud import seams
 from tests.cloud.executions import Executions
 from tests.cloud.faults import Faults
@@ -38,7 +40,7 @@ LEASE_S = "2"
 class Server:
     """All parts of the cloud, put together."""
 
-    def __init__(self, folder: Path, *, wait_scale: float, port: int) -> None:
+    def __init__(self, folder: Path, *, wait_scale: float, port: int, start: Starter) -> None:
         self._moto = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
         self.faults = Faults()
         self.faults.install()
@@ -48,11 +50,11 @@ class Server:
         environment = {**ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint}
         (folder / "machines").mkdir()
         self.functions = Functions(
-            lambda name: seams.find_function(ACCOUNT, REGION, name), folder=folder, environment=environment
+            lambda name: seams.find_function(ACCOUNT, REGION, name), folder=folder, environment=environment, start=start
         )
         # Batch tells a container nothing of its region: https://github.com/aws/aws-cdk/issues/10952
         told = {name: value for name, value in environment.items() if not name.endswith("_REGION")}
-        self.machines = Machines(folder / "machines", {**told, "FANFOLD_LEASE_S": LEASE_S})
+        self.machines = Machines(folder / "machines", {**told, "FANFOLD_LEASE_S": LEASE_S}, start=start)
         integrations = Integrations(_clients(endpoint), self.functions)
         self.surroundings = Surroundings(integrations.call, integrations.read_items, wait_scale=wait_scale)
         self.executions = Executions(self.surroundings)
@@ -111,7 +113,8 @@ def main() -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     faulthandler.register(signal.SIGUSR1)  # where every thread is, into the log
     folder, wait_scale, port = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
-    server = Server(folder, wait_scale=wait_scale, port=port)
+    start: Starter = resolve_name(sys.argv[4])
+    server = Server(folder, wait_scale=wait_scale, port=port, start=start)
     try:
         print(server.port, flush=True)
         for line in sys.stdin:

@@ -74,7 +74,16 @@ class LocalCloud:
 
 @contextmanager
 def local_cloud(folder: Path) -> Iterator[LocalCloud]:
-    """A ministack on a free port, bootstrapped, gone afterwards."""
+    """A ministack, bootstrapped, gone afterwards."""
+    with ministack(folder) as endpoint:
+        cloud = LocalCloud(endpoint)
+        cloud.cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}")
+        yield cloud
+
+
+@contextmanager
+def ministack(folder: Path) -> Iterator[str]:
+    """The endpoint of a ministack on a free port, gone afterwards."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -86,9 +95,7 @@ def local_cloud(folder: Path) -> Iterator[LocalCloud]:
         server = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
         try:
             _wait_for(port, server)
-            cloud = LocalCloud(f"http://127.0.0.1:{port}")
-            cloud.cdk("bootstrap", f"aws://{ACCOUNT}/{REGION}")
-            yield cloud
+            yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
             server.wait(timeout=20)
