@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 
 from benchmarks.measure import Measured, best, rounds
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table: what was done, what it took here and at the peer, and whether the target was met."""
-
-    work: str
-    ours: str
-    peer: str
-    ratio: str
-    target: str
-    met: bool
+from benchmarks.row import Row
 
 
 def thousand_noop() -> list[Row]:
@@ -107,6 +95,13 @@ def million() -> list[Row]:
     ]
 
 
+def page() -> list[Row]:
+    """The Workbench's page in a real browser, which is started for this case alone."""
+    from benchmarks.page import page_rows
+
+    return page_rows()
+
+
 CASES: dict[str, Callable[[], list[Row]]] = {
     "thousand_noop": thousand_noop,
     "ten_thousand_noop": ten_thousand_noop,
@@ -114,6 +109,7 @@ CASES: dict[str, Callable[[], list[Row]]] = {
     "frames": frames,
     "starting": starting,
     "million": million,
+    "page": page,
 }
 
 

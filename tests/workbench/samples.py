@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +96,29 @@ class Store:
         """Runs begin."""
         self.log.append([Event.new(header.id, index, 0, EventKind.STARTED) for index in indexes])
 
+    def fails(self, header: JobHeader, *indexes: int) -> None:
+        """Runs end badly."""
+        self.log.append([ended(header, index, bad=True, at=time.time()) for index in indexes])
+
     def ends(self, header: JobHeader, *indexes: int) -> None:
         """Runs end well."""
         self.log.append([ended(header, index, at=time.time()) for index in indexes])
+
+
+@contextmanager
+def unanswering(store: Store) -> Iterator[None]:
+    """The store's tables are out of reach meanwhile."""
+    with sqlite3.connect(store.home / "fanfold.db", timeout=30) as connection:
+        connection.execute("ALTER TABLE state RENAME TO state_away")
+        connection.execute("ALTER TABLE jobs RENAME TO jobs_away")
+        connection.commit()
+        try:
+            yield
+        finally:
+            connection.execute("ALTER TABLE state_away RENAME TO state")
+            connection.execute("ALTER TABLE jobs_away RENAME TO jobs")
+            connection.commit()
+    connection.close()
 
 
 def ended(

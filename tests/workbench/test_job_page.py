@@ -67,18 +67,20 @@ def test_the_table_of_10_000_runs_is_sorted_by_the_server(visit, wide_job):
     expect(page.locator('.ag-row[row-index="0"]')).to_have_attribute("row-id", "9999")
 
 
-def test_the_code_stands_as_it_ran_with_its_hash(visit, small_job):
+def test_the_code_stands_as_it_ran_with_its_hash(visit, small_job, picture):
     page = visit(f"/job/{small_job.id}")
     tab(page, "Code")
     expect(page.get_by_text(f"code hash {small_job.code_hash}")).to_be_visible()
     expect(page.locator("pre").filter(has_text="return x * x")).to_be_visible()
+    picture(page, "job-code")
 
 
-def test_the_history_tells_what_became_of_it_when(visit, small_job):
+def test_the_history_tells_what_became_of_it_when(visit, small_job, picture):
     page = visit(f"/job/{small_job.id}")
     tab(page, "History")
     for moment in ("submitted by", "the first run began", "half of the runs had ended", "ended: Failed"):
         expect(page.get_by_text(moment)).to_be_visible()
+    picture(page, "job-history")
 
 
 def test_a_running_job_shows_what_is_left_and_an_event_is_there_soon(visit, store, picture):
@@ -135,15 +137,65 @@ def test_results_are_downloaded_as_parquet_and_csv(visit, small_job, tmp_path):
 def test_snippets_are_copied(visit, small_job):
     page = visit(f"/job/{small_job.id}")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="Copy Python").click()
-    expect(page.get_by_text("Copied:")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()") == f'fanfold.get_job("{small_job.id}")'
+    snippets = {"Copy Python": f'fanfold.get_job("{small_job.id}")', "Copy command": f"fanfold status {small_job.id}"}
+    for button, snippet in snippets.items():
+        page.get_by_role("button", name=button).click()
+        expect(page.get_by_text(f"Copied: {snippet}")).to_be_visible()
+        assert page.evaluate("navigator.clipboard.readText()") == snippet
 
 
-def test_an_unknown_job_is_said_to_be_none(visit):
+def test_a_job_of_10_000_runs_is_filtered_downloaded_and_told_by_cause(visit, wide_job, tmp_path):
+    page = visit(f"/job/{wide_job.id}")
+    tab(page, "Runs")
+    page.get_by_label("Status").select_option("bad")
+    expect(page.locator('.ag-row[row-id="503"]')).to_be_visible()
+    expect(page.locator('.ag-row[row-id="5"]')).to_have_count(0)
+    tab(page, "Errors")
+    expect(page.get_by_role("heading", name="20 runs: ValueError")).to_be_visible()
+    with page.expect_download() as told:
+        page.get_by_role("link", name="Download Parquet").click()
+    told.value.save_as(tmp_path / "wide.parquet")
+    assert len(pd.read_parquet(tmp_path / "wide.parquet")) == 9980
+
+
+def test_a_job_of_10_000_runs_is_cancelled_and_what_is_missing_is_run(visit, store):
+    header = store.job(delays, range(10_000), cache=False)
+    store.ends(header, *range(9_990))
+    page = visit(f"/job/{header.id}")
+    expect(page.get_by_text("9,990 succeeded")).to_be_visible()
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    page.get_by_role("button", name="Cancel the job").click()
+    expect(page.get_by_text("10 cancelled")).to_be_visible()
+    page.get_by_role("button", name="Run the rest").click()
+    expect(page.get_by_text("10,000 succeeded")).to_be_visible()
+
+
+def test_what_is_read_while_a_job_runs_stays_where_it_is(visit, store):
+    header = store.job(delays, range(20), cache=False)
+    store.fails(header, 3)
+    page = visit(f"/job/{header.id}")
+    tab(page, "Errors")
+    heading = page.get_by_role("heading", name="1 run: ValueError")
+    expect(heading).to_be_visible()
+    page.evaluate("window.traceback = document.querySelector('.ff-cause pre')")
+    store.fails(header, 5)
+    expect(page.get_by_role("heading", name="2 runs: ValueError")).to_be_visible()
+    assert page.evaluate("window.traceback.isConnected")  # what somebody selects in it is not lost
+
+
+def test_a_status_that_no_run_has_is_refused_in_words(visit, small_job, workbench):
+    page = visit()
+    answer = page.request.get(f"{workbench.root}/job/{small_job.id}/runs.json?status=zzz")
+    assert answer.status == 400
+    assert "'zzz'" in answer.text()
+    assert "timed_out" in answer.text()
+
+
+def test_an_unknown_job_is_said_to_be_none(visit, picture):
     page = visit("/job/20260131-141502-river-7f3a")
     expect(page.get_by_role("heading", name="There is no such job.")).to_be_visible()
     expect(page.get_by_role("link", name="All jobs")).to_be_visible()
+    picture(page, "job-unknown")
 
 
 def test_it_is_used_on_a_phone_and_in_the_dark(visit, small_job, picture):

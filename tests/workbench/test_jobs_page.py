@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -101,6 +103,31 @@ def test_mine_and_the_teams_jobs_are_told_apart(visit, jobs, store, monkeypatch)
     page.get_by_label("Whose").select_option("ada")
     expect(row(page, theirs.id)).to_have_count(0)
     expect(row(page, jobs["good"].id)).to_be_visible()
+
+
+def test_jobs_are_filtered_by_when_they_started(visit, jobs, store):
+    at = jobs["good"].created_at - 3 * 86400
+    old = jobs["good"]._replace(id=new_job_id(at), created_at=at)
+    store.log.put_job(old)
+    page = visit()
+    expect(row(page, old.id).locator('[col-id="created"]')).to_have_text("3 d ago")
+    page.get_by_label("Started").select_option("the last day")
+    expect(row(page, old.id)).to_have_count(0)
+    expect(row(page, jobs["good"].id)).to_be_visible()
+    page.get_by_label("Started").select_option("the last week")
+    expect(row(page, old.id)).to_be_visible()
+
+
+def test_light_or_dark_is_chosen_and_remembered(visit):
+    page = visit(scheme="light")
+    body = page.locator("body")
+    expect(body).not_to_have_class(re.compile("body--dark"))
+    page.get_by_role("button", name="Light / dark").click()
+    expect(body).to_have_class(re.compile("body--dark"))
+    page.reload()
+    expect(body).to_have_class(re.compile("body--dark"))
+    page.get_by_role("button", name="Light / dark").click()
+    expect(body).not_to_have_class(re.compile("body--dark"))
 
 
 def test_a_name_is_text_whatever_it_holds(visit, store):

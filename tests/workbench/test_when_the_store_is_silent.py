@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
-from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import expect
 
 from fanfold.errors import StoreError
 from fanfold.workbench.reading import Reader
-
-
-@contextmanager
-def unanswering(store):
-    """The store's tables are out of reach meanwhile."""
-    with sqlite3.connect(store.home / "fanfold.db", timeout=30) as connection:
-        connection.execute("ALTER TABLE state RENAME TO state_away")
-        connection.execute("ALTER TABLE jobs RENAME TO jobs_away")
-        connection.commit()
-        try:
-            yield
-        finally:
-            connection.execute("ALTER TABLE state_away RENAME TO state")
-            connection.execute("ALTER TABLE jobs_away RENAME TO jobs")
-            connection.commit()
-    connection.close()
+from tests.workbench.samples import unanswering
 
 
 def test_the_pages_say_so_and_recover(visit, store, picture):

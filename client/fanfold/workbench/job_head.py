@@ -21,7 +21,7 @@ from fanfold.workbench.watch import Watch
 
 #: What is told of a job, in this order.
 _FACTS = ("runtime", "time left", "now", "per run", "peak memory", "retries", "cost so far", "runs on", "started")
-#: A summary goes through all runs several times.
+#: A summary, and what is left, go through all runs several times.
 _SUMMARY_S = 3.0
 
 
@@ -33,6 +33,7 @@ class JobHead:
         self._look = look
         self._told: Summary | None = None
         self._told_at = 0.0
+        self._left_s: float | None = None
         self._advised: list[str] = []
         self._build()
 
@@ -92,6 +93,7 @@ class JobHead:
         self._show_counts({one.value: count for one, count in counts.items() if count}, len(job))
         if self._told is None or state.done or time.monotonic() - self._told_at > _SUMMARY_S:
             self._told, self._told_at = job.summary(), time.monotonic()
+            self._left_s = None if state.done else remaining_s(state, time.time())
         self._show_facts(self._told)
 
     def _show_counts(self, counts: dict[str, int], total: int) -> None:
@@ -122,7 +124,7 @@ class JobHead:
     def _facts_of(self, told: Summary) -> dict[str, str]:
         job, state = self._watch.job, self._watch.job.state
         header, now = job.header, time.time()
-        left_s = None if state.done else remaining_s(state, now)
+        left_s = self._left_s
         return {
             "runtime": duration(told.wall_s if state.done else now - header.created_at),
             "time left": "" if left_s is None else f"about {duration(left_s)}",

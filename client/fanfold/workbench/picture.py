@@ -6,6 +6,7 @@ import heapq
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import NamedTuple
 
 from fanfold.fold import JobState
@@ -105,15 +106,32 @@ def _packed(shown: list[Span]) -> Iterator[tuple[int, Span]]:
 
 
 def _slices(shown: list[Span], first: float, last: float) -> list[tuple[float, dict[str, float]]]:
+    """How many runs of each status were under way, on average, in each slice between two moments.
+
+    A run's first and last slice get their part of it; those between are only counted, however many there are.
+    """
     width = (last - first) / _SLICES or 1.0
-    busy_s: list[defaultdict[str, float]] = [defaultdict(float) for _ in range(_SLICES)]
+    parts: defaultdict[str, list[float]] = defaultdict(lambda: [0.0] * _SLICES)
+    whole: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (_SLICES + 1))
     for span in shown:
         start, end = max(span.start_s, first), min(span.end_s, last)
         low, high = _slice(start, first, width), _slice(end, first, width)
-        for number in range(low, high + 1):
-            left = first + number * width
-            busy_s[number][span.status] += max(0.0, min(end, left + width) - max(start, left))
-    return [(first + n * width, {s: busy / width for s, busy in busy_s[n].items()}) for n in range(_SLICES)]
+        of_status = parts[span.status]
+        if low == high:
+            of_status[low] += end - start
+            continue
+        of_status[low] += first + (low + 1) * width - start
+        of_status[high] += end - (first + high * width)
+        whole[span.status][low + 1] += 1
+        whole[span.status][high] -= 1
+    through = {status: list(accumulate(changes)) for status, changes in whole.items()}
+    slices = []
+    for n in range(_SLICES):
+        busy = {
+            status: part[n] / width + (through[status][n] if status in through else 0) for status, part in parts.items()
+        }
+        slices.append((first + n * width, {status: count for status, count in busy.items() if count > 0}))
+    return slices
 
 
 def _slice(at: float, first: float, width: float) -> int:
