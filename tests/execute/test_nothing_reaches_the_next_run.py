@@ -339,6 +339,27 @@ def test_settings_of_the_whole_process_do_not(work):
     assert before == after
 
 
+@pytest.mark.parametrize("library", ["pydantic", "polars", "unittest.mock", "matplotlib.pyplot", "concurrent.futures"])
+def test_what_libraries_do_as_they_are_imported_costs_no_new_process(work, library):
+    def use(library: str):
+        import concurrent.futures
+        import importlib
+        import os
+        import sys
+        import typing
+        import unittest.mock
+        import warnings
+
+        importlib.import_module(library)
+        with unittest.mock.patch("os.getcwd"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+        sys.excepthook = print
+        concurrent.futures.ThreadPoolExecutor(1).submit(typing.get_origin, list[int]).result()
+        return os.getpid()
+
+    assert len({told.value for told in work(use, [{"library": library}] * 3)}) == 1
+
+
 def test_a_seed_does_not(work):
     def seed():
         import random

@@ -12,7 +12,7 @@ import resource
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from fanfold.source.bundle import Bundle
@@ -68,14 +68,22 @@ class _Module:
                 return False
         except Exception:  # noqa: BLE001, S110  an array among them: they do not compare as a whole
             pass
-        patched = any(callable(value) and self._names.get(name) is not value for name, value in self._before.items())
+        before = self._before
         self._remember()
-        return patched
+        return any(
+            callable(value) and self._names.get(name) is not value and not _is_libraries_own(name)
+            for name, value in before.items()
+        )
 
     def holds_users_code(self) -> bool:
         """Whether a function of the UDF's stands in it: it was replaced in the very run that first imported it."""
         codes = (getattr(value, "__code__", None) for value in [*self._names.values()])
-        return any(code is not None and is_loaded_source(getattr(code, "co_filename", "")) for code in codes)
+        return any(isinstance(code, CodeType) and is_loaded_source(code.co_filename) for code in codes)
+
+
+def _is_libraries_own(name: str) -> bool:
+    """Whether libraries set such names as they are imported: typing_extensions does, and what shows tracebacks."""
+    return name.startswith("_") or name.endswith("hook")
 
 
 class InterpreterState:
