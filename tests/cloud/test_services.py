@@ -159,6 +159,7 @@ def test_overrides_hold_8192_characters(cloud, tmp_path):
 
 
 def test_an_item_holds_400_kb(cloud):
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
     table = cloud.client("dynamodb").list_tables()["TableNames"][0]
     item = {"pk": {"S": "large"}, "sk": {"S": "item"}, "data": {"S": "x" * 410_000}}
     with pytest.raises(ClientError, match="Item size"):
@@ -166,6 +167,7 @@ def test_an_item_holds_400_kb(cloud):
 
 
 def test_an_execution_takes_256_kib(cloud):
+    """https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
     machine = "arn:aws:states:us-east-1:123456789012:stateMachine:fanfold-main-narrow"
     with pytest.raises(ClientError, match="ValidationException"):
         cloud.client("stepfunctions").start_execution(stateMachineArn=machine, input=json.dumps("x" * 262_144))

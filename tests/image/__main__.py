@@ -26,6 +26,7 @@ def main() -> int:
     if missing:
         print(f"The image was NOT RUN: {missing}")
         return 0
+    noted_before = podman.notes()
     folder = Path(tempfile.mkdtemp(prefix="fanfold-image-"))
     try:
         _say("a Debian with Python stands in for the base image ...")
@@ -37,7 +38,7 @@ def main() -> int:
         tests = [sys.executable, "-m", "pytest", "-n", "0", "-q", "tests/image/runs_in_containers.py"]
         return subprocess.run(tests, cwd=ROOT, env=environment, check=False).returncode
     finally:
-        podman.remove_all(folder)
+        podman.remove_all(folder, noted_before)
 
 
 def _why_not() -> str:

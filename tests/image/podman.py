@@ -30,6 +30,11 @@ def podman(folder: Path) -> list[str]:
     return ["podman", *options, "--root", str(folder / "store"), "--runroot", str(folder / "run")]
 
 
+def notes() -> set[Path]:
+    """Where podman notes things for itself beside its store, as far as it is there."""
+    return {path for path in map(Path, ("/var/lib/containers", "/run/containers", "/run/libpod")) if path.exists()}
+
+
 def make_base(folder: Path) -> None:
     """Import a Debian with Python under the name of the base image, from Debian's own archive: no registry is asked."""
     root = folder / "rootfs"
@@ -67,11 +72,13 @@ def start(
     return start_session([*run, *limits, "--user", "1000", *variables, IMAGE, *command], os.environ, folder, log)
 
 
-def remove_all(folder: Path) -> None:
-    """Remove every container, every image and the folder."""
+def remove_all(folder: Path, noted_before: set[Path]) -> None:
+    """Remove every container, every image and the folder, and podman's notes where it had none before."""
     for kind in ("rm", "rmi"):
         subprocess.run([*podman(folder), kind, "--all", "--force"], check=False, stdout=subprocess.DEVNULL)
-    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run(["umount", str(folder / "store" / "overlay")], check=False)  # which podman mounts upon itself
+    for place in {folder, *(notes() - noted_before)}:
+        shutil.rmtree(place)
 
 
 def _run(*command: str, stdin: IO[bytes] | None = None) -> None:
