@@ -76,7 +76,8 @@ def remove_all(folder: Path, noted_before: set[Path]) -> None:
     """Remove every container, every image and the folder, and podman's notes where it had none before."""
     for kind in ("rm", "rmi"):
         subprocess.run([*podman(folder), kind, "--all", "--force"], check=False, stdout=subprocess.DEVNULL)
-    subprocess.run(["umount", str(folder / "store" / "overlay")], check=False)  # which podman mounts upon itself
+    if os.path.ismount(folder / "store" / "overlay"):  # podman mounts it upon itself, and mostly takes that back
+        _run("umount", str(folder / "store" / "overlay"))
     for place in {folder, *(notes() - noted_before)}:
         shutil.rmtree(place)
 
