@@ -13,7 +13,7 @@ from fanfold.models import Event
 
 if TYPE_CHECKING:
     from fanfold.diagnosis import Check
-    from fanfold.estimate import Span
+    from fanfold.estimate import Span, Way
     from fanfold.forecast import Plan
 
 _JOB = {
@@ -199,25 +199,22 @@ def instance_type_record(machine: InstanceType, prices: Prices) -> dict[str, Any
 
 def plan_record(plan: Plan) -> dict[str, Any]:
     """What a submit would take."""
-    ways = [
-        {
-            "name": way.name,
-            "cached": way.cached,
-            "to_run": way.to_run,
-            "seconds": _span(way.time_s),
-            "usd": _span(way.usd),
-            "obstacle": way.obstacle,
-        }
-        for way in plan.ways
-    ]
+    told = ("asked", "recommended", "reason", "prices")
     return {
         "udf": plan.udf,
         "inputs": plan.count,
-        "asked": plan.asked,
-        "recommended": plan.recommended,
-        "reason": plan.reason,
-        "prices": plan.prices,
-        "ways": ways,
+        **{name: getattr(plan, name) for name in told},
+        "ways": [_way_record(way) for way in plan.ways],
+    }
+
+
+def _way_record(way: Way) -> dict[str, Any]:
+    same = ("name", "cached", "to_run")
+    return {
+        **{name: getattr(way, name) for name in same},
+        "seconds": _span(way.time_s),
+        "usd": _span(way.usd),
+        "obstacle": way.obstacle,
     }
 
 
