@@ -1,0 +1,31 @@
+"""Modules that nobody has edited or set anything on, of the standard library and of pydantic, pass for just that."""
+
+from __future__ import annotations
+
+import importlib
+from types import FunctionType
+
+import pytest
+
+from fanfold.source.origin import parse, read
+from fanfold.source.reading import mentions
+from fanfold.source.settled import settled
+from fanfold.source.stale import is_changed
+
+MODULES = (
+    "argparse ast collections configparser contextlib csv dataclasses datetime decimal difflib email.message enum"
+    " fractions functools http.cookies inspect json.decoder logging operator pathlib pickle pydantic.fields pydantic.main"
+    " random shutil socket ssl statistics string tarfile tempfile textwrap threading traceback typing unittest.mock uuid"
+    " xml.etree.ElementTree zipfile"
+).split()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_nothing_is_taken_for_changed(name: str) -> None:
+    namespace = vars(importlib.import_module(name))
+    path = str(namespace["__file__"])
+    source = parse(path, read(path))
+    members = [m for v in namespace.values() for m in (vars(v).values() if isinstance(v, type) else [v])]
+    functions = [f for f in members if isinstance(f, FunctionType) and f.__globals__ is namespace]
+    assert [f for f in functions if f.__code__.co_filename == path and is_changed(f, source)] == []
+    settled(source, namespace, lambda *_: None, mentioned=mentions(source), directly=mentions(source))
