@@ -69,6 +69,45 @@ def test_a_writer_whose_clock_is_wrong_by_90_s_hides_nothing(log, monkeypatch, a
     assert found[strays.id] == strays
 
 
+def test_an_event_that_came_late_behind_others_is_found_within_seconds(log, monkeypatch, eventually):
+    job = a_job(count=3)
+    log.put_job(job)
+    log.append([finished(job.id, 1)])
+    late, (_, cursor) = finished(job.id, 0), follow(log, job.id, None)
+    with monkeypatch.context() as patched:
+        written_at(patched, -1.5)  # its write was tried again for so long
+        log.append([late])
+    found, places = {}, [cursor]
+
+    def seen():
+        log.append([finished(job.id, 1)])  # there is news all the time: no round is quiet
+        events, cursor = follow(log, job.id, places[-1])
+        places.append(cursor)
+        found.update(by_id(events))
+        return late.id in found
+
+    eventually(seen)
+    assert "quiet" not in places[-1]
+
+
+@pytest.mark.parametrize("round_s", [0.25, 0.4, 1.0, 2.0, 7.0])
+def test_every_event_is_read_and_none_of_them_many_times(round_s):
+    """One shard for a minute, in the reader's own time: a hundred events a second, each seventh of which comes late."""
+    begins, late_s = 1_800_000_000.0, 1.9
+    written = [(begins + n / 100, late_s if n % 7 == 0 else 0.02) for n in range(6_000)]
+    reads = dict.fromkeys((at for at, _ in written), 0)
+    position, now = positions.Position(), begins
+    while now < begins + 70:
+        now += round_s
+        start = position.start(now)
+        for at, delay_s in written:
+            if items.iso(at) > start and at + delay_s <= now:
+                reads[at] += 1
+                position.key = max(position.key, items.iso(at))
+    assert min(reads.values()) >= 1
+    assert sum(reads.values()) / len(reads) < 4.1
+
+
 def test_a_shard_whose_runs_all_have_results_is_not_read_again(log, account):
     job = a_job(count=1000)
     log.put_job(job)

@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 
 from fanfold.contract.cloud import (
     DIED,
+    DIED_ATTRIBUTES,
     EXPIRES_AT,
     PARTITION_KEY,
     SORT_KEY,
@@ -32,6 +33,8 @@ from fanfold.stores.protocols import ObjectStore
 
 #: The packed page, or where it is instead when it is too large for an item of 400 KB.
 PAGE, PAGE_AT = "e", "o"
+#: What `EventItems.read` needs of an item, whoever wrote it.
+READ_ATTRIBUTES = (PAGE, PAGE_AT, *(name for name in DIED_ATTRIBUTES if name not in (PARTITION_KEY, EXPIRES_AT)))
 
 _PAGE_EVENTS = 1_000
 #: A page is closed when it has about this much: few items are nearly empty, none comes near 400 KB by many events.

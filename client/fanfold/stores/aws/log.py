@@ -7,13 +7,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 from fanfold.contract.cloud import PARTITION_KEY, SORT_KEY, event_partition, shards, telemetry_partition
 from fanfold.models import Event, JobHeader, RunStatus
 from fanfold.stores.aws.account import CONCURRENCY
 from fanfold.stores.aws.finished import FinishedShards
 from fanfold.stores.aws.heads import Heads
-from fanfold.stores.aws.items import EventItems
+from fanfold.stores.aws.items import READ_ATTRIBUTES, EventItems
 from fanfold.stores.aws.positions import Reading
 from fanfold.stores.aws.table import Item, Page, Table
 from fanfold.stores.protocols import Channel, Cursor, ObjectStore
@@ -26,6 +27,9 @@ _POLL_FIRST_S, _POLL_LAST_S = 0.25, 2.0
 _ASKING_SHARE = 0.2
 
 _AFTER = f"{PARTITION_KEY} = :partition AND {SORT_KEY} > :after"
+#: Only what tells something: taking an answer apart costs its reader the more, the more attributes there are.
+_TOLD = {f"#{name}": name for name in READ_ATTRIBUTES}
+_ONLY_TOLD: dict[str, Any] = {"ProjectionExpression": ", ".join(_TOLD), "ExpressionAttributeNames": _TOLD}
 
 
 class DynamoEventLog:
@@ -131,7 +135,8 @@ class DynamoEventLog:
         place = event_partition if channel == "state" else telemetry_partition
 
         def page(asked: tuple[int, str]) -> Page:
-            return self._table.query(_AFTER, {":partition": {"S": place(job_id, asked[0])}, ":after": {"S": asked[1]}})
+            where = {":partition": {"S": place(job_id, asked[0])}, ":after": {"S": asked[1]}}
+            return self._table.query(_AFTER, where, **_ONLY_TOLD)
 
         events: list[Event] = []
         for (shard, _), (items, more) in zip(some, self._table.account.each(page, some), strict=True):
