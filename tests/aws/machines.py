@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
 
@@ -22,7 +23,8 @@ from tests.aws.udfs import put_job
 def machine(aws, deployment, tmp_path):
     """Starts machines for a job, as Batch does; kills those that are left at the end.
 
-    No file of theirs gets larger than `file_bytes`: what writes one finds its disk full.
+    No file of theirs gets larger than `file_bytes`: what writes one finds its disk full. `within`: a command that is to
+    start the machine's.
     """
     started = []
 
@@ -32,6 +34,7 @@ def machine(aws, deployment, tmp_path):
         *,
         command: str = contract.DEDICATED_COMMAND[-1],
         file_bytes: int = resource.RLIM_INFINITY,
+        within: Sequence[str] = (),
         **more: str,
     ) -> subprocess.Popen[bytes]:
         temporary = tmp_path / f"machine{len(started)}"
@@ -53,7 +56,9 @@ def machine(aws, deployment, tmp_path):
             **more,
         }
         with (temporary / "log").open("wb") as log:
-            process = subprocess.Popen([sys.executable, "-m", command], env=environment, stdout=log, stderr=log)
+            process = subprocess.Popen(
+                [*within, sys.executable, "-m", command], env=environment, stdout=log, stderr=log
+            )
         started.append(process)
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (file_bytes, resource.RLIM_INFINITY))
         return process

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import os
 import signal
 import time
 
 from fanfold.contract import cloud as contract
 from fanfold.job.contents import Contents
 from fanfold.models import EventKind, RunStatus
-from tests.aws.cloud import ENVIRONMENT
 from tests.aws.machines import put_work, state_of, work_of
 from tests.stores.event_log_contract import read_all
 
@@ -47,7 +46,6 @@ def test_two_machines_share_the_work_and_do_none_of_it_twice(machine, aws_stores
 
 def test_a_run_whose_process_dies_is_tried_again_by_the_machine(machine, aws_stores):
     def dies_once(n: int):
-        import os
         import tempfile
         from pathlib import Path
 
@@ -69,7 +67,6 @@ def test_a_machine_that_is_told_to_stop_gives_its_runs_back_and_another_finishes
     gate = tmp_path / "gate"
 
     def waits(n: int, gate: str):
-        import os
         import time
 
         while not os.path.exists(gate):
@@ -95,7 +92,6 @@ def test_a_machine_that_is_killed_loses_nothing_when_its_lease_is_over(machine, 
     gate = tmp_path / "gate"
 
     def waits(n: int, gate: str):
-        import os
         import time
 
         while not os.path.exists(gate):
@@ -143,22 +139,6 @@ def test_a_machine_that_is_terminated_for_a_cancel_says_what_was_cancelled(machi
     assert state_of(aws_stores, header).status_of(0) is RunStatus.CANCELLED
 
 
-def test_it_tells_the_load_of_its_runs_with_disk_and_network(machine, aws_stores):
-    def busy():
-        import time
-
-        end = time.monotonic() + 6
-        while time.monotonic() < end:
-            sum(range(1000))
-
-    header = put_work(aws_stores, busy, [{}])
-    assert machine(header).wait(60) == 0
-    telemetry = read_all(aws_stores.log, header.id, "telemetry")
-    [usage] = [event for event in telemetry if event.kind is EventKind.USAGE]
-    assert set(usage.data) >= {"cpu_percent", "memory_mib", "disk_free_mib", "network_in_mib", "network_out_mib"}
-    assert usage.data["cpu_percent"] > 10
-
-
 def test_large_results_are_stored_before_the_run_counts_as_done(machine, aws_stores):
     def large(n: int):
         return bytes(n)
@@ -190,72 +170,6 @@ def test_a_second_attempt_of_a_machine_goes_on_with_what_the_first_held_at_once(
     state = state_of(aws_stores, header)
     assert state.counts()[RunStatus.SUCCEEDED] == 4
     assert {state.attempt_of(index) for index in range(4)} == {0}
-
-
-def test_output_names_no_arguments_and_no_variables(machine, aws_stores, tmp_path):
-    def whisper(word: str):
-        return word
-
-    header = put_work(aws_stores, whisper, ["a-secret-argument"])
-    assert machine(header).wait(60) == 0
-    text = (tmp_path / "machine0" / "log").read_text()
-    assert "a-secret-argument" not in text
-    assert ENVIRONMENT["AWS_SECRET_ACCESS_KEY"] not in text
-
-
-def test_udfs_get_the_data_roles_credentials_for_as_long_as_they_run(machine, aws_stores):
-    def whose():
-        import os
-
-        import botocore.session
-
-        credentials = botocore.session.get_session().get_credentials()
-        return credentials.method, credentials.access_key, "AWS_ACCESS_KEY_ID" in os.environ
-
-    header = put_work(aws_stores, whose, [{}])
-    role = {contract.ENV_DATA_ROLE: "arn:aws:iam::123456789012:role/data"}
-    assert machine(header, **role).wait(60) == 0
-    state = state_of(aws_stores, header)
-    method, key, has_variable = Contents(header, aws_stores).value(0, state.output(0))
-    assert (method, has_variable) == ("container-role", False)
-    assert key not in ("", "testing")
-
-
-def metrics_of(log):
-    """Every value that a machine has told, by the metric's name."""
-    found = {}
-    for line in (json.loads(text) for text in log.read_text().splitlines() if '"_aws"' in text):
-        [directive] = line["_aws"]["CloudWatchMetrics"]
-        for name in (metric["Name"] for metric in directive["Metrics"]):
-            found.setdefault(name, []).extend(line[name])
-    return found
-
-
-def test_it_tells_metrics_of_its_runs_and_what_it_costs(machine, aws_stores, tmp_path):
-    def half(n: int):
-        return 1 / n
-
-    header = put_work(aws_stores, half, [1, 0, 2])
-    assert machine(header, FANFOLD_USD_PER_HOUR="3600").wait(60) == 0
-    told = metrics_of(tmp_path / "machine0" / "log")
-    assert (sum(told[contract.METRIC_RUNS]), sum(told[contract.METRIC_FAILED])) == (3, 1)
-    assert len(told[contract.METRIC_WAIT_S]) == 3
-    [dollars] = told[contract.METRIC_MACHINE_USD]
-    assert dollars > 0
-
-
-def test_a_machine_that_is_told_to_stop_tells_what_it_has_cost_too(machine, aws_stores, eventually, tmp_path):
-    def endless(n: int):
-        import time
-
-        time.sleep(1000)
-
-    header = put_work(aws_stores, endless, [1])
-    process = machine(header, FANFOLD_USD_PER_HOUR="3600")
-    eventually(lambda: list(state_of(aws_stores, header).indexes(RunStatus.RUNNING)))
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == contract.EXIT_GIVEN_BACK
-    assert sum(metrics_of(tmp_path / "machine0" / "log")[contract.METRIC_MACHINE_USD]) > 0
 
 
 def test_a_run_that_takes_more_than_its_share_of_the_machine_is_told_so_and_may_be_tried_again(machine, aws_stores):
