@@ -17,8 +17,8 @@ from botocore.awsrequest import AWSResponse
 
 from fanfold.stores.aws.account import Account
 
-#: What a try comes to, by the operation's name: "throttle", "500 after", or None for what AWS says.
-Mood = Callable[[str], str | None]
+#: What a try comes to, by the operation's name: "throttle", "500 after", an answer, or None for what AWS says.
+Mood = Callable[[str], str | dict[str, Any] | None]
 
 
 def sometimes(share: float, seed: int = 1) -> Mood:
@@ -35,6 +35,17 @@ def for_a_while(seconds: float) -> Mood:
         if not began:
             began.append(time.monotonic())
         return "throttle" if time.monotonic() - began[0] < seconds else None
+
+    return mood
+
+
+def first_tries(answers: dict[str, Any]) -> Mood:
+    """Throttles the first two tries of every operation; then `answers` stand in for those that moto has not."""
+    tries: Counter[str] = Counter()
+
+    def mood(operation: str) -> str | dict[str, Any] | None:
+        tries[operation] += 1
+        return "throttle" if tries[operation] <= 2 else answers.get(operation)
 
     return mood
 
@@ -65,6 +76,8 @@ def bad_day(account: Account, mood: Mood, services: tuple[str, ...] = ()) -> Ite
             what = mood(operation)
             if what is None:
                 return None
+            if isinstance(what, dict):
+                return AWSResponse(request.url, 200, {}, _Raw(json.dumps(what).encode()))
             wrong[operation] += 1
             if what == "500 after":
                 client._endpoint.http_session.send(request)
@@ -84,6 +97,9 @@ def _throttled(request: Any, service: str) -> AWSResponse:
     if service == "s3":
         body = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
         return AWSResponse(request.url, 503, {"Content-Type": "application/xml"}, _Raw(body))
+    if service == "sts":
+        body = b"<ErrorResponse><Error><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>"
+        return AWSResponse(request.url, 400, {"Content-Type": "text/xml"}, _Raw(body))
     if service == "lambda":
         return _response(request, 429, "TooManyRequestsException")
     return _response(request, 400, "ThrottlingException")

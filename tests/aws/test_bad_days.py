@@ -12,9 +12,10 @@ from fanfold.engines.aws.work import Work
 from fanfold.fold import fold, read_state
 from fanfold.models import RunRef, RunStatus
 from fanfold.stores.aws.account import Account
+from fanfold_runtime.credentials import DataRole
 from tests.aws.cloud import open_stores
 from tests.aws.emulated import Emulated, make_state_machines
-from tests.aws.faults import answer_lost, bad_day, for_a_while, sometimes
+from tests.aws.faults import answer_lost, bad_day, first_tries, for_a_while, sometimes
 from tests.aws.udfs import put_job
 from tests.stores.event_log_contract import read_all
 from tests.stores.samples import a_job, an_entry, finished, printed
@@ -161,3 +162,31 @@ def test_a_throttle_that_does_not_end_is_an_error_that_says_so(aws, deployment, 
     with bad_day(account, sometimes(1.0)), pytest.raises(StoreError, match="throttling dynamodb:PutItem"):
         stores.log.put_job(a_job())
     assert time.monotonic() - began < 60
+
+
+#: moto's Batch would run the job in Docker, and moto knows of no limits of Lambda's.
+NOT_IN_MOTO = {
+    "ListJobs": {"jobSummaryList": [{"jobId": "job-1", "createdAt": 1, "status": "RUNNING"}]},
+    "TerminateJob": {},
+    "GetAccountSettings": {"AccountLimit": {"UnreservedConcurrentExecutions": 7}},
+}
+
+
+def test_looking_stopping_terminating_and_assuming_a_role_survive_throttles_too(aws, deployment, home, tmp_path):
+    account = Account()
+    for service in ("dynamodb", "s3", "ssm", "stepfunctions", "batch", "sts", "lambda"):
+        account.client(service)
+    make_state_machines(account, deployment)
+    with bad_day(account, first_tries(NOT_IN_MOTO)) as wrong:
+        engine = AwsEngine(account, discover(account, deployment.name), tmp_path / "scratch")
+        header = put_job(engine.stores, double, [1, 2], instance_type_name="small")
+        engine.start(header, [RunRef(0), RunRef(1)])
+        assert engine.reconcile(header, read_state(engine.stores.log, header)) is False
+        engine.stores.log.request_cancel(header.id, time.time())
+        engine.cancel(header)
+        assert engine.describe().concurrency == 7
+        assert DataRole(account, "arn:aws:iam::123456789012:role/data").credentials().fresh
+    assert set(wrong) >= {
+        *("GetParameter", "GetParametersByPath", "StartExecution", "DescribeExecution", "StopExecution"),
+        *("ListJobs", "TerminateJob", "AssumeRole", "GetAccountSettings"),
+    }

@@ -19,6 +19,7 @@ import fanfold
 from fanfold.contract import cloud as contract
 from fanfold.engines.aws import AwsEngine, dispatch, reconcile
 from fanfold.engines.aws.discovery import discover
+from fanfold.engines.aws.work import Work
 from fanfold.engines.select import engine_for
 from fanfold.errors import CaptureError, RunFailed, RunTimedOut, UnknownInstanceType
 from fanfold.fold import read_state
@@ -184,8 +185,6 @@ def test_a_dedicated_job_lays_out_its_work_and_starts_its_machines(engine, in_pr
     [given] = emulated.executions.values()
     assert set(given) == set(contract.DedicatedInput.__annotations__)
     assert (given["machines"], given["queue"][:2]) == (2, "q-")
-    from fanfold.engines.aws.work import Work
-
     work = Work(engine.stores, header.id, expires_at=given["job"]["expires_at"])
     assert [run.index for run in work.take(10)] == [0, 2]
     assert work.take(10) == []
@@ -256,13 +255,12 @@ def test_an_import_that_the_deployment_does_not_have_is_refused_before_anything_
     assert engine.stores.log.list_jobs() == []
 
 
-@pytest.mark.parametrize("count", [1, 60, 1001])
-def test_a_start_that_is_cut_off_between_any_two_calls_can_be_repeated(engine, in_process, account, fresh, count):
+def cut_off_between_any_two_calls(account, start):
+    """Start again and again, each time killed one call later, until it comes to its end; how often it was killed."""
+
     class Killed(BaseException):
         pass
 
-    header = put_job(engine.stores, double, list(range(count)), cache=False)
-    runs = [RunRef(index) for index in range(count)]
     clients = [account.client(name) for name in ("dynamodb", "s3", "stepfunctions")]
     left = 0
 
@@ -273,25 +271,44 @@ def test_a_start_that_is_cut_off_between_any_two_calls_can_be_repeated(engine, i
             if left == 0:
                 raise Killed
 
-    with Emulated(account, in_process) as emulated:
+    for client in clients:
+        client.meta.events.register_first("before-call", kill)
+    try:
+        for cut in range(1, 100):
+            left = cut
+            with suppress(Killed):
+                start()
+            if left > 0:
+                return cut - 1
+    finally:
         for client in clients:
-            client.meta.events.register_first("before-call", kill)
-        try:
-            for cut in range(1, 100):
-                left = cut
-                with suppress(Killed):
-                    engine.start(header, runs)
-                if left > 0:
-                    break
-        finally:
-            for client in clients:
-                client.meta.events.unregister("before-call", kill)
+            client.meta.events.unregister("before-call", kill)
+    raise AssertionError("it never came to its end")
+
+
+@pytest.mark.parametrize("count", [1, 60, 1001])
+def test_a_start_that_is_cut_off_between_any_two_calls_can_be_repeated(engine, in_process, account, fresh, count):
+    header = put_job(engine.stores, double, list(range(count)), cache=False)
+    runs = [RunRef(index) for index in range(count)]
+    with Emulated(account, in_process) as emulated:
+        assert cut_off_between_any_two_calls(account, lambda: engine.start(header, runs)) >= 2
         for thread in list(engine._direct._waiting.values()):
             thread.join(10)
         carry_out(engine, emulated)
-    assert cut > 2
     state = fresh(header)
     assert state.counts()[RunStatus.SUCCEEDED] == count
+
+
+def test_a_start_of_machines_that_is_cut_off_lays_out_its_work_once(engine, account):
+    header = put_job(engine.stores, double, list(range(5)), instance_type_name="small", max_workers=2)
+    runs = [RunRef(index) for index in range(5)]
+    with Emulated(account, lambda payload: None) as emulated:
+        assert cut_off_between_any_two_calls(account, lambda: engine.start(header, runs)) >= 3
+    [given] = emulated.executions.values()
+    assert given["machines"] == 2
+    work = Work(engine.stores, header.id, expires_at=given["job"]["expires_at"])
+    assert [run.index for run in work.take(10)] == list(range(5))
+    assert work.take(10) == []
 
 
 @pytest.mark.parametrize("count", [60, 1001])
