@@ -4,7 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+<<<<<<< HEAD
 .PHONY: demo test chromium check bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help
+=======
+.PHONY: demo test chromium check bench bench-aws format constraints synth bootstrap deploy deploy-local cloud destroy image-lock clean help
+>>>>>>> d46b2d7 (Give the AWS side's targets verdicts, a page and a target of their own: make bench-aws)
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +39,9 @@ check: $(VENV)/.dev  ## ruff, mypy --strict, import-linter
 
 bench: $(VENV)/.dev $(VENV)/.bench  ## the benchmark table, peers in the same run
 	@$(BIN)/python -m benchmarks
+
+bench-aws: $(VENV)/.dev  ## what the AWS side costs in calls, CPU and memory, against targets; AWS is an emulator here
+	@$(BIN)/python -m benchmarks.aws_calls
 
 format: $(VENV)/.dev  ## rewrite the code in the house's style
 	@$(BIN)/ruff check --fix .

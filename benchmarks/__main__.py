@@ -3,15 +3,14 @@
 `python -m benchmarks CASE ...` measures and prints some; with `--keep` their lines take the place of the older ones.
 """
 
-import os
-import platform
 import sys
 from pathlib import Path
 
 from benchmarks.cases import CASES
-from benchmarks.row import Row
+from benchmarks.row import Row, page
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
+HOW = "Each program runs in fresh interpreters that take turns with its\npeer's; the best round of each counts."
 
 
 def main() -> int:
@@ -22,42 +21,21 @@ def main() -> int:
     for name in asked:
         for row in CASES[name]():
             rows.append(row)
-            print(f"{'ok  ' if row.met else 'MISS'} {row.work}: {row.ours} | {row.peer} | {row.ratio} | {row.target}")
+            print(row)
     if len(asked) == len(CASES):
-        RESULTS.write_text(_page(rows), encoding="utf-8")
+        RESULTS.write_text(page("What was measured", "make bench", HOW, rows), encoding="utf-8")
     elif keeps:
         RESULTS.write_text(_with(RESULTS.read_text(encoding="utf-8"), rows), encoding="utf-8")
     return 0 if all(row.met for row in rows) else 1
 
 
-def _page(rows: list[Row]) -> str:
-    machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
-    lines = [
-        "# What was measured",
-        "",
-        f"By `make bench` on {machine}. Each program runs in fresh interpreters that take turns with its",
-        "peer's; the best round of each counts.",
-        "",
-        "| work | here | peer | ratio | target | met |",
-        "| --- | --- | --- | --- | --- | --- |",
-        *map(_line, rows),
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _with(page: str, rows: list[Row]) -> str:
+def _with(text: str, rows: list[Row]) -> str:
     """The page with these rows in the place of those of the same work, or at the table's end."""
-    lines = page.rstrip("\n").split("\n")
+    lines = text.rstrip("\n").split("\n")
     for row in rows:
         place = next((n for n, line in enumerate(lines) if line.startswith(f"| {row.work} |")), len(lines))
-        lines[place : place + 1] = [_line(row)]
+        lines[place : place + 1] = [row.to_line()]
     return "\n".join([*lines, ""])
-
-
-def _line(row: Row) -> str:
-    met = "yes" if row.met else "**no**"
-    return f"| {row.work} | {row.ours} | {row.peer} | {row.ratio} | {row.target} | {met} |"
 
 
 if __name__ == "__main__":

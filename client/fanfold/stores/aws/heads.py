@@ -26,7 +26,7 @@ from fanfold.stores.unknown_job import job_not_found
 _TEAM = "everyone"
 #: For how long a header just read is as good as read again: only its cancel flag may have changed, which workers and
 #: clients are to see within seconds, and some ask for it several times a second.
-_FRESH_S = 1.5
+_FRESH_S = 2.5
 #: Constants up to here are part of the header; the item of a longer one would cost each look at it as much again.
 _INLINE_CONSTANTS_BYTES = 4096
 #: Where longer ones are.
@@ -64,7 +64,7 @@ class Heads:
             self._remember(head)
 
     def get(self, job_id: str) -> Head:
-        """The header as it is now, give or take a second or two. Raises `JobNotFound`."""
+        """The header as it is now, give or take some seconds. Raises `JobNotFound`."""
         seen = self._seen.get(job_id)
         if seen is not None and time.monotonic() - seen[1] < _FRESH_S:
             return seen[0]

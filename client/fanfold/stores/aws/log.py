@@ -52,7 +52,7 @@ class DynamoEventLog:
         self.announce()
 
     def get_job(self, job_id: str) -> JobHeader:
-        """The job's header as of a second or two ago at most. Raises `JobNotFound`, naming the ids that come near."""
+        """The job's header as of some seconds ago at most. Raises `JobNotFound`, naming the ids that come near."""
         return self.heads.get(job_id).header
 
     def list_jobs(self, *, owner: str | None = None, limit: int = 100, before: str | None = None) -> list[JobHeader]:
