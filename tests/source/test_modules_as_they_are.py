@@ -14,9 +14,9 @@ from fanfold.source.stale import is_changed
 
 MODULES = (
     "argparse ast collections configparser contextlib csv dataclasses datetime decimal difflib email.message enum"
-    " fractions functools http.cookies inspect json.decoder logging operator pathlib pickle pydantic.fields pydantic.main"
-    " random shutil socket ssl statistics string tarfile tempfile textwrap threading traceback typing unittest.mock uuid"
-    " xml.etree.ElementTree zipfile"
+    " fractions functools http.cookies inspect json.decoder logging operator pathlib pickle pydantic.main"
+    " random shutil socket ssl statistics string tarfile tempfile textwrap threading traceback typing unittest.mock"
+    " uuid xml.etree.ElementTree zipfile"
 ).split()
 
 
