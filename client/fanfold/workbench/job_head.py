@@ -19,6 +19,8 @@ from fanfold.workbench.shell import button, dialog_named, element, script, set_t
 from fanfold.workbench.story import clock
 from fanfold.workbench.watch import Watch
 
+#: What has ended fills the bar from the left, and what runs follows it.
+_ENDED_FIRST = sorted(RunStatus, key=lambda status: (not status.final, status is RunStatus.QUEUED))
 #: What is told of a job, in this order.
 _FACTS = ("runtime", "time left", "now", "per run", "peak memory", "retries", "cost so far", "runs on", "started")
 #: A summary, and what is left, go through all runs several times.
@@ -52,7 +54,7 @@ class JobHead:
         with element("section", "ff-card").props('aria-label="How it stands"'):
             self._bar = element("div", "ff-progress").props('role=progressbar aria-label="Progress" aria-valuemin=0')
             self._legend = element("div", "ff-legend")
-            self._counted = {status.value: self._count(status.value) for status in RunStatus}
+            self._counted = {status.value: self._count(status.value) for status in _ENDED_FIRST}
             with element("div", "ff-facts"):
                 self._facts = {name: self._fact(name) for name in _FACTS}
             self._advice = element("ul", "ff-advice ff-hidden")
