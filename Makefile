@@ -4,11 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-<<<<<<< HEAD
-.PHONY: demo test chromium check bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help
-=======
-.PHONY: demo test chromium check bench bench-aws format constraints synth bootstrap deploy deploy-local cloud destroy image-lock clean help
->>>>>>> d46b2d7 (Give the AWS side's targets verdicts, a page and a target of their own: make bench-aws)
+.PHONY: demo test chromium check bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
