@@ -20,6 +20,8 @@ R = TypeVar("R")
 CONCURRENCY = 16
 #: Adaptive retries back off for up to 20 s each: together they outlast a throttle of a minute.
 _ATTEMPTS = 10
+#: Who invokes a function goes on trying by itself, and tells of a throttle, which it has to hear of for that.
+_FEW_ATTEMPTS = {"lambda": 2}
 #: The same for a person who waits to hear whether AWS answers at all: no answer is one as well.
 _HASTY_ATTEMPTS, _HASTY_TIMEOUT_S = 2, 5.0
 #: Seconds to wait for an answer; an invoked function answers when its run has ended.
@@ -112,8 +114,9 @@ class Account:
                 region = self._region or os.environ.get("AWS_REGION") or None
                 self._session = boto3.Session(region_name=region, profile_name=self._profile)
             wait_s = _READ_TIMEOUT_S.get(service, _DEFAULT_READ_TIMEOUT_S)
+            attempts = _FEW_ATTEMPTS.get(service, _ATTEMPTS) if self._patient else _HASTY_ATTEMPTS
             config = Config(
-                retries={"mode": "adaptive", "max_attempts": _ATTEMPTS if self._patient else _HASTY_ATTEMPTS},
+                retries={"mode": "adaptive", "max_attempts": attempts},
                 max_pool_connections=CONCURRENCY,
                 connect_timeout=10 if self._patient else _HASTY_TIMEOUT_S,
                 read_timeout=wait_s if self._patient else _HASTY_TIMEOUT_S,
