@@ -124,9 +124,11 @@ SMALL = {"instance_type": "small"}
         ([machine("waiting", reason="no capacity"), machine("up", NOW + 1)], SMALL, "waiting for a free worker"),
     ],
 )
-def test_what_a_job_waits_for_is_said_in_words(events, header, says):
+def test_what_a_job_waits_for_is_said_in_words(monkeypatch, events, header, says):
+    monkeypatch.setattr(time, "time", lambda: NOW)  # however long ago this file was read
     assert told(*events, **header) == says
 
 
-def test_realtime_runs_that_do_not_begin_are_said_to_wait_for_the_account_s_limit():
+def test_realtime_runs_that_do_not_begin_are_said_to_wait_for_the_account_s_limit(monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: NOW)
     assert told(machine("started", NOW - 3600)).startswith("AWS Lambda begins none for 1 h: most likely as many runs")
