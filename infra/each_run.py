@@ -11,7 +11,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as sfn_tasks
 from constructs import Construct
 
-from fanfold.contract import cloud
+from fanfold.contract import cloud, payloads
 from fanfold.contract.limits import REALTIME_TIMEOUT_S
 
 #: What Lambda answers when too many run already, or too many have been started just now.
@@ -56,7 +56,7 @@ class EachRun(Construct):
             "EachRun",
             items_path="$.Items",
             item_selector={"job.$": "$.BatchInput.job", "run.$": "$$.Map.Item.Value"},
-            max_concurrency=cloud.RUNS_PER_CHILD,
+            max_concurrency=payloads.RUNS_PER_CHILD,
             result_path=sfn.JsonPath.DISCARD,
             output_path=sfn.JsonPath.DISCARD,
         )
@@ -90,7 +90,7 @@ def record_death(
     numbers: Mapping[str, str],
     then: sfn.IChainable | None = None,
 ) -> sfn_tasks.DynamoPutItem:
-    """Write the event of what died, as `cloud.DIED_ATTRIBUTES` names it, from `$.job` and the error at `$.died`.
+    """Write the event of what died, as `payloads.DIED_ATTRIBUTES` names it, from `$.job` and the error at `$.died`.
 
     `shard` and `numbers` are paths or intrinsic functions. If even that fails, things go on as if it had not:
     `reconcile` will find the run missing, and its siblings must not pay for it.
@@ -102,7 +102,7 @@ def record_death(
         "kind": sfn_tasks.DynamoAttributeValue.from_string(kind),
         **{name: _number(path) for name, path in numbers.items()},
         "at": _string("$$.State.EnteredTime"),
-        "status": sfn_tasks.DynamoAttributeValue.from_string(cloud.DIED),
+        "status": sfn_tasks.DynamoAttributeValue.from_string(payloads.DIED),
         "failure": _string("States.JsonToString($.died)"),
         "execution": _string("$$.Execution.Id"),
     }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fanfold.amounts import Dollars
-from fanfold.contract.cloud import RUNS_PER_CHILD
 from fanfold.contract.limits import REALTIME_MEMORY_MIB
+from fanfold.contract.payloads import RUNS_PER_CHILD
 from fanfold.contract.prices import LIST_PRICES, Prices
 
 #: Of one run: its two events, and its entry in the cache.

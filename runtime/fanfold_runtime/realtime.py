@@ -11,9 +11,9 @@ from typing import Any, Protocol, TypeVar
 
 import boto3  # noqa: F401 - here, while an environment starts with more CPU than it has later
 
-from fanfold.contract.cloud import RunItem, RunPayload
 from fanfold.contract.instances import OWN_MEMORY_MIB
 from fanfold.contract.layout import inputs_key
+from fanfold.contract.payloads import RunItem, RunPayload
 from fanfold.engines.feed import together
 from fanfold.errors import StoreFull
 from fanfold.execute import reports

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 import fanfold
 from fanfold.contract import cloud as contract
+from fanfold.contract import payloads
 from fanfold.engines.aws import AwsEngine, dispatch, reconcile
 from fanfold.engines.aws.discovery import discover
 from fanfold.engines.aws.work import Work
@@ -145,11 +146,11 @@ def test_more_runs_are_one_execution_over_a_manifest(engine, in_process, account
     with Emulated(account, in_process) as emulated, counted(account) as calls:
         engine.start(header, [RunRef(index) for index in range(1500)])
         [given] = emulated.executions.values()
-        assert set(given) == set(contract.WideInput.__annotations__)
+        assert set(given) == set(payloads.WideInput.__annotations__)
         lines = engine.stores.objects.get(given["manifest_key"]).splitlines()
         items = [json.loads(line) for line in lines]
     assert [item["index"] for item in items] == list(range(1500))
-    assert all(set(item) == set(contract.RunItem.__annotations__) for item in items)
+    assert all(set(item) == set(payloads.RunItem.__annotations__) for item in items)
     assert len({item["function"] for item in items}) == 2
     assert {item["shard"] for item in items} == set(range(contract.shards(1500)))
     assert sum(calls.values()) <= 6
@@ -183,7 +184,7 @@ def test_a_dedicated_job_lays_out_its_work_and_starts_its_machines(engine, in_pr
     with Emulated(account, in_process) as emulated:
         engine.start(header, [RunRef(index) for index in (0, 2)])
     [given] = emulated.executions.values()
-    assert set(given) == set(contract.DedicatedInput.__annotations__)
+    assert set(given) == set(payloads.DedicatedInput.__annotations__)
     assert (given["machines"], given["queue"][:2]) == (2, "q-")
     work = Work(engine.stores, header.id, expires_at=given["job"]["expires_at"])
     assert [run.index for run in work.take(10)] == [0, 2]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from fanfold.contract import cloud as contract
+from fanfold.contract import payloads
 from fanfold.engines.aws import AwsEngine
 from fanfold.engines.aws.capacity import portions
 from fanfold.engines.aws.discovery import discover
@@ -67,7 +68,7 @@ def started(engine, account, count, **asked):
 @pytest.mark.parametrize("at_once", [1, 3, 10, 39, 40, 41, 50, 999, 1000, 1001, 10_000])
 def test_children_have_together_no_more_than_may_run_and_hardly_less(at_once):
     children, runs_per_child = portions(at_once)
-    assert 1 <= runs_per_child <= contract.RUNS_PER_CHILD
+    assert 1 <= runs_per_child <= payloads.RUNS_PER_CHILD
     assert at_once - children < children * runs_per_child <= at_once
 
 

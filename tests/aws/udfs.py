@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fanfold.contract.cloud import RunPayload
+from fanfold.contract.payloads import RunPayload
 from fanfold.decorator import Udf
 from fanfold.engines.aws.items import run_items
 from fanfold.engines.protocol import Description

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from fanfold.contract import cloud
+from fanfold.contract import payloads
 from fanfold.contract.limits import REALTIME_MEMORY_MIB
 from fanfold.contract.prices import LIST_PRICES
 from infra.settings import Settings
@@ -62,7 +62,7 @@ _LOG_GB = 0.50
 
 def dollars_per_1000_runs(seconds: float) -> dict[str, float]:
     """The rows of the page's table, from the prices."""
-    usd, children = LIST_PRICES, 1000 / cloud.RUNS_PER_CHILD
+    usd, children = LIST_PRICES, 1000 / payloads.RUNS_PER_CHILD
     child_gb_h = seconds / 3600 * 64 / 1024  # Express bills memory in steps of 64 MB
     return {
         "Lambda, 4 GB": 1000 * (seconds * REALTIME_MEMORY_MIB / 1024 * usd.lambda_gb_second + usd.lambda_request),

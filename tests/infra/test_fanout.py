@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fanfold.contract import cloud
+from fanfold.contract import cloud, payloads
 from fanfold.contract.limits import REALTIME_TIMEOUT_S
 from tests.infra.templates import Synthesise, Templates, listed
 
@@ -59,7 +59,7 @@ def test_the_wide_machine_tolerates_every_lost_child(templates: Templates) -> No
 
 def test_each_run_is_one_call_with_its_job_and_itself(templates: Templates) -> None:
     body = inline_map(templates, "narrow")
-    assert (body["ItemsPath"], body["MaxConcurrency"]) == ("$.Items", cloud.RUNS_PER_CHILD)
+    assert (body["ItemsPath"], body["MaxConcurrency"]) == ("$.Items", payloads.RUNS_PER_CHILD)
     assert body["ItemSelector"] == {"job.$": "$.BatchInput.job", "run.$": "$$.Map.Item.Value"}
     call = _calls(templates)["Call"]
     assert call["Parameters"] == {"FunctionName.$": "$.run.function", "Payload.$": "$"}
@@ -111,8 +111,8 @@ def test_a_death_is_caught_and_written_as_the_run_s_finished_event(templates: Te
     }
     assert {(catch["Next"], catch["ResultPath"]) for catch in states["Call"]["Catch"]} == {("RecordDeath", "$.died")}
     item = states["RecordDeath"]["Parameters"]["Item"]
-    assert set(item) == set(cloud.DIED_ATTRIBUTES)
-    assert (item["kind"], item["status"]) == ({"S": "finished"}, {"S": cloud.DIED})
+    assert set(item) == set(payloads.DIED_ATTRIBUTES)
+    assert (item["kind"], item["status"]) == ({"S": "finished"}, {"S": payloads.DIED})
     assert item["failure"] == {"S.$": "States.JsonToString($.died)"}
 
 
@@ -165,7 +165,7 @@ def test_a_machine_learns_its_job_from_its_environment(templates: Templates) -> 
 def test_machines_that_fail_leave_an_event_that_says_why(templates: Templates) -> None:
     states = templates.definition("dedicated")["States"]
     item = states["RecordMachines"]["Parameters"]["Item"]
-    assert set(item) == set(cloud.DIED_ATTRIBUTES)
+    assert set(item) == set(payloads.DIED_ATTRIBUTES)
     assert (item["kind"], item["index"]) == ({"S": "machine"}, {"N": "-1"})
     assert states["RecordMachines"]["Next"] == states["RecordMachinesFailed"]["Next"] == "MachinesFailed"
 

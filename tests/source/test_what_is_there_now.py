@@ -33,7 +33,7 @@ NOW = [
     ("K = 1\ndef main(\n  x, k=[K,\n    2], j=3): return [x, k, j]\nK = 7", [10, [1, 2], 3]),
     ("K = 1\ndef main(x, é=K, k='é', j=K): return [é, k, j]  # after\nK = 7", [1, "é", 1]),
     ("def main(x, k=1, j=2): return [k, j]\nmain.__defaults__ = (5, 6)", [5, 6]),
-    ("import os\ndef main(x, k=os.getpid()): return k", os.getpid()),
+    ("import os\ndef main(x, k=os.getpid() > 0): return k", True),
     ("def main(x, seen=[]): return len(seen)\nmain.__defaults__[0].append(1)", 1),
     ("def helper(x): return helper.n\nhelper.n = 3\ndef main(x): return helper(x)", 3),
     ("K = 1\nclass A:\n  limit = K\n  twice = limit * 2\nK = 5\ndef main(x): return [A.limit, A.twice]", [1, 2]),
@@ -60,6 +60,10 @@ NOW = [
     ("class A:\n  made = {}\n  def __init_subclass__(cls): A.made[cls.__name__] = cls\nclass B(A): ...\n"
      "def main(x): return [B.__name__, list(A.made)]", ["B", ["B"]]),
 ]  # fmt: skip
+
+
+def test_what_a_call_made_is_what_it_made_here(desk: Desk) -> None:
+    assert agrees(desk, "import os\ndef main(x, k=os.getpid()): return k", 10) == os.getpid()
 
 
 @pytest.mark.parametrize(("text", "result"), NOW)

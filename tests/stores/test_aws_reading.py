@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from fanfold.contract import cloud as contract
+from fanfold.contract import payloads
 from fanfold.fold import read_state
 from fanfold.models import Event, EventKind, RunError, RunStatus
 from fanfold.stores.aws import finished as finished_shards
@@ -272,11 +273,11 @@ def test_what_a_state_machine_wrote_of_a_death_is_an_event_like_any_other(
         "index": {"N": "4"},
         "attempt": {"N": "0"},
         "at": {"S": at},
-        "status": {"S": contract.DIED},
+        "status": {"S": payloads.DIED},
         "failure": {"S": json.dumps({"Error": name, "Cause": told})},
         "execution": {"S": "arn:aws:states:us-east-1:123456789012:express:x"},
     }
-    assert set(item) == set(contract.DIED_ATTRIBUTES)
+    assert set(item) == set(payloads.DIED_ATTRIBUTES)
     aws_stores.table.put_all([item])
     state = read_state(aws_stores.log, job)
     assert state.status_of(4) is status
@@ -295,7 +296,7 @@ def test_machines_that_did_not_come_up_say_why(aws_stores):
         "index": {"N": "-1"},
         "attempt": {"N": "0"},
         "at": {"S": "2026-11-23T16:28:51Z"},
-        "status": {"S": contract.DIED},
+        "status": {"S": payloads.DIED},
         "failure": {"S": '{"Error": "Batch.JobFailed", "Cause": "{\\"StatusReason\\": \\"no capacity\\"}"}'},
         "execution": {"S": "execution-1"},
     }

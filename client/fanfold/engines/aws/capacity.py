@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fanfold.contract.cloud import RUNS_PER_CHILD
+from fanfold.contract.payloads import RUNS_PER_CHILD
 from fanfold.errors import FanfoldError
 from fanfold.stores.aws.account import Account
 

@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Any
 
-from fanfold.contract.cloud import RunPayload
+from fanfold.contract.payloads import RunPayload
 from fanfold.errors import ConfigurationError, FanfoldError
 from fanfold.models import Event, EventKind, RunError, RunStatus
 from fanfold.stores.aws import AwsStores

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fanfold.contract.cloud import DEDICATED, NARROW, WIDE, DispatchJob, Lane, WideInput
+from fanfold.contract.cloud import DEDICATED, NARROW, WIDE, Lane
 from fanfold.contract.layout import work_key
+from fanfold.contract.payloads import DispatchJob, WideInput
 from fanfold.engines.aws import reconcile
 from fanfold.engines.aws.capacity import Capacity, portions
 from fanfold.engines.aws.direct import DirectCalls

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from fanfold.contract.cloud import INLINE_ARGUMENTS_BYTES, RUNS_PER_CHILD, DispatchJob, RunItem, shard_of
+from fanfold.contract.cloud import shard_of
+from fanfold.contract.payloads import INLINE_ARGUMENTS_BYTES, RUNS_PER_CHILD, DispatchJob, RunItem
 from fanfold.models import JobHeader, RunRef
 from fanfold.stores.manifest import Manifest
 from fanfold.stores.protocols import ObjectStore

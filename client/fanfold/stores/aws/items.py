@@ -13,8 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 
 from fanfold.contract.cloud import (
-    DIED,
-    DIED_ATTRIBUTES,
     EXPIRES_AT,
     PARTITION_KEY,
     SORT_KEY,
@@ -24,6 +22,7 @@ from fanfold.contract.cloud import (
     telemetry_partition,
 )
 from fanfold.contract.layout import overflow_key
+from fanfold.contract.payloads import DIED, DIED_ATTRIBUTES
 from fanfold.errors import StoreTooNew
 from fanfold.models import TELEMETRY, Event
 from fanfold.stores.aws.deaths import died
