@@ -8,9 +8,9 @@ import time
 import psutil
 import pytest
 
-from tests.cloud.fixtures import cloud, cloud_account, on_cloud
+from tests.cloud.fixtures import cloud, cloud_account, engine, on_cloud
 
-__all__ = ["cloud", "cloud_account", "eventually", "home", "on_cloud"]
+__all__ = ["cloud", "cloud_account", "engine", "eventually", "home", "on_cloud"]
 
 # Before any test imports them: each backend's tests do, in whatever order.
 for contract in ("event_log_contract", "object_store_contract", "result_cache_contract"):
@@ -36,8 +36,8 @@ def home(tmp_path_factory, monkeypatch):
 def _close_engines():
     from fanfold.engines import select
 
-    for engine in list(select._engines.values()):
-        getattr(engine, "close", lambda: None)()
+    for used in list(select._engines.values()):
+        getattr(used, "close", lambda: None)()
     select._engines.clear()
 
 

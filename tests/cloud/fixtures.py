@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from fanfold.settings import configure
 from fanfold.stores.aws.account import Account
 from tests.cloud.cloud import LocalCloud
 
@@ -41,6 +42,16 @@ def on_cloud(cloud: LocalCloud, cloud_account: Account, monkeypatch: pytest.Monk
     yield cloud
     cloud.mend()
     cloud.forget()
+
+
+@pytest.fixture(params=["local", "aws"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The engine that this test uses, and every process that it starts: tests that ask for it are run once on each."""
+    if request.param == "aws":
+        request.getfixturevalue("on_cloud")
+    monkeypatch.setenv("FANFOLD_ENGINE", request.param)
+    configure(engine=request.param)
+    return str(request.param)
 
 
 def point(patched: pytest.MonkeyPatch, cloud: LocalCloud) -> None:

@@ -10,16 +10,6 @@ import pytest
 from fanfold.settings import configure
 
 
-@pytest.fixture(params=["local", "aws"])
-def engine(request, monkeypatch):
-    """The engine that this test uses, and every process that it starts: tests that ask for it are run once on each."""
-    if request.param == "aws":
-        request.getfixturevalue("on_cloud")
-    monkeypatch.setenv("FANFOLD_ENGINE", request.param)
-    configure(engine=request.param)
-    return request.param
-
-
 @pytest.fixture
 def bucket(engine, on_cloud):
     """An S3 bucket that both engines reach: the local cloud's."""

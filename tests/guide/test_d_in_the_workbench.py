@@ -9,11 +9,13 @@ import subprocess
 import sys
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 import fanfold
 from tests.guide.udfs import odd_only
-from tests.workbench.browser import WIDE, launch
+from tests.workbench.browser import WIDE, chromium
+
+__all__ = ["chromium"]
 
 expect.set_options(timeout=30_000)
 
@@ -38,14 +40,6 @@ def busy(x: int, folder: str):
     while not pathlib.Path(folder, "go").exists():
         assert time.monotonic() < deadline
     return len(block)
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 
-from playwright.sync_api import Browser, Playwright
+import pytest
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from tests.infra.tooling import npm_program
 
@@ -24,6 +26,15 @@ def launch(playwright: Playwright) -> Browser:
         "The tests of the Workbench need Chromium: `make chromium` (as root), or `apt-get install chromium`."
     )
     return playwright.chromium.launch(executable_path=program, args=_FLAGS)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """For one file of tests: while Playwright is up, nothing else of this process may run an event loop."""
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
 
 
 def axe_script() -> str:

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from fanfold.models import JobHeader
-from tests.workbench.browser import WIDE, launch
+from tests.workbench.browser import WIDE, chromium
 from tests.workbench.samples import FLIGHTS, HEAVY, HOSTILE, Store
+
+__all__ = ["chromium"]
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 expect.set_options(timeout=15_000)
@@ -57,14 +59,6 @@ def _free_port() -> int:
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         return int(trial.getsockname()[1])
-
-
-@pytest.fixture(scope="package")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="package")

@@ -17,6 +17,7 @@ _CHECKED = {
 
 
 def findings(page, scheme):
+    expect(page.locator("[class*=-enter-active]")).to_have_count(0)  # what fades in has too little contrast yet
     page.add_script_tag(path=axe_script())
     found = page.evaluate(f"axe.run(document, {_CHECKED[scheme]})")["violations"]
     serious = [one for one in found if one["impact"] in ("serious", "critical")]
