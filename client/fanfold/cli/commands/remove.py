@@ -32,7 +32,7 @@ def remove(
     engine: options.EngineName = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Remove jobs that have ended from this machine, to free disk.
+    """Remove ended jobs from this machine, to free disk.
 
     Their inputs, results and logs go, and what they put into the cache. A result that another job shares stays.
     A deployment on AWS removes its jobs by itself, after its setting `retention_days`.
