@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from fanfold.contract import cloud, layout
@@ -41,19 +42,11 @@ class ProcessingStack(Stack):
     ) -> None:
         super().__init__(scope, id, **stack)
         network = Network(self, "Network", settings=settings)
-        mount = (
-            Mount(self, "Mount", network=network, file_system=files.file_system, settings=settings) if files else None
-        )
+        mount = self._mount(settings, network, files)
         realtime_role = worker_role(self, "RealtimeRole", service="lambda.amazonaws.com", storage=storage)
         job_role = worker_role(self, "JobRole", service="ecs-tasks.amazonaws.com", storage=storage)
         data = data_role(self, settings=settings, storage=storage, workers=[realtime_role, job_role])
-        environment = {
-            layout.ENV_DEPLOYMENT: settings.deployment,
-            cloud.ENV_TABLE: storage.table.table_name,
-            cloud.ENV_BUCKET: storage.bucket.bucket_name,
-            cloud.ENV_DATA_ROLE: data.role_arn,
-            **({layout.ENV_MOUNT: cloud.MOUNT_PATH} if mount else {}),
-        }
+        environment = _environment(settings, storage, data, mounted=mount is not None)
         images = self._images(settings)
         self.realtime = Realtime(
             self,
@@ -79,7 +72,23 @@ class ProcessingStack(Stack):
         People(self, "People", parts)
         Announcement(self, "Announcement", parts)
 
+    def _mount(self, settings: Settings, network: Network, files: FilesStack | None) -> Mount | None:
+        if files is None:
+            return None
+        return Mount(self, "Mount", network=network, file_system=files.file_system, settings=settings)
+
     def _images(self, settings: Settings) -> dict[str, RuntimeImage]:
         """One per processor that anything here runs on; Lambda takes no image of several."""
         needed = {settings.architecture, *(it.host.architecture for it in settings.offered.values())}
         return {a: RuntimeImage(self, f"Image-{a}", settings=settings, architecture=a) for a in sorted(needed)}
+
+
+def _environment(settings: Settings, storage: StorageStack, data: iam.Role, *, mounted: bool) -> dict[str, str]:
+    """What everything that runs in the image finds itself by."""
+    return {
+        layout.ENV_DEPLOYMENT: settings.deployment,
+        cloud.ENV_TABLE: storage.table.table_name,
+        cloud.ENV_BUCKET: storage.bucket.bucket_name,
+        cloud.ENV_DATA_ROLE: data.role_arn,
+        **({layout.ENV_MOUNT: cloud.MOUNT_PATH} if mounted else {}),
+    }

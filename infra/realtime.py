@@ -43,19 +43,13 @@ class Realtime(Construct):
         if mount:
             role.add_to_policy(_network_interfaces())
             mount.allow(role)
-        code = lambda_.DockerImageCode.from_ecr(
-            image.repository,
-            tag_or_digest=image.tag,
-            entrypoint=cloud.REALTIME_ENTRYPOINT,
-            cmd=[cloud.REALTIME_HANDLER],
-        )
         self.functions = [
             lambda_.DockerImageFunction(
                 self,
                 f"Function{n}",
                 function_name=name,
                 description="Fanfold: one realtime run",
-                code=code,
+                code=_code(image),
                 role=role.without_policy_updates(),
                 logging_format=lambda_.LoggingFormat.JSON,
                 log_group=self.log_group,
@@ -66,6 +60,13 @@ class Realtime(Construct):
             )
             for n, name in enumerate(function_names(settings))
         ]
+
+
+def _code(image: RuntimeImage) -> lambda_.DockerImageCode:
+    repository, command = image.repository, [cloud.REALTIME_HANDLER]
+    return lambda_.DockerImageCode.from_ecr(
+        repository, tag_or_digest=image.tag, entrypoint=cloud.REALTIME_ENTRYPOINT, cmd=command
+    )
 
 
 def function_names(settings: Settings) -> list[str]:
