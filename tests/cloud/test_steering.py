@@ -76,7 +76,8 @@ def test_cancel_ends_a_job_in_mid_run(on_cloud, eventually, count):
         time.sleep(0.2)
         return x
 
-    job = fanfold.submit(napping, range(count), max_workers=80 if count > 100 else None, collect=False)
+    workers = 80 if count > 100 else None
+    job = fanfold.submit(napping, range(count), max_workers=workers, collect=False, cache=False)
     eventually(lambda: job.counts().get("succeeded"))
     cancelled(job, eventually)
 
