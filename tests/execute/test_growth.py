@@ -25,9 +25,15 @@ def test_a_backlog_gets_as_many_workers_as_it_is_worth():
 
 def test_a_call_that_has_not_ended_tells_by_how_long_it_runs():
     growth = Growth()
-    assert growth.worth(1, 100, 0.0001) == 1
-    assert growth.worth(1, 100, 0.01) > 10
-    assert growth.worth(1, 1, 0.06) == 2
+    assert growth.worth(1, 100, 0.01) == 1  # it may be loading its UDF still
+    assert growth.worth(1, 100, 0.03) > 10
+    assert growth.worth(1, 1, 0.08) == 2
+
+
+def test_a_first_call_that_took_long_does_not_tell_of_the_others():
+    assert after(0.2).worth(1, 200, 0.0) == 1
+    assert after(0.2, 0.0001, 0.0001).worth(1, 200, 0.0) == 1
+    assert after(0.2, 0.2).worth(1, 200, 0.0) > 10
 
 
 def test_the_pool_looks_again_when_another_worker_may_have_become_worth_its_start():

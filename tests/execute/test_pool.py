@@ -117,7 +117,7 @@ def test_kill_9_of_random_workers_costs_only_what_they_were_performing(pool, fee
             if len(given.order) == ended or kills == 40:
                 continue  # workers that are killed before they can end a call end nothing, for ever
             ended = len(given.order)
-            for child in dice.sample(worker_processes(), 1):
+            for child in [child for child in worker_processes() if dice.random() < 0.8][:1]:
                 child.kill()
                 kills += 1
         assert {told.ended for told in given.told.values()} == {1}
