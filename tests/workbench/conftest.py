@@ -129,12 +129,18 @@ def bench(workbench: Workbench, visit: Callable[..., Page]) -> Callable[..., Pag
         page = visit("/workbench", **options)
         files = page.get_by_label("UDF files")
         expect(files.locator("[aria-current=true]")).to_have_count(1)  # what the page opens with: the first of them
-        files.get_by_role("button", name=name).click()
-        expect(files.get_by_role("button", name=name)).to_have_attribute("aria-current", "true")
+        choose_file(page, name)
         expect(page.locator(".cm-content")).to_contain_text("fanfold" if name != "plain.py" else "x = 1")
         return page
 
     return opened
+
+
+def choose_file(page: Page, name: str) -> None:
+    """Open a file of the folder, and wait for it: what is pressed before belongs to the file that stood there."""
+    entry = page.get_by_label("UDF files").get_by_role("button", name=name)
+    entry.click()
+    expect(entry).to_have_attribute("aria-current", "true")
 
 
 def rewrite(page: Page, content: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.workbench.conftest import rewrite
+from tests.workbench.conftest import choose_file, rewrite
 
 ENDLESS = "import fanfold\n\nwhile True: ...\n\n@fanfold.udf\ndef never(x: int = 1): ...\n"
 TWO = """\
@@ -63,7 +63,7 @@ def test_an_import_that_does_not_end_is_stopped_by_hand_and_holds_up_nobody(benc
     expect(result(other)).to_contain_text("3 rows × 3 columns")
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_text("Starting never …")).to_be_hidden()
-    page.get_by_role("button", name="flights.py").click()
+    choose_file(page, "flights.py")
     page.get_by_role("button", name="Run (Shift+Enter)").click()
     expect(result(page)).to_contain_text("3 rows × 3 columns")
 
@@ -73,7 +73,7 @@ def test_a_file_that_is_called_like_a_module_does_not_take_its_place(bench, othe
     page = bench("random.py")
     page.get_by_role("button", name="Run (Shift+Enter)").click()
     expect(page.get_by_role("alert")).to_contain_text("another module goes by that name.\n  Next: rename the file.")
-    page.get_by_role("button", name="flights.py").click()
+    choose_file(page, "flights.py")
     page.get_by_role("button", name="Plan").click()  # which draws a sample at random
     expect(page.get_by_role("alert")).to_contain_text("There are no inputs")
     page.get_by_label("One a line").fill("2013-02-01\n2013-02-02")
@@ -105,7 +105,7 @@ def test_a_plan_of_another_file_does_not_stay(bench):
     page.get_by_label("One a line").fill("2013-01-01\n2013-01-02")
     page.get_by_role("button", name="Plan").click()
     expect(page.get_by_role("button", name="Submit 2 inputs")).to_be_visible()
-    page.get_by_role("button", name="heavy.py").click()
+    choose_file(page, "heavy.py")
     expect(page.get_by_text("It runs on small.")).to_be_visible()
     expect(page.get_by_text("delays over 2 inputs")).to_be_hidden()
     expect(page.get_by_role("button", name="Submit 2 inputs")).to_have_count(0)

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.workbench.browser import NARROW
-from tests.workbench.conftest import rewrite
+from tests.workbench.conftest import choose_file, rewrite
 from tests.workbench.samples import HEAVY
 from tests.workbench.test_accessibility import findings
 
@@ -115,7 +115,7 @@ def test_what_was_changed_elsewhere_is_not_overwritten(bench, workbench):
 def test_what_was_typed_is_kept_when_another_file_is_opened(bench, workbench):
     page = bench()
     rewrite(page, "# kept\n")
-    page.get_by_role("button", name="plain.py").click()
+    choose_file(page, "plain.py")
     expect(page.locator(".cm-content")).to_contain_text("x = 1")
     assert (workbench.folder / "flights.py").read_text() == "# kept\n"
 
