@@ -119,7 +119,7 @@ class LocalCloud:
         return int(self._order("mend"))
 
     def forget(self) -> None:
-        """Empty the table and the bucket, as if nothing had been run in the deployment."""
+        """End what still runs, and empty the table and the bucket, as if nothing had been run in the deployment."""
         self._order("forget")
 
     def throttled(self) -> int:

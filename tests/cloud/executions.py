@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from moto.core.utils import utcnow
@@ -24,6 +25,7 @@ class Executions:
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
         self._standard: dict[str, Execution] = {}
+        self._under_way: list[Execution] = []
         self._lock = threading.Lock()
         #: How many have ended in each way, by kind; nothing else tells of an Express execution.
         self.ended: dict[str, int] = {}
@@ -35,11 +37,9 @@ class Executions:
         body = parse(definition, "EXPRESS")
         limit_s = min(EXPRESS_S, body.get("TimeoutSeconds", EXPRESS_S))
 
-        def run() -> None:
-            self._count("EXPRESS", _outcome(Execution(arn, self._surroundings, limit_s), body, given)[0])
-
         for _ in range(1 + self._taken_twice()):
-            self._in_thread(run)
+            execution = Execution(arn, self._surroundings, limit_s)
+            self._in_thread(execution, lambda one=execution: self._count("EXPRESS", _outcome(one, body, given)[0]))
         return arn
 
     def deliver_twice(self, times: int) -> None:
@@ -66,7 +66,19 @@ class Executions:
                     listed.stop_date, listed.status = utcnow(), status
             self._count("STANDARD", status)
 
-        self._in_thread(run)
+        self._in_thread(execution, run)
+
+    def stop_all(self) -> None:
+        """Have every execution come to its end, also those that nobody can stop on AWS."""
+        with self._lock:
+            for execution in self._under_way:
+                execution.stop.set()
+
+    @property
+    def are_over(self) -> bool:
+        """Whether none is under way."""
+        with self._lock:
+            return not self._under_way
 
     def stop(self, listed: Any) -> None:
         """Abort one. What its tasks have started ends by itself, but for jobs that it waits for."""
@@ -81,9 +93,17 @@ class Executions:
             key = f"{kind} {status}"
             self.ended[key] = self.ended.get(key, 0) + 1
 
-    @staticmethod
-    def _in_thread(work: Any) -> None:
-        threading.Thread(target=work, daemon=True).start()
+    def _in_thread(self, execution: Execution, work: Callable[[], None]) -> None:
+        def run() -> None:
+            try:
+                work()
+            finally:
+                with self._lock:
+                    self._under_way = [one for one in self._under_way if one is not execution]
+
+        with self._lock:
+            self._under_way.append(execution)
+        threading.Thread(target=run, daemon=True).start()
 
 
 def _outcome(execution: Execution, body: Any, given: str) -> tuple[str, str | None, str | None, str | None]:

@@ -40,8 +40,8 @@ def on_cloud(cloud: LocalCloud, cloud_account: Account, monkeypatch: pytest.Monk
     point(monkeypatch, cloud)
     monkeypatch.setattr("fanfold.engines.aws.Account", lambda **_: cloud_account)
     yield cloud
-    cloud.mend()
     cloud.forget()
+    cloud.mend()
 
 
 @pytest.fixture(params=["local", "aws"])

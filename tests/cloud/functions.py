@@ -102,6 +102,12 @@ class Functions:
         """End every environment that is in the middle of an invocation with a signal; how many."""
         return sum(function.strike_busy(how) for function in self._functions.values())
 
+    @property
+    def are_idle(self) -> bool:
+        """Whether no invocation is under way."""
+        with self._lock:
+            return not self._under_way
+
     def close(self) -> None:
         for function in self._functions.values():
             function.close()

@@ -56,11 +56,21 @@ class Machines:
         self._count = count
         self._limit, self._limited_for = count, ""
         self._taken = 0
+        self._jobs: list[Job] = []
         self._lock = threading.Lock()
         self._running: dict[str, _Container] = {}
 
     def run(self, job: Job) -> None:
         """See a job through all of its attempts."""
+        with self._lock:
+            self._jobs.append(job)
+        try:
+            self._see_through(job)
+        finally:
+            with self._lock:
+                self._jobs.remove(job)
+
+    def _see_through(self, job: Job) -> None:
         job.status = JobStatus.RUNNABLE
         while not self._take():
             job.job_stopped_reason = self._limited_for or None
@@ -95,6 +105,19 @@ class Machines:
     def interrupt(self) -> int:
         """Every running container is told to stop, as two minutes before a Spot interruption; how many."""
         return self._strike(signal.SIGTERM)
+
+    def end_all(self) -> None:
+        """Every job is terminated, and its machine gone at once."""
+        with self._lock:
+            for job in self._jobs:
+                job.stop = True
+        self.lose()
+
+    @property
+    def are_idle(self) -> bool:
+        """Whether there is no job that has not ended."""
+        with self._lock:
+            return not self._jobs
 
     def close(self) -> None:
         """Nothing of what was started goes on, and no other attempt is made."""

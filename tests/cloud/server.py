@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -35,6 +36,8 @@ from tests.cloud.states.interpreter import Surroundings
 
 #: What a lost machine held, another takes over after this; on AWS after 150 s.
 LEASE_S = "2"
+#: For what has told its result, and is about to end.
+_GOODBYE_S = 0.5
 
 
 class Server:
@@ -75,7 +78,7 @@ class Server:
             "interrupt_machines": self.machines.interrupt,
             "refuse": self.faults.refuse,
             "mend": self.faults.mend,
-            "forget": lambda: seams.forget(ACCOUNT, REGION),
+            "forget": self._forget,
             "throttled": lambda: self.functions.throttled,
             "ended": lambda: self.executions.ended,
         }
@@ -88,6 +91,20 @@ class Server:
 
     def _limit_concurrency(self, count: int | None) -> None:
         self.functions.concurrency = count
+
+    def _forget(self) -> None:
+        """What was under way is ended first: it would write into the table that others use by then."""
+        self.executions.stop_all()
+        may_end_by_itself = time.monotonic() + _GOODBYE_S
+        deadline = time.monotonic() + 60
+        while not (self.executions.are_over and self.functions.are_idle and self.machines.are_idle):
+            if time.monotonic() > deadline:
+                raise TimeoutError("what was under way does not end")
+            if time.monotonic() > may_end_by_itself:
+                self.functions.strike_busy(signal.SIGKILL)
+                self.machines.end_all()
+            time.sleep(0.02)
+        seams.forget(ACCOUNT, REGION)
 
     def _scale_waits(self, by: float) -> None:
         self.surroundings.wait_scale = by

@@ -101,7 +101,7 @@ def test_a_store_that_fails_now_and_then_or_is_slow_loses_nothing(on_cloud, faul
 def test_an_execution_that_runs_twice_counts_once(on_cloud, eventually):
     before = on_cloud.ended().get("EXPRESS SUCCEEDED", 0)
     on_cloud.deliver_twice(2)
-    job = fanfold.submit(squared, range(80), collect=False, cache=False)
+    job = fanfold.submit(squared, range(80), collect=False)
     finished(job, [x * x for x in range(80)])
     eventually(lambda: on_cloud.ended()["EXPRESS SUCCEEDED"] == before + 4)
     assert fanfold.get_job(job.id).counts() == {"succeeded": 80}

@@ -7,8 +7,10 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
+import fanfold
 from fanfold.contract.cloud import EXIT_GIVEN_BACK
 from tests.cloud.functions import Configuration, Functions
+from tests.cloud.udfs import begun, held, squared
 
 ARRAY = "import os, pathlib; pathlib.Path(os.environ['OUT'], os.environ['AWS_BATCH_JOB_ARRAY_INDEX']).touch()"
 ATTEMPTS = """
@@ -177,6 +179,19 @@ def test_a_history_is_refused_and_not_made_up(cloud):
     arn = "arn:aws:states:us-east-1:123456789012:execution:fanfold-main-wide:any"
     with pytest.raises(ClientError, match="does not emulate the history"):
         cloud.client("stepfunctions").get_execution_history(executionArn=arn)
+
+
+@pytest.mark.parametrize("where", [{}, {"max_workers": 40}, {"instance_type": "small"}], ids=str)
+def test_what_still_runs_is_ended_before_all_is_forgotten(on_cloud, eventually, tmp_path, where):
+    """Else it would write into the table, and into the cache, of the test that comes next."""
+    job = fanfold.submit(held, range(50), folder=str(tmp_path), collect=False, **where)
+    eventually(lambda: begun(tmp_path))
+    on_cloud.forget()
+    (tmp_path / "go").touch()
+    tables = on_cloud.client("dynamodb")
+    (table,) = tables.list_tables()["TableNames"]
+    assert fanfold.submit(squared, range(3), collect=False).results() == [0, 1, 4]
+    assert job.id not in str(tables.scan(TableName=table)["Items"])
 
 
 def test_a_fault_meets_so_many_requests_of_its_service_alone(on_cloud):

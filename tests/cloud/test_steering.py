@@ -31,8 +31,7 @@ def cancelled(job, eventually):
 @pytest.mark.parametrize("max_workers", [None, 40], ids=["Express", "Distributed Map"])
 def test_a_job_that_is_throttled_is_cancelled_before_anything_of_it_ran(on_cloud, eventually, max_workers):
     on_cloud.limit_concurrency(0)
-    # Afresh: a run of an earlier test's cancelled job may end, and be cached, as late as now.
-    job = fanfold.submit(squared, range(60), max_workers=max_workers, collect=False, cache=False)
+    job = fanfold.submit(squared, range(60), max_workers=max_workers, collect=False)
     eventually(on_cloud.throttled)
     cancelled(job, eventually)
     on_cloud.limit_concurrency(None)
@@ -43,7 +42,7 @@ def test_a_job_that_is_throttled_is_cancelled_before_anything_of_it_ran(on_cloud
 @pytest.mark.parametrize("max_workers", [1, 2])
 def test_a_job_is_cancelled_while_its_machines_do_not_come_up(on_cloud, eventually, max_workers):
     on_cloud.limit_machines(0)
-    job = fanfold.submit(squared, range(4), instance_type="small", max_workers=max_workers, collect=False, cache=False)
+    job = fanfold.submit(squared, range(4), instance_type="small", max_workers=max_workers, collect=False)
     eventually(lambda: on_cloud.machines_of(job.id))
     cancelled(job, eventually)
     assert job.counts() == {"cancelled": 4}
@@ -77,7 +76,7 @@ def test_cancel_ends_a_job_in_mid_run(on_cloud, eventually, count):
         return x
 
     workers = 80 if count > 100 else None
-    job = fanfold.submit(napping, range(count), max_workers=workers, collect=False, cache=False)
+    job = fanfold.submit(napping, range(count), max_workers=workers, collect=False)
     eventually(lambda: job.counts().get("succeeded"))
     cancelled(job, eventually)
 
