@@ -1,0 +1,194 @@
+"""The AWS engine after something broke off: starts that were cut off, runs that are lost, clients that are gone."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from fanfold.contract import cloud as contract
+from fanfold.engines.aws import AwsEngine, dispatch, reconcile
+from fanfold.engines.aws.discovery import discover
+from fanfold.engines.aws.work import Work
+from fanfold.models import Event, EventKind, RunRef, RunStatus
+from tests.aws.an_engine import carry_out, cut_off_between_any_two_calls, double, new_dispatch, the_past
+from tests.aws.emulated import Emulated
+from tests.aws.udfs import put_job
+from tests.stores.samples import finished
+
+
+@pytest.mark.parametrize("count", [1, 60, 1001])
+def test_a_start_that_is_cut_off_between_any_two_calls_can_be_repeated(engine, in_process, account, fresh, count):
+    header = put_job(engine.stores, double, list(range(count)), cache=False)
+    runs = [RunRef(index) for index in range(count)]
+    with Emulated(account, in_process) as emulated:
+        assert cut_off_between_any_two_calls(account, lambda: engine.start(header, runs)) >= 2
+        for thread in list(engine._direct._waiting.values()):
+            thread.join(10)
+        carry_out(engine, emulated)
+    state = fresh(header)
+    assert state.counts()[RunStatus.SUCCEEDED] == count
+
+
+def test_a_start_of_machines_that_is_cut_off_lays_out_its_work_once(engine, account):
+    header = put_job(engine.stores, double, list(range(5)), instance_type_name="small", max_workers=2)
+    runs = [RunRef(index) for index in range(5)]
+    with Emulated(account, lambda payload: None) as emulated:
+        assert cut_off_between_any_two_calls(account, lambda: engine.start(header, runs)) >= 3
+    [given] = emulated.executions.values()
+    assert given["machines"] == 2
+    work = Work(engine.stores, header.id, expires_at=given["job"]["expires_at"])
+    assert [run.index for run in work.take(10)] == list(range(5))
+    assert work.take(10) == []
+
+
+@pytest.mark.parametrize("count", [60, 1001])
+def test_a_client_killed_within_start_leaves_a_job_that_another_client_goes_on_with(
+    engine, in_process, account, fresh, monkeypatch, count
+):
+    header = put_job(engine.stores, double, list(range(count)), cache=False)
+    runs = [RunRef(index) for index in range(count)]
+    said = dispatch.to_event(header.id, new_dispatch(header, runs), "starting")
+    engine.stores.log.append([said])  # and then it was killed
+    assert engine.reconcile(header, fresh(header)) is False
+    the_past(monkeypatch, 200)
+    engine._looked_at.clear()
+    with Emulated(account, in_process) as emulated:
+        assert engine.reconcile(header, fresh(header))  # lost, every one
+        assert engine.reconcile(header, fresh(header))  # and started again
+        carry_out(engine, emulated)
+    state = fresh(header)
+    assert state.counts()[RunStatus.SUCCEEDED] == count
+    assert state.attempt_of(0) == 1
+
+
+#: For so long after what an event tells, somebody may honestly still be at it.
+STILL_AT_IT = {
+    "who has said that it starts": ("starting", 15),
+    "an execution that lives for 300 s": ("started", 300),
+}
+
+
+@pytest.mark.parametrize(("state", "age_s"), STILL_AT_IT.values(), ids=STILL_AT_IT)
+def test_a_client_whose_clock_is_90_s_ahead_takes_nobody_for_dead(engine, fresh, monkeypatch, state, age_s):
+    header = put_job(engine.stores, double, list(range(80)), max_retry=0)
+    given = new_dispatch(header, [RunRef(index) for index in range(80)])
+    engine.stores.log.append([dispatch.to_event(header.id, given, state)])
+    the_past(monkeypatch, age_s + 90)
+    assert engine.reconcile(header, fresh(header)) is False
+    assert fresh(header).counts()[RunStatus.QUEUED] == 80
+
+
+def test_a_run_that_uses_all_its_time_is_not_lost_to_a_client_whose_clock_is_90_s_ahead(engine, fresh, monkeypatch):
+    header = put_job(engine.stores, double, [1, 2], max_retry=0)
+    given = new_dispatch(header, [RunRef(0), RunRef(1)])
+    started = [Event.new(header.id, index, 0, EventKind.STARTED) for index in range(2)]
+    engine.stores.log.append([dispatch.to_event(header.id, given, "started"), *started])
+    the_past(monkeypatch, 125 + 90)  # as long as the state machine waits for one call
+    assert engine.reconcile(header, fresh(header)) is False
+
+
+def test_runs_that_are_lost_again_and_again_are_lost_for_good_with_the_reason(engine, account, fresh, monkeypatch):
+    header = put_job(engine.stores, double, [1, 2], max_retry=1)
+    clock = 0
+    with Emulated(account, lambda payload: None):
+        engine.start(header, [RunRef(0), RunRef(1)])
+        for _ in range(6):
+            clock += 1000
+            with monkeypatch.context() as patched:
+                the_past(patched, clock)
+                engine._looked_at.clear()
+                if not engine.reconcile(header, fresh(header)):
+                    break
+    state = fresh(header)
+    assert state.done
+    assert [state.status_of(index) for index in range(2)] == [RunStatus.LOST] * 2
+    assert state.attempt_of(0) == 1
+    assert "ended without a word" in state.error(0).message
+
+
+def test_a_run_that_started_and_passed_its_lease_is_tried_again(engine, in_process, account, fresh, monkeypatch):
+    header = put_job(engine.stores, double, [1, 2])
+    with Emulated(account, in_process) as emulated:
+        engine.start(header, [RunRef(0), RunRef(1)])
+        long_ago = time.time() - 300
+        engine.stores.log.append([Event.new(header.id, 0, 0, EventKind.STARTED, at=long_ago), finished(header.id, 1)])
+        emulated.executions.clear()
+        assert engine.reconcile(header, fresh(header))
+        engine.reconcile(header, fresh(header))
+        carry_out(engine, emulated)
+    state = fresh(header)
+    assert state.counts()[RunStatus.SUCCEEDED] == 2
+    assert state.attempt_of(0) == 1
+
+
+def test_a_failed_run_that_is_worth_another_try_is_started_again_at_once(engine, in_process, account, fresh):
+    from fanfold.models import RunError
+
+    header = put_job(engine.stores, double, [1, 2])
+    with Emulated(account, in_process) as emulated:
+        engine.start(header, [RunRef(0), RunRef(1)])
+        emulated.executions.clear()
+        throttled = RunError("Throttled", "", infrastructure=True)
+        engine.stores.log.append(
+            [
+                finished(header.id, 0),
+                Event.new(header.id, 1, 0, EventKind.FINISHED, status=RunStatus.FAILED, error=throttled),
+            ]
+        )
+        assert engine.reconcile(header, fresh(header))
+        [payload] = emulated.invocations
+        assert (payload["run"]["index"], payload["run"]["attempt"]) == (1, 1)
+
+
+def test_two_clients_do_not_both_start_what_is_due(engine, account, fresh, deployment, tmp_path, monkeypatch):
+    header = put_job(engine.stores, double, [1, 2, 3])
+    other = AwsEngine(account, discover(account, deployment.name), tmp_path / "other")
+    engine.stores.log.heads.take_turn(header.id, 60)
+    the_past(monkeypatch, 1000)
+    assert other.reconcile(header, fresh(header)) is False
+    engine.stores.log.heads.end_turn(header.id)
+    other._looked_at.clear()
+    with Emulated(account, lambda payload: None) as emulated:
+        assert other.reconcile(header, fresh(header))
+        assert len(emulated.executions) == 1
+
+
+def test_an_execution_that_ended_early_frees_its_runs(engine, account, fresh):
+    header = put_job(engine.stores, double, [1, 2], instance_type_name="small")
+    engine.start(header, [RunRef(0), RunRef(1)])
+    assert engine.reconcile(header, fresh(header)) is False
+    [name] = [one.name for one in reconcile.dispatches_of(fresh(header))]
+    engine._executions.stop(contract.DEDICATED, f"{header.id}-{name}", "a test")
+    engine._executions._seen.clear()
+    engine._looked_at.clear()
+    assert engine.reconcile(header, fresh(header))
+    state = fresh(header)
+    assert state.error(0).type == "Lost"
+    assert "aborted" in state.error(0).message
+    engine._looked_at.clear()
+    with Emulated(account, lambda payload: None) as emulated:
+        assert engine.reconcile(header, state)
+    [given] = emulated.executions.values()
+    assert given["queue"].startswith("q-")
+
+
+def test_what_a_submitter_is_about_to_start_stage_by_stage_is_left_to_it(engine, account, fresh, monkeypatch):
+    header = put_job(engine.stores, double, [1, 2, 3])
+    with Emulated(account, lambda payload: None) as emulated:
+        engine.start(header, [RunRef(0)])
+        for thread in list(engine._direct._waiting.values()):
+            thread.join(10)
+        engine.stores.log.append([finished(header.id, 0)])
+        the_past(monkeypatch, 30)
+        assert engine.reconcile(header, fresh(header)) is False
+        the_past(monkeypatch, 1000)  # it is gone, most likely
+        engine._looked_at.clear()
+        assert engine.reconcile(header, fresh(header))
+    [given] = emulated.executions.values()
+    assert [item["index"] for item in given["Items"]] == [1, 2]
+
+
+def test_a_job_that_was_written_down_a_moment_ago_is_not_started_by_onlookers(engine, fresh):
+    header = put_job(engine.stores, double, [1, 2, 3])
+    assert engine.reconcile(header, fresh(header)) is False
