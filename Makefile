@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test chromium check bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws
+.PHONY: demo test chromium check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ demo: $(VENV)/.demo  ## fan 365 days of flights out on this machine; no account 
 
 test: $(VENV)/.dev chromium  ## every test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+pythons: $(VENV)/.dev  ## what a client does by itself, on every other Python from 3.10 to 3.14 that this machine has
+	@$(BIN)/python -m tests.pythons
 
 # The tests of the Workbench look at it in Debian's Chromium. Where it cannot be installed, those tests say so.
 chromium:
@@ -86,4 +89,4 @@ image-lock: $(VENV)/.dev  ## pin what runtime/requirements.txt asks for, into th
 	  --no-emit-index-url --no-emit-find-links runtime/requirements.txt --output-file runtime/requirements.lock
 
 clean:  ## remove what the targets above made
-	rm -rf $(VENV) .venv-ministack node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache cdk.out dist
+	rm -rf $(VENV) .venv-* node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache cdk.out dist

@@ -62,7 +62,7 @@ def test_other_kinds_of_arrays_are_refused_with_what_to_return(value, instead):
     [
         *(np.float32(1.1), np.float64("nan"), np.float16(3), np.longdouble("1.1"), np.complex64(1 + 2j)),
         *(np.int8(3), np.uint64(2**64 - 1), np.bool_(True), np.str_("é"), np.bytes_(b"x\0y")),
-        *(np.datetime64("2020-01-01"), np.datetime64("NaT"), np.timedelta64(3, "h")),
+        *(np.datetime64("2020-01-01"), np.datetime64("NaT", "s"), np.timedelta64(3, "h")),
         np.array((1, 2.0), dtype=[("a", "i4"), ("b", "f8")])[()],
         *(pd.Timestamp("2024-10-27 00:30", tz="UTC").tz_convert("Europe/Paris"), pd.Timestamp("2024-01-01")),
         *(pd.Timestamp(1, unit="ns"), pd.Timedelta(-3, unit="ms"), pd.NaT, pd.NA),

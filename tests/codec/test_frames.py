@@ -128,8 +128,8 @@ def test_a_frame_comes_back_as_it_was(name):
 
 @pytest.mark.parametrize("name", FRAMES)
 def test_so_do_its_columns_and_its_index(name):
-    frame = FRAMES[name].drop(columns="arrays", errors="ignore")
-    for number in range(frame.shape[1]):
+    frame = FRAMES[name]
+    for number in range(frame.shape[1] - (name == "objects")):  # whose last are arrays, which are not compared as one
         assert_series_equal(there_and_back(frame.iloc[:, number]), frame.iloc[:, number])
     assert_index_equal(there_and_back(frame.index), frame.index, exact=True)
     assert_index_equal(there_and_back(frame.columns), frame.columns, exact=True)

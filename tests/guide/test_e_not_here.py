@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import fanfold
 from fanfold.contract.layout import bundle_key
 from fanfold.source.bundle import Bundle
+from tests import pythons
 from tests.guide.udfs import odd_only, rows, squared
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -59,6 +61,31 @@ def test_e29_code_travels_as_source_that_any_python_reads(monkeypatch):
     stored = job.contents._stores.objects.get(bundle_key(job.header.bundle_sha256))
     stored.decode("ascii")  # text from its first to its last byte: no byte code, no pickle
     assert "return x * x" in "".join(source.text for source in Bundle.from_bytes(stored).sources)
+
+
+OF_ANOTHER_PYTHON = """
+import fanfold, sys
+@fanfold.udf
+def both(x: int, texts: list[str]) -> dict:
+    match texts:
+        case [first, *_]:
+            return {"of": x, "first": first}
+
+job = fanfold.submit(both, [1, 2], texts=["a", "b"], collect=False)
+assert [result["of"] for result in job.results()] == [1, 2]
+print("%d.%d" % sys.version_info[:2], job.id)
+"""
+
+
+@pytest.mark.parametrize("version", pythons.others())
+def test_e29_what_a_client_of_another_python_submitted_is_everybodys(version, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(OF_ANOTHER_PYTHON)
+    done = subprocess.run([pythons.with_client(version), script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    its_version, job_id = done.stdout.split()
+    assert its_version == version
+    assert fanfold.get_job(job_id).results() == [{"of": 1, "first": "a"}, {"of": 2, "first": "a"}]
 
 
 def test_e30_a_retry_does_retry(tmp_path):

@@ -37,8 +37,8 @@ def refusal(function: Any) -> str:
             "Make it inside the function: each run has a process to itself.",
         ),
         (
-            "import sqlite3\nsign = sqlite3.connect(':memory:')",
-            "a live object (sqlite3.Connection)",
+            "import mmap\nsign = mmap.mmap(-1, 8)",
+            "a live object (mmap.mmap)",
             "Make 'sign' inside the function, or pass what it is made from as a parameter.",
         ),
         (

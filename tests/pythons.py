@@ -1,0 +1,85 @@
+"""The other Pythons that Fanfold runs on, as far as this machine has them, each with an environment of its own.
+
+`make pythons` runs on each of them the tests of what a client does by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+_UV = Path(sys.executable).with_name("uv")
+_CLIENT = ".[aws]"
+_TESTED = (".[all,runtime]", "pytest", "pytest-xdist", "hypothesis", "ipykernel", "nbclient", "pexpect")
+_EMULATOR = "moto[server,dynamodb,s3,ssm,stepfunctions,batch,cloudformation,awslambda]"
+#: What needs no browser, no CDK and no container.
+_TESTS = ("source", "codec", "contract", "fold", "inputs", "cache", "stores", "execute", "job", "local", "surface", "cli")
+
+
+def supported() -> list[str]:
+    """The minor versions that pyproject.toml names, the oldest first."""
+    return re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text())
+
+
+@cache
+def others() -> dict[str, str]:
+    """The interpreters of supported minor versions other than this one, by version."""
+    this = f"{sys.version_info.major}.{sys.version_info.minor}"
+    found = {version: _interpreter(version) for version in supported() if version != this}
+    return {version: path for version, path in found.items() if path}
+
+
+def with_client(version: str) -> str:
+    """A Python of that version in which Fanfold is installed as this project pins it."""
+    return _environment(version, _CLIENT)
+
+
+def main() -> int:
+    """Run the tests on each; 0 where all passed. What this machine does not have is said."""
+    for version in supported():
+        if version not in others() and version != f"{sys.version_info.major}.{sys.version_info.minor}":
+            print(f"Python {version} was NOT RUN: this machine does not have it.", flush=True)
+    failed = [version for version in others() if not _passes(version)]
+    print(f"Failed on {', '.join(failed)}." if failed else f"Passed on {', '.join(others())}.")
+    return 1 if failed else 0
+
+
+def _passes(version: str) -> bool:
+    print(f"Python {version}:", flush=True)
+    python = _environment(version, *_TESTED, _EMULATOR)
+    folders = [f"tests/{name}" for name in _TESTS]
+    command = [python, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "-p", "no:cacheprovider", *folders]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+
+def _environment(version: str, *wanted: str) -> str:
+    folder = ROOT / f".venv-{version}"
+    python, uv = str(folder / "bin" / "python"), str(_UV)
+    if not Path(python).exists():
+        subprocess.run([uv, "venv", "--quiet", "--python", others()[version], str(folder)], check=True)
+    pins = ["--constraint", "constraints.txt"]
+    install = [uv, "pip", "install", "--quiet", "--python", python, *pins, "--editable", *wanted]
+    subprocess.run(install, cwd=ROOT, check=True)
+    return python
+
+
+def _interpreter(version: str) -> str | None:
+    """One that starts: a shim of pyenv stands on the path for versions, too, that it does not let start."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    candidates = [shutil.which(f"python{version}"), *sorted(map(str, pyenv.glob(f"{version}.*/bin/python")))]
+    ask = "import sys; print('%d.%d' % sys.version_info[:2])"
+    for path in filter(None, candidates):
+        told = subprocess.run([path, "-c", ask], capture_output=True, text=True, check=False).stdout
+        if told.strip() == version:
+            return path
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
