@@ -19,7 +19,7 @@ _CLIENT = ".[aws]"
 _TESTED = (".[all,runtime]", "pytest", "pytest-xdist", "hypothesis", "ipykernel", "nbclient", "pexpect")
 _EMULATOR = "moto[server,dynamodb,s3,ssm,stepfunctions,batch,cloudformation,awslambda]"
 #: What needs no browser, no CDK and no container.
-_TESTS = ("source", "codec", "contract", "fold", "inputs", "cache", "stores", "execute", "job", "local", "surface", "cli")
+_TESTS = "source codec contract fold inputs cache stores execute job local surface cli".split()
 
 
 def supported() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 
 import psutil
@@ -103,3 +104,15 @@ def test_a_file_that_is_called_like_a_module_hurts_nobody(tmp_path):
 def test_the_process_is_not_this_one(tmp_path):
     ordered(tmp_path, f"import os, pathlib\npathlib.Path('pid').write_text(str(os.getpid()))\n{DOUBLE}")
     assert int((tmp_path / "pid").read_text()) != os.getpid()
+
+
+def test_a_process_that_a_file_has_started_may_outlive_it_and_holds_nothing_up(tmp_path):
+    started = "import subprocess\nwith subprocess.Popen(['sleep', '600'], start_new_session=True) as p:\n"
+    started += "    print(p.pid, file=open('pids', 'a'))\n    p.returncode = 0\n"
+    try:
+        assert ordered(tmp_path, started + DOUBLE).job
+        with pytest.raises(InputError, match="ZeroDivisionError"):
+            ordered(tmp_path, started + "1 / 0\n")
+    finally:
+        for pid in (tmp_path / "pids").read_text().split():
+            os.kill(int(pid), signal.SIGKILL)

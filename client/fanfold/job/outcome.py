@@ -15,7 +15,7 @@ from fanfold.job.failures import failure, not_concatenated
 from fanfold.job.progress import Progress
 from fanfold.job.run import Run
 from fanfold.job.tracker import Tracker
-from fanfold.models import BAD, GOOD, JobHeader
+from fanfold.models import BAD, GOOD, JobHeader, Output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,8 +159,8 @@ class Outcome:
             for state in self._tracker.changes(idle=bar.show):
                 bar.show(state)
                 try:
-                    while len(values) < len(self) and state.output(len(values)) is not None:
-                        values.append(self._value(len(values)))
+                    while len(values) < len(self) and (output := state.output(len(values))) is not None:
+                        values.append(self._decoded(len(values), output))
                 except (ResultDamaged, CodecError):
                     continue  # whoever asks for it is told, when all have ended
         return values
@@ -169,6 +169,9 @@ class Outcome:
         output = self.state.output(index)
         if output is None:
             raise self._failure(index)
+        return self._decoded(index, output)
+
+    def _decoded(self, index: int, output: Output) -> Any:
         try:
             return self.contents.value(index, output)
         except ResultDamaged:

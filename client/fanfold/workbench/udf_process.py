@@ -7,16 +7,20 @@ import json
 import os
 import signal
 import sys
+from asyncio.subprocess import Process
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from tempfile import TemporaryFile
+from typing import IO, Any, NamedTuple
 
 from fanfold.errors import InputError
 from fanfold.workbench.udf_child import PROGRAM
 
 #: Seconds that the import of a file may take. What a plan's sample takes is bounded by the realtime path's limit.
 IMPORT_S = 60.0
-_LAST_LINES = 8
+_LAST_LINES, _LAST_BYTES = 8, 16_384
+#: A process that was killed is gone at once, and so are its pipes, unless one that it has started holds on to them.
+_GONE_S = 2.0
 
 
 class Order(NamedTuple):
@@ -45,7 +49,7 @@ class UdfProcess:
 
     def __init__(self, folder: Path, import_s: float = IMPORT_S) -> None:
         self._folder, self._import_s = folder, import_s
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
 
     async def carry_out(self, order: Order) -> Answer | None:
         """Carry an order out; None where it was stopped meanwhile.
@@ -53,20 +57,21 @@ class UdfProcess:
         Raises `InputError` in the words of the process, or where it ended or did not come to an end.
         """
         self.stop()
-        self._process = process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", PROGRAM),
-            cwd=self._folder,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=1 << 24,
-            start_new_session=True,  # it is ended with whatever it has started
-        )
-        try:
-            return await self._conversation(process, order)
-        finally:
-            _end(process)
-            await process.wait()
+        with TemporaryFile() as said:  # a file, for what it has started may go on, and would keep a pipe open
+            self._process = process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", PROGRAM),
+                cwd=self._folder,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=said,
+                limit=1 << 24,
+                start_new_session=True,  # it is ended with whatever it has started
+            )
+            try:
+                return await self._conversation(process, said, order)
+            finally:
+                _end(process)
+                await _is_gone(process)
 
     @property
     def busy(self) -> bool:
@@ -79,28 +84,28 @@ class UdfProcess:
         if process is not None:
             _end(process)
 
-    async def _conversation(self, process: asyncio.subprocess.Process, order: Order) -> Answer | None:
+    async def _conversation(self, process: Process, said: IO[bytes], order: Order) -> Answer | None:
         assert process.stdin is not None
-        assert process.stderr is not None
-        said = asyncio.create_task(_last_of(process.stderr))
         with suppress(ConnectionError):
             process.stdin.write(json.dumps(order._asdict()).encode() + b"\n")
             await process.stdin.drain()
+        process.stdin.close()
         answer = await self._answer(process, order)
         if self._process is not process:
             return None
         self._process = None
         if not answer:
             _end(process)
+            await _is_gone(process)
             raise InputError(
-                f"{order.file} ended the process that imported it (exit code {await process.wait()}).\n{await said}",
+                f"{order.file} ended the process that imported it (exit code {process.returncode}).\n{_last_of(said)}",
                 next_step="look for what ends it, such as `os._exit`, then run again.",
             )
         if "error" in answer:
             raise InputError(answer["error"])
         return Answer(**answer)
 
-    async def _answer(self, process: asyncio.subprocess.Process, order: Order) -> dict[str, Any]:
+    async def _answer(self, process: Process, order: Order) -> dict[str, Any]:
         """The line that tells what came of it; empty where there is none."""
         assert process.stdout is not None
         try:
@@ -114,14 +119,19 @@ class UdfProcess:
         return json.loads(await process.stdout.readline() or b"{}") if "imported" in answer else answer
 
 
-async def _last_of(stream: asyncio.StreamReader) -> str:
-    lines: list[str] = []
-    while line := await stream.readline():
-        lines = [*lines, line.decode(errors="replace").rstrip()][-_LAST_LINES:]
-    return "\n".join(lines)
+def _last_of(said: IO[bytes]) -> str:
+    said.seek(max(0, said.seek(0, os.SEEK_END) - _LAST_BYTES))
+    return "\n".join(said.read().decode(errors="replace").splitlines()[-_LAST_LINES:])
 
 
-def _end(process: asyncio.subprocess.Process) -> None:
+async def _is_gone(process: Process) -> None:
+    """Wait for a process that was ended. Its answers are read to their end: only then is the pipe closed."""
+    assert process.stdout is not None
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(asyncio.gather(process.stdout.read(), process.wait()), _GONE_S)
+
+
+def _end(process: Process) -> None:
     """End a process and those it has started, unless they have a session of their own, as jobs have."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
