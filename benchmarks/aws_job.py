@@ -61,9 +61,9 @@ def polls_counted() -> Iterator[Counter[str]]:
     """Rounds of reading that are begun, within."""
     begin, found = Reading.begin, Counter[str]()
 
-    def counting(self: Reading, now: float) -> None:
+    def counting(self: Reading, *given: Any) -> None:
         found["polls"] += 1
-        begin(self, now)
+        begin(self, *given)
 
     Reading.begin = counting  # type: ignore[method-assign]
     try:

@@ -6,6 +6,8 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fanfold.contract import cloud as contract
 from fanfold.contract import payloads
@@ -70,7 +72,9 @@ def test_a_writer_whose_clock_is_wrong_by_90_s_hides_nothing(log, monkeypatch, a
     assert found[strays.id] == strays
 
 
-def test_an_event_that_came_late_behind_others_is_found_within_seconds(log, monkeypatch, eventually):
+@pytest.mark.parametrize("few", [100, 0], ids=["few are read again", "many are counted"])
+def test_an_event_that_came_late_behind_others_is_found_within_seconds(log, monkeypatch, eventually, few):
+    monkeypatch.setattr(positions, "_FEW", few)
     job = a_job(count=3)
     log.put_job(job)
     log.append([finished(job.id, 1)])
@@ -91,22 +95,85 @@ def test_an_event_that_came_late_behind_others_is_found_within_seconds(log, monk
     assert "quiet" not in places[-1]
 
 
+class Shard:
+    """One shard for a minute, in the reader's own time: so many events a second, some of which come late."""
+
+    BEGINS = 1_800_000_000.0
+
+    def __init__(self, each_s, is_late, late_s=1.9):
+        times = [self.BEGINS + n / each_s for n in range(60 * each_s)]
+        delays_s = [late_s if is_late(n) else 0.02 for n in range(60 * each_s)]
+        self.arrives = {f"{items.iso(at)}#{n:08}": at + delays_s[n] for n, at in enumerate(times)}
+        self.reads = dict.fromkeys(self.arrives, 0)
+        self.counts = 0
+
+    def follow(self, round_s, page=10**9):
+        """Read it in rounds, until ten seconds after its end; returns how often an item was read on average.
+
+        What is seen by looking back for minutes once all is quiet does not count.
+        """
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(positions, "_QUIET_S", float("inf"))
+            return self._followed(round_s, page)
+
+    def _followed(self, round_s, page):
+        cursor, now = None, self.BEGINS
+        while now < self.BEGINS + 70:
+            now += round_s
+            reading = positions.Reading.of(cursor, 1)
+            reading.begin(now, lambda windows, now=now: {0: self._count(windows[0], now)})
+            while reading.todo:
+                there = [key for key, at in self.arrives.items() if key > reading.todo[0] and at <= now]
+                for key in there[:page]:
+                    self.reads[key] += 1
+                reading.note(0, there[:page], more=len(there) > page, now=now)
+            cursor = reading.to_cursor()
+        return sum(self.reads.values()) / len(self.reads)
+
+    def _count(self, window, now):
+        self.counts += 1
+        within = {key: at for key, at in self.arrives.items() if window.after < key <= window.until}
+        assert window.items == sum(self.reads[key] > 0 for key in within)
+        return sum(at <= now for at in within.values())
+
+
 @pytest.mark.parametrize("round_s", [0.25, 0.4, 1.0, 2.0, 7.0])
-def test_every_event_is_read_and_none_of_them_many_times(round_s):
-    """One shard for a minute, in the reader's own time: a hundred events a second, each seventh of which comes late."""
-    begins, late_s = 1_800_000_000.0, 1.9
-    written = [(begins + n / 100, late_s if n % 7 == 0 else 0.02) for n in range(6_000)]
-    reads = dict.fromkeys((at for at, _ in written), 0)
-    position, now = positions.Position(), begins
-    while now < begins + 70:
-        now += round_s
-        start = position.start(now)
-        for at, delay_s in written:
-            if items.iso(at) > start and at + delay_s <= now:
-                reads[at] += 1
-                position.key = max(position.key, items.iso(at))
-    assert min(reads.values()) >= 1
-    assert sum(reads.values()) / len(reads) < 4.1
+@pytest.mark.parametrize("each_s", [5, 100])
+def test_every_event_is_read_however_late_and_none_of_them_many_times(round_s, each_s):
+    shard = Shard(each_s, lambda n: n % 7 == 0)
+    assert shard.follow(round_s) < 4.5
+    assert min(shard.reads.values()) >= 1
+
+
+@given(
+    st.sets(st.integers(0, 599), max_size=30), st.floats(0.25, 4), st.integers(7, 200), st.sampled_from([0.4, 1.0, 1.9])
+)
+@settings(max_examples=60, deadline=None)
+def test_whichever_events_come_late_all_are_read(late, round_s, page, late_s):
+    shard = Shard(10, late.__contains__, late_s)
+    shard.follow(round_s, page)
+    assert min(shard.reads.values()) >= 1
+
+
+def test_what_came_in_time_is_counted_and_not_read_again():
+    shard = Shard(100, lambda _: False)
+    assert shard.follow(0.75) < 1.5  # what two rounds overlap by
+    assert 15 <= shard.counts <= 25
+    late = Shard(100, lambda n: n == 3000)
+    assert 0 < late.follow(0.75) - 1.5 < 0.3  # the one window, twice
+    assert min(late.reads.values()) >= 1
+
+
+def test_a_reader_that_begins_late_counts_no_more_than_one_that_was_there(log):
+    shard = Shard(100, lambda _: False)
+    reading = positions.Reading.of(None, 1)
+    now = shard.BEGINS + 40
+    reading.begin(now, lambda _: pytest.fail("there is nothing to look back at"))
+    keys = [key for key, at in shard.arrives.items() if at <= now]
+    for page in (keys[:1500], keys[1500:3000], keys[3000:]):
+        reading.note(0, page, more=page[-1] != keys[-1], now=now)
+    _, window = reading.positions[0].start(now + 3)
+    assert window.items == sum(window.after < key <= window.until for key in keys) < 200
 
 
 def test_a_shard_whose_runs_all_have_results_is_not_read_again(log, account):

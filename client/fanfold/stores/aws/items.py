@@ -94,7 +94,8 @@ class EventItems:
 
 def iso(at: float) -> str:
     """Seconds since 1970 as ISO 8601 in UTC, with milliseconds: what event sort keys begin with."""
-    return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(at * 1000) % 1000:03d}Z"
+    whole, thousandths = divmod(int(at * 1000), 1000)
+    return datetime.fromtimestamp(whole, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.") + f"{thousandths:03d}Z"
 
 
 def to_bytes(page: Page) -> bytes:

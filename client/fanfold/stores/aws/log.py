@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -15,7 +16,7 @@ from fanfold.stores.aws.account import CONCURRENCY
 from fanfold.stores.aws.finished import FinishedShards
 from fanfold.stores.aws.heads import Heads
 from fanfold.stores.aws.items import READ_ATTRIBUTES, EventItems
-from fanfold.stores.aws.positions import Reading
+from fanfold.stores.aws.positions import Reading, Window
 from fanfold.stores.aws.table import Item, Page, Table
 from fanfold.stores.protocols import Channel, Cursor, ObjectStore
 
@@ -27,6 +28,9 @@ _POLL_FIRST_S, _POLL_LAST_S = 0.25, 2.0
 _ASKING_SHARE = 0.2
 
 _AFTER = f"{PARTITION_KEY} = :partition AND {SORT_KEY} > :after"
+_WITHIN = f"{PARTITION_KEY} = :partition AND {SORT_KEY} BETWEEN :first AND :last"
+#: Behind a key, and before any other: what a key goes on with after its time is greater.
+_JUST_BEHIND = "!"
 #: Only what tells something: taking an answer apart costs its reader the more, the more attributes there are.
 _TOLD = {f"#{name}": name for name in READ_ATTRIBUTES}
 _ONLY_TOLD: dict[str, Any] = {"ProjectionExpression": ", ".join(_TOLD), "ExpressionAttributeNames": _TOLD}
@@ -93,7 +97,7 @@ class DynamoEventLog:
             reading.rested = None
             return [], reading.to_cursor()
         if not reading.todo:
-            reading.begin(now)
+            reading.begin(now, partial(self._count, job_id, channel))
         events: list[Event] = []
         began = time.monotonic()
         while reading.todo and len(events) < _READ_EVENTS:
@@ -132,19 +136,32 @@ class DynamoEventLog:
     def _read_some(self, job_id: str, channel: Channel, reading: Reading, now: float) -> list[Event]:
         """A page of each of a few shards, asked for side by side."""
         some = list(islice(reading.todo.items(), CONCURRENCY))
-        place = event_partition if channel == "state" else telemetry_partition
 
         def page(asked: tuple[int, str]) -> Page:
-            where = {":partition": {"S": place(job_id, asked[0])}, ":after": {"S": asked[1]}}
+            where = {":partition": {"S": _partition(job_id, channel, asked[0])}, ":after": {"S": asked[1]}}
             return self._table.query(_AFTER, where, **_ONLY_TOLD)
 
         events: list[Event] = []
         for (shard, _), (items, more) in zip(some, self._table.account.each(page, some), strict=True):
             found = [event for item in items for event in self._items.read(job_id, item)]
-            last = items[-1][SORT_KEY]["S"] if items else ""
-            if reading.note(shard, last, more=more, now=now) and found:
+            keys = [item[SORT_KEY]["S"] for item in items]
+            if reading.note(shard, keys, more=more, now=now) and found:
                 self._news_at = time.monotonic()
             if channel == "state":
-                self._finished.note(self.heads.known(job_id).header, shard, last, found)
+                self._finished.note(self.heads.known(job_id).header, shard, keys[-1] if keys else "", found)
             events += found
         return events
+
+    def _count(self, job_id: str, channel: Channel, windows: dict[int, Window]) -> dict[int, int]:
+        """How many items there are in each window, by shard."""
+
+        def counted(shard: int) -> int:
+            after, until = windows[shard].after + _JUST_BEHIND, windows[shard].until
+            where = {":partition": _partition(job_id, channel, shard), ":first": after, ":last": until}
+            return self._table.count(_WITHIN, {name: {"S": key} for name, key in where.items()})
+
+        return dict(zip(windows, self._table.account.each(counted, windows), strict=True))
+
+
+def _partition(job_id: str, channel: Channel, shard: int) -> str:
+    return (event_partition if channel == "state" else telemetry_partition)(job_id, shard)

@@ -1,16 +1,21 @@
 """Where a reader of a job's shards is, and where its next round begins.
 
 What is written sorts by its writer's clock, and clocks differ. So no position is ahead of the reader's own time, each
-round looks back a moment, one every few seconds further, and one that has been quiet for a while for minutes. What is
-read again costs as much as what is new: a round four times a second that looked back 2 s would read all nine times.
+round begins a moment before the last one's end, every few seconds what lies behind is looked at again, and a shard that
+has been quiet for a while is looked at from minutes back.
+
+Looking again costs a reader as much as what is new, and almost always nothing came late. So where there are many items
+to look at again, they are counted, which costs a reader nothing, and read only where there are more than it has read.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, field
 from datetime import datetime, timezone
+from typing import NamedTuple
 
 from fanfold.stores.aws.items import iso
 
@@ -20,41 +25,86 @@ BEGINNING = "0"
 _OVERLAP_S = 0.3
 #: Covers eventually consistent reads and a write that was tried again; and how often that is looked for.
 _LOOK_BACK_S, _LOOK_BACK_EVERY_S = 2.0, 3.0
+#: So many items are read again rather than counted: the round asks for what follows them anyway.
+_FEW = 100
 #: Covers clocks that are wrong by minutes, and a throttle that held a write up.
 _LOOK_FAR_BACK_S = 240.0
 #: After this long without news a shard is looked at from far back, and again after as long as it has been quiet.
 _QUIET_S = 3.0
 
 
+class Window(NamedTuple):
+    """Part of a shard, from behind one key to another, and how many items a reader has read of it."""
+
+    after: str
+    until: str
+    items: int
+
+
 @dataclass(slots=True)
 class Position:
-    """A reader's place in one shard: the last key it has seen, and when it last looked far back.
+    """A reader's place in one shard.
 
-    `quiet_since` is when it first found no news after some; 0 while there are. `done`: nothing more will come.
-    `looked_back_at` is when it last looked back, and `from_then_on` how far it had seen when it had; 0 until then.
+    `key` is the last it has seen, and all up to `begins` is read; the next round begins behind that. It remembers how
+    many items it has read between the last two looks back, behind `far`, and since, behind `near`. So each is looked at
+    twice, and once at least when a write that took seconds is over.
     """
 
     key: str = ""
+    begins: str = BEGINNING
+    far: str = BEGINNING
+    near: str = BEGINNING
+    behind_far: int = 0
+    behind_near: int = 0
+    looked_back_at: float = 0.0
+    #: When it first found no news after some, 0 while there are; and when it last looked far back.
     quiet_since: float = 0.0
     swept_at: float = 0.0
+    #: Nothing more will come.
     done: bool = False
-    looked_back_at: float = 0.0
-    from_then_on: float = 0.0
 
-    def start(self, now: float) -> str:
-        """The key behind which the next round begins."""
+    def start(self, now: float) -> tuple[str, Window | None]:
+        """The key behind which the next round begins; and what is to be counted first, if anything is."""
         if not self.key:
-            return BEGINNING
-        seen = min(seconds(self.key), now)
+            self.looked_back_at = now
+            return BEGINNING, None
         quiet = self.quiet_since and now - self.quiet_since > _QUIET_S
         if quiet and now - self.swept_at > max(_QUIET_S, self.swept_at - self.quiet_since):
             self.swept_at = now
-            return iso(seen - _LOOK_FAR_BACK_S)
-        if now - self.looked_back_at >= _LOOK_BACK_EVERY_S:
-            since, self.looked_back_at, self.from_then_on = self.from_then_on or seen, now, 0.0
-            return iso(min(since, seen) - _LOOK_BACK_S)
-        self.from_then_on = self.from_then_on or seen
-        return iso(seen - _OVERLAP_S)
+            return iso(min(seconds(self.key), now) - _LOOK_FAR_BACK_S), None
+        if now - self.looked_back_at < _LOOK_BACK_EVERY_S:
+            return self.begins, None
+        window = Window(self.far, self.begins, self.behind_far + self.behind_near)
+        self.looked_back_at = now
+        self.far, self.near = self.near, self.begins
+        self.behind_far, self.behind_near = self.behind_near, 0
+        return (self.begins, window) if window.items > _FEW else (self.read_again(window), None)
+
+    def read_again(self, window: Window) -> str:
+        """Have the next round begin where a window does; returns that key."""
+        self.far = self.near = self.begins = window.after
+        self.behind_far = self.behind_near = 0
+        return window.after
+
+    def note(self, keys: Sequence[str], *, more: bool, now: float) -> bool:
+        """Note the keys of a page, and whether more follows. True where the last was news."""
+        last = keys[-1] if keys else ""
+        if keys:
+            self._count(keys, last if more else iso(min(seconds(last), now) - _OVERLAP_S), now)
+        news = last > self.key
+        if news:
+            self.key, self.quiet_since = last, 0.0
+        elif not more and not self.quiet_since:
+            self.quiet_since = now
+        return news
+
+    def _count(self, keys: Sequence[str], read_to: str, now: float) -> None:
+        """Note that all up to `read_to` has been read, by now."""
+        if self.far == self.begins:  # all is read for the first time, or again: what is as old as this is all there
+            self.far = self.near = self.begins = max(self.begins, min(iso(now - _LOOK_BACK_S), keys[-1]))
+        if read_to > self.begins:
+            self.behind_near += bisect_right(keys, read_to) - bisect_right(keys, self.begins)
+            self.begins = read_to
 
 
 @dataclass(slots=True)
@@ -80,30 +130,30 @@ class Reading:
         at = [astuple(one) for one in self.positions]
         return json.dumps({"at": at, "todo": self.todo, "rested": self.rested}, separators=(",", ":"))
 
-    def begin(self, now: float) -> None:
-        """Begin a round over every shard that is not known to be done."""
+    def begin(self, now: float, count: Callable[[dict[int, Window]], dict[int, int]]) -> None:
+        """Begin a round over every shard that is not known to be done. `count` counts the items of windows."""
+        windows: dict[int, Window] = {}
         for shard, position in enumerate(self.positions):
             if not position.done:
-                self.todo[shard] = position.start(now)
+                self.todo[shard], window = position.start(now)
+                if window is not None:
+                    windows[shard] = window
+        for shard, found in (count(windows) if windows else {}).items():
+            if found > windows[shard].items:
+                self.todo[shard] = self.positions[shard].read_again(windows[shard])
 
     def settle(self, finished: Callable[[int, str], bool]) -> None:
         """Note for good which shards are done: who told of it may forget."""
         for shard, position in enumerate(self.positions):
             position.done = position.done or finished(shard, position.key)
 
-    def note(self, shard: int, last: str, *, more: bool, now: float) -> bool:
-        """Note the last key of a page of a shard, and whether more follows. True where that was news."""
-        position = self.positions[shard]
-        news = last > position.key
-        if news:
-            position.key, position.quiet_since = last, 0.0
-        elif not more and not position.quiet_since:
-            position.quiet_since = now
-        if more:
-            self.todo[shard] = last
-        else:
+    def note(self, shard: int, keys: Sequence[str], *, more: bool, now: float) -> bool:
+        """Note the keys of a page of a shard, and whether more follows. True where the last was news."""
+        if not more:
             del self.todo[shard]
-        return news
+        elif keys:
+            self.todo[shard] = keys[-1]
+        return self.positions[shard].note(keys, more=more, now=now)
 
 
 def seconds(key: str) -> float:

@@ -84,6 +84,18 @@ class Table:
         )
         return Page(answer["Items"], "LastEvaluatedKey" in answer)
 
+    def count(self, condition: str, values: Item) -> int:
+        """How many items have keys that meet `condition`; they themselves stay where they are."""
+        found, more = 0, dict[str, Any]()
+        while True:
+            answer = self._call(
+                "query", KeyConditionExpression=condition, ExpressionAttributeValues=values, Select="COUNT", **more
+            )
+            found += int(answer["Count"])
+            if "LastEvaluatedKey" not in answer:
+                return found
+            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
     def _on_condition(self, operation: str, **parameters: Any) -> bool:
         try:
             self._call(operation, expected=(_CONDITION_FAILED,), **parameters)
