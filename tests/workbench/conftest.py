@@ -20,7 +20,7 @@ from tests.workbench.samples import FLIGHTS, HEAVY, HOSTILE, Store
 __all__ = ["chromium"]
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=30_000)
 
 
 class Workbench:
