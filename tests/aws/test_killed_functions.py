@@ -8,24 +8,17 @@ from types import SimpleNamespace
 import pytest
 
 from fanfold.contract import cloud as contract
-from fanfold.engines.aws import AwsEngine, reconcile
-from fanfold.engines.aws.discovery import discover
+from fanfold.engines.aws import reconcile
 from fanfold.fold import read_state
 from fanfold.job.contents import Contents
 from fanfold.models import EventKind, RunRef, RunStatus
 from tests.aws.cloud import ENVIRONMENT
-from tests.aws.emulated import Emulated, make_state_machines
+from tests.aws.emulated import Emulated
 from tests.aws.lambda_host import LambdaHost
 from tests.aws.udfs import put_job
 from tests.stores.event_log_contract import by_id, read_all
 
 STEPS = ["before it started", "after its result was stored", "before its end was told", "after its end was told"]
-
-
-@pytest.fixture
-def engine(aws, account, deployment, home, tmp_path):
-    make_state_machines(account, deployment)
-    return AwsEngine(account, discover(account, deployment.name), tmp_path / "scratch")
 
 
 @pytest.fixture

@@ -12,12 +12,10 @@ import time
 
 import pytest
 
-from fanfold.engines.aws import AwsEngine, queueing
-from fanfold.engines.aws.discovery import discover
+from fanfold.engines.aws import queueing
 from fanfold.fold import read_state
 from fanfold.job.progress import waiting_for
 from fanfold.models import Event, EventKind, RunRef
-from tests.aws.emulated import make_state_machines
 from tests.aws.udfs import put_job
 
 NO_CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity requested"
@@ -86,12 +84,6 @@ def batch(account):
     yield answers
     for operation, answer in hooks.items():
         events.unregister(f"before-call.batch.{operation}", answer)
-
-
-@pytest.fixture
-def engine(aws, account, deployment, tmp_path):
-    make_state_machines(account, deployment)
-    return AwsEngine(account, discover(account, deployment.name), tmp_path / "scratch")
 
 
 @pytest.fixture
