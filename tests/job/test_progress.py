@@ -120,6 +120,8 @@ SMALL = {"instance_type": "small"}
         ([machine("starting")], SMALL, "waiting for a small to start"),
         ([machine("up")], SMALL, "waiting for a free worker"),
         ([machine("up")], {"engine": "local"}, "waiting for a free worker"),
+        ([machine("starting")], {"engine": "local"}, "waiting for a process to start"),
+        ([machine("starting")], {"engine": "local", **SMALL}, "waiting for a process to start"),
         ([machine("starting"), machine("waiting", NOW + 1, reason="no capacity")], SMALL, "no capacity"),
         ([machine("waiting", reason="no capacity"), machine("up", NOW + 1)], SMALL, "waiting for a free worker"),
     ],

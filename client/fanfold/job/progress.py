@@ -107,13 +107,13 @@ def waiting_for(state: JobState) -> str:
         return "waiting to be started"
     if latest.data.get("reason"):
         return str(latest.data["reason"])
-    machine = state.header.instance_type
+    starting, machine = latest.data.get("state") == "starting", state.header.instance_type
+    if state.header.engine != "aws":  # whatever instance type a job here asks for, a process runs it
+        return "waiting for a process to start" if starting else _FREE_WORKER
     if machine is not None:
-        return f"waiting for a {machine} to start" if latest.data.get("state") == "starting" else _FREE_WORKER
-    if latest.data.get("state") == "starting":
+        return f"waiting for a {machine} to start" if starting else _FREE_WORKER
+    if starting:
         return "being handed to AWS Lambda"
-    if state.header.engine != "aws":
-        return _FREE_WORKER
     return _throttled(state) or _begins_late(time.time() - latest.at)
 
 
