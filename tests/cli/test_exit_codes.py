@@ -53,6 +53,8 @@ def test_1_for_a_job_with_failures_whose_first_is_shown(fanfold):
         (["collect", "x", "-o", "out.xlsx"], ".parquet, .csv, .jsonl"),
         (["collect", "x", "-o", "nowhere/out.csv"], "There is no directory"),
         (["cache", "clear", "--older-than", "soon"], "--older-than soon"),
+        (["cache", "clear", "--older-than", "5"], "--older-than 5 is not an age.\n  Next: write 30s, 5m"),
+        (["remove", "--older-than", "7"], "--older-than 7 is not an age.\n  Next: write 30s, 5m, 12h, 7d or 2w."),
         (["jobs", "--limit", "0"], "--limit"),
         (["statsu"], "No such command"),
     ],

@@ -79,11 +79,18 @@ Timeout = Annotated[
 
 
 def age_s(option: str, text: str) -> float:
-    """Seconds of an age such as 7d. Raises `InputError` naming the option."""
+    """Seconds of an age such as 7d. Raises `InputError` naming the option.
+
+    A bare number is refused: it would be taken for seconds where days are meant, and what goes by age is deleted.
+    """
     from fanfold.cache import parse_age
     from fanfold.errors import InputError
 
+    refusal = InputError(f"{option} {text} is not an age.", next_step="write 30s, 5m, 12h, 7d or 2w.")
     try:
-        return parse_age(text)
+        seconds = parse_age(text)
     except InputError:
-        raise InputError(f"{option} {text} is not an age.", next_step="write 30s, 5m, 12h, 7d or 2w.") from None
+        raise refusal from None
+    if seconds > 0 and text.rstrip()[-1].isdigit():
+        raise refusal
+    return seconds
