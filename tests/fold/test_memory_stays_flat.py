@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import sys
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from fanfold.fold import JobState
 from fanfold.fold import spool as spool_module
@@ -59,3 +64,52 @@ def test_a_spool_reads_what_is_not_yet_written():
         assert spool.read(offset, size) == record
     offset = spool.add(b"five")
     assert spool.read(offset, 4) == b"five"
+
+
+def all_come_back(spool: Spool, places: list[tuple[int, bytes]]) -> bool:
+    return all(spool.read(offset, len(record)) == record for offset, record in places)
+
+
+@pytest.fixture
+def on_disk(monkeypatch):
+    """A spool that has moved to the disk, and what it holds by offset."""
+    monkeypatch.setattr(spool_module, "_MEMORY_BYTES", 1 << 16)
+    spool = Spool()
+    return spool, [(spool.add(record), record) for record in (b"%06d" % number * 500 for number in range(1_000))]
+
+
+def test_threads_that_read_at_once_get_each_its_own_record(on_disk):
+    spool, places = on_disk
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            shares = [threads.submit(all_come_back, spool, places[start::8]) for start in range(8)]
+            assert all(share.result() for share in shares)
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_a_forked_child_and_its_parent_add_to_one_spool_without_harm(on_disk):
+    spool, places = on_disk
+    fork = multiprocessing.get_context("fork")
+    ready, answers = fork.Event(), fork.SimpleQueue()
+
+    def child():
+        added = [(spool.add(record), record) for record in [b"child" * 1000] * 100]
+        assert all_come_back(spool, added)
+        ready.wait(30)
+        answers.put(all_come_back(spool, [*places, *added]))
+
+    process = fork.Process(target=child, daemon=True)
+    with ThreadPoolExecutor(1) as another:  # which the child does not have
+        another.submit(spool.lock.acquire).result()
+        process.start()
+        another.submit(spool.lock.release).result()
+    added = [(spool.add(record), record) for record in [b"parent" * 1000] * 100]
+    assert all_come_back(spool, [*places, *added])
+    ready.set()
+    process.join(30)
+    assert process.exitcode == 0
+    assert answers.get() is True
+    assert all_come_back(spool, [*places, *added])

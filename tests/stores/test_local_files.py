@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from fanfold.contract.layout import result_key
 from fanfold.models import Event
 from fanfold.stores.local import LocalStores
+from fanfold.stores.manifest import Manifest, ManifestWriter
 from tests.stores.event_log_contract import read_all
 from tests.stores.samples import a_job, an_entry, an_output, finished
 
@@ -84,6 +86,28 @@ def test_ids_and_hashes_of_another_form_come_back_as_they_are(stores):
     entry = an_entry("a")._replace(key="short", output=an_output()._replace(sha256="F" * 64))
     stores.cache.record([entry])
     assert stores.cache.lookup(["short", "longer"], max_age_s=DAY_S) == {"short": entry}
+
+
+def test_threads_that_read_inputs_at_once_get_each_its_own(stores, monkeypatch):
+    job = a_job(count=5_000)
+    with ManifestWriter(stores.scratch, job.id) as manifest:
+        for number in range(job.count):
+            manifest.add(str(number), f"{number:064x}")
+        manifest.store(stores.objects)
+    monkeypatch.setattr("fanfold.stores.manifest._PAGE_RUNS", 3)
+    read = Manifest(stores.objects, job.id, job.count)
+
+    def wrong(start: int) -> list[int]:
+        asked = (number * 7 % job.count for number in range(start, job.count, 8))
+        return [number for number in asked if read.arguments(number) != str(number)]
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            assert list(threads.map(wrong, range(8))) == [[]] * 8
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_two_keys_that_share_a_slot_are_told_apart(stores):

@@ -2,52 +2,78 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from io import BytesIO
 from typing import IO
 
+from fanfold.locks import Locked
+
 #: Kept in memory; a job of ordinary size never touches the disk.
 _MEMORY_BYTES = 32 << 20
 _WRITE_BYTES = 1 << 18
+_COPIED_BYTES = 1 << 20
 
 
-class Spool:
-    """Records that are written once, in any number, and read back by where they are."""
+class Spool(Locked):
+    """Records that are written once, in any number, and read back by where they are, by any number of threads."""
 
     def __init__(self) -> None:
-        self._file: IO[bytes] = BytesIO()
+        super().__init__()
+        self._memory = BytesIO()
+        self._disk: IO[bytes] | None = None
+        self._owner_pid = 0
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._written_bytes = 0
 
     def add(self, record: bytes) -> int:
         """Put `record` aside; returns its offset."""
-        offset = self._written_bytes + self._waiting_bytes
-        self._waiting.append(record)
-        self._waiting_bytes += len(record)
-        if self._waiting_bytes > _WRITE_BYTES:
-            self._write()
-        return offset
+        with self.lock:
+            offset = self._written_bytes + self._waiting_bytes
+            self._waiting.append(record)
+            self._waiting_bytes += len(record)
+            if self._waiting_bytes > _WRITE_BYTES:
+                self._write()
+            return offset
 
     def read(self, offset: int, size: int) -> bytes:
         """The record of `size` bytes at `offset`."""
-        if self._waiting:
-            self._write()
-        self._file.seek(offset)
-        return self._file.read(size)
+        with self.lock:
+            if self._waiting:
+                self._write()
+            if self._disk is not None:  # a forked child shares the file's position, hence none is used
+                return os.pread(self._disk.fileno(), size, offset)
+            self._memory.seek(offset)
+            return self._memory.read(size)
 
     def _write(self) -> None:
-        if self._written_bytes + self._waiting_bytes > _MEMORY_BYTES and isinstance(self._file, BytesIO):
-            self._move_to_disk(self._file)
-        self._file.seek(self._written_bytes)
-        self._file.write(b"".join(self._waiting))
-        self._written_bytes += self._waiting_bytes
-        self._waiting.clear()
-        self._waiting_bytes = 0
+        if self._disk is None and self._written_bytes + self._waiting_bytes > _MEMORY_BYTES:
+            self._move_to_disk()
+        elif self._disk is not None and self._owner_pid != os.getpid():
+            self._part_from_parent(self._disk)
+        file = self._disk or self._memory
+        file.seek(self._written_bytes)
+        file.write(b"".join(self._waiting))
+        file.flush()
+        # In one statement, between whose parts no Ctrl-C is raised.
+        self._written_bytes, self._waiting, self._waiting_bytes = self._written_bytes + self._waiting_bytes, [], 0
 
-    def _move_to_disk(self, memory: BytesIO) -> None:
+    def _move_to_disk(self) -> None:
+        disk = self._opened()
+        disk.write(self._memory.getbuffer())
+        self._disk, self._owner_pid, self._memory = disk, os.getpid(), BytesIO()
+
+    def _part_from_parent(self, shared: IO[bytes]) -> None:
+        """What a forked child adds must not come to lie where its parent adds."""
+        own = self._opened()
+        for offset in range(0, self._written_bytes, _COPIED_BYTES):
+            own.write(os.pread(shared.fileno(), min(_COPIED_BYTES, self._written_bytes - offset), offset))
+        self._disk, self._owner_pid = own, os.getpid()
+
+    def _opened(self) -> IO[bytes]:
         import tempfile  # costs 10 ms, and most jobs never need it
 
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the finalizer
-        weakref.finalize(self, self._file.close)
-        self._file.write(memory.getbuffer())
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the finalizer
+        weakref.finalize(self, file.close)
+        return file

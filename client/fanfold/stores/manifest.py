@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from fanfold.contract.layout import inputs_index_key, inputs_key
 from fanfold.stores.disk import disk_errors, told
@@ -62,33 +63,39 @@ class ManifestWriter:
             path.unlink(missing_ok=True)
 
 
+class _Page(NamedTuple):
+    """Some runs from `first` on: their lines, where these begin and the last one ends, and their cache keys."""
+
+    first: int
+    lines: list[str]
+    ends: list[int]
+    keys: list[str]
+
+
 class Manifest:
-    """Reads a job's inputs, a page of a thousand runs at a time."""
+    """Reads a job's inputs, a page of a thousand runs at a time. Any number of threads may."""
 
     def __init__(self, objects: ObjectStore, job_id: str, count: int) -> None:
         self._objects = objects
         self._lines_key, self._index_key = inputs_key(job_id), inputs_index_key(job_id)
         self._count = count
-        self._first = -1
-        self._lines: list[str] = []
-        self._ends: list[int] = []
-        self._keys: list[str] = []
+        self._page = _Page(-1, [], [], [])
 
     def arguments(self, index: int) -> str:
         """The run's arguments, as encoded text."""
-        self._turn_to(index)
-        return self._lines[index - self._first]
+        page = self._turned_to(index)
+        return page.lines[index - page.first]
 
     def cache_key(self, index: int) -> str:
         """The run's cache key, 64 hex digits."""
-        self._turn_to(index)
-        return self._keys[index - self._first]
+        page = self._turned_to(index)
+        return page.keys[index - page.first]
 
     def extent(self, index: int) -> tuple[int, int]:
         """From and up to which byte of the inputs the run's arguments stand."""
-        self._turn_to(index)
-        position = index - self._first
-        return self._ends[position], self._ends[position + 1] - 1
+        page = self._turned_to(index)
+        position = index - page.first
+        return page.ends[position], page.ends[position + 1] - 1
 
     def __iter__(self) -> Iterator[str]:
         return (self.arguments(index) for index in range(self._count))
@@ -97,19 +104,21 @@ class Manifest:
         """The cache keys of several runs."""
         return [self.cache_key(index) for index in indexes]
 
-    def _turn_to(self, index: int) -> None:
+    def _turned_to(self, index: int) -> _Page:
+        """The page with that run. Another thread may turn to another one meanwhile: use what is returned."""
         if not 0 <= index < self._count:
             raise IndexError(index)
-        first = index - index % _PAGE_RUNS
-        if first == self._first:
-            return
+        page = self._page
+        if page.first != index - index % _PAGE_RUNS:
+            page = self._page = self._read(index - index % _PAGE_RUNS)
+        return page
+
+    def _read(self, first: int) -> _Page:
         last = min(first + _PAGE_RUNS, self._count)
         before = max(first - 1, 0)
         raw = self._objects.get_range(self._index_key, before * _ENTRY.size, last * _ENTRY.size)
         entries = list(_ENTRY.iter_unpack(raw))
         start = entries.pop(0)[0] if first else 0
         text = self._objects.get_range(self._lines_key, start, entries[-1][0]).decode()
-        self._lines = text.split("\n")[:-1]
-        self._ends = [start, *(end for end, _ in entries)]
-        self._keys = [key.hex() for _, key in entries]
-        self._first = first
+        ends = [start, *(end for end, _ in entries)]
+        return _Page(first, text.split("\n")[:-1], ends, [key.hex() for _, key in entries])
