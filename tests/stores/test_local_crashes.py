@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
+import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -42,6 +46,28 @@ def test_two_processes_that_write_at_once_lose_nothing(stores):
         writer.communicate(timeout=60)
         assert writer.returncode == 0
     assert sorted(event.index for event in read_all(stores.log, job.id)) == list(range(800))
+
+
+def test_a_ctrl_c_while_another_process_writes_leaves_the_store_open_to_all(stores):
+    job = a_job()
+    assert stores.log.list_jobs() == []
+    other = sqlite3.connect(stores.home / "fanfold.db", timeout=5, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+
+    def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+        other.execute("COMMIT")
+
+    timer = threading.Timer(0.5, interrupt)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        stores.log.put_job(job)
+    timer.join()
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("ROLLBACK")
+    other.close()
+    stores.log.put_job(job)
+    assert stores.log.get_job(job.id) == job
 
 
 #: Opens twenty new homes, one after the other, when told to.

@@ -67,12 +67,12 @@ class Database:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """The connection within a transaction that holds the file's one write lock; kept at the end, or undone."""
         with self.reading() as connection:
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                connection.execute("BEGIN IMMEDIATE")  # a Ctrl-C while it waits is raised after it has begun
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
-                # SQLite has already undone it where the disk was full.
+                # It may not have begun, and where the disk was full, SQLite has already undone it.
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
