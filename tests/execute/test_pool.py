@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
+import resource
 import signal
 import threading
 
@@ -11,6 +13,7 @@ import pytest
 
 from fanfold.execute.forks import keep_private
 from fanfold.execute.outstanding import Outstanding
+from fanfold.execute.queue import CallQueue
 from fanfold.models import RunStatus
 from tests.conftest import is_gone, worker_processes
 
@@ -161,6 +164,23 @@ def test_a_call_that_died_with_a_worker_unheard_is_lost_once_the_queue_has_gone_
     assert out.lost({0, 2}, 203.0, queue_empty=True) == []  # 3 is nobody's only now
     assert out.lost({0, 2}, 205.0, queue_empty=True) == [3]
     assert out.lost({0, 2, 3}, 206.0, queue_empty=True) == []
+
+
+def test_a_process_with_more_than_a_thousand_open_files_sees_when_the_queue_is_empty(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], 2048), before[1]))
+    queue = CallQueue(tmp_path)
+    try:
+        low, queue.exit = queue.exit, fcntl.fcntl(queue.exit, fcntl.F_DUPFD_CLOEXEC, 1100)
+        os.close(low)
+        assert queue.empty
+        assert queue.put(7, 0, b"{}")
+        assert not queue.empty
+        assert list(queue.drain()) == [7]
+        assert queue.empty
+    finally:
+        queue.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_workers_follow_the_callers_environment_and_folder(pool, feed, tmp_path, monkeypatch):

@@ -90,6 +90,7 @@ def test_threads_that_read_at_once_get_each_its_own_record(on_disk):
         sys.setswitchinterval(before)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_and_its_parent_add_to_one_spool_without_harm(on_disk):
     spool, places = on_disk
     fork = multiprocessing.get_context("fork")

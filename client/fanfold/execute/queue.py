@@ -57,7 +57,9 @@ class CallQueue:
         """True where every call has been taken by a worker."""
         import select
 
-        return not select.select([self.exit], [], [], 0)[0]
+        poll = select.poll()  # select.select takes no descriptor above 1023
+        poll.register(self.exit, select.POLLIN)
+        return not poll.poll(0)
 
     def close(self) -> None:
         """Workers that wait for a call see the end of the queue."""
