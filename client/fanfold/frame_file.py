@@ -8,13 +8,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fanfold.errors import CodecError, InputError
+from fanfold.plain import cell
 
 if TYPE_CHECKING:
     import pandas as pd
 
+
+def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Arrays, lists, frames and the like stand in their cells as JSON: pandas would write their text, cut short."""
+    import pandas as pd
+
+    whole = frame.copy(deep=False)
+    for place, kind in enumerate(frame.dtypes):
+        if pd.api.types.is_object_dtype(kind):
+            cells = [cell(value) for value in frame.iloc[:, place]]
+            whole.isetitem(place, pd.Series(cells, dtype=object).to_numpy())
+    whole.to_csv(path, index=False)
+
+
 _WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
     ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
-    ".csv": lambda frame, path: frame.to_csv(path, index=False),
+    ".csv": _write_csv,
     ".jsonl": lambda frame, path: frame.to_json(path, orient="records", lines=True, date_format="iso"),
 }
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -44,6 +47,17 @@ def test_mixed_values_that_parquet_refuses_fit_into_json_lines(tmp_path):
         write_frame(frame, tmp_path / "out.parquet")
     write_frame(frame, tmp_path / "out.jsonl")
     assert (tmp_path / "out.jsonl").read_text() == '{"x":1,"result":1}\n{"x":2,"result":"a"}\n'
+
+
+def test_a_cell_of_csv_holds_all_of_an_array_a_series_or_a_frame(tmp_path):
+    values = [np.arange(3000), pd.Series([1.5, 2]), pd.Series([3], index=["a"]), pd.DataFrame({"x": [1], "y": ["b"]})]
+    whole = [list(range(3000)), [1.5, 2.0], {"a": 3}, [{"x": 1, "y": "b"}], {"a": [0, 1]}, ["b"]]
+    values += [{"a": np.arange(2)}, ["b"]]
+    frame = indexed(("n", list(range(8))), result=pd.Series([*values, "text", 7], dtype=object).to_numpy())
+    write_frame(frame, tmp_path / "out.csv")
+    *cells, text, number = pd.read_csv(tmp_path / "out.csv")["result"]
+    assert [json.loads(cell) for cell in cells] == whole
+    assert (text, number) == ("text", "7")
 
 
 def test_a_target_is_checked_before_anything_is_waited_for(tmp_path):

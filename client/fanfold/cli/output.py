@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import typer
 
+from fanfold.plain import plain
+
 #: Where nobody looks (a pipe, a file) nothing is cut, whatever width a terminal would have.
 _UNCUT = 10_000
 
@@ -80,13 +82,13 @@ def _fitted(columns: Sequence[Column], wanted: Sequence[int], total: int) -> lis
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document, readable; values that JSON has no form for stand there as text."""
-    print_text(json.dumps(document, indent=2, default=str))
+    """Print one JSON document, readable and whole; values that JSON has no form for stand there as text."""
+    print_text(json.dumps(document, indent=2, default=plain))
 
 
 def print_json_line(document: Mapping[str, Any]) -> None:
     """Print one line of JSON, at once."""
-    print_text(json.dumps(document, default=str))
+    print_text(json.dumps(document, default=plain))
 
 
 def print_text(text: str, *, end: str = "\n") -> None:

@@ -44,7 +44,7 @@ _RUN = {"run": "the run's number, from 0", "status": "the run's status", "attemp
 
 #: What each command's JSON holds, by key. Those in LISTS print an array of such objects; `logs` prints one a line.
 KEYS: dict[str, dict[str, str]] = {
-    "run": {"value": "what the UDF returned; a frame as an array of its rows"},
+    "run": {"value": "what the UDF returned, whole; a frame as an array of its rows, a labelled series as an object"},
     "submit": _STATUS,
     "plan": {
         "udf": "the UDF's name",
@@ -229,13 +229,7 @@ def _span(span: Span) -> list[float]:
 
 def value_record(value: Any) -> dict[str, Any]:
     """What a UDF returned."""
-    return {"value": _rows(value) if hasattr(value, "to_json") and hasattr(value, "columns") else value}
-
-
-def _rows(frame: Any) -> Any:
-    import json
-
-    return json.loads(frame.to_json(orient="records", date_format="iso"))
+    return {"value": value}
 
 
 def _run_record(job: Job, index: int) -> dict[str, Any]:

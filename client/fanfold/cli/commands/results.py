@@ -99,7 +99,8 @@ def collect(
 ) -> None:
     """Write a job's results to one file, when it has ended.
 
-    The arguments of each run are the leading columns. Values that are no frames stand in a column `result`.
+    The arguments of each run are the leading columns. Values that are no frames stand in a column `result`; in .csv,
+    arrays and others that hold several values are JSON in their cells.
     """
     from fanfold.api import get_job
     from fanfold.frame_file import check_target, write_frame

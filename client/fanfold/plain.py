@@ -1,0 +1,61 @@
+"""Values as JSON can hold them, whole: the text of an array, a series or a frame leaves out most of what is in it."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def plain(value: Any) -> Any:
+    """What `json.dumps` is to write for a value that it has no form for: `default=plain`.
+
+    A set or an array is a list; a series too, or an object where its index has labels; a frame is a list of its rows.
+    All else is its text.
+    """
+    if isinstance(value, (set, frozenset)):
+        return list(value)
+    for whole in ("to_dicts", "to_pylist"):  # frames of polars, and what is Arrow's
+        if hasattr(value, whole):
+            return getattr(value, whole)()
+    if hasattr(value, "to_json") and hasattr(value, "index"):  # pandas
+        return rows(value) if hasattr(value, "columns") else _series(value)
+    if getattr(getattr(value, "dtype", None), "kind", "") in ("M", "m"):  # as lists these would be bare numbers
+        return value.astype(str).tolist()
+    for whole in ("tolist", "to_list"):
+        if hasattr(value, whole):
+            return getattr(value, whole)()
+    return str(value)
+
+
+def cell(value: Any) -> Any:
+    """A value as the cell of a text file: what holds several is JSON, anything else stays as it is."""
+    whole = value if isinstance(value, (list, tuple, dict)) else plain(value)
+    return json.dumps(whole, default=plain) if isinstance(whole, (list, tuple, dict)) else value
+
+
+def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame of pandas, each by column, with no digit lost; moments are ISO 8601, shapes are WKT."""
+    import pandas as pd
+
+    frame = pd.DataFrame(frame)
+    for place, kind in enumerate(frame.dtypes):
+        if kind.name == "geometry":
+            frame.isetitem(place, frame.iloc[:, place].astype(str).to_numpy())
+    told: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", date_format="iso"))
+    for place, name in enumerate(told[0] if told else ()):
+        for row, value in zip(told, frame.iloc[:, place].tolist(), strict=True):
+            if isinstance(value, float):  # of which pandas writes ten decimals
+                row[name] = value if math.isfinite(value) else None
+    return told
+
+
+def _series(series: pd.Series[Any]) -> Any:
+    import pandas as pd
+
+    if isinstance(series.index, pd.RangeIndex) or not series.index.is_unique:
+        return series.tolist()
+    return dict(zip(map(str, series.index), series.tolist(), strict=True))
