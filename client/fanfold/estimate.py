@@ -76,6 +76,17 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
+class Own:
+    """The limits that a UDF sets itself, which hold on every way; None where it sets none."""
+
+    timeout_s: float | None = None
+    memory_mib: int | None = None
+
+
+_NONE = Own()
+
+
+@dataclass(frozen=True, slots=True)
 class Way:
     """One way to run a job: what it would take, or why it will not do."""
 
@@ -88,15 +99,22 @@ class Way:
     obstacle: str = ""
 
 
-def local_way(observed: Observed, *, cached: int, to_run: int, workers: int, realtime: bool) -> Way:
+def local_way(observed: Observed, *, cached: int, to_run: int, workers: int, realtime: bool, own: Own = _NONE) -> Way:
     """On this machine, `workers` side by side: it costs nothing."""
     nothing = Span(*[Dollars(0)] * 3)
-    obstacle = realtime_obstacle(observed) if realtime else ""
+    obstacle = realtime_obstacle(observed, own) if realtime else own_obstacle(observed, own)
     return Way("local", cached, to_run, _time(observed, to_run, workers, LOCAL_START_S), nothing, obstacle)
 
 
 def realtime_way(
-    observed: Observed, *, cached: int, to_run: int, concurrency: int, prices: Prices = LIST_PRICES, arm64: bool = False
+    observed: Observed,
+    *,
+    cached: int,
+    to_run: int,
+    concurrency: int,
+    prices: Prices = LIST_PRICES,
+    arm64: bool = False,
+    own: Own = _NONE,
 ) -> Way:
     """On Lambda, up to `concurrency` side by side; at most, each result is too large for the table."""
     mean = observed.mean_s()
@@ -106,7 +124,7 @@ def realtime_way(
         realtime_cost(mean.high * to_run, to_run, prices, arm64=arm64, large_results=True),
     )
     time_s = _time(observed, to_run, concurrency, REALTIME_START_S)
-    return Way("realtime", cached, to_run, time_s, usd, realtime_obstacle(observed))
+    return Way("realtime", cached, to_run, time_s, usd, realtime_obstacle(observed, own))
 
 
 def machine_way(
@@ -119,17 +137,30 @@ def machine_way(
     processes: int,
     prices: Prices = LIST_PRICES,
     spot: bool = False,
+    own: Own = _NONE,
 ) -> Way:
     """On `machines` of an instance type, `processes` side by side on each; their start is paid for, too."""
     machines = min(machines, math.ceil(to_run / processes))
     time_s = _time(observed, to_run, machines * processes, MACHINE_START_S)
     usd_per_hour = instance.host.price(prices, spot=spot)
     usd = time_s.each(lambda up_s: machine_cost(usd_per_hour, up_s * machines))
-    return Way(instance.name, cached, to_run, time_s, usd, machine_obstacle(observed, instance, processes))
+    return Way(instance.name, cached, to_run, time_s, usd, machine_obstacle(observed, instance, processes, own))
 
 
-def realtime_obstacle(observed: Observed) -> str:
+def own_obstacle(observed: Observed, own: Own) -> str:
+    """Why runs would fail on every way: for a limit that the UDF sets itself."""
+    longest_s, peak_mib = observed.longest_s, observed.peak_memory_mib
+    if own.timeout_s is not None and (observed.timed_out or longest_s >= NEAR * own.timeout_s):
+        return f"runs take up to {Seconds(longest_s)}, timeout_s of @udf is {own.timeout_s:g} s"
+    if own.memory_mib is not None and (observed.out_of_memory or peak_mib >= NEAR * own.memory_mib):
+        return f"runs need {peak_mib:,.0f} MiB or more, memory_mib of @udf is {own.memory_mib:,} MiB"
+    return ""
+
+
+def realtime_obstacle(observed: Observed, own: Own = _NONE) -> str:
     """Why runs would fail on the realtime path, here or in the cloud."""
+    if told := own_obstacle(observed, own):
+        return told
     if observed.timed_out or observed.longest_s >= NEAR * REALTIME_TIMEOUT_S:
         return f"runs take up to {Seconds(observed.longest_s)}, the limit is {REALTIME_TIMEOUT_S:.0f} s"
     if observed.out_of_memory or observed.peak_memory_mib >= NEAR * REALTIME_MEMORY_MIB:
@@ -137,8 +168,10 @@ def realtime_obstacle(observed: Observed) -> str:
     return ""
 
 
-def machine_obstacle(observed: Observed, instance: InstanceType, processes: int) -> str:
+def machine_obstacle(observed: Observed, instance: InstanceType, processes: int, own: Own = _NONE) -> str:
     """Why runs would fail on an instance type."""
+    if told := own_obstacle(observed, own):
+        return told
     has_mib = run_memory_mib(instance)
     needs_mib = observed.peak_memory_mib * processes
     if needs_mib < NEAR * has_mib and not (observed.out_of_memory and has_mib <= REALTIME_MEMORY_MIB):

@@ -11,8 +11,9 @@ from fanfold.errors import InputError
 from fanfold.estimate import Observed
 from fanfold.fold import read_state
 from fanfold.job import Job
+from fanfold.job.limits import own_memory_mib, own_timeout_s
 from fanfold.models import GOOD, JobHeader, RunStatus
-from fanfold.options import Request
+from fanfold.options import Options, Request, unwrapped
 from fanfold.submission import Draft, prepare
 
 #: How far back past runs are looked for: among that many jobs, until there are that many runs.
@@ -22,11 +23,11 @@ _ENOUGH = 500
 
 def past(engine: Engine, draft: Draft) -> Observed | None:
     """What past runs took: of the same code, else of a UDF of the same name."""
-    headers = engine.stores.log.list_jobs(limit=_PAST_JOBS)
-    same_code = _observed(engine, (one for one in headers if one.code_hash == draft.bundle.code_hash))
+    headers, asks = engine.stores.log.list_jobs(limit=_PAST_JOBS), draft.options
+    same_code = _observed(engine, (one for one in headers if one.code_hash == draft.bundle.code_hash), asks)
     if same_code is not None:
         return _told(same_code, "of this code")
-    same_name = _observed(engine, (one for one in headers if one.name == draft.name))
+    same_name = _observed(engine, (one for one in headers if one.name == draft.name), asks)
     return None if same_name is None else _told(same_name, "of an earlier version")
 
 
@@ -35,8 +36,11 @@ def _told(observed: Observed, whose: str) -> Observed:
     return replace(observed, basis=f"{count:,} past {'runs' if count > 1 else 'run'} {whose}")
 
 
-def _observed(engine: Engine, headers: Iterable[JobHeader]) -> Observed | None:
-    """What the runs of these jobs took that succeeded or met a limit; None where there is none."""
+def _observed(engine: Engine, headers: Iterable[JobHeader], asks: Options) -> Observed | None:
+    """What the runs of these jobs took that succeeded or met a limit; None where there is none.
+
+    A limit of the UDF's own that is higher by now, or gone, says nothing of the one that would be met.
+    """
     durations_s: list[float] = []
     peak_mib, timed_out, out_of_memory = 0.0, 0, 0
     for header in headers:
@@ -46,11 +50,17 @@ def _observed(engine: Engine, headers: Iterable[JobHeader]) -> Observed | None:
             if usage is not None:
                 durations_s.append(usage.duration_s)
                 peak_mib = max(peak_mib, usage.peak_memory_mib)
-        timed_out += sum(1 for _ in state.indexes(RunStatus.TIMED_OUT))
-        out_of_memory += sum(1 for _ in state.indexes(RunStatus.OUT_OF_MEMORY))
+        if not _raised(own_timeout_s(header), asks.timeout_s):
+            timed_out += sum(1 for _ in state.indexes(RunStatus.TIMED_OUT))
+        if not _raised(own_memory_mib(header), asks.memory_mib):
+            out_of_memory += sum(1 for _ in state.indexes(RunStatus.OUT_OF_MEMORY))
         if len(durations_s) >= _ENOUGH:
             break
     return Observed(tuple(durations_s), peak_mib, timed_out, out_of_memory) if durations_s else None
+
+
+def _raised(before: float | None, now: float | None) -> bool:
+    return before is not None and (now is None or now > before)
 
 
 def sampled(
@@ -60,7 +70,7 @@ def sampled(
     submission = prepare(udf, inputs, engine, request, constants)
     engine.start(submission.header, submission.runs())
     job = Job(submission.header, engine).wait(progress=False)
-    observed = _observed(engine, [job.header])
+    observed = _observed(engine, [job.header], unwrapped(udf)[1])
     if observed is None:
         job.results()  # raises what went wrong
         raise InputError("The sample told nothing.", next_step="submit a few inputs first, then plan again.")

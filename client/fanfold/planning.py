@@ -13,7 +13,7 @@ from fanfold.contract.instances import InstanceType
 from fanfold.contract.layout import blob_key
 from fanfold.contract.prices import Prices
 from fanfold.engines.protocol import Engine
-from fanfold.estimate import Observed, Way, local_way, machine_way, realtime_way
+from fanfold.estimate import Observed, Own, Way, local_way, machine_way, own_obstacle, realtime_way
 from fanfold.forecast import Plan
 from fanfold.inputs import decode_arguments
 from fanfold.observation import past, sampled
@@ -152,6 +152,8 @@ def _plan(draft: Draft, request: Request, looked: _Looked, observed: Observed | 
     if observed is None:  # all is cached, and what it took is forgotten
         ways = tuple(way for way in ways if way.name == asked)
     best, reason = _best(ways, asked)
+    if observed is not None and looked.open and (limit := own_obstacle(observed, _own(draft))):
+        best, reason = asked, f"no way fits: {limit}; raise it, or make the inputs smaller"
     if observed is not None and observed.against:  # no way of running it would be better
         best, reason = asked, f"mend the UDF before all are run: {observed.against}"
     told = f"{charged.as_of} in {charged.region}{', Spot machines' if draft.described.spot else ''}"
@@ -159,20 +161,20 @@ def _plan(draft: Draft, request: Request, looked: _Looked, observed: Observed | 
 
 
 def _ways(draft: Draft, request: Request, looked: _Looked, observed: Observed, charged: Prices) -> Iterator[Way]:
-    described, count, cached = draft.described, looked.count, dict(looked.cached)
+    described, count, cached, own = draft.described, looked.count, dict(looked.cached), _own(draft)
     concurrency = request.max_workers or _ACCOUNT_CONCURRENCY
     if described.name == "local":
         known = cached.pop(looked.asked)
         side_by_side = (request.max_workers or described.concurrency) * request.n_processes_per_worker
         workers = min(described.concurrency, side_by_side)
         realtime = request.instance is None
-        yield local_way(observed, cached=known, to_run=count - known, workers=workers, realtime=realtime)
+        yield local_way(observed, cached=known, to_run=count - known, workers=workers, realtime=realtime, own=own)
     else:
         concurrency = min(concurrency, described.concurrency)
     known = cached.get("realtime", 0)
     arm64 = described.architecture == "arm64"
     yield realtime_way(
-        observed, cached=known, to_run=count - known, concurrency=concurrency, prices=charged, arm64=arm64
+        observed, cached=known, to_run=count - known, concurrency=concurrency, prices=charged, arm64=arm64, own=own
     )
     for machine in dict.fromkeys([*_compared(draft), *([request.instance] if request.instance else [])]):
         known = cached.get(machine.name, 0)
@@ -185,6 +187,7 @@ def _ways(draft: Draft, request: Request, looked: _Looked, observed: Observed, c
             processes=request.n_processes_per_worker,
             prices=charged,
             spot=described.spot,
+            own=own,
         )
 
 
@@ -218,6 +221,10 @@ def _compared(draft: Draft) -> list[InstanceType]:
     """The machines that a plan weighs, as far as the engine has them."""
     offered = draft.described.instance_types
     return [offered[name] for name in _COMPARED if name in offered]
+
+
+def _own(draft: Draft) -> Own:
+    return Own(draft.options.timeout_s, draft.options.memory_mib)
 
 
 def _name(machine: InstanceType | None) -> str:

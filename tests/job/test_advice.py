@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fanfold.fold import fold
+from fanfold.job.failures import failure
 from fanfold.job.summary import summarised
 from fanfold.models import Event, EventKind, JobHeader, RunError, RunStatus
 from tests.job.conftest import BEGAN
@@ -51,6 +52,63 @@ def test_runs_of_the_right_length_need_no_advice(state_of):
 
 def test_machines_have_no_limit_to_come_near_to(state_of):
     assert advice(state_of((500.0, 9000.0), instance_type="medium")) == ""
+
+
+OWN_LIMITS = [
+    ((1.0, 10.0, RunStatus.TIMED_OUT), {"timeout_s": 1.0}, "10% of 1 s, which is timeout_s of @udf", "raise timeout_s"),
+    ((0.5, 190.0), {"memory_mib": 200}, "10% of 200 MiB, which is memory_mib of @udf", "raise memory_mib"),
+]
+
+
+@pytest.mark.parametrize("where", [{}, {"instance_type": "medium"}])
+@pytest.mark.parametrize(("run", "own", "says", "to_do"), OWN_LIMITS)
+def test_a_limit_that_the_udf_set_itself_is_raised_there_not_by_a_machine(state_of, run, own, says, to_do, where):
+    told = advice(state_of(run, (0.1, 10.0), **own, **where))
+    assert f"1 of 2 runs came within {says}" in told
+    assert to_do in told
+    assert "instance_type" not in told
+    assert ("escalate=" in told) == (not where)  # it names another machine than the one that they run on
+
+
+def test_runs_that_pass_the_path_s_limits_are_told_of_those(state_of):
+    same = {"timeout_s": LIMIT_S, "memory_mib": LIMIT_MIB}
+    told = advice(state_of((119.0, 4000.0), **same))
+    assert "10% of 120 s or passed it" in told
+    assert "10% of 4,096 MiB or passed it" in told
+
+
+def next_step(status, **header):
+    asked = {"engine": "aws", "owner": "me", "bundle_sha256": "", "code_hash": "", **header}
+    head = JobHeader(id="job-1", name="told", count=1, created_at=BEGAN, **asked)
+    return failure(head, 0, status=status, error=RunError("Limit", "met")).next_step
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "says", "never"),
+    [
+        (RunStatus.TIMED_OUT, {"timeout_s": LIMIT_S}, 'instance_type="small"', "@udf"),
+        (
+            RunStatus.TIMED_OUT,
+            {"timeout_s": 1.0},
+            "raise timeout_s of @udf, which is 1 s; for more than 120 s",
+            "limit",
+        ),
+        (RunStatus.TIMED_OUT, {"timeout_s": 1.0, "instance_type": "small"}, "raise timeout_s of @udf", "instance_type"),
+        (RunStatus.OUT_OF_MEMORY, {"memory_mib": LIMIT_MIB}, 'instance_type="medium"', "@udf"),
+        (
+            RunStatus.OUT_OF_MEMORY,
+            {"memory_mib": 200},
+            "raise memory_mib of @udf, which is 200 MiB",
+            "with more memory",
+        ),
+        (RunStatus.OUT_OF_MEMORY, {"memory_mib": 59183, "instance_type": "medium"}, "more memory than medium", "@udf"),
+        (RunStatus.OUT_OF_MEMORY, {"memory_mib": 9, "instance_type": "its-own"}, "more memory than its-own", "@udf"),
+    ],
+)
+def test_a_run_that_met_a_limit_is_told_what_lifts_it(status, header, says, never):
+    told = next_step(status, **header)
+    assert says in told
+    assert never not in told
 
 
 def test_a_realtime_run_costs_its_whole_four_gigabytes(state_of):

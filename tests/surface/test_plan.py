@@ -11,7 +11,7 @@ from fanfold.contract.prices import LIST_PRICES
 from fanfold.costs import realtime_cost
 from fanfold.engines import select
 from fanfold.engines.local import LocalEngine
-from fanfold.estimate import Observed, Span, local_way, machine_way, realtime_way
+from fanfold.estimate import Observed, Own, Span, local_way, machine_way, realtime_way
 from fanfold.planning import _best
 
 
@@ -271,6 +271,47 @@ def test_what_fits_nowhere_is_said():
 def test_this_machine_is_recommended_where_it_is_soon_done_and_else_not():
     assert recommended(Observed((1.0,) * 9, 10.0), asked="local")[0] == "local"
     assert recommended(SECONDS_30, count=10_000, asked="local")[0] == "realtime"
+
+
+# --- a UDF's own limits
+
+
+def patient(x: float):
+    import time
+
+    time.sleep(x)
+    return x
+
+
+def test_a_limit_of_the_udf_s_own_holds_on_every_way_and_only_raising_it_helps():
+    plan = fanfold.plan(fanfold.udf(patient, timeout_s=0.5), [30.0, 40.0])
+    assert {way.name for way in plan.ways if not way.obstacle} == set()
+    assert all("timeout_s of @udf is 0.5 s" in way.obstacle for way in plan.ways)
+    assert plan.recommended == plan.asked
+    assert "raise it" in plan.reason
+    assert "120 s" not in str(plan)
+
+
+def test_a_limit_that_was_raised_since_speaks_against_no_way():
+    with pytest.raises(fanfold.RunTimedOut):
+        fanfold.submit(fanfold.udf(patient, timeout_s=0.5), [30.0])
+    assert "past run" in (plan := fanfold.plan(patient, [30.0])).observed.basis
+    assert not any(way.obstacle for way in plan.ways)
+
+
+def test_memory_of_the_udf_s_own_is_told_as_such():
+    own = Own(memory_mib=200)
+    way = machine_way(
+        Observed((1.0,), 317.0, out_of_memory=1),
+        INSTANCE_TYPES["medium"],
+        cached=0,
+        to_run=1,
+        machines=1,
+        processes=1,
+        own=own,
+    )
+    assert way.obstacle == "runs need 317 MiB or more, memory_mib of @udf is 200 MiB"
+    assert local_way(SECONDS_30, cached=0, to_run=1, workers=1, realtime=False, own=own).obstacle
 
 
 # --- budgets

@@ -71,7 +71,7 @@ def _first_error(state: JobState, contents: Contents) -> str:
     if first is None:
         return ""
     told = failure(
-        state.header.id,
+        state.header,
         first,
         status=state.status_of(first),
         error=state.error(first),

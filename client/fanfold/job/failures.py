@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.errors import InputError, RunCancelled, RunFailed, RunLost, RunOutOfMemory, RunTimedOut, WorkerDied
-from fanfold.models import RunError, RunStatus
+from fanfold.job.limits import own_memory_mib, own_timeout_s
+from fanfold.models import JobHeader, RunError, RunStatus
 
 _KINDS: dict[RunStatus, type[RunFailed]] = {
     RunStatus.TIMED_OUT: RunTimedOut,
@@ -27,12 +29,12 @@ _INPUT_CHARACTERS = 300
 
 
 def failure(
-    job_id: str, index: int, *, status: RunStatus, error: RunError | None, input: Any = None, others: int = 0
+    header: JobHeader, index: int, *, status: RunStatus, error: RunError | None, input: Any = None, others: int = 0
 ) -> RunFailed:
     """The error for a run that ended with `status`; `others` is how many more runs of its job failed."""
     told = error or RunError("Cancelled" if status is RunStatus.CANCELLED else "Unknown", "nothing more is known")
     kind = WorkerDied if told.type == "WorkerDied" else _KINDS.get(status, RunFailed)
-    lines = [f"Run {index} of job {job_id} {status.value.replace('_', ' ')}: {told.type}: {told.message}"]
+    lines = [f"Run {index} of job {header.id} {status.value.replace('_', ' ')}: {told.type}: {told.message}"]
     lines.append(f"  input: {_shortened(input)}")
     if told.traceback:
         lines.append(_indented(told.traceback))
@@ -40,13 +42,28 @@ def failure(
         lines.append(f"  {others:,} other {'runs' if others > 1 else 'run'} failed as well: job.errors() has all.")
     return kind(
         "\n".join(lines),
-        next_step=told.next_step or _NEXT_STEPS[kind],
-        job_id=job_id,
+        next_step=told.next_step or _next_step(kind, header),
+        job_id=header.id,
         index=index,
         input=input,
         error_type=told.type,
         remote_traceback=told.traceback,
     )
+
+
+def _next_step(kind: type[RunFailed], header: JobHeader) -> str:
+    """What to do about a failure; of a limit, what would really lift it."""
+    realtime, own_s, own_mib = header.instance_type is None, own_timeout_s(header), own_memory_mib(header)
+    if kind is RunTimedOut and own_s is not None:
+        more = f'; for more than {REALTIME_TIMEOUT_S:.0f} s, also instance_type="small"' if realtime else ""
+        return f"raise timeout_s of @udf, which is {own_s:g} s{more}; or make the input smaller."
+    if kind is RunOutOfMemory and own_mib is not None:
+        more = f'; for more than {REALTIME_MEMORY_MIB:,} MiB, also instance_type="medium"' if realtime else ""
+        return f"raise memory_mib of @udf, which is {own_mib:,} MiB{more}; or make the input smaller."
+    if kind is RunOutOfMemory and not realtime:
+        fewer = ", run fewer side by side (n_processes_per_worker)" if header.n_processes_per_worker > 1 else ""
+        return f"make the input smaller{fewer}, or ask for a machine with more memory than {header.instance_type}."
+    return _NEXT_STEPS[kind]
 
 
 def _shortened(value: Any) -> str:

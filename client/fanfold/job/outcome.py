@@ -201,7 +201,7 @@ class Outcome:
 
     def _failure(self, index: int, *, others: int = 0) -> RunFailed:
         return failure(
-            self.id,
+            self.header,
             index,
             status=self.state.status_of(index),
             error=self.state.error(index),

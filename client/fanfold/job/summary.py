@@ -9,22 +9,16 @@ from typing import TYPE_CHECKING
 
 from fanfold.amounts import Dollars, Seconds, duration
 from fanfold.contract.instances import INSTANCE_TYPES
-from fanfold.contract.limits import ADVISED_RUN_S, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.contract.limits import REALTIME_MEMORY_MIB
 from fanfold.costs import machine_cost, realtime_cost
 from fanfold.fold import JobState
+from fanfold.job.advice import BEST, advice, median
 from fanfold.job.progress import waiting_for
 from fanfold.models import JobHeader, RunStatus
 from fanfold.pricing import prices
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: How near a limit is near.
-_NEAR = 0.9
-#: Runs shorter than this are worth putting together: starting one costs some 10 ms.
-_SHORT_S = 5.0
-_MANY = 100
-_BEST = f"{ADVISED_RUN_S[0]:.0f} to {ADVISED_RUN_S[1]:.0f} s are best"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -58,7 +52,7 @@ class Summary:
             rows.append(("waiting", self.waits_for.removeprefix("waiting ")))
         rows.append(("time", f"{duration(self.wall_s)} ({duration(self.busy_s)} of work)"))
         if self.median_s is not None and self.longest_s is not None:
-            best = f" ({_BEST} in the cloud)" if self.realtime else ""
+            best = f" ({BEST} in the cloud)" if self.realtime else ""
             rows.append(("per run", f"median {duration(self.median_s)}, longest {duration(self.longest_s)}{best}"))
         if self.peak_memory_mib is not None:
             limit = "" if self.memory_limit_mib is None else f", the limit is {self.memory_limit_mib:,.0f}"
@@ -102,7 +96,7 @@ def _line(label: str, text: str) -> str:
 def summarised(state: JobState) -> Summary:
     """The summary of a job as it is now."""
     measured = list(_measured(state))
-    times = [duration_s for _, duration_s, _ in measured]
+    times, peaks_mib = [duration_s for _, duration_s, _ in measured], [mib for *_, mib in measured]
     return Summary(
         job_id=state.header.id,
         name=state.header.name,
@@ -110,16 +104,16 @@ def summarised(state: JobState) -> Summary:
         counts={status.value: count for status, count in state.counts().items() if count},
         wall_s=wall_s(state),
         busy_s=sum(times),
-        median_s=_median(times) if times else None,
+        median_s=median(times) if times else None,
         longest_s=max(times, default=None),
-        peak_memory_mib=max((mib for *_, mib in measured), default=None),
+        peak_memory_mib=max(peaks_mib, default=None),
         retried=sum(_tried_again(state, index) for index in range(state.header.count)),
         cost=cost(state),
         realtime=state.header.instance_type is None,
         memory_limit_mib=_memory_limit_mib(state.header),
         waits_for=_waits_for(state),
         replaced=_replaced(state),
-        advice=_advice(state, measured),
+        advice=advice(state, times, peaks_mib),
     )
 
 
@@ -196,47 +190,7 @@ def _waits_for(state: JobState) -> str:
     return waiting_for(state) if counts[RunStatus.QUEUED] and not counts[RunStatus.RUNNING] else ""
 
 
-def _median(times: list[float]) -> float:
-    ranked, middle = sorted(times), len(times) // 2
-    return ranked[middle] if len(ranked) % 2 else (ranked[middle - 1] + ranked[middle]) / 2
-
-
 def _measured(state: JobState) -> list[tuple[int, float, float]]:
     ended = (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.OUT_OF_MEMORY)
     found = ((index, state.usage(index)) for index in state.indexes(*ended))
     return [(index, usage.duration_s, usage.peak_memory_mib) for index, usage in found if usage is not None]
-
-
-def _advice(state: JobState, measured: list[tuple[int, float, float]]) -> list[str]:
-    """What would make the next job of this kind better, only where it really would."""
-    if not measured or state.header.instance_type is not None:
-        return []
-    times = [duration_s for _, duration_s, _ in measured]
-    about_time = _advice_on_time(times, state.counts()[RunStatus.TIMED_OUT])
-    return [line for line in (about_time, _advice_on_memory([mib for *_, mib in measured])) if line]
-
-
-def _advice_on_time(times: list[float], timed_out: int) -> str | None:
-    median, (low, high) = _median(times), ADVISED_RUN_S
-    near = max(timed_out, sum(duration_s >= _NEAR * REALTIME_TIMEOUT_S for duration_s in times))
-    if near:
-        return (
-            f"{near:,} of {len(times):,} runs came within 10% of {REALTIME_TIMEOUT_S:.0f} s or passed it: make the"
-            f' inputs smaller ({_BEST}), or ask for instance_type="small", which has no limit.'
-        )
-    if median < _SHORT_S and len(times) >= _MANY:
-        together = max(2, min(1000, round(low / max(median, 0.001))))
-        return f"runs took {duration(median)}; in the cloud {_BEST}: put about {together:,} inputs into each."
-    if median > high:
-        return f"runs took {duration(median)}; {_BEST}: make the inputs smaller."
-    return None
-
-
-def _advice_on_memory(peaks_mib: list[float]) -> str | None:
-    near = sum(mib >= _NEAR * REALTIME_MEMORY_MIB for mib in peaks_mib)
-    if not near:
-        return None
-    return (
-        f"{near:,} of {len(peaks_mib):,} runs came within 10% of {REALTIME_MEMORY_MIB:,} MiB or passed it: make the"
-        ' inputs smaller, or ask for instance_type="medium", which has 64 GB.'
-    )
