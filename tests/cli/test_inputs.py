@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pandas as pd
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from fanfold.cli.given import inputs_from, parameters_from
 from fanfold.errors import InputError
@@ -43,6 +45,21 @@ def test_a_row_that_does_not_match_its_header_is_named_by_line(tmp_path, row):
     path = tmp_path / "days.csv"
     path.write_text(f"day,n\na,1\n{row}\n")
     with pytest.raises(InputError, match=r"days\.csv:3: "):
+        from_file(path)
+
+
+@pytest.mark.parametrize("header", ["x,x", "day,x,n,x"])
+def test_a_column_that_is_there_twice_is_refused_not_lost(tmp_path, header):
+    path = tmp_path / "days.csv"
+    path.write_text(f"{header}\n{header}\n")
+    with pytest.raises(InputError, match=r"days\.csv has two columns 'x'"):
+        from_file(path)
+
+
+def test_a_column_that_is_in_parquet_twice_is_refused_too(tmp_path):
+    path = tmp_path / "days.parquet"
+    parquet.write_table(pyarrow.Table.from_arrays([[1], [2]], names=["x", "x"]), path)
+    with pytest.raises(InputError, match=r"days\.parquet has two columns 'x'"):
         from_file(path)
 
 

@@ -83,6 +83,7 @@ def _csv(file: str) -> Iterator[dict[str, str]]:
     text: TextIO
     with _opened(file) as text:
         rows = csv.DictReader(text, delimiter="\t" if file.lower().endswith(".tsv") else ",", strict=True)
+        _refuse_twice(file, rows.fieldnames or ())
         for row in rows:
             if None in row or None in row.values():
                 raise InputError(
@@ -90,6 +91,13 @@ def _csv(file: str) -> Iterator[dict[str, str]]:
                     next_step="mend the line, or quote the cell that holds a separator.",
                 )
             yield row
+
+
+def _refuse_twice(file: str, names: Sequence[str]) -> None:
+    """Raises `InputError` for a name that two columns have: a row would keep the last of them alone."""
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise InputError(f"{file} has two columns {name!r}.", next_step="drop or rename one of them.")
 
 
 def _json_lines(file: str) -> Iterator[Any]:
@@ -114,6 +122,7 @@ def _parquet(file: str) -> Iterator[dict[str, Any]]:
 
     try:
         with ParquetFile(file) as parquet:
+            _refuse_twice(file, parquet.schema_arrow.names)
             for batch in parquet.iter_batches():
                 yield from batch.to_pylist()
     except pyarrow.ArrowException as error:
