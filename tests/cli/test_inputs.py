@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pandas as pd
 import pyarrow
 import pytest
@@ -91,6 +93,19 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(InputError, match=name):
         from_file(tmp_path / name)
+
+
+@pytest.mark.parametrize(("name", "text"), [("x.csv", ""), ("x.csv", "x\n"), ("x.tsv", "x\n"), ("x.jsonl", "\n\n")])
+def test_a_file_without_inputs_is_named(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=rf"{name} holds no inputs"):
+        from_file(tmp_path / name)
+
+
+def test_stdin_without_inputs_is_named(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    with pytest.raises(InputError, match=r"^stdin holds no inputs"):
+        from_file("-")
 
 
 def test_files_of_every_kind_reach_the_udf(fanfold):

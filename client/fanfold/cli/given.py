@@ -66,10 +66,21 @@ def _from_file(file: str) -> Iterator[Any]:
 
 
 def _explained(file: str, reader: Callable[[str], Iterator[Any]]) -> Iterator[Any]:
+    count = 0
     try:
-        yield from reader(file)
+        for one in reader(file):
+            count += 1
+            yield one
     except (OSError, UnicodeError, csv.Error) as error:
-        raise InputError(f"{file} cannot be read: {error}.", next_step="look at the file.") from error
+        raise InputError(f"{_named(file)} cannot be read: {error}.", next_step="look at the file.") from error
+    if not count:
+        raise InputError(
+            f"{_named(file)} holds no inputs.", next_step="put at least one there, below the header where it has one."
+        )
+
+
+def _named(file: str) -> str:
+    return "stdin" if file == "-" else file
 
 
 def _opened(file: str) -> Any:
