@@ -74,7 +74,21 @@ def test_a_line_of_json_is_an_input_of_any_kind(tmp_path):
 def test_a_line_that_is_not_json_is_named(tmp_path):
     path = tmp_path / "inputs.jsonl"
     path.write_text("1\n{broken\n")
-    with pytest.raises(InputError, match=r"inputs\.jsonl:2: "):
+    with pytest.raises(InputError, match=r"inputs\.jsonl:2: the line is not JSON: column 2: "):
+        from_file(path)
+
+
+def test_a_line_of_stdin_that_is_not_json_is_named_once(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("1\nx\n"))
+    with pytest.raises(InputError) as raised:
+        from_file("-")
+    assert raised.value.message == "stdin:2: the line is not JSON: column 1: Expecting value."
+
+
+def test_a_number_that_json_cannot_hold_is_refused_as_well(tmp_path):
+    path = tmp_path / "inputs.jsonl"
+    path.write_text("9" * 5000)
+    with pytest.raises(InputError, match=r"inputs\.jsonl:1: the line is not JSON: Exceeds"):
         from_file(path)
 
 
@@ -114,6 +128,10 @@ def test_files_of_every_kind_reach_the_udf(fanfold):
     assert '"succeeded": 2' in submitted.stdout
     piped = fanfold("submit", "squares.py", "-i", "-", "--debug", given='{"x": 5}\n')
     assert piped.stdout == "25\n"
+
+
+def test_values_below_zero_stand_behind_two_dashes(fanfold):
+    assert '"succeeded": 2' in fanfold("submit", "squares.py", "--json", "--", "-1", "-2").stdout
 
 
 def test_parameters_are_pairs():

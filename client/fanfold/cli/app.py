@@ -30,6 +30,7 @@ COMMANDS: dict[str, Command] = {
         (
             "fanfold submit flights.py 2013-01-01 2013-01-02",
             "fanfold submit flights.py --inputs days.csv --workers 4",
+            "fanfold submit square.py -- -1 -2",
             "fanfold submit square.py --range 0:100 --set power=3 --escalate medium",
             "JOB=$(fanfold submit square.py --range 0:100 --no-wait)",
         ),

@@ -121,8 +121,10 @@ def _json_lines(file: str) -> Iterator[Any]:
             try:
                 yield json.loads(line)
             except ValueError as error:
+                why = f"column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else error
                 raise InputError(
-                    f"{file}:{number}: the line is not JSON: {error}.", next_step="each line holds one JSON value."
+                    f"{_named(file)}:{number}: the line is not JSON: {why}.",
+                    next_step="each line holds one JSON value.",
                 ) from None
 
 

@@ -40,7 +40,8 @@ UdfFile = Annotated[
 ]
 Values = Annotated[list[str] | None, typer.Argument(metavar="VALUE", help="Inputs for its first parameter.")]
 InputsFile = Annotated[
-    str | None, typer.Option("--inputs", "-i", metavar="FILE", help=".csv, .tsv, .jsonl or .parquet; - for stdin.")
+    str | None,
+    typer.Option("--inputs", "-i", metavar="FILE", help=".csv, .tsv, .jsonl or .parquet; - for JSON lines from stdin."),
 ]
 Numbers = Annotated[
     str | None,
