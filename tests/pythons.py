@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 _UV = Path(sys.executable).with_name("uv")
 _CLIENT = ".[aws]"
-_TESTED = (".[all,runtime]", "pytest", "pytest-xdist", "hypothesis", "ipykernel", "nbclient", "pexpect")
+_TESTED = (".[all,runtime,demo,infra]", "pytest", "pytest-xdist", "hypothesis", "ipykernel", "nbclient", "pexpect")
 _EMULATOR = "moto[server,dynamodb,s3,ssm,stepfunctions,batch,cloudformation,awslambda]"
 #: What needs no browser, no CDK and no container.
 _TESTS = "source codec contract fold inputs cache stores execute job local surface cli".split()

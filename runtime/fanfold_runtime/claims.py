@@ -30,6 +30,8 @@ _CLAIM_S = 2.0
 _MOST_CLAIMED = 64
 #: When all is claimed, others' expired leases are looked for this often.
 _LOOK_AGAIN_S = 15.0
+#: How often it is looked, within a lease, for whether others are still there.
+_LOOKS_A_LEASE = 30
 #: A run whose arguments or result found no room on the disk begins again so often, after pauses that double.
 _UNKEPT_TRIES, _UNKEPT_PAUSE_S = 3, 5.0
 
@@ -120,17 +122,31 @@ class ClaimsFeed:
         """Whether there is more to do when all seems done; waits for a run that waits for room on the disk.
 
         Runs may have fallen between two machines: one that died as it claimed, a claim that was counted twice. Whoever
-        ends last looks for them.
+        ends last looks for them. And a machine may have died with what it holds: nobody starts another in its place, so
+        whoever has nothing to do any more waits until that is free, or seen to be in good hands.
         """
         if self._later:
             self.stopping.wait(max(0.0, min(at for at, _ in self._later) - time.monotonic()))
             return True
-        self._patiently(self._look_for_leftovers)
+        self._patiently(self._wait_for_signs_of_life)
+        if self.stopping.is_set():
+            return False
+        self._claim()
+        if not self._waiting:
+            self._patiently(self._look_for_leftovers)
         return bool(self._waiting)
+
+    def _wait_for_signs_of_life(self) -> None:
+        """Wait until each other machine that holds something has renewed its lease, or its lease is over."""
+        before = self._work.in_others_hands(self._machine)
+        now = before
+        while not self.stopping.is_set() and any(now.get(machine) == until for machine, until in before.items()):
+            self.stopping.wait(self._work.lease_s / _LOOKS_A_LEASE)
+            now = self._work.in_others_hands(self._machine)
 
     def _look_for_leftovers(self) -> None:
         if not self._work.in_others_hands(self._machine):
-            state = read_state(self._log, self.header)
+            state = read_state(self._log, self.header, consistent=True)  # what was recorded a moment ago is done
             missing = set(state.missing())
             left = [run for run in self._work.laid_out() if run.index in missing]
             self._begin([RunRef(run.index, state.attempt_of(run.index), run.first_attempt) for run in left])

@@ -27,6 +27,7 @@ from fanfold_runtime.claims import ClaimsFeed
 from fanfold_runtime.copies import Copies
 from fanfold_runtime.credentials import CredentialsServer, data_role, udf_environment
 from fanfold_runtime.network import Network
+from fanfold_runtime.serving import CancelFlag, serve
 
 #: Usage of each run is told this often.
 _USAGE_S = 5.0
@@ -87,7 +88,8 @@ class Machine:
         folder = self._folder / f"pool-{os.getpid()}"
         shutil.rmtree(folder, ignore_errors=True)
         pool = Pool(self._header.n_processes_per_worker, folder, environment=self._environment)
-        while self._serve(pool, feed) and feed.find_more():
+        flag = CancelFlag(self._stores.log.heads, self._header.id, _CANCEL_S)
+        while serve(pool, feed, flag) and feed.find_more():
             pass
         pool.close()
 
@@ -113,25 +115,11 @@ class Machine:
         sys.stderr.flush()
         os._exit(code)
 
-    def _serve(self, pool: Pool, feed: ClaimsFeed) -> bool:
-        """Serve the feed until it has nothing for now; False where the job was cancelled."""
-        pool.add(feed)
-        looked_at, cancelled = time.monotonic(), False
-        while pool.serves(feed):
-            pool.step()
-            feed.flush()
-            if time.monotonic() - looked_at > _CANCEL_S:
-                looked_at = time.monotonic()
-                if not cancelled and self._is_cancelled():
-                    cancelled = True
-                    pool.cancel(feed)
-        return not cancelled
-
     def _is_cancelled(self) -> bool:
         try:
-            return self._stores.log.get_job(self._header.id).cancelled_at is not None
+            return self._stores.log.heads.read(self._header.id).header.cancelled_at is not None
         except FanfoldError:
-            return False  # to be asked again; recording is what waits for AWS to come back
+            return False  # giving back loses nothing either way
 
     def _keep_leases(self) -> None:
         while not self._stop.wait(self._lease_s / _RENEWALS):
@@ -151,7 +139,6 @@ class Machine:
 
     def _give_back(self) -> None:
         held = self._held()
-        self._stores.log.heads.forget(self._header.id)
         if self._is_cancelled():
             error = RunError("Cancelled", "the job was cancelled while this run was running")
             ends = [_cancelled(self._header.id, run.index, run.attempt, error) for run in held]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -25,6 +24,7 @@ from fanfold_runtime import station, telemetry
 from fanfold_runtime.copies import Copies
 from fanfold_runtime.credentials import Credentials, as_variables, data_role, udf_environment
 from fanfold_runtime.recorder import Recorder, finished
+from fanfold_runtime.serving import CancelFlag, serve
 
 #: A run ends this long before Lambda would end the whole environment: time to ask it where it stands, and to tell.
 _MARGIN_S = 3.0
@@ -67,16 +67,13 @@ def handler(event: RunPayload, context: Context) -> dict[str, Any]:
 class OneRun:
     """Feeds a pool with one call, and records what comes of it."""
 
-    def __init__(self, header: JobHeader, run: RunItem, stores: AwsStores, *, assignment: Assignment) -> None:
+    def __init__(
+        self, header: JobHeader, run: RunItem, arguments: str, stores: AwsStores, *, assignment: Assignment
+    ) -> None:
         self.assignment = assignment
-        self._call: Call | None = Call(run["index"], run["attempt"], _arguments(header, run, stores))
+        self._call: Call | None = Call(run["index"], run["attempt"], arguments)
         self._recorder = Recorder(header, stores, lambda _: run["key"])
         self.ended: list[Event] = []
-
-    @property
-    def arguments(self) -> str:
-        """What the run is called with, until it has been taken."""
-        return self._call.arguments if self._call else ""
 
     def take(self) -> Call | None:
         """The one call, once."""
@@ -113,9 +110,11 @@ class Environment:
             call = Call(run["index"], run["attempt"], "")
             recorder = Recorder(header, self._stores, lambda _: run["key"])
             return recorder.record([reports.cancelled(header.id, call)])
-        feed = OneRun(header, run, self._stores, assignment=self._assignment(header, context))
-        self._with_room(lambda: self._copies.fetch_for(feed.arguments))
-        self._serve(header, feed)
+        arguments = _arguments(header, run, self._stores)
+        self._with_room(lambda: self._copies.fetch_for(arguments))
+        pool = self._ready_pool()
+        feed = OneRun(header, run, arguments, self._stores, assignment=self._assignment(header, context))
+        serve(pool, feed, CancelFlag(self._stores.log.heads, header.id, _CANCEL_S))
         telemetry.tell_end(header, feed.ended)
         self._copies.tidy()
         return feed.ended
@@ -134,25 +133,14 @@ class Environment:
             self._copies.tidy(above_bytes=0)
             return fetch()
 
-    def _serve(self, header: JobHeader, feed: OneRun) -> None:
-        pool = self._ready_pool()
-        pool.add(feed)
-        looked_at = time.monotonic()
-        while pool.serves(feed):
-            pool.step()
-            feed.flush()
-            if time.monotonic() - looked_at > _CANCEL_S:
-                looked_at = time.monotonic()
-                self._stores.log.heads.forget(header.id)
-                if self._stores.log.get_job(header.id).cancelled_at is not None:
-                    pool.cancel(feed)
-
     def _assignment(self, header: JobHeader, context: Context) -> Assignment:
+        """What a worker is to know. Made when all is there: fetching takes of the time that is left."""
+        bundle = self._with_room(lambda: self._copies.bundle(header))
         left_s = max(1.0, context.get_remaining_time_in_millis() / 1000 - _MARGIN_S)
         left_mib = int(context.memory_limit_in_mb) - OWN_MEMORY_MIB
         return Assignment(
             job_id=header.id,
-            bundle=self._with_room(lambda: self._copies.bundle(header)),
+            bundle=bundle,
             blobs=self._copies.blobs,
             serializer=header.serializer,
             timeout_s=min(round(left_s, 1), header.timeout_s or left_s),

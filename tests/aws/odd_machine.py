@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 import os
+import time
 
 from fanfold.execute.pool import Pool
+from fanfold.stores.aws.table import Page, Table
 from fanfold_runtime import batch, claims
 from fanfold_runtime.copies import Copies
 
 
 def broken(*_: object) -> None:
     raise RuntimeError("a bug of Fanfold's own")
+
+
+def lag() -> None:
+    """What was written within the last half second is seen by consistent reads alone, as DynamoDB may have it."""
+    put_all, query = Table.put_all, Table.query
+    written = {}
+
+    def put(self, items):
+        items = list(items)
+        put_all(self, items)
+        written.update({(item["pk"]["S"], item["sk"]["S"]): time.monotonic() for item in items})
+
+    def ask(self, condition, values, *, consistent=False, **more):
+        found = query(self, condition, values, consistent=consistent, **more)
+        if consistent:
+            return found
+        old = time.monotonic() - 0.5
+        return Page(
+            [item for item in found.items if written.get((item["pk"]["S"], item["sk"]["S"]), 0) < old], found.more
+        )
+
+    Table.put_all, Table.query = put, ask
 
 
 match os.environ["TEST_ODD"]:
@@ -20,5 +44,7 @@ match os.environ["TEST_ODD"]:
         Copies.tidy.__kwdefaults__["above_bytes"] = 1 << 20
     case "broken":
         Pool.add = broken
+    case "lagging":
+        lag()
 
 batch.main()

@@ -108,6 +108,59 @@ def test_a_machine_that_is_killed_loses_nothing_when_its_lease_is_over(machine, 
     assert state_of(aws_stores, header).counts()[RunStatus.SUCCEEDED] == 2
 
 
+def test_a_machine_that_dies_last_but_one_is_waited_for_by_the_last(machine, aws_stores, eventually, tmp_path):
+    """Batch starts no other in its place, and nobody may be there to start the job's lost runs again."""
+
+    def waits(n: int, gate: str):
+        import time
+
+        while not os.path.exists(f"{gate}{n}"):
+            time.sleep(0.02)
+        return n
+
+    gate = str(tmp_path / "gate")
+    header = put_work(aws_stores, waits, list(range(2)), constants={"gate": gate})
+    machines = {}
+    for name in ("first", "second"):
+        machines[name] = machine(header, len(machines), FANFOLD_LEASE_S="3")
+        eventually(lambda: len(list(state_of(aws_stores, header).indexes(RunStatus.RUNNING))) == len(machines))
+    machines["first"].kill()
+    for n in range(2):
+        (tmp_path / f"gate{n}").touch()
+    assert machines["second"].wait(60) == 0
+    assert state_of(aws_stores, header).counts()[RunStatus.SUCCEEDED] == 2
+
+
+def test_a_machine_does_not_wait_for_others_that_are_at_work(machine, aws_stores, eventually, tmp_path):
+    def waits(n: int, gate: str):
+        import time
+
+        while n and not os.path.exists(gate):
+            time.sleep(0.02)
+        return n
+
+    header = put_work(aws_stores, waits, [1, 0], constants={"gate": str(tmp_path / "gate")})
+    first = machine(header, 0, FANFOLD_LEASE_S="60")
+    eventually(lambda: list(state_of(aws_stores, header).indexes(RunStatus.RUNNING)))
+    assert machine(header, 1, FANFOLD_LEASE_S="60").wait(40) == 0
+    assert first.poll() is None
+    (tmp_path / "gate").touch()
+    assert first.wait(60) == 0
+
+
+def test_what_was_recorded_a_moment_ago_is_not_run_again(machine, aws_stores, tmp_path):
+    def counted(n: int, folder: str):
+        import tempfile
+
+        tempfile.mkstemp(dir=folder)
+        return n
+
+    (tmp_path / "runs").mkdir()
+    header = put_work(aws_stores, counted, [1], constants={"folder": str(tmp_path / "runs")})
+    assert machine(header, command="tests.aws.odd_machine", TEST_ODD="lagging").wait(60) == 0
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
 def test_a_cancel_ends_what_runs_and_the_machine(machine, aws_stores, eventually):
     def endless(n: int):
         import time

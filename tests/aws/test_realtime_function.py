@@ -14,14 +14,14 @@ from fanfold.fold import read_state
 from fanfold.job.contents import Contents
 from fanfold.models import EventKind, RunStatus
 from tests.aws.cloud import ENVIRONMENT
-from tests.aws.lambda_host import LambdaHost
+from tests.aws.lambda_host import HANDLER, LambdaHost
 from tests.aws.udfs import payload, put_job
 from tests.stores.event_log_contract import read_all
 
 
 @pytest.fixture
-def function(aws, deployment, tmp_path):
-    """The function of this test's deployment."""
+def function(aws, deployment, tmp_path, request):
+    """The function of this test's deployment; its handler may be another's."""
     environment = {
         **ENVIRONMENT,
         "AWS_ENDPOINT_URL": aws,
@@ -29,7 +29,7 @@ def function(aws, deployment, tmp_path):
         contract.ENV_TABLE: deployment.table,
         contract.ENV_BUCKET: deployment.bucket,
     }
-    host = LambdaHost(environment, folder=tmp_path)
+    host = LambdaHost(environment, folder=tmp_path, handler=getattr(request, "param", HANDLER))
     yield host
     host.close()
 
@@ -128,6 +128,17 @@ def test_a_deadline_is_met_before_lambdas_own_and_the_environment_lives_on(funct
     assert state.status_of(0) is RunStatus.TIMED_OUT
     assert "time.sleep" in state.error(0).traceback or "slow" in state.error(0).traceback
     assert read_all(aws_stores.log, header.id, "telemetry")[0].data["text"] == "begun\n"
+
+
+@pytest.mark.parametrize("function", ["tests.aws.late_function.handler"], indirect=True)
+def test_the_deadline_takes_into_account_how_long_it_took_to_fetch_what_the_run_needs(function, aws_stores):
+    def endless(n: int):
+        while True:
+            pass
+
+    header = put_job(aws_stores, endless, [1], max_retry=0)
+    assert run(function, aws_stores, header, timeout_s=60).error is None
+    assert "1 s" in read_state(aws_stores.log, header).error(0).message
 
 
 def test_a_run_that_takes_too_much_memory_ends_and_the_environment_lives_on(function, aws_stores):

@@ -191,10 +191,44 @@ def test_a_shard_whose_runs_all_have_results_is_not_read_again(log, account):
     assert calls == {}
 
 
+def test_what_another_reader_here_has_found_hides_nothing_that_came_late(log, aws_stores, monkeypatch, eventually):
+    job = a_job(count=2)
+    log.put_job(job)
+    late = finished(job.id, 0)
+    with monkeypatch.context() as patched:
+        written_at(patched, -1.0)
+        held_up = list(log.items([late]))
+    log.append([finished(job.id, 1)])
+    places = [follow(log, job.id, None)[1]]
+    aws_stores.table.put_all(held_up)
+    assert read_state(log, job).done  # another reader, who comes as far, and finds it at once
+
+    def found():
+        events, cursor = follow(log, job.id, places[-1])
+        places.append(cursor)
+        return late in events
+
+    eventually(found)
+
+
+def test_what_is_appended_to_other_jobs_is_no_reason_to_ask_again(log, account):
+    job, other = a_job(count=2), a_job(count=2)
+    for one in (job, other):
+        log.put_job(one)
+    log.append([finished(job.id, 0)])
+    _, cursor = log.read_since(job.id)
+    log.append([finished(other.id, 0)])
+    with counted(account) as calls:
+        assert log.read_since(job.id, cursor)[0] == []
+    assert calls == {}
+    log.append([finished(job.id, 1)])
+    assert 1 in {event.index for event in log.read_since(job.id, cursor)[0]}
+
+
 @pytest.fixture
 def room_for_three_jobs(monkeypatch):
     """The finished shards of three jobs of four runs are remembered."""
-    monkeypatch.setattr(finished_shards, "_RUNS", 3 * (finished_shards._JOB_RUNS + 4))
+    monkeypatch.setattr(finished_shards, "_RUNS", 3 * (finished_shards._READING_RUNS + 4))
 
 
 def test_of_more_jobs_than_are_remembered_no_finished_shard_is_read_again(log, account, room_for_three_jobs):
@@ -213,14 +247,17 @@ def test_of_more_jobs_than_are_remembered_no_finished_shard_is_read_again(log, a
     assert calls == {}
 
 
-def test_the_job_that_was_read_longest_ago_is_forgotten_first(log, room_for_three_jobs):
+def test_the_reading_that_went_on_longest_ago_is_forgotten_first(log, room_for_three_jobs):
     jobs = [a_job(count=4) for _ in range(4)]
+    cursors = {}
     for job in jobs:
         log.put_job(job)
         log.append([finished(job.id, 0)])
     for job in [*jobs[:3], jobs[0], jobs[3]]:
-        read_state(log, job)
-    assert list(log._finished._jobs) == [jobs[2].id, jobs[0].id, jobs[3].id]
+        log.append([finished(job.id, 1)])
+        _, cursors[job.id] = follow(log, job.id, cursors.get(job.id))
+    ids = [positions.Reading.of(cursors[job.id], 1).id for job in jobs]
+    assert list(log._finished._readings) == [ids[2], ids[0], ids[3]]
 
 
 def test_a_reader_that_comes_by_rarely_does_not_read_old_events_again(log, monkeypatch):

@@ -18,11 +18,11 @@ def fold(header: JobHeader, events: Iterable[Event]) -> JobState:
     return state
 
 
-def read_state(log: EventLog, header: JobHeader) -> JobState:
-    """The state of a job as its log tells it now."""
+def read_state(log: EventLog, header: JobHeader, *, consistent: bool = False) -> JobState:
+    """The state of a job as its log tells it now; `consistent`: with all that anyone had recorded before."""
     state, cursor = JobState(header), None
     while True:
-        events, cursor = log.read_since(header.id, cursor)
+        events, cursor = log.read_since(header.id, cursor, consistent=consistent)
         if not events:
             return state
         state.apply(events)

@@ -34,11 +34,13 @@ class EventLog(Protocol):
         """Record events, all or none of them visible at once per call where the store allows; again is harmless."""
 
     def read_since(
-        self, job_id: str, cursor: Cursor | None = None, *, channel: Channel = "state"
+        self, job_id: str, cursor: Cursor | None = None, *, channel: Channel = "state", consistent: bool = False
     ) -> tuple[list[Event], Cursor]:
         """The next page of events after `cursor`, oldest first, and where to go on. An empty page: all read for now.
 
-        An event may come more than once and a little out of order: `fold` does not care.
+        An event may come more than once and a little out of order: `fold` does not care. `consistent`: with all that
+        anyone had recorded before; else what was recorded a moment ago may be missing where the log is far away, and
+        come with a later page.
         """
 
     def wait_for_news(self, timeout_s: float) -> bool:

@@ -57,7 +57,7 @@ class DirectCalls:
             self._record_at_last(_event(place, RunStatus.FAILED, told))
         finally:
             self._waiting.pop(place, None)
-            self._stores.log.announce()
+            self._stores.log.announce([place[0]])
 
     def _invoke(self, payload: RunPayload) -> tuple[RunStatus, RunError] | None:
         """Call the function; what it died of, or None where it has told of its run itself."""

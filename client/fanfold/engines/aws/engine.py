@@ -79,7 +79,7 @@ class AwsEngine:
 
     def cancel(self, header: JobHeader) -> None:
         """Stop the job's executions, and its machines with them; realtime runs see the flag within seconds."""
-        for dispatch in reconcile.dispatches_of(read_state(self.stores.log, header)):
+        for dispatch in reconcile.dispatches_of(read_state(self.stores.log, header, consistent=True)):
             if dispatch.path in (WIDE, DEDICATED):
                 self._executions.stop(dispatch.path, f"{header.id}-{dispatch.name}", "The job was cancelled.")
         if header.instance_type is not None:
@@ -97,7 +97,7 @@ class AwsEngine:
         # What this reader has missed so far must not be taken for lost, nor what another has seen to already.
         self.stores.log.heads.forget(header.id)
         header = self.stores.log.get_job(header.id)
-        findings = self._inspector.look(header, read_state(self.stores.log, header))
+        findings = self._inspector.look(header, read_state(self.stores.log, header, consistent=True))
         self.stores.log.append(list(reconcile.lost_events(header, findings)))
         self.start(header, findings.due)
         if findings.lost:

@@ -37,7 +37,7 @@ class Work:
         self._table = stores.table
         self._job_id = job_id
         self._expires_at = expires_at
-        self._lease_s = lease_s
+        self.lease_s = lease_s
 
     def put(self, dispatch: str, runs: Sequence[RunRef]) -> None:
         """Lay out the runs of a dispatch. Doing it again takes no claim back."""
@@ -68,7 +68,7 @@ class Work:
 
     def hold(self, machine: str, runs: Sequence[RunRef]) -> None:
         """Say that a machine holds these runs, from now on for a lease."""
-        self._write(machine, runs, until=time.time() + self._lease_s)
+        self._write(machine, runs, until=time.time() + self.lease_s)
 
     def give_back(self, machine: str, runs: Sequence[RunRef]) -> None:
         """Say that a machine runs none of these any more: another may take them over at once."""
@@ -86,10 +86,11 @@ class Work:
             if held.runs and held.machine.startswith(own) and held.machine != machine:
                 self.give_back(held.machine, held.runs)
 
-    def in_others_hands(self, machine: str) -> bool:
-        """Whether another machine holds runs that it still answers for."""
+    def in_others_hands(self, machine: str) -> dict[str, float]:
+        """The other machines that hold runs and still answer for them, each with until when."""
         now = time.time()
-        return any(held.runs and held.until >= now and held.machine != machine for held in self._all_held())
+        held = (one for one in self._all_held() if one.runs and one.until >= now and one.machine != machine)
+        return {one.machine: one.until for one in held}
 
     def laid_out(self) -> Iterator[RunRef]:
         """Every run of the latest dispatch."""

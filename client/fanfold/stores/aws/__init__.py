@@ -43,4 +43,4 @@ class AwsStores:
         """Append events and offer results to the cache, in one call where they are few."""
         new = self.cache.record_older(entries) if entries else []
         self.table.put_all([*self.log.items(events), *self.cache.items(new)])
-        self.log.announce()
+        self.log.announce({event.job_id for event in events})

@@ -68,6 +68,10 @@ class Heads:
         seen = self._seen.get(job_id)
         if seen is not None and time.monotonic() - seen[1] < _FRESH_S:
             return seen[0]
+        return self.read(job_id)
+
+    def read(self, job_id: str) -> Head:
+        """The header, read anew. Raises `JobNotFound`."""
         item = self._table.get(_key(job_id))
         if item is None or _expired(item):
             raise self._not_found(job_id)

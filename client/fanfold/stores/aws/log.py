@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -46,6 +47,7 @@ class DynamoEventLog:
         self._finished = FinishedShards()
         self._appended = threading.Condition()
         self._appends = 0
+        self._appends_to: Counter[str] = Counter()
         self._news_at = time.monotonic()
         self._asking_s = 0.0
         self._waiters = threading.local()
@@ -53,7 +55,7 @@ class DynamoEventLog:
     def put_job(self, header: JobHeader) -> None:
         """Record a new job. Doing it again changes nothing, least of all a cancel flag."""
         self.heads.put(header)
-        self.announce()
+        self.announce([header.id])
 
     def get_job(self, job_id: str) -> JobHeader:
         """The job's header as of some seconds ago at most. Raises `JobNotFound`, naming the ids that come near."""
@@ -66,13 +68,13 @@ class DynamoEventLog:
     def request_cancel(self, job_id: str, at: float | None) -> None:
         """Set the cancel flag (seconds since 1970), or clear it with None so that the job can go on."""
         self.heads.flag(job_id, at)
-        self.announce()
+        self.announce([job_id])
 
     def append(self, events: Sequence[Event]) -> None:
         """Record events, 25 items at a time. Raises `JobNotFound` where a job was never put."""
         if events:
             self._table.put_all(self.items(events))
-            self.announce()
+            self.announce({event.job_id for event in events})
 
     def items(self, events: Sequence[Event]) -> Iterator[Item]:
         """The items that tell of these events, for whoever writes them together with others."""
@@ -84,26 +86,31 @@ class DynamoEventLog:
             yield from self._items.of(some, job_id=job_id, count=head.header.count, expires_at=head.expires_at)
 
     def read_since(
-        self, job_id: str, cursor: Cursor | None = None, *, channel: Channel = "state"
+        self, job_id: str, cursor: Cursor | None = None, *, channel: Channel = "state", consistent: bool = False
     ) -> tuple[list[Event], Cursor]:
         """The next events after `cursor`, and where to go on. None: all read for now.
 
         A round over all shards that brought something is followed by one empty page without asking again, for as long
-        as nothing is appended here: whoever reads until there is no more would else ask for everything twice.
+        as nothing of the job is appended here: whoever reads until there is no more would else ask for all twice.
         """
-        here, now = self._appended_here(), time.time()
+        here, now = self._appended_here(job_id), time.time()
         reading = Reading.of(cursor, shards(self.heads.known(job_id).header.count))
         if reading.rested == here:
             reading.rested = None
             return [], reading.to_cursor()
         if not reading.todo:
             reading.begin(now, partial(self._count, job_id, channel))
-        events: list[Event] = []
-        began = time.monotonic()
-        while reading.todo and len(events) < _READ_EVENTS:
-            events += self._read_some(job_id, channel, reading, now)
+        pages: list[tuple[int, list[Event]]] = []
+        read, began = 0, time.monotonic()
+        while reading.todo and read < _READ_EVENTS:
+            some = self._read_some(job_id, channel, reading, now, consistent=consistent)
+            read += sum(len(found) for _, found in some)
+            pages += some
         self._asking_s = time.monotonic() - began
-        reading.settle(self._finished.asker(job_id, channel))
+        if channel == "state":
+            self._finished.note(reading.id, self.heads.known(job_id).header, pages)
+            reading.settle(self._finished.asker(reading.id))
+        events = [event for _, found in pages for event in found]
         reading.rested = here if events and not reading.todo else None
         if any(event.status is RunStatus.CANCELLED for event in events):
             self.heads.forget(job_id)  # whoever reads of a cancelled run must see the flag that it comes from
@@ -124,33 +131,34 @@ class DynamoEventLog:
                 self._waiters.seen = self._appends, time.monotonic()
         return news
 
-    def announce(self) -> None:
-        """Have whoever waits here look again."""
+    def announce(self, job_ids: Iterable[str]) -> None:
+        """Have whoever waits here look again, and read again what is new of these jobs."""
         with self._appended:
             self._appends += 1
+            self._appends_to.update(job_ids)
             self._appended.notify_all()
 
-    def _appended_here(self) -> str:
-        return f"{os.getpid()}:{id(self)}:{self._appends}"
+    def _appended_here(self, job_id: str) -> str:
+        return f"{os.getpid()}:{id(self)}:{self._appends_to[job_id]}"
 
-    def _read_some(self, job_id: str, channel: Channel, reading: Reading, now: float) -> list[Event]:
+    def _read_some(
+        self, job_id: str, channel: Channel, reading: Reading, now: float, *, consistent: bool
+    ) -> list[tuple[int, list[Event]]]:
         """A page of each of a few shards, asked for side by side."""
         some = list(islice(reading.todo.items(), CONCURRENCY))
 
         def page(asked: tuple[int, str]) -> Page:
             where = {":partition": {"S": _partition(job_id, channel, asked[0])}, ":after": {"S": asked[1]}}
-            return self._table.query(_AFTER, where, **_ONLY_TOLD)
+            return self._table.query(_AFTER, where, consistent=consistent, **_ONLY_TOLD)
 
-        events: list[Event] = []
+        pages = []
         for (shard, _), (items, more) in zip(some, self._table.account.each(page, some), strict=True):
             found = [event for item in items for event in self._items.read(job_id, item)]
             keys = [item[SORT_KEY]["S"] for item in items]
             if reading.note(shard, keys, more=more, now=now) and found:
                 self._news_at = time.monotonic()
-            if channel == "state":
-                self._finished.note(self.heads.known(job_id).header, shard, keys[-1] if keys else "", found)
-            events += found
-        return events
+            pages.append((shard, found))
+        return pages
 
     def _count(self, job_id: str, channel: Channel, windows: dict[int, Window]) -> dict[int, int]:
         """How many items there are in each window, by shard."""

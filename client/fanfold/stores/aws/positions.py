@@ -15,6 +15,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, field
 from datetime import datetime, timezone
+from secrets import token_hex
 from typing import NamedTuple
 
 from fanfold.stores.aws.items import iso
@@ -111,6 +112,8 @@ class Position:
 class Reading:
     """All of a reader's positions. `todo` are the shards that this round has not come to the end of, and from where."""
 
+    #: Of this reader alone, from its first round to its last.
+    id: str
     positions: list[Position]
     todo: dict[int, str] = field(default_factory=dict)
     #: Set between a round that brought something and the next: what had been appended here by then.
@@ -120,15 +123,16 @@ class Reading:
     def of(cls, cursor: str | None, shards: int) -> Reading:
         """The reading that a cursor tells of; from the beginning without one."""
         if cursor is None:
-            return cls([Position() for _ in range(shards)])
+            return cls(token_hex(8), [Position() for _ in range(shards)])
         told = json.loads(cursor)
         todo = {int(shard): start for shard, start in told["todo"].items()}
-        return cls([Position(*one) for one in told["at"]], todo, told["rested"])
+        return cls(told["id"], [Position(*one) for one in told["at"]], todo, told["rested"])
 
     def to_cursor(self) -> str:
         """Where to go on, as text."""
         at = [astuple(one) for one in self.positions]
-        return json.dumps({"at": at, "todo": self.todo, "rested": self.rested}, separators=(",", ":"))
+        told = {"id": self.id, "at": at, "todo": self.todo, "rested": self.rested}
+        return json.dumps(told, separators=(",", ":"))
 
     def begin(self, now: float, count: Callable[[dict[int, Window]], dict[int, int]]) -> None:
         """Begin a round over every shard that is not known to be done. `count` counts the items of windows."""
@@ -142,10 +146,10 @@ class Reading:
             if found > windows[shard].items:
                 self.todo[shard] = self.positions[shard].read_again(windows[shard])
 
-    def settle(self, finished: Callable[[int, str], bool]) -> None:
+    def settle(self, finished: Callable[[int], bool]) -> None:
         """Note for good which shards are done: who told of it may forget."""
         for shard, position in enumerate(self.positions):
-            position.done = position.done or finished(shard, position.key)
+            position.done = position.done or finished(shard)
 
     def note(self, shard: int, keys: Sequence[str], *, more: bool, now: float) -> bool:
         """Note the keys of a page of a shard, and whether more follows. True where the last was news."""

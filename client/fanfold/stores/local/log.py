@@ -88,7 +88,12 @@ class SqliteEventLog:
         self._announce()
 
     def read_since(
-        self, job_id: str, cursor: Cursor | None = None, *, channel: Channel = "state"
+        self,
+        job_id: str,
+        cursor: Cursor | None = None,
+        *,
+        channel: Channel = "state",
+        consistent: bool = False,  # noqa: ARG002 - SQLite always is
     ) -> tuple[list[Event], Cursor]:
         """The next events after `cursor`, oldest first, and where to go on. None: all read for now."""
         with self._database.reading() as connection:
