@@ -21,7 +21,7 @@ _TOO_LARGE = (RunStatus.TIMED_OUT, RunStatus.OUT_OF_MEMORY)
 
 def check_machine(name: str, request: Request, engine: Engine, *, waits: bool) -> InstanceType:
     """The machine that `escalate` names. Raises `InputError`, also where nobody `waits` for the job."""
-    machine = instance_type(name, engine.describe().instance_types)
+    machine = instance_type(name, engine.describe().instance_types, argument="escalate")
     if machine is None or machine == request.instance:
         raise InputError(f"escalate={name!r} is where the runs are anyway.", next_step='name a machine: "medium".')
     if not waits:

@@ -127,20 +127,25 @@ def unwrapped(fn: Any) -> tuple[Callable[..., Any], Options]:
     return function, getattr(fn, "options", Options())
 
 
-def instance_type(name: str | None, offered: Mapping[str, InstanceType] = INSTANCE_TYPES) -> InstanceType | None:
-    """The machine of that name among those `offered`; None for the realtime path. Raises `UnknownInstanceType`."""
+def instance_type(
+    name: str | None, offered: Mapping[str, InstanceType] = INSTANCE_TYPES, *, argument: str = "instance_type"
+) -> InstanceType | None:
+    """The machine of that name among those `offered`; None for the realtime path.
+
+    Raises `UnknownInstanceType`, naming the argument that was given.
+    """
     if name in _REALTIME:
         return None
     found = offered.get(name) if isinstance(name, str) else None
     if found is None and offered is INSTANCE_TYPES:
         raise UnknownInstanceType(
-            f"instance_type={name!r} is not a machine Fanfold knows.",
+            f"{argument}={name!r} is not a machine Fanfold knows.",
             next_step=f"{_near(name, offered)}it knows {', '.join(offered)}. A machine of a deployment's own is known"
             " once the deployment is: FANFOLD_DEPLOYMENT, or configure(deployment=...).",
         )
     if found is None:
         raise UnknownInstanceType(
-            f"instance_type={name!r} is not a machine that this deployment has.",
+            f"{argument}={name!r} is not a machine that this deployment has.",
             next_step=f"{_near(name, offered)}it has {', '.join(offered)}; others are a matter of its settings.",
         )
     return found

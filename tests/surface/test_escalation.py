@@ -84,7 +84,7 @@ def test_where_nothing_was_too_large_no_machine_is_started():
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ({"escalate": "lrge"}, "did you mean large"),
+        ({"escalate": "lrge"}, "^escalate='lrge' is not a machine.*\n.*did you mean large"),
         ({"escalate": "realtime"}, "is where the runs are anyway"),
         ({"escalate": "small", "instance_type": "small"}, "is where the runs are anyway"),
         ({"escalate": "small", "collect": False}, "somebody has to wait"),
