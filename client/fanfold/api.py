@@ -8,7 +8,7 @@ from fanfold.addressing import addressed, refuse_inside_run
 from fanfold.engines.protocol import Engine
 from fanfold.engines.select import engine_for
 from fanfold.errors import InputError
-from fanfold.options import Request, check_number
+from fanfold.options import Request, check_flags, check_number
 from fanfold.settings import current
 from fanfold.spelling import run_arguments, submit_arguments
 
@@ -84,6 +84,8 @@ def submit(
         RampStopped: where a ramp found what must not go on.
     """
     refuse_inside_run("submit")
+    check_flags(debug_mode=debug_mode, collect=collect, plan=plan, progress=progress)
+    check_flags(ignore_exceptions=ignore_exceptions, flatten=flatten, drop_index=drop_index)
     inputs, constants = submit_arguments(udf, inputs, constants, submit.__kwdefaults__)
     chosen, request = addressed(
         udf,
@@ -169,6 +171,7 @@ def call(
 ) -> Any:
     """Run a UDF once with these arguments, which may go by the names of options too, and return its value."""
     refuse_inside_run("run")
+    check_flags(progress=progress)
     chosen, request = addressed(udf, engine=engine, instance_type=instance_type, **asked)
     chosen.get_ready(dedicated=request.instance is not None)
     from fanfold.job import Job

@@ -19,6 +19,9 @@ RetryOn = Iterable[type[BaseException] | str]
 
 NoneType = type(None)
 
+#: What a comparison of numpy's gives: `bool` from its version 2 on.
+_NUMPY_BOOLS = ("bool", "bool_")
+
 _SERIALIZERS = ("auto", "pickle")
 #: Names of the realtime path, for those who like to say it.
 _REALTIME = (None, "realtime")
@@ -96,11 +99,12 @@ class Request(NamedTuple):
         check_number("max_workers", max_workers, above=0, whole=True)
         check_number("n_processes_per_worker", n_processes_per_worker, above=0, whole=True)
         check_number("max_retry", max_retry, above=-1, whole=True)
+        check_flags(cache=cache)
         age_s = parse_age(options.cache_max_age if cache_max_age is None else cache_max_age)
         retries = options.max_retry if max_retry is None else max_retry
         return cls(
             instance=instance_type(instance_type_name or options.instance_type, offered),
-            cache=cache and age_s > 0,
+            cache=bool(cache) and age_s > 0,
             cache_max_age_s=age_s,
             max_retry=DEFAULT_MAX_RETRY if retries is None else retries,
             retry_on=_names(retry_on) or _names(options.retry_on),
@@ -170,9 +174,20 @@ def check_number(name: str, value: Any, *, above: float, whole: bool = False) ->
     if value is None:
         return
     kinds = int if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not above < value < math.inf:
+    number = isinstance(value, kinds) and not isinstance(value, bool) and above < value < math.inf
+    if not number or value < 0:  # at least 0 is asked for as above -1
         wanted = f"a {'whole ' if whole else ''}number {'at least 0' if above < 0 else 'above 0'}"
         raise InputError(f"{name}={value!r} is not {wanted}.", next_step=f"give {wanted}, or leave it out.")
+
+
+def check_flags(*, progress: Any = None, **flags: Any) -> None:
+    """Raises `InputError` for what is neither true nor false: `"no"` would count as true. No `progress` is a choice."""
+    if progress is not None:
+        flags["progress"] = progress
+    for name, value in flags.items():
+        kind = type(value)
+        if kind is not bool and not (kind.__module__ == "numpy" and kind.__name__ in _NUMPY_BOOLS):
+            raise InputError(f"{name}={value!r} is neither True nor False.", next_step="give one, or leave it out.")
 
 
 def _names(retry_on: RetryOn) -> tuple[str, ...]:

@@ -84,6 +84,30 @@ def test_wait_gives_up_after_its_timeout_and_the_job_goes_on(held):
     assert job.wait(timeout=30) is job
 
 
+@pytest.mark.parametrize("timeout", ["5", -1, -0.5, float("nan"), True])
+def test_a_timeout_is_a_number_of_seconds(half_failed, timeout):
+    for asked in (half_failed.wait, half_failed.as_completed, half_failed.changes, half_failed.tail):
+        with pytest.raises(fanfold.InputError, match=f"timeout={timeout!r} is not a number at least 0"):
+            asked(timeout=timeout)
+    assert half_failed.wait(timeout=0).id == half_failed.id
+
+
+def test_a_yes_or_no_of_a_job_s_is_one(half_failed):
+    refused = [
+        lambda: half_failed.wait(progress="no"),
+        lambda: half_failed.results(ignore_exceptions="no"),
+        lambda: half_failed.results("no"),
+        lambda: half_failed.collect("no"),
+        lambda: half_failed.collect(verbose="no"),
+        lambda: half_failed.results_now("no"),
+        lambda: half_failed.tail("no"),
+        lambda: half_failed.cancel("no"),
+    ]
+    for asked in refused:
+        with pytest.raises(fanfold.InputError, match="='no' is neither True nor False"):
+            asked()
+
+
 def test_as_completed_gives_each_run_once_as_it_ends(held):
     job, release = held
     runs = job.as_completed()

@@ -389,7 +389,7 @@ def test_prices_of_one_s_own_are_what_a_plan_and_a_job_cost(priced):
     assert fanfold.get_jobs(limit=1)[0].cost() == pytest.approx(5, rel=0.01)
 
 
-@pytest.mark.parametrize("budget", [-1, "ten", True])
+@pytest.mark.parametrize("budget", [-1, -0.5, "ten", True])
 def test_a_budget_is_a_number(budget):
     with pytest.raises(fanfold.InputError, match="budget_usd"):
         fanfold.submit(scaled, [1], budget_usd=budget)

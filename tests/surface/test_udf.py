@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 
 import fanfold
@@ -208,6 +209,32 @@ def test_an_argument_of_submit_that_is_none_is_refused_before_anything_starts(as
     with pytest.raises((fanfold.InputError, fanfold.ConfigurationError), match=says):
         fanfold.submit(scaled, [1], **asked)
     assert fanfold.get_jobs() == []
+
+
+@pytest.mark.parametrize("value", ["false", "no", 0, None])
+@pytest.mark.parametrize(
+    "name", ["debug_mode", "collect", "cache", "ignore_exceptions", "flatten", "drop_index", "plan", "progress"]
+)
+def test_a_yes_or_no_that_is_neither_is_refused_before_anything_starts(name, value):
+    if name == "progress" and value is None:  # which is a choice of its own
+        return
+    with pytest.raises(fanfold.InputError, match=f"{name}={value!r} is neither True nor False"):
+        fanfold.submit(scaled, [1, 2], **{name: value})
+    assert fanfold.get_jobs() == []
+
+
+@pytest.mark.parametrize("name", ["cache", "progress"])
+def test_so_it_is_by_run(name):
+    with pytest.raises(fanfold.InputError, match=f"{name}='no' is neither True nor False"):
+        fanfold.run(scaled, x=1, **{name: "no"})
+    assert fanfold.get_jobs() == []
+
+
+def test_a_comparison_of_numpy_s_is_a_yes_or_no():
+    yes, no = np.float64(1) == 1, np.float64(1) == 2
+    job = fanfold.submit(scaled, [1], cache=no, collect=no, plan=no)
+    assert job.results(return_exceptions=yes) == [2]
+    assert fanfold.submit(scaled, [1], collect=no, cache=yes).wait().counts() == {"succeeded": 1}
 
 
 def test_retry_on_names_errors_worth_another_try(tmp_path):

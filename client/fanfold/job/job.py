@@ -12,6 +12,7 @@ from fanfold.job import display, logs
 from fanfold.job.older import OlderSpelling, Status
 from fanfold.job.run import Run
 from fanfold.models import BAD, Event, EventKind, RunRef, RunStatus
+from fanfold.options import check_flags
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,6 +162,7 @@ class Job(OlderSpelling):
 
         Returns when nothing runs any more, or at once with `wait=False`.
         """
+        check_flags(wait=wait)
         tracker = self._tracker
         if tracker.look().done:
             return self
@@ -172,7 +174,7 @@ class Job(OlderSpelling):
     def retry(self) -> Job:
         """Start again what failed, was cancelled or was lost, and only that. Returns at once.
 
-        Raises `InputError` while the job still runs.
+        A Ctrl-C before it returns cancels what it has started. Raises `InputError` while the job still runs.
         """
         state = self._tracker.look()
         if not state.done:
@@ -180,12 +182,20 @@ class Job(OlderSpelling):
         runs = [RunRef(index, state.next_attempt(index)) for index in state.indexes(*BAD)]
         if not runs:
             return self
+        try:
+            self._start_again(runs)
+        except BaseException:  # a Ctrl-C, perhaps, after which nobody would run what is queued, nor could it be retried
+            self._tracker.restart()
+            self.cancel(wait=False)
+            raise
+        return self
+
+    def _start_again(self, runs: list[RunRef]) -> None:
         log = self._tracker.engine.stores.log
         log.append([Event.new(self.id, run.index, run.attempt, EventKind.QUEUED) for run in runs])
         log.request_cancel(self.id, None)
         self._tracker.restart()
         self._tracker.engine.start(self.header, runs)
-        return self
 
     def _arguments(self, status: RunStatus) -> dict[int, dict[str, Any]]:
         return {index: self.contents.arguments(index) for index in self._tracker.look().indexes(status)}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fanfold.job import logs
 from fanfold.job.outcome import Outcome
 from fanfold.models import BAD, GOOD, RunStatus
+from fanfold.options import check_flags
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,6 +70,7 @@ class OlderSpelling(Outcome):
 
     def results_now(self, return_exceptions: bool = False) -> dict[int, Any]:
         """The values that there are by now, by index. Raises the first `RunFailed` unless `return_exceptions`."""
+        check_flags(return_exceptions=return_exceptions)
         found: dict[int, Any] = {}
         for index in self._tracker.look().indexes(*GOOD, *BAD):
             error = self.error(index)
@@ -103,6 +105,7 @@ class OlderSpelling(Outcome):
 
     def tail(self, stop_on_exception: bool = False, timeout: float | None = None) -> None:
         """Wait, and print a line for each run as it ends. Raises `WaitTimeout`."""
+        check_flags(stop_on_exception=stop_on_exception)
         for run in self.as_completed(timeout):
             print(f"run {run.index} {OLDER_WORDS[run.status]}: {run.input}")  # noqa: T201  what it is for
             if stop_on_exception and run.error is not None:

@@ -16,6 +16,7 @@ from fanfold.job.progress import Progress
 from fanfold.job.run import Run
 from fanfold.job.tracker import Tracker
 from fanfold.models import BAD, GOOD, JobHeader, Output
+from fanfold.options import check_flags, check_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,8 +55,9 @@ class Outcome:
 
         `progress` None shows a bar where there is a terminal or a notebook. Raises `WaitTimeout`.
         """
+        check_flags(progress=progress)
         with Progress(self.header, shown=progress) as bar:
-            for state in self._tracker.changes(timeout, idle=bar.show):
+            for state in self.changes(timeout, idle=bar.show):
                 bar.show(state)
         return self
 
@@ -66,12 +68,16 @@ class Outcome:
 
         `idle` is called with the state some times a second while nothing changes.
         """
+        check_number("timeout", timeout, above=-1)
         return self._tracker.changes(timeout, idle=idle)
 
     def as_completed(self, timeout: float | None = None) -> Iterator[Run]:
         """Each run as it ends, good or bad, in the order in which they end. Raises `WaitTimeout`."""
+        return self._ended(self.changes(timeout))  # whatever is wrong with the timeout is told at once
+
+    def _ended(self, changes: Iterator[JobState]) -> Iterator[Run]:
         told = bytearray(len(self))
-        for state in self._tracker.changes(timeout):
+        for state in changes:
             for index in state.indexes(*GOOD, *BAD):
                 if not told[index]:
                     told[index] = 1
@@ -93,6 +99,7 @@ class Outcome:
         Raises the first `RunFailed`; with `return_exceptions` each stands in its run's place instead, and with
         `ignore_exceptions` failed runs are left out.
         """
+        check_flags(return_exceptions=return_exceptions, ignore_exceptions=ignore_exceptions)
         early = self._values_while_waiting(progress=None)
         failed = list(self.state.indexes(*BAD))
         if failed and not (return_exceptions or ignore_exceptions):
@@ -120,6 +127,7 @@ class Outcome:
         """
         from fanfold.job.collect import collected
 
+        check_flags(ignore_exceptions=ignore_exceptions, flatten=flatten, drop_index=drop_index, verbose=verbose)
         if not verbose:
             self.wait(progress=False)
         values = self.results(ignore_exceptions=ignore_exceptions)
