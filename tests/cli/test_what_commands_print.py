@@ -127,7 +127,7 @@ def test_jobs_are_mine_or_another_s_or_everyone_s(jobs):
     mine = {job["id"] for job in jobs.json("jobs")}
     assert {jobs.done, jobs.failed} <= mine
     assert jobs.json("jobs", "--owner", "somebody") == []
-    assert jobs("jobs", "--owner", "somebody").stdout.startswith("No jobs yet")
+    assert jobs("jobs", "--owner", "somebody").stdout == "No jobs of somebody; --all shows the team's.\n"
     assert {job["id"] for job in jobs.json("jobs", "--all")} == mine
     assert len(jobs.json("jobs", "--limit", "1")) == 1
 
@@ -258,9 +258,9 @@ def test_a_job_that_runs_is_not_removed(fanfold, tmp_path):
     assert fanfold.json("remove", job)["removed"] == [job]
 
 
-def test_it_has_to_be_said_which_jobs_are_to_go(fanfold):
+def test_it_has_to_be_said_in_one_way_which_jobs_are_to_go(fanfold):
     assert "give their ids, or --older-than" in fanfold("remove").stderr
-    assert "give their ids, or --older-than" in fanfold("remove", "x", "--older-than", "1d").stderr
+    assert "Both ids and --older-than are given." in fanfold("remove", "x", "--older-than", "1d").stderr
 
 
 def test_machines_have_their_price(jobs):

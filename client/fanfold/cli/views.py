@@ -36,8 +36,10 @@ _BAR = 40
 class JobList:
     """The latest jobs, each followed from look to look: of a job that has ended nothing is read again."""
 
-    def __init__(self, find: Callable[[], list[Job]]) -> None:
+    def __init__(self, find: Callable[[], list[Job]], *, none: str) -> None:
         self._find = find
+        #: What is said where there are none.
+        self._none = none
         self._jobs: dict[str, Job] = {}
         self._records: dict[str, tuple[int, dict[str, Any]]] = {}
         self._told: dict[str, object] = {}
@@ -54,7 +56,7 @@ class JobList:
             (r["id"], r["name"], r["status"], _done(r), ago(job.header.created_at, now), str(Dollars(r["cost_usd"])))
             for job, r in zip(self._jobs.values(), records, strict=True)
         ]
-        table = table_text(_JOBS, rows) if rows else "No jobs yet: `fanfold submit` starts one."
+        table = table_text(_JOBS, rows) if rows else self._none
         return View(table, table, [_news(record) for record in records])
 
     def changes(self) -> View:

@@ -38,7 +38,9 @@ def remove(
     A deployment on AWS removes its jobs by itself, after its setting `retention_days`.
     """
     where = _local(engine)
-    if bool(jobs) == (older_than is not None):
+    if jobs and older_than is not None:
+        raise InputError("Both ids and --older-than are given.", next_step="give one of them. Nothing was removed.")
+    if not jobs and older_than is None:
         raise InputError("Say which jobs are to go.", next_step="give their ids, or --older-than 7d.")
     if jobs:
         ended = [_ended(job_id, where) for job_id in jobs]

@@ -41,7 +41,11 @@ def jobs(
     from fanfold.api import get_jobs
     from fanfold.cli.views import JobList
 
-    listed = JobList(lambda: get_jobs(limit=limit, owner=None if everyone else owner or "me", engine=engine))
+    whose = None if everyone else owner or "me"
+    none = "No jobs yet: `fanfold submit` starts one."
+    if whose not in (None, "me"):
+        none = f"No jobs of {whose}; --all shows the team's."
+    listed = JobList(lambda: get_jobs(limit=limit, owner=whose, engine=engine), none=none)
     if watch:
         from fanfold.cli.live import show
 
