@@ -22,7 +22,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from fanfold.errors import ConfigurationError
 
@@ -54,11 +54,15 @@ def configure(
     profile: str | None = None,
     owner: str | None = None,
     prices: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    **unknown: NoReturn,
 ) -> Settings:
     """Set defaults for this process, and return the settings that are now in force.
 
-    What is not given stays as it was. Raises `ConfigurationError` for an unknown engine, and changes nothing then.
+    What is not given stays as it was. Raises `ConfigurationError` for a name or an engine that is none, and changes
+    nothing then.
     """
+    if unknown:
+        raise _unknown(list(unknown))
     given: dict[str, Any] = {
         "home": home,
         "engine": engine,
@@ -76,6 +80,17 @@ def configure(
         _configured.clear()
         _configured.update(before)
         raise
+
+
+def _unknown(names: list[str]) -> ConfigurationError:
+    from difflib import get_close_matches
+
+    near = [match for name in names for match in get_close_matches(name, Settings._fields, n=1)]
+    meant = f"Did you mean {' and '.join(near)}? " if near else ""
+    return ConfigurationError(
+        f"configure() was given {', '.join(names)}, which Fanfold does not know.",
+        next_step=f"{meant}It takes {', '.join(Settings._fields)}.",
+    )
 
 
 def reset() -> None:

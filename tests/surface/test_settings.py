@@ -117,6 +117,16 @@ def test_the_table_in_the_documentation_lists_every_setting():
         assert f"| {name} " in settings.__doc__
 
 
+def test_a_setting_that_is_none_is_refused_with_those_that_are():
+    before = fanfold.configure(owner="ada")
+    with pytest.raises(fanfold.ConfigurationError, match="given hom, which Fanfold does not know") as refused:
+        fanfold.configure(hom="x", owner="eve")
+    assert "Did you mean home? It takes home, engine, deployment," in refused.value.next_step
+    with pytest.raises(fanfold.ConfigurationError, match=r"given speed, .*\n  Next: It takes home"):
+        fanfold.configure(speed=9)
+    assert fanfold.configure() == before
+
+
 def test_what_was_refused_is_not_kept():
     before = fanfold.configure(owner="ada")
     with pytest.raises(fanfold.ConfigurationError, match="There is no engine 'moon'"):
