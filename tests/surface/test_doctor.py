@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 import fanfold
-from fanfold.diagnosis import here
+from fanfold.diagnosis import Check, Diagnosis, here
 
 
 def check(what):
@@ -23,6 +23,12 @@ def test_a_machine_where_all_is_well(capsys):
     assert [check.what for check in found.checks] == [
         "python", "cores", "memory", "settings", "disk", "store", "worker", "optional packages",
     ]  # fmt: skip
+
+
+def test_at_a_prompt_the_report_is_followed_by_a_few_words():
+    checks = [Check("one", verdict, "as it is") for verdict in ("ok", "warn", "ok", "fail")]
+    assert repr(Diagnosis(tuple(checks))) == "<Diagnosis: 2 ok, 1 warn, 1 fail>"
+    assert repr(Diagnosis(tuple(checks[:1]))) == "<Diagnosis: 1 ok>"
 
 
 def test_it_leaves_no_trace(home):

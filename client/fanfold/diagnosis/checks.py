@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Verdict = Literal["ok", "warn", "fail"]
 
@@ -31,6 +31,12 @@ class Diagnosis:
 
     def __bool__(self) -> bool:
         return self.ok
+
+    def __repr__(self) -> str:
+        """Short: at a prompt it follows the report that `doctor` has just printed."""
+        verdicts = [check.verdict for check in self.checks]
+        counts = (f"{verdicts.count(one)} {one}" for one in get_args(Verdict) if one in verdicts)
+        return f"<Diagnosis: {', '.join(counts)}>"
 
     def __str__(self) -> str:
         width = max(len(check.what) for check in self.checks)
