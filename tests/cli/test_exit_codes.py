@@ -89,6 +89,7 @@ def test_4_while_a_job_is_not_complete(fanfold):
     assert fanfold("status", job).returncode == ExitCode.INCOMPLETE
     assert fanfold("verify", job).returncode == ExitCode.INCOMPLETE
     waited = fanfold("collect", job, "-o", "out.csv", "--timeout", "0.1")
+    assert f"`fanfold status --watch {job}` shows how it goes." in waited.stderr
     assert waited.returncode == ExitCode.INCOMPLETE
     assert "not complete yet" in waited.stderr
     until.touch()

@@ -36,6 +36,7 @@ def test_retry_waits_and_has_the_job_s_exit_code(fanfold):
     refused = fanfold("retry", running)
     assert refused.returncode == 2
     assert "still runs" in refused.stderr
+    assert f"from a shell: `fanfold status --watch {running}` or `fanfold cancel {running}`." in refused.stderr
     until.touch()
     eventually(lambda: ended(fanfold, running))
 

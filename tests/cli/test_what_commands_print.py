@@ -200,7 +200,7 @@ def test_a_failed_job_is_collected_without_its_failures_only_when_asked(jobs, tm
     assert not out.exists()
     told = jobs("collect", jobs.failed, "-o", str(out), "--ignore-exceptions")
     assert told.exit_code == 0
-    assert "1 of 3 runs failed and are left out" in told.stderr
+    assert f"1 of 3 runs failed and are left out; `fanfold errors {jobs.failed}` says why" in told.stderr
     assert out.read_text() == '{"x":12,"result":144}\n{"x":14,"result":196}\n'
 
 

@@ -49,7 +49,7 @@ def say_left_out(state: JobState) -> None:
     if left_out:
         sys.stderr.write(
             f"fanfold: {left_out:,} of {state.header.count:,} runs failed and are left out;"
-            f' fanfold.get_job("{state.header.id}").errors() says why.\n'
+            f' `fanfold errors {state.header.id}` says why, as does fanfold.get_job("{state.header.id}").errors().\n'
         )
 
 

@@ -178,7 +178,8 @@ class Job(OlderSpelling):
         """
         state = self._tracker.look()
         if not state.done:
-            raise InputError(f"Job {self.id} still runs.", next_step="`job.wait()` or `job.cancel()` first.")
+            shell = f"from a shell: `fanfold status --watch {self.id}` or `fanfold cancel {self.id}`."
+            raise InputError(f"Job {self.id} still runs.", next_step=f"`job.wait()` or `job.cancel()` first; {shell}")
         runs = [RunRef(index, state.next_attempt(index)) for index in state.indexes(*BAD)]
         if not runs:
             return self

@@ -79,7 +79,8 @@ class Tracker:
         if deadline is not None and now >= deadline:
             raise WaitTimeout(
                 f"Job {self.header.id} is not complete yet: {described(state)}.",
-                next_step=f'it goes on; `fanfold.get_job("{self.header.id}").wait()` waits again.',
+                next_step=f'it goes on; `fanfold.get_job("{self.header.id}").wait()` waits again, and'
+                f" `fanfold status --watch {self.header.id}` shows how it goes.",
             )
         if now - self._reconciled >= _RECONCILE_S:
             self._reconciled = now
