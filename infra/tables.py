@@ -38,15 +38,15 @@ def memory_table() -> str:
     rows = [
         (
             f"`{name}`",
+            f"{it.vcpus} vCPU, {it.memory_gib:g} GiB",
             f"`{it.host.name}`",
             str(it.host.vcpus),
-            f"{it.memory_gib:g} GiB",
             f"{run_memory_mib(it):,} MiB",
             f"${it.host.usd_per_hour:g}",
         )
         for name, it in INSTANCE_TYPES.items()
     ]
-    return _markdown(("instance type", "host", "vCPUs", "named after", "a run gets", "an hour"), rows)
+    return _markdown(("instance type", "stands for", "host", "host's vCPUs", "a run gets", "an hour"), rows)
 
 
 TABLES = {"settings": settings_table, "machine": machine_table, "memory": memory_table}

@@ -24,6 +24,12 @@ def test_the_tables_are_those_of_the_code(page: str) -> None:
     assert filled(text) == text
 
 
+def test_what_a_name_stands_for_and_what_its_host_has_are_told_apart() -> None:
+    text = (DOCS / "settings.md").read_text()
+    assert "| instance type | stands for | host | host's vCPUs |" in text
+    assert "| `c2-standard-30` | 30 vCPU, 120 GiB | `m5.8xlarge` | 32 |" in text
+
+
 def test_every_setting_stands_in_the_settings_page_once() -> None:
     text = (DOCS / "settings.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \|", text.split("## More machines")[0], re.MULTILINE)

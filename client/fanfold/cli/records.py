@@ -93,8 +93,8 @@ KEYS: dict[str, dict[str, str]] = {
     "remove": {"removed": "the ids of the jobs that are gone", "freed_bytes": "bytes of files deleted"},
     "instance-types": {
         "name": "what --instance-type takes",
-        "vcpus": "virtual CPUs",
-        "memory_gib": "GiB of memory",
+        "vcpus": "virtual CPUs that the name stands for; its host may have more",
+        "memory_gib": "GiB of memory, likewise",
         "host": "the AWS machine that serves it",
         "usd_per_hour": "that machine's on-demand price, as the prices in force say",
         "spot_usd_per_hour": "and as a Spot machine",

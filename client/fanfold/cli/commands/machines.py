@@ -19,7 +19,8 @@ _COLUMNS = (
 def instance_types(engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
     """List the machines that --instance-type takes.
 
-    Each with what it costs on AWS, on demand and as a Spot machine; on this machine they cost nothing.
+    Each with what its name stands for, and what it costs on AWS, on demand and as a Spot machine; on this machine they
+    cost nothing. The machine that serves it may have more vCPUs and memory.
     """
     from fanfold.engines.select import engine_for
     from fanfold.pricing import prices
