@@ -125,10 +125,10 @@ def _escalation(
     """What runs on a machine what was too large in a job that has ended; refuses at once what names none."""
     if name is None:
         return lambda job: job
-    from fanfold.addressing import addressed
+    from fanfold.addressing import settled
     from fanfold.escalation import Escalation, check_machine
 
-    chosen, request = addressed(function, engine=engine, instance_type=instance_type)
+    chosen, request = settled(function, engine=engine, instance_type=instance_type)
     machine = check_machine(name, request, chosen, waits=waits)
 
     def escalated(job: Job) -> Job:
