@@ -73,7 +73,7 @@ def test_what_people_read_fits_80_columns_without_colour(jobs, tmp_path, command
 
 def test_columns_stand_under_their_titles(jobs):
     title, *rows = jobs("jobs").stdout.splitlines()
-    assert title.split() == ["job", "name", "status", "done", "started", "cost"]
+    assert title.split() == ["job", "name", "status", "ended", "started", "cost"]
     starts = [match.start() for match in re.finditer(r"\S+", title)]
     assert any(jobs.done in row for row in rows)
     for row in rows:

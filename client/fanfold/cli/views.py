@@ -22,7 +22,7 @@ _JOBS = (
     Column("job"),
     Column("name", flexible=True),
     Column("status"),
-    Column("done", right=True),
+    Column("ended", right=True),
     Column("started"),
     Column("cost", right=True),
 )
@@ -53,7 +53,7 @@ class JobList:
         """The jobs as a table."""
         records, now = self.records(), time.time()
         rows = [
-            (r["id"], r["name"], r["status"], _done(r), ago(job.header.created_at, now), str(Dollars(r["cost_usd"])))
+            (r["id"], r["name"], r["status"], _part(r), ago(job.header.created_at, now), str(Dollars(r["cost_usd"])))
             for job, r in zip(self._jobs.values(), records, strict=True)
         ]
         table = table_text(_JOBS, rows) if rows else self._none
@@ -130,6 +130,6 @@ def _ended(counts: dict[str, int], total: int) -> int:
     return total - counts.get("queued", 0) - counts.get("running", 0)
 
 
-def _done(record: dict[str, Any]) -> str:
+def _part(record: dict[str, Any]) -> str:
     """How many of a job's runs have ended, of all."""
     return f"{_ended(record['counts'], record['runs']):,}/{record['runs']:,}"
