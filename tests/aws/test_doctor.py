@@ -145,7 +145,7 @@ def test_a_function_that_lambda_cannot_start_fails(aws_says):
 def test_a_function_of_less_memory_than_was_announced_is_a_warning(aws_says):
     aws_says.function = {"MemorySize": 3008, "State": "Active"}
     check = diagnosed()["function"]
-    assert (check.verdict, "not 4,096" in check.found) == ("warn", True)
+    assert (check.verdict, "not 4,096 MiB" in check.found) == ("warn", True)
 
 
 def test_what_may_not_be_asked_is_a_warning_and_the_rest_is_asked(aws_says):

@@ -131,9 +131,10 @@ def test_the_summary_s_lines(state_of):
 
 
 def test_memory_is_told_against_its_limit(state_of):
-    assert "200 MiB at its peak, the limit is 4,096" in str(summarised(state_of((1.0, 200.0))))
-    assert "the limit is 512" in str(summarised(state_of((1.0, 200.0), memory_mib=512)))
-    assert "the limit is 59,183" in str(summarised(state_of((1.0, 200.0), instance_type="medium", memory_mib=59183)))
+    assert "200 MiB at its peak, the limit is 4,096 MiB" in str(summarised(state_of((1.0, 200.0))))
+    assert "the limit is 512 MiB" in str(summarised(state_of((1.0, 200.0), memory_mib=512)))
+    machine = {"instance_type": "medium", "memory_mib": 59183}
+    assert "the limit is 59,183 MiB" in str(summarised(state_of((1.0, 200.0), **machine)))
 
 
 @pytest.fixture

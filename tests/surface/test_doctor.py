@@ -72,6 +72,10 @@ def test_little_memory_is_a_warning_with_a_number_of_workers(monkeypatch):
     assert "max_workers=1" in check("memory").next_step
 
 
+def test_every_number_of_mib_says_so():
+    assert check("memory").found.endswith("MiB free; a realtime run may use 4,096 MiB")
+
+
 def test_little_room_is_a_warning(monkeypatch):
     import shutil
 

@@ -96,7 +96,7 @@ def _function(account: Account, found: Deployment) -> Check:
         return Check("function", "fail", f"{has}: {told.reason}", "deploy again: `make deploy`.")
     if told.memory_mib < wanted_mib:
         step = f"runs that need more end; ask AWS Support to let functions have {wanted_mib:,} MiB, then deploy again."
-        return Check("function", "warn", f"{has}, not {wanted_mib:,}", step)
+        return Check("function", "warn", f"{has}, not {wanted_mib:,} MiB", step)
     return Check("function", "ok", has)
 
 

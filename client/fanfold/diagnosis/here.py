@@ -79,7 +79,7 @@ def _memory() -> Check:
     from fanfold.engines.cores import usable_cores
 
     free_mib = psutil.virtual_memory().available / 2**20
-    found = f"{free_mib:,.0f} MiB free; a realtime run may use {REALTIME_MEMORY_MIB:,}"
+    found = f"{free_mib:,.0f} MiB free; a realtime run may use {REALTIME_MEMORY_MIB:,} MiB"
     if free_mib >= REALTIME_MEMORY_MIB:
         return Check("memory", "ok", found)
     workers = max(1, min(usable_cores(), int(free_mib / 1024)))

@@ -55,7 +55,7 @@ class Summary:
             best = f" ({BEST} in the cloud)" if self.realtime else ""
             rows.append(("per run", f"median {duration(self.median_s)}, longest {duration(self.longest_s)}{best}"))
         if self.peak_memory_mib is not None:
-            limit = "" if self.memory_limit_mib is None else f", the limit is {self.memory_limit_mib:,.0f}"
+            limit = "" if self.memory_limit_mib is None else f", the limit is {self.memory_limit_mib:,.0f} MiB"
             rows.append(("memory", f"{self.peak_memory_mib:,.0f} MiB at its peak{limit}"))
         if self.replaced:
             went = "1 went away and was" if self.replaced == 1 else f"{self.replaced:,} went away and were"
