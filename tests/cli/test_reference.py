@@ -54,8 +54,9 @@ def _understand(arguments: list[str]) -> None:
     group.make_context(group.name, arguments)  # raises where an option or argument is not known
 
 
-def test_the_list_of_commands_cuts_no_sentence():
-    assert "..." not in help_of("").replace("[ARGS]...", "")
+@pytest.mark.parametrize("group", ["", "cache"])
+def test_the_list_of_commands_cuts_no_sentence(group):
+    assert "..." not in help_of(group).replace("[ARGS]...", "")
 
 
 @pytest.mark.parametrize("command", ["", *EXAMPLES])

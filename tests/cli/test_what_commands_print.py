@@ -224,6 +224,12 @@ def test_the_cache_is_measured_and_cleared(fanfold):
     assert fanfold.json("cache", "size") == {"results": 0, "bytes": 0}
 
 
+def test_one_of_something_is_told_as_one(fanfold):
+    assert "square: 1 run, job " in fanfold("submit", "squares.py", "1").stderr
+    assert fanfold("collect", fanfold.json("jobs")[0]["id"], "-o", "x.csv").stdout == "x.csv: 1 row, 2 columns\n"
+    assert fanfold("cache", "size").stdout.startswith("1 result, ")
+
+
 def test_what_was_too_large_goes_to_a_machine(fanfold):
     fanfold.udfs.write_text(
         "import fanfold, time\n\n@fanfold.udf(timeout_s=1)\ndef nap(s: float):\n    time.sleep(s)\n    return s\n"

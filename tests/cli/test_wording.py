@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fanfold.cli.wording import ago, arguments, moment, size
+from fanfold.cli.wording import ago, arguments, counted, moment, size
 
 NOW = 1_769_868_902.5  # 2026-01-31 14:15:02.5 UTC
 
@@ -36,6 +36,10 @@ def test_how_long_ago(passed_s, said):
 )
 def test_sizes(count, said):
     assert size(count) == said
+
+
+def test_one_of_something_is_not_several():
+    assert [counted(count, "run") for count in (0, 1, 2, 1500)] == ["0 runs", "1 run", "2 runs", "1,500 runs"]
 
 
 def test_moments_and_arguments():

@@ -7,6 +7,7 @@ import typer
 from fanfold.cli.exits import ExitCode, code_of
 from fanfold.cli.output import note, print_json, print_text
 from fanfold.cli.records import status_record
+from fanfold.cli.wording import counted
 from fanfold.engines.select import engine_for
 from fanfold.job import Job
 
@@ -48,4 +49,4 @@ def report_start(job: Job, *, as_json: bool) -> None:
         print_json(status_record(job))
         return
     print_text(job.id)
-    note(f"{job.name}: {len(job):,} runs. `fanfold status {job.id}` shows how it goes.")
+    note(f"{job.name}: {counted(len(job), 'run')}. `fanfold status {job.id}` shows how it goes.")

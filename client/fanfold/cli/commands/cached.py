@@ -11,6 +11,7 @@ import typer
 from fanfold.cli import options
 from fanfold.cli.options import age_s
 from fanfold.cli.output import print_json, print_text
+from fanfold.cli.wording import counted
 from fanfold.cli.wording import size as said_size
 
 if TYPE_CHECKING:
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def size(as_json: options.AsJson = False) -> None:
-    """Show how many results are cached on this machine, and how much room they take."""
+    """Show how many results are cached, and how much room they take."""
     with _cache() as cache:
         results, count = cache.usage()
     if as_json:
         print_json({"results": results, "bytes": count})
     else:
-        print_text(f"{results:,} results, {said_size(count)}")
+        print_text(f"{counted(results, 'result')}, {said_size(count)}")
 
 
 def clear(
@@ -33,7 +34,7 @@ def clear(
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Forget the results that are cached on this machine, and delete the files that nothing needs any more.
+    """Forget cached results, and delete files that nothing needs.
 
     The results of jobs stay: they can still be collected. `fanfold remove` takes jobs away.
     """
@@ -43,7 +44,7 @@ def clear(
     if as_json:
         print_json({"forgotten": forgotten, "freed_bytes": freed})
     else:
-        print_text(f"{forgotten:,} results forgotten, {said_size(freed)} freed")
+        print_text(f"{counted(forgotten, 'result')} forgotten, {said_size(freed)} freed")
 
 
 @contextmanager

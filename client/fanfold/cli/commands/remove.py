@@ -11,6 +11,7 @@ import typer
 from fanfold.cli import options
 from fanfold.cli.options import age_s
 from fanfold.cli.output import note, print_json, print_text
+from fanfold.cli.wording import counted
 from fanfold.cli.wording import size as said_size
 from fanfold.errors import InputError
 
@@ -52,7 +53,7 @@ def remove(
     if as_json:
         print_json({"removed": ended, "freed_bytes": freed})
     else:
-        print_text(f"{len(ended):,} {'job' if len(ended) == 1 else 'jobs'} removed, {said_size(freed)} freed")
+        print_text(f"{counted(len(ended), 'job')} removed, {said_size(freed)} freed")
 
 
 def _local(engine: str | None) -> LocalEngine:

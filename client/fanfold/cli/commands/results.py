@@ -13,7 +13,7 @@ from fanfold.cli.exits import ExitCode
 from fanfold.cli.output import Column, note, print_json, print_table, print_text
 from fanfold.cli.records import error_record, receipt_record, time_record
 from fanfold.cli.runs import check_run, chosen
-from fanfold.cli.wording import arguments
+from fanfold.cli.wording import arguments, counted
 from fanfold.job import Job
 from fanfold.models import BAD
 
@@ -111,7 +111,7 @@ def collect(
     if as_json:
         print_json({"path": str(output), "rows": len(frame), "columns": [str(name) for name in frame.columns]})
     else:
-        print_text(f"{output}: {len(frame):,} rows, {len(frame.columns):,} columns")
+        print_text(f"{output}: {counted(len(frame), 'row')}, {counted(len(frame.columns), 'column')}")
 
 
 def verify(job: options.JobId, engine: options.EngineName = None, as_json: options.AsJson = False) -> None:

@@ -12,6 +12,7 @@ from fanfold.cli.attend import attended, detach, report_end, report_start
 from fanfold.cli.given import inputs_from, parameters_from
 from fanfold.cli.output import note, print_json, print_text
 from fanfold.cli.records import value_record
+from fanfold.cli.wording import counted
 from fanfold.errors import InputError
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def submit(
     elif no_wait:
         report_start(outcome, as_json=as_json)
     else:
-        note(f"{outcome.name}: {len(outcome):,} runs, job {outcome.id}")
+        note(f"{outcome.name}: {counted(len(outcome), 'run')}, job {outcome.id}")
         report_end(larger(attended(outcome)), as_json=as_json)
 
 
