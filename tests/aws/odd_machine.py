@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from fanfold.execute import serving
 from fanfold.execute.pool import Pool
 from fanfold.stores.aws.table import Page, Table
 from fanfold_runtime import batch, claims
@@ -42,6 +43,7 @@ match os.environ["TEST_ODD"]:
         claims._UNKEPT_PAUSE_S = 0.05
     case "thrifty":
         Copies.tidy.__kwdefaults__["above_bytes"] = 1 << 20
+        serving.BATCH = 1  # what has ended is told at once, and its copies are not needed any more
     case "broken":
         Pool.add = broken
     case "lagging":
