@@ -20,7 +20,8 @@ Everything that a job can do has a command. Results go to stdout, all else (prog
 - Values are text until the UDF's annotations make something of them: `n=5` is a number for `n: int`, `tags='["a"]'` a
   list for `tags: list[str]`. An empty cell of a CSV file is empty text.
 - `--json` prints JSON with the keys below; keys are only ever added. Errors are text on stderr nonetheless.
-- Tables fit a terminal of 80 columns, and in a pipe nothing is cut; `NO_COLOR` is respected.
+- Tables fit a terminal of 80 columns, and in a pipe no cell is cut; `NO_COLOR` is respected. `times` and `errors` show
+  50 rows, and say so, unless `--limit` asks for more; `--json` has all.
 - `fanfold --install-completion` has the shell complete commands, options and the ids of jobs.
 - Ctrl-C cancels the job that a command has started and waits for. With `--no-wait` the job goes on by itself.
 

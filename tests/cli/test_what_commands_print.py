@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from fanfold.cli.records import KEYS, LISTS
+from fanfold.cli.runs import ROWS_SHOWN
 
 #: Each command with arguments that make it print something; {done} and {failed} are jobs.
 READING = {
@@ -167,6 +168,16 @@ def test_times_of_each_run_or_of_the_slowest(jobs):
     limited = jobs("times", jobs.failed, "--limit", "2")
     assert len(limited.stdout.splitlines()) == 3
     assert "2 of 3 runs; --limit 3 shows all." in limited.stderr
+
+
+def test_a_table_has_as_many_rows_as_its_help_says_and_json_has_all(fanfold):
+    job = fanfold.json("submit", "squares.py:cube", "--range", f"0:{ROWS_SHOWN + 1}")["id"]
+    shown = fanfold("times", job)
+    assert len(shown.stdout.splitlines()) == 1 + ROWS_SHOWN
+    assert f"{ROWS_SHOWN} of {ROWS_SHOWN + 1} runs; --limit" in shown.stderr
+    assert len(fanfold.json("times", job)) == ROWS_SHOWN + 1
+    for command in ("times", "errors"):
+        assert f"[default: {ROWS_SHOWN}; --json has all]" in " ".join(fanfold(command, "--help").stdout.split())
 
 
 def test_errors_say_which_and_why(jobs):

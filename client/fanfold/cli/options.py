@@ -72,7 +72,10 @@ CacheMaxAge = Annotated[
 ]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on, and show what changes.")]
 OneRun = Annotated[int | None, typer.Option("--run", metavar="N", help="Only this run, numbered from 0.")]
-Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="Rows at most.", show_default=False)]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Rows at most. [default: 50; --json has all]", show_default=False),
+]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Start it, print its id, and let it go on by itself.")]
 Timeout = Annotated[
     float | None, typer.Option(min=0, metavar="SECONDS", help="Wait no longer than this.", show_default=False)
