@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fanfold.errors import CodecError, InputError
-from fanfold.plain import cell
+from fanfold.plain import cell, rows
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_ROWS_AT_A_TIME = 10_000
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:
@@ -26,10 +30,17 @@ def _write_csv(frame: pd.DataFrame, path: Path) -> None:
     whole.to_csv(path, index=False)
 
 
+def _write_json_lines(frame: pd.DataFrame, path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for start in range(0, len(frame), _ROWS_AT_A_TIME):
+            for row in rows(frame.iloc[start : start + _ROWS_AT_A_TIME]):
+                file.write(f"{_to_json(row)}\n")
+
+
 _WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
     ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
     ".csv": _write_csv,
-    ".jsonl": lambda frame, path: frame.to_json(path, orient="records", lines=True, date_format="iso"),
+    ".jsonl": _write_json_lines,
 }
 
 

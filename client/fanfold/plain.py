@@ -38,17 +38,17 @@ def cell(value: Any) -> Any:
 
 
 def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a frame of pandas, each by column, with no digit lost; moments are ISO 8601, shapes are WKT."""
+    """The rows of a frame of pandas, each by column, all digits kept; moments are ISO 8601, shapes are WKT."""
     import pandas as pd
 
-    frame = pd.DataFrame(frame)
+    frame = pd.DataFrame(frame).copy(deep=False)
     for place, kind in enumerate(frame.dtypes):
         if kind.name == "geometry":
             frame.isetitem(place, frame.iloc[:, place].astype(str).to_numpy())
-    told: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", date_format="iso"))
+    told: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", date_format="iso", double_precision=15))
     for place, name in enumerate(told[0] if told else ()):
         for row, value in zip(told, frame.iloc[:, place].tolist(), strict=True):
-            if isinstance(value, float):  # of which pandas writes ten decimals
+            if isinstance(value, float):  # of which pandas writes so many decimals, and of 1e-20 none but zeros
                 row[name] = value if math.isfinite(value) else None
     return told
 

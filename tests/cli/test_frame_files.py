@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import geopandas
 import numpy as np
 import pandas as pd
 import pytest
+from shapely.geometry import Point
 
 from fanfold.errors import CodecError, InputError
 from fanfold.frame_file import check_target, without_index, write_frame
@@ -47,6 +49,20 @@ def test_mixed_values_that_parquet_refuses_fit_into_json_lines(tmp_path):
         write_frame(frame, tmp_path / "out.parquet")
     write_frame(frame, tmp_path / "out.jsonl")
     assert (tmp_path / "out.jsonl").read_text() == '{"x":1,"result":1}\n{"x":2,"result":"a"}\n'
+
+
+def test_json_lines_keep_all_digits_of_a_number(tmp_path):
+    numbers = [1.5e-20, 0.1234567890123456, 1e300, None]
+    write_frame(pd.DataFrame({"p": numbers}), tmp_path / "out.jsonl")
+    assert [json.loads(line)["p"] for line in (tmp_path / "out.jsonl").read_text().splitlines()] == numbers
+
+
+@pytest.mark.parametrize(("suffix", "shape"), [(".csv", "POINT (0 1)"), (".jsonl", '"place":"POINT (0 1)"}')])
+def test_shapes_are_text_that_other_programs_read(tmp_path, suffix, shape):
+    frame = geopandas.GeoDataFrame({"n": [1], "place": [Point(0, 1)]}, geometry="place")
+    write_frame(frame, tmp_path / f"out{suffix}")
+    assert (tmp_path / f"out{suffix}").read_text().endswith(f"{shape}\n")
+    assert frame.place.iloc[0] == Point(0, 1)
 
 
 def test_a_cell_of_csv_holds_all_of_an_array_a_series_or_a_frame(tmp_path):
