@@ -7,13 +7,14 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor as _Executor
 from concurrent.futures import Future
+from contextlib import suppress
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from fanfold.addressing import refuse_inside_run
+from fanfold.addressing import refuse_inside_run, settled
 from fanfold.api import submit
 from fanfold.decorator import named_arguments
-from fanfold.errors import InputError
+from fanfold.errors import FanfoldError, InputError
 from fanfold.job import Job
 from fanfold.models import BAD, GOOD, RunStatus
 
@@ -64,8 +65,16 @@ class Executor(_Executor):
                 self._batches = [one for one in self._batches if one.is_alive()]
                 batch = self._collecting[function] = _Batch(function, call, self._options)
                 self._batches.append(batch)
+                self._get_ready(function)
                 batch.start()
         return call.future
+
+    def _get_ready(self, function: Callable[..., Any]) -> None:
+        """Have the engine start its threads now: a script that ends right after this may start none any more."""
+        engine, instance_type = self._options.get("engine"), self._options.get("instance_type")
+        with suppress(FanfoldError):  # it is told when the job is started, to whoever waits for its calls
+            chosen, request = settled(function, engine=engine, instance_type=instance_type)
+            chosen.get_ready(dedicated=request.instance is not None)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls. Waits for those that were made; `cancel_futures` leaves out what has not begun."""

@@ -106,6 +106,28 @@ def test_another_process_takes_a_job_up_while_it_runs(eventually, tmp_path, inst
     assert told.split() == ["Running", "3"]
 
 
+FORGETFUL = """
+import fanfold
+
+def note(path: str):
+    open(path, "w").close()
+
+executor = fanfold.Executor()
+for n in range({count}):
+    executor.submit(note, {folder!r} + f"/{{n}}")
+"""
+
+
+@pytest.mark.parametrize("count", [1, 60])
+def test_a_script_that_forgets_to_wait_has_its_calls_made(tmp_path, count):
+    """Python lets no thread begin anything once a script has come to its end."""
+    (tmp_path / "notes").mkdir()
+    script = tmp_path / "script.py"
+    script.write_text(FORGETFUL.format(count=count, folder=str(tmp_path / "notes")))
+    subprocess.run([sys.executable, script], check=True)
+    assert len(list((tmp_path / "notes").iterdir())) == count
+
+
 def test_two_jobs_of_two_people_go_on_at_once(monkeypatch):
     monkeypatch.setenv("FANFOLD_OWNER", "ada")
     first = fanfold.submit(squared, range(60), collect=False)

@@ -37,7 +37,10 @@ class DirectCalls:
         # No daemon: the interpreter waits for it, so that a script that ends here has started its run.
         thread = threading.Thread(target=self._see_through, args=(place, payload), name="fanfold-direct")
         self._waiting[place] = thread
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is ending, and starts no thread any more: whoever asks waits here
+            self._see_through(place, payload)
 
     def waits_for(self, job_id: str, index: int, attempt: int) -> bool:
         """Whether this process waits for that attempt."""

@@ -91,7 +91,10 @@ class Account:
             self._start_afresh()
         if self._threads is None:
             self._threads = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="fanfold-aws")
-        return self._threads.map(work, several)
+        try:
+            return self._threads.map(work, several)
+        except RuntimeError:  # the interpreter is ending, and lets no thread begin anything any more
+            return map(work, several)
 
     @property
     def region(self) -> str:
