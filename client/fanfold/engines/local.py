@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +205,8 @@ def start_runner(stores: LocalStores, header: JobHeader, stop: int) -> None:
             start_new_session=True,
         )
     # Should it end before this process does, somebody has to take note, or it would stay a zombie.
-    threading.Thread(target=runner.wait, name="fanfold-runner", daemon=True).start()
+    with suppress(RuntimeError):  # this process is about to end itself, and starts no thread any more
+        threading.Thread(target=runner.wait, name="fanfold-runner", daemon=True).start()
 
 
 def runner_event(job_id: str, name: str, state: str, **more: Any) -> Event:
