@@ -166,11 +166,15 @@ def cyclic():
 Point = namedtuple("Point", "x y")
 
 
+class Odd(Exception):
+    pass
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
         ({"model": [1, 2, object()]}, r'^result\["model"\]\[2\] is a builtins.object'),
-        ({(1, 2): {3: Exception("x")}}, r"^result\[\(1, 2\)\]\[3\] is a builtins.Exception.*\n.*`str\(value\)`"),
+        ({(1, 2): {3: Odd("x")}}, r"^result\[\(1, 2\)\]\[3\] is a .*Odd.*\n.*`str\(value\)`"),
         ([Point(1, 2)], r"^result\[0\] is a .*Point.*\n.*`tuple\(value\)` or `value._asdict\(\)`"),
         ((n for n in []), r"generator(?s:.*)`list\(value\)`"),
         (cyclic(), "contains itself"),

@@ -19,6 +19,10 @@ def pack(value: Any) -> Encoded | None:
 def tag(value: Any, tagger: Tagger) -> Any:
     """The tag for `value`, or None where it is of no class known here."""
     kind = type(value)
+    if issubclass(kind, BaseException):
+        from fanfold.codec import exceptions
+
+        return exceptions.tag(value, tagger)
     write_tag = _WRITERS.get(kind.__qualname__)
     # Looked up by name so that decimal, uuid and pathlib stay unimported: a namesake elsewhere never gets here.
     return None if write_tag is None else write_tag(value, tagger)

@@ -42,6 +42,7 @@ _BY_TAG = {
     **dict.fromkeys(("$numpy", "$npy_scalar"), "arrays"),
     **dict.fromkeys(("$timestamp", "$duration", "$pandas", "$period", "$interval"), "pandas_scalars"),
     "$wkb": "geo",
+    "$exception": "exceptions",
 }
 
 

@@ -1,0 +1,96 @@
+"""The tag for Python's own exceptions, as values: one that a UDF caught and returned.
+
+An exception is its class, its `args` and what else it says of itself, such as a file's name. Where it was raised is not
+part of it, as for `copy` and `pickle`: neither its traceback, nor what it was raised from or with, nor `obj`, on which
+an attribute was missing.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Iterator
+from types import GetSetDescriptorType, MemberDescriptorType
+from typing import TYPE_CHECKING, Any
+
+from fanfold.errors import CodecError
+
+if TYPE_CHECKING:
+    from fanfold.codec.tagged import Tagger
+
+_OF_ITS_RAISING = frozenset(("obj",))
+_NOTES = "__notes__"
+
+
+def tag(value: BaseException, tagger: Tagger) -> Any:
+    """The tag for an exception of Python's own; None for any other, and for one that its args do not make again."""
+    kind = type(value)
+    if getattr(builtins, kind.__qualname__, None) is not kind:
+        return None
+    try:
+        more = _beyond_args(value, kind(*value.args))
+    except (TypeError, ValueError, AttributeError):  # its args, which anybody may set, are no longer those it takes
+        return None
+    if more is None:
+        return None
+    tree = [kind.__qualname__, tagger.at("args", list(value.args))]
+    return {"$exception": [*tree, {name: tagger.at(name, item) for name, item in more.items()}] if more else tree}
+
+
+def _beyond_args(value: BaseException, again: BaseException) -> dict[str, Any] | None:
+    """What `value` says beyond what its args have made of `again`; None where `again` cannot be made to say it."""
+    kind = type(value)
+    if type(again) is not kind or not all(_is_name(name) and not hasattr(kind, name) for name in vars(value)):
+        return None
+    own, told = dict(_own(value)), dict(_own(again))
+    more = {name: item for name, item in own.items() if not _same(item, told.get(name))} | vars(value)
+    for name, item in more.items():
+        setattr(again, name, item)
+    told = dict(_own(again))
+    alike = own.keys() == told.keys() and all(_same(item, told[name]) for name, item in own.items())
+    return more if alike and _same_each(value.args, again.args) else None
+
+
+def _own(value: BaseException) -> Iterator[tuple[str, Any]]:
+    """What an exception's class has beside `args`, such as an `OSError`'s `filename`, as far as it is set."""
+    for owner in type(value).__mro__[: type(value).__mro__.index(BaseException)]:
+        for name, found in vars(owner).items():
+            kept = isinstance(found, (GetSetDescriptorType, MemberDescriptorType)) and _is_name(name)
+            if kept and name not in _OF_ITS_RAISING and hasattr(value, name):
+                yield name, getattr(value, name)
+
+
+def _same_each(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
+    return len(some) == len(others) and all(map(_same, some, others))
+
+
+def _same(one: Any, other: Any) -> bool:
+    if type(one) is tuple and type(other) is tuple:
+        return _same_each(one, other)
+    return one is other or (type(one) is type(other) and type(one) in (int, str, bytes) and one == other)
+
+
+def _is_name(name: str) -> bool:
+    """Whether an exception may carry this: what Python itself is about begins with two underscores."""
+    return name == _NOTES or not name.startswith("__")
+
+
+def _read(payload: list[Any]) -> BaseException:
+    name, args, *more = payload
+    kind = getattr(builtins, name, None)
+    if not isinstance(kind, type) or not issubclass(kind, BaseException) or kind.__module__ != "builtins":
+        raise CodecError(
+            f"This Python has no exception {name}.",
+            next_step="A newer Python wrote this value: read it with that, or return `str(error)`.",
+        )
+    value = kind(*args)
+    for attribute, item in (more[0] if more else {}).items():
+        if not _is_name(attribute):
+            raise ValueError(f"an exception carries no {attribute}")
+        try:
+            setattr(value, attribute, item)
+        except AttributeError as error:
+            raise ValueError(f"{name}: {error}") from error
+    return value
+
+
+UNTAG: dict[str, Callable[[Any], Any]] = {"$exception": _read}
