@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from fanfold.engines.protocol import Engine
 from fanfold.errors import WaitTimeout
 from fanfold.fold import JobState
-from fanfold.models import JobHeader
+from fanfold.locks import Locked
+from fanfold.models import Event, JobHeader
 
 #: Longest sleep between two looks while the engine has no news.
 _NEWS_S = 0.25
@@ -16,10 +17,11 @@ _NEWS_S = 0.25
 _RECONCILE_S = 2.0
 
 
-class Tracker:
+class Tracker(Locked):
     """One reader's view of a job. It only ever reads, but for having the engine look after lost runs while it waits."""
 
     def __init__(self, header: JobHeader, engine: Engine) -> None:
+        super().__init__()
         self.header = header
         self.engine = engine
         self.state = JobState(header)
@@ -27,16 +29,18 @@ class Tracker:
         self._reconciled = 0.0
 
     def refresh(self) -> JobState:
-        """Read what is new, and return the state."""
-        log, was_open = self.engine.stores.log, not self.state.done
-        while True:
-            events, self._cursor = log.read_since(self.header.id, self._cursor)
-            if not events:
-                break
-            self.state.apply(events)
-        if was_open:  # it may have been cancelled, and what was just read may be what came of that
-            self.header = self.state.header = log.get_job(self.header.id)
-        return self.state
+        """Read what is new, and return the state. Threads that share a handle take turns."""
+        with self.lock:
+            log, was_open = self.engine.stores.log, not self.state.done
+            while True:
+                events, cursor = log.read_since(self.header.id, self._cursor)
+                self._apply(events)
+                self._cursor = cursor  # not before: what a Ctrl-C has kept from being applied is read again
+                if not events:
+                    break
+            if was_open:  # it may have been cancelled, and what was just read may be what came of that
+                self.header = self.state.header = log.get_job(self.header.id)
+            return self.state
 
     def look(self) -> JobState:
         """Read what is new, and make sure that an open job is being worked on."""
@@ -47,8 +51,9 @@ class Tracker:
 
     def restart(self) -> None:
         """Read all anew: the header has changed under it."""
-        self.header = self.engine.stores.log.get_job(self.header.id)
-        self.state, self._cursor = JobState(self.header), None
+        with self.lock:
+            self.header = self.engine.stores.log.get_job(self.header.id)
+            self.state, self._cursor = JobState(self.header), None
 
     def changes(
         self, timeout_s: float | None = None, *, idle: Callable[[JobState], None] | None = None
@@ -72,6 +77,13 @@ class Tracker:
             while state.version == seen and not self._wait(deadline, state):
                 if idle is not None:
                     idle(state)
+
+    def _apply(self, events: Iterable[Event]) -> None:
+        try:
+            self.state.apply(events)
+        except BaseException:  # in the midst of an event, perhaps, which would then never be taken for new
+            self.state, self._cursor = JobState(self.header), None
+            raise
 
     def _wait(self, deadline: float | None, state: JobState) -> bool:
         """Wait a little; True where there may be news: asking for none costs money where the log is far away."""
