@@ -165,6 +165,17 @@ def test_clearing_takes_away_what_killed_writers_left_in_scratch(stores):
     assert list(stores.scratch.iterdir()) == [fresh]
 
 
+def test_clearing_touches_no_file_of_a_pool_however_old(stores):
+    folder = stores.scratch / "pool-that-lives-long"
+    folder.mkdir()
+    (folder / "assignment-0.json").write_text("{}")
+    at = time.time() - 40 * DAY_S
+    os.utime(folder / "assignment-0.json", (at, at))
+    os.utime(folder, (at, at))
+    stores.cache.clear()
+    assert (folder / "assignment-0.json").exists()
+
+
 def test_waiting_gives_up_where_nothing_was_written(stores):
     job = a_job()
     stores.log.put_job(job)

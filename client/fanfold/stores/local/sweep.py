@@ -35,10 +35,15 @@ def sweep(database: Database, objects: FileObjectStore) -> int:
         if is_settled(path):  # still: it may have been found again meanwhile
             freed += size_of(path)
             objects.delete([key])
-    for path in _files(objects.scratch):
-        if _older(path, time.time() - _IN_FLIGHT_S - 24 * 3600):  # half-written by a process that was killed
-            path.unlink(missing_ok=True)
+    _sweep_scratch(objects.scratch)
     return freed
+
+
+def _sweep_scratch(scratch: Path) -> None:
+    """Delete what a process that was killed has half written. A pool's folder is its own, and may live for weeks."""
+    for path in scratch.glob("*"):
+        if path.is_file() and _older(path, time.time() - _IN_FLIGHT_S - 24 * 3600):
+            path.unlink(missing_ok=True)
 
 
 def _files(directory: Path) -> Iterator[Path]:
