@@ -206,6 +206,24 @@ def test_wake_ends_the_wait_and_is_harmless_when_closed(pool):
     one.wake()
 
 
+def test_workers_that_are_replaced_leave_no_descriptor_open(pool, feed):
+    def stain():
+        import signal
+        import time
+
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        time.sleep(0.3)
+
+    one, told, open_files = pool(), [], []
+    for count in (1, 4):
+        given = feed(stain, [{}] * count)
+        one.serve(given)
+        told += [told.pid for told in given.told.values()]
+        open_files.append(len(os.listdir("/dev/fd")))
+    assert len(set(told)) == 5
+    assert open_files[0] == open_files[1]
+
+
 def test_close_leaves_no_process(pool, feed, tmp_path, eventually):
     def start_child(path: str):
         import os

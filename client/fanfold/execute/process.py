@@ -170,6 +170,8 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Let go of its descriptors and remove its folder."""
+        if self._log is not None:  # its last call ran for long enough to be looked at, and printed nothing
+            self._log.finish()
         close_private(self._lifeline)
         os.close(self.replies)
         os.close(self._trace)
