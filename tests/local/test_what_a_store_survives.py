@@ -107,12 +107,11 @@ def test_a_disk_that_is_full_for_the_log_itself_is_raised_too(monkeypatch):
             raise StoreFull("No room left for fanfold.db.", next_step="free some disk space.")
         return append(self, events)
 
-    monkeypatch.setattr(SqliteEventLog, "append", full)
-    job = fanfold.submit(produce, range(100), collect=False)
-    with pytest.raises(StoreFull, match=r"fanfold\.db"):
-        job.results()
-    monkeypatch.undo()
-    fanfold.settings.configure(home=engine_for().home)
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteEventLog, "append", full)
+        job = fanfold.submit(produce, range(100), collect=False)
+        with pytest.raises(StoreFull, match=r"fanfold\.db"):
+            job.results()
     assert fanfold.submit(produce, [5], collect=False).results() == [b"zzzzz"]
 
 
