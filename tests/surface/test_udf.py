@@ -126,8 +126,13 @@ def test_submit_within_a_run_is_refused():
 
         return fanfold.submit(str, [x])
 
-    with pytest.raises(fanfold.RunFailed, match=r"NestedSubmitError.*from within a run"):
+    with pytest.raises(fanfold.RunFailed, match=r"NestedSubmitError.*from within a run") as refused:
         nested(1)
+    told = str(refused.value)
+    assert "return fanfold.submit(str, [x])" in told
+    assert "addressing.py" not in told  # what Fanfold does within is not the user's to mend
+    assert told.count("Next: ") == 1
+    assert told.endswith("Next: call the UDF as a plain function there, or submit from outside with more inputs.")
 
 
 def test_wrong_arguments_name_the_parameters():

@@ -6,7 +6,7 @@ Imported by workers: cheap standard library only at the top.
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from types import FunctionType
+from types import FunctionType, TracebackType
 from typing import Any, NamedTuple
 
 from fanfold.codec import decode_json, encode
@@ -130,12 +130,15 @@ def _unkept(error: OSError, size: int) -> dict[str, Any]:
 
 def _described(error: BaseException) -> dict[str, Any]:
     """The error as text: type, message, the traceback in the user's own lines, and every class it belongs to."""
-    kind = type(error)
+    kind, next_step = type(error), ""
+    if isinstance(error, FanfoldError):  # told apart from what failed, or it would be said once more with each
+        error.next_step, next_step = "", str(getattr(error, "next_step", ""))
     return {
         "type": kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}",
         "message": _shortened(_message(error), _MESSAGE_CHARACTERS),
         "traceback": _shortened(_traceback(error), _TRACEBACK_CHARACTERS),
         "types": [f"{c.__module__}.{c.__qualname__}" for c in kind.__mro__[:-1]],
+        "next_step": _shortened(next_step, _MESSAGE_CHARACTERS),
     }
 
 
@@ -166,18 +169,28 @@ def _traceback(error: BaseException) -> str:
     """The traceback without Fanfold's own frames, which tell the user nothing."""
     import traceback
 
-    while error.__traceback__ is not None and _is_ours(error.__traceback__.tb_frame.f_code.co_filename):
+    while error.__traceback__ is not None and _is_ours(error.__traceback__):
         error.__traceback__ = error.__traceback__.tb_next
-    if error.__traceback__ is None and isinstance(error, FanfoldError):
-        return ""
+    if isinstance(error, FanfoldError):
+        if error.__traceback__ is None:
+            return ""
+        _cut(error.__traceback__)
     try:
         return "".join(traceback.format_exception(type(error), error, error.__traceback__))
     except BaseException as second:  # noqa: BLE001  the user's own __repr__ or __str__
         return f"<its traceback could not be formatted: {type(second).__name__}>\n"
 
 
+def _cut(frames: TracebackType) -> None:
+    """Leave out the last frames that are Fanfold's own: the first is the user's, whose call has met the error."""
+    last, following = frames, frames.tb_next
+    while following is not None:
+        last, following = (last if _is_ours(following) else following), following.tb_next
+    last.tb_next = None
+
+
 _HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def _is_ours(path: str) -> bool:
-    return path.startswith(_HOME + os.sep)
+def _is_ours(frame: TracebackType) -> bool:
+    return frame.tb_frame.f_code.co_filename.startswith(_HOME + os.sep)
