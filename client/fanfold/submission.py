@@ -1,14 +1,14 @@
 """From a UDF and its inputs to a job that can be started: check everything, write it down, look into the cache."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
 from fanfold.cache import KeyMaker
 from fanfold.contract.instances import InstanceType, run_memory_mib
 from fanfold.contract.layout import blob_key, bundle_key
-from fanfold.engines.imports import check_imports
+from fanfold.engines.imports import check_imports, versions
 from fanfold.engines.protocol import Description, Engine, Stores
 from fanfold.errors import InputError
 from fanfold.ids import new_job_id
@@ -80,7 +80,7 @@ class Draft:
         path = "realtime" if instance is None else instance.name
         image = self.described.image
         if self.described.name != "aws":
-            image = f"{image} {_versions(self.bundle.imports)}"
+            image = f"{image} {versions(self.bundle.imports)}"
         if self.options.serializer != "auto":  # what was pickled must not reach a job that does not unpickle
             image = f"{image} {self.options.serializer}"
         return KeyMaker(code_hash=self.bundle.code_hash, constants=self.constants, path=path, image=image)
@@ -105,24 +105,6 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
     stores.objects.put_if_absent(bundle_key(draft.bundle.sha256), draft.bundle.to_bytes())
     stores.log.put_job(header)
     return Submission(header, engine, _answered_from_cache(header, stores))
-
-
-def _versions(modules: Iterable[str]) -> str:
-    """The versions of the packages that the UDF imports: a result may change with them."""
-    import sys
-
-    foreign = [name for name in modules if name not in sys.stdlib_module_names]
-    if not foreign:
-        return ""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = []
-    for name in foreign:
-        try:
-            found.append(f"{name}=={version(name)}")
-        except PackageNotFoundError:  # its package goes by another name, or is none
-            continue
-    return " ".join(found)
 
 
 def _header(job_id: str, draft: Draft, request: Request, count: int) -> JobHeader:

@@ -1,10 +1,12 @@
-"""Whether what a UDF imports is there where its runs are."""
+"""What a UDF imports: whether it is there where its runs are, and of which version it is here."""
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable
+from functools import lru_cache
 
 from fanfold.engines.protocol import Description
 from fanfold.errors import CaptureError
@@ -39,11 +41,54 @@ def check_imports(modules: Iterable[str], described: Description) -> None:
         )
 
 
-def _installed_by(module: str) -> set[str]:
-    """The packages that bring a top-level module along on this machine; reads all that are installed."""
-    from importlib.metadata import packages_distributions
+def versions(modules: Iterable[str]) -> str:
+    """The versions of the packages that bring these modules along on this machine: a result may change with them."""
+    foreign = [name for name in modules if name not in sys.stdlib_module_names]
+    return " ".join(dict.fromkeys(found for name in foreign for found in _versions_of(name)))
 
-    return {_normal(name) for name in packages_distributions().get(module, ())}
+
+def _versions_of(module: str) -> list[str]:
+    by_its_name = _version(module) or _version(_ALSO_KNOWN_AS.get(module, ""))
+    if by_its_name:
+        return [by_its_name]
+    return [found for name in sorted(_installed_by(module)) if (found := _version(name))]
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"{package}=={version(package)}" if package else ""
+    except PackageNotFoundError:
+        return ""
+
+
+def _installed_by(module: str) -> frozenset[str]:
+    """The packages that bring a top-level module along on this machine."""
+    return _packages(tuple((folder, _changed_at(folder)) for folder in sys.path)).get(module, frozenset())
+
+
+@lru_cache(maxsize=1)
+def _packages(_folders: tuple[tuple[str, int], ...]) -> dict[str, frozenset[str]]:
+    """Which packages bring each top-level module along; reads all that are installed, a millisecond each."""
+    from importlib.metadata import distributions
+
+    found: dict[str, frozenset[str]] = {}
+    for package in distributions():
+        modules = set((package.read_text("top_level.txt") or "").split())
+        if not modules:  # few tools write that file any more, and Python 3.10 goes by nothing else
+            files = (file for file in package.files or () if file.suffix in (".py", ".so"))
+            modules = {file.parts[0].partition(".")[0] for file in files}
+        for module in modules:
+            found[module] = found.get(module, frozenset()) | {_normal(package.metadata["Name"] or "")}
+    return found
+
+
+def _changed_at(folder: str) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _normal(name: str) -> str:
