@@ -27,6 +27,7 @@ from fanfold.engines.feed import JobFeed
 from fanfold.engines.protocol import Description
 from fanfold.execute.calls import Assignment
 from fanfold.fold import JobState, read_state
+from fanfold.locks import Locked
 from fanfold.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
 from fanfold.mount import local_mount
 from fanfold.stores.local import LocalStores
@@ -39,10 +40,11 @@ _STARTING = "starting-"
 _SEEN_S, _SEEN_AFTER_CANCEL_S = 60.0, 10.0
 
 
-class LocalEngine:
-    """Runs jobs on this machine. One for each home directory and process: see `local_engine`."""
+class LocalEngine(Locked):
+    """Runs jobs on this machine. One for each home directory and process: see `engine_for`."""
 
     def __init__(self, home: Path) -> None:
+        super().__init__()
         self.home = home
         self.stores = LocalStores.open(home)
         self._signs = home / "running"
@@ -137,9 +139,10 @@ class LocalEngine:
             start_runner(self.stores, header, header.count)
 
     def _ready_driver(self) -> PoolDriver:
-        if self._driver is None or not self._driver.alive:
-            self._driver = PoolDriver(usable_cores(), self.stores, self._signs)
-        return self._driver
+        with self.lock:  # threads that come first at once must not have a pool each
+            if self._driver is None or not self._driver.alive:
+                self._driver = PoolDriver(usable_cores(), self.stores, self._signs)
+            return self._driver
 
     def _is_attended(self, header: JobHeader, state: JobState) -> bool:
         machines = [event.data for event in state.machines.values()]

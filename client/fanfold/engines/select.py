@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fanfold.errors import ConfigurationError
+from fanfold.locks import Locked
 from fanfold.settings import Settings, current
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _OLDER_NAMES = {"remote": "aws", "realtime": "aws", "batch": "aws"}
 
 _engines: dict[tuple[str, Path, str, int], Engine] = {}
+_opening = Locked()
 
 
 def engine_for(name: str | None = None) -> Engine:
@@ -26,9 +28,10 @@ def engine_for(name: str | None = None) -> Engine:
         chosen = "aws" if settings.deployment else "local"
     # A forked child has none of its parent's threads, so it needs engines of its own.
     key = (chosen, settings.home, _whose(settings) if chosen == "aws" else "", os.getpid())
-    if key not in _engines:
-        _engines[key] = _opened(chosen, settings)
-    return _engines[key]
+    with _opening.lock:  # threads that come first at once must not have an engine each
+        if key not in _engines:
+            _engines[key] = _opened(chosen, settings)
+        return _engines[key]
 
 
 def _opened(name: str, settings: Settings) -> Engine:
