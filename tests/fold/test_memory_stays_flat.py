@@ -90,6 +90,23 @@ def test_threads_that_read_at_once_get_each_its_own_record(on_disk):
         sys.setswitchinterval(before)
 
 
+def test_threads_read_while_another_adds(on_disk):
+    spool, places = on_disk
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            shares = [threads.submit(all_come_back, spool, places[-start:] * 5) for start in range(250, 1_000, 250)]
+            for number in range(20_000):
+                places.append((spool.add(b"%09d" % number), b"%09d" % number))
+                if number % 100 == 0:
+                    shares.append(threads.submit(all_come_back, spool, places[-5:]))
+            assert all(share.result() for share in shares)
+    finally:
+        sys.setswitchinterval(before)
+    assert all_come_back(spool, places)
+
+
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_and_its_parent_add_to_one_spool_without_harm(on_disk):
     spool, places = on_disk

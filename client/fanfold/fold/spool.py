@@ -16,7 +16,10 @@ _COPIED_BYTES = 1 << 20
 
 
 class Spool(Locked):
-    """Records that are written once, in any number, and read back by where they are, by any number of threads."""
+    """Records that are written once, in any number, and read back by where they are.
+
+    One thread at a time adds, without the lock, which would cost more than the rest; any number read meanwhile.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,23 +27,23 @@ class Spool(Locked):
         self._disk: IO[bytes] | None = None
         self._owner_pid = 0
         self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
+        self._end = 0
         self._written_bytes = 0
 
     def add(self, record: bytes) -> int:
         """Put `record` aside; returns its offset."""
-        with self.lock:
-            offset = self._written_bytes + self._waiting_bytes
-            self._waiting.append(record)
-            self._waiting_bytes += len(record)
-            if self._waiting_bytes > _WRITE_BYTES:
+        offset = self._end
+        self._waiting.append(record)
+        self._end = offset + len(record)
+        if self._end - self._written_bytes > _WRITE_BYTES:
+            with self.lock:
                 self._write()
-            return offset
+        return offset
 
     def read(self, offset: int, size: int) -> bytes:
         """The record of `size` bytes at `offset`."""
         with self.lock:
-            if self._waiting:
+            if offset + size > self._written_bytes:
                 self._write()
             if self._disk is not None:  # a forked child shares the file's position, hence none is used
                 return os.pread(self._disk.fileno(), size, offset)
@@ -48,16 +51,19 @@ class Spool(Locked):
             return self._memory.read(size)
 
     def _write(self) -> None:
-        if self._disk is None and self._written_bytes + self._waiting_bytes > _MEMORY_BYTES:
+        waiting = self._waiting.copy()  # all that there is now; more may come meanwhile
+        count, data = len(waiting), b"".join(waiting)
+        end = self._written_bytes + len(data)
+        if self._disk is None and end > _MEMORY_BYTES:
             self._move_to_disk()
         elif self._disk is not None and self._owner_pid != os.getpid():
             self._part_from_parent(self._disk)
         file = self._disk or self._memory
         file.seek(self._written_bytes)
-        file.write(b"".join(self._waiting))
+        file.write(data)
         file.flush()
-        # In one statement, between whose parts no Ctrl-C is raised.
-        self._written_bytes, self._waiting, self._waiting_bytes = self._written_bytes + self._waiting_bytes, [], 0
+        del self._waiting[:count]
+        self._written_bytes = end  # with nothing called in between: there no Ctrl-C is raised
 
     def _move_to_disk(self) -> None:
         disk = self._opened()
