@@ -75,7 +75,7 @@ def test_d21_the_progress_line_says_what_it_waits_for_while_a_machine_comes_up(m
     job = fanfold.submit(squared, [2], instance_type="small", collect=False)
     with pytest.raises(TimeoutError):
         job.wait(timeout=1, progress=True)
-    assert re.search(r"waiting for a (process|c5\.large) to start", capsys.readouterr().err)
+    assert re.search(r"waiting for a (process|small|c5\.large) to start", capsys.readouterr().err)
     machines.release()
     assert job.wait(progress=True).results() == [4]
 

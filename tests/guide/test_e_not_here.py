@@ -174,7 +174,7 @@ def test_e35_what_has_not_begun_says_that_its_machine_is_starting(machines):
     machines.hold()
     job = fanfold.submit(squared, [2], instance_type="small", collect=False)
     assert job.status == "Queued"
-    assert re.search(r"waiting for a (process|c5\.large) to start", job.summary().waits_for)
+    assert re.search(r"waiting for a (process|small|c5\.large) to start", job.summary().waits_for)
     machines.release()
     assert job.results() == [4]
 
