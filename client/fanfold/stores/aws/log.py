@@ -25,8 +25,8 @@ from fanfold.stores.protocols import Channel, Cursor, ObjectStore
 _READ_EVENTS = 5_000
 #: How often is asked for others' news: at first quickly, and ever less often the longer there were none.
 _POLL_FIRST_S, _POLL_LAST_S = 0.25, 2.0
-#: Nor does asking take more than a fifth of the time: a job of many shards is asked for less often.
-_ASKING_SHARE = 0.2
+#: Nor does asking take more than an eighth of the time: a job of many shards is asked for less often.
+_ASKING_SHARE = 0.12
 
 _AFTER = f"{PARTITION_KEY} = :partition AND {SORT_KEY} > :after"
 _WITHIN = f"{PARTITION_KEY} = :partition AND {SORT_KEY} BETWEEN :first AND :last"

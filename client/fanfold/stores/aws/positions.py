@@ -27,7 +27,7 @@ _OVERLAP_S = 0.3
 #: Covers eventually consistent reads and a write that was tried again; and how often that is looked for.
 _LOOK_BACK_S, _LOOK_BACK_EVERY_S = 2.0, 3.0
 #: So many items are read again rather than counted: the round asks for what follows them anyway.
-_FEW = 100
+_FEW = 300
 #: Covers clocks that are wrong by minutes, and a throttle that held a write up.
 _LOOK_FAR_BACK_S = 240.0
 #: After this long without news a shard is looked at from far back, and again after as long as it has been quiet.
