@@ -14,12 +14,15 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-_UV = Path(sys.executable).with_name("uv")
 _CLIENT = ".[aws]"
 _TESTED = (".[all,runtime,demo,infra]", "pytest", "pytest-xdist", "hypothesis", "ipykernel", "nbclient", "pexpect")
 _EMULATOR = "moto[server,dynamodb,s3,ssm,stepfunctions,batch,cloudformation,awslambda]"
 #: What needs no browser, no CDK and no container.
 _TESTS = "source codec contract fold inputs cache stores execute job local surface cli".split()
+
+
+class NotInstallableError(Exception):
+    """The machine has the interpreter, but not the packages for it."""
 
 
 def supported() -> list[str]:
@@ -35,8 +38,9 @@ def others() -> dict[str, str]:
     return {version: path for version, path in found.items() if path}
 
 
+@cache
 def with_client(version: str) -> str:
-    """A Python of that version in which Fanfold is installed as this project pins it."""
+    """A Python of that version in which Fanfold is installed as this project pins it. Raises `NotInstallableError`."""
     return _environment(version, _CLIENT)
 
 
@@ -60,13 +64,19 @@ def _passes(version: str) -> bool:
 
 def _environment(version: str, *wanted: str) -> str:
     folder = ROOT / f".venv-{version}"
-    python, uv = str(folder / "bin" / "python"), str(_UV)
+    python = str(folder / "bin" / "python")
     if not Path(python).exists():
-        subprocess.run([uv, "venv", "--quiet", "--python", others()[version], str(folder)], check=True)
-    pins = ["--constraint", "constraints.txt"]
-    install = [uv, "pip", "install", "--quiet", "--python", python, *pins, "--editable", *wanted]
-    subprocess.run(install, cwd=ROOT, check=True)
+        _done(version, [others()[version], "-m", "venv", str(folder)])
+    quietly = ["--quiet", "--disable-pip-version-check", "--retries", "1", "--timeout", "30"]
+    _done(version, [python, "-m", "pip", "install", *quietly, "--constraint", "constraints.txt", "--editable", *wanted])
     return python
+
+
+def _done(version: str, command: list[str]) -> None:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+        raise NotInstallableError(f"Fanfold cannot be installed for Python {version} here: {' '.join(last)}")
 
 
 def _interpreter(version: str) -> str | None:
