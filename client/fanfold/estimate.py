@@ -9,12 +9,10 @@ from dataclasses import dataclass
 
 from fanfold.amounts import Dollars, Seconds
 from fanfold.contract.instances import InstanceType, run_memory_mib
-from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.contract.limits import NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.contract.prices import LIST_PRICES, Prices
 from fanfold.costs import machine_cost, realtime_cost
 
-#: How near a limit is too near: the next larger input may pass it.
-NEAR = 0.9
 #: Seconds until the first run begins, at best and at worst.
 LOCAL_START_S = (0.0, 0.5)
 REALTIME_START_S = (1.0, 5.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.contract.limits import NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.errors import InputError, RampStopped
 from fanfold.fold import JobState
 from fanfold.job import Job
@@ -14,9 +14,6 @@ from fanfold.models import BAD, RunStatus
 from fanfold.submission import Submission
 
 DEFAULT_STAGES = (1, 5, 50)
-
-#: A run this near a limit: the next larger input may pass it.
-_NEAR = 0.9
 
 
 def climb(submission: Submission, job: Job, stages: Sequence[int], *, progress: bool | None = None) -> bool:
@@ -72,8 +69,8 @@ def _against(state: JobState, stage: int) -> list[str]:
     reasons = [f"{statuses.count(bad)} of {stage} runs {bad.value.replace('_', ' ')}" for bad in BAD if bad in statuses]
     if state.header.instance_type is None:
         used = [usage for index in range(stage) if (usage := state.usage(index)) is not None]
-        slow = sum(usage.duration_s >= _NEAR * (state.header.timeout_s or REALTIME_TIMEOUT_S) for usage in used)
-        large = sum(usage.peak_memory_mib >= _NEAR * (state.header.memory_mib or REALTIME_MEMORY_MIB) for usage in used)
+        slow = sum(usage.duration_s >= NEAR * (state.header.timeout_s or REALTIME_TIMEOUT_S) for usage in used)
+        large = sum(usage.peak_memory_mib >= NEAR * (state.header.memory_mib or REALTIME_MEMORY_MIB) for usage in used)
         if slow and RunStatus.TIMED_OUT not in statuses:
             reasons.append(f"{slow} of {stage} runs came within 10% of the time limit")
         if large and RunStatus.OUT_OF_MEMORY not in statuses:

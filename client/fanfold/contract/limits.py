@@ -4,6 +4,9 @@
 REALTIME_TIMEOUT_S = 120.0
 REALTIME_MEMORY_MIB = 4096
 
+#: How near a limit, as a part of it, is too near: the next larger input may pass it.
+NEAR = 0.9
+
 #: Where a write beside the event and an object in S3 cost the same (DynamoDB $0.625 per M KB, S3 $5 per M PUT).
 INLINE_RESULT_BYTES = 8 * 1024
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fanfold.amounts import duration
-from fanfold.contract.limits import ADVISED_RUN_S, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.contract.limits import ADVISED_RUN_S, NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.fold import JobState
 from fanfold.job.limits import own_memory_mib, own_timeout_s
 from fanfold.models import JobHeader, RunStatus
 
-#: How near a limit is near.
-_NEAR = 0.9
 #: Runs shorter than this are worth putting together: starting one costs some 10 ms.
 _SHORT_S = 5.0
 _MANY = 100
@@ -32,7 +30,7 @@ def _near_time(header: JobHeader, times_s: Sequence[float], timed_out: int) -> s
     if own_s is None and not realtime:
         return None
     limit_s = REALTIME_TIMEOUT_S if own_s is None else own_s
-    near = max(timed_out, sum(duration_s >= _NEAR * limit_s for duration_s in times_s))
+    near = max(timed_out, sum(duration_s >= NEAR * limit_s for duration_s in times_s))
     if not near:
         return None
     runs = f"{near:,} of {len(times_s):,} runs came within 10% of"
@@ -61,7 +59,7 @@ def _near_memory(header: JobHeader, peaks_mib: Sequence[float]) -> str | None:
     if own_mib is None and not realtime:
         return None
     limit_mib = REALTIME_MEMORY_MIB if own_mib is None else own_mib
-    near = sum(mib >= _NEAR * limit_mib for mib in peaks_mib)
+    near = sum(mib >= NEAR * limit_mib for mib in peaks_mib)
     if not near:
         return None
     runs = f"{near:,} of {len(peaks_mib):,} runs came within 10% of {limit_mib:,} MiB"
