@@ -1,4 +1,4 @@
-"""Seconds and dollars that print as people write them."""
+"""Seconds, dollars and counts as people write them."""
 
 from __future__ import annotations
 
@@ -69,3 +69,8 @@ def _two_digits(value: float) -> str:
     decimals = max(0, 1 - math.floor(math.log10(value)))
     rounded = round(value, 1 - math.floor(math.log10(value)))
     return f"{rounded:,.{min(decimals, 6)}f}"
+
+
+def counted(count: int, noun: str) -> str:
+    """So many of something: 1 run, 2,000 runs."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from fanfold.amounts import counted
 from fanfold.engines.protocol import Engine
 from fanfold.errors import InputError
 from fanfold.estimate import Observed
@@ -33,7 +34,7 @@ def past(engine: Engine, draft: Draft) -> Observed | None:
 
 def _told(observed: Observed, whose: str) -> Observed:
     count = len(observed.durations_s)
-    return replace(observed, basis=f"{count:,} past {'runs' if count > 1 else 'run'} {whose}")
+    return replace(observed, basis=f"{counted(count, 'past run')} {whose}")
 
 
 def _observed(engine: Engine, headers: Iterable[JobHeader], asks: Options) -> Observed | None:
@@ -79,7 +80,7 @@ def sampled(
 
 def _basis(job: Job, *, cached: bool) -> str:
     count, good = len(job), sum(1 for _ in job.state.indexes(*GOOD))
-    sample = f"a sample of {count} {'runs' if count > 1 else 'run'}"
+    sample = f"a sample of {counted(count, 'run')}"
     if good == count:
         return f"{sample}, now cached" if cached else sample
     return f"{sample}, of which {good} succeeded{' and are cached' if cached and good else ''}"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
+from fanfold.amounts import counted
 from fanfold.cli.exits import ExitCode, code_of
 from fanfold.cli.output import note, print_json, print_text
 from fanfold.cli.records import status_record
-from fanfold.cli.wording import counted
 from fanfold.engines.select import engine_for
 from fanfold.job import Job
 

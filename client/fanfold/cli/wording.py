@@ -43,11 +43,6 @@ def size(count: int) -> str:
     return f"{amount:,.1f} TB"
 
 
-def counted(count: int, noun: str) -> str:
-    """So many of something: 1 run, 2,000 runs."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def arguments(given: Mapping[str, Any]) -> str:
     """A run's arguments on one line: day='2013-01-01', n=3."""
     from fanfold.inputs.signature import short

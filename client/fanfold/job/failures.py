@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fanfold.amounts import counted
 from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.errors import InputError, RunCancelled, RunFailed, RunLost, RunOutOfMemory, RunTimedOut, WorkerDied
 from fanfold.job.limits import own_memory_mib, own_timeout_s
@@ -39,7 +40,7 @@ def failure(
     if told.traceback:
         lines.append(_indented(told.traceback))
     if others:
-        lines.append(f"  {others:,} other {'runs' if others > 1 else 'run'} failed as well: job.errors() has all.")
+        lines.append(f"  {counted(others, 'other run')} failed as well: job.errors() has all.")
     return kind(
         "\n".join(lines),
         next_step=told.next_step or _next_step(kind, header),

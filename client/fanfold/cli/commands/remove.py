@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fanfold.amounts import counted
 from fanfold.cli import options
 from fanfold.cli.options import age_s
 from fanfold.cli.output import note, print_json, print_text
-from fanfold.cli.wording import counted
 from fanfold.cli.wording import size as said_size
 from fanfold.errors import InputError
 

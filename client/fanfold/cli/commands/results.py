@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from fanfold.amounts import duration
+from fanfold.amounts import counted, duration
 from fanfold.cli import options
 from fanfold.cli.exits import ExitCode
 from fanfold.cli.output import Column, note, print_json, print_table, print_text
 from fanfold.cli.records import error_record, receipt_record, time_record
 from fanfold.cli.runs import check_run, chosen
-from fanfold.cli.wording import arguments, counted
+from fanfold.cli.wording import arguments
 from fanfold.job import Job
 from fanfold.models import BAD
 

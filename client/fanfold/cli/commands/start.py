@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fanfold.amounts import counted
 from fanfold.cli import options
 from fanfold.cli.attend import attended, detach, report_end, report_start
 from fanfold.cli.given import inputs_from, parameters_from
 from fanfold.cli.output import note, print_json, print_text
 from fanfold.cli.records import value_record
-from fanfold.cli.wording import counted
 from fanfold.errors import InputError
 
 if TYPE_CHECKING:
