@@ -203,7 +203,7 @@ def get_jobs(*, limit: int = 20, owner: str | None = "me", engine: str | None = 
     """The latest jobs, newest first: mine, or another's by name, or the whole team's with `owner=None`."""
     from fanfold.job import Job
 
-    check_number("limit", limit, above=0, whole=True)
+    check_number("limit", limit, whole=True)
     chosen = engine_for(engine)
     whose = current().owner if owner == "me" else owner
     return [Job(header, chosen) for header in chosen.stores.log.list_jobs(owner=whose, limit=limit)]
@@ -213,7 +213,7 @@ def _within_budget(
     budget_usd: float | None, udf: Any, inputs: Any, *, engine: Engine, request: Request, constants: dict[str, Any]
 ) -> Any:
     """The inputs, when running them keeps to the budget; a generator's have to be kept for that."""
-    check_number("budget_usd", budget_usd, above=-1)
+    check_number("budget_usd", budget_usd, zero=True)
     if budget_usd is None or engine.describe().name == "local":
         return inputs
     from fanfold.planning import planned

@@ -60,10 +60,10 @@ class Options(NamedTuple):
             raise InputError(f"name={asked.name!r} is not a name.", next_step="give some text, or leave it out.")
         if asked.engine not in (None, *_ENGINE_WORDS):
             raise InputError(f"There is no engine {asked.engine!r}.", next_step='use "local" or "aws".')
-        check_number("timeout_s", asked.timeout_s, above=0)
+        check_number("timeout_s", asked.timeout_s)
         for name in ("memory_mib", "disk_size_gb"):
-            check_number(name, getattr(asked, name), above=0, whole=True)
-        check_number("max_retry", asked.max_retry, above=-1, whole=True)
+            check_number(name, getattr(asked, name), whole=True)
+        check_number("max_retry", asked.max_retry, zero=True, whole=True)
         return asked
 
 
@@ -96,9 +96,9 @@ class Request(NamedTuple):
 
         Raises `InputError`.
         """
-        check_number("max_workers", max_workers, above=0, whole=True)
-        check_number("n_processes_per_worker", n_processes_per_worker, above=0, whole=True)
-        check_number("max_retry", max_retry, above=-1, whole=True)
+        check_number("max_workers", max_workers, whole=True)
+        check_number("n_processes_per_worker", n_processes_per_worker, whole=True)
+        check_number("max_retry", max_retry, zero=True, whole=True)
         check_flags(cache=cache)
         age_s = parse_age(options.cache_max_age if cache_max_age is None else cache_max_age)
         retries = options.max_retry if max_retry is None else max_retry
@@ -169,14 +169,14 @@ def _check_machine(name: str | None) -> None:
     instance_type(name)
 
 
-def check_number(name: str, value: Any, *, above: float, whole: bool = False) -> None:
-    """Raises `InputError` for what is neither None nor a number above a bound (not NaN, not infinite)."""
+def check_number(name: str, value: Any, *, zero: bool = False, whole: bool = False) -> None:
+    """Raises `InputError` for what is neither None nor a number above 0, or 0 where `zero`, nor NaN nor infinite."""
     if value is None:
         return
     kinds = int if whole else (int, float)
-    number = isinstance(value, kinds) and not isinstance(value, bool) and above < value < math.inf
-    if not number or value < 0:  # at least 0 is asked for as above -1
-        wanted = f"a {'whole ' if whole else ''}number {'at least 0' if above < 0 else 'above 0'}"
+    number = isinstance(value, kinds) and not isinstance(value, bool) and 0 <= value < math.inf
+    if not number or (value == 0 and not zero):
+        wanted = f"a {'whole ' if whole else ''}number {'at least 0' if zero else 'above 0'}"
         raise InputError(f"{name}={value!r} is not {wanted}.", next_step=f"give {wanted}, or leave it out.")
 
 

@@ -68,7 +68,7 @@ class Outcome:
 
         `idle` is called with the state some times a second while nothing changes.
         """
-        check_number("timeout", timeout, above=-1)
+        check_number("timeout", timeout, zero=True)
         return self._tracker.changes(timeout, idle=idle)
 
     def as_completed(self, timeout: float | None = None) -> Iterator[Run]:
