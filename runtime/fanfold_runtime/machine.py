@@ -27,7 +27,7 @@ from fanfold_runtime.claims import ClaimsFeed
 from fanfold_runtime.copies import Copies
 from fanfold_runtime.credentials import CredentialsServer, data_role, udf_environment
 from fanfold_runtime.network import Network
-from fanfold_runtime.serving import CancelFlag, serve
+from fanfold_runtime.serving import CancelFlag, is_cancelled, serve
 
 #: Usage of each run is told this often.
 _USAGE_S = 5.0
@@ -115,12 +115,6 @@ class Machine:
         sys.stderr.flush()
         os._exit(code)
 
-    def _is_cancelled(self) -> bool:
-        try:
-            return self._stores.log.heads.read(self._header.id).header.cancelled_at is not None
-        except FanfoldError:
-            return False  # giving back loses nothing either way
-
     def _keep_leases(self) -> None:
         while not self._stop.wait(self._lease_s / _RENEWALS):
             self._meter.tell(at_least_s=_TELL_COST_S)
@@ -139,7 +133,7 @@ class Machine:
 
     def _give_back(self) -> None:
         held = self._held()
-        if self._is_cancelled():
+        if is_cancelled(self._stores.log.heads, self._header.id):  # where that cannot be had, giving back loses nothing
             error = RunError("Cancelled", "the job was cancelled while this run was running")
             ends = [_cancelled(self._header.id, run.index, run.attempt, error) for run in held]
             self._stores.log.append(ends)

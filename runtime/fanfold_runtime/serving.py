@@ -55,7 +55,12 @@ class CancelFlag:
         return self._is_set
 
     def _ask(self) -> None:
-        try:
-            self._is_set = self._heads.read(self._job_id).header.cancelled_at is not None
-        except FanfoldError:
-            return
+        self._is_set = is_cancelled(self._heads, self._job_id)
+
+
+def is_cancelled(heads: Heads, job_id: str) -> bool:
+    """Whether a job has been cancelled by now; False also where that cannot be had."""
+    try:
+        return heads.read(job_id).header.cancelled_at is not None
+    except FanfoldError:
+        return False

@@ -93,8 +93,8 @@ class DynamoEventLog:
         A round over all shards that brought something is followed by one empty page without asking again, for as long
         as nothing of the job is appended here: whoever reads until there is no more would else ask for all twice.
         """
-        here, now = self._appended_here(job_id), time.time()
-        reading = Reading.of(cursor, shards(self.heads.known(job_id).header.count))
+        here, now, header = self._appended_here(job_id), time.time(), self.heads.known(job_id).header
+        reading = Reading.of(cursor, shards(header.count))
         if reading.rested == here:
             reading.rested = None
             return [], reading.to_cursor()
@@ -108,7 +108,7 @@ class DynamoEventLog:
             pages += some
         self._asking_s = time.monotonic() - began
         if channel == "state":
-            self._finished.note(reading.id, self.heads.known(job_id).header, pages)
+            self._finished.note(reading.id, header, pages)
             reading.settle(self._finished.asker(reading.id))
         events = [event for _, found in pages for event in found]
         reading.rested = here if events and not reading.todo else None
