@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
@@ -78,32 +77,24 @@ def on_disk(monkeypatch):
     return spool, [(spool.add(record), record) for record in (b"%06d" % number * 500 for number in range(1_000))]
 
 
+@pytest.mark.usefixtures("threads_that_switch_often")
 def test_threads_that_read_at_once_get_each_its_own_record(on_disk):
     spool, places = on_disk
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        with ThreadPoolExecutor(8) as threads:
-            shares = [threads.submit(all_come_back, spool, places[start::8]) for start in range(8)]
-            assert all(share.result() for share in shares)
-    finally:
-        sys.setswitchinterval(before)
+    with ThreadPoolExecutor(8) as threads:
+        shares = [threads.submit(all_come_back, spool, places[start::8]) for start in range(8)]
+        assert all(share.result() for share in shares)
 
 
+@pytest.mark.usefixtures("threads_that_switch_often")
 def test_threads_read_while_another_adds(on_disk):
     spool, places = on_disk
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        with ThreadPoolExecutor(4) as threads:
-            shares = [threads.submit(all_come_back, spool, places[-start:] * 5) for start in range(250, 1_000, 250)]
-            for number in range(20_000):
-                places.append((spool.add(b"%09d" % number), b"%09d" % number))
-                if number % 100 == 0:
-                    shares.append(threads.submit(all_come_back, spool, places[-5:]))
-            assert all(share.result() for share in shares)
-    finally:
-        sys.setswitchinterval(before)
+    with ThreadPoolExecutor(4) as threads:
+        shares = [threads.submit(all_come_back, spool, places[-start:] * 5) for start in range(250, 1_000, 250)]
+        for number in range(20_000):
+            places.append((spool.add(b"%09d" % number), b"%09d" % number))
+            if number % 100 == 0:
+                shares.append(threads.submit(all_come_back, spool, places[-5:]))
+        assert all(share.result() for share in shares)
     assert all_come_back(spool, places)
 
 

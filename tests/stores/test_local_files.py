@@ -88,6 +88,7 @@ def test_ids_and_hashes_of_another_form_come_back_as_they_are(stores):
     assert stores.cache.lookup(["short", "longer"], max_age_s=DAY_S) == {"short": entry}
 
 
+@pytest.mark.usefixtures("threads_that_switch_often")
 def test_threads_that_read_inputs_at_once_get_each_its_own(stores, monkeypatch):
     job = a_job(count=5_000)
     with ManifestWriter(stores.scratch, job.id) as manifest:
@@ -101,13 +102,8 @@ def test_threads_that_read_inputs_at_once_get_each_its_own(stores, monkeypatch):
         asked = (number * 7 % job.count for number in range(start, job.count, 8))
         return [number for number in asked if read.arguments(number) != str(number)]
 
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        with ThreadPoolExecutor(8) as threads:
-            assert list(threads.map(wrong, range(8))) == [[]] * 8
-    finally:
-        sys.setswitchinterval(before)
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(wrong, range(8))) == [[]] * 8
 
 
 def test_two_keys_that_share_a_slot_are_told_apart(stores):
