@@ -170,7 +170,8 @@ def handler_overhead(times: int = 300) -> Row:
     from benchmarks.instant_aws import InstantAccount
 
     sys.path.insert(0, str(ROOT / "runtime"))
-    from fanfold_runtime import realtime, station, telemetry
+    from fanfold_runtime import context as station
+    from fanfold_runtime import realtime, telemetry
     from tests.aws.udfs import payload, put_job
 
     telemetry.logger.setLevel("ERROR")

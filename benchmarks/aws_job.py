@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import fanfold
 from fanfold.engines.select import engine_for
 from fanfold.stores.aws import AwsStores
-from fanfold.stores.aws.positions import Reading
+from fanfold.stores.aws.shard_cursors import Reading
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Seconds over which the results come in.

@@ -59,7 +59,7 @@ def worker_processes(process=None):
     found = []
     for child in (process or psutil.Process()).children():
         try:
-            if any("fanfold.execute.worker" in part for part in child.cmdline()):
+            if any("fanfold.execution.worker.worker" in part for part in child.cmdline()):
                 found.append(child)
         except psutil.Error:
             continue

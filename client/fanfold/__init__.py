@@ -15,13 +15,15 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fanfold.api import get_job as get_job
-    from fanfold.api import get_jobs as get_jobs
-    from fanfold.api import run as run
-    from fanfold.api import run_async as run_async
-    from fanfold.api import submit as submit
-    from fanfold.decorator import Udf as Udf
-    from fanfold.decorator import udf as udf
+    from fanfold.api.decorator import Udf as Udf
+    from fanfold.api.decorator import udf as udf
+    from fanfold.api.executor import Executor as Executor
+    from fanfold.api.submit import get_job as get_job
+    from fanfold.api.submit import get_jobs as get_jobs
+    from fanfold.api.submit import run as run
+    from fanfold.api.submit import run_async as run_async
+    from fanfold.api.submit import submit as submit
+    from fanfold.core.mount import mount_path as mount_path
     from fanfold.diagnosis import doctor as doctor
     from fanfold.errors import CaptureError as CaptureError
     from fanfold.errors import CodecError as CodecError
@@ -44,13 +46,11 @@ if TYPE_CHECKING:
     from fanfold.errors import UnknownInstanceType as UnknownInstanceType
     from fanfold.errors import WaitTimeout as WaitTimeout
     from fanfold.errors import WorkerDied as WorkerDied
-    from fanfold.executor import Executor as Executor
-    from fanfold.forecast import Plan as Plan
     from fanfold.job import Job as Job
     from fanfold.job import Run as Run
-    from fanfold.mount import mount_path as mount_path
-    from fanfold.planning import plan as plan
     from fanfold.settings import configure as configure
+    from fanfold.submission.estimates import Plan as Plan
+    from fanfold.submission.plan import plan as plan
 
 __version__ = "0.1.0"
 
@@ -64,14 +64,14 @@ _HOME_OF = {
         "errors",
     ),
     **dict.fromkeys(("Job", "Run"), "job"),
-    **dict.fromkeys(("get_job", "get_jobs", "run", "run_async", "submit"), "api"),
-    **dict.fromkeys(("Udf", "udf"), "decorator"),
-    "Executor": "executor",
-    "Plan": "forecast",
+    **dict.fromkeys(("get_job", "get_jobs", "run", "run_async", "submit"), "api.submit"),
+    **dict.fromkeys(("Udf", "udf"), "api.decorator"),
+    "Executor": "api.executor",
+    "Plan": "submission.estimates",
     "configure": "settings",
-    "mount_path": "mount",
+    "mount_path": "core.mount",
     "doctor": "diagnosis",
-    "plan": "planning",
+    "plan": "submission.plan",
 }
 
 __all__ = [*_HOME_OF, "__version__"]  # noqa: PLE0604  all are strings

@@ -18,9 +18,9 @@ from concurrent.futures import Future
 from threading import Lock
 from typing import Any
 
+from fanfold.api.executor import Executor
 from fanfold.engines.select import engine_for
 from fanfold.errors import MissingPackage
-from fanfold.executor import Executor
 
 try:
     from joblib import register_parallel_backend

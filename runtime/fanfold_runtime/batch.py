@@ -13,7 +13,8 @@ def main() -> None:
     # Before half a second of imports: the first process of a container is deaf to signals that it has not asked for.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(EXIT_GIVEN_BACK))  # it holds nothing yet
     from fanfold.errors import FanfoldError
-    from fanfold_runtime import station, telemetry
+    from fanfold_runtime import context as station
+    from fanfold_runtime import telemetry
     from fanfold_runtime.machine import Machine
 
     try:

@@ -17,17 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from fanfold.contract.cloud import ENV_INSTANCE_TYPE, ENV_JOB, ENV_USD_PER_HOUR, EXIT_GIVEN_BACK
+from fanfold.core.models import Event, EventKind, RunError, RunRef, RunStatus
 from fanfold.engines.aws.work import LEASE_S, Work
 from fanfold.errors import FanfoldError
-from fanfold.execute.calls import Assignment
-from fanfold.execute.pool import Pool
-from fanfold.models import Event, EventKind, RunError, RunRef, RunStatus
-from fanfold_runtime import station, telemetry
-from fanfold_runtime.claims import ClaimsFeed
-from fanfold_runtime.copies import Copies
+from fanfold.execution.calls import Assignment
+from fanfold.execution.pool.pool import Pool
+from fanfold_runtime import context as station
+from fanfold_runtime import telemetry
+from fanfold_runtime.blob_cache import Copies
+from fanfold_runtime.claiming_feed import ClaimsFeed
 from fanfold_runtime.credentials import CredentialsServer, data_role, udf_environment
 from fanfold_runtime.network import Network
-from fanfold_runtime.serving import CancelFlag, is_cancelled, serve
+from fanfold_runtime.recorder import CancelFlag, is_cancelled, serve
 
 #: Usage of each run is told this often.
 _USAGE_S = 5.0

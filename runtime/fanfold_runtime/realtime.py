@@ -13,18 +13,18 @@ import boto3  # noqa: F401 - here, while an environment starts with more CPU tha
 from fanfold.contract.instances import OWN_MEMORY_MIB
 from fanfold.contract.layout import inputs_key
 from fanfold.contract.payloads import RunItem, RunPayload
+from fanfold.core.models import Event, JobHeader
 from fanfold.engines.feed import together
 from fanfold.errors import StoreFull
-from fanfold.execute import reports
-from fanfold.execute.calls import Assignment, Call, Report
-from fanfold.execute.pool import Pool
-from fanfold.models import Event, JobHeader
+from fanfold.execution import calls as reports
+from fanfold.execution.calls import Assignment, Call, Report
+from fanfold.execution.pool.pool import Pool
 from fanfold.stores.aws import AwsStores
-from fanfold_runtime import station, telemetry
-from fanfold_runtime.copies import Copies
+from fanfold_runtime import context as station
+from fanfold_runtime import telemetry
+from fanfold_runtime.blob_cache import Copies
 from fanfold_runtime.credentials import Credentials, as_variables, data_role, udf_environment
-from fanfold_runtime.recorder import Recorder, finished
-from fanfold_runtime.serving import CancelFlag, serve
+from fanfold_runtime.recorder import CancelFlag, Recorder, finished, serve
 
 #: A run ends this long before Lambda would end the whole environment: time to ask it where it stands, and to tell.
 _MARGIN_S = 3.0

@@ -19,7 +19,7 @@ from fanfold.contract.cloud import (
     METRIC_WAIT_S,
 )
 from fanfold.contract.layout import ENV_DEPLOYMENT
-from fanfold.models import Event, JobHeader
+from fanfold.core.models import Event, JobHeader
 
 logger = Logger(service="fanfold")
 #: All `Metrics` are one.

@@ -11,7 +11,7 @@ import pytest
 
 from fanfold.engines.aws import AwsEngine, dispatch, reconcile
 from fanfold.engines.aws.discovery import discover
-from fanfold.fold import read_state
+from fanfold.stores.state import read_state
 from tests.aws.emulated import make_state_machines
 from tests.stores.samples import finished
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.objects import S3ObjectStore
-from fanfold_runtime import realtime, station
+from fanfold_runtime import context as station
+from fanfold_runtime import realtime
 
 STEP, MARK = os.environ["TEST_DIES"], Path(os.environ["TEST_MARK"])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fanfold_runtime import realtime
-from fanfold_runtime.copies import Copies
+from fanfold_runtime.blob_cache import Copies
 
 _left_ms = [120_000]
 _fetch_for = Copies.fetch_for

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import pytest
 
 from fanfold.contract import cloud as contract
+from fanfold.core.models import JobHeader, RunRef
 from fanfold.engines.aws.work import Work
-from fanfold.fold import read_state
-from fanfold.models import JobHeader, RunRef
+from fanfold.stores.state import read_state
 from tests.aws.cloud import ENVIRONMENT
 from tests.aws.processes import ROOT
 from tests.aws.udfs import put_job

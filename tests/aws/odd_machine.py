@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 
-from fanfold.execute import serving
-from fanfold.execute.pool import Pool
+from fanfold.execution.pool import scheduler as serving
+from fanfold.execution.pool.pool import Pool
 from fanfold.stores.aws.table import Page, Table
-from fanfold_runtime import batch, claims
-from fanfold_runtime.copies import Copies
+from fanfold_runtime import batch
+from fanfold_runtime import claiming_feed as claims
+from fanfold_runtime.blob_cache import Copies
 
 
 def broken(*_: object) -> None:

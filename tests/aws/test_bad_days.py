@@ -6,12 +6,13 @@ import time
 
 import pytest
 
+from fanfold.core.fold import fold
+from fanfold.core.models import RunRef, RunStatus
 from fanfold.engines.aws import AwsEngine
 from fanfold.engines.aws.discovery import discover
 from fanfold.engines.aws.work import Work
-from fanfold.fold import fold, read_state
-from fanfold.models import RunRef, RunStatus
 from fanfold.stores.aws.account import Account
+from fanfold.stores.state import read_state
 from fanfold_runtime.credentials import DataRole
 from tests.aws.cloud import open_stores
 from tests.aws.emulated import Emulated, make_state_machines

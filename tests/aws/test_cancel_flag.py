@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from fanfold.errors import StoreError
-from fanfold_runtime.serving import CancelFlag
+from fanfold_runtime.recorder import CancelFlag
 
 
 class Heads:

@@ -12,8 +12,7 @@ from fanfold.contract import cloud as contract
 from fanfold.engines.aws.discovery import discover
 from fanfold.engines.select import engine_for
 from fanfold.errors import ConfigurationError, StoreError
-from fanfold.stores.aws.account import Account
-from fanfold.stores.aws.failures import explained
+from fanfold.stores.aws.account import Account, explained
 
 
 def test_a_deployment_is_found_by_its_name(account, deployment):

@@ -8,7 +8,7 @@ import pytest
 
 import fanfold
 from fanfold.contract import cloud as contract
-from fanfold.engines.aws.allowance import family_of
+from fanfold.engines.aws.capacity import family_of
 from fanfold.errors import ConfigurationError
 from tests.aws.account_desk import SERVICES, desk
 
@@ -189,7 +189,7 @@ def test_aws_that_does_not_answer_is_one_clear_line_and_this_machine_is_looked_a
 
 
 def test_without_boto3_the_line_says_what_to_install(aws_says, monkeypatch):
-    monkeypatch.setattr("fanfold.diagnosis.cloud.find_spec", lambda _: None)
+    monkeypatch.setattr("fanfold.diagnosis.deployment.find_spec", lambda _: None)
     check = diagnosed()["deployment"]
     assert (check.verdict, check.next_step) == ("fail", "pip install 'fanfold[aws]'")
 
@@ -206,7 +206,7 @@ def test_a_synthesised_deployment_is_found_in_order(on_cloud):
 
 
 def test_the_error_says_which_permission_is_missing(aws_says):
-    from fanfold.engines.aws.allowance import vcpu_quota
+    from fanfold.engines.aws.capacity import vcpu_quota
     from fanfold.stores.aws.account import Account
 
     aws_says.denied = {"GetAWSDefaultServiceQuota"}

@@ -16,12 +16,12 @@ from botocore.exceptions import ClientError
 import fanfold
 from fanfold.contract import cloud as contract
 from fanfold.contract import payloads
+from fanfold.core.models import EventKind, RunRef, Usage
 from fanfold.engines.aws import dispatch, reconcile
 from fanfold.engines.aws.work import Work
 from fanfold.engines.select import engine_for
 from fanfold.errors import CaptureError, RunFailed, RunTimedOut, UnknownInstanceType
-from fanfold.fold import read_state
-from fanfold.models import EventKind, RunRef, Usage
+from fanfold.stores.state import read_state
 from tests.aws.an_engine import carry_out, double
 from tests.aws.calls import counted
 from tests.aws.emulated import Emulated
@@ -45,9 +45,9 @@ from tests.stores.samples import finished
     ],
 )
 def test_the_path_follows_from_what_is_asked_and_how_much_may_run_at_once(count, at_once, asked, path):
-    from fanfold.options import Request
+    from fanfold.core.options import Request
 
-    request = Request.of(fanfold.options.Options(), **asked)
+    request = Request.of(fanfold.core.options.Options(), **asked)
     header = SimpleNamespace(
         instance_type=request.instance.name if request.instance else None, max_workers=request.max_workers
     )

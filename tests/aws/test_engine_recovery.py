@@ -7,10 +7,10 @@ import time
 import pytest
 
 from fanfold.contract import cloud as contract
+from fanfold.core.models import Event, EventKind, RunRef, RunStatus
 from fanfold.engines.aws import AwsEngine, dispatch, reconcile
 from fanfold.engines.aws.discovery import discover
 from fanfold.engines.aws.work import Work
-from fanfold.models import Event, EventKind, RunRef, RunStatus
 from tests.aws.an_engine import carry_out, cut_off_between_any_two_calls, double, new_dispatch, the_past
 from tests.aws.emulated import Emulated
 from tests.aws.udfs import put_job
@@ -123,7 +123,7 @@ def test_a_run_that_started_and_passed_its_lease_is_tried_again(engine, in_proce
 
 
 def test_a_failed_run_that_is_worth_another_try_is_started_again_at_once(engine, in_process, account, fresh):
-    from fanfold.models import RunError
+    from fanfold.core.models import RunError
 
     header = put_job(engine.stores, double, [1, 2])
     with Emulated(account, in_process) as emulated:

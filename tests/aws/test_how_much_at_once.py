@@ -9,10 +9,10 @@ import pytest
 
 from fanfold.contract import cloud as contract
 from fanfold.contract import payloads
+from fanfold.core.models import RunRef
 from fanfold.engines.aws import AwsEngine
 from fanfold.engines.aws.capacity import portions
 from fanfold.engines.aws.discovery import discover
-from fanfold.models import RunRef
 from tests.aws.emulated import Emulated, make_state_machines
 from tests.aws.udfs import put_job
 

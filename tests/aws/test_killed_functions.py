@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from fanfold.contract import cloud as contract
+from fanfold.core.models import EventKind, RunRef, RunStatus
 from fanfold.engines.aws import reconcile
-from fanfold.fold import read_state
-from fanfold.job.contents import Contents
-from fanfold.models import EventKind, RunRef, RunStatus
+from fanfold.job.results import Contents
+from fanfold.stores.state import read_state
 from tests.aws.cloud import ENVIRONMENT
 from tests.aws.emulated import Emulated
 from tests.aws.lambda_host import LambdaHost

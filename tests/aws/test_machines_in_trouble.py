@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fanfold.contract import cloud as contract
-from fanfold.models import EventKind, RunStatus
+from fanfold.core.models import EventKind, RunStatus
 from tests.aws.cloud import frozen
 from tests.aws.machines import put_work, state_of, work_of
 from tests.aws.wire import Wire

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from fanfold.contract import cloud as contract
-from fanfold.fold import read_state
-from fanfold.job.contents import Contents
-from fanfold.models import EventKind, RunStatus
+from fanfold.core.models import EventKind, RunStatus
+from fanfold.job.results import Contents
+from fanfold.stores.state import read_state
 from tests.aws.cloud import ENVIRONMENT
 from tests.aws.lambda_host import HANDLER, LambdaHost
 from tests.aws.udfs import payload, put_job

@@ -7,8 +7,8 @@ import os
 import signal
 
 from fanfold.contract import cloud as contract
-from fanfold.job.contents import Contents
-from fanfold.models import EventKind, RunStatus
+from fanfold.core.models import EventKind, RunStatus
+from fanfold.job.results import Contents
 from tests.aws.cloud import ENVIRONMENT
 from tests.aws.machines import put_work, state_of
 from tests.stores.event_log_contract import read_all

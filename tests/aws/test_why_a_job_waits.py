@@ -12,10 +12,10 @@ import time
 
 import pytest
 
-from fanfold.engines.aws import queueing
-from fanfold.fold import read_state
-from fanfold.job.progress import waiting_for
-from fanfold.models import Event, EventKind, RunRef
+from fanfold.core.models import Event, EventKind, RunRef
+from fanfold.engines.aws.paths import dedicated as queueing
+from fanfold.job.waiting import waiting_for
+from fanfold.stores.state import read_state
 from tests.aws.udfs import put_job
 
 NO_CAPACITY = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity requested"

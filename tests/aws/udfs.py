@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fanfold.api.decorator import Udf
 from fanfold.contract.payloads import RunPayload
-from fanfold.decorator import Udf
-from fanfold.engines.aws.items import run_items
-from fanfold.engines.protocol import Description
-from fanfold.models import JobHeader, RunRef
-from fanfold.options import Options, Request
-from fanfold.submission import prepare
+from fanfold.core.models import JobHeader, RunRef
+from fanfold.core.options import Options, Request
+from fanfold.engines.aws.dispatch import run_items
+from fanfold.engines.base import Description
+from fanfold.submission.prepare import prepare
 
 FUNCTIONS = ["fanfold-test-run-0"]
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from fanfold.cache import parse_age
 from fanfold.contract.limits import DEFAULT_CACHE_MAX_AGE_S
+from fanfold.core.cache_key import parse_age
 from fanfold.errors import InputError
 
 

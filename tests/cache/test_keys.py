@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanfold.cache import KeyMaker, run_key
+from fanfold.core.cache_key import KeyMaker, run_key
 
 NAMES = ("code_hash", "constants", "path", "image", "arguments")
 PARTS = st.tuples(*(st.text("ab1:", max_size=3),) * len(NAMES))

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 import fanfold
-from fanfold.engines.imports import versions
+from fanfold.submission.imports import versions
 
 
 class SitePackages:

@@ -11,7 +11,7 @@ import pytest
 from shapely.geometry import Point
 
 from fanfold.errors import CodecError, InputError
-from fanfold.frame_file import check_target, without_index, write_frame
+from fanfold.job.export import check_target, without_index, write_frame
 
 
 def indexed(*levels, **columns):

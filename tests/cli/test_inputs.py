@@ -9,7 +9,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from fanfold.cli.given import inputs_from, parameters_from
+from fanfold.cli.inputs import inputs_from, parameters_from
 from fanfold.errors import InputError
 
 

@@ -7,8 +7,8 @@ import textwrap
 
 import pytest
 
+from fanfold.api.udf_file import load_udf
 from fanfold.errors import InputError
-from fanfold.udf_file import load_udf
 
 
 @pytest.fixture

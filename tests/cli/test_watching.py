@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pexpect
 import pytest
 
-from fanfold.cli.live import View, show
+from fanfold.cli.views import View, show
 from fanfold.errors import StoreError
 from tests.cli.conftest import eventually, interrupt
 

@@ -8,8 +8,7 @@ import re
 import pandas as pd
 import pytest
 
-from fanfold.cli.records import KEYS, LISTS
-from fanfold.cli.runs import ROWS_SHOWN
+from fanfold.cli.records import KEYS, LISTS, ROWS_SHOWN
 
 #: Each command with arguments that make it print something; {done} and {failed} are jobs.
 READING = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fanfold.amounts import counted
-from fanfold.cli.wording import ago, arguments, moment, size
+from fanfold.cli.output import ago, arguments, moment, size
+from fanfold.core.formatting import counted
 
 NOW = 1_769_868_902.5  # 2026-01-31 14:15:02.5 UTC
 

@@ -65,7 +65,7 @@ def test_runs_of_an_environment_that_was_killed_are_out_of_memory_alone(on_cloud
 
 
 def test_runs_of_an_aborted_execution_are_run_again(on_cloud, eventually, tmp_path, monkeypatch):
-    monkeypatch.setattr("fanfold.engines.aws.executions._LOOK_S", 0.2)
+    monkeypatch.setattr("fanfold.engines.aws.paths.executions._LOOK_S", 0.2)
     before = on_cloud.ended().get("STANDARD ABORTED", 0)
     job = fanfold.submit(held, range(60), folder=str(tmp_path), max_workers=40, collect=False)
     eventually(lambda: len(begun(tmp_path)) >= 2)

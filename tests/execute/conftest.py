@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from fanfold.codec import decode, encode_json
-from fanfold.execute.calls import Assignment, Call
-from fanfold.execute.pool import Pool
-from fanfold.models import EventKind, RunError, RunStatus, Usage
+from fanfold.core.models import EventKind, RunError, RunStatus, Usage
+from fanfold.execution.calls import Assignment, Call
+from fanfold.execution.pool.pool import Pool
 from fanfold.source.capture import capture
 
 

@@ -7,8 +7,8 @@ import signal
 
 import pytest
 
+from fanfold.core.models import RunStatus
 from fanfold.errors import ConfigurationError
-from fanfold.models import RunStatus
 
 
 def die(how: str):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from fanfold.execute.growth import Growth
+from fanfold.execution.pool.scheduler import Growth
 
 
 def after(*durations_s: float) -> Growth:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from fanfold.models import RunStatus
+from fanfold.core.models import RunStatus
 from tests.conftest import is_gone
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from fanfold.models import RunStatus
+from fanfold.core.models import RunStatus
 from tests.conftest import is_gone
 
 COUNT = {"calls": 0}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fanfold.contract.limits import LOG_LIMIT_BYTES
-from fanfold.execute.log_tail import LogTail
-from fanfold.models import EventKind, RunStatus
+from fanfold.core.models import EventKind, RunStatus
+from fanfold.execution.pool.process import LogTail
 
 
 def test_print_logging_c_code_and_child_processes_are_all_heard(work):

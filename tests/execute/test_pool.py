@@ -11,10 +11,10 @@ import threading
 
 import pytest
 
-from fanfold.execute.forks import keep_private
-from fanfold.execute.outstanding import Outstanding
-from fanfold.execute.queue import CallQueue
-from fanfold.models import RunStatus
+from fanfold.core.forks import keep_private
+from fanfold.core.models import RunStatus
+from fanfold.execution.channel import CallQueue
+from fanfold.execution.pool.scheduler import Outstanding
 from tests.conftest import is_gone, worker_processes
 
 
@@ -253,7 +253,7 @@ def test_a_forked_child_does_not_keep_up_its_parents_lifelines():
     if not child:
         signal.pause()
         os._exit(0)
-    from fanfold.execute.forks import close_private
+    from fanfold.core.forks import close_private
 
     close_private(held)
     assert os.read(watched, 1) == b""  # would wait for the child otherwise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fanfold.models import RunStatus
+from fanfold.core.models import RunStatus
 
 
 def test_a_coroutine_function_is_awaited(work):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fanfold.fold import JobState
-from fanfold.models import THROTTLED, Event, EventKind, JobHeader, Output, RunError, RunStatus, Usage
+from fanfold.core.fold import JobState
+from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, Output, RunError, RunStatus, Usage
 
 JOB = "20260131-141502-river-7f3a"
 _KINDS = {"queued": EventKind.QUEUED, "started": EventKind.STARTED}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fanfold.fold import JobState, fold
-from fanfold.models import THROTTLED, Event, EventKind, RunStatus
+from fanfold.core.fold import JobState, fold
+from fanfold.core.models import THROTTLED, Event, EventKind, RunStatus
 from tests.fold.stories import JOB, a_job, an_error, event, snapshot
 
 RUNS = 2

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fanfold.fold import JobState
-from fanfold.fold import spool as spool_module
-from fanfold.fold.spool import Spool
-from fanfold.models import Event, EventKind, Output, RunError, RunStatus, Usage
+from fanfold.core.fold import JobState
+from fanfold.core.fold import columns as spool_module
+from fanfold.core.fold.columns import Spool
+from fanfold.core.models import Event, EventKind, Output, RunError, RunStatus, Usage
 from tests.fold.stories import JOB, a_job
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from fanfold.core.fold import JobState, fold
+from fanfold.core.models import THROTTLED, Event, EventKind, JobStatus, RunStatus
 from fanfold.errors import StoreError
-from fanfold.fold import JobState, fold
-from fanfold.models import THROTTLED, Event, EventKind, JobStatus, RunStatus
 from tests.fold.stories import JOB, a_job, an_error, event, killed, throttled
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fanfold.models import RunStatus
-from fanfold.retry import should_retry
+from fanfold.core.models import RunStatus
+from fanfold.core.retry import should_retry
 from tests.fold.stories import a_job, an_error
 
 KILLED = an_error("WorkerDied", infrastructure=True)

@@ -65,13 +65,13 @@ def test_a3_many_heavy_jobs_use_both(tmp_path):
 
 
 def test_a4_it_says_so_when_runs_come_near_the_time_that_they_may_take(monkeypatch):
-    monkeypatch.setattr("fanfold.job.advice.REALTIME_TIMEOUT_S", 1.5)
+    monkeypatch.setattr("fanfold.job.summary.REALTIME_TIMEOUT_S", 1.5)
     job = fanfold.submit(patient, [1], collect=False).wait()
     assert any("1 of 1 runs came within 10% of 2 s" in line for line in job.summary().advice)
 
 
 def test_a4_it_says_so_when_runs_come_near_the_memory_that_they_may_take(monkeypatch):
-    monkeypatch.setattr("fanfold.job.advice.REALTIME_MEMORY_MIB", 400)
+    monkeypatch.setattr("fanfold.job.summary.REALTIME_MEMORY_MIB", 400)
     job = fanfold.submit(filling, [0.95], of_mib=400, collect=False).wait()
     assert any("1 of 1 runs came within 10% of 400 MiB" in line for line in job.summary().advice)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fanfold.models import CacheEntry, Output
+from fanfold.core.models import CacheEntry, Output
 from fanfold.stores.aws.account import Account
 from fanfold.stores.aws.cache import DynamoResultCache
 from fanfold.stores.aws.table import Table

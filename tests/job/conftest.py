@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import fanfold
-from fanfold.fold import fold
-from fanfold.models import Event, EventKind, JobHeader, RunStatus, Usage
+from fanfold.core.fold import fold
+from fanfold.core.models import Event, EventKind, JobHeader, RunStatus, Usage
 
 BEGAN = 1_700_000_000.0
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from fanfold.fold import fold
+from fanfold.core.fold import fold
+from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunStatus
 from fanfold.job.failures import failure
 from fanfold.job.summary import summarised
-from fanfold.models import Event, EventKind, JobHeader, RunError, RunStatus
 from tests.job.conftest import BEGAN
 
 LIMIT_S, LIMIT_MIB = 120.0, 4096

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fanfold.job.collect import argument_frame, collected
+from fanfold.job.results import argument_frame, collected
 
 
 def frame(*values, name="v"):

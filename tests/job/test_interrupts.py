@@ -6,10 +6,11 @@ import sys
 from contextlib import suppress
 
 import fanfold
-from fanfold.engines import local
-from fanfold.fold import columns, spool, state
+from fanfold.core.fold import columns, state
+from fanfold.core.fold import columns as spool
+from fanfold.engines.local import engine as local
 from fanfold.job import job as job_module
-from fanfold.job import tracker
+from fanfold.job import waiting as tracker
 
 
 class CtrlC:

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import fanfold
-from fanfold.models import Event, EventKind, RunStatus
+from fanfold.core.models import Event, EventKind, RunStatus
 
 
 def test_it_is_found_again_by_its_id(half_failed):
@@ -359,7 +359,7 @@ def test_an_interrupt_cancels_the_call_s_own_job(monkeypatch):
 
         time.sleep(30)
 
-    from fanfold.engines.local import LocalEngine
+    from fanfold.engines.local.engine import LocalEngine
 
     waits = iter([KeyboardInterrupt])
     wait_for_news = LocalEngine.wait_for_news

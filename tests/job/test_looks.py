@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 import fanfold
-from fanfold.amounts import Dollars, Seconds, duration
+from fanfold.core.formatting import Dollars, Seconds, duration
+from fanfold.core.models import RunStatus
 from fanfold.job import display
-from fanfold.job.timeline import drawn
-from fanfold.models import RunStatus
+from fanfold.job.display import drawn
 
 
 def same(x: int):

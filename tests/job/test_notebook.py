@@ -82,7 +82,7 @@ def test_a_store_that_does_not_answer_is_told_in_the_output_and_so_is_its_return
         "job",
         """
         from fanfold.errors import StoreError
-        from fanfold.job import notebook
+        from fanfold.job import display as notebook
         (follower,) = notebook._followers.values()
         refresh, seen = follower._tracker.refresh, threading.Event()
         def silent():

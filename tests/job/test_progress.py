@@ -9,9 +9,9 @@ import time
 import pexpect
 import pytest
 
-from fanfold.fold import fold
-from fanfold.job.progress import Progress, waiting_for
-from fanfold.models import THROTTLED, Event, EventKind, JobHeader, RunError, RunStatus
+from fanfold.core.fold import fold
+from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, RunError, RunStatus
+from fanfold.job.waiting import Progress, waiting_for
 from tests.stores.samples import a_job
 
 SUBMITS = """

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 import fanfold
+from fanfold.core.models import EventKind, RunStatus
 from fanfold.errors import NestedSubmitError, RunFailed, WorkerDied
-from fanfold.models import EventKind, RunStatus
 from tests.conftest import is_gone, worker_processes
 
 
@@ -329,7 +329,7 @@ def test_a_pool_whose_workers_cannot_start_is_an_error_for_its_caller(tmp_path, 
 
 
 def test_a_bug_in_the_pools_thread_is_a_lost_job_not_a_hang(monkeypatch):
-    from fanfold.execute.pool import Pool
+    from fanfold.execution.pool.pool import Pool
 
     def broken(self):
         raise KeyError("a bug")

@@ -11,10 +11,10 @@ import psutil
 import pytest
 
 import fanfold
-from fanfold.engines.cores import usable_cores
+from fanfold.core.fold import JobState
+from fanfold.core.models import Event, EventKind, RunStatus
+from fanfold.engines.local.driver import usable_cores
 from fanfold.errors import InputError, RunCancelled, WaitTimeout
-from fanfold.fold import JobState
-from fanfold.models import Event, EventKind, RunStatus
 from tests.conftest import is_gone
 from tests.fold.stories import a_job
 

@@ -7,8 +7,8 @@ from itertools import permutations
 
 import pytest
 
+from fanfold.core.models import Event, EventKind, JobHeader, Output, RunStatus, Usage
 from fanfold.errors import JobNotFound
-from fanfold.models import Event, EventKind, JobHeader, Output, RunStatus, Usage
 from fanfold.stores.protocols import Channel, EventLog
 from tests.stores.samples import a_job, an_output, failed, finished, printed
 

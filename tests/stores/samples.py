@@ -6,8 +6,8 @@ import hashlib
 import time
 from typing import Any
 
-from fanfold.ids import new_job_id
-from fanfold.models import CacheEntry, Event, EventKind, JobHeader, Output, RunError, RunStatus, Usage
+from fanfold.core.ids import new_job_id
+from fanfold.core.models import CacheEntry, Event, EventKind, JobHeader, Output, RunError, RunStatus, Usage
 
 
 def a_job(**facts: Any) -> JobHeader:

@@ -134,7 +134,7 @@ def test_paging_through_inputs_takes_a_few_calls(aws_stores, account, tmp_path):
 
 
 def test_ranges_across_blocks_come_back_exactly(aws_stores, monkeypatch):
-    monkeypatch.setattr("fanfold.stores.aws.read_ahead._BLOCK_BYTES", 10)
+    monkeypatch.setattr("fanfold.stores.aws.objects._BLOCK_BYTES", 10)
     data = bytes(range(95))
     aws_stores.objects.put("jobs/x/inputs.jsonl", data)
     for start, stop in [(0, 95), (0, 10), (9, 11), (10, 20), (42, 77), (90, 200), (95, 99), (50, 50)]:

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from fanfold.contract import cloud as contract
 from fanfold.contract import payloads
-from fanfold.fold import read_state
-from fanfold.models import Event, EventKind, RunError, RunStatus
-from fanfold.stores.aws import finished as finished_shards
-from fanfold.stores.aws import items, positions
+from fanfold.core.models import Event, EventKind, RunError, RunStatus
+from fanfold.stores.aws import log as items
+from fanfold.stores.aws import shard_cursors as finished_shards
+from fanfold.stores.aws import shard_cursors as positions
+from fanfold.stores.state import read_state
 from tests.aws.calls import counted
 from tests.aws.cloud import account, aws, aws_stores, deployment, moto, open_stores
 from tests.stores.event_log_contract import by_id, read_all
@@ -30,7 +31,7 @@ def log(aws_stores):
 
 def written_at(monkeypatch, at):
     """Writers' clocks stand at `at` seconds from now."""
-    monkeypatch.setattr(items, "time", SimpleNamespace(time=lambda: time.time() + at))
+    monkeypatch.setattr(items, "time", SimpleNamespace(time=lambda: time.time() + at, monotonic=time.monotonic))
 
 
 def follow(log, job_id, cursor):
@@ -337,7 +338,7 @@ def test_long_constants_are_read_once_however_often_a_header_is_looked_at(aws_st
 
 def test_a_job_that_has_expired_is_not_found_though_it_is_still_there(aws_stores):
     from fanfold.errors import JobNotFound
-    from fanfold.stores.aws.heads import Heads
+    from fanfold.stores.aws.job_headers import Heads
 
     job = a_job()
     Heads(aws_stores.table, aws_stores.objects, retention_s=-1.0).put(job)

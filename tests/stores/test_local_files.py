@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fanfold.contract.layout import result_key
-from fanfold.models import Event
+from fanfold.core.models import Event
 from fanfold.stores.local import LocalStores
 from fanfold.stores.manifest import Manifest, ManifestWriter
 from tests.stores.event_log_contract import read_all
@@ -190,7 +190,7 @@ def test_a_closed_store_opens_again_when_it_is_used(stores):
     assert stores.log.get_job(job.id) == job
 
 
-@pytest.mark.parametrize("module", ["fanfold.stores.local", "fanfold.fold", "fanfold.cache"])
+@pytest.mark.parametrize("module", ["fanfold.stores.local", "fanfold.core.fold", "fanfold.core.cache_key"])
 def test_importing_brings_nothing_heavy(module):
     heavy = {"pandas", "numpy", "pyarrow", "boto3", "pydantic", "asyncio", "difflib"}
     code = f"import sys, {module}; print(*sys.modules)"

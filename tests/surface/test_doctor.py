@@ -7,7 +7,8 @@ import sqlite3
 import pytest
 
 import fanfold
-from fanfold.diagnosis import Check, Diagnosis, here
+from fanfold.diagnosis import Check, Diagnosis
+from fanfold.diagnosis import machine as here
 
 
 def check(what):
@@ -93,7 +94,7 @@ def test_missing_packages_are_named_with_what_they_are_for(monkeypatch):
 
 
 def test_a_worker_that_does_not_start_fails(monkeypatch):
-    monkeypatch.setattr("fanfold.probe.probed", lambda *_, **__: "WorkerDied: killed by signal 9")
+    monkeypatch.setattr("fanfold.diagnosis.machine.probed", lambda *_, **__: "WorkerDied: killed by signal 9")
     assert check("worker").verdict == "fail"
     assert "signal 9" in check("worker").found
 

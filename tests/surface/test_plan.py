@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 import fanfold
-from fanfold.amounts import about_dollars, about_seconds
 from fanfold.contract.instances import INSTANCE_TYPES
 from fanfold.contract.prices import LIST_PRICES
-from fanfold.costs import realtime_cost
+from fanfold.core.formatting import about_dollars, about_seconds
+from fanfold.core.pricing import realtime_cost
 from fanfold.engines import select
-from fanfold.engines.local import LocalEngine
-from fanfold.estimate import Observed, Own, Span, local_way, machine_way, realtime_way
-from fanfold.planning import _best
+from fanfold.engines.local.engine import LocalEngine
+from fanfold.submission.estimates import Observed, Own, Span, local_way, machine_way, realtime_way
+from fanfold.submission.plan import _best
 
 
 @fanfold.udf

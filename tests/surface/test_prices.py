@@ -11,7 +11,7 @@ import pytest
 import fanfold
 from fanfold.contract.instances import HOSTS
 from fanfold.contract.prices import LIST_PRICES
-from fanfold.pricing import prices
+from fanfold.core.pricing import prices
 
 TOML = """
 as_of = "2031-01"

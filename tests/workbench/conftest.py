@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from fanfold.models import JobHeader
+from fanfold.core.models import JobHeader
 from tests.workbench.browser import WIDE, chromium
 from tests.workbench.samples import FLIGHTS, HEAVY, HOSTILE, Store
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import fanfold
-from fanfold.engines.liveness import Sign
-from fanfold.engines.local import LocalEngine
-from fanfold.models import Event, EventKind, JobHeader, Output, RunError, RunStatus, Usage
-from fanfold.options import Options, Request
-from fanfold.submission import prepare
+from fanfold.core.models import Event, EventKind, JobHeader, Output, RunError, RunStatus, Usage
+from fanfold.core.options import Options, Request
+from fanfold.engines.heartbeat import Sign
+from fanfold.engines.local.engine import LocalEngine
+from fanfold.submission.prepare import prepare
 
 HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'> \x1b[31mred\x1b[0m"
 

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fanfold.fold import fold
-from fanfold.models import Event, EventKind, JobHeader, Output, RunStatus, Usage
-from fanfold.workbench import charts, picture, story
-from fanfold.workbench.load import Sample, machine_load
-from fanfold.workbench.preview import preview, seen_of
-from fanfold.workbench.watch import plain
+from fanfold.core.fold import fold
+from fanfold.core.models import Event, EventKind, JobHeader, Output, RunStatus, Usage
+from fanfold.workbench.following import plain
+from fanfold.workbench.job import chart_data as picture
+from fanfold.workbench.job import charts
+from fanfold.workbench.job import history as story
+from fanfold.workbench.job.chart_data import Sample, machine_load
+from fanfold.workbench.previews import preview, seen_of
 
 times = st.lists(st.tuples(st.floats(0, 100), st.floats(0.001, 50)), min_size=1, max_size=80)
 

@@ -12,7 +12,7 @@ import pytest
 
 import fanfold
 from fanfold.errors import InputError
-from fanfold.workbench.udf_process import Order, UdfProcess
+from fanfold.workbench.editor.udf_process import Order, UdfProcess
 from tests.workbench.conftest import within
 
 DOUBLE = "import fanfold\n\n@fanfold.udf\ndef double(x: int = 1):\n    return 2 * x\n"

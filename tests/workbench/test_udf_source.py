@@ -7,8 +7,8 @@ import textwrap
 import pytest
 
 from fanfold.errors import InputError
-from fanfold.workbench.form import inputs_from
-from fanfold.workbench.udf_source import udfs_in
+from fanfold.workbench.editor.fields import inputs_from
+from fanfold.workbench.editor.udf_source import udfs_in
 
 
 def found(text):

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from fanfold.errors import StoreError
-from fanfold.workbench.reading import Reader
+from fanfold.workbench.following import Reader
 from tests.workbench.samples import unanswering
 
 

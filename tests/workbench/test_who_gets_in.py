@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from fanfold.workbench.guard import Pass
+from fanfold.workbench.auth import Pass
 
 WEBSOCKET = {
     "Connection": "Upgrade",

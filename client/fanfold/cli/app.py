@@ -7,9 +7,13 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from fanfold.cli.commands import advise, cached, machines, page, remove, results, start, steer, watch
-from fanfold.cli.guard import GuardedGroup
-from fanfold.cli.parsing import LightCommand, LightGroup
+from fanfold.cli.commands import advice as advise
+from fanfold.cli.commands import advice as machines
+from fanfold.cli.commands import results, start, steer, watch
+from fanfold.cli.commands import storage as cached
+from fanfold.cli.commands import storage as remove
+from fanfold.cli.commands import workbench as page
+from fanfold.cli.groups import GuardedGroup, LightCommand, LightGroup
 
 
 class Command(NamedTuple):

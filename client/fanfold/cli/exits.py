@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from fanfold.core.models import JobStatus
 from fanfold.errors import (
     CaptureError,
     CodecError,
@@ -15,7 +16,6 @@ from fanfold.errors import (
     NestedSubmitError,
     WaitTimeout,
 )
-from fanfold.models import JobStatus
 
 
 class ExitCode(IntEnum):

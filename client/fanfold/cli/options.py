@@ -87,7 +87,7 @@ def age_s(option: str, text: str) -> float:
 
     A bare number is refused: it would be taken for seconds where days are meant, and what goes by age is deleted.
     """
-    from fanfold.cache import parse_age
+    from fanfold.core.cache_key import parse_age
     from fanfold.errors import InputError
 
     refusal = InputError(f"{option} {text} is not an age.", next_step="write 30s, 5m, 12h, 7d or 2w.")

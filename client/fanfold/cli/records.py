@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from fanfold.cli.wording import moment
+from fanfold.cli.output import moment
 from fanfold.contract.instances import InstanceType
 from fanfold.contract.prices import Prices
+from fanfold.core.models import Event
+from fanfold.errors import InputError
 from fanfold.job import Job
 from fanfold.job.verify import Receipt
-from fanfold.models import Event
 
 if TYPE_CHECKING:
     from fanfold.diagnosis import Check
-    from fanfold.estimate import Span, Way
-    from fanfold.forecast import Plan
+    from fanfold.submission.estimates import Plan, Span, Way
 
 _JOB = {
     "id": "the job's id",
@@ -239,3 +241,25 @@ def _run_record(job: Job, index: int) -> dict[str, Any]:
         "attempt": job.state.attempt_of(index),
         "input": job.contents.arguments(index),
     }
+
+
+# Which of a job's runs a command is about.
+
+#: As many rows as a table shows unless it is asked for more.
+ROWS_SHOWN = 50
+
+
+def check_run(job: Job, run: int | None) -> None:
+    """Raises `InputError` for a number that none of the job's runs has."""
+    if run is not None and not 0 <= run < len(job):
+        raise InputError(
+            f"Job {job.id} has no run {run}.",
+            next_step=f"its {len(job):,} runs are numbered from 0 to {len(job) - 1:,}.",
+        )
+
+
+def chosen(indexes: Iterable[int], limit: int | None, *, as_json: bool) -> tuple[list[int], bool]:
+    """The runs to tell of, and whether there are more: JSON has all, a table the first of them, unless said."""
+    most = limit if limit is not None or as_json else ROWS_SHOWN
+    found = list(islice(indexes, None if most is None else most + 1))
+    return (found, False) if most is None else (found[:most], len(found) > most)

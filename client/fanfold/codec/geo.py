@@ -6,10 +6,13 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
 import shapely
 
 from fanfold.codec.encoded import Encoded
 from fanfold.codec.frames import frame_bytes, read_sheet, series_bytes
+from fanfold.errors import CodecError
 
 if TYPE_CHECKING:
     from fanfold.codec.tagged import Tagger
@@ -70,3 +73,24 @@ def _read_wkb(payload: Any) -> Any:
 
 
 UNTAG: dict[str, Callable[[Any], Any]] = {"$wkb": _read_wkb}
+
+# A column of geometries as well-known binary, and back.
+
+
+def geometry_to_arrow(array: Any, where: str) -> tuple[pa.Array, Any]:
+    """A geometry column as WKB, and what its CRS was made from."""
+    geometries = np.asarray(array, dtype=object)
+    if (shapely.get_type_id(geometries) == shapely.GeometryType.LINEARRING).any():
+        raise CodecError(
+            f"{where} holds a LinearRing, which WKB only knows as a LineString.",
+            next_step="Convert it: `shapely.LineString(ring)` or `shapely.Polygon(ring)`.",
+        )
+    crs = None if array.crs is None else array.crs.srs  # what pyproj itself pickles a CRS by
+    return pa.array(shapely.to_wkb(geometries, flavor="iso"), pa.large_binary()), crs
+
+
+def geometry_from_arrow(column: pa.ChunkedArray, crs: Any) -> Any:
+    """The geometry array that `geometry_to_arrow` was given."""
+    from geopandas.array import from_wkb
+
+    return from_wkb(column.to_numpy(), crs=crs)

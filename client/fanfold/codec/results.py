@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 from fanfold.codec import registry
 from fanfold.codec.encoded import Encoded, damaged, join_parts, split_parts
-from fanfold.codec.tagged import BLOB_THRESHOLD_BYTES, base64_text, pack_whole, write
-from fanfold.codec.untagged import read
+from fanfold.codec.tagged import BLOB_THRESHOLD_BYTES, base64_text, pack_whole, read, write
 from fanfold.errors import CodecError
 
 GetBlob = Callable[[str], bytes]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from fanfold.diagnosis import here
+from fanfold.diagnosis import machine as here
 from fanfold.diagnosis.checks import Check, Diagnosis
 from fanfold.errors import FanfoldError
 from fanfold.settings import current
@@ -35,6 +35,6 @@ def _checks() -> Iterator[Check]:
         return
     yield from here.fanfold(settings)
     if settings.deployment is not None:
-        from fanfold.diagnosis import cloud
+        from fanfold.diagnosis import deployment as cloud
 
         yield from cloud.deployment(settings)

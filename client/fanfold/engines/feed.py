@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from fanfold.contract.layout import result_key
-from fanfold.engines.protocol import Stores
+from fanfold.core.models import CacheEntry, Event, EventKind, JobHeader, RunRef
+from fanfold.core.retry import should_retry
+from fanfold.engines.base import Stores
 from fanfold.errors import StoreError, StoreFull
-from fanfold.execute.calls import Assignment, Call, Report
-from fanfold.execute.perform import UNKEPT
-from fanfold.models import CacheEntry, Event, EventKind, JobHeader, RunRef
-from fanfold.retry import should_retry
+from fanfold.execution.calls import Assignment, Call, Report
+from fanfold.execution.worker.perform import UNKEPT
 from fanfold.stores.disk import MAKE_ROOM
 from fanfold.stores.manifest import Manifest
 

@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fanfold.core.forks import Locked
 from fanfold.errors import ConfigurationError
-from fanfold.locks import Locked
 from fanfold.settings import Settings, current
 
 if TYPE_CHECKING:
-    from fanfold.engines.protocol import Engine
+    from fanfold.engines.base import Engine
 
 #: What the path was called before engines had names.
 _OLDER_NAMES = {"remote": "aws", "realtime": "aws", "batch": "aws"}
@@ -36,7 +36,7 @@ def engine_for(name: str | None = None) -> Engine:
 
 def _opened(name: str, settings: Settings) -> Engine:
     if name == "local":
-        from fanfold.engines.local import LocalEngine
+        from fanfold.engines.local.engine import LocalEngine
 
         return LocalEngine(settings.home)
     if name == "aws":

@@ -2,8 +2,7 @@
 
 from fanfold.inputs.arguments import decode_arguments
 from fanfold.inputs.reading import read
-from fanfold.inputs.sending import sender
-from fanfold.inputs.signature import Signature
+from fanfold.inputs.signature import Signature, sender
 from fanfold.inputs.validation import validated
 
 __all__ = ["Signature", "decode_arguments", "read", "sender", "validated"]

@@ -9,12 +9,10 @@ from __future__ import annotations
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import Any
-
-from fanfold.inputs.rejection import Rejection
 
 Coerce = Callable[[Any], Any]
 _Fits = Callable[[Any], bool]
@@ -184,3 +182,33 @@ def _reason(errors: Sequence[Any]) -> str:
     place = "".join(f"[{step!r}]" for step in first["loc"])
     more = f" (and {len(others)} more like it)" if others else ""
     return f"{place}: {message}{more}" if place else f"{message}{more}"
+
+
+# Why one input does not fit. It never leaves this package: it becomes a line of an `InputError`.
+
+
+class Rejection(Exception):
+    """One input's offence: which parameter, what it was given, and why that will not do."""
+
+    def __init__(self, reason: str, *, parameter: str = "", value: Any = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.parameter = parameter
+        self.value = value
+
+
+def unknown_name(name: Any, value: Any, known: Iterable[str], *, constant: bool = False) -> Rejection:
+    """The rejection of a name that is no parameter, with the one that was perhaps meant."""
+    import difflib
+
+    known = tuple(known)
+    close = difflib.get_close_matches(str(name), known, n=1)
+    if close:
+        hint = f"did you mean {close[0]!r}?"
+    elif len(known) == 1 and not constant:
+        hint = f"a dict is keyword arguments; to pass it whole: {{{known[0]!r}: {{...}}}}"
+    elif known:
+        hint = f"it takes {', '.join(known)}"
+    else:
+        hint = "it takes none"
+    return Rejection(f"there is no such parameter; {hint}", parameter=str(name), value=value)

@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Any
 
 from fanfold.errors import InputError
+from fanfold.inputs.coercion import Rejection
 from fanfold.inputs.reading import read
-from fanfold.inputs.rejection import Rejection
 from fanfold.inputs.signature import Signature, short
 
 #: How many offenders are listed, and how far beyond the first one they are looked for.

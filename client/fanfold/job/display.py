@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
 
-from fanfold.fold import JobState
-from fanfold.job.contents import Contents
+from fanfold.core.fold import JobState
+from fanfold.core.models import BAD, JobHeader, RunStatus
+from fanfold.engines.base import Engine
+from fanfold.errors import FanfoldError, MissingPackage
 from fanfold.job.failures import failure
-from fanfold.job.tracker import described
-from fanfold.models import BAD, RunStatus
+from fanfold.job.results import Contents
+from fanfold.job.waiting import Tracker, described, in_notebook
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _COLOURS = {
     RunStatus.SUCCEEDED: "#2e7d32",
@@ -78,3 +86,124 @@ def _first_error(state: JobState, contents: Contents) -> str:
         input=contents.arguments(first),
     )
     return f"<details><summary>first error</summary><pre>{escape(str(told))}</pre></details>"
+
+
+# A job in a notebook's output, which brings itself up to date in place until the job has ended.
+
+#: Seconds between two pictures, at least; and how many times as long as making one takes, so that a job of very many
+#: runs leaves the kernel to its user.
+_PACE_S, _TIMES_AS_LONG = 1.0, 20.0
+
+_lock = threading.Lock()
+_followers: dict[str, _Follower] = {}
+
+
+def shown_live(header: JobHeader, engine: Engine) -> bool:
+    """Show an open job, and keep what is shown up to date; False where it has ended, or this is no notebook."""
+    if not in_notebook():
+        return False
+    state = Tracker(header, engine).refresh()
+    if state.done:
+        return False
+    with _lock:
+        follower = _followers.get(header.id)
+        if follower is None:
+            follower = _followers[header.id] = _Follower(header, engine)
+            follower.start()
+        follower.add(state)
+    return True
+
+
+class _Follower(threading.Thread):
+    """Reads on by itself, for the user's thread may be anywhere; it only reads, and looks after no lost runs."""
+
+    def __init__(self, header: JobHeader, engine: Engine) -> None:
+        super().__init__(name=f"fanfold-notebook-{header.id}", daemon=True)
+        self._tracker = Tracker(header, engine)
+        self._contents = Contents(header, engine.stores)
+        self._outputs: list[Any] = []
+        self._stale = ""
+
+    def add(self, state: JobState) -> None:
+        """Show the job once more, in an output of its own."""
+        from IPython.display import display as shown
+
+        output = shown(self._picture(state), display_id=True)  # type: ignore[no-untyped-call]
+        self._outputs.append(output)
+
+    def run(self) -> None:
+        """Draw until the job has ended."""
+        done = False
+        while not done:
+            began = time.monotonic()
+            try:
+                state, self._stale = self._tracker.refresh(), ""
+                done = self._draw(state)
+                took_s = time.monotonic() - began
+                self._tracker.engine.wait_for_news(_PACE_S)
+            except FanfoldError as error:  # it may go on in a minute, and until then it is said how old the picture is
+                self._stale = self._stale or f"as of {time.strftime('%H:%M:%S')}: {error.message}"
+                self._draw(self._tracker.state)
+                took_s = _PACE_S
+            if not done:
+                time.sleep(max(0.0, max(_PACE_S, took_s * _TIMES_AS_LONG) - (time.monotonic() - began)))
+
+    def _draw(self, state: JobState) -> bool:
+        """Draw every output anew; True where that was the last time."""
+        # Nobody may add an output between the last drawing and the end.
+        with _lock:
+            picture = self._picture(state)
+            for output in self._outputs:
+                output.update(picture)
+            if state.done:
+                _followers.pop(self._tracker.header.id, None)
+            return state.done
+
+    def _picture(self, state: JobState) -> Any:
+        from IPython.display import HTML
+
+        contents = None if self._stale else self._contents
+        return HTML(html(state, contents, stale=self._stale))  # type: ignore[no-untyped-call]
+
+
+# A job's runs over time, drawn.
+
+_BAR_COLOURS = {RunStatus.SUCCEEDED: "#2e7d32", RunStatus.CANCELLED: "#78909c", RunStatus.RUNNING: "#1e88e5"}
+_FAILED_BAR = "#c62828"
+
+
+def drawn(state: JobState) -> Figure:
+    """One bar a run, from its start to its end, in seconds since the submit.
+
+    Runs are stacked in as few rows as ran side by side, so that the picture shows how full the workers were.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingPackage(
+            "A timeline is drawn with matplotlib, which is not installed.", next_step="pip install 'fanfold[plot]'"
+        ) from error
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axes = figure.subplots()
+    rows: list[float] = []
+    for start, end, status in sorted(_spans(state), key=lambda span: span[0]):
+        row = next((number for number, free_at in enumerate(rows) if free_at <= start), len(rows))
+        rows[row : row + 1] = [end]
+        axes.barh(row, end - start, left=start, height=0.9, color=_BAR_COLOURS.get(status, _FAILED_BAR), linewidth=0)
+    axes.set(xlabel="seconds since the submit", ylabel="side by side", title=_title(state))
+    axes.set_yticks(range(0, len(rows), max(1, len(rows) // 8)))
+    return figure
+
+
+def _title(state: JobState) -> str:
+    return f"{state.header.name} · {state.header.id} · {state.status.value}"
+
+
+def _spans(state: JobState) -> list[tuple[float, float, RunStatus]]:
+    began = state.header.created_at
+    spans: list[tuple[float, float, RunStatus]] = []
+    for index in range(state.header.count):
+        status, start, end = state.status_of(index), state.started_at(index), state.finished_at(index)
+        if start is not None and end is not None and status is not RunStatus.CACHED:
+            spans.append((start - began, end - began, status))
+    return spans

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fanfold.amounts import counted
 from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.core.formatting import counted
+from fanfold.core.models import JobHeader, RunError, RunStatus
 from fanfold.errors import InputError, RunCancelled, RunFailed, RunLost, RunOutOfMemory, RunTimedOut, WorkerDied
-from fanfold.job.limits import own_memory_mib, own_timeout_s
-from fanfold.models import JobHeader, RunError, RunStatus
+from fanfold.job.summary import own_memory_mib, own_timeout_s
 
 _KINDS: dict[RunStatus, type[RunFailed]] = {
     RunStatus.TIMED_OUT: RunTimedOut,

@@ -2,24 +2,97 @@
 
 from __future__ import annotations
 
+import operator
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, overload
 
-from fanfold.amounts import Dollars, Seconds
-from fanfold.errors import InputError
+from fanfold.core.fold import JobState
+from fanfold.core.formatting import Dollars, Seconds
+from fanfold.core.models import BAD, GOOD, Event, EventKind, JobHeader, Output, RunRef, RunStatus, Usage
+from fanfold.core.options import check_flags, check_number
+from fanfold.engines.base import Engine
+from fanfold.errors import CodecError, InputError, ResultDamaged, RunFailed
 from fanfold.job import display, logs
-from fanfold.job.older import OlderSpelling, Status
-from fanfold.job.run import Run
-from fanfold.models import BAD, Event, EventKind, RunRef, RunStatus
-from fanfold.options import check_flags
+from fanfold.job.compat import OlderSpelling, Status
+from fanfold.job.failures import failure, not_concatenated
+from fanfold.job.results import Contents
+from fanfold.job.waiting import Progress, Tracker, described
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+    from typing_extensions import Self
 
     from fanfold.job.summary import Summary
     from fanfold.job.verify import Receipt
+
+# One run of a job, as its caller sees it.
+
+
+class Run:
+    """One input's execution: a view that is as fresh as its job."""
+
+    def __init__(self, job: Job, index: int) -> None:
+        self._job = job
+        self.index = index
+
+    @property
+    def status(self) -> RunStatus:
+        """What the run is now."""
+        return self._job.state.status_of(self.index)
+
+    @property
+    def attempt(self) -> int:
+        """Which try the status tells of, from 0."""
+        return self._job.state.attempt_of(self.index)
+
+    @property
+    def input(self) -> dict[str, Any]:
+        """The arguments it was called with."""
+        return self._job.contents.arguments(self.index)
+
+    @property
+    def duration_s(self) -> Seconds | None:
+        """How long it took in seconds; None where it has not ended, or came from the cache."""
+        seconds = self._job.state.duration_s(self.index)
+        return None if seconds is None else Seconds(seconds)
+
+    @property
+    def usage(self) -> Usage | None:
+        """Seconds, CPU seconds and peak memory of its last attempt."""
+        return self._job.state.usage(self.index)
+
+    @property
+    def error(self) -> RunFailed | None:
+        """Why it failed, if it did."""
+        return self._job.error(self.index)
+
+    def result(self) -> Any:
+        """Its value. Raises `RunFailed` where it failed, and waits where it has not ended."""
+        return self._job.result(self.index)
+
+    def logs(self) -> str:
+        """What it has printed."""
+        return logs.text(self._job.contents, self.index)
+
+    # The older spelling (see docs/compatibility.md).
+
+    def done(self) -> bool:
+        """True where it has ended."""
+        return self.status.final
+
+    def exception(self) -> RunFailed | None:
+        """Why it failed, if it did."""
+        return self.error
+
+    def time(self) -> Seconds | None:
+        """How long it took; None where it has not ended, or came from the cache."""
+        return self.duration_s
+
+    def __repr__(self) -> str:
+        took = f", {self.duration_s}" if self.duration_s is not None else ""
+        return f"<Run {self.index} of {self._job.id}: {self.status.value}{took}>"
 
 
 class Job(OlderSpelling):
@@ -28,6 +101,197 @@ class Job(OlderSpelling):
     Everything is read from the event log, so any number of processes may hold the same job; each call reads what is
     new first.
     """
+
+    def __init__(self, header: JobHeader, engine: Engine) -> None:
+        self._tracker = Tracker(header, engine)
+        self.contents = Contents(header, engine.stores)
+
+    @property
+    def id(self) -> str:
+        """What `fanfold.get_job` takes."""
+        return self.header.id
+
+    @property
+    def header(self) -> JobHeader:
+        """What was known when it started, and whether it has been cancelled."""
+        return self._tracker.header
+
+    @property
+    def state(self) -> JobState:
+        """Its state as it was last read; `status` and others read it anew."""
+        return self._tracker.state
+
+    def __len__(self) -> int:
+        return self.header.count
+
+    # --- waiting ---------------------------------------------------------------------------------------------------
+
+    def wait(self, timeout: float | None = None, *, progress: bool | None = None) -> Self:
+        """Wait until every run has ended; `timeout` in seconds. Returns the job itself.
+
+        `progress` None shows a bar where there is a terminal or a notebook. Raises `WaitTimeout`.
+        """
+        check_flags(progress=progress)
+        with Progress(self.header, shown=progress) as bar:
+            for state in self.changes(timeout, idle=bar.show):
+                bar.show(state)
+        return self
+
+    def changes(
+        self, timeout: float | None = None, *, idle: Callable[[JobState], None] | None = None
+    ) -> Iterator[JobState]:
+        """The job's state now, and after each change, until it is done. Raises `WaitTimeout`.
+
+        `idle` is called with the state some times a second while nothing changes.
+        """
+        check_number("timeout", timeout, zero=True)
+        return self._tracker.changes(timeout, idle=idle)
+
+    def as_completed(self, timeout: float | None = None) -> Iterator[Run]:
+        """Each run as it ends, good or bad, in the order in which they end. Raises `WaitTimeout`."""
+        return self._ended(self.changes(timeout))  # whatever is wrong with the timeout is told at once
+
+    def _ended(self, changes: Iterator[JobState]) -> Iterator[Run]:
+        told = bytearray(len(self))
+        for state in changes:
+            for index in state.indexes(*GOOD, *BAD):
+                if not told[index]:
+                    told[index] = 1
+                    yield Run(self, index)
+
+    # --- results ---------------------------------------------------------------------------------------------------
+
+    def result(self, index: int) -> Any:
+        """The value of one run; waits where it has not ended. Raises `RunFailed`, or `ResultDamaged`."""
+        position = self._position(index)
+        for state in self._tracker.changes():
+            if state.status_of(position).final:
+                break
+        return self._value(position)
+
+    def results(self, return_exceptions: bool = False, *, ignore_exceptions: bool = False) -> list[Any]:
+        """All values in the order of the inputs, when all runs have ended.
+
+        Raises the first `RunFailed`; with `return_exceptions` each stands in its run's place instead, and with
+        `ignore_exceptions` failed runs are left out.
+        """
+        check_flags(return_exceptions=return_exceptions, ignore_exceptions=ignore_exceptions)
+        early = self._values_while_waiting(progress=None)
+        failed = list(self.state.indexes(*BAD))
+        if failed and not (return_exceptions or ignore_exceptions):
+            raise self._failure(failed[0], others=len(failed) - 1)
+        try:
+            if return_exceptions:
+                return early + [self.error(index) or self._value(index) for index in range(len(early), len(self))]
+            return early + [self._value(index) for index in self.state.indexes(*GOOD) if index >= len(early)]
+        except ResultDamaged as error:
+            raise self._all_damaged(error) from error
+
+    def collect(
+        self,
+        ignore_exceptions: bool = False,
+        flatten: bool = True,
+        drop_index: bool = False,
+        *,
+        verbose: bool = True,
+    ) -> pd.DataFrame:
+        """All results as one frame, indexed by the arguments, when all runs have ended.
+
+        Frames are concatenated; other values stand in a column `result`. Raises the first `RunFailed` unless
+        `ignore_exceptions`, which leaves failed runs out and says how many. `drop_index` numbers the runs instead of
+        naming their arguments; `verbose=False` shows no progress.
+        """
+        from fanfold.job.results import collected
+
+        check_flags(ignore_exceptions=ignore_exceptions, flatten=flatten, drop_index=drop_index, verbose=verbose)
+        if not verbose:
+            self.wait(progress=False)
+        values = self.results(ignore_exceptions=ignore_exceptions)
+        kept = list(self.state.indexes(*GOOD))
+        display.say_left_out(self.state)
+        inputs = kept if drop_index else [self.contents.own_arguments(index) for index in kept]
+        try:
+            return collected(inputs, values, flatten=flatten)
+        except Exception as error:  # whatever the libraries of the user's frames raise
+            raise not_concatenated(self.id, error) from error
+
+    df = collect
+
+    # --- failures --------------------------------------------------------------------------------------------------
+
+    def errors(self) -> dict[int, RunFailed]:
+        """Why each failed run failed, by index."""
+        state = self._tracker.look()
+        return {index: self._failure(index) for index in state.indexes(*BAD)}
+
+    def first_error(self) -> RunFailed | None:
+        """The first failed run's error, by index; None where none has failed."""
+        return next((self._failure(index) for index in self._tracker.look().indexes(*BAD)), None)
+
+    def error(self, index: int) -> RunFailed | None:
+        """Why one run failed, as far as has been read; None where it has not."""
+        position = self._position(index)
+        return self._failure(position) if self.state.status_of(position) in BAD else None
+
+    def _values_while_waiting(self, *, progress: bool | None) -> list[Any]:
+        """Wait until every run has ended, and meanwhile decode: the values of the first runs, up to one that has none.
+
+        Most runs end about in order, so this is most of the work, and of the imports that it takes.
+        """
+        values: list[Any] = []
+        with Progress(self.header, shown=progress) as bar:
+            for state in self._tracker.changes(idle=bar.show):
+                bar.show(state)
+                try:
+                    while len(values) < len(self) and (output := state.output(len(values))) is not None:
+                        values.append(self._decoded(len(values), output))
+                except (ResultDamaged, CodecError):
+                    continue  # whoever asks for it is told, when all have ended
+        return values
+
+    def _value(self, index: int) -> Any:
+        output = self.state.output(index)
+        if output is None:
+            raise self._failure(index)
+        return self._decoded(index, output)
+
+    def _decoded(self, index: int, output: Output) -> Any:
+        try:
+            return self.contents.value(index, output)
+        except ResultDamaged:
+            self.contents.forget([index])
+            raise
+
+    def _all_damaged(self, first: ResultDamaged) -> ResultDamaged:
+        """The error for a damaged result that tells how many others are; none of them is found in the cache again."""
+        from fanfold.job.verify import verified
+
+        others = len(verified(self.id, self.state, self.contents).damaged) - 1
+        more = (
+            f" {others:,} other {'results are' if others > 1 else 'result is'} damaged as well." if others > 0 else ""
+        )
+        return ResultDamaged(f"{first.message}{more}", next_step=first.next_step)
+
+    def _position(self, index: int) -> int:
+        """The run's number; negative counts from the end. Raises `IndexError`, or `TypeError` for what is no number."""
+        try:
+            number = operator.index(index)
+        except TypeError:
+            raise TypeError(f"a run of job {self.id} is asked for by its number, not by {index!r}") from None
+        position = number + len(self) if number < 0 else number
+        if not 0 <= position < len(self):
+            raise IndexError(f"job {self.id} has {len(self)} runs, numbered from 0; there is no run {number}")
+        return position
+
+    def _failure(self, index: int, *, others: int = 0) -> RunFailed:
+        return failure(
+            self.header,
+            index,
+            status=self.state.status_of(index),
+            error=self.state.error(index),
+            input=self.contents.arguments(index),
+            others=others,
+        )
 
     # --- what it is ------------------------------------------------------------------------------------------------
 
@@ -71,14 +335,14 @@ class Job(OlderSpelling):
 
     def _ipython_display_(self) -> None:
         """In a notebook, show an open job and keep it up to date; all else IPython shows by the other two."""
-        from fanfold.job.notebook import shown_live
+        from fanfold.job.display import shown_live
 
         if not shown_live(self.header, self._tracker.engine):
             raise NotImplementedError
 
     def arg_df(self) -> pd.DataFrame:
         """The inputs as a frame, one row a run."""
-        from fanfold.job.collect import argument_frame
+        from fanfold.job.results import argument_frame
 
         return argument_frame([self.contents.own_arguments(index) for index in range(len(self))])
 
@@ -129,7 +393,7 @@ class Job(OlderSpelling):
 
     def timeline(self) -> Figure:
         """A picture of the runs over time (needs matplotlib: `pip install fanfold[plot]`)."""
-        from fanfold.job.timeline import drawn
+        from fanfold.job.display import drawn
 
         return drawn(self._tracker.look())
 
@@ -200,3 +464,12 @@ class Job(OlderSpelling):
 
     def _arguments(self, status: RunStatus) -> dict[int, dict[str, Any]]:
         return {index: self.contents.arguments(index) for index in self._tracker.look().indexes(status)}
+
+
+def interrupted(job: Job) -> KeyboardInterrupt:
+    """Cancel a job that nobody holds yet but who was interrupted; the interrupt to raise, which tells of it."""
+    job.cancel()
+    return KeyboardInterrupt(
+        f"job {job.id} is cancelled: {described(job.state)}; the same submit runs only the rest,"
+        f' and so does fanfold.get_job("{job.id}").retry()'
+    )

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fanfold.job.contents import Contents
-from fanfold.job.tracker import Tracker
-from fanfold.models import Event, EventKind
+from fanfold.core.models import Event, EventKind
+from fanfold.job.results import Contents
+from fanfold.job.waiting import Tracker
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import textwrap
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fanfold.amounts import Dollars, Seconds, duration
-from fanfold.contract.instances import INSTANCE_TYPES
-from fanfold.contract.limits import REALTIME_MEMORY_MIB
-from fanfold.costs import machine_cost, realtime_cost
-from fanfold.fold import JobState
-from fanfold.job.advice import BEST, advice, median
-from fanfold.job.progress import waiting_for
-from fanfold.models import JobHeader, RunStatus
-from fanfold.pricing import prices
+from fanfold.contract.instances import INSTANCE_TYPES, run_memory_mib
+from fanfold.contract.limits import ADVISED_RUN_S, NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.core.fold import JobState
+from fanfold.core.formatting import Dollars, Seconds, duration
+from fanfold.core.models import JobHeader, RunStatus
+from fanfold.core.pricing import machine_cost, prices, realtime_cost
+from fanfold.job.waiting import waiting_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,3 +193,97 @@ def _measured(state: JobState) -> list[tuple[int, float, float]]:
     ended = (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.OUT_OF_MEMORY)
     found = ((index, state.usage(index)) for index in state.indexes(*ended))
     return [(index, usage.duration_s, usage.peak_memory_mib) for index, usage in found if usage is not None]
+
+
+# What would make the next job of a kind better, only where it really would.
+
+#: Runs shorter than this are worth putting together: starting one costs some 10 ms.
+_SHORT_S = 5.0
+_MANY = 100
+BEST = f"{ADVISED_RUN_S[0]:.0f} to {ADVISED_RUN_S[1]:.0f} s are best"
+
+
+def advice(state: JobState, times_s: Sequence[float], peaks_mib: Sequence[float]) -> list[str]:
+    """Lines that say what to do, from the seconds and the MiB of the runs that have ended."""
+    if not times_s:
+        return []
+    header, timed_out = state.header, state.counts()[RunStatus.TIMED_OUT]
+    about_time = _near_time(header, times_s, timed_out) or _on_length(header, times_s)
+    return [line for line in (about_time, _near_memory(header, peaks_mib)) if line]
+
+
+def _near_time(header: JobHeader, times_s: Sequence[float], timed_out: int) -> str | None:
+    own_s, realtime = own_timeout_s(header), header.instance_type is None
+    if own_s is None and not realtime:
+        return None
+    limit_s = REALTIME_TIMEOUT_S if own_s is None else own_s
+    near = max(timed_out, sum(duration_s >= NEAR * limit_s for duration_s in times_s))
+    if not near:
+        return None
+    runs = f"{near:,} of {len(times_s):,} runs came within 10% of"
+    if own_s is not None:
+        return f"{runs} {own_s:g} s, which is timeout_s of @udf, or passed it: {_instead('timeout_s', 'small', header)}"
+    return (
+        f"{runs} {limit_s:.0f} s or passed it: make the inputs smaller ({BEST}), or ask for"
+        ' instance_type="small", which has no limit.'
+    )
+
+
+def _on_length(header: JobHeader, times_s: Sequence[float]) -> str | None:
+    if header.instance_type is not None:
+        return None
+    middle, (low, high) = median(times_s), ADVISED_RUN_S
+    if middle < _SHORT_S and len(times_s) >= _MANY:
+        together = max(2, min(1000, round(low / max(middle, 0.001))))
+        return f"runs took {duration(middle)}; in the cloud {BEST}: put about {together:,} inputs into each."
+    if middle > high:
+        return f"runs took {duration(middle)}; {BEST}: make the inputs smaller."
+    return None
+
+
+def _near_memory(header: JobHeader, peaks_mib: Sequence[float]) -> str | None:
+    own_mib, realtime = own_memory_mib(header), header.instance_type is None
+    if own_mib is None and not realtime:
+        return None
+    limit_mib = REALTIME_MEMORY_MIB if own_mib is None else own_mib
+    near = sum(mib >= NEAR * limit_mib for mib in peaks_mib)
+    if not near:
+        return None
+    runs = f"{near:,} of {len(peaks_mib):,} runs came within 10% of {limit_mib:,} MiB"
+    if own_mib is not None:
+        return f"{runs}, which is memory_mib of @udf, or passed it: {_instead('memory_mib', 'medium', header)}"
+    return f'{runs} or passed it: make the inputs smaller, or ask for instance_type="medium", which has 64 GB.'
+
+
+def _instead(option: str, machine: str, header: JobHeader) -> str:
+    """What to do about a limit that the UDF has set itself: no machine would lift it, but `escalate` drops it."""
+    if header.instance_type is not None:
+        return f"raise {option}, or make the inputs smaller."
+    return f'raise {option}, make the inputs smaller, or submit with escalate="{machine}", which drops it.'
+
+
+def median(times: Sequence[float]) -> float:
+    """The middle one of some numbers."""
+    ranked, middle = sorted(times), len(times) // 2
+    return ranked[middle] if len(ranked) % 2 else (ranked[middle - 1] + ranked[middle]) / 2
+
+
+# The limits that a job's UDF has set itself, told apart from those of the place where its runs run.
+
+
+def own_timeout_s(header: JobHeader) -> float | None:
+    """The UDF's own `timeout_s`, where it ends runs earlier than they would be ended anyway."""
+    if header.instance_type is not None:  # a machine has no limit of time but this
+        return header.timeout_s
+    return header.timeout_s if header.timeout_s is not None and header.timeout_s < REALTIME_TIMEOUT_S else None
+
+
+def own_memory_mib(header: JobHeader) -> int | None:
+    """The UDF's own `memory_mib`, where it is less than its runs would have anyway, as far as that is known."""
+    has_mib: int | None = REALTIME_MEMORY_MIB
+    if header.instance_type is not None:
+        machine = INSTANCE_TYPES.get(header.instance_type)  # a deployment's own is known to the deployment alone
+        has_mib = None if machine is None else run_memory_mib(machine, header.n_processes_per_worker)
+    if header.memory_mib is None or has_mib is None or header.memory_mib >= has_mib:
+        return None
+    return header.memory_mib

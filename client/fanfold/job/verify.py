@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from fanfold.core.fold import JobState
 from fanfold.errors import ResultDamaged
-from fanfold.fold import JobState
-from fanfold.job.contents import Contents
+from fanfold.job.results import Contents
 
 
 @dataclass(frozen=True, slots=True, repr=False)

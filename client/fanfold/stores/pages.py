@@ -12,8 +12,8 @@ from math import isnan, nan
 from struct import Struct
 from typing import Any
 
-from fanfold.models import Event, EventKind, Output, RunError, RunStatus, Usage
-from fanfold.stores.digits import compact_to
+from fanfold.core.hex_packing import compact_to
+from fanfold.core.models import Event, EventKind, Output, RunError, RunStatus, Usage
 
 # Positions are what is stored: only ever add at the end.
 _KINDS = tuple(EventKind(name) for name in ("queued", "started", "finished", "machine", "log", "usage"))
@@ -34,11 +34,11 @@ _RESULT = Struct("<dddh32sqi")
 _ID_BYTES, _SHA256_BYTES = 14, 32
 
 #: heads, results, inline, codecs, notes
-Page = tuple[bytes, bytes | None, bytes | None, str | None, str | None]
+EventPage = tuple[bytes, bytes | None, bytes | None, str | None, str | None]
 COLUMNS = "heads, results, inline, codecs, notes"
 
 
-def pack(events: Sequence[Event]) -> Page:
+def pack(events: Sequence[Event]) -> EventPage:
     """The events of one job as a page."""
     heads: list[bytes] = []
     results: list[bytes] = []
@@ -68,7 +68,7 @@ def pack(events: Sequence[Event]) -> Page:
     )
 
 
-def unpack(job_id: str, page: Page) -> list[Event]:
+def unpack(job_id: str, page: EventPage) -> list[Event]:
     """The events that `pack` was given."""
     heads, packed_results, inline, codecs, notes = page
     results = _unpack_results(packed_results or b"", inline or b"", (codecs or "").split("\n"))

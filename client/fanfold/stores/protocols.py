@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
-from fanfold.models import CacheEntry, Event, JobHeader
+from fanfold.core.models import CacheEntry, Event, JobHeader
 
 #: `state` is all that `fold` needs; `telemetry` is logs and usage, which may be a thousand times as much.
 Channel = Literal["state", "telemetry"]

@@ -13,14 +13,14 @@ from fastapi.responses import FileResponse, JSONResponse
 from nicegui import app
 from starlette.background import BackgroundTask
 
-from fanfold.api import get_job
+from fanfold.api.submit import get_job
+from fanfold.core.fold import JobState
+from fanfold.core.models import BAD, RunStatus
 from fanfold.errors import FanfoldError, InputError
-from fanfold.fold import JobState
-from fanfold.frame_file import write_frame
 from fanfold.inputs.signature import short
-from fanfold.models import BAD, RunStatus
-from fanfold.workbench.preview import in_short
-from fanfold.workbench.watch import Watch, Watches
+from fanfold.job.export import write_frame
+from fanfold.workbench.following import Watch, Watches
+from fanfold.workbench.previews import in_short
 
 _MOST_ROWS = 200
 #: What the table of runs may be filtered by: any, all that are bad, or one status.

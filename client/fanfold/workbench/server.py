@@ -8,13 +8,21 @@ import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 
+from fastapi import Request
 from nicegui import app, ui
 from nicegui.server import Server
 
+from fanfold.engines.select import engine_for
 from fanfold.errors import ConfigurationError
 from fanfold.workbench import DEFAULT_PORT
-from fanfold.workbench.guard import Guard, Pass
-from fanfold.workbench.pages import add_pages
+from fanfold.workbench.auth import Guard, Pass
+from fanfold.workbench.editor.page import show_bench
+from fanfold.workbench.following import Watches
+from fanfold.workbench.job.page import show_job
+from fanfold.workbench.jobs.page import show_jobs
+from fanfold.workbench.jobs.table import Board
+from fanfold.workbench.layout import add_head, shell, theme_cookie
+from fanfold.workbench.routes import add_routes
 
 _HOST = "127.0.0.1"
 #: How long a page that has lost its connection may take to come back before it is built anew.
@@ -77,3 +85,29 @@ def _free_port(asked: int | None) -> int:
     raise ConfigurationError(
         f"Port {asked} on {_HOST} is taken.", next_step="give another with --port, or leave it out."
     )
+
+
+# Which page is found where.
+
+
+def add_pages(folder: Path, engine: str | None) -> None:
+    """Tell NiceGUI the pages, and what they share: one board of jobs, however many look at it."""
+    add_head()
+    board, watches = Board(engine), Watches(engine)
+    add_routes(watches)
+    name = engine_for(engine).describe().name
+
+    @ui.page("/", title="Jobs · Fanfold")
+    def jobs(request: Request) -> None:
+        with shell("Jobs", name, request.cookies.get(theme_cookie())):
+            show_jobs(board)
+
+    @ui.page("/job/{job_id}", title="Job · Fanfold", response_timeout=30.0)
+    async def job(request: Request, job_id: str) -> None:
+        with shell("", name, request.cookies.get(theme_cookie())):
+            await show_job(watches, job_id)
+
+    @ui.page("/workbench", title="Workbench · Fanfold")
+    async def workbench(request: Request) -> None:
+        with shell("Workbench", name, request.cookies.get(theme_cookie())):
+            await show_bench(folder, name, watches)

@@ -7,15 +7,13 @@ from typing import Annotated
 
 import typer
 
-from fanfold.amounts import counted, duration
 from fanfold.cli import options
 from fanfold.cli.exits import ExitCode
-from fanfold.cli.output import Column, note, print_json, print_table, print_text
-from fanfold.cli.records import error_record, receipt_record, time_record
-from fanfold.cli.runs import check_run, chosen
-from fanfold.cli.wording import arguments
+from fanfold.cli.output import Column, arguments, note, print_json, print_table, print_text
+from fanfold.cli.records import check_run, chosen, error_record, receipt_record, time_record
+from fanfold.core.formatting import counted, duration
+from fanfold.core.models import BAD
 from fanfold.job import Job
-from fanfold.models import BAD
 
 _TIMES = (
     Column("run", right=True),
@@ -36,7 +34,7 @@ def times(
     as_json: options.AsJson = False,
 ) -> None:
     """Show how long each run took, and its peak memory."""
-    from fanfold.api import get_job
+    from fanfold.api.submit import get_job
     from fanfold.job.summary import has_begun
 
     found = get_job(job, engine=engine)
@@ -62,7 +60,7 @@ def errors(
 
     With the remote traceback of the first, or of the one that is asked for.
     """
-    from fanfold.api import get_job
+    from fanfold.api.submit import get_job
 
     found = get_job(job, engine=engine)
     check_run(found, run)
@@ -102,8 +100,8 @@ def collect(
     The arguments of each run are the leading columns. Values that are no frames stand in a column `result`; in .csv,
     arrays and others that hold several values are JSON in their cells.
     """
-    from fanfold.api import get_job
-    from fanfold.frame_file import check_target, write_frame
+    from fanfold.api.submit import get_job
+    from fanfold.job.export import check_target, write_frame
 
     check_target(output)
     found = get_job(job, engine=engine).wait(timeout)
@@ -120,7 +118,7 @@ def verify(job: options.JobId, engine: options.EngineName = None, as_json: optio
     Or say what is missing or damaged. The exit code tells it as well: 0 complete, 1 a result is damaged or gone from
     where it was kept, 4 runs have not ended. Runs that failed or were lost have ended: `fanfold errors` shows why.
     """
-    from fanfold.api import get_job
+    from fanfold.api.submit import get_job
 
     receipt = get_job(job, engine=engine).verify()
     if as_json:

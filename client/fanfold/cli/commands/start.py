@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fanfold.amounts import counted
 from fanfold.cli import options
-from fanfold.cli.attend import attended, detach, report_end, report_start
-from fanfold.cli.given import inputs_from, parameters_from
+from fanfold.cli.inputs import inputs_from, parameters_from
 from fanfold.cli.output import note, print_json, print_text
 from fanfold.cli.records import value_record
+from fanfold.cli.waiting import attended, detach, report_end, report_start
+from fanfold.core.formatting import counted
 from fanfold.errors import InputError
 
 if TYPE_CHECKING:
     from fanfold.job import Job
-from fanfold.udf_file import load_udf
+from fanfold.api.udf_file import load_udf
 
 
 def run(
@@ -34,7 +34,7 @@ def run(
 
     Values are made to fit the UDF's annotations: `n=5` is the number 5 for `n: int`, and text where nothing is said.
     """
-    from fanfold.api import submit
+    from fanfold.api.submit import submit
 
     job: Any = submit(
         load_udf(udf),
@@ -87,8 +87,8 @@ def submit(
     JSON. Every input is checked against the UDF's annotations before anything starts. Waits for the end and prints
     what it took; `fanfold collect` then has the results. Ctrl-C cancels the job.
     """
-    from fanfold.api import submit as start
-    from fanfold.options import places, unwrapped
+    from fanfold.api.submit import submit as start
+    from fanfold.core.options import places, unwrapped
 
     function = load_udf(udf)
     larger = _escalation(function, escalate, engine, instance_type, waits=debug or not no_wait)
@@ -126,8 +126,8 @@ def _escalation(
     """What runs on a machine what was too large in a job that has ended; refuses at once what names none."""
     if name is None:
         return lambda job: job
-    from fanfold.addressing import settled
-    from fanfold.escalation import Escalation, check_machine
+    from fanfold.submission.escalation import Escalation, check_machine
+    from fanfold.submission.resolve import settled
 
     chosen, request = settled(function, engine=engine, instance_type=instance_type)
     machine = check_machine(name, request, chosen, waits=waits)

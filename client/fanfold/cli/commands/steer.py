@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fanfold.cli import options
-from fanfold.cli.attend import attended, detach, report_end, report_start
 from fanfold.cli.output import note, print_json, print_text
 from fanfold.cli.records import status_record
-from fanfold.models import JobStatus
+from fanfold.cli.waiting import attended, detach, report_end, report_start
+from fanfold.core.models import JobStatus
 
 
 def cancel(job: options.JobId, engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
@@ -14,7 +14,7 @@ def cancel(job: options.JobId, engine: options.EngineName = None, as_json: optio
 
     What has finished stays finished. Returns when nothing runs. A job that has ended already is left as it is.
     """
-    from fanfold.api import get_job
+    from fanfold.api.submit import get_job
 
     found = get_job(job, engine=engine)
     if found.status in (JobStatus.QUEUED.value, JobStatus.RUNNING.value):
@@ -37,7 +37,7 @@ def retry(
 
     What has succeeded stays as it is. Waits for the end, as submit does.
     """
-    from fanfold.api import get_job
+    from fanfold.api.submit import get_job
 
     if no_wait:
         detach(engine)

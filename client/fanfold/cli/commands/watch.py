@@ -11,13 +11,11 @@ import typer
 
 from fanfold.cli import options
 from fanfold.cli.exits import ExitCode, code_of
-from fanfold.cli.output import note, print_json, print_json_line, print_text
-from fanfold.cli.records import log_record, status_record
-from fanfold.cli.runs import check_run
-from fanfold.cli.wording import ago
+from fanfold.cli.output import ago, note, print_json, print_json_line, print_text
+from fanfold.cli.records import check_run, log_record, status_record
+from fanfold.core.models import Event, EventKind, JobStatus
 from fanfold.engines.select import engine_for
 from fanfold.job import Job
-from fanfold.models import Event, EventKind, JobStatus
 
 #: Seconds between two looks for output where the store has no news to wait for.
 _LOOK_S = 0.25
@@ -38,7 +36,7 @@ def jobs(
     With --watch the list stays up to date until Ctrl-C: in place on a terminal, else with a new list, or with --json a
     line for each job, when something has changed.
     """
-    from fanfold.api import get_jobs
+    from fanfold.api.submit import get_jobs
     from fanfold.cli.views import JobList
 
     whose = None if everyone else owner or "me"
@@ -47,7 +45,7 @@ def jobs(
         none = f"No jobs of {whose}; --all shows the team's."
     listed = JobList(lambda: get_jobs(limit=limit, owner=whose, engine=engine), none=none)
     if watch:
-        from fanfold.cli.live import show
+        from fanfold.cli.views import show
 
         look = listed.changes if as_json else listed.view
         show(look, engine_for(engine), stopped=f"{_STOPPED}; jobs go on.", in_place=not as_json)
@@ -67,12 +65,12 @@ def status(
 
     The exit code tells it as well: 0 completed, 1 failed or cancelled, 4 not complete yet.
     """
-    from fanfold.api import get_job
+    from fanfold.api.submit import get_job
     from fanfold.cli.views import job_change, job_view
 
     found = get_job(job, engine=engine)
     if watch:
-        from fanfold.cli.live import show
+        from fanfold.cli.views import show
 
         look = partial(job_change if as_json else job_view, found)
         show(look, engine_for(engine), stopped=f"{_STOPPED}; job {found.id} goes on.", in_place=not as_json)
@@ -96,7 +94,7 @@ def logs(
     Each line stands after its run's number. With -f, lines come as they are printed; Ctrl-C stops looking, not the
     job. JSON is one object a line.
     """
-    from fanfold.api import get_job
+    from fanfold.api.submit import get_job
 
     found = get_job(job, engine=engine)
     check_run(found, run)

@@ -6,13 +6,17 @@ Its name is made of its runs, so that a start that was cut off and is repeated i
 from __future__ import annotations
 
 import hashlib
+import json
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
 
-from fanfold.contract.cloud import DEDICATED, NARROW, WIDE
-from fanfold.models import Event, EventKind, JobHeader, RunRef
+from fanfold.contract.cloud import DEDICATED, NARROW, WIDE, shard_of
+from fanfold.contract.payloads import INLINE_ARGUMENTS_BYTES, RUNS_PER_CHILD, DispatchJob, RunItem
+from fanfold.core.models import Event, EventKind, JobHeader, RunRef
+from fanfold.stores.manifest import Manifest
+from fanfold.stores.protocols import ObjectStore
 
 DIRECT = "direct"
 Path = Literal["direct", "narrow", "wide", "dedicated"]
@@ -121,3 +125,56 @@ def _spans(runs: Sequence[RunRef]) -> tuple[Span, ...]:
     attempts = sorted({span[0] for span in spans})
     ends = {of: [span for span in spans if span[0] == of] for of in attempts}
     return tuple((of, ends[of][0][1], ends[of][-1][2]) for of in attempts)
+
+
+# Runs as the items that state machines carry.
+
+
+def run_items(
+    header: JobHeader, runs: Iterable[RunRef], *, objects: ObjectStore, functions: Sequence[str]
+) -> Iterator[RunItem]:
+    """An item for each run, in turn for each of the function's clones. Long arguments travel by reference."""
+    manifest = Manifest(objects, header.id, header.count)
+    for index, attempt, *_ in runs:
+        yield {
+            "index": index,
+            "attempt": attempt,
+            "shard": shard_of(index, header.count),
+            "function": functions[index % len(functions)],
+            "key": manifest.cache_key(index),
+            "arguments": _arguments(manifest, index),
+        }
+
+
+def narrow_input(job: DispatchJob, items: Sequence[RunItem]) -> str:
+    """The input of one Express execution."""
+    return _json({"BatchInput": {"job": job}, "Items": items})
+
+
+def batches(items: Iterable[RunItem]) -> Iterator[list[RunItem]]:
+    """The items, as many together as one Express execution takes."""
+    batch: list[RunItem] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == RUNS_PER_CHILD:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def lines(items: Iterable[RunItem]) -> Iterator[bytes]:
+    """The items as the lines of a Distributed Map's manifest."""
+    return (_json(item).encode() + b"\n" for item in items)
+
+
+def _arguments(manifest: Manifest, index: int) -> dict[str, Any]:
+    text = manifest.arguments(index)
+    # As it travels, within JSON itself: each quote and backslash takes two bytes there.
+    if len(_json(text)) <= INLINE_ARGUMENTS_BYTES:
+        return {"text": text}
+    return {"range": list(manifest.extent(index))}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))

@@ -10,21 +10,30 @@ from typing import Any
 from fanfold.contract.cloud import DEDICATED, NARROW, WIDE, Lane
 from fanfold.contract.layout import work_key
 from fanfold.contract.payloads import DispatchJob, WideInput
+from fanfold.core.fold import JobState
+from fanfold.core.models import JobHeader, RunRef
 from fanfold.engines.aws import reconcile
 from fanfold.engines.aws.capacity import Capacity, portions
-from fanfold.engines.aws.direct import DirectCalls
 from fanfold.engines.aws.discovery import Deployment
-from fanfold.engines.aws.dispatch import DIRECT, Dispatch, new_dispatch, to_event
-from fanfold.engines.aws.executions import Executions
-from fanfold.engines.aws.items import batches, lines, narrow_input, run_items
-from fanfold.engines.aws.queueing import Queueing
+from fanfold.engines.aws.dispatch import (
+    DIRECT,
+    Dispatch,
+    batches,
+    lines,
+    narrow_input,
+    new_dispatch,
+    run_items,
+    to_event,
+)
+from fanfold.engines.aws.paths.dedicated import Queueing
+from fanfold.engines.aws.paths.direct import DirectCalls
+from fanfold.engines.aws.paths.executions import Executions
 from fanfold.engines.aws.work import Work
-from fanfold.engines.protocol import Description
+from fanfold.engines.base import Description
 from fanfold.errors import FanfoldError, UnknownInstanceType
-from fanfold.fold import JobState, read_state
-from fanfold.models import JobHeader, RunRef
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.account import Account
+from fanfold.stores.state import read_state
 
 _ARRAY_MACHINES = 10_000
 #: One client at a time looks after a job's lost runs, for as long as this.

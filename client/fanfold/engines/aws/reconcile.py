@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from fanfold.contract.cloud import NARROW
 from fanfold.contract.limits import REALTIME_TIMEOUT_S
-from fanfold.engines.aws.direct import DirectCalls
+from fanfold.core.fold import JobState
+from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
 from fanfold.engines.aws.dispatch import DIRECT, Dispatch, of_event
-from fanfold.engines.aws.executions import Executions
-from fanfold.fold import JobState
-from fanfold.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
+from fanfold.engines.aws.paths.direct import DirectCalls
+from fanfold.engines.aws.paths.executions import Executions
 
 #: How far the clock of who wrote something may be from that of who reads it: everything below allows for that.
 _CLOCKS_S = 90.0

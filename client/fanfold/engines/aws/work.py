@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from fanfold.contract.cloud import CLAIMS, EXPIRES_AT, PARTITION_KEY, SORT_KEY, job_partition, machine_sort_key
 from fanfold.contract.layout import work_key
+from fanfold.core.models import RunRef
 from fanfold.engines.aws.dispatch import RUN_BYTES, pack, unpack
-from fanfold.models import RunRef
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.table import Item, key
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fanfold.models import CacheEntry, Event
+from fanfold.core.models import CacheEntry, Event
 from fanfold.stores.aws.account import Account
 from fanfold.stores.aws.cache import DynamoResultCache
 from fanfold.stores.aws.log import DynamoEventLog

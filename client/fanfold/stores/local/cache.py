@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
-from fanfold.models import CacheEntry, Output
-from fanfold.stores.digits import compact, expand
+from fanfold.core.hex_packing import compact, expand
+from fanfold.core.models import CacheEntry, Output
 from fanfold.stores.local.database import Database
 from fanfold.stores.local.objects import FileObjectStore
-from fanfold.stores.local.sweep import sweep
+from fanfold.stores.local.removal import sweep
 
 #: Keys asked for in one query: SQLite before 3.32 takes 999 values.
 _KEYS_PER_QUERY = 500

@@ -8,13 +8,12 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from fanfold.core.models import TELEMETRY, Event, JobHeader, header_from_text, header_to_text
 from fanfold.errors import JobNotFound
-from fanfold.models import TELEMETRY, Event, JobHeader
+from fanfold.stores.keys import job_not_found
 from fanfold.stores.local.database import ROWS_PER_JOB, Database
 from fanfold.stores.pages import COLUMNS, pack, unpack
 from fanfold.stores.protocols import Channel, Cursor
-from fanfold.stores.records import header_from_text, header_to_text
-from fanfold.stores.unknown_job import job_not_found
 
 #: Where one read stops, whichever is met first. With 8 KiB inline in each, 1,000 events are the larger by far.
 _READ_EVENTS = 5_000

@@ -1,0 +1,246 @@
+"""Running a UDF: once, or over many inputs; and finding jobs again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fanfold.core.compat import run_arguments, submit_arguments
+from fanfold.core.options import Request, check_flags, check_number
+from fanfold.engines.base import Engine
+from fanfold.engines.select import engine_for
+from fanfold.errors import InputError
+from fanfold.settings import current
+from fanfold.submission.resolve import addressed, refuse_inside_run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    import pandas as pd
+
+    from fanfold.core.options import RetryOn
+    from fanfold.job import Job
+    from fanfold.submission.estimates import Plan
+
+
+def submit(
+    udf: Any,
+    inputs: Any = None,
+    *,
+    engine: str | None = None,
+    instance_type: str | None = None,
+    max_workers: int | None = None,
+    n_processes_per_worker: int | None = None,
+    max_retry: int | None = None,
+    retry_on: RetryOn = (),
+    debug_mode: bool = False,
+    collect: bool = True,
+    cache: bool = True,
+    cache_max_age: str | float | timedelta | None = None,
+    ignore_exceptions: bool = False,
+    flatten: bool = True,
+    drop_index: bool = False,
+    ramp: bool | Sequence[int] | None = None,
+    plan: bool = False,
+    budget_usd: float | None = None,
+    escalate: str | None = None,
+    progress: bool | None = None,
+    **constants: Any,
+) -> pd.DataFrame | Job | Plan | Any:
+    """Run a UDF once per input, in parallel, and return all results as one frame.
+
+    Args:
+        udf: a function, with or without `@fanfold.udf`.
+        inputs: scalars for the first parameter, dicts of keyword arguments, the rows of a frame, or any iterable of
+            these. All are checked against the UDF's annotations before anything starts.
+        engine: "local" or "aws"; None for the one that is configured.
+        instance_type: a machine for each worker ("small", "medium", "large", "m5.4xlarge", ...) and no time limit;
+            None for the realtime path (120 s and 4 GB a run).
+        max_workers: runs side by side at most; machines at most, with an instance type.
+        n_processes_per_worker: runs side by side on each machine.
+        max_retry: how often a run is tried again whose worker was lost, or whose error is in `retry_on`. Default 2.
+        retry_on: exceptions of the UDF's own, classes or names, that are worth another try.
+        debug_mode: run only the first input; return its raw value or raise its error.
+        collect: False returns the `Job` at once.
+        cache: False computes everything afresh and keeps nothing for later.
+        cache_max_age: how old a result may be that is used again: "30s", "5m", "12h", "7d", seconds, or 0 for none.
+        ignore_exceptions: leave failed runs out of the frame instead of raising the first failure.
+        flatten: False keeps one result a row, also where results are frames.
+        drop_index: number the runs in the frame's index instead of naming their arguments.
+        ramp: True starts 1, then 5, then 50 runs, then all, and stops when they fail or come near a limit; or the
+            sizes of the stages, such as (1, 10, 100).
+        plan: start nothing, and return what this call would take; see `fanfold.plan`.
+        budget_usd: start nothing where this may cost more dollars than that. Runs on this machine cost nothing.
+        escalate: a machine ("medium") on which runs that met a limit of time or memory are run again, when the others
+            have ended; it has no time limit, whatever the UDF asks for. Their results stand among the others.
+        progress: a progress bar; None shows one at a terminal and in a notebook.
+        constants: keyword arguments that are the same for every run.
+
+    Raises:
+        InputError: naming up to ten inputs that the UDF does not take, or the budget that would be passed; nothing
+            has been started.
+        CaptureError: where something in the UDF cannot travel; nothing has been started.
+        RunFailed: the first failure, with the input and the remote traceback.
+        RampStopped: where a ramp found what must not go on.
+    """
+    refuse_inside_run("submit")
+    check_flags(debug_mode=debug_mode, collect=collect, plan=plan, progress=progress)
+    check_flags(ignore_exceptions=ignore_exceptions, flatten=flatten, drop_index=drop_index)
+    inputs, constants = submit_arguments(udf, inputs, constants, submit.__kwdefaults__)
+    chosen, request = addressed(
+        udf,
+        engine=engine,
+        instance_type=instance_type,
+        max_workers=max_workers,
+        n_processes_per_worker=n_processes_per_worker,
+        max_retry=max_retry,
+        retry_on=retry_on,
+        cache=cache,
+        cache_max_age=cache_max_age,
+    )
+    if not plan:
+        chosen.get_ready(dedicated=request.instance is not None)  # while the rest is imported, and the inputs checked
+    from fanfold.job import Job
+    from fanfold.submission.prepare import prepare
+    from fanfold.submission.ramp import check_stages, climb
+
+    stages = check_stages(ramp)
+    if escalate is not None:
+        from fanfold.submission.escalation import check_machine
+
+        machine = check_machine(escalate, request, chosen, waits=collect or debug_mode)
+    inputs = _first(inputs) if debug_mode else inputs
+    if plan:
+        from fanfold.submission.plan import planned
+
+        return planned(udf, inputs, chosen, request, constants)
+    inputs = _within_budget(budget_usd, udf, inputs, engine=chosen, request=request, constants=constants)
+    submission = prepare(udf, inputs, chosen, request, constants)
+    job = Job(submission.header, chosen)
+    shown = climb(submission, job, () if debug_mode else stages, progress=progress)
+    if not (collect or debug_mode):
+        return job
+    _attended(job, True if shown else progress)
+    if escalate is not None:
+        from fanfold.submission.escalation import Escalation
+
+        larger = Escalation(job, udf, machine)
+        if larger.indexes:
+            left = None if budget_usd is None else max(0.0, budget_usd - job.cost())
+            _within_budget(left, udf, larger.inputs, engine=chosen, request=larger.request, constants=constants)
+            _attended(larger.start(chosen), progress)
+            larger.adopt(chosen)
+    return job.result(0) if debug_mode else job.collect(ignore_exceptions, flatten, drop_index)
+
+
+def run(
+    udf: Any,
+    *,
+    engine: str | None = None,
+    instance_type: str | None = None,
+    cache: bool = True,
+    cache_max_age: str | float | timedelta | None = None,
+    max_retry: int | None = None,
+    progress: bool | None = None,
+    **params: Any,
+) -> Any:
+    """Run a UDF once, with `params` as its keyword arguments, and return its value.
+
+    Other arguments are those of `submit`. Raises `RunFailed` with the remote traceback.
+    """
+    return call(
+        udf,
+        run_arguments(udf, params, run.__kwdefaults__),
+        engine=engine,
+        instance_type=instance_type,
+        progress=progress,
+        max_retry=max_retry,
+        cache=cache,
+        cache_max_age=cache_max_age,
+    )
+
+
+def call(
+    udf: Any,
+    arguments: dict[str, Any],
+    *,
+    engine: str | None = None,
+    instance_type: str | None = None,
+    progress: bool | None = None,
+    **asked: Any,
+) -> Any:
+    """Run a UDF once with these arguments, which may go by the names of options too, and return its value."""
+    refuse_inside_run("run")
+    check_flags(progress=progress)
+    chosen, request = addressed(udf, engine=engine, instance_type=instance_type, **asked)
+    chosen.get_ready(dedicated=request.instance is not None)
+    from fanfold.job import Job
+    from fanfold.submission.prepare import prepare
+
+    submission = prepare(udf, [arguments], chosen, request, {})
+    chosen.start(submission.header, submission.runs())
+    return _attended(Job(submission.header, chosen), progress).result(0)
+
+
+async def run_async(udf: Any, **arguments: Any) -> Any:
+    """Like `run`, for code with an event loop: `await fanfold.run_async(udf, day="2013-01-01")`."""
+    import asyncio
+
+    return await asyncio.to_thread(run, udf, **arguments)
+
+
+def get_job(job_id: str, *, engine: str | None = None) -> Job:
+    """The job of that id, from any process and any day. Raises `JobNotFound`, naming ids that come near."""
+    from fanfold.job import Job
+
+    if not isinstance(job_id, str):
+        raise InputError(f"{job_id!r} is no job's id.", next_step="give its text; `fanfold jobs` shows them.")
+    chosen = engine_for(engine)
+    return Job(chosen.stores.log.get_job(job_id), chosen)
+
+
+def get_jobs(*, limit: int = 20, owner: str | None = "me", engine: str | None = None) -> list[Job]:
+    """The latest jobs, newest first: mine, or another's by name, or the whole team's with `owner=None`."""
+    from fanfold.job import Job
+
+    check_number("limit", limit, whole=True)
+    chosen = engine_for(engine)
+    whose = current().owner if owner == "me" else owner
+    return [Job(header, chosen) for header in chosen.stores.log.list_jobs(owner=whose, limit=limit)]
+
+
+def _within_budget(
+    budget_usd: float | None, udf: Any, inputs: Any, *, engine: Engine, request: Request, constants: dict[str, Any]
+) -> Any:
+    """The inputs, when running them keeps to the budget; a generator's have to be kept for that."""
+    check_number("budget_usd", budget_usd, zero=True)
+    if budget_usd is None or engine.describe().name == "local":
+        return inputs
+    from fanfold.submission.plan import planned
+
+    inputs = list(inputs) if hasattr(inputs, "__next__") else inputs
+    plan = planned(udf, inputs, engine, request, constants)
+    if plan.usd.high > budget_usd:
+        raise InputError(
+            f"This may cost {plan.usd}, which is more than budget_usd={budget_usd:g}.\n{plan}",
+            next_step="raise the budget, give fewer inputs, or take a cheaper way. Nothing was started.",
+        )
+    return inputs
+
+
+def _first(inputs: Any) -> list[Any]:
+    from fanfold.inputs import read
+
+    for one in read(inputs):
+        return [one]
+    raise InputError("There are no inputs.", next_step="give at least one.")
+
+
+def _attended(job: Job, progress: bool | None) -> Job:
+    """Wait for a job that is this call's own: an interrupt is meant for it."""
+    try:
+        return job.wait(progress=progress)
+    except KeyboardInterrupt:
+        from fanfold.job.job import interrupted
+
+        raise interrupted(job) from None

@@ -1,0 +1,108 @@
+"""Commands to ask before anything runs: plan, doctor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from fanfold.api.udf_file import load_udf
+from fanfold.cli import options
+from fanfold.cli.exits import ExitCode
+from fanfold.cli.inputs import inputs_from, parameters_from
+from fanfold.cli.output import Column, note, print_json, print_table, print_text
+from fanfold.cli.records import check_record, instance_type_record, plan_record
+
+
+def plan(
+    udf: options.UdfFile,
+    values: options.Values = None,
+    *,
+    inputs: options.InputsFile = None,
+    numbers: options.Numbers = None,
+    constants: options.Constants = None,
+    engine: options.EngineName = None,
+    instance_type: options.InstanceTypeName = None,
+    workers: options.Workers = None,
+    cache: options.Cache = True,
+    as_json: options.AsJson = False,
+) -> None:
+    """Say what a submit would take, in time and dollars.
+
+    By each way to run it, and which seems best. From this UDF's past runs; where there are none, 3 of the inputs are
+    run, and their results kept in the cache.
+    """
+    from fanfold.submission.plan import plan as planned
+
+    found = planned(
+        load_udf(udf),
+        inputs_from(values or [], inputs, numbers),
+        engine=engine,
+        instance_type=instance_type,
+        max_workers=workers,
+        cache=cache,
+        **dict[str, Any](parameters_from(constants or [])),
+    )
+    if as_json:
+        print_json(plan_record(found))
+    else:
+        print_text(str(found))
+
+
+def doctor(as_json: options.AsJson = False) -> None:
+    """Look for what may be in the way, here and in AWS.
+
+    Here: Python, cores, memory, disk, the store, a worker process, optional packages. In AWS, where a deployment is
+    named: whether it is found and in order, and the account's quotas of runs and vCPUs. Exits with 1 where something
+    fails.
+    """
+    from fanfold.diagnosis import doctor as diagnosed
+
+    found = diagnosed(show=False)
+    if as_json:
+        print_json([check_record(check) for check in found.checks])
+    else:
+        print_text(str(found))
+    if not found:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+# What can be asked for: instance-types.
+
+_COLUMNS = (
+    Column("name"),
+    Column("vCPUs", right=True),
+    Column("memory", right=True),
+    Column("served by"),
+    Column("per hour", right=True),
+    Column("Spot", right=True),
+)
+
+
+def instance_types(engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
+    """List the machines that --instance-type takes.
+
+    Each with what its name stands for, and what it costs on AWS, on demand and as a Spot machine; on this machine they
+    cost nothing. The machine that serves it may have more vCPUs and memory.
+    """
+    from fanfold.core.pricing import prices
+    from fanfold.engines.select import engine_for
+
+    charged = prices()
+    known = engine_for(engine).describe().instance_types.values()
+    if as_json:
+        print_json([instance_type_record(machine, charged) for machine in known])
+        return
+    rows = [
+        (
+            machine.name,
+            f"{machine.vcpus:,}",
+            f"{machine.memory_gib:,g} GiB",
+            machine.host.name,
+            # To the cent, the small ones would all look alike.
+            *(f"${machine.host.price(charged, spot=spot):,.3f}" for spot in (False, True)),
+        )
+        for machine in known
+    ]
+    print_table(_COLUMNS, rows)
+    note(f"Prices of {charged.as_of} in {charged.region}.")

@@ -1,0 +1,146 @@
+"""Taking jobs away from this machine: how disk is freed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fanfold.cli import options
+from fanfold.cli.options import age_s
+from fanfold.cli.output import note, print_json, print_text
+from fanfold.cli.output import size as said_size
+from fanfold.core.formatting import counted
+from fanfold.errors import InputError
+
+if TYPE_CHECKING:
+    from fanfold.engines.local.engine import LocalEngine
+    from fanfold.job import Job
+    from fanfold.stores.local.cache import SqliteResultCache
+
+#: Headers read at a time.
+_PAGE_JOBS = 500
+
+
+def remove(
+    jobs: Annotated[
+        list[str] | None, typer.Argument(metavar="[JOB]...", help="Jobs' ids.", autocompletion=options.job_ids)
+    ] = None,
+    older_than: Annotated[
+        str | None, typer.Option(metavar="AGE", help="All that were started longer ago than 12h, 7d, 2w.")
+    ] = None,
+    engine: options.EngineName = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Remove ended jobs from this machine, to free disk.
+
+    Their inputs, results and logs go, and what they put into the cache. A result that another job shares stays.
+    A deployment on AWS removes its jobs by itself, after its setting `retention_days`.
+    """
+    where = _local(engine)
+    if jobs and older_than is not None:
+        raise InputError("Both ids and --older-than are given.", next_step="give one of them. Nothing was removed.")
+    if not jobs and older_than is None:
+        raise InputError("Say which jobs are to go.", next_step="give their ids, or --older-than 7d.")
+    if jobs:
+        ended = [_ended(job_id, where) for job_id in jobs]
+    else:
+        ended, running = _started_before(time.time() - age_s("--older-than", str(older_than)), where)
+        for job_id in running:
+            note(f"Job {job_id} still runs: it stays.")
+    freed = where.remove(ended)
+    if as_json:
+        print_json({"removed": ended, "freed_bytes": freed})
+    else:
+        print_text(f"{counted(len(ended), 'job')} removed, {said_size(freed)} freed")
+
+
+def _local(engine: str | None) -> LocalEngine:
+    from fanfold.engines.local.engine import LocalEngine
+    from fanfold.engines.select import engine_for
+
+    chosen = engine_for(engine)
+    if not isinstance(chosen, LocalEngine):
+        raise InputError(
+            "A deployment's jobs are not removed by hand.",
+            next_step="they go by themselves after its setting `retention_days`; for this machine's: --engine local.",
+        )
+    return chosen
+
+
+def _ended(job_id: str, where: LocalEngine) -> str:
+    job = _job(job_id, where)
+    if not job.state.done:
+        raise InputError(
+            f"Job {job_id} still runs.", next_step=f"`fanfold cancel {job_id}` first. Nothing was removed."
+        )
+    return job_id
+
+
+def _started_before(then: float, where: LocalEngine) -> tuple[list[str], list[str]]:
+    """The ids of jobs that have ended, and of those that still run."""
+    ended: list[str] = []
+    running: list[str] = []
+    for job_id in _ids_before(then, where):
+        (ended if _job(job_id, where).state.done else running).append(job_id)
+    return ended, running
+
+
+def _ids_before(then: float, where: LocalEngine) -> Iterator[str]:
+    before = None
+    while headers := where.stores.log.list_jobs(limit=_PAGE_JOBS, before=before):
+        yield from (header.id for header in headers if header.created_at < then)
+        before = headers[-1].id
+
+
+def _job(job_id: str, where: LocalEngine) -> Job:
+    """The job as it is now: one whose process was killed has ended."""
+    from fanfold.job import Job
+
+    job = Job(where.stores.log.get_job(job_id), where)
+    job.counts()
+    return job
+
+
+# The result cache of this machine: cache size, cache clear.
+
+
+def size(as_json: options.AsJson = False) -> None:
+    """Show how many results are cached, and how much room they take."""
+    with _cache() as cache:
+        results, count = cache.usage()
+    if as_json:
+        print_json({"results": results, "bytes": count})
+    else:
+        print_text(f"{counted(results, 'result')}, {said_size(count)}")
+
+
+def clear(
+    older_than: Annotated[
+        str | None, typer.Option(metavar="AGE", help="Only results older than 30s, 5m, 12h, 7d.")
+    ] = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Forget cached results, and delete files that nothing needs.
+
+    The results of jobs stay: they can still be collected. `fanfold remove` takes jobs away.
+    """
+    age = None if older_than is None else age_s("--older-than", older_than)
+    with _cache() as cache:
+        forgotten, freed = cache.clear(age)
+    if as_json:
+        print_json({"forgotten": forgotten, "freed_bytes": freed})
+    else:
+        print_text(f"{counted(forgotten, 'result')} forgotten, {said_size(freed)} freed")
+
+
+@contextmanager
+def _cache() -> Iterator[SqliteResultCache]:
+    from fanfold.settings import current
+    from fanfold.stores.local import LocalStores
+
+    with LocalStores.open(current().home) as stores:
+        yield stores.cache

@@ -1,0 +1,52 @@
+"""Waiting for a job that a command has started, and leaving one to itself."""
+
+from __future__ import annotations
+
+import typer
+
+from fanfold.cli.exits import ExitCode, code_of
+from fanfold.cli.output import note, print_json, print_text
+from fanfold.cli.records import status_record
+from fanfold.core.formatting import counted
+from fanfold.engines.select import engine_for
+from fanfold.job import Job
+
+
+def detach(engine: str | None) -> None:
+    """Let what this process starts outlive it."""
+    from fanfold.engines.local.engine import LocalEngine
+
+    chosen = engine_for(engine)
+    if isinstance(chosen, LocalEngine):  # elsewhere nothing runs in this process anyway
+        chosen.detached = True
+
+
+def attended(job: Job) -> Job:
+    """Wait until the job has ended. Ctrl-C is meant for it: it is cancelled, and the command ends."""
+    try:
+        return job.wait()
+    except KeyboardInterrupt:
+        note(f"\nInterrupted: cancelling job {job.id} ...")
+        job.cancel()
+        note(f"Cancelled. `fanfold retry {job.id}` runs what is missing.")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def report_end(job: Job, *, as_json: bool) -> None:
+    """Tell how a job has ended, with the first failure, and end the command with the code for it."""
+    if as_json:
+        print_json(status_record(job))
+    else:
+        print_text(str(job.summary()))
+    if (first := job.first_error()) is not None:
+        note(f"\n{first.message}\n  Next: `fanfold errors {job.id}` has all; `fanfold retry {job.id}` runs them again.")
+    raise typer.Exit(code_of(job.state.status))
+
+
+def report_start(job: Job, *, as_json: bool) -> None:
+    """Tell of a job that goes on by itself: its id alone on stdout, for a script to take."""
+    if as_json:
+        print_json(status_record(job))
+        return
+    print_text(job.id)
+    note(f"{job.name}: {counted(len(job), 'run')}. `fanfold status {job.id}` shows how it goes.")

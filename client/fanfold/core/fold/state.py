@@ -1,0 +1,249 @@
+"""The state of a job, kept up to date as its events come in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from fanfold.core.fold.columns import CODES, STATUSES, Columns
+from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, JobStatus, Output, RunError, RunStatus, Usage
+from fanfold.core.retry import should_retry
+from fanfold.errors import StoreError
+
+_QUEUED, _RUNNING = CODES[RunStatus.QUEUED], CODES[RunStatus.RUNNING]
+_SUCCEEDED, _CACHED, _CANCELLED = (
+    CODES[status] for status in (RunStatus.SUCCEEDED, RunStatus.CACHED, RunStatus.CANCELLED)
+)
+_GOOD = (_SUCCEEDED, _CACHED)
+
+#: So many starts in a row may be refused, which takes hours: then a run ends as throttled, rather than never.
+_MOST_THROTTLED = 200
+
+#: Equal errors are kept once: a million runs that fail the same way must not keep a million tracebacks.
+_SHARED_ERRORS = 1_000
+
+
+class JobState:
+    """What a job's header and events mean: each run's status, attempt, times, error and output.
+
+    Of a run's terminal events one counts. A good one beats any failure; among good ones the lowest (attempt, event id)
+    counts, among failures the highest attempt (then the lowest id). A failure is final only if no retry is due. A
+    `queued` event gives the run a new budget from its attempt on: earlier failures no longer count.
+
+    Events may be applied in any order, any number of times and in any portions. One thread at a time.
+    """
+
+    def __init__(self, header: JobHeader) -> None:
+        self._header = header
+        self._columns = Columns(header.count)
+        self._codes = bytearray(header.count)  # all queued
+        self._counts = [header.count] + [0] * (len(STATUSES) - 1)
+        self._begun = False
+        self._starts: dict[int, tuple[int, float]] = {}
+        self._budgets: dict[int, int] = {}
+        self._errors: dict[int, RunError] = {}
+        self._shared_errors: dict[RunError, RunError] = {}
+        #: The latest event of each machine that works for the job, by its name.
+        self.machines: dict[str, Event] = {}
+        #: Rises whenever something may have changed.
+        self.version = 0
+
+    @property
+    def header(self) -> JobHeader:
+        """The job's header; assign the newer one to let a cancel take effect."""
+        return self._header
+
+    @header.setter
+    def header(self, header: JobHeader) -> None:
+        if header != self._header:
+            self._header = header
+            self.version += 1
+
+    def apply(self, events: Iterable[Event]) -> None:
+        """Take more events into account. Raises `StoreError` for an event of a run that the job does not have."""
+        count, codes, finished, good = self._header.count, self._codes, EventKind.FINISHED, _GOOD
+        for event in events:
+            index, kind = event.index, event.kind
+            if not 0 <= index < count:
+                self._apply_elsewhere(event)
+            elif kind is finished:
+                code = CODES.get(event.status, _QUEUED)  # type: ignore[arg-type]
+                if code in good:
+                    self._apply_good(index, code, event)
+                elif codes[index] not in good and code > _RUNNING:
+                    self._apply_failure(index, code, event)
+            elif codes[index] not in good:
+                self._apply_progress(index, event)
+
+    def counts(self) -> dict[RunStatus, int]:
+        """How many runs there are of each status, zeros included."""
+        counts = dict(zip(STATUSES, self._counts, strict=True))
+        if self._header.cancelled_at is not None:
+            counts[RunStatus.CANCELLED] += counts[RunStatus.QUEUED]
+            counts[RunStatus.QUEUED] = 0
+        return counts
+
+    @property
+    def done(self) -> bool:
+        """True where every run's status is final."""
+        waiting = 0 if self._header.cancelled_at is not None else self._counts[_QUEUED]
+        return waiting + self._counts[_RUNNING] == 0
+
+    @property
+    def status(self) -> JobStatus:
+        """The job's status, in the words that users see."""
+        if self._counts[_SUCCEEDED] + self._counts[_CACHED] == self._header.count:
+            return JobStatus.COMPLETED
+        if self.done:
+            return JobStatus.FAILED if self._header.cancelled_at is None else JobStatus.CANCELLED
+        return JobStatus.RUNNING if self._begun else JobStatus.QUEUED
+
+    def status_of(self, index: int) -> RunStatus:
+        """The run's status."""
+        status = STATUSES[self._codes[index]]
+        cancelled = status is RunStatus.QUEUED and self._header.cancelled_at is not None
+        return RunStatus.CANCELLED if cancelled else status
+
+    def attempt_of(self, index: int) -> int:
+        """The attempt that the run's status tells of; for a queued run, the one to come."""
+        code = self._codes[index]
+        ended_or_started = self._starts[index][0] if code == _RUNNING else self._columns.attempts[index]
+        return self._following(index) if code == _QUEUED else ended_or_started
+
+    def first_attempt_of(self, index: int) -> int:
+        """The attempt from which the run's budget of retries counts."""
+        return self._budgets.get(index, 0)
+
+    def next_attempt(self, index: int) -> int:
+        """The number of the run's next attempt, higher than any that ended or started."""
+        # In a cancelled job, whoever had the attempt that was to come may still be about to say what became of it.
+        unheard = self._codes[index] == _QUEUED and self._header.cancelled_at is not None
+        return self._following(index) + unheard
+
+    def _following(self, index: int) -> int:
+        started, _ = self._starts.get(index, (-1, 0.0))
+        return max(self._budgets.get(index, 0), self._columns.attempts[index] + 1, started + 1)
+
+    def error(self, index: int) -> RunError | None:
+        """Why the run's last attempt failed, if it did; of a run that is tried again too."""
+        return self._errors.get(index)
+
+    def output(self, index: int) -> Output | None:
+        """Where the run's result is kept, or None where it has none (yet)."""
+        return self._columns.output(index) if self._codes[index] in _GOOD else None
+
+    def usage(self, index: int) -> Usage | None:
+        """What the run's last ended attempt took, or None where that is not known."""
+        return self._columns.usage(index)
+
+    def started_at(self, index: int) -> float | None:
+        """When the attempt that the status tells of started (seconds since 1970), or None."""
+        if self._codes[index] == _RUNNING:
+            return self._starts[index][1]
+        finished_at, usage = self.finished_at(index), self.usage(index)
+        return finished_at if finished_at is None or usage is None else finished_at - usage.duration_s
+
+    def finished_at(self, index: int) -> float | None:
+        """When the run ended (seconds since 1970), or None where it has not."""
+        final = self._codes[index] not in (_QUEUED, _RUNNING)
+        return self._columns.finished_at[index] if final else None
+
+    def duration_s(self, index: int) -> float | None:
+        """How long the run's last ended attempt took, or None where that is not known."""
+        usage = self.usage(index)
+        return None if usage is None else usage.duration_s
+
+    def indexes(self, *statuses: RunStatus) -> Iterator[int]:
+        """The runs that have one of these statuses, in order."""
+        codes = {CODES[status] for status in statuses}
+        if self._header.cancelled_at is not None:
+            codes = codes | {_QUEUED} if _CANCELLED in codes else codes - {_QUEUED}
+        return (index for index, code in enumerate(self._codes) if code in codes)
+
+    def missing(self) -> list[int]:
+        """The runs without a terminal event that counts; a complete job has none."""
+        return [index for index, code in enumerate(self._codes) if code <= _RUNNING]
+
+    def _apply_good(self, index: int, code: int, event: Event) -> None:
+        columns = self._columns
+        before = self._codes[index]
+        if before in _GOOD:
+            known = columns.attempts[index]
+            if event.attempt > known or (event.attempt == known and event.id >= columns.event_id(index)):
+                return
+        columns.put(index, code, event)
+        # Nothing that failed, started or was queued can matter to this run any more.
+        self._starts.pop(index, None)
+        self._budgets.pop(index, None)
+        self._errors.pop(index, None)
+        self._turn(index, code)
+        self._begun = True
+
+    def _apply_failure(self, index: int, code: int, event: Event) -> None:
+        columns = self._columns
+        known = columns.attempts[index]
+        if event.error is not None and event.error.type == THROTTLED and event.attempt < _MOST_THROTTLED:
+            # It has not been tried: the next attempt begins with the whole budget, as after a `queued` event.
+            self._budgets[index] = max(event.attempt + 1, self._budgets.get(index, 0))
+            self._settle(index)
+        if event.attempt < known or (event.attempt == known and event.id >= columns.event_id(index)):
+            return
+        columns.put(index, code, event)
+        self._errors.pop(index, None)
+        if event.error is not None:
+            self._errors[index] = self._shared(event.error)
+        if index in self._starts and self._starts[index][0] <= event.attempt:
+            del self._starts[index]
+        self._begun = True
+        self._settle(index)
+
+    def _apply_progress(self, index: int, event: Event) -> None:
+        attempt = event.attempt
+        if event.kind is EventKind.STARTED:
+            self._begun = True
+            known = self._starts.get(index, (-1, 0.0))
+            if attempt <= self._columns.attempts[index] or attempt < known[0]:
+                return
+            at = min(event.at, known[1]) if attempt == known[0] else event.at
+            self._starts[index] = (attempt, at)
+        elif event.kind is EventKind.QUEUED:
+            self._budgets[index] = max(attempt, self._budgets.get(index, 0))
+        else:
+            return
+        self._settle(index)
+
+    def _apply_elsewhere(self, event: Event) -> None:
+        if event.index >= 0:
+            raise StoreError(
+                f"Job {self._header.id} has {self._header.count} runs, but an event tells of run {event.index}.",
+                next_step="look at what wrote to this job: the event does not belong to it.",
+            )
+        if event.kind is EventKind.MACHINE:
+            name = str(event.data.get("machine", ""))
+            if name not in self.machines or self.machines[name].id < event.id:
+                self.machines[name] = event
+                self.version += 1
+
+    def _settle(self, index: int) -> None:
+        """Decide what a run is that has no good result: ended, running or waiting for its next attempt."""
+        columns = self._columns
+        budget, ended = self._budgets.get(index, 0), columns.attempts[index]
+        if index in self._starts and self._starts[index][0] >= budget:
+            self._turn(index, _RUNNING)
+            return
+        code = columns.ended_as[index]
+        counts = ended >= budget
+        if counts and not should_retry(self._header, STATUSES[code], self._errors.get(index), ended, budget):
+            self._turn(index, code)
+        else:
+            self._turn(index, _QUEUED)
+
+    def _turn(self, index: int, code: int) -> None:
+        self._counts[self._codes[index]] -= 1
+        self._counts[code] += 1
+        self._codes[index] = code
+        self.version += 1
+
+    def _shared(self, error: RunError) -> RunError:
+        if len(self._shared_errors) >= _SHARED_ERRORS:
+            self._shared_errors.clear()
+        return self._shared_errors.setdefault(error, error)

@@ -1,0 +1,230 @@
+"""What a UDF or a call may ask for, and what holds when both have spoken."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fanfold.contract.instances import INSTANCE_TYPES, InstanceType
+from fanfold.contract.limits import DEFAULT_MAX_RETRY
+from fanfold.core.cache_key import parse_age
+from fanfold.errors import InputError, UnknownInstanceType
+from fanfold.settings import current
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+RetryOn = Iterable[type[BaseException] | str]
+
+NoneType = type(None)
+
+#: What a comparison of numpy's gives: `bool` from its version 2 on.
+_NUMPY_BOOLS = ("bool", "bool_")
+
+_SERIALIZERS = ("auto", "pickle")
+#: Names of the realtime path, for those who like to say it.
+_REALTIME = (None, "realtime")
+#: What no machine can be called by: an engine, or a path, in the older spelling.
+_ENGINE_WORDS = ("local", "aws", "remote", "realtime", "batch")
+
+
+class Options(NamedTuple):
+    """What a UDF asks for itself; an argument of a call beats it, and it beats the default."""
+
+    name: str | None = None
+    instance_type: str | None = None
+    engine: str | None = None
+    cache_max_age: str | float | timedelta | None = None
+    max_retry: int | None = None
+    retry_on: RetryOn = ()
+    timeout_s: float | None = None
+    memory_mib: int | None = None
+    disk_size_gb: int | None = None
+    serializer: str = "auto"
+
+    @classmethod
+    def checked(cls, **options: Any) -> Options:
+        """Options by name. Raises `InputError` for a name or a value that is none."""
+        for name in options:
+            if name not in cls._fields:
+                raise InputError(f"@udf has no option {name!r}.", next_step=f"it has {', '.join(cls._fields)}.")
+        options["engine"], options["instance_type"] = places(options.get("engine"), options.get("instance_type"))
+        asked = cls(**options)
+        if asked.serializer not in _SERIALIZERS:
+            raise InputError(f"serializer={asked.serializer!r} is unknown.", next_step='use "auto" or "pickle".')
+        _check_machine(asked.instance_type)
+        parse_age(asked.cache_max_age)
+        _names(asked.retry_on)
+        if not isinstance(asked.name, (str, NoneType)) or asked.name == "":
+            raise InputError(f"name={asked.name!r} is not a name.", next_step="give some text, or leave it out.")
+        if asked.engine not in (None, *_ENGINE_WORDS):
+            raise InputError(f"There is no engine {asked.engine!r}.", next_step='use "local" or "aws".')
+        check_number("timeout_s", asked.timeout_s)
+        for name in ("memory_mib", "disk_size_gb"):
+            check_number(name, getattr(asked, name), whole=True)
+        check_number("max_retry", asked.max_retry, zero=True, whole=True)
+        return asked
+
+
+class Request(NamedTuple):
+    """What one call asks for, the UDF's own options filled in."""
+
+    instance: InstanceType | None
+    cache: bool
+    cache_max_age_s: float
+    max_retry: int
+    retry_on: tuple[str, ...]
+    max_workers: int | None
+    n_processes_per_worker: int
+
+    @classmethod
+    def of(
+        cls,
+        options: Options,
+        *,
+        offered: Mapping[str, InstanceType] = INSTANCE_TYPES,
+        instance_type_name: str | None = None,
+        cache: bool = True,
+        cache_max_age: str | float | timedelta | None = None,
+        max_retry: int | None = None,
+        retry_on: RetryOn = (),
+        max_workers: int | None = None,
+        n_processes_per_worker: int | None = None,
+    ) -> Request:
+        """A call's arguments over a UDF's options over the defaults; `offered` are the engine's machines by name.
+
+        Raises `InputError`.
+        """
+        check_number("max_workers", max_workers, whole=True)
+        check_number("n_processes_per_worker", n_processes_per_worker, whole=True)
+        check_number("max_retry", max_retry, zero=True, whole=True)
+        check_flags(cache=cache)
+        age_s = parse_age(options.cache_max_age if cache_max_age is None else cache_max_age)
+        retries = options.max_retry if max_retry is None else max_retry
+        return cls(
+            instance=instance_type(instance_type_name or options.instance_type, offered),
+            cache=bool(cache) and age_s > 0,
+            cache_max_age_s=age_s,
+            max_retry=DEFAULT_MAX_RETRY if retries is None else retries,
+            retry_on=_names(retry_on) or _names(options.retry_on),
+            max_workers=max_workers,
+            n_processes_per_worker=n_processes_per_worker or 1,
+        )
+
+
+def places(engine: str | None, machine: str | None) -> tuple[str | None, str | None]:
+    """The engine and the instance type that are asked for, where the older spelling calls a machine an engine."""
+    if engine is None or machine is not None or engine in _ENGINE_WORDS or engine not in INSTANCE_TYPES:
+        return engine, machine
+    return None, engine
+
+
+def unwrapped(fn: Any) -> tuple[Callable[..., Any], Options]:
+    """The plain function of a UDF, and what it asks for. Raises `InputError` for what is no function."""
+    function = getattr(fn, "__fanfold_udf__", fn)
+    if not callable(function) or not hasattr(function, "__name__"):
+        raise InputError(
+            f"The first argument is the UDF; {type(fn).__name__} is not a function.",
+            next_step="pass a function defined with def, with or without @fanfold.udf.",
+        )
+    return function, getattr(fn, "options", Options())
+
+
+def instance_type(
+    name: str | None, offered: Mapping[str, InstanceType] = INSTANCE_TYPES, *, argument: str = "instance_type"
+) -> InstanceType | None:
+    """The machine of that name among those `offered`; None for the realtime path.
+
+    Raises `UnknownInstanceType`, naming the argument that was given.
+    """
+    if name in _REALTIME:
+        return None
+    found = offered.get(name) if isinstance(name, str) else None
+    if found is None and offered is INSTANCE_TYPES:
+        raise UnknownInstanceType(
+            f"{argument}={name!r} is not a machine Fanfold knows.",
+            next_step=f"{_near(name, offered)}it knows {', '.join(offered)}. A machine of a deployment's own is known"
+            " once the deployment is: FANFOLD_DEPLOYMENT, or configure(deployment=...).",
+        )
+    if found is None:
+        raise UnknownInstanceType(
+            f"{argument}={name!r} is not a machine that this deployment has.",
+            next_step=f"{_near(name, offered)}it has {', '.join(offered)}; others are a matter of its settings.",
+        )
+    return found
+
+
+def _near(name: Any, offered: Mapping[str, InstanceType]) -> str:
+    from difflib import get_close_matches  # costs 5 ms, and only a misspelt name needs it
+
+    near = get_close_matches(name, offered, n=2, cutoff=0.75) if isinstance(name, str) else []
+    return f"did you mean {' or '.join(near)}? Else " if near else ""
+
+
+def _check_machine(name: str | None) -> None:
+    """Refuse what can be no machine; what may be one of the deployment's own, the call asks it for."""
+    if isinstance(name, str) and name not in INSTANCE_TYPES and current().deployment is not None:
+        return
+    instance_type(name)
+
+
+def check_number(name: str, value: Any, *, zero: bool = False, whole: bool = False) -> None:
+    """Raises `InputError` for what is neither None nor a number above 0, or 0 where `zero`, nor NaN nor infinite."""
+    if value is None:
+        return
+    kinds = int if whole else (int, float)
+    number = isinstance(value, kinds) and not isinstance(value, bool) and 0 <= value < math.inf
+    if not number or (value == 0 and not zero):
+        wanted = f"a {'whole ' if whole else ''}number {'at least 0' if zero else 'above 0'}"
+        raise InputError(f"{name}={value!r} is not {wanted}.", next_step=f"give {wanted}, or leave it out.")
+
+
+def check_flags(*, progress: Any = None, **flags: Any) -> None:
+    """Raises `InputError` for what is neither true nor false: `"no"` would count as true. No `progress` is a choice."""
+    if progress is not None:
+        flags["progress"] = progress
+    for name, value in flags.items():
+        kind = type(value)
+        if kind is not bool and not (kind.__module__ == "numpy" and kind.__name__ in _NUMPY_BOOLS):
+            raise InputError(f"{name}={value!r} is neither True nor False.", next_step="give one, or leave it out.")
+
+
+def _names(retry_on: RetryOn) -> tuple[str, ...]:
+    """Exceptions by their full names, as they are told from far away."""
+    if isinstance(retry_on, (str, type)) or not isinstance(retry_on, Iterable):
+        retry_on = (retry_on,)
+    names = []
+    for one in retry_on:
+        if isinstance(one, str):
+            _refuse_misspelt(one)
+            names.append(one)
+        elif _is_exception(one):
+            names.append(one.__name__ if one.__module__ == "builtins" else f"{one.__module__}.{one.__qualname__}")
+        else:
+            raise InputError(
+                f"retry_on holds {one!r}, which is no exception.",
+                next_step='give exception classes or their names: retry_on=(ConnectionError, "requests.Timeout").',
+            )
+    return tuple(names)
+
+
+def _refuse_misspelt(exception: str) -> None:
+    """Raises `InputError` for what is nearly one of Python's own exceptions: it would match nothing, silently."""
+    import builtins
+
+    if "." in exception or hasattr(builtins, exception):
+        return
+    import difflib
+
+    known = {name.casefold(): name for name, kind in vars(builtins).items() if _is_exception(kind)}
+    close = difflib.get_close_matches(exception.casefold(), known, n=1, cutoff=0.9)
+    if close:
+        raise InputError(
+            f"retry_on names {exception!r}, which is no exception of Python's; did you mean {known[close[0]]!r}?",
+            next_step="correct it; an exception of your own that is called so, pass as the class.",
+        )
+
+
+def _is_exception(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseException)

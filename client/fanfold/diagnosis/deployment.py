@@ -1,0 +1,156 @@
+"""What stands in the way of running in a deployment: AWS itself is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from fanfold.contract.layout import bundle_key
+from fanfold.diagnosis.checks import Check, Verdict
+from fanfold.errors import ConfigurationError, FanfoldError
+from fanfold.settings import Settings
+
+if TYPE_CHECKING:
+    from fanfold.engines.aws.discovery import Deployment
+    from fanfold.stores.aws.account import Account
+
+#: Runs at once of an account that AWS holds no lower than others; new accounts may have 10.
+#: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+_USUAL_CONCURRENCY = 1_000
+#: What a function may have in an account that AWS does not know well yet.
+_NEW_ACCOUNT_MIB = 3_008
+_NAMES_SHOWN = 5
+
+
+def deployment(settings: Settings) -> Iterator[Check]:
+    """Whether the deployment that the settings name is there, and what the account allows it.
+
+    Where it is not there, what the account allows is told all the same: it may be why a deploy has failed.
+    """
+    if find_spec("boto3") is None:
+        yield Check("deployment", "fail", "boto3 is not installed, by which AWS is asked", "pip install 'fanfold[aws]'")
+        return
+    from fanfold.engines.aws.discovery import discover
+    from fanfold.stores.aws.account import Account
+
+    account = Account(region=settings.region, profile=settings.profile, patient=False)
+    try:
+        found = discover(account, str(settings.deployment))
+    except FanfoldError as error:
+        yield Check("deployment", "fail", error.message, error.next_step)
+        if isinstance(error, ConfigurationError):  # AWS does answer
+            yield from _limits_alone(account)
+        return
+    yield _found(account, found)
+    yield _asked("records", lambda: _records(account, found, settings), otherwise="fail")
+    yield _asked("function", lambda: _function(account, found))
+    reserved = found.announcement["limits"].get("concurrency", 0)
+    yield _asked("concurrency", lambda: _concurrency(account, reserved))
+    yield from _machines(account, found)
+
+
+def _asked(what: str, look: Callable[[], Check], *, otherwise: Verdict = "warn") -> Check:
+    """What AWS does not tell may be well all the same, and is a warning unless nothing goes without it."""
+    try:
+        return look()
+    except FanfoldError as error:
+        return Check(what, otherwise, f"could not be asked: {error.message}", error.next_step)
+
+
+def _limits_alone(account: Account) -> Iterator[Check]:
+    try:
+        check = _concurrency(account)
+    except FanfoldError:
+        return  # for the reason that has just been told
+    yield check
+
+
+def _found(account: Account, found: Deployment) -> Check:
+    image = found.announcement["image"]
+    clones = len(found.announcement["functions"])
+    parts = f"{clones} function{'s' * (clones != 1)}, {len(found.lanes)} instance types"
+    runs = f"Python {image['python']} on {image['architecture']}"
+    return Check("deployment", "ok", f"{found.name} in {account.region}: {parts}, {runs}")
+
+
+def _records(account: Account, found: Deployment, settings: Settings) -> Check:
+    """Whether these credentials reach the table and the bucket, which every job needs."""
+    from fanfold.stores.aws import AwsStores
+
+    table, bucket = found.announcement["table"], found.announcement["bucket"]
+    scratch = settings.home / "scratch"
+    stores = AwsStores(account, table=table, bucket=bucket, retention_s=0.0, scratch=scratch)
+    stores.log.list_jobs(limit=1)
+    stores.objects.exists(bundle_key("no-such-bundle"))
+    return Check("records", "ok", f"table {table} and bucket {bucket} can be read")
+
+
+def _function(account: Account, found: Deployment) -> Check:
+    from fanfold.engines.aws.capacity import function
+
+    name, wanted_mib = found.announcement["functions"][0], found.announcement["limits"]["memory_mib"]
+    told = function(account, name)
+    has = f"{name} is {told.state.lower()}, with {told.memory_mib:,} MiB"
+    if told.state == "Failed":
+        return Check("function", "fail", f"{has}: {told.reason}", "deploy again: `make deploy`.")
+    if told.memory_mib < wanted_mib:
+        step = f"runs that need more end; ask AWS Support to let functions have {wanted_mib:,} MiB, then deploy again."
+        return Check("function", "warn", f"{has}, not {wanted_mib:,} MiB", step)
+    return Check("function", "ok", has)
+
+
+def _concurrency(account: Account, reserved: int = 0) -> Check:
+    """How many runs go side by side; `reserved`: those that the deployment's own settings keep for it."""
+    from fanfold.engines.aws.capacity import concurrency
+
+    told = concurrency(account)
+    has = f"{told.limit:,} realtime runs at once in this account, {told.unreserved:,} of them unreserved"
+    if reserved:
+        has = f"{reserved:,} realtime runs at once, which this deployment has reserved of the account's {told.limit:,}"
+    if reserved or told.limit >= _USUAL_CONCURRENCY:
+        return Check("concurrency", "ok", has)
+    step = (
+        f"until you have asked for {_USUAL_CONCURRENCY:,} in the Service Quotas console (Lambda, L-B99A9384) runs take"
+        f" turns. A new account may also hold functions to {_NEW_ACCOUNT_MIB:,} MB, with which the deploy fails."
+    )
+    return Check("concurrency", "warn", has, step)
+
+
+def _machines(account: Account, found: Deployment) -> Iterator[Check]:
+    from fanfold.engines.aws.capacity import family_of
+
+    yield _asked("queues", lambda: _queues(account, found))
+    families = {family_of(lane["host"]) for lane in found.lanes.values()}
+    for family in sorted(name for name in families if name):
+        yield _asked(f"{family} vCPUs", lambda family=family: _vcpus(account, found, family))  # type: ignore[misc]
+
+
+def _queues(account: Account, found: Deployment) -> Check:
+    from fanfold.engines.aws.capacity import broken_queues
+
+    broken = broken_queues(account, found.lanes.values())
+    if not broken:
+        queues = len({lane["queue"] for lane in found.lanes.values()})
+        return Check("queues", "ok", f"{queues} queues of machines are open and in order")
+    told = "; ".join(f"{queue}: {why}" for queue, why in sorted(broken.items()))
+    step = "deploy again: `make deploy`; a queue that is closed an operator opens in the Batch console."
+    return Check("queues", "warn", told, step)
+
+
+def _vcpus(account: Account, found: Deployment, family: str) -> Check:
+    from fanfold.engines.aws.capacity import family_of, vcpu_quota
+
+    spot = found.announcement["spot"]
+    quota = vcpu_quota(account, family, spot=spot)
+    lanes = {name: lane for name, lane in found.lanes.items() if family_of(lane["host"]) == family}
+    market = "Spot" if spot else "on demand"
+    has = f"{quota.vcpus:,} at once, {market}"
+    too_large = [name for name, lane in lanes.items() if lane["vcpus"] > quota.vcpus]
+    if not too_large:
+        largest = max(lane["vcpus"] for lane in lanes.values())
+        return Check(f"{family} vCPUs", "ok", f"{has}; the largest machine has {largest}")
+    more = f" and {len(too_large) - _NAMES_SHOWN} more" if len(too_large) > _NAMES_SHOWN else ""
+    none = f"{has}: no room for {', '.join(too_large[:_NAMES_SHOWN])}{more}"
+    step = f"jobs on these wait for ever; ask for more in the Service Quotas console (EC2, {quota.code})."
+    return Check(f"{family} vCPUs", "warn", none, step)

@@ -1,0 +1,1 @@
+"""The launch paths of AWS, one file each."""

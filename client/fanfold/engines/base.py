@@ -1,0 +1,74 @@
+"""What an engine can do."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from fanfold.contract.instances import InstanceType
+from fanfold.core.fold import JobState
+from fanfold.core.models import NO_DATA, JobHeader, RunRef
+from fanfold.stores.protocols import EventLog, ObjectStore, ResultCache
+
+
+class Description(NamedTuple):
+    """An engine's limits: seconds and MiB of a realtime run, runs side by side, machines that can be asked for."""
+
+    name: str
+    realtime_timeout_s: float
+    realtime_memory_mib: int
+    ask_concurrency: Callable[[], int]
+    instance_types: Mapping[str, InstanceType]
+    #: What results may depend on besides code and arguments; part of every cache key.
+    image: str
+    #: Version by name of the packages that runs can import; empty where that is not known from here.
+    packages: Mapping[str, str] = NO_DATA
+    #: What prices depend on: whether machines are Spot machines, and what the realtime function runs on.
+    spot: bool = False
+    architecture: str = "x86_64"
+
+    @property
+    def concurrency(self) -> int:
+        """Runs side by side at most, which may have to be asked for."""
+        return self.ask_concurrency()
+
+
+class Stores(Protocol):
+    """The stores that belong together. `scratch` is a folder from which `objects.put_file` is cheap."""
+
+    @property
+    def log(self) -> EventLog: ...  # noqa: D102
+    @property
+    def objects(self) -> ObjectStore: ...  # noqa: D102
+    @property
+    def cache(self) -> ResultCache: ...  # noqa: D102
+    @property
+    def scratch(self) -> Path: ...  # noqa: D102
+
+
+class Engine(Protocol):
+    """Starts runs and looks after them. What becomes of them is read from the event log alone."""
+
+    @property
+    def stores(self) -> Stores:
+        """The stores that its jobs are kept in."""
+
+    def get_ready(self, *, dedicated: bool) -> None:
+        """Prepare for runs that may be about to start, while their inputs are still being checked. Starts no run."""
+
+    def start(self, header: JobHeader, runs: Iterable[RunRef]) -> None:
+        """Start these runs of a job that has been put. Starting one again is harmless."""
+
+    def cancel(self, header: JobHeader) -> None:
+        """End what runs of this job. Its cancel flag has been set."""
+
+    def reconcile(self, header: JobHeader, state: JobState) -> bool:
+        """Find runs that nobody runs any more; start them again or record them as lost. True: something was done.
+
+        Raises `StoreError` where this process runs the job and cannot record what comes of it.
+        """
+
+    def wait_for_news(self, timeout_s: float) -> bool:
+        """Wait until there may be new events; False after `timeout_s`."""
+
+    def describe(self) -> Description:
+        """The engine's limits."""

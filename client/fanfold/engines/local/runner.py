@@ -1,0 +1,73 @@
+"""The runner: a process of its own that runs a dedicated job to its end, whoever started it may be gone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from fanfold.core.models import JobHeader, RunRef, RunStatus
+from fanfold.engines.feed import JobFeed
+from fanfold.engines.heartbeat import Sign
+from fanfold.engines.local.driver import pool_folder
+from fanfold.engines.local.engine import assignment, concurrency, machine_up, runner_event
+from fanfold.execution.pool.pool import Pool
+from fanfold.stores.local import LocalStores
+from fanfold.stores.state import read_state
+
+_CANCEL_S = 0.5
+
+
+def main() -> None:
+    """Run what is left of the job: `HOME JOB_ID STOP NAME` on the command line."""
+    home, job_id, stop, name = sys.argv[1:5]
+    run(Path(home), job_id, int(stop), name)
+
+
+def run(home: Path, job_id: str, stop: int, name: str) -> None:
+    """Run every run of the job below `stop` that is neither done nor running; return when all are.
+
+    `name` is what the process that started this one has told of it. Raises `StoreError`.
+    """
+    stores = LocalStores.open(home)
+    header = stores.log.get_job(job_id)
+    sign = Sign(home / "running")
+    folder = pool_folder(stores.scratch, sign)
+    stores.log.append([machine_up(job_id, sign), runner_event(job_id, name, "started")])
+    pool = Pool(concurrency(header), folder)
+    feed = JobFeed(header, open_runs(stores, header, stop), stores=stores, assignment=assignment(header, stores))
+    try:
+        _serve(pool, feed, stores, sign)
+        if feed.broken:
+            raise feed.broken
+    finally:
+        pool.close()
+        sign.take_down()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def open_runs(stores: LocalStores, header: JobHeader, stop: int) -> Iterator[RunRef]:
+    """The runs below `stop` that are neither done nor running, each with the attempt that is next."""
+    state = read_state(stores.log, header)
+    return (
+        RunRef(index, state.attempt_of(index), state.first_attempt_of(index))
+        for index in state.indexes(RunStatus.QUEUED)
+        if index < stop
+    )
+
+
+def _serve(pool: Pool, feed: JobFeed, stores: LocalStores, sign: Sign) -> None:
+    looked_at = 0.0
+    pool.add(feed)
+    while pool.serves(feed):
+        pool.step()
+        if time.monotonic() - looked_at > _CANCEL_S:
+            looked_at = time.monotonic()
+            sign.renew()
+            if stores.log.get_job(feed.header.id).cancelled_at is not None:
+                pool.cancel(feed)
+            if not stores.home.exists():
+                os._exit(1)  # its home was removed (a test's, a container's): there is nothing left to tell anyone

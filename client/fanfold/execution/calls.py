@@ -1,0 +1,153 @@
+"""What a pool is asked to run, and what it reports back."""
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from fanfold.core.ids import new_event_id
+from fanfold.core.models import Event, EventKind, Output, RunError, RunStatus, Usage
+from fanfold.execution.channel import Finished
+
+
+class Assignment(NamedTuple):
+    """What all calls of one job share.
+
+    `bundle` is the file that holds the UDF's source bundle, `blobs` the folder of large arguments by hash.
+    `timeout_s` and `memory_mib` None: no limit.
+    """
+
+    job_id: str
+    bundle: Path
+    blobs: Path
+    serializer: str = "auto"
+    timeout_s: float | None = None
+    memory_mib: int | None = None
+    max_concurrency: int | None = None
+    #: Seconds between usage events of a running call; None for none.
+    usage_interval_s: float | None = None
+    #: The folder that all runs share (`fanfold.mount_path`), where it is not said by the environment already.
+    mount: Path | None = None
+
+    def for_workers(self) -> dict[str, str]:
+        """What `perform.Assignment` takes."""
+        paths = {"bundle": str(self.bundle), "blobs": str(self.blobs)}
+        return {"job_id": self.job_id, **paths, "serializer": self.serializer, "mount": str(self.mount or "")}
+
+
+class Call(NamedTuple):
+    """One attempt of one run: its index, its attempt, its arguments as encoded text."""
+
+    index: int  # type: ignore[assignment]  # tuple.index is of no use here
+    attempt: int
+    arguments: str
+
+
+class Report(NamedTuple):
+    """An event, and the file that holds its result where that is too large to travel inside.
+
+    Whoever records the event stores the file first: a run counts as done only when its result is safe.
+    """
+
+    event: Event
+    result_file: Path | None = None
+
+
+class Feed(Protocol):
+    """Where a pool's calls come from and where its reports go. Used by the pool's own thread only."""
+
+    assignment: Assignment
+
+    def take(self) -> Call | None:
+        """The next call to run, or None where there is none for now."""
+
+    def record(self, reports: Sequence[Report]) -> None:
+        """Keep what happened. May make new calls available (a retry)."""
+
+
+# What a pool saw, as events.
+
+
+def started(job_id: str, call: Call, at: float, pid: int) -> Report:
+    """A worker has begun a call."""
+    return _report(job_id, call, EventKind.STARTED, at=at, data={"pid": pid})
+
+
+def log(job_id: str, call: Call, text: str) -> Report:
+    """A call has printed something."""
+    return _report(job_id, call, EventKind.LOG, data={"text": text})
+
+
+def usage(job_id: str, call: Call, **measured: float) -> Report:
+    """What a running call uses right now."""
+    return _report(job_id, call, EventKind.USAGE, data=measured)
+
+
+def finished(job_id: str, call: Call, done: Finished, sampled_peak_mib: float) -> Report:
+    """A worker has answered: the result, or the user's own error."""
+    index, attempt, _ = call
+    peak_mib = round(max(done.peak_memory_mib, sampled_peak_mib), 1)
+    used = Usage(round(done.duration_s, 6), round(done.cpu_s, 6), peak_mib)
+    at, event_id, told = done.at, new_event_id(done.at), done.output
+    if told is None:
+        error = _error(done.error or {})
+        return Report(
+            Event(job_id, index, attempt, EventKind.FINISHED, at, event_id, RunStatus.FAILED, None, error, used)
+        )
+    output = Output(told.codec, told.sha256.hex(), told.size, done.body if told.file is None else None)
+    succeeded = Event(job_id, index, attempt, EventKind.FINISHED, at, event_id, RunStatus.SUCCEEDED, output, None, used)
+    return Report(succeeded, None if told.file is None else Path(told.file))
+
+
+def _error(told: dict[str, Any]) -> RunError:
+    return RunError(**{**told, "types": tuple(told["types"])})
+
+
+def cancelled(job_id: str, call: Call) -> Report:
+    """A call was taken back before a worker began it."""
+    error = RunError("Cancelled", "the job was cancelled before this run began")
+    return _report(job_id, call, EventKind.FINISHED, status=RunStatus.CANCELLED, error=error)
+
+
+class Ending(NamedTuple):
+    """How a worker ended: for what the pool ended it (or None), its return code, and the stack where it stood."""
+
+    ended_for: str | None
+    code: int
+    stack: str
+
+
+def ended(assignment: Assignment, call: Call, used: Usage, ending: Ending) -> Report:
+    """A worker has ended in the middle of a call."""
+    status, error = _cause(assignment, used, ending)
+    return _report(assignment.job_id, call, EventKind.FINISHED, status=status, error=error, usage=used)
+
+
+def _cause(assignment: Assignment, used: Usage, ending: Ending) -> tuple[RunStatus, RunError]:
+    if ending.ended_for == RunStatus.TIMED_OUT:
+        message = f"still running after {assignment.timeout_s:g} s, which is the limit"
+        return RunStatus.TIMED_OUT, RunError("TimeoutError", message, ending.stack, ("builtins.TimeoutError",))
+    if ending.ended_for == RunStatus.OUT_OF_MEMORY:
+        message = f"used {used.peak_memory_mib:,.0f} MiB; the limit is {assignment.memory_mib:,} MiB"
+        return RunStatus.OUT_OF_MEMORY, RunError("MemoryError", message, ending.stack, ("builtins.MemoryError",))
+    if ending.ended_for == RunStatus.CANCELLED:
+        return RunStatus.CANCELLED, RunError("Cancelled", "the job was cancelled while this run was running")
+    return RunStatus.FAILED, RunError("WorkerDied", _last_act(ending.code), ending.stack, infrastructure=True)
+
+
+def _last_act(code: int) -> str:
+    if code >= 0:
+        return f"its process ended with exit code {code} in the middle of the run (os._exit, or a library's own exit)"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = {
+        "SIGKILL": " (kill -9, or the operating system ran out of memory)",
+        "SIGSEGV": " (a crash in native code)",
+    }
+    return f"its process was ended by {name}{hint.get(name, '')} in the middle of the run"
+
+
+def _report(job_id: str, call: Call, kind: EventKind, **facts: Any) -> Report:
+    return Report(Event.new(job_id, call.index, call.attempt, kind, **facts))

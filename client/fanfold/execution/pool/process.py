@@ -1,0 +1,268 @@
+"""The pool's side of one worker: start it, hear it, see what it uses, end it."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from fanfold.contract.limits import LOG_LIMIT_BYTES
+from fanfold.core.forks import close_private, keep_private
+from fanfold.core.models import RunStatus
+from fanfold.execution import calls as reports
+from fanfold.execution import channel as wire
+from fanfold.execution.calls import Call
+from fanfold.execution.pool.process_tree import Family
+from fanfold.execution.pool.scheduler import Serving
+
+_PACKAGE_ROOT = Path(__file__).resolve().parents[3]
+#: `-c` puts '' on the path: the folder a job was submitted from must not be importable here, its modules travel.
+_PROGRAM = (
+    "import sys; del sys.path[0]; sys.path.append(sys.argv.pop(1));"
+    "from fanfold.execution.worker.worker import main; main()"
+)
+#: Asks a worker where it hangs; `worker.main` registers the interpreter's own dump for it.
+_WHERE_SIGNAL = signal.SIGUSR2
+#: Answers read at a time: more than a pipe holds, so one read has all there are.
+_ANSWER_BYTES = 1 << 20
+_STACK_BYTES = 64 * 1024
+
+
+class WorkerProcess:
+    """A child interpreter in a session of its own, so that a Ctrl-C at the terminal is not for it."""
+
+    def __init__(self, folder: Path, queue_exit: int, environment: dict[str, str] | None) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self.replies, answers = os.pipe()
+        os.set_blocking(self.replies, False)
+        self._trace = os.open(folder / "trace", os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
+        watched, self._lifeline = os.pipe()  # nothing is ever written: its closing is the message
+        keep_private(self._lifeline)
+        fds = [queue_exit, answers, watched, self._trace]
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, str(_PACKAGE_ROOT), *map(str, fds), str(folder)],
+            stdin=subprocess.DEVNULL,
+            pass_fds=fds,
+            start_new_session=True,
+            env=environment,
+        )
+        os.close(answers)
+        os.close(watched)
+        self._family = Family(self.pid)
+        self._log: LogTail | None = None
+        self._unread = b""
+        self._stack = ""
+        self._stained = False
+        #: The call it performs, by the pool's number, and since when (time.monotonic seconds).
+        self.running: int | None = None
+        self.since = 0.0
+        #: Whether it has lived long enough to say anything.
+        self.has_spoken = False
+        #: Why the pool has ended it; `innocent` where that was not for the call it performs by then.
+        self.ended_for: str | None = None
+        self.innocent = False
+        self.memory_mib = 0.0
+        self.peak_memory_mib = 0.0
+        self.usage_told_at = 0.0
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which is its session's and process group's as well."""
+        return self._process.pid
+
+    def read(self) -> list[wire.Started | wire.Finished]:
+        """What it has answered since the last look. Raises EOFError where it has closed its end."""
+        try:
+            answered = os.read(self.replies, _ANSWER_BYTES)
+        except BlockingIOError:
+            return []
+        if not answered:
+            raise EOFError
+        self.has_spoken = True
+        answers, self._unread = wire.unpack_answers(self._unread + answered)
+        return answers
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its process is over, whoever may still hold its end of the line."""
+        return self._process.poll() is not None
+
+    def begin(self, call: int, *, log_number: int, now: float) -> None:
+        """Note that it performs `call` and writes to its log of that number."""
+        if self.ended_for is not None:  # the end was meant for the call before
+            self.innocent, self.ended_for = True, None
+        self.running, self.since, self.usage_told_at = call, now, now
+        self.memory_mib = self.peak_memory_mib = 0.0
+        self._family.restart(now)
+        if self._log is None:
+            self._log = LogTail(self._folder / f"{log_number}.log")
+
+    def rest(self, *, stained: bool) -> None:
+        """Note that its call is finished. A stained worker performs no other: it and what the UDF left must go."""
+        self.running = None
+        self._stained = stained
+        if stained:
+            self.kill()
+
+    def report_log(self, serving: Serving, call: Call, *, last: bool) -> None:
+        """Report what the call has printed since the last look; `last`: it will print no more."""
+        if self._log is None:
+            return
+        for text in self._log.finish() if last else self._log.news():
+            serving.report(reports.log(serving.assignment.job_id, call, text))
+        if last:
+            self._log = None
+
+    def measure(self, now: float) -> float:
+        """Look at the memory of the worker and all it has started, in MiB, and remember the peak."""
+        self.memory_mib = self._family.memory_mib(now)
+        self.peak_memory_mib = max(self.peak_memory_mib, self.memory_mib)
+        return self.memory_mib
+
+    def cpu_percent(self, now: float) -> float:
+        """CPU of the worker and all it has started since the last call; 100 is one core."""
+        self.usage_told_at = now
+        return self._family.cpu_percent(now)
+
+    def used(self) -> tuple[float, float, float]:
+        """Seconds, CPU seconds and peak MiB of the call that it did not live to report itself."""
+        return round(time.monotonic() - self.since, 3), round(self._family.cpu_s, 3), round(self.peak_memory_mib, 1)
+
+    def discard(self) -> None:
+        """End it without blame for whatever it may begin until then."""
+        self.innocent = True
+        self.kill()
+
+    def end(self, status: RunStatus) -> None:
+        """End it for a reason that its call is to report; first ask it where it stands."""
+        self.ended_for = status.value
+        if status is not RunStatus.CANCELLED:
+            self._stack = self._where()
+        self.kill()
+
+    def stack(self) -> str:
+        """Where it stood when it ended: asked before a kill, or written by the interpreter in a crash."""
+        return _users_part(self._stack or os.pread(self._trace, _STACK_BYTES, 0).decode(errors="replace"))
+
+    def kill(self) -> None:
+        """End it and everything it has started, also what has left its session."""
+        if self.running is not None or self._stained:  # an idle one has nobody: no need to read all processes
+            self._family.kill()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def reap(self) -> int:
+        """Wait for its end; its return code, negative for a signal. What it had started must not outlive it."""
+        try:
+            code = self._process.wait(timeout=1)
+        except subprocess.TimeoutExpired:  # it closed its replies yet lives: the UDF closed every descriptor
+            self._family.kill()
+            os.killpg(self.pid, signal.SIGKILL)
+            code = self._process.wait()
+        self._family.kill_seen()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        return code
+
+    def close(self) -> None:
+        """Let go of its descriptors and remove its folder."""
+        if self._log is not None:  # its last call ran for long enough to be looked at, and printed nothing
+            self._log.finish()
+        close_private(self._lifeline)
+        os.close(self.replies)
+        os.close(self._trace)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _where(self, wait_s: float = 0.3) -> str:
+        """The Python stack it stands at. Works while native code holds the interpreter's lock, hence by signal."""
+        before = size = os.fstat(self._trace).st_size
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, _WHERE_SIGNAL)
+        deadline = time.monotonic() + wait_s
+        while time.monotonic() < deadline:
+            time.sleep(0.01)
+            previous, size = size, os.fstat(self._trace).st_size
+            if size == previous > before:
+                break
+        return os.pread(self._trace, _STACK_BYTES, before).decode(errors="replace")
+
+
+def _users_part(stack: str) -> str:
+    """A stack as the interpreter dumps it, without the frames that are Fanfold's own."""
+    ours = (f'  File "{_PACKAGE_ROOT}/fanfold/', '  File "<string>", line 1 in <module>')
+    return "".join(line for line in stack.splitlines(keepends=True) if not line.startswith(ours))
+
+
+# Reads what one call prints, while it prints it.
+
+#: The end of an over-long output that is kept beside its beginning.
+_TAIL_BYTES = 64 * 1024
+#: One log event's text at most; several together stay below a DynamoDB item's 400 KB.
+_CHUNK_BYTES = 128 * 1024
+#: A log file larger than this is emptied as it is read, so that endless printing does not fill the disk.
+_EMPTY_ABOVE_BYTES = 64 * 1024 * 1024
+
+
+class LogTail:
+    """The output of one call: all of it up to `LOG_LIMIT_BYTES`, then only its end, with a line that says so."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = -1
+        self._offset = 0
+        self._kept = 0
+        self._left_out = 0
+        self._tail = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def news(self) -> list[str]:
+        """What has been printed since the last call, in pieces."""
+        if self._fd < 0:
+            try:
+                self._fd = os.open(self._path, os.O_RDWR)
+            except FileNotFoundError:
+                return []
+        pieces = []
+        while True:
+            size = os.fstat(self._fd).st_size
+            if size <= self._offset:
+                break
+            if self._kept >= LOG_LIMIT_BYTES:
+                self._skip_to_tail(size)
+                break
+            data = os.pread(self._fd, min(_CHUNK_BYTES, LOG_LIMIT_BYTES - self._kept), self._offset)
+            self._offset += len(data)
+            self._kept += len(data)
+            pieces.append(self._decoder.decode(data))
+        if self._offset > _EMPTY_ABOVE_BYTES:
+            # Open for appending, so what comes next goes to its end. Not to 0: an empty file says "has not printed".
+            os.ftruncate(self._fd, 1)
+            self._offset = 1
+        return pieces
+
+    def finish(self) -> list[str]:
+        """The rest, and the file is done with."""
+        pieces = self.news()
+        if self._left_out > len(self._tail):
+            note = f"\n[fanfold: {self._left_out - len(self._tail):,} bytes of output are left out here]\n"
+            pieces.append(note)
+        pieces.append(self._tail.decode(errors="replace"))
+        pieces.append(self._decoder.decode(b"", final=True))
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._path.unlink(missing_ok=True)
+        return [piece for piece in pieces if piece]
+
+    def _skip_to_tail(self, size: int) -> None:
+        start = max(self._offset, size - _TAIL_BYTES)
+        data = os.pread(self._fd, size - start, start)
+        self._left_out += size - self._offset
+        self._tail = (self._tail + data)[-_TAIL_BYTES:]
+        self._offset = size

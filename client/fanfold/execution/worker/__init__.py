@@ -1,0 +1,1 @@
+"""The worker's side of execution: a process that performs calls, one at a time."""

@@ -1,0 +1,235 @@
+"""One call of a UDF inside a worker: decode, call, encode.
+
+Imported by workers: cheap standard library only at the top.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from types import FunctionType, TracebackType
+from typing import Any, NamedTuple
+
+from fanfold.codec import decode_json, encode
+from fanfold.contract.limits import INLINE_RESULT_BYTES
+from fanfold.errors import FanfoldError
+from fanfold.execution.channel import Told
+from fanfold.source.bundle import Bundle
+from fanfold.source.load import load
+
+
+class Outcome(NamedTuple):
+    """What came of a call: where its result is, and the result where it is small; or the error."""
+
+    output: Told | None
+    error: dict[str, Any] | None = None
+    body: bytes = b""
+
+
+#: The error's type where a result could not be written.
+UNKEPT = "fanfold.errors.StoreFull"
+#: Attributes that a UDF has outside.
+_OF_A_UDF = ("map", "with_options", "options", "name")
+#: An error has to fit into one message (`wire`), in which a character may take twelve bytes.
+_MESSAGE_CHARACTERS = 4_000
+_TRACEBACK_CHARACTERS = 10_000
+
+
+class Assignment:
+    """What all calls of a job share, as a worker sees it. The source is compiled once."""
+
+    def __init__(
+        self,
+        job_id: str,
+        bundle: str,
+        blobs: str,
+        serializer: str,
+        mount: str = "",
+        *,
+        on_load: Callable[[Bundle], None] | None = None,
+    ) -> None:
+        """`on_load` is called with the bundle before it is loaded."""
+        self.job_id = job_id
+        self.mount = mount
+        self.serializer = serializer
+        self._bundle = bundle
+        self._blobs = blobs
+        self._on_load = on_load
+        self._fresh_udf: Callable[[], Callable[..., Any]] | None = None
+
+    def udf(self) -> Callable[..., Any]:
+        """The UDF in a namespace of its own."""
+        if self._fresh_udf is None:
+            with open(self._bundle, "rb") as file:
+                bundle = Bundle.from_bytes(file.read())
+            if self._on_load is not None:
+                self._on_load(bundle)
+            self._fresh_udf = load(bundle, get_blob=self.blob)
+            if bundle.remade:
+                from fanfold.inputs.arguments import remaking
+
+                self._fresh_udf = remaking(self._fresh_udf, bundle.remade)
+        return self._fresh_udf()
+
+    @property
+    def source(self) -> str:
+        """Where the UDF is for a process of its own that wants it: the bundle's file and the folder of its blobs."""
+        return f"{self._bundle}\n{self._blobs}"
+
+    def blob(self, sha256: str) -> bytes:
+        """A large argument or global value."""
+        with open(os.path.join(self._blobs, sha256), "rb") as file:
+            return file.read()
+
+
+def perform(assignment: Assignment, arguments: str, result_file: str, tidy: Callable[[], None]) -> Outcome:
+    """Call the UDF once, and `tidy` up after it. A result that is not small is written to `result_file`.
+
+    Whatever the user's code raises, `sys.exit` included, is an outcome.
+    """
+    try:
+        try:
+            value = assignment.udf()(**decode_json(arguments, get_blob=assignment.blob))
+            if hasattr(value, "__await__"):
+                value = _awaited(value)
+        finally:
+            tidy()
+        encoded = encode(value, serializer=assignment.serializer)
+    except BaseException as error:  # noqa: BLE001  the user's own code
+        return Outcome(None, _described(error))
+    return _kept(encoded.codec, encoded.data, result_file)
+
+
+def _awaited(value: Any) -> Any:
+    import asyncio
+
+    async def wait() -> Any:
+        return await value
+
+    return asyncio.run(wait())
+
+
+def _kept(codec: str, data: bytes, result_file: str) -> Outcome:
+    if len(data) <= INLINE_RESULT_BYTES:
+        return Outcome(Told(codec, len(data), sha256(data), None), body=data)
+    try:
+        with open(result_file, "wb") as file:
+            file.write(data)
+    except OSError as error:
+        with suppress(OSError):
+            os.unlink(result_file)  # what was written of it takes room that others need
+        return Outcome(None, _unkept(error, len(data)))
+    return Outcome(Told(codec, len(data), sha256(data), result_file))
+
+
+def _unkept(error: OSError, size: int) -> dict[str, Any]:
+    """The result could not be written: the pool's side stops the job, for others would fare no better."""
+    message = f"a result of {size:,} bytes could not be written: {error.strerror}"
+    return {"type": UNKEPT, "message": message, "types": [], "infrastructure": True}
+
+
+def _described(error: BaseException) -> dict[str, Any]:
+    """The error as text: type, message, the traceback in the user's own lines, and every class it belongs to."""
+    kind, next_step = type(error), ""
+    if isinstance(error, FanfoldError):  # told apart from what failed, or it would be said once more with each
+        error.next_step, next_step = "", str(getattr(error, "next_step", ""))
+    return {
+        "type": kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}",
+        "message": _shortened(_message(error), _MESSAGE_CHARACTERS),
+        "traceback": _shortened(_traceback(error), _TRACEBACK_CHARACTERS),
+        "types": [f"{c.__module__}.{c.__qualname__}" for c in kind.__mro__[:-1]],
+        "next_step": _shortened(next_step, _MESSAGE_CHARACTERS),
+    }
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"the UDF called sys.exit({'' if error.code is None else repr(error.code)})"
+    try:
+        return str(error) + _advice(error)
+    except BaseException as second:  # noqa: BLE001  the user's own __str__
+        return f"<its message could not be read: {type(second).__name__}>"
+
+
+def _advice(error: BaseException) -> str:
+    """What to say to code that takes a UDF for one inside a run, where it is a plain function."""
+    if isinstance(error, AttributeError) and error.name in _OF_A_UDF and isinstance(error.obj, FunctionType):
+        return f" (inside a run a UDF is a plain function: call it, or `{error.name}` from outside with more inputs)"
+    return ""
+
+
+def _shortened(text: str, characters: int) -> str:
+    """The text without its middle where it is too long to travel."""
+    if len(text) <= characters:
+        return text
+    return f"{text[: characters // 2]}\n[... {len(text) - characters:,} characters ...]\n{text[-characters // 2 :]}"
+
+
+def _traceback(error: BaseException) -> str:
+    """The traceback without Fanfold's own frames, which tell the user nothing."""
+    import traceback
+
+    while error.__traceback__ is not None and _is_ours(error.__traceback__):
+        error.__traceback__ = error.__traceback__.tb_next
+    if isinstance(error, FanfoldError):
+        if error.__traceback__ is None:
+            return ""
+        _cut(error.__traceback__)
+    try:
+        return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    except BaseException as second:  # noqa: BLE001  the user's own __repr__ or __str__
+        return f"<its traceback could not be formatted: {type(second).__name__}>\n"
+
+
+def _cut(frames: TracebackType) -> None:
+    """Leave out the last frames that are Fanfold's own: the first is the user's, whose call has met the error."""
+    last, following = frames, frames.tb_next
+    while following is not None:
+        last, following = (last if _is_ours(following) else following), following.tb_next
+    last.tb_next = None
+
+
+_HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def _is_ours(frame: TracebackType) -> bool:
+    return frame.tb_frame.f_code.co_filename.startswith(_HOME + os.sep)
+
+
+# SHA-256 that starts without OpenSSL, whose loading would take a tenth of every worker's start.
+
+#: Python's own takes 3 ms for this much.
+_OWN_BYTES = 256 * 1024
+
+
+class Hasher:
+    """Digests of one piece of data after another."""
+
+    def __init__(self) -> None:
+        self._hash = _pythons_own()
+        self._left_bytes = _OWN_BYTES
+
+    def sha256(self, data: bytes) -> bytes:
+        """The digest of `data`, 32 bytes."""
+        if self._left_bytes > 0:
+            self._left_bytes -= len(data)
+            if self._left_bytes <= 0:
+                import hashlib
+
+                self._hash = hashlib.sha256
+        digest: bytes = self._hash(data).digest()
+        return digest
+
+
+def _pythons_own() -> Any:
+    name = "_sha2" if sys.version_info >= (3, 12) else "_sha256"
+    try:
+        return __import__(name).sha256
+    except ImportError:  # built without
+        import hashlib
+
+        return hashlib.sha256
+
+
+#: This process's.
+sha256 = Hasher().sha256

@@ -1,0 +1,178 @@
+"""What a job's runs were given and what they gave back, read from the stores."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fanfold.codec import decode, decode_json
+from fanfold.contract.layout import blob_key
+from fanfold.core.models import Event, EventKind, JobHeader, Output
+from fanfold.engines.base import Stores
+from fanfold.errors import ResultDamaged
+from fanfold.stores.manifest import Manifest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Contents:
+    """Inputs, results and output of one job's runs."""
+
+    def __init__(self, header: JobHeader, stores: Stores) -> None:
+        self._header = header
+        self._stores = stores
+        self._manifest = Manifest(stores.objects, header.id, header.count)
+
+    def arguments(self, index: int) -> dict[str, Any]:
+        """What the run was called with, the job's constants included."""
+        return {**self.own_arguments(index), **self.constants()}
+
+    def own_arguments(self, index: int) -> dict[str, Any]:
+        """What the run was called with, without what all runs have in common."""
+        arguments: dict[str, Any] = decode_json(self._manifest.arguments(index), get_blob=self._blob)
+        return arguments
+
+    def constants(self) -> dict[str, Any]:
+        """What all runs were called with."""
+        constants: dict[str, Any] = decode_json(self._header.constants, get_blob=self._blob)
+        return constants
+
+    def value(self, index: int, output: Output) -> Any:
+        """A run's result. Raises `ResultDamaged` where its bytes are gone or are not the ones that were stored."""
+        data = self.checked(index, output)
+        return decode(output.codec, data, allow_pickle=self._header.serializer == "pickle")
+
+    def checked(self, index: int, output: Output) -> bytes:
+        """A result's bytes, which match their hash. Raises `ResultDamaged` naming the run."""
+        try:
+            data = output.inline if output.inline is not None else self._stores.objects.get(str(output.key))
+        except ResultDamaged as error:
+            raise self._damaged(index, f"is missing ({error.message.rstrip('.')})") from error
+        if hashlib.sha256(data).hexdigest() != output.sha256:
+            raise self._damaged(index, "is damaged: its bytes do not match their hash")
+        return data
+
+    def forget(self, indexes: Iterable[int]) -> None:
+        """Take these runs' results out of the cache, so that the next submit computes them instead of finding them."""
+        self._stores.cache.forget(self._manifest.cache_keys(indexes))
+
+    def telemetry(self, kind: EventKind, cursor: str | None = None) -> Iterator[tuple[Event, str]]:
+        """The log or usage events after `cursor`, each with the cursor behind its page."""
+        while True:
+            events, cursor = self._stores.log.read_since(self._header.id, cursor, channel="telemetry")
+            if not events:
+                return
+            yield from ((event, cursor) for event in events if event.kind is kind)
+
+    def _blob(self, sha256: str) -> bytes:
+        return self._stores.objects.get(blob_key(sha256))
+
+    def _damaged(self, index: int, how: str) -> ResultDamaged:
+        return ResultDamaged(
+            f"The result of run {index} of job {self._header.id} {how}.",
+            next_step="the same submit computes it again; `job.verify()` lists all that are damaged.",
+        )
+
+
+# Results as one frame: frames put together under the arguments they belong to, other values in a column.
+
+#: The column that holds values that are no frames.
+RESULT = "result"
+
+
+def collected(
+    inputs: Sequence[dict[str, Any]] | Sequence[int], values: Sequence[Any], *, flatten: bool = True
+) -> pd.DataFrame:
+    """One frame of all values, indexed by the arguments, or by the runs' numbers where those are given instead.
+
+    Frames (pandas, GeoPandas, polars, pyarrow) are concatenated with the arguments as leading index levels; a run
+    whose frame has no rows adds none. Other values stand in a `result` column, one row each; `flatten=False` keeps
+    frames as such values too. A mixture of both is kept one row each.
+    """
+    import pandas as pd
+
+    frames = [_as_pandas(value) for value in values]
+    index = _index(inputs)
+    if not flatten or not frames or any(frame is None for frame in frames):
+        column = pd.Series(values, index=index, name=RESULT, dtype=None if _is_plain(values) else object)
+        return column.to_frame()
+    return _concatenated(index, [frame for frame in frames if frame is not None])
+
+
+def argument_frame(inputs: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """One row of arguments a run."""
+    import pandas as pd
+
+    return pd.DataFrame.from_records(list(inputs), index=pd.RangeIndex(len(inputs), name="run"))
+
+
+def _concatenated(index: pd.Index, frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """The frames below one another, each row under its run's arguments.
+
+    By run number first: arguments may repeat, and `concat`'s keys must not.
+    """
+    import pandas as pd
+
+    filled = [frame for frame in frames if len(frame)] or frames[:1]
+    numbers = [number for number, frame in enumerate(frames) for _ in range(len(frame))]
+    together = pd.concat(filled) if len(filled) > 1 else filled[0].copy(deep=False)
+    arguments = index.take(numbers)
+    levels = [arguments.get_level_values(level) for level in range(arguments.nlevels)]
+    own = together.index
+    levels += [own.get_level_values(level) for level in range(own.nlevels)]
+    names = [*arguments.names, *own.names]
+    together.index = pd.MultiIndex.from_arrays(levels, names=names)
+    return together
+
+
+def _index(inputs: Sequence[Any]) -> pd.Index:
+    import pandas as pd
+
+    numbered = bool(inputs) and isinstance(inputs[0], int)
+    names = [] if numbered else list(dict.fromkeys(name for one in inputs for name in one))
+    if not names:
+        return pd.Index(inputs if numbered else range(len(inputs)), dtype="int64", name="run")
+    columns = [_level([_label(one.get(name)) for one in inputs], name) for name in names]
+    return columns[0] if len(columns) == 1 else pd.MultiIndex.from_arrays(columns, names=names)
+
+
+def _level(labels: list[Any], name: str) -> pd.Index:
+    """Labels as they are: pandas would turn 3 beside a None into 3.0, and True beside a 1 into 1."""
+    import pandas as pd
+
+    index: pd.Index = pd.Index(labels, name=name, dtype=None if len(set(map(type, labels))) == 1 else object)
+    return index
+
+
+def _label(value: Any) -> Any:
+    """An argument as an index label; what cannot be one (a list, a frame) as text."""
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    try:
+        hash(value)
+    except TypeError:
+        text = repr(value)
+        return text if len(text) <= 80 else f"{text[:79]}…"
+    return str(value) if isinstance(value, (tuple, frozenset)) else value
+
+
+def _is_plain(values: Sequence[Any]) -> bool:
+    """True where pandas may choose the column's type: all of one type of number, text or truth value."""
+    return len({type(value) for value in values}) == 1 and isinstance(values[0], (bool, int, float, str))
+
+
+def _as_pandas(value: Any) -> pd.DataFrame | None:
+    root = type(value).__module__.partition(".")[0]
+    if root in ("pandas", "geopandas"):
+        import pandas as pd
+
+        if isinstance(value, pd.Series):
+            return value.to_frame(value.name if value.name is not None else RESULT)
+        return value if isinstance(value, pd.DataFrame) else None
+    if root == "pyarrow" and hasattr(value, "to_pandas") and hasattr(value, "schema"):
+        return value.to_pandas()  # type: ignore[no-any-return]
+    if root == "polars" and hasattr(value, "to_pandas") and hasattr(value, "columns"):
+        return value.to_pandas()  # type: ignore[no-any-return]
+    return None

@@ -1,0 +1,244 @@
+"""Follows a job: its header, its events as they come, and the waiting in between."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from types import TracebackType
+from typing import Any
+
+from fanfold.core.fold import JobState
+from fanfold.core.forks import Locked
+from fanfold.core.formatting import duration
+from fanfold.core.models import THROTTLED, Event, JobHeader, RunStatus
+from fanfold.engines.base import Engine
+from fanfold.errors import WaitTimeout
+
+#: Longest sleep between two looks while the engine has no news.
+_NEWS_S = 0.25
+#: How often it is made sure that somebody still works on the job.
+_RECONCILE_S = 2.0
+
+
+class Tracker(Locked):
+    """One reader's view of a job. It only ever reads, but for having the engine look after lost runs while it waits."""
+
+    def __init__(self, header: JobHeader, engine: Engine) -> None:
+        super().__init__()
+        self.header = header
+        self.engine = engine
+        self.state = JobState(header)
+        self._cursor: str | None = None
+        self._reconciled = 0.0
+
+    def refresh(self) -> JobState:
+        """Read what is new, and return the state. Threads that share a handle take turns."""
+        with self.lock:
+            log, was_open = self.engine.stores.log, not self.state.done
+            while True:
+                events, cursor = log.read_since(self.header.id, self._cursor)
+                self._apply(events)
+                self._cursor = cursor  # not before: what a Ctrl-C has kept from being applied is read again
+                if not events:
+                    break
+            if was_open:  # it may have been cancelled, and what was just read may be what came of that
+                self.header = self.state.header = log.get_job(self.header.id)
+            return self.state
+
+    def look(self) -> JobState:
+        """Read what is new, and make sure that an open job is being worked on."""
+        state = self.refresh()
+        if not state.done and self.engine.reconcile(self.header, state):
+            state = self.refresh()
+        return state
+
+    def restart(self) -> None:
+        """Read all anew: the header has changed under it."""
+        with self.lock:
+            self.header = self.engine.stores.log.get_job(self.header.id)
+            self.state, self._cursor = JobState(self.header), None
+
+    def changes(
+        self, timeout_s: float | None = None, *, idle: Callable[[JobState], None] | None = None
+    ) -> Iterator[JobState]:
+        """The state at once, then after each change, until the job is done.
+
+        `idle` is called some times a second while nothing changes. Raises `WaitTimeout` when `timeout_s` have
+        passed before; the job goes on.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        self._reconciled = time.monotonic()
+        seen = -1
+        while True:
+            state = self.refresh()
+            done = state.done  # before the yield: whoever has it may ask the job anew, which reads on
+            if state.version != seen or done:
+                seen = state.version
+                yield state
+            if done:
+                return
+            while state.version == seen and not self._wait(deadline, state):
+                if idle is not None:
+                    idle(state)
+
+    def _apply(self, events: Iterable[Event]) -> None:
+        try:
+            self.state.apply(events)
+        except BaseException:  # in the midst of an event, perhaps, which would then never be taken for new
+            self.state, self._cursor = JobState(self.header), None
+            raise
+
+    def _wait(self, deadline: float | None, state: JobState) -> bool:
+        """Wait a little; True where there may be news: asking for none costs money where the log is far away."""
+        now = time.monotonic()
+        if deadline is not None and now >= deadline:
+            raise WaitTimeout(
+                f"Job {self.header.id} is not complete yet: {described(state)}.",
+                next_step=f'it goes on; `fanfold.get_job("{self.header.id}").wait()` waits again, and'
+                f" `fanfold status --watch {self.header.id}` shows how it goes.",
+            )
+        if now - self._reconciled >= _RECONCILE_S:
+            self._reconciled = now
+            if self.engine.reconcile(self.header, state):
+                return True
+        left_s = _NEWS_S if deadline is None else min(_NEWS_S, deadline - now)
+        return self.engine.wait_for_news(left_s)
+
+
+def described(state: JobState) -> str:
+    """Counts in words, such as `3 running, 12 succeeded`."""
+    return ", ".join(f"{count:,} {status.value}" for status, count in state.counts().items() if count) or "no runs"
+
+
+# The progress bar, and the words beside it that say what a job waits for.
+
+#: A job that ends before this shows no bar: it would only flash.
+_AFTER_S = 0.5
+#: Seconds between two drawings: often where somebody looks, rarely where each is a line in a file.
+_TERMINAL_S, _FILE_S = 0.1, 10.0
+#: After so long it is not a start that realtime runs wait for; Step Functions tells of a throttle only in the end.
+_LATE_S = 30.0
+#: Among so many of the runs that wait, one that was throttled is looked for.
+_LOOKED_AT = 100
+#: A longer name would push off the bar what it says at its end.
+_NAME_CHARACTERS = 20
+_FREE_WORKER = "waiting for a free worker"
+
+
+class Progress:
+    """A tqdm bar for one job; silent where nobody looks, unless asked for."""
+
+    def __init__(self, header: JobHeader, *, shown: bool | None = None, stays: bool = True) -> None:
+        self._header = header
+        self._stays = stays
+        #: Said before what the job waits for.
+        self.stage = ""
+        self._shown = _is_watched() if shown is None else shown
+        self._after_s = 0.0 if shown else _AFTER_S
+        self._began = self._drawn = time.monotonic()
+        self._bar: Any = None
+
+    @property
+    def visible(self) -> bool:
+        """True where a bar has been drawn."""
+        return self._bar is not None
+
+    def show(self, state: JobState) -> None:
+        """Bring the bar to this state."""
+        if not self._shown:
+            return
+        if self._bar is None and time.monotonic() - self._began < self._after_s:
+            return
+        counts = state.counts()
+        ended = sum(count for status, count in counts.items() if status.final)
+        bar = self._bar or self._open(ended)
+        bar.set_postfix_str(", ".join(filter(None, (self.stage, _words(state, counts)))), refresh=False)
+        now = time.monotonic()
+        if bar.update(ended - bar.n):
+            self._drawn = now
+        elif now - self._drawn >= bar.mininterval:
+            bar.refresh()  # nothing has ended, but time goes on, and what the job waits for may have changed
+            self._drawn = now
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def _open(self, ended: int) -> Any:
+        import warnings
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # tqdm warns where a notebook lacks ipywidgets; its text bar will do
+            from tqdm.auto import tqdm
+        name = self._header.name
+        interval_s = _TERMINAL_S if sys.stderr.isatty() else _FILE_S
+        self._bar = tqdm(
+            total=self._header.count,
+            initial=ended,  # what had ended before tells nothing of how fast the rest will
+            desc=name if len(name) <= _NAME_CHARACTERS else f"{name[: _NAME_CHARACTERS - 1]}…",
+            unit="run",
+            dynamic_ncols=True,
+            mininterval=interval_s,
+            leave=self._stays,
+        )
+        return self._bar
+
+
+def _words(state: JobState, counts: dict[RunStatus, int]) -> str:
+    bad = {status: count for status, count in counts.items() if count and status.final and not status.good}
+    words = [f"{counts[RunStatus.RUNNING]} running"] if counts[RunStatus.RUNNING] else []
+    words += [f"{count} {status.value.replace('_', ' ')}" for status, count in bad.items()]
+    if counts[RunStatus.CACHED]:
+        words.append(f"{counts[RunStatus.CACHED]} cached")
+    if not counts[RunStatus.RUNNING] and counts[RunStatus.QUEUED]:
+        words.append(waiting_for(state))
+    return ", ".join(words)
+
+
+def waiting_for(state: JobState) -> str:
+    """What keeps a job's queued runs from running."""
+    latest = max(state.machines.values(), key=lambda event: event.id, default=None)
+    if latest is None:
+        return "waiting to be started"
+    if latest.data.get("reason"):
+        return str(latest.data["reason"])
+    starting, machine = latest.data.get("state") == "starting", state.header.instance_type
+    if state.header.engine != "aws":  # whatever instance type a job here asks for, a process runs it
+        return "waiting for a process to start" if starting else _FREE_WORKER
+    if machine is not None:
+        return f"waiting for a {machine} to start" if starting else _FREE_WORKER
+    if starting:
+        return "being handed to AWS Lambda"
+    return _throttled(state) or _begins_late(time.time() - latest.at)
+
+
+def _begins_late(waited_s: float) -> str:
+    if waited_s < _LATE_S:
+        return "waiting for AWS Lambda to begin"
+    return f"AWS Lambda begins none for {duration(waited_s)}: most likely as many runs run as the account allows"
+
+
+def _throttled(state: JobState) -> str | None:
+    """Why AWS would not start some of the runs that wait, in its own words; None where it has refused none."""
+    waiting = islice(state.indexes(RunStatus.QUEUED), _LOOKED_AT)
+    errors = (state.error(index) for index in waiting)
+    return next((error.message for error in errors if error is not None and error.type == THROTTLED), None)
+
+
+def in_notebook() -> bool:
+    """True in a notebook's kernel."""
+    shell = sys.modules.get("IPython")
+    running = shell.get_ipython() if shell is not None else None
+    return running is not None and "IPKernelApp" in getattr(running, "config", {})
+
+
+def _is_watched() -> bool:
+    """True at a terminal, and in a notebook."""
+    return in_notebook() or (sys.stderr is not None and sys.stderr.isatty())

@@ -1,0 +1,200 @@
+"""Job headers in the table: put once, changed only by the cancel flag, listed by two indexes.
+
+Every run reads its job's header, and reads it again every few seconds for the cancel flag: it must stay small. So long
+constants are an object beside it, which is read once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from fanfold.contract import cloud
+from fanfold.contract.layout import constants_key
+from fanfold.core.models import JobHeader, header_from_text, header_to_text
+from fanfold.errors import JobNotFound
+from fanfold.stores.aws.table import Item, Page, Table, key
+from fanfold.stores.keys import checked_job_id, job_not_found
+from fanfold.stores.protocols import ObjectStore
+
+#: Everyone's jobs are listed under this name.
+_TEAM = "everyone"
+#: For how long a header just read is as good as read again: only its cancel flag may have changed, which workers and
+#: clients are to see within seconds, and some ask for it several times a second.
+_FRESH_S = 2.5
+#: Constants up to here are part of the header; the item of a longer one would cost each look at it as much again.
+_INLINE_CONSTANTS_BYTES = 4096
+#: Where longer ones are.
+_CONSTANTS_AT = "constants_at"
+#: Jobs whose long constants are remembered.
+_CONSTANTS = 16
+
+
+class Head(NamedTuple):
+    """A header, and what the table keeps beside it. `expires_at` is in seconds since 1970."""
+
+    header: JobHeader
+    expires_at: int
+
+
+class Heads:
+    """The headers of all jobs. Remembers what never changes of those it has seen."""
+
+    def __init__(self, table: Table, objects: ObjectStore, retention_s: float) -> None:
+        self._table = table
+        self._objects = objects
+        self._retention_s = retention_s
+        self._constants: OrderedDict[str, str] = OrderedDict()
+        self._seen: dict[str, tuple[Head, float]] = {}
+        self._lock = threading.Lock()
+
+    def put(self, header: JobHeader) -> None:
+        """Record a new job; where it is there already, nothing changes."""
+        head = Head(header, int(time.time() + self._retention_s))
+        item = _item(head)
+        if _are_long(header.constants):
+            self._objects.put(constants_key(header.id), header.constants.encode())
+        # Conditional: a start that is repeated must not take a cancel flag away that was set in between.
+        if self._table.put_if(item, f"attribute_not_exists({cloud.PARTITION_KEY})"):
+            self._remember(head)
+
+    def get(self, job_id: str) -> Head:
+        """The header as it is now, give or take some seconds. Raises `JobNotFound`."""
+        seen = self._seen.get(job_id)
+        if seen is not None and time.monotonic() - seen[1] < _FRESH_S:
+            return seen[0]
+        return self.read(job_id)
+
+    def read(self, job_id: str) -> Head:
+        """The header, read anew. Raises `JobNotFound`."""
+        item = self._table.get(_key(job_id))
+        if item is None or _expired(item):
+            raise self._not_found(job_id)
+        return self._remember(self._head(item))
+
+    def known(self, job_id: str) -> Head:
+        """The header as it was when it was last seen: for all that never changes. Raises `JobNotFound`."""
+        seen = self._seen.get(job_id)
+        return self.get(job_id) if seen is None else seen[0]
+
+    def flag(self, job_id: str, at: float | None) -> None:
+        """Set the cancel flag (seconds since 1970), or take it away."""
+        there = f"attribute_exists({cloud.PARTITION_KEY})"
+        values = {} if at is None else {"ExpressionAttributeValues": {":at": {"N": repr(at)}}}
+        change = "REMOVE cancelled_at" if at is None else "SET cancelled_at = :at"
+        if not self._table.update_if(_key(job_id), change, there, **values):
+            raise self._not_found(job_id)
+        self.forget(job_id)
+
+    def take_turn(self, job_id: str, for_s: float) -> bool:
+        """Become the one that looks after the job's lost runs, for so many seconds; False where another is."""
+        now = time.time()
+        free = "attribute_not_exists(turn_until) OR turn_until < :now"
+        values = {":now": {"N": repr(now)}, ":until": {"N": repr(now + for_s)}}
+        return self._table.update_if(_key(job_id), "SET turn_until = :until", free, ExpressionAttributeValues=values)
+
+    def end_turn(self, job_id: str) -> None:
+        """Let another look after the job."""
+        self._table.update(_key(job_id), "REMOVE turn_until")
+
+    def forget(self, job_id: str) -> None:
+        """Have the header read anew."""
+        self._seen.pop(job_id, None)
+
+    def listed(self, *, owner: str | None, limit: int, before: str | None) -> list[JobHeader]:
+        """Headers, newest first."""
+        found: list[JobHeader] = []
+        while len(found) < limit:
+            page = self._page(owner, before, limit - len(found))
+            kept = [item for item in page.items if not _expired(item)]
+            found += [head.header for head in self._heads(kept)]
+            if not page.more or not page.items:
+                break
+            before = page.items[-1][cloud.INDEX_SORT_KEY]["S"]
+        return found[:limit]
+
+    def _page(self, owner: str | None, before: str | None, limit: int) -> Page:
+        index, attribute = (
+            (cloud.INDEX_BY_TEAM, cloud.TEAM_KEY) if owner is None else (cloud.INDEX_BY_OWNER, cloud.OWNER_KEY)
+        )
+        condition, values = f"{attribute} = :whose", {":whose": {"S": owner or _TEAM}}
+        if before is not None:
+            condition += f" AND {cloud.INDEX_SORT_KEY} < :before"
+            values[":before"] = {"S": before}
+        return self._table.query(condition, values, IndexName=index, ScanIndexForward=False, Limit=limit)
+
+    def _heads(self, items: list[Item]) -> Iterable[Head]:
+        """What items tell; those with long constants, which are rare, side by side."""
+        if any(_CONSTANTS_AT in item for item in items):
+            return self._table.account.each(self._head, items)
+        return map(self._head, items)
+
+    def _head(self, item: Item) -> Head:
+        head = _head(item)
+        place = item.get(_CONSTANTS_AT)
+        if place is None:
+            return head
+        return head._replace(header=head.header._replace(constants=self._long_constants(place["S"])))
+
+    def _long_constants(self, place: str) -> str:
+        """Long constants, which never change."""
+        with self._lock:
+            known = self._constants.get(place)
+        if known is None:
+            known = self._objects.get(place).decode()
+        with self._lock:
+            self._constants[place] = known
+            self._constants.move_to_end(place)
+            while len(self._constants) > _CONSTANTS:
+                self._constants.popitem(last=False)
+        return known
+
+    def _remember(self, head: Head) -> Head:
+        with self._lock:
+            if len(self._seen) > 1_000:
+                self._seen.clear()
+            self._seen[head.header.id] = head, time.monotonic()
+        return head
+
+    def _not_found(self, job_id: str) -> JobNotFound:
+        latest = [header.id for header in self.listed(owner=None, limit=200, before=None)]
+        return job_not_found(job_id, latest, place=f"table {self._table.name}")
+
+
+def _key(job_id: str) -> Item:
+    return key(cloud.job_partition(checked_job_id(job_id)), cloud.HEAD)
+
+
+def _item(head: Head) -> Item:
+    header = head.header
+    more: Item = {} if header.cancelled_at is None else {"cancelled_at": {"N": repr(header.cancelled_at)}}
+    if _are_long(header.constants):
+        more[_CONSTANTS_AT] = {"S": constants_key(header.id)}
+        header = header._replace(constants="{}")
+    return {
+        **_key(header.id),
+        cloud.EXPIRES_AT: {"N": str(head.expires_at)},
+        cloud.OWNER_KEY: {"S": header.owner},
+        cloud.TEAM_KEY: {"S": _TEAM},
+        cloud.INDEX_SORT_KEY: {"S": header.id},
+        "header": {"S": header_to_text(header)},
+        **more,
+    }
+
+
+def _are_long(constants: str) -> bool:
+    return len(constants) > _INLINE_CONSTANTS_BYTES
+
+
+def _head(item: Item) -> Head:
+    at = item.get("cancelled_at")
+    header = header_from_text(item["header"]["S"], cancelled_at=None if at is None else float(at["N"]))
+    return Head(header, int(item[cloud.EXPIRES_AT]["N"]))
+
+
+def _expired(item: Item) -> bool:
+    # DynamoDB deletes up to 48 hours late, and what has expired can be read until then.
+    return int(item[cloud.EXPIRES_AT]["N"]) <= time.time()

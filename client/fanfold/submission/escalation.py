@@ -1,0 +1,98 @@
+"""Runs that were too large for their limits, run again on a machine: what comes of them there counts for their job."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from fanfold.contract.instances import InstanceType
+from fanfold.core.models import Event, EventKind, RunStatus
+from fanfold.core.options import Request, instance_type, unwrapped
+from fanfold.core.retry import should_retry
+from fanfold.engines.base import Engine
+from fanfold.errors import InputError
+from fanfold.job import Job
+from fanfold.submission.prepare import prepare
+
+#: How a run ends that met a limit of time or memory.
+_TOO_LARGE = (RunStatus.TIMED_OUT, RunStatus.OUT_OF_MEMORY)
+
+
+def check_machine(name: str, request: Request, engine: Engine, *, waits: bool) -> InstanceType:
+    """The machine that `escalate` names. Raises `InputError`, also where nobody `waits` for the job."""
+    machine = instance_type(name, engine.describe().instance_types, argument="escalate")
+    if machine is None or machine == request.instance:
+        raise InputError(f"escalate={name!r} is where the runs are anyway.", next_step='name a machine: "medium".')
+    if not waits:
+        raise InputError(
+            "escalate= starts machines when the other runs have ended, so somebody has to wait for that.",
+            next_step="leave out collect=False (--no-wait), or submit what was too large again on a machine.",
+        )
+    return machine
+
+
+class Escalation:
+    """The runs of a job that has ended which were too large, as a job of their own, with its cost, logs and cache."""
+
+    def __init__(self, job: Job, udf: Any, machine: InstanceType) -> None:
+        self._job = job
+        self._udf = _Unlimited(udf)
+        self._machine = machine
+        self._larger: Job | None = None
+        #: The runs, by their number in the first job.
+        self.indexes = list(job.state.indexes(*_TOO_LARGE))
+
+    @property
+    def inputs(self) -> list[dict[str, Any]]:
+        """What they were called with, without the constants."""
+        return [self._job.contents.own_arguments(index) for index in self.indexes]
+
+    @property
+    def request(self) -> Request:
+        """What the first job asked for, but for the machine."""
+        header = self._job.header
+        return Request(
+            instance=self._machine,
+            cache=header.cache,
+            cache_max_age_s=header.cache_max_age_s,
+            max_retry=header.max_retry,
+            retry_on=header.retry_on,
+            max_workers=header.max_workers,
+            n_processes_per_worker=header.n_processes_per_worker,
+        )
+
+    def start(self, engine: Engine) -> Job:
+        """Start them on the machine, and say so."""
+        submission = prepare(self._udf, self.inputs, engine, self.request, self._job.contents.constants())
+        self._larger = Job(submission.header, engine)
+        runs = "1 run was" if len(self.indexes) == 1 else f"{len(self.indexes):,} runs were"
+        sys.stderr.write(f"fanfold: {runs} too large, and runs again on {self._machine.name}: job {self._larger.id}\n")
+        engine.start(submission.header, submission.runs())
+        return self._larger
+
+    def adopt(self, engine: Engine) -> None:
+        """Tell the first job what came of them; they have ended."""
+        events = list(self._ends())
+        engine.stores.log.append(events)
+        self._job.state.apply(events)  # a read right after the write may not see it yet, where the log is far away
+
+    def _ends(self) -> Iterator[Event]:
+        """Each end that they had, without what it took: that is the larger job's."""
+        assert self._larger is not None
+        theirs, ours = self._larger.state, self._job.state
+        for position, index in enumerate(self.indexes):
+            status, error, attempt = theirs.status_of(position), theirs.error(position), ours.next_attempt(index)
+            # A failure that is worth another try would be tried again in the first job, where it was too large.
+            if should_retry(self._job.header, status, error, attempt, ours.first_attempt_of(index)):
+                continue
+            output = theirs.output(position)
+            yield Event.new(self._job.id, index, attempt, EventKind.FINISHED, status=status, error=error, output=output)
+
+
+class _Unlimited:
+    """A UDF without the limits it asks for itself: the machine's are to take their place."""
+
+    def __init__(self, udf: Any) -> None:
+        self.__fanfold_udf__, options = unwrapped(udf)
+        self.options = options._replace(timeout_s=None, memory_mib=None)

@@ -1,0 +1,309 @@
+"""A plan: what a submit would take, as a table for people and as numbers for programs."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from fanfold.contract.instances import InstanceType, run_memory_mib
+from fanfold.contract.limits import NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.contract.prices import LIST_PRICES, Prices
+from fanfold.core.formatting import Dollars, Seconds, about_dollars, about_seconds
+from fanfold.core.pricing import machine_cost, realtime_cost
+
+#: As wide as a plan gets.
+_COLUMNS = 80
+
+
+@dataclass(frozen=True, repr=False)
+class Plan:
+    """What a submit would take, by each way to run it. Times are seconds, memory is MiB."""
+
+    udf: str
+    count: int
+    ways: tuple[Way, ...]
+    #: The way that `submit` takes with the same arguments, and the one that seems best, with the reason.
+    asked: str
+    recommended: str
+    reason: str
+    #: What one run takes, and where that is from; None where nothing is known, nor left to run.
+    observed: Observed | None = None
+    #: Of when and where the prices are, such as "2026-10 in us-east-1".
+    prices: str = ""
+
+    def way(self, name: str) -> Way:
+        """One way by its name: "local", "realtime", or an instance type."""
+        return next(way for way in self.ways if way.name == name)
+
+    @property
+    def cached(self) -> int:
+        """How many inputs `submit` would answer from the cache."""
+        return self.way(self.asked).cached
+
+    @property
+    def to_run(self) -> int:
+        """How many inputs `submit` would run."""
+        return self.way(self.asked).to_run
+
+    @property
+    def time_s(self) -> Span:
+        """How long `submit` would take."""
+        return self.way(self.asked).time_s
+
+    @property
+    def usd(self) -> Span:
+        """What `submit` would cost."""
+        return self.way(self.asked).usd
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """The table's cells, its head first."""
+        head = ("way", "cached", "to run", "time", "dollars", "")
+        return [head, *(self._row(way) for way in self.ways)]
+
+    def _row(self, way: Way) -> tuple[str, ...]:
+        note = way.obstacle or ", ".join(
+            note
+            for note, holds in (("recommended", way.name == self.recommended), ("as asked", way.name == self.asked))
+            if holds
+        )
+        name, to_run, time, usd = self._line(way)
+        return name, f"{way.cached:,}", to_run, time, usd, note
+
+    def __str__(self) -> str:
+        rows = [("way", "to run", "time", "dollars"), *(self._line(way) for way in self.ways)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [self._title()]
+        for name, to_run, time, usd in rows:
+            mark = "*" if name == self.recommended else " "
+            cells = (name.ljust(widths[0]), to_run.rjust(widths[1]), time.ljust(widths[2]), usd)
+            lines.append(f"{mark} {'  '.join(cells)}".rstrip())
+        return "\n".join([*lines, *(line for note in self._notes() for line in _wrapped(note))])
+
+    __repr__ = __str__
+
+    def _title(self) -> str:
+        known = {way.cached for way in self.ways}
+        cached = f", {known.pop():,} of them cached" if len(known) == 1 and known != {0} else ""
+        return f"{self.udf} over {self.count:,} inputs{cached}"
+
+    def _line(self, way: Way) -> tuple[str, ...]:
+        return way.name, f"{way.to_run:,}", way.time_s.about(about_seconds), way.usd.about(about_dollars)
+
+    def _notes(self) -> Iterator[str]:
+        """What is said below the table."""
+        yield f"* {self.recommended}: {self.reason}"
+        if self.asked != self.recommended:
+            yield f"  asked for: {self.asked}"
+        yield from (f"  {way.name}: {way.obstacle}" for way in self.ways if way.obstacle)
+        yield from (f"  {line}" for line in self._below())
+
+    def _below(self) -> Iterator[str]:
+        yield self._per_run()
+        if self.prices:
+            yield f"(from the least to the most); prices of {self.prices}"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        cell = "<{0} style='text-align:left'>{1}</{0}>".format
+        rows = (
+            "<tr>" + "".join(cell("td" if number else "th", escape(text)) for text in row) + "</tr>"
+            for number, row in enumerate(self.rows())
+        )
+        title, end = f"{escape(self.udf)}</b> over {self.count:,} inputs", f"{self.recommended}: {self.reason}"
+        below = "".join(f"<div>{escape(line)}</div>" for line in (end, *self._below()))
+        return f"<div><b>{title}<table>{''.join(rows)}</table>{below}</div>"
+
+    def _per_run(self) -> str:
+        if self.observed is None:
+            return "what a run takes is not known"
+        mean = self.observed.mean_s().each(Seconds)
+        peak = f"{self.observed.peak_memory_mib:,.0f} MiB at the highest"
+        return f"a run takes {mean}, {peak}: from {self.observed.basis}"
+
+
+def _wrapped(note: str) -> list[str]:
+    """A note in as many lines as 80 columns need, the later ones set in."""
+    return textwrap.wrap(note, _COLUMNS, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+
+
+# What runs would take, from what such runs have taken: pure arithmetic, with its uncertainty.
+
+#: Seconds until the first run begins, at best and at worst.
+LOCAL_START_S = (0.0, 0.5)
+REALTIME_START_S = (1.0, 5.0)
+MACHINE_START_S = (30.0, 180.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From the least to the most that is to be expected, and what is likeliest."""
+
+    low: float
+    expected: float
+    high: float
+
+    def each(self, change: Callable[[float], float]) -> Span:
+        """The span of what `change`, which must rise, makes of each end."""
+        return Span(change(self.low), change(self.expected), change(self.high))
+
+    def about(self, told: Callable[[float], str]) -> str:
+        """What is likeliest, and in brackets the least and the most where they differ, each as `told` says it."""
+        low, expected, high = told(self.low), told(self.expected), told(self.high)
+        if low == high:
+            return expected
+        unit = high.rpartition(" ")[2] if " " in high else ""
+        return f"{expected} ({low.removesuffix(f' {unit}') if unit else low}-{high.removeprefix('$')})"
+
+    def __str__(self) -> str:
+        low, high = str(self.low), str(self.high)
+        return low if low == high else f"{low} to {high}"
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What runs of a UDF have taken: seconds each, MiB at the highest, and how many met a limit."""
+
+    durations_s: tuple[float, ...]
+    peak_memory_mib: float
+    timed_out: int = 0
+    out_of_memory: int = 0
+    #: Where this is from, such as "a sample of 3 runs".
+    basis: str = ""
+    #: What speaks against running the rest as it is: a sample's failures, and where they are told.
+    against: str = ""
+
+    @property
+    def longest_s(self) -> float:
+        """The longest of all."""
+        return max(self.durations_s)
+
+    def mean_s(self) -> Span:
+        """What a run takes on average: the mean give or take its error, wider the fewer runs are known."""
+        mean, count = statistics.fmean(self.durations_s), len(self.durations_s)
+        if count == 1:
+            return Span(mean / 2, mean, mean * 2)
+        # Student's t for 95% falls from 12.7 at two values to 2: this stays above it from three on.
+        factor = 2 + 7 / (count - 1)
+        error = factor * statistics.stdev(self.durations_s) / math.sqrt(count)
+        return Span(max(mean - error, min(self.durations_s)), mean, mean + error)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """The limits that a UDF sets itself, which hold on every way; None where it sets none."""
+
+    timeout_s: float | None = None
+    memory_mib: int | None = None
+
+
+_NONE = Own()
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to run a job: what it would take, or why it will not do."""
+
+    name: str
+    cached: int
+    to_run: int
+    time_s: Span
+    usd: Span
+    #: Why runs would fail there; empty where they would not.
+    obstacle: str = ""
+
+
+def local_way(observed: Observed, *, cached: int, to_run: int, workers: int, realtime: bool, own: Own = _NONE) -> Way:
+    """On this machine, `workers` side by side: it costs nothing."""
+    nothing = Span(*[Dollars(0)] * 3)
+    obstacle = realtime_obstacle(observed, own) if realtime else own_obstacle(observed, own)
+    return Way("local", cached, to_run, _time(observed, to_run, workers, LOCAL_START_S), nothing, obstacle)
+
+
+def realtime_way(
+    observed: Observed,
+    *,
+    cached: int,
+    to_run: int,
+    concurrency: int,
+    prices: Prices = LIST_PRICES,
+    arm64: bool = False,
+    own: Own = _NONE,
+) -> Way:
+    """On Lambda, up to `concurrency` side by side; at most, each result is too large for the table."""
+    mean = observed.mean_s()
+    usd = Span(
+        realtime_cost(mean.low * to_run, to_run, prices, arm64=arm64),
+        realtime_cost(mean.expected * to_run, to_run, prices, arm64=arm64),
+        realtime_cost(mean.high * to_run, to_run, prices, arm64=arm64, large_results=True),
+    )
+    time_s = _time(observed, to_run, concurrency, REALTIME_START_S)
+    return Way("realtime", cached, to_run, time_s, usd, realtime_obstacle(observed, own))
+
+
+def machine_way(
+    observed: Observed,
+    instance: InstanceType,
+    *,
+    cached: int,
+    to_run: int,
+    machines: int,
+    processes: int,
+    prices: Prices = LIST_PRICES,
+    spot: bool = False,
+    own: Own = _NONE,
+) -> Way:
+    """On `machines` of an instance type, `processes` side by side on each; their start is paid for, too."""
+    machines = min(machines, math.ceil(to_run / processes))
+    time_s = _time(observed, to_run, machines * processes, MACHINE_START_S)
+    usd_per_hour = instance.host.price(prices, spot=spot)
+    usd = time_s.each(lambda up_s: machine_cost(usd_per_hour, up_s * machines))
+    return Way(instance.name, cached, to_run, time_s, usd, machine_obstacle(observed, instance, processes, own))
+
+
+def own_obstacle(observed: Observed, own: Own) -> str:
+    """Why runs would fail on every way: for a limit that the UDF sets itself."""
+    longest_s, peak_mib = observed.longest_s, observed.peak_memory_mib
+    if own.timeout_s is not None and (observed.timed_out or longest_s >= NEAR * own.timeout_s):
+        return f"runs take up to {Seconds(longest_s)}, timeout_s of @udf is {own.timeout_s:g} s"
+    if own.memory_mib is not None and (observed.out_of_memory or peak_mib >= NEAR * own.memory_mib):
+        return f"runs need {peak_mib:,.0f} MiB or more, memory_mib of @udf is {own.memory_mib:,} MiB"
+    return ""
+
+
+def realtime_obstacle(observed: Observed, own: Own = _NONE) -> str:
+    """Why runs would fail on the realtime path, here or in the cloud."""
+    if told := own_obstacle(observed, own):
+        return told
+    if observed.timed_out or observed.longest_s >= NEAR * REALTIME_TIMEOUT_S:
+        return f"runs take up to {Seconds(observed.longest_s)}, the limit is {REALTIME_TIMEOUT_S:.0f} s"
+    if observed.out_of_memory or observed.peak_memory_mib >= NEAR * REALTIME_MEMORY_MIB:
+        return f"runs need {observed.peak_memory_mib:,.0f} MiB or more, the limit is {REALTIME_MEMORY_MIB:,} MiB"
+    return ""
+
+
+def machine_obstacle(observed: Observed, instance: InstanceType, processes: int, own: Own = _NONE) -> str:
+    """Why runs would fail on an instance type."""
+    if told := own_obstacle(observed, own):
+        return told
+    has_mib = run_memory_mib(instance)
+    needs_mib = observed.peak_memory_mib * processes
+    if needs_mib < NEAR * has_mib and not (observed.out_of_memory and has_mib <= REALTIME_MEMORY_MIB):
+        return ""
+    return f"runs need {needs_mib:,.0f} MiB{' side by side' if processes > 1 else ''}, it has {has_mib:,} MiB"
+
+
+def _time(observed: Observed, to_run: int, side_by_side: int, start_s: tuple[float, float]) -> Span:
+    """From the submit to the last result: no shorter than the longest run, however many are side by side."""
+    if not to_run:
+        return Span(*[Seconds(0)] * 3)
+    mean, rounds = observed.mean_s(), to_run / min(side_by_side, to_run)
+    least, most = start_s
+    return Span(
+        Seconds(least + max(mean.low * rounds, mean.low)),
+        Seconds((least + most) / 2 + max(mean.expected * rounds, observed.longest_s if to_run > 1 else mean.expected)),
+        Seconds(most + max(mean.high * rounds, observed.longest_s)),
+    )

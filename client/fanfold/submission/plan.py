@@ -1,0 +1,316 @@
+"""What a submit would take, told before it is made: how much is known already, and the rest in time and dollars."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from fanfold.contract.instances import InstanceType
+from fanfold.contract.layout import blob_key
+from fanfold.contract.prices import Prices
+from fanfold.core.formatting import about_dollars, about_seconds, counted
+from fanfold.core.models import GOOD, JobHeader, RunStatus
+from fanfold.core.options import Options, Request, unwrapped
+from fanfold.core.pricing import prices
+from fanfold.engines.base import Engine
+from fanfold.errors import InputError
+from fanfold.inputs import decode_arguments
+from fanfold.job import Job
+from fanfold.job.summary import own_memory_mib, own_timeout_s
+from fanfold.stores.state import read_state
+from fanfold.submission.estimates import Observed, Own, Plan, Way, local_way, machine_way, own_obstacle, realtime_way
+from fanfold.submission.prepare import Draft, prepare
+from fanfold.submission.resolve import addressed, refuse_inside_run
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from fanfold.core.cache_key import KeyMaker
+
+#: Machines whose prices are compared.
+_COMPARED = ("small", "medium", "large")
+_SAMPLE = 3
+_BATCH = 2000
+#: A job that this machine finishes within this time is not worth a machine elsewhere.
+_SOON_S = 600.0
+#: Realtime runs side by side that a new AWS account is allowed.
+_ACCOUNT_CONCURRENCY = 1000
+
+
+def plan(
+    udf: Any,
+    inputs: Any,
+    *,
+    engine: str | None = None,
+    instance_type: str | None = None,
+    max_workers: int | None = None,
+    n_processes_per_worker: int | None = None,
+    cache: bool = True,
+    cache_max_age: str | float | timedelta | None = None,
+    **constants: Any,
+) -> Plan:
+    """What `submit` would take with the same arguments: inputs cached, inputs to run, time, dollars, the best way.
+
+    The estimate is made from past runs of this UDF. Where there are none, three inputs are run for a sample; their
+    results are cached, so `submit` does not run them again. Nothing else is started.
+
+    Raises `InputError` and `CaptureError` as `submit` does, and `RunFailed` where every run of the sample fails.
+    """
+    refuse_inside_run("plan")
+    chosen, request = addressed(
+        udf,
+        engine=engine,
+        instance_type=instance_type,
+        max_workers=max_workers,
+        n_processes_per_worker=n_processes_per_worker,
+        cache=cache,
+        cache_max_age=cache_max_age,
+    )
+    return planned(udf, inputs, chosen, request, constants)
+
+
+def planned(
+    udf: Any,
+    inputs: Any,
+    engine: Engine,
+    request: Request,
+    constants: dict[str, Any],
+) -> Plan:
+    """The plan of a request. Where no run of this UDF is known, up to three of its inputs are run for a sample.
+
+    Raises `InputError` and `CaptureError` as `submit` does, and `RunFailed` where every run of the sample fails.
+    """
+    draft = Draft(udf, engine, constants)
+    looked = _Looked(draft, request, inputs)
+    observed = past(engine, draft)
+    if observed is None and looked.open:
+        observed = sampled(udf, engine, request, looked.sample(), constants)
+        looked.look_again()
+    return _plan(draft, request, looked, observed)
+
+
+class _Looked:
+    """What the cache knows of the inputs: on each path that the engine has, how many; and some that it does not."""
+
+    def __init__(self, draft: Draft, request: Request, inputs: Any) -> None:
+        self._draft = draft
+        self._request = request
+        self.asked = _name(request.instance)
+        self._random = random.Random(0)  # noqa: S311  the same sample each time
+        self._sample: list[str] = []
+        self.count = 0
+        #: Inputs that have to be run on the path that was asked for.
+        self.open = 0
+        self.cached: dict[str, int] = {}
+        texts = draft.arguments(inputs)
+        makers: dict[str, KeyMaker] = {}
+        while batch := list(islice(texts, _BATCH)):
+            makers = makers or {_name(machine): draft.keys(machine) for machine in self._paths()}
+            self.count += len(batch)
+            for name, maker in makers.items():
+                self._look(name, maker, batch)
+
+    def sample(self) -> list[dict[str, Any]]:
+        """Some inputs that have to be run, as arguments."""
+        objects = self._draft.engine.stores.objects
+        return [decode_arguments(text, get_blob=lambda sha: objects.get(blob_key(sha))) for text in self._sample]
+
+    def look_again(self) -> None:
+        """Look for the sample in the cache: what has succeeded is not to be run again."""
+        before, self._sample = self._sample, []
+        self.open -= len(before)
+        self._look(self.asked, self._draft.keys(self._request.instance), before)
+
+    def _paths(self) -> list[InstanceType | None]:
+        asked = self._request.instance
+        if self._draft.described.name == "local":
+            return [asked]
+        return list(dict.fromkeys((asked, None, *_compared(self._draft))))
+
+    def _look(self, name: str, maker: KeyMaker, texts: list[str]) -> None:
+        keys = [maker.key(text) for text in texts]
+        max_age_s = self._request.cache_max_age_s if self._request.cache else 0.0
+        known = self._draft.engine.stores.cache.lookup(keys, max_age_s=max_age_s) if max_age_s else {}
+        self.cached[name] = self.cached.get(name, 0) + sum(key in known for key in keys)
+        if name == self.asked:
+            for text in (text for text, key in zip(texts, keys, strict=True) if key not in known):
+                self._take(text)
+
+    def _take(self, text: str) -> None:
+        """Keep three of all that are open, each as likely as another."""
+        self.open += 1
+        if len(self._sample) < _SAMPLE:
+            self._sample.append(text)
+        elif (place := self._random.randrange(self.open)) < _SAMPLE:
+            self._sample[place] = text
+
+
+def _plan(draft: Draft, request: Request, looked: _Looked, observed: Observed | None) -> Plan:
+    local = draft.described.name == "local"
+    asked = "local" if local else looked.asked
+    charged = prices()
+    ways = tuple(_ways(draft, request, looked, observed or Observed((0.0,), 0.0), charged))
+    if observed is None:  # all is cached, and what it took is forgotten
+        ways = tuple(way for way in ways if way.name == asked)
+    best, reason = _best(ways, asked)
+    if observed is not None and looked.open and (limit := own_obstacle(observed, _own(draft))):
+        best, reason = asked, f"no way fits: {limit}; raise it, or make the inputs smaller"
+    if observed is not None and observed.against:  # no way of running it would be better
+        best, reason = asked, f"mend the UDF before all are run: {observed.against}"
+    told = f"{charged.as_of} in {charged.region}{', Spot machines' if draft.described.spot else ''}"
+    return Plan(draft.name, looked.count, ways, asked, best, reason, observed, prices=told)
+
+
+def _ways(draft: Draft, request: Request, looked: _Looked, observed: Observed, charged: Prices) -> Iterator[Way]:
+    described, count, cached, own = draft.described, looked.count, dict(looked.cached), _own(draft)
+    concurrency = request.max_workers or _ACCOUNT_CONCURRENCY
+    if described.name == "local":
+        known = cached.pop(looked.asked)
+        side_by_side = (request.max_workers or described.concurrency) * request.n_processes_per_worker
+        workers = min(described.concurrency, side_by_side)
+        realtime = request.instance is None
+        yield local_way(observed, cached=known, to_run=count - known, workers=workers, realtime=realtime, own=own)
+    else:
+        concurrency = min(concurrency, described.concurrency)
+    known = cached.get("realtime", 0)
+    arm64 = described.architecture == "arm64"
+    yield realtime_way(
+        observed, cached=known, to_run=count - known, concurrency=concurrency, prices=charged, arm64=arm64, own=own
+    )
+    for machine in dict.fromkeys([*_compared(draft), *([request.instance] if request.instance else [])]):
+        known = cached.get(machine.name, 0)
+        yield machine_way(
+            observed,
+            machine,
+            cached=known,
+            to_run=count - known,
+            machines=request.max_workers or 1,
+            processes=request.n_processes_per_worker,
+            prices=charged,
+            spot=described.spot,
+            own=own,
+        )
+
+
+def _best(ways: Sequence[Way], asked: str) -> tuple[str, str]:
+    """The way to recommend, and why: nothing to run, soon done here, realtime where runs fit, else the cheapest."""
+    as_asked = next(way for way in ways if way.name == asked)
+    if not as_asked.to_run:
+        return asked, "everything is in the cache"
+    if asked == "local" and not as_asked.obstacle and as_asked.time_s.expected <= _SOON_S:
+        return asked, f"this machine is done in {as_asked.time_s.about(about_seconds)}"
+    fitting = [way for way in ways if not way.obstacle and way.name != "local"]
+    if not fitting:
+        return asked, f"no way fits: {as_asked.obstacle or ways[-1].obstacle}; make the inputs smaller"
+    cheapest = min(fitting, key=lambda way: way.usd.expected)
+    realtime = next((way for way in fitting if way.name == "realtime"), None)
+    if realtime is None:
+        obstacle = next(way.obstacle for way in ways if way.name == "realtime")
+        return cheapest.name, f"the cheapest that fits; on the realtime path {obstacle}"
+    return realtime.name, f"every run fits 120 s and 4 GB, and nothing is done sooner{_cheaper(cheapest, realtime)}"
+
+
+def _cheaper(cheapest: Way, realtime: Way) -> str:
+    if cheapest is realtime or cheapest.usd.expected > realtime.usd.expected / 2:
+        return ""
+    return (
+        f"; {cheapest.name} costs {cheapest.usd.about(about_dollars)} and takes {cheapest.time_s.about(about_seconds)}"
+    )
+
+
+def _compared(draft: Draft) -> list[InstanceType]:
+    """The machines that a plan weighs, as far as the engine has them."""
+    offered = draft.described.instance_types
+    return [offered[name] for name in _COMPARED if name in offered]
+
+
+def _own(draft: Draft) -> Own:
+    return Own(draft.options.timeout_s, draft.options.memory_mib)
+
+
+def _name(machine: InstanceType | None) -> str:
+    return "realtime" if machine is None else machine.name
+
+
+# What runs of a UDF take, as seen: in past jobs, or in a few of its runs made for that.
+
+#: How far back past runs are looked for: among that many jobs, until there are that many runs.
+_PAST_JOBS = 200
+_ENOUGH = 500
+
+
+def past(engine: Engine, draft: Draft) -> Observed | None:
+    """What past runs took: of the same code, else of a UDF of the same name."""
+    headers, asks = engine.stores.log.list_jobs(limit=_PAST_JOBS), draft.options
+    same_code = _observed(engine, (one for one in headers if one.code_hash == draft.bundle.code_hash), asks)
+    if same_code is not None:
+        return _told(same_code, "of this code")
+    same_name = _observed(engine, (one for one in headers if one.name == draft.name), asks)
+    return None if same_name is None else _told(same_name, "of an earlier version")
+
+
+def _told(observed: Observed, whose: str) -> Observed:
+    count = len(observed.durations_s)
+    return replace(observed, basis=f"{counted(count, 'past run')} {whose}")
+
+
+def _observed(engine: Engine, headers: Iterable[JobHeader], asks: Options) -> Observed | None:
+    """What the runs of these jobs took that succeeded or met a limit; None where there is none.
+
+    A limit of the UDF's own that is higher by now, or gone, says nothing of the one that would be met.
+    """
+    durations_s: list[float] = []
+    peak_mib, timed_out, out_of_memory = 0.0, 0, 0
+    for header in headers:
+        state = read_state(engine.stores.log, header)
+        for index in state.indexes(RunStatus.SUCCEEDED, RunStatus.TIMED_OUT, RunStatus.OUT_OF_MEMORY):
+            usage = state.usage(index)
+            if usage is not None:
+                durations_s.append(usage.duration_s)
+                peak_mib = max(peak_mib, usage.peak_memory_mib)
+        if not _raised(own_timeout_s(header), asks.timeout_s):
+            timed_out += sum(1 for _ in state.indexes(RunStatus.TIMED_OUT))
+        if not _raised(own_memory_mib(header), asks.memory_mib):
+            out_of_memory += sum(1 for _ in state.indexes(RunStatus.OUT_OF_MEMORY))
+        if len(durations_s) >= _ENOUGH:
+            break
+    return Observed(tuple(durations_s), peak_mib, timed_out, out_of_memory) if durations_s else None
+
+
+def _raised(before: float | None, now: float | None) -> bool:
+    return before is not None and (now is None or now > before)
+
+
+def sampled(
+    udf: Any, engine: Engine, request: Request, inputs: list[dict[str, Any]], constants: dict[str, Any]
+) -> Observed:
+    """Run a few inputs to see what they take."""
+    submission = prepare(udf, inputs, engine, request, constants)
+    engine.start(submission.header, submission.runs())
+    job = Job(submission.header, engine).wait(progress=False)
+    observed = _observed(engine, [job.header], unwrapped(udf)[1])
+    if observed is None:
+        job.results()  # raises what went wrong
+        raise InputError("The sample told nothing.", next_step="submit a few inputs first, then plan again.")
+    return replace(observed, basis=_basis(job, cached=request.cache), against=_against(job))
+
+
+def _basis(job: Job, *, cached: bool) -> str:
+    count, good = len(job), sum(1 for _ in job.state.indexes(*GOOD))
+    sample = f"a sample of {counted(count, 'run')}"
+    if good == count:
+        return f"{sample}, now cached" if cached else sample
+    return f"{sample}, of which {good} succeeded{' and are cached' if cached and good else ''}"
+
+
+def _against(job: Job) -> str:
+    """What a sample's failures say; a run that met a limit is no failure of the UDF's, but a matter of the way."""
+    failed = list(job.state.indexes(RunStatus.FAILED, RunStatus.LOST))
+    if not failed:
+        return ""
+    error = job.state.error(failed[0])
+    told = f", the first with {error.type}: {error.message}" if error is not None else ""
+    return f"{len(failed)} of the {len(job)} runs of the sample failed{told}; `fanfold errors {job.id}` has all"

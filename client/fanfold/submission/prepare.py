@@ -1,0 +1,200 @@
+"""From a UDF and its inputs to a job that can be started: check everything, write it down, look into the cache."""
+
+import time
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+from fanfold.contract.instances import InstanceType, run_memory_mib
+from fanfold.contract.layout import blob_key, bundle_key
+from fanfold.core.cache_key import KeyMaker
+from fanfold.core.ids import new_job_id
+from fanfold.core.models import Event, EventKind, JobHeader, Output, RunRef, RunStatus
+from fanfold.core.options import Options, Request, unwrapped
+from fanfold.engines.base import Description, Engine, Stores
+from fanfold.errors import InputError
+from fanfold.inputs import Signature, read, sender, validated
+from fanfold.settings import current
+from fanfold.source.capture import capture
+from fanfold.stores.manifest import Manifest, ManifestWriter
+from fanfold.submission.imports import check_imports, versions
+
+#: Keys looked up, and cached results recorded, at a time.
+_CACHE_BATCH = 2000
+
+
+class Submission(NamedTuple):
+    """A job that has been written down and not started: its header, and which runs came from the cache."""
+
+    header: JobHeader
+    engine: Engine
+    cached: bytearray
+
+    def runs(self, start: int = 0, stop: int | None = None) -> Iterator[RunRef]:
+        """The runs from `start` up to `stop` that are to be started."""
+        last = self.header.count if stop is None else min(stop, self.header.count)
+        return (RunRef(index) for index in range(start, last) if not self.cached[index])
+
+    @property
+    def to_run(self) -> int:
+        """How many runs are to be started."""
+        return self.header.count - sum(self.cached)
+
+
+class Draft:
+    """A UDF that has been captured for an engine, and can say what each of its inputs is: its text and its cache keys.
+
+    Raises `CaptureError`, or `InputError` for constants that the UDF does not take.
+    """
+
+    def __init__(self, fn: Any, engine: Engine, constants: dict[str, Any]) -> None:
+        function, self.options = unwrapped(fn)
+        self.engine = engine
+        self.described = engine.describe()
+        captured = capture(function, put_blob=self._put_blob)
+        check_imports(captured.imports, self.described)
+        signature = Signature.of(function)
+        self.bundle = captured._replace(remade=tuple(sorted(signature.remade)))
+        self.name = self.options.name or self.bundle.entry
+        self.parameters = signature.parameters
+        self._signature = signature
+        self._given = constants
+        self._send = sender(signature, self._put_blob)
+        #: What all runs have in common, as text; known when the first input has been checked with it.
+        self.constants = "" if constants else "{}"
+
+    def arguments(self, inputs: Any) -> Iterator[str]:
+        """Each input's own arguments as text, one by one, checked. Raises `InputError`."""
+        yield from validated(read(inputs), self._signature, self._given, self._own)
+
+    def _own(self, arguments: dict[str, Any]) -> str:
+        """A run's own arguments as text; what it shares with the others is kept, once."""
+        if self._given:
+            common = {name: arguments.pop(name) for name in self._given}
+            if not self.constants:
+                self.constants = self._send(common)
+        return self._send(arguments)
+
+    def keys(self, instance: InstanceType | None) -> KeyMaker:
+        """What makes the cache keys of this UDF's runs on a path; once the first input has been checked."""
+        path = "realtime" if instance is None else instance.name
+        image = self.described.image
+        if self.described.name != "aws":
+            image = f"{image} {versions(self.bundle.imports)}"
+        if self.options.serializer != "auto":  # what was pickled must not reach a job that does not unpickle
+            image = f"{image} {self.options.serializer}"
+        return KeyMaker(code_hash=self.bundle.code_hash, constants=self.constants, path=path, image=image)
+
+    def _put_blob(self, sha256: str, data: bytes) -> None:
+        self.engine.stores.objects.put_if_absent(blob_key(sha256), data)
+
+
+def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any]) -> Submission:
+    """Check a UDF and all its inputs, write the job down, and answer from the cache what it knows.
+
+    Nothing has been started. Raises `CaptureError` and `InputError` before anything is written that others see.
+    """
+    stores, draft, job_id = engine.stores, Draft(fn, engine, constants), new_job_id()
+    with ManifestWriter(stores.scratch, job_id) as manifest:
+        keys = None
+        for own in draft.arguments(inputs):
+            keys = keys or draft.keys(request.instance)
+            manifest.add(own, keys.key(own))
+        header = _header(job_id, draft, request, manifest.count)
+        manifest.store(stores.objects)
+    stores.objects.put_if_absent(bundle_key(draft.bundle.sha256), draft.bundle.to_bytes())
+    stores.log.put_job(header)
+    return Submission(header, engine, _answered_from_cache(header, stores))
+
+
+def _header(job_id: str, draft: Draft, request: Request, count: int) -> JobHeader:
+    options, described = draft.options, draft.described
+    return JobHeader(
+        id=job_id,
+        name=draft.name,
+        count=count,
+        engine=described.name,
+        owner=current().owner,
+        created_at=time.time(),
+        bundle_sha256=draft.bundle.sha256,
+        code_hash=draft.bundle.code_hash,
+        parameters=draft.parameters,
+        instance_type=request.instance.name if request.instance else None,
+        usd_per_hour=_usd_per_hour(request, described),
+        serializer=options.serializer,
+        timeout_s=_limit("timeout_s", options.timeout_s, described.realtime_timeout_s, "s", request),
+        memory_mib=_memory_mib(options, request, described),
+        max_workers=request.max_workers,
+        n_processes_per_worker=request.n_processes_per_worker,
+        max_retry=request.max_retry,
+        retry_on=request.retry_on,
+        cache=request.cache,
+        cache_max_age_s=request.cache_max_age_s,
+        constants=draft.constants,
+        architecture=described.architecture,
+    )
+
+
+def _usd_per_hour(request: Request, described: Description) -> float | None:
+    """What an hour of a dedicated job's machine costs by the prices of now. Raises `ConfigurationError`."""
+    if request.instance is None:
+        return None
+    from fanfold.core.pricing import prices
+
+    return request.instance.host.price(prices(), spot=described.spot)
+
+
+def _memory_mib(options: Options, request: Request, described: Description) -> int | None:
+    if request.instance is not None:
+        return _machine_memory_mib(options.memory_mib, request.instance, request.n_processes_per_worker)
+    limit = _limit("memory_mib", options.memory_mib, described.realtime_memory_mib, "MiB", request)
+    return None if limit is None else int(limit)
+
+
+def _machine_memory_mib(asked: int | None, instance: InstanceType, side_by_side: int) -> int:
+    """What each run on a machine may use: its share, or less where less is asked for."""
+    has = run_memory_mib(instance, side_by_side)
+    if asked is not None and asked > has:
+        raise InputError(
+            f"memory_mib={asked:g} is more than the {has:,} MiB that a run on {instance.name} has"
+            f"{f', one of {side_by_side} side by side' if side_by_side > 1 else ''}.",
+            next_step="leave it out, run fewer side by side (n_processes_per_worker=1), or ask for a larger machine.",
+        )
+    return asked or has
+
+
+def _limit(name: str, asked: float | None, limit: float, unit: str, request: Request) -> float | None:
+    """A realtime run's limit, which may be lowered but not raised; a dedicated one has only what it asks for."""
+    if request.instance is not None:
+        return asked
+    if asked is not None and asked > limit:
+        raise InputError(
+            f"{name}={asked:g} is more than the {limit:g} {unit} that a realtime run has.",
+            next_step='ask for a machine instead: instance_type="small" has no time limit, "medium" has 64 GB.',
+        )
+    return limit if asked is None else asked
+
+
+def _answered_from_cache(header: JobHeader, stores: Stores) -> bytearray:
+    """Record a `cached` result for every run whose key the cache knows. 1 for each such run."""
+    cached = bytearray(header.count)
+    if not header.cache:
+        return cached
+    manifest = Manifest(stores.objects, header.id, header.count)
+    indexes = iter(range(header.count))
+    while batch := list(islice(indexes, _CACHE_BATCH)):
+        keys = manifest.cache_keys(batch)
+        known = stores.cache.lookup(keys, max_age_s=header.cache_max_age_s)
+        if not known:
+            continue
+        events = []
+        for index, key in zip(batch, keys, strict=True):
+            if key in known:
+                cached[index] = 1
+                events.append(_cached(header.id, index, known[key].output))
+        stores.log.append(events)
+    return cached
+
+
+def _cached(job_id: str, index: int, output: Output) -> Event:
+    return Event.new(job_id, index, 0, EventKind.FINISHED, status=RunStatus.CACHED, output=output)

@@ -1,0 +1,1 @@
+"""The page on which a UDF is edited, filled in and run."""

@@ -1,0 +1,67 @@
+"""A process of its own that imports a UDF file and submits or plans: whatever the file does, the page is not hurt.
+
+It is told what to do in a line of JSON, and answers in lines of JSON: `imported`, then the end. See `udf_process`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+from fanfold.errors import FanfoldError
+
+
+def main() -> None:
+    """Do what stdin says. What the file prints when it is imported is no answer, so it goes to stderr."""
+    told = json.loads(sys.stdin.readline())
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+        os.dup2(2, 1)
+        try:
+            _say(answers, **_answer(told, answers))
+        except FanfoldError as error:
+            _say(answers, error=str(error))
+        answers.flush()
+        os._exit(0)  # a thread that the file has started must not hold this up
+
+
+def _answer(told: dict[str, Any], answers: TextIO) -> dict[str, Any]:
+    from fanfold.api.submit import submit
+    from fanfold.api.udf_file import load_udf
+    from fanfold.submission.plan import plan
+
+    udf = load_udf(f"{told['file']}:{told['udf']}")
+    _say(answers, imported=True)
+    machine = udf.options.instance_type
+    if machine not in (None, "realtime", told["allowed"]):
+        return {"machine": machine}
+    if told["act"] == "plan":
+        found = plan(udf, told["inputs"], engine=told["engine"])
+        return {"plan": str(found), "count": found.count}
+    _outlive(told["engine"])
+    job: Any = submit(udf, told["inputs"], engine=told["engine"], cache=told["cache"], collect=False)
+    return {"job": job.id, "count": len(job)}
+
+
+def _outlive(engine: str) -> None:
+    """Let what is started here go on when this process has ended, as it does right after."""
+    from fanfold.engines.local.engine import LocalEngine
+    from fanfold.engines.select import engine_for
+
+    chosen = engine_for(engine)
+    if isinstance(chosen, LocalEngine):
+        chosen.detached = True
+
+
+def _say(answers: TextIO, **answer: Any) -> None:
+    answers.write(json.dumps(answer) + "\n")
+    answers.flush()
+
+
+#: What the interpreter is given: the folder it is started in, which holds the user's files, must not come first.
+PROGRAM = (
+    f"import sys; del sys.path[0]; sys.path.append({str(Path(__file__).resolve().parents[3])!r}); "
+    "from fanfold.workbench.editor.udf_child import main; main()"
+)

@@ -1,0 +1,188 @@
+"""The UDFs of a file as its text tells of them: it is parsed and never executed, for looking must start nothing.
+
+What a text does not tell (an instance type that is computed, say) is found out by the process that runs it.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fanfold.errors import InputError
+from fanfold.workbench.editor.fields import Field, field_of
+
+# The UDF files of a folder: which there are, and their text.
+
+_MOST_FILES = 500
+#: Folders that hold other people's code.
+_SKIPPED = {"__pycache__", "node_modules", "site-packages", "venv"}
+
+
+def files_in(folder: Path) -> list[str]:
+    """The Python files in a folder and below it, as paths from there, a folder's own before those below."""
+    found: list[str] = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(one for one in folders if not _is_skipped(one))  # and so never walked
+        inside = Path(parent).relative_to(folder)
+        found += [(inside / one).as_posix() for one in sorted(files) if one.endswith(".py") and not one.startswith(".")]
+        if len(found) >= _MOST_FILES:
+            break
+    return found[:_MOST_FILES]
+
+
+def _is_skipped(name: str) -> bool:
+    return name.startswith(".") or name in _SKIPPED
+
+
+class UdfFile:
+    """A file and the text it had when it was last read or written here."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name = folder, name
+        self.path = folder / name
+        if not self._is_one_of_the_list():  # no way out of the folder
+            raise InputError(f"There is no file {name} in {folder}.", next_step="choose one of the list.")
+        self.text = self._read()
+
+    def save(self, text: str) -> bool:
+        """Write another text; False where it is the same. Raises `InputError` where the file has changed meanwhile."""
+        if text == self.text:
+            return False
+        if self._read() != self.text:
+            raise InputError(f"{self.name} has been changed elsewhere.", next_step="copy your text, and open it again.")
+        self.path.write_text(text, encoding="utf-8")
+        self.text = text
+        return True
+
+    def is_same(self, other: UdfFile) -> bool:
+        """Whether both are of one file, and it had the same text."""
+        return (self.name, self.text) == (other.name, other.text)
+
+    def _is_one_of_the_list(self) -> bool:
+        parts = Path(self.name).parts
+        inside = not Path(self.name).is_absolute() and not any(map(_is_skipped, parts))  # ".." is skipped as well
+        return inside and self.path.suffix == ".py" and self.path.is_file()
+
+    def _read(self) -> str:
+        try:
+            return self.path.read_text(encoding="utf-8")
+        except (OSError, UnicodeError) as error:
+            raise InputError(f"{self.name} cannot be read: {error}.", next_step="look at the file.") from error
+
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class FoundUdf(NamedTuple):
+    """A UDF's name, its parameters as fields of a form, and the machine it asks for (None: realtime, or computed)."""
+
+    name: str
+    fields: tuple[Field, ...]
+    instance_type: str | None
+
+
+def udfs_in(text: str, file: str) -> dict[str, FoundUdf]:
+    """The UDFs that a text defines in its own namespace, by name. Raises `InputError` where it is not Python."""
+    try:
+        tree = ast.parse(text, file)
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        told = error.msg if isinstance(error, SyntaxError) else error
+        raise InputError(f"{file} is not Python{line}: {told}.", next_step="mend it, then run again.") from None
+    return _Reading(tree).found
+
+
+class _Reading:
+    """One pass through a module's statements, in their order: a later name takes the place of an earlier one."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.found: dict[str, FoundUdf] = {}
+        self._functions: dict[str, Function] = {}
+        #: What the text says of names: classes, and values that stand there as such.
+        self._known: dict[str, Any] = {}
+        self._packages: set[str] = set()
+        self._decorators: set[str] = set()
+        for statement in _own_statements(tree.body):
+            self._read(statement)
+
+    def _read(self, node: ast.stmt) -> None:
+        if isinstance(node, ast.Import):
+            self._packages |= {alias.asname or alias.name for alias in node.names if alias.name == "fanfold"}
+        elif isinstance(node, ast.ImportFrom) and node.module == "fanfold":
+            self._decorators |= {alias.asname or alias.name for alias in node.names if alias.name == "udf"}
+        elif isinstance(node, ast.ClassDef):
+            self._known[node.name] = node
+        elif isinstance(node, Function):
+            self._functions[node.name] = node
+            options = [asked for each in node.decorator_list if (asked := self._asked(each)) is not None]
+            self._put(node.name, node, options[0] if options else None)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for name in (target.id for target in targets if isinstance(target, ast.Name)):
+                self._assign(name, node.value)
+
+    def _put(self, name: str, function: Function, options: dict[str, ast.expr] | None) -> None:
+        if options is None:
+            self.found.pop(name, None)
+            return
+        spec = function.args
+        fields = tuple(field_of(arg, default, self._known) for arg, default in _parameters(spec))
+        self.found[name] = FoundUdf(name, fields, self._text(options.get("instance_type")))
+
+    def _assign(self, name: str, value: ast.expr) -> None:
+        """`heavy = fanfold.udf(f, ...)`, `heavy = fanfold.udf(...)(f)`, `heavy = light.with_options(...)`, a value."""
+        self._known[name] = value
+        self.found.pop(name, None)
+        if not isinstance(value, ast.Call):
+            return
+        base = _attribute_of(value.func, "with_options")
+        if base in self.found:
+            machine = self._text(_named(value).get("instance_type")) or self.found[base].instance_type
+            self.found[name] = self.found[base]._replace(name=name, instance_type=machine)
+        elif value.args and isinstance(value.args[0], ast.Name) and value.args[0].id in self._functions:
+            decorator = value.func if isinstance(value.func, ast.Call) else value
+            self._put(name, self._functions[value.args[0].id], self._asked(decorator))
+
+    def _asked(self, decorator: ast.expr) -> dict[str, ast.expr] | None:
+        """The options that a decorator gives where it is `fanfold.udf`, by whatever name; else None."""
+        called = decorator.func if isinstance(decorator, ast.Call) else decorator
+        own = isinstance(called, ast.Name) and called.id in self._decorators
+        if not own and _attribute_of(called, "udf") not in self._packages:
+            return None
+        return _named(decorator) if isinstance(decorator, ast.Call) else {}
+
+    def _text(self, node: ast.expr | None) -> str | None:
+        if isinstance(node, ast.Name):
+            node = self._known.get(node.id)
+        return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def _own_statements(body: Sequence[ast.AST]) -> Iterator[ast.stmt]:
+    """The statements that run in the module's own namespace, those under `if`, `try` and `with` included."""
+    for node in body:
+        if isinstance(node, ast.stmt):
+            yield node
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            below = (ast.stmt, ast.ExceptHandler, ast.match_case)
+            yield from _own_statements([child for child in ast.iter_child_nodes(node) if isinstance(child, below)])
+
+
+def _parameters(spec: ast.arguments) -> Iterator[tuple[ast.arg, ast.expr | None]]:
+    """Each named parameter with its default; None where it has none."""
+    positional = [*spec.posonlyargs, *spec.args]
+    missing: list[ast.expr | None] = [None] * (len(positional) - len(spec.defaults))
+    yield from zip(positional, [*missing, *spec.defaults], strict=True)
+    yield from zip(spec.kwonlyargs, spec.kw_defaults, strict=True)
+
+
+def _named(call: ast.Call) -> dict[str, ast.expr]:
+    return {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
+
+
+def _attribute_of(node: ast.expr, name: str) -> str:
+    """`f` for `f.name`; empty for anything else."""
+    fits = isinstance(node, ast.Attribute) and node.attr == name and isinstance(node.value, ast.Name)
+    return node.value.id if fits else ""  # type: ignore[attr-defined]

@@ -1,0 +1,206 @@
+"""Reading a store again and again without ever holding up a page: a store may answer late, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fanfold.api.submit import get_job
+from fanfold.core.models import Event, EventKind
+from fanfold.engines.select import engine_for
+from fanfold.errors import FanfoldError
+from fanfold.job import Job
+from fanfold.workbench.job.chart_data import Sample
+
+#: How long a page waits for a look before it goes on with what it has.
+_PATIENCE_S = 2.0
+#: How long a look may be under way before the page says so.
+_SILENT_S = 4.0
+
+
+class Reader:
+    """Something that is read by one thread at a time, at most every so often, for any number of viewers."""
+
+    def __init__(self, pause_s: float) -> None:
+        self.lock = threading.RLock()
+        #: Why the last look failed; None where it did not.
+        self.trouble: FanfoldError | None = None
+        #: When a look last succeeded, seconds since 1970; 0 where none has.
+        self.read_at = 0.0
+        self._pause_s = pause_s
+        self._looked = -1e9
+        self._began: float | None = None
+
+    def look(self) -> None:
+        """Read what is new, unless that has just been done or is being done."""
+        if not self.lock.acquire(blocking=False):
+            return
+        try:
+            if time.monotonic() - self._looked >= self._pause():
+                self.look_now()
+        finally:
+            self.lock.release()
+
+    def look_now(self) -> None:
+        """Read what is new; waits where another thread is reading."""
+        with self.lock:
+            self._began = time.monotonic()
+            try:
+                self._read()
+                self.trouble, self.read_at = None, time.time()
+            except FanfoldError as error:
+                self.trouble = error
+            finally:
+                self._looked, self._began = time.monotonic(), None
+
+    async def look_soon(self) -> None:
+        """Read what is new in another thread. Returns when that is done, or has taken longer than a page can wait."""
+        try:
+            await asyncio.wait_for(asyncio.shield(asyncio.to_thread(self.look)), _PATIENCE_S)
+        except asyncio.TimeoutError:
+            return  # the thread goes on, and what it finds is there at the next look
+
+    @contextmanager
+    def at_hand(self) -> Iterator[bool]:
+        """Hold the lock where nobody reads just now, and tell whether that is so: a page must not wait."""
+        mine = self.lock.acquire(timeout=0.05)
+        try:
+            yield mine
+        finally:
+            if mine:
+                self.lock.release()
+
+    def silence(self) -> str:
+        """Why what is shown may be old, in words; empty where it is not."""
+        began = self._began
+        if self.trouble is None and (began is None or time.monotonic() - began < _SILENT_S):
+            return ""
+        since = (
+            f" What you see is from {time.strftime('%H:%M:%S', time.localtime(self.read_at))}." if self.read_at else ""
+        )
+        reason = f" {self.trouble.message}" if self.trouble is not None else ""
+        return f"No answer; trying again.{since}{reason}"
+
+    def _pause(self) -> float:
+        return self._pause_s
+
+    def _read(self) -> None:
+        raise NotImplementedError
+
+
+# One job as all its viewers follow it: read once however many look, and never by two threads at a time.
+
+#: Between two looks: short enough that an event is on the page within 1.5 s of being written.
+_LOOK_S = 0.6
+#: Between two looks at a job that has ended: somebody may retry it.
+_ENDED_LOOK_S = 5.0
+#: Lines of output held, and seconds one look may spend on reading them.
+_LINES = 50_000
+_READ_S = 0.25
+_SAMPLES = 50_000
+#: A job that nobody has looked at for this long is let go.
+_IDLE_S = 120.0
+
+#: Colours, movements of the cursor, titles of windows: all that a terminal would not show as text.
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+class Watch(Reader):
+    """A job, what it has printed, and its load. Use `lock` around anything that reads `job`."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(_LOOK_S)
+        self.job = job
+        #: Lines of output, each the run and its text; `dropped` older ones are no longer held.
+        self.lines: deque[tuple[int, str]] = deque(maxlen=_LINES)
+        self.dropped = 0
+        self.samples: deque[Sample] = deque(maxlen=_SAMPLES)
+        #: How many samples there have been, those that are no longer held included.
+        self.sampled = 0
+        #: When the first machine is known to have been up, seconds since 1970.
+        self.up_at: float | None = None
+        #: Rises with each change of the runs' state.
+        self.version = -1
+        self.asked_at = time.monotonic()
+        self._cursor: str | None = None
+        self._seen: set[str] = set()
+
+    def lines_since(self, number: int) -> tuple[list[tuple[int, str]], int]:
+        """The lines after the first `number` ever printed, as far as they are held, and the number to ask with next."""
+        with self.lock:
+            total = self.dropped + len(self.lines)
+            start = max(number - self.dropped, 0)
+            return [self.lines[n] for n in range(start, len(self.lines))], total
+
+    def _pause(self) -> float:
+        self.asked_at = time.monotonic()
+        return _ENDED_LOOK_S if self.job.state.done and self.read_at and not self.trouble else _LOOK_S
+
+    def _read(self) -> None:
+        was_done = self.job.state.done
+        if was_done and self.version >= 0:
+            self._notice_retry()
+        _ = self.job.status  # reads what is new, and has the engine look after lost runs
+        self.version = self.job.state.version
+        self._note_machines()
+        self._read_telemetry()
+
+    def _notice_retry(self) -> None:
+        header = engine_for(self.job.header.engine).stores.log.get_job(self.job.id)
+        if header.cancelled_at != self.job.header.cancelled_at:
+            self.job = get_job(self.job.id, engine=header.engine)
+
+    def _note_machines(self) -> None:
+        """A machine's latest event takes the place of the one that said it was up."""
+        up = [event.at for event in self.job.state.machines.values() if event.data.get("state") == "up"]
+        self.up_at = min([*up, *filter(None, [self.up_at])], default=None)
+
+    def _read_telemetry(self) -> None:
+        log, began = engine_for(self.job.header.engine).stores.log, time.monotonic()
+        while time.monotonic() - began < _READ_S:
+            events, self._cursor = log.read_since(self.job.id, self._cursor, channel="telemetry")
+            if not events:
+                return
+            for event in events:
+                if event.id not in self._seen:
+                    self._seen.add(event.id)
+                    self._take(event)
+
+    def _take(self, event: Event) -> None:
+        if event.kind is EventKind.USAGE:
+            self.samples.append(Sample.of(event))
+            self.sampled += 1
+            return
+        for line in plain(str(event.data.get("text", ""))).splitlines():
+            if len(self.lines) == _LINES:
+                self.dropped += 1
+            self.lines.append((event.index, line[:4000]))
+
+
+class Watches:
+    """The jobs that are being looked at."""
+
+    def __init__(self, engine: str | None) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._by_id: dict[str, Watch] = {}
+
+    def watch(self, job_id: str) -> Watch:
+        """The one watch of that job. Raises `JobNotFound`."""
+        with self._lock:
+            now = time.monotonic()
+            self._by_id = {one: held for one, held in self._by_id.items() if now - held.asked_at < _IDLE_S}
+            if job_id not in self._by_id:
+                self._by_id[job_id] = Watch(get_job(job_id, engine=self._engine))
+            return self._by_id[job_id]
+
+
+def plain(text: str) -> str:
+    """What a run has printed, as plain text: without what would only steer a terminal."""
+    return _CONTROL.sub("", _ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))

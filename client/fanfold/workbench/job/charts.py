@@ -1,0 +1,226 @@
+"""Charts as ECharts options. Texts of users never become keys here: NiceGUI runs what stands under a `:key`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from fanfold.contract.limits import ADVISED_RUN_S
+from fanfold.workbench.job.chart_data import Moment, Timeline
+
+Options = dict[str, Any]
+
+_GRID = {"left": 52, "right": 18, "top": 30, "bottom": 34}
+_STATUSES = ("succeeded", "running", "failed", "timed_out", "out_of_memory", "lost", "cancelled")
+_TICKS = 8
+_IN_SECONDS: Options = {":formatter": "window.ff.tick"}
+_COLOURS = {"succeeded": "good", "running": "running", "cancelled": "cancelled"}
+
+
+class Waits(NamedTuple):
+    """What runs waited for: seconds until machines were up, and (seconds, how many waited) over time."""
+
+    machines_s: float | None = None
+    runs: list[tuple[float, int]] | None = None
+
+
+def timeline_options(drawn: Timeline, zoom: tuple[float, float], waits: Waits) -> Options:
+    """Runs over time, how many wait, and when the machines came up; `zoom` is what is in sight, in percent."""
+    options = _base("since the submit", "side by side" if drawn.slices else "")
+    end = max(drawn.end_s, 0.001)
+    options["xAxis"].update({"type": "value", "min": 0, "max": end})
+    options["xAxis"]["axisLabel"] = {**options["xAxis"]["axisLabel"], **_IN_SECONDS, "showMaxLabel": False}
+    options["xAxis"]["interval"] = _step_s(end * (zoom[1] - zoom[0]) / 100)
+    options["dataZoom"] = _zooms(zoom)
+    options["grid"] = {**_GRID, "bottom": 58}
+    options["series"] = _sliced(drawn) if drawn.slices else [_bars(drawn)]
+    if not drawn.slices:
+        options["yAxis"].update(
+            {"min": 0, "max": max(drawn.lines, 1), "minInterval": 1, "inverse": True, "splitLine": {"show": False}}
+        )
+    if waits.runs:
+        _add_waiting(options, waits.runs)
+    if waits.machines_s:
+        options["series"][0]["markArea"] = _band("machines start", 0, waits.machines_s, "warn")
+    options["tooltip"] = {"confine": True, ":formatter": "window.ff.tip"}
+    return options
+
+
+def _step_s(span_s: float) -> float:
+    """Seconds between two ticks: as people count time, not in tens of seconds beyond a minute."""
+    longest = (60 * minutes for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 360, 720, 1440, 1440 * 7))
+    short = [digit * 10.0**power for power in range(-4, 2) for digit in (1, 2, 5) if digit * 10**power <= 20]
+    return next((step for step in [*short, 30.0, *longest] if span_s / step <= _TICKS), span_s / _TICKS)
+
+
+def _zooms(zoom: tuple[float, float]) -> list[Options]:
+    both = {"start": zoom[0], "end": zoom[1], "filterMode": "none", "xAxisIndex": 0}
+    slider = {"type": "slider", "height": 16, "bottom": 4, "showDetail": False, "brushSelect": False}
+    return [{"type": "inside", "zoomOnMouseWheel": "ctrl", **both}, {**slider, **both}]
+
+
+def _add_waiting(options: Options, runs: list[tuple[float, int]]) -> None:
+    """A line on an axis of its own: thousands wait where some hundred run."""
+    axis = {**options["yAxis"], "name": "waiting", "inverse": False, "max": None, "min": 0, "minInterval": 1}
+    options["yAxis"] = [options["yAxis"], {**axis, "splitLine": {"show": False}}]
+    options["grid"] = {**options["grid"], "right": 56}
+    line = {"type": "line", "step": "end", "name": "waiting", "yAxisIndex": 1, "showSymbol": False, "z": 3}
+    style = {"width": 1.5, "type": "dotted", ":color": _colour("text")}
+    data = [[round(at, 4), count] for at, count in runs]
+    options["series"].append({**line, "lineStyle": style, "data": data, "silent": True})
+
+
+def _band(name: str, start: float, end: float, colour: str) -> Options:
+    """A stretch of the x axis in a faint colour, with its name on top."""
+    return {
+        "silent": True,
+        "itemStyle": {":color": _colour(colour), "opacity": 0.16},
+        "label": {":color": _colour("text"), "fontSize": 11, "position": "top"},
+        "data": [[{"name": name, "xAxis": start}, {"xAxis": end}]],
+    }
+
+
+def _bars(drawn: Timeline) -> Options:
+    return {
+        "type": "custom",
+        ":renderItem": "window.ff.bar",
+        "data": [
+            [line, round(a, 4), round(b, 4), status, run, round(w, 4)] for line, a, b, status, run, w in drawn.bars
+        ],
+        "encode": {"x": [1, 2], "y": 0},
+        "clip": True,
+    }
+
+
+def _sliced(drawn: Timeline) -> list[Options]:
+    present = {status for _, busy in drawn.slices for status in busy}
+    return [
+        {
+            "type": "bar",
+            "stack": "runs",
+            "name": status.replace("_", " "),
+            "barWidth": "101%",
+            "data": [[round(at + drawn.slice_s / 2, 4), round(busy.get(status, 0.0), 2)] for at, busy in drawn.slices],
+            "itemStyle": {":color": _colour(_COLOURS.get(status, "bad"))},
+        }
+        for status in _STATUSES
+        if status in present
+    ]
+
+
+def histogram_options(bins: list[tuple[float, float, int]], *, realtime: bool, limit_s: float | None) -> Options:
+    """How long runs took, with their limit where they have one, and on the realtime path the range that is best."""
+    options = _base("time of a run", "runs")
+    longest = max((high for _, high, _ in bins), default=1.0)
+    shortest = min((low for low, _, _ in bins), default=0.01)
+    low, high = (min(shortest, 1.0), max(longest, 200.0)) if realtime else (shortest / 2, longest * 2)
+    options["xAxis"].update(
+        {"type": "log", "logBase": 10, "min": low, "max": max(high, 1.6 * (limit_s or 0.0)),
+         "axisLabel": {**options["xAxis"]["axisLabel"], **_IN_SECONDS}}
+    )  # fmt: skip
+    options["yAxis"]["minInterval"] = 1
+    bars: Options = {
+        "type": "custom",
+        ":renderItem": "window.ff.bin",
+        "data": [list(one) for one in bins],
+        "encode": {"x": [0, 1], "y": 2},
+        "itemStyle": {":color": _colour("running")},
+    }
+    if realtime:
+        least, most = ADVISED_RUN_S
+        bars["markArea"] = _band(f"best {least:.0f}–{most:.0f} s", least, most, "good")
+    if limit_s is not None:
+        bars["markLine"] = {
+            "silent": True,
+            "symbol": "none",
+            "lineStyle": {":color": _colour("bad"), "type": "dashed"},
+            "label": {
+                ":color": _colour("text"), "fontSize": 11, "formatter": f"limit {limit_s:g} s",
+                "position": "end", "distance": [-2, 14],
+            },
+            "data": [{"xAxis": limit_s}],
+        }  # fmt: skip
+    options["series"] = [bars]
+    options["tooltip"] = {"confine": True, ":formatter": "window.ff.binTip"}
+    options["grid"] = {**_GRID, "right": 36, "top": 44}
+    return options
+
+
+def run_load_options(points: Iterable[tuple[float, float, float]]) -> Options:
+    """CPU and memory of realtime runs: one point each, where it ended."""
+    points = list(points)
+    return _over_time(
+        ("CPU %", "running", [(at, cpu) for at, cpu, _ in points]),
+        ("memory, MiB", "warn", [(at, mib) for at, _, mib in points]),
+        lines=False,
+    )
+
+
+def machine_load_options(moments: list[Moment]) -> Options:
+    """CPU and memory of machines over time."""
+    return _over_time(
+        ("CPU %", "running", [(one.at_s, one.cpu_percent) for one in moments]),
+        ("memory, MiB", "warn", [(one.at_s, one.memory_mib) for one in moments]),
+    )
+
+
+def disk_and_network_options(moments: list[Moment]) -> Options:
+    """Free disk of machines over time, and what they send and receive."""
+    return _over_time(
+        (
+            "disk free, GiB",
+            "running",
+            [(m.at_s, None if m.disk_free_mib is None else m.disk_free_mib / 1024) for m in moments],
+        ),
+        ("received, MiB/s", "good", [(m.at_s, m.in_mib_s) for m in moments]),
+        ("sent, MiB/s", "warn", [(m.at_s, m.out_mib_s) for m in moments]),
+    )
+
+
+def _over_time(*series: tuple[str, str, list[tuple[float, float | None]]], lines: bool = True) -> Options:
+    """Series over time, each a name, a colour and its points: the first on the left axis, the others on the right."""
+    options = _base("since the submit", series[0][0])
+    options["xAxis"]["type"] = "value"
+    options["xAxis"]["axisLabel"] = {**options["xAxis"]["axisLabel"], **_IN_SECONDS}
+    right = {**options["yAxis"], "name": series[1][0].rpartition(", ")[2], "splitLine": {"show": False}}
+    options["yAxis"] = [{**options["yAxis"], "min": 0}, {**right, "min": 0}]
+    kind: Options = {"type": "line", "showSymbol": False} if lines else {"type": "scatter", "symbolSize": 5}
+    for place, (name, colour, points) in enumerate(series):
+        known = [[round(at, 2), round(value, 2)] for at, value in points if value is not None]
+        if known:
+            style = {"itemStyle": {":color": _colour(colour)}, "yAxisIndex": min(place, 1)}
+            options["series"].append({**kind, **style, "name": name, "data": known})
+    options["legend"] = {"top": 0, "textStyle": {":color": _colour("text")}}
+    options["grid"] = {**_GRID, "right": 56, "top": 44}
+    options["tooltip"] = {"trigger": "item", "confine": True, ":formatter": "window.ff.tip"}
+    return options
+
+
+def _base(x_name: str, y_name: str) -> Options:
+    axis: Options = {
+        "nameTextStyle": {":color": _colour("muted")},
+        "axisLabel": {":color": _colour("muted"), "hideOverlap": True},
+        "axisLine": {"lineStyle": {":color": _colour("line")}},
+        "splitLine": {"lineStyle": {":color": _colour("line")}},
+    }
+    x_axis = {**axis, "name": x_name, "nameLocation": "middle", "nameGap": 22, "splitLine": {"show": False}}
+    return {"animation": False, "grid": dict(_GRID), "xAxis": x_axis, "yAxis": {**axis, "name": y_name}, "series": []}
+
+
+def _colour(name: str) -> str:
+    """A colour of the style sheet, looked up where it is drawn: light and dark have their own."""
+    return f"window.ff.colour('{name}')"
+
+
+def plot_options(series: tuple[tuple[str, tuple[float | None, ...]], ...]) -> Options:
+    """Columns of a result as lines, by row."""
+    options = _base("row", "")
+    options["xAxis"]["type"] = "value"
+    options["legend"] = {"top": 0, "textStyle": {":color": _colour("text")}}
+    options["series"] = [
+        {"type": "line", "name": name, "showSymbol": False, "data": [[row, value] for row, value in enumerate(values)]}
+        for name, values in series
+        if any(value is not None for value in values)
+    ]
+    options["tooltip"] = {"trigger": "axis", "confine": True, "renderMode": "richText"}
+    return options

@@ -1,0 +1,182 @@
+"""The head of a job's page: how it stands in numbers and words, and the buttons to steer it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from nicegui import ui
+from nicegui.element import Element
+
+from fanfold.core.formatting import duration
+from fanfold.core.models import BAD, RunStatus
+from fanfold.errors import FanfoldError
+from fanfold.job.summary import Summary
+from fanfold.workbench.following import Watch
+from fanfold.workbench.job.chart_data import remaining_s
+from fanfold.workbench.job.history import clock
+from fanfold.workbench.layout import button, dialog_named, element, script, set_text, show, text
+
+#: What has ended fills the bar from the left, and what runs follows it.
+_ENDED_FIRST = sorted(RunStatus, key=lambda status: (not status.final, status is RunStatus.QUEUED))
+#: What is told of a job, in this order.
+_FACTS = ("runtime", "time left", "now", "per run", "peak memory", "retries", "cost so far", "runs on", "started")
+#: A summary, and what is left, go through all runs several times.
+_SUMMARY_S = 3.0
+
+
+class JobHead:
+    """Always in sight; `look` is called after each of its actions."""
+
+    def __init__(self, watch: Watch, look: Callable[[], Awaitable[None]]) -> None:
+        self._watch = watch
+        self._look = look
+        self._told: Summary | None = None
+        self._told_at = 0.0
+        self._left_s: float | None = None
+        self._advised: list[str] = []
+        self._build()
+
+    def _build(self) -> None:
+        job = self._watch.job
+        with element("div", "ff-row"):
+            text(job.name, "", "h1")
+            self._status = text("", "ff-status", "span").props("role=status")
+            text(job.id, "ff-mono ff-muted", "span")
+        with element("div", "ff-row"):
+            self._cancel = button("Cancel", self._ask_to_cancel, "ff-danger")
+            self._retry = button("Retry failed", self._retry_failed, "ff-first")
+            button("Copy Python", lambda: self._copy(f'fanfold.get_job("{job.id}")'))
+            button("Copy command", lambda: self._copy(f"fanfold status {job.id}"))
+            self._downloads = [self._download(kind) for kind in ("Parquet", "CSV")]
+        with element("section", "ff-card").props('aria-label="How it stands"'):
+            self._bar = element("div", "ff-progress").props('role=progressbar aria-label="Progress" aria-valuemin=0')
+            self._legend = element("div", "ff-legend")
+            self._counted = {status.value: self._count(status.value) for status in _ENDED_FIRST}
+            with element("div", "ff-facts"):
+                self._facts = {name: self._fact(name) for name in _FACTS}
+            self._advice = element("ul", "ff-advice ff-hidden")
+
+    def _count(self, status: str) -> tuple[Element, Element]:
+        """A status's part of the bar, and its words below. All are made once: what is only moved can be read on."""
+        with self._bar:
+            part = element("i", f"ff-{status} ff-hidden")
+        with self._legend:
+            return part, text("", f"ff-status ff-{status} ff-hidden", "span")
+
+    def _fact(self, name: str) -> tuple[Element, Element]:
+        with element("div", "ff-hidden") as box:
+            text(name, "", "span")
+            return box, text("", "", "b")
+
+    def _download(self, kind: str) -> Element:
+        made = text(f"Download {kind}", "ff-button", "a")
+        made._props["href"] = f"/job/{self._watch.job.id}/results.{kind.lower()}"
+        made._props["download"] = True
+        return made
+
+    def _copy(self, snippet: str) -> None:
+        script("copy", snippet)
+        ui.notify(f"Copied: {snippet}", position="bottom-left")
+
+    def refresh(self) -> None:
+        """Show how the job stands as it was last read."""
+        job, state = self._watch.job, self._watch.job.state
+        status, counts = state.status.value, state.counts()
+        set_text(self._status, status)
+        self._status.classes(replace=f"ff-status ff-{status}")
+        show(self._cancel, shown=not state.done)
+        show(self._retry, shown=state.done and any(counts[one] for one in BAD))
+        set_text(self._retry, "Run the rest" if counts[RunStatus.CANCELLED] else "Retry failed")
+        for one in self._downloads:
+            show(one, shown=state.done and bool(counts[RunStatus.SUCCEEDED] + counts[RunStatus.CACHED]))
+        self._show_counts({one.value: count for one, count in counts.items() if count}, len(job))
+        if self._told is None or state.done or time.monotonic() - self._told_at > _SUMMARY_S:
+            self._told, self._told_at = job.summary(), time.monotonic()
+            self._left_s = None if state.done else remaining_s(state, time.time())
+        self._show_facts(self._told)
+
+    def _show_counts(self, counts: dict[str, int], total: int) -> None:
+        ended = total - counts.get("queued", 0) - counts.get("running", 0)
+        if (self._bar._props.get("aria-valuenow"), self._bar._props.get("aria-valuemax")) != (ended, total):
+            self._bar._props.update({"aria-valuemax": total, "aria-valuenow": ended})
+            self._bar.update()
+        for status, (part, words) in self._counted.items():
+            count = counts.get(status, 0)
+            set_text(words, f"{count:,} {status.replace('_', ' ')}")
+            show(words, shown=bool(count))
+            part.style(f"width: {100 * count / max(1, total):.3f}%")
+            show(part, shown=bool(count) and status != "queued")
+
+    def _show_facts(self, told: Summary) -> None:
+        for name, value in self._facts_of(told).items():
+            box, words = self._facts[name]
+            set_text(words, value)
+            show(box, shown=bool(value))
+        if told.advice != self._advised:
+            self._advised = told.advice
+            self._advice.clear()
+            with self._advice:
+                for line in told.advice:
+                    text(line, "", "li")
+        show(self._advice, shown=bool(told.advice))
+
+    def _facts_of(self, told: Summary) -> dict[str, str]:
+        job, state = self._watch.job, self._watch.job.state
+        header, now = job.header, time.time()
+        left_s = self._left_s
+        return {
+            "runtime": duration(told.wall_s if state.done else now - header.created_at),
+            "time left": "" if left_s is None else f"about {duration(left_s)}",
+            "now": "" if state.counts()[RunStatus.RUNNING] else told.waits_for,
+            "per run": _per_run(told),
+            "peak memory": _memory(told),
+            "retries": f"{told.retried:,}" if told.retried else "",
+            "cost so far": str(told.cost),
+            "runs on": f"{header.engine} · {header.instance_type or 'realtime'}",
+            "started": f"{clock(header.created_at)} by {header.owner}",
+        }
+
+    # --- steering ------------------------------------------------------------------------------------------------
+
+    def _ask_to_cancel(self) -> None:
+        with dialog_named("Cancel this job?") as dialog, element("div", "ff-dialog"):
+            text("Cancel this job?", "", "h2")
+            text("What runs is ended and nothing more is started; what has finished stays finished.")
+            with element("div", "ff-row"):
+                button("Cancel the job", partial(self._cancelled, dialog), "ff-danger")
+                button("Let it run", dialog.close)
+        dialog.open()
+
+    async def _cancelled(self, dialog: ui.dialog) -> None:
+        dialog.close()
+        await self._steer(lambda: self._watch.job.cancel(wait=False), "Cancelling …")
+
+    async def _retry_failed(self) -> None:
+        await self._steer(self._watch.job.retry, "Running what is missing …")
+
+    async def _steer(self, act: Callable[[], object], said: str) -> None:
+        def locked() -> None:
+            with self._watch.lock:
+                act()
+            self._watch.look_now()
+
+        try:
+            await asyncio.to_thread(locked)
+            ui.notify(said, position="bottom-left")
+        except FanfoldError as error:
+            ui.notify(str(error), type="negative", position="bottom-left", multi_line=True)
+        await self._look()
+
+
+def _per_run(told: Summary) -> str:
+    if told.median_s is None or told.longest_s is None:
+        return ""
+    return f"median {duration(told.median_s)}, longest {duration(told.longest_s)}"
+
+
+def _memory(told: Summary) -> str:
+    limit = "" if told.memory_limit_mib is None else f" of {told.memory_limit_mib:,.0f}"
+    return "" if told.peak_memory_mib is None else f"{told.peak_memory_mib:,.0f} MiB{limit}"

@@ -1,0 +1,142 @@
+"""What every page has: its head, the bar with the way to the others, and words for what is empty, loading or stale."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Any
+
+from nicegui import ui
+from nicegui.element import Element
+
+from fanfold.settings import current
+from fanfold.workbench.following import Reader
+
+_PAGES = (("Jobs", "/"), ("Workbench", "/workbench"))
+_THEME_COOKIE = "fanfold_light"
+_THEMES: dict[str | None, bool | None] = {"dark": True, "light": False}
+
+
+def add_head() -> None:
+    """Give all pages the style and the script that lie beside this module."""
+    folder = files("fanfold.workbench") / "static"
+    ui.add_head_html(f"<style>{(folder / 'page.css').read_text('utf-8')}</style>", shared=True)
+    ui.add_head_html(f"<script>{(folder / 'page.js').read_text('utf-8')}</script>", shared=True)
+
+
+@contextmanager
+def shell(here: str, engine: str, light: str | None) -> Iterator[Element]:
+    """A page with the bar on top; `here` names it. `light` is the cookie with the user's choice of light or dark."""
+    ui.dark_mode(_THEMES.get(light))
+    with element("header", "ff-bar"):
+        link("Fanfold", "/", "ff-brand")
+        with element("nav", "ff-row").props('aria-label="Pages"'):
+            for name, path in _PAGES:
+                entry = link(name, path)
+                if name == here:
+                    entry.props('aria-current="page"')
+        text(f"{engine} · {current().owner}", "ff-where")
+        button("Light / dark", _switch)
+    with element("div", "ff-main") as main:
+        yield main
+
+
+def theme_cookie() -> str:
+    """The cookie that keeps the choice of light or dark."""
+    return _THEME_COOKIE
+
+
+def element(tag: str, classes: str = "") -> Element:
+    """An HTML element."""
+    return ui.element(tag).classes(classes)
+
+
+def text(content: str, classes: str = "", tag: str = "div") -> Element:
+    """Text that is shown as it is, whatever it holds."""
+    return set_text(element(tag, classes), content)
+
+
+def set_text(target: Element, content: str) -> Element:
+    """Let an element hold this text; it is set as text, so that nothing in it can become an element."""
+    if target._text != content:
+        target._text = content
+        target.update()
+    return target
+
+
+def link(label: str, path: str, classes: str = "ff-link") -> Element:
+    """A link to another page."""
+    anchor = text(label, classes, "a")
+    anchor._props["href"] = path
+    return anchor
+
+
+def button(label: str, press: Callable[..., Any], classes: str = "") -> Element:
+    """A button; `press` may be a coroutine."""
+    made = text(label, f"ff-button {classes}", "button").props("type=button")
+    return made.on("click", lambda _: press())
+
+
+def field(label: str, *, value: str = "", on_change: Callable[[str], Any], kind: str = "input", **more: str) -> Element:
+    """A labelled input; `on_change` is told its text as it is typed."""
+    with element("label", "ff-field"):
+        text(label, "", "span")
+        made = element(kind)
+        # Not `value`: Vue puts that back with every drawing, whatever has been typed since.
+        made._props.update({"defaultValue": value, **more})
+    made.on("input", lambda event: on_change(str(event.args)), js_handler="(e) => emit(e.target.value)")
+    return made
+
+
+def choice(label: str, options: dict[str, str], *, value: str = "", on_change: Callable[[str], Any]) -> Element:
+    """A labelled choice among options, each a value and what it is called."""
+    with element("label", "ff-field"):
+        text(label, "", "span")
+        with element("select") as made:
+            for key, name in options.items():
+                option = text(name, "", "option")
+                option._props["value"] = key
+                if key == value:
+                    option._props["selected"] = True
+    made.on("change", lambda event: on_change(str(event.args)), js_handler="(e) => emit(e.target.value)")
+    return made
+
+
+def dialog_named(name: str) -> ui.dialog:
+    """A dialog, closed; its name is what those hear who do not see it."""
+    return ui.dialog().props(f'aria-label="{name}"')
+
+
+def show(target: Element, *, shown: bool) -> None:
+    """Show or hide an element, where that is a change."""
+    if ("ff-hidden" in target.classes) is shown:
+        target.classes(remove="ff-hidden") if shown else target.classes("ff-hidden")
+
+
+def show_silence(notice: Element, reader: Reader) -> None:
+    """Say that what is shown may be old, where it may be."""
+    words = reader.silence()
+    if words:
+        set_text(notice, words)
+    show(notice, shown=bool(words))
+
+
+def script(call: str, *arguments: Any) -> None:
+    """Call a function of `page.js`, its arguments as JSON."""
+    ui.run_javascript(f"window.ff.{call}({', '.join(map(_json, arguments))})")
+
+
+def _json(value: Any) -> str:
+    # JSON is JavaScript but for these two, and a script element would end at its own end tag.
+    return json.dumps(value).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").replace("</", "<\\/")
+
+
+def _switch() -> None:
+    ui.run_javascript(
+        "const dark = !document.body.classList.contains('body--dark');"
+        f"document.cookie = '{_THEME_COOKIE}=' + (dark ? 'dark' : 'light')"
+        " + '; path=/; max-age=31536000; samesite=lax';"
+        "location.reload()"
+    )

@@ -1,0 +1,99 @@
+"""Local copies of what a job's workers read: its source bundle, and large arguments, both named by their hash."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from fanfold.contract.layout import blob_key, bundle_key
+from fanfold.core.models import JobHeader
+from fanfold.errors import ResultDamaged, StoreFull
+from fanfold.stores.protocols import ObjectStore
+
+#: A reference to a large value as the codec writes it, also within text that is itself within JSON.
+_BLOB = re.compile(r'\$blob\\*":\s*\[\\*"[^"\\]+\\*",\s*\\*"([0-9a-f]{64})')
+#: Copies are kept for the next run until there is this much of them: a realtime environment has 512 MB of disk.
+_KEPT_BYTES = 128 << 20
+_BLOCK_BYTES = 16 << 20
+
+
+class Copies:
+    """Files under `folder`, each fetched once and checked against its name."""
+
+    def __init__(self, objects: ObjectStore, folder: Path) -> None:
+        self._objects = objects
+        self._bundles, self.blobs = folder / "udf", folder / "blobs"
+        for place in (self._bundles, self.blobs):
+            place.mkdir(parents=True, exist_ok=True)
+        #: Of each bundle, the large values it refers to.
+        self._named_by: dict[str, set[str]] = {}
+        #: What every run of the job that was asked for last needs.
+        self._of_job: set[str] = set()
+
+    def bundle(self, header: JobHeader) -> Path:
+        """The job's source bundle. What it and the job's constants refer to is here as well. Raises `StoreFull`."""
+        sha256 = header.bundle_sha256
+        self._of_job = {sha256}
+        path = self._copy(bundle_key(sha256), self._bundles / sha256)
+        if sha256 not in self._named_by:
+            self._named_by[sha256] = set(_BLOB.findall(path.read_text("ascii")))
+        values = {*self._named_by[sha256], *_BLOB.findall(header.constants)}
+        self._of_job |= values
+        self.fetch(values)
+        return path
+
+    def fetch_for(self, arguments: str) -> set[str]:
+        """Have here what a run's arguments refer to, and say which that is. Raises `StoreFull`."""
+        names = set(_BLOB.findall(arguments)) if "$blob" in arguments else set()
+        self.fetch(names)
+        return names
+
+    def fetch(self, names: Iterable[str]) -> None:
+        """Have these large values here. What does not exist is passed over: it only looked like a reference."""
+        for sha256 in names:
+            with suppress(ResultDamaged):
+                self._copy(blob_key(sha256), self.blobs / sha256)
+
+    def tidy(self, in_use: Collection[str] = (), *, above_bytes: int = _KEPT_BYTES) -> None:
+        """Remove copies that no run `in_use` and not all of the job's need, where there is more of all than that."""
+        files = [file for place in (self._bundles, self.blobs) for file in place.iterdir()]
+        if sum(file.stat().st_size for file in files) > above_bytes:
+            for file in (file for file in files if file.name not in self._of_job and file.name not in in_use):
+                file.unlink(missing_ok=True)
+
+    def _copy(self, key: str, path: Path) -> Path:
+        if path.exists():
+            return path
+        part = path.with_suffix(f".{os.getpid()}")
+        try:
+            sha256 = self._download(key, part)
+            if sha256 != path.name:
+                raise ResultDamaged(
+                    f"The object {key} is damaged: its bytes do not match their hash.",
+                    next_step="submit the job again.",
+                )
+            part.replace(path)  # never half there
+        except OSError as error:
+            raise StoreFull(
+                f"There is no room for {key} in {path.parent}: {error.strerror}.",
+                next_step="make its arguments smaller, or deploy with more disk (realtime_disk_mib, disk_size_gb).",
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)  # what there is of it takes room that others need
+        return path
+
+    def _download(self, key: str, part: Path) -> str:
+        """Write an object to a file, a block at a time: its memory is the runs'. Its hash."""
+        digest, at = hashlib.sha256(), 0
+        with part.open("wb") as file:
+            while True:
+                block = self._objects.get_range(key, at, at + _BLOCK_BYTES)
+                digest.update(block)
+                file.write(block)
+                at += len(block)
+                if len(block) < _BLOCK_BYTES:
+                    return digest.hexdigest()

@@ -1,0 +1,241 @@
+"""What a machine works on: runs it claims a few at a time, those another machine left, and its own retries."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
+from fanfold.core.retry import should_retry
+from fanfold.engines.aws.work import Work
+from fanfold.engines.feed import together
+from fanfold.errors import StoreError, StoreFull
+from fanfold.execution.calls import Assignment, Call, Report
+from fanfold.execution.worker.perform import UNKEPT
+from fanfold.stores.aws import AwsStores
+from fanfold.stores.manifest import Manifest
+from fanfold.stores.state import read_state
+from fanfold_runtime import telemetry
+from fanfold_runtime.blob_cache import Copies
+from fanfold_runtime.network import Network
+from fanfold_runtime.recorder import Recorder, finished
+
+T = TypeVar("T")
+
+#: As much work is claimed together as is done in this long: a claim is two calls, and nobody else can do what is held.
+_CLAIM_S = 2.0
+_MOST_CLAIMED = 64
+#: When all is claimed, others' expired leases are looked for this often.
+_LOOK_AGAIN_S = 15.0
+#: How often it is looked, within a lease, for whether others are still there.
+_LOOKS_A_LEASE = 30
+#: A run whose arguments or result found no room on the disk begins again so often, after pauses that double.
+_UNKEPT_TRIES, _UNKEPT_PAUSE_S = 3, 5.0
+
+
+class ClaimsFeed:
+    """Feeds a pool with the runs that `machine` claims, and keeps the book of what it holds."""
+
+    def __init__(
+        self,
+        header: JobHeader,
+        stores: AwsStores,
+        *,
+        assignment: Assignment,
+        work: Work,
+        machine: str,
+        copies: Copies,
+        network: Network,
+        patience_s: float = 600.0,
+    ) -> None:
+        """`patience_s`: how long recording is tried again while the network or AWS fails."""
+        self.assignment = assignment
+        self.header = header
+        self.stopping = threading.Event()
+        self._work, self._machine, self._copies = work, machine, copies
+        self._log = stores.log
+        self._manifest = Manifest(stores.objects, header.id, header.count)
+        self._recorder = Recorder(header, stores, self._manifest.cache_key)
+        self._patience_s = patience_s
+        self._network = network
+        self._waiting: deque[RunRef] = deque()
+        self._later: list[tuple[float, RunRef]] = []
+        self._held: dict[int, RunRef] = {}
+        self._lock = threading.Lock()
+        self._unkept: dict[int, int] = {}
+        #: Of each run under way, the copies it needs.
+        self._needs: dict[int, set[str]] = {}
+        self._run_s: float | None = None
+        self._look_at = 0.0
+
+    def take(self) -> Call | None:
+        """The next run for this machine."""
+        if self.stopping.is_set():
+            return None
+        self._recall()
+        if not self._waiting and time.monotonic() >= self._look_at:
+            self._claim()
+        if not self._waiting:
+            return None
+        run = self._waiting.popleft()
+        try:
+            return self._patiently(lambda: self._call(run))
+        except StoreFull as error:
+            told = RunError(UNKEPT, error.message, infrastructure=True)
+            end = Event.new(self.header.id, *run[:2], EventKind.FINISHED, status=RunStatus.FAILED, error=told)
+            self.record([Report(end)])
+            return None
+
+    def record(self, reports: Sequence[Report]) -> None:
+        """Keep what happened, as long as that takes; then what has ended is held no more."""
+        kept = [self._completed(report) for report in reports if not self._try_again_later(report.event)]
+        told = self._patiently(lambda: self._recorder.record(kept))
+        ended = finished(told)
+        for event in ended:
+            self._learn(event)
+            self._end(event)
+        telemetry.tell_end(self.header, ended)
+        for report in reports:
+            if report.result_file is not None:
+                report.result_file.unlink(missing_ok=True)
+
+    def flush(self) -> None:
+        """Record output that has been held back."""
+        self._patiently(self._recorder.flush)
+
+    def held(self) -> list[RunRef]:
+        """The runs that this machine holds and has not ended. Any thread may ask."""
+        with self._lock:
+            return list(self._held.values())
+
+    def _completed(self, report: Report) -> Report:
+        """What a run uses, with what its machine sends and receives: that is not known of a process."""
+        event = report.event
+        if event.kind is not EventKind.USAGE:
+            return report
+        return report._replace(event=event._replace(data={**event.data, **self._network.news()}))
+
+    def find_more(self) -> bool:
+        """Whether there is more to do when all seems done; waits for a run that waits for room on the disk.
+
+        Runs may have fallen between two machines: one that died as it claimed, a claim that was counted twice. Whoever
+        ends last looks for them. And a machine may have died with what it holds: nobody starts another in its place, so
+        whoever has nothing to do any more waits until that is free, or seen to be in good hands.
+        """
+        if self._later:
+            self.stopping.wait(max(0.0, min(at for at, _ in self._later) - time.monotonic()))
+            return True
+        self._patiently(self._wait_for_signs_of_life)
+        if self.stopping.is_set():
+            return False
+        self._claim()
+        if not self._waiting:
+            self._patiently(self._look_for_leftovers)
+        return bool(self._waiting)
+
+    def _wait_for_signs_of_life(self) -> None:
+        """Wait until each other machine that holds something has renewed its lease, or its lease is over."""
+        before = self._work.in_others_hands(self._machine)
+        now = before
+        while not self.stopping.is_set() and any(now.get(machine) == until for machine, until in before.items()):
+            self.stopping.wait(self._work.lease_s / _LOOKS_A_LEASE)
+            now = self._work.in_others_hands(self._machine)
+
+    def _look_for_leftovers(self) -> None:
+        if not self._work.in_others_hands(self._machine):
+            state = read_state(self._log, self.header, consistent=True)  # what was recorded a moment ago is done
+            missing = set(state.missing())
+            left = [run for run in self._work.laid_out() if run.index in missing]
+            self._begin([RunRef(run.index, state.attempt_of(run.index), run.first_attempt) for run in left])
+
+    def _claim(self) -> None:
+        runs = self._patiently(lambda: self._work.take(self._portion())) or self._patiently(self._take_over)
+        if runs:
+            self._begin(runs)
+        else:
+            self._look_at = time.monotonic() + _LOOK_AGAIN_S
+
+    def _take_over(self) -> list[RunRef]:
+        """What another machine held past its time."""
+        return next(filter(None, map(self._work.take_over, self._work.abandoned())), [])
+
+    def _begin(self, runs: list[RunRef]) -> None:
+        with self._lock:
+            self._held.update({run.index: run for run in runs})
+        self._waiting.extend(runs)
+        self._patiently(lambda: self._work.hold(self._machine, self.held()))
+
+    def _portion(self) -> int:
+        side_by_side = self.header.n_processes_per_worker
+        if self._run_s is None:
+            return side_by_side
+        return max(1, min(_MOST_CLAIMED, int(side_by_side * _CLAIM_S / max(self._run_s, 0.001))))
+
+    def _call(self, run: RunRef) -> Call:
+        arguments = together(self._manifest.arguments(run.index), self.header.constants)
+        try:
+            needs = self._copies.fetch_for(arguments)
+        except StoreFull:
+            self._copies.tidy(self._in_use(), above_bytes=0)
+            needs = self._copies.fetch_for(arguments)
+        if needs:
+            self._needs[run.index] = needs
+            self._copies.tidy(self._in_use())
+        return Call(run.index, run.attempt, arguments)
+
+    def _in_use(self) -> set[str]:
+        """The large values that runs under way refer to."""
+        return {name for needs in self._needs.values() for name in needs}
+
+    def _learn(self, event: Event) -> None:
+        if event.usage is not None:
+            took_s = event.usage.duration_s
+            self._run_s = took_s if self._run_s is None else 0.7 * self._run_s + 0.3 * took_s
+
+    def _end(self, event: Event) -> None:
+        """The attempt has ended: the run goes again, or is held no more."""
+        self._needs.pop(event.index, None)
+        with self._lock:
+            run = self._held.pop(event.index, RunRef(event.index, event.attempt))
+            first = run.attempt if run.first_attempt is None else run.first_attempt
+            status = event.status
+            if status is not None and should_retry(self.header, status, event.error, event.attempt, first):
+                again = RunRef(event.index, event.attempt + 1, first)
+                self._held[event.index] = again
+                self._waiting.appendleft(again)
+
+    def _try_again_later(self, event: Event) -> bool:
+        """What found no room is no end yet: what fills the disk may be another run's, and go with it."""
+        if event.kind is not EventKind.FINISHED or event.error is None or event.error.type != UNKEPT:
+            return False
+        self._needs.pop(event.index, None)
+        tries = self._unkept[event.index] = self._unkept.get(event.index, 0) + 1
+        if tries > _UNKEPT_TRIES:
+            return False
+        with self._lock:
+            run = self._held.get(event.index, RunRef(event.index, event.attempt))
+        self._later.append((time.monotonic() + _UNKEPT_PAUSE_S * 2 ** (tries - 1), run))
+        return True
+
+    def _recall(self) -> None:
+        now = time.monotonic()
+        self._waiting.extendleft(run for at, run in self._later if at <= now)
+        self._later = [(at, run) for at, run in self._later if at > now]
+
+    def _patiently(self, act: Callable[[], T]) -> T:
+        """Do it again, after ever longer pauses, while AWS or the network fails. Raises `StoreError` in the end, and
+        `StoreFull` at once: what it is that fills the disk, waiting here would not end.
+        """
+        deadline, pause_s = time.monotonic() + self._patience_s, 0.5
+        while True:
+            try:
+                return act()
+            except StoreFull:
+                raise
+            except StoreError:
+                if time.monotonic() > deadline or self.stopping.wait(pause_s):
+                    raise
+                pause_s = min(2 * pause_s, 30.0)

@@ -1,0 +1,52 @@
+"""What a worker in AWS stands on: the deployment's stores, as its environment names them, and a pool."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from fanfold.contract.cloud import ENV_BUCKET, ENV_TABLE
+from fanfold.core.models import JobHeader
+from fanfold.errors import ConfigurationError
+from fanfold.stores.aws import AwsStores
+from fanfold.stores.aws.account import Account
+
+
+def own_folder() -> Path:
+    """The one place that Lambda lets anyone write to; on a machine a folder of its root disk."""
+    return Path(tempfile.gettempdir()) / "fanfold"
+
+
+def open_stores(folder: Path, environment: Mapping[str, str] = os.environ, *, read_ahead: bool = False) -> AwsStores:
+    """The stores of the deployment that this is a part of. Raises `ConfigurationError`."""
+    try:
+        table, bucket = environment[ENV_TABLE], environment[ENV_BUCKET]
+    except KeyError as error:
+        raise ConfigurationError(
+            f"{error.args[0]} is not set: this is not a deployment's function or machine.",
+            next_step="deploy with `cdk deploy`, which sets it.",
+        ) from error
+    scratch = folder / "scratch"
+    scratch.mkdir(parents=True, exist_ok=True)
+    return AwsStores(Account(), table=table, bucket=bucket, retention_s=0.0, scratch=scratch, read_ahead=read_ahead)
+
+
+def get_header(stores: AwsStores, job_id: str) -> JobHeader:
+    """The job's header; results are from now on offered to the cache for as long as this job's are kept."""
+    # Not as of a second ago: after a cancel nothing may begin that the canceller does not see, after a retry all may.
+    stores.log.heads.forget(job_id)
+    head = stores.log.heads.get(job_id)
+    stores.cache.retention_s = max(0.0, head.expires_at - head.header.created_at)
+    return head.header
+
+
+def hide_from_udfs() -> None:
+    """Keep this process's environment and memory from its children, which run as the same user (Linux only)."""
+    import ctypes
+    import sys
+
+    if sys.platform == "linux":
+        pr_set_dumpable = 4
+        ctypes.CDLL(None).prctl(pr_set_dumpable, 0)
