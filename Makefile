@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test chromium check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws
+.PHONY: demo test test-fast coverage chromium check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,12 @@ demo: $(VENV)/.demo  ## fan 365 days of flights out on this machine; no account 
 
 test: $(VENV)/.dev chromium  ## every test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-fast: $(VENV)/.dev  ## what needs no emulated AWS and no browser: under two minutes
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not cloud and not browser"
+
+coverage: $(VENV)/.dev  ## which lines `make test-fast` runs, worker processes included
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not cloud and not browser" --cov --cov-report=term
 
 pythons: $(VENV)/.dev  ## what a client does by itself, on every other Python from 3.10 to 3.14 that this machine has
 	@$(BIN)/python -m tests.pythons

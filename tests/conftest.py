@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -16,6 +17,27 @@ __all__ = ["cloud", "cloud_account", "engine", "eventually", "home", "on_cloud"]
 # Before any test imports them: each backend's tests do, in whatever order.
 for contract in ("event_log_contract", "object_store_contract", "result_cache_contract"):
     pytest.register_assert_rewrite(f"tests.stores.{contract}")
+
+
+#: What the folder of a test, or a fixture that it asks for, says of it.
+_MARKS_OF_FOLDERS = {
+    "aws": "cloud",
+    "cloud": "cloud",
+    "guide": "cloud",
+    "ministack": "cloud",
+    "infra": "slow",
+    "workbench": "browser",
+}
+_MARKS_OF_FIXTURES = {"cloud": "cloud", "engine": "cloud", "aws": "cloud", "moto": "cloud", "page": "browser"}
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what needs an emulated AWS or a browser, and what takes long, so that `-m` can leave it out."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        marks = {_MARKS_OF_FIXTURES[name] for name in item.fixturenames if name in _MARKS_OF_FIXTURES}
+        for mark in marks | {_MARKS_OF_FOLDERS.get(folder)} - {None}:
+            item.add_marker(mark)
 
 
 @pytest.fixture(autouse=True)

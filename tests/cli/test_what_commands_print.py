@@ -240,6 +240,7 @@ def test_one_of_something_is_told_as_one(fanfold):
     assert fanfold("cache", "size").stdout.startswith("1 result, ")
 
 
+@pytest.mark.slow
 def test_what_was_too_large_goes_to_a_machine(fanfold):
     fanfold.udfs.write_text(
         "import fanfold, time\n\n@fanfold.udf(timeout_s=1)\ndef nap(s: float):\n    time.sleep(s)\n    return s\n"
@@ -255,6 +256,7 @@ def test_what_was_too_large_goes_to_a_machine(fanfold):
     assert (refused.returncode, "somebody has to wait" in refused.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_removed_jobs_are_gone_and_so_is_what_they_held(fanfold):
     fanfold.udfs.write_text("import fanfold\n@fanfold.udf\ndef big(n: int):\n    return b'x' * n\n")
     first, second = (fanfold.json("submit", "squares.py", size)["id"] for size in ("100000", "50000"))

@@ -110,6 +110,7 @@ def test_cancel_ends_what_runs_and_takes_back_what_waits_and_touches_no_other_fe
     assert sorted(other.order) == list(range(20))
 
 
+@pytest.mark.slow
 def test_kill_9_of_random_workers_costs_only_what_they_were_performing(pool, feed):
     dice, one, kills = random.Random(7), pool(2), 0
     while kills < 40:

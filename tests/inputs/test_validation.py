@@ -78,6 +78,7 @@ def test_constants_are_checked_before_the_first_input_is_read():
         next(validated(never(), DELAYS, {"nn": 1}))
 
 
+@pytest.mark.slow
 def test_a_million_inputs_from_a_generator_are_never_in_memory_together():
     def square(x: int): ...
 

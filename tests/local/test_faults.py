@@ -18,6 +18,7 @@ from fanfold.errors import NestedSubmitError, RunFailed, WorkerDied
 from tests.conftest import is_gone, worker_processes
 
 
+@pytest.mark.slow
 def test_kill_9_of_random_workers_while_2000_runs_go(home):
     def square(x: int):
         import time

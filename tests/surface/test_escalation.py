@@ -57,6 +57,7 @@ def test_so_is_what_met_the_memory_limit():
     assert fanfold.submit(hungry_once, range(3), escalate="medium").result.to_dict() == {0: 1, 1: 900, 2: 1}
 
 
+@pytest.mark.slow
 def test_the_caches_stay_separate():
     fanfold.submit(slow_once, range(3), escalate="medium")
     fanfold.submit(slow_once, range(3), escalate="medium")
@@ -72,6 +73,7 @@ def test_what_fails_there_too_is_told_as_it_failed_there():
     assert jobs()[0].counts() == {"failed": 1, "succeeded": 2}
 
 
+@pytest.mark.slow
 def test_debug_mode_gives_the_value_from_the_machine():
     assert fanfold.submit(slow_once, [1], debug_mode=True, escalate="medium") == 10
 
