@@ -6,15 +6,15 @@ import pytest
 
 from fanfold.core.fold import fold
 from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunStatus
-from fanfold.job.failures import failure
-from fanfold.job.summary import summarised
+from fanfold.job.failures import run_failure
+from fanfold.job.summary import summarise
 from tests.job.conftest import BEGAN
 
 LIMIT_S, LIMIT_MIB = 120.0, 4096
 
 
 def advice(state):
-    return " ".join(summarised(state).advice)
+    return " ".join(summarise(state).advice)
 
 
 def test_runs_near_the_time_limit_are_counted_with_what_to_do(state_of):
@@ -80,7 +80,7 @@ def test_runs_that_pass_the_path_s_limits_are_told_of_those(state_of):
 def next_step(status, **header):
     asked = {"engine": "aws", "owner": "me", "bundle_sha256": "", "code_hash": "", **header}
     head = JobHeader(id="job-1", name="told", count=1, created_at=BEGAN, **asked)
-    return failure(head, 0, status=status, error=RunError("Limit", "met")).next_step
+    return run_failure(head, 0, status=status, error=RunError("Limit", "met")).next_step
 
 
 @pytest.mark.parametrize(
@@ -112,17 +112,17 @@ def test_a_run_that_met_a_limit_is_told_what_lifts_it(status, header, says, neve
 
 
 def test_a_realtime_run_costs_its_whole_four_gigabytes(state_of):
-    full, lowered = (summarised(state_of((100.0, 10.0), memory_mib=mib)).cost for mib in (None, 512))
+    full, lowered = (summarise(state_of((100.0, 10.0), memory_mib=mib)).cost for mib in (None, 512))
     assert full == lowered == pytest.approx(100 * 4 * 0.0000166667, rel=0.01)
 
 
 def test_a_machine_costs_its_hours(state_of):
     state = state_of((1800.0, 10.0), (1800.0, 10.0), instance_type="medium", n_processes_per_worker=2)
-    assert summarised(state).cost == pytest.approx(0.768 / 2)
+    assert summarise(state).cost == pytest.approx(0.768 / 2)
 
 
 def test_the_summary_s_lines(state_of):
-    told = str(summarised(state_of((30.0, 100.0), (40.0, 200.0))))
+    told = str(summarise(state_of((30.0, 100.0), (40.0, 200.0))))
     assert told.splitlines()[0] == "told · job-1 · Completed"
     assert "2 succeeded" in told
     assert "40.0 s (1 min 10 s of work)" in told
@@ -131,10 +131,10 @@ def test_the_summary_s_lines(state_of):
 
 
 def test_memory_is_told_against_its_limit(state_of):
-    assert "200 MiB at its peak, the limit is 4,096 MiB" in str(summarised(state_of((1.0, 200.0))))
-    assert "the limit is 512 MiB" in str(summarised(state_of((1.0, 200.0), memory_mib=512)))
+    assert "200 MiB at its peak, the limit is 4,096 MiB" in str(summarise(state_of((1.0, 200.0))))
+    assert "the limit is 512 MiB" in str(summarise(state_of((1.0, 200.0), memory_mib=512)))
     machine = {"instance_type": "medium", "memory_mib": 59183}
-    assert "the limit is 59,183 MiB" in str(summarised(state_of((1.0, 200.0), **machine)))
+    assert "the limit is 59,183 MiB" in str(summarise(state_of((1.0, 200.0), **machine)))
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def cancelled():
     def make(*events):
         asked = {"engine": "aws", "owner": "me", "bundle_sha256": "", "code_hash": ""}
         header = JobHeader(id="job-1", name="told", count=3, created_at=BEGAN, cancelled_at=BEGAN + 60, **asked)
-        return summarised(fold(header, events))
+        return summarise(fold(header, events))
 
     return make
 
@@ -167,11 +167,11 @@ def test_a_job_that_was_cancelled_ended_then(cancelled):
 
 def test_a_job_that_waits_says_what_for(state_of):
     job = JobHeader("job-1", "told", 2, "local", "me", BEGAN, "", "")
-    assert "waiting  to be started" in str(summarised(fold(job, [])))
-    assert "waiting" not in str(summarised(state_of((1.0, 1.0))))
+    assert "waiting  to be started" in str(summarise(fold(job, [])))
+    assert "waiting" not in str(summarise(state_of((1.0, 1.0))))
 
 
 def test_a_summary_fits_80_columns(state_of):
-    told = str(summarised(state_of(*[(2.0, 3900.0)] * 100, (119.0, 4000.0))))
+    told = str(summarise(state_of(*[(2.0, 3900.0)] * 100, (119.0, 4000.0))))
     assert told.count("inputs") == 2
     assert max(map(len, told.splitlines())) <= 80

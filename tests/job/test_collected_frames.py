@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fanfold.job.results import argument_frame, collected
+from fanfold.job.results import argument_frame, fold_results
 
 
 def frame(*values, name="v"):
@@ -17,7 +17,7 @@ def frame(*values, name="v"):
 
 def test_arguments_lead_the_index_and_the_frames_own_follows():
     parts = [frame(1, 2).rename_axis("row"), frame(3).rename_axis("row")]
-    together = collected([{"day": "mon", "n": 2}, {"day": "tue", "n": 1}], parts)
+    together = fold_results([{"day": "mon", "n": 2}, {"day": "tue", "n": 1}], parts)
     assert together.index.names == ["day", "n", "row"]
     assert together.index.to_list() == [("mon", 2, 0), ("mon", 2, 1), ("tue", 1, 0)]
     assert together.v.to_list() == [1, 2, 3]
@@ -25,54 +25,54 @@ def test_arguments_lead_the_index_and_the_frames_own_follows():
 
 def test_a_frame_s_own_levels_are_all_kept():
     own = pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["letter", "number"])
-    together = collected([{"x": 9}], [pd.DataFrame({"v": [1, 2]}, index=own)])
+    together = fold_results([{"x": 9}], [pd.DataFrame({"v": [1, 2]}, index=own)])
     assert together.index.names == ["x", "letter", "number"]
 
 
 def test_arguments_may_repeat():
-    together = collected([{"x": 1}, {"x": 1}], [frame(1), frame(2)])
+    together = fold_results([{"x": 1}, {"x": 1}], [frame(1), frame(2)])
     assert together.loc[1].v.to_list() == [1, 2]
 
 
 def test_empty_frames_add_no_rows_and_change_no_types():
     empty = frame().astype({"v": "int64"})
-    together = collected([{"x": x} for x in range(3)], [empty, frame(1, 2), frame().astype({"v": "float64"})])
+    together = fold_results([{"x": x} for x in range(3)], [empty, frame(1, 2), frame().astype({"v": "float64"})])
     assert together.index.to_list() == [(1, 0), (1, 1)]
     assert together.v.dtype == "int64"
 
 
 def test_where_all_frames_are_empty_the_columns_stay():
-    together = collected([{"x": 1}, {"x": 2}], [frame(), frame()])
+    together = fold_results([{"x": 1}, {"x": 2}], [frame(), frame()])
     assert (len(together), list(together.columns), together.index.names) == (0, ["v"], ["x", None])
 
 
 def test_frames_with_other_columns_are_filled():
-    together = collected([{"x": 1}, {"x": 2}], [frame(1), frame(2, name="w")])
+    together = fold_results([{"x": 1}, {"x": 2}], [frame(1), frame(2, name="w")])
     assert together.v.isna().to_list() == [False, True]
 
 
 def test_flatten_false_keeps_one_frame_a_row():
-    kept = collected([{"x": 1}, {"x": 2}], [frame(1, 2), frame(3)], flatten=False)
+    kept = fold_results([{"x": 1}, {"x": 2}], [frame(1, 2), frame(3)], flatten=False)
     assert kept.index.to_list() == [1, 2]
     pd.testing.assert_frame_equal(kept.result[1], frame(1, 2))
 
 
 def test_a_mixture_is_kept_one_row_each():
-    kept = collected([{"x": 1}, {"x": 2}, {"x": 3}], [frame(1), 5, None])
+    kept = fold_results([{"x": 1}, {"x": 2}, {"x": 3}], [frame(1), 5, None])
     assert isinstance(kept.result[1], pd.DataFrame)
     assert (kept.result[2], kept.result[3]) == (5, None)
 
 
 def test_series_become_columns():
-    together = collected([{"x": 1}, {"x": 2}], [pd.Series([1, 2], name="v"), pd.Series([3], name="v")])
+    together = fold_results([{"x": 1}, {"x": 2}], [pd.Series([1, 2], name="v"), pd.Series([3], name="v")])
     assert together.v.to_list() == [1, 2, 3]
-    nameless = collected([{"x": 1}], [pd.Series([1, 2])])
+    nameless = fold_results([{"x": 1}], [pd.Series([1, 2])])
     assert nameless.result.to_list() == [1, 2]
 
 
 def test_polars_and_arrow_frames_are_concatenated_too():
     pl, pa = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
-    together = collected([{"x": 1}, {"x": 2}, {"x": 3}], [pl.DataFrame({"v": [1]}), pa.table({"v": [2]}), frame(3)])
+    together = fold_results([{"x": 1}, {"x": 2}, {"x": 3}], [pl.DataFrame({"v": [1]}), pa.table({"v": [2]}), frame(3)])
     assert together.v.to_list() == [1, 2, 3]
 
 
@@ -81,7 +81,7 @@ def test_a_geodataframe_stays_one_with_its_crs():
     from shapely.geometry import Point
 
     parts = [gpd.GeoDataFrame({"v": [x]}, geometry=[Point(x, x)], crs=3857) for x in range(3)]
-    together = collected([{"x": x} for x in range(3)], parts)
+    together = fold_results([{"x": x} for x in range(3)], parts)
     assert isinstance(together, gpd.GeoDataFrame)
     assert together.crs == 3857
     assert together.geometry.x.to_list() == [0, 1, 2]
@@ -93,20 +93,20 @@ def test_a_geodataframe_stays_one_with_its_crs():
     ids=["ints", "floats", "truths", "mixed numbers", "truth and number"],
 )
 def test_plain_values_keep_their_types(values, dtype):
-    column = collected([{"x": number} for number in range(len(values))], values).result
+    column = fold_results([{"x": number} for number in range(len(values))], values).result
     assert column.dtype == dtype
     assert [type(value) for value in column.tolist()] == [type(value) for value in values]
 
 
 @pytest.mark.parametrize("value", [[1, 2], {"a": 1}, (1, 2), None, np.zeros(3)], ids=repr)
 def test_any_value_stands_in_its_cell(value):
-    cell = collected([{"x": 1}, {"x": 2}], [value, value]).result.iloc[0]
+    cell = fold_results([{"x": 1}, {"x": 2}], [value, value]).result.iloc[0]
     assert type(cell) is type(value)
     assert np.array_equal(cell, value) if isinstance(value, np.ndarray) else cell == value
 
 
 def test_an_argument_that_some_runs_lack_leaves_the_others_as_they_are():
-    (_, missing), (_, given) = collected([{"x": 1}, {"x": 2, "y": 3}], [10, 20]).index
+    (_, missing), (_, given) = fold_results([{"x": 1}, {"x": 2, "y": 3}], [10, 20]).index
     assert pd.isna(missing)
     assert type(given) is int
 
@@ -123,21 +123,21 @@ def test_an_argument_that_some_runs_lack_leaves_the_others_as_they_are():
     ids=["list", "dict", "tuple", "date", "long"],
 )
 def test_what_cannot_be_a_label_is_shown_as_text(label, expected):
-    assert collected([{"x": label}], [1]).index[0] == expected
+    assert fold_results([{"x": label}], [1]).index[0] == expected
 
 
 def test_runs_without_arguments_are_numbered():
-    assert collected([{}, {}], [5, 6]).index.to_frame().run.to_list() == [0, 1]
+    assert fold_results([{}, {}], [5, 6]).index.to_frame().run.to_list() == [0, 1]
 
 
 def test_run_numbers_may_lead_the_index_instead():
-    kept = collected([0, 2], [frame(1, 2), frame(3)])
+    kept = fold_results([0, 2], [frame(1, 2), frame(3)])
     assert kept.index.to_list() == [(0, 0), (0, 1), (2, 0)]
     assert kept.index.names == ["run", None]
 
 
 def test_no_results_make_an_empty_frame():
-    assert collected([], []).columns.to_list() == ["result"]
+    assert fold_results([], []).columns.to_list() == ["result"]
 
 
 def test_inputs_as_a_frame_have_one_row_a_run():
@@ -148,5 +148,5 @@ def test_inputs_as_a_frame_have_one_row_a_run():
 
 def test_the_frames_that_are_collected_are_not_changed():
     only = frame(1, 2)
-    collected([{"x": 1}], [only])
+    fold_results([{"x": 1}], [only])
     pd.testing.assert_frame_equal(only, frame(1, 2))

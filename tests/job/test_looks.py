@@ -8,7 +8,7 @@ import fanfold
 from fanfold.core.formatting import Dollars, Seconds, duration
 from fanfold.core.models import RunStatus
 from fanfold.job import display
-from fanfold.job.display import drawn
+from fanfold.job.display import draw_timeline
 
 
 def same(x: int):
@@ -108,12 +108,12 @@ def test_what_came_from_the_cache_has_no_bar():
 
 
 def test_runs_side_by_side_are_stacked_and_later_ones_take_a_free_row(state_of):
-    figure = drawn(state_of((5.0, 1.0), (5.0, 1.0), (2.0, 1.0)))
+    figure = draw_timeline(state_of((5.0, 1.0), (5.0, 1.0), (2.0, 1.0)))
     assert sorted({bar.get_y() + bar.get_height() / 2 for bar in bars(figure)}) == [0, 1, 2]
 
 
 def test_a_failed_run_has_another_colour(state_of):
-    figure = drawn(state_of((5.0, 1.0), (5.0, 1.0, RunStatus.FAILED)))
+    figure = draw_timeline(state_of((5.0, 1.0), (5.0, 1.0, RunStatus.FAILED)))
     good, bad = (bar.get_facecolor() for bar in bars(figure))
     assert good != bad
 

@@ -12,6 +12,7 @@ from fanfold.workbench.following import plain
 from fanfold.workbench.job import chart_data as picture
 from fanfold.workbench.job import charts
 from fanfold.workbench.job import history as story
+from fanfold.job.waiting import remaining_s
 from fanfold.workbench.job.chart_data import Sample, machine_load
 from fanfold.workbench.previews import preview, seen_of
 
@@ -128,8 +129,8 @@ def test_what_is_left_goes_by_the_pace_so_far():
         Event.new("j", i, 0, EventKind.FINISHED, at=1010.0, status=RunStatus.SUCCEEDED, usage=Usage(10.0))
         for i in range(5)
     ]
-    assert picture.remaining_s(fold(header, ended), 1010.0) == pytest.approx(10.0)
-    assert picture.remaining_s(fold(header, []), 1010.0) is None
+    assert remaining_s(fold(header, ended), 1010.0) == pytest.approx(10.0)
+    assert remaining_s(fold(header, []), 1010.0) is None
 
 
 def test_lines_keep_their_numbers_where_others_did_not_travel():

@@ -10,7 +10,7 @@ from fanfold.engines.base import Engine
 from fanfold.engines.select import engine_for
 from fanfold.errors import InputError
 from fanfold.settings import current
-from fanfold.submission.resolve import addressed, refuse_inside_run
+from fanfold.submission.resolve import refuse_inside_run, resolve_call
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +87,7 @@ def submit(
     check_flags(debug_mode=debug_mode, collect=collect, plan=plan, progress=progress)
     check_flags(ignore_exceptions=ignore_exceptions, flatten=flatten, drop_index=drop_index)
     inputs, constants = submit_arguments(udf, inputs, constants, submit.__kwdefaults__)
-    chosen, request = addressed(
+    chosen, request = resolve_call(
         udf,
         engine=engine,
         instance_type=instance_type,
@@ -111,16 +111,16 @@ def submit(
         machine = check_machine(escalate, request, chosen, waits=collect or debug_mode)
     inputs = _first(inputs) if debug_mode else inputs
     if plan:
-        from fanfold.submission.plan import planned
+        from fanfold.submission.plan import make_plan
 
-        return planned(udf, inputs, chosen, request, constants)
+        return make_plan(udf, inputs, chosen, request, constants)
     inputs = _within_budget(budget_usd, udf, inputs, engine=chosen, request=request, constants=constants)
     submission = prepare(udf, inputs, chosen, request, constants)
     job = Job(submission.header, chosen)
     shown = climb(submission, job, () if debug_mode else stages, progress=progress)
     if not (collect or debug_mode):
         return job
-    _attended(job, True if shown else progress)
+    _wait_or_cancel(job, True if shown else progress)
     if escalate is not None:
         from fanfold.submission.escalation import Escalation
 
@@ -128,7 +128,7 @@ def submit(
         if larger.indexes:
             left = None if budget_usd is None else max(0.0, budget_usd - job.cost())
             _within_budget(left, udf, larger.inputs, engine=chosen, request=larger.request, constants=constants)
-            _attended(larger.start(chosen), progress)
+            _wait_or_cancel(larger.start(chosen), progress)
             larger.adopt(chosen)
     return job.result(0) if debug_mode else job.collect(ignore_exceptions, flatten, drop_index)
 
@@ -172,14 +172,14 @@ def call(
     """Run a UDF once with these arguments, which may go by the names of options too, and return its value."""
     refuse_inside_run("run")
     check_flags(progress=progress)
-    chosen, request = addressed(udf, engine=engine, instance_type=instance_type, **asked)
+    chosen, request = resolve_call(udf, engine=engine, instance_type=instance_type, **asked)
     chosen.get_ready(dedicated=request.instance is not None)
     from fanfold.job import Job
     from fanfold.submission.prepare import prepare
 
     submission = prepare(udf, [arguments], chosen, request, {})
     chosen.start(submission.header, submission.runs())
-    return _attended(Job(submission.header, chosen), progress).result(0)
+    return _wait_or_cancel(Job(submission.header, chosen), progress).result(0)
 
 
 async def run_async(udf: Any, **arguments: Any) -> Any:
@@ -216,10 +216,10 @@ def _within_budget(
     check_number("budget_usd", budget_usd, zero=True)
     if budget_usd is None or engine.describe().name == "local":
         return inputs
-    from fanfold.submission.plan import planned
+    from fanfold.submission.plan import make_plan
 
     inputs = list(inputs) if hasattr(inputs, "__next__") else inputs
-    plan = planned(udf, inputs, engine, request, constants)
+    plan = make_plan(udf, inputs, engine, request, constants)
     if plan.usd.high > budget_usd:
         raise InputError(
             f"This may cost {plan.usd}, which is more than budget_usd={budget_usd:g}.\n{plan}",
@@ -236,11 +236,11 @@ def _first(inputs: Any) -> list[Any]:
     raise InputError("There are no inputs.", next_step="give at least one.")
 
 
-def _attended(job: Job, progress: bool | None) -> Job:
+def _wait_or_cancel(job: Job, progress: bool | None) -> Job:
     """Wait for a job that is this call's own: an interrupt is meant for it."""
     try:
         return job.wait(progress=progress)
     except KeyboardInterrupt:
-        from fanfold.job.job import interrupted
+        from fanfold.job.job import cancel_for_interrupt
 
-        raise interrupted(job) from None
+        raise cancel_for_interrupt(job) from None

@@ -22,11 +22,11 @@ def load_udf(named: str) -> Any:
     """
     file, colon, name = named.rpartition(":")
     path = Path(file if colon else named)
-    module = _imported(path)
-    return _named(module, path, name) if colon else _only(module, path)
+    module = _import_file(path)
+    return _function_named(module, path, name) if colon else _only(module, path)
 
 
-def _named(module: ModuleType, path: Path, name: str) -> Any:
+def _function_named(module: ModuleType, path: Path, name: str) -> Any:
     found = getattr(module, name, None)
     if found is None:
         raise InputError(f"{path} has nothing that is called {name!r}.", next_step=_choose(module, path))
@@ -66,7 +66,7 @@ def _choose(module: ModuleType, path: Path) -> str:
     return f"name one: {', '.join(f'{path}:{name}' for name in functions[:10])}."
 
 
-def _imported(path: Path) -> ModuleType:
+def _import_file(path: Path) -> ModuleType:
     _check(path)
     root, name = _module_of(path.resolve())
     if str(root) not in sys.path:

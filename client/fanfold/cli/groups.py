@@ -34,26 +34,30 @@ class LightGroup(TyperGroup):
 
 def _defer_pydantic(params: Iterable[Any]) -> None:
     # Since 0.29 Typer has pydantic coerce every value, text to text and None to None, which takes 120 ms of the 300
-    # that `fanfold jobs` takes. Typer offers no way around it; where its insides change, this only does nothing.
+    # that `fanfold jobs` takes. `process_value` is where click lets a parameter say what becomes of its value.
     for param in params:
-        if getattr(param, "_runtime_param", "unknown") is None:
-            param._runtime_param = _WhenNeeded()
+        if param.callback is None and not isinstance(param.process_value, _TextAsItIs):
+            param.process_value = _TextAsItIs(param)
 
 
-class _WhenNeeded:
-    """Stands for Typer's own coercion, and makes it when a value needs one."""
+class _TextAsItIs:
+    """Takes None and text as they are, where text is wanted; asks the parameter itself for all else."""
 
-    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
-        """The value as the command takes it."""
-        if value is None:
+    def __init__(self, param: Any) -> None:
+        self._param = param
+        self._process = param.process_value
+
+    def __call__(self, ctx: Any, value: Any) -> Any:
+        """The value as the command takes it. Raises what the parameter raises."""
+        param = self._param
+        if value is None and not param.required:
             return () if param.multiple or param.nargs == -1 else None
         wanted = param.type_descriptor.annotation
-        if type(value) is wanted:
+        if value is not None and type(value) is wanted:
             return value
-        if wanted == list[str] and isinstance(value, (list, tuple)) and all(type(item) is str for item in value):
+        if value and wanted == list[str] and all(type(item) is str for item in value):
             return list(value)
-        param._runtime_param = None
-        return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
+        return self._process(ctx, value)
 
 
 # What stands around every command: errors become a message and an exit code, never a traceback of Fanfold's.

@@ -62,28 +62,28 @@ def _from_file(file: str) -> Iterator[Any]:
         )
     if file != "-" and not path.is_file():
         raise InputError(f"There is no file {file}.", next_step="give the file that holds the inputs.")
-    return _explained(file, reader)
+    return _read_or_explain(file, reader)
 
 
-def _explained(file: str, reader: Callable[[str], Iterator[Any]]) -> Iterator[Any]:
+def _read_or_explain(file: str, reader: Callable[[str], Iterator[Any]]) -> Iterator[Any]:
     count = 0
     try:
         for one in reader(file):
             count += 1
             yield one
     except (OSError, UnicodeError, csv.Error) as error:
-        raise InputError(f"{_named(file)} cannot be read: {error}.", next_step="look at the file.") from error
+        raise InputError(f"{_name_of(file)} cannot be read: {error}.", next_step="look at the file.") from error
     if not count:
         raise InputError(
-            f"{_named(file)} holds no inputs.", next_step="put at least one there, below the header where it has one."
+            f"{_name_of(file)} holds no inputs.", next_step="put at least one there, below the header where it has one."
         )
 
 
-def _named(file: str) -> str:
+def _name_of(file: str) -> str:
     return "stdin" if file == "-" else file
 
 
-def _opened(file: str) -> Any:
+def _open(file: str) -> Any:
     if file == "-":
         return nullcontext(sys.stdin)
     return open(file, encoding="utf-8-sig", newline="")
@@ -92,7 +92,7 @@ def _opened(file: str) -> Any:
 def _csv(file: str) -> Iterator[dict[str, str]]:
     """A row is an input, a column a parameter; every cell is text, for the UDF's annotations to make something of."""
     text: TextIO
-    with _opened(file) as text:
+    with _open(file) as text:
         rows = csv.DictReader(text, delimiter="\t" if file.lower().endswith(".tsv") else ",", strict=True)
         _refuse_twice(file, rows.fieldnames or ())
         for row in rows:
@@ -114,7 +114,7 @@ def _refuse_twice(file: str, names: Sequence[str]) -> None:
 def _json_lines(file: str) -> Iterator[Any]:
     """A line is an input: an object is keyword arguments, anything else goes to the first parameter."""
     text: TextIO
-    with _opened(file) as text:
+    with _open(file) as text:
         for number, line in enumerate(text, start=1):
             if not line.strip():
                 continue
@@ -123,7 +123,7 @@ def _json_lines(file: str) -> Iterator[Any]:
             except ValueError as error:
                 why = f"column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else error
                 raise InputError(
-                    f"{_named(file)}:{number}: the line is not JSON: {why}.",
+                    f"{_name_of(file)}:{number}: the line is not JSON: {why}.",
                     next_step="each line holds one JSON value.",
                 ) from None
 

@@ -57,7 +57,7 @@ def table_text(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> str:
         max(len(column.title), *(row[position].cell_len for row in cells), 1) for position, column in enumerate(columns)
     ]
     console = Console(width=_width(), highlight=False)
-    widths = _fitted(columns, wanted, console.width)
+    widths = _fit_widths(columns, wanted, console.width)
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
     for column, width in zip(columns, widths, strict=True):
         justify: Any = "right" if column.right else "left"
@@ -71,7 +71,7 @@ def table_text(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
 
 
-def _fitted(columns: Sequence[Column], wanted: Sequence[int], total: int) -> list[int]:
+def _fit_widths(columns: Sequence[Column], wanted: Sequence[int], total: int) -> list[int]:
     """The columns' widths: each as wide as it wants, but for the flexible ones, which share what the others leave."""
     widths = list(wanted)
     flexible = sorted((wanted[position], position) for position, column in enumerate(columns) if column.flexible)

@@ -21,8 +21,7 @@ from fanfold.core.models import RunStatus
 from fanfold.engines.base import Engine
 from fanfold.errors import StoreError
 from fanfold.job import Job
-from fanfold.job.waiting import described
-from fanfold.workbench.job.chart_data import remaining_s
+from fanfold.job.waiting import describe_counts, remaining_s
 
 _JOBS = (
     Column("job"),
@@ -94,7 +93,7 @@ def job_view(job: Job) -> View:
         "\n".join(fact for fact in facts if not fact.startswith("  runs ")),
         table_text(_RUNNING, [_running(job, index, now) for index in islice(running, _SHOWN)]) if running else "",
     ]
-    line = f"{_ended(told.counts, len(job)):,}/{len(job):,} ended: {described(state)}"
+    line = f"{_count_ended(told.counts, len(job)):,}/{len(job):,} ended: {describe_counts(state)}"
     if told.waits_for:
         line = f"{line}; {told.waits_for}"
     return View("\n\n".join(filter(None, parts)), str(told) if state.done else line, (line, state.done), state.done)
@@ -112,7 +111,7 @@ def _news(record: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _progress(job: Job, counts: dict[str, int], now: float) -> str:
-    ended = _ended(counts, len(job))
+    ended = _count_ended(counts, len(job))
     full = _BAR * ended // len(job)
     left_s = None if job.state.done else remaining_s(job.state, now)
     left = "" if left_s is None else f"  about {duration(left_s)} left"
@@ -132,13 +131,13 @@ def _running(job: Job, index: int, now: float) -> tuple[str, str, str]:
     )
 
 
-def _ended(counts: dict[str, int], total: int) -> int:
+def _count_ended(counts: dict[str, int], total: int) -> int:
     return total - counts.get("queued", 0) - counts.get("running", 0)
 
 
 def _part(record: dict[str, Any]) -> str:
     """How many of a job's runs have ended, of all."""
-    return f"{_ended(record['counts'], record['runs']):,}/{record['runs']:,}"
+    return f"{_count_ended(record['counts'], record['runs']):,}/{record['runs']:,}"
 
 
 # Views that go on: drawn in place on a terminal, and told anew, when something changes, to a pipe or a file.

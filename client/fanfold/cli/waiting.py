@@ -21,7 +21,7 @@ def detach(engine: str | None) -> None:
         chosen.detached = True
 
 
-def attended(job: Job) -> Job:
+def wait_or_cancel(job: Job) -> Job:
     """Wait until the job has ended. Ctrl-C is meant for it: it is cancelled, and the command ends."""
     try:
         return job.wait()

@@ -42,15 +42,15 @@ def deployment(settings: Settings) -> Iterator[Check]:
         if isinstance(error, ConfigurationError):  # AWS does answer
             yield from _limits_alone(account)
         return
-    yield _found(account, found)
-    yield _asked("records", lambda: _records(account, found, settings), otherwise="fail")
-    yield _asked("function", lambda: _function(account, found))
+    yield _describe_deployment(account, found)
+    yield _check("records", lambda: _records(account, found, settings), otherwise="fail")
+    yield _check("function", lambda: _function(account, found))
     reserved = found.announcement["limits"].get("concurrency", 0)
-    yield _asked("concurrency", lambda: _concurrency(account, reserved))
+    yield _check("concurrency", lambda: _concurrency(account, reserved))
     yield from _machines(account, found)
 
 
-def _asked(what: str, look: Callable[[], Check], *, otherwise: Verdict = "warn") -> Check:
+def _check(what: str, look: Callable[[], Check], *, otherwise: Verdict = "warn") -> Check:
     """What AWS does not tell may be well all the same, and is a warning unless nothing goes without it."""
     try:
         return look()
@@ -66,7 +66,7 @@ def _limits_alone(account: Account) -> Iterator[Check]:
     yield check
 
 
-def _found(account: Account, found: Deployment) -> Check:
+def _describe_deployment(account: Account, found: Deployment) -> Check:
     image = found.announcement["image"]
     clones = len(found.announcement["functions"])
     parts = f"{clones} function{'s' * (clones != 1)}, {len(found.lanes)} instance types"
@@ -120,10 +120,10 @@ def _concurrency(account: Account, reserved: int = 0) -> Check:
 def _machines(account: Account, found: Deployment) -> Iterator[Check]:
     from fanfold.engines.aws.capacity import family_of
 
-    yield _asked("queues", lambda: _queues(account, found))
+    yield _check("queues", lambda: _queues(account, found))
     families = {family_of(lane["host"]) for lane in found.lanes.values()}
     for family in sorted(name for name in families if name):
-        yield _asked(f"{family} vCPUs", lambda family=family: _vcpus(account, found, family))  # type: ignore[misc]
+        yield _check(f"{family} vCPUs", lambda family=family: _vcpus(account, found, family))  # type: ignore[misc]
 
 
 def _queues(account: Account, found: Deployment) -> Check:

@@ -43,15 +43,15 @@ def machine() -> Iterator[Check]:
 def fanfold(settings: Settings) -> Iterator[Check]:
     """Whether Fanfold can work with these settings on this machine."""
     yield _settings(settings)
-    yield _asked("disk", lambda: _disk(settings.home))
-    store = _asked("store", lambda: _store(settings.home))
+    yield _check("disk", lambda: _disk(settings.home))
+    store = _check("store", lambda: _store(settings.home))
     yield store
     if store.verdict == "ok":
-        yield _asked("worker", lambda: _worker(settings.home))
+        yield _check("worker", lambda: _worker(settings.home))
     yield _optional()
 
 
-def _asked(what: str, look: Callable[[], Check]) -> Check:
+def _check(what: str, look: Callable[[], Check]) -> Check:
     try:
         return look()
     except FanfoldError as error:
@@ -123,7 +123,7 @@ def _worker(home: Path) -> Check:
     import time
 
     began = time.monotonic()
-    failure = probed(home / "scratch", timeout_s=_WORKER_DEADLINE_S)
+    failure = probe_worker(home / "scratch", timeout_s=_WORKER_DEADLINE_S)
     if failure:
         return Check("worker", "fail", failure, f"see that {sys.executable} starts, and that nothing kills it.")
     return Check("worker", "ok", f"a worker process started and ran in {time.monotonic() - began:.1f} s")
@@ -164,7 +164,7 @@ class _OneCall:
                 self.end = report.event
 
 
-def probed(scratch: Path, *, timeout_s: float) -> str:
+def probe_worker(scratch: Path, *, timeout_s: float) -> str:
     """Start a worker process and have it run something; why it did not, or nothing where all is well."""
     with tempfile.TemporaryDirectory(prefix="probe-", dir=scratch) as name:
         folder = Path(name)

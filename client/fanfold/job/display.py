@@ -11,9 +11,9 @@ from fanfold.core.fold import JobState
 from fanfold.core.models import BAD, JobHeader, RunStatus
 from fanfold.engines.base import Engine
 from fanfold.errors import FanfoldError, MissingPackage
-from fanfold.job.failures import failure
+from fanfold.job.failures import run_failure
 from fanfold.job.results import Contents
-from fanfold.job.waiting import Tracker, described, in_notebook
+from fanfold.job.waiting import Tracker, describe_counts, in_notebook
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ _FAILED_COLOUR = "#c62828"
 
 def line(state: JobState) -> str:
     """The job in one line."""
-    return f"<Job {state.header.id} {state.header.name}: {state.status.value}, {described(state)}>"
+    return f"<Job {state.header.id} {state.header.name}: {state.status.value}, {describe_counts(state)}>"
 
 
 def html(state: JobState, contents: Contents | None, *, stale: str = "") -> str:
@@ -40,9 +40,9 @@ def html(state: JobState, contents: Contents | None, *, stale: str = "") -> str:
     """
     from html import escape
 
-    from fanfold.job.summary import summarised
+    from fanfold.job.summary import summarise
 
-    told = summarised(state)
+    told = summarise(state)
     title = f"<b>{escape(told.name)}</b> <code>{escape(told.job_id)}</code> {told.status}"
     below = _first_error(state, contents) if contents is not None else ""
     if stale:
@@ -78,7 +78,7 @@ def _first_error(state: JobState, contents: Contents) -> str:
     first = next(state.indexes(*BAD), None)
     if first is None:
         return ""
-    told = failure(
+    told = run_failure(
         state.header,
         first,
         status=state.status_of(first),
@@ -98,7 +98,7 @@ _lock = threading.Lock()
 _followers: dict[str, _Follower] = {}
 
 
-def shown_live(header: JobHeader, engine: Engine) -> bool:
+def show_live(header: JobHeader, engine: Engine) -> bool:
     """Show an open job, and keep what is shown up to date; False where it has ended, or this is no notebook."""
     if not in_notebook():
         return False
@@ -172,7 +172,7 @@ _BAR_COLOURS = {RunStatus.SUCCEEDED: "#2e7d32", RunStatus.CANCELLED: "#78909c", 
 _FAILED_BAR = "#c62828"
 
 
-def drawn(state: JobState) -> Figure:
+def draw_timeline(state: JobState) -> Figure:
     """One bar a run, from its start to its end, in seconds since the submit.
 
     Runs are stacked in as few rows as ran side by side, so that the picture shows how full the workers were.

@@ -29,16 +29,16 @@ _NEXT_STEPS: dict[type[RunFailed], str] = {
 _INPUT_CHARACTERS = 300
 
 
-def failure(
+def run_failure(
     header: JobHeader, index: int, *, status: RunStatus, error: RunError | None, input: Any = None, others: int = 0
 ) -> RunFailed:
     """The error for a run that ended with `status`; `others` is how many more runs of its job failed."""
     told = error or RunError("Cancelled" if status is RunStatus.CANCELLED else "Unknown", "nothing more is known")
     kind = WorkerDied if told.type == "WorkerDied" else _KINDS.get(status, RunFailed)
     lines = [f"Run {index} of job {header.id} {status.value.replace('_', ' ')}: {told.type}: {told.message}"]
-    lines.append(f"  input: {_shortened(input)}")
+    lines.append(f"  input: {_shorten(input)}")
     if told.traceback:
-        lines.append(_indented(told.traceback))
+        lines.append(_indent(told.traceback))
     if others:
         lines.append(f"  {counted(others, 'other run')} failed as well: job.errors() has all.")
     return kind(
@@ -67,12 +67,12 @@ def _next_step(kind: type[RunFailed], header: JobHeader) -> str:
     return _NEXT_STEPS[kind]
 
 
-def _shortened(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= _INPUT_CHARACTERS else f"{text[:_INPUT_CHARACTERS]}… ({len(text):,} characters)"
 
 
-def not_concatenated(job_id: str, error: Exception) -> InputError:
+def concatenation_error(job_id: str, error: Exception) -> InputError:
     """The error for results that are all there, and make no one frame."""
     return InputError(
         f"The results of job {job_id} do not go together as one frame: {error}",
@@ -81,5 +81,5 @@ def not_concatenated(job_id: str, error: Exception) -> InputError:
     )
 
 
-def _indented(text: str) -> str:
+def _indent(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.rstrip().split("\n"))

@@ -15,9 +15,9 @@ from fanfold.engines.base import Engine
 from fanfold.errors import CodecError, InputError, ResultDamaged, RunFailed
 from fanfold.job import display, logs
 from fanfold.job.compat import OlderSpelling, Status
-from fanfold.job.failures import failure, not_concatenated
+from fanfold.job.failures import concatenation_error, run_failure
 from fanfold.job.results import Contents
-from fanfold.job.waiting import Progress, Tracker, described
+from fanfold.job.waiting import Progress, Tracker, describe_counts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,9 +149,9 @@ class Job(OlderSpelling):
 
     def as_completed(self, timeout: float | None = None) -> Iterator[Run]:
         """Each run as it ends, good or bad, in the order in which they end. Raises `WaitTimeout`."""
-        return self._ended(self.changes(timeout))  # whatever is wrong with the timeout is told at once
+        return self._completed_runs(self.changes(timeout))  # whatever is wrong with the timeout is told at once
 
-    def _ended(self, changes: Iterator[JobState]) -> Iterator[Run]:
+    def _completed_runs(self, changes: Iterator[JobState]) -> Iterator[Run]:
         told = bytearray(len(self))
         for state in changes:
             for index in state.indexes(*GOOD, *BAD):
@@ -201,7 +201,7 @@ class Job(OlderSpelling):
         `ignore_exceptions`, which leaves failed runs out and says how many. `drop_index` numbers the runs instead of
         naming their arguments; `verbose=False` shows no progress.
         """
-        from fanfold.job.results import collected
+        from fanfold.job.results import fold_results
 
         check_flags(ignore_exceptions=ignore_exceptions, flatten=flatten, drop_index=drop_index, verbose=verbose)
         if not verbose:
@@ -211,9 +211,9 @@ class Job(OlderSpelling):
         display.say_left_out(self.state)
         inputs = kept if drop_index else [self.contents.own_arguments(index) for index in kept]
         try:
-            return collected(inputs, values, flatten=flatten)
+            return fold_results(inputs, values, flatten=flatten)
         except Exception as error:  # whatever the libraries of the user's frames raise
-            raise not_concatenated(self.id, error) from error
+            raise concatenation_error(self.id, error) from error
 
     df = collect
 
@@ -244,7 +244,7 @@ class Job(OlderSpelling):
                 bar.show(state)
                 try:
                     while len(values) < len(self) and (output := state.output(len(values))) is not None:
-                        values.append(self._decoded(len(values), output))
+                        values.append(self._decode(len(values), output))
                 except (ResultDamaged, CodecError):
                     continue  # whoever asks for it is told, when all have ended
         return values
@@ -253,9 +253,9 @@ class Job(OlderSpelling):
         output = self.state.output(index)
         if output is None:
             raise self._failure(index)
-        return self._decoded(index, output)
+        return self._decode(index, output)
 
-    def _decoded(self, index: int, output: Output) -> Any:
+    def _decode(self, index: int, output: Output) -> Any:
         try:
             return self.contents.value(index, output)
         except ResultDamaged:
@@ -264,9 +264,9 @@ class Job(OlderSpelling):
 
     def _all_damaged(self, first: ResultDamaged) -> ResultDamaged:
         """The error for a damaged result that tells how many others are; none of them is found in the cache again."""
-        from fanfold.job.verify import verified
+        from fanfold.job.verify import verify_results
 
-        others = len(verified(self.id, self.state, self.contents).damaged) - 1
+        others = len(verify_results(self.id, self.state, self.contents).damaged) - 1
         more = (
             f" {others:,} other {'results are' if others > 1 else 'result is'} damaged as well." if others > 0 else ""
         )
@@ -284,7 +284,7 @@ class Job(OlderSpelling):
         return position
 
     def _failure(self, index: int, *, others: int = 0) -> RunFailed:
-        return failure(
+        return run_failure(
             self.header,
             index,
             status=self.state.status_of(index),
@@ -335,9 +335,9 @@ class Job(OlderSpelling):
 
     def _ipython_display_(self) -> None:
         """In a notebook, show an open job and keep it up to date; all else IPython shows by the other two."""
-        from fanfold.job.display import shown_live
+        from fanfold.job.display import show_live
 
-        if not shown_live(self.header, self._tracker.engine):
+        if not show_live(self.header, self._tracker.engine):
             raise NotImplementedError
 
     def arg_df(self) -> pd.DataFrame:
@@ -387,21 +387,21 @@ class Job(OlderSpelling):
 
     def summary(self) -> Summary:
         """Times, memory, cache and cost in a few lines, with advice where there is any."""
-        from fanfold.job.summary import summarised
+        from fanfold.job.summary import summarise
 
-        return summarised(self._tracker.look())
+        return summarise(self._tracker.look())
 
     def timeline(self) -> Figure:
         """A picture of the runs over time (needs matplotlib: `pip install fanfold[plot]`)."""
-        from fanfold.job.display import drawn
+        from fanfold.job.display import draw_timeline
 
-        return drawn(self._tracker.look())
+        return draw_timeline(self._tracker.look())
 
     def verify(self) -> Receipt:
         """Prove from the stored bytes that the job is complete, or say what is missing or damaged."""
-        from fanfold.job.verify import verified
+        from fanfold.job.verify import verify_results
 
-        return verified(self.id, self._tracker.look(), self.contents)
+        return verify_results(self.id, self._tracker.look(), self.contents)
 
     # --- output ----------------------------------------------------------------------------------------------------
 
@@ -466,10 +466,10 @@ class Job(OlderSpelling):
         return {index: self.contents.arguments(index) for index in self._tracker.look().indexes(status)}
 
 
-def interrupted(job: Job) -> KeyboardInterrupt:
+def cancel_for_interrupt(job: Job) -> KeyboardInterrupt:
     """Cancel a job that nobody holds yet but who was interrupted; the interrupt to raise, which tells of it."""
     job.cancel()
     return KeyboardInterrupt(
-        f"job {job.id} is cancelled: {described(job.state)}; the same submit runs only the rest,"
+        f"job {job.id} is cancelled: {describe_counts(job.state)}; the same submit runs only the rest,"
         f' and so does fanfold.get_job("{job.id}").retry()'
     )

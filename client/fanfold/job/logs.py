@@ -27,7 +27,7 @@ class Logs(list[str]):
         return cls(printed.get(index, "") for index in range(count))
 
     def __str__(self) -> str:
-        return "".join(_prefixed(index, printed) for index, printed in enumerate(self))
+        return "".join(_with_prefix(index, printed) for index, printed in enumerate(self))
 
     __repr__ = __str__
 
@@ -45,7 +45,7 @@ def by_run(contents: Contents, only: int | None = None) -> dict[int, str]:
         if event.id not in seen and only in (None, event.index):
             seen.add(event.id)
             pieces.setdefault(event.index, []).append(event)
-    return {run: _joined(events) for run, events in sorted(pieces.items())}
+    return {run: _join(events) for run, events in sorted(pieces.items())}
 
 
 def follow(tracker: Tracker, contents: Contents, index: int | None = None) -> None:
@@ -57,7 +57,7 @@ def follow(tracker: Tracker, contents: Contents, index: int | None = None) -> No
             for event, cursor in contents.telemetry(EventKind.LOG, cursor):  # noqa: B007, B020  each page moves it on
                 if index in (None, event.index):
                     printed = str(event.data["text"])
-                    out.write(printed if index is not None else _prefixed(event.index, printed))
+                    out.write(printed if index is not None else _with_prefix(event.index, printed))
             out.flush()
     except KeyboardInterrupt:
         out.write(f"\n(stopped looking; job {tracker.header.id} goes on)\n")
@@ -84,7 +84,7 @@ def _moments(tracker: Tracker) -> Iterator[None]:
     yield
 
 
-def _joined(events: list[Event]) -> str:
+def _join(events: list[Event]) -> str:
     """One run's output; of a run that was tried again, each attempt under its number."""
     events.sort(key=lambda event: (event.attempt, event.id))
     attempts = list(dict.fromkeys(event.attempt for event in events))
@@ -96,5 +96,5 @@ def _joined(events: list[Event]) -> str:
     )
 
 
-def _prefixed(index: int, printed: str) -> str:
+def _with_prefix(index: int, printed: str) -> str:
     return "".join(f"[{index}] {line}\n" for line in printed.splitlines())

@@ -41,17 +41,17 @@ class Contents:
 
     def value(self, index: int, output: Output) -> Any:
         """A run's result. Raises `ResultDamaged` where its bytes are gone or are not the ones that were stored."""
-        data = self.checked(index, output)
+        data = self.read_checked(index, output)
         return decode(output.codec, data, allow_pickle=self._header.serializer == "pickle")
 
-    def checked(self, index: int, output: Output) -> bytes:
+    def read_checked(self, index: int, output: Output) -> bytes:
         """A result's bytes, which match their hash. Raises `ResultDamaged` naming the run."""
         try:
             data = output.inline if output.inline is not None else self._stores.objects.get(str(output.key))
         except ResultDamaged as error:
-            raise self._damaged(index, f"is missing ({error.message.rstrip('.')})") from error
+            raise self._damage_error(index, f"is missing ({error.message.rstrip('.')})") from error
         if hashlib.sha256(data).hexdigest() != output.sha256:
-            raise self._damaged(index, "is damaged: its bytes do not match their hash")
+            raise self._damage_error(index, "is damaged: its bytes do not match their hash")
         return data
 
     def forget(self, indexes: Iterable[int]) -> None:
@@ -69,7 +69,7 @@ class Contents:
     def _blob(self, sha256: str) -> bytes:
         return self._stores.objects.get(blob_key(sha256))
 
-    def _damaged(self, index: int, how: str) -> ResultDamaged:
+    def _damage_error(self, index: int, how: str) -> ResultDamaged:
         return ResultDamaged(
             f"The result of run {index} of job {self._header.id} {how}.",
             next_step="the same submit computes it again; `job.verify()` lists all that are damaged.",
@@ -82,7 +82,7 @@ class Contents:
 RESULT = "result"
 
 
-def collected(
+def fold_results(
     inputs: Sequence[dict[str, Any]] | Sequence[int], values: Sequence[Any], *, flatten: bool = True
 ) -> pd.DataFrame:
     """One frame of all values, indexed by the arguments, or by the runs' numbers where those are given instead.
@@ -98,7 +98,7 @@ def collected(
     if not flatten or not frames or any(frame is None for frame in frames):
         column = pd.Series(values, index=index, name=RESULT, dtype=None if _is_plain(values) else object)
         return column.to_frame()
-    return _concatenated(index, [frame for frame in frames if frame is not None])
+    return _concatenate(index, [frame for frame in frames if frame is not None])
 
 
 def argument_frame(inputs: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -108,7 +108,7 @@ def argument_frame(inputs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame.from_records(list(inputs), index=pd.RangeIndex(len(inputs), name="run"))
 
 
-def _concatenated(index: pd.Index, frames: list[pd.DataFrame]) -> pd.DataFrame:
+def _concatenate(index: pd.Index, frames: list[pd.DataFrame]) -> pd.DataFrame:
     """The frames below one another, each row under its run's arguments.
 
     By run number first: arguments may repeat, and `concat`'s keys must not.

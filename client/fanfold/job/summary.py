@@ -92,9 +92,9 @@ def _line(label: str, text: str) -> str:
     return textwrap.fill(text, 80, initial_indent=f"  {label:<8} ", subsequent_indent=" " * 11, break_on_hyphens=False)
 
 
-def summarised(state: JobState) -> Summary:
+def summarise(state: JobState) -> Summary:
     """The summary of a job as it is now."""
-    measured = list(_measured(state))
+    measured = list(_measurements(state))
     times, peaks_mib = [duration_s for _, duration_s, _ in measured], [mib for *_, mib in measured]
     return Summary(
         job_id=state.header.id,
@@ -111,12 +111,12 @@ def summarised(state: JobState) -> Summary:
         realtime=state.header.instance_type is None,
         memory_limit_mib=_memory_limit_mib(state.header),
         waits_for=_waits_for(state),
-        replaced=_replaced(state),
+        replaced=_count_replaced(state),
         advice=advice(state, times, peaks_mib),
     )
 
 
-def _replaced(state: JobState) -> int:
+def _count_replaced(state: JobState) -> int:
     """How many machines went away: each is named by its job at Batch and by the attempt of it, from 1 on."""
     attempts = [name.rpartition(".")[2] for name in state.machines] if state.header.engine == "aws" else []
     return sum(attempt.isdigit() and int(attempt) > 1 for attempt in attempts)
@@ -136,7 +136,7 @@ def cost(state: JobState) -> Dollars:
     header = state.header
     if header.engine == "local":
         return Dollars(0)
-    measured = list(_measured(state))
+    measured = list(_measurements(state))
     busy_s = sum(duration_s for _, duration_s, _ in measured)
     if header.instance_type is not None:
         return machine_cost(_usd_per_hour(header), busy_s / header.n_processes_per_worker)
@@ -189,7 +189,7 @@ def _waits_for(state: JobState) -> str:
     return waiting_for(state) if counts[RunStatus.QUEUED] and not counts[RunStatus.RUNNING] else ""
 
 
-def _measured(state: JobState) -> list[tuple[int, float, float]]:
+def _measurements(state: JobState) -> list[tuple[int, float, float]]:
     ended = (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.OUT_OF_MEMORY)
     found = ((index, state.usage(index)) for index in state.indexes(*ended))
     return [(index, usage.duration_s, usage.peak_memory_mib) for index, usage in found if usage is not None]

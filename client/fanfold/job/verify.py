@@ -50,7 +50,7 @@ class Receipt:
     __repr__ = __str__
 
 
-def verified(job_id: str, state: JobState, contents: Contents) -> Receipt:
+def verify_results(job_id: str, state: JobState, contents: Contents) -> Receipt:
     """Read every result and compare it with its hash. What is damaged is taken out of the cache."""
     damaged: dict[int, str] = {}
     failed, results, size = [], 0, 0
@@ -61,7 +61,7 @@ def verified(job_id: str, state: JobState, contents: Contents) -> Receipt:
             failed.append(index)
             continue
         try:
-            size += len(contents.checked(index, output))
+            size += len(contents.read_checked(index, output))
             results += 1
         except ResultDamaged as error:
             damaged[index] = error.message

@@ -95,7 +95,7 @@ class Tracker(Locked):
         now = time.monotonic()
         if deadline is not None and now >= deadline:
             raise WaitTimeout(
-                f"Job {self.header.id} is not complete yet: {described(state)}.",
+                f"Job {self.header.id} is not complete yet: {describe_counts(state)}.",
                 next_step=f'it goes on; `fanfold.get_job("{self.header.id}").wait()` waits again, and'
                 f" `fanfold status --watch {self.header.id}` shows how it goes.",
             )
@@ -107,9 +107,27 @@ class Tracker(Locked):
         return self.engine.wait_for_news(left_s)
 
 
-def described(state: JobState) -> str:
+def describe_counts(state: JobState) -> str:
     """Counts in words, such as `3 running, 12 succeeded`."""
     return ", ".join(f"{count:,} {status.value}" for status, count in state.counts().items() if count) or "no runs"
+
+
+def remaining_s(state: JobState, now: float) -> float | None:
+    """Seconds until the job will have ended, at the pace so far; None where nothing tells."""
+    counts = state.counts()
+    left = counts[RunStatus.QUEUED] + counts[RunStatus.RUNNING]
+    ended = state.header.count - left - counts[RunStatus.CACHED]
+    first = min(_starts(state), default=None)
+    if not left or ended <= 0 or first is None:
+        return None
+    return (now - first) / ended * left
+
+
+def _starts(state: JobState) -> Iterator[float]:
+    """When each run began that was not answered from the cache (seconds since 1970)."""
+    for index in range(state.header.count):
+        if state.status_of(index) is not RunStatus.CACHED and (at := state.started_at(index)) is not None:
+            yield at
 
 
 # The progress bar, and the words beside it that say what a job waits for.
@@ -216,7 +234,7 @@ def waiting_for(state: JobState) -> str:
         return f"waiting for a {machine} to start" if starting else _FREE_WORKER
     if starting:
         return "being handed to AWS Lambda"
-    return _throttled(state) or _begins_late(time.time() - latest.at)
+    return _throttle_message(state) or _begins_late(time.time() - latest.at)
 
 
 def _begins_late(waited_s: float) -> str:
@@ -225,7 +243,7 @@ def _begins_late(waited_s: float) -> str:
     return f"AWS Lambda begins none for {duration(waited_s)}: most likely as many runs run as the account allows"
 
 
-def _throttled(state: JobState) -> str | None:
+def _throttle_message(state: JobState) -> str | None:
     """Why AWS would not start some of the runs that wait, in its own words; None where it has refused none."""
     waiting = islice(state.indexes(RunStatus.QUEUED), _LOOKED_AT)
     errors = (state.error(index) for index in waiting)

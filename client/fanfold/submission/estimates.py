@@ -80,7 +80,7 @@ class Plan:
             mark = "*" if name == self.recommended else " "
             cells = (name.ljust(widths[0]), to_run.rjust(widths[1]), time.ljust(widths[2]), usd)
             lines.append(f"{mark} {'  '.join(cells)}".rstrip())
-        return "\n".join([*lines, *(line for note in self._notes() for line in _wrapped(note))])
+        return "\n".join([*lines, *(line for note in self._notes() for line in _wrap(note))])
 
     __repr__ = __str__
 
@@ -125,7 +125,7 @@ class Plan:
         return f"a run takes {mean}, {peak}: from {self.observed.basis}"
 
 
-def _wrapped(note: str) -> list[str]:
+def _wrap(note: str) -> list[str]:
     """A note in as many lines as 80 columns need, the later ones set in."""
     return textwrap.wrap(note, _COLUMNS, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 

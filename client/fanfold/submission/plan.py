@@ -23,7 +23,7 @@ from fanfold.job.summary import own_memory_mib, own_timeout_s
 from fanfold.stores.state import read_state
 from fanfold.submission.estimates import Observed, Own, Plan, Way, local_way, machine_way, own_obstacle, realtime_way
 from fanfold.submission.prepare import Draft, prepare
-from fanfold.submission.resolve import addressed, refuse_inside_run
+from fanfold.submission.resolve import refuse_inside_run, resolve_call
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -60,7 +60,7 @@ def plan(
     Raises `InputError` and `CaptureError` as `submit` does, and `RunFailed` where every run of the sample fails.
     """
     refuse_inside_run("plan")
-    chosen, request = addressed(
+    chosen, request = resolve_call(
         udf,
         engine=engine,
         instance_type=instance_type,
@@ -69,10 +69,10 @@ def plan(
         cache=cache,
         cache_max_age=cache_max_age,
     )
-    return planned(udf, inputs, chosen, request, constants)
+    return make_plan(udf, inputs, chosen, request, constants)
 
 
-def planned(
+def make_plan(
     udf: Any,
     inputs: Any,
     engine: Engine,
@@ -85,9 +85,9 @@ def planned(
     """
     draft = Draft(udf, engine, constants)
     looked = _Looked(draft, request, inputs)
-    observed = past(engine, draft)
+    observed = observe_past_runs(engine, draft)
     if observed is None and looked.open:
-        observed = sampled(udf, engine, request, looked.sample(), constants)
+        observed = run_sample(udf, engine, request, looked.sample(), constants)
         looked.look_again()
     return _plan(draft, request, looked, observed)
 
@@ -128,7 +128,7 @@ class _Looked:
         asked = self._request.instance
         if self._draft.described.name == "local":
             return [asked]
-        return list(dict.fromkeys((asked, None, *_compared(self._draft))))
+        return list(dict.fromkeys((asked, None, *_machines_to_compare(self._draft))))
 
     def _look(self, name: str, maker: KeyMaker, texts: list[str]) -> None:
         keys = [maker.key(text) for text in texts]
@@ -156,7 +156,7 @@ def _plan(draft: Draft, request: Request, looked: _Looked, observed: Observed | 
     if observed is None:  # all is cached, and what it took is forgotten
         ways = tuple(way for way in ways if way.name == asked)
     best, reason = _best(ways, asked)
-    if observed is not None and looked.open and (limit := own_obstacle(observed, _own(draft))):
+    if observed is not None and looked.open and (limit := own_obstacle(observed, _own_limits(draft))):
         best, reason = asked, f"no way fits: {limit}; raise it, or make the inputs smaller"
     if observed is not None and observed.against:  # no way of running it would be better
         best, reason = asked, f"mend the UDF before all are run: {observed.against}"
@@ -165,7 +165,7 @@ def _plan(draft: Draft, request: Request, looked: _Looked, observed: Observed | 
 
 
 def _ways(draft: Draft, request: Request, looked: _Looked, observed: Observed, charged: Prices) -> Iterator[Way]:
-    described, count, cached, own = draft.described, looked.count, dict(looked.cached), _own(draft)
+    described, count, cached, own = draft.described, looked.count, dict(looked.cached), _own_limits(draft)
     concurrency = request.max_workers or _ACCOUNT_CONCURRENCY
     if described.name == "local":
         known = cached.pop(looked.asked)
@@ -180,7 +180,7 @@ def _ways(draft: Draft, request: Request, looked: _Looked, observed: Observed, c
     yield realtime_way(
         observed, cached=known, to_run=count - known, concurrency=concurrency, prices=charged, arm64=arm64, own=own
     )
-    for machine in dict.fromkeys([*_compared(draft), *([request.instance] if request.instance else [])]):
+    for machine in dict.fromkeys([*_machines_to_compare(draft), *([request.instance] if request.instance else [])]):
         known = cached.get(machine.name, 0)
         yield machine_way(
             observed,
@@ -221,13 +221,13 @@ def _cheaper(cheapest: Way, realtime: Way) -> str:
     )
 
 
-def _compared(draft: Draft) -> list[InstanceType]:
+def _machines_to_compare(draft: Draft) -> list[InstanceType]:
     """The machines that a plan weighs, as far as the engine has them."""
     offered = draft.described.instance_types
     return [offered[name] for name in _COMPARED if name in offered]
 
 
-def _own(draft: Draft) -> Own:
+def _own_limits(draft: Draft) -> Own:
     return Own(draft.options.timeout_s, draft.options.memory_mib)
 
 
@@ -242,22 +242,22 @@ _PAST_JOBS = 200
 _ENOUGH = 500
 
 
-def past(engine: Engine, draft: Draft) -> Observed | None:
+def observe_past_runs(engine: Engine, draft: Draft) -> Observed | None:
     """What past runs took: of the same code, else of a UDF of the same name."""
     headers, asks = engine.stores.log.list_jobs(limit=_PAST_JOBS), draft.options
-    same_code = _observed(engine, (one for one in headers if one.code_hash == draft.bundle.code_hash), asks)
+    same_code = _observe(engine, (one for one in headers if one.code_hash == draft.bundle.code_hash), asks)
     if same_code is not None:
-        return _told(same_code, "of this code")
-    same_name = _observed(engine, (one for one in headers if one.name == draft.name), asks)
-    return None if same_name is None else _told(same_name, "of an earlier version")
+        return _with_basis(same_code, "of this code")
+    same_name = _observe(engine, (one for one in headers if one.name == draft.name), asks)
+    return None if same_name is None else _with_basis(same_name, "of an earlier version")
 
 
-def _told(observed: Observed, whose: str) -> Observed:
+def _with_basis(observed: Observed, whose: str) -> Observed:
     count = len(observed.durations_s)
     return replace(observed, basis=f"{counted(count, 'past run')} {whose}")
 
 
-def _observed(engine: Engine, headers: Iterable[JobHeader], asks: Options) -> Observed | None:
+def _observe(engine: Engine, headers: Iterable[JobHeader], asks: Options) -> Observed | None:
     """What the runs of these jobs took that succeeded or met a limit; None where there is none.
 
     A limit of the UDF's own that is higher by now, or gone, says nothing of the one that would be met.
@@ -271,31 +271,31 @@ def _observed(engine: Engine, headers: Iterable[JobHeader], asks: Options) -> Ob
             if usage is not None:
                 durations_s.append(usage.duration_s)
                 peak_mib = max(peak_mib, usage.peak_memory_mib)
-        if not _raised(own_timeout_s(header), asks.timeout_s):
+        if not _is_raised(own_timeout_s(header), asks.timeout_s):
             timed_out += sum(1 for _ in state.indexes(RunStatus.TIMED_OUT))
-        if not _raised(own_memory_mib(header), asks.memory_mib):
+        if not _is_raised(own_memory_mib(header), asks.memory_mib):
             out_of_memory += sum(1 for _ in state.indexes(RunStatus.OUT_OF_MEMORY))
         if len(durations_s) >= _ENOUGH:
             break
     return Observed(tuple(durations_s), peak_mib, timed_out, out_of_memory) if durations_s else None
 
 
-def _raised(before: float | None, now: float | None) -> bool:
+def _is_raised(before: float | None, now: float | None) -> bool:
     return before is not None and (now is None or now > before)
 
 
-def sampled(
+def run_sample(
     udf: Any, engine: Engine, request: Request, inputs: list[dict[str, Any]], constants: dict[str, Any]
 ) -> Observed:
     """Run a few inputs to see what they take."""
     submission = prepare(udf, inputs, engine, request, constants)
     engine.start(submission.header, submission.runs())
     job = Job(submission.header, engine).wait(progress=False)
-    observed = _observed(engine, [job.header], unwrapped(udf)[1])
+    observed = _observe(engine, [job.header], unwrapped(udf)[1])
     if observed is None:
         job.results()  # raises what went wrong
         raise InputError("The sample told nothing.", next_step="submit a few inputs first, then plan again.")
-    return replace(observed, basis=_basis(job, cached=request.cache), against=_against(job))
+    return replace(observed, basis=_basis(job, cached=request.cache), against=_reasons_to_stop(job))
 
 
 def _basis(job: Job, *, cached: bool) -> str:
@@ -306,7 +306,7 @@ def _basis(job: Job, *, cached: bool) -> str:
     return f"{sample}, of which {good} succeeded{' and are cached' if cached and good else ''}"
 
 
-def _against(job: Job) -> str:
+def _reasons_to_stop(job: Job) -> str:
     """What a sample's failures say; a run that met a limit is no failure of the UDF's, but a matter of the way."""
     failed = list(job.state.indexes(RunStatus.FAILED, RunStatus.LOST))
     if not failed:

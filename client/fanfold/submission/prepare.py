@@ -104,7 +104,7 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
         manifest.store(stores.objects)
     stores.objects.put_if_absent(bundle_key(draft.bundle.sha256), draft.bundle.to_bytes())
     stores.log.put_job(header)
-    return Submission(header, engine, _answered_from_cache(header, stores))
+    return Submission(header, engine, _answer_from_cache(header, stores))
 
 
 def _header(job_id: str, draft: Draft, request: Request, count: int) -> JobHeader:
@@ -175,7 +175,7 @@ def _limit(name: str, asked: float | None, limit: float, unit: str, request: Req
     return limit if asked is None else asked
 
 
-def _answered_from_cache(header: JobHeader, stores: Stores) -> bytearray:
+def _answer_from_cache(header: JobHeader, stores: Stores) -> bytearray:
     """Record a `cached` result for every run whose key the cache knows. 1 for each such run."""
     cached = bytearray(header.count)
     if not header.cache:
@@ -191,10 +191,10 @@ def _answered_from_cache(header: JobHeader, stores: Stores) -> bytearray:
         for index, key in zip(batch, keys, strict=True):
             if key in known:
                 cached[index] = 1
-                events.append(_cached(header.id, index, known[key].output))
+                events.append(_cached_event(header.id, index, known[key].output))
         stores.log.append(events)
     return cached
 
 
-def _cached(job_id: str, index: int, output: Output) -> Event:
+def _cached_event(job_id: str, index: int, output: Output) -> Event:
     return Event.new(job_id, index, 0, EventKind.FINISHED, status=RunStatus.CACHED, output=output)

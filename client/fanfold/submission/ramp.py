@@ -9,7 +9,7 @@ from fanfold.core.fold import JobState
 from fanfold.core.models import BAD, RunStatus
 from fanfold.errors import InputError, RampStopped
 from fanfold.job import Job
-from fanfold.job.job import interrupted
+from fanfold.job.job import cancel_for_interrupt
 from fanfold.job.waiting import Progress
 from fanfold.submission.prepare import Submission
 
@@ -31,7 +31,7 @@ def climb(submission: Submission, job: Job, stages: Sequence[int], *, progress: 
             bar.stage = f"ramp: the first {stage:,}"
             submission.engine.start(submission.header, submission.runs(done, stage))
             _wait_for(job, stage, bar)
-            if reasons := _against(job.state, stage):
+            if reasons := _reasons_to_stop(job.state, stage):
                 _stop(job, stage, reasons)
             done = stage
     submission.engine.start(submission.header, submission.runs(done))
@@ -60,10 +60,10 @@ def _wait_for(job: Job, stage: int, bar: Progress) -> None:
             if all(state.status_of(index).final for index in range(stage)):
                 return
     except KeyboardInterrupt:  # nobody holds the job yet: the interrupt is meant for it
-        raise interrupted(job) from None
+        raise cancel_for_interrupt(job) from None
 
 
-def _against(state: JobState, stage: int) -> list[str]:
+def _reasons_to_stop(state: JobState, stage: int) -> list[str]:
     """What speaks against going on, as lines of a report."""
     statuses = [state.status_of(index) for index in range(stage)]
     reasons = [f"{statuses.count(bad)} of {stage} runs {bad.value.replace('_', ' ')}" for bad in BAD if bad in statuses]

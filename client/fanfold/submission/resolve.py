@@ -29,14 +29,14 @@ def refuse_inside_run(what: str) -> None:
         )
 
 
-def addressed(udf: Any, *, engine: str | None, instance_type: str | None, **asked: Any) -> tuple[Engine, Request]:
+def resolve_call(udf: Any, *, engine: str | None, instance_type: str | None, **asked: Any) -> tuple[Engine, Request]:
     """As `settled`; and what serves an instance type is said where that is not the machine of its name."""
-    chosen, request = settled(udf, engine=engine, instance_type=instance_type, **asked)
+    chosen, request = resolve(udf, engine=engine, instance_type=instance_type, **asked)
     _say_which_machine(request, chosen)
     return chosen, request
 
 
-def settled(udf: Any, *, engine: str | None, instance_type: str | None, **asked: Any) -> tuple[Engine, Request]:
+def resolve(udf: Any, *, engine: str | None, instance_type: str | None, **asked: Any) -> tuple[Engine, Request]:
     """The engine for a call, and what it asks of it. Raises `InputError`, and `ConfigurationError` for the engine."""
     _, options = unwrapped(udf)
     engine, instance_type = places(engine, instance_type)

@@ -80,7 +80,7 @@ def errors(
         print_table(_ERRORS, [_error_row(record) for record in records])
         _say_more(more, len(some), len(failed))
         print_text("")
-    print_text(_told(found, some[0]))
+    print_text(_error_text(found, some[0]))
 
 
 def collect(
@@ -148,7 +148,7 @@ def _error_row(record: dict[str, object]) -> tuple[str, ...]:
     return (f"{record['run']:,}", str(record["status"]).replace("_", " "), told, arguments(record["input"]))  # type: ignore[arg-type]
 
 
-def _told(job: Job, index: int) -> str:
+def _error_text(job: Job, index: int) -> str:
     error = job.error(index)
     return error.message if error else ""
 

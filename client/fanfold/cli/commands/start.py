@@ -11,7 +11,7 @@ from fanfold.cli import options
 from fanfold.cli.inputs import inputs_from, parameters_from
 from fanfold.cli.output import note, print_json, print_text
 from fanfold.cli.records import value_record
-from fanfold.cli.waiting import attended, detach, report_end, report_start
+from fanfold.cli.waiting import detach, report_end, report_start, wait_or_cancel
 from fanfold.core.formatting import counted
 from fanfold.errors import InputError
 
@@ -45,7 +45,7 @@ def run(
         cache_max_age=cache_max_age,
         collect=False,
     )
-    _print_value(attended(job).result(0), as_json=as_json)
+    _print_value(wait_or_cancel(job).result(0), as_json=as_json)
 
 
 def submit(
@@ -117,7 +117,7 @@ def submit(
         report_start(outcome, as_json=as_json)
     else:
         note(f"{outcome.name}: {counted(len(outcome), 'run')}, job {outcome.id}")
-        report_end(larger(attended(outcome)), as_json=as_json)
+        report_end(larger(wait_or_cancel(outcome)), as_json=as_json)
 
 
 def _escalation(
@@ -127,15 +127,15 @@ def _escalation(
     if name is None:
         return lambda job: job
     from fanfold.submission.escalation import Escalation, check_machine
-    from fanfold.submission.resolve import settled
+    from fanfold.submission.resolve import resolve
 
-    chosen, request = settled(function, engine=engine, instance_type=instance_type)
+    chosen, request = resolve(function, engine=engine, instance_type=instance_type)
     machine = check_machine(name, request, chosen, waits=waits)
 
     def escalated(job: Job) -> Job:
         larger = Escalation(job, function, machine)
         if larger.indexes:
-            attended(larger.start(chosen))
+            wait_or_cancel(larger.start(chosen))
             larger.adopt(chosen)
         return job
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fanfold.cli import options
 from fanfold.cli.output import note, print_json, print_text
 from fanfold.cli.records import status_record
-from fanfold.cli.waiting import attended, detach, report_end, report_start
+from fanfold.cli.waiting import detach, report_end, report_start, wait_or_cancel
 from fanfold.core.models import JobStatus
 
 
@@ -45,4 +45,4 @@ def retry(
     if no_wait:
         report_start(found, as_json=as_json)
     else:
-        report_end(attended(found), as_json=as_json)
+        report_end(wait_or_cancel(found), as_json=as_json)

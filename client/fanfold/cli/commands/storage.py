@@ -46,7 +46,7 @@ def remove(
     if not jobs and older_than is None:
         raise InputError("Say which jobs are to go.", next_step="give their ids, or --older-than 7d.")
     if jobs:
-        ended = [_ended(job_id, where) for job_id in jobs]
+        ended = [_refuse_open(job_id, where) for job_id in jobs]
     else:
         ended, running = _started_before(time.time() - age_s("--older-than", str(older_than)), where)
         for job_id in running:
@@ -71,7 +71,7 @@ def _local(engine: str | None) -> LocalEngine:
     return chosen
 
 
-def _ended(job_id: str, where: LocalEngine) -> str:
+def _refuse_open(job_id: str, where: LocalEngine) -> str:
     job = _job(job_id, where)
     if not job.state.done:
         raise InputError(

@@ -162,17 +162,6 @@ def run_load(state: JobState) -> list[tuple[float, float, float]]:
     return sorted(points)
 
 
-def remaining_s(state: JobState, now: float) -> float | None:
-    """Seconds until the job will have ended, at the pace so far; None where nothing tells."""
-    counts = state.counts()
-    left = counts[RunStatus.QUEUED] + counts[RunStatus.RUNNING]
-    ended = state.header.count - left - counts[RunStatus.CACHED]
-    first = min((span.start_s for span in spans(state, now)), default=None)
-    if not left or ended <= 0 or first is None:
-        return None
-    return (now - state.header.created_at - first) / ended * left
-
-
 # What a dedicated job's machines did, from samples of the runs on them: all together, in slices of time.
 
 #: Runs are sampled once a second; a slice that holds less than two samples of each would jump for no reason.

@@ -14,8 +14,8 @@ from fanfold.core.formatting import duration
 from fanfold.core.models import BAD, RunStatus
 from fanfold.errors import FanfoldError
 from fanfold.job.summary import Summary
+from fanfold.job.waiting import remaining_s
 from fanfold.workbench.following import Watch
-from fanfold.workbench.job.chart_data import remaining_s
 from fanfold.workbench.job.history import clock
 from fanfold.workbench.layout import button, dialog_named, element, script, set_text, show, text
 
