@@ -94,7 +94,7 @@ def test_missing_packages_are_named_with_what_they_are_for(monkeypatch):
 
 
 def test_a_worker_that_does_not_start_fails(monkeypatch):
-    monkeypatch.setattr("fanfold.diagnosis.machine.probed", lambda *_, **__: "WorkerDied: killed by signal 9")
+    monkeypatch.setattr("fanfold.diagnosis.machine.probe_worker", lambda *_, **__: "WorkerDied: killed by signal 9")
     assert check("worker").verdict == "fail"
     assert "signal 9" in check("worker").found
 

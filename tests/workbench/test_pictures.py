@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from fanfold.core.fold import fold
 from fanfold.core.models import Event, EventKind, JobHeader, Output, RunStatus, Usage
+from fanfold.job.waiting import remaining_s
 from fanfold.workbench.following import plain
 from fanfold.workbench.job import chart_data as picture
 from fanfold.workbench.job import charts
 from fanfold.workbench.job import history as story
-from fanfold.job.waiting import remaining_s
 from fanfold.workbench.job.chart_data import Sample, machine_load
 from fanfold.workbench.previews import preview, seen_of
 
