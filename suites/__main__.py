@@ -1,0 +1,108 @@
+"""`make suites`, or `make suites ROW=joblib`: run the suites, print the table, keep it in RESULTS.md.
+
+    python -m suites [ROW ...] [--peers] [--list]
+
+`--peers` runs each row on the peer as well. What was measured before stays in the table until its row is run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+from suites.environment import NotAvailable
+from suites.rows import ROWS, Outcomes, Row
+
+HERE = Path(__file__).parent
+#: What the table is made of: counts and differences by row and engine.
+_KEPT = HERE / "results.json"
+_TABLE = HERE / "RESULTS.md"
+
+
+def main() -> int:
+    """Run what is asked for; 1 where a row could not be run."""
+    asked = _arguments()
+    rows = [row for row in ROWS if not asked.rows or row.name in asked.rows]
+    kept = json.loads(_KEPT.read_text()) if _KEPT.exists() else {}
+    missed = 0
+    for row in rows:
+        for engine in ("fanfold", row.peer_engine if asked.peers else ""):
+            if engine:
+                missed += not _run(row, engine, kept)
+    _KEPT.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+    _TABLE.write_text(_document(kept))
+    print(_table(kept))
+    return 1 if missed else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m suites", description=__doc__.splitlines()[0])
+    parser.add_argument("rows", nargs="*", metavar="ROW", choices=[[], *(row.name for row in ROWS)])
+    parser.add_argument("--peers", action="store_true", help="run each row on its peer as well")
+    return parser.parse_args()
+
+
+def _run(row: Row, engine: str, kept: dict[str, dict]) -> bool:
+    began = time.monotonic()
+    try:
+        outcomes = row.run(engine)
+    except NotAvailable as error:
+        print(f"{row.name} was NOT RUN: {error}", flush=True)
+        return False
+    summary = _summary(outcomes)
+    kept.setdefault(row.name, {})[engine] = summary
+    counts = ", ".join(f"{count} {kind}" for kind, count in summary["counts"].items())
+    print(f"{row.name} on {engine}: {counts}; {time.monotonic() - began:.0f} s", flush=True)
+    for case, (kind, text) in summary["differences"].items():
+        print(f"    {kind} {case}: {text[:200]}", flush=True)
+    return True
+
+
+def _summary(outcomes: Outcomes) -> dict:
+    applying = {case: said for case, said in outcomes.items() if said[0] != "skipped"}
+    counts = Counter(kind for kind, _ in applying.values())
+    differences = {case: said for case, said in sorted(applying.items()) if said[0] != "works"}
+    return {"of": len(applying), "counts": dict(counts.most_common()), "differences": differences}
+
+
+def _table(kept: dict[str, dict]) -> str:
+    lines = ["| tests that nobody here wrote | now | peer | goal |", "| --- | --- | --- | --- |"]
+    for row in ROWS:
+        known = kept.get(row.name, {})
+        peer = f"{row.peer} {_words(known.get(row.peer_engine))}" if row.peer else "-"
+        lines.append(f"| {row.what} | {_words(known.get('fanfold'))} | {peer} | {row.goal} |")
+    return "\n".join(lines)
+
+
+def _words(summary: dict | None) -> str:
+    if summary is None:
+        return "not run"
+    others = [f"{count} {kind}" for kind, count in summary["counts"].items() if kind != "works"]
+    return ", ".join([f"{summary['counts'].get('works', 0)} of {summary['of']}", *others])
+
+
+def _document(kept: dict[str, dict]) -> str:
+    parts = [
+        "# The suites, as they last ran\n\nMade by `make suites`; each remaining difference is named below.\n",
+        _table(kept),
+    ]
+    for row in ROWS:
+        differences = kept.get(row.name, {}).get("fanfold", {}).get("differences", {})
+        if differences:
+            lines = [f"- `{case}` {kind}: {_plain(text)}" for case, (kind, text) in differences.items()]
+            parts.append(f"\n## {row.name}\n\n" + "\n".join(lines))
+    return "\n".join(parts) + "\n"
+
+
+def _plain(text: str) -> str:
+    """One line without this machine's folders."""
+    words = [word if "/" not in word else word.rpartition("/")[2] for word in text.split()]
+    return " ".join(words)[:160].replace("|", "/")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+"""joblib's own tests, with the backend `fanfold` in the place of `loky`; only tests that use it count."""
+
+from __future__ import annotations
+
+import elsewhere
+
+
+def _backend():
+    from joblib.parallel import BACKENDS
+
+    if elsewhere.ENGINE == "fanfold":
+        from fanfold.joblib_backend import FanfoldBackend
+
+        BACKENDS["loky"] = FanfoldBackend
+    return BACKENDS["loky"]
+
+
+def pytest_configure(config):
+    backend = _backend()
+    configure = backend.configure
+
+    def noted(self, *args, **kwargs):
+        elsewhere.note()
+        return configure(self, *args, **kwargs)
+
+    backend.configure = noted

@@ -1,0 +1,99 @@
+"""The virtual environments of the suites and the suites themselves, made on first use and kept outside git."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+#: What is fetched, made and reported between runs; `.venv*/` is in .gitignore.
+CACHE = Path(os.environ.get("SUITES_CACHE", ROOT / ".venv-suites"))
+#: CPython's tests are those of this version, and so is everything else's Python.
+PYTHON = "3.13"
+#: From 3.1.1 on cloudpickle's sdist comes without its tests.
+CLOUDPICKLE_TESTS = "3.1.0"
+PACKAGES = (
+    *("cloudpickle", "loky", "joblib", "scikit-learn", "dask[array,dataframe]", "xarray", "scipy", "emcee"),
+    *("nevergrad", "adaptive", "pytest", "pytest-timeout", "psutil", "tornado", "threadpoolctl", "ipython"),
+    *("attrs", "matplotlib", "sympy", "numba", "toolz"),
+)
+FUSED = ("fused==2.9.5", "geopandas", "shapely", "ipython")
+
+
+class NotAvailable(Exception):
+    """This machine does not have what a row needs: the message says what."""
+
+
+def fanfold_python() -> Path:
+    """A Python with Fanfold as it is in this folder and with the suites' packages."""
+    return _environment(CACHE / "main", ("--editable", str(ROOT), *PACKAGES))
+
+
+def fused_python() -> Path:
+    """A Python with the Fused that the last row compares with."""
+    return _environment(CACHE / "fused", FUSED)
+
+
+def cloudpickle_tests() -> Path:
+    """The folder that holds cloudpickle's `tests` package."""
+    folder = CACHE / f"cloudpickle-{CLOUDPICKLE_TESTS}"
+    if not folder.exists():
+        constraint = CACHE / "flit.txt"
+        constraint.write_text("flit_core<4\n")  # what that sdist was written for
+        _run(
+            [
+                *(fanfold_python(), "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "cloudpickle"),
+                *("--dest", CACHE, f"cloudpickle=={CLOUDPICKLE_TESTS}"),
+            ],
+            env={**os.environ, "PIP_CONSTRAINT": str(constraint)},
+        )
+        with tarfile.open(next(CACHE.glob(f"cloudpickle-{CLOUDPICKLE_TESTS}.tar.gz"))) as archive:
+            archive.extractall(CACHE, filter="data")
+    # The tests are to use the cloudpickle that is installed, not the one beside them.
+    shutil.rmtree(folder / "cloudpickle", ignore_errors=True)
+    return folder
+
+
+def cpython_tests() -> Path:
+    """The folder that holds CPython's `test_concurrent_futures`: the interpreter's own, or Debian's test package."""
+    asked = "import sysconfig; print(sysconfig.get_path('stdlib'))"
+    stdlib = Path(subprocess.check_output([fanfold_python(), "-c", asked], text=True).strip())
+    folder = stdlib / "test" / "test_concurrent_futures"
+    if not folder.exists():
+        raise NotAvailable(f"{folder} is missing: install libpython{PYTHON}-testsuite")
+    return folder
+
+
+def _environment(folder: Path, wanted: tuple[str, ...]) -> Path:
+    python = folder / "bin" / "python"
+    stamp = folder / hashlib.sha256(" ".join(wanted).encode()).hexdigest()[:12]
+    if not stamp.exists():
+        print(f"making the environment {folder.name} (once)", file=sys.stderr, flush=True)
+        if not python.exists():
+            _run([_interpreter(), "-m", "venv", folder])
+        _run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *wanted])
+        stamp.touch()
+    return python
+
+
+def _interpreter() -> str:
+    """A Python of the suites' version that starts: a shim of pyenv may stand on the path and not start."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    candidates = [shutil.which(f"python{PYTHON}"), *sorted(map(str, pyenv.glob(f"{PYTHON}.*/bin/python")))]
+    for path in filter(None, candidates):
+        said = subprocess.run([path, "-V"], capture_output=True, text=True, check=False).stdout
+        if said.startswith(f"Python {PYTHON}."):
+            return path
+    raise NotAvailable(f"no Python {PYTHON} on this machine")
+
+
+def _run(command: list[str | Path], **more: object) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **more)  # type: ignore[call-overload]
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+        raise NotAvailable(f"{' '.join(map(str, command[:4]))} failed: {' '.join(last)}")

@@ -1,0 +1,173 @@
+"""The rows of the table: which tests, by which adapter, and what counts as holding."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from suites import environment
+from suites.environment import ROOT
+
+HERE = Path(__file__).parent
+ADAPTERS = HERE / "adapters"
+PROGRAMS = HERE / "programs"
+
+#: What became of each test or case: `works`, or `wrong`, `refused`, `fails` and in which words.
+Outcomes = dict[str, tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    what: str
+    goal: str
+    run: Callable[[str], Outcomes]
+    #: What the peer is called, and its engine's name where the same row can be run on it.
+    peer: str = ""
+    peer_engine: str = ""
+
+
+def _surroundings(engine: str, home: str, **more: str) -> dict[str, str]:
+    """What a suite's process finds: this folder's Fanfold, before any other, and a home of its own."""
+    paths = os.pathsep.join([str(ROOT / "client"), str(ADAPTERS)])
+    own = {"PYTHONPATH": paths, "FANFOLD_HOME": home, "SUITES_ENGINE": engine, "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**os.environ, **own, **more}
+
+
+def by_pytest(engine: str, target: str, *options: str, timeout_s: int = 60, **more: str) -> Outcomes:
+    """Run somebody's pytest suite with an adapter as a plugin; `timeout_s` is a test's."""
+    with tempfile.TemporaryDirectory(prefix="suites-") as folder:
+        outcomes = Path(folder) / "outcomes.json"
+        names = ["-p", "outcomes", "-p", "no:cacheprovider", "--timeout", str(timeout_s), "-q", "--no-header"]
+        command = [environment.fanfold_python(), "-m", "pytest", *names, *options, target]
+        around = _surroundings(engine, f"{folder}/home", SUITES_OUTCOMES=str(outcomes), **more)
+        done = subprocess.run(command, env=around, cwd=folder, capture_output=True, text=True, check=False)
+        if not outcomes.exists():
+            raise environment.NotAvailable(f"{target}: {(done.stdout + done.stderr)[-600:]}")
+        return {name: _of_pytest(*said) for name, said in json.loads(outcomes.read_text()).items()}
+
+
+def _of_pytest(outcome: str, text: str, sent: str) -> tuple[str, str]:
+    if outcome == "skipped":
+        return "skipped", text
+    if outcome == "passed":
+        return "works", sent
+    return "fails", text
+
+
+def by_program(engine: str, program: Path, *arguments: str, timeout_s: int = 300, **more: str) -> Outcomes:
+    """Run a program of our own whose lines `@@ ["case", "works" or ..., "words"]` are outcomes."""
+    with tempfile.TemporaryDirectory(prefix="suites-") as folder:
+        python = more.pop("python", "") or environment.fanfold_python()
+        around = _surroundings(engine, f"{folder}/home", PYTHONWARNINGS="ignore", **more)
+        command = [python, str(program), *arguments]
+        output = ""
+        try:
+            done = subprocess.run(
+                command, env=around, cwd=folder, capture_output=True, text=True, check=False, timeout=timeout_s
+            )
+            output, last = done.stdout, " ".join(done.stderr[-300:].split())
+        except subprocess.TimeoutExpired as error:
+            output, last = (error.stdout or b"").decode(), f"no end within {timeout_s} s"
+        outcomes = _read_lines(output)
+        if "@end" not in outcomes:
+            outcomes[f"{program.stem} to its end"] = ("fails", last)
+        outcomes.pop("@end", None)
+        return outcomes
+
+
+def _read_lines(output: str) -> Outcomes:
+    lines = [json.loads(line[3:]) for line in output.splitlines() if line.startswith("@@ ")]
+    return {case: (outcome, text) for case, outcome, text in lines}
+
+
+def _cloudpickle(engine: str) -> Outcomes:
+    folder = environment.cloudpickle_tests()
+    target = str(folder / "tests" / "cloudpickle_test.py")
+    outcomes = by_pytest(engine, target, "-p", "cloudpickle_suite", SUITES_FOLDER=str(folder))
+    # A test that sends nothing says nothing of whoever sends.
+    return {name: said for name, said in outcomes.items() if said != ("works", "")}
+
+
+def _joblib(engine: str) -> Outcomes:
+    target = ["--pyargs", "joblib.test.test_parallel", "-p", "joblib_suite"]
+    return by_pytest(engine, target[1], target[0], *target[2:], timeout_s=90)
+
+
+def _scikit_learn(engine: str) -> Outcomes:
+    outcomes: Outcomes = {}
+    for module in ("sklearn.utils.tests.test_parallel", "sklearn.model_selection.tests.test_search"):
+        outcomes |= by_pytest(engine, module, "--pyargs", "-p", "scikit_learn_suite", timeout_s=120)
+    return outcomes
+
+
+def _cpython(engine: str) -> Outcomes:
+    folder = environment.cpython_tests()
+    return by_pytest(engine, str(ADAPTERS / "cpython_suite.py"), timeout_s=60, SUITES_FOLDER=str(folder))
+
+
+def _programs(folder: str) -> Callable[[str], Outcomes]:
+    def run(engine: str) -> Outcomes:
+        outcomes: Outcomes = {}
+        for program in sorted((PROGRAMS / folder).glob("*.py")):
+            if not program.name.startswith("_"):
+                said = by_program(engine, program, timeout_s=240)
+                outcomes |= {f"{program.stem}: {case}": outcome for case, outcome in said.items()}
+        return outcomes
+
+    return run
+
+
+def _program(name: str, timeout_s: int = 600) -> Callable[[str], Outcomes]:
+    return lambda engine: by_program(engine, PROGRAMS / f"{name}.py", timeout_s=timeout_s)
+
+
+def _fused(engine: str) -> Outcomes:
+    """What each public call gives, beside what it gives in Fused itself: the same words count."""
+    ours = by_program("fanfold", PROGRAMS / "fused_calls.py", timeout_s=900)
+    theirs = by_program("fused", PROGRAMS / "fused_calls.py", timeout_s=900, python=str(environment.fused_python()))
+    if engine == "fused":
+        return theirs
+    outcomes: Outcomes = {}
+    for case, (kind, text) in theirs.items():
+        if kind != "works":  # it needs their service
+            continue
+        got = ours.get(case, ("fails", "not reached"))
+        same = got == (kind, text)
+        outcomes[case] = ("works", "") if same else ("differs", f"Fused: {text[:120]}; here: {got[1][:120]}")
+    return outcomes
+
+
+ROWS = [
+    Row("cloudpickle", "cloudpickle's own tests", "117 of 121", _cloudpickle, "loky", "loky"),
+    Row("idioms", "idioms of data-science code", "165 of 177, 0 wrong", _programs("idioms"), "loky", "loky"),
+    Row("executed", "source executed again", "all right or refused", _programs("executed"), "loky", "loky"),
+    Row("sklearn-functions", "scikit-learn functions with n_jobs", "29", _program("sklearn_functions"), "loky", "loky"),
+    Row("sklearn", "scikit-learn's test_parallel and test_search", "as loky", _scikit_learn, "loky", "loky"),
+    Row("joblib", "joblib's test_parallel", "150 of 156", _joblib, "loky", "loky"),
+    Row("cpython", "CPython's concurrent.futures", "all that apply", _cpython, "ProcessPoolExecutor", "processes"),
+    Row(
+        "science",
+        "scipy, emcee, nevergrad, adaptive on the Executor",
+        "all",
+        _program("science"),
+        "ProcessPoolExecutor",
+        "processes",
+    ),
+    Row(
+        "dask",
+        "dask's collections and xarray on the Executor",
+        "all",
+        _program("dask_collections"),
+        "ProcessPoolExecutor",
+        "processes",
+    ),
+    Row("fused", "Fused 2.9.5's public calls that need no service", "all", _fused),
+]
