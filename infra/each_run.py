@@ -40,9 +40,9 @@ class EachRun(Construct):
         # Nobody starts a throttled run again but a client that watches: it pays to be patient here.
         call.add_retry(errors=THROTTLES, max_attempts=11, max_delay=Duration.seconds(20), **_backoff())
         call.add_retry(errors=SERVICE_ERRORS, max_attempts=1, **_backoff())
-        record = record_death(
+        record = record_failed_execution(
             self,
-            "RecordDeath",
+            "RecordFailure",
             table=table,
             kind="finished",
             shard="$.run.shard",
@@ -50,7 +50,7 @@ class EachRun(Construct):
         )
         # States.ALL leaves States.DataLimitExceeded out.
         for errors in (["States.ALL"], ["States.DataLimitExceeded"]):
-            call.add_catch(record, errors=errors, result_path="$.died")
+            call.add_catch(record, errors=errors, result_path="$.failure")
         self.map = sfn.Map(
             self,
             "EachRun",
@@ -80,7 +80,7 @@ def _backoff() -> dict[str, Any]:
     return {"interval": Duration.seconds(1), "backoff_rate": 2, "jitter_strategy": sfn.JitterType.FULL}
 
 
-def record_death(
+def record_failed_execution(
     scope: Construct,
     id: str,
     *,
@@ -90,7 +90,9 @@ def record_death(
     numbers: Mapping[str, str],
     then: sfn.IChainable | None = None,
 ) -> sfn_tasks.DynamoPutItem:
-    """Write the event of what died, as `payloads.DIED_ATTRIBUTES` names it, from `$.job` and the error at `$.died`.
+    """Write the event of a failed execution, from `$.job` and the error at `$.failure`.
+
+    `payloads.FAILED_EXECUTION_ATTRIBUTES` names its attributes.
 
     `shard` and `numbers` are paths or intrinsic functions. If even that fails, things go on as if it had not:
     `reconcile` will find the run missing, and its siblings must not pay for it.
@@ -102,8 +104,8 @@ def record_death(
         "kind": sfn_tasks.DynamoAttributeValue.from_string(kind),
         **{name: _number(path) for name, path in numbers.items()},
         "at": _string("$$.State.EnteredTime"),
-        "status": sfn_tasks.DynamoAttributeValue.from_string(payloads.DIED),
-        "failure": _string("States.JsonToString($.died)"),
+        "status": sfn_tasks.DynamoAttributeValue.from_string(payloads.FAILED_EXECUTION),
+        "failure": _string("States.JsonToString($.failure)"),
         "execution": _string("$$.Execution.Id"),
     }
     nothing = sfn.JsonPath.DISCARD

@@ -1,4 +1,4 @@
-"""The three state machines that start runs: narrow and wide for the realtime function, dedicated for machines."""
+"""The three state machines that start runs: express and distributed for functions, dedicated for machines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from constructs import Construct
 
 from fanfold.contract import cloud
 from infra.access import allow, arn
-from infra.each_run import EachRun, record_death
+from infra.each_run import EachRun, record_failed_execution
 from infra.logs import log_group
 from infra.settings import Settings
 from infra.storage import StorageStack
@@ -23,7 +23,7 @@ _BATCH_BYTES = 200_000
 
 
 class Fanout(Construct):
-    """The state machines of a deployment, by `cloud.NARROW`, `cloud.WIDE` and `cloud.DEDICATED`."""
+    """The state machines of a deployment, by `cloud.EXPRESS`, `cloud.DISTRIBUTED` and `cloud.DEDICATED`."""
 
     def __init__(
         self,
@@ -37,19 +37,19 @@ class Fanout(Construct):
         super().__init__(scope, id)
         self._settings, self._storage = settings, storage
         self.machines = {
-            cloud.NARROW: self._narrow(functions),
-            cloud.WIDE: self._wide(functions),
+            cloud.EXPRESS: self._express(functions),
+            cloud.DISTRIBUTED: self._distributed(functions),
             cloud.DEDICATED: self._dedicated(),
         }
 
-    def _narrow(self, functions: Sequence[lambda_.IFunction]) -> sfn.StateMachine:
+    def _express(self, functions: Sequence[lambda_.IFunction]) -> sfn.StateMachine:
         """One Express execution of at most 40 runs: no Map Run, first results in seconds."""
-        body = EachRun(self, "NarrowBody", table=self._storage.table)
-        machine = self._machine(cloud.NARROW, body.map, sfn.StateMachineType.EXPRESS, Duration.minutes(5))
+        body = EachRun(self, "ExpressBody", table=self._storage.table)
+        machine = self._machine(cloud.EXPRESS, body.map, sfn.StateMachineType.EXPRESS, Duration.minutes(5))
         return _may_invoke(machine, functions)
 
-    def _wide(self, functions: Sequence[lambda_.IFunction]) -> sfn.StateMachine:
-        """A Distributed Map over the manifest. Each child is what the narrow machine is, with the same input."""
+    def _distributed(self, functions: Sequence[lambda_.IFunction]) -> sfn.StateMachine:
+        """A Distributed Map over the manifest. Each child is what the express machine is, with the same input."""
         children = sfn.DistributedMap(
             self,
             "Children",
@@ -67,13 +67,13 @@ class Fanout(Construct):
             tolerated_failure_percentage=100,  # by default one lost child would end all others
             result_path=sfn.JsonPath.DISCARD,
         )
-        children.item_processor(EachRun(self, "WideBody", table=self._storage.table).map)
-        machine = self._machine(cloud.WIDE, children, sfn.StateMachineType.STANDARD, Duration.days(7))
+        children.item_processor(EachRun(self, "DistributedBody", table=self._storage.table).map)
+        machine = self._machine(cloud.DISTRIBUTED, children, sfn.StateMachineType.STANDARD, Duration.days(7))
         return _may_invoke(machine, functions)
 
     def _dedicated(self) -> sfn.StateMachine:
         """One array job whose children are machines. An array has at least two, so a single one goes its own way."""
-        failed = record_death(
+        failed = record_failed_execution(
             self,
             "RecordMachines",
             table=self._storage.table,
@@ -115,7 +115,7 @@ class Fanout(Construct):
             max_delay=Duration.seconds(60),
             jitter_strategy=sfn.JitterType.FULL,
         )
-        state.add_catch(failed, errors=["States.ALL"], result_path="$.died")
+        state.add_catch(failed, errors=["States.ALL"], result_path="$.failure")
         return state
 
     def _batch_statements(self) -> list[iam.PolicyStatement]:

@@ -85,9 +85,9 @@ class ObservabilityStack(Stack):
         }
         return {
             **of_functions,
-            "WideFailed": self._machines[cloud.WIDE].metric_failed(period=_PERIOD),
+            "DistributedFailed": self._machines[cloud.DISTRIBUTED].metric_failed(period=_PERIOD),
             "DedicatedFailed": self._machines[cloud.DEDICATED].metric_failed(period=_PERIOD),
-            "NarrowTimedOut": self._machines[cloud.NARROW].metric_timed_out(period=_PERIOD),
+            "ExpressTimedOut": self._machines[cloud.EXPRESS].metric_timed_out(period=_PERIOD),
             "TableThrottles": storage.table.metric("WriteThrottleEvents", period=_PERIOD, statistic="Sum"),
         }
 

@@ -13,7 +13,7 @@ from infra.storage import StorageStack
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The constructs that policies name and the announcement tells of."""
+    """The constructs that policies name and the deployment descriptor tells of."""
 
     settings: Settings
     storage: StorageStack

@@ -84,7 +84,7 @@ class People(Construct):
                 f"{cloud.resource_name(self._parts.settings.deployment, path)}:*",
                 colon=True,
             )
-            for path in (cloud.WIDE, cloud.DEDICATED)  # Express executions can be neither stopped nor described
+            for path in (cloud.DISTRIBUTED, cloud.DEDICATED)  # Express executions can be neither stopped nor described
         ]
 
     def _cancel_jobs(self) -> iam.PolicyStatement:

@@ -1,4 +1,4 @@
-"""The stack of what works: network, function, machines, state machines, policies and the announcement.
+"""The stack of what works: network, function, machines, state machines, policies and the deployment descriptor.
 
 All of it may be replaced. It is one stack because a job definition's revision must not be locked by another's import.
 """
@@ -13,8 +13,8 @@ from constructs import Construct
 
 from fanfold.contract import cloud, layout
 from infra.access import data_role, worker_role
-from infra.announcement import Announcement
 from infra.dedicated import Dedicated
+from infra.descriptor import DeploymentDescriptor
 from infra.fanout import Fanout
 from infra.files import FilesStack
 from infra.image import RuntimeImage
@@ -70,7 +70,7 @@ class ProcessingStack(Stack):
         self.fanout = Fanout(self, "Fanout", settings=settings, storage=storage, functions=self.realtime.functions)
         parts = Parts(settings, storage, self.realtime, self.dedicated, self.fanout)
         People(self, "People", parts)
-        Announcement(self, "Announcement", parts)
+        DeploymentDescriptor(self, "DeploymentDescriptor", parts)
 
     def _mount(self, settings: Settings, network: Network, files: FilesStack | None) -> Mount | None:
         if files is None:

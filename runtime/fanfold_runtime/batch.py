@@ -13,12 +13,12 @@ def main() -> None:
     # Before half a second of imports: the first process of a container is deaf to signals that it has not asked for.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(EXIT_GIVEN_BACK))  # it holds nothing yet
     from fanfold.errors import FanfoldError
-    from fanfold_runtime import context as station
     from fanfold_runtime import telemetry
+    from fanfold_runtime.context import own_folder
     from fanfold_runtime.machine import Machine
 
     try:
-        machine = Machine(station.own_folder(), os.environ)
+        machine = Machine(own_folder(), os.environ)
     except FanfoldError as error:
         telemetry.logger.error("machine not ready", error=type(error).__name__, reason=error.message)
         raise SystemExit(1) from error

@@ -16,12 +16,12 @@ from fanfold.stores.protocols import ObjectStore
 
 #: A reference to a large value as the codec writes it, also within text that is itself within JSON.
 _BLOB = re.compile(r'\$blob\\*":\s*\[\\*"[^"\\]+\\*",\s*\\*"([0-9a-f]{64})')
-#: Copies are kept for the next run until there is this much of them: a realtime environment has 512 MB of disk.
+#: BlobCache are kept for the next run until there is this much of them: a realtime environment has 512 MB of disk.
 _KEPT_BYTES = 128 << 20
 _BLOCK_BYTES = 16 << 20
 
 
-class Copies:
+class BlobCache:
     """Files under `folder`, each fetched once and checked against its name."""
 
     def __init__(self, objects: ObjectStore, folder: Path) -> None:

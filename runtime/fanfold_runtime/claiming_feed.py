@@ -12,6 +12,7 @@ from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, R
 from fanfold.core.retry import should_retry
 from fanfold.engines.aws.work import Work
 from fanfold.engines.feed import together
+from fanfold.engines.recorder import Recorder, finished
 from fanfold.errors import StoreError, StoreFull
 from fanfold.execution.calls import Assignment, Call, Report
 from fanfold.execution.worker.perform import UNKEPT
@@ -19,9 +20,9 @@ from fanfold.stores.aws import AwsStores
 from fanfold.stores.manifest import Manifest
 from fanfold.stores.state import read_state
 from fanfold_runtime import telemetry
-from fanfold_runtime.blob_cache import Copies
+from fanfold_runtime.blob_cache import BlobCache
+from fanfold_runtime.context import TELEMETRY_S
 from fanfold_runtime.network import Network
-from fanfold_runtime.recorder import Recorder, finished
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ _LOOKS_A_LEASE = 30
 _UNKEPT_TRIES, _UNKEPT_PAUSE_S = 3, 5.0
 
 
-class ClaimsFeed:
+class ClaimingFeed:
     """Feeds a pool with the runs that `machine` claims, and keeps the book of what it holds."""
 
     def __init__(
@@ -47,7 +48,7 @@ class ClaimsFeed:
         assignment: Assignment,
         work: Work,
         machine: str,
-        copies: Copies,
+        blob_cache: BlobCache,
         network: Network,
         patience_s: float = 600.0,
     ) -> None:
@@ -55,10 +56,10 @@ class ClaimsFeed:
         self.assignment = assignment
         self.header = header
         self.stopping = threading.Event()
-        self._work, self._machine, self._copies = work, machine, copies
+        self._work, self._machine, self._blob_cache = work, machine, blob_cache
         self._log = stores.log
         self._manifest = Manifest(stores.objects, header.id, header.count)
-        self._recorder = Recorder(header, stores, self._manifest.cache_key)
+        self._recorder = Recorder(header, stores, self._manifest.cache_key, hold_s=TELEMETRY_S)
         self._patience_s = patience_s
         self._network = network
         self._waiting: deque[RunRef] = deque()
@@ -177,13 +178,13 @@ class ClaimsFeed:
     def _call(self, run: RunRef) -> Call:
         arguments = together(self._manifest.arguments(run.index), self.header.constants)
         try:
-            needs = self._copies.fetch_for(arguments)
+            needs = self._blob_cache.fetch_for(arguments)
         except StoreFull:
-            self._copies.tidy(self._in_use(), above_bytes=0)
-            needs = self._copies.fetch_for(arguments)
+            self._blob_cache.tidy(self._in_use(), above_bytes=0)
+            needs = self._blob_cache.fetch_for(arguments)
         if needs:
             self._needs[run.index] = needs
-            self._copies.tidy(self._in_use())
+            self._blob_cache.tidy(self._in_use())
         return Call(run.index, run.attempt, arguments)
 
     def _in_use(self) -> set[str]:

@@ -1,4 +1,4 @@
-"""What a worker in AWS stands on: the deployment's stores, as its environment names them, and a pool."""
+"""What a worker in AWS finds around it: the deployment's stores, as its environment names them, and a pool."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from fanfold.core.models import JobHeader
 from fanfold.errors import ConfigurationError
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.account import Account
+
+#: What runs print is held back so long: a line each would be a write each.
+TELEMETRY_S = 1.0
 
 
 def own_folder() -> Path:
@@ -36,8 +39,8 @@ def open_stores(folder: Path, environment: Mapping[str, str] = os.environ, *, re
 def get_header(stores: AwsStores, job_id: str) -> JobHeader:
     """The job's header; results are from now on offered to the cache for as long as this job's are kept."""
     # Not as of a second ago: after a cancel nothing may begin that the canceller does not see, after a retry all may.
-    stores.log.heads.forget(job_id)
-    head = stores.log.heads.get(job_id)
+    stores.log.job_headers.forget(job_id)
+    head = stores.log.job_headers.get(job_id)
     stores.cache.retention_s = max(0.0, head.expires_at - head.header.created_at)
     return head.header
 

@@ -19,16 +19,17 @@ from typing import Any
 from fanfold.contract.cloud import ENV_INSTANCE_TYPE, ENV_JOB, ENV_USD_PER_HOUR, EXIT_GIVEN_BACK
 from fanfold.core.models import Event, EventKind, RunError, RunRef, RunStatus
 from fanfold.engines.aws.work import LEASE_S, Work
+from fanfold.engines.serving import serve
 from fanfold.errors import FanfoldError
 from fanfold.execution.calls import Assignment
 from fanfold.execution.pool.pool import Pool
-from fanfold_runtime import context as station
 from fanfold_runtime import telemetry
-from fanfold_runtime.blob_cache import Copies
-from fanfold_runtime.claiming_feed import ClaimsFeed
+from fanfold_runtime.blob_cache import BlobCache
+from fanfold_runtime.cancel_flag import CancelFlag, is_cancelled
+from fanfold_runtime.claiming_feed import ClaimingFeed
+from fanfold_runtime.context import get_header, hide_from_udfs, open_stores
 from fanfold_runtime.credentials import CredentialsServer, data_role, udf_environment
 from fanfold_runtime.network import Network
-from fanfold_runtime.recorder import CancelFlag, is_cancelled, serve
 
 #: Usage of each run is told this often.
 _USAGE_S = 5.0
@@ -50,17 +51,17 @@ class Machine:
         self._folder = folder
         self.name = f"{environment.get('AWS_BATCH_JOB_ID', os.urandom(8).hex())}.{_attempt(environment)}"
         self._instance_type = environment.get(ENV_INSTANCE_TYPE, "")
-        self._stores = station.open_stores(folder, environment, read_ahead=True)
-        self._header = station.get_header(self._stores, environment[ENV_JOB])
+        self._stores = open_stores(folder, environment, read_ahead=True)
+        self._header = get_header(self._stores, environment[ENV_JOB])
         self._meter = telemetry.Meter(float(environment.get(ENV_USD_PER_HOUR, 0)))
         self._stop = threading.Event()
-        expires_at = self._stores.log.heads.known(self._header.id).expires_at
+        expires_at = self._stores.log.job_headers.known(self._header.id).expires_at
         self._lease_s = float(environment.get(_ENV_LEASE, LEASE_S))
         self._work = Work(self._stores, self._header.id, expires_at=expires_at, lease_s=self._lease_s)
-        self._copies = Copies(self._stores.objects, folder)
+        self._blob_cache = BlobCache(self._stores.objects, folder)
         self._environment = self._for_udfs(environment)
-        self._feed: ClaimsFeed | None = None
-        station.hide_from_udfs()
+        self._feed: ClaimingFeed | None = None
+        hide_from_udfs()
 
     def __enter__(self) -> Machine:
         return self
@@ -89,8 +90,8 @@ class Machine:
         folder = self._folder / f"pool-{os.getpid()}"
         shutil.rmtree(folder, ignore_errors=True)
         pool = Pool(self._header.n_processes_per_worker, folder, environment=self._environment)
-        flag = CancelFlag(self._stores.log.heads, self._header.id, _CANCEL_S)
-        while serve(pool, feed, flag) and feed.find_more():
+        flag = CancelFlag(self._stores.log.job_headers, self._header.id, _CANCEL_S)
+        while serve(pool, feed, flag.is_set) and feed.find_more():
             pass
         pool.close()
 
@@ -134,7 +135,9 @@ class Machine:
 
     def _give_back(self) -> None:
         held = self._held()
-        if is_cancelled(self._stores.log.heads, self._header.id):  # where that cannot be had, giving back loses nothing
+        if is_cancelled(
+            self._stores.log.job_headers, self._header.id
+        ):  # where that cannot be had, giving back loses nothing
             error = RunError("Cancelled", "the job was cancelled while this run was running")
             ends = [_cancelled(self._header.id, run.index, run.attempt, error) for run in held]
             self._stores.log.append(ends)
@@ -147,25 +150,25 @@ class Machine:
         data = {"machine": self.name, "state": state, **facts}
         self._stores.log.append([Event.new(self._header.id, -1, 0, EventKind.MACHINE, data=data)])
 
-    def _new_feed(self) -> ClaimsFeed:
+    def _new_feed(self) -> ClaimingFeed:
         header = self._header
         assignment = Assignment(
             job_id=header.id,
-            bundle=self._copies.bundle(header),
-            blobs=self._copies.blobs,
+            bundle=self._blob_cache.bundle(header),
+            blobs=self._blob_cache.blobs,
             serializer=header.serializer,
             timeout_s=header.timeout_s,
             memory_mib=header.memory_mib,
             max_concurrency=header.n_processes_per_worker,
             usage_interval_s=_USAGE_S,
         )
-        return ClaimsFeed(
+        return ClaimingFeed(
             header,
             self._stores,
             assignment=assignment,
             work=self._work,
             machine=self.name,
-            copies=self._copies,
+            blob_cache=self._blob_cache,
             network=Network(),
         )
 

@@ -15,16 +15,18 @@ from fanfold.contract.layout import inputs_key
 from fanfold.contract.payloads import RunItem, RunPayload
 from fanfold.core.models import Event, JobHeader
 from fanfold.engines.feed import together
+from fanfold.engines.recorder import Recorder, finished
+from fanfold.engines.serving import serve
 from fanfold.errors import StoreFull
 from fanfold.execution import calls as reports
 from fanfold.execution.calls import Assignment, Call, Report
 from fanfold.execution.pool.pool import Pool
 from fanfold.stores.aws import AwsStores
-from fanfold_runtime import context as station
 from fanfold_runtime import telemetry
-from fanfold_runtime.blob_cache import Copies
+from fanfold_runtime.blob_cache import BlobCache
+from fanfold_runtime.cancel_flag import CancelFlag
+from fanfold_runtime.context import TELEMETRY_S, get_header, hide_from_udfs, open_stores, own_folder
 from fanfold_runtime.credentials import Credentials, as_variables, data_role, udf_environment
-from fanfold_runtime.recorder import CancelFlag, Recorder, finished, serve
 
 #: A run ends this long before Lambda would end the whole environment: time to ask it where it stands, and to tell.
 _MARGIN_S = 3.0
@@ -52,7 +54,7 @@ def handler(event: RunPayload, context: Context) -> dict[str, Any]:
     run = event["run"]
     telemetry.announce_run(event["job"]["id"], run["index"], run["attempt"])
     if not _kept:
-        _kept.append(Environment(station.own_folder()))
+        _kept.append(Environment(own_folder()))
     recorded = False
     try:
         ended = _kept[0].run(event, context)
@@ -72,7 +74,7 @@ class OneRun:
     ) -> None:
         self.assignment = assignment
         self._call: Call | None = Call(run["index"], run["attempt"], arguments)
-        self._recorder = Recorder(header, stores, lambda _: run["key"])
+        self._recorder = Recorder(header, stores, lambda _: run["key"], hold_s=TELEMETRY_S)
         self.ended: list[Event] = []
 
     def take(self) -> Call | None:
@@ -94,29 +96,29 @@ class Environment:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._stores = station.open_stores(folder)
-        self._copies = Copies(self._stores.objects, folder)
+        self._stores = open_stores(folder)
+        self._blob_cache = BlobCache(self._stores.objects, folder)
         self._role = data_role(self._stores.account)
         self._credentials: Credentials | None = None
         self._pool: Pool | None = None
         self._pools = 0
-        station.hide_from_udfs()
+        hide_from_udfs()
 
     def run(self, event: RunPayload, context: Context) -> list[Event]:
         """Perform one run; its terminal event, which is on record."""
         run = event["run"]
-        header = station.get_header(self._stores, event["job"]["id"])
+        header = get_header(self._stores, event["job"]["id"])
         if header.cancelled_at is not None:
             call = Call(run["index"], run["attempt"], "")
             recorder = Recorder(header, self._stores, lambda _: run["key"])
             return recorder.record([reports.cancelled(header.id, call)])
         arguments = _arguments(header, run, self._stores)
-        self._with_room(lambda: self._copies.fetch_for(arguments))
+        self._with_room(lambda: self._blob_cache.fetch_for(arguments))
         pool = self._ready_pool()
         feed = OneRun(header, run, arguments, self._stores, assignment=self._assignment(header, context))
-        serve(pool, feed, CancelFlag(self._stores.log.heads, header.id, _CANCEL_S))
+        serve(pool, feed, CancelFlag(self._stores.log.job_headers, header.id, _CANCEL_S).is_set)
         telemetry.tell_end(header, feed.ended)
-        self._copies.tidy()
+        self._blob_cache.tidy()
         return feed.ended
 
     def close(self) -> None:
@@ -130,18 +132,18 @@ class Environment:
         try:
             return fetch()
         except StoreFull:
-            self._copies.tidy(above_bytes=0)
+            self._blob_cache.tidy(above_bytes=0)
             return fetch()
 
     def _assignment(self, header: JobHeader, context: Context) -> Assignment:
         """What a worker is to know. Made when all is there: fetching takes of the time that is left."""
-        bundle = self._with_room(lambda: self._copies.bundle(header))
+        bundle = self._with_room(lambda: self._blob_cache.bundle(header))
         left_s = max(1.0, context.get_remaining_time_in_millis() / 1000 - _MARGIN_S)
         left_mib = int(context.memory_limit_in_mb) - OWN_MEMORY_MIB
         return Assignment(
             job_id=header.id,
             bundle=bundle,
-            blobs=self._copies.blobs,
+            blobs=self._blob_cache.blobs,
             serializer=header.serializer,
             timeout_s=min(round(left_s, 1), header.timeout_s or left_s),
             memory_mib=min(left_mib, header.memory_mib or left_mib),

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fanfold.engines.aws import AwsEngine, dispatch, reconcile
+from fanfold.engines.aws import AwsEngine, paths, reconcile
 from fanfold.engines.aws.discovery import discover
 from fanfold.stores.state import read_state
 from tests.aws.emulated import make_state_machines
@@ -38,7 +38,7 @@ def fresh(engine):
     """The job's state, header and all, read from the beginning."""
 
     def read(header):
-        engine.stores.log.heads.forget(header.id)
+        engine.stores.log.job_headers.forget(header.id)
         return read_state(engine.stores.log, engine.stores.log.get_job(header.id))
 
     return read
@@ -48,6 +48,13 @@ def carry_out(engine, emulated):
     """Do what the state machines do with all that was started: here, every run succeeds."""
     payloads = emulated.payloads(engine.stores.objects)
     engine.stores.log.append([finished(it["job"]["id"], it["run"]["index"], it["run"]["attempt"]) for it in payloads])
+
+
+def execution_arns(engine, header, state):
+    """The ARNs of the Standard executions that were started for a job."""
+    machines = engine._surroundings.descriptor["state_machines"]
+    arn = {path: machine.replace(":stateMachine:", ":execution:") for path, machine in machines.items()}
+    return [f"{arn[one.path]}:{header.id}-{one.name}" for one in reconcile.dispatches_of(state)]
 
 
 def double(n: int):
@@ -60,7 +67,7 @@ def the_past(monkeypatch, seconds):
 
 
 def new_dispatch(header, runs):
-    return dispatch.new_dispatch(header, runs, lambda: 1000)
+    return paths.new_dispatch(header, runs, lambda: 1000)
 
 
 def cut_off_between_any_two_calls(account, start):

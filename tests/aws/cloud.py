@@ -40,18 +40,18 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployment's storage, and the announcement that leads to it."""
+    """A deployment's storage, and the deployment descriptor that leads to it."""
 
     name: str
-    announcement: contract.Announcement
+    descriptor: contract.DeploymentDescriptor
 
     @property
     def table(self) -> str:
-        return self.announcement["table"]
+        return self.descriptor["table"]
 
     @property
     def bucket(self) -> str:
-        return self.announcement["bucket"]
+        return self.descriptor["bucket"]
 
 
 @pytest.fixture(scope="session")
@@ -125,8 +125,8 @@ def open_stores(account: Account, deployment: Deployment, scratch: Path) -> AwsS
 
 
 def deploy(account: Account, name: str) -> Deployment:
-    """Make the table and the bucket, and announce them, as the stacks do."""
-    deployment = Deployment(name, announce(name))
+    """Make the table and the bucket, and write their descriptor, as the stacks do."""
+    deployment = Deployment(name, describe_deployment(name))
     _make_table(account.client("dynamodb"), deployment.table)
     account.client("s3").create_bucket(Bucket=deployment.bucket)
     ssm = account.client("ssm")
@@ -134,7 +134,7 @@ def deploy(account: Account, name: str) -> Deployment:
     small = {**lane, "host": "c5.large", "vcpus": 2, "memory_gib": 2, "memory_mib": 2304, "usd_per_hour": 0.085}
     gpu = {**lane, "host": "g5.xlarge", "vcpus": 4, "memory_gib": 16, "memory_mib": 14_589, "usd_per_hour": 1.006}
     for path, value in {
-        contract.parameter_name(name): deployment.announcement,
+        contract.parameter_name(name): deployment.descriptor,
         f"{contract.instance_types_path(name)}/0": {"small": small, "gpu": gpu},
         f"{contract.packages_path(name)}/0": {"pandas": "2.3.3", "numpy": "2.2.6", "pillow": "12.3.0"},
     }.items():
@@ -142,13 +142,13 @@ def deploy(account: Account, name: str) -> Deployment:
     return deployment
 
 
-def announce(name: str) -> contract.Announcement:
+def describe_deployment(name: str) -> contract.DeploymentDescriptor:
     machines = {
         path: f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{contract.resource_name(name, path)}"
-        for path in (contract.NARROW, contract.WIDE, contract.DEDICATED)
+        for path in (contract.EXPRESS, contract.DISTRIBUTED, contract.DEDICATED)
     }
     return {
-        "version": contract.ANNOUNCEMENT_VERSION,
+        "version": contract.DESCRIPTOR_VERSION,
         "deployment": name,
         "table": f"fanfold-{name}",
         "bucket": f"fanfold-{name}",

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.objects import S3ObjectStore
-from fanfold_runtime import context as station
 from fanfold_runtime import realtime
 
 STEP, MARK = os.environ["TEST_DIES"], Path(os.environ["TEST_MARK"])
@@ -28,7 +27,7 @@ def dies_at(step: str, owner: object, name: str, *, after: bool) -> None:
     setattr(owner, name, deadly)
 
 
-dies_at("before it started", station, "get_header", after=False)
+dies_at("before it started", realtime, "get_header", after=False)
 dies_at("after its result was stored", S3ObjectStore, "put_file", after=True)
 dies_at("before its end was told", AwsStores, "record", after=False)
 dies_at("after its end was told", AwsStores, "record", after=True)

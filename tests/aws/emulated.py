@@ -20,10 +20,10 @@ from tests.aws.cloud import Deployment
 
 
 def make_state_machines(account: Account, deployment: Deployment) -> None:
-    """Machines of the announced names, with a definition that is never executed."""
+    """Machines of the descriptor names, with a definition that is never executed."""
     states = account.client("stepfunctions")
     definition = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
-    for path in (contract.NARROW, contract.WIDE, contract.DEDICATED):
+    for path in (contract.EXPRESS, contract.DISTRIBUTED, contract.DEDICATED):
         states.create_state_machine(
             name=contract.resource_name(deployment.name, path),
             definition=definition,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fanfold_runtime import realtime
-from fanfold_runtime.blob_cache import Copies
+from fanfold_runtime.blob_cache import BlobCache
 
 _left_ms = [120_000]
-_fetch_for = Copies.fetch_for
+_fetch_for = BlobCache.fetch_for
 
 
 def slow_fetch(self, arguments):
@@ -14,7 +14,7 @@ def slow_fetch(self, arguments):
     return _fetch_for(self, arguments)
 
 
-Copies.fetch_for = slow_fetch
+BlobCache.fetch_for = slow_fetch
 
 
 class _Context:

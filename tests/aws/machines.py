@@ -77,9 +77,9 @@ def put_work(stores, udf, inputs, **asked):
 
 
 def work_of(stores, header, **more):
-    return Work(stores, header.id, expires_at=stores.log.heads.known(header.id).expires_at, **more)
+    return Work(stores, header.id, expires_at=stores.log.job_headers.known(header.id).expires_at, **more)
 
 
 def state_of(stores, header):
-    stores.log.heads.forget(header.id)
+    stores.log.job_headers.forget(header.id)
     return read_state(stores.log, stores.log.get_job(header.id))

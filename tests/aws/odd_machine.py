@@ -10,7 +10,7 @@ from fanfold.execution.pool.pool import Pool
 from fanfold.stores.aws.table import Page, Table
 from fanfold_runtime import batch
 from fanfold_runtime import claiming_feed as claims
-from fanfold_runtime.blob_cache import Copies
+from fanfold_runtime.blob_cache import BlobCache
 
 
 def broken(*_: object) -> None:
@@ -43,7 +43,7 @@ match os.environ["TEST_ODD"]:
     case "hasty":
         claims._UNKEPT_PAUSE_S = 0.05
     case "thrifty":
-        Copies.tidy.__kwdefaults__["above_bytes"] = 1 << 20
+        BlobCache.tidy.__kwdefaults__["above_bytes"] = 1 << 20
         serving.BATCH = 1  # what has ended is told at once, and its copies are not needed any more
     case "broken":
         Pool.add = broken

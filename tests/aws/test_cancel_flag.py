@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from fanfold.errors import StoreError
-from fanfold_runtime.recorder import CancelFlag
+from fanfold_runtime.cancel_flag import CancelFlag
 
 
-class Heads:
+class JobHeaders:
     """Stands in for the table: answers when it is let to, as many times as it has answers."""
 
     def __init__(self, *answers):
@@ -33,7 +33,7 @@ def flag():
 
 
 def test_nobody_waits_for_the_answer_and_it_is_asked_for_once_at_a_time(flag, eventually):
-    heads = Heads(True)
+    heads = JobHeaders(True)
     looked = flag(heads)
     assert [looked.is_set() for _ in range(5)] == [False] * 5
     heads.may_answer.set()
@@ -41,12 +41,12 @@ def test_nobody_waits_for_the_answer_and_it_is_asked_for_once_at_a_time(flag, ev
 
 
 def test_where_it_cannot_be_had_it_is_asked_for_again(flag, eventually):
-    heads = Heads(None, None, False, True)
+    heads = JobHeaders(None, None, False, True)
     heads.may_answer.set()
     eventually(flag(heads).is_set)
     assert heads.answers == []
 
 
 def test_it_is_not_asked_for_before_its_time():
-    heads = Heads()
+    heads = JobHeaders()
     assert not CancelFlag(heads, "a-job", every_s=60.0).is_set()

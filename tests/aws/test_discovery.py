@@ -17,7 +17,7 @@ from fanfold.stores.aws.account import Account, explained
 
 def test_a_deployment_is_found_by_its_name(account, deployment):
     found = discover(account, deployment.name)
-    assert found.announcement == deployment.announcement
+    assert found.descriptor == deployment.descriptor
     assert found.lanes["small"]["host"] == "c5.large"
     assert found.packages["pandas"] == "2.3.3"
 
@@ -60,7 +60,7 @@ def test_the_engine_without_a_deployment_says_how_to_name_one(aws):
 
 
 def test_a_newer_deployment_asks_for_an_upgrade(account, deployment):
-    newer = {**deployment.announcement, "version": contract.ANNOUNCEMENT_VERSION + 1}
+    newer = {**deployment.descriptor, "version": contract.DESCRIPTOR_VERSION + 1}
     name = contract.parameter_name(deployment.name)
     account.client("ssm").put_parameter(Name=name, Value=json.dumps(newer), Type="String", Overwrite=True)
     with pytest.raises(ConfigurationError, match="newer Fanfold"):

@@ -24,9 +24,9 @@ def offer(account, deployment, **hosts):
     account.client("ssm").put_parameter(Name=path, Value=json.dumps(lanes), Type="String", Overwrite=True)
 
 
-def announce(account, deployment, **changed):
-    """Have the deployment announce something else of itself."""
-    name, told = contract.parameter_name(deployment.name), {**deployment.announcement, **changed}
+def publish(account, deployment, **changed):
+    """Have the deployment publish another descriptor."""
+    name, told = contract.parameter_name(deployment.name), {**deployment.descriptor, **changed}
     account.client("ssm").put_parameter(Name=name, Value=json.dumps(told), Type="String", Overwrite=True)
 
 
@@ -69,8 +69,8 @@ def test_a_new_account_is_told_what_it_is_held_to_and_how_to_get_more(aws_says):
 
 
 def test_what_the_deployment_has_reserved_is_what_it_has(aws_says, account, deployment):
-    limits = {**deployment.announcement["limits"], "concurrency": 400}
-    announce(account, deployment, limits=limits)
+    limits = {**deployment.descriptor["limits"], "concurrency": 400}
+    publish(account, deployment, limits=limits)
     check = diagnosed()["concurrency"]
     assert (check.verdict, check.found.split()[0]) == ("ok", "400")
 
@@ -86,7 +86,7 @@ def test_machines_that_the_quota_of_vcpus_has_no_room_for_are_named(aws_says, ac
 
 
 def test_spot_machines_have_a_quota_of_their_own(aws_says, account, deployment):
-    announce(account, deployment, spot=True)
+    publish(account, deployment, spot=True)
     aws_says.quotas = {"L-34B43A08": 1.0}
     check = diagnosed()["standard vCPUs"]
     assert (check.verdict, check.found) == ("warn", "1 at once, Spot: no room for small")

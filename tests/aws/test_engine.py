@@ -17,12 +17,12 @@ import fanfold
 from fanfold.contract import cloud as contract
 from fanfold.contract import payloads
 from fanfold.core.models import EventKind, RunRef, Usage
-from fanfold.engines.aws import dispatch, reconcile
+from fanfold.engines.aws import dispatch, paths, reconcile
 from fanfold.engines.aws.work import Work
 from fanfold.engines.select import engine_for
 from fanfold.errors import CaptureError, RunFailed, RunTimedOut, UnknownInstanceType
 from fanfold.stores.state import read_state
-from tests.aws.an_engine import carry_out, double
+from tests.aws.an_engine import carry_out, double, execution_arns
 from tests.aws.calls import counted
 from tests.aws.emulated import Emulated
 from tests.aws.udfs import put_job
@@ -34,12 +34,12 @@ from tests.stores.samples import finished
     ("count", "at_once", "asked", "path"),
     [
         (1, 1000, {}, "direct"),
-        (2, 1000, {}, "narrow"),
-        (1000, 1000, {}, "narrow"),
-        (1001, 5000, {}, "wide"),
-        (10, 10, {}, "narrow"),
-        (11, 10, {}, "wide"),
-        (5, 1000, {"max_workers": 3}, "wide"),
+        (2, 1000, {}, "express"),
+        (1000, 1000, {}, "express"),
+        (1001, 5000, {}, "distributed"),
+        (10, 10, {}, "express"),
+        (11, 10, {}, "distributed"),
+        (5, 1000, {"max_workers": 3}, "distributed"),
         (5, 1000, {"instance_type_name": "small"}, "dedicated"),
         (1, 1000, {"instance_type_name": "small"}, "dedicated"),
     ],
@@ -51,7 +51,7 @@ def test_the_path_follows_from_what_is_asked_and_how_much_may_run_at_once(count,
     header = SimpleNamespace(
         instance_type=request.instance.name if request.instance else None, max_workers=request.max_workers
     )
-    assert dispatch.path_for(header, [RunRef(index) for index in range(count)], lambda: at_once) == path
+    assert paths.choose_path(header, [RunRef(index) for index in range(count)], lambda: at_once) == path
 
 
 def test_one_run_invokes_the_function_and_waits(engine, in_process, account, eventually, fresh):
@@ -61,7 +61,7 @@ def test_one_run_invokes_the_function_and_waits(engine, in_process, account, eve
         eventually(lambda: fresh(header).done)
     assert emulated.executions == {}
     [payload] = emulated.invocations
-    assert payload["run"]["function"] in engine._deployment.announcement["functions"]
+    assert payload["run"]["function"] in engine._deployment.descriptor["functions"]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_more_runs_are_one_execution_over_a_manifest(engine, in_process, account
     with Emulated(account, in_process) as emulated, counted(account) as calls:
         engine.start(header, [RunRef(index) for index in range(1500)])
         [given] = emulated.executions.values()
-        assert set(given) == set(payloads.WideInput.__annotations__)
+        assert set(given) == set(payloads.DistributedInput.__annotations__)
         lines = engine.stores.objects.get(given["manifest_key"]).splitlines()
         items = [json.loads(line) for line in lines]
     assert [item["index"] for item in items] == list(range(1500))
@@ -212,8 +212,8 @@ def test_cancel_stops_executions_and_terminates_machines(engine, account, fresh)
     engine.start(header, [RunRef(index) for index in range(3)])
     engine.stores.log.request_cancel(header.id, time.time())
     engine.cancel(header)
-    [name] = [one.name for one in reconcile.dispatches_of(fresh(header))]
-    assert engine._executions.look(contract.WIDE, f"{header.id}-{name}").status == "ABORTED"
+    [arn] = execution_arns(engine, header, fresh(header))
+    assert account.client("stepfunctions").describe_execution(executionArn=arn)["status"] == "ABORTED"
     assert fresh(header).done
 
 

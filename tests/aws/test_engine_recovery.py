@@ -6,12 +6,11 @@ import time
 
 import pytest
 
-from fanfold.contract import cloud as contract
 from fanfold.core.models import Event, EventKind, RunRef, RunStatus
-from fanfold.engines.aws import AwsEngine, dispatch, reconcile
+from fanfold.engines.aws import AwsEngine, dispatch
 from fanfold.engines.aws.discovery import discover
 from fanfold.engines.aws.work import Work
-from tests.aws.an_engine import carry_out, cut_off_between_any_two_calls, double, new_dispatch, the_past
+from tests.aws.an_engine import carry_out, cut_off_between_any_two_calls, double, execution_arns, new_dispatch, the_past
 from tests.aws.emulated import Emulated
 from tests.aws.udfs import put_job
 from tests.stores.samples import finished
@@ -23,8 +22,7 @@ def test_a_start_that_is_cut_off_between_any_two_calls_can_be_repeated(engine, i
     runs = [RunRef(index) for index in range(count)]
     with Emulated(account, in_process) as emulated:
         assert cut_off_between_any_two_calls(account, lambda: engine.start(header, runs)) >= 2
-        for thread in list(engine._direct._waiting.values()):
-            thread.join(10)
+        engine.paths[dispatch.DIRECT].wait()
         carry_out(engine, emulated)
     state = fresh(header)
     assert state.counts()[RunStatus.SUCCEEDED] == count
@@ -104,7 +102,7 @@ def test_runs_that_are_lost_again_and_again_are_lost_for_good_with_the_reason(en
     assert state.done
     assert [state.status_of(index) for index in range(2)] == [RunStatus.LOST] * 2
     assert state.attempt_of(0) == 1
-    assert "ended without a word" in state.error(0).message
+    assert "ended without reporting this run" in state.error(0).message
 
 
 def test_a_run_that_started_and_passed_its_lease_is_tried_again(engine, in_process, account, fresh, monkeypatch):
@@ -144,23 +142,23 @@ def test_a_failed_run_that_is_worth_another_try_is_started_again_at_once(engine,
 def test_two_clients_do_not_both_start_what_is_due(engine, account, fresh, deployment, tmp_path, monkeypatch):
     header = put_job(engine.stores, double, [1, 2, 3])
     other = AwsEngine(account, discover(account, deployment.name), tmp_path / "other")
-    engine.stores.log.heads.take_turn(header.id, 60)
+    engine.stores.log.job_headers.take_lease(header.id, 60)
     the_past(monkeypatch, 1000)
     assert other.reconcile(header, fresh(header)) is False
-    engine.stores.log.heads.end_turn(header.id)
+    engine.stores.log.job_headers.release_lease(header.id)
     other._looked_at.clear()
     with Emulated(account, lambda payload: None) as emulated:
         assert other.reconcile(header, fresh(header))
         assert len(emulated.executions) == 1
 
 
-def test_an_execution_that_ended_early_frees_its_runs(engine, account, fresh):
+def test_an_execution_that_ended_early_frees_its_runs(engine, account, fresh, monkeypatch):
     header = put_job(engine.stores, double, [1, 2], instance_type_name="small")
     engine.start(header, [RunRef(0), RunRef(1)])
     assert engine.reconcile(header, fresh(header)) is False
-    [name] = [one.name for one in reconcile.dispatches_of(fresh(header))]
-    engine._executions.stop(contract.DEDICATED, f"{header.id}-{name}", "a test")
-    engine._executions._seen.clear()
+    [arn] = execution_arns(engine, header, fresh(header))
+    account.client("stepfunctions").stop_execution(executionArn=arn)
+    monkeypatch.setattr("fanfold.engines.aws.paths.executions._LOOK_S", 0.0)
     engine._looked_at.clear()
     assert engine.reconcile(header, fresh(header))
     state = fresh(header)
@@ -177,8 +175,7 @@ def test_what_a_submitter_is_about_to_start_stage_by_stage_is_left_to_it(engine,
     header = put_job(engine.stores, double, [1, 2, 3])
     with Emulated(account, lambda payload: None) as emulated:
         engine.start(header, [RunRef(0)])
-        for thread in list(engine._direct._waiting.values()):
-            thread.join(10)
+        engine.paths[dispatch.DIRECT].wait()
         engine.stores.log.append([finished(header.id, 0)])
         the_past(monkeypatch, 30)
         assert engine.reconcile(header, fresh(header)) is False

@@ -27,12 +27,12 @@ def opened(aws, account, deployment, home, tmp_path):
     make_state_machines(account, deployment)
 
     def open_engine(reserved=0):
-        announced = {
-            **deployment.announcement,
-            "limits": {**deployment.announcement["limits"], "concurrency": reserved},
+        descriptor = {
+            **deployment.descriptor,
+            "limits": {**deployment.descriptor["limits"], "concurrency": reserved},
         }
         name = contract.parameter_name(deployment.name)
-        account.client("ssm").put_parameter(Name=name, Value=json.dumps(announced), Type="String", Overwrite=True)
+        account.client("ssm").put_parameter(Name=name, Value=json.dumps(descriptor), Type="String", Overwrite=True)
         return AwsEngine(account, discover(account, deployment.name), tmp_path / "scratch")
 
     return open_engine
@@ -57,7 +57,7 @@ def account_with(account, runs_at_once):
 
 
 def started(engine, account, count, **asked):
-    """What the wide machine is given for a job of so many runs."""
+    """What the distributed machine is given for a job of so many runs."""
     header = put_job(engine.stores, double, list(range(count)), cache=False, **asked)
     with Emulated(account, lambda payload: None) as emulated:
         engine.start(header, [RunRef(index) for index in range(count)])

@@ -10,6 +10,7 @@ import pytest
 from fanfold.contract import cloud as contract
 from fanfold.core.models import EventKind, RunRef, RunStatus
 from fanfold.engines.aws import reconcile
+from fanfold.engines.aws.dispatch import DIRECT
 from fanfold.job.results import Contents
 from fanfold.stores.state import read_state
 from tests.aws.cloud import ENVIRONMENT
@@ -62,8 +63,7 @@ def test_a_run_whose_function_is_killed_unheard_ends_with_one_result(
     with Emulated(account, unheard):
         engine.start(header, [RunRef(0)])
         eventually(lambda: answers)
-        for thread in list(engine._direct._waiting.values()):
-            thread.join(30)
+        engine.paths[DIRECT].wait()
         assert answers == ["Runtime.ExitError"]
         assert (tmp_path / "killed").exists()
         later = SimpleNamespace(time=lambda: time.time() + 1000)

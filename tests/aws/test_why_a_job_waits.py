@@ -13,7 +13,8 @@ import time
 import pytest
 
 from fanfold.core.models import Event, EventKind, RunRef
-from fanfold.engines.aws.paths import dedicated as queueing
+from fanfold.engines.aws import queueing
+from fanfold.engines.aws.dispatch import DIRECT
 from fanfold.job.waiting import waiting_for
 from fanfold.stores.state import read_state
 from tests.aws.udfs import put_job
@@ -187,7 +188,7 @@ def test_a_call_that_lambda_throttles_is_told_while_it_goes_on_trying(engine, ac
         assert "AWS Lambda throttles: as many runs run as the account allows" in told.data["reason"]
         assert waiting_for(read_state(engine.stores.log, header)) == told.data["reason"]
         function.free.set()
-        eventually(lambda: not engine._direct.waits_for(header.id, 0, 0))
+        eventually(lambda: not engine.paths[DIRECT].waits_for(header.id, 0, 0))
     finally:
         function.free.set()
         events.unregister("before-call.lambda.Invoke", function.invoke)

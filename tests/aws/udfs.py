@@ -40,4 +40,4 @@ def put_job(stores: Any, udf: Callable[..., Any], inputs: Sequence[Any], **asked
 def payload(stores: Any, header: JobHeader, index: int, attempt: int = 0) -> RunPayload:
     """What the function is invoked with for one attempt."""
     [item] = run_items(header, [RunRef(index, attempt)], objects=stores.objects, functions=FUNCTIONS)
-    return {"job": {"id": header.id, "expires_at": stores.log.heads.known(header.id).expires_at}, "run": item}
+    return {"job": {"id": header.id, "expires_at": stores.log.job_headers.known(header.id).expires_at}, "run": item}

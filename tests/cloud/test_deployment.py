@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from fanfold.contract.cloud import DEDICATED, NARROW, WIDE
+from fanfold.contract.cloud import DEDICATED, DISTRIBUTED, EXPRESS
 from fanfold.engines.aws.discovery import discover
 from tests.aws.cloud import ACCOUNT, REGION
 from tests.cloud.deploy import Deployer
@@ -31,25 +31,25 @@ def references():
 
 def test_the_sdk_finds_the_deployment_by_its_name(cloud, cloud_account):
     found = discover(cloud_account, "main")
-    assert found.announcement["functions"] == ["fanfold-main-run-0", "fanfold-main-run-1"]
+    assert found.descriptor["functions"] == ["fanfold-main-run-0", "fanfold-main-run-1"]
     assert {"small", "medium", "large", "m5.4xlarge"} <= set(found.lanes)
     assert "pandas" in found.packages
 
 
-def test_what_is_announced_is_there(cloud, cloud_account):
-    announced = discover(cloud_account, "main").announcement
+def test_what_the_descriptor_names_is_there(cloud, cloud_account):
+    descriptor = discover(cloud_account, "main").descriptor
     described = {
         path: cloud.client("stepfunctions").describe_state_machine(stateMachineArn=arn)
-        for path, arn in announced["state_machines"].items()
+        for path, arn in descriptor["state_machines"].items()
     }
     kinds = {path: machine["type"] for path, machine in described.items()}
-    assert kinds == {NARROW: "EXPRESS", WIDE: "STANDARD", DEDICATED: "STANDARD"}
-    assert announced["table"] in described[NARROW]["definition"]
-    cloud.client("dynamodb").describe_table(TableName=announced["table"])
-    cloud.client("s3").head_bucket(Bucket=announced["bucket"])
-    for function in announced["functions"]:
+    assert kinds == {EXPRESS: "EXPRESS", DISTRIBUTED: "STANDARD", DEDICATED: "STANDARD"}
+    assert descriptor["table"] in described[EXPRESS]["definition"]
+    cloud.client("dynamodb").describe_table(TableName=descriptor["table"])
+    cloud.client("s3").head_bucket(Bucket=descriptor["bucket"])
+    for function in descriptor["functions"]:
         configured = cloud.client("lambda").get_function_configuration(FunctionName=function)
-        assert configured["Environment"]["Variables"]["FANFOLD_TABLE"] == announced["table"]
+        assert configured["Environment"]["Variables"]["FANFOLD_TABLE"] == descriptor["table"]
 
 
 def test_every_lane_has_its_queue_and_its_definition(cloud, cloud_account):

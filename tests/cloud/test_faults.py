@@ -70,7 +70,7 @@ def test_runs_of_an_aborted_execution_are_run_again(on_cloud, eventually, tmp_pa
     job = fanfold.submit(held, range(60), folder=str(tmp_path), max_workers=40, collect=False)
     eventually(lambda: len(begun(tmp_path)) >= 2)
     states = on_cloud.client("stepfunctions")
-    machine = "arn:aws:states:us-east-1:123456789012:stateMachine:fanfold-main-wide"
+    machine = "arn:aws:states:us-east-1:123456789012:stateMachine:fanfold-main-distributed"
     (execution,) = states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]
     states.stop_execution(executionArn=execution["executionArn"])
     (tmp_path / "go").touch()

@@ -170,13 +170,13 @@ def test_an_item_holds_400_kb(cloud):
 
 def test_an_execution_takes_256_kib(cloud):
     """https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
-    machine = "arn:aws:states:us-east-1:123456789012:stateMachine:fanfold-main-narrow"
+    machine = "arn:aws:states:us-east-1:123456789012:stateMachine:fanfold-main-express"
     with pytest.raises(ClientError, match="ValidationException"):
         cloud.client("stepfunctions").start_execution(stateMachineArn=machine, input=json.dumps("x" * 262_144))
 
 
 def test_a_history_is_refused_and_not_made_up(cloud):
-    arn = "arn:aws:states:us-east-1:123456789012:execution:fanfold-main-wide:any"
+    arn = "arn:aws:states:us-east-1:123456789012:execution:fanfold-main-distributed:any"
     with pytest.raises(ClientError, match="does not emulate the history"):
         cloud.client("stepfunctions").get_execution_history(executionArn=arn)
 

@@ -107,7 +107,7 @@ class Templates:
         return found
 
     def definition(self, path: str) -> dict[str, Any]:
-        """The definition of the state machine of that path (`narrow`, `wide`, `dedicated`)."""
+        """The definition of the state machine of that path (`express`, `distributed`, `dedicated`)."""
         for machine in self.properties("AWS::StepFunctions::StateMachine"):
             if machine["StateMachineName"].endswith(f"-{path}"):
                 parsed: dict[str, Any] = json.loads(machine["DefinitionString"])

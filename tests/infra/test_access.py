@@ -48,9 +48,9 @@ PATTERNS = {
     r"arn:aws:s3:::(their|our)-data/\*": "the buckets of the settings",
     r"arn:aws:batch:eu-west-1:123456789012:job/\*": "Batch names jobs itself",
     r"arn:aws:batch:eu-west-1:123456789012:job-(queue|definition)/fanfold-main-\*": "this deployment's lanes",
-    r"arn:aws:states:eu-west-1:123456789012:execution:fanfold-main-(wide|dedicated):\*": "executions of one machine",
+    r"arn:aws:states:eu-west-1:123456789012:execution:fanfold-main-(distributed|dedicated):\*": "its executions",
     r"arn:aws:states:eu-west-1:123456789012:execution:<6 of Fn::Split>(/runs)?:\*": "a Distributed Map's children",
-    r"arn:aws:ssm:eu-west-1:123456789012:parameter/fanfold/main/\*": "this deployment's announcement",
+    r"arn:aws:ssm:eu-west-1:123456789012:parameter/fanfold/main/\*": "this deployment's descriptor",
     r"arn:aws:cloudwatch::123456789012:dashboard/fanfold-main-\*": "this deployment's dashboard",
 }
 

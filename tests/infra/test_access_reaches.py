@@ -86,9 +86,9 @@ def test_people_stop_executions_of_this_deployment_and_of_no_other(templates: Te
     def execution(path: str, deployment: str = "main") -> str:
         return f"arn:aws:states:{_HERE}:execution:{cloud.resource_name(deployment, path)}:some-job-0"
 
-    stoppable = [execution(cloud.WIDE), execution(cloud.DEDICATED)]
+    stoppable = [execution(cloud.DISTRIBUTED), execution(cloud.DEDICATED)]
     assert unreached(templates, "PeopleUser", {"states:StopExecution", "states:DescribeExecution"}, stoppable) == []
-    for path in (cloud.WIDE, cloud.DEDICATED):
+    for path in (cloud.DISTRIBUTED, cloud.DEDICATED):
         assert not reaches(templates, "PeopleUser", "states:StopExecution", execution(path, "other"))
 
 
@@ -102,7 +102,7 @@ def test_people_find_the_deployment_and_no_other(templates: Templates) -> None:
     assert not reaches(templates, "PeopleUser", "ssm:GetParameter", parameter("other"))
 
 
-@pytest.mark.parametrize("path", ["narrow", "wide"])
+@pytest.mark.parametrize("path", ["express", "distributed"])
 def test_state_machines_call_every_clone_and_write_down_deaths(full: Templates, path: str) -> None:
     role = f"Fanout{path}"
     assert unreached(full, role, {"lambda:InvokeFunction"}, arns(full, "AWS::Lambda::Function")) == []
@@ -110,14 +110,14 @@ def test_state_machines_call_every_clone_and_write_down_deaths(full: Templates, 
     assert unreached(full, role, {"dynamodb:PutItem"}, [table]) == []
 
 
-def test_the_wide_machine_reads_its_manifest(templates: Templates) -> None:
+def test_the_distributed_machine_reads_its_manifest(templates: Templates) -> None:
     manifest = f"arn:aws:s3:::{_bucket_name(templates)}/{KEYS['work_key']}"
-    assert unreached(templates, "Fanoutwide", {"s3:GetObject"}, [manifest]) == []
+    assert unreached(templates, "Fanoutdistributed", {"s3:GetObject"}, [manifest]) == []
 
 
 def _bucket_name(templates: Templates) -> str:
     """As the item reader names it."""
-    reader = templates.definition("wide")["States"]["Children"]["ItemReader"]
+    reader = templates.definition("distributed")["States"]["Children"]["ItemReader"]
     return str(resolve(reader["Parameters"]["Bucket"]))
 
 

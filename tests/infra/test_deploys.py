@@ -105,12 +105,12 @@ def test_the_services_themselves_know_what_was_made(cloud: LocalCloud, first: Te
     assert len(set(_ASKED[kind](cloud))) == len(first.resources(kind))
 
 
-def test_the_sdk_can_read_what_a_deployment_announces(cloud: LocalCloud, made: dict[str, str]) -> None:
+def test_the_sdk_can_read_the_descriptor_of_a_deployment(cloud: LocalCloud, made: dict[str, str]) -> None:
     parameters = _parameters(cloud)
-    announced = json.loads(parameters["/fanfold/main"])
-    assert announced["table"] in made.values()
-    assert announced["bucket"] in made.values()
-    assert set(announced["state_machines"].values()) <= set(made.values())
+    descriptor = json.loads(parameters["/fanfold/main"])
+    assert descriptor["table"] in made.values()
+    assert descriptor["bucket"] in made.values()
+    assert set(descriptor["state_machines"].values()) <= set(made.values())
     tables = {part: {} for part in ("instance-types", "packages")}
     for name, value in parameters.items():
         if name.count("/") == 4:

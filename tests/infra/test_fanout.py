@@ -14,17 +14,17 @@ from tests.infra.templates import Synthesise, Templates, listed
 
 def inline_map(templates: Templates, path: str) -> dict[str, Any]:
     states = templates.definition(path)["States"]
-    found: dict[str, Any] = states["EachRun"] if path == "narrow" else _children(templates)["States"]["EachRun"]
+    found: dict[str, Any] = states["EachRun"] if path == "express" else _children(templates)["States"]["EachRun"]
     return found
 
 
 def _children(templates: Templates) -> dict[str, Any]:
-    processor: dict[str, Any] = templates.definition("wide")["States"]["Children"]["ItemProcessor"]
+    processor: dict[str, Any] = templates.definition("distributed")["States"]["Children"]["ItemProcessor"]
     return processor
 
 
 def _calls(templates: Templates) -> dict[str, Any]:
-    states: dict[str, Any] = inline_map(templates, "narrow")["ItemProcessor"]["States"]
+    states: dict[str, Any] = inline_map(templates, "express")["ItemProcessor"]["States"]
     return states
 
 
@@ -33,18 +33,18 @@ def _kind(templates: Templates, path: str) -> str:
     return next(m["StateMachineType"] for m in machines if m["StateMachineName"].endswith(path))
 
 
-def test_narrow_is_express_and_the_others_are_standard(templates: Templates) -> None:
-    kinds = {path: _kind(templates, path) for path in ("narrow", "wide", "dedicated")}
-    assert kinds == {"narrow": "EXPRESS", "wide": "STANDARD", "dedicated": "STANDARD"}
+def test_the_express_machine_alone_is_express(templates: Templates) -> None:
+    kinds = {path: _kind(templates, path) for path in ("express", "distributed", "dedicated")}
+    assert kinds == {"express": "EXPRESS", "distributed": "STANDARD", "dedicated": "STANDARD"}
 
 
-def test_a_child_of_the_wide_machine_is_the_narrow_machine(templates: Templates) -> None:
-    assert inline_map(templates, "wide") == inline_map(templates, "narrow")
+def test_a_child_of_the_distributed_machine_is_the_express_machine(templates: Templates) -> None:
+    assert inline_map(templates, "distributed") == inline_map(templates, "express")
     assert _children(templates)["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}
 
 
 def test_the_wide_machine_reads_a_manifest_and_batches_it_as_its_input_says(templates: Templates) -> None:
-    children = templates.definition("wide")["States"]["Children"]
+    children = templates.definition("distributed")["States"]["Children"]
     assert children["ItemReader"]["ReaderConfig"]["InputType"] == "JSONL"
     assert children["ItemReader"]["Parameters"]["Key.$"] == "$.manifest_key"
     batcher = children["ItemBatcher"]
@@ -54,11 +54,11 @@ def test_the_wide_machine_reads_a_manifest_and_batches_it_as_its_input_says(temp
 
 
 def test_the_wide_machine_tolerates_every_lost_child(templates: Templates) -> None:
-    assert templates.definition("wide")["States"]["Children"]["ToleratedFailurePercentage"] == 100
+    assert templates.definition("distributed")["States"]["Children"]["ToleratedFailurePercentage"] == 100
 
 
 def test_each_run_is_one_call_with_its_job_and_itself(templates: Templates) -> None:
-    body = inline_map(templates, "narrow")
+    body = inline_map(templates, "express")
     assert (body["ItemsPath"], body["MaxConcurrency"]) == ("$.Items", payloads.RUNS_PER_CHILD)
     assert body["ItemSelector"] == {"job.$": "$.BatchInput.job", "run.$": "$$.Map.Item.Value"}
     call = _calls(templates)["Call"]
@@ -76,7 +76,7 @@ def test_throttles_are_tried_again_with_jitter_and_a_user_s_errors_are_not(templ
 
 def worst_case_s(states: dict[str, Any]) -> float:
     """Seconds a run may take: every wait for a throttle or for its death's record at its longest, and a full call."""
-    call, record = states["Call"], states["RecordDeath"]
+    call, record = states["Call"], states["RecordFailure"]
     waits = sum(_longest_waits_s(retry) for retry in [_for_throttles(call), *record["Retry"]])
     return waits + float(call["TimeoutSeconds"])
 
@@ -109,15 +109,17 @@ def test_a_death_is_caught_and_written_as_the_run_s_finished_event(templates: Te
         ("States.ALL",),
         ("States.DataLimitExceeded",),
     }
-    assert {(catch["Next"], catch["ResultPath"]) for catch in states["Call"]["Catch"]} == {("RecordDeath", "$.died")}
-    item = states["RecordDeath"]["Parameters"]["Item"]
-    assert set(item) == set(payloads.DIED_ATTRIBUTES)
-    assert (item["kind"], item["status"]) == ({"S": "finished"}, {"S": payloads.DIED})
-    assert item["failure"] == {"S.$": "States.JsonToString($.died)"}
+    assert {(catch["Next"], catch["ResultPath"]) for catch in states["Call"]["Catch"]} == {
+        ("RecordFailure", "$.failure")
+    }
+    item = states["RecordFailure"]["Parameters"]["Item"]
+    assert set(item) == set(payloads.FAILED_EXECUTION_ATTRIBUTES)
+    assert (item["kind"], item["status"]) == ({"S": "finished"}, {"S": payloads.FAILED_EXECUTION})
+    assert item["failure"] == {"S.$": "States.JsonToString($.failure)"}
 
 
 def test_the_keys_of_a_death_are_those_of_the_contract(templates: Templates) -> None:
-    item = _calls(templates)["RecordDeath"]["Parameters"]["Item"]
+    item = _calls(templates)["RecordFailure"]["Parameters"]["Item"]
     assert _rendered(item["pk"]["S.$"], "J", "7") == cloud.event_partition("J", 7)
     assert _rendered(item["sk"]["S.$"], "2026-01-31T14:15:02.123Z", "U") == cloud.event_sort_key(
         "2026-01-31T14:15:02.123Z", "U"
@@ -130,7 +132,7 @@ def _rendered(intrinsic: str, *values: str) -> str:
     return str(pattern).format(*values)
 
 
-@pytest.mark.parametrize("path", ["narrow", "wide"])
+@pytest.mark.parametrize("path", ["express", "distributed"])
 def test_neither_a_run_nor_a_child_puts_anything_out(templates: Templates, path: str) -> None:
     """A Map that gathers more than 256 KiB from them fails with all its runs done, whatever it does with it."""
     body = inline_map(templates, path)
@@ -138,7 +140,7 @@ def test_neither_a_run_nor_a_child_puts_anything_out(templates: Templates, path:
         assert state["OutputPath"] is None
 
 
-@pytest.mark.parametrize("path", ["narrow", "wide"])
+@pytest.mark.parametrize("path", ["express", "distributed"])
 def test_no_lost_run_can_fail_its_siblings(templates: Templates, path: str) -> None:
     states = inline_map(templates, path)["ItemProcessor"]["States"]
     assert [name for name, state in states.items() if state["Type"] == "Fail"] == []
@@ -165,7 +167,7 @@ def test_a_machine_learns_its_job_from_its_environment(templates: Templates) -> 
 def test_machines_that_fail_leave_an_event_that_says_why(templates: Templates) -> None:
     states = templates.definition("dedicated")["States"]
     item = states["RecordMachines"]["Parameters"]["Item"]
-    assert set(item) == set(payloads.DIED_ATTRIBUTES)
+    assert set(item) == set(payloads.FAILED_EXECUTION_ATTRIBUTES)
     assert (item["kind"], item["index"]) == ({"S": "machine"}, {"N": "-1"})
     assert states["RecordMachines"]["Next"] == states["RecordMachinesFailed"]["Next"] == "MachinesFailed"
 

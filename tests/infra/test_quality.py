@@ -31,14 +31,14 @@ ACCEPTED: list[tuple[str, str, str]] = [
     ),
     (f"{_AT}/Dedicated/InstanceRole/Resource", "ContainerServiceforEC2Role", "AWS keeps up what its ECS agent needs"),
     (f"{_AT}/Dedicated/ExecutionRole/DefaultPolicy/Resource", _ANY, "ecr:GetAuthorizationToken has no resource"),
-    (f"{_AT}/Fanout/narrow/Role/DefaultPolicy/Resource", _ANY, "log delivery and X-Ray have no resource"),
-    (f"{_AT}/Fanout/wide/Role/DefaultPolicy/Resource", _ANY, "log delivery and X-Ray have no resource"),
+    (f"{_AT}/Fanout/express/Role/DefaultPolicy/Resource", _ANY, "log delivery and X-Ray have no resource"),
+    (f"{_AT}/Fanout/distributed/Role/DefaultPolicy/Resource", _ANY, "log delivery and X-Ray have no resource"),
     (
-        f"{_AT}/Fanout/wide/Role/DefaultPolicy/Resource",
+        f"{_AT}/Fanout/distributed/Role/DefaultPolicy/Resource",
         r"IAM5\[Resource::.*:s3:::.*Bucket",
         "manifests, by CDK's own grant",
     ),
-    (f"{_AT}/Fanout/wide/DistributedMapPolicy/Resource", r"IAM5\[.*:execution:", "the map's own children"),
+    (f"{_AT}/Fanout/distributed/DistributedMapPolicy/Resource", r"IAM5\[.*:execution:", "the map's own children"),
     (f"{_AT}/Fanout/dedicated/Role/DefaultPolicy/Resource", _ANY, "as above, and batch:DescribeJobs"),
     (f"{_AT}/Fanout/dedicated/Role/DefaultPolicy/Resource", r"IAM5\[.*:job/\*\]", "Batch names jobs itself"),
     (
@@ -54,8 +54,8 @@ ACCEPTED: list[tuple[str, str, str]] = [
             (r"IAM5\[Resource::.*Bucket.*/data/\*\]", "what UDFs keep, one prefix of one bucket"),
             (_ANY, "reading of what has no resource: Batch's state, the account's limits, metrics"),
             (r"IAM5\[.*:job/\*\]", "Batch names jobs itself; a condition on the tag keeps it to ours"),
-            (r"IAM5\[.*parameter/fanfold/main/\*\]", "this deployment's announcement"),
-            (r"IAM5\[.*:execution:fanfold-main-(wide|dedicated):\*\]", "executions name themselves"),
+            (r"IAM5\[.*parameter/fanfold/main/\*\]", "this deployment's descriptor"),
+            (r"IAM5\[.*:execution:fanfold-main-(distributed|dedicated):\*\]", "executions name themselves"),
         )
     ),
     (f"{_AT}/People/Operator/Resource", r"(job-queue|dashboard)/fanfold-main-\*", "this deployment's"),
@@ -103,7 +103,7 @@ def test_cfn_lint_finds_nothing(assembly: Path, full_assembly: Path) -> None:
     assert done.stdout + done.stderr == ""
 
 
-@pytest.mark.parametrize("path", ["narrow", "wide", "dedicated"])
+@pytest.mark.parametrize("path", ["express", "distributed", "dedicated"])
 def test_the_asl_validator_finds_nothing(templates: Templates, path: str) -> None:
     definition = json.dumps(templates.definition(path))
     command = npm_program("asl-validator", "dist/bin/asl-validator.js")

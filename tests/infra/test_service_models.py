@@ -92,7 +92,7 @@ def test_the_check_itself_sees_a_wrong_value(templates: Templates) -> None:
     assert "maxvCpus" in ParamValidator().validate(wrong, model.input_shape).generate_report()
 
 
-@pytest.mark.parametrize("path", ["narrow", "wide", "dedicated"])
+@pytest.mark.parametrize("path", ["express", "distributed", "dedicated"])
 def test_the_parameters_of_service_calls_are_those_of_the_services(templates: Templates, path: str) -> None:
     """A misspelt parameter of a task passes every other check, and fails at its first run."""
     for resource, parameters in _tasks(templates.definition(path)):

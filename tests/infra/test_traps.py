@@ -78,8 +78,8 @@ def test_9_nothing_that_waits_for_a_job_is_express(templates: Templates) -> None
     for name, machine in machines.items():
         if ".sync" in machine["DefinitionString"]:
             assert (name, machine["StateMachineType"]) == ("fanfold-main-dedicated", "STANDARD")
-    wide = templates.definition("wide")["States"]["Children"]["ItemProcessor"]
-    assert ".sync" not in json.dumps(wide)
+    distributed = templates.definition("distributed")["States"]["Children"]["ItemProcessor"]
+    assert ".sync" not in json.dumps(distributed)
 
 
 def test_10_the_account_s_limits_can_be_read_by_those_who_submit(templates: Templates) -> None:

@@ -13,8 +13,7 @@ from fanfold.contract import cloud as contract
 from fanfold.contract import payloads
 from fanfold.core.models import Event, EventKind, RunError, RunStatus
 from fanfold.stores.aws import log as items
-from fanfold.stores.aws import shard_cursors as finished_shards
-from fanfold.stores.aws import shard_cursors as positions
+from fanfold.stores.aws import shard_cursors
 from fanfold.stores.state import read_state
 from tests.aws.calls import counted
 from tests.aws.cloud import account, aws, aws_stores, deployment, moto, open_stores
@@ -63,7 +62,7 @@ def test_a_writer_whose_clock_is_wrong_by_90_s_hides_nothing(log, monkeypatch, a
     with monkeypatch.context() as patched:
         written_at(patched, ahead_s)  # its event lies behind what has been read already
         log.append([strays])
-        patched.setattr(positions, "_QUIET_S", 0.0)
+        patched.setattr(shard_cursors, "_QUIET_S", 0.0)
         log.read_since(job.id, cursor)
     found = {}
     deadline = time.monotonic() + 30
@@ -75,7 +74,7 @@ def test_a_writer_whose_clock_is_wrong_by_90_s_hides_nothing(log, monkeypatch, a
 
 @pytest.mark.parametrize("few", [300, 0], ids=["few are read again", "many are counted"])
 def test_an_event_that_came_late_behind_others_is_found_within_seconds(log, monkeypatch, eventually, few):
-    monkeypatch.setattr(positions, "_FEW", few)
+    monkeypatch.setattr(shard_cursors, "_FEW", few)
     job = a_job(count=3)
     log.put_job(job)
     log.append([finished(job.id, 1)])
@@ -114,14 +113,14 @@ class Shard:
         What is seen by looking back for minutes once all is quiet does not count.
         """
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(positions, "_QUIET_S", float("inf"))
+            patched.setattr(shard_cursors, "_QUIET_S", float("inf"))
             return self._followed(round_s, page)
 
     def _followed(self, round_s, page):
         cursor, now = None, self.BEGINS
         while now < self.BEGINS + 70:
             now += round_s
-            reading = positions.Reading.of(cursor, 1)
+            reading = shard_cursors.Reading.of(cursor, 1)
             reading.begin(now, lambda windows, now=now: {0: self._count(windows[0], now)})
             while reading.todo:
                 there = [key for key, at in self.arrives.items() if key > reading.todo[0] and at <= now]
@@ -166,15 +165,15 @@ def test_what_came_in_time_is_counted_and_not_read_again():
 
 
 def test_a_reader_that_begins_late_counts_no_more_than_one_that_was_there(monkeypatch):
-    monkeypatch.setattr(positions, "_FEW", 0)
+    monkeypatch.setattr(shard_cursors, "_FEW", 0)
     shard = Shard(100, lambda _: False)
-    reading = positions.Reading.of(None, 1)
+    reading = shard_cursors.Reading.of(None, 1)
     now = shard.BEGINS + 40
     reading.begin(now, lambda _: pytest.fail("there is nothing to look back at"))
     keys = [key for key, at in shard.arrives.items() if at <= now]
     for page in (keys[:1500], keys[1500:3000], keys[3000:]):
         reading.note(0, page, more=page[-1] != keys[-1], now=now)
-    _, window = reading.positions[0].start(now + 3)
+    _, window = reading.cursors[0].start(now + 3)
     assert window.items == sum(window.after < key <= window.until for key in keys) < 200
 
 
@@ -230,7 +229,7 @@ def test_what_is_appended_to_other_jobs_is_no_reason_to_ask_again(log, account):
 @pytest.fixture
 def room_for_three_jobs(monkeypatch):
     """The finished shards of three jobs of four runs are remembered."""
-    monkeypatch.setattr(finished_shards, "_RUNS", 3 * (finished_shards._READING_RUNS + 4))
+    monkeypatch.setattr(shard_cursors, "_RUNS", 3 * (shard_cursors._READING_RUNS + 4))
 
 
 def test_of_more_jobs_than_are_remembered_no_finished_shard_is_read_again(log, account, room_for_three_jobs):
@@ -258,7 +257,7 @@ def test_the_reading_that_went_on_longest_ago_is_forgotten_first(log, room_for_t
     for job in [*jobs[:3], jobs[0], jobs[3]]:
         log.append([finished(job.id, 1)])
         _, cursors[job.id] = follow(log, job.id, cursors.get(job.id))
-    ids = [positions.Reading.of(cursors[job.id], 1).id for job in jobs]
+    ids = [shard_cursors.Reading.of(cursors[job.id], 1).id for job in jobs]
     assert list(log._finished._readings) == [ids[2], ids[0], ids[3]]
 
 
@@ -329,7 +328,7 @@ def test_long_constants_are_read_once_however_often_a_header_is_looked_at(aws_st
     with counted(account) as calls:
         for _ in range(5):
             assert another.get_job(job.id) == job
-            another.heads.forget(job.id)
+            another.job_headers.forget(job.id)
     assert calls == {"dynamodb:GetItem": 5, "s3:GetObject": 1}
     assert {header.id: header for header in another.list_jobs()} == {job.id: job, small.id: small}
     [item] = aws_stores.table.get_all([{"pk": {"S": f"job#{job.id}"}, "sk": {"S": "head"}}])
@@ -338,10 +337,10 @@ def test_long_constants_are_read_once_however_often_a_header_is_looked_at(aws_st
 
 def test_a_job_that_has_expired_is_not_found_though_it_is_still_there(aws_stores):
     from fanfold.errors import JobNotFound
-    from fanfold.stores.aws.job_headers import Heads
+    from fanfold.stores.aws.job_headers import JobHeaders
 
     job = a_job()
-    Heads(aws_stores.table, aws_stores.objects, retention_s=-1.0).put(job)
+    JobHeaders(aws_stores.table, aws_stores.objects, retention_s=-1.0).put(job)
     with pytest.raises(JobNotFound):
         aws_stores.log.get_job(job.id)
     assert aws_stores.log.list_jobs() == []
@@ -379,11 +378,11 @@ def test_what_a_state_machine_wrote_of_a_death_is_an_event_like_any_other(
         "index": {"N": "4"},
         "attempt": {"N": "0"},
         "at": {"S": at},
-        "status": {"S": payloads.DIED},
+        "status": {"S": payloads.FAILED_EXECUTION},
         "failure": {"S": json.dumps({"Error": name, "Cause": told})},
         "execution": {"S": "arn:aws:states:us-east-1:123456789012:express:x"},
     }
-    assert set(item) == set(payloads.DIED_ATTRIBUTES)
+    assert set(item) == set(payloads.FAILED_EXECUTION_ATTRIBUTES)
     aws_stores.table.put_all([item])
     state = read_state(aws_stores.log, job)
     assert state.status_of(4) is status
@@ -402,7 +401,7 @@ def test_machines_that_did_not_come_up_say_why(aws_stores):
         "index": {"N": "-1"},
         "attempt": {"N": "0"},
         "at": {"S": "2026-11-23T16:28:51Z"},
-        "status": {"S": payloads.DIED},
+        "status": {"S": payloads.FAILED_EXECUTION},
         "failure": {"S": '{"Error": "Batch.JobFailed", "Cause": "{\\"StatusReason\\": \\"no capacity\\"}"}'},
         "execution": {"S": "execution-1"},
     }

@@ -8,11 +8,11 @@ from typing import TypedDict
 # ---- names -----------------------------------------------------------------------------------------------------------
 
 #: The three state machines: up to about 1,000 runs (Express), any number (Distributed Map), and machines (Batch).
-NARROW, WIDE, DEDICATED = "narrow", "wide", "dedicated"
+EXPRESS, DISTRIBUTED, DEDICATED = "express", "distributed", "dedicated"
 
 
 def parameter_name(deployment: str) -> str:
-    """The SSM parameter that announces a deployment: one JSON `Announcement`."""
+    """The SSM parameter with the descriptor of a deployment: one JSON `DeploymentDescriptor`."""
     return f"/fanfold/{deployment}"
 
 
@@ -34,7 +34,7 @@ def resource_name(deployment: str, *parts: str) -> str:
     return "-".join(["fanfold", deployment, *parts]).replace(".", "-")
 
 
-# ---- what a deployment announces -------------------------------------------------------------------------------------
+# ---- the deployment descriptor ---------------------------------------------------------------------------------------
 
 
 class Lane(TypedDict):
@@ -72,8 +72,8 @@ class DeployedLimits(TypedDict):
     concurrency: int
 
 
-class Announcement(TypedDict):
-    """The JSON in a deployment's SSM parameter."""
+class DeploymentDescriptor(TypedDict):
+    """What a deployment says of itself: the JSON in its SSM parameter."""
 
     version: int
     deployment: str
@@ -81,7 +81,7 @@ class Announcement(TypedDict):
     bucket: str
     #: Clones of the one realtime function; spread runs over them, each has its own scale-up rate.
     functions: list[str]
-    #: ARN by NARROW, WIDE, DEDICATED.
+    #: ARN by EXPRESS, DISTRIBUTED, DEDICATED.
     state_machines: dict[str, str]
     image: ImageFacts
     limits: DeployedLimits
@@ -92,7 +92,7 @@ class Announcement(TypedDict):
     log_groups: dict[str, str]
 
 
-ANNOUNCEMENT_VERSION = 1
+DESCRIPTOR_VERSION = 1
 
 # ---- the environment of what runs in the image -----------------------------------------------------------------------
 # The deployment's own name is in layout.ENV_DEPLOYMENT.

@@ -1,9 +1,6 @@
 """Where things are kept: the keys of objects, and the names the environment goes by."""
 
-ENV_HOME = "FANFOLD_HOME"
 ENV_DEPLOYMENT = "FANFOLD_DEPLOYMENT"
-ENV_REGION = "FANFOLD_REGION"
-ENV_PROFILE = "FANFOLD_PROFILE"
 #: Set inside a run (also for the processes it starts): `job/index`.
 ENV_RUN = "FANFOLD_RUN"
 #: Set inside a run: the folder that all runs share.
@@ -11,9 +8,6 @@ ENV_MOUNT = "FANFOLD_MOUNT"
 #: Set inside a run: where its UDF's source is, for processes that it spawns. The bundle's file, and a line below the
 #: folder of its blobs.
 ENV_SOURCE = "FANFOLD_SOURCE"
-
-#: A deployment is announced in this SSM parameter.
-DEPLOYMENT_PARAMETER = "/fanfold/{deployment}"
 
 
 def bundle_key(sha256: str) -> str:
@@ -37,7 +31,7 @@ def constants_key(job_id: str) -> str:
 
 
 def work_key(job_id: str, dispatch: str) -> str:
-    """Key of the list of runs that one start gave to the dedicated machines or to the wide state machine."""
+    """Key of the list of runs that one start gave to the dedicated machines or to the distributed state machine."""
     return f"jobs/{job_id}/work-{dispatch}"
 
 

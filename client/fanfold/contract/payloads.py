@@ -16,7 +16,7 @@ class DispatchJob(TypedDict):
 
 
 class RunItem(TypedDict):
-    """One attempt to be made. `function` is one of `Announcement["functions"]`, `key` the run's cache key.
+    """One attempt to be made. `function` is one of `DeploymentDescriptor["functions"]`, `key` the run's cache key.
 
     `arguments` holds `text`, the arguments' tagged JSON as text, for Step Functions' JSON would not bring every number
     back as it was; or, where that is long, `range`: from and up to which byte of the job's inputs it stands.
@@ -40,15 +40,15 @@ class BatchInput(TypedDict):
     job: DispatchJob
 
 
-class NarrowInput(TypedDict):
-    """Input of the narrow state machine, and of each child of the wide one. At most `RUNS_PER_CHILD` items."""
+class ExpressInput(TypedDict):
+    """Input of the express state machine, and of each child of the distributed one. At most `RUNS_PER_CHILD` items."""
 
     BatchInput: BatchInput
     Items: list[RunItem]
 
 
-class WideInput(TypedDict):
-    """Input of the wide state machine. `manifest_key`: JSONL of `RunItem`.
+class DistributedInput(TypedDict):
+    """Input of the distributed state machine. `manifest_key`: JSONL of `RunItem`.
 
     At most `max_children` at once, each of which has up to `runs_per_child` runs (at most `RUNS_PER_CHILD`) at once.
     """
@@ -77,7 +77,7 @@ class RunPayload(TypedDict):
 
 #: Attributes of the event that a state machine writes when whatever ran a run is gone. `at` is ISO 8601; `failure` is
 #: the raw JSON with `Error` and mostly `Cause`; `execution` the ARN of what wrote it.
-DIED_ATTRIBUTES = (
+FAILED_EXECUTION_ATTRIBUTES = (
     PARTITION_KEY,
     SORT_KEY,
     EXPIRES_AT,
@@ -90,4 +90,4 @@ DIED_ATTRIBUTES = (
     "execution",
 )
 #: Its `status`: the reader makes a `RunStatus` and a `RunError` of `failure`.
-DIED = "died"
+FAILED_EXECUTION = "failed_execution"

@@ -45,7 +45,7 @@ def deployment(settings: Settings) -> Iterator[Check]:
     yield _describe_deployment(account, found)
     yield _check("records", lambda: _records(account, found, settings), otherwise="fail")
     yield _check("function", lambda: _function(account, found))
-    reserved = found.announcement["limits"].get("concurrency", 0)
+    reserved = found.descriptor["limits"].get("concurrency", 0)
     yield _check("concurrency", lambda: _concurrency(account, reserved))
     yield from _machines(account, found)
 
@@ -67,8 +67,8 @@ def _limits_alone(account: Account) -> Iterator[Check]:
 
 
 def _describe_deployment(account: Account, found: Deployment) -> Check:
-    image = found.announcement["image"]
-    clones = len(found.announcement["functions"])
+    image = found.descriptor["image"]
+    clones = len(found.descriptor["functions"])
     parts = f"{clones} function{'s' * (clones != 1)}, {len(found.lanes)} instance types"
     runs = f"Python {image['python']} on {image['architecture']}"
     return Check("deployment", "ok", f"{found.name} in {account.region}: {parts}, {runs}")
@@ -78,7 +78,7 @@ def _records(account: Account, found: Deployment, settings: Settings) -> Check:
     """Whether these credentials reach the table and the bucket, which every job needs."""
     from fanfold.stores.aws import AwsStores
 
-    table, bucket = found.announcement["table"], found.announcement["bucket"]
+    table, bucket = found.descriptor["table"], found.descriptor["bucket"]
     scratch = settings.home / "scratch"
     stores = AwsStores(account, table=table, bucket=bucket, retention_s=0.0, scratch=scratch)
     stores.log.list_jobs(limit=1)
@@ -89,7 +89,7 @@ def _records(account: Account, found: Deployment, settings: Settings) -> Check:
 def _function(account: Account, found: Deployment) -> Check:
     from fanfold.engines.aws.capacity import function
 
-    name, wanted_mib = found.announcement["functions"][0], found.announcement["limits"]["memory_mib"]
+    name, wanted_mib = found.descriptor["functions"][0], found.descriptor["limits"]["memory_mib"]
     told = function(account, name)
     has = f"{name} is {told.state.lower()}, with {told.memory_mib:,} MiB"
     if told.state == "Failed":
@@ -141,7 +141,7 @@ def _queues(account: Account, found: Deployment) -> Check:
 def _vcpus(account: Account, found: Deployment, family: str) -> Check:
     from fanfold.engines.aws.capacity import family_of, vcpu_quota
 
-    spot = found.announcement["spot"]
+    spot = found.descriptor["spot"]
     quota = vcpu_quota(account, family, spot=spot)
     lanes = {name: lane for name, lane in found.lanes.items() if family_of(lane["host"]) == family}
     market = "Spot" if spot else "on demand"

@@ -1,12 +1,12 @@
 """What an engine can do."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from fanfold.contract.instances import InstanceType
 from fanfold.core.fold import JobState
-from fanfold.core.models import NO_DATA, JobHeader, RunRef
+from fanfold.core.models import NO_DATA, CacheEntry, Event, JobHeader, RunRef
 from fanfold.stores.protocols import EventLog, ObjectStore, ResultCache
 
 
@@ -43,6 +43,9 @@ class Stores(Protocol):
     def cache(self) -> ResultCache: ...  # noqa: D102
     @property
     def scratch(self) -> Path: ...  # noqa: D102
+
+    def record(self, events: Sequence[Event], entries: Sequence[CacheEntry]) -> None:
+        """Append events, then offer results to the cache."""
 
 
 class Engine(Protocol):

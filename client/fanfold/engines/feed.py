@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from fanfold.contract.layout import result_key
-from fanfold.core.models import CacheEntry, Event, EventKind, JobHeader, RunRef
+from fanfold.core.models import Event, JobHeader, RunRef
 from fanfold.core.retry import should_retry
 from fanfold.engines.base import Stores
+from fanfold.engines.recorder import Recorder, finished
 from fanfold.errors import StoreError, StoreFull
 from fanfold.execution.calls import Assignment, Call, Report
 from fanfold.execution.worker.perform import UNKEPT
@@ -17,10 +17,7 @@ from fanfold.stores.manifest import Manifest
 
 
 class JobFeed:
-    """The runs of one job, first attempts and retries, from its manifest to the event log.
-
-    A result is stored before the event that tells of it: a run counts as done only when nothing of it can be lost.
-    """
+    """The runs of one job, first attempts and retries, from its manifest to the event log."""
 
     def __init__(self, header: JobHeader, runs: Iterable[RunRef], *, stores: Stores, assignment: Assignment) -> None:
         self.assignment = assignment
@@ -30,6 +27,7 @@ class JobFeed:
         self._again: deque[RunRef] = deque()
         self._first_attempts: dict[int, int] = {}
         self._manifest = Manifest(stores.objects, header.id, header.count)
+        self._recorder = Recorder(header, stores, self._manifest.cache_key)
         #: What made reading or recording impossible (a full disk); nothing more is taken then.
         self.broken: StoreError | None = None
 
@@ -44,7 +42,7 @@ class JobFeed:
             return None
 
     def record(self, reports: Sequence[Report]) -> None:
-        """Store large results, then append the events, then offer the results to the cache."""
+        """Keep what happened; what makes that impossible is kept as `broken`."""
         try:
             if not self.broken:
                 self._record(reports)
@@ -54,6 +52,9 @@ class JobFeed:
             for report in reports:
                 if report.result_file:
                     report.result_file.unlink(missing_ok=True)
+
+    def flush(self) -> None:
+        """Nothing is held back here: writing is cheap."""
 
     def _next(self) -> Call | None:
         run = self._again.popleft() if self._again else next(self._runs, None)
@@ -66,30 +67,13 @@ class JobFeed:
 
     def _record(self, reports: Sequence[Report]) -> None:
         full = next((report.event.error for report in reports if _tells_of_full_disk(report.event)), None)
-        events = [self._stored(report) for report in reports if not _tells_of_full_disk(report.event)]
-        self._stores.log.append(events)
-        finished = [event for event in events if event.kind is EventKind.FINISHED]
-        if self.header.cache:
-            self._stores.cache.record([self._cache_entry(event) for event in finished if event.output])
-        self._again.extend(self._next_attempt(event) for event in finished if self._is_due_again(event))
+        kept = self._recorder.record([report for report in reports if not _tells_of_full_disk(report.event)])
+        self._again.extend(self._next_attempt(event) for event in finished(kept) if self._is_due_again(event))
         if full is not None:
             raise StoreFull(
                 f"No room left in {self._stores.scratch}: {full.message}; what was stored before is unharmed.",
                 next_step=MAKE_ROOM,
             )
-
-    def _stored(self, report: Report) -> Event:
-        event = report.event
-        if report.result_file is None or event.output is None:
-            return event
-        key = result_key(self._manifest.cache_key(event.index), event.output.sha256)
-        self._stores.objects.put_file(key, report.result_file)
-        return event._replace(output=event.output._replace(key=key))
-
-    def _cache_entry(self, event: Event) -> CacheEntry:
-        assert event.output is not None
-        took_s = event.usage.duration_s if event.usage else 0.0
-        return CacheEntry(self._manifest.cache_key(event.index), event.output, event.at, took_s, event.job_id)
 
     def _next_attempt(self, event: Event) -> RunRef:
         return RunRef(event.index, event.attempt + 1, self._first_attempts.get(event.index, 0))

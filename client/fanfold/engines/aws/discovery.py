@@ -1,4 +1,4 @@
-"""Finding a deployment by its name: what it announces of itself in SSM."""
+"""Finding a deployment by its name: its descriptor in SSM."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 from fanfold.contract.cloud import (
-    ANNOUNCEMENT_VERSION,
-    Announcement,
+    DESCRIPTOR_VERSION,
+    DeploymentDescriptor,
     Lane,
     instance_types_path,
     packages_path,
@@ -19,8 +19,8 @@ from fanfold.contract.instances import INSTANCE_TYPES, Host, InstanceType
 from fanfold.errors import ConfigurationError
 from fanfold.stores.aws.account import Account, Refused
 
-#: Without one of these an announcement is none of ours, or is damaged.
-_MEMBERS = Announcement.__required_keys__
+#: Without one of these an descriptor is none of ours, or is damaged.
+_MEMBERS = DeploymentDescriptor.__required_keys__
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -28,7 +28,7 @@ class Deployment(NamedTuple):
     """What a deployment says of itself: what it is made of, its instance types, and what its image holds."""
 
     name: str
-    announcement: Announcement
+    descriptor: DeploymentDescriptor
     lanes: Mapping[str, Lane]
     #: Version by package; empty where the image was given, not built.
     packages: Mapping[str, str]
@@ -46,9 +46,9 @@ def discover(account: Account, name: str) -> Deployment:
             f"{name!r} is not a deployment's name.",
             next_step="a name has letters, digits, dots, dashes and underscores, such as main.",
         )
-    announcement = _announcement(account, name)
+    descriptor = _descriptor(account, name)
     below = _below(account, parameter_name(name))
-    return Deployment(name, announcement, _table(below, instance_types_path(name)), _table(below, packages_path(name)))
+    return Deployment(name, descriptor, _table(below, instance_types_path(name)), _table(below, packages_path(name)))
 
 
 def _own(name: str, lane: Lane) -> InstanceType:
@@ -56,7 +56,7 @@ def _own(name: str, lane: Lane) -> InstanceType:
     return InstanceType(name, lane["vcpus"], lane["memory_gib"], host)
 
 
-def _announcement(account: Account, name: str) -> Announcement:
+def _descriptor(account: Account, name: str) -> DeploymentDescriptor:
     path = parameter_name(name)
     try:
         answer = account.call(
@@ -68,16 +68,16 @@ def _announcement(account: Account, name: str) -> Announcement:
             next_step="check its name, region and account (FANFOLD_DEPLOYMENT, FANFOLD_REGION, FANFOLD_PROFILE, or"
             " configure(...)), or make one with `cdk deploy`.",
         ) from refused
-    announced = _parsed(path, answer["Parameter"]["Value"])
-    version = announced.get("version")
-    if not isinstance(version, int) or (version <= ANNOUNCEMENT_VERSION and _MEMBERS - announced.keys()):
+    descriptor = _parsed(path, answer["Parameter"]["Value"])
+    version = descriptor.get("version")
+    if not isinstance(version, int) or (version <= DESCRIPTOR_VERSION and _MEMBERS - descriptor.keys()):
         raise _not_ours(path)
-    if version > ANNOUNCEMENT_VERSION:
+    if version > DESCRIPTOR_VERSION:
         raise ConfigurationError(
             f"The deployment {name!r} was made by a newer Fanfold.",
             next_step="upgrade this one with `pip install --upgrade fanfold`.",
         )
-    return cast(Announcement, announced)
+    return cast(DeploymentDescriptor, descriptor)
 
 
 def _below(account: Account, path: str) -> dict[str, str]:
@@ -115,6 +115,6 @@ def _parsed(path: str, text: str) -> dict[str, Any]:
 
 def _not_ours(path: str) -> ConfigurationError:
     return ConfigurationError(
-        f"The parameter {path} does not hold what Fanfold announces there.",
+        f"The parameter {path} does not hold a deployment descriptor of Fanfold.",
         next_step="if it is another's, deploy under another name; else `cdk deploy` writes it anew.",
     )

@@ -9,28 +9,22 @@ import hashlib
 import json
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
-from fanfold.contract.cloud import DEDICATED, NARROW, WIDE, shard_of
+from fanfold.contract.cloud import shard_of
 from fanfold.contract.payloads import INLINE_ARGUMENTS_BYTES, RUNS_PER_CHILD, DispatchJob, RunItem
 from fanfold.core.models import Event, EventKind, JobHeader, RunRef
 from fanfold.stores.manifest import Manifest
 from fanfold.stores.protocols import ObjectStore
 
 DIRECT = "direct"
-Path = Literal["direct", "narrow", "wide", "dedicated"]
 
-#: Up to here one client starts executions of 40 by itself, if so many may run at once; more are a Distributed Map's,
-#: which starts no more than may run.
-NARROW_RUNS = 1_000
-#: No account has less.
-_ALWAYS_AT_ONCE = 10
-#: Spans written as text up to here; of more, only the first and the last run of each attempt are told.
-_SPANS_CHARACTERS = 4_000
+#: Ranges are written as text up to here; of more, only the first and the last run of each attempt are.
+_RANGES_CHARACTERS = 4_000
 
 #: First and last index of runs that are to make the same attempt.
-Span = tuple[int, int, int]
+RunRange = tuple[int, int, int]
 
 
 class Dispatch(NamedTuple):
@@ -38,43 +32,29 @@ class Dispatch(NamedTuple):
 
     name: str
     path: str
-    spans: tuple[Span, ...]
+    ranges: tuple[RunRange, ...]
     at: float = 0.0
     state: str = "starting"
 
     def covers(self, index: int, attempt: int) -> bool:
         """Whether the attempt was part of it; may say so of a neighbour where there were very many."""
-        place = bisect_right(self.spans, (attempt, index, 1 << 60)) - 1
+        place = bisect_right(self.ranges, (attempt, index, 1 << 60)) - 1
         if place < 0:
             return False
-        of, first, last = self.spans[place]
+        of, first, last = self.ranges[place]
         return of == attempt and first <= index <= last
 
 
-def path_for(header: JobHeader, runs: Sequence[RunRef], at_once: Callable[[], int]) -> str:
-    """The path that suits these runs of a job best; `at_once` tells how many may run side by side."""
-    if header.instance_type is not None:
-        return DEDICATED
-    if header.max_workers is not None:
-        return WIDE  # the one path that can be told how much to run side by side
-    if len(runs) == 1:
-        return DIRECT
-    if len(runs) <= _ALWAYS_AT_ONCE:
-        return NARROW
-    return NARROW if len(runs) <= min(NARROW_RUNS, at_once()) else WIDE
-
-
-def new_dispatch(header: JobHeader, runs: Sequence[RunRef], at_once: Callable[[], int]) -> Dispatch:
-    """The dispatch of these runs, where `at_once` tells how many may run side by side."""
-    path = path_for(header, runs, at_once)
+def make_dispatch(path: str, runs: Sequence[RunRef]) -> Dispatch:
+    """The dispatch of these runs by a path."""
     digest = hashlib.sha256(pack(runs)).hexdigest()[:12]
-    return Dispatch(f"{path}-{digest}", path, _spans(runs))
+    return Dispatch(f"{path}-{digest}", path, _ranges(runs))
 
 
 def to_event(job_id: str, dispatch: Dispatch, state: str, reason: str = "") -> Event:
     """The machine event that remembers a dispatch; `reason` where it failed."""
-    spans = ",".join(f"{attempt}:{first}-{last}" for attempt, first, last in dispatch.spans)
-    data = {"machine": dispatch.name, "state": state, "path": dispatch.path, "runs": spans}
+    ranges = ",".join(f"{attempt}:{first}-{last}" for attempt, first, last in dispatch.ranges)
+    data = {"machine": dispatch.name, "state": state, "path": dispatch.path, "runs": ranges}
     if reason:
         data["reason"] = reason
     return Event.new(job_id, -1, 0, EventKind.MACHINE, data=data)
@@ -85,12 +65,12 @@ def of_event(event: Event) -> Dispatch | None:
     data = event.data
     if "runs" not in data or "path" not in data:
         return None
-    spans = []
+    ranges = []
     for text in str(data["runs"]).split(","):
         attempt, _, extent = text.partition(":")
         first, _, last = extent.partition("-")
-        spans.append((int(attempt), int(first), int(last)))
-    return Dispatch(str(data["machine"]), str(data["path"]), tuple(spans), event.at, str(data["state"]))
+        ranges.append((int(attempt), int(first), int(last)))
+    return Dispatch(str(data["machine"]), str(data["path"]), tuple(ranges), event.at, str(data["state"]))
 
 
 def pack(runs: Sequence[RunRef]) -> bytes:
@@ -113,17 +93,17 @@ def unpack(data: bytes) -> Iterator[RunRef]:
 RUN_BYTES = 12
 
 
-def _spans(runs: Sequence[RunRef]) -> tuple[Span, ...]:
-    spans: list[Span] = []
+def _ranges(runs: Sequence[RunRef]) -> tuple[RunRange, ...]:
+    ranges: list[RunRange] = []
     for index, attempt, *_ in sorted(runs, key=lambda run: (run.attempt, run.index)):
-        if spans and spans[-1][0] == attempt and spans[-1][2] >= index - 1:
-            spans[-1] = (attempt, spans[-1][1], index)
+        if ranges and ranges[-1][0] == attempt and ranges[-1][2] >= index - 1:
+            ranges[-1] = (attempt, ranges[-1][1], index)
         else:
-            spans.append((attempt, index, index))
-    if len(spans) * 12 <= _SPANS_CHARACTERS:
-        return tuple(spans)
-    attempts = sorted({span[0] for span in spans})
-    ends = {of: [span for span in spans if span[0] == of] for of in attempts}
+            ranges.append((attempt, index, index))
+    if len(ranges) * 12 <= _RANGES_CHARACTERS:
+        return tuple(ranges)
+    attempts = sorted({span[0] for span in ranges})
+    ends = {of: [span for span in ranges if span[0] == of] for of in attempts}
     return tuple((of, ends[of][0][1], ends[of][-1][2]) for of in attempts)
 
 
@@ -146,7 +126,7 @@ def run_items(
         }
 
 
-def narrow_input(job: DispatchJob, items: Sequence[RunItem]) -> str:
+def express_input(job: DispatchJob, items: Sequence[RunItem]) -> str:
     """The input of one Express execution."""
     return _json({"BatchInput": {"job": job}, "Items": items})
 

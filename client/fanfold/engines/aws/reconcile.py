@@ -1,29 +1,20 @@
-"""Finding runs that nobody runs any more: they are told lost, and the fold decides whether they are started again."""
+"""Finding runs that nobody runs any more: they are recorded as lost; the fold decides what then."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from fanfold.contract.cloud import NARROW
 from fanfold.contract.limits import REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
 from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
-from fanfold.engines.aws.dispatch import DIRECT, Dispatch, of_event
-from fanfold.engines.aws.paths.direct import DirectCalls
-from fanfold.engines.aws.paths.executions import Executions
+from fanfold.engines.aws.dispatch import Dispatch, of_event
+from fanfold.engines.aws.paths import LaunchPath
+from fanfold.engines.aws.paths.base import CLOCKS_S, STARTING_S
 
-#: How far the clock of who wrote something may be from that of who reads it: everything below allows for that.
-_CLOCKS_S = 90.0
-#: A client that has said "starting" and nothing more for so long is gone.
-_STARTING_S = 90.0 + _CLOCKS_S
-#: An Express execution lives for 300 s, a called function for its time limit after half a minute of throttles.
-_NARROW_S, _DIRECT_S = 300.0 + 60.0 + _CLOCKS_S, REALTIME_TIMEOUT_S + 60.0 + _CLOCKS_S
 #: A realtime run that started so long before now, its time limit not counted, will not end any more.
-_LEASE_S = 60.0 + _CLOCKS_S
-
-_CUT_OFF = "who started it was gone before all was started"
+_LEASE_S = 60.0 + CLOCKS_S
 
 
 class Findings(NamedTuple):
@@ -39,14 +30,14 @@ class Findings(NamedTuple):
 class Inspector:
     """Looks through a job's open runs."""
 
-    def __init__(self, executions: Executions, direct: DirectCalls) -> None:
-        self._executions = executions
-        self._direct = direct
+    def __init__(self, paths: Mapping[str, LaunchPath]) -> None:
+        self._paths = paths
 
     def look(self, header: JobHeader, state: JobState) -> Findings:
         """What is lost and what is due, of the job as `state` tells it."""
         dispatches = dispatches_of(state)
-        fates = {dispatch.name: self._fate(header, dispatch) for dispatch in dispatches}
+        now = time.time()
+        fates = {one.name: self._paths[one.path].fate(header, one, now - one.at) for one in dispatches}
         findings = Findings([], [])
         attended = any(fate is None for fate in fates.values())
         young = _is_young(header, dispatches)
@@ -63,25 +54,6 @@ class Inspector:
                 findings.lost.append((run, reason))
         return findings
 
-    def _fate(self, header: JobHeader, dispatch: Dispatch) -> str | None:
-        """Why nothing more comes of a dispatch, or None while something may."""
-        age_s = time.time() - dispatch.at
-        if dispatch.path == DIRECT:
-            waited_for = any(self._direct.waits_for(header.id, span[1], span[0]) for span in dispatch.spans)
-            gone = not waited_for and age_s > _DIRECT_S
-            return "the function that was called for it never told of its end" if gone else None
-        at_it = dispatch.state == "starting" and age_s < _STARTING_S
-        if dispatch.path == NARROW:
-            if dispatch.state == "starting":
-                return None if at_it else _CUT_OFF
-            return "its execution has ended without a word of it" if age_s > _NARROW_S else None
-        sight = self._executions.look(dispatch.path, f"{header.id}-{dispatch.name}")
-        if sight.status == "RUNNING" or (at_it and not sight.status):
-            return None
-        if not sight.status:
-            return _CUT_OFF
-        return f"its execution has ended ({sight.status.lower()}{f', {sight.reason}' if sight.reason else ''})"
-
     @staticmethod
     def _overdue(header: JobHeader, state: JobState, run: RunRef) -> str | None:
         """Why a realtime run that has started cannot be running any more."""
@@ -91,7 +63,7 @@ class Inspector:
         limit_s = (header.timeout_s or REALTIME_TIMEOUT_S) + _LEASE_S
         if started_at is None or time.time() - started_at < limit_s:
             return None
-        return f"it started {limit_s:.0f} s ago or more, and never told of its end"
+        return f"it started {limit_s:.0f} s ago or more and never reported its end"
 
 
 def dispatches_of(state: JobState) -> list[Dispatch]:
@@ -124,4 +96,4 @@ def _is_due(header: JobHeader, run: RunRef, *, attended: bool, young: bool) -> b
 
 def _is_young(header: JobHeader, dispatches: list[Dispatch]) -> bool:
     """Whether who submits the job may still be at it."""
-    return time.time() - max([header.created_at, *(one.at for one in dispatches)]) < _STARTING_S
+    return time.time() - max([header.created_at, *(one.at for one in dispatches)]) < STARTING_S

@@ -21,7 +21,7 @@ from fanfold.stores.aws.table import Item, key
 LEASE_S = 150.0
 
 
-class Held(NamedTuple):
+class Holding(NamedTuple):
     """What a machine holds, until when (its clock, seconds since 1970)."""
 
     machine: str
@@ -74,7 +74,7 @@ class Work:
         """Say that a machine runs none of these any more: another may take them over at once."""
         self._write(machine, runs, until=0.0)
 
-    def abandoned(self) -> Iterator[Held]:
+    def abandoned(self) -> Iterator[Holding]:
         """What machines hold past their time."""
         now = time.time()
         return (held for held in self._all_held() if held.runs and held.until < now)
@@ -99,7 +99,7 @@ class Work:
             return iter(())
         return unpack(self._stores.objects.get(work_key(self._job_id, claims["dispatch"]["S"])))
 
-    def take_over(self, held: Held) -> list[RunRef]:
+    def take_over(self, held: Holding) -> list[RunRef]:
         """The runs that another machine held past its time; none where a third was faster, or it came back."""
         values = {":until": {"N": repr(held.until)}, ":none": {"B": b""}, ":now": {"N": "0"}}
         mine = self._table.update_if(
@@ -110,7 +110,7 @@ class Work:
         )
         return held.runs if mine else []
 
-    def _all_held(self) -> Iterator[Held]:
+    def _all_held(self) -> Iterator[Holding]:
         after = machine_sort_key("")
         while True:
             condition = f"{PARTITION_KEY} = :job AND {SORT_KEY} BETWEEN :after AND :end"
@@ -118,7 +118,7 @@ class Work:
             page = self._table.query(condition, values, consistent=True)
             for item in page.items:
                 name = item[SORT_KEY]["S"].partition("#")[2]
-                yield Held(name, float(item["leased_until"]["N"]), list(unpack(item["held"]["B"])))
+                yield Holding(name, float(item["leased_until"]["N"]), list(unpack(item["held"]["B"])))
             if not page.more:
                 return
             after = page.items[-1][SORT_KEY]["S"] + "\0"

@@ -14,6 +14,7 @@ from fanfold.engines.feed import JobFeed
 from fanfold.engines.heartbeat import Sign
 from fanfold.engines.local.driver import pool_folder
 from fanfold.engines.local.engine import assignment, concurrency, machine_up, runner_event
+from fanfold.engines.serving import serve
 from fanfold.execution.pool.pool import Pool
 from fanfold.stores.local import LocalStores
 from fanfold.stores.state import read_state
@@ -40,7 +41,7 @@ def run(home: Path, job_id: str, stop: int, name: str) -> None:
     pool = Pool(concurrency(header), folder)
     feed = JobFeed(header, open_runs(stores, header, stop), stores=stores, assignment=assignment(header, stores))
     try:
-        _serve(pool, feed, stores, sign)
+        serve(pool, feed, _Watch(stores, job_id, sign).is_cancelled)
         if feed.broken:
             raise feed.broken
     finally:
@@ -59,15 +60,19 @@ def open_runs(stores: LocalStores, header: JobHeader, stop: int) -> Iterator[Run
     )
 
 
-def _serve(pool: Pool, feed: JobFeed, stores: LocalStores, sign: Sign) -> None:
-    looked_at = 0.0
-    pool.add(feed)
-    while pool.serves(feed):
-        pool.step()
-        if time.monotonic() - looked_at > _CANCEL_S:
-            looked_at = time.monotonic()
-            sign.renew()
-            if stores.log.get_job(feed.header.id).cancelled_at is not None:
-                pool.cancel(feed)
-            if not stores.home.exists():
-                os._exit(1)  # its home was removed (a test's, a container's): there is nothing left to tell anyone
+class _Watch:
+    """Looks about twice a second whether the job was cancelled, and shows that this process lives."""
+
+    def __init__(self, stores: LocalStores, job_id: str, sign: Sign) -> None:
+        self._stores, self._job_id, self._sign = stores, job_id, sign
+        self._looked_at = 0.0
+
+    def is_cancelled(self) -> bool:
+        """Whether the job is known to be cancelled."""
+        if time.monotonic() - self._looked_at <= _CANCEL_S:
+            return False
+        self._looked_at = time.monotonic()
+        self._sign.renew()
+        if not self._stores.home.exists():
+            os._exit(1)  # its home was removed (a test's, a container's): there is nothing left to tell anyone
+        return self._stores.log.get_job(self._job_id).cancelled_at is not None

@@ -16,8 +16,8 @@ _EXITED = {"Runtime.ExitError"}
 _THROTTLED = {"Lambda.TooManyRequestsException", "Lambda.EC2ThrottledException", "TooManyRequestsException"}
 
 
-def died(job_id: str, item: Item) -> Event:
-    """The event that `cloud.DIED_ATTRIBUTES` of an item tell of."""
+def read_failed_execution(job_id: str, item: Item) -> Event:
+    """The event that `cloud.FAILED_EXECUTION_ATTRIBUTES` of an item tell of."""
     kind = EventKind(item["kind"]["S"])
     failure = _parsed(item["failure"]["S"])
     status, error = classified(str(failure.get("Error", "")), _cause(failure.get("Cause")))

@@ -33,14 +33,14 @@ _CONSTANTS_AT = "constants_at"
 _CONSTANTS = 16
 
 
-class Head(NamedTuple):
+class StoredHeader(NamedTuple):
     """A header, and what the table keeps beside it. `expires_at` is in seconds since 1970."""
 
     header: JobHeader
     expires_at: int
 
 
-class Heads:
+class JobHeaders:
     """The headers of all jobs. Remembers what never changes of those it has seen."""
 
     def __init__(self, table: Table, objects: ObjectStore, retention_s: float) -> None:
@@ -48,12 +48,12 @@ class Heads:
         self._objects = objects
         self._retention_s = retention_s
         self._constants: OrderedDict[str, str] = OrderedDict()
-        self._seen: dict[str, tuple[Head, float]] = {}
+        self._seen: dict[str, tuple[StoredHeader, float]] = {}
         self._lock = threading.Lock()
 
     def put(self, header: JobHeader) -> None:
         """Record a new job; where it is there already, nothing changes."""
-        head = Head(header, int(time.time() + self._retention_s))
+        head = StoredHeader(header, int(time.time() + self._retention_s))
         item = _item(head)
         if _are_long(header.constants):
             self._objects.put(constants_key(header.id), header.constants.encode())
@@ -61,21 +61,21 @@ class Heads:
         if self._table.put_if(item, f"attribute_not_exists({cloud.PARTITION_KEY})"):
             self._remember(head)
 
-    def get(self, job_id: str) -> Head:
+    def get(self, job_id: str) -> StoredHeader:
         """The header as it is now, give or take some seconds. Raises `JobNotFound`."""
         seen = self._seen.get(job_id)
         if seen is not None and time.monotonic() - seen[1] < _FRESH_S:
             return seen[0]
         return self.read(job_id)
 
-    def read(self, job_id: str) -> Head:
+    def read(self, job_id: str) -> StoredHeader:
         """The header, read anew. Raises `JobNotFound`."""
         item = self._table.get(_key(job_id))
         if item is None or _expired(item):
             raise self._not_found(job_id)
         return self._remember(self._head(item))
 
-    def known(self, job_id: str) -> Head:
+    def known(self, job_id: str) -> StoredHeader:
         """The header as it was when it was last seen: for all that never changes. Raises `JobNotFound`."""
         seen = self._seen.get(job_id)
         return self.get(job_id) if seen is None else seen[0]
@@ -89,16 +89,16 @@ class Heads:
             raise self._not_found(job_id)
         self.forget(job_id)
 
-    def take_turn(self, job_id: str, for_s: float) -> bool:
+    def take_lease(self, job_id: str, for_s: float) -> bool:
         """Become the one that looks after the job's lost runs, for so many seconds; False where another is."""
         now = time.time()
-        free = "attribute_not_exists(turn_until) OR turn_until < :now"
+        free = "attribute_not_exists(lease_until) OR lease_until < :now"
         values = {":now": {"N": repr(now)}, ":until": {"N": repr(now + for_s)}}
-        return self._table.update_if(_key(job_id), "SET turn_until = :until", free, ExpressionAttributeValues=values)
+        return self._table.update_if(_key(job_id), "SET lease_until = :until", free, ExpressionAttributeValues=values)
 
-    def end_turn(self, job_id: str) -> None:
+    def release_lease(self, job_id: str) -> None:
         """Let another look after the job."""
-        self._table.update(_key(job_id), "REMOVE turn_until")
+        self._table.update(_key(job_id), "REMOVE lease_until")
 
     def forget(self, job_id: str) -> None:
         """Have the header read anew."""
@@ -126,13 +126,13 @@ class Heads:
             values[":before"] = {"S": before}
         return self._table.query(condition, values, IndexName=index, ScanIndexForward=False, Limit=limit)
 
-    def _heads(self, items: list[Item]) -> Iterable[Head]:
+    def _heads(self, items: list[Item]) -> Iterable[StoredHeader]:
         """What items tell; those with long constants, which are rare, side by side."""
         if any(_CONSTANTS_AT in item for item in items):
             return self._table.account.each(self._head, items)
         return map(self._head, items)
 
-    def _head(self, item: Item) -> Head:
+    def _head(self, item: Item) -> StoredHeader:
         head = _head(item)
         place = item.get(_CONSTANTS_AT)
         if place is None:
@@ -152,7 +152,7 @@ class Heads:
                 self._constants.popitem(last=False)
         return known
 
-    def _remember(self, head: Head) -> Head:
+    def _remember(self, head: StoredHeader) -> StoredHeader:
         with self._lock:
             if len(self._seen) > 1_000:
                 self._seen.clear()
@@ -168,7 +168,7 @@ def _key(job_id: str) -> Item:
     return key(cloud.job_partition(checked_job_id(job_id)), cloud.HEAD)
 
 
-def _item(head: Head) -> Item:
+def _item(head: StoredHeader) -> Item:
     header = head.header
     more: Item = {} if header.cancelled_at is None else {"cancelled_at": {"N": repr(header.cancelled_at)}}
     if _are_long(header.constants):
@@ -189,10 +189,10 @@ def _are_long(constants: str) -> bool:
     return len(constants) > _INLINE_CONSTANTS_BYTES
 
 
-def _head(item: Item) -> Head:
+def _head(item: Item) -> StoredHeader:
     at = item.get("cancelled_at")
     header = header_from_text(item["header"]["S"], cancelled_at=None if at is None else float(at["N"]))
-    return Head(header, int(item[cloud.EXPIRES_AT]["N"]))
+    return StoredHeader(header, int(item[cloud.EXPIRES_AT]["N"]))
 
 
 def _expired(item: Item) -> bool:

@@ -25,13 +25,13 @@ from fanfold.contract.cloud import (
     telemetry_partition,
 )
 from fanfold.contract.layout import overflow_key
-from fanfold.contract.payloads import DIED, DIED_ATTRIBUTES
+from fanfold.contract.payloads import FAILED_EXECUTION, FAILED_EXECUTION_ATTRIBUTES
 from fanfold.core.models import TELEMETRY, Event, JobHeader, RunStatus
 from fanfold.errors import StoreTooNew
 from fanfold.stores.aws.account import CONCURRENCY
-from fanfold.stores.aws.failed_executions import died
-from fanfold.stores.aws.job_headers import Heads
-from fanfold.stores.aws.shard_cursors import FinishedShards, Reading, Window, iso
+from fanfold.stores.aws.failed_executions import read_failed_execution
+from fanfold.stores.aws.job_headers import JobHeaders
+from fanfold.stores.aws.shard_cursors import CompletedShards, Reading, Window, iso
 from fanfold.stores.aws.table import Item, Page, Table
 from fanfold.stores.pages import EventPage, pack, unpack
 from fanfold.stores.protocols import Channel, Cursor, ObjectStore
@@ -41,7 +41,11 @@ from fanfold.stores.protocols import Channel, Cursor, ObjectStore
 #: The packed page, or where it is instead when it is too large for an item of 400 KB.
 PAGE, PAGE_AT = "e", "o"
 #: What `EventItems.read` needs of an item, whoever wrote it.
-READ_ATTRIBUTES = (PAGE, PAGE_AT, *(name for name in DIED_ATTRIBUTES if name not in (PARTITION_KEY, EXPIRES_AT)))
+READ_ATTRIBUTES = (
+    PAGE,
+    PAGE_AT,
+    *(name for name in FAILED_EXECUTION_ATTRIBUTES if name not in (PARTITION_KEY, EXPIRES_AT)),
+)
 
 _PAGE_EVENTS = 1_000
 #: A page is closed when it has about this much: few items are nearly empty, none comes near 400 KB by many events.
@@ -88,8 +92,8 @@ class EventItems:
             return unpack(job_id, from_bytes(item[PAGE]["B"]))
         if PAGE_AT in item:
             return unpack(job_id, from_bytes(self._objects.get(item[PAGE_AT]["S"])))
-        if item.get("status", {}).get("S") == DIED:
-            return [died(job_id, item)]
+        if item.get("status", {}).get("S") == FAILED_EXECUTION:
+            return [read_failed_execution(job_id, item)]
         raise _too_new()
 
     def _kept(self, job_id: str, page: bytes) -> Item:
@@ -179,8 +183,8 @@ class DynamoEventLog:
     def __init__(self, table: Table, objects: ObjectStore, *, retention_s: float) -> None:
         self._table = table
         self._items = EventItems(objects)
-        self.heads = Heads(table, objects, retention_s)
-        self._finished = FinishedShards()
+        self.job_headers = JobHeaders(table, objects, retention_s)
+        self._completed_shards = CompletedShards()
         self._appended = threading.Condition()
         self._appends = 0
         self._appends_to: Counter[str] = Counter()
@@ -190,20 +194,20 @@ class DynamoEventLog:
 
     def put_job(self, header: JobHeader) -> None:
         """Record a new job. Doing it again changes nothing, least of all a cancel flag."""
-        self.heads.put(header)
+        self.job_headers.put(header)
         self.announce([header.id])
 
     def get_job(self, job_id: str) -> JobHeader:
         """The job's header as of some seconds ago at most. Raises `JobNotFound`, naming the ids that come near."""
-        return self.heads.get(job_id).header
+        return self.job_headers.get(job_id).header
 
     def list_jobs(self, *, owner: str | None = None, limit: int = 100, before: str | None = None) -> list[JobHeader]:
         """Headers, newest first; `before` a job id, for the page after it."""
-        return self.heads.listed(owner=owner, limit=limit, before=before)
+        return self.job_headers.listed(owner=owner, limit=limit, before=before)
 
     def request_cancel(self, job_id: str, at: float | None) -> None:
         """Set the cancel flag (seconds since 1970), or clear it with None so that the job can go on."""
-        self.heads.flag(job_id, at)
+        self.job_headers.flag(job_id, at)
         self.announce([job_id])
 
     def append(self, events: Sequence[Event]) -> None:
@@ -218,7 +222,7 @@ class DynamoEventLog:
         for event in events:
             jobs.setdefault(event.job_id, []).append(event)
         for job_id, some in jobs.items():
-            head = self.heads.known(job_id)
+            head = self.job_headers.known(job_id)
             yield from self._items.of(some, job_id=job_id, count=head.header.count, expires_at=head.expires_at)
 
     def read_since(
@@ -229,7 +233,7 @@ class DynamoEventLog:
         A round over all shards that brought something is followed by one empty page without asking again, for as long
         as nothing of the job is appended here: whoever reads until there is no more would else ask for all twice.
         """
-        here, now, header = self._appended_here(job_id), time.time(), self.heads.known(job_id).header
+        here, now, header = self._appended_here(job_id), time.time(), self.job_headers.known(job_id).header
         reading = Reading.of(cursor, shards(header.count))
         if reading.rested == here:
             reading.rested = None
@@ -244,12 +248,12 @@ class DynamoEventLog:
             pages += some
         self._asking_s = time.monotonic() - began
         if channel == "state":
-            self._finished.note(reading.id, header, pages)
-            reading.settle(self._finished.asker(reading.id))
+            self._completed_shards.note(reading.id, header, pages)
+            reading.settle(self._completed_shards.asker(reading.id))
         events = [event for _, found in pages for event in found]
         reading.rested = here if events and not reading.todo else None
         if any(event.status is RunStatus.CANCELLED for event in events):
-            self.heads.forget(job_id)  # whoever reads of a cancelled run must see the flag that it comes from
+            self.job_headers.forget(job_id)  # whoever reads of a cancelled run must see the flag that it comes from
         return events, reading.to_cursor()
 
     def wait_for_news(self, timeout_s: float) -> bool:

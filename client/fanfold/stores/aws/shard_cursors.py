@@ -51,7 +51,7 @@ class Window(NamedTuple):
 
 
 @dataclass(slots=True)
-class Position:
+class ShardCursor:
     """A reader's place in one shard.
 
     `key` is the last it has seen, and all up to `begins` is read; the next round begins behind that. It remembers how
@@ -118,11 +118,11 @@ class Position:
 
 @dataclass(slots=True)
 class Reading:
-    """All of a reader's positions. `todo` are the shards that this round has not come to the end of, and from where."""
+    """All of a reader's cursors. `todo` are the shards that this round has not come to the end of, and from where."""
 
     #: Of this reader alone, from its first round to its last.
     id: str
-    positions: list[Position]
+    cursors: list[ShardCursor]
     todo: dict[int, str] = field(default_factory=dict)
     #: Set between a round that brought something and the next: what had been appended here by then.
     rested: str | None = None
@@ -131,32 +131,32 @@ class Reading:
     def of(cls, cursor: str | None, shards: int) -> Reading:
         """The reading that a cursor tells of; from the beginning without one."""
         if cursor is None:
-            return cls(token_hex(8), [Position() for _ in range(shards)])
+            return cls(token_hex(8), [ShardCursor() for _ in range(shards)])
         told = json.loads(cursor)
         todo = {int(shard): start for shard, start in told["todo"].items()}
-        return cls(told["id"], [Position(*one) for one in told["at"]], todo, told["rested"])
+        return cls(told["id"], [ShardCursor(*one) for one in told["at"]], todo, told["rested"])
 
     def to_cursor(self) -> str:
         """Where to go on, as text."""
-        at = [astuple(one) for one in self.positions]
+        at = [astuple(one) for one in self.cursors]
         told = {"id": self.id, "at": at, "todo": self.todo, "rested": self.rested}
         return json.dumps(told, separators=(",", ":"))
 
     def begin(self, now: float, count: Callable[[dict[int, Window]], dict[int, int]]) -> None:
         """Begin a round over every shard that is not known to be done. `count` counts the items of windows."""
         windows: dict[int, Window] = {}
-        for shard, position in enumerate(self.positions):
+        for shard, position in enumerate(self.cursors):
             if not position.done:
                 self.todo[shard], window = position.start(now)
                 if window is not None:
                     windows[shard] = window
         for shard, found in (count(windows) if windows else {}).items():
             if found > windows[shard].items:
-                self.todo[shard] = self.positions[shard].read_again(windows[shard])
+                self.todo[shard] = self.cursors[shard].read_again(windows[shard])
 
     def settle(self, finished: Callable[[int], bool]) -> None:
         """Note for good which shards are done: who told of it may forget."""
-        for shard, position in enumerate(self.positions):
+        for shard, position in enumerate(self.cursors):
             position.done = position.done or finished(shard)
 
     def note(self, shard: int, keys: Sequence[str], *, more: bool, now: float) -> bool:
@@ -165,7 +165,7 @@ class Reading:
             del self.todo[shard]
         elif keys:
             self.todo[shard] = keys[-1]
-        return self.positions[shard].note(keys, more=more, now=now)
+        return self.cursors[shard].note(keys, more=more, now=now)
 
 
 def seconds(key: str) -> float:
@@ -191,7 +191,7 @@ class _Found:
         self.open = [len(range(shard, count, number)) for shard in range(number)]
 
 
-class FinishedShards:
+class CompletedShards:
     """What each reading of a job has found in it.
 
     What another reading has found tells nothing: an event that came late, behind what this one had read, it has to find

@@ -40,12 +40,6 @@ class Table:
         for _ in self.account.each(self._write, _parts(requests, _WRITE_BATCH)):
             pass
 
-    def delete_all(self, keys: Iterable[Item]) -> None:
-        """Delete items by key; what is not there is passed over."""
-        requests = [{"DeleteRequest": {"Key": key}} for key in keys]
-        for _ in self.account.each(self._write, _parts(requests, _WRITE_BATCH)):
-            pass
-
     def get_all(self, keys: Sequence[Item]) -> Iterator[Item]:
         """The items that exist, 100 keys a call, in any order."""
         for found in self.account.each(self._read, _parts(keys, _READ_BATCH)):

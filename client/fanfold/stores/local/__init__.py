@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from fanfold.core.models import CacheEntry, Event
 from fanfold.errors import StoreError
 from fanfold.stores.local.cache import SqliteResultCache
 from fanfold.stores.local.database import Database
@@ -50,6 +51,12 @@ class LocalStores:
             ) from error
         with stores._database.reading():
             return stores
+
+    def record(self, events: Sequence[Event], entries: Sequence[CacheEntry]) -> None:
+        """Append events, then offer results to the cache: one that is found there is on record."""
+        self.log.append(events)
+        if entries:
+            self.cache.record(entries)
 
     def remove_jobs(self, job_ids: Sequence[str]) -> int:
         """Take jobs away that have ended, and all that is kept for them alone; the bytes of files that were freed.

@@ -6,12 +6,15 @@ import json
 import random
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
+from fanfold.contract.limits import REALTIME_TIMEOUT_S
 from fanfold.contract.payloads import RunPayload
-from fanfold.core.models import Event, EventKind, RunError, RunStatus
+from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
+from fanfold.engines.aws.dispatch import Dispatch, run_items
+from fanfold.engines.aws.paths.base import CLOCKS_S, Surroundings
 from fanfold.errors import ConfigurationError, FanfoldError
-from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.account import Refused
 from fanfold.stores.aws.failed_executions import classified
 
@@ -20,17 +23,38 @@ _THROTTLED = ("TooManyRequestsException", "EC2ThrottledException")
 _PATIENCE_S = 30.0
 #: After so many refusals it is told; one by itself is over before anybody has read of it.
 _TOLD_AFTER = 2
+#: A called function ends at its time limit, after half a minute of throttles at most.
+_LIVES_S = REALTIME_TIMEOUT_S + 60.0 + CLOCKS_S
 
 
-class DirectCalls:
-    """The runs that threads of this process wait for. The process ends when they have."""
+class DirectPath:
+    """Calls the function for one run. Threads of this process wait for it, and the process ends when they have."""
 
-    def __init__(self, stores: AwsStores) -> None:
-        self._stores = stores
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+        self._stores = surroundings.stores
         self._waiting: dict[tuple[str, int, int], threading.Thread] = {}
 
-    def start(self, payload: RunPayload) -> None:
-        """Invoke the function for one run, and see to it that the run ends in an event, whatever happens."""
+    def start(self, header: JobHeader, dispatch: Dispatch, runs: Sequence[RunRef]) -> None:  # noqa: ARG002
+        """Call the function for each of these runs, and see to it that each ends in an event, whatever happens."""
+        functions, job = self._surroundings.descriptor["functions"], self._surroundings.job(header)
+        for item in run_items(header, runs, objects=self._stores.objects, functions=functions):
+            self._start_one({"job": job, "run": item})
+
+    def stop(self, header: JobHeader, dispatch: Dispatch) -> None:
+        """Nothing: its runs see the job's flag within seconds."""
+
+    def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> str | None:
+        """Why nothing more comes of it, or None while something may."""
+        waited_for = any(self.waits_for(header.id, first, attempt) for attempt, first, _ in dispatch.ranges)
+        return None if waited_for or age_s < _LIVES_S else "the function that was called never reported its end"
+
+    def wait(self) -> None:
+        """Wait until no thread of this process waits for a run any more."""
+        for thread in list(self._waiting.values()):
+            thread.join()
+
+    def _start_one(self, payload: RunPayload) -> None:
         place = payload["job"]["id"], payload["run"]["index"], payload["run"]["attempt"]
         if self.waits_for(*place):
             return

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from fanfold.contract.cloud import NARROW
-from fanfold.stores.aws.account import Account, Refused
+from fanfold.engines.aws.dispatch import Dispatch
+from fanfold.engines.aws.paths.base import CUT_OFF, STARTING_S, Surroundings
+from fanfold.stores.aws.account import Refused
 
 #: An execution is looked at this rarely: the account may do so 15 times a second, for all its users together.
 _LOOK_S = 15.0
@@ -26,23 +25,19 @@ class Sight(NamedTuple):
 class Executions:
     """The executions of one deployment."""
 
-    def __init__(self, account: Account, machines: Mapping[str, str]) -> None:
-        self._account = account
-        self._machines = machines
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
         self._seen: dict[str, tuple[Sight, float]] = {}
 
-    def start_narrow(self, name: str, inputs: Iterable[str]) -> None:
-        """Start an Express execution for each of these inputs."""
-
-        def start(numbered: tuple[int, str]) -> None:
-            self._start(NARROW, f"{name}-{numbered[0]}", numbered[1])
-
-        for _ in self._account.each(start, enumerate(inputs)):
-            pass
-
-    def start(self, path: str, name: str, given: Any) -> None:
-        """Start a Standard execution; one of that name that is there already is the same."""
-        self._start(path, name, json.dumps(given, separators=(",", ":")))
+    def start(self, path: str, name: str, given: str) -> None:
+        """Start an execution; one of that name that is there already is the same."""
+        machine = self._machine(path)
+        parameters = {"stateMachineArn": machine, "name": name, "input": given}
+        try:
+            self._call("start_execution", machine, expected=(_THERE_ALREADY,), **parameters)
+        except Refused:
+            return
+        self._seen.pop(self._arn(path, name), None)
 
     def look(self, path: str, name: str) -> Sight:
         """What an execution is doing, as of some seconds ago."""
@@ -62,6 +57,15 @@ class Executions:
         except Refused:
             return
 
+    def fate(self, path: str, name: str, dispatch: Dispatch, age_s: float) -> str | None:
+        """Why nothing more comes of a Standard execution, or None while something may."""
+        sight = self.look(path, name)
+        if sight.status == "RUNNING":
+            return None
+        if not sight.status:
+            return None if dispatch.state == "starting" and age_s < STARTING_S else CUT_OFF
+        return f"its execution has ended ({sight.status.lower()}{f', {sight.reason}' if sight.reason else ''})"
+
     def _look(self, arn: str) -> Sight:
         try:
             answer = self._call("describe_execution", arn, expected=_NOT_THERE, executionArn=arn)
@@ -70,17 +74,11 @@ class Executions:
         reason = ": ".join(str(answer[part]) for part in ("error", "cause") if answer.get(part))
         return Sight(str(answer["status"]), reason)
 
-    def _start(self, path: str, name: str, given: str) -> None:
-        machine = self._machines[path]
-        parameters = {"stateMachineArn": machine, "name": name, "input": given}
-        try:
-            self._call("start_execution", machine, expected=(_THERE_ALREADY,), **parameters)
-        except Refused:
-            return
-        self._seen.pop(self._arn(path, name), None)
+    def _machine(self, path: str) -> str:
+        return self._surroundings.descriptor["state_machines"][path]
 
     def _arn(self, path: str, name: str) -> str:
-        return f"{self._machines[path].replace(':stateMachine:', ':execution:')}:{name}"
+        return f"{self._machine(path).replace(':stateMachine:', ':execution:')}:{name}"
 
     def _call(self, operation: str, on: str, *, expected: tuple[str, ...], **parameters: Any) -> dict[str, Any]:
-        return self._account.call("stepfunctions", operation, on=on, expected=expected, **parameters)
+        return self._surroundings.account.call("stepfunctions", operation, on=on, expected=expected, **parameters)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fanfold.contract import cloud
 from fanfold.contract.instances import INSTANCE_TYPES, container_memory_mib
-from infra.announcement import PARAMETER_BYTES, chunks
+from infra.descriptor import PARAMETER_BYTES, chunks
 from infra.settings import Settings
 from tests.infra.templates import Synthesise, Templates
 
@@ -28,19 +28,19 @@ def below(templates: Templates, path: str) -> dict[str, Any]:
     return {key: item for value in parts.values() for key, item in value.items()}
 
 
-def test_the_announcement_has_what_the_contract_says(templates: Templates) -> None:
-    announced = parameters(templates)[cloud.parameter_name("main")]
-    assert set(announced) == set(cloud.Announcement.__annotations__)
-    assert set(announced["image"]) == set(cloud.ImageFacts.__annotations__)
-    assert set(announced["limits"]) == set(cloud.DeployedLimits.__annotations__)
-    assert set(announced["state_machines"]) == {cloud.NARROW, cloud.WIDE, cloud.DEDICATED}
-    assert announced["version"] == cloud.ANNOUNCEMENT_VERSION
+def test_the_descriptor_has_what_the_contract_says(templates: Templates) -> None:
+    descriptor = parameters(templates)[cloud.parameter_name("main")]
+    assert set(descriptor) == set(cloud.DeploymentDescriptor.__annotations__)
+    assert set(descriptor["image"]) == set(cloud.ImageFacts.__annotations__)
+    assert set(descriptor["limits"]) == set(cloud.DeployedLimits.__annotations__)
+    assert set(descriptor["state_machines"]) == {cloud.EXPRESS, cloud.DISTRIBUTED, cloud.DEDICATED}
+    assert descriptor["version"] == cloud.DESCRIPTOR_VERSION
 
 
 def test_it_names_the_functions_that_there_are(full: Templates) -> None:
-    announced = parameters(full)["/fanfold/main"]
-    assert announced["functions"] == [each["FunctionName"] for each in full.properties("AWS::Lambda::Function")]
-    assert (announced["mount"], announced["spot"]) == ("/mnt/shared", True)
+    descriptor = parameters(full)["/fanfold/main"]
+    assert descriptor["functions"] == [each["FunctionName"] for each in full.properties("AWS::Lambda::Function")]
+    assert (descriptor["mount"], descriptor["spot"]) == ("/mnt/shared", True)
 
 
 def test_it_tells_what_is_reserved_for_all_functions_together(full: Templates) -> None:
@@ -70,7 +70,7 @@ def test_every_parameter_fits_the_free_4_kb(variant: str, request: pytest.Fixtur
         assert len(each["Value"].encode()) <= 4096
 
 
-def test_the_most_that_an_announcement_can_hold_fits(synthesise: Synthesise) -> None:
+def test_the_most_that_a_descriptor_can_hold_fits(synthesise: Synthesise) -> None:
     templates = synthesise(deployment="a" * 20, realtime_functions=10, mount=True)
     value = next(each["Value"] for each in templates.properties("AWS::SSM::Parameter") if each["Name"].count("/") == 2)
     references = value.count("<")

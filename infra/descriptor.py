@@ -21,14 +21,14 @@ from infra.settings import Settings
 PARAMETER_BYTES = 4096
 
 
-class Announcement(Construct):
+class DeploymentDescriptor(Construct):
     """`/fanfold/<deployment>`, and below it the instance types and the image's packages."""
 
     def __init__(self, scope: Construct, id: str, parts: Parts) -> None:
         super().__init__(scope, id)
         settings = parts.settings
         name = settings.deployment
-        text = Stack.of(self).to_json_string(_announced(parts))
+        text = Stack.of(self).to_json_string(_descriptor(parts))
         self._parameter("Deployment", cloud.parameter_name(name), text)
         self._table("InstanceTypes", cloud.instance_types_path(name), parts.dedicated.lanes)
         given = settings.image_uri_for(settings.architecture)
@@ -42,10 +42,10 @@ class Announcement(Construct):
         ssm.StringParameter(self, id, parameter_name=name, string_value=value)
 
 
-def _announced(parts: Parts) -> cloud.Announcement:
+def _descriptor(parts: Parts) -> cloud.DeploymentDescriptor:
     settings, name = parts.settings, parts.settings.deployment
     return {
-        "version": cloud.ANNOUNCEMENT_VERSION,
+        "version": cloud.DESCRIPTOR_VERSION,
         "deployment": name,
         "table": parts.storage.table.table_name,
         "bucket": parts.storage.bucket.bucket_name,

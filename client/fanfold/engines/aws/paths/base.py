@@ -1,0 +1,59 @@
+"""What a launch path can do, and what all of them work with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from fanfold.contract.cloud import DeploymentDescriptor
+from fanfold.contract.payloads import DispatchJob
+from fanfold.core.models import JobHeader, RunRef
+from fanfold.engines.aws.capacity import Capacity
+from fanfold.engines.aws.discovery import Deployment
+from fanfold.engines.aws.dispatch import Dispatch
+from fanfold.stores.aws import AwsStores
+from fanfold.stores.aws.account import Account
+
+#: How far the clock of who wrote something may be from that of who reads it: every patience below allows for that.
+CLOCKS_S = 90.0
+#: A client that has said "starting" and nothing more for so long is gone.
+STARTING_S = 90.0 + CLOCKS_S
+
+CUT_OFF = "the client exited before all runs were started"
+
+
+class LaunchPath(Protocol):
+    """One way in which runs get to where they are executed."""
+
+    def start(self, header: JobHeader, dispatch: Dispatch, runs: Sequence[RunRef]) -> None:
+        """Start these runs. Starting them again is harmless."""
+
+    def stop(self, header: JobHeader, dispatch: Dispatch) -> None:
+        """End what goes on by itself: runs that see the job's cancel flag need no more."""
+
+    def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> str | None:
+        """Why nothing more comes of a dispatch that is so many seconds old, or None while something may."""
+
+
+class Surroundings:
+    """The deployment that a process uses. Its descriptor is read anew when the deployment has changed."""
+
+    def __init__(self, account: Account, stores: AwsStores, deployment: Deployment) -> None:
+        self.account = account
+        self.stores = stores
+        self.deployment = deployment
+        self.capacity = Capacity(account, deployment.descriptor["limits"].get("concurrency", 0))
+
+    @property
+    def descriptor(self) -> DeploymentDescriptor:
+        """What the deployment says of itself."""
+        return self.deployment.descriptor
+
+    def job(self, header: JobHeader) -> DispatchJob:
+        """What of a job goes with every run."""
+        return {"id": header.id, "expires_at": self.stores.log.job_headers.known(header.id).expires_at}
+
+
+def execution_name(header: JobHeader, dispatch: Dispatch) -> str:
+    """The name of what a dispatch starts in Step Functions: the same for the same runs."""
+    return f"{header.id}-{dispatch.name}"

@@ -1,0 +1,49 @@
+"""Any number of runs: one Standard execution, whose Distributed Map starts them as fast as they may run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from fanfold.contract.cloud import DISTRIBUTED
+from fanfold.contract.layout import work_key
+from fanfold.contract.payloads import DistributedInput
+from fanfold.core.models import JobHeader, RunRef
+from fanfold.engines.aws.capacity import portions
+from fanfold.engines.aws.dispatch import Dispatch, lines, run_items
+from fanfold.engines.aws.paths.base import Surroundings, execution_name
+from fanfold.engines.aws.paths.executions import Executions
+
+
+class DistributedPath:
+    """Writes the runs down as a manifest in the bucket, and starts an execution over it."""
+
+    def __init__(self, surroundings: Surroundings, executions: Executions) -> None:
+        self._surroundings = surroundings
+        self._executions = executions
+
+    def start(self, header: JobHeader, dispatch: Dispatch, runs: Sequence[RunRef]) -> None:
+        """Put the manifest, then start the execution."""
+        stores, name = self._surroundings.stores, execution_name(header, dispatch)
+        functions = self._surroundings.descriptor["functions"]
+        key, path = work_key(header.id, dispatch.name), stores.scratch / f"{name}.jsonl"
+        with path.open("wb") as file:
+            file.writelines(lines(run_items(header, runs, objects=stores.objects, functions=functions)))
+        stores.objects.put_file(key, path)
+        may_run = self._surroundings.capacity.runs()
+        children, each = portions(min(header.max_workers or may_run, may_run))
+        given: DistributedInput = {
+            "job": self._surroundings.job(header),
+            "manifest_key": key,
+            "max_children": children,
+            "runs_per_child": each,
+        }
+        self._executions.start(DISTRIBUTED, name, json.dumps(given, separators=(",", ":")))
+
+    def stop(self, header: JobHeader, dispatch: Dispatch) -> None:
+        """Stop the execution: it would start runs that have been cancelled."""
+        self._executions.stop(DISTRIBUTED, execution_name(header, dispatch), "The job was cancelled.")
+
+    def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> str | None:
+        """Why nothing more comes of it, or None while something may."""
+        return self._executions.fate(DISTRIBUTED, execution_name(header, dispatch), dispatch, age_s)

@@ -1,0 +1,48 @@
+"""Up to about a thousand runs: Express executions of at most 40 each, which the client starts by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fanfold.contract.cloud import EXPRESS
+from fanfold.core.models import JobHeader, RunRef
+from fanfold.engines.aws.dispatch import Dispatch, batches, express_input, run_items
+from fanfold.engines.aws.paths.base import CLOCKS_S, CUT_OFF, STARTING_S, Surroundings, execution_name
+from fanfold.engines.aws.paths.executions import Executions
+
+#: An Express execution lives for 300 s, and is listed nowhere.
+_LIVES_S = 300.0 + 60.0 + CLOCKS_S
+
+
+class ExpressPath:
+    """Starts Express executions. Nobody can look at one, nor stop it: it is over when its time is."""
+
+    def __init__(self, surroundings: Surroundings, executions: Executions) -> None:
+        self._surroundings = surroundings
+        self._executions = executions
+
+    def start(self, header: JobHeader, dispatch: Dispatch, runs: Sequence[RunRef]) -> None:
+        """Start an execution for every 40 runs, some side by side."""
+        job, name = self._surroundings.job(header), execution_name(header, dispatch)
+        items = run_items(
+            header,
+            runs,
+            objects=self._surroundings.stores.objects,
+            functions=self._surroundings.descriptor["functions"],
+        )
+
+        def start_one(numbered: tuple[int, str]) -> None:
+            self._executions.start(EXPRESS, f"{name}-{numbered[0]}", numbered[1])
+
+        inputs = enumerate(express_input(job, batch) for batch in batches(items))
+        for _ in self._surroundings.account.each(start_one, inputs):
+            pass
+
+    def stop(self, header: JobHeader, dispatch: Dispatch) -> None:
+        """Nothing: its runs see the job's flag within seconds."""
+
+    def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> str | None:  # noqa: ARG002
+        """Why nothing more comes of it, or None while something may."""
+        if dispatch.state == "starting":
+            return None if age_s < STARTING_S else CUT_OFF
+        return "the execution ended without reporting this run" if age_s > _LIVES_S else None
