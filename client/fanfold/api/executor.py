@@ -16,7 +16,7 @@ from fanfold.api.submit import submit
 from fanfold.core.models import BAD, GOOD, RunStatus
 from fanfold.errors import FanfoldError, InputError
 from fanfold.job import Job
-from fanfold.submission.resolve import refuse_inside_run, resolve
+from fanfold.submission.resolve import refuse_inside_run, resolve_call
 
 #: A job is started when no further call has come for this long, or when it has this many.
 _LINGER_S = 0.005
@@ -73,7 +73,7 @@ class Executor(_Executor):
         """Have the engine start its threads now: a script that ends right after this may start none any more."""
         engine, instance_type = self._options.get("engine"), self._options.get("instance_type")
         with suppress(FanfoldError):  # it is told when the job is started, to whoever waits for its calls
-            chosen, request = resolve(function, engine=engine, instance_type=instance_type)
+            chosen, request = resolve_call(function, engine=engine, instance_type=instance_type, quiet=True)
             chosen.get_ready(dedicated=request.instance is not None)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from fanfold.core.compat import run_arguments, submit_arguments
@@ -13,11 +14,12 @@ from fanfold.settings import current
 from fanfold.submission.resolve import refuse_inside_run, resolve_call
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import timedelta
 
     import pandas as pd
 
+    from fanfold.contract.instances import InstanceType
     from fanfold.core.options import RetryOn
     from fanfold.job import Job
     from fanfold.submission.estimates import Plan
@@ -98,39 +100,92 @@ def submit(
         cache=cache,
         cache_max_age=cache_max_age,
     )
-    if not plan:
-        chosen.get_ready(dedicated=request.instance is not None)  # while the rest is imported, and the inputs checked
-    from fanfold.job import Job
-    from fanfold.submission.prepare import prepare
-    from fanfold.submission.ramp import check_stages, climb
-
-    stages = check_stages(ramp)
-    if escalate is not None:
-        from fanfold.submission.escalation import check_machine
-
-        machine = check_machine(escalate, request, chosen, waits=collect or debug_mode)
     inputs = _first(inputs) if debug_mode else inputs
     if plan:
         from fanfold.submission.plan import make_plan
 
         return make_plan(udf, inputs, chosen, request, constants)
-    inputs = _within_budget(budget_usd, udf, inputs, engine=chosen, request=request, constants=constants)
-    submission = prepare(udf, inputs, chosen, request, constants)
-    job = Job(submission.header, chosen)
-    shown = climb(submission, job, () if debug_mode else stages, progress=progress)
+    call = _Call(udf, chosen, request, constants, budget_usd)
+    call.check_escalation(escalate, waits=collect or debug_mode)
+    job, shown = call.start(inputs, () if debug_mode else ramp, progress)
     if not (collect or debug_mode):
         return job
-    _wait_or_cancel(job, True if shown else progress)
-    if escalate is not None:
+    progress = True if shown else progress
+    with cancelling(job):
+        call.escalate(job, progress)
+        if debug_mode:
+            return job.wait(progress=progress).result(0)
+        return job.collect(ignore_exceptions, flatten, drop_index, progress=progress)
+
+
+class _Call:
+    """One `submit`: what it is asked to run, and on what."""
+
+    def __init__(
+        self, udf: Any, engine: Engine, request: Request, constants: dict[str, Any], budget_usd: float | None
+    ) -> None:
+        check_number("budget_usd", budget_usd, zero=True)
+        self._udf = udf
+        self._engine = engine
+        self._request = request
+        self._constants = constants
+        self._budget_usd = budget_usd
+        self._machine: InstanceType | None = None
+        engine.get_ready(dedicated=request.instance is not None)  # while the rest is imported, and the inputs checked
+
+    def check_escalation(self, name: str | None, *, waits: bool) -> None:
+        """Note the machine that `escalate` names. Raises `InputError` where it is none."""
+        if name is not None:
+            from fanfold.submission.escalation import check_machine
+
+            self._machine = check_machine(name, self._request, self._engine, waits=waits)
+
+    def start(self, inputs: Any, ramp: bool | Sequence[int] | None, progress: bool | None) -> tuple[Job, bool]:
+        """Start the job, by stages where `ramp` asks for it. Returns it, and whether a progress bar has been shown."""
+        from fanfold.job import Job
+        from fanfold.submission.prepare import prepare
+
+        if ramp:
+            from fanfold.submission.ramp import check_stages, climb
+
+            stages = check_stages(ramp)
+        inputs = self._keep_to_budget(inputs, self._request, self._budget_usd)
+        submission = prepare(self._udf, inputs, self._engine, self._request, self._constants)
+        job = Job(submission.header, self._engine)
+        if ramp:
+            return job, climb(submission, job, stages, progress=progress)
+        self._engine.start(submission.header, submission.runs())
+        return job, False
+
+    def escalate(self, job: Job, progress: bool | None) -> None:
+        """Run again on the machine what met a limit, when all have ended."""
+        if self._machine is None:
+            return
         from fanfold.submission.escalation import Escalation
 
-        larger = Escalation(job, udf, machine)
+        larger = Escalation(job.wait(progress=progress), self._udf, self._machine)
         if larger.indexes:
-            left = None if budget_usd is None else max(0.0, budget_usd - job.cost())
-            _within_budget(left, udf, larger.inputs, engine=chosen, request=larger.request, constants=constants)
-            _wait_or_cancel(larger.start(chosen), progress)
-            larger.adopt(chosen)
-    return job.result(0) if debug_mode else job.collect(ignore_exceptions, flatten, drop_index)
+            left = None if self._budget_usd is None else max(0.0, self._budget_usd - job.cost())
+            self._keep_to_budget(larger.inputs, larger.request, left)
+            on_machine = larger.start(self._engine)
+            with cancelling(on_machine):
+                on_machine.wait(progress=progress)
+            larger.adopt(self._engine)
+
+    def _keep_to_budget(self, inputs: Any, request: Request, budget_usd: float | None) -> Any:
+        """The inputs, where running them keeps to the budget. Raises `InputError` where it may not."""
+        if budget_usd is None or self._engine.describe().name == "local":
+            return inputs
+        from fanfold.submission.plan import make_plan
+
+        inputs = list(inputs) if hasattr(inputs, "__next__") else inputs  # a generator can be read only once
+        plan = make_plan(self._udf, inputs, self._engine, request, self._constants)
+        if plan.usd.high > budget_usd:
+            raise InputError(
+                f"This may cost {plan.usd}, which is more than budget_usd={budget_usd:g}.\n{plan}",
+                next_step="raise the budget, give fewer inputs, or take a cheaper way. Nothing was started.",
+            )
+        return inputs
 
 
 def run(
@@ -179,7 +234,9 @@ def call(
 
     submission = prepare(udf, [arguments], chosen, request, {})
     chosen.start(submission.header, submission.runs())
-    return _wait_or_cancel(Job(submission.header, chosen), progress).result(0)
+    job = Job(submission.header, chosen)
+    with cancelling(job):
+        return job.wait(progress=progress).result(0)
 
 
 async def run_async(udf: Any, **arguments: Any) -> Any:
@@ -209,25 +266,6 @@ def get_jobs(*, limit: int = 20, owner: str | None = "me", engine: str | None = 
     return [Job(header, chosen) for header in chosen.stores.log.list_jobs(owner=whose, limit=limit)]
 
 
-def _within_budget(
-    budget_usd: float | None, udf: Any, inputs: Any, *, engine: Engine, request: Request, constants: dict[str, Any]
-) -> Any:
-    """The inputs, when running them keeps to the budget; a generator's have to be kept for that."""
-    check_number("budget_usd", budget_usd, zero=True)
-    if budget_usd is None or engine.describe().name == "local":
-        return inputs
-    from fanfold.submission.plan import make_plan
-
-    inputs = list(inputs) if hasattr(inputs, "__next__") else inputs
-    plan = make_plan(udf, inputs, engine, request, constants)
-    if plan.usd.high > budget_usd:
-        raise InputError(
-            f"This may cost {plan.usd}, which is more than budget_usd={budget_usd:g}.\n{plan}",
-            next_step="raise the budget, give fewer inputs, or take a cheaper way. Nothing was started.",
-        )
-    return inputs
-
-
 def _first(inputs: Any) -> list[Any]:
     from fanfold.inputs import read
 
@@ -236,10 +274,11 @@ def _first(inputs: Any) -> list[Any]:
     raise InputError("There are no inputs.", next_step="give at least one.")
 
 
-def _wait_or_cancel(job: Job, progress: bool | None) -> Job:
-    """Wait for a job that is this call's own: an interrupt is meant for it."""
+@contextmanager
+def cancelling(job: Job) -> Iterator[None]:
+    """While a call waits for a job that nobody else holds, an interrupt is meant for that job."""
     try:
-        return job.wait(progress=progress)
+        yield
     except KeyboardInterrupt:
         from fanfold.job.job import cancel_for_interrupt
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, overload
 
 from fanfold.core.fold import JobState
@@ -17,7 +18,7 @@ from fanfold.job import display, logs
 from fanfold.job.compat import OlderSpelling, Status
 from fanfold.job.failures import concatenation_error, run_failure
 from fanfold.job.results import Contents
-from fanfold.job.waiting import Progress, Tracker, describe_counts
+from fanfold.job.waiting import Pace, Progress, Tracker, describe_counts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -176,14 +177,18 @@ class Job(OlderSpelling):
         `ignore_exceptions` failed runs are left out.
         """
         check_flags(return_exceptions=return_exceptions, ignore_exceptions=ignore_exceptions)
-        early = self._values_while_waiting(progress=None)
+        return self._results(return_exceptions, ignore_exceptions, progress=None)
+
+    def _results(self, return_exceptions: bool, ignore_exceptions: bool, *, progress: bool | None) -> list[Any]:
+        early = self._decode_while_waiting(progress)
         failed = list(self.state.indexes(*BAD))
         if failed and not (return_exceptions or ignore_exceptions):
             raise self._failure(failed[0], others=len(failed) - 1)
+        indexes = range(len(self)) if return_exceptions else self.state.indexes(*GOOD)
         try:
-            if return_exceptions:
-                return early + [self.error(index) or self._value(index) for index in range(len(early), len(self))]
-            return early + [self._value(index) for index in self.state.indexes(*GOOD) if index >= len(early)]
+            return [
+                early.pop(index) if index in early else self.error(index) or self._value(index) for index in indexes
+            ]
         except ResultDamaged as error:
             raise self._all_damaged(error) from error
 
@@ -194,19 +199,20 @@ class Job(OlderSpelling):
         drop_index: bool = False,
         *,
         verbose: bool = True,
+        progress: bool | None = None,
     ) -> pd.DataFrame:
         """All results as one frame, indexed by the arguments, when all runs have ended.
 
-        Frames are concatenated; other values stand in a column `result`. Raises the first `RunFailed` unless
-        `ignore_exceptions`, which leaves failed runs out and says how many. `drop_index` numbers the runs instead of
-        naming their arguments; `verbose=False` shows no progress.
+        Frames are concatenated; other values stand in a column `result`. Results are decoded while other runs still
+        run. Raises the first `RunFailed` unless `ignore_exceptions`, which leaves failed runs out and says how many.
+        `drop_index` numbers the runs instead of naming their arguments; `progress` is that of `wait`, and
+        `verbose=False` shows none.
         """
         from fanfold.job.results import fold_results
 
         check_flags(ignore_exceptions=ignore_exceptions, flatten=flatten, drop_index=drop_index, verbose=verbose)
-        if not verbose:
-            self.wait(progress=False)
-        values = self.results(ignore_exceptions=ignore_exceptions)
+        check_flags(progress=progress)
+        values = self._results(False, ignore_exceptions, progress=progress if verbose else False)
         kept = list(self.state.indexes(*GOOD))
         display.say_left_out(self.state)
         inputs = kept if drop_index else [self.contents.own_arguments(index) for index in kept]
@@ -233,21 +239,24 @@ class Job(OlderSpelling):
         position = self._position(index)
         return self._failure(position) if self.state.status_of(position) in BAD else None
 
-    def _values_while_waiting(self, *, progress: bool | None) -> list[Any]:
-        """Wait until every run has ended, and meanwhile decode: the values of the first runs, up to one that has none.
-
-        Most runs end about in order, so this is most of the work, and of the imports that it takes.
-        """
-        values: list[Any] = []
+    def _decode_while_waiting(self, progress: bool | None) -> dict[int, Any]:
+        """Wait until every run has ended, and meanwhile decode what has: the values by index."""
+        values: dict[int, Any] = {}
+        pace = Pace()
         with Progress(self.header, shown=progress) as bar:
             for state in self._tracker.changes(idle=bar.show):
                 bar.show(state)
-                try:
-                    while len(values) < len(self) and (output := state.output(len(values))) is not None:
-                        values.append(self._decode(len(values), output))
-                except (ResultDamaged, CodecError):
-                    continue  # whoever asks for it is told, when all have ended
+                if not state.done and pace.is_due():  # when all have ended there is nothing to decode beside
+                    self._decode_into(values, state)
+                    pace.note()
         return values
+
+    def _decode_into(self, values: dict[int, Any], state: JobState) -> None:
+        for index in state.indexes(*GOOD):
+            output = state.output(index) if index not in values else None
+            if output is not None:
+                with suppress(ResultDamaged, CodecError):  # the caller is told when all have ended
+                    values[index] = self._decode(index, output)
 
     def _value(self, index: int) -> Any:
         output = self.state.output(index)
@@ -467,9 +476,12 @@ class Job(OlderSpelling):
 
 
 def cancel_for_interrupt(job: Job) -> KeyboardInterrupt:
-    """Cancel a job that nobody holds yet but who was interrupted; the interrupt to raise, which tells of it."""
+    """Cancel a job that only the interrupted call holds. Returns the interrupt to raise, which names the job."""
+    again = f'fanfold.get_job("{job.id}")'
+    if job.state.done:
+        return KeyboardInterrupt(f"job {job.id} has ended: {describe_counts(job.state)}; {again} has its results")
     job.cancel()
     return KeyboardInterrupt(
         f"job {job.id} is cancelled: {describe_counts(job.state)}; the same submit runs only the rest,"
-        f' and so does fanfold.get_job("{job.id}").retry()'
+        f" and so does {again}.retry()"
     )

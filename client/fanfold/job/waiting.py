@@ -107,6 +107,25 @@ class Tracker(Locked):
         return self.engine.wait_for_news(left_s)
 
 
+class Pace:
+    """Keeps a look over all runs from taking more than a small part of the time, however many runs there are."""
+
+    def __init__(self, times_as_long: float = 10.0) -> None:
+        self._times_as_long = times_as_long
+        self._began = 0.0
+        self._next = 0.0
+
+    def is_due(self) -> bool:
+        """True where the next look may begin now."""
+        self._began = time.monotonic()
+        return self._began >= self._next
+
+    def note(self) -> None:
+        """The look has ended."""
+        now = time.monotonic()
+        self._next = now + self._times_as_long * (now - self._began)
+
+
 def describe_counts(state: JobState) -> str:
     """Counts in words, such as `3 running, 12 succeeded`."""
     return ", ".join(f"{count:,} {status.value}" for status, count in state.counts().items() if count) or "no runs"

@@ -89,7 +89,7 @@ def make_plan(
     if observed is None and looked.open:
         observed = run_sample(udf, engine, request, looked.sample(), constants)
         looked.look_again()
-    return _plan(draft, request, looked, observed)
+    return _weigh_ways(draft, request, looked, observed)
 
 
 class _Looked:
@@ -148,7 +148,7 @@ class _Looked:
             self._sample[place] = text
 
 
-def _plan(draft: Draft, request: Request, looked: _Looked, observed: Observed | None) -> Plan:
+def _weigh_ways(draft: Draft, request: Request, looked: _Looked, observed: Observed | None) -> Plan:
     local = draft.described.name == "local"
     asked = "local" if local else looked.asked
     charged = prices()

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any, NamedTuple
 
 from fanfold.contract.instances import InstanceType, run_memory_mib
@@ -16,11 +15,13 @@ from fanfold.errors import InputError
 from fanfold.inputs import Signature, read, sender, validated
 from fanfold.settings import current
 from fanfold.source.capture import capture
-from fanfold.stores.manifest import Manifest, ManifestWriter
+from fanfold.stores.manifest import ManifestWriter
 from fanfold.submission.imports import check_imports, versions
 
 #: Keys looked up, and cached results recorded, at a time.
 _CACHE_BATCH = 2000
+#: A key as bytes: a million of them take 32 MB, and need not be read back from where they were written.
+_KEY_BYTES = 32
 
 
 class Submission(NamedTuple):
@@ -96,15 +97,17 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
     """
     stores, draft, job_id = engine.stores, Draft(fn, engine, constants), new_job_id()
     with ManifestWriter(stores.scratch, job_id) as manifest:
-        keys = None
+        maker, keys = None, bytearray()
         for own in draft.arguments(inputs):
-            keys = keys or draft.keys(request.instance)
-            manifest.add(own, keys.key(own))
+            maker = maker or draft.keys(request.instance)
+            key = maker.key(own)
+            manifest.add(own, key)
+            keys += bytes.fromhex(key)
         header = _header(job_id, draft, request, manifest.count)
         manifest.store(stores.objects)
     stores.objects.put_if_absent(bundle_key(draft.bundle.sha256), draft.bundle.to_bytes())
     stores.log.put_job(header)
-    return Submission(header, engine, _answer_from_cache(header, stores))
+    return Submission(header, engine, _answer_from_cache(header, stores, keys))
 
 
 def _header(job_id: str, draft: Draft, request: Request, count: int) -> JobHeader:
@@ -175,20 +178,19 @@ def _limit(name: str, asked: float | None, limit: float, unit: str, request: Req
     return limit if asked is None else asked
 
 
-def _answer_from_cache(header: JobHeader, stores: Stores) -> bytearray:
+def _answer_from_cache(header: JobHeader, stores: Stores, keys: bytearray) -> bytearray:
     """Record a `cached` result for every run whose key the cache knows. 1 for each such run."""
     cached = bytearray(header.count)
     if not header.cache:
         return cached
-    manifest = Manifest(stores.objects, header.id, header.count)
-    indexes = iter(range(header.count))
-    while batch := list(islice(indexes, _CACHE_BATCH)):
-        keys = manifest.cache_keys(batch)
-        known = stores.cache.lookup(keys, max_age_s=header.cache_max_age_s)
+    for first in range(0, header.count, _CACHE_BATCH):
+        batch = range(first, min(first + _CACHE_BATCH, header.count))
+        texts = [keys[_KEY_BYTES * index : _KEY_BYTES * (index + 1)].hex() for index in batch]
+        known = stores.cache.lookup(texts, max_age_s=header.cache_max_age_s)
         if not known:
             continue
         events = []
-        for index, key in zip(batch, keys, strict=True):
+        for index, key in zip(batch, texts, strict=True):
             if key in known:
                 cached[index] = 1
                 events.append(_cached_event(header.id, index, known[key].output))

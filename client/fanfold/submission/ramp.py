@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from fanfold.contract.limits import NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
@@ -19,13 +20,13 @@ DEFAULT_STAGES = (1, 5, 50)
 def climb(submission: Submission, job: Job, stages: Sequence[int], *, progress: bool | None = None) -> bool:
     """Start a job stage by stage: each number is how many runs have been started by then, and then all.
 
-    Without stages all are started at once. `progress` shows one bar over all stages, as `job.wait` does.
+    `progress` shows one bar over all stages, as `job.wait` does.
 
     Returns when the last stage has been started: True where a bar has been shown. Raises `RampStopped` with a report of
     the stage that went wrong; what has succeeded stays in the cache, and the rest is cancelled.
     """
     done = 0
-    # It goes when the ramp is climbed: whoever waits for the rest shows another, which begins where this one ends.
+    # This bar goes when the ramp is climbed; the wait for the rest shows another, which begins where this one ends.
     with Progress(job.header, shown=progress, stays=False) as bar:
         for stage in (stage for stage in stages if stage < len(job)):
             bar.stage = f"ramp: the first {stage:,}"
@@ -38,11 +39,9 @@ def climb(submission: Submission, job: Job, stages: Sequence[int], *, progress: 
     return bar.visible
 
 
-def check_stages(ramp: bool | Sequence[int] | None) -> Sequence[int]:
-    """The stages that `ramp` asks for: none, the usual ones (True) or its own. Raises `InputError` for no ramp."""
-    if ramp is None or ramp is False:
-        return ()
-    stages = DEFAULT_STAGES if ramp is True else ramp
+def check_stages(ramp: bool | Sequence[int]) -> Sequence[int]:
+    """The stages that `ramp` asks for: the usual ones (True) or its own. Raises `InputError` for no ramp."""
+    stages: Any = DEFAULT_STAGES if ramp is True else ramp
     try:
         numbers = all(isinstance(stage, int) and not isinstance(stage, bool) and stage > 0 for stage in stages)
         rising = numbers and sorted(set(stages)) == list(stages)
@@ -50,7 +49,7 @@ def check_stages(ramp: bool | Sequence[int] | None) -> Sequence[int]:
         rising = False
     if not rising:
         raise InputError(f"ramp={stages!r} is no ramp.", next_step="give rising numbers of runs, such as (1, 5, 50).")
-    return stages
+    return tuple(stages)
 
 
 def _wait_for(job: Job, stage: int, bar: Progress) -> None:

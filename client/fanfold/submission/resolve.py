@@ -1,4 +1,4 @@
-"""What every call settles first: that it is not made from within a run, which engine it is for, and what it asks."""
+"""What every call needs first: it is not made from within a run, it has an engine, and it asks for something."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def refuse_inside_run(what: str) -> None:
         )
 
 
-def resolve_call(udf: Any, *, engine: str | None, instance_type: str | None, **asked: Any) -> tuple[Engine, Request]:
-    """As `settled`; and what serves an instance type is said where that is not the machine of its name."""
-    chosen, request = resolve(udf, engine=engine, instance_type=instance_type, **asked)
-    _say_which_machine(request, chosen)
-    return chosen, request
+def resolve_call(
+    udf: Any, *, engine: str | None, instance_type: str | None, quiet: bool = False, **asked: Any
+) -> tuple[Engine, Request]:
+    """The engine for a call, and what the call asks of it. Raises `InputError`, or `ConfigurationError` for the engine.
 
-
-def resolve(udf: Any, *, engine: str | None, instance_type: str | None, **asked: Any) -> tuple[Engine, Request]:
-    """The engine for a call, and what it asks of it. Raises `InputError`, and `ConfigurationError` for the engine."""
+    Says on stderr which machine serves an instance type where that is not the machine of its name, unless `quiet`.
+    """
     _, options = unwrapped(udf)
     engine, instance_type = places(engine, instance_type)
     chosen = engine_for(engine or options.engine)
     offered = chosen.describe().instance_types
     request = Request.of(options, offered=offered, instance_type_name=instance_type, **asked)
+    if not quiet:
+        _say_which_machine(request, chosen)
     return chosen, request
 
 

@@ -127,9 +127,9 @@ def _escalation(
     if name is None:
         return lambda job: job
     from fanfold.submission.escalation import Escalation, check_machine
-    from fanfold.submission.resolve import resolve
+    from fanfold.submission.resolve import resolve_call
 
-    chosen, request = resolve(function, engine=engine, instance_type=instance_type)
+    chosen, request = resolve_call(function, engine=engine, instance_type=instance_type, quiet=True)
     machine = check_machine(name, request, chosen, waits=waits)
 
     def escalated(job: Job) -> Job:
