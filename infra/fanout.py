@@ -77,10 +77,10 @@ class Fanout(Construct):
             self,
             "RecordMachines",
             table=self._storage.table,
-            kind="machine",
+            kind="execution_failure",
             shard="'0'",
             numbers={"index": "-1", "attempt": "0"},
-            then=sfn.Fail(self, "MachinesFailed", error="MachinesFailed", cause="The job's machine event says why."),
+            then=sfn.Fail(self, "MachinesFailed", error="MachinesFailed", cause="The job's event says why."),
         )
         one = self._submit("OneMachine", {}, failed)
         many = self._submit("ManyMachines", {"ArrayProperties": {"Size.$": "$.machines"}}, failed)

@@ -14,11 +14,11 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from fanfold.contract.cloud import ENV_INSTANCE_TYPE, ENV_JOB, ENV_USD_PER_HOUR, EXIT_GIVEN_BACK
+from fanfold.core.job_records import MachineRecord, to_event
 from fanfold.core.models import Event, EventKind, RunError, RunRef, RunStatus
-from fanfold.engines.aws.work import LEASE_S, Work
+from fanfold.engines.aws.work import LEASE_S, Work, machine_name
 from fanfold.engines.serving import serve
 from fanfold.errors import FanfoldError
 from fanfold.execution.calls import Assignment
@@ -49,7 +49,9 @@ class Machine:
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder = folder
-        self.name = f"{environment.get('AWS_BATCH_JOB_ID', os.urandom(8).hex())}.{_attempt(environment)}"
+        self._batch_job = environment.get("AWS_BATCH_JOB_ID", os.urandom(8).hex())
+        self._attempt = int(environment.get("AWS_BATCH_JOB_ATTEMPT", "1"))
+        self.name = machine_name(self._batch_job, self._attempt)
         self._instance_type = environment.get(ENV_INSTANCE_TYPE, "")
         self._stores = open_stores(folder, environment, read_ahead=True)
         self._header = get_header(self._stores, environment[ENV_JOB])
@@ -74,7 +76,7 @@ class Machine:
         else:
             reason = error.message if isinstance(error, FanfoldError) else f"{kind.__name__}: {error}"
             telemetry.logger.error("machine failed", error=kind.__name__, reason=reason, exc_info=error)
-            self._end("failed", reason=reason)
+            self._end("failed", reason)
             self._leave(1)
 
     def run(self) -> None:
@@ -82,8 +84,8 @@ class Machine:
         telemetry.logger.append_keys(job=self._header.id, machine=self.name)
         threading.Thread(target=self._wait_for_stop, name="fanfold-stop", daemon=True).start()
         threading.Thread(target=self._keep_leases, name="fanfold-leases", daemon=True).start()
-        self._work.release_earlier(self.name)
-        self._tell("up", instance_type=self._instance_type, vcpus=os.cpu_count() or 1)
+        self._work.release_earlier(self._batch_job, self._attempt)
+        self._tell("up")
         feed = self._feed = self._new_feed()
         if self._stop.is_set():
             feed.stopping.set()
@@ -102,13 +104,13 @@ class Machine:
     def _held(self) -> list[RunRef]:
         return [] if self._feed is None else self._feed.held()
 
-    def _end(self, state: str, **facts: Any) -> None:
+    def _end(self, state: str, reason: str = "") -> None:
         """Say that this machine works no more. What it still holds is free."""
         if self._stop.is_set():
             time.sleep(2 * _GIVE_BACK_S)  # the thread that was told to stop ends the process
         with suppress(FanfoldError):  # AWS stays away: its lease will tell
             self._work.give_back(self.name, self._held())
-            self._tell(state, **facts)
+            self._tell(state, reason)
 
     def _leave(self, code: int) -> None:
         """Exit at once: no thread that waits for AWS may hold the machine up. Workers end with this process."""
@@ -143,12 +145,14 @@ class Machine:
             self._stores.log.append(ends)
         else:
             self._work.give_back(self.name, held)
-        self._tell("stopped", reason=f"told to stop; {len(held)} runs given back")
+        self._tell("stopped", f"told to stop; {len(held)} runs given back")
         self._leave(EXIT_GIVEN_BACK)
 
-    def _tell(self, state: str, **facts: Any) -> None:
-        data = {"machine": self.name, "state": state, **facts}
-        self._stores.log.append([Event.new(self._header.id, -1, 0, EventKind.MACHINE, data=data)])
+    def _tell(self, state: str, reason: str = "") -> None:
+        record = MachineRecord(
+            self.name, state, self._batch_job, self._attempt, self._instance_type, os.cpu_count() or 1, reason
+        )
+        self._stores.log.append([to_event(self._header.id, record)])
 
     def _new_feed(self) -> ClaimingFeed:
         header = self._header
@@ -175,10 +179,6 @@ class Machine:
     def _for_udfs(self, environment: Mapping[str, str]) -> dict[str, str]:
         role = data_role(self._stores.account, environment)
         return udf_environment(environment, None if role is None else CredentialsServer(role).as_variables())
-
-
-def _attempt(environment: Mapping[str, str]) -> str:
-    return environment.get("AWS_BATCH_JOB_ATTEMPT", "1")
 
 
 def _cancelled(job_id: str, index: int, attempt: int, error: RunError) -> Event:

@@ -7,6 +7,7 @@ import signal
 import time
 
 from fanfold.contract import cloud as contract
+from fanfold.core.job_records import MachineRecord, records
 from fanfold.core.models import EventKind, RunStatus
 from fanfold.job.results import Contents
 from tests.aws.machines import put_work, state_of, work_of
@@ -23,8 +24,8 @@ def test_a_machine_performs_every_run_and_says_when_it_comes_and_goes(machine, a
     state = state_of(aws_stores, header)
     contents = Contents(header, aws_stores)
     assert [contents.value(index, state.output(index)) for index in range(7)] == [2 * n for n in range(7)]
-    [up] = state.machines.values()
-    assert up.data["state"] == "done"
+    [told] = records(state.job_events(), MachineRecord)
+    assert (told.state, told.name) == ("done", f"{told.batch_job}.1")
     telemetry = read_all(aws_stores.log, header.id, "telemetry")
     printed = {event.index: event.data["text"] for event in telemetry if event.kind is EventKind.LOG}
     assert printed == {n: f"doubling {n}\n" for n in range(7)}

@@ -257,7 +257,7 @@ def test_every_event_of_a_dispatch_is_one_that_readers_understand(engine, accoun
     header = put_job(engine.stores, double, [1, 2])
     with Emulated(account, lambda payload: None):
         engine.start(header, [RunRef(0), RunRef(1)])
-    machines = [event for event in read_all(engine.stores.log, header.id) if event.kind is EventKind.MACHINE]
-    assert {event.data["state"] for event in machines} == {"starting", "started"}
-    assert all(dispatch.of_event(event).covers(1, 0) for event in machines)
-    assert not any(dispatch.of_event(event).covers(2, 0) for event in machines)
+    told = [event for event in read_all(engine.stores.log, header.id) if event.kind is EventKind.DISPATCH]
+    assert {event.data["state"] for event in told} == {"starting", "started"}
+    assert all(dispatch.of_event(event).covers(1, 0) for event in told)
+    assert not any(dispatch.of_event(event).covers(2, 0) for event in told)

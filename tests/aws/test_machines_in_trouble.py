@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fanfold.contract import cloud as contract
+from fanfold.core.job_records import MachineRecord, records
 from fanfold.core.models import EventKind, RunStatus
 from tests.aws.cloud import frozen
 from tests.aws.machines import put_work, state_of, work_of
@@ -65,16 +66,16 @@ def test_a_machine_without_room_for_what_every_run_needs_says_why_there_is_one_l
 
     header = put_work(aws_stores, scaled, [1.0])
     assert machine(header, file_bytes=1 << 20).wait(60) == 1
-    [told] = state_of(aws_stores, header).machines.values()
-    assert told.data["state"] == "failed"
-    assert "There is no room for blobs/" in told.data["reason"]
+    [told] = records(state_of(aws_stores, header).job_events(), MachineRecord)
+    assert told.state == "failed"
+    assert "There is no room for blobs/" in told.reason
 
 
 def test_a_machine_that_a_bug_ends_says_so_and_gives_back_what_it_holds(machine, aws_stores):
     header = put_work(aws_stores, total, [{"values": 1}])
     assert machine(header, command=ODD, TEST_ODD="broken").wait(60) == 1
-    [told] = state_of(aws_stores, header).machines.values()
-    assert told.data["reason"] == "RuntimeError: a bug of Fanfold's own"
+    [told] = records(state_of(aws_stores, header).job_events(), MachineRecord)
+    assert told.reason == "RuntimeError: a bug of Fanfold's own"
     assert not work_of(aws_stores, header).in_others_hands("me")
 
 

@@ -143,9 +143,9 @@ def test_a_machine_that_has_come_up_gets_ready(waits, batch):
 def test_the_same_reason_is_written_down_once(waits, batch, engine):
     batch.job["statusReason"] = NO_CAPACITY
     waits()
-    before = read_state(engine.stores.log, waits.header).machines[queueing.QUEUE]
+    [before] = read_state(engine.stores.log, waits.header).job_events(EventKind.QUEUE)
     waits()
-    assert read_state(engine.stores.log, waits.header).machines[queueing.QUEUE] == before
+    assert read_state(engine.stores.log, waits.header).job_events(EventKind.QUEUE) == [before]
     del batch.job["statusReason"]
     assert waits() == "waiting for a c5.large to start"
 
@@ -184,9 +184,10 @@ def test_a_call_that_lambda_throttles_is_told_while_it_goes_on_trying(engine, ac
     try:
         header = put_job(engine.stores, double, [1])
         engine.start(header, [RunRef(0)])
-        told = eventually(lambda: read_state(engine.stores.log, header).machines.get("AWS Lambda"))
-        assert "AWS Lambda throttles: as many runs run as the account allows" in told.data["reason"]
-        assert waiting_for(read_state(engine.stores.log, header)) == told.data["reason"]
+        told = eventually(lambda: read_state(engine.stores.log, header).job_events(EventKind.THROTTLE))
+        reason = told[0].data["reason"]
+        assert "AWS Lambda throttles: as many runs run as the account allows" in reason
+        assert waiting_for(read_state(engine.stores.log, header)) == reason
         function.free.set()
         eventually(lambda: not engine.paths[DIRECT].waits_for(header.id, 0, 0))
     finally:

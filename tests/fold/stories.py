@@ -65,9 +65,9 @@ def snapshot(state: JobState) -> dict[str, Any]:
         )
         for index in range(state.header.count)
     ]
-    machines = {name: latest.id for name, latest in state.machines.items()}
+    job_events = [(event.kind, event.data["name"], event.id) for event in state.job_events()]
     return {
-        "job": (state.status, state.done, state.counts(), state.missing(), machines),
+        "job": (state.status, state.done, state.counts(), state.missing(), job_events),
         "indexes": {status: list(state.indexes(status)) for status in RunStatus},
         "runs": runs,
     }

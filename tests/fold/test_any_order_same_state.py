@@ -26,7 +26,7 @@ RUN_EVENTS = st.tuples(
     st.integers(0, 3).map(float),
     st.sampled_from(ERRORS),
 )
-MACHINES = st.tuples(st.sampled_from(["m1", "m2"]), st.sampled_from(["started", "ended"]))
+JOB_EVENTS = st.tuples(st.sampled_from([EventKind.MACHINE, EventKind.PROCESS]), st.sampled_from(["m1", "m2"]))
 HEADERS = st.builds(
     a_job,
     count=st.just(RUNS),
@@ -39,10 +39,10 @@ HEADERS = st.builds(
 @st.composite
 def stories(draw) -> list[Event]:
     events = []
-    for number, facts in enumerate(draw(st.lists(RUN_EVENTS | MACHINES, max_size=14))):
+    for number, facts in enumerate(draw(st.lists(RUN_EVENTS | JOB_EVENTS, max_size=14))):
         if len(facts) == 2:
-            data = {"machine": facts[0], "state": facts[1]}
-            events.append(Event(JOB, -1, 0, EventKind.MACHINE, 0.0, f"{number:028x}", data=data))
+            kind, name = facts
+            events.append(Event(JOB, -1, 0, kind, 0.0, f"{number:028x}", data={"name": name}))
         else:
             what, index, attempt, at, error = facts
             error = error if what in ("failed", "lost") else None

@@ -208,12 +208,14 @@ class TestAJob:
         state = fold(a_job(4, cancelled_at=5.0), [event("succeeded", 0), event("started", 1), event("lost", 2)])
         assert state.missing() == [1, 2, 3]
 
-    def test_knows_the_latest_word_of_each_machine(self):
-        def word(name: str, number: int) -> Event:
-            return Event(JOB, -1, 0, EventKind.MACHINE, 0.0, f"{number:028x}", data={"machine": name, "state": number})
+    def test_keeps_the_latest_event_of_each_kind_and_name(self):
+        def about(kind: EventKind, name: str, number: int) -> Event:
+            return Event(JOB, -1, 0, kind, 0.0, f"{number:028x}", data={"name": name, "state": number})
 
-        state = run_of(word("m1", 1), word("m2", 2), word("m1", 4), word("m1", 3))
-        assert {name: latest.data["state"] for name, latest in state.machines.items()} == {"m1": 4, "m2": 2}
+        machine, queue = EventKind.MACHINE, EventKind.QUEUE
+        state = run_of(about(machine, "m1", 1), about(machine, "m2", 2), about(machine, "m1", 4), about(queue, "m1", 3))
+        assert [event.data["state"] for event in state.job_events()] == [2, 3, 4]
+        assert [event.data["state"] for event in state.job_events(machine)] == [2, 4]
 
     def test_refuses_an_event_of_a_run_that_it_does_not_have(self):
         with pytest.raises(StoreError, match="has 1 runs, but an event tells of run 1"):

@@ -168,7 +168,7 @@ def test_machines_that_fail_leave_an_event_that_says_why(templates: Templates) -
     states = templates.definition("dedicated")["States"]
     item = states["RecordMachines"]["Parameters"]["Item"]
     assert set(item) == set(payloads.FAILED_EXECUTION_ATTRIBUTES)
-    assert (item["kind"], item["index"]) == ({"S": "machine"}, {"N": "-1"})
+    assert (item["kind"], item["index"]) == ({"S": "execution_failure"}, {"N": "-1"})
     assert states["RecordMachines"]["Next"] == states["RecordMachinesFailed"]["Next"] == "MachinesFailed"
 
 

@@ -10,6 +10,16 @@ import pexpect
 import pytest
 
 from fanfold.core.fold import fold
+from fanfold.core.job_records import (
+    DispatchRecord,
+    ExecutionFailureRecord,
+    MachineRecord,
+    ProcessRecord,
+    QueueRecord,
+    RunnerRecord,
+    ThrottleRecord,
+    to_event,
+)
 from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, RunError, RunStatus
 from fanfold.job.waiting import Progress, waiting_for
 from tests.stores.samples import a_job
@@ -95,10 +105,20 @@ def told(*events, **header):
     return waiting_for(fold(head, events))
 
 
-def machine(state, at=None, **data):
-    at = NOW if at is None else at
-    data = {"machine": f"machine-{at}", "state": state, **data}
-    return Event.new("job-1", -1, 0, EventKind.MACHINE, at=at, data=data)
+def dispatch(state, at=None):
+    return to_event("job-1", DispatchRecord("dispatch-1", "direct", state), at=NOW if at is None else at)
+
+
+def machine(state, after_s=0.0, **facts):
+    return to_event("job-1", MachineRecord("machine-1", state, **facts), at=NOW + after_s)
+
+
+def runner(state):
+    return to_event("job-1", RunnerRecord("runner-1", "here", state), at=NOW)
+
+
+def queue(reason, after_s=0.0):
+    return to_event("job-1", QueueRecord("AWS Batch", reason), at=NOW + after_s)
 
 
 def refused(index):
@@ -114,16 +134,20 @@ SMALL = {"instance_type": "small"}
     ("events", "header", "says"),
     [
         ([], {}, "waiting to be started"),
-        ([machine("starting")], {}, "being handed to AWS Lambda"),
-        ([machine("started")], {}, "waiting for AWS Lambda to begin"),
-        ([machine("started"), refused(1)], {}, "AWS throttled its start (Rate Exceeded.)"),
-        ([machine("starting")], SMALL, "waiting for a small to start"),
+        ([dispatch("starting")], {}, "being handed to AWS Lambda"),
+        ([dispatch("started")], {}, "waiting for AWS Lambda to begin"),
+        ([dispatch("started"), refused(1)], {}, "AWS throttled its start (Rate Exceeded.)"),
+        ([dispatch("starting")], SMALL, "waiting for a small to start"),
         ([machine("up")], SMALL, "waiting for a free worker"),
-        ([machine("up")], {"engine": "local"}, "waiting for a free worker"),
-        ([machine("starting")], {"engine": "local"}, "waiting for a process to start"),
-        ([machine("starting")], {"engine": "local", **SMALL}, "waiting for a process to start"),
-        ([machine("starting"), machine("waiting", NOW + 1, reason="no capacity")], SMALL, "no capacity"),
-        ([machine("waiting", reason="no capacity"), machine("up", NOW + 1)], SMALL, "waiting for a free worker"),
+        ([machine("failed", reason="no room")], SMALL, "no room"),
+        ([to_event("job-1", ProcessRecord("process-1"))], {}, "waiting for a free worker"),
+        ([runner("starting")], {}, "waiting for a process to start"),
+        ([runner("starting")], SMALL, "waiting for a process to start"),
+        ([runner("started")], SMALL, "waiting for a free worker"),
+        ([dispatch("starting"), queue("no capacity", 1)], SMALL, "no capacity"),
+        ([queue("no capacity"), machine("up", 1)], SMALL, "waiting for a free worker"),
+        ([to_event("job-1", ThrottleRecord("AWS Lambda", "too many"))], {}, "too many"),
+        ([to_event("job-1", ExecutionFailureRecord("execution-1", "no queue"))], SMALL, "no queue"),
     ],
 )
 def test_what_a_job_waits_for_is_said_in_words(monkeypatch, events, header, says):
@@ -133,4 +157,4 @@ def test_what_a_job_waits_for_is_said_in_words(monkeypatch, events, header, says
 
 def test_realtime_runs_that_do_not_begin_are_said_to_wait_for_the_account_s_limit(monkeypatch):
     monkeypatch.setattr(time, "time", lambda: NOW)
-    assert told(machine("started", NOW - 3600)).startswith("AWS Lambda begins none for 1 h: most likely as many runs")
+    assert told(dispatch("started", NOW - 3600)).startswith("AWS Lambda begins none for 1 h: most likely as many runs")

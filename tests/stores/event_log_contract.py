@@ -7,10 +7,31 @@ from itertools import permutations
 
 import pytest
 
+from fanfold.core.job_records import (
+    DispatchRecord,
+    ExecutionFailureRecord,
+    MachineRecord,
+    ProcessRecord,
+    QueueRecord,
+    RunnerRecord,
+    ThrottleRecord,
+    to_event,
+)
 from fanfold.core.models import Event, EventKind, JobHeader, Output, RunStatus, Usage
 from fanfold.errors import JobNotFound
 from fanfold.stores.protocols import Channel, EventLog
 from tests.stores.samples import a_job, an_output, failed, finished, printed
+
+#: One record of each kind that tells of a job as a whole.
+RECORDS = (
+    ProcessRecord("process-1", "here", 42),
+    RunnerRecord("runner-1", "here", "starting", 1795451331.5),
+    DispatchRecord("direct-1", "direct", "started", "0:0-0"),
+    QueueRecord("AWS Batch", "no capacity"),
+    ThrottleRecord("AWS Lambda", "too many"),
+    MachineRecord("job-1.2", "failed", "job-1", 2, "m5.large", 2.5, "no room"),
+    ExecutionFailureRecord("arn:execution-1", "no queue"),
+)
 
 
 def read_all(log: EventLog, job_id: str, channel: Channel = "state") -> list[Event]:
@@ -111,7 +132,7 @@ class EventLogContract:
                 for n, status in enumerate(RunStatus)
                 if status.final
             ),
-            Event.new(job.id, -1, 0, EventKind.MACHINE, data={"machine": "m1", "state": "started", "vcpus": 2.5}),
+            *(to_event(job.id, record) for record in RECORDS),
         ]
         log.append(events)
         assert by_id(read_all(log, job.id)) == by_id(events)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from fanfold.contract import cloud as contract
 from fanfold.contract import payloads
-from fanfold.core.models import Event, EventKind, RunError, RunStatus
+from fanfold.core.job_records import ExecutionFailureRecord, records
+from fanfold.core.models import Event, RunError, RunStatus
 from fanfold.stores.aws import log as items
 from fanfold.stores.aws import shard_cursors
 from fanfold.stores.state import read_state
@@ -391,13 +392,14 @@ def test_what_a_state_machine_wrote_of_a_death_is_an_event_like_any_other(
     assert state.finished_at(4) == (pytest.approx(1795451331.123) if status.final else None)
 
 
-def test_machines_that_did_not_come_up_say_why(aws_stores):
+@pytest.mark.parametrize("kind", ["execution_failure", "machine"])  # the second is what older deployments write
+def test_machines_that_did_not_come_up_say_why(aws_stores, kind):
     job = a_job()
     aws_stores.log.put_job(job)
     item = {
         contract.PARTITION_KEY: {"S": contract.event_partition(job.id, 0)},
         contract.SORT_KEY: {"S": "2026-11-23T16:28:51Z#1"},
-        "kind": {"S": "machine"},
+        "kind": {"S": kind},
         "index": {"N": "-1"},
         "attempt": {"N": "0"},
         "at": {"S": "2026-11-23T16:28:51Z"},
@@ -406,9 +408,9 @@ def test_machines_that_did_not_come_up_say_why(aws_stores):
         "execution": {"S": "execution-1"},
     }
     aws_stores.table.put_all([item])
-    machine = read_state(aws_stores.log, job).machines["execution-1"]
-    assert (machine.kind, machine.data["state"]) == (EventKind.MACHINE, "failed")
-    assert "no capacity" in machine.data["reason"]
+    [failure] = records(read_state(aws_stores.log, job).job_events(), ExecutionFailureRecord)
+    assert failure.name == "execution-1"
+    assert "no capacity" in failure.reason
 
 
 def test_an_event_of_a_newer_version_is_an_error_that_says_so(aws_stores):

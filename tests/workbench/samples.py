@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import fanfold
+from fanfold.core.job_records import ProcessRecord, to_event
 from fanfold.core.models import Event, EventKind, JobHeader, Output, RunError, RunStatus, Usage
 from fanfold.core.options import Options, Request
 from fanfold.engines.heartbeat import Sign
@@ -59,8 +60,8 @@ class Store:
         """A job that nobody has started. This process is said to work on it, so that nobody takes it over."""
         submission = prepare(udf, inputs, self.engine, Request.of(Options(), **request), {})
         header = submission.header
-        machine = {"machine": self._sign.name, "state": "up", "host": socket.gethostname()}
-        self.log.append([Event.new(header.id, -1, 0, EventKind.MACHINE, at=header.created_at + up_s, data=machine)])
+        process = ProcessRecord(self._sign.name, socket.gethostname())
+        self.log.append([to_event(header.id, process, at=header.created_at + up_s)])
         return header
 
     def finished(self, count: int, *, failing: int = 0, udf: Any = delays) -> JobHeader:

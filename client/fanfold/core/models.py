@@ -62,15 +62,21 @@ class EventKind(str, Enum):
     """The facts that are recorded.
 
     `queued` is written only when a run is to be tried beyond its first budget of attempts (`retry`).
-    `machine` tells of what runs the job (a runner process, a Batch machine); its index is -1.
+    The kinds from `process` to `execution_failure` tell of the job as a whole (`job_records`); their index is -1.
     """
 
     QUEUED = "queued"
     STARTED = "started"
     FINISHED = "finished"
-    MACHINE = "machine"
     LOG = "log"
     USAGE = "usage"
+    PROCESS = "process"
+    RUNNER = "runner"
+    DISPATCH = "dispatch"
+    QUEUE = "queue"
+    THROTTLE = "throttle"
+    MACHINE = "machine"
+    EXECUTION_FAILURE = "execution_failure"
 
 
 #: Kinds a reader that only follows output and machine load asks for; all the others make up the state.
@@ -125,7 +131,7 @@ class Event(NamedTuple):
     """One immutable fact about one attempt of one run.
 
     `status`, `output`, `error` and `usage` belong to `finished`; `data` holds what the other kinds tell:
-    log {"text"}, usage {"cpu_percent", "memory_mib", ...}, machine {"machine", "state", "reason", ...}.
+    log {"text"}, usage {"cpu_percent", "memory_mib", ...}, and of the job as a whole a record's fields (`job_records`).
     """
 
     job_id: str

@@ -12,7 +12,8 @@ from fanfold.contract.instances import INSTANCE_TYPES, run_memory_mib
 from fanfold.contract.limits import ADVISED_RUN_S, NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import Dollars, Seconds, duration
-from fanfold.core.models import JobHeader, RunStatus
+from fanfold.core.job_records import MachineRecord, records
+from fanfold.core.models import EventKind, JobHeader, RunStatus
 from fanfold.core.pricing import machine_cost, prices, realtime_cost
 from fanfold.job.waiting import waiting_for
 
@@ -117,9 +118,8 @@ def summarise(state: JobState) -> Summary:
 
 
 def _count_replaced(state: JobState) -> int:
-    """How many machines went away: each is named by its job at Batch and by the attempt of it, from 1 on."""
-    attempts = [name.rpartition(".")[2] for name in state.machines] if state.header.engine == "aws" else []
-    return sum(attempt.isdigit() and int(attempt) > 1 for attempt in attempts)
+    """How many machines went away: AWS Batch starts another attempt in the place of each."""
+    return sum(machine.attempt > 1 for machine in records(state.job_events(EventKind.MACHINE), MachineRecord))
 
 
 def wall_s(state: JobState) -> Seconds:

@@ -12,7 +12,7 @@ from typing import Any
 from fanfold.core.fold import JobState
 from fanfold.core.forks import Locked
 from fanfold.core.formatting import duration
-from fanfold.core.models import THROTTLED, Event, JobHeader, RunStatus
+from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, RunStatus
 from fanfold.engines.base import Engine
 from fanfold.errors import WaitTimeout
 
@@ -241,19 +241,23 @@ def _words(state: JobState, counts: dict[RunStatus, int]) -> str:
 
 def waiting_for(state: JobState) -> str:
     """What keeps a job's queued runs from running."""
-    latest = max(state.machines.values(), key=lambda event: event.id, default=None)
-    if latest is None:
+    events = state.job_events()
+    if not events:
         return "waiting to be started"
+    latest, starting = events[-1], events[-1].data.get("state") == "starting"
     if latest.data.get("reason"):
         return str(latest.data["reason"])
-    starting, machine = latest.data.get("state") == "starting", state.header.instance_type
-    if state.header.engine != "aws":  # whatever instance type a job here asks for, a process runs it
-        return "waiting for a process to start" if starting else _FREE_WORKER
+    if latest.kind is EventKind.DISPATCH:
+        return _in_aws(state, starting=starting) or _begins_late(time.time() - latest.at)
+    return "waiting for a process to start" if latest.kind is EventKind.RUNNER and starting else _FREE_WORKER
+
+
+def _in_aws(state: JobState, *, starting: bool) -> str | None:
+    """What runs that were handed to AWS wait for; None where Lambda has them all, and just does not begin."""
+    machine = state.header.instance_type
     if machine is not None:
         return f"waiting for a {machine} to start" if starting else _FREE_WORKER
-    if starting:
-        return "being handed to AWS Lambda"
-    return _throttle_message(state) or _begins_late(time.time() - latest.at)
+    return "being handed to AWS Lambda" if starting else _throttle_message(state)
 
 
 def _begins_late(waited_s: float) -> str:

@@ -13,10 +13,14 @@ from struct import Struct
 from typing import Any
 
 from fanfold.core.hex_packing import compact_to
+from fanfold.core.job_records import upgrade
 from fanfold.core.models import Event, EventKind, Output, RunError, RunStatus, Usage
 
 # Positions are what is stored: only ever add at the end.
-_KINDS = tuple(EventKind(name) for name in ("queued", "started", "finished", "machine", "log", "usage"))
+_KINDS = (
+    *(EventKind(name) for name in ("queued", "started", "finished", "machine", "log", "usage")),
+    *(EventKind(name) for name in ("process", "runner", "dispatch", "queue", "throttle", "execution_failure")),
+)
 _STATUSES = (
     None,
     *(RunStatus(name) for name in ("queued", "running", "succeeded", "cached", "failed")),
@@ -134,7 +138,7 @@ def _amended(event: Event, note: dict[str, Any]) -> Event:
         changes["error"] = error._replace(types=tuple(error.types))
     if event.output is not None:
         changes["output"] = event.output._replace(**{name: note[name] for name in ("key", "sha256") if name in note})
-    return event._replace(**changes)
+    return upgrade(event._replace(**changes))
 
 
 def _to_json(value: Any) -> str:

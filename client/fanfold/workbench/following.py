@@ -158,7 +158,8 @@ class Watch(Reader):
 
     def _note_machines(self) -> None:
         """A machine's latest event takes the place of the one that said it was up."""
-        up = [event.at for event in self.job.state.machines.values() if event.data.get("state") == "up"]
+        events = self.job.state.job_events(EventKind.PROCESS, EventKind.MACHINE)
+        up = [event.at for event in events if event.data.get("state", "up") == "up"]
         self.up_at = min([*up, *filter(None, [self.up_at])], default=None)
 
     def _read_telemetry(self) -> None:

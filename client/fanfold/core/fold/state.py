@@ -42,8 +42,7 @@ class JobState:
         self._budgets: dict[int, int] = {}
         self._errors: dict[int, RunError] = {}
         self._shared_errors: dict[RunError, RunError] = {}
-        #: The latest event of each machine that works for the job, by its name.
-        self.machines: dict[str, Event] = {}
+        self._job_events: dict[tuple[EventKind, str], Event] = {}
         #: Rises whenever something may have changed.
         self.version = 0
 
@@ -159,6 +158,14 @@ class JobState:
             codes = codes | {_QUEUED} if _CANCELLED in codes else codes - {_QUEUED}
         return (index for index, code in enumerate(self._codes) if code in codes)
 
+    def job_events(self, *kinds: EventKind) -> list[Event]:
+        """The latest event about each process, machine, dispatch and so on (see `job_records`), oldest first.
+
+        `kinds`: only those of these kinds.
+        """
+        events = (event for event in self._job_events.values() if not kinds or event.kind in kinds)
+        return sorted(events, key=lambda event: event.id)
+
     def missing(self) -> list[int]:
         """The runs without a terminal event that counts; a complete job has none."""
         return [index for index, code in enumerate(self._codes) if code <= _RUNNING]
@@ -217,11 +224,11 @@ class JobState:
                 f"Job {self._header.id} has {self._header.count} runs, but an event tells of run {event.index}.",
                 next_step="look at what wrote to this job: the event does not belong to it.",
             )
-        if event.kind is EventKind.MACHINE:
-            name = str(event.data.get("machine", ""))
-            if name not in self.machines or self.machines[name].id < event.id:
-                self.machines[name] = event
-                self.version += 1
+        subject = event.kind, str(event.data.get("name", ""))
+        known = self._job_events.get(subject)
+        if known is None or known.id < event.id:
+            self._job_events[subject] = event
+            self.version += 1
 
     def _settle(self, index: int) -> None:
         """Decide what a run is that has no good result: ended, running or waiting for its next attempt."""

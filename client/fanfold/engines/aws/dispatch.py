@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 from fanfold.contract.cloud import shard_of
 from fanfold.contract.payloads import INLINE_ARGUMENTS_BYTES, RUNS_PER_CHILD, DispatchJob, RunItem
-from fanfold.core.models import Event, EventKind, JobHeader, RunRef
+from fanfold.core import job_records
+from fanfold.core.job_records import DispatchRecord
+from fanfold.core.models import Event, JobHeader, RunRef
 from fanfold.stores.manifest import Manifest
 from fanfold.stores.protocols import ObjectStore
 
@@ -52,25 +54,20 @@ def make_dispatch(path: str, runs: Sequence[RunRef]) -> Dispatch:
 
 
 def to_event(job_id: str, dispatch: Dispatch, state: str, reason: str = "") -> Event:
-    """The machine event that remembers a dispatch; `reason` where it failed."""
+    """The event that remembers a dispatch; `reason` where it failed."""
     ranges = ",".join(f"{attempt}:{first}-{last}" for attempt, first, last in dispatch.ranges)
-    data = {"machine": dispatch.name, "state": state, "path": dispatch.path, "runs": ranges}
-    if reason:
-        data["reason"] = reason
-    return Event.new(job_id, -1, 0, EventKind.MACHINE, data=data)
+    return job_records.to_event(job_id, DispatchRecord(dispatch.name, dispatch.path, state, ranges, reason))
 
 
-def of_event(event: Event) -> Dispatch | None:
-    """The dispatch that a machine event remembers; None where it tells of something else."""
-    data = event.data
-    if "runs" not in data or "path" not in data:
-        return None
+def of_event(event: Event) -> Dispatch:
+    """The dispatch that a `dispatch` event remembers."""
+    [record] = job_records.records([event], DispatchRecord)
     ranges = []
-    for text in str(data["runs"]).split(","):
+    for text in record.runs.split(","):
         attempt, _, extent = text.partition(":")
         first, _, last = extent.partition("-")
         ranges.append((int(attempt), int(first), int(last)))
-    return Dispatch(str(data["machine"]), str(data["path"]), tuple(ranges), event.at, str(data["state"]))
+    return Dispatch(record.name, record.path, tuple(ranges), event.at, record.state)
 
 
 def pack(runs: Sequence[RunRef]) -> bytes:

@@ -8,11 +8,12 @@ from typing import Any
 
 from fanfold.contract.cloud import Lane
 from fanfold.core.fold import JobState
+from fanfold.core.job_records import QueueRecord, records, to_event
 from fanfold.core.models import Event, EventKind, JobHeader, RunStatus
 from fanfold.errors import FanfoldError
 from fanfold.stores.aws.account import Account
 
-#: Under this name a job's machine events tell what its queue says.
+#: Whose queue it is, in the records of why a job waits.
 QUEUE = "AWS Batch"
 #: Seconds between two questions, for machines take half a minute to come up; and while Batch has not got the job yet.
 _ASK_S, _SOON_S = 15.0, 2.0
@@ -40,7 +41,7 @@ class Queueing:
         self._due: dict[str, float] = {}
 
     def news(self, header: JobHeader, state: JobState, lane: Lane) -> list[Event]:
-        """The machine event that tells why nothing runs yet, where that has changed since it was last told."""
+        """The event that tells why nothing runs yet, where that has changed since it was last told."""
         counts, now = state.counts(), time.monotonic()
         if counts[RunStatus.RUNNING] or not counts[RunStatus.QUEUED]:
             return []
@@ -53,14 +54,10 @@ class Queueing:
             return []
         if not reason:
             self._due[header.id] = now + min(_SOON_S, _ASK_S)
-        told = state.machines.get(QUEUE)
-        if not reason or (told is not None and told.data.get("reason") == reason):
+        record = QueueRecord(QUEUE, reason)
+        if not reason or record in records(state.job_events(EventKind.QUEUE), QueueRecord):
             return []
-        return [
-            Event.new(
-                header.id, -1, 0, EventKind.MACHINE, data={"machine": QUEUE, "state": "waiting", "reason": reason}
-            )
-        ]
+        return [to_event(header.id, record)]
 
     def _reason(self, job_id: str, lane: Lane) -> str:
         """Why the job's machines are not up, or nothing where Batch has not got it yet, or one is up."""

@@ -68,8 +68,7 @@ class Inspector:
 
 def dispatches_of(state: JobState) -> list[Dispatch]:
     """A job's dispatches, the latest first."""
-    found = (of_event(event) for event in state.machines.values())
-    return sorted((one for one in found if one is not None), key=lambda one: -one.at)
+    return sorted(map(of_event, state.job_events(EventKind.DISPATCH)), key=lambda one: -one.at)
 
 
 def lost_events(header: JobHeader, findings: Findings) -> Iterator[Event]:

@@ -21,6 +21,11 @@ from fanfold.stores.aws.table import Item, key
 LEASE_S = 150.0
 
 
+def machine_name(batch_job: str, attempt: int) -> str:
+    """What a machine is called: its job at AWS Batch, and the attempt of it, which counts from 1."""
+    return f"{batch_job}.{attempt}"
+
+
 class Holding(NamedTuple):
     """What a machine holds, until when (its clock, seconds since 1970)."""
 
@@ -79,11 +84,11 @@ class Work:
         now = time.time()
         return (held for held in self._all_held() if held.runs and held.until < now)
 
-    def release_earlier(self, machine: str) -> None:
-        """Free what earlier attempts of the same machine hold: Batch starts one only when the one before is gone."""
-        own = machine.rpartition(".")[0] + "."
+    def release_earlier(self, batch_job: str, attempt: int) -> None:
+        """Free what earlier attempts of a Batch job hold: Batch starts one only when the one before is gone."""
+        earlier = {machine_name(batch_job, before) for before in range(1, attempt)}
         for held in self._all_held():
-            if held.runs and held.machine.startswith(own) and held.machine != machine:
+            if held.runs and held.machine in earlier:
                 self.give_back(held.machine, held.runs)
 
     def in_others_hands(self, machine: str) -> dict[str, float]:

@@ -12,16 +12,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from fanfold.contract.instances import INSTANCE_TYPES
 from fanfold.contract.layout import bundle_key
 from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
 from fanfold.core.forks import Locked
+from fanfold.core.job_records import ProcessRecord, RunnerRecord, records, to_event
 from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
 from fanfold.core.mount import local_mount
 from fanfold.engines import heartbeat as liveness
@@ -32,9 +32,8 @@ from fanfold.execution.calls import Assignment
 from fanfold.stores.local import LocalStores
 from fanfold.stores.state import read_state
 
-#: A job whose submitter is between "put" and "started" has no machine yet; after this long, it never will.
+#: A job whose submitter is between "put" and "started" has no process yet; after this long, it never will.
 _STARTING_S = 30.0
-_STARTING = "starting-"
 #: A process of another machine that has not shown itself for so long is gone, or its machine is asleep; sooner after a
 #: cancel, which it would have seen within half a second.
 _SEEN_S, _SEEN_AFTER_CANCEL_S = 60.0, 10.0
@@ -62,7 +61,7 @@ class LocalEngine(Locked):
             return
         driver = self._ready_driver()
         self._given_up.discard(header.id)
-        self.stores.log.append([machine_up(header.id, driver.sign)])
+        self.stores.log.append([process_event(header.id, driver.sign)])
         driver.drive(JobFeed(header, runs, stores=self.stores, assignment=assignment(header, self.stores)))
 
     def get_ready(self, *, dedicated: bool) -> None:
@@ -128,7 +127,7 @@ class LocalEngine(Locked):
             raise failure
 
     def _take_over(self, header: JobHeader, state: JobState) -> None:
-        starts = sum(name.startswith(_STARTING) for name in state.machines)
+        starts = len(state.job_events(EventKind.RUNNER))
         goes_on = header.instance_type is not None and header.cancelled_at is None and starts <= header.max_retry
         running = list(state.indexes(RunStatus.RUNNING))
         lost = running if goes_on else [*running, *state.indexes(RunStatus.QUEUED)]
@@ -145,27 +144,31 @@ class LocalEngine(Locked):
             return self._driver
 
     def _is_attended(self, header: JobHeader, state: JobState) -> bool:
-        machines = [event.data for event in state.machines.values()]
-        if not machines:
+        events = state.job_events(EventKind.RUNNER, EventKind.PROCESS)
+        if not events:
             return time.time() - header.created_at < _STARTING_S
-        return any(self._may_live(header, machine) for machine in machines)
+        return any(map(_may_come_up, records(events, RunnerRecord))) or any(
+            self._may_live(header, process) for process in records(events, ProcessRecord)
+        )
 
-    def _may_live(self, header: JobHeader, machine: Mapping[str, Any]) -> bool:
-        name = machine["machine"]
-        if name.startswith(_STARTING):  # until the runner says that it has started, there is no sign of it
-            return bool(machine["state"] == "starting" and time.time() - machine["since"] < _STARTING_S)
+    def _may_live(self, header: JobHeader, process: ProcessRecord) -> bool:
+        name = process.name
         if header.id in self._given_up and self._driver is not None and name == self._driver.sign.name:
             return False
-        if machine["host"] != socket.gethostname():  # a home on a shared disk, or in a container that was made anew
+        if process.host != socket.gethostname():  # a home on a shared disk, or in a container that was made anew
             within_s = _SEEN_S if header.cancelled_at is None else _SEEN_AFTER_CANCEL_S
             return liveness.was_alive(self._signs, name, within_s=within_s)
         return liveness.is_alive(self._signs, name)
 
 
-def machine_up(job_id: str, sign: liveness.Sign) -> Event:
-    """The event that says who runs a job, so that any other process can tell whether it still lives."""
-    data = {"machine": sign.name, "state": "up", "pid": sign.pid, "host": socket.gethostname()}
-    return Event.new(job_id, -1, 0, EventKind.MACHINE, data=data)
+def _may_come_up(runner: RunnerRecord) -> bool:
+    """Whether a runner is on its way: until it has started, it has no heartbeat."""
+    return runner.state == "starting" and time.time() - runner.since < _STARTING_S
+
+
+def process_event(job_id: str, sign: liveness.Sign) -> Event:
+    """The event that says which process runs a job, so that any other can tell whether it still lives."""
+    return to_event(job_id, ProcessRecord(sign.name, socket.gethostname(), sign.pid))
 
 
 def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
@@ -193,8 +196,9 @@ def concurrency(header: JobHeader) -> int:
 
 def start_runner(stores: LocalStores, header: JobHeader, stop: int) -> None:
     """Start a process that runs the rest of a job, up to run `stop`, and outlives this one."""
-    name = f"{_STARTING}{os.urandom(4).hex()}"
-    stores.log.append([runner_event(header.id, name, "starting", since=time.time())])
+    name = os.urandom(4).hex()
+    runner = RunnerRecord(name, socket.gethostname(), "starting", time.time())
+    stores.log.append([to_event(header.id, runner)])
     path = _runner_log(stores.home, header.id)
     path.parent.mkdir(parents=True, exist_ok=True)
     root = str(Path(__file__).resolve().parents[3])
@@ -202,7 +206,7 @@ def start_runner(stores: LocalStores, header: JobHeader, stop: int) -> None:
         f"import sys; del sys.path[0]; sys.path.append({root!r}); from fanfold.engines.local.runner import main; main()"
     )
     with path.open("ab") as log:
-        runner = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-c", program, str(stores.home), header.id, str(stop), name],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -211,13 +215,7 @@ def start_runner(stores: LocalStores, header: JobHeader, stop: int) -> None:
         )
     # Should it end before this process does, somebody has to take note, or it would stay a zombie.
     with suppress(RuntimeError):  # this process is about to end itself, and starts no thread any more
-        threading.Thread(target=runner.wait, name="fanfold-runner", daemon=True).start()
-
-
-def runner_event(job_id: str, name: str, state: str, **more: Any) -> Event:
-    """What is told of a runner under the name it was started by, before it can show a sign of its own."""
-    data = {"machine": name, "state": state, "host": socket.gethostname(), **more}
-    return Event.new(job_id, -1, 0, EventKind.MACHINE, data=data)
+        threading.Thread(target=process.wait, name="fanfold-runner", daemon=True).start()
 
 
 def last_words(home: Path, header: JobHeader) -> str:
@@ -239,6 +237,5 @@ def _lost(job_id: str, index: int, attempt: int, error: RunError) -> Event:
 
 
 def _host_of(state: JobState) -> str:
-    for event in state.machines.values():
-        return str(event.data["host"])
-    return "this machine"
+    events = state.job_events(EventKind.RUNNER, EventKind.PROCESS)
+    return str(events[0].data["host"]) if events else "this machine"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from fanfold.core.job_records import RunnerRecord, to_event
 from fanfold.core.models import JobHeader, RunRef, RunStatus
 from fanfold.engines.feed import JobFeed
 from fanfold.engines.heartbeat import Sign
 from fanfold.engines.local.driver import pool_folder
-from fanfold.engines.local.engine import assignment, concurrency, machine_up, runner_event
+from fanfold.engines.local.engine import assignment, concurrency, process_event
 from fanfold.engines.serving import serve
 from fanfold.execution.pool.pool import Pool
 from fanfold.stores.local import LocalStores
@@ -37,7 +39,8 @@ def run(home: Path, job_id: str, stop: int, name: str) -> None:
     header = stores.log.get_job(job_id)
     sign = Sign(home / "running")
     folder = pool_folder(stores.scratch, sign)
-    stores.log.append([machine_up(job_id, sign), runner_event(job_id, name, "started")])
+    started = RunnerRecord(name, socket.gethostname(), "started")
+    stores.log.append([process_event(job_id, sign), to_event(job_id, started)])
     pool = Pool(concurrency(header), folder)
     feed = JobFeed(header, open_runs(stores, header, stop), stores=stores, assignment=assignment(header, stores))
     try:

@@ -27,8 +27,10 @@ def read_failed_execution(job_id: str, item: Item) -> Event:
     if kind is EventKind.FINISHED:
         return event._replace(status=status, error=error)
     execution = item.get("execution", {}).get("S", "")
+    # An older deployment's state machine writes its kind as "machine".
     return event._replace(
-        data={"machine": execution, "state": "failed", "reason": f"{error.type}: {error.message}".strip(": ")}
+        kind=EventKind.EXECUTION_FAILURE,
+        data={"name": execution, "reason": f"{error.type}: {error.message}".strip(": ")},
     )
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from fanfold.contract.layout import bundle_key
 from fanfold.core.fold import JobState
-from fanfold.core.models import BAD, RunError, RunStatus
+from fanfold.core.models import BAD, EventKind, RunError, RunStatus
 from fanfold.engines.select import engine_for
 from fanfold.job import Job
 from fanfold.source.bundle import Bundle
@@ -17,6 +17,18 @@ from fanfold.source.bundle import Bundle
 #: Inputs named with each cause.
 _NAMED = 10
 _DIGITS = re.compile(r"0x[0-9a-f]+|\d+")
+
+
+#: What the events of a job as a whole tell of.
+_IN_WORDS = {
+    EventKind.PROCESS: "process",
+    EventKind.RUNNER: "runner",
+    EventKind.DISPATCH: "dispatch",
+    EventKind.QUEUE: "the queue of",
+    EventKind.THROTTLE: "throttled by",
+    EventKind.MACHINE: "machine",
+    EventKind.EXECUTION_FAILURE: "failed execution",
+}
 
 
 class Cause(NamedTuple):
@@ -74,7 +86,7 @@ def history(state: JobState) -> list[tuple[float, str]]:
     """What became of the job when, oldest first (seconds since 1970)."""
     header = state.header
     told = [(header.created_at, f"submitted by {header.owner}, {header.count:,} runs")]
-    told += list(_machines(state))
+    told += list(_job_events(state))
     starts = [at for index in range(header.count) if (at := state.started_at(index)) is not None]
     ends = sorted(at for index in range(header.count) if (at := state.finished_at(index)) is not None)
     if starts:
@@ -90,10 +102,10 @@ def history(state: JobState) -> list[tuple[float, str]]:
     return sorted(told, key=lambda one: one[0])
 
 
-def _machines(state: JobState) -> Iterator[tuple[float, str]]:
-    for name, event in state.machines.items():
+def _job_events(state: JobState) -> Iterator[tuple[float, str]]:
+    for event in state.job_events():
         reason = f": {event.data['reason']}" if event.data.get("reason") else ""
-        yield event.at, f"{name} {event.data.get('state', '')}{reason}"
+        yield event.at, f"{_IN_WORDS[event.kind]} {event.data['name']} {event.data.get('state', '')}".strip() + reason
 
 
 def clock(at: float) -> str:

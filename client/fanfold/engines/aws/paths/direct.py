@@ -11,6 +11,7 @@ from typing import Any
 
 from fanfold.contract.limits import REALTIME_TIMEOUT_S
 from fanfold.contract.payloads import RunPayload
+from fanfold.core.job_records import ThrottleRecord, to_event
 from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
 from fanfold.engines.aws.dispatch import Dispatch, run_items
 from fanfold.engines.aws.paths.base import CLOCKS_S, Surroundings
@@ -109,8 +110,7 @@ class DirectPath:
 
     def _tell_throttled(self, job_id: str, code: str) -> None:
         reason = f"AWS Lambda throttles: as many runs run as the account allows ({code})"
-        data = {"machine": "AWS Lambda", "state": "throttled", "reason": reason}
-        self._stores.log.append([Event.new(job_id, -1, 0, EventKind.MACHINE, data=data)])
+        self._stores.log.append([to_event(job_id, ThrottleRecord("AWS Lambda", reason))])
 
     def _record_at_last(self, event: Event) -> None:
         try:
