@@ -77,12 +77,12 @@ def _processes_of(folder):
 
 
 def worker_processes(process=None):
-    """The workers among a process's children. Servers of other tests are children of pytest too, and not to be hurt."""
+    """The workers of a process: what its fork servers have forked."""
     found = []
     for child in (process or psutil.Process()).children():
         try:
-            if any("fanfold.execution.worker.worker" in part for part in child.cmdline()):
-                found.append(child)
+            if any("fanfold.execution.worker.fork_server" in part for part in child.cmdline()):
+                found += child.children()
         except psutil.Error:
             continue
     return found

@@ -43,7 +43,7 @@ def die(how: str):
         ("abort", "ended by SIGABRT", "in die"),
         ("exit", "ended with exit code 3 in the middle of the run (os._exit", ""),
         ("kill", "ended by SIGKILL (kill -9, or the operating system", ""),
-        ("every descriptor", "its process ", ""),
+        ("every descriptor", "the UDF closed, or wrote to, file descriptors that it had not opened", ""),
     ],
 )
 def test_a_process_that_ends_is_a_failed_run_with_its_reason(work, how, reason, stack):

@@ -13,12 +13,17 @@ from tests.conftest import is_gone
 COUNT = {"calls": 0}
 
 
-def test_globals_do_not(work):
+def test_globals_stay_for_runs_of_the_same_udf_and_reach_no_other(work):
     def count():
         COUNT["calls"] += 1
         return COUNT["calls"]
 
-    assert [told.value for told in work(count, [{}] * 5)] == [1] * 5
+    def count_too():
+        COUNT["calls"] += 10
+        return COUNT["calls"]
+
+    assert [told.value for told in work(count, [{}] * 3)] == [1, 2, 3]
+    assert [told.value for told in work(count_too, [{}] * 2)] == [10, 20]
 
 
 def test_environment_folder_paths_and_arguments_do_not(work, tmp_path):

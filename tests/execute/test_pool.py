@@ -13,8 +13,9 @@ import pytest
 
 from fanfold.core.forks import keep_private
 from fanfold.core.models import RunStatus
-from fanfold.execution.channel import CallQueue
-from fanfold.execution.pool.scheduler import Outstanding
+from fanfold.execution.calls import Call
+from fanfold.execution.pool.call_queue import CallQueue
+from fanfold.execution.pool.scheduler import InFlight
 from tests.conftest import is_gone, worker_processes
 
 
@@ -136,7 +137,7 @@ def test_what_a_worker_took_and_died_with_before_its_first_word_is_sent_again(po
     one.add(given)
     while not given.told[0].pid:
         one.step()
-    next(one._queue.drain())  # as a worker does that dies right then
+    next(next(iter(one._sets.values())).queue.drain())  # as a worker does that dies right then
     os.kill(given.told[0].pid, signal.SIGKILL)
     (tmp_path / "go").touch()
     while one.serves(given):
@@ -146,15 +147,16 @@ def test_what_a_worker_took_and_died_with_before_its_first_word_is_sent_again(po
 
 
 def test_a_call_that_died_with_a_worker_unheard_is_lost_once_the_queue_has_gone_past_it():
-    class Book:
-        out = 0
-
-        def forget_start(self, number):
+    class State:
+        def note_sent(self):
             pass
 
-    out = Outstanding()
-    for number in (out.next_number() for _ in range(4)):
-        out.add(number, Book(), None)
+        def note_returned(self, number):
+            pass
+
+    out = InFlight()
+    for number in range(4):
+        out.add(number, State(), None)
     out.begin(0)
     out.suspect({0})
     assert out.lost({0}, 100.0, queue_empty=False) == []  # 1, 2 and 3 may all be in the queue
@@ -175,7 +177,7 @@ def test_a_process_with_more_than_a_thousand_open_files_sees_when_the_queue_is_e
         low, queue.exit = queue.exit, fcntl.fcntl(queue.exit, fcntl.F_DUPFD_CLOEXEC, 1100)
         os.close(low)
         assert queue.empty
-        assert queue.put(7, 0, b"{}")
+        assert queue.put(7, 0, Call(0, 0, "{}"))
         assert not queue.empty
         assert list(queue.drain()) == [7]
         assert queue.empty

@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 import fanfold
+from fanfold.core.cores import usable_cores
 from fanfold.core.fold import JobState
 from fanfold.core.models import Event, EventKind, RunStatus
-from fanfold.engines.local.driver import usable_cores
 from fanfold.errors import InputError, RunCancelled, WaitTimeout
 from tests.conftest import is_gone
 from tests.fold.stories import a_job
@@ -251,7 +251,7 @@ def test_a_forked_child_of_the_caller_may_submit_as_well(tmp_path):
 def test_workers_are_as_many_as_usable_cores(script):
     told = script("""
         import os
-        from fanfold.engines.local.driver import usable_cores
+        from fanfold.core.cores import usable_cores
         os.sched_setaffinity(0, {next(iter(os.sched_getaffinity(0)))})
         print(usable_cores())
     """)

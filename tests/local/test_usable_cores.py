@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fanfold.engines.local.driver import cpu_quota
+from fanfold.core.cores import cpu_quota
 
 
 @pytest.fixture

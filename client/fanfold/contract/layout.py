@@ -3,6 +3,9 @@
 ENV_DEPLOYMENT = "FANFOLD_DEPLOYMENT"
 #: Set inside a run (also for the processes it starts): `job/index`.
 ENV_RUN = "FANFOLD_RUN"
+#: Set inside a run: how often it was tried before, and the folder for what its worker may keep.
+ENV_ATTEMPT = "FANFOLD_ATTEMPT"
+ENV_SCRATCH = "FANFOLD_SCRATCH"
 #: Set inside a run: the folder that all runs share.
 ENV_MOUNT = "FANFOLD_MOUNT"
 #: Set inside a run: where its UDF's source is, for processes that it spawns. The bundle's file, and a line below the

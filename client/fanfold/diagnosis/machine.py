@@ -72,7 +72,7 @@ def _python() -> Check:
 def _cores() -> Check:
     import os
 
-    from fanfold.engines.local.driver import usable_cores
+    from fanfold.core.cores import usable_cores
 
     usable, all_of_them = usable_cores(), os.cpu_count() or 1
     limited = f" of {all_of_them}: this process or container is held to them" if usable < all_of_them else ""
@@ -82,7 +82,7 @@ def _cores() -> Check:
 def _memory() -> Check:
     import psutil
 
-    from fanfold.engines.local.driver import usable_cores
+    from fanfold.core.cores import usable_cores
 
     free_mib = psutil.virtual_memory().available / 2**20
     found = f"{free_mib:,.0f} MiB free; a realtime run may use {REALTIME_MEMORY_MIB:,} MiB"

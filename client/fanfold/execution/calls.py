@@ -26,13 +26,35 @@ class Assignment(NamedTuple):
     max_concurrency: int | None = None
     #: Seconds between usage events of a running call; None for none.
     usage_interval_s: float | None = None
+    #: Whose job it is: a worker serves one owner only.
+    owner: str = ""
+    #: How many threads BLAS and OpenMP may start in a worker; None: its share of the cores.
+    threads: int | None = None
+    #: Each run in a process of its own.
+    fresh: bool = False
+    #: Whether more calls may be taken from the feed than are performed, so that none of its workers ever waits.
+    takes_ahead: bool = True
+    #: Whether each run stands in an empty folder of its own, and not where its pool does.
+    own_folder: bool = False
     #: The folder that all runs share (`fanfold.mount_path`), where it is not said by the environment already.
     mount: Path | None = None
 
-    def for_workers(self) -> dict[str, str]:
-        """What `perform.Assignment` takes."""
-        paths = {"bundle": str(self.bundle), "blobs": str(self.blobs)}
-        return {"job_id": self.job_id, **paths, "serializer": self.serializer, "mount": str(self.mount or "")}
+    @property
+    def workers(self) -> tuple[str, str, bool, bool]:
+        """Which workers may perform it: assignments of which this differs never share any."""
+        return str(self.bundle), self.owner, self.fresh, self.own_folder
+
+    def for_workers(self) -> dict[str, Any]:
+        """What workers are told (`job.Job`)."""
+        return {
+            "job_id": self.job_id,
+            "bundle": str(self.bundle),
+            "blobs": str(self.blobs),
+            "serializer": self.serializer,
+            "mount": str(self.mount or ""),
+            "fresh": self.fresh,
+            "own_folder": self.own_folder,
+        }
 
 
 class Call(NamedTuple):
@@ -88,19 +110,19 @@ def finished(job_id: str, call: Call, done: Finished, sampled_peak_mib: float) -
     index, attempt, _ = call
     peak_mib = round(max(done.peak_memory_mib, sampled_peak_mib), 1)
     used = Usage(round(done.duration_s, 6), round(done.cpu_s, 6), peak_mib)
-    at, event_id, told = done.at, new_event_id(done.at), done.output
-    if told is None:
+    at, event_id, packed = done.at, new_event_id(done.at), done.output
+    if packed is None:
         error = _error(done.error or {})
         return Report(
             Event(job_id, index, attempt, EventKind.FINISHED, at, event_id, RunStatus.FAILED, None, error, used)
         )
-    output = Output(told.codec, told.sha256.hex(), told.size, done.body if told.file is None else None)
+    output = Output(packed.codec, packed.sha256.hex(), packed.size, done.body if packed.file is None else None)
     succeeded = Event(job_id, index, attempt, EventKind.FINISHED, at, event_id, RunStatus.SUCCEEDED, output, None, used)
-    return Report(succeeded, None if told.file is None else Path(told.file))
+    return Report(succeeded, None if packed.file is None else Path(packed.file))
 
 
-def _error(told: dict[str, Any]) -> RunError:
-    return RunError(**{**told, "types": tuple(told["types"])})
+def _error(facts: dict[str, Any]) -> RunError:
+    return RunError(**{**facts, "types": tuple(facts["types"])})
 
 
 def cancelled(job_id: str, call: Call) -> Report:
@@ -110,11 +132,15 @@ def cancelled(job_id: str, call: Call) -> Report:
 
 
 class Ending(NamedTuple):
-    """How a worker ended: for what the pool ended it (or None), its return code, and the stack where it stood."""
+    """How a worker ended: for what the pool ended it (or None), its return code, and the stack where it stood.
+
+    `broke_its_pipes` where the pool has ended it because the UDF had closed, or written to, the pipes it answers by.
+    """
 
     ended_for: str | None
     code: int
     stack: str
+    broke_its_pipes: bool = False
 
 
 def ended(assignment: Assignment, call: Call, used: Usage, ending: Ending) -> Report:
@@ -132,7 +158,15 @@ def _cause(assignment: Assignment, used: Usage, ending: Ending) -> tuple[RunStat
         return RunStatus.OUT_OF_MEMORY, RunError("MemoryError", message, ending.stack, ("builtins.MemoryError",))
     if ending.ended_for == RunStatus.CANCELLED:
         return RunStatus.CANCELLED, RunError("Cancelled", "the job was cancelled while this run was running")
+    if ending.broke_its_pipes:
+        return RunStatus.FAILED, RunError("WorkerDied", _BROKEN_PIPES, ending.stack, (), True, _KEEP_PIPES)
     return RunStatus.FAILED, RunError("WorkerDied", _last_act(ending.code), ending.stack, infrastructure=True)
+
+
+_BROKEN_PIPES = (
+    "the UDF closed, or wrote to, file descriptors that it had not opened: those by which its process answers"
+)
+_KEEP_PIPES = "close only what the UDF has opened itself (os.closerange and os.close on unknown numbers close all)."
 
 
 def _last_act(code: int) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from fanfold.contract.instances import INSTANCE_TYPES
 from fanfold.contract.layout import bundle_key
 from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.core.cores import usable_cores
 from fanfold.core.fold import JobState
 from fanfold.core.forks import Locked
 from fanfold.core.job_records import ProcessRecord, RunnerRecord, records, to_event
@@ -27,7 +28,7 @@ from fanfold.core.mount import local_mount
 from fanfold.engines import heartbeat as liveness
 from fanfold.engines.base import Description
 from fanfold.engines.feed import JobFeed
-from fanfold.engines.local.driver import PoolDriver, usable_cores
+from fanfold.engines.local.driver import PoolDriver
 from fanfold.execution.calls import Assignment
 from fanfold.stores.local import LocalStores
 from fanfold.stores.state import read_state
@@ -184,6 +185,7 @@ def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
         max_concurrency=concurrency(header) if dedicated else header.max_workers,
         usage_interval_s=1.0 if dedicated else None,
         mount=local_mount(stores.home),
+        owner=header.owner,
     )
 
 

@@ -9,10 +9,10 @@ from fanfold.core.models import RunStatus
 from fanfold.execution import calls as reports
 from fanfold.execution.calls import Call
 from fanfold.execution.pool.process import WorkerProcess
-from fanfold.execution.pool.scheduler import Serving
+from fanfold.execution.pool.scheduler import FeedState
 
 
-class Watch:
+class LimitWatch:
     """Looks at every running call a few times a second, and ends those that exceed a limit."""
 
     INTERVAL_S: ClassVar[float] = 0.1
@@ -27,10 +27,10 @@ class Watch:
         self._looked_at = now
         return True
 
-    def look(self, worker: WorkerProcess, serving: Serving, call: Call, now: float) -> None:
+    def look(self, worker: WorkerProcess, feed: FeedState, call: Call, now: float) -> None:
         """One look at one running call."""
-        worker.report_log(serving, call, last=False)
-        limits, ran_s = serving.assignment, now - worker.since
+        worker.report_log(feed, call, last=False)
+        limits, ran_s = feed.assignment, now - worker.since
         if limits.timeout_s is not None and ran_s > limits.timeout_s:
             worker.end(RunStatus.TIMED_OUT)
             return
@@ -40,10 +40,10 @@ class Watch:
         if limits.memory_mib is not None and memory_mib > limits.memory_mib:
             worker.end(RunStatus.OUT_OF_MEMORY)
         elif limits.usage_interval_s is not None and now - worker.usage_told_at >= limits.usage_interval_s:
-            self._tell_usage(worker, serving, call, now)
+            self._report_usage(worker, feed, call, now)
 
-    def _tell_usage(self, worker: WorkerProcess, serving: Serving, call: Call, now: float) -> None:
+    def _report_usage(self, worker: WorkerProcess, feed: FeedState, call: Call, now: float) -> None:
         percent = worker.cpu_percent(now)
-        free_mib = shutil.disk_usage(serving.assignment.bundle.parent).free / 2**20
+        free_mib = shutil.disk_usage(feed.assignment.bundle.parent).free / 2**20
         measured = {"cpu_percent": percent, "memory_mib": worker.memory_mib, "disk_free_mib": round(free_mib)}
-        serving.report(reports.usage(serving.assignment.job_id, call, **measured))
+        feed.report(reports.usage(feed.assignment.job_id, call, **measured))

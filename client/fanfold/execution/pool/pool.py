@@ -1,81 +1,97 @@
-"""The pool: worker processes, one queue that they share, and a loop that watches over them.
+"""The pool: worker processes, and a loop that watches over them.
 
-Whichever worker is free takes the next call, so a slow call holds up nobody. What a worker says and how it ends
-becomes reports. The loop runs in one thread; other threads may only `wake` it.
+Each bundle has workers of its own (`WorkerSet`), of which whichever is free takes the next call. What a worker says and
+how it ends becomes reports. The loop runs in one thread; other threads may only `wake` it.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import selectors
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from fanfold.core.models import RunStatus, Usage
 from fanfold.execution import calls as reports
 from fanfold.execution.calls import Feed
-from fanfold.execution.channel import CallQueue, Finished, Started
-from fanfold.execution.pool.limits import Watch
+from fanfold.execution.channel import EXIT_PIPES_CLOSED, Finished, Started
+from fanfold.execution.pool.limits import LimitWatch
 from fanfold.execution.pool.process import WorkerProcess
-from fanfold.execution.pool.scheduler import BATCH_S, Growth, Line, Sent
-from fanfold.execution.pool.worker_set import Crew
+from fanfold.execution.pool.scheduler import BATCH_S, Sent
+from fanfold.execution.pool.spawn import Spawner, spawner
+from fanfold.execution.pool.threads import thread_share
+from fanfold.execution.pool.turns import shares
+from fanfold.execution.pool.worker_set import WorkerSet, cannot_start
 
 #: Calls waiting in the queue for each worker: enough no-op calls for the time that the pool takes to come round.
 _QUEUED_PER_WORKER = 100
-#: With this many waiting the pool may rest a moment, in which some 20 no-op calls end: hearing each of them at once
+#: With this many waiting the pool may rest a moment, in which some 20 no-op calls end: reading the end of each at once
 #: would take the workers' cores from them ten times as often.
 _PLENTY_PER_WORKER = 16
 _REST_S = 0.001
+#: So many spawners in a row that end before a worker of theirs has said a word: the interpreter cannot run here.
+_STILLBORN = 3
 
 
 class Pool:
-    """Up to `size` worker processes that serve any number of feeds, one call at a time each.
+    """Up to `size` worker processes at work, that serve any number of feeds, one call at a time each.
 
     `folder` is for what passes between the processes; `environment` what the workers see (None: as here).
+    `idle` workers more may wait for their bundle to come again.
     """
 
-    def __init__(self, size: int, folder: Path, *, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, size: int, folder: Path, *, environment: Mapping[str, str] | None = None, idle: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._size = size
-        self._queue = CallQueue(folder)
-        self._line = Line(self._queue, folder, size * _QUEUED_PER_WORKER)
-        self._sent = self._line.sent
+        self._idle = idle
+        self._folder = folder
+        self._environment = None if environment is None else dict(environment)
         self._selector = selectors.DefaultSelector()
-        self._crew = Crew(folder, self._queue.exit, environment, self._selector)
-        self._growth = Growth()
-        self._watch = Watch()
+        self._numbers = itertools.count()
+        self._sets: dict[object, WorkerSet] = {}
+        self._started_from = _surroundings()
+        self._spawner: Spawner | None = None
+        self._stillborn = 0
+        self._watch = LimitWatch()
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._woken, False)
         os.set_blocking(self._wake, False)
         self._selector.register(self._woken, selectors.EVENT_READ)
 
     def get_ready(self) -> None:
-        """Start a worker, for calls that are about to come. Before the first step only: it is of the loop's thread."""
-        self._crew.grow_to(1)
+        """Prepare for calls that are about to come. Before the first step only: it is of the loop's thread."""
+        self._ready_spawner()
 
     def serve(self, feed: Feed) -> None:
-        """Run everything that `feed` gives, here and now, until nothing of it is out."""
+        """Run everything that `feed` gives, here and now, until nothing of it is in flight."""
         self.add(feed)
         while self.serves(feed):
             self.step()
 
     def add(self, feed: Feed) -> None:
-        """Serve `feed` from the next step on, in turn with the others: what waits in the queue lines up anew."""
-        if not self._sent:
-            self._crew.follow_surroundings()
-        self._line.add(feed)
+        """Serve `feed` from the next step on, in turn with the others."""
+        if not self._active():
+            self._follow_surroundings()
+        key = feed.assignment.workers
+        if key not in self._sets:
+            self._make_room(0)
+            self._sets[key] = WorkerSet(self._folder, self._numbers, self._selector)
+        self._sets[key].add(feed, threads=thread_share(feed.assignment, self._size))
+        self._fill()  # now: what others have in their queues might be over before the next step
 
     def serves(self, feed: Feed) -> bool:
-        """True while the feed has anything out or left to give."""
-        return self._line.serves(feed)
+        """True while the feed has anything in flight or left to give."""
+        return any(each.scheduler.serves(feed) for each in self._sets.values())
 
     def cancel(self, feed: Feed) -> None:
         """Take back the feed's waiting calls and end its running ones; each is reported as cancelled."""
-        self._line.cancel(feed)
-        for worker, sent in self._running():
-            if sent.serving.feed is feed:
+        for each in self._sets.values():
+            each.scheduler.cancel(feed)
+        for _, worker, sent in self._running():
+            if sent.feed.feed is feed:
                 worker.end(RunStatus.CANCELLED)
 
     def wake(self) -> None:
@@ -84,119 +100,219 @@ class Pool:
             os.write(self._wake, b"x")
 
     def step(self) -> None:
-        """One turn of the loop: hand out calls, hear the workers, watch them, hand reports on."""
-        self._line.fill()
-        self._man_the_queue()
-        if len(self._sent) >= self._size * _PLENTY_PER_WORKER:
+        """One turn of the loop: hand out calls, read what workers say, watch them, hand reports on."""
+        self._fill()
+        if self._in_flight() >= self._size * _PLENTY_PER_WORKER:
             time.sleep(_REST_S)
         for key, _ in self._selector.select(self._patience_s()):
-            if key.fd == self._woken:
-                os.read(self._woken, 4096)
-            else:
-                self._hear(self._crew[key.fd])
+            self._on_message(key)
         now = time.monotonic()
         if self._watch.due(now):
-            for worker, sent in self._running():
-                self._watch.look(worker, sent.serving, sent.call, now)
-            self._bury_silent()
-            self._line.send_lost_again(self._crew.held(), now)
-        self._line.fill()  # before handing on: whether anything is out decides whether there is more to wait for
-        self._man_the_queue()
-        self._line.hand_on(now)
+            self._look_after(now)
+        self._fill()  # before handing on: whether anything is in flight decides whether there is more to wait for
+        for each in self._sets.values():
+            each.scheduler.hand_on(now)
 
     def close(self) -> None:
         """End all workers at once, and whatever they started. Again is harmless."""
         if self._wake < 0:
             return
-        self._crew.dismiss()
-        self._queue.close()
+        self._dismiss()
         self._selector.close()
         wake, self._wake = self._wake, -1
         os.close(wake)
         os.close(self._woken)
 
-    def _man_the_queue(self) -> None:
-        """As many workers as what waits is worth, but no more than there are calls out, nor than the pool's size."""
-        most = min(self._size, len(self._sent))
-        if len(self._crew) < most:
-            ready, busy, running_s = self._crew.at_work(time.monotonic())
-            self._crew.grow_to(min(most, self._growth.worth(ready, len(self._sent) - busy, running_s)))
+    # Calls and places
 
-    def _hear(self, worker: WorkerProcess) -> None:
+    def _active(self) -> list[WorkerSet]:
+        return [each for each in self._sets.values() if each.is_active]
+
+    def _in_flight(self) -> int:
+        return sum(len(each.scheduler.in_flight) for each in self._sets.values())
+
+    def _fill(self) -> None:
+        """Keep the queues filled, and as many workers at them as they have their turn for."""
+        active = self._active()
+        for each in active:
+            each.scheduler.fill(self._size * _QUEUED_PER_WORKER, len(each))
+        if not active:
+            return
+        now = time.monotonic()
+        places = shares(active, self._size, now)
+        for each, share in places.items():
+            while each.staying > share and sum(places.values()) > sum(min(len(s), places[s]) for s in active):
+                each.retire_one()
+        for each, share in places.items():
+            while len(each) < share and self._make_room(1, keep=each):
+                each.start(self._ready_spawner())
+
+    def _make_room(self, places: int, *, keep: WorkerSet | None = None) -> bool:
+        """Whether that many workers more may be started; idle sets, those used longest ago first, make room."""
+        at_work = sum(len(each) for each in self._active())
+        if at_work + places > self._size:
+            return False
+        idle = sorted((each for each in self._sets.values() if not each.is_active and each is not keep), key=_used_at)
+        while idle and sum(len(each) for each in self._sets.values()) + places > self._size + self._idle:
+            self._remove(idle.pop(0))
+        while len(idle) > self._size + self._idle:  # sets without workers are no more than a pipe each
+            self._remove(idle.pop(0))
+        return True
+
+    def _remove(self, gone: WorkerSet) -> None:
+        self._sets = {key: each for key, each in self._sets.items() if each is not gone}
+        gone.close()
+
+    def _patience_s(self) -> float | None:
+        """How long the loop may sleep; for ever where nothing is served, for `wake` ends it."""
+        active = self._active()
+        if not active:
+            return None
+        patience_s = LimitWatch.INTERVAL_S
+        at_work = sum(map(len, active))
+        for each in active:
+            waiting = len(each.scheduler.in_flight)
+            if len(each) < min(self._size, waiting) and at_work < self._size:  # another may soon be worth its start
+                patience_s = min(patience_s, each.autoscaler.look_again_s(waiting))
+            if any(state.has_reports for state in each.scheduler.feeds):
+                patience_s = min(patience_s, BATCH_S)
+        return patience_s
+
+    # What workers say
+
+    def _on_message(self, key: selectors.SelectorKey) -> None:
+        if key.fd == self._woken:
+            os.read(self._woken, 4096)
+        elif isinstance(key.data, WorkerSet):
+            self._on_answers(key.data, key.data[key.fd])
+        elif self._spawner is not None:
+            self._spawner.read()
+            if self._spawner.ended:
+                self._replace_spawner()
+
+    def _on_answers(self, workers: WorkerSet, worker: WorkerProcess) -> None:
         try:
             for answer in worker.read():
                 if isinstance(answer, Started):
-                    self._note_started(worker, answer)
+                    self._on_started(workers, worker, answer)
                 else:
-                    self._note_finished(worker, answer)
+                    self._on_finished(workers, worker, answer)
         except EOFError:
-            self._bury(worker)
+            self._reap(workers, worker)
 
-    def _note_started(self, worker: WorkerProcess, answer: Started) -> None:
-        sent = self._sent.begin(answer.call)
+    def _on_started(self, workers: WorkerSet, worker: WorkerProcess, answer: Started) -> None:
+        self._stillborn = 0
+        sent = workers.scheduler.in_flight.begin(answer.call)
         if sent is None:  # it was so slow to say so that the call counted as lost
             worker.discard()
             return
         worker.begin(answer.call, log_number=answer.log, now=time.monotonic())
-        sent.serving.report_start(answer.call, sent.call, answer.at, worker.pid)
-        if sent.serving.cancelled:  # it was taken from the queue just before the queue was drained
+        sent.feed.report_start(answer.call, sent.call, answer.at, worker.pid)
+        if sent.feed.cancelled:  # it was taken from the queue just before the queue was drained
             worker.end(RunStatus.CANCELLED)
 
-    def _note_finished(self, worker: WorkerProcess, answer: Finished) -> None:
+    def _on_finished(self, workers: WorkerSet, worker: WorkerProcess, answer: Finished) -> None:
         if worker.ended_for not in (None, RunStatus.CANCELLED):  # it was past its limit: the signal made it hurry
-            self._report_end(worker, answer.call, 0)
-            worker.rest(stained=False)
+            self._report_end(workers, worker, answer.call, 0)
+            worker.rest(tainted=False)
             return
-        sent = self._sent.close(answer.call)
+        sent = workers.scheduler.in_flight.close(answer.call)
         if sent is None:
             return
-        serving, call = sent
-        self._growth.note(answer.duration_s)
+        feed, call = sent
+        workers.autoscaler.note(answer.duration_s)
         if answer.printed is not None:
-            worker.report_log(serving, call, last=True)
-        serving.report(reports.finished(serving.assignment.job_id, call, answer, worker.peak_memory_mib))
-        worker.rest(stained=answer.stained)
+            worker.report_log(feed, call, last=True)
+        feed.report(reports.finished(feed.assignment.job_id, call, answer, worker.peak_memory_mib))
+        worker.rest(tainted=answer.tainted)
 
-    def _bury(self, worker: WorkerProcess) -> None:
+    # How workers end
+
+    def _look_after(self, now: float) -> None:
+        for _, worker, sent in self._running():
+            self._watch.look(worker, sent.feed, sent.call, now)
+        for each in list(self._sets.values()):
+            self._reap_silent(each)
+            each.scheduler.send_lost_again(each.performed(), now)
+
+    def _reap(self, workers: WorkerSet, worker: WorkerProcess) -> None:
         """A worker has ended: say what became of its call, and let another take its place."""
-        code = self._crew.remove(worker)
+        code = workers.remove(worker)
         if worker.running is not None and worker.innocent:
-            self._line.give_back(worker.running)
+            workers.scheduler.give_back(worker.running)
         elif worker.running is not None:
-            self._report_end(worker, worker.running, code)
+            self._report_end(workers, worker, worker.running, code)
         worker.close()
-        self._sent.suspect(self._crew.held())
-        self._man_the_queue()
+        workers.scheduler.in_flight.suspect(workers.performed())
 
-    def _bury_silent(self) -> None:
-        """A process that a worker has forked may hold the worker's end of the line: then its end is not heard."""
-        for worker in self._crew:
+    def _reap_silent(self, workers: WorkerSet) -> None:
+        """A process that a worker has forked may hold the worker's end of its pipe: then its end is not seen there."""
+        for worker in workers:
             if worker.has_ended:
-                self._hear(worker)
-                if worker in self._crew:
-                    self._bury(worker)
+                self._on_answers(workers, worker)
+                if worker in workers:
+                    self._reap(workers, worker)
 
-    def _report_end(self, worker: WorkerProcess, number: int, code: int) -> None:
-        sent = self._sent.close(number)
+    def _report_end(self, workers: WorkerSet, worker: WorkerProcess, number: int, code: int) -> None:
+        sent = workers.scheduler.in_flight.close(number)
         if sent is None:
             return
-        serving, call = sent
-        worker.report_log(serving, call, last=True)
-        self._line.remove_result(number)
-        ending = reports.Ending(worker.ended_for, code, worker.stack())
-        serving.report(reports.ended(serving.assignment, call, Usage(*worker.used()), ending))
+        feed, call = sent
+        worker.report_log(feed, call, last=True)
+        workers.scheduler.remove_result(number)
+        pipes = worker.garbled or code == EXIT_PIPES_CLOSED or worker.closed_its_pipes
+        ending = reports.Ending(worker.ended_for, code, worker.stack(), broke_its_pipes=pipes)
+        feed.report(reports.ended(feed.assignment, call, Usage(*worker.used()), ending))
 
-    def _running(self) -> Iterator[tuple[WorkerProcess, Sent]]:
-        for worker in self._crew:
-            if worker.running is not None and worker.ended_for is None:
-                yield worker, self._sent[worker.running]
+    def _running(self) -> Iterator[tuple[WorkerSet, WorkerProcess, Sent]]:
+        for each in self._sets.values():
+            for worker in each:
+                if worker.running is not None and worker.ended_for is None:
+                    yield each, worker, each.scheduler.in_flight[worker.running]
 
-    def _patience_s(self) -> float | None:
-        """How long the loop may sleep; for ever where nothing is served, for `wake` ends it."""
-        if not self._line.servings:
-            return None
-        if len(self._crew) < min(self._size, len(self._sent)):  # another worker may soon be worth its start
-            return self._growth.look_again_s(len(self._sent))
-        if any(serving.has_reports for serving in self._line.servings):
-            return BATCH_S
-        return Watch.INTERVAL_S
+    # Where workers come from
+
+    def _ready_spawner(self) -> Spawner:
+        if self._spawner is None:
+            self._spawner = spawner(self._environment)
+            if self._spawner.fd >= 0:
+                self._selector.register(self._spawner.fd, selectors.EVENT_READ)
+        return self._spawner
+
+    def _replace_spawner(self) -> None:
+        """It has ended, and its workers with it: the next worker comes from another."""
+        code = self._close_spawner()
+        self._stillborn += 1
+        if self._stillborn >= _STILLBORN:
+            raise cannot_start(code)
+
+    def _close_spawner(self) -> int:
+        gone, self._spawner = self._spawner, None
+        if gone is None:
+            return 0
+        if gone.fd >= 0:
+            self._selector.unregister(gone.fd)
+        return gone.close()
+
+    def _dismiss(self) -> None:
+        for each in list(self._sets.values()):
+            self._remove(each)
+        self._close_spawner()
+
+    def _follow_surroundings(self) -> None:
+        """Let workers that see an older environment or folder than this process has now make room for others."""
+        now = _surroundings()
+        if now != self._started_from:
+            self._started_from = now
+            self._dismiss()
+
+
+def _used_at(workers: WorkerSet) -> float:
+    return workers.used_at
+
+
+def _surroundings() -> tuple[dict[str, str], str]:
+    try:
+        return dict(os.environ), os.getcwd()
+    except FileNotFoundError:  # somebody has removed the folder
+        return dict(os.environ), ""

@@ -6,60 +6,46 @@ import codecs
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from fanfold.contract.limits import LOG_LIMIT_BYTES
-from fanfold.core.forks import close_private, keep_private
 from fanfold.core.models import RunStatus
 from fanfold.execution import calls as reports
 from fanfold.execution import channel as wire
 from fanfold.execution.calls import Call
-from fanfold.execution.pool.process_tree import Family
-from fanfold.execution.pool.scheduler import Serving
+from fanfold.execution.pool.process_tree import ProcessTree
+from fanfold.execution.pool.scheduler import FeedState
+from fanfold.execution.pool.spawn import Spawner
+from fanfold.execution.worker.folders import remove_run_folders
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
-#: `-c` puts '' on the path: the folder a job was submitted from must not be importable here, its modules travel.
-_PROGRAM = (
-    "import sys; del sys.path[0]; sys.path.append(sys.argv.pop(1));"
-    "from fanfold.execution.worker.worker import main; main()"
-)
 #: Asks a worker where it hangs; `worker.main` registers the interpreter's own dump for it.
 _WHERE_SIGNAL = signal.SIGUSR2
 #: Answers read at a time: more than a pipe holds, so one read has all there are.
 _ANSWER_BYTES = 1 << 20
 _STACK_BYTES = 64 * 1024
+#: What was killed and is not over by then is stuck in the kernel.
+_STUCK_AFTER_S = 10.0
 
 
 class WorkerProcess:
-    """A child interpreter in a session of its own, so that a Ctrl-C at the terminal is not for it."""
+    """One worker: its process, what it answers, and what its run uses."""
 
-    def __init__(self, folder: Path, queue_exit: int, environment: dict[str, str] | None) -> None:
+    def __init__(self, folder: Path, queue_exit: int, spawner: Spawner) -> None:
         folder.mkdir()
         self._folder = folder
         self.replies, answers = os.pipe()
         os.set_blocking(self.replies, False)
         self._trace = os.open(folder / "trace", os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
-        watched, self._lifeline = os.pipe()  # nothing is ever written: its closing is the message
-        keep_private(self._lifeline)
-        fds = [queue_exit, answers, watched, self._trace]
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, str(_PACKAGE_ROOT), *map(str, fds), str(folder)],
-            stdin=subprocess.DEVNULL,
-            pass_fds=fds,
-            start_new_session=True,
-            env=environment,
-        )
+        self._child = spawner.start(folder, queue_exit, answers, self._trace)
         os.close(answers)
-        os.close(watched)
-        self._family = Family(self.pid)
+        self._tree: ProcessTree | None = None
         self._log: LogTail | None = None
         self._unread = b""
         self._stack = ""
-        self._stained = False
+        self._tainted = False
         #: The call it performs, by the pool's number, and since when (time.monotonic seconds).
         self.running: int | None = None
         self.since = 0.0
@@ -68,6 +54,9 @@ class WorkerProcess:
         #: Why the pool has ended it; `innocent` where that was not for the call it performs by then.
         self.ended_for: str | None = None
         self.innocent = False
+        #: Set where what it answers is no answer: the UDF has written to the worker's pipes.
+        self.garbled = False
+        self.closed_its_pipes = False
         self.memory_mib = 0.0
         self.peak_memory_mib = 0.0
         self.usage_told_at = 0.0
@@ -75,7 +64,14 @@ class WorkerProcess:
     @property
     def pid(self) -> int:
         """Its process id, which is its session's and process group's as well."""
-        return self._process.pid
+        return self._child.pid
+
+    @property
+    def tree(self) -> ProcessTree:
+        """It and what it has started."""
+        if self._tree is None:
+            self._tree = ProcessTree(self.pid)
+        return self._tree
 
     def read(self) -> list[wire.Started | wire.Finished]:
         """What it has answered since the last look. Raises EOFError where it has closed its end."""
@@ -86,13 +82,17 @@ class WorkerProcess:
         if not answered:
             raise EOFError
         self.has_spoken = True
-        answers, self._unread = wire.unpack_answers(self._unread + answered)
+        try:
+            answers, self._unread = wire.unpack_answers(self._unread + answered)
+        except wire.Garbled:
+            self.garbled = True
+            raise EOFError from None
         return answers
 
     @property
     def has_ended(self) -> bool:
-        """Whether its process is over, whoever may still hold its end of the line."""
-        return self._process.poll() is not None
+        """Whether its process is over, though another may still hold its end of the pipe."""
+        return self._child.poll() is not None
 
     def begin(self, call: int, *, log_number: int, now: float) -> None:
         """Note that it performs `call` and writes to its log of that number."""
@@ -100,40 +100,41 @@ class WorkerProcess:
             self.innocent, self.ended_for = True, None
         self.running, self.since, self.usage_told_at = call, now, now
         self.memory_mib = self.peak_memory_mib = 0.0
-        self._family.restart(now)
+        if self._tree is not None:
+            self._tree.restart(now)
         if self._log is None:
             self._log = LogTail(self._folder / f"{log_number}.log")
 
-    def rest(self, *, stained: bool) -> None:
-        """Note that its call is finished. A stained worker performs no other: it and what the UDF left must go."""
+    def rest(self, *, tainted: bool) -> None:
+        """Note that its call is finished. A tainted worker performs no other: it and what the UDF left must go."""
         self.running = None
-        self._stained = stained
-        if stained:
+        self._tainted = tainted
+        if tainted:
             self.kill()
 
-    def report_log(self, serving: Serving, call: Call, *, last: bool) -> None:
+    def report_log(self, feed: FeedState, call: Call, *, last: bool) -> None:
         """Report what the call has printed since the last look; `last`: it will print no more."""
         if self._log is None:
             return
         for text in self._log.finish() if last else self._log.news():
-            serving.report(reports.log(serving.assignment.job_id, call, text))
+            feed.report(reports.log(feed.assignment.job_id, call, text))
         if last:
             self._log = None
 
     def measure(self, now: float) -> float:
         """Look at the memory of the worker and all it has started, in MiB, and remember the peak."""
-        self.memory_mib = self._family.memory_mib(now)
+        self.memory_mib = self.tree.memory_mib(now)
         self.peak_memory_mib = max(self.peak_memory_mib, self.memory_mib)
         return self.memory_mib
 
     def cpu_percent(self, now: float) -> float:
         """CPU of the worker and all it has started since the last call; 100 is one core."""
         self.usage_told_at = now
-        return self._family.cpu_percent(now)
+        return self.tree.cpu_percent(now)
 
     def used(self) -> tuple[float, float, float]:
         """Seconds, CPU seconds and peak MiB of the call that it did not live to report itself."""
-        return round(time.monotonic() - self.since, 3), round(self._family.cpu_s, 3), round(self.peak_memory_mib, 1)
+        return round(time.monotonic() - self.since, 3), round(self.tree.cpu_s, 3), round(self.peak_memory_mib, 1)
 
     def discard(self) -> None:
         """End it without blame for whatever it may begin until then."""
@@ -153,31 +154,27 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End it and everything it has started, also what has left its session."""
-        if self.running is not None or self._stained:  # an idle one has nobody: no need to read all processes
-            self._family.kill()
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        self._child.kill(tree=self.running is not None or self._tainted)
 
     def reap(self) -> int:
         """Wait for its end; its return code, negative for a signal. What it had started must not outlive it."""
-        try:
-            code = self._process.wait(timeout=1)
-        except subprocess.TimeoutExpired:  # it closed its replies yet lives: the UDF closed every descriptor
-            self._family.kill()
-            os.killpg(self.pid, signal.SIGKILL)
-            code = self._process.wait()
-        self._family.kill_seen()
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        return code
+        if self.garbled:
+            self._child.kill(tree=True)
+        code = self._child.wait(1)
+        if code is None:  # it closed its replies yet lives: the UDF closed every descriptor
+            self.closed_its_pipes = True
+            self._child.kill(tree=True)
+            code = self._child.wait(_STUCK_AFTER_S)
+        return -signal.SIGKILL if code is None else code
 
     def close(self) -> None:
         """Let go of its descriptors and remove its folder."""
         if self._log is not None:  # its last call ran for long enough to be looked at, and printed nothing
             self._log.finish()
-        close_private(self._lifeline)
+        self._child.close()
         os.close(self.replies)
         os.close(self._trace)
+        remove_run_folders(str(self._folder))
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _where(self, wait_s: float = 0.3) -> str:

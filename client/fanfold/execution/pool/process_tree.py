@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ _CHILDREN_S = 0.5
 _SHARING_MATTERS_MIB = 1024
 
 
-class Family:
+class ProcessTree:
     """Memory and CPU of a process and its descendants."""
 
     def __init__(self, pid: int) -> None:
@@ -34,19 +35,11 @@ class Family:
         self._cpu_base, self._cpu_at = None, now
 
     def memory_mib(self, now: float) -> float:
-        """Resident memory together; pages that several share count once where it matters, as for a container."""
-        import psutil
-
+        """Memory that the kernel cannot take back, together; what several share counts once where it matters."""
         self._list(now)
-        resident = []
-        for member in self._members:
-            try:
-                resident.append((member, member.memory_info().rss / _MIB))
-            except psutil.Error:
-                continue
-        total = sum(mib for _, mib in resident)
-        if len(resident) > 1 and total > _SHARING_MATTERS_MIB:
-            total = sum(_proportional_mib(member, mib) for member, mib in resident)
+        total = sum(held_mib(member.pid) for member in self._members)
+        if len(self._members) > 1 and total > _SHARING_MATTERS_MIB:
+            total = sum(_proportional_mib(member.pid) for member in self._members)
         self._count_cpu()
         return round(total, 1)
 
@@ -103,10 +96,37 @@ def _gone() -> type[Exception]:
     return psutil.Error
 
 
-def _proportional_mib(member: psutil.Process, resident_mib: float) -> float:
+# Memory that the kernel cannot take back: anonymous and shared, as a container's limit counts it. Pages of files that
+# are mapped (np.memmap, arrow, netCDF 3) are the kernel's cache, which it gives up before it ends a process.
+
+
+def held_mib(pid: int) -> float:
+    """MiB that a process holds; 0 where it has ended."""
+    if sys.platform != "linux":
+        return _resident_mib(pid)
+    return _sum_mib(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:"))
+
+
+def _proportional_mib(pid: int) -> float:
+    """As `held_mib`, each page divided by the number of processes that share it."""
+    if sys.platform != "linux":
+        return _resident_mib(pid)
+    rollup = f"/proc/{pid}/smaps_rollup"
+    return _sum_mib(rollup, (b"Pss_Anon:", b"Pss_Shmem:")) or held_mib(pid)  # kernels before 5.8 do not tell them apart
+
+
+def _sum_mib(path: str, names: tuple[bytes, ...]) -> float:
+    try:
+        with open(path, "rb") as file:
+            return sum(int(line.split()[1]) for line in file if line.startswith(names)) / 1024
+    except OSError:
+        return 0.0
+
+
+def _resident_mib(pid: int) -> float:
     import psutil
 
     try:
-        return float(getattr(member.memory_full_info(), "pss", resident_mib * _MIB)) / _MIB
+        return float(psutil.Process(pid).memory_info().rss) / _MIB
     except psutil.Error:
         return 0.0

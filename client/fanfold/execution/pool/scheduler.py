@@ -1,124 +1,130 @@
-"""The line that calls stand in: from their feeds into the queue, and back where no worker has begun them."""
+"""Which call goes out next: from its feed into the queue of the bundle's workers, and back where none has begun it."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from fanfold.execution import calls as reports
 from fanfold.execution.calls import Assignment, Call, Feed, Report
-from fanfold.execution.channel import CallQueue
+from fanfold.execution.pool.call_queue import CallQueue
 
 
-class Line:
-    """The feeds that are served, a call of each in turn; `length` calls are out at most."""
+class Scheduler:
+    """The feeds of one bundle, a call of each in turn; `numbers` counts the calls and assignments of the whole pool."""
 
-    def __init__(self, queue: CallQueue, folder: Path, length: int) -> None:
-        self.servings: list[Serving] = []
-        self.sent = Outstanding()
+    def __init__(self, queue: CallQueue, folder: Path, numbers: Iterator[int]) -> None:
+        self.feeds: list[FeedState] = []
+        self.in_flight = InFlight()
         self._queue = queue
         self._folder = folder
-        self._length = length
-        self._numbers = itertools.count()
+        self._numbers = numbers
 
-    def add(self, feed: Feed) -> None:
+    def add(self, feed: Feed, *, threads: int) -> None:
         """Let another feed have its turns: what waits in the queue lines up anew."""
         self.take_back()
-        serving = Serving(feed, next(self._numbers), self._folder)
-        serving.assignment_file.write_text(json.dumps(feed.assignment.for_workers()), encoding="utf-8")
-        self.servings.append(serving)
+        state = FeedState(feed, next(self._numbers), self._folder)
+        state.assignment_file.write_text(
+            json.dumps({**feed.assignment.for_workers(), "threads": threads}), encoding="utf-8"
+        )
+        self.feeds.append(state)
 
     def serves(self, feed: Feed) -> bool:
-        """True while the feed has anything out or left to give."""
-        return any(serving.feed is feed for serving in self.servings)
+        """True while the feed has anything in flight or left to give."""
+        return any(state.feed is feed for state in self.feeds)
 
     def cancel(self, feed: Feed) -> None:
         """Take the feed's waiting calls back and give out no other."""
-        for serving in self.servings:
-            serving.cancelled |= serving.feed is feed
+        for state in self.feeds:
+            state.cancelled |= state.feed is feed
         self.take_back()
 
-    def fill(self) -> None:
-        """Keep the queue filled, a call of each feed in turn."""
-        room = self._length - len(self.sent)
-        giving = list(self.servings)
+    def fill(self, length: int, workers: int) -> None:
+        """Keep `length` calls in flight, of each feed in turn, for that many `workers`.
+
+        The only feed, whose limit is no less than the number of workers, needs no counting: they cannot perform more.
+        """
+        room = length - len(self.in_flight)
+        giving = list(self.feeds)
         while room > 0 and giving:
-            for serving in giving[:]:
-                call = serving.next_call()
+            for state in giving[:]:
+                alone = len(self.feeds) == 1 and state.assignment.takes_ahead
+                call = state.next_call(counted=not alone or workers > (state.limit or workers))
                 if call is None:
-                    giving.remove(serving)
-                elif self._send(serving, call):
+                    giving.remove(state)
+                elif self._send(state, call):
                     room -= 1
                 else:
-                    serving.put_back(call)
+                    state.put_back(call)
                     giving.clear()
                     break
 
     def take_back(self) -> None:
         """Empty the queue; what was in it goes out again."""
-        for number in reversed(list(self._queue.drain())):  # each goes to the front of its feed's line
+        for number in reversed(list(self._queue.drain())):  # each goes before what its feed has waiting
             self.give_back(number)
 
     def give_back(self, number: int) -> None:
         """A call that no worker has begun goes out again, or is over where its feed was cancelled."""
-        sent = self.sent.close(number)
+        sent = self.in_flight.close(number)
         if sent is None:
             return
         self.remove_result(number)
-        if sent.serving.cancelled:
-            sent.serving.report(reports.cancelled(sent.serving.assignment.job_id, sent.call))
+        if sent.feed.cancelled:
+            sent.feed.report(reports.cancelled(sent.feed.assignment.job_id, sent.call))
         else:
-            sent.serving.put_back(sent.call)
+            sent.feed.put_back(sent.call)
 
-    def send_lost_again(self, held: set[int], now: float) -> None:
-        """Calls that died with a worker before it could say that it had taken them go out again."""
-        for number in reversed(self.sent.lost(held, now, queue_empty=self._queue.empty)):
+    def send_lost_again(self, performed: set[int], now: float) -> None:
+        """Calls that were taken from the queue and never begun go out again: a worker died, or a UDF read them."""
+        empty = self._queue.empty
+        if empty and len(self.in_flight) > len(performed):
+            self.in_flight.suspect(performed)
+        for number in reversed(self.in_flight.lost(performed, now, queue_empty=empty)):
             self.give_back(number)
 
     def hand_on(self, now: float) -> None:
         """Hand on to the feeds what has come of their calls, and let go of those that are over."""
-        for serving in self.servings[:]:
-            serving.hand_on(now)
-            if serving.over:
-                self.servings.remove(serving)
-                serving.assignment_file.unlink(missing_ok=True)
+        for state in self.feeds[:]:
+            state.hand_on(now)
+            if state.is_over:
+                self.feeds.remove(state)
+                state.assignment_file.unlink(missing_ok=True)
 
     def remove_result(self, number: int) -> None:
         """Remove what a worker that has ended may have written of the call's result."""
         (self._folder / f"{number}.result").unlink(missing_ok=True)
 
-    def _send(self, serving: Serving, call: Call) -> bool:
-        number = self.sent.next_number()
-        if not self._queue.put(number, serving.number, call.arguments.encode()):
+    def _send(self, state: FeedState, call: Call) -> bool:
+        number = next(self._numbers)
+        if not self._queue.put(number, state.number, call):
             return False
-        self.sent.add(number, serving, call)
+        self.in_flight.add(number, state, call)
         return True
 
 
-# The calls that are out: in the queue, or with a worker.
+# The calls in flight: in the queue, or with a worker.
 
-#: How long a call may be with nobody before it counts as lost: a worker says within milliseconds what it has taken.
+#: How long a call may be with no worker before it counts as lost: a worker says within milliseconds what it has taken.
 _LOST_AFTER_S = 1.0
 
 
 class Sent(NamedTuple):
-    """A call that is out, and the book it stands in."""
+    """A call in flight, and the feed that it came from."""
 
-    serving: Serving
+    feed: FeedState
     call: Call
 
 
-class Outstanding:
-    """Calls that are out, by number. A later call has a higher number, and the queue keeps their order."""
+class InFlight:
+    """Calls in flight, by number. A later call has a higher number, and the queue keeps their order."""
 
     def __init__(self) -> None:
-        self._numbers = itertools.count()
         self._sent: dict[int, Sent] = {}
         self._latest_begun = -1
         self._suspects: dict[int, float] = {}
@@ -129,34 +135,29 @@ class Outstanding:
     def __getitem__(self, number: int) -> Sent:
         return self._sent[number]
 
-    def next_number(self) -> int:
-        """A number for the next call to be sent."""
-        return next(self._numbers)
-
-    def add(self, number: int, serving: Serving, call: Call) -> None:
-        """Note that a call is out."""
-        self._sent[number] = Sent(serving, call)
-        serving.out += 1
+    def add(self, number: int, feed: FeedState, call: Call) -> None:
+        """Note that a call is in flight."""
+        self._sent[number] = Sent(feed, call)
+        feed.note_sent()
 
     def begin(self, number: int) -> Sent | None:
-        """A worker has begun the call; None where it is no longer expected of anybody."""
+        """A worker has begun the call; None where it is no longer expected of any."""
         self._latest_begun = max(self._latest_begun, number)
         return self._sent.get(number)
 
     def close(self, number: int) -> Sent | None:
-        """The call is no longer out; None where it has not been."""
+        """The call is no longer in flight; None where it has not been."""
         sent = self._sent.pop(number, None)
         if sent is not None:
-            sent.serving.out -= 1
-            sent.serving.forget_start(number)
+            sent.feed.note_returned(number)
         return sent
 
-    def suspect(self, held: Collection[int]) -> None:
-        """A worker has died: it may have taken any call that is not `held` by another, and not lived to say so."""
-        for number in self._sent.keys() - held:
+    def suspect(self, performed: Collection[int]) -> None:
+        """A worker has died: it may have taken any call that is not `performed` by another, before it could say so."""
+        for number in self._sent.keys() - performed:
             self._suspects.setdefault(number, math.inf)
 
-    def lost(self, held: Collection[int], now: float, *, queue_empty: bool) -> list[int]:
+    def lost(self, performed: Collection[int], now: float, *, queue_empty: bool) -> list[int]:
         """The calls that died with a worker before it could say that it had taken them.
 
         There is nothing to see of such a call but that the queue has gone past it and no worker has begun it.
@@ -166,7 +167,7 @@ class Outstanding:
         self._suspects = {
             number: min(since, now if queue_empty or number < self._latest_begun else math.inf)
             for number, since in self._suspects.items()
-            if number in self._sent and number not in held
+            if number in self._sent and number not in performed
         }
         return sorted(number for number, since in self._suspects.items() if now - since > _LOST_AFTER_S)
 
@@ -178,17 +179,16 @@ BATCH = 200
 BATCH_S = 0.02
 
 
-class Serving:
-    """The pool's book on one feed."""
+class FeedState:
+    """What a pool knows of one feed."""
 
     def __init__(self, feed: Feed, number: int, folder: Path) -> None:
         self.feed = feed
         #: What workers know the assignment by.
         self.number = number
         self.assignment_file = folder / f"assignment-{number}.json"
-        #: Calls that are queued or running.
-        self.out = 0
         self.cancelled = False
+        self._in_flight = 0
         self._waiting: deque[Call] = deque()
         self._reports: list[Report] = []
         self._begun: dict[int, tuple[Call, float, int]] = {}
@@ -204,10 +204,23 @@ class Serving:
         """True while there is something to hand on."""
         return bool(self._reports or self._begun)
 
-    def next_call(self) -> Call | None:
-        """The next call that may go out now."""
-        limit = self.assignment.max_concurrency
-        if self.cancelled or (limit is not None and self.out >= limit):
+    @property
+    def limit(self) -> int | None:
+        """How many of its calls may be performed at once; None for any number."""
+        return self.assignment.max_concurrency
+
+    def note_sent(self) -> None:
+        """One more of its calls is in flight."""
+        self._in_flight += 1
+
+    def note_returned(self, number: int) -> None:
+        """One of its calls is in flight no more. Its end tells when it began, too."""
+        self._in_flight -= 1
+        self._begun.pop(number, None)
+
+    def next_call(self, *, counted: bool) -> Call | None:
+        """The next call that may go out now; `counted`: no more of them than its limit may be in flight."""
+        if self.cancelled or (counted and self.limit is not None and self._in_flight >= self.limit):
             return None
         return self._waiting.popleft() if self._waiting else self.feed.take()
 
@@ -227,62 +240,23 @@ class Serving:
             self._oldest = time.monotonic()
         self._begun[number] = call, at, pid
 
-    def forget_start(self, number: int) -> None:
-        """A call has ended: that tells when it began, too."""
-        self._begun.pop(number, None)
-
     def hand_on(self, now: float) -> None:
         """Give the feed its reports where it is time to: a full batch, an old one, or nothing more to wait for."""
         if not self.has_reports:
             return
-        if self.out == 0 or len(self._reports) >= BATCH or now - self._oldest >= BATCH_S:
+        if self._in_flight == 0 or len(self._reports) >= BATCH or now - self._oldest >= BATCH_S:
             job_id = self.assignment.job_id
             batch = [*(reports.started(job_id, *begun) for begun in self._begun.values()), *self._reports]
             self._begun, self._reports = {}, []
             self.feed.record(batch)
 
     @property
-    def over(self) -> bool:
-        """True where nothing is out, nothing to hand on, and the feed has nothing more to give."""
-        if self.out or self.has_reports:
+    def is_over(self) -> bool:
+        """True where nothing is in flight or to be handed on, and the feed has nothing more to give."""
+        if self._in_flight or self.has_reports:
             return False
         if self.cancelled:
             return True
         if not self._waiting and (call := self.feed.take()) is not None:
             self._waiting.append(call)
         return not self._waiting
-
-
-# How many workers a backlog is worth: starting one takes a core as long as a thousand no-op calls take another.
-
-#: What starting a worker takes of a core: an interpreter and what a worker imports.
-_START_S = 0.05
-#: The last call weighs this much in what the next is expected to take.
-_NEWS = 0.2
-#: A call that is running may be loading its UDF still for so long.
-_LOAD_S = 0.02
-
-
-class Growth:
-    """What calls take, as far as is known, and how many workers they are therefore worth."""
-
-    def __init__(self) -> None:
-        self._call_s = 0.0
-        self._last_s = 0.0
-
-    def note(self, duration_s: float) -> None:
-        """A call has taken this long. The lesser of two in a row counts: a worker's first one loads the UDF as well."""
-        self._call_s += _NEWS * (min(duration_s, self._last_s) - self._call_s)
-        self._last_s = duration_s
-
-    def worth(self, ready: int, waiting: int, running_s: float) -> int:
-        """How many workers there should be, where `ready` are up and `waiting` calls have been begun by none of them.
-
-        `running_s`: how long the call that is running longest has taken by now; those that wait may take as long.
-        """
-        backlog_s = waiting * max(self._call_s, running_s - _LOAD_S)
-        return max(1, ready + int(backlog_s / _START_S))
-
-    def look_again_s(self, waiting: int) -> float:
-        """After how long a call that is running now makes another worker worth its start."""
-        return _START_S / max(waiting, 1) + _LOAD_S

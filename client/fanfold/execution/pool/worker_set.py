@@ -1,34 +1,45 @@
-"""The worker processes of a pool: who they are, how they come and go."""
+"""The workers of one bundle, and the calls that they share."""
 
 from __future__ import annotations
 
-import itertools
-import os
 import selectors
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from fanfold.errors import ConfigurationError
+from fanfold.execution.calls import Feed
+from fanfold.execution.pool.autoscaler import Autoscaler
+from fanfold.execution.pool.call_queue import CallQueue
 from fanfold.execution.pool.process import WorkerProcess
+from fanfold.execution.pool.scheduler import Scheduler
+from fanfold.execution.pool.spawn import Spawner
 
 #: So many workers in a row that end before their first word: the interpreter cannot run here.
 _STILLBORN = 16
 
 
-class Crew:
-    """Workers by the descriptor they answer on, each registered with the pool's selector."""
+class WorkerSet:
+    """One bundle's workers: whichever is free takes the next call, so a slow call holds up none but its worker.
 
-    def __init__(
-        self, folder: Path, queue_exit: int, environment: dict[str, str] | None, selector: selectors.BaseSelector
-    ) -> None:
+    No worker is of two sets, and so none performs the runs of two bundles: what one run leaves in the interpreter can
+    reach runs of its own bundle only. Workers are registered with the pool's selector, their set with them.
+    """
+
+    def __init__(self, folder: Path, numbers: Iterator[int], selector: selectors.BaseSelector) -> None:
         self._folder = folder
-        self._queue_exit = queue_exit
-        self._environment = environment
+        self._numbers = numbers
         self._selector = selector
-        self._numbers = itertools.count()
+        self.queue = CallQueue(folder)
+        self.scheduler = Scheduler(self.queue, folder, numbers)
+        self.autoscaler = Autoscaler()
         self._workers: dict[int, WorkerProcess] = {}
+        self._retiring = 0
         self._stillborn = 0
-        self._started_from = _surroundings()
+        self.used_at = 0.0
+        #: Since when it has had workers, or waits for its first (time.monotonic seconds).
+        self.turn_since = time.monotonic()
+        self.has_had_turn = False
 
     def __len__(self) -> int:
         return len(self._workers)
@@ -42,20 +53,49 @@ class Crew:
     def __contains__(self, worker: WorkerProcess) -> bool:
         return self._workers.get(worker.replies) is worker
 
-    def grow_to(self, size: int) -> None:
-        """Start workers until there are `size`."""
-        while len(self._workers) < size:
-            worker = WorkerProcess(self._folder / f"w{next(self._numbers)}", self._queue_exit, self._environment)
-            self._workers[worker.replies] = worker
-            self._selector.register(worker.replies, selectors.EVENT_READ)
+    @property
+    def is_active(self) -> bool:
+        """True while it serves any feed."""
+        return bool(self.scheduler.feeds)
 
-    def at_work(self, now: float) -> tuple[int, int, float]:
-        """How many workers are up, how many perform a call, and for how long the longest of these has run by now."""
-        workers = self._workers.values()
-        since = [worker.since for worker in workers if worker.running is not None]
-        return sum(worker.has_spoken for worker in workers), len(since), now - min(since, default=now)
+    @property
+    def staying(self) -> int:
+        """How many workers it has that have not been asked to end."""
+        return len(self._workers) - self._retiring
 
-    def held(self) -> set[int]:
+    def add(self, feed: Feed, *, threads: int) -> None:
+        """Serve another feed of this bundle; libraries may start that many `threads` in each worker."""
+        if not self.is_active:
+            self.turn_since, self.has_had_turn = time.monotonic(), bool(self._workers)
+        self.scheduler.add(feed, threads=threads)
+        self._retiring = 0  # those that were to end have not read so yet: it was in the queue
+
+    def wanted(self, size: int, now: float) -> int:
+        """As many workers as what waits is worth, but no more than there are calls, nor than the feeds allow."""
+        most = min(size, len(self.scheduler.in_flight), self._allowed(size))
+        if self.staying >= most:
+            return most
+        ready, busy, running_s = self._at_work(now)
+        return min(most, self.autoscaler.worth(ready, len(self.scheduler.in_flight) - busy, running_s))
+
+    def start(self, spawner: Spawner) -> None:
+        """Start another worker."""
+        if not self._workers:
+            self.turn_since, self.has_had_turn = time.monotonic(), True
+        self.used_at = time.monotonic()
+        worker = WorkerProcess(self._folder / f"w{next(self._numbers)}", self.queue.exit, spawner)
+        self._workers[worker.replies] = worker
+        self._selector.register(worker.replies, selectors.EVENT_READ, self)
+
+    def retire_one(self) -> None:
+        """Have one worker end itself as soon as it is free."""
+        self.scheduler.take_back()
+        if self.queue.put_retirement():
+            self._retiring += 1
+        if self.staying == 0:
+            self.turn_since = time.monotonic()
+
+    def performed(self) -> set[int]:
         """The calls that workers are performing, by number."""
         return {worker.running for worker in self._workers.values() if worker.running is not None}
 
@@ -64,13 +104,13 @@ class Crew:
         self._selector.unregister(worker.replies)
         del self._workers[worker.replies]
         code = worker.reap()
+        if code == 0 and worker.running is None and self._retiring:
+            self._retiring -= 1
+            return code
         self._stillborn = 0 if worker.has_spoken else self._stillborn + 1
         if self._stillborn >= _STILLBORN:
             worker.close()
-            raise ConfigurationError(
-                f"Worker processes end as soon as they start (the last with exit code {code}).",
-                next_step="stderr says why; so does `python -c 'import fanfold.execution.worker.worker'`.",
-            )
+            raise cannot_start(code)
         return code
 
     def dismiss(self) -> None:
@@ -82,17 +122,27 @@ class Crew:
             worker.reap()
             worker.close()
         self._workers.clear()
+        self._retiring = 0
 
-    def follow_surroundings(self) -> None:
-        """Let workers that see an older environment or folder than this process has now make room for others."""
-        now = _surroundings()
-        if now != self._started_from:
-            self._started_from = now
-            self.dismiss()
+    def close(self) -> None:
+        """End everything of it."""
+        self.dismiss()
+        self.queue.close()
+
+    def _allowed(self, size: int) -> int:
+        limits = [size if state.limit is None else state.limit for state in self.scheduler.feeds]
+        return sum(limits)
+
+    def _at_work(self, now: float) -> tuple[int, int, float]:
+        """How many workers are up, how many perform a call, and for how long the longest of these has run by now."""
+        workers = self._workers.values()
+        since = [worker.since for worker in workers if worker.running is not None]
+        return sum(worker.has_spoken for worker in workers), len(since), now - min(since, default=now)
 
 
-def _surroundings() -> tuple[dict[str, str], str]:
-    try:
-        return dict(os.environ), os.getcwd()
-    except FileNotFoundError:  # somebody has removed the folder
-        return dict(os.environ), ""
+def cannot_start(code: int) -> ConfigurationError:
+    """Workers end before they can say a word."""
+    return ConfigurationError(
+        f"Worker processes end as soon as they start (the last with exit code {code}).",
+        next_step="stderr says why; so does `python -c 'import fanfold.execution.worker.worker'`.",
+    )

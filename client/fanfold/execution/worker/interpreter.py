@@ -1,7 +1,7 @@
-"""What a UDF can change of its interpreter that the next run would meet: put back, or a reason for a new process.
+"""Settings of the whole process, as they were before a bundle's first run, and how they are put back between its runs.
 
-A worker serves many runs, of several jobs. What one changes for all must not decide what another computes, for that
-would be kept in the cache. Imported by workers: cheap standard library only.
+Modules are not put back: a bundle's runs share them, as in every pool and in a warm Lambda function. No other bundle's
+runs meet them, for these have workers of their own. Imported by workers: cheap standard library only.
 """
 
 import _signal  # type: ignore[import-not-found]  # the public module makes an enum of each handler, 1 µs
@@ -11,17 +11,12 @@ import os
 import resource
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from types import CodeType, ModuleType
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from fanfold.source.bundle import Bundle
-from fanfold.source.load import is_loaded_source
 
 _BUILTINS = vars(builtins)
-_BEFORE = _BUILTINS.copy()
-#: As a list: lists of the same objects compare in 1 µs, dictionaries in four.
-_BEFORE_VALUES = [*_BEFORE.values()]
 
 #: Limits that make later work fail: memory, processor time, sizes of files, open files, processes, stack.
 _LIMITS = [
@@ -32,82 +27,43 @@ _LIMITS = [
 _SIGNALS = sorted(_signal.valid_signals() - {_signal.SIGKILL, _signal.SIGSTOP})
 
 
-def reaches_the_interpreter(bundle: Bundle) -> bool:
-    """Whether the UDF can change more than `__builtins__`: for all else it has to import something, plainly or not."""
-    return bool(bundle.imports) or any("__" in source.text for source in bundle.sources)
+class Builtins:
+    """The builtins as they were when this was made; to be compared in 1 µs."""
 
+    def __init__(self) -> None:
+        self._before = _BUILTINS.copy()
+        self._values = [*self._before.values()]  # lists of the same objects compare four times as fast as dictionaries
 
-def restore_builtins() -> bool:
-    """Take back what the UDF has put among the builtins, before any other code uses them; True where it had."""
-    try:
-        if [*_BUILTINS.values()] == _BEFORE_VALUES:
-            return False
-    except Exception:  # noqa: BLE001, S110  the user's own __eq__
-        pass
-    _BUILTINS.clear()
-    _BUILTINS.update(_BEFORE)
-    return True
-
-
-class _Module:
-    """A module's names as they were."""
-
-    def __init__(self, module: ModuleType) -> None:
-        self.module = module
-        self._names = vars(module)
-        self._remember()
-
-    def _remember(self) -> None:
-        self._before = self._names.copy()
-        self._values = [*self._names.values()]
-
-    def is_patched(self) -> bool:
-        """Whether a function or class is gone or another. Names that were added or set anew (a cache) are no harm."""
+    def restore(self) -> bool:
+        """Take back what a run has put among them, before any other code uses them; True where it had."""
         try:
-            if [*self._names.values()] == self._values:
+            if [*_BUILTINS.values()] == self._values:
                 return False
-        except Exception:  # noqa: BLE001, S110  an array among them: they do not compare as a whole
+        except Exception:  # noqa: BLE001, S110  the user's own __eq__
             pass
-        before = self._before
-        self._remember()
-        return any(
-            callable(value) and self._names.get(name) is not value and not _is_libraries_own(name)
-            for name, value in before.items()
-        )
-
-    def holds_users_code(self) -> bool:
-        """Whether a function of the UDF's stands in it: it was replaced in the very run that first imported it."""
-        codes = (getattr(value, "__code__", None) for value in [*self._names.values()])
-        return any(isinstance(code, CodeType) and is_loaded_source(code.co_filename) for code in codes)
-
-
-def _is_libraries_own(name: str) -> bool:
-    """Whether libraries set such names as they are imported: typing_extensions does, and what shows tracebacks."""
-    return name.startswith("_") or name.endswith("hook")
+        _BUILTINS.clear()
+        _BUILTINS.update(self._before)
+        return True
 
 
 class InterpreterState:
-    """Settings of the whole process, as they were before any user's code, and the modules that users' code imports."""
+    """Settings of the whole process, as they were when this was made: after the bundle was loaded."""
 
-    def __init__(self) -> None:
+    def __init__(self, bundle: Bundle) -> None:
         self._settings = [(read(), read, write) for read, write in _settings()]
         self._filters = warnings.filters[:]
         self._limits = _limits()
         self._handlers = _handlers()
         self._blocked = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
-        self._locale: str | None = None
-        self._modules: dict[str, _Module] = {}
-        self._absent: set[str] = set()
-        self._seeds = False
-
-    def expect(self, bundle: Bundle) -> None:
-        """Look from now on also after what this bundle imports. To be called before it is loaded."""
-        self._absent.update(_names_of(bundle.imports))
-        self._absent.difference_update(self._modules)
-        self._seeds = self._seeds or any("seed(" in source.text for source in bundle.sources)
-        self._new_modules()
-        if self._locale is None:
-            self._locale = _setlocale()
+        self._locale = _setlocale()
+        self._trace, self._profile = sys.gettrace(), sys.getprofile()
+        self._gc = gc.isenabled()
+        self._timeout = _library("socket", "getdefaulttimeout")
+        self._start_method = _library("multiprocessing", "get_start_method", allow_none=True)
+        self._decimal = _library("decimal", "getcontext")
+        if self._decimal is not None:
+            self._decimal = self._decimal.copy()
+        self._seeds = any("seed(" in source.text for source in bundle.sources)
 
     def restore(self) -> bool:
         """Put back what can be put back. False where the next run needs a process of its own."""
@@ -117,16 +73,22 @@ class InterpreterState:
         if warnings.filters != self._filters:
             warnings.resetwarnings()  # which also has the warnings that were shown once forgotten
             warnings.filters[:] = self._filters  # type: ignore[index]
-        if self._locale is not None and _setlocale() != self._locale:
+        if _setlocale() != self._locale:
             _setlocale(self._locale)
-        sys.settrace(None)
-        sys.setprofile(None)
-        gc.enable()
-        _restore_library("socket", "setdefaulttimeout", None)
-        _restore_library("multiprocessing", "set_start_method", None, force=True)  # a second call would raise
+        sys.settrace(self._trace)
+        sys.setprofile(self._profile)
+        (gc.enable if self._gc else gc.disable)()
+        _library("socket", "setdefaulttimeout", self._timeout)
+        if _library("multiprocessing", "get_start_method", allow_none=True) != self._start_method:
+            _library("multiprocessing", "set_start_method", self._start_method, force=True)  # a second call would raise
         if self._seeds:
             _seed_anew()
-        return self._has_its_limits() and self._has_its_handlers() and self._has_its_modules()
+        return self._has_its_limits() and self._has_its_handlers()
+
+    def restore_context(self) -> None:
+        """Put back what stands in the context that runs get a copy of: objects in it are shared."""
+        if self._decimal is not None:
+            _library("decimal", "setcontext", self._decimal.copy())
 
     def _has_its_limits(self) -> bool:
         return _limits() == self._limits or _relaxed(self._limits)
@@ -136,39 +98,10 @@ class InterpreterState:
         same = _handlers() == self._handlers
         return same and _signal.pthread_sigmask(_signal.SIG_BLOCK, ()) == self._blocked
 
-    def _has_its_modules(self) -> bool:
-        """No function or class of a module that users' code imports is another than it was."""
-        intact = True
-        for name, known in self._modules.items():
-            intact = sys.modules.get(name) is known.module and not known.is_patched() and intact
-        for new in self._new_modules():
-            intact = not new.holds_users_code() and intact
-        return intact
 
-    def _new_modules(self) -> list[_Module]:
-        """Those that have been imported since the last look, which are looked after from now on."""
-        found = ((name, sys.modules.get(name)) for name in self._absent)
-        new = {name: _Module(module) for name, module in found if isinstance(module, ModuleType)}
-        self._absent.difference_update(new)
-        self._modules.update(new)
-        return list(new.values())
-
-
-#: Of the standard library, what is commonly replaced below a package's top.
-_WITH_SUBMODULES = {
-    "concurrent": ("concurrent.futures",),
-    "os": ("os.path",),
-    "unittest": ("unittest.mock",),
-    "urllib": ("urllib.request", "urllib.parse"),
-    "http": ("http.client",),
-}
-
-
-def _names_of(imports: Iterable[str]) -> Iterator[str]:
-    """The modules to look after: packages by their top alone, for they may have thousands below."""
-    for name in imports:
-        yield name
-        yield from _WITH_SUBMODULES.get(name, ())
+def reaches_the_interpreter(bundle: Bundle) -> bool:
+    """Whether the UDF can change more than `__builtins__`: for all else it has to import something, plainly or not."""
+    return bool(bundle.imports) or any("__" in source.text for source in bundle.sources)
 
 
 def _settings() -> Iterator[tuple[Callable[[], Any], Callable[[Any], Any]]]:
@@ -182,9 +115,9 @@ def _settings() -> Iterator[tuple[Callable[[], Any], Callable[[Any], Any]]]:
         yield lambda: os.sched_getaffinity(0), lambda cores: os.sched_setaffinity(0, cores)
 
 
-def _restore_library(module: str, setter: str, *values: Any, **how: Any) -> None:
-    if module in sys.modules:
-        getattr(sys.modules[module], setter)(*values, **how)
+def _library(module: str, function: str, *values: Any, **how: Any) -> Any:
+    """What a library's function gives; None where nothing has imported the library."""
+    return getattr(sys.modules[module], function)(*values, **how) if module in sys.modules else None
 
 
 def _limits() -> list[tuple[int, int]]:

@@ -3,25 +3,25 @@
 Imported by workers: cheap standard library only at the top.
 """
 
+import errno
 import os
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import FunctionType, TracebackType
 from typing import Any, NamedTuple
 
-from fanfold.codec import decode_json, encode
+from fanfold.codec import encode
 from fanfold.contract.limits import INLINE_RESULT_BYTES
 from fanfold.errors import FanfoldError
-from fanfold.execution.channel import Told
-from fanfold.source.bundle import Bundle
-from fanfold.source.load import load
+from fanfold.execution.channel import Packed
+from fanfold.execution.worker.hashing import sha256
+from fanfold.execution.worker.loaded import Job
 
 
-class Outcome(NamedTuple):
+class CallResult(NamedTuple):
     """What came of a call: where its result is, and the result where it is small; or the error."""
 
-    output: Told | None
+    output: Packed | None
     error: dict[str, Any] | None = None
     body: bytes = b""
 
@@ -30,74 +30,33 @@ class Outcome(NamedTuple):
 UNKEPT = "fanfold.errors.StoreFull"
 #: Attributes that a UDF has outside.
 _OF_A_UDF = ("map", "with_options", "options", "name")
-#: An error has to fit into one message (`wire`), in which a character may take twelve bytes.
+#: An error has to fit into one message (`channel`), in which a character may take twelve bytes.
 _MESSAGE_CHARACTERS = 4_000
 _TRACEBACK_CHARACTERS = 10_000
+_TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
 
 
-class Assignment:
-    """What all calls of a job share, as a worker sees it. The source is compiled once."""
-
-    def __init__(
-        self,
-        job_id: str,
-        bundle: str,
-        blobs: str,
-        serializer: str,
-        mount: str = "",
-        *,
-        on_load: Callable[[Bundle], None] | None = None,
-    ) -> None:
-        """`on_load` is called with the bundle before it is loaded."""
-        self.job_id = job_id
-        self.mount = mount
-        self.serializer = serializer
-        self._bundle = bundle
-        self._blobs = blobs
-        self._on_load = on_load
-        self._fresh_udf: Callable[[], Callable[..., Any]] | None = None
-
-    def udf(self) -> Callable[..., Any]:
-        """The UDF in a namespace of its own."""
-        if self._fresh_udf is None:
-            with open(self._bundle, "rb") as file:
-                bundle = Bundle.from_bytes(file.read())
-            if self._on_load is not None:
-                self._on_load(bundle)
-            self._fresh_udf = load(bundle, get_blob=self.blob)
-            if bundle.remade:
-                from fanfold.inputs.arguments import remaking
-
-                self._fresh_udf = remaking(self._fresh_udf, bundle.remade)
-        return self._fresh_udf()
-
-    @property
-    def source(self) -> str:
-        """Where the UDF is for a process of its own that wants it: the bundle's file and the folder of its blobs."""
-        return f"{self._bundle}\n{self._blobs}"
-
-    def blob(self, sha256: str) -> bytes:
-        """A large argument or global value."""
-        with open(os.path.join(self._blobs, sha256), "rb") as file:
-            return file.read()
-
-
-def perform(assignment: Assignment, arguments: str, result_file: str, tidy: Callable[[], None]) -> Outcome:
+def perform(job: Job, arguments: str, result_file: str, tidy: Callable[[], None]) -> CallResult:
     """Call the UDF once, and `tidy` up after it. A result that is not small is written to `result_file`.
 
-    Whatever the user's code raises, `sys.exit` included, is an outcome.
+    Whatever the user's code raises, `sys.exit` included, is a result.
     """
     try:
         try:
-            value = assignment.udf()(**decode_json(arguments, get_blob=assignment.blob))
+            value = job.udf.function(**job.udf.blobs.decode(arguments))
             if hasattr(value, "__await__"):
                 value = _awaited(value)
         finally:
             tidy()
-        encoded = encode(value, serializer=assignment.serializer)
+        encoded = encode(value, serializer=job.serializer)
     except BaseException as error:  # noqa: BLE001  the user's own code
-        return Outcome(None, _described(error))
+        return failed(error)
     return _kept(encoded.codec, encoded.data, result_file)
+
+
+def failed(error: BaseException) -> CallResult:
+    """The result of a call that has raised."""
+    return CallResult(None, _described(error))
 
 
 def _awaited(value: Any) -> Any:
@@ -109,17 +68,19 @@ def _awaited(value: Any) -> Any:
     return asyncio.run(wait())
 
 
-def _kept(codec: str, data: bytes, result_file: str) -> Outcome:
+def _kept(codec: str, data: bytes, result_file: str) -> CallResult:
     if len(data) <= INLINE_RESULT_BYTES:
-        return Outcome(Told(codec, len(data), sha256(data), None), body=data)
+        return CallResult(Packed(codec, len(data), sha256(data), None), body=data)
     try:
         with open(result_file, "wb") as file:
             file.write(data)
     except OSError as error:
         with suppress(OSError):
             os.unlink(result_file)  # what was written of it takes room that others need
-        return Outcome(None, _unkept(error, len(data)))
-    return Outcome(Told(codec, len(data), sha256(data), result_file))
+        if error.errno in _TOO_MANY_FILES:
+            return failed(error)
+        return CallResult(None, _unkept(error, len(data)))
+    return CallResult(Packed(codec, len(data), sha256(data), result_file))
 
 
 def _unkept(error: OSError, size: int) -> dict[str, Any]:
@@ -155,6 +116,14 @@ def _advice(error: BaseException) -> str:
     """What to say to code that takes a UDF for one inside a run, where it is a plain function."""
     if isinstance(error, AttributeError) and error.name in _OF_A_UDF and isinstance(error.obj, FunctionType):
         return f" (inside a run a UDF is a plain function: call it, or `{error.name}` from outside with more inputs)"
+    if isinstance(error, OSError) and error.errno in _TOO_MANY_FILES:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return (
+            f" (the run's process may have {limit:,} files open at once, and that many are: close each file when it is"
+            " done with, as `with open(...)` does)"
+        )
     return ""
 
 
@@ -194,42 +163,3 @@ _HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 
 def _is_ours(frame: TracebackType) -> bool:
     return frame.tb_frame.f_code.co_filename.startswith(_HOME + os.sep)
-
-
-# SHA-256 that starts without OpenSSL, whose loading would take a tenth of every worker's start.
-
-#: Python's own takes 3 ms for this much.
-_OWN_BYTES = 256 * 1024
-
-
-class Hasher:
-    """Digests of one piece of data after another."""
-
-    def __init__(self) -> None:
-        self._hash = _pythons_own()
-        self._left_bytes = _OWN_BYTES
-
-    def sha256(self, data: bytes) -> bytes:
-        """The digest of `data`, 32 bytes."""
-        if self._left_bytes > 0:
-            self._left_bytes -= len(data)
-            if self._left_bytes <= 0:
-                import hashlib
-
-                self._hash = hashlib.sha256
-        digest: bytes = self._hash(data).digest()
-        return digest
-
-
-def _pythons_own() -> Any:
-    name = "_sha2" if sys.version_info >= (3, 12) else "_sha256"
-    try:
-        return __import__(name).sha256
-    except ImportError:  # built without
-        import hashlib
-
-        return hashlib.sha256
-
-
-#: This process's.
-sha256 = Hasher().sha256

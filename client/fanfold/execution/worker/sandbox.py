@@ -1,4 +1,4 @@
-"""What a call finds around it in a worker, and what it must not leave behind for the next one.
+"""What a run finds around it in a worker, and what it must not leave behind for the next one.
 
 Imported by workers: cheap standard library only.
 """
@@ -11,24 +11,38 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
-from types import FrameType
 from typing import Any
 
-from fanfold.contract.layout import ENV_MOUNT, ENV_RUN, ENV_SOURCE
-from fanfold.execution.channel import Finished
-from fanfold.execution.worker.interpreter import InterpreterState, reaches_the_interpreter, restore_builtins
-from fanfold.execution.worker.perform import Assignment, Outcome
+from fanfold.contract.layout import ENV_ATTEMPT, ENV_MOUNT, ENV_RUN, ENV_SCRATCH, ENV_SOURCE
+from fanfold.execution.channel import Called, Finished
+from fanfold.execution.worker.folders import RunFolders
+from fanfold.execution.worker.interpreter import Builtins, InterpreterState, reaches_the_interpreter
+from fanfold.execution.worker.leftovers import Leftovers
+from fanfold.execution.worker.loaded import Job
+from fanfold.execution.worker.native import PR_SET_CHILD_SUBREAPER, native_flush, prctl
+from fanfold.execution.worker.perform import CallResult, failed
 from fanfold.execution.worker.usage import CpuTime, PeakMemory
 from fanfold.source.bundle import Bundle
-from fanfold.source.load import is_loaded_source
 
 #: Left-over memory worth a full garbage collection before the next call.
 _COLLECT_ABOVE_MIB = 64.0
-#: prctl(2)
-_PR_SET_CHILD_SUBREAPER = 36
+
+#: What libraries read as they are loaded: how many threads, or processes, they may start.
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "RAYON_NUM_THREADS",
+    "LOKY_MAX_CPU_COUNT",
+)
 
 
-class Surroundings:
+class Sandbox:
     """Output, environment and usage of one worker, call after call.
 
     Output is captured at the file descriptors, so that C code and child processes are heard as well. A call that
@@ -36,84 +50,135 @@ class Surroundings:
     prints cannot reach another run's log.
     """
 
-    def __init__(self, log_folder: str) -> None:
+    def __init__(self, log_folder: str, on_children: Callable[[], None]) -> None:
+        """`on_children` is called before code is loaded that may start processes."""
         self.folder = log_folder
         self.log_number = -1
         self._log = -1
-        self.stained = False
+        self.tainted = False
+        self._on_children = on_children
         self._memory = PeakMemory()
         self._next_log()
         sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
         self._streams = sys.stdout, sys.stderr
-        self._threads = len(sys._current_frames())
         self._pid = os.getpid()
-        self._flush_native: Callable[[Any], Any] | None = None
+        self._standing = _standing(log_folder)
+        self._flush_native: Callable[[], Any] | None = None
+        self._bundle: Bundle | None = None
+        self._folders: RunFolders | None = None
         self._interpreter: InterpreterState | None = None
-        self._folder = _standing(log_folder)
-        self._argv, self._path, self._path_entries = sys.argv[:], sys.path, sys.path[:]
-        self._variables = os.environ
-        self._environ: dict[bytes, bytes] = {}
-        self._job_id = ""
+        self._job: Job | None = None
         self._cpu = CpuTime()
+        self._remember()
 
-    def expect(self, bundle: Bundle) -> None:
-        """Take note of what calls of this bundle can do, before it is loaded. Those that import nothing cost no more.
-
-        A UDF with imports may print through C, whose buffers are flushed then; it may fork, and its orphans are
-        adopted; and it may change what the whole interpreter goes by.
-        """
-        if not reaches_the_interpreter(bundle):
-            return
-        if self._flush_native is None or self._interpreter is None:
-            self._flush_native = _native_flush()
-            _adopt_orphans()
-            self._interpreter = InterpreterState()
-        self._interpreter.expect(bundle)
-
-    def tidy(self) -> None:
-        """Undo what the UDF has changed for all code of this process: as soon as it is over, before its result is kept.
-
-        What cannot be undone, or may be meant by a library that stays imported, is left to a new process.
-        """
-        if restore_builtins():
-            self.stained = True
-        if self._interpreter is not None and not self._interpreter.restore():
-            self.stained = True
-
-    def hold(self, call: int, assignment: Assignment, perform: Callable[[], Outcome]) -> Finished:
+    def hold(self, called: Called, job: Job, perform: Callable[[], CallResult]) -> Finished:
         """Perform one call of a job within its own output and environment; what came of it and what it took."""
-        if assignment.job_id != self._job_id:
-            self._enter(assignment)
+        self._enter(job, called)
         self._memory.restart()
         began = time.perf_counter()
-        outcome = copy_context().run(perform)  # a context variable, such as Decimal's precision, is the run's own
+        result = None if job.udf.is_loaded else self._load(job)
+        if result is None:
+            result = copy_context().run(perform)  # a context variable, such as Decimal's precision, is the run's own
         if os.getpid() != self._pid:
             self._flush()
-            os._exit(outcome.output is None)  # a child that the UDF forked and let go on: not our answer
+            os._exit(result.output is None)  # a child that the UDF forked and let go on: not our answer
         duration_s = time.perf_counter() - began
         cpu_s = self._cpu.since_last(duration_s)
         self._flush()
         peak_mib = self._memory.peak_mib(duration_s)
         printed = self._log_number_if_used()
         self._restore()
-        self.stained = self._has_leftovers()
-        return Finished(call, time.time(), duration_s, cpu_s, peak_mib, *outcome, printed, self.stained)
+        self.tainted = self.tainted or job.fresh or self._leftovers.found()
+        return Finished(called.number, time.time(), duration_s, cpu_s, peak_mib, *result, printed, self.tainted)
 
-    def _enter(self, assignment: Assignment) -> None:
-        """Say in the environment, also for processes that the UDF starts, what job this is a run of."""
-        os.environ[ENV_RUN] = self._job_id = assignment.job_id
-        os.environ[ENV_SOURCE] = assignment.source
-        if assignment.mount:
-            os.environ[ENV_MOUNT] = assignment.mount
+    def tidy(self) -> None:
+        """Undo what the UDF has changed for all code of this process: as soon as it is over, before its result is kept.
+
+        What cannot be undone, or may be meant by a library that stays imported, is left to a new process.
+        """
+        if not self._timer:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        if self._builtins.restore():
+            self.tainted = True
+        if self._interpreter is not None and not self._interpreter.restore():
+            self.tainted = True
+
+    # Loading
+
+    def _load(self, job: Job) -> CallResult | None:
+        """Load the job's bundle, and remember what its runs are to find; what came of it where it failed."""
+        for name in THREAD_VARIABLES:
+            os.environ.setdefault(name, str(job.threads))
+        try:
+            job.udf.load(self._expect)
+        except BaseException as error:  # noqa: BLE001  the user's own code
+            self.tainted = True  # half of it is loaded
+            return failed(error)
+        if os.getpid() == self._pid:
+            self._remember()
+        return None
+
+    def _expect(self, bundle: Bundle) -> None:
+        """Prepare for what calls of this bundle can do, before it is loaded. Those that import nothing cost no more.
+
+        A UDF with imports may print through C, whose buffers are flushed then; it may fork, and its orphans are
+        adopted; it may write files, and it may change what the whole interpreter goes by.
+        """
+        if not reaches_the_interpreter(bundle) and not any("open" in source.text for source in bundle.sources):
+            return
+        self._bundle = bundle
+        self._flush_native = native_flush()
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+        self._on_children()
+        self._folders = RunFolders(self.folder)
+        os.environ["TMPDIR"] = self._folders.temporary
+        os.environ[ENV_SCRATCH] = self._folders.kept
+        if self._job is not None and self._job.own_folder:
+            self._standing = self._folders.working
+            os.chdir(self._standing)
+
+    def _remember(self) -> None:
+        """Take what is there now for what each run is to find."""
+        self._builtins = Builtins()
+        self._leftovers = Leftovers()
+        self._argv, self._path, self._path_entries = sys.argv[:], sys.path, sys.path[:]
+        self._variables = os.environ
         # The mapping behind os.environ: comparing it takes 1 µs, decoding every variable of os.environ 40.
-        self._environ = os.environ._data.copy()  # type: ignore[attr-defined]
+        self._environ: dict[bytes, bytes] = os.environ._data.copy()  # type: ignore[attr-defined]
+        self._timer = signal.getitimer(signal.ITIMER_REAL)[0] > 0
+        if self._bundle is not None:
+            self._interpreter = InterpreterState(self._bundle)
+        if self._folders is not None:
+            self._folders.remember()
+
+    def _enter(self, job: Job, called: Called) -> None:
+        """Say in the environment, also for processes that the UDF starts, what run this is."""
+        if job is not self._job:
+            self._job = job
+            self._set(ENV_SOURCE, job.udf.source)
+            self._set(ENV_RUN, job.id)
+            if job.mount:
+                self._set(ENV_MOUNT, job.mount)
+        if self._folders is not None or not job.udf.is_loaded:  # else it imports nothing, and cannot ask
+            self._set(ENV_RUN, f"{job.id}/{called.index}")
+            self._set(ENV_ATTEMPT, str(called.attempt))
+
+    def _set(self, name: str, value: str) -> None:
+        os.environ[name] = value
+        self._environ[os.fsencode(name)] = os.fsencode(value)
+
+    # Output
 
     def _next_log(self) -> None:
-        self.log_number += 1
-        previous = self._log
         flags = os.O_CREAT | os.O_RDWR | os.O_APPEND
-        self._log = os.open(f"{self.folder}/{self.log_number}.log", flags, 0o600)
+        try:
+            log = os.open(f"{self.folder}/{self.log_number + 1}.log", flags, 0o600)
+        except OSError:  # the run has left so many files open that there can be no other
+            self.tainted = True
+            return
+        self.log_number += 1
+        previous, self._log = self._log, log
         os.dup2(self._log, 1)
         os.dup2(self._log, 2)
         if previous >= 0:
@@ -130,19 +195,26 @@ class Surroundings:
             try:
                 stream.flush()
             except (OSError, ValueError):  # closed, or still full of what could not be written: the next would print it
-                self.stained = True
+                self.tainted = True
         sys.stdout, sys.stderr = ours
         if self._flush_native:
-            self._flush_native(None)
+            self._flush_native()
 
     def _log_number_if_used(self) -> int | None:
-        if not os.fstat(self._log).st_size:
+        try:
+            used = os.fstat(self._log).st_size > 0
+        except OSError:  # the run has closed it
+            self.tainted = True
+            return None
+        if not used:
             os.dup2(self._log, 1)  # the UDF may have closed or redirected them
             os.dup2(self._log, 2)
             return None
-        used = self.log_number
+        number = self.log_number
         self._next_log()
-        return used
+        return number
+
+    # Afterwards
 
     def _restore(self) -> None:
         """Undo what the UDF may have changed for whatever runs next in this process."""
@@ -151,34 +223,24 @@ class Surroundings:
             os.environ.clear()
             os.environ.update({os.fsdecode(name): os.fsdecode(value) for name, value in self._environ.items()})
             time.tzset()  # C keeps what it has read of TZ
+        if self._interpreter is not None:
+            self._interpreter.restore_context()
+        if self._folders is not None and not self._folders.empty():
+            self.tainted = True
         try:
-            moved = os.getcwd() != self._folder
+            moved = os.getcwd() != self._standing
         except FileNotFoundError:  # it removed the folder it stood in
             moved = True
         if moved:
             try:
-                os.chdir(self._folder)
+                os.chdir(self._standing)
             except OSError:  # nor can this process go on there
-                self.stained = True
+                self.tainted = True
         sys.argv = self._argv[:]
         sys.path = self._path
         sys.path[:] = self._path_entries
-        signal.setitimer(signal.ITIMER_REAL, 0)
         if self._memory.left_mib() > _COLLECT_ABOVE_MIB:
             gc.collect()
-
-    def _has_leftovers(self) -> bool:
-        """True where a child process is alive, or a thread still runs the UDF's own code.
-
-        A library's idle thread (a connection pool, a progress monitor) is no leftover: it belongs to a module that
-        stays imported, and a new process for each call would make every call pay that import again.
-        """
-        if self.stained or _has_living_children():
-            return True
-        frames = sys._current_frames()
-        return len(frames) > self._threads and (
-            any(_runs_users_code(frame) for frame in frames.values()) or _will_run_users_code()
-        )
 
 
 def _standing(otherwise: str) -> str:
@@ -188,49 +250,3 @@ def _standing(otherwise: str) -> str:
     except FileNotFoundError:
         os.chdir(otherwise)
         return otherwise
-
-
-def _adopt_orphans() -> None:
-    """Become the parent of what the UDF's children leave behind, so that a daemon of theirs is seen and ended."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def _native_flush() -> Callable[[Any], Any]:
-    """C's `fflush`; ctypes is imported only in workers that run code with imports of its own."""
-    import ctypes
-
-    flush: Callable[[Any], Any] = ctypes.CDLL(None).fflush
-    return flush
-
-
-def _has_living_children() -> bool:
-    while True:
-        try:
-            ended, _ = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return False
-        if not ended:
-            return True
-
-
-def _runs_users_code(frame: FrameType | None) -> bool:
-    while frame is not None:
-        if is_loaded_source(frame.f_code.co_filename):
-            return True
-        frame = frame.f_back
-    return False
-
-
-def _will_run_users_code() -> bool:
-    """Whether a thread waits to call the UDF's code later, such as a timer."""
-    import threading
-
-    for thread in threading.enumerate():
-        target = getattr(thread, "function", None) or getattr(thread, "_target", None)
-        code = getattr(target, "__code__", None)
-        if code is not None and is_loaded_source(code.co_filename):
-            return True
-    return False

@@ -1,146 +1,137 @@
-"""The worker: a child interpreter that performs calls, one at a time, until its pool goes away.
+"""The worker: a process that performs calls of one bundle, one at a time, until its pool goes away.
 
-It is started as a program of its own, so `__main__` of the user's script is never imported again. Every import here
-is paid by every worker's start: standard library only, and little of it.
+It is forked by the fork server, or, where that cannot be, started as a program of its own: `__main__` of the user's
+script is never imported again. Every import here is paid by every pool's start: standard library only, and little.
 """
 
 import faulthandler
-import fcntl
 import json
 import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 
-from fanfold.execution import channel as wire
-from fanfold.execution.worker import perform
-from fanfold.execution.worker.sandbox import Surroundings
+from fanfold.execution import channel
+from fanfold.execution.channel import Called, Finished
+from fanfold.execution.worker.loaded import Job, LoadedUdf
+from fanfold.execution.worker.perform import perform
+from fanfold.execution.worker.sandbox import Sandbox
 from fanfold.source.load import MainSpec
 
 #: The pool asks a hung worker by this signal where it hangs, before it kills it.
 WHERE_SIGNAL = signal.SIGUSR2
 #: More than any message of the queue has.
 _MESSAGE_BYTES = 1 << 16
-#: Jobs whose compiled source is kept: several may be served in turn.
-_REMEMBERED = 16
 
 
 def main() -> None:
-    """Perform calls until the pool's end of the queue closes."""
-    calls, replies, lifeline, trace, log_folder = (*map(int, sys.argv[1:5]), sys.argv[5])
+    """Perform calls until the pool's end of the queue closes. As a program of its own."""
+    from fanfold.execution.worker.lifeline import die_with_the_pool
+
+    calls, replies, trace, lifeline, folder = (*map(int, sys.argv[1:5]), sys.argv[5])
     del sys.argv[1:]
-    for fd in (calls, replies, lifeline, trace):
+    die_with_the_pool(lifeline)
+    name_main()
+    run(calls, replies, trace, folder)
+    os._exit(0)  # an ordinary exit would wait for threads that a UDF has left behind
+
+
+def name_main() -> None:
+    """Say, for processes that a UDF spawns, what their `__main__` is."""
+    sys.modules["__main__"].__spec__ = MainSpec()  # type: ignore[assignment]
+
+
+def run(calls: int, replies: int, trace: int, folder: str, on_children: Callable[[], None] = lambda: None) -> None:
+    """Read `calls` until there are no more, answer on `replies`; in a crash write to `trace` where this stands."""
+    for fd in (calls, replies, trace):
         os.set_inheritable(fd, False)  # programs that the UDF starts have no part in this
-    _die_with_the_pool(lifeline)
-    sys.modules["__main__"].__spec__ = MainSpec()  # type: ignore[assignment]  # for processes that the UDF spawns
     faulthandler.enable(trace)
     faulthandler.register(WHERE_SIGNAL, trace, all_threads=True)
-    Worker(calls, replies, Surroundings(log_folder)).serve()
-    os._exit(0)  # an ordinary exit would wait for threads that a UDF has left behind
+    Worker(calls, replies, Sandbox(folder, on_children)).serve()
 
 
 class Worker:
     """The loop: take a call from the shared queue, perform it, answer."""
 
-    def __init__(self, calls: int, replies: int, surroundings: Surroundings) -> None:
+    def __init__(self, calls: int, replies: int, sandbox: Sandbox) -> None:
         self._calls = calls
         self._replies = replies
-        self._surroundings = surroundings
-        self._assignments: dict[int, perform.Assignment] = {}
-        self._loaded: dict[str, perform.Assignment] = {}
-        self._folder = os.path.dirname(surroundings.folder)
+        self._sandbox = sandbox
+        self._udf: LoadedUdf | None = None
+        self._jobs: dict[int, Job] = {}
+        self._folder = os.path.dirname(sandbox.folder)
 
     def serve(self) -> None:
         """Answer each call with what came of it; say in the same breath which call was taken next."""
         answer = b""
         while True:
             try:
-                message = os.read(self._calls, _MESSAGE_BYTES)
+                message = self._read()
             except BlockingIOError:
                 if answer:
                     self._say(answer)
                     answer = b""
                 message = self._wait_for_call()
-            if not message:
+            if not message or message == channel.RETIRE:
+                self._say(answer)
                 return
-            call, assignment, spilled, arguments = wire.unpack_call(message)
-            self._say(answer + wire.pack_started(call, time.time(), self._surroundings.log_number))
-            if spilled:
-                arguments = self._unspilled(call)
-            answer = wire.pack_finished(self._perform(call, self._assignment(assignment), arguments.decode()))
-            if self._surroundings.stained:  # the next call deserves a clean process: answer, and wait to be killed
+            called = channel.unpack_call(message)
+            self._say(answer + channel.pack_started(called.number, time.time(), self._sandbox.log_number))
+            if called.spilled:
+                called = self._unspilled(called)
+            answer = channel.pack_finished(self._perform(called, self._job(called.assignment)))
+            if self._sandbox.tainted:  # the next call deserves a clean process: answer, and wait to be killed
                 self._say(answer)
                 while True:
                     signal.pause()
 
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._calls, _MESSAGE_BYTES)
+        except BlockingIOError:
+            raise
+        except OSError:
+            os._exit(channel.EXIT_PIPES_CLOSED)
+
     def _say(self, answer: bytes) -> None:
-        while answer:  # a signal may cut a write short
-            answer = answer[os.write(self._replies, answer) :]
+        try:
+            while answer:  # a signal may cut a write short
+                answer = answer[os.write(self._replies, answer) :]
+        except OSError:
+            os._exit(channel.EXIT_PIPES_CLOSED)
 
     def _wait_for_call(self) -> bytes:
         """The next message of the queue that all workers share; never a blocking read, another may be faster."""
         while True:
             _wait_readable(self._calls)
             try:
-                return os.read(self._calls, _MESSAGE_BYTES)
+                return self._read()
             except BlockingIOError:
                 continue
 
-    def _perform(self, call: int, assignment: perform.Assignment, arguments: str) -> wire.Finished:
-        result_file = f"{self._folder}/{call}.result"
-        around = self._surroundings
-        return around.hold(call, assignment, lambda: perform.perform(assignment, arguments, result_file, around.tidy))
+    def _perform(self, called: Called, job: Job) -> Finished:
+        result_file = f"{self._folder}/{called.number}.result"
+        arguments = called.arguments.decode()
+        tidy = self._sandbox.tidy
+        return self._sandbox.hold(called, job, lambda: perform(job, arguments, result_file, tidy))
 
-    def _assignment(self, number: int) -> perform.Assignment:
-        known = self._assignments.get(number)
-        if known is None:
+    def _job(self, number: int) -> Job:
+        job = self._jobs.get(number)
+        if job is None:
             with open(f"{self._folder}/assignment-{number}.json", encoding="utf-8") as file:
-                told = file.read()
-            if len(self._assignments) >= _REMEMBERED:
-                self._assignments.clear()
-                self._loaded.clear()
-            known = self._loaded.get(told)  # a job that comes again, a run at a time, is not compiled anew
-            if known is None:
-                known = perform.Assignment(**json.loads(told), on_load=self._surroundings.expect)
-                self._loaded[told] = known
-            self._assignments[number] = known
-        return known
+                facts = json.load(file)
+            if self._udf is None:
+                self._udf = LoadedUdf(facts["bundle"], facts["blobs"])
+            job = self._jobs[number] = Job(self._udf, facts)
+        return job
 
-    def _unspilled(self, number: int) -> bytes:
-        path = f"{self._folder}/{number}.arguments"
+    def _unspilled(self, called: Called) -> Called:
+        path = f"{self._folder}/{called.number}.arguments"
         with open(path, "rb") as file:
             arguments = file.read()
         os.unlink(path)
-        return arguments
-
-
-def _die_with_the_pool(lifeline: int) -> None:
-    """Have the kernel kill this process and its children when the pool's process ends, however it ends.
-
-    The pool alone holds the other end of `lifeline` and never writes to it. Where the kernel cannot signal on its
-    closing (not Linux), a thread waits for that instead.
-    """
-    if hasattr(fcntl, "F_SETSIG"):
-        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
-        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
-        if _closed(lifeline):  # the pool ended before this was set up
-            os.killpg(0, signal.SIGKILL)
-    else:
-        import threading
-
-        def wait_for_the_end() -> None:
-            os.read(lifeline, 1)
-            os.killpg(0, signal.SIGKILL)
-
-        threading.Thread(target=wait_for_the_end, name="fanfold-lifeline", daemon=True).start()
-
-
-def _closed(lifeline: int) -> bool:
-    try:
-        return os.read(lifeline, 1) == b""
-    except BlockingIOError:
-        return False
+        return called._replace(arguments=arguments)
 
 
 def _wait_readable(fd: int) -> None:

@@ -1,0 +1,53 @@
+"""How many cores this process may use: its affinity, and the CPU quota of its container."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_MEMBERSHIP = Path("/proc/self/cgroup")
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def usable_cores() -> int:
+    """Cores this process may use, at least one."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cpu_quota()
+    return affinity if quota is None else max(1, min(affinity, int(quota)))
+
+
+def cpu_quota(membership: Path = _MEMBERSHIP, root: Path = _CGROUPS) -> float | None:
+    """Cores' worth of time that this process's control group and those above it may use; None without a limit.
+
+    `membership` lists the groups of this process, `root` is where they are mounted: cgroups(7), versions 1 and 2.
+    """
+    quotas = [quota for group in _groups(membership, root) if (quota := _quota(group)) is not None]
+    return min(quotas, default=None)
+
+
+def _groups(membership: Path, root: Path) -> Iterator[Path]:
+    """The folders that may limit this process: its groups' and those above; in a container its own may be the root."""
+    yield root
+    try:
+        lines = membership.read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        top = root / controllers if controllers and (root / controllers).exists() else root / "cpu"
+        group = (top if controllers else root) / path.lstrip("/")
+        yield from (group, *(above for above in group.parents if above.is_relative_to(root)))
+
+
+def _quota(group: Path) -> float | None:
+    for files in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        try:
+            quota, period = " ".join((group / file).read_text(encoding="ascii") for file in files).split()[:2]
+            if int(quota) > 0:
+                return int(quota) / int(period)
+        except (OSError, ValueError):  # no such group, or "max"
+            continue
+    return None

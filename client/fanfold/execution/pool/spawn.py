@@ -1,0 +1,274 @@
+"""How a pool gets its worker processes: forked by a fork server, or, where that cannot be, started one by one."""
+
+from __future__ import annotations
+
+import array
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from fanfold.core.forks import close_private, keep_private
+from fanfold.execution.channel import FORKED
+from fanfold.execution.pool.process_tree import ProcessTree
+
+_PACKAGE_ROOT = Path(__file__).resolve().parents[3]
+#: `-c` puts '' on the path: the folder a job was submitted from must not be importable here, its modules travel.
+_PROGRAM = (
+    "import sys; del sys.path[0]; sys.path.append(sys.argv.pop(1));"
+    "from fanfold.execution.worker.{module} import main; main()"
+)
+#: What has been killed and is not over by then is stuck in the kernel.
+_STUCK_AFTER_S = 5.0
+
+
+class Child(Protocol):
+    """A worker's process, as the pool that asked for it sees it."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id; may wait until that is known."""
+
+    def poll(self) -> int | None:
+        """Its return code, negative for a signal; None while it lives."""
+
+    def wait(self, timeout_s: float) -> int | None:
+        """As `poll`, after at most that time."""
+
+    def kill(self, *, tree: bool) -> None:
+        """End it and, where it may have started any (`tree`), all processes that it has started."""
+
+    def close(self) -> None:
+        """Let go of what belongs to it here."""
+
+
+class Spawner(Protocol):
+    """Makes workers."""
+
+    #: To be watched for reading, with `read` to be called then; -1 for none.
+    fd: int
+    #: Whether it can make no more.
+    ended: bool
+
+    def start(self, folder: Path, calls: int, replies: int, trace: int) -> Child:
+        """A worker that reads `calls`, answers on `replies`, and writes its stack to `trace` in a crash."""
+
+    def read(self) -> None:
+        """Take note of what it says."""
+
+    def close(self) -> int:
+        """End it, and its workers with it; its return code."""
+
+
+def spawner(environment: dict[str, str] | None) -> Spawner:
+    """What makes workers here. `environment` is what they see; None: as here."""
+    return ForkServer(environment) if sys.platform == "linux" else Launcher(environment)
+
+
+def _program(module: str) -> list[str]:
+    return [sys.executable, "-c", _PROGRAM.format(module=module), str(_PACKAGE_ROOT)]
+
+
+# Linux: one interpreter is started, which forks the workers.
+
+
+class ForkServer:
+    """The pool's side of the fork server (`worker.fork_server`)."""
+
+    def __init__(self, environment: dict[str, str] | None) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.fd = ours.detach()
+        keep_private(self.fd)
+        self._socket = socket.socket(fileno=self.fd)
+        self._process = subprocess.Popen(
+            [*_program("fork_server"), str(theirs.fileno())],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+            env=environment,
+        )
+        theirs.close()
+        self._unborn: deque[ForkedChild] = deque()
+        self._living: dict[int, ForkedChild] = {}
+        self.ended = False
+
+    def start(self, folder: Path, calls: int, replies: int, trace: int) -> ForkedChild:
+        """Ask for a worker; its process id comes later."""
+        child = ForkedChild(self)
+        fds = array.array("i", [calls, replies, trace])
+        self._unborn.append(child)
+        try:
+            self._socket.sendmsg([os.fsencode(folder)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        except OSError:  # it has ended: so has this child, before it began
+            self._note_end()
+        return child
+
+    def read(self) -> None:
+        """Take note of all that it has said."""
+        while not self.ended and self._receive(socket.MSG_DONTWAIT):
+            pass
+
+    def wait(self, until: float) -> None:
+        """Wait for the next thing that it says, but not longer than `until` (time.monotonic seconds)."""
+        import select
+
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        if not self.ended and poll.poll(max(0.0, until - time.monotonic()) * 1000):
+            self._receive(0)
+
+    def close(self) -> int:
+        """It ends its workers, and all that they have started, before it ends itself."""
+        self._socket.detach()
+        close_private(self.fd)
+        try:
+            return self._process.wait(_STUCK_AFTER_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def _receive(self, flags: int) -> bool:
+        try:
+            said = self._socket.recv(FORKED.size, flags)
+        except BlockingIOError:
+            return False
+        except OSError:
+            said = b""
+        if not said:
+            self._note_end()
+            return False
+        kind, pid, status = FORKED.unpack(said)
+        if kind == b"p":
+            child = self._living[pid] = self._unborn.popleft()
+            child.born(pid)
+        elif pid in self._living:
+            self._living.pop(pid).code = os.waitstatus_to_exitcode(status)
+        return True
+
+    def _note_end(self) -> None:
+        """It is gone, and by the kernel's doing its workers are as well."""
+        self.ended = True
+        code = self._process.poll()
+        for child in [*self._unborn, *self._living.values()]:
+            child.born(child.known_pid)
+            child.code = -signal.SIGKILL if code is None or child.known_pid else code
+        self._unborn.clear()
+        self._living.clear()
+
+
+class ForkedChild:
+    """A worker that the fork server has forked, or is about to."""
+
+    def __init__(self, server: ForkServer) -> None:
+        self._server = server
+        self.known_pid: int = 0
+        self._born = False
+        self.code: int | None = None
+
+    def born(self, pid: int) -> None:
+        """The fork server has said which process it is; 0 where there will be none."""
+        self.known_pid, self._born = pid, True
+
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 where it ended before it had one."""
+        while not self._born:
+            self._server.wait(time.monotonic() + 60)
+        return self.known_pid
+
+    def poll(self) -> int | None:
+        """Its return code, once all that it had started is gone as well."""
+        self._server.read()
+        return self.code
+
+    def wait(self, timeout_s: float) -> int | None:
+        """As `poll`, after at most that time."""
+        until = time.monotonic() + timeout_s
+        while self.poll() is None and time.monotonic() < until:
+            self._server.wait(until)
+        return self.code
+
+    def kill(self, *, tree: bool) -> None:  # noqa: ARG002  the fork server ends all that a worker leaves
+        """End it."""
+        if self.code is None and self.pid:
+            with suppress(OSError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Nothing of it is here."""
+
+
+# Elsewhere: each worker is an interpreter of its own.
+
+
+class Launcher:
+    """Starts interpreters."""
+
+    fd = -1
+
+    def __init__(self, environment: dict[str, str] | None) -> None:
+        self._environment = environment
+        self.ended = False
+
+    def start(self, folder: Path, calls: int, replies: int, trace: int) -> LaunchedChild:
+        """A worker, as an interpreter of its own."""
+        return LaunchedChild(self._environment, folder, [calls, replies, trace])
+
+    def read(self) -> None:
+        """It says nothing."""
+
+    def close(self) -> int:
+        """Each worker is ended by itself."""
+        return 0
+
+
+class LaunchedChild:
+    """A child interpreter in a session of its own, so that a Ctrl-C at the terminal is not for it."""
+
+    def __init__(self, environment: dict[str, str] | None, folder: Path, fds: list[int]) -> None:
+        watched, self._lifeline = os.pipe()  # nothing is ever written: its closing is the message
+        keep_private(self._lifeline)
+        self._process = subprocess.Popen(
+            [*_program("worker"), *map(str, [*fds, watched]), str(folder)],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[*fds, watched],
+            start_new_session=True,
+            env=environment,
+        )
+        os.close(watched)
+        self.pid = self._process.pid
+        self._tree = ProcessTree(self.pid)
+
+    def poll(self) -> int | None:
+        """Its return code, or None."""
+        return self._process.poll()
+
+    def wait(self, timeout_s: float) -> int | None:
+        """As `poll`, after at most that time. What it had started must not outlive it."""
+        try:
+            code = self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+        self._tree.kill_seen()
+        self._kill_group()
+        return code
+
+    def kill(self, *, tree: bool) -> None:
+        """End it and everything it has started, also what has left its session."""
+        if tree:
+            self._tree.kill()
+        self._kill_group()
+
+    def close(self) -> None:
+        """Let go of its lifeline."""
+        close_private(self._lifeline)
+
+    def _kill_group(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)

@@ -1,0 +1,183 @@
+"""The fork server: a blank interpreter, with all imported that a worker needs, which forks workers on request.
+
+A fork takes 1 ms where an interpreter takes 40 to start, so a bundle, or each run of `fresh=True`, can have processes
+of its own. It is also the parent of whatever workers leave behind: their children are ended with them, all but the
+resource trackers of multiprocessing, which see for themselves that they are alone, and then remove the shared memory
+that is left.
+
+Linux only. Cheap standard library only: every import here is paid by every pool's start.
+"""
+
+import _signal  # type: ignore[import-not-found]
+import _socket
+import gc
+import os
+import select
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+from fanfold.execution.channel import FORKED
+from fanfold.execution.worker import worker
+from fanfold.execution.worker.descendants import children_of, is_tracker
+from fanfold.execution.worker.folders import remove_run_folders
+from fanfold.execution.worker.native import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
+
+_REQUEST_BYTES = 1 << 16
+_FDS = 3
+_FD_BYTES = 4
+#: What has been killed and still is not gone by then is stuck in the kernel.
+_STUCK_AFTER_S = 3.0
+
+
+def main() -> None:
+    """Serve the pool at the other end of the socket until that closes."""
+    control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, int(sys.argv[1]))
+    os.set_inheritable(control.fileno(), False)
+    del sys.argv[1:]
+    worker.name_main()
+    gc.freeze()  # what is here is for ever: a worker's collections need not copy its pages
+    ForkServer(control).serve()
+
+
+class ForkServer:
+    """Forks workers, tells how each has ended, and ends what it has left behind."""
+
+    def __init__(self, control: Any) -> None:
+        self._control = control
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+        self._workers: dict[int, str] = {}
+        self._woken, self._wake = os.pipe()
+        for fd in (self._woken, self._wake):
+            os.set_blocking(fd, False)
+        _signal.set_wakeup_fd(self._wake)
+        _signal.signal(_signal.SIGCHLD, _take_note)
+        #: Workers say here that they are about to run code that may start processes.
+        self._heard, self._say = os.pipe()
+        self._may_have_children = False
+
+    def serve(self) -> None:
+        """Do what the pool asks for until it is gone; then end everything."""
+        poll = select.poll()
+        for fd in (self._control.fileno(), self._woken, self._heard):
+            poll.register(fd, select.POLLIN)
+        while True:
+            ready = {fd for fd, _ in poll.poll()}
+            if self._heard in ready:
+                self._may_have_children |= bool(os.read(self._heard, 4096))
+            if self._woken in ready:
+                os.read(self._woken, 4096)
+                self._reap()
+            if self._control.fileno() in ready and not self._answer_request():
+                break
+        self._end()
+
+    def _answer_request(self) -> bool:
+        """Fork the worker that the pool asks for; False where the pool is gone."""
+        try:
+            folder, ancillary, _, _ = self._control.recvmsg(_REQUEST_BYTES, _socket.CMSG_SPACE(_FDS * _FD_BYTES))
+        except ConnectionError:
+            return False
+        if not folder:
+            return False
+        data = ancillary[0][2]
+        fds = [int.from_bytes(data[at : at + _FD_BYTES], sys.byteorder) for at in range(0, len(data), _FD_BYTES)]
+        parent = os.getpid()
+        pid = os.fork()
+        if not pid:
+            self._become_worker(parent, folder.decode(), fds)
+        for fd in fds:
+            os.close(fd)
+        self._workers[pid] = folder.decode()
+        self._tell(b"p", pid, 0)
+        return True
+
+    def _become_worker(self, parent: int, folder: str, fds: list[int]) -> None:
+        try:
+            prctl(PR_SET_PDEATHSIG, _signal.SIGKILL)
+            if os.getppid() != parent:  # it ended before this was set up
+                os._exit(1)
+            os.setsid()
+            _signal.set_wakeup_fd(-1)
+            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+            self._control.close()
+            for fd in (self._woken, self._wake, self._heard):
+                os.close(fd)
+            calls, replies, trace = fds
+            worker.run(calls, replies, trace, folder, on_children=self._announce_children)
+            os._exit(0)  # an ordinary exit would wait for threads that a UDF has left behind
+        except BaseException:  # noqa: BLE001  it must never return to the server's loop
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
+
+    def _announce_children(self) -> None:
+        os.write(self._say, b"c")
+
+    def _tell(self, kind: bytes, pid: int, status: int) -> None:
+        with suppress(OSError):  # the pool is gone, which the next look at the socket says as well
+            self._control.send(FORKED.pack(kind, pid, status))
+
+    def _reap(self) -> None:
+        """Take note of what has ended, end what that has left behind, and only then tell the pool."""
+        ended = list(self._ended())
+        if not ended:
+            return
+        if self._may_have_children:
+            self._end_orphans()
+        for pid, status in ended:
+            remove_run_folders(self._workers.pop(pid))
+            self._tell(b"x", pid, status)
+
+    def _ended(self) -> list[tuple[int, int]]:
+        ended: list[tuple[int, int]] = []
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return ended
+            if not pid:
+                return ended
+            if pid in self._workers:
+                ended.append((pid, status))
+
+    def _end_orphans(self) -> None:
+        """End every child that is no worker, and what these leave, until there are none but resource trackers."""
+        deadline = time.monotonic() + _STUCK_AFTER_S
+        while time.monotonic() < deadline:
+            orphans = [pid for pid in children_of(os.getpid()) if pid not in self._workers and not is_tracker(pid)]
+            if not orphans:
+                return
+            for pid in orphans:
+                _kill(pid)
+            for pid in orphans:
+                _wait_for(pid, deadline)
+
+    def _end(self) -> None:
+        for pid in self._workers:
+            _kill(pid)
+        deadline = time.monotonic() + _STUCK_AFTER_S
+        for pid in list(self._workers):
+            _wait_for(pid, deadline)
+            remove_run_folders(self._workers.pop(pid))
+        self._end_orphans()
+        os._exit(0)
+
+
+def _take_note(*_: object) -> None:
+    """A handler there must be, or the signal would not wake the loop."""
+
+
+def _kill(pid: int) -> None:
+    with suppress(OSError):
+        os.kill(pid, _signal.SIGKILL)
+
+
+def _wait_for(pid: int, deadline: float) -> None:
+    while time.monotonic() < deadline:
+        try:
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                return
+        except ChildProcessError:
+            return
+        time.sleep(0.0005)
