@@ -235,7 +235,9 @@ def test_a_udf_does_not_see_what_leads_to_fanfolds_own_records(function, aws_sto
     def look():
         import os
 
-        parent = f"/proc/{os.getppid()}/environ"
+        import psutil
+
+        parent = f"/proc/{psutil.Process(os.getppid()).ppid()}/environ"
         return sorted(os.environ), os.stat(parent).st_uid, os.stat("/proc/self/environ").st_uid
 
     header = put_job(aws_stores, look, [{}], cache=False)

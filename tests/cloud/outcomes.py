@@ -50,7 +50,9 @@ def murderous(x: int):
     import os
     import signal
 
-    os.kill(os.getppid(), signal.SIGKILL if x else 0)
+    import psutil
+
+    os.kill(psutil.Process(os.getppid()).ppid(), signal.SIGKILL if x else 0)
     return x
 
 

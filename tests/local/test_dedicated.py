@@ -32,7 +32,8 @@ SUBMITTER = """
         print("pid", os.getpid(), flush=True)
         while not os.path.exists(path):
             time.sleep(0.01)
-        return [os.getpid(), os.getppid()]
+        import psutil
+        return [os.getpid(), psutil.Process(os.getppid()).ppid()]
 
     print(fanfold.submit(wait_for, sys.argv[1:], collect=False, instance_type="small").id, flush=True)
 """

@@ -73,7 +73,7 @@ def test_cancel_ends_running_work_within_two_seconds_and_leaves_no_process(event
     job = fanfold.submit(hang_with_child, range(50), collect=False)
     eventually(lambda: str(job.logs()).count("child started") == usable_cores())
     family = set(psutil.Process().children(recursive=True)) - others
-    assert len(family) == 2 * usable_cores()
+    assert len(family) == 2 * usable_cores() + 1  # and what has forked the workers
     began = time.monotonic()
     job.cancel()
     assert time.monotonic() - began < 2 or os.getloadavg()[0] > 4  # a promise to users, kept on a machine that has time
@@ -172,7 +172,8 @@ def test_what_was_lost_is_retried_by_another_process(script, eventually, tmp_pat
             import os, time
             while not os.path.exists(path):
                 time.sleep(0.005)
-            return os.getppid()
+            import psutil
+            return psutil.Process(os.getppid()).ppid()
 
         job = fanfold.submit(wait_for, [sys.argv[1]], collect=False)
         print(job.id, flush=True)
