@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-fast coverage chromium check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws suites
+.PHONY: demo test test-fast coverage chromium pictures check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws suites
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ coverage: $(VENV)/.dev  ## which lines `make test-fast` runs, worker processes i
 
 pythons: $(VENV)/.dev  ## what a client does by itself, on every other Python from 3.10 to 3.14 that this machine has
 	@$(BIN)/python -m tests.pythons
+
+pictures: $(VENV)/.dev chromium  ## what the docs show of the Workbench, drawn anew (docs/images)
+	FANFOLD_PICTURES=1 $(VENV)/bin/python -m pytest -q tests/workbench
 
 # The tests of the Workbench look at it in Debian's Chromium. Where it cannot be installed, those tests say so.
 chromium:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from tests.infra.tooling import npm_program
 
@@ -35,6 +36,38 @@ def chromium() -> Iterator[Browser]:
         browser = launch(playwright)
         yield browser
         browser.close()
+
+
+#: Resolves once nothing moves: no animation or transition that ends by itself, no Vue transition, a socket that is
+#: connected, and no change of the document for as long as `quiet` (ms).
+_REST = """([quiet, patience]) => new Promise((resolve) => {
+  const begun = performance.now();
+  let changed = begun;
+  const observer = new MutationObserver(() => { changed = performance.now(); });
+  observer.observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+  const moves = () => document.getAnimations().some(
+    (one) => one.playState === "running" && one.effect.getComputedTiming().endTime !== Infinity);
+  const look = () => {
+    const now = performance.now();
+    const waits = moves() || document.querySelector("[class*=-enter-active], [class*=-leave-active]")
+      || (window.socket && !window.did_handshake) || document.readyState !== "complete";
+    if (waits) changed = now;
+    const rests = now - changed > quiet;
+    if (rests || now - begun > patience) { observer.disconnect(); resolve(rests); } else requestAnimationFrame(look);
+  };
+  look();
+})"""
+
+
+def at_rest(page: Page, *, quiet_ms: int = 150) -> Page:
+    """Wait until the page is at rest, before anything of it is measured: colours, places, sizes, pictures."""
+    assert page.evaluate(_REST, [quiet_ms, 15_000]), "the page did not come to rest within 15 s"
+    return page
+
+
+def fits(page: Page, size: Any) -> bool:
+    """Whether the page at rest is no wider than the screen."""
+    return bool(at_rest(page).evaluate("document.documentElement.scrollWidth") <= size["width"])
 
 
 def axe_script() -> str:

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from fanfold.core.models import JobHeader
-from tests.workbench.browser import WIDE, chromium
+from tests.workbench.browser import WIDE, at_rest, chromium
 from tests.workbench.samples import FLIGHTS, HEAVY, HOSTILE, Store
 
 __all__ = ["chromium"]
@@ -100,13 +100,14 @@ def visit(chromium: Browser, workbench: Workbench) -> Iterator[Callable[..., Pag
 
 @pytest.fixture
 def picture() -> Callable[[Page, str], None]:
-    """Keeps what a page looks like, for the docs."""
+    """Keeps what a page looks like, for the docs: only with FANFOLD_PICTURES=1 (`make pictures`)."""
 
     def kept(page: Page, name: str) -> None:
+        if os.environ.get("FANFOLD_PICTURES") != "1":
+            return
         IMAGES.mkdir(parents=True, exist_ok=True)
         page.mouse.move(0, 0)
-        page.wait_for_timeout(250)  # charts are drawn in the frames after their data came
-        page.screenshot(path=IMAGES / f"{name}.png")
+        at_rest(page, quiet_ms=300).screenshot(path=IMAGES / f"{name}.png")
 
     return kept
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.workbench.browser import NARROW, axe_script
+from tests.workbench.browser import NARROW, at_rest, axe_script
 from tests.workbench.conftest import tab
 from tests.workbench.samples import delays, unanswering
 
@@ -17,7 +17,7 @@ _CHECKED = {
 
 
 def findings(page, scheme):
-    expect(page.locator("[class*=-enter-active]")).to_have_count(0)  # what fades in has too little contrast yet
+    at_rest(page)  # what fades in has too little contrast yet
     page.add_script_tag(path=axe_script())
     found = page.evaluate(f"axe.run(document, {_CHECKED[scheme]})")["violations"]
     serious = [one for one in found if one["impact"] in ("serious", "critical")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
+from tests.workbench.browser import at_rest
 from tests.workbench.conftest import tab
 from tests.workbench.samples import delays
 
@@ -15,7 +16,7 @@ def test_output_is_text_searched_and_jumped_through(visit, small_job, picture):
     expect(log).to_contain_text("[0] hello <script>window.hacked = 1</script>")
     expect(log).to_contain_text("red")
     assert "\x1b" not in log.inner_text()
-    assert page.evaluate("window.hacked") is None
+    assert at_rest(page).evaluate("window.hacked") is None
     page.get_by_label("Find").fill("fine")
     expect(log.locator(".ff-hit")).to_have_count(1)
     page.get_by_role("button", name="Next error").click()

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import expect
 
-from tests.workbench.browser import NARROW
+from tests.workbench.browser import NARROW, fits
 from tests.workbench.conftest import tab
 from tests.workbench.samples import delays
 
@@ -201,5 +201,5 @@ def test_an_unknown_job_is_said_to_be_none(visit, picture):
 def test_it_is_used_on_a_phone_and_in_the_dark(visit, small_job, picture):
     page = visit(f"/job/{small_job.id}", size=NARROW, scheme="dark")
     expect(page.locator("[data-chart=timeline] canvas")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+    assert fits(page, NARROW)
     picture(page, "job-phone-dark")

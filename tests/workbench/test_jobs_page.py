@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 import fanfold
 from fanfold.core.ids import new_job_id
-from tests.workbench.browser import NARROW, WIDE
+from tests.workbench.browser import NARROW, WIDE, at_rest, fits
 from tests.workbench.conftest import Workbench
 from tests.workbench.samples import HOSTILE, delays
 
@@ -139,13 +139,13 @@ def test_a_name_is_text_whatever_it_holds(visit, store):
     header = store.finished(1, udf=fanfold.udf(delays, name=HOSTILE))
     page = visit()
     expect(row(page, header.id).get_by_role("link")).to_contain_text("<script>")
-    assert page.evaluate("window.hacked") is None
+    assert at_rest(page).evaluate("window.hacked") is None
 
 
 def test_it_is_used_on_a_phone_and_in_the_dark(visit, jobs, picture):
     page = visit(size=NARROW, scheme="dark")
     expect(row(page, jobs["bad"].id).locator(".ff-status")).to_have_text("Failed")
-    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+    assert fits(page, NARROW)
     picture(page, "jobs-phone-dark")
 
 

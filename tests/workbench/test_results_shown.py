@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from tests.workbench.browser import at_rest
 from tests.workbench.conftest import rewrite, tab
 
 SHAPES = """\
@@ -74,6 +75,7 @@ def test_an_image_is_an_image(ran, picture):
     page, result = ran(IMAGE)
     image = result.get_by_role("img", name="image, 480 × 200 pixels, RGB")
     expect(image).to_be_visible()
+    at_rest(page)
     assert image.evaluate("e => e.naturalWidth") == 480
     picture(page, "workbench-image")
 
@@ -84,6 +86,7 @@ def test_shapes_are_a_map_that_keeps_their_proportions(ran, picture):
     drawing = result.get_by_role("img", name="Map of the result")
     expect(drawing).to_be_visible()
     expect(result).to_contain_text("20 outlines; x 0 to 4.9, y 0 to 3.9")
+    at_rest(page)
     width, height = drawing.locator("path").evaluate("e => { const b = e.getBBox(); return [b.width, b.height]; }")
     assert width / height == pytest.approx(4.9 / 3.9, rel=0.01)
     result.locator(".ff-map").scroll_into_view_if_needed()

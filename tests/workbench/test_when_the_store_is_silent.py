@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from fanfold.errors import StoreError
-from fanfold.workbench.following import Reader
+from fanfold.workbench.following import SharedReader
 from tests.workbench.samples import unanswering
 
 
@@ -33,7 +33,7 @@ def lambda_free(x: int):
     return x
 
 
-class Slow(Reader):
+class Slow(SharedReader):
     """A store that answers when it is told to."""
 
     def __init__(self):

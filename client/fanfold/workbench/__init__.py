@@ -24,7 +24,7 @@ def serve(
         show: open it in the browser.
         folder: where the UDF files are; None for the current directory.
         engine: "local" or "aws"; None for the one that is configured.
-        announce: is told the address once the page answers there.
+        announce: called with the address once the page answers there.
 
     Raises:
         MissingPackage: without the extra `fanfold[workbench]`.
@@ -33,7 +33,7 @@ def serve(
     from fanfold.errors import MissingPackage
 
     try:
-        import nicegui  # noqa: F401  asked for here, so that what is missing is told in our words
+        import nicegui  # noqa: F401  asked for here, so that our error says what to install
     except ImportError as error:
         raise MissingPackage(
             "The Workbench needs NiceGUI, which is not installed.", next_step="pip install 'fanfold[workbench]'"

@@ -54,7 +54,7 @@ class Pass:
         return token is not None and hmac.compare_digest(token.encode(), self.token.encode())
 
 
-class Guard:
+class Auth:
     """Stands before the whole application, sockets included."""
 
     def __init__(self, app: Application, admission: Pass) -> None:

@@ -15,7 +15,7 @@ from fanfold.core.models import Event, EventKind
 from fanfold.engines.select import engine_for
 from fanfold.errors import FanfoldError
 from fanfold.job import Job
-from fanfold.workbench.job.chart_data import Sample
+from fanfold.workbench.job.chart_data import LoadSample
 
 #: How long a page waits for a look before it goes on with what it has.
 _PATIENCE_S = 2.0
@@ -23,7 +23,7 @@ _PATIENCE_S = 2.0
 _SILENT_S = 4.0
 
 
-class Reader:
+class SharedReader:
     """Something that is read by one thread at a time, at most every so often, for any number of viewers."""
 
     def __init__(self, pause_s: float) -> None:
@@ -111,7 +111,7 @@ _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
-class Watch(Reader):
+class FollowedJob(SharedReader):
     """A job, what it has printed, and its load. Use `lock` around anything that reads `job`."""
 
     def __init__(self, job: Job) -> None:
@@ -120,7 +120,7 @@ class Watch(Reader):
         #: Lines of output, each the run and its text; `dropped` older ones are no longer held.
         self.lines: deque[tuple[int, str]] = deque(maxlen=_LINES)
         self.dropped = 0
-        self.samples: deque[Sample] = deque(maxlen=_SAMPLES)
+        self.samples: deque[LoadSample] = deque(maxlen=_SAMPLES)
         #: How many samples there have been, those that are no longer held included.
         self.sampled = 0
         #: When the first machine is known to have been up, seconds since 1970.
@@ -175,7 +175,7 @@ class Watch(Reader):
 
     def _take(self, event: Event) -> None:
         if event.kind is EventKind.USAGE:
-            self.samples.append(Sample.of(event))
+            self.samples.append(LoadSample.of(event))
             self.sampled += 1
             return
         for line in plain(str(event.data.get("text", ""))).splitlines():
@@ -184,21 +184,21 @@ class Watch(Reader):
             self.lines.append((event.index, line[:4000]))
 
 
-class Watches:
+class FollowedJobs:
     """The jobs that are being looked at."""
 
     def __init__(self, engine: str | None) -> None:
         self._engine = engine
         self._lock = threading.Lock()
-        self._by_id: dict[str, Watch] = {}
+        self._by_id: dict[str, FollowedJob] = {}
 
-    def watch(self, job_id: str) -> Watch:
-        """The one watch of that job. Raises `JobNotFound`."""
+    def followed(self, job_id: str) -> FollowedJob:
+        """The one followed of that job. Raises `JobNotFound`."""
         with self._lock:
             now = time.monotonic()
             self._by_id = {one: held for one, held in self._by_id.items() if now - held.asked_at < _IDLE_S}
             if job_id not in self._by_id:
-                self._by_id[job_id] = Watch(get_job(job_id, engine=self._engine))
+                self._by_id[job_id] = FollowedJob(get_job(job_id, engine=self._engine))
             return self._by_id[job_id]
 
 

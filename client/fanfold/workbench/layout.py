@@ -12,7 +12,7 @@ from nicegui import ui
 from nicegui.element import Element
 
 from fanfold.settings import current
-from fanfold.workbench.following import Reader
+from fanfold.workbench.following import SharedReader
 
 _PAGES = (("Jobs", "/"), ("Workbench", "/workbench"))
 _THEME_COOKIE = "fanfold_light"
@@ -27,7 +27,7 @@ def add_head() -> None:
 
 
 @contextmanager
-def shell(here: str, engine: str, light: str | None) -> Iterator[Element]:
+def page_layout(here: str, engine: str, light: str | None) -> Iterator[Element]:
     """A page with the bar on top; `here` names it. `light` is the cookie with the user's choice of light or dark."""
     ui.dark_mode(_THEMES.get(light))
     with element("header", "ff-bar"):
@@ -80,7 +80,7 @@ def button(label: str, press: Callable[..., Any], classes: str = "") -> Element:
 
 
 def field(label: str, *, value: str = "", on_change: Callable[[str], Any], kind: str = "input", **more: str) -> Element:
-    """A labelled input; `on_change` is told its text as it is typed."""
+    """A labelled input; `on_change` is called with its text as it is typed."""
     with element("label", "ff-field"):
         text(label, "", "span")
         made = element(kind)
@@ -115,7 +115,7 @@ def show(target: Element, *, shown: bool) -> None:
         target.classes(remove="ff-hidden") if shown else target.classes("ff-hidden")
 
 
-def show_silence(notice: Element, reader: Reader) -> None:
+def show_silence(notice: Element, reader: SharedReader) -> None:
     """Say that what is shown may be old, where it may be."""
     words = reader.silence()
     if words:

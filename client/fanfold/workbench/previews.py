@@ -41,8 +41,8 @@ class Preview(NamedTuple):
 def seen_of(contents: Contents, index: int, output: Output) -> Preview:
     """A look at what a run has given; where there is none to be had, why."""
     if output.size > MOST_BYTES:
-        told = f"{output.size:,} bytes: too large for a look."
-        return Preview(f"{told} Download the results, or call job[{index}].result().")
+        size = f"{output.size:,} bytes: too large for a preview."
+        return Preview(f"{size} Download the results, or call job[{index}].result().")
     try:
         value = contents.value(index, output)
     except FanfoldError as error:
@@ -223,8 +223,8 @@ def show_map(outlines: tuple[Outline, ...], *, geographic: bool) -> None:
                 drawn = "".join("M" + "L".join(placed(x, y) for x, y in shape) for shape in shapes)
                 element("path", kind)._props.update({"d": drawn, "vector-effect": "non-scaling-stroke"})
     unit = "°" if geographic else ""
-    told = f"x {low_x:.6g}{unit} to {high_x:.6g}{unit}, y {low_y:.6g}{unit} to {high_y:.6g}{unit}"
-    text(f"{len(outlines):,} outlines; {told}", "ff-muted ff-small")
+    extent = f"x {low_x:.6g}{unit} to {high_x:.6g}{unit}, y {low_y:.6g}{unit} to {high_y:.6g}{unit}"
+    text(f"{len(outlines):,} outlines; {extent}", "ff-muted ff-small")
 
 
 def lines(outlines: tuple[Outline, ...]) -> list[Outline]:

@@ -19,7 +19,7 @@ from fanfold.core.models import BAD, RunStatus
 from fanfold.errors import FanfoldError, InputError
 from fanfold.inputs.signature import short
 from fanfold.job.export import write_frame
-from fanfold.workbench.following import Watch, Watches
+from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.previews import in_short
 
 _MOST_ROWS = 200
@@ -28,7 +28,7 @@ STATUSES = ("", "bad", *(status.value for status in RunStatus))
 _FORMATS = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv"}
 
 
-def add_routes(watches: Watches) -> None:
+def add_routes(followed_jobs: FollowedJobs) -> None:
     """Tell the application these addresses."""
 
     @app.get("/job/{job_id}/runs.json")
@@ -39,10 +39,10 @@ def add_routes(watches: Watches) -> None:
             raise HTTPException(
                 400, f"No run has the status {status!r}; there are {', '.join(filter(None, STATUSES))}."
             )
-        watch = await asyncio.to_thread(_watch, watches, job_id)
+        followed = await asyncio.to_thread(_followed, followed_jobs, job_id)
         stop = min(stop, start + _MOST_ROWS)
         page = await asyncio.to_thread(
-            run_rows, watch, (start, stop), sort=sort, descending=order == "desc", status=status
+            run_rows, followed, (start, stop), sort=sort, descending=order == "desc", status=status
         )
         return JSONResponse(page)
 
@@ -50,11 +50,11 @@ def add_routes(watches: Watches) -> None:
     async def results(job_id: str, kind: str) -> Any:
         if kind not in _FORMATS:
             raise HTTPException(404, "Results come as .parquet or .csv.")
-        watch = await asyncio.to_thread(_watch, watches, job_id)
+        followed = await asyncio.to_thread(_followed, followed_jobs, job_id)
         folder = tempfile.TemporaryDirectory(prefix="fanfold-")
         path = Path(folder.name) / f"{job_id}.{kind}"
         try:
-            await asyncio.to_thread(_write, watch, path)
+            await asyncio.to_thread(_write, followed, path)
         except FanfoldError as error:
             folder.cleanup()
             raise HTTPException(409, str(error)) from error
@@ -63,12 +63,18 @@ def add_routes(watches: Watches) -> None:
         )
 
 
-def run_rows(watch: Watch, part: tuple[int, int], *, sort: str, descending: bool, status: str) -> dict[str, Any]:
+def run_rows(
+    followed: FollowedJob, part: tuple[int, int], *, sort: str, descending: bool, status: str
+) -> dict[str, Any]:
     """Some runs of a job in some order, and how many there are of the status that is asked for."""
-    with watch.lock:
-        job, state = watch.job, watch.job.state
+    with followed.lock:
+        job, state = followed.job, followed.job.state
         indexes = _sorted(state, _of_status(state, status), sort, descending=descending)
-        return {"rows": [_row(watch, index) for index in indexes[slice(*part)]], "count": len(indexes), "job": job.id}
+        return {
+            "rows": [_row(followed, index) for index in indexes[slice(*part)]],
+            "count": len(indexes),
+            "job": job.id,
+        }
 
 
 def _of_status(state: JobState, status: str) -> Iterable[int]:
@@ -87,40 +93,40 @@ def _sorted(state: JobState, indexes: Iterable[int], by: str, *, descending: boo
     return sorted(indexes, key=keys.get(by, lambda index: index), reverse=descending)
 
 
-def _row(watch: Watch, index: int) -> dict[str, Any]:
-    state = watch.job.state
+def _row(followed: FollowedJob, index: int) -> dict[str, Any]:
+    state = followed.job.state
     usage, output = state.usage(index), state.output(index)
     return {
         "run": index,
-        "input": input_text(watch, index),
+        "input": input_text(followed, index),
         "status": state.status_of(index).value,
         "took": usage and round(usage.duration_s, 4),
         "memory": usage and round(usage.peak_memory_mib, 1),
         "attempt": state.attempt_of(index) + 1,
-        "result": in_short(watch.job.contents, index, output) if output else "",
+        "result": in_short(followed.job.contents, index, output) if output else "",
     }
 
 
-def input_text(watch: Watch, index: int) -> str:
+def input_text(followed: FollowedJob, index: int) -> str:
     """A run's own arguments on one line; what cannot be read any more is said to be so."""
     try:
-        given = watch.job.contents.own_arguments(index)
+        given = followed.job.contents.own_arguments(index)
     except FanfoldError as error:
         return f"({error.message})"
     return ", ".join(f"{name}={short(value)}" for name, value in given.items())
 
 
-def _write(watch: Watch, path: Path) -> None:
-    if not watch.job.state.done:
+def _write(followed: FollowedJob, path: Path) -> None:
+    if not followed.job.state.done:
         raise InputError("The job still runs.", next_step="download its results when it has ended.")
-    job = get_job(watch.job.id, engine=watch.job.header.engine)  # of its own: nobody else has to wait meanwhile
+    job = get_job(followed.job.id, engine=followed.job.header.engine)  # of its own: nobody else has to wait meanwhile
     write_frame(job.collect(ignore_exceptions=True, verbose=False), path)
 
 
-def _watch(watches: Watches, job_id: str) -> Watch:
+def _followed(followed_jobs: FollowedJobs, job_id: str) -> FollowedJob:
     try:
-        watch = watches.watch(job_id)
-        watch.look()
+        followed = followed_jobs.followed(job_id)
+        followed.look()
     except FanfoldError as error:
         raise HTTPException(404, str(error)) from error
-    return watch
+    return followed

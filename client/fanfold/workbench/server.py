@@ -15,13 +15,13 @@ from nicegui.server import Server
 from fanfold.engines.select import engine_for
 from fanfold.errors import ConfigurationError
 from fanfold.workbench import DEFAULT_PORT
-from fanfold.workbench.auth import Guard, Pass
-from fanfold.workbench.editor.page import show_bench
-from fanfold.workbench.following import Watches
+from fanfold.workbench.auth import Auth, Pass
+from fanfold.workbench.editor.page import show_editor
+from fanfold.workbench.following import FollowedJobs
 from fanfold.workbench.job.page import show_job
 from fanfold.workbench.jobs.page import show_jobs
-from fanfold.workbench.jobs.table import Board
-from fanfold.workbench.layout import add_head, shell, theme_cookie
+from fanfold.workbench.jobs.table import JobsTable
+from fanfold.workbench.layout import add_head, page_layout, theme_cookie
 from fanfold.workbench.routes import add_routes
 
 _HOST = "127.0.0.1"
@@ -30,13 +30,13 @@ _RECONNECT_S = 10.0
 
 
 def run(*, port: int | None, show: bool, folder: Path, engine: str | None, announce: Callable[[str], object]) -> None:
-    """Serve the page until the process is interrupted; `announce` is told its address once it answers.
+    """Serve the page until the process is interrupted; `announce` is called with its address once it answers.
 
     Raises `ConfigurationError` where the port is taken.
     """
     admission = Pass(_free_port(port))
     add_pages(folder, engine)
-    app.add_middleware(Guard, admission=admission)
+    app.add_middleware(Auth, admission=admission)
     app.on_startup(lambda: _begin(admission.address, announce, show=show))
     ui.run(
         host=_HOST,
@@ -91,23 +91,23 @@ def _free_port(asked: int | None) -> int:
 
 
 def add_pages(folder: Path, engine: str | None) -> None:
-    """Tell NiceGUI the pages, and what they share: one board of jobs, however many look at it."""
+    """Tell NiceGUI the pages, and what they share: one table of jobs, however many look at it."""
     add_head()
-    board, watches = Board(engine), Watches(engine)
-    add_routes(watches)
+    table, followed_jobs = JobsTable(engine), FollowedJobs(engine)
+    add_routes(followed_jobs)
     name = engine_for(engine).describe().name
 
     @ui.page("/", title="Jobs · Fanfold")
     def jobs(request: Request) -> None:
-        with shell("Jobs", name, request.cookies.get(theme_cookie())):
-            show_jobs(board)
+        with page_layout("Jobs", name, request.cookies.get(theme_cookie())):
+            show_jobs(table)
 
     @ui.page("/job/{job_id}", title="Job · Fanfold", response_timeout=30.0)
     async def job(request: Request, job_id: str) -> None:
-        with shell("", name, request.cookies.get(theme_cookie())):
-            await show_job(watches, job_id)
+        with page_layout("", name, request.cookies.get(theme_cookie())):
+            await show_job(followed_jobs, job_id)
 
     @ui.page("/workbench", title="Workbench · Fanfold")
     async def workbench(request: Request) -> None:
-        with shell("Workbench", name, request.cookies.get(theme_cookie())):
-            await show_bench(folder, name, watches)
+        with page_layout("Workbench", name, request.cookies.get(theme_cookie())):
+            await show_editor(folder, name, followed_jobs)

@@ -52,7 +52,7 @@ def inputs_from(text: str, fields: tuple[Field, ...], given: dict[str, str]) -> 
             try:
                 inputs.append({**others, **json.loads(line)})
             except ValueError as error:
-                raise InputError(f"Line {number} is not JSON: {error}.", next_step="mend it.") from None
+                raise InputError(f"Line {number} is not JSON: {error}.", next_step="fix that line.") from None
         elif line.strip():
             inputs.append({first: line.strip(), **others})
     if not inputs:
@@ -74,9 +74,9 @@ def field_of(arg: ast.arg, default: ast.expr | None, known: Mapping[str, Any]) -
     hint = _evaluated(arg.annotation)
     annotation = "" if hint is None else ast.unparse(hint)
     kind, options = _input_for(_without_none(hint), known)
-    told = None if default is None else _value(default, known)
-    computed = ast.unparse(default) if default is not None and told is None and not _is_none(default) else ""
-    return Field(arg.arg, kind, told or "", default is None, options, annotation, computed)
+    text = None if default is None else _value(default, known)
+    computed = ast.unparse(default) if default is not None and text is None and not _is_none(default) else ""
+    return Field(arg.arg, kind, text or "", default is None, options, annotation, computed)
 
 
 def _evaluated(hint: ast.expr | None) -> ast.expr | None:

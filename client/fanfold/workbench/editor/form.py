@@ -16,7 +16,7 @@ from fanfold.workbench.layout import button, choice, dialog_named, element, fiel
 Press = Callable[[], Awaitable[None]]
 
 
-class BenchForm:
+class EditorForm:
     """One viewer's form. It is built anew only where it has to change: what is typed and where is kept."""
 
     def __init__(self, *, run: Press, plan: Press, submit: Press, chosen: Callable[[], None]) -> None:
@@ -99,8 +99,8 @@ class BenchForm:
         if machine in (None, "realtime"):
             button("Run (Shift+Enter)", self._run, "ff-first")
         else:
-            told = f"It runs on {machine}. Press Shift+Enter to run it: you are asked before the machine starts."
-            text(told, "ff-note")
+            note = f"It runs on {machine}. Press Shift+Enter to run it: you are asked before the machine starts."
+            text(note, "ff-note")
         self._build_many()
 
     def _build_field(self, one: form.Field) -> None:

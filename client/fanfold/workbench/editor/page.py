@@ -12,39 +12,39 @@ from nicegui import ui
 from nicegui.element import Element
 
 from fanfold.errors import FanfoldError
-from fanfold.workbench.editor.form import BenchForm, ask
-from fanfold.workbench.editor.run import BenchRun
+from fanfold.workbench.editor.form import EditorForm, ask
+from fanfold.workbench.editor.run import EditorRun
 from fanfold.workbench.editor.udf_process import Answer, Order, UdfProcess
 from fanfold.workbench.editor.udf_source import UdfFile, files_in, udfs_in
-from fanfold.workbench.following import Watches
+from fanfold.workbench.following import FollowedJobs
 from fanfold.workbench.layout import button, element, link, set_text, show, text
 
 _KEYS = "(e) => { if (e.shiftKey && e.key === 'Enter') { e.preventDefault(); e.stopPropagation(); emit(); } }"
 
 
-async def show_bench(folder: Path, engine: str, watches: Watches) -> None:
+async def show_editor(folder: Path, engine: str, followed_jobs: FollowedJobs) -> None:
     """Build the page for one viewer."""
     names = await asyncio.to_thread(files_in, folder)
     with element("div", "ff-row"):
         text("Workbench", "", "h1")
         text(f"{folder.name}/", "ff-mono ff-muted")
     if names:
-        _Bench(folder, engine, watches, names)
+        _EditorPage(folder, engine, followed_jobs, names)
         return
     with element("div", "ff-card ff-empty"):
         text("No Python files here.", "", "h2")
         text("Write a function with @fanfold.udf into one, or start the Workbench in another folder.")
 
 
-class _Bench:
+class _EditorPage:
     """One viewer's file, form and run. The file is only ever read here; it is imported elsewhere (`UdfProcess`)."""
 
-    def __init__(self, folder: Path, engine: str, watches: Watches, names: list[str]) -> None:
+    def __init__(self, folder: Path, engine: str, followed_jobs: FollowedJobs, names: list[str]) -> None:
         self._folder, self._engine = folder, engine
         self._file: UdfFile | None = None
         self._process = UdfProcess(folder)
         self._opening = asyncio.Lock()
-        with element("div", "ff-bench").on("keydown.capture", self._run_asked, js_handler=_KEYS):
+        with element("div", "ff-workspace").on("keydown.capture", self._run_asked, js_handler=_KEYS):
             with element("nav", "ff-card ff-files").props('aria-label="UDF files"'):
                 self._entries = {name: self._entry(name) for name in names}
             with element("section", "ff-card ff-code").props('aria-label="Editor"'):
@@ -53,13 +53,13 @@ class _Bench:
                 self._editor.on_value_change(self._read_quietly)
                 self._trouble = text("", "ff-pre ff-hidden", "pre").props("role=alert tabindex=0")
             with element("section", "ff-card ff-side").props('aria-label="Parameters"'):
-                self._form = BenchForm(run=self._run, plan=self._plan, submit=self._submit_all, chosen=self._forget)
+                self._form = EditorForm(run=self._run, plan=self._plan, submit=self._submit_all, chosen=self._forget)
             with element("section", "ff-card ff-outcome ff-hidden").props(
                 'aria-label="What it gives"'
             ) as self._outcome:
                 self._build_outcome()
         self._dialogs = element("div")
-        self._bench_run = BenchRun(watches, self._output, again=partial(self._run, cache=False))
+        self._editor_run = EditorRun(followed_jobs, self._output, again=partial(self._run, cache=False))
         ui.timer(0.05, lambda: self._begin(names[0]), once=True)
         ui.context.client.on_delete(self._process.stop)
 
@@ -131,7 +131,7 @@ class _Bench:
     def _forget(self) -> None:
         """What there was of another UDF is not shown beside this one."""
         self._process.stop()
-        self._bench_run.clear()
+        self._editor_run.clear()
         for one in (self._planned, self._outcome, self._trouble):
             show(one, shown=False)
         self._form.offer_submit("")
@@ -173,7 +173,7 @@ class _Bench:
         elif answer.machine:
             self._say(f"It runs on {answer.machine}. Press Shift+Enter to run it: you are asked before it starts.")
         else:
-            self._bench_run.follow(answer.job)
+            self._editor_run.follow(answer.job)
 
     async def _plan_now(self, allowed: str | None) -> None:
         answer = await self._carried_out("plan", self._form.all_inputs, allowed)
@@ -204,7 +204,7 @@ class _Bench:
 
         async def carry_out() -> None:
             order = Order(file.name, udf.name, act, inputs(), self._engine, allowed, cache)
-            self._bench_run.clear()
+            self._editor_run.clear()
             set_text(self._doing, f"{'Planning' if act == 'plan' else 'Starting'} {udf.name} …")
             for one in (self._outcome, self._busy):
                 show(one, shown=True)

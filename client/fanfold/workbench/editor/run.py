@@ -10,7 +10,7 @@ from nicegui.element import Element
 
 from fanfold.core.models import RunStatus
 from fanfold.errors import FanfoldError
-from fanfold.workbench.following import Watch, Watches
+from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.layout import button, element, link, set_text, show, text
 from fanfold.workbench.previews import Preview, seen_of, show_preview
 
@@ -18,21 +18,21 @@ _LOOK_S = 0.3
 _LINES = 2_000
 
 
-class BenchRun:
+class EditorRun:
     """The place for a run's output on the page; each run takes the place of the one before.
 
     `again` runs what was answered from the cache once more, without it.
     """
 
-    def __init__(self, watches: Watches, box: Element, again: Callable[[], Awaitable[None]]) -> None:
-        self._watches, self._box, self._again = watches, box, again
-        self._run: _Followed | None = None
+    def __init__(self, followed_jobs: FollowedJobs, box: Element, again: Callable[[], Awaitable[None]]) -> None:
+        self._followed_jobs, self._box, self._again = followed_jobs, box, again
+        self._run: _FollowedRun | None = None
 
     def follow(self, job_id: str) -> None:
         """Show how this job of one run goes."""
         self.clear()
         with self._box:
-            self._run = _Followed(self._watches, job_id, self._again)
+            self._run = _FollowedRun(self._followed_jobs, job_id, self._again)
 
     def clear(self) -> None:
         """Show nothing; a run that goes on is found among the jobs."""
@@ -42,11 +42,11 @@ class BenchRun:
         self._box.clear()
 
 
-class _Followed:
+class _FollowedRun:
     """One run, until it has ended or another takes its place. What it has begun to read then is not shown any more."""
 
-    def __init__(self, watches: Watches, job_id: str, again: Callable[[], Awaitable[None]]) -> None:
-        self._watches, self._job_id = watches, job_id
+    def __init__(self, followed_jobs: FollowedJobs, job_id: str, again: Callable[[], Awaitable[None]]) -> None:
+        self._followed_jobs, self._job_id = followed_jobs, job_id
         self._left = False
         with element("div", "ff-row"):
             self._status = text("Queued", "ff-status ff-Queued", "span").props("role=status")
@@ -65,26 +65,26 @@ class _Followed:
 
     async def _look(self) -> None:
         try:
-            watch = await asyncio.to_thread(self._watches.watch, self._job_id)
+            followed = await asyncio.to_thread(self._followed_jobs.followed, self._job_id)
         except FanfoldError as error:  # the store is silent; the next look may find it back
             self._say(error.message)
             return
-        await asyncio.to_thread(watch.look)
-        done = watch.job.state.done
+        await asyncio.to_thread(followed.look)
+        done = followed.job.state.done
         if done:
-            await asyncio.to_thread(watch.look_now)  # what was printed last may have come after the end
-        seen = await asyncio.to_thread(_seen, watch) if done else None
+            await asyncio.to_thread(followed.look_now)  # what was printed last may have come after the end
+        seen = await asyncio.to_thread(_seen, followed) if done else None
         if self._left:
             return
-        self._say(watch.silence())
-        self._show(watch, seen)
+        self._say(followed.silence())
+        self._show(followed, seen)
 
-    def _show(self, watch: Watch, seen: Preview | None) -> None:
-        status = watch.job.state.status.value
-        cached = bool(watch.job.state.counts()[RunStatus.CACHED])
+    def _show(self, followed: FollowedJob, seen: Preview | None) -> None:
+        status = followed.job.state.status.value
+        cached = bool(followed.job.state.counts()[RunStatus.CACHED])
         set_text(self._status, f"{status}, from the cache" if cached else status)
         self._status.classes(replace=f"ff-status ff-{status}")
-        lines, _ = watch.lines_since(0)
+        lines, _ = followed.lines_since(0)
         if lines:
             show(self._printed, shown=True)
             set_text(self._printed, "\n".join(line for _, line in lines[-_LINES:]))
@@ -100,10 +100,10 @@ class _Followed:
 
     async def _cancelled(self) -> None:
         def cancel() -> None:
-            watch = self._watches.watch(self._job_id)
-            with watch.lock:
-                watch.job.cancel(wait=False)
-            watch.look_now()
+            followed = self._followed_jobs.followed(self._job_id)
+            with followed.lock:
+                followed.job.cancel(wait=False)
+            followed.look_now()
 
         try:
             await asyncio.to_thread(cancel)
@@ -115,9 +115,9 @@ class _Followed:
         show(self._note, shown=bool(words))
 
 
-def _seen(watch: Watch) -> Preview:
-    with watch.lock:
-        error, output = watch.job.error(0), watch.job.state.output(0)
+def _seen(followed: FollowedJob) -> Preview:
+    with followed.lock:
+        error, output = followed.job.error(0), followed.job.state.output(0)
         if error is not None:
             return Preview(error.remote_traceback or error.message)
-        return Preview("No result.") if output is None else seen_of(watch.job.contents, 0, output)
+        return Preview("No result.") if output is None else seen_of(followed.job.contents, 0, output)

@@ -1,6 +1,6 @@
 """A process of its own that imports a UDF file and submits or plans: whatever the file does, the page is not hurt.
 
-It is told what to do in a line of JSON, and answers in lines of JSON: `imported`, then the end. See `udf_process`.
+It is order what to do in a line of JSON, and answers in lines of JSON: `imported`, then the end. See `udf_process`.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from fanfold.errors import FanfoldError
 
 def main() -> None:
     """Do what stdin says. What the file prints when it is imported is no answer, so it goes to stderr."""
-    told = json.loads(sys.stdin.readline())
+    order = json.loads(sys.stdin.readline())
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
         try:
-            _say(answers, **_answer(told, answers))
+            _say(answers, **_answer(order, answers))
         except FanfoldError as error:
             _say(answers, error=str(error))
         answers.flush()
         os._exit(0)  # a thread that the file has started must not hold this up
 
 
-def _answer(told: dict[str, Any], answers: TextIO) -> dict[str, Any]:
+def _answer(order: dict[str, Any], answers: TextIO) -> dict[str, Any]:
     from fanfold.api.submit import submit
     from fanfold.api.udf_file import load_udf
     from fanfold.submission.plan import plan
 
-    udf = load_udf(f"{told['file']}:{told['udf']}")
+    udf = load_udf(f"{order['file']}:{order['udf']}")
     _say(answers, imported=True)
     machine = udf.options.instance_type
-    if machine not in (None, "realtime", told["allowed"]):
+    if machine not in (None, "realtime", order["allowed"]):
         return {"machine": machine}
-    if told["act"] == "plan":
-        found = plan(udf, told["inputs"], engine=told["engine"])
+    if order["act"] == "plan":
+        found = plan(udf, order["inputs"], engine=order["engine"])
         return {"plan": str(found), "count": found.count}
-    _outlive(told["engine"])
-    job: Any = submit(udf, told["inputs"], engine=told["engine"], cache=told["cache"], collect=False)
+    _outlive(order["engine"])
+    job: Any = submit(udf, order["inputs"], engine=order["engine"], cache=order["cache"], collect=False)
     return {"job": job.id, "count": len(job)}
 
 

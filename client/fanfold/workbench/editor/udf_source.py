@@ -90,8 +90,8 @@ def udfs_in(text: str, file: str) -> dict[str, FoundUdf]:
         tree = ast.parse(text, file)
     except (SyntaxError, ValueError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        told = error.msg if isinstance(error, SyntaxError) else error
-        raise InputError(f"{file} is not Python{line}: {told}.", next_step="mend it, then run again.") from None
+        reason = error.msg if isinstance(error, SyntaxError) else error
+        raise InputError(f"{file} is not Python{line}: {reason}.", next_step="fix it, then run again.") from None
     return _Reading(tree).found
 
 

@@ -20,7 +20,7 @@ _SLICES = 160
 _POINTS = 1_500
 
 
-class Span(NamedTuple):
+class RunSpan(NamedTuple):
     """A run from its start to its end, in seconds since the submit."""
 
     index: int  # type: ignore[assignment]
@@ -42,7 +42,7 @@ class Timeline(NamedTuple):
     slice_s: float
 
 
-def spans(state: JobState, now: float) -> Iterator[Span]:
+def spans(state: JobState, now: float) -> Iterator[RunSpan]:
     """The runs that have begun; those that still run end now. Runs from the cache took no time and are left out."""
     began = state.header.created_at
     for index in range(state.header.count):
@@ -53,10 +53,10 @@ def spans(state: JobState, now: float) -> Iterator[Span]:
         if start is None:
             continue
         end = now if status is RunStatus.RUNNING else state.finished_at(index) or start
-        yield Span(index, max(0.0, start - began), max(0.0, end - began), status.value)
+        yield RunSpan(index, max(0.0, start - began), max(0.0, end - began), status.value)
 
 
-def timeline(state: JobState, every: list[Span], window: tuple[float, float] = (0.0, 1.0)) -> Timeline:
+def timeline(state: JobState, every: list[RunSpan], window: tuple[float, float] = (0.0, 1.0)) -> Timeline:
     """The runs of `window` (parts of the whole time) as bars, or put together where they are many."""
     end_s = max((span.end_s for span in every), default=0.0)
     first, last = (part * end_s for part in window)
@@ -82,7 +82,7 @@ def starting_up(state: JobState, up_at: float | None) -> float | None:
     return None if first is None else max(0.0, first - state.header.created_at)
 
 
-def waiting(state: JobState, every: list[Span]) -> list[tuple[float, int]]:
+def waiting(state: JobState, every: list[RunSpan]) -> list[tuple[float, int]]:
     """How many runs had not begun yet, over time: steps, each (seconds since the submit, runs)."""
     starts = sorted(span.start_s for span in every)
     counts = state.counts()
@@ -93,7 +93,7 @@ def waiting(state: JobState, every: list[Span]) -> list[tuple[float, int]]:
     return [*steps, (max((span.end_s for span in every), default=0.0), never)]
 
 
-def _packed(shown: list[Span]) -> Iterator[tuple[int, Span]]:
+def _packed(shown: list[RunSpan]) -> Iterator[tuple[int, RunSpan]]:
     """Each span in the lowest line that is free, so that the picture is as high as runs ran side by side."""
     busy: list[tuple[float, int]] = []
     free: list[int] = []
@@ -105,7 +105,7 @@ def _packed(shown: list[Span]) -> Iterator[tuple[int, Span]]:
         yield line, span
 
 
-def _slices(shown: list[Span], first: float, last: float) -> list[tuple[float, dict[str, float]]]:
+def _slices(shown: list[RunSpan], first: float, last: float) -> list[tuple[float, dict[str, float]]]:
     """How many runs of each status were under way, on average, in each slice between two moments.
 
     A run's first and last slice get their part of it; those between are only counted, however many there are.
@@ -170,7 +170,7 @@ _LEAST_S = 2.0
 _MOST = 240
 
 
-class Sample(NamedTuple):
+class LoadSample(NamedTuple):
     """One look at one run: CPU in percent of a core, MiB, and what its machine had free and has sent since."""
 
     at: float
@@ -182,7 +182,7 @@ class Sample(NamedTuple):
     out_mib: float | None = None
 
     @classmethod
-    def of(cls, event: Event) -> Sample:
+    def of(cls, event: Event) -> LoadSample:
         """The sample that a usage event tells of."""
         data = event.data
         rest = (data.get(name) for name in ("disk_free_mib", "network_in_mib", "network_out_mib"))
@@ -191,7 +191,7 @@ class Sample(NamedTuple):
         )
 
 
-class Moment(NamedTuple):
+class LoadPoint(NamedTuple):
     """One slice, at its middle (seconds since the submit): sums over all runs, the least free disk, MiB a second."""
 
     at_s: float
@@ -202,31 +202,31 @@ class Moment(NamedTuple):
     out_mib_s: float | None
 
 
-def machine_load(samples: Iterable[Sample], began: float) -> tuple[float, list[Moment]]:
+def machine_load(samples: Iterable[LoadSample], began: float) -> tuple[float, list[LoadPoint]]:
     """How long a slice is, and the load in each that has samples.
 
     Runs side by side are added up: a machine's load is that of all runs on it. Within a slice a run counts with its
     mean CPU and memory, and only for the part of a long slice that it was there.
     """
-    fine: defaultdict[int, list[Sample]] = defaultdict(list)
+    fine: defaultdict[int, list[LoadSample]] = defaultdict(list)
     for sample in samples:
         fine[int((sample.at - began) // _LEAST_S)].append(sample)
     if not fine:
         return _LEAST_S, []
     together = 1 + (max(fine) - min(fine)) // _MOST
-    slices: defaultdict[int, list[Moment]] = defaultdict(list)
+    slices: defaultdict[int, list[LoadPoint]] = defaultdict(list)
     for number, found in sorted(fine.items()):
         slices[number // together].append(_moment(found))
     width_s = _LEAST_S * together
     return width_s, [_mean((number + 0.5) * width_s, moments) for number, moments in slices.items()]
 
 
-def _moment(samples: list[Sample]) -> Moment:
-    by_run: defaultdict[int, list[Sample]] = defaultdict(list)
+def _moment(samples: list[LoadSample]) -> LoadPoint:
+    by_run: defaultdict[int, list[LoadSample]] = defaultdict(list)
     for sample in samples:
         by_run[sample.run].append(sample)
     runs = by_run.values()
-    return Moment(
+    return LoadPoint(
         0.0,
         sum(sum(one.cpu_percent for one in of_run) / len(of_run) for of_run in runs),
         sum(sum(one.memory_mib for one in of_run) / len(of_run) for of_run in runs),
@@ -236,9 +236,9 @@ def _moment(samples: list[Sample]) -> Moment:
     )
 
 
-def _mean(at_s: float, moments: list[Moment]) -> Moment:
+def _mean(at_s: float, moments: list[LoadPoint]) -> LoadPoint:
     count = len(moments)
-    return Moment(
+    return LoadPoint(
         at_s,
         sum(one.cpu_percent for one in moments) / count,
         sum(one.memory_mib for one in moments) / count,

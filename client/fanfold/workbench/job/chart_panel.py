@@ -9,9 +9,8 @@ from nicegui import ui
 from nicegui.element import Element
 
 from fanfold.contract.limits import REALTIME_TIMEOUT_S
-from fanfold.workbench.following import Watch
-from fanfold.workbench.job import chart_data as picture
-from fanfold.workbench.job import charts
+from fanfold.workbench.following import FollowedJob
+from fanfold.workbench.job import chart_data, charts
 from fanfold.workbench.job.chart_data import machine_load
 from fanfold.workbench.layout import element, set_text, show, text
 
@@ -19,7 +18,7 @@ from fanfold.workbench.layout import element, set_text, show, text
 _DRAW_S = 2.0
 _FEW = "one bar a run; the thin line before it is its wait"
 _SOME = "one bar a run, in as many lines as ran side by side; dotted: how many waited"
-_MANY = f"more than {picture.MOST_BARS:,} runs: how many were under way, and (dotted) waited; zoom in for single runs"
+_MANY = f"more than {chart_data.MOST_BARS:,} runs: how many were running and (dotted) waiting; zoom in for single runs"
 
 
 class _Chart(NamedTuple):
@@ -33,8 +32,8 @@ class _Chart(NamedTuple):
 class ChartsPanel:
     """The charts of one job, drawn anew when it has changed."""
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, followed: FollowedJob) -> None:
+        self._followed = followed
         self._zoom = (0.0, 100.0)
         self._drawn = ((-2, 0), 0.0)
         self._nothing = text("Nothing has run yet: charts appear with the first run.", "ff-card ff-empty")
@@ -50,7 +49,7 @@ class ChartsPanel:
     def refresh(self) -> None:
         """Draw what is new."""
         drawn, at = self._drawn
-        done, news = self._watch.job.state.done, (self._watch.version, self._watch.sampled)
+        done, news = self._followed.job.state.done, (self._followed.version, self._followed.sampled)
         if drawn == news or (not done and time.monotonic() - at < _DRAW_S):
             return
         self._drawn = (news, time.monotonic())
@@ -63,9 +62,9 @@ class ChartsPanel:
             return _Chart(box, chart, text("", "ff-muted ff-small"))
 
     def _draw(self) -> None:
-        state = self._watch.job.state
-        durations = picture.durations(state)
-        nothing = not durations and next(picture.spans(state, time.time()), None) is None
+        state = self._followed.job.state
+        durations = chart_data.durations(state)
+        nothing = not durations and next(chart_data.spans(state, time.time()), None) is None
         if nothing and state.done:
             set_text(self._nothing, "No run was performed here, so there is nothing to draw.")
         show(self._nothing, shown=nothing)
@@ -74,7 +73,7 @@ class ChartsPanel:
         if nothing:
             return
         self._draw_timeline()
-        bins = picture.histogram(durations)
+        bins = chart_data.histogram(durations)
         realtime, limit_s = state.header.instance_type is None, state.header.timeout_s
         limit_s = min(limit_s or REALTIME_TIMEOUT_S, REALTIME_TIMEOUT_S) if realtime else limit_s
         options = charts.histogram_options(bins, realtime=realtime, limit_s=limit_s)
@@ -82,31 +81,31 @@ class ChartsPanel:
         self._draw_load()
 
     def _draw_timeline(self) -> None:
-        state = self._watch.job.state
-        every = list(picture.spans(state, time.time()))
+        state = self._followed.job.state
+        every = list(chart_data.spans(state, time.time()))
         low, high = self._zoom
-        drawn = picture.timeline(state, every, (low / 100, high / 100))
-        own_lines = state.header.count <= picture.OWN_LINES
-        runs = None if own_lines else picture.waiting(state, every)
-        waits = charts.Waits(picture.starting_up(state, self._watch.up_at), runs)
+        drawn = chart_data.timeline(state, every, (low / 100, high / 100))
+        own_lines = state.header.count <= chart_data.OWN_LINES
+        runs = None if own_lines else chart_data.waiting(state, every)
+        waits = charts.Waits(chart_data.starting_up(state, self._followed.up_at), runs)
         caption = _MANY if drawn.slices else _FEW if own_lines else _SOME
         self._put(self._timeline, charts.timeline_options(drawn, self._zoom, waits), caption)
 
     def _draw_load(self) -> None:
-        state, samples = self._watch.job.state, list(self._watch.samples)
+        state, samples = self._followed.job.state, list(self._followed.samples)
         show(self._machines.box, shown=bool(samples))
         if not samples:
-            points = picture.run_load(state)
+            points = chart_data.run_load(state)
             self._put(self._load, charts.run_load_options(points), "each run: its mean CPU and its peak memory")
             return
         width_s, moments = machine_load(samples, state.header.created_at)
-        since = "" if len(samples) == self._watch.sampled else ", the latest part"
-        told = f"all runs together, means of {width_s:g} s{since}"
-        self._put(self._load, charts.machine_load_options(moments), f"{told}; 100% is one core")
+        since = "" if len(samples) == self._followed.sampled else ", the latest part"
+        words = f"all runs together, means of {width_s:g} s{since}"
+        self._put(self._load, charts.machine_load_options(moments), f"{words}; 100% is one core")
         network = any(one.in_mib_s is not None for one in moments)
         missing = "" if network else "; the network is measured on AWS alone"
         self._put(
-            self._machines, charts.disk_and_network_options(moments), f"{told}; the machine with least free{missing}"
+            self._machines, charts.disk_and_network_options(moments), f"{words}; the machine with least free{missing}"
         )
 
     def _put(self, target: _Chart, options: dict[str, Any], caption: str) -> None:
@@ -119,7 +118,7 @@ class ChartsPanel:
         low, high = (float(value) for value in event.args)
         if (low, high) != self._zoom:
             self._zoom = (low, high)
-            with self._watch.at_hand() as mine:
+            with self._followed.at_hand() as mine:
                 if mine:
                     self._draw_timeline()
 

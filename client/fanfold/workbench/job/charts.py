@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from fanfold.contract.limits import ADVISED_RUN_S
-from fanfold.workbench.job.chart_data import Moment, Timeline
+from fanfold.workbench.job.chart_data import LoadPoint, Timeline
 
 Options = dict[str, Any]
 
@@ -156,7 +156,7 @@ def run_load_options(points: Iterable[tuple[float, float, float]]) -> Options:
     )
 
 
-def machine_load_options(moments: list[Moment]) -> Options:
+def machine_load_options(moments: list[LoadPoint]) -> Options:
     """CPU and memory of machines over time."""
     return _over_time(
         ("CPU %", "running", [(one.at_s, one.cpu_percent) for one in moments]),
@@ -164,7 +164,7 @@ def machine_load_options(moments: list[Moment]) -> Options:
     )
 
 
-def disk_and_network_options(moments: list[Moment]) -> Options:
+def disk_and_network_options(moments: list[LoadPoint]) -> Options:
     """Free disk of machines over time, and what they send and receive."""
     return _over_time(
         (

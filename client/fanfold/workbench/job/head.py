@@ -15,13 +15,13 @@ from fanfold.core.models import BAD, RunStatus
 from fanfold.errors import FanfoldError
 from fanfold.job.summary import Summary
 from fanfold.job.waiting import remaining_s
-from fanfold.workbench.following import Watch
+from fanfold.workbench.following import FollowedJob
 from fanfold.workbench.job.history import clock
 from fanfold.workbench.layout import button, dialog_named, element, script, set_text, show, text
 
 #: What has ended fills the bar from the left, and what runs follows it.
 _ENDED_FIRST = sorted(RunStatus, key=lambda status: (not status.final, status is RunStatus.QUEUED))
-#: What is told of a job, in this order.
+#: What is shown of a job, in this order.
 _FACTS = ("runtime", "time left", "now", "per run", "peak memory", "retries", "cost so far", "runs on", "started")
 #: A summary, and what is left, go through all runs several times.
 _SUMMARY_S = 3.0
@@ -30,17 +30,17 @@ _SUMMARY_S = 3.0
 class JobHead:
     """Always in sight; `look` is called after each of its actions."""
 
-    def __init__(self, watch: Watch, look: Callable[[], Awaitable[None]]) -> None:
-        self._watch = watch
+    def __init__(self, followed: FollowedJob, look: Callable[[], Awaitable[None]]) -> None:
+        self._followed = followed
         self._look = look
-        self._told: Summary | None = None
-        self._told_at = 0.0
+        self._summary: Summary | None = None
+        self._summed_at = 0.0
         self._left_s: float | None = None
         self._advised: list[str] = []
         self._build()
 
     def _build(self) -> None:
-        job = self._watch.job
+        job = self._followed.job
         with element("div", "ff-row"):
             text(job.name, "", "h1")
             self._status = text("", "ff-status", "span").props("role=status")
@@ -73,7 +73,7 @@ class JobHead:
 
     def _download(self, kind: str) -> Element:
         made = text(f"Download {kind}", "ff-button", "a")
-        made._props["href"] = f"/job/{self._watch.job.id}/results.{kind.lower()}"
+        made._props["href"] = f"/job/{self._followed.job.id}/results.{kind.lower()}"
         made._props["download"] = True
         return made
 
@@ -83,7 +83,7 @@ class JobHead:
 
     def refresh(self) -> None:
         """Show how the job stands as it was last read."""
-        job, state = self._watch.job, self._watch.job.state
+        job, state = self._followed.job, self._followed.job.state
         status, counts = state.status.value, state.counts()
         set_text(self._status, status)
         self._status.classes(replace=f"ff-status ff-{status}")
@@ -93,10 +93,10 @@ class JobHead:
         for one in self._downloads:
             show(one, shown=state.done and bool(counts[RunStatus.SUCCEEDED] + counts[RunStatus.CACHED]))
         self._show_counts({one.value: count for one, count in counts.items() if count}, len(job))
-        if self._told is None or state.done or time.monotonic() - self._told_at > _SUMMARY_S:
-            self._told, self._told_at = job.summary(), time.monotonic()
+        if self._summary is None or state.done or time.monotonic() - self._summed_at > _SUMMARY_S:
+            self._summary, self._summed_at = job.summary(), time.monotonic()
             self._left_s = None if state.done else remaining_s(state, time.time())
-        self._show_facts(self._told)
+        self._show_facts(self._summary)
 
     def _show_counts(self, counts: dict[str, int], total: int) -> None:
         ended = total - counts.get("queued", 0) - counts.get("running", 0)
@@ -110,31 +110,31 @@ class JobHead:
             part.style(f"width: {100 * count / max(1, total):.3f}%")
             show(part, shown=bool(count) and status != "queued")
 
-    def _show_facts(self, told: Summary) -> None:
-        for name, value in self._facts_of(told).items():
+    def _show_facts(self, summary: Summary) -> None:
+        for name, value in self._facts_of(summary).items():
             box, words = self._facts[name]
             set_text(words, value)
             show(box, shown=bool(value))
-        if told.advice != self._advised:
-            self._advised = told.advice
+        if summary.advice != self._advised:
+            self._advised = summary.advice
             self._advice.clear()
             with self._advice:
-                for line in told.advice:
+                for line in summary.advice:
                     text(line, "", "li")
-        show(self._advice, shown=bool(told.advice))
+        show(self._advice, shown=bool(summary.advice))
 
-    def _facts_of(self, told: Summary) -> dict[str, str]:
-        job, state = self._watch.job, self._watch.job.state
+    def _facts_of(self, summary: Summary) -> dict[str, str]:
+        job, state = self._followed.job, self._followed.job.state
         header, now = job.header, time.time()
         left_s = self._left_s
         return {
-            "runtime": duration(told.wall_s if state.done else now - header.created_at),
+            "runtime": duration(summary.wall_s if state.done else now - header.created_at),
             "time left": "" if left_s is None else f"about {duration(left_s)}",
-            "now": "" if state.counts()[RunStatus.RUNNING] else told.waits_for,
-            "per run": _per_run(told),
-            "peak memory": _memory(told),
-            "retries": f"{told.retried:,}" if told.retried else "",
-            "cost so far": str(told.cost),
+            "now": "" if state.counts()[RunStatus.RUNNING] else summary.waits_for,
+            "per run": _per_run(summary),
+            "peak memory": _memory(summary),
+            "retries": f"{summary.retried:,}" if summary.retried else "",
+            "cost so far": str(summary.cost),
             "runs on": f"{header.engine} · {header.instance_type or 'realtime'}",
             "started": f"{clock(header.created_at)} by {header.owner}",
         }
@@ -152,16 +152,16 @@ class JobHead:
 
     async def _cancelled(self, dialog: ui.dialog) -> None:
         dialog.close()
-        await self._steer(lambda: self._watch.job.cancel(wait=False), "Cancelling …")
+        await self._steer(lambda: self._followed.job.cancel(wait=False), "Cancelling …")
 
     async def _retry_failed(self) -> None:
-        await self._steer(self._watch.job.retry, "Running what is missing …")
+        await self._steer(self._followed.job.retry, "Running what is missing …")
 
     async def _steer(self, act: Callable[[], object], said: str) -> None:
         def locked() -> None:
-            with self._watch.lock:
+            with self._followed.lock:
                 act()
-            self._watch.look_now()
+            self._followed.look_now()
 
         try:
             await asyncio.to_thread(locked)
@@ -171,12 +171,12 @@ class JobHead:
         await self._look()
 
 
-def _per_run(told: Summary) -> str:
-    if told.median_s is None or told.longest_s is None:
+def _per_run(summary: Summary) -> str:
+    if summary.median_s is None or summary.longest_s is None:
         return ""
-    return f"median {duration(told.median_s)}, longest {duration(told.longest_s)}"
+    return f"median {duration(summary.median_s)}, longest {duration(summary.longest_s)}"
 
 
-def _memory(told: Summary) -> str:
-    limit = "" if told.memory_limit_mib is None else f" of {told.memory_limit_mib:,.0f}"
-    return "" if told.peak_memory_mib is None else f"{told.peak_memory_mib:,.0f} MiB{limit}"
+def _memory(summary: Summary) -> str:
+    limit = "" if summary.memory_limit_mib is None else f" of {summary.memory_limit_mib:,.0f}"
+    return "" if summary.peak_memory_mib is None else f"{summary.peak_memory_mib:,.0f} MiB{limit}"

@@ -1,4 +1,4 @@
-"""A job told in words: what it waits for, its failures by cause, its code, and what became of it when."""
+"""A job in words: its failures by cause, its code, and what happened to it when."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ def causes(state: JobState) -> list[Cause]:
     """Failures by cause, the most frequent first: of one type and message, numbers in it aside."""
     found: dict[tuple[str, str], tuple[RunError, int, list[int]]] = {}
     for index in state.indexes(*BAD):
-        error = state.error(index) or _untold(state.status_of(index))
+        error = state.error(index) or _unknown_error(state.status_of(index))
         key = (error.type, _DIGITS.sub("#", error.message))
         first, count, runs = found.get(key, (error, 0, []))
         if len(runs) < _NAMED:
             runs.append(index)
         found[key] = (first, count + 1, runs)
-    told = (
+    all_causes = (
         Cause(first.type, first.message, first.traceback, count, tuple(runs)) for first, count, runs in found.values()
     )
-    return sorted(told, key=lambda cause: -cause.count)
+    return sorted(all_causes, key=lambda cause: -cause.count)
 
 
-def _untold(status: RunStatus) -> RunError:
+def _unknown_error(status: RunStatus) -> RunError:
     return RunError(status.value.replace("_", " ").capitalize(), "nothing more is known")
 
 
@@ -82,24 +82,24 @@ def numbered(text: str) -> str:
     return "\n".join(shown)
 
 
-def history(state: JobState) -> list[tuple[float, str]]:
-    """What became of the job when, oldest first (seconds since 1970)."""
+def moments(state: JobState) -> list[tuple[float, str]]:
+    """What happened to the job and when, oldest first (seconds since 1970)."""
     header = state.header
-    told = [(header.created_at, f"submitted by {header.owner}, {header.count:,} runs")]
-    told += list(_job_events(state))
+    found = [(header.created_at, f"submitted by {header.owner}, {header.count:,} runs")]
+    found += list(_job_events(state))
     starts = [at for index in range(header.count) if (at := state.started_at(index)) is not None]
     ends = sorted(at for index in range(header.count) if (at := state.finished_at(index)) is not None)
     if starts:
-        told.append((min(starts), "the first run began"))
+        found.append((min(starts), "the first run began"))
     if ends:
-        told.append((ends[0], "the first run ended"))
+        found.append((ends[0], "the first run ended"))
     if len(ends) > 1 and len(ends) * 2 >= header.count:
-        told.append((ends[(header.count - 1) // 2], "half of the runs had ended"))
+        found.append((ends[(header.count - 1) // 2], "half of the runs had ended"))
     if header.cancelled_at is not None:
-        told.append((header.cancelled_at, "cancelled"))
+        found.append((header.cancelled_at, "cancelled"))
     if state.done and ends:
-        told.append((ends[-1], f"ended: {state.status.value}"))
-    return sorted(told, key=lambda one: one[0])
+        found.append((ends[-1], f"ended: {state.status.value}"))
+    return sorted(found, key=lambda one: one[0])
 
 
 def _job_events(state: JobState) -> Iterator[tuple[float, str]]:

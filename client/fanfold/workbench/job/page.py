@@ -10,7 +10,7 @@ from nicegui import ui
 from nicegui.element import Element
 
 from fanfold.errors import FanfoldError, JobNotFound
-from fanfold.workbench.following import Watch, Watches
+from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.job.chart_panel import ChartsPanel
 from fanfold.workbench.job.head import JobHead
 from fanfold.workbench.job.panels import CodePanel, ErrorsPanel, HistoryPanel, LogsPanel
@@ -18,7 +18,7 @@ from fanfold.workbench.job.runs import RunsPanel
 from fanfold.workbench.layout import element, link, show, show_silence, text
 
 _LOOK_S = 0.7
-_PANELS: dict[str, Callable[[Watch], Any]] = {
+_PANELS: dict[str, Callable[[FollowedJob], Any]] = {
     "Overview": ChartsPanel,
     "Runs": RunsPanel,
     "Logs": LogsPanel,
@@ -28,15 +28,15 @@ _PANELS: dict[str, Callable[[Watch], Any]] = {
 }
 
 
-async def show_job(watches: Watches, job_id: str) -> None:
+async def show_job(followed_jobs: FollowedJobs, job_id: str) -> None:
     """Build the page of one job for one viewer, or say that there is none."""
     try:
-        watch = await asyncio.to_thread(watches.watch, job_id)
-        await watch.look_soon()
+        followed = await asyncio.to_thread(followed_jobs.followed, job_id)
+        await followed.look_soon()
     except FanfoldError as error:
         _say_why_not(error)
         return
-    _JobPage(watch)
+    _JobPage(followed)
 
 
 def _say_why_not(error: FanfoldError) -> None:
@@ -53,13 +53,13 @@ def _say_why_not(error: FanfoldError) -> None:
 class _JobPage:
     """One viewer's page: the head, which is always in sight, and the panel that was chosen."""
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, followed: FollowedJob) -> None:
+        self._followed = followed
         self._version = -2
         self._panels: dict[str, Any] = {}
         self._chosen = "Overview"
         self._trouble = text("", "ff-note ff-hidden").props("role=status")
-        self._head = JobHead(watch, self._look)
+        self._head = JobHead(followed, self._look)
         self._tabs()
         self._choose("Overview")
         self._head.refresh()
@@ -86,19 +86,19 @@ class _JobPage:
             show(self._boxes[other], shown=other == name)
         if name not in self._panels:
             with self._boxes[name]:
-                self._panels[name] = _PANELS[name](self._watch)
-        with self._watch.at_hand() as mine:
+                self._panels[name] = _PANELS[name](self._followed)
+        with self._followed.at_hand() as mine:
             if mine:  # else the next look brings it
                 self._panels[name].refresh()
 
     async def _look(self) -> None:
-        watch = self._watch
-        await watch.look_soon()
-        show_silence(self._trouble, watch)
-        with watch.at_hand() as mine:
+        followed = self._followed
+        await followed.look_soon()
+        show_silence(self._trouble, followed)
+        with followed.at_hand() as mine:
             if not mine:
                 return
-            changed, self._version = watch.version != self._version, watch.version
-            if changed or not watch.job.state.done:
+            changed, self._version = followed.version != self._version, followed.version
+            if changed or not followed.job.state.done:
                 self._head.refresh()
             self._panels[self._chosen].refresh()

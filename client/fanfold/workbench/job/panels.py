@@ -1,4 +1,4 @@
-"""Panels that are read rather than watched: errors by cause, the code as it ran, what became of the job when."""
+"""Panels that are read rather than watched: errors by cause, the code as it ran, what happened to the job when."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from nicegui.element import Element
 
 from fanfold.errors import FanfoldError
-from fanfold.workbench.following import Watch
-from fanfold.workbench.job import history as story
+from fanfold.workbench.following import FollowedJob
+from fanfold.workbench.job import history
 from fanfold.workbench.layout import button, element, field, script, set_text, show, text
 from fanfold.workbench.routes import input_text
 
@@ -16,15 +16,15 @@ from fanfold.workbench.routes import input_text
 class _Panel:
     """A panel that is built anew when the job has changed."""
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, followed: FollowedJob) -> None:
+        self._followed = followed
         self._version = -2
         self._box = element("div", "ff-card")
 
     def refresh(self) -> None:
         """Show what is new."""
-        if self._version != self._watch.version:
-            self._version = self._watch.version
+        if self._version != self._followed.version:
+            self._version = self._followed.version
             self._box.clear()
             with self._box:
                 self._build()
@@ -36,16 +36,16 @@ class _Panel:
 class ErrorsPanel(_Panel):
     """Failures by cause: how many, the first traceback, the inputs."""
 
-    def __init__(self, watch: Watch) -> None:
-        super().__init__(watch)
+    def __init__(self, followed: FollowedJob) -> None:
+        super().__init__(followed)
         self._shown: dict[tuple[str, str, str], tuple[Element, Element]] = {}
 
     def refresh(self) -> None:
         """Show what is new. Causes that stand there already stay as they are: somebody may read or copy them."""
-        if self._version == self._watch.version:
+        if self._version == self._followed.version:
             return
-        self._version = self._watch.version
-        found = {(one.kind, one.message, one.traceback): one for one in story.causes(self._watch.job.state)}
+        self._version = self._followed.version
+        found = {(one.kind, one.message, one.traceback): one for one in history.causes(self._followed.job.state)}
         if not self._shown or list(found)[: len(self._shown)] != list(self._shown):
             self._box.clear()
             self._shown = {}
@@ -57,10 +57,10 @@ class ErrorsPanel(_Panel):
         for key, (title, inputs) in self._shown.items():
             cause = found[key]
             set_text(title, f"{cause.count:,} {'run' if cause.count == 1 else 'runs'}: {cause.kind}")
-            set_text(inputs, _inputs(self._watch, cause))
+            set_text(inputs, _inputs(self._followed, cause))
 
 
-def _cause(cause: story.Cause) -> tuple[Element, Element]:
+def _cause(cause: history.Cause) -> tuple[Element, Element]:
     """A cause on the page; what changes in it as more runs fail is its title and its inputs."""
     with element("article", "ff-cause"):
         title = text("", "", "h2")
@@ -70,8 +70,8 @@ def _cause(cause: story.Cause) -> tuple[Element, Element]:
         return title, text("", "ff-small ff-mono ff-lines")
 
 
-def _inputs(watch: Watch, cause: story.Cause) -> str:
-    lines = [f"run {index}: {input_text(watch, index)}" for index in cause.runs]
+def _inputs(followed: FollowedJob, cause: history.Cause) -> str:
+    lines = [f"run {index}: {input_text(followed, index)}" for index in cause.runs]
     return "\n".join([*lines, *([f"and {cause.count - len(lines):,} more"] if cause.count > len(lines) else [])])
 
 
@@ -84,9 +84,9 @@ class CodePanel(_Panel):
             super().refresh()
 
     def _build(self) -> None:
-        text(f"code hash {self._watch.job.header.code_hash}", "ff-mono ff-muted")
+        text(f"code hash {self._followed.job.header.code_hash}", "ff-mono ff-muted")
         try:
-            sources = story.code(self._watch.job)
+            sources = history.code(self._followed.job)
         except FanfoldError as error:
             text(f"The code cannot be read: {error.message}", "ff-note")
             return
@@ -96,18 +96,18 @@ class CodePanel(_Panel):
 
 
 class HistoryPanel(_Panel):
-    """What became of the job when."""
+    """What happened to the job when."""
 
     def _build(self) -> None:
         with element("div", "ff-facts").style("grid-template-columns: minmax(0, 1fr)"):
-            for at, told in story.history(self._watch.job.state):
-                _moment(at, told)
+            for at, event in history.moments(self._followed.job.state):
+                _moment(at, event)
 
 
-def _moment(at: float, told: str) -> Element:
+def _moment(at: float, event: str) -> Element:
     with element("div") as row:
-        text(story.clock(at), "", "span")
-        text(told, "", "b")
+        text(history.clock(at), "", "span")
+        text(event, "", "b")
     return row
 
 
@@ -120,8 +120,8 @@ _PORTION = 2_000
 class LogsPanel:
     """One viewer's log: the browser holds the lines, searches all, and draws a stretch of them as text."""
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, followed: FollowedJob) -> None:
+        self._followed = followed
         self._sent = 0
         with element("div", "ff-card"):
             with element("div", "ff-row").props("role=search aria-label=Logs"):
@@ -142,11 +142,11 @@ class LogsPanel:
 
     def refresh(self) -> None:
         """Send what has been printed since."""
-        lines, _ = self._watch.lines_since(self._sent)
-        dropped = self._watch.dropped
+        lines, _ = self._followed.lines_since(self._sent)
+        dropped = self._followed.dropped
         self._sent = max(self._sent, dropped)
         if dropped:
-            job_id = self._watch.job.id
+            job_id = self._followed.job.id
             set_text(self._dropped, f"The oldest {dropped:,} lines are not held here; `fanfold logs {job_id}` has all.")
             show(self._dropped, shown=True)
         while lines:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from nicegui import ui
 
 from fanfold.core.formatting import duration
-from fanfold.workbench.following import Watch
+from fanfold.workbench.following import FollowedJob
 from fanfold.workbench.layout import choice, element, text
 from fanfold.workbench.previews import Preview, seen_of, show_preview
 
@@ -37,7 +37,7 @@ _COLUMNS: list[dict[str, Any]] = [
 ]
 
 
-class _Told(NamedTuple):
+class _RunDetail(NamedTuple):
     """What there is to say of one run."""
 
     title: str
@@ -49,10 +49,10 @@ class _Told(NamedTuple):
 class RunsPanel:
     """One viewer's table of runs, and the run that was chosen in it."""
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, followed: FollowedJob) -> None:
+        self._followed = followed
         self._status = ""
-        self._version = watch.version
+        self._version = followed.version
         self._refreshed = time.monotonic()
         with element("div", "ff-card"):
             with element("div", "ff-row"):
@@ -66,8 +66,8 @@ class RunsPanel:
 
     def refresh(self) -> None:
         """Fetch what is in sight anew, where it may have changed."""
-        if self._version != self._watch.version and time.monotonic() - self._refreshed > _REFRESH_S:
-            self._version, self._refreshed = self._watch.version, time.monotonic()
+        if self._version != self._followed.version and time.monotonic() - self._refreshed > _REFRESH_S:
+            self._version, self._refreshed = self._followed.version, time.monotonic()
             self._grid.run_grid_method("refreshInfiniteCache")
 
     def _options(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class RunsPanel:
             "cacheBlockSize": 100,
             "maxBlocksInCache": 20,
             ":getRowId": "p => String(p.data.run)",
-            ":datasource": f"window.ff.runsSource('/job/{self._watch.job.id}/runs.json', '')",
+            ":datasource": f"window.ff.runsSource('/job/{self._followed.job.id}/runs.json', '')",
             "rowSelection": {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True},
             ":onCellKeyDown": "e => { if (e.event.key === 'Enter') e.node.setSelected(true); }",
             "rowHeight": 36,
@@ -87,24 +87,24 @@ class RunsPanel:
 
     def _filter(self, status: str) -> None:
         if status in _STATUSES:
-            source = f"window.ff.runsSource('/job/{self._watch.job.id}/runs.json', '{status}')"
+            source = f"window.ff.runsSource('/job/{self._followed.job.id}/runs.json', '{status}')"
             ui.run_javascript(f"getElement({self._grid.id}).api.setGridOption('datasource', {source})")
 
     async def _chosen(self, event: Any) -> None:
         index = int(event.args)
-        if not 0 <= index < len(self._watch.job):
+        if not 0 <= index < len(self._followed.job):
             return
         self._detail.clear()
         with self._detail:
             text("Reading …", "ff-card ff-muted")
-        told = await asyncio.to_thread(self._read, index)
+        detail = await asyncio.to_thread(self._read, index)
         self._detail.clear()
         with self._detail, element("div", "ff-card"):
-            _show(told)
+            _show(detail)
 
-    def _read(self, index: int) -> _Told:
-        with self._watch.lock:
-            job = self._watch.job
+    def _read(self, index: int) -> _RunDetail:
+        with self._followed.lock:
+            job = self._followed.job
             one = job[index]
             took = one.duration_s
             title = f"run {index} · {one.status.value.replace('_', ' ')}"
@@ -113,18 +113,18 @@ class RunsPanel:
             failure = "" if error is None else error.remote_traceback or error.message
             output = job.state.output(index)
         seen = None if output is None else seen_of(job.contents, index, output)
-        return _Told(title if took is None else f"{title} · {duration(took)}", arguments, failure, seen)
+        return _RunDetail(title if took is None else f"{title} · {duration(took)}", arguments, failure, seen)
 
 
-def _show(told: _Told) -> None:
-    text(told.title, "", "h2")
-    text(told.arguments, "ff-mono ff-muted")
-    if told.failure:
-        text(told.failure, "ff-pre", "pre").props("tabindex=0")
-    elif told.seen is None:
+def _show(detail: _RunDetail) -> None:
+    text(detail.title, "", "h2")
+    text(detail.arguments, "ff-mono ff-muted")
+    if detail.failure:
+        text(detail.failure, "ff-pre", "pre").props("tabindex=0")
+    elif detail.seen is None:
         text("No result yet.", "ff-muted")
     else:
-        show_preview(told.seen)
+        show_preview(detail.seen)
 
 
 _SELECTED = "() => { const chosen = getElement(%d).api.getSelectedNodes()[0]; if (chosen) emit(chosen.id); }"

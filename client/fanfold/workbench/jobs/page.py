@@ -8,7 +8,7 @@ from nicegui import ui
 from nicegui.element import Element
 
 from fanfold.settings import current
-from fanfold.workbench.jobs.table import Board
+from fanfold.workbench.jobs.table import JobsTable
 from fanfold.workbench.layout import choice, element, field, script, set_text, show, show_silence, text
 
 _STATUSES = {"": "any", **{name: name for name in ("Queued", "Running", "Completed", "Failed", "Cancelled")}}
@@ -71,16 +71,16 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-def show_jobs(board: Board) -> None:
+def show_jobs(table: JobsTable) -> None:
     """Build the page for one viewer."""
-    _JobsPage(board)
+    _JobsPage(table)
 
 
 class _JobsPage:
     """One viewer's table: which rows it has, and which are in sight."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, table: JobsTable) -> None:
+        self._table = table
         self._version = 0
         self._in_sight: list[str] = []
         self._sent: set[str] = set()
@@ -91,9 +91,9 @@ class _JobsPage:
         self._filters()
         self._empty = _nothing_yet()
         self._grid = ui.aggrid(dict(_OPTIONS), auto_size_columns=False).classes("ff-grid ff-jobs")
-        told = f"() => emit(window.ff.inSight(getElement({self._grid.id}).api))"
+        seen = f"() => emit(window.ff.inSight(getElement({self._grid.id}).api))"
         for event in ("viewportChanged", "modelUpdated"):  # scrolled, or sorted and filtered
-            self._grid.on(event, self._seen, js_handler=told, throttle=0.25)
+            self._grid.on(event, self._seen, js_handler=seen, throttle=0.25)
         ui.timer(_LOOK_S, self._look, immediate=True)
 
     def _filters(self) -> None:
@@ -118,9 +118,9 @@ class _JobsPage:
             await self._look()
 
     async def _look(self) -> None:
-        self._board.see(self._in_sight)
-        await self._board.look_soon()
-        rows, self._version = self._board.since(self._version)
+        self._table.see(self._in_sight)
+        await self._table.look_soon()
+        rows, self._version = self._table.since(self._version)
         if rows:
             added = [row for row in rows if row["id"] not in self._sent]
             changed = [row for row in rows if row["id"] in self._sent]
@@ -129,13 +129,13 @@ class _JobsPage:
         self._tell()
 
     def _tell(self) -> None:
-        board = self._board
-        more = "" if board.whole or not board.rows else ", reading older ones…"
-        set_text(self._count, f"{len(board.rows):,}{more}" if board.read_at else "reading…")
-        nothing = bool(board.read_at) and not board.rows
+        table = self._table
+        more = "" if table.whole or not table.rows else ", reading older ones…"
+        set_text(self._count, f"{len(table.rows):,}{more}" if table.read_at else "reading…")
+        nothing = bool(table.read_at) and not table.rows
         show(self._empty, shown=nothing)
         show(self._grid, shown=not nothing)
-        show_silence(self._trouble, board)
+        show_silence(self._trouble, table)
 
 
 def _nothing_yet() -> Element:

@@ -12,7 +12,7 @@ from typing import Any
 from fanfold.core.models import BAD, JobHeader, RunStatus
 from fanfold.engines.select import engine_for
 from fanfold.job import Job
-from fanfold.workbench.following import Reader
+from fanfold.workbench.following import SharedReader
 
 Row = dict[str, Any]
 
@@ -31,7 +31,7 @@ _LOOK_S = 0.8
 _SIGHT_S = 5.0
 
 
-class Board(Reader):
+class JobsTable(SharedReader):
     """Every job's row, shared by all who look. One thread at a time does the reading."""
 
     def __init__(self, engine: str | None) -> None:
@@ -120,7 +120,7 @@ class Board(Reader):
         status, counts = str(job.status), job.state.counts()
         self._looked_at[job_id] = time.monotonic()
         ended = sum(count for one, count in counts.items() if one.final)
-        told = {
+        changes = {
             "status": status,
             "open": status in ("Queued", "Running"),
             "ended": ended,
@@ -130,8 +130,8 @@ class Board(Reader):
             "cost": float(job.cost()),
         }
         row = self.rows[job_id]
-        if told["open"] or any(row.get(name) != value for name, value in told.items()):
-            self._put({**row, **told})
+        if changes["open"] or any(row.get(name) != value for name, value in changes.items()):
+            self._put({**row, **changes})
 
     def _job(self, job_id: str, header: JobHeader | None) -> Job:
         held = self._held.get(job_id)

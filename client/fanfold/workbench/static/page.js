@@ -108,7 +108,7 @@ window.ff = (() => {
   // keys. Returns whether the page is dark.
   const nameEditor = () => {
     document.addEventListener("keydown", (e) => {
-      const bench = document.querySelector(".ff-bench");
+      const bench = document.querySelector(".ff-workspace");
       if (e.target === document.body && bench && e.shiftKey && e.key === "Enter") bench.dispatchEvent(new KeyboardEvent("keydown", e));
     });
     const named = setInterval(() => {

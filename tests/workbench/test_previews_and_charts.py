@@ -13,7 +13,7 @@ from fanfold.workbench.following import plain
 from fanfold.workbench.job import chart_data as picture
 from fanfold.workbench.job import charts
 from fanfold.workbench.job import history as story
-from fanfold.workbench.job.chart_data import Sample, machine_load
+from fanfold.workbench.job.chart_data import LoadSample, machine_load
 from fanfold.workbench.previews import preview, seen_of
 
 times = st.lists(st.tuples(st.floats(0, 100), st.floats(0.001, 50)), min_size=1, max_size=80)
@@ -97,7 +97,7 @@ def test_a_dedicated_jobs_machines_start_until_the_first_is_up_or_its_first_run_
 
 
 def test_the_load_of_machines_is_that_of_all_their_runs_together():
-    samples = [Sample(1000.0 + at, run, 50.0, 100.0, 9000.0 - run, 1.0) for at in range(60) for run in range(4)]
+    samples = [LoadSample(1000.0 + at, run, 50.0, 100.0, 9000.0 - run, 1.0) for at in range(60) for run in range(4)]
     width_s, moments = machine_load(samples, 1000.0)
     assert width_s == 2.0
     assert len(moments) == 30
@@ -107,7 +107,7 @@ def test_the_load_of_machines_is_that_of_all_their_runs_together():
 
 
 def test_a_long_load_is_drawn_in_few_slices_and_a_short_run_counts_only_while_it_was_there():
-    samples = [Sample(1000.0 + at, 0, 100.0, 10.0) for at in range(5000)] + [Sample(1000.5, 1, 100.0, 10.0)]
+    samples = [LoadSample(1000.0 + at, 0, 100.0, 10.0) for at in range(5000)] + [LoadSample(1000.5, 1, 100.0, 10.0)]
     width_s, moments = machine_load(samples, 1000.0)
     assert len(moments) <= 240
     assert moments[0].cpu_percent == pytest.approx(100.0 + 100.0 * 2 / width_s)

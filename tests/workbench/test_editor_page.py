@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.workbench.browser import NARROW
+from tests.workbench.browser import NARROW, fits
 from tests.workbench.conftest import choose_file, rewrite
 from tests.workbench.samples import HEAVY
 from tests.workbench.test_accessibility import findings
@@ -134,4 +134,4 @@ def test_it_has_no_serious_finding_of_axe_and_fits_a_phone(bench, picture, schem
     if scheme == "dark":
         picture(page, "workbench-phone-dark")
     assert not findings(page, scheme)
-    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+    assert fits(page, NARROW)
