@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from fanfold.api.decorator import Udf as Udf
     from fanfold.api.decorator import udf as udf
     from fanfold.api.executor import Executor as Executor
+    from fanfold.api.mount import mount_path as mount_path
     from fanfold.api.submit import get_job as get_job
     from fanfold.api.submit import get_jobs as get_jobs
     from fanfold.api.submit import run as run
     from fanfold.api.submit import run_async as run_async
     from fanfold.api.submit import submit as submit
-    from fanfold.core.mount import mount_path as mount_path
     from fanfold.diagnosis import doctor as doctor
     from fanfold.errors import CaptureError as CaptureError
     from fanfold.errors import CodecError as CodecError
@@ -69,7 +69,7 @@ _HOME_OF = {
     "Executor": "api.executor",
     "Plan": "submission.estimates",
     "configure": "settings",
-    "mount_path": "core.mount",
+    "mount_path": "api.mount",
     "doctor": "diagnosis",
     "plan": "submission.plan",
 }

@@ -319,13 +319,13 @@ def test_memory_of_the_udf_s_own_is_told_as_such():
 
 @pytest.fixture
 def priced(monkeypatch):
-    """This machine's engine under the name of one that costs money."""
+    """This machine's engine, as one that costs money."""
 
     facts: dict[str, object] = {}
 
     class Priced(LocalEngine):
         def describe(self):
-            return super().describe()._replace(name="aws", **facts)
+            return super().describe()._replace(costs_money=True, **facts)
 
     monkeypatch.setattr(select, "_opened", lambda _name, settings: Priced(settings.home))
     return facts

@@ -174,7 +174,7 @@ class _Call:
 
     def _keep_to_budget(self, inputs: Any, request: Request, budget_usd: float | None) -> Any:
         """The inputs, where running them keeps to the budget. Raises `InputError` where it may not."""
-        if budget_usd is None or self._engine.describe().name == "local":
+        if budget_usd is None or not self._engine.describe().costs_money:
             return inputs
         from fanfold.submission.plan import make_plan
 

@@ -14,11 +14,7 @@ from fanfold.job import Job
 
 def detach(engine: str | None) -> None:
     """Let what this process starts outlive it."""
-    from fanfold.engines.local.engine import LocalEngine
-
-    chosen = engine_for(engine)
-    if isinstance(chosen, LocalEngine):  # elsewhere nothing runs in this process anyway
-        chosen.detached = True
+    engine_for(engine).detached = True
 
 
 def wait_or_cancel(job: Job) -> Job:

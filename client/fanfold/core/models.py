@@ -189,6 +189,7 @@ class JobHeader(NamedTuple):
     usd_per_hour: float | None = None
     #: What realtime runs run on, which has its price.
     architecture: str = "x86_64"
+    costs_money: bool = True
 
     def cancelled(self, at: float | None) -> JobHeader:
         """The same header with the cancel flag set (seconds since 1970) or cleared (None)."""
@@ -230,4 +231,5 @@ def header_from_text(text: str, *, cancelled_at: float | None) -> JobHeader:
     facts = json.loads(text)
     known = {name: facts[name] for name in _FIELDS if name in facts}
     known.update({name: tuple(known[name]) for name in _TUPLES if name in known})
+    known.setdefault("costs_money", known.get("engine") != "local")  # headers did not say so at first
     return JobHeader(**known, cancelled_at=cancelled_at)

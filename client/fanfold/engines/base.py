@@ -11,7 +11,10 @@ from fanfold.stores.protocols import EventLog, ObjectStore, ResultCache
 
 
 class Description(NamedTuple):
-    """An engine's limits: seconds and MiB of a realtime run, runs side by side, machines that can be asked for."""
+    """An engine's limits: seconds and MiB of a realtime run, runs side by side, machines that can be asked for.
+
+    It says all in which engines differ: nothing outside `engines/` asks for an engine's name or type.
+    """
 
     name: str
     realtime_timeout_s: float
@@ -25,6 +28,13 @@ class Description(NamedTuple):
     #: What prices depend on: whether machines are Spot machines, and what the realtime function runs on.
     spot: bool = False
     architecture: str = "x86_64"
+    costs_money: bool = True
+    #: An instance type gets machines of its own, which have to start; else this machine serves it.
+    has_machines: bool = True
+    #: Runs import the packages that the caller has, not an image's.
+    uses_own_packages: bool = False
+    #: Jobs go by themselves after some time; else they stay until `stores.remove_jobs` removes them.
+    jobs_expire: bool = True
 
     @property
     def concurrency(self) -> int:
@@ -43,6 +53,7 @@ class Stores(Protocol):
     def cache(self) -> ResultCache: ...  # noqa: D102
     @property
     def scratch(self) -> Path: ...  # noqa: D102
+    def remove_jobs(self, job_ids: Sequence[str]) -> int: ...  # noqa: D102
 
     def record(self, events: Sequence[Event], entries: Sequence[CacheEntry]) -> None:
         """Append events, then offer results to the cache."""
@@ -50,6 +61,9 @@ class Stores(Protocol):
 
 class Engine(Protocol):
     """Starts runs and looks after them. What becomes of them is read from the event log alone."""
+
+    #: Set it to let runs outlive this process. Where they are elsewhere, they do so anyway.
+    detached: bool
 
     @property
     def stores(self) -> Stores:

@@ -34,6 +34,16 @@ def engine_for(name: str | None = None) -> Engine:
         return _engines[key]
 
 
+def shared_folder() -> Path | None:
+    """The folder that all runs of the engine in force share, where runs are on this machine."""
+    settings = current()
+    if settings.engine != "local":
+        return None
+    from fanfold.stores.local import LocalStores
+
+    return LocalStores(settings.home).shared_folder
+
+
 def _opened(name: str, settings: Settings) -> Engine:
     if name == "local":
         from fanfold.engines.local.engine import LocalEngine

@@ -134,7 +134,7 @@ def wall_s(state: JobState) -> Seconds:
 def cost(state: JobState) -> Dollars:
     """What the job's runs have cost so far, by list prices: nothing on this machine."""
     header = state.header
-    if header.engine == "local":
+    if not header.costs_money:
         return Dollars(0)
     measured = list(_measurements(state))
     busy_s = sum(duration_s for _, duration_s, _ in measured)

@@ -126,7 +126,7 @@ class _Looked:
 
     def _paths(self) -> list[InstanceType | None]:
         asked = self._request.instance
-        if self._draft.described.name == "local":
+        if not self._draft.described.costs_money:
             return [asked]
         return list(dict.fromkeys((asked, None, *_machines_to_compare(self._draft))))
 
@@ -149,7 +149,7 @@ class _Looked:
 
 
 def _weigh_ways(draft: Draft, request: Request, looked: _Looked, observed: Observed | None) -> Plan:
-    local = draft.described.name == "local"
+    local = not draft.described.costs_money
     asked = "local" if local else looked.asked
     charged = prices()
     ways = tuple(_ways(draft, request, looked, observed or Observed((0.0,), 0.0), charged))
@@ -167,7 +167,7 @@ def _weigh_ways(draft: Draft, request: Request, looked: _Looked, observed: Obser
 def _ways(draft: Draft, request: Request, looked: _Looked, observed: Observed, charged: Prices) -> Iterator[Way]:
     described, count, cached, own = draft.described, looked.count, dict(looked.cached), _own_limits(draft)
     concurrency = request.max_workers or _ACCOUNT_CONCURRENCY
-    if described.name == "local":
+    if not described.costs_money:
         known = cached.pop(looked.asked)
         side_by_side = (request.max_workers or described.concurrency) * request.n_processes_per_worker
         workers = min(described.concurrency, side_by_side)

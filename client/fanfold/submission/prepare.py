@@ -80,7 +80,7 @@ class Draft:
         """What makes the cache keys of this UDF's runs on a path; once the first input has been checked."""
         path = "realtime" if instance is None else instance.name
         image = self.described.image
-        if self.described.name != "aws":
+        if self.described.uses_own_packages:
             image = f"{image} {versions(self.bundle.imports)}"
         if self.options.serializer != "auto":  # what was pickled must not reach a job that does not unpickle
             image = f"{image} {self.options.serializer}"
@@ -135,6 +135,7 @@ def _header(job_id: str, draft: Draft, request: Request, count: int) -> JobHeade
         cache_max_age_s=request.cache_max_age_s,
         constants=draft.constants,
         architecture=described.architecture,
+        costs_money=described.costs_money,
     )
 
 

@@ -52,7 +52,7 @@ def _say_which_machine(request: Request, engine: Engine) -> None:
     if machine is None:
         return
     host = machine.host
-    if engine.describe().name == "local":
+    if not engine.describe().has_machines:
         sys.stderr.write(
             f"fanfold: {machine.name} is served by this machine; on AWS by {host.name}"
             f" ({host.vcpus} vCPU, {host.memory_gib:g} GiB).\n"

@@ -17,7 +17,7 @@ from fanfold.core.formatting import counted
 from fanfold.errors import InputError
 
 if TYPE_CHECKING:
-    from fanfold.engines.local.engine import LocalEngine
+    from fanfold.engines.base import Engine
     from fanfold.job import Job
     from fanfold.stores.local.cache import SqliteResultCache
 
@@ -40,7 +40,7 @@ def remove(
     Their inputs, results and logs go, and what they put into the cache. A result that another job shares stays.
     A deployment on AWS removes its jobs by itself, after its setting `retention_days`.
     """
-    where = _local(engine)
+    where = _engine(engine)
     if jobs and older_than is not None:
         raise InputError("Both ids and --older-than are given.", next_step="give one of them. Nothing was removed.")
     if not jobs and older_than is None:
@@ -51,19 +51,18 @@ def remove(
         ended, running = _started_before(time.time() - age_s("--older-than", str(older_than)), where)
         for job_id in running:
             note(f"Job {job_id} still runs: it stays.")
-    freed = where.remove(ended)
+    freed = where.stores.remove_jobs(ended)
     if as_json:
         print_json({"removed": ended, "freed_bytes": freed})
     else:
         print_text(f"{counted(len(ended), 'job')} removed, {said_size(freed)} freed")
 
 
-def _local(engine: str | None) -> LocalEngine:
-    from fanfold.engines.local.engine import LocalEngine
+def _engine(engine: str | None) -> Engine:
     from fanfold.engines.select import engine_for
 
     chosen = engine_for(engine)
-    if not isinstance(chosen, LocalEngine):
+    if chosen.describe().jobs_expire:
         raise InputError(
             "A deployment's jobs are not removed by hand.",
             next_step="they go by themselves after its setting `retention_days`; for this machine's: --engine local.",
@@ -71,7 +70,7 @@ def _local(engine: str | None) -> LocalEngine:
     return chosen
 
 
-def _refuse_open(job_id: str, where: LocalEngine) -> str:
+def _refuse_open(job_id: str, where: Engine) -> str:
     job = _job(job_id, where)
     if not job.state.done:
         raise InputError(
@@ -80,7 +79,7 @@ def _refuse_open(job_id: str, where: LocalEngine) -> str:
     return job_id
 
 
-def _started_before(then: float, where: LocalEngine) -> tuple[list[str], list[str]]:
+def _started_before(then: float, where: Engine) -> tuple[list[str], list[str]]:
     """The ids of jobs that have ended, and of those that still run."""
     ended: list[str] = []
     running: list[str] = []
@@ -89,14 +88,14 @@ def _started_before(then: float, where: LocalEngine) -> tuple[list[str], list[st
     return ended, running
 
 
-def _ids_before(then: float, where: LocalEngine) -> Iterator[str]:
+def _ids_before(then: float, where: Engine) -> Iterator[str]:
     before = None
     while headers := where.stores.log.list_jobs(limit=_PAGE_JOBS, before=before):
         yield from (header.id for header in headers if header.created_at < then)
         before = headers[-1].id
 
 
-def _job(job_id: str, where: LocalEngine) -> Job:
+def _job(job_id: str, where: Engine) -> Job:
     """The job as it is now: one whose process was killed has ended."""
     from fanfold.job import Job
 

@@ -44,6 +44,7 @@ class AwsEngine:
         self._inspector = reconcile.Inspector(self.paths)
         self._queueing = Queueing(account)
         self._looked_at: dict[str, float] = {}
+        self.detached = True  # its runs are in AWS
 
     def get_ready(self, *, dedicated: bool) -> None:
         """Make the clients that a start needs, which takes as long as a job's inputs take to be checked."""

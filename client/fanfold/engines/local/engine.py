@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,7 +24,6 @@ from fanfold.core.fold import JobState
 from fanfold.core.forks import Locked
 from fanfold.core.job_records import ProcessRecord, RunnerRecord, records, to_event
 from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
-from fanfold.core.mount import local_mount
 from fanfold.engines import heartbeat as liveness
 from fanfold.engines.base import Description
 from fanfold.engines.feed import JobFeed
@@ -105,13 +104,11 @@ class LocalEngine(Locked):
             ask_concurrency=usable_cores,
             instance_types=INSTANCE_TYPES,
             image=f"local/{sys.implementation.cache_tag}",
+            costs_money=False,
+            has_machines=False,
+            uses_own_packages=True,
+            jobs_expire=False,
         )
-
-    def remove(self, job_ids: Sequence[str]) -> int:
-        """Take jobs away that have ended, and all that is kept for them alone; the bytes of files that were freed."""
-        for job_id in job_ids:
-            _runner_log(self.home, job_id).unlink(missing_ok=True)
-        return self.stores.remove_jobs(job_ids)
 
     def close(self) -> None:
         """End what runs in this process, at once, and let go of the stores. Dedicated jobs go on."""
@@ -132,7 +129,7 @@ class LocalEngine(Locked):
         goes_on = header.instance_type is not None and header.cancelled_at is None and starts <= header.max_retry
         running = list(state.indexes(RunStatus.RUNNING))
         lost = running if goes_on else [*running, *state.indexes(RunStatus.QUEUED)]
-        reason = f"the process that ran it on {_host_of(state)} has ended{last_words(self.home, header)}"
+        reason = f"the process that ran it on {_host_of(state)} has ended{last_words(self.stores, header)}"
         error = RunError("Lost", reason, infrastructure=goes_on)
         self.stores.log.append([_lost(header.id, index, state.attempt_of(index), error) for index in lost])
         if goes_on:
@@ -184,7 +181,7 @@ def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
         memory_mib=header.memory_mib,
         max_concurrency=concurrency(header) if dedicated else header.max_workers,
         usage_interval_s=1.0 if dedicated else None,
-        mount=local_mount(stores.home),
+        mount=stores.shared_folder,
         owner=header.owner,
     )
 
@@ -201,7 +198,7 @@ def start_runner(stores: LocalStores, header: JobHeader, stop: int) -> None:
     name = os.urandom(4).hex()
     runner = RunnerRecord(name, socket.gethostname(), "starting", time.time())
     stores.log.append([to_event(header.id, runner)])
-    path = _runner_log(stores.home, header.id)
+    path = stores.runner_log(header.id)
     path.parent.mkdir(parents=True, exist_ok=True)
     root = str(Path(__file__).resolve().parents[3])
     program = (
@@ -220,18 +217,14 @@ def start_runner(stores: LocalStores, header: JobHeader, stop: int) -> None:
         threading.Thread(target=process.wait, name="fanfold-runner", daemon=True).start()
 
 
-def last_words(home: Path, header: JobHeader) -> str:
+def last_words(stores: LocalStores, header: JobHeader) -> str:
     """The last line that a dedicated job's runner wrote, if it wrote any: most likely why it ended."""
     try:
-        lines = _runner_log(home, header.id).read_text(encoding="utf-8", errors="replace").split("\n")
+        lines = stores.runner_log(header.id).read_text(encoding="utf-8", errors="replace").split("\n")
     except FileNotFoundError:
         return ""
     said = [line.strip() for line in lines if line.strip()]
     return f"; its last words: {said[-1][:500]}" if said else ""
-
-
-def _runner_log(home: Path, job_id: str) -> Path:
-    return home / "runners" / f"{job_id}.log"
 
 
 def _lost(job_id: str, index: int, attempt: int, error: RunError) -> Event:

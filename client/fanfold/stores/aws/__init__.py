@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fanfold.core.models import CacheEntry, Event
+from fanfold.errors import InputError
 from fanfold.stores.aws.account import Account
 from fanfold.stores.aws.cache import DynamoResultCache
 from fanfold.stores.aws.log import DynamoEventLog
@@ -38,6 +39,13 @@ class AwsStores:
         self.objects = S3ObjectStore(account, bucket, read_ahead=read_ahead)
         self.log = DynamoEventLog(self.table, self.objects, retention_s=retention_s)
         self.cache = DynamoResultCache(self.table, retention_s=retention_s)
+
+    def remove_jobs(self, job_ids: Sequence[str]) -> int:
+        """Raises `InputError`: a deployment removes its jobs by itself."""
+        raise InputError(
+            f"A deployment's jobs ({', '.join(job_ids)}) are not removed by hand.",
+            next_step="wait for them to go after its setting `retention_days`.",
+        )
 
     def record(self, events: Sequence[Event], entries: Sequence[CacheEntry]) -> None:
         """Append events and offer results to the cache, in one call where they are few."""

@@ -26,6 +26,8 @@ class LocalStores:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.scratch = home / "scratch"
+        #: What runs have as `fanfold.mount_path()`.
+        self.shared_folder = home / "mount"
         self._database = Database(home / "fanfold.db")
         self.log = SqliteEventLog(self._database)
         self.objects = FileObjectStore(home / "objects", self.scratch)
@@ -63,9 +65,15 @@ class LocalStores:
 
         Results that another job shares stay; those which these jobs computed for the cache are forgotten.
         """
+        for job_id in job_ids:
+            self.runner_log(job_id).unlink(missing_ok=True)
         freed = remove_jobs(self._database, self.objects, job_ids)
         self.log.forget(job_ids)
         return freed
+
+    def runner_log(self, job_id: str) -> Path:
+        """Where a job's runner process writes what it has to say."""
+        return self.home / "runners" / f"{job_id}.log"
 
     def close(self) -> None:
         """Let go of the database file. Using the stores again opens it anew."""

@@ -153,7 +153,7 @@ def ask(instance_type: str | None, engine: str, go_on: Callable[[], Awaitable[No
     with dialog_named("Start a machine?") as dialog, element("div", "ff-dialog"):
         text("Start a machine?", "", "h2")
         text(f"{machine.name}: {machine.vcpus:,} vCPU, {machine.memory_gib:g} GB{served}.")
-        if engine == "local":
+        if not described.costs_money:
             text(f"On this machine it costs nothing and starts at once. On AWS: {price}, up in 30 s or more.")
         else:
             text(f"It costs {price} while it is up, and takes 30 s or more to start.")

@@ -47,12 +47,9 @@ def _answer(order: dict[str, Any], answers: TextIO) -> dict[str, Any]:
 
 def _outlive(engine: str) -> None:
     """Let what is started here go on when this process has ended, as it does right after."""
-    from fanfold.engines.local.engine import LocalEngine
     from fanfold.engines.select import engine_for
 
-    chosen = engine_for(engine)
-    if isinstance(chosen, LocalEngine):
-        chosen.detached = True
+    engine_for(engine).detached = True
 
 
 def _say(answers: TextIO, **answer: Any) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from fanfold.contract.layout import ENV_MOUNT
 from fanfold.errors import ConfigurationError
-from fanfold.settings import current
 
 
 def mount_path() -> Path:
@@ -18,18 +17,15 @@ def mount_path() -> Path:
     told = os.environ.get(ENV_MOUNT)
     if told:
         return _made(Path(told))
-    settings = current()
-    if settings.engine != "local":
+    from fanfold.engines.select import shared_folder  # a run is told by its environment, and need not read this
+
+    folder = shared_folder()
+    if folder is None:
         raise ConfigurationError(
             "There is no shared folder here: either this is not a run, or its deployment has no shared file system.",
             next_step='call it within a UDF, and deploy with `"mount": true` in cdk.json.',
         )
-    return _made(local_mount(settings.home))
-
-
-def local_mount(home: Path) -> Path:
-    """Where the local engine's runs have their shared folder."""
-    return home / "mount"
+    return _made(folder)
 
 
 def _made(folder: Path) -> Path:
