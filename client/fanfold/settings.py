@@ -9,6 +9,7 @@
 | profile    | `profile=`    | FANFOLD_PROFILE    | `profile`    | as boto3 finds it                 |
 | owner      | `owner=`      | FANFOLD_OWNER      | `owner`      | the name of the account on this machine |
 | prices     | `prices=`     | FANFOLD_PRICES     | `prices`     | AWS's list prices of us-east-1    |
+| allow_pickle | `allow_pickle=` | FANFOLD_ALLOW_PICKLE | `allow_pickle` | off: others' pickled results are refused |
 
 The leftmost that is given wins; an argument of a call beats them all. The config file is `config.toml` in home.
 
@@ -26,7 +27,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from fanfold.errors import ConfigurationError
 
-_IN_FILE = ("engine", "deployment", "region", "profile", "owner", "prices")
+_IN_FILE = ("engine", "deployment", "region", "profile", "owner", "prices", "allow_pickle")
 _ENGINES = ("local", "aws")
 
 _configured: dict[str, Any] = {}
@@ -43,6 +44,8 @@ class Settings(NamedTuple):
     owner: str
     #: A file of prices, or a table of them; see `pricing`.
     prices: str | Mapping[str, Any] | None = None
+    #: Whether results that others have written with pickle may be read, which runs code of theirs.
+    allow_pickle: bool = False
 
 
 def configure(
@@ -54,6 +57,7 @@ def configure(
     profile: str | None = None,
     owner: str | None = None,
     prices: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    allow_pickle: bool | None = None,
     **unknown: NoReturn,
 ) -> Settings:
     """Set defaults for this process, and return the settings that are now in force.
@@ -71,6 +75,7 @@ def configure(
         "profile": profile,
         "owner": owner,
         "prices": os.fspath(prices) if isinstance(prices, os.PathLike) else prices,
+        "allow_pickle": None if allow_pickle is None else str(allow_pickle),
     }
     before = _configured.copy()
     _configured.update({name: value for name, value in given.items() if value is not None})
@@ -117,7 +122,16 @@ def current() -> Settings:
         profile=found["profile"],
         owner=found["owner"] or _account(),
         prices=found["prices"],
+        allow_pickle=_flag("allow_pickle", found["allow_pickle"]),
     )
+
+
+def _flag(name: str, text: str | None) -> bool:
+    if text is None or text.lower() in ("0", "false", "no", "off"):
+        return False
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    raise ConfigurationError(f"{name} is {text!r}, which is neither true nor false.", next_step="write 1 or 0.")
 
 
 def _from_file(path: Path) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def test_wherever_reading_a_job_is_interrupted_none_of_its_events_is_lost():
     for number in range(1, 10_000):
         held = fanfold.get_job(job.id)
         with suppress(KeyboardInterrupt), CtrlC(number, tracker, state, columns, spool) as interrupt:
-            held._tracker.refresh()
+            held.tracker.refresh()
         assert held.wait(timeout=5).counts() == counts
         assert [str(held.error(index)) for index in range(4)] == errors
         assert [held.result(index) for index in (1, 3)] == [1, 3]

@@ -223,7 +223,7 @@ def test_a_dedicated_job_s_load_is_sampled():
 
 def test_what_went_over_a_machine_s_network_is_in_its_samples(half_failed):
     sample = {"cpu_percent": 50.0, "memory_mib": 10.0, "network_in_mib": 3.5, "network_out_mib": 0.5}
-    log = half_failed._tracker.engine.stores.log
+    log = half_failed.tracker.engine.stores.log
     log.append([Event.new(half_failed.id, 0, 0, EventKind.USAGE, data=sample)])
     told = half_failed.usage(samples=True).iloc[-1]
     assert (told.network_in_mib, told.network_out_mib) == (3.5, 0.5)

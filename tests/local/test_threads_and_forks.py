@@ -37,7 +37,7 @@ def test_threads_that_are_the_first_to_submit_have_one_pool_together():
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_child_that_is_forked_while_threads_hold_the_engine_submits_and_reads():
     job = fanfold.submit(squared, range(3), collect=False).wait()
-    locked = [select._opening, select.engine_for(), job._tracker]
+    locked = [select._opening, select.engine_for(), job.tracker]
     fork = multiprocessing.get_context("fork")
     answers = fork.SimpleQueue()
 

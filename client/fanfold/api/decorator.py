@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from fanfold.core.options import Options
-from fanfold.errors import InputError
+from fanfold.errors import InputError, WithoutOwnFrames
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from fanfold.core.options import RetryOn
     from fanfold.job import Job
 
 #: Options of `fanfold.run` that a call takes as well, beside the UDF's own arguments.
@@ -19,10 +22,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Udf:
+class Udf(Generic[P, R]):
     """A function that can be scaled out. Calling it runs it once, on its engine, and returns its value."""
 
-    def __init__(self, fn: Callable[..., Any], options: Options) -> None:
+    def __init__(self, fn: Callable[P, R], options: Options) -> None:
         self.__fanfold_udf__ = fn
         self.options = options
         functools.update_wrapper(self, fn)
@@ -32,8 +35,8 @@ class Udf:
         """What jobs of it are called."""
         return self.options.name or self.__fanfold_udf__.__name__
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run it once and return its value. Within a run this is a plain call."""
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run it once and return its value. What it prints is shown. Within a run this is a plain call."""
         from fanfold.api.submit import call
         from fanfold.core.compat import takes
         from fanfold.submission.resolve import inside_run
@@ -41,35 +44,62 @@ class Udf:
         fn = self.__fanfold_udf__
         if inside_run():
             return fn(*args, **kwargs)
-        options = {name: kwargs.pop(name) for name in _OF_A_CALL if name in kwargs and not takes(fn, name)}
-        return call(self, named_arguments(fn, args, kwargs), **options)
+        options: dict[str, Any] = {
+            name: kwargs.pop(name) for name in _OF_A_CALL if name in kwargs and not takes(fn, name)
+        }
+        with WithoutOwnFrames():
+            return cast("R", call(self, named_arguments(fn, args, kwargs), **options))
+
+    def local(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the plain function in this process: no engine, no job, no cache, no limits."""
+        return self.__fanfold_udf__(*args, **kwargs)
 
     def map(self, inputs: Any = None, **options: Any) -> Job:
         """Run it once per input, in parallel; returns the job at once. Options are those of `fanfold.submit`."""
         from fanfold.api.submit import submit
 
-        job: Any = submit(self, inputs, **{**options, "collect": False})
+        with WithoutOwnFrames():
+            job: Any = submit(self, inputs, **{**options, "collect": False})
         return cast("Job", job)
 
-    def with_options(self, **options: Any) -> Udf:
+    def with_options(self, **options: Any) -> Udf[P, R]:
         """The same function, asking for something else, such as another `instance_type`."""
         return Udf(self.__fanfold_udf__, Options.checked(**{**self.options._asdict(), **options}))
 
     def __repr__(self) -> str:
-        asked = self.options._asdict().items()
-        told = ", ".join(f"{name}={value!r}" for name, value in asked if value not in (None, (), "auto"))
-        return f"<Udf {self.name}{f' ({told})' if told else ''}>"
+        given = self.options._asdict().items()
+        options = ", ".join(f"{name}={value!r}" for name, value in given if value not in (None, (), "auto"))
+        return f"<Udf {self.name}{f' ({options})' if options else ''}>"
 
 
 @overload
-def udf(fn: Callable[P, R], /) -> Udf: ...
+def udf(fn: Udf[P, R], /, **options: Any) -> Udf[P, R]: ...
 
 
 @overload
-def udf(fn: None = None, /, **options: Any) -> Callable[[Callable[..., Any]], Udf]: ...
+def udf(fn: Callable[P, R], /, **options: Any) -> Udf[P, R]: ...
 
 
-def udf(fn: Callable[..., Any] | None = None, /, **options: Any) -> Udf | Callable[[Callable[..., Any]], Udf]:
+@overload
+def udf(
+    fn: None = None,
+    /,
+    *,
+    name: str | None = None,
+    instance_type: str | None = None,
+    engine: str | None = None,
+    cache_max_age: str | float | timedelta | None = None,
+    max_retry: int | None = None,
+    retry_on: RetryOn = (),
+    timeout_s: float | None = None,
+    memory_mib: int | None = None,
+    disk_size_gb: int | None = None,
+    serializer: str = "auto",
+    **options: Any,
+) -> Callable[[Callable[P, R]], Udf[P, R]]: ...
+
+
+def udf(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a UDF: `@udf`, or `@udf(instance_type="small", cache_max_age="7d")`.
 
     Options: `name`, `instance_type`, `engine`, `cache_max_age`, `max_retry`, `retry_on`, `timeout_s` (seconds),
@@ -78,8 +108,8 @@ def udf(fn: Callable[..., Any] | None = None, /, **options: Any) -> Udf | Callab
     if fn is None:
         Options.checked(**options)
 
-        def decorate(decorated: Callable[..., Any]) -> Udf:
-            return udf(decorated, **options)
+        def decorate(function: Callable[..., Any]) -> Udf[..., Any]:
+            return udf(function, **options)
 
         decorate.__fanfold_decorator__ = True  # type: ignore[attr-defined]  # kept under a name it is a decorator too
         return decorate

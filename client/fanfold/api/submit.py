@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from fanfold.core.compat import run_arguments, submit_arguments
 from fanfold.core.options import Request, check_flags, check_number
 from fanfold.engines.base import Engine
 from fanfold.engines.select import engine_for
-from fanfold.errors import InputError
+from fanfold.errors import InputError, WithoutOwnFrames
 from fanfold.settings import current
 from fanfold.submission.resolve import refuse_inside_run, resolve_call
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import timedelta
 
     import pandas as pd
@@ -23,6 +23,53 @@ if TYPE_CHECKING:
     from fanfold.core.options import RetryOn
     from fanfold.job import Job
     from fanfold.submission.estimates import Plan
+
+R = TypeVar("R")
+
+
+@overload
+def submit(udf: Callable[..., Any], inputs: Any = None, *, plan: Literal[True], **options: Any) -> Plan: ...
+
+
+@overload
+def submit(udf: Callable[..., R], inputs: Any = None, *, debug_mode: Literal[True], **options: Any) -> R: ...
+
+
+@overload
+def submit(udf: Callable[..., Any], inputs: Any = None, *, collect: Literal[False], **options: Any) -> Job: ...
+
+
+@overload
+def submit(
+    udf: Callable[..., Any],
+    inputs: Any = None,
+    *,
+    engine: str | None = None,
+    instance_type: str | None = None,
+    max_workers: int | None = None,
+    n_processes_per_worker: int | None = None,
+    max_retry: int | None = None,
+    retry_on: RetryOn = (),
+    debug_mode: Literal[False] = False,
+    collect: Literal[True] = True,
+    cache: bool = True,
+    cache_max_age: str | float | timedelta | None = None,
+    ignore_exceptions: bool = False,
+    flatten: bool = True,
+    drop_index: bool = False,
+    ramp: bool | Sequence[int] | None = None,
+    plan: Literal[False] = False,
+    budget_usd: float | None = None,
+    escalate: str | None = None,
+    progress: bool | None = None,
+    **constants: Any,
+) -> pd.DataFrame: ...
+
+
+@overload
+def submit(
+    udf: Callable[..., Any], inputs: Any = None, *, collect: bool, **options: Any
+) -> pd.DataFrame | Job | Plan | Any: ...
 
 
 def submit(
@@ -62,7 +109,8 @@ def submit(
         n_processes_per_worker: runs side by side on each machine.
         max_retry: how often a run is tried again whose worker was lost, or whose error is in `retry_on`. Default 2.
         retry_on: exceptions of the UDF's own, classes or names, that are worth another try.
-        debug_mode: run only the first input; return its raw value or raise its error.
+        debug_mode: run only the first input; return its raw value or raise its error. On this machine `breakpoint()`
+            works: a UDF that calls the debugger is called in this process.
         collect: False returns the `Job` at once.
         cache: False computes everything afresh and keeps nothing for later.
         cache_max_age: how old a result may be that is used again: "30s", "5m", "12h", "7d", seconds, or 0 for none.
@@ -85,37 +133,43 @@ def submit(
         RunFailed: the first failure, with the input and the remote traceback.
         RampStopped: where a ramp found what must not go on.
     """
-    refuse_inside_run("submit")
-    check_flags(debug_mode=debug_mode, collect=collect, plan=plan, progress=progress)
-    check_flags(ignore_exceptions=ignore_exceptions, flatten=flatten, drop_index=drop_index)
-    inputs, constants = submit_arguments(udf, inputs, constants, submit.__kwdefaults__)
-    chosen, request = resolve_call(
-        udf,
-        engine=engine,
-        instance_type=instance_type,
-        max_workers=max_workers,
-        n_processes_per_worker=n_processes_per_worker,
-        max_retry=max_retry,
-        retry_on=retry_on,
-        cache=cache,
-        cache_max_age=cache_max_age,
-    )
-    inputs = _first(inputs) if debug_mode else inputs
-    if plan:
-        from fanfold.submission.plan import make_plan
+    with WithoutOwnFrames():
+        refuse_inside_run("submit")
+        check_flags(debug_mode=debug_mode, collect=collect, plan=plan, progress=progress)
+        check_flags(ignore_exceptions=ignore_exceptions, flatten=flatten, drop_index=drop_index)
+        inputs, constants = submit_arguments(udf, inputs, constants, submit.__kwdefaults__)
+        chosen, request = resolve_call(
+            udf,
+            engine=engine,
+            instance_type=instance_type,
+            max_workers=max_workers,
+            n_processes_per_worker=n_processes_per_worker,
+            max_retry=max_retry,
+            retry_on=retry_on,
+            cache=cache,
+            cache_max_age=cache_max_age,
+        )
+        inputs = _first(inputs) if debug_mode else inputs
+        if plan:
+            from fanfold.submission.plan import make_plan
 
-        return make_plan(udf, inputs, chosen, request, constants)
-    call = _Call(udf, chosen, request, constants, budget_usd)
-    call.check_escalation(escalate, waits=collect or debug_mode)
-    job, shown = call.start(inputs, () if debug_mode else ramp, progress)
-    if not (collect or debug_mode):
-        return job
-    progress = True if shown else progress
-    with cancelling(job):
-        call.escalate(job, progress)
-        if debug_mode:
-            return job.wait(progress=progress).result(0)
-        return job.collect(ignore_exceptions, flatten, drop_index, progress=progress)
+            return make_plan(udf, inputs, chosen, request, constants)
+        if debug_mode and chosen.describe().name == "local" and request.instance is None:
+            from fanfold.submission.debugger import call_here, calls_debugger
+
+            if calls_debugger(udf):
+                return call_here(udf, chosen, inputs, constants)
+        call = _Call(udf, chosen, request, constants, budget_usd)
+        call.check_escalation(escalate, waits=collect or debug_mode)
+        job, shown = call.start(inputs, () if debug_mode else ramp, progress)
+        if not (collect or debug_mode):
+            return job
+        progress = True if shown else progress
+        with cancelling(job):
+            call.escalate(job, progress)
+            if debug_mode:
+                return result_with_output(job, progress)
+            return job.collect(ignore_exceptions, flatten, drop_index, progress=progress)
 
 
 class _Call:
@@ -189,7 +243,7 @@ class _Call:
 
 
 def run(
-    udf: Any,
+    udf: Callable[..., R],
     *,
     engine: str | None = None,
     instance_type: str | None = None,
@@ -198,21 +252,23 @@ def run(
     max_retry: int | None = None,
     progress: bool | None = None,
     **params: Any,
-) -> Any:
-    """Run a UDF once, with `params` as its keyword arguments, and return its value.
+) -> R:
+    """Run a UDF once, with `params` as its keyword arguments, and return its value. What it prints is shown.
 
     Other arguments are those of `submit`. Raises `RunFailed` with the remote traceback.
     """
-    return call(
-        udf,
-        run_arguments(udf, params, run.__kwdefaults__),
-        engine=engine,
-        instance_type=instance_type,
-        progress=progress,
-        max_retry=max_retry,
-        cache=cache,
-        cache_max_age=cache_max_age,
-    )
+    with WithoutOwnFrames():
+        value = call(
+            udf,
+            run_arguments(udf, params, run.__kwdefaults__),
+            engine=engine,
+            instance_type=instance_type,
+            progress=progress,
+            max_retry=max_retry,
+            cache=cache,
+            cache_max_age=cache_max_age,
+        )
+        return cast("R", value)
 
 
 def call(
@@ -224,7 +280,7 @@ def call(
     progress: bool | None = None,
     **asked: Any,
 ) -> Any:
-    """Run a UDF once with these arguments, which may go by the names of options too, and return its value."""
+    """Run a UDF once with these arguments, which may have the names of options too, and return its value."""
     refuse_inside_run("run")
     check_flags(progress=progress)
     chosen, request = resolve_call(udf, engine=engine, instance_type=instance_type, **asked)
@@ -236,14 +292,22 @@ def call(
     chosen.start(submission.header, submission.runs())
     job = Job(submission.header, chosen)
     with cancelling(job):
-        return job.wait(progress=progress).result(0)
+        return result_with_output(job, progress)
+
+
+def result_with_output(job: Job, progress: bool | None) -> Any:
+    """The value of a job's only run. Shows what the run prints as it prints it, and on a terminal the job's id."""
+    from fanfold.job.logs import show_output
+
+    show_output(job.tracker, job.contents, progress=progress)
+    return job.result(0)
 
 
 async def run_async(udf: Any, **arguments: Any) -> Any:
     """Like `run`, for code with an event loop: `await fanfold.run_async(udf, day="2013-01-01")`."""
     import asyncio
 
-    return await asyncio.to_thread(run, udf, **arguments)
+    return await asyncio.to_thread(lambda: run(udf, **arguments))
 
 
 def get_job(job_id: str, *, engine: str | None = None) -> Job:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import typer
 
 from fanfold.cli.exits import ExitCode, code_of
@@ -10,6 +14,7 @@ from fanfold.cli.records import status_record
 from fanfold.core.formatting import counted
 from fanfold.engines.select import engine_for
 from fanfold.job import Job
+from fanfold.job.logs import show_output
 
 
 def detach(engine: str | None) -> None:
@@ -17,10 +22,23 @@ def detach(engine: str | None) -> None:
     engine_for(engine).detached = True
 
 
+def wait_and_show(job: Job) -> Job:
+    """Wait until the only run of a job has ended, and show on stderr what it prints. Ctrl-C cancels the job."""
+    with _cancelling(job):
+        show_output(job.tracker, job.contents, out=sys.stderr)
+    return job
+
+
 def wait_or_cancel(job: Job) -> Job:
     """Wait until the job has ended. Ctrl-C is meant for it: it is cancelled, and the command ends."""
-    try:
+    with _cancelling(job):
         return job.wait()
+
+
+@contextmanager
+def _cancelling(job: Job) -> Iterator[None]:
+    try:
+        yield
     except KeyboardInterrupt:
         note(f"\nInterrupted: cancelling job {job.id} ...")
         job.cancel()

@@ -115,7 +115,7 @@ def _unpickle(data: bytes, allow_pickle: bool) -> Any:
     if not allow_pickle:
         raise CodecError(
             "This value was written with pickle, and reading pickle runs code that the bytes bring along.",
-            next_step='If you trust who wrote it, opt in with `@fanfold.udf(serializer="pickle")`.',
+            next_step="if you trust who wrote it, opt in: `job.results(allow_pickle=True)`, or FANFOLD_ALLOW_PICKLE=1.",
         )
     import pickle
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     class FollowedJob(Protocol):
         """What a job gives to its older spelling."""
 
-        _tracker: Tracker
+        tracker: Tracker
 
         @property
         def contents(self) -> Contents:
@@ -82,26 +82,26 @@ class OlderSpelling:
 
     def done(self: FollowedJob) -> bool:
         """True where every run has ended."""
-        return self._tracker.look().done
+        return self.tracker.look().done
 
     def all_succeeded(self: FollowedJob) -> bool:
         """True where every run has a result."""
-        return sum(1 for _ in self._tracker.look().indexes(*GOOD)) == len(self)
+        return sum(1 for _ in self.tracker.look().indexes(*GOOD)) == len(self)
 
     def any_succeeded(self: FollowedJob) -> bool:
         """True where some run has a result."""
-        return next(self._tracker.look().indexes(*GOOD), None) is not None
+        return next(self.tracker.look().indexes(*GOOD), None) is not None
 
     def any_failed(self: FollowedJob) -> bool:
         """True where some run has failed; a cancelled one has not."""
         failed = [status for status in BAD if status is not RunStatus.CANCELLED]
-        return next(self._tracker.look().indexes(*failed), None) is not None
+        return next(self.tracker.look().indexes(*failed), None) is not None
 
     def results_now(self: FollowedJob, return_exceptions: bool = False) -> dict[int, Any]:
         """The values that there are by now, by index. Raises the first `RunFailed` unless `return_exceptions`."""
         check_flags(return_exceptions=return_exceptions)
         found: dict[int, Any] = {}
-        for index in self._tracker.look().indexes(*GOOD, *BAD):
+        for index in self.tracker.look().indexes(*GOOD, *BAD):
             error = self.error(index)
             if error is not None and not return_exceptions:
                 raise error
@@ -110,18 +110,18 @@ class OlderSpelling:
 
     def success(self: FollowedJob) -> dict[int, Any]:
         """The values that there are by now, by index."""
-        return {index: self._value(index) for index in self._tracker.look().indexes(*GOOD)}
+        return {index: self._value(index) for index in self.tracker.look().indexes(*GOOD)}
 
     def first_log(self: FollowedJob) -> str | None:
         """What the first run that has ended has printed; None where none has."""
-        first = next(self._tracker.look().indexes(*GOOD, *BAD), None)
+        first = next(self.tracker.look().indexes(*GOOD, *BAD), None)
         return None if first is None else logs.text(self.contents, first)
 
     def logs_df(self: FollowedJob) -> pd.DataFrame:
         """One row a run: its arguments, `status`, `result` (or its error), `time` in seconds and `logs`."""
         from fanfold.job.results import argument_frame
 
-        state, printed = self._tracker.look(), logs.by_run(self.contents)
+        state, printed = self.tracker.look(), logs.by_run(self.contents)
         ended = self.results_now(return_exceptions=True)
         runs = range(len(self))
         columns: dict[str, list[Any]] = {

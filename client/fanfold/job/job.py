@@ -13,7 +13,7 @@ from fanfold.core.formatting import Dollars, Seconds
 from fanfold.core.models import BAD, GOOD, Event, EventKind, JobHeader, Output, RunRef, RunStatus, Usage
 from fanfold.core.options import check_flags, check_number
 from fanfold.engines.base import Engine
-from fanfold.errors import CodecError, InputError, ResultDamaged, RunFailed
+from fanfold.errors import CodecError, InputError, ResultDamaged, RunFailed, WithoutOwnFrames
 from fanfold.job import display, logs
 from fanfold.job.compat import OlderSpelling, Status
 from fanfold.job.failures import concatenation_error, run_failure
@@ -104,7 +104,9 @@ class Job(OlderSpelling):
     """
 
     def __init__(self, header: JobHeader, engine: Engine) -> None:
-        self._tracker = Tracker(header, engine)
+        #: Reads the job's events as they come.
+        self.tracker = Tracker(header, engine)
+        #: Its inputs, results and output.
         self.contents = Contents(header, engine.stores)
 
     @property
@@ -115,12 +117,12 @@ class Job(OlderSpelling):
     @property
     def header(self) -> JobHeader:
         """What was known when it started, and whether it has been cancelled."""
-        return self._tracker.header
+        return self.tracker.header
 
     @property
     def state(self) -> JobState:
         """Its state as it was last read; `status` and others read it anew."""
-        return self._tracker.state
+        return self.tracker.state
 
     def __len__(self) -> int:
         return self.header.count
@@ -146,7 +148,7 @@ class Job(OlderSpelling):
         `idle` is called with the state some times a second while nothing changes.
         """
         check_number("timeout", timeout, zero=True)
-        return self._tracker.changes(timeout, idle=idle)
+        return self.tracker.changes(timeout, idle=idle)
 
     def as_completed(self, timeout: float | None = None) -> Iterator[Run]:
         """Each run as it ends, good or bad, in the order in which they end. Raises `WaitTimeout`."""
@@ -165,19 +167,29 @@ class Job(OlderSpelling):
     def result(self, index: int) -> Any:
         """The value of one run; waits where it has not ended. Raises `RunFailed`, or `ResultDamaged`."""
         position = self._position(index)
-        for state in self._tracker.changes():
-            if state.status_of(position).final:
-                break
-        return self._value(position)
+        with WithoutOwnFrames():
+            for state in self.tracker.changes():
+                if state.status_of(position).final:
+                    break
+            return self._value(position)
 
-    def results(self, return_exceptions: bool = False, *, ignore_exceptions: bool = False) -> list[Any]:
+    def results(
+        self, return_exceptions: bool = False, *, ignore_exceptions: bool = False, allow_pickle: bool = False
+    ) -> list[Any]:
         """All values in the order of the inputs, when all runs have ended.
 
         Raises the first `RunFailed`; with `return_exceptions` each stands in its run's place instead, and with
-        `ignore_exceptions` failed runs are left out.
+        `ignore_exceptions` failed runs are left out. `allow_pickle` lets this job's pickled results be read that
+        another has written: reading a pickle runs code of whoever wrote it. Those of jobs that you have submitted from
+        this machine are read without.
         """
-        check_flags(return_exceptions=return_exceptions, ignore_exceptions=ignore_exceptions)
-        return self._results(return_exceptions, ignore_exceptions, progress=None)
+        check_flags(return_exceptions=return_exceptions, ignore_exceptions=ignore_exceptions, allow_pickle=allow_pickle)
+        self._opt_in(allow_pickle)
+        with WithoutOwnFrames():
+            return self._results(return_exceptions, ignore_exceptions, progress=None)
+
+    def _opt_in(self, allow_pickle: bool) -> None:
+        self.contents.allow_pickle |= allow_pickle and self.header.serializer == "pickle"
 
     def _results(self, return_exceptions: bool, ignore_exceptions: bool, *, progress: bool | None) -> list[Any]:
         early = self._decode_while_waiting(progress)
@@ -200,26 +212,29 @@ class Job(OlderSpelling):
         *,
         verbose: bool = True,
         progress: bool | None = None,
+        allow_pickle: bool = False,
     ) -> pd.DataFrame:
         """All results as one frame, indexed by the arguments, when all runs have ended.
 
         Frames are concatenated; other values stand in a column `result`. Results are decoded while other runs still
         run. Raises the first `RunFailed` unless `ignore_exceptions`, which leaves failed runs out and says how many.
         `drop_index` numbers the runs instead of naming their arguments; `progress` is that of `wait`, and
-        `verbose=False` shows none.
+        `verbose=False` shows none; `allow_pickle` is that of `results`.
         """
         from fanfold.job.results import fold_results
 
         check_flags(ignore_exceptions=ignore_exceptions, flatten=flatten, drop_index=drop_index, verbose=verbose)
-        check_flags(progress=progress)
-        values = self._results(False, ignore_exceptions, progress=progress if verbose else False)
-        kept = list(self.state.indexes(*GOOD))
-        display.say_left_out(self.state)
-        inputs = kept if drop_index else [self.contents.own_arguments(index) for index in kept]
-        try:
-            return fold_results(inputs, values, flatten=flatten)
-        except Exception as error:  # whatever the libraries of the user's frames raise
-            raise concatenation_error(self.id, error) from error
+        check_flags(progress=progress, allow_pickle=allow_pickle)
+        self._opt_in(allow_pickle)
+        with WithoutOwnFrames():
+            values = self._results(False, ignore_exceptions, progress=progress if verbose else False)
+            kept = list(self.state.indexes(*GOOD))
+            display.say_left_out(self.state)
+            inputs = kept if drop_index else [self.contents.own_arguments(index) for index in kept]
+            try:
+                return fold_results(inputs, values, flatten=flatten)
+            except Exception as error:  # whatever the libraries of the user's frames raise
+                raise concatenation_error(self.id, error) from error
 
     df = collect
 
@@ -227,12 +242,12 @@ class Job(OlderSpelling):
 
     def errors(self) -> dict[int, RunFailed]:
         """Why each failed run failed, by index."""
-        state = self._tracker.look()
+        state = self.tracker.look()
         return {index: self._failure(index) for index in state.indexes(*BAD)}
 
     def first_error(self) -> RunFailed | None:
         """The first failed run's error, by index; None where none has failed."""
-        return next((self._failure(index) for index in self._tracker.look().indexes(*BAD)), None)
+        return next((self._failure(index) for index in self.tracker.look().indexes(*BAD)), None)
 
     def error(self, index: int) -> RunFailed | None:
         """Why one run failed, as far as has been read; None where it has not."""
@@ -244,7 +259,7 @@ class Job(OlderSpelling):
         values: dict[int, Any] = {}
         pace = Pace()
         with Progress(self.header, shown=progress) as bar:
-            for state in self._tracker.changes(idle=bar.show):
+            for state in self.tracker.changes(idle=bar.show):
                 bar.show(state)
                 if not state.done and pace.is_due():  # when all have ended there is nothing to decode beside
                     self._decode_into(values, state)
@@ -312,12 +327,12 @@ class Job(OlderSpelling):
     @property
     def status(self) -> Status:
         """Queued, Running, Completed, Failed or Cancelled."""
-        state = self._tracker.look()
+        state = self.tracker.look()
         return Status.of(state.status.value, state.counts())
 
     def counts(self) -> dict[str, int]:
         """How many runs there are of each status, without the zeros."""
-        return {status.value: count for status, count in self._tracker.look().counts().items() if count}
+        return {status.value: count for status, count in self.tracker.look().counts().items() if count}
 
     @overload
     def __getitem__(self, index: int) -> Run: ...
@@ -328,25 +343,25 @@ class Job(OlderSpelling):
         if isinstance(index, slice):
             return list(self)[index]
         position = self._position(index)
-        self._tracker.look()
+        self.tracker.look()
         return Run(self, position)
 
     def __iter__(self) -> Iterator[Run]:
         """Its runs in the order of the inputs, as they are now."""
-        self._tracker.look()
+        self.tracker.look()
         return (Run(self, index) for index in range(len(self)))
 
     def __repr__(self) -> str:
-        return display.line(self._tracker.refresh())
+        return display.line(self.tracker.refresh())
 
     def _repr_html_(self) -> str:
-        return display.html(self._tracker.refresh(), self.contents)
+        return display.html(self.tracker.refresh(), self.contents)
 
     def _ipython_display_(self) -> None:
         """In a notebook, show an open job and keep it up to date; all else IPython shows by the other two."""
         from fanfold.job.display import show_live
 
-        if not show_live(self.header, self._tracker.engine):
+        if not show_live(self.header, self.tracker.engine):
             raise NotImplementedError
 
     def arg_df(self) -> pd.DataFrame:
@@ -371,7 +386,7 @@ class Job(OlderSpelling):
 
     def times(self) -> list[Seconds | None]:
         """Seconds that each run took; None for a run that has not ended or came from the cache."""
-        state = self._tracker.look()
+        state = self.tracker.look()
         took = (state.duration_s(index) for index in range(len(self)))
         return [None if seconds is None else Seconds(seconds) for seconds in took]
 
@@ -379,11 +394,11 @@ class Job(OlderSpelling):
         """Seconds from the submit to the last run's end, or until now."""
         from fanfold.job.summary import wall_s
 
-        return wall_s(self._tracker.look())
+        return wall_s(self.tracker.look())
 
     def usage(self, *, samples: bool = False) -> pd.DataFrame:
         """Seconds, CPU seconds and peak MiB of each run; with `samples`, a dedicated job's load over time."""
-        state = self._tracker.look()
+        state = self.tracker.look()
         from fanfold.job.summary import usage_frame
 
         return logs.usage_samples(self.contents) if samples else usage_frame(state)
@@ -392,25 +407,25 @@ class Job(OlderSpelling):
         """Dollars so far; runs on this machine cost nothing."""
         from fanfold.job.summary import cost
 
-        return cost(self._tracker.look())
+        return cost(self.tracker.look())
 
     def summary(self) -> Summary:
         """Times, memory, cache and cost in a few lines, with advice where there is any."""
         from fanfold.job.summary import summarise
 
-        return summarise(self._tracker.look())
+        return summarise(self.tracker.look())
 
     def timeline(self) -> Figure:
         """A picture of the runs over time (needs matplotlib: `pip install fanfold[plot]`)."""
         from fanfold.job.display import draw_timeline
 
-        return draw_timeline(self._tracker.look())
+        return draw_timeline(self.tracker.look())
 
     def verify(self) -> Receipt:
         """Prove from the stored bytes that the job is complete, or say what is missing or damaged."""
         from fanfold.job.verify import verify_results
 
-        return verify_results(self.id, self._tracker.look(), self.contents)
+        return verify_results(self.id, self.tracker.look(), self.contents)
 
     # --- output ----------------------------------------------------------------------------------------------------
 
@@ -426,7 +441,7 @@ class Job(OlderSpelling):
 
     def tail_logs(self, index: int | None = None) -> None:
         """Print what the runs print, as they print it, until the job ends; Ctrl-C stops looking, not the job."""
-        logs.follow(self._tracker, self.contents, None if index is None else self._position(index))
+        logs.follow(self.tracker, self.contents, None if index is None else self._position(index))
 
     # --- steering --------------------------------------------------------------------------------------------------
 
@@ -436,7 +451,7 @@ class Job(OlderSpelling):
         Returns when nothing runs any more, or at once with `wait=False`.
         """
         check_flags(wait=wait)
-        tracker = self._tracker
+        tracker = self.tracker
         if tracker.look().done:
             return self
         tracker.engine.stores.log.request_cancel(self.id, time.time())
@@ -449,7 +464,7 @@ class Job(OlderSpelling):
 
         A Ctrl-C before it returns cancels what it has started. Raises `InputError` while the job still runs.
         """
-        state = self._tracker.look()
+        state = self.tracker.look()
         if not state.done:
             shell = f"from a shell: `fanfold status --watch {self.id}` or `fanfold cancel {self.id}`."
             raise InputError(f"Job {self.id} still runs.", next_step=f"`job.wait()` or `job.cancel()` first; {shell}")
@@ -459,20 +474,20 @@ class Job(OlderSpelling):
         try:
             self._start_again(runs)
         except BaseException:  # a Ctrl-C, perhaps, after which nobody would run what is queued, nor could it be retried
-            self._tracker.restart()
+            self.tracker.restart()
             self.cancel(wait=False)
             raise
         return self
 
     def _start_again(self, runs: list[RunRef]) -> None:
-        log = self._tracker.engine.stores.log
+        log = self.tracker.engine.stores.log
         log.append([Event.new(self.id, run.index, run.attempt, EventKind.QUEUED) for run in runs])
         log.request_cancel(self.id, None)
-        self._tracker.restart()
-        self._tracker.engine.start(self.header, runs)
+        self.tracker.restart()
+        self.tracker.engine.start(self.header, runs)
 
     def _arguments(self, status: RunStatus) -> dict[int, dict[str, Any]]:
-        return {index: self.contents.arguments(index) for index in self._tracker.look().indexes(status)}
+        return {index: self.contents.arguments(index) for index in self.tracker.look().indexes(status)}
 
 
 def cancel_for_interrupt(job: Job) -> KeyboardInterrupt:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
+from fanfold.core.fold import JobState
 from fanfold.core.models import Event, EventKind
 from fanfold.job.results import Contents
-from fanfold.job.waiting import Tracker
+from fanfold.job.waiting import Progress, Tracker, is_watched
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +18,10 @@ if TYPE_CHECKING:
 
 #: What a machine tells of its load.
 _SAMPLED = ("cpu_percent", "memory_mib", "disk_free_mib", "network_in_mib", "network_out_mib")
+
+
+#: Seconds between two looks for output of a run that somebody waits for: each costs money where the log is far away.
+_OUTPUT_S = 1.0
 
 
 class Logs(list[str]):
@@ -61,6 +67,47 @@ def follow(tracker: Tracker, contents: Contents, index: int | None = None) -> No
             out.flush()
     except KeyboardInterrupt:
         out.write(f"\n(stopped looking; job {tracker.header.id} goes on)\n")
+
+
+def show_output(
+    tracker: Tracker, contents: Contents, *, progress: bool | None = None, out: TextIO | None = None
+) -> None:
+    """Wait for a job of one run, and write what the run prints to `out` (stdout) as it prints it.
+
+    Where somebody looks, the job's id stands on stderr first: `fanfold logs ID` and the page find the job by it.
+    """
+    seen, looked_at = _Seen(contents), 0.0
+    if is_watched():
+        sys.stderr.write(f"fanfold: {tracker.header.name}, job {tracker.header.id}\n")
+    with Progress(tracker.header, shown=progress) as bar:
+
+        def look(state: JobState) -> None:
+            nonlocal looked_at
+            bar.show(state)
+            if state.done or time.monotonic() - looked_at >= _OUTPUT_S:
+                looked_at = time.monotonic()
+                for text in seen.news():
+                    bar.write(text, out or sys.stdout)
+
+        for state in tracker.changes(idle=look):
+            look(state)
+
+
+class _Seen:
+    """What a job's only run has printed, piece by piece, each once."""
+
+    def __init__(self, contents: Contents) -> None:
+        self._contents = contents
+        self._cursor: str | None = None
+        self._ids: set[str] = set()
+
+    def news(self) -> Iterator[str]:
+        """What was printed since the last look."""
+        for event, cursor in self._contents.telemetry(EventKind.LOG, self._cursor):
+            self._cursor = cursor
+            if event.id not in self._ids:
+                self._ids.add(event.id)
+                yield str(event.data["text"])
 
 
 def usage_samples(contents: Contents) -> pd.DataFrame:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import decode, decode_json
@@ -11,10 +13,35 @@ from fanfold.contract.layout import blob_key
 from fanfold.core.models import Event, EventKind, JobHeader, Output
 from fanfold.engines.base import Stores
 from fanfold.errors import ResultDamaged
+from fanfold.settings import current
 from fanfold.stores.manifest import Manifest
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def note_submitted_here(job_id: str) -> None:
+    """Note that this user has submitted a job from this machine, whose pickled results it may therefore read."""
+    marker = _marker(job_id)
+    marker.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    marker.touch(mode=0o600)
+
+
+def was_submitted_here(job_id: str) -> bool:
+    """Whether this very user has submitted the job from this machine."""
+    try:
+        return _marker(job_id).stat().st_uid == os.getuid()
+    except OSError:
+        return False
+
+
+def forget_submitted_here(job_id: str) -> None:
+    """Remove the note of a job that is removed."""
+    _marker(job_id).unlink(missing_ok=True)
+
+
+def _marker(job_id: str) -> Path:
+    return current().home / "pickled" / job_id
 
 
 class Contents:
@@ -24,6 +51,8 @@ class Contents:
         self._header = header
         self._stores = stores
         self._manifest = Manifest(stores.objects, header.id, header.count)
+        #: Whether this reader unpickles: only what it has submitted itself, or has opted in to.
+        self.allow_pickle = header.serializer == "pickle" and (current().allow_pickle or was_submitted_here(header.id))
 
     def arguments(self, index: int) -> dict[str, Any]:
         """What the run was called with, the job's constants included."""
@@ -42,7 +71,7 @@ class Contents:
     def value(self, index: int, output: Output) -> Any:
         """A run's result. Raises `ResultDamaged` where its bytes are gone or are not the ones that were stored."""
         data = self.read_checked(index, output)
-        return decode(output.codec, data, allow_pickle=self._header.serializer == "pickle")
+        return decode(output.codec, data, allow_pickle=self.allow_pickle)
 
     def read_checked(self, index: int, output: Output) -> bytes:
         """A result's bytes, which match their hash. Raises `ResultDamaged` naming the run."""

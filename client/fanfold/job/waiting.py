@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from fanfold.core.fold import JobState
 from fanfold.core.forks import Locked
@@ -172,7 +172,7 @@ class Progress:
         self._stays = stays
         #: Said before what the job waits for.
         self.stage = ""
-        self._shown = _is_watched() if shown is None else shown
+        self._shown = is_watched() if shown is None else shown
         self._after_s = 0.0 if shown else _AFTER_S
         self._began = self._drawn = time.monotonic()
         self._bar: Any = None
@@ -198,6 +198,15 @@ class Progress:
         elif now - self._drawn >= bar.mininterval:
             bar.refresh()  # nothing has ended, but time goes on, and what the job waits for may have changed
             self._drawn = now
+
+    def write(self, text: str, out: TextIO) -> None:
+        """Write text above the bar, where there is one."""
+        if self._bar is not None:
+            self._bar.clear()
+        out.write(text)
+        out.flush()
+        if self._bar is not None:
+            self._bar.refresh()
 
     def __enter__(self) -> Progress:
         return self
@@ -280,6 +289,6 @@ def in_notebook() -> bool:
     return running is not None and "IPKernelApp" in getattr(running, "config", {})
 
 
-def _is_watched() -> bool:
+def is_watched() -> bool:
     """True at a terminal, and in a notebook."""
     return in_notebook() or (sys.stderr is not None and sys.stderr.isatty())

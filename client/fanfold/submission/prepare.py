@@ -13,6 +13,7 @@ from fanfold.core.options import Options, Request, unwrapped
 from fanfold.engines.base import Description, Engine, Stores
 from fanfold.errors import InputError
 from fanfold.inputs import Signature, read, sender, validated
+from fanfold.job.results import note_submitted_here
 from fanfold.settings import current
 from fanfold.source.capture import capture
 from fanfold.stores.manifest import ManifestWriter
@@ -107,6 +108,8 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
         manifest.store(stores.objects)
     stores.objects.put_if_absent(bundle_key(draft.bundle.sha256), draft.bundle.to_bytes())
     stores.log.put_job(header)
+    if header.serializer == "pickle":
+        note_submitted_here(header.id)
     return Submission(header, engine, _answer_from_cache(header, stores, keys))
 
 
@@ -182,7 +185,7 @@ def _limit(name: str, asked: float | None, limit: float, unit: str, request: Req
 def _answer_from_cache(header: JobHeader, stores: Stores, keys: bytearray) -> bytearray:
     """Record a `cached` result for every run whose key the cache knows. 1 for each such run."""
     cached = bytearray(header.count)
-    if not header.cache:
+    if not header.cache or not _may_read_cache(header):
         return cached
     for first in range(0, header.count, _CACHE_BATCH):
         batch = range(first, min(first + _CACHE_BATCH, header.count))
@@ -197,6 +200,11 @@ def _answer_from_cache(header: JobHeader, stores: Stores, keys: bytearray) -> by
                 events.append(_cached_event(header.id, index, known[key].output))
         stores.log.append(events)
     return cached
+
+
+def _may_read_cache(header: JobHeader) -> bool:
+    """False where somebody else may have put a pickle into the cache, which this job would unpickle as its own."""
+    return header.serializer != "pickle" or header.engine == "local" or current().allow_pickle
 
 
 def _cached_event(job_id: str, index: int, output: Output) -> Event:

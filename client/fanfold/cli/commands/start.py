@@ -11,7 +11,7 @@ from fanfold.cli import options
 from fanfold.cli.inputs import inputs_from, parameters_from
 from fanfold.cli.output import note, print_json, print_text
 from fanfold.cli.records import value_record
-from fanfold.cli.waiting import detach, report_end, report_start, wait_or_cancel
+from fanfold.cli.waiting import detach, report_end, report_start, wait_and_show, wait_or_cancel
 from fanfold.core.formatting import counted
 from fanfold.errors import InputError
 
@@ -33,6 +33,7 @@ def run(
     """Run a UDF once and print its value.
 
     Values are made to fit the UDF's annotations: `n=5` is the number 5 for `n: int`, and text where nothing is said.
+    What it prints goes to stderr.
     """
     from fanfold.api.submit import submit
 
@@ -45,7 +46,7 @@ def run(
         cache_max_age=cache_max_age,
         collect=False,
     )
-    _print_value(wait_or_cancel(job).result(0), as_json=as_json)
+    _print_value(wait_and_show(job).result(0), as_json=as_json)
 
 
 def submit(

@@ -15,6 +15,7 @@ from fanfold.cli.output import note, print_json, print_text
 from fanfold.cli.output import size as said_size
 from fanfold.core.formatting import counted
 from fanfold.errors import InputError
+from fanfold.job.results import forget_submitted_here
 
 if TYPE_CHECKING:
     from fanfold.engines.base import Engine
@@ -52,6 +53,8 @@ def remove(
         for job_id in running:
             note(f"Job {job_id} still runs: it stays.")
     freed = where.stores.remove_jobs(ended)
+    for job_id in ended:
+        forget_submitted_here(job_id)
     if as_json:
         print_json({"removed": ended, "freed_bytes": freed})
     else:
