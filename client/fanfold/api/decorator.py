@@ -6,8 +6,9 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
+from fanfold.core.frames import WithoutOwnFrames
 from fanfold.core.options import Options
-from fanfold.errors import InputError, WithoutOwnFrames
+from fanfold.errors import InputError
 
 if TYPE_CHECKING:
     from datetime import timedelta

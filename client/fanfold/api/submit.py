@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from fanfold.core.compat import run_arguments, submit_arguments
+from fanfold.core.frames import WithoutOwnFrames
 from fanfold.core.options import Request, check_flags, check_number
 from fanfold.engines.base import Engine
 from fanfold.engines.select import engine_for
-from fanfold.errors import InputError, WithoutOwnFrames
+from fanfold.errors import InputError
 from fanfold.settings import current
 from fanfold.submission.resolve import refuse_inside_run, resolve_call
 
@@ -61,6 +62,7 @@ def submit(
     plan: Literal[False] = False,
     budget_usd: float | None = None,
     escalate: str | None = None,
+    stop_on_error: str = "same",
     progress: bool | None = None,
     **constants: Any,
 ) -> pd.DataFrame: ...
@@ -93,6 +95,7 @@ def submit(
     plan: bool = False,
     budget_usd: float | None = None,
     escalate: str | None = None,
+    stop_on_error: str = "same",
     progress: bool | None = None,
     **constants: Any,
 ) -> pd.DataFrame | Job | Plan | Any:
@@ -123,6 +126,8 @@ def submit(
         budget_usd: start nothing where this may cost more dollars than that. Runs on this machine cost nothing.
         escalate: a machine ("medium") on which runs that met a limit of time or memory are run again, when the others
             have ended; it has no time limit, whatever the UDF asks for. Their results stand among the others.
+        stop_on_error: "same" starts no more runs when the first 10 have all failed with the same exception from the
+            same line; "first" stops at the first failure, "never" runs all. `job.retry(udf=fixed)` goes on.
         progress: a progress bar; None shows one at a terminal and in a notebook.
         constants: keyword arguments that are the same for every run.
 
@@ -148,6 +153,7 @@ def submit(
             retry_on=retry_on,
             cache=cache,
             cache_max_age=cache_max_age,
+            stop_on_error=stop_on_error,
         )
         inputs = _first(inputs) if debug_mode else inputs
         if plan:

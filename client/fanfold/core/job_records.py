@@ -76,6 +76,13 @@ class ExecutionFailureRecord(NamedTuple):
     reason: str = ""
 
 
+class StopRecord(NamedTuple):
+    """Why no more of the job's runs are started (`name`: "errors"). Its cancel flag has the same moment."""
+
+    name: str
+    reason: str = ""
+
+
 JobRecord: TypeAlias = (
     ProcessRecord
     | RunnerRecord
@@ -84,6 +91,7 @@ JobRecord: TypeAlias = (
     | ThrottleRecord
     | MachineRecord
     | ExecutionFailureRecord
+    | StopRecord
 )
 
 _TYPES: dict[EventKind, Callable[..., JobRecord]] = {
@@ -94,6 +102,7 @@ _TYPES: dict[EventKind, Callable[..., JobRecord]] = {
     EventKind.THROTTLE: ThrottleRecord,
     EventKind.MACHINE: MachineRecord,
     EventKind.EXECUTION_FAILURE: ExecutionFailureRecord,
+    EventKind.STOP: StopRecord,
 }
 _KINDS = {of: kind for kind, of in _TYPES.items()}
 

@@ -44,8 +44,10 @@ class RunStatus(str, Enum):
 
 
 GOOD = (RunStatus.SUCCEEDED, RunStatus.CACHED)
+#: Ended without a result, by themselves.
+FAILED = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.OUT_OF_MEMORY, RunStatus.LOST)
 #: Ended without a result.
-BAD = (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.OUT_OF_MEMORY, RunStatus.CANCELLED, RunStatus.LOST)
+BAD = (*FAILED, RunStatus.CANCELLED)
 
 
 class JobStatus(str, Enum):
@@ -62,7 +64,7 @@ class EventKind(str, Enum):
     """The facts that are recorded.
 
     `queued` is written only when a run is to be tried beyond its first budget of attempts (`retry`).
-    The kinds from `process` to `execution_failure` tell of the job as a whole (`job_records`); their index is -1.
+    The kinds from `process` to `stop` tell of the job as a whole (`job_records`); their index is -1.
     """
 
     QUEUED = "queued"
@@ -77,6 +79,7 @@ class EventKind(str, Enum):
     THROTTLE = "throttle"
     MACHINE = "machine"
     EXECUTION_FAILURE = "execution_failure"
+    STOP = "stop"
 
 
 #: Kinds a reader that only follows output and machine load asks for; all the others make up the state.
@@ -190,6 +193,8 @@ class JobHeader(NamedTuple):
     #: What realtime runs run on, which has its price.
     architecture: str = "x86_64"
     costs_money: bool = True
+    #: After which failures no more runs are started: "same", "first" or "never" (see `stopping`).
+    stop_on_error: str = "same"
 
     def cancelled(self, at: float | None) -> JobHeader:
         """The same header with the cancel flag set (seconds since 1970) or cleared (None)."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fanfold.contract.instances import INSTANCE_TYPES, InstanceType
 from fanfold.contract.limits import DEFAULT_MAX_RETRY
 from fanfold.core.cache_key import parse_age
+from fanfold.core.stopping import SAME, STOP_ON_ERROR
 from fanfold.errors import InputError, UnknownInstanceType
 from fanfold.settings import current
 
@@ -77,6 +78,7 @@ class Request(NamedTuple):
     retry_on: tuple[str, ...]
     max_workers: int | None
     n_processes_per_worker: int
+    stop_on_error: str = SAME
 
     @classmethod
     def of(
@@ -91,6 +93,7 @@ class Request(NamedTuple):
         retry_on: RetryOn = (),
         max_workers: int | None = None,
         n_processes_per_worker: int | None = None,
+        stop_on_error: str = SAME,
     ) -> Request:
         """A call's arguments over a UDF's options over the defaults; `offered` are the engine's machines by name.
 
@@ -110,7 +113,17 @@ class Request(NamedTuple):
             retry_on=_names(retry_on) or _names(options.retry_on),
             max_workers=max_workers,
             n_processes_per_worker=n_processes_per_worker or 1,
+            stop_on_error=_check_stop_on_error(stop_on_error),
         )
+
+
+def _check_stop_on_error(rule: str) -> str:
+    if rule not in STOP_ON_ERROR:
+        raise InputError(
+            f"stop_on_error={rule!r} is unknown.",
+            next_step='use "same" (stop when the first 10 runs fail the same way), "first" or "never".',
+        )
+    return rule
 
 
 def places(engine: str | None, machine: str | None) -> tuple[str | None, str | None]:

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from fanfold.core.models import Event, JobHeader, RunRef
 from fanfold.core.retry import should_retry
+from fanfold.core.stopping import FailureWatch
 from fanfold.engines.base import Stores
 from fanfold.engines.recorder import Recorder, finished
+from fanfold.engines.stopping import stop_job
 from fanfold.errors import StoreError, StoreFull
 from fanfold.execution.calls import Assignment, Call, Report
 from fanfold.execution.worker.perform import UNKEPT
@@ -30,10 +32,12 @@ class JobFeed:
         self._recorder = Recorder(header, stores, self._manifest.cache_key)
         #: What made reading or recording impossible (a full disk); nothing more is taken then.
         self.broken: StoreError | None = None
+        self._watch = FailureWatch(header.stop_on_error)
+        self._stopped = False
 
     def take(self) -> Call | None:
         """The next run to start."""
-        if self.broken:
+        if self.broken or self._stopped:
             return None
         try:
             return self._next()
@@ -68,12 +72,22 @@ class JobFeed:
     def _record(self, reports: Sequence[Report]) -> None:
         full = next((report.event.error for report in reports if _tells_of_full_disk(report.event)), None)
         kept = self._recorder.record([report for report in reports if not _tells_of_full_disk(report.event)])
-        self._again.extend(self._next_attempt(event) for event in finished(kept) if self._is_due_again(event))
+        for event in finished(kept):
+            if self._is_due_again(event):
+                self._again.append(self._next_attempt(event))
+            else:
+                self._stop_if_hopeless(event)
         if full is not None:
             raise StoreFull(
                 f"No room left in {self._stores.scratch}: {full.message}; what was stored before is unharmed.",
                 next_step=MAKE_ROOM,
             )
+
+    def _stop_if_hopeless(self, event: Event) -> None:
+        reason = self._watch.note(event.status, event.error) if event.status is not None else ""
+        if reason and not self._stopped:
+            self._stopped = True
+            stop_job(self._stores.log, self.header.id, reason)
 
     def _next_attempt(self, event: Event) -> RunRef:
         return RunRef(event.index, event.attempt + 1, self._first_attempts.get(event.index, 0))

@@ -30,9 +30,19 @@ _INPUT_CHARACTERS = 300
 
 
 def run_failure(
-    header: JobHeader, index: int, *, status: RunStatus, error: RunError | None, input: Any = None, others: int = 0
+    header: JobHeader,
+    index: int,
+    *,
+    status: RunStatus,
+    error: RunError | None,
+    input: Any = None,
+    others: int = 0,
+    stop_reason: str = "",
 ) -> RunFailed:
-    """The error for a run that ended with `status`; `others` is how many more runs of its job failed."""
+    """The error for a run that ended with `status`; `others` is how many more runs of its job failed.
+
+    `stop_reason` says why no more of them were started.
+    """
     told = error or RunError("Cancelled" if status is RunStatus.CANCELLED else "Unknown", "nothing more is known")
     kind = WorkerDied if told.type == "WorkerDied" else _KINDS.get(status, RunFailed)
     lines = [f"Run {index} of job {header.id} {status.value.replace('_', ' ')}: {told.type}: {told.message}"]
@@ -41,6 +51,8 @@ def run_failure(
         lines.append(_indent(told.traceback))
     if others:
         lines.append(f"  {counted(others, 'other run')} failed as well: job.errors() has all.")
+    if stop_reason:
+        lines.append(f"  No more runs were started: {stop_reason}.")
     return kind(
         "\n".join(lines),
         next_step=told.next_step or _next_step(kind, header),

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, overload
 
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import Dollars, Seconds
-from fanfold.core.models import BAD, GOOD, Event, EventKind, JobHeader, Output, RunRef, RunStatus, Usage
+from fanfold.core.frames import WithoutOwnFrames
+from fanfold.core.models import BAD, FAILED, GOOD, Event, EventKind, JobHeader, Output, RunRef, RunStatus, Usage
 from fanfold.core.options import check_flags, check_number
 from fanfold.engines.base import Engine
-from fanfold.errors import CodecError, InputError, ResultDamaged, RunFailed, WithoutOwnFrames
+from fanfold.errors import CodecError, InputError, ResultDamaged, RunFailed
 from fanfold.job import display, logs
 from fanfold.job.compat import OlderSpelling, Status
 from fanfold.job.failures import concatenation_error, run_failure
@@ -193,9 +194,9 @@ class Job(OlderSpelling):
 
     def _results(self, return_exceptions: bool, ignore_exceptions: bool, *, progress: bool | None) -> list[Any]:
         early = self._decode_while_waiting(progress)
-        failed = list(self.state.indexes(*BAD))
+        failed = sum(1 for _ in self.state.indexes(*BAD))
         if failed and not (return_exceptions or ignore_exceptions):
-            raise self._failure(failed[0], others=len(failed) - 1)
+            raise self._first_failure()
         indexes = range(len(self)) if return_exceptions else self.state.indexes(*GOOD)
         try:
             return [
@@ -307,14 +308,27 @@ class Job(OlderSpelling):
             raise IndexError(f"job {self.id} has {len(self)} runs, numbered from 0; there is no run {number}")
         return position
 
-    def _failure(self, index: int, *, others: int = 0) -> RunFailed:
+    def _failure(self, index: int) -> RunFailed:
         return run_failure(
             self.header,
             index,
             status=self.state.status_of(index),
             error=self.state.error(index),
             input=self.contents.arguments(index),
-            others=others,
+        )
+
+    def _first_failure(self) -> RunFailed:
+        """The error of the first run that failed by itself, else of the first that was cancelled; counts the others."""
+        state = self.state
+        failed = list(state.indexes(*FAILED)) or list(state.indexes(*BAD))
+        return run_failure(
+            self.header,
+            failed[0],
+            status=state.status_of(failed[0]),
+            error=state.error(failed[0]),
+            input=self.contents.arguments(failed[0]),
+            others=len(failed) - 1,
+            stop_reason=state.stop_reason,
         )
 
     # --- what it is ------------------------------------------------------------------------------------------------

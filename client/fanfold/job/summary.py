@@ -42,12 +42,16 @@ class Summary:
     waits_for: str = ""
     #: Machines that went away before the job's end, such as a lost host or an interrupted Spot instance.
     replaced: int = 0
+    #: Why no more runs were started after the first had failed.
+    stop_reason: str = ""
     advice: list[str] = field(default_factory=list)
 
     def rows(self) -> list[tuple[str, str]]:
         """The summary's lines, each a label and a text."""
         runs = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in self.counts.items())
         rows = [("runs", runs)]
+        if self.stop_reason:
+            rows.append(("stopped", self.stop_reason))
         if self.waits_for:
             rows.append(("waiting", self.waits_for.removeprefix("waiting ")))
         rows.append(("time", f"{duration(self.wall_s)} ({duration(self.busy_s)} of work)"))
@@ -113,7 +117,8 @@ def summarise(state: JobState) -> Summary:
         memory_limit_mib=_memory_limit_mib(state.header),
         waits_for=_waits_for(state),
         replaced=_count_replaced(state),
-        advice=advice(state, times, peaks_mib),
+        stop_reason=state.stop_reason,
+        advice=advice(state, *_unfailed(measured, state)),
     )
 
 
@@ -189,6 +194,12 @@ def _waits_for(state: JobState) -> str:
     return waiting_for(state) if counts[RunStatus.QUEUED] and not counts[RunStatus.RUNNING] else ""
 
 
+def _unfailed(measured: list[tuple[int, float, float]], state: JobState) -> tuple[list[float], list[float]]:
+    """Seconds and MiB of the runs that did their work or met a limit: how long a failure took says nothing."""
+    whole = [one for one in measured if state.status_of(one[0]) is not RunStatus.FAILED]
+    return [duration_s for _, duration_s, _ in whole], [mib for *_, mib in whole]
+
+
 def _measurements(state: JobState) -> list[tuple[int, float, float]]:
     ended = (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.OUT_OF_MEMORY)
     found = ((index, state.usage(index)) for index in state.indexes(*ended))
@@ -230,7 +241,8 @@ def _near_time(header: JobHeader, times_s: Sequence[float], timed_out: int) -> s
 
 
 def _on_length(header: JobHeader, times_s: Sequence[float]) -> str | None:
-    if header.instance_type is not None:
+    """Of realtime runs in the cloud: on this machine short runs cost nothing worth a word."""
+    if header.instance_type is not None or header.engine == "local":
         return None
     middle, (low, high) = median(times_s), ADVISED_RUN_S
     if middle < _SHORT_S and len(times_s) >= _MANY:

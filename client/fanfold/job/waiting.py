@@ -245,6 +245,8 @@ def _words(state: JobState, counts: dict[RunStatus, int]) -> str:
         words.append(f"{counts[RunStatus.CACHED]} cached")
     if not counts[RunStatus.RUNNING] and counts[RunStatus.QUEUED]:
         words.append(waiting_for(state))
+    if state.stop_reason:
+        words.append(f"stopped: {state.stop_reason}")
     return ", ".join(words)
 
 

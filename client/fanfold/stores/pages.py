@@ -20,6 +20,7 @@ from fanfold.core.models import Event, EventKind, Output, RunError, RunStatus, U
 _KINDS = (
     *(EventKind(name) for name in ("queued", "started", "finished", "machine", "log", "usage")),
     *(EventKind(name) for name in ("process", "runner", "dispatch", "queue", "throttle", "execution_failure")),
+    EventKind("stop"),
 )
 _STATUSES = (
     None,

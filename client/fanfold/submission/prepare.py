@@ -139,6 +139,7 @@ def _header(job_id: str, draft: Draft, request: Request, count: int) -> JobHeade
         constants=draft.constants,
         architecture=described.architecture,
         costs_money=described.costs_money,
+        stop_on_error=request.stop_on_error,
     )
 
 

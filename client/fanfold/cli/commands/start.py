@@ -78,6 +78,10 @@ def submit(
             autocompletion=options.instance_type_names,
         ),
     ] = None,
+    stop_on_error: Annotated[
+        str,
+        typer.Option(metavar="WHEN", help="Start no more runs when 10 fail alike (same), at the first, or never."),
+    ] = "same",
     debug: Annotated[bool, typer.Option("--debug", help="Run the first input only and print its value.")] = False,
     no_wait: options.NoWait = False,
     as_json: options.AsJson = False,
@@ -109,6 +113,7 @@ def submit(
         ramp=ramp,
         debug_mode=debug,
         escalate=escalate if debug else None,
+        stop_on_error=stop_on_error,
         collect=False,
         **_constants(constants or [], start),
     )

@@ -93,8 +93,16 @@ class JobState:
         if self._counts[_SUCCEEDED] + self._counts[_CACHED] == self._header.count:
             return JobStatus.COMPLETED
         if self.done:
-            return JobStatus.FAILED if self._header.cancelled_at is None else JobStatus.CANCELLED
+            ended_by_itself = self._header.cancelled_at is None or bool(self.stop_reason)
+            return JobStatus.FAILED if ended_by_itself else JobStatus.CANCELLED
         return JobStatus.RUNNING if self._begun else JobStatus.QUEUED
+
+    @property
+    def stop_reason(self) -> str:
+        """Why no more runs were started after the first had failed, or "": a caller's own cancel is no such reason."""
+        event = self._job_events.get((EventKind.STOP, "errors"))
+        # A job may have been stopped, retried and then cancelled: only the stop that set this flag is its reason.
+        return "" if event is None or event.at != self._header.cancelled_at else str(event.data.get("reason", ""))
 
     def status_of(self, index: int) -> RunStatus:
         """The run's status."""

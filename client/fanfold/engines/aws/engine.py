@@ -16,6 +16,7 @@ from fanfold.engines.aws.paths import Surroundings, new_dispatch, open_paths
 from fanfold.engines.aws.paths.dedicated import lane_of
 from fanfold.engines.aws.queueing import Queueing
 from fanfold.engines.base import Description
+from fanfold.engines.stopping import reason_to_stop, stop_job
 from fanfold.errors import FanfoldError
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.account import Account
@@ -77,11 +78,18 @@ class AwsEngine:
             self.paths[dispatch.path].stop(header, dispatch)
 
     def reconcile(self, header: JobHeader, state: JobState) -> bool:
-        """Record runs as lost that nobody runs any more, and start those that are due; True where there were any."""
+        """Record runs as lost that nobody runs any more, and start those that are due; True where there were any.
+
+        Where the first runs have all failed the same way, the job is stopped instead.
+        """
         now = time.monotonic()
         if state.done or now - self._looked_at.get(header.id, 0.0) < _look_every_s(header.count):
             return False
         self._looked_at[header.id] = now
+        if reason := reason_to_stop(state):
+            stop_job(self.stores.log, header.id, reason)
+            self.cancel(header)
+            return True
         told = self._tell_why_it_waits(header, state)
         headers = self.stores.log.job_headers
         if not self._inspector.look(header, state) or not headers.take_lease(header.id, _REPAIR_LEASE_S):

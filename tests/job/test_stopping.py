@@ -1,0 +1,93 @@
+"""A fault of the code is told after ten runs, not after all of them: no more are started."""
+
+from __future__ import annotations
+
+import pytest
+
+import fanfold
+from fanfold.core.fold import fold
+from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunStatus
+from fanfold.core.stopping import FailureWatch
+from fanfold.engines.stopping import reason_to_stop
+
+
+def with_a_typo(i: int):
+    return undefined_name + i  # type: ignore[name-defined]  # noqa: F821
+
+
+def each_in_its_own_way(i: int):
+    raise [ValueError, KeyError][i % 2](i)
+
+
+def bad_after_the_first(i: int):
+    if i:
+        raise ValueError(i)
+    return i
+
+
+def test_a_typo_ends_the_job_after_ten_runs():
+    job = fanfold.submit(with_a_typo, range(200), max_workers=1, collect=False).wait()
+    counts = job.counts()
+    assert 10 <= counts["failed"] < 50
+    assert job.status == "Failed"
+    with pytest.raises(fanfold.RunFailed, match="No more runs were started: the first 10 runs all failed with NameError"):
+        job.collect()
+    assert "the first 10 runs all failed with NameError at " in " ".join(str(job.summary()).split())
+
+
+@pytest.mark.parametrize("fails", [each_in_its_own_way, bad_after_the_first])
+def test_failures_of_inputs_do_not(fails):
+    job = fanfold.submit(fails, range(30), max_workers=1, collect=False).wait()
+    assert job.counts().get("cancelled", 0) == 0
+
+
+def test_never_runs_all():
+    job = fanfold.submit(with_a_typo, range(30), stop_on_error="never", collect=False).wait()
+    assert job.counts() == {"failed": 30}
+
+
+def test_first_stops_at_the_first_failure():
+    job = fanfold.submit(bad_after_the_first, range(200), max_workers=1, stop_on_error="first", collect=False).wait()
+    assert job.counts()["succeeded"] == 1
+    assert job.counts()["cancelled"] > 150
+    assert 'a run failed, and stop_on_error is "first"' in str(job.summary())
+
+
+def test_a_rule_that_is_none_is_refused():
+    with pytest.raises(fanfold.InputError, match="stop_on_error='frist' is unknown"):
+        fanfold.submit(with_a_typo, [1], stop_on_error="frist")
+
+
+def test_a_cancel_by_its_caller_after_a_retry_is_a_cancel():
+    job = fanfold.submit(with_a_typo, range(40), max_workers=1, collect=False).wait()
+    log = job.tracker.engine.stores.log
+    log.request_cancel(job.id, None)
+    log.request_cancel(job.id, 1.0)
+    assert fanfold.get_job(job.id).status == "Cancelled"
+
+
+def failing(count, type="NameError", line=7, **header):
+    """A job of which so many runs have failed, as a reader of the log sees it."""
+    facts = {"engine": "aws", "owner": "me", "bundle_sha256": "", "code_hash": "", "created_at": 0.0, **header}
+    job = JobHeader(id="20260131-141502-river-7f3a", name="f", count=50, **facts)
+    error = RunError(type, "no such name", f'Traceback:\n  File "tiles.py", line {line}, in f\nNameError: no')
+    return job, [
+        Event.new(job.id, index, 0, EventKind.FINISHED, status=RunStatus.FAILED, error=error) for index in range(count)
+    ]
+
+
+def test_an_engine_far_away_stops_by_what_the_log_tells():
+    job, events = failing(10)
+    assert reason_to_stop(fold(job, events)) == "the first 10 runs all failed with NameError at tiles.py:7"
+    assert reason_to_stop(fold(job, events[:9])) == ""
+    good = Event.new(job.id, 20, 0, EventKind.FINISHED, status=RunStatus.SUCCEEDED)
+    assert reason_to_stop(fold(job, [good, *events])) == ""
+    assert reason_to_stop(fold(job.cancelled(1.0), events)) == ""
+    assert reason_to_stop(fold(job._replace(stop_on_error="never"), events)) == ""
+
+
+def test_another_line_is_another_failure():
+    watch = FailureWatch("same")
+    _, first = failing(9)
+    _, other = failing(9, line=8)
+    assert not any(watch.note(event.status, event.error) for event in [*first, *other])
