@@ -160,7 +160,7 @@ def submit(
             from fanfold.submission.plan import make_plan
 
             return make_plan(udf, inputs, chosen, request, constants)
-        if debug_mode and chosen.describe().name == "local" and request.instance is None:
+        if debug_mode and chosen.describe().uses_own_packages and request.instance is None:
             from fanfold.submission.debugger import call_here, calls_debugger
 
             if calls_debugger(udf):

@@ -242,7 +242,7 @@ def _near_time(header: JobHeader, times_s: Sequence[float], timed_out: int) -> s
 
 def _on_length(header: JobHeader, times_s: Sequence[float]) -> str | None:
     """Of realtime runs in the cloud: on this machine short runs cost nothing worth a word."""
-    if header.instance_type is not None or header.engine == "local":
+    if header.instance_type is not None or not header.costs_money:
         return None
     middle, (low, high) = median(times_s), ADVISED_RUN_S
     if middle < _SHORT_S and len(times_s) >= _MANY:

@@ -205,7 +205,7 @@ def _answer_from_cache(header: JobHeader, stores: Stores, keys: bytearray) -> by
 
 def _may_read_cache(header: JobHeader) -> bool:
     """False where somebody else may have put a pickle into the cache, which this job would unpickle as its own."""
-    return header.serializer != "pickle" or header.engine == "local" or current().allow_pickle
+    return header.serializer != "pickle" or not header.costs_money or current().allow_pickle
 
 
 def _cached_event(job_id: str, index: int, output: Output) -> Event:
