@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 import fanfold
-from tests.conftest import is_gone
+from tests.conftest import is_gone, worker_processes
 
 
 @fanfold.udf(instance_type="small")
@@ -168,7 +168,7 @@ def test_machines_and_processes_on_each_bound_the_runs_side_by_side(tmp_path, ev
     paths = [str(tmp_path / "go")] * 4
     job = fanfold.submit(wait_for, paths, collect=False, max_workers=machines, n_processes_per_worker=processes)
     eventually(lambda: job.counts().get("running") == machines * processes)
-    workers = runner_of(job).children()
+    workers = worker_processes(runner_of(job))
     assert len(workers) == machines * processes
     (tmp_path / "go").touch()
     assert set(job.results()) <= {worker.pid for worker in workers}

@@ -71,6 +71,7 @@ class WorkerProcess:
         """It and what it has started."""
         if self._tree is None:
             self._tree = ProcessTree(self.pid)
+            self._tree.restart(self.since)
         return self._tree
 
     def read(self) -> list[wire.Started | wire.Finished]:
