@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from fanfold.api.submit import run as run
     from fanfold.api.submit import run_async as run_async
     from fanfold.api.submit import submit as submit
+    from fanfold.core.inside import attempt as attempt
+    from fanfold.core.inside import job_id as job_id
+    from fanfold.core.inside import run_id as run_id
+    from fanfold.core.inside import scratch_path as scratch_path
     from fanfold.diagnosis import doctor as doctor
     from fanfold.errors import CaptureError as CaptureError
     from fanfold.errors import CodecError as CodecError
@@ -70,6 +74,7 @@ _HOME_OF = {
     "Plan": "submission.estimates",
     "configure": "settings",
     "mount_path": "api.mount",
+    **dict.fromkeys(("attempt", "job_id", "run_id", "scratch_path"), "core.inside"),
     "doctor": "diagnosis",
     "plan": "submission.plan",
 }

@@ -162,6 +162,7 @@ class Machine:
             blobs=self._blob_cache.blobs,
             serializer=header.serializer,
             owner=header.owner,
+            fresh=header.fresh,
             own_folder=True,
             takes_ahead=False,
             timeout_s=header.timeout_s,

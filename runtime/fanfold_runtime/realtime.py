@@ -146,6 +146,7 @@ class Environment:
             blobs=self._blob_cache.blobs,
             serializer=header.serializer,
             owner=header.owner,
+            fresh=header.fresh,
             own_folder=True,
             timeout_s=min(round(left_s, 1), header.timeout_s or left_s),
             memory_mib=min(left_mib, header.memory_mib or left_mib),

@@ -29,6 +29,8 @@ class Udf(Generic[P, R]):
     def __init__(self, fn: Callable[P, R], options: Options) -> None:
         self.__fanfold_udf__ = fn
         self.options = options
+        if options.setup is not None:
+            vars(fn)["__fanfold_setup__"] = options.setup  # travels with the function, as all its attributes do
         functools.update_wrapper(self, fn)
 
     @property
@@ -69,7 +71,7 @@ class Udf(Generic[P, R]):
 
     def __repr__(self) -> str:
         given = self.options._asdict().items()
-        options = ", ".join(f"{name}={value!r}" for name, value in given if value not in (None, (), "auto"))
+        options = ", ".join(f"{name}={value!r}" for name, value in given if value not in (None, (), "auto", False))
         return f"<Udf {self.name}{f' ({options})' if options else ''}>"
 
 
@@ -104,7 +106,8 @@ def udf(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a UDF: `@udf`, or `@udf(instance_type="small", cache_max_age="7d")`.
 
     Options: `name`, `instance_type`, `engine`, `cache_max_age`, `max_retry`, `retry_on`, `timeout_s` (seconds),
-    `memory_mib`, `disk_size_gb`, `serializer` ("auto" or "pickle"). Raises `InputError` for an unknown one.
+    `memory_mib`, `disk_size_gb`, `serializer` ("auto" or "pickle"), `fresh` (each run in a process of its own), `setup`
+    (a function that is called once in each worker before its first run). Raises `InputError` for an unknown one.
     """
     if fn is None:
         Options.checked(**options)

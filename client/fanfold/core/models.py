@@ -195,6 +195,8 @@ class JobHeader(NamedTuple):
     costs_money: bool = True
     #: After which failures no more runs are started: "same", "first" or "never" (see `stopping`).
     stop_on_error: str = "same"
+    #: Each run in a process of its own.
+    fresh: bool = False
 
     def cancelled(self, at: float | None) -> JobHeader:
         """The same header with the cancel flag set (seconds since 1970) or cleared (None)."""

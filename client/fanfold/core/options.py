@@ -43,6 +43,10 @@ class Options(NamedTuple):
     memory_mib: int | None = None
     disk_size_gb: int | None = None
     serializer: str = "auto"
+    #: Each run in a process of its own.
+    fresh: bool = False
+    #: Called once in each worker, before its first run.
+    setup: Callable[[], object] | None = None
 
     @classmethod
     def checked(cls, **options: Any) -> Options:
@@ -65,6 +69,11 @@ class Options(NamedTuple):
         for name in ("memory_mib", "disk_size_gb"):
             check_number(name, getattr(asked, name), whole=True)
         check_number("max_retry", asked.max_retry, zero=True, whole=True)
+        check_flags(fresh=asked.fresh)
+        if asked.setup is not None and not callable(asked.setup):
+            raise InputError(
+                f"setup={asked.setup!r} cannot be called.", next_step="give a function without parameters."
+            )
         return asked
 
 

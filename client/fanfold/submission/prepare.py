@@ -128,6 +128,7 @@ def _header(job_id: str, draft: Draft, request: Request, count: int) -> JobHeade
         instance_type=request.instance.name if request.instance else None,
         usd_per_hour=_usd_per_hour(request, described),
         serializer=options.serializer,
+        fresh=options.fresh,
         timeout_s=_limit("timeout_s", options.timeout_s, described.realtime_timeout_s, "s", request),
         memory_mib=_memory_mib(options, request, described),
         max_workers=request.max_workers,

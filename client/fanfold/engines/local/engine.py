@@ -183,6 +183,7 @@ def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
         usage_interval_s=1.0 if dedicated else None,
         mount=stores.shared_folder,
         owner=header.owner,
+        fresh=header.fresh,
     )
 
 

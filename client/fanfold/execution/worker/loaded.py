@@ -14,6 +14,8 @@ from fanfold.source.bundle import Bundle
 from fanfold.source.load import load
 
 _SHA256_CHARACTERS = 64
+#: The attribute of a function that `@udf(setup=...)` sets.
+SETUP = "__fanfold_setup__"
 
 
 class LoadedUdf:
@@ -30,12 +32,15 @@ class LoadedUdf:
         """Load it, and set it up; `before` is called with the bundle. Raises whatever its own code raises."""
         bundle = Bundle.from_bytes(_checked(self._bundle))
         before(bundle)
-        make = load(bundle, get_blob=self.blobs.bytes_of)
+        function = load(bundle, get_blob=self.blobs.bytes_of)()
+        self.function = function
         if bundle.remade:
             from fanfold.inputs.arguments import remaking
 
-            make = remaking(make, bundle.remade)
-        self.function = make()
+            self.function = remaking(lambda: function, bundle.remade)()
+        setup = getattr(function, SETUP, None)
+        if setup is not None:
+            setup()
         self.is_loaded = True
 
     @property

@@ -117,13 +117,7 @@ def _advice(error: BaseException) -> str:
     if isinstance(error, AttributeError) and error.name in _OF_A_UDF and isinstance(error.obj, FunctionType):
         return f" (inside a run a UDF is a plain function: call it, or `{error.name}` from outside with more inputs)"
     if isinstance(error, OSError) and error.errno in _TOO_MANY_FILES:
-        import resource
-
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        return (
-            f" (the run's process may have {limit:,} files open at once, and that many are: close each file when it is"
-            " done with, as `with open(...)` does)"
-        )
+        return " (the run has as many files open as it may: close each when it is done with, as `with open(...)` does)"
     return ""
 
 

@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 import time
+from contextlib import suppress
 
 _MIB = 1024 * 1024
 _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / _MIB
@@ -14,6 +15,8 @@ _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / _MIB
 _SHORT_S = 0.005
 #: Below this, before any reading does: what so short a call can take shows in one of the next.
 _INSTANT_S, _INSTANT_CALLS = 0.001, 64
+#: From here on the pool has looked at the call while it ran (`pool.limits`).
+_LOOKED_AT_S = 0.2
 
 
 class CpuTime:
@@ -34,14 +37,16 @@ class CpuTime:
 
 
 class PeakMemory:
-    """Peak resident memory between `restart` and `peak_mib`.
+    """Peak memory between `restart` and `peak_mib`: what the kernel cannot take back, so no pages of mapped files.
 
-    Linux keeps a high-water mark that can be reset; elsewhere the peak of the whole process so far must do.
+    Linux keeps a high-water mark that can be reset, in which mapped files count as well: it serves for calls that are
+    too short for the pool to look at while they run. Elsewhere the peak of the whole process so far must do.
     """
 
     def __init__(self) -> None:
         self._linux = sys.platform == "linux"
         self._statm = os.open("/proc/self/statm", os.O_RDONLY) if self._linux else -1
+        self._files = 0.0
         self._start = self._last = self._now()
         self._mark_is_high = True
         self._unread = 0
@@ -50,7 +55,7 @@ class PeakMemory:
         """Begin a new call."""
         if self._linux and self._mark_is_high:
             self._mark_is_high = False
-            with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+            with suppress(OSError), open("/proc/self/clear_refs", "w", encoding="ascii") as file:
                 file.write("5")  # 5: reset the peak resident set size, see proc(5)
         self._start = self._last
 
@@ -63,22 +68,27 @@ class PeakMemory:
         now = self._last = self._now()
         if not self._linux or duration_s < _SHORT_S:
             return now
-        peak = _high_water_mark_mib()
+        peak = _high_water_mark_mib() - self._files
         self._mark_is_high = peak > now + 1
-        return max(peak, now)
+        return max(peak, now) if duration_s < _LOOKED_AT_S else now
 
     def left_mib(self) -> float:
         """MiB that the call has left behind."""
         return self._last - self._start
 
     def _now(self) -> float:
-        if self._linux:
-            return int(os.pread(self._statm, 64, 0).split()[1]) * _PAGE_MIB
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MIB  # macOS counts bytes
+        if not self._linux:
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MIB  # macOS counts bytes
+        try:
+            resident, files = os.pread(self._statm, 64, 0).split()[1:3]
+        except OSError:  # the run has closed it
+            return 0.0
+        self._files = int(files) * _PAGE_MIB
+        return int(resident) * _PAGE_MIB - self._files
 
 
 def _high_water_mark_mib() -> float:
-    with open("/proc/self/status", encoding="ascii") as file:
+    with suppress(OSError), open("/proc/self/status", encoding="ascii") as file:
         for line in file:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
