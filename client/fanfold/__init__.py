@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from fanfold.api.decorator import Udf as Udf
     from fanfold.api.decorator import udf as udf
     from fanfold.api.executor import Executor as Executor
+    from fanfold.api.inside import attempt as attempt
+    from fanfold.api.inside import job_id as job_id
+    from fanfold.api.inside import run_id as run_id
+    from fanfold.api.inside import scratch_path as scratch_path
     from fanfold.api.mount import mount_path as mount_path
     from fanfold.api.submit import get_job as get_job
     from fanfold.api.submit import get_jobs as get_jobs
     from fanfold.api.submit import run as run
     from fanfold.api.submit import run_async as run_async
     from fanfold.api.submit import submit as submit
-    from fanfold.core.inside import attempt as attempt
-    from fanfold.core.inside import job_id as job_id
-    from fanfold.core.inside import run_id as run_id
-    from fanfold.core.inside import scratch_path as scratch_path
     from fanfold.diagnosis import doctor as doctor
     from fanfold.errors import CaptureError as CaptureError
     from fanfold.errors import CodecError as CodecError
@@ -74,7 +74,7 @@ _HOME_OF = {
     "Plan": "submission.estimates",
     "configure": "settings",
     "mount_path": "api.mount",
-    **dict.fromkeys(("attempt", "job_id", "run_id", "scratch_path"), "core.inside"),
+    **dict.fromkeys(("attempt", "job_id", "run_id", "scratch_path"), "api.inside"),
     "doctor": "diagnosis",
     "plan": "submission.plan",
 }

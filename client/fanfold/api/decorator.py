@@ -71,7 +71,9 @@ class Udf(Generic[P, R]):
 
     def __repr__(self) -> str:
         given = self.options._asdict().items()
-        options = ", ".join(f"{name}={value!r}" for name, value in given if value not in (None, (), "auto", False))
+        options = ", ".join(
+            f"{name}={value!r}" for name, value in given if value is not False and value not in (None, (), "auto")
+        )
         return f"<Udf {self.name}{f' ({options})' if options else ''}>"
 
 
@@ -98,6 +100,8 @@ def udf(
     memory_mib: int | None = None,
     disk_size_gb: int | None = None,
     serializer: str = "auto",
+    fresh: bool = False,
+    setup: Callable[[], object] | None = None,
     **options: Any,
 ) -> Callable[[Callable[P, R]], Udf[P, R]]: ...
 
