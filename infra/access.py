@@ -96,6 +96,10 @@ def data_statements(settings: Settings, storage: StorageStack) -> list[iam.Polic
     ]
     if read or write:
         statements.append(allow(["s3:ListBucket", "s3:GetBucketLocation"], [*read, *write]))
+    if settings.public_data:
+        # Open buckets are those of other accounts; what this account keeps is reached by the statements above alone.
+        elsewhere = {"StringNotEquals": {"s3:ResourceAccount": Stack.of(storage).account}}
+        statements.append(allow(["s3:GetObject", "s3:ListBucket"], [f"arn:{partition}:s3:::*"], elsewhere))
     if settings.kms_keys:
         statements.append(allow(["kms:Decrypt", "kms:GenerateDataKey"], settings.kms_keys))
     return statements

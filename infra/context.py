@@ -75,5 +75,6 @@ _KINDS = {
     "subnet_ids": "a list of `subnet-...`",
     "read_buckets": "a list of bucket names",
     "write_buckets": "a list of bucket names",
+    "tags": "an object of keys and values",
     "kms_keys": "a list of `arn:aws:kms:<region>:<account>:key/<id>`",
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aws_cdk import Stack
+from aws_cdk import Aws, Stack
 from aws_cdk import aws_batch as batch
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -23,7 +23,10 @@ from infra.mount import Mount
 from infra.network import Network
 from infra.settings import Settings
 
-#: Reasons that no wait mends: the job asks for more than its machine has, or the environment may start none.
+#: How long runs may go on when a deploy replaces their machines: five days, the most that Batch takes
+#: (API, UpdatePolicy.jobExecutionTimeoutMinutes).
+_MOST_MINUTES = 7200
+#: Reasons that no wait cures: the job asks for more than its machine has, or the environment may start none.
 _NEVER_PLACED = ("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT", "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE")
 
 
@@ -72,9 +75,7 @@ class Dedicated(Construct):
 
     def _new_instance_profile(self) -> iam.CfnInstanceProfile:
         policy = iam.ManagedPolicy.from_aws_managed_policy_name("service-role/AmazonEC2ContainerServiceforEC2Role")
-        role = iam.Role(
-            self, "InstanceRole", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"), managed_policies=[policy]
-        )
+        role = iam.Role(self, "InstanceRole", assumed_by=_ec2(), managed_policies=[policy])
         return iam.CfnInstanceProfile(self, "InstanceProfile", roles=[role.role_name])
 
     def _add_queue(self, host: Host) -> None:
@@ -84,7 +85,7 @@ class Dedicated(Construct):
             type="MANAGED",
             # In place, with a new set of machines beside the old; a replacement would need its queue emptied first.
             replace_compute_environment=False,
-            update_policy={"terminateJobsOnUpdate": False, "jobExecutionTimeoutMinutes": 360},
+            update_policy={"terminateJobsOnUpdate": False, "jobExecutionTimeoutMinutes": _MOST_MINUTES},
             compute_resources=self._compute_resources(host),
         )
         batch.CfnJobQueue(
@@ -165,6 +166,7 @@ class Dedicated(Construct):
         return {
             "image": image.uri,
             "command": cloud.DEDICATED_COMMAND,
+            "linuxParameters": _linux_parameters(instance_type),
             "resourceRequirements": [{"type": kind, "value": str(amount)} for kind, amount in required.items()],
             "environment": [{"name": name, "value": value} for name, value in environment.items()],
             "jobRoleArn": self._job_role.role_arn,
@@ -179,6 +181,19 @@ class Dedicated(Construct):
             },
             **(self._mount.batch_volume() if self._mount else {}),
         }
+
+
+def _ec2() -> iam.ServicePrincipal:
+    """EC2 is the one service whose principal has another name in China."""
+    return iam.ServicePrincipal(f"ec2.{Aws.URL_SUFFIX}")
+
+
+def _linux_parameters(instance_type: InstanceType) -> dict[str, Any]:
+    """Half of the memory may be shared memory, as on a laptop; Docker's 64 MB end every DataLoader and SharedMemory.
+
+    An init process passes signals on, and ends what a UDF leaves behind.
+    """
+    return {"sharedMemorySize": container_memory_mib(instance_type) // 2, "initProcessEnabled": True}
 
 
 def _lane(deployment: str, instance_type: InstanceType) -> cloud.Lane:

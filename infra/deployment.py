@@ -25,7 +25,8 @@ def add_deployment(app: cdk.App, settings: Settings) -> None:
     files = FilesStack(app, f"{name}-Files") if settings.mount else None
     processing = ProcessingStack(app, f"{name}-Processing", settings=settings, storage=storage, files=files)
     ObservabilityStack(app, f"{name}-Observability", settings=settings, storage=storage, processing=processing)
-    cdk.Tags.of(app).add("fanfold:deployment", settings.deployment)
+    for key, value in {"fanfold:deployment": settings.deployment, **settings.tags}.items():
+        cdk.Tags.of(app).add(key, value)
 
 
 def app_of(context: Mapping[str, Any] | None = None, **props: Any) -> cdk.App:

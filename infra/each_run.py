@@ -18,8 +18,10 @@ from fanfold.contract.limits import REALTIME_TIMEOUT_S
 THROTTLES = ["Lambda.TooManyRequestsException", "Lambda.EC2ThrottledException"]
 #: What Lambda answers when the fault is its own; the run may have happened, which the fold does not mind.
 SERVICE_ERRORS = ["Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException"]
-#: A little more than the function's own timeout, which must be the one to speak first.
-CALL_TIMEOUT_S = int(REALTIME_TIMEOUT_S) + 5
+#: How long a new environment of an image takes at most before its 120 s begin: it is loaded, and its handler imported.
+COLD_START_S = 15
+#: The function's own timeout must be the one to speak first; with one retry both fit into an Express execution's 300 s.
+CALL_TIMEOUT_S = int(REALTIME_TIMEOUT_S) + COLD_START_S
 
 
 class EachRun(Construct):

@@ -22,13 +22,13 @@ def launch_template(scope: Construct, id: str, *, settings: Settings) -> ec2.Lau
         require_imdsv2=True,
         http_put_response_hop_limit=1,  # stops containers in a network of their own; the user data stops the others
         block_devices=[ec2.BlockDevice(device_name="/dev/xvda", volume=volume)],
-        user_data=_user_data(),
+        user_data=_user_data(settings.refresh),
     )
     Tags.of(template).add("Name", cloud.resource_name(settings.deployment, "machine"))
     return template
 
 
-def _user_data() -> ec2.UserData:
+def _user_data(refresh: str) -> ec2.UserData:
     """A script that runs before the ECS agent starts. Batch takes user data in MIME parts only.
 
     - Batch runs a simple container job in its host's own network, one hop from the metadata, so the hop limit does not
@@ -37,9 +37,12 @@ def _user_data() -> ec2.UserData:
     - Without draining, ECS lets a Spot machine vanish. With it, containers hear of the end as SIGTERM two minutes
       before, and give their inputs back. It does nothing on demand.
       https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-spot.html
+    - Batch takes the newest system image when an update replaces machines, and a new launch template does that: so a
+      new value of the setting `refresh` renews the image, and nothing else does.
     """
     script = ec2.UserData.for_linux()
     script.add_commands(
+        *([f"# refresh: {refresh}"] if refresh else []),
         f"iptables --insert OUTPUT --destination {_METADATA} --match owner ! --uid-owner 0 --jump REJECT",
         "echo ECS_ENABLE_SPOT_INSTANCE_DRAINING=true >> /etc/ecs/ecs.config",
     )

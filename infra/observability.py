@@ -78,13 +78,9 @@ class ObservabilityStack(Stack):
 
     def _alarming(self, storage: StorageStack) -> dict[str, cloudwatch.IMetric]:
         """What should not happen. A run that fails by its own code is no alarm: the function answers well then."""
-        of_functions = {
-            f"Function{kind.title()}{n}": getattr(function, f"metric_{kind}")(period=_PERIOD, statistic="Sum")
-            for n, function in enumerate(self._functions)
-            for kind in ("errors", "throttles")
-        }
         return {
-            **of_functions,
+            # One over all clones: a region has a quota of alarms, and nobody wants ten mails of one fault.
+            **{f"Function{kind.title()}": self._sum(kind) for kind in ("errors", "throttles")},
             "DistributedFailed": self._machines[cloud.DISTRIBUTED].metric_failed(period=_PERIOD),
             "DedicatedFailed": self._machines[cloud.DEDICATED].metric_failed(period=_PERIOD),
             "ExpressTimedOut": self._machines[cloud.EXPRESS].metric_timed_out(period=_PERIOD),
@@ -93,10 +89,12 @@ class ObservabilityStack(Stack):
 
     def _sum(self, kind: str) -> cloudwatch.IMetric:
         """One of a function's metrics, over all clones."""
-        metrics = {
+        metrics: dict[str, cloudwatch.IMetric] = {
             f"{kind}{n}": getattr(function, f"metric_{kind}")(period=_PERIOD, statistic="Sum")
             for n, function in enumerate(self._functions)
         }
+        if len(metrics) == 1:
+            return next(iter(metrics.values()))
         return cloudwatch.MathExpression(
             expression=" + ".join(metrics), using_metrics=metrics, label=kind, period=_PERIOD
         )
@@ -118,7 +116,8 @@ class ObservabilityStack(Stack):
         board = cloudwatch.Dashboard(
             self,
             "Dashboard",
-            dashboard_name=cloud.resource_name(self._settings.deployment, "overview"),
+            # Dashboards belong to no region: without its name, a deployment elsewhere would take this one over.
+            dashboard_name=f"{cloud.resource_name(self._settings.deployment, 'overview')}-{self.region}",
             default_interval=Duration.hours(6),
         )
         board.add_widgets(cloudwatch.AlarmStatusWidget(alarms=alarms, width=24, title="Alarms"))

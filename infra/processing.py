@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Stack
+from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
@@ -46,6 +46,9 @@ class ProcessingStack(Stack):
         realtime_role = worker_role(self, "RealtimeRole", service="lambda.amazonaws.com", storage=storage)
         job_role = worker_role(self, "JobRole", service="ecs-tasks.amazonaws.com", storage=storage)
         data = data_role(self, settings=settings, storage=storage, workers=[realtime_role, job_role])
+        CfnOutput(
+            self, "DataRoleArn", value=data.role_arn, description="Whose credentials UDFs have; for bucket policies"
+        )
         environment = _environment(settings, storage, data, mounted=mount is not None)
         images = self._images(settings)
         self.realtime = Realtime(

@@ -7,14 +7,22 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fanfold.contract.instances import INSTANCE_TYPES, Host, InstanceType
+from infra.hosts import refusals
 
 Architecture = Literal["x86_64", "arm64"]
 #: CloudWatch Logs keeps for these numbers of days only.
 LogDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731]
 
-_BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
-BucketName = Annotated[str, Field(pattern=_BUCKET)]
+#: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; a name like an address is refused too.
+_LABEL = "[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_BUCKET = rf"^{_LABEL}(?:\.{_LABEL})*$"
+BucketName = Annotated[str, Field(pattern=_BUCKET, min_length=3, max_length=63)]
+#: 8 hexadecimal digits in old accounts, 17 since 2016.
+_ID = "[0-9a-f]{8}(?:[0-9a-f]{9})?"
 KeyArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[\w-]+$")]
+#: https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
+TagKey = Annotated[str, Field(pattern=r"^[\w .:/=+@-]+$", max_length=128)]
+TagValue = Annotated[str, Field(pattern=r"^[\w .:/=+@-]*$", max_length=256)]
 MachineName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,39}$")]
 #: A private ECR repository, with a tag or a digest: Lambda takes no other.
 ImageUri = Annotated[
@@ -29,6 +37,12 @@ ImageUri = Annotated[
 #: new account may start no X machine at all until its quota is raised, so that nobody misses these who has not asked.
 _ULTRAMEM = [name for name, it in INSTANCE_TYPES.items() if it.host.name.startswith("x2idn.")]
 _EVERYWHERE = [name for name in INSTANCE_TYPES if name not in _ULTRAMEM]
+
+
+#: Job queues and compute environments in a region, https://docs.aws.amazon.com/batch/latest/userguide/service_limits.html
+_QUEUES = 50
+#: What Lambda keeps for functions without a share of their own (API, PutFunctionConcurrency).
+_LEFT_UNRESERVED = 100
 
 
 class SettingError(ValueError):
@@ -81,7 +95,12 @@ class Settings(BaseModel):
         default=2048, ge=512, le=10240, description="Scratch disk of one realtime environment, in MiB; 512 are free."
     )
     realtime_reserved_concurrency: int | None = Field(
-        default=None, ge=1, description="Most realtime runs at once, taken from the account's limit; none: share it."
+        default=None,
+        ge=1,
+        description="Most realtime runs at once, taken from the account's limit; none: share it. 100 must be left.",
+    )
+    account_concurrency: int = Field(
+        default=1000, ge=10, description="The account's limit of concurrent functions, if AWS has raised yours."
     )
     realtime_functions: int = Field(
         default=1, ge=1, le=10, description="Clones of the realtime function; each adds 1,000 environments per 10 s."
@@ -114,8 +133,8 @@ class Settings(BaseModel):
         default=60, ge=10, le=1440, description="Give up on a job that can never be placed after this many minutes."
     )
 
-    vpc_id: str | None = Field(default=None, pattern=r"^vpc-[0-9a-f]+$", description="Your own VPC; none: a new one.")
-    subnet_ids: list[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]+$")]] = Field(
+    vpc_id: str | None = Field(default=None, pattern=f"^vpc-{_ID}$", description="Your own VPC; none: a new one.")
+    subnet_ids: list[Annotated[str, Field(pattern=f"^subnet-{_ID}$")]] = Field(
         default=[], description="Subnets of your VPC for machines, with a way to AWS's APIs; with `mount` one a zone."
     )
     mount: bool = Field(default=False, description="One shared file system (EFS) at /mnt/shared for every run.")
@@ -123,7 +142,21 @@ class Settings(BaseModel):
     read_buckets: list[BucketName] = Field(default=[], description="More buckets that UDFs may read.")
     write_buckets: list[BucketName] = Field(default=[], description="More buckets that UDFs may read and write.")
 
+    public_data: bool = Field(
+        default=False,
+        description="UDFs may read any open bucket of S3; so data can leave in what they ask for.",
+    )
+
     kms_keys: list[KeyArn] = Field(default=[], description="KMS keys that those buckets are encrypted with.")
+
+    tags: dict[TagKey, TagValue] = Field(
+        default={}, description="Tags for everything that takes any, besides `fanfold:deployment`."
+    )
+    refresh: str = Field(
+        default="",
+        pattern=r"^[\w.-]{0,40}$",
+        description="Any new value, such as today's date, renews the machines' system image with the next deploy.",
+    )
 
     retention_days: int = Field(
         default=30,
@@ -168,8 +201,7 @@ def _complaints(settings: Settings) -> list[str]:
         found.append("instance_types: an empty list offers no machine; leave it out for all of them")
     if clash := sorted(set(settings.extra_instance_types) & set(INSTANCE_TYPES)):
         found.append(f"extra_instance_types: {', '.join(clash)} is known already; choose another name")
-    if odd := [host.name for host in _hosts(settings) if host.name.startswith(("t2.", "t3.", "t3a.", "t4g."))]:
-        found.append(f"extra_instance_types: Batch refuses the t family ({', '.join(odd)}); choose another host")
+    found += _host_complaints(settings)
     largest = max((host.vcpus for host in _hosts(settings)), default=0)
     if settings.max_vcpus < largest:
         found.append(f"max_vcpus: {settings.max_vcpus} is less than the largest host has; allowed: {largest} and more")
@@ -179,7 +211,40 @@ def _complaints(settings: Settings) -> list[str]:
         found.append("subnet_ids: your own VPC needs `vpc_id` and at least one of `subnet_ids`, both or neither")
     if settings.monthly_budget_usd and not settings.alarm_email:
         found.append("monthly_budget_usd: a budget needs `alarm_email`, for somebody to be told")
-    return found + _image_complaints(settings)
+    if odd := [name for name in (*settings.read_buckets, *settings.write_buckets) if _like_an_address(name)]:
+        found.append(f"read_buckets, write_buckets: {odd[0]} looks like an IP address, which S3 refuses as a name")
+    if odd := [key for key in settings.tags if key.lower().startswith("aws:")]:
+        found.append(f"tags: {odd[0]} begins with aws:, which AWS keeps for itself")
+    return found + _concurrency_complaints(settings) + _image_complaints(settings)
+
+
+def _host_complaints(settings: Settings) -> list[str]:
+    found = [
+        f"extra_instance_types.{name}: {refusal}"
+        for name, extra in settings.extra_instance_types.items()
+        for refusal in refusals(extra.named(name).host)
+    ]
+    if (queues := len({host.name for host in _hosts(settings)})) > _QUEUES:
+        found.append(
+            f"extra_instance_types: {queues} different hosts want a queue each, and a region has {_QUEUES}; "
+            "name those that you use in `instance_types`"
+        )
+    return found
+
+
+def _concurrency_complaints(settings: Settings) -> list[str]:
+    reserved, most = settings.realtime_reserved_concurrency, settings.account_concurrency - _LEFT_UNRESERVED
+    if reserved is None or reserved <= most:
+        return []
+    return [
+        f"realtime_reserved_concurrency: {reserved} of {settings.account_concurrency} leaves less than the "
+        f"{_LEFT_UNRESERVED} that Lambda keeps for other functions; allowed: up to {max(most, 0)}, "
+        "or set `account_concurrency` to your account's limit (`fanfold doctor` shows it)"
+    ]
+
+
+def _like_an_address(name: str) -> bool:
+    return name.replace(".", "").isdigit() and name.count(".") == 3
 
 
 def _image_complaints(settings: Settings) -> list[str]:

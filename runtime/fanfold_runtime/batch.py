@@ -14,11 +14,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(EXIT_GIVEN_BACK))  # it holds nothing yet
     from fanfold.errors import FanfoldError
     from fanfold_runtime import telemetry
-    from fanfold_runtime.context import own_folder
+    from fanfold_runtime.context import enter_own_folder
     from fanfold_runtime.machine import Machine
 
     try:
-        machine = Machine(own_folder(), os.environ)
+        machine = Machine(enter_own_folder(), os.environ)
     except FanfoldError as error:
         telemetry.logger.error("machine not ready", error=type(error).__name__, reason=error.message)
         raise SystemExit(1) from error

@@ -17,9 +17,14 @@ from fanfold.stores.aws.account import Account
 TELEMETRY_S = 1.0
 
 
-def own_folder() -> Path:
-    """The one place that Lambda lets anyone write to; on a machine a folder of its root disk."""
-    return Path(tempfile.gettempdir()) / "fanfold"
+def enter_own_folder() -> Path:
+    """The one place that Lambda lets anyone write to; on a machine a folder of its root disk.
+
+    Runs are performed from there on: the image's own folder, in which the runtime starts, takes no file of theirs.
+    """
+    temporary = Path(tempfile.gettempdir())
+    os.chdir(temporary)
+    return temporary / "fanfold"
 
 
 def open_stores(folder: Path, environment: Mapping[str, str] = os.environ, *, read_ahead: bool = False) -> AwsStores:

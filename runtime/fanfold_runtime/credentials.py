@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import tempfile
 import threading
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
@@ -31,7 +32,8 @@ _OURS = frozenset(
         ENV_DATA_ROLE,
     }
 )
-_NOT_FOR_UDFS = frozenset({"AWS_LAMBDA_RUNTIME_API", "_HANDLER", ENV_TABLE, ENV_BUCKET, ENV_JOB})
+#: What is for the runtime alone. A script that a UDF starts finds its own folder on its path, as everywhere else.
+_NOT_FOR_UDFS = frozenset({"AWS_LAMBDA_RUNTIME_API", "_HANDLER", "PYTHONSAFEPATH", ENV_TABLE, ENV_BUCKET, ENV_JOB})
 
 #: A role that assumes a role gets an hour, whatever it asks for.
 _SESSION_S = 3600
@@ -86,7 +88,14 @@ class DataRole:
 def udf_environment(environment: Mapping[str, str], given: Mapping[str, str] | None) -> dict[str, str]:
     """What a UDF's process sees of `environment`: with the credentials `given`, or, where None, those there are."""
     hidden = _NOT_FOR_UDFS if given is None else _NOT_FOR_UDFS | _OURS
-    return {**{name: value for name, value in environment.items() if name not in hidden}, **(given or {})}
+    seen = {name: value for name, value in environment.items() if name not in hidden}
+    return {**seen, **_home(tempfile.gettempdir()), **(given or {})}
+
+
+def _home(folder: str) -> dict[str, str]:
+    """A home that a UDF can write to, and libraries keep their caches in; the runtime's own is part of the image."""
+    cache = os.path.join(folder, ".cache")
+    return {"HOME": folder, "XDG_CACHE_HOME": cache, "MPLCONFIGDIR": os.path.join(cache, "matplotlib")}
 
 
 def as_variables(credentials: Credentials) -> dict[str, str]:

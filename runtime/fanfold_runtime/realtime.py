@@ -25,7 +25,7 @@ from fanfold.stores.aws import AwsStores
 from fanfold_runtime import telemetry
 from fanfold_runtime.blob_cache import BlobCache
 from fanfold_runtime.cancel_flag import CancelFlag
-from fanfold_runtime.context import TELEMETRY_S, get_header, hide_from_udfs, open_stores, own_folder
+from fanfold_runtime.context import TELEMETRY_S, enter_own_folder, get_header, hide_from_udfs, open_stores
 from fanfold_runtime.credentials import Credentials, as_variables, data_role, udf_environment
 
 #: A run ends this long before Lambda would end the whole environment: time to ask it where it stands, and to tell.
@@ -54,7 +54,7 @@ def handler(event: RunPayload, context: Context) -> dict[str, Any]:
     run = event["run"]
     telemetry.announce_run(event["job"]["id"], run["index"], run["attempt"])
     if not _kept:
-        _kept.append(Environment(own_folder()))
+        _kept.append(Environment(enter_own_folder()))
     recorded = False
     try:
         ended = _kept[0].run(event, context)

@@ -42,7 +42,6 @@ class LambdaHost:
         self._folder = folder
         self._handler = handler
         self._start_command = start
-        self._number = 0
         self._closed = False
         self._lock = threading.Lock()
         self._api: RuntimeApi | None = None
@@ -99,9 +98,8 @@ class LambdaHost:
         """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime"""
         if self._closed:
             raise RuntimeError("the function is gone")
-        self._number += 1
-        temporary = self._folder / f"tmp{self._number}"
-        temporary.mkdir()
+        temporary = self._folder / "tmp"  # a restart keeps its content: see "Restart", in the life cycle
+        temporary.mkdir(exist_ok=True)
         self._api = RuntimeApi()
         environment = {
             "_HANDLER": self._handler,

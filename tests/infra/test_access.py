@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.templates import Templates, listed, resolve
+from tests.infra.templates import Synthesise, Templates, listed, resolve
 
 #: Actions that know no resource, and who needs them.
 WITHOUT_RESOURCE = {
@@ -185,3 +185,29 @@ def test_policies_stay_below_the_size_that_iam_takes(full: Templates) -> None:
             # IAM counts no white space; a reference is about as long as what it stands for.
             text = str(policy["PolicyDocument"]).replace(" ", "")
             assert len(text) < limit, text[:200]
+
+
+def test_open_buckets_of_others_can_be_read_by_udfs_on_request_alone(
+    templates: Templates, synthesise: Synthesise
+) -> None:
+    def reads_anything(of: Templates) -> list[dict[str, Any]]:
+        return [it for it in of.statements_of("DataRole") if "arn:aws:s3:::*" in listed(it["Resource"])]
+
+    assert reads_anything(templates) == []
+    (statement,) = reads_anything(synthesise(public_data=True))
+    assert set(statement["Action"]) == {"s3:GetObject", "s3:ListBucket"}
+    assert statement["Condition"] == {"StringNotEquals": {"s3:ResourceAccount": "123456789012"}}
+
+
+def test_the_data_role_is_named_among_the_outputs(templates: Templates) -> None:
+    """A bucket of another account lets it in by its ARN."""
+    outputs = [name for template in templates.by_stack.values() for name in template.get("Outputs", {})]
+    assert "DataRoleArn" in outputs
+
+
+def test_no_partition_is_written_into_a_template(full: Templates) -> None:
+    """In GovCloud and in China ARNs begin with another word than aws, and EC2 goes by another name."""
+    raw = [path.read_text() for path in full.folder.glob("*.template.json")]
+    own = [match for text in raw for match in re.findall(r"arn:aws:(?!kms:eu-west-1:123456789012)[^\"]*", text)]
+    assert own == []
+    assert not [text for text in raw if '"ec2.amazonaws.com"' in text]

@@ -140,3 +140,23 @@ def test_an_idle_machine_can_be_kept_for_the_next_job(templates: Templates, full
         return {each["ScalingPolicy"]["MinScaleDownDelayMinutes"] for each in resources}
 
     assert (minutes(templates), minutes(full)) == ({0}, {30})
+
+
+def test_half_of_a_container_s_memory_may_be_shared_memory(templates: Templates) -> None:
+    """Docker's own 64 MB end a DataLoader, a SharedMemory and a pool of processes that pass as much locally."""
+    for definition in templates.properties("AWS::Batch::JobDefinition"):
+        container = definition["ContainerProperties"]
+        (memory,) = (int(it["Value"]) for it in container["ResourceRequirements"] if it["Type"] == "MEMORY")
+        assert container["LinuxParameters"] == {"SharedMemorySize": memory // 2, "InitProcessEnabled": True}
+
+
+def test_a_deploy_ends_no_job_that_runs_for_less_than_the_five_days_that_batch_can_wait(templates: Templates) -> None:
+    policies = [it["UpdatePolicy"] for it in templates.properties("AWS::Batch::ComputeEnvironment")]
+    assert {policy["JobExecutionTimeoutMinutes"] for policy in policies} == {7200}
+    assert {policy["TerminateJobsOnUpdate"] for policy in policies} == {False}
+
+
+def test_a_new_value_of_refresh_renews_the_machines_image(synthesise: Synthesise) -> None:
+    """Batch takes the newest image when machines are replaced, and a new template replaces them."""
+    assert "# refresh: 2026-11" in _start_script(synthesise(refresh="2026-11"))
+    assert not [line for line in _start_script(synthesise()) if "refresh" in line]

@@ -36,12 +36,12 @@ def test_flow_logs_are_on(templates: Templates) -> None:
 
 
 def test_your_own_vpc_is_used_as_it_is(synthesise: Synthesise) -> None:
-    templates = synthesise(vpc_id="vpc-0a1b2c", subnet_ids=["subnet-01", "subnet-02", "subnet-03"])
+    templates = synthesise(vpc_id="vpc-0a1b2c3d", subnet_ids=["subnet-00000001", "subnet-00000002", "subnet-00000003"])
     assert not templates.resources("AWS::EC2::VPC")
     assert not templates.resources("AWS::EC2::VPCEndpoint")
-    assert templates.one("AWS::EC2::SecurityGroup")["VpcId"] == "vpc-0a1b2c"
+    assert templates.one("AWS::EC2::SecurityGroup")["VpcId"] == "vpc-0a1b2c3d"
     for environment in templates.environments().values():
-        assert environment["ComputeResources"]["Subnets"] == ["subnet-01", "subnet-02", "subnet-03"]
+        assert environment["ComputeResources"]["Subnets"] == ["subnet-00000001", "subnet-00000002", "subnet-00000003"]
 
 
 def test_without_the_mount_lambda_stays_out_of_the_network(templates: Templates) -> None:
@@ -94,14 +94,17 @@ def test_a_function_in_the_network_can_still_take_the_data_role(full: Templates)
 
 def test_your_own_vpc_with_a_mount_gets_no_second_endpoint_to_sts(synthesise: Synthesise) -> None:
     """It has a way to AWS's APIs; where that is an endpoint, another of the same private name would be refused."""
-    own = synthesise(vpc_id="vpc-0a1b2c", subnet_ids=["subnet-01", "subnet-02"], mount=True)
+    own = synthesise(vpc_id="vpc-0a1b2c3d", subnet_ids=["subnet-00000001", "subnet-00000002"], mount=True)
     assert not own.resources("AWS::EC2::VPCEndpoint")
-    assert [target["SubnetId"] for target in own.properties("AWS::EFS::MountTarget")] == ["subnet-01", "subnet-02"]
+    assert [target["SubnetId"] for target in own.properties("AWS::EFS::MountTarget")] == [
+        "subnet-00000001",
+        "subnet-00000002",
+    ]
     assert {rule["FromPort"] for rule in own.properties("AWS::EC2::SecurityGroupIngress")} == {2049}
 
 
 def test_your_own_vpc_synthesises_without_a_warning(synthesise: Synthesise) -> None:
-    own = synthesise(vpc_id="vpc-0a1b2c", subnet_ids=["subnet-01", "subnet-02"], mount=True)
+    own = synthesise(vpc_id="vpc-0a1b2c3d", subnet_ids=["subnet-00000001", "subnet-00000002"], mount=True)
     assert [m for m in own.messages() if m["level"] in ("warning", "error")] == []
 
 

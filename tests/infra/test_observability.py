@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 from fanfold.contract import cloud
-from tests.infra.templates import Templates
+from tests.infra.templates import Synthesise, Templates, resolve
+
+_REGION = {"Ref": "AWS::Region"}
 
 
 def widgets(templates: Templates) -> dict[str, Any]:
@@ -36,7 +38,7 @@ def test_dollars_per_hour_are_gb_seconds_and_requests_at_the_list_price(template
 
 def test_alarms_watch_what_should_not_happen_and_tell_somebody(full: Templates) -> None:
     alarms = full.properties("AWS::CloudWatch::Alarm")
-    watched = {(alarm["Namespace"], alarm["MetricName"]) for alarm in alarms}
+    watched = {(metric["Namespace"], metric["MetricName"]) for alarm in alarms for metric in _metrics(alarm)}
     assert watched == {
         ("AWS/Lambda", "Errors"),
         ("AWS/Lambda", "Throttles"),
@@ -49,6 +51,13 @@ def test_alarms_watch_what_should_not_happen_and_tell_somebody(full: Templates) 
     assert {alarm["TreatMissingData"] for alarm in alarms} == {"notBreaching"}
 
 
+def _metrics(alarm: dict[str, Any]) -> list[dict[str, Any]]:
+    """What an alarm watches: one metric, or those that its sum adds up."""
+    if "MetricName" in alarm:
+        return [alarm]
+    return [query["MetricStat"]["Metric"] for query in alarm["Metrics"] if "MetricStat" in query]
+
+
 def test_the_topic_lets_the_account_s_alarms_in(templates: Templates) -> None:
     """A topic policy takes the place of SNS's own: with a Deny alone in it, no alarm would ever reach anybody."""
     topic = next(iter(templates.resources("AWS::SNS::Topic")))
@@ -59,9 +68,23 @@ def test_the_topic_lets_the_account_s_alarms_in(templates: Templates) -> None:
     assert allowing["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
 
 
-def test_every_clone_of_the_function_has_its_alarms(full: Templates) -> None:
-    of_lambda = [alarm for alarm in full.properties("AWS::CloudWatch::Alarm") if alarm["Namespace"] == "AWS/Lambda"]
-    assert len(of_lambda) == 2 * len(full.properties("AWS::Lambda::Function"))
+def test_one_alarm_watches_all_clones_of_the_function(full: Templates, synthesise: Synthesise) -> None:
+    """Ten clones made 24 alarms; a region has a quota of them, and one fault sent ten mails."""
+    functions = len(full.properties("AWS::Lambda::Function"))
+    for kind in ("Errors", "Throttles"):
+        (alarm,) = (
+            alarm
+            for alarm in full.properties("AWS::CloudWatch::Alarm")
+            if {metric["MetricName"] for metric in _metrics(alarm)} == {kind}
+        )
+        assert len(_metrics(alarm)) == functions > 1
+    counts = {len(synthesise(realtime_functions=n).properties("AWS::CloudWatch::Alarm")) for n in (1, 10)}
+    assert len(counts) == 1
+
+
+def test_dashboards_of_one_name_in_two_regions_are_two(templates: Templates) -> None:
+    """Dashboards belong to no region: the second deploy took the first one's over."""
+    assert str(templates.one("AWS::CloudWatch::Dashboard")["DashboardName"]).endswith(f"-{resolve(_REGION)}")
 
 
 def test_mail_and_budget_come_by_setting(templates: Templates, full: Templates) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from pydantic import ValidationError
 
@@ -51,9 +53,13 @@ def test_a_gpu_and_a_graviton_machine_need_no_code() -> None:
         ({"keep_warm_minutes": 5}, ["keep_warm_minutes", "0, or 20 to 10080"]),
         ({"instance_types": ["smal"]}, ["instance_types", "smal", "small, medium, large"]),
         ({"instance_types": []}, ["instance_types", "leave it out"]),
-        ({"vpc_id": "vpc-0a1b"}, ["subnet_ids", "vpc_id"]),
+        ({"vpc_id": "vpc-0a1b2c3d"}, ["subnet_ids", "vpc_id"]),
         ({"monthly_budget_usd": 100}, ["monthly_budget_usd", "alarm_email"]),
         ({"image_uri": "python:3.12"}, ["image_uri", "python:3.12", ".dkr.ecr."]),
+        ({"subnet_ids": ["subnet-0a"], "vpc_id": "vpc-0a1b2c3d"}, ["subnet_ids.0", "subnet-0a"]),
+        ({"read_buckets": ["a..b"]}, ["read_buckets.0", "a..b"]),
+        ({"write_buckets": ["192.168.5.4"]}, ["192.168.5.4", "IP address"]),
+        ({"tags": {"aws:mine": "x"}}, ["tags", "aws:mine"]),
         ({"read_buckets": ["Not_A_Bucket"]}, ["read_buckets.0", "Not_A_Bucket"]),
         ({"extra_instance_types": {"small": {}}}, ["extra_instance_types.small.host", "required"]),
     ],
@@ -91,6 +97,59 @@ def _extra(**changes: object) -> dict[str, object]:
 def test_the_t_family_is_refused_as_batch_would() -> None:
     with pytest.raises(SettingError, match=r"t family \(t4g.small\)"):
         read_settings({"fanfold": _extra(host="t4g.small", vcpus=2)})
+
+
+@pytest.mark.parametrize(
+    ("host", "more", "words"),
+    [
+        ("m6g.large", {}, 'm6g.large has an arm64 processor; write "architecture": "arm64"'),
+        ("c7gn.large", {}, "c7gn.large has an arm64 processor"),
+        ("is4gen.large", {}, "is4gen.large has an arm64 processor"),
+        ("m6i.large", {"architecture": "arm64"}, 'm6i.large has an x86_64 processor; write "architecture": "x86_64"'),
+        ("m5zn.large", {"architecture": "arm64"}, "m5zn.large has an x86_64 processor"),
+        ("g4dn.xlarge", {}, 'g4dn.xlarge has GPUs that UDFs would not see; write "gpus"'),
+        ("gr6.4xlarge", {}, "gr6.4xlarge has GPUs"),
+        ("m6i.large", {"gpus": 1}, 'm6i.large has no GPU; leave "gpus" out'),
+        ("p3.2xlarge", {"gpus": 1}, "does not support p3.2xlarge"),
+        ("g3s.xlarge", {"gpus": 1}, "does not support g3s.xlarge"),
+        ("g4ad.xlarge", {"gpus": 1}, "AMD GPU of g4ad.xlarge"),
+        ("g5g.xlarge", {"gpus": 1, "architecture": "arm64"}, "does not run on Graviton (g5g.xlarge)"),
+        ("a1.large", {"architecture": "arm64"}, "does not support a1.large"),
+        ("inf2.xlarge", {}, "accelerators that Fanfold's image cannot use"),
+        ("mac2.metal", {}, "Batch refuses the mac family"),
+    ],
+)
+def test_a_host_on_which_no_run_could_start_is_refused(host: str, more: dict[str, object], words: str) -> None:
+    with pytest.raises(SettingError, match=re.escape(words)):
+        read_settings({"fanfold": _extra(host=host, **more)})
+
+
+@pytest.mark.parametrize(
+    ("host", "more"),
+    [
+        ("g6e.xlarge", {"gpus": 1}),
+        ("p5en.48xlarge", {"gpus": 8}),
+        ("m7gd.large", {"architecture": "arm64"}),
+        ("x2iedn.xlarge", {}),
+        ("u-6tb1.56xlarge", {}),
+        ("hpc7g.4xlarge", {"architecture": "arm64"}),
+    ],
+)
+def test_any_other_host_is_taken(host: str, more: dict[str, object]) -> None:
+    assert read_settings({"fanfold": _extra(host=host, **more)}).offered["mine"].host.name == host
+
+
+def test_more_hosts_than_a_region_has_queues_are_refused() -> None:
+    hosts = {f"m{n}": {"host": f"m6i.{n}xlarge", "vcpus": 2, "memory_gib": 8, "usd_per_hour": 0.1} for n in range(50)}
+    with pytest.raises(SettingError, match="different hosts want a queue each, and a region has 50"):
+        read_settings({"fanfold": {"extra_instance_types": hosts}})
+
+
+def test_a_share_must_leave_other_functions_what_lambda_keeps_for_them() -> None:
+    with pytest.raises(SettingError, match="901 of 1000 leaves less than the 100"):
+        read_settings({"fanfold": {"realtime_reserved_concurrency": 901}})
+    raised = {"realtime_reserved_concurrency": 901, "account_concurrency": 3000}
+    assert read_settings({"fanfold": raised}).realtime_reserved_concurrency == 901
 
 
 def test_an_unknown_field_of_a_machine_is_named() -> None:

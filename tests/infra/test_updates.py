@@ -33,7 +33,7 @@ CHANGES: list[dict[str, Any]] = [
     {"realtime_functions": 1, "realtime_reserved_concurrency": 5},
 ]
 
-_OWN_VPC: dict[str, Any] = {"vpc_id": "vpc-0a", "subnet_ids": ["subnet-0a", "subnet-0b"]}
+_OWN_VPC: dict[str, Any] = {"vpc_id": "vpc-0a1b2c3d", "subnet_ids": ["subnet-0a1b2c3d", "subnet-0b1b2c3d"]}
 #: Changes that make parts of the network anew, which nothing but the machines' next start sees.
 MOVES = [_OWN_VPC, {**_OWN_VPC, "mount": True}]
 

@@ -203,7 +203,8 @@ def start_runner(stores: LocalStores, header: JobHeader, stop: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     root = str(Path(__file__).resolve().parents[3])
     program = (
-        f"import sys; del sys.path[0]; sys.path.append({root!r}); from fanfold.engines.local.runner import main; main()"
+        f"import sys; sys.path[:] = filter(None, sys.path); sys.path.append({root!r}); "
+        "from fanfold.engines.local.runner import main; main()"
     )
     with path.open("ab") as log:
         process = subprocess.Popen(

@@ -21,7 +21,7 @@ from fanfold.execution.pool.process_tree import ProcessTree
 _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 #: `-c` puts '' on the path: the folder a job was submitted from must not be importable here, its modules travel.
 _PROGRAM = (
-    "import sys; del sys.path[0]; sys.path.append(sys.argv.pop(1));"
+    "import sys; sys.path[:] = filter(None, sys.path); sys.path.append(sys.argv.pop(1));"
     "from fanfold.execution.worker.{module} import main; main()"
 )
 #: What has been killed and is not over by then is stuck in the kernel.

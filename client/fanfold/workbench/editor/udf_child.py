@@ -59,6 +59,6 @@ def _say(answers: TextIO, **answer: Any) -> None:
 
 #: What the interpreter is given: the folder it is started in, which holds the user's files, must not come first.
 PROGRAM = (
-    f"import sys; del sys.path[0]; sys.path.append({str(Path(__file__).resolve().parents[3])!r}); "
+    f"import sys; sys.path[:] = filter(None, sys.path); sys.path.append({str(Path(__file__).resolve().parents[3])!r}); "
     "from fanfold.workbench.editor.udf_child import main; main()"
 )
