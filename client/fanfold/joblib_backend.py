@@ -6,14 +6,15 @@
     with joblib.parallel_config(backend="fanfold"):
         roots = joblib.Parallel()(joblib.delayed(root)(x) for x in range(1000))
 
-`n_jobs` is how many runs are side by side at most; left out or -1, it is for the engine to say. The other options are
+`n_jobs` is how many calls are side by side at most; left out or -1, it is for the engine to say. The other options are
 those of `fanfold.Executor`: `joblib.parallel_config(backend="fanfold", instance_type="large")`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from threading import Lock
 from typing import Any
@@ -24,6 +25,7 @@ from fanfold.errors import MissingPackage
 
 try:
     from joblib import register_parallel_backend
+    from joblib._parallel_backends import AutoBatchingMixin, FallbackToBackend, SequentialBackend
     from joblib.parallel import ParallelBackendBase
 except ImportError as error:
     raise MissingPackage(
@@ -31,21 +33,23 @@ except ImportError as error:
     ) from error
 
 
-class FanfoldBackend(ParallelBackendBase):  # type: ignore[misc]
-    """Runs joblib's calls on Fanfold, many to a job."""
+class FanfoldBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
+    """Makes joblib's calls in Fanfold's workers, many at once where they are short; or as jobs, many to a job."""
 
     supports_retrieve_callback = True
-    supports_inner_max_num_threads = False
+    supports_inner_max_num_threads = True
+    supports_return_generator = True
     default_n_jobs = -1
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(nesting_level=options.pop("nesting_level", None))
-        options.pop("inner_max_num_threads", None)
+    def __init__(
+        self, nesting_level: int | None = None, inner_max_num_threads: int | None = None, **options: Any
+    ) -> None:
+        super().__init__(nesting_level=nesting_level, inner_max_num_threads=inner_max_num_threads)
         self._options = options
         self._executor: Executor | None = None
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
-        """How many runs are side by side. Raises `ValueError` for 0, as joblib's own backends do."""
+        """How many calls are side by side. Raises `ValueError` for 0, as joblib's own backends do."""
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
         all_of_them = engine_for(self._options.get("engine")).describe().concurrency
@@ -55,26 +59,50 @@ class FanfoldBackend(ParallelBackendBase):  # type: ignore[misc]
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **_memory_mapping: Any) -> int:
         """Make ready for one `Parallel`."""
-        workers = n_jobs if n_jobs and n_jobs > 0 else None
+        workers = self.effective_n_jobs(n_jobs)
         self.parallel = parallel
-        self._executor = Executor(workers, **self._options)
-        if parallel is not None and parallel.pre_dispatch in ("2 * n_jobs", "all"):
-            # Else joblib hands over a few at a time, and each few would be a job. As a number: with "all" joblib
-            # returns what it has, without a word, where the iterable of calls raises before it has given a batch.
+        own = {name: value for name, value in self._options.items() if value is not None}
+        self._executor = Executor(workers if n_jobs and n_jobs > 0 else None, **own)
+        if workers == 1 and not self._executor.makes_jobs:  # as joblib's own: one call at a time is made here
+            self._executor = None
+            raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
+        if self.inner_max_num_threads is not None:
+            self._executor.limit_threads(self.inner_max_num_threads)
+        # With a number, for with "all" joblib returns what it has, without a word, where the iterable of calls raises
+        # before it has given a batch; and a few calls at a time, as joblib hands them over, would each be a job.
+        in_full = ("2 * n_jobs", "all") if self._executor.makes_jobs else ("all",)
+        if parallel is not None and parallel.pre_dispatch in in_full:
             parallel.pre_dispatch = sys.maxsize
-        return self.effective_n_jobs(n_jobs)
+        return workers
 
-    def submit(self, func: Any, callback: Callable[[Any], None] | None = None) -> Future[list[Any]]:
+    def compute_batch_size(self) -> int:
+        """Calls that go together: as many as take a fifth of a second; jobs take them one by one."""
+        if self._executor is not None and self._executor.makes_jobs:
+            return 1
+        size: int = super().compute_batch_size()
+        return size
+
+    def submit(self, func: Any, callback: Callable[[Any], None] | None = None) -> Future[Any]:
         """Start one of joblib's batches of calls."""
         assert self._executor is not None
-        calls = [self._executor.submit(fn, *args, **kwargs) for fn, args, kwargs in func.items]
-        return _together(calls, callback)
+        if self._executor.makes_jobs:
+            calls = [self._executor.submit(fn, *args, **kwargs) for fn, args, kwargs in func.items]
+            return _together(calls, callback)
+        future = self._executor.submit(func)
+        if callback is not None:
+            future.add_done_callback(callback)
+        return future
 
     apply_async = submit  # what joblib before 1.5 calls it
 
     def retrieve_result_callback(self, out: Future[list[Any]]) -> list[Any]:
         """The results of a batch. Raises what the first failed call raised."""
         return out.result()
+
+    @contextlib.contextmanager
+    def retrieval_context(self) -> Iterator[None]:
+        """Nothing is to be prepared for reading results."""
+        yield
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """End what was started, after a failure or an interrupt."""
@@ -89,7 +117,10 @@ class FanfoldBackend(ParallelBackendBase):  # type: ignore[misc]
     def _shutdown(self, *, cancel: bool) -> None:
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=cancel)
+            if cancel:
+                self._executor.kill_workers()
             self._executor = None
+        self.reset_batch_stats()
 
 
 def _together(calls: list[Future[Any]], callback: Callable[[Any], None] | None) -> Future[list[Any]]:

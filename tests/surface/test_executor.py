@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import concurrent.futures as cf
+import functools
+import importlib.util
+import json
 import math
+import multiprocessing
+import os
 import random
+import re
 import subprocess
 import sys
+import textwrap
 import threading
-from typing import Annotated
+import time
+import weakref
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
-from pydantic import AfterValidator
 
 import fanfold
 
@@ -54,42 +62,6 @@ def test_map_keeps_the_order(executor):
     assert list(executor.map(scaled, range(50), [3] * 50)) == [3 * x for x in range(50)]
 
 
-def test_calls_that_come_together_make_one_job(executor):
-    futures = [executor.submit(scaled, x) for x in range(200)]
-    assert [future.result() for future in futures] == [2 * x for x in range(200)]
-    jobs = fanfold.get_jobs()
-    assert sum(len(job) for job in jobs) == 200
-    assert len(jobs) < 20
-
-
-def test_a_failure_is_its_own_future_s(executor):
-    futures = [executor.submit(odd_only, x) for x in range(4)]
-    assert [future.exception() is None for future in futures] == [False, True, False, True]
-    with pytest.raises(fanfold.RunFailed, match="2 is even"):
-        futures[2].result()
-
-
-def test_a_call_that_does_not_fit_fails_alone(executor):
-    futures = [executor.submit(scaled, x) for x in [1, 2, "three", 4, object(), 6]]
-    assert isinstance(futures[2].exception(), fanfold.InputError)
-    assert isinstance(futures[4].exception(), (fanfold.InputError, fanfold.CodecError))
-    assert [futures[x].result() for x in (0, 1, 3, 5)] == [2, 4, 8, 12]
-
-
-def test_a_call_with_wrong_arguments_is_refused_at_once(executor):
-    with pytest.raises(fanfold.InputError, match=r"scaled: .*unexpected keyword"):
-        executor.submit(scaled, 1, of=2)
-
-
-def test_what_cannot_travel_is_told_by_the_future(executor):
-    lock = threading.Lock()
-
-    def closing_over(x: int):
-        return lock, x
-
-    assert isinstance(executor.submit(closing_over, 1).exception(), fanfold.CaptureError)
-
-
 def test_functions_that_are_not_written_in_python_go_by_name(executor):
     assert executor.submit(math.sqrt, 16).result() == 4
     assert executor.submit(max, 3, 5).result() == 5
@@ -114,32 +86,6 @@ def test_a_method_of_an_object_that_nobody_sees_goes_by_its_own_name(executor):
     assert 0 <= executor.submit(random.random).result() < 1
 
 
-def test_whatever_goes_wrong_the_future_tells_it(executor):
-    assert isinstance(executor.submit(checked, "0").exception(timeout=60), KeyboardInterrupt)
-
-
-def stop(value: int):
-    raise KeyboardInterrupt
-
-
-def checked(x: Annotated[int, AfterValidator(stop)]):
-    return x
-
-
-def test_a_result_that_does_not_unpickle_is_told_by_the_future():
-    with fanfold.Executor() as executor:
-        future = executor.submit(fanfold.udf(unreadable, serializer="pickle"), 1)
-        assert "nobody reads this" in str(future.exception(timeout=60))
-
-
-def unreadable(x: int):
-    class Raises:
-        def __reduce__(self):
-            return exec, ("raise LookupError('nobody reads this')",)
-
-    return Raises()
-
-
 def test_udfs_are_functions_too(executor):
     assert executor.submit(fanfold.udf(scaled), 4).result() == 8
 
@@ -158,6 +104,369 @@ def test_results_are_kept_where_that_is_asked_for():
         with fanfold.Executor(cache=True) as executor:
             assert executor.submit(scaled, 2).result() == 4
         assert fanfold.get_jobs(limit=1)[0].counts() == counts
+
+
+def test_a_call_leaves_no_job_behind(executor):
+    executor.submit(scaled, 1).result(timeout=60)
+    assert fanfold.get_jobs() == []
+
+
+@pytest.mark.parametrize("calls", [20, 200])
+def test_calls_of_one_function_that_come_together_make_one_job_where_they_are_kept(calls):
+    with fanfold.Executor(cache=True) as executor:
+        futures = [executor.submit(scaled, x) for x in range(calls)]
+        assert [future.result(timeout=60) for future in futures] == [2 * x for x in range(calls)]
+    jobs = fanfold.get_jobs()
+    assert sum(len(job) for job in jobs) == calls
+    assert len(jobs) < 20
+
+
+def test_a_call_that_does_not_fit_its_job_fails_alone():
+    with fanfold.Executor(cache=True) as executor:
+        futures = [executor.submit(scaled, x) for x in [1, 2, "three", 4]]
+        assert isinstance(futures[2].exception(timeout=60), fanfold.InputError)
+        assert [futures[x].result(timeout=60) for x in (0, 1, 3)] == [2, 4, 8]
+
+
+# What a call raises.
+
+
+class OfItsOwn(Exception):
+    def __init__(self, code, *, detail):
+        super().__init__(f"code {code}")
+        self.detail = detail
+
+
+def raise_own(code):
+    raise OfItsOwn(code, detail=[1, 2])
+
+
+def test_the_original_error_is_raised_with_type_and_arguments(executor):
+    with pytest.raises(ZeroDivisionError, match="division"):
+        executor.submit(divmod, 1, 0).result(timeout=60)
+    with pytest.raises(KeyError) as caught:
+        executor.submit({}.__getitem__, "absent").result(timeout=60)
+    assert caught.value.args == ("absent",)
+
+
+def test_an_error_class_that_does_not_take_its_own_arguments_arrives_whole(executor):
+    with pytest.raises(OfItsOwn, match="code 7") as caught:
+        executor.submit(raise_own, 7).result(timeout=60)
+    assert caught.value.detail == [1, 2]
+
+
+def test_the_cause_of_an_error_is_its_traceback_over_there(executor):
+    error = executor.submit(raise_own, 7).exception(timeout=60)
+    assert "raise OfItsOwn(code, detail=[1, 2])" in str(error.__cause__)
+
+
+def test_arguments_that_a_function_does_not_take_are_its_own_error(executor):
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        executor.submit(scaled, 1, of=2).result(timeout=60)
+
+
+def test_what_cannot_be_pickled_is_told_by_the_future(executor):
+    lock = threading.Lock()
+    assert isinstance(executor.submit(lambda: lock).exception(timeout=60), TypeError)
+    assert isinstance(executor.submit(threading.Lock).exception(timeout=60), TypeError)
+    assert executor.submit(scaled, 2).result(timeout=60) == 4
+
+
+def test_a_result_that_does_not_unpickle_is_told_by_the_future_and_harms_no_other(executor):
+    future = executor.submit(unreadable)
+    with pytest.raises(BrokenProcessPool, match="nobody reads this"):
+        future.result(timeout=60)
+    assert executor.submit(scaled, 2).result(timeout=60) == 4
+
+
+class Raises:
+    def __reduce__(self):
+        return exec, ("raise LookupError('nobody reads this')",)
+
+
+def unreadable():
+    return Raises()
+
+
+def test_a_worker_that_dies_breaks_the_executor_for_all_its_calls():
+    with fanfold.Executor(1) as executor:
+        futures = [executor.submit(os._exit, 3), executor.submit(scaled, 1)]
+        for future in futures:
+            with pytest.raises(BrokenProcessPool, match="exit code 3"):
+                future.result(timeout=60)
+        with pytest.raises(BrokenProcessPool):
+            executor.submit(scaled, 1)
+
+
+# What may be called.
+
+
+def test_lambdas_closures_partials_and_bound_methods_are_called(executor):
+    by = 3
+    calls = [lambda x: x * by, functools.partial(scaled, by=3), Scaler(3).scale, Scaler(3)]
+    assert [executor.submit(call, 2).result(timeout=60) for call in calls] == [6, 6, 6, 6]
+
+
+class Scaler:
+    def __init__(self, by):
+        self.by = by
+
+    def scale(self, x):
+        return x * self.by
+
+    __call__ = scale
+
+
+@functools.cache
+def remembered(x):
+    return x + 1
+
+
+def test_classes_and_remembering_functions_of_one_s_own_are_called(executor):
+    made = executor.submit(Scaler, 4).result(timeout=60)
+    assert type(made) is Scaler
+    assert made.by == 4
+    assert executor.submit(remembered, 1).result(timeout=60) == 2
+
+
+@pytest.mark.parametrize("call", ["Point", "cached", "lambda x: Point(x)"])
+def test_what_a_script_s_main_defines_is_called_and_comes_back_as_itself(tmp_path, call):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import functools, fanfold\n"
+        "class Point:\n"
+        "    def __init__(self, x): self.x = x\n"
+        "@functools.cache\n"
+        "def cached(x): return Point(x)\n"
+        "if __name__ == '__main__':\n"
+        "    with fanfold.Executor(1) as executor:\n"
+        f"        made = executor.submit({call}, 5).result()\n"
+        "    assert type(made) is Point and made.x == 5\n"
+    )
+    subprocess.run([sys.executable, str(script)], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("function", [json.loads, os.path.exists, textwrap.dedent, re.escape])
+def test_functions_of_installed_modules_are_called_by_name(executor, function):
+    assert executor.submit(function, "0").result(timeout=60) == function("0")
+
+
+def test_modules_that_only_this_process_can_import_go_along(executor, tmp_path):
+    spec = importlib.util.spec_from_file_location("nowhere_on_the_path", tmp_path / "elsewhere.py")
+    (tmp_path / "elsewhere.py").write_text("base = 10\ndef add(x): return base + x\n")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+        assert executor.submit(module.add, 1).result(timeout=60) == 11
+    finally:
+        del sys.modules[spec.name]
+
+
+def test_modules_of_the_project_are_found(executor, tmp_path, monkeypatch):
+    (tmp_path / "of_the_project.py").write_text("def triple(x): return 3 * x\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("of_the_project")
+    monkeypatch.delitem(sys.modules, "of_the_project")
+    monkeypatch.setitem(sys.modules, "of_the_project", module)
+    assert executor.submit(module.triple, 2).result(timeout=60) == 6
+
+
+# What is kept.
+
+
+def big(_):
+    import numpy as np
+
+    return np.zeros(1_000_000)
+
+
+def test_a_result_that_was_consumed_is_let_go(executor):
+    for result in executor.map(big, range(3)):
+        gone = weakref.ref(result)
+        del result
+        assert gone() is None
+
+
+def test_arguments_and_functions_are_let_go_once_they_were_sent(executor):
+    scaler = Scaler(2)
+    gone = weakref.ref(scaler)
+    assert executor.submit(scaler.scale, 2).result(timeout=60) == 4
+    del scaler
+    assert gone() is None
+
+
+def test_large_arrays_arrive_as_they_are_and_can_be_changed(executor):
+    import numpy as np
+
+    array = np.arange(100_000.0)
+    back = executor.submit(changed, array).result(timeout=60)
+    assert back[0] == -1
+    assert array[0] == 0
+    back[1] = 5
+    frozen = np.arange(100_000.0)
+    frozen.setflags(write=False)
+    assert not executor.submit(changed, frozen, at=None).result(timeout=60).flags.writeable
+
+
+def changed(array, at=0):
+    if at is not None:
+        array[at] = -1
+    return array
+
+
+# What an executor is made of.
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_no_workers_at_all_are_refused(workers):
+    with pytest.raises(ValueError, match="max_workers must be greater than 0"):
+        fanfold.Executor(workers)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"max_worker": 3}, "max_worker"),
+        ({"plan": True}, "plan"),
+        ({"debug_mode": True}, "debug_mode"),
+        ({"collect": True}, "collect"),
+        ({"max_workers": 2.5}, "max_workers"),
+        ({"initializer": 5}, "callable"),
+        ({"initializer": print, "initargs": [1]}, "tuple"),
+        ({"mp_context": "fork"}, "mp_context"),
+    ],
+)
+def test_options_that_it_does_not_have_are_refused_by_name(options, words):
+    with pytest.raises(TypeError, match=words):
+        fanfold.Executor(**options)
+
+
+def test_a_context_whose_processes_are_forks_is_refused():
+    with pytest.raises(ValueError, match="spawn"):
+        fanfold.Executor(mp_context=multiprocessing.get_context("fork"))
+    fanfold.Executor(mp_context=multiprocessing.get_context("spawn")).shutdown()
+
+
+def test_an_engine_that_there_is_not_is_refused():
+    with pytest.raises(fanfold.ConfigurationError, match="nope"):
+        fanfold.Executor(engine="nope")
+
+
+STATUS = "none"
+
+
+def prepare(status):
+    globals()["STATUS"] = status
+
+
+def status():
+    return STATUS
+
+
+def test_the_initializer_is_called_in_each_worker_first():
+    with fanfold.Executor(2, initializer=prepare, initargs=("ready",)) as executor:
+        assert {executor.submit(status).result(timeout=60) for _ in range(4)} == {"ready"}
+    with fanfold.Executor(2) as executor:
+        assert executor.submit(status).result(timeout=60) == "none"
+
+
+def fail_to_prepare():
+    raise ValueError("no licence")
+
+
+def test_an_initializer_that_fails_breaks_the_executor():
+    with fanfold.Executor(1, initializer=fail_to_prepare) as executor:
+        with pytest.raises(BrokenProcessPool, match="initializer raised ValueError: no licence"):
+            executor.submit(status).result(timeout=60)
+        with pytest.raises(BrokenProcessPool):
+            executor.submit(status)
+
+
+def test_a_call_may_have_a_time_limit():
+    with fanfold.Executor(1, timeout_s=0.3) as executor, pytest.raises(BrokenProcessPool, match=r"0\.3 s"):
+        executor.submit(time.sleep, 60).result(timeout=60)
+
+
+def test_more_workers_than_cores_are_at_work_at_once(tmp_path):
+    with fanfold.Executor(4) as executor:
+        assert executor._max_workers == 4
+        assert list(executor.map(meet, [str(tmp_path)] * 4, range(4), timeout=60)) == [4] * 4
+
+
+def meet(folder, me):
+    import pathlib
+    import time
+
+    pathlib.Path(folder, str(me)).touch()
+    deadline = time.monotonic() + 50
+    while len(list(pathlib.Path(folder).iterdir())) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return len(list(pathlib.Path(folder).iterdir()))
+
+
+# map
+
+
+def test_map_takes_chunks_and_keeps_the_order(executor):
+    assert list(executor.map(pow, range(40), range(40), chunksize=6)) == list(map(pow, range(40), range(40)))
+    with pytest.raises(ValueError, match="chunksize"):
+        executor.map(pow, [1], [1], chunksize=-1)
+
+
+def test_map_takes_no_more_inputs_than_its_buffer_has_room_for(executor):
+    taken = []
+    results = executor.map(scaled, (taken.append(x) or x for x in range(10)), buffersize=3)
+    assert len(taken) == 3
+    assert next(results) == 0
+    assert len(taken) == 4
+    assert list(results) == [2 * x for x in range(1, 10)]
+    with pytest.raises(ValueError, match="buffersize"):
+        executor.map(scaled, [1], buffersize=0)
+
+
+def test_map_gives_up_after_its_timeout(executor):
+    with pytest.raises(cf.TimeoutError):
+        list(executor.map(time.sleep, [0, 2], timeout=0.5))
+
+
+# What is printed, and the end.
+
+
+def say(text):
+    print(text)
+
+
+def test_what_a_call_prints_is_printed_here(executor, capsys, eventually):
+    executor.submit(say, "hello from there").result(timeout=60)
+    eventually(lambda: "hello from there" in capsys.readouterr().out)
+
+
+def test_calls_that_are_made_while_python_ends_are_refused(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import atexit, fanfold\n"
+        "executor = fanfold.Executor(1)\n"
+        "def last():\n"
+        "    try: executor.submit(id, None)\n"
+        "    except RuntimeError as error: print(error)\n"
+        "atexit.register(last)\n"
+        "executor.submit(id, 1).result()\n"
+        "atexit.register(last)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], check=True, timeout=60, capture_output=True, text=True)
+    assert done.stdout.count("cannot schedule new futures after interpreter shutdown") == 2
+
+
+def test_a_call_may_make_calls_of_its_own(executor):
+    assert executor.submit(nested, 3).result(timeout=60) == 6
+
+
+def nested(x):
+    import fanfold
+
+    with fanfold.Executor(1) as executor:
+        return executor.submit(scaled, x).result(timeout=50)
 
 
 def test_as_completed_and_wait_work(executor):
@@ -190,25 +499,6 @@ def test_shutdown_may_leave_out_what_has_not_begun(tmp_path, eventually):
     flag.touch()
     executor.shutdown()
     assert sorted(future.cancelled() for future in futures) == [False, True, True, True, True]
-
-
-def test_the_rest_of_a_job_is_not_run_once_nobody_waits_for_it(tmp_path, eventually):
-    def long_but_the_first(x: int, flag: str):
-        import pathlib
-        import time
-
-        while not (x == 0 and pathlib.Path(flag).exists()):
-            time.sleep(0.01)
-        return x
-
-    flag = tmp_path / "flag"
-    with fanfold.Executor(max_workers=1) as executor:
-        futures = [executor.submit(long_but_the_first, x, str(flag)) for x in range(5)]
-        eventually(futures[0].running)
-        assert all(future.cancel() for future in futures[1:])
-        flag.touch()
-        assert futures[0].result() == 0
-    assert fanfold.get_jobs(limit=1)[0].counts() == {"succeeded": 1, "cancelled": 4}
 
 
 def test_after_shutdown_nothing_is_taken():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
+import os
+import time
 
 import pytest
 
@@ -28,8 +31,14 @@ def on_fanfold():
         yield
 
 
-def test_a_parallel_loop_runs_as_one_or_few_jobs():
-    results = joblib.Parallel()(joblib.delayed(scaled)(x, by=3) for x in range(100))
+def test_a_parallel_loop_keeps_nothing():
+    assert joblib.Parallel(n_jobs=2)(joblib.delayed(scaled)(x, by=3) for x in range(100)) == [3 * x for x in range(100)]
+    assert fanfold.get_jobs() == []
+
+
+def test_a_parallel_loop_that_is_to_be_kept_runs_as_one_or_few_jobs():
+    with joblib.parallel_config(backend="fanfold", cache=True):
+        results = joblib.Parallel()(joblib.delayed(scaled)(x, by=3) for x in range(100))
     assert results == [3 * x for x in range(100)]
     jobs = fanfold.get_jobs()
     assert sum(len(job) for job in jobs) == 100
@@ -43,13 +52,57 @@ def test_joblib_s_first_example_works():
 
 
 def test_n_jobs_is_how_many_are_side_by_side():
-    joblib.Parallel(n_jobs=2)(joblib.delayed(scaled)(x) for x in range(3))
+    with joblib.parallel_config(backend="fanfold", cache=True):
+        joblib.Parallel(n_jobs=2)(joblib.delayed(scaled)(x) for x in range(3))
     assert fanfold.get_jobs(limit=1)[0].header.max_workers == 2
+    pids = joblib.Parallel(n_jobs=3)(joblib.delayed(os.getpid)() for _ in range(30))
+    assert 1 <= len(set(pids)) <= 3
+    assert os.getpid() not in pids
 
 
-def test_a_failure_is_raised_with_the_remote_traceback():
-    with pytest.raises(fanfold.RunFailed, match="is even"):
-        joblib.Parallel()(joblib.delayed(odd_only)(x) for x in range(4))
+def test_one_call_at_a_time_is_made_here():
+    assert joblib.Parallel(n_jobs=1)(joblib.delayed(os.getpid)() for _ in range(2)) == [os.getpid()] * 2
+
+
+def test_the_original_error_is_raised():
+    with pytest.raises(ValueError, match="is even") as caught:
+        joblib.Parallel(n_jobs=2)(joblib.delayed(odd_only)(x) for x in range(4))
+    assert "in odd_only" in str(caught.value.__cause__)
+
+
+def test_short_calls_go_many_at_once():
+    sizes = []
+    with joblib.Parallel(n_jobs=2, pre_dispatch="all") as parallel:
+        parallel(joblib.delayed(scaled)(x) for x in range(50))
+        parallel(joblib.delayed(scaled)(x) for x in range(200))
+        sizes.append(parallel._backend.compute_batch_size())
+    assert sizes[0] > 1
+
+
+def threads():
+    return {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+
+
+def test_a_worker_s_libraries_start_as_many_threads_as_is_said(monkeypatch):
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    with joblib.parallel_config(backend="fanfold", n_jobs=2, inner_max_num_threads=3):
+        found = joblib.Parallel()(joblib.delayed(threads)() for _ in range(2))
+    assert found == [{"OMP_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "3"}] * 2
+
+
+def nested(x):
+    return joblib.Parallel(n_jobs=2)(joblib.delayed(scaled)(y) for y in range(x))
+
+
+def test_a_loop_within_a_loop_runs():
+    assert joblib.Parallel(n_jobs=2)(joblib.delayed(nested)(x) for x in range(3)) == [[], [0], [0, 2]]
+
+
+def test_a_loop_that_takes_too_long_is_given_up():
+    with pytest.raises(multiprocessing.TimeoutError):
+        joblib.Parallel(n_jobs=2, timeout=0.3)(joblib.delayed(time.sleep)(30) for _ in range(2))
+    assert joblib.Parallel(n_jobs=2)(joblib.delayed(scaled)(x) for x in range(2)) == [0, 2]
 
 
 @pytest.mark.parametrize("pre_dispatch", ["2 * n_jobs", "all"])

@@ -2,207 +2,240 @@
 
 from __future__ import annotations
 
-import sys
+import itertools
 import threading
-from collections.abc import Callable
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor as _Executor
 from concurrent.futures import Future
-from contextlib import suppress
-from types import ModuleType
-from typing import Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from fanfold.api.decorator import named_arguments
-from fanfold.api.submit import submit
-from fanfold.core.models import BAD, GOOD, RunStatus
-from fanfold.errors import FanfoldError, InputError
-from fanfold.job import Job
-from fanfold.submission.resolve import refuse_inside_run, resolve_call
+from fanfold.api.calls import Calls, job_options, refuse_calls_from_run
+from fanfold.engines.select import engine_for
+from fanfold.errors import InputError
 
-#: A job is started when no further call has come for this long, or when it has this many.
-_LINGER_S = 0.005
-_MOST_CALLS = 10_000
-
-
-class _Call(NamedTuple):
-    future: Future[Any]
-    arguments: dict[str, Any]
+if TYPE_CHECKING:
+    from fanfold.api.executor_jobs import JobCalls
 
 
 class Executor(_Executor):
-    """Runs functions as Fanfold does: as source, each call in an environment of its own, on the engine that is set.
-
-    Calls of one function that come within a few milliseconds of each other make one job. A future that is cancelled
-    before its run has begun never gets a result, and the rest of a job is not run once nobody waits for it.
+    """Makes calls in worker processes of this machine, or as jobs on the engine and machines that are asked for.
 
         with fanfold.Executor(max_workers=8) as executor:
             squares = list(executor.map(square, range(1000)))
 
-    Unlike `submit` it keeps nothing for later unless asked (`cache=True`): each call is made, as with any executor.
-    A call that fails raises `RunFailed` from its future, with the remote traceback.
+    It keeps to the contract of `concurrent.futures`. On this machine a call and its result are pickled (cloudpickle:
+    lambdas, closures and what `__main__` defines go along), an error is raised as it is, the remote traceback is its
+    cause, a worker that dies breaks the executor (`BrokenProcessPool`), and nothing is kept. With `instance_type`,
+    another engine or `cache=True`, calls of one function that come together make one job, as `fanfold.submit` does.
     """
 
-    def __init__(self, max_workers: int | None = None, *, cache: bool = False, **options: Any) -> None:
-        """`options` are those of `fanfold.submit`: `engine`, `instance_type`, `max_retry`, ..."""
-        self._options = {**options, "max_workers": max_workers, "cache": cache}
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        mp_context: Any = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        cache: bool = False,
+        timeout_s: float | None = None,
+        memory_mib: int | None = None,
+        **options: Any,
+    ) -> None:
+        """`initializer(*initargs)` is called in each worker first; `timeout_s` and `memory_mib` limit each call.
+
+        Other `options` are those of `fanfold.submit`: `engine`, `instance_type`, `max_retry`, ... Raises `ValueError`
+        and `TypeError` for what an executor cannot be, `InputError` and `ConfigurationError` for wrong options.
+        """
+        _check_workers(max_workers)
+        _check_initializer(initializer, initargs)
+        _check_context(mp_context)
+        asked = job_options(options, cache=cache)
+        engine = engine_for(asked.engine)
         self._lock = threading.Lock()
-        self._collecting: dict[Any, _Batch] = {}
-        self._batches: list[_Batch] = []
         self._closed = False
+        self._jobs: JobCalls | None = None
+        self._calls: Calls | None = None
+        if asked.needs_jobs or not engine.describe().makes_calls:
+            if initializer is not None or timeout_s is not None or memory_mib is not None:
+                raise InputError(
+                    "`initializer`, `timeout_s` and `memory_mib` are for calls in this machine's own workers.",
+                    next_step="a UDF that runs elsewhere has its limits by @fanfold.udf(timeout_s=...).",
+                )
+            from fanfold.api.executor_jobs import JobCalls
+
+            self._max_workers = max_workers or engine.describe().concurrency
+            self._jobs = JobCalls({**options, "max_workers": max_workers, "cache": cache})
+            return
+        #: As in ProcessPoolExecutor: dask, for one, reads it to see how many calls to keep going.
+        self._max_workers = max_workers or engine.describe().concurrency
+        self._calls = Calls(self._max_workers, initializer, initargs, timeout_s=timeout_s, memory_mib=memory_mib)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Call `fn(*args, **kwargs)` in the background.
 
-        Raises `InputError` where `fn` does not take the arguments, and `RuntimeError` after `shutdown`.
+        Raises `RuntimeError` after `shutdown` and while Python ends, `BrokenProcessPool` once a worker has died.
         """
-        refuse_inside_run("Executor.submit")
-        function, arguments = _callable_as_source(fn, args, kwargs)
-        call = _Call(Future(), arguments)
         with self._lock:
             if self._closed:
-                raise RuntimeError("This executor has been shut down; no more calls can be made.")
-            batch = self._collecting.get(function)
-            if batch is None or not batch.take(call):
-                self._batches = [one for one in self._batches if one.is_alive()]
-                batch = self._collecting[function] = _Batch(function, call, self._options)
-                self._batches.append(batch)
-                self._get_ready(function)
-                batch.start()
-        return call.future
+                raise RuntimeError("cannot schedule new futures after shutdown: this executor was shut down")
+            if not threading.main_thread().is_alive():
+                raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+            if self._jobs is not None:
+                return self._jobs.submit(fn, args, kwargs)
+            assert self._calls is not None
+            refuse_calls_from_run()
+            own_jobs = self._jobs_of(fn)
+            if own_jobs is not None:
+                return own_jobs.submit(fn, args, kwargs)
+            return self._calls.submit(fn, args, kwargs)
 
-    def _get_ready(self, function: Callable[..., Any]) -> None:
-        """Have the engine start its threads now: a script that ends right after this may start none any more."""
-        engine, instance_type = self._options.get("engine"), self._options.get("instance_type")
-        with suppress(FanfoldError):  # it is told when the job is started, to whoever waits for its calls
-            chosen, request = resolve_call(function, engine=engine, instance_type=instance_type, quiet=True)
-            chosen.get_ready(dedicated=request.instance is not None)
+    def map(
+        self,
+        fn: Callable[..., Any],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> Iterator[Any]:
+        """The results of `fn` on the items of the iterables, in their order.
+
+        `timeout`: seconds from now until the last result, else `TimeoutError`; `chunksize`: calls that are sent
+        together; `buffersize`: results that may wait to be taken, before more inputs are. Raises `ValueError` for
+        sizes below 1.
+        """
+        _check_size("chunksize", chunksize)
+        if buffersize is not None:
+            _check_size("buffersize", buffersize)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        inputs = zip(*iterables, strict=False)
+        if chunksize > 1 and self._calls is not None:
+            chunks = _chunks(inputs, chunksize)
+            act: Callable[..., Future[Any]] = partial(self.submit, _call_each, fn)
+            wanted = None if buffersize is None else max(1, buffersize // chunksize)
+            return itertools.chain.from_iterable(_results(act, ((chunk,) for chunk in chunks), wanted, deadline))
+        return _results(partial(self.submit, fn), inputs, buffersize, deadline)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls. Waits for those that were made; `cancel_futures` leaves out what has not begun."""
         with self._lock:
             self._closed = True
-            batches = list(self._batches)
-        if cancel_futures:
-            for batch in batches:
-                batch.cancel()
-        if wait:
-            for batch in batches:
-                batch.join()
-
-
-class _Batch(threading.Thread):
-    """Calls of one function that become one job. No daemon: a process that ends waits for what it has asked for."""
-
-    def __init__(self, fn: Callable[..., Any], first: _Call, options: dict[str, Any]) -> None:
-        super().__init__(name=f"fanfold-executor-{getattr(fn, '__name__', 'call')}")
-        self._fn = fn
-        self._options = options
-        self._calls = [first]
-        self._open = True
-        self._changed = threading.Condition()
-
-    def take(self, call: _Call) -> bool:
-        """Add a call; False where the job is on its way already."""
-        with self._changed:
-            if not self._open or len(self._calls) >= _MOST_CALLS:
-                return False
-            self._calls.append(call)
-            self._changed.notify()
-            return True
-
-    def cancel(self) -> None:
-        """Cancel every call that has not begun."""
-        for call in list(self._calls):
-            call.future.cancel()
-
-    def run(self) -> None:
-        """Wait for more calls, start the job, and hand over what comes of it."""
-        with self._changed:
-            while len(self._calls) < _MOST_CALLS and self._changed.wait(_LINGER_S):
+        for calls in (self._calls, self._jobs):
+            if calls is None:
                 continue
-            self._open = False
-        self._perform([call for call in self._calls if not call.future.cancelled()])
+            if cancel_futures:
+                calls.cancel()
+            if wait:
+                calls.wait()
+        if self._calls is not None:
+            self._calls.release()
 
-    def _perform(self, calls: list[_Call]) -> None:
-        """Make a job of the calls and settle every future, whatever goes wrong: somebody waits for each."""
-        if not calls:
-            return
-        job: Any
+    def kill_workers(self) -> None:
+        """Take no more calls, and end this executor's workers with whatever they do: a call in one is not completed.
+
+        Jobs are cancelled where they have not begun.
+        """
+        self.shutdown(wait=False, cancel_futures=True)
+        if self._calls is not None:
+            self._calls.kill()
+
+    @property
+    def makes_jobs(self) -> bool:
+        """Whether calls are runs of jobs here, and not made by workers of this process."""
+        return self._jobs is not None
+
+    def limit_threads(self, threads: int) -> None:
+        """How many threads BLAS and OpenMP may start in each worker to come; else its share of the cores."""
+        if self._calls is not None:
+            self._calls.threads = threads
+
+    def _jobs_of(self, fn: Any) -> JobCalls | None:
+        """For a UDF that asks for machines or an engine of its own: its calls are jobs."""
+        asked = getattr(fn, "options", None)
+        if not hasattr(fn, "__fanfold_udf__") or asked is None or not (asked.instance_type or asked.engine):
+            return None
+        from fanfold.api.executor_jobs import JobCalls
+
+        self._jobs_beside = getattr(self, "_jobs_beside", None) or JobCalls({"cache": False})
+        return self._jobs_beside
+
+
+def _results(
+    submit: Callable[..., Future[Any]],
+    inputs: Iterator[tuple[Any, ...]],
+    buffersize: int | None,
+    deadline: float | None,
+) -> Iterator[Any]:
+    """Submit all inputs, or `buffersize` of them for now, at once; their results when they are asked for."""
+    futures = deque(submit(*one) for one in itertools.islice(inputs, buffersize))
+
+    def take() -> Iterator[Any]:
         try:
-            job = submit(self._fn, [call.arguments for call in calls], collect=False, **self._options)
-        except BaseException as error:  # noqa: BLE001  checks and iterators of the user's own may raise anything
-            if len(calls) == 1 or not isinstance(error, InputError):
-                _fail(calls, error)
-                return
-            # One call that does not fit must not fail the others: halve until it stands alone.
-            self._perform(calls[: len(calls) // 2])
-            self._perform(calls[len(calls) // 2 :])
-            return
-        try:
-            _follow(job, [call.future for call in calls])
-        except BaseException as error:  # noqa: BLE001  a result that is unpickled runs the user's own code
-            _fail(calls, error)
+            while futures:
+                if buffersize is not None and (following := next(inputs, None)) is not None:
+                    futures.append(submit(*following))
+                yield _take_result(futures.popleft(), deadline)
+        finally:
+            for future in futures:
+                future.cancel()
+
+    return take()
 
 
-def _follow(job: Job, futures: list[Future[Any]]) -> None:
-    waiting = set(range(len(futures)))
-    for state in job.changes():
-        for index in waiting.intersection(state.indexes(RunStatus.RUNNING)):
-            _begin(futures[index])
-        for index in waiting.intersection(state.indexes(*GOOD, *BAD)):
-            _settle(job, index, futures[index])
-            waiting.remove(index)
-        if not state.done and all(futures[index].cancelled() for index in waiting):
-            job.cancel()
-
-
-def _begin(future: Future[Any]) -> bool:
-    """Let a future run; False where it has been cancelled."""
-    return future.running() or (not future.cancelled() and future.set_running_or_notify_cancel())
-
-
-def _settle(job: Job, index: int, future: Future[Any]) -> None:
-    if not _begin(future):
-        return
+def _take_result(future: Future[Any], deadline: float | None) -> Any:
+    """A future's result; nothing of it is kept here."""
     try:
-        future.set_result(job.result(index))
-    except BaseException as error:  # noqa: BLE001  a result that is unpickled runs the user's own code
-        future.set_exception(error)
+        try:
+            return future.result(None if deadline is None else deadline - time.monotonic())
+        finally:
+            future.cancel()
+    finally:
+        del future  # an error's traceback would hold it, and it the error
 
 
-def _fail(calls: list[_Call], error: BaseException) -> None:
-    for call in calls:
-        if not call.future.done() and _begin(call.future):
-            call.future.set_exception(error)
+def _chunks(inputs: Iterator[tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:
+    while chunk := list(itertools.islice(inputs, size)):
+        yield chunk
 
 
-def _callable_as_source(
-    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """A function that can travel as source, and its arguments by name: what is not written in Python goes by name."""
-    function = getattr(fn, "__fanfold_udf__", fn)
-    if hasattr(function, "__code__") or not hasattr(function, "__qualname__"):
-        return fn, named_arguments(function, args, kwargs)
-    module, name, bound_to = _by_name(function)
-    return called_by_name, {"module": module, "name": name, "args": [*bound_to, *args], "kwargs": kwargs}
+def _call_each(fn: Callable[..., Any], chunk: list[tuple[Any, ...]]) -> list[Any]:
+    """A chunk's calls, in a worker."""
+    return [fn(*args) for args in chunk]
 
 
-def _by_name(function: Any) -> tuple[str, str, tuple[Any, ...]]:
-    """Module and name of a callable that is not written in Python, and the object that it is a method of."""
-    owner: Any = getattr(function, "__self__", None)
-    if owner is None or isinstance(owner, ModuleType):
-        known_by = function if hasattr(function, "__module__") else function.__objclass__  # as `str.upper` is
-        return known_by.__module__, function.__qualname__, ()
-    if isinstance(owner, type):
-        return owner.__module__, f"{owner.__qualname__}.{function.__name__}", ()
-    home, name = type(owner).__module__, str(function.__name__)
-    if getattr(sys.modules.get(home), name, None) is function:  # `random.random`, of an object that nobody sees
-        return home, name, ()
-    return home, function.__qualname__, (owner,)
+def _check_workers(max_workers: Any) -> None:
+    if max_workers is None:
+        return
+    if isinstance(max_workers, bool) or not isinstance(max_workers, int):
+        raise TypeError(f"max_workers is a whole number of worker processes, not {max_workers!r}")
+    if max_workers <= 0:
+        raise ValueError("max_workers must be greater than 0")
 
 
-def called_by_name(module: str, name: str, args: list, kwargs: dict) -> Any:  # type: ignore[type-arg]
-    """Call what an installed module has under a name, such as `math.sqrt`."""
-    from importlib import import_module
-    from operator import attrgetter
+def _check_initializer(initializer: Any, initargs: Any) -> None:
+    if initializer is not None and not callable(initializer):
+        raise TypeError("initializer must be a callable")
+    if not isinstance(initargs, tuple):
+        raise TypeError(f"initargs must be a tuple, not {type(initargs).__name__}")
 
-    return attrgetter(name)(import_module(module))(*args, **kwargs)
+
+def _check_context(context: Any) -> None:
+    """Workers are new interpreters, whatever the context: one that forks cannot be had."""
+    if context is None:
+        return
+    method = getattr(context, "get_start_method", None)
+    if method is None:
+        raise TypeError(f"mp_context is a context of multiprocessing, not {context!r}")
+    if method() == "fork":
+        raise ValueError(
+            "mp_context: workers are new interpreters and no forks; use get_context('spawn') or leave it out"
+        )
+
+
+def _check_size(name: str, size: Any) -> None:
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"{name} must be an integer")
+    if size < 1:
+        raise ValueError(f"{name} must be >= 1.")

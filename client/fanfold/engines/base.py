@@ -35,6 +35,8 @@ class Description(NamedTuple):
     uses_own_packages: bool = False
     #: Jobs go by themselves after some time; else they stay until `stores.remove_jobs` removes them.
     jobs_expire: bool = True
+    #: Whether calls that are no job can be made, by worker processes of this one (`engines.local.call_pool`).
+    makes_calls: bool = False
 
     @property
     def concurrency(self) -> int:

@@ -103,6 +103,7 @@ class LocalEngine(Locked):
             realtime_memory_mib=REALTIME_MEMORY_MIB,
             ask_concurrency=usable_cores,
             instance_types=INSTANCE_TYPES,
+            makes_calls=True,
             image=f"local/{sys.implementation.cache_tag}",
             costs_money=False,
             has_machines=False,

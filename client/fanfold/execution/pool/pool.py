@@ -166,7 +166,7 @@ class Pool:
     def _patience_s(self) -> float | None:
         """How long the loop may sleep; for ever where nothing is served, for `wake` ends it."""
         active = self._active()
-        if not active:
+        if all(state.at_rest for each in active for state in each.scheduler.feeds):
             return None
         patience_s = LimitWatch.INTERVAL_S
         at_work = sum(map(len, active))

@@ -188,6 +188,8 @@ class FeedState:
         self.number = number
         self.assignment_file = folder / f"assignment-{number}.json"
         self.cancelled = False
+        #: Whether calls may come at any time: it is not over while it has none.
+        self.stays_open: bool = getattr(feed, "stays_open", False)
         self._in_flight = 0
         self._waiting: deque[Call] = deque()
         self._reports: list[Report] = []
@@ -203,6 +205,11 @@ class FeedState:
     def has_reports(self) -> bool:
         """True while there is something to hand on."""
         return bool(self._reports or self._begun)
+
+    @property
+    def at_rest(self) -> bool:
+        """True while nothing is in flight, and nothing will be until somebody wakes the pool."""
+        return self.stays_open and not self._in_flight and not self.has_reports
 
     @property
     def limit(self) -> int | None:
@@ -257,6 +264,8 @@ class FeedState:
             return False
         if self.cancelled:
             return True
+        if self.stays_open:
+            return False
         if not self._waiting and (call := self.feed.take()) is not None:
             self._waiting.append(call)
         return not self._waiting

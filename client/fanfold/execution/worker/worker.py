@@ -51,6 +51,10 @@ def run(calls: int, replies: int, trace: int, folder: str, on_children: Callable
     Worker(calls, replies, Sandbox(folder, on_children)).serve()
 
 
+#: `carried.CARRIED`, which is imported where it is needed only.
+_CARRIED = "carried"
+
+
 class Worker:
     """The loop: take a call from the shared queue, perform it, answer."""
 
@@ -114,6 +118,10 @@ class Worker:
         result_file = f"{self._folder}/{called.number}.result"
         arguments = called.arguments.decode()
         tidy = self._sandbox.tidy
+        if job.serializer == _CARRIED:  # an executor's own: no bundle, everything comes with the call
+            from fanfold.execution.worker import carried
+
+            return self._sandbox.hold(called, job, lambda: carried.perform(arguments, result_file, tidy))
         return self._sandbox.hold(called, job, lambda: perform(job, arguments, result_file, tidy))
 
     def _job(self, number: int) -> Job:
@@ -121,7 +129,11 @@ class Worker:
         if job is None:
             with open(f"{self._folder}/assignment-{number}.json", encoding="utf-8") as file:
                 facts = json.load(file)
-            if self._udf is None:
+            if self._udf is None and facts["serializer"] == _CARRIED:
+                from fanfold.execution.worker.carried import CarriedUdf
+
+                self._udf = CarriedUdf(self._folder)
+            elif self._udf is None:
                 self._udf = LoadedUdf(facts["bundle"], facts["blobs"])
             job = self._jobs[number] = Job(self._udf, facts)
         return job

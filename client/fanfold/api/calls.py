@@ -1,0 +1,261 @@
+"""An executor's calls on this machine: pickled, and made by worker processes that stay."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from inspect import Parameter, signature
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fanfold.contract.layout import ENV_RUN
+from fanfold.execution import parcel
+from fanfold.settings import current
+from fanfold.submission.resolve import refuse_inside_run
+
+if TYPE_CHECKING:
+    from fanfold.engines.local.call_pool import CallPool
+
+#: Options of `submit` that say how a job's results are handed over, which a future does by itself.
+_NOT_OF_CALLS = {"udf", "inputs", "collect", "plan", "debug_mode", "flatten", "drop_index", "ignore_exceptions"}
+#: What is waited for is waited for in such steps, in which a Ctrl-C is heard.
+_STEP_S = 0.2
+#: What ENV_RUN begins with in a worker of an executor.
+_OF_AN_EXECUTOR = "executor-"
+
+
+class JobOptions(NamedTuple):
+    """What an executor's options ask for."""
+
+    engine: str | None
+    #: Whether only jobs can give it.
+    needs_jobs: bool
+
+
+def job_options(options: dict[str, Any], *, cache: bool) -> JobOptions:
+    """What options mean. Raises `TypeError` for one that `submit` does not have, or that is of no use to calls."""
+    from fanfold.api.submit import submit
+
+    known = [name for name, one in signature(submit).parameters.items() if one.kind is Parameter.KEYWORD_ONLY]
+    for name in options:
+        if name not in known or name in _NOT_OF_CALLS:
+            raise TypeError(f"Executor() got an unexpected keyword argument {name!r}")
+    engine = options.get("engine")
+    needed = {name for name, value in options.items() if value is not None} - {"engine", "progress"}
+    return JobOptions(engine, cache or bool(needed))
+
+
+def refuse_calls_from_run() -> None:
+    """Raises `NestedSubmitError` within a run of a job. A call may make calls: it has workers of its own for that."""
+    if not os.environ.get(ENV_RUN, "").startswith(_OF_AN_EXECUTOR):
+        refuse_inside_run("Executor.submit")
+
+
+class Calls:
+    """Makes an executor's calls on this machine."""
+
+    def __init__(
+        self,
+        size: int,
+        initializer: Callable[..., object] | None,
+        initargs: tuple[Any, ...],
+        *,
+        timeout_s: float | None = None,
+        memory_mib: int | None = None,
+    ) -> None:
+        self._size = size
+        self._preparation = None if initializer is None else (initializer, initargs)
+        self._limits = timeout_s, memory_mib
+        #: How many threads BLAS and OpenMP may start in each worker; None: its share of the cores.
+        self.threads: int | None = None
+        self._pool: CallPool | None = None
+        self._modules = Modules()
+        self._over = threading.Condition()
+        self._going_on = 0
+        self._released = False
+
+    def submit(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[Any]:
+        """Call `fn` in a worker. Raises `BrokenProcessPool` once the pool is broken."""
+        future: Future[Any] = Future()
+        function = getattr(fn, "__fanfold_udf__", fn)
+        try:
+            packed = parcel.pack((function, args, kwargs), self._modules.dumps)
+        except BaseException as error:  # noqa: BLE001  the user's own __reduce__
+            future.set_running_or_notify_cancel()
+            future.set_exception(error)
+            return future
+        pool = self._ready_pool()
+        with self._over:
+            self._going_on += 1
+        future.add_done_callback(self._note_end)
+        pool.submit(packed, future)
+        return future
+
+    def cancel(self) -> None:
+        """Cancel every call that has not begun."""
+        if self._pool is not None:
+            self._pool.cancel_waiting()
+
+    def wait(self) -> None:
+        """Return when every call is over."""
+        with self._over:
+            while self._going_on:
+                self._over.wait(_STEP_S)
+
+    def release(self) -> None:
+        """No more calls will come: once those that were made are over, the workers are another executor's."""
+        with self._over:
+            self._released = True
+            if not self._going_on:
+                self._give_back()
+
+    def _note_end(self, _: Future[Any]) -> None:
+        with self._over:
+            self._going_on -= 1
+            if not self._going_on:
+                self._over.notify_all()
+                if self._released:
+                    self._give_back()
+
+    def _give_back(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.let_go()
+
+    def kill(self) -> None:
+        """End the workers with what they do."""
+        if self._pool is not None:
+            self._pool.close()
+
+    def _ready_pool(self) -> CallPool:
+        pool = self._pool
+        if pool is not None and pool.broken is not None:
+            pool.raise_broken()
+        if pool is None or not pool.alive:
+            pool = self._pool = self._opened_pool()
+        return pool
+
+    def _opened_pool(self) -> CallPool:
+        from fanfold.engines.local.call_pool import CallPool, Wanted, pool_for
+
+        timeout_s, memory_mib = self._limits
+        environment = tuple(sorted(os.environ.items()))
+        wanted = Wanted(self._size, current().home, environment, _folder(), timeout_s, memory_mib, self.threads)
+        if self._preparation is None:
+            return pool_for(wanted)
+        return CallPool(wanted, self._modules.dumps(self._preparation, protocol=5))
+
+
+def _folder() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # somebody has removed it
+        return ""
+
+
+class Modules:
+    """Pickles as cloudpickle does, and by value also what a worker could not import under its name."""
+
+    def __init__(self) -> None:
+        self._importable: dict[str, bool] = {}
+        self._pickler: Any = None
+
+    def dumps(self, value: Any, protocol: int = 5, buffer_callback: Any = None) -> bytes:
+        """Pickle a value."""
+        import io
+
+        if self._pickler is None:
+            self._pickler = _pickler_class()
+        with io.BytesIO() as file:
+            self._pickler(file, protocol, buffer_callback, self.goes_by_value).dump(value)
+            return file.getvalue()
+
+    def goes_by_value(self, name: Any) -> bool:
+        """Whether a worker would not find the module of that name where this process has it from."""
+        if not isinstance(name, str) or name in ("__main__", "builtins"):
+            return False  # cloudpickle knows these
+        known = self._importable.get(name)
+        if known is None:
+            known = self._importable[name] = _is_importable(name)
+        return not known
+
+
+def _pickler_class() -> Any:
+    from functools import lru_cache
+
+    import cloudpickle
+    from cloudpickle.cloudpickle import _dynamic_class_reduce
+
+    remembering = type(lru_cache(lambda: None))
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def __init__(self, file: Any, protocol: int, buffer_callback: Any, by_value: Callable[[Any], bool]) -> None:
+            super().__init__(file, protocol=protocol, buffer_callback=buffer_callback)
+            self._by_value = by_value
+
+        def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, FunctionType) and self._by_value(obj.__module__):
+                return self._dynamic_function_reduce(obj)
+            if isinstance(obj, type) and self._by_value(obj.__module__):
+                return _dynamic_class_reduce(obj)
+            if isinstance(obj, remembering) and not self._has_a_name(obj):
+                return _reduced_memory(obj)
+            return super().reducer_override(obj)
+
+        def _has_a_name(self, obj: Any) -> bool:
+            module = obj.__module__
+            if module == "__main__" or self._by_value(module):
+                return False
+            return getattr(sys.modules.get(module), obj.__qualname__, None) is obj
+
+    return Pickler
+
+
+def _is_importable(name: str) -> bool:
+    """Whether importing that name in a worker finds the file that this process has it from."""
+    module = sys.modules.get(name)
+    if not isinstance(module, ModuleType):
+        return True
+    spec = getattr(module, "__spec__", None)
+    if spec is None or not spec.has_location:  # built in, frozen, or made by hand, which cloudpickle sees
+        return True
+    file = getattr(module, "__file__", None)
+    found = _found_file(name)
+    return file is None or (found is not None and Path(found).resolve() == Path(file).resolve())
+
+
+def _found_file(name: str) -> str | None:
+    """The file that `import name` would execute in a new process with this one's path."""
+    parent, _, _ = name.rpartition(".")
+    if parent and not _is_importable(parent):
+        return None
+    above = getattr(sys.modules.get(parent), "__path__", None) if parent else None
+    for finder in sys.meta_path:  # also those of editable installs, which a worker has as well
+        try:
+            spec = finder.find_spec(name, above)
+        except (ImportError, ValueError, AttributeError):
+            continue
+        if spec is not None:
+            return spec.origin
+    return None
+
+
+# Functions that remember: a wrapper is pickled as a name, which `__main__` has here alone.
+
+
+def _remember(function: Callable[..., Any], parameters: dict[str, Any], attributes: dict[str, Any]) -> Any:
+    """A function that remembers its results, with nothing remembered yet."""
+    import functools
+
+    wrapper = functools.lru_cache(**parameters)(function)
+    wrapper.__dict__.update(attributes)
+    return wrapper
+
+
+def _reduced_memory(wrapper: Any) -> tuple[Any, ...]:
+    attributes = {name: value for name, value in wrapper.__dict__.items() if name != "__wrapped__"}
+    return _remember, (wrapper.__wrapped__, wrapper.cache_parameters(), attributes)

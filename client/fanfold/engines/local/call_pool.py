@@ -1,0 +1,367 @@
+"""Worker processes for calls that are no job: what an executor sends is taken by a feed that stays open.
+
+Nothing is written down: a call's only trace is its future. Small calls one after the other cost what they cost in any
+process pool, for the feed, the workers and what these have loaded are there from the first call to the last.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pickle
+import shutil
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from fanfold.core.forks import Locked
+from fanfold.core.models import Event, EventKind, RunStatus
+from fanfold.engines.heartbeat import Sign
+from fanfold.engines.local.driver import pool_folder, remove_abandoned
+from fanfold.errors import FanfoldError
+from fanfold.execution import parcel
+from fanfold.execution.calls import Assignment, Call, Report
+from fanfold.execution.parcel import Parcel
+from fanfold.execution.pool.pool import Pool
+from fanfold.execution.worker import carried
+
+#: A call of this size goes in its message; a larger one through a file.
+_INLINE_BYTES = 2_800
+#: With calls as short as this, so many wait beside each worker; else none, so that they can be cancelled.
+_SHORT_S, _QUEUED_SHORT = 0.002, 24
+#: A pool that nobody uses is kept this long for the next executor.
+_KEPT_S = 10.0
+#: The work that is left is waited for in such steps, in which a Ctrl-C is heard.
+_STEP_S = 0.2
+
+
+class Ending(NamedTuple):
+    """Why a call has no answer of its own: what is raised instead, and whether the pool can go on."""
+
+    message: str
+    traceback: str = ""
+
+
+class Wanted(NamedTuple):
+    """What a pool is made for: pools of one kind serve one executor after the other."""
+
+    size: int
+    home: Path
+    environment: tuple[tuple[str, str], ...]
+    folder: str
+    timeout_s: float | None = None
+    memory_mib: int | None = None
+    #: How many threads BLAS and OpenMP may start in a worker; None: its share of the cores.
+    threads: int | None = None
+
+
+class OpenFeed:
+    """Calls that come at any time, and their futures."""
+
+    #: The pool waits for more, however long none comes.
+    stays_open = True
+
+    def __init__(self, assignment: Assignment, size: int, settle: Callable[[Future[Any], Event, Path | None], None]):
+        self.assignment = assignment
+        self._size = size
+        self._settle = settle
+        self._waiting: deque[tuple[Future[Any], str]] = deque()
+        self._out: dict[int, Future[Any]] = {}
+        self._number = 0
+        self._call_s = _SHORT_S
+
+    def add(self, future: Future[Any], text: str) -> None:
+        """Take one more call. Safe from any thread."""
+        self._waiting.append((future, text))
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing runs."""
+        return not self._waiting and not self._out
+
+    def take(self) -> Call | None:
+        """The next call that nobody has cancelled."""
+        while self._waiting and len(self._out) < self._most_out():
+            try:
+                future, text = self._waiting.popleft()
+            except IndexError:  # another thread has just cancelled them all
+                return None
+            if not future.set_running_or_notify_cancel():
+                parcel.discard(text)
+                continue
+            self._number += 1
+            self._out[self._number] = future
+            return Call(self._number, 0, text)
+        return None
+
+    def record(self, reports: Sequence[Report]) -> None:
+        """Settle the futures of the calls that are over, and print what calls have printed."""
+        for event, result_file in reports:
+            if event.kind is EventKind.LOG:
+                _print(str(event.data["text"]))
+            elif event.kind is EventKind.FINISHED:
+                self._note_duration(event)
+                future = self._out.pop(event.index, None)
+                if future is not None:
+                    self._settle(future, event, result_file)
+                del future
+
+    def drop_waiting(self) -> list[Future[Any]]:
+        """Give up what no worker has begun; the futures of it."""
+        dropped = []
+        while self._waiting:
+            with suppress(IndexError):
+                future, text = self._waiting.popleft()
+                parcel.discard(text)
+                dropped.append(future)
+        return dropped
+
+    def drop_all(self) -> list[Future[Any]]:
+        """Give up everything; the futures of it."""
+        out = list(self._out.values())
+        self._out.clear()
+        return out + self.drop_waiting()
+
+    def _most_out(self) -> int:
+        return self._size * _QUEUED_SHORT if self._call_s < _SHORT_S else self._size
+
+    def _note_duration(self, event: Event) -> None:
+        if event.usage is not None:
+            self._call_s += 0.3 * (event.usage.duration_s - self._call_s)
+
+
+class CallPool:
+    """A pool with a thread of its own that serves one executor, and may serve another of its kind later."""
+
+    def __init__(self, wanted: Wanted, prepared: bytes | None = None) -> None:
+        """`prepared`: what each worker does first, a pickled `carried.Preparation`."""
+        self.wanted = wanted
+        #: Why it can take no more calls.
+        self.broken: Ending | None = None
+        signs = wanted.home / "running"
+        self._sign = Sign(signs)
+        scratch = wanted.home / "scratch"
+        scratch.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(scratch, signs)
+        self._folder = pool_folder(scratch, self._sign)
+        self._pool = Pool(wanted.size, self._folder, environment=dict(wanted.environment))
+        if prepared is not None:
+            Path(carried.preparation_file(str(self._folder))).write_bytes(prepared)
+        self._reusable = prepared is None
+        assignment = Assignment(
+            f"executor-{self._sign.name}",
+            self._folder / "none",
+            self._folder / "none",
+            serializer=carried.CARRIED,
+            timeout_s=wanted.timeout_s,
+            memory_mib=wanted.memory_mib,
+            threads=wanted.threads,
+        )
+        self._feed = OpenFeed(assignment, wanted.size, self._settle)
+        self._sessions: dict[tuple[str, ...], int] = {}
+        self._numbers = 0
+        self._idle = threading.Condition()
+        self._stopping = False
+        self._pool.get_ready()
+        self._pool.add(self._feed)
+        self._thread = threading.Thread(target=self._run, name="fanfold-calls", daemon=True)
+        self._thread.start()
+        atexit.register(self._at_exit)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can take calls: in a forked child it cannot, nor once it is broken or closed."""
+        return self._sign.pid == os.getpid() and self._thread.is_alive() and not self._stopping and self.broken is None
+
+    def submit(self, packed: Parcel, future: Future[Any]) -> None:
+        """Have one call made."""
+        self._numbers += 1
+        path = f"{self._folder}/call-{self._numbers}"
+        self._feed.add(future, parcel.address(self._session(), packed, path, _INLINE_BYTES))
+        self._pool.wake()
+        if self.broken is not None:  # it broke just now, and nobody would see to this call
+            self._fail(self._feed.drop_all(), self.broken)
+
+    def raise_broken(self) -> NoReturn:
+        """Raise `BrokenProcessPool`, as for each call that was lost."""
+        raise _broken(self.broken or Ending("its worker processes were ended"))
+
+    def cancel_waiting(self) -> None:
+        """Cancel what no worker has begun."""
+        for future in self._feed.drop_waiting():
+            if future.cancel():
+                future.set_running_or_notify_cancel()
+        self._pool.wake()
+
+    def wait(self) -> None:
+        """Return when no call waits or runs."""
+        with self._idle:
+            while not self._feed.idle and self._thread.is_alive():
+                self._idle.wait(_STEP_S)
+
+    def let_go(self) -> None:
+        """Its executor makes no more calls: it is kept for another for a while, or ends."""
+        if not self._reusable or not self.alive or not _keep(self):
+            self._stopping = True
+            self._pool.wake()
+
+    def close(self) -> None:
+        """End all work at once."""
+        atexit.unregister(self._at_exit)
+        self._stopping = True
+        self._pool.wake()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout=5)
+
+    def _session(self) -> int:
+        """The number under which workers find where modules are imported from as things stand."""
+        path = tuple(sys.path)
+        number = self._sessions.get(path)
+        if number is None:
+            number = len(self._sessions)
+            file = Path(carried.session_file(str(self._folder), str(number)))
+            file.write_bytes(pickle.dumps((list(path),)))
+            self._sessions[path] = number
+        return number
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping and self.broken is None:
+                self._pool.step()
+                if self._feed.idle:
+                    with self._idle:
+                        self._idle.notify_all()
+        except (FanfoldError, OSError) as error:
+            self.broken = Ending(f"the worker processes could not go on: {error}")
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        """Whatever happened: workers end, and nobody waits for them any more."""
+        self._stopping = True
+        try:
+            self._pool.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._sign.take_down()
+        finally:
+            self._fail(self._feed.drop_all(), self.broken or Ending("its worker processes were ended"))
+            with self._idle:
+                self._idle.notify_all()
+
+    def _settle(self, future: Future[Any], event: Event, result_file: Path | None) -> None:
+        output = event.output
+        if output is None:
+            self.broken = _ending(event)
+            self._fail([future], self.broken)
+            return
+        try:
+            value = pickle.loads(output.inline or b"") if result_file is None else parcel.take(str(result_file))  # noqa: S301
+        except BaseException as error:  # noqa: BLE001  unpickling runs the user's own code
+            self._fail([future], Ending(f"a result could not be unpickled: {type(error).__name__}: {error}"))
+            return
+        if output.codec == carried.VALUE:
+            future.set_result(value)
+            return
+        self._settle_error(future, output.codec, *value)
+
+    def _settle_error(self, future: Future[Any], kind: str, error: BaseException, text: str) -> None:
+        if kind == carried.RAISED:
+            error.__cause__ = _remote_traceback(text)
+            future.set_exception(error)
+            return
+        self._fail([future], Ending(f"it could not be unpickled by its worker: {type(error).__name__}: {error}", text))
+
+    @staticmethod
+    def _fail(futures: list[Future[Any]], ending: Ending) -> None:
+        for future in futures:
+            if not future.done() and (future.running() or future.set_running_or_notify_cancel()):
+                future.set_exception(_broken(ending))
+
+    def _at_exit(self) -> None:
+        """Nothing is dropped silently: the process ends when its calls have been made."""
+        if self._sign.pid != os.getpid():
+            return
+        try:
+            self.wait()
+        finally:
+            self.close()
+
+
+def _ending(event: Event) -> Ending:
+    error = event.error
+    if error is None:
+        return Ending("its worker process ended")
+    if event.status is not RunStatus.FAILED or error.infrastructure:
+        return Ending(error.message, error.traceback)
+    return Ending(f"the initializer raised {error.type}: {error.message}", error.traceback)
+
+
+def _broken(ending: Ending) -> Exception:
+    from concurrent.futures.process import BrokenProcessPool
+
+    error = BrokenProcessPool(f"The call was not completed: {ending.message}.")
+    if ending.traceback:
+        error.__cause__ = _remote_traceback(ending.traceback)
+    return error
+
+
+def _remote_traceback(text: str) -> Exception:
+    """What shows a traceback of another process as an error's cause, by the class that everybody's tools know."""
+    from concurrent.futures import process
+
+    made: Exception = process._RemoteTraceback(f'\n"""\n{text}"""')  # type: ignore[arg-type]
+    return made
+
+
+# Pools that have ended their work, for the next executor of their kind.
+
+
+class _Kept(Locked):
+    def __init__(self) -> None:
+        super().__init__()
+        self.pools: dict[Wanted, tuple[CallPool, threading.Timer]] = {}
+
+
+_kept = _Kept()
+
+
+def pool_for(wanted: Wanted) -> CallPool:
+    """A pool of that kind that nobody uses, or a new one."""
+    with _kept.lock:
+        pool, timer = _kept.pools.pop(wanted, (None, None))
+    if timer is not None:
+        timer.cancel()
+    return pool if pool is not None and pool.alive else CallPool(wanted)
+
+
+def _keep(pool: CallPool) -> bool:
+    """Keep an idle pool for a while; False where one of its kind is kept already."""
+    timer = threading.Timer(_KEPT_S, _end_kept, [pool])
+    timer.daemon = True
+    with _kept.lock:
+        if pool.wanted in _kept.pools or not threading.main_thread().is_alive():
+            return False
+        _kept.pools[pool.wanted] = pool, timer
+    timer.start()
+    return True
+
+
+def _end_kept(pool: CallPool) -> None:
+    with _kept.lock:
+        known, _ = _kept.pools.get(pool.wanted, (None, None))
+        if known is not pool:
+            return
+        del _kept.pools[pool.wanted]
+    pool.close()
+
+
+def _print(text: str) -> None:
+    """Calls print where their caller prints."""
+    with suppress(OSError, ValueError, AttributeError):  # the caller's stream is closed, or there is none
+        sys.stdout.write(text)
+        sys.stdout.flush()

@@ -1,0 +1,111 @@
+"""Pickled objects between a process and its own workers; large buffers stand beside the pickle, uncopied.
+
+Imported by workers: cheap standard library only.
+"""
+
+import mmap
+import os
+import pickle
+from collections.abc import Callable
+from struct import Struct
+from typing import Any, NamedTuple
+
+#: A buffer below this is cheaper within the pickle.
+_OWN_PLACE_BYTES = 16 * 1024
+#: Arrays want their first byte at a multiple of this.
+_ALIGNMENT = 64
+_HEAD = Struct("<QQ")
+_LENGTH = Struct("<Q")
+
+
+class Parcel(NamedTuple):
+    """A pickle and the buffers that belong to it."""
+
+    pickled: bytes
+    buffers: list[memoryview]
+
+    @property
+    def size(self) -> int:
+        """Bytes, all in all."""
+        return len(self.pickled) + sum(buffer.nbytes for buffer in self.buffers)
+
+    def write(self, path: str) -> None:
+        """Write it to a new file."""
+        lengths = [buffer.nbytes for buffer in self.buffers]
+        with open(path, "xb") as file:
+            file.write(_HEAD.pack(len(self.pickled), len(lengths)))
+            file.write(b"".join(map(_LENGTH.pack, lengths)))
+            file.write(self.pickled)
+            for buffer in self.buffers:
+                file.write(bytes(-file.tell() % _ALIGNMENT))
+                file.write(buffer)
+
+
+def pack(value: Any, dumps: Callable[..., bytes]) -> Parcel:
+    """Pickle a value by `dumps`, which takes what `pickle.dumps` takes."""
+    buffers: list[memoryview] = []
+
+    def keep_within(buffer: pickle.PickleBuffer) -> bool:
+        try:
+            raw = buffer.raw()
+        except BufferError:  # not contiguous
+            return True
+        if raw.nbytes < _OWN_PLACE_BYTES:
+            return True
+        buffers.append(raw)
+        return False
+
+    return Parcel(dumps(value, protocol=5, buffer_callback=keep_within), buffers)
+
+
+def take(path: str) -> Any:
+    """What the parcel in that file holds; the file is removed. Its arrays are pages of the file, not copies."""
+    with open(path, "rb") as file:
+        os.unlink(path)
+        pickled, buffers = _HEAD.unpack(file.read(_HEAD.size))
+        if not buffers:
+            return pickle.loads(file.read(pickled))  # noqa: S301 - written by this process or its worker
+        # Private pages: whoever changes an array changes nobody else's.
+        pages = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+    at = _HEAD.size
+    lengths = [_LENGTH.unpack_from(pages, at + number * _LENGTH.size)[0] for number in range(buffers)]
+    start = at + buffers * _LENGTH.size
+    views, end = [], start + pickled
+    for length in lengths:
+        begin = end + -end % _ALIGNMENT
+        end = begin + length
+        views.append(pages[begin:end])
+    return pickle.loads(pages[start : start + pickled], buffers=views)  # noqa: S301 - as above
+
+
+# The text that a call's arguments are on their way to a worker: which session they belong to, and the parcel.
+
+
+def address(session: int, parcel: Parcel, path: str, inline_bytes: int) -> str:
+    """A parcel as text: itself where it is small, else the file `path` that it is written to."""
+    if parcel.buffers or len(parcel.pickled) > inline_bytes:
+        parcel.write(path)
+        return f"{session}:@{path}"
+    from base64 import b64encode
+
+    return f"{session}:{b64encode(parcel.pickled).decode()}"
+
+
+def opened(text: str) -> tuple[str, Callable[[], Any]]:
+    """The session that a text names, and what gives its parcel's value."""
+    session, _, rest = text.partition(":")
+    if rest.startswith("@"):
+        return session, lambda: take(rest[1:])
+    from binascii import a2b_base64
+
+    return session, lambda: pickle.loads(a2b_base64(rest))  # noqa: S301 - written by this process's parent
+
+
+def discard(text: str) -> None:
+    """Remove the file of a text that nobody will open."""
+    _, _, rest = text.partition(":")
+    if rest.startswith("@"):
+        try:
+            os.unlink(rest[1:])
+        except FileNotFoundError:
+            return

@@ -1,0 +1,159 @@
+"""A call that an executor sends to its own worker: function, arguments and result are pickled, as everywhere.
+
+Imported by workers that serve an executor: cheap standard library only, and cloudpickle with the first result.
+"""
+
+import os
+import pickle
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from fanfold.execution import parcel
+from fanfold.execution.channel import Packed
+from fanfold.execution.parcel import Parcel
+from fanfold.execution.worker.loaded import LoadedUdf
+from fanfold.execution.worker.perform import CallResult
+from fanfold.source.bundle import Bundle
+
+#: The serializer of an assignment whose calls are carried; and what a result can be.
+CARRIED = "carried"
+VALUE, RAISED, UNREADABLE = "carried/value", "carried/raised", "carried/unreadable"
+#: A result up to this many bytes is in the answer itself.
+_INLINE_BYTES = 32 * 1024
+_NO_DIGEST = bytes(32)
+#: What cloudpickle would pickle no differently, and later.
+_PLAIN = frozenset({int, float, complex, bool, str, bytes, type(None)})
+
+
+class Session(NamedTuple):
+    """What all calls from one state of the submitting process share: where it finds its modules."""
+
+    path: list[str]
+
+
+class CarriedUdf(LoadedUdf):
+    """Stands for a UDF: nothing is loaded before the calls but where modules are, and what the executor prepares."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__("", "")
+        self._pool_folder = folder
+
+    def load(self, before: Callable[[Bundle], None]) -> None:  # noqa: ARG002  there is no bundle
+        """Call the initializer, if there is one. Raises what it raises."""
+        sys.path[:] = _session(self._pool_folder, "0").path
+        self.is_loaded = True
+        try:
+            with open(preparation_file(self._pool_folder), "rb") as file:
+                initializer, initargs = pickle.load(file)  # noqa: S301 - written by this process's parent
+        except FileNotFoundError:
+            return
+        initializer(*initargs)
+
+
+_sessions: dict[str, Session] = {}
+
+
+def perform(text: str, result_file: str, tidy: Callable[[], None]) -> CallResult:
+    """Open a call, make it, and pack what came of it, whatever that is."""
+    number, open_parcel = parcel.opened(text)
+    sys.path[:] = _session(os.path.dirname(result_file), number).path
+    try:
+        function, args, kwargs = open_parcel()
+    except BaseException as error:  # noqa: BLE001  unpickling runs the user's own code
+        return _told(UNREADABLE, _packed_error(error), result_file)
+    try:
+        try:
+            value = function(*args, **kwargs)
+        finally:
+            del function, args, kwargs
+            tidy()
+        packed = parcel.pack(value, pickle.dumps if type(value) in _PLAIN else _dumps())
+    except BaseException as error:  # noqa: BLE001  the user's own code, which a result's pickling is as well
+        return _told(RAISED, _packed_error(error), result_file)
+    return _told(VALUE, packed, result_file)
+
+
+def session_file(folder: str, number: str) -> str:
+    """Where a session stands."""
+    return os.path.join(folder, f"session-{number}")
+
+
+def preparation_file(folder: str) -> str:
+    """Where the pool's preparation stands, if it has one."""
+    return os.path.join(folder, "preparation")
+
+
+def _session(folder: str, number: str) -> Session:
+    known = _sessions.get(number)
+    if known is None:
+        with open(session_file(folder, number), "rb") as file:
+            known = _sessions[number] = Session(*pickle.load(file))  # noqa: S301 - written by this process's parent
+    return known
+
+
+def _dumps() -> Callable[..., bytes]:
+    import cloudpickle
+
+    dumps: Callable[..., bytes] = cloudpickle.dumps
+    return dumps
+
+
+def _told(kind: str, packed: Parcel, result_file: str) -> CallResult:
+    if not packed.buffers and len(packed.pickled) <= _INLINE_BYTES:
+        return CallResult(Packed(kind, len(packed.pickled), _NO_DIGEST, None), body=packed.pickled)
+    packed.write(result_file)
+    return CallResult(Packed(kind, packed.size, _NO_DIGEST, result_file))
+
+
+# Errors: the object itself, its traceback as text beside it.
+
+
+def _packed_error(error: BaseException) -> Parcel:
+    text = _traceback(error)
+    for carried in (error, _Remade(error)):
+        try:
+            packed = parcel.pack((carried, text), _dumps())
+            pickle.loads(packed.pickled, buffers=packed.buffers)  # noqa: S301 - an error that only the reader finds out about
+        except BaseException:  # noqa: BLE001, S112  the user's own __reduce__ or __init__
+            continue
+        return packed
+    described = RuntimeError(f"{type(error).__name__}: {_message(error)} (the error itself cannot be pickled)")
+    return parcel.pack((described, text), pickle.dumps)
+
+
+class _Remade:
+    """An error whose class does not take its own `args`: made without calling `__init__`."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return remade, (type(self._error), self._error.args, self._error.__dict__)
+
+
+def remade(kind: type[BaseException], args: tuple[Any, ...], attributes: dict[str, Any]) -> BaseException:
+    """An error of that class with these arguments and attributes."""
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
+
+
+def _traceback(error: BaseException) -> str:
+    import traceback
+
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
+    try:
+        return "".join(traceback.format_exception(type(error), error, frames))
+    except BaseException as second:  # noqa: BLE001  the user's own __repr__ or __str__
+        return f"<its traceback could not be formatted: {type(second).__name__}>\n"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException as second:  # noqa: BLE001  the user's own __str__
+        return f"<its message could not be read: {type(second).__name__}>"
