@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from fanfold.source.bundle import Bundle
+from fanfold.source.bundle import Bundle, SourceFile
 from fanfold.source.capture import capture
 from fanfold.source.load import load, unload
 
@@ -94,6 +94,22 @@ def arrived(bundle: Bundle) -> Callable[..., Any]:
     again = Bundle.from_bytes(bundle.to_bytes())
     assert again == bundle
     return load(again)()
+
+
+def of_text(text: str, *, name: str = "f", module: str = "m", path: str = "/u.py") -> Bundle:
+    """A bundle of one function, by hand."""
+    line = next(n for n, each in enumerate(text.split("\n"), 1) if each.startswith(f"def {name}"))
+    space = {"name": module, "key": module, "package": "", "globals": {}, "names": {name: 0}}
+    node = ["function", {"code": ["text", 0, False, [[name, line, 0]]], "name": name, "space": 0}]
+    graph = json.dumps({"root": 0, "nodes": [node], "spaces": [space]})
+    return Bundle(name, module, (SourceFile(module, path, text, "entry"),), "0" * 64, graph=graph)
+
+
+def values(bundle: Bundle) -> list[str]:
+    """The values that travel with a bundle, as the codec's text, and those of the graph itself."""
+    graph = json.loads(bundle.graph)
+    literals = [v[0] for s in graph.get("spaces", ()) for v in s.get("globals", {}).values() if type(v) is list]
+    return sorted([node[1] for node in graph["nodes"] if node[0] == "value"] + [json.dumps(v) for v in literals])
 
 
 def shipped(bundle: Bundle, kind: str = "entry") -> str:

@@ -10,14 +10,15 @@ import sys
 import timeit
 import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fanfold.errors import CaptureError
-from fanfold.source.bundle import Bundle, SourceFile
+from fanfold.source.bundle import Bundle
 from fanfold.source.capture import capture
 from fanfold.source.load import load, unload
-from tests.source.conftest import Desk
+from tests.source.conftest import Desk, of_text
 
 
 def test_globals_values_and_classes_start_anew(desk: Desk) -> None:
@@ -71,7 +72,7 @@ def test_unload_gives_back_what_was_displaced(desk: Desk) -> None:
     fresh = load(capture(module.main))
     assert fresh()() == 1
     assert sys.modules["work"] is not module
-    other = load(Bundle("f", "other", (SourceFile("other", "/o.py", "def f(): return 2\n", "entry"),), "0" * 64))
+    other = load(of_text("def f(): return 2\n", module="other", path="/o.py"))
     assert other()() == 2
     assert sys.modules["work"] is module  # another bundle takes the place of the one before
     assert fresh()() == 1
@@ -121,7 +122,7 @@ def test_tracebacks_show_the_users_file_line_and_text(desk: Desk) -> None:
 
 
 def test_text_that_this_python_cannot_read() -> None:
-    bundle = Bundle("f", "m", (SourceFile("m", "/u.py", "\ndef f(: ...\n", "entry"),), "0" * 64)
+    bundle = of_text("\ndef f(: ...\n")
     with pytest.raises(CaptureError, match=r"^/u.py:2: Python 3.\d+, which runs this, cannot read it"):
         load(bundle)
 
@@ -139,11 +140,15 @@ def test_a_blob_without_a_place_to_get_it_from(desk: Desk) -> None:
 
 
 def test_main_has_no_file_unless_asked_so_that_spawned_processes_do_not_run_the_script_again() -> None:
-    def bundle(text: str) -> Bundle:
-        return Bundle("f", "__main__", (SourceFile("__main__", "/u.py", text, "entry"),), "0" * 64)
-
-    assert load(bundle("def f(): return '__file__' in globals()\n"))()() is False
-    assert load(bundle("def f():\n    def g(): return __file__\n    return g()\n"))()() == "/u.py"
+    text = "def f(): return '__file__' in globals()\ndef g():\n    def h(): return __file__\n    return h()\n"
+    namespace: dict[str, Any] = {"__name__": "__main__", "__file__": "/u.py"}
+    linecache.cache["/u.py"] = (len(text), None, text.splitlines(keepends=True), "/u.py")
+    try:
+        exec(compile(text, "/u.py", "exec"), namespace)
+        assert load(capture(namespace["f"]))()() is False
+        assert load(capture(namespace["g"]))()() == "/u.py"
+    finally:
+        linecache.cache.pop("/u.py", None)
     assert sys.modules["__main__"].__dict__["__name__"] == "__main__"
 
 
@@ -153,11 +158,10 @@ def test_bytes_are_the_same_for_the_same_bundle_and_refused_from_a_newer_fanfold
     assert bundle.to_bytes() == capture(module.main).to_bytes()
     assert Bundle.from_bytes(bundle.to_bytes()).sha256 == bundle.sha256
     assert pickle.loads(pickle.dumps(bundle.sources)) == bundle.sources
-    other_order = bundle._replace(values=dict(reversed(bundle.values.items())))
-    assert list(other_order.values) != list(bundle.values)
+    other_order = bundle._replace(blobs=dict(reversed(bundle.blobs.items())))
     assert other_order.sha256 == bundle.sha256
-    newer = bundle.to_bytes().replace(b'"fanfold_bundle":1', b'"fanfold_bundle":2')
-    with pytest.raises(CaptureError, match="captured in format 2; this Fanfold reads format 1"):
+    newer = bundle.to_bytes().replace(b'"fanfold_bundle":2', b'"fanfold_bundle":3')
+    with pytest.raises(CaptureError, match="captured in format 3; this Fanfold reads format 2"):
         Bundle.from_bytes(newer)
     for damaged in (b"", b"[]", b"{}", b"\xff", bundle.to_bytes()[:-1]):
         with pytest.raises(CaptureError, match="These bytes are not a captured function"):
@@ -172,8 +176,6 @@ def test_a_worker_imports_nothing_costly() -> None:
 
 
 def test_a_run_starts_in_far_less_than_it_takes_to_start_a_process() -> None:
-    text = "\n" * 200 + "def f(x): return x\n"
-    bundle = Bundle("f", "__main__", (SourceFile("__main__", "/u.py", text, "entry"),), "0" * 64)
-    fresh = load(bundle)
+    fresh = load(of_text("\n" * 200 + "def f(x): return x\n", module="__main__"))
     process = min(timeit.repeat(lambda: subprocess.run([sys.executable, "-SIc", ""], check=True), number=1, repeat=3))
     assert min(timeit.repeat(fresh, number=20, repeat=5)) / 20 < process / 100

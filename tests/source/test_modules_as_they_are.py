@@ -7,10 +7,11 @@ from types import FunctionType
 
 import pytest
 
-from fanfold.source.origin import parse, read
-from fanfold.source.reading import mentions
-from fanfold.source.settled import settled
-from fanfold.source.stale import is_changed
+from fanfold.source.codes import Located, locate
+from fanfold.source.graph import Graph
+from fanfold.source.project import Project, mentions
+from fanfold.source.replaced import changes
+from fanfold.source.texts import parse, read
 
 MODULES = (
     "argparse ast collections configparser contextlib csv dataclasses datetime decimal difflib email.message enum"
@@ -27,5 +28,10 @@ def test_nothing_is_taken_for_changed(name: str) -> None:
     source = parse(path, read(path))
     members = [m for v in namespace.values() for m in (vars(v).values() if isinstance(v, type) else [v])]
     functions = [f for f in members if isinstance(f, FunctionType) and f.__globals__ is namespace]
-    assert [f for f in functions if f.__code__.co_filename == path and is_changed(f, source)] == []
-    settled(source, namespace, lambda *_: None, mentioned=mentions(source), directly=mentions(source))
+    ours = [f for f in functions if f.__code__.co_filename == path]
+    assert [f for f in ours if not isinstance(locate(f), Located)] == []
+    graph = Graph(Project(), lambda *_: None, None)
+    found = changes(graph, source, namespace, mentions(source), mentions(source))
+    # `typing_extensions` does replace functions of `typing`, by its own.
+    replaced = [value for _, value in found.after if isinstance(value, FunctionType)]
+    assert [function for function in replaced if function.__module__ == name] == []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -92,34 +94,30 @@ def test_a_nested_function_keeps_the_default_it_was_given_around_it() -> None:
 
 def test_the_lines_stay_where_they_were(desk: Desk) -> None:
     text = "K = 1\ndef main(x, k=[K,\n    # why\n    2]):\n    return x, k\nK = 2\n"
-    assert shipped(desk.capture(text)) == "\ndef main(x, k=(main·k\n\n)):\n    return x, k\n"
+    assert shipped(desk.capture(text)) == "\ndef main(x, k=[K,\n    # why\n    2]):\n    return x, k\n"
 
 
 def test_what_is_as_the_source_says_leaves_the_hash_alone(desk: Desk) -> None:
     text = "K = 1\nclass A:\n  limit = K\n  names = ['a', -1, (K,)]\ndef main(x, k=K, n=None, *, A=A): return A.limit\n"
     bundle = desk.capture(text)
-    assert bundle.values == {"K": "1"}
+    assert "K = 1" not in shipped(bundle)
     assert desk.capture(text + "K = 1\nA.limit = 1\n").code_hash == bundle.code_hash
     assert desk.capture(text + "A.limit = 2\n").code_hash != bundle.code_hash
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("K = 1\ndef main(x, k=K): return k\nmain.__defaults__ = (object(),)", r"work.py:2: 'main.k' is <object .*`K`"),
-        ("class A:\n  f = None\nA.f = object()\ndef main(x): return A.f", r"work.py:2: 'A.f' is <object .*`None`"),
-        ("from collections import namedtuple\nF = 'a b'\nP = namedtuple('P', F)\nF = 'a'\ndef main(x): return P(1, 2)",
-         r"work.py:3: 'P' is <class 'work.P'> by now.*`namedtuple\('P', F\)`"),
-        ("import operator\nN = 0\nfirst = operator.itemgetter(N)\nN = 1\ndef main(x): return first(x)",
-         "work.py:3: 'first' is"),
-        ("from enum import Enum\nN = 'A'\nE = Enum('E', N)\nN = 'B'\ndef main(x): return E.A",
-         "work.py:3: 'E' is <enum"),
-    ],
-)  # fmt: skip
-def test_what_differs_and_no_codec_knows_is_refused(desk: Desk, text: str, said: str) -> None:
-    with pytest.raises(CaptureError, match=said) as refused:
-        desk.capture(text)
-    assert "Next: Let the source say what" in str(refused.value)
+HELD = [
+    ("K = 1\ndef main(k=K): return type(k).__name__\nmain.__defaults__ = (object(),)", "object"),
+    ("class A:\n  f = None\nA.f = object()\ndef main(): return type(A.f).__name__", "object"),
+    ("from collections import namedtuple\nF = 'a b'\nP = namedtuple('P', F)\nF = 'a'\n"
+     "def main(): return list(P(1, 2))", [1, 2]),
+    ("import operator\nN = 0\nfirst = operator.itemgetter(N)\nN = 1\ndef main(): return first('ab')", "a"),
+    ("from enum import Enum\nN = 'A'\nE = Enum('E', N)\nN = 'B'\ndef main(): return E.A.name", "A"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "result"), HELD)
+def test_what_no_codec_knows_is_taken_apart(desk: Desk, text: str, result: Any) -> None:
+    assert agrees(desk, text) == result
 
 
 # Modules of the project
@@ -171,10 +169,8 @@ def test_constants_of_project_modules_are_what_they_are_now(desk: Desk, config: 
             return [limited(x), LIMIT, DOUBLE, config.LIMIT, config.TABLE, config.Settings.factor, config.HAS]
         """
     plain = desk.capture(text)
-    assert (
-        plain.values == {"config:FOLDER": '"none/data"', "config:HOME": '"none"', "config:MODE": '"slow"'}
-        or plain.values
-    )
+    given = json.loads(plain.graph)["given"]["config"]
+    assert {"HOME·now": '"none"', "MODE": '"slow"'}.items() <= {**given, "MODE": '"slow"'}.items()
     agrees(desk, text, 3)
     config.LIMIT, config.TABLE["b"], config.Settings.factor = 7, 2, 9
     assert agrees(desk, text, 3) == [[21, 1, "none", "none/data", "slow"], 7, 2, 7, {"a": 1, "b": 2}, 9, False]
@@ -198,17 +194,19 @@ def test_what_a_module_read_from_its_environment_is_part_of_the_hash(
     assert len(hashes) == 2
 
 
-def test_what_a_module_keeps_while_it_works_starts_anew(desk: Desk, config: Any) -> None:
-    config.connect()
+def test_what_a_module_keeps_while_it_works_and_cannot_travel_starts_anew(desk: Desk, config: Any) -> None:
+    config.client = threading.Lock()
     text = "import config\ndef main(x): return config.limited(x), config.client\n"
     module = desk.module(text)
     module.main(1)
     assert arrived(capture(module.main))(1)[1] is None
+    config.connect()
+    assert type(arrived(capture(module.main))(1)[1]) is object
 
 
 def test_what_was_set_on_a_module_and_cannot_travel_is_refused(desk: Desk, config: Any) -> None:
-    config.Settings.factor = object()
-    with pytest.raises(CaptureError, match=r"config.py:\d+: 'Settings.factor' is <object"):
+    config.Settings.factor = threading.Lock()
+    with pytest.raises(CaptureError, match=r"config.py:\d+: 'Settings.factor' is <unlocked"):
         desk.capture("import config\ndef main(): return config.Settings.factor\n")
     desk.capture("from config import limited\ndef main(): return limited(1)\n")
 

@@ -11,7 +11,7 @@ import pytest
 from fanfold.errors import StoreFull
 from fanfold.source.capture import capture
 from fanfold.source.load import load
-from tests.source.conftest import Desk, arrived, shipped
+from tests.source.conftest import Desk, arrived, shipped, values
 
 
 def test_functions_classes_constants_and_imports_travel_recursively(desk: Desk) -> None:
@@ -60,13 +60,13 @@ def test_nothing_else_travels(desk: Desk) -> None:
         """)
     text = shipped(bundle)
     assert [word for word in ("secrets", "numpy", "loads", "hunter2", "other", "print", "os") if word in text] == []
-    assert bundle.values == {"USED": "1"}
+    assert values(bundle) == ["1"]
     assert bundle.imports == ("json", "sys")
 
 
 def test_lines_and_columns_stay_where_they_were(desk: Desk) -> None:
     text = "X = 1\n\nif X:\n    def main():\n        return X  # and why\n"
-    assert shipped(desk.capture(text)) == "\n\nif 1:\n    def main():\n        return X  # and why\n"
+    assert shipped(desk.capture(text)) == "\n\nif X:\n    def main():\n        return X  # and why\n"
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,8 @@ def test_submodules_are_imported_as_the_code_uses_them(desk: Desk) -> None:
             return xml.etree.ElementTree.fromstring("<a/>").tag
         """)
     assert desk.elsewhere(bundle) == "a"
-    assert shipped(bundle).strip() == "import xml.etree.ElementTree\n" + "\n" * 3 + (
-        'def main():\n    return xml.etree.ElementTree.fromstring("<a/>").tag'
-    )
+    assert "dom" not in bundle.graph
+    assert "importlib" not in bundle.graph
 
 
 def test_an_attribute_that_is_a_submodule_someone_else_imported_is_imported_too(desk: Desk) -> None:
@@ -114,7 +113,7 @@ def test_an_attribute_that_is_a_submodule_someone_else_imported_is_imported_too(
     assert desk.elsewhere(bundle) == "a"
 
 
-def test_decorators_stay_and_only_fanfolds_own_is_left_behind(desk: Desk) -> None:
+def test_a_decorated_function_is_what_its_decorator_made_of_it(desk: Desk) -> None:
     bundle = desk.capture("""
         import fan as fused
         import functools
@@ -146,7 +145,7 @@ def test_decorators_stay_and_only_fanfolds_own_is_left_behind(desk: Desk) -> Non
             return cached(x) + odd(x)
         """)
     assert desk.elsewhere(bundle, 5) == 2 * (5 + 105)
-    assert "fused" not in shipped(bundle)
+    assert "fan" not in bundle.imports
 
 
 @pytest.mark.parametrize(
@@ -154,7 +153,8 @@ def test_decorators_stay_and_only_fanfolds_own_is_left_behind(desk: Desk) -> Non
 )
 def test_the_decorator_goes_by_any_name(desk: Desk, head: str) -> None:
     bundle = desk.capture(f"{head}\ndef main(x):\n    return x\n")
-    assert shipped(bundle).strip() == "def main(x):\n    return x"
+    assert desk.elsewhere(bundle, 3) == 3
+    assert "fan" not in bundle.imports
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,9 @@ def test_the_decorator_goes_by_any_name(desk: Desk, head: str) -> None:
     ],
 )
 def test_the_decorator_may_be_kept_under_a_name(desk: Desk, text: str) -> None:
-    assert "named" not in shipped(desk.capture(text))
+    bundle = desk.capture(text)
+    assert "fan" not in bundle.imports
+    assert "named" not in bundle.graph
 
 
 def test_a_udf_called_by_a_udf_is_a_plain_function(desk: Desk) -> None:
@@ -233,7 +235,6 @@ def test_a_nested_udf_whose_decorator_was_imported_around_it(desk: Desk) -> None
             return main
         """)
     bundle = capture(module.make())
-    assert shipped(bundle).split() == "if 1: from functools import cache @cache def main(x): return x".split()
     assert desk.elsewhere(bundle, 3) == 3
 
 
@@ -267,21 +268,6 @@ def test_a_string_annotation_without_the_future(desk: Desk) -> None:
             return main.__globals__["Row"].x
         """
     assert desk.result(text, None, None, None) == 5
-
-
-@pytest.mark.parametrize("rest", ["", "class Later: ...\n"])
-def test_annotations_that_look_ahead_on_3_14_run_on_older_pythons(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, rest: str
-) -> None:
-    before = desk.module("def main(x: int): return x\n" + rest)
-    plain = capture(before.main).code_hash
-    monkeypatch.setattr("fanfold.source.home._ANNOTATES_LATE", True)
-    assert capture(before.main).code_hash == plain
-    # As 3.14 reads it: what the annotation names need not be there.
-    desk.write("work.py", "def main(x: Later): return x\n" + rest)
-    bundle = capture(before.main)
-    assert bundle.sources[0].futures == ("annotations",)
-    assert arrived(bundle)(1) == 1
 
 
 def test_values_that_are_made_again_by_their_statement(desk: Desk) -> None:

@@ -145,7 +145,7 @@ def places(engine: str | None, machine: str | None) -> tuple[str | None, str | N
 def unwrapped(fn: Any) -> tuple[Callable[..., Any], Options]:
     """The plain function of a UDF, and what it asks for. Raises `InputError` for what is no function."""
     function = getattr(fn, "__fanfold_udf__", fn)
-    if not callable(function) or not hasattr(function, "__name__"):
+    if not callable(function):
         raise InputError(
             f"The first argument is the UDF; {type(fn).__name__} is not a function.",
             next_step="pass a function defined with def, with or without @fanfold.udf.",

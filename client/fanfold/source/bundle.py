@@ -10,57 +10,48 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
-#: `entry`: a part of the UDF's own module, run in the entry's namespace, in the order given.
+#: `entry`: the statements of a text that the functions stand in that travel, compiled and not executed.
 #: The others are the project's modules, whole; a `namespace` is a package without an `__init__.py`.
 SourceKind = Literal["entry", "module", "package", "namespace"]
+
+#: Not `json.dumps`, which may be one that the user has replaced.
+_written = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 class SourceFile(NamedTuple):
-    """One text, with the path that tracebacks show for it.
-
-    `futures` names the `__future__` features in force that the text itself does not ask for: a notebook's cell
-    inherits those of the cells before it.
-    """
+    """One text, with the path that tracebacks show for it."""
 
     module: str
     path: str
     text: str
     kind: SourceKind
-    futures: tuple[str, ...] = ()
-
-
-#: How the paths of texts begin that no user has written.
-WRITTEN = "<fanfold: "
-
-
-def is_written(source: SourceFile) -> bool:
-    """Whether capture wrote the text itself: imports that it added, names that it gives."""
-    return source.path.startswith(WRITTEN)
 
 
 class Bundle(NamedTuple):
     """A captured UDF. Two captures of one meaning share their `code_hash`, whatever their files and comments.
 
-    `values` holds globals by name, those of a project module as `module:name`, as the codec's text; `imports` the
-    top-level modules that must be installed where it runs (the standard library's included); `blobs` what the codec put
-    aside, by sha256, unless the caller of `capture` keeps those itself.
+    `graph` says in JSON what the UDF is made of, object by object (see `capture` and `rebuild`); `imports` names the
+    top-level modules that must be installed where it runs (the standard library's included); `blobs` has what the codec
+    put aside, by sha256, unless the caller of `capture` keeps those itself.
     """
 
     entry: str
     module: str
     sources: tuple[SourceFile, ...]
     code_hash: str
-    values: Mapping[str, str] = _EMPTY
+    graph: str = '{"root":[null],"nodes":[]}'
     imports: tuple[str, ...] = ()
     blobs: Mapping[str, bytes] = _EMPTY
     #: What the entry's relative imports start from.
     package: str = ""
     #: Parameters that come as plain data, which their annotations make into values (see `inputs.sending`).
     remade: tuple[str, ...] = ()
+    #: What travels as it is, and the version of Python or of a package that it needs: what, package, version.
+    needs: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -76,14 +67,15 @@ class Bundle(NamedTuple):
             "entry": self.entry,
             "module": self.module,
             "package": self.package,
-            "sources": [[s.module, s.path, s.text, s.kind, list(s.futures)] for s in self.sources],
+            "sources": [list(source) for source in self.sources],
             "code_hash": self.code_hash,
-            "values": dict(self.values),
+            "graph": self.graph,
             "imports": list(self.imports),
             "blobs": {name: b2a_base64(data, newline=False).decode("ascii") for name, data in self.blobs.items()},
             "remade": list(self.remade),
+            "needs": [list(each) for each in self.needs],
         }
-        return json.dumps(document, sort_keys=True, separators=(",", ":")).encode("ascii")
+        return _written(document).encode("ascii")
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Bundle":
@@ -93,12 +85,13 @@ class Bundle(NamedTuple):
             entry=document["entry"],
             module=document["module"],
             package=document["package"],
-            sources=tuple(SourceFile(m, p, t, k, tuple(f)) for m, p, t, k, f in document["sources"]),
+            sources=tuple(SourceFile(*each) for each in document["sources"]),
             code_hash=document["code_hash"],
-            values=document["values"],
+            graph=document["graph"],
             imports=tuple(document["imports"]),
             blobs={name: a2b_base64(text) for name, text in document["blobs"].items()},
             remade=tuple(document["remade"]),
+            needs=tuple((what, package, version) for what, package, version in document["needs"]),
         )
 
 

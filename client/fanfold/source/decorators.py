@@ -9,8 +9,8 @@ from types import FunctionType
 from typing import Any
 
 from fanfold.source.imports import asked, imported_object
-from fanfold.source.origin import Place
-from fanfold.source.scope import bound_name, bound_names, dotted
+from fanfold.source.syntax import bound_name, bound_names, dotted
+from fanfold.source.texts import Place
 
 _MISSING: Any = object()
 

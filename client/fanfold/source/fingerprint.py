@@ -110,11 +110,11 @@ def _joined(values: list[ast.expr]) -> list[ast.expr]:
 def _with_clean_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
     first = body[0] if body else None
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-        return [ast.Expr(ast.Constant(_clean(first.value.value))), *body[1:]]
+        return [ast.Expr(ast.Constant(clean(first.value.value))), *body[1:]]
     return body
 
 
-def _clean(docstring: str) -> str:
+def clean(docstring: str) -> str:
     """What `inspect.cleandoc` did before 3.13, so that all versions agree."""
     lines = docstring.expandtabs().split("\n")
     margins = [len(line) - len(line.lstrip()) for line in lines[1:] if line.strip()]

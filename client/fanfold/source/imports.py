@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from fanfold.source.origin import Place
-from fanfold.source.scope import bound_name, dotted
+from fanfold.source.syntax import bound_name, dotted
+from fanfold.source.texts import Place
 
 _MISSING: Any = object()
 _IMPORT_FAILURES = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}

@@ -1,29 +1,35 @@
-"""Running captured source: compiled once, and executed into fresh modules for every run.
+"""Running a captured UDF: its texts compiled once, and its objects and modules made anew whenever that is asked for.
 
 A worker imports this on its way to its first run, so nothing costly may be imported here.
 """
 
 from __future__ import annotations
 
+import json
 import linecache
 import sys
 from collections.abc import Callable
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from fanfold.source.bundle import Bundle, SourceFile, is_written
-from fanfold.source.prepare import NO_VALUES, GetBlob, compiled, decoded, names_global
+from fanfold.source.bundle import Bundle, SourceFile
+from fanfold.source.rebuild import FUTURES, Builder, setup_code, statement_code
 
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
+GetBlob = Callable[[str], bytes]
+
+#: Decoded once and shared by all: nothing can change them.
+_IMMUTABLE = (str, int, float, complex, bool, bytes, type(None))
+
 
 def load(bundle: Bundle, *, get_blob: GetBlob | None = None) -> Callable[[], Callable[..., Any]]:
-    """Compile a bundle; each call of what is returned runs it in fresh modules and gives the UDF's function.
+    """Compile a bundle; each call of what is returned makes its modules and objects anew and gives the UDF.
 
     `get_blob` finds, by sha256, what the caller of `capture` kept with its `put_blob`. The modules of the previous
     call, of this bundle or another, are taken out of `sys.modules` first. Raises `CaptureError` where the bundle's
-    text is no Python to this interpreter, and `CodecError` where a value does not decode.
+    text is no Python to this interpreter or needs another, and `CodecError` where a value does not decode.
     """
     return _Program(bundle, get_blob).fresh
 
@@ -44,52 +50,124 @@ class _Program:
     """One bundle, compiled, and what it displaces in the interpreter while it is the one that runs."""
 
     def __init__(self, bundle: Bundle, get_blob: GetBlob | None) -> None:
-        self._entry = bundle.entry
-        self._module = bundle.module
-        self._parts = [source for source in bundle.sources if source.kind == "entry"]
-        self._codes = [compiled(source) for source in self._parts]
-        #: The text that the user would call the module's: the last, unless capture has written that.
-        self._own = next((part for part in reversed(self._parts) if not is_written(part)), None)
+        if bundle.needs:
+            _check_needs(bundle)
+        self._bundle = bundle
+        self._get_blob = get_blob
+        self._fetched = dict(bundle.blobs)
+        self._graph = json.loads(bundle.graph)
+        self._codes: dict[tuple[int, bool], CodeType] = {}
+        self._statements: dict[str, CodeType] = {}
         self.project = {source.module: source for source in bundle.sources if source.kind != "entry"}
         self._project_codes: dict[str, CodeType] = {}
-        self._modules = [*self.project, *([self._module] if self._parts else [])]
         self._lines = {source.path: _linecache_entry(source) for source in bundle.sources}
-        self._values = decoded(bundle, get_blob)
-        self._constants, self._decoders = self._values.pop("", NO_VALUES)
-        self._attributes = self._entry_attributes(bundle.package)
+        self._constants: dict[int, Any] = {}
+        self._first: dict[int, Any] = {}
+        for number, node in enumerate(self._graph["nodes"]):
+            self._prepare(number, node)
+        self._spaces: dict[str, ModuleType] = {}
+        self._modules = [*self.project, *(s["name"] for s in self._graph.get("spaces", ()) if "of" not in s)]
         self._displaced: dict[str, ModuleType] = {}
         self._displaced_lines: dict[str, Any] = {}
         self._stand_ins: list[str] = []
+        self._builder: Builder | None = None
 
-    def _entry_attributes(self, package: str) -> dict[str, Any]:
-        attributes: dict[str, Any] = {}
-        if self._parts:
+    def _prepare(self, number: int, node: list[Any]) -> None:
+        if node[0] == "value":
+            value = self._decoded(node[1])
+            (self._constants if isinstance(value, _IMMUTABLE) else self._first)[number] = value
+        elif node[0] == "function" and node[1]["code"][0] == "text":
+            self.code(*node[1]["code"][1:3])
+
+    def _decoded(self, text: str) -> Any:
+        from fanfold.codec import decode_json
+
+        return decode_json(text, get_blob=self._blob)
+
+    def _blob(self, name: str) -> bytes:
+        if name not in self._fetched:
+            if self._get_blob is None:
+                raise _no_blob(self._bundle, name)
+            self._fetched[name] = self._get_blob(name)
+        return self._fetched[name]
+
+    # What the builder asks for
+
+    def code(self, number: int, postponed: bool) -> CodeType:
+        """The code of a text of the bundle."""
+        key = (number, postponed)
+        if key not in self._codes:
+            self._codes[key] = _compiled(self._bundle.sources[number], FUTURES if postponed else 0)
+        return self._codes[key]
+
+    def statement(self, parts: dict[str, Any]) -> CodeType:
+        """The code of a class's statement."""
+        key = json.dumps(parts)
+        if key not in self._statements:
+            source = self._bundle.sources[parts["source"]]
+            self._statements[key] = statement_code(source.text, source.path, parts)
+        return self._statements[key]
+
+    def value(self, number: int) -> Any:
+        """A value that the codec wrote; nobody else has it, if it can be changed."""
+        if number in self._constants:
+            return self._constants[number]
+        if number in self._first:
+            return self._first.pop(number)
+        return self._decoded(self._graph["nodes"][number][1])
+
+    def imported(self, module: str, name: str) -> Any:
+        """A module, or what it has under a name."""
+        if module not in sys.modules:
+            __import__(module)
+        found: Any = sys.modules[module]
+        for part in name.split(".") if name else ():
+            found = getattr(found, part)
+        return found
+
+    def space(self, space: dict[str, Any]) -> ModuleType:
+        """The module whose globals functions have: an imported one, or one with nothing in it but what they use."""
+        if "of" in space:
+            module: ModuleType = self.imported(space["of"], "")
+            return module
+        name, key = space["name"], space["key"]
+        if key not in self._spaces:
+            self._spaces[key] = made = ModuleType(name)
             loader = _Loader(self)
-            attributes = {"__package__": package, "__loader__": loader}
-            if self._module == "__main__":
-                attributes["__spec__"] = MainSpec(package, loader)
-        # A `__main__` with a `__file__` would be run again by every process that multiprocessing spawns.
-        if self._own and (self._module != "__main__" or any(names_global(code, "__file__") for code in self._codes)):
-            attributes["__file__"] = self._own.path
-        return attributes
+            made.__dict__.update(__package__=space["package"], __loader__=loader, __builtins__=sys.modules["builtins"])
+            if name == "__main__":
+                made.__spec__ = MainSpec(space["package"], loader)  # type: ignore[assignment]
+            if "file" in space:
+                made.__file__ = space["file"]
+            if key == name or name not in sys.modules:
+                sys.modules[name] = made
+        return self._spaces[key]
+
+    # Runs
 
     def fresh(self) -> Callable[..., Any]:
-        """The UDF's function in modules nobody has used."""
+        """The UDF, in modules nobody has used."""
         self._enter()
-        if not self._parts:
-            __import__(self._module)
-            function: Callable[..., Any] = getattr(sys.modules[self._module], self._entry)
-            return function
-        module = sys.modules[self._module] = ModuleType(self._module)
-        namespace = module.__dict__
-        namespace.update(self._attributes)
-        namespace.update(self._constants)
-        for name, decode in self._decoders:
-            namespace[name] = decode()
-        for code in self._codes:
-            exec(code, namespace)  # noqa: S102 - the user's own code, captured to be run here
-        entry: Callable[..., Any] = namespace[self._entry]
-        return entry
+        graph = self._graph
+        self._spaces = {}
+        builder = self._builder = Builder(graph, self)
+        for module, name, ref in graph.get("after", ()):
+            owner = self.imported(module, name.rpartition(".")[0])
+            setattr(owner, name.rpartition(".")[2], builder.build(ref))
+        for where, space, given in graph.get("setup", ()):
+            self._set_up(builder, where, builder.space(space), given)
+        udf: Callable[..., Any] = builder.build(graph["root"])
+        return udf
+
+    def _set_up(self, builder: Builder, where: list[int], names: dict[str, Any], given: Any) -> None:
+        """Execute a statement of the top of the user's file, or have its decorator register what it stands above."""
+        number, line, column = where
+        source = self._bundle.sources[number]
+        code = setup_code(source.text, source.path, line, column)
+        if given is None:
+            exec(code, names)  # noqa: S102 - the user's own statement
+        else:
+            eval(code, names)(builder.build(given))  # noqa: S307 - the same
 
     def _enter(self) -> None:
         if _Finder.program is self:
@@ -99,7 +177,7 @@ class _Program:
             unload()
             _install_finder()
             self._displaced = {name: sys.modules.pop(name) for name in self._modules if name in sys.modules}
-            self._stand_ins = self._parents_standing_in() if self._parts else []
+            self._stand_ins = self._parents_standing_in()
             self._displaced_lines = {path: linecache.cache.get(path) for path in self._lines}
             _Finder.program = self
         # Again each time: a run may have cleared the cache.
@@ -110,7 +188,7 @@ class _Program:
 
         Pickle, and so multiprocessing, finds a function by importing its module from the top package down.
         """
-        parents = self._module.split(".")[:-1]
+        parents = self._bundle.module.split(".")[:-1]
         names = [".".join(parents[:depth]) for depth in range(1, len(parents) + 1)]
         if not names or names[0] in sys.modules or names[0] in self.project or _is_installed(names[0]):
             return []
@@ -134,25 +212,71 @@ class _Program:
         """Whether tracebacks show that path for one of the bundle's sources."""
         return path in self._lines
 
+    # Modules of the project
+
     def project_code(self, name: str) -> CodeType:
         """The code of a project module, compiled when it is first imported."""
         code = self._project_codes.get(name)
         if code is None:
-            code = self._project_codes[name] = compiled(self.project[name])
+            code = self._project_codes[name] = _compiled(self.project[name], 0)
         return code
 
     def give_values(self, module: ModuleType) -> None:
         """Put into a project module what its text leaves to the bundle."""
-        constants, decoders = self._values.get(module.__name__, NO_VALUES)
-        vars(module).update(constants)
-        for name, decode in decoders:
-            setattr(module, name, decode())
+        for name, text in self._graph.get("given", {}).get(module.__name__, {}).items():
+            setattr(module, name, self._decoded(text))
 
     def text(self, name: str) -> str | None:
         """The shipped text of a module, for whoever asks its loader."""
-        if name == self._module and self._own is not None:
-            return self._own.text
-        return self.project[name].text if name in self.project else None
+        own = [source for source in self._bundle.sources if source.module == name]
+        return own[-1].text if own else None
+
+
+def _compiled(source: SourceFile, flags: int) -> CodeType:
+    """The code of a text. Raises `CaptureError` where this Python cannot read it."""
+    try:
+        code: CodeType = compile(source.text, source.path, "exec", flags=flags, dont_inherit=True)
+    except SyntaxError as error:
+        from fanfold.errors import CaptureError
+
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        raise CaptureError(
+            f"{source.path}:{error.lineno}: Python {version}, which runs this, cannot read it ({error.msg}).",
+            next_step=f"Write it the way Python {version} reads it, or run it with a newer Python.",
+        ) from error
+    return code
+
+
+def _check_needs(bundle: Bundle) -> None:
+    """Raises `CaptureError` where something that travels as it is needs another Python or another version."""
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for what, package, version in bundle.needs:
+        found = here if package == "Python" else _version(package)
+        if found != version:
+            from fanfold.errors import CaptureError
+
+            raise CaptureError(
+                f"{what} needs {package} {version}, with which it was made; {package} {found or 'is not'} is here.",
+                next_step=f"Use {package} {version} on both sides, or make it inside the function.",
+            )
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _no_blob(bundle: Bundle, name: str) -> Exception:
+    from fanfold.errors import CaptureError
+
+    return CaptureError(
+        f"A global of {bundle.entry!r} is kept apart from its bundle ({name[:12]}), and nothing was said of where.",
+        next_step="Pass `get_blob=` to `load`, the counterpart of the `put_blob=` that `capture` was given.",
+    )
 
 
 def _is_installed(name: str) -> bool:

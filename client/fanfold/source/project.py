@@ -8,20 +8,26 @@ import site
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from importlib.machinery import SOURCE_SUFFIXES, ModuleSpec, PathFinder
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fanfold.source import reading, refusals
-from fanfold.source.blank import whole_text
+from fanfold.source import refusals
 from fanfold.source.bundle import SourceFile, SourceKind
 from fanfold.source.decorators import looked_up, udf_decorators
-from fanfold.source.expression import PutBlob
-from fanfold.source.imports import Imported
-from fanfold.source.origin import Place, Source, parse, read
-from fanfold.source.settled import settled
+from fanfold.source.fingerprint import tree_hash
+from fanfold.source.imports import Imported, imports_in
+from fanfold.source.refusals import Usage
+from fanfold.source.render import whole_text
+from fanfold.source.syntax import identifiers
+from fanfold.source.texts import Place, Source, everywhere, parse, read, top_level
+
+if TYPE_CHECKING:
+    from fanfold.source.graph import Graph
+
+#: What a module's text says is read once, however often it is submitted: a project may have many long ones.
+_once = lru_cache(maxsize=1024)
 
 
 class _Located(NamedTuple):
@@ -46,8 +52,6 @@ class Project:
         #: Top-level modules that must be installed where the code runs.
         self.imports: set[str] = set()
         self.parts: set[tuple[str, ...]] = set()
-        #: What modules hold that their files would not give again: as the codec's text, by `module:name`.
-        self.values: dict[str, str] = {}
         self._located: dict[str, _Located | None] = {}
         self._texts: dict[str, _Text] = {}
 
@@ -103,32 +107,53 @@ class Project:
         kind: SourceKind = "module" if located.below is None else "package"
         package = name if kind == "package" else name.rpartition(".")[0]
         namespace = getattr(sys.modules.get(name), "__dict__", {})
-        lookup = looked_up(namespace, reading.statements(source), package)
-        ours = {place: found for place in reading.decorated(source) if (found := udf_decorators(place.node, lookup))}
+        lookup = looked_up(namespace, list(top_level(source)), package)
+        ours = {place: found for place in _decorated(source) if (found := udf_decorators(place.node, lookup))}
         self._texts[name] = _Text(source, ours)
         # Inside a run a call of a UDF is a plain call, and the hash must not know the decorator.
         text = whole_text(source, ours) if ours else source.text
         self.files[name] = SourceFile(name, located.path, text, kind)
-        self.parts.add(("module", name, reading.module_hash(source, tuple(d for ds in ours.values() for d in ds))))
-        return reading.all_imports(source, package)
+        self.parts.add(("module", name, _module_hash(source, tuple(d for ds in ours.values() for d in ds))))
+        return _all_imports(source, package)
 
-    def settle(self, mentioned: AbstractSet[str], put_blob: PutBlob) -> None:
-        """Have values travel where a loaded module holds something else by now than its file would give where it runs.
+    def settle(self, graph: Graph) -> dict[str, Any]:
+        """Have travel what loaded modules hold by now and their files would not give again where they run.
 
-        `mentioned` are the names in what uses the project: of what nobody mentions nothing need be known. Raises
-        `CaptureError` where a file has changed since it was loaded, or a value cannot travel.
+        Of what nobody mentions nothing need be known. Raises `CaptureError` where a file has changed since it was
+        loaded, or a value cannot travel.
         """
-        loaded = {name: text for name, text in self._texts.items() if _is_loaded_from(name, text.source.path)}
-        everywhere = frozenset(mentioned).union(*(reading.mentions(text.source) for text in loaded.values()))
-        for name, text in loaded.items():
-            namespace = vars(sys.modules[name])
-            reading.check_functions(text.source, namespace)
-            found = settled(text.source, namespace, put_blob, mentioned=everywhere, directly=mentioned)
-            if found.values:
-                whole = whole_text(text.source, text.ours, found.given) + "".join(found.afterwards)
-                self.files[name] = self.files[name]._replace(text=whole)
-                self.values |= {f"{name}:{key}": value for key, value in found.values.items()}
-                self.parts |= {("held", f"{name}:{key}", value) for key, value in found.values.items()}
+        from fanfold.source.replaced import changes
+
+        given: dict[str, dict[str, str]] = {}
+        done: set[str] = set()
+        while waiting := [name for name in self._texts if name not in done and self._is_loaded(name)]:
+            every = [self._texts[name] for name in self._texts if self._is_loaded(name)]
+            mentioned = frozenset(graph.mentions).union(*(mentions(text.source) for text in every))
+            for name in waiting:
+                done.add(name)
+                text = self._texts[name]
+                found = changes(graph, text.source, vars(sys.modules[name]), mentioned, graph.mentions)
+                for dotted_name, value in found.after:
+                    self._set_after(graph, name, dotted_name, value)
+                if found.values:
+                    whole = whole_text(text.source, text.ours, found.given) + "".join(found.lines)
+                    self.files[name] = self.files[name]._replace(text=whole)
+                    given[name] = found.values
+                    self.parts |= {("held", f"{name}:{key}", value) for key, value in found.values.items()}
+        return {"given": given}
+
+    def _set_after(self, graph: Graph, module: str, name: str, value: Any) -> None:
+        """Have a value set once a module has been executed, in each module that has it under a name of its own."""
+        with graph.used(Usage(self.files[module].path, ast.Pass(lineno=1), module), name):
+            ref = graph.ref(value)
+        graph.after.append((module, name, ref))
+        for other in self._texts if isinstance(ref, int) and "." not in name else ():
+            if other != module and self._is_loaded(other):
+                held = [own for own, each in vars(sys.modules[other]).items() if each is value]
+                graph.after += [(other, own, ref) for own in held]
+
+    def _is_loaded(self, name: str) -> bool:
+        return _is_loaded_from(name, self._texts[name].source.path)
 
     def _locate(self, name: str) -> _Located | None:
         if name not in self._located:
@@ -157,6 +182,30 @@ class Project:
     def _below(self, parent: str) -> Sequence[str]:
         located = self._locate(parent)
         return (located and located.below) or []
+
+
+@_once
+def _decorated(source: Source) -> list[Place]:
+    """Every definition that has a decorator."""
+    return [place for place in everywhere(source) if getattr(place.node, "decorator_list", None)]
+
+
+@_once
+def _all_imports(source: Source, package: str) -> list[Imported]:
+    """Every import in the text."""
+    return list(imports_in(source.tree, package))
+
+
+@_once
+def _module_hash(source: Source, without: tuple[ast.expr, ...]) -> str:
+    """The hash of the whole, with some decorators left out."""
+    return tree_hash(source.tree, without)
+
+
+@_once
+def mentions(source: Source) -> frozenset[str]:
+    """Every name that the text mentions."""
+    return frozenset(identifiers(source.tree))
 
 
 def _is_loaded_from(name: str, path: str) -> bool:

@@ -32,37 +32,36 @@ class Usage(NamedTuple):
         return min(lines, default=getattr(self.node, "lineno", 1))
 
 
-def cannot_travel(usage: Usage, name: str, value: Any) -> CaptureError:
-    """Of a global that is neither source nor a value that a codec knows."""
-    what, next_step = _describe(name, value)
-    return _refusal(usage, name, what, next_step)
-
-
-def closure(usage: Usage, name: str, value: Any = None) -> CaptureError:
-    """Of a variable of an enclosing function."""
-    next_step = f"Pass {name!r} as a parameter, or move it to the top level of the file."
-    if isinstance(value, FunctionType):
-        next_step = (
-            f"Move {name!r} to the top level of the file; if {usage.owner!r} is a decorator's wrapper, "
-            "add `@functools.wraps` to it."
-        )
-    return _refusal(usage, name, "a local variable of the function around it", next_step)
-
-
-def closure_made_elsewhere(usage: Usage, name: str, value: FunctionType) -> CaptureError:
-    """Of a global function that some other function made, and that keeps variables of its maker."""
-    kept = ", ".join(repr(v) for v in value.__code__.co_freevars) or "nothing, but has no definition of its own"
-    return _refusal(
-        usage,
-        name,
-        f"a function made inside another ({value.__qualname__}), which holds {kept}",
-        f"Write {name!r} as a `def` at the top level, or make it inside {usage.owner!r}.",
+def cannot_travel(usage: Usage | None, name: str, value: Any, inside: str = "", why: str = "") -> CaptureError:
+    """Of what can take none of the lanes; `inside` says where in what the name stands for it is."""
+    what, next_step = _describe(name or "it", value)
+    if inside:
+        next_step = next_step.replace(repr(name), repr(name + inside))
+    if usage is None:
+        return CaptureError(f"{short(value)} is {why or what}; it cannot travel.", next_step=next_step)
+    part = f" ({name}{inside})" if inside else ""
+    return CaptureError(
+        f"{usage.path}:{usage.line_of(name)}: {usage.owner!r} uses {name!r}{part}, {why or what}; it cannot travel.",
+        next_step=next_step,
     )
 
 
-def two_definitions(usage: Usage, name: str) -> CaptureError:
-    """Of a name under which two different things would have to travel."""
-    return _refusal(usage, name, "of which two definitions are in use at once", f"Give one {name!r} another name.")
+def which_class(made: type, path: str, lines: list[int]) -> CaptureError:
+    """Of a class of which several statements of one name may have made it."""
+    places = " and ".join(map(str, lines))
+    return CaptureError(
+        f"{path}:{lines[-1]}: there is no telling which of the classes {made.__name__!r} (lines {places}) is in use.",
+        next_step=f"Give one of them another name, or add a method to each {made.__name__!r}.",
+    )
+
+
+def too_deep(value: Any) -> CaptureError:
+    """Of what is nested deeper than Python can recurse."""
+    name = getattr(value, "__qualname__", type(value).__qualname__)
+    return CaptureError(
+        f"{name!r} uses something that contains itself, or is nested too deeply to be taken apart.",
+        next_step="Pass what it is made from as a parameter, and build it inside the function.",
+    )
 
 
 def changed(usage: Usage, name: str, value: Any, expression: ast.expr | None) -> CaptureError:
@@ -76,17 +75,8 @@ def changed(usage: Usage, name: str, value: Any, expression: ast.expr | None) ->
     )
 
 
-def _refusal(usage: Usage, name: str, what: str, next_step: str) -> CaptureError:
-    return CaptureError(
-        f"{usage.path}:{usage.line_of(name)}: {usage.owner!r} uses {name!r}, {what}; it cannot travel.",
-        next_step=next_step,
-    )
-
-
 def _describe(name: str, value: Any) -> tuple[str, str]:
-    if isinstance(value, FunctionType) and value.__name__ == "<lambda>":
-        return "a lambda", f"Write it as a function: `def {name}(...): return ...`."
-    if isinstance(value, io.IOBase):
+    if issubclass(type(value), io.IOBase):
         return "an open file", f"Open it inside the function, and pass its path instead of {name!r}."
     kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
     if kind.endswith(("lock", "Lock", "Condition", "Semaphore", "Event")):
@@ -95,28 +85,10 @@ def _describe(name: str, value: Any) -> tuple[str, str]:
 
 
 def not_a_function(value: Any) -> CaptureError:
-    """Of an entry that has no source of its own."""
-    if isinstance(value, FunctionType):
-        code = value.__code__
-        return CaptureError(
-            f"{code.co_filename}:{code.co_firstlineno}: a lambda cannot travel.",
-            next_step="Write it as a function with `def`.",
-        )
+    """Of an entry that cannot be called."""
     return CaptureError(
-        f"{value!r} is no Python function with source of its own ({type(value).__qualname__}), so it cannot travel.",
-        next_step="Write a function with `def` that calls it.",
-    )
-
-
-def no_source(function: FunctionType) -> CaptureError:
-    """Of a function whose text Python has not kept."""
-    code = function.__code__
-    next_step = "Put the function in a file and run that, or import it; a notebook works too."
-    if code.co_filename.startswith("<timed "):
-        next_step = "Define it in a cell without `%%time`, and time the cell that calls it."
-    return CaptureError(
-        f"{code.co_filename}:{code.co_firstlineno}: Python has not kept the source of {function.__name__!r}.",
-        next_step=next_step,
+        f"{short(value)} cannot be called ({type(value).__qualname__}).",
+        next_step="Give a function, or any other callable.",
     )
 
 
@@ -127,16 +99,6 @@ def stale(function: FunctionType) -> CaptureError:
         f"{code.co_filename}:{code.co_firstlineno}: {function.__name__!r} is not there any more: "
         "the file has changed since it was loaded.",
         next_step="Restart Python, or reload the module, so that what runs is what the file says.",
-    )
-
-
-def wrapped_by_call(function: FunctionType) -> CaptureError:
-    """Of a wrapper that no decorator line explains."""
-    code = function.__code__
-    return CaptureError(
-        f"{code.co_filename}:{code.co_firstlineno}: {function.__name__!r} was wrapped by a call, of which its "
-        "source knows nothing.",
-        next_step=f"Wrap it with a decorator line (`@...`) above `def {function.__name__}`.",
     )
 
 
@@ -152,24 +114,5 @@ def unreadable(name: str, path: str, where: str, error: Exception) -> CaptureErr
     """Of a project module whose text cannot be had."""
     return CaptureError(
         f"{where}: module {name!r} of your project cannot be read ({path}: {error}).",
-        next_step=f"Mend {path}, or leave the import out.",
-    )
-
-
-def defined_inside(function: FunctionType, name: str) -> CaptureError:
-    """Of a nested UDF that uses what it is defined in."""
-    code = function.__code__
-    return CaptureError(
-        f"{code.co_filename}:{code.co_firstlineno}: {function.__name__!r} is defined inside {name!r}, and uses it.",
-        next_step=f"Move {function.__name__!r} to the top level of its file.",
-    )
-
-
-def nested_in_imported(function: FunctionType, module: str) -> CaptureError:
-    """Of a nested UDF whose own module would have to travel whole."""
-    code = function.__code__
-    return CaptureError(
-        f"{code.co_filename}:{code.co_firstlineno}: {function.__qualname__!r} is defined inside a function or class, "
-        f"and your project imports its module {module!r} again.",
-        next_step=f"Move {function.__name__!r} to the top level of its file.",
+        next_step=f"Correct {path}, or leave the import out.",
     )

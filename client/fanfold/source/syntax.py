@@ -1,41 +1,13 @@
-"""Which names a piece of source takes from its module, and what statements give a module its names."""
+"""What statements say of names: which they bind, read, annotate with, or change."""
 
 from __future__ import annotations
 
 import ast
-import symtable
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
-from fanfold.source.origin import Definition, Place
-
-
-def global_names(text: str) -> set[str]:
-    """The names that `text` reads from its module's namespace, wherever in it, builtins included."""
-    top = symtable.symtable(text, "<captured>", "exec")
-    names = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_referenced()}
-    classes = (n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ClassDef))
-    return names.union(*map(_global_names, top.get_children()), *map(_read_before_bound, classes))
-
-
-def _read_before_bound(node: ast.ClassDef) -> set[str]:
-    """Names that a class body reads from outside and then makes its own, as in `limit = limit`."""
-    read: set[str] = set()
-    own: set[str] = set()
-    for statement in node.body:
-        read |= (definition_names(statement) & set(bound_names(statement))) - own
-        own.update(bound_names(statement))
-    return read
-
-
-def _global_names(table: symtable.SymbolTable) -> set[str]:
-    names = {
-        symbol.get_name()
-        for symbol in table.get_symbols()
-        # `global x; x += 1` reads what it declares, though the table says only that it is assigned.
-        if (symbol.is_global() and symbol.is_referenced()) or symbol.is_declared_global()
-    }
-    return names.union(*(_global_names(child) for child in table.get_children()))
+from fanfold.source.texts import Definition, Place
 
 
 def definition_names(node: ast.stmt, without: Iterable[ast.expr] = ()) -> set[str]:
@@ -90,16 +62,6 @@ def _expression(text: str) -> ast.AST | None:
         return None
 
 
-def attribute_chains(node: ast.AST) -> dict[str, set[tuple[str, ...]]]:
-    """By name, the attributes taken of it: `a.b.c` gives {"a": {("b",), ("b", "c")}}."""
-    chains: dict[str, set[tuple[str, ...]]] = defaultdict(set)
-    for n in ast.walk(node):
-        chain = dotted(n) if isinstance(n, ast.Attribute) else None
-        if chain is not None:
-            chains[chain[0]].add(chain[1:])
-    return chains
-
-
 def dotted(node: ast.AST) -> tuple[str, ...] | None:
     """`a.b.c` as ("a", "b", "c"); None for anything else."""
     if isinstance(node, ast.Name):
@@ -149,3 +111,46 @@ def identifiers(node: ast.AST) -> Iterator[str]:
             yield n.name
         elif isinstance(n, (ast.Name, ast.Attribute)) and isinstance(n.ctx, ast.Load):
             yield n.id if isinstance(n, ast.Name) else n.attr
+
+
+# Which names a text's own code changes, beyond giving them their first value
+
+_CHANGING = {
+    "add", "append", "appendleft", "clear", "difference_update", "discard", "extend", "insert", "intersection_update",
+    "pop", "popitem", "popleft", "remove", "reverse", "setdefault", "sort", "symmetric_difference_update", "update",
+}  # fmt: skip
+
+
+@lru_cache(maxsize=2048)
+def changed_names(node: ast.Module | Definition, *, at_once: bool = False) -> frozenset[str]:
+    """Names and attributes that a module's, class's or function's code changes in place, counts up or has `global`.
+
+    `at_once`: only by what is executed with the body itself, not by the functions that it defines.
+    """
+    statements = [s for s in node.body if not (at_once and isinstance(s, Definition))]
+    return frozenset(name for statement in statements for n in ast.walk(statement) for name in _changed(n))
+
+
+def _changed(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Global):
+        yield from node.names
+    elif isinstance(node, ast.AugAssign):
+        yield from _named(node.target)
+    elif isinstance(node, (ast.Subscript, ast.Attribute)) and isinstance(node.ctx, (ast.Store, ast.Del)):
+        yield from _named(node.value)
+        if isinstance(node, ast.Attribute):
+            yield node.attr
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGING:
+        yield from _named(node.func.value)
+    elif isinstance(node, (ast.For, ast.AsyncFor)):
+        yield from (n.id for n in ast.walk(node.target) if isinstance(n, ast.Name))
+
+
+def _named(node: ast.expr) -> Iterator[str]:
+    """`x` of `x`, and of `x[0]`; `registry` of `cls.registry`."""
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    if isinstance(node, ast.Name):
+        yield node.id
+    elif isinstance(node, ast.Attribute):
+        yield node.attr

@@ -1,23 +1,23 @@
-"""What definitions hold now, beside what their source says of it: defaults, class attributes, a module's constants.
+"""Drift: what loaded modules of the project hold by now, where their files would not give the same again.
 
-Executed again in a run, `def f(x, k=K)` and `limit = K` would take what K is when the function is captured, and a class
-would be without what was set on it since. What differs has to travel as a value.
+A module travels as its file, which is executed where it runs. What was replaced, set or changed since travels as well.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType
 from typing import Any, NamedTuple
 
-from fanfold.source.changes import changed_names
+from fanfold.codec import encode_json
+from fanfold.errors import CodecError, FanfoldError
 from fanfold.source.decorators import udf_function, unwrapped
-from fanfold.source.expression import differs, same
 from fanfold.source.fields import MISSING, declared, is_enum, makes_fields
-from fanfold.source.origin import Definition, Place, Source, first_line, inside, top_level
-from fanfold.source.recipes import handed_over
-from fanfold.source.scope import bindings, bound_names, names_in
+from fanfold.source.syntax import bindings, bound_names, changed_names, names_in
+from fanfold.source.texts import Definition, Place, Source, first_line, inside, top_level
+
+PutBlob = Callable[[str, bytes], object]
 
 #: What a module may not be able to do where it is imported, and then does without.
 _ATTEMPTS = (ast.Try, getattr(ast, "TryStar", ast.Try))
@@ -70,9 +70,6 @@ def by_definition(name: str, place: Place, value: Any) -> Iterator[Held]:
             yield from _set_on(name, vars(wrapped))
     elif isinstance(made, type) and isinstance(place.node, ast.ClassDef):
         yield from _by_class(name, place, made)
-    else:
-        for label, expression, part in handed_over(made, getattr(place.node, "value", None)):
-            yield Held(f"{name}.{label}", part, expression)
 
 
 def by_module(source: Source, namespace: Mapping[str, Any]) -> Iterator[Held]:
@@ -185,3 +182,64 @@ def assigned(node: ast.stmt) -> str | None:
         return None
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
     return targets[0].id if len(targets) == 1 and isinstance(targets[0], ast.Name) else None
+
+
+# What an expression gives now: told by evaluating it, where that can change nothing
+
+#: Reading names, attributes and items, and arithmetic. A call might do anything, and twice.
+_HARMLESS = (
+    ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.Slice, ast.Starred, ast.expr_context,
+    ast.Dict, ast.List, ast.Tuple, ast.Set, ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop,
+)  # fmt: skip
+
+
+def is_harmless(expression: ast.expr) -> bool:
+    """Whether an expression may be evaluated though nobody asked for it."""
+    return all(isinstance(node, _HARMLESS) for node in ast.walk(expression))
+
+
+def differs(
+    expression: ast.expr, value: Any, namespace: dict[str, Any], local: Mapping[str, Any] | None = None
+) -> bool | None:
+    """Whether an expression would give something else than `value` by now; None where there is no telling."""
+    if type(expression) is ast.Constant:
+        return not same(expression.value, value)
+    if not is_harmless(expression):
+        return None
+    try:
+        made = evaluated(expression, namespace, local)
+    except Exception:  # noqa: BLE001 - a name that is gone, or an object of the user's that will not be read
+        return None
+    return not same(made, value)
+
+
+def evaluated(expression: ast.expr, namespace: dict[str, Any], local: Mapping[str, Any] | None = None) -> Any:
+    """The value of an expression that is known to be harmless."""
+    return eval(compile(ast.Expression(expression), "<now>", "eval"), namespace, local)  # noqa: S307 - see above
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are one, or equal in all that a codec writes of them, or in what they are made of."""
+    if one is other or type(one) is not type(other):
+        return one is other
+    text = encoded(one)
+    if text is not None:
+        return text == encoded(other)
+    if type(one).__name__ == "builtin_function_or_method":  # made anew each time that it is asked for
+        return one.__self__ is other.__self__ and bool(one.__name__ == other.__name__)
+    try:
+        return bool(one == other)
+    except Exception:  # noqa: BLE001 - an object of the user's, which raises whatever it is asked
+        return False
+
+
+def encoded(value: Any, put_blob: PutBlob | None = None, name: str = "value") -> str | None:
+    """The codec's text of a value; None where it knows none. Raises what `put_blob` does."""
+    try:
+        return encode_json(value, put_blob=put_blob, name=name)
+    except CodecError:
+        return None
+    except (FanfoldError, OSError):  # of the last, `put_blob` is the only source
+        raise
+    except Exception:  # noqa: BLE001 - a proxy of the user's, which raises whatever it is asked
+        return None

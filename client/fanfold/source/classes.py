@@ -1,0 +1,469 @@
+"""Classes as the objects that are there, member by member; those that a library makes of a statement, by the statement."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import os
+import sys
+import types
+from collections.abc import Iterator
+from functools import cached_property, lru_cache
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from fanfold.source import fields, refusals
+from fanfold.source.codes import Located, locate
+from fanfold.source.decorators import unwrapped
+from fanfold.source.fields import MISSING
+from fanfold.source.fingerprint import clean, tree_hash
+from fanfold.source.functions import by_name, take_globals
+from fanfold.source.functions import space_of as _space
+from fanfold.source.imports import imports_in
+from fanfold.source.names import has_name, held_by, is_library, is_replaced
+from fanfold.source.refusals import Usage
+from fanfold.source.syntax import bound_names, names_in
+from fanfold.source.texts import Source, parse, read
+
+if TYPE_CHECKING:
+    from fanfold.source.graph import Graph
+
+#: What Python keeps in a class for itself.
+_PYTHONS_OWN = frozenset(
+    {
+        "__dict__", "__weakref__", "__module__", "__qualname__", "__firstlineno__", "__static_attributes__", "_abc_impl",
+        "__abstractmethods__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__slots__",
+        "__orig_bases__", "__classcell__", "__type_params__", "__annotations__",
+    }
+)  # fmt: skip
+_DATACLASS = frozenset(
+    {
+        "__init__", "__repr__", "__eq__", "__hash__", "__lt__", "__le__", "__gt__", "__ge__", "__setattr__",
+        "__delattr__", "__match_args__", "__replace__", "__dataclass_fields__", "__dataclass_params__",
+        "__getstate__", "__setstate__",
+    }
+)  # fmt: skip
+#: Whose hooks for new classes do nothing that a class's members do not say.
+_HARMLESS_HOOKS = ("typing", "builtins")
+
+
+def describe(graph: Graph, made: type) -> Any:
+    """The node of a class."""
+    module, name = made.__module__, made.__qualname__
+    if is_library(module):
+        return _of_library(graph, made)
+    namespace = vars(sys.modules[module]) if module in sys.modules else {}
+    if module != "__main__" and namespace and namespace is not graph.home and has_name(made, module, name):
+        return by_name(graph, module, name)
+    graph.lanes.append(("source", name, module, 0))
+    if "_fields" in vars(made) and "_make" in vars(made) and issubclass(made, tuple):
+        return _named_tuple(graph, made)
+    if fields.is_enum(made) or not _is_plain(made):
+        found = _statement(made, namespace)
+        if found is None and fields.is_enum(made):
+            return _enum(graph, made)
+        if found is not None:
+            return _by_statement(graph, made, namespace, found)
+        if not ("__dataclass_fields__" in vars(made) or type(made) is type):
+            raise graph.refuse(made, "a class of which Python has not kept the statement")
+    return _by_members(graph, made)
+
+
+def meaning(node: Any) -> Any:
+    """What a class's node means for the code hash, whatever its module and lines, and the Python that compiled it."""
+    kind, parts = node[0], node[1]
+    if kind == "statement":
+        given = [value for _, value in parts["given"]]
+        return [kind, parts["meaning"], given, parts.get("local"), _clean_members(parts["members"])]
+    if kind == "class":
+        left_out = ("module", "qualname")
+        known = {name: value for name, value in parts.items() if name not in left_out}
+        return [kind, {**known, "members": _clean_members(parts["members"])}]
+    return node
+
+
+def _clean_members(members: list[Any]) -> list[Any]:
+    return [[n, [clean(v[0])] if n == "__doc__" and type(v) is list and v[0] else v] for n, v in members]
+
+
+def _of_library(graph: Graph, made: type) -> Any:
+    module, name = made.__module__, made.__qualname__
+    if not has_name(made, module, name):
+        for where in (module, "types", "builtins"):
+            if held := held_by(made, where):
+                return by_name(graph, where, held)
+        if type(made) is not type:
+            raise graph.refuse(made)
+        return _by_members(graph, made)
+    for attribute, value in [] if module == "builtins" else list(vars(made).items()):
+        function = getattr(value, "__func__", value)
+        if isinstance(function, FunctionType) and is_replaced(function) or type(value).__module__ == "unittest.mock":
+            if not (function.__module__ == module or is_library(str(function.__module__))):
+                graph.after.append((module, f"{name}.{attribute}", graph.ref(value, f".{attribute}")))
+    return by_name(graph, module, name)
+
+
+def _is_plain(made: type) -> bool:
+    """Whether nothing but the class's members makes it what it is."""
+    if type(made).__module__ not in ("builtins", "abc") and is_library(type(made).__module__):
+        return False
+    members = vars(made)
+    if "__attrs_attrs__" in members or "__pydantic_fields__" in members:
+        return False
+    if "__dataclass_fields__" in members and "__slots__" in members:
+        return False
+    above = [base for base in made.__mro__[1:] if is_library(base.__module__)]
+    return not any("__init_subclass__" in vars(b) and b.__module__ not in _HARMLESS_HOOKS for b in above)
+
+
+# Member by member
+
+
+def _by_members(graph: Graph, made: type) -> Any:
+    bases = getattr(made, "__bases__", ())
+    parts: dict[str, Any] = {
+        "name": made.__name__,
+        "qualname": made.__qualname__,
+        "module": made.__module__,
+        "metaclass": graph.ref(type(made)),
+        "bases": [graph.ref(base, f" (base {base.__name__})") for base in bases],
+    }
+    first = {}
+    if "__slots__" in vars(made):
+        slots = vars(made)["__slots__"]
+        first["__slots__"] = graph.ref(slots if isinstance(slots, str) else tuple(slots))
+    if "__orig_bases__" in vars(made):
+        first["__orig_bases__"] = graph.ref(vars(made)["__orig_bases__"])
+    if first:
+        parts["first"] = first
+    is_dataclass = "__dataclass_fields__" in vars(made)
+    parts["members"] = [
+        [name, graph.ref(value, f".{name}")]
+        for name, value in vars(made).items()
+        if name not in _PYTHONS_OWN
+        and not isinstance(value, (types.MemberDescriptorType, types.GetSetDescriptorType))
+        and not (is_dataclass and _is_generated(name, value))
+    ]
+    if annotations := _annotations(made):
+        parts["members"].insert(0, ["__annotations__", graph.ref(annotations)])
+    if is_dataclass:
+        parts["dataclass"] = _dataclass(graph, made)
+    abstract = vars(made).get("__abstractmethods__")
+    if abstract:
+        parts["abstract"] = sorted(abstract)
+    if registered := _registered(made):
+        parts["registered"] = [graph.ref(each) for each in registered]
+    _note_home(graph, made)
+    return ["class", parts]
+
+
+def _note_home(graph: Graph, made: type) -> None:
+    """Have the class under its name in its module, where pickle looks for it."""
+    module = sys.modules.get(made.__module__)
+    if module is not None and vars(module).get(made.__qualname__) is made:
+        number = _space(graph, vars(module))
+        if "of" not in graph.spaces[number]:
+            graph.spaces[number]["names"].setdefault(made.__qualname__, graph.ref(made))
+
+
+def _annotations(made: type) -> dict[str, Any]:
+    try:
+        found = vars(made).get("__annotations__") if sys.version_info < (3, 14) else made.__annotations__
+    except Exception:  # noqa: BLE001 - evaluated now, and may name what is not there
+        import annotationlib  # type: ignore[import-not-found]
+
+        found = annotationlib.get_annotations(made, format=annotationlib.Format.STRING)
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def _registered(made: type) -> list[type]:
+    """What `Base.register(...)` has been told."""
+    if "_abc_impl" not in vars(made):
+        return []
+    import _abc
+
+    found = [each() for each in _abc._get_dump(made)[0]]
+    return sorted((each for each in found if each is not None), key=lambda c: c.__qualname__)
+
+
+def _is_generated(name: str, value: Any) -> bool:
+    """Whether `dataclass` has made a member, and will again."""
+    if name not in _DATACLASS:
+        return False
+    function = unwrapped(value)
+    if isinstance(function, FunctionType):
+        path = function.__code__.co_filename
+        return path == "<string>" or path == getattr(sys.modules["dataclasses"], "__file__", "")
+    return name in ("__hash__", "__match_args__", "__dataclass_fields__", "__dataclass_params__")
+
+
+def _dataclass(graph: Graph, made: type) -> dict[str, Any]:
+    """What `dataclass` was told, and its fields."""
+    import dataclasses
+
+    params = vars(made)["__dataclass_params__"]
+    known = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")
+    own = _annotations(made)
+    given = {}
+    for name, field in vars(made)["__dataclass_fields__"].items():
+        if name in own and field._field_type is dataclasses._FIELD:  # type: ignore[attr-defined]
+            given[name] = _field(graph, name, field)
+    options = {name: getattr(params, name) for name in known}
+    options["match_args"] = "__match_args__" in vars(made)
+    return {"options": options, "fields": given}
+
+
+def _field(graph: Graph, name: str, field: Any) -> dict[str, Any]:
+    import dataclasses
+
+    parts = {n: graph.ref(getattr(field, n)) for n in ("init", "repr", "hash", "compare", "kw_only")}
+    for n in ("default", "default_factory"):
+        if getattr(field, n) is not dataclasses.MISSING:
+            parts[n] = graph.ref(getattr(field, n), f".{name}")
+    if field.metadata:
+        parts["metadata"] = graph.ref(dict(field.metadata), f".{name}.metadata")
+    return parts
+
+
+def _named_tuple(graph: Graph, made: Any) -> Any:
+    import collections
+
+    defaults = [made._field_defaults[name] for name in made._fields if name in made._field_defaults]
+    parts: dict[str, Any] = {"of": graph.ref(collections.namedtuple), "args": [[made.__name__], graph.ref(made._fields)]}
+    parts["kwargs"] = {"defaults": graph.ref(defaults), "module": [made.__module__]}
+    given = {"__new__", "_make", "_replace", "__repr__", "_asdict", "__getnewargs__", "_fields", "_field_defaults",
+             "__match_args__", "__replace__", "__slots__", *made._fields}  # fmt: skip
+    own = {k: v for k, v in vars(made).items() if k not in given and k not in _PYTHONS_OWN}
+    if annotations := _annotations(made):
+        own["__annotations__"] = annotations
+    own["__qualname__"] = made.__qualname__
+    parts["attributes"] = [[name, graph.ref(value, f".{name}")] for name, value in own.items()]
+    _note_home(graph, made)
+    return ["call", parts]
+
+
+def _enum(graph: Graph, made: Any) -> Any:
+    """An Enum that was made by a call."""
+    members = [(name, member._value_) for name, member in made._member_map_.items()]
+    base = next(b for b in made.__bases__ if issubclass(b, sys.modules["enum"].Enum))
+    others = [b for b in made.__bases__ if b is not base]
+    parts: dict[str, Any] = {"of": graph.ref(base), "args": [[made.__name__], graph.ref(members)]}
+    parts["kwargs"] = {"module": [made.__module__], "qualname": [made.__qualname__]}
+    if others:
+        parts["kwargs"]["type"] = graph.ref(others[0])
+    _note_home(graph, made)
+    return ["call", parts]
+
+
+# By its statement
+
+
+def _by_statement(graph: Graph, made: type, namespace: dict[str, Any], found: tuple[Source, ast.ClassDef]) -> Any:
+    source, node = found
+    usage = Usage(source.path, node, made.__name__)
+    number = graph.keep_node(source, node)
+    graph.kept.belongs_to(source, made.__module__)
+    space = _space(graph, namespace)
+    local = _local_names(made, node)
+    given = [(expression, value) for expression, value in _given(made, node) if expression is not None]
+    without = [n for n, each in enumerate(node.decorator_list) if not _is_library_expression(each, namespace, local)]
+    parts: dict[str, Any] = {
+        "source": number, "name": node.name, "line": node.lineno, "qualname": made.__qualname__, "space": space,
+        "without": without,
+        "given": [[_spot(expression), graph.ref(value)] for expression, value in given],
+    }  # fmt: skip
+    if source.postpones_annotations:
+        parts["postponed"] = True
+    if local:
+        parts["local"] = {name: graph.ref(value) for name, value in local.items()}
+    names = _names_of_statement(node, without, [expression for expression, _ in given])
+    if "of" not in graph.spaces[space]:
+        take_globals(graph, space, namespace, frozenset(n for n in names if namespace.get(n) is not made), usage)
+    for imported in imports_in(node, str(namespace.get("__package__") or "")):
+        graph.project.require(imported, source.path)
+    parts["members"] = [[name, graph.ref(value, f".{name}")] for name, value in _later(made, node)]
+    parts["meaning"] = tree_hash(node, tuple(node.decorator_list[n] for n in without))
+    _note_home(graph, made)
+    return ["statement", parts]
+
+
+def _names_of_statement(node: ast.ClassDef, without: list[int], given: list[ast.expr]) -> set[str]:
+    """The names that the statement reads when it is executed, and its methods later."""
+    left_out = {id(n) for e in [*(node.decorator_list[n] for n in without), *given] for n in ast.walk(e)}
+    names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and id(n) not in left_out}
+    strings = (n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str))
+    for text in strings:
+        try:
+            names |= names_in([ast.parse(text.strip(), mode="eval")]) if text.isprintable() else set()
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+    return names
+
+
+def _spot(node: ast.expr) -> list[int | None]:
+    return [node.lineno, node.col_offset, node.end_lineno, node.end_col_offset]
+
+
+def _given(made: type, node: ast.ClassDef) -> Iterator[tuple[ast.expr | None, Any]]:
+    """The values that stand in the place of what the body says: fields' defaults and the values of an Enum."""
+    bound = [name for statement in node.body for name in bound_names(statement)]
+    for statement in node.body:
+        target = _assigned(statement)
+        expression = getattr(statement, "value", None)
+        if target is None or bound.count(target) != 1 or not isinstance(expression, ast.expr):
+            continue
+        if isinstance(expression, ast.Constant) or not names_in([expression]):
+            continue
+        default = fields.declared(made, target)
+        if isinstance(expression, ast.Call) and not fields.is_enum(made):
+            continue  # a field with all its settings, of which the default is only one
+        if default is not MISSING:
+            yield expression, default
+        elif not fields.makes_fields(made) and not fields.is_enum(made) and target in vars(made):
+            yield expression, vars(made)[target]
+
+
+def _assigned(node: ast.stmt) -> str | None:
+    if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
+        return None
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return targets[0].id if len(targets) == 1 and isinstance(targets[0], ast.Name) else None
+
+
+def _is_library_expression(expression: ast.expr, namespace: dict[str, Any], local: dict[str, Any]) -> bool:
+    """Whether a decorator is a library's: what one of the user's has done to the class, the class holds."""
+    called = expression.func if isinstance(expression, ast.Call) else expression
+    chain: list[str] = []
+    while isinstance(called, ast.Attribute):
+        chain.insert(0, called.attr)
+        called = called.value
+    if not isinstance(called, ast.Name):
+        return False
+    value = local.get(called.id, namespace.get(called.id))
+    for attribute in chain:
+        value = getattr(value, attribute, None)
+    return is_library(str(getattr(value, "__module__", "")))
+
+
+def _later(made: type, node: ast.ClassDef) -> Iterator[tuple[str, Any]]:
+    """What is set on the class once its statement has been executed: its functions as they are, and what was added."""
+    bound = {name for statement in node.body for name in bound_names(statement)}
+    generated = {"__new__", "__init_subclass__", "__set_name__", "__class_getitem__", "__pydantic_init_subclass__"}
+    for name, value in vars(made).items():
+        if name in _PYTHONS_OWN or (name in generated and name in bound):
+            continue
+        function = unwrapped(getattr(value, "__func__", getattr(value, "fget", value)))
+        if isinstance(function, FunctionType):
+            is_ours = not is_library(str(function.__globals__.get("__name__")), function.__globals__)
+            if is_ours and isinstance(locate(function), Located):
+                yield name, value
+        elif name not in bound and not name.startswith("_") and not _is_made_by_library(made, name, value):
+            yield name, value
+
+
+def _is_made_by_library(made: type, name: str, value: Any) -> bool:
+    if isinstance(value, (types.MemberDescriptorType, types.GetSetDescriptorType, cached_property)):
+        return True
+    if fields.is_enum(made) or any(name in vars(base) for base in made.__mro__[1:]):
+        return True
+    return fields.declared(made, name) is not MISSING or name in _annotations(made)
+
+
+def _local_names(made: type, node: ast.ClassDef) -> dict[str, Any]:
+    """What the class takes from the functions around it, as far as its own functions and bases tell."""
+    if "<locals>" not in made.__qualname__:
+        return {}
+    found: dict[str, Any] = {}
+    for member in vars(made).values():
+        function = unwrapped(getattr(member, "__func__", getattr(member, "fget", member)))
+        if isinstance(function, FunctionType):
+            for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+                try:
+                    if name != "__class__" and cell.cell_contents is not made:
+                        found[name] = cell.cell_contents
+                except ValueError:
+                    continue
+    named = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    for base in [*made.__mro__[1:], *vars(made).get("__orig_bases__", ())]:
+        if getattr(base, "__name__", "") in named and "<locals>" in getattr(base, "__qualname__", ""):
+            found.setdefault(base.__name__, base)
+    return found
+
+
+def _statement(made: type, namespace: dict[str, Any]) -> tuple[Source, ast.ClassDef] | None:
+    """The statement that a class was made by. Raises `CaptureError` where there is no telling which of several."""
+    located = [found for function in _functions(made) if isinstance(found := locate(function), Located)]
+    for found in located:
+        steps = [line for name, line, _ in found.path[:-1] if name == made.__name__]
+        for node in _class_nodes(found.source).get(made.__name__, ()):
+            if steps and min([d.lineno for d in node.decorator_list], default=node.lineno) == steps[-1]:
+                return found.source, node
+    fitting = [
+        (source, node)
+        for source in _sources(made, namespace)
+        for node in _class_nodes(source).get(made.__name__, ())
+        if _could_make(node, made)
+    ]
+    if sys.version_info >= (3, 13) and (line := vars(made).get("__firstlineno__")):
+        exact = [f for f in fitting if min([d.lineno for d in f[1].decorator_list], default=f[1].lineno) == line]
+        fitting = exact or fitting
+    if len({tree_hash(node) for _, node in fitting}) > 1:
+        raise refusals.which_class(made, fitting[-1][0].path, [node.lineno for _, node in fitting])
+    return fitting[-1] if fitting else None
+
+
+def _functions(made: type) -> Iterator[FunctionType]:
+    for member in vars(made).values():
+        function = unwrapped(getattr(member, "__func__", getattr(member, "fget", member)))
+        if isinstance(function, FunctionType) and function.__code__.co_filename != "<string>":
+            if not is_library(str(function.__globals__.get("__name__")), function.__globals__):
+                yield function
+
+
+def _could_make(node: ast.ClassDef, made: type) -> bool:
+    """Whether a statement may have made the class: it names what the class has, and nothing that it has not."""
+    members = vars(made)
+    known = {*members, *_annotations(made)}
+    known |= {name for f in ("__dataclass_fields__", "__pydantic_fields__", "_member_map_") for name in members.get(f) or ()}
+    known |= {field.name for field in members.get("__attrs_attrs__") or ()} | set(members.get("model_fields", ()) or ())
+    said = {name for statement in node.body for name in bound_names(statement)}
+    annotated = {s.target.id for s in node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)}
+    if not annotated >= set(_annotations(made)):
+        return False
+    if fields.is_enum(made) and not set(members["_member_map_"]) <= said:
+        return False
+    return annotated <= known and {n for n in said if not n.startswith("_")} <= known
+
+
+@lru_cache(maxsize=256)
+def _class_nodes(source: Source) -> dict[str, list[ast.ClassDef]]:
+    found: dict[str, list[ast.ClassDef]] = {}
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.ClassDef):
+            found.setdefault(node.name, []).append(node)
+    return found
+
+
+def _sources(made: type, namespace: dict[str, Any]) -> Iterator[Source]:
+    """The texts that the class may stand in: its module's file, or what was typed into a notebook or a prompt."""
+    path = namespace.get("__file__")
+    if isinstance(path, str) and os.path.exists(path):
+        try:
+            yield parse(path, read(path))
+        except (OSError, SyntaxError, UnicodeError, ValueError):
+            return
+        return
+    kept: dict[str, Any] = dict(linecache.cache)
+    for name, entry in kept.items():
+        if len(entry) == 4 and entry[1] is None and made.__name__ in "".join(entry[2]):  # noqa: PLR2004
+            try:
+                yield parse(name, "".join(entry[2]))
+            except (SyntaxError, ValueError):
+                continue
+    from fanfold.source.unkept import texts_with
+
+    for name, text in texts_with(f"class {made.__name__}"):
+        try:
+            yield parse(name, text)
+        except (SyntaxError, ValueError):
+            continue

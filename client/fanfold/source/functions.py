@@ -1,0 +1,327 @@
+"""Functions as the objects that are there: their code by its place in a text, and what they hold as values.
+
+What a statement did when it was executed (decorators, defaults, the arguments of decorators) is not done again.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import dis
+import sys
+from binascii import b2a_base64
+from collections.abc import Iterator
+from functools import lru_cache
+from types import CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from fanfold.source import refusals
+from fanfold.source.codes import AnyFunction, Located, is_compiled_as_it_stands, locate
+from fanfold.source.fingerprint import tree_hash
+from fanfold.source.imports import Imported, imports_in
+from fanfold.source.names import has_name, has_udf, is_library, is_replaced, module_of
+from fanfold.source.refusals import Usage
+from fanfold.source.syntax import annotation_names
+
+if TYPE_CHECKING:
+    from fanfold.source.graph import Graph
+
+#: The module sets these itself wherever it is loaded.
+_MODULE_ATTRIBUTES = frozenset(
+    {"__name__", "__file__", "__doc__", "__package__", "__spec__", "__loader__", "__path__", "__builtins__"}
+)
+_GLOBAL_OPERATIONS = {
+    code for name, code in dis.opmap.items() if "GLOBAL" in name or name in ("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
+}
+_EXTENDED = dis.EXTENDED_ARG
+_SHIFTED = dis.opmap["LOAD_GLOBAL"] if sys.version_info >= (3, 11) else -1
+
+
+def describe(graph: Graph, function: FunctionType) -> tuple[Any, Any]:
+    """The node of a function, and what it means."""
+    namespace = function.__globals__
+    module = str(namespace.get("__name__"))
+    if is_library(module, namespace) and has_name(function, function.__module__, function.__qualname__):
+        return by_name(graph, function.__module__, function.__qualname__), None
+    is_whole = module_of(namespace) is not None and namespace is not graph.home and module != "__main__"
+    if is_whole and not is_library(module, namespace):
+        if has_name(function, module, function.__qualname__) or has_udf(function, module, function.__qualname__):
+            return by_name(graph, module, function.__qualname__), None
+    found = locate(function)
+    if isinstance(found, Located):
+        number = graph.keep(found)
+        graph.kept.belongs_to(found.source, module)
+        code: list[Any] = ["text", number, bool(found.futures), [list(step) for step in found.path]]
+        usage = Usage(found.source.path, found.node, function.__name__)
+        meaning = meaning_of(found.node)
+        for imported in _imports(found.node, _package(namespace)):
+            graph.project.require(imported, found.source.path)
+    elif found.path and is_compiled_as_it_stands(namespace):
+        raise refusals.stale(function)
+    else:
+        code, meaning = _as_it_is(graph, function)
+        usage = Usage(function.__code__.co_filename, ast.Pass(lineno=function.__code__.co_firstlineno), function.__name__)
+    parts = _parts(graph, function, usage, is_whole=is_whole)
+    graph.lanes.append(("source" if code[0] == "text" else "marshal", function.__qualname__, usage.path, usage.node.lineno))
+    return ["function", {"code": code, **parts}], _meaning(parts, meaning)
+
+
+def _meaning(parts: dict[str, Any], code: str) -> Any:
+    left_out = ("qualname", "module", "space", "name")
+    return ["function", code, {k: v for k, v in parts.items() if k not in left_out}]
+
+
+def _as_it_is(graph: Graph, function: FunctionType) -> tuple[list[Any], str]:
+    """The code of a function that has no text, as Python has compiled it: only the same Python can run it."""
+    import marshal
+
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    graph.needs["Python", f"{function.__code__.co_filename}: {function.__qualname__!r}, of which Python has no text,"] = version
+    data = marshal.dumps(function.__code__)
+    return ["marshal", b2a_base64(data, newline=False).decode()], repr(_bare(function.__code__))
+
+
+def _bare(code: CodeType) -> Any:
+    consts = [_bare(const) if isinstance(const, CodeType) else repr(const) for const in code.co_consts]
+    return code.co_code.hex(), code.co_names, code.co_varnames, code.co_freevars, consts
+
+
+def _parts(graph: Graph, function: FunctionType, usage: Usage, *, is_whole: bool) -> dict[str, Any]:
+    parts: dict[str, Any] = {"name": function.__name__}
+    if function.__qualname__ != function.__name__:
+        parts["qualname"] = function.__qualname__
+    namespace = function.__globals__
+    if function.__module__ != namespace.get("__name__"):
+        parts["module"] = function.__module__
+    cells = sorted(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    if cells:
+        parts["cells"] = {name: _used(graph, usage, name, cell) for name, cell in cells}
+    _hold(graph, function, usage, parts)
+    parts["space"] = number = _space(graph, namespace, is_whole=is_whole)
+    if "of" not in graph.spaces[number]:
+        take_globals(graph, number, namespace, _globals_of(function, usage), usage)
+        if "." not in function.__qualname__ and _is_under(namespace, function):
+            graph.spaces[number]["names"].setdefault(function.__qualname__, graph.ref(function))
+    return parts
+
+
+def _is_under(namespace: dict[str, Any], function: FunctionType) -> bool:
+    from fanfold.source.decorators import udf_function
+
+    held = namespace.get(function.__qualname__)
+    return held is function or udf_function(held) is function
+
+
+def _hold(graph: Graph, function: FunctionType, usage: Usage, parts: dict[str, Any]) -> None:
+    """What a function holds besides its code."""
+    spec = function.__code__.co_varnames[: function.__code__.co_argcount]
+    if defaults := function.__defaults__:
+        for name, value in zip(spec[-len(defaults) :], defaults, strict=True):
+            _used(graph, usage, f"{function.__name__}.{name}", value)
+        parts["__defaults__"] = graph.ref(defaults)
+    if function.__kwdefaults__:
+        for name, value in function.__kwdefaults__.items():
+            _used(graph, usage, f"{function.__name__}.{name}", value)
+        parts["__kwdefaults__"] = graph.ref(dict(function.__kwdefaults__))
+    if annotations := _annotations(function):
+        parts["__annotations__"] = graph.ref(annotations)
+    if function.__doc__ != docstring(function.__code__):
+        parts["__doc__"] = graph.ref(function.__doc__)
+    if function.__dict__:
+        parts["attributes"] = [
+            [name, _used(graph, usage, f"{function.__name__}.{name}", value)]
+            for name, value in function.__dict__.items()
+        ]
+
+
+def docstring(code: CodeType) -> str | None:
+    """The docstring that a function's code has."""
+    if sys.version_info >= (3, 14) and not code.co_flags & 0x4000000:  # CO_HAS_DOCSTRING
+        return None
+    first = code.co_consts[0] if code.co_consts else None
+    return first if isinstance(first, str) and code.co_name != "<lambda>" else None
+
+
+def _annotations(function: FunctionType) -> dict[str, Any]:
+    try:
+        return dict(function.__annotations__)
+    except Exception:  # noqa: BLE001 - from 3.14 on they are evaluated now, and may name what is not there
+        import annotationlib  # type: ignore[import-not-found]
+
+        return dict(annotationlib.get_annotations(function, format=annotationlib.Format.STRING))
+
+
+def _used(graph: Graph, usage: Usage, name: str, value: Any) -> Any:
+    with graph.used(usage, name):
+        return graph.ref(value)
+
+
+# Modules and their globals
+
+
+def space_of(graph: Graph, namespace: dict[str, Any]) -> int:
+    """The number of a module's namespace, as `describe` has it for the functions of that module."""
+    is_whole = module_of(namespace) is not None and namespace is not graph.home
+    return _space(graph, namespace, is_whole=is_whole and namespace.get("__name__") != "__main__")
+
+
+def _space(graph: Graph, namespace: dict[str, Any], *, is_whole: bool) -> int:
+    """The number of the globals of a function: those of a module that is imported where it runs, or only what is used."""
+    module = namespace.get("__name__")
+    if is_whole or is_library(str(module), namespace):
+        if is_whole and not is_library(str(module), namespace):
+            graph.project.require(Imported(str(module), (), 1), str(namespace.get("__file__")))
+        else:
+            graph.project.imports.add(str(module).partition(".")[0])
+        return graph.space(namespace, lambda: {"of": module})
+
+    def new() -> dict[str, Any]:
+        name = str(module or "__main__")
+        is_first = all(space.get("key") != name for space in graph.spaces)
+        space = {"name": name, "key": name if is_first else f"{name}·{len(graph.spaces)}"}
+        space["package"] = _package(namespace)
+        # A `__main__` with a `__file__` would be run again by every process that multiprocessing spawns.
+        if name != "__main__" and isinstance(namespace.get("__file__"), str):
+            space["file"] = namespace["__file__"]
+        return {**space, "globals": {}, "names": {}}
+
+    return graph.space(namespace, new)
+
+
+def _package(namespace: dict[str, Any]) -> str:
+    name = str(namespace.get("__name__", "__main__"))
+    return str(namespace.get("__package__") or (name if "__path__" in namespace else name.rpartition(".")[0]))
+
+
+def take_globals(graph: Graph, number: int, namespace: dict[str, Any], names: frozenset[str], usage: Usage) -> None:
+    """Have the globals travel that code uses."""
+    space = graph.spaces[number]
+    if "__file__" in names and isinstance(namespace.get("__file__"), str):
+        space["file"] = namespace["__file__"]
+    known = space["globals"]
+    for name in sorted(names):
+        if name in namespace and name not in _MODULE_ATTRIBUTES:
+            value = namespace[name]
+            if isinstance(value, ModuleType):
+                known[name] = _take_module(graph, value, usage, name)
+            elif name not in known:
+                known[name] = _used(graph, usage, name, value)
+
+
+def _globals_of(function: FunctionType, usage: Usage) -> frozenset[str]:
+    names = global_names(function.__code__)
+    if isinstance(usage.node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        names |= _annotated(usage.node, bool(function.__code__.co_flags & _POSTPONED))
+    return names
+
+
+_POSTPONED = annotations.compiler_flag
+
+
+@lru_cache(maxsize=4096)
+def _annotated(node: AnyFunction, unevaluated: bool) -> frozenset[str]:
+    return frozenset(annotation_names(node, unevaluated=unevaluated))
+
+
+@lru_cache(maxsize=4096)
+def _imports(node: AnyFunction, package: str) -> list[Imported]:
+    return list(imports_in(node, package))
+
+
+@lru_cache(maxsize=4096)
+def global_names(code: CodeType) -> frozenset[str]:
+    """The names that a code, and any within it, reads or sets in its module."""
+    names = {code.co_names[index] for index in _global_indexes(code)}
+    inner = (global_names(const) for const in code.co_consts if isinstance(const, CodeType))
+    return frozenset(names).union(*inner)
+
+
+def _global_indexes(code: CodeType) -> Iterator[int]:
+    above = 0
+    raw = code.co_code
+    for operation, argument in zip(raw[::2], raw[1::2], strict=True):
+        argument |= above  # noqa: PLW2901
+        above = argument << 8 if operation == _EXTENDED else 0
+        if operation in _GLOBAL_OPERATIONS:
+            yield argument >> 1 if operation == _SHIFTED else argument
+
+
+def all_names(code: CodeType) -> frozenset[str]:
+    """The names of a code, attributes included."""
+    inner = (all_names(const) for const in code.co_consts if isinstance(const, CodeType))
+    return frozenset(code.co_names).union(*inner)
+
+
+def _take_module(graph: Graph, module: ModuleType, usage: Usage, name: str) -> Any:
+    names = frozenset(_attributes_of(usage.node, name))
+    with graph.used(usage, name):
+        ref = graph.ref(module)
+    _take_replaced(graph, module, names, usage)
+    node = graph.nodes[ref]
+    if node[0] == "import":
+        for below in _submodules(module, names):
+            if below not in node[3]:
+                node[3].append(below)
+                graph.project.require(Imported(below, (), usage.line_of(name)), usage.path)
+    elif node[0] == "space":
+        take_globals(graph, node[1], vars(module), names, usage)
+    return ref
+
+
+def _attributes_of(node: ast.AST, name: str) -> Iterator[str]:
+    """The names that stand in code as attributes of anything, and by which a module's submodules are meant."""
+    for each in ast.walk(node):
+        if isinstance(each, ast.Attribute):
+            yield each.attr
+        elif isinstance(each, ast.Constant) and isinstance(each.value, str):
+            yield each.value
+    yield name
+
+
+def _submodules(module: ModuleType, names: frozenset[str]) -> Iterator[str]:
+    for name in sorted(names) if hasattr(module, "__path__") else ():
+        below = sys.modules.get(f"{module.__name__}.{name}")
+        if below is not None and vars(module).get(name) is below:
+            yield below.__name__
+            yield from _submodules(below, names)
+
+
+def _take_replaced(graph: Graph, module: ModuleType, names: frozenset[str], usage: Usage) -> None:
+    """What somebody has put in the place of a library's own functions travels with its user."""
+    if not is_library(module.__name__, vars(module)):
+        return
+    for name in sorted(names):
+        value = vars(module).get(name)
+        if value is not None and is_replaced(value) and not any(a[:2] == (module.__name__, name) for a in graph.after):
+            graph.after.append((module.__name__, name, _used(graph, usage, f"{module.__name__}.{name}", value)))
+
+
+def describe_module(graph: Graph, module: ModuleType) -> Any:
+    """The node of a module: by name, or its members where it is only in memory."""
+    name = module.__name__
+    if vars(module) is graph.home or (name == "__main__" and sys.modules.get(name) is module):
+        return ["space", _space(graph, vars(module), is_whole=False)]
+    if sys.modules.get(name) is module and (is_library(name, vars(module)) or getattr(module, "__spec__", None)):
+        return [*by_name(graph, name, ""), []]
+    members = [(k, v) for k, v in vars(module).items() if k not in _MODULE_ATTRIBUTES]
+    return ["module", name, [[k, graph.ref(v, f".{k}")] for k, v in members]]
+
+
+def by_name(graph: Graph, module: str, name: str) -> list[Any]:
+    """The node of what a module has under a name."""
+    if module == "builtins":
+        return ["import", module, name]
+    graph.project.require(Imported(module, (name.partition(".")[0],) if name else (), 1), "")
+    return ["import", module, name]
+
+
+@lru_cache(maxsize=4096)
+def meaning_of(node: AnyFunction) -> str:
+    """The hash of a function's own syntax: without its decorators and defaults, which are values by now."""
+    bare = copy.copy(node)
+    bare.args = copy.copy(node.args)
+    bare.args.defaults = []
+    bare.args.kw_defaults = [None for _ in node.args.kw_defaults]
+    if not isinstance(bare, ast.Lambda):
+        bare.decorator_list = []
+    return tree_hash(bare)

@@ -1,0 +1,250 @@
+"""The graph that a captured UDF is: one node an object, so that what is one object stays one, and cycles stay cycles.
+
+`functions`, `classes` and `objects` say how each kind of thing is taken apart; this keeps count of what has been seen.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from hashlib import sha256
+from types import CellType, FunctionType, ModuleType
+from typing import Any, NamedTuple
+
+from fanfold.errors import CaptureError
+from fanfold.source import refusals
+from fanfold.source.codes import Located
+from fanfold.source.decorators import udf_function
+from fanfold.source.names import is_library
+from fanfold.source.project import Project
+from fanfold.source.refusals import Usage
+from fanfold.source.render import Kept
+from fanfold.source.syntax import identifiers
+from fanfold.source.texts import Source
+
+#: A literal in a list of its own, or the number of a node.
+Ref = Any
+PutBlob = Callable[[str, bytes], object]
+
+#: Not `json.dumps`, which may be the one that the user has replaced.
+_written = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+#: What JSON has as it is.
+_LITERALS = (str, bool, type(None))
+_PLAIN_INT_BITS = 4096
+_INFINITY = float("inf")
+
+
+class _Part(NamedTuple):
+    """A part of plain data that has been written whole: nobody else has asked for it yet."""
+
+    whole: Ref
+    steps: list[Any]
+
+
+class Graph:
+    """Nodes by number, what each means for the code hash, and the texts that their code stands in."""
+
+    def __init__(self, project: Project, put_blob: PutBlob, home: dict[str, Any] | None) -> None:
+        """`home` is the namespace of the UDF's own module, of which only what is used travels."""
+        self.project = project
+        self.put_blob = put_blob
+        self.home = home
+        self.nodes: list[Any] = []
+        self.lanes: list[tuple[str, str, str, int]] = []
+        self.after: list[tuple[str, str, Ref]] = []
+        self.needs: dict[tuple[str, str], str] = {}
+        self.mentions: set[str] = set()
+        self.kept = Kept()
+        self.spaces: list[dict[str, Any]] = []
+        self._meanings: list[Any] = []
+        self._memo: dict[int, Ref] = {}
+        self._alive: list[Any] = []
+        self._spaces: dict[int, int] = {}
+        self._uses: list[tuple[Usage, str]] = []
+        self._steps: list[str] = []
+
+    # What has been seen
+
+    def ref(self, value: Any, step: str = "") -> Ref:
+        """A reference to a value; `step` says where in its owner it is, for errors."""
+        kind = type(value)
+        if kind in _LITERALS:
+            return [value]
+        if kind is int and value.bit_length() <= _PLAIN_INT_BITS:
+            return [value]
+        if kind is float and -_INFINITY < value < _INFINITY:
+            return [value]
+        known = self._memo.get(id(value))
+        if type(known) is _Part:
+            known = self._memo[id(value)] = self.number(["at", known.whole, known.steps])
+        if known is not None:
+            return known
+        self._steps.append(step)
+        function = udf_function(value)
+        number = self.ref(function) if function is not None else self._add(value)
+        self._steps.pop()
+        self.remember(value, number)
+        return number
+
+    def remember(self, value: Any, ref: Ref) -> None:
+        """Have a value known by a reference."""
+        self._memo[id(value)] = ref
+        self._alive.append(value)
+
+    def remember_part(self, part: Any, whole: Any, steps: list[Any]) -> None:
+        """Have a part of plain data known by where it is in the whole."""
+        self.remember(part, _Part(self._memo[id(whole)], steps))
+
+    def number(self, node: list[Any]) -> int:
+        """The number of a node of which nobody has the object."""
+        self.nodes.append(node)
+        self._meanings.append(node)
+        return len(self.nodes) - 1
+
+    def label(self) -> str:
+        """What a reader would call what is being described: `CONFIG.limits[0]`."""
+        name = self._uses[-1][1] if self._uses else ""
+        return name + "".join(self._steps)
+
+    def note_version(self, kind: type, _value: Any) -> None:
+        """The state of a library's class is read by that version of it alone."""
+        package = kind.__module__.partition(".")[0]
+        if package not in sys.stdlib_module_names and is_library(kind.__module__):
+            self.needs[package, f"{self.label() or kind.__qualname__!r} (a {kind.__module__}.{kind.__qualname__})"] = ""
+
+    def knows(self, value: Any) -> bool:
+        """Whether the value has a reference already."""
+        return id(value) in self._memo
+
+    def _add(self, value: Any) -> int:
+        number = len(self.nodes)
+        self.nodes.append(None)
+        self._meanings.append(None)
+        self.remember(value, number)
+        node, meaning = self._described(value)
+        self.nodes[number] = node
+        self._meanings[number] = node if meaning is None else meaning
+        return number
+
+    def _described(self, value: Any) -> tuple[Any, Any]:
+        """The node of a value, and what it means for the hash where that is something else."""
+        from fanfold.source import classes, functions, objects
+
+        kind = type(value)  # never `isinstance`, which asks the object itself
+        if kind is FunctionType:
+            return functions.describe(self, value)
+        if issubclass(kind, type):
+            node = classes.describe(self, value)
+            return node, classes.meaning(node)
+        if issubclass(kind, ModuleType):
+            return functions.describe_module(self, value), None
+        if kind is CellType:
+            try:
+                return ["cell", self.ref(value.cell_contents)], None
+            except ValueError:  # nothing in it yet
+                return ["cell", None], None
+        return objects.describe(self, value), None
+
+    def can_travel(self, value: Any) -> bool:
+        """Whether a value can travel; nothing of it does where it cannot."""
+        count, known = len(self.nodes), len(self._memo)
+        spaces = [{k: dict(v) if isinstance(v, dict) else v for k, v in space.items()} for space in self.spaces]
+        kept = (dict(self.needs), list(self.lanes), list(self.after), list(self._uses), list(self._steps))
+        try:
+            self.ref(value)
+        except (CaptureError, RecursionError):
+            del self.nodes[count:], self._meanings[count:]
+            while len(self._memo) > known:
+                self._memo.popitem()
+            self.spaces = spaces
+            self._spaces = {key: n for key, n in self._spaces.items() if n < len(spaces)}
+            self.needs, self.lanes, self.after, self._uses, self._steps = kept
+            return False
+        return True
+
+    # Where things are used, for errors
+
+    @contextmanager
+    def used(self, usage: Usage, name: str) -> Iterator[None]:
+        """Say in errors that what follows is used in that place under that name."""
+        self._uses.append((usage, name))
+        steps, self._steps = self._steps, []
+        yield
+        self._steps = steps
+        self._uses.pop()
+
+    def refuse(self, value: Any, why: str = "") -> Exception:
+        """The error for a value that cannot travel, by the name, file and line that use it."""
+        usage, name = self._uses[-1] if self._uses else (None, "")
+        return refusals.cannot_travel(usage, name, value, "".join(self._steps), why)
+
+    # Texts and modules
+
+    def keep(self, found: Located) -> int:
+        """Have the text travel in which a function stands; its number among the texts."""
+        self.mentions.update(_identifiers(found.node))
+        return self.kept.add(found.source, found.node)
+
+    def keep_node(self, source: Source, node: ast.AST) -> int:
+        """The same of any statement."""
+        self.mentions.update(identifiers(node))
+        return self.kept.add(source, node)
+
+    def space(self, namespace: dict[str, Any], make: Callable[[], dict[str, Any]]) -> int:
+        """The number of a module's namespace; `make` says what there is to say of a new one."""
+        if id(namespace) not in self._spaces:
+            self._alive.append(namespace)
+            self._spaces[id(namespace)] = len(self.spaces)
+            self.spaces.append(make())
+        return self._spaces[id(namespace)]
+
+    def all_needs(self) -> tuple[tuple[str, str, str], ...]:
+        """What travels as it is, and the versions that it needs: what, package, version."""
+        found = []
+        for (package, what), version in self.needs.items():
+            known = version or _version(package)
+            if known:
+                name = package if version else known[0]
+                found.append((what, name, version or known[1]))
+        return tuple(sorted(set(found)))
+
+    # All of it
+
+    def document(self, root: Ref, more: dict[str, Any]) -> str:
+        """The graph as text."""
+        document = {"root": root, "nodes": self.nodes, "spaces": self.spaces, "after": self.after, **more}
+        return _written({k: v for k, v in document.items() if v or k == "root"})
+
+    def meaning(self, root: Ref) -> str:
+        """What the graph means, whatever its files and lines: the hash of it."""
+        globals_ = [space.get("of") or space["globals"] for space in self.spaces]
+        text = _written([root, self._meanings, globals_, self.after])
+        return sha256(text.encode()).hexdigest()
+
+
+_known: dict[int, tuple[ast.AST, frozenset[str]]] = {}
+
+
+def _identifiers(node: ast.AST) -> frozenset[str]:
+    """Every name in a node, looked for once."""
+    if id(node) not in _known:
+        if len(_known) > 4096:  # noqa: PLR2004 - texts are kept parsed no longer than that either
+            _known.clear()
+        _known[id(node)] = (node, frozenset(identifiers(node)))
+    return _known[id(node)][1]
+
+
+@lru_cache(maxsize=64)
+def _version(module: str) -> tuple[str, str] | None:
+    """The package that brings a module along, and its version."""
+    from importlib.metadata import PackageNotFoundError, packages_distributions, version
+
+    try:
+        return module, version(module)
+    except PackageNotFoundError:
+        names = packages_distributions().get(module, ())
+        return (names[0], version(names[0])) if names else None

@@ -1,0 +1,347 @@
+"""Values: by the codec where it has them exactly, by name where a library has them, and else taken apart.
+
+An object that is taken apart is its class and its state, part by part, as `__reduce_ex__` tells them.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import functools
+import sys
+import types
+from typing import TYPE_CHECKING, Any
+
+from fanfold.codec import encode_json
+from fanfold.codec.registry import knows
+from fanfold.errors import CaptureError, CodecError, FanfoldError
+from fanfold.source.functions import by_name
+from fanfold.source.names import held_by, is_library, own_name
+
+if TYPE_CHECKING:
+    from fanfold.source.graph import Graph
+
+_ATOMS = frozenset({str, int, float, bool, type(None), bytes, complex})
+_CONTAINERS = frozenset({list, dict, tuple, set, frozenset})
+#: Streams of the process that runs it.
+_STREAMS = ("stdin", "stdout", "stderr")
+_VIEWS = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
+_DESCRIPTORS = (
+    types.MethodDescriptorType, types.WrapperDescriptorType, types.GetSetDescriptorType, types.MemberDescriptorType,
+    types.ClassMethodDescriptorType,
+)  # fmt: skip
+
+
+def describe(graph: Graph, value: Any) -> Any:
+    """The node of a value. Raises `CaptureError` where it cannot travel."""
+    kind = type(value)
+    if kind in _CONTAINERS:
+        return _container(graph, value, kind)
+    if (special := _SPECIAL.get(kind)) is not None:
+        return special(graph, value)
+    if value is ... or value is NotImplemented:
+        return by_name(graph, "builtins", "Ellipsis" if value is ... else "NotImplemented")
+    if (text := encoded(graph, value)) is not None:
+        graph.lanes.append(("value", graph.label(), kind.__qualname__, len(text)))
+        return ["value", text]
+    if stream := next((name for name in _STREAMS if getattr(sys, name, None) is value), None):
+        return by_name(graph, "sys", stream)
+    return _taken_apart(graph, value)
+
+
+def encoded(graph: Graph, value: Any) -> str | None:
+    """The codec's text of a value; None where it knows none. Raises what `put_blob` does."""
+    if not knows(type(value)):
+        return None
+    try:
+        return encode_json(value, put_blob=graph.put_blob)
+    except CodecError:
+        return None
+    except (FanfoldError, OSError):  # of the last, `put_blob` is the only source
+        raise
+    except Exception:  # noqa: BLE001 - a proxy of the user's, which raises whatever it is asked
+        return None
+
+
+# Containers
+
+
+def _container(graph: Graph, value: Any, kind: type) -> Any:
+    parts: dict[int, tuple[Any, tuple[Any, ...]]] = {}
+    if _is_plain(graph, value, (), parts):
+        text = encoded(graph, value)
+        if text is not None:
+            for part, steps in parts.values():
+                if steps:
+                    graph.remember_part(part, value, list(steps))
+            graph.lanes.append(("value", graph.label(), kind.__qualname__, len(text)))
+            return ["value", text]
+    if kind is dict:
+        items = list(value.items())
+        return ["dict", [[graph.ref(k, "[a key]"), graph.ref(v, f"[{_short(k)}]")] for k, v in items]]
+    if kind in (set, frozenset):
+        return [kind.__name__, [graph.ref(each, " (a member)") for each in _ordered(value)]]
+    return [kind.__name__, [graph.ref(each, f"[{n}]") for n, each in enumerate(value)]]
+
+
+def _ordered(members: Any) -> list[Any]:
+    """The members of a set in an order of their own, so that the code hash does not go by addresses."""
+
+    def key(member: Any) -> tuple[str, str]:
+        name = getattr(member, "__qualname__", None)
+        return type(member).__qualname__, name if isinstance(name, str) else repr(member)
+
+    try:
+        return sorted(members, key=key)
+    except Exception:  # noqa: BLE001 - the user's own `__repr__`
+        return list(members)
+
+
+def _short(key: Any) -> str:
+    return repr(key) if type(key) in _ATOMS else f"a {type(key).__qualname__}"
+
+
+def _is_plain(graph: Graph, value: Any, steps: tuple[Any, ...], parts: dict[int, Any]) -> bool:
+    """Whether a container is nothing but plain data, each part of it held once; notes the parts that can be changed."""
+    kind = type(value)
+    if kind in _ATOMS:
+        return True
+    if kind not in _CONTAINERS or len(steps) > 60:  # noqa: PLR2004 - deeper than that, part by part
+        return False
+    if kind in (list, dict, set):
+        if id(value) in parts or (steps and graph.knows(value)):
+            return False
+        parts[id(value)] = (value, steps)
+    if kind is dict:
+        if not all(type(k) in (str, int) for k in value):
+            return all(_is_frozen(k) and _is_frozen(v) for k, v in value.items())
+        return all([_is_plain(graph, v, (*steps, k), parts) for k, v in value.items() if type(v) not in _ATOMS])
+    if kind in (set, frozenset):
+        return all(map(_is_frozen, value))
+    return all([_is_plain(graph, v, (*steps, n), parts) for n, v in enumerate(value) if type(v) not in _ATOMS])
+
+
+def _is_frozen(value: Any) -> bool:
+    """Whether a value is plain data that cannot be changed."""
+    kind = type(value)
+    return kind in _ATOMS or (kind in (tuple, frozenset) and all(map(_is_frozen, value)))
+
+
+# What Python itself makes
+
+
+def call(graph: Graph, maker: Any, *args: Any, **kwargs: Any) -> list[Any]:
+    """The node of what a call makes."""
+    parts: dict[str, Any] = {"of": graph.ref(maker)}
+    if args:
+        parts["args"] = [graph.ref(each) for each in args]
+    if kwargs:
+        parts["kwargs"] = {name: graph.ref(each) for name, each in kwargs.items()}
+    return ["call", parts]
+
+
+def _builtin(graph: Graph, value: Any) -> Any:
+    owner = getattr(value, "__self__", None)
+    if name := own_name(value) or own_name(value, value.__name__):
+        return by_name(graph, *name)
+    if owner is None or isinstance(owner, types.ModuleType):
+        module = value.__module__ or getattr(owner, "__name__", "builtins")
+        if name := held_by(value, module):
+            return by_name(graph, module, name)
+        return by_name(graph, module, value.__qualname__)
+    if name := held_by(value, type(owner).__module__):  # `random.random`, of an object that nobody sees
+        return by_name(graph, type(owner).__module__, name)
+    return call(graph, getattr, owner, value.__name__)
+
+
+def _method(graph: Graph, value: types.MethodType) -> Any:
+    if name := held_by(value, type(value.__self__).__module__):
+        return by_name(graph, type(value.__self__).__module__, name)
+    if isinstance(value.__self__, type) and (name_ := own_name(value)):
+        return by_name(graph, *name_)
+    return call(graph, types.MethodType, value.__func__, value.__self__)
+
+
+def _wrapped(graph: Graph, value: Any) -> Any:
+    return call(graph, type(value), value.__func__)
+
+
+def _property(graph: Graph, value: property) -> Any:
+    return call(graph, property, value.fget, value.fset, value.fdel, value.__doc__)
+
+
+def _cached_property(graph: Graph, value: Any) -> Any:
+    node = call(graph, functools.cached_property, value.func)
+    node[1]["attributes"] = [["attrname", graph.ref(value.attrname)]]
+    return node
+
+
+def _descriptor(graph: Graph, value: Any) -> Any:
+    return call(graph, getattr, value.__objclass__, value.__name__)
+
+
+def _view(graph: Graph, value: Any) -> Any:
+    return call(graph, getattr(dict, _VIEWS[type(value)]), dict(value.mapping))
+
+
+def _cached(graph: Graph, value: Any) -> Any:
+    """A function behind `lru_cache`, with nothing in the cache yet."""
+    if name := own_name(value):
+        return by_name(graph, *name)
+    given = value.cache_parameters()
+    decorate = graph.number(call(graph, functools.lru_cache, **given))
+    own = {k: v for k, v in vars(value).items() if k not in ("__wrapped__", "cache_parameters")}
+    attributes = [[k, graph.ref(v, f".{k}")] for k, v in own.items()]
+    return ["call", {"of": decorate, "args": [graph.ref(value.__wrapped__)], "attributes": attributes}]
+
+
+def _type_variable(graph: Graph, value: Any) -> Any:
+    if name := own_name(value, value.__name__):
+        return by_name(graph, *name)
+    import typing
+
+    given = {"covariant": value.__covariant__, "contravariant": value.__contravariant__}
+    if value.__bound__ is not None:
+        given["bound"] = value.__bound__
+    return call(graph, typing.TypeVar, value.__name__, *value.__constraints__, **{k: v for k, v in given.items() if v})
+
+
+def _forward(graph: Graph, value: Any) -> Any:
+    import typing
+
+    return call(graph, typing.ForwardRef, value.__forward_arg__)
+
+
+def _new_type(graph: Graph, value: Any) -> Any:
+    import typing
+
+    if name := own_name(value):
+        return by_name(graph, *name)
+    return call(graph, typing.NewType, value.__name__, value.__supertype__)
+
+
+def _context_variable(graph: Graph, value: Any) -> Any:
+    if name := held_by(value, getattr(value, "__module__", "")):
+        return by_name(graph, "contextvars", name)
+    import contextvars
+
+    unset = object()
+    now = value.get(unset) if "default=" not in repr(value) else value.get()
+    node = call(graph, contextvars.ContextVar, value.name)
+    if "default=" in repr(value):
+        node = call(graph, contextvars.ContextVar, value.name, default=contextvars.Context().run(value.get))
+    if now is not unset:
+        node[1]["calls"] = [["set", [graph.ref(now)]]]
+    return node
+
+
+def _proxy(graph: Graph, value: Any) -> Any:
+    return call(graph, types.MappingProxyType, dict(value))
+
+
+def _memory(graph: Graph, value: memoryview) -> Any:
+    return call(graph, memoryview, value.tobytes())
+
+
+def _weak(graph: Graph, value: Any) -> Any:
+    import weakref
+
+    target = value()
+    if target is None:
+        raise graph.refuse(value, "a weak reference to what is gone")
+    return call(graph, weakref.ref, target)
+
+
+def _special() -> dict[type, Any]:
+    import contextvars
+    import typing
+    import weakref
+
+    return {
+        types.BuiltinFunctionType: _builtin, types.MethodType: _method, types.MethodWrapperType: _builtin_wrapper,
+        staticmethod: _wrapped, classmethod: _wrapped, property: _property, functools.cached_property: _cached_property,
+        **dict.fromkeys(_DESCRIPTORS, _descriptor), **dict.fromkeys(_VIEWS, _view), type(functools.lru_cache(len)): _cached,
+        typing.TypeVar: _type_variable, typing.NewType: _new_type, typing.ForwardRef: _forward, contextvars.ContextVar: _context_variable,
+        types.MappingProxyType: _proxy, memoryview: _memory, weakref.ref: _weak,
+    }  # fmt: skip
+
+
+def _builtin_wrapper(graph: Graph, value: Any) -> Any:
+    return call(graph, getattr, value.__self__, value.__name__)
+
+
+_SPECIAL = _special()
+
+
+# Objects taken apart
+
+
+def _taken_apart(graph: Graph, value: Any) -> Any:
+    kind = type(value)
+    if is_library(kind.__module__):
+        for where in dict.fromkeys((str(_asked(value, "__module__") or ""), kind.__module__)):
+            if name := held_by(value, where):
+                return by_name(graph, where, name)
+    made = _reduced(graph, value)
+    if isinstance(made, str):
+        where = _asked(value, "__module__") or kind.__module__
+        if is_library(where) and (name := own_name(value, made)):
+            return by_name(graph, *name)
+        raise graph.refuse(value)
+    maker, args, state, items, pairs = (*made, None, None, None)[:5]
+    if maker is copyreg.__newobj__ and not _can_be_made_new(args):  # type: ignore[attr-defined]
+        raise graph.refuse(value)
+    if kind.__module__ != "builtins":
+        graph.note_version(kind, value)
+    graph.lanes.append(("object", graph.label(), f"{kind.__module__}.{kind.__qualname__}", 0))
+    parts: dict[str, Any] = {"of": graph.ref(maker), "args": [graph.ref(each) for each in args]}
+    if state is not None:
+        parts["state"] = _state(graph, state)
+    if items is not None:
+        parts["items"] = [graph.ref(each, f"[{n}]") for n, each in enumerate(items)]
+    if pairs is not None:
+        parts["pairs"] = [[graph.ref(k), graph.ref(v, f"[{_short(k)}]")] for k, v in pairs]
+    return ["call", parts]
+
+
+def _can_be_made_new(args: tuple[Any, ...]) -> bool:
+    """Whether a class makes an object of these arguments: many want more than they say to pickle."""
+    new = args[0].__new__
+    if not isinstance(new, types.FunctionType):
+        return True
+    from inspect import signature
+
+    try:
+        signature(new).bind(*args)
+    except TypeError:
+        return False
+    return True
+
+
+def _state(graph: Graph, state: Any) -> Any:
+    if type(state) is dict:
+        for name, value in state.items():
+            graph.ref(value, f".{name}")
+    return graph.ref(state)
+
+
+def _asked(value: Any, attribute: str) -> Any:
+    """An attribute of a value of the user's, None where it has none: a proxy may raise anything."""
+    try:
+        return getattr(value, attribute, None)
+    except Exception:  # noqa: BLE001 - see above
+        return None
+
+
+def _reduced(graph: Graph, value: Any) -> Any:
+    """What makes an object again, as its class says it to pickle and copy."""
+    reducer = copyreg.dispatch_table.get(type(value))
+    try:
+        made = reducer(value) if reducer else value.__reduce_ex__(4)
+    except CaptureError:
+        raise
+    except Exception as error:  # noqa: BLE001 - live objects say in their own words that they cannot
+        raise graph.refuse(value) from error
+    if not isinstance(made, (str, tuple)) or (isinstance(made, tuple) and len(made) < 2):  # noqa: PLR2004
+        raise graph.refuse(value)
+    return made
+

@@ -1,0 +1,119 @@
+"""Texts that Python has not kept, and where they can still be had: what was typed, given on a command line, executed.
+
+Each is only a candidate: `codes` takes one where the very code of the function is found in it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from types import CodeType, FrameType
+
+#: How many lines one thing that was typed may have.
+_LONGEST_INPUT = 400
+
+
+def candidates(code: CodeType) -> Iterator[str]:
+    """Texts that may hold the code, the likeliest first."""
+    if code.co_filename == "<string>":
+        yield from _command_line()
+    if code.co_filename == "<stdin>":
+        yield from _standard_input()
+        yield from _typed(code)
+    yield from _cells()
+    yield from _in_frames()
+
+
+def texts_with(words: str) -> Iterator[tuple[str, str]]:
+    """Texts that hold some words, with the names that Python gives to such."""
+    for name, texts in (("<string>", _command_line()), ("<stdin>", _standard_input()), ("<cell>", _cells())):
+        yield from ((name, text) for text in texts if words in text)
+
+
+def _command_line() -> Iterator[str]:
+    """The text of `python -c TEXT`."""
+    arguments = sys.orig_argv
+    for n, argument in enumerate(arguments[1:], 1):
+        if not argument.startswith("-"):
+            return
+        if not argument.startswith("--") and "c" in argument:
+            attached = argument[argument.index("c") + 1 :]
+            yield attached or "".join(arguments[n + 1 : n + 2])
+            return
+
+
+def _standard_input() -> Iterator[str]:
+    """All of standard input where it is a file: `python < file`, a here-document."""
+    try:
+        if not os.path.isfile(os.path.realpath("/dev/fd/0")) and not _is_regular(0):
+            return
+        with open(os.dup(0), "rb") as copy:
+            size = os.fstat(copy.fileno()).st_size
+            yield os.pread(copy.fileno(), size, 0).decode()
+    except (OSError, UnicodeError):
+        return
+
+
+def _is_regular(descriptor: int) -> bool:
+    import stat
+
+    return stat.S_ISREG(os.fstat(descriptor).st_mode)
+
+
+def _typed(code: CodeType) -> Iterator[str]:
+    """What was typed at the prompt of a Python before 3.13, which keeps no texts; the latest first."""
+    readline = sys.modules.get("readline")
+    if readline is None:
+        return
+    count = readline.get_current_history_length()
+    lines = [readline.get_history_item(n) or "" for n in range(1, count + 1)]
+    for end in range(count, 0, -1):
+        for start in range(end - 1, max(-1, end - _LONGEST_INPUT), -1):
+            text = "\n".join(lines[start:end]) + "\n"
+            if (code.co_name in text or code.co_name.startswith("<")) and _compiles(text):
+                yield text
+
+
+def _compiles(text: str) -> bool:
+    try:
+        compile(text, "<typed>", "single")
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _cells() -> Iterator[str]:
+    """What stands in IPython's cells below the line of a magic, such as `%%time`."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    for raw in reversed(shell.history_manager.input_hist_raw if shell else []):
+        if raw.startswith("%%"):
+            yield raw.split("\n", 1)[-1]
+    for raw in reversed(shell.history_manager.input_hist_parsed if shell else []):
+        if "run_cell_magic(" in raw:
+            yield from _strings_of_call(raw)
+
+
+def _strings_of_call(text: str) -> Iterator[str]:
+    import ast
+
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" in node.value:
+            yield node.value
+
+
+def _in_frames() -> Iterator[str]:
+    """Texts of `exec("...")` that still stand in a frame's variables or code."""
+    frame: FrameType | None = sys._getframe()
+    seen: set[int] = set()
+    while frame is not None:
+        for value in [*frame.f_code.co_consts, *list(frame.f_locals.values()), *list(frame.f_globals.values())]:
+            if type(value) is str and id(value) not in seen and ("def " in value or "lambda" in value):
+                seen.add(id(value))
+                yield value
+        frame = frame.f_back
