@@ -135,7 +135,9 @@ def test_a_module_that_cannot_be_read(desk: Desk) -> None:
 
 def test_a_nested_function_of_such_a_module_lives_in_it(desk: Desk) -> None:
     desk.write("util.py", "import work\n")
-    module = desk.module("K = 5\ndef make():\n    import util\n    def main(): return util.work.K + K\n    return main\n")
+    module = desk.module(
+        "K = 5\ndef make():\n    import util\n    def main(): return util.work.K + K\n    return main\n"
+    )
     assert desk.elsewhere(capture(module.make())) == 10
 
 

@@ -101,7 +101,9 @@ def test_the_line_is_that_of_the_function_that_uses_it(desk: Desk) -> None:
 def test_a_live_object_in_a_closure_or_a_default(desk: Desk) -> None:
     text = "def make(k):\n    def main(x):\n        return (x +\n            k)\n    return main\n"
     module = desk.module(text)
-    assert refusal(module.make(threading.Lock())).startswith(f"{module.__file__}:4: 'main' uses 'k', a live _thread.lock")
+    assert refusal(module.make(threading.Lock())).startswith(
+        f"{module.__file__}:4: 'main' uses 'k', a live _thread.lock"
+    )
     module = desk.module("import threading\ndef main(x=threading.Lock()): return x\n")
     assert refusal(module.main).startswith(f"{module.__file__}:2: 'main' uses 'main.x', a live _thread.lock")
 

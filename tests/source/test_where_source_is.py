@@ -79,7 +79,7 @@ def test_a_text_that_came_through_a_pipe_is_gone_and_its_code_travels_as_it_is(d
     assert arrived(bundle)() == 1
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     assert bundle.needs == (("<stdin>: 'main', of which Python has no text,", "Python", here),)
-    with pytest.raises(CaptureError, match="'main', of which Python has no text, needs Python 2.7"):
+    with pytest.raises(CaptureError, match="'main', of which Python has no text, needs Python 2"):
         load(bundle._replace(needs=((bundle.needs[0][0], "Python", "2.7"),)))
 
 

@@ -1,4 +1,4 @@
-"""Classes as the objects that are there, member by member; those that a library makes of a statement, by the statement."""
+"""Classes as the objects that are there: member by member, or by the statement that a library makes them of."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 #: What Python keeps in a class for itself.
 _PYTHONS_OWN = frozenset(
     {
-        "__dict__", "__weakref__", "__module__", "__qualname__", "__firstlineno__", "__static_attributes__", "_abc_impl",
-        "__abstractmethods__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__slots__",
+        "__dict__", "__weakref__", "__module__", "__qualname__", "__firstlineno__", "__static_attributes__",
+        "_abc_impl", "__abstractmethods__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__slots__",
         "__orig_bases__", "__classcell__", "__type_params__", "__annotations__",
     }
 )  # fmt: skip
@@ -96,11 +96,19 @@ def _of_library(graph: Graph, made: type) -> Any:
             raise graph.refuse(made)
         return _by_members(graph, made)
     for attribute, value in [] if module == "builtins" else list(vars(made).items()):
-        function = getattr(value, "__func__", value)
-        if isinstance(function, FunctionType) and is_replaced(function) or type(value).__module__ == "unittest.mock":
-            if not (function.__module__ == module or is_library(str(function.__module__))):
-                graph.after.append((module, f"{name}.{attribute}", graph.ref(value, f".{attribute}")))
+        if _is_put_there(value, module):
+            graph.after.append((module, f"{name}.{attribute}", graph.ref(value, f".{attribute}")))
     return by_name(graph, module, name)
+
+
+def _is_put_there(value: Any, module: str) -> bool:
+    """Whether a member of a library's class is somebody else's."""
+    function = getattr(value, "__func__", value)
+    if type(value).__module__ == "unittest.mock":
+        return True
+    if not (isinstance(function, FunctionType) and is_replaced(function)):
+        return False
+    return function.__module__ != module and not is_library(str(function.__module__))
 
 
 def _is_plain(made: type) -> bool:
@@ -180,7 +188,7 @@ def _registered(made: type) -> list[type]:
     """What `Base.register(...)` has been told."""
     if "_abc_impl" not in vars(made):
         return []
-    import _abc
+    import _abc  # type: ignore[import-not-found]
 
     found = [each() for each in _abc._get_dump(made)[0]]
     return sorted((each for each in found if each is not None), key=lambda c: c.__qualname__)
@@ -229,7 +237,10 @@ def _named_tuple(graph: Graph, made: Any) -> Any:
     import collections
 
     defaults = [made._field_defaults[name] for name in made._fields if name in made._field_defaults]
-    parts: dict[str, Any] = {"of": graph.ref(collections.namedtuple), "args": [[made.__name__], graph.ref(made._fields)]}
+    parts: dict[str, Any] = {
+        "of": graph.ref(collections.namedtuple),
+        "args": [[made.__name__], graph.ref(made._fields)],
+    }
     parts["kwargs"] = {"defaults": graph.ref(defaults), "module": [made.__module__]}
     given = {"__new__", "_make", "_replace", "__repr__", "_asdict", "__getnewargs__", "_fields", "_field_defaults",
              "__match_args__", "__replace__", "__slots__", *made._fields}  # fmt: skip
@@ -415,16 +426,19 @@ def _statement(made: type, namespace: dict[str, Any]) -> tuple[Source, ast.Class
 def _functions(made: type) -> Iterator[FunctionType]:
     for member in vars(made).values():
         function = unwrapped(getattr(member, "__func__", getattr(member, "fget", member)))
-        if isinstance(function, FunctionType) and function.__code__.co_filename != "<string>":
-            if not is_library(str(function.__globals__.get("__name__")), function.__globals__):
-                yield function
+        if not isinstance(function, FunctionType) or function.__code__.co_filename == "<string>":
+            continue
+        if not is_library(str(function.__globals__.get("__name__")), function.__globals__):
+            yield function
 
 
 def _could_make(node: ast.ClassDef, made: type) -> bool:
     """Whether a statement may have made the class: it names what the class has, and nothing that it has not."""
     members = vars(made)
     known = {*members, *_annotations(made)}
-    known |= {name for f in ("__dataclass_fields__", "__pydantic_fields__", "_member_map_") for name in members.get(f) or ()}
+    known |= {
+        name for f in ("__dataclass_fields__", "__pydantic_fields__", "_member_map_") for name in members.get(f) or ()
+    }
     known |= {field.name for field in members.get("__attrs_attrs__") or ()} | set(members.get("model_fields", ()) or ())
     said = {name for statement in node.body for name in bound_names(statement)}
     annotated = {s.target.id for s in node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)}
@@ -455,7 +469,7 @@ def _sources(made: type, namespace: dict[str, Any]) -> Iterator[Source]:
         return
     kept: dict[str, Any] = dict(linecache.cache)
     for name, entry in kept.items():
-        if len(entry) == 4 and entry[1] is None and made.__name__ in "".join(entry[2]):  # noqa: PLR2004
+        if len(entry) == 4 and entry[1] is None and made.__name__ in "".join(entry[2]):
             try:
                 yield parse(name, "".join(entry[2]))
             except (SyntaxError, ValueError):

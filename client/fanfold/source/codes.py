@@ -8,6 +8,7 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
@@ -62,11 +63,9 @@ def _texts(code: CodeType, namespace: dict[str, Any], *, is_file: bool) -> Itera
     """Texts that may hold the code, the likeliest first."""
     path = code.co_filename
     if is_file:
-        try:
-            # The file itself, for `linecache` holds only a part of it where a bundle of it has been loaded.
+        # The file itself, for `linecache` holds only a part of it where a bundle of it has been loaded.
+        with suppress(OSError, SyntaxError, UnicodeError):
             yield read(path)
-        except (OSError, SyntaxError, UnicodeError):
-            pass
         yield "".join((linecache.cache.get(path) or (0, None, []))[2])  # type: ignore[misc]  # as it was before an edit
         return
     yield "".join(linecache.getlines(path, namespace))
@@ -108,7 +107,7 @@ def texts_beside(sources: Iterable[Source], namespace: dict[str, Any]) -> list[S
     if not typed:
         return known
     for name, entry in list(linecache.cache.items()):
-        if _is_typed(name) and len(entry) == 4 and entry[1] is None:  # noqa: PLR2004
+        if _is_typed(name) and len(entry) == 4 and entry[1] is None:
             try:
                 found.append(parse(name, "".join(entry[2])))
             except (SyntaxError, ValueError):
@@ -172,8 +171,8 @@ def _node(source: Source, step: Step, code: CodeType) -> AnyFunction | None:
     fitting = [node for node in nodes if _fits(node, code)]
     if len(fitting) > 1 and sys.version_info >= (3, 11) and line == code.co_firstlineno:
         spots = [p for p in code.co_positions() if None not in p and (p[0] != p[1] or p[2] != p[3])]
-        first, last = min((p[0], p[2]) for p in spots), max((p[1], p[3]) for p in spots)  # type: ignore[type-var]
-        placed = [n for n in fitting if _start(n) <= first and last <= _end(n)]  # type: ignore[operator]
+        first, last = min((p[0], p[2]) for p in spots), max((p[1], p[3]) for p in spots)
+        placed = [n for n in fitting if _start(n) <= first and last <= _end(n)]
         fitting = sorted(placed, key=lambda n: (_end(n), [-x for x in _start(n)])) or fitting
         return fitting[0]
     return fitting[min(nth, len(fitting) - 1)] if fitting else None

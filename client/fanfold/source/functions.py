@@ -44,9 +44,9 @@ def describe(graph: Graph, function: FunctionType) -> tuple[Any, Any]:
     if is_library(module, namespace) and has_name(function, function.__module__, function.__qualname__):
         return by_name(graph, function.__module__, function.__qualname__), None
     is_whole = module_of(namespace) is not None and namespace is not graph.home and module != "__main__"
-    if is_whole and not is_library(module, namespace):
-        if has_name(function, module, function.__qualname__) or has_udf(function, module, function.__qualname__):
-            return by_name(graph, module, function.__qualname__), None
+    is_named = has_name(function, module, function.__qualname__) or has_udf(function, module, function.__qualname__)
+    if is_whole and is_named and not is_library(module, namespace):
+        return by_name(graph, module, function.__qualname__), None
     found = locate(function)
     if isinstance(found, Located):
         number = graph.keep(found)
@@ -60,9 +60,11 @@ def describe(graph: Graph, function: FunctionType) -> tuple[Any, Any]:
         raise refusals.stale(function)
     else:
         code, meaning = _as_it_is(graph, function)
-        usage = Usage(function.__code__.co_filename, ast.Pass(lineno=function.__code__.co_firstlineno), function.__name__)
+        usage = Usage(
+            function.__code__.co_filename, ast.Pass(lineno=function.__code__.co_firstlineno), function.__name__
+        )
     parts = _parts(graph, function, usage, is_whole=is_whole)
-    graph.lanes.append(("source" if code[0] == "text" else "marshal", function.__qualname__, usage.path, usage.node.lineno))
+    graph.lanes.append(("source" if code[0] == "text" else "marshal", function.__qualname__, usage.path, usage.line))
     return ["function", {"code": code, **parts}], _meaning(parts, meaning)
 
 
@@ -76,7 +78,9 @@ def _as_it_is(graph: Graph, function: FunctionType) -> tuple[list[Any], str]:
     import marshal
 
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    graph.needs["Python", f"{function.__code__.co_filename}: {function.__qualname__!r}, of which Python has no text,"] = version
+    graph.needs[
+        "Python", f"{function.__code__.co_filename}: {function.__qualname__!r}, of which Python has no text,"
+    ] = version
     data = marshal.dumps(function.__code__)
     return ["marshal", b2a_base64(data, newline=False).decode()], repr(_bare(function.__code__))
 
@@ -166,7 +170,7 @@ def space_of(graph: Graph, namespace: dict[str, Any]) -> int:
 
 
 def _space(graph: Graph, namespace: dict[str, Any], *, is_whole: bool) -> int:
-    """The number of the globals of a function: those of a module that is imported where it runs, or only what is used."""
+    """The number of a function's globals: those of a module that is imported where it runs, or only what is used."""
     module = namespace.get("__name__")
     if is_whole or is_library(str(module), namespace):
         if is_whole and not is_library(str(module), namespace):
@@ -202,7 +206,7 @@ def take_globals(graph: Graph, number: int, namespace: dict[str, Any], names: fr
     for name in sorted(names):
         if name in namespace and name not in _MODULE_ATTRIBUTES:
             value = namespace[name]
-            if isinstance(value, ModuleType):
+            if issubclass(type(value), ModuleType):
                 known[name] = _take_module(graph, value, usage, name)
             elif name not in known:
                 known[name] = _used(graph, usage, name, value)
@@ -280,8 +284,8 @@ def _attributes_of(node: ast.AST, name: str) -> Iterator[str]:
 
 def _submodules(module: ModuleType, names: frozenset[str]) -> Iterator[str]:
     for name in sorted(names) if hasattr(module, "__path__") else ():
-        below = sys.modules.get(f"{module.__name__}.{name}")
-        if below is not None and vars(module).get(name) is below:
+        below = vars(module).get(name)
+        if isinstance(below, ModuleType) and sys.modules.get(f"{module.__name__}.{name}") is below:
             yield below.__name__
             yield from _submodules(below, names)
 

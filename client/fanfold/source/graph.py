@@ -110,7 +110,7 @@ class Graph:
         name = self._uses[-1][1] if self._uses else ""
         return name + "".join(self._steps)
 
-    def note_version(self, kind: type, _value: Any) -> None:
+    def note_version(self, kind: type) -> None:
         """The state of a library's class is read by that version of it alone."""
         package = kind.__module__.partition(".")[0]
         if package not in sys.stdlib_module_names and is_library(kind.__module__):
@@ -232,7 +232,7 @@ _known: dict[int, tuple[ast.AST, frozenset[str]]] = {}
 def _identifiers(node: ast.AST) -> frozenset[str]:
     """Every name in a node, looked for once."""
     if id(node) not in _known:
-        if len(_known) > 4096:  # noqa: PLR2004 - texts are kept parsed no longer than that either
+        if len(_known) > 4096:
             _known.clear()
         _known[id(node)] = (node, frozenset(identifiers(node)))
     return _known[id(node)][1]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from fanfold.source.graph import Graph
 
 _ATOMS = frozenset({str, int, float, bool, type(None), bytes, complex})
+#: Plain data that is deeper goes part by part.
+_DEEPEST = 60
 _CONTAINERS = frozenset({list, dict, tuple, set, frozenset})
 #: Streams of the process that runs it.
 _STREAMS = ("stdin", "stdout", "stderr")
@@ -105,19 +107,18 @@ def _is_plain(graph: Graph, value: Any, steps: tuple[Any, ...], parts: dict[int,
     kind = type(value)
     if kind in _ATOMS:
         return True
-    if kind not in _CONTAINERS or len(steps) > 60:  # noqa: PLR2004 - deeper than that, part by part
+    if kind not in _CONTAINERS or len(steps) > _DEEPEST:
         return False
     if kind in (list, dict, set):
         if id(value) in parts or (steps and graph.knows(value)):
             return False
         parts[id(value)] = (value, steps)
-    if kind is dict:
-        if not all(type(k) in (str, int) for k in value):
-            return all(_is_frozen(k) and _is_frozen(v) for k, v in value.items())
-        return all([_is_plain(graph, v, (*steps, k), parts) for k, v in value.items() if type(v) not in _ATOMS])
     if kind in (set, frozenset):
         return all(map(_is_frozen, value))
-    return all([_is_plain(graph, v, (*steps, n), parts) for n, v in enumerate(value) if type(v) not in _ATOMS])
+    items = value.items() if kind is dict else enumerate(value)
+    if kind is dict and not all(type(k) in (str, int) for k in value):
+        return all(_is_frozen(k) and _is_frozen(v) for k, v in items)
+    return all(_is_plain(graph, v, (*steps, k), parts) for k, v in items if type(v) not in _ATOMS)
 
 
 def _is_frozen(value: Any) -> bool:
@@ -141,13 +142,11 @@ def call(graph: Graph, maker: Any, *args: Any, **kwargs: Any) -> list[Any]:
 
 def _builtin(graph: Graph, value: Any) -> Any:
     owner = getattr(value, "__self__", None)
-    if name := own_name(value) or own_name(value, value.__name__):
-        return by_name(graph, *name)
+    if known := own_name(value) or own_name(value, value.__name__):
+        return by_name(graph, *known)
     if owner is None or isinstance(owner, types.ModuleType):
         module = value.__module__ or getattr(owner, "__name__", "builtins")
-        if name := held_by(value, module):
-            return by_name(graph, module, name)
-        return by_name(graph, module, value.__qualname__)
+        return by_name(graph, module, held_by(value, module) or value.__qualname__)
     if name := held_by(value, type(owner).__module__):  # `random.random`, of an object that nobody sees
         return by_name(graph, type(owner).__module__, name)
     return call(graph, getattr, owner, value.__name__)
@@ -156,8 +155,8 @@ def _builtin(graph: Graph, value: Any) -> Any:
 def _method(graph: Graph, value: types.MethodType) -> Any:
     if name := held_by(value, type(value.__self__).__module__):
         return by_name(graph, type(value.__self__).__module__, name)
-    if isinstance(value.__self__, type) and (name_ := own_name(value)):
-        return by_name(graph, *name_)
+    if isinstance(value.__self__, type) and (known := own_name(value)):
+        return by_name(graph, *known)
     return call(graph, types.MethodType, value.__func__, value.__self__)
 
 
@@ -259,8 +258,9 @@ def _special() -> dict[type, Any]:
     return {
         types.BuiltinFunctionType: _builtin, types.MethodType: _method, types.MethodWrapperType: _builtin_wrapper,
         staticmethod: _wrapped, classmethod: _wrapped, property: _property, functools.cached_property: _cached_property,
-        **dict.fromkeys(_DESCRIPTORS, _descriptor), **dict.fromkeys(_VIEWS, _view), type(functools.lru_cache(len)): _cached,
-        typing.TypeVar: _type_variable, typing.NewType: _new_type, typing.ForwardRef: _forward, contextvars.ContextVar: _context_variable,
+        **dict.fromkeys(_DESCRIPTORS, _descriptor), **dict.fromkeys(_VIEWS, _view),
+        type(functools.lru_cache(len)): _cached, typing.TypeVar: _type_variable, typing.NewType: _new_type,
+        typing.ForwardRef: _forward, contextvars.ContextVar: _context_variable,
         types.MappingProxyType: _proxy, memoryview: _memory, weakref.ref: _weak,
     }  # fmt: skip
 
@@ -277,21 +277,19 @@ _SPECIAL = _special()
 
 def _taken_apart(graph: Graph, value: Any) -> Any:
     kind = type(value)
-    if is_library(kind.__module__):
-        for where in dict.fromkeys((str(_asked(value, "__module__") or ""), kind.__module__)):
-            if name := held_by(value, where):
-                return by_name(graph, where, name)
+    if known := _known_name(value, kind):
+        return by_name(graph, *known)
     made = _reduced(graph, value)
     if isinstance(made, str):
-        where = _asked(value, "__module__") or kind.__module__
-        if is_library(where) and (name := own_name(value, made)):
-            return by_name(graph, *name)
-        raise graph.refuse(value)
+        known = own_name(value, made)
+        if known is None:
+            raise graph.refuse(value)
+        return by_name(graph, *known)
     maker, args, state, items, pairs = (*made, None, None, None)[:5]
     if maker is copyreg.__newobj__ and not _can_be_made_new(args):  # type: ignore[attr-defined]
         raise graph.refuse(value)
     if kind.__module__ != "builtins":
-        graph.note_version(kind, value)
+        graph.note_version(kind)
     graph.lanes.append(("object", graph.label(), f"{kind.__module__}.{kind.__qualname__}", 0))
     parts: dict[str, Any] = {"of": graph.ref(maker), "args": [graph.ref(each) for each in args]}
     if state is not None:
@@ -301,6 +299,15 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
     if pairs is not None:
         parts["pairs"] = [[graph.ref(k), graph.ref(v, f"[{_short(k)}]")] for k, v in pairs]
     return ["call", parts]
+
+
+def _known_name(value: Any, kind: type) -> tuple[str, str] | None:
+    """Module and name under which a library holds one of its own objects."""
+    if is_library(kind.__module__):
+        for where in dict.fromkeys((str(_asked(value, "__module__") or ""), kind.__module__)):
+            if name := held_by(value, where):
+                return where, name
+    return None
 
 
 def _can_be_made_new(args: tuple[Any, ...]) -> bool:
@@ -339,9 +346,8 @@ def _reduced(graph: Graph, value: Any) -> Any:
         made = reducer(value) if reducer else value.__reduce_ex__(4)
     except CaptureError:
         raise
-    except Exception as error:  # noqa: BLE001 - live objects say in their own words that they cannot
+    except Exception as error:
         raise graph.refuse(value) from error
-    if not isinstance(made, (str, tuple)) or (isinstance(made, tuple) and len(made) < 2):  # noqa: PLR2004
+    if not isinstance(made, (str, tuple)) or (isinstance(made, tuple) and len(made) < 2):
         raise graph.refuse(value)
     return made
-

@@ -154,7 +154,7 @@ class Builder:
         space = self._space(parts["space"])
         made = self._made[ref] = FunctionType(code, space, parts["name"], None, closure)
         made.__qualname__ = parts.get("qualname", parts["name"])
-        made.__module__ = parts["module"] if "module" in parts else space.get("__name__")
+        made.__module__ = parts["module"] if "module" in parts else space["__name__"]
         for attribute in ("__defaults__", "__kwdefaults__", "__doc__", "__annotations__"):
             if attribute in parts:
                 self._later(lambda value, a=attribute: setattr(made, a, value), parts[attribute])  # type: ignore[misc]
@@ -338,21 +338,25 @@ def _bare_class(metaclass: type, name: str, bases: tuple[type, ...], space: dict
     silenced = [(base, c) for base in bases for c in base.__mro__ if _is_made(c) and "__init_subclass__" in vars(c)]
     kept = [(c, vars(c)["__init_subclass__"]) for _, c in silenced]
     for c, _ in kept:
-        type.__setattr__(c, "__init_subclass__", classmethod(lambda cls, **_: None))
+        type.__setattr__(c, "__init_subclass__", classmethod(_do_nothing))
     try:
         # Of a metaclass of the user's only what Python itself does, for the rest has been done.
         maker = next(m for m in metaclass.__mro__ if m.__module__ in ("abc", "typing", "builtins"))
-        made: type = maker.__new__(metaclass, name, bases, space)  # type: ignore[call-overload]
+        made: type = maker.__new__(metaclass, name, bases, space)
     finally:
         for c, hook in kept:
             type.__setattr__(c, "__init_subclass__", hook)
     return made
 
 
+def _do_nothing(_cls: type, /, **_: Any) -> None:
+    """In the place of a hook that has done its work already."""
+
+
 def _is_made(one: type) -> bool:
     """Whether a class was made from a bundle, not imported."""
-    module = sys.modules.get(one.__module__)
-    return not hasattr(getattr(module, "__spec__", None), "origin") or type(getattr(module, "__loader__", None)).__name__ == "_Loader"
+    loader = getattr(sys.modules.get(one.__module__), "__loader__", None)
+    return type(loader).__module__ == "fanfold.source.load"
 
 
 def _set_state(made: Any, state: Any) -> None:

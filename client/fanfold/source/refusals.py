@@ -26,6 +26,11 @@ class Usage(NamedTuple):
     node: ast.AST
     owner: str
 
+    @property
+    def line(self) -> int:
+        """The first line of the definition."""
+        return getattr(self.node, "lineno", 1)
+
     def line_of(self, name: str) -> int:
         """The first line of the definition in which `name` stands."""
         lines = [n.lineno for n in ast.walk(self.node) if isinstance(n, ast.Name) and n.id == name]

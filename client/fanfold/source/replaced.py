@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from fanfold.source.graph import Graph
 
 #: Classes of the standard library whose objects keep settings, and are what their attributes say.
-_SETTINGS = {"SimpleNamespace", "Namespace", "ConfigParser", "partial", "ChainMap", "defaultdict", "OrderedDict", "Counter"}
+_SETTINGS = {
+    "SimpleNamespace",
+    "Namespace",
+    "ConfigParser",
+    "partial",
+    "ChainMap",
+    "defaultdict",
+    "OrderedDict",
+    "Counter",
+}
 
 
 class Changes(NamedTuple):
@@ -125,9 +134,8 @@ def _replaced(source: Source, namespace: dict[str, Any]) -> Iterator[tuple[str, 
         value, node = namespace[name], places[-1].node
         if isinstance(node, Definition):
             yield from _of_definition(name, places, value, namespace)
-        elif isinstance(node, (ast.Import, ast.ImportFrom)) and not node_is_tried(places):
-            if _is_replaced_import(name, node, value, namespace):
-                yield name, value
+        elif _is_replaced_import(name, places, value, namespace):
+            yield name, value
 
 
 def node_is_tried(places: list[Place]) -> bool:
@@ -135,8 +143,9 @@ def node_is_tried(places: list[Place]) -> bool:
     return len(places) > 1 or bool(places[-1].ancestors)
 
 
-def _is_replaced_import(name: str, node: ast.Import | ast.ImportFrom, value: Any, namespace: dict[str, Any]) -> bool:
-    if isinstance(value, ModuleType) or not callable(value):
+def _is_replaced_import(name: str, places: list[Place], value: Any, namespace: dict[str, Any]) -> bool:
+    node = places[-1].node
+    if not isinstance(node, (ast.Import, ast.ImportFrom)) or node_is_tried(places):
         return False
     package = str(namespace.get("__package__") or "")
     alias = next(alias for alias in node.names if bound_name(node, alias) == name)
@@ -183,25 +192,30 @@ def _is_as_said(function: FunctionType, lines: set[int], namespace: dict[str, An
 
 
 def _of_class(name: str, places: list[Place], made: type, namespace: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    defined, bound = _said_of_class(places)
+    is_generated = bool(places[-1].node.decorator_list) or type(made).__name__ not in ("type", "ABCMeta")  # type: ignore[attr-defined]
+    for attribute, value in vars(made).items():
+        own = attribute.removeprefix(f"_{made.__name__.lstrip('_')}") if attribute.startswith("_") else attribute
+        function = unwrapped(getattr(value, "__func__", getattr(value, "fget", value)))
+        if not isinstance(function, FunctionType):
+            continue
+        written = function.__code__.co_filename.startswith("<")  # by `dataclass`
+        if written or is_library(str(function.__globals__.get("__name__")), function.__globals__):
+            continue
+        lines = defined.get(attribute) or defined.get(own)
+        if lines:
+            is_other = not _is_as_said(function, lines, namespace)
+        else:
+            is_other = not {attribute, own} & bound and (isinstance(locate(function), Located) or not is_generated)
+        if is_other and not (isinstance(value, property) and function.__globals__ is namespace):
+            yield f"{name}.{attribute}", value
+
+
+def _said_of_class(places: list[Place]) -> tuple[dict[str, set[int]], set[str]]:
+    """The lines of a class's methods by name, and every name that its body binds."""
     bodies = [statement for place in places for statement in inside(place)]
     defined: dict[str, set[int]] = {}
     for statement in bodies:
         if isinstance(statement.node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             defined.setdefault(statement.node.name, set()).add(first_line(statement.node))
-    bound = {each for statement in bodies for each in bound_names(statement.node)}
-    is_generated = bool(places[-1].node.decorator_list) or type(made).__name__ not in ("type", "ABCMeta")  # type: ignore[attr-defined]
-    for attribute, value in vars(made).items():
-        own = attribute.removeprefix(f"_{made.__name__.lstrip('_')}") if attribute.startswith("_") else attribute
-        function = unwrapped(getattr(value, "__func__", getattr(value, "fget", value)))
-        if not isinstance(function, FunctionType) or is_library(str(function.__globals__.get("__name__")), function.__globals__):
-            continue
-        lines = defined.get(attribute) or defined.get(own)
-        if lines and not _is_as_said(function, lines, namespace):
-            if function.__globals__ is namespace and function.__code__.co_filename == "<string>":
-                continue  # written by `dataclass`
-            if not isinstance(value, property) or function.__globals__ is not namespace:
-                yield f"{name}.{attribute}", value
-        elif not lines and attribute not in bound and own not in bound and not (is_generated and function.__code__.co_filename.startswith("<")):
-            if isinstance(locate(function), Located) or not is_generated:
-                yield f"{name}.{attribute}", value
-
+    return defined, {each for statement in bodies for each in bound_names(statement.node)}

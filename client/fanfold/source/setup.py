@@ -85,22 +85,22 @@ def _reason(graph: Graph, node: ast.stmt, namespace: dict[str, Any]) -> str | No
         return "" if _is_for_effect(graph, node, namespace) else None
     if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
         return "" if any(_sets(graph, each, namespace) for each in node.decorator_list) else None
+    parts = _parts_of_setting(graph, node, namespace)
+    if parts is None:
+        return None
+    return "" if all(_is_harmless(part, namespace) for part in parts) else "it calls something to know the value"
+
+
+def _parts_of_setting(graph: Graph, node: ast.stmt, namespace: dict[str, Any]) -> list[ast.expr] | None:
+    """The expressions that a statement gives to a library's settings; None where it sets none."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        target, parts = node.value.func, [*node.value.args, *(k.value for k in node.value.keywords)]
-        if not _sets(graph, node.value, namespace):
-            return None
+        if _sets(graph, node.value, namespace):
+            return [*node.value.args, *(keyword.value for keyword in node.value.keywords)]
     elif isinstance(node, (ast.Assign, ast.AugAssign)):
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-        parts = [node.value]
-        if not isinstance(target, (ast.Attribute, ast.Subscript)) or not _is_of_used_library(graph, target, namespace):
-            return None
-        if _root(target) == "sys":
-            return None
-    else:
-        return None
-    if not all(_is_harmless(part, namespace) for part in parts):
-        return "it calls something to know the value"
-    return ""
+        if isinstance(target, (ast.Attribute, ast.Subscript)) and _root(target) != "sys":
+            return [node.value] if _is_of_used_library(graph, target, namespace) else None
+    return None
 
 
 def _sets(graph: Graph, called: ast.expr, namespace: dict[str, Any]) -> bool:

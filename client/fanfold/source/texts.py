@@ -89,5 +89,3 @@ def _within(source: Source, parent: ast.AST, ancestors: tuple[Block, ...], *, in
             yield from _within(source, child, (*ancestors, child), into_scopes=into_scopes)
         elif isinstance(child, ast.match_case):
             yield from _within(source, child, ancestors, into_scopes=into_scopes)
-
-
