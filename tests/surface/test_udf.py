@@ -287,9 +287,12 @@ def test_the_realtime_path_says_nothing(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_wrapped_function_is_told_to_be_decorated_otherwise():
-    with pytest.raises(fanfold.InputError, match="not a function"):
-        fanfold.submit(functools.partial(len), [1])
+def _difference(a, b):
+    return a - b
+
+
+def test_a_partial_is_a_udf_like_any_function():
+    assert fanfold.run(functools.partial(_difference, 7), b=3, cache=False) == 4
 
 
 SPAWNING = """
