@@ -185,7 +185,7 @@ def handler_overhead(times: int = 300) -> Row:
     with redirect_stdout(io.StringIO()):
         for index in range(times):
             sent = json.loads(json.dumps(payload(stores, header, index)))
-            stores.log.heads.forget(header.id)  # as if each came a second after the one before
+            stores.log.job_headers.forget(header.id)  # as if each came a second after the one before
             account.calls.clear()
             before = time.perf_counter()
             environment.run(sent, Context())

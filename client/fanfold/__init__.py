@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fanfold.errors import CaptureError as CaptureError
     from fanfold.errors import CodecError as CodecError
     from fanfold.errors import ConfigurationError as ConfigurationError
+    from fanfold.errors import DeploymentGone as DeploymentGone
     from fanfold.errors import FanfoldError as FanfoldError
     from fanfold.errors import InputError as InputError
     from fanfold.errors import JobNotFound as JobNotFound
@@ -44,9 +45,11 @@ if TYPE_CHECKING:
     from fanfold.errors import RunLost as RunLost
     from fanfold.errors import RunOutOfMemory as RunOutOfMemory
     from fanfold.errors import RunTimedOut as RunTimedOut
+    from fanfold.errors import SignInNeeded as SignInNeeded
     from fanfold.errors import StoreError as StoreError
     from fanfold.errors import StoreFull as StoreFull
     from fanfold.errors import StoreTooNew as StoreTooNew
+    from fanfold.errors import StoreUnavailable as StoreUnavailable
     from fanfold.errors import UnknownInstanceType as UnknownInstanceType
     from fanfold.errors import WaitTimeout as WaitTimeout
     from fanfold.errors import WorkerDied as WorkerDied

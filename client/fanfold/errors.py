@@ -18,8 +18,11 @@ FanfoldError
 ├── StoreError              the store cannot be read or written
 │   ├── StoreTooNew         a newer Fanfold wrote it
 │   ├── StoreFull           the disk is full
+│   ├── StoreUnavailable    it does not answer now, or is throttled; waiting goes on meanwhile
 │   └── ResultDamaged       a stored result is missing or its bytes do not match their hash
 ├── ConfigurationError      a setting, a deployment or a credential is missing or wrong
+│   ├── SignInNeeded        the credentials have expired, are not accepted, or there are none
+│   └── DeploymentGone      something that a deployment names does not exist
 └── MissingPackage          an optional part needs a package that is not installed        (also an ImportError)
 
 Each says what failed, where, and the next step.
@@ -136,12 +139,26 @@ class StoreFull(StoreError):
     """The disk that holds the store is full."""
 
 
+class StoreUnavailable(StoreError):
+    """The store does not answer now, or is throttled. It passes by itself; waiting goes on meanwhile."""
+
+
 class ResultDamaged(StoreError):
     """A stored result is missing, or its bytes do not match their hash."""
 
 
 class ConfigurationError(FanfoldError):
-    """A setting, a deployment or a credential is missing or wrong."""
+    """A setting, a deployment or a credential is missing or wrong. `job_id`: of a job that goes on nevertheless."""
+
+    job_id = ""
+
+
+class SignInNeeded(ConfigurationError):
+    """The credentials have expired, are not accepted, or there are none."""
+
+
+class DeploymentGone(ConfigurationError):
+    """Something that a deployment names does not exist: it was removed, or deployed anew with other settings."""
 
 
 class MissingPackage(FanfoldError, ImportError):

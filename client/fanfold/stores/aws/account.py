@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fanfold.errors import ConfigurationError, FanfoldError, StoreError
+from fanfold.stores.aws.failures import error_code, explain, may_have_signed_in_again
 
 if TYPE_CHECKING:
     import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -58,20 +56,36 @@ class Account:
     ) -> dict[str, Any]:
         """One call, such as `call("dynamodb", "get_item", on=table, ...)`; `on` names the resource in errors.
 
-        Raises `Refused` for the error codes that are `expected`, `ConfigurationError` and `StoreError` for others.
+        Where the credentials have expired and others are there by now, it is made again with those. Raises `Refused`
+        for the error codes that are `expected`, `ConfigurationError` and `StoreError` for others.
         """
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
+
+        for may_renew in (True, False):
+            session = self._session
+            try:
+                answer: dict[str, Any] = getattr(self.client(service), operation)(**parameters)
+            except (ClientError, BotoCoreError, ResponseParserError) as error:
+                code = error_code(error)
+                if code and code in expected:
+                    raise Refused(code) from error
+                if may_renew and may_have_signed_in_again(error) and self._renew(session):
+                    continue
+                raise explain(error, service, operation, on) from error
+            return answer
+        raise AssertionError("the second try returns or raises")
+
+    def read(self, body: Any, *, service: str, operation: str, on: str) -> bytes:
+        """All bytes of an answer. Raises `StoreUnavailable` where the connection breaks while they come."""
+        from botocore.exceptions import BotoCoreError
+        from urllib3.exceptions import HTTPError
 
         try:
-            answer: dict[str, Any] = getattr(self.client(service), operation)(**parameters)
-        except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
-            if code in expected:
-                raise Refused(code) from error
-            raise explained(error, service, operation, on) from error
-        except BotoCoreError as error:
-            raise explained(error, service, operation, on) from error
-        return answer
+            data: bytes = body.read()
+        except (BotoCoreError, HTTPError, OSError) as error:
+            raise explain(error, service, operation, on) from error
+        return data
 
     def client(self, service: str) -> Any:
         """The process's one client of a service. Raises `ConfigurationError`."""
@@ -108,6 +122,31 @@ class Account:
         with self._lock:
             self._pid, self._session, self._clients, self._threads = os.getpid(), None, {}, None
 
+    def _renew(self, used: boto3.Session | None) -> bool:
+        """Take up credentials that are new on disk or in the environment; whether there are any.
+
+        A session never looks again at what it has found: another program may have renewed the keys, and a notebook
+        or a page lives for longer than an hour.
+        """
+        import boto3
+        from botocore.exceptions import BotoCoreError
+
+        with self._lock:
+            if self._session is not used:
+                return True  # another thread has
+            try:
+                fresh = boto3.Session(region_name=self._wanted_region(), profile_name=self._profile)
+                if _keys_of(fresh) in (None, _keys_of(used)):
+                    return False
+            except BotoCoreError:
+                return False
+            self._session, self._clients = fresh, {}
+            return True
+
+    def _wanted_region(self) -> str | None:
+        # boto3 reads AWS_DEFAULT_REGION alone; AWS's command line and its other SDKs read this one, and first.
+        return self._region or os.environ.get("AWS_REGION") or None
+
     def _new_client(self, service: str) -> Any:
         import boto3
         from botocore.config import Config
@@ -115,9 +154,7 @@ class Account:
 
         try:
             if self._session is None:
-                # boto3 reads AWS_DEFAULT_REGION alone; AWS's command line and its other SDKs read this one, and first.
-                region = self._region or os.environ.get("AWS_REGION") or None
-                self._session = boto3.Session(region_name=region, profile_name=self._profile)
+                self._session = boto3.Session(region_name=self._wanted_region(), profile_name=self._profile)
             wait_s = _READ_TIMEOUT_S.get(service, _DEFAULT_READ_TIMEOUT_S)
             attempts = _FEW_ATTEMPTS.get(service, _ATTEMPTS) if self._patient else _HASTY_ATTEMPTS
             config = Config(
@@ -130,111 +167,13 @@ class Account:
             )
             return self._session.client(service, config=config)  # type: ignore[call-overload]
         except BotoCoreError as error:
-            raise explained(error, service, "a client", "") from error
+            raise explain(error, service, "a client", service) from error
 
 
-# What AWS's errors mean to whoever met them: which action on which resource failed, and what to do.
-
-_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
-_UNKNOWN_KEYS = {
-    "UnrecognizedClientException",
-    "InvalidClientTokenId",
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-    "InvalidSignatureException",
-    "AuthFailure",
-    "IncompleteSignature",
-}
-_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "403", "Forbidden"}
-_GONE = {"ResourceNotFoundException", "NoSuchBucket", "StateMachineDoesNotExist", "ParameterNotFound"}
-_THROTTLED = re.compile(
-    r"Throttl|TooManyRequests|SlowDown|RequestLimitExceeded|ProvisionedThroughputExceeded|Rate", re.I
-)
-_SAYS = re.compile(r"not authorized to perform:? (?P<action>[\w:]+)(?: on resource:? (?P<resource>[^\s]+))?")
-
-#: IAM's name for an operation, where it is not the operation's own.
-_ACTIONS = {
-    "s3:HeadObject": "s3:GetObject",
-    "s3:HeadBucket": "s3:ListBucket",
-    "s3:CreateMultipartUpload": "s3:PutObject",
-    "s3:UploadPart": "s3:PutObject",
-    "s3:CompleteMultipartUpload": "s3:PutObject",
-    "s3:DeleteObjects": "s3:DeleteObject",
-    "lambda:Invoke": "lambda:InvokeFunction",
-}
-_PREFIXES = {"stepfunctions": "states", "service-quotas": "servicequotas"}
-
-
-def explained(error: BotoCoreError | ClientError, service: str, operation: str, on: str) -> FanfoldError:
-    """Fanfold's error for AWS's; `on` names the resource that the call was about."""
-    response: dict[str, Any] = getattr(error, "response", {})
-    code = str(response.get("Error", {}).get("Code", ""))
-    action = _action(service, getattr(error, "operation_name", operation))
-    if not response:
-        return _never_answered(error, action, on)
-    if code in _EXPIRED | _UNKNOWN_KEYS:
-        return _signed_in_wrongly(code, action, on)
-    if code in _DENIED:
-        return _denied(str(error), action, on)
-    if code in _GONE:
-        return ConfigurationError(
-            f"{on} does not exist for these credentials in this region ({action} answered {code}).",
-            next_step="check the region and the account, or whether the deployment has been removed.",
-        )
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if _THROTTLED.search(code) or status == 429:
-        return StoreError(
-            f"AWS kept throttling {action} on {on} ({code}), however long it was tried.",
-            next_step="call again in a minute: what was recorded is kept. `fanfold doctor` shows the account's limits.",
-        )
-    return StoreError(f"{action} on {on} failed: {error}.", next_step="call again; if it stays, ask who runs AWS here.")
-
-
-def _signed_in_wrongly(code: str, action: str, on: str) -> ConfigurationError:
-    if code in _EXPIRED:
-        return ConfigurationError(
-            f"The AWS credentials in use have expired; {action} on {on} was refused.",
-            next_step="sign in again (`aws sso login`, or whatever gave you the credentials), then call again.",
-        )
-    return ConfigurationError(
-        f"AWS does not accept the credentials in use ({code}); {action} on {on} was refused.",
-        next_step="check the keys with `aws sts get-caller-identity`, or choose others: configure(profile=...).",
-    )
-
-
-def _never_answered(error: Exception, action: str, on: str) -> FanfoldError:
-    kind = type(error).__name__
-    if "Credential" in kind or "SSO" in kind or "Token" in kind or kind in ("LoginError", "InvalidConfigError"):
-        return ConfigurationError(
-            f"There are no AWS credentials to call {action} with ({str(error).rstrip('.')}).",
-            next_step="run `aws configure` or `aws sso login`, set AWS_PROFILE, or call configure(profile=...).",
-        )
-    if kind == "ProfileNotFound":
-        return ConfigurationError(
-            f"{str(error).rstrip('.')}.",
-            next_step="`aws configure list-profiles` lists those there are; choose one with configure(profile=...).",
-        )
-    if kind in ("NoRegionError", "InvalidRegionError"):
-        return ConfigurationError(
-            "No AWS region is set.", next_step="set AWS_REGION, or call configure(region=...), such as eu-central-1."
-        )
-    return StoreError(
-        f"AWS did not answer {action} on {on}: {str(error).rstrip('.')}.",
-        next_step="check the network and the region, then call again: what was recorded is kept.",
-    )
-
-
-def _denied(message: str, action: str, on: str) -> ConfigurationError:
-    says = _SAYS.search(message)
-    if says:  # AWS's own words beat what can be guessed
-        action, on = says["action"], says["resource"] or on
-    return ConfigurationError(
-        f"These credentials may not do {action} on {on}.",
-        next_step="attach the deployment's user policy (the stack's output UserPolicy) to the identity in use.",
-    )
-
-
-def _action(service: str, operation: str) -> str:
-    camel = "".join(part[:1].upper() + part[1:] for part in operation.split("_"))
-    name = f"{_PREFIXES.get(service, service)}:{camel}"
-    return _ACTIONS.get(name, name)
+def _keys_of(session: boto3.Session | None) -> tuple[str | None, ...] | None:
+    """The keys that a session signs with; None without any."""
+    credentials = None if session is None else session.get_credentials()
+    if credentials is None:
+        return None
+    frozen = credentials.get_frozen_credentials()
+    return frozen.access_key, frozen.secret_key, frozen.token

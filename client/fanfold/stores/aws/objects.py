@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fanfold.errors import ResultDamaged, StoreError
+from fanfold.errors import ResultDamaged, StoreError, StoreUnavailable
 from fanfold.stores.aws.account import Account, Refused
 from fanfold.stores.keys import checked_key
 
@@ -19,6 +20,8 @@ _PARTS = 10_000
 #: Parts on their way at a time, each of which is in memory; where results are stored there may be little of that.
 _PARTS_AT_ONCE = 4
 _DELETE_BATCH = 1_000
+#: Pauses between tries to read a body that broke off.
+_BODY_PAUSES_S = (0.1, 0.5, 2.0)
 
 _MISSING = ("NoSuchKey", "404", "NotFound")
 #: Of `put_if_absent`: it is there already; it is being written right now.
@@ -74,10 +77,9 @@ class S3ObjectStore:
     def get(self, key: str) -> bytes:
         """The bytes under `key`. Raises `ResultDamaged` where there are none."""
         try:
-            answer = self._call("get_object", key, expected=_MISSING)
+            return self._body(key, expected=_MISSING)
         except Refused as refused:
             raise self._missing(key) from refused
-        return self._body(key, answer)
 
     def get_range(self, key: str, start: int, stop: int) -> bytes:
         """The bytes from `start` up to, not including, `stop`; fewer at the end. Raises `ResultDamaged`."""
@@ -106,26 +108,23 @@ class S3ObjectStore:
         if stop <= start:
             return b""
         try:
-            asked = f"bytes={start}-{stop - 1}"
-            answer = self._call("get_object", key, expected=_MISSING + _BEHIND_THE_END, Range=asked)
+            return self._body(key, expected=_MISSING + _BEHIND_THE_END, Range=f"bytes={start}-{stop - 1}")
         except Refused as refused:
             if refused.code in _BEHIND_THE_END:
                 return b""
             raise self._missing(key) from refused
-        return self._body(key, answer)
 
-    def _body(self, key: str, answer: dict[str, Any]) -> bytes:
-        """All of an answer's bytes; a connection that breaks while they come is an error like any other."""
-        from botocore.exceptions import BotoCoreError
-        from urllib3.exceptions import HTTPError
-
-        try:
-            data: bytes = answer["Body"].read()
-        except (BotoCoreError, HTTPError, OSError) as error:
-            raise StoreError(
-                f"{key} in bucket {self.bucket} broke off while it was read: {error}.", next_step="call again."
-            ) from error
-        return data
+    def _body(self, key: str, *, expected: tuple[str, ...], **parameters: Any) -> bytes:
+        """All of an object's bytes. A connection may break while they come, which botocore does not try again."""
+        on = f"{key} in bucket {self.bucket}"
+        for pause_s in _BODY_PAUSES_S:
+            answer = self._call("get_object", key, expected=expected, **parameters)
+            try:
+                return self._account.read(answer["Body"], service="s3", operation="get_object", on=on)
+            except StoreUnavailable:
+                time.sleep(pause_s)
+        answer = self._call("get_object", key, expected=expected, **parameters)
+        return self._account.read(answer["Body"], service="s3", operation="get_object", on=on)
 
     def _upload(self, key: str, path: Path, size: int) -> None:
         """Upload in parts, some side by side; nothing is there before the last call."""

@@ -1,0 +1,249 @@
+"""What AWS's errors mean to whoever meets them: which action on which resource failed, why, and what to do.
+
+Every error of botocore goes through `explain`: `tests/aws/test_failures.py` holds that for all classes that it has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from fanfold.errors import ConfigurationError, DeploymentGone, FanfoldError, SignInNeeded, StoreError, StoreUnavailable
+
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
+_UNKNOWN_KEYS = {
+    "UnrecognizedClientException",
+    "InvalidClientTokenId",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "InvalidSignatureException",
+    "AuthFailure",
+    "IncompleteSignature",
+}
+#: What AWS says of the time of a request that a wrong clock has signed
+#: (https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html).
+_CLOCK_CODES = {"RequestTimeTooSkewed", "RequestInTheFuture"}
+_CLOCK_WORDS = re.compile(r"Signature (expired|not yet current)|difference between the request time", re.I)
+_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "403", "Forbidden"}
+_GONE = {"ResourceNotFoundException", "NoSuchBucket", "StateMachineDoesNotExist", "ParameterNotFound"}
+_THROTTLED = re.compile(
+    r"Throttl|TooManyRequests|SlowDown|RequestLimitExceeded|ProvisionedThroughputExceeded|Rate", re.I
+)
+_SAYS = re.compile(r"not authorized to perform:? (?P<action>[\w:]+)(?: on resource:? (?P<resource>[^\s]+))?")
+_HTML = re.compile(r"<!doctype html|<html|<head[ >]|<body[ >]", re.I)
+
+#: IAM's name for an operation, where it is not the operation's own.
+_ACTIONS = {
+    "s3:HeadObject": "s3:GetObject",
+    "s3:HeadBucket": "s3:ListBucket",
+    "s3:CreateMultipartUpload": "s3:PutObject",
+    "s3:UploadPart": "s3:PutObject",
+    "s3:CompleteMultipartUpload": "s3:PutObject",
+    "s3:DeleteObjects": "s3:DeleteObject",
+    "lambda:Invoke": "lambda:InvokeFunction",
+}
+_PREFIXES = {"stepfunctions": "states", "service-quotas": "servicequotas"}
+
+
+class _Refusal(NamedTuple):
+    """Which kind of policy refused a call, as AWS words it, and whom to ask for what."""
+
+    words: str
+    who: str
+    next_step: str
+
+
+#: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html; the first that fits counts.
+_REFUSALS = (
+    _Refusal(
+        "service control policy",
+        "a service control policy of the organization refuses it",
+        "ask who runs the AWS organization to allow it for this account: no policy within the account can.",
+    ),
+    _Refusal(
+        "resource control policy",
+        "a resource control policy of the organization refuses it",
+        "ask who runs the AWS organization to allow it for this account: no policy within the account can.",
+    ),
+    _Refusal(
+        "permissions boundary",
+        "the permissions boundary of the identity in use refuses it",
+        "ask who set the boundary to add the action to it; the user policy alone is not enough.",
+    ),
+    _Refusal(
+        "session policy",
+        "the session policy of the credentials in use refuses it",
+        "sign in without that session policy, or have the action added to it.",
+    ),
+    _Refusal(
+        "VPC endpoint policy",
+        "the policy of the VPC endpoint on the way refuses it",
+        "have the endpoint's policy allow the deployment's table, bucket, functions and state machines.",
+    ),
+    _Refusal(
+        "resource-based policy",
+        "a policy of the resource itself refuses it",
+        "look at the policy of the resource (a bucket policy, for example): it denies this identity.",
+    ),
+    _Refusal(
+        "kms:",
+        "the key that the data is encrypted with may not be used",
+        "ask the owner of the KMS key to allow this identity to use it, in the key's policy.",
+    ),
+)
+_USER_POLICY = "attach the deployment's user policy (the stack's output UserPolicy) to the identity in use."
+
+#: Classes of botocore that tell of credentials that are not there, or no longer good.
+_SIGN_IN = ("NoCredentials", "PartialCredentials", "CredentialRetrieval", "SSO", "Token", "Login", "RefreshWithMFA")
+#: What else botocore raises where AWS has not answered: how the class's name begins, what it becomes, what it says.
+_UNANSWERED: tuple[tuple[tuple[str, ...], type[FanfoldError], str, str], ...] = (
+    (
+        ("ProfileNotFound",),
+        ConfigurationError,
+        "{said}.",
+        "`aws configure list-profiles` lists those there are; choose one with configure(profile=...).",
+    ),
+    (
+        ("NoRegionError", "InvalidRegionError"),
+        ConfigurationError,
+        "No AWS region is set.",
+        "set AWS_REGION, or call configure(region=...), such as eu-central-1.",
+    ),
+    (
+        ("ProxyConnectionError",),
+        StoreUnavailable,
+        "The proxy did not let {action} on {on} through: {said}.",
+        "check HTTPS_PROXY and NO_PROXY, and whether the proxy wants a password.",
+    ),
+    (
+        ("SSLError",),
+        StoreUnavailable,
+        "The connection for {action} on {on} is not one to AWS: {said}.",
+        "where a company's proxy opens TLS, set AWS_CA_BUNDLE to its certificate.",
+    ),
+    (
+        ("Config", "Invalid", "Unknown", "MissingDependency", "Unsupported", "EndpointProvider", "InfiniteLoop"),
+        ConfigurationError,
+        "The AWS configuration of this machine does not allow {action} on {on}: {said}.",
+        "check ~/.aws/config and the AWS_... variables; `aws configure list` shows what is in use.",
+    ),
+)
+
+
+def explain(error: Exception, service: str, operation: str, on: str) -> FanfoldError:
+    """Fanfold's error for any of botocore's; `on` names the resource that the call was about."""
+    response: Mapping[str, Any] = getattr(error, "response", None) or {}
+    action = _action(service, getattr(error, "operation_name", operation) or operation)
+    if _HTML.search(str(error)):
+        return _answered_by_a_page(action, on, response)
+    return _refused(error, action, on) if response else _never_answered(error, action, on)
+
+
+def _refused(error: Exception, action: str, on: str) -> FanfoldError:
+    code = error_code(error)
+    if code in _CLOCK_CODES or _CLOCK_WORDS.search(str(error)):
+        return _clock_is_wrong(error, action)
+    if code in _EXPIRED | _UNKNOWN_KEYS:
+        return _signed_in_wrongly(code, action, on)
+    if code in _DENIED:
+        return _denied(str(error), action, on)
+    if code in _GONE:
+        return DeploymentGone(
+            f"{on} does not exist for these credentials in this region ({action} answered {code}).",
+            next_step="check the region and the account, or whether the deployment has been removed.",
+        )
+    return _failed(error, code, action, on)
+
+
+def error_code(error: Exception) -> str:
+    """AWS's name for an error; nothing where AWS did not answer."""
+    response: Mapping[str, Any] = getattr(error, "response", None) or {}
+    return str(response.get("Error", {}).get("Code", ""))
+
+
+def may_have_signed_in_again(error: Exception) -> bool:
+    """Whether other credentials, if there are any by now, might do better."""
+    return error_code(error) in _EXPIRED | _UNKNOWN_KEYS or (
+        not error_code(error) and type(error).__name__.startswith(_SIGN_IN)
+    )
+
+
+def _failed(error: Exception, code: str, action: str, on: str) -> StoreError:
+    response: Mapping[str, Any] = getattr(error, "response", None) or {}
+    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) or 0)
+    if _THROTTLED.search(code) or status == 429:
+        return StoreUnavailable(
+            f"AWS kept throttling {action} on {on} ({code}) through all retries.",
+            next_step="call again in a minute: what was recorded is kept. `fanfold doctor` shows the account's limits.",
+        )
+    kind = StoreUnavailable if status >= 500 else StoreError
+    return kind(
+        f"{action} on {on} failed: {error}.", next_step="call again; if it stays, ask who runs AWS in your company."
+    )
+
+
+def _signed_in_wrongly(code: str, action: str, on: str) -> SignInNeeded:
+    if code in _EXPIRED:
+        return SignInNeeded(
+            f"The AWS credentials in use have expired; {action} on {on} was refused.",
+            next_step="sign in again (`aws sso login`, or whatever gave you the credentials).",
+        )
+    return SignInNeeded(
+        f"AWS does not accept the credentials in use ({code}); {action} on {on} was refused.",
+        next_step="check the keys with `aws sts get-caller-identity`, or choose others: configure(profile=...).",
+    )
+
+
+def _clock_is_wrong(error: Exception, action: str) -> ConfigurationError:
+    response: Mapping[str, Any] = getattr(error, "response", None) or {}
+    date = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    said = f"; AWS's clock says {date}" if date else ""
+    return ConfigurationError(
+        f"The clock of this machine is wrong: AWS refused {action} because of when it was signed{said} ({error}).",
+        next_step="set the clock (NTP); in a virtual machine or WSL after sleep, restart its time service.",
+    )
+
+
+def _answered_by_a_page(action: str, on: str, response: Mapping[str, Any]) -> StoreUnavailable:
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
+    return StoreUnavailable(
+        f"A web page came back instead of AWS's answer to {action} on {on}{f' (HTTP {status})' if status else ''}:"
+        " a proxy or a sign-in page of the network stands in between.",
+        next_step="sign in to the network or the VPN, or set HTTPS_PROXY and NO_PROXY so that AWS can be reached.",
+    )
+
+
+def _never_answered(error: Exception, action: str, on: str) -> FanfoldError:
+    kind, said = type(error).__name__, str(error).rstrip(".")
+    if kind.startswith(_SIGN_IN):
+        return SignInNeeded(
+            f"There are no AWS credentials to call {action} with ({said}).",
+            next_step="run `aws configure` or `aws sso login`, set AWS_PROFILE, or call configure(profile=...).",
+        )
+    for kinds, error_class, message, next_step in _UNANSWERED:
+        if kind.startswith(kinds):
+            return error_class(message.format(action=action, on=on, said=said), next_step=next_step)
+    return StoreUnavailable(
+        f"AWS did not answer {action} on {on}: {said}.",
+        next_step="check the network and the region, then call again: what was recorded is kept.",
+    )
+
+
+def _denied(message: str, action: str, on: str) -> ConfigurationError:
+    says = _SAYS.search(message)
+    if says:  # AWS's own words beat what can be guessed
+        action, on = says["action"], says["resource"] or on
+    found = next((one for one in _REFUSALS if one.words.lower() in message.lower()), None)
+    why = f": {found.who}" if found else ""
+    said = f" AWS says: {message.rstrip('.')}." if says or found else ""
+    return ConfigurationError(
+        f"These credentials may not do {action} on {on}{why}.{said}",
+        next_step=found.next_step if found else _USER_POLICY,
+    )
+
+
+def _action(service: str, operation: str) -> str:
+    camel = "".join(part[:1].upper() + part[1:] for part in operation.split("_"))
+    name = f"{_PREFIXES.get(service, service)}:{camel}"
+    return _ACTIONS.get(name, name)
