@@ -64,9 +64,10 @@ __version__ = "0.1.0"
 _HOME_OF = {
     **dict.fromkeys(
         (
-            "CaptureError CodecError ConfigurationError FanfoldError InputError JobNotFound MissingPackage "
-            "NestedSubmitError RampStopped ResultDamaged RunCancelled RunFailed RunLost RunOutOfMemory RunTimedOut "
-            "StoreError StoreFull StoreTooNew UnknownInstanceType WaitTimeout WorkerDied"
+            "CaptureError CodecError ConfigurationError DeploymentGone FanfoldError InputError JobNotFound "
+            "MissingPackage NestedSubmitError RampStopped ResultDamaged RunCancelled RunFailed RunLost RunOutOfMemory "
+            "RunTimedOut SignInNeeded StoreError StoreFull StoreTooNew StoreUnavailable UnknownInstanceType "
+            "WaitTimeout WorkerDied"
         ).split(),
         "errors",
     ),

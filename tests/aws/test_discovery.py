@@ -12,7 +12,8 @@ from fanfold.contract import cloud as contract
 from fanfold.engines.aws.discovery import discover
 from fanfold.engines.select import engine_for
 from fanfold.errors import ConfigurationError, StoreError
-from fanfold.stores.aws.account import Account, explained
+from fanfold.stores.aws.account import Account
+from fanfold.stores.aws.failures import explain
 
 
 def test_a_deployment_is_found_by_its_name(account, deployment):
@@ -151,7 +152,7 @@ REFUSALS = [
 @pytest.mark.parametrize(("error", "kind", "says", "next_step"), REFUSALS)
 def test_each_refusal_says_which_action_on_which_resource_and_what_to_do(error, kind, says, next_step):
     service = "s3" if "HeadObject" in str(error) else "dynamodb"
-    told = explained(error, service, "get_item", "the-bucket")
+    told = explain(error, service, "get_item", "the-bucket")
     assert type(told) is kind
     assert says in told.message
     assert next_step in told.next_step

@@ -15,9 +15,9 @@ import fanfold
 OFFERED = """
 Executor Job Plan Run Udf attempt configure doctor get_job get_jobs job_id mount_path plan run run_async run_id
 scratch_path submit udf
-CaptureError CodecError ConfigurationError FanfoldError InputError JobNotFound MissingPackage NestedSubmitError
-RampStopped ResultDamaged RunCancelled RunFailed RunLost RunOutOfMemory RunTimedOut StoreError StoreFull StoreTooNew
-UnknownInstanceType WaitTimeout WorkerDied __version__
+CaptureError CodecError ConfigurationError DeploymentGone FanfoldError InputError JobNotFound MissingPackage
+NestedSubmitError RampStopped ResultDamaged RunCancelled RunFailed RunLost RunOutOfMemory RunTimedOut SignInNeeded
+StoreError StoreFull StoreTooNew StoreUnavailable UnknownInstanceType WaitTimeout WorkerDied __version__
 """.split()
 
 

@@ -14,7 +14,7 @@ from fanfold.core.frames import WithoutOwnFrames
 from fanfold.core.models import BAD, FAILED, GOOD, Event, EventKind, JobHeader, Output, RunRef, RunStatus, Usage
 from fanfold.core.options import check_flags, check_number
 from fanfold.engines.base import Engine
-from fanfold.errors import CodecError, InputError, ResultDamaged, RunFailed
+from fanfold.errors import CodecError, InputError, ResultDamaged, RunFailed, StoreUnavailable
 from fanfold.job import display, logs
 from fanfold.job.compat import OlderSpelling, Status
 from fanfold.job.failures import concatenation_error, run_failure
@@ -199,9 +199,7 @@ class Job(OlderSpelling):
             raise self._first_failure()
         indexes = range(len(self)) if return_exceptions else self.state.indexes(*GOOD)
         try:
-            return [
-                early.pop(index) if index in early else self.error(index) or self._value(index) for index in indexes
-            ]
+            return [early.pop(index) if index in early else self._end_of(index) for index in indexes]
         except ResultDamaged as error:
             raise self._all_damaged(error) from error
 
@@ -267,11 +265,15 @@ class Job(OlderSpelling):
                     pace.note()
         return values
 
+    def _end_of(self, index: int) -> Any:
+        """The error or the value of a run that has ended, as soon as the store gives it out."""
+        return self.error(index) or self._tracker.patiently(lambda: self._value(index))
+
     def _decode_into(self, values: dict[int, Any], state: JobState) -> None:
         for index in state.indexes(*GOOD):
             output = state.output(index) if index not in values else None
             if output is not None:
-                with suppress(ResultDamaged, CodecError):  # the caller is told when all have ended
+                with suppress(ResultDamaged, CodecError, StoreUnavailable):  # tried again when all have ended
                     values[index] = self._decode(index, output)
 
     def _value(self, index: int) -> Any:

@@ -56,17 +56,30 @@ def by_run(contents: Contents, only: int | None = None) -> dict[int, str]:
 
 def follow(tracker: Tracker, contents: Contents, index: int | None = None) -> None:
     """Write what runs print to stdout as it comes, until the job is done."""
-    out = sys.stdout
-    cursor: str | None = None
+    follower = _Follower(contents, index)
     try:
         for _ in _moments(tracker):
-            for event, cursor in contents.telemetry(EventKind.LOG, cursor):  # noqa: B007, B020  each page moves it on
-                if index in (None, event.index):
-                    printed = str(event.data["text"])
-                    out.write(printed if index is not None else _with_prefix(event.index, printed))
-            out.flush()
+            tracker.patiently(follower.write_news)
     except KeyboardInterrupt:
-        out.write(f"\n(stopped looking; job {tracker.header.id} goes on)\n")
+        sys.stdout.write(f"\n(stopped looking; job {tracker.header.id} goes on)\n")
+
+
+class _Follower:
+    """Writes what it has not yet written of what all runs print, or one."""
+
+    def __init__(self, contents: Contents, index: int | None) -> None:
+        self._contents, self._index = contents, index
+        self._cursor: str | None = None
+
+    def write_news(self) -> None:
+        """Write what is new."""
+        out = sys.stdout
+        for event, cursor in self._contents.telemetry(EventKind.LOG, self._cursor):
+            if self._index in (None, event.index):
+                printed = str(event.data["text"])
+                out.write(printed if self._index is not None else _with_prefix(event.index, printed))
+            self._cursor = cursor
+        out.flush()
 
 
 def show_output(
@@ -125,7 +138,7 @@ def usage_samples(contents: Contents) -> pd.DataFrame:
 
 def _moments(tracker: Tracker) -> Iterator[None]:
     """Now, whenever something may have been printed, and once more when all is over."""
-    while not tracker.look().done:
+    while not tracker.patiently(tracker.look).done:
         yield
         tracker.engine.wait_for_news(0.25)
     yield

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from fanfold.core.fold import JobState
 from fanfold.core.forks import Locked
 from fanfold.core.formatting import duration
 from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, RunStatus
 from fanfold.engines.base import Engine
-from fanfold.errors import WaitTimeout
+from fanfold.errors import ConfigurationError, StoreUnavailable, WaitTimeout
+
+_log = logging.getLogger("fanfold.job")
 
 #: Longest sleep between two looks while the engine has no news.
 _NEWS_S = 0.25
 #: How often it is made sure that somebody still works on the job.
 _RECONCILE_S = 2.0
+#: Pause after a store has not answered. It has been asked several times by then.
+_SILENCE_S = 1.0
+
+T = TypeVar("T")
 
 
 class Tracker(Locked):
@@ -32,6 +39,7 @@ class Tracker(Locked):
         self.state = JobState(header)
         self._cursor: str | None = None
         self._reconciled = 0.0
+        self._silent_since = 0.0
 
     def refresh(self) -> JobState:
         """Read what is new, and return the state. Threads that share a handle take turns."""
@@ -72,14 +80,14 @@ class Tracker(Locked):
         self._reconciled = time.monotonic()
         seen = -1
         while True:
-            state = self.refresh()
+            state = self.patiently(self.refresh, deadline=deadline, idle=idle)
             done = state.done  # before the yield: whoever has it may ask the job anew, which reads on
             if state.version != seen or done:
                 seen = state.version
                 yield state
             if done:
                 return
-            while state.version == seen and not self._wait(deadline, state):
+            while state.version == seen and not self._wait(deadline, state, idle):
                 if idle is not None:
                     idle(state)
 
@@ -90,18 +98,69 @@ class Tracker(Locked):
             self.state, self._cursor = JobState(self.header), None
             raise
 
-    def _wait(self, deadline: float | None, state: JobState) -> bool:
-        """Wait a little; True where there may be news: asking for none costs money where the log is far away."""
-        now = time.monotonic()
-        if deadline is not None and now >= deadline:
-            raise WaitTimeout(
-                f"Job {self.header.id} is not complete yet: {describe_counts(state)}.",
-                next_step=f'it goes on; `fanfold.get_job("{self.header.id}").wait()` waits again, and'
-                f" `fanfold status --watch {self.header.id}` shows how it goes.",
+    def patiently(
+        self,
+        act: Callable[[], T],
+        *,
+        deadline: float | None = None,
+        idle: Callable[[JobState], None] | None = None,
+    ) -> T:
+        """Do what asks the store, again and again while it does not answer: that never ends a job, nor a wait for it.
+
+        Raises `WaitTimeout` after the deadline. Whatever else ends it names the job and how to come back to it.
+        """
+        while True:
+            try:
+                found = act()
+            except StoreUnavailable as error:
+                self._note_silence(error)
+                self._check_deadline(deadline)
+                if idle is not None:
+                    idle(self.state)
+                left_s = _SILENCE_S if deadline is None else deadline - time.monotonic()
+                time.sleep(max(0.0, min(_SILENCE_S, left_s)))
+            except ConfigurationError as error:
+                raise self._name_job(error) from error.__cause__
+            else:
+                self._silent_since, self.state.silence = 0.0, ""
+                return found
+
+    def _note_silence(self, error: StoreUnavailable) -> None:
+        if not self._silent_since:
+            self._silent_since = time.time()
+            _log.warning("job %s: %s Trying again.", self.header.id, error.message)
+        since = time.strftime("%H:%M:%S", time.localtime(self._silent_since))
+        self.state.silence = f"no answer since {since}, trying again ({error.message.rstrip('.')})"
+
+    def _name_job(self, error: ConfigurationError) -> ConfigurationError:
+        """The error, with the job that goes on meanwhile: whoever starts it again pays for everything twice."""
+        job_id = self.header.id
+        if error.job_id != job_id:
+            error.job_id = job_id
+            error.message = f"{error.message} Job {job_id} goes on meanwhile."
+            error.next_step = (
+                f'{error.next_step.rstrip(".")}; then `fanfold.get_job("{job_id}").wait()` goes on waiting'
+                f" (`fanfold status --watch {job_id}` at a terminal). Starting it again would run everything twice."
             )
+        return error
+
+    def _check_deadline(self, deadline: float | None) -> None:
+        if deadline is None or time.monotonic() < deadline:
+            return
+        silence = f"; {self.state.silence}" if self.state.silence else ""
+        raise WaitTimeout(
+            f"Job {self.header.id} is not complete yet: {describe_counts(self.state)}{silence}.",
+            next_step=f'it goes on; `fanfold.get_job("{self.header.id}").wait()` waits again, and'
+            f" `fanfold status --watch {self.header.id}` shows how it goes.",
+        )
+
+    def _wait(self, deadline: float | None, state: JobState, idle: Callable[[JobState], None] | None) -> bool:
+        """Wait a little; True where there may be news: asking for none costs money where the log is far away."""
+        self._check_deadline(deadline)
+        now = time.monotonic()
         if now - self._reconciled >= _RECONCILE_S:
             self._reconciled = now
-            if self.engine.reconcile(self.header, state):
+            if self.patiently(lambda: self.engine.reconcile(self.header, state), deadline=deadline, idle=idle):
                 return True
         left_s = _NEWS_S if deadline is None else min(_NEWS_S, deadline - now)
         return self.engine.wait_for_news(left_s)
@@ -243,7 +302,7 @@ def _words(state: JobState, counts: dict[RunStatus, int]) -> str:
     words += [f"{count} {status.value.replace('_', ' ')}" for status, count in bad.items()]
     if counts[RunStatus.CACHED]:
         words.append(f"{counts[RunStatus.CACHED]} cached")
-    if not counts[RunStatus.RUNNING] and counts[RunStatus.QUEUED]:
+    if state.silence or (not counts[RunStatus.RUNNING] and counts[RunStatus.QUEUED]):
         words.append(waiting_for(state))
     if state.stop_reason:
         words.append(f"stopped: {state.stop_reason}")
@@ -251,7 +310,11 @@ def _words(state: JobState, counts: dict[RunStatus, int]) -> str:
 
 
 def waiting_for(state: JobState) -> str:
-    """What keeps a job's queued runs from running."""
+    """What keeps a job's queued runs from running, or its reader from news of them."""
+    return state.silence or _why_queued(state)
+
+
+def _why_queued(state: JobState) -> str:
     events = state.job_events()
     if not events:
         return "waiting to be started"

@@ -43,6 +43,8 @@ class JobState:
         self._errors: dict[int, RunError] = {}
         self._shared_errors: dict[RunError, RunError] = {}
         self._job_events: dict[tuple[EventKind, str], Event] = {}
+        #: Why its reader hears nothing of it now, in words; empty while the log answers. No part of the job's state.
+        self.silence = ""
         #: Rises whenever something may have changed.
         self.version = 0
 

@@ -48,6 +48,8 @@ class Account:
         self._lock = threading.Lock()
         self._pid = 0
         self._session: boto3.Session | None = None
+        #: What the session's clients sign with.
+        self._keys: tuple[str | None, ...] | None = None
         self._clients: dict[str, Any] = {}
         self._threads: ThreadPoolExecutor | None = None
 
@@ -136,11 +138,12 @@ class Account:
                 return True  # another thread has
             try:
                 fresh = boto3.Session(region_name=self._wanted_region(), profile_name=self._profile)
-                if _keys_of(fresh) in (None, _keys_of(used)):
+                keys = _keys_of(fresh)
+                if keys in (None, self._keys):
                     return False
             except BotoCoreError:
                 return False
-            self._session, self._clients = fresh, {}
+            self._session, self._keys, self._clients = fresh, keys, {}
             return True
 
     def _wanted_region(self) -> str | None:
@@ -155,6 +158,7 @@ class Account:
         try:
             if self._session is None:
                 self._session = boto3.Session(region_name=self._wanted_region(), profile_name=self._profile)
+                self._keys = _keys_of(self._session)
             wait_s = _READ_TIMEOUT_S.get(service, _DEFAULT_READ_TIMEOUT_S)
             attempts = _FEW_ATTEMPTS.get(service, _ATTEMPTS) if self._patient else _HASTY_ATTEMPTS
             config = Config(
@@ -170,9 +174,9 @@ class Account:
             raise explain(error, service, "a client", service) from error
 
 
-def _keys_of(session: boto3.Session | None) -> tuple[str | None, ...] | None:
+def _keys_of(session: boto3.Session) -> tuple[str | None, ...] | None:
     """The keys that a session signs with; None without any."""
-    credentials = None if session is None else session.get_credentials()
+    credentials = session.get_credentials()
     if credentials is None:
         return None
     frozen = credentials.get_frozen_credentials()

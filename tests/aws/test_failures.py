@@ -1,0 +1,212 @@
+"""What goes wrong between a client and AWS: each error of botocore says what failed, why, and what to do."""
+
+from __future__ import annotations
+
+import inspect
+
+import botocore.exceptions
+import pytest
+from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
+
+from fanfold.errors import ConfigurationError, FanfoldError, SignInNeeded, StoreError, StoreUnavailable
+from fanfold.stores.aws.account import Account
+from fanfold.stores.aws.failures import explain
+
+#: Warnings, and errors of botocore's own makers that no call raises.
+NEVER_RAISED_BY_A_CALL = {
+    "UnsupportedTLSVersionWarning",
+    "ImminentRemovalWarning",
+    "UndefinedModelAttributeError",
+    "MissingServiceIdError",
+}
+
+
+class AnyValue(dict):
+    """Whatever a message is formatted with."""
+
+    def __missing__(self, name):
+        return f"<{name}>"
+
+
+def made(kind):
+    """An error of botocore as it comes, without knowing what its message wants."""
+    if kind is ClientError:
+        return ClientError({"Error": {"Code": "Odd", "Message": "odd"}}, "Query")
+    error = kind.__new__(kind)
+    error.kwargs, error.args = {}, (str(kind.__doc__ or kind.__name__).splitlines()[0],)
+    if issubclass(kind, botocore.exceptions.HTTPClientError):
+        error.request = error.response = None  # as botocore has it
+    return error
+
+
+EVERY_ERROR = [
+    kind
+    for name, kind in vars(botocore.exceptions).items()
+    if inspect.isclass(kind) and issubclass(kind, Exception) and name not in NEVER_RAISED_BY_A_CALL
+]
+
+
+@pytest.mark.parametrize("kind", EVERY_ERROR, ids=lambda kind: kind.__name__)
+def test_every_error_of_botocore_becomes_one_of_fanfold_s(kind):
+    told = explain(made(kind), "dynamodb", "query", "table t")
+    assert isinstance(told, FanfoldError)
+    assert told.message
+    assert told.next_step
+
+
+@pytest.mark.parametrize("kind", EVERY_ERROR, ids=lambda kind: kind.__name__)
+def test_account_call_lets_no_error_of_botocore_through(account, aws, kind):
+    events = account.client("dynamodb").meta.events
+
+    def fail(**_):
+        raise made(kind)
+
+    events.register("before-call.dynamodb.ListTables", fail)
+    try:
+        with pytest.raises(FanfoldError):
+            account.call("dynamodb", "list_tables", on="tables")
+    finally:
+        events.unregister("before-call.dynamodb.ListTables", fail)
+
+
+BROKEN = [
+    botocore.exceptions.ConnectionClosedError(endpoint_url="https://x", error="reset"),
+    botocore.exceptions.ReadTimeoutError(endpoint_url="https://x", error="slow"),
+    botocore.exceptions.HTTPClientError(error="odd"),
+    botocore.exceptions.ResponseStreamingError(error="broke off"),
+    botocore.exceptions.EndpointConnectionError(endpoint_url="https://x", error="no route"),
+    botocore.exceptions.IncompleteReadError(actual_bytes=1, expected_bytes=2),
+]
+
+
+@pytest.mark.parametrize("error", BROKEN, ids=lambda error: type(error).__name__)
+def test_a_connection_that_breaks_is_waited_out(error):
+    told = explain(error, "dynamodb", "query", "table t")
+    assert type(told) is StoreUnavailable
+    assert "dynamodb:Query on table t" in told.message
+
+
+def refused(code, message, status=400, headers=None):
+    answer = {"HTTPStatusCode": status, "HTTPHeaders": headers or {}}
+    return ClientError({"Error": {"Code": code, "Message": message}, "ResponseMetadata": answer}, "Query")
+
+
+NOT_AUTHORIZED = "User: arn:aws:iam::1:user/a is not authorized to perform: dynamodb:Query on resource: arn:t "
+
+
+@pytest.mark.parametrize(
+    ("words", "who", "next_step"),
+    [
+        ("with an explicit deny in a service control policy", "service control policy", "AWS organization"),
+        ("with an explicit deny in a resource control policy", "resource control policy", "AWS organization"),
+        ("because no permissions boundary allows the dynamodb:Query action", "permissions boundary", "boundary"),
+        ("because no session policy allows the dynamodb:Query action", "session policy", "session policy"),
+        ("because no VPC endpoint policy allows the dynamodb:Query action", "VPC endpoint", "endpoint's policy"),
+        ("with an explicit deny in a resource-based policy", "resource itself", "bucket policy"),
+        ("because no identity-based policy allows the dynamodb:Query action", "may not do", "UserPolicy"),
+    ],
+)
+def test_a_refusal_says_which_policy_refuses_and_keeps_aws_s_words(words, who, next_step):
+    told = explain(refused("AccessDeniedException", NOT_AUTHORIZED + words), "dynamodb", "query", "table t")
+    assert type(told) is ConfigurationError
+    assert who in told.message
+    assert words in told.message
+    assert next_step in told.next_step
+
+
+def test_a_refused_key_names_its_owner_as_the_one_to_ask():
+    said = "User: u is not authorized to perform: kms:Decrypt on resource: arn:key because no resource policy allows it"
+    told = explain(refused("AccessDenied", said), "s3", "get_object", "results/a in bucket b")
+    assert "kms:Decrypt on arn:key" in told.message
+    assert "KMS key" in told.next_step
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("SignatureDoesNotMatch", "Signature expired: 20260101T000000Z is now earlier than 20260101T001000Z"),
+        ("InvalidSignatureException", "Signature not yet current: 20260101T001000Z is still later than"),
+        ("RequestTimeTooSkewed", "The difference between the request time and the current time is too large."),
+    ],
+)
+def test_a_wrong_clock_is_named_and_not_the_keys(code, said):
+    told = explain(refused(code, said, headers={"date": "Sat, 28 Nov 2026 12:00:00 GMT"}), "s3", "get_object", "x")
+    assert "clock of this machine is wrong" in told.message
+    assert "12:00:00 GMT" in told.message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refused("403", "<!DOCTYPE html><html><body>Blocked by the company</body></html>", 403),
+        ResponseParserError("Unable to parse response: invalid XML received: b'<html><head>Sign in</head>'"),
+    ],
+)
+def test_a_page_of_a_proxy_is_named_and_not_printed(error):
+    told = explain(error, "s3", "get_object", "results/a in bucket b")
+    assert type(told) is StoreUnavailable
+    assert "web page came back" in told.message
+    assert "<" not in str(told)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_an_error_of_aws_itself_is_waited_out(status):
+    assert type(explain(refused("InternalError", "sorry", status), "s3", "put_object", "x")) is StoreUnavailable
+    assert type(explain(refused("ValidationException", "odd", 400), "s3", "put_object", "x")) is StoreError
+
+
+def credentials(path, key):
+    path.write_text(f"[default]\naws_access_key_id = {key}\naws_secret_access_key = s\n")
+
+
+def only_accepting(key):
+    """Refuses calls that were signed with any other key."""
+
+    def check(request, **_):
+        if key not in request.headers.get("Authorization", b"").decode():
+            raise refused("ExpiredTokenException", "The security token included in the request is expired")
+
+    return check
+
+
+@pytest.fixture
+def signed_in(aws, monkeypatch, tmp_path):
+    """Keys in a file, as another program renews them."""
+    path = tmp_path / "credentials"
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
+    return path
+
+
+def call(account):
+    return account.call("dynamodb", "list_tables", on="tables")["TableNames"]
+
+
+def test_signing_in_again_works_within_the_process(signed_in, monkeypatch):
+    credentials(signed_in, "OLDKEY")
+    account = Account()
+    call(account)
+    make = Account._new_client
+
+    def watched(self, service):
+        client = make(self, service)
+        client.meta.events.register("before-send", only_accepting("NEWKEY"))
+        return client
+
+    account.client("dynamodb").meta.events.register("before-send", only_accepting("NEWKEY"))
+    monkeypatch.setattr(Account, "_new_client", watched)
+    with pytest.raises(SignInNeeded, match="have expired"):
+        call(account)
+    credentials(signed_in, "NEWKEY")
+    call(account)
+
+
+def test_credentials_in_the_environment_are_taken_up_as_well(signed_in, monkeypatch):
+    account = Account()
+    with pytest.raises(SignInNeeded, match="no AWS credentials"):
+        call(account)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "NEWKEY")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    call(account)
