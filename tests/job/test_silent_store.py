@@ -1,0 +1,112 @@
+"""Waiting for a job while its store does not answer, or no longer lets its reader in."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+import fanfold
+from fanfold.cli.exits import ExitCode, code_for
+from fanfold.engines.select import engine_for
+from fanfold.errors import SignInNeeded, StoreUnavailable, WaitTimeout
+from fanfold.job.waiting import waiting_for
+
+
+@fanfold.udf
+def squared(x: int):
+    return x * x
+
+
+@pytest.fixture
+def log(monkeypatch):
+    """The local engine's event log, whose reads fail while `broken` says how."""
+
+    class Silent:
+        broken: Exception | None = None
+        asked = 0
+
+    state, real = Silent(), engine_for().stores.log.read_since
+
+    def read(*arguments, **named):
+        if state.broken is not None:
+            state.asked += 1
+            raise state.broken
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(engine_for().stores.log, "read_since", read)
+    monkeypatch.setattr("fanfold.job.waiting._SILENCE_S", 0.01)
+    return state
+
+
+UNREACHABLE = StoreUnavailable("AWS did not answer dynamodb:Query on table t: no route.", next_step="check it.")
+
+
+def test_a_wait_outlasts_a_store_that_does_not_answer(log):
+    job = fanfold.submit(squared, range(4), collect=False, cache=False)
+    seen = []
+
+    def idle(state):
+        seen.append(waiting_for(state))
+        if log.asked > 20:
+            log.broken = None
+
+    log.broken = UNREACHABLE
+    for state in job.changes(idle=idle):
+        last = state
+    assert last.done
+    assert last.silence == ""
+    assert seen[0].startswith("no answer since ")
+    assert "trying again (AWS did not answer dynamodb:Query on table t: no route)" in seen[0]
+    assert job.results() == [0, 1, 4, 9]
+
+
+def test_a_wait_with_a_timeout_says_since_when_nothing_has_answered(log):
+    job = fanfold.submit(squared, range(2), collect=False, cache=False)
+    log.broken = UNREACHABLE
+    began = time.monotonic()
+    with pytest.raises(WaitTimeout, match="no answer since"):
+        job.wait(timeout=0.3)
+    assert time.monotonic() - began < 5
+
+
+def test_logs_are_followed_through_a_silence(log, capsys):
+    @fanfold.udf
+    def talks(x: int):
+        print("hello from", x)
+
+    job = fanfold.submit(talks, [7], collect=False, cache=False)
+    job.wait()
+    log.broken = UNREACHABLE
+
+    real = engine_for().stores.log.read_since
+
+    def heals(*arguments, **named):
+        if log.asked >= 5:
+            log.broken = None
+        return real(*arguments, **named)
+
+    engine_for().stores.log.read_since = heals
+    fanfold.get_job(job.id).tail_logs()
+    assert "hello from 7" in capsys.readouterr().out
+    assert log.asked >= 5
+
+
+def test_what_ends_a_wait_names_the_job_and_how_to_come_back(log):
+    job = fanfold.submit(squared, range(3), collect=False, cache=False)
+    log.broken = SignInNeeded("The AWS credentials in use have expired.", next_step="sign in again (`aws sso login`).")
+    with pytest.raises(SignInNeeded) as caught:
+        job.wait()
+    assert caught.value.job_id == job.id
+    assert f"Job {job.id} goes on meanwhile." in caught.value.message
+    assert f'fanfold.get_job("{job.id}").wait()' in caught.value.next_step
+    assert code_for(caught.value) is ExitCode.INCOMPLETE
+    with pytest.raises(SignInNeeded) as again:  # the same error, told once
+        job.wait()
+    assert again.value.message.count(job.id) == 1
+    log.broken = None
+    assert job.wait().results() == [0, 1, 4]
+
+
+def test_an_error_before_anything_was_started_is_one_of_usage():
+    assert code_for(SignInNeeded("There are no AWS credentials.")) is ExitCode.USAGE
