@@ -12,12 +12,13 @@ from aws_cdk import aws_stepfunctions_tasks as sfn_tasks
 from constructs import Construct
 
 from fanfold.contract import cloud, payloads
+from fanfold.contract.invocation import PREFIX, Answer, names
 from fanfold.contract.limits import REALTIME_TIMEOUT_S
 
-#: What Lambda answers when too many run already, or too many have been started just now.
-THROTTLES = ["Lambda.TooManyRequestsException", "Lambda.EC2ThrottledException"]
+#: What Lambda answers when the run has not begun: too many run already, or the function is not ready yet.
+WAITS = [f"{PREFIX}{name}" for name in names(Answer.THROTTLED, Answer.NOT_READY)]
 #: What Lambda answers when the fault is its own; the run may have happened, which the fold does not mind.
-SERVICE_ERRORS = ["Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException"]
+SERVICE_ERRORS = [f"{PREFIX}{name}" for name in names(Answer.RETRY)]
 #: How long a new environment of an image takes at most before its 120 s begin: it is loaded, and its handler imported.
 COLD_START_S = 15
 #: The function's own timeout must be the one to speak first; with one retry both fit into an Express execution's 300 s.
@@ -39,8 +40,9 @@ class EachRun(Construct):
     def __init__(self, scope: Construct, id: str, *, table: dynamodb.ITable) -> None:
         super().__init__(scope, id)
         call = sfn.CustomState(self, "Call", state_json=_call())
-        # Nobody starts a throttled run again but a client that watches: it pays to be patient here.
-        call.add_retry(errors=THROTTLES, max_attempts=11, max_delay=Duration.seconds(20), **_backoff())
+        # Nobody but a client that watches starts a run again that was refused to the end: it pays to be patient here.
+        # A function that sleeps wakes up within 106 s.
+        call.add_retry(errors=WAITS, max_attempts=11, max_delay=Duration.seconds(20), **_backoff())
         call.add_retry(errors=SERVICE_ERRORS, max_attempts=1, **_backoff())
         record = record_failed_execution(
             self,
@@ -111,9 +113,11 @@ def record_failed_execution(
         "execution": _string("$$.Execution.Id"),
     }
     nothing = sfn.JsonPath.DISCARD
-    state = sfn_tasks.DynamoPutItem(scope, id, table=table, item=item, result_path=nothing, output_path=nothing)
+    # What goes on from here may say why; what does not must put out nothing (see `EachRun`).
+    puts_out = None if then else nothing
+    state = sfn_tasks.DynamoPutItem(scope, id, table=table, item=item, result_path=nothing, output_path=puts_out)
     state.add_retry(errors=["States.ALL"], max_attempts=3, **_backoff())
-    unrecorded = sfn.Pass(scope, f"{id}Failed", output_path=nothing)
+    unrecorded = sfn.Pass(scope, f"{id}Failed", output_path=puts_out)
     state.add_catch(unrecorded, errors=["States.ALL"], result_path=nothing)
     if then:
         state.next(then)

@@ -18,6 +18,20 @@ from infra.logs import log_group
 from infra.settings import Settings
 from infra.storage import StorageStack
 
+#: SubmitJob takes 50 a second from the whole account, and nobody can have that raised. Step Functions has told of the
+#: throttle under each of these names (https://github.com/ASFHyP3/hyp3/issues/911 and /issues/1676,
+#: https://github.com/chanzuckerberg/single-cell-data-portal/pull/7087, https://repost.aws/questions/QUAa86SEkoSvW-YHVXPmSG3A).
+SUBMIT_THROTTLES = [
+    "Batch.BatchException",
+    "Batch.AWSBatchException",
+    "Batch.TooManyRequestsException",
+    "Batch.ServerException",
+    "Batch.SdkClientException",
+    "Batch.ThrottlingException",
+]
+#: Most of these are final, but a throttle was seen under this name too, and only its message would tell.
+SUBMIT_ERRORS = ["Batch.ClientException"]
+
 #: A child's input may hold 256 KiB; the rest is for the job and for the escapes that JSON in JSON needs.
 _BATCH_BYTES = 200_000
 
@@ -80,7 +94,7 @@ class Fanout(Construct):
             kind="execution_failure",
             shard="'0'",
             numbers={"index": "-1", "attempt": "0"},
-            then=sfn.Fail(self, "MachinesFailed", error="MachinesFailed", cause="The job's event says why."),
+            then=sfn.Fail(self, "MachinesFailed", error_path="$.failure.Error", cause_path="$.failure.Cause"),
         )
         one = self._submit("OneMachine", {}, failed)
         many = self._submit("ManyMachines", {"ArrayProperties": {"Size.$": "$.machines"}}, failed)
@@ -107,14 +121,14 @@ class Fanout(Construct):
             "ResultPath": sfn.JsonPath.DISCARD,
         }
         state = sfn.CustomState(self, id, state_json=submit)
-        # SubmitJob takes 50 a second from the whole account, and nobody can have that raised.
-        state.add_retry(
-            errors=["Batch.BatchException", "Batch.ServerException", "Batch.SdkClientException"],
-            interval=Duration.seconds(2),
-            max_attempts=8,
-            max_delay=Duration.seconds(60),
-            jitter_strategy=sfn.JitterType.FULL,
-        )
+        for errors, most in ((SUBMIT_THROTTLES, 10), (SUBMIT_ERRORS, 3)):
+            state.add_retry(
+                errors=errors,
+                interval=Duration.seconds(2),
+                max_attempts=most,
+                max_delay=Duration.seconds(60),
+                jitter_strategy=sfn.JitterType.FULL,
+            )
         state.add_catch(failed, errors=["States.ALL"], result_path="$.failure")
         return state
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import boto3  # noqa: F401 - here, while an environment starts with more CPU than it has later
 
+from fanfold.contract.cloud import EXPIRES_AT, PARTITION_KEY, invocation_sort_key, job_partition
 from fanfold.contract.instances import OWN_MEMORY_MIB
 from fanfold.contract.layout import inputs_key
 from fanfold.contract.payloads import RunItem, RunPayload
@@ -22,6 +23,7 @@ from fanfold.execution import calls as reports
 from fanfold.execution.calls import Assignment, Call, Report
 from fanfold.execution.pool.pool import Pool
 from fanfold.stores.aws import AwsStores
+from fanfold.stores.aws.table import key
 from fanfold_runtime import telemetry
 from fanfold_runtime.blob_cache import BlobCache
 from fanfold_runtime.cancel_flag import CancelFlag
@@ -41,6 +43,7 @@ class Context(Protocol):
     """What Lambda tells of an invocation."""
 
     memory_limit_in_mb: str
+    aws_request_id: str
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until Lambda ends the environment."""
@@ -107,6 +110,8 @@ class Environment:
     def run(self, event: RunPayload, context: Context) -> list[Event]:
         """Perform one run; its terminal event, which is on record."""
         run = event["run"]
+        if "token" in event and not self._begins(event, context.aws_request_id):
+            return []  # another call with this token performs it, or has: what comes of it is in the event log
         header = get_header(self._stores, event["job"]["id"])
         if header.cancelled_at is not None:
             call = Call(run["index"], run["attempt"], "")
@@ -120,6 +125,24 @@ class Environment:
         telemetry.tell_end(header, feed.ended)
         self._blob_cache.tidy()
         return feed.ended
+
+    def _begins(self, event: RunPayload, call_id: str) -> bool:
+        """Whether this call is the first with its token: a caller whose answer was lost calls again.
+
+        `call_id` is the same for one call: the answer to this write may be lost as well.
+        """
+        job, run = event["job"], event["run"]
+        item = {
+            **key(job_partition(job["id"]), invocation_sort_key(run["index"], run["attempt"])),
+            EXPIRES_AT: {"N": str(job["expires_at"])},
+            "call": {"S": call_id},
+        }
+        condition = f"attribute_not_exists({PARTITION_KEY}) OR #call = :call"
+        names_and_values = {
+            "ExpressionAttributeNames": {"#call": "call"},
+            "ExpressionAttributeValues": {":call": {"S": call_id}},
+        }
+        return self._stores.table.put_if(item, condition, **names_and_values)
 
     def close(self) -> None:
         """End the worker; the next run gets a new one."""

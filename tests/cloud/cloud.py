@@ -110,12 +110,29 @@ class LocalCloud:
         """Answer `times` of the coming requests, every n-th, with a `fault` of `tests.cloud.faults`."""
         self._order("refuse", fault, times, every)
 
+    def put_functions_to_sleep(self, seconds: float) -> None:
+        """Refuse calls as of an image function that nobody called for weeks, until so long after the next call."""
+        self._order("put_to_sleep", seconds)
+
+    def refused_asleep(self) -> int:
+        """How many calls have been refused because the function slept."""
+        return int(self._order("refused_asleep"))
+
+    def refuse_submits(self, *names: str) -> None:
+        """Refuse the coming SubmitJobs of state machines as throttled, under these names."""
+        self._order("refuse_submits", names)
+
+    def submits_to_refuse(self) -> int:
+        """How many SubmitJobs are still to be refused."""
+        return int(self._order("submits_to_refuse"))
+
     def mend(self) -> int:
         """Let all be as it was at the start; how many requests were still to be refused."""
         self.limit_concurrency(None)
         self.limit_machines(None)
         self.scale_waits(self._wait_scale)
         self.deliver_twice(0)
+        self.put_functions_to_sleep(0)
         return int(self._order("mend"))
 
     def forget(self) -> None:

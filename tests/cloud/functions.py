@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import NamedTuple
 from fanfold.contract.cloud import REALTIME_ENTRYPOINT
 from tests.aws.lambda_host import Answer, LambdaHost
 from tests.aws.processes import Starter, start_process
+from tests.cloud.aws_errors import INACTIVE_MESSAGE
 from tests.cloud.refusals import NotEmulated
 
 #: A function's environments here. AWS starts another where all are busy; here the call waits for one.
@@ -28,6 +30,10 @@ PAYLOAD_BYTES = 6_291_556
 
 class Throttled(Exception):
     """As many invocations as the account may have at once are under way."""
+
+
+class Inactive(Exception):
+    """The function was not called for weeks, or was just deployed, and gets ready."""
 
 
 class PayloadTooLarge(Exception):
@@ -73,12 +79,35 @@ class Functions:
         #: How many invocations were refused because of the concurrency.
         self.throttled = 0
         self.concurrency: int | None = None
+        #: For how many seconds after the next call all calls are refused, as of a function that wakes up.
+        self._sleeps_s, self._awake_at = 0.0, 0.0
+        #: How many invocations were refused because of that.
+        self.refused_asleep = 0
+
+    def put_to_sleep(self, seconds: float) -> None:
+        """Refuse calls until so many seconds after the next one."""
+        with self._lock:
+            self._sleeps_s, self._awake_at, self.refused_asleep = seconds, 0.0, 0
+
+    def _check_awake(self) -> None:
+        with self._lock:
+            if not self._sleeps_s:
+                return
+            self._awake_at = self._awake_at or time.monotonic() + self._sleeps_s
+            if time.monotonic() < self._awake_at:
+                self.refused_asleep += 1
+                raise Inactive(INACTIVE_MESSAGE)
+            self._sleeps_s = 0.0
 
     def invoke(self, name: str, body: bytes) -> Answer:
-        """What an invocation comes to. Raises `Throttled`, `PayloadTooLarge`, and `LookupError` for an unknown one."""
+        """What an invocation comes to.
+
+        Raises `Throttled`, `Inactive`, `PayloadTooLarge`, and `LookupError` for an unknown one.
+        """
         function = self._function(name.rpartition(":")[2])
         if len(body) > PAYLOAD_BYTES:
             raise PayloadTooLarge(f"{len(body)} bytes exceeded the maximum of {PAYLOAD_BYTES}")
+        self._check_awake()
         with self._lock:
             if self.concurrency is not None and self._under_way >= self.concurrency:
                 self.throttled += 1

@@ -43,6 +43,11 @@ class _End(NamedTuple):
     reason: str
 
 
+def _container_end(end: _End) -> dict[str, Any]:
+    """https://docs.aws.amazon.com/batch/latest/APIReference/API_ContainerSummary.html"""
+    return {"exitCode": end.exit_code, **({"reason": end.reason} if end.reason else {})}
+
+
 class Machines:
     """Hosts for jobs: so many at once, each for one job."""
 
@@ -141,6 +146,7 @@ class Machines:
             if job.stop:
                 return False
             end = self._attempt(job, attempt)
+            job.container_end = _container_end(end)
             if end.exit_code == 0:
                 return True
             if not job.stop:

@@ -17,8 +17,9 @@ from moto.s3.models import s3_backends
 from moto.stepfunctions.models import Execution as Listed
 from moto.stepfunctions.models import StateMachine, StepFunctionBackend
 
+from tests.cloud.aws_errors import INACTIVE, INACTIVE_STATUS
 from tests.cloud.executions import Executions
-from tests.cloud.functions import Configuration, Functions, PayloadTooLarge, Throttled, configuration
+from tests.cloud.functions import Configuration, Functions, Inactive, PayloadTooLarge, Throttled, configuration
 from tests.cloud.machines import Machines
 from tests.cloud.refusals import NotEmulated
 from tests.cloud.states.definition import parse
@@ -65,6 +66,8 @@ def install_functions(functions: Functions) -> None:
             raise _refused(refused) from refused
         except Throttled as throttled:
             raise Refusal("TooManyRequestsException", str(throttled), status=429) from throttled
+        except Inactive as inactive:
+            raise Refusal(INACTIVE, str(inactive), status=INACTIVE_STATUS) from inactive
         except PayloadTooLarge as large:
             raise Refusal("RequestTooLargeException", str(large), status=413) from large
         if answer.error is not None:
@@ -82,12 +85,17 @@ def install_machines(machines: Machines) -> None:
     def describe_short_now(self: Job) -> dict[str, Any]:
         _roll_up(self)
         told: dict[str, Any] = describe_short(self)
+        if hasattr(self, "container_end"):
+            told["container"] = self.container_end
         return told
 
     def describe_child_too(self: Job) -> dict[str, Any]:
         told: dict[str, Any] = describe(self)
         if "index" in self.array_properties:
             told["arrayProperties"] = {"index": self.array_properties["index"]}
+        if hasattr(self, "container_end"):
+            attempt = {"container": self.container_end, "statusReason": told.get("statusReason", "")}
+            told["attempts"] = [*told.get("attempts", [])[:-1], attempt]
         return told
 
     def terminate_children_too(self: Job, reason: str) -> None:

@@ -59,6 +59,7 @@ class Server:
         told = {name: value for name, value in environment.items() if not name.endswith("_REGION")}
         self.machines = Machines(folder / "machines", {**told, "FANFOLD_LEASE_S": LEASE_S}, start=start)
         integrations = Integrations(_clients(endpoint), self.functions)
+        self.integrations = integrations
         self.surroundings = Surroundings(integrations.call, integrations.read_items, wait_scale=wait_scale)
         self.executions = Executions(self.surroundings)
         seams.install_functions(self.functions)
@@ -77,6 +78,10 @@ class Server:
             "lose_machines": self.machines.lose,
             "interrupt_machines": self.machines.interrupt,
             "refuse": self.faults.refuse,
+            "put_to_sleep": self.functions.put_to_sleep,
+            "refused_asleep": lambda: self.functions.refused_asleep,
+            "refuse_submits": self.integrations.submit_refusals.extend,
+            "submits_to_refuse": lambda: len(self.integrations.submit_refusals),
             "mend": self.faults.mend,
             "forget": self._forget,
             "throttled": lambda: self.functions.throttled,

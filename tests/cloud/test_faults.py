@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 import fanfold
+from tests.cloud.aws_errors import SUBMIT_THROTTLES
 from tests.cloud.udfs import begun, held, squared
 
 pytestmark = pytest.mark.usefixtures("on_cloud")
@@ -42,6 +43,54 @@ def test_a_run_called_directly_waits_for_a_throttle_to_end(on_cloud, eventually)
     eventually(lambda: "AWS Lambda throttles" in job.summary().waits_for)
     on_cloud.limit_concurrency(None)
     finished(job, [16])
+
+
+@pytest.mark.parametrize(("count", "more"), [(1, {}), (30, {}), (60, {"max_workers": 40})])
+def test_a_function_that_sleeps_is_waited_for(on_cloud, count, more):
+    on_cloud.put_functions_to_sleep(3.0)
+    finished(fanfold.submit(squared, range(count), collect=False, max_retry=0, **more), [x * x for x in range(count)])
+    assert on_cloud.refused_asleep() > 0
+
+
+def test_a_single_run_says_that_it_waits_for_the_function_to_become_active(on_cloud, eventually):
+    on_cloud.put_functions_to_sleep(6.0)
+    job = fanfold.submit(squared, [4], collect=False)
+    eventually(lambda: "waiting for the function to become active" in job.summary().waits_for)
+    finished(job, [16])
+
+
+@pytest.mark.parametrize("name", SUBMIT_THROTTLES)
+def test_a_throttled_submit_job_costs_no_try_under_whatever_name(on_cloud, name):
+    on_cloud.refuse_submits(name, name)
+    finished(fanfold.submit(squared, range(2), instance_type="small", max_retry=0, collect=False), [0, 1])
+    assert on_cloud.submits_to_refuse() == 0
+
+
+def test_a_submit_job_that_is_throttled_through_all_retries_is_made_again_at_no_cost(on_cloud):
+    on_cloud.scale_waits(0.001)
+    on_cloud.refuse_submits(*["Batch.AWSBatchException"] * 12)
+    finished(fanfold.submit(squared, range(2), instance_type="small", max_retry=0, collect=False), [0, 1])
+    assert on_cloud.submits_to_refuse() == 0
+
+
+@fanfold.udf
+def kills_its_machine(x: int):
+    import os
+    import signal
+
+    os.kill(os.getppid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("machines", [1, 2])
+def test_why_a_machine_died_is_in_the_error_of_its_run(on_cloud, machines, monkeypatch):
+    monkeypatch.setattr("fanfold.engines.aws.paths.executions._LOOK_S", 0.2)
+    job = fanfold.submit(
+        kills_its_machine, range(machines), instance_type="small", max_workers=machines, max_retry=0, collect=False
+    )
+    job.wait(timeout=90)
+    said = str(job.errors()[0])
+    assert "its machines ended: its container was killed" in said or "used up its memory" in said
+    assert "exit code 137" in said
 
 
 def test_runs_of_an_environment_that_crashed_are_run_again(on_cloud, eventually, tmp_path):

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from fanfold.contract import cloud, payloads
+from fanfold.contract.invocation import Answer, names
 from fanfold.contract.limits import REALTIME_TIMEOUT_S
+from tests.cloud.aws_errors import SUBMIT_THROTTLES
 from tests.infra.templates import Synthesise, Templates, listed
 
 
@@ -72,6 +74,32 @@ def test_throttles_are_tried_again_with_jitter_and_a_user_s_errors_are_not(templ
     named = {error for retry in retries for error in retry["ErrorEquals"]}
     assert "Lambda.TooManyRequestsException" in named
     assert not named & {"States.ALL", "States.TaskFailed", "Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError"}
+
+
+def test_every_error_of_invoke_is_waited_for_or_tried_again_as_the_contract_says(templates: Templates) -> None:
+    retries = _calls(templates)["Call"]["Retry"]
+    waited = next(set(retry["ErrorEquals"]) for retry in retries if retry["MaxAttempts"] > 1)
+    again = next(set(retry["ErrorEquals"]) for retry in retries if retry["MaxAttempts"] == 1)
+    assert waited == {f"Lambda.{name}" for name in names(Answer.THROTTLED, Answer.NOT_READY)}
+    assert again == {f"Lambda.{name}" for name in names(Answer.RETRY)}
+
+
+@pytest.mark.parametrize("name", SUBMIT_THROTTLES)
+@pytest.mark.parametrize("state", ["OneMachine", "ManyMachines"])
+def test_a_throttled_submit_job_is_tried_again_under_each_name_that_was_seen(
+    templates: Templates, state: str, name: str
+) -> None:
+    retries = templates.definition("dedicated")["States"][state]["Retry"]
+    assert any(name in retry["ErrorEquals"] for retry in retries)
+
+
+def test_an_execution_of_machines_fails_with_what_batch_says(templates: Templates) -> None:
+    states = templates.definition("dedicated")["States"]
+    assert (states["MachinesFailed"]["ErrorPath"], states["MachinesFailed"]["CausePath"]) == (
+        "$.failure.Error",
+        "$.failure.Cause",
+    )
+    assert "OutputPath" not in states["RecordMachines"]
 
 
 def worst_case_s(states: dict[str, Any]) -> float:

@@ -151,6 +151,11 @@ def shard_of(index: int, count: int) -> int:
     return index % shards(count) if index >= 0 else 0
 
 
+def invocation_sort_key(index: int, attempt: int) -> str:
+    """In a job's partition: that a function has begun an attempt which it was called for with a token."""
+    return f"invocation#{index}#{attempt}"
+
+
 def cache_partition(cache_key: str) -> str:
     """Partition of one cached result."""
     return f"cache#{cache_key}"

@@ -1,8 +1,13 @@
 """What the state machines carry: the shape of their inputs, and of what they write when a run's Lambda has died."""
 
-from typing import Any, TypedDict
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from fanfold.contract.cloud import EXPIRES_AT, PARTITION_KEY, SORT_KEY
+
+if TYPE_CHECKING:
+    from typing_extensions import NotRequired
 
 #: One Express child holds this many runs: an inline Map runs 40 at once, and 256 KiB of state must hold them all.
 RUNS_PER_CHILD = 40
@@ -69,10 +74,14 @@ class DedicatedInput(TypedDict):
 
 
 class RunPayload(TypedDict):
-    """What the realtime function is invoked with, by a state machine or directly."""
+    """What the realtime function is invoked with, by a state machine or directly.
+
+    `token`: of a call whose answer may be lost and which is then made again. What has a token is performed once.
+    """
 
     job: DispatchJob
     run: RunItem
+    token: NotRequired[str]
 
 
 #: Attributes of the event that a state machine writes when whatever ran a run is gone. `at` is ISO 8601; `failure` is

@@ -25,7 +25,7 @@ _FIELDS: dict[str, set[str]] = {
     "Map": _GOES_ON | {"ItemsPath", "ItemSelector", "ItemProcessor", "MaxConcurrency", "ResultPath", "OutputPath"},
     "Choice": {"Choices", "Default"},
     "Pass": _GOES_ON | {"OutputPath"},
-    "Fail": {"Error", "Cause"},
+    "Fail": {"Error", "Cause", "ErrorPath", "CausePath"},
 }
 _DISTRIBUTED = {
     *("ItemProcessor", "ItemReader", "ItemBatcher", "MaxConcurrencyPath", "ToleratedFailurePercentage"),

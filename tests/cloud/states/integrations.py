@@ -11,7 +11,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tests.cloud.functions import Functions, Throttled
+from tests.cloud.aws_errors import INACTIVE, THROTTLE_MESSAGE
+from tests.cloud.functions import Functions, Inactive, Throttled
 from tests.cloud.states.definition import INVOKE, PUT_ITEM, SUBMIT_JOB
 from tests.cloud.states.interpreter import Execution, Stopped
 from tests.cloud.states.values import StateFailed, as_json
@@ -26,6 +27,8 @@ class Integrations:
     def __init__(self, client: Callable[[str], Any], functions: Functions) -> None:
         self._client = client
         self._functions = functions
+        #: The names under which the coming SubmitJobs are refused.
+        self.submit_refusals: list[str] = []
         self._calls = {INVOKE: self._invoke, PUT_ITEM: self._put_item, SUBMIT_JOB: self._submit_job}
 
     def call(self, resource: str, parameters: Any, execution: Execution) -> Any:
@@ -45,6 +48,8 @@ class Integrations:
             answer = self._functions.invoke(parameters["FunctionName"], as_json(parameters["Payload"]).encode())
         except Throttled as throttled:
             raise StateFailed("Lambda.TooManyRequestsException", str(throttled)) from throttled
+        except Inactive as inactive:
+            raise StateFailed(f"Lambda.{INACTIVE}", str(inactive)) from inactive
         except LookupError as error:
             raise StateFailed("Lambda.ResourceNotFoundException", str(error)) from error
         if answer.error is not None:
@@ -60,6 +65,8 @@ class Integrations:
 
     def _submit_job(self, parameters: Any, execution: Execution) -> Any:
         """Submit and wait. A stopped execution terminates its job, as the role's permissions let it."""
+        if self.submit_refusals:
+            raise StateFailed(self.submit_refusals.pop(0), THROTTLE_MESSAGE)
         batch = self._client("batch")
         tags = parameters.pop("Tags", {})
         try:
@@ -71,18 +78,23 @@ class Integrations:
             if job["status"] == "SUCCEEDED":
                 return {"JobId": job_id, "Status": "SUCCEEDED"}
             if job["status"] == "FAILED":
-                told = {"JobId": job_id, "Status": "FAILED", "StatusReason": job.get("statusReason", "")}
-                raise StateFailed("States.TaskFailed", as_json(told))
+                raise StateFailed("States.TaskFailed", as_json(_pascal(job)))
             if execution.stop.wait(_LOOK_S):
                 batch.terminate_job(jobId=job_id, reason="Execution stopped")
                 raise Stopped("ABORTED")
 
 
 def _failed(service: str, error: ClientError) -> StateFailed:
-    code = error.response["Error"]["Code"]
-    if code == "TooManyRequestsException":
-        code = f"{service}Exception"
-    return StateFailed(f"{service}.{code}", str(error))
+    return StateFailed(f"{service}.{error.response['Error']['Code']}", str(error))
+
+
+def _pascal(value: Any) -> Any:
+    """The cause of a failed job is what DescribeJobs tells of it, in upper camel case and without its times."""
+    if isinstance(value, list):
+        return [_pascal(item) for item in value]
+    if isinstance(value, dict):
+        return {key[0].upper() + key[1:]: _pascal(item) for key, item in value.items()}
+    return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
 
 
 def _camel(value: Any) -> Any:

@@ -78,7 +78,11 @@ class Execution:
         return state.get("Next"), put_out(state, given)
 
     def _fail(self, state: Mapping[str, Any], given: Any, context: Context) -> tuple[str | None, Any]:
-        raise StateFailed(state.get("Error", ""), state.get("Cause", ""))
+        told = [
+            evaluate(state[f"{field}Path"], given, context) if f"{field}Path" in state else state.get(field, "")
+            for field in ("Error", "Cause")
+        ]
+        raise StateFailed(*map(str, told))
 
     def _choice(self, state: Mapping[str, Any], given: Any, context: Context) -> tuple[str | None, Any]:
         for rule in state["Choices"]:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from fanfold.contract.limits import REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
-from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
+from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, RunError, RunRef, RunStatus
 from fanfold.engines.aws.dispatch import Dispatch, of_event
 from fanfold.engines.aws.paths import LaunchPath
-from fanfold.engines.aws.paths.base import CLOCKS_S, STARTING_S
+from fanfold.engines.aws.paths.base import CLOCKS_S, STARTING_S, Ending
 
 #: A realtime run that started so long before now, its time limit not counted, will not end any more.
 _LEASE_S = 60.0 + CLOCKS_S
@@ -20,7 +20,7 @@ _LEASE_S = 60.0 + CLOCKS_S
 class Findings(NamedTuple):
     """Runs whose attempt is lost, each with the reason; and runs that are due to be started."""
 
-    lost: list[tuple[RunRef, str]]
+    lost: list[tuple[RunRef, Ending]]
     due: list[RunRef]
 
     def __bool__(self) -> bool:
@@ -48,14 +48,14 @@ class Inspector:
                 if _is_due(header, run, attended=attended, young=young):
                     findings.due.append(run)
                 continue
-            reason = fates[mine.name] or self._overdue(header, state, run)
+            ending = fates[mine.name] or self._overdue(header, state, run)
             # A cancelled job's queued runs are over by its flag alone.
-            if reason and (header.cancelled_at is None or state.status_of(index) is RunStatus.RUNNING):
-                findings.lost.append((run, reason))
+            if ending and (header.cancelled_at is None or state.status_of(index) is RunStatus.RUNNING):
+                findings.lost.append((run, ending))
         return findings
 
     @staticmethod
-    def _overdue(header: JobHeader, state: JobState, run: RunRef) -> str | None:
+    def _overdue(header: JobHeader, state: JobState, run: RunRef) -> Ending | None:
         """Why a realtime run that has started cannot be running any more."""
         if header.instance_type is not None or state.status_of(run.index) is not RunStatus.RUNNING:
             return None
@@ -63,7 +63,7 @@ class Inspector:
         limit_s = (header.timeout_s or REALTIME_TIMEOUT_S) + _LEASE_S
         if started_at is None or time.time() - started_at < limit_s:
             return None
-        return f"it started {limit_s:.0f} s ago or more and never reported its end"
+        return Ending(f"it started {limit_s:.0f} s ago or more and never reported its end")
 
 
 def dispatches_of(state: JobState) -> list[Dispatch]:
@@ -74,8 +74,9 @@ def dispatches_of(state: JobState) -> list[Dispatch]:
 def lost_events(header: JobHeader, findings: Findings) -> Iterator[Event]:
     """The events that tell of lost runs: worth another attempt, unless the job was cancelled."""
     again = header.cancelled_at is None
-    for run, reason in findings.lost:
-        error = RunError("Lost", reason, infrastructure=again)
+    for run, ending in findings.lost:
+        kind = THROTTLED if ending.throttled and again else "Lost"
+        error = RunError(kind, ending.reason, infrastructure=again)
         status = RunStatus.LOST if again else RunStatus.CANCELLED
         yield Event.new(header.id, run.index, run.attempt, EventKind.FINISHED, status=status, error=error)
 

@@ -1,19 +1,42 @@
-"""What a state machine wrote of a run whose Lambda died under it, or of machines that did not come up."""
+"""What a state machine wrote of a run whose function failed under it, or of machines that did not come up."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from datetime import datetime
+from enum import Enum
 from typing import Any
 
 from fanfold.contract.cloud import SORT_KEY
+from fanfold.contract.invocation import Answer, answer_to
 from fanfold.core.models import THROTTLED, Event, EventKind, RunError, RunStatus
 from fanfold.stores.aws.table import Item
 
-_TIMED_OUT = {"Lambda.Unknown", "Sandbox.Timedout", "States.Timeout"}
-_OUT_OF_MEMORY = {"Runtime.OutOfMemory"}
-_EXITED = {"Runtime.ExitError"}
-_THROTTLED = {"Lambda.TooManyRequestsException", "Lambda.EC2ThrottledException", "TooManyRequestsException"}
+
+class _Fate(Enum):
+    OUT_OF_MEMORY = "out of memory"
+    TIMED_OUT = "timed out"
+    CRASHED = "crashed"
+
+
+#: What a name and a cause mean, both as patterns; the first row that fits counts. Lambda does not use one name for
+#: one thing: `Lambda.Unknown` stands for all of them, and only its cause tells which
+#: (https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html;
+#: https://repost.aws/knowledge-center/lambda-troubleshoot-invocation-error-502-500).
+_FATES: tuple[tuple[re.Pattern[str], re.Pattern[str], _Fate], ...] = tuple(
+    (re.compile(name), re.compile(cause, re.I | re.S), fate)
+    for name, cause, fate in (
+        (r"Runtime\.OutOfMemory", r"", _Fate.OUT_OF_MEMORY),
+        (r"Runtime\.ExitError|Runtime\.Unknown|Lambda\.Unknown", r"signal: killed|OutOfMemory", _Fate.OUT_OF_MEMORY),
+        (r"", r"Task timed out", _Fate.TIMED_OUT),
+        (r"Sandbox\.Timedout|States\.Timeout", r"", _Fate.TIMED_OUT),
+        (r"Runtime\.ExitError", r"", _Fate.CRASHED),
+        (r"Lambda\.Unknown|Runtime\.Unknown", r"exited|signal: |crash", _Fate.CRASHED),
+        (r"Lambda\.Unknown", r"", _Fate.TIMED_OUT),  # says nothing else: what it was seen for most
+    )
+)
 
 
 def read_failed_execution(job_id: str, item: Item) -> Event:
@@ -27,38 +50,99 @@ def read_failed_execution(job_id: str, item: Item) -> Event:
     if kind is EventKind.FINISHED:
         return event._replace(status=status, error=error)
     execution = item.get("execution", {}).get("S", "")
+    reason = machine_failure(str(failure.get("Error", "")), str(failure.get("Cause") or ""))
     # An older deployment's state machine writes its kind as "machine".
     return event._replace(
         kind=EventKind.EXECUTION_FAILURE,
-        data={"name": execution, "reason": f"{error.type}: {error.message}".strip(": ")},
+        data={"name": execution, "reason": reason},
     )
 
 
 def classified(name: str, cause: str) -> tuple[RunStatus, RunError]:
     """The status and the error of a run that ended with an error of that name, as Lambda or Step Functions tell it."""
-    if name in _OUT_OF_MEMORY or (name in _EXITED and "signal: killed" in cause):
-        return RunStatus.OUT_OF_MEMORY, RunError(
-            "MemoryError", f"Lambda killed it for its memory ({_said(name, cause)})", types=("builtins.MemoryError",)
-        )
-    if name in _TIMED_OUT or "Task timed out" in cause:
-        return RunStatus.TIMED_OUT, RunError(
-            "TimeoutError",
-            f"Lambda ended it at its time limit ({_said(name, cause)})",
-            types=("builtins.TimeoutError",),
-        )
-    if name in _EXITED:
-        message = f"its Lambda environment ended in the middle of the run ({_said(name, cause)})"
-        return RunStatus.FAILED, RunError("WorkerDied", message, infrastructure=True)
-    if name in _THROTTLED:
-        message = f"AWS throttled its start to the end ({_said(name, cause)})"
+    said = f"{name}: {cause}" if cause else name
+    fate = next((fate for names, causes, fate in _FATES if names.match(name) and causes.search(cause)), None)
+    if fate is not None:
+        return _of_fate(fate, said)
+    answer = answer_to(name)
+    if answer is Answer.THROTTLED:
+        return RunStatus.FAILED, RunError(THROTTLED, f"still throttled after all retries ({said})", infrastructure=True)
+    if answer is Answer.NOT_READY:
+        message = f"the function did not become active in time ({said})"
         return RunStatus.FAILED, RunError(THROTTLED, message, infrastructure=True)
     if name == "States.DataLimitExceeded":
         return RunStatus.FAILED, RunError(name, f"its arguments are too large for Step Functions ({cause})")
-    return RunStatus.FAILED, RunError(name or "Unknown", cause, infrastructure=True)
+    # A function that is gone may have been replaced: the client reads the deployment's descriptor again.
+    passes = answer is not Answer.FINAL or name.endswith("ResourceNotFoundException")
+    return RunStatus.FAILED, RunError(name or "Unknown", cause, infrastructure=passes)
 
 
-def _said(name: str, cause: str) -> str:
-    return f"{name}: {cause}" if cause else name
+def _of_fate(fate: _Fate, said: str) -> tuple[RunStatus, RunError]:
+    if fate is _Fate.OUT_OF_MEMORY:
+        message = f"Lambda killed it for its memory ({said})"
+        return RunStatus.OUT_OF_MEMORY, RunError("MemoryError", message, types=("builtins.MemoryError",))
+    if fate is _Fate.TIMED_OUT:
+        message = f"Lambda ended it at its time limit ({said})"
+        return RunStatus.TIMED_OUT, RunError("TimeoutError", message, types=("builtins.TimeoutError",))
+    message = f"its Lambda environment ended in the middle of the run ({said})"
+    return RunStatus.FAILED, RunError("WorkerDied", message, infrastructure=True)
+
+
+#: What Batch's and ECS's own words for the end of a container mean; the first that fits counts
+#: (https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html,
+#: https://docs.aws.amazon.com/batch/latest/userguide/troubleshooting.html).
+_MEANS = (
+    ("OutOfMemory", "its container used up its memory"),
+    ("CannotPullContainer", "the image could not be pulled"),
+    ("assume", "its job role was refused"),
+    ("Host EC2", "its host was lost, as after a Spot interruption"),
+    ("exit code 137", "its container was killed, most likely for its memory"),
+    ("Throttl", "AWS Batch throttled the job's start through all retries"),
+    ("TooManyRequests", "AWS Batch throttled the job's start through all retries"),
+    ("Too Many Requests", "AWS Batch throttled the job's start through all retries"),
+)
+
+
+_THROTTLE_WORDS = re.compile(r"Too ?Many ?Requests|Throttl|Rate exceeded", re.I)
+
+
+def machine_failure(name: str, cause: str) -> str:
+    """Why machines ended or did not start, in words, from what Step Functions tells of a Batch job."""
+    told = _parsed(cause)
+    attempts = told.get("Attempts") or []
+    container = (attempts[-1] if attempts else told).get("Container") or told.get("Container") or {}
+    said = [
+        str((attempts[-1] if attempts else {}).get("StatusReason") or told.get("StatusReason") or ""),
+        str(container.get("Reason") or ""),
+        f"exit code {container['ExitCode']}" if container.get("ExitCode") is not None else "",
+    ]
+    words = "; ".join(dict.fromkeys(filter(None, said))) or f"{name}: {_cause(cause)}".strip(": ")
+    return explain_machine_end(words if told.get("Status") else f"{name}: {words}")
+
+
+def describe_job(summary: Mapping[str, Any]) -> str:
+    """Why a Batch job failed, from what ListJobs tells of it."""
+    container = summary.get("container") or {}
+    said = [str(summary.get("statusReason") or ""), str(container.get("reason") or "")]
+    if container.get("exitCode") is not None:
+        said.append(f"exit code {container['exitCode']}")
+    return explain_machine_end("; ".join(filter(None, said)))
+
+
+def job_id_of(cause: str) -> str:
+    """The id of the Batch job that a cause tells of."""
+    return str(_parsed(cause).get("JobId", ""))
+
+
+def is_throttle(name: str, cause: str) -> bool:
+    """Whether Batch refused to take a job for now: a `ClientException` may be that, or anything else."""
+    return name.startswith("Batch.") and bool(_THROTTLE_WORDS.search(f"{name} {cause}"))
+
+
+def explain_machine_end(said: str) -> str:
+    """What Batch says of a job that failed, after what it means where that is known."""
+    means = next((text for words, text in _MEANS if words in said), "")
+    return f"{means} ({said})" if means else said
 
 
 def _parsed(text: str) -> dict[str, Any]:

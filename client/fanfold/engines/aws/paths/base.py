@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from fanfold.contract.cloud import DeploymentDescriptor
 from fanfold.contract.payloads import DispatchJob
@@ -19,7 +19,15 @@ CLOCKS_S = 90.0
 #: A client that has said "starting" and nothing more for so long is gone.
 STARTING_S = 90.0 + CLOCKS_S
 
-CUT_OFF = "the client exited before all runs were started"
+
+class Ending(NamedTuple):
+    """Why nothing more comes of a dispatch. `throttled`: nothing of it has begun, and trying again costs no attempt."""
+
+    reason: str
+    throttled: bool = False
+
+
+CUT_OFF = Ending("the client exited before all runs were started")
 
 
 class LaunchPath(Protocol):
@@ -31,7 +39,7 @@ class LaunchPath(Protocol):
     def stop(self, header: JobHeader, dispatch: Dispatch) -> None:
         """End what goes on by itself: runs that see the job's cancel flag need no more."""
 
-    def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> str | None:
+    def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> Ending | None:
         """Why nothing more comes of a dispatch that is so many seconds old, or None while something may."""
 
 

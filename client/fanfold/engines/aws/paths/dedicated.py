@@ -9,13 +9,16 @@ from fanfold.contract.cloud import DEDICATED, Lane
 from fanfold.contract.payloads import DedicatedInput
 from fanfold.core.models import JobHeader, RunRef
 from fanfold.engines.aws.dispatch import Dispatch
-from fanfold.engines.aws.paths.base import Surroundings, execution_name
+from fanfold.engines.aws.paths.base import Ending, Surroundings, execution_name
 from fanfold.engines.aws.paths.executions import Executions
 from fanfold.engines.aws.work import Work
-from fanfold.errors import UnknownInstanceType
+from fanfold.errors import FanfoldError, UnknownInstanceType
+from fanfold.stores.aws.failed_executions import describe_job, is_throttle, job_id_of, machine_failure
 
 #: As many as an array job may have.
 _MACHINES = 10_000
+#: What Batch says of an array of which a child has failed.
+_OF_A_CHILD = "Array Child Job failed"
 
 
 class DedicatedPath:
@@ -50,9 +53,30 @@ class DedicatedPath:
             if job.get("status") not in ("SUCCEEDED", "FAILED"):
                 account.call("batch", "terminate_job", on=on, jobId=job["jobId"], reason="The job was cancelled.")
 
-    def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> str | None:
-        """Why nothing more comes of it, or None while something may."""
-        return self._executions.fate(DEDICATED, execution_name(header, dispatch), dispatch, age_s)
+    def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> Ending | None:
+        """Why nothing more comes of it, or None while something may; in AWS Batch's words where it failed."""
+        name = execution_name(header, dispatch)
+        ending, sight = (
+            self._executions.fate(DEDICATED, name, dispatch, age_s),
+            self._executions.look(DEDICATED, name),
+        )
+        if ending is None or sight.status != "FAILED" or not sight.cause:
+            return ending
+        why = machine_failure(sight.error, sight.cause)
+        if _OF_A_CHILD in why:
+            why = self._why_a_child_failed(header, job_id_of(sight.cause)) or why
+        return Ending(f"its machines ended: {why}", throttled=is_throttle(sight.error, sight.cause))
+
+    def _why_a_child_failed(self, header: JobHeader, array_id: str) -> str:
+        """Batch tells of an array that a child failed, and of the child why."""
+        lane = self._lane(header)
+        try:
+            listed = self._surroundings.account.call(
+                "batch", "list_jobs", on=f"queue {lane['queue']}", arrayJobId=array_id, jobStatus="FAILED", maxResults=1
+            )["jobSummaryList"]
+        except FanfoldError:  # it is only for the words
+            return ""
+        return describe_job(listed[0]) if listed else ""
 
     def _lane(self, header: JobHeader) -> Lane:
         return lane_of(self._surroundings, str(header.instance_type))

@@ -6,26 +6,33 @@ import json
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from fanfold.contract.invocation import PREFIX, Answer, answer_to, names
 from fanfold.contract.limits import REALTIME_TIMEOUT_S
 from fanfold.contract.payloads import RunPayload
 from fanfold.core.job_records import ThrottleRecord, to_event
 from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
 from fanfold.engines.aws.dispatch import Dispatch, run_items
-from fanfold.engines.aws.paths.base import CLOCKS_S, Surroundings
-from fanfold.errors import ConfigurationError, FanfoldError
+from fanfold.engines.aws.paths.base import CLOCKS_S, Ending, Surroundings
+from fanfold.errors import ConfigurationError, FanfoldError, StoreUnavailable
 from fanfold.stores.aws.account import Refused
 from fanfold.stores.aws.failed_executions import classified
 
-#: Too many run already: tried again for as long as the state machines would.
-_THROTTLED = ("TooManyRequestsException", "EC2ThrottledException")
-_PATIENCE_S = 30.0
+#: Seconds for which a call is made again that was refused before the run began: of throttles as long as the state
+#: machines would, of a function that wakes up (40 to 106 s) as long as that takes.
+_PATIENCE_S = {Answer.THROTTLED: 30.0, Answer.NOT_READY: 180.0, Answer.RETRY: 15.0}
 #: After so many refusals it is told; one by itself is over before anybody has read of it.
 _TOLD_AFTER = 2
-#: A called function ends at its time limit, after half a minute of throttles at most.
-_LIVES_S = REALTIME_TIMEOUT_S + 60.0 + CLOCKS_S
+#: A called function ends at its time limit, after it has become active.
+_LIVES_S = REALTIME_TIMEOUT_S + max(_PATIENCE_S.values()) + 30.0 + CLOCKS_S
+_EXPECTED = names(*_PATIENCE_S)
+_TOLD = {
+    Answer.THROTTLED: "AWS Lambda throttles: as many runs run as the account allows ({code})",
+    Answer.NOT_READY: "waiting for the function to become active, which takes up to 2 minutes after weeks of rest or"
+    " after a deploy ({code})",
+}
 
 
 class DirectPath:
@@ -40,15 +47,16 @@ class DirectPath:
         """Call the function for each of these runs, and see to it that each ends in an event, whatever happens."""
         functions, job = self._surroundings.descriptor["functions"], self._surroundings.job(header)
         for item in run_items(header, runs, objects=self._stores.objects, functions=functions):
-            self._start_one({"job": job, "run": item})
+            token = f"{header.id}/{item['index']}/{item['attempt']}"
+            self._start_one({"job": job, "run": item, "token": token})
 
     def stop(self, header: JobHeader, dispatch: Dispatch) -> None:
         """Nothing: its runs see the job's flag within seconds."""
 
-    def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> str | None:
+    def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> Ending | None:
         """Why nothing more comes of it, or None while something may."""
         waited_for = any(self.waits_for(header.id, first, attempt) for attempt, first, _ in dispatch.ranges)
-        return None if waited_for or age_s < _LIVES_S else "the function that was called never reported its end"
+        return None if waited_for or age_s < _LIVES_S else Ending("the function that was called never reported its end")
 
     def wait(self) -> None:
         """Wait until no thread of this process waits for a run any more."""
@@ -74,9 +82,9 @@ class DirectPath:
 
     def _see_through(self, place: tuple[str, int, int], payload: RunPayload) -> None:
         try:
-            died = self._invoke(payload)
-            if died is not None:
-                self._stores.log.append([_event(place, *died)])
+            failure = self._invoke(payload)
+            if failure is not None:
+                self._stores.log.append([_event(place, *failure)])
         except FanfoldError as error:
             worth_another_try = not isinstance(error, ConfigurationError)  # a permission, a credential: not by itself
             told = RunError(
@@ -88,28 +96,32 @@ class DirectPath:
             self._stores.log.announce([place[0]])
 
     def _invoke(self, payload: RunPayload) -> tuple[RunStatus, RunError] | None:
-        """Call the function; what it died of, or None where it has told of its run itself."""
+        """Call the function; how it failed, or None where it has told of its run itself."""
         name, body = payload["run"]["function"], json.dumps(payload).encode()
-        deadline, pause_s, refusals = time.monotonic() + _PATIENCE_S, 0.5, 0
+        began, pauses, refusals = time.monotonic(), _pauses(), 0
         while True:
             try:
-                answer = self._stores.account.call(
-                    "lambda", "invoke", on=f"function {name}", expected=_THROTTLED, FunctionName=name, Payload=body
-                )
+                return self._invoke_once(name, body)
             except Refused as refused:
                 refusals += 1
-                if refusals == _TOLD_AFTER:
-                    self._tell_throttled(payload["job"]["id"], refused.code)
-                if time.monotonic() > deadline:
-                    return classified(f"Lambda.{refused.code}", "too many runs at once, for half a minute")
-                time.sleep(random.uniform(0, pause_s))  # noqa: S311 - jitter
-                pause_s = min(2 * pause_s, 8.0)
-                continue
-            said = answer["Payload"].read()
-            return _died(said) if answer.get("FunctionError") else None
+                answer, failed = answer_to(refused.code) or Answer.FINAL, classified(f"{PREFIX}{refused.code}", "")
+                if refusals == _TOLD_AFTER and answer in _TOLD:
+                    self._tell(payload["job"]["id"], _TOLD[answer].format(code=refused.code))
+                if time.monotonic() - began > _PATIENCE_S.get(answer, 0.0):
+                    return failed
+            except StoreUnavailable:
+                # The answer may have been lost alone: the function performs a token once, however often it is called.
+                if time.monotonic() - began > _PATIENCE_S[Answer.RETRY]:
+                    raise
+            time.sleep(next(pauses))
 
-    def _tell_throttled(self, job_id: str, code: str) -> None:
-        reason = f"AWS Lambda throttles: as many runs run as the account allows ({code})"
+    def _invoke_once(self, name: str, body: bytes) -> tuple[RunStatus, RunError] | None:
+        account, on = self._stores.account, f"function {name}"
+        answer = account.call("lambda", "invoke", on=on, expected=_EXPECTED, FunctionName=name, Payload=body)
+        said = account.read(answer["Payload"], service="lambda", operation="invoke", on=on)
+        return _failure(said) if answer.get("FunctionError") else None
+
+    def _tell(self, job_id: str, reason: str) -> None:
         self._stores.log.append([to_event(job_id, ThrottleRecord("AWS Lambda", reason))])
 
     def _record_at_last(self, event: Event) -> None:
@@ -119,7 +131,14 @@ class DirectPath:
             return  # nothing can be told from here: `reconcile` finds the run lost when its time is over
 
 
-def _died(said: bytes) -> tuple[RunStatus, RunError]:
+def _pauses() -> Iterator[float]:
+    longest_s = 0.5
+    while True:
+        yield random.uniform(0, longest_s)  # noqa: S311 - jitter
+        longest_s = min(2 * longest_s, 8.0)
+
+
+def _failure(said: bytes) -> tuple[RunStatus, RunError]:
     told: Any = json.loads(said or b"{}")
     if not isinstance(told, dict):
         told = {}

@@ -6,7 +6,7 @@ import time
 from typing import Any, NamedTuple
 
 from fanfold.engines.aws.dispatch import Dispatch
-from fanfold.engines.aws.paths.base import CUT_OFF, STARTING_S, Surroundings
+from fanfold.engines.aws.paths.base import CUT_OFF, STARTING_S, Ending, Surroundings
 from fanfold.stores.aws.account import Refused
 
 #: An execution is looked at this rarely: the account may do so 15 times a second, for all its users together.
@@ -16,10 +16,11 @@ _NOT_THERE = ("ExecutionDoesNotExist",)
 
 
 class Sight(NamedTuple):
-    """What was seen of an execution: `RUNNING`, how it ended, or "" where there is none; and why it ended so."""
+    """What was seen of an execution: `RUNNING`, how it ended, or "" where there is none; and with which error."""
 
     status: str
-    reason: str = ""
+    error: str = ""
+    cause: str = ""
 
 
 class Executions:
@@ -57,22 +58,22 @@ class Executions:
         except Refused:
             return
 
-    def fate(self, path: str, name: str, dispatch: Dispatch, age_s: float) -> str | None:
+    def fate(self, path: str, name: str, dispatch: Dispatch, age_s: float) -> Ending | None:
         """Why nothing more comes of a Standard execution, or None while something may."""
         sight = self.look(path, name)
         if sight.status == "RUNNING":
             return None
         if not sight.status:
             return None if dispatch.state == "starting" and age_s < STARTING_S else CUT_OFF
-        return f"its execution has ended ({sight.status.lower()}{f', {sight.reason}' if sight.reason else ''})"
+        why = ": ".join(filter(None, (sight.error, sight.cause)))
+        return Ending(f"its execution has ended ({sight.status.lower()}{f', {why}' if why else ''})")
 
     def _look(self, arn: str) -> Sight:
         try:
             answer = self._call("describe_execution", arn, expected=_NOT_THERE, executionArn=arn)
         except Refused:
             return Sight("")
-        reason = ": ".join(str(answer[part]) for part in ("error", "cause") if answer.get(part))
-        return Sight(str(answer["status"]), reason)
+        return Sight(str(answer["status"]), str(answer.get("error") or ""), str(answer.get("cause") or ""))
 
     def _machine(self, path: str) -> str:
         return self._surroundings.descriptor["state_machines"][path]
