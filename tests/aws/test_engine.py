@@ -54,14 +54,15 @@ def test_the_path_follows_from_what_is_asked_and_how_much_may_run_at_once(count,
     assert paths.choose_path(header, [RunRef(index) for index in range(count)], lambda: at_once) == path
 
 
-def test_one_run_invokes_the_function_and_waits(engine, in_process, account, eventually, fresh):
+def test_one_run_invokes_the_function_and_waits(engine, in_process, account, deployment, eventually, fresh):
     header = put_job(engine.stores, double, [1])
     with Emulated(account, in_process) as emulated:
         engine.start(header, [RunRef(0)])
         eventually(lambda: fresh(header).done)
     assert emulated.executions == {}
     [payload] = emulated.invocations
-    assert payload["run"]["function"] in engine._deployment.descriptor["functions"]
+    assert payload["run"]["function"] in deployment.descriptor["functions"]
+    assert payload["token"] == f"{header.id}/0/0"
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,25 @@ def test_a_run_leaves_its_result_its_output_and_what_it_took(function, aws_store
     assert usage.peak_memory_mib > 1
 
 
+def test_a_call_that_is_made_again_after_its_answer_was_lost_performs_nothing(function, aws_stores, tmp_path):
+    def mark(folder: str):
+        import uuid
+        from pathlib import Path
+
+        (Path(folder) / uuid.uuid4().hex).touch()
+
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    header = put_job(aws_stores, mark, [str(marks)])
+    asked = {**payload(aws_stores, header, 0), "token": f"{header.id}/0/0"}
+    assert function.invoke(asked).payload == {"status": ["succeeded"]}
+    assert function.invoke(asked).payload == {"status": []}
+    assert len(list(marks.iterdir())) == 1
+    other = {**payload(aws_stores, header, 0, attempt=1), "token": f"{header.id}/0/1"}
+    assert function.invoke(other).payload == {"status": ["succeeded"]}
+    assert len(list(marks.iterdir())) == 2
+
+
 def test_results_of_the_function_serve_again_from_the_cache(function, aws_stores):
     def double(n: int):
         return 2 * n
