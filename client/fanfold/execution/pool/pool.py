@@ -207,7 +207,7 @@ class Pool:
             worker.discard()
             return
         worker.begin(answer.call, log_number=answer.log, now=time.monotonic())
-        sent.feed.report_start(answer.call, sent.call, answer.at, worker.pid)
+        sent.feed.report_start(answer.call, sent.call, answer.at, worker)
         if sent.feed.cancelled:  # it was taken from the queue just before the queue was drained
             worker.end(RunStatus.CANCELLED)
 

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from fanfold.execution import calls as reports
 from fanfold.execution.calls import Assignment, Call, Feed, Report
@@ -179,6 +179,14 @@ BATCH = 200
 BATCH_S = 0.02
 
 
+class HasPid(Protocol):
+    """A worker."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+
 class FeedState:
     """What a pool knows of one feed."""
 
@@ -193,7 +201,7 @@ class FeedState:
         self._in_flight = 0
         self._waiting: deque[Call] = deque()
         self._reports: list[Report] = []
-        self._begun: dict[int, tuple[Call, float, int]] = {}
+        self._begun: dict[int, tuple[Call, float, HasPid]] = {}
         self._oldest = 0.0
 
     @property
@@ -241,11 +249,11 @@ class FeedState:
             self._oldest = time.monotonic()
         self._reports.append(report)
 
-    def report_start(self, number: int, call: Call, at: float, pid: int) -> None:
+    def report_start(self, number: int, call: Call, at: float, worker: HasPid) -> None:
         """Note that a call has begun. Only told of a call that is still running when reports are handed on."""
         if not self.has_reports:
             self._oldest = time.monotonic()
-        self._begun[number] = call, at, pid
+        self._begun[number] = call, at, worker
 
     def hand_on(self, now: float) -> None:
         """Give the feed its reports where it is time to: a full batch, an old one, or nothing more to wait for."""
@@ -253,7 +261,8 @@ class FeedState:
             return
         if self._in_flight == 0 or len(self._reports) >= BATCH or now - self._oldest >= BATCH_S:
             job_id = self.assignment.job_id
-            batch = [*(reports.started(job_id, *begun) for begun in self._begun.values()), *self._reports]
+            begun = [reports.started(job_id, call, at, worker.pid) for call, at, worker in self._begun.values()]
+            batch = [*begun, *self._reports]
             self._begun, self._reports = {}, []
             self.feed.record(batch)
 

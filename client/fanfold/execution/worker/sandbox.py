@@ -65,6 +65,8 @@ class Sandbox:
         self._pid = os.getpid()
         self._standing = _standing(log_folder)
         self._flush_native: Callable[[], Any] | None = None
+        #: Whether the UDF can change nothing but what `tidy` looks at: it imports nothing.
+        self._is_plain = True
         self._bundle: Bundle | None = None
         self._folders: RunFolders | None = None
         self._interpreter: InterpreterState | None = None
@@ -79,7 +81,8 @@ class Sandbox:
         began = time.perf_counter()
         result = None if job.udf.is_loaded else self._load(job)
         if result is None:
-            result = copy_context().run(perform)  # a context variable, such as Decimal's precision, is the run's own
+            # A context variable, such as Decimal's precision, is the run's own.
+            result = perform() if self._is_plain else copy_context().run(perform)
         if os.getpid() != self._pid:
             self._flush()
             os._exit(result.output is None)  # a child that the UDF forked and let go on: not our answer
@@ -88,8 +91,12 @@ class Sandbox:
         self._flush()
         peak_mib = self._memory.peak_mib(duration_s)
         printed = self._log_number_if_used()
-        self._restore()
-        self.tainted = self.tainted or job.fresh or self._leftovers.found()
+        if self._memory.left_mib() > _COLLECT_ABOVE_MIB:
+            gc.collect()
+        if not self._is_plain:
+            self._restore()
+            self.tainted = self.tainted or self._leftovers.found()
+        self.tainted = self.tainted or job.fresh
         return Finished(called.number, time.time(), duration_s, cpu_s, peak_mib, *result, printed, self.tainted)
 
     def tidy(self) -> None:
@@ -97,7 +104,7 @@ class Sandbox:
 
         What cannot be undone, or may be meant by a library that stays imported, is left to a new process.
         """
-        if not self._timer:
+        if not self._timer and not self._is_plain:
             signal.setitimer(signal.ITIMER_REAL, 0)
         if self._builtins.restore():
             self.tainted = True
@@ -127,6 +134,7 @@ class Sandbox:
         """
         if not reaches_the_interpreter(bundle) and not any("open" in source.text for source in bundle.sources):
             return
+        self._is_plain = False
         self._bundle = bundle
         self._flush_native = native_flush()
         prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -207,8 +215,9 @@ class Sandbox:
             self.tainted = True
             return None
         if not used:
-            os.dup2(self._log, 1)  # the UDF may have closed or redirected them
-            os.dup2(self._log, 2)
+            if not self._is_plain:
+                os.dup2(self._log, 1)  # the UDF may have closed or redirected them
+                os.dup2(self._log, 2)
             return None
         number = self.log_number
         self._next_log()
@@ -239,8 +248,6 @@ class Sandbox:
         sys.argv = self._argv[:]
         sys.path = self._path
         sys.path[:] = self._path_entries
-        if self._memory.left_mib() > _COLLECT_ABOVE_MIB:
-            gc.collect()
 
 
 def _standing(otherwise: str) -> str:

@@ -25,15 +25,21 @@ class CpuTime:
     def __init__(self) -> None:
         self._own_s = time.process_time()
         self._children_s = 0.0
+        self._unread = 0
 
     def since_last(self, duration_s: float) -> float:
         """CPU seconds since the last call of this, for a call that took `duration_s`."""
+        if duration_s < _INSTANT_S and self._unread < _INSTANT_CALLS:  # it will have done nothing but compute
+            self._unread += 1
+            self._own_s += duration_s
+            return duration_s
+        self._unread = 0
         before, self._own_s = self._own_s, time.process_time()
         if duration_s < _SHORT_S:  # children are counted in hundredths of a second
-            return self._own_s - before
+            return max(0.0, self._own_s - before)
         times, children_before = os.times(), self._children_s
         self._children_s = times.children_user + times.children_system
-        return self._own_s - before + self._children_s - children_before
+        return max(0.0, self._own_s - before) + self._children_s - children_before
 
 
 class PeakMemory:
