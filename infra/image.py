@@ -13,6 +13,7 @@ from aws_cdk import aws_ecr_assets as assets
 from constructs import Construct
 from packaging.requirements import Requirement
 
+from infra.build import CloudBuild
 from infra.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -25,8 +26,12 @@ class RuntimeImage(Construct):
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings, architecture: str) -> None:
         super().__init__(scope, id)
-        uri = settings.image_uri_for(architecture)
-        self.repository, self.tag = _from_uri(self, uri) if uri else _built(self, settings, architecture)
+        if uri := settings.image_uri_for(architecture):
+            self.repository, self.tag = _from_uri(self, uri)
+        elif settings.build == "cloud":
+            self.repository, self.tag = _built_in_the_cloud(self, settings, architecture)
+        else:
+            self.repository, self.tag = _built_here(self, settings, architecture)
         self.uri = self.repository.repository_uri_for_tag_or_digest(self.tag)
 
 
@@ -44,7 +49,7 @@ def _from_uri(scope: Construct, uri: str) -> tuple[ecr.IRepository, str]:
     return repository, tag
 
 
-def _built(scope: Construct, settings: Settings, architecture: str) -> tuple[ecr.IRepository, str]:
+def _built_here(scope: Construct, settings: Settings, architecture: str) -> tuple[ecr.IRepository, str]:
     asset = assets.DockerImageAsset(
         scope,
         "Asset",
@@ -56,6 +61,20 @@ def _built(scope: Construct, settings: Settings, architecture: str) -> tuple[ecr
         platform=assets.Platform.LINUX_ARM64 if architecture == "arm64" else assets.Platform.LINUX_AMD64,
     )
     return asset.repository, asset.asset_hash
+
+
+def _built_in_the_cloud(scope: Construct, settings: Settings, architecture: str) -> tuple[ecr.IRepository, str]:
+    build = CloudBuild(
+        scope,
+        "Build",
+        settings=settings,
+        architecture=architecture,
+        root=ROOT,
+        dockerfile=str(DOCKERFILE.relative_to(ROOT)),
+        exclude=_build_context(),
+        build_args=_build_args(settings),
+    )
+    return build.repository, build.tag
 
 
 def _build_args(settings: Settings) -> dict[str, str]:

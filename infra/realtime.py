@@ -60,6 +60,8 @@ class Realtime(Construct):
             )
             for n, name in enumerate(function_names(settings))
         ]
+        for function in self.functions:  # Lambda takes no image that is not there yet
+            function.node.add_dependency(image)
 
 
 def _code(image: RuntimeImage) -> lambda_.DockerImageCode:

@@ -91,6 +91,10 @@ class Settings(BaseModel):
     )
     image_uri_arm64: ImageUri | None = Field(default=None, description="The same for arm64.")
 
+    build: Literal["docker", "cloud"] = Field(
+        default="docker", description="Where the image is built: by Docker here, or by CodeBuild in your account."
+    )
+
     realtime_disk_mib: int = Field(
         default=2048, ge=512, le=10240, description="Scratch disk of one realtime environment, in MiB; 512 are free."
     )

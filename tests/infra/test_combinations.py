@@ -24,6 +24,7 @@ OTHER: dict[str, Any] = {
     "base_digest": "sha256:" + "c" * 64,
     "image_uri": _URI,
     "image_uri_arm64": _URI,
+    "build": "cloud",
     "realtime_disk_mib": 512,
     "realtime_reserved_concurrency": 10,
     "account_concurrency": 2000,
@@ -64,7 +65,9 @@ _GO_WITH = {
 
 #: Pairs that meet in one construct. Any other pair is together where all settings are, and apart where each is alone.
 MEETING = [
+    ("architecture", "build"),
     ("architecture", "extra_instance_types"),
+    ("build", "extra_instance_types"),
     ("architecture", "image_uri"),
     ("architecture", "mount"),
     ("extra_instance_types", "image_uri"),
