@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from fanfold.errors import UnknownInstanceType as UnknownInstanceType
     from fanfold.errors import WaitTimeout as WaitTimeout
     from fanfold.errors import WorkerDied as WorkerDied
+    from fanfold.inputs import chunks as chunks
     from fanfold.job import Job as Job
     from fanfold.job import Run as Run
     from fanfold.settings import configure as configure
@@ -76,6 +77,7 @@ _HOME_OF = {
     **dict.fromkeys(("Udf", "udf"), "api.decorator"),
     "Executor": "api.executor",
     "Plan": "submission.estimates",
+    "chunks": "inputs.reading",
     "configure": "settings",
     "mount_path": "api.mount",
     **dict.fromkeys(("attempt", "job_id", "run_id", "scratch_path"), "api.inside"),

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import math
+import threading
 from collections import namedtuple
 from decimal import Decimal
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -157,27 +158,15 @@ def test_large_bytes_within_a_result_travel_beside_its_json():
     assert decode(encoded.codec, encoded.data) == [b"y" * 5000]
 
 
-def cyclic():
-    value: list = []
-    value.append(value)
-    return value
-
-
 Point = namedtuple("Point", "x y")
-
-
-class Odd(Exception):
-    pass
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
         ({"model": [1, 2, object()]}, r'^result\["model"\]\[2\] is a builtins.object'),
-        ({(1, 2): {3: Odd("x")}}, r"^result\[\(1, 2\)\]\[3\] is a .*Odd.*\n.*`str\(value\)`"),
-        ([Point(1, 2)], r"^result\[0\] is a .*Point.*\n.*`tuple\(value\)` or `value._asdict\(\)`"),
+        ({(1, 2): {3: threading.Lock()}}, r"^result\[\(1, 2\)\]\[3\] is a _thread.lock"),
         ((n for n in []), r"generator(?s:.*)`list\(value\)`"),
-        (cyclic(), "contains itself"),
         (
             {"at": dt.datetime(2024, 1, 1, tzinfo=type("Mine", (dt.tzinfo,), {})())},
             r'^result\["at"\] has the time zone',

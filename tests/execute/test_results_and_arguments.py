@@ -19,27 +19,24 @@ def test_a_coroutine_function_is_awaited(work):
 
 def test_a_value_that_no_codec_knows_is_an_error_that_names_it_and_says_what_to_return(work):
     def produce(how: str):
-        class Odd:
-            pass
-
-        return Odd() if how == "odd" else how
+        return (n for n in how) if how == "odd" else how
 
     told = work(produce, [{"how": "odd"}, {"how": "even"}])
     assert told[0].status is RunStatus.FAILED
     assert told[0].error.type == "fanfold.errors.CodecError"
-    assert "Odd" in told[0].error.message
+    assert "generator" in told[0].error.message
     assert told[1].value == "even"
 
 
 def test_pickle_is_there_for_those_who_ask_for_it(work):
     def produce():
-        import fractions
+        import io
 
-        return fractions.Fraction(1, 3)
+        return io.BytesIO(b"x")
 
     (refused,), (kept,) = work(produce), work(produce, serializer="pickle")
     assert refused.status is RunStatus.FAILED
-    assert (kept.value.numerator, kept.value.denominator) == (1, 3)
+    assert kept.value.read() == b"x"
 
 
 @pytest.mark.parametrize("size", [0, 8 * 1024 - 2, 8 * 1024, 40 * 2**20])

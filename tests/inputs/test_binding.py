@@ -70,7 +70,7 @@ def test_what_does_not_bind_is_an_error_naming_parameter_and_value(one_input, co
 def test_a_dict_for_a_single_parameter_is_told_how_to_be_passed_whole():
     def fit(config): ...
 
-    with pytest.raises(InputError, match=r"to pass it whole: \{'config': \{...\}\}"):
+    with pytest.raises(InputError, match=r'to pass it whole: \{"config": \{...\}\}'):
         Signature.of(fit).bind({"rate": 0.1})
     assert Signature.of(fit).bind({"config": {"rate": 0.1}}) == {"config": {"rate": 0.1}}
 

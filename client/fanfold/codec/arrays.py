@@ -1,14 +1,15 @@
-"""numpy arrays as .npy, and numpy scalars with their dtype."""
+"""numpy's arrays, plain, masked, of records and of objects, and its scalars and dtypes."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fanfold.codec.encoded import Encoded
+from fanfold.codec.encoded import Encoded, damaged
 from fanfold.errors import CodecError
 
 if TYPE_CHECKING:
@@ -16,15 +17,50 @@ if TYPE_CHECKING:
 
 CODEC = "npy/1"
 
+#: numpy by itself reads headers of 10,000 characters, though it writes longer ones for records of many fields.
+#: A record of 50,000 fields has less than this, and reading as much takes a second.
+_LARGEST_HEADER = 4_000_000
+
+#: Arrays that are plain ones seen in another way, by the name of their class.
+_VIEWS = ("recarray", "matrix")
+
 
 def pack(value: Any) -> Encoded | None:
-    """The encoding of an array; None for a scalar. Raises `CodecError` for arrays of Python objects."""
-    return Encoded(CODEC, _npy(value)) if type(value) is np.ndarray else None
+    """The encoding of an array; None for what has a tag. Raises `CodecError` for a dtype that cannot be written."""
+    if type(value) is not np.ndarray or value.dtype.kind == "O":
+        return None
+    return Encoded(CODEC, _npy(value))
 
 
-def unpack(_: str, data: bytes) -> Any:
+def unpack(codec: str, data: bytes) -> Any:
     """The array that `pack` encoded."""
-    return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    shape, fortran, dtype, start = _header(data)
+    expected = prod(shape) * dtype.itemsize
+    if dtype.hasobject or min(shape, default=0) < 0 or expected != len(data) - start:
+        raise damaged(codec, f"an array of {expected:,} bytes should follow, {len(data) - start:,} do")
+    order: Any = "F" if fortran else "C"
+    if not expected:
+        return np.zeros(shape, dtype, order=order)
+    return np.frombuffer(data, dtype, offset=start).reshape(shape, order=order).copy(order=order)
+
+
+def _header(data: bytes) -> tuple[Any, bool, Any, int]:
+    """Shape, order, dtype, and where the numbers begin. Not by numpy, which has no public reader for all versions."""
+    import ast
+
+    magic, version = bytes(data[:6]), (data[6], data[7])
+    if magic != b"\x93NUMPY" or version not in _LENGTH_BYTES:
+        raise ValueError("it is no .npy")
+    start = 8 + _LENGTH_BYTES[version]
+    end = start + int.from_bytes(data[8:start], "little")
+    if end - start > _LARGEST_HEADER or end > len(data):
+        raise ValueError("its header is too long")
+    facts = ast.literal_eval(bytes(data[start:end]).decode("utf-8" if version == (3, 0) else "latin1"))
+    shape = tuple(int(length) for length in facts["shape"])
+    return shape, bool(facts["fortran_order"]), np.lib.format.descr_to_dtype(facts["descr"]), end
+
+
+_LENGTH_BYTES = {(1, 0): 2, (2, 0): 4, (3, 0): 4}
 
 
 def _npy(array: Any) -> bytes:
@@ -36,11 +72,25 @@ def _npy(array: Any) -> bytes:
     sink = io.BytesIO()
     # Version 3 has room for any field names; left to choose, numpy would warn of it.
     np.lib.format.write_array(sink, array, version=(3, 0) if array.dtype.names else (1, 0), allow_pickle=False)
-    return sink.getvalue()
+    data = sink.getvalue()
+    if array.dtype.names:
+        _prove_readable(data)
+    return data
+
+
+def _prove_readable(data: bytes) -> None:
+    """Raises `CodecError` where the header of a record is one that no reader takes."""
+    try:
+        _header(data)
+    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        raise CodecError(
+            f"an array of records of this dtype cannot be read back: {error}.",
+            next_step="Return a frame: `pandas.DataFrame.from_records(array)`.",
+        ) from error
 
 
 def _is_kept(dtype: Any) -> bool:
-    if dtype.hasobject:
+    if dtype.hasobject or dtype.kind == "T":
         return False
     try:
         return bool(np.lib.format.descr_to_dtype(np.lib.format.dtype_to_descr(dtype)) == dtype)
@@ -49,9 +99,31 @@ def _is_kept(dtype: Any) -> bool:
 
 
 def tag(value: Any, tagger: Tagger) -> Any:
-    """The tag of a numpy scalar, or None where `value` is something else."""
-    if not isinstance(value, np.generic):
-        return None
+    """The tag of a scalar, of a dtype, and of arrays that are more than numbers; None for anything else."""
+    kind = type(value)
+    if isinstance(value, np.generic):
+        return _scalar(value, tagger)
+    if isinstance(value, np.dtype):
+        return {"$dtype": _dtype_tree(value, tagger)}
+    if value is np.ma.masked:
+        return {"$masked": None}
+    if kind is np.ma.MaskedArray:
+        return _masked(value, tagger)
+    return _array(value, kind, tagger) if isinstance(value, np.ndarray) else None
+
+
+def _array(value: Any, kind: type, tagger: Tagger) -> Any:
+    """The tag of an array of objects, or of one that is seen in another way."""
+    if kind is np.ndarray:
+        order = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
+        flat = value.ravel(order=order).tolist()
+        return {"$objects": [list(value.shape), order, [tagger.at(number, item) for number, item in enumerate(flat)]]}
+    if kind.__name__ in _VIEWS and kind.__module__.partition(".")[0] == "numpy" and value.dtype.kind != "O":
+        return {"$view": [kind.__name__, tagger.at("array", np.asarray(value).view(np.ndarray))]}
+    return None
+
+
+def _scalar(value: Any, tagger: Tagger) -> Any:
     dtype = value.dtype
     if dtype.kind in "mM":
         return {"$numpy": [dtype.str, int(value.view("i8"))]}
@@ -61,13 +133,63 @@ def tag(value: Any, tagger: Tagger) -> Any:
     return {"$npy_scalar": tagger.tree(np.asarray(value))}
 
 
+def _dtype_tree(dtype: Any, tagger: Tagger) -> Any:
+    if dtype.kind == "O" and dtype.names is None:
+        return "|O"
+    if not _is_kept(dtype):
+        raise CodecError(f"{tagger.where} is the dtype {dtype}, which has no codec.", next_step="Pass its `.descr`.")
+    return tagger.tree(np.lib.format.dtype_to_descr(dtype))
+
+
+def _masked(value: Any, tagger: Tagger) -> Any:
+    mask = np.ma.getmask(value)
+    own_fill = value._fill_value  # None where it is the dtype's default
+    parts = [
+        tagger.at("data", np.asarray(value.data)),
+        None if mask is np.ma.nomask else tagger.at("mask", np.asarray(mask)),
+        None if own_fill is None else tagger.at("fill_value", np.asarray(own_fill)),
+        bool(value.hardmask),
+    ]
+    return {"$masked": parts}
+
+
+def _read_masked(parts: Any) -> Any:
+    if parts is None:
+        return np.ma.masked
+    data, mask, fill, hard = parts
+    # A mask that is there, all false, is another thing than none.
+    made = np.ma.MaskedArray(data, np.ma.nomask if mask is None else mask, hard_mask=hard, keep_mask=False)
+    if fill is not None:
+        made.set_fill_value(fill[()])
+    return made
+
+
 def _read_scalar(payload: Any) -> Any:
     dtype, item = payload
     kind = np.dtype(dtype)
     return np.array(item, "i8").view(kind)[()] if kind.kind in "mM" else kind.type(item)
 
 
+def _read_objects(payload: Any) -> Any:
+    shape, order, items = payload
+    flat = np.empty(len(items), dtype=object)
+    for number, item in enumerate(items):  # one by one: numpy would unpack lists of one length into a second axis
+        flat[number] = item
+    return flat.reshape(shape, order=order)
+
+
+def _read_view(payload: Any) -> Any:
+    name, array = payload
+    if name not in _VIEWS:
+        raise ValueError(f"no array is a {name}")
+    return array.view(getattr(np, name))
+
+
 UNTAG: dict[str, Callable[[Any], Any]] = {
     "$numpy": _read_scalar,
     "$npy_scalar": lambda array: array[()],
+    "$objects": _read_objects,
+    "$dtype": lambda descr: np.lib.format.descr_to_dtype(descr) if isinstance(descr, list) else np.dtype(descr),
+    "$masked": _read_masked,
+    "$view": _read_view,
 }

@@ -39,6 +39,15 @@ def _path(value: Any, _: Tagger) -> Any:
     return {"$path": [type(value).__qualname__ if pure else "Path", str(value)]}
 
 
+def _pattern(value: Any, tagger: Tagger) -> Any:
+    return {"$pattern": [tagger.tree(value.pattern), value.flags]}
+
+
+def _ip(value: Any, _: Tagger) -> Any:
+    scope = f"%{value.scope_id}" if getattr(value, "scope_id", None) and "%" not in str(value) else ""
+    return {"$ip": [type(value).__qualname__, f"{value}{scope}"]}
+
+
 _WRITERS: dict[str, Callable[[Any, Tagger], Any]] = {
     "tuple": lambda value, tagger: {"$tuple": tagger.items(value)},
     "set": lambda value, tagger: {"$set": _members(value, tagger)},
@@ -46,9 +55,15 @@ _WRITERS: dict[str, Callable[[Any, Tagger], Any]] = {
     "bytearray": lambda value, tagger: {"$bytearray": tagger.tree(bytes(value))},
     "complex": lambda value, tagger: {"$complex": [tagger.tree(value.real), tagger.tree(value.imag)]},
     "range": lambda value, tagger: {"$range": tagger.items([value.start, value.stop, value.step])},
+    "slice": lambda value, tagger: {"$slice": tagger.items([value.start, value.stop, value.step])},
+    "ellipsis": lambda *_: {"$constant": "..."},
+    "NotImplementedType": lambda *_: {"$constant": "NotImplemented"},
+    "Fraction": lambda value, tagger: {"$fraction": tagger.items([value.numerator, value.denominator])},
+    "Pattern": _pattern,
     "UUID": lambda value, _: {"$uuid": str(value)},
     "Decimal": lambda value, _: {"$decimal": str(value)},
     **dict.fromkeys(("PurePosixPath", "PureWindowsPath", "PosixPath", "WindowsPath"), _path),
+    **dict.fromkeys((f"IPv{n}{kind}" for n in (4, 6) for kind in ("Address", "Interface", "Network")), _ip),
 }
 
 
@@ -81,6 +96,33 @@ def _read_path(payload: list[str]) -> Any:
     }[kind](text)
 
 
+def _read_fraction(pair: list[int]) -> Any:
+    from fractions import Fraction
+
+    return Fraction(*pair)
+
+
+def _read_pattern(payload: list[Any]) -> Any:
+    import re
+
+    return re.compile(*payload)
+
+
+def _read_ip(payload: list[str]) -> Any:
+    import ipaddress
+
+    name, text = payload
+    if not name.startswith("IPv"):
+        raise ValueError(f"no address is a {name}")
+    return getattr(ipaddress, name)(text)
+
+
+def _read_ref(number: int) -> Any:
+    from fanfold.codec.rebuild import Ref
+
+    return Ref(number)
+
+
 UNTAG: dict[str, Callable[[Any], Any]] = {
     "$dict": dict,
     "$tuple": tuple,
@@ -96,4 +138,10 @@ UNTAG: dict[str, Callable[[Any], Any]] = {
     "$uuid": _read_uuid,
     "$decimal": _read_decimal,
     "$path": _read_path,
+    "$slice": lambda bounds: slice(*bounds),
+    "$constant": {"...": ..., "NotImplemented": NotImplemented}.__getitem__,
+    "$fraction": _read_fraction,
+    "$pattern": _read_pattern,
+    "$ip": _read_ip,
+    "$ref": _read_ref,
 }

@@ -24,7 +24,7 @@ _NOTES = "__notes__"
 def tag(value: BaseException, tagger: Tagger) -> Any:
     """The tag for an exception of Python's own; None for any other, and for one that its args do not make again."""
     kind = type(value)
-    if getattr(builtins, kind.__qualname__, None) is not kind:
+    if getattr(builtins, kind.__qualname__, None) is not kind or value.__cause__ is not None:
         return None
     try:
         more = _beyond_args(value, kind(*value.args))
@@ -41,16 +41,16 @@ def _beyond_args(value: BaseException, again: BaseException) -> dict[str, Any] |
     kind = type(value)
     if type(again) is not kind or not all(_is_name(name) and not hasattr(kind, name) for name in vars(value)):
         return None
-    own, told = dict(_own(value)), dict(_own(again))
+    own, told = dict(own_fields(value)), dict(own_fields(again))
     more = {name: item for name, item in own.items() if not _same(item, told.get(name))} | vars(value)
     for name, item in more.items():
         setattr(again, name, item)
-    told = dict(_own(again))
+    told = dict(own_fields(again))
     alike = own.keys() == told.keys() and all(_same(item, told[name]) for name, item in own.items())
     return more if alike and _same_each(value.args, again.args) else None
 
 
-def _own(value: BaseException) -> Iterator[tuple[str, Any]]:
+def own_fields(value: BaseException) -> Iterator[tuple[str, Any]]:
     """What an exception's class has beside `args`, such as an `OSError`'s `filename`, as far as it is set."""
     for owner in type(value).__mro__[: type(value).__mro__.index(BaseException)]:
         for name, found in vars(owner).items():

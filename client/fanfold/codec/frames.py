@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,9 @@ def pack(value: Any) -> Encoded | None:
     if isinstance(value, pd.Index) and type(value).__module__.partition(".")[0] == "pandas":
         sheet = _Sheet()
         return Encoded(CODEC, sheet.to_bytes({"kind": "index", "index": index_tree(value, sheet.keep)}, {}))
+    if isinstance(value, pd.api.extensions.ExtensionArray) and type(value).__module__.partition(".")[0] == "pandas":
+        sheet = _Sheet()
+        return Encoded(CODEC, sheet.to_bytes({"kind": "array", "column": sheet.keep("value", pd.Series(value))}, {}))
     return None
 
 
@@ -72,6 +75,9 @@ def read_sheet(data: bytes) -> tuple[Any, dict[str, Any]]:
     """The frame, series or index in `data`, and the facts it was written with."""
     table = read_parquet(data)
     meta: dict[str, Any] = decode_json(table.schema.metadata[_META].decode("ascii"))
+    if meta["kind"] == "array":
+        number, note = meta["column"]
+        return pd.array(from_arrow(table.column(number), note), copy=True), meta
     index = index_from(meta["index"], table.column)
     if meta["kind"] == "index":
         return index, meta
@@ -274,6 +280,22 @@ def _read_interval(column: pa.ChunkedArray, left_note: Note, right_note: Note, c
     return pd.arrays.IntervalArray.from_arrays(left, right, closed=closed)
 
 
+def _write_sparse(array: Any, _: str) -> tuple[Any, ...]:
+    # What is stored is fewer than the rows: it stands in the note.
+    positions = array.sp_index.to_int_index().indices
+    return pa.nulls(len(array)), array.sp_values, positions, array.fill_value, type(array.sp_index).__name__
+
+
+def _read_sparse(column: pa.ChunkedArray, values: Any, positions: Any, fill: Any, kind: str) -> Any:
+    from pandas._libs.sparse import IntIndex
+
+    index: Any = cast("Any", IntIndex)(len(column), positions)
+    dtype = pd.SparseDtype(values.dtype, fill)
+    kept = index.to_block_index() if kind == "BlockIndex" else index
+    make: Any = pd.arrays.SparseArray
+    return make._simple_new(values, kept, dtype)  # its public ways differ between versions of pandas
+
+
 _Family = tuple[Any, Callable[[Any, str], tuple[Any, ...]], Callable[..., Any]]
 _MASKED = (
     *(pd.Int8Dtype, pd.Int16Dtype, pd.Int32Dtype, pd.Int64Dtype),
@@ -287,6 +309,7 @@ _FAMILIES: dict[str, _Family] = {
     "masked": (_MASKED, _write_masked, _read_masked),
     "string": (pd.StringDtype, _write_string, _read_string),
     "period": (pd.PeriodDtype, _write_period, _read_period),
+    "sparse": (pd.SparseDtype, _write_sparse, _read_sparse),
     "interval": (pd.IntervalDtype, _write_interval, _read_interval),
     "arrow": (pd.ArrowDtype, lambda array, _: (pa.array(array),), pd.arrays.ArrowExtensionArray),
 }

@@ -23,6 +23,10 @@ CODEC = "geoparquet/1"
 def pack(value: Any) -> Encoded | None:
     """The encoding of a GeoDataFrame or a GeoSeries; None for a geometry."""
     kind = f"{type(value).__module__.partition('.')[0]}.{type(value).__qualname__}"
+    if kind == "geopandas.GeometryArray":
+        import geopandas
+
+        return Encoded(CODEC, series_bytes(geopandas.GeoSeries(value), {}, geo="array"))
     if kind not in ("geopandas.GeoDataFrame", "geopandas.GeoSeries"):
         return None
     if kind == "geopandas.GeoSeries":
@@ -37,7 +41,8 @@ def unpack(_: str, data: bytes) -> Any:
 
     value, facts = read_sheet(data)
     if facts["kind"] == "series":
-        return geopandas.GeoSeries(value)
+        series = geopandas.GeoSeries(value)
+        return series.values if facts["geo"] == "array" else series
     frame = geopandas.GeoDataFrame(value)
     frame.attrs = value.attrs
     return frame if facts["geo"] is None else frame.set_geometry(facts["geo"])

@@ -14,7 +14,31 @@ if TYPE_CHECKING:
 def tag(value: Any, tagger: Tagger) -> Any:
     """The tag for `value`, or None where it is of no class known here."""
     write_tag = _WRITERS.get(type(value).__qualname__)
-    return None if write_tag is None else write_tag(value, tagger)
+    if write_tag is not None:
+        return write_tag(value, tagger)
+    if hasattr(type(value), "rule_code"):
+        return _offset(value, tagger)
+    if hasattr(type(value), "construct_array_type"):
+        return _dtype(value, tagger)
+    return None
+
+
+def _offset(value: Any, tagger: Tagger) -> Any:
+    """An offset as its class and what that is called with; None where this does not give it again."""
+    import pandas as pd
+
+    name, facts = type(value).__qualname__, [value.n, bool(value.normalize), dict(value.kwds)]
+    kind = getattr(pd.offsets, name, None)
+    if kind is not type(value) or kind(facts[0], normalize=facts[1], **facts[2]) != value:
+        return None
+    return {"$offset": [name, *facts[:2], tagger.at("kwds", facts[2])]}
+
+
+def _dtype(value: Any, tagger: Tagger) -> Any:
+    """A dtype of pandas' own, as an array without values."""
+    import pandas as pd
+
+    return {"$pandas_dtype": tagger.at("dtype", pd.array([], dtype=value))}
 
 
 def _timestamp(value: Any, tagger: Tagger) -> Any:
@@ -66,10 +90,22 @@ def _read_missing(name: str) -> Any:
     return {"NaT": pd.NaT, "NA": pd.NA}[name]
 
 
+def _read_offset(payload: Any) -> Any:
+    import pandas as pd
+
+    name, number, normalize, keywords = payload
+    kind = getattr(pd.offsets, name)
+    if not issubclass(kind, pd.offsets.BaseOffset):
+        raise TypeError(f"{name} is no offset")
+    return kind(number, normalize=normalize, **keywords)
+
+
 UNTAG: dict[str, Callable[[Any], Any]] = {
     "$timestamp": _read_timestamp,
     "$duration": _read_duration,
     "$period": _read_period,
     "$interval": _read_interval,
     "$pandas": _read_missing,
+    "$offset": _read_offset,
+    "$pandas_dtype": lambda array: array.dtype,
 }

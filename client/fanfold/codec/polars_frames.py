@@ -19,7 +19,7 @@ CODEC = "parquet-polars/1"
 #: First byte of the body: a series is kept as a frame of one column.
 _FRAME, _SERIES = b"F", b"S"
 
-UNTAG: dict[str, Callable[[Any], Any]] = {}
+UNTAG: dict[str, Callable[[Any], Any]] = {"$polars_schema": lambda frame: frame.schema}
 
 
 def pack(value: Any) -> Encoded | None:
@@ -31,8 +31,10 @@ def pack(value: Any) -> Encoded | None:
     return None
 
 
-def tag(value: Any, tagger: Tagger) -> Any:  # noqa: ARG001
-    """polars' scalars are Python's own."""
+def tag(value: Any, tagger: Tagger) -> Any:
+    """The tag of a schema, as a frame without rows; polars' scalars are Python's own."""
+    if type(value) is pl.Schema:
+        return {"$polars_schema": tagger.at("schema", pl.DataFrame(schema=value))}
     return None
 
 

@@ -16,6 +16,9 @@ _BY_PACKAGE = {
     "decimal": "builtin",
     "pathlib": "builtin",
     "builtins": "builtin",
+    "fractions": "builtin",
+    "ipaddress": "builtin",
+    "re": "builtin",
     "numpy": "arrays",
     "pandas": "frames",
     "geopandas": "geo",
@@ -23,10 +26,15 @@ _BY_PACKAGE = {
     "polars": "polars_frames",
     "pyarrow": "arrow_tables",
     "PIL": "images",
+    "scipy": "scientific",
+    "xarray": "labelled",
+    "affine": "rasters",
+    "rasterio": "rasters",
+    "pyproj": "rasters",
 }
 
 #: Whose values are tables, arrays and the like, which may be of any size.
-_BULK = frozenset(("numpy", "pandas", "geopandas", "shapely", "polars", "pyarrow", "PIL"))
+_BULK = frozenset(("numpy", "pandas", "geopandas", "shapely", "polars", "pyarrow", "PIL", "scipy", "xarray"))
 
 _BY_CODEC = {
     "npy/1": "arrays",
@@ -34,6 +42,7 @@ _BY_CODEC = {
     "geoparquet/1": "geo",
     "parquet-polars/1": "polars_frames",
     "parquet-arrow/1": "arrow_tables",
+    "ipc-arrow/1": "arrow_tables",
     "png/1": "images",
 }
 
@@ -41,8 +50,16 @@ _BY_TAG = {
     **dict.fromkeys(("$datetime", "$date", "$time", "$timedelta", "$zone"), "moments"),
     **dict.fromkeys(("$numpy", "$npy_scalar"), "arrays"),
     **dict.fromkeys(("$timestamp", "$duration", "$pandas", "$period", "$interval"), "pandas_scalars"),
+    **dict.fromkeys(("$objects", "$dtype", "$masked", "$view"), "arrays"),
+    **dict.fromkeys(("$sparse", "$frozen"), "scientific"),
+    **dict.fromkeys(("$xarray", "$variable"), "labelled"),
+    **dict.fromkeys(("$affine", "$window", "$crs", "$transformer"), "rasters"),
+    **dict.fromkeys(("$offset", "$pandas_dtype"), "pandas_scalars"),
+    "$polars_schema": "polars_frames",
+    **dict.fromkeys(("$arrow",), "arrow_tables"),
     "$wkb": "geo",
     "$exception": "exceptions",
+    "$ref": "builtin",
 }
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from fanfold.codec import registry
 from fanfold.codec.encoded import Encoded, damaged
-from fanfold.codec.refusals import refuse
 from fanfold.errors import CodecError
 
 #: Binary parts above this go through `put_blob`; below it, a reference would cost about as much as the bytes.
@@ -33,27 +32,70 @@ _dumps = json.JSONEncoder(separators=(",", ":"), check_circular=False, allow_nan
 PutBlob = Callable[[str, bytes], object]
 PutPart = Callable[[Encoded], Any]
 
+#: Says how a class or function of the user's own travels: any JSON tree, or None to refuse it. "named": by name, where
+#: that gives it; "loosely": by name, for readers who do without it.
+Own = Callable[[Any], Any] | str
 
-def encode_json(value: Any, *, put_blob: PutBlob | None = None, name: str = "value") -> str:
+
+def encode_json(value: Any, *, put_blob: PutBlob | None = None, name: str = "value", own: Own | None = "named") -> str:
     """The tagged JSON text of `value`: compact, in order, and always the same for the same value.
 
     Frames, arrays, images and bytes above 1 KB go to `put_blob(sha256_hex, data)` where it is given, and inline as
-    base64 otherwise. `name` is what errors call the value. Raises `CodecError` where some part of it has no codec.
+    base64 otherwise. `name` is what errors call the value. `own` says how classes and functions of the user's own
+    travel, by default by name; with None nothing is taken apart, and exact codecs are all there is. Raises `CodecError`
+    where some part of it has no codec.
     """
-    return write(value, put_part=_inline if put_blob is None else _Blobs(put_blob).put, name=name)
+    return write(value, put_part=_inline if put_blob is None else _Blobs(put_blob).put, name=name, own=own)
 
 
-def write(value: Any, *, put_part: PutPart, name: str) -> str:
-    """Tagged JSON in which binary values are what `put_part` returns for them."""
+def write(
+    value: Any,
+    *,
+    put_part: PutPart,
+    name: str,
+    own: Own | None = "named",
+    start_again: Callable[[], None] | None = None,
+) -> str:
+    """Tagged JSON in which binary values are what `put_part` returns for them.
+
+    `start_again` is called before the value is written a second time, as a graph: what was put is put once more.
+    """
     try:
         text = _dumps(value if _is_plain(value) else Tagger(put_part, name).tree(value))
         if "\\ud" not in text:  # an escaped surrogate: half a character, or an emoji
             return text
+    except NeedsGraph as needs:
+        if own is None:
+            from fanfold.codec.refusals import refuse
+
+            raise refuse(*needs.args) from None
+        return _as_graph(value, put_part, name, own, start_again)
     except ValueError:  # not a number, or an integer too long to print
         pass
     except RecursionError:
-        raise _too_deep(name) from None
+        if own is None:
+            raise _too_deep(name) from None
+        return _as_graph(value, put_part, name, own, start_again)
+    if start_again is not None:
+        start_again()
     return _dumps(Tagger(put_part, name, careful=True).tree(value))
+
+
+def _as_graph(
+    value: Any,
+    put_part: PutPart,
+    name: str,
+    own: Own,
+    start_again: Callable[[], None] | None,
+) -> str:
+    from fanfold.codec.objects import write_graph
+
+    if start_again is not None:
+        start_again()
+    try:
+        return _dumps(write_graph(value, put_part, name, own))
+    except RecursionError:
+        raise _too_deep(name) from None
 
 
 class Tagger:
@@ -113,7 +155,15 @@ class Tagger:
             tree = module.tag(value, self)
             if tree is not None:
                 return tree
-        raise refuse(value, self.where)
+        return self.unknown(value)
+
+    def unknown(self, value: Any) -> Any:
+        """The tree of a value that no codec knows: the whole is to be written as a graph."""
+        raise NeedsGraph(value, self.where)
+
+
+class NeedsGraph(Exception):
+    """Some object has to be taken apart."""
 
 
 def pack_whole(module: Any, value: Any, where: Callable[[], str]) -> Encoded | None:
@@ -203,33 +253,39 @@ def _too_deep(name: str) -> CodecError:
 
 _loads_plain = json.JSONDecoder().decode
 
-GetPart = Callable[[Any], Any]
+#: Gives the value of a part that lies elsewhere, by its codec and what `put_part` returned for it.
+GetPart = Callable[[str, Any], Any]
 Decode = Callable[[str, bytes], Any]
+PutTogether = Callable[[Any], Any]
 
 
-def read(text: str, get_part: GetPart, decode: Decode) -> Any:
+def read(text: str, get_part: GetPart, decode: Decode, put_together: PutTogether) -> Any:
     """The value that `write` wrote.
 
-    `get_part` is given what `put_part` returned, less its tag, and returns its bytes; `decode(codec, data)` reads them.
+    `get_part(codec, reference)` gives the value of what `put_part` returned; `decode(codec, data)` that of bytes which
+    stand in the text itself; `put_together(nodes)` that of a graph.
     """
+    if '{"$' in text:
+        untagged = json.JSONDecoder(object_hook=_Untagger(get_part, decode, put_together).value).decode
+    else:
+        untagged = _loads_plain
     try:
-        if '{"$' not in text:
-            return _loads_plain(text)
-        return json.loads(text, object_hook=_Untagger(get_part, decode).value)
-    except (CodecError, OSError):
+        return untagged(text)
+    except (CodecError, OSError, MemoryError, ImportError, Warning):
         raise
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
+    except Exception as error:  # tags are read by many libraries, each with errors of its own for what it cannot read
         raise damaged("json/1", error) from error
 
 
 class _Untagger:
     """Turns tags back into values; the decoder hands it the innermost objects first."""
 
-    __slots__ = ("_decode", "_get_part")
+    __slots__ = ("_decode", "_get_part", "_put_together")
 
-    def __init__(self, get_part: GetPart, decode: Decode) -> None:
+    def __init__(self, get_part: GetPart, decode: Decode, put_together: PutTogether) -> None:
         self._get_part = get_part
         self._decode = decode
+        self._put_together = put_together
 
     def value(self, found: dict[str, Any]) -> Any:
         if len(found) != 1:
@@ -239,10 +295,12 @@ class _Untagger:
             return found
         if tag in ("$blob", "$part"):
             codec, reference = payload
-            return self._decode(codec, self._get_part(reference))
+            return self._get_part(codec, reference)
         if tag == "$inline":
             codec, data = payload
             return self._decode(codec, data)
+        if tag == "$graph":
+            return self._put_together(payload)
         return _from_tag(tag, payload)
 
 

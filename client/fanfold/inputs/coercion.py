@@ -9,10 +9,12 @@ from __future__ import annotations
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import Any
+
+from fanfold.inputs.rejection import Rejection
 
 Coerce = Callable[[Any], Any]
 _Fits = Callable[[Any], bool]
@@ -113,6 +115,8 @@ class _Lax:
         try:
             return self._adapter.validate_python(value)
         except ValidationError as error:
+            if isinstance(value, str) and (choice := _choice(self._annotation, value)):
+                return choice[0]
             raise Rejection(_reason(error.errors(include_url=False, include_input=False))) from None
         except Exception as error:  # a validator of the user's own
             raise Rejection(f"its annotation raised {type(error).__name__}: {error}") from error
@@ -165,6 +169,34 @@ def _reads_json(annotation: Any) -> bool:
     return (origin or annotation) in _CONTAINERS
 
 
+#: How people write that there is nothing, on a command line or in a form.
+_NOTHING = ("none", "null", "")
+
+
+def _choice(annotation: Any, text: str) -> tuple[Any] | None:
+    """The value that `text` stands for among an annotation's literals, or None of an Optional, in a tuple of one."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _choice(arguments[0], text)
+    if annotation is type(None) and text.strip().lower() in _NOTHING:
+        return (None,)
+    if origin in (typing.Union, types.UnionType):
+        return next(filter(None, (_choice(member, text) for member in arguments)), None)
+    if origin is not typing.Literal:
+        return None
+    return next(((choice,) for choice in arguments if text.strip().lower() in _spellings(choice)), None)
+
+
+def _spellings(choice: Any) -> tuple[str, ...]:
+    """What a literal may be written as, in small letters."""
+    if choice is None:
+        return _NOTHING
+    if isinstance(choice, str):  # text is what it is
+        return ()
+    name = getattr(choice, "name", None)
+    return (str(choice).lower(), *((name.lower(),) if isinstance(name, str) else ()))
+
+
 def _parsed(text: str) -> Any:
     import json
 
@@ -182,33 +214,3 @@ def _reason(errors: Sequence[Any]) -> str:
     place = "".join(f"[{step!r}]" for step in first["loc"])
     more = f" (and {len(others)} more like it)" if others else ""
     return f"{place}: {message}{more}" if place else f"{message}{more}"
-
-
-# Why one input does not fit. It never leaves this package: it becomes a line of an `InputError`.
-
-
-class Rejection(Exception):
-    """One input's offence: which parameter, what it was given, and why that will not do."""
-
-    def __init__(self, reason: str, *, parameter: str = "", value: Any = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.parameter = parameter
-        self.value = value
-
-
-def unknown_name(name: Any, value: Any, known: Iterable[str], *, constant: bool = False) -> Rejection:
-    """The rejection of a name that is no parameter, with the one that was perhaps meant."""
-    import difflib
-
-    known = tuple(known)
-    close = difflib.get_close_matches(str(name), known, n=1)
-    if close:
-        hint = f"did you mean {close[0]!r}?"
-    elif len(known) == 1 and not constant:
-        hint = f"a dict is keyword arguments; to pass it whole: {{{known[0]!r}: {{...}}}}"
-    elif known:
-        hint = f"it takes {', '.join(known)}"
-    else:
-        hint = "it takes none"
-    return Rejection(f"there is no such parameter; {hint}", parameter=str(name), value=value)

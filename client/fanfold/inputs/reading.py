@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from itertools import chain
 from typing import Any
 
@@ -30,6 +30,28 @@ def read(inputs: Any) -> Iterator[Any]:
     return iter(inputs) if reader is None else reader(inputs)
 
 
+def chunks(inputs: Any, size: int) -> list[Any]:
+    """A frame, an array or a list cut into pieces of `size` rows, each of them one input; the last may have fewer.
+
+    Frames keep their kind (a GeoDataFrame its CRS) and their index. Raises `InputError` for what has no rows.
+    """
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise InputError(f"size={size!r} is no number of rows.", next_step="Give a whole number from 1 up.")
+    rows = getattr(inputs, "iloc", inputs)
+    if not hasattr(inputs, "__len__") or isinstance(inputs, (str, bytes, Mapping, Set)):
+        found = _a(type(inputs).__name__)
+        raise InputError(f"Only what has rows is cut into chunks; this is {found}.", next_step="Pass `list(inputs)`.")
+    return [rows[start : start + size] for start in range(0, len(inputs), size)]
+
+
+def columns(inputs: Any) -> list[Any]:
+    """The names of a frame's columns; none of anything else."""
+    if _reader(type(inputs)) not in (_frame, _polars_frame, _arrow_table, _arrow_batch):
+        return []
+    is_arrow = type(inputs).__module__.partition(".")[0] == "pyarrow"
+    return list(inputs.schema.names if is_arrow else inputs.columns)
+
+
 def _reader(kind: type) -> Callable[[Any], Iterator[Any]] | None:
     for ancestor in kind.__mro__:
         reader = _READERS.get(f"{ancestor.__module__.partition('.')[0]}.{ancestor.__qualname__}")
@@ -43,7 +65,7 @@ def _a(noun: str) -> str:
 
 
 def _instead(inputs: Any) -> str:
-    from fanfold.inputs.signature import short
+    from fanfold.inputs.rejection import short
 
     if isinstance(inputs, int) and not isinstance(inputs, bool):
         return f"Did you mean `range({inputs})`, or `[{inputs}]`?"
@@ -120,6 +142,11 @@ def _check_names(names: list[Any]) -> None:
         raise InputError(f"The frame has two columns {twice!r}.", next_step="Drop or rename one of them.")
 
 
+def _polars_frame(frame: Any) -> Iterator[dict[str, Any]]:
+    rows: Iterator[dict[str, Any]] = frame.iter_rows(named=True)
+    return rows
+
+
 def _arrow_table(table: Any) -> Iterator[dict[str, Any]]:
     _check_names(list(table.schema.names))
     return chain.from_iterable(batch.to_pylist() for batch in table.to_batches(max_chunksize=_ROWS))
@@ -141,7 +168,7 @@ _READERS: dict[str, Callable[[Any], Iterator[Any]]] = {
     "pandas.Index": _index,
     "pandas.DataFrame": _frame,
     "polars.Series": iter,
-    "polars.DataFrame": lambda frame: frame.iter_rows(named=True),
+    "polars.DataFrame": _polars_frame,
     "pyarrow.Table": _arrow_table,
     "pyarrow.RecordBatch": _arrow_batch,
     "pyarrow.Array": _arrow_array,

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fanfold.codec import encode_json
-from fanfold.codec.registry import knows
-from fanfold.errors import CodecError, InputError
-from fanfold.inputs.coercion import Coerce, Rejection, coercer, unknown_name
+from fanfold.codec.refusals import never_encoded
+from fanfold.errors import InputError
+from fanfold.inputs.coercion import Coerce, coercer
+from fanfold.inputs.rejection import Rejection, short, unknown_name
 
 Bind = Callable[[Any], dict[str, Any]]
 
@@ -28,8 +28,9 @@ class Signature:
     coercers: Mapping[str, Coerce] = field(default_factory=dict, repr=False, compare=False)
     #: What makes the values of `**kwargs` fit.
     any_coercer: Coerce | None = field(default=None, repr=False, compare=False)
-    #: Whose annotations make what no codec knows: of these plain data is sent, and made into the value where it runs.
-    remade: frozenset[str] = frozenset()
+
+    #: What it says that it returns; None where it does not say.
+    returns: Any = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(cls, fn: Callable[..., Any]) -> Signature:
@@ -54,8 +55,17 @@ class Signature:
             accepts_any=rest is not None,
             any_coercer=None if rest is None else coercers.pop(rest, None),
             coercers=coercers,
-            remade=frozenset(name for name in coercers if is_remade(annotations[name])),
+            returns=_returned(fn, signature),
         )
+
+    def check_returns(self) -> None:
+        """Raises `InputError` where the return annotation says that no result could be stored."""
+        instead = never_encoded(self.returns)
+        if instead is not None:
+            raise InputError(
+                f"{self.name}() returns {getattr(self.returns, '__name__', self.returns)}, which has no codec.",
+                next_step=f"Return {instead}, and say so in its annotation. Nothing was started.",
+            )
 
     @property
     def first(self) -> str | None:
@@ -107,7 +117,7 @@ class Signature:
     def _fixed(self, constants: Mapping[str, Any]) -> dict[str, Any]:
         unknown = [name for name in constants if name not in self.parameters]
         if unknown and not self.accepts_any:
-            raise unknown_name(unknown[0], constants[unknown[0]], self.parameters, constant=True)
+            raise unknown_name(unknown[0], constants[unknown[0]], self.parameters)
         order = [name for name in self.parameters if name in constants] + unknown
         return {name: self._coerced(name, constants[name]) for name in order}
 
@@ -124,18 +134,31 @@ class Signature:
                 elif name in fixed:
                     arguments[name] = fixed[name]
                 elif name in self.required:
-                    raise self._missing(name, given)
+                    raise self._missing(name, given, fixed)
             if len(arguments) != len(given) + len(fixed):
                 arguments.update(self._others(given, fixed))
             return arguments
 
         return bind
 
-    def _missing(self, name: str, given: dict[Any, Any]) -> Rejection:
+    def _missing(self, name: str, given: dict[Any, Any], fixed: Mapping[str, Any]) -> Rejection:
         strangers = [key for key in given if key not in self.parameters]
         if strangers and not self.accepts_any:
-            return unknown_name(strangers[0], given[strangers[0]], self.parameters)
+            return self._stranger(strangers[0], given, fixed)
+        several: Any = given.get(self.first) if list(given) == [self.first] else None
+        if type(several) in (tuple, list) and len(several) > 1:
+            names = [name for name in self.parameters if name not in fixed][: len(several)]
+            example = ", ".join(f'"{name}": ...' for name in names)
+            reason = f"it is required and missing: a {type(several).__name__} is one value, for {self.first}; to give"
+            return Rejection(f"{reason} several parameters write {{{example}}}", parameter=name, value=several)
         return Rejection("it is required and missing", parameter=name, value=given)
+
+    def _stranger(self, name: Any, given: Mapping[Any, Any], fixed: Mapping[str, Any]) -> Rejection:
+        """The rejection of a name that is no parameter; a dict of such names may be meant for the only free one."""
+        free = [name for name in self.parameters if name not in fixed]
+        needed = [name for name in free if name in self.required] or free
+        whole = needed[0] if len(needed) == 1 and not any(key in self.parameters for key in given) else None
+        return unknown_name(name, given[name], self.parameters, whole=whole)
 
     def _others(self, given: dict[Any, Any], fixed: dict[str, Any]) -> dict[str, Any]:
         """The arguments beyond the named parameters."""
@@ -144,19 +167,9 @@ class Signature:
                 reason = f"it is also a constant ({name}={short(fixed[name])}); give it once"
                 raise Rejection(reason, parameter=name, value=value)
             if name not in self.parameters and not (self.accepts_any and isinstance(name, str)):
-                raise unknown_name(name, value, self.parameters)
+                raise self._stranger(name, given, fixed)
         extra = {**given, **fixed}
         return {name: self._coerced(name, value) for name, value in extra.items() if name not in self.parameters}
-
-
-def short(value: Any, width: int = 40) -> str:
-    """`repr(value)` in at most `width` characters."""
-    import reprlib
-
-    printer = reprlib.Repr()
-    printer.maxstring = printer.maxother = printer.maxlong = width
-    text = " ".join(printer.repr(value).split())
-    return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
 def _coerced(coerce: Coerce, name: str, value: Any) -> Any:
@@ -200,18 +213,29 @@ def _annotations(fn: Callable[..., Any], signature: Any) -> Iterator[tuple[str, 
             yield from ((parameter.name, annotation) for annotation in _resolved(fn, parameter) or ())
 
 
+def _returned(fn: Callable[..., Any], signature: Any) -> Any:
+    if signature.return_annotation is signature.empty:
+        return None
+    return (_evaluated(fn, signature.return_annotation) or (None,))[0]
+
+
 def _resolved(fn: Callable[..., Any], parameter: Any) -> tuple[Any] | None:
+    """A parameter's annotation, which a default of None adds None to."""
+    found = _evaluated(fn, parameter.annotation)
+    return found if found is None or parameter.default is not None else (found[0] | None,)
+
+
+def _evaluated(fn: Callable[..., Any], annotation: Any) -> tuple[Any] | None:
     """The annotation in a tuple of one, for it may be None itself; None where a name in it is not to be found."""
     import inspect
     import typing
 
     def probe() -> None: ...
 
-    probe.__annotations__ = {"it": parameter.annotation}
+    probe.__annotations__ = {"it": annotation}
     namespace = getattr(inspect.unwrap(fn), "__globals__", {})
     try:
-        annotation = typing.get_type_hints(probe, globalns=namespace, include_extras=True)["it"]
-        return (annotation | None if parameter.default is None else annotation,)
+        return (typing.get_type_hints(probe, globalns=namespace, include_extras=True)["it"],)
     except Exception:  # noqa: BLE001 - the user's annotation is evaluated here, and may do anything
         return None
 
@@ -224,103 +248,3 @@ def _unreachable(name: str, parameter: Any) -> InputError:
         f"{name}() takes {parameter.name!r} by position only, but inputs are passed by keyword.",
         next_step="Take the `/` out of its parameters.",
     )
-
-
-# Arguments as what is sent of them: text, in which a value that no codec knows stands as the plain data it is
-# made of.
-
-PutBlob = Callable[[str, bytes], object]
-Send = Callable[[Mapping[str, Any]], str]
-
-
-def sender(signature: Signature, put_blob: PutBlob) -> Send:
-    """What writes bound arguments as canonical text; it raises `Rejection` for a value that cannot be sent.
-
-    Anything binary above 1 KB goes to `put_blob(sha256_hex, data)`.
-    """
-
-    def send(arguments: Mapping[str, Any]) -> str:
-        if signature.remade:
-            arguments = {name: _sent(signature, name, value) for name, value in arguments.items()}
-        try:
-            return encode_json(arguments, put_blob=put_blob, name="input")
-        except CodecError:
-            raise _unsendable(arguments, put_blob) from None
-
-    return send
-
-
-def _sent(signature: Signature, name: str, value: Any) -> Any:
-    """The plain data that the annotation makes `value` of again, where it needs any and there is some."""
-    if name not in signature.remade:
-        return value
-    try:
-        data = plain(value)
-        same = data is value or bool(signature.coercers[name](data) == value)
-    except Exception:  # noqa: BLE001 - the user's own attributes and `__eq__`, or the annotation does not take the data
-        same = False
-    return data if same else value  # which is then refused by its name
-
-
-def _unsendable(arguments: Mapping[str, Any], put_blob: PutBlob) -> Rejection:
-    for name, value in arguments.items():
-        try:
-            encode_json(value, put_blob=put_blob, name=name)
-        except CodecError as error:
-            reason = f"{error.message.rstrip('.')}; {error.instead}" if error.instead else error.message.rstrip(".")
-            return Rejection(reason, parameter=name, value=value)
-    raise AssertionError("the whole has no codec, though each of its parts has one")
-
-
-def is_remade(annotation: Any) -> bool:
-    """Whether an annotation makes values that no codec knows, by the classes it is made of."""
-    from typing import get_args, get_origin
-
-    if get_origin(annotation) is not None:
-        return any(map(is_remade, get_args(annotation)))
-    if not isinstance(annotation, type) or annotation.__module__ in ("builtins", "collections.abc", "typing"):
-        return False
-    return not knows(annotation)
-
-
-def plain(value: Any) -> Any:
-    """The data that `value` is made of, as its annotation takes it; `value` itself where that is all there is to it."""
-    kind = type(value)
-    if kind in (list, tuple, set, frozenset):
-        parts = [plain(part) for part in value]
-        return value if all(a is b for a, b in zip(parts, value, strict=True)) else kind(parts)
-    if kind is dict:
-        items = {plain(key): plain(item) for key, item in value.items()}
-        return value if all(items.get(key) is item for key, item in value.items()) else items
-    if knows(kind):
-        return value
-    return _taken_apart(value, kind)
-
-
-def _taken_apart(value: Any, kind: type) -> Any:
-    if hasattr(kind, "__members__") and hasattr(value, "_value_"):  # an Enum
-        return plain(value._value_)
-    if isinstance(value, tuple) and hasattr(kind, "_fields"):
-        return [plain(part) for part in value]
-    fields = _fields(kind)
-    return _printed(value, kind) if fields is None else {key: plain(getattr(value, name)) for name, key in fields}
-
-
-def _fields(kind: Any) -> list[tuple[str, str]] | None:
-    """The attributes of a dataclass or a pydantic model, and what each is called when one is made; None of others."""
-    if hasattr(kind, "__dataclass_fields__"):
-        return [(name, name) for name, field in kind.__dataclass_fields__.items() if field.init]
-    if hasattr(kind, "__pydantic_fields__"):
-        aliases = {name: field.validation_alias or field.alias for name, field in kind.__pydantic_fields__.items()}
-        return [(name, alias if isinstance(alias, str) else name) for name, alias in aliases.items()]
-    return None
-
-
-def _printed(value: Any, kind: type) -> Any:
-    """The text that some kinds are read from."""
-    if hasattr(kind, "get_secret_value"):
-        return value.get_secret_value()
-    package = kind.__module__.partition(".")[0]
-    if package == "re":
-        return value.pattern
-    return str(value) if package in ("pydantic", "pydantic_core", "ipaddress", "fractions") else value

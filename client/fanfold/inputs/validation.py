@@ -7,9 +7,9 @@ from itertools import islice
 from typing import Any
 
 from fanfold.errors import InputError
-from fanfold.inputs.coercion import Rejection
-from fanfold.inputs.reading import read
-from fanfold.inputs.signature import Signature, short
+from fanfold.inputs.reading import columns, read
+from fanfold.inputs.rejection import Rejection, short
+from fanfold.inputs.signature import Signature
 
 #: How many offenders are listed, and how far beyond the first one they are looked for.
 _LISTED = 10
@@ -28,6 +28,7 @@ def validated(
     and reason; and where there is no input at all. Start nothing before the last one has come.
     """
     bound = signature.binder(constants)
+    _check_columns(inputs, signature, constants)
 
     def bind(given: Any) -> Any:
         return take(bound(given))
@@ -42,6 +43,25 @@ def validated(
         yield arguments
     if index < 0:
         raise InputError("There are no inputs.", next_step="Pass at least one; for a single call, `fanfold.run(udf)`.")
+
+
+def _check_columns(inputs: Any, signature: Signature, constants: Mapping[str, Any]) -> None:
+    """Raises `InputError` for a frame with columns that the UDF does not take: else each of its rows would say so."""
+    names = columns(inputs)
+    extra = [name for name in names if name not in signature.parameters]
+    missing = [name for name in signature.required if name not in names and name not in constants]
+    if not extra or missing or signature.accepts_any:
+        return
+    taken = [name for name in signature.parameters if name in names]
+    select = "inputs.select" if not hasattr(inputs, "loc") else "inputs"
+    listed = ", ".join(f'"{name}"' for name in taken)
+    raise InputError(
+        f"The frame has {'columns' if len(extra) > 1 else 'the column'} {', '.join(map(repr, extra[:5]))} that "
+        f"`{signature.text}` does not take.",
+        next_step=f"Pass the columns it takes: `{select}([{listed}])`."
+        if select != "inputs"
+        else f"Pass the columns it takes: `inputs[[{listed}]]`.",
+    )
 
 
 def _further(bind: Callable[[Any], Any], numbered: Iterator[tuple[int, Any]]) -> list[tuple[int, Rejection]]:

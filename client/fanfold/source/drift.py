@@ -236,7 +236,7 @@ def same(one: Any, other: Any) -> bool:
 def encoded(value: Any, put_blob: PutBlob | None = None, name: str = "value") -> str | None:
     """The codec's text of a value; None where it knows none. Raises what `put_blob` does."""
     try:
-        return encode_json(value, put_blob=put_blob, name=name)
+        return encode_json(value, put_blob=put_blob, name=name, own=None)
     except CodecError:
         return None
     except (FanfoldError, OSError):  # of the last, `put_blob` is the only source

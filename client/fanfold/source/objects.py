@@ -55,7 +55,7 @@ def encoded(graph: Graph, value: Any) -> str | None:
     if not knows(type(value)):
         return None
     try:
-        return encode_json(value, put_blob=graph.put_blob)
+        return encode_json(value, put_blob=graph.put_blob, own=None)
     except CodecError:
         return None
     except (FanfoldError, OSError):  # of the last, `put_blob` is the only source

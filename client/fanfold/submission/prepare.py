@@ -1,9 +1,11 @@
 """From a UDF and its inputs to a job that can be started: check everything, write it down, look into the cache."""
 
+import re
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from fanfold.codec.objects import named
 from fanfold.contract.instances import InstanceType, run_memory_mib
 from fanfold.contract.layout import blob_key, bundle_key
 from fanfold.core.cache_key import KeyMaker
@@ -11,10 +13,11 @@ from fanfold.core.ids import new_job_id
 from fanfold.core.models import Event, EventKind, JobHeader, Output, RunRef, RunStatus
 from fanfold.core.options import Options, Request, unwrapped
 from fanfold.engines.base import Description, Engine, Stores
-from fanfold.errors import InputError
-from fanfold.inputs import Signature, read, sender, validated
+from fanfold.errors import CodecError, InputError
+from fanfold.inputs import Signature, sender, validated
 from fanfold.job.results import note_submitted_here
 from fanfold.settings import current
+from fanfold.source.bundle import Bundle
 from fanfold.source.capture import capture
 from fanfold.stores.manifest import ManifestWriter
 from fanfold.submission.imports import check_imports, versions
@@ -53,21 +56,22 @@ class Draft:
         function, self.options = unwrapped(fn)
         self.engine = engine
         self.described = engine.describe()
-        captured = capture(function, put_blob=self._put_blob)
-        check_imports(captured.imports, self.described)
+        self.bundle = capture(function, put_blob=self._put_blob)
+        check_imports(self.bundle.imports, self.described)
         signature = Signature.of(function)
-        self.bundle = captured._replace(remade=tuple(sorted(signature.remade)))
         self.name = self.options.name or self.bundle.entry
         self.parameters = signature.parameters
+        if self.options.serializer == "auto":
+            signature.check_returns()
         self._signature = signature
         self._given = constants
-        self._send = sender(signature, self._put_blob)
+        self._send = sender(self._put_blob, self._carried)
         #: What all runs have in common, as text; known when the first input has been checked with it.
         self.constants = "" if constants else "{}"
 
     def arguments(self, inputs: Any) -> Iterator[str]:
         """Each input's own arguments as text, one by one, checked. Raises `InputError`."""
-        yield from validated(read(inputs), self._signature, self._given, self._own)
+        yield from validated(inputs, self._signature, self._given, self._own)
 
     def _own(self, arguments: dict[str, Any]) -> str:
         """A run's own arguments as text; what it shares with the others is kept, once."""
@@ -87,8 +91,25 @@ class Draft:
             image = f"{image} {self.options.serializer}"
         return KeyMaker(code_hash=self.bundle.code_hash, constants=self.constants, path=path, image=image)
 
+    def _carried(self, thing: Any) -> Any:
+        """How a class or function of the user's own goes with an argument: by name, where the UDF brings it along."""
+        tree = named(thing)
+        if tree is None or _defines(self.bundle, thing.__module__, thing.__qualname__):
+            return tree
+        raise CodecError(
+            f"{thing.__qualname__} of {thing.__module__} does not travel with {self.name}, which does not mention it",
+            instead=f"annotate the parameter with it: `: {thing.__qualname__}`",
+        )
+
     def _put_blob(self, sha256: str, data: bytes) -> None:
         self.engine.stores.objects.put_if_absent(blob_key(sha256), data)
+
+
+def _defines(bundle: Bundle, module: str, qualname: str) -> bool:
+    """Whether what travels has a definition of that name in that module."""
+    name = re.escape(qualname.partition(".")[0])
+    statement = re.compile(rf"^\s*(?:class|def|async def)\s+{name}\b|^\s*{name}\s*[:=]", re.MULTILINE)
+    return any(source.module == module and statement.search(source.text) for source in bundle.sources)
 
 
 def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any]) -> Submission:

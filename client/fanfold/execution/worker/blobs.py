@@ -7,8 +7,7 @@ no other sees. What else is large and comes again, a worker decodes once, and gi
 import os
 from typing import Any
 
-from fanfold.codec.results import decode
-from fanfold.codec.tagged import read
+from fanfold.codec.results import decode, decode_json
 from fanfold.errors import CodecError
 from fanfold.execution.worker.hashing import sha256
 
@@ -31,10 +30,7 @@ class Blobs:
 
     def decode(self, text: str) -> Any:
         """The value of an encoded text. Raises `CodecError`, naming the file where it is damaged."""
-        if "$blob" not in text:  # most are small
-            return read(text, self.bytes_of, decode)
-        by_name: Any = str  # in place of its bytes, which may not be needed
-        return read(text, by_name, self._value)
+        return decode_json(text, get_value=self._value, trusted=True)  # the submitter's own code runs here
 
     def bytes_of(self, name: str) -> bytes:
         """The bytes of that hash."""
@@ -53,10 +49,10 @@ class Blobs:
         if key in self._kept:
             return _copied(self._kept[key])
         if os.path.exists(path) and os.path.getsize(path) < _LARGE_BYTES:
-            return decode(codec, self.bytes_of(name))
+            return decode(codec, self.bytes_of(name), allow_pickle=True)
         if codec == "npy/1":
             return self._mapped(path, name)
-        value = decode(codec, self.bytes_of(name))
+        value = decode(codec, self.bytes_of(name), allow_pickle=True)
         if key in self._seen and len(self._kept) < _KEPT and _can_be_copied(value):
             self._kept[key] = value
             return _copied(value)

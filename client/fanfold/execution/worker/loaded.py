@@ -34,10 +34,6 @@ class LoadedUdf:
         before(bundle)
         function = load(bundle, get_blob=self.blobs.bytes_of)()
         self.function = function
-        if bundle.remade:
-            from fanfold.inputs.arguments import remaking
-
-            self.function = remaking(lambda: function, bundle.remade)()
         setup = getattr(function, SETUP, None)
         if setup is not None:
             setup()

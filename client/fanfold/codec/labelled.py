@@ -1,0 +1,142 @@
+"""xarray's Dataset, DataArray and Variable: their arrays, names, coordinates, attributes and encoding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fanfold.errors import CodecError
+
+if TYPE_CHECKING:
+    from fanfold.codec.encoded import Encoded
+    from fanfold.codec.tagged import Tagger
+
+_KINDS = ("Dataset", "DataArray", "Variable", "IndexVariable")
+
+
+def pack(value: Any) -> Encoded | None:  # noqa: ARG001
+    """xarray's values are tagged: what is large in them are arrays."""
+    return None
+
+
+def tag(value: Any, tagger: Tagger) -> Any:
+    """The tag of a dataset, an array or a variable; None for anything else."""
+    name = type(value).__qualname__
+    if name not in _KINDS:
+        return None
+    if name in ("Variable", "IndexVariable"):
+        return {"$variable": [name, *_variable(value, tagger)]}
+    whole = value if name == "Dataset" else value._to_temp_dataset()
+    _check_indexes(whole, tagger)
+    variables = [[tagger.at(key, key), *_variable(item, tagger, key)] for key, item in whole.variables.items()]
+    facts = {"coords": [tagger.tree(key) for key in whole.coords], "indexes": _indexes(whole, tagger)}
+    if name == "DataArray":
+        facts["name"] = tagger.tree(value.name)
+    else:
+        facts["attrs"] = tagger.at("attrs", dict(value.attrs))
+        facts["encoding"] = tagger.at("encoding", _plain_encoding(value.encoding))
+    return {"$xarray": [name, variables, facts]}
+
+
+def _variable(variable: Any, tagger: Tagger, key: Any = "data") -> list[Any]:
+    """Dimensions, values, attributes and encoding."""
+    data = variable.data
+    if hasattr(data, "__dask_graph__"):
+        raise CodecError(
+            f"{tagger.where} holds the dask array {key!r}, which has not been computed.",
+            next_step="Compute it first: `value.compute()`.",
+            instead="compute it first: `value.compute()`",
+        )
+    return [
+        [tagger.tree(dim) for dim in variable.dims],
+        tagger.at(key, np.asarray(data)),
+        tagger.at("attrs", dict(variable.attrs)),
+        tagger.at("encoding", _plain_encoding(variable.encoding)),
+    ]
+
+
+def _plain_encoding(encoding: Any) -> dict[Any, Any]:
+    """How it was stored, less what only the file knows that it was read from."""
+    gone = ("source", "original_shape", "preferred_chunks")
+    return {key: item for key, item in encoding.items() if key not in gone}
+
+
+def _check_indexes(whole: Any, tagger: Tagger) -> None:
+    known = ("PandasIndex", "PandasMultiIndex")
+    odd = next((name for name, index in whole.xindexes.items() if type(index).__name__ not in known), None)
+    if odd is not None:
+        raise CodecError(
+            f"{tagger.where} has the index {odd!r} of a kind that has no codec.",
+            next_step=f"Drop it: `value.drop_indexes({odd!r})`.",
+            instead="drop that index",
+        )
+
+
+def _indexes(whole: Any, tagger: Tagger) -> list[Any]:
+    """Each index by the coordinates that it is made of, and the names of a multi-index's levels."""
+    found = []
+    for index, variables in whole.xindexes.group_by_index():
+        multi = type(index).__name__ == "PandasMultiIndex"
+        levels = list(index.index.names) if multi else []
+        dim = tagger.tree(index.dim)
+        found.append([dim, [tagger.tree(key) for key in variables], [tagger.tree(level) for level in levels]])
+    return found
+
+
+def _read_variable(payload: Any) -> Any:
+    import xarray as xr
+
+    name, dims, data, attrs, encoding = payload
+    if name not in ("Variable", "IndexVariable"):
+        raise ValueError(f"no variable is a {name}")
+    return getattr(xr, name)(tuple(dims), data, attrs, encoding)
+
+
+def _read_xarray(payload: Any) -> Any:
+    import xarray as xr
+
+    kind, variables, facts = payload
+    made = {key: xr.Variable(tuple(dims), data, attrs, encoding) for key, dims, data, attrs, encoding in variables}
+    indexed = {key for _, keys, _ in facts["indexes"] for key in keys}
+    multi = {key for _, keys, levels in facts["indexes"] if levels for key in keys}
+    coords = xr.Coordinates({key: made[key] for key in facts["coords"] if key not in multi}, indexes={})
+    dataset = xr.Dataset({key: made[key] for key in made if key not in facts["coords"]}, coords=coords)
+    for dim, keys, levels in facts["indexes"]:
+        dataset = _indexed(dataset, dim, levels, {key: made[key] for key in keys})
+    dataset = _in_order(dataset, made, indexed)
+    if kind == "DataArray":
+        array = dataset[_only(made, dataset)]
+        array.name = facts["name"]
+        return array
+    dataset.attrs, dataset.encoding = facts["attrs"], facts["encoding"]
+    return dataset
+
+
+def _indexed(dataset: Any, dim: Any, levels: list[Any], variables: dict[Any, Any]) -> Any:
+    """The dataset with one index more."""
+    import pandas as pd
+    import xarray as xr
+
+    if not levels:
+        (name,) = variables
+        return dataset.set_xindex(name)
+    tree = pd.MultiIndex.from_arrays([variables[level].values for level in levels], names=levels)
+    made = dataset.assign_coords(xr.Coordinates.from_pandas_multiindex(tree, dim))
+    for name, variable in variables.items():
+        made[name].attrs, made[name].encoding = variable.attrs, variable.encoding
+    return made
+
+
+def _in_order(dataset: Any, made: dict[Any, Any], indexed: set[Any]) -> Any:
+    for name in indexed:
+        dataset[name].attrs, dataset[name].encoding = made[name].attrs, made[name].encoding
+    return dataset
+
+
+def _only(made: dict[Any, Any], dataset: Any) -> Any:
+    return next(key for key in made if key not in dataset.coords)
+
+
+UNTAG: dict[str, Callable[[Any], Any]] = {"$xarray": _read_xarray, "$variable": _read_variable}

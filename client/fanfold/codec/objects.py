@@ -1,0 +1,327 @@
+"""Objects taken apart: what no tag knows, as its class and its state, part by part.
+
+A value in which some object has to be taken apart is written as a graph, `{"$graph":[node,...]}`: node 0 is the value,
+and a part that stands in several places, or within itself, is one node that others refer to, so that aliases and cycles
+survive. Classes and functions go by name where a package defines them; of the user's own, `own` says how they travel.
+What an object is made of is what it says of itself (`__reduce_ex__`), which works between versions of Python.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import sys
+from collections import deque
+from collections.abc import Callable
+from types import BuiltinFunctionType, FunctionType, GenericAlias, MappingProxyType, MethodType, ModuleType
+from typing import Any
+
+from fanfold.codec.classes import fields_of, lookup, name_of, origin, version_of
+from fanfold.codec.refusals import NEVER_ENCODED, cannot_take_apart, place_of, refuse
+from fanfold.codec.tagged import Own, PutPart, Tagger, sort_key
+from fanfold.errors import CodecError
+
+#: A place within the value: the place around it and the step from there. None is the whole.
+_Place = tuple[Any, Any] | None
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_CONTAINERS = frozenset({list, tuple, set, frozenset, dict})
+#: Whose class is of a package's that has an exact codec, but which are something else than that takes.
+_NOT_APART = ("pandas.DataFrame", "pandas.Series", "pandas.Index", *NEVER_ENCODED)
+
+
+def named(thing: Any) -> Any:
+    """How the user's own classes and functions travel by default: by name, where the name really gives them."""
+    module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", "")
+    if isinstance(module, str) and lookup(module, name) is thing:
+        return ["own", module, name, fields_of(thing) if isinstance(thing, type) else None]
+    return None
+
+
+def named_loosely(thing: Any) -> Any:
+    """The same for a result, whose reader looks for the name among its own and does without where it is not there."""
+    if isinstance(thing, type):
+        return ["own", thing.__module__, thing.__qualname__, fields_of(thing)]
+    return named(thing)
+
+
+_NAMED = {"named": named, "loosely": named_loosely}
+
+
+def write_graph(value: Any, put_part: PutPart, name: str, own: Own) -> Any:
+    """The tree of a value in which some object has to be taken apart.
+
+    Raises `CodecError` naming the part that cannot be, and where it is.
+    """
+    return _Graph(put_part, name, own).tree(value)
+
+
+class _Graph:
+    """Nodes in the making. They are described one after another, not one within another: depth costs no stack."""
+
+    def __init__(self, put_part: PutPart, name: str, own: Own) -> None:
+        self.name = name
+        self.own = own
+        self._put_part = put_part
+        self._nodes: list[Any] = []
+        self._numbers: dict[int, int] = {}
+        #: What is taken apart stays alive, or its `id` might be given to another object.
+        self._alive: list[Any] = []
+        self._waiting: deque[tuple[int, Any, _Place]] = deque()
+
+    def tree(self, value: Any) -> Any:
+        root = self.ref(value, None)
+        while self._waiting:
+            number, part, place = self._waiting.popleft()
+            self._nodes[number] = _describe(part, _Parts(self, place))
+        return {"$graph": self._nodes or [["value", root]]}
+
+    def ref(self, value: Any, place: _Place) -> Any:
+        """What stands for a part: itself if it is a scalar, its tag if it is one value, else its node's number."""
+        kind = type(value)
+        if kind in _SCALARS:
+            return self.leaf(value, place)
+        if id(value) not in self._numbers and kind not in _CONTAINERS and not issubclass(kind, BaseException):
+            tree = self._tag(value, place)
+            if tree is not None:
+                if not _is_shared(kind):
+                    return tree
+                self._alive.append(value)
+                self._numbers[id(value)] = len(self._nodes)
+                self._nodes.append(["value", tree])
+        return {"$ref": self._number(value, place)}
+
+    def leaf(self, value: Any, place: _Place) -> Any:
+        return _LeafTagger(self, self._put_part, place).tree(value)
+
+    def _tag(self, value: Any, place: _Place) -> Any:
+        try:
+            return self.leaf(value, place)
+        except Untagged:
+            return None
+
+    def _number(self, value: Any, place: _Place) -> int:
+        number = self._numbers.get(id(value))
+        if number is None:
+            number = self._numbers[id(value)] = len(self._nodes)
+            self._nodes.append(None)
+            self._alive.append(value)
+            self._waiting.append((number, value, place))
+        return number
+
+    def where(self, place: _Place) -> str:
+        """A place as Python would write it."""
+        steps = []
+        while place is not None:
+            place, step = place
+            steps.append(step)
+        return self.name + "".join(
+            step.text if isinstance(step, _Attribute) else f"[{step!r}]".replace("'", '"') for step in reversed(steps)
+        )
+
+    def standalone(self, value: Any, place: _Place) -> str:
+        """A member's own text, which orders the members of a set whatever order they came in."""
+        return sort_key(_Graph(lambda encoded: encoded.codec, self.where(place), self.own).tree(value))
+
+
+class _Attribute:
+    """The step to an attribute."""
+
+    def __init__(self, name: str) -> None:
+        self.text = f".{name}"
+
+
+class Untagged(Exception):
+    """No tag knows the value."""
+
+
+class _LeafTagger(Tagger):
+    """Writes one value that a codec knows; an object within it becomes a graph of its own."""
+
+    __slots__ = ("_graph", "_place")
+
+    def __init__(self, graph: _Graph, put_part: PutPart, place: _Place) -> None:
+        super().__init__(put_part, "", careful=True)
+        self._graph = graph
+        self._place = place
+
+    @property
+    def where(self) -> str:
+        return self._graph.where(self._place) + super().where
+
+    def unknown(self, value: Any) -> Any:
+        if not self._path:
+            raise Untagged
+        return write_graph(value, self.put_part, self.where, self._graph.own)
+
+
+def _is_shared(kind: type) -> bool:
+    """Whether two places that hold one such value see each other's changes."""
+    from fanfold.codec.registry import is_bulk
+
+    return is_bulk(kind) or kind is bytearray
+
+
+class _Parts:
+    """What a description needs of the graph, at its own place."""
+
+    def __init__(self, graph: _Graph, place: _Place) -> None:
+        self._graph = graph
+        self._place = place
+
+    def at(self, step: Any, value: Any) -> Any:
+        return self._graph.ref(value, (self._place, step))
+
+    def each(self, values: Any) -> list[Any]:
+        return [self.at(index, value) for index, value in enumerate(values)]
+
+    def pairs(self, items: Any) -> list[Any]:
+        return [[self.at(key, key), self.at(key, item)] for key, item in items]
+
+    def attribute(self, name: str, value: Any) -> Any:
+        return self.at(_Attribute(name), value)
+
+    def same(self, value: Any) -> Any:
+        """A part that stands at the same place as the whole: a class, arguments."""
+        return self._graph.ref(value, self._place)
+
+    def members(self, values: Any) -> list[Any]:
+        ordered = sorted(values, key=lambda member: self._graph.standalone(member, self._place))
+        return [self.same(member) for member in ordered]
+
+    def own(self, thing: Any) -> Any:
+        own = self._graph.own
+        return _NAMED[own](thing) if isinstance(own, str) else own(thing)
+
+    @property
+    def where(self) -> str:
+        """The place in words; for errors only, as it takes time that grows with the depth."""
+        return self._graph.where(self._place)
+
+
+def _describe(value: Any, parts: _Parts) -> list[Any]:
+    """One node: its kind, and what it is made of."""
+    kind = type(value)
+    describe = _BY_CLASS.get(kind)
+    if describe is not None:
+        return describe(value, parts)
+    if isinstance(value, type) or kind.__name__ == "ufunc":
+        return _by_name(value, parts)
+    if isinstance(value, BaseException):
+        return _exception(value, parts)
+    if "enum" in sys.modules and isinstance(value, sys.modules["enum"].Enum):
+        member = value._name_ if kind.__members__.get(value._name_) is value else None
+        return ["enum", parts.same(kind), member, parts.attribute("value", value._value_)]
+    return _reduced(value, kind, parts)
+
+
+def _by_name(value: Any, parts: _Parts) -> list[Any]:
+    of = getattr(value, "__self__", None)
+    if isinstance(value, BuiltinFunctionType) and of is not None and not isinstance(of, ModuleType):
+        return ["method", parts.attribute("__self__", of), value.__name__]
+    found = name_of(value)
+    module = found[0] if found else getattr(value, "__module__", None) or ""
+    if origin(module) == "own":
+        tree = parts.own(value)
+        if tree is None:
+            raise cannot_take_apart(value, parts.where)
+        return tree if isinstance(tree, list) and tree[:1] == ["own"] else ["source", tree]
+    if found is None:
+        raise cannot_take_apart(value, parts.where)
+    return ["name", *found, version_of(module)]
+
+
+def _module(value: ModuleType, parts: _Parts) -> list[Any]:
+    if sys.modules.get(value.__name__) is not value or origin(value.__name__) == "own":
+        raise refuse(value, parts.where)
+    return ["module", value.__name__]
+
+
+def _exception(value: BaseException, parts: _Parts) -> list[Any]:
+    """An exception: its class, arguments, attributes, what it was raised from, and whether its context is hidden."""
+    from fanfold.codec.exceptions import own_fields
+
+    if any(name.startswith("__") and name != "__notes__" for name in vars(value)):
+        raise refuse(value, parts.where)
+    fields = {name: item for name, item in own_fields(value) if item is not None}
+    return [
+        "exception",
+        parts.same(type(value)),
+        [parts.at(_Attribute(f"args[{number}]"), item) for number, item in enumerate(value.args)],
+        [[name, parts.attribute(name, item)] for name, item in fields.items()],
+        [[name, parts.attribute(name, item)] for name, item in vars(value).items()],
+        parts.attribute("__cause__", value.__cause__),
+        value.__suppress_context__,
+    ]
+
+
+def _reduced(value: Any, kind: type, parts: _Parts) -> list[Any]:
+    """An object by what it says of itself: how it is made, its state, and what it contains."""
+    if kind is object or any(place_of(each) in _NOT_APART for each in kind.__mro__):
+        raise refuse(value, parts.where)
+    made = _reduce(value, kind, parts)
+    if isinstance(made, str):
+        module = getattr(value, "__module__", None) or kind.__module__
+        if lookup(module, made) is not value:
+            raise refuse(value, parts.where)
+        return ["name" if origin(module) != "own" else "own", module, made, None]
+    called, arguments, state, items, pairs = (*made, None, None, None)[:5]
+    tail = [
+        None if state is None else _state(_in_order(state, kind), parts),
+        None if items is None else parts.each(items),
+        None if pairs is None else parts.pairs(pairs),
+    ]
+    name = getattr(called, "__name__", "")
+    if called in (getattr(copyreg, "__newobj__"), getattr(copyreg, "__newobj_ex__")):  # noqa: B009 - mangled otherwise
+        given, keywords = (arguments[1], arguments[2]) if name == "__newobj_ex__" else (arguments[1:], {})
+        return ["object", parts.same(arguments[0]), parts.each(given), parts.pairs(keywords.items()), *tail]
+    return ["call", parts.same(called), parts.each(arguments), *tail]
+
+
+def _reduce(value: Any, kind: type, parts: _Parts) -> Any:
+    try:
+        reduce = copyreg.dispatch_table.get(kind)
+        made = reduce(value) if reduce else value.__reduce_ex__(4)
+    except CodecError:
+        raise
+    except Exception as error:
+        raise refuse(value, parts.where) from error
+    if isinstance(made, str) or (isinstance(made, tuple) and 2 <= len(made) <= 5):
+        return made
+    raise refuse(value, parts.where)
+
+
+def _in_order(state: Any, kind: type) -> Any:
+    """Attributes in the order of the class's fields, so that equal objects give equal text however they were made."""
+    fields = fields_of(kind)
+    if not fields or type(state) is not dict:
+        return state
+    return {name: state[name] for name in fields if name in state} | state
+
+
+def _state(state: Any, parts: _Parts) -> Any:
+    """The state as its class takes it, its attributes named where they stand."""
+    if type(state) is dict and all(type(key) is str for key in state):
+        return ["attributes", [[key, parts.attribute(key, item)] for key, item in state.items()]]
+    if type(state) is tuple and len(state) == 2 and {type(state[0]), type(state[1])} <= {dict, type(None)}:
+        return ["both", *(None if half is None else _state(half, parts) for half in state)]
+    return ["state", parts.same(state)]
+
+
+#: What has a node of its own; everything else says itself what it is made of.
+_BY_CLASS: dict[type, Callable[[Any, _Parts], list[Any]]] = {
+    list: lambda value, parts: ["list", parts.each(value)],
+    tuple: lambda value, parts: ["tuple", parts.each(value)],
+    dict: lambda value, parts: ["dict", parts.pairs(value.items())],
+    set: lambda value, parts: ["set", parts.members(value)],
+    frozenset: lambda value, parts: ["frozenset", parts.members(value)],
+    GenericAlias: lambda value, parts: [
+        "call",
+        parts.same(GenericAlias),
+        [parts.same(value.__origin__), parts.same(value.__args__)],
+    ],
+    MappingProxyType: lambda value, parts: ["call", parts.same(MappingProxyType), [parts.same(dict(value))]],
+    MethodType: lambda value, parts: ["method", parts.attribute("__self__", value.__self__), value.__name__],
+    FunctionType: _by_name,
+    BuiltinFunctionType: _by_name,
+    ModuleType: _module,
+}

@@ -1,0 +1,171 @@
+"""The values of the field: arrays of every kind, sparse matrices, xarray, transforms, reference systems, offsets."""
+
+from __future__ import annotations
+
+import affine
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyproj
+import pytest
+import rasterio.coords
+import rasterio.crs
+import rasterio.io
+import rasterio.profiles
+import rasterio.windows
+import scipy.sparse as sp
+import scipy.stats
+import shapely
+import xarray as xr
+
+from fanfold.codec import decode, decode_json, encode, encode_json
+from fanfold.errors import CodecError
+
+LEVELS = pd.MultiIndex.from_product([[1, 2], ["a", "b"]], names=["p", "q"])
+
+
+def dataset():
+    made = xr.Dataset(
+        {"t": (("x", "y"), np.arange(6.0).reshape(2, 3), {"units": "K"}), "n": ((), 5)},
+        coords={"x": [1, 2], "y": ["a", "b", "c"], "lat": ("x", [1.0, 2.0]), "time": pd.Timestamp("2020")},
+        attrs={"a": (1, 2), "l": [1, {"b": None}]},
+    )
+    made.t.encoding = {"dtype": "f4", "scale_factor": 0.1}
+    return made
+
+
+def same(one, other):
+    """Whether two values are alike in all that they say."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, (xr.Dataset, xr.DataArray)):
+        indexes = {name: type(index) for name, index in one.xindexes.items()}
+        alike = indexes == {name: type(index) for name, index in other.xindexes.items()}
+        return (
+            alike and one.identical(other) and one.encoding == other.encoding and list(one.coords) == list(other.coords)
+        )
+    if isinstance(one, xr.Variable):
+        return one.identical(other)
+    if isinstance(one, np.ma.MaskedArray):
+        alike = np.array_equal(np.ma.getmaskarray(one), np.ma.getmaskarray(other))
+        facts = [(each.mask is np.ma.nomask, each.fill_value, each.hardmask, each.dtype) for each in (one, other)]
+        return alike and facts[0] == facts[1] and np.array_equal(one.data, other.data)
+    if sp.issparse(one):
+        return (one != other).nnz == 0 and (one.shape, one.dtype) == (other.shape, other.dtype)
+    if isinstance(one, np.ndarray):
+        return one.dtype == other.dtype and one.shape == other.shape and one.tolist() == other.tolist()
+    if isinstance(one, pd.api.extensions.ExtensionArray):
+        return one.dtype == other.dtype and pd.Series(one).equals(pd.Series(other))
+    return one.equals(other) if hasattr(one, "equals") else bool(one == other)
+
+
+VALUES = [
+    dataset(),
+    dataset().drop_indexes("x"),
+    dataset().t,
+    dataset().t.variable,
+    xr.Dataset(),
+    xr.DataArray(5),
+    xr.DataArray(np.arange(4), dims="z", coords=xr.Coordinates.from_pandas_multiindex(LEVELS, "z"), name="nm"),
+    xr.DataArray(np.arange(3.0), dims="time", coords={"time": pd.date_range("2020", periods=3)}, attrs={"k": 1}),
+    np.ma.masked_array([1, 2, 3], [0, 1, 0]),
+    np.ma.masked_array([1.0, 2.0]),
+    np.ma.masked_array([1.0, 2.0], [0, 0], fill_value=-9),
+    np.ma.masked_array(np.zeros((2, 2)), mask=[[1, 0], [0, 1]], hard_mask=True),
+    np.array([(1, "a")], dtype=[("x", "i4"), ("y", "U3")]),
+    np.array([(1, 2)], dtype=[("x", "i4"), ("y", "f8")]).view(np.recarray),
+    np.array([None, [1], {"a": 2}], dtype=object),
+    np.array([["a", 1], [2, None]], dtype=object, order="F"),
+    np.dtype([("a", "i4"), ("b", "f8", (2,))]),
+    np.dtype(object),
+    *(
+        getattr(sp, f"{kind}_{suffix}")(np.array([[0, 1.0, 2], [0, 0, 3]]))
+        for kind in ("csr", "csc", "bsr", "coo", "dia", "dok", "lil")
+        for suffix in ("matrix", "array")
+    ),
+    affine.Affine(1, 2, 3, 4, 5, 6),
+    rasterio.windows.Window(0, 1, 2, 3),
+    rasterio.windows.Window(0.5, 1, 2.25, 3),
+    rasterio.crs.CRS.from_epsg(4326),
+    rasterio.crs.CRS(),
+    pyproj.CRS(32633),
+    rasterio.coords.BoundingBox(1, 2, 3, 4),
+    rasterio.profiles.DefaultGTiffProfile(count=1, crs=rasterio.crs.CRS.from_epsg(3857), nodata=None),
+    pd.offsets.Day(2),
+    pd.offsets.MonthEnd(),
+    pd.offsets.BusinessHour(start="10:00"),
+    pd.DateOffset(months=2, days=1),
+    pd.array([1, None], dtype="Int64"),
+    pd.array(["a", None], dtype="string"),
+    pd.Categorical(["a", "b"]),
+    pd.arrays.SparseArray([0, 0, 1]),
+    pd.DataFrame({"s": pd.arrays.SparseArray([0.0, np.nan, 1.0])}),
+    pd.CategoricalDtype(["a"]),
+    pd.Int64Dtype(),
+    pd.DatetimeTZDtype(tz="UTC"),
+    gpd.array.from_shapely([shapely.Point(1, 2)], crs=4326),
+    pa.schema([("a", pa.int32())], metadata={b"x": b"y"}),
+    pa.field("q", pa.list_(pa.int8())),
+    pa.int8(),
+    pa.scalar(5),
+    pa.scalar(None, pa.string()),
+    pa.array([1, None]),
+    pa.chunked_array([[1], [2, 3]]),
+    pa.record_batch({"a": [1]}),
+    pl.Int64(),
+    pl.Schema({"a": pl.Int64}),
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__qualname__)
+def test_it_comes_back_exactly(value):
+    encoded = encode(value)
+    for back in (
+        decode(encoded.codec, encoded.data),
+        decode_json(encode_json([value]))[0],
+        decode_json(encode_json({"deep": [value, {1, (2,)}]}))["deep"][0],
+    ):
+        assert same(value, back)
+
+
+def test_what_has_no_equality_of_its_own_computes_the_same():
+    transformer = pyproj.Transformer.from_crs(4326, 3857, always_xy=True)
+    frozen = scipy.stats.norm(1, scale=2)
+    encoded = encode([transformer, frozen, scipy.stats.poisson(3)])
+    back = decode(encoded.codec, encoded.data)
+    assert back[0].transform(1, 2) == transformer.transform(1, 2)
+    assert (back[1].cdf(2), back[2].pmf(2)) == (frozen.cdf(2), scipy.stats.poisson(3).pmf(2))
+
+
+def test_the_windows_of_a_raster_are_inputs(tmp_path):
+    facts = {"driver": "GTiff", "width": 64, "height": 32, "count": 1, "dtype": "uint8", "tiled": True}
+    profile = {
+        **facts,
+        "blockxsize": 16,
+        "blockysize": 16,
+        "crs": "EPSG:32633",
+        "transform": affine.Affine(2, 0, 0, 0, -2, 9),
+    }
+    with rasterio.open(tmp_path / "a.tif", "w", **profile):
+        pass
+    with rasterio.open(tmp_path / "a.tif") as source:
+        for value in (list(source.block_windows()), source.profile, source.bounds, source.crs, source.transform):
+            encoded = encode(value)
+            assert decode(encoded.codec, encoded.data) == value
+        with pytest.raises(CodecError, match=r"DatasetReader, which has no codec(?s:.*)dataset.read"):
+            encode(source)
+
+
+def test_a_graph_of_dask_is_to_be_computed_first():
+    lazy = xr.Dataset({"a": ("x", [1])})
+    lazy.a.variable._data = type("Lazy", (np.ndarray,), {"__dask_graph__": None})((1,))
+    with pytest.raises(CodecError, match="has not been computed"):
+        encode(lazy)
+
+
+def test_records_of_any_number_of_fields_are_read_back():
+    array = np.zeros(2, dtype=[(f"a field with a rather long name {n}", "f8") for n in range(2000)])
+    encoded = encode(array)
+    assert decode(encoded.codec, encoded.data).dtype == array.dtype
