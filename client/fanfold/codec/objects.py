@@ -224,7 +224,9 @@ def _by_name(value: Any, parts: _Parts) -> list[Any]:
         tree = parts.own(value)
         if tree is None:
             raise cannot_take_apart(value, parts.where)
-        return tree if isinstance(tree, list) and tree[:1] == ["own"] else ["source", tree]
+        if isinstance(tree, list) and tree[:1] == ["own"]:
+            return tree
+        return ["source", tree, module, getattr(value, "__qualname__", "")]  # the name is for those who have it too
     if found is None:
         raise cannot_take_apart(value, parts.where)
     return ["name", *found, version_of(module)]

@@ -171,11 +171,9 @@ class _Builder:
             return self._lack(f"{module}.{qualname}", "the class of that name has other fields here")
         return found
 
-    def _build_source(self, _: int, tree: Any) -> _Build:
+    def _build_source(self, _: int, tree: Any, module: Any = "", qualname: Any = "") -> _Build:
         given = yield tree
-        if self._from_source is None:
-            return self._lack("a class or function of the job's own", "its source was not asked for")
-        return self._from_source(given)
+        return self._named(module, qualname, None) if self._from_source is None else self._from_source(given)
 
     def _build_module(self, _: int, name: Any) -> _Build:
         yield None

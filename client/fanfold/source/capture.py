@@ -50,6 +50,11 @@ class Captured:
         except RecursionError:
             raise refusals.too_deep(self.udf) from None
 
+    def reference(self, thing: Any) -> int | None:
+        """The number by which `load.part_of` gives a class or function again that the UDF brings along; else None."""
+        number = self.graph.ref(thing) if self.graph.knows(thing) else None
+        return number if isinstance(number, int) else None
+
     def _captured(self, namespace: dict[str, Any] | None) -> Bundle:
         project = Project()
         self.graph = graph = Graph(project, self._put_blob, namespace)

@@ -34,6 +34,12 @@ def load(bundle: Bundle, *, get_blob: GetBlob | None = None) -> Callable[[], Cal
     return _Program(bundle, get_blob).fresh
 
 
+def part_of(loaded: Callable[[], Callable[..., Any]], number: int) -> Any:
+    """The class or function that `Captured.reference` numbered, in the modules that `loaded`, of `load`, made last."""
+    program: _Program = loaded.__self__  # type: ignore[attr-defined]
+    return program.part(number)
+
+
 def unload() -> None:
     """Put `sys.modules` and `linecache` back to what they were before anything was loaded."""
     if _Finder.program is not None:
@@ -158,6 +164,12 @@ class _Program:
             self._set_up(builder, where, builder.space(space), given)
         udf: Callable[..., Any] = builder.build(graph["root"])
         return udf
+
+    def part(self, number: int) -> Any:
+        """One thing of the graph, as the UDF itself has it."""
+        if self._builder is None or not 0 <= number < len(self._graph["nodes"]):
+            raise LookupError(f"this UDF has no part {number}")
+        return self._builder.build(number)
 
     def _set_up(self, builder: Builder, where: list[int], names: dict[str, Any], given: Any) -> None:
         """Execute a statement of the top of the user's file, or have its decorator register what it stands above."""

@@ -1,6 +1,5 @@
 """From a UDF and its inputs to a job that can be started: check everything, write it down, look into the cache."""
 
-import re
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -17,8 +16,7 @@ from fanfold.errors import CodecError, InputError
 from fanfold.inputs import Signature, sender, validated
 from fanfold.job.results import note_submitted_here
 from fanfold.settings import current
-from fanfold.source.bundle import Bundle
-from fanfold.source.capture import capture
+from fanfold.source.capture import Captured
 from fanfold.stores.manifest import ManifestWriter
 from fanfold.submission.imports import check_imports, versions
 
@@ -56,7 +54,8 @@ class Draft:
         function, self.options = unwrapped(fn)
         self.engine = engine
         self.described = engine.describe()
-        self.bundle = capture(function, put_blob=self._put_blob)
+        self._captured = Captured(function, self._put_blob)
+        self.bundle = self._captured.bundle
         check_imports(self.bundle.imports, self.described)
         signature = Signature.of(function)
         self.name = self.options.name or self.bundle.entry
@@ -92,10 +91,12 @@ class Draft:
         return KeyMaker(code_hash=self.bundle.code_hash, constants=self.constants, path=path, image=image)
 
     def _carried(self, thing: Any) -> Any:
-        """How a class or function of the user's own goes with an argument: by name, where the UDF brings it along."""
-        tree = named(thing)
-        if tree is None or _defines(self.bundle, thing.__module__, thing.__qualname__):
-            return tree
+        """How a class or function of the user's own goes with an argument: as what the UDF brings along of it."""
+        number = self._captured.reference(thing)
+        if number is not None:
+            return number
+        if any(source.module == thing.__module__ and source.kind != "entry" for source in self.bundle.sources):
+            return named(thing)
         raise CodecError(
             f"{thing.__qualname__} of {thing.__module__} does not travel with {self.name}, which does not mention it",
             instead=f"annotate the parameter with it: `: {thing.__qualname__}`",
@@ -103,13 +104,6 @@ class Draft:
 
     def _put_blob(self, sha256: str, data: bytes) -> None:
         self.engine.stores.objects.put_if_absent(blob_key(sha256), data)
-
-
-def _defines(bundle: Bundle, module: str, qualname: str) -> bool:
-    """Whether what travels has a definition of that name in that module."""
-    name = re.escape(qualname.partition(".")[0])
-    statement = re.compile(rf"^\s*(?:class|def|async def)\s+{name}\b|^\s*{name}\s*[:=]", re.MULTILINE)
-    return any(source.module == module and statement.search(source.text) for source in bundle.sources)
 
 
 def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any]) -> Submission:

@@ -5,6 +5,7 @@ no other sees. What else is large and comes again, a worker decodes once, and gi
 """
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from fanfold.codec.results import decode, decode_json
@@ -23,6 +24,8 @@ class Blobs:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
+        #: Gives the classes and functions of the UDF's own that arguments refer to.
+        self.from_source: Callable[[Any], Any] | None = None
         self._checked: set[str] = set()
         #: Of values that came once already, so that what comes only once is not kept beside its copy.
         self._seen: set[tuple[str, str]] = set()
@@ -30,7 +33,9 @@ class Blobs:
 
     def decode(self, text: str) -> Any:
         """The value of an encoded text. Raises `CodecError`, naming the file where it is damaged."""
-        return decode_json(text, get_value=self._value, trusted=True)  # the submitter's own code runs here
+        return decode_json(
+            text, get_value=self._value, trusted=True, from_source=self.from_source
+        )  # the submitter's own code runs here
 
     def bytes_of(self, name: str) -> bytes:
         """The bytes of that hash."""

@@ -11,7 +11,7 @@ from fanfold.errors import CaptureError
 from fanfold.execution.worker.blobs import Blobs
 from fanfold.execution.worker.hashing import sha256
 from fanfold.source.bundle import Bundle
-from fanfold.source.load import load
+from fanfold.source.load import load, part_of
 
 _SHA256_CHARACTERS = 64
 #: The attribute of a function that `@udf(setup=...)` sets.
@@ -32,7 +32,9 @@ class LoadedUdf:
         """Load it, and set it up; `before` is called with the bundle. Raises whatever its own code raises."""
         bundle = Bundle.from_bytes(_checked(self._bundle))
         before(bundle)
-        function = load(bundle, get_blob=self.blobs.bytes_of)()
+        loaded = load(bundle, get_blob=self.blobs.bytes_of)
+        function = loaded()
+        self.blobs.from_source = lambda number: part_of(loaded, number)
         self.function = function
         setup = getattr(function, SETUP, None)
         if setup is not None:
