@@ -27,8 +27,11 @@ from typing import Any, NamedTuple, NoReturn
 
 from fanfold.errors import ConfigurationError
 
-_IN_FILE = ("engine", "deployment", "region", "profile", "owner", "prices", "allow_pickle")
+_IN_FILE = ("engine", "deployment", "region", "profile", "owner", "prices", "allow_pickle", "durability")
 _ENGINES = ("local", "aws")
+
+#: What a finished run survives: the end of every process, or a power cut as well.
+_DURABILITIES = ("process", "disk")
 
 _configured: dict[str, Any] = {}
 
@@ -46,6 +49,8 @@ class Settings(NamedTuple):
     prices: str | Mapping[str, Any] | None = None
     #: Whether results that others have written with pickle may be read, which runs code of theirs.
     allow_pickle: bool = False
+    #: "disk": what is finished outlives a power cut; "process": only the end of every process.
+    durability: str = "disk"
 
 
 def configure(
@@ -58,6 +63,7 @@ def configure(
     owner: str | None = None,
     prices: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     allow_pickle: bool | None = None,
+    durability: str | None = None,
     **unknown: NoReturn,
 ) -> Settings:
     """Set defaults for this process, and return the settings that are now in force.
@@ -76,6 +82,7 @@ def configure(
         "owner": owner,
         "prices": os.fspath(prices) if isinstance(prices, os.PathLike) else prices,
         "allow_pickle": None if allow_pickle is None else str(allow_pickle),
+        "durability": durability,
     }
     before = _configured.copy()
     _configured.update({name: value for name, value in given.items() if value is not None})
@@ -114,6 +121,12 @@ def current() -> Settings:
     engine = found["engine"] or ("aws" if found["deployment"] else "local")
     if engine not in _ENGINES:
         raise ConfigurationError(f"There is no engine {engine!r}.", next_step='Use "local" or "aws".')
+    durability = found["durability"] or "disk"
+    if durability not in _DURABILITIES:
+        raise ConfigurationError(
+            f"There is no durability {durability!r}.",
+            next_step='Use "disk" (what is finished outlives a power cut) or "process" (the end of every process).',
+        )
     return Settings(
         home=home.absolute(),
         engine=engine,
@@ -123,6 +136,7 @@ def current() -> Settings:
         owner=found["owner"] or _account(),
         prices=found["prices"],
         allow_pickle=_flag("allow_pickle", found["allow_pickle"]),
+        durability=durability,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 
 import pytest
@@ -9,7 +10,10 @@ import pytest
 from fanfold.errors import InputError, ResultDamaged
 from fanfold.stores.protocols import ObjectStore
 
-KEY = f"results/{'a' * 64}/{'b' * 64}"
+KEY = f"results/{'a' * 64}/result"
+#: The key of an object that is named after these bytes.
+NAMED_BYTES = b"the bytes that the name says"
+NAMED_KEY = f"blobs/{hashlib.sha256(NAMED_BYTES).hexdigest()}"
 
 
 class ObjectStoreContract:
@@ -41,6 +45,13 @@ class ObjectStoreContract:
         assert objects.put_if_absent(KEY, b"first") is True
         assert objects.put_if_absent(KEY, b"second") is False
         assert objects.get(KEY) == b"first"
+
+    def test_an_object_that_is_not_what_its_name_says_is_not_read(self, objects):
+        objects.put(NAMED_KEY, NAMED_BYTES)
+        assert objects.get(NAMED_KEY) == NAMED_BYTES
+        objects.put(NAMED_KEY, NAMED_BYTES[:-1] + b"!")
+        with pytest.raises(ResultDamaged, match="is damaged: its bytes do not match their hash"):
+            objects.get(NAMED_KEY)
 
     def test_of_many_who_put_if_absent_at_once_exactly_one_does(self, objects):
         start, kept = threading.Barrier(6), []

@@ -17,7 +17,7 @@ from tests.stores.samples import a_job
 
 __all__ = ["account", "aws", "aws_stores", "deployment", "moto"]
 
-KEY = f"results/{'a' * 64}/{'b' * 64}"
+KEY = f"results/{'a' * 64}/result"
 
 
 @pytest.fixture

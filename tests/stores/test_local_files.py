@@ -90,12 +90,12 @@ def test_ids_and_hashes_of_another_form_come_back_as_they_are(stores):
 
 @pytest.mark.usefixtures("threads_that_switch_often")
 def test_threads_that_read_inputs_at_once_get_each_its_own(stores, monkeypatch):
+    monkeypatch.setattr("fanfold.stores.manifest._PAGE_RUNS", 3)
     job = a_job(count=5_000)
     with ManifestWriter(stores.scratch, job.id) as manifest:
         for number in range(job.count):
             manifest.add(str(number), f"{number:064x}")
         manifest.store(stores.objects)
-    monkeypatch.setattr("fanfold.stores.manifest._PAGE_RUNS", 3)
     read = Manifest(stores.objects, job.id, job.count)
 
     def wrong(start: int) -> list[int]:

@@ -184,6 +184,7 @@ def receipt_record(receipt: Receipt) -> dict[str, Any]:
         "missing": receipt.missing,
         "failed": receipt.failed,
         "damaged": receipt.damaged,
+        "damaged_sources": receipt.damaged_sources,
     }
 
 

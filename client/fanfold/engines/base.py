@@ -45,7 +45,10 @@ class Description(NamedTuple):
 
 
 class Stores(Protocol):
-    """The stores that belong together. `scratch` is a folder from which `objects.put_file` is cheap."""
+    """The stores that belong together. `scratch` is a folder from which `objects.put_file` is cheap.
+
+    When `sync` returns, all that has been recorded so far outlives a power cut (see docs/durability.md).
+    """
 
     @property
     def log(self) -> EventLog: ...  # noqa: D102
@@ -56,6 +59,7 @@ class Stores(Protocol):
     @property
     def scratch(self) -> Path: ...  # noqa: D102
     def remove_jobs(self, job_ids: Sequence[str]) -> int: ...  # noqa: D102
+    def sync(self) -> None: ...  # noqa: D102
 
     def record(self, events: Sequence[Event], entries: Sequence[CacheEntry]) -> None:
         """Append events, then offer results to the cache."""

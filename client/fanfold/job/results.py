@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import decode, decode_json
-from fanfold.contract.layout import blob_key
+from fanfold.contract.layout import blob_key, bundle_key
 from fanfold.core.models import Event, EventKind, JobHeader, Output
 from fanfold.engines.base import Stores
 from fanfold.errors import ResultDamaged
 from fanfold.settings import current
+from fanfold.stores.keys import sha256_in
 from fanfold.stores.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -42,6 +45,18 @@ def forget_submitted_here(job_id: str) -> None:
 
 def _marker(job_id: str) -> Path:
     return current().home / "pickled" / job_id
+
+
+#: What stands in arguments for a large value.
+_BLOB = re.compile(r'"\$blob":\s*\["[^"]*",\s*"([0-9a-f]{64})"\]')
+
+
+@contextmanager
+def _noting(damaged: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except ResultDamaged as error:
+        damaged.append(error.message)
 
 
 class Contents:
@@ -78,10 +93,27 @@ class Contents:
         try:
             data = output.inline if output.inline is not None else self._stores.objects.get(str(output.key))
         except ResultDamaged as error:
+            if self._stores.objects.exists(str(output.key)):
+                raise self._damage_error(index, "is damaged: its bytes do not match their hash") from error
             raise self._damage_error(index, f"is missing ({error.message.rstrip('.')})") from error
-        if hashlib.sha256(data).hexdigest() != output.sha256:
+        checked = output.inline is None and sha256_in(str(output.key)) == output.sha256  # by the store
+        if not checked and hashlib.sha256(data).hexdigest() != output.sha256:
             raise self._damage_error(index, "is damaged: its bytes do not match their hash")
         return data
+
+    def damaged_sources(self) -> list[str]:
+        """What is damaged or missing of all that the runs were given: source, inputs and large arguments."""
+        damaged: list[str] = []
+        with _noting(damaged):
+            self._stores.objects.get(bundle_key(self._header.bundle_sha256))
+        blobs = set(_BLOB.findall(self._header.constants))
+        with _noting(damaged):
+            for arguments in self._manifest:
+                blobs.update(_BLOB.findall(arguments))
+        for sha256 in sorted(blobs):
+            with _noting(damaged):
+                self._blob(sha256)
+        return damaged
 
     def forget(self, indexes: Iterable[int]) -> None:
         """Take these runs' results out of the cache, so that the next submit computes them instead of finding them."""

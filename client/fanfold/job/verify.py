@@ -11,7 +11,7 @@ from fanfold.job.results import Contents
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Receipt:
-    """What `job.verify()` found: runs without a final event, and results whose bytes are not what was stored.
+    """What `job.verify()` found: runs without a final event, and bytes that are not what was stored.
 
     Runs that failed or were lost have ended: they make a job no less complete, and are in `failed`.
     """
@@ -23,11 +23,13 @@ class Receipt:
     missing: list[int] = field(default_factory=list)
     failed: list[int] = field(default_factory=list)
     damaged: dict[int, str] = field(default_factory=dict)
+    #: What is damaged of the source, the inputs and the large arguments.
+    damaged_sources: list[str] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
-        """True where every run has one final event and every result's bytes match their hash."""
-        return not self.missing and not self.damaged
+        """True where every run has one final event, and all that it was given and gave matches its hash."""
+        return not self.missing and not self.damaged and not self.damaged_sources
 
     def __bool__(self) -> bool:
         return self.complete
@@ -43,6 +45,9 @@ class Receipt:
         ]
         if self.missing:
             lines.append(f"  not ended: runs {_some(self.missing)}")
+        if self.damaged_sources:
+            lines.append("  source, inputs or arguments are damaged: what was computed with them may be wrong")
+            lines += [f"  {reason}" for reason in self.damaged_sources[:10]]
         if self.damaged:
             lines.append("  the same submit computes again what is damaged or missing")
         return "\n".join(lines + [f"  run {index}: {reason}" for index, reason in list(self.damaged.items())[:10]])
@@ -51,7 +56,10 @@ class Receipt:
 
 
 def verify_results(job_id: str, state: JobState, contents: Contents) -> Receipt:
-    """Read every result and compare it with its hash. What is damaged is taken out of the cache."""
+    """Read every result, the inputs and the source, and compare each with its hash.
+
+    Damaged results are taken out of the cache.
+    """
     damaged: dict[int, str] = {}
     failed, results, size = [], 0, 0
     missing = state.missing()
@@ -67,7 +75,8 @@ def verify_results(job_id: str, state: JobState, contents: Contents) -> Receipt:
             damaged[index] = error.message
     if damaged:
         contents.forget(damaged)
-    return Receipt(job_id, state.header.count, results, size, missing, failed, damaged)
+    sources = contents.damaged_sources()
+    return Receipt(job_id, state.header.count, results, size, missing, failed, damaged, sources)
 
 
 def _some(indexes: list[int]) -> str:

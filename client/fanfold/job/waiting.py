@@ -84,6 +84,8 @@ class Tracker(Locked):
             done = state.done  # before the yield: whoever has it may ask the job anew, which reads on
             if state.version != seen or done:
                 seen = state.version
+                if done:  # whoever is told so may rely on it
+                    self.engine.stores.sync()
                 yield state
             if done:
                 return

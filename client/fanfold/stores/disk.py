@@ -1,12 +1,16 @@
-"""What the file system refuses, told as a store's error: where, and what to do."""
+"""What the file system refuses, told as a store's error; and how files are made to outlive a power cut."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
+from fanfold.core.forks import Locked
 from fanfold.errors import StoreError, StoreFull
 
 #: What "no room" looks like: a full disk, a used-up quota, a file larger than allowed.
@@ -38,3 +42,93 @@ def told(error: OSError, where: str | os.PathLike[str]) -> StoreError:
         f"{os.fspath(where)} cannot be used for Fanfold's stores: {error.strerror}.",
         next_step="see that it is yours to write and on a working disk, or set FANFOLD_HOME to a directory that is.",
     )
+
+
+# What has been written reaches the disk when the kernel likes, half a minute later: until then a power cut takes it.
+
+#: So many files are on their way to the disk at once: the file system commits them together.
+_SIDE_BY_SIDE = 8
+
+
+class Syncer(Locked):
+    """Files and folders that are to reach the disk, many at a time. Does nothing where `enabled` is False."""
+
+    def __init__(self, *, enabled: bool) -> None:
+        super().__init__()
+        self.enabled = enabled
+        self._files: set[Path] = set()
+        self._folders: set[Path] = set()
+
+    def note(self, file: Path, folders: Iterable[Path]) -> None:
+        """Have the next `sync` bring a file to the disk, and its name in these folders. From any thread."""
+        if self.enabled:
+            with self.lock:
+                self._files.add(file)
+                self._folders.update(folders)
+
+    def sync(self) -> None:
+        """Return when all that was noted is on the disk. Raises `StoreError` where the disk fails."""
+        if not self._files:
+            return
+        with self.lock:  # who comes second waits for the first: it may be about its files
+            files, folders = sorted(self._files), sorted(self._folders)
+            self._files, self._folders = set(), set()
+            try:
+                _sync_all(files)
+                _sync_all(folders)
+            except OSError as error:
+                self._files.update(files)  # who comes next must not take them for safe
+                self._folders.update(folders)
+                raise told(error, files[0].parent) from error
+
+    def sync_soon(self) -> None:
+        """Begin now, while other work goes on; a failure is raised by the next `sync`."""
+        if self._files:
+            threading.Thread(target=self._try_to_sync, name="fanfold-sync").start()
+
+    def _try_to_sync(self) -> None:
+        with suppress(StoreError):
+            self.sync()
+
+
+def _sync_all(paths: list[Path]) -> None:
+    if len(paths) <= 2:
+        for path in paths:
+            sync_path(path)
+        return
+    left, failures = iter(paths), []
+    taking = threading.Lock()
+
+    def work() -> None:
+        while True:
+            with taking:
+                path = next(left, None)
+            if path is None:
+                return
+            try:
+                sync_path(path)
+            except OSError as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=work, name="fanfold-sync") for _ in range(min(_SIDE_BY_SIDE, len(paths)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def sync_path(path: Path) -> None:
+    """Return when a file, or the names in a folder, are on the disk. One that is gone is passed over."""
+    with suppress(FileNotFoundError):
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            if sys.platform == "darwin":  # where fsync leaves it in the drive's own cache
+                import fcntl
+
+                fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+            else:
+                os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -1,14 +1,19 @@
-"""What may be a key, and what may be a job's id: neither can lead anywhere but to where it belongs."""
+"""What may be a key, and what may be a job's id: neither can lead anywhere but to where it belongs.
+
+And objects that are named after their bytes: whether they still have the bytes that their name says.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 
-from fanfold.errors import InputError, JobNotFound
+from fanfold.errors import InputError, JobNotFound, ResultDamaged
 
 #: Segments of harmless characters, none of which is `.` or `..`: a key can never lead out of the store.
 _KEY = re.compile(r"(?:(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+(?:/(?!\Z)|\Z))+")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _JOB_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
@@ -20,6 +25,23 @@ def checked_key(key: str) -> str:
             next_step="use letters, digits, dots, dashes and underscores, in parts divided by single slashes.",
         )
     return key
+
+
+def sha256_in(key: str) -> str | None:
+    """The hash that an object is named after; None for one that is not named so."""
+    name = key.rpartition("/")[2]
+    return name if _SHA256.fullmatch(name) else None
+
+
+def checked_bytes(key: str, data: bytes, *, place: object) -> bytes:
+    """`data` itself, read under `key` in `place`. Raises `ResultDamaged` where it is not what the key says."""
+    expected = sha256_in(key)
+    if expected is not None and hashlib.sha256(data).hexdigest() != expected:
+        raise ResultDamaged(
+            f"The object {key} in {place} is damaged: its bytes do not match their hash.",
+            next_step="submit again: what is damaged is stored or computed afresh.",
+        )
+    return data
 
 
 def checked_job_id(job_id: str) -> str:

@@ -1,10 +1,12 @@
 """A job's inputs on disk: one line of arguments a run, and beside it an index of offsets and cache keys.
 
-Written once, as a stream, before anything starts; read by pages ever after. A million inputs take 40 MB of index.
+Written once, as a stream, before anything starts; read by pages ever after. A million inputs take 40 MB of index, at
+whose end stands a hash of each page: arguments that have changed on the disk are never run, nor taken for others.
 """
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -13,12 +15,14 @@ from types import TracebackType
 from typing import NamedTuple
 
 from fanfold.contract.layout import inputs_index_key, inputs_key
+from fanfold.errors import ResultDamaged
 from fanfold.stores.disk import disk_errors, told
 from fanfold.stores.protocols import ObjectStore
 
 #: Of each run: where its line ends, in bytes from the start, and its cache key.
 _ENTRY = struct.Struct("<Q32s")
 _PAGE_RUNS = 1000
+_DIGEST_BYTES = 32
 
 
 class ManifestWriter:
@@ -32,24 +36,39 @@ class ManifestWriter:
             self._lines = self._lines_path.open("wb")
             self._index = self._index_path.open("wb")
         self._end = 0
+        self._page = PageHash()
+        self._digests: list[bytes] = []
         self.count = 0
 
     def add(self, arguments: str, cache_key: str) -> None:
         """The next run's arguments (encoded text without line breaks) and its cache key (64 hex digits)."""
+        line = arguments.encode() + b"\n"
+        self._end += len(line)
+        entry = _ENTRY.pack(self._end, bytes.fromhex(cache_key))
         try:
-            self._end += self._lines.write(arguments.encode()) + self._lines.write(b"\n")
-            self._index.write(_ENTRY.pack(self._end, bytes.fromhex(cache_key)))
+            self._lines.write(line)
+            self._index.write(entry)
         except OSError as error:
             raise told(error, self._folder) from error
+        self._page.add(line, entry)
         self.count += 1
+        if self.count % _PAGE_RUNS == 0:
+            self._end_page()
 
     def store(self, objects: ObjectStore) -> None:
         """Keep what was collected among the objects."""
+        if self.count % _PAGE_RUNS:
+            self._end_page()
         with disk_errors(self._folder):
+            self._index.write(b"".join(self._digests))
             self._lines.close()
             self._index.close()
         objects.put_file(inputs_key(self._job_id), self._lines_path)
         objects.put_file(inputs_index_key(self._job_id), self._index_path)
+
+    def _end_page(self) -> None:
+        self._digests.append(self._page.digest())
+        self._page = PageHash()
 
     def __enter__(self) -> ManifestWriter:
         return self
@@ -61,6 +80,22 @@ class ManifestWriter:
             with suppress(OSError):  # no room for what it still had to write: that has been told
                 file.close()
             path.unlink(missing_ok=True)
+
+
+class PageHash:
+    """The hash of a page: of its lines, and of its part of the index."""
+
+    def __init__(self) -> None:
+        self._lines, self._entries = hashlib.sha256(), hashlib.sha256()
+
+    def add(self, lines: bytes, entries: bytes) -> None:
+        """Some more of the page."""
+        self._lines.update(lines)
+        self._entries.update(entries)
+
+    def digest(self) -> bytes:
+        """The hash of all that was added."""
+        return hashlib.sha256(self._lines.digest() + self._entries.digest()).digest()
 
 
 class _Page(NamedTuple):
@@ -77,7 +112,9 @@ class Manifest:
 
     def __init__(self, objects: ObjectStore, job_id: str, count: int) -> None:
         self._objects = objects
+        self._job_id = job_id
         self._lines_key, self._index_key = inputs_key(job_id), inputs_index_key(job_id)
+        self._digests: bytes | None = None
         self._count = count
         self._page = _Page(-1, [], [], [])
 
@@ -117,8 +154,38 @@ class Manifest:
         last = min(first + _PAGE_RUNS, self._count)
         before = max(first - 1, 0)
         raw = self._objects.get_range(self._index_key, before * _ENTRY.size, last * _ENTRY.size)
+        if len(raw) != (last - before) * _ENTRY.size:
+            raise self._damage_error(first)
         entries = list(_ENTRY.iter_unpack(raw))
         start = entries.pop(0)[0] if first else 0
-        text = self._objects.get_range(self._lines_key, start, entries[-1][0]).decode()
+        data = self._objects.get_range(self._lines_key, start, entries[-1][0])
+        self._check(first, data, raw[_ENTRY.size :] if first else raw)
+        try:
+            lines = data.decode().split("\n")[:-1]
+        except UnicodeDecodeError as error:
+            raise self._damage_error(first) from error
+        if len(lines) != len(entries):
+            raise self._damage_error(first)
         ends = [start, *(end for end, _ in entries)]
-        return _Page(first, text.split("\n")[:-1], ends, [key.hex() for _, key in entries])
+        return _Page(first, lines, ends, [key.hex() for _, key in entries])
+
+    def _check(self, first: int, lines: bytes, entries: bytes) -> None:
+        """Raises `ResultDamaged` where a page is not as it was written. The first jobs have no hashes to tell by."""
+        if self._digests is None:
+            pages = -(-self._count // _PAGE_RUNS)
+            end = self._count * _ENTRY.size
+            self._digests = self._objects.get_range(self._index_key, end, end + pages * _DIGEST_BYTES)
+        if not self._digests:
+            return
+        at = first // _PAGE_RUNS * _DIGEST_BYTES
+        page = PageHash()
+        page.add(lines, entries)
+        if page.digest() != self._digests[at : at + _DIGEST_BYTES]:
+            raise self._damage_error(first)
+
+    def _damage_error(self, first: int) -> ResultDamaged:
+        last = min(first + _PAGE_RUNS, self._count) - 1
+        return ResultDamaged(
+            f"The inputs of runs {first} to {last} of job {self._job_id} are damaged: they are not what was stored.",
+            next_step="submit the same inputs again; what is in the cache is not computed again.",
+        )

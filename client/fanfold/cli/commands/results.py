@@ -125,7 +125,7 @@ def verify(job: options.JobId, engine: options.EngineName = None, as_json: optio
         print_json(receipt_record(receipt))
     else:
         print_text(str(receipt))
-    if receipt.damaged:
+    if receipt.damaged or receipt.damaged_sources:
         raise typer.Exit(ExitCode.FAILED)
     if receipt.missing:
         raise typer.Exit(ExitCode.INCOMPLETE)

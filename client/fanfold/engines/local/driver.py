@@ -97,7 +97,10 @@ class PoolDriver:
             self._new.clear()
         self._pool.step()
         self._end_broken()
-        self._serving = [feed for feed in self._serving if self._pool.serves(feed)]
+        still = [feed for feed in self._serving if self._pool.serves(feed)]
+        if len(still) < len(self._serving):  # those who wait for it may be gone, and it is to outlive a power cut
+            self._stores.sync()
+        self._serving = still
         self._end_cancelled()
 
     def _end_broken(self) -> None:

@@ -63,6 +63,7 @@ class LocalEngine(Locked):
         self._given_up.discard(header.id)
         self.stores.log.append([process_event(header.id, driver.sign)])
         driver.drive(JobFeed(header, runs, stores=self.stores, assignment=assignment(header, self.stores)))
+        self.stores.objects.sync_soon()  # the inputs are on the disk by the time that the first runs have ended
 
     def get_ready(self, *, dedicated: bool) -> None:
         """Start a worker process, which takes as long to come up as a job's inputs take to be checked."""
@@ -197,6 +198,7 @@ def concurrency(header: JobHeader) -> int:
 
 def start_runner(stores: LocalStores, header: JobHeader, stop: int) -> None:
     """Start a process that runs the rest of a job, up to run `stop`, and outlives this one."""
+    stores.sync()  # the runner's events tell of what this process has put
     name = os.urandom(4).hex()
     runner = RunnerRecord(name, socket.gethostname(), "starting", time.time())
     stores.log.append([to_event(header.id, runner)])

@@ -40,6 +40,9 @@ class AwsStores:
         self.log = DynamoEventLog(self.table, self.objects, retention_s=retention_s)
         self.cache = DynamoResultCache(self.table, retention_s=retention_s)
 
+    def sync(self) -> None:
+        """Nothing to do: DynamoDB and S3 answer when what they were given is on several disks."""
+
     def remove_jobs(self, job_ids: Sequence[str]) -> int:
         """Raises `InputError`: a deployment removes its jobs by itself."""
         raise InputError(

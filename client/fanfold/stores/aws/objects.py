@@ -12,7 +12,7 @@ from typing import Any
 
 from fanfold.errors import ResultDamaged, StoreError, StoreUnavailable
 from fanfold.stores.aws.account import Account, Refused
-from fanfold.stores.keys import checked_key
+from fanfold.stores.keys import checked_bytes, checked_key
 
 #: A file larger than this is uploaded in parts of this size, which grow where S3's 10,000 would not do.
 _PART_BYTES = 16 << 20
@@ -77,9 +77,10 @@ class S3ObjectStore:
     def get(self, key: str) -> bytes:
         """The bytes under `key`. Raises `ResultDamaged` where there are none."""
         try:
-            return self._body(key, expected=_MISSING)
+            data = self._body(key, expected=_MISSING)
         except Refused as refused:
             raise self._missing(key) from refused
+        return checked_bytes(key, data, place=f"bucket {self.bucket}")
 
     def get_range(self, key: str, start: int, stop: int) -> bytes:
         """The bytes from `start` up to, not including, `stop`; fewer at the end. Raises `ResultDamaged`."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
 from fanfold.core.models import CacheEntry, Event
 from fanfold.errors import StoreError
+from fanfold.settings import current
+from fanfold.stores.disk import Syncer
 from fanfold.stores.local.cache import SqliteResultCache
 from fanfold.stores.local.database import Database
 from fanfold.stores.local.log import SqliteEventLog
@@ -15,6 +18,9 @@ from fanfold.stores.local.objects import FileObjectStore
 from fanfold.stores.local.removal import remove_jobs
 
 __all__ = ["LocalStores"]
+
+#: While a job runs, what has been recorded is brought to the disk this often; and when it ends.
+_SYNC_S = 1.0
 
 
 class LocalStores:
@@ -28,9 +34,11 @@ class LocalStores:
         self.scratch = home / "scratch"
         #: What runs have as `fanfold.mount_path()`.
         self.shared_folder = home / "mount"
+        self._durable = current().durability == "disk"
+        self._synced_at = 0.0
         self._database = Database(home / "fanfold.db")
-        self.log = SqliteEventLog(self._database)
-        self.objects = FileObjectStore(home / "objects", self.scratch)
+        self.objects = FileObjectStore(home / "objects", self.scratch, syncer=Syncer(enabled=self._durable))
+        self.log = SqliteEventLog(self._database, sync_contents=self.objects.sync)
         self.cache = SqliteResultCache(self._database, self.objects)
 
     @classmethod
@@ -59,6 +67,15 @@ class LocalStores:
         self.log.append(events)
         if entries:
             self.cache.record(entries)
+        if time.monotonic() - self._synced_at >= _SYNC_S:
+            self.sync()
+
+    def sync(self) -> None:
+        """Return when all that has been recorded so far outlives a power cut. Raises `StoreError`."""
+        if self._durable:
+            self._synced_at = time.monotonic()
+            self.objects.sync()
+            self._database.sync()
 
     def remove_jobs(self, job_ids: Sequence[str]) -> int:
         """Take jobs away that have ended, and all that is kept for them alone; the bytes of files that were freed.

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fanfold.errors import StoreError, StoreFull, StoreTooNew
-from fanfold.stores.disk import MAKE_ROOM
+from fanfold.stores.disk import MAKE_ROOM, disk_errors, sync_path
 
 #: What `PRAGMA user_version` says of a file that this version writes.
 SCHEMA_VERSION = 1
@@ -52,6 +52,7 @@ class Database:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._inherited: list[sqlite3.Connection | None] = []
+        self._synced_inode = 0
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -76,6 +77,24 @@ class Database:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+
+    def sync(self) -> None:
+        """Return when all that any process has committed so far outlives a power cut.
+
+        Only the write-ahead log is brought to the disk: SQLite itself syncs the database file, when it moves pages
+        there. (Nor may that file be opened here: closing it would drop this process's locks on it.)
+        """
+        log = self.path.with_name(f"{self.path.name}-wal")
+        try:
+            inode = log.stat().st_ino
+        except FileNotFoundError:  # all of it has been moved to the database file
+            return
+        with disk_errors(log):
+            sync_path(log)
+            if inode != self._synced_inode:  # a new file, whose name has to be on the disk too
+                sync_path(log.parent)
+                sync_path(log.parent.parent)
+                self._synced_inode = inode
 
     def close(self) -> None:
         """Close the connection; the next use opens a new one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fanfold.core.models import TELEMETRY, Event, JobHeader, header_from_text, header_to_text
@@ -30,8 +30,10 @@ _POLL_LAST_S = 0.25
 class SqliteEventLog:
     """Jobs and events in `fanfold.db`. Any thread and any process may write and read at any time."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, sync_contents: Callable[[], None] = lambda: None) -> None:
+        """`sync_contents` brings to the disk what events may refer to."""
         self._database = database
+        self._sync_contents = sync_contents
         self._numbers: dict[str, int] = {}
         self._appended = threading.Condition()
         self._appends = 0
@@ -81,6 +83,7 @@ class SqliteEventLog:
             batches.setdefault((event.job_id, channel), []).append(event)
         if not batches:
             return
+        self._sync_contents()  # before the events: these must not tell of what a power cut has taken
         with self._database.writing() as connection:
             for (job_id, channel), batch in batches.items():
                 self._insert(connection, job_id, channel, batch)

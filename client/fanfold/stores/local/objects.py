@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import itertools
 import os
 import shutil
@@ -11,8 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fanfold.errors import ResultDamaged, StoreError, StoreFull
-from fanfold.stores.disk import MAKE_ROOM, NO_ROOM
-from fanfold.stores.keys import checked_key
+from fanfold.stores.disk import MAKE_ROOM, NO_ROOM, Syncer
+from fanfold.stores.keys import checked_bytes, checked_key, sha256_in
 
 _count = itertools.count()
 
@@ -20,9 +21,10 @@ _count = itertools.count()
 class FileObjectStore:
     """Bytes under `root`, by key. Any process may write at any time; readers never see half an object."""
 
-    def __init__(self, root: Path, scratch: Path) -> None:
+    def __init__(self, root: Path, scratch: Path, *, syncer: Syncer | None = None) -> None:
         self.root = root
         self.scratch = scratch
+        self._syncer = syncer or Syncer(enabled=False)
 
     def path(self, key: str) -> Path:
         """Where the object of `key` is, or would be. Raises `InputError` for what is not a key."""
@@ -32,21 +34,25 @@ class FileObjectStore:
         """Keep `data` under `key`, whole or not at all. Raises `StoreFull`."""
         target = self.path(key)
         with self._explained(key), self._written(data) as written:
-            _place(os.replace, written, target)
+            self._place(os.replace, written, target)
 
     def put_file(self, key: str, path: Path) -> None:
         """Keep the file at `path` under `key`, whole or not at all, and take the file away. Raises `StoreFull`."""
         target = self.path(key)
         with self._explained(key):
             try:
-                _place(os.replace, path, target)
+                self._place(os.replace, path, target)
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
                 self._copy_across(path, target)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        """Keep `data` unless something is there already; True where it was kept. Raises `StoreFull`."""
+        """Keep `data` unless something is there already; True where it was kept. Raises `StoreFull`.
+
+        An object that is named after these bytes and has others is damaged, by a power cut or a bad disk: it is
+        replaced.
+        """
         target = self.path(key)
         with self._explained(key):
             try:
@@ -54,18 +60,29 @@ class FileObjectStore:
             except FileNotFoundError:
                 pass
             else:
-                return False
+                if not _is_damaged(key, target, data):
+                    self._note(target)  # it may be another process's, and not on the disk yet
+                    return False
+                with self._written(data) as written:
+                    self._place(os.replace, written, target)
+                return True
             with self._written(data) as written:
                 try:
-                    _place(os.link, written, target)
+                    self._place(os.link, written, target)
                 except FileExistsError:
+                    self._note(target)
                     return False
                 return True
 
+    def sync(self) -> None:
+        """Return when all that this process has put so far outlives a power cut. Raises `StoreError`."""
+        self._syncer.sync()
+
     def get(self, key: str) -> bytes:
-        """The bytes under `key`. Raises `ResultDamaged` where there are none."""
+        """The bytes under `key`. Raises `ResultDamaged` where there are none, or not those it is named after."""
         with self._explained(key):
-            return self.path(key).read_bytes()
+            data = self.path(key).read_bytes()
+        return checked_bytes(key, data, place=self.root)
 
     def get_range(self, key: str, start: int, stop: int) -> bytes:
         """The bytes from `start` up to, not including, `stop`; fewer at the end. Raises `ResultDamaged`."""
@@ -86,6 +103,10 @@ class FileObjectStore:
             with suppress(OSError):  # not empty, or a writer is about to use it
                 path.parent.rmdir()
 
+    def sync_soon(self) -> None:
+        """Begin with it now, while other work goes on."""
+        self._syncer.sync_soon()
+
     @contextmanager
     def _written(self, data: bytes) -> Iterator[Path]:
         path = self._scratch_path()
@@ -99,10 +120,32 @@ class FileObjectStore:
         copy = self._scratch_path()
         try:
             shutil.copyfile(path, copy)
-            _place(os.replace, copy, target)
+            self._place(os.replace, copy, target)
         finally:
             copy.unlink(missing_ok=True)
         path.unlink()
+
+    def _place(self, how: Callable[[Path, Path], None], source: Path, target: Path) -> None:
+        try:
+            how(source, target)
+        except FileNotFoundError:
+            self._place_in_new_folder(how, source, target)
+            self._note(target, in_new_folder=True)
+        else:
+            self._note(target)
+
+    @staticmethod
+    def _place_in_new_folder(how: Callable[[Path, Path], None], source: Path, target: Path) -> None:
+        # `delete` may take an emptied directory away between the two steps: hence a few tries, not one.
+        for _ in range(10):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):
+                return how(source, target)
+        return how(source, target)
+
+    def _note(self, target: Path, *, in_new_folder: bool = False) -> None:
+        above = [folder for folder in target.parents if folder.is_relative_to(self.root)]
+        self._syncer.note(target, [*above, self.root.parent] if in_new_folder else above[:1])
 
     def _scratch_path(self) -> Path:
         return self.scratch / f"{os.getpid()}-{next(_count)}.part"
@@ -131,13 +174,11 @@ class FileObjectStore:
         )
 
 
-def _place(how: Callable[[Path, Path], None], source: Path, target: Path) -> None:
+def _is_damaged(key: str, path: Path, data: bytes) -> bool:
+    """Whether the file of an object that is named after `data` has other bytes than these."""
+    if sha256_in(key) != hashlib.sha256(data).hexdigest():
+        return False
     try:
-        how(source, target)
-    except FileNotFoundError:
-        # `delete` may take an emptied directory away between the two steps: hence a few tries, not one.
-        for _ in range(10):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):
-                return how(source, target)
-        raise
+        return path.stat().st_size != len(data) or path.read_bytes() != data
+    except FileNotFoundError:  # taken away just now
+        return True
