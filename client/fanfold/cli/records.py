@@ -91,6 +91,7 @@ KEYS: dict[str, dict[str, str]] = {
         "missing": "the runs that have not ended",
         "failed": "the runs that ended without a result",
         "damaged": "why results cannot be read, by run",
+        "damaged_sources": "what is damaged of the source, the inputs and the large arguments",
     },
     "remove": {"removed": "the ids of the jobs that are gone", "freed_bytes": "bytes of files deleted"},
     "instance-types": {
@@ -116,22 +117,36 @@ LISTS = ("jobs", "times", "errors", "instance-types", "doctor")
 
 def job_record(job: Job) -> dict[str, Any]:
     """A job among others."""
-    whole = status_record(job)
-    return {key: whole[key] for key in _JOB}
+    brief = job.brief()
+    return {
+        **_header_record(job),
+        "status": brief.status,
+        "counts": brief.counts,
+        "wall_s": brief.wall_s,
+        "cost_usd": brief.cost_usd,
+    }
 
 
-def status_record(job: Job) -> dict[str, Any]:
-    """A job by itself, as it is now."""
-    told, header = job.summary(), job.header
+def _header_record(job: Job) -> dict[str, Any]:
+    header = job.header
     return {
         "id": job.id,
         "name": job.name,
-        "status": told.status,
+        "status": "",
         "engine": header.engine,
         "instance_type": header.instance_type,
         "owner": header.owner,
         "created_at": moment(header.created_at),
         "runs": len(job),
+    }
+
+
+def status_record(job: Job) -> dict[str, Any]:
+    """A job by itself, as it is now."""
+    told = job.summary()
+    return {
+        **_header_record(job),
+        "status": told.status,
         "counts": told.counts,
         "wall_s": told.wall_s,
         "cost_usd": float(told.cost),

@@ -46,13 +46,12 @@ class JobList:
         #: What is said where there are none.
         self._none = none
         self._jobs: dict[str, Job] = {}
-        self._records: dict[str, tuple[int, dict[str, Any]]] = {}
         self._told: dict[str, object] = {}
 
     def records(self) -> list[dict[str, Any]]:
         """A record of each job, as it is now."""
         self._jobs = {job.id: self._jobs.get(job.id, job) for job in self._find()}
-        return [self._record(job) for job in self._jobs.values()]
+        return [job_record(job) for job in self._jobs.values()]
 
     def view(self) -> View:
         """The jobs as a table."""
@@ -71,13 +70,6 @@ class JobList:
         self._told.update((record["id"], _news(record)) for record in changed)
         lines = "\n".join(json.dumps(record, default=str) for record in changed)
         return View("", lines, [_news(record) for record in records])
-
-    def _record(self, job: Job) -> dict[str, Any]:
-        over, version = job.done(), job.state.version
-        known = self._records.get(job.id)
-        if not over or known is None or known[0] != version:
-            known = self._records[job.id] = version, job_record(job)
-        return known[1]
 
 
 def job_view(job: Job) -> View:

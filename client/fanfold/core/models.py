@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from fanfold.contract.limits import DEFAULT_MAX_RETRY
 from fanfold.core.ids import new_event_id
+from fanfold.errors import StoreError
 
 
 class RunStatus(str, Enum):
@@ -234,9 +235,24 @@ def header_to_text(header: JobHeader) -> str:
 
 
 def header_from_text(text: str, *, cancelled_at: float | None) -> JobHeader:
-    """The header that `header_to_text` wrote; fields this version does not know are passed over."""
-    facts = json.loads(text)
+    """The header that `header_to_text` wrote; fields this version does not know are passed over.
+
+    Raises `StoreError` where it is damaged.
+    """
+    try:
+        return _header_from(json.loads(text), cancelled_at)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise StoreError(
+            f"The header of a job is damaged: {error}.",
+            next_step="other jobs are as they were; submit this one again.",
+        ) from error
+
+
+def _header_from(facts: dict[str, Any], cancelled_at: float | None) -> JobHeader:
     known = {name: facts[name] for name in _FIELDS if name in facts}
     known.update({name: tuple(known[name]) for name in _TUPLES if name in known})
     known.setdefault("costs_money", known.get("engine") != "local")  # headers did not say so at first
-    return JobHeader(**known, cancelled_at=cancelled_at)
+    header = JobHeader(**known, cancelled_at=cancelled_at)
+    if not isinstance(header.id, str) or not isinstance(header.count, int) or header.count < 0:
+        raise ValueError(f"it says id {header.id!r} and {header.count!r} runs")
+    return header

@@ -53,7 +53,8 @@ def is_alive(folder: Path, name: str) -> bool:
     """Whether the process of this machine whose sign has that name still lives."""
     alive, _ = _looked_at(folder / name)
     if not alive:
-        (folder / name).unlink(missing_ok=True)
+        with suppress(OSError):  # where the home can only be read
+            (folder / name).unlink(missing_ok=True)
     return alive
 
 
@@ -66,7 +67,7 @@ def was_alive(folder: Path, name: str, *, within_s: float) -> bool:
 def _looked_at(path: Path) -> tuple[bool, float]:
     """Whether the lock of a sign is held, and when it was touched last (seconds since 1970; long ago without one)."""
     try:
-        fd = os.open(path, os.O_RDWR)
+        fd = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return False, 0.0
     try:

@@ -19,7 +19,7 @@ from fanfold.job import display, logs
 from fanfold.job.compat import OlderSpelling, Status
 from fanfold.job.failures import concatenation_error, run_failure
 from fanfold.job.results import Contents
-from fanfold.job.waiting import Pace, Progress, Tracker, describe_counts
+from fanfold.job.waiting import Brief, Pace, Progress, Tracker, describe_counts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -345,6 +345,10 @@ class Job(OlderSpelling):
         """Queued, Running, Completed, Failed or Cancelled."""
         state = self.tracker.look()
         return Status.of(state.status.value, state.counts())
+
+    def brief(self) -> Brief:
+        """How it stands in a list: status, counts, seconds, dollars. A large job that has ended is not read again."""
+        return self._tracker.brief()
 
     def counts(self) -> dict[str, int]:
         """How many runs there are of each status, without the zeros."""

@@ -15,7 +15,7 @@ from fanfold.core.formatting import Dollars, Seconds, duration
 from fanfold.core.job_records import MachineRecord, records
 from fanfold.core.models import EventKind, JobHeader, RunStatus
 from fanfold.core.pricing import machine_cost, prices, realtime_cost
-from fanfold.job.waiting import waiting_for
+from fanfold.job.waiting import Brief, waiting_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,6 +120,12 @@ def summarise(state: JobState) -> Summary:
         stop_reason=state.stop_reason,
         advice=advice(state, *_unfailed(measured, state)),
     )
+
+
+def brief_of(state: JobState) -> Brief:
+    """How a job stands now."""
+    counts = {status.value: count for status, count in state.counts().items() if count}
+    return Brief(state.status.value, counts, float(wall_s(state)), float(cost(state)))
 
 
 def _count_replaced(state: JobState) -> int:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from types import TracebackType
-from typing import Any, TextIO, TypeVar
+from typing import Any, NamedTuple, TextIO, TypeVar
 
 from fanfold.core.fold import JobState
 from fanfold.core.forks import Locked
 from fanfold.core.formatting import duration
 from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, RunStatus
 from fanfold.engines.base import Engine
-from fanfold.errors import ConfigurationError, StoreUnavailable, WaitTimeout
+from fanfold.errors import ConfigurationError, StoreError, StoreUnavailable, WaitTimeout
 
 _log = logging.getLogger("fanfold.job")
 
@@ -29,6 +31,19 @@ _SILENCE_S = 1.0
 T = TypeVar("T")
 
 
+#: From so many runs on, how a job has ended is noted: reading the events of fewer takes no time.
+_LARGE_JOB = 1_000
+
+
+class Brief(NamedTuple):
+    """How a job stands in a list."""
+
+    status: str
+    counts: dict[str, int]
+    wall_s: float
+    cost_usd: float
+
+
 class Tracker(Locked):
     """One reader's view of a job. It only ever reads, but for having the engine look after lost runs while it waits."""
 
@@ -40,6 +55,8 @@ class Tracker(Locked):
         self._cursor: str | None = None
         self._reconciled = 0.0
         self._silent_since = 0.0
+        self._noted: str | None = None
+        self._brief: tuple[int, Brief] | None = None
 
     def refresh(self) -> JobState:
         """Read what is new, and return the state. Threads that share a handle take turns."""
@@ -61,6 +78,29 @@ class Tracker(Locked):
         if not state.done and self.engine.reconcile(self.header, state):
             state = self.refresh()
         return state
+
+    def brief(self) -> Brief:
+        """How the job stands in a list: of a large one that has ended, its events are read once, not each time."""
+        log = self.engine.stores.log
+        if self._cursor is None and (noted := log.brief(self.header.id)) is not None:
+            return Brief(*json.loads(noted))
+        from fanfold.job.summary import brief_of
+
+        state = self.look()
+        if self._brief is None or self._brief[0] != state.version or not state.done:
+            self._brief = state.version, brief_of(state)
+        self.note_brief()
+        return self._brief[1]
+
+    def note_brief(self) -> None:
+        """Note how a large job has ended, for lists to come."""
+        if not self.state.done or self.header.count < _LARGE_JOB or self._cursor == self._noted or self._cursor is None:
+            return
+        from fanfold.job.summary import brief_of
+
+        self._noted = self._cursor
+        with suppress(StoreError):  # where the home can only be read, it is read each time
+            self.engine.stores.log.put_brief(self.header.id, self._cursor, json.dumps(brief_of(self.state)))
 
     def restart(self) -> None:
         """Read all anew: the header has changed under it."""
@@ -85,6 +125,7 @@ class Tracker(Locked):
             if state.version != seen or done:
                 seen = state.version
                 if done:  # whoever is told so may rely on it
+                    self.note_brief()
                     self.engine.stores.sync()
                 yield state
             if done:

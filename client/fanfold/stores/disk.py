@@ -15,6 +15,8 @@ from fanfold.errors import StoreError, StoreFull
 
 #: What "no room" looks like: a full disk, a used-up quota, a file larger than allowed.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+#: What "only to be read" looks like.
+READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 #: How room is made; every error that tells of a full disk says it.
 MAKE_ROOM = (
     "free some disk space: `fanfold remove --older-than 7d` lets go of old jobs and their results (and needs 100 kB"

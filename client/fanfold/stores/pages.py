@@ -10,11 +10,13 @@ import json
 from collections.abc import Iterator, Sequence
 from math import isnan, nan
 from struct import Struct
+from struct import error as struct_error
 from typing import Any
 
 from fanfold.core.hex_packing import compact_to
 from fanfold.core.job_records import upgrade
 from fanfold.core.models import Event, EventKind, Output, RunError, RunStatus, Usage
+from fanfold.errors import StoreError, StoreTooNew
 
 # Positions are what is stored: only ever add at the end.
 _KINDS = (
@@ -74,13 +76,28 @@ def pack(events: Sequence[Event]) -> EventPage:
 
 
 def unpack(job_id: str, page: EventPage) -> list[Event]:
-    """The events that `pack` was given."""
+    """The events that `pack` was given. Raises `StoreError` for a page that is damaged, or a newer Fanfold's."""
+    try:
+        return _unpack(job_id, page)
+    except (struct_error, ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
+        raise StoreError(
+            f"What is recorded of job {job_id} is damaged: {type(error).__name__}: {error}.",
+            next_step="other jobs are as they were; submit this one again: what is in the cache is not computed again.",
+        ) from error
+
+
+def _unpack(job_id: str, page: EventPage) -> list[Event]:
     heads, packed_results, inline, codecs, notes = page
     results = _unpack_results(packed_results or b"", inline or b"", (codecs or "").split("\n"))
     kinds, statuses = _KINDS, _STATUSES
     events = []
     for event_id, run, attempt, kind, status, at, has_result in _HEAD.iter_unpack(heads):
         output, usage = next(results) if has_result else (None, None)
+        if kind >= len(kinds):
+            raise StoreTooNew(
+                f"A newer Fanfold has recorded an event of job {job_id} that this one does not know (kind {kind}).",
+                next_step="upgrade with `pip install --upgrade fanfold`.",
+            )
         events.append(
             Event(job_id, run, attempt, kinds[kind], at, event_id.hex(), statuses[status], output, None, usage, {})
         )

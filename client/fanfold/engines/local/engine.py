@@ -81,7 +81,7 @@ class LocalEngine(Locked):
         A lost realtime run is final: the caller's next `submit` or `job.retry()` runs what is missing.
         """
         self._raise_failure(header)
-        if state.done or self._is_attended(header, state):
+        if state.done or self._is_attended(header, state) or not os.access(self.home, os.W_OK):
             return False
         with liveness.only_one(self._signs, header.id) as mine:
             if not mine:

@@ -256,6 +256,13 @@ class DynamoEventLog:
             self.job_headers.forget(job_id)  # whoever reads of a cancelled run must see the flag that it comes from
         return events, reading.to_cursor()
 
+    def put_brief(self, job_id: str, cursor: Cursor, text: str) -> None:
+        """Nothing: the table keeps its finished shards."""
+
+    def brief(self, job_id: str) -> str | None:  # noqa: ARG002 - of the protocol
+        """None: nothing was noted."""
+        return None
+
     def wait_for_news(self, timeout_s: float) -> bool:
         """Wait until something was appended here, or it is time to ask what others did; False after `timeout_s`."""
         seen, asked_at = getattr(self._waiters, "seen", (0, 0.0))

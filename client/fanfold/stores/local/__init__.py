@@ -10,9 +10,9 @@ from types import TracebackType
 from fanfold.core.models import CacheEntry, Event
 from fanfold.errors import StoreError
 from fanfold.settings import current
-from fanfold.stores.disk import Syncer
+from fanfold.stores.disk import READ_ONLY, Syncer
 from fanfold.stores.local.cache import SqliteResultCache
-from fanfold.stores.local.database import Database
+from fanfold.stores.local.database import Database, make_private
 from fanfold.stores.local.log import SqliteEventLog
 from fanfold.stores.local.objects import FileObjectStore
 from fanfold.stores.local.removal import remove_jobs
@@ -50,11 +50,16 @@ class LocalStores:
         stores = cls(home)
         try:
             home.parent.mkdir(parents=True, exist_ok=True)
-            # Inputs and results are nobody else's. One that is there already may be shared on purpose.
+            # Inputs and results are nobody else's, but where others may write: that is shared on purpose.
             home.mkdir(mode=0o700, exist_ok=True)
+            private = not home.stat().st_mode & 0o022
             for directory in (stores.objects.root, stores.scratch):
-                directory.mkdir(parents=True, exist_ok=True)
+                directory.mkdir(mode=0o700 if private else 0o777, exist_ok=True)
+            if private:
+                make_private(stores._database.path)
         except OSError as error:
+            if stores._database.path.exists() and error.errno in READ_ONLY:
+                return stores  # it can be read all the same
             raise StoreError(
                 f"The directory {home} cannot be used for Fanfold's stores: {error.strerror}.",
                 next_step="set FANFOLD_HOME to a directory that is yours to write.",

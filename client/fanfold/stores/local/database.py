@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fanfold.errors import StoreError, StoreFull, StoreTooNew
 from fanfold.stores.disk import MAKE_ROOM, disk_errors, sync_path
 
 #: What `PRAGMA user_version` says of a file that this version writes.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 #: How long a writer waits for another process's transaction; theirs take milliseconds.
 _BUSY_TIMEOUT_S = 30.0
@@ -41,6 +44,8 @@ _SCHEMA = (
     "CREATE TABLE cache (slot INTEGER PRIMARY KEY, cache_key TEXT, created_at REAL, duration_s REAL, job_id TEXT,"
     " codec TEXT, sha256, size INTEGER, inline BLOB, key TEXT)",
 )
+#: How jobs that have ended stand in a list, as of a row of `state`: so that a list need not read a million events.
+_BRIEFS = "CREATE TABLE briefs (number INTEGER PRIMARY KEY, row INTEGER, cancelled_at REAL, text TEXT)"
 
 
 class Database:
@@ -116,7 +121,21 @@ class Database:
             raise _explain(error, self.path) from error
 
 
+def make_private(path: Path) -> None:
+    """See to it that nobody else may read a database, new or old; its log takes its mode from it. Raises `OSError`."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:  # it must not be opened here: closing it would drop this process's locks on it
+        mode = path.stat().st_mode
+        if mode & 0o077 and path.stat().st_uid == os.geteuid():
+            for file in (path, *(path.with_name(f"{path.name}-{part}") for part in ("wal", "shm"))):
+                with suppress(FileNotFoundError):
+                    file.chmod(0o600)
+
+
 def _open(path: Path) -> sqlite3.Connection:
+    if path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        return _open_to_read(path)
     connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
         _prepare(connection, path)
@@ -126,15 +145,47 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    """A database that this process may only read.
+
+    SQLite reads one in WAL mode only where it may write beside it, or where nothing is left in the log. With something
+    in the log, a copy of both is read, as of now.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        folder = Path(tempfile.mkdtemp(prefix="fanfold-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        for file in (path, log):
+            shutil.copyfile(file, folder / file.name)
+        connection = sqlite3.connect(folder / path.name, isolation_level=None, check_same_thread=False)
+    else:
+        where = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+        connection = sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False)
+    try:
+        _check_version(connection, path)
+        connection.execute("PRAGMA query_only=ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> int:
     version = _version(connection)
     if version > SCHEMA_VERSION:
         raise StoreTooNew(
             f"{path} was written by a newer Fanfold: its format is {version}, this one knows up to {SCHEMA_VERSION}.",
             next_step="upgrade with `pip install --upgrade fanfold`, or set FANFOLD_HOME to another directory.",
         )
+    return version
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    version = _check_version(connection, path)
     if version == 0:
         _create(connection)
+    elif version < SCHEMA_VERSION:
+        _upgrade(connection)
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute(f"PRAGMA cache_size=-{_PAGE_CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
@@ -148,8 +199,17 @@ def _create(connection: sqlite3.Connection) -> None:
     _enter_wal_mode(connection)
     connection.execute("BEGIN IMMEDIATE")
     if _version(connection) == 0:  # else another process was faster
-        for statement in _SCHEMA:
+        for statement in (*_SCHEMA, _BRIEFS):
             connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """From version 1, which had no briefs, and whose events of a job as a whole were all of one kind."""
+    connection.execute("BEGIN IMMEDIATE")
+    if _version(connection) < SCHEMA_VERSION:
+        connection.execute(_BRIEFS)
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     connection.execute("COMMIT")
 
@@ -179,6 +239,11 @@ def _explain(error: sqlite3.Error, path: Path) -> StoreError:
         return StoreError(
             f"{path} is not a database that can be read ({reason}).",
             next_step="restore it from a backup, or move it away and start with an empty store.",
+        )
+    if "readonly" in reason:
+        return StoreError(
+            f"{path} can only be read here: {reason}.",
+            next_step="set FANFOLD_HOME to a directory that is yours to write; jobs here can still be collected.",
         )
     if "locked" in reason:
         return StoreError(

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from fanfold.core.models import TELEMETRY, Event, JobHeader, header_from_text, header_to_text
-from fanfold.errors import JobNotFound
+from fanfold.errors import JobNotFound, StoreError
 from fanfold.stores.keys import job_not_found
 from fanfold.stores.local.database import ROWS_PER_JOB, Database
 from fanfold.stores.pages import COLUMNS, pack, unpack
 from fanfold.stores.protocols import Channel, Cursor
 
+_logger = logging.getLogger("fanfold.stores")
+
 #: Where one read stops, whichever is met first. With 8 KiB inline in each, 1,000 events are the larger by far.
 _READ_EVENTS = 5_000
 _READ_BYTES = 8 << 20
+
+#: The version of the file in which briefs came.
+_BRIEFS_SINCE = 2
 
 #: The most events that one page holds, so that reading one stays cheap however much was appended at once.
 _PAGE_EVENTS = 1_000
@@ -65,7 +71,7 @@ class SqliteEventLog:
         )
         with self._database.reading() as connection:
             found = connection.execute(query, (owner, owner, before, before, limit)).fetchall()
-        return [header_from_text(text, cancelled_at=at) for text, at in found]
+        return list(_intact(found))
 
     def request_cancel(self, job_id: str, at: float | None) -> None:
         """Set the cancel flag (seconds since 1970), or clear it with None so that the job can go on."""
@@ -105,6 +111,29 @@ class SqliteEventLog:
         if not found:
             return [], cursor or "0"
         return [event for row in found for event in unpack(job_id, row[2:])], str(found[-1][0] - base)
+
+    def put_brief(self, job_id: str, cursor: Cursor, text: str) -> None:
+        """Note how a job that has ended stands in a list, as of `cursor`."""
+        with self._database.writing() as connection:
+            number = self._number(connection, job_id)
+            at = connection.execute("SELECT cancelled_at FROM jobs WHERE number = ?", (number,)).fetchone()[0]
+            row = number * ROWS_PER_JOB + int(cursor)
+            connection.execute("INSERT OR REPLACE INTO briefs VALUES (?, ?, ?, ?)", (number, row, at, text))
+
+    def brief(self, job_id: str) -> str | None:
+        """What was noted, where nothing has been recorded of the job since; else None."""
+        query = (
+            "SELECT text FROM briefs JOIN jobs USING (number)"
+            " WHERE number = ? AND briefs.cancelled_at IS jobs.cancelled_at"
+            " AND row = (SELECT max(row) FROM state WHERE row > ? AND row < ?)"
+        )
+        with self._database.reading() as connection:
+            number = self._number(connection, job_id)
+            if connection.execute("PRAGMA user_version").fetchone()[0] < _BRIEFS_SINCE:  # an older one, only to be read
+                return None
+            own = number * ROWS_PER_JOB, (number + 1) * ROWS_PER_JOB
+            found = connection.execute(query, (number, *own)).fetchone()
+        return None if found is None else str(found[0])
 
     def wait_for_news(self, timeout_s: float) -> bool:
         """Wait until anyone may have written since this thread last waited; False after `timeout_s`."""
@@ -168,6 +197,15 @@ class SqliteEventLog:
         return number
 
 
+def _intact(rows: Iterable[tuple[str, float | None]]) -> Iterator[JobHeader]:
+    """The headers that can be read: one that is damaged must not hide the others."""
+    for text, cancelled_at in rows:
+        try:
+            yield header_from_text(text, cancelled_at=cancelled_at)
+        except StoreError as error:
+            _logger.warning("a job is passed over: %s", error.message)
+
+
 def _read(connection: sqlite3.Connection, channel: Channel, after: int, end: int) -> list[tuple[Any, ...]]:
     query = f"SELECT row, events, {COLUMNS} FROM {channel} WHERE row > ? AND row < ? ORDER BY row LIMIT {_READ_EVENTS}"
     selected = connection.execute(query, (after, end))
@@ -175,7 +213,7 @@ def _read(connection: sqlite3.Connection, channel: Channel, after: int, end: int
     for row in selected:
         found.append(row)
         events += row[1]
-        size += sum(len(part) for part in row[2:] if part is not None)
+        size += sum(len(part) for part in row[2:] if isinstance(part, (bytes, str)))
         if events >= _READ_EVENTS or size >= _READ_BYTES:
             break
     selected.close()

@@ -76,6 +76,7 @@ def _delete_rows(connection: sqlite3.Connection, job_id: str, number: int) -> No
     for table in ("state", "telemetry"):
         own = (number * ROWS_PER_JOB, (number + 1) * ROWS_PER_JOB)
         connection.execute(f"DELETE FROM {table} WHERE row > ? AND row < ?", own)
+    connection.execute("DELETE FROM briefs WHERE number = ?", (number,))
     # Its number stays taken: a process that has held on to the job must not write into the rows of another.
     connection.execute("UPDATE jobs SET id = NULL, owner = NULL, header = NULL WHERE number = ?", (number,))
 
@@ -92,7 +93,7 @@ def _needless_sources(database: Database, objects: FileObjectStore) -> Iterator[
         return
     with database.reading() as connection:
         texts = [text for (text,) in connection.execute("SELECT header FROM jobs WHERE id IS NOT NULL")]
-    for header in (header_from_text(text, cancelled_at=None) for text in texts):
+    for header in (header_from_text(text, cancelled_at=None) for text in texts):  # one damaged: nothing is needless
         bundle = bundle_key(header.bundle_sha256)
         candidates.pop(bundle, None)
         for name in {*_names_in(objects, [bundle, inputs_key(header.id)]), *_SHA256.findall(header.constants.encode())}:
