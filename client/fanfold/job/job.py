@@ -348,7 +348,7 @@ class Job(OlderSpelling):
 
     def brief(self) -> Brief:
         """How it stands in a list: status, counts, seconds, dollars. A large job that has ended is not read again."""
-        return self._tracker.brief()
+        return self.tracker.brief()
 
     def counts(self) -> dict[str, int]:
         """How many runs there are of each status, without the zeros."""
