@@ -16,8 +16,8 @@ class CancelFlag:
     watched. Where it cannot be had it is asked for again: no run ends for that.
     """
 
-    def __init__(self, job_headers: JobHeaders, job_id: str, every_s: float) -> None:
-        self._job_headers, self._job_id, self._every_s = job_headers, job_id, every_s
+    def __init__(self, job_headers: JobHeaders, job_id: str, shard: int, *, every_s: float) -> None:
+        self._job_headers, self._job_id, self._shard, self._every_s = job_headers, job_id, shard, every_s
         self._asked_at = time.monotonic()
         self._asking: threading.Thread | None = None
         self._is_set = False
@@ -32,12 +32,12 @@ class CancelFlag:
         return self._is_set
 
     def _ask(self) -> None:
-        self._is_set = is_cancelled(self._job_headers, self._job_id)
+        self._is_set = is_cancelled(self._job_headers, self._job_id, self._shard)
 
 
-def is_cancelled(job_headers: JobHeaders, job_id: str) -> bool:
+def is_cancelled(job_headers: JobHeaders, job_id: str, shard: int) -> bool:
     """Whether a job has been cancelled by now; False also where that cannot be had."""
     try:
-        return job_headers.read(job_id).header.cancelled_at is not None
+        return job_headers.read_copy(job_id, shard).header.cancelled_at is not None
     except FanfoldError:
         return False

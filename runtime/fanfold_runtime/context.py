@@ -41,11 +41,13 @@ def open_stores(folder: Path, environment: Mapping[str, str] = os.environ, *, re
     return AwsStores(Account(), table=table, bucket=bucket, retention_s=0.0, scratch=scratch, read_ahead=read_ahead)
 
 
-def get_header(stores: AwsStores, job_id: str) -> JobHeader:
-    """The job's header; results are from now on offered to the cache for as long as this job's are kept."""
+def get_header(stores: AwsStores, job_id: str, shard: int) -> JobHeader:
+    """The job's header, from the copy for a shard.
+
+    Results are from now on offered to the cache for as long as this job's are kept.
+    """
     # Not as of a second ago: after a cancel nothing may begin that the canceller does not see, after a retry all may.
-    stores.log.job_headers.forget(job_id)
-    head = stores.log.job_headers.get(job_id)
+    head = stores.log.job_headers.read_copy(job_id, shard)
     stores.cache.retention_s = max(0.0, head.expires_at - head.header.created_at)
     return head.header
 

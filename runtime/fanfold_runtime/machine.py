@@ -34,6 +34,8 @@ from fanfold_runtime.network import Network
 #: Usage of each run is told this often.
 _USAGE_S = 5.0
 _CANCEL_S = 3.0
+#: A job has so many copies of its header at most; where it has fewer, the header itself is read.
+_HEADER_COPIES = 32
 #: A lease is renewed so many times before it would end.
 _RENEWALS = 10
 #: What is held must be given back within this: the machine may be gone soon after.
@@ -54,7 +56,9 @@ class Machine:
         self.name = machine_name(self._batch_job, self._attempt)
         self._instance_type = environment.get(ENV_INSTANCE_TYPE, "")
         self._stores = open_stores(folder, environment, read_ahead=True)
-        self._header = get_header(self._stores, environment[ENV_JOB])
+        #: Any copy of the header will do, but 10,000 machines must not all ask for one.
+        self._shard = int(environment.get("AWS_BATCH_JOB_ARRAY_INDEX", "0")) % _HEADER_COPIES
+        self._header = get_header(self._stores, environment[ENV_JOB], self._shard)
         self._meter = telemetry.Meter(float(environment.get(ENV_USD_PER_HOUR, 0)))
         self._stop = threading.Event()
         expires_at = self._stores.log.job_headers.known(self._header.id).expires_at
@@ -92,7 +96,7 @@ class Machine:
         folder = self._folder / f"pool-{os.getpid()}"
         shutil.rmtree(folder, ignore_errors=True)
         pool = Pool(self._header.n_processes_per_worker, folder, environment=self._environment)
-        flag = CancelFlag(self._stores.log.job_headers, self._header.id, _CANCEL_S)
+        flag = CancelFlag(self._stores.log.job_headers, self._header.id, self._shard, every_s=_CANCEL_S)
         while serve(pool, feed, flag.is_set) and feed.find_more():
             pass
         pool.close()
@@ -137,9 +141,8 @@ class Machine:
 
     def _give_back(self) -> None:
         held = self._held()
-        if is_cancelled(
-            self._stores.log.job_headers, self._header.id
-        ):  # where that cannot be had, giving back loses nothing
+        # Where that cannot be had, giving back loses nothing.
+        if is_cancelled(self._stores.log.job_headers, self._header.id, self._shard):
             error = RunError("Cancelled", "the job was cancelled while this run was running")
             ends = [_cancelled(self._header.id, run.index, run.attempt, error) for run in held]
             self._stores.log.append(ends)

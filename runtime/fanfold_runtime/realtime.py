@@ -112,7 +112,7 @@ class Environment:
         run = event["run"]
         if "token" in event and not self._begins(event, context.aws_request_id):
             return []  # another call with this token performs it, or has: what comes of it is in the event log
-        header = get_header(self._stores, event["job"]["id"])
+        header = get_header(self._stores, event["job"]["id"], run["shard"])
         if header.cancelled_at is not None:
             call = Call(run["index"], run["attempt"], "")
             recorder = Recorder(header, self._stores, lambda _: run["key"])
@@ -121,7 +121,7 @@ class Environment:
         self._with_room(lambda: self._blob_cache.fetch_for(arguments))
         pool = self._ready_pool()
         feed = OneRun(header, run, arguments, self._stores, assignment=self._assignment(header, context))
-        serve(pool, feed, CancelFlag(self._stores.log.job_headers, header.id, _CANCEL_S).is_set)
+        serve(pool, feed, CancelFlag(self._stores.log.job_headers, header.id, run["shard"], every_s=_CANCEL_S).is_set)
         telemetry.tell_end(header, feed.ended)
         self._blob_cache.tidy()
         return feed.ended

@@ -18,7 +18,7 @@ class JobHeaders:
         self.answers = list(answers)
         self.may_answer = threading.Event()
 
-    def read(self, job_id):
+    def read_copy(self, job_id, shard):
         self.may_answer.wait(30)
         answer = self.answers.pop(0)
         if answer is None:
@@ -29,7 +29,7 @@ class JobHeaders:
 @pytest.fixture
 def flag():
     """Makes a flag that is always due."""
-    return lambda heads: CancelFlag(heads, "a-job", every_s=-1.0)
+    return lambda heads: CancelFlag(heads, "a-job", 0, every_s=-1.0)
 
 
 def test_nobody_waits_for_the_answer_and_it_is_asked_for_once_at_a_time(flag, eventually):
@@ -49,4 +49,4 @@ def test_where_it_cannot_be_had_it_is_asked_for_again(flag, eventually):
 
 def test_it_is_not_asked_for_before_its_time():
     heads = JobHeaders()
-    assert not CancelFlag(heads, "a-job", every_s=60.0).is_set()
+    assert not CancelFlag(heads, "a-job", 0, every_s=60.0).is_set()

@@ -142,6 +142,15 @@ def test_a_function_that_lambda_cannot_start_fails(aws_says):
     assert "The image is gone" in check.found
 
 
+@pytest.mark.parametrize("state", ["Inactive", "Pending"])
+def test_a_function_that_sleeps_is_told_as_such_and_what_that_means(aws_says, state):
+    aws_says.function = {"MemorySize": 4096, "State": state}
+    check = diagnosed()["function"]
+    assert check.verdict == "warn"
+    assert "AWS puts functions to sleep" in check.found
+    assert "wakes it up" in check.next_step
+
+
 def test_a_function_of_less_memory_than_was_announced_is_a_warning(aws_says):
     aws_says.function = {"MemorySize": 3008, "State": "Active"}
     check = diagnosed()["function"]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
 
+from fanfold.contract import cloud as contract
 from fanfold.core.models import Event, EventKind, RunRef, RunStatus
 from fanfold.engines.aws import AwsEngine, dispatch
 from fanfold.engines.aws.discovery import discover
 from fanfold.engines.aws.work import Work
+from fanfold.errors import DeploymentGone
+from fanfold.settings import configure
 from tests.aws.an_engine import carry_out, cut_off_between_any_two_calls, double, execution_arns, new_dispatch, the_past
 from tests.aws.emulated import Emulated
 from tests.aws.udfs import put_job
@@ -189,3 +193,61 @@ def test_what_a_submitter_is_about_to_start_stage_by_stage_is_left_to_it(engine,
 def test_a_job_that_was_written_down_a_moment_ago_is_not_started_by_onlookers(engine, fresh):
     header = put_job(engine.stores, double, [1, 2, 3])
     assert engine.reconcile(header, fresh(header)) is False
+
+
+def test_looking_at_another_owner_s_job_starts_nothing(engine, account, fresh, monkeypatch):
+    header = put_job(engine.stores, double, [1, 2, 3], instance_type_name="small")
+    the_past(monkeypatch, 1000)  # whoever submitted it was killed before anything was started
+    configure(owner="somebody-else")
+    with Emulated(account, lambda payload: None) as emulated:
+        assert engine.reconcile(header, fresh(header)) is False
+        assert emulated.executions == {}
+        configure(owner=header.owner)
+        engine._looked_at.clear()
+        assert engine.reconcile(header, fresh(header))
+    assert len(emulated.executions) == 1
+
+
+def redeployed(account, deployment, functions):
+    changed = {**deployment.descriptor, "functions": functions}
+    name = contract.parameter_name(deployment.name)
+    account.client("ssm").put_parameter(Name=name, Value=json.dumps(changed), Type="String", Overwrite=True)
+
+
+def test_a_client_that_stays_up_during_a_deploy_calls_the_new_functions(engine, account, deployment, monkeypatch):
+    header = put_job(engine.stores, double, [1, 2], cache=False)
+    redeployed(account, deployment, ["renamed"])
+    with Emulated(account, lambda payload: None) as emulated:
+        engine.start(header, [RunRef(0), RunRef(1)])
+        monkeypatch.setattr("fanfold.engines.aws.engine._RETRIED_S", 0.0)
+        engine.start(header, [RunRef(0, 1), RunRef(1, 1)])  # the first attempt called functions that are gone
+    first, second = emulated.executions.values()
+    assert "renamed" not in {item["function"] for item in first["Items"]}
+    assert {item["function"] for item in second["Items"]} == {"renamed"}
+
+
+def test_a_client_that_stays_up_reads_the_descriptor_again_before_a_job(engine, account, deployment, monkeypatch):
+    changed = {**deployment.descriptor, "image": {**deployment.descriptor["image"], "identity": "another"}}
+    name = contract.parameter_name(deployment.name)
+    account.client("ssm").put_parameter(Name=name, Value=json.dumps(changed), Type="String", Overwrite=True)
+    assert engine.describe().image != "another"
+    monkeypatch.setattr("fanfold.engines.aws.engine._REFRESH_S", 0.0)
+    assert engine.describe().image == "another"
+
+
+def test_a_start_that_meets_something_gone_reads_the_descriptor_and_starts_by_that(engine, account, deployment):
+    header = put_job(engine.stores, double, [1, 2], cache=False)
+    old = deployment.descriptor["state_machines"][contract.EXPRESS]
+    account.client("stepfunctions").delete_state_machine(stateMachineArn=old)
+    made = account.client("stepfunctions").create_state_machine(
+        name=f"{deployment.name}-renamed",
+        definition=json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}),
+        roleArn="arn:aws:iam::123456789012:role/states",
+    )["stateMachineArn"]
+    with pytest.raises(DeploymentGone):
+        engine.start(header, [RunRef(0), RunRef(1)])
+    machines = {**deployment.descriptor["state_machines"], contract.EXPRESS: made}
+    changed = {**deployment.descriptor, "state_machines": machines}
+    name = contract.parameter_name(deployment.name)
+    account.client("ssm").put_parameter(Name=name, Value=json.dumps(changed), Type="String", Overwrite=True)
+    engine.start(header, [RunRef(0), RunRef(1)])

@@ -106,9 +106,9 @@ class LocalCloud:
         """Tell all Batch jobs that run now to stop, as before a Spot interruption; how many."""
         return int(self._order("interrupt_machines"))
 
-    def refuse(self, fault: str, *, times: int, every: int = 1) -> None:
-        """Answer `times` of the coming requests, every n-th, with a `fault` of `tests.cloud.faults`."""
-        self._order("refuse", fault, times, every)
+    def refuse(self, kind: str, service: str, operation: str = "", *, times: int, every: int = 1) -> None:
+        """Have `times` of the coming requests to a service, every n-th, meet a fault of `tests.cloud.faults.KINDS`."""
+        self._order("refuse", kind, service, operation, times, every)
 
     def put_functions_to_sleep(self, seconds: float) -> None:
         """Refuse calls as of an image function that nobody called for weeks, until so long after the next call."""

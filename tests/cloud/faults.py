@@ -1,47 +1,76 @@
-"""Faults of services: requests are refused as AWS refuses them, or kept waiting, before moto sees them.
+"""A fault proxy: any request, of any service and operation, meets what it may meet on AWS before moto sees it.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors
 """
 
 from __future__ import annotations
 
+import json
+import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
-#: What is answered, by what it is called: status, content type and body.
-_ANSWERS = {
-    "throttled table": (
-        "400 Bad Request",
-        "application/x-amz-json-1.0",
-        b'{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",'
-        b'"message":"The level of configured provisioned throughput for the table was exceeded."}',
-    ),
-    "failing bucket": (
-        "500 Internal Server Error",
-        "application/xml",
-        b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>InternalError</Code>'
-        b"<Message>We encountered an internal error. Please try again.</Message></Error>",
-    ),
+#: Status, code and message of what is answered, by what it is called.
+_ERRORS = {
+    "throttle": ("400 Bad Request", "ThrottlingException", "Rate exceeded"),
+    "server error": ("500 Internal Server Error", "InternalError", "We encountered an internal error."),
+    "unavailable": ("503 Service Unavailable", "ServiceUnavailable", "Please reduce your request rate."),
+    "denied": ("403 Forbidden", "AccessDeniedException", "with an explicit deny in a service control policy"),
+    "expired": ("400 Bad Request", "ExpiredTokenException", "The security token included in the request is expired"),
 }
-#: What is only late, by what it is called: seconds.
-_DELAYS_S = {"slow table": 0.5, "slow bucket": 0.5}
-#: The service that each fault is one of, as requests are signed for it.
-_SERVICES = {"throttled table": "dynamodb", "slow table": "dynamodb", "failing bucket": "s3", "slow bucket": "s3"}
+#: What some services call it.
+_CODES = {
+    ("throttle", "dynamodb"): "ProvisionedThroughputExceededException",
+    ("throttle", "s3"): "SlowDown",
+    ("throttle", "lambda"): "TooManyRequestsException",
+    ("denied", "s3"): "AccessDenied",
+    ("expired", "s3"): "ExpiredToken",
+}
+#: Seconds that "slow" takes.
+_SLOW_S = 0.5
+_PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Your company's proxy</body></html>"
+#: Everything that a request can meet: an error, lateness, a connection that is closed before or after the call went
+#: through, and a page of a proxy.
+KINDS = (*_ERRORS, "slow", "closed", "answer lost", "page")
+#: Services that speak XML; the others speak JSON.
+_XML = {"s3", "sts"}
+
+
+@dataclass
+class Fault:
+    """What `left` of the coming requests meet, every n-th of those to a service, or one operation of it."""
+
+    kind: str
+    service: str
+    operation: str
+    left: int
+    every: int
+    seen: int = 0
+
+    def meets(self, service: str, operation: str) -> bool:
+        """Whether a request meets it."""
+        if not self.left or self.service != service or self.operation not in ("", operation):
+            return False
+        self.seen += 1
+        if self.seen % self.every:
+            return False
+        self.left -= 1
+        return True
 
 
 class Faults:
     """Stands before moto, and lets requests through or not."""
 
     def __init__(self) -> None:
-        self._left: Counter[str] = Counter()
-        self._every = 1
-        self._seen = 0
+        self._faults: list[Fault] = []
         self._lock = threading.Lock()
 
     def install(self) -> None:
@@ -49,42 +78,83 @@ class Faults:
         passed_on: Callable[..., Iterable[bytes]] = DomainDispatcherApplication.__call__
 
         def answer(app: Any, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-            fault = self._fault_of(environ)
-            if fault in _DELAYS_S:
-                time.sleep(_DELAYS_S[fault])
-            if fault not in _ANSWERS:
+            service, operation = _service_of(environ), _operation_of(environ)
+            kind = self._next(service, operation)
+            if kind == "slow":
+                time.sleep(_SLOW_S)
+            if kind in (None, "slow"):
                 return passed_on(app, environ, start_response)
-            status, kind, body = _ANSWERS[fault]
-            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
-            return [body]
+            if kind == "answer lost":
+                list(passed_on(app, environ, lambda *_, **__: None))
+            else:
+                environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            if kind in ("closed", "answer lost"):
+                return _close(environ)
+            return _say(start_response, *_answer(kind, service))
 
         DomainDispatcherApplication.__call__ = answer
 
-    def refuse(self, fault: str, times: int, every: int = 1) -> None:
-        """Answer so to `times` of the requests that it fits, of which every n-th."""
-        if fault not in _SERVICES:
-            raise LookupError(fault)
+    def refuse(self, kind: str, service: str, operation: str = "", times: int = 1, every: int = 1) -> None:
+        """Have `times` of the coming requests to a service meet a fault, of which every n-th."""
+        if kind not in KINDS:
+            raise LookupError(kind)
         with self._lock:
-            self._left[fault], self._every, self._seen = times, every, 0
+            self._faults.append(Fault(kind, service, operation, times, every))
 
     def mend(self) -> int:
         """Let everything through again; how many requests were still to be refused."""
         with self._lock:
-            left = self._left.total()
-            self._left.clear()
+            left = sum(fault.left for fault in self._faults)
+            self._faults.clear()
         return left
 
-    def _fault_of(self, environ: dict[str, Any]) -> str | None:
-        """The fault that a request meets: by the service that it was signed for."""
-        signed_for = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].split("/")
-        service = signed_for[3] if len(signed_for) > 3 else ""
+    def _next(self, service: str, operation: str) -> str | None:
         with self._lock:
-            fault = next((one for one, left in self._left.items() if left > 0 and _SERVICES[one] == service), None)
-            if fault is None:
-                return None
-            self._seen += 1
-            if self._seen % self._every:
-                return None
-            self._left[fault] -= 1
-            return fault
+            return next((fault.kind for fault in self._faults if fault.meets(service, operation)), None)
+
+
+def _service_of(environ: dict[str, Any]) -> str:
+    """The service that a request was signed for."""
+    signed_for = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].split("/")
+    return signed_for[3] if len(signed_for) > 3 else ""
+
+
+def _operation_of(environ: dict[str, Any]) -> str:
+    """The operation as its API calls it; of S3 the method, such as GET."""
+    target = environ.get("HTTP_X_AMZ_TARGET", "")
+    if target:
+        return str(target).rpartition(".")[2]
+    path = str(environ.get("PATH_INFO", ""))
+    if path.endswith("/invocations"):
+        return "Invoke"
+    return path.rpartition("/")[2] if path.startswith("/v1/") else str(environ.get("REQUEST_METHOD", ""))
+
+
+def _answer(kind: str | None, service: str) -> tuple[str, str, str, bytes]:
+    if kind == "page":
+        return "200 OK", "text/html", "", _PAGE
+    status, code, message = _ERRORS[str(kind)]
+    code = _CODES.get((str(kind), service), code)
+    if service == "lambda" and kind == "throttle":
+        status = "429 Too Many Requests"
+    if service in _XML:
+        return (
+            status,
+            "application/xml",
+            code,
+            f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode(),
+        )
+    return status, "application/x-amz-json-1.0", code, json.dumps({"__type": code, "message": message}).encode()
+
+
+def _say(start_response: Callable[..., Any], status: str, content_type: str, code: str, body: bytes) -> Iterable[bytes]:
+    headers = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
+    start_response(status, [*headers, ("x-amzn-errortype", code)] if code else headers)
+    return [body]
+
+
+def _close(environ: dict[str, Any]) -> Iterable[bytes]:
+    """Break the connection: whoever called never hears what came of it."""
+    with suppress(OSError):
+        environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    raise ConnectionAbortedError

@@ -129,7 +129,7 @@ def test_runs_of_an_aborted_execution_are_run_again(on_cloud, eventually, tmp_pa
 
 
 def test_a_throttled_table_loses_nothing(on_cloud):
-    on_cloud.refuse("throttled table", times=15, every=3)
+    on_cloud.refuse("throttle", "dynamodb", times=15, every=3)
     finished(fanfold.submit(squared, range(60), collect=False), [x * x for x in range(60)])
     assert on_cloud.mend() == 0
 
@@ -139,12 +139,27 @@ def doubled(text: str):
     return text * 2
 
 
-@pytest.mark.parametrize("fault", ["failing bucket", "slow bucket", "slow table"])
-def test_a_store_that_fails_now_and_then_or_is_slow_loses_nothing(on_cloud, fault):
+@pytest.mark.parametrize("service", ["s3", "dynamodb"])
+@pytest.mark.parametrize("kind", ["server error", "unavailable", "slow", "closed", "answer lost", "page"])
+def test_a_store_that_fails_now_and_then_loses_nothing(on_cloud, kind, service):
     texts = [letter * 20_000 for letter in "abcdef"]
-    on_cloud.refuse(fault, times=6, every=2)
+    on_cloud.refuse(kind, service, times=4, every=3)
     finished(fanfold.submit(doubled, texts, collect=False), [text * 2 for text in texts])
     assert on_cloud.mend() == 0
+
+
+def test_a_call_whose_answer_is_lost_performs_its_run_once(on_cloud, tmp_path):
+    @fanfold.udf
+    def mark(folder: str):
+        import uuid
+        from pathlib import Path
+
+        (Path(folder) / uuid.uuid4().hex).touch()
+
+    on_cloud.refuse("answer lost", "lambda", "Invoke", times=2)
+    fanfold.submit(mark, [str(tmp_path)], collect=False).wait(timeout=60)
+    assert on_cloud.mend() == 0
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_an_execution_that_runs_twice_counts_once(on_cloud, eventually):

@@ -195,9 +195,9 @@ def test_what_still_runs_is_ended_before_all_is_forgotten(on_cloud, eventually, 
 
 
 def test_a_fault_meets_so_many_requests_of_its_service_alone(on_cloud):
-    on_cloud.refuse("throttled table", times=2)
+    on_cloud.refuse("throttle", "dynamodb", times=2)
     on_cloud.client("s3").list_buckets()
     answer = on_cloud.client("dynamodb").list_tables()
     assert answer["ResponseMetadata"]["RetryAttempts"] == 2
-    on_cloud.refuse("throttled table", times=3)
+    on_cloud.refuse("throttle", "dynamodb", times=3)
     assert on_cloud.mend() == 3

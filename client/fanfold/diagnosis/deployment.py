@@ -94,6 +94,9 @@ def _function(account: Account, found: Deployment) -> Check:
     has = f"{name} is {told.state.lower()}, with {told.memory_mib:,} MiB"
     if told.state == "Failed":
         return Check("function", "fail", f"{has}: {told.reason}", "deploy again: `make deploy`.")
+    if told.state in ("Inactive", "Pending"):
+        step = "nothing: the next job wakes it up, which takes up to two minutes once; runs wait for that."
+        return Check("function", "warn", f"{has}: AWS puts functions to sleep that nobody called for weeks", step)
     if told.memory_mib < wanted_mib:
         step = f"runs that need more end; ask AWS Support to let functions have {wanted_mib:,} MiB, then deploy again."
         return Check("function", "warn", f"{has}, not {wanted_mib:,} MiB", step)

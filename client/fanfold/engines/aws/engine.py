@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from fanfold.contract.cloud import DEDICATED
 from fanfold.core.fold import JobState
 from fanfold.core.models import JobHeader, RunRef
 from fanfold.engines.aws import reconcile
-from fanfold.engines.aws.discovery import Deployment
+from fanfold.engines.aws.discovery import Deployment, discover
 from fanfold.engines.aws.dispatch import Dispatch, to_event
 from fanfold.engines.aws.paths import Surroundings, new_dispatch, open_paths
 from fanfold.engines.aws.paths.dedicated import lane_of
 from fanfold.engines.aws.queueing import Queueing
 from fanfold.engines.base import Description
 from fanfold.engines.stopping import reason_to_stop, stop_job
-from fanfold.errors import FanfoldError
+from fanfold.errors import DeploymentGone, FanfoldError, StoreUnavailable
+from fanfold.settings import current
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.account import Account
 from fanfold.stores.state import read_state
 
 #: One client at a time looks after a job's lost runs, for as long as this.
 _REPAIR_LEASE_S = 20.0
+#: A deployment's descriptor is read again when it is so old: before each job, and before runs are tried again.
+_REFRESH_S, _RETRIED_S = 300.0, 10.0
 
 
 class AwsEngine:
@@ -45,6 +49,7 @@ class AwsEngine:
         self._inspector = reconcile.Inspector(self.paths)
         self._queueing = Queueing(account)
         self._looked_at: dict[str, float] = {}
+        self._discovered_at = time.monotonic()
         self.detached = True  # its runs are in AWS
 
     def get_ready(self, *, dedicated: bool) -> None:
@@ -58,6 +63,16 @@ class AwsEngine:
         given = list(runs)
         if not given:
             return
+        if any(run.attempt for run in given):
+            self._refresh(_RETRIED_S)  # what failed may have been called by a name that is gone
+        try:
+            self._start(header, given)
+        except DeploymentGone:
+            if not self._refresh(0.0):
+                raise
+            self._start(header, given)
+
+    def _start(self, header: JobHeader, given: list[RunRef]) -> None:
         if header.instance_type is not None:
             lane_of(self._surroundings, header.instance_type)
         dispatch = new_dispatch(header, given, self._surroundings.capacity.runs)
@@ -80,7 +95,8 @@ class AwsEngine:
     def reconcile(self, header: JobHeader, state: JobState) -> bool:
         """Record runs as lost that nobody runs any more, and start those that are due; True where there were any.
 
-        Where the first runs have all failed the same way, the job is stopped instead.
+        Where the first runs have all failed the same way, the job is stopped instead. Of another owner's job nothing is
+        done: reading a job must not start it on paid machines.
         """
         now = time.monotonic()
         if state.done or now - self._looked_at.get(header.id, 0.0) < _look_every_s(header.count):
@@ -91,6 +107,8 @@ class AwsEngine:
             self.cancel(header)
             return True
         told = self._tell_why_it_waits(header, state)
+        if header.owner != current().owner:
+            return told  # looking starts nothing: whoever owns the job pays for it
         headers = self.stores.log.job_headers
         if not self._inspector.look(header, state) or not headers.take_lease(header.id, _REPAIR_LEASE_S):
             return told
@@ -110,7 +128,8 @@ class AwsEngine:
         return self.stores.log.wait_for_news(timeout_s)
 
     def describe(self) -> Description:
-        """The deployment's limits, instance types and packages."""
+        """The deployment's limits, instance types and packages, as of some minutes ago at most."""
+        self._refresh(_REFRESH_S)
         descriptor = self._surroundings.descriptor
         return Description(
             name="aws",
@@ -123,6 +142,20 @@ class AwsEngine:
             spot=descriptor["spot"],
             architecture=descriptor["image"]["architecture"],
         )
+
+    def _refresh(self, older_than_s: float) -> bool:
+        """Read the deployment's descriptor again where it was read so long ago; whether it has changed.
+
+        A client that stays up while somebody deploys would else call functions that are gone, and keep results under
+        the image that was.
+        """
+        if time.monotonic() - self._discovered_at < older_than_s:
+            return False
+        before = self._surroundings.deployment
+        with suppress(StoreUnavailable):  # what is known will do
+            self._surroundings.deployment = discover(self._account, before.name)
+            self._discovered_at = time.monotonic()
+        return self._surroundings.deployment != before
 
     def _tell_why_it_waits(self, header: JobHeader, state: JobState) -> bool:
         """Write down why a dedicated job's machines are not up, where there is news of it: for all who look."""

@@ -1,7 +1,8 @@
 """Job headers in the table: put once, changed only by the cancel flag, listed by two indexes.
 
-Every run reads its job's header, and reads it again every few seconds for the cancel flag: it must stay small. So long
-constants are an object beside it, which is read once.
+Every run reads its job's header, and reads it again every few seconds for the cancel flag: it must stay small, and no
+one item may be read by all. So long constants are an object beside it, which is read once, and a job of several shards
+has a copy of its header for each.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from fanfold.contract import cloud
@@ -60,6 +61,7 @@ class JobHeaders:
         # Conditional: a start that is repeated must not take a cancel flag away that was set in between.
         if self._table.put_if(item, f"attribute_not_exists({cloud.PARTITION_KEY})"):
             self._remember(head)
+            self._table.put_all(_copies(item, header))
 
     def get(self, job_id: str) -> StoredHeader:
         """The header as it is now, give or take some seconds. Raises `JobNotFound`."""
@@ -75,6 +77,15 @@ class JobHeaders:
             raise self._not_found(job_id)
         return self._remember(self._head(item))
 
+    def read_copy(self, job_id: str, shard: int) -> StoredHeader:
+        """The header as it is now, from the copy for this shard. Raises `JobNotFound`."""
+        seen = self._seen.get(job_id)
+        copy = shard if seen is None else shard % cloud.shards(seen[0].header.count)
+        item = self._table.get(_copy_key(job_id, copy))
+        if item is None or _expired(item):  # of few runs, or its submitter was cut off before it had written them
+            return self.read(job_id)
+        return self._remember(self._head(item))
+
     def known(self, job_id: str) -> StoredHeader:
         """The header as it was when it was last seen: for all that never changes. Raises `JobNotFound`."""
         seen = self._seen.get(job_id)
@@ -87,6 +98,14 @@ class JobHeaders:
         change = "REMOVE cancelled_at" if at is None else "SET cancelled_at = :at"
         if not self._table.update_if(_key(job_id), change, there, **values):
             raise self._not_found(job_id)
+        copies = range(cloud.shards(self.known(job_id).header.count))
+
+        def flag_copy(shard: int) -> bool:
+            return self._table.update_if(_copy_key(job_id, shard), change, there, **values)
+
+        if len(copies) > 1:
+            for _ in self._table.account.each(flag_copy, copies):
+                pass
         self.forget(job_id)
 
     def take_lease(self, job_id: str, for_s: float) -> bool:
@@ -183,6 +202,18 @@ def _item(head: StoredHeader) -> Item:
         "header": {"S": header_to_text(header)},
         **more,
     }
+
+
+def _copies(item: Item, header: JobHeader) -> Iterator[Item]:
+    """Copies of a header's item, one a shard where there are several; they are listed by no index."""
+    number = cloud.shards(header.count)
+    listed = (cloud.OWNER_KEY, cloud.TEAM_KEY, cloud.INDEX_SORT_KEY)
+    kept = {name: value for name, value in item.items() if name not in listed}
+    return ({**kept, **_copy_key(header.id, shard)} for shard in range(number if number > 1 else 0))
+
+
+def _copy_key(job_id: str, shard: int) -> Item:
+    return key(cloud.header_copy_partition(checked_job_id(job_id), shard), cloud.HEAD)
 
 
 def _are_long(constants: str) -> bool:

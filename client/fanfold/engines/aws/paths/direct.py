@@ -16,7 +16,7 @@ from fanfold.core.job_records import ThrottleRecord, to_event
 from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
 from fanfold.engines.aws.dispatch import Dispatch, run_items
 from fanfold.engines.aws.paths.base import CLOCKS_S, Ending, Surroundings
-from fanfold.errors import ConfigurationError, FanfoldError, StoreUnavailable
+from fanfold.errors import ConfigurationError, DeploymentGone, FanfoldError, StoreUnavailable
 from fanfold.stores.aws.account import Refused
 from fanfold.stores.aws.failed_executions import classified
 
@@ -86,7 +86,8 @@ class DirectPath:
             if failure is not None:
                 self._stores.log.append([_event(place, *failure)])
         except FanfoldError as error:
-            worth_another_try = not isinstance(error, ConfigurationError)  # a permission, a credential: not by itself
+            # A permission or a credential does not come back by itself; a function that is gone may have a new name.
+            worth_another_try = not isinstance(error, ConfigurationError) or isinstance(error, DeploymentGone)
             told = RunError(
                 type(error).__name__, error.message, infrastructure=worth_another_try, next_step=error.next_step
             )
