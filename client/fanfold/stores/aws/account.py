@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fanfold.stores.aws.failures import error_code, explain, may_have_signed_in_again
+from fanfold.stores.aws.failures import answered_by_a_page, error_code, explain, is_a_page, may_have_signed_in_again
 
 if TYPE_CHECKING:
     import boto3
@@ -27,6 +28,8 @@ _HASTY_ATTEMPTS, _HASTY_TIMEOUT_S = 2, 5.0
 #: Seconds to wait for an answer; an invoked function answers when its run has ended.
 _READ_TIMEOUT_S = {"lambda": 150.0}
 _DEFAULT_READ_TIMEOUT_S = 30.0
+#: Pauses before a call is made again that a proxy's web page answered, which botocore takes for an answer.
+_PAGE_PAUSES_S = (0.2, 1.0, 3.0)
 
 
 class Refused(Exception):
@@ -61,6 +64,19 @@ class Account:
         Where the credentials have expired and others are there by now, it is made again with those. Raises `Refused`
         for the error codes that are `expected`, `ConfigurationError` and `StoreError` for others.
         """
+        answer = self._call(service, operation, on, expected, parameters)
+        for pause_s in _PAGE_PAUSES_S if self._patient else ():
+            if not is_a_page(answer):
+                return answer
+            time.sleep(pause_s)  # the call never came to AWS: to make it again is harmless
+            answer = self._call(service, operation, on, expected, parameters)
+        if is_a_page(answer):
+            raise answered_by_a_page(service, operation, on)
+        return answer
+
+    def _call(
+        self, service: str, operation: str, on: str, expected: Collection[str], parameters: dict[str, Any]
+    ) -> dict[str, Any]:
         from botocore.exceptions import BotoCoreError, ClientError
         from botocore.parsers import ResponseParserError
 

@@ -136,7 +136,7 @@ def explain(error: Exception, service: str, operation: str, on: str) -> FanfoldE
     response: Mapping[str, Any] = getattr(error, "response", None) or {}
     action = _action(service, getattr(error, "operation_name", operation) or operation)
     if _HTML.search(str(error)):
-        return _answered_by_a_page(action, on, response)
+        return answered_by_a_page(service, operation, on)
     return _refused(error, action, on) if response else _never_answered(error, action, on)
 
 
@@ -205,11 +205,18 @@ def _clock_is_wrong(error: Exception, action: str) -> ConfigurationError:
     )
 
 
-def _answered_by_a_page(action: str, on: str, response: Mapping[str, Any]) -> StoreUnavailable:
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
+def is_a_page(answer: Mapping[str, Any]) -> bool:
+    """Whether what botocore took for an answer is a web page: AWS's own answers have a request id."""
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    named = "x-amzn-requestid" in headers or "x-amz-request-id" in headers
+    return not named and str(headers.get("content-type", "")).startswith("text/html")
+
+
+def answered_by_a_page(service: str, operation: str, on: str) -> StoreUnavailable:
+    """The error where something on the way to AWS has answered in its place."""
     return StoreUnavailable(
-        f"A web page came back instead of AWS's answer to {action} on {on}{f' (HTTP {status})' if status else ''}:"
-        " a proxy or a sign-in page of the network stands in between.",
+        f"A web page came back instead of AWS's answer to {_action(service, operation)} on {on}: a proxy or a sign-in"
+        " page of the network stands in between.",
         next_step="sign in to the network or the VPN, or set HTTPS_PROXY and NO_PROXY so that AWS can be reached.",
     )
 
