@@ -83,8 +83,10 @@ class CloudBuild(Construct):
             ),
             logging=codebuild.LoggingOptions(cloud_watch=logs),
             timeout=Duration.minutes(30),
+            grant_report_group_permissions=False,
         )
-        context.grant_read(project)
+        source = context.bucket.arn_for_objects(context.s3_object_key)
+        project.add_to_role_policy(allow(["s3:GetObject", "s3:GetObjectVersion"], [source]))
         self.repository.grant_pull_push(project)
         return project
 

@@ -18,6 +18,9 @@ from tests.infra.templates import ROOT, Synthesise, Templates  # noqa: E402
 
 #: Every option that adds something to a deployment.
 EVERY_OPTION: dict[str, Any] = {
+    "build": "cloud",
+    "public_data": True,
+    "tags": {"team": "maps"},
     "spot": True,
     "ultramem": True,
     "mount": True,
