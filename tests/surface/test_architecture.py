@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
+
+from tests.surface.files_of_a_submit import files_of_a_submit
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [*ROOT.glob("client/**/*.py"), *ROOT.glob("runtime/**/*.py"), *ROOT.glob("infra/*.py")]
@@ -32,3 +35,31 @@ def _first_line_of_body(function):
 def test_the_top_of_the_package_has_about_a_dozen_names():
     top = [p.name for p in (ROOT / "client" / "fanfold").iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()]
     assert len(top) <= 18
+
+
+_PAGE = (ROOT / "docs" / "architecture.md").read_text()
+_WALKS = _PAGE.partition("## A walk")[2].partition("## What holds it together")[0]
+_NAMED = re.findall(r"`((?:\w+/)*\w+\.py)`", _WALKS)
+
+
+def test_the_walks_name_files_that_there_are():
+    places = (ROOT / "client" / "fanfold", ROOT)
+    assert [name for name in _NAMED if not any((place / name).is_file() for place in places)] == []
+
+
+def test_the_walks_name_each_file_once():
+    assert sorted(_NAMED) == sorted(set(_NAMED))
+
+
+def test_the_walk_on_this_machine_names_files_that_a_submit_goes_through():
+    local = _WALKS.partition("## A walk: the same on Lambda")[0]
+    named = set(re.findall(r"`((?:\w+/)*\w+\.py)`", local))
+    assert named <= set.union(*files_of_a_submit().values())
+
+
+def test_every_room_of_the_package_stands_in_the_picture_of_the_house():
+    tree = _PAGE.partition("## The house")[2].partition("## A walk")[0]
+    rooms = [
+        p.name + ("/" if p.is_dir() else "") for p in (ROOT / "client" / "fanfold").iterdir() if p.suffix in ("", ".py")
+    ]
+    assert [room for room in rooms if room not in tree and not room.startswith("__")] == []
