@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from fanfold.job import Job as Job
     from fanfold.job import Run as Run
     from fanfold.settings import configure as configure
+    from fanfold.source.explain import explain as explain
     from fanfold.submission.estimates import Plan as Plan
     from fanfold.submission.plan import plan as plan
 
@@ -82,6 +83,7 @@ _HOME_OF = {
     "mount_path": "api.mount",
     **dict.fromkeys(("attempt", "job_id", "run_id", "scratch_path"), "api.inside"),
     "doctor": "diagnosis",
+    "explain": "source.explain",
     "plan": "submission.plan",
 }
 

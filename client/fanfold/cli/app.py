@@ -55,6 +55,7 @@ COMMANDS: dict[str, Command] = {
     "verify": Command(results.verify, (f"fanfold verify {_JOB}",)),
     "remove": Command(remove.remove, (f"fanfold remove {_JOB}", "fanfold remove --older-than 7d")),
     "instance-types": Command(machines.instance_types, ("fanfold instance-types",)),
+    "explain": Command(advise.explain, ("fanfold explain flights.py", "fanfold explain flights.py:delays --json")),
     "doctor": Command(advise.doctor, ("fanfold doctor",)),
     "workbench": Command(page.workbench, ("fanfold workbench", "fanfold workbench flights/ --no-open --port 8800")),
 }

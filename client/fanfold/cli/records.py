@@ -102,6 +102,15 @@ KEYS: dict[str, dict[str, str]] = {
         "usd_per_hour": "that machine's on-demand price, as the prices in force say",
         "spot_usd_per_hour": "and as a Spot machine",
     },
+    "explain": {
+        "name": "of the UDF",
+        "code_hash": "by which the cache knows it",
+        "covers": "what changes that hash",
+        "size_bytes": "of all that is sent",
+        "travels": "an array: lane, name, what, size (bytes), where (file and line)",
+        "left_behind": "the same, of what stays here",
+        "needs": "an array: what needs the same version of Python or of a package",
+    },
     "doctor": {
         "what": "what was looked at",
         "verdict": "ok, warn or fail",

@@ -52,6 +52,10 @@ class Bundle(NamedTuple):
     remade: tuple[str, ...] = ()
     #: What travels as it is, and the version of Python or of a package that it needs: what, package, version.
     needs: tuple[tuple[str, str, str], ...] = ()
+    #: Names that the UDF's module has and that do not travel, for errors of code that names them in strings alone.
+    left_names: tuple[str, ...] = ()
+    #: Statements at the top of its file that set something up and stay behind, as a reader would name them.
+    left_statements: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -74,6 +78,8 @@ class Bundle(NamedTuple):
             "blobs": {name: b2a_base64(data, newline=False).decode("ascii") for name, data in self.blobs.items()},
             "remade": list(self.remade),
             "needs": [list(each) for each in self.needs],
+            "left_names": list(self.left_names),
+            "left_statements": list(self.left_statements),
         }
         return _written(document).encode("ascii")
 
@@ -92,6 +98,8 @@ class Bundle(NamedTuple):
             blobs={name: a2b_base64(text) for name, text in document["blobs"].items()},
             remade=tuple(document["remade"]),
             needs=tuple((what, package, version) for what, package, version in document["needs"]),
+            left_names=tuple(document["left_names"]),
+            left_statements=tuple(document["left_statements"]),
         )
 
 

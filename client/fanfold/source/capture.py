@@ -19,6 +19,9 @@ from fanfold.source.fingerprint import code_hash
 from fanfold.source.graph import Graph, Ref
 from fanfold.source.project import Project
 
+#: Of a notebook of many cells, as many names as an error may be about.
+_MOST_NAMES = 500
+
 PutBlob = Callable[[str, bytes], object]
 
 
@@ -63,11 +66,13 @@ class Captured:
         entry = _name(self.udf)
         if namespace is not None:
             self._name_it(graph, namespace, entry, root)
+        subclasses = graph.take_subclasses()
         statements, self.left = setup.take(graph, home) if namespace is not None else ([], [])
+        self.taken = [(each.text, each.where) for each in statements]
         more = project.settle(graph)
         files = [*graph.kept.files(), *(f for _, f in sorted(project.files.items()))]
         parts = {("graph", graph.meaning(root)), ("setup", *(s.meaning for s in statements)), *project.parts}
-        document = {**more, "setup": [[list(s.code), s.space, s.given] for s in statements]}
+        document = {**more, "subclasses": subclasses, "setup": [[list(s.code), s.space, s.given] for s in statements]}
         return Bundle(
             entry=entry,
             module=str(home.get("__name__", "__main__")),
@@ -78,6 +83,8 @@ class Captured:
             imports=tuple(sorted(project.imports)),
             blobs=self._blobs,
             needs=graph.all_needs(),
+            left_names=_left_names(graph, home),
+            left_statements=tuple(f"line {each.line}: {each.text}" for each in self.left),
         )
 
     def _name_it(self, graph: Graph, namespace: dict[str, Any], entry: str, root: Ref) -> None:
@@ -87,6 +94,13 @@ class Captured:
             for space in graph.spaces:
                 if space.get("key") == namespace.get("__name__"):
                     space["names"].setdefault(entry, root)
+
+
+def _left_names(graph: Graph, namespace: dict[str, Any]) -> tuple[str, ...]:
+    """The names of a module that no code that travels uses."""
+    taken = {name for space in graph.spaces for kind in ("globals", "names") for name in space.get(kind, ())}
+    left = [name for name in namespace if not name.startswith("_") and name not in taken]
+    return tuple(sorted(left)[:_MOST_NAMES])
 
 
 def _name(udf: Any) -> str:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _PYTHONS_OWN = frozenset(
     {
         "__dict__", "__weakref__", "__module__", "__qualname__", "__firstlineno__", "__static_attributes__",
-        "_abc_impl", "__abstractmethods__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__slots__",
+        "__slotnames__", "_abc_impl", "__abstractmethods__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__slots__",
         "__orig_bases__", "__classcell__", "__type_params__", "__annotations__",
     }
 )  # fmt: skip
@@ -55,7 +55,7 @@ def describe(graph: Graph, made: type) -> Any:
     namespace = vars(sys.modules[module]) if module in sys.modules else {}
     if module != "__main__" and namespace and namespace is not graph.home and has_name(made, module, name):
         return by_name(graph, module, name)
-    graph.lanes.append(("source", name, module, 0))
+    graph.lanes.append(("source", name, "a class", 0, module))
     if "_fields" in vars(made) and "_make" in vars(made) and issubclass(made, tuple):
         return _named_tuple(graph, made)
     if fields.is_enum(made) or not _is_plain(made):

@@ -41,7 +41,8 @@ def describe(graph: Graph, function: FunctionType) -> tuple[Any, Any]:
     """The node of a function, and what it means."""
     namespace = function.__globals__
     module = str(namespace.get("__name__"))
-    if is_library(module, namespace) and has_name(function, function.__module__, function.__qualname__):
+    own = str(function.__module__)
+    if is_library(module, namespace) and is_library(own) and has_name(function, own, function.__qualname__):
         return by_name(graph, function.__module__, function.__qualname__), None
     is_whole = module_of(namespace) is not None and namespace is not graph.home and module != "__main__"
     is_named = has_name(function, module, function.__qualname__) or has_udf(function, module, function.__qualname__)
@@ -64,7 +65,8 @@ def describe(graph: Graph, function: FunctionType) -> tuple[Any, Any]:
             function.__code__.co_filename, ast.Pass(lineno=function.__code__.co_firstlineno), function.__name__
         )
     parts = _parts(graph, function, usage, is_whole=is_whole)
-    graph.lanes.append(("source" if code[0] == "text" else "marshal", function.__qualname__, usage.path, usage.line))
+    lane, size = ("source", 0) if code[0] == "text" else ("marshal", len(code[1]))
+    graph.lanes.append((lane, function.__qualname__, "a function", size, f"{usage.path}:{usage.line}"))
     return ["function", {"code": code, **parts}], _meaning(parts, meaning)
 
 

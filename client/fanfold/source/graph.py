@@ -54,7 +54,8 @@ class Graph:
         self.put_blob = put_blob
         self.home = home
         self.nodes: list[Any] = []
-        self.lanes: list[tuple[str, str, str, int]] = []
+        #: Lane, name, what it is, bytes, and file and line: see `explain`.
+        self.lanes: list[tuple[str, str, str, int, str]] = []
         self.after: list[tuple[str, str, Ref]] = []
         self.needs: dict[tuple[str, str], str] = {}
         self.mentions: set[str] = set()
@@ -201,6 +202,18 @@ class Graph:
             self._spaces[id(namespace)] = len(self.spaces)
             self.spaces.append(make())
         return self._spaces[id(namespace)]
+
+    def take_subclasses(self) -> list[Ref]:
+        """Subclasses that only their bases know, where code asks for them (`Base.__subclasses__()`)."""
+        found: list[Ref] = []
+        while "__subclasses__" in self.mentions:
+            classes = [c for c in self._alive if isinstance(c, type) and not is_library(c.__module__)]
+            below: list[type] = [each for c in classes for each in type.__subclasses__(c)]
+            new = [each for each in below if not self.knows(each)]
+            if not new:
+                break
+            found += [self.ref(each) for each in new]
+        return found
 
     def all_needs(self) -> tuple[tuple[str, str, str], ...]:
         """What travels as it is, and the versions that it needs: what, package, version."""

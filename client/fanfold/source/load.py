@@ -52,13 +52,40 @@ def is_loaded_source(path: str) -> bool:
     return _Finder.program is not None and _Finder.program.has(path)
 
 
+def left_behind(error: BaseException, message: str) -> str:
+    """What to say to an error that names what exists in the UDF's file and has not travelled; nothing otherwise."""
+    program = _Finder.program
+    if program is None:
+        return ""
+    bundle = program.bundle
+    is_about_names = type(error).__name__ in _ABOUT_NAMES or any(words in message for words in _NOT_THERE)
+    if is_about_names and bundle.left_names:
+        words = set(message[:2000].replace(".", " ").translate(_PUNCTUATION).split())
+        found = [name for name in bundle.left_names if name in words]
+        if found:
+            return (
+                f" ({found[0]!r} exists in the module of {bundle.entry!r} where it was submitted, and did not travel: "
+                f"its code names it in a string alone. Pass it as a parameter, or use the name {found[0]} in the code)"
+            )
+    if bundle.left_statements:
+        return f" (left behind where it was submitted, {bundle.left_statements[0]})"
+    return ""
+
+
+#: Errors that tell of a name that is not there, by class or by words.
+_ABOUT_NAMES = {"NameError", "KeyError", "UndefinedVariableError", "AttributeError", "PatsyError", "CatalogException"}
+_NOT_THERE = ("not defined", "does not exist", "not found", "undefined")
+_PUNCTUATION = str.maketrans(dict.fromkeys("'\"`()[]{},:;!?@=<>", " "))
+
+
 class _Program:
     """One bundle, compiled, and what it displaces in the interpreter while it is the one that runs."""
 
     def __init__(self, bundle: Bundle, get_blob: GetBlob | None) -> None:
         if bundle.needs:
             _check_needs(bundle)
-        self._bundle = bundle
+        #: What was loaded.
+        self.bundle = bundle
         self._get_blob = get_blob
         self._fetched = dict(bundle.blobs)
         self._graph = json.loads(bundle.graph)
@@ -77,6 +104,8 @@ class _Program:
         self._displaced_lines: dict[str, Any] = {}
         self._stand_ins: list[str] = []
         self._builder: Builder | None = None
+        #: Classes that nobody names, and that their bases know.
+        self.kept: list[Any] = []
 
     def _prepare(self, number: int, node: list[Any]) -> None:
         if node[0] == "value":
@@ -93,7 +122,7 @@ class _Program:
     def _blob(self, name: str) -> bytes:
         if name not in self._fetched:
             if self._get_blob is None:
-                raise _no_blob(self._bundle, name)
+                raise _no_blob(self.bundle, name)
             self._fetched[name] = self._get_blob(name)
         return self._fetched[name]
 
@@ -103,14 +132,14 @@ class _Program:
         """The code of a text of the bundle."""
         key = (number, postponed)
         if key not in self._codes:
-            self._codes[key] = _compiled(self._bundle.sources[number], FUTURES if postponed else 0)
+            self._codes[key] = _compiled(self.bundle.sources[number], FUTURES if postponed else 0)
         return self._codes[key]
 
     def statement(self, parts: dict[str, Any]) -> CodeType:
         """The code of a class's statement."""
         key = json.dumps(parts)
         if key not in self._statements:
-            source = self._bundle.sources[parts["source"]]
+            source = self.bundle.sources[parts["source"]]
             self._statements[key] = statement_code(source.text, source.path, parts)
         return self._statements[key]
 
@@ -163,6 +192,7 @@ class _Program:
         for where, space, given in graph.get("setup", ()):
             self._set_up(builder, where, builder.space(space), given)
         udf: Callable[..., Any] = builder.build(graph["root"])
+        self.kept = [builder.build(each) for each in graph.get("subclasses", ())]
         return udf
 
     def part(self, number: int) -> Any:
@@ -174,7 +204,7 @@ class _Program:
     def _set_up(self, builder: Builder, where: list[int], names: dict[str, Any], given: Any) -> None:
         """Execute a statement of the top of the user's file, or have its decorator register what it stands above."""
         number, line, column = where
-        source = self._bundle.sources[number]
+        source = self.bundle.sources[number]
         code = setup_code(source.text, source.path, line, column)
         if given is None:
             exec(code, names)  # noqa: S102 - the user's own statement
@@ -200,7 +230,7 @@ class _Program:
 
         Pickle, and so multiprocessing, finds a function by importing its module from the top package down.
         """
-        parents = self._bundle.module.split(".")[:-1]
+        parents = self.bundle.module.split(".")[:-1]
         names = [".".join(parents[:depth]) for depth in range(1, len(parents) + 1)]
         if not names or names[0] in sys.modules or names[0] in self.project or _is_installed(names[0]):
             return []
@@ -240,7 +270,7 @@ class _Program:
 
     def text(self, name: str) -> str | None:
         """The shipped text of a module, for whoever asks its loader."""
-        own = [source for source in self._bundle.sources if source.module == name]
+        own = [source for source in self.bundle.sources if source.module == name]
         return own[-1].text if own else None
 
 

@@ -43,7 +43,7 @@ def describe(graph: Graph, value: Any) -> Any:
     if value is ... or value is NotImplemented:
         return by_name(graph, "builtins", "Ellipsis" if value is ... else "NotImplemented")
     if (text := encoded(graph, value)) is not None:
-        graph.lanes.append(("value", graph.label(), kind.__qualname__, len(text)))
+        graph.lanes.append(("value", graph.label(), f"a {kind.__qualname__}", len(text), ""))
         return ["value", text]
     if stream := next((name for name in _STREAMS if getattr(sys, name, None) is value), None):
         return by_name(graph, "sys", stream)
@@ -75,7 +75,7 @@ def _container(graph: Graph, value: Any, kind: type) -> Any:
             for part, steps in parts.values():
                 if steps:
                     graph.remember_part(part, value, list(steps))
-            graph.lanes.append(("value", graph.label(), kind.__qualname__, len(text)))
+            graph.lanes.append(("value", graph.label(), f"a {kind.__qualname__}", len(text), ""))
             return ["value", text]
     if kind is dict:
         items = list(value.items())
@@ -233,6 +233,10 @@ def _context_variable(graph: Graph, value: Any) -> Any:
     return node
 
 
+def _weak_container(graph: Graph, value: Any) -> Any:
+    return call(graph, type(value), list(value) if "Set" in type(value).__name__ else dict(value))
+
+
 def _proxy(graph: Graph, value: Any) -> Any:
     return call(graph, types.MappingProxyType, dict(value))
 
@@ -262,6 +266,7 @@ def _special() -> dict[type, Any]:
         type(functools.lru_cache(len)): _cached, typing.TypeVar: _type_variable, typing.NewType: _new_type,
         typing.ForwardRef: _forward, contextvars.ContextVar: _context_variable,
         types.MappingProxyType: _proxy, memoryview: _memory, weakref.ref: _weak,
+        **dict.fromkeys((weakref.WeakSet, weakref.WeakKeyDictionary, weakref.WeakValueDictionary), _weak_container),
     }  # fmt: skip
 
 
@@ -290,7 +295,7 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
         raise graph.refuse(value)
     if kind.__module__ != "builtins":
         graph.note_version(kind)
-    graph.lanes.append(("object", graph.label(), f"{kind.__module__}.{kind.__qualname__}", 0))
+    graph.lanes.append(("object", graph.label(), f"a {kind.__module__}.{kind.__qualname__}", 0, ""))
     parts: dict[str, Any] = {"of": graph.ref(maker), "args": [graph.ref(each) for each in args]}
     if state is not None:
         parts["state"] = _state(graph, state)

@@ -32,6 +32,8 @@ _SETTERS = re.compile(
 )
 #: What is told to update settings, where a call is named so.
 _SETTINGS = {"config", "rcParams", "options"}
+#: As much of a statement as one line has room for.
+_LONGEST_TEXT = 100
 #: Modules whose settings are the whole process's, used or not.
 _ALWAYS = {"warnings", "logging", "os", "sys"}
 #: What belongs to the process that submits.
@@ -49,6 +51,8 @@ class Statement(NamedTuple):
     space: int
     given: Any
     meaning: str
+    text: str
+    where: str
 
 
 class Left(NamedTuple):
@@ -75,7 +79,7 @@ def take(graph: Graph, namespace: dict[str, Any]) -> tuple[list[Statement], list
                     continue
                 except CaptureError as error:
                     reason = error.message
-            left.append(Left(source.path, node.lineno, ast.unparse(node).split("\n")[0][:100], reason))
+            left.append(Left(source.path, node.lineno, ast.unparse(node).split("\n")[0][:_LONGEST_TEXT], reason))
     return taken, left
 
 
@@ -202,4 +206,6 @@ def _taken(graph: Graph, source: Source, node: ast.stmt, namespace: dict[str, An
     graph.kept.belongs_to(source, str(namespace.get("__name__", "__main__")))
     decorators = [each for each in read if each is not node]
     at: Any = decorators[0] if decorators else node
-    return Statement((number, at.lineno, at.col_offset), space, given, tree_hash(at))
+    text = ast.unparse(at).split("\n")[0][:_LONGEST_TEXT]
+    where = f"{source.path}:{at.lineno}"
+    return Statement((number, at.lineno, at.col_offset), space, given, tree_hash(at), text, where)

@@ -55,12 +55,19 @@ def _versions_of(module: str) -> list[str]:
 
 
 def _version(package: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
+    from hashlib import sha256
+    from importlib.metadata import PackageNotFoundError, distribution
 
     try:
-        return f"{package}=={version(package)}" if package else ""
+        found = distribution(package) if package else None
     except PackageNotFoundError:
+        found = None
+    if found is None:
         return ""
+    # Installed again under the same version (`pip install .`, a branch of git), it has other files.
+    record = found.read_text("RECORD")
+    files = f"#{sha256(record.encode()).hexdigest()[:12]}" if record else ""
+    return f"{package}=={found.version}{files}"
 
 
 def _installed_by(module: str) -> frozenset[str]:

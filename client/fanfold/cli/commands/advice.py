@@ -49,6 +49,21 @@ def plan(
         print_text(str(found))
 
 
+def explain(udf: options.UdfFile, as_json: options.AsJson = False) -> None:
+    """Say what travels with a UDF, and what stays behind.
+
+    By which lane each thing goes, with sizes; which statements of the top of its file are executed again, and which are
+    not; and the code hash, by which the cache knows it. Nothing is sent.
+    """
+    from fanfold.source.explain import explain as explained
+
+    found = explained(load_udf(udf))
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        print_text(str(found))
+
+
 def doctor(as_json: options.AsJson = False) -> None:
     """Look for what may be in the way, here and in AWS.
 

@@ -28,6 +28,7 @@ from fanfold.engines import heartbeat as liveness
 from fanfold.engines.base import Description
 from fanfold.engines.feed import JobFeed
 from fanfold.engines.local.driver import PoolDriver
+from fanfold.errors import ConfigurationError
 from fanfold.execution.calls import Assignment
 from fanfold.stores.local import LocalStores
 from fanfold.stores.state import read_state
@@ -55,6 +56,7 @@ class LocalEngine(Locked):
 
     def start(self, header: JobHeader, runs: Iterable[RunRef]) -> None:
         """Start these runs: here for realtime, in a process of its own for a dedicated job."""
+        refuse_frozen()
         if header.instance_type is not None or self.detached:
             if stop := max((run.index for run in runs), default=-1) + 1:
                 start_runner(self.stores, header, stop)
@@ -67,6 +69,7 @@ class LocalEngine(Locked):
 
     def get_ready(self, *, dedicated: bool) -> None:
         """Start a worker process, which takes as long to come up as a job's inputs take to be checked."""
+        refuse_frozen()
         if not dedicated and not self.detached:
             self._ready_driver()
 
@@ -194,6 +197,18 @@ def concurrency(header: JobHeader) -> int:
     if header.max_workers is None and header.n_processes_per_worker == 1:
         return usable_cores()
     return (header.max_workers or 1) * header.n_processes_per_worker
+
+
+def refuse_frozen() -> None:
+    """Raises `ConfigurationError` in a frozen application: its `sys.executable` is the application again, not a Python.
+
+    Each worker would start the application once more, which would submit once more.
+    """
+    if getattr(sys, "frozen", False):
+        raise ConfigurationError(
+            f"This is a frozen application ({sys.executable}), in which no Python is left that could run workers.",
+            next_step="use a deployment (engine='aws'), or run it with a Python that has fanfold installed.",
+        )
 
 
 def start_runner(stores: LocalStores, header: JobHeader, stop: int) -> None:

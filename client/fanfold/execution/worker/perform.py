@@ -16,6 +16,7 @@ from fanfold.errors import FanfoldError
 from fanfold.execution.channel import Packed
 from fanfold.execution.worker.hashing import sha256
 from fanfold.execution.worker.loaded import Job
+from fanfold.source.load import left_behind
 
 
 class CallResult(NamedTuple):
@@ -107,7 +108,8 @@ def _message(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"the UDF called sys.exit({'' if error.code is None else repr(error.code)})"
     try:
-        return str(error) + _advice(error)
+        message = str(error)
+        return message + (_advice(error) or left_behind(error, message))
     except BaseException as second:  # noqa: BLE001  the user's own __str__
         return f"<its message could not be read: {type(second).__name__}>"
 

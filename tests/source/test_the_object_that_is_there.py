@@ -1,0 +1,198 @@
+"""Functions, classes and objects travel as what they are now: nothing is replaced by something similar."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+from fanfold.source.capture import capture
+from fanfold.source.explain import explain
+from fanfold.source.load import left_behind, load, unload
+from tests.source.conftest import Desk, arrived
+
+SAME = [
+    ("def make():\n  n = 0\n  def main():\n    nonlocal n\n    n += 1\n    return n\n  return main\nmain = make()", 1),
+    ("def pair():\n  n = [0]\n  def inc(): n.append(1)\n  def get(): return len(n)\n  return inc, get\n"
+     "inc, get = pair()\ndef main():\n  inc()\n  return get()", 2),
+    ("import functools\ndef plus(n):\n  def deco(fn):\n    @functools.wraps(fn)\n    def inner(): return fn() + n\n"
+     "    return inner\n  return deco\nN = 1\n@plus(N)\ndef main(): return 0\nN = 5", 1),
+    ("def deco(fn):\n  def inner(*a): return fn(*a) + 100\n  return inner\n@deco\ndef main(): return 1", 101),
+    ("fs = [lambda: 1, lambda: 2, (lambda x=3: x)]\ndef main(): return [f() for f in fs]", [1, 2, 3]),
+    ("a = b = []\nrows = []\nDATA = {'rows': rows}\ndef main():\n  a.append(1); rows.append(2)\n"
+     "  return [b, DATA['rows']]", [[1], [2]]),
+    ("import math\nclass Twice:\n  def __init__(self, f): self.f = f\n  def __call__(self, x): return 2 * self.f(x)\n"
+     "sqrt = Twice(math.sqrt)\ndef main(): return sqrt(16.0)", 8.0),
+    ("class A:\n  def go(self): return 1\ndef faster(self): return 2\nA.go = faster\nA.extra = faster\n"
+     "def main(): return [A().go(), A().extra()]", [2, 2]),
+    ("import abc, functools\n@functools.singledispatch\ndef show(x): return 'any'\ndef f(x): return 'float'\n"
+     "show.register(float, f)\nclass Base(abc.ABC): ...\nclass Other: ...\nBase.register(Other)\n"
+     "def main(): return [show(1.5), isinstance(Other(), Base)]", ["float", True]),
+    ("def fact(n): return 1 if n < 2 else n * fact(n - 1)\nold = fact\ndef fact(n): return -1\n"
+     "def main(): return old(3)", -3),
+    ("FAST = True\nif FAST:\n  class Mode(str): __slots__ = ()\nelse:\n  class Mode(bytes): __slots__ = ()\n"
+     "def main(): return issubclass(Mode, str)", True),
+    ("import dataclasses\n@dataclasses.dataclass(order=True)\nclass P:\n  x: int = 1\n  y: list = dataclasses.field("
+     "default_factory=lambda: [3], compare=False)\n  def twice(self): return 2 * self.x\nOLD = P(4)\n"
+     "def main(): return [OLD.twice(), P().y, P(1) < P(2), repr(P(9))]", [8, [3], True, "P(x=9, y=[3])"]),
+    ("class Base: ...\nclass One(Base): ...\ndef main(): return [c.__name__ for c in Base.__subclasses__()]", ["One"]),
+    ("class A:\n  def __init__(self): super().__init__(); self.n = 1\n  @property\n  def p(self): return self.n\n"
+     "  @classmethod\n  def make(cls): return cls()\n  @staticmethod\n  def s(): return 5\n"
+     "def main(): return [A.make().p, A.s()]", [1, 5]),
+    ("import enum\nclass C(enum.Enum):\n  RED = 1\n  def low(self): return self.name.lower()\nX = C.RED\n"
+     "def main(): return [X is C.RED, X.low()]", [True, "red"]),
+    ("import argparse, collections, random, types\nargs = argparse.Namespace(n=3)\nns = types.SimpleNamespace(a=[1])\n"
+     "dd = collections.defaultdict(list, a=[1])\nrng = random.Random(7)\n"
+     "def main(): return [args.n, ns.a, dd['b'], rng.random() == random.Random(7).random()]", [3, [1], [], True]),
+    ("loop = []\nloop.append(loop)\ndef main(): return loop[0] is loop", True),
+    ("import functools\n@functools.lru_cache\ndef f(x): return [x]\nraw = f.__wrapped__\n"
+     "def main(): return [raw(1) is raw(1), f(1) is f(1)]", [False, True]),
+    ("from functools import partial\n\ndef f(a, b): return [a, b]\nmain = partial(f, 1, b=len('ab'))", [1, 2]),
+    ("class K:\n  def __init__(self): self.n = 3\n  def m(self): return self.n\nmain = K().m", 3),
+    ("class K:\n  def __call__(self): return 4\nmain = K()", 4),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "result"), SAME)
+def test_a_run_has_the_object_that_is_there(desk: Desk, text: str, result: Any) -> None:
+    module = desk.module(text)
+    bundle = capture(module.main)
+    assert capture(module.main).code_hash == bundle.code_hash
+    assert desk.elsewhere(bundle) == result
+
+
+PATCHED = "def price(x): return 1\ndef other(x): return 2\nclass K:\n    def m(self): return 1\nclass L(K): ...\n"
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        "lib.price = lib.other",
+        "lib.price = lambda x: 5",
+        "lib.K.m = lambda self: 7",
+        "lib.K = lib.L",
+        "lib.K.extra = lib.other",
+        "json.dumps = lambda x: 'patched'",
+        "fractions.Fraction.limit_denominator = lambda self: 8",
+    ],
+)
+def test_what_was_replaced_in_a_module_is_what_it_is_now(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, patch: str
+) -> None:
+    import fractions
+    import json
+
+    monkeypatch.setattr(json, "dumps", json.dumps)
+    monkeypatch.setattr(fractions.Fraction, "limit_denominator", fractions.Fraction.limit_denominator)
+    desk.write("lib.py", PATCHED)
+    sys.modules.pop("lib", None)
+    module = desk.module(
+        "import json, fractions, lib\nfrom fractions import Fraction\n" + patch + "\n"
+        "def main(): return [lib.price(1), lib.K().m(), getattr(lib.K, 'extra', len)('a'), json.dumps(1) == 'patched',"
+        " str(Fraction(1, 3).limit_denominator())]\n"
+    )
+    here = module.main()
+    bundle = capture(module.main)
+    monkeypatch.undo()
+    assert desk.elsewhere(bundle) == here
+    unload()
+
+
+SETTINGS = """
+from dataclasses import dataclass
+import types
+@dataclass
+class Config:
+    limit: int = 3
+CONFIG = Config()
+SPACE = types.SimpleNamespace(limit=3)
+def limit(): return CONFIG.limit, SPACE.limit
+"""
+
+
+@pytest.mark.parametrize(
+    "change", ["settings.CONFIG.limit = 9", "settings.CONFIG = settings.Config(9)", "settings.SPACE.limit = 9"]
+)
+def test_the_settings_of_a_module_are_what_they_are_now(desk: Desk, change: str) -> None:
+    desk.write("settings.py", SETTINGS)
+    desk.write("uses.py", "from settings import CONFIG\ndef seen(): return CONFIG.limit\n")
+    for name in ("settings", "uses"):
+        sys.modules.pop(name, None)
+    module = desk.module(f"import settings\n{change}\nimport uses\ndef main(): return settings.limit(), uses.seen()\n")
+    here = [list(module.main()[0]), module.main()[1]]
+    assert desk.elsewhere(capture(module.main)) == here
+    assert 9 in [*here[0], here[1]]
+
+
+SET_UP = """
+import csv, decimal, os, warnings
+decimal.getcontext().prec = 50
+csv.field_size_limit(12345)
+warnings.filterwarnings("error", category=UserWarning)
+os.environ["FROM_THE_TOP"] = "yes"
+os.environ["TOKEN_OF_TESTS"] = str(1)
+print("loading", end="")
+def main():
+    return [str(decimal.Decimal(1) / 3), csv.field_size_limit(), os.environ.get("FROM_THE_TOP"),
+            os.environ.get("TOKEN_OF_TESTS"), warnings.filters[0][0]]
+"""
+
+
+def test_statements_that_set_up_a_package_are_executed_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    import csv
+    import decimal
+    import os
+    import warnings
+
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    limit = csv.field_size_limit()
+    try:
+        with decimal.localcontext(), warnings.catch_warnings():
+            module = desk.module(SET_UP)
+            bundle = capture(module.main)
+            explained = explain(module.main)
+    finally:
+        csv.field_size_limit(limit)
+    assert desk.elsewhere(bundle) == ["0." + "3" * 50, 12345, "yes", None, "error"]
+    assert [each.name for each in explained.left] == ["os.environ['TOKEN_OF_TESTS'] = str(1)"]
+    assert bundle.left_statements[0].endswith("os.environ['TOKEN_OF_TESTS'] = str(1)")
+    assert not any("loading" in source.text for source in bundle.sources)
+
+
+def test_explain_says_what_travels_by_which_lane_and_what_stays(desk: Desk) -> None:
+    desk.write("tool.py", "def f(): return 1\n")
+    module = desk.module("""
+        import decimal, tool
+        TABLE = {"a": [1, 2]}
+        class K:
+            n = 3
+        thing = K()
+        def made(): return 7
+        decimal.getcontext().rounding = made.__name__ and decimal.ROUND_HALF_EVEN
+        def main(): return TABLE, thing.n, decimal.Decimal(1), tool.f()
+        """)
+    found = explain(module.main)
+    lanes = {(each.lane, each.name) for each in found.things}
+    assert {("source", "main"), ("source", "K"), ("value", "TABLE"), ("object", "thing"), ("name", "decimal"),
+            ("module", "tool")} <= lanes  # fmt: skip
+    assert [each.what for each in found.left] == ["it calls something to know the value"]
+    assert found.code_hash == capture(module.main).code_hash
+    assert "stays behind" in str(found)
+    assert found.as_dict()["size_bytes"] == found.size > 0
+    assert "<td>TABLE</td>" in found._repr_html_()
+
+
+def test_an_error_about_a_name_that_stood_in_a_string_says_so(desk: Desk) -> None:
+    module = desk.module("helper = len\ndef main(): return globals()['helper']('a')\n")
+    main = load(capture(module.main))()
+    with pytest.raises(KeyError) as failed:
+        main()
+    said = left_behind(failed.value, str(failed.value))
+    assert "'helper' exists in the module of 'main' where it was submitted, and did not travel" in said
+    assert left_behind(ValueError("helper"), "helper") == ""
+
+
+def test_one_function_that_two_names_have_is_one_where_it_arrives(desk: Desk) -> None:
+    module = desk.module("def f(): ...\ng = f\nT = {'f': f, 1: [f]}\ndef main(): return f is g is T['f'] is T[1][0]\n")
+    assert arrived(capture(module.main))() is True
