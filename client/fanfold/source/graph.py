@@ -208,8 +208,8 @@ class Graph:
         found: list[Ref] = []
         while "__subclasses__" in self.mentions:
             classes = [c for c in self._alive if isinstance(c, type) and not is_library(c.__module__)]
-            below: list[type] = [each for c in classes for each in type.__subclasses__(c)]
-            new = [each for each in below if not self.knows(each)]
+            below = [type.__subclasses__(each) for each in classes]
+            new = [each for some in below for each in some if not self.knows(each)]
             if not new:
                 break
             found += [self.ref(each) for each in new]
