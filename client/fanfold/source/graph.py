@@ -208,8 +208,8 @@ class Graph:
         found: list[Ref] = []
         while "__subclasses__" in self.mentions:
             classes = [c for c in self._alive if isinstance(c, type) and not is_library(c.__module__)]
-            below = [type.__subclasses__(each) for each in classes]
-            new = [each for some in below for each in some if not self.knows(each)]
+            below: set[Any] = set().union(*(type.__subclasses__(each) for each in classes))
+            new = sorted((c for c in below if not self.knows(c)), key=lambda c: (c.__module__, c.__qualname__))
             if not new:
                 break
             found += [self.ref(each) for each in new]
