@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from fanfold.source.capture import capture
+from fanfold.source.bundle import Bundle
+from fanfold.source.capture import Captured, capture
 from fanfold.source.explain import explain
-from fanfold.source.load import left_behind, load, unload
+from fanfold.source.load import left_behind, load, part_of, unload
 from tests.source.conftest import Desk, arrived
 
 SAME = [
@@ -196,3 +197,20 @@ def test_an_error_about_a_name_that_stood_in_a_string_says_so(desk: Desk) -> Non
 def test_one_function_that_two_names_have_is_one_where_it_arrives(desk: Desk) -> None:
     module = desk.module("def f(): ...\ng = f\nT = {'f': f, 1: [f]}\ndef main(): return f is g is T['f'] is T[1][0]\n")
     assert arrived(capture(module.main))() is True
+
+
+def test_what_arguments_refer_to_travels_with_the_udf(desk: Desk) -> None:
+    module = desk.module(
+        "K = 2\nclass Used: ...\nclass Other:\n    def m(self): return K\n"
+        "add = lambda x: x + K\nless = lambda x: x - K\ndef main(thing): return Used, thing\n"
+    )
+    captured = Captured(module.main)
+    code_hash = captured.bundle.code_hash
+    assert isinstance(captured.reference(module.Used), int)
+    trees = [captured.reference(thing) for thing in (module.add, module.less, module.Other, module.add)]
+    assert trees[0] == trees[3]
+    assert len({tree[1] for tree in trees}) == 3  # by which the cache tells them apart
+    assert captured.bundle.code_hash == code_hash
+    loaded = load(Bundle.from_bytes(captured.bundle.to_bytes()))
+    assert loaded()(1)[0] is part_of(loaded, captured.reference(module.Used))
+    assert [part_of(loaded, trees[0])(1), part_of(loaded, trees[1])(1), part_of(loaded, trees[2])().m()] == [3, -1, 2]

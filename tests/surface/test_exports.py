@@ -13,8 +13,8 @@ import pytest
 import fanfold
 
 OFFERED = """
-Executor Job Plan Run Udf attempt chunks configure doctor explain get_job get_jobs job_id mount_path plan run run_async run_id
-scratch_path submit udf
+Executor Job Plan Run Udf attempt chunks configure doctor explain get_job get_jobs job_id mount_path plan run run_async
+run_id scratch_path submit udf
 CaptureError CodecError ConfigurationError DeploymentGone FanfoldError InputError JobNotFound MissingPackage
 NestedSubmitError RampStopped ResultDamaged RunCancelled RunFailed RunLost RunOutOfMemory RunTimedOut SignInNeeded
 StoreError StoreFull StoreTooNew StoreUnavailable UnknownInstanceType WaitTimeout WorkerDied __version__

@@ -53,10 +53,20 @@ class Captured:
         except RecursionError:
             raise refusals.too_deep(self.udf) from None
 
-    def reference(self, thing: Any) -> int | None:
-        """The number by which `load.part_of` gives a class or function again that the UDF brings along; else None."""
-        number = self.graph.ref(thing) if self.graph.knows(thing) else None
-        return number if isinstance(number, int) else None
+    def reference(self, thing: Any) -> Any:
+        """What `load.part_of` makes of it the class or function that an argument refers to: of the UDF's own graph.
+
+        What the UDF does not mention is added to the graph, and counts in the cache key by its meaning.
+        Raises `CaptureError`.
+        """
+        graph = self.graph
+        number = graph.ref(thing)
+        if not isinstance(number, int) or number < self._size:
+            return number
+        if number not in self._added:
+            self._added[number] = graph.meaning(number)
+            self.bundle = self._bundle(self.bundle.code_hash)
+        return [number, self._added[number]]
 
     def _captured(self, namespace: dict[str, Any] | None) -> Bundle:
         project = Project()
@@ -69,17 +79,25 @@ class Captured:
         subclasses = graph.take_subclasses()
         statements, self.left = setup.take(graph, home) if namespace is not None else ([], [])
         self.taken = [(each.text, each.where) for each in statements]
-        more = project.settle(graph)
-        files = [*graph.kept.files(), *(f for _, f in sorted(project.files.items()))]
+        project.settle(graph)
         parts = {("graph", graph.meaning(root)), ("setup", *(s.meaning for s in statements)), *project.parts}
-        document = {**more, "subclasses": subclasses, "setup": [[list(s.code), s.space, s.given] for s in statements]}
+        self._document = {"subclasses": subclasses, "setup": [[list(s.code), s.space, s.given] for s in statements]}
+        self._root, self._size = root, len(graph.nodes)
+        #: What arguments refer to besides, by number, and what it means.
+        self._added: dict[int, str] = {}
+        return self._bundle(code_hash(parts))
+
+    def _bundle(self, code_hash: str) -> Bundle:
+        """All that has been captured, put together."""
+        graph, home, project = self.graph, _namespace(self.udf) or {}, self.graph.project
+        document = {**self._document, **project.settle(graph)}
         return Bundle(
-            entry=entry,
+            entry=_name(self.udf),
             module=str(home.get("__name__", "__main__")),
             package=str(home.get("__package__") or ""),
-            sources=tuple(files),
-            code_hash=code_hash(parts),
-            graph=graph.document(root, document),
+            sources=(*graph.kept.files(), *(f for _, f in sorted(project.files.items()))),
+            code_hash=code_hash,
+            graph=graph.document(self._root, document),
             imports=tuple(sorted(project.imports)),
             blobs=self._blobs,
             needs=graph.all_needs(),

@@ -34,10 +34,10 @@ def load(bundle: Bundle, *, get_blob: GetBlob | None = None) -> Callable[[], Cal
     return _Program(bundle, get_blob).fresh
 
 
-def part_of(loaded: Callable[[], Callable[..., Any]], number: int) -> Any:
+def part_of(loaded: Callable[[], Callable[..., Any]], tree: Any) -> Any:
     """The class or function that `Captured.reference` numbered, in the modules that `loaded`, of `load`, made last."""
     program: _Program = loaded.__self__  # type: ignore[attr-defined]
-    return program.part(number)
+    return program.part(tree[0] if isinstance(tree, list) else tree)
 
 
 def unload() -> None:

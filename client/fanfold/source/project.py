@@ -54,6 +54,9 @@ class Project:
         self.parts: set[tuple[str, ...]] = set()
         self._located: dict[str, _Located | None] = {}
         self._texts: dict[str, _Text] = {}
+        self._settled: set[str] = set()
+        #: By module, what its text leaves to the bundle: the codec's text, by key.
+        self._given: dict[str, dict[str, str]] = {}
 
     def require(self, imported: Imported, importer: str) -> None:
         """Take in a module and the modules it needs. `importer` is the file that imports it, for errors.
@@ -124,13 +127,11 @@ class Project:
         """
         from fanfold.source.replaced import changes
 
-        given: dict[str, dict[str, str]] = {}
-        done: set[str] = set()
-        while waiting := [name for name in self._texts if name not in done and self._is_loaded(name)]:
+        while waiting := [name for name in self._texts if name not in self._settled and self._is_loaded(name)]:
             every = [self._texts[name] for name in self._texts if self._is_loaded(name)]
             mentioned = frozenset(graph.mentions).union(*(mentions(text.source) for text in every))
             for name in waiting:
-                done.add(name)
+                self._settled.add(name)
                 text = self._texts[name]
                 found = changes(graph, text.source, vars(sys.modules[name]), mentioned, graph.mentions)
                 for dotted_name, value in found.after:
@@ -138,9 +139,9 @@ class Project:
                 if found.values:
                     whole = whole_text(text.source, text.ours, found.given) + "".join(found.lines)
                     self.files[name] = self.files[name]._replace(text=whole)
-                    given[name] = found.values
+                    self._given[name] = found.values
                     self.parts |= {("held", f"{name}:{key}", value) for key, value in found.values.items()}
-        return {"given": given}
+        return {"given": self._given}
 
     def _set_after(self, graph: Graph, module: str, name: str, value: Any) -> None:
         """Have a value set once a module has been executed, in each module that has it under a name of its own."""

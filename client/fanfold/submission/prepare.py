@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from fanfold.codec.objects import named
 from fanfold.contract.instances import InstanceType, run_memory_mib
 from fanfold.contract.layout import blob_key, bundle_key
 from fanfold.core.cache_key import KeyMaker
@@ -12,7 +11,7 @@ from fanfold.core.ids import new_job_id
 from fanfold.core.models import Event, EventKind, JobHeader, Output, RunRef, RunStatus
 from fanfold.core.options import Options, Request, unwrapped
 from fanfold.engines.base import Description, Engine, Stores
-from fanfold.errors import CodecError, InputError
+from fanfold.errors import InputError
 from fanfold.inputs import Signature, sender, validated
 from fanfold.job.results import note_submitted_here
 from fanfold.settings import current
@@ -92,15 +91,9 @@ class Draft:
 
     def _carried(self, thing: Any) -> Any:
         """How a class or function of the user's own goes with an argument: as what the UDF brings along of it."""
-        number = self._captured.reference(thing)
-        if number is not None:
-            return number
-        if any(source.module == thing.__module__ and source.kind != "entry" for source in self.bundle.sources):
-            return named(thing)
-        raise CodecError(
-            f"{thing.__qualname__} of {thing.__module__} does not travel with {self.name}, which does not mention it",
-            instead=f"annotate the parameter with it: `: {thing.__qualname__}`",
-        )
+        tree = self._captured.reference(thing)
+        self.bundle = self._captured.bundle
+        return tree
 
     def _put_blob(self, sha256: str, data: bytes) -> None:
         self.engine.stores.objects.put_if_absent(blob_key(sha256), data)
@@ -121,6 +114,7 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
             keys += bytes.fromhex(key)
         header = _header(job_id, draft, request, manifest.count)
         manifest.store(stores.objects)
+    check_imports(draft.bundle.imports, draft.described)  # what arguments refer to has imports of its own
     stores.objects.put_if_absent(bundle_key(draft.bundle.sha256), draft.bundle.to_bytes())
     stores.log.put_job(header)
     if header.serializer == "pickle":
