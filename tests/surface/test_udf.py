@@ -94,11 +94,8 @@ def test_what_annotations_make_is_made_again_in_the_run():
 
 
 def test_inputs_that_cannot_be_sent_are_listed_together():
-    inputs = [1, {"x": Colour.RED}, {"x": threading.Lock()}]
-    with pytest.raises(
-        fanfold.InputError,
-        match=r"2 inputs do not fit[\s\S]*annotate the parameter with it: `: Colour`[\s\S]*_thread.lock",
-    ):
+    inputs = [1, {"x": Colour.RED}, {"x": threading.Lock()}, {"x": {"a": threading.Lock()}}]
+    with pytest.raises(fanfold.InputError, match=r"2 inputs do not fit[\s\S]*_thread.lock[\s\S]*_thread.lock"):
         fanfold.submit(lambda_free, inputs)
     assert fanfold.get_jobs() == []
 

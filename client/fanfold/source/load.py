@@ -116,8 +116,14 @@ class _Program:
 
     def _decoded(self, text: str) -> Any:
         from fanfold.codec import decode_json
+        from fanfold.errors import CaptureError, CodecError
 
-        return decode_json(text, get_blob=self._blob)
+        try:
+            return decode_json(text, get_blob=self._blob)
+        except CodecError as error:
+            if isinstance(error.__cause__, CaptureError):  # it is not the value that is damaged
+                raise error.__cause__ from None
+            raise
 
     def _blob(self, name: str) -> bytes:
         if name not in self._fetched:
