@@ -27,7 +27,8 @@ _INNER_PARTS = (
     "test_processes_terminate test_del_shutdown test_shutdown_no_wait test_killed_child test_saturation "
     "test_idle_process_reuse_one test_idle_process_reuse_multiple test_max_tasks_per_child "
     "test_max_tasks_per_child_defaults_to_spawn_context test_max_tasks_early_shutdown test_python_finalization_error "
-    "test_gh105829_should_not_deadlock_if_wakeup_pipe_full test_context_manager_shutdown"
+    "test_gh105829_should_not_deadlock_if_wakeup_pipe_full test_context_manager_shutdown "
+    "test_shutdown_deadlock_pickle"
 ).split()
 
 
@@ -69,6 +70,7 @@ for _name, _tests in _KINDS.items():
     _left_out = dict.fromkeys((name for name in _INNER_PARTS if hasattr(_tests, name)), None)
     _class = type(f"{_name}Test", (_tests, EngineMixin, util.BaseTestCase), {"__module__": __name__, **_left_out})
     globals()[_class.__name__] = _class
+del _class
 
 
 class InitializerTest(test_init.InitializerMixin, EngineMixin, util.BaseTestCase):

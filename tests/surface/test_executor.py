@@ -272,6 +272,46 @@ def test_modules_of_the_project_are_found(executor, tmp_path, monkeypatch):
     assert executor.submit(module.triple, 2).result(timeout=60) == 6
 
 
+class Parser:
+    base = 10
+
+    @classmethod
+    def parse(cls, text):
+        return cls.base + int(text)
+
+
+def test_class_methods_are_called_by_their_class_s_name(executor):
+    error = executor.submit(Parser.parse, "x").exception(timeout=60)
+    assert __file__ in str(error.__cause__)
+    assert executor.submit(Parser.parse, "1").result(timeout=60) == 11
+
+
+def test_a_traceback_names_the_file_of_a_function_that_went_along(executor):
+    error = executor.submit(lambda: 1 / 0).exception(timeout=60)
+    assert __file__ in str(error.__cause__)
+
+
+def test_functions_that_dispatch_by_type_go_along(executor):
+    @functools.singledispatch
+    def kind(x):
+        return "any"
+
+    kind.register(int, lambda x: "int")
+    assert kind(1) == "int"
+    assert executor.submit(kind, 1).result(timeout=60) == "int"
+
+
+def put(queue, value):
+    queue.put(value)
+
+
+def test_queues_of_a_manager_are_shared_with_calls(executor):
+    with multiprocessing.get_context("spawn").Manager() as manager:
+        queue = manager.Queue()
+        executor.submit(put, queue, 5).result(timeout=60)
+        assert queue.get(timeout=10) == 5
+
+
 # What is kept.
 
 

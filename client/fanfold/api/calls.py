@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from inspect import Parameter, signature
-from pathlib import Path
-from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fanfold.api.pickling import Modules
 from fanfold.contract.layout import ENV_RUN
 from fanfold.execution import parcel
 from fanfold.settings import current
@@ -155,107 +153,3 @@ def _folder() -> str:
         return os.getcwd()
     except FileNotFoundError:  # somebody has removed it
         return ""
-
-
-class Modules:
-    """Pickles as cloudpickle does, and by value also what a worker could not import under its name."""
-
-    def __init__(self) -> None:
-        self._importable: dict[str, bool] = {}
-        self._pickler: Any = None
-
-    def dumps(self, value: Any, protocol: int = 5, buffer_callback: Any = None) -> bytes:
-        """Pickle a value."""
-        import io
-
-        if self._pickler is None:
-            self._pickler = _pickler_class()
-        with io.BytesIO() as file:
-            self._pickler(file, protocol, buffer_callback, self.goes_by_value).dump(value)
-            return file.getvalue()
-
-    def goes_by_value(self, name: Any) -> bool:
-        """Whether a worker would not find the module of that name where this process has it from."""
-        if not isinstance(name, str) or name in ("__main__", "builtins"):
-            return False  # cloudpickle knows these
-        known = self._importable.get(name)
-        if known is None:
-            known = self._importable[name] = _is_importable(name)
-        return not known
-
-
-def _pickler_class() -> Any:
-    from functools import lru_cache
-
-    import cloudpickle
-    from cloudpickle.cloudpickle import _dynamic_class_reduce
-
-    remembering = type(lru_cache(lambda: None))
-
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-        def __init__(self, file: Any, protocol: int, buffer_callback: Any, by_value: Callable[[Any], bool]) -> None:
-            super().__init__(file, protocol=protocol, buffer_callback=buffer_callback)
-            self._by_value = by_value
-
-        def reducer_override(self, obj: Any) -> Any:
-            if isinstance(obj, FunctionType) and self._by_value(obj.__module__):
-                return self._dynamic_function_reduce(obj)
-            if isinstance(obj, type) and self._by_value(obj.__module__):
-                return _dynamic_class_reduce(obj)
-            if isinstance(obj, remembering) and not self._has_a_name(obj):
-                return _reduced_memory(obj)
-            return super().reducer_override(obj)
-
-        def _has_a_name(self, obj: Any) -> bool:
-            module = obj.__module__
-            if module == "__main__" or self._by_value(module):
-                return False
-            return getattr(sys.modules.get(module), obj.__qualname__, None) is obj
-
-    return Pickler
-
-
-def _is_importable(name: str) -> bool:
-    """Whether importing that name in a worker finds the file that this process has it from."""
-    module = sys.modules.get(name)
-    if not isinstance(module, ModuleType):
-        return True
-    spec = getattr(module, "__spec__", None)
-    if spec is None or not spec.has_location:  # built in, frozen, or made by hand, which cloudpickle sees
-        return True
-    file = getattr(module, "__file__", None)
-    found = _found_file(name)
-    return file is None or (found is not None and Path(found).resolve() == Path(file).resolve())
-
-
-def _found_file(name: str) -> str | None:
-    """The file that `import name` would execute in a new process with this one's path."""
-    parent, _, _ = name.rpartition(".")
-    if parent and not _is_importable(parent):
-        return None
-    above = getattr(sys.modules.get(parent), "__path__", None) if parent else None
-    for finder in sys.meta_path:  # also those of editable installs, which a worker has as well
-        try:
-            spec = finder.find_spec(name, above)
-        except (ImportError, ValueError, AttributeError):
-            continue
-        if spec is not None:
-            return spec.origin
-    return None
-
-
-# Functions that remember: a wrapper is pickled as a name, which `__main__` has here alone.
-
-
-def _remember(function: Callable[..., Any], parameters: dict[str, Any], attributes: dict[str, Any]) -> Any:
-    """A function that remembers its results, with nothing remembered yet."""
-    import functools
-
-    wrapper = functools.lru_cache(**parameters)(function)
-    wrapper.__dict__.update(attributes)
-    return wrapper
-
-
-def _reduced_memory(wrapper: Any) -> tuple[Any, ...]:
-    attributes = {name: value for name, value in wrapper.__dict__.items() if name != "__wrapped__"}
-    return _remember, (wrapper.__wrapped__, wrapper.cache_parameters(), attributes)

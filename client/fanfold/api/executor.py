@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fanfold.api.calls import Calls, job_options, refuse_calls_from_run
 from fanfold.engines.select import engine_for
 from fanfold.errors import InputError
+from fanfold.execution.parcel import call_each
 
 if TYPE_CHECKING:
     from fanfold.api.executor_jobs import JobCalls
@@ -113,7 +114,7 @@ class Executor(_Executor):
         inputs = zip(*iterables, strict=False)
         if chunksize > 1 and self._calls is not None:
             chunks = _chunks(inputs, chunksize)
-            act: Callable[..., Future[Any]] = partial(self.submit, _call_each, fn)
+            act: Callable[..., Future[Any]] = partial(self.submit, call_each, fn)
             wanted = None if buffersize is None else max(1, buffersize // chunksize)
             return itertools.chain.from_iterable(_results(act, ((chunk,) for chunk in chunks), wanted, deadline))
         return _results(partial(self.submit, fn), inputs, buffersize, deadline)
@@ -198,11 +199,6 @@ def _take_result(future: Future[Any], deadline: float | None) -> Any:
 def _chunks(inputs: Iterator[tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:
     while chunk := list(itertools.islice(inputs, size)):
         yield chunk
-
-
-def _call_each(fn: Callable[..., Any], chunk: list[tuple[Any, ...]]) -> list[Any]:
-    """A chunk's calls, in a worker."""
-    return [fn(*args) for args in chunk]
 
 
 def _check_workers(max_workers: Any) -> None:

@@ -8,6 +8,7 @@ import os
 import pickle
 from collections.abc import Callable
 from struct import Struct
+from types import CodeType
 from typing import Any, NamedTuple
 
 #: A buffer below this is cheaper within the pickle.
@@ -109,3 +110,25 @@ def discard(text: str) -> None:
             os.unlink(rest[1:])
         except FileNotFoundError:
             return
+
+
+# What a pickle may call to make its objects.
+
+
+def code_of(file: str, make: Callable[..., CodeType], parts: tuple[Any, ...]) -> CodeType:
+    """Code made of its parts, with the name of its file."""
+    return make(*parts).replace(co_filename=file)
+
+
+def remembering(function: Callable[..., Any], parameters: dict[str, Any], attributes: dict[str, Any]) -> Any:
+    """A function that remembers its results, with nothing remembered yet."""
+    import functools
+
+    wrapper = functools.lru_cache(**parameters)(function)
+    wrapper.__dict__.update(attributes)
+    return wrapper
+
+
+def call_each(function: Callable[..., Any], chunk: list[tuple[Any, ...]]) -> list[Any]:
+    """The calls of a chunk, one after the other."""
+    return [function(*args) for args in chunk]

@@ -163,7 +163,7 @@ class CallPool:
             threads=wanted.threads,
         )
         self._feed = OpenFeed(assignment, wanted.size, self._settle)
-        self._sessions: dict[tuple[str, ...], int] = {}
+        self._sessions: dict[tuple[tuple[str, ...], bytes | None], int] = {}
         self._numbers = 0
         self._idle = threading.Condition()
         self._stopping = False
@@ -220,13 +220,14 @@ class CallPool:
 
     def _session(self) -> int:
         """The number under which workers find where modules are imported from as things stand."""
-        path = tuple(sys.path)
-        number = self._sessions.get(path)
+        path, authkey = tuple(sys.path), _authkey()
+        number = self._sessions.get((path, authkey))
         if number is None:
             number = len(self._sessions)
             file = Path(carried.session_file(str(self._folder), str(number)))
-            file.write_bytes(pickle.dumps((list(path),)))
-            self._sessions[path] = number
+            file.touch(mode=0o600)
+            file.write_bytes(pickle.dumps(tuple(carried.Session(list(path), authkey))))
+            self._sessions[path, authkey] = number
         return number
 
     def _run(self) -> None:
@@ -358,6 +359,12 @@ def _end_kept(pool: CallPool) -> None:
             return
         del _kept.pools[pool.wanted]
     pool.close()
+
+
+def _authkey() -> bytes | None:
+    """What multiprocessing's managers of this process know their clients by, where it uses any."""
+    process = sys.modules.get("multiprocessing.process")
+    return None if process is None else bytes(process.current_process().authkey)
 
 
 def _print(text: str) -> None:

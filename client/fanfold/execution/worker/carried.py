@@ -30,6 +30,8 @@ class Session(NamedTuple):
     """What all calls from one state of the submitting process share: where it finds its modules."""
 
     path: list[str]
+    #: What multiprocessing's managers of that process know their clients by; None where it has none.
+    authkey: bytes | None
 
 
 class CarriedUdf(LoadedUdf):
@@ -89,6 +91,10 @@ def _session(folder: str, number: str) -> Session:
     if known is None:
         with open(session_file(folder, number), "rb") as file:
             known = _sessions[number] = Session(*pickle.load(file))  # noqa: S301 - written by this process's parent
+        if known.authkey is not None:
+            from multiprocessing import process
+
+            process.current_process().authkey = known.authkey
     return known
 
 
