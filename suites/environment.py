@@ -71,7 +71,8 @@ def cpython_tests() -> Path:
 
 def _environment(folder: Path, wanted: tuple[str, ...]) -> Path:
     python = folder / "bin" / "python"
-    stamp = folder / hashlib.sha256(" ".join(wanted).encode()).hexdigest()[:12]
+    named = " ".join(one for one in wanted if one != str(ROOT))  # one cache may serve several working copies
+    stamp = folder / hashlib.sha256(named.encode()).hexdigest()[:12]
     if not stamp.exists():
         print(f"making the environment {folder.name} (once)", file=sys.stderr, flush=True)
         if not python.exists():
