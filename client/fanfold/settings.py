@@ -10,6 +10,7 @@
 | owner      | `owner=`      | FANFOLD_OWNER      | `owner`      | the name of the account on this machine |
 | prices     | `prices=`     | FANFOLD_PRICES     | `prices`     | AWS's list prices of us-east-1    |
 | allow_pickle | `allow_pickle=` | FANFOLD_ALLOW_PICKLE | `allow_pickle` | off: others' pickled results are refused |
+| durability | `durability=` | FANFOLD_DURABILITY | `durability` | disk: what is finished outlives a power cut |
 
 The leftmost that is given wins; an argument of a call beats them all. The config file is `config.toml` in home.
 
