@@ -36,7 +36,7 @@ class BlobCache:
 
     def bundle(self, header: JobHeader) -> Path:
         """The job's source bundle. What it and the job's constants refer to is here as well. Raises `StoreFull`."""
-        sha256 = header.bundle_sha256
+        sha256 = header.current_bundle_sha256
         self._of_job = {sha256}
         path = self._copy(bundle_key(sha256), self._bundles / sha256)
         if sha256 not in self._named_by:

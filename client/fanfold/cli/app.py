@@ -51,7 +51,7 @@ COMMANDS: dict[str, Command] = {
     "errors": Command(results.errors, (f"fanfold errors {_JOB}", f"fanfold errors {_JOB} --run 3")),
     "collect": Command(results.collect, (f"fanfold collect {_JOB} -o delays.parquet",)),
     "cancel": Command(steer.cancel, (f"fanfold cancel {_JOB}",)),
-    "retry": Command(steer.retry, (f"fanfold retry {_JOB}",)),
+    "retry": Command(steer.retry, (f"fanfold retry {_JOB}", f"fanfold retry {_JOB} --with flights.py:delays")),
     "verify": Command(results.verify, (f"fanfold verify {_JOB}",)),
     "remove": Command(remove.remove, (f"fanfold remove {_JOB}", "fanfold remove --older-than 7d")),
     "instance-types": Command(machines.instance_types, ("fanfold instance-types",)),

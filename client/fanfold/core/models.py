@@ -160,7 +160,7 @@ class Event(NamedTuple):
 
 
 class JobHeader(NamedTuple):
-    """What is known of a job when it starts; only `cancelled_at` ever changes.
+    """What is known of a job when it starts; only `cancelled_at` ever changes, and the code with `retry(udf=...)`.
 
     `instance_type` None is the realtime path. Times are seconds since 1970, memory is MiB for each run, `usd_per_hour`
     is what the instance type's host costs.
@@ -198,6 +198,23 @@ class JobHeader(NamedTuple):
     stop_on_error: str = "same"
     #: Each run in a process of its own.
     fresh: bool = False
+    #: The code that `retry(udf=...)` has brought since, one after the other; failed runs run the last of them.
+    fixed_bundles: tuple[str, ...] = ()
+    fixed_hashes: tuple[str, ...] = ()
+
+    @property
+    def current_bundle_sha256(self) -> str:
+        """The bundle of the code that runs now."""
+        return self.fixed_bundles[-1] if self.fixed_bundles else self.bundle_sha256
+
+    def with_fixed_code(self, bundle_sha256: str, code_hash: str) -> JobHeader:
+        """The same header with other code for runs from now on.
+
+        Their results do not go into the cache: the keys that were written down with the inputs are those of the first
+        code.
+        """
+        bundles, hashes = (*self.fixed_bundles, bundle_sha256), (*self.fixed_hashes, code_hash)
+        return self._replace(fixed_bundles=bundles, fixed_hashes=hashes, cache=False)
 
     def cancelled(self, at: float | None) -> JobHeader:
         """The same header with the cancel flag set (seconds since 1970) or cleared (None)."""
@@ -226,7 +243,7 @@ class CacheEntry(NamedTuple):
 # How a job's header is written down: one line of JSON that a later version can still read.
 
 _FIELDS = tuple(name for name in JobHeader._fields if name != "cancelled_at")
-_TUPLES = ("parameters", "retry_on")
+_TUPLES = ("parameters", "retry_on", "fixed_bundles", "fixed_hashes")
 
 
 def header_to_text(header: JobHeader) -> str:

@@ -18,7 +18,8 @@ _KINDS: dict[RunStatus, type[RunFailed]] = {
 }
 
 _NEXT_STEPS: dict[type[RunFailed], str] = {
-    RunFailed: "mend the UDF and submit again: what has succeeded comes from the cache.",
+    RunFailed: 'fix the UDF; `fanfold.get_job("{id}").retry(udf=fixed)` then runs only what failed, with the new code.'
+    " From a shell: `fanfold retry {id} --with FILE.py`.",
     RunTimedOut: 'make the input smaller, or give it a machine without a time limit: instance_type="small".',
     RunOutOfMemory: 'make the input smaller, or give it a machine with more memory: instance_type="medium".',
     WorkerDied: "look at what the run was doing in native code; `job.retry()` runs it again.",
@@ -76,7 +77,7 @@ def _next_step(kind: type[RunFailed], header: JobHeader) -> str:
     if kind is RunOutOfMemory and not realtime:
         fewer = ", run fewer side by side (n_processes_per_worker)" if header.n_processes_per_worker > 1 else ""
         return f"make the input smaller{fewer}, or ask for a machine with more memory than {header.instance_type}."
-    return _NEXT_STEPS[kind]
+    return _NEXT_STEPS[kind].format(id=header.id)
 
 
 def _shorten(value: Any) -> str:

@@ -78,6 +78,10 @@ class Contents:
         arguments: dict[str, Any] = decode_json(self._manifest.arguments(index), get_blob=self._blob)
         return arguments
 
+    def own_text(self, index: int) -> str:
+        """The same as it was written down."""
+        return self._manifest.arguments(index)
+
     def constants(self) -> dict[str, Any]:
         """What all runs were called with."""
         constants: dict[str, Any] = decode_json(self._header.constants, get_blob=self._blob)

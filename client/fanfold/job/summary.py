@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fanfold.contract.instances import INSTANCE_TYPES, run_memory_mib
 from fanfold.contract.limits import ADVISED_RUN_S, NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
-from fanfold.core.formatting import Dollars, Seconds, duration
+from fanfold.core.formatting import Dollars, Seconds, counted, duration
 from fanfold.core.job_records import MachineRecord, records
 from fanfold.core.models import EventKind, JobHeader, RunStatus
 from fanfold.core.pricing import machine_cost, prices, realtime_cost
@@ -44,6 +44,8 @@ class Summary:
     replaced: int = 0
     #: Why no more runs were started after the first had failed.
     stop_reason: str = ""
+    #: How many runs have ended with each code, by its hash.
+    code_hashes: dict[str, int] = field(default_factory=dict)
     advice: list[str] = field(default_factory=list)
 
     def rows(self) -> list[tuple[str, str]]:
@@ -66,6 +68,8 @@ class Summary:
             rows.append(("machines", f"{went} replaced"))
         if self.retried:
             rows.append(("retries", f"{self.retried:,} {'runs were' if self.retried > 1 else 'run was'} tried again"))
+        if len(self.code_hashes) > 1:
+            rows.append(("code", describe_codes(self.code_hashes)))
         rows.append(("cost", str(self.cost)))
         return rows + [("advice", line) for line in self.advice]
 
@@ -90,6 +94,14 @@ class Summary:
             for label, text in self.rows()
         )
         return f"<table>{''.join(cells)}</table>"
+
+
+def describe_codes(code_hashes: dict[str, int]) -> str:
+    """Which code how many runs have ended with, such as `197 runs with code 3f2a9c01, 3 runs with the fix 77b0e412`."""
+    first, *fixes = code_hashes.items()
+    words = [f"{counted(first[1], 'run')} with code {first[0][:8]}"]
+    words += [f"{counted(count, 'run')} with the fix {code_hash[:8]}" for code_hash, count in fixes]
+    return ", ".join(words)
 
 
 def _line(label: str, text: str) -> str:
@@ -118,6 +130,7 @@ def summarise(state: JobState) -> Summary:
         waits_for=_waits_for(state),
         replaced=_count_replaced(state),
         stop_reason=state.stop_reason,
+        code_hashes=state.code_hashes(),
         advice=advice(state, *_unfailed(measured, state)),
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fanfold.core.fold import JobState
 from fanfold.errors import ResultDamaged
 from fanfold.job.results import Contents
+from fanfold.job.summary import describe_codes
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -25,6 +26,8 @@ class Receipt:
     damaged: dict[int, str] = field(default_factory=dict)
     #: What is damaged of the source, the inputs and the large arguments.
     damaged_sources: list[str] = field(default_factory=list)
+    #: How many runs have ended with each code, by its hash: more than one after `job.retry(udf=fixed)`.
+    code_hashes: dict[str, int] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -43,6 +46,8 @@ class Receipt:
             f"  {ended:,} of {self.count:,} runs have ended, {len(self.failed):,} without a result",
             f"  {self.results:,} results, {self.result_bytes:,} bytes, {intact}",
         ]
+        if len(self.code_hashes) > 1:
+            lines.append(f"  {describe_codes(self.code_hashes)}")
         if self.missing:
             lines.append(f"  not ended: runs {_some(self.missing)}")
         if self.damaged_sources:
@@ -76,7 +81,9 @@ def verify_results(job_id: str, state: JobState, contents: Contents) -> Receipt:
     if damaged:
         contents.forget(damaged)
     sources = contents.damaged_sources()
-    return Receipt(job_id, state.header.count, results, size, missing, failed, damaged, sources)
+    return Receipt(
+        job_id, state.header.count, results, size, missing, failed, damaged, sources, state.code_hashes()
+    )
 
 
 def _some(indexes: list[int]) -> str:

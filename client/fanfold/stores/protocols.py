@@ -30,6 +30,9 @@ class EventLog(Protocol):
     def request_cancel(self, job_id: str, at: float | None) -> None:
         """Set the cancel flag (seconds since 1970), or clear it with None so that the job can go on."""
 
+    def replace_header(self, header: JobHeader) -> None:
+        """Record a job's header anew, as `retry(udf=...)` needs it. Its cancel flag stays. Raises `JobNotFound`."""
+
     def append(self, events: Sequence[Event]) -> None:
         """Record events, all or none of them visible at once per call where the store allows; again is harmless."""
 

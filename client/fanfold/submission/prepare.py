@@ -138,8 +138,8 @@ def _header(job_id: str, draft: Draft, request: Request, count: int) -> JobHeade
         usd_per_hour=_usd_per_hour(request, described),
         serializer=options.serializer,
         fresh=options.fresh,
-        timeout_s=_limit("timeout_s", options.timeout_s, described.realtime_timeout_s, "s", request),
-        memory_mib=_memory_mib(options, request, described),
+        timeout_s=limit_timeout_s(options, request, described),
+        memory_mib=limit_memory_mib(options, request, described),
         max_workers=request.max_workers,
         n_processes_per_worker=request.n_processes_per_worker,
         max_retry=request.max_retry,
@@ -162,7 +162,13 @@ def _usd_per_hour(request: Request, described: Description) -> float | None:
     return request.instance.host.price(prices(), spot=described.spot)
 
 
-def _memory_mib(options: Options, request: Request, described: Description) -> int | None:
+def limit_timeout_s(options: Options, request: Request, described: Description) -> float | None:
+    """How long each run may take. Raises `InputError` for more than there is."""
+    return _limit("timeout_s", options.timeout_s, described.realtime_timeout_s, "s", request)
+
+
+def limit_memory_mib(options: Options, request: Request, described: Description) -> int | None:
+    """How much memory each run may take. Raises `InputError` for more than there is."""
     if request.instance is not None:
         return _machine_memory_mib(options.memory_mib, request.instance, request.n_processes_per_worker)
     limit = _limit("memory_mib", options.memory_mib, described.realtime_memory_mib, "MiB", request)

@@ -83,6 +83,7 @@ def _stop(job: Job, stage: int, reasons: list[str]) -> None:
     lines = [f"The ramp stopped after {stage} of {len(job)} runs of job {job.id}: {'; '.join(reasons)}."]
     raise RampStopped(
         "\n".join([*lines, *([f"  the first: {first.message}"] if first else [])]),
-        next_step="mend the UDF or make its inputs smaller, and submit again: what has succeeded comes from the cache.",
+        next_step=f'fix the UDF; `fanfold.get_job("{job.id}").retry(udf=fixed)` then runs what has no result.'
+        " Or make the inputs smaller, and submit again.",
         job_id=job.id,
     )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from fanfold.cli import options
 from fanfold.cli.output import note, print_json, print_text
 from fanfold.cli.records import status_record
@@ -29,19 +33,26 @@ def cancel(job: options.JobId, engine: options.EngineName = None, as_json: optio
 
 def retry(
     job: options.JobId,
+    fixed: Annotated[
+        str | None,
+        typer.Option("--with", metavar="UDF", help="The fixed code, as flights.py or flights.py:delays."),
+    ] = None,
     no_wait: options.NoWait = False,
     engine: options.EngineName = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Run again what failed, was cancelled or was lost.
 
-    What has succeeded stays as it is. Waits for the end, as submit does.
+    What has succeeded stays as it is. With --with these runs get new code, and `fanfold verify` says how many runs had
+    which. Waits for the end, as submit does.
     """
     from fanfold.api.submit import get_job
+    from fanfold.api.udf_file import load_udf
 
+    udf = None if fixed is None else load_udf(fixed)
     if no_wait:
         detach(engine)
-    found = get_job(job, engine=engine).retry()
+    found = get_job(job, engine=engine).retry(udf)
     if no_wait:
         report_start(found, as_json=as_json)
     else:

@@ -45,6 +45,8 @@ class JobState:
         self._job_events: dict[tuple[EventKind, str], Event] = {}
         #: Why its reader hears nothing of it now, in words; empty while the log answers. No part of the job's state.
         self.silence = ""
+        #: Of runs that were retried with other code: from which attempt on, and which of the header's fixes.
+        self._fixes: dict[int, dict[int, int]] = {}
         #: Rises whenever something may have changed.
         self.version = 0
 
@@ -62,6 +64,7 @@ class JobState:
     def apply(self, events: Iterable[Event]) -> None:
         """Take more events into account. Raises `StoreError` for an event of a run that the job does not have."""
         count, codes, finished, good = self._header.count, self._codes, EventKind.FINISHED, _GOOD
+        queued = EventKind.QUEUED
         for event in events:
             index, kind = event.index, event.kind
             if not 0 <= index < count:
@@ -72,8 +75,11 @@ class JobState:
                     self._apply_good(index, code, event)
                 elif codes[index] not in good and code > _RUNNING:
                     self._apply_failure(index, code, event)
-            elif codes[index] not in good:
-                self._apply_progress(index, event)
+            else:
+                if kind is queued and "fix" in event.data:
+                    self._fixes.setdefault(index, {})[event.attempt] = int(event.data["fix"])
+                if codes[index] not in good:
+                    self._apply_progress(index, event)
 
     def counts(self) -> dict[RunStatus, int]:
         """How many runs there are of each status, zeros included."""
@@ -131,6 +137,21 @@ class JobState:
     def _following(self, index: int) -> int:
         started, _ = self._starts.get(index, (-1, 0.0))
         return max(self._budgets.get(index, 0), self._columns.attempts[index] + 1, started + 1)
+
+    def code_hash_of(self, index: int) -> str:
+        """The hash of the code that the attempt ran which the run's status tells of."""
+        attempt = self.attempt_of(index)
+        fixes = {begins: fix for begins, fix in self._fixes.get(index, {}).items() if begins <= attempt}
+        fix = fixes[max(fixes)] if fixes else 0
+        hashes = (self._header.code_hash, *self._header.fixed_hashes)
+        return hashes[min(fix, len(hashes) - 1)]  # the event may have been read before the header that goes with it
+
+    def code_hashes(self) -> dict[str, int]:
+        """How many runs have ended with each code, in the order in which the job got it."""
+        known = dict.fromkeys((self._header.code_hash, *self._header.fixed_hashes), 0)
+        for index in self.indexes(*(status for status in STATUSES if status.final)):
+            known[self.code_hash_of(index)] += 1
+        return known
 
     def error(self, index: int) -> RunError | None:
         """Why the run's last attempt failed, if it did; of a run that is tried again too."""

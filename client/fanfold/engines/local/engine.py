@@ -179,7 +179,7 @@ def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
     dedicated = header.instance_type is not None
     return Assignment(
         job_id=header.id,
-        bundle=stores.objects.path(bundle_key(header.bundle_sha256)),
+        bundle=stores.objects.path(bundle_key(header.current_bundle_sha256)),
         blobs=stores.objects.root / "blobs",
         serializer=header.serializer,
         timeout_s=header.timeout_s,

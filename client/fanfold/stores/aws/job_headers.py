@@ -108,6 +108,15 @@ class JobHeaders:
                 pass
         self.forget(job_id)
 
+    def replace(self, header: JobHeader) -> None:
+        """Record what a header says anew; its constants, which may be an object of their own, are as they were."""
+        there = f"attribute_exists({cloud.PARTITION_KEY})"
+        new = _item(StoredHeader(header, 0))["header"]
+        facts = {"ExpressionAttributeNames": {"#header": "header"}, "ExpressionAttributeValues": {":new": new}}
+        if not self._table.update_if(_key(header.id), "SET #header = :new", there, **facts):
+            raise self._not_found(header.id)
+        self.forget(header.id)
+
     def take_lease(self, job_id: str, for_s: float) -> bool:
         """Become the one that looks after the job's lost runs, for so many seconds; False where another is."""
         now = time.time()

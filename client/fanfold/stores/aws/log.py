@@ -210,6 +210,11 @@ class DynamoEventLog:
         self.job_headers.flag(job_id, at)
         self.announce([job_id])
 
+    def replace_header(self, header: JobHeader) -> None:
+        """Record a job's header anew. Its cancel flag stays. Raises `JobNotFound`."""
+        self.job_headers.replace(header)
+        self.announce([header.id])
+
     def append(self, events: Sequence[Event]) -> None:
         """Record events, 25 items at a time. Raises `JobNotFound` where a job was never put."""
         if events:

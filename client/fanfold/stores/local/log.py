@@ -81,6 +81,14 @@ class SqliteEventLog:
                 raise _job_not_found(connection, job_id)
         self._announce()
 
+    def replace_header(self, header: JobHeader) -> None:
+        """Record a job's header anew. Its cancel flag stays. Raises `JobNotFound`."""
+        with self._database.writing() as connection:
+            done = connection.execute("UPDATE jobs SET header = ? WHERE id = ?", (header_to_text(header), header.id))
+            if done.rowcount == 0:
+                raise _job_not_found(connection, header.id)
+        self._announce()
+
     def append(self, events: Sequence[Event]) -> None:
         """Record events, all of them or none. Raises `JobNotFound` where a job was never put, and `StoreFull`."""
         batches: dict[tuple[str, Channel], list[Event]] = {}

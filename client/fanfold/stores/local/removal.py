@@ -94,9 +94,13 @@ def _needless_sources(database: Database, objects: FileObjectStore) -> Iterator[
     with database.reading() as connection:
         texts = [text for (text,) in connection.execute("SELECT header FROM jobs WHERE id IS NOT NULL")]
     for header in (header_from_text(text, cancelled_at=None) for text in texts):  # one damaged: nothing is needless
-        bundle = bundle_key(header.bundle_sha256)
-        candidates.pop(bundle, None)
-        for name in {*_names_in(objects, [bundle, inputs_key(header.id)]), *_SHA256.findall(header.constants.encode())}:
+        bundles = [bundle_key(sha256) for sha256 in (header.bundle_sha256, *header.fixed_bundles)]
+        for bundle in bundles:
+            candidates.pop(bundle, None)
+        for name in {
+            *_names_in(objects, [*bundles, inputs_key(header.id)]),
+            *_SHA256.findall(header.constants.encode()),
+        }:
             candidates.pop(f"blobs/{name.decode()}", None)
     yield from (key for key, path in candidates.items() if is_settled(path))
 
