@@ -24,6 +24,7 @@ def each_in_its_own_way(i: int):
 
 def bad_after_the_first(i: int):
     if i:
+        time.sleep(0.02)
         raise ValueError(i)
     return i
 
