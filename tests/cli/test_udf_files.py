@@ -85,7 +85,7 @@ def test_a_file_that_fails_shows_its_own_lines_alone(written, text):
 
 @pytest.mark.parametrize("name", ["json.py", "fanfold.py"])
 def test_a_file_that_hides_behind_another_module_is_refused(written, name):
-    with pytest.raises(InputError, match="another module goes by that name"):
+    with pytest.raises(InputError, match="another module has that name"):
         load_udf(written(name, ONE))
 
 

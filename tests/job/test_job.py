@@ -378,4 +378,4 @@ def test_an_interrupt_cancels_the_call_s_own_job(monkeypatch):
 
 
 def test_a_forgotten_result_s_error_names_the_next_step(half_failed):
-    assert "Next: mend the UDF" in str(half_failed.first_error())
+    assert "Next: fix the UDF" in str(half_failed.first_error())

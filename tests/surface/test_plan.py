@@ -112,7 +112,7 @@ def test_a_sample_that_fails_in_part_is_told_and_nothing_is_recommended():
     assert "a sample of 3 runs, of which 1 succeeded and are cached" in told
     assert "2 of the 3 runs of the sample failed, the first with ValueError: 1 is broken" in told
     assert plan.recommended == plan.asked
-    assert plan.reason.startswith("mend the UDF before all are run")
+    assert plan.reason.startswith("fix the UDF before all are run")
 
 
 def test_a_sample_that_is_not_to_be_cached_is_not_said_to_be():

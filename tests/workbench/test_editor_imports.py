@@ -72,7 +72,7 @@ def test_a_file_that_is_called_like_a_module_does_not_take_its_place(bench, othe
     other_files("random.py", "import fanfold\n\n@fanfold.udf\ndef dice(n: int = 6):\n    return f'of {n}'\n")
     page = bench("random.py")
     page.get_by_role("button", name="Run (Shift+Enter)").click()
-    expect(page.get_by_role("alert")).to_contain_text("another module goes by that name.\n  Next: rename the file.")
+    expect(page.get_by_role("alert")).to_contain_text("another module has that name.\n  Next: rename the file.")
     choose_file(page, "flights.py")
     page.get_by_role("button", name="Plan").click()  # which draws a sample at random
     expect(page.get_by_role("alert")).to_contain_text("There are no inputs")

@@ -96,7 +96,7 @@ def test_what_a_file_prints_is_no_answer_and_a_thread_of_it_holds_nothing_up(tmp
 
 
 def test_a_file_that_is_called_like_a_module_hurts_nobody(tmp_path):
-    with pytest.raises(InputError, match=r"cannot be imported as 'json': another module goes by that name"):
+    with pytest.raises(InputError, match=r"cannot be imported as 'json': another module has that name"):
         ordered(tmp_path, DOUBLE, name="json.py")
     assert ordered(tmp_path, DOUBLE, name="flights.py").job
 

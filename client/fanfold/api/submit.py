@@ -175,7 +175,7 @@ def submit(
             call.escalate(job, progress)
             if debug_mode:
                 return result_with_output(job, progress)
-            return job.collect(ignore_exceptions, flatten, drop_index, progress=progress)
+            return job.collect(None, flatten, drop_index, ignore_exceptions=ignore_exceptions, progress=progress)
 
 
 class _Call:

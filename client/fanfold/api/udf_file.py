@@ -76,11 +76,11 @@ def _import_file(path: Path) -> ModuleType:
             module = importlib.import_module(name)
     except (Exception, SystemExit) as error:  # noqa: BLE001  the user's own code
         raise InputError(
-            f"{path} could not be imported:\n{_own_lines(error)}", next_step="mend it, then call again."
+            f"{path} could not be imported:\n{_own_lines(error)}", next_step="fix it, then call again."
         ) from None
     if not _is_from(module, path):
         raise InputError(
-            f"{path} cannot be imported as {name!r}: another module goes by that name.",
+            f"{path} cannot be imported as {name!r}: another module has that name.",
             next_step="rename the file.",
         )
     return module

@@ -99,7 +99,7 @@ def _csv(file: str) -> Iterator[dict[str, str]]:
             if None in row or None in row.values():
                 raise InputError(
                     f"{file}:{rows.line_num}: the row has not as many cells as the header has names.",
-                    next_step="mend the line, or quote the cell that holds a separator.",
+                    next_step="fix the line, or quote the cell that holds a separator.",
                 )
             yield row
 

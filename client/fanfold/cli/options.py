@@ -34,6 +34,7 @@ def engine_names(incomplete: str) -> list[str]:
     return [name for name in ("local", "aws") if name.startswith(incomplete)]
 
 
+FORMATS = ".parquet, .geoparquet, .csv, .jsonl, .gpkg or .geojson."
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.", autocompletion=job_ids)]
 UdfFile = Annotated[
     str, typer.Argument(metavar="UDF", help="Its file, as flights.py; or, where it has several, flights.py:delays.")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fanfold.core.plain_json import cell, rows
 from fanfold.errors import CodecError, InputError
@@ -22,32 +23,84 @@ def _write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Arrays, lists, frames and the like stand in their cells as JSON: pandas would write their text, cut short."""
     import pandas as pd
 
-    whole = frame.copy(deep=False)
-    for place, kind in enumerate(frame.dtypes):
+    whole = _shapes_as(frame, "wkt")
+    for place, kind in enumerate(whole.dtypes):
         if pd.api.types.is_object_dtype(kind):
-            cells = [cell(value) for value in frame.iloc[:, place]]
+            cells = [cell(value) for value in whole.iloc[:, place]]
             whole.isetitem(place, pd.Series(cells, dtype=object).to_numpy())
     whole.to_csv(path, index=False)
 
 
 def _write_json_lines(frame: pd.DataFrame, path: Path) -> None:
+    whole = _shapes_as(frame, "wkt")
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for start in range(0, len(frame), _ROWS_AT_A_TIME):
-            for row in rows(frame.iloc[start : start + _ROWS_AT_A_TIME]):
+        for start in range(0, len(whole), _ROWS_AT_A_TIME):
+            for row in rows(whole.iloc[start : start + _ROWS_AT_A_TIME]):
                 file.write(f"{_to_json(row)}\n")
 
 
+def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    """GeoParquet where the frame has a geometry; further shapes, such as those of arguments, as WKB."""
+    _shapes_as(frame, "wkb").to_parquet(path, index=False)
+
+
+def _write_layer(driver: str) -> Callable[[pd.DataFrame, Path], None]:
+    """A writer of a format that holds one geometry a row, besides plain columns."""
+
+    def write(frame: pd.DataFrame, path: Path) -> None:
+        if not _is_geographic(frame):
+            raise TypeError("it holds geometries, and the results have none (no GeoDataFrame)")
+        layer: Any = _shapes_as(frame, "wkt")
+        name = re.sub(r"\W", "_", Path(path.name.split(".", 2)[2]).stem)  # as `write_frame` calls what is half written
+        layer.to_file(path, driver=driver, layer=name, index=False)
+
+    return write
+
+
+#: The writer of each format, by the end of a file's name.
 _WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
-    ".parquet": lambda frame, path: frame.to_parquet(path, index=False),
+    ".parquet": _write_parquet,
+    ".geoparquet": _write_parquet,
     ".csv": _write_csv,
     ".jsonl": _write_json_lines,
+    ".gpkg": _write_layer("GPKG"),
+    ".geojson": _write_layer("GeoJSON"),
 }
+_GEOGRAPHIC = (".gpkg", ".geojson")
+
+
+def _is_geographic(frame: pd.DataFrame) -> bool:
+    return hasattr(frame, "to_file") and getattr(frame, "_geometry_column_name", None) in frame.columns
+
+
+def _shapes_as(frame: pd.DataFrame, form: str) -> pd.DataFrame:
+    """The frame with each shape outside its own geometry column as text ("wkt") or bytes ("wkb").
+
+    No format takes shapes in columns of objects, as those of arguments are; GeoParquet alone takes a second geometry.
+    """
+    import pandas as pd
+
+    whole = frame.copy(deep=False)
+    own = frame._geometry_column_name if _is_geographic(frame) else None
+    for place, (name, kind) in enumerate(zip(frame.columns, frame.dtypes, strict=True)):
+        if name == own or (kind.name == "geometry" and form == "wkb") or kind.name not in ("object", "geometry"):
+            continue
+        values = list(frame.iloc[:, place])
+        if any(map(_is_shape, values)):
+            cells = [getattr(value, form) if _is_shape(value) else value for value in values]
+            whole.isetitem(place, pd.Series(cells, dtype=object).to_numpy())
+    return whole
+
+
+def _is_shape(value: Any) -> bool:
+    return hasattr(value, "geom_type") and hasattr(value, "wkb")
 
 
 def check_target(path: Path) -> None:
     """Raises `InputError` for a file that could not be written, before anything is waited for."""
     if path.suffix not in _WRITERS:
-        raise InputError(f"{path}: no format goes by that suffix.", next_step=f"end it in {', '.join(_WRITERS)}.")
+        formats = ", ".join(_WRITERS)
+        raise InputError(f"{path}: no format has this ending.", next_step=f"end the name with one of {formats}.")
     if not path.absolute().parent.is_dir():
         raise InputError(f"There is no directory {path.parent}.", next_step="make it, or write elsewhere.")
 
@@ -58,14 +111,16 @@ def write_frame(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     Raises `CodecError` where the format has no room for its values, and `InputError` where it cannot be written.
     """
     flat = without_index(frame)
-    half_written = path.with_name(f".{path.name}.{os.getpid()}")
+    # The ending stays the last: drivers go by it.
+    half_written = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         _WRITERS[path.suffix](flat, half_written)
         half_written.replace(path)
-    except (ValueError, TypeError, NotImplementedError, OverflowError) as error:
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:  # of pandas, pyarrow and pyogrio
+        others = [suffix for suffix in (".jsonl", ".csv") if suffix != path.suffix]
         raise CodecError(
-            f"{path.suffix} cannot hold this frame: {error}.",
-            next_step="write another format, .jsonl or .csv, or have the UDF return columns of one type each.",
+            f"{path.suffix} cannot hold this frame: {str(error).rstrip('.')}.",
+            next_step=f"write {' or '.join(others)}, or have the UDF return columns of one type each.",
         ) from error
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}.", next_step="write elsewhere.") from error
@@ -86,7 +141,7 @@ def without_index(frame: pd.DataFrame) -> pd.DataFrame:
     for level in range(frame.index.nlevels):
         values = frame.index.get_level_values(level)
         name = "row" if values.name is None else str(values.name)
-        if name in flat.columns and list(values) == list(flat[name]):
+        if any(list(values) == list(flat[same]) for same in (name, name.removeprefix("arg_")) if same in flat.columns):
             continue
         while name in taken:
             name = f"arg_{name}"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import operator
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, overload
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import Dollars, Seconds
@@ -211,35 +213,46 @@ class Job(OlderSpelling):
 
     def collect(
         self,
-        ignore_exceptions: bool = False,
+        to: str | os.PathLike[str] | bool | None = None,
         flatten: bool = True,
         drop_index: bool = False,
         *,
+        ignore_exceptions: bool = False,
         verbose: bool = True,
         progress: bool | None = None,
         allow_pickle: bool = False,
     ) -> pd.DataFrame:
-        """All results as one frame, indexed by the arguments, when all runs have ended.
+        """All results as one frame, indexed by the arguments, when all runs have ended; `to` is a file to write it to.
 
-        Frames are concatenated; other values stand in a column `result`. Results are decoded while other runs still
-        run. Raises the first `RunFailed` unless `ignore_exceptions`, which leaves failed runs out and says how many.
-        `drop_index` numbers the runs instead of naming their arguments; `progress` is that of `wait`, and
-        `verbose=False` shows none; `allow_pickle` is that of `results`.
+        The file is CSV, Parquet, GeoParquet, GPKG, GeoJSON or JSONL by its ending, with the arguments as leading
+        columns. Frames are concatenated, dicts make a row each; other values stand in a column `result`. Results are
+        decoded while other runs still run. Raises the first `RunFailed` unless `ignore_exceptions`, which leaves failed
+        runs out and says how many. `drop_index` numbers the runs instead of naming their arguments; `progress` is that
+        of `wait`, and `verbose=False` shows none; `allow_pickle` is that of `results`.
         """
+        from fanfold.job.export import check_target, write_frame
         from fanfold.job.results import fold_results
 
+        path = Path(to) if isinstance(to, (str, os.PathLike)) else None
+        if path is None and to is not None:  # the older spelling's first argument
+            ignore_exceptions = cast("bool", to)
         check_flags(ignore_exceptions=ignore_exceptions, flatten=flatten, drop_index=drop_index, verbose=verbose)
         check_flags(progress=progress, allow_pickle=allow_pickle)
         self._opt_in(allow_pickle)
         with WithoutOwnFrames():
+            if path is not None:
+                check_target(path)
             values = self._results(False, ignore_exceptions, progress=progress if verbose else False)
             kept = list(self.state.indexes(*GOOD))
             display.say_left_out(self.state)
             inputs = kept if drop_index else [self.contents.own_arguments(index) for index in kept]
             try:
-                return fold_results(inputs, values, flatten=flatten)
+                frame = fold_results(inputs, values, flatten=flatten)
             except Exception as error:  # whatever the libraries of the user's frames raise
                 raise concatenation_error(self.id, error) from error
+            if path is not None:
+                write_frame(frame, path)
+            return frame
 
     df = collect
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -153,17 +154,44 @@ def fold_results(
     """One frame of all values, indexed by the arguments, or by the runs' numbers where those are given instead.
 
     Frames (pandas, GeoPandas, polars, pyarrow) are concatenated with the arguments as leading index levels; a run
-    whose frame has no rows adds none. Other values stand in a `result` column, one row each; `flatten=False` keeps
-    frames as such values too. A mixture of both is kept one row each.
+    whose frame has no rows adds none. Dicts make a row each, their keys the columns. Beside frames or dicts a None is
+    left out, which is said on stderr. Other values stand in a `result` column, one row each; `flatten=False` keeps
+    frames and dicts as such values too. A mixture is kept one row each.
     """
     import pandas as pd
 
-    frames = [_as_pandas(value) for value in values]
-    index = _index(inputs)
-    if not flatten or not frames or any(frame is None for frame in frames):
-        column = pd.Series(values, index=index, name=RESULT, dtype=None if _is_plain(values) else object)
-        return column.to_frame()
-    return _concatenate(index, [frame for frame in frames if frame is not None])
+    kept = [number for number, value in enumerate(values) if value is not None]
+    if flatten and kept:
+        some, index = [values[number] for number in kept], _index([inputs[number] for number in kept])
+        frames = [_as_pandas(value) for value in some]
+        whole = None
+        if all(frame is not None for frame in frames):
+            whole = _concatenate(index, [frame for frame in frames if frame is not None])
+        elif all(map(_is_record, some)):
+            whole = _with_level_names(pd.DataFrame.from_records(some, index=index))
+        if whole is not None:
+            _say_none(len(values) - len(kept), len(values))
+            return whole
+    column = pd.Series(values, index=_index(inputs), name=RESULT, dtype=None if _is_plain(values) else object)
+    return column.to_frame()
+
+
+def _is_record(value: Any) -> bool:
+    return type(value) is dict and bool(value) and all(isinstance(key, str) for key in value)
+
+
+def _say_none(left_out: int, count: int) -> None:
+    if left_out:
+        results = "1 result is" if left_out == 1 else f"{left_out:,} results are"
+        sys.stderr.write(f"fanfold: {results} None, of {count:,}, and left out of the frame; job.results() has all.\n")
+
+
+def _with_level_names(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame, whose index levels are not called like its columns: `reset_index` and `to_file` refuse that."""
+    names = [name if name is None or name not in frame.columns else f"arg_{name}" for name in frame.index.names]
+    if names != list(frame.index.names):
+        frame.index = frame.index.set_names(names)
+    return frame
 
 
 def argument_frame(inputs: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -189,7 +217,7 @@ def _concatenate(index: pd.Index, frames: list[pd.DataFrame]) -> pd.DataFrame:
     levels += [own.get_level_values(level) for level in range(own.nlevels)]
     names = [*arguments.names, *own.names]
     together.index = pd.MultiIndex.from_arrays(levels, names=names)
-    return together
+    return _with_level_names(together)
 
 
 def _index(inputs: Sequence[Any]) -> pd.Index:
@@ -197,10 +225,17 @@ def _index(inputs: Sequence[Any]) -> pd.Index:
 
     numbered = bool(inputs) and isinstance(inputs[0], int)
     names = [] if numbered else list(dict.fromkeys(name for one in inputs for name in one))
-    if not names:
+    labels = [name for name in names if not any(_is_no_label(one.get(name)) for one in inputs)]
+    if not labels:
         return pd.Index(inputs if numbered else range(len(inputs)), dtype="int64", name="run")
-    columns = [_level([_label(one.get(name)) for one in inputs], name) for name in names]
-    return columns[0] if len(columns) == 1 else pd.MultiIndex.from_arrays(columns, names=names)
+    columns = [_level([_label(one.get(name)) for one in inputs], name) for name in labels]
+    if labels != names:  # runs that differ in what is no label have to differ
+        columns.insert(0, pd.Index(range(len(inputs)), dtype="int64", name="run"))
+    return (
+        columns[0]
+        if len(columns) == 1
+        else pd.MultiIndex.from_arrays(columns, names=[column.name for column in columns])
+    )
 
 
 def _level(labels: list[Any], name: str) -> pd.Index:
@@ -209,6 +244,14 @@ def _level(labels: list[Any], name: str) -> pd.Index:
 
     index: pd.Index = pd.Index(labels, name=name, dtype=None if len(set(map(type, labels))) == 1 else object)
     return index
+
+
+def _is_no_label(value: Any) -> bool:
+    """A table, an array or a shape, or some of them: their text is long, and that of two may be the same."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_is_no_label, value[:100]))
+    is_array = hasattr(value, "dtype") and getattr(value, "ndim", 0) > 0
+    return is_array or _as_pandas(value) is not None or hasattr(value, "geom_type")
 
 
 def _label(value: Any) -> Any:

@@ -81,9 +81,7 @@ def verify_results(job_id: str, state: JobState, contents: Contents) -> Receipt:
     if damaged:
         contents.forget(damaged)
     sources = contents.damaged_sources()
-    return Receipt(
-        job_id, state.header.count, results, size, missing, failed, damaged, sources, state.code_hashes()
-    )
+    return Receipt(job_id, state.header.count, results, size, missing, failed, damaged, sources, state.code_hashes())
 
 
 def _some(indexes: list[int]) -> str:

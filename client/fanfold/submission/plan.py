@@ -159,7 +159,7 @@ def _weigh_ways(draft: Draft, request: Request, looked: _Looked, observed: Obser
     if observed is not None and looked.open and (limit := own_obstacle(observed, _own_limits(draft))):
         best, reason = asked, f"no way fits: {limit}; raise it, or make the inputs smaller"
     if observed is not None and observed.against:  # no way of running it would be better
-        best, reason = asked, f"mend the UDF before all are run: {observed.against}"
+        best, reason = asked, f"fix the UDF before all are run: {observed.against}"
     told = f"{charged.as_of} in {charged.region}{', Spot machines' if draft.described.spot else ''}"
     return Plan(draft.name, looked.count, ways, asked, best, reason, observed, prices=told)
 

@@ -86,7 +86,7 @@ def errors(
 def collect(
     job: options.JobId,
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help=".parquet, .csv or .jsonl.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help=options.FORMATS)],
     ignore_exceptions: Annotated[
         bool, typer.Option("--ignore-exceptions", help="Leave failed runs out instead of failing.")
     ] = False,

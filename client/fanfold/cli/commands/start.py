@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from fanfold.cli.output import note, print_json, print_text
 from fanfold.cli.records import value_record
 from fanfold.cli.waiting import detach, report_end, report_start, wait_and_show, wait_or_cancel
 from fanfold.core.formatting import counted
+from fanfold.core.models import JobStatus
 from fanfold.errors import InputError
 
 if TYPE_CHECKING:
@@ -83,6 +85,9 @@ def submit(
         typer.Option(metavar="WHEN", help="Start no more runs when 10 fail alike (same), at the first, or never."),
     ] = "same",
     debug: Annotated[bool, typer.Option("--debug", help="Run the first input only and print its value.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help=f"Write the results to it: {options.FORMATS}")
+    ] = None,
     no_wait: options.NoWait = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -90,11 +95,13 @@ def submit(
 
     Inputs are values, a file, or a range. A row of a file is one run, its columns are parameters; so is a line of
     JSON. Every input is checked against the UDF's annotations before anything starts. Waits for the end and prints
-    what it took; `fanfold collect` then has the results. Ctrl-C cancels the job.
+    what it took; -o writes the results to a file, as `fanfold collect` does later. Ctrl-C cancels the job.
     """
     from fanfold.api.submit import submit as start
     from fanfold.core.options import places, unwrapped
 
+    if output is not None:
+        _check_output(output, debug=debug, no_wait=no_wait)
     function = load_udf(udf)
     larger = _escalation(function, escalate, engine, instance_type, waits=debug or not no_wait)
     if no_wait and not debug:
@@ -123,7 +130,23 @@ def submit(
         report_start(outcome, as_json=as_json)
     else:
         note(f"{outcome.name}: {counted(len(outcome), 'run')}, job {outcome.id}")
-        report_end(larger(wait_or_cancel(outcome)), as_json=as_json)
+        ended = larger(wait_or_cancel(outcome))
+        if output is not None and ended.status == JobStatus.COMPLETED.value:
+            frame = ended.collect(output)
+            note(f"{output}: {counted(len(frame), 'row')}")
+        report_end(ended, as_json=as_json)
+
+
+def _check_output(output: Path, *, debug: bool, no_wait: bool) -> None:
+    """Raises `InputError` for a file that could not be written, before anything starts."""
+    from fanfold.job.export import check_target
+
+    if debug or no_wait:
+        raise InputError(
+            "-o writes the results of a whole job when it has ended.",
+            next_step="leave out --debug and --no-wait, or `fanfold collect JOB -o FILE` later. Nothing was started.",
+        )
+    check_target(output)
 
 
 def _escalation(

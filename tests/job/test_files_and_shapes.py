@@ -1,0 +1,125 @@
+"""Collected results as files by their ending, and frames that pandas and GeoPandas can go on with."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fanfold
+
+gpd = pytest.importorskip("geopandas")
+shapely = pytest.importorskip("shapely")
+
+
+def frame_or_none(i: int):
+    return None if i == 2 else pd.DataFrame({"i": [i], "v": [i * 10]})
+
+
+def record(i: int):
+    return {"i": i, "name": f"n{i}", "tags": [i]}
+
+
+def buffered(geometry, cell: int):
+    return gpd.GeoDataFrame({"cell": [cell]}, geometry=[geometry.buffer(1)], crs=32633)
+
+
+def mean_of(values):
+    return float(np.mean(values))
+
+
+@pytest.fixture(scope="module")
+def grid():
+    return gpd.GeoDataFrame({"cell": [1, 2]}, geometry=[shapely.box(0, 0, 1, 1), shapely.box(1, 1, 2, 2)], crs=32633)
+
+
+def test_one_none_among_frames_is_left_out_and_said(capsys):
+    job = fanfold.submit(frame_or_none, range(4), collect=False).wait()
+    frame = job.collect()
+    assert frame["v"].tolist() == [0, 10, 30]
+    assert "fanfold: 1 result is None, of 4, and left out of the frame" in capsys.readouterr().err
+    assert job.results()[2] is None
+
+
+def test_dicts_make_columns(capsys):
+    frame = fanfold.submit(record, range(3))
+    assert list(frame.columns) == ["i", "name", "tags"]
+    assert frame["name"].tolist() == ["n0", "n1", "n2"]
+    assert frame.index.names == ["arg_i"]
+    assert fanfold.submit(record, range(3), flatten=False)["result"].tolist()[1] == record(1)
+
+
+def test_the_index_can_be_reset_where_a_udf_returns_its_own_argument():
+    frame = fanfold.submit(frame_or_none, [0, 1])
+    assert {"i", "v", "arg_i"} <= set(frame.reset_index().columns)
+
+
+def test_arrays_and_frames_as_inputs_are_labelled_by_their_run():
+    middle = np.zeros((2000, 20))
+    other = middle.copy()
+    other[1000, 10] = 1e9
+    frame = fanfold.submit(mean_of, [{"values": middle}, {"values": other}])
+    assert frame.index.names == ["run"]
+    assert frame.index.tolist() == [0, 1]
+
+
+def test_small_arguments_beside_a_shape_stay_labels(grid):
+    frame = fanfold.submit(buffered, grid)
+    assert frame.index.names == ["run", "arg_cell", None]
+    assert frame["cell"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "geoparquet", "gpkg", "geojson"])
+def test_geometries_go_to_files_that_hold_them(grid, tmp_path, ending):
+    job = fanfold.submit(buffered, grid, collect=False)
+    path = tmp_path / f"out.{ending}"
+    frame = job.collect(path)
+    read = gpd.read_parquet(path) if ending.endswith("parquet") else gpd.read_file(path)
+    assert read["cell"].tolist() == [1, 2]
+    assert read.geometry.area.sum() == pytest.approx(frame.geometry.area.sum())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_text_files_hold_shapes_as_wkt(grid, tmp_path):
+    job = fanfold.submit(buffered, grid, collect=False)
+    job.collect(str(tmp_path / "out.jsonl"))
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [line["cell"] for line in lines] == [1, 2]
+    assert lines[0]["geometry"].startswith("POLYGON ((")
+    job.collect(str(tmp_path / "out.csv"))
+    assert pd.read_csv(tmp_path / "out.csv")["geometry"][0].startswith("POLYGON ((")
+
+
+def test_shapes_among_other_values_are_bytes_in_parquet(grid, tmp_path):
+    frame = fanfold.submit(lambda_free, grid, drop_index=False)
+    from fanfold.job.export import write_frame
+
+    write_frame(frame.assign(shape=list(grid.geometry)), tmp_path / "out.parquet")
+    assert shapely.from_wkb(pd.read_parquet(tmp_path / "out.parquet")["shape"][0]).equals(grid.geometry[0])
+
+
+def lambda_free(geometry, cell: int):
+    return cell
+
+
+def test_a_format_that_cannot_hold_the_results_advises_another(tmp_path):
+    job = fanfold.submit(frame_or_none, [0, 1], collect=False)
+    with pytest.raises(fanfold.CodecError, match=r"\.gpkg cannot hold this frame") as raised:
+        job.collect(tmp_path / "out.gpkg")
+    assert ".jsonl or .csv" in raised.value.next_step
+
+
+def test_an_ending_that_is_no_format_is_refused_before_anything_is_waited_for():
+    job = fanfold.submit(frame_or_none, [0], collect=False)
+    with pytest.raises(fanfold.InputError, match=r"out\.xlsx: no format has this ending"):
+        job.collect("out.xlsx")
+
+
+def test_the_older_first_argument_still_ignores_failures(capsys):
+    def half(i: int):
+        return 1 / i
+
+    job = fanfold.submit(half, [0, 1], collect=False)
+    assert job.collect(True)["result"].tolist() == [1.0]
