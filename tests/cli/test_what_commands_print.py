@@ -264,7 +264,7 @@ def test_removed_jobs_are_gone_and_so_is_what_they_held(fanfold):
     assert [job["id"] for job in fanfold.json("jobs")] == [second]
     assert fanfold("status", first).returncode == 3
     assert fanfold.json("remove", "--older-than", "1h") == {"removed": [], "freed_bytes": 0}
-    assert fanfold.json("remove", "--older-than", "0s")["removed"] == [second]
+    assert fanfold.json("remove", "--older-than", "0s", "--yes")["removed"] == [second]
     assert fanfold.json("cache", "size") == {"results": 0, "bytes": 0}
 
 
@@ -273,7 +273,7 @@ def test_a_job_that_runs_is_not_removed(fanfold, tmp_path):
     told = fanfold("remove", job)
     assert (told.returncode, told.stdout) == (2, "")
     assert f"`fanfold cancel {job}` first" in told.stderr
-    assert f"Job {job} still runs: it stays." in fanfold("remove", "--older-than", "0s").stderr
+    assert f"Job {job} still runs: it stays." in fanfold("remove", "--older-than", "0s", "--yes").stderr
     fanfold("cancel", job)
     assert fanfold.json("remove", job)["removed"] == [job]
 

@@ -71,3 +71,12 @@ def test_a_submit_of_plain_values_brings_no_data_packages_along(tmp_path):
         "import fanfold\ndef f(x: int):\n    return x\nassert fanfold.submit(f, [1], collect=False).results() == [1]\n"
     )
     assert not heavy & loaded_by(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')")
+
+
+def test_dir_shows_what_is_public_and_nothing_else():
+    assert sorted(dir(fanfold)) == sorted(fanfold.__all__)
+
+
+def test_the_package_can_be_run():
+    done = subprocess.run([sys.executable, "-m", "fanfold", "--version"], capture_output=True, text=True, check=False)
+    assert done.stdout == f"fanfold {fanfold.__version__}\n"

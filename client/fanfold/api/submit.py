@@ -10,7 +10,7 @@ from fanfold.core.frames import WithoutOwnFrames
 from fanfold.core.options import Request, check_flags, check_number
 from fanfold.engines.base import Engine
 from fanfold.engines.select import engine_for
-from fanfold.errors import InputError
+from fanfold.errors import InputError, JobNotFound
 from fanfold.settings import current
 from fanfold.submission.resolve import refuse_inside_run, resolve_call
 
@@ -317,13 +317,22 @@ async def run_async(udf: Any, **arguments: Any) -> Any:
 
 
 def get_job(job_id: str, *, engine: str | None = None) -> Job:
-    """The job of that id, from any process and any day. Raises `JobNotFound`, naming ids that come near."""
+    """The job of that id, from any process and any day; "-" is your latest.
+
+    Raises `JobNotFound`, naming ids that come near.
+    """
     from fanfold.job import Job
 
     if not isinstance(job_id, str):
         raise InputError(f"{job_id!r} is no job's id.", next_step="give its text; `fanfold jobs` shows them.")
     chosen = engine_for(engine)
-    return Job(chosen.stores.log.get_job(job_id), chosen)
+    log = chosen.stores.log
+    if job_id == "-":
+        latest = log.list_jobs(owner=current().owner, limit=1)
+        if not latest:
+            raise JobNotFound("There is no job yet.", next_step="`fanfold submit` starts one.")
+        return Job(latest[0], chosen)
+    return Job(log.get_job(job_id), chosen)
 
 
 def get_jobs(*, limit: int = 20, owner: str | None = "me", engine: str | None = None) -> list[Job]:

@@ -188,9 +188,9 @@ class Job(OlderSpelling):
         """All values in the order of the inputs, when all runs have ended.
 
         Raises the first `RunFailed`; with `return_exceptions` each stands in its run's place instead, and with
-        `ignore_exceptions` failed runs are left out. `allow_pickle` lets this job's pickled results be read that
-        another has written: reading a pickle runs code of whoever wrote it. Those of jobs that you have submitted from
-        this machine are read without.
+        `ignore_exceptions` failed runs are left out. `allow_pickle` reads what another has written with pickle,
+        or as objects of classes that have to be rebuilt: reading that runs code that the results bring along. Results
+        of jobs that you have submitted from this machine are read without it.
         """
         check_flags(return_exceptions=return_exceptions, ignore_exceptions=ignore_exceptions, allow_pickle=allow_pickle)
         self._opt_in(allow_pickle)
@@ -198,7 +198,7 @@ class Job(OlderSpelling):
             return self._results(return_exceptions, ignore_exceptions, progress=None)
 
     def _opt_in(self, allow_pickle: bool) -> None:
-        self.contents.allow_pickle |= allow_pickle and self.header.serializer == "pickle"
+        self.contents.opted_in |= allow_pickle
 
     def _results(self, return_exceptions: bool, ignore_exceptions: bool, *, progress: bool | None) -> list[Any]:
         early = self._decode_while_waiting(progress)
@@ -303,7 +303,7 @@ class Job(OlderSpelling):
 
     def _decode(self, index: int, output: Output) -> Any:
         try:
-            return self.contents.value(index, output)
+            return self.contents.value(index, output, cached=self.state.status_of(index) is RunStatus.CACHED)
         except ResultDamaged:
             self.contents.forget([index])
             raise

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def note_submitted_here(job_id: str) -> None:
-    """Note that this user has submitted a job from this machine, whose pickled results it may therefore read."""
+    """Note that this user has submitted a job from this machine: its results may be read with what they bring along."""
     marker = _marker(job_id)
     marker.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     marker.touch(mode=0o600)
@@ -60,6 +60,10 @@ def _noting(damaged: list[str]) -> Iterator[None]:
         damaged.append(error.message)
 
 
+#: The codec of what was pickled.
+PICKLE = "pickle/1"
+
+
 class Contents:
     """Inputs, results and output of one job's runs."""
 
@@ -67,8 +71,9 @@ class Contents:
         self._header = header
         self._stores = stores
         self._manifest = Manifest(stores.objects, header.id, header.count)
-        #: Whether this reader unpickles: only what it has submitted itself, or has opted in to.
-        self.allow_pickle = header.serializer == "pickle" and (current().allow_pickle or was_submitted_here(header.id))
+        #: Whether this reader has agreed to run what others' results bring along.
+        self.opted_in = current().allow_pickle
+        self._own: bool | None = None
 
     def arguments(self, index: int) -> dict[str, Any]:
         """What the run was called with, the job's constants included."""
@@ -88,10 +93,23 @@ class Contents:
         constants: dict[str, Any] = decode_json(self._header.constants, get_blob=self._blob)
         return constants
 
-    def value(self, index: int, output: Output) -> Any:
-        """A run's result. Raises `ResultDamaged` where its bytes are gone or are not the ones that were stored."""
+    def value(self, index: int, output: Output, *, cached: bool = False) -> Any:
+        """A run's result. Raises `ResultDamaged` where its bytes are gone or are not the ones that were stored.
+
+        `cached`: another job has computed it, which in a shared store may be somebody else's.
+        """
         data = self.read_checked(index, output)
-        return decode(output.codec, data, allow_pickle=self.allow_pickle)
+        return decode(output.codec, data, allow_pickle=self._may_run_code(output, cached=cached))
+
+    def _may_run_code(self, output: Output, *, cached: bool) -> bool:
+        """Whether to rebuild what runs code: by the reader's word, or of a job that this user submitted from here."""
+        if output.codec == PICKLE and self._header.serializer != "pickle":
+            return False  # no run of this job has written that
+        if self.opted_in:
+            return True
+        if self._own is None:
+            self._own = was_submitted_here(self._header.id)
+        return self._own and not (cached and self._header.costs_money)
 
     def read_checked(self, index: int, output: Output) -> bytes:
         """A result's bytes, which match their hash. Raises `ResultDamaged` naming the run."""

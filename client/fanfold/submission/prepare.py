@@ -117,8 +117,7 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
     check_imports(draft.bundle.imports, draft.described)  # what arguments refer to has imports of its own
     stores.objects.put_if_absent(bundle_key(draft.bundle.sha256), draft.bundle.to_bytes())
     stores.log.put_job(header)
-    if header.serializer == "pickle":
-        note_submitted_here(header.id)
+    note_submitted_here(header.id)
     return Submission(header, engine, _answer_from_cache(header, stores, keys))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ def remove(
     older_than: Annotated[
         str | None, typer.Option(metavar="AGE", help="All that were started longer ago than 12h, 7d, 2w.")
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before all ended jobs go.")] = False,
     engine: options.EngineName = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -52,6 +54,8 @@ def remove(
         ended, running = _started_before(time.time() - age_s("--older-than", str(older_than)), where)
         for job_id in running:
             note(f"Job {job_id} still runs: it stays.")
+        if ended and not yes and age_s("--older-than", str(older_than)) == 0:
+            _ask_whether_all(len(ended))
     freed = where.stores.remove_jobs(ended)
     for job_id in ended:
         forget_submitted_here(job_id)
@@ -105,6 +109,13 @@ def _job(job_id: str, where: Engine) -> Job:
     job = Job(where.stores.log.get_job(job_id), where)
     job.counts()
     return job
+
+
+def _ask_whether_all(count: int) -> None:
+    """Ask before every ended job goes; a script says --yes. Raises `InputError` where nobody can answer, or says no."""
+    question = f"Remove all {counted(count, 'ended job')} of this machine, with their results?"
+    if not sys.stdin.isatty() or not typer.confirm(question, err=True):
+        raise InputError("This would remove every ended job.", next_step="say --yes if it is to. Nothing was removed.")
 
 
 # The result cache of this machine: cache size, cache clear.
