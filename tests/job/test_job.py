@@ -97,7 +97,7 @@ def test_a_yes_or_no_of_a_job_s_is_one(half_failed):
         lambda: half_failed.wait(progress="no"),
         lambda: half_failed.results(ignore_exceptions="no"),
         lambda: half_failed.results("no"),
-        lambda: half_failed.collect("no"),
+        lambda: half_failed.collect(ignore_exceptions="no"),
         lambda: half_failed.collect(verbose="no"),
         lambda: half_failed.results_now("no"),
         lambda: half_failed.tail("no"),
