@@ -45,18 +45,17 @@ def test_two_machines_share_the_work_and_do_none_of_it_twice(machine, aws_stores
     assert sorted({event.id: event.index for event in ends}.values()) == list(range(40))
 
 
-def test_a_run_whose_process_dies_is_tried_again_by_the_machine(machine, aws_stores):
-    def dies_once(n: int):
-        import tempfile
+def test_a_run_whose_process_dies_is_tried_again_by_the_machine(machine, aws_stores, tmp_path):
+    def dies_once(folder: str):
         from pathlib import Path
 
-        mark = Path(tempfile.gettempdir()) / f"mark{n}"
+        mark = Path(folder) / "mark"
         if not mark.exists():
             mark.touch()
             os._exit(3)
-        return n
+        return folder
 
-    header = put_work(aws_stores, dies_once, [5])
+    header = put_work(aws_stores, dies_once, [str(tmp_path)])
     assert machine(header).wait(60) == 0
     state = state_of(aws_stores, header)
     assert (state.status_of(0), state.attempt_of(0)) == (RunStatus.SUCCEEDED, 1)
