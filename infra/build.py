@@ -13,6 +13,7 @@ from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3_assets as s3_assets
+from aws_cdk.aws_logs import ILogGroup
 from constructs import Construct
 
 from infra.access import allow
@@ -59,13 +60,15 @@ class CloudBuild(Construct):
             resource_type="Custom::FanfoldImage",
             properties={"Project": project.project_name, "Tag": self.tag},
         )
-        image.node.add_dependency(project)  # and so on what it may do: a build would begin before its policy is there
+        # A build that begins before its role's policy is there would fail.
+        image.node.add_dependency(project, *project.node.dependencies)
 
     def _project(
         self, settings: Settings, architecture: str, context: s3_assets.Asset, commands: Sequence[str]
     ) -> codebuild.Project:
         arm = codebuild.LinuxArmBuildImage.AMAZON_LINUX_2023_STANDARD_3_0
-        logs = codebuild.CloudWatchLoggingOptions(log_group=log_group(self, "Logs", settings=settings))
+        group = log_group(self, "Logs", settings=settings)
+        role = self._builder(context, group)
         project = codebuild.Project(
             self,
             "Project",
@@ -81,14 +84,22 @@ class CloudBuild(Construct):
             build_spec=codebuild.BuildSpec.from_object(
                 {"version": "0.2", "phases": {"build": {"on-failure": "ABORT", "commands": list(commands)}}}
             ),
-            logging=codebuild.LoggingOptions(cloud_watch=logs),
+            role=role.without_policy_updates(),
+            logging=codebuild.LoggingOptions(cloud_watch=codebuild.CloudWatchLoggingOptions(log_group=group)),
             timeout=Duration.minutes(30),
             grant_report_group_permissions=False,
         )
-        source = context.bucket.arn_for_objects(context.s3_object_key)
-        project.add_to_role_policy(allow(["s3:GetObject", "s3:GetObjectVersion"], [source]))
-        self.repository.grant_pull_push(project)
+        project.node.add_dependency(role)
         return project
+
+    def _builder(self, context: s3_assets.Asset, logs: ILogGroup) -> iam.Role:
+        """What a build may: read this checkout, write its log, and push to this one repository."""
+        role = iam.Role(self, "BuilderRole", assumed_by=iam.ServicePrincipal("codebuild.amazonaws.com"))
+        source = context.bucket.arn_for_objects(context.s3_object_key)
+        role.add_to_policy(allow(["s3:GetObject", "s3:GetObjectVersion"], [source]))
+        logs.grant_write(role)
+        self.repository.grant_pull_push(role)
+        return role
 
     def _starter(self, settings: Settings, project: codebuild.Project) -> lambda_.Function:
         group = log_group(self, "StarterLogs", settings=settings)
@@ -99,7 +110,7 @@ class CloudBuild(Construct):
             self,
             "Starter",
             description="Fanfold: has the image built as a deploy goes on",
-            runtime=lambda_.Runtime.PYTHON_3_13,
+            runtime=lambda_.Runtime.PYTHON_3_14,
             handler="index.handler",
             code=lambda_.Code.from_inline(_HANDLER.read_text()),
             role=role.without_policy_updates(),

@@ -29,6 +29,19 @@ ACCEPTED: list[tuple[str, str, str]] = [
         _ANY,
         "X-Ray and network interfaces have no resource",
     ),
+    (
+        f"{_AT}/DataRole/DefaultPolicy/Resource",
+        r"IAM5\[Resource::arn:<AWS::Partition>:s3:::\*\]",
+        "`public_data`: others'",
+    ),
+    *(
+        (f"{_AT}/Image-{processor}/Build/{resource}/Resource", rule, why)
+        for processor in ("x86_64", "arm64")
+        for resource, rule, why in (
+            ("Project", "CB4", "a build leaves nothing but the image, which ECR encrypts"),
+            ("BuilderRole/DefaultPolicy", _ANY, "ecr:GetAuthorizationToken has no resource"),
+        )
+    ),
     (f"{_AT}/Dedicated/InstanceRole/Resource", "ContainerServiceforEC2Role", "AWS keeps up what its ECS agent needs"),
     (f"{_AT}/Dedicated/ExecutionRole/DefaultPolicy/Resource", _ANY, "ecr:GetAuthorizationToken has no resource"),
     (f"{_AT}/Fanout/express/Role/DefaultPolicy/Resource", _ANY, "log delivery and X-Ray have no resource"),
