@@ -304,7 +304,7 @@ def _check_needs(bundle: Bundle) -> None:
             from fanfold.errors import CaptureError
 
             raise CaptureError(
-                f"{what} needs {package} {version}, with which it was made; {package} {found or 'is not'} is here.",
+                f"{what} needs {package} {version}, with which it was made; here it is {found or 'not installed'}.",
                 next_step=f"Use {package} {version} on both sides, or make it inside the function.",
             )
 
