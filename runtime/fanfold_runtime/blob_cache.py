@@ -22,7 +22,7 @@ _BLOCK_BYTES = 16 << 20
 
 
 class BlobCache:
-    """Files under `folder`, each fetched once and checked against its name."""
+    """Files under `folder`, each fetched once, and checked against its name before every use."""
 
     def __init__(self, objects: ObjectStore, folder: Path) -> None:
         self._objects = objects
@@ -31,6 +31,8 @@ class BlobCache:
             place.mkdir(parents=True, exist_ok=True)
         #: Of each bundle, the large values it refers to.
         self._named_by: dict[str, set[str]] = {}
+        #: How each copy was when it was last checked.
+        self._checked: dict[str, tuple[int, int, int]] = {}
         #: What every run of the job that was asked for last needs.
         self._of_job: set[str] = set()
 
@@ -65,8 +67,20 @@ class BlobCache:
             for file in (file for file in files if file.name not in self._of_job and file.name not in in_use):
                 file.unlink(missing_ok=True)
 
+    def _is_intact(self, path: Path) -> bool:
+        """Whether the copy is there as it was fetched: UDFs run as the same user, and can write to it."""
+        try:
+            state = _state(path)
+            if self._checked.get(path.name) != state:
+                if _hash_of(path) != path.name:
+                    return False  # it is fetched anew
+                self._checked[path.name] = state
+        except FileNotFoundError:
+            return False
+        return True
+
     def _copy(self, key: str, path: Path) -> Path:
-        if path.exists():
+        if self._is_intact(path):
             return path
         part = path.with_suffix(f".{os.getpid()}")
         try:
@@ -77,6 +91,7 @@ class BlobCache:
                     next_step="submit the job again.",
                 )
             part.replace(path)  # never half there
+            self._checked[path.name] = _state(path)
         except OSError as error:
             raise StoreFull(
                 f"There is no room for {key} in {path.parent}: {error.strerror}.",
@@ -97,3 +112,17 @@ class BlobCache:
                 at += len(block)
                 if len(block) < _BLOCK_BYTES:
                     return digest.hexdigest()
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    """What changes where anyone writes to a file: of its times, the one that nobody can set."""
+    facts = path.stat()
+    return facts.st_ino, facts.st_size, facts.st_ctime_ns
+
+
+def _hash_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
