@@ -23,7 +23,7 @@ def cache(tmp_path):
 
 
 def arguments() -> str:
-    return '{"x": {"$blob": ["bytes/1", "%s"]}}' % NAME
+    return '{"x": {"$blob": ["bytes/1", "' + NAME + '"]}}'
 
 
 def test_a_copy_is_fetched_once(cache):
