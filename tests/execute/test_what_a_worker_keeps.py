@@ -323,3 +323,31 @@ def test_where_there_is_no_fork_server_workers_are_started_one_by_one(pool, feed
         one.step()
     assert {told.value[0] for told in more.told.values()} == {6}
     eventually(lambda: all(is_gone(pid) for told in given.told.values() for pid in told.value))
+
+
+def prepare():
+    LOADS.append("prepared")
+
+
+def test_setup_is_called_once_in_each_worker_before_its_first_run(work):
+    import fanfold
+
+    def prepared():
+        return [list(LOADS), os.getpid()]
+
+    told = work(fanfold.udf(setup=prepare)(prepared), [{}] * 3)
+    assert [one.value[0] for one in told] == [["prepared"]] * 3
+    assert len({one.value[1] for one in told}) == 1
+
+
+def test_a_setup_that_fails_fails_the_runs(work):
+    import fanfold
+
+    def broken():
+        raise LookupError("no model here")
+
+    def unprepared():
+        return 1
+
+    told = work(fanfold.udf(setup=broken)(unprepared), [{}] * 2)
+    assert [one.error.type for one in told] == ["LookupError"] * 2
