@@ -26,14 +26,14 @@ expect.set_options(timeout=30_000)
 class Workbench:
     """`fanfold workbench`, running."""
 
-    def __init__(self, home: Path, folder: Path) -> None:
+    def __init__(self, home: Path, folder: Path, *, port: int | None = None) -> None:
         self.home, self.folder = home, folder
         self.store = Store(home)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "FANFOLD"))}
         self._environment = {**kept, "FANFOLD_HOME": str(home), "FANFOLD_OWNER": "ada"}
         command = [sys.executable, "-m", "fanfold.cli", "workbench", str(folder), "--no-open"]
         self.process = subprocess.Popen(
-            [*command, "--port", str(_free_port())],
+            [*command, "--port", str(port or _free_port())],
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -86,7 +86,7 @@ def visit(chromium: Browser, workbench: Workbench) -> Iterator[Callable[..., Pag
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on("console", lambda message: wrong.append(message.text) if _is_wrong(message) else None)
         page.goto(workbench.address)
         if path != "/":
             page.goto(workbench.root + path)
@@ -110,6 +110,11 @@ def picture() -> Callable[[Page, str], None]:
         at_rest(page, quiet_ms=300).screenshot(path=IMAGES / f"{name}.png")
 
     return kept
+
+
+def _is_wrong(message: Any) -> bool:
+    """Whether a page has complained; what a server refuses with its reason is for the page to say, and it does."""
+    return message.type == "error" and "status of 409" not in message.text
 
 
 def within(seconds: float, holds: Callable[[], bool]) -> None:

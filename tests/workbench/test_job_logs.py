@@ -58,7 +58,7 @@ def test_a_search_that_finds_nothing_says_so(visit, small_job):
     expect(page.get_by_role("log")).to_contain_text("fine")
     page.get_by_label("Run", exact=True).fill("0")
     page.get_by_role("button", name="Next error").click()
-    expect(page.locator("#ff-log-count")).to_have_text("1 lines · no error among them")
+    expect(page.locator("#ff-log-count")).to_have_text("1 line · no error among them")
 
 
 def test_lines_come_as_they_are_printed(visit, store):

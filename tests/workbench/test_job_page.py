@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pandas as pd
 import pytest
 from playwright.sync_api import expect
 
-from tests.workbench.browser import NARROW, fits
+from fanfold.core.models import Event, EventKind, Output
+from tests.workbench.browser import NARROW, at_rest, fits
 from tests.workbench.conftest import tab
-from tests.workbench.samples import delays
+from tests.workbench.samples import delays, ended
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,7 @@ def test_zooming_in_shows_single_runs(visit, wide_job):
 def test_errors_stand_by_cause_with_count_traceback_and_inputs(visit, small_job, picture):
     page = visit(f"/job/{small_job.id}")
     tab(page, "Errors")
-    expect(page.get_by_role("heading", name="4 runs: ValueError")).to_be_visible()
+    expect(page.get_by_role("tabpanel").get_by_role("heading", name="4 runs: ValueError")).to_be_visible()
     expect(page.get_by_text('File "delays.py", line 3')).to_be_visible()
     expect(page.get_by_text("run 13: x=13")).to_be_visible()
     picture(page, "job-errors")
@@ -134,6 +137,35 @@ def test_results_are_downloaded_as_parquet_and_csv(visit, small_job, tmp_path):
         assert frame.result[1] == 1
 
 
+def test_csv_opens_in_a_spreadsheet_without_becoming_a_formula(visit, store, tmp_path):
+    header = store.job(delays, range(2), cache=False)
+    texts = [b'"=HYPERLINK(1)"', b'"-5 \\u00e9"']
+    outputs = [Output("json/1", sha256(data).hexdigest(), len(data), data) for data in texts]
+    events = [ended(header, index)._replace(output=output) for index, output in enumerate(outputs)]
+    store.log.append(events)
+    page = visit(f"/job/{header.id}")
+    with page.expect_download() as told:
+        page.get_by_role("link", name="Download CSV").click()
+    told.value.save_as(tmp_path / "results.csv")
+    written = (tmp_path / "results.csv").read_bytes()
+    assert written.startswith(b"\xef\xbb\xbf")
+    assert list(pd.read_csv(tmp_path / "results.csv").iloc[:, -1]) == ["'=HYPERLINK(1)", "'-5 \u00e9"]
+
+
+def test_first_attempts_stay_on_the_timeline(visit, store):
+    header = store.job(delays, range(3), cache=False)
+    store.log.append([ended(header, 0, bad=True, at=header.created_at + 5)])
+    second = ended(header, 0, at=header.created_at + 12)
+    store.log.append([second._replace(attempt=1, id=Event.new(header.id, 0, 1, EventKind.FINISHED).id)])
+    store.ends(header, 1, 2)
+    page = visit(f"/job/{header.id}")
+    chart = page.locator("[data-chart=timeline]")
+    expect(chart.locator("canvas")).to_be_visible()
+    at_rest(page)
+    drawn = chart.evaluate("e => getElement(Number(e.id.slice(1))).chart.getOption().series[0].data")
+    assert sorted((line, status) for line, _, _, status, *_ in drawn)[:2] == [(0, "failed"), (0, "succeeded")]
+
+
 def test_snippets_are_copied(visit, small_job):
     page = visit(f"/job/{small_job.id}")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -151,7 +183,7 @@ def test_a_job_of_10_000_runs_is_filtered_downloaded_and_told_by_cause(visit, wi
     expect(page.locator('.ag-row[row-id="503"]')).to_be_visible()
     expect(page.locator('.ag-row[row-id="5"]')).to_have_count(0)
     tab(page, "Errors")
-    expect(page.get_by_role("heading", name="20 runs: ValueError")).to_be_visible()
+    expect(page.get_by_role("tabpanel").get_by_role("heading", name="20 runs: ValueError")).to_be_visible()
     with page.expect_download() as told:
         page.get_by_role("link", name="Download Parquet").click()
     told.value.save_as(tmp_path / "wide.parquet")
@@ -175,11 +207,11 @@ def test_what_is_read_while_a_job_runs_stays_where_it_is(visit, store):
     store.fails(header, 3)
     page = visit(f"/job/{header.id}")
     tab(page, "Errors")
-    heading = page.get_by_role("heading", name="1 run: ValueError")
+    heading = page.get_by_role("tabpanel").get_by_role("heading", name="1 run: ValueError")
     expect(heading).to_be_visible()
     page.evaluate("window.traceback = document.querySelector('.ff-cause pre')")
     store.fails(header, 5)
-    expect(page.get_by_role("heading", name="2 runs: ValueError")).to_be_visible()
+    expect(page.get_by_role("tabpanel").get_by_role("heading", name="2 runs: ValueError")).to_be_visible()
     assert page.evaluate("window.traceback.isConnected")  # what somebody selects in it is not lost
 
 

@@ -171,3 +171,39 @@ def test_thousands_of_jobs_are_all_there_and_the_newest_at_once(another):
     oldest = page.locator('.ag-row[row-index="0"]')
     expect(oldest.locator('[col-id="owner"]')).to_have_text("past")
     expect(oldest.locator(".ff-status")).to_be_visible()  # folded because it is in sight
+
+
+def test_filters_stand_in_the_address_and_come_back_with_back_and_reload(visit, jobs):
+    page = visit()
+    expect(row(page, jobs["good"].id).locator(".ff-status")).to_have_text("Completed")
+    page.get_by_label("Status").select_option("Failed")
+    page.get_by_label("Search").fill("delays")
+    expect(row(page, jobs["good"].id)).to_have_count(0)
+    expect(page).to_have_url(re.compile(r"status=Failed.*q=delays|q=delays.*status=Failed"))
+    row(page, jobs["bad"].id).get_by_role("link").click()
+    expect(page.get_by_role("heading", name="delays", exact=True)).to_be_visible()
+    page.go_back()
+    for _ in range(2):
+        expect(row(page, jobs["bad"].id)).to_be_visible()
+        expect(page.get_by_label("Status")).to_have_value("Failed")
+        expect(page.get_by_label("Search")).to_have_value("delays")
+        expect(row(page, jobs["good"].id)).to_have_count(0)
+        expect(page.get_by_text(re.compile(r"^\d+ of \d+"))).to_be_visible()
+        page.reload()
+
+
+def test_no_match_says_so(visit, jobs):
+    page = visit()
+    expect(row(page, jobs["good"].id)).to_be_visible()
+    page.get_by_label("Search").fill("nothing is called this")
+    expect(page.get_by_text("No job is like that.")).to_be_visible()
+    page.get_by_label("Search").fill("")
+    expect(row(page, jobs["good"].id)).to_be_visible()
+
+
+def test_failures_and_run_time_are_on_a_phone_as_well(visit, jobs):
+    page = visit(size=NARROW)
+    bad = row(page, jobs["bad"].id)
+    expect(bad.locator("[col-id=failed]")).to_have_text("4")
+    expect(bad.locator("[col-id=took]")).to_be_visible()
+    assert fits(page, NARROW)

@@ -9,11 +9,9 @@ from hypothesis import strategies as st
 from fanfold.core.fold import fold
 from fanfold.core.models import Event, EventKind, JobHeader, Output, RunStatus, Usage
 from fanfold.job.waiting import remaining_s
-from fanfold.workbench.following import plain
-from fanfold.workbench.job import chart_data as picture
-from fanfold.workbench.job import charts
-from fanfold.workbench.job import history as story
+from fanfold.workbench.job import chart_data, charts, history
 from fanfold.workbench.job.chart_data import LoadSample, machine_load
+from fanfold.workbench.job_log import plain
 from fanfold.workbench.previews import preview, seen_of
 
 times = st.lists(st.tuples(st.floats(0, 100), st.floats(0.001, 50)), min_size=1, max_size=80)
@@ -34,7 +32,7 @@ def state_of(runs):
 
 
 def timeline(state, window=(0.0, 1.0)):
-    return picture.timeline(state, list(picture.spans(state, 2000.0)), window)
+    return chart_data.timeline(state, list(chart_data.spans(state, 2000.0)), window)
 
 
 @given(times)
@@ -51,9 +49,9 @@ def test_every_run_is_one_bar_and_no_two_overlap_on_a_line(runs):
 @given(times)
 @settings(max_examples=40, deadline=None)
 def test_put_together_no_time_of_any_run_is_lost(runs):
-    spans = list(picture.spans(state_of(runs), 2000.0))
+    spans = list(chart_data.spans(state_of(runs), 2000.0))
     end = max(span.end_s for span in spans)
-    slices = picture._slices(spans, 0.0, end)
+    slices = chart_data._slices(spans, 0.0, end)
     width = end / len(slices)
     busy = sum(sum(statuses.values()) * width for _, statuses in slices)
     assert busy == pytest.approx(sum(span.end_s - span.start_s for span in spans), rel=1e-6)
@@ -63,7 +61,7 @@ def test_put_together_no_time_of_any_run_is_lost(runs):
 @settings(max_examples=40, deadline=None)
 def test_a_histogram_counts_every_run_within_its_bounds(runs):
     took = [one for _, one in runs]
-    bins = picture.histogram(took)
+    bins = chart_data.histogram(took)
     assert sum(count for *_, count in bins) == len(took)
     for low, high, count in bins:
         assert count <= sum(low * 0.999 <= one <= high * 1.001 for one in took)
@@ -79,8 +77,8 @@ def test_more_runs_than_bars_are_put_together_until_a_window_holds_few():
 @settings(max_examples=40, deadline=None)
 def test_who_waits_has_not_begun(runs):
     state = state_of(runs)
-    every = list(picture.spans(state, 2000.0))
-    steps = picture.waiting(state, every)
+    every = list(chart_data.spans(state, 2000.0))
+    steps = chart_data.waiting(state, every)
     assert steps[0] == (0.0, len(runs))
     assert steps[-1][1] == 0
     for at, waiting in dict(steps[1:-1]).items():  # of several at one moment, the last
@@ -90,10 +88,10 @@ def test_who_waits_has_not_begun(runs):
 def test_a_dedicated_jobs_machines_start_until_the_first_is_up_or_its_first_run_begins():
     realtime, dedicated = state_of([(40.0, 1.0)]), state_of([(40.0, 1.0)])
     dedicated.header = dedicated.header._replace(instance_type="small")
-    assert picture.starting_up(realtime, 1010.0) is None
-    assert picture.starting_up(dedicated, 1033.0) == pytest.approx(33.0)
-    assert picture.starting_up(dedicated, None) == pytest.approx(40.0)
-    assert picture.starting_up(fold(dedicated.header, []), None) is None
+    assert chart_data.starting_up(realtime, 1010.0) is None
+    assert chart_data.starting_up(dedicated, 1033.0) == pytest.approx(33.0)
+    assert chart_data.starting_up(dedicated, None) == pytest.approx(40.0)
+    assert chart_data.starting_up(fold(dedicated.header, []), None) is None
 
 
 def test_the_load_of_machines_is_that_of_all_their_runs_together():
@@ -115,7 +113,7 @@ def test_a_long_load_is_drawn_in_few_slices_and_a_short_run_counts_only_while_it
 
 
 def test_limits_stand_in_the_histogram_where_they_hold():
-    bins = picture.histogram([1.0, 2.0])
+    bins = chart_data.histogram([1.0, 2.0])
     [realtime] = charts.histogram_options(bins, realtime=True, limit_s=120.0)["series"]
     assert realtime["markLine"]["label"]["formatter"] == "limit 120 s"
     assert realtime["markArea"]["data"][0][0]["name"] == "best 30–45 s"
@@ -135,12 +133,12 @@ def test_what_is_left_goes_by_the_pace_so_far():
 
 def test_lines_keep_their_numbers_where_others_did_not_travel():
     assert (
-        story.numbered("\n\ndef f():\n    return 1\n\n\nx = 2") == "   3  def f():\n   4      return 1\n\n   7  x = 2"
+        history.numbered("\n\ndef f():\n    return 1\n\n\nx = 2") == "   3  def f():\n   4      return 1\n\n   7  x = 2"
     )
 
 
 def test_what_steers_a_terminal_is_taken_out_and_the_text_stays():
-    assert plain("\x1b[1;31mred\x1b[0m \x1b]0;title\x07ok\r\nnext\x08\x00") == "red ok\nnext"
+    assert plain("\x1b[1;31mred\x1b[0m \x1b]0;title\x07ok\x08\x00") == "red ok"
 
 
 def test_values_are_previewed_as_what_they_are():
@@ -167,7 +165,8 @@ def test_columns_that_no_line_can_show_are_left_out_of_the_chart_and_stay_in_the
         }
     )
     seen = preview(frame)
-    assert dict(seen.series) == {"some": (1.0, None, 3.0), "odd": (1.0, None, None)}
+    curves = {name: tuple(height for _, height in points) for name, points in seen.plot.series}
+    assert curves == {"some": (1.0, None, 3.0), "odd": (1.0, None, None)}
     assert seen.rows[1][1:3] == ("<NA>", "inf")
     assert seen.columns == ("", "some", "odd", "wave", "wait", "yes")
 
@@ -192,5 +191,53 @@ def test_an_image_is_previewed_small_and_a_map_as_outlines():
     geopandas, shapely = pytest.importorskip("geopandas"), pytest.importorskip("shapely")
     assert preview(image.new("RGB", (3000, 10))).image.startswith("data:image/png;base64,")
     shapes = [shapely.Point(1, 2), shapely.box(0, 0, 1, 1), shapely.MultiPoint([(0, 0), (3, 3)])]
-    outlines = preview(geopandas.GeoDataFrame(geometry=shapes)).outlines
-    assert [len(outline) for outline in outlines] == [1, 5, 1, 1]
+    drawing = preview(geopandas.GeoDataFrame(geometry=shapes)).drawing
+    assert {kind: path.count("M") for kind, path in drawing.paths} == {"ff-area": 1, "ff-dot": 3}
+    assert drawing.words == "3 shapes; x 0 to 3, y 0 to 3"
+
+
+def test_every_shape_is_drawn_and_a_ring_keeps_its_hole():
+    geopandas, shapely = pytest.importorskip("geopandas"), pytest.importorskip("shapely")
+    circles = [shapely.Point(n % 40, n // 40).buffer(0.4, 64) for n in range(1000)]
+    drawing = preview(geopandas.GeoDataFrame(geometry=circles)).drawing
+    assert dict(drawing.paths)["ff-area"].count("M") == 1000
+    assert drawing.words.startswith("1,000 shapes (drawn without the corners")
+    ring = shapely.Point(0, 0).buffer(2).difference(shapely.Point(0, 0).buffer(1))
+    assert dict(preview(geopandas.GeoDataFrame(geometry=[ring])).drawing.paths)["ff-area"].count("M") == 2
+    points = geopandas.points_from_xy([n % 250 for n in range(50_000)], [n // 250 for n in range(50_000)])
+    drawing = preview(geopandas.GeoDataFrame(geometry=points)).drawing
+    assert drawing.words.startswith("50,000 shapes (drawn without")
+
+
+def test_numbers_keep_their_digits_and_are_sorted_as_numbers():
+    pd = pytest.importorskip("pandas")
+    seen = preview(pd.DataFrame({"n": [1234567.89, 9.5, float("nan")], "word": ["b", "a", "c"]}))
+    assert [row[1] for row in seen.rows] == ["1234567.89", "9.5", "nan"]
+    assert seen.numbers == ((0.0, 1.0, 2.0), (1234567.89, 9.5, None), None)
+
+
+def test_a_spike_in_a_long_column_is_drawn_and_what_is_left_out_is_said():
+    pd = pytest.importorskip("pandas")
+    values = [0.0] * 100_000
+    values[54_321] = 99.0
+    plot = preview(pd.DataFrame({"x": values})).plot
+    assert (54_321.0, 99.0) in plot.series[0][1]
+    assert plot.cut == "the highest and lowest of each 200 rows are drawn"
+
+
+def test_times_are_the_axis_of_a_plot():
+    pd = pytest.importorskip("pandas")
+    index = pd.date_range("2013-01-01", periods=5, freq="h", tz="Europe/Rome")
+    plot = preview(pd.DataFrame({"x": range(5)}, index=index)).plot
+    assert plot.is_time
+    assert plot.series[0][1][1][0] - plot.series[0][1][0][0] == 3_600_000
+    frame = pd.DataFrame({"at": index.tz_localize(None), "x": [1.0, None, 3.0, float("inf"), 5.0]})
+    plot = preview(frame).plot
+    assert plot.x_name == "at"
+    assert [height for _, height in plot.series[0][1]] == [1.0, None, 3.0, None, 5.0]
+
+
+def test_a_list_of_dicts_is_a_table():
+    seen = preview([{"a": 1, "b": "x"}, {"a": 2.5}])
+    assert seen.columns == ("", "a", "b")
+    assert seen.rows == (("0", "1", "x"), ("1", "2.5", ""))

@@ -85,7 +85,7 @@ def test_shapes_are_a_map_that_keeps_their_proportions(ran, picture):
     expect(result).to_contain_text("20 rows × 2 columns")
     drawing = result.get_by_role("img", name="Map of the result")
     expect(drawing).to_be_visible()
-    expect(result).to_contain_text("20 outlines; x 0 to 4.9, y 0 to 3.9")
+    expect(result).to_contain_text("20 shapes; x 0 to 4.9, y 0 to 3.9")
     at_rest(page)
     width, height = drawing.locator("path").evaluate("e => { const b = e.getBBox(); return [b.width, b.height]; }")
     assert width / height == pytest.approx(4.9 / 3.9, rel=0.01)

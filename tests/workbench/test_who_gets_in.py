@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import webbrowser
+from pathlib import Path
+
 import httpx
 import pytest
 from playwright.sync_api import expect
 
-from fanfold.workbench.auth import Pass
+from fanfold.engines.local.engine import LocalEngine
+from fanfold.workbench.auth import Pass, cookie_secret
+from fanfold.workbench.server import open_browser
 
 WEBSOCKET = {
     "Connection": "Upgrade",
@@ -89,3 +94,36 @@ def test_its_address_is_one_line(workbench):
 def test_a_second_browser_with_the_address_is_let_in_as_well(visit):
     for page in (visit(), visit()):
         expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
+
+
+def test_a_stale_token_gets_a_page_that_says_how_to_get_in(workbench):
+    answer = httpx.get(f"{workbench.root}/?token=of-an-earlier-start")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "fanfold workbench" in answer.text
+
+
+def test_a_browser_that_was_let_in_stays_so_when_it_is_started_again_and_a_token_does_not(tmp_path):
+    first, again = Pass(1, cookie_secret(tmp_path)), Pass(1, cookie_secret(tmp_path))
+    assert again.has_signed(first.cookie_value)
+    assert not again.knows(first.token)
+    assert not Pass(2, cookie_secret(tmp_path)).has_signed(first.cookie_value)
+    assert (tmp_path / "workbench-cookie-secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_browsers_command_line_does_not_name_the_token(tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    open_browser("http://127.0.0.1:1/?token=secret")
+    assert "secret" not in opened[0]
+    path = Path(opened[0].removeprefix("file://"))
+    assert "url=http://127.0.0.1:1/?token=secret" in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_home_that_others_may_read_has_a_database_that_they_may_not(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir(mode=0o755)
+    LocalEngine(home).stores.log.list_jobs(limit=1)
+    for path in home.iterdir():
+        assert path.stat().st_mode & 0o077 == 0, path

@@ -28,7 +28,9 @@ class Seconds(float):
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 0.3 ms, 12 ms, 3.4 s, 2 min 5 s, 1 h 20 min."""
+    """Seconds as people say them: 12 µs, 0.3 ms, 12 ms, 3.4 s, 2 min 5 s, 1 h 20 min."""
+    if 0 < seconds < 0.0001:
+        return f"{max(1.0, seconds * 1e6):.0f} µs"
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms" if seconds >= 0.001 or seconds <= 0 else f"{seconds * 1000:.1f} ms"
     if seconds < 59.95:

@@ -110,6 +110,8 @@ class _Lax:
         from pydantic import ValidationError
 
         value = _python_scalar(value)
+        if isinstance(value, str):
+            value = _literal_of(self._annotation, value)
         if self._reads_json and isinstance(value, str):
             value = _parsed(value)
         try:
@@ -151,6 +153,19 @@ def _readable(annotation: Any) -> Any:
         fields[name] = field if name in annotation.__required_keys__ else extensions.NotRequired[field]
     make: Any = extensions.TypedDict
     return make(annotation.__name__, fields)
+
+
+def _literal_of(annotation: Any, text: str) -> Any:
+    """The value of a `Literal` that a text names, as a command line or a CSV file does; else the text."""
+    origin, choices = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        if str in choices:
+            return text
+        return next((found for one in choices if (found := _literal_of(one, text)) is not text), text)
+    if origin is not typing.Literal or text in choices:
+        return text
+    named = [choice for choice in choices if str(choice).lower() == text.lower() and not isinstance(choice, str)]
+    return named[0] if len(named) == 1 else text
 
 
 def _python_scalar(value: Any) -> Any:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from fanfold.api.submit import get_job
 from fanfold.core.models import Event, EventKind
@@ -16,6 +16,7 @@ from fanfold.engines.select import engine_for
 from fanfold.errors import FanfoldError
 from fanfold.job import Job
 from fanfold.workbench.job.chart_data import LoadSample
+from fanfold.workbench.job_log import JobLog
 
 #: How long a page waits for a look before it goes on with what it has.
 _PATIENCE_S = 2.0
@@ -99,16 +100,20 @@ class SharedReader:
 _LOOK_S = 0.6
 #: Between two looks at a job that has ended: somebody may retry it.
 _ENDED_LOOK_S = 5.0
-#: Lines of output held, and seconds one look may spend on reading them.
-_LINES = 50_000
+#: Seconds one look may spend on reading output.
 _READ_S = 0.25
 _SAMPLES = 50_000
 #: A job that nobody has looked at for this long is let go.
 _IDLE_S = 120.0
 
-#: Colours, movements of the cursor, titles of windows: all that a terminal would not show as text.
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+class EarlierAttempt(NamedTuple):
+    """An attempt that another followed: its run, when it began and ended (seconds since 1970), and how."""
+
+    run: int
+    began: float
+    ended: float
+    status: str
 
 
 class FollowedJob(SharedReader):
@@ -117,9 +122,8 @@ class FollowedJob(SharedReader):
     def __init__(self, job: Job) -> None:
         super().__init__(_LOOK_S)
         self.job = job
-        #: Lines of output, each the run and its text; `dropped` older ones are no longer held.
-        self.lines: deque[tuple[int, str]] = deque(maxlen=_LINES)
-        self.dropped = 0
+        #: What its runs have printed, every line.
+        self.log = JobLog()
         self.samples: deque[LoadSample] = deque(maxlen=_SAMPLES)
         #: How many samples there have been, those that are no longer held included.
         self.sampled = 0
@@ -130,16 +134,17 @@ class FollowedJob(SharedReader):
         self.asked_at = time.monotonic()
         self._cursor: str | None = None
         self._seen: set[str] = set()
-
-    def lines_since(self, number: int) -> tuple[list[tuple[int, str]], int]:
-        """The lines after the first `number` ever printed, as far as they are held, and the number to ask with next."""
-        with self.lock:
-            total = self.dropped + len(self.lines)
-            start = max(number - self.dropped, 0)
-            return [self.lines[n] for n in range(start, len(self.lines))], total
+        #: Attempts that were not a run's last: where each began and ended, and how.
+        self.earlier: list[EarlierAttempt] = []
+        self._state_cursor: str | None = None
+        self._ended: dict[tuple[int, int], tuple[float, float, str]] = {}
+        #: Whether there is more output to read than one look could.
+        self._is_behind = False
 
     def _pause(self) -> float:
         self.asked_at = time.monotonic()
+        if self._is_behind:
+            return 0.0
         return _ENDED_LOOK_S if self.job.state.done and self.read_at and not self.trouble else _LOOK_S
 
     def _read(self) -> None:
@@ -149,6 +154,7 @@ class FollowedJob(SharedReader):
         _ = self.job.status  # reads what is new, and has the engine look after lost runs
         self.version = self.job.state.version
         self._note_machines()
+        self._read_earlier()
         self._read_telemetry()
 
     def _notice_retry(self) -> None:
@@ -162,26 +168,46 @@ class FollowedJob(SharedReader):
         up = [event.at for event in events if event.data.get("state", "up") == "up"]
         self.up_at = min([*up, *filter(None, [self.up_at])], default=None)
 
+    def _read_earlier(self) -> None:
+        """Keep what became of first attempts: the state of a job tells of each run's last alone."""
+        state = self.job.state
+        if not any(state.attempt_of(index) for index in range(state.header.count)):
+            return
+        log, began = engine_for(state.header.engine).stores.log, time.monotonic()
+        while time.monotonic() - began < _READ_S:
+            events, self._state_cursor = log.read_since(self.job.id, self._state_cursor)
+            if not events:
+                break
+            for event in events:
+                if event.kind is EventKind.FINISHED and event.index >= 0 and event.status is not None:
+                    took_s = event.usage.duration_s if event.usage is not None else 0.0
+                    self._ended[event.index, event.attempt] = (event.at - took_s, event.at, event.status.value)
+        self.earlier = [
+            EarlierAttempt(index, *ended)
+            for (index, attempt), ended in self._ended.items()
+            if attempt < state.attempt_of(index)
+        ]
+
     def _read_telemetry(self) -> None:
         log, began = engine_for(self.job.header.engine).stores.log, time.monotonic()
+        self._is_behind = True
         while time.monotonic() - began < _READ_S:
             events, self._cursor = log.read_since(self.job.id, self._cursor, channel="telemetry")
             if not events:
+                self._is_behind = False
+                if self.job.state.done:
+                    self.log.end()
                 return
-            for event in events:
-                if event.id not in self._seen:
-                    self._seen.add(event.id)
-                    self._take(event)
+            self._take([event for event in events if event.id not in self._seen])
 
-    def _take(self, event: Event) -> None:
-        if event.kind is EventKind.USAGE:
-            self.samples.append(LoadSample.of(event))
-            self.sampled += 1
-            return
-        for line in plain(str(event.data.get("text", ""))).splitlines():
-            if len(self.lines) == _LINES:
-                self.dropped += 1
-            self.lines.append((event.index, line[:4000]))
+    def _take(self, events: list[Event]) -> None:
+        self._seen.update(event.id for event in events)
+        for event in events:
+            if event.kind is EventKind.USAGE:
+                self.samples.append(LoadSample.of(event))
+                self.sampled += 1
+        printed = (event for event in events if event.kind is EventKind.LOG)
+        self.log.add((event.index, event.attempt, event.at, str(event.data.get("text", ""))) for event in printed)
 
 
 class FollowedJobs:
@@ -196,12 +222,8 @@ class FollowedJobs:
         """The one followed of that job. Raises `JobNotFound`."""
         with self._lock:
             now = time.monotonic()
-            self._by_id = {one: held for one, held in self._by_id.items() if now - held.asked_at < _IDLE_S}
+            for idle in [one for one, held in self._by_id.items() if now - held.asked_at >= _IDLE_S]:
+                self._by_id.pop(idle).log.close()
             if job_id not in self._by_id:
                 self._by_id[job_id] = FollowedJob(get_job(job_id, engine=self._engine))
             return self._by_id[job_id]
-
-
-def plain(text: str) -> str:
-    """What a run has printed, as plain text: without what would only steer a terminal."""
-    return _CONTROL.sub("", _ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))

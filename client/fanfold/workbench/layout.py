@@ -23,7 +23,8 @@ def add_head() -> None:
     """Give all pages the style and the script that lie beside this module."""
     folder = files("fanfold.workbench") / "static"
     ui.add_head_html(f"<style>{(folder / 'page.css').read_text('utf-8')}</style>", shared=True)
-    ui.add_head_html(f"<script>{(folder / 'page.js').read_text('utf-8')}</script>", shared=True)
+    for name in ("page.js", "editor.js", "logs.js"):
+        ui.add_head_html(f"<script>{(folder / name).read_text('utf-8')}</script>", shared=True)
 
 
 @contextmanager
@@ -84,6 +85,7 @@ def field(label: str, *, value: str = "", on_change: Callable[[str], Any], kind:
     with element("label", "ff-field"):
         text(label, "", "span")
         made = element(kind)
+        made._props["autocomplete"] = "off"  # what is chosen stands in the address; the browser would put back its own
         # Not `value`: Vue puts that back with every drawing, whatever has been typed since.
         made._props.update({"defaultValue": value, **more})
     made.on("input", lambda event: on_change(str(event.args)), js_handler="(e) => emit(e.target.value)")
@@ -94,7 +96,7 @@ def choice(label: str, options: dict[str, str], *, value: str = "", on_change: C
     """A labelled choice among options, each a value and what it is called."""
     with element("label", "ff-field"):
         text(label, "", "span")
-        with element("select") as made:
+        with element("select").props("autocomplete=off") as made:
             for key, name in options.items():
                 option = text(name, "", "option")
                 option._props["value"] = key

@@ -12,30 +12,30 @@ from nicegui import ui
 from fanfold.core.models import Output
 from fanfold.errors import FanfoldError
 from fanfold.job.results import Contents
-from fanfold.workbench.job.charts import plot_options
+from fanfold.workbench.job.charts import Plot, plot_options
 from fanfold.workbench.layout import element, text
+from fanfold.workbench.maps import Drawing, drawing_of, shapes_of, show_map
 
 _ROWS, _COLUMNS = 50, 40
 _CELL_CHARACTERS, _TEXT_CHARACTERS, _LINE_CHARACTERS = 200, 20_000, 80
 #: Results beyond this are not read for a look at them.
 MOST_BYTES = 64 << 20
 _IMAGE_PIXELS = 900
-_POINTS = 20_000
-
-Outline = list[tuple[float, float]]
+#: Stretches of a long column, of which the highest and the lowest value are drawn.
+_STRETCHES = 500
 
 
 class Preview(NamedTuple):
-    """Text, and where there is more to see: a table's cells, an image as a data URL, outlines, numbers to plot."""
+    """Text, and where there is more to see: a table's cells, an image as a data URL, a map, numbers to plot."""
 
     text: str
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     image: str = ""
-    outlines: tuple[Outline, ...] = ()
-    #: Whether outlines are in degrees of longitude and latitude.
-    geographic: bool = False
-    series: tuple[tuple[str, tuple[float | None, ...]], ...] = ()
+    #: For each column its numbers to sort by, one a row; None where it is text.
+    numbers: tuple[tuple[float | None, ...] | None, ...] = ()
+    drawing: Drawing | None = None
+    plot: Plot | None = None
 
 
 def seen_of(contents: Contents, index: int, output: Output) -> Preview:
@@ -63,6 +63,10 @@ def in_short(contents: Contents, index: int, output: Output) -> str:
     return words if len(words) <= _LINE_CHARACTERS else f"{words[: _LINE_CHARACTERS - 1]}…"
 
 
+#: What numpy has for no time, in milliseconds.
+_NOT_A_TIME = -(2**63)
+
+
 def preview(value: Any) -> Preview:
     """A look at any value."""
     root = type(value).__module__.partition(".")[0]
@@ -72,7 +76,15 @@ def preview(value: Any) -> Preview:
         return _image(value)
     if root == "numpy" and getattr(value, "ndim", None):
         return Preview(f"array of shape {value.shape}, {value.dtype}\n{_shortened(str(value))}")
-    return Preview(_shortened(value if isinstance(value, str) else repr(value)))
+    table = _records(value) if isinstance(value, list) else None
+    return table or Preview(_shortened(value if isinstance(value, str) else _readable(value)))
+
+
+def _readable(value: Any) -> str:
+    """A value's text; nested dicts and lists one entry a line."""
+    import pprint
+
+    return pprint.pformat(value, width=100, sort_dicts=False) if isinstance(value, (dict, list)) else repr(value)
 
 
 def _as_pandas(value: Any) -> Any:
@@ -84,34 +96,97 @@ def _as_pandas(value: Any) -> Any:
 def _table_of(frame: Any) -> Preview:
     head = frame.iloc[:_ROWS, :_COLUMNS]
     geometry = getattr(frame, "_geometry_column_name", None)
-    outlines = _outlines(frame[geometry]) if geometry in frame.columns else ()
-    size = f"{len(frame):,} rows × {len(frame.columns):,} columns"
-    shown = f", the first {len(head):,} shown" if len(frame) > len(head) else ""
+    drawing = None
+    if geometry in frame.columns:
+        geographic = bool(getattr(frame.crs, "is_geographic", False))
+        drawing = drawing_of(shapes_of(frame[geometry]), geographic=geographic)
+    rows, columns = len(frame), len(frame.columns)
+    size = f"{rows:,} {'row' if rows == 1 else 'rows'} × {columns:,} {'column' if columns == 1 else 'columns'}"
+    shown = f", the first {len(head):,} shown" if rows > len(head) else ""
+    cells = zip(head.index, head.itertuples(index=False), strict=True)
     return Preview(
         size + shown,
         ("", *(str(name) for name in head.columns)),
-        tuple(
-            (_cell(label), *map(_cell, row))
-            for label, row in zip(head.index, head.itertuples(index=False), strict=True)
-        ),
-        outlines=outlines,
-        geographic=bool(outlines) and bool(getattr(frame.crs, "is_geographic", False)),
-        series=() if outlines else _series(frame),
+        tuple((_cell(label), *map(_cell, row)) for label, row in cells),
+        numbers=(_numbers(head.index), *(_numbers(head.iloc[:, place]) for place in range(len(head.columns)))),
+        drawing=drawing,
+        plot=None if drawing is not None else _plot(frame),
     )
 
 
 def _cell(value: Any) -> str:
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    """A value in full: numbers with all their digits."""
+    text = repr(value) if type(value) is float else str(value)
     return text if len(text) <= _CELL_CHARACTERS else f"{text[: _CELL_CHARACTERS - 1]}…"
 
 
-def _series(frame: Any) -> tuple[tuple[str, tuple[float | None, ...]], ...]:
-    """Up to four columns of numbers, some hundred values of each; what a line cannot show is left out."""
-    shown = frame.iloc[:: max(1, len(frame) // 500)]
+def _numbers(column: Any) -> tuple[float | None, ...] | None:
+    """What a column of numbers is sorted by; None for another."""
+    return tuple(map(_height, column)) if _is_drawn(column.dtype) else None
+
+
+def _records(value: list[Any]) -> Preview | None:
+    """A list of dicts as a table; None where it is another list."""
+    if not value or not all(isinstance(one, dict) for one in value):
+        return None
+    head = value[:_ROWS]
+    names = list(dict.fromkeys(str(name) for one in head for name in one))[:_COLUMNS]
+    rows = [{str(name): cell for name, cell in one.items()} for one in head]
+    columns = [[row.get(name) for row in rows] for name in names]
+    numbers = [
+        tuple(map(_as_number, column)) if all(_as_number(one) is not None or one is None for one in column) else None
+        for column in columns
+    ]
+    shown = f", the first {len(head):,} shown" if len(value) > len(head) else ""
+    return Preview(
+        f"list of {len(value):,} dicts{shown}",
+        ("", *names),
+        tuple((str(n), *(_cell(row[name]) if name in row else "" for name in names)) for n, row in enumerate(rows)),
+        numbers=(tuple(float(n) for n in range(len(rows))), *numbers),
+    )
+
+
+def _as_number(value: Any) -> float | None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and math.isfinite(value) else None
+
+
+def _plot(frame: Any) -> Plot | None:
+    """Up to four columns of numbers over time, where the frame has one, or over its rows."""
     places = [place for place, kind in enumerate(frame.dtypes) if _is_drawn(kind)][:4]
-    if len(shown) < 3:
-        return ()
-    return tuple((str(frame.columns[place]), tuple(map(_height, shown.iloc[:, place]))) for place in places)
+    if len(frame) < 3 or not places:
+        return None
+    times, name = _times(frame)
+    series = tuple((str(frame.columns[place]), _curve(frame.iloc[:, place], times)) for place in places)
+    cut = f"the highest and lowest of each {math.ceil(len(frame) / _STRETCHES):,} rows are drawn"
+    return Plot(series, name, times is not None, cut if len(frame) > 2 * _STRETCHES else "")
+
+
+def _times(frame: Any) -> tuple[Any, str]:
+    """Milliseconds since 1970 of each row, and what that column is called; None where no column tells a time."""
+    from pandas.api import types
+
+    columns = [(frame.index, str(frame.index.name or "time"))]
+    columns += [(frame.iloc[:, place], str(name)) for place, name in enumerate(frame.columns)]
+    for column, name in columns:
+        if types.is_datetime64_any_dtype(column.dtype):
+            moments = column.tz_convert(None) if column is frame.index and column.tz is not None else column
+            moments = moments.dt.tz_convert(None) if getattr(getattr(moments, "dt", None), "tz", None) else moments
+            values = moments.to_numpy().astype("datetime64[ms]").astype("int64")
+            return (None, "row") if (values == _NOT_A_TIME).any() else (values, name)
+    return None, "row"
+
+
+def _curve(column: Any, times: Any) -> tuple[tuple[float, float | None], ...]:
+    """A column's points. Of a long one the lowest and the highest of each stretch, so that no spike is missed."""
+    heights = list(map(_height, column))
+    width = max(1, math.ceil(len(heights) / _STRETCHES)) if len(heights) > 2 * _STRETCHES else 1
+    kept: list[int] = []
+    for start in range(0, len(heights), width):
+        stretch = range(start, min(start + width, len(heights)))
+        known = [(height, place) for place in stretch if (height := heights[place]) is not None]
+        kept += sorted({min(known)[1], max(known)[1]}) if known else [start]
+    return tuple((float(place if times is None else times[place]), heights[place]) for place in kept)
 
 
 def _is_drawn(kind: Any) -> bool:
@@ -139,22 +214,6 @@ def _image(image: Any) -> Preview:
     return Preview(f"image, {image.width:,} × {image.height:,} pixels, {image.mode}", image=url)
 
 
-def _outlines(geometries: Any) -> tuple[Outline, ...]:
-    """The outlines of shapes as points, as many as a browser draws at ease."""
-    found: list[Outline] = []
-    points = 0
-    waiting = [one for one in geometries if one is not None and not one.is_empty][::-1]
-    while waiting and points < _POINTS:
-        shape = waiting.pop()
-        if hasattr(shape, "geoms"):
-            waiting.extend(reversed(shape.geoms))
-            continue
-        line = [(float(x), float(y)) for x, y, *_ in getattr(shape, "exterior", shape).coords]
-        found.append(line)
-        points += len(line)
-    return tuple(found)
-
-
 def _shortened(text: str) -> str:
     if len(text) <= _TEXT_CHARACTERS:
         return text
@@ -175,10 +234,11 @@ def show_preview(seen: Preview) -> None:
         image._props.update({"src": seen.image, "alt": seen.text})
     if seen.columns:
         _table(seen)
-    if seen.outlines:
-        show_map(seen.outlines, geographic=seen.geographic)
-    elif seen.series:
-        ui.echart(plot_options(seen.series)).classes("ff-chart").props('role=img aria-label="Chart of the result"')
+    if seen.drawing is not None:
+        show_map(seen.drawing)
+    elif seen.plot is not None:
+        ui.echart(plot_options(seen.plot)).classes("ff-chart").props('role=img aria-label="Chart of the result"')
+        text(seen.plot.cut, "ff-muted ff-small")
 
 
 #: The rows' labels: narrow, and without a name.
@@ -186,52 +246,24 @@ _INDEX = {"field": "c0", "headerName": "", "width": 96, "sortable": True}
 
 
 def _table(seen: Preview) -> None:
-    columns = [
-        {"field": f"c{n}", "headerName": name, "minWidth": 90, "flex": 1, "sortable": True} if n else _INDEX
-        for n, name in enumerate(seen.columns)
-    ]
-    rows = [{f"c{n}": cell for n, cell in enumerate(row)} for row in seen.rows]
+    columns = [_column(n, name, seen) for n, name in enumerate(seen.columns)]
+    rows: list[dict[str, Any]] = []
+    for place, row in enumerate(seen.rows):
+        cells: dict[str, Any] = {f"c{n}": cell for n, cell in enumerate(row)}
+        keys = {f"n{n}": numbers[place] for n, numbers in enumerate(seen.numbers) if numbers is not None}
+        rows.append({**cells, **keys})
     options = {"columnDefs": columns, "rowData": rows, "rowHeight": 32, "animateRows": False}
     height = min(360, 60 + 32 * max(1, len(rows)))
     ui.aggrid(options, auto_size_columns=False).classes("ff-grid").style(f"height: {height}px; min-height: 0")
 
 
-# Outlines of shapes as a map: a drawing that keeps their proportions, and says where it lies.
-
-#: The drawing's own units across; lines keep their width on the screen however it is scaled.
-_ACROSS = 1000.0
-
-
-def show_map(outlines: tuple[Outline, ...], *, geographic: bool) -> None:
-    """Add the map to the page. Degrees are drawn as wide as they are in the middle of it."""
-    xs, ys = zip(*(point for outline in outlines for point in outline), strict=True)
-    low_x, high_x, low_y, high_y = min(xs), max(xs), min(ys), max(ys)
-    narrow = max(0.05, math.cos(math.radians((low_y + high_y) / 2))) if geographic else 1.0
-    width, height = (high_x - low_x) * narrow, high_y - low_y
-    scale = _ACROSS / (max(width, height) or 1.0)
-
-    def placed(x: float, y: float) -> str:
-        return f"{(x - low_x) * narrow * scale:.1f} {(high_y - y) * scale:.1f}"
-
-    margin = _ACROSS / 50
-    box = (-margin, -margin, width * scale + 2 * margin, height * scale + 2 * margin)
-    drawing = element("svg", "ff-map").props('role=img aria-label="Map of the result"')
-    drawing._props["viewBox"] = " ".join(f"{value:.1f}" for value in box)
-    with drawing:
-        for kind, shapes in (("ff-line", lines(outlines)), ("ff-dot", points(outlines))):
-            if shapes:
-                drawn = "".join("M" + "L".join(placed(x, y) for x, y in shape) for shape in shapes)
-                element("path", kind)._props.update({"d": drawn, "vector-effect": "non-scaling-stroke"})
-    unit = "°" if geographic else ""
-    extent = f"x {low_x:.6g}{unit} to {high_x:.6g}{unit}, y {low_y:.6g}{unit} to {high_y:.6g}{unit}"
-    text(f"{len(outlines):,} outlines; {extent}", "ff-muted ff-small")
-
-
-def lines(outlines: tuple[Outline, ...]) -> list[Outline]:
-    """Outlines that are more than a point."""
-    return [outline for outline in outlines if len(outline) > 1]
-
-
-def points(outlines: tuple[Outline, ...]) -> list[Outline]:
-    """Points, each as a line to itself, which is drawn as a dot."""
-    return [outline * 2 for outline in outlines if len(outline) == 1]
+def _column(number: int, name: str, seen: Preview) -> dict[str, Any]:
+    """A column of a table; numbers stand on the right and are sorted as numbers, which their text is not."""
+    column = {"field": f"c{number}", "headerName": name, "minWidth": 90, "flex": 1, "sortable": True}
+    if number == 0:
+        column = dict(_INDEX)
+    if number < len(seen.numbers) and seen.numbers[number] is not None:
+        key = f"n{number}"
+        column[":comparator"] = f"(a, b, x, y) => window.ff.byNumber(x.data.{key}, y.data.{key})"
+        column["type"] = "rightAligned"
+    return column

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import HTTPException
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from nicegui import app
 from starlette.background import BackgroundTask
 
@@ -18,14 +19,18 @@ from fanfold.core.fold import JobState
 from fanfold.core.models import BAD, RunStatus
 from fanfold.errors import FanfoldError, InputError
 from fanfold.inputs.rejection import short
-from fanfold.job.export import write_frame
+from fanfold.job.export import without_index, write_frame
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.previews import in_short
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _MOST_ROWS = 200
+_MOST_LINES = 2_000
 #: What the table of runs may be filtered by: any, all that are bad, or one status.
 STATUSES = ("", "bad", *(status.value for status in RunStatus))
-_FORMATS = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv"}
+_FORMATS = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv", "jsonl": "application/x-ndjson"}
 
 
 def add_routes(followed_jobs: FollowedJobs) -> None:
@@ -39,18 +44,20 @@ def add_routes(followed_jobs: FollowedJobs) -> None:
             raise HTTPException(
                 400, f"No run has the status {status!r}; there are {', '.join(filter(None, STATUSES))}."
             )
-        followed = await asyncio.to_thread(_followed, followed_jobs, job_id)
+        followed = await asyncio.to_thread(_job, followed_jobs, job_id)
         stop = min(stop, start + _MOST_ROWS)
         page = await asyncio.to_thread(
             run_rows, followed, (start, stop), sort=sort, descending=order == "desc", status=status
         )
         return JSONResponse(page)
 
+    add_log_routes(followed_jobs)
+
     @app.get("/job/{job_id}/results.{kind}")
     async def results(job_id: str, kind: str) -> Any:
         if kind not in _FORMATS:
-            raise HTTPException(404, "Results come as .parquet or .csv.")
-        followed = await asyncio.to_thread(_followed, followed_jobs, job_id)
+            raise HTTPException(404, "Results come as .parquet, .csv or .jsonl.")
+        followed = await asyncio.to_thread(_job, followed_jobs, job_id)
         folder = tempfile.TemporaryDirectory(prefix="fanfold-")
         path = Path(folder.name) / f"{job_id}.{kind}"
         try:
@@ -61,6 +68,32 @@ def add_routes(followed_jobs: FollowedJobs) -> None:
         return FileResponse(
             path, media_type=_FORMATS[kind], filename=path.name, background=BackgroundTask(folder.cleanup)
         )
+
+
+def add_log_routes(followed_jobs: FollowedJobs) -> None:
+    """Tell the application the addresses of a job's log: a stretch of lines, a search, and all of it as a file."""
+
+    @app.get("/job/{job_id}/logs.json")
+    async def lines(job_id: str, start: int = 0, stop: int = 500, run: int | None = None) -> Any:
+        log = (await asyncio.to_thread(_job, followed_jobs, job_id)).log
+        found = await asyncio.to_thread(log.lines, start, min(stop, start + _MOST_LINES), run)
+        return JSONResponse({"count": log.count(run), "lines": found})
+
+    @app.get("/job/{job_id}/logs/next.json")
+    async def search(job_id: str, after: int = -1, run: int | None = None, words: str = "") -> Any:
+        log = (await asyncio.to_thread(_job, followed_jobs, job_id)).log
+        if words:
+            hit = await asyncio.to_thread(log.next_hit, words, after, run)
+        else:
+            hit = await asyncio.to_thread(log.next_error, after, run)
+        return JSONResponse({"place": hit.place, "count": hit.count, "all": hit.counted_all, "lines": log.count(run)})
+
+    @app.get("/job/{job_id}/logs.txt")
+    async def whole(job_id: str, run: int | None = None) -> Any:
+        log = (await asyncio.to_thread(_job, followed_jobs, job_id)).log
+        name = f"{job_id}.log" if run is None else f"{job_id}-run-{run}.log"
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        return StreamingResponse(log.text(run), media_type="text/plain; charset=utf-8", headers=headers)
 
 
 def run_rows(
@@ -120,10 +153,36 @@ def _write(followed: FollowedJob, path: Path) -> None:
     if not followed.job.state.done:
         raise InputError("The job still runs.", next_step="download its results when it has ended.")
     job = get_job(followed.job.id, engine=followed.job.header.engine)  # of its own: nobody else has to wait meanwhile
-    write_frame(job.collect(ignore_exceptions=True, verbose=False), path)
+    frame = job.collect(ignore_exceptions=True, verbose=False)
+    write_frame(_for_spreadsheets(frame) if path.suffix == ".csv" else frame, path)
 
 
-def _followed(followed_jobs: FollowedJobs, job_id: str) -> FollowedJob:
+#: What makes a spreadsheet take a cell for a formula.
+_FORMULA = re.compile(r"[=+@\t\r-]")
+_NUMBER = re.compile(r"[+-]?\d[\d.,]*(?:[eE][+-]?\d+)?%?")
+
+
+def _for_spreadsheets(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame as CSV that a spreadsheet opens as it is: no text of a UDF's becomes a formula, and letters stay whole.
+
+    The first name begins with the mark that says UTF-8.
+    """
+    safe = without_index(frame)
+    for place, kind in enumerate(safe.dtypes):
+        if kind.name in ("object", "str", "string"):
+            safe.isetitem(place, safe.iloc[:, place].map(_harmless).array)
+    names = [_harmless(str(name)) for name in safe.columns]
+    marked = [f"\ufeff{names[0]}", *names[1:]]
+    return safe.set_axis(marked, axis=1).set_index(marked[0])
+
+
+def _harmless(cell: Any) -> Any:
+    """Text that would be a formula, with the apostrophe that spreadsheets hide before it."""
+    is_formula = isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell)
+    return f"'{cell}" if is_formula else cell
+
+
+def _job(followed_jobs: FollowedJobs, job_id: str) -> FollowedJob:
     try:
         followed = followed_jobs.followed(job_id)
         followed.look()

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import html
+import os
+import shutil
 import socket
+import tempfile
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -14,15 +19,19 @@ from nicegui.server import Server
 
 from fanfold.engines.select import engine_for
 from fanfold.errors import ConfigurationError
+from fanfold.settings import current
 from fanfold.workbench import DEFAULT_PORT
-from fanfold.workbench.auth import Auth, Pass
-from fanfold.workbench.editor.page import show_editor
+from fanfold.workbench.auth import Auth, Pass, cookie_secret
+from fanfold.workbench.editor.form import INPUTS_PATH
+from fanfold.workbench.editor.page import Shared, show_editor
 from fanfold.workbench.following import FollowedJobs
-from fanfold.workbench.job.page import show_job
+from fanfold.workbench.job.page import say_why_not, show_job
+from fanfold.workbench.job.run_page import show_run_page
 from fanfold.workbench.jobs.page import show_jobs
 from fanfold.workbench.jobs.table import JobsTable
 from fanfold.workbench.layout import add_head, page_layout, theme_cookie
 from fanfold.workbench.routes import add_routes
+from fanfold.workbench.uploads import Uploads, add_upload_route
 
 _HOST = "127.0.0.1"
 #: How long a page that has lost its connection may take to come back before it is built anew.
@@ -34,7 +43,7 @@ def run(*, port: int | None, show: bool, folder: Path, engine: str | None, annou
 
     Raises `ConfigurationError` where the port is taken.
     """
-    admission = Pass(_free_port(port))
+    admission = Pass(_free_port(port), cookie_secret(_home()))
     add_pages(folder, engine)
     app.add_middleware(Auth, admission=admission)
     app.on_startup(lambda: _begin(admission.address, announce, show=show))
@@ -63,14 +72,38 @@ async def _begin(address: str, announce: Callable[[str], object], *, show: bool)
             await asyncio.sleep(0.02)
         announce(address)
         if show:
-            webbrowser.open(address)
+            open_browser(address)
 
     _announcing.add(task := asyncio.get_running_loop().create_task(when_up()))
     task.add_done_callback(_announcing.discard)
 
 
+def open_browser(address: str) -> None:
+    """Open the page without naming its token on the browser's command line, which every account here may read.
+
+    The browser is given a file that this account alone may read, and which sends it on.
+    """
+    folder = tempfile.mkdtemp(prefix="fanfold-open-")  # mode 0700
+    path = Path(folder) / "open.html"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    link = html.escape(address, quote=True)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(
+            f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={link}">'
+            f'<title>Fanfold</title><a href="{link}">Open Fanfold</a>'
+        )
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    webbrowser.open(path.as_uri())
+
+
 #: Tasks that nobody holds may be collected before they have run.
 _announcing: set[asyncio.Task[None]] = set()
+
+
+def _home() -> Path:
+    home = current().home
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return home
 
 
 def _free_port(asked: int | None) -> int:
@@ -94,20 +127,27 @@ def add_pages(folder: Path, engine: str | None) -> None:
     """Tell NiceGUI the pages, and what they share: one table of jobs, however many look at it."""
     add_head()
     table, followed_jobs = JobsTable(engine), FollowedJobs(engine)
+    uploads = Uploads()
     add_routes(followed_jobs)
+    add_upload_route(uploads, INPUTS_PATH)
     name = engine_for(engine).describe().name
 
     @ui.page("/", title="Jobs · Fanfold")
     def jobs(request: Request) -> None:
         with page_layout("Jobs", name, request.cookies.get(theme_cookie())):
-            show_jobs(table)
+            show_jobs(table, request.query_params)
 
     @ui.page("/job/{job_id}", title="Job · Fanfold", response_timeout=30.0)
     async def job(request: Request, job_id: str) -> None:
         with page_layout("", name, request.cookies.get(theme_cookie())):
-            await show_job(followed_jobs, job_id)
+            await show_job(followed_jobs, job_id, name, request.query_params)
+
+    @ui.page("/job/{job_id}/run/{index}", title="Run · Fanfold", response_timeout=30.0)
+    async def run_page(request: Request, job_id: str, index: int) -> None:
+        with page_layout("", name, request.cookies.get(theme_cookie())):
+            await show_run_page(followed_jobs, job_id, index, say_why_not)
 
     @ui.page("/workbench", title="Workbench · Fanfold")
     async def workbench(request: Request) -> None:
         with page_layout("Workbench", name, request.cookies.get(theme_cookie())):
-            await show_editor(folder, name, followed_jobs)
+            await show_editor(Shared(folder, name, followed_jobs, uploads), request.query_params)

@@ -1,4 +1,4 @@
-"""A UDF's parameters as fields of a form, and what is written there as inputs."""
+"""A UDF's parameters as fields of a form, and what is written there as arguments."""
 
 from __future__ import annotations
 
@@ -12,21 +12,37 @@ from fanfold.errors import InputError
 
 
 class Field(NamedTuple):
-    """A parameter: the kind of input that suits it, the text it has at first, and what it may be chosen from."""
+    """A parameter: the kind of input that suits it, the text it shows at first, and what it may be chosen from."""
 
     name: str
     kind: str
     default: str
     required: bool
-    options: tuple[str, ...] = ()
+    #: What may be chosen, as (text, value).
+    options: tuple[tuple[str, Any], ...] = ()
     annotation: str = ""
     #: A default that only the UDF can compute, as it is written there.
     computed: str = ""
+    #: Whether None may be given, which no text can say.
+    takes_none: bool = False
+    #: Whether what is typed is read as a Python value, because no annotation will make text fit.
+    literal: bool = False
 
     @property
     def label(self) -> str:
         """The parameter's name and what is known of it."""
-        return f"{self.name}{f': {self.annotation}' if self.annotation else ''}{' (required)' if self.required else ''}"
+        stars = {"mapping": "**", "rest": "*"}.get(self.kind, "")
+        annotation = f": {self.annotation}" if self.annotation else ""
+        return f"{stars}{self.name}{annotation}{' (required)' if self.required else ''}"
+
+    def value(self, text: str) -> Any:
+        """The argument that a text in this field stands for. Raises `InputError`."""
+        if self.kind == "choice":
+            return next((value for label, value in self.options if label == text), text)
+        if self.literal:
+            with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+                return ast.literal_eval({"true": "True", "false": "False", "null": "None"}.get(text, text))
+        return text
 
 
 def text_of(value: Any) -> str:
@@ -34,36 +50,35 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def arguments(fields: tuple[Field, ...], given: dict[str, str]) -> dict[str, str]:
-    """Arguments from the texts in a form: what is empty is left to the UDF's default."""
-    return {one.name: given[one.name] for one in fields if given.get(one.name, "") != ""}
+def arguments(fields: tuple[Field, ...], given: Mapping[str, str], nulls: frozenset[str]) -> dict[str, Any]:
+    """The arguments that were given in a form; what nobody touched is not among them. Raises `InputError`."""
+    chosen: dict[str, Any] = {}
+    for one in fields:
+        text = given.get(one.name, "")
+        if one.name in nulls:
+            chosen[one.name] = None
+        elif text != "" and one.kind == "mapping":
+            chosen.update(_mapping(one.name, text))
+        elif text != "" and one.kind != "rest":
+            chosen[one.name] = one.value(text)
+    return chosen
 
 
-def inputs_from(text: str, fields: tuple[Field, ...], given: dict[str, str]) -> list[dict[str, Any]]:
-    """Inputs, one a line: an object in JSON is keyword arguments, anything else goes to the first parameter.
-
-    What a line does not say is taken from the form.
-    """
-    first = fields[0].name if fields else ""
-    others = arguments(fields[1:], given)
-    inputs: list[dict[str, Any]] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip().startswith("{"):
-            try:
-                inputs.append({**others, **json.loads(line)})
-            except ValueError as error:
-                raise InputError(f"Line {number} is not JSON: {error}.", next_step="fix that line.") from None
-        elif line.strip():
-            inputs.append({first: line.strip(), **others})
-    if not inputs:
-        raise InputError("There are no inputs.", next_step="write one a line.")
-    return inputs
+def _mapping(name: str, text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"**{name} is not JSON: {error}.", next_step='write an object such as {"a": 1}.') from None
+    if not isinstance(found, dict):
+        raise InputError(f"**{name} is not an object.", next_step='write an object such as {"a": 1}.')
+    return found
 
 
 # One parameter as a field of a form, from its annotation and default as they are written.
 
 _KINDS = {"int": "number", "float": "number", "date": "date", "datetime": "datetime-local"}
 _ENUMS = ("Enum", "StrEnum", "IntEnum")
+_NO_DEFAULT = object()
 
 
 def field_of(arg: ast.arg, default: ast.expr | None, known: Mapping[str, Any]) -> Field:
@@ -73,10 +88,37 @@ def field_of(arg: ast.arg, default: ast.expr | None, known: Mapping[str, Any]) -
     """
     hint = _evaluated(arg.annotation)
     annotation = "" if hint is None else ast.unparse(hint)
-    kind, options = _input_for(_without_none(hint), known)
+    inner = _without_none(hint)
+    kind, options = _input_for(inner, known)
     text = None if default is None else _value(default, known)
     computed = ast.unparse(default) if default is not None and text is None and not _is_none(default) else ""
-    return Field(arg.arg, kind, text or "", default is None, options, annotation, computed)
+    takes_none = inner is not hint or (hint is None and default is not None and _is_none(default))
+    shown = _option_text(text, options)
+    literal = _is_literal(inner, default, known)
+    return Field(arg.arg, kind, shown, default is None, options, annotation, computed, takes_none, literal)
+
+
+def _option_text(text: str | None, options: tuple[tuple[str, Any], ...]) -> str:
+    """A default as its option is called."""
+    return next((label for label, value in options if text in (label, text_of(value))), text or "")
+
+
+def _is_literal(hint: ast.expr | None, default: ast.expr | None, known: Mapping[str, Any]) -> bool:
+    """Whether text has to be read as a Python value: where a default, or a union of numbers, says it is no text."""
+    if hint is not None:
+        names = {_last_name(node) for node in ast.walk(hint)}
+        is_union = (isinstance(hint, ast.BinOp) and isinstance(hint.op, ast.BitOr)) or "Union" in names
+        return is_union and bool(names & {"int", "float", "bool"}) and "str" not in names
+    value = _literal(default, known)
+    return value is not _NO_DEFAULT and not isinstance(value, (str, bytes))
+
+
+def _literal(node: ast.expr | None, known: Mapping[str, Any]) -> Any:
+    if isinstance(node, ast.Name) and isinstance(known.get(node.id), ast.expr):
+        node = known[node.id]
+    with suppress(ValueError):
+        return _NO_DEFAULT if node is None else ast.literal_eval(node)
+    return _NO_DEFAULT
 
 
 def _evaluated(hint: ast.expr | None) -> ast.expr | None:
@@ -88,40 +130,50 @@ def _evaluated(hint: ast.expr | None) -> ast.expr | None:
 
 
 def _without_none(hint: ast.expr | None) -> ast.expr | None:
-    """`int` for `int | None` and `Optional[int]`."""
+    """`int` for `int | None`, `Optional[int]` and `Union[int, None]`."""
     if isinstance(hint, ast.BinOp) and isinstance(hint.op, ast.BitOr):
         if _is_none(hint.right):
             return hint.left
-        return hint.right if _is_none(hint.left) else hint
+        if _is_none(hint.left):
+            return hint.right
+        left = _without_none(hint.left)
+        return hint if left is hint.left else ast.BinOp(left, hint.op, hint.right)  # type: ignore[arg-type]
     if isinstance(hint, ast.Subscript) and _last_name(hint.value) == "Optional":
         return hint.slice
+    if isinstance(hint, ast.Subscript) and _last_name(hint.value) == "Union" and isinstance(hint.slice, ast.Tuple):
+        kept = [part for part in hint.slice.elts if not _is_none(part)]
+        if len(kept) < len(hint.slice.elts):
+            return kept[0] if len(kept) == 1 else ast.Subscript(hint.value, ast.Tuple(kept, ast.Load()), ast.Load())
     return hint
 
 
-def _input_for(hint: ast.expr | None, known: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+def _input_for(hint: ast.expr | None, known: Mapping[str, Any]) -> tuple[str, tuple[tuple[str, Any], ...]]:
     options = _options(hint, known)
     if options:
         return "choice", options
     return _KINDS.get("" if hint is None else _last_name(hint), "text"), ()
 
 
-def _options(hint: ast.expr | None, known: Mapping[str, Any]) -> tuple[str, ...]:
+def _options(hint: ast.expr | None, known: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     if isinstance(hint, ast.Subscript) and _last_name(hint.value) == "Literal":
         parts = hint.slice.elts if isinstance(hint.slice, ast.Tuple) else [hint.slice]
-        return tuple(str(part.value) for part in parts if isinstance(part, ast.Constant))
+        values = [found for part in parts if (found := _literal(part, {})) is not _NO_DEFAULT]
+        texts = [value if isinstance(value, str) else repr(value) for value in values]
+        pairs = zip(texts, values, strict=True)
+        return tuple((text if texts.count(text) == 1 else repr(value), value) for text, value in pairs)
     if not isinstance(hint, ast.Name):
         return ()
     if hint.id == "bool":
-        return ("true", "false")
-    return tuple(_members(known.get(hint.id)).values())
+        return (("true", True), ("false", False))
+    return tuple((text_of(value), value) for value in _members(known.get(hint.id)).values())
 
 
-def _members(node: Any) -> dict[str, str]:
-    """The members of an enum that is defined in the file, each with its value as text."""
+def _members(node: Any) -> dict[str, Any]:
+    """The members of an enum that is defined in the file, each with its value."""
     if not isinstance(node, ast.ClassDef) or not any(_last_name(base) in _ENUMS for base in node.bases):
         return {}
     return {
-        target.id: str(statement.value.value)
+        target.id: statement.value.value
         for statement in node.body
         if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant)
         for target in statement.targets
@@ -134,7 +186,8 @@ def _value(node: ast.expr, known: Mapping[str, Any]) -> str | None:
     if isinstance(node, ast.Name) and isinstance(known.get(node.id), ast.expr):
         node = known[node.id]
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-        return _members(known.get(node.value.id)).get(node.attr)
+        member = _members(known.get(node.value.id)).get(node.attr)
+        return None if member is None else text_of(member)
     with suppress(ValueError):
         value = ast.literal_eval(node)
         return None if value is None else text_of(value)
@@ -152,7 +205,7 @@ def _moment(node: ast.expr) -> str | None:
     return None
 
 
-def _last_name(node: ast.expr) -> str:
+def _last_name(node: ast.AST) -> str:
     """`c` for `a.b.c` and for `c`."""
     return getattr(node, "attr", getattr(node, "id", ""))
 

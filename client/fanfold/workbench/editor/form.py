@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from nicegui.element import Element
@@ -10,38 +10,54 @@ from nicegui.element import Element
 from fanfold.core.pricing import prices
 from fanfold.engines.select import engine_for
 from fanfold.workbench.editor import fields as form
+from fanfold.workbench.editor.inputs import SUFFIXES
 from fanfold.workbench.editor.udf_source import FoundUdf
-from fanfold.workbench.layout import button, choice, dialog_named, element, field, set_text, show, text
+from fanfold.workbench.layout import button, choice, dialog_named, element, field, script, set_text, show, text
 
 Press = Callable[[], Awaitable[None]]
+#: Where the inputs are sent to before they are planned.
+INPUTS_PATH = "/workbench/inputs"
 
 
 class EditorForm:
-    """One viewer's form. It is built anew only where it has to change: what is typed and where is kept."""
+    """One viewer's form. It is built anew only where it has to change: what is typed and where is kept.
 
-    def __init__(self, *, run: Press, plan: Press, submit: Press, chosen: Callable[[], None]) -> None:
+    Only what somebody typed or chose is sent: a default stays the UDF's own, whatever its type.
+    """
+
+    def __init__(
+        self, *, run: Press, plan: Callable[[Any], Awaitable[None]], submit: Press, chosen: Callable[[], None]
+    ) -> None:
         self._run, self._plan, self._submit_all, self._chosen = run, plan, submit, chosen
         self._udfs: dict[str, FoundUdf] = {}
         #: The UDF that is chosen; None where the file has none.
         self.udf: FoundUdf | None = None
         self._given: dict[str, str] = {}
-        self._inputs = ""
+        self._nulls: set[str] = set()
         self._built: FoundUdf | None = None
         self._is_built = False
         self._submit: Element | None = None
         self._head = element("div", "ff-stack")
         self._body = element("div", "ff-stack")
 
-    def begin_anew(self) -> None:
-        """Another file is open: nothing of the last one's is kept."""
-        self._udfs, self.udf, self._given, self._inputs = {}, None, {}, ""
-        self._built, self._is_built = None, False
+    def begin_anew(self, given: Mapping[str, str], nulls: list[str], udf: str) -> None:
+        """Another file is open: the form has what a draft of that file kept, and `udf` is chosen where it is there."""
+        self._udfs, self.udf, self._given, self._nulls = {}, None, dict(given), set(nulls)
+        self._built, self._is_built, self._wanted = None, False, udf
         self._head.clear()
         self._body.clear()
 
+    def fill(self, given: Mapping[str, str], nulls: list[str]) -> None:
+        """Put these into the form, in the place of what stands there."""
+        self._given = {one.name: _shown(one, given[one.name]) for one in self._fields() if one.name in given}
+        self._nulls = set(nulls)
+        self._is_built = False
+        self._choose(self.udf.name if self.udf is not None else "")
+        self._keep()
+
     def offer(self, udfs: dict[str, FoundUdf]) -> None:
         """Let the user choose among these; the one that was chosen stays, as far as it is still there."""
-        name = self.udf.name if self.udf is not None else ""
+        name = self.udf.name if self.udf is not None else self._wanted
         name = name if name in udfs else next(iter(udfs), "")
         anew = not self._udfs or list(udfs) != list(self._udfs)
         self._udfs = udfs
@@ -49,13 +65,18 @@ class EditorForm:
             self._build_head(name)
         self._choose(name)
 
-    def arguments(self) -> dict[str, str]:
-        """What stands in the form."""
-        return form.arguments(self._fields(), self._given)
+    def arguments(self) -> dict[str, Any]:
+        """What was typed into the form. Raises `InputError`."""
+        return form.arguments(self._fields(), self._given, frozenset(self._nulls))
 
-    def all_inputs(self) -> list[dict[str, Any]]:
-        """The inputs that are written one a line. Raises `InputError`."""
-        return form.inputs_from(self._inputs, self._fields(), self._given)
+    def others(self) -> dict[str, Any]:
+        """What the form gives to each of many inputs: all but the first parameter. Raises `InputError`."""
+        return form.arguments(self._fields()[1:], self._given, frozenset(self._nulls))
+
+    @property
+    def first(self) -> str:
+        """The parameter that plain inputs go to."""
+        return next((one.name for one in self._fields() if one.kind not in ("mapping", "rest")), "")
 
     def offer_submit(self, label: str) -> None:
         """Offer to submit what was planned; an empty label takes that back."""
@@ -71,14 +92,22 @@ class EditorForm:
         if self._is_built and self.udf == self._built:
             return
         before = {} if self._built is None else {one.name: one for one in self._built.fields}
-        kept = {one.name: self._given[one.name] for one in self._fields() if before.get(one.name) == one}
-        self._given = {one.name: kept.get(one.name, one.default) for one in self._fields()}
+        if before:
+            stays = {one.name for one in self._fields() if before.get(one.name) == one}
+            self._given = {name: value for name, value in self._given.items() if name in stays}
+            self._nulls &= stays
         if self._built is not None and (self.udf is None or self.udf.name != self._built.name):
             self._chosen()
         self._built, self._is_built = self.udf, True
         self._body.clear()
         with self._body:
             self._build_body()
+        self._keep()
+
+    def _keep(self) -> None:
+        """Have the browser keep what was typed, beside the text."""
+        udf = "" if self.udf is None else self.udf.name
+        script("editor.setForm", self._given, sorted(self._nulls), udf)
 
     def _build_head(self, name: str) -> None:
         self._head.clear()
@@ -105,29 +134,63 @@ class EditorForm:
 
     def _build_field(self, one: form.Field) -> None:
         def typed(value: str) -> None:
-            self._given[one.name] = value
+            self._nulls.discard(one.name)
+            if value == "":
+                self._given.pop(one.name, None)
+            else:
+                self._given[one.name] = value
+            self._keep()
 
-        value = self._given[one.name]
-        if one.kind == "choice":
-            options = {"": "as the UDF says", **{option: option for option in one.options}}
+        value = self._given.get(one.name, "" if one.kind == "choice" else one.default)
+        if one.kind == "rest":
+            text(f"*{one.name}: inputs are passed by name, so this parameter always stays empty.", "ff-muted ff-small")
+        elif one.kind == "choice":
+            default = f"as the UDF says{f' ({one.default})' if one.default else ''}"
+            options = {"": default, **{label: label for label, _ in one.options}}
             choice(one.label, options, value=value, on_change=typed)
-            return
-        more = {"step": "any"} if one.kind == "number" else {}
-        if one.computed:
-            more["placeholder"] = one.computed
-        field(one.label, value=value, on_change=typed, type=one.kind, **more)
+        else:
+            more = {"step": "any"} if one.kind == "number" else {}
+            if one.kind == "mapping" or one.computed:
+                more["placeholder"] = one.computed or '{"name": value, ...}'
+            kind = "text" if one.kind == "mapping" else one.kind
+            field(one.label, value=value, on_change=typed, type=kind, **more)
+        if one.takes_none:
+            self._build_none(one.name)
+
+    def _build_none(self, name: str) -> None:
+        def ticked(is_none: bool) -> None:
+            self._nulls.add(name) if is_none else self._nulls.discard(name)
+            self._keep()
+
+        with element("label", "ff-row ff-small ff-muted"):
+            box = element("input").props(f'type=checkbox aria-label="{name} is None"')
+            if name in self._nulls:
+                box._props["checked"] = True
+            text("None", "", "span")
+        box.on("change", lambda event: ticked(bool(event.args)), js_handler="(e) => emit(e.target.checked)")
 
     def _build_many(self) -> None:
-        def typed(value: str) -> None:
-            self._inputs = value
-            self.offer_submit("")  # what was planned is not what stands there now
-
         text("Many inputs", "", "h2")
-        label = "One a line, for the first parameter; or JSON objects"
-        field(label, value=self._inputs, on_change=typed, kind="textarea")
+        with element("label", "ff-field"):
+            text("One a line, for the first parameter; or JSON objects; or range(...)", "", "span")
+            box = element("textarea").props("data-inputs")
+        with element("label", "ff-field"):
+            text("or a file, one input a row", "", "span")
+            chosen = element("input").props("type=file data-inputs-file")
+            chosen._props["accept"] = ",".join(SUFFIXES)
+        for one, event in ((box, "input"), (chosen, "change")):  # what was planned is not what stands there now
+            one.on(event, lambda _: self.offer_submit(""), js_handler="() => emit()", throttle=0.3)
         with element("div", "ff-row"):
-            button("Plan", self._plan)
+            plan = text("Plan", "ff-button", "button").props("type=button")
+            sending = f"() => window.ff.editor.sendInputs('{INPUTS_PATH}').then(emit)"
+            plan.on("click", lambda event: self._plan(event.args), js_handler=sending)
             self._submit = button("", self._submit_all, "ff-first ff-hidden")
+        script("editor.fillInputs")
+
+
+def _shown(one: form.Field, text: str) -> str:
+    """A value's text as the field shows it: a choice by what it is called."""
+    return next((label for label, value in one.options if form.text_of(value) == text), text)
 
 
 # Asking before a machine is started: which, for what price, and how long it takes to come up.

@@ -3,55 +3,98 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import difflib
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nicegui import ui
 from nicegui.element import Element
 
-from fanfold.errors import FanfoldError
+from fanfold.errors import FanfoldError, InputError
 from fanfold.workbench.editor.form import EditorForm, ask
-from fanfold.workbench.editor.run import EditorRun
+from fanfold.workbench.editor.open_run import input_texts
+from fanfold.workbench.editor.run import Actions, EditorRun
 from fanfold.workbench.editor.udf_process import Answer, Order, UdfProcess
-from fanfold.workbench.editor.udf_source import UdfFile, files_in, udfs_in
+from fanfold.workbench.editor.udf_source import UdfFile, digest, error_line, files_in, new_file, udfs_in
 from fanfold.workbench.following import FollowedJobs
-from fanfold.workbench.layout import button, element, link, set_text, show, text
+from fanfold.workbench.job.failure_lines import RaisingLine, is_file
+from fanfold.workbench.layout import button, dialog_named, element, field, link, script, set_text, show, text
+from fanfold.workbench.uploads import Uploads
 
-_KEYS = "(e) => { if (e.shiftKey && e.key === 'Enter') { e.preventDefault(); e.stopPropagation(); emit(); } }"
+_KEYS = (
+    "(e) => { const key = window.ff.editor.key(e); if (key) { e.preventDefault(); e.stopPropagation(); emit(key); } }"
+)
+#: How often the page looks whether the file that is open has changed on disk.
+_DISK_S = 1.0
 
 
-async def show_editor(folder: Path, engine: str, followed_jobs: FollowedJobs) -> None:
-    """Build the page for one viewer."""
-    names = await asyncio.to_thread(files_in, folder)
+class Shared(NamedTuple):
+    """What all viewers' editors share."""
+
+    folder: Path
+    engine: str
+    followed_jobs: FollowedJobs
+    uploads: Uploads
+
+
+async def show_editor(shared: Shared, query: Mapping[str, str]) -> None:
+    """Build the page for one viewer. `query` is the address's: file, udf, line, and job and run for the input."""
+    names = await asyncio.to_thread(files_in, shared.folder)
     with element("div", "ff-row"):
         text("Workbench", "", "h1")
-        text(f"{folder.name}/", "ff-mono ff-muted")
-    if names:
-        _EditorPage(folder, engine, followed_jobs, names)
-        return
-    with element("div", "ff-card ff-empty"):
-        text("No Python files here.", "", "h2")
-        text("Write a function with @fanfold.udf into one, or start the Workbench in another folder.")
+        text(f"{shared.folder.name}/", "ff-mono ff-muted")
+        new = element("div", "ff-spread")
+    page = _EditorPage(shared, names, query) if names else None
+    with new:
+        button("New file", partial(_ask_for_name, shared.folder))
+    if page is None:
+        with element("div", "ff-card ff-empty"):
+            text("No Python files here.", "", "h2")
+            text("Press New file, or start the Workbench in another folder.")
+
+
+def _ask_for_name(folder: Path) -> None:
+    name = [""]
+
+    async def make() -> None:
+        try:
+            made = await asyncio.to_thread(new_file, folder, name[0])
+        except FanfoldError as error:
+            set_text(wrong, str(error))
+            show(wrong, shown=True)
+            return
+        dialog.close()
+        ui.navigate.to(f"/workbench?file={made}")
+
+    with dialog_named("New file") as dialog, element("div", "ff-dialog"):
+        text("New file", "", "h2")
+        field("Name", on_change=lambda value: name.__setitem__(0, value), placeholder="flights.py")
+        wrong = text("", "ff-note ff-hidden").props("role=alert")
+        with element("div", "ff-row"):
+            button("Make it", make, "ff-first")
+            button("Not now", dialog.close)
+    dialog.open()
 
 
 class _EditorPage:
     """One viewer's file, form and run. The file is only ever read here; it is imported elsewhere (`UdfProcess`)."""
 
-    def __init__(self, folder: Path, engine: str, followed_jobs: FollowedJobs, names: list[str]) -> None:
-        self._folder, self._engine = folder, engine
+    def __init__(self, shared: Shared, names: list[str], query: Mapping[str, str]) -> None:
+        self._shared, self._folder, self._engine = shared, shared.folder, shared.engine
+        self._query: Mapping[str, str] = query
         self._file: UdfFile | None = None
-        self._process = UdfProcess(folder)
+        #: What the disk holds where it is neither what this page knows nor what stands in the editor.
+        self._conflict: str | None = None
+        self._upload = ""
+        self._process = UdfProcess(shared.folder)
         self._opening = asyncio.Lock()
-        with element("div", "ff-workspace").on("keydown.capture", self._run_asked, js_handler=_KEYS):
+        with element("div", "ff-workspace").on("keydown.capture", self._key_pressed, js_handler=_KEYS):
             with element("nav", "ff-card ff-files").props('aria-label="UDF files"'):
                 self._entries = {name: self._entry(name) for name in names}
             with element("section", "ff-card ff-code").props('aria-label="Editor"'):
-                self._editor = ui.codemirror(language="Python", theme="vscodeLight", line_wrapping=True)
-                self._editor.classes("ff-editor").props('aria-label="Code"')
-                self._editor.on_value_change(self._read_quietly)
-                self._trouble = text("", "ff-pre ff-hidden", "pre").props("role=alert tabindex=0")
+                self._build_code()
             with element("section", "ff-card ff-side").props('aria-label="Parameters"'):
                 self._form = EditorForm(run=self._run, plan=self._plan, submit=self._submit_all, chosen=self._forget)
             with element("section", "ff-card ff-outcome ff-hidden").props(
@@ -59,9 +102,32 @@ class _EditorPage:
             ) as self._outcome:
                 self._build_outcome()
         self._dialogs = element("div")
-        self._editor_run = EditorRun(followed_jobs, self._output, again=partial(self._run, cache=False))
-        ui.timer(0.05, lambda: self._begin(names[0]), once=True)
+        actions = Actions(again=partial(self._run, cache=False), go_to=self._go_to_raising)
+        self._editor_run = EditorRun(shared.followed_jobs, self._output, actions)
+        wanted = query.get("file", "")
+        first = next((name for name in names if is_file(wanted, name)), names[0])
+        ui.timer(0.05, lambda: self._begin(first), once=True)
+        ui.timer(_DISK_S, self._look_at_disk)
         ui.context.client.on_delete(self._process.stop)
+
+    def _build_code(self) -> None:
+        with element("div", "ff-row"):
+            self._name = text("", "ff-mono", "span")
+            self._unsaved = text("unsaved", "ff-unsaved ff-hidden", "span").props("role=status")
+            self._save_button = button("Save (Ctrl+S)", self._save, "ff-spread")
+        with element("div", "ff-note ff-stack ff-hidden").props("role=alert") as self._changed:
+            self._changed_words = text("")
+            self._diff = text("", "ff-pre ff-table", "pre").props('tabindex=0 aria-label="Differences"')
+            with element("div", "ff-row"):
+                button("Take the file's text", self._take_theirs)
+                button("Keep my text", self._keep_mine)
+        self._editor = ui.codemirror(language="Python", theme="vscodeLight", line_wrapping=True)
+        self._editor.classes("ff-editor").props('aria-label="Code"')
+        self._editor.on("update:value", js_handler="() => window.ff.editor.changed()")
+        self._editor.on_value_change(self._text_changed)
+        self._trouble = text("", "ff-pre ff-hidden", "pre").props("role=alert tabindex=0")
+        self._trouble_line = 0
+        self._to_line = button("Go to the line", lambda: self._go_to(self._trouble_line), "ff-hidden")
 
     def _build_outcome(self) -> None:
         with element("div", "ff-row ff-hidden").props("role=status") as self._busy:
@@ -75,9 +141,24 @@ class _EditorPage:
         return made.on("click", lambda _: self._open(name))
 
     async def _begin(self, name: str) -> None:
-        dark = await ui.run_javascript("window.ff.nameEditor()", timeout=10.0)
+        dark = await ui.run_javascript(f"window.ff.editor.start({self._editor.id})", timeout=10.0)
         self._editor.set_theme("githubDark" if dark else "vscodeLight")
         await self._open(name)
+        await self._open_as_asked()
+
+    async def _open_as_asked(self) -> None:
+        """What the address asks for beside the file: the input of a run in the form, and a line in sight."""
+        query, self._query = self._query, {}
+        if query.get("job"):
+
+            async def fill() -> None:
+                run = int(query["run"]) if query.get("run", "").isdigit() else 0
+                given = await asyncio.to_thread(input_texts, self._shared.followed_jobs, query["job"], run)
+                self._form.fill(given.texts, given.nulls)
+
+            await self._tried(fill)
+        if query.get("line", "").isdigit():
+            self._go_to(int(query["line"]))
 
     # --- the file ------------------------------------------------------------------------------------------------
 
@@ -86,45 +167,140 @@ class _EditorPage:
             await self._open_now(name)
 
     async def _open_now(self, name: str) -> None:
-        before, typed = self._file, self._editor.value
-
-        def opened() -> UdfFile:
-            if before is not None and before.name != name:
-                before.save(typed)
-            return UdfFile(self._folder, name)
-
+        before = self._file
+        if before is not None:
+            if before.name == name:
+                return  # what is open already stays as it is, with what has been typed since
+            await self._save()  # where it cannot be saved, the draft keeps it
         files: list[UdfFile] = []
 
         async def open_it() -> None:
-            files.append(await asyncio.to_thread(opened))
+            files.append(await asyncio.to_thread(UdfFile, self._folder, name))
 
-        if not await self._tried(open_it) or (before is not None and files[0].is_same(before)):
-            return  # what is open already stays as it is, with what has been typed since
-        self._file = files[0]
+        if not await self._tried(open_it):
+            return
+        self._file = file = files[0]
+        draft = await ui.run_javascript(f"window.ff.editor.draft({_quoted(self._key())})", timeout=10.0) or {}
         self._forget()
-        self._form.begin_anew()
-        self._editor.set_value(self._file.text)
+        self._set_conflict(None)
+        udf = self._query.get("udf") or draft.get("udf") or ""
+        script("editor.opened", self._key(), file.text, digest(file.text), udf)
+        self._form.begin_anew(draft.get("form") or {}, draft.get("nulls") or [], udf)
+        self._editor.set_value(file.text)
+        self._restore(file, draft)
         await self._tried(self._read)
+        self._show_address()
         for other, entry in self._entries.items():
             entry._props["aria-current"] = "true" if other == name else "false"
             entry.update()
+        set_text(self._name, name)
+
+    def _restore(self, file: UdfFile, draft: Mapping[str, Any]) -> None:
+        """Put the text of a draft into the editor; where the file has changed since it was typed, ask which to keep."""
+        typed = draft.get("text")
+        if typed is None or typed == file.text:
+            return
+        self._editor.set_value(typed)
+        script("editor.changed")
+        if draft.get("base") != digest(file.text):
+            self._set_conflict(file.text)
+
+    def _key(self) -> str:
+        return str(self._file.path) if self._file is not None else ""
+
+    def _show_address(self) -> None:
+        if self._file is not None:
+            script("editor.address", self._file.name, self._form.udf.name if self._form.udf is not None else "")
+
+    def _text_changed(self) -> None:
+        self._show_unsaved()
+        try:
+            self._read_now()
+        except FanfoldError:
+            return  # while it is typed, a text is not Python most of the time: then the form stays as it is
+
+    def _show_unsaved(self) -> None:
+        unsaved = self._file is not None and self._editor.value != self._file.text
+        show(self._unsaved, shown=unsaved)
 
     async def _read(self) -> None:
         """Have the form be that of the text. Raises `InputError` where it is not Python."""
+        self._read_now()
+
+    def _read_now(self) -> None:
         if self._file is not None:
             self._form.offer(udfs_in(self._editor.value, self._file.name))
 
-    async def _read_quietly(self) -> None:
-        """While it is typed, a text is not Python most of the time: then the form stays as it is."""
-        try:
-            await self._read()
-        except FanfoldError:
+    async def _look_at_disk(self) -> None:
+        """Show what another program has written into the file, or ask where there is own text as well."""
+        file = self._file
+        if file is None or self._opening.locked():
             return
+        try:
+            disk = await asyncio.to_thread(file.changed_on_disk)
+        except InputError:
+            return  # it is gone for now, as while git writes it; saving says so
+        if disk is None or file is not self._file or disk == self._conflict:
+            return
+        if self._editor.value == file.text:
+            self._show_disk(disk)
+            ui.notify(f"{file.name} was changed on disk: its new text is shown.", position="bottom-left")
+        elif self._editor.value == disk:
+            self._accept(disk)
+        else:
+            self._set_conflict(disk)
+
+    def _show_disk(self, disk: str) -> None:
+        self._editor.set_value(disk)
+        self._accept(disk)
+        self._text_changed()
+
+    def _accept(self, disk: str) -> None:
+        """This is what the disk holds, and the viewer knows."""
+        if self._file is not None:
+            self._file.text = disk
+            self._set_conflict(None)
+            script("editor.saved", disk, digest(disk))
+            self._show_unsaved()
+
+    def _set_conflict(self, disk: str | None) -> None:
+        self._conflict = disk
+        show(self._changed, shown=disk is not None)
+        if disk is not None and self._file is not None:
+            set_text(self._changed_words, f"{self._file.name} has been changed elsewhere, and here as well.")
+            set_text(self._diff, _difference(disk, self._editor.value))
+
+    def _take_theirs(self) -> None:
+        if self._conflict is not None:
+            self._show_disk(self._conflict)
+
+    def _keep_mine(self) -> None:
+        """The text here goes over that of the disk at the next save."""
+        if self._conflict is not None:
+            self._accept(self._conflict)
+
+    async def _save(self) -> bool:
+        """Write what was typed to the file; False where that failed or the viewer has to choose first."""
+        file, typed = self._file, self._editor.value
+        if file is None:
+            return False
+        was = typed
+        await self._look_at_disk()
+        if self._conflict is not None:
+            self._say(f"{file.name} has been changed elsewhere. Choose which text to keep.")
+            return False
+        if self._editor.value != was:
+            self._say(f"{file.name} was changed on disk: its new text is shown. Run it again.")
+            return False
+        if not await self._tried(lambda: asyncio.to_thread(file.save, typed)):
+            return False
+        script("editor.saved", typed, digest(typed))
+        self._show_unsaved()
+        return True
 
     async def _saved(self) -> bool:
         """Save what was typed, and read it anew; whether there is a UDF to run then."""
-        file, typed = self._file, self._editor.value
-        if file is None or not await self._tried(lambda: asyncio.to_thread(file.save, typed)):
+        if not await self._save():
             return False
         return await self._tried(self._read) and self._form.udf is not None
 
@@ -132,15 +308,27 @@ class _EditorPage:
         """What there was of another UDF is not shown beside this one."""
         self._process.stop()
         self._editor_run.clear()
-        for one in (self._planned, self._outcome, self._trouble):
+        for one in (self._planned, self._outcome, self._trouble, self._to_line):
             show(one, shown=False)
         self._form.offer_submit("")
+        self._show_address()
+
+    def _go_to(self, line: int) -> None:
+        script("editor.goTo", line)
+
+    async def _go_to_raising(self, line: RaisingLine) -> None:
+        """The line that raised, in its own file where that is one of the folder's."""
+        name = next((name for name in self._entries if is_file(line.file, name)), None)
+        if name is not None:
+            await self._open(name)
+        self._go_to(line.number)
 
     # --- running -------------------------------------------------------------------------------------------------
 
-    async def _run_asked(self) -> None:
-        """Shift+Enter: also on a machine, after a confirmation."""
-        if await self._saved():
+    async def _key_pressed(self, event: Any) -> None:
+        if event.args == "save":
+            await self._save()
+        elif await self._saved():  # Shift+Enter: also on a machine, after a confirmation
             await self._asked_first(lambda machine: self._start(allowed=machine))
 
     async def _run(self, *, cache: bool = True) -> None:
@@ -148,8 +336,13 @@ class _EditorPage:
         if await self._saved():
             await self._start(cache=cache, by_key=False)
 
-    async def _plan(self) -> None:
-        if await self._saved():
+    async def _plan(self, sent: Any) -> None:
+        """Plan the inputs that the browser has just sent."""
+        answer = sent if isinstance(sent, dict) else {}
+        if "upload" not in answer:
+            self._say(str(answer.get("error") or "The inputs did not arrive. Press Plan again."))
+        elif await self._saved():
+            self._upload = str(answer["upload"])
             await self._asked_first(self._plan_now)
 
     async def _submit_all(self) -> None:
@@ -165,7 +358,7 @@ class _EditorPage:
             await go_on(None)
 
     async def _start(self, *, allowed: str | None = None, cache: bool = True, by_key: bool = True) -> None:
-        answer = await self._carried_out("submit", lambda: [self._form.arguments()], allowed, cache=cache)
+        answer = await self._carried_out("submit", self._one_input, allowed, cache=cache)
         if answer is None:
             return
         if answer.machine and by_key:
@@ -176,25 +369,35 @@ class _EditorPage:
             self._editor_run.follow(answer.job)
 
     async def _plan_now(self, allowed: str | None) -> None:
-        answer = await self._carried_out("plan", self._form.all_inputs, allowed)
+        answer = await self._carried_out("plan", self._many_inputs, allowed)
         if answer is not None and answer.machine:
             await self._asked_first(self._plan_now, answer.machine)
         elif answer is not None:
             set_text(self._planned, answer.plan)
             show(self._planned, shown=True)
-            self._form.offer_submit(f"Submit {answer.count:,} inputs")
+            self._form.offer_submit(f"Submit {answer.count:,} {'input' if answer.count == 1 else 'inputs'}")
 
     async def _submit_now(self, allowed: str | None) -> None:
-        answer = await self._carried_out("submit", self._form.all_inputs, allowed)
+        answer = await self._carried_out("submit", self._many_inputs, allowed)
         if answer is not None and answer.machine:
             await self._asked_first(self._submit_now, answer.machine)
         elif answer is not None:
             with self._output, element("div", "ff-row").props("role=status"):
-                text(f"Submitted {answer.count:,} runs:", "", "span")
+                text(f"Submitted {answer.count:,} {'run' if answer.count == 1 else 'runs'}:", "", "span")
                 link(f"job {answer.job}", f"/job/{answer.job}")
 
+    def _one_input(self) -> dict[str, Any]:
+        return {"inputs": [self._form.arguments()]}
+
+    def _many_inputs(self) -> dict[str, Any]:
+        kept = self._shared.uploads.path_of(self._upload)
+        if kept is None:
+            raise InputError("The inputs are no longer here.", next_step="press Plan again.")
+        path, name = kept
+        return {"path": str(path), "name": name, "others": self._form.others(), "first": self._form.first}
+
     async def _carried_out(
-        self, act: str, inputs: Callable[[], list[dict[str, Any]]], allowed: str | None, *, cache: bool = True
+        self, act: str, inputs: Callable[[], dict[str, Any]], allowed: str | None, *, cache: bool = True
     ) -> Answer | None:
         """Have a process do it, and say so meanwhile; None where it failed or was stopped."""
         file, udf = self._file, self._form.udf
@@ -203,7 +406,7 @@ class _EditorPage:
         answers: list[Answer | None] = []
 
         async def carry_out() -> None:
-            order = Order(file.name, udf.name, act, inputs(), self._engine, allowed, cache)
+            order = Order(file.name, udf.name, act, inputs(), self._engine, allowed, cache, digest(file.text))
             self._editor_run.clear()
             set_text(self._doing, f"{'Planning' if act == 'plan' else 'Starting'} {udf.name} …")
             for one in (self._outcome, self._busy):
@@ -223,8 +426,23 @@ class _EditorPage:
             self._say(str(error))
             return False
         show(self._trouble, shown=False)
+        show(self._to_line, shown=False)
         return True
 
     def _say(self, words: str) -> None:
         set_text(self._trouble, words)
         show(self._trouble, shown=True)
+        self._trouble_line = error_line(words, self._file.name if self._file is not None else "")
+        show(self._to_line, shown=self._trouble_line > 0)
+
+
+def _difference(disk: str, mine: str) -> str:
+    """What differs, as `diff -u` writes it, as far as it can be read at a glance."""
+    lines = list(difflib.unified_diff(disk.splitlines(), mine.splitlines(), "on disk", "here", lineterm="", n=2))
+    return "\n".join([*lines[:200], *([f"… {len(lines) - 200:,} more lines"] if len(lines) > 200 else [])])
+
+
+def _quoted(value: str) -> str:
+    import json
+
+    return json.dumps(value)

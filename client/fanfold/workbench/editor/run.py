@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from nicegui import ui
 from nicegui.element import Element
@@ -11,28 +12,34 @@ from nicegui.element import Element
 from fanfold.core.models import RunStatus
 from fanfold.errors import FanfoldError
 from fanfold.workbench.following import FollowedJob, FollowedJobs
-from fanfold.workbench.layout import button, element, link, set_text, show, text
+from fanfold.workbench.job.failure_lines import RaisingLine, raising_line
+from fanfold.workbench.layout import button, element, link, script, set_text, show, text
 from fanfold.workbench.previews import Preview, seen_of, show_preview
 
 _LOOK_S = 0.3
+#: Lines of output that stand under the editor; the job's page has all.
 _LINES = 2_000
 
 
+class Actions(NamedTuple):
+    """What can be done about a run: run it once more without the cache, and go to a line of the editor."""
+
+    again: Callable[[], Awaitable[None]]
+    go_to: Callable[[RaisingLine], Awaitable[None]]
+
+
 class EditorRun:
-    """The place for a run's output on the page; each run takes the place of the one before.
+    """The place for a run's output on the page; each run takes the place of the one before."""
 
-    `again` runs what was answered from the cache once more, without it.
-    """
-
-    def __init__(self, followed_jobs: FollowedJobs, box: Element, again: Callable[[], Awaitable[None]]) -> None:
-        self._followed_jobs, self._box, self._again = followed_jobs, box, again
+    def __init__(self, followed_jobs: FollowedJobs, box: Element, actions: Actions) -> None:
+        self._followed_jobs, self._box, self._actions = followed_jobs, box, actions
         self._run: _FollowedRun | None = None
 
     def follow(self, job_id: str) -> None:
         """Show how this job of one run goes."""
         self.clear()
         with self._box:
-            self._run = _FollowedRun(self._followed_jobs, job_id, self._again)
+            self._run = _FollowedRun(self._followed_jobs, job_id, self._actions)
 
     def clear(self) -> None:
         """Show nothing; a run that goes on is found among the jobs."""
@@ -45,16 +52,18 @@ class EditorRun:
 class _FollowedRun:
     """One run, until it has ended or another takes its place. What it has begun to read then is not shown any more."""
 
-    def __init__(self, followed_jobs: FollowedJobs, job_id: str, again: Callable[[], Awaitable[None]]) -> None:
-        self._followed_jobs, self._job_id = followed_jobs, job_id
+    def __init__(self, followed_jobs: FollowedJobs, job_id: str, actions: Actions) -> None:
+        self._followed_jobs, self._job_id, self._actions = followed_jobs, job_id, actions
         self._left = False
+        self._shown = (-1, "")
         with element("div", "ff-row"):
             self._status = text("Queued", "ff-status ff-Queued", "span").props("role=status")
             link(f"job {job_id}", f"/job/{job_id}", "ff-link ff-mono")
             self._cancel = button("Cancel", self._cancelled, "ff-danger")
-            self._again = button("Run without the cache", again, "ff-hidden")
+            self._again = button("Run without the cache", actions.again, "ff-hidden")
         self._note = text("", "ff-muted ff-hidden")
-        self._printed = text("", "ff-pre ff-hidden", "pre").props('tabindex=0 aria-label="Output"')
+        self._cut = text("", "ff-muted ff-small ff-hidden")
+        self._printed = text("", "ff-pre ff-hidden", "pre").props('tabindex=0 aria-label="Output" data-follow')
         self._result = element("div", "ff-stack").props('aria-live=polite aria-label="Result" role=region')
         self._timer = ui.timer(_LOOK_S, self._look, immediate=True)
 
@@ -73,22 +82,19 @@ class _FollowedRun:
         done = followed.job.state.done
         if done:
             await asyncio.to_thread(followed.look_now)  # what was printed last may have come after the end
-        seen = await asyncio.to_thread(_seen, followed) if done else None
+        ended = await asyncio.to_thread(_ended, followed) if done else None
         if self._left:
             return
         self._say(followed.silence())
-        self._show(followed, seen)
+        self._show(followed, ended)
 
-    def _show(self, followed: FollowedJob, seen: Preview | None) -> None:
+    def _show(self, followed: FollowedJob, ended: _Ended | None) -> None:
         status = followed.job.state.status.value
         cached = bool(followed.job.state.counts()[RunStatus.CACHED])
         set_text(self._status, f"{status}, from the cache" if cached else status)
         self._status.classes(replace=f"ff-status ff-{status}")
-        lines, _ = followed.lines_since(0)
-        if lines:
-            show(self._printed, shown=True)
-            set_text(self._printed, "\n".join(line for _, line in lines[-_LINES:]))
-        if seen is None:
+        self._show_output(followed)
+        if ended is None:
             return
         self.leave()
         show(self._cancel, shown=False)
@@ -96,7 +102,26 @@ class _FollowedRun:
         if cached:
             self._say("These inputs have been computed before: nothing was run, and so nothing was printed.")
         with self._result:
-            show_preview(seen)
+            show_preview(ended.preview)
+            if ended.line is not None:
+                line = ended.line
+                button(f"Go to {line.file}, line {line.number}", lambda: self._actions.go_to(line), "ff-to-line")
+
+    def _show_output(self, followed: FollowedJob) -> None:
+        """The last lines, and how many there are before them; the box follows them while it is scrolled to its end."""
+        log = followed.log
+        count, begun = len(log), log.begun(0)
+        if (count, begun) == self._shown or not (count or begun):
+            return
+        self._shown = (count, begun)
+        lines = [line.text for line in log.lines(count - _LINES, count)]
+        show(self._printed, shown=True)
+        set_text(self._printed, "\n".join([*lines, *([begun] if begun else [])]))
+        script("followOutput")
+        if count > _LINES:
+            cut = f"The last {_LINES:,} of {count:,} lines; the job's Logs have all."
+            set_text(self._cut, cut)
+            show(self._cut, shown=True)
 
     async def _cancelled(self) -> None:
         def cancel() -> None:
@@ -115,9 +140,19 @@ class _FollowedRun:
         show(self._note, shown=bool(words))
 
 
-def _seen(followed: FollowedJob) -> Preview:
+class _Ended(NamedTuple):
+    """What a run came to, and for a failure the line of the user's that raised it."""
+
+    preview: Preview
+    line: RaisingLine | None = None
+
+
+def _ended(followed: FollowedJob) -> _Ended:
     with followed.lock:
         error, output = followed.job.error(0), followed.job.state.output(0)
         if error is not None:
-            return Preview(error.remote_traceback or error.message)
-        return Preview("No result.") if output is None else seen_of(followed.job.contents, 0, output)
+            trace = error.remote_traceback or error.message
+            return _Ended(Preview(trace), raising_line(trace))
+        if output is None:
+            return _Ended(Preview("No result."))
+        return _Ended(seen_of(followed.job.contents, 0, output))

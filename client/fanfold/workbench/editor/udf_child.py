@@ -1,4 +1,4 @@
-"""A process of its own that imports a UDF file and submits or plans: whatever the file does, the page is not hurt.
+"""A process of its own that imports a UDF file and submits or plans, or retries a job: the page is never hurt.
 
 It is order what to do in a line of JSON, and answers in lines of JSON: `imported`, then the end. See `udf_process`.
 """
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from fanfold.errors import FanfoldError
+from fanfold.errors import FanfoldError, InputError
 
 
 def main() -> None:
@@ -32,16 +32,46 @@ def _answer(order: dict[str, Any], answers: TextIO) -> dict[str, Any]:
     from fanfold.api.udf_file import load_udf
     from fanfold.submission.plan import plan
 
+    if order["act"] == "retry":
+        return _retried(order)
+    _check_text(order)
     udf = load_udf(f"{order['file']}:{order['udf']}")
     _say(answers, imported=True)
     machine = udf.options.instance_type
     if machine not in (None, "realtime", order["allowed"]):
         return {"machine": machine}
     if order["act"] == "plan":
-        found = plan(udf, order["inputs"], engine=order["engine"])
+        found = plan(udf, _inputs(order["given"]), engine=order["engine"])
         return {"plan": str(found), "count": found.count}
     _outlive(order["engine"])
-    job: Any = submit(udf, order["inputs"], engine=order["engine"], cache=order["cache"], collect=False)
+    job: Any = submit(udf, _inputs(order["given"]), engine=order["engine"], cache=order["cache"], collect=False)
+    return {"job": job.id, "count": len(job)}
+
+
+def _check_text(order: dict[str, Any]) -> None:
+    """Run nothing but what the page shows: the file may have been written since it was read."""
+    from hashlib import sha256
+
+    text = Path(order["file"]).read_bytes().decode("utf-8", "replace").replace("\r\n", "\n")
+    if sha256(text.encode()).hexdigest() != order["digest"]:
+        raise InputError(f"{order['file']} has just been changed on disk.", next_step="run it again.")
+
+
+def _inputs(given: dict[str, Any]) -> Any:
+    from fanfold.workbench.editor.inputs import inputs_of
+
+    if "path" not in given:
+        return given["inputs"]
+    return inputs_of(Path(given["path"]), given["name"], given["others"], given["first"])
+
+
+def _retried(order: dict[str, Any]) -> dict[str, Any]:
+    """Run again what a job has not got, by a process that outlives the page."""
+    from fanfold.api.submit import get_job
+
+    _outlive(order["engine"])
+    job = get_job(order["udf"], engine=order["engine"])
+    job.retry()
     return {"job": job.id, "count": len(job)}
 
 

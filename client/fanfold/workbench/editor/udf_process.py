@@ -24,15 +24,21 @@ _GONE_S = 2.0
 
 
 class Order(NamedTuple):
-    """What a process is to do with a UDF: `act` is "submit" or "plan"; only machine `allowed` may be started."""
+    """What a process is to do with a UDF: `act` is "submit", "plan" or "retry" (of job `udf`).
+
+    Only machine `allowed` may be started.
+    """
 
     file: str
     udf: str
     act: str
-    inputs: list[dict[str, Any]]
+    #: Either `inputs`, or where they are to be read from: `path`, `name`, `others` and `first` (see `inputs`).
+    given: dict[str, Any]
     engine: str
     allowed: str | None = None
     cache: bool = True
+    #: The sha256 of the text that is shown; another text is not run.
+    digest: str = ""
 
 
 class Answer(NamedTuple):
@@ -45,7 +51,7 @@ class Answer(NamedTuple):
 
 
 class UdfProcess:
-    """At most one process at a time, for one viewer: whoever starts another has given up the one before."""
+    """At most one process at a time, for one viewer: starting another gives up the one before."""
 
     def __init__(self, folder: Path, import_s: float = IMPORT_S) -> None:
         self._folder, self._import_s = folder, import_s
@@ -65,7 +71,7 @@ class UdfProcess:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=said,
                 limit=1 << 24,
-                start_new_session=True,  # it is ended with whatever it has started
+                start_new_session=True,  # it is ended with all that it has started
             )
             try:
                 return await self._conversation(process, said, order)

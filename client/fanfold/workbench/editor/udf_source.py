@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,17 +47,41 @@ class UdfFile:
         self.path = folder / name
         if not self._is_one_of_the_list():  # no way out of the folder
             raise InputError(f"There is no file {name} in {folder}.", next_step="choose one of the list.")
+        self._stamp = self._stamp_now()
         self.text = self._read()
 
     def save(self, text: str) -> bool:
         """Write another text; False where it is the same. Raises `InputError` where the file has changed meanwhile."""
+        if self._read() != self.text:
+            raise InputError(f"{self.name} has been changed elsewhere.", next_step="choose which text to keep.")
         if text == self.text:
             return False
-        if self._read() != self.text:
-            raise InputError(f"{self.name} has been changed elsewhere.", next_step="copy your text, and open it again.")
-        self.path.write_text(text, encoding="utf-8")
+        self.path.write_text(text, encoding="utf-8", newline="")
         self.text = text
+        self._stamp = self._stamp_now()
         return True
+
+    def changed_on_disk(self) -> str | None:
+        """The text that the disk holds, where it is another than `text`; None where it is the same.
+
+        Raises `InputError` where it cannot be read.
+        """
+        stamp = self._stamp_now()
+        if stamp == self._stamp:
+            return None
+        disk = self._read()
+        if disk != self.text:
+            return disk
+        self._stamp = stamp
+        return None
+
+    def _stamp_now(self) -> tuple[int, int, int]:
+        """What tells cheaply that a file may have changed: an editor may keep its size, git its time."""
+        try:
+            found = self.path.stat()
+        except OSError as error:
+            raise InputError(f"{self.name} cannot be read: {error}.", next_step="look at the file.") from error
+        return found.st_mtime_ns, found.st_size, found.st_ino
 
     def is_same(self, other: UdfFile) -> bool:
         """Whether both are of one file, and it had the same text."""
@@ -68,9 +94,48 @@ class UdfFile:
 
     def _read(self) -> str:
         try:
-            return self.path.read_text(encoding="utf-8")
+            return self.path.read_bytes().decode("utf-8").replace("\r\n", "\n")
         except (OSError, UnicodeError) as error:
             raise InputError(f"{self.name} cannot be read: {error}.", next_step="look at the file.") from error
+
+
+def digest(text: str) -> str:
+    """What names a text: a draft says by it which text it was typed over, an order which text is to run."""
+    return sha256(text.encode()).hexdigest()
+
+
+def new_file(folder: Path, name: str) -> str:
+    """Make a file with an example of a UDF, and return its name. Raises `InputError` where that cannot be."""
+    name = name.strip() if name.strip().endswith(".py") else f"{name.strip()}.py"
+    parts = Path(name).parts
+    if name == ".py" or Path(name).is_absolute() or any(map(_is_skipped, parts)):
+        raise InputError(f"{name} is no name for a file here.", next_step="give a name such as flights.py.")
+    path = folder / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(_NEW)
+    except FileExistsError:
+        raise InputError(f"{name} is there already.", next_step="choose it from the list.") from None
+    except OSError as error:
+        raise InputError(f"{name} cannot be made: {error}.", next_step="give another name.") from error
+    return name
+
+
+_NEW = """import fanfold
+
+
+@fanfold.udf
+def hello(name: str = "world"):
+    return f"hello {name}"
+"""
+_NAMED_LINE = re.compile(r"not Python, line (\d+)")
+
+
+def error_line(words: str, file: str) -> int:
+    """The last line of this file that an error's words name; 0 where they name none."""
+    found = _NAMED_LINE.findall(words) or re.findall(rf'File "(?:[^"\n]*/)?{re.escape(file)}", line (\d+)', words)
+    return int(found[-1]) if file and found else 0
 
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -129,8 +194,11 @@ class _Reading:
             self.found.pop(name, None)
             return
         spec = function.args
-        fields = tuple(field_of(arg, default, self._known) for arg, default in _parameters(spec))
-        self.found[name] = FoundUdf(name, fields, self._text(options.get("instance_type")))
+        fields = [field_of(arg, default, self._known) for arg, default in _parameters(spec)]
+        for arg, kind in ((spec.vararg, "rest"), (spec.kwarg, "mapping")):
+            if arg is not None:
+                fields.append(field_of(arg, None, self._known)._replace(kind=kind, required=False, options=()))
+        self.found[name] = FoundUdf(name, tuple(fields), self._text(options.get("instance_type")))
 
     def _assign(self, name: str, value: ast.expr) -> None:
         """`heavy = fanfold.udf(f, ...)`, `heavy = fanfold.udf(...)(f)`, `heavy = light.with_options(...)`, a value."""

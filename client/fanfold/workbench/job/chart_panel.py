@@ -9,6 +9,7 @@ from nicegui import ui
 from nicegui.element import Element
 
 from fanfold.contract.limits import REALTIME_TIMEOUT_S
+from fanfold.core.formatting import counted
 from fanfold.workbench.following import FollowedJob
 from fanfold.workbench.job import chart_data, charts
 from fanfold.workbench.job.chart_data import machine_load
@@ -77,14 +78,19 @@ class ChartsPanel:
         realtime, limit_s = state.header.instance_type is None, state.header.timeout_s
         limit_s = min(limit_s or REALTIME_TIMEOUT_S, REALTIME_TIMEOUT_S) if realtime else limit_s
         options = charts.histogram_options(bins, realtime=realtime, limit_s=limit_s)
-        self._put(self._histogram, options, f"{len(durations):,} runs, on a logarithmic scale")
+        self._put(self._histogram, options, f"{counted(len(durations), 'run')}, on a logarithmic scale")
         self._draw_load()
 
     def _draw_timeline(self) -> None:
         state = self._followed.job.state
         every = list(chart_data.spans(state, time.time()))
         low, high = self._zoom
-        drawn = chart_data.timeline(state, every, (low / 100, high / 100))
+        submitted = state.header.created_at
+        earlier = [
+            chart_data.RunSpan(one.run, max(0.0, one.began - submitted), max(0.0, one.ended - submitted), one.status)
+            for one in self._followed.earlier
+        ]
+        drawn = chart_data.timeline(state, [*earlier, *every], (low / 100, high / 100))
         own_lines = state.header.count <= chart_data.OWN_LINES
         runs = None if own_lines else chart_data.waiting(state, every)
         waits = charts.Waits(chart_data.starting_up(state, self._followed.up_at), runs)

@@ -212,15 +212,32 @@ def _colour(name: str) -> str:
     return f"window.ff.colour('{name}')"
 
 
-def plot_options(series: tuple[tuple[str, tuple[float | None, ...]], ...]) -> Options:
-    """Columns of a result as lines, by row."""
-    options = _base("row", "")
-    options["xAxis"]["type"] = "value"
+class Plot(NamedTuple):
+    """Columns of a result, each a name and its points (None: no value), over what, and what was left out."""
+
+    series: tuple[tuple[str, tuple[tuple[float, float | None], ...]], ...]
+    x_name: str = "row"
+    is_time: bool = False
+    cut: str = ""
+
+
+def plot_options(plot: Plot) -> Options:
+    """Columns of a result as lines, by row or over time."""
+    options = _base(plot.x_name, "")
+    options["xAxis"]["type"] = "time" if plot.is_time else "value"
+    options["yAxis"]["scale"] = True
     options["legend"] = {"top": 0, "textStyle": {":color": _colour("text")}}
     options["series"] = [
-        {"type": "line", "name": name, "showSymbol": False, "data": [[row, value] for row, value in enumerate(values)]}
-        for name, values in series
-        if any(value is not None for value in values)
+        {"type": "line", "name": name, "showSymbol": _has_lone_points(points), "symbolSize": 4, "data": points}
+        for name, points in ((name, [list(point) for point in points]) for name, points in plot.series)
+        if any(height is not None for _, height in points)
     ]
     options["tooltip"] = {"trigger": "axis", "confine": True, "renderMode": "richText"}
     return options
+
+
+def _has_lone_points(points: list[list[float | None]]) -> bool:
+    """Whether a value stands between two gaps: a line alone would not show it."""
+    heights = [None, *(height for _, height in points), None]
+    pairs = zip(heights, heights[1:], heights[2:], strict=False)
+    return any(before is None and here is not None and after is None for before, here, after in pairs)

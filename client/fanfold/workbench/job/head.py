@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from nicegui import ui
 from nicegui.element import Element
@@ -15,14 +18,20 @@ from fanfold.core.models import BAD, RunStatus
 from fanfold.errors import FanfoldError
 from fanfold.job.summary import Summary
 from fanfold.job.waiting import remaining_s
+from fanfold.workbench.editor.udf_process import Order, UdfProcess
 from fanfold.workbench.following import FollowedJob
+from fanfold.workbench.job.causes import Cause, causes_of
+from fanfold.workbench.job.errors_panel import editor_address
 from fanfold.workbench.job.history import clock
-from fanfold.workbench.layout import button, dialog_named, element, script, set_text, show, text
+from fanfold.workbench.layout import button, dialog_named, element, link, script, set_text, show, text
+from fanfold.workbench.routes import input_text
 
 #: What has ended fills the bar from the left, and what runs follows it.
 _ENDED_FIRST = sorted(RunStatus, key=lambda status: (not status.final, status is RunStatus.QUEUED))
 #: What is shown of a job, in this order.
 _FACTS = ("runtime", "time left", "now", "per run", "peak memory", "retries", "cost so far", "runs on", "started")
+#: A notice that stays until it is closed.
+_STAYS: dict[str, Any] = {"multi_line": True, "timeout": 0, "close_button": True}
 #: A summary, and what is left, go through all runs several times.
 _SUMMARY_S = 3.0
 
@@ -30,13 +39,17 @@ _SUMMARY_S = 3.0
 class JobHead:
     """Always in sight; `look` is called after each of its actions."""
 
-    def __init__(self, followed: FollowedJob, look: Callable[[], Awaitable[None]]) -> None:
-        self._followed = followed
+    def __init__(self, followed: FollowedJob, look: Callable[[], Awaitable[None]], engine: str) -> None:
+        self._followed, self._engine = followed, engine
+        self._cause: Cause | None = None
+        self._cause_version = -2
+        self._shown_cause: tuple[object, ...] = ()
         self._look = look
         self._summary: Summary | None = None
         self._summed_at = 0.0
         self._left_s: float | None = None
         self._advised: list[str] = []
+        self._input = ""
         self._build()
 
     def _build(self) -> None:
@@ -50,7 +63,7 @@ class JobHead:
             self._retry = button("Retry failed", self._retry_failed, "ff-first")
             button("Copy Python", lambda: self._copy(f'fanfold.get_job("{job.id}")'))
             button("Copy command", lambda: self._copy(f"fanfold status {job.id}"))
-            self._downloads = [self._download(kind) for kind in ("Parquet", "CSV")]
+            self._downloads = [self._download(kind) for kind in ("Parquet", "CSV", "JSONL")]
         with element("section", "ff-card").props('aria-label="How it stands"'):
             self._bar = element("div", "ff-progress").props('role=progressbar aria-label="Progress" aria-valuemin=0')
             self._legend = element("div", "ff-legend")
@@ -58,6 +71,7 @@ class JobHead:
             with element("div", "ff-facts"):
                 self._facts = {name: self._fact(name) for name in _FACTS}
             self._advice = element("ul", "ff-advice ff-hidden")
+        self._first_cause = element("section", "ff-card ff-cause-head ff-hidden").props('aria-label="Why it failed"')
 
     def _count(self, status: str) -> tuple[Element, Element]:
         """A status's part of the bar, and its words below. All are made once: what is only moved can be read on."""
@@ -72,14 +86,33 @@ class JobHead:
             return box, text("", "", "b")
 
     def _download(self, kind: str) -> Element:
+        address = f"/job/{self._followed.job.id}/results.{kind.lower()}"
+
+        def failed(event: Any) -> None:
+            ui.notify(
+                str(event.args), type="negative", position="bottom-left", multi_line=True, timeout=0, close_button=True
+            )
+
         made = text(f"Download {kind}", "ff-button", "a")
-        made._props["href"] = f"/job/{self._followed.job.id}/results.{kind.lower()}"
-        made._props["download"] = True
-        return made
+        made._props["href"] = address
+        # The browser saves what comes; what the server refuses is an answer in words, which it would save as well.
+        handler = "(e) => { e.preventDefault(); window.ff.download(e.currentTarget).then((why) => why && emit(why)); }"
+        return made.on("click", failed, js_handler=handler)
 
     def _copy(self, snippet: str) -> None:
         script("copy", snippet)
         ui.notify(f"Copied: {snippet}", position="bottom-left")
+
+    def prepare(self) -> None:
+        """Sum up the job and find its first cause; called in a thread, for both go through all runs."""
+        job, state = self._followed.job, self._followed.job.state
+        if self._summary is None or state.done or time.monotonic() - self._summed_at > _SUMMARY_S:
+            self._summary, self._summed_at = job.summary(), time.monotonic()
+            self._left_s = None if state.done else remaining_s(state, time.time())
+            if self._cause_version != self._followed.version:
+                self._cause_version = self._followed.version
+                self._cause = next(iter(causes_of(state)), None)
+                self._input = "" if self._cause is None else input_text(self._followed, self._cause.runs[0])
 
     def refresh(self) -> None:
         """Show how the job stands as it was last read."""
@@ -93,10 +126,27 @@ class JobHead:
         for one in self._downloads:
             show(one, shown=state.done and bool(counts[RunStatus.SUCCEEDED] + counts[RunStatus.CACHED]))
         self._show_counts({one.value: count for one, count in counts.items() if count}, len(job))
-        if self._summary is None or state.done or time.monotonic() - self._summed_at > _SUMMARY_S:
-            self._summary, self._summed_at = job.summary(), time.monotonic()
-            self._left_s = None if state.done else remaining_s(state, time.time())
-        self._show_facts(self._summary)
+        if self._summary is not None:
+            self._show_facts(self._summary)
+        self._show_first_cause()
+
+    def _show_first_cause(self) -> None:
+        """The most frequent failure: what was raised, where, by how many runs, from which input, and the way there."""
+        cause = self._cause
+        show(self._first_cause, shown=cause is not None)
+        if cause is None or self._shown_cause == (cause.key, len(cause.runs)):
+            return
+        self._shown_cause = (cause.key, len(cause.runs))
+        job_id, run = self._followed.job.id, cause.runs[0]
+        self._first_cause.clear()
+        with self._first_cause:
+            text(cause.title, "", "h2")
+            text(cause.message[:500], "ff-mono ff-message")
+            with element("div", "ff-small ff-mono"):
+                link(f"run {run}", f"/job/{job_id}/run/{run}")
+                text(f": {self._input}", "", "span")
+            with element("div", "ff-row"):
+                link("Open in the editor", editor_address(job_id, cause), "ff-button ff-first")
 
     def _show_counts(self, counts: dict[str, int], total: int) -> None:
         ended = total - counts.get("queued", 0) - counts.get("running", 0)
@@ -155,7 +205,15 @@ class JobHead:
         await self._steer(lambda: self._followed.job.cancel(wait=False), "Cancelling …")
 
     async def _retry_failed(self) -> None:
-        await self._steer(self._followed.job.retry, "Running what is missing …")
+        """Have a process of its own do it: the job goes on when the server of the page ends."""
+        order = Order("", self._followed.job.id, "retry", {}, self._engine)
+        try:
+            await UdfProcess(Path(tempfile.gettempdir())).carry_out(order)
+            ui.notify("Running what is missing …", position="bottom-left")
+        except FanfoldError as error:
+            ui.notify(str(error), type="negative", position="bottom-left", multi_line=True)
+        await asyncio.to_thread(self._followed.look_now)
+        await self._look()
 
     async def _steer(self, act: Callable[[], object], said: str) -> None:
         def locked() -> None:

@@ -1,23 +1,17 @@
-"""A job in words: its failures by cause, its code, and what happened to it when."""
+"""A job in words: its code, and what happened to it when."""
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from fanfold.contract.layout import bundle_key
 from fanfold.core.fold import JobState
-from fanfold.core.models import BAD, EventKind, RunError, RunStatus
+from fanfold.core.formatting import counted
+from fanfold.core.models import EventKind
 from fanfold.engines.select import engine_for
 from fanfold.job import Job
 from fanfold.source.bundle import Bundle
-
-#: Inputs named with each cause.
-_NAMED = 10
-_DIGITS = re.compile(r"0x[0-9a-f]+|\d+")
-
 
 #: What the events of a job as a whole tell of.
 _IN_WORDS = {
@@ -29,36 +23,6 @@ _IN_WORDS = {
     EventKind.MACHINE: "machine",
     EventKind.EXECUTION_FAILURE: "failed execution",
 }
-
-
-class Cause(NamedTuple):
-    """Runs that failed alike: the first of them tells for all."""
-
-    kind: str
-    message: str
-    traceback: str
-    count: int  # type: ignore[assignment]
-    runs: tuple[int, ...]
-
-
-def causes(state: JobState) -> list[Cause]:
-    """Failures by cause, the most frequent first: of one type and message, numbers in it aside."""
-    found: dict[tuple[str, str], tuple[RunError, int, list[int]]] = {}
-    for index in state.indexes(*BAD):
-        error = state.error(index) or _unknown_error(state.status_of(index))
-        key = (error.type, _DIGITS.sub("#", error.message))
-        first, count, runs = found.get(key, (error, 0, []))
-        if len(runs) < _NAMED:
-            runs.append(index)
-        found[key] = (first, count + 1, runs)
-    all_causes = (
-        Cause(first.type, first.message, first.traceback, count, tuple(runs)) for first, count, runs in found.values()
-    )
-    return sorted(all_causes, key=lambda cause: -cause.count)
-
-
-def _unknown_error(status: RunStatus) -> RunError:
-    return RunError(status.value.replace("_", " ").capitalize(), "nothing more is known")
 
 
 def code(job: Job) -> list[tuple[str, str]]:
@@ -85,7 +49,7 @@ def numbered(text: str) -> str:
 def moments(state: JobState) -> list[tuple[float, str]]:
     """What happened to the job and when, oldest first (seconds since 1970)."""
     header = state.header
-    found = [(header.created_at, f"submitted by {header.owner}, {header.count:,} runs")]
+    found = [(header.created_at, f"submitted by {header.owner}, {counted(header.count, 'run')}")]
     found += list(_job_events(state))
     starts = [at for index in range(header.count) if (at := state.started_at(index)) is not None]
     ends = sorted(at for index in range(header.count) if (at := state.finished_at(index)) is not None)

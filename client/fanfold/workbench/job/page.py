@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nicegui import ui
@@ -12,13 +12,15 @@ from nicegui.element import Element
 from fanfold.errors import FanfoldError, JobNotFound
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.job.chart_panel import ChartsPanel
+from fanfold.workbench.job.errors_panel import ErrorsPanel
 from fanfold.workbench.job.head import JobHead
-from fanfold.workbench.job.panels import CodePanel, ErrorsPanel, HistoryPanel, LogsPanel
+from fanfold.workbench.job.logs_panel import LogsPanel
+from fanfold.workbench.job.panels import CodePanel, HistoryPanel
 from fanfold.workbench.job.runs import RunsPanel
-from fanfold.workbench.layout import element, link, show, show_silence, text
+from fanfold.workbench.layout import element, link, script, show, show_silence, text
 
 _LOOK_S = 0.7
-_PANELS: dict[str, Callable[[FollowedJob], Any]] = {
+_PANELS: dict[str, Callable[..., Any]] = {
     "Overview": ChartsPanel,
     "Runs": RunsPanel,
     "Logs": LogsPanel,
@@ -28,18 +30,21 @@ _PANELS: dict[str, Callable[[FollowedJob], Any]] = {
 }
 
 
-async def show_job(followed_jobs: FollowedJobs, job_id: str) -> None:
-    """Build the page of one job for one viewer, or say that there is none."""
+async def show_job(followed_jobs: FollowedJobs, job_id: str, engine: str, query: Mapping[str, str]) -> None:
+    """Build the page of one job for one viewer, or say that there is none. `query` names the tab and its filters."""
     try:
         followed = await asyncio.to_thread(followed_jobs.followed, job_id)
         await followed.look_soon()
     except FanfoldError as error:
-        _say_why_not(error)
+        say_why_not(error)
         return
-    _JobPage(followed)
+    ui.page_title(f"{followed.job.name} · {followed.job.state.status.value} · Fanfold")
+    page = _JobPage(followed, engine, query)
+    await page.begin(query.get("tab", ""))
 
 
-def _say_why_not(error: FanfoldError) -> None:
+def say_why_not(error: FanfoldError) -> None:
+    """Say that there is no such job, or that it cannot be read now."""
     with element("div", "ff-card ff-empty"):
         text("There is no such job." if isinstance(error, JobNotFound) else "The job cannot be read now.", "", "h1")
         text(error.message)
@@ -53,16 +58,19 @@ def _say_why_not(error: FanfoldError) -> None:
 class _JobPage:
     """One viewer's page: the head, which is always in sight, and the panel that was chosen."""
 
-    def __init__(self, followed: FollowedJob) -> None:
-        self._followed = followed
+    def __init__(self, followed: FollowedJob, engine: str, query: Mapping[str, str]) -> None:
+        self._followed, self._query = followed, query
         self._version = -2
+        self._title = ""
         self._panels: dict[str, Any] = {}
         self._chosen = "Overview"
         self._trouble = text("", "ff-note ff-hidden").props("role=status")
-        self._head = JobHead(followed, self._look)
+        self._head = JobHead(followed, self._look, engine)
         self._tabs()
-        self._choose("Overview")
-        self._head.refresh()
+
+    async def begin(self, tab: str) -> None:
+        """Show the tab that the address names, and go on looking."""
+        await self._choose(tab if tab in _PANELS else "Overview")
         ui.timer(_LOOK_S, self._look)
 
     def _tabs(self) -> None:
@@ -77,7 +85,7 @@ class _JobPage:
             box = element("section").props(f"role=tabpanel aria-labelledby=ff-tab-{name}")
             self._boxes[name] = box.classes("ff-hidden")
 
-    def _choose(self, name: str) -> None:
+    async def _choose(self, name: str) -> None:
         self._chosen = name
         for other, tab in self._tab_buttons.items():
             tab._props["aria-selected"] = "true" if other == name else "false"
@@ -86,19 +94,46 @@ class _JobPage:
             show(self._boxes[other], shown=other == name)
         if name not in self._panels:
             with self._boxes[name]:
-                self._panels[name] = _PANELS[name](self._followed)
-        with self._followed.at_hand() as mine:
-            if mine:  # else the next look brings it
-                self._panels[name].refresh()
+                make = _PANELS[name]
+                self._panels[name] = make(self._followed, self._query) if make is RunsPanel else make(self._followed)
+        script("keepInAddress", {"tab": "" if name == "Overview" else name})
+        await self._draw()
 
     async def _look(self) -> None:
-        followed = self._followed
-        await followed.look_soon()
-        show_silence(self._trouble, followed)
-        with followed.at_hand() as mine:
-            if not mine:
-                return
-            changed, self._version = followed.version != self._version, followed.version
-            if changed or not followed.job.state.done:
-                self._head.refresh()
-            self._panels[self._chosen].refresh()
+        await self._followed.look_soon()
+        show_silence(self._trouble, self._followed)
+        await self._draw()
+
+    async def _draw(self) -> None:
+        """Compute what is new in a thread: of many runs it takes longer than others may wait for their pages."""
+        followed, panel = self._followed, self._panels[self._chosen]
+        changed = followed.version != self._version or not followed.job.state.done
+
+        def prepare() -> bool:
+            with followed.at_hand() as mine:
+                if mine:
+                    for part in (self._head, panel) if changed else (panel,):
+                        if hasattr(part, "prepare"):
+                            part.prepare()
+                return mine
+
+        version = followed.version
+        if not await asyncio.to_thread(prepare):  # somebody reads just now; the next look brings it
+            return
+        if changed:
+            self._version = version
+            self._head.refresh()
+            self._show_title()
+        if panel is self._panels[self._chosen]:
+            panel.refresh()
+
+    def _show_title(self) -> None:
+        """Progress in the tab's title, and a notice where the job has ended while nobody looked."""
+        state = self._followed.job.state
+        title = f"{self._followed.job.name} · {state.status.value} · Fanfold"
+        if not state.done:
+            ended = sum(count for status, count in state.counts().items() if status.final)
+            title = f"{100 * ended // max(1, state.header.count)}% {title}"
+        if title != self._title:
+            self._title = title
+            script("setTitle", title)

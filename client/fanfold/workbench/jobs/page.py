@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from nicegui import ui
 from nicegui.element import Element
 
+from fanfold.core.formatting import counted
 from fanfold.settings import current
 from fanfold.workbench.jobs.table import JobsTable
 from fanfold.workbench.layout import choice, element, field, script, set_text, show, show_silence, text
@@ -14,10 +16,18 @@ from fanfold.workbench.layout import choice, element, field, script, set_text, s
 _STATUSES = {"": "any", **{name: name for name in ("Queued", "Running", "Completed", "Failed", "Cancelled")}}
 _AGES = {"0": "any time", "3600": "the last hour", "86400": "the last day", "604800": "the last week"}
 _LOOK_S = 1.0
+#: What the address keeps: the words that are searched for, and the filters.
+_FILTERS = ("q", "status", "owner", "age")
 
 _WIDE = {":hide": "window.ff.narrow()"}
 _COLUMNS: list[dict[str, Any]] = [
-    {"field": "name", "headerName": "UDF", "flex": 1, "minWidth": 120, ":cellRenderer": "window.ff.link"},
+    {
+        "field": "name",
+        "headerName": "UDF",
+        "flex": 1,
+        ":minWidth": "window.ff.narrow() ? 90 : 120",
+        ":cellRenderer": "window.ff.link",
+    },
     {"field": "status", "headerName": "Status", "width": 120, ":cellRenderer": "window.ff.status"},
     {
         "field": "ended",
@@ -27,14 +37,21 @@ _COLUMNS: list[dict[str, Any]] = [
         ":cellRenderer": "window.ff.progress",
         ":equals": "() => false",  # the bar shows more than the one number
         ":comparator": "(a, b, x, y) => (x.data.ended / x.data.runs || 0) - (y.data.ended / y.data.runs || 0)",
+        **_WIDE,
     },
-    {"field": "failed", "headerName": "Failures", "width": 92, ":cellRenderer": "window.ff.failures", **_WIDE},
+    {
+        "field": "failed",
+        "headerName": "Failures",
+        ":width": "window.ff.narrow() ? 78 : 92",
+        "type": "rightAligned",
+        ":cellRenderer": "window.ff.failures",
+    },
     {
         "field": "took",
         "headerName": "Runtime",
-        "width": 115,
+        ":width": "window.ff.narrow() ? 86 : 115",
+        "type": "rightAligned",
         ":valueFormatter": "p => window.ff.duration(p.value)",
-        **_WIDE,
     },
     {
         "field": "machine",
@@ -44,7 +61,14 @@ _COLUMNS: list[dict[str, Any]] = [
         ":valueFormatter": "p => p.data.engine + ' · ' + p.value",
         **_WIDE,
     },
-    {"field": "cost", "headerName": "Cost", "width": 75, ":valueFormatter": "p => window.ff.dollars(p.value)", **_WIDE},
+    {
+        "field": "cost",
+        "headerName": "Cost",
+        "width": 75,
+        "type": "rightAligned",
+        ":valueFormatter": "p => window.ff.dollars(p.value)",
+        **_WIDE,
+    },
     {"field": "owner", "headerName": "Owner", "width": 90, **_WIDE},
     {
         "field": "created",
@@ -67,20 +91,21 @@ _OPTIONS: dict[str, Any] = {
     "rowHeight": 40,
     "animateRows": False,
     "suppressScrollOnNewData": True,
-    "overlayNoRowsTemplate": "<span>No job is like that.</span>",
 }
 
 
-def show_jobs(table: JobsTable) -> None:
-    """Build the page for one viewer."""
-    _JobsPage(table)
+def show_jobs(table: JobsTable, query: Mapping[str, str]) -> None:
+    """Build the page for one viewer. `query` is the address's: what is searched for, filtered and sorted by."""
+    _JobsPage(table, query)
 
 
 class _JobsPage:
     """One viewer's table: which rows it has, and which are in sight."""
 
-    def __init__(self, table: JobsTable) -> None:
+    def __init__(self, table: JobsTable, query: Mapping[str, str]) -> None:
         self._table = table
+        self._chosen = {name: query.get(name, "") for name in _FILTERS}
+        self._in_table = 0
         self._version = 0
         self._in_sight: list[str] = []
         self._sent: set[str] = set()
@@ -90,8 +115,12 @@ class _JobsPage:
         self._trouble = text("", "ff-note ff-hidden").props("role=status")
         self._filters()
         self._empty = _nothing_yet()
-        self._grid = ui.aggrid(dict(_OPTIONS), auto_size_columns=False).classes("ff-grid ff-jobs")
+        self._no_match = text("", "ff-card ff-empty ff-hidden").props("role=status")
+        self._grid = ui.aggrid(self._options(query), auto_size_columns=False).classes("ff-grid ff-jobs")
         seen = f"() => emit(window.ff.inSight(getElement({self._grid.id}).api))"
+        for name in _FILTERS[1:]:
+            script("choose", name, self._value(name))
+        self._grid.on("sortChanged", js_handler=f"() => window.ff.keepSort(getElement({self._grid.id}).api)")
         for event in ("viewportChanged", "modelUpdated"):  # scrolled, or sorted and filtered
             self._grid.on(event, self._seen, js_handler=seen, throttle=0.25)
         ui.timer(_LOOK_S, self._look, immediate=True)
@@ -99,20 +128,58 @@ class _JobsPage:
     def _filters(self) -> None:
         me = current().owner
         with element("div", "ff-row ff-filters").props('role=search aria-label="Jobs"'):
-            field("Search", on_change=self._search, placeholder="UDF, id, owner, machine", type="search")
-            choice("Status", _STATUSES, on_change=lambda value: self._filter("status", value))
-            choice("Whose", {"": "the team's", me: "mine"}, on_change=lambda value: self._filter("owner", value))
-            choice("Started", _AGES, value="0", on_change=lambda value: self._filter("age", int(value)))
+            field(
+                "Search",
+                value=self._chosen["q"],
+                on_change=self._search,
+                placeholder="UDF, id, owner, machine",
+                type="search",
+            )
+            choice(
+                "Status", _STATUSES, value=self._chosen["status"], on_change=lambda value: self._filter("status", value)
+            )
+            choice(
+                "Whose",
+                {"": "the team's", me: "mine"},
+                value=self._chosen["owner"],
+                on_change=lambda value: self._filter("owner", value),
+            )
+            choice(
+                "Started", _AGES, value=self._chosen["age"] or "0", on_change=lambda value: self._filter("age", value)
+            )
+
+    def _options(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """The table's options, sorted as the address says."""
+        field, _, order = query.get("sort", "").partition(":")
+        columns = [{**column} for column in _COLUMNS]
+        if field in {column["field"] for column in columns} and order in ("asc", "desc"):
+            columns = [{name: value for name, value in column.items() if name != "sort"} for column in columns]
+            next(column for column in columns if column["field"] == field)["sort"] = order
+        return {**_OPTIONS, "columnDefs": columns, "quickFilterText": self._chosen["q"]}
+
+    def _value(self, name: str) -> str | int:
+        """A filter's value as the browser's part compares it."""
+        chosen = self._chosen[name]
+        return (int(chosen) if chosen.isdigit() else 0) if name == "age" else chosen
 
     def _search(self, words: str) -> None:
+        self._keep("q", words)
         self._grid.run_grid_method("setGridOption", "quickFilterText", words)
 
-    def _filter(self, name: str, value: str | int) -> None:
-        script("choose", name, value)
+    def _filter(self, name: str, value: str) -> None:
+        self._keep(name, "" if name == "age" and value == "0" else value)
+        script("choose", name, self._value(name))
         self._grid.run_grid_method("onFilterChanged")
 
+    def _keep(self, name: str, value: str) -> None:
+        self._chosen[name] = value
+        script("keepInAddress", {name: value})
+
     async def _seen(self, event: Any) -> None:
-        seen = [str(one) for one in event.args or []]
+        shown = event.args or {}
+        seen = [str(one) for one in shown.get("ids") or []]
+        self._in_table = int(shown.get("count") or 0)
+        self._show_counts()
         if seen != self._in_sight:
             self._in_sight = seen
             await self._look()
@@ -126,16 +193,29 @@ class _JobsPage:
             changed = [row for row in rows if row["id"] in self._sent]
             self._sent.update(row["id"] for row in added)
             self._grid.run_grid_method("applyTransaction", {"add": added, "update": changed})
-        self._tell()
+        self._show_counts()
 
-    def _tell(self) -> None:
+    def _show_counts(self) -> None:
         table = self._table
-        more = "" if table.whole or not table.rows else ", reading older ones…"
-        set_text(self._count, f"{len(table.rows):,}{more}" if table.read_at else "reading…")
+        total, is_filtered = len(table.rows), any(self._chosen.values())
+        found = f"{self._in_table:,} of {total:,}" if is_filtered else f"{total:,}"
+        set_text(self._count, f"{found}{self._unread()}" if table.read_at else "reading…")
         nothing = bool(table.read_at) and not table.rows
+        no_match = is_filtered and not nothing and bool(self._sent) and not self._in_table
+        set_text(self._no_match, f"No job is like that{self._unread() or '.'}")
         show(self._empty, shown=nothing)
+        show(self._no_match, shown=no_match)
         show(self._grid, shown=not nothing)
         show_silence(self._trouble, table)
+
+    def _unread(self) -> str:
+        """What a filter cannot know yet, in words; empty where all is read."""
+        table = self._table
+        if not table.whole and table.rows:
+            return ", reading older ones…"
+        if self._chosen["status"] and table.unread:
+            return f", {counted(table.unread, 'job')} not read yet…"
+        return ""
 
 
 def _nothing_yet() -> Element:

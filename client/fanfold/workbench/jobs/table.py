@@ -51,6 +51,11 @@ class JobsTable(SharedReader):
         """The rows that have changed after `version`, newest job first, and the version to ask with next."""
         return [row for row in self.rows.values() if row["v"] > version], self.version
 
+    @property
+    def unread(self) -> int:
+        """How many jobs have a row whose status is not known yet."""
+        return len(self._unread)
+
     def see(self, job_ids: list[str]) -> None:
         """Say which rows a viewer has in sight: these are read first."""
         now = time.monotonic()

@@ -12,7 +12,9 @@ window.ff = (() => {
   const duration = (s) => {
     if (s === null || s === undefined) return "";
     if (s === 0) return "0 s";
-    if (s < 1) return Math.round(s * 1000) + " ms";
+    if (s < 0.001) return Math.round(s * 1e6) + " µs";
+    if (s < 0.01) return (s * 1000).toFixed(1).replace(".0", "") + " ms";
+    if (s < 0.9995) return Math.round(s * 1000) + " ms";
     if (s < 60) return s.toFixed(1) + " s";
     const whole = Math.round(s);
     const both = (high, low, unit) => high + (low ? " " + low + unit : "");
@@ -64,7 +66,11 @@ window.ff = (() => {
       const node = api.getDisplayedRowAtIndex(i);
       if (node) ids.push(node.id);
     }
-    return ids;
+    return { ids, count: api.getDisplayedRowCount() };
+  };
+  const keepSort = (api) => {
+    const sorted = api.getColumnState().find((column) => column.sort);
+    keepInAddress({ sort: sorted ? sorted.colId + ":" + sorted.sort : "" });
   };
 
   // Shapes and words of the charts.
@@ -103,20 +109,8 @@ window.ff = (() => {
         .then((page) => params.successCallback(page.rows, page.count), () => params.failCallback());
     },
   });
+  const byNumber = (a, b) => (a === null ? -Infinity : a) - (b === null ? -Infinity : b) || 0;
   const mib = (value) => (value === null || value === undefined ? "" : number(Math.round(value)) + " MiB");
-  // CodeMirror gives its box no name for those who do not see it, and where nothing has the focus no element hears the
-  // keys. Returns whether the page is dark.
-  const nameEditor = () => {
-    document.addEventListener("keydown", (e) => {
-      const bench = document.querySelector(".ff-workspace");
-      if (e.target === document.body && bench && e.shiftKey && e.key === "Enter") bench.dispatchEvent(new KeyboardEvent("keydown", e));
-    });
-    const named = setInterval(() => {
-      const box = document.querySelector(".cm-content");
-      if (box) { box.setAttribute("aria-label", "Code"); box.tabIndex = 0; clearInterval(named); }
-    }, 50);
-    return document.body.classList.contains("body--dark");
-  };
   const moveTab = (e) => {
     const tabs = [...e.currentTarget.querySelectorAll("[role=tab]")], at = tabs.indexOf(document.activeElement);
     const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[e.key];
@@ -126,87 +120,42 @@ window.ff = (() => {
     tab.focus();
     tab.click();
   };
+  // What was chosen stands in the address, so that a reload, Back and a link to a colleague show the same.
+  const keepInAddress = (chosen) => {
+    const url = new URL(location.href);
+    for (const [name, value] of Object.entries(chosen)) value ? url.searchParams.set(name, value) : url.searchParams.delete(name);
+    if (url.href !== location.href) history.replaceState(history.state, "", url);
+  };
+  const setTitle = (title) => { document.title = title; };
+  // Save a file that the server makes; returns why there is none.
+  const download = async (anchor) => {
+    anchor.setAttribute("aria-busy", "true");
+    try {
+      const answer = await fetch(anchor.href);
+      if (!answer.ok) return (await answer.json().catch(() => ({}))).detail || "The server answered " + answer.status + ".";
+      const saved = made("a");
+      saved.href = URL.createObjectURL(await answer.blob());
+      saved.download = decodeURIComponent((answer.headers.get("content-disposition") || "").split(/filename\*?=(?:utf-8'')?/i)[1]?.replaceAll('"', "") || "results");
+      saved.click();
+      setTimeout(() => URL.revokeObjectURL(saved.href), 60000);
+      return "";
+    } catch {
+      return "The file could not be fetched: the Workbench does not answer.";
+    } finally {
+      anchor.removeAttribute("aria-busy");
+    }
+  };
   const copy = (text) => navigator.clipboard.writeText(text);
 
-  // The log: lines arrive as [run, text] and are kept as text. All are searched; a stretch of them is drawn, the last one
-  // while nobody has gone elsewhere, and it moves on where it is scrolled to its edge.
-  const logs = { lines: [], view: [], run: "", find: "", at: -1, first: 0, most: 4000, kept: 50000 };
-  const isError = (text) => /\b(error|exception|traceback|critical|fatal)\b|^\w*(Error|Exception)\b/i.test(text);
-  const isFound = (text) => logs.find !== "" && text.toLowerCase().includes(logs.find);
-  const wanted = ([run]) => logs.run === "" || String(run) === logs.run;
-  const box = () => document.getElementById("ff-log");
-  const lineOf = ([run, text], place) => {
-    const line = made("div", "");
-    line.append(made("span", "ff-run", "[" + run + "] "), document.createTextNode(text));
-    if (isError(text)) line.classList.add("ff-error-line");
-    if (isFound(text)) line.classList.add("ff-hit");
-    if (place === logs.at) line.classList.add("ff-here");
-    return line;
+  // The box of what a run prints stays at its end while nobody has scrolled it up.
+  const followOutput = () => {
+    const target = document.querySelector("[data-follow]");
+    if (!target || target.dataset.left) return;
+    requestAnimationFrame(() => { target.scrollTop = target.scrollHeight; });
+    target.onscroll = () => {
+      const below = target.scrollHeight - target.scrollTop - target.clientHeight;
+      if (below > 40) target.dataset.left = "1"; else delete target.dataset.left;
+    };
   };
-  const tell = (more) => {
-    const told = document.getElementById("ff-log-count");
-    if (!told) return;
-    const hits = logs.find ? ", " + number(logs.view.filter(([, text]) => isFound(text)).length) + " found" : "";
-    told.textContent = number(logs.view.length) + " lines" + hits + (more ? " · " + more : "");
-  };
-  const latest = () => Math.max(0, logs.view.length - logs.most);
-  const draw = (first) => {
-    logs.first = Math.min(Math.max(0, first), latest());
-    box().replaceChildren(...logs.view.slice(logs.first, logs.first + logs.most).map((line, n) => lineOf(line, logs.first + n)));
-  };
-  const redraw = () => {
-    logs.view = logs.lines.filter(wanted);
-    if (!box()) return;
-    draw(latest());
-    box().scrollTop = box().scrollHeight;
-    tell();
-  };
-  const addLogs = (lines) => {
-    const target = box(), drawn = target ? target.childElementCount : 0, atEnd = logs.first + drawn === logs.view.length;
-    for (const line of lines) logs.lines.push(line);
-    logs.view.push(...lines.filter(wanted));
-    if (logs.lines.length > logs.kept) {
-      const gone = logs.lines.splice(0, logs.lines.length - logs.kept).filter(wanted).length;
-      logs.view.splice(0, gone);
-      logs.first -= gone;
-      logs.at = logs.at < gone ? -1 : logs.at - gone;
-    }
-    if (!target) return;
-    const follows = atEnd && target.scrollTop + target.clientHeight > target.scrollHeight - 40;
-    if (follows && logs.first >= 0) {
-      const begin = logs.first + drawn;
-      target.append(...logs.view.slice(begin).map((line, n) => lineOf(line, begin + n)));
-      while (target.childElementCount > logs.most) { target.firstElementChild.remove(); logs.first++; }
-    } else if (logs.first < 0) {
-      draw(0);
-    }
-    if (follows) target.scrollTop = target.scrollHeight;
-    tell();
-  };
-  const scrolled = () => {
-    const target = box(), first = logs.first, high = target.scrollHeight, at = target.scrollTop;
-    const up = at === 0 && first > 0, down = at + target.clientHeight >= high - 1 && first < latest();
-    if (!up && !down) return;
-    const height = high / Math.max(1, target.childElementCount);
-    draw(first + ((up ? -1 : 1) * logs.most) / 2);
-    target.scrollTop = at + (first - logs.first) * height;
-  };
-  const jump = (what) => {
-    const fits = what === "error" ? isError : isFound, count = logs.view.length;
-    for (let n = 1; n <= count; n++) {
-      const place = (logs.at + n) % count;
-      if (!fits(logs.view[place][1])) continue;
-      logs.at = place;
-      draw(place - logs.most / 2);
-      box().children[place - logs.first].scrollIntoView({ block: "center" });
-      tell("line " + number(place + 1));
-      return;
-    }
-    tell(what === "error" ? "no error among them" : logs.find ? "" : "say what to find");
-  };
-  const findInLogs = (text) => { logs.find = text.trim().toLowerCase(); logs.at = -1; if (logs.find) { draw(logs.first); jump("found"); } else redraw(); };
-  const showRun = (run) => { logs.run = run.trim(); logs.at = -1; redraw(); };
-  const clearLogs = () => { logs.lines.length = 0; logs.at = -1; redraw(); box().addEventListener("scroll", scrolled); };
-  return { colour, narrow, number, duration, tick, ago, dollars, link, status, progress, failures, choose, passes, inSight, copy, bar, bin, tip, binTip, runsSource, mib, nameEditor, moveTab,
-    addLogs, findInLogs, showRun, clearLogs, jump, logs };
+  return { colour, narrow, number, duration, tick, ago, dollars, link, status, progress, failures, choose, passes, inSight, copy, bar, bin, tip, binTip, runsSource, mib, moveTab, made, followOutput, keepInAddress, setTitle, download, byNumber, keepSort };
 })();

@@ -1,0 +1,131 @@
+"""Failures by cause: how many, the messages, the first traceback, the inputs, and the way to the line that raised."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from fanfold.workbench.following import FollowedJob
+from fanfold.workbench.job.causes import Cause, CauseKey, causes_of
+from fanfold.workbench.layout import button, element, link, set_text, show, text
+from fanfold.workbench.routes import input_text
+
+#: Causes and messages shown at first, and added with each press of a button.
+_CAUSES, _VARIANTS = 20, 5
+_MORE_VARIANTS = 50
+#: Inputs named with each cause.
+_NAMED = 10
+
+
+def editor_address(job_id: str, cause: Cause) -> str:
+    """The editor at the line that raised, with the input of the first run that did."""
+    line = cause.key.line
+    query = {"job": job_id, "run": cause.runs[0]}
+    if line is not None:
+        query = {"file": line.file, "line": line.number, **query}
+    return f"/workbench?{urlencode(query)}"
+
+
+class ErrorsPanel:
+    """One viewer's failures. Causes that stand there already stay as they are: somebody may read or copy them."""
+
+    def __init__(self, followed: FollowedJob) -> None:
+        self._followed = followed
+        self._version = -2
+        self._found: list[Cause] = []
+        self._inputs: dict[CauseKey, list[tuple[int, str]]] = {}
+        self._shown: dict[CauseKey, _ShownCause] = {}
+        self._limit = _CAUSES
+        with element("div", "ff-card"):
+            self._nothing = text("No run has failed.", "ff-empty")
+            self._box = element("div", "ff-stack")
+            self._more = button("", self._show_more, "ff-hidden")
+
+    def prepare(self) -> None:
+        """Group the failures; called in a thread, for a job may have many."""
+        if self._version == self._followed.version:
+            return
+        self._found = causes_of(self._followed.job.state)
+        self._inputs = {
+            cause.key: [(run, input_text(self._followed, run)) for run in cause.runs[:_NAMED]]
+            for cause in self._found[: self._limit]
+        }
+
+    def refresh(self) -> None:
+        """Show what is new."""
+        if self._version != self._followed.version:
+            self._version = self._followed.version
+            self._draw()
+
+    def _show_more(self) -> None:
+        self._limit += _CAUSES
+        self._version = -2  # the next look draws them
+
+    def _draw(self) -> None:
+        wanted = {cause.key: cause for cause in self._found[: self._limit]}
+        if any(key not in {cause.key for cause in self._found} for key in self._shown):
+            self._box.clear()
+            self._shown = {}
+        show(self._nothing, shown=not self._found)
+        with self._box:
+            for key, cause in wanted.items():
+                if key not in self._shown:
+                    self._shown[key] = _ShownCause(self._followed.job.id, cause)
+        for key, shown in self._shown.items():
+            if key in wanted:
+                shown.update(wanted[key], self._inputs.get(key, []))
+        left = len(self._found) - len(self._shown)
+        set_text(self._more, f"Show more causes ({left:,} left)")
+        show(self._more, shown=left > 0)
+
+
+class _ShownCause:
+    """One cause on the page. What changes in it as more runs fail are its title, its messages and its inputs."""
+
+    def __init__(self, job_id: str, cause: Cause) -> None:
+        self._job_id, self._cause, self._variants = job_id, cause, _VARIANTS
+        self._drawn_runs: list[int] = []
+        with element("article", "ff-cause"):
+            self._title = text("", "", "h2")
+            text(cause.message, "ff-mono ff-message")
+            self._messages = element("div", "ff-small ff-stack")
+            self._more = button("", self._show_more, "ff-hidden")
+            if cause.traceback:
+                text(cause.traceback, "ff-pre", "pre").props("tabindex=0")
+            self._runs = element("div", "ff-small ff-mono ff-stack ff-tight")
+            with element("div", "ff-row"):
+                link("Open this line with this input in the editor", editor_address(job_id, cause), "ff-button")
+
+    def update(self, cause: Cause, inputs: list[tuple[int, str]]) -> None:
+        """Show how many there are now."""
+        self._cause = cause
+        set_text(self._title, cause.title)
+        runs = [run for run, _ in inputs]
+        if runs != self._drawn_runs:
+            self._drawn_runs = runs
+            self._runs.clear()
+            with self._runs:
+                for run, words in inputs:
+                    with element("div"):
+                        link(f"run {run}", f"/job/{self._job_id}/run/{run}")
+                        text(f": {words}", "", "span")
+                self._rest = text("")
+        if runs:
+            left = len(cause.runs) - len(runs)
+            set_text(self._rest, f"and {left:,} more" if left else "")
+        self._draw_variants()
+
+    def _draw_variants(self) -> None:
+        variants = self._cause.variants
+        self._messages.clear()
+        if len(variants) > 1:
+            with self._messages:
+                text(f"{len(variants):,} different messages:", "ff-muted")
+                for message, count in variants[: self._variants]:
+                    text(f"{count:,} × {message[:300]}", "ff-mono")
+        left = len(variants) - self._variants
+        set_text(self._more, f"Show more messages ({left:,} left)")
+        show(self._more, shown=left > 0)
+
+    def _show_more(self) -> None:
+        self._variants += _MORE_VARIANTS
+        self._draw_variants()

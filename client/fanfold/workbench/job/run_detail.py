@@ -1,0 +1,54 @@
+"""What there is to say of one run, beside the table of runs and on a page of its own."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fanfold.core.formatting import duration
+from fanfold.workbench.following import FollowedJob
+from fanfold.workbench.layout import link, text
+from fanfold.workbench.previews import Preview, seen_of, show_preview
+
+
+class RunDetail(NamedTuple):
+    """One run in words, and its result to look at where it has one."""
+
+    index: int  # type: ignore[assignment]
+    status: str
+    took_s: float | None
+    arguments: str
+    failure: str
+    seen: Preview | None
+
+    @property
+    def title(self) -> str:
+        """The run's number, how it stands and how long it took."""
+        title = f"run {self.index} · {self.status.replace('_', ' ')}"
+        return title if self.took_s is None else f"{title} · {duration(self.took_s)}"
+
+
+def read_run(followed: FollowedJob, index: int) -> RunDetail:
+    """Read one run; called in a thread, for its result may be large."""
+    with followed.lock:
+        job = followed.job
+        one = job[index]
+        arguments = ", ".join(f"{name}={value!r}" for name, value in one.input.items())[:2000]
+        error = one.error
+        failure = "" if error is None else error.remote_traceback or error.message
+        output, status, took_s = job.state.output(index), one.status.value, one.duration_s
+    seen = None if output is None else seen_of(job.contents, index, output)
+    return RunDetail(index, status, took_s, arguments, failure, seen)
+
+
+def show_run(detail: RunDetail, address: str = "") -> None:
+    """Add a run to the page; `address` is that of its own page, where this is another."""
+    text(detail.title, "", "h2")
+    if address:
+        link("Open this run's page", address)
+    text(detail.arguments, "ff-mono ff-muted")
+    if detail.failure:
+        text(detail.failure, "ff-pre", "pre").props("tabindex=0")
+    elif detail.seen is None:
+        text("No result yet.", "ff-muted")
+    else:
+        show_preview(detail.seen)

@@ -1,0 +1,203 @@
+"""What a job has printed, whole: its lines in a file of the server's, with an index that is searched and paged.
+
+A job may print a million lines. Their text stands in a temporary file; what is held in memory is some 25 bytes a line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import threading
+import time
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+#: Colours, movements of the cursor, titles of windows: all that a terminal would not show as text.
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_ERROR = re.compile(r"\b(?:error|exception|traceback|critical|fatal)\b|^\w*(?:Error|Exception)\b", re.IGNORECASE)
+_WARNING = re.compile(r"\bwarn(?:ing)?\b|^\w*Warning\b", re.IGNORECASE)
+LEVELS = ("", "warning", "error")
+_ERROR_LEVEL = 2
+#: Characters of a line that are shown; the search and the download have all.
+_SHOWN = 10_000
+#: Bytes searched at a time: other threads, and with them the pages, go on between two parts.
+_PART = 1 << 18
+#: Seconds that counting all hits may take; the next hit is found however long it takes.
+_COUNT_S = 0.5
+
+
+class LogLine(NamedTuple):
+    """One line that a run printed: its place in the view, the run, its attempt (from 0), when, and how serious."""
+
+    place: int
+    run: int
+    attempt: int
+    at: float
+    level: str
+    text: str
+
+
+class Hit(NamedTuple):
+    """Where the next hit is (None: there is none), how many there are, and whether that count is the whole one."""
+
+    place: int | None
+    count: int  # type: ignore[assignment]
+    counted_all: bool = True
+
+
+class JobLog:
+    """Every line, in the order in which they were read. Any thread may ask; one at a time adds."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="fanfold-log-")  # noqa: SIM115  it is open as long as this is
+        self._lock = threading.Lock()
+        #: Where each line starts in the file, and after the last where the next will.
+        self._offsets = array("Q", [0])
+        self._runs, self._attempts, self._levels = array("I"), array("H"), bytearray()
+        self._times = array("d")
+        self._of_run: dict[int, array[int]] = {}
+        #: The begun last line of each run: pieces of output meet anywhere in a line.
+        self._begun: dict[tuple[int, int], tuple[float, str]] = {}
+
+    def close(self) -> None:
+        """Give the file back; nothing may be asked after that."""
+        self._file.close()
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def count(self, run: int | None = None) -> int:
+        """How many lines there are, of all runs or of one."""
+        return len(self) if run is None else len(self._of_run.get(run, ()))
+
+    def add(self, pieces: Iterable[tuple[int, int, float, str]]) -> None:
+        """Add pieces of output, each (run, attempt, when, text), as whole lines."""
+        lines: list[tuple[int, int, float, str]] = []
+        for run, attempt, at, piece in pieces:
+            begun_at, begun = self._begun.pop((run, attempt), (at, ""))
+            *whole, rest = (begun + piece).replace("\r\n", "\n").split("\n")
+            lines += [(run, attempt, begun_at if number == 0 else at, line) for number, line in enumerate(whole)]
+            if rest:
+                self._begun[run, attempt] = (begun_at if not whole else at, rest)
+        self._write(lines)
+
+    def end(self, is_over: Iterable[int] | None = None) -> None:
+        """The lines that these runs (None: all) have begun are whole: nothing more will come."""
+        over = None if is_over is None else set(is_over)
+        ended = [key for key in self._begun if over is None or key[0] in over]
+        self._write([(*key, *self._begun.pop(key)) for key in ended])
+
+    def begun(self, run: int) -> str:
+        """The line that a run has begun, as a prompt or a progress bar; empty where there is none."""
+        return "\n".join(plain(text) for (owner, _), (_, text) in list(self._begun.items()) if owner == run)
+
+    def lines(self, start: int, stop: int, run: int | None = None) -> list[LogLine]:
+        """The lines from `start` to before `stop`, counted among all lines or those of one run."""
+        with self._lock:
+            numbers = range(len(self)) if run is None else self._of_run.get(run, array("I"))
+            wanted = [(place, numbers[place]) for place in range(max(0, start), min(stop, len(numbers)))]
+            return [self._line(place, number) for place, number in wanted]
+
+    def text(self, run: int | None = None) -> Iterator[bytes]:
+        """All lines as a file, each under its run and time, in parts."""
+        for start in range(0, self.count(run), 2_000):
+            yield "".join(map(_as_text, self.lines(start, start + 2_000, run))).encode()
+
+    def next_error(self, after: int, run: int | None = None) -> Hit:
+        """The first line after place `after` that looks like an error; from the start where there is none after it."""
+        if run is None:
+            mark = bytes([_ERROR_LEVEL])
+            at = self._levels.find(mark, after + 1)
+            at = at if at >= 0 else self._levels.find(mark)
+            return Hit(at if at >= 0 else None, self._levels.count(mark))
+        places = [place for place, n in enumerate(self._of_run.get(run, ())) if self._levels[n] == _ERROR_LEVEL]
+        return Hit(next((one for one in places if one > after), places[0] if places else None), len(places))
+
+    def next_hit(self, words: str, after: int, run: int | None = None) -> Hit:
+        """The first line after place `after` that holds these words, whatever their case, and how many there are."""
+        wanted = re.compile(re.escape(words.encode()), re.IGNORECASE)
+        numbers = None if run is None else self._of_run.get(run, array("I"))
+        first = after + 1 if numbers is None else (numbers[after + 1] if after + 1 < len(numbers) else len(self))
+        found = next(self._hits(wanted, first, len(self), numbers), None)
+        if found is None:
+            found = next(self._hits(wanted, 0, first, numbers), None)
+        if found is None:
+            return Hit(None, 0)
+        count, began = 0, time.monotonic()
+        for _ in self._hits(wanted, 0, len(self), numbers):
+            count += 1
+            if count % 500 == 0 and time.monotonic() - began > _COUNT_S:
+                return Hit(_place(found, numbers), count, counted_all=False)
+        return Hit(_place(found, numbers), count)
+
+    def _hits(self, wanted: re.Pattern[bytes], first: int, stop: int, numbers: array[int] | None) -> Iterator[int]:
+        """The numbers of the lines from `first` to before `stop` that match, one part of the file at a time."""
+        while first < stop:
+            last = min(stop, max(first + 1, bisect_right(self._offsets, self._offsets[first] + _PART) - 1))
+            start = self._offsets[first]
+            part = os.pread(self._file.fileno(), self._offsets[last] - start, start)
+            known = -1
+            for match in wanted.finditer(part):
+                number = bisect_right(self._offsets, start + match.start()) - 1
+                if number != known and (numbers is None or _is_in(numbers, number)):
+                    yield number
+                known = number
+            first = last
+
+    def _write(self, lines: list[tuple[int, int, float, str]]) -> None:
+        if not lines:
+            return
+        texts = [plain(line).encode("utf-8", "replace") + b"\n" for *_, line in lines]
+        with self._lock:
+            self._file.seek(0, os.SEEK_END)
+            self._file.write(b"".join(texts))
+            self._file.flush()  # it is read past this buffer
+            end = self._offsets[-1]
+            for (run, attempt, at, line), text in zip(lines, texts, strict=True):
+                end += len(text)
+                self._of_run.setdefault(run, array("I")).append(len(self._runs))
+                self._levels.append(_level(line))
+                self._attempts.append(min(attempt, 65_535))
+                self._times.append(at)
+                self._offsets.append(end)
+                self._runs.append(run)
+
+    def _line(self, place: int, number: int) -> LogLine:
+        start, end = self._offsets[number], self._offsets[number + 1] - 1
+        shown = os.pread(self._file.fileno(), min(end - start, 4 * _SHOWN), start).decode("utf-8", "replace")
+        if len(shown) > _SHOWN:
+            shown = f"{shown[:_SHOWN]} … ({end - start:,} bytes in this line)"
+        level = LEVELS[self._levels[number]]
+        return LogLine(place, self._runs[number], self._attempts[number], self._times[number], level, shown)
+
+
+def plain(text: str) -> str:
+    """A line that a run has printed, as plain text: without what would only steer a terminal."""
+    if "\r" in text:  # a progress bar: what stands on the terminal in the end is what came last
+        text = text.rstrip("\r").rpartition("\r")[2]
+    return _CONTROL.sub("", _ANSI.sub("", text))
+
+
+def _level(line: str) -> int:
+    if _ERROR.search(line):
+        return _ERROR_LEVEL
+    return 1 if _WARNING.search(line) else 0
+
+
+def _as_text(line: LogLine) -> str:
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(line.at))
+    attempt = f", attempt {line.attempt + 1}" if line.attempt else ""
+    return f"{at} [{line.run}{attempt}] {line.text}\n"
+
+
+def _is_in(numbers: array[int], number: int) -> bool:
+    at = bisect_right(numbers, number)
+    return at > 0 and numbers[at - 1] == number
+
+
+def _place(number: int, numbers: array[int] | None) -> int:
+    return number if numbers is None else bisect_right(numbers, number) - 1

@@ -1,0 +1,91 @@
+// The editor's part of the page: drafts that the browser keeps, the unsaved mark, the keys, and inputs that are sent whole.
+window.ff.editor = (() => {
+  // What is typed is kept here, by file, with every change: it outlives a reload, a sleeping tab and the server.
+  const draft = { key: "", text: "", form: {}, nulls: [], udf: "", inputs: "" };
+  let base = "", view = null, unsaved = false, timer = null;
+  const place = (key) => "fanfold-draft:" + key;
+  const read = (key) => {
+    try { return JSON.parse(localStorage.getItem(place(key)) || "null"); } catch { return null; }
+  };
+  const textNow = () => (view && view.editor ? view.editor.state.doc.toString() : null);
+  const keep = () => {
+    clearTimeout(timer);
+    timer = null;
+    if (!draft.key) return;
+    const text = textNow();
+    const kept = { ...draft, text: text === null || text === base ? null : text, base: text === base ? "" : draft.base };
+    try {
+      localStorage.setItem(place(draft.key), JSON.stringify(kept));
+    } catch {  // more inputs than the browser has room for: the text is kept all the same
+      try { localStorage.setItem(place(draft.key), JSON.stringify({ ...kept, inputs: "" })); } catch { /* no room at all */ }
+    }
+  };
+  const keepSoon = () => { if (timer === null) timer = setTimeout(keep, 250); };
+  const changed = () => { unsaved = textNow() !== base; keepSoon(); };
+  // A file was opened: `text` is what the disk holds, `digest` names it, so that a draft knows what it was written over.
+  const opened = (key, text, digest, udf) => {
+    keep();
+    const kept = read(key) || {};
+    Object.assign(draft, { key, base: digest, form: kept.form || {}, nulls: kept.nulls || [], udf: udf || "", inputs: kept.inputs || "" });
+    base = text;
+    unsaved = false;
+  };
+  const saved = (text, digest) => { base = text; draft.base = digest; unsaved = textNow() !== base; keep(); };
+  const setForm = (form, nulls, udf) => { draft.form = form; draft.nulls = nulls; draft.udf = udf; keepSoon(); };
+  const address = (file, udf) => {
+    const url = new URL(location.href);
+    url.search = new URLSearchParams({ file, ...(udf ? { udf } : {}) });
+    history.replaceState(history.state, "", url);
+  };
+  const box = () => document.querySelector("[data-inputs]");
+  const fillInputs = (given) => {
+    const target = box();
+    if (given !== undefined) draft.inputs = given;
+    if (target && draft.inputs && target.value !== draft.inputs) target.value = draft.inputs;
+  };
+  document.addEventListener("input", (e) => {
+    if (e.target.matches?.("[data-inputs]")) { draft.inputs = e.target.value; keepSoon(); }
+  }, true);
+  // The inputs go to the server when they are planned, in a request of their own: a socket's message has room for 1 MB.
+  const sendInputs = async (path) => {
+    const file = document.querySelector("[data-inputs-file]")?.files[0];
+    const body = file || new Blob([box()?.value || ""]);
+    try {
+      const answer = await fetch(path + "?name=" + encodeURIComponent(file ? file.name : ""), { method: "POST", body });
+      return answer.ok ? await answer.json() : { error: (await answer.json().catch(() => ({}))).detail || "The server answered " + answer.status + "." };
+    } catch {
+      return { error: "The inputs could not be sent: the Workbench does not answer." };
+    }
+  };
+  const clearFile = () => { const input = document.querySelector("[data-inputs-file]"); if (input) input.value = ""; };
+  // A line of the code: in sight, marked, with the cursor on it.
+  const goTo = (number) => {
+    if (!view || !view.editor || number < 1) return;
+    const doc = view.editor.state.doc;
+    const line = doc.line(Math.min(number, doc.lines));
+    view.editor.dispatch({ selection: { anchor: line.from, head: line.to }, scrollIntoView: true });
+    view.editor.focus();
+  };
+  const start = (id) => {
+    view = getElement(id);
+    addEventListener("pagehide", keep);
+    document.addEventListener("visibilitychange", () => { if (document.hidden) keep(); });
+    addEventListener("beforeunload", (e) => { keep(); if (unsaved) e.preventDefault(); });
+    document.addEventListener("keydown", (e) => {
+      const workspace = document.querySelector(".ff-workspace");
+      if (!workspace || workspace.contains(e.target)) return;
+      if ((e.shiftKey && e.key === "Enter") || isSave(e)) { e.preventDefault(); workspace.dispatchEvent(new KeyboardEvent("keydown", e)); }
+    });
+    const named = setInterval(() => {  // CodeMirror gives its box no name for those who do not see it
+      const content = document.querySelector(".cm-content");
+      if (content) { content.setAttribute("aria-label", "Code"); content.tabIndex = 0; clearInterval(named); }
+    }, 50);
+    return document.body.classList.contains("body--dark");
+  };
+  const isSave = (e) => (e.ctrlKey || e.metaKey) && !e.shiftKey && e.key.toLowerCase() === "s";
+  const key = (e) => {
+    if (e.shiftKey && e.key === "Enter") return "run";
+    return isSave(e) ? "save" : "";
+  };
+  return { draft: read, opened, saved, changed, setForm, address, fillInputs, sendInputs, clearFile, goTo, start, key };
+})();

@@ -1,0 +1,60 @@
+"""The log of a job as the server keeps it: whole lines, found by words, errors and runs, however many there are."""
+
+from __future__ import annotations
+
+import pytest
+
+from fanfold.workbench.job_log import JobLog
+
+
+@pytest.fixture
+def log():
+    made = JobLog()
+    yield made
+    made.close()
+
+
+def texts(lines):
+    return [line.text for line in lines]
+
+
+def test_pieces_that_meet_within_a_line_are_one_line(log):
+    log.add([(0, 0, 1.0, "one\ntw"), (1, 0, 1.5, "other\n"), (0, 0, 2.0, "o\r"), (0, 0, 2.1, "\nthr")])
+    assert texts(log.lines(0, 9)) == ["one", "other", "two"]
+    assert log.begun(0) == "thr"
+    log.end()
+    assert texts(log.lines(0, 9, run=0)) == ["one", "two", "thr"]
+
+
+def test_each_attempt_has_its_lines_with_their_times(log):
+    log.add([(3, 0, 10.0, "first\n"), (3, 1, 20.0, "second\n")])
+    assert [(line.run, line.attempt, line.at, line.text) for line in log.lines(0, 2)] == [
+        (3, 0, 10.0, "first"),
+        (3, 1, 20.0, "second"),
+    ]
+    assert b"[3, attempt 2] second" in b"".join(log.text())
+
+
+def test_words_are_found_in_all_lines_whatever_their_case_and_counted(log):
+    log.add((n % 5, 0, 0.0, f"line {n} of many\n") for n in range(20_000))
+    log.add([(2, 0, 0.0, "the NEEDLE\n")])
+    assert log.next_hit("needle", -1) == (20_000, 1, True)
+    assert log.next_hit("needle", -1, run=2) == (4_000, 1, True)
+    assert log.next_hit("needle", -1, run=1).place is None
+    first = log.next_hit("line 1 ", -1)
+    assert (first.place, first.count) == (1, 1)
+    assert log.next_hit("line 12", 12).place == 120
+    assert log.next_hit("line 12", 19_999).place == 12  # past the last it begins again
+
+
+def test_errors_are_jumped_to_in_all_lines_or_those_of_a_run(log):
+    log.add([(0, 0, 0.0, "fine\nValueError: 3 is odd\n"), (1, 0, 0.0, "Warning: slow\nfine\n")])
+    assert log.next_error(-1) == (1, 1, True)
+    assert log.next_error(1) == (1, 1, True)
+    assert log.next_error(-1, run=1) == (None, 0, True)
+    assert [line.level for line in log.lines(0, 4)] == ["", "error", "warning", ""]
+
+
+def test_what_only_steers_a_terminal_is_left_out_and_a_progress_bar_is_its_last_state(log):
+    log.add([(0, 0, 0.0, "\x1b[31mred\x1b[0m\n 10%\r 50%\r100%\n")])
+    assert texts(log.lines(0, 2)) == ["red", "100%"]

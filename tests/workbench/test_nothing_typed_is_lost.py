@@ -1,0 +1,109 @@
+"""What is typed stays: over a reload, a restart of the server, a change on disk; the browser asks first."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.workbench.browser import at_rest
+from tests.workbench.conftest import Workbench, choose_file, rewrite
+
+MINE = 'import fanfold\n\n@fanfold.udf\ndef delays(n: int = 3, word: str = "a"):\n    return n, word  # mine\n'
+
+
+def test_typed_text_survives_a_reload_and_is_marked_until_it_is_saved(bench, workbench):
+    page = bench()
+    expect(page.get_by_text("unsaved")).to_be_hidden()
+    rewrite(page, MINE)
+    expect(page.get_by_text("unsaved")).to_be_visible()
+    page.reload()
+    expect(page.locator(".cm-content")).to_contain_text("# mine")
+    expect(page.get_by_text("unsaved")).to_be_visible()
+    assert "# mine" not in (workbench.folder / "flights.py").read_text()
+    page.locator(".cm-content").click()
+    page.keyboard.press("Control+s")
+    expect(page.get_by_text("unsaved")).to_be_hidden()
+    assert "# mine" in (workbench.folder / "flights.py").read_text()
+
+
+def test_the_browser_asks_before_unsaved_text_is_left(bench):
+    page = bench()
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.get_by_role("link", name="Jobs").click()
+    expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
+    assert asked == []  # nothing was typed
+    page.go_back()
+    choose_file(page, "flights.py")
+    rewrite(page, MINE)
+    expect(page.get_by_text("unsaved")).to_be_visible()
+    page.get_by_role("link", name="Jobs").click()
+    expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
+    assert asked == ["beforeunload"]
+
+
+def test_the_file_the_form_and_the_inputs_come_back_as_they_were(bench):
+    page = bench("heavy.py")
+    page.get_by_label("x: int").fill("17")
+    page.get_by_label("One a line").fill("1\n2\n3")
+    expect(page).to_have_url(re.compile(r"/workbench\?file=heavy\.py"))
+    at_rest(page, quiet_ms=500)  # the browser writes a draft a moment after the last key
+    page.reload()
+    expect(page.get_by_label("UDF files").locator("[aria-current=true]")).to_have_text("heavy.py")
+    expect(page.get_by_label("x: int")).to_have_value("17")
+    expect(page.get_by_label("One a line")).to_have_value("1\n2\n3")
+
+
+def test_a_page_comes_back_with_its_text_when_the_server_was_started_again(chromium, tmp_path):
+    (tmp_path / "udfs").mkdir()
+    (tmp_path / "udfs" / "a.py").write_text("import fanfold\n")
+    first = Workbench(tmp_path / "home", tmp_path / "udfs")
+    page = chromium.new_page()
+    page.goto(first.address)
+    page.goto(f"{first.root}/workbench")
+    expect(page.locator(".cm-content")).to_contain_text("import fanfold")
+    rewrite(page, MINE)
+    expect(page.get_by_text("unsaved")).to_be_visible()
+    page.evaluate("window.before = true")
+    first.close()
+    second = Workbench(tmp_path / "home", tmp_path / "udfs", port=int(first.root.rpartition(":")[2]))
+    try:
+        page.wait_for_function("!window.before && window.did_handshake")  # it has loaded itself anew
+        expect(page.get_by_label("n: int")).to_be_visible()
+        expect(page.locator(".cm-content")).to_contain_text("# mine")
+        page.get_by_role("button", name="Run (Shift+Enter)").click()
+        expect(page.get_by_label("Result", exact=True)).to_contain_text("(3, 'a')")
+    finally:
+        page.close()
+        second.close()
+
+
+def test_a_file_that_changes_on_disk_is_shown_anew_and_what_is_shown_is_run(bench, workbench):
+    page = bench("heavy.py")
+    other = "import fanfold\n\n\n@fanfold.udf\ndef heavy(x: int = 2):\n    return x * 1000\n"
+    (workbench.folder / "heavy.py").write_text(other)
+    expect(page.locator(".cm-content")).to_contain_text("x * 1000")
+    expect(page.get_by_text("unsaved")).to_be_hidden()
+    page.get_by_role("button", name="Run (Shift+Enter)").click()
+    expect(page.get_by_label("Result", exact=True)).to_contain_text("2000")
+
+
+@pytest.mark.parametrize("keep", [True, False], ids=["mine", "theirs"])
+def test_own_text_and_a_change_on_disk_are_shown_with_their_differences(bench, workbench, keep):
+    page = bench()
+    rewrite(page, MINE)
+    (workbench.folder / "flights.py").write_text("# another hand\n")
+    expect(page.get_by_label("Differences")).to_contain_text("-# another hand")
+    expect(page.get_by_label("Differences")).to_contain_text("+    return n, word  # mine")
+    if keep:
+        page.get_by_role("button", name="Keep my text").click()
+        expect(page.get_by_label("Differences")).to_be_hidden()
+        page.get_by_role("button", name="Save (Ctrl+S)").click()
+        expect(page.get_by_text("unsaved")).to_be_hidden()
+        assert "# mine" in (workbench.folder / "flights.py").read_text()
+    else:
+        page.get_by_role("button", name="Take the file's text").click()
+        expect(page.locator(".cm-content")).to_have_text("# another hand")
+        expect(page.get_by_text("unsaved")).to_be_hidden()
