@@ -13,6 +13,7 @@ import pytest
 import fanfold
 from fanfold.errors import InputError
 from fanfold.workbench.editor.udf_process import Order, UdfProcess
+from fanfold.workbench.editor.udf_source import digest
 from tests.workbench.conftest import within
 
 DOUBLE = "import fanfold\n\n@fanfold.udf\ndef double(x: int = 1):\n    return 2 * x\n"
@@ -25,13 +26,28 @@ def home(tmp_path_factory, monkeypatch):
 
 def ordered(folder: Path, text: str, *, name="flights.py", import_s=60.0, **order):
     (folder / name).write_text(text)
-    told = Order(**{"file": name, "udf": "double", "act": "submit", "inputs": [{"x": 21}], "engine": "local", **order})
+    told = Order(
+        **{
+            "file": name,
+            "udf": "double",
+            "act": "submit",
+            "given": {"inputs": [{"x": 21}]},
+            "engine": "local",
+            "digest": digest(text),
+            **order,
+        }
+    )
     return asyncio.run(UdfProcess(folder, import_s).carry_out(told))
 
 
 def test_a_job_is_submitted_and_outlives_the_process_that_submitted_it(tmp_path):
     answer = ordered(tmp_path, DOUBLE)
     assert fanfold.get_job(answer.job).wait().results() == [42]
+
+
+def test_a_text_that_the_page_does_not_show_is_not_run(tmp_path):
+    with pytest.raises(InputError, match="has just been changed on disk"):
+        ordered(tmp_path, DOUBLE, digest=digest("another text"))
 
 
 def test_a_plan_is_told_as_text(tmp_path):
@@ -66,7 +82,7 @@ def test_it_is_stopped_on_demand_with_all_that_it_started(tmp_path):
 
     async def stopped():
         process = UdfProcess(tmp_path)
-        order = Order("flights.py", "double", "submit", [], "local")
+        order = Order("flights.py", "double", "submit", {"inputs": []}, "local")
         answer = asyncio.create_task(process.carry_out(order))
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
             await asyncio.sleep(0.02)

@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from fanfold.errors import InputError
-from fanfold.workbench.editor.fields import inputs_from
+from fanfold.workbench.editor.inputs import inputs_of
 from fanfold.workbench.editor.udf_source import udfs_in
 
 
@@ -85,9 +85,9 @@ def test_annotation_and_default_make_a_field(parameter, kind, default):
 
 def test_choices_come_from_literals_and_from_enums_of_the_file():
     enum = "class Unit(StrEnum):\n    MIN = 'min'\n    HOUR = 'h'\n"
-    assert fields("x: Literal['a', 'b']")["x"].options == ("a", "b")
+    assert fields("x: Literal['a', 'b']")["x"].options == (("a", "a"), ("b", "b"))
     unit = fields("x: Unit = Unit.HOUR", enum)["x"]
-    assert (unit.options, unit.default) == (("min", "h"), "h")
+    assert (unit.options, unit.default) == ((("min", "min"), ("h", "h")), "h")
 
 
 def test_a_default_that_has_to_be_computed_is_left_to_the_udf_and_shown_as_a_hint():
@@ -101,11 +101,25 @@ def test_what_is_not_python_is_said_with_its_line():
         found("x = 1\ndef f(:\n")
 
 
-def test_inputs_take_from_the_form_what_their_lines_do_not_say():
-    both = udfs_in("import fanfold\n@fanfold.udf\ndef f(day, n=3): ...\n", "a.py")["f"].fields
-    assert inputs_from('a\n\n{"day": "b", "n": 1}\n', both, {"day": "z", "n": "9"}) == [
-        {"day": "a", "n": "9"},
-        {"day": "b", "n": 1},
-    ]
+def test_inputs_take_from_the_form_what_their_lines_do_not_say(tmp_path):
+    path = tmp_path / "inputs"
+    path.write_text('a\n\n{"day": "b", "n": 1}\n')
+    assert inputs_of(path, "", {"n": "9"}, "day") == [{"day": "a", "n": "9"}, {"day": "b", "n": 1}]
+    path.write_text("{day}")
     with pytest.raises(InputError, match="Line 1 is not JSON"):
-        inputs_from("{day}", both, {})
+        inputs_of(path, "", {}, "day")
+    path.write_text(" \n")
+    with pytest.raises(InputError, match="There are no inputs"):
+        inputs_of(path, "", {}, "day")
+    path.write_text("range(2, 8, 3)")
+    assert inputs_of(path, "", {}, "n") == [{"n": 2}, {"n": 5}]
+
+
+def test_choices_stand_for_values_and_what_no_annotation_fits_is_read_as_a_value():
+    assert fields("x: Literal[1, True, 'a']")["x"].options == (("1", 1), ("True", True), ("a", "a"))
+    assert fields("x: Literal[1, 2] = 2")["x"].value("1") == 1
+    assert fields("x=3")["x"].value("4") == 4
+    assert fields("x='3'")["x"].value("4") == "4"
+    assert fields("x: float | int = 2")["x"].value("4") == 4
+    assert fields("x: int | None = 2")["x"].takes_none
+    assert not fields("x: int = 2")["x"].takes_none
