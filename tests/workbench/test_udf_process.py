@@ -82,7 +82,7 @@ def test_it_is_stopped_on_demand_with_all_that_it_started(tmp_path):
 
     async def stopped():
         process = UdfProcess(tmp_path)
-        order = Order("flights.py", "double", "submit", {"inputs": []}, "local")
+        order = Order("flights.py", "double", "submit", {"inputs": []}, "local", digest=digest(text))
         answer = asyncio.create_task(process.carry_out(order))
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
             await asyncio.sleep(0.02)
