@@ -107,3 +107,13 @@ def test_own_text_and_a_change_on_disk_are_shown_with_their_differences(bench, w
         page.get_by_role("button", name="Take the file's text").click()
         expect(page.locator(".cm-content")).to_have_text("# another hand")
         expect(page.get_by_text("unsaved")).to_be_hidden()
+
+
+def test_the_text_of_one_file_never_becomes_the_draft_of_another(bench, workbench):
+    page = bench()
+    for name in ("heavy.py", "flights.py", "heavy.py", "flights.py"):
+        choose_file(page, name)
+        at_rest(page, quiet_ms=300)
+        expect(page.get_by_text("unsaved")).to_be_hidden()
+    assert "def delays" in (workbench.folder / "flights.py").read_text()
+    assert "def heavy" in (workbench.folder / "heavy.py").read_text()

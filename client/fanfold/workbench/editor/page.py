@@ -180,7 +180,7 @@ class _EditorPage:
         if not await self._tried(open_it):
             return
         self._file = file = files[0]
-        draft = await ui.run_javascript(f"window.ff.editor.draft({_quoted(self._key())})", timeout=10.0) or {}
+        draft = await ui.run_javascript(f"window.ff.editor.leave({_quoted(self._key())})", timeout=10.0) or {}
         self._forget()
         self._set_conflict(None)
         udf = self._query.get("udf") or draft.get("udf") or ""
@@ -201,7 +201,7 @@ class _EditorPage:
         if typed is None or typed == file.text:
             return
         self._editor.set_value(typed)
-        script("editor.changed")
+        script("editor.restored", typed)
         if draft.get("base") != digest(file.text):
             self._set_conflict(file.text)
 
@@ -252,15 +252,15 @@ class _EditorPage:
 
     def _show_disk(self, disk: str) -> None:
         self._editor.set_value(disk)
-        self._accept(disk)
+        self._accept(disk, shown=True)
         self._text_changed()
 
-    def _accept(self, disk: str) -> None:
+    def _accept(self, disk: str, *, shown: bool = False) -> None:
         """This is what the disk holds, and the viewer knows."""
         if self._file is not None:
             self._file.text = disk
             self._set_conflict(None)
-            script("editor.saved", disk, digest(disk))
+            script("editor.saved", disk, digest(disk), shown)
             self._show_unsaved()
 
     def _set_conflict(self, disk: str | None) -> None:
@@ -294,7 +294,7 @@ class _EditorPage:
             return False
         if not await self._tried(lambda: asyncio.to_thread(file.save, typed)):
             return False
-        script("editor.saved", typed, digest(typed))
+        script("editor.saved", typed, digest(typed), False)
         self._show_unsaved()
         return True
 

@@ -1,7 +1,7 @@
 // The editor's part of the page: drafts that the browser keeps, the unsaved mark, the keys, and inputs that are sent whole.
 window.ff.editor = (() => {
   // What is typed is kept here, by file, with every change: it outlives a reload, a sleeping tab and the server.
-  const draft = { key: "", text: "", form: {}, nulls: [], udf: "", inputs: "" };
+  const draft = { key: "", text: null, form: {}, nulls: [], udf: "", inputs: "" };
   let base = "", view = null, unsaved = false, timer = null;
   const place = (key) => "fanfold-draft:" + key;
   const read = (key) => {
@@ -12,8 +12,7 @@ window.ff.editor = (() => {
     clearTimeout(timer);
     timer = null;
     if (!draft.key) return;
-    const text = textNow();
-    const kept = { ...draft, text: text === null || text === base ? null : text, base: text === base ? "" : draft.base };
+    const kept = { ...draft };
     try {
       localStorage.setItem(place(draft.key), JSON.stringify(kept));
     } catch {  // more inputs than the browser has room for: the text is kept all the same
@@ -21,16 +20,27 @@ window.ff.editor = (() => {
     }
   };
   const keepSoon = () => { if (timer === null) timer = setTimeout(keep, 250); };
-  const changed = () => { unsaved = textNow() !== base; keepSoon(); };
+  // Only what the viewer types comes here: the text in the editor may still be that of the file before, when a file opens.
+  const changed = () => { const text = textNow(); unsaved = text !== base; draft.text = unsaved ? text : null; keepSoon(); };
+  const restored = (text) => { draft.text = text; unsaved = true; };
+  // The draft of a file that is about to be opened; what was typed into the one before is kept first.
+  const leave = (key) => { keep(); return read(key); };
   // A file was opened: `text` is what the disk holds, `digest` names it, so that a draft knows what it was written over.
   const opened = (key, text, digest, udf) => {
-    keep();
+    clearTimeout(timer);
+    timer = null;
     const kept = read(key) || {};
-    Object.assign(draft, { key, base: digest, form: kept.form || {}, nulls: kept.nulls || [], udf: udf || "", inputs: kept.inputs || "" });
+    Object.assign(draft, { key, text: null, base: digest, form: kept.form || {}, nulls: kept.nulls || [], udf: udf || "", inputs: kept.inputs || "" });
     base = text;
     unsaved = false;
   };
-  const saved = (text, digest) => { base = text; draft.base = digest; unsaved = textNow() !== base; keep(); };
+  const saved = (text, digest, shown) => {  // `shown`: the text of the disk takes the place of what is in the editor
+    const now = shown ? text : textNow();
+    base = text;
+    unsaved = now !== base;
+    Object.assign(draft, { base: digest, text: unsaved ? now : null });
+    keep();
+  };
   const setForm = (form, nulls, udf) => { draft.form = form; draft.nulls = nulls; draft.udf = udf; keepSoon(); };
   const address = (file, udf) => {
     const url = new URL(location.href);
@@ -87,5 +97,5 @@ window.ff.editor = (() => {
     if (e.shiftKey && e.key === "Enter") return "run";
     return isSave(e) ? "save" : "";
   };
-  return { draft: read, opened, saved, changed, setForm, address, fillInputs, sendInputs, clearFile, goTo, start, key };
+  return { leave, restored, opened, saved, changed, setForm, address, fillInputs, sendInputs, clearFile, goTo, start, key };
 })();
