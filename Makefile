@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-fast coverage chromium pictures check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws suites
+.PHONY: demo fuzz test test-fast coverage chromium pictures check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws suites
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ suites: $(VENV)/.dev  ## other projects' own tests on Fanfold; ROW=joblib for on
 format: $(VENV)/.dev  ## rewrite the code in the house's style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+FUZZ_EXAMPLES ?= 20000
+fuzz: $(VENV)/.dev  ## look for bytes that a decoder does not take well; what is found is kept in .hypothesis
+	@FANFOLD_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest -q tests/codec/test_trust.py -k "any or damaged"
 
 constraints: $(VENV)/.dev  ## pin what pyproject.toml asks for, for Python 3.10 to 3.14
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --all-extras --no-annotate --no-header \

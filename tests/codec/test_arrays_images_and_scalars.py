@@ -99,3 +99,8 @@ def test_geometries_within_a_value(geometry):
     assert type(back) is type(geometry)
     assert shapely.equals_identical(back, geometry)
     assert shapely.get_srid(back) == shapely.get_srid(geometry)
+
+
+def test_an_image_that_no_reader_would_open_is_refused_before_the_run_counts_as_done():
+    with pytest.raises(CodecError, match=r"179,560,000 pixels; PIL reads no more(?s:.*)numpy.asarray"):
+        encode(Image.new("1", (13_400, 13_400)))

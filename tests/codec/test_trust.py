@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -25,6 +26,9 @@ from fanfold.errors import CodecError
 
 #: Loaded before anything is read: what is tested is what the bytes do, not what a package opens as it is imported.
 PACKAGES = (numpy.testing, pandas, pydantic, scipy.stats, sklearn.utils._testing)
+
+#: `make fuzz` looks further.
+EXAMPLES = int(os.environ.get("FANFOLD_FUZZ_EXAMPLES", "150"))
 
 ran: list[object] = []
 
@@ -223,6 +227,63 @@ def test_who_is_trusted_for_one_value_is_not_for_the_next():
     assert ran == [("act", (5,))]
 
 
+@pytest.mark.parametrize("kind", ["tuple", "set", "frozenset", "dict"])
+def test_no_bytes_have_a_reader_count_for_ever(kind):
+    endless = {"$range": [0, 10**15, 1]}
+    assert isinstance(read(json.dumps({f"${kind}": endless})), CodecError)
+    assert isinstance(read('{"$bytearray":1000000000000000}'), CodecError)
+    for module, called in (("builtins", kind), ("collections", "deque"), ("collections", "Counter")):
+        made = read(graph(["call", ref(1), [endless], None, None, None], name(module, called)))
+        assert isinstance(made, (range, CodecError))
+        read(graph(["object", ref(1), [endless], [], None, None, None], name(module, called)))
+
+
+def test_a_panic_of_polars_is_an_error_about_one_value(monkeypatch):
+    import polars
+
+    panic = type("PanicException", (BaseException,), {})
+
+    def panics(*_, **__):
+        raise panic("out of range")
+
+    monkeypatch.setattr(polars, "read_parquet", panics)
+    with pytest.raises(CodecError, match="out of range"):
+        decode("parquet-polars/1", b"Fx")
+
+
+CODECS = "json/1 parts/1 npy/1 png/1 parquet-pandas/1 parquet-arrow/1 ipc-arrow/1 geoparquet/1".split()
+SAMPLES = [
+    encode(value)
+    for value in (
+        [1, {"a": (2,)}],
+        [b"x" * 2000, numpy.arange(3)],
+        numpy.arange(3),
+        pandas.DataFrame({"a": [1], "b": ["x"]}),
+        __import__("pyarrow").table({"a": [1]}),
+        __import__("pyarrow").array(["x", None]),
+        __import__("PIL.Image").Image.new("RGB", (2, 2)),
+    )
+]
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.sampled_from(CODECS), st.binary(max_size=200))
+def test_any_bytes_are_a_value_or_an_error_about_one_value(codec, data):
+    with contextlib.suppress(CodecError):
+        decode(codec, data)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.sampled_from(SAMPLES), st.data())
+def test_damaged_bytes_are_a_value_or_an_error_about_one_value(encoded, data):
+    damaged = bytearray(encoded.data)
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(CodecError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        decode(encoded.codec, bytes(damaged))
+
+
 LEAVES = st.none() | st.integers(-3, 9) | st.text(max_size=4) | st.builds(ref, st.integers(-2, 6))
 MODULES = st.sampled_from(["builtins", "os", "collections", "functools", "types", "numpy", __name__, "enum", ""])
 NAMES = st.sampled_from(["list", "object", "Witness", "act", "partial", "deque", "dtype", "Enum", "type", "system", ""])
@@ -236,7 +297,7 @@ NODES = st.lists(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=2 * EXAMPLES, deadline=None)
 @given(NODES)
 def test_any_graph_is_a_value_or_an_error_and_never_a_call(nodes):
     ran.clear()

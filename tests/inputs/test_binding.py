@@ -3,6 +3,7 @@
 import datetime as dt
 import subprocess
 import sys
+from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, TypedDict, Union
@@ -16,6 +17,7 @@ from pydantic import BaseModel, Field
 
 from fanfold.errors import CodecError, InputError
 from fanfold.inputs import Signature, decode_arguments
+from fanfold.inputs.rejection import Rejection
 
 
 def delays(day: str, n: int = 1, *, airline=None): ...
@@ -251,3 +253,50 @@ def test_values_that_fit_already_do_not_import_pydantic():
 def test_text_that_holds_no_arguments_is_refused():
     with pytest.raises(CodecError, match="should be a dict"):
         decode_arguments("[1]", get_blob={}.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text", "value"),
+    [
+        (Literal[1, 2], "2", 2),
+        (Literal[True, False], "false", False),
+        (Literal["a", 1] | None, "1", 1),
+        (Literal[1] | None, "none", None),
+        (int | None, "None", None),
+        (int | None, "", None),
+        (str | None, "None", "None"),
+    ],
+)
+def test_text_stands_for_literals_and_for_nothing(annotation, text, value):
+    def pick(x): ...
+
+    pick.__annotations__ = {"x": annotation}
+    assert Signature.of(pick).bind({"x": text}) == {"x": value}
+
+
+def test_a_dict_for_the_only_free_parameter_is_told_how_to_be_passed_whole():
+    def item_id(item: dict, out: str): ...
+
+    bind = Signature.of(item_id).binder({"out": "x"})
+    with pytest.raises(Rejection, match=r'to pass it whole: \{"item": \{...\}\}'):
+        bind({"type": "Feature", "id": 1})
+
+
+def test_a_tuple_for_several_parameters_is_told_how_to_be_written():
+    def add(x, y): ...
+
+    with pytest.raises(InputError, match=r'a tuple is one value, for x; to give several .* \{"x": ..., "y": ...\}'):
+        Signature.of(add).bind((1, 2))
+
+
+def test_a_return_annotation_that_no_codec_takes_is_refused_before_the_work():
+    import polars
+
+    def lazy(x: int) -> polars.LazyFrame: ...
+    def numbers(x: int) -> Iterator[int]: ...
+    def fine(x: int) -> polars.DataFrame | None: ...
+
+    for udf, instead in ((lazy, "`value.collect"), (numbers, r"`list\(value")):
+        with pytest.raises(InputError, match=instead):
+            Signature.of(udf).check_returns()
+    Signature.of(fine).check_returns()

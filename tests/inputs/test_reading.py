@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from fanfold.errors import InputError
-from fanfold.inputs import read
+from fanfold.inputs import Signature, chunks, read, validated
 
 DAY = dt.datetime(2024, 1, 2)
 FRAME = pd.DataFrame({"day": ["a", None], "n": [1, 2], "x": [0.5, np.nan], "t": [pd.Timestamp(DAY), pd.NaT]})
@@ -105,3 +105,22 @@ def test_columns_must_be_names_and_unique():
         list(read(pd.DataFrame([[1]])))
     with pytest.raises(InputError, match="two columns 'a'"):
         list(read(pd.DataFrame([[1, 2]], columns=["a", "a"])))
+
+
+def test_chunks_keep_the_kind_and_the_rest():
+    frame = pd.DataFrame({"a": range(5)}, index=list("abcde"))
+    parts = chunks(frame, 2)
+    assert [list(part.index) for part in parts] == [["a", "b"], ["c", "d"], ["e"]]
+    assert [part.tolist() for part in chunks(np.arange(3), 2)] == [[0, 1], [2]]
+    assert chunks([1, 2, 3], 5) == [[1, 2, 3]]
+    for inputs, size in ((frame, 0), ({"a": 1}, 2), (iter([1]), 2)):
+        with pytest.raises(InputError):
+            chunks(inputs, size)
+
+
+def test_extra_columns_of_a_frame_are_one_error_that_says_which_to_pass():
+    def udf(a, b=1): ...
+
+    frame = pd.DataFrame({"a": [1], "b": [2], "more": [3]})
+    with pytest.raises(InputError, match=r"the column 'more'(?s:.*)`inputs\[\[\"a\", \"b\"\]\]`"):
+        list(validated(frame, Signature.of(udf), {}))

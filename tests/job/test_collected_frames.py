@@ -150,3 +150,14 @@ def test_the_frames_that_are_collected_are_not_changed():
     only = frame(1, 2)
     fold_results([{"x": 1}], [only])
     pd.testing.assert_frame_equal(only, frame(1, 2))
+
+
+def test_tables_arrays_and_geometries_as_arguments_are_labelled_by_the_run():
+    import shapely
+
+    frames = [pd.DataFrame({"m": [1]}), pd.DataFrame({"m": [2]})]
+    for values in (frames, [np.zeros(3), np.ones(3)], [shapely.Point(0, 1)] * 2, [[np.zeros(2)], [np.ones(2)]]):
+        index = fold_results([{"part": value} for value in values], frames).index
+        assert (index.names[0], index.get_level_values(0).tolist()) == ("run", [0, 1])
+    index = fold_results([{"part": frames[0], "k": "a"}, {"part": frames[1], "k": "b"}], [1, 2]).index
+    assert (index.names, index.tolist()) == (["run", "k"], [(0, "a"), (1, "b")])

@@ -322,3 +322,22 @@ def test_a_script_s_udf_may_spawn_processes_of_its_own(tmp_path):
     script.write_text(SPAWNING)
     done = subprocess.run([sys.executable, str(script)], timeout=120, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[[10, 11], [10, 11], [10, 11]]\n", "")
+
+
+class OwnError(ValueError):
+    def __init__(self, code, detail):
+        super().__init__(f"{code}: {detail}")
+        self.detail = detail
+
+
+@fanfold.udf
+def raises(x: int):
+    raise OwnError(x, [1, 2]) from KeyError("first")
+
+
+def test_a_failed_run_s_cause_is_the_exception_that_the_udf_raised():
+    with pytest.raises(fanfold.RunFailed) as failed:
+        fanfold.run(raises, x=7)
+    cause = failed.value.__cause__
+    assert (type(cause), str(cause), cause.detail) == (OwnError, "7: [1, 2]", [1, 2])
+    assert repr(cause.__cause__) == "KeyError('first')"

@@ -73,6 +73,13 @@ def _bytes(text: str) -> bytes:
     return binascii.a2b_base64(text)
 
 
+def _listed(items: Any, kind: type = list) -> Any:
+    """What stands in the text: a range or a number in its place would be gone through for ever, or fill the memory."""
+    if type(items) is not kind:
+        raise TypeError(f"a {type(items).__name__} where a {kind.__name__} should be")
+    return items
+
+
 def _read_uuid(text: str) -> Any:
     from uuid import UUID
 
@@ -124,12 +131,12 @@ def _read_ref(number: int) -> Any:
 
 
 UNTAG: dict[str, Callable[[Any], Any]] = {
-    "$dict": dict,
-    "$tuple": tuple,
-    "$set": set,
-    "$frozenset": frozenset,
+    "$dict": lambda items: dict(_listed(items)),
+    "$tuple": lambda items: tuple(_listed(items)),
+    "$set": lambda items: set(_listed(items)),
+    "$frozenset": lambda items: frozenset(_listed(items)),
     "$bytes": _bytes,
-    "$bytearray": bytearray,
+    "$bytearray": lambda data: bytearray(_listed(data, bytes)),
     "$float": float,
     "$int": lambda text: int(text, 16),
     "$str": lambda text: _bytes(text).decode("utf-8", "surrogatepass"),

@@ -184,6 +184,8 @@ def _is_plain_exception(found: Any) -> bool:
 def may_call(called: Any, args: list[Any]) -> bool:
     """Whether a reader calls this with what the bytes say."""
     module, name = getattr(called, "__module__", "") or "", getattr(called, "__qualname__", "")
+    if any(isinstance(each, range) for each in args) or (called is bytearray and type(args[0]) is not bytes):
+        return False  # which would be gone through for ever, or fill the memory
     if called in (types.MappingProxyType, types.GenericAlias):
         return True
     if (module, name) in (("functools", "partial"), ("collections", "defaultdict")):

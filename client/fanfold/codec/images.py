@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,9 @@ CODEC = "png/1"
 #: What PNG keeps bit for bit.
 _MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
 
+#: PIL's own limit as it is installed, for what a reader may have changed is not known here.
+_MOST_PIXELS = 178_956_970
+
 UNTAG: dict[str, Callable[[Any], Any]] = {}
 
 
@@ -30,6 +34,11 @@ def pack(value: Any) -> Encoded | None:
         raise CodecError(
             f"an image of mode {value.mode} has no exact PNG.",
             next_step='Return `image.convert("RGB")`, or its numbers as an array: `numpy.asarray(image)`.',
+        )
+    if value.width * value.height > _MOST_PIXELS:
+        raise CodecError(
+            f"an image of {value.width * value.height:,} pixels; PIL reads no more than {_MOST_PIXELS:,} from a file.",
+            next_step="Return its numbers as an array, `numpy.asarray(image)`, or the path of a file that you write.",
         )
     sink = io.BytesIO()
     value.save(sink, "PNG", compress_level=1)
@@ -43,5 +52,7 @@ def tag(value: Any, tagger: Tagger) -> Any:  # noqa: ARG001
 
 def unpack(_: str, data: bytes) -> Any:
     """The image that `pack` encoded, as a plain `PIL.Image.Image`."""
-    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-        return image.copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # it was small enough to be written
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            return image.copy()

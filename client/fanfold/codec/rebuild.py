@@ -434,6 +434,9 @@ class _Reader(_Builder):
 
     def _new(self, kind: Any, args: Any, keywords: Any) -> Any:
         base = _base(kind)
+        filled = base in (tuple, bytes, list, dict, set, frozenset) and not hasattr(kind, "_fields")
+        if filled and any(type(each) in (int, range) for each in args):
+            raise Damaged("a number or a range to fill an object with")
         if keywords:
             raise Damaged("a class made with keywords")
         try:

@@ -96,6 +96,10 @@ def _decode(codec: str, data: bytes) -> Any:
         raise
     except Exception as error:  # each library has its own tree of errors for bytes it cannot read
         raise damaged(codec, error) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # polars' own code of Rust, which has no other way to fail
+            raise
+        raise damaged(codec, error) from error
 
 
 def decode_json(

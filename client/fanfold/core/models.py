@@ -121,6 +121,8 @@ class RunError(NamedTuple):
     infrastructure: bool = False
     #: What to do about it, where whatever saw it knows better than that the UDF is to be mended.
     next_step: str = ""
+    #: The exception itself as the codec's text, where it has one that is short; for readers that have its class.
+    exception: str = ""
 
 
 class Usage(NamedTuple):

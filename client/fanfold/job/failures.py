@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from fanfold.codec import decode_json
+from fanfold.codec.rebuild import ReadAsDataWarning
 from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.formatting import counted
 from fanfold.core.models import JobHeader, RunError, RunStatus
-from fanfold.errors import InputError, RunCancelled, RunFailed, RunLost, RunOutOfMemory, RunTimedOut, WorkerDied
+from fanfold.errors import (
+    CodecError,
+    InputError,
+    RunCancelled,
+    RunFailed,
+    RunLost,
+    RunOutOfMemory,
+    RunTimedOut,
+    WorkerDied,
+)
 from fanfold.job.summary import own_memory_mib, own_timeout_s
 
 _KINDS: dict[RunStatus, type[RunFailed]] = {
@@ -54,7 +65,7 @@ def run_failure(
         lines.append(f"  {counted(others, 'other run')} failed as well: job.errors() has all.")
     if stop_reason:
         lines.append(f"  No more runs were started: {stop_reason}.")
-    return kind(
+    failed = kind(
         "\n".join(lines),
         next_step=told.next_step or _next_step(kind, header),
         job_id=header.id,
@@ -63,6 +74,23 @@ def run_failure(
         error_type=told.type,
         remote_traceback=told.traceback,
     )
+    failed.__cause__ = _original(told)
+    return failed
+
+
+def _original(error: RunError) -> BaseException | None:
+    """The exception that the run raised, where this process has its class."""
+    if not error.exception:
+        return None
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ReadAsDataWarning)  # its type and message are in the error as text anyway
+        try:
+            original = decode_json(error.exception)
+        except (CodecError, ImportError):
+            return None
+    return original if isinstance(original, BaseException) else None
 
 
 def _next_step(kind: type[RunFailed], header: JobHeader) -> str:

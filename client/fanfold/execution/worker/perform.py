@@ -10,7 +10,7 @@ from contextlib import suppress
 from types import FunctionType, TracebackType
 from typing import Any, NamedTuple
 
-from fanfold.codec import encode
+from fanfold.codec import encode, encode_json
 from fanfold.contract.limits import INLINE_RESULT_BYTES
 from fanfold.errors import FanfoldError
 from fanfold.execution.channel import Packed
@@ -101,7 +101,17 @@ def _described(error: BaseException) -> dict[str, Any]:
         "traceback": _shortened(_traceback(error), _TRACEBACK_CHARACTERS),
         "types": [f"{c.__module__}.{c.__qualname__}" for c in kind.__mro__[:-1]],
         "next_step": _shortened(next_step, _MESSAGE_CHARACTERS),
+        "exception": _as_value(error),
     }
+
+
+def _as_value(error: BaseException) -> str:
+    """The exception as text from which a reader that has its class makes it again; nothing where it is too long."""
+    try:
+        text = encode_json(error, name="error", own="loosely")
+    except BaseException:  # noqa: BLE001  the user's own attributes
+        return ""
+    return text if len(text) <= _MESSAGE_CHARACTERS else ""
 
 
 def _message(error: BaseException) -> str:
