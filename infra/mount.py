@@ -16,7 +16,7 @@ from infra.network import Network
 from infra.settings import Settings
 
 _NFS_PORT = 2049
-#: Whoever runs, files belong to this user, so that Lambda and Batch can read each other's.
+#: Files belong to this user on each of them, so that Lambda and Batch can read each other's.
 _UID = "1000"
 
 

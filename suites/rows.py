@@ -92,7 +92,7 @@ def _cloudpickle(engine: str) -> Outcomes:
     folder = environment.cloudpickle_tests()
     target = str(folder / "tests" / "cloudpickle_test.py")
     outcomes = by_pytest(engine, target, "-p", "cloudpickle_suite", SUITES_FOLDER=str(folder))
-    # A test that sends nothing says nothing of whoever sends.
+    # A test that sends nothing says nothing of what sends.
     return {name: said for name, said in outcomes.items() if said != ("works", "")}
 
 

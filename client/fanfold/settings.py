@@ -155,7 +155,7 @@ def _from_file(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}.", next_step="Mend it or remove it.") from error
+        raise ConfigurationError(f"{path} cannot be read: {error}.", next_step="Fix it or remove it.") from error
     told = parsed_toml(text, path)
     unknown = sorted(told.keys() - set(_IN_FILE))
     if unknown:
@@ -175,7 +175,7 @@ def parsed_toml(text: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path} is not TOML: {error}.", next_step="Mend that line or remove it.") from error
+        raise ConfigurationError(f"{path} is not TOML: {error}.", next_step="Fix that line or remove it.") from error
 
 
 def _account() -> str:

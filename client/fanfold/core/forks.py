@@ -14,7 +14,7 @@ import weakref
 
 
 class Locked:
-    """Something that threads share: whoever uses it does so with its `lock`."""
+    """Something that threads share, and use with its `lock`."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()

@@ -119,7 +119,7 @@ class RunError(NamedTuple):
     types: tuple[str, ...] = ()
     #: True where the run's surroundings failed (a killed worker, a throttle), not the user's code.
     infrastructure: bool = False
-    #: What to do about it, where whatever saw it knows better than that the UDF is to be mended.
+    #: What to do about it, where what saw it knows more than that the UDF is to be fixed.
     next_step: str = ""
     #: The exception itself as the codec's text, where it has one that is short; for readers that have its class.
     exception: str = ""

@@ -44,7 +44,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         told = json.loads(text)
     except ValueError as error:
-        raise ConfigurationError(f"{path} is not JSON: {error}.", next_step="mend that line.") from error
+        raise ConfigurationError(f"{path} is not JSON: {error}.", next_step="fix that line.") from error
     if not isinstance(told, dict):
         raise ConfigurationError(f"{path} holds no JSON object.", next_step=f"give {', '.join(Prices._fields)}.")
     return told

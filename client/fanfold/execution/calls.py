@@ -68,7 +68,7 @@ class Call(NamedTuple):
 class Report(NamedTuple):
     """An event, and the file that holds its result where that is too large to travel inside.
 
-    Whoever records the event stores the file first: a run counts as done only when its result is safe.
+    The recorder stores the file before the event: a run counts as done only when its result is safe.
     """
 
     event: Event

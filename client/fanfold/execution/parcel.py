@@ -66,7 +66,7 @@ def take(path: str) -> Any:
         pickled, buffers = _HEAD.unpack(file.read(_HEAD.size))
         if not buffers:
             return pickle.loads(file.read(pickled))  # noqa: S301 - written by this process or its worker
-        # Private pages: whoever changes an array changes nobody else's.
+        # Private pages: a change of an array reaches nobody else's.
         pages = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
     at = _HEAD.size
     lengths = [_LENGTH.unpack_from(pages, at + number * _LENGTH.size)[0] for number in range(buffers)]

@@ -121,10 +121,10 @@ class Tracker(Locked):
         seen = -1
         while True:
             state = self.patiently(self.refresh, deadline=deadline, idle=idle)
-            done = state.done  # before the yield: whoever has it may ask the job anew, which reads on
+            done = state.done  # before the yield: its receiver may ask the job anew, which reads on
             if state.version != seen or done:
                 seen = state.version
-                if done:  # whoever is told so may rely on it
+                if done:  # a caller may rely on it
                     self.note_brief()
                     self.engine.stores.sync()
                 yield state
@@ -176,7 +176,7 @@ class Tracker(Locked):
         self.state.silence = f"no answer since {since}, trying again ({error.message.rstrip('.')})"
 
     def _name_job(self, error: ConfigurationError) -> ConfigurationError:
-        """The error, with the job that goes on meanwhile: whoever starts it again pays for everything twice."""
+        """The error, with the job that goes on meanwhile: to start it again costs everything twice."""
         job_id = self.header.id
         if error.job_id != job_id:
             error.job_id = job_id

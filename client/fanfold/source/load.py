@@ -275,7 +275,7 @@ class _Program:
             setattr(module, name, self._decoded(text))
 
     def text(self, name: str) -> str | None:
-        """The shipped text of a module, for whoever asks its loader."""
+        """The shipped text of a module, as its loader gives it."""
         own = [source for source in self.bundle.sources if source.module == name]
         return own[-1].text if own else None
 

@@ -130,7 +130,7 @@ class JobState:
 
     def next_attempt(self, index: int) -> int:
         """The number of the run's next attempt, higher than any that ended or started."""
-        # In a cancelled job, whoever had the attempt that was to come may still be about to say what became of it.
+        # In a cancelled job, the worker of the next attempt may still be about to say what became of it.
         unheard = self._codes[index] == _QUEUED and self._header.cancelled_at is not None
         return self._following(index) + unheard
 

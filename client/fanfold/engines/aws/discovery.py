@@ -19,7 +19,7 @@ from fanfold.contract.instances import INSTANCE_TYPES, Host, InstanceType
 from fanfold.errors import ConfigurationError
 from fanfold.stores.aws.account import Account, Refused
 
-#: Without one of these an descriptor is none of ours, or is damaged.
+#: A descriptor without one of these is another program's, or damaged.
 _MEMBERS = DeploymentDescriptor.__required_keys__
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 

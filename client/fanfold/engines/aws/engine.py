@@ -76,7 +76,7 @@ class AwsEngine:
         if header.instance_type is not None:
             lane_of(self._surroundings, header.instance_type)
         dispatch = new_dispatch(header, given, self._surroundings.capacity.runs)
-        # First said, then done: whoever finds it said and nothing done starts these runs again.
+        # Recorded before it is done: a reader who finds a record of nothing done starts these runs again.
         self.stores.log.append([to_event(header.id, dispatch, "starting")])
         try:
             self.paths[dispatch.path].start(header, dispatch, given)
@@ -108,7 +108,7 @@ class AwsEngine:
             return True
         told = self._tell_why_it_waits(header, state)
         if header.owner != current().owner:
-            return told  # looking starts nothing: whoever owns the job pays for it
+            return told  # looking starts nothing: the job's owner pays for it
         headers = self.stores.log.job_headers
         if not self._inspector.look(header, state) or not headers.take_lease(header.id, _REPAIR_LEASE_S):
             return told

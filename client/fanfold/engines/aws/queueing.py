@@ -50,7 +50,7 @@ class Queueing:
         self._due[header.id] = now + _ASK_S
         try:
             reason = self._reason(header.id, lane)
-        except FanfoldError:  # whoever may not ask, or is throttled, does without: the job itself is well
+        except FanfoldError:  # a caller who may not ask, or is throttled, does without: the job itself is well
             return []
         if not reason:
             self._due[header.id] = now + min(_SOON_S, _ASK_S)

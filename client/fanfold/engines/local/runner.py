@@ -1,4 +1,4 @@
-"""The runner: a process of its own that runs a dedicated job to its end, whoever started it may be gone."""
+"""The runner: a process of its own that runs a dedicated job to its end; the one that started it may be gone."""
 
 from __future__ import annotations
 

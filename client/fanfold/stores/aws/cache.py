@@ -52,7 +52,7 @@ class DynamoResultCache:
         return [one for one in entries if one.created_at >= oldest]
 
     def items(self, entries: Sequence[CacheEntry]) -> Iterator[Item]:
-        """The items of entries, for whoever writes them together with others."""
+        """The items of entries, to be written together with others."""
         return map(self._item, sorted(entries, key=lambda entry: entry.created_at))
 
     def forget(self, keys: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""What AWS's errors mean to whoever meets them: which action on which resource failed, why, and what to do.
+"""What AWS's errors mean to those who meet them: which action on which resource failed, why, and what to do.
 
 Every error of botocore goes through `explain`: `tests/aws/test_failures.py` holds that for all classes that it has.
 """

@@ -40,7 +40,7 @@ from fanfold.stores.protocols import Channel, Cursor, ObjectStore
 
 #: The packed page, or where it is instead when it is too large for an item of 400 KB.
 PAGE, PAGE_AT = "e", "o"
-#: What `EventItems.read` needs of an item, whoever wrote it.
+#: What `EventItems.read` needs of an item, from any writer.
 READ_ATTRIBUTES = (
     PAGE,
     PAGE_AT,
@@ -222,7 +222,7 @@ class DynamoEventLog:
             self.announce({event.job_id for event in events})
 
     def items(self, events: Sequence[Event]) -> Iterator[Item]:
-        """The items that tell of these events, for whoever writes them together with others."""
+        """The items of these events, to be written together with others."""
         jobs: dict[str, list[Event]] = {}
         for event in events:
             jobs.setdefault(event.job_id, []).append(event)
@@ -236,7 +236,7 @@ class DynamoEventLog:
         """The next events after `cursor`, and where to go on. None: all read for now.
 
         A round over all shards that brought something is followed by one empty page without asking again, for as long
-        as nothing of the job is appended here: whoever reads until there is no more would else ask for all twice.
+        as nothing of the job is appended here: a reader who reads until there is no more would ask for all twice.
         """
         here, now, header = self._appended_here(job_id), time.time(), self.job_headers.known(job_id).header
         reading = Reading.of(cursor, shards(header.count))
@@ -258,7 +258,7 @@ class DynamoEventLog:
         events = [event for _, found in pages for event in found]
         reading.rested = here if events and not reading.todo else None
         if any(event.status is RunStatus.CANCELLED for event in events):
-            self.job_headers.forget(job_id)  # whoever reads of a cancelled run must see the flag that it comes from
+            self.job_headers.forget(job_id)  # a reader of a cancelled run must see the flag that it comes from
         return events, reading.to_cursor()
 
     def put_brief(self, job_id: str, cursor: Cursor, text: str) -> None:
@@ -284,7 +284,7 @@ class DynamoEventLog:
         return news
 
     def announce(self, job_ids: Iterable[str]) -> None:
-        """Have whoever waits here look again, and read again what is new of these jobs."""
+        """Wake those who wait here, and read again what is new of these jobs."""
         with self._appended:
             self._appends += 1
             self._appends_to.update(job_ids)

@@ -56,7 +56,7 @@ class FileObjectStore:
         target = self.path(key)
         with self._explained(key):
             try:
-                os.utime(target)  # seen as new by whoever clears away what nobody refers to
+                os.utime(target)  # seen as new by a sweep of what nothing refers to
             except FileNotFoundError:
                 pass
             else:

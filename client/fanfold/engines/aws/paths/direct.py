@@ -72,7 +72,7 @@ class DirectPath:
         self._waiting[place] = thread
         try:
             thread.start()
-        except RuntimeError:  # the interpreter is ending, and starts no thread any more: whoever asks waits here
+        except RuntimeError:  # the interpreter is ending and starts no thread any more: the caller waits here
             self._see_through(place, payload)
 
     def waits_for(self, job_id: str, index: int, attempt: int) -> bool:
