@@ -141,7 +141,7 @@ class EditorForm:
                 self._given[one.name] = value
             self._keep()
 
-        value = self._given.get(one.name, "" if one.kind == "choice" else one.default)
+        value = self._given.get(one.name, one.default)
         if one.kind == "rest":
             text(f"*{one.name}: inputs are passed by name, so this parameter always stays empty.", "ff-muted ff-small")
         elif one.kind == "choice":

@@ -287,8 +287,7 @@ class _EditorPage:
         was = typed
         await self._look_at_disk()
         if self._conflict is not None:
-            self._say(f"{file.name} has been changed elsewhere. Choose which text to keep.")
-            return False
+            return False  # the differences, and which text to keep, stand above the editor
         if self._editor.value != was:
             self._say(f"{file.name} was changed on disk: its new text is shown. Run it again.")
             return False
