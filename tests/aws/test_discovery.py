@@ -11,7 +11,7 @@ import fanfold
 from fanfold.contract import cloud as contract
 from fanfold.engines.aws.discovery import discover
 from fanfold.engines.select import engine_for
-from fanfold.errors import ConfigurationError, StoreError
+from fanfold.errors import ConfigurationError, DeploymentGone, SignInNeeded, StoreError, StoreUnavailable
 from fanfold.stores.aws.account import Account
 from fanfold.stores.aws.failures import explain
 
@@ -127,8 +127,8 @@ def refused(code, message="", operation="GetItem", status=400):
 
 
 REFUSALS = [
-    (refused("ExpiredTokenException"), ConfigurationError, "expired", "sign in again"),
-    (refused("UnrecognizedClientException"), ConfigurationError, "does not accept", "get-caller-identity"),
+    (refused("ExpiredTokenException"), SignInNeeded, "expired", "sign in again"),
+    (refused("UnrecognizedClientException"), SignInNeeded, "does not accept", "get-caller-identity"),
     (
         refused(
             "AccessDeniedException",
@@ -140,11 +140,11 @@ REFUSALS = [
         "UserPolicy",
     ),
     (refused("403", "Forbidden", "HeadObject"), ConfigurationError, "s3:GetObject on the-bucket", "UserPolicy"),
-    (refused("ResourceNotFoundException"), ConfigurationError, "the-bucket does not exist", "region"),
-    (refused("ProvisionedThroughputExceededException"), StoreError, "throttling", "again"),
-    (refused("SomethingElse", status=429), StoreError, "throttling", "again"),
-    (refused("InternalServerError", status=500), StoreError, "failed", "again"),
-    (NoCredentialsError(), ConfigurationError, "no AWS credentials", "aws configure"),
+    (refused("ResourceNotFoundException"), DeploymentGone, "the-bucket does not exist", "region"),
+    (refused("ProvisionedThroughputExceededException"), StoreUnavailable, "throttling", "again"),
+    (refused("SomethingElse", status=429), StoreUnavailable, "throttling", "again"),
+    (refused("InternalServerError", status=500), StoreUnavailable, "failed", "again"),
+    (NoCredentialsError(), SignInNeeded, "no AWS credentials", "aws configure"),
     (ProfileNotFound(profile="x"), ConfigurationError, "x", "list-profiles"),
 ]
 

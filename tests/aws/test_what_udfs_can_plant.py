@@ -19,6 +19,8 @@ def plant(proof: str):
     import tempfile
     from pathlib import Path
 
+    import psutil
+
     told = f"import os; open({proof!r}, 'a').write('run by ' + str(os.environ.get('FANFOLD_TABLE')) + chr(10))\n"
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     for folder in {Path(tempfile.gettempdir()), Path.home(), Path.cwd(), Path(os.environ["TMPDIR"])}:
@@ -29,7 +31,7 @@ def plant(proof: str):
         (site / "planted.pth").write_text(told.replace("\n", "") + "\n")
         (folder / ".aws").mkdir(exist_ok=True)
         (folder / ".aws" / "config").write_text(f"[default]\ncredential_process = touch {proof}.process\n")
-    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(psutil.Process().parents()[1].pid, signal.SIGKILL)  # its parent is the fork server of the runtime
 
 
 def where_it_runs(x: int):

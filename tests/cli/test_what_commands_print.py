@@ -27,6 +27,7 @@ READING = {
 STARTING = {
     "plan": ["squares.py", "1", "2"],
     "run": ["squares.py:cube", "x=2"],
+    "explain": ["squares.py:cube"],
     "submit": ["squares.py", "1"],
     "retry": ["{failed}"],
     "remove": ["--older-than", "7d"],

@@ -135,7 +135,7 @@ def test_each_retrier_counts_for_itself():
 def test_a_caught_error_goes_on_with_what_happened():
     catch = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": "Tell"}]
     body = machine(Call=call(Catch=catch), Tell={"Type": "Pass", "End": True})
-    assert Service("Lambda.X").run(body, {"x": 1}) == {"x": 1, "died": {"Error": "Lambda.X", "Cause": "why"}}
+    assert Service("Lambda.X").run(body, {"x": 1}) == {"x": 1, "failure": {"Error": "Lambda.X", "Cause": "why"}}
 
 
 def test_all_errors_are_all_but_too_much_data():

@@ -18,9 +18,6 @@ from tests.infra.templates import ROOT, Synthesise, Templates  # noqa: E402
 
 #: Every option that adds something to a deployment.
 EVERY_OPTION: dict[str, Any] = {
-    "build": "cloud",
-    "public_data": True,
-    "tags": {"team": "maps"},
     "spot": True,
     "ultramem": True,
     "mount": True,
@@ -56,6 +53,14 @@ def assembly(tmp_path_factory: pytest.TempPathFactory, context: dict[str, Any]) 
 def full_assembly(tmp_path_factory: pytest.TempPathFactory, context: dict[str, Any]) -> Path:
     """The same with every option that adds resources or permissions."""
     return _validated(tmp_path_factory.mktemp("cdk.out"), {**context, "fanfold": EVERY_OPTION})
+
+
+@pytest.fixture(scope="session")
+def built_assembly(tmp_path_factory: pytest.TempPathFactory, context: dict[str, Any]) -> Path:
+    """One whose image is built in AWS, for both processors, and whose UDFs may read open data."""
+    arm = {"arm": EVERY_OPTION["extra_instance_types"]["arm"]}
+    chosen = {"build": "cloud", "public_data": True, "extra_instance_types": arm}
+    return _validated(tmp_path_factory.mktemp("cdk.out"), {**context, "fanfold": chosen})
 
 
 def _validated(folder: Path, context: dict[str, Any]) -> Path:

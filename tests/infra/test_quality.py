@@ -76,9 +76,12 @@ ACCEPTED: list[tuple[str, str, str]] = [
 
 
 @pytest.fixture(scope="module")
-def findings(assembly: Path, full_assembly: Path) -> set[tuple[str, str, str]]:
-    """(plugin, rule, path) of every violation in the reports of the default deployment and of one with every option."""
-    reports = [json.loads((folder / "validation-report.json").read_text()) for folder in (assembly, full_assembly)]
+def findings(assembly: Path, full_assembly: Path, built_assembly: Path) -> set[tuple[str, str, str]]:
+    """(plugin, rule, path) of every violation: in the default deployment, with every option, and built in AWS."""
+    reports = [
+        json.loads((folder / "validation-report.json").read_text())
+        for folder in (assembly, full_assembly, built_assembly)
+    ]
     return {
         (plugin["pluginName"], violation["ruleName"], construct["constructPath"])
         for report in reports
@@ -103,8 +106,8 @@ def test_cdk_s_own_template_rules_find_nothing(findings: set[tuple[str, str, str
     assert sorted(finding for finding in findings if finding[0] != "AwsSolutions") == []
 
 
-def test_cfn_lint_finds_nothing(assembly: Path, full_assembly: Path) -> None:
-    files = [path for folder in (assembly, full_assembly) for path in folder.glob("*.template.json")]
+def test_cfn_lint_finds_nothing(assembly: Path, full_assembly: Path, built_assembly: Path) -> None:
+    files = [path for folder in (assembly, full_assembly, built_assembly) for path in folder.glob("*.template.json")]
     program = Path(sys.executable).with_name("cfn-lint")
     # W3005: a DependsOn that a reference implies already. CDK writes both.
     done = subprocess.run(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,24 +108,25 @@ def submit(
     larger = _escalation(function, escalate, engine, instance_type, waits=debug or not no_wait)
     if no_wait and not debug:
         detach(places(engine, instance_type)[0] or unwrapped(function)[1].engine)
-    outcome: Any = start(
-        function,
-        inputs_from(values or [], inputs, numbers),
-        engine=engine,
-        instance_type=instance_type,
-        max_workers=workers,
-        n_processes_per_worker=processes,
-        max_retry=retries,
-        retry_on=tuple(retry_on or ()),
-        cache=cache,
-        cache_max_age=cache_max_age,
-        ramp=ramp,
-        debug_mode=debug,
-        escalate=escalate if debug else None,
-        stop_on_error=stop_on_error,
-        collect=False,
-        **_constants(constants or [], start),
-    )
+    with redirect_stdout(sys.stderr if debug else sys.stdout):  # what a UDF prints is not the command's output
+        outcome: Any = start(
+            function,
+            inputs_from(values or [], inputs, numbers),
+            engine=engine,
+            instance_type=instance_type,
+            max_workers=workers,
+            n_processes_per_worker=processes,
+            max_retry=retries,
+            retry_on=tuple(retry_on or ()),
+            cache=cache,
+            cache_max_age=cache_max_age,
+            ramp=ramp,
+            debug_mode=debug,
+            escalate=escalate if debug else None,
+            stop_on_error=stop_on_error,
+            collect=False,
+            **_constants(constants or [], start),
+        )
     if debug:
         _print_value(outcome, as_json=as_json)
     elif no_wait:
