@@ -1,5 +1,5 @@
 """ministack with the CloudFormation types that it lacks: three of Batch, backed by its Batch, and two of EC2 that are
-made in name alone: a flow log, and a rule of a security group.
+made in name alone: a flow log, and a rule of a security group. An alarm on a sum is one on its first metric.
 
 Run with the Python of `.venv-ministack`; it imports nothing of ours. Prints nothing: it is up when its port answers.
 """
@@ -75,6 +75,19 @@ def _in_name(id: str) -> dict[str, Callable[..., Any]]:
     return {"create": lambda logical_id, props, stack: (id, {"Id": id}), "delete": lambda *_: None}
 
 
+_plain_alarm = provisioners._cw_metric_alarm_record
+
+
+def _alarm(name: str, props: Properties) -> Any:
+    """An alarm on a sum, which ministack's CloudWatch refuses, is kept as one on the first metric of the sum."""
+    first = next((query["MetricStat"] for query in props.get("Metrics", []) if "MetricStat" in query), None)
+    if first is not None:
+        rest = {key: value for key, value in props.items() if key != "Metrics"}
+        props = {**rest, **first["Metric"], "Statistic": first["Stat"], "Period": first["Period"]}
+    return _plain_alarm(name, props)
+
+
+provisioners._cw_metric_alarm_record = _alarm
 provisioners._RESOURCE_HANDLERS.update(
     {
         "AWS::Batch::ComputeEnvironment": {
