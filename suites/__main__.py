@@ -65,7 +65,8 @@ def _run(row: Row, engine: str, kept: dict[str, dict]) -> bool:
 def _summary(outcomes: Outcomes) -> dict:
     applying = {case: said for case, said in outcomes.items() if said[0] != "skipped"}
     counts = Counter(kind for kind, _ in applying.values())
-    differences = {case: said for case, said in sorted(applying.items()) if said[0] != "works"}
+    unlike = sorted((case, said) for case, said in applying.items() if said[0] != "works")
+    differences = {case: [kind, _plain(text)] for case, (kind, text) in unlike}
     return {"of": len(applying), "counts": dict(counts.most_common()), "differences": differences}
 
 
@@ -93,7 +94,7 @@ def _document(kept: dict[str, dict]) -> str:
     for row in ROWS:
         differences = kept.get(row.name, {}).get("fanfold", {}).get("differences", {})
         if differences:
-            lines = [f"- `{case}` {kind}: {_plain(text)}" for case, (kind, text) in differences.items()]
+            lines = [f"- `{case}` {kind}: {text}" for case, (kind, text) in differences.items()]
             parts.append(f"\n## {row.name}\n\n" + "\n".join(lines))
     return "\n".join(parts) + "\n"
 

@@ -22,7 +22,6 @@ PACKAGES = (
     *("nevergrad", "adaptive", "pytest", "pytest-timeout", "psutil", "tornado", "threadpoolctl", "ipython"),
     *("attrs", "matplotlib", "sympy", "numba", "toolz"),
 )
-FUSED = ("fused==2.9.5", "geopandas", "shapely", "ipython")
 
 
 class NotAvailable(Exception):
@@ -32,11 +31,6 @@ class NotAvailable(Exception):
 def fanfold_python() -> Path:
     """A Python with Fanfold as it is in this folder and with the suites' packages."""
     return _environment(CACHE / "main", ("--editable", str(ROOT), *PACKAGES))
-
-
-def fused_python() -> Path:
-    """A Python with the Fused that the last row compares with."""
-    return _environment(CACHE / "fused", FUSED)
 
 
 def cloudpickle_tests() -> Path:

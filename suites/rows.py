@@ -129,22 +129,6 @@ def _program(name: str, timeout_s: int = 600) -> Callable[[str], Outcomes]:
     return lambda engine: by_program(engine, PROGRAMS / f"{name}.py", timeout_s=timeout_s)
 
 
-def _fused(engine: str) -> Outcomes:
-    """What each public call gives, beside what it gives in Fused itself: the same words count."""
-    ours = by_program("fanfold", PROGRAMS / "fused_calls.py", timeout_s=900)
-    theirs = by_program("fused", PROGRAMS / "fused_calls.py", timeout_s=900, python=str(environment.fused_python()))
-    if engine == "fused":
-        return theirs
-    outcomes: Outcomes = {}
-    for case, (kind, text) in theirs.items():
-        if kind != "works":  # it needs their service
-            continue
-        got = ours.get(case, ("fails", "not reached"))
-        same = got == (kind, text)
-        outcomes[case] = ("works", "") if same else ("differs", f"Fused: {text[:120]}; here: {got[1][:120]}")
-    return outcomes
-
-
 ROWS = [
     Row("cloudpickle", "cloudpickle's own tests", "117 of 121", _cloudpickle, "loky", "loky"),
     Row("idioms", "idioms of data-science code", "165 of 177, 0 wrong", _programs("idioms"), "loky", "loky"),
@@ -169,5 +153,4 @@ ROWS = [
         "ProcessPoolExecutor",
         "processes",
     ),
-    Row("fused", "Fused 2.9.5's public calls that need no service", "all", _fused),
 ]
