@@ -123,8 +123,8 @@ class ClaimingFeed:
         """Whether there is more to do when all seems done; waits for a run that waits for room on the disk.
 
         Runs may have fallen between two machines: one that died as it claimed, a claim that was counted twice. The
-        machine that ends last looks for them. And a machine may have died with what it holds: nobody starts another in its place, so
-        a machine with nothing to do waits until that is free, or in good hands.
+        machine that ends last looks for them. And a machine may have died with what it holds: nobody starts another in
+        its place, so a machine with nothing to do waits until that is free, or in good hands.
         """
         if self._later:
             self.stopping.wait(max(0.0, min(at for at, _ in self._later) - time.monotonic()))
