@@ -86,7 +86,7 @@ def test_a_download_that_cannot_be_made_says_why(visit, store):
     store.log.append([event._replace(output=output) for event, output in zip(events, outputs, strict=True)])
     page = visit(f"/job/{header.id}")
     page.get_by_role("link", name="Download Parquet").click()
-    expect(page.locator(".q-notification")).to_contain_text("write another format, .jsonl or .csv")
+    expect(page.locator(".q-notification")).to_contain_text("write .jsonl or .csv")
     with page.expect_download():
         page.get_by_role("link", name="Download JSONL").click()
 

@@ -192,8 +192,11 @@ def usage_frame(state: JobState) -> pd.DataFrame:
 
 
 def has_begun(state: JobState, index: int) -> bool:
-    """Whether the attempt that a run's status tells of has begun."""
-    return state.status_of(index) is RunStatus.RUNNING or state.finished_at(index) is not None
+    """Whether the attempt that a run's status tells of has begun. A run that was cancelled before used nothing."""
+    status = state.status_of(index)
+    if status is RunStatus.CANCELLED and state.usage(index) is None:
+        return False
+    return status is RunStatus.RUNNING or state.finished_at(index) is not None
 
 
 def _tried_again(state: JobState, index: int) -> bool:
