@@ -214,3 +214,11 @@ def test_what_arguments_refer_to_travels_with_the_udf(desk: Desk) -> None:
     loaded = load(Bundle.from_bytes(captured.bundle.to_bytes()))
     assert loaded()(1)[0] is part_of(loaded, captured.reference(module.Used))
     assert [part_of(loaded, trees[0])(1), part_of(loaded, trees[1])(1), part_of(loaded, trees[2])().m()] == [3, -1, 2]
+
+
+def test_a_function_whose_assertions_pytest_has_rewritten_needs_no_pytest_where_it_runs():
+    def checked(x: int):
+        assert x > 0, "positive"
+        return x
+
+    assert "_pytest" + "." not in capture(checked).to_bytes().decode()

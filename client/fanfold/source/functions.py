@@ -238,6 +238,8 @@ def _imports(node: AnyFunction, package: str) -> list[Imported]:
 def global_names(code: CodeType) -> frozenset[str]:
     """The names that a code, and any within it, reads or sets in its module."""
     names = {code.co_names[index] for index in _global_indexes(code)}
+    # pytest's rewriting of assertions uses names such as `@pytest_ar`, which no text can use, and text is what travels.
+    names = {name for name in names if not name.startswith("@")}
     inner = (global_names(const) for const in code.co_consts if isinstance(const, CodeType))
     return frozenset(names).union(*inner)
 
