@@ -23,10 +23,13 @@ print(sum(job.results()))
 
 
 def cancelled(job, eventually):
+    def is_over() -> bool:
+        counts = job.counts()  # one reading: between two of them a run may be heard of that missed the flag
+        return counts.get("cancelled", 0) > 0 and set(counts) <= {"cancelled", "succeeded"}
+
     job.cancel()
+    eventually(is_over)
     eventually(lambda: job.status == "Cancelled")
-    assert set(job.counts()) <= {"cancelled", "succeeded"}
-    assert job.counts()["cancelled"] > 0
 
 
 @pytest.mark.parametrize("max_workers", [None, 40], ids=["Express", "Distributed Map"])
@@ -164,8 +167,8 @@ def has_a_typo(x: int) -> int:
     return undefined_name + x  # type: ignore[name-defined]  # noqa: F821
 
 
-def test_a_typo_stops_the_job(engine):
+def test_a_typo_stops_the_job(engine, eventually):
     job = fanfold.submit(has_a_typo, range(100), max_workers=2, collect=False).wait()
-    assert job.status == "Failed"
+    eventually(lambda: job.status == "Failed")
     assert job.counts()["cancelled"] > 20
     assert "the first 10 runs all failed with NameError" in job.summary().stop_reason

@@ -32,7 +32,7 @@ HEADERS = st.builds(
     count=st.just(RUNS),
     max_retry=st.integers(0, 2),
     retry_on=st.sampled_from([(), ("ConnectionError",), ("Exception", "TimeoutError")]),
-    cancelled_at=st.sampled_from([None, 5.0]),
+    cancelled_at=st.sampled_from([None, 1.0, 5.0]),
 )
 
 
@@ -86,3 +86,6 @@ def test_the_counts_are_those_of_the_runs(header, events):
     statuses = [state.status_of(index) for index in range(RUNS)]
     assert state.counts() == {status: statuses.count(status) for status in RunStatus}
     assert state.done == all(status.final for status in statuses)
+    assert {status: list(state.indexes(status)) for status in RunStatus} == {
+        status: [index for index in range(RUNS) if statuses[index] is status] for status in RunStatus
+    }

@@ -194,6 +194,22 @@ class TestAJob:
         assert list(state.indexes(RunStatus.QUEUED)) == []
         assert state.counts()[RunStatus.CANCELLED] == 2
 
+    def test_once_said_to_be_cancelled_stays_so_when_a_start_is_heard_of_that_missed_the_flag(self):
+        state = fold(a_job(3, cancelled_at=5.0), [event("succeeded", 0), event("cancelled", 1, at=5.1)])
+        assert (state.status, state.done) == (JobStatus.CANCELLED, True)
+        state.apply([event("started", 2, at=5.2)])
+        assert (state.status, state.done) == (JobStatus.CANCELLED, True)
+        assert state.counts() == {**dict.fromkeys(RunStatus, 0), RunStatus.SUCCEEDED: 1, RunStatus.CANCELLED: 2}
+        assert (list(state.indexes(RunStatus.CANCELLED)), list(state.indexes(RunStatus.RUNNING))) == ([1, 2], [])
+        assert (state.status_of(2), state.missing(), state.next_attempt(2)) == (RunStatus.CANCELLED, [2], 1)
+        state.apply([event("succeeded", 2, at=5.3)])  # it had been faster than the flag: its result is good
+        assert state.status_of(2) is RunStatus.SUCCEEDED
+
+    def test_that_was_cancelled_and_goes_on_runs_what_had_missed_the_flag(self):
+        state = fold(a_job(1, cancelled_at=5.0), [event("started", at=5.2)])
+        state.header = state.header.cancelled(None)
+        assert (state.status, state.status_of(0)) == (JobStatus.RUNNING, RunStatus.RUNNING)
+
     def test_cancelled_too_late_is_completed(self):
         assert run_of(event("succeeded"), cancelled_at=5.0).status is JobStatus.COMPLETED
 

@@ -271,6 +271,13 @@ def test_cancel_need_not_wait(held):
     assert job.wait(timeout=30).status == "Cancelled"
 
 
+def test_what_was_just_cancelled_is_taken_up_again(held):
+    job, release = held
+    job.cancel(wait=False)
+    release()
+    assert job.retry().wait().status == "Completed"
+
+
 def test_retry_is_refused_while_the_job_runs(held):
     job, _ = held
     with pytest.raises(fanfold.InputError, match="still runs"):

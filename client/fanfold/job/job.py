@@ -17,7 +17,7 @@ from fanfold.core.frames import WithoutOwnFrames
 from fanfold.core.models import BAD, FAILED, GOOD, Event, EventKind, JobHeader, Output, RunRef, RunStatus, Usage
 from fanfold.core.options import check_flags, check_number
 from fanfold.engines.base import Engine
-from fanfold.errors import CodecError, InputError, ResultDamaged, RunFailed, StoreUnavailable
+from fanfold.errors import CodecError, InputError, ResultDamaged, RunFailed, StoreUnavailable, WaitTimeout
 from fanfold.job import display, logs
 from fanfold.job.compat import OlderSpelling, Status
 from fanfold.job.failures import concatenation_error, run_failure
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     from fanfold.job.summary import Summary
     from fanfold.job.verify import Receipt
+
+#: Runs of a cancelled job have ended after so many seconds, unless something is wrong.
+_ENDING_S = 30.0
 
 # One run of a job, as its caller sees it.
 
@@ -509,6 +512,9 @@ class Job(OlderSpelling):
             return self._retry(udf)
 
     def _retry(self, udf: Callable[..., Any] | None) -> Job:
+        if self.tracker.look().header.cancelled_at is not None:
+            with suppress(WaitTimeout):  # a run that had missed the cancel hears of it within seconds
+                self.wait(_ENDING_S, progress=False)
         state = self.tracker.look()
         if not state.done:
             shell = f"from a shell: `fanfold status --watch {self.id}` or `fanfold cancel {self.id}`."

@@ -29,6 +29,10 @@ class JobState:
     counts, among failures the highest attempt (then the lowest id). A failure is final only if no retry is due. A
     `queued` event gives the run a new budget from its attempt on: earlier failures no longer count.
 
+    In a cancelled job a run counts as cancelled that had not begun when the flag was set: one that has not begun at
+    all, and one whose worker had read the job's header before the flag and said "started" after it. That worker sees
+    the flag in a moment. So a job that was said to be cancelled does not run again because of what was under way.
+
     Events may be applied in any order, any number of times and in any portions. One thread at a time.
     """
 
@@ -85,15 +89,18 @@ class JobState:
         """How many runs there are of each status, zeros included."""
         counts = dict(zip(STATUSES, self._counts, strict=True))
         if self._header.cancelled_at is not None:
-            counts[RunStatus.CANCELLED] += counts[RunStatus.QUEUED]
+            late = self._count_late()
+            counts[RunStatus.CANCELLED] += counts[RunStatus.QUEUED] + late
+            counts[RunStatus.RUNNING] -= late
             counts[RunStatus.QUEUED] = 0
         return counts
 
     @property
     def done(self) -> bool:
         """True where every run's status is final."""
-        waiting = 0 if self._header.cancelled_at is not None else self._counts[_QUEUED]
-        return waiting + self._counts[_RUNNING] == 0
+        if self._header.cancelled_at is not None:
+            return self._counts[_RUNNING] == self._count_late()
+        return self._counts[_QUEUED] + self._counts[_RUNNING] == 0
 
     @property
     def status(self) -> JobStatus:
@@ -114,9 +121,10 @@ class JobState:
 
     def status_of(self, index: int) -> RunStatus:
         """The run's status."""
-        status = STATUSES[self._codes[index]]
-        cancelled = status is RunStatus.QUEUED and self._header.cancelled_at is not None
-        return RunStatus.CANCELLED if cancelled else status
+        code = self._codes[index]
+        if self._header.cancelled_at is not None and (code == _QUEUED or self._is_late(index, code)):
+            return RunStatus.CANCELLED
+        return STATUSES[code]
 
     def attempt_of(self, index: int) -> int:
         """The attempt that the run's status tells of; for a queued run, the one to come."""
@@ -185,9 +193,15 @@ class JobState:
     def indexes(self, *statuses: RunStatus) -> Iterator[int]:
         """The runs that have one of these statuses, in order."""
         codes = {CODES[status] for status in statuses}
-        if self._header.cancelled_at is not None:
-            codes = codes | {_QUEUED} if _CANCELLED in codes else codes - {_QUEUED}
-        return (index for index, code in enumerate(self._codes) if code in codes)
+        if self._header.cancelled_at is None:
+            return (index for index, code in enumerate(self._codes) if code in codes)
+        cancelled = _CANCELLED in codes
+        codes = codes | {_QUEUED} if cancelled else codes - {_QUEUED}
+        return (
+            index
+            for index, code in enumerate(self._codes)
+            if (cancelled if self._is_late(index, code) else code in codes)
+        )
 
     def job_events(self, *kinds: EventKind) -> list[Event]:
         """The latest event about each process, machine, dispatch and so on (see `job_records`), oldest first.
@@ -200,6 +214,14 @@ class JobState:
     def missing(self) -> list[int]:
         """The runs without a terminal event that counts; a complete job has none."""
         return [index for index, code in enumerate(self._codes) if code <= _RUNNING]
+
+    def _is_late(self, index: int, code: int) -> bool:
+        """Whether a run of a cancelled job began only after the flag was set."""
+        cancelled_at = self._header.cancelled_at
+        return code == _RUNNING and cancelled_at is not None and self._starts[index][1] >= cancelled_at
+
+    def _count_late(self) -> int:
+        return sum(self._is_late(index, self._codes[index]) for index in self._starts) if self._counts[_RUNNING] else 0
 
     def _apply_good(self, index: int, code: int, event: Event) -> None:
         columns = self._columns
