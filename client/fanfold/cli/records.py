@@ -33,6 +33,7 @@ _JOB = {
 }
 _STATUS = {
     **_JOB,
+    "cost_unknown": "what is estimated in cost_usd or is not in it, a list of sentences",
     "busy_s": "seconds of all runs together",
     "median_s": "seconds of the run in the middle, null where none has ended",
     "longest_s": "seconds of the longest run, null where none has ended",
@@ -159,6 +160,7 @@ def status_record(job: Job) -> dict[str, Any]:
         "counts": told.counts,
         "wall_s": told.wall_s,
         "cost_usd": float(told.cost),
+        "cost_unknown": list(told.cost.unknown),
         "busy_s": told.busy_s,
         "median_s": told.median_s,
         "longest_s": told.longest_s,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
 
 from fanfold.core.fold import JobState
-from fanfold.core.formatting import Dollars, Seconds
+from fanfold.core.formatting import Seconds
 from fanfold.core.frames import WithoutOwnFrames
 from fanfold.core.models import BAD, FAILED, GOOD, Event, EventKind, JobHeader, Output, RunRef, RunStatus, Usage
 from fanfold.core.options import check_flags, check_number
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from typing_extensions import Self
 
+    from fanfold.job.cost import Cost
     from fanfold.job.summary import Summary
     from fanfold.job.verify import Receipt
 
@@ -445,9 +446,12 @@ class Job(OlderSpelling):
 
         return logs.usage_samples(self.contents) if samples else usage_frame(state)
 
-    def cost(self) -> Dollars:
-        """Dollars so far; runs on this machine cost nothing."""
-        from fanfold.job.summary import cost
+    def cost(self) -> Cost:
+        """Dollars so far, for every attempt and machine: `unknown` of it says what is not known of them.
+
+        Runs on this machine cost nothing.
+        """
+        from fanfold.job.cost import cost
 
         return cost(self.tracker.look())
 

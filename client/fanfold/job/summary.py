@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from fanfold.contract.instances import INSTANCE_TYPES, run_memory_mib
 from fanfold.contract.limits import ADVISED_RUN_S, NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
-from fanfold.core.formatting import Dollars, Seconds, counted, duration
+from fanfold.core.formatting import Seconds, counted, duration
 from fanfold.core.job_records import MachineRecord, records
 from fanfold.core.models import EventKind, JobHeader, RunStatus
-from fanfold.core.pricing import machine_cost, prices, realtime_cost
+from fanfold.job.cost import Cost, cost
 from fanfold.job.waiting import Brief, waiting_for
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Summary:
     longest_s: float | None
     peak_memory_mib: float | None
     retried: int
-    cost: Dollars
+    cost: Cost
     realtime: bool = True
     #: MiB a run may take; and what the job waits for, where nothing runs and something is to.
     memory_limit_mib: float | None = None
@@ -70,7 +70,7 @@ class Summary:
             rows.append(("retries", f"{self.retried:,} {'runs were' if self.retried > 1 else 'run was'} tried again"))
         if len(self.code_hashes) > 1:
             rows.append(("code", describe_codes(self.code_hashes)))
-        rows.append(("cost", str(self.cost)))
+        rows.append(("cost", self.cost.describe()))
         return rows + [("advice", line) for line in self.advice]
 
     def __str__(self) -> str:
@@ -119,7 +119,7 @@ def summarise(state: JobState) -> Summary:
         status=state.status.value,
         counts={status.value: count for status, count in state.counts().items() if count},
         wall_s=wall_s(state),
-        busy_s=sum(times),
+        busy_s=sum(state.measured_s()),
         median_s=median(times) if times else None,
         longest_s=max(times, default=None),
         peak_memory_mib=max(peaks_mib, default=None),
@@ -153,26 +153,6 @@ def wall_s(state: JobState) -> Seconds:
         ends.append(state.header.cancelled_at)
     end = max(ends, default=time.time()) if state.done else time.time()
     return Seconds(max(0.0, end - state.header.created_at))
-
-
-def cost(state: JobState) -> Dollars:
-    """What the job's runs have cost so far, by list prices: nothing on this machine."""
-    header = state.header
-    if not header.costs_money:
-        return Dollars(0)
-    measured = list(_measurements(state))
-    busy_s = sum(duration_s for _, duration_s, _ in measured)
-    if header.instance_type is not None:
-        return machine_cost(_usd_per_hour(header), busy_s / header.n_processes_per_worker)
-    return realtime_cost(busy_s, len(measured), prices(), arm64=header.architecture == "arm64")
-
-
-def _usd_per_hour(header: JobHeader) -> float:
-    """What an hour of the job's machine costs; of a job from before headers told it, by Fanfold's own table."""
-    known = INSTANCE_TYPES.get(header.instance_type or "")
-    if header.usd_per_hour is not None or known is None:
-        return header.usd_per_hour or 0.0
-    return known.host.usd_per_hour
 
 
 def usage_frame(state: JobState) -> pd.DataFrame:

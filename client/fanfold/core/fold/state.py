@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from math import isnan, nan
 
 from fanfold.core.fold.columns import CODES, STATUSES, Columns
+from fanfold.core.fold.spending import Ended, Spending
 from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, JobStatus, Output, RunError, RunStatus, Usage
 from fanfold.core.retry import should_retry
 from fanfold.errors import StoreError
@@ -39,6 +41,8 @@ class JobState:
     def __init__(self, header: JobHeader) -> None:
         self._header = header
         self._columns = Columns(header.count)
+        #: What attempts took that do not count: for what a job costs.
+        self.spending = Spending(self._columns)
         self._codes = bytearray(header.count)  # all queued
         self._counts = [header.count] + [0] * (len(STATUSES) - 1)
         self._begun = False
@@ -68,7 +72,7 @@ class JobState:
     def apply(self, events: Iterable[Event]) -> None:
         """Take more events into account. Raises `StoreError` for an event of a run that the job does not have."""
         count, codes, finished, good = self._header.count, self._codes, EventKind.FINISHED, _GOOD
-        queued = EventKind.QUEUED
+        queued, started, spending = EventKind.QUEUED, EventKind.STARTED, self.spending
         for event in events:
             index, kind = event.index, event.kind
             if not 0 <= index < count:
@@ -77,9 +81,14 @@ class JobState:
                 code = CODES.get(event.status, _QUEUED)  # type: ignore[arg-type]
                 if code in good:
                     self._apply_good(index, code, event)
-                elif codes[index] not in good and code > _RUNNING:
-                    self._apply_failure(index, code, event)
+                elif code > _RUNNING:
+                    if codes[index] in good:
+                        self._note_end(index, event)
+                    else:
+                        self._apply_failure(index, code, event)
             else:
+                if kind is started:
+                    spending.begin(index, event.attempt, event.at)
                 if kind is queued and "fix" in event.data:
                     self._fixes.setdefault(index, {})[event.attempt] = int(event.data["fix"])
                 if codes[index] not in good:
@@ -185,6 +194,14 @@ class JobState:
         final = self._codes[index] not in (_QUEUED, _RUNNING)
         return self._columns.finished_at[index] if final else None
 
+    def measured_s(self) -> list[float]:
+        """How long each attempt took that has told it, whether it counts or not, without results from the cache."""
+        durations_s, cached = self._columns.duration_s, _CACHED
+        counted = [
+            s for s, code in zip(durations_s, self._columns.ended_as, strict=True) if code != cached and not isnan(s)
+        ]
+        return counted + self.spending.superseded_s()
+
     def duration_s(self, index: int) -> float | None:
         """How long the run's last ended attempt took, or None where that is not known."""
         usage = self.usage(index)
@@ -229,8 +246,9 @@ class JobState:
         if before in _GOOD:
             known = columns.attempts[index]
             if event.attempt > known or (event.attempt == known and event.id >= columns.event_id(index)):
+                self._note_end(index, event)
                 return
-        columns.put(index, code, event)
+        self._put(index, code, event)
         # Nothing that failed, started or was queued can matter to this run any more.
         self._starts.pop(index, None)
         self._budgets.pop(index, None)
@@ -246,8 +264,9 @@ class JobState:
             self._budgets[index] = max(event.attempt + 1, self._budgets.get(index, 0))
             self._settle(index)
         if event.attempt < known or (event.attempt == known and event.id >= columns.event_id(index)):
+            self._note_end(index, event)
             return
-        columns.put(index, code, event)
+        self._put(index, code, event)
         self._errors.pop(index, None)
         if event.error is not None:
             self._errors[index] = self._shared(event.error)
@@ -255,6 +274,18 @@ class JobState:
             del self._starts[index]
         self._begun = True
         self._settle(index)
+
+    def _put(self, index: int, code: int, event: Event) -> None:
+        """Let `event` count from now on."""
+        self.spending.replace(index)
+        self._columns.put(index, code, event)
+        self.spending.settle(index, event.id)
+
+    def _note_end(self, index: int, event: Event) -> None:
+        """An attempt has ended that does not count. What it took was paid for."""
+        if event.status is not RunStatus.CACHED:
+            took_s = nan if event.usage is None else event.usage.duration_s
+            self.spending.end(index, event.id, Ended(event.attempt, took_s, event.at))
 
     def _apply_progress(self, index: int, event: Event) -> None:
         attempt = event.attempt
@@ -278,6 +309,8 @@ class JobState:
                 next_step="look at what wrote to this job: the event does not belong to it.",
             )
         subject = event.kind, str(event.data.get("name", ""))
+        if event.kind is EventKind.MACHINE:
+            self.spending.see_machine(subject[1], event.at)
         known = self._job_events.get(subject)
         if known is None or known.id < event.id:
             self._job_events[subject] = event

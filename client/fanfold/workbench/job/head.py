@@ -184,7 +184,7 @@ class JobHead:
             "per run": _per_run(summary),
             "peak memory": _memory(summary),
             "retries": f"{summary.retried:,}" if summary.retried else "",
-            "cost so far": str(summary.cost),
+            "cost so far": summary.cost.describe(),
             "runs on": f"{header.engine} · {header.instance_type or 'realtime'}",
             "started": f"{clock(header.created_at)} by {header.owner}",
         }
