@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo fuzz test test-fast coverage chromium pictures check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws suites
+.PHONY: demo fuzz test test-fast coverage chromium pictures check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws bench-page suites
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench: $(VENV)/.dev $(VENV)/.bench  ## the benchmark table, peers in the same ru
 
 bench-aws: $(VENV)/.dev  ## what the AWS side costs in calls, CPU and memory, against targets; AWS is an emulator here
 	@$(BIN)/python -m benchmarks.aws_calls
+
+bench-page: $(VENV)/.dev chromium  ## what the Workbench takes for large jobs, in a browser, against targets
+	@$(BIN)/python -m benchmarks.page_targets
 
 suites: $(VENV)/.dev  ## other projects' own tests on Fanfold; ROW=joblib for one row, PEERS=1 with the peers
 	@$(BIN)/python -m suites $(ROW) $(if $(PEERS),--peers)

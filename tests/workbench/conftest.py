@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +23,22 @@ IMAGES = Path(__file__).parents[2] / "docs" / "images"
 expect.set_options(timeout=30_000)
 
 
-class Workbench:
-    """`fanfold workbench`, running."""
+_PROGRAM = ("-m", "fanfold.cli", "workbench")
 
-    def __init__(self, home: Path, folder: Path, *, port: int | None = None) -> None:
+
+class Workbench:
+    """`fanfold workbench`, running; `program` is another that is given the folder and the port."""
+
+    def __init__(self, home: Path, folder: Path, *, port: int | None = None, program: Sequence[str] = _PROGRAM) -> None:
         self.home, self.folder = home, folder
         self.store = Store(home)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "FANFOLD"))}
         self._environment = {**kept, "FANFOLD_HOME": str(home), "FANFOLD_OWNER": "ada"}
-        command = [sys.executable, "-m", "fanfold.cli", "workbench", str(folder), "--no-open"]
+        given = [str(folder), str(port or _free_port())]
+        if program is _PROGRAM:
+            given = [str(folder), "--no-open", "--port", given[1]]
         self.process = subprocess.Popen(
-            [*command, "--port", str(port or _free_port())],
+            [sys.executable, *program, *given],
             env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -123,7 +123,7 @@ def summarise(state: JobState) -> Summary:
         median_s=median(times) if times else None,
         longest_s=max(times, default=None),
         peak_memory_mib=max(peaks_mib, default=None),
-        retried=sum(_tried_again(state, index) for index in range(state.header.count)),
+        retried=sum(_tried_again(state, index) for index in range(state.header.count)) if state.tried_again else 0,
         cost=cost(state),
         realtime=state.header.instance_type is None,
         memory_limit_mib=_memory_limit_mib(state.header),

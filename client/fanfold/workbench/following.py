@@ -6,9 +6,9 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from fanfold.api.submit import get_job
 from fanfold.core.models import Event, EventKind
@@ -24,6 +24,13 @@ _PATIENCE_S = 2.0
 _SILENT_S = 4.0
 
 
+#: How long after its last viewer a reader goes on catching up, and how long it rests between two parts.
+_VIEWED_S = 10.0
+_BREATH_S = 0.03
+#: How long what is computed for a page waits for a look that is under way.
+_LOCK_S = 0.4
+
+
 class SharedReader:
     """Something that is read by one thread at a time, at most every so often, for any number of viewers."""
 
@@ -36,6 +43,14 @@ class SharedReader:
         self._pause_s = pause_s
         self._looked = -1e9
         self._began: float | None = None
+        #: When a page last asked, on the clock of `time.monotonic`.
+        self._viewed_at = 0.0
+        self._catching_up: asyncio.Task[None] | None = None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is more to read than one look took."""
+        return False
 
     def look(self) -> None:
         """Read what is new, unless that has just been done or is being done."""
@@ -65,11 +80,24 @@ class SharedReader:
             await asyncio.wait_for(asyncio.shield(asyncio.to_thread(self.look)), _PATIENCE_S)
         except asyncio.TimeoutError:
             return  # the thread goes on, and what it finds is there at the next look
+        finally:
+            self._viewed_at = time.monotonic()
+            if self.is_behind and (self._catching_up is None or self._catching_up.done()):
+                self._catching_up = asyncio.get_running_loop().create_task(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        """Read on between the looks of the pages, a little at a time, while there is more and somebody looks."""
+        while self.is_behind and self.trouble is None and time.monotonic() - self._viewed_at < _VIEWED_S:
+            await asyncio.to_thread(self.look)
+            await asyncio.sleep(_BREATH_S)  # what waits for the lock, and for the interpreter, has its turn
 
     @contextmanager
     def at_hand(self) -> Iterator[bool]:
-        """Hold the lock where nobody reads just now, and tell whether that is so: a page must not wait."""
-        mine = self.lock.acquire(timeout=0.05)
+        """Hold the lock, and tell whether that is so: where somebody reads for long, a page goes on without.
+
+        Called in a thread: it waits for a short while.
+        """
+        mine = self.lock.acquire(timeout=_LOCK_S)
         try:
             yield mine
         finally:
@@ -101,10 +129,14 @@ _LOOK_S = 0.6
 #: Between two looks at a job that has ended: somebody may retry it.
 _ENDED_LOOK_S = 5.0
 #: Seconds one look may spend on reading output.
-_READ_S = 0.25
+_READ_S = 0.15
 _SAMPLES = 50_000
-#: A job that nobody has looked at for this long is let go.
-_IDLE_S = 120.0
+#: A job that nobody has looked at for this long is let go; where many runs are held, after a shorter time.
+_IDLE_S, _IDLE_FULL_S = 120.0, 5.0
+_FULL_RUNS = 100_000
+#: Computed things that are kept of a job: one of a kind, and the timeline for each part that is zoomed in on.
+_COMPUTED = 12
+Value = TypeVar("Value")
 
 
 class EarlierAttempt(NamedTuple):
@@ -140,12 +172,38 @@ class FollowedJob(SharedReader):
         self._ended: dict[tuple[int, int], tuple[float, float, str]] = {}
         #: Whether there is more output to read than one look could.
         self._is_behind = False
+        #: What was computed for viewers, by what it is: of which version, when, and the value.
+        self._computed: dict[object, tuple[object, float, Any]] = {}
+
+    def once(self, what: object, compute: Callable[[], Value], age_s: float, *, by_time: bool = False) -> Value:
+        """What is computed of the job as it is now, once for all viewers: the same object until it is computed anew.
+
+        While the job runs that is at most every `age_s`, and only where there is news, or always where it depends on
+        the time as well (`by_time`). Called with the lock held.
+        """
+        now, of, done = time.monotonic(), (self.version, self.sampled, len(self.earlier)), self.job.state.done
+        known = self._computed.get(what)
+        if known is not None:
+            is_of_now, is_young = known[0] == of, now - known[1] < age_s
+            if (is_of_now and (done or not by_time)) or (is_young and not done):
+                value: Value = known[2]
+                return value
+        value = compute()
+        while len(self._computed) >= _COMPUTED:
+            del self._computed[next(iter(self._computed))]
+        self._computed[what] = (of, now, value)
+        return value
 
     def _pause(self) -> float:
         self.asked_at = time.monotonic()
         if self._is_behind:
             return 0.0
         return _ENDED_LOOK_S if self.job.state.done and self.read_at and not self.trouble else _LOOK_S
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is more output to read than one look could."""
+        return self._is_behind
 
     def _read(self) -> None:
         was_done = self.job.state.done
@@ -155,7 +213,10 @@ class FollowedJob(SharedReader):
         self.version = self.job.state.version
         self._note_machines()
         self._read_earlier()
-        self._read_telemetry()
+        if self.read_at:
+            self._read_telemetry()
+        else:
+            self._is_behind = True  # how the job stands is shown first
 
     def _notice_retry(self) -> None:
         header = engine_for(self.job.header.engine).stores.log.get_job(self.job.id)
@@ -171,7 +232,7 @@ class FollowedJob(SharedReader):
     def _read_earlier(self) -> None:
         """Keep what became of first attempts: the state of a job tells of each run's last alone."""
         state = self.job.state
-        if not any(state.attempt_of(index) for index in range(state.header.count)):
+        if not state.tried_again:
             return
         log, began = engine_for(state.header.engine).stores.log, time.monotonic()
         while time.monotonic() - began < _READ_S:
@@ -222,7 +283,9 @@ class FollowedJobs:
         """The one followed of that job. Raises `JobNotFound`."""
         with self._lock:
             now = time.monotonic()
-            for idle in [one for one, held in self._by_id.items() if now - held.asked_at >= _IDLE_S]:
+            runs = sum(len(held.job) for held in self._by_id.values())
+            idle_s = _IDLE_S if runs < _FULL_RUNS else _IDLE_FULL_S
+            for idle in [one for one, held in self._by_id.items() if now - held.asked_at >= idle_s]:
                 self._by_id.pop(idle).log.close()
             if job_id not in self._by_id:
                 self._by_id[job_id] = FollowedJob(get_job(job_id, engine=self._engine))

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -20,6 +20,10 @@ _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _ERROR = re.compile(r"\b(?:error|exception|traceback|critical|fatal)\b|^\w*(?:Error|Exception)\b", re.IGNORECASE)
 _WARNING = re.compile(r"\bwarn(?:ing)?\b|^\w*Warning\b", re.IGNORECASE)
+#: What every line holds that one of the two above finds.
+_SERIOUS = (b"error", b"exception", b"traceback", b"critical", b"fatal", b"warn")
+#: The bytes that only steer a terminal.
+_STEERING = bytes([*range(9), *range(11, 32), 127])
 LEVELS = ("", "warning", "error")
 _ERROR_LEVEL = 2
 #: Characters of a line that are shown; the search and the download have all.
@@ -119,7 +123,7 @@ class JobLog:
 
     def next_hit(self, words: str, after: int, run: int | None = None) -> Hit:
         """The first line after place `after` that holds these words, whatever their case, and how many there are."""
-        wanted = re.compile(re.escape(words.encode()), re.IGNORECASE)
+        wanted = words.encode().lower()
         numbers = None if run is None else self._of_run.get(run, array("I"))
         first = after + 1 if numbers is None else (numbers[after + 1] if after + 1 < len(numbers) else len(self))
         found = next(self._hits(wanted, first, len(self), numbers), None)
@@ -134,37 +138,39 @@ class JobLog:
                 return Hit(_place(found, numbers), count, counted_all=False)
         return Hit(_place(found, numbers), count)
 
-    def _hits(self, wanted: re.Pattern[bytes], first: int, stop: int, numbers: array[int] | None) -> Iterator[int]:
+    def _hits(self, wanted: bytes, first: int, stop: int, numbers: array[int] | None) -> Iterator[int]:
         """The numbers of the lines from `first` to before `stop` that match, one part of the file at a time."""
+        offsets = self._offsets
         while first < stop:
-            last = min(stop, max(first + 1, bisect_right(self._offsets, self._offsets[first] + _PART) - 1))
-            start = self._offsets[first]
-            part = os.pread(self._file.fileno(), self._offsets[last] - start, start)
-            known = -1
-            for match in wanted.finditer(part):
-                number = bisect_right(self._offsets, start + match.start()) - 1
-                if number != known and (numbers is None or _is_in(numbers, number)):
+            last = min(stop, max(first + 1, bisect_right(offsets, offsets[first] + _PART) - 1))
+            start = offsets[first]
+            part = os.pread(self._file.fileno(), offsets[last] - start, start).lower()
+            at = part.find(wanted)
+            while at >= 0:
+                number = bisect_right(offsets, start + at, first, last + 1) - 1
+                if numbers is None or _is_in(numbers, number):
                     yield number
-                known = number
+                at = part.find(wanted, offsets[number + 1] - start)
             first = last
 
     def _write(self, lines: list[tuple[int, int, float, str]]) -> None:
         if not lines:
             return
-        texts = [plain(line).encode("utf-8", "replace") + b"\n" for *_, line in lines]
+        data = _plain_bytes([line for *_, line in lines])
+        ends = _line_ends(data)
+        levels = _levels(data, ends)
         with self._lock:
             self._file.seek(0, os.SEEK_END)
-            self._file.write(b"".join(texts))
+            self._file.write(data)
             self._file.flush()  # it is read past this buffer
-            end = self._offsets[-1]
-            for (run, attempt, at, line), text in zip(lines, texts, strict=True):
-                end += len(text)
-                self._of_run.setdefault(run, array("I")).append(len(self._runs))
-                self._levels.append(_level(line))
+            begin, first = self._offsets[-1], len(self._runs)
+            for number, (run, attempt, at, _) in enumerate(lines, start=first):
+                self._of_run.setdefault(run, array("I")).append(number)
                 self._attempts.append(min(attempt, 65_535))
                 self._times.append(at)
-                self._offsets.append(end)
-                self._runs.append(run)
+            self._levels += levels
+            self._offsets.extend([begin + end + 1 for end in ends])
+            self._runs.extend([run for run, *_ in lines])
 
     def _line(self, place: int, number: int) -> LogLine:
         start, end = self._offsets[number], self._offsets[number + 1] - 1
@@ -180,6 +186,37 @@ def plain(text: str) -> str:
     if "\r" in text:  # a progress bar: what stands on the terminal in the end is what came last
         text = text.rstrip("\r").rpartition("\r")[2]
     return _CONTROL.sub("", _ANSI.sub("", text))
+
+
+def _plain_bytes(lines: list[str]) -> bytes:
+    """The lines as they are kept, each with its end; most hold nothing that would steer a terminal."""
+    data = "\n".join(lines).encode("utf-8", "replace")
+    if len(data.translate(None, _STEERING)) != len(data):
+        data = "\n".join(map(plain, lines)).encode("utf-8", "replace")
+    return data + b"\n"
+
+
+def _line_ends(data: bytes) -> list[int]:
+    """Where each line ends."""
+    ends, at = [], data.find(b"\n")
+    while at >= 0:
+        ends.append(at)
+        at = data.find(b"\n", at + 1)
+    return ends
+
+
+def _levels(data: bytes, ends: list[int]) -> bytearray:
+    """How serious each line is: only those are looked at closely that hold one of the words."""
+    levels, lower = bytearray(len(ends)), data.lower()
+    for word in _SERIOUS:
+        at = lower.find(word)
+        while at >= 0:
+            number = bisect_left(ends, at)
+            if not levels[number]:
+                begin = ends[number - 1] + 1 if number else 0
+                levels[number] = _level(data[begin : ends[number]].decode("utf-8", "replace"))
+            at = lower.find(word, ends[number])
+    return levels
 
 
 def _level(line: str) -> int:

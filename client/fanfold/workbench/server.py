@@ -8,6 +8,7 @@ import html
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import webbrowser
 from collections.abc import Callable
@@ -34,6 +35,8 @@ from fanfold.workbench.routes import add_routes
 from fanfold.workbench.uploads import Uploads, add_upload_route
 
 _HOST = "127.0.0.1"
+#: How long a thread that computes may keep the interpreter from the one that serves the pages; Python's own is 5 ms.
+_SWITCH_S = 0.001
 #: How long a page that has lost its connection may take to come back before it is built anew.
 _RECONNECT_S = 10.0
 
@@ -43,6 +46,7 @@ def run(*, port: int | None, show: bool, folder: Path, engine: str | None, annou
 
     Raises `ConfigurationError` where the port is taken.
     """
+    sys.setswitchinterval(_SWITCH_S)
     admission = Pass(_free_port(port), cookie_secret(_home()))
     add_pages(folder, engine)
     app.add_middleware(Auth, admission=admission)
@@ -140,7 +144,7 @@ def add_pages(folder: Path, engine: str | None) -> None:
     @ui.page("/job/{job_id}", title="Job · Fanfold", response_timeout=30.0)
     async def job(request: Request, job_id: str) -> None:
         with page_layout("", name, request.cookies.get(theme_cookie())):
-            await show_job(followed_jobs, job_id, name, request.query_params)
+            await show_job(followed_jobs, job_id, request.query_params, engine=name, folder=folder)
 
     @ui.page("/job/{job_id}/run/{index}", title="Run · Fanfold", response_timeout=30.0)
     async def run_page(request: Request, job_id: str, index: int) -> None:

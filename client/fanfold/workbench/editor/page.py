@@ -13,6 +13,7 @@ from nicegui import ui
 from nicegui.element import Element
 
 from fanfold.errors import FanfoldError, InputError
+from fanfold.workbench.editor.fix import FailedJob, FixBar
 from fanfold.workbench.editor.form import EditorForm, ask
 from fanfold.workbench.editor.open_run import input_texts
 from fanfold.workbench.editor.run import Actions, EditorRun
@@ -90,6 +91,7 @@ class _EditorPage:
         self._upload = ""
         self._process = UdfProcess(shared.folder)
         self._opening = asyncio.Lock()
+        self._fix = FixBar(shared.followed_jobs, self._run_failed)
         with element("div", "ff-workspace").on("keydown.capture", self._key_pressed, js_handler=_KEYS):
             with element("nav", "ff-card ff-files").props('aria-label="UDF files"'):
                 self._entries = {name: self._entry(name) for name in names}
@@ -155,8 +157,10 @@ class _EditorPage:
                 run = int(query["run"]) if query.get("run", "").isdigit() else 0
                 given = await asyncio.to_thread(input_texts, self._shared.followed_jobs, query["job"], run)
                 self._form.fill(given.texts, given.nulls)
+                await self._fix.offer(query["job"])
 
             await self._tried(fill)
+            self._show_address()
         if query.get("line", "").isdigit():
             self._go_to(int(query["line"]))
 
@@ -210,7 +214,8 @@ class _EditorPage:
 
     def _show_address(self) -> None:
         if self._file is not None:
-            script("editor.address", self._file.name, self._form.udf.name if self._form.udf is not None else "")
+            udf, job = self._form.udf, self._fix.job
+            script("editor.address", self._file.name, udf.name if udf is not None else "", job.id if job else "")
 
     def _text_changed(self) -> None:
         self._show_unsaved()
@@ -384,6 +389,26 @@ class _EditorPage:
             with self._output, element("div", "ff-row").props("role=status"):
                 text(f"Submitted {answer.count:,} {'run' if answer.count == 1 else 'runs'}:", "", "span")
                 link(f"job {answer.job}", f"/job/{answer.job}")
+
+    async def _run_failed(self, job: FailedJob) -> None:
+        """Run the failed runs of a job with the code that is shown; its other results stay."""
+        if not await self._saved():
+            if self._file is not None and self._form.udf is None:
+                self._say(f"{self._file.name} has no UDF: open the file that has {job.name}.")
+            return
+
+        async def go_on(_: str | None) -> None:
+            answer = await self._carried_out("retry", lambda: {"job": job.id}, None)
+            if answer is not None:
+                with self._output, element("div", "ff-row").props("role=status"):
+                    runs = f"{answer.count:,} {'run' if answer.count == 1 else 'runs'}"
+                    text(f"Running {runs} with the new code:", "", "span")
+                    link(f"job {job.id}", f"/job/{job.id}")
+
+        with self._dialogs:
+            asked = job.machine is not None and ask(job.machine, self._engine, lambda: go_on(None))
+        if not asked:
+            await go_on(None)
 
     def _one_input(self) -> dict[str, Any]:
         return {"inputs": [self._form.arguments()]}

@@ -32,11 +32,13 @@ def _answer(order: dict[str, Any], answers: TextIO) -> dict[str, Any]:
     from fanfold.api.udf_file import load_udf
     from fanfold.submission.plan import plan
 
-    if order["act"] == "retry":
+    if order["act"] == "retry" and not order["file"]:
         return _retried(order)
     _check_text(order)
     udf = load_udf(f"{order['file']}:{order['udf']}")
     _say(answers, imported=True)
+    if order["act"] == "retry":
+        return _retried(order, udf)
     machine = udf.options.instance_type
     if machine not in (None, "realtime", order["allowed"]):
         return {"machine": machine}
@@ -65,14 +67,16 @@ def _inputs(given: dict[str, Any]) -> Any:
     return inputs_of(Path(given["path"]), given["name"], given["others"], given["first"])
 
 
-def _retried(order: dict[str, Any]) -> dict[str, Any]:
-    """Run again what a job has not got, by a process that outlives the page."""
+def _retried(order: dict[str, Any], fixed: Any = None) -> dict[str, Any]:
+    """Run again what a job has not got, by a process that outlives the page; with the fixed UDF where there is one."""
     from fanfold.api.submit import get_job
+    from fanfold.core.models import BAD, RunStatus
 
     _outlive(order["engine"])
-    job = get_job(order["udf"], engine=order["engine"])
-    job.retry()
-    return {"job": job.id, "count": len(job)}
+    job = get_job(order["given"]["job"], engine=order["engine"])
+    count = sum(count for status, count in job.counts().items() if RunStatus(status) in BAD)
+    job.retry() if fixed is None else job.retry(udf=fixed)
+    return {"job": job.id, "count": count}
 
 
 def _outlive(engine: str) -> None:

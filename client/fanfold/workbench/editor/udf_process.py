@@ -24,15 +24,16 @@ _GONE_S = 2.0
 
 
 class Order(NamedTuple):
-    """What a process is to do with a UDF: `act` is "submit", "plan" or "retry" (of job `udf`).
+    """What a process is to do with a UDF: `act` is "submit", "plan" or "retry".
 
+    A retry is of the job that `given` names, with the code that it has, or where there is a file with that file's UDF.
     Only machine `allowed` may be started.
     """
 
     file: str
     udf: str
     act: str
-    #: Either `inputs`, or where they are to be read from: `path`, `name`, `others` and `first` (see `inputs`).
+    #: Either `inputs`, or where these are read from: `path`, `name`, `others` and `first` (see `inputs`); or `job`.
     given: dict[str, Any]
     engine: str
     allowed: str | None = None

@@ -44,16 +44,11 @@ class Timeline(NamedTuple):
 
 def spans(state: JobState, now: float) -> Iterator[RunSpan]:
     """The runs that have begun; those that still run end now. Runs from the cache took no time and are left out."""
-    began = state.header.created_at
-    for index in range(state.header.count):
-        status = state.status_of(index)
-        if status in (RunStatus.QUEUED, RunStatus.CACHED):
-            continue
-        start = state.started_at(index)
-        if start is None:
-            continue
-        end = now if status is RunStatus.RUNNING else state.finished_at(index) or start
-        yield RunSpan(index, max(0.0, start - began), max(0.0, end - began), status.value)
+    began, words = state.header.created_at, {status: status.value for status in RunStatus}
+    for index, status, start, end in state.bounds(now):
+        yield RunSpan(
+            index, start - began if start > began else 0.0, end - began if end > began else 0.0, words[status]
+        )
 
 
 def timeline(state: JobState, every: list[RunSpan], window: tuple[float, float] = (0.0, 1.0)) -> Timeline:
@@ -77,7 +72,7 @@ def starting_up(state: JobState, up_at: float | None) -> float | None:
     """
     if state.header.instance_type is None:
         return None
-    starts = (at for index in range(state.header.count) if (at := state.started_at(index)) is not None)
+    starts = (start for _, _, start, _ in state.bounds(math.inf))
     first = min(filter(None, (up_at, min(starts, default=None))), default=None)
     return None if first is None else max(0.0, first - state.header.created_at)
 
@@ -113,17 +108,18 @@ def _slices(shown: list[RunSpan], first: float, last: float) -> list[tuple[float
     width = (last - first) / _SLICES or 1.0
     parts: defaultdict[str, list[float]] = defaultdict(lambda: [0.0] * _SLICES)
     whole: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (_SLICES + 1))
-    for span in shown:
-        start, end = max(span.start_s, first), min(span.end_s, last)
-        low, high = _slice(start, first, width), _slice(end, first, width)
-        of_status = parts[span.status]
+    for _, start_s, end_s, status in shown:
+        start, end = start_s if start_s > first else first, end_s if end_s < last else last
+        low, high = int((start - first) / width), int((end - first) / width)
+        low, high = low if low < _SLICES else _SLICES - 1, high if high < _SLICES else _SLICES - 1
+        of_status = parts[status]
         if low == high:
             of_status[low] += end - start
             continue
         of_status[low] += first + (low + 1) * width - start
         of_status[high] += end - (first + high * width)
-        whole[span.status][low + 1] += 1
-        whole[span.status][high] -= 1
+        whole[status][low + 1] += 1
+        whole[status][high] -= 1
     through = {status: list(accumulate(changes)) for status, changes in whole.items()}
     slices = []
     for n in range(_SLICES):
@@ -134,20 +130,16 @@ def _slices(shown: list[RunSpan], first: float, last: float) -> list[tuple[float
     return slices
 
 
-def _slice(at: float, first: float, width: float) -> int:
-    return min(_SLICES - 1, max(0, int((at - first) / width)))
-
-
 def histogram(durations_s: list[float]) -> list[tuple[float, float, int]]:
     """How many runs took how long: (from, to, runs) in seconds, six steps to each power of ten."""
-    counted = Counter(math.floor(6 * math.log10(max(seconds, 0.001))) for seconds in durations_s)
+    floor, log10 = math.floor, math.log10
+    counted = Counter([floor(6 * log10(seconds if seconds > 0.001 else 0.001)) for seconds in durations_s])
     return [(10 ** (step / 6), 10 ** ((step + 1) / 6), count) for step, count in sorted(counted.items())]
 
 
 def durations(state: JobState) -> list[float]:
     """Seconds that each run took that was performed."""
-    found = (state.duration_s(index) for index in range(state.header.count))
-    return [seconds for seconds in found if seconds is not None]
+    return state.durations_s()
 
 
 def run_load(state: JobState) -> list[tuple[float, float, float]]:

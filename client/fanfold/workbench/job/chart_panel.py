@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any, NamedTuple
 
@@ -30,31 +31,60 @@ class _Chart(NamedTuple):
     caption: Element
 
 
+class _Picture(NamedTuple):
+    """What a chart is to show, computed and not yet on the page: None where it has nothing to show."""
+
+    options: dict[str, Any] | None
+    caption: str = ""
+
+
 class ChartsPanel:
-    """The charts of one job, drawn anew when it has changed."""
+    """The charts of one job, drawn anew when it has changed: computed in a thread, for each goes through all runs."""
 
     def __init__(self, followed: FollowedJob) -> None:
         self._followed = followed
         self._zoom = (0.0, 100.0)
-        self._drawn = ((-2, 0), 0.0)
-        self._nothing = text("Nothing has run yet: charts appear with the first run.", "ff-card ff-empty")
+        #: By the chart's name, what it is to show next; emptied when that is on the page.
+        self._pictures: dict[str, _Picture] = {}
+        self._prepared: dict[str, _Picture] | None = None
+        self._nothing = text("Nothing has run yet: charts appear with the first run.", "ff-card ff-empty ff-hidden")
         with element("div", "ff-columns").style("margin-bottom: 14px; grid-template-columns: minmax(0, 1fr)") as one:
-            self._timeline = self._chart("Runs over time", "timeline")
-            self._timeline.chart.on("chart:datazoom", self._zoomed, js_handler=_ZOOM, throttle=0.25)
+            timeline = self._chart("Runs over time", "timeline")
+            timeline.chart.on("chart:datazoom", self._zoomed, js_handler=_ZOOM, throttle=0.25)
         with element("div", "ff-columns") as two:
-            self._histogram = self._chart("Time of a run", "histogram")
-            self._load = self._chart("CPU and memory", "load")
-            self._machines = self._chart("Disk and network", "machines")
+            self._charts = {
+                "timeline": timeline,
+                "histogram": self._chart("Time of a run", "histogram"),
+                "load": self._chart("CPU and memory", "load"),
+                "machines": self._chart("Disk and network", "machines"),
+            }
         self._boxes = (one, two)
 
+    def prepare(self) -> None:
+        """Compute what is new to see; called in a thread that holds the job's lock."""
+        pictures = self._followed.once(("charts", self._zoom), self._all, _DRAW_S)
+        if pictures is not self._prepared:
+            self._prepared = self._pictures = pictures
+
+    def _all(self) -> dict[str, _Picture]:
+        state = self._followed.job.state
+        durations = chart_data.durations(state)
+        if not durations and next(chart_data.spans(state, time.time()), None) is None:
+            return dict.fromkeys(self._charts, _Picture(None))
+        return {"timeline": self._timeline(), "histogram": self._histogram(durations), **self._load()}
+
     def refresh(self) -> None:
-        """Draw what is new."""
-        drawn, at = self._drawn
-        done, news = self._followed.job.state.done, (self._followed.version, self._followed.sampled)
-        if drawn == news or (not done and time.monotonic() - at < _DRAW_S):
-            return
-        self._drawn = (news, time.monotonic())
-        self._draw()
+        """Put what was computed onto the page."""
+        pictures, self._pictures = self._pictures, {}
+        for name, picture in pictures.items():
+            self._put(self._charts[name], picture)
+        if "histogram" in pictures:
+            nothing = pictures["timeline"].options is None
+            if nothing and self._followed.job.state.done:
+                set_text(self._nothing, "No run was performed here, so there is nothing to draw.")
+            show(self._nothing, shown=nothing)
+            for box in self._boxes:
+                show(box, shown=not nothing)
 
     def _chart(self, title: str, name: str) -> _Chart:
         with element("section", "ff-card").props(f'aria-label="{title}"') as box:
@@ -62,26 +92,14 @@ class ChartsPanel:
             chart = ui.echart({}).classes("ff-chart").props(f'role=img aria-label="{title}" data-chart={name}')
             return _Chart(box, chart, text("", "ff-muted ff-small"))
 
-    def _draw(self) -> None:
+    def _histogram(self, durations: list[float]) -> _Picture:
         state = self._followed.job.state
-        durations = chart_data.durations(state)
-        nothing = not durations and next(chart_data.spans(state, time.time()), None) is None
-        if nothing and state.done:
-            set_text(self._nothing, "No run was performed here, so there is nothing to draw.")
-        show(self._nothing, shown=nothing)
-        for box in self._boxes:
-            show(box, shown=not nothing)
-        if nothing:
-            return
-        self._draw_timeline()
-        bins = chart_data.histogram(durations)
         realtime, limit_s = state.header.instance_type is None, state.header.timeout_s
         limit_s = min(limit_s or REALTIME_TIMEOUT_S, REALTIME_TIMEOUT_S) if realtime else limit_s
-        options = charts.histogram_options(bins, realtime=realtime, limit_s=limit_s)
-        self._put(self._histogram, options, f"{counted(len(durations), 'run')}, on a logarithmic scale")
-        self._draw_load()
+        options = charts.histogram_options(chart_data.histogram(durations), realtime=realtime, limit_s=limit_s)
+        return _Picture(options, f"{counted(len(durations), 'run')}, on a logarithmic scale")
 
-    def _draw_timeline(self) -> None:
+    def _timeline(self) -> _Picture:
         state = self._followed.job.state
         every = list(chart_data.spans(state, time.time()))
         low, high = self._zoom
@@ -95,38 +113,52 @@ class ChartsPanel:
         runs = None if own_lines else chart_data.waiting(state, every)
         waits = charts.Waits(chart_data.starting_up(state, self._followed.up_at), runs)
         caption = _MANY if drawn.slices else _FEW if own_lines else _SOME
-        self._put(self._timeline, charts.timeline_options(drawn, self._zoom, waits), caption)
+        return _Picture(charts.timeline_options(drawn, self._zoom, waits), caption)
 
-    def _draw_load(self) -> None:
+    def _load(self) -> dict[str, _Picture]:
+        """CPU and memory, and of machines their disk and network: as sampled, else what each run took."""
         state, samples = self._followed.job.state, list(self._followed.samples)
-        show(self._machines.box, shown=bool(samples))
         if not samples:
-            points = chart_data.run_load(state)
-            self._put(self._load, charts.run_load_options(points), "each run: its mean CPU and its peak memory")
-            return
+            options = charts.run_load_options(chart_data.run_load(state))
+            return {
+                "load": _Picture(options, "each run: its mean CPU and its peak memory"),
+                "machines": _Picture(None),
+            }
         width_s, moments = machine_load(samples, state.header.created_at)
         since = "" if len(samples) == self._followed.sampled else ", the latest part"
         words = f"all runs together, means of {width_s:g} s{since}"
-        self._put(self._load, charts.machine_load_options(moments), f"{words}; 100% is one core")
         network = any(one.in_mib_s is not None for one in moments)
         missing = "" if network else "; the network is measured on AWS alone"
-        self._put(
-            self._machines, charts.disk_and_network_options(moments), f"{words}; the machine with least free{missing}"
-        )
+        return {
+            "load": _Picture(charts.machine_load_options(moments), f"{words}; 100% is one core"),
+            "machines": _Picture(
+                charts.disk_and_network_options(moments), f"{words}; the machine with least free{missing}"
+            ),
+        }
 
-    def _put(self, target: _Chart, options: dict[str, Any], caption: str) -> None:
-        target.chart.options.clear()
-        target.chart.options.update(options)
-        target.chart.update()
-        set_text(target.caption, caption)
+    def _put(self, target: _Chart, picture: _Picture) -> None:
+        show(target.box, shown=picture.options is not None)
+        if picture.options is not None:
+            target.chart.options.clear()
+            target.chart.options.update(picture.options)
+            target.chart.update()
+            set_text(target.caption, picture.caption)
 
-    def _zoomed(self, event: Any) -> None:
+    async def _zoomed(self, event: Any) -> None:
         low, high = (float(value) for value in event.args)
-        if (low, high) != self._zoom:
-            self._zoom = (low, high)
+        if (low, high) == self._zoom:
+            return
+        self._zoom = (low, high)
+
+        def compute() -> _Picture | None:
             with self._followed.at_hand() as mine:
-                if mine:
-                    self._draw_timeline()
+                return self._timeline() if mine else None
+
+        picture = await asyncio.to_thread(compute)
+        if picture is None:
+            self._prepared = None  # somebody reads just now; the next look draws it
+        elif self._zoom == (low, high):
+            self._put(self._charts["timeline"], picture)
 
 
 _ZOOM = "(e) => { const z = (e.batch && e.batch[0]) || e; emit([z.start ?? 0, z.end ?? 100]); }"

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
+from fanfold.core.models import JobHeader
 from fanfold.workbench.following import FollowedJob
 from fanfold.workbench.job.causes import Cause, CauseKey, causes_of
+from fanfold.workbench.job.failure_lines import RaisingLine
 from fanfold.workbench.layout import button, element, link, set_text, show, text
 from fanfold.workbench.routes import input_text
 
 #: Causes and messages shown at first, and added with each press of a button.
 _CAUSES, _VARIANTS = 20, 5
 _MORE_VARIANTS = 50
+#: Between two looks through the failures of a job that runs.
+_COMPUTE_S = 3.0
 #: Inputs named with each cause.
 _NAMED = 10
 
 
-def editor_address(job_id: str, cause: Cause) -> str:
-    """The editor at the line that raised, with the input of the first run that did."""
-    line = cause.key.line
-    query = {"job": job_id, "run": cause.runs[0]}
+def editor_address(header: JobHeader, run: int, line: RaisingLine | None) -> str:
+    """The editor at the line that raised, with the job's UDF chosen and the input of a run that did."""
+    query = {"udf": header.name, "job": header.id, "run": run}
     if line is not None:
         query = {"file": line.file, "line": line.number, **query}
     return f"/workbench?{urlencode(query)}"
@@ -30,7 +33,7 @@ class ErrorsPanel:
 
     def __init__(self, followed: FollowedJob) -> None:
         self._followed = followed
-        self._version = -2
+        self._is_new = True
         self._found: list[Cause] = []
         self._inputs: dict[CauseKey, list[tuple[int, str]]] = {}
         self._shown: dict[CauseKey, _ShownCause] = {}
@@ -42,9 +45,11 @@ class ErrorsPanel:
 
     def prepare(self) -> None:
         """Group the failures; called in a thread, for a job may have many."""
-        if self._version == self._followed.version:
+        state = self._followed.job.state
+        found = self._followed.once("causes", lambda: causes_of(state), _COMPUTE_S)
+        if found is self._found:
             return
-        self._found = causes_of(self._followed.job.state)
+        self._found, self._is_new = found, True
         self._inputs = {
             cause.key: [(run, input_text(self._followed, run)) for run in cause.runs[:_NAMED]]
             for cause in self._found[: self._limit]
@@ -52,13 +57,13 @@ class ErrorsPanel:
 
     def refresh(self) -> None:
         """Show what is new."""
-        if self._version != self._followed.version:
-            self._version = self._followed.version
+        if self._is_new:
+            self._is_new = False
             self._draw()
 
     def _show_more(self) -> None:
         self._limit += _CAUSES
-        self._version = -2  # the next look draws them
+        self._found = []  # the next look draws them
 
     def _draw(self) -> None:
         wanted = {cause.key: cause for cause in self._found[: self._limit]}
@@ -69,7 +74,7 @@ class ErrorsPanel:
         with self._box:
             for key, cause in wanted.items():
                 if key not in self._shown:
-                    self._shown[key] = _ShownCause(self._followed.job.id, cause)
+                    self._shown[key] = _ShownCause(self._followed.job.header, cause)
         for key, shown in self._shown.items():
             if key in wanted:
                 shown.update(wanted[key], self._inputs.get(key, []))
@@ -81,8 +86,8 @@ class ErrorsPanel:
 class _ShownCause:
     """One cause on the page. What changes in it as more runs fail are its title, its messages and its inputs."""
 
-    def __init__(self, job_id: str, cause: Cause) -> None:
-        self._job_id, self._cause, self._variants = job_id, cause, _VARIANTS
+    def __init__(self, header: JobHeader, cause: Cause) -> None:
+        self._job_id, self._cause, self._variants = header.id, cause, _VARIANTS
         self._drawn_runs: list[int] = []
         with element("article", "ff-cause"):
             self._title = text("", "", "h2")
@@ -92,8 +97,9 @@ class _ShownCause:
             if cause.traceback:
                 text(cause.traceback, "ff-pre", "pre").props("tabindex=0")
             self._runs = element("div", "ff-small ff-mono ff-stack ff-tight")
+            address = editor_address(header, cause.runs[0], cause.key.line)
             with element("div", "ff-row"):
-                link("Open this line with this input in the editor", editor_address(job_id, cause), "ff-button")
+                link("Open this line with this input in the editor", address, "ff-button")
 
     def update(self, cause: Cause, inputs: list[tuple[int, str]]) -> None:
         """Show how many there are now."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nicegui import ui
 from nicegui.element import Element
@@ -18,11 +18,13 @@ from fanfold.core.models import BAD, RunStatus
 from fanfold.errors import FanfoldError
 from fanfold.job.summary import Summary
 from fanfold.job.waiting import remaining_s
+from fanfold.workbench.editor.fix import run_these
 from fanfold.workbench.editor.udf_process import Order, UdfProcess
 from fanfold.workbench.following import FollowedJob
 from fanfold.workbench.job.causes import Cause, causes_of
 from fanfold.workbench.job.errors_panel import editor_address
 from fanfold.workbench.job.history import clock
+from fanfold.workbench.job.new_code import NewCodeDialog, codes_for
 from fanfold.workbench.layout import button, dialog_named, element, link, script, set_text, show, text
 from fanfold.workbench.routes import input_text
 
@@ -36,20 +38,26 @@ _STAYS: dict[str, Any] = {"multi_line": True, "timeout": 0, "close_button": True
 _SUMMARY_S = 3.0
 
 
+class _Sum(NamedTuple):
+    """What goes through all runs: the job in numbers, seconds left, its first cause, and the input that had it."""
+
+    summary: Summary
+    left_s: float | None
+    cause: Cause | None
+    input: str
+
+
 class JobHead:
     """Always in sight; `look` is called after each of its actions."""
 
-    def __init__(self, followed: FollowedJob, look: Callable[[], Awaitable[None]], engine: str) -> None:
-        self._followed, self._engine = followed, engine
-        self._cause: Cause | None = None
-        self._cause_version = -2
+    def __init__(self, followed: FollowedJob, look: Callable[[], Awaitable[None]], engine: str, folder: Path) -> None:
+        self._followed, self._engine, self._folder = followed, engine, folder
+        self._new_code: Element | None = None
+        self._dialog = NewCodeDialog(followed, folder, engine, self._looked_anew)
+        self._sum: _Sum | None = None
         self._shown_cause: tuple[object, ...] = ()
         self._look = look
-        self._summary: Summary | None = None
-        self._summed_at = 0.0
-        self._left_s: float | None = None
         self._advised: list[str] = []
-        self._input = ""
         self._build()
 
     def _build(self) -> None:
@@ -105,14 +113,17 @@ class JobHead:
 
     def prepare(self) -> None:
         """Sum up the job and find its first cause; called in a thread, for both go through all runs."""
+        self._sum = self._followed.once("head", self._summed_up, _SUMMARY_S, by_time=True)
+
+    def _summed_up(self) -> _Sum:
         job, state = self._followed.job, self._followed.job.state
-        if self._summary is None or state.done or time.monotonic() - self._summed_at > _SUMMARY_S:
-            self._summary, self._summed_at = job.summary(), time.monotonic()
-            self._left_s = None if state.done else remaining_s(state, time.time())
-            if self._cause_version != self._followed.version:
-                self._cause_version = self._followed.version
-                self._cause = next(iter(causes_of(state)), None)
-                self._input = "" if self._cause is None else input_text(self._followed, self._cause.runs[0])
+        cause = next(iter(self._followed.once("causes", lambda: causes_of(state), _SUMMARY_S)), None)
+        return _Sum(
+            job.summary(),
+            None if state.done else remaining_s(state, time.time()),
+            cause,
+            "" if cause is None else input_text(self._followed, cause.runs[0]),
+        )
 
     def refresh(self) -> None:
         """Show how the job stands as it was last read."""
@@ -126,15 +137,16 @@ class JobHead:
         for one in self._downloads:
             show(one, shown=state.done and bool(counts[RunStatus.SUCCEEDED] + counts[RunStatus.CACHED]))
         self._show_counts({one.value: count for one, count in counts.items() if count}, len(job))
-        if self._summary is not None:
-            self._show_facts(self._summary)
+        if self._sum is not None:
+            self._show_facts(self._sum.summary, self._sum.left_s)
         self._show_first_cause()
 
     def _show_first_cause(self) -> None:
         """The most frequent failure: what was raised, where, by how many runs, from which input, and the way there."""
-        cause = self._cause
+        cause = None if self._sum is None else self._sum.cause
         show(self._first_cause, shown=cause is not None)
         if cause is None or self._shown_cause == (cause.key, len(cause.runs)):
+            self._show_new_code()
             return
         self._shown_cause = (cause.key, len(cause.runs))
         job_id, run = self._followed.job.id, cause.runs[0]
@@ -144,9 +156,12 @@ class JobHead:
             text(cause.message[:500], "ff-mono ff-message")
             with element("div", "ff-small ff-mono"):
                 link(f"run {run}", f"/job/{job_id}/run/{run}")
-                text(f": {self._input}", "", "span")
+                text(f": {self._sum.input if self._sum else ''}", "", "span")
             with element("div", "ff-row"):
-                link("Open in the editor", editor_address(job_id, cause), "ff-button ff-first")
+                address = editor_address(self._followed.job.header, run, cause.key.line)
+                link("Open in the editor", address, "ff-button ff-first")
+                self._new_code = button("", self._ask_for_code)
+            self._show_new_code()
 
     def _show_counts(self, counts: dict[str, int], total: int) -> None:
         ended = total - counts.get("queued", 0) - counts.get("running", 0)
@@ -160,8 +175,8 @@ class JobHead:
             part.style(f"width: {100 * count / max(1, total):.3f}%")
             show(part, shown=bool(count) and status != "queued")
 
-    def _show_facts(self, summary: Summary) -> None:
-        for name, value in self._facts_of(summary).items():
+    def _show_facts(self, summary: Summary, left_s: float | None) -> None:
+        for name, value in self._facts_of(summary, left_s).items():
             box, words = self._facts[name]
             set_text(words, value)
             show(box, shown=bool(value))
@@ -173,10 +188,9 @@ class JobHead:
                     text(line, "", "li")
         show(self._advice, shown=bool(summary.advice))
 
-    def _facts_of(self, summary: Summary) -> dict[str, str]:
+    def _facts_of(self, summary: Summary, left_s: float | None) -> dict[str, str]:
         job, state = self._followed.job, self._followed.job.state
         header, now = job.header, time.time()
-        left_s = self._left_s
         return {
             "runtime": duration(summary.wall_s if state.done else now - header.created_at),
             "time left": "" if left_s is None else f"about {duration(left_s)}",
@@ -206,14 +220,34 @@ class JobHead:
 
     async def _retry_failed(self) -> None:
         """Have a process of its own do it: the job goes on when the server of the page ends."""
-        order = Order("", self._followed.job.id, "retry", {}, self._engine)
+        order = Order("", "", "retry", {"job": self._followed.job.id}, self._engine)
         try:
             await UdfProcess(Path(tempfile.gettempdir())).carry_out(order)
             ui.notify("Running what is missing …", position="bottom-left")
         except FanfoldError as error:
             ui.notify(str(error), type="negative", position="bottom-left", multi_line=True)
+        await self._looked_anew()
+
+    async def _looked_anew(self) -> None:
         await asyncio.to_thread(self._followed.look_now)
         await self._look()
+
+    async def _ask_for_code(self) -> None:
+        """Offer the files that have the UDF: their text is what the failed runs would be run with."""
+        cause, header = self._sum.cause if self._sum else None, self._followed.job.header
+        if cause is not None:
+            codes = await asyncio.to_thread(codes_for, self._folder, header.name, cause.key.line)
+            self._dialog.open(codes, self._failed(), editor_address(header, cause.runs[0], cause.key.line))
+
+    def _failed(self) -> int:
+        counts = self._followed.job.state.counts()
+        return sum(counts[status] for status in BAD)
+
+    def _show_new_code(self) -> None:
+        """A job that still runs cannot be given other code."""
+        if self._new_code is not None:
+            set_text(self._new_code, run_these(self._failed()))
+            show(self._new_code, shown=self._followed.job.state.done)
 
     async def _steer(self, act: Callable[[], object], said: str) -> None:
         def locked() -> None:

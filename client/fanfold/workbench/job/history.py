@@ -52,7 +52,7 @@ def moments(state: JobState) -> list[tuple[float, str]]:
     found = [(header.created_at, f"submitted by {header.owner}, {counted(header.count, 'run')}")]
     found += list(_job_events(state))
     starts = [at for index in range(header.count) if (at := state.started_at(index)) is not None]
-    ends = sorted(at for index in range(header.count) if (at := state.finished_at(index)) is not None)
+    ends = sorted([at for index in range(header.count) if (at := state.finished_at(index)) is not None])
     if starts:
         found.append((min(starts), "the first run began"))
     if ends:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from nicegui import ui
@@ -30,7 +31,9 @@ _PANELS: dict[str, Callable[..., Any]] = {
 }
 
 
-async def show_job(followed_jobs: FollowedJobs, job_id: str, engine: str, query: Mapping[str, str]) -> None:
+async def show_job(
+    followed_jobs: FollowedJobs, job_id: str, query: Mapping[str, str], *, engine: str, folder: Path
+) -> None:
     """Build the page of one job for one viewer, or say that there is none. `query` names the tab and its filters."""
     try:
         followed = await asyncio.to_thread(followed_jobs.followed, job_id)
@@ -39,7 +42,7 @@ async def show_job(followed_jobs: FollowedJobs, job_id: str, engine: str, query:
         say_why_not(error)
         return
     ui.page_title(f"{followed.job.name} · {followed.job.state.status.value} · Fanfold")
-    page = _JobPage(followed, engine, query)
+    page = _JobPage(followed, query, engine=engine, folder=folder)
     await page.begin(query.get("tab", ""))
 
 
@@ -58,14 +61,14 @@ def say_why_not(error: FanfoldError) -> None:
 class _JobPage:
     """One viewer's page: the head, which is always in sight, and the panel that was chosen."""
 
-    def __init__(self, followed: FollowedJob, engine: str, query: Mapping[str, str]) -> None:
+    def __init__(self, followed: FollowedJob, query: Mapping[str, str], *, engine: str, folder: Path) -> None:
         self._followed, self._query = followed, query
         self._version = -2
         self._title = ""
         self._panels: dict[str, Any] = {}
         self._chosen = "Overview"
         self._trouble = text("", "ff-note ff-hidden").props("role=status")
-        self._head = JobHead(followed, self._look, engine)
+        self._head = JobHead(followed, self._look, engine, folder)
         self._tabs()
 
     async def begin(self, tab: str) -> None:
@@ -112,7 +115,7 @@ class _JobPage:
         def prepare() -> bool:
             with followed.at_hand() as mine:
                 if mine:
-                    for part in (self._head, panel) if changed else (panel,):
+                    for part in (panel, self._head) if changed else (panel,):
                         if hasattr(part, "prepare"):
                             part.prepare()
                 return mine

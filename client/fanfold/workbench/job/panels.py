@@ -11,20 +11,34 @@ from fanfold.workbench.layout import element, text
 
 
 class _Panel:
-    """A panel that is built anew when the job has changed."""
+    """A panel that is built anew when the job has changed; what it says is read in a thread."""
 
     def __init__(self, followed: FollowedJob) -> None:
         self._followed = followed
         self._version = -2
+        self._is_new = False
         self._box = element("div", "ff-card")
+
+    def prepare(self) -> None:
+        """Read what is new; called in a thread, for it goes through all runs or asks the store."""
+        if self._is_due():
+            self._version = self._followed.version
+            self._read()
+            self._is_new = True
 
     def refresh(self) -> None:
         """Show what is new."""
-        if self._version != self._followed.version:
-            self._version = self._followed.version
+        if self._is_new:
+            self._is_new = False
             self._box.clear()
             with self._box:
                 self._build()
+
+    def _is_due(self) -> bool:
+        return self._version != self._followed.version
+
+    def _read(self) -> None:
+        raise NotImplementedError
 
     def _build(self) -> None:
         raise NotImplementedError
@@ -33,19 +47,25 @@ class _Panel:
 class CodePanel(_Panel):
     """The code that the runs were given."""
 
-    def refresh(self) -> None:
-        """Show the code; it never changes."""
-        if self._version == -2:
-            super().refresh()
+    def __init__(self, followed: FollowedJob) -> None:
+        super().__init__(followed)
+        self._sources: list[tuple[str, str]] = []
+        self._trouble = ""
+
+    def _is_due(self) -> bool:
+        return self._version == -2  # the code never changes
+
+    def _read(self) -> None:
+        try:
+            self._sources = history.code(self._followed.job)
+        except FanfoldError as error:
+            self._trouble = f"The code cannot be read: {error.message}"
 
     def _build(self) -> None:
         text(f"code hash {self._followed.job.header.code_hash}", "ff-mono ff-muted")
-        try:
-            sources = history.code(self._followed.job)
-        except FanfoldError as error:
-            text(f"The code cannot be read: {error.message}", "ff-note")
-            return
-        for path, lines in sources:
+        if self._trouble:
+            text(self._trouble, "ff-note")
+        for path, lines in self._sources:
             text(path, "ff-mono", "h2")
             text(lines, "ff-pre", "pre").props("tabindex=0")
 
@@ -53,9 +73,16 @@ class CodePanel(_Panel):
 class HistoryPanel(_Panel):
     """What happened to the job when."""
 
+    def __init__(self, followed: FollowedJob) -> None:
+        super().__init__(followed)
+        self._moments: list[tuple[float, str]] = []
+
+    def _read(self) -> None:
+        self._moments = history.moments(self._followed.job.state)
+
     def _build(self) -> None:
         with element("div", "ff-facts").style("grid-template-columns: minmax(0, 1fr)"):
-            for at, event in history.moments(self._followed.job.state):
+            for at, event in self._moments:
                 _moment(at, event)
 
 

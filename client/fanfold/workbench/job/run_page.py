@@ -11,6 +11,7 @@ from nicegui import ui
 from fanfold.core.formatting import duration
 from fanfold.errors import FanfoldError
 from fanfold.workbench.following import FollowedJob, FollowedJobs
+from fanfold.workbench.job.errors_panel import editor_address
 from fanfold.workbench.job.failure_lines import raising_line
 from fanfold.workbench.job.history import clock
 from fanfold.workbench.job.run_detail import RunDetail, read_run, show_run
@@ -74,7 +75,7 @@ class _RunPage:
             button("Copy Python", self._copying(snippet))
             line = raising_line(detail.failure)
             if line is not None:
-                address = f"/workbench?file={line.file}&line={line.number}&job={job_id}&run={index}"
+                address = editor_address(self._followed.job.header, index, line)
                 link("Open in the editor", address, "ff-button ff-first")
             for label, other in (("Run before", index - 1), ("Run after", index + 1)):
                 if 0 <= other < len(self._followed.job):

@@ -56,6 +56,14 @@ class JobsTable(SharedReader):
         """How many jobs have a row whose status is not known yet."""
         return len(self._unread)
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether there are headers, or jobs, that have not been read yet."""
+        return bool(self._unread) or not (self.whole or not self.rows)
+
+    def _pause(self) -> float:
+        return 0.0 if self.is_behind else super()._pause()
+
     def see(self, job_ids: list[str]) -> None:
         """Say which rows a viewer has in sight: these are read first."""
         now = time.monotonic()

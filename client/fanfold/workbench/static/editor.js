@@ -42,9 +42,10 @@ window.ff.editor = (() => {
     keep();
   };
   const setForm = (form, nulls, udf) => { draft.form = form; draft.nulls = nulls; draft.udf = udf; keepSoon(); };
-  const address = (file, udf) => {
-    const url = new URL(location.href);
-    url.search = new URLSearchParams({ file, ...(udf ? { udf } : {}) });
+  const address = (file, udf, job) => {
+    const url = new URL(location.href), kept = job === url.searchParams.get("job") ? url.searchParams : new URLSearchParams();
+    const run = kept.get("run");
+    url.search = new URLSearchParams({ file, ...(udf ? { udf } : {}), ...(job ? { job } : {}), ...(run ? { run } : {}) });
     history.replaceState(history.state, "", url);
   };
   const box = () => document.querySelector("[data-inputs]");
