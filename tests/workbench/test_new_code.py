@@ -1,4 +1,4 @@
-"""Failed runs with new code: from the head of the job with a file as it stands, or from the editor with what is typed."""
+"""Failed runs with new code: from the head of the job with a file as it stands, or from the editor as it is typed."""
 
 from __future__ import annotations
 
