@@ -48,7 +48,7 @@ def get_header(stores: AwsStores, job_id: str, shard: int) -> JobHeader:
     """
     # Not as of a second ago: after a cancel nothing may begin that the canceller does not see, after a retry all may.
     head = stores.log.job_headers.read_copy(job_id, shard)
-    stores.cache.retention_s = max(0.0, head.expires_at - head.header.created_at)
+    stores.cache.retention_s = head.retention_s
     return head.header
 
 

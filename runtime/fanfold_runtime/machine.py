@@ -61,9 +61,8 @@ class Machine:
         self._header = get_header(self._stores, environment[ENV_JOB], self._shard)
         self._meter = telemetry.Meter(float(environment.get(ENV_USD_PER_HOUR, 0)))
         self._stop = threading.Event()
-        expires_at = self._stores.log.job_headers.known(self._header.id).expires_at
         self._lease_s = float(environment.get(_ENV_LEASE, LEASE_S))
-        self._work = Work(self._stores, self._header.id, expires_at=expires_at, lease_s=self._lease_s)
+        self._work = Work(self._stores, self._header.id, lease_s=self._lease_s)
         self._blob_cache = BlobCache(self._stores.objects, folder)
         self._environment = self._for_udfs(environment)
         self._feed: ClaimingFeed | None = None
@@ -130,6 +129,11 @@ class Machine:
                 self._work.hold(self.name, self._held())
             except FanfoldError as error:
                 telemetry.logger.warning("lease not renewed", error=type(error).__name__)
+                continue
+            try:
+                self._stores.keep(self._header.id, within_s=self._lease_s / _RENEWALS)
+            except FanfoldError as error:
+                telemetry.logger.warning("expiry not moved on", error=type(error).__name__)
 
     def _wait_for_stop(self) -> None:
         self._stop.wait()

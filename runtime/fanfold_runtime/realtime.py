@@ -18,7 +18,7 @@ from fanfold.core.models import Event, JobHeader
 from fanfold.engines.feed import together
 from fanfold.engines.recorder import Recorder, finished
 from fanfold.engines.serving import serve
-from fanfold.errors import StoreFull
+from fanfold.errors import FanfoldError, StoreFull
 from fanfold.execution import calls as reports
 from fanfold.execution.calls import Assignment, Call, Report
 from fanfold.execution.pool.pool import Pool
@@ -124,7 +124,16 @@ class Environment:
         serve(pool, feed, CancelFlag(self._stores.log.job_headers, header.id, run["shard"], every_s=_CANCEL_S).is_set)
         telemetry.tell_end(header, feed.ended)
         self._blob_cache.tidy()
+        self._keep(header, context)
         return feed.ended
+
+    def _keep(self, header: JobHeader, context: Context) -> None:
+        """Move the job's expiry on where that is due, in what time is left to this call."""
+        left_s = context.get_remaining_time_in_millis() / 1000 - 2 * _MARGIN_S
+        try:
+            self._stores.keep(header.id, within_s=max(0.0, left_s))
+        except FanfoldError as error:  # its next run, or whoever waits, goes on from there
+            telemetry.logger.warning("expiry not moved on", error=type(error).__name__)
 
     def _begins(self, event: RunPayload, call_id: str) -> bool:
         """Whether this call is the first with its token: a caller whose answer was lost calls again.

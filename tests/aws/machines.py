@@ -77,7 +77,7 @@ def put_work(stores, udf, inputs, **asked):
 
 
 def work_of(stores, header, **more):
-    return Work(stores, header.id, expires_at=stores.log.job_headers.known(header.id).expires_at, **more)
+    return Work(stores, header.id, **more)
 
 
 def state_of(stores, header):

@@ -59,7 +59,7 @@ def use_everything(stores, account, tmp_path):
     large.write_bytes(b"x" * (17 << 20))
     stores.objects.put_file("results/large", large)
     assert len(stores.objects.get("results/large")) == 17 << 20
-    work = Work(stores, job.id, expires_at=9_999_999_999)
+    work = Work(stores, job.id)
     work.put("d", [RunRef(index) for index in range(10)])
     taken = work.take(4)
     work.give_back("m", taken)
@@ -117,7 +117,7 @@ def test_a_write_whose_answer_is_lost_is_written_once(stores, own_account, tmp_p
 def test_a_claim_that_was_counted_twice_leaves_runs_for_the_last_machine(stores, own_account):
     job = a_job()
     stores.log.put_job(job)
-    work = Work(stores, job.id, expires_at=9_999_999_999)
+    work = Work(stores, job.id)
     work.put("d", [RunRef(index) for index in range(10)])
     with bad_day(own_account, answer_lost("UpdateItem")):
         taken = work.take(3)

@@ -39,7 +39,7 @@ def test_a_start_of_machines_that_is_cut_off_lays_out_its_work_once(engine, acco
         assert cut_off_between_any_two_calls(account, lambda: engine.start(header, runs)) >= 3
     [given] = emulated.executions.values()
     assert given["machines"] == 2
-    work = Work(engine.stores, header.id, expires_at=given["job"]["expires_at"])
+    work = Work(engine.stores, header.id)
     assert [run.index for run in work.take(10)] == list(range(5))
     assert work.take(10) == []
 

@@ -26,6 +26,8 @@ from fanfold.stores.state import read_state
 
 #: One client at a time looks after a job's lost runs, for as long as this.
 _REPAIR_LEASE_S = 20.0
+#: Whoever waits moves the job's expiry on where that is due, for so long at a time.
+_KEEP_S = 10.0
 #: A deployment's descriptor is read again when it is so old: before each job, and before runs are tried again.
 _REFRESH_S, _RETRIED_S = 300.0, 10.0
 
@@ -63,6 +65,7 @@ class AwsEngine:
         given = list(runs)
         if not given:
             return
+        self.stores.keep(header.id)
         if any(run.attempt for run in given):
             self._refresh(_RETRIED_S)  # what failed may have been called by a name that is gone
         try:
@@ -109,6 +112,7 @@ class AwsEngine:
         told = self._tell_why_it_waits(header, state)
         if header.owner != current().owner:
             return told  # looking starts nothing: the job's owner pays for it
+        self.stores.keep(header.id, within_s=_KEEP_S)
         headers = self.stores.log.job_headers
         if not self._inspector.look(header, state) or not headers.take_lease(header.id, _REPAIR_LEASE_S):
             return told

@@ -37,11 +37,10 @@ class Holding(NamedTuple):
 class Work:
     """The work of one dedicated job."""
 
-    def __init__(self, stores: AwsStores, job_id: str, *, expires_at: int, lease_s: float = LEASE_S) -> None:
+    def __init__(self, stores: AwsStores, job_id: str, *, lease_s: float = LEASE_S) -> None:
         self._stores = stores
         self._table = stores.table
         self._job_id = job_id
-        self._expires_at = expires_at
         self.lease_s = lease_s
 
     def put(self, dispatch: str, runs: Sequence[RunRef]) -> None:
@@ -49,7 +48,7 @@ class Work:
         self._stores.objects.put(work_key(self._job_id, dispatch), pack(runs))
         item: Item = {
             **self._claims_key(),
-            EXPIRES_AT: {"N": str(self._expires_at)},
+            EXPIRES_AT: {"N": str(self._stores.log.job_headers.known(self._job_id).expires_at)},
             "dispatch": {"S": dispatch},
             "total": {"N": str(len(runs))},
             "taken": {"N": "0"},
@@ -131,7 +130,7 @@ class Work:
     def _write(self, machine: str, runs: Sequence[RunRef], *, until: float) -> None:
         item = {
             **self._machine_key(machine),
-            EXPIRES_AT: {"N": str(self._expires_at)},
+            EXPIRES_AT: {"N": str(self._stores.log.job_headers.known(self._job_id).expires_at)},
             "leased_until": {"N": repr(until)},
             "held": {"B": pack(runs)},
         }

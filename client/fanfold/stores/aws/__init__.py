@@ -9,6 +9,7 @@ from fanfold.core.models import CacheEntry, Event
 from fanfold.errors import InputError
 from fanfold.stores.aws.account import Account
 from fanfold.stores.aws.cache import DynamoResultCache
+from fanfold.stores.aws.keeping import Keeper
 from fanfold.stores.aws.log import DynamoEventLog
 from fanfold.stores.aws.objects import S3ObjectStore
 from fanfold.stores.aws.table import Table
@@ -39,6 +40,12 @@ class AwsStores:
         self.objects = S3ObjectStore(account, bucket, read_ahead=read_ahead)
         self.log = DynamoEventLog(self.table, self.objects, retention_s=retention_s)
         self.cache = DynamoResultCache(self.table, retention_s=retention_s)
+
+    def keep(self, job_id: str, *, within_s: float | None = None) -> bool:
+        """Move a job's expiry on where that is due, so that nothing of it goes while anything of it lives."""
+        return Keeper(self.table, self.objects, self.log.job_headers, self.log.events_of).keep(
+            job_id, within_s=within_s
+        )
 
     def sync(self) -> None:
         """Nothing to do: DynamoDB and S3 answer when what they were given is on several disks."""

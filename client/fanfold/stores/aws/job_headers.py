@@ -34,11 +34,19 @@ _CONSTANTS_AT = "constants_at"
 _CONSTANTS = 16
 
 
+#: For how long a job is kept from when anything of it lived.
+_RETENTION = "retention_s"
+
+
 class StoredHeader(NamedTuple):
-    """A header, and what the table keeps beside it. `expires_at` is in seconds since 1970."""
+    """A header, and what the table keeps beside it. `expires_at` is in seconds since 1970.
+
+    `retention_s`: for how long the job is kept; its expiry moves on while anything of it lives (`keeping`).
+    """
 
     header: JobHeader
     expires_at: int
+    retention_s: float
 
 
 class JobHeaders:
@@ -54,7 +62,7 @@ class JobHeaders:
 
     def put(self, header: JobHeader) -> None:
         """Record a new job; where it is there already, nothing changes."""
-        head = StoredHeader(header, int(time.time() + self._retention_s))
+        head = StoredHeader(header, int(time.time() + self._retention_s), self._retention_s)
         item = _item(head)
         if _are_long(header.constants):
             self._objects.put(constants_key(header.id), header.constants.encode())
@@ -111,7 +119,7 @@ class JobHeaders:
     def replace(self, header: JobHeader) -> None:
         """Record what a header says anew; its constants, which may be an object of their own, are as they were."""
         there = f"attribute_exists({cloud.PARTITION_KEY})"
-        new = _item(StoredHeader(header, 0))["header"]
+        new = _item(StoredHeader(header, 0, 0.0))["header"]
         facts = {"ExpressionAttributeNames": {"#header": "header"}, "ExpressionAttributeValues": {":new": new}}
         if not self._table.update_if(_key(header.id), "SET #header = :new", there, **facts):
             raise self._not_found(header.id)
@@ -127,6 +135,31 @@ class JobHeaders:
     def release_lease(self, job_id: str) -> None:
         """Let another look after the job."""
         self._table.update(_key(job_id), "REMOVE lease_until")
+
+    def take_keeping(self, job_id: str, for_s: float) -> bool:
+        """Become the one that moves the job's expiry on, for so many seconds; False where another is."""
+        now = time.time()
+        free = f"attribute_exists({cloud.PARTITION_KEY}) AND (attribute_not_exists(keeping) OR keeping < :now)"
+        values = {":now": {"N": repr(now)}, ":until": {"N": repr(now + for_s)}}
+        return self._table.update_if(_key(job_id), "SET keeping = :until", free, ExpressionAttributeValues=values)
+
+    def release_keeping(self, job_id: str) -> None:
+        """Let another move the job's expiry on."""
+        self._table.update(_key(job_id), "REMOVE keeping")
+
+    def expire_at(self, job_id: str, until: int) -> None:
+        """Have the header and its copies expire then (seconds since 1970)."""
+        number = cloud.shards(self.known(job_id).header.count)
+        copies = [_copy_key(job_id, shard) for shard in range(number)] if number > 1 else []
+        values = {":until": {"N": str(until)}}
+        change, there = f"SET {cloud.EXPIRES_AT} = :until", f"attribute_exists({cloud.PARTITION_KEY})"
+
+        def move(one: Item) -> bool:
+            return self._table.update_if(one, change, there, ExpressionAttributeValues=values)
+
+        for _ in self._table.account.each(move, [*copies, _key(job_id)]):
+            pass
+        self.read(job_id)
 
     def forget(self, job_id: str) -> None:
         """Have the header read anew."""
@@ -205,6 +238,7 @@ def _item(head: StoredHeader) -> Item:
     return {
         **_key(header.id),
         cloud.EXPIRES_AT: {"N": str(head.expires_at)},
+        _RETENTION: {"N": repr(head.retention_s)},
         cloud.OWNER_KEY: {"S": header.owner},
         cloud.TEAM_KEY: {"S": _TEAM},
         cloud.INDEX_SORT_KEY: {"S": header.id},
@@ -232,7 +266,9 @@ def _are_long(constants: str) -> bool:
 def _head(item: Item) -> StoredHeader:
     at = item.get("cancelled_at")
     header = header_from_text(item["header"]["S"], cancelled_at=None if at is None else float(at["N"]))
-    return StoredHeader(header, int(item[cloud.EXPIRES_AT]["N"]))
+    expires_at = int(item[cloud.EXPIRES_AT]["N"])
+    kept = item.get(_RETENTION)  # jobs from before their expiry moved have none
+    return StoredHeader(header, expires_at, float(kept["N"]) if kept else max(0.0, expires_at - header.created_at))
 
 
 def _expired(item: Item) -> bool:

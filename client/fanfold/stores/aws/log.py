@@ -230,6 +230,10 @@ class DynamoEventLog:
             head = self.job_headers.known(job_id)
             yield from self._items.of(some, job_id=job_id, count=head.header.count, expires_at=head.expires_at)
 
+    def events_of(self, job_id: str, item: Item) -> list[Event]:
+        """The events that an item of a job tells of."""
+        return self._items.read(job_id, item)
+
     def read_since(
         self, job_id: str, cursor: Cursor | None = None, *, channel: Channel = "state", consistent: bool = False
     ) -> tuple[list[Event], Cursor]:

@@ -6,7 +6,7 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ _PARTS = 10_000
 #: Parts on their way at a time, each of which is in memory; where results are stored there may be little of that.
 _PARTS_AT_ONCE = 4
 _DELETE_BATCH = 1_000
+#: S3 copies up to 5 GiB in one call.
+_COPY_BYTES = 5 << 30
 #: Pauses between tries to read a body that broke off.
 _BODY_PAUSES_S = (0.1, 0.5, 2.0)
 
@@ -104,6 +106,51 @@ class S3ObjectStore:
                     f"{failed.get('Key')} in bucket {self.bucket} could not be deleted: {failed.get('Message')}.",
                     next_step="deleting takes the deployment's operator policy (the stack's output OperatorPolicy).",
                 )
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """The keys that begin with `prefix`."""
+        more: dict[str, Any] = {}
+        while True:
+            on = f"bucket {self.bucket}"
+            answer = self._account.call("s3", "list_objects_v2", on=on, Bucket=self.bucket, Prefix=prefix, **more)
+            yield from (found["Key"] for found in answer.get("Contents", ()))
+            if not answer.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": answer["NextContinuationToken"]}
+
+    def renew(self, key: str, *, older_than_s: float) -> None:
+        """Write an object anew as it is, so that the bucket's rules count its age from now, if it is that old.
+
+        Raises `ResultDamaged` where there is none.
+        """
+        try:
+            known = self._call("head_object", key, expected=_MISSING)
+        except Refused as refused:
+            raise self._missing(key) from refused
+        if time.time() - known["LastModified"].timestamp() < older_than_s:
+            return
+        source: dict[str, Any] = {"CopySource": {"Bucket": self.bucket, "Key": key}}
+        if known["ContentLength"] <= _COPY_BYTES:
+            self._call("copy_object", key, MetadataDirective="REPLACE", **_CHECKSUM, **source)
+        else:
+            self._copy_in_parts(key, int(known["ContentLength"]), source)
+
+    def _copy_in_parts(self, key: str, size: int, source: dict[str, Any]) -> None:
+        upload = {"UploadId": self._call("create_multipart_upload", key, **_CHECKSUM)["UploadId"]}
+
+        def part(number: int) -> dict[str, Any]:
+            first = (number - 1) * _COPY_BYTES
+            within = f"bytes={first}-{min(size, first + _COPY_BYTES) - 1}"
+            answer = self._call("upload_part_copy", key, **upload, PartNumber=number, CopySourceRange=within, **source)
+            told = answer["CopyPartResult"]
+            return {"PartNumber": number, **{n: told[n] for n in ("ETag", "ChecksumSHA256") if n in told}}
+
+        try:
+            parts = list(self._account.each(part, range(1, -(-size // _COPY_BYTES) + 1)))
+            self._call("complete_multipart_upload", key, **upload, MultipartUpload={"Parts": parts})
+        except BaseException:
+            self._abort(key, upload)
+            raise
 
     def _read(self, key: str, start: int, stop: int) -> bytes:
         if stop <= start:

@@ -20,6 +20,10 @@ CLOCKS_S = 90.0
 STARTING_S = 90.0 + CLOCKS_S
 
 
+#: How long an execution may go on: a Distributed Map as long as `infra` lets it, one of machines as AWS does.
+_REALTIME_EXECUTION_S, _DEDICATED_EXECUTION_S = 7 * 86_400, 365 * 86_400
+
+
 class Ending(NamedTuple):
     """Why nothing more comes of a dispatch. `throttled`: nothing of it has begun, and trying again costs no attempt."""
 
@@ -58,8 +62,14 @@ class Surroundings:
         return self.deployment.descriptor
 
     def job(self, header: JobHeader) -> DispatchJob:
-        """What of a job goes with every run."""
-        return {"id": header.id, "expires_at": self.stores.log.job_headers.known(header.id).expires_at}
+        """What of a job goes with every run.
+
+        What a state machine writes by itself has this expiry, which nobody can move on before it is written: it has to
+        last until the execution may have ended.
+        """
+        expires_at = self.stores.log.job_headers.known(header.id).expires_at
+        lasts_s = _REALTIME_EXECUTION_S if header.instance_type is None else _DEDICATED_EXECUTION_S
+        return {"id": header.id, "expires_at": expires_at + lasts_s}
 
 
 def execution_name(header: JobHeader, dispatch: Dispatch) -> str:

@@ -31,7 +31,7 @@ class DedicatedPath:
     def start(self, header: JobHeader, dispatch: Dispatch, runs: Sequence[RunRef]) -> None:
         """Lay out the work, then start the execution. Raises `UnknownInstanceType`."""
         lane, job = self._lane(header), self._surroundings.job(header)
-        Work(self._surroundings.stores, header.id, expires_at=job["expires_at"]).put(dispatch.name, runs)
+        Work(self._surroundings.stores, header.id).put(dispatch.name, runs)
         given: DedicatedInput = {
             "job": job,
             "queue": lane["queue"],
