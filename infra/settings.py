@@ -166,8 +166,8 @@ class Settings(BaseModel):
         default=30,
         ge=1,
         le=3650,
-        description="Jobs are kept so many days from when anything of them last ran; results as long again, for jobs that "
-        "reuse them.",
+        description="Jobs are kept so many days from when anything of them last ran; results as long again, for jobs "
+        "that reuse them.",
     )
     log_retention_days: LogDays = Field(default=30, description="Days that CloudWatch keeps AWS's own logs.")
     access_logs: bool = Field(default=True, description="Keep the bucket's access logs, in a bucket of their own.")
