@@ -25,7 +25,7 @@ from benchmarks.aws_job import ROOT, Told, double, one_job
 from benchmarks.measure import best, middle, rounds
 from benchmarks.row import Row, page
 from fanfold.contract import cloud as contract
-from fanfold.engines.select import engine_for
+from fanfold.engines.base import engine_for
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.account import Account
 

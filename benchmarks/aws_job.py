@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import fanfold
-from fanfold.engines.select import engine_for
+from fanfold.engines.base import engine_for
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.shard_cursors import Reading
 

@@ -11,7 +11,7 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from fanfold.contract import cloud
-from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.contract.layout import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from infra.image import identity, packages
 from infra.parts import Parts
 from infra.realtime import function_names, reserved_runs

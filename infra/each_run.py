@@ -13,7 +13,7 @@ from constructs import Construct
 
 from fanfold.contract import cloud, payloads
 from fanfold.contract.invocation import PREFIX, Answer, names
-from fanfold.contract.limits import REALTIME_TIMEOUT_S
+from fanfold.contract.layout import REALTIME_TIMEOUT_S
 
 #: What Lambda answers when the run has not begun: too many run already, or the function is not ready yet.
 WAITS = [f"{PREFIX}{name}" for name in names(Answer.THROTTLED, Answer.NOT_READY)]

@@ -15,8 +15,8 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from fanfold.contract import cloud
-from fanfold.contract.limits import REALTIME_MEMORY_MIB
-from fanfold.contract.prices import LIST_PRICES
+from fanfold.contract.instances import LIST_PRICES
+from fanfold.contract.layout import REALTIME_MEMORY_MIB
 from infra.processing import ProcessingStack
 from infra.realtime import function_names
 from infra.settings import Settings

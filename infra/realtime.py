@@ -11,7 +11,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from fanfold.contract import cloud
-from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.contract.layout import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from infra.access import allow
 from infra.image import RuntimeImage
 from infra.logs import log_group

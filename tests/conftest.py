@@ -57,7 +57,7 @@ def home(tmp_path_factory, monkeypatch):
 
 
 def _close_engines():
-    from fanfold.engines import select
+    from fanfold.engines import base as select
 
     for used in list(select._engines.values()):
         getattr(used, "close", lambda: None)()

@@ -20,7 +20,7 @@ from threading import Lock
 from typing import Any
 
 from fanfold.api.executor import Executor
-from fanfold.engines.select import engine_for
+from fanfold.engines.base import engine_for
 from fanfold.errors import MissingPackage
 
 try:

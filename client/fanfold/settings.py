@@ -15,7 +15,7 @@
 The leftmost that is given wins; an argument of a call beats them all. The config file is `config.toml` in home.
 
 `prices` is a TOML or JSON file, or in `configure` and the config file also a table: `as_of`, and of the names in
-`fanfold.contract.prices` those whose price is another than in the list.
+`fanfold.contract.instances` those whose price is another than in the list.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from fanfold.errors import ConfigurationError
+from fanfold.errors import ConfigurationError, FanfoldError
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 _IN_FILE = ("engine", "deployment", "region", "profile", "owner", "prices", "allow_pickle", "durability")
 _ENGINES = ("local", "aws")
@@ -188,3 +191,23 @@ def _account() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # an account without an entry, as in a container
         return f"uid-{os.getuid()}"
+
+
+# Errors that leave a public function without the frames of what is below it.
+
+
+class WithoutOwnFrames:
+    """Lets a `FanfoldError` leave a public function without the frames of Fanfold's own code.
+
+    Its message is all that a user needs. `FANFOLD_LOG=debug` keeps the frames, as does Python 3.10.
+    """
+
+    def __enter__(self) -> None:
+        """Nothing is to be done before."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Drop the frames up to here."""
+        if isinstance(error, FanfoldError) and os.environ.get("FANFOLD_LOG") != "debug":
+            error.__traceback__ = None

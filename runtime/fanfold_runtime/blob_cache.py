@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from fanfold.contract.layout import blob_key, bundle_key
 from fanfold.core.models import JobHeader
 from fanfold.errors import ResultDamaged, StoreFull
+from fanfold.stores.keys import blob_key, bundle_key
 from fanfold.stores.protocols import ObjectStore
 
 #: A reference to a large value as the codec writes it, also within text that is itself within JSON.

@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
-from fanfold.core.retry import should_retry
+from fanfold.core.options import should_retry
 from fanfold.engines.aws.work import Work
-from fanfold.engines.feed import together
-from fanfold.engines.recorder import Recorder, finished
+from fanfold.engines.feed import Recorder, finished, together
 from fanfold.errors import StoreError, StoreFull
 from fanfold.execution.calls import Assignment, Call, Report
 from fanfold.execution.worker.perform import UNKEPT

@@ -16,10 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from fanfold.contract.cloud import ENV_INSTANCE_TYPE, ENV_JOB, ENV_USD_PER_HOUR, EXIT_GIVEN_BACK
-from fanfold.core.job_records import MachineRecord, to_event
-from fanfold.core.models import Event, EventKind, RunError, RunRef, RunStatus
+from fanfold.core.models import Event, EventKind, MachineRecord, RunError, RunRef, RunStatus, to_event
 from fanfold.engines.aws.work import LEASE_S, Work, machine_name
-from fanfold.engines.serving import serve
+from fanfold.engines.feed import serve
 from fanfold.errors import FanfoldError
 from fanfold.execution.calls import Assignment
 from fanfold.execution.pool.pool import Pool

@@ -12,18 +12,16 @@ import boto3  # noqa: F401 - here, while an environment starts with more CPU tha
 
 from fanfold.contract.cloud import EXPIRES_AT, PARTITION_KEY, invocation_sort_key, job_partition
 from fanfold.contract.instances import OWN_MEMORY_MIB
-from fanfold.contract.layout import inputs_key
 from fanfold.contract.payloads import RunItem, RunPayload
 from fanfold.core.models import Event, JobHeader
-from fanfold.engines.feed import together
-from fanfold.engines.recorder import Recorder, finished
-from fanfold.engines.serving import serve
+from fanfold.engines.feed import Recorder, finished, serve, together
 from fanfold.errors import FanfoldError, StoreFull
 from fanfold.execution import calls as reports
 from fanfold.execution.calls import Assignment, Call, Report
 from fanfold.execution.pool.pool import Pool
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.table import key
+from fanfold.stores.keys import inputs_key
 from fanfold_runtime import telemetry
 from fanfold_runtime.blob_cache import BlobCache
 from fanfold_runtime.cancel_flag import CancelFlag

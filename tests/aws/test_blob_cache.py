@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from fanfold.contract.layout import blob_key
+from fanfold.stores.keys import blob_key
 from fanfold.stores.local import LocalStores
 from fanfold_runtime.blob_cache import BlobCache
 

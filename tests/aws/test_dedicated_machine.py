@@ -7,8 +7,7 @@ import signal
 import time
 
 from fanfold.contract import cloud as contract
-from fanfold.core.job_records import MachineRecord, records
-from fanfold.core.models import EventKind, RunStatus
+from fanfold.core.models import EventKind, MachineRecord, RunStatus, records
 from fanfold.job.results import Contents
 from tests.aws.machines import put_work, state_of, work_of
 from tests.stores.event_log_contract import read_all

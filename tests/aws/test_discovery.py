@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, NoCredentialsError, ProfileNotFound
 import fanfold
 from fanfold.contract import cloud as contract
 from fanfold.engines.aws.discovery import discover
-from fanfold.engines.select import engine_for
+from fanfold.engines.base import engine_for
 from fanfold.errors import ConfigurationError, DeploymentGone, SignInNeeded, StoreError, StoreUnavailable
 from fanfold.stores.aws.account import Account
 from fanfold.stores.aws.failures import explain

@@ -19,7 +19,7 @@ from fanfold.contract import payloads
 from fanfold.core.models import EventKind, RunRef, Usage
 from fanfold.engines.aws import dispatch, paths, reconcile
 from fanfold.engines.aws.work import Work
-from fanfold.engines.select import engine_for
+from fanfold.engines.base import engine_for
 from fanfold.errors import CaptureError, RunFailed, RunTimedOut, UnknownInstanceType
 from fanfold.stores.state import read_state
 from tests.aws.an_engine import carry_out, double, execution_arns

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from fanfold.contract import cloud as contract
-from fanfold.core.job_records import MachineRecord, records
-from fanfold.core.models import EventKind, RunStatus
+from fanfold.core.models import EventKind, MachineRecord, RunStatus, records
 from tests.aws.cloud import frozen
 from tests.aws.machines import put_work, state_of, work_of
 from tests.aws.wire import Wire

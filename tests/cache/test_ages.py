@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from fanfold.contract.limits import DEFAULT_CACHE_MAX_AGE_S
+from fanfold.contract.layout import DEFAULT_CACHE_MAX_AGE_S
 from fanfold.core.cache_key import parse_age
 from fanfold.errors import InputError
 

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 import fanfold
-from fanfold.submission.imports import versions
+from fanfold.submission.prepare import versions
 
 
 class SitePackages:
@@ -57,7 +57,7 @@ def test_an_upgraded_package_is_not_answered_for_from_the_cache(installed, packa
     assert fanfold.submit(answer, [2], collect=False).wait().counts() == {"cached": 1}
     packages.install("2.0", 41, top_level=top_level)
     assert versions(["fourty"]).startswith(f"{package}==2.0#")
-    fanfold.engines.select.engine_for().close()  # workers keep the packages that they have loaded
+    fanfold.engines.base.engine_for().close()  # workers keep the packages that they have loaded
     assert fanfold.submit(answer, [2], collect=False).results() == [43]
 
 

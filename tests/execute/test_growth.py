@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from fanfold.execution.pool.autoscaler import Autoscaler
+from fanfold.execution.pool.scheduler import Autoscaler
 
 
 def after(*durations_s: float) -> Autoscaler:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fanfold.contract.limits import LOG_LIMIT_BYTES
+from fanfold.contract.layout import LOG_LIMIT_BYTES
 from fanfold.core.models import EventKind, RunStatus
 from fanfold.execution.pool.process import LogTail
 

@@ -13,11 +13,10 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from fanfold.core.forks import keep_private
 from fanfold.core.models import RunStatus
+from fanfold.core.processes import keep_private
 from fanfold.execution.calls import Call
-from fanfold.execution.pool.call_queue import CallQueue
-from fanfold.execution.pool.scheduler import InFlight
+from fanfold.execution.pool.scheduler import CallQueue, InFlight
 from tests.conftest import is_gone, worker_processes
 
 
@@ -261,7 +260,7 @@ def test_a_forked_child_does_not_keep_up_its_parents_lifelines():
     if not child:
         signal.pause()
         os._exit(0)
-    from fanfold.core.forks import close_private
+    from fanfold.core.processes import close_private
 
     close_private(held)
     assert os.read(watched, 1) == b""  # would wait for the child otherwise

@@ -194,7 +194,7 @@ def test_without_room_for_idle_workers_the_ones_used_longest_ago_make_room(pool,
 
 
 def test_more_bundles_than_workers_take_turns(pool, feed, monkeypatch):
-    from fanfold.execution.pool import turns
+    from fanfold.execution.pool import pool as turns
 
     monkeypatch.setattr(turns, "_PATIENCE_S", 0.05)
 
@@ -242,7 +242,7 @@ def threads():
 
 
 def test_a_worker_has_its_share_of_the_cores_unless_the_user_has_set_it(work, monkeypatch):
-    from fanfold.execution.pool import threads as shares
+    from fanfold.execution.pool import pool as shares
 
     monkeypatch.setattr(shares, "usable_cores", lambda: 8)
     assert work(threads, workers=2)[0].value == ["4", "4", "4"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from fanfold.core.job_records import (
+from fanfold.core.models import (
     DispatchRecord,
+    Event,
+    EventKind,
     ExecutionFailureRecord,
     MachineRecord,
     ProcessRecord,
@@ -15,8 +17,7 @@ from fanfold.core.job_records import (
     from_event,
     to_event,
 )
-from fanfold.core.models import Event, EventKind
-from fanfold.stores.pages import pack, unpack
+from fanfold.stores.manifest import pack, unpack
 from tests.fold.stories import event
 from tests.stores.event_log_contract import RECORDS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fanfold.core.models import RunStatus
-from fanfold.core.retry import should_retry
+from fanfold.core.options import should_retry
 from tests.fold.stories import a_job, an_error
 
 KILLED = an_error("WorkerDied", infrastructure=True)

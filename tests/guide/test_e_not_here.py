@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import fanfold
-from fanfold.contract.layout import bundle_key
-from fanfold.source.bundle import Bundle
+from fanfold.source.load import Bundle
+from fanfold.stores.keys import bundle_key
 from tests import pythons
 from tests.guide.udfs import odd_only, rows, squared
 

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from fanfold.contract import payloads
-from fanfold.contract.limits import REALTIME_MEMORY_MIB
-from fanfold.contract.prices import LIST_PRICES
+from fanfold.contract.instances import LIST_PRICES
+from fanfold.contract.layout import REALTIME_MEMORY_MIB
 from infra.settings import Settings
 from infra.tables import DOCS, TABLES, filled
 from tests.infra.conftest import EVERY_OPTION

@@ -9,7 +9,7 @@ import pytest
 
 from fanfold.contract import cloud, payloads
 from fanfold.contract.invocation import Answer, names
-from fanfold.contract.limits import REALTIME_TIMEOUT_S
+from fanfold.contract.layout import REALTIME_TIMEOUT_S
 from tests.cloud.aws_errors import SUBMIT_THROTTLES
 from tests.infra.templates import Synthesise, Templates, listed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fanfold.contract import cloud, layout
-from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.contract.layout import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from tests.infra.templates import Synthesise, Templates
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 
 from fanfold.errors import CodecError, InputError
 from fanfold.inputs import Signature, decode_arguments
-from fanfold.inputs.rejection import Rejection
+from fanfold.inputs.signature import Rejection
 
 
 def delays(day: str, n: int = 1, *, airline=None): ...

@@ -7,7 +7,7 @@ import time
 import pytest
 
 import fanfold
-from fanfold.engines.select import engine_for
+from fanfold.engines.base import engine_for
 from fanfold.stores.local.log import SqliteEventLog
 
 LARGE = 1_000

@@ -9,8 +9,17 @@ import pytest
 
 from fanfold.contract.instances import INSTANCE_TYPES
 from fanfold.core.fold import fold
-from fanfold.core.job_records import DispatchRecord, MachineRecord, to_event
-from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunStatus, Usage
+from fanfold.core.models import (
+    DispatchRecord,
+    Event,
+    EventKind,
+    JobHeader,
+    MachineRecord,
+    RunError,
+    RunStatus,
+    Usage,
+    to_event,
+)
 from fanfold.core.pricing import machine_cost, realtime_cost
 from fanfold.job.cost import cost
 from fanfold.job.summary import summarise

@@ -6,8 +6,9 @@ import sys
 from contextlib import suppress
 
 import fanfold
-from fanfold.core.fold import columns, state
-from fanfold.core.fold import columns as spool
+from fanfold.core import fold as columns
+from fanfold.core import fold as spool
+from fanfold.core import fold as state
 from fanfold.engines.local import engine as local
 from fanfold.job import job as job_module
 from fanfold.job import waiting as tracker

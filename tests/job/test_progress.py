@@ -10,17 +10,22 @@ import pexpect
 import pytest
 
 from fanfold.core.fold import fold
-from fanfold.core.job_records import (
+from fanfold.core.models import (
+    THROTTLED,
     DispatchRecord,
+    Event,
+    EventKind,
     ExecutionFailureRecord,
+    JobHeader,
     MachineRecord,
     ProcessRecord,
     QueueRecord,
+    RunError,
     RunnerRecord,
+    RunStatus,
     ThrottleRecord,
     to_event,
 )
-from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, RunError, RunStatus
 from fanfold.job.waiting import Progress, waiting_for
 from tests.stores.samples import a_job
 

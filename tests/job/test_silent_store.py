@@ -8,7 +8,7 @@ import pytest
 
 import fanfold
 from fanfold.cli.exits import ExitCode, code_for
-from fanfold.engines.select import engine_for
+from fanfold.engines.base import engine_for
 from fanfold.errors import SignInNeeded, StoreUnavailable, WaitTimeout
 from fanfold.job.waiting import waiting_for
 

@@ -9,8 +9,8 @@ import pytest
 import fanfold
 from fanfold.core.fold import fold
 from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunStatus
-from fanfold.core.stopping import FailureWatch
-from fanfold.engines.stopping import reason_to_stop
+from fanfold.core.options import FailureWatch
+from fanfold.engines.base import reason_to_stop
 
 
 def with_a_typo(i: int):

@@ -189,7 +189,7 @@ def test_it_ends_where_its_home_is_removed(home, tmp_path, eventually):
     eventually(lambda: job.logs(0))
     runner = runner_of(job)
     family = runner.children()
-    fanfold.engines.select.engine_for().close()
+    fanfold.engines.base.engine_for().close()
     shutil.rmtree(home)
     eventually(lambda: all(is_gone(process.pid) for process in [runner, *family]))
 

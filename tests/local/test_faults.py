@@ -343,7 +343,7 @@ def test_a_bug_in_the_pools_thread_is_a_lost_job_not_a_hang(monkeypatch):
 
 def test_each_run_starts_and_ends_once_in_the_log():
     job = fanfold.submit(ten_times, range(300), collect=False).wait()
-    events, _ = fanfold.engines.select.engine_for().stores.log.read_since(job.id)
+    events, _ = fanfold.engines.base.engine_for().stores.log.read_since(job.id)
     finished = [event.index for event in events if event.kind is EventKind.FINISHED]
     assert sorted(finished) == list(range(300))
     assert {event.status for event in events if event.kind is EventKind.FINISHED} == {RunStatus.SUCCEEDED}

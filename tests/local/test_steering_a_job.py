@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 import fanfold
-from fanfold.core.cores import usable_cores
 from fanfold.core.fold import JobState
 from fanfold.core.models import Event, EventKind, RunStatus
+from fanfold.core.processes import usable_cores
 from fanfold.errors import InputError, RunCancelled, WaitTimeout
 from tests.conftest import is_gone, worker_processes
 from tests.fold.stories import a_job
@@ -242,7 +242,7 @@ def test_a_forked_child_of_the_caller_may_submit_as_well(tmp_path):
         code = 1
         try:
             values = fanfold.submit(add, range(10, 13), collect=False).results()
-            fanfold.engines.select.engine_for().close()
+            fanfold.engines.base.engine_for().close()
             code = 0 if values == [11, 12, 13] else 2
         finally:
             os._exit(code)
@@ -274,7 +274,7 @@ def test_nothing_is_left_in_scratch(home, tmp_path, eventually):
         return all(path.name.endswith(workers_own) and path.stat().st_size == 0 for path in left)
 
     eventually(only_empty_files_of_workers)
-    fanfold.engines.select.engine_for().close()
+    fanfold.engines.base.engine_for().close()
     assert list(scratch.iterdir()) == []
     assert list((home / "running").iterdir()) == []
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import fanfold
-from fanfold.engines import select
+from fanfold.engines import base as select
 
 
 def squared(x: int):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fanfold.core.cores import cpu_quota
+from fanfold.core.processes import cpu_quota
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sqlite3
 import pytest
 
 import fanfold
-from fanfold.engines.select import engine_for
+from fanfold.engines.base import engine_for
 from fanfold.errors import ResultDamaged, StoreFull, StoreTooNew
 
 
@@ -37,7 +37,7 @@ FILLER = """
         print(job.status, flush=True)
         import resource
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        fanfold.engines.select.engine_for().close()
+        fanfold.engines.base.engine_for().close()
         print([len(value) for value in job.retry().results()], flush=True)
 """
 
@@ -144,7 +144,7 @@ def test_a_damaged_result_is_named_and_the_next_submit_heals_it(home, damage):
 def test_a_store_of_a_newer_version_is_refused(home):
     fanfold.submit(produce, [1])
     engine_for().close()
-    fanfold.engines.select._engines.clear()
+    fanfold.engines.base._engines.clear()
     connection = sqlite3.connect(home / "fanfold.db")
     connection.execute("PRAGMA user_version=99")
     connection.close()

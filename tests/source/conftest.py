@@ -15,9 +15,8 @@ from typing import Any
 
 import pytest
 
-from fanfold.source.bundle import Bundle, SourceFile
 from fanfold.source.capture import capture
-from fanfold.source.load import load, unload
+from fanfold.source.load import Bundle, SourceFile, load, unload
 
 #: Stands for `fanfold.udf`: all that capture knows of it are the two attributes.
 FAN = """

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fanfold.source.fingerprint import tree_hash
+from fanfold.source.texts import tree_hash
 from tests.source.conftest import Desk, interpreters
 
 SAMPLE = '''

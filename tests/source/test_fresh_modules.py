@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 
 from fanfold.errors import CaptureError
-from fanfold.source.bundle import Bundle
 from fanfold.source.capture import capture
-from fanfold.source.load import load, unload
+from fanfold.source.load import Bundle, load, unload
 from tests.source.conftest import Desk, of_text
 
 
@@ -169,7 +168,7 @@ def test_bytes_are_the_same_for_the_same_bundle_and_refused_from_a_newer_fanfold
 
 
 def test_a_worker_imports_nothing_costly() -> None:
-    code = "import sys, fanfold.source.load, fanfold.source.bundle; print(*sys.modules)"
+    code = "import sys, fanfold.source.load, fanfold.source.load; print(*sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     costly = {"ast", "inspect", "symtable", "dataclasses", "pydantic", "numpy", "pandas", "logging", "fanfold.codec"}
     assert costly.isdisjoint(out.split())

@@ -7,10 +7,10 @@ from types import FunctionType
 
 import pytest
 
-from fanfold.source.codes import Located, locate
+from fanfold.source.drift import changes
+from fanfold.source.functions import Located, locate
 from fanfold.source.graph import Graph
-from fanfold.source.project import Project, mentions
-from fanfold.source.replaced import changes
+from fanfold.source.modules import Project, mentions
 from fanfold.source.texts import parse, read
 
 MODULES = (

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from fanfold.errors import CaptureError
-from fanfold.source import project
+from fanfold.source import modules as project
 from fanfold.source.capture import capture
 from fanfold.source.load import load
 from tests.source.conftest import Desk, arrived, shipped

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from fanfold.source.bundle import Bundle
 from fanfold.source.capture import Captured, capture
 from fanfold.source.explain import explain
-from fanfold.source.load import left_behind, load, part_of, unload
+from fanfold.source.load import Bundle, left_behind, load, part_of, unload
 from tests.source.conftest import Desk, arrived
 
 SAME = [

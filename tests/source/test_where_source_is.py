@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 
 from fanfold.errors import CaptureError
-from fanfold.source.bundle import Bundle
 from fanfold.source.capture import capture
-from fanfold.source.load import load
+from fanfold.source.load import Bundle, load
 from tests.source.conftest import Desk, arrived, interpreters, shipped
 
 CLIENT = Path(__file__).parents[2] / "client"

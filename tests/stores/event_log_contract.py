@@ -7,17 +7,22 @@ from itertools import permutations
 
 import pytest
 
-from fanfold.core.job_records import (
+from fanfold.core.models import (
     DispatchRecord,
+    Event,
+    EventKind,
     ExecutionFailureRecord,
+    JobHeader,
     MachineRecord,
+    Output,
     ProcessRecord,
     QueueRecord,
     RunnerRecord,
+    RunStatus,
     ThrottleRecord,
+    Usage,
     to_event,
 )
-from fanfold.core.models import Event, EventKind, JobHeader, Output, RunStatus, Usage
 from fanfold.errors import JobNotFound
 from fanfold.stores.protocols import Channel, EventLog
 from tests.stores.samples import a_job, an_output, failed, finished, printed

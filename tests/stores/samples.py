@@ -6,8 +6,7 @@ import hashlib
 import time
 from typing import Any
 
-from fanfold.core.ids import new_job_id
-from fanfold.core.models import CacheEntry, Event, EventKind, JobHeader, Output, RunError, RunStatus, Usage
+from fanfold.core.models import CacheEntry, Event, EventKind, JobHeader, Output, RunError, RunStatus, Usage, new_job_id
 
 
 def a_job(**facts: Any) -> JobHeader:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fanfold.settings import current
 from fanfold.stores import disk
-from fanfold.stores.local import database
+from fanfold.stores.local import log as database
 
 
 class Shadow:

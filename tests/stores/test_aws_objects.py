@@ -8,8 +8,8 @@ from itertools import accumulate
 
 import pytest
 
-from fanfold.contract.layout import inputs_key
 from fanfold.errors import InputError, ResultDamaged
+from fanfold.stores.keys import inputs_key
 from fanfold.stores.manifest import Manifest, ManifestWriter
 from tests.aws.calls import counted
 from tests.aws.cloud import account, aws, aws_stores, deployment, moto

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from fanfold.contract import cloud as contract
 from fanfold.contract import payloads
-from fanfold.core.job_records import ExecutionFailureRecord, records
-from fanfold.core.models import Event, RunError, RunStatus
+from fanfold.core.models import Event, ExecutionFailureRecord, RunError, RunStatus, records
 from fanfold.stores.aws import log as items
 from fanfold.stores.aws import shard_cursors
 from fanfold.stores.state import read_state

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import fanfold
-from fanfold.contract.layout import inputs_index_key, inputs_key
 from fanfold.errors import ResultDamaged
 from fanfold.settings import current
+from fanfold.stores.keys import inputs_index_key, inputs_key
 from fanfold.stores.local import LocalStores
 from fanfold.stores.manifest import Manifest, ManifestWriter
 

@@ -10,7 +10,7 @@ import fanfold
 from fanfold.core.models import EventKind
 from fanfold.errors import StoreError, StoreTooNew
 from fanfold.settings import current
-from fanfold.stores.pages import pack, unpack
+from fanfold.stores.manifest import pack, unpack
 from tests.fold.stories import event
 
 
@@ -56,7 +56,7 @@ def test_an_event_of_a_kind_that_is_not_known_asks_for_an_upgrade():
 
 def test_a_store_of_the_first_version_is_read_and_brought_up_to_date(home):
     job = fanfold.submit(double, range(3), collect=False).wait()
-    fanfold.engines.select.engine_for().close()
+    fanfold.engines.base.engine_for().close()
     change("DROP TABLE briefs")
     change("PRAGMA user_version=1")
     assert fanfold.get_job(job.id).results() == [0, 2, 4]

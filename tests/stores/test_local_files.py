@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fanfold.contract.layout import result_key
 from fanfold.core.models import Event
+from fanfold.stores.keys import result_key
 from fanfold.stores.local import LocalStores
 from fanfold.stores.manifest import Manifest, ManifestWriter
 from tests.stores.event_log_contract import read_all

@@ -11,7 +11,7 @@ import pytest
 
 from fanfold.errors import StoreError, StoreFull, StoreTooNew
 from fanfold.stores.local import LocalStores
-from fanfold.stores.local.database import SCHEMA_VERSION
+from fanfold.stores.local.log import SCHEMA_VERSION
 from tests.stores.event_log_contract import read_all
 from tests.stores.samples import a_job, an_entry, an_output, finished
 

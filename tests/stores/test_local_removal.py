@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from fanfold.contract.layout import blob_key, bundle_key, inputs_key
 from fanfold.errors import JobNotFound, StoreFull
+from fanfold.stores.keys import blob_key, bundle_key, inputs_key
 from fanfold.stores.local import LocalStores
 from tests.stores.event_log_contract import read_all
 from tests.stores.result_cache_contract import DAY_S

@@ -1,7 +1,8 @@
 """Which of Fanfold's files one `submit` on this machine goes through: `python -m tests.surface.files_of_a_submit`.
 
 A profile function in the caller's process, and in every process that it starts (by a `sitecustomize` of its own), notes
-the file of each function of Fanfold's that is called. Bodies of modules and classes do not count: an import is no hop.
+the file of each function of Fanfold's that is called. Bodies of modules and classes do not count, nor what they call as
+they are imported: an import is no hop.
 """
 
 from __future__ import annotations
@@ -19,12 +20,21 @@ PACKAGE = ROOT / "client" / "fanfold"
 _RECORDER = """
 import os, sys, threading
 _package, _notes, _seen = os.environ["TRACE_PACKAGE"], os.environ["TRACE_NOTES"], set()
+os.environ.setdefault("TRACE_CALLER", str(os.getpid()))
 _IS_A_FUNCTION = 1  # CO_OPTIMIZED: the bodies of modules and of classes have it not
+def _is_imported(frame):
+    while frame is not None:
+        if frame.f_code.co_name == "<module>" and frame.f_code.co_filename.startswith(_package):
+            return True
+        frame = frame.f_back
+    return False
 def _note(frame, event, argument):
     name = frame.f_code.co_filename
-    if event == "call" and name not in _seen and name.startswith(_package) and frame.f_code.co_flags & _IS_A_FUNCTION:
+    if event != "call" or name in _seen or not name.startswith(_package):
+        return
+    if frame.f_code.co_flags & _IS_A_FUNCTION and not _is_imported(frame):
         _seen.add(name)
-        side = "caller" if os.environ.get("TRACE_CALLER") == str(os.getpid()) else "worker"
+        side = "caller" if os.environ["TRACE_CALLER"] == str(os.getpid()) else "worker"
         with open(_notes, "a") as notes:
             notes.write(side + " " + name + "\\n")
 threading.setprofile(_note)
@@ -32,8 +42,6 @@ sys.setprofile(_note)
 """
 
 _PROGRAM = """
-import os, sys
-os.environ["TRACE_CALLER"] = str(os.getpid())
 import fanfold
 
 @fanfold.udf

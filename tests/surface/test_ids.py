@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from fanfold.core.ids import new_job_id
+from fanfold.core.models import new_job_id
 
 BEGAN = 1_700_000_000.0
 

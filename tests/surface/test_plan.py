@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 import fanfold
-from fanfold.contract.instances import INSTANCE_TYPES
-from fanfold.contract.prices import LIST_PRICES
+from fanfold.contract.instances import INSTANCE_TYPES, LIST_PRICES
 from fanfold.core.formatting import about_dollars, about_seconds
 from fanfold.core.pricing import realtime_cost
-from fanfold.engines import select
+from fanfold.engines import base as select
 from fanfold.engines.local.engine import LocalEngine
 from fanfold.submission.estimates import Observed, Own, Span, local_way, machine_way, realtime_way
 from fanfold.submission.plan import _best

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 import fanfold
-from fanfold.contract.instances import HOSTS
-from fanfold.contract.prices import LIST_PRICES
+from fanfold.contract.instances import HOSTS, LIST_PRICES
 from fanfold.core.pricing import prices
 
 TOML = """

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import fanfold
-from fanfold.core.job_records import ProcessRecord, to_event
-from fanfold.core.models import Event, EventKind, JobHeader, Output, RunError, RunStatus, Usage
+from fanfold.core.models import Event, EventKind, JobHeader, Output, ProcessRecord, RunError, RunStatus, Usage, to_event
 from fanfold.core.options import Options, Request
-from fanfold.engines.heartbeat import Sign
+from fanfold.engines.feed import Sign
 from fanfold.engines.local.engine import LocalEngine
 from fanfold.submission.prepare import prepare
 

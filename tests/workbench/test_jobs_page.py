@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 import fanfold
-from fanfold.core.ids import new_job_id
+from fanfold.core.models import new_job_id
 from tests.workbench.browser import NARROW, WIDE, at_rest, fits
 from tests.workbench.conftest import Workbench
 from tests.workbench.samples import HOSTILE, delays

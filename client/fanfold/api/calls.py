@@ -13,7 +13,7 @@ from fanfold.api.pickling import Modules
 from fanfold.contract.layout import ENV_RUN
 from fanfold.execution import parcel
 from fanfold.settings import current
-from fanfold.submission.resolve import refuse_inside_run
+from fanfold.submission.prepare import refuse_inside_run
 
 if TYPE_CHECKING:
     from fanfold.engines.local.call_pool import CallPool

@@ -6,9 +6,9 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
-from fanfold.core.frames import WithoutOwnFrames
 from fanfold.core.options import Options
 from fanfold.errors import InputError
+from fanfold.settings import WithoutOwnFrames
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -42,7 +42,7 @@ class Udf(Generic[P, R]):
         """Run it once and return its value. What it prints is shown. Within a run this is a plain call."""
         from fanfold.api.submit import call
         from fanfold.core.compat import takes
-        from fanfold.submission.resolve import inside_run
+        from fanfold.submission.prepare import inside_run
 
         fn = self.__fanfold_udf__
         if inside_run():

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fanfold.api.calls import Calls, job_options, refuse_calls_from_run
-from fanfold.engines.select import engine_for
+from fanfold.engines.base import engine_for
 from fanfold.errors import InputError
 from fanfold.execution.parcel import call_each
 

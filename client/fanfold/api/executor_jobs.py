@@ -15,7 +15,7 @@ from fanfold.api.submit import submit
 from fanfold.core.models import BAD, GOOD, RunStatus
 from fanfold.errors import FanfoldError, InputError, RunFailed
 from fanfold.job import Job
-from fanfold.submission.resolve import refuse_inside_run, resolve_call
+from fanfold.submission.prepare import refuse_inside_run, resolve_call
 
 #: A job is started when no further call has come for this long, or when it has this many.
 _LINGER_S = 0.005

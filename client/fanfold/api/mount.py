@@ -17,7 +17,7 @@ def mount_path() -> Path:
     told = os.environ.get(ENV_MOUNT)
     if told:
         return _made(Path(told))
-    from fanfold.engines.select import shared_folder  # a run is told by its environment, and need not read this
+    from fanfold.engines.base import shared_folder  # a run is told by its environment, and need not read this
 
     folder = shared_folder()
     if folder is None:

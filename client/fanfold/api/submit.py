@@ -6,13 +6,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from fanfold.core.compat import run_arguments, submit_arguments
-from fanfold.core.frames import WithoutOwnFrames
 from fanfold.core.options import Request, check_flags, check_number
-from fanfold.engines.base import Engine
-from fanfold.engines.select import engine_for
+from fanfold.engines.base import Engine, engine_for
 from fanfold.errors import InputError, JobNotFound
-from fanfold.settings import current
-from fanfold.submission.resolve import refuse_inside_run, resolve_call
+from fanfold.settings import WithoutOwnFrames, current
+from fanfold.submission.prepare import refuse_inside_run, resolve_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -142,7 +140,8 @@ def submit(
         refuse_inside_run("submit")
         check_flags(debug_mode=debug_mode, collect=collect, plan=plan, progress=progress)
         check_flags(ignore_exceptions=ignore_exceptions, flatten=flatten, drop_index=drop_index)
-        inputs, constants = submit_arguments(udf, inputs, constants, submit.__kwdefaults__)
+        if constants or inputs is None:
+            inputs, constants = submit_arguments(udf, inputs, constants, submit.__kwdefaults__)
         chosen, request = resolve_call(
             udf,
             engine=engine,

@@ -12,7 +12,7 @@ _COMPLETED = 50
 
 def job_ids(incomplete: str) -> Iterator[tuple[str, str]]:
     """The latest jobs whose id begins so, each with its name; none where there is no store to ask."""
-    from fanfold.engines.select import engine_for
+    from fanfold.engines.base import engine_for
     from fanfold.errors import FanfoldError
 
     try:

@@ -7,8 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fanfold.cli.output import moment
-from fanfold.contract.instances import InstanceType
-from fanfold.contract.prices import Prices
+from fanfold.contract.instances import InstanceType, Prices
 from fanfold.core.models import Event
 from fanfold.errors import InputError
 from fanfold.job import Job

@@ -12,7 +12,7 @@ from fanfold.cli.exits import ExitCode, code_of
 from fanfold.cli.output import note, print_json, print_text
 from fanfold.cli.records import status_record
 from fanfold.core.formatting import counted
-from fanfold.engines.select import engine_for
+from fanfold.engines.base import engine_for
 from fanfold.job import Job
 from fanfold.job.logs import show_output
 

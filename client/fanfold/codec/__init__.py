@@ -4,7 +4,6 @@
 """
 
 from fanfold.codec.encoded import Encoded
-from fanfold.codec.results import decode, decode_json, encode
-from fanfold.codec.tagged import encode_json
+from fanfold.codec.values import decode, decode_json, encode, encode_json
 
 __all__ = ["Encoded", "decode", "decode_json", "encode", "encode_json"]

@@ -13,7 +13,7 @@ from fanfold.codec.encoded import Encoded, damaged
 from fanfold.errors import CodecError
 
 if TYPE_CHECKING:
-    from fanfold.codec.tagged import Tagger
+    from fanfold.codec.values import Tagger
 
 CODEC = "npy/1"
 

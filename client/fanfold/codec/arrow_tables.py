@@ -11,7 +11,7 @@ from fanfold.codec.encoded import Encoded, damaged
 from fanfold.codec.parquet import read_parquet, write_parquet
 
 if TYPE_CHECKING:
-    from fanfold.codec.tagged import Tagger
+    from fanfold.codec.values import Tagger
 
 CODEC = "parquet-arrow/1"
 _IPC = "ipc-arrow/1"

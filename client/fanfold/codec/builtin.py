@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fanfold.codec.encoded import Encoded
 
 if TYPE_CHECKING:
-    from fanfold.codec.tagged import Tagger
+    from fanfold.codec.values import Tagger
 
 
 def pack(value: Any) -> Encoded | None:
@@ -29,7 +29,7 @@ def tag(value: Any, tagger: Tagger) -> Any:
 
 
 def _members(value: Any, tagger: Tagger) -> list[Any]:
-    from fanfold.codec.tagged import sort_key
+    from fanfold.codec.values import sort_key
 
     return sorted((tagger.at(member, member) for member in value), key=sort_key)
 

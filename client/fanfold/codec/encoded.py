@@ -1,8 +1,10 @@
-"""Encoded values, and the container that holds several of them."""
+"""A value as bytes with its codec, and what to say of a value that no codec knows."""
+
+from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fanfold.errors import CodecError
 
@@ -43,4 +45,97 @@ def damaged(codec: str, reason: object) -> CodecError:
     return CodecError(
         f"These bytes do not decode as {codec}: {reason}.",
         next_step="The stored value is damaged or cut short: `job.verify()` names it, a new submit makes it anew.",
+    )
+
+
+# What to say of a value that no codec knows.
+
+#: What to return instead, by a class anywhere in the value's ancestry, or by the package that it comes from.
+_INSTEAD = {
+    "pandas.DataFrame": "a plain frame: `pandas.DataFrame(value)`",
+    "numpy.MaskedArray": "`value.filled(...)`, or `value.data` and `value.mask` apart",
+    "numpy.ndarray": "a plain array: `numpy.asarray(value)`",
+    "enum.Enum": "its `.value` or `.name`",
+    "pydantic.BaseModel": "`value.model_dump()`",
+    "builtins.dict": "`dict(value)`",
+    "builtins.list": "`list(value)`",
+    "builtins.str": "`str(value)`",
+    "builtins.int": "`int(value)`",
+    "builtins.float": "`float(value)`",
+    "builtins.generator": "`list(value)`",
+    "collections.deque": "`list(value)`",
+    "builtins.BaseException": "`str(value)`, or raise it",
+    "io.IOBase": "what it holds (`.read()`), or its path",
+    "polars.LazyFrame": "`value.collect()`",
+    "matplotlib.Figure": "a picture's bytes: `figure.savefig(buffer)` into an `io.BytesIO()`, then `buffer.getvalue()`",
+    "xarray": "`value.to_dataframe()`, or write it with `.to_netcdf(path)` or `.to_zarr(path)` and return the path",
+    "rasterio.DatasetBase": "what was read: `dataset.read()` and `dataset.profile`, or the file's path",
+    "torch": "`value.numpy()`",
+    "tensorflow": "`value.numpy()`",
+    "scipy": "`value.toarray()`, or its arrays in a dict",
+    "pyarrow": "a table: `pyarrow.table({'column': value})`, or `pyarrow.Table.from_batches([batch])`",
+}
+
+
+#: What is never encoded, though it may say how it pickles: a handle on something, or a plan that was not carried out.
+NEVER_ENCODED = (
+    "builtins.generator", "io.IOBase", "polars.LazyFrame", "matplotlib.Figure", "rasterio.DatasetBase", "numpy.memmap",
+    "builtins.module", "threading.Thread", "subprocess.Popen", "concurrent.Future", "asyncio.Future",
+)  # fmt: skip
+
+
+def never_encoded(annotation: Any) -> str | None:
+    """What to return instead of a class, or a generator, that no codec takes; None where one may take it."""
+    from collections.abc import Iterator
+    from typing import get_origin
+
+    kind = get_origin(annotation) or annotation
+    if not isinstance(kind, type):
+        return None
+    if issubclass(kind, Iterator) and kind.__module__ == "collections.abc":
+        return _INSTEAD["builtins.generator"]
+    return _instead_of(kind) if set(NEVER_ENCODED) & {place_of(each) for each in kind.__mro__} else None
+
+
+def place_of(kind: type) -> str:
+    """A class as the tables here write it: its top-level package and its name."""
+    package = kind.__module__.partition(".")[0]
+    return f"{'io' if package == '_io' else package}.{kind.__qualname__.lstrip('_')}"
+
+
+def refuse(value: Any, where: str) -> CodecError:
+    """The error for `value`, found at `where`: its type, its place, and what to return instead."""
+    kind = type(value)
+    instead = _instead(value)
+    return CodecError(
+        f"{where} is a {kind.__module__}.{kind.__qualname__}, which has no codec.",
+        next_step=f'Return {instead}; or opt in to pickle with `@fanfold.udf(serializer="pickle")`.',
+        instead=f"pass {instead}",
+    )
+
+
+def _instead(value: Any) -> str:
+    if hasattr(value, "_asdict") and isinstance(value, tuple):
+        return "`tuple(value)` or `value._asdict()`"
+    if hasattr(value, "__dataclass_fields__"):
+        return "`dataclasses.asdict(value)`"
+    return _instead_of(type(value))
+
+
+def _instead_of(kind: type) -> str:
+    for place in map(place_of, kind.__mro__):
+        instead = _INSTEAD.get(place) or _INSTEAD.get(place.partition(".")[0])
+        if instead:
+            return instead
+    return "plain data: numbers, text, lists, dicts, frames or arrays"
+
+
+def cannot_take_apart(thing: Any, where: str) -> CodecError:
+    """The error for a class or function that an object at `where` needs and that no name leads to."""
+    name = getattr(thing, "__qualname__", repr(thing))
+    what = "class" if isinstance(thing, type) else "function"
+    return CodecError(
+        f"{where} needs the {what} {name}, which cannot be found by its name where the value is read.",
+        next_step=f"Define `{name.rpartition('.')[2]}` at the top level of a module, or pass plain data.",
+        instead=f"define the {what} at the top level of a module",
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fanfold.errors import CodecError
 
 if TYPE_CHECKING:
-    from fanfold.codec.tagged import Tagger
+    from fanfold.codec.values import Tagger
 
 _OF_ITS_RAISING = frozenset(("obj",))
 _NOTES = "__notes__"

@@ -13,12 +13,11 @@ from fanfold.codec import pandas_scalars
 from fanfold.codec.encoded import Encoded
 from fanfold.codec.moments import zone_from, zone_tree
 from fanfold.codec.parquet import read_parquet, write_parquet
-from fanfold.codec.results import decode_json
-from fanfold.codec.tagged import encode_json
+from fanfold.codec.values import decode_json, encode_json
 from fanfold.errors import CodecError
 
 if TYPE_CHECKING:
-    from fanfold.codec.tagged import Tagger
+    from fanfold.codec.values import Tagger
 
 CODEC = "parquet-pandas/1"
 

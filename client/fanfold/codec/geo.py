@@ -15,7 +15,7 @@ from fanfold.codec.frames import frame_bytes, read_sheet, series_bytes
 from fanfold.errors import CodecError
 
 if TYPE_CHECKING:
-    from fanfold.codec.tagged import Tagger
+    from fanfold.codec.values import Tagger
 
 CODEC = "geoparquet/1"
 

@@ -11,7 +11,7 @@ from fanfold.errors import CodecError
 
 if TYPE_CHECKING:
     from fanfold.codec.encoded import Encoded
-    from fanfold.codec.tagged import Tagger
+    from fanfold.codec.values import Tagger
 
 _KINDS = ("Dataset", "DataArray", "Variable", "IndexVariable")
 

@@ -9,7 +9,7 @@ from fanfold.codec.encoded import Encoded
 from fanfold.errors import CodecError
 
 if TYPE_CHECKING:
-    from fanfold.codec.tagged import Tagger
+    from fanfold.codec.values import Tagger
 
 
 def pack(value: Any) -> Encoded | None:  # noqa: ARG001

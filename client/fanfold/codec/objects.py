@@ -16,8 +16,8 @@ from types import BuiltinFunctionType, FunctionType, GenericAlias, MappingProxyT
 from typing import Any
 
 from fanfold.codec.classes import fields_of, lookup, name_of, origin, version_of
-from fanfold.codec.refusals import NEVER_ENCODED, cannot_take_apart, place_of, refuse
-from fanfold.codec.tagged import Own, PutPart, Tagger, sort_key
+from fanfold.codec.encoded import NEVER_ENCODED, cannot_take_apart, place_of, refuse
+from fanfold.codec.values import Own, PutPart, Tagger, sort_key
 from fanfold.errors import CodecError
 
 #: A place within the value: the place around it and the step from there. None is the whole.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fanfold.codec.moments import zone_from, zone_tree
 
 if TYPE_CHECKING:
-    from fanfold.codec.tagged import Tagger
+    from fanfold.codec.values import Tagger
 
 
 def tag(value: Any, tagger: Tagger) -> Any:

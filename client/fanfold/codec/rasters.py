@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fanfold.codec.encoded import Encoded
-    from fanfold.codec.tagged import Tagger
+    from fanfold.codec.values import Tagger
 
 
 def pack(value: Any) -> Encoded | None:  # noqa: ARG001

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fanfold.codec.encoded import Encoded
-    from fanfold.codec.tagged import Tagger
+    from fanfold.codec.values import Tagger
 
 #: What each format keeps its numbers in.
 _ARRAYS = {

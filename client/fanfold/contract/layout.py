@@ -1,4 +1,25 @@
-"""Where things are kept: the keys of objects, and the names the environment goes by."""
+"""Limits that hold on every engine, and the variables of the environment by which runs are told where they are."""
+
+# The limits are the same everywhere, so that what passes on a laptop passes in the cloud.
+
+#: One realtime run: 120 s and 4 GB. Lambda allows 900 s and 10,240 MB; Fanfold's function is deployed with these.
+REALTIME_TIMEOUT_S = 120.0
+REALTIME_MEMORY_MIB = 4096
+
+#: How near a limit, as a part of it, is too near: the next larger input may pass it.
+NEAR = 0.9
+
+#: Where a write beside the event and an object in S3 cost the same (DynamoDB $0.625 per M KB, S3 $5 per M PUT).
+INLINE_RESULT_BYTES = 8 * 1024
+
+#: The advice for one realtime run: long enough to outweigh its start, far enough from the limit.
+ADVISED_RUN_S = (30.0, 45.0)
+
+DEFAULT_MAX_RETRY = 2
+DEFAULT_CACHE_MAX_AGE_S = 14 * 24 * 3600.0
+
+#: Output kept of one run; the middle of anything longer is left out, and a line says so.
+LOG_LIMIT_BYTES = 10 * 1024 * 1024
 
 ENV_DEPLOYMENT = "FANFOLD_DEPLOYMENT"
 #: Set inside a run (also for the processes it starts): `job/index`.
@@ -11,43 +32,3 @@ ENV_MOUNT = "FANFOLD_MOUNT"
 #: Set inside a run: where its UDF's source is, for processes that it spawns. The bundle's file, and a line below the
 #: folder of its blobs.
 ENV_SOURCE = "FANFOLD_SOURCE"
-
-
-def bundle_key(sha256: str) -> str:
-    """Key of a UDF's source bundle, named after its bytes."""
-    return f"udf/{sha256}"
-
-
-def inputs_key(job_id: str) -> str:
-    """Key of a job's inputs: one line of JSON an input, in order."""
-    return f"jobs/{job_id}/inputs.jsonl"
-
-
-def inputs_index_key(job_id: str) -> str:
-    """Key of the offsets and cache keys that belong to a job's inputs."""
-    return f"jobs/{job_id}/inputs.idx"
-
-
-def constants_key(job_id: str) -> str:
-    """Key of the arguments that all runs of a job have in common, where they are too long for its header's item."""
-    return f"jobs/{job_id}/constants.json"
-
-
-def work_key(job_id: str, dispatch: str) -> str:
-    """Key of the list of runs that one start gave to the dedicated machines or to the distributed state machine."""
-    return f"jobs/{job_id}/work-{dispatch}"
-
-
-def overflow_key(job_id: str, sha256: str) -> str:
-    """Key of events that together are too large for one item of the table."""
-    return f"jobs/{job_id}/events/{sha256}"
-
-
-def result_key(cache_key: str, sha256: str) -> str:
-    """Key of one result: under the run it answers, named after its bytes."""
-    return f"results/{cache_key}/{sha256}"
-
-
-def blob_key(sha256: str) -> str:
-    """Key of a large argument or global value, named after its bytes."""
-    return f"blobs/{sha256}"

@@ -7,7 +7,7 @@ import math
 import re
 from datetime import timedelta
 
-from fanfold.contract.limits import DEFAULT_CACHE_MAX_AGE_S
+from fanfold.contract.layout import DEFAULT_CACHE_MAX_AGE_S
 from fanfold.errors import InputError
 
 #: Part of every key: raise it when what a key stands for changes, and no older result is taken for a newer one.

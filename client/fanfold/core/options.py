@@ -3,18 +3,102 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fanfold.contract.instances import INSTANCE_TYPES, InstanceType
-from fanfold.contract.limits import DEFAULT_MAX_RETRY
+from fanfold.contract.layout import DEFAULT_MAX_RETRY
 from fanfold.core.cache_key import parse_age
-from fanfold.core.stopping import SAME, STOP_ON_ERROR
+from fanfold.core.models import JobHeader, RunError, RunStatus
 from fanfold.errors import InputError, UnknownInstanceType
 from fanfold.settings import current
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+# Whether a failed attempt is followed by another.
+
+#: What `retry_on` may call a status besides the error's own names. A limit ends a run from outside, which raises
+#: nothing itself; every error of the user's own is an Exception, whatever bases are recorded; a lost run raised none.
+_RAISED_AS = {
+    RunStatus.FAILED: ("Exception", "BaseException"),
+    RunStatus.TIMED_OUT: ("TimeoutError",),
+    RunStatus.OUT_OF_MEMORY: ("MemoryError",),
+}
+
+
+def should_retry(
+    header: JobHeader, status: RunStatus, error: RunError | None, attempt: int, first_attempt: int = 0
+) -> bool:
+    """Whether the run is to be tried again after `attempt` ended with `status`.
+
+    One whose surroundings failed (`error.infrastructure`: a killed worker, a lost machine) is, within
+    `header.max_retry` attempts after `first_attempt`; what the UDF did itself (an error, its time, its memory) only
+    where `header.retry_on` names it; a cancelled run never.
+    """
+    if status.good or not status.final or status is RunStatus.CANCELLED:
+        return False
+    if attempt - first_attempt >= header.max_retry:
+        return False
+    if status in (RunStatus.FAILED, RunStatus.LOST) and error is not None and error.infrastructure:
+        return True
+    return bool(header.retry_on) and not set(header.retry_on).isdisjoint(_names_of_the_failure(status, error))
+
+
+def _names_of_the_failure(status: RunStatus, error: RunError | None) -> Iterator[str]:
+    """Every name that the error goes by, also in packages that pass a class on: `requests.Timeout`."""
+    yield from _RAISED_AS.get(status, ())
+    if error is not None:
+        for full in (error.type, *error.types):
+            *modules, name = full.split(".")
+            yield from (".".join([*modules[:depth], name]) for depth in range(len(modules) + 1))
+
+
+# When no more runs of a job are started because of how its first ones have failed.
+
+#: What `stop_on_error` may be.
+SAME, FIRST, NEVER = "same", "first", "never"
+STOP_ON_ERROR = (SAME, FIRST, NEVER)
+
+#: So many runs that fail the same way, and none that succeeds, are a fault of the code, not of an input.
+_FIRST_RUNS = 10
+_LOCATION = re.compile(r'File "([^"]*)", line (\d+)')
+
+
+class FailureWatch:
+    """Watches how a job's runs end, one after the other, and says why no more of them are to be started."""
+
+    def __init__(self, rule: str) -> None:
+        self._rule = rule
+        self._first: tuple[str, str] | None = None
+        self._count = 0
+
+    def note(self, status: RunStatus, error: RunError | None) -> str:
+        """Take a run's end into account, after which it is not tried again. The reason to stop, or ""."""
+        if self._rule == FIRST and not status.good and status is not RunStatus.CANCELLED:
+            self._rule = NEVER
+            return 'a run failed, and stop_on_error is "first"'
+        if self._rule != SAME:
+            return ""
+        failure = _failure(error) if status is RunStatus.FAILED and error is not None else None
+        if failure is None or self._first not in (None, failure):
+            self._rule = NEVER
+            return ""
+        self._first = failure
+        self._count += 1
+        if self._count < _FIRST_RUNS:
+            return ""
+        self._rule = NEVER
+        kind, where = failure
+        return f"the first {_FIRST_RUNS} runs all failed with {kind}{f' at {where}' if where else ''}"
+
+
+def _failure(error: RunError) -> tuple[str, str]:
+    """What an exception is and where it was raised; its message may name the input, and is another for each run."""
+    found = _LOCATION.findall(error.traceback)
+    return error.type, f"{found[-1][0]}:{found[-1][1]}" if found else ""
+
 
 RetryOn = Iterable[type[BaseException] | str]
 

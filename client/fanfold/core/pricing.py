@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fanfold.contract.limits import REALTIME_MEMORY_MIB
+from fanfold.contract.instances import LIST_PRICES, Prices
+from fanfold.contract.layout import REALTIME_MEMORY_MIB
 from fanfold.contract.payloads import RUNS_PER_CHILD
-from fanfold.contract.prices import LIST_PRICES, Prices
 from fanfold.core.formatting import Dollars
 from fanfold.errors import ConfigurationError
 from fanfold.settings import current, parsed_toml

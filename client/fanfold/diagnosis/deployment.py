@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from fanfold.contract.layout import bundle_key
 from fanfold.diagnosis.checks import Check, Verdict
 from fanfold.errors import ConfigurationError, FanfoldError
 from fanfold.settings import Settings
+from fanfold.stores.keys import bundle_key
 
 if TYPE_CHECKING:
     from fanfold.engines.aws.discovery import Deployment

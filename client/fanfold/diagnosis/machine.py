@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from fanfold.contract.limits import REALTIME_MEMORY_MIB
+from fanfold.contract.layout import REALTIME_MEMORY_MIB
 from fanfold.core.models import Event, EventKind
 from fanfold.diagnosis.checks import Check
 from fanfold.errors import FanfoldError
@@ -72,7 +72,7 @@ def _python() -> Check:
 def _cores() -> Check:
     import os
 
-    from fanfold.core.cores import usable_cores
+    from fanfold.core.processes import usable_cores
 
     usable, all_of_them = usable_cores(), os.cpu_count() or 1
     limited = f" of {all_of_them}: this process or container is held to them" if usable < all_of_them else ""
@@ -82,7 +82,7 @@ def _cores() -> Check:
 def _memory() -> Check:
     import psutil
 
-    from fanfold.core.cores import usable_cores
+    from fanfold.core.processes import usable_cores
 
     free_mib = psutil.virtual_memory().available / 2**20
     found = f"{free_mib:,.0f} MiB free; a realtime run may use {REALTIME_MEMORY_MIB:,} MiB"

@@ -1,12 +1,21 @@
 """What an engine can do."""
 
+from __future__ import annotations
+
+import os
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from fanfold.contract.instances import InstanceType
 from fanfold.core.fold import JobState
-from fanfold.core.models import NO_DATA, CacheEntry, Event, JobHeader, RunRef
+from fanfold.core.models import BAD, NO_DATA, CacheEntry, Event, JobHeader, RunRef, RunStatus, StopRecord, to_event
+from fanfold.core.options import FailureWatch
+from fanfold.core.processes import Locked
+from fanfold.errors import ConfigurationError
+from fanfold.settings import Settings, current
 from fanfold.stores.protocols import EventLog, ObjectStore, ResultCache
 
 
@@ -95,3 +104,77 @@ class Engine(Protocol):
 
     def describe(self) -> Description:
         """The engine's limits."""
+
+
+# Starting no more runs of a job whose first ones all failed.
+
+_LOOKED_AT = 100
+
+
+def stop_job(log: EventLog, job_id: str, reason: str) -> None:
+    """Record why no more runs are started, and set the cancel flag."""
+    now = time.time()
+    log.append([to_event(job_id, StopRecord("errors", reason), at=now)])
+    log.request_cancel(job_id, now)
+
+
+def reason_to_stop(state: JobState) -> str:
+    """Why no more runs of a job are to be started, as far as its state tells, or ""."""
+    counts = state.counts()
+    if state.header.cancelled_at is not None or counts[RunStatus.SUCCEEDED] or counts[RunStatus.CACHED]:
+        return ""
+    watch = FailureWatch(state.header.stop_on_error)
+    for index in islice(state.indexes(*BAD), _LOOKED_AT):
+        if reason := watch.note(state.status_of(index), state.error(index)):
+            return reason
+    return ""
+
+
+# Which engine a call uses, and the one instance of it that this process has.
+
+#: What the path was called before engines had names.
+_OLDER_NAMES = {"remote": "aws", "realtime": "aws", "batch": "aws"}
+
+_engines: dict[tuple[str, Path, str, int], Engine] = {}
+_opening = Locked()
+
+
+def engine_for(name: str | None = None) -> Engine:
+    """The engine of that name; None for the one that the settings name. Raises `ConfigurationError`."""
+    settings = current()
+    chosen = name or settings.engine
+    if chosen in _OLDER_NAMES:
+        chosen = "aws" if settings.deployment else "local"
+    # A forked child has none of its parent's threads, so it needs engines of its own.
+    key = (chosen, settings.home, _whose(settings) if chosen == "aws" else "", os.getpid())
+    with _opening.lock:  # threads that come first at once must not have an engine each
+        if key not in _engines:
+            _engines[key] = _opened(chosen, settings)
+        return _engines[key]
+
+
+def shared_folder() -> Path | None:
+    """The folder that all runs of the engine in force share, where runs are on this machine."""
+    settings = current()
+    if settings.engine != "local":
+        return None
+    from fanfold.stores.local import LocalStores
+
+    return LocalStores(settings.home).shared_folder
+
+
+def _opened(name: str, settings: Settings) -> Engine:
+    if name == "local":
+        from fanfold.engines.local.engine import LocalEngine
+
+        return LocalEngine(settings.home)
+    if name == "aws":
+        from fanfold.engines.aws import open_engine
+
+        return open_engine(settings)
+    raise ConfigurationError(f"There is no engine {name!r}.", next_step='use "local" or "aws".')
+
+
+def _whose(settings: Settings) -> str:
+    """Which deployment the AWS engine is to be, and as whom."""
+    return repr((settings.deployment, settings.region, settings.profile))

@@ -2,20 +2,105 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Protocol
 
-from fanfold.core.models import Event, JobHeader, RunRef
-from fanfold.core.retry import should_retry
-from fanfold.core.stopping import FailureWatch
-from fanfold.engines.base import Stores
-from fanfold.engines.recorder import Recorder, finished
-from fanfold.engines.stopping import stop_job
+from fanfold.core.models import TELEMETRY, CacheEntry, Event, EventKind, JobHeader, RunRef
+from fanfold.core.options import FailureWatch, should_retry
+from fanfold.core.processes import close_private, keep_private
+from fanfold.engines.base import Stores, stop_job
 from fanfold.errors import StoreError, StoreFull
-from fanfold.execution.calls import Assignment, Call, Report
+from fanfold.execution.calls import Assignment, Call, Feed, Report
+from fanfold.execution.pool.pool import Pool
 from fanfold.execution.worker.perform import UNKEPT
-from fanfold.stores.disk import MAKE_ROOM
+from fanfold.stores.disk import MAKE_ROOM, disk_errors
+from fanfold.stores.keys import result_key
 from fanfold.stores.manifest import Manifest
+
+# Whether the process that runs a job is still there: it holds a lock on a file for as long as it lives.
+
+#: Seconds between two touches of a sign.
+_RENEWAL_S = 2.0
+
+
+class Sign:
+    """This process's sign of life, a locked file in `folder`. Raises `StoreError` where it cannot be made."""
+
+    def __init__(self, folder: Path) -> None:
+        self.pid = os.getpid()
+        self.name = f"{self.pid}-{os.urandom(4).hex()}"
+        self._path = folder / self.name
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+        self._touched_at = time.monotonic()
+        keep_private(self._fd)  # a forked child shares the lock, and would hold it after this process is gone
+
+    def renew(self) -> None:
+        """Touch it, for who cannot see the lock. Cheap, and to be called every second or two."""
+        now = time.monotonic()
+        if now - self._touched_at >= _RENEWAL_S:
+            self._touched_at = now
+            with suppress(OSError):  # the disk is full or gone, which the work itself will tell of
+                os.utime(self._path)
+
+    def take_down(self) -> None:
+        """This process runs nothing more."""
+        if self.pid == os.getpid():  # a forked child must not take its parent's sign down
+            self._path.unlink(missing_ok=True)
+            close_private(self._fd)
+
+
+def is_alive(folder: Path, name: str) -> bool:
+    """Whether the process of this machine whose sign has that name still lives."""
+    alive, _ = _looked_at(folder / name)
+    if not alive:
+        with suppress(OSError):  # where the home can only be read
+            (folder / name).unlink(missing_ok=True)
+    return alive
+
+
+def was_alive(folder: Path, name: str, *, within_s: float) -> bool:
+    """Whether a process of any machine that shares `folder` lives, as far as can be told: it has been seen lately."""
+    alive, touched_at = _looked_at(folder / name)
+    return alive or time.time() - touched_at < within_s
+
+
+def _looked_at(path: Path) -> tuple[bool, float]:
+    """Whether the lock of a sign is held, and when it was touched last (seconds since 1970; long ago without one)."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False, 0.0
+    try:
+        touched_at = os.fstat(fd).st_mtime
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True, touched_at
+    finally:
+        os.close(fd)
+    return False, touched_at
+
+
+@contextmanager
+def only_one(folder: Path, name: str) -> Iterator[bool]:
+    """True within for one process at a time, False for the others, who leave the work to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    fd = os.open(folder / f"{name}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(fd)
 
 
 class JobFeed:
@@ -106,3 +191,91 @@ def together(arguments: str, constants: str) -> str:
     if constants == "{}":
         return arguments
     return constants if arguments == "{}" else f"{arguments[:-1]},{constants[1:]}"
+
+
+# Keeps what a pool reports: large results first, then events and cache entries. Every engine records by it.
+
+
+class Recorder:
+    """Records one job's reports. `cache_key` gives each run's.
+
+    A result is stored before the event that tells of it: a run counts as done only when nothing of it can be lost.
+    `hold_s`: what runs print and use is held back so long, to write more of it at once.
+    """
+
+    def __init__(
+        self, header: JobHeader, stores: Stores, cache_key: Callable[[int], str], *, hold_s: float = 0.0
+    ) -> None:
+        self._header = header
+        self._stores = stores
+        self._cache_key = cache_key
+        self._hold_s = hold_s
+        self._held: list[Event] = []
+        self._flushed_at = 0.0
+
+    def record(self, reports: Sequence[Report]) -> list[Event]:
+        """Keep what happened; the events that are now on record and are not output or load. Again is harmless."""
+        events = [self._stored(report) for report in reports]
+        if not self._hold_s:
+            self._write(events)
+            return events
+        state = [event for event in events if event.kind not in TELEMETRY]
+        telemetry = [event for event in events if event.kind in TELEMETRY]
+        if state:
+            self._write([*self._held, *telemetry, *state])
+        else:
+            self._held += telemetry
+            self.flush()
+        return state
+
+    def flush(self) -> None:
+        """Record output that has been held back for long enough."""
+        if self._held and time.monotonic() - self._flushed_at >= self._hold_s:
+            self._write(self._held)
+
+    def _write(self, events: Sequence[Event]) -> None:
+        outputs = [event for event in events if event.kind is EventKind.FINISHED and event.output is not None]
+        self._stores.record(events, [self._entry(event) for event in outputs] if self._header.cache else [])
+        self._held, self._flushed_at = [], time.monotonic()
+
+    def _stored(self, report: Report) -> Event:
+        event = report.event
+        if event.output is None or event.output.inline is not None:
+            return event
+        key = result_key(self._cache_key(event.index), event.output.sha256)
+        if report.result_file is not None and report.result_file.exists():  # else stored by an earlier try
+            self._stores.objects.put_file(key, report.result_file)
+        return event._replace(output=event.output._replace(key=key))
+
+    def _entry(self, event: Event) -> CacheEntry:
+        assert event.output is not None
+        took_s = event.usage.duration_s if event.usage else 0.0
+        return CacheEntry(self._cache_key(event.index), event.output, event.at, took_s, event.job_id)
+
+
+def finished(events: Sequence[Event]) -> list[Event]:
+    """Those that end an attempt."""
+    return [event for event in events if event.kind is EventKind.FINISHED]
+
+
+# Serving one job's runs to their end, with an eye on its cancel flag: on machines, in functions, in a runner.
+
+
+class RecordingFeed(Feed, Protocol):
+    """A feed that may hold output back, to record more of it at once."""
+
+    def flush(self) -> None:
+        """Record what has been held back for long enough."""
+
+
+def serve(pool: Pool, feed: RecordingFeed, is_cancelled: Callable[[], bool]) -> bool:
+    """Serve a feed until it has nothing for now; False where its job was cancelled. `is_cancelled` must not block."""
+    cancelled = False
+    pool.add(feed)
+    while pool.serves(feed):
+        pool.step()
+        feed.flush()
+        if not cancelled and is_cancelled():
+            cancelled = True
+            pool.cancel(feed)
+    return not cancelled

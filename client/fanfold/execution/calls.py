@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from fanfold.core.ids import new_event_id
-from fanfold.core.models import Event, EventKind, Output, RunError, RunStatus, Usage
+from fanfold.core.models import Event, EventKind, Output, RunError, RunStatus, Usage, new_event_id
 from fanfold.execution.channel import Finished
 
 

@@ -2,11 +2,154 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from itertools import chain, islice
 from typing import Any
 
-from fanfold.errors import InputError
+from fanfold.codec import decode_json, encode_json
+from fanfold.codec.values import Own
+from fanfold.errors import CodecError, InputError
+from fanfold.inputs.signature import Rejection, Signature, short
+
+# Arguments as text: what is sent of them, and what is read of it again.
+
+PutBlob = Callable[[str, bytes], object]
+Send = Callable[[Mapping[str, Any]], str]
+
+
+def sender(put_blob: PutBlob, own: Own = "named") -> Send:
+    """What writes bound arguments as canonical text; it raises `Rejection` for a value that cannot be sent.
+
+    Anything binary above 1 KB goes to `put_blob(sha256_hex, data)`. `own` says how classes and functions of the user's
+    own travel (see `encode_json`).
+    """
+
+    def send(arguments: Mapping[str, Any]) -> str:
+        try:
+            return encode_json(arguments, put_blob=put_blob, name="input", own=None)
+        except CodecError:
+            return _one_by_one(arguments, put_blob, own)
+
+    return send
+
+
+def _one_by_one(arguments: Mapping[str, Any], put_blob: PutBlob, own: Own) -> str:
+    """Each argument as a text of its own, for a job's constants and a run's own arguments are put together as text."""
+    import json
+
+    texts = []
+    for name, value in arguments.items():
+        try:
+            texts.append(f"{json.dumps(name)}:{encode_json(value, put_blob=put_blob, name=name, own=own)}")
+        except CodecError as error:
+            reason = f"{error.message.rstrip('.')}; {error.instead}" if error.instead else error.message.rstrip(".")
+            raise Rejection(reason, parameter=name, value=value) from None
+    return "{" + ",".join(texts) + "}"
+
+
+def decode_arguments(
+    text: str, *, get_blob: Callable[[str], bytes], from_source: Callable[[Any], Any] | None = None
+) -> dict[str, Any]:
+    """The arguments that `sender` wrote, for the code that they were written for.
+
+    `get_blob(sha256_hex)` gives what `put_blob` was given, and `from_source` what `own` named.
+    """
+    arguments = decode_json(text, get_blob=get_blob, trusted=True, from_source=from_source)
+    if type(arguments) is not dict:
+        raise CodecError(
+            f"A run's arguments should be a dict; this text holds a {type(arguments).__name__}.",
+            next_step="The job's inputs are damaged: submit it again.",
+        )
+    return arguments
+
+
+# Every input checked before anything starts, and the offenders listed together.
+
+#: How many offenders are listed, and how far beyond the first one they are looked for.
+_LISTED = 10
+_LOOK_AHEAD = 100_000
+
+
+Take = Callable[[dict[str, Any]], Any]
+
+
+def validated(
+    inputs: Any, signature: Signature, constants: Mapping[str, Any], take: Take = lambda arguments: arguments
+) -> Iterator[Any]:
+    """The arguments of each run, one at a time, in the order of the inputs; `take` makes of them what is wanted.
+
+    Raises `InputError` at the first input that does not fit, listing the first ten such with index, parameter, value
+    and reason; and where there is no input at all. Start nothing before the last one has come.
+    """
+    bound = signature.binder(constants)
+    _check_columns(inputs, signature, constants)
+
+    def bind(given: Any) -> Any:
+        return take(bound(given))
+
+    numbered = enumerate(read(inputs))
+    index = -1
+    for index, given in numbered:
+        try:
+            arguments = bind(given)
+        except Rejection as rejection:
+            raise _error(signature, [(index, rejection), *_further(bind, numbered)]) from None
+        yield arguments
+    if index < 0:
+        raise InputError("There are no inputs.", next_step="Pass at least one; for a single call, `fanfold.run(udf)`.")
+
+
+def _check_columns(inputs: Any, signature: Signature, constants: Mapping[str, Any]) -> None:
+    """Raises `InputError` for a frame with columns that the UDF does not take: else each of its rows would say so."""
+    names = columns(inputs)
+    extra = [name for name in names if name not in signature.parameters]
+    missing = [name for name in signature.required if name not in names and name not in constants]
+    if not extra or missing or signature.accepts_any:
+        return
+    taken = [name for name in signature.parameters if name in names]
+    select = "inputs.select" if not hasattr(inputs, "loc") else "inputs"
+    listed = ", ".join(f'"{name}"' for name in taken)
+    raise InputError(
+        f"The frame has {'columns' if len(extra) > 1 else 'the column'} {', '.join(map(repr, extra[:5]))} that "
+        f"`{signature.text}` does not take.",
+        next_step=f"Pass the columns it takes: `{select}([{listed}])`."
+        if select != "inputs"
+        else f"Pass the columns it takes: `inputs[[{listed}]]`.",
+    )
+
+
+def _further(bind: Callable[[Any], Any], numbered: Iterator[tuple[int, Any]]) -> list[tuple[int, Rejection]]:
+    """Offenders beyond the first, as many as are listed, and one more to know whether there are more."""
+    found: list[tuple[int, Rejection]] = []
+    for index, given in islice(numbered, _LOOK_AHEAD):
+        try:
+            bind(given)
+        except Rejection as rejection:
+            found.append((index, rejection))
+            if len(found) == _LISTED:
+                break
+    return found
+
+
+def _error(signature: Signature, offenders: list[tuple[int, Rejection]]) -> InputError:
+    listed = offenders[:_LISTED]
+    count = f"More than {_LISTED}" if len(offenders) > _LISTED else f"{len(listed)}"
+    verb = "input does" if len(offenders) == 1 else "inputs do"
+    rest = f"; the first {_LISTED}" if len(offenders) > _LISTED else ""
+    rows = [("index", "parameter", "value", "reason")]
+    rows += [(f"{index:,}", fault.parameter, short(fault.value), fault.reason) for index, fault in listed]
+    return InputError(
+        f"{count} {verb} not fit `{signature.text}`{rest}:\n" + "\n".join(_aligned(rows)),
+        next_step="Correct them, or the UDF's annotations. Nothing was started.",
+    )
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for number, *cells, reason in rows:
+        padded = (cell.ljust(width) for cell, width in zip(cells, widths[1:], strict=False))
+        yield "  ".join((f"  {number.rjust(widths[0])}", *padded, reason))
+
 
 #: Rows converted at a time: enough to make the conversion cheap, few enough to weigh nothing.
 _ROWS = 10_000
@@ -65,7 +208,7 @@ def _a(noun: str) -> str:
 
 
 def _instead(inputs: Any) -> str:
-    from fanfold.inputs.rejection import short
+    from fanfold.inputs.signature import short
 
     if isinstance(inputs, int) and not isinstance(inputs, bool):
         return f"Did you mean `range({inputs})`, or `[{inputs}]`?"

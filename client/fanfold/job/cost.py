@@ -6,11 +6,10 @@ import time
 from typing import NamedTuple
 
 from fanfold.contract.instances import INSTANCE_TYPES
-from fanfold.contract.limits import REALTIME_TIMEOUT_S
+from fanfold.contract.layout import REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import Dollars, counted, duration
-from fanfold.core.job_records import MachineRecord, from_event
-from fanfold.core.models import Event, EventKind, JobHeader, RunStatus
+from fanfold.core.models import Event, EventKind, JobHeader, MachineRecord, RunStatus, from_event
 from fanfold.core.pricing import machine_cost, prices, realtime_cost
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fanfold.codec import decode_json
 from fanfold.codec.rebuild import ReadAsDataWarning
-from fanfold.contract.limits import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.contract.layout import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.formatting import counted
 from fanfold.core.models import JobHeader, RunError, RunStatus
 from fanfold.errors import (

@@ -13,16 +13,23 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import Seconds
-from fanfold.core.frames import WithoutOwnFrames
 from fanfold.core.models import BAD, FAILED, GOOD, Event, EventKind, JobHeader, Output, RunRef, RunStatus, Usage
 from fanfold.core.options import check_flags, check_number
 from fanfold.engines.base import Engine
-from fanfold.errors import CodecError, InputError, ResultDamaged, RunFailed, StoreUnavailable, WaitTimeout
+from fanfold.errors import (
+    CodecError,
+    InputError,
+    ResultDamaged,
+    RunFailed,
+    StoreUnavailable,
+    WaitTimeout,
+)
 from fanfold.job import display, logs
 from fanfold.job.compat import OlderSpelling, Status
 from fanfold.job.failures import concatenation_error, run_failure
 from fanfold.job.results import Contents
 from fanfold.job.waiting import Brief, Pace, Progress, Tracker, describe_counts
+from fanfold.settings import WithoutOwnFrames
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -248,7 +255,8 @@ class Job(OlderSpelling):
                 check_target(path)
             values = self._results(False, ignore_exceptions, progress=progress if verbose else False)
             kept = list(self.state.indexes(*GOOD))
-            display.say_left_out(self.state)
+            if len(kept) < len(self):
+                display.say_left_out(self.state)
             inputs = kept if drop_index else [self.contents.own_arguments(index) for index in kept]
             try:
                 frame = fold_results(inputs, values, flatten=flatten)

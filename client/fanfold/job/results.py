@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import decode, decode_json
-from fanfold.contract.layout import blob_key, bundle_key
 from fanfold.core.models import Event, EventKind, JobHeader, Output
 from fanfold.engines.base import Stores
 from fanfold.errors import ResultDamaged
 from fanfold.settings import current
-from fanfold.stores.keys import sha256_in
+from fanfold.stores.keys import blob_key, bundle_key, sha256_in
 from fanfold.stores.manifest import Manifest
 
 if TYPE_CHECKING:

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fanfold.contract.instances import INSTANCE_TYPES, run_memory_mib
-from fanfold.contract.limits import ADVISED_RUN_S, NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.contract.layout import ADVISED_RUN_S, NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import Seconds, counted, duration
-from fanfold.core.job_records import MachineRecord, records
-from fanfold.core.models import EventKind, JobHeader, RunStatus
+from fanfold.core.models import EventKind, JobHeader, MachineRecord, RunStatus, records
 from fanfold.job.cost import Cost, cost
 from fanfold.job.waiting import Brief, waiting_for
 

@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Any, NamedTuple, TextIO, TypeVar
 
 from fanfold.core.fold import JobState
-from fanfold.core.forks import Locked
 from fanfold.core.formatting import duration
 from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, RunStatus
+from fanfold.core.processes import Locked
 from fanfold.engines.base import Engine
 from fanfold.errors import ConfigurationError, StoreError, StoreUnavailable, WaitTimeout
 

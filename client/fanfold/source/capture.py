@@ -6,18 +6,214 @@ code as Python has compiled it. What can take none is refused by name, file and 
 
 from __future__ import annotations
 
+import ast
 import functools
+import re
 import sys
+import types
 from collections.abc import Callable
 from types import FunctionType, MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fanfold.source import refusals, setup
-from fanfold.source.bundle import Bundle
-from fanfold.source.decorators import udf_function, unwrapped
-from fanfold.source.fingerprint import code_hash
+from fanfold.errors import CaptureError
+from fanfold.source import refusals
+from fanfold.source.functions import space_of, take_globals, texts_beside
 from fanfold.source.graph import Graph, Ref
-from fanfold.source.project import Project
+from fanfold.source.load import Bundle
+from fanfold.source.modules import Project, imports_in, is_library, udf_function, unwrapped
+from fanfold.source.texts import Source, UseSite, bound_name, code_hash, dotted, names_in, tree_hash
+
+if TYPE_CHECKING:
+    from fanfold.source.graph import Graph
+
+# Statements at the top of the UDF's file that set something up in a package that it uses: they are executed
+# again.
+
+#: What libraries call their settings.
+_SETTERS = re.compile(
+    r"^(set($|_\w+|[A-Z]\w*|\w+limit)|reset_\w+|register\w*|filterwarnings|simplefilter|basicConfig|captureWarnings"
+    r"|dictConfig|enable\w*|disable\w*|configure|use|field_size_limit|addLevelName|install\w*|init_printing|update)$"
+)
+#: What is told to update settings, where a call is named so.
+_SETTINGS = {"config", "rcParams", "options"}
+#: As much of a statement as one line has room for.
+_LONGEST_TEXT = 100
+#: Modules whose settings are the whole process's, used or not.
+_ALWAYS = {"warnings", "logging", "os", "sys"}
+#: What belongs to the process that submits.
+_NOT = {"fanfold", "signal", "multiprocessing", "unittest", "pytest", "IPython"}
+_HARMLESS = (
+    ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.Slice, ast.Starred, ast.expr_context, ast.keyword,
+    ast.Dict, ast.List, ast.Tuple, ast.Set, ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop, ast.expr_context,
+)  # fmt: skip
+
+
+class Statement(NamedTuple):
+    """A statement that travels: its text's number, its line and column, what it is applied to, and its meaning."""
+
+    code: tuple[int, int, int]
+    space: int
+    given: Any
+    meaning: str
+    text: str
+    where: str
+
+
+class Left(NamedTuple):
+    """A statement of the top of the file that stays behind, and why."""
+
+    path: str
+    line: int
+    text: str
+    why: str
+
+
+def take(graph: Graph, namespace: dict[str, Any]) -> tuple[list[Statement], list[Left]]:
+    """The statements that travel, and those that set something up and stay behind."""
+    taken: list[Statement] = []
+    left: list[Left] = []
+    for source in texts_beside(graph.kept.sources(), namespace):
+        for node in source.tree.body:
+            reason = _reason(graph, node, namespace)
+            if reason is None:
+                continue
+            if not reason:
+                try:
+                    taken.append(_taken(graph, source, node, namespace))
+                    continue
+                except CaptureError as error:
+                    reason = error.message
+            left.append(Left(source.path, node.lineno, ast.unparse(node).split("\n")[0][:_LONGEST_TEXT], reason))
+    return taken, left
+
+
+def _reason(graph: Graph, node: ast.stmt, namespace: dict[str, Any]) -> str | None:
+    """Why a statement stays behind; nothing where it travels; None where it sets nothing up."""
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return "" if _is_for_effect(graph, node, namespace) else None
+    if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+        return "" if any(_sets(graph, each, namespace) for each in node.decorator_list) else None
+    parts = _parts_of_setting(graph, node, namespace)
+    if parts is None:
+        return None
+    return "" if all(_is_harmless(part, namespace) for part in parts) else "it calls something to know the value"
+
+
+def _parts_of_setting(graph: Graph, node: ast.stmt, namespace: dict[str, Any]) -> list[ast.expr] | None:
+    """The expressions that a statement gives to a library's settings; None where it sets none."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        if _sets(graph, node.value, namespace):
+            return [*node.value.args, *(keyword.value for keyword in node.value.keywords)]
+    elif isinstance(node, (ast.Assign, ast.AugAssign)):
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        if isinstance(target, (ast.Attribute, ast.Subscript)) and _root(target) != "sys":
+            return [node.value] if _is_of_used_library(graph, target, namespace) else None
+    return None
+
+
+def _sets(graph: Graph, called: ast.expr, namespace: dict[str, Any]) -> bool:
+    """Whether a call is one by which a library that is used is set up."""
+    function = called.func if isinstance(called, ast.Call) else called
+    chain = dotted(function)
+    if chain is None or len(chain) < 1 or not isinstance(called, ast.Call):
+        return False
+    name = chain[-1]
+    value = namespace.get(chain[0])
+    if len(chain) == 1:
+        name = str(getattr(value, "__name__", name))
+    if name in graph.project.imports and is_library(_module_of(value)):  # tqdm.pandas()
+        return True
+    if not _SETTERS.match(name) or (name == "update" and not _SETTINGS.intersection(chain)):
+        return False
+    return _is_of_used_library(graph, function, namespace)
+
+
+def _is_of_used_library(graph: Graph, expression: ast.expr, namespace: dict[str, Any]) -> bool:
+    root = _root(expression)
+    value = namespace.get(root) if root else None
+    module = _module_of(value)
+    package = module.partition(".")[0]
+    if value is None or package in _NOT or not is_library(module):
+        return False
+    if isinstance(value, types.FunctionType) and not isinstance(expression, ast.Name):
+        return package in graph.project.imports
+    return package in graph.project.imports or package in _ALWAYS
+
+
+def _module_of(value: Any) -> str:
+    if isinstance(value, types.ModuleType):
+        return value.__name__
+    module = getattr(value, "__module__", None)
+    return module if isinstance(module, str) else type(value).__module__
+
+
+def _root(expression: ast.AST) -> str | None:
+    """The name that an expression starts from: `decimal` of `decimal.getcontext().prec`."""
+    while True:
+        if isinstance(expression, ast.Name):
+            return expression.id
+        if isinstance(expression, ast.Call):
+            expression = expression.func
+        elif isinstance(expression, (ast.Attribute, ast.Subscript)):
+            expression = expression.value
+        else:
+            return None
+
+
+def _is_harmless(expression: ast.expr, namespace: dict[str, Any]) -> bool:
+    """Whether an expression may be evaluated again: it calls classes of libraries at the most."""
+    for node in ast.walk(expression):
+        if isinstance(node, ast.Call):
+            chain = dotted(node.func)
+            value = namespace.get(chain[0]) if chain else None
+            for attribute in (chain or ("",))[1:]:
+                value = getattr(value, attribute, None)
+            if not (isinstance(value, type) and is_library(value.__module__)):
+                return False
+        elif not isinstance(node, _HARMLESS):
+            return False
+    return True
+
+
+def _is_for_effect(graph: Graph, node: ast.Import | ast.ImportFrom, namespace: dict[str, Any]) -> bool:
+    """Whether an import does something to a package that is used, though nobody uses the name that it binds."""
+    used = {name for space in graph.spaces for name in space.get("globals", ())}
+    for imported in imports_in(node, str(namespace.get("__package__") or "")):
+        package, _, rest = imported.module.partition(".")
+        names = [bound_name(node, alias) for alias in node.names]
+        if used.intersection(names) or package not in sys.modules or not is_library(imported.module):
+            continue
+        loaded = all(f"{imported.module}.{name}" in sys.modules for name in imported.names)
+        if package in graph.project.imports and (rest or loaded) and imported.names and loaded:
+            return True
+        if package in graph.project.imports and isinstance(node, ast.Import) and rest:
+            return True
+        if imported.module.rpartition(".")[2] in graph.project.imports and rest:  # import hvplot.pandas
+            return True
+    return False
+
+
+def _taken(graph: Graph, source: Source, node: ast.stmt, namespace: dict[str, Any]) -> Statement:
+    space = space_of(graph, namespace)
+    usage = UseSite(source.path, node, "the top of the file")
+    given = None
+    read: list[ast.AST] = [node]
+    if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+        with graph.used(usage, node.name):
+            given = graph.ref(namespace[node.name])
+        read = [each for each in node.decorator_list if _sets(graph, each, namespace)]
+    else:
+        for imported in imports_in(node, str(namespace.get("__package__") or "")):
+            graph.project.require(imported, source.path)
+    take_globals(graph, space, namespace, frozenset(names_in(read)), usage)
+    number = graph.keep_node(source, node)
+    graph.kept.belongs_to(source, str(namespace.get("__name__", "__main__")))
+    decorators = [each for each in read if each is not node]
+    at: Any = decorators[0] if decorators else node
+    text = ast.unparse(at).split("\n")[0][:_LONGEST_TEXT]
+    where = f"{source.path}:{at.lineno}"
+    return Statement((number, at.lineno, at.col_offset), space, given, tree_hash(at), text, where)
+
 
 #: Of a notebook of many cells, as many names as an error may be about.
 _MOST_NAMES = 500
@@ -77,7 +273,7 @@ class Captured:
         if namespace is not None:
             self._name_it(graph, namespace, entry, root)
         subclasses = graph.take_subclasses()
-        statements, self.left = setup.take(graph, home) if namespace is not None else ([], [])
+        statements, self.left = take(graph, home) if namespace is not None else ([], [])
         self.taken = [(each.text, each.where) for each in statements]
         project.settle(graph)
         parts = {("graph", graph.meaning(root)), ("setup", *(s.meaning for s in statements)), *project.parts}

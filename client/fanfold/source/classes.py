@@ -12,21 +12,52 @@ from functools import cached_property, lru_cache
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from fanfold.source import fields, refusals
-from fanfold.source.codes import Located, locate
-from fanfold.source.decorators import unwrapped
-from fanfold.source.fields import MISSING
-from fanfold.source.fingerprint import clean, tree_hash
-from fanfold.source.functions import by_name, take_globals
+from fanfold.source import refusals
+from fanfold.source.functions import Located, by_name, locate, take_globals
 from fanfold.source.functions import space_of as _space
-from fanfold.source.imports import imports_in
-from fanfold.source.names import has_name, held_by, is_library, is_replaced
-from fanfold.source.refusals import Usage
-from fanfold.source.syntax import bound_names, names_in
-from fanfold.source.texts import Source, parse, read
+from fanfold.source.modules import has_name, held_by, imports_in, is_library, is_replaced, unwrapped
+from fanfold.source.texts import Source, UseSite, bound_names, clean, names_in, parse, read, tree_hash
 
 if TYPE_CHECKING:
     from fanfold.source.graph import Graph
+
+# Classes that make fields of what their body says: dataclasses, pydantic's, attrs', named tuples, and Enums.
+
+MISSING: Any = object()
+
+#: What says that a field has no default: the classes of the marks, by name, for none of these need be imported here.
+_NO_DEFAULT = {"_MISSING_TYPE", "PydanticUndefinedType", "_Nothing", "Factory"}
+
+
+def makes_fields(made: type) -> bool:
+    """Whether the class keeps defaults of its own."""
+    members = vars(made)
+    return any(n in members for n in ("__dataclass_fields__", "__pydantic_fields__", "__attrs_attrs__"))
+
+
+def is_enum(made: type) -> bool:
+    """Whether the class makes members."""
+    return "_member_map_" in vars(made)
+
+
+def declared(made: type, name: str) -> Any:
+    """The default that such a class keeps for a field, or the value of a member; `MISSING` where it has none."""
+    members = vars(made)
+    for fields in ("__dataclass_fields__", "__pydantic_fields__"):
+        if name in (known := members.get(fields) or {}):
+            return _default(known[name].default)
+    for field in members.get("__attrs_attrs__") or ():
+        if field.name == name:
+            return _default(field.default)
+    if name in (known := members.get("_member_map_") or {}):
+        # A `__new__` of its own may have made the value of something else.
+        return MISSING if any("__new_member__" in vars(c) for c in made.__mro__) else known[name]._value_
+    return (members.get("_field_defaults") or {}).get(name, MISSING)
+
+
+def _default(value: Any) -> Any:
+    return MISSING if type(value).__name__ in _NO_DEFAULT else value
+
 
 #: What Python keeps in a class for itself.
 _PYTHONS_OWN = frozenset(
@@ -58,9 +89,9 @@ def describe(graph: Graph, made: type) -> Any:
     graph.lanes.append(("source", name, "a class", 0, module))
     if "_fields" in vars(made) and "_make" in vars(made) and issubclass(made, tuple):
         return _named_tuple(graph, made)
-    if fields.is_enum(made) or not _is_plain(made):
+    if is_enum(made) or not _is_plain(made):
         found = _statement(made, namespace)
-        if found is None and fields.is_enum(made):
+        if found is None and is_enum(made):
             return _enum(graph, made)
         if found is not None:
             return _by_statement(graph, made, namespace, found)
@@ -271,7 +302,7 @@ def _enum(graph: Graph, made: Any) -> Any:
 
 def _by_statement(graph: Graph, made: type, namespace: dict[str, Any], found: tuple[Source, ast.ClassDef]) -> Any:
     source, node = found
-    usage = Usage(source.path, node, made.__name__)
+    usage = UseSite(source.path, node, made.__name__)
     number = graph.keep_node(source, node)
     graph.kept.belongs_to(source, made.__module__)
     space = _space(graph, namespace)
@@ -325,12 +356,12 @@ def _given(made: type, node: ast.ClassDef) -> Iterator[tuple[ast.expr | None, An
             continue
         if isinstance(expression, ast.Constant) or not names_in([expression]):
             continue
-        default = fields.declared(made, target)
-        if isinstance(expression, ast.Call) and not fields.is_enum(made):
+        default = declared(made, target)
+        if isinstance(expression, ast.Call) and not is_enum(made):
             continue  # a field with all its settings, of which the default is only one
         if default is not MISSING:
             yield expression, default
-        elif not fields.makes_fields(made) and not fields.is_enum(made) and target in vars(made):
+        elif not makes_fields(made) and not is_enum(made) and target in vars(made):
             yield expression, vars(made)[target]
 
 
@@ -375,9 +406,9 @@ def _later(made: type, node: ast.ClassDef) -> Iterator[tuple[str, Any]]:
 def _is_made_by_library(made: type, name: str, value: Any) -> bool:
     if isinstance(value, (types.MemberDescriptorType, types.GetSetDescriptorType, cached_property)):
         return True
-    if fields.is_enum(made) or any(name in vars(base) for base in made.__mro__[1:]):
+    if is_enum(made) or any(name in vars(base) for base in made.__mro__[1:]):
         return True
-    return fields.declared(made, name) is not MISSING or name in _annotations(made)
+    return declared(made, name) is not MISSING or name in _annotations(made)
 
 
 def _local_names(made: type, node: ast.ClassDef) -> dict[str, Any]:
@@ -444,7 +475,7 @@ def _could_make(node: ast.ClassDef, made: type) -> bool:
     annotated = {s.target.id for s in node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)}
     if not annotated >= set(_annotations(made)):
         return False
-    if fields.is_enum(made) and not set(members["_member_map_"]) <= said:
+    if is_enum(made) and not set(members["_member_map_"]) <= said:
         return False
     return annotated <= known and {n for n in said if not n.startswith("_")} <= known
 

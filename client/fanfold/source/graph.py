@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -17,14 +18,9 @@ from typing import Any, NamedTuple
 
 from fanfold.errors import CaptureError
 from fanfold.source import refusals
-from fanfold.source.codes import Located
-from fanfold.source.decorators import udf_function
-from fanfold.source.names import is_library
-from fanfold.source.project import Project
-from fanfold.source.refusals import Usage
-from fanfold.source.render import Kept
-from fanfold.source.syntax import identifiers
-from fanfold.source.texts import Source
+from fanfold.source.functions import Located
+from fanfold.source.modules import Project, is_library, udf_function
+from fanfold.source.texts import Kept, Source, UseSite, identifiers
 
 #: A literal in a list of its own, or the number of a node.
 Ref = Any
@@ -65,7 +61,7 @@ class Graph:
         self._memo: dict[int, Ref] = {}
         self._alive: list[Any] = []
         self._spaces: dict[int, int] = {}
-        self._uses: list[tuple[Usage, str]] = []
+        self._uses: list[tuple[UseSite, str]] = []
         self._steps: list[str] = []
 
     # What has been seen
@@ -133,14 +129,13 @@ class Graph:
 
     def _described(self, value: Any) -> tuple[Any, Any]:
         """The node of a value, and what it means for the hash where that is something else."""
-        from fanfold.source import classes, functions, objects
+        from fanfold.source import functions, objects
 
         kind = type(value)  # never `isinstance`, which asks the object itself
         if kind is FunctionType:
             return functions.describe(self, value)
         if issubclass(kind, type):
-            node = classes.describe(self, value)
-            return node, classes.meaning(node)
+            return self._class(value)
         if issubclass(kind, ModuleType):
             return functions.describe_module(self, value), None
         if kind is CellType:
@@ -149,6 +144,14 @@ class Graph:
             except ValueError:  # nothing in it yet
                 return ["cell", None], None
         return objects.describe(self, value), None
+
+    def _class(self, made: type) -> tuple[Any, Any]:
+        if type(made) is type and vars(builtins).get(made.__name__) is made:
+            return ["import", "builtins", made.__name__], None
+        from fanfold.source import classes
+
+        node = classes.describe(self, made)
+        return node, classes.meaning(node)
 
     def can_travel(self, value: Any) -> bool:
         """Whether a value can travel; nothing of it does where it cannot."""
@@ -170,7 +173,7 @@ class Graph:
     # Where things are used, for errors
 
     @contextmanager
-    def used(self, usage: Usage, name: str) -> Iterator[None]:
+    def used(self, usage: UseSite, name: str) -> Iterator[None]:
         """Say in errors that what follows is used in that place under that name."""
         self._uses.append((usage, name))
         steps, self._steps = self._steps, []

@@ -15,7 +15,7 @@ from fanfold.codec import encode_json
 from fanfold.codec.registry import knows
 from fanfold.errors import CaptureError, CodecError, FanfoldError
 from fanfold.source.functions import by_name
-from fanfold.source.names import held_by, is_library, own_name
+from fanfold.source.modules import held_by, is_library, own_name
 
 if TYPE_CHECKING:
     from fanfold.source.graph import Graph

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import io
 from types import FunctionType
-from typing import Any, NamedTuple
+from typing import Any
 
 from fanfold.errors import CaptureError
+from fanfold.source.texts import UseSite
 
 
 def short(value: Any, width: int = 60) -> str:
@@ -19,25 +20,7 @@ def short(value: Any, width: int = 60) -> str:
     return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
-class Usage(NamedTuple):
-    """Where something is used: a definition in a file."""
-
-    path: str
-    node: ast.AST
-    owner: str
-
-    @property
-    def line(self) -> int:
-        """The first line of the definition."""
-        return getattr(self.node, "lineno", 1)
-
-    def line_of(self, name: str) -> int:
-        """The first line of the definition in which `name` stands."""
-        lines = [n.lineno for n in ast.walk(self.node) if isinstance(n, ast.Name) and n.id == name]
-        return min(lines, default=getattr(self.node, "lineno", 1))
-
-
-def cannot_travel(usage: Usage | None, name: str, value: Any, inside: str = "", why: str = "") -> CaptureError:
+def cannot_travel(usage: UseSite | None, name: str, value: Any, inside: str = "", why: str = "") -> CaptureError:
     """Of what can take none of the lanes; `inside` says where in what the name stands for it is."""
     what, next_step = _describe(name or "it", value)
     if inside:
@@ -69,7 +52,7 @@ def too_deep(value: Any) -> CaptureError:
     )
 
 
-def changed(usage: Usage, name: str, value: Any, expression: ast.expr | None) -> CaptureError:
+def changed(usage: UseSite, name: str, value: Any, expression: ast.expr | None) -> CaptureError:
     """Of what holds something else by now than its source would give again, and that is no value a codec knows."""
     said = "" if expression is None else f" `{ast.unparse(expression)}`"
     line = getattr(expression, "lineno", 0) or usage.line_of(name)

@@ -8,8 +8,7 @@ import os
 import sys
 
 from fanfold.contract.layout import ENV_SOURCE
-from fanfold.source.bundle import Bundle
-from fanfold.source.load import load
+from fanfold.source.load import Bundle, load
 
 
 def _read(*path: str) -> bytes:

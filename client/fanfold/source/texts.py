@@ -4,9 +4,184 @@ from __future__ import annotations
 
 import ast
 import tokenize
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from fanfold.source.load import SourceFile
+
+
+class UseSite(NamedTuple):
+    """Where something is used: in a definition of a file."""
+
+    path: str
+    node: ast.AST
+    owner: str
+
+    @property
+    def line(self) -> int:
+        """The first line of the definition."""
+        return getattr(self.node, "lineno", 1)
+
+    def line_of(self, name: str) -> int:
+        """The first line of the definition in which `name` stands."""
+        lines = [n.lineno for n in ast.walk(self.node) if isinstance(n, ast.Name) and n.id == name]
+        return min(lines, default=getattr(self.node, "lineno", 1))
+
+
+# What statements say of names: which they bind, read, annotate with, or change.
+
+
+def definition_names(node: ast.stmt, without: Iterable[ast.expr] = ()) -> set[str]:
+    """The names that are read already when the statement is executed: decorators, bases, defaults, annotations.
+
+    `without` are decorators and defaults that do not count.
+    """
+    left_out = set(map(id, without))
+    decorators = [each for each in getattr(node, "decorator_list", ()) if id(each) not in left_out]
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        spec = node.args
+        every = [*spec.posonlyargs, *spec.args, *spec.kwonlyargs, *filter(None, (spec.vararg, spec.kwarg))]
+        defaults = (each for each in (*spec.defaults, *spec.kw_defaults) if id(each) not in left_out)
+        parts: list[ast.AST | None] = [*decorators, *defaults, node.returns]
+        return names_in([*parts, *(arg.annotation for arg in every)])
+    if isinstance(node, ast.ClassDef):
+        outer = names_in([*decorators, *node.bases, *(keyword.value for keyword in node.keywords)])
+        return outer.union(*(definition_names(statement) for statement in node.body))
+    return names_in([node])
+
+
+def names_in(nodes: Iterable[ast.AST | None]) -> set[str]:
+    """Every name read anywhere in the nodes, whatever its scope."""
+    found = (n for node in nodes if node is not None for n in ast.walk(node))
+    return {n.id for n in found if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+
+
+def every_annotation(node: ast.AST) -> Iterator[ast.expr]:
+    """Every annotation in the node."""
+    for n in ast.walk(node):
+        for part in ("annotation", "returns"):
+            annotation = getattr(n, part, None)
+            if isinstance(annotation, ast.expr):
+                yield annotation
+
+
+def annotation_names(node: ast.AST, *, unevaluated: bool) -> set[str]:
+    """The names in annotations that are strings; in all of them where `unevaluated` (`from __future__`)."""
+    found: set[str] = set()
+    for annotation in every_annotation(node):
+        strings = (n.value for n in ast.walk(annotation) if isinstance(n, ast.Constant) and isinstance(n.value, str))
+        found |= names_in(map(_expression, strings))
+        if unevaluated:
+            found |= names_in([annotation])
+    return found
+
+
+def _expression(text: str) -> ast.AST | None:
+    try:
+        return ast.parse(text.strip(), mode="eval")
+    except SyntaxError:  # Annotated[int, "any text"], Literal["a b"]
+        return None
+
+
+def dotted(node: ast.AST) -> tuple[str, ...] | None:
+    """`a.b.c` as ("a", "b", "c"); None for anything else."""
+    if isinstance(node, ast.Name):
+        return (node.id,)
+    if isinstance(node, ast.Attribute):
+        head = dotted(node.value)
+        return None if head is None else (*head, node.attr)
+    return None
+
+
+def bindings(places: Iterable[Place]) -> dict[str, list[Place]]:
+    """The statements that give each name its value, in order; a star import stands under `*`."""
+    found: dict[str, list[Place]] = defaultdict(list)
+    for place in places:
+        for name in bound_names(place.node):
+            found[name].append(place)
+    return found
+
+
+def bound_names(node: ast.stmt) -> list[str]:
+    """The names that one statement binds, those that the statements within it bind left out."""
+    if isinstance(node, Definition):
+        return [node.name]
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return [bound_name(node, alias) for alias in node.names]
+    if isinstance(node, ast.Assign):
+        # `table[key] = value` reads `table`; it does not bind it.
+        names = (n for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name))
+        return [n.id for n in names if isinstance(n.ctx, ast.Store)]
+    if isinstance(node, ast.AnnAssign) and node.value is not None and isinstance(node.target, ast.Name):
+        return [node.target.id]
+    name = getattr(node, "name", None)  # `type Alias = ...`, from 3.12 on
+    return [name.id] if isinstance(name, ast.Name) else []
+
+
+def bound_name(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> str:
+    """The name that one part of an import statement binds."""
+    if alias.asname:
+        return alias.asname
+    return alias.name.partition(".")[0] if isinstance(node, ast.Import) else alias.name
+
+
+def identifiers(node: ast.AST) -> Iterator[str]:
+    """Every name and attribute that code reads, and every name that it imports."""
+    for n in ast.walk(node):
+        if isinstance(n, ast.alias):
+            yield n.name
+        elif isinstance(n, (ast.Name, ast.Attribute)) and isinstance(n.ctx, ast.Load):
+            yield n.id if isinstance(n, ast.Name) else n.attr
+
+
+# Which names a text's own code changes, beyond giving them their first value
+
+_CHANGING = {
+    "add", "append", "appendleft", "clear", "difference_update", "discard", "extend", "insert", "intersection_update",
+    "pop", "popitem", "popleft", "remove", "reverse", "setdefault", "sort", "symmetric_difference_update", "update",
+}  # fmt: skip
+
+
+@lru_cache(maxsize=2048)
+def changed_names(node: ast.Module | Definition, *, at_once: bool = False) -> frozenset[str]:
+    """Names and attributes that a module's, class's or function's code changes in place, counts up or has `global`.
+
+    `at_once`: only by what is executed with the body itself, not by the functions that it defines.
+    """
+    statements = [s for s in node.body if not (at_once and isinstance(s, Definition))]
+    return frozenset(name for statement in statements for n in ast.walk(statement) for name in _changed(n))
+
+
+def _changed(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Global):
+        yield from node.names
+    elif isinstance(node, ast.AugAssign):
+        yield from _named(node.target)
+    elif isinstance(node, (ast.Subscript, ast.Attribute)) and isinstance(node.ctx, (ast.Store, ast.Del)):
+        yield from _named(node.value)
+        if isinstance(node, ast.Attribute):
+            yield node.attr
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGING:
+        yield from _named(node.func.value)
+    elif isinstance(node, (ast.For, ast.AsyncFor)):
+        yield from (n.id for n in ast.walk(node.target) if isinstance(n, ast.Name))
+
+
+def _named(node: ast.expr) -> Iterator[str]:
+    """`x` of `x`, and of `x[0]`; `registry` of `cls.registry`."""
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    if isinstance(node, ast.Name):
+        yield node.id
+    elif isinstance(node, ast.Attribute):
+        yield node.attr
+
 
 #: Nodes that have lines of their own and hold statements: statements, and a `try`'s handlers.
 Block = ast.stmt | ast.ExceptHandler
@@ -89,3 +264,236 @@ def _within(source: Source, parent: ast.AST, ancestors: tuple[Block, ...], *, in
             yield from _within(source, child, (*ancestors, child), into_scopes=into_scopes)
         elif isinstance(child, ast.match_case):
             yield from _within(source, child, ancestors, into_scopes=into_scopes)
+
+
+# The code hash: what source means, whatever its layout, its comments and the Python that reads it.
+
+#: Where a name is read or written is told by its place; the others are notes of the parser's.
+_SKIPPED = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+
+#: Raised when the same source would hash differently, so that no old entry of a cache is taken for a new one.
+_VERSION = "fanfold-code/1"
+
+
+def code_hash(parts: Iterable[tuple[str, ...]]) -> str:
+    """The hash of a set of parts, in whatever order they come: 64 hex digits."""
+    digest = sha256(_VERSION.encode())
+    for part in sorted(set(parts)):
+        digest.update(_packed([text.encode("utf-8", "surrogatepass") for text in part]))
+    return digest.hexdigest()
+
+
+def tree_hash(node: ast.AST, without: Iterable[ast.expr] = ()) -> str:
+    """The hash of a syntax tree, with the decorators in `without` left out."""
+    left_out = frozenset(map(id, without))
+    digest = sha256()
+    # A stack of our own: a long chain of `+` is nested deeper than Python can recurse.
+    pending: list[Any] = [node]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, bytes):
+            digest.update(item)
+        else:
+            pending += reversed(list(_opened(item, left_out)))
+    return digest.hexdigest()
+
+
+def _packed(texts: list[bytes]) -> bytes:
+    """Texts with their lengths, so that no two lists of them look alike."""
+    return b"%d:" % len(texts) + b"".join(b"%d:%s" % (len(text), text) for text in texts)
+
+
+def _opened(item: Any, left_out: frozenset[int]) -> Iterator[Any]:
+    """A node, a list or a constant as bytes, and what in it is yet to be opened."""
+    if isinstance(item, ast.AST):
+        yield b"(" + type(item).__name__.encode()
+        for field, value in _fields(item):
+            if field == "decorator_list":
+                value = [each for each in value if id(each) not in left_out]  # noqa: PLW2901
+            if field not in _SKIPPED and value is not None and value != []:
+                yield b" " + field.encode() + b"="
+                yield value if isinstance(value, (ast.AST, list)) else _constant(value)
+        yield b")"
+    else:
+        yield b"["
+        yield from (each if isinstance(each, ast.AST) else _constant(each) for each in item)
+        yield b"]"
+
+
+def _fields(node: ast.AST) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, ast.Constant):
+        # Here alone None and nothing mean different things.
+        yield "value", _Literal(node.value)
+    elif isinstance(node, ast.JoinedStr):
+        yield "values", _joined(node.values)
+    elif isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        for field, value in ast.iter_fields(node):
+            yield field, _with_clean_docstring(value) if field == "body" else value
+    else:
+        yield from ast.iter_fields(node)
+
+
+class _Literal:
+    """A constant's value, told apart from an absent field."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _constant(value: Any) -> bytes:
+    if isinstance(value, _Literal):
+        value = value.value
+    if isinstance(value, str):
+        data = value.encode("utf-8", "surrogatepass")
+    elif isinstance(value, bytes):
+        data = value
+    else:  # Python refuses to print very long integers in decimal
+        data = (hex(value) if type(value) is int else repr(value)).encode()
+    return _packed([type(value).__name__.encode(), data])
+
+
+def _joined(values: list[ast.expr]) -> list[ast.expr]:
+    """The parts of an f-string with neighbouring texts as one: how they are split differs between versions."""
+    parts: list[ast.expr] = []
+    for value in values:
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            if parts and isinstance(parts[-1], ast.Constant):
+                value = ast.Constant(parts.pop().value + value.value)  # type: ignore[attr-defined]  # noqa: PLW2901
+            if not value.value:
+                continue
+        parts.append(value)
+    return parts
+
+
+def _with_clean_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    first = body[0] if body else None
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        return [ast.Expr(ast.Constant(clean(first.value.value))), *body[1:]]
+    return body
+
+
+def clean(docstring: str) -> str:
+    """What `inspect.cleandoc` did before 3.13, so that all versions agree."""
+    lines = docstring.expandtabs().split("\n")
+    margins = [len(line) - len(line.lstrip()) for line in lines[1:] if line.strip()]
+    margin = min(margins, default=0)
+    return "\n".join([lines[0].lstrip(), *(line[margin:] for line in lines[1:])]).strip("\n")
+
+
+# The text that travels: the statements that functions stand in, at their own lines, and blank lines for the
+# rest.
+
+#: What stands in the place of expressions.
+Instead = Mapping[ast.expr, str]
+_NOTHING: Instead = MappingProxyType({})
+
+
+class Kept:
+    """Which statements of which texts travel."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Source, int] = {}
+        self._ranges: dict[Source, set[tuple[int, int]]] = defaultdict(set)
+        self._module: dict[Source, str] = {}
+
+    def add(self, source: Source, node: ast.AST) -> int:
+        """Keep the statement of the top level that a node stands in; the number of its text."""
+        starts, ranges = _statements(source)
+        self._ranges[source].add(ranges[bisect_right(starts, node.lineno) - 1])  # type: ignore[attr-defined]
+        return self._numbers.setdefault(source, len(self._numbers))
+
+    def belongs_to(self, source: Source, module: str) -> None:
+        """Say of which module a text is."""
+        self._module.setdefault(source, module)
+
+    def sources(self) -> list[Source]:
+        """The texts of which something travels."""
+        return list(self._numbers)
+
+    def files(self) -> list[SourceFile]:
+        """The texts, by number."""
+        return [
+            SourceFile(self._module.get(source, "__main__"), source.path, _text(source, self._ranges[source]), "entry")
+            for source in self._numbers
+        ]
+
+
+@lru_cache(maxsize=1024)
+def _statements(source: Source) -> tuple[list[int], list[tuple[int, int]]]:
+    """First and last line of each statement of the top level; those that share a line are one."""
+    ranges: list[tuple[int, int]] = []
+    for node in source.tree.body:
+        first, last = first_line(node), node.end_lineno or node.lineno
+        first = _at_sign(source.lines, first) if getattr(node, "decorator_list", None) else first
+        if ranges and first <= ranges[-1][1]:
+            ranges[-1] = (ranges[-1][0], max(last, ranges[-1][1]))
+        else:
+            ranges.append((first, last))
+    return [first for first, _ in ranges], ranges
+
+
+def _text(source: Source, ranges: set[tuple[int, int]]) -> str:
+    lines = source.lines
+    last = max(last for _, last in ranges)
+    kept = {n for first, last in ranges for n in range(first, last + 1)}
+    return "\n".join(lines[n - 1] if n in kept else "" for n in range(1, last + 1)) + "\n"
+
+
+def whole_text(source: Source, left_out: Mapping[Place, Iterable[ast.expr]], given: Instead = _NOTHING) -> str:
+    """The whole text, with some decorators of some definitions left blank, and what is given instead of expressions."""
+    lines = source.lines
+    for n, cuts in _cuts(given).items():
+        lines[n - 1] = _cut(lines[n - 1], cuts)
+    for place, decorators in left_out.items():
+        for n in decorator_lines(lines, place.node, decorators):
+            lines[n - 1] = ""
+    return "\n".join(lines)
+
+
+def decorator_lines(lines: list[str], node: ast.stmt, decorators: Iterable[ast.expr]) -> set[int]:
+    """All lines from each decorator's `@` up to the next one, or to the `def`."""
+    found: set[int] = set()
+    for decorator in decorators:
+        later = [d.lineno for d in getattr(node, "decorator_list", []) if d.lineno > decorator.lineno]
+        end = _at_sign(lines, min(later)) if later else node.lineno
+        found.update(range(_at_sign(lines, decorator.lineno), end))
+    return found
+
+
+def _at_sign(lines: list[str], n: int) -> int:
+    while not lines[n - 1].lstrip().startswith("@"):
+        n -= 1
+    return n
+
+
+class _Cut(NamedTuple):
+    """A part of a line, in bytes, and what stands there instead; no end where it goes to the end of the line."""
+
+    start: int
+    end: int | None
+    text: str
+
+
+def _cuts(given: Instead) -> dict[int, list[_Cut]]:
+    """By line, what to cut. All lines stay: an expression over several leaves a pair of brackets over as many."""
+    cuts: dict[int, list[_Cut]] = defaultdict(list)
+    for node, text in given.items():
+        first, last = node.lineno, node.end_lineno or node.lineno
+        if first == last:
+            cuts[first].append(_Cut(node.col_offset, node.end_col_offset, text))
+            continue
+        cuts[first].append(_Cut(node.col_offset, None, f"({text}"))
+        for n in range(first + 1, last):
+            cuts[n].append(_Cut(0, None, ""))
+        cuts[last].append(_Cut(0, node.end_col_offset, ")"))
+    return cuts
+
+
+def _cut(line: str, cuts: Iterable[_Cut], start: int = 0, end: int | None = None) -> str:
+    """The part of a line from byte `start` to `end`, with what is cut replaced."""
+    data, at, parts = line.encode(), start, []
+    for cut in sorted(cuts):
+        if cut.start >= at:
+            parts += [data[at : cut.start].decode(), cut.text]
+            at = len(data) if cut.end is None else cut.end
+    return "".join([*parts, data[at:end].decode() if end is None or end > at else ""])

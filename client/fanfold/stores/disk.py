@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fanfold.core.forks import Locked
+from fanfold.core.processes import Locked
 from fanfold.errors import StoreError, StoreFull
 
 #: What "no room" looks like: a full disk, a used-up quota, a file larger than allowed.

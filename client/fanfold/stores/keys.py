@@ -1,7 +1,4 @@
-"""What may be a key, and what may be a job's id: neither can lead anywhere but to where it belongs.
-
-And objects that are named after their bytes: whether they still have the bytes that their name says.
-"""
+"""Under which key each thing is kept, what may be a key or a job's id, and whether bytes are those of their name."""
 
 from __future__ import annotations
 
@@ -15,6 +12,49 @@ from fanfold.errors import InputError, JobNotFound, ResultDamaged
 _KEY = re.compile(r"(?:(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+(?:/(?!\Z)|\Z))+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _JOB_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+
+def bundle_key(sha256: str) -> str:
+    """Key of a UDF's source bundle, named after its bytes."""
+    return f"udf/{sha256}"
+
+
+def inputs_key(job_id: str) -> str:
+    """Key of a job's inputs: one line of JSON an input, in order."""
+    return f"jobs/{job_id}/inputs.jsonl"
+
+
+def inputs_index_key(job_id: str) -> str:
+    """Key of the offsets and cache keys that belong to a job's inputs."""
+    return f"jobs/{job_id}/inputs.idx"
+
+
+def constants_key(job_id: str) -> str:
+    """Key of the arguments that all runs of a job have in common, where they are too long for its header's item."""
+    return f"jobs/{job_id}/constants.json"
+
+
+def work_key(job_id: str, dispatch: str) -> str:
+    """Key of the list of runs that one start gave to the dedicated machines or to the distributed state machine."""
+    return f"jobs/{job_id}/work-{dispatch}"
+
+
+def overflow_key(job_id: str, sha256: str) -> str:
+    """Key of events that together are too large for one item of the table."""
+    return f"jobs/{job_id}/events/{sha256}"
+
+
+def result_key(cache_key: str, sha256: str) -> str:
+    """Key of one result: under the run it answers, named after its bytes."""
+    return f"results/{cache_key}/{sha256}"
+
+
+def blob_key(sha256: str) -> str:
+    """Key of a large argument or global value, named after its bytes."""
+    return f"blobs/{sha256}"
+
+
+# Neither a key nor a job's id can lead anywhere but to where it belongs.
 
 
 def checked_key(key: str) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType
 from typing import Any
 
-from fanfold.contract.layout import blob_key
 from fanfold.core.options import unwrapped
 from fanfold.engines.base import Engine
 from fanfold.inputs import decode_arguments
+from fanfold.stores.keys import blob_key
 from fanfold.submission.prepare import Draft
 
 _DEBUGGERS = frozenset({"breakpoint", "set_trace", "post_mortem"})

@@ -8,8 +8,7 @@ from typing import Any
 
 from fanfold.contract.instances import InstanceType
 from fanfold.core.models import Event, EventKind, RunStatus
-from fanfold.core.options import Request, instance_type, unwrapped
-from fanfold.core.retry import should_retry
+from fanfold.core.options import Request, instance_type, should_retry, unwrapped
 from fanfold.engines.base import Engine
 from fanfold.errors import InputError
 from fanfold.job import Job

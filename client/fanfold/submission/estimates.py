@@ -8,9 +8,8 @@ import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from fanfold.contract.instances import InstanceType, run_memory_mib
-from fanfold.contract.limits import NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
-from fanfold.contract.prices import LIST_PRICES, Prices
+from fanfold.contract.instances import LIST_PRICES, InstanceType, Prices, run_memory_mib
+from fanfold.contract.layout import NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.formatting import Dollars, Seconds, about_dollars, about_seconds
 from fanfold.core.pricing import machine_cost, realtime_cost
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fanfold.contract.layout import bundle_key
 from fanfold.core.models import JobHeader
 from fanfold.core.options import Request
 from fanfold.engines.base import Engine
 from fanfold.errors import InputError
 from fanfold.job.results import Contents
+from fanfold.stores.keys import bundle_key
 from fanfold.submission.prepare import Draft, limit_memory_mib, limit_timeout_s
 
 

@@ -8,9 +8,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from fanfold.contract.instances import InstanceType
-from fanfold.contract.layout import blob_key
-from fanfold.contract.prices import Prices
+from fanfold.contract.instances import InstanceType, Prices
 from fanfold.core.formatting import about_dollars, about_seconds, counted
 from fanfold.core.models import GOOD, JobHeader, RunStatus
 from fanfold.core.options import Options, Request, unwrapped
@@ -20,10 +18,10 @@ from fanfold.errors import InputError
 from fanfold.inputs import decode_arguments
 from fanfold.job import Job
 from fanfold.job.summary import own_memory_mib, own_timeout_s
+from fanfold.stores.keys import blob_key
 from fanfold.stores.state import read_state
 from fanfold.submission.estimates import Observed, Own, Plan, Way, local_way, machine_way, own_obstacle, realtime_way
-from fanfold.submission.prepare import Draft, prepare
-from fanfold.submission.resolve import refuse_inside_run, resolve_call
+from fanfold.submission.prepare import Draft, prepare, refuse_inside_run, resolve_call
 
 if TYPE_CHECKING:
     from datetime import timedelta

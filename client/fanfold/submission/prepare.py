@@ -1,23 +1,174 @@
 """From a UDF and its inputs to a job that can be started: check everything, write it down, look into the cache."""
 
+from __future__ import annotations
+
+import os
+import re
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from fanfold.contract.instances import InstanceType, run_memory_mib
-from fanfold.contract.layout import blob_key, bundle_key
+from fanfold.contract.layout import ENV_RUN
 from fanfold.core.cache_key import KeyMaker
-from fanfold.core.ids import new_job_id
-from fanfold.core.models import Event, EventKind, JobHeader, Output, RunRef, RunStatus
-from fanfold.core.options import Options, Request, unwrapped
-from fanfold.engines.base import Description, Engine, Stores
-from fanfold.errors import InputError
+from fanfold.core.models import Event, EventKind, JobHeader, Output, RunRef, RunStatus, new_job_id
+from fanfold.core.options import Options, Request, places, unwrapped
+from fanfold.engines.base import Description, Engine, Stores, engine_for
+from fanfold.errors import CaptureError, InputError, NestedSubmitError
 from fanfold.inputs import Signature, sender, validated
 from fanfold.job.results import note_submitted_here
 from fanfold.settings import current
 from fanfold.source.capture import Captured
+from fanfold.stores.keys import blob_key, bundle_key
 from fanfold.stores.manifest import ManifestWriter
-from fanfold.submission.imports import check_imports, versions
+
+# What every call needs first: it is not made from within a run, it has an engine, and it asks for something.
+
+_ALIASES = ("small", "medium", "large")
+
+
+def inside_run() -> bool:
+    """True within a run, and in the processes that it starts."""
+    return ENV_RUN in os.environ
+
+
+def refuse_inside_run(what: str) -> None:
+    """Raises `NestedSubmitError` within a run: runs that wait for runs hold their workers and never end."""
+    if inside_run():
+        raise NestedSubmitError(
+            f"`{what}` was called from within a run ({os.environ[ENV_RUN]}).",
+            next_step="call the UDF as a plain function there, or submit from outside with more inputs.",
+        )
+
+
+def resolve_call(
+    udf: Any, *, engine: str | None, instance_type: str | None, quiet: bool = False, **asked: Any
+) -> tuple[Engine, Request]:
+    """The engine for a call, and what the call asks of it. Raises `InputError`, or `ConfigurationError` for the engine.
+
+    Says on stderr which machine serves an instance type where that is not the machine of its name, unless `quiet`.
+    """
+    _, options = unwrapped(udf)
+    engine, instance_type = places(engine, instance_type)
+    chosen = engine_for(engine or options.engine)
+    offered = chosen.describe().instance_types
+    request = Request.of(options, offered=offered, instance_type_name=instance_type, **asked)
+    if not quiet:
+        _say_which_machine(request, chosen)
+    return chosen, request
+
+
+def _say_which_machine(request: Request, engine: Engine) -> None:
+    """Say on stderr what serves an instance type where that is not the machine of its name."""
+    machine = request.instance
+    if machine is None:
+        return
+    host = machine.host
+    if not engine.describe().has_machines:
+        sys.stderr.write(
+            f"fanfold: {machine.name} is served by this machine; on AWS by {host.name}"
+            f" ({host.vcpus} vCPU, {host.memory_gib:g} GiB).\n"
+        )
+    elif machine.served_by_another and machine.name not in _ALIASES:
+        sys.stderr.write(
+            f"fanfold: {machine.name} is served by {host.name} ({host.vcpus} vCPU, {host.memory_gib:g} GiB).\n"
+        )
+
+
+# What a UDF imports: whether it is there where its runs are, and of which version it is here.
+
+#: Of packages that are imported by another name than they are installed by, for those not installed here.
+_ALSO_KNOWN_AS = {
+    "PIL": "pillow",
+    "attr": "attrs",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python-headless",
+    "dateutil": "python-dateutil",
+    "osgeo": "gdal",
+    "sklearn": "scikit-learn",
+    "skimage": "scikit-image",
+    "yaml": "pyyaml",
+}
+
+
+def check_imports(modules: Iterable[str], described: Description) -> None:
+    """Raises `CaptureError` for a top-level module that no package of the deployment's brings along."""
+    if not described.packages:
+        return
+    there = {_normal(name) for name in described.packages}
+    foreign = [name for name in modules if name not in sys.stdlib_module_names and name != "fanfold"]
+    missing = [name for name in foreign if not {_normal(name), _ALSO_KNOWN_AS.get(name)} & there]
+    missing = [name for name in missing if there.isdisjoint(_installed_by(name))]
+    if missing:
+        raise CaptureError(
+            f"The UDF imports {', '.join(missing)}, which the deployment's image does not have.",
+            next_step="add it to runtime/requirements.txt and deploy, import something else, or use engine='local'."
+            f" It has {', '.join(sorted(described.packages))}.",
+        )
+
+
+def versions(modules: Iterable[str]) -> str:
+    """The versions of the packages that bring these modules along on this machine: a result may change with them."""
+    foreign = [name for name in modules if name not in sys.stdlib_module_names]
+    return " ".join(dict.fromkeys(found for name in foreign for found in _versions_of(name)))
+
+
+def _versions_of(module: str) -> list[str]:
+    by_its_name = _version(module) or _version(_ALSO_KNOWN_AS.get(module, ""))
+    if by_its_name:
+        return [by_its_name]
+    return [found for name in sorted(_installed_by(module)) if (found := _version(name))]
+
+
+def _version(package: str) -> str:
+    from hashlib import sha256
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        found = distribution(package) if package else None
+    except PackageNotFoundError:
+        found = None
+    if found is None:
+        return ""
+    # Installed again under the same version (`pip install .`, a branch of git), it has other files.
+    record = found.read_text("RECORD")
+    files = f"#{sha256(record.encode()).hexdigest()[:12]}" if record else ""
+    return f"{package}=={found.version}{files}"
+
+
+def _installed_by(module: str) -> frozenset[str]:
+    """The packages that bring a top-level module along on this machine."""
+    return _packages(tuple((folder, _changed_at(folder)) for folder in sys.path)).get(module, frozenset())
+
+
+@lru_cache(maxsize=1)
+def _packages(_folders: tuple[tuple[str, int], ...]) -> dict[str, frozenset[str]]:
+    """Which packages bring each top-level module along; reads all that are installed, a millisecond each."""
+    from importlib.metadata import distributions
+
+    found: dict[str, frozenset[str]] = {}
+    for package in distributions():
+        modules = set((package.read_text("top_level.txt") or "").split())
+        if not modules:  # few tools write that file any more, and Python 3.10 goes by nothing else
+            files = (file for file in package.files or () if file.suffix in (".py", ".so"))
+            modules = {file.parts[0].partition(".")[0] for file in files}
+        for module in modules:
+            found[module] = found.get(module, frozenset()) | {_normal(package.metadata["Name"] or "")}
+    return found
+
+
+def _changed_at(folder: str) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
 
 #: Keys looked up, and cached results recorded, at a time.
 _CACHE_BATCH = 2000

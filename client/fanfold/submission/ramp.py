@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fanfold.contract.limits import NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.contract.layout import NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
 from fanfold.core.models import BAD, RunStatus
 from fanfold.errors import InputError, RampStopped

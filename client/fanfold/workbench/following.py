@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from fanfold.api.submit import get_job
 from fanfold.core.models import Event, EventKind
-from fanfold.engines.select import engine_for
+from fanfold.engines.base import engine_for
 from fanfold.errors import FanfoldError
 from fanfold.job import Job
 from fanfold.workbench.job.chart_data import LoadSample

@@ -18,7 +18,7 @@ from fanfold.api.submit import get_job
 from fanfold.core.fold import JobState
 from fanfold.core.models import BAD, RunStatus
 from fanfold.errors import FanfoldError, InputError
-from fanfold.inputs.rejection import short
+from fanfold.inputs.signature import short
 from fanfold.job.export import without_index, write_frame
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.previews import in_short

@@ -18,7 +18,7 @@ from fastapi import Request
 from nicegui import app, ui
 from nicegui.server import Server
 
-from fanfold.engines.select import engine_for
+from fanfold.engines.base import engine_for
 from fanfold.errors import ConfigurationError
 from fanfold.settings import current
 from fanfold.workbench import DEFAULT_PORT

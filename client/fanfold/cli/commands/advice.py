@@ -101,7 +101,7 @@ def instance_types(engine: options.EngineName = None, as_json: options.AsJson = 
     cost nothing. The machine that serves it may have more vCPUs and memory.
     """
     from fanfold.core.pricing import prices
-    from fanfold.engines.select import engine_for
+    from fanfold.engines.base import engine_for
 
     charged = prices()
     known = engine_for(engine).describe().instance_types.values()

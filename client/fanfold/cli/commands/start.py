@@ -159,7 +159,7 @@ def _escalation(
     if name is None:
         return lambda job: job
     from fanfold.submission.escalation import Escalation, check_machine
-    from fanfold.submission.resolve import resolve_call
+    from fanfold.submission.prepare import resolve_call
 
     chosen, request = resolve_call(function, engine=engine, instance_type=instance_type, quiet=True)
     machine = check_machine(name, request, chosen, waits=waits)

@@ -21,7 +21,7 @@ from fanfold.job.results import forget_submitted_here
 if TYPE_CHECKING:
     from fanfold.engines.base import Engine
     from fanfold.job import Job
-    from fanfold.stores.local.cache import SqliteResultCache
+    from fanfold.stores.local import SqliteResultCache
 
 #: Headers read at a time.
 _PAGE_JOBS = 500
@@ -66,7 +66,7 @@ def remove(
 
 
 def _engine(engine: str | None) -> Engine:
-    from fanfold.engines.select import engine_for
+    from fanfold.engines.base import engine_for
 
     chosen = engine_for(engine)
     if chosen.describe().jobs_expire:

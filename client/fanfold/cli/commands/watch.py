@@ -14,7 +14,7 @@ from fanfold.cli.exits import ExitCode, code_of
 from fanfold.cli.output import ago, note, print_json, print_json_line, print_text
 from fanfold.cli.records import check_run, log_record, status_record
 from fanfold.core.models import Event, EventKind, JobStatus
-from fanfold.engines.select import engine_for
+from fanfold.engines.base import engine_for
 from fanfold.job import Job
 
 #: Seconds between two looks for output where the store has no news to wait for.

@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 
 from fanfold.contract.cloud import shard_of
 from fanfold.contract.payloads import INLINE_ARGUMENTS_BYTES, RUNS_PER_CHILD, DispatchJob, RunItem
-from fanfold.core import job_records
-from fanfold.core.job_records import DispatchRecord
-from fanfold.core.models import Event, JobHeader, RunRef
+from fanfold.core import models as job_records
+from fanfold.core.models import DispatchRecord, Event, JobHeader, RunRef
 from fanfold.stores.manifest import Manifest
 from fanfold.stores.protocols import ObjectStore
 

@@ -16,8 +16,7 @@ from fanfold.engines.aws.dispatch import Dispatch, to_event
 from fanfold.engines.aws.paths import Surroundings, new_dispatch, open_paths
 from fanfold.engines.aws.paths.dedicated import lane_of
 from fanfold.engines.aws.queueing import Queueing
-from fanfold.engines.base import Description
-from fanfold.engines.stopping import reason_to_stop, stop_job
+from fanfold.engines.base import Description, reason_to_stop, stop_job
 from fanfold.errors import DeploymentGone, FanfoldError, StoreUnavailable
 from fanfold.settings import current
 from fanfold.stores.aws import AwsStores

@@ -8,8 +8,7 @@ from typing import Any
 
 from fanfold.contract.cloud import Lane
 from fanfold.core.fold import JobState
-from fanfold.core.job_records import QueueRecord, records, to_event
-from fanfold.core.models import Event, EventKind, JobHeader, RunStatus
+from fanfold.core.models import Event, EventKind, JobHeader, QueueRecord, RunStatus, records, to_event
 from fanfold.errors import FanfoldError
 from fanfold.stores.aws.account import Account
 

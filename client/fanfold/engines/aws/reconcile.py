@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from fanfold.contract.limits import REALTIME_TIMEOUT_S
+from fanfold.contract.layout import REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
 from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, RunError, RunRef, RunStatus
 from fanfold.engines.aws.dispatch import Dispatch, of_event

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from fanfold.contract.cloud import CLAIMS, EXPIRES_AT, PARTITION_KEY, SORT_KEY, job_partition, machine_sort_key
-from fanfold.contract.layout import work_key
 from fanfold.core.models import RunRef
 from fanfold.engines.aws.dispatch import RUN_BYTES, pack, unpack
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.table import Item, key
+from fanfold.stores.keys import work_key
 
 #: How long a machine answers for what it holds; it says so anew several times in between. Far more than clocks differ.
 LEASE_S = 150.0

@@ -19,10 +19,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from fanfold.core.forks import Locked
 from fanfold.core.models import Event, EventKind, RunStatus
-from fanfold.engines.heartbeat import Sign
-from fanfold.engines.local.driver import pool_folder, remove_abandoned
+from fanfold.core.processes import Locked
+from fanfold.engines.feed import Sign
+from fanfold.engines.local.engine import pool_folder, remove_abandoned
 from fanfold.errors import FanfoldError
 from fanfold.execution import parcel
 from fanfold.execution.calls import Assignment, Call, Report

@@ -10,13 +10,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from fanfold.core.job_records import RunnerRecord, to_event
-from fanfold.core.models import JobHeader, RunRef, RunStatus
-from fanfold.engines.feed import JobFeed
-from fanfold.engines.heartbeat import Sign
-from fanfold.engines.local.driver import pool_folder
-from fanfold.engines.local.engine import assignment, concurrency, process_event
-from fanfold.engines.serving import serve
+from fanfold.core.models import JobHeader, RunnerRecord, RunRef, RunStatus, to_event
+from fanfold.engines.feed import JobFeed, Sign, serve
+from fanfold.engines.local.engine import assignment, concurrency, pool_folder, process_event
 from fanfold.execution.pool.pool import Pool
 from fanfold.stores.local import LocalStores
 from fanfold.stores.state import read_state

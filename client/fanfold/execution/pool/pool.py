@@ -10,21 +10,206 @@ import itertools
 import os
 import selectors
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from fanfold.core.models import RunStatus, Usage
+from fanfold.core.processes import usable_cores
+from fanfold.errors import ConfigurationError
 from fanfold.execution import calls as reports
-from fanfold.execution.calls import Feed
+from fanfold.execution.calls import Assignment, Feed
 from fanfold.execution.channel import EXIT_PIPES_CLOSED, Finished, Started
-from fanfold.execution.pool.limits import LimitWatch
-from fanfold.execution.pool.process import WorkerProcess
-from fanfold.execution.pool.scheduler import BATCH_S, Sent
+from fanfold.execution.pool.process import LimitWatch, WorkerProcess
+from fanfold.execution.pool.scheduler import BATCH_S, Autoscaler, CallQueue, Scheduler, Sent
 from fanfold.execution.pool.spawn import Spawner, spawner
-from fanfold.execution.pool.threads import thread_share
-from fanfold.execution.pool.turns import shares
-from fanfold.execution.pool.worker_set import WorkerSet, cannot_start
+
+# Each worker has its share of the cores for the threads of BLAS and OpenMP.
+
+
+def thread_share(assignment: Assignment, size: int) -> int:
+    """How many threads a library may start in each worker of a job, in a pool of `size`."""
+    if assignment.threads is not None:
+        return assignment.threads
+    side_by_side = min(size, assignment.max_concurrency or size)
+    return max(1, usable_cores() // side_by_side)
+
+
+# Who has the pool's places: several bundles may have more to do than there are workers to be had.
+
+#: A set whose turn is over, or that has never had one for so long, gets the next.
+_PATIENCE_S = 2.0
+#: A set keeps its last worker for so long before one that is new gets it: a start takes longer than small calls.
+_KEEP_S = 0.02
+
+
+def shares(sets: Sequence[WorkerSet], size: int, now: float) -> dict[WorkerSet, int]:
+    """How many workers each set may have by now, of `size`: as many as it wants, the same for all, in turns.
+
+    Every set that has work gets one, in the order of `in_turn`; what is left is dealt out one by one.
+    """
+    wanted = {each: each.wanted(size, now) for each in sets}
+    given = dict.fromkeys(sets, 0)
+    left = size
+    order = in_turn(sets, now)
+    while left > 0:
+        wanting = [each for each in order if given[each] < wanted[each]][:left]
+        if not wanting:
+            break
+        for each in wanting:
+            given[each] += 1
+        left -= len(wanting)
+    return given
+
+
+def in_turn(sets: Sequence[WorkerSet], now: float) -> list[WorkerSet]:
+    """Whose turn it is first: a set that has just begun, one that has waited long, a new one, and then the others."""
+    return sorted(sets, key=lambda each: _place(each, now))
+
+
+def _place(each: WorkerSet, now: float) -> tuple[int, float]:
+    since = now - each.turn_since
+    if each.staying:
+        return (0 if since < _KEEP_S else 3), since
+    if since > _PATIENCE_S:
+        return 1, -since
+    return (4 if each.has_had_turn else 2), -since
+
+
+# The workers of one bundle, and the calls that they share.
+
+#: So many workers in a row that end before their first word: the interpreter cannot run here.
+_DEATHS_BEFORE_A_WORD = 16
+
+
+class WorkerSet:
+    """One bundle's workers: whichever is free takes the next call, so a slow call holds up none but its worker.
+
+    No worker is of two sets, and so none performs the runs of two bundles: what one run leaves in the interpreter can
+    reach runs of its own bundle only. Workers are registered with the pool's selector, their set with them.
+    """
+
+    def __init__(self, folder: Path, numbers: Iterator[int], selector: selectors.BaseSelector) -> None:
+        self._folder = folder
+        self._numbers = numbers
+        self._selector = selector
+        self.queue = CallQueue(folder)
+        self.scheduler = Scheduler(self.queue, folder, numbers)
+        self.autoscaler = Autoscaler()
+        self._workers: dict[int, WorkerProcess] = {}
+        self._retiring = 0
+        self._stillborn = 0
+        self.used_at = 0.0
+        #: Since when it has had workers, or waits for its first (time.monotonic seconds).
+        self.turn_since = time.monotonic()
+        self.has_had_turn = False
+
+    def __len__(self) -> int:
+        return len(self._workers)
+
+    def __iter__(self) -> Iterator[WorkerProcess]:
+        return iter(list(self._workers.values()))
+
+    def __getitem__(self, replies: int) -> WorkerProcess:
+        return self._workers[replies]
+
+    def __contains__(self, worker: WorkerProcess) -> bool:
+        return self._workers.get(worker.replies) is worker
+
+    @property
+    def is_active(self) -> bool:
+        """True while it serves any feed."""
+        return bool(self.scheduler.feeds)
+
+    @property
+    def staying(self) -> int:
+        """How many workers it has that have not been asked to end."""
+        return len(self._workers) - self._retiring
+
+    def add(self, feed: Feed, *, threads: int) -> None:
+        """Serve another feed of this bundle; libraries may start that many `threads` in each worker."""
+        if not self.is_active:
+            self.turn_since, self.has_had_turn = time.monotonic(), bool(self._workers)
+        self.scheduler.add(feed, threads=threads)
+        self._retiring = 0  # those that were to end have not read so yet: it was in the queue
+
+    def wanted(self, size: int, now: float) -> int:
+        """As many workers as what waits is worth, but no more than there are calls, nor than the feeds allow."""
+        most = min(size, len(self.scheduler.in_flight), self._allowed(size))
+        if self.staying >= most:
+            return most
+        ready, busy, running_s = self._at_work(now)
+        return min(most, self.autoscaler.worth(ready, len(self.scheduler.in_flight) - busy, running_s))
+
+    def start(self, spawner: Spawner) -> None:
+        """Start another worker."""
+        if not self._workers:
+            self.turn_since, self.has_had_turn = time.monotonic(), True
+        self.used_at = time.monotonic()
+        worker = WorkerProcess(self._folder / f"w{next(self._numbers)}", self.queue.exit, spawner)
+        self._workers[worker.replies] = worker
+        self._selector.register(worker.replies, selectors.EVENT_READ, self)
+
+    def retire_one(self) -> None:
+        """Have one worker end itself as soon as it is free."""
+        self.scheduler.take_back()
+        if self.queue.put_retirement():
+            self._retiring += 1
+        if self.staying == 0:
+            self.turn_since = time.monotonic()
+
+    def performed(self) -> set[int]:
+        """The calls that workers are performing, by number."""
+        return {worker.running for worker in self._workers.values() if worker.running is not None}
+
+    def remove(self, worker: WorkerProcess) -> int:
+        """A worker has ended, or is to: its return code. Raises `ConfigurationError` where none lives to say a word."""
+        self._selector.unregister(worker.replies)
+        del self._workers[worker.replies]
+        code = worker.reap()
+        if code == 0 and worker.running is None and self._retiring:
+            self._retiring -= 1
+            return code
+        self._stillborn = 0 if worker.has_spoken else self._stillborn + 1
+        if self._stillborn >= _DEATHS_BEFORE_A_WORD:
+            worker.close()
+            raise cannot_start(code)
+        return code
+
+    def dismiss(self) -> None:
+        """End all workers at once, and whatever they started."""
+        for worker in self:
+            worker.kill()
+        for worker in self:
+            self._selector.unregister(worker.replies)
+            worker.reap()
+            worker.close()
+        self._workers.clear()
+        self._retiring = 0
+
+    def close(self) -> None:
+        """End everything of it."""
+        self.dismiss()
+        self.queue.close()
+
+    def _allowed(self, size: int) -> int:
+        limits = [size if state.limit is None else state.limit for state in self.scheduler.feeds]
+        return sum(limits)
+
+    def _at_work(self, now: float) -> tuple[int, int, float]:
+        """How many workers are up, how many perform a call, and for how long the longest of these has run by now."""
+        workers = self._workers.values()
+        since = [worker.since for worker in workers if worker.running is not None]
+        return sum(worker.has_spoken for worker in workers), len(since), now - min(since, default=now)
+
+
+def cannot_start(code: int) -> ConfigurationError:
+    """Workers end before they can say a word."""
+    return ConfigurationError(
+        f"Worker processes end as soon as they start (the last with exit code {code}).",
+        next_step="stderr says why; so does `python -c 'import fanfold.execution.worker.worker'`.",
+    )
+
 
 #: Calls waiting in the queue for each worker: enough no-op calls for the time that the pool takes to come round.
 _QUEUED_PER_WORKER = 100

@@ -2,17 +2,138 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import math
+import os
+import socket
+import sys
 import time
 from collections import deque
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from fanfold.execution import calls as reports
 from fanfold.execution.calls import Assignment, Call, Feed, Report
-from fanfold.execution.pool.call_queue import CallQueue
+from fanfold.execution.channel import RETIRE, Called, pack_call, unpack_call
+
+# How many workers a backlog is worth: starting one takes a core as long as a hundred no-op calls take another.
+
+#: What starting a worker takes of a core: a fork, and the loading of a small UDF.
+_START_S = 0.01
+#: The last call weighs this much in what the next is expected to take.
+_NEWS = 0.2
+#: A call that is running may be loading its UDF still for so long.
+_LOAD_S = 0.02
+
+
+class Autoscaler:
+    """What calls take, as far as is known, and how many workers they are therefore worth."""
+
+    def __init__(self) -> None:
+        self._call_s = 0.0
+        self._last_s = 0.0
+
+    def note(self, duration_s: float) -> None:
+        """A call has taken this long. The lesser of two in a row counts: a worker's first one loads the UDF as well."""
+        self._call_s += _NEWS * (min(duration_s, self._last_s) - self._call_s)
+        self._last_s = duration_s
+
+    def worth(self, ready: int, waiting: int, running_s: float) -> int:
+        """How many workers there should be, where `ready` are up and `waiting` calls have been begun by none of them.
+
+        `running_s`: how long the call that is running longest has taken by now; those that wait may take as long.
+        """
+        backlog_s = waiting * max(self._call_s, running_s - _LOAD_S)
+        return max(1, ready + int(backlog_s / _START_S))
+
+    def look_again_s(self, waiting: int) -> float:
+        """After how long a call that is running now makes another worker worth its start."""
+        return _START_S / max(waiting, 1) + _LOAD_S
+
+
+# The queue that the workers of a bundle share: whole messages, each read by exactly one worker.
+
+#: Longest message: what a pipe takes as one packet (PIPE_BUF). Longer arguments go through a file.
+_MESSAGE_BYTES = 4096
+#: Room in a pipe: a slot of 4 KiB for each message. Unprivileged processes may have this much (pipe-max-size).
+_PIPE_BYTES = 1 << 20
+
+
+class CallQueue:
+    """Calls on their way to whichever worker is free first."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._entry, self.exit = _message_pipe()
+        os.set_blocking(self._entry, False)
+        os.set_blocking(self.exit, False)  # the workers share this description, and its mode with it
+
+    def put(self, number: int, assignment: int, call: Call) -> bool:
+        """Queue one call; False where the kernel's queue is full for now."""
+        called = Called(number, assignment, call.index, call.attempt, False, call.arguments.encode())
+        message = pack_call(called)
+        if len(message) > _MESSAGE_BYTES:
+            self._spilled(number).write_bytes(called.arguments)
+            message = pack_call(called._replace(spilled=True, arguments=b""))
+        return self._write(message)
+
+    def put_retirement(self) -> bool:
+        """Have one worker, whichever comes to it first, end itself."""
+        return self._write(RETIRE)
+
+    def _write(self, message: bytes) -> bool:
+        try:
+            os.write(self._entry, message)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.ENOBUFS):  # macOS says ENOBUFS
+                raise
+            return False
+        return True
+
+    def drain(self) -> Iterator[int]:
+        """Take back every call that no worker has taken; their numbers."""
+        while True:
+            try:
+                message = os.read(self.exit, _MESSAGE_BYTES)
+            except BlockingIOError:
+                return
+            if message == RETIRE:
+                continue
+            number = unpack_call(message).number
+            self._spilled(number).unlink(missing_ok=True)
+            yield number
+
+    @property
+    def empty(self) -> bool:
+        """True where every call has been taken by a worker."""
+        import select
+
+        poll = select.poll()  # select.select takes no descriptor above 1023
+        poll.register(self.exit, select.POLLIN)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        """Workers that wait for a call see the end of the queue."""
+        os.close(self._entry)
+        os.close(self.exit)
+
+    def _spilled(self, number: int) -> Path:
+        return self._folder / f"{number}.arguments"
+
+
+def _message_pipe() -> tuple[int, int]:
+    """Where messages go in and where they come out, in order, each to one reader."""
+    if sys.platform != "linux":  # macOS has neither packet pipes nor SEQPACKET; its local datagrams do not get lost
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        return ours.detach(), theirs.detach()
+    exit_, entry = os.pipe2(os.O_DIRECT | os.O_CLOEXEC)  # O_DIRECT: each write is a packet, and each read one packet
+    with suppress(OSError):  # a user with very many pipes has to do with 16 messages
+        fcntl.fcntl(entry, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return entry, exit_
 
 
 class Scheduler:

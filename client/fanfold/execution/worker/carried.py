@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 from fanfold.execution import parcel
 from fanfold.execution.channel import Packed
 from fanfold.execution.parcel import Parcel
-from fanfold.execution.worker.loaded import LoadedUdf
-from fanfold.execution.worker.perform import CallResult
-from fanfold.source.bundle import Bundle
+from fanfold.execution.worker.perform import CallResult, LoadedUdf
+from fanfold.source.load import Bundle
 
 #: The serializer of an assignment whose calls are carried; and what a result can be.
 CARRIED = "carried"

@@ -20,9 +20,14 @@ from typing import Any
 
 from fanfold.execution.channel import FORKED
 from fanfold.execution.worker import worker
-from fanfold.execution.worker.descendants import children_of, is_tracker
-from fanfold.execution.worker.folders import remove_run_folders
-from fanfold.execution.worker.native import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
+from fanfold.execution.worker.interpreter import (
+    PR_SET_CHILD_SUBREAPER,
+    PR_SET_PDEATHSIG,
+    children_of,
+    is_tracker,
+    prctl,
+    remove_run_folders,
+)
 
 _REQUEST_BYTES = 1 << 16
 _FDS = 3

@@ -9,12 +9,233 @@ import builtins
 import gc
 import os
 import resource
+import stat
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
-from fanfold.source.bundle import Bundle
+from fanfold.source.load import Bundle, is_loaded_source
+
+# Two functions of C, through `_ctypes`: `ctypes` itself takes ten times as long to import.
+
+#: prctl(2)
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+
+
+def prctl(option: int, value: int) -> None:
+    """Linux's prctl(2); nothing elsewhere."""
+    call = _function("prctl") if sys.platform == "linux" else None
+    if call is not None:
+        call(option, value, 0, 0, 0)
+
+
+def native_flush() -> Callable[[], Any] | None:
+    """C's `fflush` of all streams; None in a Python that cannot call it."""
+    flush = _function("fflush")
+    return None if flush is None else lambda: flush(None)
+
+
+def _function(name: str) -> Callable[..., Any] | None:
+    try:
+        import _ctypes
+    except ImportError:
+        return None
+    program: Any = None
+    address = _ctypes.dlsym(_ctypes.dlopen(program, 0), name)
+    return lambda *arguments: _ctypes.call_cdeclfunction(address, arguments)
+
+
+# The children of a process, as Linux lists them: `psutil` takes too long to import for a worker.
+
+
+def children_of(parent: int) -> list[int]:
+    """The processes whose parent that is, those included that have ended and were not waited for."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    stat = file.read()
+            except OSError:  # it has ended meanwhile
+                continue
+            if int(stat[stat.rindex(b")") + 4 :].split(None, 1)[0]) == parent:
+                found.append(int(name))
+    return found
+
+
+def is_tracker(pid: int) -> bool:
+    """Whether that is a resource tracker: multiprocessing's, or loky's."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return b"resource_tracker" in file.read()
+    except OSError:
+        return False
+
+
+# The folders that a worker has for its runs' files: for temporary ones, to stand in, and for what it may keep.
+
+#: In the worker's folder of the pool: leads to the folders.
+_LINK = "own"
+
+
+class RunFolders:
+    """One worker's: `temporary` and `working` are empty for each run, `kept` is for what the worker's runs share."""
+
+    def __init__(self, worker_folder: str) -> None:
+        base = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108  `tempfile` takes 10 ms to import
+        self._root = os.path.join(base, f"fanfold-{os.urandom(6).hex()}")
+        self.temporary, self.working, self.kept = (os.path.join(self._root, name) for name in ("tmp", "work", "kept"))
+        os.mkdir(self._root, 0o700)
+        os.symlink(self._root, os.path.join(worker_folder, _LINK))
+        for folder in (self.temporary, self.working, self.kept):
+            os.mkdir(folder, 0o700)
+        self._stays: dict[str, set[str]] = {}
+
+    def remember(self) -> None:
+        """What is there now stays: loading the UDF has put it there."""
+        self._stays = {folder: set(os.listdir(folder)) for folder in (self.temporary, self.working)}
+
+    def empty(self) -> bool:
+        """Remove what a run has left; False where something cannot be removed."""
+        for folder, stays in self._stays.items():
+            try:
+                for name in set(os.listdir(folder)) - stays:
+                    _remove(os.path.join(folder, name))
+            except FileNotFoundError:  # the run has removed the folder itself
+                os.makedirs(folder, 0o700, exist_ok=True)
+            except OSError:
+                return False
+        return True
+
+
+def remove_run_folders(worker_folder: str) -> None:
+    """Remove the folders of a worker that has ended."""
+    import shutil
+
+    try:
+        root = os.readlink(os.path.join(worker_folder, _LINK))
+    except OSError:  # it had none
+        return
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def _remove(path: str) -> None:
+    if stat.S_ISDIR(os.lstat(path).st_mode):
+        import shutil
+
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+
+
+# What goes on after a run is over: its threads and processes. A worker in which anything does performs no other
+# run.
+
+#: A resource tracker needs so long at most to remove what was left to it.
+_TRACKER_S = 1.0
+
+
+class Leftovers:
+    """Looks for threads and child processes that were not there when this was made: after the bundle was loaded."""
+
+    def __init__(self) -> None:
+        self._threads = set(sys._current_frames())
+        self._trackers = {id(tracker) for tracker in _trackers()}
+        self._children = set(_children()) if _has_living_children() else set()
+
+    def found(self) -> bool:
+        """True where a child process is alive, or a thread still runs the UDF's own code.
+
+        A library's idle thread (a connection pool, a progress monitor) is no leftover: it belongs to a module that
+        stays imported, and a new process for each call would make every call pay that import again.
+        """
+        if _has_living_children():
+            self._end_helpers()
+            if _has_living_children() and set(_children()) - self._children:
+                return True
+        frames = sys._current_frames()
+        if len(frames) <= len(self._threads):
+            return False
+        new = {ident: frame for ident, frame in frames.items() if ident not in self._threads}
+        return any(_runs_users_code(frame) for frame in new.values()) or _will_run_users_code(self._threads)
+
+    def _end_helpers(self) -> None:
+        """End the processes that libraries keep for the next call of theirs: they have no part in the next run.
+
+        A resource tracker then removes shared memory and semaphores that the run has left.
+        """
+        executors = sys.modules.get("joblib.externals.loky.reusable_executor")
+        executor: Any = getattr(executors, "_executor", None)
+        if executor is not None:
+            executor.shutdown(wait=True, kill_workers=True)
+        for tracker in _trackers():
+            if id(tracker) not in self._trackers and tracker._fd is not None:
+                _end_tracker(tracker)
+
+
+def _trackers() -> list[Any]:
+    """The resource trackers that run: multiprocessing's, and loky's."""
+    names = ("multiprocessing.resource_tracker", "joblib.externals.loky.backend.resource_tracker")
+    found = [getattr(sys.modules.get(name), "_resource_tracker", None) for name in names]
+    return [tracker for tracker in found if tracker is not None and tracker._fd is not None]
+
+
+def _end_tracker(tracker: Any) -> None:
+    """Close its pipe: it then removes what it was told of, and ends. The next use starts another."""
+    os.close(tracker._fd)
+    pid, tracker._fd, tracker._pid = tracker._pid, None, None
+    deadline = time.monotonic() + _TRACKER_S
+    while time.monotonic() < deadline:
+        try:
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                return
+        except ChildProcessError:
+            return
+        time.sleep(0.002)
+
+
+def _has_living_children() -> bool:
+    while True:
+        try:
+            ended, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return False
+        if not ended:
+            return True
+
+
+def _children() -> list[int]:
+    if os.path.exists("/proc/self/stat"):
+        return children_of(os.getpid())
+    import psutil
+
+    return [child.pid for child in psutil.Process().children()]
+
+
+def _runs_users_code(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if is_loaded_source(frame.f_code.co_filename):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _will_run_users_code(known: "set[int]") -> bool:
+    """Whether a thread waits to call the UDF's code later, such as a timer."""
+    import threading
+
+    for thread in threading.enumerate():
+        if thread.ident in known:
+            continue
+        target = getattr(thread, "function", None) or getattr(thread, "_target", None)
+        code = getattr(target, "__code__", None)
+        if code is not None and is_loaded_source(code.co_filename):
+            return True
+    return False
+
 
 _BUILTINS = vars(builtins)
 

@@ -5,18 +5,229 @@ Imported by workers: cheap standard library only at the top.
 
 import errno
 import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import FunctionType, TracebackType
 from typing import Any, NamedTuple
 
 from fanfold.codec import encode, encode_json
-from fanfold.contract.limits import INLINE_RESULT_BYTES
-from fanfold.errors import FanfoldError
+from fanfold.codec.values import decode, decode_json
+from fanfold.contract.layout import INLINE_RESULT_BYTES
+from fanfold.errors import CaptureError, CodecError, FanfoldError
 from fanfold.execution.channel import Packed
-from fanfold.execution.worker.hashing import sha256
-from fanfold.execution.worker.loaded import Job
-from fanfold.source.load import left_behind
+from fanfold.source.load import Bundle, left_behind, load, part_of
+
+# SHA-256 that starts without OpenSSL, whose loading would take a tenth of every worker's start.
+
+#: Python's own takes 3 ms for this much.
+_OWN_BYTES = 256 * 1024
+
+
+class Hasher:
+    """Digests of one piece of data after another."""
+
+    def __init__(self) -> None:
+        self._hash = _pythons_own()
+        self._left_bytes = _OWN_BYTES
+
+    def sha256(self, data: bytes) -> bytes:
+        """The digest of `data`, 32 bytes."""
+        if self._left_bytes > 0:
+            self._left_bytes -= len(data)
+            if self._left_bytes <= 0:
+                import hashlib
+
+                self._hash = hashlib.sha256
+        digest: bytes = self._hash(data).digest()
+        return digest
+
+
+def _pythons_own() -> Any:
+    name = "_sha2" if sys.version_info >= (3, 12) else "_sha256"
+    try:
+        return __import__(name).sha256
+    except ImportError:  # built without
+        import hashlib
+
+        return hashlib.sha256
+
+
+#: This process's.
+sha256 = Hasher().sha256
+
+# Large arguments: files named after their bytes, each checked once, and read as seldom as can be.
+
+#: Below this, decoding costs less than keeping.
+_LARGE_BYTES = 64 * 1024
+#: Decoded values that are kept, at most; a job's constants are few.
+_KEPT = 16
+_BLOCK_BYTES = 1 << 20
+
+
+class Blobs:
+    """The folder of large values by hash, as one worker reads it."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        #: Gives the classes and functions of the UDF's own that arguments refer to.
+        self.from_source: Callable[[Any], Any] | None = None
+        self._checked: set[str] = set()
+        #: Of values that came once already, so that what comes only once is not kept beside its copy.
+        self._seen: set[tuple[str, str]] = set()
+        self._kept: dict[tuple[str, str], Any] = {}
+
+    def decode(self, text: str) -> Any:
+        """The value of an encoded text. Raises `CodecError`, naming the file where it is damaged."""
+        return decode_json(
+            text, get_value=self._value, trusted=True, from_source=self.from_source
+        )  # the submitter's own code runs here
+
+    def bytes_of(self, name: str) -> bytes:
+        """The bytes of that hash."""
+        try:
+            with open(os.path.join(self._folder, name), "rb") as file:
+                data = file.read()
+        except FileNotFoundError as error:
+            raise _missing(name) from error
+        if name not in self._checked and sha256(data).hex() != name:
+            raise _damaged(name)
+        self._checked.add(name)
+        return data
+
+    def _value(self, codec: str, name: Any) -> Any:
+        path, key = os.path.join(self._folder, name), (codec, name)
+        if key in self._kept:
+            return _copied(self._kept[key])
+        if os.path.exists(path) and os.path.getsize(path) < _LARGE_BYTES:
+            return decode(codec, self.bytes_of(name), allow_pickle=True)
+        if codec == "npy/1":
+            return self._mapped(path, name)
+        value = decode(codec, self.bytes_of(name), allow_pickle=True)
+        if key in self._seen and len(self._kept) < _KEPT and _can_be_copied(value):
+            self._kept[key] = value
+            return _copied(value)
+        self._seen.add(key)
+        return value
+
+    def _mapped(self, path: str, name: str) -> Any:
+        """An array over the file itself: pages are read as they are used, and copied as they are written."""
+        import numpy as np
+
+        try:
+            self._check(path, name)
+            mapped = np.load(path, mmap_mode="c", allow_pickle=False)
+        except FileNotFoundError as error:
+            raise _missing(name) from error
+        except ValueError:  # of a kind that cannot be mapped
+            return decode("npy/1", self.bytes_of(name))
+        return mapped.view(np.ndarray)
+
+    def _check(self, path: str, name: str) -> None:
+        if name in self._checked:
+            return
+        import hashlib
+
+        digest = hashlib.sha256()
+        with open(path, "rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                digest.update(block)
+        if digest.hexdigest() != name:
+            raise _damaged(name)
+        self._checked.add(name)
+
+
+def _can_be_copied(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] in ("pandas", "geopandas", "polars", "pyarrow", "builtins")
+
+
+def _copied(value: Any) -> Any:
+    """A copy that a run may change as it likes. What cannot be changed is its own copy."""
+    package = type(value).__module__.partition(".")[0]
+    if package in ("pandas", "geopandas"):
+        return value.copy()
+    return value.clone() if package == "polars" else value
+
+
+def _damaged(name: str) -> CodecError:
+    return CodecError(
+        f"A large argument is damaged: the bytes of blobs/{name} do not match their name.",
+        next_step="submit the job again, which stores it anew.",
+    )
+
+
+def _missing(name: str) -> CodecError:
+    return CodecError(
+        f"A large argument is not there any more: blobs/{name}.",
+        next_step="submit the job again, which stores it anew.",
+    )
+
+
+# What a worker has loaded: a bundle, once, for all runs of it that the worker performs; and the jobs these
+# belong to.
+
+_SHA256_CHARACTERS = 64
+#: The attribute of a function that `@udf(setup=...)` sets.
+SETUP = "__fanfold_setup__"
+
+
+class LoadedUdf:
+    """A bundle's function, in modules that stay: registries are filled once, models loaded once, caches kept."""
+
+    def __init__(self, bundle: str, blobs: str) -> None:
+        self._bundle = bundle
+        self._folder = blobs
+        self.blobs = Blobs(blobs)
+        self.is_loaded = False
+        self.function: Callable[..., Any] = _not_loaded
+
+    def load(self, before: Callable[[Bundle], None]) -> None:
+        """Load it, and set it up; `before` is called with the bundle. Raises whatever its own code raises."""
+        bundle = Bundle.from_bytes(_checked(self._bundle))
+        before(bundle)
+        loaded = load(bundle, get_blob=self.blobs.bytes_of)
+        function = loaded()
+        self.blobs.from_source = lambda number: part_of(loaded, number)
+        self.function = function
+        setup = getattr(function, SETUP, None)
+        if setup is not None:
+            setup()
+        self.is_loaded = True
+
+    @property
+    def source(self) -> str:
+        """Where the UDF is for a process of its own that wants it: the bundle's file and the folder of its blobs."""
+        return f"{self._bundle}\n{self._folder}"
+
+
+class Job:
+    """What a worker is told of a job (`calls.Assignment.for_workers`), and the UDF it is of."""
+
+    def __init__(self, udf: LoadedUdf, facts: dict[str, Any]) -> None:
+        self.udf = udf
+        self.id: str = facts["job_id"]
+        self.serializer: str = facts["serializer"]
+        self.mount: str = facts["mount"]
+        self.fresh: bool = facts["fresh"]
+        self.own_folder: bool = facts["own_folder"]
+        self.threads: int = facts["threads"]
+
+
+def _checked(path: str) -> bytes:
+    """The bundle's bytes. Raises `CaptureError` where its name is a hash, and not theirs."""
+    with open(path, "rb") as file:
+        data = file.read()
+    name = os.path.basename(path)
+    if len(name) == _SHA256_CHARACTERS and sha256(data).hex() != name:
+        raise CaptureError(
+            f"The stored source of this UDF is damaged: the bytes of udf/{name} do not match their name.",
+            next_step="submit the job again, which stores it anew.",
+        )
+    return data
+
+
+def _not_loaded(**_: Any) -> Any:
+    raise AssertionError("a call came before its UDF was loaded")
 
 
 class CallResult(NamedTuple):

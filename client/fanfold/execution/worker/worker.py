@@ -5,6 +5,7 @@ script is never imported again. Every import here is paid by every pool's start:
 """
 
 import faulthandler
+import fcntl
 import json
 import os
 import signal
@@ -14,10 +15,42 @@ from collections.abc import Callable
 
 from fanfold.execution import channel
 from fanfold.execution.channel import Called, Finished
-from fanfold.execution.worker.loaded import Job, LoadedUdf
-from fanfold.execution.worker.perform import perform
+from fanfold.execution.worker.perform import Job, LoadedUdf, perform
 from fanfold.execution.worker.sandbox import Sandbox
 from fanfold.source.load import MainSpec
+
+# How a worker that is a program of its own ends with its pool; forked ones end with their server.
+
+
+def die_with_the_pool(lifeline: int) -> None:
+    """Have the kernel kill this process and its children when the pool's process ends, however it ends.
+
+    The pool alone holds the other end of `lifeline` and never writes to it. Where the kernel cannot signal on its
+    closing (not Linux), a thread waits for that instead.
+    """
+    os.set_inheritable(lifeline, False)
+    if hasattr(fcntl, "F_SETSIG"):
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
+        if _closed(lifeline):  # the pool ended before this was set up
+            os.killpg(0, signal.SIGKILL)
+    else:
+        import threading
+
+        def wait_for_the_end() -> None:
+            os.read(lifeline, 1)
+            os.killpg(0, signal.SIGKILL)
+
+        threading.Thread(target=wait_for_the_end, name="fanfold-lifeline", daemon=True).start()
+
+
+def _closed(lifeline: int) -> bool:
+    try:
+        return os.read(lifeline, 1) == b""
+    except BlockingIOError:
+        return False
+
 
 #: The pool asks a hung worker by this signal where it hangs, before it kills it.
 WHERE_SIGNAL = signal.SIGUSR2
@@ -27,7 +60,6 @@ _MESSAGE_BYTES = 4096
 
 def main() -> None:
     """Perform calls until the pool's end of the queue closes. As a program of its own."""
-    from fanfold.execution.worker.lifeline import die_with_the_pool
 
     calls, replies, trace, lifeline, folder = (*map(int, sys.argv[1:5]), sys.argv[5])
     del sys.argv[1:]

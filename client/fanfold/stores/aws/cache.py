@@ -7,8 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from fanfold.contract.cloud import ENTRY, EXPIRES_AT, PARTITION_KEY, cache_partition
-from fanfold.core.hex_packing import compact, expand
-from fanfold.core.models import CacheEntry, Output
+from fanfold.core.models import CacheEntry, Output, compact, expand
 from fanfold.stores.aws.table import Item, Table, key
 
 #: Anything this young is newer than what is there, but for what another wrote in the same seconds, which is as good.

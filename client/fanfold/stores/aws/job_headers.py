@@ -14,11 +14,10 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from fanfold.contract import cloud
-from fanfold.contract.layout import constants_key
 from fanfold.core.models import JobHeader, header_from_text, header_to_text
 from fanfold.errors import JobNotFound
 from fanfold.stores.aws.table import Item, Page, Table, key
-from fanfold.stores.keys import checked_job_id, job_not_found
+from fanfold.stores.keys import checked_job_id, constants_key, job_not_found
 from fanfold.stores.protocols import ObjectStore
 
 #: Everyone's jobs are listed under this name.

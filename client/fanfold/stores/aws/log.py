@@ -24,7 +24,6 @@ from fanfold.contract.cloud import (
     shards,
     telemetry_partition,
 )
-from fanfold.contract.layout import overflow_key
 from fanfold.contract.payloads import FAILED_EXECUTION, FAILED_EXECUTION_ATTRIBUTES
 from fanfold.core.models import TELEMETRY, Event, JobHeader, RunStatus
 from fanfold.errors import StoreTooNew
@@ -33,7 +32,8 @@ from fanfold.stores.aws.failed_executions import read_failed_execution
 from fanfold.stores.aws.job_headers import JobHeaders
 from fanfold.stores.aws.shard_cursors import CompletedShards, Reading, Window, iso
 from fanfold.stores.aws.table import Item, Page, Table
-from fanfold.stores.pages import EventPage, pack, unpack
+from fanfold.stores.keys import overflow_key
+from fanfold.stores.manifest import EventPage, pack, unpack
 from fanfold.stores.protocols import Channel, Cursor, ObjectStore
 
 # Events as items: what one append tells of one shard is one item, whose one attribute of ours is a packed page.

@@ -2,19 +2,275 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
+import shutil
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from fanfold.core.models import TELEMETRY, Event, JobHeader, header_from_text, header_to_text
-from fanfold.errors import JobNotFound, StoreError
+from fanfold.errors import JobNotFound, StoreError, StoreFull, StoreTooNew
+from fanfold.stores.disk import MAKE_ROOM, disk_errors, sync_path
 from fanfold.stores.keys import job_not_found
-from fanfold.stores.local.database import ROWS_PER_JOB, Database
-from fanfold.stores.pages import COLUMNS, pack, unpack
+from fanfold.stores.manifest import COLUMNS, pack, unpack
 from fanfold.stores.protocols import Channel, Cursor
+
+# The SQLite file that the event log and the result cache share.
+
+#: What `PRAGMA user_version` says of a file that this version writes.
+SCHEMA_VERSION = 2
+
+#: How long a writer waits for another process's transaction; theirs take milliseconds.
+_BUSY_TIMEOUT_S = 30.0
+
+#: Pages in the write-ahead log before they are moved into the file: 32 MiB, so that a usual job waits for no fsync.
+_CHECKPOINT_PAGES = 8192
+
+#: Cache keys are spread over their whole table: SQLite's own 2 MiB would have it read most pages again and again.
+_PAGE_CACHE_KIB = 16 * 1024
+
+#: A disk with less room than this has most likely caused the I/O error that SQLite reports without its reason.
+_NO_ROOM_BYTES = 1 << 20
+
+# A row is a page: what one append told of one job (see `pages`). Its number is the job's times 2**36 plus a count from
+# 1, so a job's pages lie side by side, are read with one range scan, and need no index. The cache needs none either: a
+# slot is the first eight bytes of the key, and the rest is compared when it is read.
+#: A job's number times this is where its pages begin.
+ROWS_PER_JOB = 1 << 36
+_PAGES = "(row INTEGER PRIMARY KEY, events INTEGER, heads BLOB, results BLOB, inline BLOB, codecs TEXT, notes TEXT)"
+_SCHEMA = (
+    "CREATE TABLE jobs (number INTEGER PRIMARY KEY, id TEXT UNIQUE, owner TEXT, header TEXT, cancelled_at REAL)",
+    f"CREATE TABLE state {_PAGES}",
+    f"CREATE TABLE telemetry {_PAGES}",
+    "CREATE TABLE cache (slot INTEGER PRIMARY KEY, cache_key TEXT, created_at REAL, duration_s REAL, job_id TEXT,"
+    " codec TEXT, sha256, size INTEGER, inline BLOB, key TEXT)",
+)
+#: How jobs that have ended stand in a list, as of a row of `state`: so that a list need not read a million events.
+_BRIEFS = "CREATE TABLE briefs (number INTEGER PRIMARY KEY, row INTEGER, cancelled_at REAL, text TEXT)"
+
+
+class Database:
+    """One connection, opened on first use and shared by the process's threads; a lock lets one in at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._owner_pid = os.getpid()
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._inherited: list[sqlite3.Connection | None] = []
+        self._synced_inode = 0
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for this thread alone. Raises `StoreError` in place of SQLite's errors."""
+        if self._owner_pid != os.getpid():
+            self._part_from_parent()
+        with self._lock, self._explained():
+            if self._connection is None:
+                self._connection = _open(self.path)
+            yield self._connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The connection within a transaction that holds the file's one write lock; kept at the end, or undone."""
+        with self.reading() as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")  # a Ctrl-C while it waits is raised after it has begun
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                # It may not have begun, and where the disk was full, SQLite has already undone it.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def sync(self) -> None:
+        """Return when all that any process has committed so far outlives a power cut.
+
+        Only the write-ahead log is brought to the disk: SQLite itself syncs the database file, when it moves pages
+        there. (Nor may that file be opened here: closing it would drop this process's locks on it.)
+        """
+        log = self.path.with_name(f"{self.path.name}-wal")
+        try:
+            inode = log.stat().st_ino
+        except FileNotFoundError:  # all of it has been moved to the database file
+            return
+        with disk_errors(log):
+            sync_path(log)
+            if inode != self._synced_inode:  # a new file, whose name has to be on the disk too
+                sync_path(log.parent)
+                sync_path(log.parent.parent)
+                self._synced_inode = inode
+
+    def close(self) -> None:
+        """Close the connection; the next use opens a new one."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _part_from_parent(self) -> None:
+        # A connection must not be used, nor even closed, by a forked child: it would break its parent's locks.
+        self._inherited.append(self._connection)
+        self._owner_pid, self._lock, self._connection = os.getpid(), threading.RLock(), None
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _explain(error, self.path) from error
+
+
+def make_private(path: Path) -> None:
+    """See to it that nobody else may read a database, new or old; its log takes its mode from it. Raises `OSError`."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:  # it must not be opened here: closing it would drop this process's locks on it
+        mode = path.stat().st_mode
+        if mode & 0o077 and path.stat().st_uid == os.geteuid():
+            for file in (path, *(path.with_name(f"{path.name}-{part}") for part in ("wal", "shm"))):
+                with suppress(FileNotFoundError):
+                    file.chmod(0o600)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    if path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        return _open_to_read(path)
+    connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    """A database that this process may only read.
+
+    SQLite reads one in WAL mode only where it may write beside it, or where nothing is left in the log. With something
+    in the log, a copy of both is read, as of now.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        folder = Path(tempfile.mkdtemp(prefix="fanfold-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        for file in (path, log):
+            shutil.copyfile(file, folder / file.name)
+        connection = sqlite3.connect(folder / path.name, isolation_level=None, check_same_thread=False)
+    else:
+        where = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+        connection = sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False)
+    try:
+        _check_version(connection, path)
+        connection.execute("PRAGMA query_only=ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> int:
+    version = _version(connection)
+    if version > SCHEMA_VERSION:
+        raise StoreTooNew(
+            f"{path} was written by a newer Fanfold: its format is {version}, this one knows up to {SCHEMA_VERSION}.",
+            next_step="upgrade with `pip install --upgrade fanfold`, or set FANFOLD_HOME to another directory.",
+        )
+    return version
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    version = _check_version(connection, path)
+    if version == 0:
+        _create(connection)
+    elif version < SCHEMA_VERSION:
+        _upgrade(connection)
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute(f"PRAGMA cache_size=-{_PAGE_CACHE_KIB}")
+    connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    _enter_wal_mode(connection)
+    connection.execute("BEGIN IMMEDIATE")
+    if _version(connection) == 0:  # else another process was faster
+        for statement in (*_SCHEMA, _BRIEFS):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """From version 1, which had no briefs, and whose events of a job as a whole were all of one kind."""
+    connection.execute("BEGIN IMMEDIATE")
+    if _version(connection) < SCHEMA_VERSION:
+        connection.execute(_BRIEFS)
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _enter_wal_mode(connection: sqlite3.Connection) -> None:
+    # This one statement does not honour the busy timeout: SQLite fears a deadlock and gives up at once.
+    deadline = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _explain(error: sqlite3.Error, path: Path) -> StoreError:
+    reason = str(error)
+    if "full" in reason or ("disk I/O" in reason and _free_bytes(path) < _NO_ROOM_BYTES):
+        return StoreFull(
+            f"No room left for {path}; what was stored before is unharmed.",
+            next_step=MAKE_ROOM,
+        )
+    if "not a database" in reason or "malformed" in reason:
+        return StoreError(
+            f"{path} is not a database that can be read ({reason}).",
+            next_step="restore it from a backup, or move it away and start with an empty store.",
+        )
+    if "readonly" in reason:
+        return StoreError(
+            f"{path} can only be read here: {reason}.",
+            next_step="set FANFOLD_HOME to a directory that is yours to write; jobs here can still be collected.",
+        )
+    if "locked" in reason:
+        return StoreError(
+            f"{path} was held by another process for more than {_BUSY_TIMEOUT_S:.0f} s.",
+            next_step="end whatever holds it (`fuser` names it), then call again.",
+        )
+    return StoreError(
+        f"{path} cannot be read or written: {reason}.",
+        next_step="check that its directory exists, is yours to write, and is on a local disk with room left.",
+    )
+
+
+def _free_bytes(path: Path) -> int:
+    try:
+        found = os.statvfs(path.parent)
+    except OSError:
+        return _NO_ROOM_BYTES
+    return found.f_bavail * found.f_frsize
+
 
 _logger = logging.getLogger("fanfold.stores")
 

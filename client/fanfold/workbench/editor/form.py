@@ -8,7 +8,7 @@ from typing import Any
 from nicegui.element import Element
 
 from fanfold.core.pricing import prices
-from fanfold.engines.select import engine_for
+from fanfold.engines.base import engine_for
 from fanfold.workbench.editor import fields as form
 from fanfold.workbench.editor.inputs import SUFFIXES
 from fanfold.workbench.editor.udf_source import FoundUdf

@@ -81,7 +81,7 @@ def _retried(order: dict[str, Any], fixed: Any = None) -> dict[str, Any]:
 
 def _outlive(engine: str) -> None:
     """Let what is started here go on when this process has ended, as it does right after."""
-    from fanfold.engines.select import engine_for
+    from fanfold.engines.base import engine_for
 
     engine_for(engine).detached = True
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from nicegui import ui
 from nicegui.element import Element
 
-from fanfold.contract.limits import REALTIME_TIMEOUT_S
+from fanfold.contract.layout import REALTIME_TIMEOUT_S
 from fanfold.core.formatting import counted
 from fanfold.workbench.following import FollowedJob
 from fanfold.workbench.job import chart_data, charts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from fanfold.contract.limits import ADVISED_RUN_S
+from fanfold.contract.layout import ADVISED_RUN_S
 from fanfold.workbench.job.chart_data import LoadPoint, Timeline
 
 Options = dict[str, Any]

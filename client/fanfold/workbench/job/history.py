@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from fanfold.contract.layout import bundle_key
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import counted
 from fanfold.core.models import EventKind
-from fanfold.engines.select import engine_for
+from fanfold.engines.base import engine_for
 from fanfold.job import Job
-from fanfold.source.bundle import Bundle
+from fanfold.source.load import Bundle
+from fanfold.stores.keys import bundle_key
 
 #: What the events of a job as a whole tell of.
 _IN_WORDS = {

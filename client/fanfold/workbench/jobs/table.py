@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import Any
 
 from fanfold.core.models import BAD, JobHeader, RunStatus
-from fanfold.engines.select import engine_for
+from fanfold.engines.base import engine_for
 from fanfold.job import Job
 from fanfold.workbench.following import SharedReader
 

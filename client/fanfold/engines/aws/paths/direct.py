@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fanfold.contract.invocation import PREFIX, Answer, answer_to, names
-from fanfold.contract.limits import REALTIME_TIMEOUT_S
+from fanfold.contract.layout import REALTIME_TIMEOUT_S
 from fanfold.contract.payloads import RunPayload
-from fanfold.core.job_records import ThrottleRecord, to_event
-from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
+from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus, ThrottleRecord, to_event
 from fanfold.engines.aws.dispatch import Dispatch, run_items
 from fanfold.engines.aws.paths.base import CLOCKS_S, Ending, Surroundings
 from fanfold.errors import ConfigurationError, DeploymentGone, FanfoldError, StoreUnavailable

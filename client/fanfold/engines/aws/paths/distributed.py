@@ -6,13 +6,13 @@ import json
 from collections.abc import Sequence
 
 from fanfold.contract.cloud import DISTRIBUTED
-from fanfold.contract.layout import work_key
 from fanfold.contract.payloads import DistributedInput
 from fanfold.core.models import JobHeader, RunRef
 from fanfold.engines.aws.capacity import portions
 from fanfold.engines.aws.dispatch import Dispatch, lines, run_items
 from fanfold.engines.aws.paths.base import Ending, Surroundings, execution_name
 from fanfold.engines.aws.paths.executions import Executions
+from fanfold.stores.keys import work_key
 
 
 class DistributedPath:

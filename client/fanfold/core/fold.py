@@ -1,15 +1,26 @@
-"""The state of a job, kept up to date as its events come in."""
+"""What a job's events mean together: `fold(header, events)`, whatever their order and however often they come."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from math import isnan, nan
 
-from fanfold.core.fold.columns import CODES, STATUSES, Columns
-from fanfold.core.fold.spending import Ended, Spending
+from fanfold.core.columns import CODES, STATUSES, Columns, Ended, Spending
 from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, JobStatus, Output, RunError, RunStatus, Usage
-from fanfold.core.retry import should_retry
+from fanfold.core.options import should_retry
 from fanfold.errors import StoreError
+
+__all__ = ["JobState", "fold"]
+
+
+def fold(header: JobHeader, events: Iterable[Event]) -> JobState:
+    """The state of the job that `header` and `events` tell of. The same events in any order give the same state."""
+    state = JobState(header)
+    state.apply(events)
+    return state
+
+
+# The state of a job, kept up to date as its events come in.
 
 _QUEUED, _RUNNING = CODES[RunStatus.QUEUED], CODES[RunStatus.RUNNING]
 _SUCCEEDED, _CACHED, _CANCELLED = (

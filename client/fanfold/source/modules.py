@@ -1,0 +1,561 @@
+"""Import statements: what they bind, which of them gave a name its value, and how to write one."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import os
+import site
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from importlib.machinery import SOURCE_SUFFIXES, ModuleSpec, PathFinder
+from importlib.util import find_spec
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fanfold.source import refusals
+from fanfold.source.load import SourceFile, SourceKind
+from fanfold.source.texts import (
+    Place,
+    Source,
+    UseSite,
+    bound_name,
+    bound_names,
+    dotted,
+    everywhere,
+    identifiers,
+    parse,
+    read,
+    top_level,
+    tree_hash,
+    whole_text,
+)
+
+if TYPE_CHECKING:
+    from fanfold.source.graph import Graph
+
+_NO_MODULE: Any = object()
+_IMPORT_FAILURES = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
+
+
+class Imported(NamedTuple):
+    """A module that code imports, and the names taken of it; `optional` where the code can do without."""
+
+    module: str
+    names: tuple[str, ...]
+    line: int
+    optional: bool = False
+
+
+class Found(NamedTuple):
+    """The part of an import statement that gave a name its value."""
+
+    place: Place
+    alias: ast.alias
+    module: str
+    attribute: str
+
+
+def imports_in(node: ast.AST, package: str, *, optional: bool = False) -> Iterator[Imported]:
+    """Every import in the node, those for type checkers alone left out."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield Imported(alias.name, (), node.lineno, optional)
+    elif isinstance(node, ast.ImportFrom):
+        names = tuple(alias.name for alias in node.names)
+        yield Imported(absolute_module(node, package), names, node.lineno, optional)
+    elif isinstance(node, ast.Try):
+        caught = optional or any(map(_catches_import_failure, node.handlers))
+        for child in _statements(node):
+            yield from imports_in(child, package, optional=caught)
+    elif isinstance(node, ast.If) and (dotted(node.test) or ("",))[-1] == "TYPE_CHECKING":
+        for child in node.orelse:
+            yield from imports_in(child, package, optional=optional)
+    else:
+        for child in _statements(node):
+            yield from imports_in(child, package, optional=optional)
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """What may hold an import: expressions cannot, and are sometimes nested deeper than Python can recurse."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.stmt, ast.ExceptHandler, ast.match_case)):
+            yield child
+
+
+def _catches_import_failure(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any((dotted(each) or ("",))[-1] in _IMPORT_FAILURES for each in types)
+
+
+def absolute_module(node: ast.ImportFrom, package: str) -> str:
+    """The module that `from ... import` names, seen from `package`."""
+    if not node.level:
+        return node.module or ""
+    base = package.split(".")
+    kept = base[: len(base) - node.level + 1]
+    return ".".join([*kept, *([node.module] if node.module else [])])
+
+
+def found_imports(name: str, value: Any, places: Iterable[Place], package: str) -> list[Found]:
+    """The import statements that bind `name` to this very object."""
+    found = []
+    for place in places:
+        if not isinstance(place.node, (ast.Import, ast.ImportFrom)):
+            continue
+        for alias in place.node.names:
+            if bound_name(place.node, alias) == name:
+                module, attribute = target(place.node, alias, package)
+                if value is _NO_MODULE or imported_object(place.node, alias, package) is value:
+                    found.append(Found(place, alias, module, attribute))
+    return found
+
+
+def used(found: list[Found], chains: set[tuple[str, ...]]) -> list[Found]:
+    """Of `import a.b` and `import a.c`, those of which the code uses something; the last if there is no telling."""
+    chosen = [
+        each
+        for each in found
+        if each.attribute or each.alias.asname or tuple(each.module.split(".")[1:]) in chains | {()}
+    ]
+    return chosen or found[-1:]
+
+
+def any_import(name: str, places: Iterable[Place], package: str) -> list[Found]:
+    """The import statements that bind `name`, to whatever."""
+    return found_imports(name, _NO_MODULE, places, package)
+
+
+def target(node: ast.Import | ast.ImportFrom, alias: ast.alias, package: str) -> tuple[str, str]:
+    """The module and the attribute that an alias names; no attribute where it names a module by `import`."""
+    if isinstance(node, ast.Import):
+        return alias.name, ""
+    return absolute_module(node, package), alias.name
+
+
+def imported_object(node: ast.Import | ast.ImportFrom, alias: ast.alias, package: str) -> Any:
+    """What the alias is bound to, going by the modules that are loaded."""
+    module, attribute = target(node, alias, package)
+    if isinstance(node, ast.ImportFrom):
+        return attribute_of(module, attribute)
+    return sys.modules.get(module if alias.asname else module.partition(".")[0], _NO_MODULE)
+
+
+def attribute_of(module: str, attribute: str) -> Any:
+    """What `from module import attribute` gives, if the module is loaded."""
+    try:
+        return getattr(sys.modules[module], attribute)
+    except Exception:  # noqa: BLE001 - a module's own `__getattr__` may raise anything
+        return sys.modules.get(f"{module}.{attribute}", _NO_MODULE)
+
+
+def written_import(name: str, value: Any, star_imports: Iterable[Place], package: str) -> tuple[str, str] | None:
+    """Module and attribute of an import that gives this very object, where no statement of the user's does."""
+    if isinstance(value, ModuleType):
+        return (value.__name__, "") if sys.modules.get(value.__name__) is value else None
+    modules = [absolute_module(p.node, package) for p in star_imports if isinstance(p.node, ast.ImportFrom)]
+    for module in modules:
+        if attribute_of(module, name) is value:
+            return module, name
+    own, attribute = asked(value, "__module__"), asked(value, "__qualname__")
+    if isinstance(own, str) and isinstance(attribute, str) and own != "__main__":
+        return (own, attribute) if attribute_of(own, attribute) is value else None
+    return None
+
+
+def asked(value: Any, attribute: str) -> Any:
+    """An attribute of a value of the user's, None where it has none: a proxy may raise anything."""
+    try:
+        return getattr(value, attribute, None)
+    except Exception:  # noqa: BLE001 - see above
+        return None
+
+
+def import_line(name: str, module: str, attribute: str) -> str:
+    """An import statement that binds `name`."""
+    if attribute:
+        return f"from {module} import {attribute}" + (f" as {name}" if name != attribute else "")
+    return f"import {module}" + (f" as {name}" if name != module else "")
+
+
+def narrowed(node: ast.Import | ast.ImportFrom, wanted: Iterable[ast.alias]) -> str | None:
+    """The statement with only the `wanted` parts; None where that is all of it."""
+    ids = set(map(id, wanted))
+    if len(ids) == len(node.names):
+        return None
+    kept = [alias for alias in node.names if id(alias) in ids]
+    return ast.unparse(
+        ast.Import(kept) if isinstance(node, ast.Import) else ast.ImportFrom(node.module, kept, node.level)
+    )
+
+
+def submodules(module: ModuleType, chains: Iterable[tuple[str, ...]]) -> set[str]:
+    """The modules below a package that the attribute chains go through."""
+    found = set()
+    for chain in chains if hasattr(module, "__path__") else ():
+        current: Any = module
+        for attribute in chain:
+            below = sys.modules.get(f"{current.__name__}.{attribute}")
+            if below is None or getattr(current, attribute, None) is not below:
+                break
+            found.add(f"{current.__name__}.{attribute}")
+            current = below
+    return found
+
+
+# Which decorators are Fanfold's own: they stay here, and count for nothing in the code hash.
+
+_MISSING: Any = object()
+
+Lookup = Callable[[str], Any]
+
+
+def udf_function(value: Any) -> Any:
+    """The function that a UDF object wraps; None for anything that is no UDF."""
+    wrapped = asked(value, "__fanfold_udf__")
+    # An object that answers to every name (a mock, a proxy) is no UDF; one around a cached or jitted function is.
+    return wrapped if isinstance(wrapped, FunctionType) or hasattr(wrapped, "__wrapped__") else None
+
+
+def unwrapped(value: Any) -> Any:
+    """What `functools.wraps` says is inside; the value itself where it says nothing."""
+    try:
+        if not callable(value) or not hasattr(value, "__wrapped__"):
+            return value
+        from inspect import unwrap
+
+        return unwrap(value)
+    except Exception:  # noqa: BLE001 - a proxy may raise anything, and a circle does
+        return value
+
+
+def udf_decorators(node: ast.AST, lookup: Lookup) -> tuple[ast.expr, ...]:
+    """Those of a definition's decorators that are `fanfold.udf`, by whatever name."""
+    return tuple(each for each in getattr(node, "decorator_list", ()) if _is_udf(each, lookup))
+
+
+def _is_udf(decorator: ast.expr, lookup: Lookup) -> bool:
+    value = _value_of(decorator.func if isinstance(decorator, ast.Call) else decorator, lookup)
+    return getattr(value, "__fanfold_decorator__", None) is True
+
+
+def _value_of(expression: ast.expr, lookup: Lookup) -> Any:
+    chain = dotted(expression)
+    value = lookup(chain[0]) if chain else None
+    for attribute in (chain or ("",))[1:]:
+        value = getattr(value, attribute, None)
+    return value
+
+
+def looked_up(namespace: Mapping[str, Any], places: Iterable[Place], package: str) -> Lookup:
+    """Finds a name's value in a namespace, or by a statement in `places`: an import, `name = fanfold.udf(...)`."""
+
+    def lookup(name: str) -> Any:
+        value = namespace.get(name, getattr(builtins, name, _MISSING))
+        return stated(name) if value is _MISSING else value
+
+    def stated(name: str) -> Any:
+        for node in (place.node for place in places):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                for alias in node.names:
+                    if bound_name(node, alias) == name:
+                        return imported_object(node, alias, package)
+            elif isinstance(node, ast.Assign) and name in bound_names(node) and isinstance(node.value, ast.Call):
+                return _called(node.value, lambda other: None if other == name else lookup(other))
+        return None
+
+    return lookup
+
+
+def _called(call: ast.Call, lookup: Lookup) -> Any:
+    """The `fanfold.udf` that an expression calls; None where it calls something else."""
+    return _value_of(call.func, lookup) if _is_udf(call, lookup) else None
+
+
+# The user's own modules: found by where their files lie, and shipped whole with all of theirs that they import.
+
+#: What a module's text says is read once, however often it is submitted: a project may have many long ones.
+_once = lru_cache(maxsize=1024)
+
+
+class _Located(NamedTuple):
+    """Where a module is: its file ("" for a namespace package), and where its submodules are, if it is a package."""
+
+    path: str
+    below: list[str] | None
+
+
+class _Text(NamedTuple):
+    """The text of a module, and which decorators of its definitions stay behind."""
+
+    source: Source
+    ours: dict[Place, tuple[ast.expr, ...]]
+
+
+class Project:
+    """Collects what captured code imports: modules of the project as files, of others only the names."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, SourceFile] = {}
+        #: Top-level modules that must be installed where the code runs.
+        self.imports: set[str] = set()
+        self.parts: set[tuple[str, ...]] = set()
+        self._located: dict[str, _Located | None] = {}
+        self._texts: dict[str, _Text] = {}
+        self._settled: set[str] = set()
+        #: By module, what its text leaves to the bundle: the codec's text, by key.
+        self._given: dict[str, dict[str, str]] = {}
+
+    def require(self, imported: Imported, importer: str) -> None:
+        """Take in a module and the modules it needs. `importer` is the file that imports it, for errors.
+
+        Raises `CaptureError` where a module of the project is not Python source.
+        """
+        pending = [(imported, importer)]
+        while pending:
+            wanted, path = pending.pop()
+            for name in self._modules(wanted):
+                where = f"{path}:{wanted.line}"
+                pending += [(each, self.files[name].path) for each in self._add(name, where)]
+
+    def _modules(self, imported: Imported) -> Iterator[str]:
+        """The project's modules that one import loads: packages first, then names that are submodules."""
+        top = imported.module.partition(".")[0]
+        if top in ("", "__main__", "__future__"):
+            return
+        if not self._is_ours(top):
+            if not imported.optional:
+                self.imports.add(top)
+            return
+        parts = imported.module.split(".")
+        for count in range(1, len(parts) + 1):
+            yield ".".join(parts[:count])
+        yield from (f"{imported.module}.{name}" for name in imported.names)
+
+    def _is_ours(self, top: str) -> bool:
+        located = self._locate(top)
+        if located is None or top == "fanfold":
+            return False
+        return any(map(is_project_path, [located.path] if located.path else located.below or []))
+
+    def _add(self, name: str, where: str) -> list[Imported]:
+        located = None if name in self.files else self._locate(name)
+        if located is None or not (located.path == "" or is_project_path(located.path)):
+            return []
+        if not located.path:
+            self.files[name] = SourceFile(name, f"<namespace {name}>", "", "namespace")
+            self.parts.add(("namespace", name))
+            return []
+        if not located.path.endswith(tuple(SOURCE_SUFFIXES)):
+            raise refusals.no_python_source(name, located.path, where)
+        try:
+            return self._add_file(name, located)
+        except (OSError, SyntaxError, UnicodeError) as error:
+            raise refusals.unreadable(name, located.path, where, error) from error
+
+    def _add_file(self, name: str, located: _Located) -> list[Imported]:
+        source = parse(located.path, read(located.path))
+        kind: SourceKind = "module" if located.below is None else "package"
+        package = name if kind == "package" else name.rpartition(".")[0]
+        namespace = getattr(sys.modules.get(name), "__dict__", {})
+        lookup = looked_up(namespace, list(top_level(source)), package)
+        ours = {place: found for place in _decorated(source) if (found := udf_decorators(place.node, lookup))}
+        self._texts[name] = _Text(source, ours)
+        # Inside a run a call of a UDF is a plain call, and the hash must not know the decorator.
+        text = whole_text(source, ours) if ours else source.text
+        self.files[name] = SourceFile(name, located.path, text, kind)
+        self.parts.add(("module", name, _module_hash(source, tuple(d for ds in ours.values() for d in ds))))
+        return _all_imports(source, package)
+
+    def settle(self, graph: Graph) -> dict[str, Any]:
+        """Have travel what loaded modules hold by now and their files would not give again where they run.
+
+        Of what nobody mentions nothing need be known. Raises `CaptureError` where a file has changed since it was
+        loaded, or a value cannot travel.
+        """
+        from fanfold.source.drift import changes
+
+        while waiting := [name for name in self._texts if name not in self._settled and self._is_loaded(name)]:
+            every = [self._texts[name] for name in self._texts if self._is_loaded(name)]
+            mentioned = frozenset(graph.mentions).union(*(mentions(text.source) for text in every))
+            for name in waiting:
+                self._settled.add(name)
+                text = self._texts[name]
+                found = changes(graph, text.source, vars(sys.modules[name]), mentioned, graph.mentions)
+                for dotted_name, value in found.after:
+                    self._set_after(graph, name, dotted_name, value)
+                if found.values:
+                    whole = whole_text(text.source, text.ours, found.given) + "".join(found.lines)
+                    self.files[name] = self.files[name]._replace(text=whole)
+                    self._given[name] = found.values
+                    self.parts |= {("held", f"{name}:{key}", value) for key, value in found.values.items()}
+        return {"given": self._given}
+
+    def _set_after(self, graph: Graph, module: str, name: str, value: Any) -> None:
+        """Have a value set once a module has been executed, in each module that has it under a name of its own."""
+        with graph.used(UseSite(self.files[module].path, ast.Pass(lineno=1), module), name):
+            ref = graph.ref(value)
+        graph.after.append((module, name, ref))
+        for other in self._texts if isinstance(ref, int) and "." not in name else ():
+            if other != module and self._is_loaded(other):
+                held = [own for own, each in vars(sys.modules[other]).items() if each is value]
+                graph.after += [(other, own, ref) for own in held]
+
+    def _is_loaded(self, name: str) -> bool:
+        return _is_loaded_from(name, self._texts[name].source.path)
+
+    def _locate(self, name: str) -> _Located | None:
+        if name not in self._located:
+            self._located[name] = self._loaded(name) or self._on_path(name)
+        return self._located[name]
+
+    def _loaded(self, name: str) -> _Located | None:
+        module = sys.modules.get(name)
+        if module is None:
+            return None
+        below = getattr(module, "__path__", None)
+        path = getattr(module, "__file__", None)
+        if not path and below is None:  # built in
+            return None
+        return _Located(path or "", None if below is None else list(below))
+
+    def _on_path(self, name: str) -> _Located | None:
+        """Where an import would find it. Nothing is imported for the answer, not even a parent package."""
+        parent = name.rpartition(".")[0]
+        try:
+            spec = PathFinder.find_spec(name, self._below(parent)) if parent else find_spec(name)
+        except (ImportError, ValueError):
+            return None
+        return _located(spec) if spec else None
+
+    def _below(self, parent: str) -> Sequence[str]:
+        located = self._locate(parent)
+        return (located and located.below) or []
+
+
+@_once
+def _decorated(source: Source) -> list[Place]:
+    """Every definition that has a decorator."""
+    return [place for place in everywhere(source) if getattr(place.node, "decorator_list", None)]
+
+
+@_once
+def _all_imports(source: Source, package: str) -> list[Imported]:
+    """Every import in the text."""
+    return list(imports_in(source.tree, package))
+
+
+@_once
+def _module_hash(source: Source, without: tuple[ast.expr, ...]) -> str:
+    """The hash of the whole, with some decorators left out."""
+    return tree_hash(source.tree, without)
+
+
+@_once
+def mentions(source: Source) -> frozenset[str]:
+    """Every name that the text mentions."""
+    return frozenset(identifiers(source.tree))
+
+
+def _is_loaded_from(name: str, path: str) -> bool:
+    return getattr(sys.modules.get(name), "__file__", None) == path
+
+
+def _located(spec: ModuleSpec) -> _Located | None:
+    below = spec.submodule_search_locations
+    if not spec.has_location and below is None:
+        return None
+    return _Located(spec.origin or "" if spec.has_location else "", None if below is None else list(below))
+
+
+@lru_cache(maxsize=4096)
+def is_project_path(path: str) -> bool:
+    """Whether a file is the user's: neither the standard library's, nor installed, nor Fanfold's."""
+    real = os.path.realpath(path)
+    if {"site-packages", "dist-packages"}.intersection(real.split(os.sep)):
+        return False
+    return not any(real == root or real.startswith(root + os.sep) for root in _installed_roots())
+
+
+@lru_cache(maxsize=1)
+def _installed_roots() -> tuple[str, ...]:
+    places = sysconfig.get_paths()
+    roots = [places[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")]
+    roots += [*site.getsitepackages(), site.getusersitepackages()]
+    fanfold = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return tuple({os.path.realpath(root) for root in [*roots, fanfold] if root})
+
+
+# What has a name of its own: the things of installed packages and of the standard library, which are imported.
+
+
+def module_of(namespace: dict[str, Any]) -> ModuleType | None:
+    """The imported module that has this namespace; None where an import would give another, or none."""
+    module = sys.modules.get(str(namespace.get("__name__")))
+    return module if getattr(module, "__dict__", None) is namespace else None
+
+
+def is_library(name: str, namespace: dict[str, Any] | None = None) -> bool:
+    """Whether a module is the standard library's or an installed package's."""
+    module = sys.modules.get(name)
+    if name == "__main__" or module is None:
+        return False
+    if namespace is not None and getattr(module, "__dict__", None) is not namespace:
+        return False
+    path = getattr(module, "__file__", None)
+    if path:
+        return not is_project_path(path)
+    spec = getattr(module, "__spec__", None)
+    if getattr(spec, "origin", None) in ("built-in", "frozen"):
+        return True
+    below = list(getattr(module, "__path__", ()))  # a namespace package
+    return bool(below) and not any(map(is_project_path, below))
+
+
+def has_name(value: Any, module: Any, name: Any) -> bool:
+    """Whether `from module import name` gives this very object."""
+    if not isinstance(module, str) or not isinstance(name, str):
+        return False
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        try:
+            found = getattr(found, part)
+        except Exception:  # noqa: BLE001 - a module's own `__getattr__` may raise anything
+            return False
+    return found is value
+
+
+def has_udf(function: Any, module: str, name: str) -> bool:
+    """Whether a module has a UDF of this function under its name: where that runs it is the plain function."""
+    held = getattr(sys.modules.get(module), name, None)
+    return udf_function(held) is function
+
+
+def own_name(value: Any, name: str | None = None) -> tuple[str, str] | None:
+    """Module and name under which a library has this very object; None where it has it under none."""
+    module, name = getattr(value, "__module__", None), name or getattr(value, "__qualname__", None)
+    for where in (module, type(value).__module__):
+        if isinstance(where, str) and is_library(where) and has_name(value, where, name):
+            return where, str(name)
+    return None
+
+
+def held_by(value: Any, module: str) -> str | None:
+    """The name under which a library's module holds an object."""
+    found = sys.modules.get(module)
+    if found is None or not is_library(module):
+        return None
+    return next((name for name, held in list(vars(found).items()) if held is value), None)
+
+
+def is_replaced(value: Any) -> bool:
+    """Whether a thing that a library's module or class holds is not of any library: somebody has put it there."""
+    if isinstance(value, FunctionType):
+        return not is_library(str(value.__globals__.get("__name__")), value.__globals__)
+    if isinstance(value, (BuiltinFunctionType, ModuleType)):
+        return False
+    return type(value).__module__ == "unittest.mock"
