@@ -253,7 +253,7 @@ def test_a_forked_child_of_the_caller_may_submit_as_well(tmp_path):
 def test_workers_are_as_many_as_usable_cores(script):
     told = script("""
         import os
-        from fanfold.core.cores import usable_cores
+        from fanfold.core.processes import usable_cores
         os.sched_setaffinity(0, {next(iter(os.sched_getaffinity(0)))})
         print(usable_cores())
     """)

@@ -42,8 +42,7 @@ udf.__fanfold_decorator__ = True
 
 ELSEWHERE = """
 import json, sys
-from fanfold.source.bundle import Bundle
-from fanfold.source.load import load
+from fanfold.source.load import Bundle, load
 bundle = Bundle.from_bytes(open(sys.argv[1], "rb").read())
 print(json.dumps(load(bundle)()(*json.loads(sys.argv[2]))))
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from tests.surface.files_of_a_submit import files_of_a_submit
 
 ROOT = Path(__file__).parents[2]
-SOURCES = [*ROOT.glob("client/**/*.py"), *ROOT.glob("runtime/**/*.py"), *ROOT.glob("infra/*.py")]
+PACKAGE = [*ROOT.glob("client/**/*.py"), *ROOT.glob("runtime/**/*.py")]
+SOURCES = [*PACKAGE, *ROOT.glob("infra/*.py")]
 
 
 def test_no_file_has_more_than_600_lines():
@@ -30,6 +32,20 @@ def _first_line_of_body(function):
     """Where its statements begin: a signature with its types and a docstring are read, not followed."""
     body = function.body[1:] if ast.get_docstring(function) and function.body[1:] else function.body
     return body[0].lineno
+
+
+def test_no_class_has_the_name_of_another():
+    places = defaultdict(list)
+    for path in PACKAGE:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(str(path.relative_to(ROOT)))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+def test_no_file_has_the_name_of_two_others():
+    names = Counter(path.name for path in PACKAGE)
+    assert [name for name, count in names.items() if count > 2 and not name.startswith("__")] == []
 
 
 def test_the_top_of_the_package_has_about_a_dozen_names():

@@ -22,7 +22,7 @@ _LINGER_S = 0.005
 _MOST_CALLS = 10_000
 
 
-class _Call(NamedTuple):
+class _FutureCall(NamedTuple):
     future: Future[Any]
     arguments: dict[str, Any]
 
@@ -45,7 +45,7 @@ class JobCalls:
         """Call `fn(*args, **kwargs)` in the background. Raises `InputError` where `fn` does not take the arguments."""
         refuse_inside_run("Executor.submit")
         function, arguments = _callable_as_source(fn, args, kwargs)
-        call = _Call(Future(), arguments)
+        call = _FutureCall(Future(), arguments)
         with self._lock:
             batch = self._collecting.get(function)
             if batch is None or not batch.take(call):
@@ -82,7 +82,7 @@ class JobCalls:
 class _Batch(threading.Thread):
     """Calls of one function that become one job. No daemon: a process that ends waits for what it has asked for."""
 
-    def __init__(self, fn: Callable[..., Any], first: _Call, options: dict[str, Any]) -> None:
+    def __init__(self, fn: Callable[..., Any], first: _FutureCall, options: dict[str, Any]) -> None:
         super().__init__(name=f"fanfold-executor-{getattr(fn, '__name__', 'call')}")
         self._fn = fn
         self._options = options
@@ -96,7 +96,7 @@ class _Batch(threading.Thread):
         """Whether it takes more calls still."""
         return self._open
 
-    def take(self, call: _Call) -> bool:
+    def take(self, call: _FutureCall) -> bool:
         """Add a call; False where the job is on its way already."""
         with self._changed:
             if not self._open or len(self._calls) >= _MOST_CALLS:
@@ -118,7 +118,7 @@ class _Batch(threading.Thread):
             self._open = False
         self._perform([call for call in self._calls if not call.future.cancelled()])
 
-    def _perform(self, calls: list[_Call]) -> None:
+    def _perform(self, calls: list[_FutureCall]) -> None:
         """Make a job of the calls and settle every future, whatever goes wrong: somebody waits for each."""
         if not calls:
             return

@@ -164,7 +164,7 @@ def submit(
 
             if calls_debugger(udf):
                 return call_here(udf, chosen, inputs, constants)
-        call = _Call(udf, chosen, request, constants, budget_usd)
+        call = _SubmitCall(udf, chosen, request, constants, budget_usd)
         call.check_escalation(escalate, waits=collect or debug_mode)
         job, shown = call.start(inputs, () if debug_mode else ramp, progress)
         if not (collect or debug_mode):
@@ -177,7 +177,7 @@ def submit(
             return job.collect(None, flatten, drop_index, ignore_exceptions=ignore_exceptions, progress=progress)
 
 
-class _Call:
+class _SubmitCall:
     """One `submit`: what it is asked to run, and on what."""
 
     def __init__(

@@ -91,7 +91,7 @@ def _as_graph(
     own: Own,
     start_again: Callable[[], None] | None,
 ) -> str:
-    from fanfold.codec.objects import write_graph
+    from fanfold.codec.reduce import write_graph
 
     if start_again is not None:
         start_again()

@@ -44,7 +44,7 @@ class Assignment(NamedTuple):
         return str(self.bundle), self.owner, self.fresh, self.own_folder
 
     def for_workers(self) -> dict[str, Any]:
-        """What workers are told (`job.Job`)."""
+        """What workers are told (`worker.perform.JobContext`)."""
         return {
             "job_id": self.job_id,
             "bundle": str(self.bundle),
@@ -130,7 +130,7 @@ def cancelled(job_id: str, call: Call) -> Report:
     return _report(job_id, call, EventKind.FINISHED, status=RunStatus.CANCELLED, error=error)
 
 
-class Ending(NamedTuple):
+class WorkerEnding(NamedTuple):
     """How a worker ended: for what the pool ended it (or None), its return code, and the stack where it stood.
 
     `broke_its_pipes` where the pool has ended it because the UDF had closed, or written to, the pipes it answers by.
@@ -142,13 +142,13 @@ class Ending(NamedTuple):
     broke_its_pipes: bool = False
 
 
-def ended(assignment: Assignment, call: Call, used: Usage, ending: Ending) -> Report:
+def ended(assignment: Assignment, call: Call, used: Usage, ending: WorkerEnding) -> Report:
     """A worker has ended in the middle of a call."""
     status, error = _cause(assignment, used, ending)
     return _report(assignment.job_id, call, EventKind.FINISHED, status=status, error=error, usage=used)
 
 
-def _cause(assignment: Assignment, used: Usage, ending: Ending) -> tuple[RunStatus, RunError]:
+def _cause(assignment: Assignment, used: Usage, ending: WorkerEnding) -> tuple[RunStatus, RunError]:
     if ending.ended_for == RunStatus.TIMED_OUT:
         message = f"still running after {assignment.timeout_s:g} s, which is the limit"
         return RunStatus.TIMED_OUT, RunError("TimeoutError", message, ending.stack, ("builtins.TimeoutError",))

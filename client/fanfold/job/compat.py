@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fanfold.job.results import Contents
     from fanfold.job.waiting import Tracker
 
-    class FollowedJob(Protocol):
+    class CompatJob(Protocol):
         """What a job gives to its older spelling."""
 
         tracker: Tracker
@@ -80,24 +80,24 @@ class Status(str):
 class OlderSpelling:
     """Questions and words that today's names answer as well."""
 
-    def done(self: FollowedJob) -> bool:
+    def done(self: CompatJob) -> bool:
         """True where every run has ended."""
         return self.tracker.look().done
 
-    def all_succeeded(self: FollowedJob) -> bool:
+    def all_succeeded(self: CompatJob) -> bool:
         """True where every run has a result."""
         return sum(1 for _ in self.tracker.look().indexes(*GOOD)) == len(self)
 
-    def any_succeeded(self: FollowedJob) -> bool:
+    def any_succeeded(self: CompatJob) -> bool:
         """True where some run has a result."""
         return next(self.tracker.look().indexes(*GOOD), None) is not None
 
-    def any_failed(self: FollowedJob) -> bool:
+    def any_failed(self: CompatJob) -> bool:
         """True where some run has failed; a cancelled one has not."""
         failed = [status for status in BAD if status is not RunStatus.CANCELLED]
         return next(self.tracker.look().indexes(*failed), None) is not None
 
-    def results_now(self: FollowedJob, return_exceptions: bool = False) -> dict[int, Any]:
+    def results_now(self: CompatJob, return_exceptions: bool = False) -> dict[int, Any]:
         """The values that there are by now, by index. Raises the first `RunFailed` unless `return_exceptions`."""
         check_flags(return_exceptions=return_exceptions)
         found: dict[int, Any] = {}
@@ -108,16 +108,16 @@ class OlderSpelling:
             found[index] = error or self._value(index)
         return found
 
-    def success(self: FollowedJob) -> dict[int, Any]:
+    def success(self: CompatJob) -> dict[int, Any]:
         """The values that there are by now, by index."""
         return {index: self._value(index) for index in self.tracker.look().indexes(*GOOD)}
 
-    def first_log(self: FollowedJob) -> str | None:
+    def first_log(self: CompatJob) -> str | None:
         """What the first run that has ended has printed; None where none has."""
         first = next(self.tracker.look().indexes(*GOOD, *BAD), None)
         return None if first is None else logs.text(self.contents, first)
 
-    def logs_df(self: FollowedJob) -> pd.DataFrame:
+    def logs_df(self: CompatJob) -> pd.DataFrame:
         """One row a run: its arguments, `status`, `result` (or its error), `time` in seconds and `logs`."""
         from fanfold.job.results import argument_frame
 
@@ -132,7 +132,7 @@ class OlderSpelling:
         }
         return argument_frame([self.contents.own_arguments(index) for index in runs]).assign(**columns)
 
-    def tail(self: FollowedJob, stop_on_exception: bool = False, timeout: float | None = None) -> None:
+    def tail(self: CompatJob, stop_on_exception: bool = False, timeout: float | None = None) -> None:
         """Wait, and print a line for each run as it ends. Raises `WaitTimeout`."""
         check_flags(stop_on_exception=stop_on_exception)
         for run in self.as_completed(timeout):

@@ -95,7 +95,7 @@ def _first_error(state: JobState, contents: Contents) -> str:
 _PACE_S, _TIMES_AS_LONG = 1.0, 20.0
 
 _lock = threading.Lock()
-_followers: dict[str, _Follower] = {}
+_followers: dict[str, _NotebookFollower] = {}
 
 
 def show_live(header: JobHeader, engine: Engine) -> bool:
@@ -108,13 +108,13 @@ def show_live(header: JobHeader, engine: Engine) -> bool:
     with _lock:
         follower = _followers.get(header.id)
         if follower is None:
-            follower = _followers[header.id] = _Follower(header, engine)
+            follower = _followers[header.id] = _NotebookFollower(header, engine)
             follower.start()
         follower.add(state)
     return True
 
 
-class _Follower(threading.Thread):
+class _NotebookFollower(threading.Thread):
     """Reads on by itself, for the user's thread may be anywhere; it only reads, and looks after no lost runs."""
 
     def __init__(self, header: JobHeader, engine: Engine) -> None:

@@ -56,7 +56,7 @@ def by_run(contents: Contents, only: int | None = None) -> dict[int, str]:
 
 def follow(tracker: Tracker, contents: Contents, index: int | None = None) -> None:
     """Write what runs print to stdout as it comes, until the job is done."""
-    follower = _Follower(contents, index)
+    follower = _LogWriter(contents, index)
     try:
         for _ in _moments(tracker):
             tracker.patiently(follower.write_news)
@@ -64,7 +64,7 @@ def follow(tracker: Tracker, contents: Contents, index: int | None = None) -> No
         sys.stdout.write(f"\n(stopped looking; job {tracker.header.id} goes on)\n")
 
 
-class _Follower:
+class _LogWriter:
     """Writes what it has not yet written of what all runs print, or one."""
 
     def __init__(self, contents: Contents, index: int | None) -> None:

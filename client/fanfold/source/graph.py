@@ -129,7 +129,7 @@ class Graph:
 
     def _described(self, value: Any) -> tuple[Any, Any]:
         """The node of a value, and what it means for the hash where that is something else."""
-        from fanfold.source import functions, objects
+        from fanfold.source import functions, instances
 
         kind = type(value)  # never `isinstance`, which asks the object itself
         if kind is FunctionType:
@@ -143,7 +143,7 @@ class Graph:
                 return ["cell", self.ref(value.cell_contents)], None
             except ValueError:  # nothing in it yet
                 return ["cell", None], None
-        return objects.describe(self, value), None
+        return instances.describe(self, value), None
 
     def _class(self, made: type) -> tuple[Any, Any]:
         if type(made) is type and vars(builtins).get(made.__name__) is made:

@@ -23,12 +23,12 @@ from fanfold.errors import ConfigurationError
 from fanfold.settings import current
 from fanfold.workbench import DEFAULT_PORT
 from fanfold.workbench.auth import Auth, Pass, cookie_secret
+from fanfold.workbench.editor.editor_page import Shared, show_editor
 from fanfold.workbench.editor.form import INPUTS_PATH
-from fanfold.workbench.editor.page import Shared, show_editor
 from fanfold.workbench.following import FollowedJobs
-from fanfold.workbench.job.page import say_why_not, show_job
+from fanfold.workbench.job.job_page import say_why_not, show_job
 from fanfold.workbench.job.run_page import show_run_page
-from fanfold.workbench.jobs.page import show_jobs
+from fanfold.workbench.jobs.jobs_page import show_jobs
 from fanfold.workbench.jobs.table import JobsTable
 from fanfold.workbench.layout import add_head, page_layout, theme_cookie
 from fanfold.workbench.routes import add_routes

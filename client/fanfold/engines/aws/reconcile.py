@@ -11,7 +11,7 @@ from fanfold.core.fold import JobState
 from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, RunError, RunRef, RunStatus
 from fanfold.engines.aws.dispatch import Dispatch, of_event
 from fanfold.engines.aws.paths import LaunchPath
-from fanfold.engines.aws.paths.base import CLOCKS_S, STARTING_S, Ending
+from fanfold.engines.aws.paths.base import CLOCKS_S, STARTING_S, Fate
 
 #: A realtime run that started so long before now, its time limit not counted, will not end any more.
 _LEASE_S = 60.0 + CLOCKS_S
@@ -20,7 +20,7 @@ _LEASE_S = 60.0 + CLOCKS_S
 class Findings(NamedTuple):
     """Runs whose attempt is lost, each with the reason; and runs that are due to be started."""
 
-    lost: list[tuple[RunRef, Ending]]
+    lost: list[tuple[RunRef, Fate]]
     due: list[RunRef]
 
     def __bool__(self) -> bool:
@@ -55,7 +55,7 @@ class Inspector:
         return findings
 
     @staticmethod
-    def _overdue(header: JobHeader, state: JobState, run: RunRef) -> Ending | None:
+    def _overdue(header: JobHeader, state: JobState, run: RunRef) -> Fate | None:
         """Why a realtime run that has started cannot be running any more."""
         if header.instance_type is not None or state.status_of(run.index) is not RunStatus.RUNNING:
             return None
@@ -63,7 +63,7 @@ class Inspector:
         limit_s = (header.timeout_s or REALTIME_TIMEOUT_S) + _LEASE_S
         if started_at is None or time.time() - started_at < limit_s:
             return None
-        return Ending(f"it started {limit_s:.0f} s ago or more and never reported its end")
+        return Fate(f"it started {limit_s:.0f} s ago or more and never reported its end")
 
 
 def dispatches_of(state: JobState) -> list[Dispatch]:

@@ -40,7 +40,7 @@ _KEPT_S = 10.0
 _STEP_S = 0.2
 
 
-class Ending(NamedTuple):
+class CallEnding(NamedTuple):
     """Why a call has no answer of its own: what is raised instead, and whether the pool can go on."""
 
     message: str
@@ -142,7 +142,7 @@ class CallPool:
         """`prepared`: what each worker does first, a pickled `carried.Preparation`."""
         self.wanted = wanted
         #: Why it can take no more calls.
-        self.broken: Ending | None = None
+        self.broken: CallEnding | None = None
         signs = wanted.home / "running"
         self._sign = Sign(signs)
         scratch = wanted.home / "scratch"
@@ -189,7 +189,7 @@ class CallPool:
 
     def raise_broken(self) -> NoReturn:
         """Raise `BrokenProcessPool`, as for each call that was lost."""
-        raise _broken(self.broken or Ending("its worker processes were ended"))
+        raise _broken(self.broken or CallEnding("its worker processes were ended"))
 
     def cancel_waiting(self) -> None:
         """Cancel what no worker has begun."""
@@ -238,7 +238,7 @@ class CallPool:
                     with self._idle:
                         self._idle.notify_all()
         except (FanfoldError, OSError) as error:
-            self.broken = Ending(f"the worker processes could not go on: {error}")
+            self.broken = CallEnding(f"the worker processes could not go on: {error}")
         finally:
             self._end()
 
@@ -250,7 +250,7 @@ class CallPool:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._sign.take_down()
         finally:
-            self._fail(self._feed.drop_all(), self.broken or Ending("its worker processes were ended"))
+            self._fail(self._feed.drop_all(), self.broken or CallEnding("its worker processes were ended"))
             with self._idle:
                 self._idle.notify_all()
 
@@ -263,7 +263,7 @@ class CallPool:
         try:
             value = pickle.loads(output.inline or b"") if result_file is None else parcel.take(str(result_file))  # noqa: S301
         except BaseException as error:  # noqa: BLE001  unpickling runs the user's own code
-            self._fail([future], Ending(f"a result could not be unpickled: {type(error).__name__}: {error}"))
+            self._fail([future], CallEnding(f"a result could not be unpickled: {type(error).__name__}: {error}"))
             return
         if output.codec == carried.VALUE:
             future.set_result(value)
@@ -275,10 +275,12 @@ class CallPool:
             error.__cause__ = _remote_traceback(text)
             future.set_exception(error)
             return
-        self._fail([future], Ending(f"it could not be unpickled by its worker: {type(error).__name__}: {error}", text))
+        self._fail(
+            [future], CallEnding(f"it could not be unpickled by its worker: {type(error).__name__}: {error}", text)
+        )
 
     @staticmethod
-    def _fail(futures: list[Future[Any]], ending: Ending) -> None:
+    def _fail(futures: list[Future[Any]], ending: CallEnding) -> None:
         for future in futures:
             if not future.done() and (future.running() or future.set_running_or_notify_cancel()):
                 future.set_exception(_broken(ending))
@@ -293,16 +295,16 @@ class CallPool:
             self.close()
 
 
-def _ending(event: Event) -> Ending:
+def _ending(event: Event) -> CallEnding:
     error = event.error
     if error is None:
-        return Ending("its worker process ended")
+        return CallEnding("its worker process ended")
     if event.status is not RunStatus.FAILED or error.infrastructure:
-        return Ending(error.message, error.traceback)
-    return Ending(f"the initializer raised {error.type}: {error.message}", error.traceback)
+        return CallEnding(error.message, error.traceback)
+    return CallEnding(f"the initializer raised {error.type}: {error.message}", error.traceback)
 
 
-def _broken(ending: Ending) -> Exception:
+def _broken(ending: CallEnding) -> Exception:
     from concurrent.futures.process import BrokenProcessPool
 
     error = BrokenProcessPool(f"The call was not completed: {ending.message}.")

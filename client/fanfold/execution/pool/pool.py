@@ -446,7 +446,7 @@ class Pool:
         worker.report_log(feed, call, last=True)
         workers.scheduler.remove_result(number)
         pipes = worker.garbled or code == EXIT_PIPES_CLOSED or worker.closed_its_pipes
-        ending = reports.Ending(worker.ended_for, code, worker.stack(), broke_its_pipes=pipes)
+        ending = reports.WorkerEnding(worker.ended_for, code, worker.stack(), broke_its_pipes=pipes)
         feed.report(reports.ended(feed.assignment, call, Usage(*worker.used()), ending))
 
     def _running(self) -> Iterator[tuple[WorkerSet, WorkerProcess, Sent]]:

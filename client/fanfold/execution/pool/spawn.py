@@ -195,7 +195,7 @@ class Spawner(Protocol):
 
 def spawner(environment: dict[str, str] | None) -> Spawner:
     """What makes workers here. `environment` is what they see; None: as here."""
-    return ForkServer(environment) if sys.platform == "linux" else Launcher(environment)
+    return ForkServerClient(environment) if sys.platform == "linux" else Launcher(environment)
 
 
 def _program(module: str) -> list[str]:
@@ -205,7 +205,7 @@ def _program(module: str) -> list[str]:
 # Linux: one interpreter is started, which forks the workers.
 
 
-class ForkServer:
+class ForkServerClient:
     """The pool's side of the fork server (`worker.fork_server`)."""
 
     def __init__(self, environment: dict[str, str] | None) -> None:
@@ -292,7 +292,7 @@ class ForkServer:
 class ForkedChild:
     """A worker that the fork server has forked, or is about to."""
 
-    def __init__(self, server: ForkServer) -> None:
+    def __init__(self, server: ForkServerClient) -> None:
         self._server = server
         self.known_pid: int = 0
         self._born = False

@@ -200,7 +200,7 @@ class LoadedUdf:
         return f"{self._bundle}\n{self._folder}"
 
 
-class Job:
+class JobContext:
     """What a worker is told of a job (`calls.Assignment.for_workers`), and the UDF it is of."""
 
     def __init__(self, udf: LoadedUdf, facts: dict[str, Any]) -> None:
@@ -248,7 +248,7 @@ _TRACEBACK_CHARACTERS = 10_000
 _TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
 
 
-def perform(job: Job, arguments: str, result_file: str, tidy: Callable[[], None]) -> CallResult:
+def perform(job: JobContext, arguments: str, result_file: str, tidy: Callable[[], None]) -> CallResult:
     """Call the UDF once, and `tidy` up after it. A result that is not small is written to `result_file`.
 
     Whatever the user's code raises, `sys.exit` included, is a result.

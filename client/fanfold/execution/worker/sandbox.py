@@ -26,7 +26,7 @@ from fanfold.execution.worker.interpreter import (
     prctl,
     reaches_the_interpreter,
 )
-from fanfold.execution.worker.perform import CallResult, Job, failed
+from fanfold.execution.worker.perform import CallResult, JobContext, failed
 from fanfold.source.load import Bundle
 
 # The memory and CPU time one call took, measured from inside the worker for the price of a few microseconds.
@@ -169,11 +169,11 @@ class Sandbox:
         self._bundle: Bundle | None = None
         self._folders: RunFolders | None = None
         self._interpreter: InterpreterState | None = None
-        self._job: Job | None = None
+        self._job: JobContext | None = None
         self._cpu = CpuTime()
         self._remember()
 
-    def hold(self, called: Called, job: Job, perform: Callable[[], CallResult]) -> Finished:
+    def hold(self, called: Called, job: JobContext, perform: Callable[[], CallResult]) -> Finished:
         """Perform one call of a job within its own output and environment; what came of it and what it took."""
         self._enter(job, called)
         self._memory.restart()
@@ -212,7 +212,7 @@ class Sandbox:
 
     # Loading
 
-    def _load(self, job: Job) -> CallResult | None:
+    def _load(self, job: JobContext) -> CallResult | None:
         """Load the job's bundle, and remember what its runs are to find; what came of it where it failed."""
         for name in THREAD_VARIABLES:
             os.environ.setdefault(name, str(job.threads))
@@ -259,7 +259,7 @@ class Sandbox:
         if self._folders is not None:
             self._folders.remember()
 
-    def _enter(self, job: Job, called: Called) -> None:
+    def _enter(self, job: JobContext, called: Called) -> None:
         """Say in the environment, also for processes that the UDF starts, what run this is."""
         if job is not self._job:
             self._job = job

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from fanfold.execution import channel
 from fanfold.execution.channel import Called, Finished
-from fanfold.execution.worker.perform import Job, LoadedUdf, perform
+from fanfold.execution.worker.perform import JobContext, LoadedUdf, perform
 from fanfold.execution.worker.sandbox import Sandbox
 from fanfold.source.load import MainSpec
 
@@ -95,7 +95,7 @@ class Worker:
         self._replies = replies
         self._sandbox = sandbox
         self._udf: LoadedUdf | None = None
-        self._jobs: dict[int, Job] = {}
+        self._jobs: dict[int, JobContext] = {}
         self._folder = os.path.dirname(sandbox.folder)
 
     def serve(self) -> None:
@@ -146,7 +146,7 @@ class Worker:
             except BlockingIOError:
                 continue
 
-    def _perform(self, called: Called, job: Job) -> Finished:
+    def _perform(self, called: Called, job: JobContext) -> Finished:
         result_file = f"{self._folder}/{called.number}.result"
         arguments = called.arguments.decode()
         tidy = self._sandbox.tidy
@@ -156,7 +156,7 @@ class Worker:
             return self._sandbox.hold(called, job, lambda: carried.perform(arguments, result_file, tidy))
         return self._sandbox.hold(called, job, lambda: perform(job, arguments, result_file, tidy))
 
-    def _job(self, number: int) -> Job:
+    def _job(self, number: int) -> JobContext:
         job = self._jobs.get(number)
         if job is None:
             with open(f"{self._folder}/assignment-{number}.json", encoding="utf-8") as file:
@@ -167,7 +167,7 @@ class Worker:
                 self._udf = CarriedUdf(self._folder)
             elif self._udf is None:
                 self._udf = LoadedUdf(facts["bundle"], facts["blobs"])
-            job = self._jobs[number] = Job(self._udf, facts)
+            job = self._jobs[number] = JobContext(self._udf, facts)
         return job
 
     def _unspilled(self, called: Called) -> Called:

@@ -42,7 +42,7 @@ class Order(NamedTuple):
     digest: str = ""
 
 
-class Answer(NamedTuple):
+class UdfAnswer(NamedTuple):
     """What came of it: a job, a plan's text, or the machine that would have to be allowed first."""
 
     count: int = 0  # type: ignore[assignment]
@@ -58,7 +58,7 @@ class UdfProcess:
         self._folder, self._import_s = folder, import_s
         self._process: Process | None = None
 
-    async def carry_out(self, order: Order) -> Answer | None:
+    async def carry_out(self, order: Order) -> UdfAnswer | None:
         """Carry an order out; None where it was stopped meanwhile.
 
         Raises `InputError` in the words of the process, or where it ended or did not come to an end.
@@ -91,7 +91,7 @@ class UdfProcess:
         if process is not None:
             _end(process)
 
-    async def _conversation(self, process: Process, said: IO[bytes], order: Order) -> Answer | None:
+    async def _conversation(self, process: Process, said: IO[bytes], order: Order) -> UdfAnswer | None:
         assert process.stdin is not None
         with suppress(ConnectionError):
             process.stdin.write(json.dumps(order._asdict()).encode() + b"\n")
@@ -110,7 +110,7 @@ class UdfProcess:
             )
         if "error" in answer:
             raise InputError(answer["error"])
-        return Answer(**answer)
+        return UdfAnswer(**answer)
 
     async def _answer(self, process: Process, order: Order) -> dict[str, Any]:
         """The line that tells what came of it; empty where there is none."""

@@ -157,10 +157,10 @@ def udfs_in(text: str, file: str) -> dict[str, FoundUdf]:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         reason = error.msg if isinstance(error, SyntaxError) else error
         raise InputError(f"{file} is not Python{line}: {reason}.", next_step="fix it, then run again.") from None
-    return _Reading(tree).found
+    return _UdfsOfText(tree).found
 
 
-class _Reading:
+class _UdfsOfText:
     """One pass through a module's statements, in their order: a later name takes the place of an earlier one."""
 
     def __init__(self, tree: ast.Module) -> None:

@@ -24,14 +24,14 @@ STARTING_S = 90.0 + CLOCKS_S
 _REALTIME_EXECUTION_S, _DEDICATED_EXECUTION_S = 7 * 86_400, 365 * 86_400
 
 
-class Ending(NamedTuple):
+class Fate(NamedTuple):
     """Why nothing more comes of a dispatch. `throttled`: nothing of it has begun, and trying again costs no attempt."""
 
     reason: str
     throttled: bool = False
 
 
-CUT_OFF = Ending("the client exited before all runs were started")
+CUT_OFF = Fate("the client exited before all runs were started")
 
 
 class LaunchPath(Protocol):
@@ -43,7 +43,7 @@ class LaunchPath(Protocol):
     def stop(self, header: JobHeader, dispatch: Dispatch) -> None:
         """End what goes on by itself: runs that see the job's cancel flag need no more."""
 
-    def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> Ending | None:
+    def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> Fate | None:
         """Why nothing more comes of a dispatch that is so many seconds old, or None while something may."""
 
 

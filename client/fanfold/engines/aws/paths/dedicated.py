@@ -9,7 +9,7 @@ from fanfold.contract.cloud import DEDICATED, Lane
 from fanfold.contract.payloads import DedicatedInput
 from fanfold.core.models import JobHeader, RunRef
 from fanfold.engines.aws.dispatch import Dispatch
-from fanfold.engines.aws.paths.base import Ending, Surroundings, execution_name
+from fanfold.engines.aws.paths.base import Fate, Surroundings, execution_name
 from fanfold.engines.aws.paths.executions import Executions
 from fanfold.engines.aws.work import Work
 from fanfold.errors import FanfoldError, UnknownInstanceType
@@ -53,7 +53,7 @@ class DedicatedPath:
             if job.get("status") not in ("SUCCEEDED", "FAILED"):
                 account.call("batch", "terminate_job", on=on, jobId=job["jobId"], reason="The job was cancelled.")
 
-    def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> Ending | None:
+    def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> Fate | None:
         """Why nothing more comes of it, or None while something may; in AWS Batch's words where it failed."""
         name = execution_name(header, dispatch)
         ending, sight = (
@@ -65,7 +65,7 @@ class DedicatedPath:
         why = machine_failure(sight.error, sight.cause)
         if _OF_A_CHILD in why:
             why = self._why_a_child_failed(header, job_id_of(sight.cause)) or why
-        return Ending(f"its machines ended: {why}", throttled=is_throttle(sight.error, sight.cause))
+        return Fate(f"its machines ended: {why}", throttled=is_throttle(sight.error, sight.cause))
 
     def _why_a_child_failed(self, header: JobHeader, array_id: str) -> str:
         """Batch tells of an array that a child failed, and of the child why."""

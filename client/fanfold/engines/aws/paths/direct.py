@@ -14,7 +14,7 @@ from fanfold.contract.layout import REALTIME_TIMEOUT_S
 from fanfold.contract.payloads import RunPayload
 from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus, ThrottleRecord, to_event
 from fanfold.engines.aws.dispatch import Dispatch, run_items
-from fanfold.engines.aws.paths.base import CLOCKS_S, Ending, Surroundings
+from fanfold.engines.aws.paths.base import CLOCKS_S, Fate, Surroundings
 from fanfold.errors import ConfigurationError, DeploymentGone, FanfoldError, StoreUnavailable
 from fanfold.stores.aws.account import Refused
 from fanfold.stores.aws.failed_executions import classified
@@ -52,10 +52,10 @@ class DirectPath:
     def stop(self, header: JobHeader, dispatch: Dispatch) -> None:
         """Nothing: its runs see the job's flag within seconds."""
 
-    def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> Ending | None:
+    def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> Fate | None:
         """Why nothing more comes of it, or None while something may."""
         waited_for = any(self.waits_for(header.id, first, attempt) for attempt, first, _ in dispatch.ranges)
-        return None if waited_for or age_s < _LIVES_S else Ending("the function that was called never reported its end")
+        return None if waited_for or age_s < _LIVES_S else Fate("the function that was called never reported its end")
 
     def wait(self) -> None:
         """Wait until no thread of this process waits for a run any more."""

@@ -10,7 +10,7 @@ from fanfold.contract.payloads import DistributedInput
 from fanfold.core.models import JobHeader, RunRef
 from fanfold.engines.aws.capacity import portions
 from fanfold.engines.aws.dispatch import Dispatch, lines, run_items
-from fanfold.engines.aws.paths.base import Ending, Surroundings, execution_name
+from fanfold.engines.aws.paths.base import Fate, Surroundings, execution_name
 from fanfold.engines.aws.paths.executions import Executions
 from fanfold.stores.keys import work_key
 
@@ -44,6 +44,6 @@ class DistributedPath:
         """Stop the execution: it would start runs that have been cancelled."""
         self._executions.stop(DISTRIBUTED, execution_name(header, dispatch), "The job was cancelled.")
 
-    def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> Ending | None:
+    def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> Fate | None:
         """Why nothing more comes of it, or None while something may."""
         return self._executions.fate(DISTRIBUTED, execution_name(header, dispatch), dispatch, age_s)

@@ -6,7 +6,7 @@ import time
 from typing import Any, NamedTuple
 
 from fanfold.engines.aws.dispatch import Dispatch
-from fanfold.engines.aws.paths.base import CUT_OFF, STARTING_S, Ending, Surroundings
+from fanfold.engines.aws.paths.base import CUT_OFF, STARTING_S, Fate, Surroundings
 from fanfold.stores.aws.account import Refused
 
 #: An execution is looked at this rarely: the account may do so 15 times a second, for all its users together.
@@ -58,7 +58,7 @@ class Executions:
         except Refused:
             return
 
-    def fate(self, path: str, name: str, dispatch: Dispatch, age_s: float) -> Ending | None:
+    def fate(self, path: str, name: str, dispatch: Dispatch, age_s: float) -> Fate | None:
         """Why nothing more comes of a Standard execution, or None while something may."""
         sight = self.look(path, name)
         if sight.status == "RUNNING":
@@ -66,7 +66,7 @@ class Executions:
         if not sight.status:
             return None if dispatch.state == "starting" and age_s < STARTING_S else CUT_OFF
         why = ": ".join(filter(None, (sight.error, sight.cause)))
-        return Ending(f"its execution has ended ({sight.status.lower()}{f', {why}' if why else ''})")
+        return Fate(f"its execution has ended ({sight.status.lower()}{f', {why}' if why else ''})")
 
     def _look(self, arn: str) -> Sight:
         try:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fanfold.contract.cloud import EXPRESS
 from fanfold.core.models import JobHeader, RunRef
 from fanfold.engines.aws.dispatch import Dispatch, batches, express_input, run_items
-from fanfold.engines.aws.paths.base import CLOCKS_S, CUT_OFF, STARTING_S, Ending, Surroundings, execution_name
+from fanfold.engines.aws.paths.base import CLOCKS_S, CUT_OFF, STARTING_S, Fate, Surroundings, execution_name
 from fanfold.engines.aws.paths.executions import Executions
 
 #: An Express execution lives for 300 s, and is listed nowhere.
@@ -41,8 +41,8 @@ class ExpressPath:
     def stop(self, header: JobHeader, dispatch: Dispatch) -> None:
         """Nothing: its runs see the job's flag within seconds."""
 
-    def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> Ending | None:  # noqa: ARG002
+    def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> Fate | None:  # noqa: ARG002
         """Why nothing more comes of it, or None while something may."""
         if dispatch.state == "starting":
             return None if age_s < STARTING_S else CUT_OFF
-        return Ending("the execution ended without reporting this run") if age_s > _LIVES_S else None
+        return Fate("the execution ended without reporting this run") if age_s > _LIVES_S else None

@@ -17,7 +17,7 @@ from fanfold.workbench.editor.fix import FailedJob, FixBar
 from fanfold.workbench.editor.form import EditorForm, ask
 from fanfold.workbench.editor.open_run import input_texts
 from fanfold.workbench.editor.run import Actions, EditorRun
-from fanfold.workbench.editor.udf_process import Answer, Order, UdfProcess
+from fanfold.workbench.editor.udf_process import Order, UdfAnswer, UdfProcess
 from fanfold.workbench.editor.udf_source import UdfFile, digest, error_line, files_in, new_file, udfs_in
 from fanfold.workbench.following import FollowedJobs
 from fanfold.workbench.job.failure_lines import RaisingLine, is_file
@@ -422,12 +422,12 @@ class _EditorPage:
 
     async def _carried_out(
         self, act: str, inputs: Callable[[], dict[str, Any]], allowed: str | None, *, cache: bool = True
-    ) -> Answer | None:
+    ) -> UdfAnswer | None:
         """Have a process do it, and say so meanwhile; None where it failed or was stopped."""
         file, udf = self._file, self._form.udf
         if file is None or udf is None:
             return None
-        answers: list[Answer | None] = []
+        answers: list[UdfAnswer | None] = []
 
         async def carry_out() -> None:
             order = Order(file.name, udf.name, act, inputs(), self._engine, allowed, cache, digest(file.text))
