@@ -11,7 +11,7 @@ from nicegui import ui
 
 from fanfold.errors import FanfoldError, InputError
 from fanfold.workbench.editor.fix import run_these
-from fanfold.workbench.editor.udf_process import Answer, Order, UdfProcess
+from fanfold.workbench.editor.udf_process import Order, UdfAnswer, UdfProcess
 from fanfold.workbench.editor.udf_source import UdfFile, digest, files_in, udfs_in
 from fanfold.workbench.following import FollowedJob
 from fanfold.workbench.job.failure_lines import RaisingLine, is_file
@@ -83,7 +83,7 @@ class NewCodeDialog:
         given = {"job": header.id}
         order = Order(code.file, header.name, "retry", given, self._engine, digest=digest(code.text))
         try:
-            answer: Answer | None = await self._process.carry_out(order)
+            answer: UdfAnswer | None = await self._process.carry_out(order)
         except FanfoldError as error:
             set_text(self._wrong, str(error))
             show(self._wrong, shown=True)
