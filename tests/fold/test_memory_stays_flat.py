@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fanfold.core import fold as spool_module
-from fanfold.core.fold import JobState, Spool
+from fanfold.core.columns import Spool
+from fanfold.core.fold import JobState
 from fanfold.core.models import Event, EventKind, Output, RunError, RunStatus, Usage
 from tests.fold.stories import JOB, a_job
 
