@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from types import SimpleNamespace
 
 import pytest
 
 from fanfold.contract import cloud
 from fanfold.core.models import EventKind, Output, RunRef
 from fanfold.engines.aws.work import Work
-from fanfold.stores.aws import AwsStores, job_headers, keeping, objects
+from fanfold.stores.aws import AwsStores
+from fanfold.stores.aws.clock import ServiceClock
 from tests.stores.samples import a_job, finished
 
 DAY = 86_400
@@ -23,9 +23,7 @@ def later(monkeypatch):
     """Lets days go by, as far as the stores can tell."""
 
     def go_by(days):
-        clock = SimpleNamespace(time=lambda: time.time() + days * DAY, monotonic=time.monotonic)
-        for module in (keeping, job_headers, objects):
-            monkeypatch.setattr(module, "time", clock)
+        monkeypatch.setattr(ServiceClock, "now", lambda _: time.time() + days * DAY)
 
     return go_by
 

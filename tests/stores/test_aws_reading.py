@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +13,7 @@ from fanfold.contract import payloads
 from fanfold.core.models import Event, ExecutionFailureRecord, RunError, RunStatus, records
 from fanfold.stores.aws import log as items
 from fanfold.stores.aws import shard_cursors
+from fanfold.stores.aws.clock import ServiceClock
 from fanfold.stores.state import read_state
 from tests.aws.calls import counted
 from tests.aws.cloud import account, aws, aws_stores, deployment, moto, open_stores
@@ -30,7 +30,7 @@ def log(aws_stores):
 
 def written_at(monkeypatch, at):
     """Writers' clocks stand at `at` seconds from now."""
-    monkeypatch.setattr(items, "time", SimpleNamespace(time=lambda: time.time() + at, monotonic=time.monotonic))
+    monkeypatch.setattr(ServiceClock, "now", lambda _: time.time() + at)
 
 
 def follow(log, job_id, cursor):
@@ -270,9 +270,7 @@ def test_a_reader_that_comes_by_rarely_does_not_read_old_events_again(log, monke
     _, cursor = follow(log, job.id, None)
     log.append([finished(job.id, 1)])
     _, cursor = follow(log, job.id, cursor)
-    monkeypatch.setattr(
-        "fanfold.stores.aws.log.time", SimpleNamespace(time=lambda: time.time() + 60, monotonic=time.monotonic)
-    )
+    written_at(monkeypatch, 60.0)
     log.append([finished(job.id, 2)])
     events, _ = follow(log, job.id, cursor)
     assert 0 not in [event.index for event in events]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from fanfold.core.formatting import duration
 from fanfold.diagnosis.checks import Check, Verdict
 from fanfold.errors import ConfigurationError, FanfoldError
 from fanfold.settings import Settings
@@ -43,6 +44,7 @@ def deployment(settings: Settings) -> Iterator[Check]:
             yield from _limits_alone(account)
         return
     yield _describe_deployment(account, found)
+    yield check_clock(account)
     yield _check("records", lambda: _records(account, found, settings), otherwise="fail")
     yield _check("function", lambda: _function(account, found))
     reserved = found.descriptor["limits"].get("concurrency", 0)
@@ -72,6 +74,16 @@ def _describe_deployment(account: Account, found: Deployment) -> Check:
     parts = f"{clones} function{'s' * (clones != 1)}, {len(found.lanes)} instance types"
     runs = f"Python {image['python']} on {image['architecture']}"
     return Check("deployment", "ok", f"{found.name} in {account.region}: {parts}, {runs}")
+
+
+def check_clock(account: Account) -> Check:
+    """Whether this machine's clock is right, as AWS's answers tell."""
+    ahead_s = account.clock.ahead_s
+    if not ahead_s:
+        return Check("clock", "ok", "this machine's clock is right")
+    found = f"this machine's clock is {duration(abs(ahead_s))} {'ahead of' if ahead_s > 0 else 'behind'} AWS's"
+    step = "set the clock (turn on network time): from 5 minutes on, AWS refuses every call."
+    return Check("clock", "warn", found, step)
 
 
 def _records(account: Account, found: Deployment, settings: Settings) -> Check:

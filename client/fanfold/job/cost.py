@@ -90,7 +90,7 @@ def _of_machines(state: JobState) -> Cost:
     up = _up_time(state, machines)
     unknown = [f"{counted(up.unsaid, 'machine')} did not tell when they ended: an estimate"] if up.unsaid > 1 else []
     unknown += ["1 machine did not tell when it ended: an estimate"] if up.unsaid == 1 else []
-    unknown.append("without the time that machines take to come up and go down, on demand, not Spot")
+    unknown.append("without the time that machines take to come up and go down")
     return Cost(machine_cost(usd_per_hour(header), up.paid_s), tuple(unknown))
 
 

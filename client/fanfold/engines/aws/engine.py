@@ -47,7 +47,7 @@ class AwsEngine:
         )
         self._surroundings = Surroundings(account, self.stores, deployment)
         self.paths = open_paths(self._surroundings)
-        self._inspector = reconcile.Inspector(self.paths)
+        self._inspector = reconcile.Inspector(self.paths, account.clock)
         self._queueing = Queueing(account)
         self._looked_at: dict[str, float] = {}
         self._discovered_at = time.monotonic()

@@ -69,7 +69,7 @@ class Queueing:
         if job.get("status") != "RUNNABLE":
             return ""
         said = str(job.get("statusReason") or "") or self._trouble(lane)
-        return _in_words(said, lane["host"], waited_s=time.time() - _created(job))
+        return _in_words(said, lane["host"], waited_s=self._account.clock.now() - _created(job))
 
     def _trouble(self, lane: Lane) -> str:
         """What is wrong with the machines of a queue as such, in Batch's words; nothing where all is well."""

@@ -12,6 +12,7 @@ from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, RunError
 from fanfold.engines.aws.dispatch import Dispatch, of_event
 from fanfold.engines.aws.paths import LaunchPath
 from fanfold.engines.aws.paths.base import CLOCKS_S, STARTING_S, Fate
+from fanfold.stores.aws.clock import ServiceClock
 
 #: A realtime run that started so long before now, its time limit not counted, will not end any more.
 _LEASE_S = 60.0 + CLOCKS_S
@@ -30,17 +31,18 @@ class Findings(NamedTuple):
 class Inspector:
     """Looks through a job's open runs."""
 
-    def __init__(self, paths: Mapping[str, LaunchPath]) -> None:
+    def __init__(self, paths: Mapping[str, LaunchPath], clock: ServiceClock) -> None:
         self._paths = paths
+        self._clock = clock
 
     def look(self, header: JobHeader, state: JobState) -> Findings:
         """What is lost and what is due, of the job as `state` tells it."""
         dispatches = dispatches_of(state)
-        now = time.time()
+        now = self._now()
         fates = {one.name: self._paths[one.path].fate(header, one, now - one.at) for one in dispatches}
         findings = Findings([], [])
         attended = any(fate is None for fate in fates.values())
-        young = _is_young(header, dispatches)
+        young = _is_young(header, dispatches, now)
         for index in state.missing():
             run = RunRef(index, state.attempt_of(index))
             mine = next((one for one in dispatches if one.covers(*run[:2])), None)
@@ -54,14 +56,17 @@ class Inspector:
                 findings.lost.append((run, ending))
         return findings
 
-    @staticmethod
-    def _overdue(header: JobHeader, state: JobState, run: RunRef) -> Fate | None:
+    def _now(self) -> float:
+        """What time it is in AWS, where nearly all that is compared with it was written."""
+        return time.time() - self._clock.ahead_s
+
+    def _overdue(self, header: JobHeader, state: JobState, run: RunRef) -> Fate | None:
         """Why a realtime run that has started cannot be running any more."""
         if header.instance_type is not None or state.status_of(run.index) is not RunStatus.RUNNING:
             return None
         started_at = state.started_at(run.index)
         limit_s = (header.timeout_s or REALTIME_TIMEOUT_S) + _LEASE_S
-        if started_at is None or time.time() - started_at < limit_s:
+        if started_at is None or self._now() - started_at < limit_s:
             return None
         return Fate(f"it started {limit_s:.0f} s ago or more and never reported its end")
 
@@ -94,6 +99,6 @@ def _is_due(header: JobHeader, run: RunRef, *, attended: bool, young: bool) -> b
     return not attended and not young
 
 
-def _is_young(header: JobHeader, dispatches: list[Dispatch]) -> bool:
+def _is_young(header: JobHeader, dispatches: list[Dispatch], now: float) -> bool:
     """Whether who submits the job may still be at it."""
-    return time.time() - max([header.created_at, *(one.at for one in dispatches)]) < STARTING_S
+    return now - max([header.created_at, *(one.at for one in dispatches)]) < STARTING_S

@@ -6,7 +6,6 @@ holds and until when it answers for that; whatever a machine holds past its time
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -40,6 +39,7 @@ class Work:
     def __init__(self, stores: AwsStores, job_id: str, *, lease_s: float = LEASE_S) -> None:
         self._stores = stores
         self._table = stores.table
+        self._clock = stores.account.clock
         self._job_id = job_id
         self.lease_s = lease_s
 
@@ -72,7 +72,7 @@ class Work:
 
     def hold(self, machine: str, runs: Sequence[RunRef]) -> None:
         """Say that a machine holds these runs, from now on for a lease."""
-        self._write(machine, runs, until=time.time() + self.lease_s)
+        self._write(machine, runs, until=self._clock.now() + self.lease_s)
 
     def give_back(self, machine: str, runs: Sequence[RunRef]) -> None:
         """Say that a machine runs none of these any more: another may take them over at once."""
@@ -80,7 +80,7 @@ class Work:
 
     def abandoned(self) -> Iterator[Holding]:
         """What machines hold past their time."""
-        now = time.time()
+        now = self._clock.now()
         return (held for held in self._all_held() if held.runs and held.until < now)
 
     def release_earlier(self, batch_job: str, attempt: int) -> None:
@@ -92,7 +92,7 @@ class Work:
 
     def in_others_hands(self, machine: str) -> dict[str, float]:
         """The other machines that hold runs and still answer for them, each with until when."""
-        now = time.time()
+        now = self._clock.now()
         held = (one for one in self._all_held() if one.runs and one.until >= now and one.machine != machine)
         return {one.machine: one.until for one in held}
 

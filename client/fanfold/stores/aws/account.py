@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fanfold.stores.aws.clock import ServiceClock
 from fanfold.stores.aws.failures import answered_by_a_page, error_code, explain, is_a_page, may_have_signed_in_again
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Account:
         self._keys: tuple[str | None, ...] | None = None
         self._clients: dict[str, Any] = {}
         self._threads: ThreadPoolExecutor | None = None
+        #: AWS's time, as its answers tell it.
+        self.clock = ServiceClock()
 
     def call(
         self, service: str, operation: str, *, on: str, expected: Collection[str] = (), **parameters: Any
@@ -81,7 +84,7 @@ class Account:
         from botocore.parsers import ResponseParserError
 
         for may_renew in (True, False):
-            session = self._session
+            session, began = self._session, time.monotonic()
             try:
                 answer: dict[str, Any] = getattr(self.client(service), operation)(**parameters)
             except (ClientError, BotoCoreError, ResponseParserError) as error:
@@ -91,6 +94,7 @@ class Account:
                 if may_renew and may_have_signed_in_again(error) and self._renew(session):
                     continue
                 raise explain(error, service, operation, on) from error
+            self.clock.note(answer, time.monotonic() - began)
             return answer
         raise AssertionError("the second try returns or raises")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import time
 from collections.abc import Iterator, Sequence
 
 from fanfold.contract.cloud import ENTRY, EXPIRES_AT, PARTITION_KEY, cache_partition
@@ -24,11 +23,12 @@ class DynamoResultCache:
 
     def __init__(self, table: Table, *, retention_s: float) -> None:
         self._table = table
+        self._clock = table.account.clock
         self.retention_s = retention_s
 
     def lookup(self, keys: Sequence[str], *, max_age_s: float) -> dict[str, CacheEntry]:
         """The entries that exist and are no older than `max_age_s` seconds, by key."""
-        now = time.time()
+        now = self._clock.now()
         found: dict[str, CacheEntry] = {}
         for item in self._table.get_all([_key(one) for one in dict.fromkeys(keys)]):
             entry = _entry(item)
@@ -43,7 +43,7 @@ class DynamoResultCache:
 
     def record_older(self, entries: Sequence[CacheEntry]) -> list[CacheEntry]:
         """Keep those entries that are not quite new, unless newer ones are there; returns the others."""
-        oldest = time.time() - _NEW_S
+        oldest = self._clock.now() - _NEW_S
         for entry in (one for one in entries if one.created_at < oldest):
             condition = f"attribute_not_exists({PARTITION_KEY}) OR {_CREATED_AT} <= :at"
             at = {":at": {"N": repr(entry.created_at)}}
@@ -59,7 +59,7 @@ class DynamoResultCache:
 
         They are overwritten: only operators may delete.
         """
-        gone: Item = {_PACKED: {"B": b""}, _CREATED_AT: {"N": "0"}, EXPIRES_AT: {"N": str(int(time.time()))}}
+        gone: Item = {_PACKED: {"B": b""}, _CREATED_AT: {"N": "0"}, EXPIRES_AT: {"N": str(int(self._clock.now()))}}
         self._table.put_all([{**_key(one), **gone} for one in keys])
 
     def _item(self, entry: CacheEntry) -> Item:

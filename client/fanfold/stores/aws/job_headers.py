@@ -55,13 +55,16 @@ class JobHeaders:
         self._table = table
         self._objects = objects
         self._retention_s = retention_s
+        self._clock = table.account.clock
         self._constants: OrderedDict[str, str] = OrderedDict()
         self._seen: dict[str, tuple[StoredHeader, float]] = {}
         self._lock = threading.Lock()
 
     def put(self, header: JobHeader) -> None:
         """Record a new job; where it is there already, nothing changes."""
-        head = StoredHeader(header, int(time.time() + self._retention_s), self._retention_s)
+        if self._clock.ahead_s:
+            header = header._replace(created_at=header.created_at - self._clock.ahead_s)
+        head = StoredHeader(header, int(self._clock.now() + self._retention_s), self._retention_s)
         item = _item(head)
         if _are_long(header.constants):
             self._objects.put(constants_key(header.id), header.constants.encode())
@@ -80,7 +83,7 @@ class JobHeaders:
     def read(self, job_id: str) -> StoredHeader:
         """The header, read anew. Raises `JobNotFound`."""
         item = self._table.get(_key(job_id))
-        if item is None or _expired(item):
+        if item is None or self._expired(item):
             raise self._not_found(job_id)
         return self._remember(self._head(item))
 
@@ -89,7 +92,7 @@ class JobHeaders:
         seen = self._seen.get(job_id)
         copy = shard if seen is None else shard % cloud.shards(seen[0].header.count)
         item = self._table.get(_copy_key(job_id, copy))
-        if item is None or _expired(item):  # of few runs, or its submitter was cut off before it had written them
+        if item is None or self._expired(item):  # of few runs, or its submitter was cut off before it had written them
             return self.read(job_id)
         return self._remember(self._head(item))
 
@@ -126,7 +129,7 @@ class JobHeaders:
 
     def take_lease(self, job_id: str, for_s: float) -> bool:
         """Become the one that looks after the job's lost runs, for so many seconds; False where another is."""
-        now = time.time()
+        now = self._clock.now()
         free = "attribute_not_exists(lease_until) OR lease_until < :now"
         values = {":now": {"N": repr(now)}, ":until": {"N": repr(now + for_s)}}
         return self._table.update_if(_key(job_id), "SET lease_until = :until", free, ExpressionAttributeValues=values)
@@ -137,7 +140,7 @@ class JobHeaders:
 
     def take_keeping(self, job_id: str, for_s: float) -> bool:
         """Become the one that moves the job's expiry on, for so many seconds; False where another is."""
-        now = time.time()
+        now = self._clock.now()
         free = f"attribute_exists({cloud.PARTITION_KEY}) AND (attribute_not_exists(keeping) OR keeping < :now)"
         values = {":now": {"N": repr(now)}, ":until": {"N": repr(now + for_s)}}
         return self._table.update_if(_key(job_id), "SET keeping = :until", free, ExpressionAttributeValues=values)
@@ -169,7 +172,7 @@ class JobHeaders:
         found: list[JobHeader] = []
         while len(found) < limit:
             page = self._page(owner, before, limit - len(found))
-            kept = [item for item in page.items if not _expired(item)]
+            kept = [item for item in page.items if not self._expired(item)]
             found += [head.header for head in self._heads(kept)]
             if not page.more or not page.items:
                 break
@@ -211,6 +214,10 @@ class JobHeaders:
             while len(self._constants) > _CONSTANTS:
                 self._constants.popitem(last=False)
         return known
+
+    def _expired(self, item: Item) -> bool:
+        # DynamoDB deletes up to 48 hours late, and what has expired can be read until then.
+        return int(item[cloud.EXPIRES_AT]["N"]) <= self._clock.now()
 
     def _remember(self, head: StoredHeader) -> StoredHeader:
         with self._lock:
@@ -268,8 +275,3 @@ def _head(item: Item) -> StoredHeader:
     expires_at = int(item[cloud.EXPIRES_AT]["N"])
     kept = item.get(_RETENTION)  # jobs from before their expiry moved have none
     return StoredHeader(header, expires_at, float(kept["N"]) if kept else max(0.0, expires_at - header.created_at))
-
-
-def _expired(item: Item) -> bool:
-    # DynamoDB deletes up to 48 hours late, and what has expired can be read until then.
-    return int(item[cloud.EXPIRES_AT]["N"]) <= time.time()

@@ -45,7 +45,7 @@ class Keeper:
 
         `within_s`: stop after so many seconds; the next call goes on from there.
         """
-        head, now = self._headers.known(job_id), time.time()
+        head, now = self._headers.known(job_id), self._table.account.clock.now()
         if head.expires_at - now >= _DUE_SHARE * head.retention_s:
             return False
         head = self._headers.read(job_id)

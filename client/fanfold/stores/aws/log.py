@@ -28,6 +28,7 @@ from fanfold.contract.payloads import FAILED_EXECUTION, FAILED_EXECUTION_ATTRIBU
 from fanfold.core.models import TELEMETRY, Event, JobHeader, RunStatus
 from fanfold.errors import StoreTooNew
 from fanfold.stores.aws.account import CONCURRENCY
+from fanfold.stores.aws.clock import ServiceClock
 from fanfold.stores.aws.failed_executions import read_failed_execution
 from fanfold.stores.aws.job_headers import JobHeaders
 from fanfold.stores.aws.shard_cursors import CompletedShards, Reading, Window, iso
@@ -63,20 +64,22 @@ _LENGTHS = struct.Struct("<B4I")
 class EventItems:
     """Makes items of a job's events, and events of items."""
 
-    def __init__(self, objects: ObjectStore) -> None:
+    def __init__(self, objects: ObjectStore, clock: ServiceClock) -> None:
         self._objects = objects
+        self._clock = clock
 
     def of(self, events: Iterable[Event], *, job_id: str, count: int, expires_at: int) -> Iterator[Item]:
         """The items that tell of these events of a job of `count` runs, to be kept until `expires_at`.
 
         They are sorted by when they are written, not by when it happened: a large result is on its way for minutes
-        before the event that tells of it, and readers look back for seconds.
+        before the event that tells of it, and readers look back for seconds. Both moments are in the service's time.
         """
-        now = iso(time.time())
+        now, ahead_s = iso(self._clock.now()), self._clock.ahead_s
         partitions: dict[str, list[Event]] = {}
         for event in events:
             place = telemetry_partition if event.kind in TELEMETRY else event_partition
-            partitions.setdefault(place(job_id, shard_of(event.index, count)), []).append(event)
+            told = event._replace(at=event.at - ahead_s) if ahead_s else event
+            partitions.setdefault(place(job_id, shard_of(event.index, count)), []).append(told)
         for partition, some in partitions.items():
             for portion in _portions(some):
                 yield {
@@ -182,7 +185,8 @@ class DynamoEventLog:
 
     def __init__(self, table: Table, objects: ObjectStore, *, retention_s: float) -> None:
         self._table = table
-        self._items = EventItems(objects)
+        self._clock = table.account.clock
+        self._items = EventItems(objects, self._clock)
         self.job_headers = JobHeaders(table, objects, retention_s)
         self._completed_shards = CompletedShards()
         self._appended = threading.Condition()
@@ -207,7 +211,7 @@ class DynamoEventLog:
 
     def request_cancel(self, job_id: str, at: float | None) -> None:
         """Set the cancel flag (seconds since 1970), or clear it with None so that the job can go on."""
-        self.job_headers.flag(job_id, at)
+        self.job_headers.flag(job_id, None if at is None else at - self._clock.ahead_s)
         self.announce([job_id])
 
     def replace_header(self, header: JobHeader) -> None:
@@ -242,7 +246,7 @@ class DynamoEventLog:
         A round over all shards that brought something is followed by one empty page without asking again, for as long
         as nothing of the job is appended here: a reader who reads until there is no more would ask for all twice.
         """
-        here, now, header = self._appended_here(job_id), time.time(), self.job_headers.known(job_id).header
+        here, now, header = self._appended_here(job_id), self._clock.now(), self.job_headers.known(job_id).header
         reading = Reading.of(cursor, shards(header.count))
         if reading.rested == here:
             reading.rested = None

@@ -127,7 +127,7 @@ class S3ObjectStore:
             known = self._call("head_object", key, expected=_MISSING)
         except Refused as refused:
             raise self._missing(key) from refused
-        if time.time() - known["LastModified"].timestamp() < older_than_s:
+        if self._account.clock.now() - known["LastModified"].timestamp() < older_than_s:
             return
         source: dict[str, Any] = {"CopySource": {"Bucket": self.bucket, "Key": key}}
         if known["ContentLength"] <= _COPY_BYTES:

@@ -1,0 +1,128 @@
+"""A client whose clock is minutes wrong, which AWS still accepts: it sees everything, and runs nothing twice."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from fanfold.contract import cloud
+from fanfold.core.job_records import ProcessRecord, records, to_event
+from fanfold.core.models import Event, EventKind, RunRef
+from fanfold.diagnosis.deployment import check_clock
+from fanfold.engines.aws import AwsEngine, reconcile
+from fanfold.engines.aws.discovery import discover
+from fanfold.engines.aws.dispatch import to_event as dispatched
+from fanfold.stores.aws.account import Account
+from fanfold.stores.aws.clock import ServiceClock
+from tests.aws.an_engine import new_dispatch
+from tests.aws.emulated import make_state_machines
+from tests.stores.samples import a_job, finished
+
+
+@pytest.fixture(params=[280, -280])
+def client(request, aws, account, deployment, home, tmp_path, monkeypatch):
+    """An engine whose process has a clock that is so many seconds ahead. `aws_stores` and moto have the right time."""
+    make_state_machines(account, deployment)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + request.param)
+    patched = Account()
+    engine = AwsEngine(patched, discover(patched, deployment.name), tmp_path / "client")
+    engine.ahead_s, engine.real = request.param, real
+    return engine
+
+
+def at_right_time(client, make):
+    """What a process with a right clock makes."""
+    wrong = time.time
+    time.time = client.real
+    try:
+        return make()
+    finally:
+        time.time = wrong
+
+
+def test_what_runs_record_is_seen_at_once_whichever_way_the_clock_is_wrong(client, aws_stores):
+    job = a_job(created_at=client.real())
+    at_right_time(client, lambda: aws_stores.log.put_job(job))
+    at_right_time(client, lambda: aws_stores.log.append([finished(job.id, 0)]))
+    log, cursor = client.stores.log, None
+    log.append([to_event(job.id, ProcessRecord("client"))])
+    seen = []
+    for index in range(1, 4):
+        found, cursor = log.read_since(job.id, cursor)
+        seen += found
+        at_right_time(client, lambda index=index: aws_stores.log.append([finished(job.id, index)]))
+        log.announce([job.id])
+    seen += log.read_since(job.id, cursor)[0]
+    assert {event.index for event in seen} == {-1, 0, 1, 2, 3}
+    assert len(records(seen, ProcessRecord)) >= 1
+
+
+def test_what_it_writes_has_the_services_time_where_order_matters(client, aws_stores):
+    job = a_job(created_at=time.time())
+    client.stores.log.put_job(job)
+    client.stores.log.append([finished(job.id, 0)])
+    client.stores.log.request_cancel(job.id, time.time())
+    found, _ = aws_stores.log.read_since(job.id)
+    header = aws_stores.log.get_job(job.id)
+    for moment in (found[0].at, header.created_at, header.cancelled_at):
+        assert moment == pytest.approx(client.real(), abs=30)
+    items = aws_stores.table.query("pk = :pk", {":pk": {"S": cloud.event_partition(job.id, 0)}}).items
+    assert [item[cloud.SORT_KEY]["S"][:13] for item in items] <= [
+        time.strftime("%Y-%m-%dT%H", time.gmtime(client.real() + 30))
+    ]
+
+
+def test_a_run_that_has_just_begun_is_not_lost_and_a_dispatch_is_as_old_as_it_is(client, aws_stores, fresh_state):
+    job = a_job(count=2, engine="aws", created_at=time.time())
+    client.stores.log.put_job(job)
+    dispatch = new_dispatch(job, [RunRef(0), RunRef(1)])
+    client.stores.log.append([dispatched(job.id, dispatch, "starting")])
+    began = at_right_time(client, lambda: Event.new(job.id, 0, 0, EventKind.STARTED))
+    at_right_time(client, lambda: aws_stores.log.append([began]))
+    header, state = fresh_state(client.stores, job.id)
+    assert not client._inspector.look(header, state)
+    (mine,) = reconcile.dispatches_of(state)
+    assert mine.at == pytest.approx(client.real(), abs=30)
+
+
+@pytest.fixture
+def fresh_state():
+    from fanfold.stores.state import read_state
+
+    def read(stores, job_id):
+        stores.log.job_headers.forget(job_id)
+        header = stores.log.get_job(job_id)
+        return header, read_state(stores.log, header)
+
+    return read
+
+
+def test_doctor_says_how_wrong_the_clock_is(client):
+    check = check_clock(client._account)
+    assert check.verdict == "warn"
+    assert f"{'ahead of' if client.ahead_s > 0 else 'behind'} AWS's" in check.found
+
+
+def an_answer(moment):
+    return {
+        "ResponseMetadata": {"HTTPHeaders": {"date": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(moment))}}
+    }
+
+
+def test_a_clock_that_is_right_is_left_alone_and_a_slow_answer_tells_nothing():
+    clock = ServiceClock()
+    clock.note(an_answer(time.time() - 120), 100.0)
+    assert clock.ahead_s == 0.0
+    clock.note(an_answer(time.time() - 1), 0.2)
+    assert clock.ahead_s == 0.0
+    assert abs(clock.now() - time.time()) < 1
+
+
+def test_an_answer_without_a_date_tells_nothing():
+    clock = ServiceClock()
+    for answer in ({}, {"ResponseMetadata": {"HTTPHeaders": {}}}, {"ResponseMetadata": {"HTTPHeaders": {"date": "?"}}}):
+        clock.note(answer, 0.0)
+    clock.note(an_answer(time.time() - 200), 0.0)
+    assert clock.ahead_s == pytest.approx(200, abs=2)
