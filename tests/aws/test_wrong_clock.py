@@ -7,8 +7,7 @@ import time
 import pytest
 
 from fanfold.contract import cloud
-from fanfold.core.job_records import ProcessRecord, to_event
-from fanfold.core.models import Event, EventKind, RunRef
+from fanfold.core.models import Event, EventKind, ProcessRecord, RunRef, to_event
 from fanfold.diagnosis.deployment import check_clock
 from fanfold.engines.aws import AwsEngine, reconcile
 from fanfold.engines.aws.discovery import discover
