@@ -53,6 +53,12 @@ class ResultCacheContract:
         cache.record([entry])
         assert cache.lookup([entry.key, entry.key], max_age_s=DAY_S) == {entry.key: entry}
 
+    def test_who_joins_a_flight_is_told_who_was_there_before(self, cache):
+        assert [cache.join_flight("f", job) for job in ("a", "b", "c")] == [[], ["a"], ["a", "b"]]
+        assert cache.join_flight("other", "d") == []
+        cache.leave_flight("f", ["a", "c", "never there"])
+        assert cache.join_flight("f", "e") == ["b"]
+
     def test_what_is_forgotten_is_not_found(self, cache):
         entry, other = an_entry("a"), an_entry("b")
         cache.record([entry, other])

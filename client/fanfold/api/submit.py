@@ -213,7 +213,7 @@ class _SubmitCall:
         job = Job(submission.header, self._engine)
         if ramp:
             return job, climb(submission, job, stages, progress=progress)
-        self._engine.start(submission.header, submission.runs())
+        submission.start()
         return job, False
 
     def escalate(self, job: Job, progress: bool | None) -> None:
@@ -294,7 +294,7 @@ def call(
     from fanfold.submission.prepare import prepare
 
     submission = prepare(udf, [arguments], chosen, request, {})
-    chosen.start(submission.header, submission.runs())
+    submission.start()
     job = Job(submission.header, chosen)
     with cancelling(job):
         return result_with_output(job, progress)

@@ -175,8 +175,8 @@ def machine_sort_key(machine: str) -> str:
     return f"machine#{machine}"
 
 
-#: Sort keys in a job's partition (its header, the work counter), and of a cached result.
-HEAD, CLAIMS, ENTRY = "head", "claims", "entry"
+#: Sort keys in a job's partition (its header, the work counter), of a cached result, and of the jobs of a flight.
+HEAD, CLAIMS, ENTRY, FLIGHT = "head", "claims", "entry", "flight"
 
 
 def event_sort_key(at_iso: str, id: str) -> str:

@@ -58,6 +58,11 @@ class KeyMaker:
             self._shared.update(b"%d:" % len(data))
             self._shared.update(data)
 
+    @property
+    def flight(self) -> str:
+        """What all of these keys have in common, as 32 hexadecimal digits (see `engines.following`)."""
+        return self._shared.hexdigest()[:32]
+
     def key(self, arguments: str) -> str:
         """The cache key of one input, 64 hexadecimal digits."""
         # The arguments are last, and so need no length.

@@ -264,6 +264,8 @@ class JobHeader(NamedTuple):
     #: The code that `retry(udf=...)` has brought since, one after the other; failed runs run the last of them.
     fixed_bundles: tuple[str, ...] = ()
     fixed_hashes: tuple[str, ...] = ()
+    #: Jobs of the same one may have runs in common (see `engines.following`); "" for one that shares nothing.
+    flight: str = ""
 
     @property
     def current_bundle_sha256(self) -> str:
@@ -358,8 +360,12 @@ class RunnerRecord(NamedTuple):
     since: float = 0.0
 
 
+#: The path of what is not started but waited for: an earlier job, the dispatch's name, performs it already.
+FOLLOWING = "following"
+
+
 class DispatchRecord(NamedTuple):
-    """Runs that were handed to AWS in one go by a launch path: `starting`, then `started`; with a reason, it failed."""
+    """Runs that were handed on in one go by a path: `starting`, then `started`; with a reason, it failed."""
 
     name: str
     path: str = ""

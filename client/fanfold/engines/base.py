@@ -44,6 +44,8 @@ class Description(NamedTuple):
     uses_own_packages: bool = False
     #: Jobs go by themselves after some time; else they stay until `stores.remove_jobs` removes them.
     jobs_expire: bool = True
+    #: A job may wait for runs of an earlier one (`follow`) also where it outlives its submitter.
+    runs_follow_anywhere: bool = True
     #: Whether calls that are no job can be made, by worker processes of this one (`engines.local.call_pool`).
     makes_calls: bool = False
 
@@ -89,6 +91,9 @@ class Engine(Protocol):
 
     def start(self, header: JobHeader, runs: Iterable[RunRef]) -> None:
         """Start these runs of a job that has been put. Starting one again is harmless."""
+
+    def follow(self, header: JobHeader) -> None:
+        """See to it that the job takes over what it waits for (`engines.following`), and runs what is left of that."""
 
     def cancel(self, header: JobHeader) -> None:
         """End what runs of this job. Its cancel flag has been set."""

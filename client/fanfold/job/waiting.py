@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TextIO, TypeVar
 
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import duration
-from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, RunStatus
+from fanfold.core.models import FOLLOWING, THROTTLED, Event, EventKind, JobHeader, RunStatus
 from fanfold.core.processes import Locked
 from fanfold.engines.base import Engine
 from fanfold.errors import ConfigurationError, StoreError, StoreUnavailable, WaitTimeout
@@ -31,6 +31,8 @@ _SILENCE_S = 1.0
 T = TypeVar("T")
 
 
+#: A job so young may not have been waited for before.
+_NEW_S = 60.0
 #: From so many runs on, how a job has ended is noted: reading the events of fewer takes no time.
 _LARGE_JOB = 1_000
 
@@ -57,6 +59,7 @@ class Tracker(Locked):
         self._silent_since = 0.0
         self._noted: str | None = None
         self._brief: tuple[int, Brief] | None = None
+        self._was_open = self._left_flight = False
 
     def refresh(self) -> JobState:
         """Read what is new, and return the state. Threads that share a handle take turns."""
@@ -102,6 +105,14 @@ class Tracker(Locked):
         with suppress(StoreError):  # where the home can only be read, it is read each time
             self.engine.stores.log.put_brief(self.header.id, self._cursor, json.dumps(brief_of(self.state)))
 
+    def _leave_flight(self) -> None:
+        """Spare later jobs the reading of this one: what it has computed is in the cache."""
+        is_new = time.time() - self.header.created_at < _NEW_S or self._was_open
+        if self.header.flight and is_new and not self._left_flight:
+            self._left_flight = True
+            with suppress(StoreError):  # where the home can only be read, they read it
+                self.engine.stores.cache.leave_flight(self.header.flight, [self.header.id])
+
     def restart(self) -> None:
         """Read all anew: the header has changed under it."""
         with self.lock:
@@ -121,11 +132,13 @@ class Tracker(Locked):
         seen = -1
         while True:
             state = self.patiently(self.refresh, deadline=deadline, idle=idle)
+            self._was_open |= not state.done
             done = state.done  # before the yield: its receiver may ask the job anew, which reads on
             if state.version != seen or done:
                 seen = state.version
                 if done:  # a caller may rely on it
                     self.note_brief()
+                    self._leave_flight()
                     self.engine.stores.sync()
                 yield state
             if done:
@@ -361,6 +374,9 @@ def _why_queued(state: JobState) -> str:
     events = state.job_events()
     if not events:
         return "waiting to be started"
+    leader = next((event.data["name"] for event in events if event.data.get("path") == FOLLOWING), None)
+    if leader is not None:
+        return f"waiting for job {leader}, which runs the same"
     latest, starting = events[-1], events[-1].data.get("state") == "starting"
     if latest.data.get("reason"):
         return str(latest.data["reason"])

@@ -96,3 +96,12 @@ class ResultCache(Protocol):
 
     def forget(self, keys: Sequence[str]) -> None:
         """Take entries away, such as one whose result turned out damaged."""
+
+    def join_flight(self, flight: str, job_id: str) -> list[str]:
+        """Say that a job may compute results of a flight (see `engines.following`); the jobs that had said so before.
+
+        One step: of any two jobs, exactly one is told of the other.
+        """
+
+    def leave_flight(self, flight: str, job_ids: Sequence[str]) -> None:
+        """Tell nobody of these jobs any more: what they have computed is in the cache."""

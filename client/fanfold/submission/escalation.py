@@ -67,7 +67,7 @@ class Escalation:
         self._larger = Job(submission.header, engine)
         runs = "1 run was" if len(self.indexes) == 1 else f"{len(self.indexes):,} runs were"
         sys.stderr.write(f"fanfold: {runs} too large, and runs again on {self._machine.name}: job {self._larger.id}\n")
-        engine.start(submission.header, submission.runs())
+        submission.start()
         return self._larger
 
     def adopt(self, engine: Engine) -> None:

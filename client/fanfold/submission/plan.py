@@ -287,7 +287,7 @@ def run_sample(
 ) -> Observed:
     """Run a few inputs to see what they take."""
     submission = prepare(udf, inputs, engine, request, constants)
-    engine.start(submission.header, submission.runs())
+    submission.start()
     job = Job(submission.header, engine).wait(progress=False)
     observed = _observe(engine, [job.header], unwrapped(udf)[1])
     if observed is None:

@@ -177,21 +177,26 @@ _KEY_BYTES = 32
 
 
 class Submission(NamedTuple):
-    """A job that has been written down and not started: its header, and which runs came from the cache."""
+    """A job that has been written down and not started.
+
+    `seen_to` has 1 for each run that came from the cache or that an earlier job performs; `follows`: there are such.
+    """
 
     header: JobHeader
     engine: Engine
-    cached: bytearray
+    seen_to: bytearray
+    follows: bool = False
 
     def runs(self, start: int = 0, stop: int | None = None) -> Iterator[RunRef]:
         """The runs from `start` up to `stop` that are to be started."""
         last = self.header.count if stop is None else min(stop, self.header.count)
-        return (RunRef(index) for index in range(start, last) if not self.cached[index])
+        return (RunRef(index) for index in range(start, last) if not self.seen_to[index])
 
-    @property
-    def to_run(self) -> int:
-        """How many runs are to be started."""
-        return self.header.count - sum(self.cached)
+    def start(self, start: int = 0, stop: int | None = None) -> None:
+        """Start the runs from `start` up to `stop`; with the first of them, look out for those of earlier jobs."""
+        self.engine.start(self.header, self.runs(start, stop))
+        if self.follows and not start:
+            self.engine.follow(self.header)
 
 
 class Draft:
@@ -264,12 +269,19 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
             manifest.add(own, key)
             keys += bytes.fromhex(key)
         header = _header(job_id, draft, request, manifest.count)
+        if maker is not None and header.cache:
+            header = header._replace(flight=maker.flight)
         manifest.store(stores.objects)
     check_imports(draft.bundle.imports, draft.described)  # what arguments refer to has imports of its own
     stores.objects.put_if_absent(bundle_key(draft.bundle.sha256), draft.bundle.to_bytes())
     stores.log.put_job(header)
     note_submitted_here(header.id)
-    return Submission(header, engine, _answer_from_cache(header, stores, keys))
+    earlier = stores.cache.join_flight(header.flight, header.id) if header.flight else []  # before the cache is asked
+    seen_to = _answer_from_cache(header, stores, keys)
+    if all(seen_to):
+        return Submission(header, engine, seen_to)
+    follows = bool(earlier) and _may_follow(header, engine) and _find_leaders(header, stores, keys, seen_to, earlier)
+    return Submission(header, engine, seen_to, follows)
 
 
 def _header(job_id: str, draft: Draft, request: Request, count: int) -> JobHeader:
@@ -367,6 +379,31 @@ def _answer_from_cache(header: JobHeader, stores: Stores, keys: bytearray) -> by
                 events.append(_cached_event(header.id, index, known[key].output))
         stores.log.append(events)
     return cached
+
+
+def _may_follow(header: JobHeader, engine: Engine) -> bool:
+    """Whether the job may wait for what an earlier one computes."""
+    outlives_this = engine.detached or header.instance_type is not None
+    can_wait = engine.describe().runs_follow_anywhere or not outlives_this
+    return can_wait and header.cache_max_age_s > 0 and _may_read_cache(header)
+
+
+def _find_leaders(header: JobHeader, stores: Stores, keys: bytearray, seen_to: bytearray, earlier: list[str]) -> bool:
+    """Leave to earlier jobs what they perform already, and record that. Whether there is any such run."""
+    from fanfold.engines.following import find_leaders  # most jobs have nobody to follow
+
+    wanted: dict[str, list[int]] = {}
+    for index in range(header.count):
+        if not seen_to[index]:
+            wanted.setdefault(keys[_KEY_BYTES * index : _KEY_BYTES * (index + 1)].hex(), []).append(index)
+    events = find_leaders(stores, header, wanted, earlier)
+    if not events:
+        return False
+    left = {index for indexes in wanted.values() for index in indexes}
+    for index in range(header.count):
+        seen_to[index] |= index not in left
+    stores.log.append(events)
+    return True
 
 
 def _may_read_cache(header: JobHeader) -> bool:

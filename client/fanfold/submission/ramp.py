@@ -30,12 +30,12 @@ def climb(submission: Submission, job: Job, stages: Sequence[int], *, progress: 
     with Progress(job.header, shown=progress, stays=False) as bar:
         for stage in (stage for stage in stages if stage < len(job)):
             bar.stage = f"ramp: the first {stage:,}"
-            submission.engine.start(submission.header, submission.runs(done, stage))
+            submission.start(done, stage)
             _wait_for(job, stage, bar)
             if reasons := _reasons_to_stop(job.state, stage):
                 _stop(job, stage, reasons)
             done = stage
-    submission.engine.start(submission.header, submission.runs(done))
+    submission.start(done)
     return bar.visible
 
 

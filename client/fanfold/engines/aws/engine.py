@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fanfold.contract.cloud import DEDICATED
 from fanfold.core.fold import JobState
-from fanfold.core.models import JobHeader, RunRef
+from fanfold.core.models import FOLLOWING, DispatchRecord, EventKind, JobHeader, RunRef, records
 from fanfold.engines.aws import reconcile
 from fanfold.engines.aws.discovery import Deployment, discover
 from fanfold.engines.aws.dispatch import Dispatch, to_event
@@ -17,6 +17,7 @@ from fanfold.engines.aws.paths import Surroundings, new_dispatch, open_paths
 from fanfold.engines.aws.paths.dedicated import lane_of
 from fanfold.engines.aws.queueing import Queueing
 from fanfold.engines.base import Description, reason_to_stop, stop_job
+from fanfold.engines.following import Following
 from fanfold.errors import DeploymentGone, FanfoldError, StoreUnavailable
 from fanfold.settings import current
 from fanfold.stores.aws import AwsStores
@@ -50,6 +51,7 @@ class AwsEngine:
         self._inspector = reconcile.Inspector(self.paths, account.clock)
         self._queueing = Queueing(account)
         self._looked_at: dict[str, float] = {}
+        self._followings: dict[str, Following] = {}
         self._discovered_at = time.monotonic()
         self.detached = True  # its runs are in AWS
 
@@ -88,6 +90,9 @@ class AwsEngine:
         if dispatch.path != DEDICATED:  # of machines, "starting" stays true until one says that it is up
             self.stores.log.append([to_event(header.id, dispatch, "started")])
 
+    def follow(self, header: JobHeader) -> None:
+        """Nothing: what it waits for is in its log, and whoever waits for the job takes it over (`reconcile`)."""
+
     def cancel(self, header: JobHeader) -> None:
         """Stop the job's executions, and its machines with them; realtime runs see the flag within seconds."""
         state = read_state(self.stores.log, header, consistent=True)
@@ -112,6 +117,8 @@ class AwsEngine:
         if header.owner != current().owner:
             return told  # looking starts nothing: the job's owner pays for it
         self.stores.keep(header.id, within_s=_KEEP_S)
+        if self._take_over(header, state):
+            return True
         headers = self.stores.log.job_headers
         if not self._inspector.look(header, state) or not headers.take_lease(header.id, _REPAIR_LEASE_S):
             return told
@@ -145,6 +152,26 @@ class AwsEngine:
             spot=descriptor["spot"],
             architecture=descriptor["image"]["architecture"],
         )
+
+    def _take_over(self, header: JobHeader, state: JobState) -> bool:
+        """Take over what earlier jobs have performed for this one by now; whether there was anything.
+
+        What they have left is due then, and started as all that is.
+        """
+        if all(record.path != FOLLOWING for record in records(state.job_events(EventKind.DISPATCH), DispatchRecord)):
+            return False
+        if header.id not in self._followings:
+            self._followings[header.id] = Following(self.stores, state, self._look_after)
+        following = self._followings[header.id]
+        before = len(following)
+        following.advance()
+        self._looked_at.pop(header.id, None)
+        return len(following) < before
+
+    def _look_after(self, header: JobHeader, state: JobState) -> set[int]:
+        """Runs of an earlier job, perhaps another owner's, that nobody performs."""
+        findings = self._inspector.look(header, state)
+        return {run.index for run in (*(run for run, _ in findings.lost), *findings.due)}
 
     def _refresh(self, older_than_s: float) -> bool:
         """Read the deployment's descriptor again where it was read so long ago; whether it has changed.

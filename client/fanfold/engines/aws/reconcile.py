@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from fanfold.contract.layout import REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
-from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, RunError, RunRef, RunStatus
+from fanfold.core.models import FOLLOWING, THROTTLED, Event, EventKind, JobHeader, RunError, RunRef, RunStatus
 from fanfold.engines.aws.dispatch import Dispatch, of_event
 from fanfold.engines.aws.paths import LaunchPath
 from fanfold.engines.aws.paths.base import CLOCKS_S, STARTING_S, Fate
@@ -42,11 +42,14 @@ class Inspector:
         fates = {one.name: self._paths[one.path].fate(header, one, now - one.at) for one in dispatches}
         findings = Findings([], [])
         attended = any(fate is None for fate in fates.values())
+        followed = _dispatches(state, followed=True)
         young = _is_young(header, dispatches, now)
         for index in state.missing():
             run = RunRef(index, state.attempt_of(index))
             mine = next((one for one in dispatches if one.covers(*run[:2])), None)
             if mine is None:
+                if any(one.covers(*run[:2]) for one in followed):
+                    continue  # an earlier job performs it
                 if _is_due(header, run, attended=attended, young=young):
                     findings.due.append(run)
                 continue
@@ -73,7 +76,12 @@ class Inspector:
 
 def dispatches_of(state: JobState) -> list[Dispatch]:
     """A job's dispatches, the latest first."""
-    return sorted(map(of_event, state.job_events(EventKind.DISPATCH)), key=lambda one: -one.at)
+    return _dispatches(state, followed=False)
+
+
+def _dispatches(state: JobState, *, followed: bool) -> list[Dispatch]:
+    told = map(of_event, state.job_events(EventKind.DISPATCH))
+    return sorted((one for one in told if (one.path == FOLLOWING) is followed), key=lambda one: -one.at)
 
 
 def lost_events(header: JobHeader, findings: Findings) -> Iterator[Event]:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -252,6 +252,27 @@ class LocalEngine(Locked):
         driver.drive(JobFeed(header, runs, stores=self.stores, assignment=assignment(header, self.stores)))
         self.stores.objects.sync_soon()  # the inputs are on the disk by the time that the first runs have ended
 
+    def follow(self, header: JobHeader) -> None:
+        """Take over what earlier jobs perform for this one, in a thread that this process waits for at its end."""
+        from fanfold.engines.following import Following  # most jobs have nobody to follow
+
+        following = Following(self.stores, read_state(self.stores.log, header), self._look_after)
+
+        def is_cancelled() -> bool:
+            return self.stores.log.get_job(header.id).cancelled_at is not None
+
+        def follow() -> None:
+            with suppress(FanfoldError):  # its waiters meet the same at the store, and say so
+                for left in following.left_runs(is_cancelled):
+                    self.start(header, left)
+
+        threading.Thread(target=follow, name="fanfold-following").start()
+
+    def _look_after(self, header: JobHeader, state: JobState) -> Collection[int]:
+        """See to an earlier job. Where whatever ran it is gone, its runs are lost, or run by a process anew."""
+        self.reconcile(header, state)
+        return ()
+
     def get_ready(self, *, dedicated: bool) -> None:
         """Start a worker process, which takes as long to come up as a job's inputs take to be checked."""
         refuse_frozen()
@@ -298,6 +319,7 @@ class LocalEngine(Locked):
             has_machines=False,
             uses_own_packages=True,
             jobs_expire=False,
+            runs_follow_anywhere=False,
         )
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 
-from fanfold.contract.cloud import ENTRY, EXPIRES_AT, PARTITION_KEY, cache_partition
+from fanfold.contract.cloud import ENTRY, EXPIRES_AT, FLIGHT, PARTITION_KEY, cache_partition
 from fanfold.core.models import CacheEntry, Output, compact, expand
 from fanfold.stores.aws.table import Item, Table, key
 
@@ -62,6 +62,23 @@ class DynamoResultCache:
         gone: Item = {_PACKED: {"B": b""}, _CREATED_AT: {"N": "0"}, EXPIRES_AT: {"N": str(int(self._clock.now()))}}
         self._table.put_all([{**_key(one), **gone} for one in keys])
 
+    def join_flight(self, flight: str, job_id: str) -> list[str]:
+        """Say that a job may compute results of a flight; the jobs that had said so before."""
+        ends = {"N": str(int(time.time() + self.retention_s))}
+        before = self._table.update(
+            _flight_key(flight),
+            f"ADD jobs :mine SET {EXPIRES_AT} = :ends",
+            ExpressionAttributeValues={":mine": {"SS": [job_id]}, ":ends": ends},
+        )
+        earlier: list[str] = before.get("jobs", {}).get("SS", [])
+        # A call whose answer was lost is made again by botocore, and cannot tell any more who came before.
+        return [] if job_id in earlier else earlier
+
+    def leave_flight(self, flight: str, job_ids: Sequence[str]) -> None:
+        """Tell nobody of these jobs any more."""
+        gone = {":gone": {"SS": list(job_ids)}}
+        self._table.update(_flight_key(flight), "DELETE jobs :gone", ExpressionAttributeValues=gone)
+
     def _item(self, entry: CacheEntry) -> Item:
         return {
             **_key(entry.key),
@@ -73,6 +90,10 @@ class DynamoResultCache:
 
 def _key(cache_key: str) -> Item:
     return key(cache_partition(cache_key), ENTRY)
+
+
+def _flight_key(flight: str) -> Item:
+    return key(cache_partition(flight), FLIGHT)
 
 
 def _packed(entry: CacheEntry) -> bytes:

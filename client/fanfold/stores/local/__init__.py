@@ -125,6 +125,9 @@ ON CONFLICT (slot) DO UPDATE SET
 WHERE excluded.created_at >= cache.created_at
 """
 
+#: Made when it is first needed: a file of an earlier version has none.
+_FLIGHTS = "CREATE TABLE IF NOT EXISTS flights (flight TEXT, job_id TEXT, PRIMARY KEY (flight, job_id)) WITHOUT ROWID"
+
 
 class SqliteResultCache:
     """Results that may serve again, in `fanfold.db`."""
@@ -159,6 +162,21 @@ class SqliteResultCache:
         """Take entries away, such as one whose result turned out damaged."""
         with self._database.writing() as connection:
             connection.executemany("DELETE FROM cache WHERE slot = ?", [(_slot(key),) for key in keys])
+
+    def join_flight(self, flight: str, job_id: str) -> list[str]:
+        """Say that a job may compute results of a flight; the jobs that had said so before."""
+        with self._database.writing() as connection:  # which lets one in at a time
+            connection.execute(_FLIGHTS)
+            earlier = connection.execute("SELECT job_id FROM flights WHERE flight = ?", (flight,)).fetchall()
+            connection.execute("INSERT OR IGNORE INTO flights VALUES (?, ?)", (flight, job_id))
+        return [row[0] for row in earlier if row[0] != job_id]
+
+    def leave_flight(self, flight: str, job_ids: Sequence[str]) -> None:
+        """Tell nobody of these jobs any more."""
+        with self._database.writing() as connection:
+            connection.execute(_FLIGHTS)
+            rows = [(flight, job_id) for job_id in job_ids]
+            connection.executemany("DELETE FROM flights WHERE flight = ? AND job_id = ?", rows)
 
     def usage(self) -> tuple[int, int]:
         """How many results are cached, and how many bytes they have together."""
