@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
-from fanfold.core.processes import usable_cores
-from fanfold.engines.select import engine_for
 
 import fanfold
+from fanfold.core.processes import usable_cores
+from fanfold.engines.base import engine_for
 from tests.local.conftest import script
 
 __all__ = ["script"]

@@ -64,7 +64,7 @@ class DynamoResultCache:
 
     def join_flight(self, flight: str, job_id: str) -> list[str]:
         """Say that a job may compute results of a flight; the jobs that had said so before."""
-        ends = {"N": str(int(time.time() + self.retention_s))}
+        ends = {"N": str(int(self._clock.now() + self.retention_s))}
         before = self._table.update(
             _flight_key(flight),
             f"ADD jobs :mine SET {EXPIRES_AT} = :ends",
