@@ -193,6 +193,34 @@ def _account() -> str:
         return f"uid-{os.getuid()}"
 
 
+# What Fanfold does, line by line, for who asks.
+
+_LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def log_to_stderr() -> None:
+    """Have Fanfold's loggers write to stderr from the level on that FANFOLD_LOG names; without it they say little.
+
+    They are `logging.getLogger("fanfold...")`, so a program that configures `logging` itself has them there as well.
+    Raises `ConfigurationError` for another level.
+    """
+    level = os.environ.get("FANFOLD_LOG", "").lower()
+    if not level:
+        return
+    if level not in _LOG_LEVELS:
+        raise ConfigurationError(
+            f"FANFOLD_LOG is {level!r}, which is no level.", next_step=f"use one of {', '.join(_LOG_LEVELS)}."
+        )
+    import logging
+
+    logger = logging.getLogger("fanfold")
+    if logger.level == logging.NOTSET:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(level.upper())
+
+
 # Errors that leave a public function without the frames of what is below it.
 
 

@@ -21,7 +21,8 @@ from fanfold.contract.cloud import (
 from fanfold.contract.layout import ENV_DEPLOYMENT
 from fanfold.core.models import Event, JobHeader
 
-logger = Logger(service="fanfold")
+#: Its name is that of the SDK's loggers, `fanfold`, so what these say goes the same way.
+logger = Logger(service="fanfold", level=os.environ.get("FANFOLD_LOG", "info").upper())
 #: All `Metrics` are one.
 _lock = threading.Lock()
 

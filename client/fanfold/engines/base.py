@@ -15,7 +15,7 @@ from fanfold.core.models import BAD, NO_DATA, CacheEntry, Event, JobHeader, RunR
 from fanfold.core.options import FailureWatch
 from fanfold.core.processes import Locked
 from fanfold.errors import ConfigurationError
-from fanfold.settings import Settings, current
+from fanfold.settings import Settings, current, log_to_stderr
 from fanfold.stores.protocols import EventLog, ObjectStore, ResultCache
 
 
@@ -147,6 +147,7 @@ _opening = Locked()
 def engine_for(name: str | None = None) -> Engine:
     """The engine of that name; None for the one that the settings name. Raises `ConfigurationError`."""
     settings = current()
+    log_to_stderr()
     chosen = name or settings.engine
     if chosen in _OLDER_NAMES:
         chosen = "aws" if settings.deployment else "local"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -23,6 +24,8 @@ from fanfold.settings import current
 from fanfold.source.capture import Captured
 from fanfold.stores.keys import blob_key, bundle_key
 from fanfold.stores.manifest import ManifestWriter
+
+_log = logging.getLogger(__name__)
 
 # What every call needs first: it is not made from within a run, it has an engine, and it asks for something.
 
@@ -277,6 +280,17 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
     stores.log.put_job(header)
     note_submitted_here(header.id)
     earlier = stores.cache.join_flight(header.flight, header.id) if header.flight else []  # before the cache is asked
+    submission = _seen_to(header, engine, keys, earlier)
+    _log.info(
+        *("job %s of %s: %d inputs, %d of them to run, on %s", header.id, header.name, header.count),
+        *(submission.to_run, header.instance_type or header.engine),
+    )
+    return submission
+
+
+def _seen_to(header: JobHeader, engine: Engine, keys: bytearray, earlier: list[str]) -> Submission:
+    """The job, with what the cache knows of it and whether other jobs are computing some of the rest."""
+    stores = engine.stores
     seen_to = _answer_from_cache(header, stores, keys)
     if all(seen_to):
         return Submission(header, engine, seen_to)

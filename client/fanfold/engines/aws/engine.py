@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -23,6 +24,8 @@ from fanfold.settings import current
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.account import Account
 from fanfold.stores.state import read_state
+
+_log = logging.getLogger(__name__)
 
 #: One client at a time looks after a job's lost runs, for as long as this.
 _REPAIR_LEASE_S = 20.0
@@ -80,6 +83,7 @@ class AwsEngine:
         if header.instance_type is not None:
             lane_of(self._surroundings, header.instance_type)
         dispatch = new_dispatch(header, given, self._surroundings.capacity.runs)
+        _log.info("job %s: %d runs by the %s path, dispatch %s", header.id, len(given), dispatch.path, dispatch.name)
         # Recorded before it is done: a reader who finds a record of nothing done starts these runs again.
         self.stores.log.append([to_event(header.id, dispatch, "starting")])
         try:
@@ -127,6 +131,8 @@ class AwsEngine:
         header = self.stores.log.get_job(header.id)
         findings = self._inspector.look(header, read_state(self.stores.log, header, consistent=True))
         self.stores.log.append(list(reconcile.lost_events(header, findings)))
+        for run, fate in findings.lost:
+            _log.warning("job %s: run %d, attempt %d, is lost: %s", header.id, *run[:2], fate.reason)
         self.start(header, findings.due)
         if findings.lost:
             self._looked_at.pop(header.id, None)  # the fold may want them started again at once

@@ -7,6 +7,7 @@ how it ends becomes reports. The loop runs in one thread; other threads may only
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import selectors
 import time
@@ -25,6 +26,9 @@ from fanfold.execution.pool.scheduler import BATCH_S, Autoscaler, CallQueue, Sch
 from fanfold.execution.pool.spawn import Spawner, spawner
 
 # Each worker has its share of the cores for the threads of BLAS and OpenMP.
+
+
+_log = logging.getLogger(__name__)
 
 
 def thread_share(assignment: Assignment, size: int) -> int:
@@ -149,6 +153,7 @@ class WorkerSet:
         worker = WorkerProcess(self._folder / f"w{next(self._numbers)}", self.queue.exit, spawner)
         self._workers[worker.replies] = worker
         self._selector.register(worker.replies, selectors.EVENT_READ, self)
+        _log.debug("a worker starts in %s", worker.folder)
 
     def retire_one(self) -> None:
         """Have one worker end itself as soon as it is free."""
@@ -167,6 +172,7 @@ class WorkerSet:
         self._selector.unregister(worker.replies)
         del self._workers[worker.replies]
         code = worker.reap()
+        _log.debug("the worker in %s has ended with code %d, its call: %s", worker.folder, code, worker.running)
         if code == 0 and worker.running is None and self._retiring:
             self._retiring -= 1
             return code

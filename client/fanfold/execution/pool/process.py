@@ -35,7 +35,7 @@ class WorkerProcess:
 
     def __init__(self, folder: Path, queue_exit: int, spawner: Spawner) -> None:
         folder.mkdir()
-        self._folder = folder
+        self.folder = folder
         self.replies, answers = os.pipe()
         os.set_blocking(self.replies, False)
         self._trace = os.open(folder / "trace", os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
@@ -104,7 +104,7 @@ class WorkerProcess:
         if self._tree is not None:
             self._tree.restart(now)
         if self._log is None:
-            self._log = LogTail(self._folder / f"{log_number}.log")
+            self._log = LogTail(self.folder / f"{log_number}.log")
 
     def rest(self, *, tainted: bool) -> None:
         """Note that its call is finished. A tainted worker performs no other: it and what the UDF left must go."""
@@ -175,8 +175,8 @@ class WorkerProcess:
         self._child.close()
         os.close(self.replies)
         os.close(self._trace)
-        remove_run_folders(str(self._folder))
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_run_folders(str(self.folder))
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _where(self, wait_s: float = 0.3) -> str:
         """The Python stack it stands at. Works while native code holds the interpreter's lock, hence by signal."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -14,6 +15,8 @@ from fanfold.stores.aws.failures import answered_by_a_page, error_code, explain,
 
 if TYPE_CHECKING:
     import boto3
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -89,12 +92,17 @@ class Account:
                 answer: dict[str, Any] = getattr(self.client(service), operation)(**parameters)
             except (ClientError, BotoCoreError, ResponseParserError) as error:
                 code = error_code(error)
+                _log.debug(
+                    "%s.%s on %s: %s after %.3f s", service, operation, on, code or error, time.monotonic() - began
+                )
                 if code and code in expected:
                     raise Refused(code) from error
                 if may_renew and may_have_signed_in_again(error) and self._renew(session):
                     continue
                 raise explain(error, service, operation, on) from error
-            self.clock.note(answer, time.monotonic() - began)
+            took_s = time.monotonic() - began
+            _log.debug("%s.%s on %s: %.3f s", service, operation, on, took_s)
+            self.clock.note(answer, took_s)
             return answer
         raise AssertionError("the second try returns or raises")
 
