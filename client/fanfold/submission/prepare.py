@@ -280,15 +280,15 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
     stores.log.put_job(header)
     note_submitted_here(header.id)
     earlier = stores.cache.join_flight(header.flight, header.id) if header.flight else []  # before the cache is asked
-    submission = _seen_to(header, engine, keys, earlier)
+    submission = _looked_up(header, engine, keys, earlier)
     _log.info(
         *("job %s of %s: %d inputs, %d of them to run, on %s", header.id, header.name, header.count),
-        *(submission.to_run, header.instance_type or header.engine),
+        *(header.count - sum(submission.seen_to), header.instance_type or header.engine),
     )
     return submission
 
 
-def _seen_to(header: JobHeader, engine: Engine, keys: bytearray, earlier: list[str]) -> Submission:
+def _looked_up(header: JobHeader, engine: Engine, keys: bytearray, earlier: list[str]) -> Submission:
     """The job, with what the cache knows of it and whether other jobs are computing some of the rest."""
     stores = engine.stores
     seen_to = _answer_from_cache(header, stores, keys)
