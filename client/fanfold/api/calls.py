@@ -6,12 +6,15 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fanfold.api.pickling import Modules
+from fanfold.api.pickling import Modules, Notes
+from fanfold.api.surroundings import Around, Edited, unnamed_subclasses
 from fanfold.contract.layout import ENV_RUN
 from fanfold.execution import parcel
+from fanfold.execution.parcel import Parcel
 from fanfold.settings import current
 from fanfold.submission.prepare import refuse_inside_run
 
@@ -72,6 +75,7 @@ class Calls:
         self.threads: int | None = None
         self._pool: CallPool | None = None
         self._modules = Modules()
+        self._around = Around(self._modules)
         self._over = threading.Condition()
         self._going_on = 0
         self._released = False
@@ -81,7 +85,7 @@ class Calls:
         future: Future[Any] = Future()
         function = getattr(fn, "__fanfold_udf__", fn)
         try:
-            packed = parcel.pack((function, args, kwargs), self._modules.dumps)
+            packed, around = self._packed(function, args, kwargs)
         except BaseException as error:  # noqa: BLE001  the user's own __reduce__
             future.set_running_or_notify_cancel()
             future.set_exception(error)
@@ -90,8 +94,24 @@ class Calls:
         with self._over:
             self._going_on += 1
         future.add_done_callback(self._note_end)
-        pool.submit(packed, future)
+        try:
+            pool.submit(packed, future, around)
+        except BaseException:  # a full disk: nobody is to wait for it
+            future.cancel()
+            raise
         return future
+
+    def _packed(self, *call: Any) -> tuple[Parcel, bytes]:
+        """A call's parcel, and what it is to find in its worker."""
+        notes = Notes()
+        packed = parcel.pack(call, partial(self._modules.dumps, notes=notes))
+        try:
+            around = self._around.of(notes)
+        except Edited:
+            return self._packed(*call)
+        if subclasses := unnamed_subclasses(notes):
+            packed = parcel.pack((*call, subclasses), self._modules.dumps)
+        return packed, around
 
     def cancel(self) -> None:
         """Cancel every call that has not begun."""

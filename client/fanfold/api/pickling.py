@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+import copyreg
 import io
 import sys
 from collections.abc import Callable
-from functools import lru_cache
+from contextvars import Context, ContextVar
+from functools import cached_property, lru_cache
+from inspect import signature
 from pathlib import Path
-from types import CodeType, FunctionType, MethodType, ModuleType
+from pickle import PicklingError
+from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from fanfold.execution import parcel
+
+
+class Notes:
+    """What a pickle refers to by name, and the functions and classes that are in it."""
+
+    __slots__ = ("classes", "functions", "modules")
+
+    def __init__(self) -> None:
+        self.modules: set[str] = set()
+        self.functions: list[FunctionType] = []
+        self.classes: list[type] = []
+
+    def note(self, obj: Any, *, is_named: bool) -> None:
+        """Note one function or class."""
+        if is_named:
+            self.modules.add(obj.__module__)
+        elif isinstance(obj, type):
+            self.classes.append(obj)
+        else:
+            self.functions.append(obj)
 
 
 class Modules:
@@ -20,19 +44,41 @@ class Modules:
     def __init__(self) -> None:
         self._importable: dict[str, bool] = {}
         self._pickler: Any = None
+        #: Modules whose files have another text by now than the one that was loaded.
+        self.edited: set[str] = set()
 
-    def dumps(self, value: Any, protocol: int = 5, buffer_callback: Any = None) -> bytes:
-        """Pickle a value."""
+    def dumps(
+        self,
+        value: Any,
+        protocol: int = 5,
+        buffer_callback: Any = None,
+        *,
+        notes: Notes | None = None,
+        forced: frozenset[int] = frozenset(),
+    ) -> bytes:
+        """Pickle a value; `notes` notes what it refers to, `forced` are ids of functions that go by value."""
         if self._pickler is None:
             self._pickler = _pickler_class()
         with io.BytesIO() as file:
-            self._pickler(file, protocol, buffer_callback, self.goes_by_value).dump(value)
+            pickler = self._pickler(file, protocol, buffer_callback, self.goes_by_value)
+            pickler.notes, pickler.forced = notes or Notes(), forced
+            pickler.dump(value)
             return file.getvalue()
+
+    def can_pickle(self, value: Any) -> bool:
+        """Whether a value can be pickled."""
+        try:
+            self.dumps(value)
+        except Exception:  # noqa: BLE001  the user's own __reduce__
+            return False
+        return True
 
     def goes_by_value(self, name: Any) -> bool:
         """Whether a worker would not find the module of that name where this process has it from."""
         if not isinstance(name, str) or name in ("__main__", "builtins"):
             return False  # cloudpickle knows these
+        if name in self.edited:
+            return True
         known = self._importable.get(name)
         if known is None:
             known = self._importable[name] = _is_importable(name)
@@ -49,14 +95,26 @@ def _pickler_class() -> Any:
             self._by_value = by_value
 
         def reducer_override(self, obj: Any) -> Any:
-            if isinstance(obj, FunctionType) and self._by_value(obj.__module__):
-                return self._dynamic_function_reduce(obj)
-            if isinstance(obj, type) and self._by_value(obj.__module__):
-                return _dynamic_class_reduce(obj)
+            kind = type(obj)
+            if kind is FunctionType or issubclass(kind, type):
+                reduced = self._reduced_definition(obj)
+                self.notes.note(obj, is_named=reduced is NotImplemented)
+                return reduced
+            if kind is ModuleType:
+                self.notes.modules.add(obj.__name__)
             if isinstance(obj, CodeType):  # cloudpickle leaves its file out, which a traceback shows
                 return parcel.code_of, (obj.co_filename, *_code_reduce(obj))
             reduced = _reduced(obj, self._by_value)
             return super().reducer_override(obj) if reduced is None else reduced
+
+        def _reduced_definition(self, obj: Any) -> Any:
+            """How to make a function or a class; `NotImplemented` where it goes by name."""
+            if id(obj) in self.forced and obj.__closure__ is None:
+                parts = (obj.__name__, obj.__qualname__, obj.__defaults__, obj.__kwdefaults__, obj.__dict__)
+                return parcel.function_of, (obj.__code__, obj.__module__, *parts)
+            if self._by_value(obj.__module__) or id(obj) in self.forced:
+                return _dynamic_class_reduce(obj) if isinstance(obj, type) else self._dynamic_function_reduce(obj)
+            return super().reducer_override(obj)
 
     return Pickler
 
@@ -67,13 +125,69 @@ _REMEMBERING = type(lru_cache(lambda: None))
 def _reduced(obj: Any, by_value: Callable[[Any], bool]) -> tuple[Any, ...] | None:
     """How to make what cloudpickle would not send, or would send as something else; None for all that it does well."""
     kind = type(obj)
+    if kind in _MAKERS:
+        return _MAKERS[kind](obj)
     if kind is _REMEMBERING and not _has_a_name(obj, by_value):
         return _reduced_memory(obj)
-    if kind is WeakKeyDictionary or kind is WeakValueDictionary:  # as `singledispatch` keeps one
-        return kind, (dict(obj),)
     if kind is MethodType and _is_class_method(obj):
         return getattr, (obj.__self__, obj.__name__)
+    if kind.__module__ == "typing" and kind.__name__ in _ALIASES and not _has_a_name(obj, by_value):
+        return kind, (obj.__name__, getattr(obj, _ALIASES[kind.__name__]))
+    _refuse_unmakeable(obj, kind)
     return None
+
+
+def _refuse_unmakeable(obj: Any, kind: Any) -> None:
+    """Raises `PicklingError` for what only its reader would find out about."""
+    if kind.__module__ == "unittest.mock" and hasattr(obj, "mock_calls"):
+        raise PicklingError(f"cannot pickle {kind.__qualname__!r} object: what it has noted would stay where it runs")
+    if _cannot_be_made(kind):
+        raise PicklingError(f"cannot pickle {kind.__qualname__!r} object: it does not say what it is made of")
+
+
+#: What typing pickles as a name, which a script's or a cell's own has here alone, and what each is made of.
+_ALIASES = {"NewType": "__supertype__", "TypeAliasType": "__value__"}
+
+
+def _reduced_variable(variable: ContextVar[Any]) -> tuple[Any, ...]:
+    """A context variable with its default and what it holds here."""
+    default: tuple[Any, ...] = ()
+    if "default=" in repr(variable):
+        default = (Context().run(variable.get),)
+    try:
+        return parcel.variable_of, (variable.name, default, (variable.get(),))
+    except LookupError:
+        return parcel.variable_of, (variable.name, default, ())
+
+
+def _reduced_container(container: Any) -> tuple[Any, ...]:
+    return type(container), (dict(container),)
+
+
+#: How to make what pickle does not take.
+_MAKERS: dict[Any, Callable[[Any], tuple[Any, ...]]] = {
+    **dict.fromkeys((WeakKeyDictionary, WeakValueDictionary), _reduced_container),  # as `singledispatch` keeps one
+    MappingProxyType: _reduced_container,
+    ContextVar: _reduced_variable,
+    # It holds a lock before Python 3.12.
+    cached_property: lambda made: (cached_property, (made.func,), {"attrname": made.attrname}),
+}
+
+
+@lru_cache(maxsize=1024)
+def _cannot_be_made(kind: Any) -> bool:
+    """Whether unpickling would call a class without what its `__new__` asks for: the worker would find out."""
+    new = kind.__new__
+    says = ("__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__")
+    if not isinstance(new, FunctionType) or kind in copyreg.dispatch_table:
+        return False
+    if any(name in vars(base) for base in kind.__mro__ if base is not object for name in says):
+        return False
+    try:
+        signature(new).bind(kind)
+    except (TypeError, ValueError):
+        return True
+    return False
 
 
 def _is_importable(name: str) -> bool:

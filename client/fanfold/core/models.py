@@ -309,11 +309,13 @@ class CacheEntry(NamedTuple):
 
 _FIELDS = tuple(name for name in JobHeader._fields if name != "cancelled_at")
 _TUPLES = ("parameters", "retry_on", "fixed_bundles", "fixed_hashes")
+#: Not `json.dumps`, which may be one that the user has replaced.
+_written = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def header_to_text(header: JobHeader) -> str:
     """The header as JSON, without the cancel flag: that changes, and is kept beside it."""
-    return json.dumps({name: getattr(header, name) for name in _FIELDS}, separators=(",", ":"))
+    return _written({name: getattr(header, name) for name in _FIELDS})
 
 
 def header_from_text(text: str, *, cancelled_at: float | None) -> JobHeader:

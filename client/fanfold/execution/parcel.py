@@ -8,7 +8,7 @@ import os
 import pickle
 from collections.abc import Callable
 from struct import Struct
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
 #: A buffer below this is cheaper within the pickle.
@@ -118,6 +118,27 @@ def discard(text: str) -> None:
 def code_of(file: str, make: Callable[..., CodeType], parts: tuple[Any, ...]) -> CodeType:
     """Code made of its parts, with the name of its file."""
     return make(*parts).replace(co_filename=file)
+
+
+def function_of(code: CodeType, module: str, name: str, *parts: Any) -> FunctionType:
+    """A function of a module that is imported here, of another code than the module's file has under its name."""
+    import importlib
+
+    qualname, defaults, keyword_defaults, attributes = parts
+    made = FunctionType(code, vars(importlib.import_module(module)), name, defaults)
+    made.__qualname__, made.__module__, made.__kwdefaults__ = qualname, module, keyword_defaults
+    made.__dict__.update(attributes)
+    return made
+
+
+def variable_of(name: str, default: tuple[Any, ...], held: tuple[Any, ...]) -> Any:
+    """A context variable, with its default and what it holds, where it has them."""
+    from contextvars import ContextVar
+
+    made: Any = ContextVar(name, default=default[0]) if default else ContextVar(name)
+    for value in held:
+        made.set(value)
+    return made
 
 
 def remembering(function: Callable[..., Any], parameters: dict[str, Any], attributes: dict[str, Any]) -> Any:

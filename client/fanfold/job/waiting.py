@@ -36,6 +36,9 @@ _NEW_S = 60.0
 #: From so many runs on, how a job has ended is noted: reading the events of fewer takes no time.
 _LARGE_JOB = 1_000
 
+#: Not `json.dumps`, which may be one that the user has replaced.
+_written = json.JSONEncoder().encode
+
 
 class Brief(NamedTuple):
     """How a job stands in a list."""
@@ -103,7 +106,7 @@ class Tracker(Locked):
 
         self._noted = self._cursor
         with suppress(StoreError):  # where the home can only be read, it is read each time
-            self.engine.stores.log.put_brief(self.header.id, self._cursor, json.dumps(brief_of(self.state)))
+            self.engine.stores.log.put_brief(self.header.id, self._cursor, _written(brief_of(self.state)))
 
     def _leave_flight(self) -> None:
         """Spare later jobs the reading of this one: what it has computed is in the cache."""

@@ -11,7 +11,7 @@ import functools
 import re
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -73,18 +73,30 @@ def take(graph: Graph, namespace: dict[str, Any]) -> tuple[list[Statement], list
     taken: list[Statement] = []
     left: list[Left] = []
     for source in texts_beside(graph.kept.sources(), namespace):
-        for node in source.tree.body:
-            reason = _reason(graph, node, namespace)
-            if reason is None:
-                continue
+        for node, reason in setup_statements(graph, source, namespace):
             if not reason:
                 try:
                     taken.append(_taken(graph, source, node, namespace))
                     continue
                 except CaptureError as error:
-                    reason = error.message
+                    reason = error.message  # noqa: PLW2901
             left.append(Left(source.path, node.lineno, ast.unparse(node).split("\n")[0][:_LONGEST_TEXT], reason))
     return taken, left
+
+
+def setup_statements(graph: Graph, source: Source, namespace: dict[str, Any]) -> Iterator[tuple[ast.stmt, str]]:
+    """The statements of a text that set something up, each with why it stays behind, if it does."""
+    for node in source.tree.body:
+        reason = _reason(graph, node, namespace)
+        if reason is not None:
+            yield node, reason
+
+
+def executed_parts(graph: Graph, node: ast.stmt, namespace: dict[str, Any]) -> list[tuple[ast.AST, tuple[Any, ...]]]:
+    """What is executed of a statement that travels: itself, or decorators, with what they are applied to."""
+    if not isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+        return [(node, ())]
+    return [(each, (namespace[node.name],)) for each in node.decorator_list if _sets(graph, each, namespace)]
 
 
 def _reason(graph: Graph, node: ast.stmt, namespace: dict[str, Any]) -> str | None:
@@ -197,11 +209,10 @@ def _taken(graph: Graph, source: Source, node: ast.stmt, namespace: dict[str, An
     space = space_of(graph, namespace)
     usage = UseSite(source.path, node, "the top of the file")
     given = None
-    read: list[ast.AST] = [node]
+    read = [part for part, _ in executed_parts(graph, node, namespace)]
     if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
         with graph.used(usage, node.name):
             given = graph.ref(namespace[node.name])
-        read = [each for each in node.decorator_list if _sets(graph, each, namespace)]
     else:
         for imported in imports_in(node, str(namespace.get("__package__") or "")):
             graph.project.require(imported, source.path)

@@ -6,6 +6,8 @@ A module travels as its file, which is executed where it runs. What was replaced
 from __future__ import annotations
 
 import ast
+import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
@@ -171,8 +173,11 @@ def _by_assignment(name: str, expression: ast.expr, target: str, node: ast.Class
 def _is_made_by(statements: list[Place], made: type) -> bool:
     """Whether a class is the one that a body of these statements makes, and not one of C's in its place."""
     lines = {first_line(s.node) for s in statements if isinstance(s.node, (ast.FunctionDef, ast.AsyncFunctionDef))}
-    functions = filter(None, map(_function, vars(made).values()))
-    return not lines or any(function.__code__.co_firstlineno in lines for function in functions)
+    functions = list(filter(None, map(_function, vars(made).values())))
+    own = [f for f in functions if statements and f.__code__.co_filename == statements[0].source.path]
+    if functions and not own:  # all of its methods have been replaced
+        return True
+    return not lines or any(function.__code__.co_firstlineno in lines for function in own)
 
 
 def _is_plain(node: ast.stmt, made: type) -> bool:
@@ -282,12 +287,13 @@ _SETTINGS = {
 
 class Changes(NamedTuple):
     """What travels with a module: values as the codec's text by key, where in its text each stands, and what is set
-    when all of it has been executed, by dotted name."""
+    when all of it has been executed, by dotted name; `held` has the values themselves by dotted name."""
 
     values: dict[str, str]
     given: dict[ast.expr, str]
     lines: list[str]
     after: list[tuple[str, Any]]
+    held: dict[str, Any]
 
 
 @lru_cache(maxsize=1024)
@@ -309,7 +315,7 @@ def changes(
     Raises `CaptureError` where a function was edited since it was loaded, or where a value cannot travel and the code
     that uses the project mentions it itself, `directly`.
     """
-    found = Changes({}, {}, [], [])
+    found = Changes({}, {}, [], [], {})
     replaced = dict(_replaced(source, namespace))
     for name, value in replaced.items():
         if name.partition(".")[0] in mentioned or name.rpartition(".")[2] in mentioned:
@@ -323,20 +329,42 @@ def changes(
         if differs is False or (differs is None and is_bulk(type(held.value))):
             continue
         _take(graph, found, held, differs, source, attribute in directly)
+    found.after.extend((name, value) for name, value in _added(graph, source, namespace) if name in mentioned)
     return found
+
+
+def _added(graph: Graph, source: Source, namespace: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Names that somebody has given a module: its text says nothing of them."""
+    if not (said := _said(source)):
+        return
+    package = str(namespace.get("__name__"))
+    for name, value in list(namespace.items()):
+        if name in said or name.startswith("__") or f"{package}.{name}" in sys.modules:
+            continue
+        if graph.can_travel(value):
+            yield name, value
+
+
+@lru_cache(maxsize=1024)
+def _said(source: Source) -> frozenset[str]:
+    """Every name that a text says; none where it may make names that it does not say."""
+    said = set(re.findall(r"\w+", source.text)) | ({"*"} if "import *" in source.text else set())
+    unsaid = {"globals", "vars", "exec", "setattr", "__dict__", "*"}
+    return frozenset() if said & unsaid else frozenset(said | {"@py_builtins", "@pytest_ar"})
 
 
 def _take(graph: Graph, found: Changes, held: Held, differs: bool | None, source: Source, is_direct: bool) -> None:
     text = encoded(held.value, graph.put_blob, held.name)
     if text is not None:
         found.values[held.key] = text
+        found.held[held.name] = held.value
         if held.in_place and held.expression is not None:
             found.given[held.expression] = held.key
         else:
             found.lines.append(f"\n{held.name} = {held.key}")
         return
     may_be_left = held.may_start_anew or _is_its_own_doing(held, source)
-    if (differs or _has_settings(held.value)) and not (may_be_left and not _has_settings(held.value)):
+    if (differs or has_settings(held.value)) and not (may_be_left and not has_settings(held.value)):
         if graph.can_travel(held.value):
             found.after.append((held.name, held.value))
         elif differs and is_direct and not may_be_left:
@@ -344,7 +372,7 @@ def _take(graph: Graph, found: Changes, held: Held, differs: bool | None, source
             raise refusals.changed(usage, held.name, held.value, held.expression)
 
 
-def _has_settings(value: Any) -> bool:
+def has_settings(value: Any) -> bool:
     """Whether an object is one of the user's, or keeps what somebody may have set."""
     kind = type(value)
     if isinstance(value, (type, FunctionType, ModuleType)):

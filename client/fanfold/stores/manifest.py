@@ -342,4 +342,8 @@ def _amended(event: Event, note: dict[str, Any]) -> Event:
 
 def _to_json(value: Any) -> str:
     # Escaped: text with a lone surrogate, which prints may hold, could not be stored otherwise.
-    return json.dumps(value, separators=(",", ":"))
+    return _written(value)
+
+
+#: Not `json.dumps`, which may be one that the user has replaced.
+_written = json.JSONEncoder(separators=(",", ":")).encode

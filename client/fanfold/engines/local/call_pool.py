@@ -163,7 +163,7 @@ class CallPool:
             threads=wanted.threads,
         )
         self._feed = OpenFeed(assignment, wanted.size, self._settle)
-        self._sessions: dict[tuple[tuple[str, ...], bytes | None], int] = {}
+        self._sessions: dict[tuple[tuple[str, ...], bytes | None, bytes], int] = {}
         self._numbers = 0
         self._idle = threading.Condition()
         self._stopping = False
@@ -178,11 +178,11 @@ class CallPool:
         """Whether it can take calls: in a forked child it cannot, nor once it is broken or closed."""
         return self._sign.pid == os.getpid() and self._thread.is_alive() and not self._stopping and self.broken is None
 
-    def submit(self, packed: Parcel, future: Future[Any]) -> None:
-        """Have one call made."""
+    def submit(self, packed: Parcel, future: Future[Any], around: bytes = b"") -> None:
+        """Have one call made; `around` is what it is to find in its worker, a pickled `Surroundings`."""
         self._numbers += 1
         path = f"{self._folder}/call-{self._numbers}"
-        self._feed.add(future, parcel.address(self._session(), packed, path, _INLINE_BYTES))
+        self._feed.add(future, parcel.address(self._session(around), packed, path, _INLINE_BYTES))
         self._pool.wake()
         if self.broken is not None:  # it broke just now, and nobody would see to this call
             self._fail(self._feed.drop_all(), self.broken)
@@ -218,16 +218,16 @@ class CallPool:
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout=5)
 
-    def _session(self) -> int:
-        """The number under which workers find where modules are imported from as things stand."""
+    def _session(self, around: bytes) -> int:
+        """The number under which workers find where modules are imported from, and what is around, as things stand."""
         path, authkey = tuple(sys.path), _authkey()
-        number = self._sessions.get((path, authkey))
+        number = self._sessions.get((path, authkey, around))
         if number is None:
             number = len(self._sessions)
             file = Path(carried.session_file(str(self._folder), str(number)))
             file.touch(mode=0o600)
-            file.write_bytes(pickle.dumps(tuple(carried.Session(list(path), authkey))))
-            self._sessions[path, authkey] = number
+            file.write_bytes(pickle.dumps(tuple(carried.Session(list(path), authkey, around))))
+            self._sessions[path, authkey, around] = number
         return number
 
     def _run(self) -> None:

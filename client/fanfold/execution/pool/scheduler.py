@@ -151,7 +151,7 @@ class Scheduler:
         self.take_back()
         state = FeedState(feed, next(self._numbers), self._folder)
         state.assignment_file.write_text(
-            json.dumps({**feed.assignment.for_workers(), "threads": threads}), encoding="utf-8"
+            json.JSONEncoder().encode({**feed.assignment.for_workers(), "threads": threads}), encoding="utf-8"
         )
         self.feeds.append(state)
 

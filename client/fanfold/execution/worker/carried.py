@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from fanfold.execution import parcel
 from fanfold.execution.channel import Packed
 from fanfold.execution.parcel import Parcel
+from fanfold.execution.worker import surroundings
 from fanfold.execution.worker.perform import CallResult, LoadedUdf
 from fanfold.source.load import Bundle
 
@@ -31,6 +32,8 @@ class Session(NamedTuple):
     path: list[str]
     #: What multiprocessing's managers of that process know their clients by; None where it has none.
     authkey: bytes | None
+    #: What its modules hold by now, and what it has set up: a pickled `Surroundings`, or nothing.
+    around: bytes = b""
 
 
 class CarriedUdf(LoadedUdf):
@@ -58,16 +61,21 @@ _sessions: dict[str, Session] = {}
 def perform(text: str, result_file: str, tidy: Callable[[], None]) -> CallResult:
     """Open a call, make it, and pack what came of it, whatever that is."""
     number, open_parcel = parcel.opened(text)
-    sys.path[:] = _session(os.path.dirname(result_file), number).path
+    session = _session(os.path.dirname(result_file), number)
+    sys.path[:] = session.path
     try:
-        function, args, kwargs = open_parcel()
+        surroundings.enter(session.around)
+    except BaseException as error:  # noqa: BLE001  the user's own statements and modules
+        return _told(RAISED, _packed_error(error), result_file)
+    try:
+        function, args, kwargs, *beside = open_parcel()
     except BaseException as error:  # noqa: BLE001  unpickling runs the user's own code
         return _told(UNREADABLE, _packed_error(error), result_file)
     try:
         try:
             value = function(*args, **kwargs)
         finally:
-            del function, args, kwargs
+            del function, args, kwargs, beside
             tidy()
         packed = parcel.pack(value, pickle.dumps if type(value) in _PLAIN else _dumps())
     except BaseException as error:  # noqa: BLE001  the user's own code, which a result's pickling is as well

@@ -1,0 +1,425 @@
+"""What an executor's calls need around them: their pickles name modules, and a worker has these as their files say.
+
+What a module of the project holds by now, what was put in the place of a library's own functions, and statements at the
+top of a script that set a library up go along. Nothing is looked for that no call of the executor refers to.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import pickle
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import lru_cache
+from types import FunctionType, ModuleType, SimpleNamespace
+from typing import Any, NamedTuple
+
+from fanfold.api.pickling import Modules, Notes
+from fanfold.errors import CaptureError
+from fanfold.execution.worker.surroundings import Change, SetupStatement, Stamp, Surroundings, stamp_of
+from fanfold.source.capture import executed_parts, setup_statements
+from fanfold.source.drift import changes, has_settings
+from fanfold.source.functions import Located, all_names, global_names, locate, texts_beside
+from fanfold.source.modules import has_name, is_library, is_project_path, is_replaced, mentions, unwrapped
+from fanfold.source.texts import Source, names_in, parse, read
+
+_ATOMS = frozenset({str, int, float, bool, type(None), bytes, complex})
+_UNCHANGING = frozenset({*_ATOMS, tuple, frozenset, FunctionType})
+_CONTAINERS = frozenset({list, dict, tuple, set, frozenset})
+#: A larger container counts as a table that a module can load again: it is known by its length.
+_LARGE = 10_000
+#: So many states of the submitting process are remembered with what they send.
+_MOST_KNOWN = 16
+
+
+class Around:
+    """Says for each call what it is to find in its worker."""
+
+    def __init__(self, modules: Modules) -> None:
+        self._modules = modules
+        self._known: dict[tuple[Any, ...], tuple[list[Any], bytes]] = {}
+        self._setups = _Setups()
+
+    def of(self, notes: Notes) -> bytes:
+        """A pickled `Surroundings` for a call whose pickle refers to that; empty where there is nothing to say.
+
+        Raises `CaptureError` where something that the call uses itself is other than its file says, and cannot be
+        pickled; `Edited` where a module's file has another text by now than the one that was loaded.
+        """
+        names = frozenset[str]().union(*(all_names(function.__code__) for function in notes.functions))
+        seen = _Look()
+        modules = _reach(notes.modules | {n for n in names if n in sys.modules}, self._modules, seen)
+        patches = [patch for function in notes.functions for patch in _patches(function)]
+        statements = self._setups.of(notes, names)
+        if not modules and not patches and not statements:
+            return b""
+        for *_, value in patches:
+            seen.take(value)
+        for module, mentioned in _uses_of_libraries(modules):
+            seen.note(vars(module)[name] for name in mentioned & vars(module).keys())
+        for statement in statements:
+            seen.take([*statement.names.values(), *statement.given])
+        key = (names, tuple(sorted(modules.items())), tuple(seen.ids), tuple(s.text for s in statements))
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            known = self._known[key] = seen.alive, self._made(modules, names, patches, statements)
+        return known[1]
+
+    def _made(
+        self, modules: dict[str, Stamp], names: frozenset[str], patches: list[Change], statements: list[SetupStatement]
+    ) -> bytes:
+        found = [*_changes(modules, names, self._modules), *patches]
+        for module, mentioned in _uses_of_libraries(modules):
+            if is_library(module.__name__):
+                found += _patched_in(module, mentioned, set())
+        forced = frozenset(id(inner) for module, name, value in found for inner in _of_that_name(module, name, value))
+        try:
+            changed = self._modules.dumps(found, forced=forced) if found else b""
+        except Exception as error:  # the user's own __reduce__
+            raise self._refused(found, forced, error) from error
+        executed = tuple(self._modules.dumps(tuple(statement)) for statement in statements)
+        return pickle.dumps(tuple(Surroundings(modules, changed or pickle.dumps([]), executed)))
+
+    def _refused(self, found: list[Change], forced: frozenset[int], error: Exception) -> CaptureError:
+        for module, name, value in found:
+            try:
+                self._modules.dumps(value, forced=forced)
+            except Exception as own:  # noqa: BLE001  the user's own __reduce__
+                return _cannot_go(module, name, value, own)
+        return _cannot_go(found[0][0], found[0][1], found[0][2], error)
+
+
+class Edited(Exception):
+    """Modules go by value: their files, or those of modules that they use, have another text by now."""
+
+
+def _cannot_go(module: str, name: str, value: Any, error: Exception) -> CaptureError:
+    return CaptureError(
+        f"{module}.{name} is a {type(value).__qualname__} by now, which its file does not say, and it cannot be "
+        f"pickled ({type(error).__name__}: {error}).",
+        next_step=f"Let the file say what {module}.{name} is, or pass what the call needs of it as an argument.",
+    )
+
+
+# Which modules, and what state they are in
+
+
+class _Look:
+    """Ids of all that modules hold, and the objects, so that none of these ids is another's later."""
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self.alive: list[Any] = []
+        self.near: set[str] = set()
+        self._seen: set[int] = set()
+
+    def note(self, values: Iterable[Any]) -> None:
+        """Note objects, and nothing within them."""
+        noted = list(values)
+        self.ids += map(id, noted)
+        self.alive += noted
+
+    def take(self, value: Any) -> None:
+        """Note an object and what may be changed within it."""
+        self.ids.append(id(value))
+        self.alive.append(value)
+        kind = type(value)
+        if kind in _ATOMS or id(value) in self._seen:
+            return
+        self._seen.add(id(value))
+        if kind is ModuleType:
+            self.near.add(value.__name__)
+        elif kind in _CONTAINERS:
+            self._take_container(value)
+        elif kind is FunctionType:
+            self._take_function(value)
+        elif isinstance(value, type):
+            if is_of_project(value.__module__):
+                self.near.add(value.__module__)
+                self._take_all(vars(value).values())
+        else:
+            inner = getattr(value, "__func__", None) or getattr(value, "fget", None)
+            if kind in (staticmethod, classmethod, property) and inner is not None:
+                self.take(inner)
+            elif is_of_project(kind.__module__) or has_settings(value):
+                self.near.add(kind.__module__)
+                self._take_all(getattr(value, "__dict__", {}).values())
+
+    def _take_container(self, value: Any) -> None:
+        self.ids.append(len(value))
+        if len(value) <= _LARGE:
+            self._take_all(value.keys() if type(value) is dict else value)
+            if type(value) is dict:
+                self._take_all(value.values())
+
+    def _take_function(self, function: FunctionType) -> None:
+        if is_of_project(function.__module__):
+            self.near.add(function.__module__)
+            self.note((function.__code__, function.__defaults__, function.__kwdefaults__))
+            self._take_all([*(function.__defaults__ or ()), *function.__dict__.values()])
+
+    def _take_all(self, values: Iterable[Any]) -> None:
+        for value in list(values):
+            self.take(value)
+
+
+def is_of_project(name: Any) -> bool:
+    """Whether a module is one of the project's files, and no script."""
+    module = sys.modules.get(name) if isinstance(name, str) and name != "__main__" else None
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and file.endswith(".py") and is_project_path(file)
+
+
+def _reach(start: Iterable[str], by_value: Modules, seen: _Look) -> dict[str, Stamp]:
+    """The project's modules that these lead to, and the states of their files; `seen` notes what they hold."""
+    found: dict[str, Stamp] = {}
+    waiting = [name for name in start if is_of_project(name)]
+    while waiting:
+        name = waiting.pop()
+        stamp = None if name in found or by_value.goes_by_value(name) else stamp_of(str(sys.modules[name].__file__))
+        if stamp is None:
+            continue
+        found[name] = stamp
+        seen.near = set()
+        for attribute, value in list(vars(sys.modules[name]).items()):
+            if not attribute.startswith("__"):
+                seen.take(value)
+        parents = {name.rpartition(".")[0]}
+        waiting += [each for each in seen.near | parents if each not in found and is_of_project(each)]
+    return found
+
+
+# What they hold that importing them does not give
+
+
+class _Everything(frozenset[str]):
+    """As if some code mentioned every name."""
+
+    def isdisjoint(self, _: object) -> bool:
+        return False
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+_EVERYTHING: frozenset[str] = _Everything()
+
+
+def _changes(modules: Iterable[str], names: frozenset[str], pickler: Modules) -> list[Change]:
+    graph: Any = SimpleNamespace(put_blob=lambda *_: None, can_travel=pickler.can_pickle)
+    found: list[Change] = []
+    edited = set()
+    for name in modules:
+        module = sys.modules[name]
+        try:
+            source = parse(str(module.__file__), read(str(module.__file__)))
+            own = changes(graph, source, vars(module), _EVERYTHING, names)
+        except (SyntaxError, UnicodeError):
+            edited.add(name)
+            continue
+        except CaptureError as error:
+            if not error.message.endswith("since it was loaded."):
+                raise
+            edited.add(name)
+            continue
+        found += _resolved(name, module, [*own.held.items(), *own.after])
+    if edited:
+        pickler.edited |= _users_of(edited, modules)
+        raise Edited
+    return [*found, *_aliases(modules, found)]
+
+
+def _users_of(edited: set[str], modules: Iterable[str]) -> set[str]:
+    """Those that were edited, and all that refer to them: where they ran by name they would find the new text."""
+    users = dict.fromkeys(modules, frozenset[str]())
+    for name in users:
+        seen = _Look()
+        for value in list(vars(sys.modules[name]).values()):
+            seen.take(value)
+        users[name] = frozenset(seen.near)
+    found = set(edited)
+    while more := {name for name, near in users.items() if name not in found and near & found}:
+        found |= more
+    return found
+
+
+def _resolved(name: str, module: ModuleType, found: list[tuple[str, Any]]) -> Iterator[Change]:
+    """Each with the attribute that has to be set: of a parameter's default, its function's `__defaults__`."""
+    for dotted, value in found:
+        *path, last = dotted.split(".")
+        owner: Any = module
+        for part in path:
+            owner = getattr(owner, part, None)
+        above = ".".join(path)
+        function = unwrapped(owner)
+        if isinstance(function, FunctionType) and last not in vars(owner):
+            if function is owner:
+                yield name, f"{above}.__defaults__", function.__defaults__
+                yield name, f"{above}.__kwdefaults__", function.__kwdefaults__
+        elif isinstance(owner, type) and last.startswith("__") and not last.endswith("__"):
+            yield name, f"{above}._{owner.__name__.lstrip('_')}{last}", value
+        else:
+            yield name, dotted, value
+
+
+def _aliases(modules: Iterable[str], found: list[Change]) -> Iterator[Change]:
+    """Other names of objects that are sent: one object stays one."""
+    values = {id(value) for *_, value in found if type(value) not in _UNCHANGING and not isinstance(value, type)}
+    said = {(module, name) for module, name, _ in found}
+    for module in modules:
+        for name, value in list(vars(sys.modules[module]).items()):
+            if id(value) in values and (module, name) not in said:
+                yield module, name, value
+
+
+def _of_that_name(module: str, dotted: str, value: Any) -> Iterator[Any]:
+    """The function within a change that its own name leads to: what is there now, and not in its file."""
+    for inner in (value, getattr(value, "__func__", None), getattr(value, "fget", None)):
+        if isinstance(inner, FunctionType) and inner.__module__ == module and has_name(value, module, dotted):
+            yield inner
+
+
+# What was put in the place of a library's own
+
+
+def _patches(function: FunctionType) -> Iterator[Change]:
+    names = all_names(function.__code__)
+    held = [function.__globals__.get(name) for name in global_names(function.__code__)]
+    for value in (*held, *_contents(function), *map(sys.modules.get, names)):
+        if type(value) is ModuleType and is_library(value.__name__):
+            yield from _patched_in(value, names, set())
+
+
+def _contents(function: FunctionType) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # nothing in it yet
+            yield cell.cell_contents
+
+
+@lru_cache(maxsize=256)
+def _mentioned(file: str, _stamp: Stamp) -> frozenset[str]:
+    """Every name that a file mentions."""
+    try:
+        return mentions(parse(file, read(file)))
+    except (OSError, SyntaxError, UnicodeError):
+        return frozenset()
+
+
+def _uses_of_libraries(modules: dict[str, Stamp]) -> Iterator[tuple[ModuleType, frozenset[str]]]:
+    """Modules of libraries that the project's modules hold, and what these mention."""
+    for name, stamp in modules.items():
+        module = sys.modules[name]
+        for value in list(vars(module).values()):
+            if type(value) is ModuleType and not is_of_project(value.__name__):
+                yield value, _mentioned(str(module.__file__), stamp)
+
+
+def _patched_in(module: ModuleType, names: frozenset[str], seen: set[str]) -> Iterator[Change]:
+    seen.add(module.__name__)
+    for name in names.intersection(vars(module)):
+        value = vars(module)[name]
+        if type(value) is ModuleType:
+            if value.__name__ not in seen and is_library(value.__name__):
+                yield from _patched_in(value, names, seen)
+        elif isinstance(value, type):
+            members = vars(value) if is_library(value.__module__) else {}
+            for member in names.intersection(members):
+                if _is_put_there(members[member]):
+                    yield module.__name__, f"{name}.{member}", members[member]
+        elif _is_put_there(value) and not module.__name__.startswith("unittest"):
+            yield module.__name__, name, value
+
+
+def _is_put_there(value: Any) -> bool:
+    inner = getattr(value, "__func__", value)
+    if isinstance(inner, FunctionType) and inner.__globals__.get("__name__") not in sys.modules:
+        return False  # made by a library, in a namespace of its own
+    return is_replaced(inner)
+
+
+# SetupStatements that set a library up
+
+
+class _Candidate(NamedTuple):
+    source: Source
+    node: ast.stmt
+
+
+class _Setups:
+    """Statements at the top of scripts and in cells, whose functions go by value: no worker executes these files."""
+
+    def __init__(self) -> None:
+        self._sources: dict[tuple[int, Any], list[Source]] = {}
+        self._known: dict[tuple[Any, ...], list[_Candidate]] = {}
+
+    def of(self, notes: Notes, names: frozenset[str]) -> list[SetupStatement]:
+        """Those that concern what a call uses."""
+        found: list[SetupStatement] = []
+        for function in {id(f.__globals__): f for f in notes.functions}.values():
+            namespace = function.__globals__
+            if is_library(str(namespace.get("__name__")), namespace):
+                continue
+            sources = self._beside(function)
+            used = frozenset(name.partition(".")[0] for name in notes.modules | (names & sys.modules.keys()))
+            graph: Any = SimpleNamespace(project=SimpleNamespace(imports=used), spaces=[{"globals": names}])
+            for candidate in self._candidates(graph, sources, namespace, used):
+                found += _statements(graph, candidate, namespace)
+        return found
+
+    def _beside(self, function: FunctionType) -> list[Source]:
+        namespace = function.__globals__
+        file = namespace.get("__file__")
+        state = stamp_of(file) if isinstance(file, str) else len(linecache.cache)
+        key = (id(namespace), state)
+        if key not in self._sources:
+            self._sources[key] = _texts_of(function, file)
+        return self._sources[key]
+
+    def _candidates(
+        self, graph: Any, sources: list[Source], namespace: dict[str, Any], used: frozenset[str]
+    ) -> list[_Candidate]:
+        key = (*map(id, sources), used)
+        if key not in self._known:
+            found = [
+                (source, node, why) for source in sources for node, why in setup_statements(graph, source, namespace)
+            ]
+            self._known[key] = [_Candidate(source, node) for source, node, why in found if not why]
+        return self._known[key]
+
+
+def _texts_of(function: FunctionType, file: Any) -> list[Source]:
+    if isinstance(file, str):
+        try:
+            return [parse(file, read(file))]
+        except (OSError, SyntaxError, UnicodeError):
+            return []
+    found = locate(function)
+    return texts_beside([found.source], function.__globals__) if isinstance(found, Located) else []
+
+
+def _statements(graph: Any, candidate: _Candidate, namespace: dict[str, Any]) -> Iterator[SetupStatement]:
+    source, node = candidate
+    for part, given in executed_parts(graph, node, namespace):
+        names = {name: namespace[name] for name in names_in([part]) if name in namespace}
+        yield SetupStatement(ast.unparse(part), source.path, names, given)
+
+
+# Classes that only their bases know
+
+
+def unnamed_subclasses(notes: Notes) -> list[type]:
+    """Subclasses of classes that a call has with it, where its code asks for them (`Base.__subclasses__()`)."""
+    if not any("__subclasses__" in all_names(function.__code__) for function in notes.functions):
+        return []
+    found: list[type] = []
+    waiting = list(notes.classes)
+    while waiting:
+        every: list[type] = type.__subclasses__(waiting.pop())
+        below = [each for each in every if each not in notes.classes]
+        found += below
+        waiting += below
+    return found

@@ -1,0 +1,182 @@
+"""What a call of an Executor finds in its worker: modules and libraries as the submitting process has them."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+import textwrap
+import threading
+import types
+from contextvars import ContextVar
+from functools import cached_property
+from typing import NewType
+from unittest import mock
+
+import pytest
+
+import fanfold
+from fanfold.errors import CaptureError
+
+LIBRARY = """
+import json, types
+limit = 1
+settings = types.SimpleNamespace(depth=1)
+table = {"a": 1}
+also_table = table
+registry = []
+
+def price(x, by=1): return x * limit * by
+def other(x): return -x
+def written(x): return json.dumps(x)
+def total(x): return price(x) + settings.depth + also_table.get("b", 0)
+def register(function): registry.append(function); return function
+
+class Thing:
+    size = 1
+    def go(self): return "old"
+
+class Settings:
+    def __init__(self): self.depth = 1
+own_settings = Settings()
+"""
+
+#: Where a change is made, and a call that shows it.
+CHANGES = {
+    "a number": (lambda lib: setattr(lib, "limit", 9), lambda lib: lib.price(2), 18),
+    "an object": (lambda lib: setattr(lib.settings, "depth", 5), lambda lib: lib.total(2), 7),
+    "one of its own class": (lambda lib: setattr(lib.own_settings, "depth", 5), lambda lib: lib.own_settings.depth, 5),
+    "a dict by another of its names": (lambda lib: lib.table.update(b=10), lambda lib: lib.total(2), 13),
+    "a registry": (lambda lib: lib.register(lib.other), lambda lib: lib.registry[0](3), -3),
+    "a function": (lambda lib: setattr(lib, "price", lib.other), lambda lib: lib.total(2), -1),
+    "a function by one of ours": (lambda lib: setattr(lib, "price", lambda x: 50), lambda lib: lib.total(2), 51),
+    "a function's code": (lambda lib: setattr(lib.price, "__code__", lib.other.__code__), lambda lib: lib.price(2), -2),
+    "a default": (lambda lib: setattr(lib.price, "__defaults__", (7,)), lambda lib: lib.price(2), 14),
+    "a method": (lambda lib: setattr(lib.Thing, "go", lambda self: "new"), lambda lib: lib.Thing().go(), "new"),
+    "an attribute of a class": (lambda lib: setattr(lib.Thing, "size", 4), lambda lib: lib.Thing.size, 4),
+    "a name that it did not have": (lambda lib: setattr(lib, "added", 7), lambda lib: lib.added, 7),
+}  # fmt: skip
+
+
+@pytest.fixture
+def executor():
+    with fanfold.Executor(max_workers=1) as executor:
+        yield executor
+
+
+@pytest.fixture
+def lib(tmp_path, monkeypatch):
+    name = f"library_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(LIBRARY)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module(name)
+    sys.modules.pop(name, None)
+
+
+def test_a_module_s_names_are_what_they_are_here(executor, lib):
+    pure = dict(vars(lib))
+    wrong = []
+    for what, (change, call, expected) in CHANGES.items():
+        change(lib)
+        got = executor.submit(call, lib).result()
+        if got != expected:
+            wrong.append((what, got))
+        exec(compile(LIBRARY, lib.__file__, "exec"), vars(lib))
+        for name in set(vars(lib)) - set(pure):
+            delattr(lib, name)
+    assert wrong == []
+
+
+def test_what_was_changed_for_a_while_is_as_before_afterwards(executor, lib):
+    with mock.patch.object(lib, "price", lib.other), mock.patch.dict(lib.table, b=1):
+        assert executor.submit(lib.total, 2).result() == 0
+    assert executor.submit(lib.total, 2).result() == 3
+
+
+def test_a_library_s_own_function_that_was_replaced_is_replaced_there(executor, lib, monkeypatch):
+    import json
+
+    monkeypatch.setattr(json, "dumps", lambda value: "replaced")
+    assert executor.submit(lambda: json.dumps(1)).result() == "replaced"
+    assert executor.submit(lib.written, 1).result() == "replaced"
+    monkeypatch.undo()
+    assert executor.submit(lambda: json.dumps(1)).result() == "1"
+
+
+def test_a_replacement_that_cannot_go_along_is_refused_by_name(executor, lib):
+    with mock.patch.object(lib, "price"), pytest.raises(CaptureError, match=rf"{lib.__name__}.price is a MagicMock"):
+        executor.submit(lib.total, 2).result()
+    lib.limit = threading.Lock()
+    with pytest.raises(CaptureError, match="'limit'"):
+        executor.submit(lambda: lib.limit).result()
+
+
+def test_a_module_whose_file_was_edited_is_what_was_loaded_until_it_is_loaded_again(executor, lib):
+    assert executor.submit(lib.total, 2).result() == 3
+    with open(lib.__file__, "w") as file:
+        file.write(LIBRARY.replace("return x * limit", "return 1000 * x"))
+    assert executor.submit(lib.total, 2).result() == 3
+    assert executor.submit(lambda: lib.price(4)).result() == 4
+    importlib.reload(lib)
+    assert executor.submit(lib.total, 2).result() == 2001
+
+
+SCRIPT = """
+import json, os
+import pandas as pd
+import fanfold
+
+pd.set_option("display.max_rows", 7)
+
+@pd.api.extensions.register_dataframe_accessor("geoish")
+class Geo:
+    def __init__(self, frame): self._frame = frame
+    def n(self): return len(self._frame)
+
+class Base: ...
+class One(Base): ...
+class Two(One): ...
+
+def rows(): return pd.get_option("display.max_rows")
+def n(): return pd.DataFrame({"a": [1]}).geoish.n()
+def below(): return [c.__name__ for c in Base.__subclasses__() for c in (c, *c.__subclasses__())]
+
+if __name__ == "__main__":
+    with fanfold.Executor(max_workers=1) as executor:
+        print(json.dumps([executor.submit(f).result() for f in (rows, n, below)]))
+"""
+
+
+def test_what_a_script_has_set_up_is_set_up_there_and_classes_that_nobody_names_go_along(tmp_path):
+    (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
+    printed = subprocess.check_output([sys.executable, "script.py"], cwd=tmp_path, text=True, timeout=60)
+    assert printed.strip() == '[7, 1, ["One", "Two"]]'
+
+
+LEVEL: ContextVar[int] = ContextVar("level", default=3)
+Key = NewType("Key", int)
+Key.__module__ = "__main__"  # as in a script
+
+
+class Remembering:
+    @cached_property
+    def twice(self):
+        return 2 * LEVEL.get()
+
+
+Remembering.__module__ = "__main__"
+
+
+def test_context_variables_new_types_cached_properties_and_read_only_mappings_go_along(executor):
+    view = types.MappingProxyType({"a": 1})
+    assert executor.submit(lambda: (LEVEL.get(), Key(2), Remembering().twice, view["a"])).result() == (3, 2, 6, 1)
+
+
+def test_an_object_that_could_not_be_made_again_is_refused_before_it_is_sent(executor):
+    class Template:
+        def __new__(cls, source):
+            return super().__new__(cls)
+
+    with pytest.raises(Exception, match="Template' object: it does not say"):
+        executor.submit(type, Template("x")).result()
+    assert executor.submit(abs, -1).result() == 1
