@@ -10,8 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from fanfold.core.models import JobHeader
+from fanfold.environments.lock import lock_from_text
+from fanfold.environments.unpack import Environments
 from fanfold.errors import ResultDamaged, StoreFull
-from fanfold.stores.keys import blob_key, bundle_key
+from fanfold.source.load import environment_of
+from fanfold.stores.keys import blob_key, blob_reader, bundle_key
 from fanfold.stores.protocols import ObjectStore
 
 #: A reference to a large value as the codec writes it, also within text that is itself within JSON.
@@ -19,6 +22,8 @@ _BLOB = re.compile(r'\$blob\\*":\s*\[\\*"[^"\\]+\\*",\s*\\*"([0-9a-f]{64})')
 #: BlobCache are kept for the next run until there is this much of them: a realtime environment has 512 MB of disk.
 _KEPT_BYTES = 128 << 20
 _BLOCK_BYTES = 16 << 20
+#: Environments that no run uses are kept for the next one until there is this much of them, and room on the disk.
+_KEPT_ENVIRONMENT_BYTES = 8 << 30
 
 
 class BlobCache:
@@ -35,6 +40,18 @@ class BlobCache:
         self._checked: dict[str, tuple[int, int, int]] = {}
         #: What every run of the job that was asked for last needs.
         self._of_job: set[str] = set()
+        self._environments = Environments(folder / "environments", kept_bytes=_KEPT_ENVIRONMENT_BYTES, hold_all=False)
+
+    def interpreter(self, header: JobHeader) -> str:
+        """What starts workers that have the packages which the job's UDF brings along; empty where it brings none.
+
+        An owner's environments are the owner's: runs are performed as the user who can write to them. Raises
+        `StoreFull`, and `ResultDamaged` for wheels that are not those of the lock.
+        """
+        text = environment_of(self.bundle(header).read_bytes())
+        if not text:
+            return ""
+        return self._environments.interpreter(lock_from_text(text), blob_reader(self._objects), owner=header.owner)
 
     def bundle(self, header: JobHeader) -> Path:
         """The job's source bundle. What it and the job's constants refer to is here as well. Raises `StoreFull`."""

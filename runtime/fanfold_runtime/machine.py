@@ -170,6 +170,7 @@ class Machine:
             owner=header.owner,
             fresh=header.fresh,
             own_folder=True,
+            python=self._blob_cache.interpreter(header),
             takes_ahead=False,
             timeout_s=header.timeout_s,
             memory_mib=header.memory_mib,

@@ -168,6 +168,7 @@ class Environment:
     def _assignment(self, header: JobHeader, context: Context) -> Assignment:
         """What a worker is to know. Made when all is there: fetching takes of the time that is left."""
         bundle = self._with_room(lambda: self._blob_cache.bundle(header))
+        python = self._with_room(lambda: self._blob_cache.interpreter(header))
         left_s = max(1.0, context.get_remaining_time_in_millis() / 1000 - _MARGIN_S)
         left_mib = int(context.memory_limit_in_mb) - OWN_MEMORY_MIB
         return Assignment(
@@ -178,6 +179,7 @@ class Environment:
             owner=header.owner,
             fresh=header.fresh,
             own_folder=True,
+            python=python,
             timeout_s=min(round(left_s, 1), header.timeout_s or left_s),
             memory_mib=min(left_mib, header.memory_mib or left_mib),
         )

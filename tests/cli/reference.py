@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from typer.testing import CliRunner
 
-from fanfold.cli.app import CACHE_COMMANDS, COMMANDS, app
+from fanfold.cli.app import COMMANDS, GROUPS, app
 from fanfold.cli.exits import MEANINGS
 from fanfold.cli.records import KEYS, LISTS
 
@@ -42,7 +42,7 @@ def reference() -> str:
 def every_command() -> Iterator[str]:
     """The commands by the words that they are called with."""
     yield from COMMANDS
-    yield from (f"cache {name}" for name in CACHE_COMMANDS)
+    yield from (f"{group} {name}" for group, (_, commands) in GROUPS.items() for name in commands)
 
 
 def help_of(command: str) -> str:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from fanfold.cli.app import CACHE_COMMANDS, COMMANDS, app
+from fanfold.cli.app import COMMANDS, GROUPS, app
 from tests.cli.reference import every_command, help_of, reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 EXAMPLES = {
     **{name: command.examples for name, command in COMMANDS.items()},
-    **{f"cache {name}": command.examples for name, command in CACHE_COMMANDS.items()},
+    **{f"{group} {name}": one.examples for group, (_, commands) in GROUPS.items() for name, one in commands.items()},
 }
 
 
@@ -54,7 +54,7 @@ def _understand(arguments: list[str]) -> None:
     group.make_context(group.name, arguments)  # raises where an option or argument is not known
 
 
-@pytest.mark.parametrize("group", ["", "cache"])
+@pytest.mark.parametrize("group", ["", *GROUPS])
 def test_the_list_of_commands_cuts_no_sentence(group):
     assert "..." not in help_of(group).replace("[ARGS]...", "")
 

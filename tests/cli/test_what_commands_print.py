@@ -32,6 +32,7 @@ STARTING = {
     "retry": ["{failed}"],
     "remove": ["--older-than", "7d"],
     "cache clear": ["--older-than", "7d"],
+    "packages update": [],
 }
 #: What goes on until Ctrl-C is shown in tests/workbench.
 SERVING = {"workbench"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from fanfold.core.options import Options
@@ -102,6 +102,7 @@ def udf(
     serializer: str = "auto",
     fresh: bool = False,
     setup: Callable[[], object] | None = None,
+    packages: str | Sequence[str] | None = None,
     **options: Any,
 ) -> Callable[[Callable[P, R]], Udf[P, R]]: ...
 
@@ -111,7 +112,8 @@ def udf(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
     Options: `name`, `instance_type`, `engine`, `cache_max_age`, `max_retry`, `retry_on`, `timeout_s` (seconds),
     `memory_mib`, `disk_size_gb`, `serializer` ("auto" or "pickle"), `fresh` (each run in a process of its own), `setup`
-    (a function that is called once in each worker before its first run). Raises `InputError` for an unknown one.
+    (a function that is called once in each worker before its first run), `packages` (a list of requirements, "auto",
+    or a requirements file: what it needs beside what is where it runs). Raises `InputError` for an unknown one.
     """
     if fn is None:
         Options.checked(**options)

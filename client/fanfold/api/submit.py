@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from fanfold.core.compat import run_arguments, submit_arguments
-from fanfold.core.options import Request, check_flags, check_number
+from fanfold.core.options import Options, Request, check_flags, check_number, unwrapped
 from fanfold.engines.base import Engine, engine_for
 from fanfold.errors import InputError, JobNotFound
 from fanfold.settings import WithoutOwnFrames, current
@@ -62,6 +62,7 @@ def submit(
     escalate: str | None = None,
     stop_on_error: str = "same",
     progress: bool | None = None,
+    packages: str | Sequence[str] | None = None,
     **constants: Any,
 ) -> pd.DataFrame: ...
 
@@ -95,6 +96,7 @@ def submit(
     escalate: str | None = None,
     stop_on_error: str = "same",
     progress: bool | None = None,
+    packages: str | Sequence[str] | None = None,
     **constants: Any,
 ) -> pd.DataFrame | Job | Plan | Any:
     """Run a UDF once per input, in parallel, and return all results as one frame.
@@ -127,6 +129,8 @@ def submit(
         stop_on_error: "same" starts no more runs when the first 10 have all failed with the same exception from the
             same line; "first" stops at the first failure, "never" runs all. `job.retry(udf=fixed)` goes on.
         progress: a progress bar; None shows one at a terminal and in a notebook.
+        packages: what the UDF needs beside the packages that are where it runs: a list of requirements, wheels and
+            project folders, a requirements file, or "auto" for what it imports. It beats the UDF's own.
         constants: keyword arguments that are the same for every run.
 
     Raises:
@@ -142,6 +146,7 @@ def submit(
         check_flags(ignore_exceptions=ignore_exceptions, flatten=flatten, drop_index=drop_index)
         if constants or inputs is None:
             inputs, constants = submit_arguments(udf, inputs, constants, submit.__kwdefaults__)
+        udf = udf if packages is None else _with_packages(udf, packages)
         chosen, request = resolve_call(
             udf,
             engine=engine,
@@ -175,6 +180,14 @@ def submit(
             if debug_mode:
                 return result_with_output(job, progress)
             return job.collect(None, flatten, drop_index, ignore_exceptions=ignore_exceptions, progress=progress)
+
+
+def _with_packages(udf: Any, packages: str | Sequence[str]) -> Any:
+    """The UDF, asking for other packages than of its own accord."""
+    from fanfold.api.decorator import Udf
+
+    function, options = unwrapped(udf)
+    return Udf(function, Options.checked(**{**options._asdict(), "packages": packages}))
 
 
 class _SubmitCall:

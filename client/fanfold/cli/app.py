@@ -9,7 +9,7 @@ import typer
 
 from fanfold.cli.commands import advice as advise
 from fanfold.cli.commands import advice as machines
-from fanfold.cli.commands import results, start, steer, watch
+from fanfold.cli.commands import results, start, steer, surroundings, watch
 from fanfold.cli.commands import storage as cached
 from fanfold.cli.commands import storage as remove
 from fanfold.cli.commands import workbench as page
@@ -28,7 +28,9 @@ _JOB = "20260131-141502-river-7f3a"
 #: The order is that of `fanfold --help`. Another command is another line here; its JSON keys go into `records.KEYS`,
 #: and `docs/cli.md` is written anew with FANFOLD_UPDATE_DOCS=1 by tests/cli/test_reference.py.
 COMMANDS: dict[str, Command] = {
-    "run": Command(start.run, ("fanfold run flights.py day=2013-01-01", "fanfold run flights.py:delays n=5 --json")),
+    "run": Command(
+        start.run, ("fanfold run flights.py day=2013-01-01", "fanfold run flights.py --with scikit-learn==1.5.2")
+    ),
     "submit": Command(
         start.submit,
         (
@@ -60,9 +62,19 @@ COMMANDS: dict[str, Command] = {
     "workbench": Command(page.workbench, ("fanfold workbench", "fanfold workbench flights/ --no-open --port 8800")),
 }
 
-CACHE_COMMANDS: dict[str, Command] = {
-    "size": Command(cached.size, ("fanfold cache size",)),
-    "clear": Command(cached.clear, ("fanfold cache clear --older-than 7d",)),
+#: Groups of commands: what each is about, and its commands.
+GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
+    "cache": (
+        "The results that are kept on this machine.",
+        {
+            "size": Command(cached.size, ("fanfold cache size",)),
+            "clear": Command(cached.clear, ("fanfold cache clear --older-than 7d",)),
+        },
+    ),
+    "packages": (
+        "The packages that UDFs bring along (packages=, --with).",
+        {"update": Command(surroundings.update, ("fanfold packages update",))},
+    ),
 }
 
 
@@ -104,6 +116,7 @@ def _options(
 app = _group(str(_options.__doc__), cls=GuardedGroup)
 app.callback()(_options)
 _add(app, COMMANDS)
-_cache = _group("The results that are kept on this machine.", cls=LightGroup)
-_add(_cache, CACHE_COMMANDS)
-app.add_typer(_cache, name="cache")
+for _name, (_about, _commands) in GROUPS.items():
+    _below = _group(_about, cls=LightGroup)
+    _add(_below, _commands)
+    app.add_typer(_below, name=_name)

@@ -71,6 +71,12 @@ Cache = Annotated[bool, typer.Option("--cache/--no-cache", help="Use and keep ca
 CacheMaxAge = Annotated[
     str | None, typer.Option(metavar="AGE", help="How old a cached result may be: 30s, 5m, 12h, 7d.")
 ]
+Packages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with", metavar="PACKAGE", help="A package to bring along, a wheel, a .txt of them, or auto; repeat it."
+    ),
+]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on, and show what changes.")]
 OneRun = Annotated[int | None, typer.Option("--run", metavar="N", help="Only this run, numbered from 0.")]
 Limit = Annotated[

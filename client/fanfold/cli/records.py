@@ -94,6 +94,7 @@ KEYS: dict[str, dict[str, str]] = {
         "damaged_sources": "what is damaged of the source, the inputs and the large arguments",
     },
     "remove": {"removed": "the ids of the jobs that are gone", "freed_bytes": "bytes of files deleted"},
+    "packages update": {"forgotten": "how many lists of packages will be looked up anew"},
     "instance-types": {
         "name": "what --instance-type takes",
         "vcpus": "virtual CPUs that the name stands for; its host may have more",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fanfold.contract.instances import INSTANCE_TYPES, InstanceType
@@ -131,6 +131,8 @@ class Options(NamedTuple):
     fresh: bool = False
     #: Called once in each worker, before its first run.
     setup: Callable[[], object] | None = None
+    #: Packages that it needs beside those that are where it runs; see `environments.requirements`.
+    packages: str | Sequence[str] | None = None
 
     @classmethod
     def checked(cls, **options: Any) -> Options:
@@ -154,6 +156,7 @@ class Options(NamedTuple):
             check_number(name, getattr(asked, name), whole=True)
         check_number("max_retry", asked.max_retry, zero=True, whole=True)
         check_flags(fresh=asked.fresh)
+        _check_packages(asked.packages)
         if asked.setup is not None and not callable(asked.setup):
             raise InputError(
                 f"setup={asked.setup!r} cannot be called.", next_step="give a function without parameters."
@@ -266,6 +269,16 @@ def _near(name: Any, offered: Mapping[str, InstanceType]) -> str:
 
     near = get_close_matches(name, offered, n=2, cutoff=0.75) if isinstance(name, str) else []
     return f"did you mean {' or '.join(near)}? Else " if near else ""
+
+
+def _check_packages(packages: Any) -> None:
+    if packages is None or isinstance(packages, str):
+        return
+    if not isinstance(packages, (list, tuple)) or not all(isinstance(each, str) for each in packages):
+        raise InputError(
+            f"packages={packages!r} is not a list of requirements.",
+            next_step='write packages=["scikit-learn==1.5", "./mine-1.0-py3-none-any.whl"], "auto" or a file\'s name.',
+        )
 
 
 def _check_machine(name: str | None) -> None:

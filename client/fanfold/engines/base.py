@@ -48,6 +48,11 @@ class Description(NamedTuple):
     runs_follow_anywhere: bool = True
     #: Whether calls that are no job can be made, by worker processes of this one (`engines.local.call_pool`).
     makes_calls: bool = False
+    #: The Python of the image, such as "3.12"; empty where runs have the caller's own.
+    python: str = ""
+    #: MiB of disk that a realtime run and a machine have for packages; None where that is not known from here.
+    realtime_disk_mib: int | None = None
+    machine_disk_mib: int | None = None
 
     @property
     def concurrency(self) -> int:

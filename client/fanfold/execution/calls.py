@@ -37,11 +37,13 @@ class Assignment(NamedTuple):
     own_folder: bool = False
     #: The folder that all runs share (`fanfold.mount_path`), where it is not said by the environment already.
     mount: Path | None = None
+    #: The interpreter of its workers, where it brings packages along; empty: this process's own.
+    python: str = ""
 
     @property
-    def workers(self) -> tuple[str, str, bool, bool]:
+    def workers(self) -> tuple[str, str, bool, bool, str]:
         """Which workers may perform it: assignments of which this differs never share any."""
-        return str(self.bundle), self.owner, self.fresh, self.own_folder
+        return str(self.bundle), self.owner, self.fresh, self.own_folder, self.python
 
     def for_workers(self) -> dict[str, Any]:
         """What workers are told (`worker.perform.JobContext`)."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # What travels: source texts, the values they need, and a hash of what they mean.
 
 FORMAT_VERSION = 2
+#: Of a bundle with an environment: what does not know of these must not run it without.
+_FORMAT_WITH_ENVIRONMENT = 3
 
 #: `entry`: the statements of a text that the functions stand in that travel, compiled and not executed.
 #: The others are the project's modules, whole; a `namespace` is a package without an `__init__.py`.
@@ -66,6 +68,8 @@ class Bundle(NamedTuple):
     left_names: tuple[str, ...] = ()
     #: Statements at the top of its file that set something up and stay behind, as a reader would name them.
     left_statements: tuple[str, ...] = ()
+    #: The lock of the packages that it needs beside those that are there (`environments.lock`); empty for none.
+    environment: str = ""
 
     @property
     def sha256(self) -> str:
@@ -77,7 +81,7 @@ class Bundle(NamedTuple):
     def to_bytes(self) -> bytes:
         """The bundle as bytes; equal bundles give equal bytes."""
         document = {
-            "fanfold_bundle": FORMAT_VERSION,
+            "fanfold_bundle": _FORMAT_WITH_ENVIRONMENT if self.environment else FORMAT_VERSION,
             "entry": self.entry,
             "module": self.module,
             "package": self.package,
@@ -90,6 +94,7 @@ class Bundle(NamedTuple):
             "needs": [list(each) for each in self.needs],
             "left_names": list(self.left_names),
             "left_statements": list(self.left_statements),
+            "environment": self.environment,
         }
         return _written(document).encode("ascii")
 
@@ -110,7 +115,15 @@ class Bundle(NamedTuple):
             needs=tuple((what, package, version) for what, package, version in document["needs"]),
             left_names=tuple(document["left_names"]),
             left_statements=tuple(document["left_statements"]),
+            environment=document.get("environment", ""),
         )
+
+
+def environment_of(data: bytes) -> str:
+    """The lock of the packages that a bundle, given as its bytes, brings along; empty for none."""
+    if b'"environment":"' not in data or b'"environment":""' in data:
+        return ""
+    return str(_parse(data).get("environment", ""))
 
 
 def _parse(data: bytes) -> dict[str, Any]:
@@ -124,7 +137,7 @@ def _parse(data: bytes) -> dict[str, Any]:
             "These bytes are not a captured function.",
             next_step="Submit the UDF again; if it comes back, the store that holds it is damaged.",
         ) from error
-    if version != FORMAT_VERSION:
+    if version not in (FORMAT_VERSION, _FORMAT_WITH_ENVIRONMENT):
         raise CaptureError(
             f"This function was captured in format {version}; this Fanfold reads format {FORMAT_VERSION}.",
             next_step="Use the same version of Fanfold on both sides (pip install --upgrade fanfold).",

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from fanfold.errors import InputError, JobNotFound, ResultDamaged
+
+if TYPE_CHECKING:
+    from fanfold.stores.protocols import ObjectStore
 
 #: Segments of harmless characters, none of which is `.` or `..`: a key can never lead out of the store.
 _KEY = re.compile(r"(?:(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+(?:/(?!\Z)|\Z))+")
@@ -52,6 +56,11 @@ def result_key(cache_key: str, sha256: str) -> str:
 def blob_key(sha256: str) -> str:
     """Key of a large argument or global value, named after its bytes."""
     return f"blobs/{sha256}"
+
+
+def blob_reader(objects: ObjectStore) -> Callable[[str, int, int], bytes]:
+    """What reads a blob, given by its hash, from one place up to another."""
+    return lambda sha256, start, stop: objects.get_range(blob_key(sha256), start, stop)
 
 
 # Neither a key nor a job's id can lead anywhere but to where it belongs.

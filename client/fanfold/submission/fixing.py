@@ -33,8 +33,9 @@ def fix_code(header: JobHeader, contents: Contents, engine: Engine, udf: Any, in
                 f" {contents.own_text(index)}.",
                 next_step="keep the annotations of its parameters, or submit it as a job of its own.",
             )
-    engine.stores.objects.put_if_absent(bundle_key(draft.bundle.sha256), draft.bundle.to_bytes())
-    fixed = header.with_fixed_code(draft.bundle.sha256, draft.bundle.code_hash)
+    bundle = draft.complete_bundle(on_machine=header.instance_type is not None)
+    engine.stores.objects.put_if_absent(bundle_key(bundle.sha256), bundle.to_bytes())
+    fixed = header.with_fixed_code(bundle.sha256, bundle.code_hash)
     request = _request(header, draft)
     return fixed._replace(
         timeout_s=limit_timeout_s(draft.options, request, draft.described),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import linecache
 import logging
 import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fanfold.contract.instances import InstanceType, run_memory_mib
 from fanfold.contract.layout import ENV_RUN
@@ -22,10 +23,15 @@ from fanfold.inputs import Signature, sender, validated
 from fanfold.job.results import note_submitted_here
 from fanfold.settings import current
 from fanfold.source.capture import Captured
+from fanfold.source.load import Bundle
 from fanfold.stores.keys import blob_key, bundle_key
 from fanfold.stores.manifest import ManifestWriter
 
+if TYPE_CHECKING:
+    from fanfold.environments.package_set import PackageSet
+
 _log = logging.getLogger(__name__)
+
 
 # What every call needs first: it is not made from within a run, it has an engine, and it asks for something.
 
@@ -96,20 +102,34 @@ _ALSO_KNOWN_AS = {
 }
 
 
-def check_imports(modules: Iterable[str], described: Description) -> None:
-    """Raises `CaptureError` for a top-level module that no package of the deployment's brings along."""
-    if not described.packages:
-        return
-    there = {_normal(name) for name in described.packages}
-    foreign = [name for name in modules if name not in sys.stdlib_module_names and name != "fanfold"]
-    missing = [name for name in foreign if not {_normal(name), _ALSO_KNOWN_AS.get(name)} & there]
-    missing = [name for name in missing if there.isdisjoint(_installed_by(name))]
+def check_imports(modules: Iterable[str], described: Description, brought: Collection[str] = ()) -> None:
+    """Raises `CaptureError` for a top-level module that no package of the deployment's brings along.
+
+    `brought` are the modules of the packages that the UDF asks for itself.
+    """
+    missing = [name for name in missing_imports(modules, described) if name not in brought]
     if missing:
         raise CaptureError(
             f"The UDF imports {', '.join(missing)}, which the deployment's image does not have.",
-            next_step="add it to runtime/requirements.txt and deploy, import something else, or use engine='local'."
-            f" It has {', '.join(sorted(described.packages))}.",
+            next_step='have it brought along with @udf(packages="auto") or packages=["..."], import something else, or'
+            f" use engine='local'. It has {', '.join(sorted(described.packages))}.",
         )
+
+
+def missing_imports(modules: Iterable[str], described: Description) -> list[str]:
+    """The top-level modules that no package of the deployment's brings along, as far as is known from here."""
+    if not described.packages:
+        return []
+    there = {_normal(name) for name in described.packages}
+    foreign = [name for name in modules if name not in sys.stdlib_module_names and name != "fanfold"]
+    missing = [name for name in foreign if not {_normal(name), _ALSO_KNOWN_AS.get(name)} & there]
+    return [name for name in missing if there.isdisjoint(_installed_by(name))]
+
+
+def package_of(module: str) -> str:
+    """The package that brings a module along here, or, where none does, the one that is most likely to."""
+    found = sorted(_installed_by(module))
+    return found[0] if found else _ALSO_KNOWN_AS.get(module, module)
 
 
 def versions(modules: Iterable[str]) -> str:
@@ -214,7 +234,8 @@ class Draft:
         self.described = engine.describe()
         self._captured = Captured(function, self._put_blob)
         self.bundle = self._captured.bundle
-        check_imports(self.bundle.imports, self.described)
+        self._packages = _packages_of(function, self.options, engine, self.bundle)
+        self.check_imports()
         signature = Signature.of(function)
         self.name = self.options.name or self.bundle.entry
         self.parameters = signature.parameters
@@ -238,12 +259,31 @@ class Draft:
                 self.constants = self._send(common)
         return self._send(arguments)
 
+    def check_imports(self) -> None:
+        """Raises `CaptureError` for a module that is not where the runs are, nor brought along."""
+        brought = () if self._packages is None else self._packages.modules
+        check_imports(self.bundle.imports, self.described, brought)
+
+    def complete_bundle(self, *, on_machine: bool) -> Bundle:
+        """What travels, with all that arguments refer to, and the packages that are brought along.
+
+        Raises `InputError` where these do not fit the disk that a run has.
+        """
+        if self._packages is None:
+            return self.bundle
+        described = self.described
+        room_mib = described.machine_disk_mib if on_machine else described.realtime_disk_mib
+        self._packages.check_room(room_mib, "disk_size_gb" if on_machine else "realtime_disk_mib")
+        return self.bundle._replace(environment=self._packages.lock_text)
+
     def keys(self, instance: InstanceType | None) -> KeyMaker:
         """What makes the cache keys of this UDF's runs on a path; once the first input has been checked."""
         path = "realtime" if instance is None else instance.name
         image = self.described.image
         if self.described.uses_own_packages:
             image = f"{image} {versions(self.bundle.imports)}"
+        if self._packages is not None and self._packages.identity:
+            image = f"{image} {self._packages.identity}"
         if self.options.serializer != "auto":  # what was pickled must not reach a job that does not unpickle
             image = f"{image} {self.options.serializer}"
         return KeyMaker(code_hash=self.bundle.code_hash, constants=self.constants, path=path, image=image)
@@ -256,6 +296,17 @@ class Draft:
 
     def _put_blob(self, sha256: str, data: bytes) -> None:
         self.engine.stores.objects.put_if_absent(blob_key(sha256), data)
+
+
+def _packages_of(function: Any, options: Options, engine: Engine, bundle: Bundle) -> PackageSet | None:
+    """The packages that a UDF brings along; None where it does not ask for any."""
+    if options.packages is None:
+        file = getattr(getattr(function, "__code__", None), "co_filename", "")
+        if not any(line.startswith("# /// script") for line in linecache.getlines(file)):
+            return None
+    from fanfold.submission.packages import packages_of  # it brings all that fetches and builds
+
+    return packages_of(function, options.packages, engine, bundle.imports)
 
 
 def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any]) -> Submission:
@@ -271,12 +322,13 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
             key = maker.key(own)
             manifest.add(own, key)
             keys += bytes.fromhex(key)
-        header = _header(job_id, draft, request, manifest.count)
+        bundle = draft.complete_bundle(on_machine=request.instance is not None)
+        header = _header(job_id, draft, bundle, request, manifest.count)
         if maker is not None and header.cache:
             header = header._replace(flight=maker.flight)
         manifest.store(stores.objects)
-    check_imports(draft.bundle.imports, draft.described)  # what arguments refer to has imports of its own
-    stores.objects.put_if_absent(bundle_key(draft.bundle.sha256), draft.bundle.to_bytes())
+    draft.check_imports()  # what arguments refer to has imports of its own
+    stores.objects.put_if_absent(bundle_key(bundle.sha256), bundle.to_bytes())
     stores.log.put_job(header)
     note_submitted_here(header.id)
     earlier = stores.cache.join_flight(header.flight, header.id) if header.flight else []  # before the cache is asked
@@ -298,7 +350,7 @@ def _looked_up(header: JobHeader, engine: Engine, keys: bytearray, earlier: list
     return Submission(header, engine, seen_to, follows)
 
 
-def _header(job_id: str, draft: Draft, request: Request, count: int) -> JobHeader:
+def _header(job_id: str, draft: Draft, bundle: Bundle, request: Request, count: int) -> JobHeader:
     options, described = draft.options, draft.described
     return JobHeader(
         id=job_id,
@@ -307,8 +359,8 @@ def _header(job_id: str, draft: Draft, request: Request, count: int) -> JobHeade
         engine=described.name,
         owner=current().owner,
         created_at=time.time(),
-        bundle_sha256=draft.bundle.sha256,
-        code_hash=draft.bundle.code_hash,
+        bundle_sha256=bundle.sha256,
+        code_hash=bundle.code_hash,
         parameters=draft.parameters,
         instance_type=request.instance.name if request.instance else None,
         usd_per_hour=_usd_per_hour(request, described),

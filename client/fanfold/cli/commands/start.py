@@ -32,6 +32,7 @@ def run(
     instance_type: options.InstanceTypeName = None,
     cache: options.Cache = True,
     cache_max_age: options.CacheMaxAge = None,
+    packages: options.Packages = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Run a UDF once and print its value.
@@ -48,6 +49,7 @@ def run(
         instance_type=instance_type,
         cache=cache,
         cache_max_age=cache_max_age,
+        packages=packages,
         collect=False,
     )
     _print_value(wait_and_show(job).result(0), as_json=as_json)
@@ -73,6 +75,7 @@ def submit(
     ] = None,
     cache: options.Cache = True,
     cache_max_age: options.CacheMaxAge = None,
+    packages: options.Packages = None,
     ramp: Annotated[bool, typer.Option("--ramp", help="Start 1, 5, 50 runs, then all; stop where they fail.")] = False,
     escalate: Annotated[
         str | None,
@@ -120,6 +123,7 @@ def submit(
             retry_on=tuple(retry_on or ()),
             cache=cache,
             cache_max_age=cache_max_age,
+            packages=packages,
             ramp=ramp,
             debug_mode=debug,
             escalate=escalate if debug else None,

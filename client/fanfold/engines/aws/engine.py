@@ -157,6 +157,9 @@ class AwsEngine:
             packages=self._surroundings.deployment.packages,
             spot=descriptor["spot"],
             architecture=descriptor["image"]["architecture"],
+            python=descriptor["image"]["python"],
+            realtime_disk_mib=descriptor["limits"]["realtime_disk_mib"],
+            machine_disk_mib=descriptor["limits"]["disk_size_gb"] * 1000,
         )
 
     def _take_over(self, header: JobHeader, state: JobState) -> bool:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fanfold.contract.instances import INSTANCE_TYPES
 from fanfold.contract.layout import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
@@ -40,10 +41,14 @@ from fanfold.engines.feed import JobFeed, Sign, is_alive
 from fanfold.errors import ConfigurationError, FanfoldError
 from fanfold.execution.calls import Assignment
 from fanfold.execution.pool.pool import Pool
+from fanfold.source.load import environment_of
 from fanfold.stores import disk
-from fanfold.stores.keys import bundle_key
+from fanfold.stores.keys import blob_reader, bundle_key
 from fanfold.stores.local import LocalStores
 from fanfold.stores.state import read_state
+
+if TYPE_CHECKING:
+    from fanfold.environments.unpack import Environments
 
 # A pool with a thread of its own, for jobs that run while the caller goes on.
 
@@ -220,6 +225,8 @@ def remove_abandoned(scratch: Path, signs: Path) -> None:
 
 #: A job whose submitter is between "put" and "started" has no process yet; after this long, it never will.
 _STARTING_S = 30.0
+#: Environments that no process uses are kept for later until there is this much of them.
+_KEPT_BYTES = 10 << 30
 #: A process of another machine that has not shown itself for so long is gone, or its machine is asleep; sooner after a
 #: cancel, which it would have seen within half a second.
 _SEEN_S, _SEEN_AFTER_CANCEL_S = 60.0, 10.0
@@ -396,7 +403,24 @@ def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
         mount=stores.shared_folder,
         owner=header.owner,
         fresh=header.fresh,
+        python=_interpreter(header, stores),
     )
+
+
+def _interpreter(header: JobHeader, stores: LocalStores) -> str:
+    """The interpreter that has the packages which the job's UDF brings along; empty for none. Made where it is not."""
+    text = environment_of(stores.objects.get(bundle_key(header.current_bundle_sha256)))
+    if not text:
+        return ""
+    from fanfold.environments.lock import lock_from_text
+    from fanfold.environments.unpack import Environments
+
+    made = Environments(stores.home / "environments", kept_bytes=_KEPT_BYTES)
+    return _environments.setdefault(stores.home, made).interpreter(lock_from_text(text), blob_reader(stores.objects))
+
+
+#: Of each home: they are held as long as this process lives, for workers import from them at any time.
+_environments: dict[Path, Environments] = {}
 
 
 def concurrency(header: JobHeader) -> int:

@@ -93,7 +93,11 @@ class WorkerSet:
     reach runs of its own bundle only. Workers are registered with the pool's selector, their set with them.
     """
 
-    def __init__(self, folder: Path, numbers: Iterator[int], selector: selectors.BaseSelector) -> None:
+    def __init__(
+        self, folder: Path, numbers: Iterator[int], selector: selectors.BaseSelector, *, python: str = ""
+    ) -> None:
+        """`python` is the interpreter of its workers, where that is another than this process's."""
+        self.python = python
         self._folder = folder
         self._numbers = numbers
         self._selector = selector
@@ -225,6 +229,8 @@ _PLENTY_PER_WORKER = 16
 _REST_S = 0.001
 #: So many spawners in a row that end before a worker of theirs has said a word: the interpreter cannot run here.
 _STILLBORN = 3
+#: So many interpreters are kept ready: those that no workers come from any more make room.
+_KEPT_SPAWNERS = 4
 
 
 class Pool:
@@ -244,7 +250,8 @@ class Pool:
         self._numbers = itertools.count()
         self._sets: dict[object, WorkerSet] = {}
         self._started_from = _surroundings()
-        self._spawner: Spawner | None = None
+        #: By interpreter, "" for this process's own.
+        self._spawners: dict[str, Spawner] = {}
         self._stillborn = 0
         self._watch = LimitWatch()
         self._woken, self._wake = os.pipe()
@@ -254,7 +261,7 @@ class Pool:
 
     def get_ready(self) -> None:
         """Prepare for calls that are about to come. Before the first step only: it is of the loop's thread."""
-        self._ready_spawner()
+        self._ready_spawner("")
 
     def serve(self, feed: Feed) -> None:
         """Run everything that `feed` gives, here and now, until nothing of it is in flight."""
@@ -269,7 +276,8 @@ class Pool:
         key = feed.assignment.workers
         if key not in self._sets:
             self._make_room(0)
-            self._sets[key] = WorkerSet(self._folder, self._numbers, self._selector)
+            python = feed.assignment.python
+            self._sets[key] = WorkerSet(self._folder, self._numbers, self._selector, python=python)
         self._sets[key].add(feed, threads=thread_share(feed.assignment, self._size))
         self._fill()  # now: what others have in their queues might be over before the next step
 
@@ -336,7 +344,7 @@ class Pool:
                 each.retire_one()
         for each, share in places.items():
             while len(each) < share and self._make_room(1, keep=each):
-                each.start(self._ready_spawner())
+                each.start(self._ready_spawner(each.python))
 
     def _make_room(self, places: int, *, keep: WorkerSet | None = None) -> bool:
         """Whether that many workers more may be started; idle sets, those used longest ago first, make room."""
@@ -376,10 +384,10 @@ class Pool:
             os.read(self._woken, 4096)
         elif isinstance(key.data, WorkerSet):
             self._on_answers(key.data, key.data[key.fd])
-        elif self._spawner is not None:
-            self._spawner.read()
-            if self._spawner.ended:
-                self._replace_spawner()
+        elif key.data in self._spawners:
+            self._spawners[key.data].read()
+            if self._spawners[key.data].ended:
+                self._replace_spawner(key.data)
 
     def _on_answers(self, workers: WorkerSet, worker: WorkerProcess) -> None:
         try:
@@ -463,22 +471,30 @@ class Pool:
 
     # Where workers come from
 
-    def _ready_spawner(self) -> Spawner:
-        if self._spawner is None:
-            self._spawner = spawner(self._environment)
-            if self._spawner.fd >= 0:
-                self._selector.register(self._spawner.fd, selectors.EVENT_READ)
-        return self._spawner
+    def _ready_spawner(self, python: str) -> Spawner:
+        found = self._spawners.get(python)
+        if found is None:
+            self._let_spawners_go()
+            found = self._spawners[python] = spawner(self._environment, python)
+            if found.fd >= 0:
+                self._selector.register(found.fd, selectors.EVENT_READ, python)
+        return found
 
-    def _replace_spawner(self) -> None:
+    def _let_spawners_go(self) -> None:
+        used = {each.python for each in self._sets.values()}
+        idle = [python for python in self._spawners if python and python not in used]
+        for python in idle[: max(0, len(self._spawners) + 1 - _KEPT_SPAWNERS)]:
+            self._close_spawner(python)
+
+    def _replace_spawner(self, python: str) -> None:
         """It has ended, and its workers with it: the next worker comes from another."""
-        code = self._close_spawner()
+        code = self._close_spawner(python)
         self._stillborn += 1
         if self._stillborn >= _STILLBORN:
             raise cannot_start(code)
 
-    def _close_spawner(self) -> int:
-        gone, self._spawner = self._spawner, None
+    def _close_spawner(self, python: str) -> int:
+        gone = self._spawners.pop(python, None)
         if gone is None:
             return 0
         if gone.fd >= 0:
@@ -488,7 +504,8 @@ class Pool:
     def _dismiss(self) -> None:
         for each in list(self._sets.values()):
             self._remove(each)
-        self._close_spawner()
+        for python in list(self._spawners):
+            self._close_spawner(python)
 
     def _follow_surroundings(self) -> None:
         """Let workers that see an older environment or folder than this process has now make room for others."""

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -193,13 +194,22 @@ class Spawner(Protocol):
         """End it, and its workers with it; its return code."""
 
 
-def spawner(environment: dict[str, str] | None) -> Spawner:
-    """What makes workers here. `environment` is what they see; None: as here."""
-    return ForkServerClient(environment) if sys.platform == "linux" else Launcher(environment)
+def spawner(environment: dict[str, str] | None, python: str = "") -> Spawner:
+    """What makes workers here. `environment` is what they see; None: as here. `python` is another interpreter's."""
+    if python:
+        environment = _within(python, os.environ if environment is None else environment)
+    return ForkServerClient(environment, python) if sys.platform == "linux" else Launcher(environment, python)
 
 
-def _program(module: str) -> list[str]:
-    return [sys.executable, "-c", _PROGRAM.format(module=module), str(_PACKAGE_ROOT)]
+def _within(python: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """What an activated venv has: programs that a UDF starts by their names are those of its packages."""
+    programs = os.path.dirname(python)
+    path = os.pathsep.join(filter(None, [programs, environment.get("PATH", os.defpath)]))
+    return {**environment, "PATH": path, "VIRTUAL_ENV": os.path.dirname(programs)}
+
+
+def _program(module: str, python: str) -> list[str]:
+    return [python or sys.executable, "-c", _PROGRAM.format(module=module), str(_PACKAGE_ROOT)]
 
 
 # Linux: one interpreter is started, which forks the workers.
@@ -208,13 +218,13 @@ def _program(module: str) -> list[str]:
 class ForkServerClient:
     """The pool's side of the fork server (`worker.fork_server`)."""
 
-    def __init__(self, environment: dict[str, str] | None) -> None:
+    def __init__(self, environment: dict[str, str] | None, python: str) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.fd = ours.detach()
         keep_private(self.fd)
         self._socket = socket.socket(fileno=self.fd)
         self._process = subprocess.Popen(
-            [*_program("fork_server"), str(theirs.fileno())],
+            [*_program("fork_server", python), str(theirs.fileno())],
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
             start_new_session=True,
@@ -339,13 +349,13 @@ class Launcher:
 
     fd = -1
 
-    def __init__(self, environment: dict[str, str] | None) -> None:
-        self._environment = environment
+    def __init__(self, environment: dict[str, str] | None, python: str) -> None:
+        self._environment, self._python = environment, python
         self.ended = False
 
     def start(self, folder: Path, calls: int, replies: int, trace: int) -> LaunchedChild:
         """A worker, as an interpreter of its own."""
-        return LaunchedChild(self._environment, folder, [calls, replies, trace])
+        return LaunchedChild(_program("worker", self._python), self._environment, folder, [calls, replies, trace])
 
     def read(self) -> None:
         """It says nothing."""
@@ -358,11 +368,11 @@ class Launcher:
 class LaunchedChild:
     """A child interpreter in a session of its own, so that a Ctrl-C at the terminal is not for it."""
 
-    def __init__(self, environment: dict[str, str] | None, folder: Path, fds: list[int]) -> None:
+    def __init__(self, program: list[str], environment: dict[str, str] | None, folder: Path, fds: list[int]) -> None:
         watched, self._lifeline = os.pipe()  # nothing is ever written: its closing is the message
         keep_private(self._lifeline)
         self._process = subprocess.Popen(
-            [*_program("worker"), *map(str, [*fds, watched]), str(folder)],
+            [*program, *map(str, [*fds, watched]), str(folder)],
             stdin=subprocess.DEVNULL,
             pass_fds=[*fds, watched],
             start_new_session=True,

@@ -1,0 +1,54 @@
+"""What came of the packages that a UDF asks for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fanfold.environments.lock import Lock
+from fanfold.errors import InputError
+
+_MB = 1_000_000
+_MIB = 1 << 20
+
+
+class PackageSet(NamedTuple):
+    """What a UDF brings along: the lock, its modules, and what stands for it in cache keys."""
+
+    lock: Lock | None = None
+    modules: frozenset[str] = frozenset()
+    identity: str = ""
+
+    @property
+    def lock_text(self) -> str:
+        """The lock as its bundle carries it; empty for none."""
+        return "" if self.lock is None else self.lock.to_text()
+
+    def check_room(self, room_mib: int | None, setting: str) -> None:
+        """Raises `InputError` where the packages do not fit the disk that a run has; `setting` gives it more."""
+        if self.lock is None or room_mib is None:
+            return
+        needed_mib = (self.lock.unpacked + self.lock.size) / _MIB
+        if needed_mib > room_mib:
+            raise InputError(
+                f"packages: unpacking {largest(self.lock)} takes {needed_mib:,.0f} MiB; a run there has"
+                f" {room_mib:,} MiB of disk.",
+                next_step=smaller(self.lock) or f"ask for fewer packages, or deploy with more disk ({setting}).",
+            )
+
+
+def largest(lock: Lock) -> str:
+    """The largest wheels, with their sizes."""
+    by_size = sorted(lock.wheels, key=lambda wheel: -wheel.size)[:3]
+    return ", ".join(f"{one.name} {one.version} ({one.size / _MB:,.1f} MB)" for one in by_size)
+
+
+def smaller(lock: Lock) -> str:
+    """What makes less of it, where that is known; else nothing."""
+    """What makes less of it, where that is known; else nothing."""
+    names = {one.name for one in lock.wheels}
+    if "torch" in names and any(name.startswith("nvidia-") for name in names):
+        return (
+            "of torch there is a CPU build, without nvidia's packages: give its index by PIP_EXTRA_INDEX_URL,"
+            ' and ask for "torch==VERSION+cpu".'
+        )
+    return ""

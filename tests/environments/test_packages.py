@@ -1,0 +1,277 @@
+"""`packages=`: a UDF brings along what it needs, on this machine and in the cloud."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import fanfold
+from fanfold.engines.aws.engine import AwsEngine
+from fanfold.engines.base import engine_for
+from fanfold.errors import ConfigurationError, InputError, MissingPackage
+from fanfold.submission.packages import forget_locks
+from tests.environments.index import make_wheel
+
+
+@fanfold.udf(packages=["fftalk==1.0"])
+def talk(x: int):
+    import fftalk
+
+    return f"{x} {fftalk.VERSION}"
+
+
+@fanfold.udf(packages=["fftalk==1.0"], cache_max_age=0)
+def everywhere():
+    """What the run itself, a program that it starts and a process that it spawns see."""
+    import subprocess
+    import sys
+    from multiprocessing import get_context
+
+    import fftalk
+    import pandas
+
+    said = [
+        subprocess.run(
+            [python, "-c", "import fftalk; print(fftalk.VERSION)"], stdout=subprocess.PIPE, check=True
+        ).stdout
+        for python in ("python", sys.executable)
+    ]
+    with get_context("spawn").Pool(1) as pool:
+        spawned = pool.apply(_version)
+    return [fftalk.VERSION, *(each.decode().strip() for each in said), spawned, pandas.__name__]
+
+
+def _version():
+    import fftalk
+
+    return fftalk.VERSION
+
+
+@pytest.fixture
+def talks(index):
+    """An index that has two versions of a package, with what it needs in turn."""
+    for version in ("1.0", "2.0"):
+        index.add("fftalk", version, requires=[f"ffwords=={version}"])
+        index.add("ffwords", version)
+    return index
+
+
+def test_a_package_is_there_for_its_udf_and_its_children_and_for_nothing_else(engine, talks):
+    assert fanfold.run(everywhere) == ["1.0", "1.0", "1.0", "1.0", "pandas"]
+    with pytest.raises(fanfold.RunFailed, match="No module named 'fftalk'"):
+        fanfold.run(lacking)
+    with pytest.raises(ModuleNotFoundError):
+        import fftalk  # noqa: F401
+
+
+@fanfold.udf(cache_max_age=0)
+def lacking():
+    __import__("fftalk")
+
+
+def test_two_versions_of_a_package_serve_side_by_side_and_have_results_of_their_own(engine, talks):
+    for _ in range(2):  # in the cloud: in the same warm environments
+        assert fanfold.submit(talk, [1, 2], collect=False).results() == ["1 1.0", "2 1.0"]
+        newer = fanfold.submit(talk, [1, 2], packages=["fftalk==2.0"], collect=False, cache_max_age=0)
+        assert newer.results() == ["1 2.0", "2 2.0"]
+        assert newer.verify()
+    assert fanfold.submit(talk, [1, 2], collect=False).counts() == {"cached": 2}
+
+
+def test_a_machine_has_the_packages_too(engine, talks):
+    job = fanfold.submit(talk, [1, 2, 3], instance_type="small", collect=False)
+    assert job.results() == ["1 1.0", "2 1.0", "3 1.0"]
+
+
+def test_wheels_are_fetched_once_for_everybody(on_cloud, talks):
+    fanfold.run(talk, x=1)
+    assert sorted(talks.fetched) == ["fftalk-1.0-py3-none-any.whl", "ffwords-1.0-py3-none-any.whl"]
+    forget_locks()
+    talks.fetched.clear()
+    fanfold.run(talk, x=2)
+    assert talks.fetched == []
+
+
+def test_many_small_wheels_go_as_one_object(on_cloud, index):
+    names = [f"ffpart{n}" for n in range(20)]
+    for name in names:
+        index.add(name, "1.0")
+
+    @fanfold.udf(packages=names)
+    def all_of(names: list):
+        return [__import__(name).VERSION for name in names]
+
+    assert fanfold.run(all_of, names=names) == ["1.0"] * 20
+    bucket = engine_for("aws").stores.objects.bucket
+    keys = [one["Key"] for one in on_cloud.client("s3").list_objects_v2(Bucket=bucket, Prefix="blobs/")["Contents"]]
+    assert len([key for key in keys if not key.endswith(".facts")]) == 1
+
+
+def test_the_same_words_mean_the_same_packages_until_they_are_updated(talks):
+    job = fanfold.submit(talk, [1], packages=["fftalk"], collect=False)
+    assert job.results() == ["1 2.0"]
+    talks.add("fftalk", "3.0", requires=["ffwords"])
+    assert fanfold.submit(talk, [1], packages=["fftalk"], collect=False).results() == ["1 2.0"]
+    assert forget_locks() == 1
+    assert fanfold.submit(talk, [1], packages=["fftalk"], collect=False).results() == ["1 3.0"]
+
+
+def test_this_machines_own_packages_serve_where_they_satisfy(index):
+    @fanfold.udf(packages=["fanfold", "numpy", "pandas>=1"])
+    def prefix():
+        return sys.prefix
+
+    assert fanfold.run(prefix) == sys.prefix
+    assert index.log == []
+
+
+def test_the_command_line_takes_packages_too(talks, tmp_path):
+    (tmp_path / "udfs.py").write_text(
+        "import fanfold\n\n@fanfold.udf\ndef talk(x: int):\n    import fftalk\n    return fftalk.VERSION\n"
+    )
+    command = [sys.executable, "-m", "fanfold", "run", "udfs.py", "x=1", "--with", "fftalk<2", "--with", "ffwords"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.stdout.strip() == "1.0", done.stderr
+
+
+def test_a_file_of_requirements_and_the_metadata_of_a_script_say_the_same(talks, tmp_path):
+    (tmp_path / "more.txt").write_text("ffwords == 2.0\n")
+    (tmp_path / "requirements.txt").write_text("# what it says\n-r more.txt\nfftalk>=1,<3  # newest\nfanfold\n")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "# /// script\n# dependencies = ['fftalk<2']\n# ///\n"
+        "import fanfold\n\n@fanfold.udf\ndef talk(x: int):\n    import fftalk\n    return fftalk.VERSION\n\n"
+        "if __name__ == '__main__':\n"
+        "    job = fanfold.submit(talk, [1], packages='requirements.txt', collect=False)\n"
+        "    print(fanfold.run(talk, x=1), job.results())\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.stdout.split("\n")[-2] == "1.0 ['2.0']", done.stderr
+
+
+def test_auto_brings_what_the_image_lacks_at_the_versions_installed_here(on_cloud, index, monkeypatch, tmp_path):
+    """An installed package of the caller's own, which the image does not have."""
+    import zipfile
+
+    index.add("ffhere", "1.5")
+    index.add("ffhere", "1.6")
+    zipfile.ZipFile(index.folder / "ffhere-1.5-py3-none-any.whl").extractall(tmp_path / "site-packages")
+    monkeypatch.syspath_prepend(str(tmp_path / "site-packages"))
+
+    @fanfold.udf
+    def version():
+        import ffhere
+
+        return ffhere.VERSION
+
+    with pytest.raises(fanfold.CaptureError, match=r'ffhere(.|\n)*packages="auto"'):
+        fanfold.run(version)
+    assert fanfold.submit(version, [{}], packages="auto", collect=False).results() == ["1.5"]
+
+
+def test_a_wheel_and_a_project_of_ones_own_are_brought_along(engine, index, tmp_path):
+    """The project builds itself, so that nothing has to be fetched for it."""
+    index.add("ffbase", "1.0")
+    wheel = make_wheel(tmp_path / "dist", "ffmine", "0.1", requires=["ffbase"])
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "pyproject.toml").write_text(
+        "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n"
+        "[project]\nname = 'ffproject'\nversion = '0.2'\n"
+    )
+    (project / "backend.py").write_text(
+        "import pathlib, shutil\n"
+        "def build_wheel(folder, *_):\n"
+        "    name = 'ffproject-0.2-py3-none-any.whl'\n"
+        "    shutil.copy(pathlib.Path(__file__).parent / 'made' / name, folder)\n"
+        "    return name\n"
+    )
+    make_wheel(project / "made", "ffproject", "0.2")
+
+    @fanfold.udf(packages=[str(wheel), str(project)])
+    def versions():
+        import ffbase
+        import ffmine
+        import ffproject
+
+        return [ffmine.VERSION, ffproject.VERSION, ffbase.VERSION]
+
+    assert fanfold.run(versions) == ["0.1", "0.2", "1.0"]
+
+
+# What is said before anything starts.
+
+
+def assert_said(text, *parts):
+    assert [part for part in parts if part not in text] == [], text
+
+
+def refused(packages, kind=InputError):
+    with pytest.raises(kind) as caught:
+        fanfold.submit(talk, [1], packages=packages)
+    assert fanfold.get_jobs() == []
+    return str(caught.value)
+
+
+def test_a_wheel_that_is_not_for_the_image_is_refused(on_cloud, index):
+    index.add("ffnative", "1.0", tag="cp312-cp312-win_amd64")
+    assert_said(refused(["ffnative"]), "no wheel", "Python 3.12", "ffnative")
+
+
+def test_a_conflict_with_the_image_names_both_pins(on_cloud, index):
+    index.add("numpy", "1.0")
+    index.add("ffold", "1.0", requires=["numpy==1.0"])
+    assert_said(refused(["ffold"]), "ffold", "numpy==1.0", "numpy==2", "name numpy in packages=")
+
+
+def test_a_system_library_that_the_image_lacks_is_named_with_what_to_use_instead(on_cloud, index):
+    index.add("opencv_python", "4.0", {"cv2/__init__.py": "", "cv2/cv2.so": elf_that_needs("libGL.so.1", "libc.so.6")})
+    said = refused(["opencv-python"])
+    assert_said(said, "opencv-python needs libGL.so.1 of", "opencv-python-headless")
+
+
+def elf_that_needs(*libraries):
+    """The smallest shared object that names these libraries."""
+    import struct
+
+    strings = b"\0" + b"".join(name.encode() + b"\0" for name in libraries)
+    entries = [(1, strings.index(name.encode())) for name in libraries] + [(5, 0), (0, 0)]
+    dynamic = b"".join(struct.pack("<qQ", *entry) for entry in entries)
+    at = 64 + len(strings)
+    section = "<IIQQQQIIQQ"
+    table = struct.pack(section, 0, 3, 0, 0, 64, len(strings), 0, 0, 1, 0)
+    table += struct.pack(section, 0, 6, 0, 0, at, len(dynamic), 0, 0, 8, 16)
+    head = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    head += struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 0, at + len(dynamic), 0, 64, 0, 0, 64, 2, 0)
+    return head + strings + dynamic + table
+
+
+def test_what_does_not_fit_the_disk_of_a_run_is_refused(on_cloud, index, monkeypatch):
+    describe = AwsEngine.describe
+    monkeypatch.setattr(AwsEngine, "describe", lambda engine: describe(engine)._replace(realtime_disk_mib=3))
+    index.add("fftalk", "1.0")
+    index.add("ffhuge", "1.0", {"ffhuge.bin": bytes(4 << 20)})
+    assert_said(refused(["ffhuge", "fftalk"]), "ffhuge 1.0", "realtime_disk_mib")
+
+
+def test_an_index_that_refuses_or_damages_is_named_and_no_password_is_told(index, monkeypatch):
+    index.add("fftalk", "1.0")
+    monkeypatch.setenv("PIP_INDEX_URL", index.address.replace("//", "//ann:s3cret@"))
+    for status, damage, told in ((401, b"", "user and password"), (503, b"", "check the network"), (0, b"x", "hash")):
+        index.refuses_with, index.damage = status, damage
+        said = refused(["fftalk"], ConfigurationError)
+        assert "s3cret" not in said
+        assert_said(said, told)
+
+
+@pytest.mark.parametrize("packages", [["no such thing ="], [3], "missing.txt", ["./nowhere"], ["a @ http://x/a.whl"]])
+def test_what_is_no_list_of_packages_is_refused(packages):
+    refused(packages)
+
+
+def test_without_uv_it_is_said_how_to_get_it(talks, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uv", None)
+    monkeypatch.setenv("PATH", "")
+    assert "pip install 'fanfold[packages]'" in refused(["fftalk"], MissingPackage)
