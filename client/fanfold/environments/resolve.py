@@ -66,7 +66,7 @@ def _platforms(machine: str) -> Iterable[str]:
     yield f"linux_{machine}"
 
 
-class Source(NamedTuple):
+class WheelSource(NamedTuple):
     """A wheel, and where it is to be had: an address without a password, or a file here. Size 0: not known yet."""
 
     name: str
@@ -81,7 +81,9 @@ class Source(NamedTuple):
         return unquote(urlsplit(self.address).path).rsplit("/", 1)[-1]
 
 
-def resolve(requirements: Sequence[str], target: Target, indexes: Indexes, links: Sequence[Path] = ()) -> list[Source]:
+def resolve(
+    requirements: Sequence[str], target: Target, indexes: Indexes, links: Sequence[Path] = ()
+) -> list[WheelSource]:
     """The wheels that `requirements` take beyond what the target has; `links` are folders of wheels to look into too.
 
     Raises `InputError` where there is no such set, or a wheel is missing for the target.
@@ -197,16 +199,16 @@ def _told(stderr: str, target: Target) -> InputError | ConfigurationError:
     )
 
 
-def _source(package: Mapping[str, Any], target: Target) -> Source:
+def _source(package: Mapping[str, Any], target: Target) -> WheelSource:
     """The best of a package's wheels for the target. Raises `InputError` where none fits."""
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     rank = {tag: number for number, tag in enumerate(target.tags())}
-    best: tuple[int, Source] | None = None
+    best: tuple[int, WheelSource] | None = None
     name, version = normal_name(package["name"]), str(package["version"])
     for wheel in package.get("wheels", ()):
         address = wheel.get("url") or wheel.get("path") or ""
-        one = Source(name, version, address, wheel.get("hashes", {}).get("sha256", ""), wheel.get("size", 0))
+        one = WheelSource(name, version, address, wheel.get("hashes", {}).get("sha256", ""), wheel.get("size", 0))
         try:
             tags = parse_wheel_filename(one.file)[3]
         except InvalidWheelFilename:

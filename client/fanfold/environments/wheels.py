@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 from fanfold.environments.indexes import Indexes, without_passwords
 from fanfold.environments.libraries import needed_libraries
 from fanfold.environments.lock import Lock, Wheel
-from fanfold.environments.resolve import Source, Target
+from fanfold.environments.resolve import Target, WheelSource
 from fanfold.errors import ConfigurationError, InputError, ResultDamaged
 
 _FETCHES = 8
@@ -59,7 +59,7 @@ class Stored(NamedTuple):
     facts: dict[str, Facts]
 
 
-def store(sources: Sequence[Source], target: Target, indexes: Indexes, blobs: Blobs, scratch: Path) -> Stored:
+def store(sources: Sequence[WheelSource], target: Target, indexes: Indexes, blobs: Blobs, scratch: Path) -> Stored:
     """Have these wheels in the object store. Raises `ConfigurationError` where the index does not give one."""
     small = [one for one in sources if 0 < one.size <= _SMALL_BYTES]
     packed = small if len(small) > _MANY else []
@@ -92,7 +92,7 @@ def store(sources: Sequence[Source], target: Target, indexes: Indexes, blobs: Bl
     return Stored(lock, {one.name: each for one, each in facts.items()})
 
 
-def _pack_name(packed: Sequence[Source]) -> str:
+def _pack_name(packed: Sequence[WheelSource]) -> str:
     return hashlib.sha256("".join(one.sha256 for one in packed).encode()).hexdigest()
 
 
@@ -102,7 +102,7 @@ class _Depot:
     def __init__(self, blobs: Blobs, indexes: Indexes, folder: Path) -> None:
         self._blobs, self._indexes, self._folder = blobs, indexes, folder
 
-    def have(self, source: Source) -> Facts:
+    def have(self, source: WheelSource) -> Facts:
         """Have a wheel in the store as an object of its own; what is known of it."""
         if not self._blobs.exists(source.sha256):
             path = self.fetch(source)
@@ -111,7 +111,7 @@ class _Depot:
             return facts
         return self.facts(source)
 
-    def facts(self, source: Source) -> Facts:
+    def facts(self, source: WheelSource) -> Facts:
         """What is known of a wheel, fetched where nothing is."""
         try:
             said = json.loads(self._blobs.get(_facts_key(source)))
@@ -119,7 +119,7 @@ class _Depot:
             return self._note(source, self.fetch(source))
         return Facts(*said[:2], *map(tuple, said[2:]))
 
-    def fetch(self, source: Source) -> Path:
+    def fetch(self, source: WheelSource) -> Path:
         """The wheel's file, here, checked."""
         path = self._folder / source.sha256
         if path.exists():
@@ -139,7 +139,7 @@ class _Depot:
             )
         return path
 
-    def put_pack(self, name: str, packed: Sequence[Source]) -> None:
+    def put_pack(self, name: str, packed: Sequence[WheelSource]) -> None:
         """Put wheels that have been fetched into one object."""
         path = self._folder / name
         with path.open("wb") as file:
@@ -148,7 +148,7 @@ class _Depot:
                 file.write((self._folder / one.sha256).read_bytes())
         self._blobs.put_file(name, path)
 
-    def _note(self, source: Source, path: Path) -> Facts:
+    def _note(self, source: WheelSource, path: Path) -> Facts:
         facts = facts_of(path)
         self._blobs.put(_facts_key(source), json.dumps(facts).encode())
         return facts
@@ -166,11 +166,11 @@ class _Depot:
         return opened
 
 
-def _facts_key(source: Source) -> str:
+def _facts_key(source: WheelSource) -> str:
     return f"{source.sha256}.facts"
 
 
-def _refused(source: Source, error: Exception) -> ConfigurationError:
+def _refused(source: WheelSource, error: Exception) -> ConfigurationError:
     said = without_passwords(str(error))
     host = urlsplit(source.address).hostname or "the index"
     step = "check the network, and call again."

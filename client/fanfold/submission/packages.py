@@ -27,7 +27,7 @@ from fanfold.environments.requirements import (
     requested,
     this_python,
 )
-from fanfold.environments.resolve import Source, Target, find_uv, resolve
+from fanfold.environments.resolve import Target, WheelSource, find_uv, resolve
 from fanfold.environments.wheels import Stored, store
 from fanfold.errors import InputError
 from fanfold.settings import current
@@ -140,11 +140,11 @@ class _WheelBlobs:
 # The same words mean the same wheels, until `forget_locks`.
 
 
-def _remembered(requirements: Sequence[str], target: Target, indexes: Indexes) -> list[Source]:
+def _remembered(requirements: Sequence[str], target: Target, indexes: Indexes) -> list[WheelSource]:
     said = json.dumps([requirements, target.python, target.architecture, sorted(target.pins.items())])
     path = _locks_folder() / f"{hashlib.sha256(said.encode()).hexdigest()[:32]}.json"
     try:
-        return [Source(*each) for each in json.loads(path.read_text(encoding="utf-8"))]
+        return [WheelSource(*each) for each in json.loads(path.read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError):
         sources = resolve(requirements, target, indexes)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -196,7 +196,7 @@ def _wheel_of(path: Path, folder: Path) -> Path:
     return built[0]
 
 
-def _own_source(path: Path) -> Source:
+def _own_source(path: Path) -> WheelSource:
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     try:
@@ -204,7 +204,7 @@ def _own_source(path: Path) -> Source:
     except InvalidWheelFilename as error:
         raise InputError(f"packages: {path.name} is not a wheel's name.", next_step="keep the name it had.") from error
     data = path.read_bytes()
-    return Source(str(name), str(version), str(path), hashlib.sha256(data).hexdigest(), len(data))
+    return WheelSource(str(name), str(version), str(path), hashlib.sha256(data).hexdigest(), len(data))
 
 
 # What is said before anything starts.
