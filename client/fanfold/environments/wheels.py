@@ -33,7 +33,7 @@ _MANY, _SMALL_BYTES = 16, 1 << 20
 _TIMEOUT_S = 60.0
 
 
-class Blobs(Protocol):
+class WheelStore(Protocol):
     """Where wheels are kept: bytes by a name, which is the hash of a wheel, or that and what it is of the wheel."""
 
     def exists(self, name: str) -> bool: ...  # noqa: D102
@@ -59,7 +59,7 @@ class Stored(NamedTuple):
     facts: dict[str, Facts]
 
 
-def store(sources: Sequence[WheelSource], target: Target, indexes: Indexes, blobs: Blobs, scratch: Path) -> Stored:
+def store(sources: Sequence[WheelSource], target: Target, indexes: Indexes, blobs: WheelStore, scratch: Path) -> Stored:
     """Have these wheels in the object store. Raises `ConfigurationError` where the index does not give one."""
     small = [one for one in sources if 0 < one.size <= _SMALL_BYTES]
     packed = small if len(small) > _MANY else []
@@ -99,7 +99,7 @@ def _pack_name(packed: Sequence[WheelSource]) -> str:
 class _Depot:
     """Where wheels are kept, and where they come from."""
 
-    def __init__(self, blobs: Blobs, indexes: Indexes, folder: Path) -> None:
+    def __init__(self, blobs: WheelStore, indexes: Indexes, folder: Path) -> None:
         self._blobs, self._indexes, self._folder = blobs, indexes, folder
 
     def have(self, source: WheelSource) -> Facts:

@@ -111,10 +111,10 @@ def _make_ready(wanted: Requested, target: Target, engine: Engine) -> Stored:
             sources = sorted([*sources, *mine.values()])
         else:
             sources = _remembered(wanted.requirements, target, indexes)
-        return store(sources, target, indexes, _WheelBlobs(stores.objects), stores.scratch)
+        return store(sources, target, indexes, _WheelBlobStore(stores.objects), stores.scratch)
 
 
-class _WheelBlobs:
+class _WheelBlobStore:
     """Blobs of an object store, by their names."""
 
     def __init__(self, objects: ObjectStore) -> None:
