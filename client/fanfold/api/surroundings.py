@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from fanfold.api.pickling import Modules, Notes
 from fanfold.errors import CaptureError
-from fanfold.execution.worker.surroundings import Change, SetupStatement, Stamp, Surroundings, stamp_of
+from fanfold.execution.worker.surroundings import Change, SetupStatement, Stamp, WorkerState, stamp_of
 from fanfold.source.capture import executed_parts, setup_statements
 from fanfold.source.drift import changes, has_settings
 from fanfold.source.functions import Located, all_names, global_names, locate, texts_beside
@@ -43,7 +43,7 @@ class Around:
         self._setups = _Setups()
 
     def of(self, notes: Notes) -> bytes:
-        """A pickled `Surroundings` for a call whose pickle refers to that; empty where there is nothing to say.
+        """A pickled `WorkerState` for a call whose pickle refers to that; empty where there is nothing to say.
 
         Raises `CaptureError` where something that the call uses itself is other than its file says, and cannot be
         pickled; `Edited` where a module's file has another text by now than the one that was loaded.
@@ -82,7 +82,7 @@ class Around:
         except Exception as error:  # the user's own __reduce__
             raise self._refused(found, forced, error) from error
         executed = tuple(self._modules.dumps(tuple(statement)) for statement in statements)
-        return pickle.dumps(tuple(Surroundings(modules, changed or pickle.dumps([]), executed)))
+        return pickle.dumps(tuple(WorkerState(modules, changed or pickle.dumps([]), executed)))
 
     def _refused(self, found: list[Change], forced: frozenset[int], error: Exception) -> CaptureError:
         for module, name, value in found:

@@ -179,7 +179,7 @@ class CallPool:
         return self._sign.pid == os.getpid() and self._thread.is_alive() and not self._stopping and self.broken is None
 
     def submit(self, packed: Parcel, future: Future[Any], around: bytes = b"") -> None:
-        """Have one call made; `around` is what it is to find in its worker, a pickled `Surroundings`."""
+        """Have one call made; `around` is what it is to find in its worker, a pickled `WorkerState`."""
         self._numbers += 1
         path = f"{self._folder}/call-{self._numbers}"
         self._feed.add(future, parcel.address(self._session(around), packed, path, _INLINE_BYTES))

@@ -32,7 +32,7 @@ class Session(NamedTuple):
     path: list[str]
     #: What multiprocessing's managers of that process know their clients by; None where it has none.
     authkey: bytes | None
-    #: What its modules hold by now, and what it has set up: a pickled `Surroundings`, or nothing.
+    #: What its modules hold by now, and what it has set up: a pickled `WorkerState`, or nothing.
     around: bytes = b""
 
 

@@ -17,7 +17,7 @@ Stamp = tuple[int, int]
 _MISSING: Any = object()
 
 
-class Surroundings(NamedTuple):
+class WorkerState(NamedTuple):
     """What a session has its workers find besides where modules are."""
 
     #: The project's modules by name, and the state of the file that the submitting process has them from.
@@ -68,7 +68,7 @@ def enter(pickled: bytes) -> None:
     _entered.pickled = b""
     _undo()
     if pickled:
-        wanted = Surroundings(*pickle.loads(pickled))  # noqa: S301 - written by this process's parent
+        wanted = WorkerState(*pickle.loads(pickled))  # noqa: S301 - written by this process's parent
         _reload(wanted.stamps)
         for module, name, value in pickle.loads(wanted.changes):  # noqa: S301 - as above
             _set(module, name, value)
