@@ -20,6 +20,7 @@ READING = {
     "verify": ["{done}"],
     "cancel": ["{done}"],
     "collect": ["{done}", "-o", "{out}"],
+    "report": ["{done}", "-o", "{page}"],
     "instance-types": [],
     "doctor": [],
     "cache size": [],
@@ -39,7 +40,12 @@ SERVING = {"workbench"}
 
 
 def shown(jobs, tmp_path, command, **options):
-    names = {"done": jobs.done, "failed": jobs.failed, "out": str(tmp_path / "out.csv")}
+    names = {
+        "done": jobs.done,
+        "failed": jobs.failed,
+        "out": str(tmp_path / "out.csv"),
+        "page": str(tmp_path / "p.html"),
+    }
     arguments = [part.format(**names) for part in (READING | STARTING)[command]]
     if command in READING:
         return jobs(*command.split(), *arguments, *options.pop("flags", []), **options).stdout
@@ -69,7 +75,11 @@ def test_what_people_read_fits_80_columns_without_colour(jobs, tmp_path, command
     text = shown(jobs, tmp_path, command)
     assert text
     ours = text.partition("\n\n")[0]  # a blank line parts a table from a traceback, which is the user's
-    assert max(map(len, ours.splitlines())) <= 80 or command in ("collect", "doctor")  # whose paths may be long
+    assert max(map(len, ours.splitlines())) <= 80 or command in (
+        "collect",
+        "report",
+        "doctor",
+    )  # whose paths may be long
     assert "\x1b" not in text
 
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from fanfold.core.fold import fold
 from fanfold.core.models import Event, EventKind, JobHeader, Output, RunStatus, Usage
+from fanfold.job import chart_data, history
+from fanfold.job.chart_data import LoadSample, machine_load
 from fanfold.job.waiting import remaining_s
-from fanfold.workbench.job import chart_data, charts, history
-from fanfold.workbench.job.chart_data import LoadSample, machine_load
+from fanfold.workbench.job import charts
 from fanfold.workbench.job_log import plain
 from fanfold.workbench.previews import preview, seen_of
 

@@ -51,6 +51,7 @@ COMMANDS: dict[str, Command] = {
     "logs": Command(watch.logs, (f"fanfold logs -f {_JOB}", f"fanfold logs {_JOB} --run 3")),
     "times": Command(results.times, (f"fanfold times {_JOB} --slowest --limit 10",)),
     "errors": Command(results.errors, (f"fanfold errors {_JOB}", f"fanfold errors {_JOB} --run 3")),
+    "report": Command(results.report, (f"fanfold report {_JOB} -o report.html",)),
     "collect": Command(results.collect, (f"fanfold collect {_JOB} -o delays.parquet",)),
     "cancel": Command(steer.cancel, (f"fanfold cancel {_JOB}",)),
     "retry": Command(steer.retry, (f"fanfold retry {_JOB}", f"fanfold retry {_JOB} --with flights.py:delays")),

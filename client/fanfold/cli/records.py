@@ -79,6 +79,7 @@ KEYS: dict[str, dict[str, str]] = {
         "message": "the exception's message",
         "traceback": "the remote traceback, empty where there is none",
     },
+    "report": {"path": "the page that was written", "bytes": "its size"},
     "collect": {"path": "the file", "rows": "how many rows it has", "columns": "the names of its columns, in order"},
     "cancel": _STATUS,
     "retry": _STATUS,

@@ -475,6 +475,16 @@ class Job(OlderSpelling):
 
         return draw_timeline(self.tracker.look())
 
+    def report(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write the job as one HTML file, and return its path; without one, `<id>.html` in the current folder.
+
+        It holds how the job stands, its failures by cause, times, runs, code and history, and needs nothing else: no
+        account, no connection. Raises `InputError` where it cannot be written.
+        """
+        from fanfold.job.report import write_report
+
+        return write_report(self, path)
+
     def verify(self) -> Receipt:
         """Prove from the stored bytes that the job is complete, or say what is missing or damaged."""
         from fanfold.job.verify import verify_results

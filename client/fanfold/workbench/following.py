@@ -15,7 +15,7 @@ from fanfold.core.models import Event, EventKind
 from fanfold.engines.base import engine_for
 from fanfold.errors import FanfoldError
 from fanfold.job import Job
-from fanfold.workbench.job.chart_data import LoadSample
+from fanfold.job.chart_data import LoadSample
 from fanfold.workbench.job_log import JobLog
 
 #: How long a page waits for a look before it goes on with what it has.

@@ -18,7 +18,7 @@ from fanfold.api.submit import get_job
 from fanfold.core.fold import JobState
 from fanfold.core.models import BAD, RunStatus
 from fanfold.errors import FanfoldError, InputError
-from fanfold.inputs.signature import short
+from fanfold.job.causes import input_line
 from fanfold.job.export import without_index, write_frame
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.previews import in_short
@@ -52,6 +52,14 @@ def add_routes(followed_jobs: FollowedJobs) -> None:
         return JSONResponse(page)
 
     add_log_routes(followed_jobs)
+
+    @app.get("/job/{job_id}/report.html")
+    async def report(job_id: str) -> Any:
+        followed = await asyncio.to_thread(_job, followed_jobs, job_id)
+        folder = tempfile.TemporaryDirectory(prefix="fanfold-")
+        path = Path(folder.name) / f"{job_id}.html"
+        await asyncio.to_thread(_report, followed, path)
+        return FileResponse(path, media_type="text/html", filename=path.name, background=BackgroundTask(folder.cleanup))
 
     @app.get("/job/{job_id}/results.{kind}")
     async def results(job_id: str, kind: str) -> Any:
@@ -131,7 +139,7 @@ def _row(followed: FollowedJob, index: int) -> dict[str, Any]:
     usage, output = state.usage(index), state.output(index)
     return {
         "run": index,
-        "input": input_text(followed, index),
+        "input": input_line(followed.job.contents, index),
         "status": state.status_of(index).value,
         "took": usage and round(usage.duration_s, 4),
         "memory": usage and round(usage.peak_memory_mib, 1),
@@ -140,13 +148,8 @@ def _row(followed: FollowedJob, index: int) -> dict[str, Any]:
     }
 
 
-def input_text(followed: FollowedJob, index: int) -> str:
-    """A run's own arguments on one line; what cannot be read any more is said to be so."""
-    try:
-        given = followed.job.contents.own_arguments(index)
-    except FanfoldError as error:
-        return f"({error.message})"
-    return ", ".join(f"{name}={short(value)}" for name, value in given.items())
+def _report(followed: FollowedJob, path: Path) -> None:
+    get_job(followed.job.id, engine=followed.job.header.engine).report(path)  # of its own: nobody has to wait meanwhile
 
 
 def _write(followed: FollowedJob, path: Path) -> None:

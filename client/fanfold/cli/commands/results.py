@@ -112,6 +112,29 @@ def collect(
         print_text(f"{output}: {counted(len(frame), 'row')}, {counted(len(frame.columns), 'column')}")
 
 
+def report(
+    job: options.JobId,
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it; else JOB.html.")
+    ] = None,
+    engine: options.EngineName = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Write a job as one HTML file, for a colleague or the record.
+
+    It tells how the job stands, why runs failed, how long they took, what each was given and gave, and with which code.
+    It needs no account and no connection. A job that still runs is written as it is now.
+    """
+    from fanfold.api.submit import get_job
+
+    path = get_job(job, engine=engine).report(output)
+    if as_json:
+        print_json({"path": str(path), "bytes": path.stat().st_size})
+    else:
+        print_text(f"{path}: {path.stat().st_size:,} bytes")
+
+
 def verify(job: options.JobId, engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
     """Prove from the stored bytes that a job is complete.
 

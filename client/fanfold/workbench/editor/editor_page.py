@@ -13,6 +13,7 @@ from nicegui import ui
 from nicegui.element import Element
 
 from fanfold.errors import FanfoldError, InputError
+from fanfold.job.causes import RaisingLine, is_file
 from fanfold.workbench.editor.fix import FailedJob, FixBar
 from fanfold.workbench.editor.form import EditorForm, ask
 from fanfold.workbench.editor.open_run import input_texts
@@ -20,7 +21,6 @@ from fanfold.workbench.editor.run import Actions, EditorRun
 from fanfold.workbench.editor.udf_process import Order, UdfAnswer, UdfProcess
 from fanfold.workbench.editor.udf_source import UdfFile, digest, error_line, files_in, new_file, udfs_in
 from fanfold.workbench.following import FollowedJobs
-from fanfold.workbench.job.failure_lines import RaisingLine, is_file
 from fanfold.workbench.layout import button, dialog_named, element, field, link, script, set_text, show, text
 from fanfold.workbench.uploads import Uploads
 

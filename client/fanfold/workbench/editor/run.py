@@ -11,8 +11,8 @@ from nicegui.element import Element
 
 from fanfold.core.models import RunStatus
 from fanfold.errors import FanfoldError
+from fanfold.job.causes import RaisingLine, raising_line
 from fanfold.workbench.following import FollowedJob, FollowedJobs
-from fanfold.workbench.job.failure_lines import RaisingLine, raising_line
 from fanfold.workbench.layout import button, element, link, script, set_text, show, text
 from fanfold.workbench.previews import Preview, seen_of, show_preview
 

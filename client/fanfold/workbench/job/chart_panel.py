@@ -11,9 +11,10 @@ from nicegui.element import Element
 
 from fanfold.contract.layout import REALTIME_TIMEOUT_S
 from fanfold.core.formatting import counted
+from fanfold.job import chart_data
+from fanfold.job.chart_data import machine_load
 from fanfold.workbench.following import FollowedJob
-from fanfold.workbench.job import chart_data, charts
-from fanfold.workbench.job.chart_data import machine_load
+from fanfold.workbench.job import charts
 from fanfold.workbench.layout import element, set_text, show, text
 
 #: Between two drawings of a job that runs: each goes through all runs.

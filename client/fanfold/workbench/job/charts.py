@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from fanfold.contract.layout import ADVISED_RUN_S
-from fanfold.workbench.job.chart_data import LoadPoint, Timeline
+from fanfold.job.chart_data import LoadPoint, Timeline
 
 Options = dict[str, Any]
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from fanfold.core.models import JobHeader
+from fanfold.job.causes import Cause, CauseKey, RaisingLine, causes_of, input_line
 from fanfold.workbench.following import FollowedJob
-from fanfold.workbench.job.causes import Cause, CauseKey, causes_of
-from fanfold.workbench.job.failure_lines import RaisingLine
 from fanfold.workbench.layout import button, element, link, set_text, show, text
-from fanfold.workbench.routes import input_text
 
 #: Causes and messages shown at first, and added with each press of a button.
 _CAUSES, _VARIANTS = 20, 5
@@ -51,7 +49,7 @@ class ErrorsPanel:
             return
         self._found, self._is_new = found, True
         self._inputs = {
-            cause.key: [(run, input_text(self._followed, run)) for run in cause.runs[:_NAMED]]
+            cause.key: [(run, input_line(self._followed.job.contents, run)) for run in cause.runs[:_NAMED]]
             for cause in self._found[: self._limit]
         }
 

@@ -16,17 +16,16 @@ from nicegui.element import Element
 from fanfold.core.formatting import duration
 from fanfold.core.models import BAD, RunStatus
 from fanfold.errors import FanfoldError
+from fanfold.job.causes import Cause, causes_of, input_line
+from fanfold.job.history import clock
 from fanfold.job.summary import Summary
 from fanfold.job.waiting import remaining_s
 from fanfold.workbench.editor.fix import run_these
 from fanfold.workbench.editor.udf_process import Order, UdfProcess
 from fanfold.workbench.following import FollowedJob
-from fanfold.workbench.job.causes import Cause, causes_of
 from fanfold.workbench.job.errors_panel import editor_address
-from fanfold.workbench.job.history import clock
 from fanfold.workbench.job.new_code import NewCodeDialog, codes_for
 from fanfold.workbench.layout import button, dialog_named, element, link, script, set_text, show, text
-from fanfold.workbench.routes import input_text
 
 #: What has ended fills the bar from the left, and what runs follows it.
 _ENDED_FIRST = sorted(RunStatus, key=lambda status: (not status.final, status is RunStatus.QUEUED))
@@ -71,7 +70,10 @@ class JobHead:
             self._retry = button("Retry failed", self._retry_failed, "ff-first")
             button("Copy Python", lambda: self._copy(f'fanfold.get_job("{job.id}")'))
             button("Copy command", lambda: self._copy(f"fanfold status {job.id}"))
-            self._downloads = [self._download(kind) for kind in ("Parquet", "CSV", "JSONL")]
+            self._downloads = [
+                self._download(f"Download {kind}", f"results.{kind.lower()}") for kind in ("Parquet", "CSV", "JSONL")
+            ]
+            self._download("Report", "report.html")
         with element("section", "ff-card").props('aria-label="How it stands"'):
             self._bar = element("div", "ff-progress").props('role=progressbar aria-label="Progress" aria-valuemin=0')
             self._legend = element("div", "ff-legend")
@@ -93,15 +95,15 @@ class JobHead:
             text(name, "", "span")
             return box, text("", "", "b")
 
-    def _download(self, kind: str) -> Element:
-        address = f"/job/{self._followed.job.id}/results.{kind.lower()}"
+    def _download(self, label: str, name: str) -> Element:
+        address = f"/job/{self._followed.job.id}/{name}"
 
         def failed(event: Any) -> None:
             ui.notify(
                 str(event.args), type="negative", position="bottom-left", multi_line=True, timeout=0, close_button=True
             )
 
-        made = text(f"Download {kind}", "ff-button", "a")
+        made = text(label, "ff-button", "a")
         made._props["href"] = address
         # The browser saves what comes; what the server refuses is an answer in words, which it would save as well.
         handler = "(e) => { e.preventDefault(); window.ff.download(e.currentTarget).then((why) => why && emit(why)); }"
@@ -122,7 +124,7 @@ class JobHead:
             job.summary(),
             None if state.done else remaining_s(state, time.time()),
             cause,
-            "" if cause is None else input_text(self._followed, cause.runs[0]),
+            "" if cause is None else input_line(self._followed.job.contents, cause.runs[0]),
         )
 
     def refresh(self) -> None:

@@ -10,11 +10,11 @@ from typing import NamedTuple
 from nicegui import ui
 
 from fanfold.errors import FanfoldError, InputError
+from fanfold.job.causes import RaisingLine, is_file
 from fanfold.workbench.editor.fix import run_these
 from fanfold.workbench.editor.udf_process import Order, UdfAnswer, UdfProcess
 from fanfold.workbench.editor.udf_source import UdfFile, digest, files_in, udfs_in
 from fanfold.workbench.following import FollowedJob
-from fanfold.workbench.job.failure_lines import RaisingLine, is_file
 from fanfold.workbench.layout import button, choice, dialog_named, element, set_text, show, text
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from nicegui.element import Element
 
 from fanfold.errors import FanfoldError
+from fanfold.job import history
 from fanfold.workbench.following import FollowedJob
-from fanfold.workbench.job import history
 from fanfold.workbench.layout import element, text
 
 

@@ -10,10 +10,10 @@ from nicegui import ui
 
 from fanfold.core.formatting import duration
 from fanfold.errors import FanfoldError
+from fanfold.job.causes import raising_line
+from fanfold.job.history import clock
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.job.errors_panel import editor_address
-from fanfold.workbench.job.failure_lines import raising_line
-from fanfold.workbench.job.history import clock
 from fanfold.workbench.job.run_detail import RunDetail, read_run, show_run
 from fanfold.workbench.layout import button, element, link, script, text
 

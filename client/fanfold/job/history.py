@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import counted
 from fanfold.core.models import EventKind
-from fanfold.engines.base import engine_for
 from fanfold.job import Job
 from fanfold.source.load import Bundle
 from fanfold.stores.keys import bundle_key
@@ -27,7 +26,7 @@ _IN_WORDS = {
 
 def code(job: Job) -> list[tuple[str, str]]:
     """The texts that the job's runs were given, each with its path, as it ran."""
-    objects = engine_for(job.header.engine).stores.objects
+    objects = job.tracker.engine.stores.objects
     bundle = Bundle.from_bytes(objects.get(bundle_key(job.header.bundle_sha256)))
     return [(source.path, numbered(source.text)) for source in bundle.sources if source.text.strip()]
 
