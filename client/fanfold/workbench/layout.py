@@ -23,7 +23,7 @@ def add_head() -> None:
     """Give all pages the style and the script that lie beside this module."""
     folder = files("fanfold.workbench") / "static"
     ui.add_head_html(f"<style>{(folder / 'page.css').read_text('utf-8')}</style>", shared=True)
-    for name in ("page.js", "editor.js", "logs.js"):
+    for name in ("page.js", "editor.js", "logs.js", "results.js"):
         ui.add_head_html(f"<script>{(folder / name).read_text('utf-8')}</script>", shared=True)
 
 

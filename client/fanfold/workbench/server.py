@@ -26,7 +26,9 @@ from fanfold.workbench.auth import Auth, Pass, cookie_secret
 from fanfold.workbench.editor.editor_page import Shared, show_editor
 from fanfold.workbench.editor.form import INPUTS_PATH
 from fanfold.workbench.following import FollowedJobs
-from fanfold.workbench.job.job_page import say_why_not, show_job
+from fanfold.workbench.job.collected import CollectedJobs
+from fanfold.workbench.job.job_page import JobViews, show_job
+from fanfold.workbench.job.results_panel import add_result_routes
 from fanfold.workbench.job.run_page import show_run_page
 from fanfold.workbench.jobs.jobs_page import show_jobs
 from fanfold.workbench.jobs.table import JobsTable
@@ -133,8 +135,11 @@ def add_pages(folder: Path, engine: str | None) -> None:
     table, followed_jobs = JobsTable(engine), FollowedJobs(engine)
     uploads = Uploads()
     add_routes(followed_jobs)
+    collected = CollectedJobs()
+    add_result_routes(followed_jobs, collected)
     add_upload_route(uploads, INPUTS_PATH)
     name = engine_for(engine).describe().name
+    shared = JobViews(followed_jobs, collected, name, folder)
 
     @ui.page("/", title="Jobs · Fanfold")
     def jobs(request: Request) -> None:
@@ -144,12 +149,12 @@ def add_pages(folder: Path, engine: str | None) -> None:
     @ui.page("/job/{job_id}", title="Job · Fanfold", response_timeout=30.0)
     async def job(request: Request, job_id: str) -> None:
         with page_layout("", name, request.cookies.get(theme_cookie())):
-            await show_job(followed_jobs, job_id, request.query_params, engine=name, folder=folder)
+            await show_job(shared, job_id, request.query_params)
 
     @ui.page("/job/{job_id}/run/{index}", title="Run · Fanfold", response_timeout=30.0)
     async def run_page(request: Request, job_id: str, index: int) -> None:
         with page_layout("", name, request.cookies.get(theme_cookie())):
-            await show_run_page(followed_jobs, job_id, index, say_why_not)
+            await show_run_page(followed_jobs, job_id, index)
 
     @ui.page("/workbench", title="Workbench · Fanfold")
     async def workbench(request: Request) -> None:

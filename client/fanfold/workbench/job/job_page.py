@@ -5,25 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nicegui import ui
 from nicegui.element import Element
 
-from fanfold.errors import FanfoldError, JobNotFound
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.job.chart_panel import ChartsPanel
+from fanfold.workbench.job.collected import CollectedJobs
 from fanfold.workbench.job.errors_panel import ErrorsPanel
 from fanfold.workbench.job.head import JobHead
 from fanfold.workbench.job.logs_panel import LogsPanel
+from fanfold.workbench.job.opening import open_job
 from fanfold.workbench.job.panels import CodePanel, HistoryPanel
+from fanfold.workbench.job.results_panel import ResultsPanel
 from fanfold.workbench.job.runs import RunsPanel
-from fanfold.workbench.layout import element, link, script, show, show_silence, text
+from fanfold.workbench.layout import element, script, show, show_silence, text
 
 _LOOK_S = 0.7
 _PANELS: dict[str, Callable[..., Any]] = {
     "Overview": ChartsPanel,
     "Runs": RunsPanel,
+    "Results": ResultsPanel,
     "Logs": LogsPanel,
     "Errors": ErrorsPanel,
     "Code": CodePanel,
@@ -31,44 +34,34 @@ _PANELS: dict[str, Callable[..., Any]] = {
 }
 
 
-async def show_job(
-    followed_jobs: FollowedJobs, job_id: str, query: Mapping[str, str], *, engine: str, folder: Path
-) -> None:
+class JobViews(NamedTuple):
+    """What the pages of all jobs share: the jobs, their collected results, the engine, and the folder of UDF files."""
+
+    followed_jobs: FollowedJobs
+    collected: CollectedJobs
+    engine: str
+    folder: Path
+
+
+async def show_job(views: JobViews, job_id: str, query: Mapping[str, str]) -> None:
     """Build the page of one job for one viewer, or say that there is none. `query` names the tab and its filters."""
-    try:
-        followed = await asyncio.to_thread(followed_jobs.followed, job_id)
-        await followed.look_soon()
-    except FanfoldError as error:
-        say_why_not(error)
-        return
-    ui.page_title(f"{followed.job.name} · {followed.job.state.status.value} · Fanfold")
-    page = _JobPage(followed, query, engine=engine, folder=folder)
-    await page.begin(query.get("tab", ""))
-
-
-def say_why_not(error: FanfoldError) -> None:
-    """Say that there is no such job, or that it cannot be read now."""
-    with element("div", "ff-card ff-empty"):
-        text("There is no such job." if isinstance(error, JobNotFound) else "The job cannot be read now.", "", "h1")
-        text(error.message)
-        text(error.next_step)
-        link("All jobs", "/")
-        if not isinstance(error, JobNotFound):
-            text("Trying again every few seconds.")
-            ui.timer(3.0, ui.navigate.reload)
+    followed = await open_job(views.followed_jobs, job_id)
+    if followed is not None:
+        ui.page_title(f"{followed.job.name} · {followed.job.state.status.value} · Fanfold")
+        await _JobPage(followed, query, views).begin(query.get("tab", ""))
 
 
 class _JobPage:
     """One viewer's page: the head, which is always in sight, and the panel that was chosen."""
 
-    def __init__(self, followed: FollowedJob, query: Mapping[str, str], *, engine: str, folder: Path) -> None:
-        self._followed, self._query = followed, query
+    def __init__(self, followed: FollowedJob, query: Mapping[str, str], views: JobViews) -> None:
+        self._followed, self._query, self._views = followed, query, views
         self._version = -2
         self._title = ""
         self._panels: dict[str, Any] = {}
         self._chosen = "Overview"
         self._trouble = text("", "ff-note ff-hidden").props("role=status")
-        self._head = JobHead(followed, self._look, engine, folder)
+        self._head = JobHead(followed, self._look, views.engine, views.folder)
         self._tabs()
 
     async def begin(self, tab: str) -> None:
@@ -97,10 +90,15 @@ class _JobPage:
             show(self._boxes[other], shown=other == name)
         if name not in self._panels:
             with self._boxes[name]:
-                make = _PANELS[name]
-                self._panels[name] = make(self._followed, self._query) if make is RunsPanel else make(self._followed)
+                self._panels[name] = self._made(name)
         script("keepInAddress", {"tab": "" if name == "Overview" else name})
         await self._draw()
+
+    def _made(self, name: str) -> Any:
+        make, followed = _PANELS[name], self._followed
+        if make is RunsPanel:
+            return make(followed, self._query)
+        return make(followed, self._views.collected) if make is ResultsPanel else make(followed)
 
     async def _look(self) -> None:
         await self._followed.look_soon()
@@ -118,7 +116,9 @@ class _JobPage:
                     for part in (panel, self._head) if changed else (panel,):
                         if hasattr(part, "prepare"):
                             part.prepare()
-                return mine
+            if hasattr(panel, "collect"):  # takes seconds, and reads a job of its own
+                panel.collect()
+            return mine
 
         version = followed.version
         if not await asyncio.to_thread(prepare):  # somebody reads just now; the next look brings it

@@ -9,27 +9,22 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 
 from fanfold.core.formatting import duration
-from fanfold.errors import FanfoldError
 from fanfold.job.causes import raising_line
 from fanfold.job.history import clock
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.job.errors_panel import editor_address
+from fanfold.workbench.job.opening import open_job
 from fanfold.workbench.job.run_detail import RunDetail, read_run, show_run
 from fanfold.workbench.layout import button, element, link, script, text
 
 _LINES = 500
 _LOOK_S = 1.0
 
-Failed = Callable[[FanfoldError], None]
 
-
-async def show_run_page(followed_jobs: FollowedJobs, job_id: str, index: int, say_why_not: Failed) -> None:
+async def show_run_page(followed_jobs: FollowedJobs, job_id: str, index: int) -> None:
     """Build the page of one run for one viewer, or say that there is none."""
-    try:
-        followed = await asyncio.to_thread(followed_jobs.followed, job_id)
-        await followed.look_soon()
-    except FanfoldError as error:
-        say_why_not(error)
+    followed = await open_job(followed_jobs, job_id)
+    if followed is None:
         return
     ui.page_title(f"run {index} · {followed.job.name} · Fanfold")
     with element("div", "ff-row"):

@@ -1,0 +1,279 @@
+"""All results of a job as one table, paged, sorted and filtered here, and the shapes in it as numbers for a map."""
+
+from __future__ import annotations
+
+import json
+import math
+import operator
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fanfold.api.submit import get_job
+from fanfold.core.fold import JobState
+from fanfold.core.models import GOOD
+from fanfold.errors import InputError
+from fanfold.job.export import without_index
+from fanfold.workbench.following import FollowedJob
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Bytes of results that are put into a table; beyond that they are downloaded.
+_MOST_BYTES = 256 << 20
+#: Jobs whose table is held.
+_HELD = 2
+_CELL = 200
+#: Corners that are sent to a browser as they are; of more, those go that a screen could not show apart.
+_CORNERS = 3_000_000
+#: How many parts of the map's width two corners may be apart and look like one.
+_FINEST = 8_000
+_COMPARED = re.compile(r"^\s*(.+?)\s*(<=|>=|!=|==|=|<|>)\s*(.+?)\s*$")
+_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "!=": operator.ne,
+    "==": operator.eq,
+    "=": operator.eq,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_COLOURS = 256
+
+
+class Column(NamedTuple):
+    """A column of the table: its name, and whether it holds numbers, text (or anything else), or shapes."""
+
+    name: str
+    kind: str
+
+
+class Collected:
+    """The results of a job that has ended, with each run's arguments as leading columns."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame = without_index(frame)
+        self.columns = [
+            Column(str(name), _kind_of(self.frame.iloc[:, place])) for place, name in enumerate(self.frame.columns)
+        ]
+        self._lock = threading.Lock()
+        self._ordered: tuple[tuple[object, ...], Any] = ((), None)
+
+    def page(self, part: tuple[int, int], *, sort: str, descending: bool, words: str) -> dict[str, Any]:
+        """Some rows in some order, and how many there are that fit the words. Raises `InputError` for a bad filter."""
+        places = self._places(sort, descending, words)
+        rows = [self.row(int(place)) for place in places[slice(*part)]]
+        return {"rows": rows, "count": len(places)}
+
+    def row(self, place: int) -> dict[str, Any]:
+        """One row, its cells by the number of their column."""
+        cells = self.frame.iloc[[place]]
+        return {"row": place, **{f"c{n}": _cell(cells.iat[0, n]) for n in range(len(self.columns))}}
+
+    def _places(self, sort: str, descending: bool, words: str) -> Any:
+        """The rows' places; the last answer is kept, for a table is read page by page."""
+        asked = (sort, descending, words)
+        with self._lock:
+            known, places = self._ordered
+            if known != asked:
+                places = self._sorted(self._fitting(words), sort, descending)
+                self._ordered = (asked, places)
+            return places
+
+    def _fitting(self, words: str) -> Any:
+        import numpy as np
+
+        fits = np.ones(len(self.frame), dtype=bool)
+        for part in filter(None, map(str.strip, words.split(" and "))):
+            fits &= self._fits(part)
+        return np.flatnonzero(fits)
+
+    def _fits(self, words: str) -> Any:
+        """Which rows fit `column > 3`, `column = text`, or hold these words in any column."""
+        import numpy as np
+
+        found = _COMPARED.match(words)
+        place = None if found is None else self._named(found[1])
+        if found is not None and place is not None:
+            column, wanted = self.frame.iloc[:, place], found[3].strip("\"'")
+            compare = _COMPARISONS[found[2]]
+            if self.columns[place].kind == "number":
+                return compare(column.astype("float64"), _number(wanted, found[1])).to_numpy(dtype=bool)
+            return compare(column.astype(str), wanted).to_numpy(dtype=bool)
+        fits = np.zeros(len(self.frame), dtype=bool)
+        for n, (_, kind) in enumerate(self.columns):
+            if kind != "shape":
+                texts = self.frame.iloc[:, n].astype(str)
+                fits |= texts.str.contains(words, case=False, regex=False).to_numpy(dtype=bool)
+        return fits
+
+    def _named(self, name: str) -> int | None:
+        return next((n for n, column in enumerate(self.columns) if column.name == name.strip()), None)
+
+    def _sorted(self, places: Any, sort: str, descending: bool) -> Any:
+        number = int(sort[1:]) if re.fullmatch(r"c\d+", sort) else -1
+        if not 0 <= number < len(self.columns) or self.columns[number].kind == "shape":
+            return places[::-1] if descending else places
+        column = self.frame.iloc[:, number].take(places).reset_index(drop=True)
+        if self.columns[number].kind != "number" and column.dtype == object:
+            column = column.astype(str)
+        order = column.sort_values(ascending=not descending, kind="stable", na_position="last").index.to_numpy()
+        return places[order]
+
+    # --- the map ---------------------------------------------------------------------------------------------------
+
+    def shapes(self) -> bytes:
+        """The shapes of the geometry column: a line of JSON that says what follows, and then bare numbers.
+
+        Those are x and y of all corners from the lower left on (float32), where each path begins (uint32), its row
+        (uint32) and its kind (0 a point, 1 a line, 2 a ring). Raises `InputError` where there are none.
+        """
+        place = next((n for n, column in enumerate(self.columns) if column.kind == "shape"), None)
+        if place is None:
+            raise InputError("These results have no shapes.", next_step="return a GeoDataFrame.")
+        column = self.frame.iloc[:, place]
+        crs = getattr(column, "crs", None)
+        return _as_numbers(column.to_numpy(), geographic=bool(getattr(crs, "is_geographic", False)))
+
+    def colours(self, number: int) -> tuple[dict[str, Any], bytes]:
+        """For each row a byte to colour it by, 0 to 254 (255: nothing known), and what the bytes mean."""
+        import numpy as np
+        import pandas as pd
+
+        column = self.frame.iloc[:, number]
+        if self.columns[number].kind == "number":
+            values = column.astype("float64").to_numpy(dtype="float64", na_value=math.nan)
+            known = values[np.isfinite(values)]
+            low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+            scaled = (values - low) / ((high - low) or 1.0) * (_COLOURS - 2)
+            codes = np.where(np.isfinite(values), scaled, _COLOURS - 1).astype("uint8")
+            return {"kind": "number", "low": low, "high": high}, codes.tobytes()
+        codes, names = pd.factorize(column.astype(str))
+        shown = [str(name) for name in names[: _COLOURS - 1]]
+        return {"kind": "text", "names": shown, "more": max(0, len(names) - len(shown))}, np.where(
+            (codes >= 0) & (codes < _COLOURS - 1), codes, _COLOURS - 1
+        ).astype("uint8").tobytes()
+
+
+class CollectedJobs:
+    """The tables of the jobs whose results are looked at; a thread may wait while another reads the same."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: OrderedDict[tuple[str, int], Collected] = OrderedDict()
+
+    def of(self, followed: FollowedJob) -> Collected:
+        """The table of a job. Raises `InputError` while it runs and where it is too large, or what `collect` raises."""
+        state = followed.job.state
+        key = (followed.job.id, state.version)
+        with self._lock:
+            if key not in self._held:
+                _check(state)
+                job = get_job(followed.job.id, engine=followed.job.header.engine)  # of its own: no viewer has to wait
+                self._held[key] = Collected(job.collect(ignore_exceptions=True, verbose=False))
+            self._held.move_to_end(key)
+            while len(self._held) > _HELD:
+                self._held.popitem(last=False)
+            return self._held[key]
+
+
+def _check(state: JobState) -> None:
+    if not state.done:
+        raise InputError("The job still runs.", next_step="its results stand here when it has ended.")
+    if not any(state.counts()[status] for status in GOOD):
+        raise InputError("No run has given a result.", next_step="look at its errors.")
+    size = sum(output.size for index in state.indexes(*GOOD) if (output := state.output(index)) is not None)
+    if size > _MOST_BYTES:
+        raise InputError(
+            f"The results have {size / (1 << 20):,.0f} MB, too much for a table here.",
+            next_step="download them, or use job.collect(to=...).",
+        )
+
+
+def _kind_of(column: pd.Series[Any]) -> str:
+    from pandas.api import types
+
+    if column.dtype.name == "geometry":
+        return "shape"
+    kind = column.dtype
+    return "number" if types.is_numeric_dtype(kind) and not types.is_bool_dtype(kind) else "text"
+
+
+def _number(text: str, name: str) -> float:
+    try:
+        return float(text.replace(",", ""))
+    except ValueError:
+        raise InputError(f"{name} is compared with a number, not with {text!r}.", next_step="write a number.") from None
+
+
+def _cell(value: Any) -> Any:
+    """A cell as a browser shows it: numbers as they are, all else as text in short."""
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        return _cell(value.item())
+    if hasattr(value, "geom_type"):
+        return str(value.geom_type)
+    try:
+        text = value if isinstance(value, str) else repr(value) if isinstance(value, (dict, list)) else str(value)
+    except Exception as error:  # noqa: BLE001  the user's own types, and what they do when they are looked at
+        text = f"{type(value).__name__} ({type(error).__name__})"
+    return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
+
+
+def _as_numbers(geometries: Any, *, geographic: bool) -> bytes:
+    import numpy as np
+    import shapely
+
+    rows = np.flatnonzero(~(shapely.is_missing(geometries) | shapely.is_empty(geometries)))
+    shapes = geometries[rows]
+    if not len(shapes):
+        raise InputError("These results have no shapes.", next_step="return a GeoDataFrame.")
+    bounds = shapely.total_bounds(shapes)
+    count = int(shapely.get_num_coordinates(shapes).sum())
+    finest = float(max(bounds[2] - bounds[0], bounds[3] - bounds[1])) / _FINEST if count > _CORNERS else 0.0
+    if finest:
+        shapes = shapely.simplify(shapes, finest, preserve_topology=False)
+    corners, starts, owners, kinds = _paths(shapes)
+    header = {
+        "rows": len(geometries),
+        "shapes": len(rows),
+        "paths": len(starts),
+        "corners": len(corners),
+        "x": float(bounds[0]),
+        "y": float(bounds[1]),
+        "width": float(bounds[2] - bounds[0]),
+        "height": float(bounds[3] - bounds[1]),
+        "geographic": geographic,
+        "left_out": max(0, count - len(corners)),
+    }
+    head = json.dumps(header).encode()
+    head += b" " * (-(len(head) + 1) % 4) + b"\n"  # what follows begins at a multiple of four
+    near = (corners - bounds[:2]).astype("<f4")
+    return b"".join([head, near.tobytes(), starts.tobytes(), rows[owners].astype("<u4").tobytes(), kinds.tobytes()])
+
+
+def _paths(shapes: Any) -> tuple[Any, Any, Any, Any]:
+    """All corners, where each path of them begins, which shape it is of, and its kind."""
+    import numpy as np
+    import shapely
+
+    parts, owners = shapely.get_parts(shapes, return_index=True)
+    while np.isin(shapely.get_type_id(parts), (4, 5, 6, 7)).any():  # collections may hold others
+        parts, inner = shapely.get_parts(parts, return_index=True)
+        owners = owners[inner]
+    types = shapely.get_type_id(parts)
+    rings, of = shapely.get_rings(parts[types == 3], return_index=True)
+    lines = np.isin(types, (1, 2))
+    pieces = [(rings, owners[types == 3][of], 2), (parts[lines], owners[lines], 1)]
+    pieces.append((parts[types == 0], owners[types == 0], 0))
+    paths = np.concatenate([one for one, _, _ in pieces])
+    corners, path_of = shapely.get_coordinates(paths, return_index=True)
+    sizes = np.bincount(path_of, minlength=len(paths))
+    starts = (np.cumsum(sizes) - sizes).astype("<u4")
+    kinds = np.concatenate([np.full(len(one), kind, dtype="uint8") for one, _, kind in pieces])
+    return corners, starts, np.concatenate([of for _, of, _ in pieces]), kinds

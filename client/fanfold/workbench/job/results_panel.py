@@ -1,0 +1,145 @@
+"""The results of all runs: one table, and where they have shapes one map. The browser asks for what it shows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import HTTPException, Response
+from nicegui import app, ui
+from starlette.responses import JSONResponse
+
+from fanfold.errors import FanfoldError
+from fanfold.workbench.following import FollowedJob, FollowedJobs
+from fanfold.workbench.job.collected import Collected, CollectedJobs, Column
+from fanfold.workbench.layout import choice, element, field, script, set_text, show, text
+
+_MOST_ROWS = 500
+_SHOWN_COLUMNS = 60
+_FILTER = "words, or a comparison such as delay > 3 and day = 2013-01-02"
+
+
+def add_result_routes(followed_jobs: FollowedJobs, collected: CollectedJobs) -> None:
+    """Tell the application the addresses of a job's collected results: rows, one row, shapes and their colours."""
+
+    async def asked(job_id: str, read: Callable[[Collected], Any]) -> Any:
+        def answer() -> Any:
+            return read(collected.of(followed_jobs.followed(job_id)))
+
+        try:
+            return await asyncio.to_thread(answer)
+        except FanfoldError as error:
+            raise HTTPException(409, str(error)) from error
+
+    @app.get("/job/{job_id}/table.json")
+    async def table(
+        job_id: str, start: int = 0, stop: int = 100, sort: str = "", order: str = "asc", words: str = ""
+    ) -> Any:
+        part = (max(0, start), min(stop, start + _MOST_ROWS))
+        page = await asked(job_id, lambda of: of.page(part, sort=sort, descending=order == "desc", words=words))
+        return JSONResponse(page)
+
+    @app.get("/job/{job_id}/table/{row}.json")
+    async def one(job_id: str, row: int) -> Any:
+        return JSONResponse(await asked(job_id, lambda of: of.row(row) if 0 <= row < len(of.frame) else {}))
+
+    @app.get("/job/{job_id}/shapes")
+    async def shapes(job_id: str) -> Any:
+        return Response(await asked(job_id, Collected.shapes), media_type="application/octet-stream")
+
+    @app.get("/job/{job_id}/shapes/{column}")
+    async def colours(job_id: str, column: int) -> Any:
+        meaning, codes = await asked(job_id, lambda of: of.colours(column) if column < len(of.columns) else ({}, b""))
+        return Response(json.dumps(meaning).encode() + b"\n" + codes, media_type="application/octet-stream")
+
+
+class ResultsPanel:
+    """One viewer's table and map, made when the job has ended and its results have been read."""
+
+    def __init__(self, followed: FollowedJob, collected: CollectedJobs) -> None:
+        self._followed, self._collected = followed, collected
+        self._version = -1
+        self._columns: list[Column] = []
+        self._rows, self._trouble, self._is_new = 0, "", False
+        self._note = text("Reading the results …", "ff-card ff-empty").props("role=status")
+        self._box = element("div", "ff-stack")
+
+    def collect(self) -> None:
+        """Have the results collected; called in a thread, without the job's lock, for that reads them all."""
+        version = self._followed.job.state.version
+        if version == self._version:
+            return
+        try:
+            found = self._collected.of(self._followed)
+            self._columns, self._rows, self._trouble = found.columns, len(found.frame), ""
+        except FanfoldError as error:
+            self._trouble = str(error)
+        self._version, self._is_new = version, True
+
+    def refresh(self) -> None:
+        """Show the table, or why there is none."""
+        if not self._is_new:
+            return
+        self._is_new = False
+        set_text(self._note, self._trouble)
+        show(self._note, shown=bool(self._trouble))
+        self._box.clear()
+        if not self._trouble:
+            with self._box:
+                self._build()
+
+    def _build(self) -> None:
+        if any(column.kind == "shape" for column in self._columns):
+            self._build_map()
+        with element("section", "ff-card").props('aria-label="Table of results"'):
+            rows = f"{self._rows:,} {'row' if self._rows == 1 else 'rows'}"
+            cut = f", the first {_SHOWN_COLUMNS}" if len(self._columns) > _SHOWN_COLUMNS else ""
+            with element("div", "ff-row"):
+                field("Filter", on_change=self._filter, placeholder=_FILTER, type="search").classes("ff-long")
+                words = text(f"{rows} × {len(self._columns):,} columns{cut}", "ff-muted ff-small ff-spread", "span")
+                words.props("id=ff-result-count role=status")
+            self._grid = ui.aggrid(self._options(), auto_size_columns=False)
+            self._grid.classes("ff-grid").style("height: 460px")
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "columnDefs": [_column_of(n, column) for n, column in enumerate(self._columns[:_SHOWN_COLUMNS])],
+            "defaultColDef": {"resizable": True, "suppressMovable": True, "suppressHeaderMenuButton": True},
+            "rowModelType": "infinite",
+            "cacheBlockSize": 200,
+            "maxBlocksInCache": 20,
+            ":getRowId": "p => String(p.data.row)",
+            ":datasource": self._source(""),
+            "rowHeight": 34,
+            "animateRows": False,
+        }
+
+    def _source(self, words: str) -> str:
+        given = json.dumps(words).replace("</", "<\\/")
+        return f"window.ff.results.source('/job/{self._followed.job.id}/table.json', {given})"
+
+    def _filter(self, words: str) -> None:
+        ui.run_javascript(f"getElement({self._grid.id}).api.setGridOption('datasource', {self._source(words)})")
+
+    def _build_map(self) -> None:
+        colours = {"": "none", **{str(n): one.name for n, one in enumerate(self._columns) if one.kind != "shape"}}
+        with element("section", "ff-card").props('aria-label="Map of results"'):
+            with element("div", "ff-row"):
+                choice("Colour", colours, on_change=lambda value: script("results.colour", value))
+                text("", "ff-muted ff-small", "span").props("id=ff-map-legend role=status")
+                text("Drag to move, wheel or + and − to zoom, 0 for all.", "ff-muted ff-small ff-spread", "span")
+            with element("div", "ff-bigmap"):
+                element("canvas").props('id=ff-map tabindex=0 role=img aria-label="Map of all results"')
+                text("", "ff-tip ff-hidden").props("id=ff-map-tip")
+            text("Reading the shapes …", "ff-muted ff-small").props("id=ff-map-words role=status")
+        script("results.open", f"/job/{self._followed.job.id}", [column.name for column in self._columns])
+
+
+def _column_of(number: int, column: Column) -> dict[str, Any]:
+    """A column of the grid. Its key is one of ours: a column's own name could be taken for code."""
+    made: dict[str, Any] = {"field": f"c{number}", "headerName": column.name, "minWidth": 100, "flex": 1}
+    if column.kind == "number":
+        made["type"] = "rightAligned"
+    return {**made, "sortable": column.kind != "shape", "tooltipField": f"c{number}"}

@@ -1,0 +1,133 @@
+"""The results of all runs: one table that the server sorts and filters, and one map of all shapes."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from playwright.sync_api import expect
+
+from fanfold.core.models import Output
+from fanfold.workbench.job.collected import Collected
+from tests.workbench.conftest import tab
+from tests.workbench.samples import delays, ended
+
+
+@pytest.fixture(scope="module")
+def parcels(workbench):
+    """A job of 40 runs, each with 100 squares: 4,000 shapes in a grid of 100 by 40, degrees apart."""
+    import geopandas
+    import pandas as pd
+    from shapely.geometry import box
+
+    def squares(run):
+        return geopandas.GeoDataFrame(
+            pd.DataFrame(
+                {"parcel": range(100), "height": [run * 100.0 + n for n in range(100)], "kind": "ab"[run % 2]}
+            ),
+            geometry=[box(0.1 * n, 0.1 * run, 0.1 * n + 0.09, 0.1 * run + 0.09) for n in range(100)],
+            crs=4326,
+        )
+
+    from hashlib import sha256
+
+    header = workbench.store.job(delays, range(40), cache=False)
+    events = []
+    for run in range(40):
+        buffer = io.BytesIO()
+        squares(run).to_parquet(buffer, index=False)
+        data = buffer.getvalue()
+        output = Output("geoparquet/1", sha256(data).hexdigest(), len(data), data)
+        events.append(ended(header, run)._replace(output=output))
+    workbench.store.log.append(events)
+    return header
+
+
+def rows(page):
+    """The cells of the first rows, as they stand in the table."""
+    return page.locator(".ag-center-cols-container [row-index='0'] .ag-cell").all_inner_texts()
+
+
+def test_one_table_of_all_runs_is_sorted_and_filtered_by_the_server(visit, parcels):
+    page = visit(f"/job/{parcels.id}")
+    tab(page, "Results")
+    count = page.locator("#ff-result-count")
+    expect(count).to_have_text("4,000 rows")
+    page.get_by_role("columnheader", name="height").click()
+    page.get_by_role("columnheader", name="height").click()
+    first = page.locator(".ag-row[row-index='0'] [col-id='c2']")
+    expect(first).to_have_text("3999")
+    page.get_by_label("Filter").fill("height < 250 and kind = b")
+    expect(count).to_have_text("100 rows of this kind")
+    expect(first).to_have_text("199")
+    page.get_by_label("Filter").fill("height > tall")
+    expect(count).to_contain_text("height is compared with a number, not with 'tall'")
+
+
+def test_one_map_holds_every_shape_and_tells_what_is_under_the_pointer(visit, parcels, picture):
+    page = visit(f"/job/{parcels.id}?tab=Results")
+    expect(page.locator("#ff-map-words")).to_have_text("4,000 shapes")
+    page.get_by_label("Colour").select_option("height")
+    expect(page.locator("#ff-map-legend")).to_contain_text("3,999")
+    canvas = page.locator("#ff-map")
+    expect(canvas).to_have_attribute("data-drawn", "2")
+    picture(page, "job-results-map")
+    box = canvas.bounding_box()
+    at = page.evaluate(
+        "([x, y]) => { const s = ff.results.state, v = s.view, h = document.getElementById('ff-map').clientHeight;"
+        " return [(x - v.x) * v.scale * s.shapes.wide, h - (y - v.y) * v.scale]; }",
+        [0.1 * 17 + 0.045, 0.1 * 5 + 0.045],
+    )
+    page.mouse.move(box["x"] + at[0], box["y"] + at[1])
+    expect(page.locator("#ff-map-tip")).to_contain_text("height: 517")
+    before = page.evaluate("ff.results.state.view.scale")
+    page.mouse.wheel(0, -400)
+    page.wait_for_function("(before) => ff.results.state.view.scale > 1.5 * before", arg=before)
+    expect(canvas).not_to_have_attribute("data-drawn", "2")
+    expect(page.locator("#ff-map-tip")).to_contain_text("height: 517")  # what is under the pointer stays there
+
+
+def test_a_job_that_runs_or_has_no_result_says_so(visit, store):
+    header = store.job(delays, range(3), cache=False)
+    store.starts(header, 0)
+    page = visit(f"/job/{header.id}?tab=Results")
+    expect(page.get_by_text("The job still runs.")).to_be_visible()
+    store.ends(header, 0, 1, 2)
+    expect(page.locator("#ff-result-count")).to_have_text("3 rows")
+
+
+def test_holes_lines_points_and_collections_are_taken_apart_and_what_is_missing_left_out():
+    import geopandas
+    import numpy as np
+    from shapely.geometry import GeometryCollection, LineString, MultiPolygon, Point, box
+
+    with_hole = box(0, 0, 4, 4).difference(box(1, 1, 2, 2))
+    shapes = [with_hole, None, LineString([(5, 0), (6, 1), (7, 0)]), Point(9, 9)]
+    shapes.append(GeometryCollection([MultiPolygon([box(0, 6, 1, 7), box(2, 6, 3, 7)]), Point(4, 6)]))
+    data = Collected(geopandas.GeoDataFrame(geometry=shapes)).shapes()
+    head, _, body = data.partition(b"\n")
+    import json
+
+    told = json.loads(head)
+    assert (told["shapes"], told["rows"], told["width"], told["height"]) == (4, 5, 9.0, 9.0)
+    numbers = 8 * told["corners"]
+    owners = np.frombuffer(body, "<u4", told["paths"], numbers + 4 * told["paths"])
+    kinds = np.frombuffer(body, "u1", told["paths"], numbers + 8 * told["paths"])
+    assert sorted(zip(owners.tolist(), kinds.tolist(), strict=True)) == [
+        (0, 2), (0, 2), (2, 1), (3, 0), (4, 0), (4, 2), (4, 2),
+    ]  # fmt: skip
+    assert len(data) == len(head) + 1 + numbers + 9 * told["paths"]
+    assert (len(head) + 1) % 4 == 0
+
+
+def test_rows_of_any_kind_of_result_are_cells():
+    import pandas as pd
+
+    frame = pd.DataFrame({"legs": [[{"a": 1}], None], "n": [float("nan"), 1.5]}, index=pd.Index([7, 9], name="x"))
+    table = Collected(frame)
+    assert [column.name for column in table.columns] == ["x", "legs", "n"]
+    page = table.page((0, 9), sort="c0", descending=True, words="")
+    assert page == {
+        "rows": [{"row": 1, "c0": 9, "c1": "None", "c2": 1.5}, {"row": 0, "c0": 7, "c1": "[{'a': 1}]", "c2": "nan"}],
+        "count": 2,
+    }
