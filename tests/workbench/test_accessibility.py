@@ -45,11 +45,13 @@ def test_the_jobs_page(visit, job, scheme):
 def test_a_jobs_page_with_each_of_its_tabs(visit, job, scheme):
     page = visit(f"/job/{job.id}", scheme=scheme)
     expect(page.locator("[data-chart=timeline] canvas")).to_be_visible()
-    for name in ("Overview", "Runs", "Logs", "Errors", "Code", "History"):
+    for name in ("Overview", "Runs", "Results", "Logs", "Errors", "Code", "History"):
         tab(page, name)
         if name == "Runs":
             page.locator('.ag-row[row-id="5"]').click()
             expect(page.get_by_label("The chosen run").locator("pre")).to_be_visible()
+        if name == "Results":
+            expect(page.locator("#ff-result-count")).to_have_text("36 rows")
         assert not findings(page, scheme), name
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from fanfold.core.fold import JobState
 from fanfold.core.models import BAD, RunError, RunStatus
 from fanfold.errors import FanfoldError
-from fanfold.inputs.rejection import short
+from fanfold.inputs.signature import short
 from fanfold.job.results import Contents
 
 # Where a failure was raised: the last line of the user's own code in its traceback.

@@ -14,7 +14,7 @@ from fanfold.core.fold import JobState
 from fanfold.core.formatting import counted, duration
 from fanfold.core.models import BAD, EventKind, RunStatus
 from fanfold.errors import FanfoldError, InputError
-from fanfold.inputs.rejection import short
+from fanfold.inputs.signature import short
 from fanfold.job import chart_data, history
 from fanfold.job.causes import Cause, causes_of, input_line, is_file
 from fanfold.job.chart_data import RunSpan, Timeline
