@@ -17,6 +17,7 @@ READING = {
     "logs": ["{done}"],
     "times": ["{done}"],
     "errors": ["{failed}"],
+    "debug": ["{failed}", "1"],
     "verify": ["{done}"],
     "cancel": ["{done}"],
     "collect": ["{done}", "-o", "{out}"],

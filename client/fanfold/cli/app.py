@@ -9,7 +9,7 @@ import typer
 
 from fanfold.cli.commands import advice as advise
 from fanfold.cli.commands import advice as machines
-from fanfold.cli.commands import results, start, steer, surroundings, watch
+from fanfold.cli.commands import origins, results, start, steer, surroundings, watch
 from fanfold.cli.commands import storage as cached
 from fanfold.cli.commands import storage as remove
 from fanfold.cli.commands import workbench as page
@@ -52,6 +52,7 @@ COMMANDS: dict[str, Command] = {
     "times": Command(results.times, (f"fanfold times {_JOB} --slowest --limit 10",)),
     "errors": Command(results.errors, (f"fanfold errors {_JOB}", f"fanfold errors {_JOB} --run 3")),
     "report": Command(results.report, (f"fanfold report {_JOB} -o report.html",)),
+    "debug": Command(origins.debug, (f"fanfold debug {_JOB} 17", f"fanfold debug {_JOB} 17 --json")),
     "collect": Command(results.collect, (f"fanfold collect {_JOB} -o delays.parquet",)),
     "cancel": Command(steer.cancel, (f"fanfold cancel {_JOB}",)),
     "retry": Command(steer.retry, (f"fanfold retry {_JOB}", f"fanfold retry {_JOB} --with flights.py:delays")),

@@ -15,6 +15,7 @@ from fanfold.job.verify import Receipt
 
 if TYPE_CHECKING:
     from fanfold.diagnosis import Check
+    from fanfold.job.post_mortem import PostMortem
     from fanfold.submission.estimates import Plan, Span, Way
 
 _JOB = {
@@ -112,6 +113,16 @@ KEYS: dict[str, dict[str, str]] = {
         "travels": "an array: lane, name, what, size (bytes), where (file and line)",
         "left_behind": "the same, of what stays here",
         "needs": "an array: what needs the same version of Python or of a package",
+    },
+    "debug": {
+        "id": "the job's id",
+        "run": _RUN["run"],
+        "recorded": "the exception's class and message where it ran",
+        "fails": "true where it fails here too",
+        "same": "true where it fails with the same exception",
+        "type": "the exception's class here, empty where it does not fail",
+        "message": "its message",
+        "frames": "from the call to the failure: file, line, function, code, own (no library's), values (text by name)",
     },
     "doctor": {
         "what": "what was looked at",
@@ -275,6 +286,20 @@ def _run_record(job: Job, index: int) -> dict[str, Any]:
 
 #: As many rows as a table shows unless it is asked for more.
 ROWS_SHOWN = 50
+
+
+def post_mortem_record(found: PostMortem) -> dict[str, Any]:
+    """What came of a failed run that was called again here."""
+    return {
+        "id": found.job_id,
+        "run": found.index,
+        "recorded": found.recorded_text,
+        "fails": found.error is not None,
+        "same": found.same,
+        "type": found.error_type,
+        "message": found.message,
+        "frames": [frame._asdict() for frame in found.frames],
+    }
 
 
 def check_run(job: Job, run: int | None) -> None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from fanfold.job.cost import Cost
+    from fanfold.job.post_mortem import PostMortem
     from fanfold.job.summary import Summary
     from fanfold.job.verify import Receipt
 
@@ -96,6 +97,15 @@ class Run:
     def logs(self) -> str:
         """What it has printed."""
         return logs.text(self._job.contents, self.index)
+
+    def debug(self, *, pdb: bool | None = None) -> PostMortem:
+        """Call the failed run again here, with its own code and arguments: where it fails, and on what values.
+
+        `pdb` None opens the debugger on a terminal only. Raises `InputError` where it has not failed.
+        """
+        from fanfold.job.post_mortem import debug_run
+
+        return debug_run(self._job, self.index, pdb=pdb)
 
     # The older spelling (see docs/compatibility.md).
 

@@ -1,0 +1,43 @@
+"""Commands that tell how one run came to be what it is."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from typing import Annotated
+
+import typer
+
+from fanfold.cli import options
+from fanfold.cli.output import print_json, print_text
+from fanfold.cli.records import check_run, post_mortem_record
+
+RunNumber = Annotated[int, typer.Argument(metavar="RUN", help="The run's number, from 0.")]
+
+
+def debug(
+    job: options.JobId,
+    run: RunNumber,
+    *,
+    pdb: Annotated[
+        bool | None, typer.Option("--pdb/--no-pdb", help="Open the debugger; else where there is a terminal.")
+    ] = None,
+    engine: options.EngineName = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Call a failed run again here, to see why it fails.
+
+    It is the code and the arguments that it failed with. Values are shortened, and secrets among them masked. What the
+    run prints goes to stderr.
+    """
+    from fanfold.api.submit import get_job
+
+    found = get_job(job, engine=engine)
+    check_run(found, run)
+    if as_json:
+        with redirect_stdout(sys.stderr):
+            post_mortem = found[run].debug(pdb=False)
+        print_json(post_mortem_record(post_mortem))
+        return
+    post_mortem = found[run].debug(pdb=pdb)
+    print_text(str(post_mortem))
