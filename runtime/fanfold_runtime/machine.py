@@ -167,6 +167,7 @@ class Machine:
             bundle=self._blob_cache.bundle(header),
             blobs=self._blob_cache.blobs,
             serializer=header.serializer,
+            path_rules=header.path_rules,
             owner=header.owner,
             fresh=header.fresh,
             own_folder=True,

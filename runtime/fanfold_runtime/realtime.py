@@ -176,6 +176,7 @@ class Environment:
             bundle=bundle,
             blobs=self._blob_cache.blobs,
             serializer=header.serializer,
+            path_rules=header.path_rules,
             owner=header.owner,
             fresh=header.fresh,
             own_folder=True,

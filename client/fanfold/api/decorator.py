@@ -113,7 +113,10 @@ def udf(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     Options: `name`, `instance_type`, `engine`, `cache_max_age`, `max_retry`, `retry_on`, `timeout_s` (seconds),
     `memory_mib`, `disk_size_gb`, `serializer` ("auto" or "pickle"), `fresh` (each run in a process of its own), `setup`
     (a function that is called once in each worker before its first run), `packages` (a list of requirements, "auto",
-    or a requirements file: what it needs beside what is where it runs). Raises `InputError` for an unknown one.
+    or a requirements file: what it needs beside what is where it runs),
+    `depends_on` (paths, functions and names of parameters that hold paths: a result is used again only while they are
+    what they were), `check_paths` (True: texts in results are paths as well, and a result is used again only while they
+    lead to what the run left there). Raises `InputError` for an unknown one.
     """
     if fn is None:
         Options.checked(**options)

@@ -70,7 +70,7 @@ GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
         "The results that are kept on this machine.",
         {
             "size": Command(cached.size, ("fanfold cache size",)),
-            "clear": Command(cached.clear, ("fanfold cache clear --older-than 7d",)),
+            "clear": Command(cached.clear, ("fanfold cache clear --older-than 7d", "fanfold cache clear --udf delays")),
         },
     ),
     "packages": (

@@ -13,6 +13,9 @@ from fanfold.errors import InputError
 #: Part of every key: raise it when what a key stands for changes, and no older result is taken for a newer one.
 KEY_FORMAT = 1
 
+#: The codec of a cache entry that is no result: what the files were that a result names (`returned_key`).
+RETURNED = "returned/1"
+
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _AGE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw]?)\s*", re.ASCII)
 
@@ -20,7 +23,7 @@ _AGE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw]?)\s*", re.ASCII)
 def parse_age(value: str | float | timedelta | None) -> float:
     """Seconds in an age: "30s", "5m", "12h", "7d", "2w", a number of seconds, a timedelta, or None for the default.
 
-    0 means that nothing is taken from the cache. Raises `InputError` for anything else.
+    0 means that nothing is taken from the cache; what is computed is kept there. Raises `InputError` for anything else.
     """
     if value is None:
         return DEFAULT_CACHE_MAX_AGE_S
@@ -74,6 +77,16 @@ class KeyMaker:
 def run_key(*, code_hash: str, arguments: str, constants: str, path: str, image: str) -> str:
     """The cache key of one run; for many inputs of one job, see `KeyMaker`."""
     return KeyMaker(code_hash=code_hash, constants=constants, path=path, image=image).key(arguments)
+
+
+def stamped_key(key: str, stamp: str) -> str:
+    """The key of a run whose arguments name files: `stamp` stands for what these were when it ended."""
+    return hashlib.sha256(f"{key} {stamp}".encode()).hexdigest() if stamp else key
+
+
+def returned_key(key: str) -> str:
+    """Where the cache keeps what the files were that a result names."""
+    return hashlib.sha256(f"{key} returned".encode()).hexdigest()
 
 
 def _as_float(value: float) -> float:

@@ -142,6 +142,7 @@ class EventKind(str, Enum):
     MACHINE = "machine"
     EXECUTION_FAILURE = "execution_failure"
     STOP = "stop"
+    CACHE = "cache"
 
 
 #: Kinds a reader that only follows output and machine load asks for; all the others make up the state.
@@ -222,6 +223,21 @@ class Event(NamedTuple):
         return cls(job_id, index, attempt, kind, moment, new_event_id(moment), **facts)
 
 
+#: What every encoded path has in its text.
+PATH_TAG = '"$path"'
+
+
+class PathRules(NamedTuple):
+    """Which paths count when a result is to be used again, beside every `Path` among the arguments.
+
+    `parameters`: those whose texts are paths, too. `check_results`: True looks at texts in results as well, False at
+    nothing in them.
+    """
+
+    parameters: tuple[str, ...] = ()
+    check_results: bool | None = None
+
+
 class JobHeader(NamedTuple):
     """What is known of a job when it starts; only `cancelled_at` ever changes, and the code with `retry(udf=...)`.
 
@@ -266,6 +282,14 @@ class JobHeader(NamedTuple):
     fixed_hashes: tuple[str, ...] = ()
     #: Jobs of the same one may have runs in common (see `engines.following`); "" for one that shares nothing.
     flight: str = ""
+    #: Parameters whose texts name files, and whether files that a result names are looked at (`PathRules`).
+    depends_on: tuple[str, ...] = ()
+    check_paths: bool | None = None
+
+    @property
+    def path_rules(self) -> PathRules | None:
+        """Which paths count for the cache; None where nothing is kept for it."""
+        return PathRules(self.depends_on, self.check_paths) if self.cache else None
 
     @property
     def current_bundle_sha256(self) -> str:
@@ -308,7 +332,7 @@ class CacheEntry(NamedTuple):
 # How a job's header is written down: one line of JSON that a later version can still read.
 
 _FIELDS = tuple(name for name in JobHeader._fields if name != "cancelled_at")
-_TUPLES = ("parameters", "retry_on", "fixed_bundles", "fixed_hashes")
+_TUPLES = ("parameters", "retry_on", "fixed_bundles", "fixed_hashes", "depends_on")
 #: Not `json.dumps`, which may be one that the user has replaced.
 _written = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -420,6 +444,15 @@ class StopRecord(NamedTuple):
     reason: str = ""
 
 
+class CacheRecord(NamedTuple):
+    """How many runs the cache has answered (`name`: "answers"), and when these results were made (since 1970)."""
+
+    name: str
+    count: int = 0  # type: ignore[assignment]
+    oldest: float = 0.0
+    newest: float = 0.0
+
+
 JobRecord: TypeAlias = (
     ProcessRecord
     | RunnerRecord
@@ -429,6 +462,7 @@ JobRecord: TypeAlias = (
     | MachineRecord
     | ExecutionFailureRecord
     | StopRecord
+    | CacheRecord
 )
 
 _TYPES: dict[EventKind, Callable[..., JobRecord]] = {
@@ -440,6 +474,7 @@ _TYPES: dict[EventKind, Callable[..., JobRecord]] = {
     EventKind.MACHINE: MachineRecord,
     EventKind.EXECUTION_FAILURE: ExecutionFailureRecord,
     EventKind.STOP: StopRecord,
+    EventKind.CACHE: CacheRecord,
 }
 _KINDS = {of: kind for kind, of in _TYPES.items()}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fanfold.contract.instances import INSTANCE_TYPES, InstanceType
@@ -133,6 +134,10 @@ class Options(NamedTuple):
     setup: Callable[[], object] | None = None
     #: Packages that it needs beside those that are where it runs; see `environments.requirements`.
     packages: str | Sequence[str] | None = None
+    #: What results depend on beside code and arguments: paths, functions, names of parameters whose texts are paths.
+    depends_on: Sequence[str | PurePath | Callable[[], Any]] = ()
+    #: Whether texts in results are looked at as paths when they are used again; False looks at no path there.
+    check_paths: bool | None = None
 
     @classmethod
     def checked(cls, **options: Any) -> Options:
@@ -141,6 +146,7 @@ class Options(NamedTuple):
             if name not in cls._fields:
                 raise InputError(f"@udf has no option {name!r}.", next_step=f"it has {', '.join(cls._fields)}.")
         options["engine"], options["instance_type"] = places(options.get("engine"), options.get("instance_type"))
+        options["depends_on"] = _dependencies(options.get("depends_on", ()))
         asked = cls(**options)
         if asked.serializer not in _SERIALIZERS:
             raise InputError(f"serializer={asked.serializer!r} is unknown.", next_step='use "auto" or "pickle".')
@@ -157,6 +163,8 @@ class Options(NamedTuple):
         check_number("max_retry", asked.max_retry, zero=True, whole=True)
         check_flags(fresh=asked.fresh)
         _check_packages(asked.packages)
+        if asked.check_paths is not None:
+            check_flags(check_paths=asked.check_paths)
         if asked.setup is not None and not callable(asked.setup):
             raise InputError(
                 f"setup={asked.setup!r} cannot be called.", next_step="give a function without parameters."
@@ -203,7 +211,7 @@ class Request(NamedTuple):
         retries = options.max_retry if max_retry is None else max_retry
         return cls(
             instance=instance_type(instance_type_name or options.instance_type, offered),
-            cache=bool(cache) and age_s > 0,
+            cache=bool(cache),
             cache_max_age_s=age_s,
             max_retry=DEFAULT_MAX_RETRY if retries is None else retries,
             retry_on=_names(retry_on) or _names(options.retry_on),
@@ -211,6 +219,20 @@ class Request(NamedTuple):
             n_processes_per_worker=n_processes_per_worker or 1,
             stop_on_error=_check_stop_on_error(stop_on_error),
         )
+
+
+def _dependencies(depends_on: Any) -> tuple[Any, ...]:
+    """Raises `InputError` for what nothing can depend on."""
+    if isinstance(depends_on, (str, PurePath)) or callable(depends_on):
+        depends_on = (depends_on,)
+    given = tuple(depends_on) if isinstance(depends_on, Iterable) else (depends_on,)
+    for one in given:
+        if not isinstance(one, (str, PurePath)) and not callable(one):
+            raise InputError(
+                f"depends_on holds {one!r}, which is no path, no function and no parameter's name.",
+                next_step='write depends_on=["table.csv", current_version, "paths"], for example.',
+            )
+    return given
 
 
 def _check_stop_on_error(rule: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import time
 from collections import deque
@@ -11,13 +12,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from fanfold.core.models import TELEMETRY, CacheEntry, Event, EventKind, JobHeader, RunRef
+from fanfold.core.cache_key import RETURNED, returned_key, stamped_key
+from fanfold.core.models import TELEMETRY, CacheEntry, Event, EventKind, JobHeader, Output, RunRef
 from fanfold.core.options import FailureWatch, should_retry
 from fanfold.core.processes import close_private, keep_private
 from fanfold.engines.base import Stores, stop_job
 from fanfold.errors import StoreError, StoreFull
 from fanfold.execution.calls import Assignment, Call, Feed, Report
 from fanfold.execution.pool.pool import Pool
+from fanfold.execution.worker.marks import GIVEN, GOT, UNSEEN
 from fanfold.execution.worker.perform import UNKEPT
 from fanfold.stores.disk import MAKE_ROOM, disk_errors
 from fanfold.stores.keys import result_key
@@ -235,7 +238,7 @@ class Recorder:
 
     def _write(self, events: Sequence[Event]) -> None:
         outputs = [event for event in events if event.kind is EventKind.FINISHED and event.output is not None]
-        self._stores.record(events, [self._entry(event) for event in outputs] if self._header.cache else [])
+        self._stores.record(events, [entry for event in outputs for entry in self._entries(event)])
         self._held, self._flushed_at = [], time.monotonic()
 
     def _stored(self, report: Report) -> Event:
@@ -247,10 +250,19 @@ class Recorder:
             self._stores.objects.put_file(key, report.result_file)
         return event._replace(output=event.output._replace(key=key))
 
-    def _entry(self, event: Event) -> CacheEntry:
+    def _entries(self, event: Event) -> Iterator[CacheEntry]:
+        """What the cache is to keep of a result: itself, and what the files were that it names (see `worker.marks`)."""
         assert event.output is not None
+        if not self._header.cache or UNSEEN in event.data:
+            return
         took_s = event.usage.duration_s if event.usage else 0.0
-        return CacheEntry(self._cache_key(event.index), event.output, event.at, took_s, event.job_id)
+        key, given, got = self._cache_key(event.index), event.data.get(GIVEN), event.data.get(GOT)
+        if given:
+            key = stamped_key(key, given)
+        yield CacheEntry(key, event.output, event.at, took_s, event.job_id)
+        if got is not None:
+            seal = Output(RETURNED, hashlib.sha256(got.encode()).hexdigest(), len(got), got.encode())
+            yield CacheEntry(returned_key(key), seal, event.at, 0.0, event.job_id)
 
 
 def finished(events: Sequence[Event]) -> list[Event]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from fanfold.core.models import Event, EventKind, Output, RunError, RunStatus, Usage, new_event_id
+from fanfold.core.models import NO_DATA, Event, EventKind, Output, PathRules, RunError, RunStatus, Usage, new_event_id
 from fanfold.execution.channel import Finished
 
 
@@ -39,6 +39,8 @@ class Assignment(NamedTuple):
     mount: Path | None = None
     #: The interpreter of its workers, where it brings packages along; empty: this process's own.
     python: str = ""
+    #: Which paths count for the cache; None where nothing is kept for it.
+    path_rules: PathRules | None = None
 
     @property
     def workers(self) -> tuple[str, str, bool, bool, str]:
@@ -55,6 +57,7 @@ class Assignment(NamedTuple):
             "mount": str(self.mount or ""),
             "fresh": self.fresh,
             "own_folder": self.own_folder,
+            "path_rules": self.path_rules,
         }
 
 
@@ -118,7 +121,8 @@ def finished(job_id: str, call: Call, done: Finished, sampled_peak_mib: float) -
             Event(job_id, index, attempt, EventKind.FINISHED, at, event_id, RunStatus.FAILED, None, error, used)
         )
     output = Output(packed.codec, packed.sha256.hex(), packed.size, done.body if packed.file is None else None)
-    succeeded = Event(job_id, index, attempt, EventKind.FINISHED, at, event_id, RunStatus.SUCCEEDED, output, None, used)
+    facts = (RunStatus.SUCCEEDED, output, None, used, packed.marks or NO_DATA)
+    succeeded = Event(job_id, index, attempt, EventKind.FINISHED, at, event_id, *facts)
     return Report(succeeded, None if packed.file is None else Path(packed.file))
 
 

@@ -35,6 +35,8 @@ class Packed(NamedTuple):
     size: int
     sha256: bytes
     file: str | None
+    #: What the files were that it names, and its arguments (`worker.marks`).
+    marks: dict[str, str] | None = None
 
 
 class Finished(NamedTuple):
@@ -102,7 +104,7 @@ def pack_started(call: int, at: float, log: int) -> bytes:
 def pack_finished(done: Finished) -> bytes:
     """A `Finished` on its way to the pool."""
     told = done.output
-    if told is None or told.file is not None or done.printed is not None or done.tainted:
+    if told is None or told.file is not None or told.marks or done.printed is not None or done.tainted:
         return _pack_long(done)
     codec = told.codec.encode()
     head = _SMALL.pack(
@@ -146,7 +148,7 @@ def _unpack_small(stream: bytes, start: int) -> tuple[Finished, int]:
 
 def _pack_long(done: Finished) -> bytes:
     *numbers, told, error, _, printed, tainted = done
-    output = told and (told.codec, told.size, told.sha256.hex(), told.file)
+    output = told and (told.codec, told.size, told.sha256.hex(), told.file, told.marks)
     text = _to_json([numbers, output, error, printed, tainted]).encode()
     return _LONG.pack(b"l", len(text), len(done.body)) + text + done.body
 
@@ -161,7 +163,7 @@ def _unpack_long(stream: bytes, start: int) -> tuple[Finished, int]:
         return _NOTHING, end
     numbers, output, error, printed, tainted = json.loads(stream[middle - text_size : middle])
     call, at, duration_s, cpu_s, mib = numbers
-    told = output and Packed(output[0], output[1], bytes.fromhex(output[2]), output[3])
+    told = output and Packed(output[0], output[1], bytes.fromhex(output[2]), *output[3:])
     return Finished(call, at, duration_s, cpu_s, mib, told, error, stream[middle:end], printed, tainted), end
 
 

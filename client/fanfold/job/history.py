@@ -21,6 +21,8 @@ _IN_WORDS = {
     EventKind.THROTTLE: "throttled by",
     EventKind.MACHINE: "machine",
     EventKind.EXECUTION_FAILURE: "failed execution",
+    EventKind.STOP: "stopped by",
+    EventKind.CACHE: "the cache",
 }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import decode, decode_json
-from fanfold.core.models import Event, EventKind, JobHeader, Output
+from fanfold.core.models import Event, EventKind, JobHeader, Output, PathRules
 from fanfold.engines.base import Stores
 from fanfold.errors import ResultDamaged
 from fanfold.settings import current
@@ -139,7 +139,13 @@ class Contents:
 
     def forget(self, indexes: Iterable[int]) -> None:
         """Take these runs' results out of the cache, so that the next submit computes them instead of finding them."""
-        self._stores.cache.forget(self._manifest.cache_keys(indexes))
+        from fanfold.job.reuse import CacheReader
+
+        some = list(indexes)
+        keys, texts = self._manifest.cache_keys(some), [self._manifest.arguments(index) for index in some]
+        rules = self._header.path_rules or PathRules()
+        reader = CacheReader(self._stores, rules, self._header.constants, here=not self._header.costs_money)
+        self._stores.cache.forget(list({*keys, *reader.stored_keys(keys, texts)}))
 
     def telemetry(self, kind: EventKind, cursor: str | None = None) -> Iterator[tuple[Event, str]]:
         """The log or usage events after `cursor`, each with the cursor behind its page."""

@@ -12,9 +12,9 @@ from fanfold.contract.instances import INSTANCE_TYPES, run_memory_mib
 from fanfold.contract.layout import ADVISED_RUN_S, NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import Seconds, counted, duration
-from fanfold.core.models import EventKind, JobHeader, MachineRecord, RunStatus, records
+from fanfold.core.models import CacheRecord, EventKind, JobHeader, MachineRecord, RunStatus, records
 from fanfold.job.cost import Cost, cost
-from fanfold.job.waiting import Brief, waiting_for
+from fanfold.job.waiting import Brief, age_of, waiting_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +43,8 @@ class Summary:
     replaced: int = 0
     #: Why no more runs were started after the first had failed.
     stop_reason: str = ""
+    #: How many results came from the cache, and when the oldest and the newest of them were made.
+    answers: CacheRecord | None = None
     #: How many runs have ended with each code, by its hash.
     code_hashes: dict[str, int] = field(default_factory=dict)
     advice: list[str] = field(default_factory=list)
@@ -51,6 +53,8 @@ class Summary:
         """The summary's lines, each a label and a text."""
         runs = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in self.counts.items())
         rows = [("runs", runs)]
+        if self.answers is not None:
+            rows.append(("cache", describe_answers(self.answers)))
         if self.stop_reason:
             rows.append(("stopped", self.stop_reason))
         if self.waits_for:
@@ -95,6 +99,11 @@ class Summary:
         return f"<table>{''.join(cells)}</table>"
 
 
+def describe_answers(answers: CacheRecord) -> str:
+    """What came from the cache and how old it is, such as `4 results came from it, made 3 days to 2 h ago`."""
+    return f"{counted(answers.count, 'result')} came from it, {age_of(answers)}; cache_max_age=0 computes anew"
+
+
 def describe_codes(code_hashes: dict[str, int]) -> str:
     """Which code how many runs have ended with, such as `197 runs with code 3f2a9c01, 3 runs with the fix 77b0e412`."""
     first, *fixes = code_hashes.items()
@@ -129,6 +138,7 @@ def summarise(state: JobState) -> Summary:
         waits_for=_waits_for(state),
         replaced=_count_replaced(state),
         stop_reason=state.stop_reason,
+        answers=next(iter(records(state.job_events(EventKind.CACHE), CacheRecord)), None),
         code_hashes=state.code_hashes(),
         advice=advice(state, *_unfailed(measured, state)),
     )

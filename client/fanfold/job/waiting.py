@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Any, NamedTuple, TextIO, TypeVar
 
 from fanfold.core.fold import JobState
-from fanfold.core.formatting import duration
-from fanfold.core.models import FOLLOWING, THROTTLED, Event, EventKind, JobHeader, RunStatus
+from fanfold.core.formatting import about_seconds, duration
+from fanfold.core.models import FOLLOWING, THROTTLED, CacheRecord, Event, EventKind, JobHeader, RunStatus, records
 from fanfold.core.processes import Locked
 from fanfold.engines.base import Engine
 from fanfold.errors import ConfigurationError, StoreError, StoreUnavailable, WaitTimeout
@@ -360,12 +360,21 @@ def _words(state: JobState, counts: dict[RunStatus, int]) -> str:
     words = [f"{counts[RunStatus.RUNNING]} running"] if counts[RunStatus.RUNNING] else []
     words += [f"{count} {status.value.replace('_', ' ')}" for status, count in bad.items()]
     if counts[RunStatus.CACHED]:
-        words.append(f"{counts[RunStatus.CACHED]} cached")
+        answers = next(iter(records(state.job_events(EventKind.CACHE), CacheRecord)), None)
+        age = "" if answers is None else f" ({age_of(answers)})"
+        words.append(f"{counts[RunStatus.CACHED]} cached{age}")
     if state.silence or (not counts[RunStatus.RUNNING] and counts[RunStatus.QUEUED]):
         words.append(waiting_for(state))
     if state.stop_reason:
         words.append(f"stopped: {state.stop_reason}")
     return ", ".join(words)
+
+
+def age_of(answers: CacheRecord) -> str:
+    """When results from the cache were made: `made 3 days to 2 h ago`."""
+    now = time.time()
+    oldest, newest = (about_seconds(max(0.0, now - at)) for at in (answers.oldest, answers.newest))
+    return f"made {oldest if oldest == newest else f'{oldest} to {newest}'} ago"
 
 
 def waiting_for(state: JobState) -> str:
@@ -374,7 +383,7 @@ def waiting_for(state: JobState) -> str:
 
 
 def _why_queued(state: JobState) -> str:
-    events = state.job_events()
+    events = [event for event in state.job_events() if event.kind is not EventKind.CACHE]
     if not events:
         return "waiting to be started"
     leader = next((event.data["name"] for event in events if event.data.get("path") == FOLLOWING), None)

@@ -204,6 +204,7 @@ _KINDS = (
     *(EventKind(name) for name in ("queued", "started", "finished", "machine", "log", "usage")),
     *(EventKind(name) for name in ("process", "runner", "dispatch", "queue", "throttle", "execution_failure")),
     EventKind("stop"),
+    EventKind("cache"),
 )
 _STATUSES = (
     None,

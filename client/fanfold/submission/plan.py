@@ -106,6 +106,8 @@ class _Looked:
         texts = draft.arguments(inputs)
         makers: dict[str, KeyMaker] = {}
         while batch := list(islice(texts, _BATCH)):
+            if not makers:
+                self._reader = draft.cache_reader()
             makers = makers or {_name(machine): draft.keys(machine) for machine in self._paths()}
             self.count += len(batch)
             for name, maker in makers.items():
@@ -118,6 +120,7 @@ class _Looked:
 
     def look_again(self) -> None:
         """Look for the sample in the cache: what has succeeded is not to be run again."""
+        self._reader = self._draft.cache_reader()  # runs have written files since
         before, self._sample = self._sample, []
         self.open -= len(before)
         self._look(self.asked, self._draft.keys(self._request.instance), before)
@@ -131,7 +134,7 @@ class _Looked:
     def _look(self, name: str, maker: KeyMaker, texts: list[str]) -> None:
         keys = [maker.key(text) for text in texts]
         max_age_s = self._request.cache_max_age_s if self._request.cache else 0.0
-        known = self._draft.engine.stores.cache.lookup(keys, max_age_s=max_age_s) if max_age_s else {}
+        known = self._reader.lookup(keys, texts, max_age_s=max_age_s)
         self.cached[name] = self.cached.get(name, 0) + sum(key in known for key in keys)
         if name == self.asked:
             for text in (text for text, key in zip(texts, keys, strict=True) if key not in known):

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import linecache
 import logging
+import math
 import os
 import re
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fanfold.contract.instances import InstanceType, run_memory_mib
 from fanfold.contract.layout import ENV_RUN
 from fanfold.core.cache_key import KeyMaker
-from fanfold.core.models import Event, EventKind, JobHeader, Output, RunRef, RunStatus, new_job_id
+from fanfold.core.models import (
+    PATH_TAG,
+    CacheEntry,
+    CacheRecord,
+    Event,
+    EventKind,
+    JobHeader,
+    Output,
+    PathRules,
+    RunRef,
+    RunStatus,
+    new_job_id,
+    to_event,
+)
 from fanfold.core.options import Options, Request, places, unwrapped
 from fanfold.engines.base import Description, Engine, Stores, engine_for
 from fanfold.errors import CaptureError, InputError, NestedSubmitError
@@ -25,10 +39,11 @@ from fanfold.settings import current
 from fanfold.source.capture import Captured
 from fanfold.source.load import Bundle
 from fanfold.stores.keys import blob_key, bundle_key
-from fanfold.stores.manifest import ManifestWriter
+from fanfold.stores.manifest import Manifest, ManifestWriter
 
 if TYPE_CHECKING:
     from fanfold.environments.package_set import PackageSet
+    from fanfold.job.reuse import CacheReader
 
 _log = logging.getLogger(__name__)
 
@@ -195,6 +210,7 @@ def _normal(name: str) -> str:
 
 #: Keys looked up, and cached results recorded, at a time.
 _CACHE_BATCH = 2000
+_Find = Callable[[range, list[str]], dict[str, CacheEntry]]
 #: A key as bytes: a million of them take 32 MB, and need not be read back from where they were written.
 _KEY_BYTES = 32
 
@@ -241,6 +257,13 @@ class Draft:
         self.parameters = signature.parameters
         if self.options.serializer == "auto":
             signature.check_returns()
+        self._depends_text = ""
+        self.path_rules = PathRules((), self.options.check_paths)
+        if self.options.depends_on:
+            from fanfold.submission.depends import resolve
+
+            depends_on, self._depends_text = resolve(self.options.depends_on, self.parameters)
+            self.path_rules = PathRules(depends_on, self.options.check_paths)
         self._signature = signature
         self._given = constants
         self._send = sender(self._put_blob, self._carried)
@@ -286,7 +309,16 @@ class Draft:
             image = f"{image} {self._packages.identity}"
         if self.options.serializer != "auto":  # what was pickled must not reach a job that does not unpickle
             image = f"{image} {self.options.serializer}"
+        if self._depends_text:
+            image = f"{image}\n{self._depends_text}"
         return KeyMaker(code_hash=self.bundle.code_hash, constants=self.constants, path=path, image=image)
+
+    def cache_reader(self) -> CacheReader:
+        """What looks this UDF's runs up in the cache; once the first input has been checked."""
+        from fanfold.job.reuse import CacheReader
+
+        here = self.described.uses_own_packages
+        return CacheReader(self.engine.stores, self.path_rules, self.constants, here=here)
 
     def _carried(self, thing: Any) -> Any:
         """How a class or function of the user's own goes with an argument: as what the UDF brings along of it."""
@@ -316,10 +348,11 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
     """
     stores, draft, job_id = engine.stores, Draft(fn, engine, constants), new_job_id()
     with ManifestWriter(stores.scratch, job_id) as manifest:
-        maker, keys = None, bytearray()
+        maker, keys, named = None, bytearray(), False
         for own in draft.arguments(inputs):
             maker = maker or draft.keys(request.instance)
             key = maker.key(own)
+            named = named or PATH_TAG in own
             manifest.add(own, key)
             keys += bytes.fromhex(key)
         bundle = draft.complete_bundle(on_machine=request.instance is not None)
@@ -332,7 +365,9 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
     stores.log.put_job(header)
     note_submitted_here(header.id)
     earlier = stores.cache.join_flight(header.flight, header.id) if header.flight else []  # before the cache is asked
-    submission = _looked_up(header, engine, keys, earlier)
+    named = named or bool(draft.path_rules.parameters) or PATH_TAG in draft.constants
+    texts = Manifest(stores.objects, job_id, header.count) if named else None
+    submission = _looked_up(header, draft, keys, texts, earlier)
     _log.info(
         *("job %s of %s: %d inputs, %d of them to run, on %s", header.id, header.name, header.count),
         *(header.count - sum(submission.seen_to), header.instance_type or header.engine),
@@ -340,14 +375,18 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
     return submission
 
 
-def _looked_up(header: JobHeader, engine: Engine, keys: bytearray, earlier: list[str]) -> Submission:
-    """The job, with what the cache knows of it and whether other jobs are computing some of the rest."""
-    stores = engine.stores
-    seen_to = _answer_from_cache(header, stores, keys)
-    if all(seen_to):
+def _looked_up(
+    header: JobHeader, draft: Draft, keys: bytearray, texts: Manifest | None, earlier: list[str]
+) -> Submission:
+    """The job, with what the cache knows of it and whether other jobs are computing some of the rest.
+
+    `texts` are the runs' arguments where some name files: nobody is waited for who may have met them as they were.
+    """
+    engine = draft.engine
+    seen_to = _answer_from_cache(header, draft, keys, texts)
+    if all(seen_to) or texts is not None or not earlier or not _may_follow(header, engine):
         return Submission(header, engine, seen_to)
-    follows = bool(earlier) and _may_follow(header, engine) and _find_leaders(header, stores, keys, seen_to, earlier)
-    return Submission(header, engine, seen_to, follows)
+    return Submission(header, engine, seen_to, _find_leaders(header, engine.stores, keys, seen_to, earlier))
 
 
 def _header(job_id: str, draft: Draft, bundle: Bundle, request: Request, count: int) -> JobHeader:
@@ -378,6 +417,8 @@ def _header(job_id: str, draft: Draft, bundle: Bundle, request: Request, count: 
         architecture=described.architecture,
         costs_money=described.costs_money,
         stop_on_error=request.stop_on_error,
+        depends_on=draft.path_rules.parameters,
+        check_paths=draft.path_rules.check_results,
     )
 
 
@@ -427,23 +468,30 @@ def _limit(name: str, asked: float | None, limit: float, unit: str, request: Req
     return limit if asked is None else asked
 
 
-def _answer_from_cache(header: JobHeader, stores: Stores, keys: bytearray) -> bytearray:
-    """Record a `cached` result for every run whose key the cache knows. 1 for each such run."""
-    cached = bytearray(header.count)
-    if not header.cache or not _may_read_cache(header):
+def _answer_from_cache(header: JobHeader, draft: Draft, keys: bytearray, texts: Manifest | None) -> bytearray:
+    """Record a `cached` result for every run whose key the cache knows. 1 for each such run.
+
+    `texts` are the runs' arguments, where some name files.
+    """
+    cached, answers, log = bytearray(header.count), CacheRecord("answers", 0, math.inf, 0.0), draft.engine.stores.log
+    if not header.cache or not header.cache_max_age_s or not _may_read_cache(header):
         return cached
+    find = _finder(header, draft, texts)
     for first in range(0, header.count, _CACHE_BATCH):
         batch = range(first, min(first + _CACHE_BATCH, header.count))
-        texts = [keys[_KEY_BYTES * index : _KEY_BYTES * (index + 1)].hex() for index in batch]
-        known = stores.cache.lookup(texts, max_age_s=header.cache_max_age_s)
+        asked = [keys[_KEY_BYTES * index : _KEY_BYTES * (index + 1)].hex() for index in batch]
+        known = find(batch, asked)
         if not known:
             continue
         events = []
-        for index, key in zip(batch, texts, strict=True):
+        for index, key in zip(batch, asked, strict=True):
             if key in known:
                 cached[index] = 1
                 events.append(_cached_event(header.id, index, known[key].output))
-        stores.log.append(events)
+        log.append(events)
+        answers = _counted(answers, len(events), [entry.created_at for entry in known.values()])
+    if answers.count:
+        log.append([to_event(header.id, answers)])
     return cached
 
 
@@ -470,6 +518,25 @@ def _find_leaders(header: JobHeader, stores: Stores, keys: bytearray, seen_to: b
         seen_to[index] |= index not in left
     stores.log.append(events)
     return True
+
+
+def _finder(header: JobHeader, draft: Draft, texts: Manifest | None) -> _Find:
+    """What finds results that may serve again, of some runs and by their keys."""
+    max_age_s, cache = header.cache_max_age_s, draft.engine.stores.cache
+    if texts is not None:
+        reader = draft.cache_reader()
+        return lambda runs, keys: reader.lookup(keys, list(map(texts.arguments, runs)), max_age_s=max_age_s)
+
+    def find(_: range, keys: list[str]) -> dict[str, CacheEntry]:
+        known = cache.lookup(keys, max_age_s=max_age_s)
+        return draft.cache_reader().without_changed(known) if known else known
+
+    return find
+
+
+def _counted(answers: CacheRecord, more: int, made_at: list[float]) -> CacheRecord:
+    oldest, newest = min(answers.oldest, *made_at), max(answers.newest, *made_at)
+    return CacheRecord(answers.name, answers.count + more, oldest, newest)
 
 
 def _may_read_cache(header: JobHeader) -> bool:

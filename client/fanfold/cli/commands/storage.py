@@ -135,19 +135,45 @@ def clear(
     older_than: Annotated[
         str | None, typer.Option(metavar="AGE", help="Only results older than 30s, 5m, 12h, 7d.")
     ] = None,
+    udf: Annotated[str | None, typer.Option(metavar="NAME", help="Only results of the UDF of that name.")] = None,
+    engine: options.EngineName = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Forget cached results, and delete files that nothing needs.
 
-    The results of jobs stay: they can still be collected. `fanfold remove` takes jobs away.
+    The results of jobs stay: they can still be collected. `fanfold remove` takes jobs away. In a deployment only the
+    results of one UDF are forgotten by hand, with --udf; all go by themselves after its setting `retention_days`.
     """
     age = None if older_than is None else age_s("--older-than", older_than)
-    with _cache() as cache:
-        forgotten, freed = cache.clear(age)
+    forgotten, freed = _clear_far(engine, udf, age) or _clear_here(udf, age)
     if as_json:
         print_json({"forgotten": forgotten, "freed_bytes": freed})
     else:
         print_text(f"{counted(forgotten, 'result')} forgotten, {said_size(freed)} freed")
+
+
+def _clear_here(udf: str | None, age: float | None) -> tuple[int, int]:
+    with _cache() as cache:
+        return cache.clear(age, udf=udf)
+
+
+def _clear_far(engine: str | None, udf: str | None, age: float | None) -> tuple[int, int] | None:
+    """Forget a UDF's results in a deployment; None where this machine's are meant."""
+    from fanfold.engines.base import engine_for
+
+    if engine is None and udf is None:
+        return None
+    where = engine_for(engine)
+    if not where.describe().jobs_expire:
+        return None
+    if udf is None or age is not None:
+        raise InputError(
+            "In a deployment the results of one UDF are forgotten, of any age.",
+            next_step="name it: `fanfold cache clear --udf NAME`. Nothing was forgotten.",
+        )
+    from fanfold.job.reuse import forget_results_of
+
+    return forget_results_of(udf, where.stores), 0
 
 
 @contextmanager

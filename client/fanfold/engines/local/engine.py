@@ -396,6 +396,7 @@ def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
         bundle=stores.objects.path(bundle_key(header.current_bundle_sha256)),
         blobs=stores.objects.root / "blobs",
         serializer=header.serializer,
+        path_rules=header.path_rules,
         timeout_s=header.timeout_s,
         memory_mib=header.memory_mib,
         max_concurrency=concurrency(header) if dedicated else header.max_workers,

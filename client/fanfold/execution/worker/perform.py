@@ -11,9 +11,10 @@ from contextlib import suppress
 from types import FunctionType, TracebackType
 from typing import Any, NamedTuple
 
-from fanfold.codec import encode, encode_json
+from fanfold.codec import Encoded, encode, encode_json
 from fanfold.codec.values import decode, decode_json
 from fanfold.contract.layout import INLINE_RESULT_BYTES
+from fanfold.core.models import PATH_TAG
 from fanfold.errors import CaptureError, CodecError, FanfoldError
 from fanfold.execution.channel import Packed
 from fanfold.source.load import Bundle, left_behind, load, part_of
@@ -211,6 +212,7 @@ class JobContext:
         self.fresh: bool = facts["fresh"]
         self.own_folder: bool = facts["own_folder"]
         self.threads: int = facts["threads"]
+        self.path_rules: list[Any] | None = facts.get("path_rules")
 
 
 def _checked(path: str) -> bytes:
@@ -238,6 +240,7 @@ class CallResult(NamedTuple):
     body: bytes = b""
 
 
+_RESULT_TAG = PATH_TAG.encode()
 #: The error's type where a result could not be written.
 UNKEPT = "fanfold.errors.StoreFull"
 #: Attributes that a UDF has outside.
@@ -263,7 +266,7 @@ def perform(job: JobContext, arguments: str, result_file: str, tidy: Callable[[]
         encoded = encode(value, serializer=job.serializer)
     except BaseException as error:  # noqa: BLE001  the user's own code
         return failed(error)
-    return _kept(encoded.codec, encoded.data, result_file)
+    return _kept(encoded, result_file, _marks(job, arguments, encoded))
 
 
 def failed(error: BaseException) -> CallResult:
@@ -280,9 +283,20 @@ def _awaited(value: Any) -> Any:
     return asyncio.run(wait())
 
 
-def _kept(codec: str, data: bytes, result_file: str) -> CallResult:
+def _marks(job: JobContext, arguments: str, encoded: Encoded) -> dict[str, str] | None:
+    """What the files were that the run was given and has returned; None of a run that names none, as most do."""
+    rules = job.path_rules
+    if rules is None or not (rules[0] or rules[1] or PATH_TAG in arguments or _RESULT_TAG in encoded.data):
+        return None
+    from fanfold.execution.worker.marks import marks_of
+
+    return marks_of(job, arguments, encoded)
+
+
+def _kept(encoded: Encoded, result_file: str, marks: dict[str, str] | None) -> CallResult:
+    codec, data = encoded
     if len(data) <= INLINE_RESULT_BYTES:
-        return CallResult(Packed(codec, len(data), sha256(data), None), body=data)
+        return CallResult(Packed(codec, len(data), sha256(data), None, marks), body=data)
     try:
         with open(result_file, "wb") as file:
             file.write(data)
@@ -292,7 +306,7 @@ def _kept(codec: str, data: bytes, result_file: str) -> CallResult:
         if error.errno in _TOO_MANY_FILES:
             return failed(error)
         return CallResult(None, _unkept(error, len(data)))
-    return CallResult(Packed(codec, len(data), sha256(data), result_file))
+    return CallResult(Packed(codec, len(data), sha256(data), result_file, marks))
 
 
 def _unkept(error: OSError, size: int) -> dict[str, Any]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import time
 from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
+from sqlite3 import Connection
 from types import TracebackType
 from typing import Any
 
+from fanfold.core.cache_key import RETURNED
 from fanfold.core.models import CacheEntry, Event, Output, compact, expand
 from fanfold.errors import StoreError
 from fanfold.settings import current
@@ -129,6 +132,10 @@ WHERE excluded.created_at >= cache.created_at
 _FLIGHTS = "CREATE TABLE IF NOT EXISTS flights (flight TEXT, job_id TEXT, PRIMARY KEY (flight, job_id)) WITHOUT ROWID"
 
 
+#: Of results alone: what files were that a result names takes no room to speak of.
+_USAGE = "SELECT count(*), coalesce(sum(size), 0) FROM cache WHERE codec != ?"
+
+
 class SqliteResultCache:
     """Results that may serve again, in `fanfold.db`."""
 
@@ -181,19 +188,31 @@ class SqliteResultCache:
     def usage(self) -> tuple[int, int]:
         """How many results are cached, and how many bytes they have together."""
         with self._database.reading() as connection:
-            entries, size = connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM cache").fetchone()
+            entries, size = connection.execute(_USAGE, (RETURNED,)).fetchone()
         return int(entries), int(size)
 
-    def clear(self, older_than_s: float | None = None) -> tuple[int, int]:
+    def clear(self, older_than_s: float | None = None, *, udf: str | None = None) -> tuple[int, int]:
         """Forget cached results (only those older than `older_than_s` seconds) and delete what nothing needs any more.
+
+        `udf`: only those of jobs of that name.
 
         Returns how many entries are forgotten and how many bytes of objects deleted. A result that a job refers to
         stays: the job can still be collected.
         """
         before = math.inf if older_than_s is None else time.time() - older_than_s
         with self._database.writing() as connection:
-            forgotten = connection.execute("DELETE FROM cache WHERE created_at < ?", (before,)).rowcount
-        return forgotten, sweep(self._database, self._objects)
+            jobs = None if udf is None else _jobs_named(connection, udf)
+            which = "" if jobs is None else f" AND job_id IN ({','.join('?' * len(jobs))})"
+            where = f"WHERE created_at < ?{which}"
+            count = f"SELECT count(*) FROM cache {where} AND codec != ?"
+            forgotten = connection.execute(count, (before, *(jobs or ()), RETURNED)).fetchone()[0]
+            connection.execute(f"DELETE FROM cache {where}", (before, *(jobs or ())))
+        return int(forgotten), sweep(self._database, self._objects)
+
+
+def _jobs_named(connection: Connection, udf: str) -> list[str]:
+    headers = connection.execute("SELECT id, header FROM jobs WHERE id IS NOT NULL")
+    return [job_id for job_id, header in headers if json.loads(header)["name"] == udf]
 
 
 def _slot(key: str) -> int:

@@ -1,0 +1,202 @@
+"""The files that arguments and results name: which they are, and by what a change of them is seen.
+
+A path is found in encoded text, so it is found wherever it stands: in a list, in a dataclass, in a dict. Imported by
+workers where a text names a path: cheap standard library only at the top.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from stat import S_ISDIR
+from typing import Any, NamedTuple
+
+from fanfold.core.models import PATH_TAG
+
+#: What a path leads to that leads nowhere.
+ABSENT = "absent"
+_S3 = "s3://"
+_VSI = "/vsis3/"
+_BLOCK_BYTES = 1 << 20
+
+
+class NamedPath(NamedTuple):
+    """A path that a value names; `deep` where a folder stands for all the files below it."""
+
+    path: str
+    deep: bool = False
+
+    @property
+    def is_far(self) -> bool:
+        """Whether it is in S3, and the same from every machine."""
+        return self.path.startswith((_S3, _VSI))
+
+
+class CannotLook(Exception):
+    """A path that may be there, or not: what keeps it refuses to say."""
+
+
+def names_paths(text: str) -> bool:
+    """Whether an encoded value holds a path. Quick, and certain where it says no."""
+    return PATH_TAG in text
+
+
+def argument_paths(texts: Iterable[str], parameters: Sequence[str], *, here: bool) -> list[NamedPath]:
+    """The paths in encoded arguments, each once: every `Path`, and every text in the arguments of `parameters`.
+
+    `here`: False leaves out those of this machine, where the arguments are for another.
+    """
+    found: set[NamedPath] = set()
+    for text in texts:
+        if not parameters and not names_paths(text):
+            continue
+        for name, tree in json.loads(text).items():
+            deep = name in parameters
+            found.update(NamedPath(path, deep) for path in (_texts(tree) if deep else _tagged(tree)))
+    return sorted(one for one in found if here or one.is_far)
+
+
+def result_paths(text: str, *, texts: bool, here: bool) -> list[NamedPath]:
+    """The paths in an encoded result: every `Path`, and where `texts` what looks like one, in S3 or from the root."""
+    if not texts and not names_paths(text):
+        return []
+    tree = json.loads(text)
+    found = {NamedPath(path) for path in _tagged(tree)}
+    if texts:
+        found.update(NamedPath(path) for path in _texts(tree) if path.startswith((_S3, "/")))
+    return sorted(one for one in found if here or one.is_far)
+
+
+def _tagged(tree: Any) -> Iterator[str]:
+    """The paths that stand in a tree as such."""
+    waiting = [tree]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, list):
+            waiting += part
+        elif isinstance(part, dict):
+            path = part.get("$path")
+            if isinstance(path, list) and path and isinstance(path[-1], str):
+                yield path[-1]
+            else:
+                waiting += part.values()
+
+
+def _texts(tree: Any) -> Iterator[str]:
+    """All texts in a tree, a path's among them."""
+    waiting = [tree]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, list):
+            waiting += part
+        elif isinstance(part, dict):
+            waiting += [part["$path"][-1:]] if isinstance(part.get("$path"), list) else part.values()
+
+
+# By what a change is seen: size and moment of a file here, ETag of an object in S3.
+
+
+class Stamps:
+    """What paths lead to now. Each is looked at once, those in S3 side by side."""
+
+    def __init__(self, s3: Callable[[], Any] | None = None) -> None:
+        self._s3 = s3 or _s3_client
+        self._known: dict[NamedPath, str] = {}
+        self._client: Any = None
+
+    def digest(self, paths: Iterable[NamedPath]) -> str:
+        """What stands for all of them, 64 hexadecimal digits. Raises `CannotLook`."""
+        listed = [[one.path, one.deep, self.of(one)] for one in paths]
+        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+
+    def look(self, paths: Iterable[NamedPath]) -> None:
+        """Look at many of them ahead of being asked; what cannot be looked at is found out when asked."""
+        far = [one for one in dict.fromkeys(paths) if one.is_far and one not in self._known]
+        if len(far) < 2:
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._connect()
+        with ThreadPoolExecutor(min(16, len(far))) as pool:
+            for one, stamp in zip(far, pool.map(self._try, far), strict=True):
+                if stamp is not None:
+                    self._known[one] = stamp
+
+    def of(self, path: NamedPath) -> str:
+        """What one of them leads to now. Raises `CannotLook`."""
+        stamp = self._known.get(path)
+        if stamp is None:
+            stamp = self._known[path] = self._in_s3(path) if path.is_far else on_disk(path.path, deep=path.deep)
+        return stamp
+
+    def _try(self, path: NamedPath) -> str | None:
+        try:
+            return self._in_s3(path)
+        except CannotLook:
+            return None
+
+    def _connect(self) -> Any:
+        if self._client is None:
+            try:
+                self._client = self._s3()
+            except ImportError as error:
+                raise CannotLook(f"looking into S3 needs {error.name}") from error
+        return self._client
+
+    def _in_s3(self, path: NamedPath) -> str:
+        bucket, _, key = path.path.removeprefix(_S3).removeprefix(_VSI).partition("/")
+        from fanfold.codec import s3_stamps
+
+        return s3_stamps.of_object(self._connect(), bucket, key)
+
+
+def _s3_client() -> Any:
+    from fanfold.codec import s3_stamps
+
+    return s3_stamps.client()
+
+
+def on_disk(path: str, *, deep: bool) -> str:
+    """A file's size and moment of change; of a folder that it is one, or where `deep` all below it."""
+    try:
+        about = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return ABSENT
+    except (OSError, ValueError) as error:  # a text that is no path at all, or one behind a closed door
+        return f"unseen {type(error).__name__}"
+    if not S_ISDIR(about.st_mode):
+        return f"{about.st_size} {about.st_mtime_ns}"
+    return _folder(path) if deep else "folder"
+
+
+def _folder(path: str) -> str:
+    digest = hashlib.sha256()
+    for parent, folders, files in os.walk(path):
+        folders.sort()
+        for name in sorted(files):
+            where = os.path.join(parent, name)
+            digest.update(f"{os.path.relpath(where, path)}\0{on_disk(where, deep=False)}\n".encode(errors="replace"))
+    return f"folder {digest.hexdigest()}"
+
+
+def content(path: str) -> str:
+    """A hash of a file's bytes, or of the names and bytes of all files in a folder. Raises `FileNotFoundError`."""
+    if not os.path.isdir(path):
+        return _hash_of(path)
+    digest = hashlib.sha256()
+    for parent, folders, files in os.walk(path):
+        folders.sort()
+        for name in sorted(files):
+            where = os.path.join(parent, name)
+            digest.update(f"{os.path.relpath(where, path)}\0{_hash_of(where)}\n".encode(errors="replace"))
+    return digest.hexdigest()
+
+
+def _hash_of(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,119 @@
+"""Which cached results may serve a job: those of its keys whose files are as the runs left them."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+
+from fanfold.codec.paths import CannotLook, Stamps, argument_paths, names_paths, result_paths
+from fanfold.core.cache_key import returned_key, stamped_key
+from fanfold.core.models import PATH_TAG, CacheEntry, Output, PathRules
+from fanfold.engines.base import Stores
+from fanfold.errors import ResultDamaged
+from fanfold.stores.manifest import Manifest
+
+_TAG = PATH_TAG.encode()
+
+
+class CacheReader:
+    """Looks runs up in a cache. `constants` is the text that they share; `here`, whether they run on this machine.
+
+    A file is looked at once, so that all runs of a submit meet it in one state.
+    """
+
+    def __init__(self, stores: Stores, rules: PathRules, constants: str, *, here: bool) -> None:
+        self._stores = stores
+        self._rules = rules
+        self._constants = constants
+        self._here = here
+        self._stamps = Stamps()
+        self._names_paths = bool(rules.parameters) or names_paths(constants)
+        self._has_noted = False
+
+    def lookup(self, keys: Sequence[str], texts: Sequence[str], *, max_age_s: float) -> dict[str, CacheEntry]:
+        """The results that may serve again, by the key that was asked for.
+
+        `texts` are the runs' arguments; none where no run names a file.
+        """
+        if max_age_s <= 0:
+            return {}
+        asked = self.stored_keys(keys, texts)
+        known = self._stores.cache.lookup(list(asked), max_age_s=max_age_s)
+        return {asked[key]: entry for key, entry in self.without_changed(known).items()}
+
+    def stored_keys(self, keys: Sequence[str], texts: Sequence[str]) -> dict[str, str]:
+        """Under which key each result is kept while its files are as they are now, and the key it was asked for by."""
+        if not (self._names_paths or any(map(names_paths, texts))):
+            return {key: key for key in keys}
+        named = [argument_paths([text, self._constants], self._rules.parameters, here=self._here) for text in texts]
+        stored = {}
+        try:
+            self._stamps.look(path for paths in named for path in paths)
+        except CannotLook as reason:
+            self._note(reason)
+            return {key: key for key, paths in zip(keys, named, strict=True) if not paths}
+        for key, paths in zip(keys, named, strict=True):
+            try:
+                stored[stamped_key(key, self._stamps.digest(paths) if paths else "")] = key
+            except CannotLook as reason:
+                self._note(reason)
+        return stored
+
+    def without_changed(self, known: dict[str, CacheEntry]) -> dict[str, CacheEntry]:
+        """Those of some results that name no files, or files that are as their runs left them."""
+        doubtful = [key for key, entry in known.items() if self._may_name_paths(entry.output)]
+        if not doubtful:
+            return known
+        seals = self._stores.cache.lookup([returned_key(key) for key in doubtful], max_age_s=math.inf)
+        for key in doubtful:
+            seal = seals.get(returned_key(key))
+            if not self._is_as_left(known[key].output, None if seal is None else seal.output.inline):
+                del known[key]
+        return known
+
+    def _may_name_paths(self, output: Output) -> bool:
+        check = self._rules.check_results
+        if check is False or output.codec != "json/1":
+            return False
+        return bool(check) or output.inline is None or _TAG in output.inline
+
+    def _is_as_left(self, output: Output, seal: bytes | None) -> bool:
+        if seal is None:  # a large result that names none has no seal
+            return output.inline is None and not self._rules.check_results
+        try:
+            data = self._stores.objects.get(str(output.key)) if output.inline is None else output.inline
+            paths = result_paths(data.decode(), texts=bool(self._rules.check_results), here=self._here)
+            return self._stamps.digest(paths).encode() == seal
+        except CannotLook as reason:
+            self._note(reason)
+        except (ResultDamaged, ValueError):
+            pass
+        return False
+
+    def _note(self, reason: CannotLook) -> None:
+        """Say once that results are computed anew because nobody can tell whether their files are the same."""
+        if not self._has_noted:
+            sys.stderr.write(f"fanfold: {reason}: runs that name it are computed anew.\n")
+            self._has_noted = True
+
+
+#: Headers and keys read at a time.
+_PAGE = 500
+
+
+def forget_results_of(udf: str, stores: Stores) -> int:
+    """Take what the jobs of that name have computed out of the cache; how many results that were."""
+    forgotten, before = 0, None
+    while headers := stores.log.list_jobs(limit=_PAGE, before=before):
+        before = headers[-1].id
+        for header in (one for one in headers if one.name == udf):
+            manifest = Manifest(stores.objects, header.id, header.count)
+            reader = CacheReader(stores, PathRules(header.depends_on), header.constants, here=False)
+            for first in range(0, header.count, _PAGE):
+                some = range(first, min(first + _PAGE, header.count))
+                keys = reader.stored_keys(manifest.cache_keys(some), [manifest.arguments(index) for index in some])
+                known = list(stores.cache.lookup(list(keys), max_age_s=math.inf))
+                stores.cache.forget(known)
+                forgotten += len(known)
+    return forgotten

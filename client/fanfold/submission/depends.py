@@ -1,0 +1,62 @@
+"""What a UDF depends on beside its code and its arguments: `@udf(depends_on=[...])`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from fanfold.codec import encode_json
+from fanfold.codec.paths import ABSENT, CannotLook, NamedPath, Stamps, content
+from fanfold.errors import CodecError, InputError
+
+
+def resolve(depends_on: Sequence[Any], parameters: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """The parameters among them, and a text that changes when a file or a function's value among them does.
+
+    Raises `InputError` for what is neither a parameter, nor a file or folder that is there, nor a function.
+    """
+    named = tuple(one for one in depends_on if isinstance(one, str) and one in parameters)
+    others = [one for one in depends_on if not (isinstance(one, str) and one in parameters)]
+    return named, "\n".join(map(_text_of, others))
+
+
+def _text_of(one: Any) -> str:
+    if not isinstance(one, (str, PurePath)):
+        return _value_of(one)
+    path = os.path.expanduser(one)
+    try:
+        if not path.startswith("s3://"):
+            return f"{os.path.basename(path)} {content(path)}"
+        stamp = Stamps().of(NamedPath(path, deep=True))
+    except FileNotFoundError:
+        stamp = ABSENT
+    except (CannotLook, OSError) as error:
+        raise InputError(
+            f"depends_on names {str(one)!r}, which cannot be read: {error}.",
+            next_step="let whoever submits read it, or depend on a function that gives its version.",
+        ) from error
+    if stamp == ABSENT:
+        raise InputError(
+            f"depends_on names {str(one)!r}, which is no parameter of the UDF, and no file or folder that is there.",
+            next_step="name a parameter, a path, or a function whose value counts.",
+        )
+    return f"{path} {stamp}"
+
+
+def _value_of(function: Callable[[], Any]) -> str:
+    name = getattr(function, "__name__", type(function).__name__)
+    try:
+        value = function()
+    except Exception as error:
+        raise InputError(
+            f"depends_on calls {name}(), which raised {type(error).__name__}: {error}.",
+            next_step="a function there takes no arguments and returns what the results depend on.",
+        ) from error
+    try:
+        return f"{name} {encode_json(value, put_blob=lambda *_: None, name=f'{name}()')}"
+    except CodecError as error:
+        raise InputError(
+            f"depends_on calls {name}(): {error.message}", next_step="return plain data, such as a version or a date."
+        ) from error

@@ -1,0 +1,213 @@
+"""Files that arguments and results name count: a result is used again only while they are as its run left them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import fanfold
+from fanfold.errors import InputError
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    return folder
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def age(path: Path, seconds: float = 100) -> None:
+    """Make a file older, so that writing it again within a tick of the clock is seen."""
+    about = path.stat()
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns - int(seconds * 1e9)))
+
+
+def texts(paths: list[Path]) -> list[str]:
+    return [path.read_text() for path in paths]
+
+
+def stored(day: int, out: Path) -> Path:
+    path = out / f"{day}.txt"
+    path.write_text("10")
+    return path
+
+
+def stored_better(day: int, out: Path) -> Path:
+    path = out / f"{day}.txt"
+    path.write_text("1000")
+    return path
+
+
+@dataclass
+class Scene:
+    where: Path
+
+
+def of_a_scene(scene: Scene) -> str:
+    return scene.where.read_text()
+
+
+def count(counter: str, path: str) -> int:
+    """How often this has run, kept in a file that no key knows of."""
+    with open(counter, "a") as file:
+        file.write("x")
+    return len(Path(counter).read_text())
+
+
+def cached(udf, inputs, **constants) -> int:
+    """How many of a submit's results come from the cache."""
+    job = fanfold.submit(udf, inputs, collect=False, **constants).wait()
+    assert job.status == "Completed"
+    return int(job.counts().get("cached", 0))
+
+
+def test_a_second_stage_sees_the_files_that_a_corrected_first_one_has_written(scenes):
+    for stage, expected in ((stored, "10"), (stored_better, "1000"), (stored, "10")):
+        paths = fanfold.submit(stage, range(2), out=scenes).result.tolist()
+        assert fanfold.run(texts, paths=paths) == [expected] * 2
+
+
+def test_what_nobody_has_touched_comes_from_the_cache(scenes):
+    for expected in (0, 2):
+        assert cached(stored, range(2), out=scenes) == expected
+    paths = [scenes / "0.txt", scenes / "1.txt"]
+    assert [cached(texts, [{"paths": paths}]) for _ in range(2)] == [0, 1]
+    assert cached(stored, range(3), out=scenes) == 2
+
+
+def test_a_returned_path_that_is_gone_is_made_again(scenes):
+    assert cached(stored, range(2), out=scenes) == 0
+    shutil.rmtree(scenes)
+    scenes.mkdir()
+    assert cached(stored, range(2), out=scenes) == 0
+    assert sorted(path.name for path in scenes.iterdir()) == ["0.txt", "1.txt"]
+
+
+def test_a_path_counts_wherever_it_stands_in_an_argument(scenes):
+    path = write(scenes, "a", "one")
+    age(path)
+    assert fanfold.run(of_a_scene, scene=Scene(path)) == "one"
+    write(scenes, "a", "two")
+    assert fanfold.run(of_a_scene, scene=Scene(path)) == "two"
+
+
+def test_texts_of_a_parameter_that_depends_on_names_are_paths_and_folders_count_whole(scenes, tmp_path):
+    udf = fanfold.udf(count, depends_on=["path"])
+    counter = str(tmp_path / "counter")
+    write(scenes, "a", "one")
+    seen = [fanfold.run(udf, counter=counter, path=str(scenes)) for _ in range(2)]
+    write(scenes, "b", "more")
+    seen += [fanfold.run(udf, counter=counter, path=str(scenes)) for _ in range(2)]
+    assert seen == [1, 1, 2, 2]
+    assert fanfold.run(count, counter=counter, path=str(scenes)) == 3  # without depends_on it is a text like any other
+    write(scenes, "c", "more")
+    assert fanfold.run(count, counter=counter, path=str(scenes)) == 3
+
+
+def test_a_file_and_a_value_that_the_udf_reads_by_itself_count_when_they_are_named(scenes, tmp_path):
+    table, version = write(scenes, "table.csv", "1"), [1]
+    counter = str(tmp_path / "counter")
+    udf = fanfold.udf(count, depends_on=[table, lambda: version[0]])
+
+    def runs():
+        return fanfold.run(udf, counter=counter, path="")
+
+    assert [runs(), runs()] == [1, 1]
+    os.utime(table)  # the same bytes: a checkout on another day
+    assert runs() == 1
+    table.write_text("2")
+    assert [runs(), runs()] == [2, 2]
+    version[0] = 2
+    assert [runs(), runs()] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("depends_on", "reason"),
+    [(["no such file"], "'no such file'.*no parameter"), ([lambda: 1 / 0], "ZeroDivisionError"), ([3], "no path")],
+)
+def test_what_nothing_can_depend_on_is_refused_before_the_start(depends_on, reason):
+    with pytest.raises(InputError, match=reason):
+        fanfold.run(fanfold.udf(count, depends_on=depends_on), counter="", path="")
+
+
+def test_texts_in_results_are_checked_where_the_udf_says_so(scenes, tmp_path):
+    def made(counter: str, path: str) -> str:
+        with open(counter, "a") as file:
+            file.write("x")
+        with open(path, "w") as file:
+            file.write("made")
+        return path
+
+    given = {"counter": str(tmp_path / "counter"), "path": str(scenes / "made")}
+    for check, runs in ((None, 1), (True, 2)):
+        udf = fanfold.udf(made, check_paths=check)
+        for _ in range(2):
+            fanfold.run(udf, **given)
+            assert len(Path(given["counter"]).read_text()) == runs
+        os.unlink(given["path"])
+    fanfold.run(udf, **given)
+    assert Path(given["path"]).exists()
+
+
+def test_an_age_of_nothing_computes_and_replaces(tmp_path):
+    given = {"counter": str(tmp_path / "counter"), "path": ""}
+    assert [fanfold.run(count, **given) for _ in range(2)] == [1, 1]
+    assert fanfold.run(count, **given, cache_max_age=0) == 2
+    assert fanfold.run(count, **given) == 2
+    assert fanfold.run(count, **given, cache=False) == 3
+    assert fanfold.run(count, **given) == 2
+
+
+def test_the_summary_says_what_came_from_the_cache_and_how_old_it_is(tmp_path):
+    inputs = [{"counter": str(tmp_path / "counter"), "path": str(n)} for n in range(3)]
+    assert cached(count, inputs[:2]) == 0
+    job = fanfold.submit(count, inputs, collect=False).wait()
+    rows = dict(job.summary().rows())
+    assert rows["cache"].startswith("2 results came from it, made ")
+    assert "ago" in rows["cache"]
+    assert "cache" not in dict(fanfold.submit(count, inputs, cache=False, collect=False).wait().summary().rows())
+
+
+def test_a_udfs_results_are_forgotten_by_its_name(tmp_path):
+    counters = [str(tmp_path / name) for name in ("one", "two")]
+    other = fanfold.udf(count, name="other")
+    for _ in range(2):
+        assert fanfold.run(count, counter=counters[0], path="") == 1
+        assert fanfold.run(other, counter=counters[1], path="") == 1
+    command = [sys.executable, "-m", "fanfold", "cache", "clear", "--udf", "other"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("1 result forgotten")
+    assert fanfold.run(count, counter=counters[0], path="") == 1
+    assert fanfold.run(other, counter=counters[1], path="") == 2
+
+
+def test_a_damaged_result_of_a_run_that_was_given_files_is_computed_again(scenes, home):
+    path = write(scenes, "a", "x" * 20_000)
+    job = fanfold.submit(texts, [{"paths": [path]}], collect=False).wait()
+    for stored_file in (home / "objects" / "results").rglob("*"):
+        if stored_file.is_file():
+            stored_file.chmod(0o600)
+            stored_file.write_bytes(b"damaged")
+    assert not job.verify()
+    assert fanfold.run(texts, paths=[path]) == ["x" * 20_000]
+
+
+def test_the_example_of_the_page_on_caching_works(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "caching.md").read_text()
+    (tmp_path / "example.py").write_text(page.partition("```python\n")[2].partition("```")[0])
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert done.stdout == "3\n"
+        shutil.rmtree(tmp_path / "scenes")

@@ -1,0 +1,71 @@
+"""Objects in S3 that arguments and results name count for the cache, wherever their runs run."""
+
+from __future__ import annotations
+
+import pytest
+
+import fanfold
+from tests.cloud.cloud import LocalCloud
+
+PREFIX = "data/files-count"
+
+
+@pytest.fixture
+def bucket(engine: str, on_cloud: LocalCloud) -> str:
+    """The deployment's bucket, also for runs on this machine."""
+    return str(next(one["Name"] for one in on_cloud.client("s3").list_buckets()["Buckets"] if "log" not in one["Name"]))
+
+
+def read(paths: list[str]) -> list[str]:
+    import boto3
+
+    s3 = boto3.client("s3")
+    places = [path.removeprefix("s3://").partition("/") for path in paths]
+    return [s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for bucket, _, key in places]
+
+
+def stored(n: int, bucket: str) -> str:
+    import boto3
+
+    key = f"data/files-count/stored-{n}"
+    boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=b"made")
+    return f"s3://{bucket}/{key}"
+
+
+def test_an_object_that_has_changed_is_read_again(bucket, on_cloud):
+    udf = fanfold.udf(read, depends_on="paths")
+    s3 = on_cloud.client("s3")
+    for text, statuses in (("one", ["succeeded", "cached"]), ("other", ["succeeded", "cached"])):
+        s3.put_object(Bucket=bucket, Key=f"{PREFIX}/a", Body=text.encode())
+        for status in statuses:
+            job = fanfold.submit(udf, [{"paths": [f"s3://{bucket}/{PREFIX}/a"]}], collect=False)
+            assert job.results() == [[text]]
+            assert job.counts() == {status: 1}
+
+
+def test_a_returned_object_that_is_gone_is_made_again(bucket, on_cloud):
+    udf = fanfold.udf(stored, check_paths=True)
+    s3 = on_cloud.client("s3")
+
+    def came_from_the_cache():
+        job = fanfold.submit(udf, range(2), bucket=bucket, collect=False)
+        assert job.results() == [f"s3://{bucket}/{PREFIX}/stored-{n}" for n in range(2)]
+        return job.counts().get("cached", 0)
+
+    assert [came_from_the_cache() for _ in range(2)] == [0, 2]
+    s3.delete_object(Bucket=bucket, Key=f"{PREFIX}/stored-1")
+    assert came_from_the_cache() == 1
+    assert s3.get_object(Bucket=bucket, Key=f"{PREFIX}/stored-1")["Body"].read() == b"made"
+
+
+def test_a_udfs_results_are_forgotten_by_its_name_in_a_deployment(on_cloud):
+    from fanfold.cli.commands.storage import clear
+
+    udf = fanfold.udf(len_of, name="forgotten")
+    assert [fanfold.submit(udf, ["abc"], collect=False).wait().counts().get("cached", 0) for _ in range(2)] == [0, 1]
+    clear(udf="forgotten", engine="aws")
+    assert fanfold.submit(udf, ["abc"], collect=False).wait().counts().get("cached", 0) == 0
+
+
+def len_of(text: str) -> int:
+    return len(text)
