@@ -8,11 +8,13 @@ import secrets
 import tempfile
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from fanfold.contract.cloud import ENV_BUCKET, ENV_DATA_ROLE, ENV_JOB, ENV_TABLE
+from fanfold.contract.cloud import ENV_BUCKET, ENV_DATA_ROLE, ENV_JOB, ENV_TABLE, endpoint_variables
 from fanfold.stores.aws.account import Account
 
 #: What leads to the runtime's own credentials, records or invocations.
@@ -89,7 +91,9 @@ def udf_environment(environment: Mapping[str, str], given: Mapping[str, str] | N
     """What a UDF's process sees of `environment`: with the credentials `given`, or, where None, those there are."""
     hidden = _NOT_FOR_UDFS if given is None else _NOT_FOR_UDFS | _OURS
     seen = {name: value for name, value in environment.items() if name not in hidden}
-    return {**seen, **_home(tempfile.gettempdir()), **(given or {})}
+    endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+    elsewhere = endpoint_variables(endpoint) if endpoint else {}
+    return {**elsewhere, **seen, **_home(tempfile.gettempdir()), **(given or {})}
 
 
 def _home(folder: str) -> dict[str, str]:
@@ -110,8 +114,16 @@ def as_variables(credentials: Credentials) -> dict[str, str]:
 class CredentialsServer:
     """Hands the data role's credentials to UDFs that run longer than an hour, in the way ECS does to containers."""
 
-    def __init__(self, role: DataRole) -> None:
+    def __init__(self, role: DataRole, folder: Path) -> None:
         self._password = secrets.token_urlsafe(32)
+        #: Libraries built on object_store (polars, deltalake, lance) take the address only with a token's file.
+        self._token_file = folder / "credentials-token"
+        with suppress(FileNotFoundError):
+            self._token_file.unlink()
+        with open(
+            os.open(self._token_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii"
+        ) as file:
+            file.write(self._password)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(role, self._password))
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="fanfold-credentials", daemon=True).start()
@@ -121,12 +133,15 @@ class CredentialsServer:
         return {
             "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://127.0.0.1:{self._server.server_address[1]}/",
             "AWS_CONTAINER_AUTHORIZATION_TOKEN": self._password,
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(self._token_file),
         }
 
     def close(self) -> None:
         """Hand out no more."""
         self._server.shutdown()
         self._server.server_close()
+        with suppress(FileNotFoundError):
+            self._token_file.unlink()
 
 
 def _handler(role: DataRole, password: str) -> type[BaseHTTPRequestHandler]:

@@ -190,7 +190,8 @@ class Machine:
 
     def _for_udfs(self, environment: Mapping[str, str]) -> dict[str, str]:
         role = data_role(self._stores.account, environment)
-        return udf_environment(environment, None if role is None else CredentialsServer(role).as_variables())
+        server = None if role is None else CredentialsServer(role, self._folder)
+        return udf_environment(environment, None if server is None else server.as_variables())
 
 
 def _cancelled(job_id: str, index: int, attempt: int, error: RunError) -> Event:

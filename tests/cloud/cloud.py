@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from fanfold.contract.cloud import parameter_name
+from fanfold.contract.cloud import endpoint_variables, parameter_name
 from tests.aws.cloud import ACCOUNT, ENVIRONMENT, REGION
 from tests.cloud.deploy import ROOT, Deployer, synthesise
 
@@ -72,7 +72,8 @@ class LocalCloud:
     def environment(self, deployment: str = "main") -> dict[str, str]:
         """What makes Fanfold and boto3 use this cloud."""
         credentials = {name: value for name, value in ENVIRONMENT.items() if name != "AWS_SESSION_TOKEN"}
-        return {**credentials, "AWS_ENDPOINT_URL": self.endpoint, "FANFOLD_DEPLOYMENT": deployment}
+        where = {"AWS_ENDPOINT_URL": self.endpoint, **endpoint_variables(self.endpoint)}
+        return {**credentials, **where, "FANFOLD_DEPLOYMENT": deployment}
 
     def limit_concurrency(self, count: int | None) -> None:
         """Throttle invocations beyond so many at once; None for no limit."""

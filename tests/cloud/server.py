@@ -10,6 +10,7 @@ import faulthandler
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -27,6 +28,7 @@ from moto.server import ThreadedMotoServer
 from tests.aws.cloud import ACCOUNT, ENVIRONMENT, REGION
 from tests.aws.processes import Starter
 from tests.cloud import seams
+from tests.cloud.deploy import ROOT
 from tests.cloud.executions import Executions
 from tests.cloud.faults import Faults
 from tests.cloud.functions import Functions
@@ -40,6 +42,13 @@ LEASE_S = "2"
 _GOODBYE_S = 0.5
 
 
+def image_variables() -> dict[str, str]:
+    """What the image sets for GDAL: functions and machines here are no containers of it."""
+    text = (ROOT / "runtime" / "Dockerfile").read_text()
+    named = re.findall(r"\b((?:GDAL|CPL|VSI)_\w+)=(\S+)", text)
+    return dict(named)
+
+
 class Server:
     """All parts of the cloud, put together."""
 
@@ -50,7 +59,7 @@ class Server:
         self._moto.start()
         self.port = self._moto.get_host_and_port()[1]
         endpoint = f"http://127.0.0.1:{self.port}"
-        environment = {**ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint}
+        environment = {**ENVIRONMENT, **image_variables(), "AWS_ENDPOINT_URL": endpoint}
         (folder / "machines").mkdir()
         self.functions = Functions(
             lambda name: seams.find_function(ACCOUNT, REGION, name), folder=folder, environment=environment, start=start

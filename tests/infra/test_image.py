@@ -45,7 +45,8 @@ def test_the_lock_satisfies_what_is_asked_for() -> None:
         installed = {
             canonicalize_name(name): version for name, version in packages(Settings(python_version=python)).items()
         }
-        for wanted in _wanted():
+        asked = (one for one in _wanted() if one.marker is None or one.marker.evaluate({"python_version": python}))
+        for wanted in asked:
             assert wanted.specifier.contains(installed[canonicalize_name(wanted.name)]), (python, wanted)
 
 

@@ -29,6 +29,17 @@ def packages_path(deployment: str) -> str:
     return f"/fanfold/{deployment}/packages"
 
 
+def endpoint_variables(endpoint: str) -> dict[str, str]:
+    """What libraries that do not read AWS_ENDPOINT_URL call S3's address: GDAL's names, and object_store's word for it.
+
+    GDAL (rasterio, pyogrio, rioxarray) would go to AWS itself; polars and its kin refuse an address without TLS.
+    """
+    scheme, _, host = endpoint.rstrip("/").rpartition("://")
+    plain = scheme == "http"
+    given = {"AWS_S3_ENDPOINT": host, "AWS_HTTPS": "NO" if plain else "YES", "AWS_VIRTUAL_HOSTING": "FALSE"}
+    return {**given, "AWS_ALLOW_HTTP": "true"} if plain else given
+
+
 def resource_name(deployment: str, *parts: str) -> str:
     """The name of a function, state machine, queue or job definition: `fanfold-<deployment>-<parts>`."""
     return "-".join(["fanfold", deployment, *parts]).replace(".", "-")

@@ -1,0 +1,133 @@
+"""docs/rasters.md's table: which libraries reach S3 from a run by the environment alone, and with whose credentials."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import fanfold
+from tests.cloud.cloud import LocalCloud
+
+PAGE = Path(__file__).parents[2] / "docs" / "rasters.md"
+LIBRARIES = ("boto3", "polars", "pyarrow", "obstore", "zarr", "rasterio", "pyogrio")
+
+
+def read_all(bucket: str, library: str) -> str:
+    """Read what `prepared` put there; the first value of it."""
+    if library == "boto3":
+        import boto3
+
+        return boto3.client("s3").get_object(Bucket=bucket, Key="data/text")["Body"].read().decode()
+    if library == "polars":
+        import polars
+
+        return str(polars.read_parquet(f"s3://{bucket}/data/table.parquet")["x"][0])
+    if library == "pyarrow":
+        import pyarrow.parquet
+
+        return str(pyarrow.parquet.read_table(f"s3://{bucket}/data/table.parquet")["x"][0].as_py())
+    if library == "obstore":
+        from obstore.store import S3Store
+
+        return bytes(S3Store.from_url(f"s3://{bucket}/data").get("text").bytes()).decode()
+    if library == "zarr":
+        import zarr
+        from obstore.store import S3Store
+        from zarr.storage import ObjectStore
+
+        array = zarr.create_array(ObjectStore(S3Store.from_url(f"s3://{bucket}/data/a.zarr")), shape=3, dtype="i4")
+        array[:] = 7
+        return str(array[0])
+    if library == "rasterio":
+        import rasterio
+
+        with rasterio.open(f"s3://{bucket}/data/scene.tif") as source:
+            return str(source.read(1)[0, 0])
+    import pyogrio
+
+    return str(pyogrio.read_dataframe(f"/vsis3/{bucket}/data/places.gpkg")["x"][0])
+
+
+def signatures(library: str) -> list[str]:
+    """With whose credentials a library asks, by a server of this run's own that has nothing."""
+    import os
+    import threading
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    seen = set()
+
+    class Nothing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            key = re.search(r"Credential=(....)", self.headers.get("Authorization", ""))
+            token = " with a token" if self.headers.get("x-amz-security-token") else ""
+            seen.add(f"{key[1] if key else 'unsigned'}{token}")
+            self.send_response(404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def do_PUT(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Nothing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    host = f"127.0.0.1:{server.server_address[1]}"
+    os.environ.update(AWS_ENDPOINT_URL=f"http://{host}", AWS_S3_ENDPOINT=host)
+    try:
+        read_all("nowhere", library)
+    except Exception as error:  # there is nothing to read: what matters is how it asked
+        seen = seen or {repr(error)}
+    server.shutdown()
+    server.server_close()
+    return sorted(seen)
+
+
+@pytest.fixture
+def bucket(on_cloud: LocalCloud, tmp_path: Path) -> str:
+    """The deployment's bucket with a text, a table, a raster and a layer in it."""
+    import geopandas
+    import numpy as np
+    import pandas as pd
+    import rasterio
+    import shapely
+
+    s3 = on_cloud.client("s3")
+    name = str(next(one["Name"] for one in s3.list_buckets()["Buckets"] if "log" not in one["Name"]))
+    (tmp_path / "text").write_text("7")
+    frame = pd.DataFrame({"x": [7]})
+    frame.to_parquet(tmp_path / "table.parquet")
+    frame = geopandas.GeoDataFrame(frame, geometry=[shapely.Point(1, 2)], crs=4326)
+    frame.to_file(tmp_path / "places.gpkg")
+    profile = {"driver": "GTiff", "width": 8, "height": 8, "count": 1, "dtype": "uint8"}
+    where = {"crs": "EPSG:4326", "transform": rasterio.Affine.translation(0, 8)}
+    with rasterio.open(tmp_path / "scene.tif", "w", **profile, **where) as file:
+        file.write(np.full((1, 8, 8), 7, "uint8"))
+    for path in tmp_path.iterdir():
+        s3.put_object(Bucket=name, Key=f"data/{path.name}", Body=path.read_bytes())
+    return name
+
+
+@pytest.mark.parametrize("machine", [None, "small"])
+def test_each_library_reads_s3_with_the_data_roles_credentials_by_the_environment_alone(bucket, machine):
+    job = fanfold.submit(
+        read_all, [{"library": one} for one in LIBRARIES], bucket=bucket, instance_type=machine, collect=False
+    )
+    assert dict(zip(LIBRARIES, job.results(), strict=True)) == dict.fromkeys(LIBRARIES, "7")
+    job = fanfold.submit(signatures, LIBRARIES, instance_type=machine, collect=False)
+    assert dict(zip(LIBRARIES, job.results(), strict=True)) == {one: ["ASIA with a token"] for one in LIBRARIES}
+
+
+def test_what_make_cloud_prints_leads_gdal_there_too(bucket):
+    assert read_all(bucket, "rasterio") == read_all(bucket, "polars") == "7"
+
+
+def test_the_page_names_each_of_them():
+    rows = re.findall(r"^\| `?([a-z0-9]+)`?", PAGE.read_text().partition("| library |")[2], re.M)
+    assert set(LIBRARIES) <= set(rows)
