@@ -125,11 +125,6 @@ def used(found: list[Found], chains: set[tuple[str, ...]]) -> list[Found]:
     return chosen or found[-1:]
 
 
-def any_import(name: str, places: Iterable[Place], package: str) -> list[Found]:
-    """The import statements that bind `name`, to whatever."""
-    return found_imports(name, _NO_MODULE, places, package)
-
-
 def target(node: ast.Import | ast.ImportFrom, alias: ast.alias, package: str) -> tuple[str, str]:
     """The module and the attribute that an alias names; no attribute where it names a module by `import`."""
     if isinstance(node, ast.Import):
@@ -153,44 +148,12 @@ def attribute_of(module: str, attribute: str) -> Any:
         return sys.modules.get(f"{module}.{attribute}", _NO_MODULE)
 
 
-def written_import(name: str, value: Any, star_imports: Iterable[Place], package: str) -> tuple[str, str] | None:
-    """Module and attribute of an import that gives this very object, where no statement of the user's does."""
-    if isinstance(value, ModuleType):
-        return (value.__name__, "") if sys.modules.get(value.__name__) is value else None
-    modules = [absolute_module(p.node, package) for p in star_imports if isinstance(p.node, ast.ImportFrom)]
-    for module in modules:
-        if attribute_of(module, name) is value:
-            return module, name
-    own, attribute = asked(value, "__module__"), asked(value, "__qualname__")
-    if isinstance(own, str) and isinstance(attribute, str) and own != "__main__":
-        return (own, attribute) if attribute_of(own, attribute) is value else None
-    return None
-
-
 def asked(value: Any, attribute: str) -> Any:
     """An attribute of a value of the user's, None where it has none: a proxy may raise anything."""
     try:
         return getattr(value, attribute, None)
     except Exception:  # noqa: BLE001 - see above
         return None
-
-
-def import_line(name: str, module: str, attribute: str) -> str:
-    """An import statement that binds `name`."""
-    if attribute:
-        return f"from {module} import {attribute}" + (f" as {name}" if name != attribute else "")
-    return f"import {module}" + (f" as {name}" if name != module else "")
-
-
-def narrowed(node: ast.Import | ast.ImportFrom, wanted: Iterable[ast.alias]) -> str | None:
-    """The statement with only the `wanted` parts; None where that is all of it."""
-    ids = set(map(id, wanted))
-    if len(ids) == len(node.names):
-        return None
-    kept = [alias for alias in node.names if id(alias) in ids]
-    return ast.unparse(
-        ast.Import(kept) if isinstance(node, ast.Import) else ast.ImportFrom(node.module, kept, node.level)
-    )
 
 
 def submodules(module: ModuleType, chains: Iterable[tuple[str, ...]]) -> set[str]:
