@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -242,3 +244,21 @@ def test_a_list_of_dicts_is_a_table():
     seen = preview([{"a": 1, "b": "x"}, {"a": 2.5}])
     assert seen.columns == ("", "a", "b")
     assert seen.rows == (("0", "1", "x"), ("1", "2.5", ""))
+
+
+def test_a_figure_and_the_bytes_of_a_picture_are_pictures():
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    figure.subplots().plot([1, 2, 3])
+    data = io.BytesIO()
+    figure.savefig(data, format="png")
+    for value in (figure, data.getvalue()):
+        assert preview(value).image.startswith("data:image/png;base64,iVBOR")
+    assert not preview(b"PNG").image
+
+
+def test_a_value_that_holds_others_is_a_tree_and_a_flat_one_is_text():
+    assert preview({"a": {"b": [1, (2, {3})]}, 4: 5}).tree == {"a": {"b": [1, [2, [3]]]}, "4": 5}
+    assert preview({"a": 1, "b": []}).tree is None
+    assert preview({"a": [0] * 1_000_000}).tree is None  # too much to send

@@ -119,3 +119,17 @@ def test_rows_of_any_kind_of_result_are_cells():
         "rows": [{"row": 1, "c0": 9, "c1": "None", "c2": 1.5}, {"row": 0, "c0": 7, "c1": "[{'a': 1}]", "c2": "nan"}],
         "count": 2,
     }
+
+
+def test_a_value_that_holds_others_is_opened_level_by_level(visit, store):
+    header = store.job(delays, range(1), cache=False)
+    data = json.dumps({"route": "A<b>", "legs": [{"from": "x", "km": 12.5}, {"from": "y", "km": 3}]}).encode()
+    output = Output("json/1", sha256(data).hexdigest(), len(data), data)
+    store.log.append([ended(header, 0)._replace(output=output)])
+    page = visit(f"/job/{header.id}/run/0")
+    value = page.get_by_role("region", name="Value")
+    expect(value.get_by_text('"A<b>"')).to_be_visible()
+    value.get_by_text("legs:").click()
+    value.get_by_text("1: {2}").click()
+    expect(value.get_by_text("km: 3")).to_be_visible()
+    expect(value.get_by_text("km: 12.5")).to_have_count(0)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import math
 from typing import Any, NamedTuple
 
 from nicegui import ui
 
 from fanfold.core.models import Output
+from fanfold.core.plain_json import plain
 from fanfold.errors import FanfoldError
 from fanfold.job.results import Contents
 from fanfold.workbench.job.charts import Plot, plot_options
-from fanfold.workbench.layout import element, text
+from fanfold.workbench.layout import element, script, text
 from fanfold.workbench.maps import Drawing, drawing_of, shapes_of, show_map
 
 _ROWS, _COLUMNS = 50, 40
@@ -21,6 +23,8 @@ _CELL_CHARACTERS, _TEXT_CHARACTERS, _LINE_CHARACTERS = 200, 20_000, 80
 #: Results beyond this are not read for a look at them.
 MOST_BYTES = 64 << 20
 _IMAGE_PIXELS = 900
+#: Characters of JSON that are sent to be opened level by level.
+_TREE_CHARACTERS = 500_000
 #: Stretches of a long column, of which the highest and the lowest value are drawn.
 _STRETCHES = 500
 
@@ -36,6 +40,8 @@ class Preview(NamedTuple):
     numbers: tuple[tuple[float | None, ...] | None, ...] = ()
     drawing: Drawing | None = None
     plot: Plot | None = None
+    #: A value that holds others, as plain JSON, to be opened level by level; None where it is none.
+    tree: Any = None
 
 
 def seen_of(contents: Contents, index: int, output: Output) -> Preview:
@@ -74,10 +80,49 @@ def preview(value: Any) -> Preview:
         return _table_of(_as_pandas(value))
     if root == "PIL":
         return _image(value)
+    picture = _picture(value, root)
+    if picture is not None:
+        return picture
     if root == "numpy" and getattr(value, "ndim", None):
         return Preview(f"array of shape {value.shape}, {value.dtype}\n{_shortened(str(value))}")
     table = _records(value) if isinstance(value, list) else None
-    return table or Preview(_shortened(value if isinstance(value, str) else _readable(value)))
+    text = _shortened(value if isinstance(value, str) else _readable(value))
+    return table or Preview(text, tree=_tree_of(value))
+
+
+#: How the files of pictures begin that every browser shows.
+_PICTURES = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif"}
+
+
+def _picture(value: Any, root: str) -> Preview | None:
+    """A figure drawn, or a picture's bytes as the picture that they are; None where it is neither."""
+    if root == "matplotlib" and hasattr(value, "savefig"):
+        file = io.BytesIO()
+        value.savefig(file, format="png", dpi=110, bbox_inches="tight")
+        return Preview("figure of matplotlib", image=_url(file.getvalue(), "png"))
+    if root == "plotly" and hasattr(value, "to_image"):
+        return Preview("figure of plotly", image=_url(value.to_image(format="png"), "png"))
+    if isinstance(value, (bytes, bytearray)):
+        kind = next((kind for begin, kind in _PICTURES.items() if value.startswith(begin)), None)
+        if kind is not None:
+            return Preview(f"picture, {kind.upper()}, {len(value):,} bytes", image=_url(bytes(value), kind))
+    return None
+
+
+def _url(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _tree_of(value: Any) -> Any:
+    """A dict or list that holds others, as plain JSON; None for what can be read at a glance, or is too large."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if not any(isinstance(one, (dict, list, tuple)) and one for one in inner):
+        return None
+    try:
+        written = json.dumps(value, default=plain, skipkeys=True)
+    except (TypeError, ValueError):  # keys of other kinds, or one that holds itself: its text says all there is
+        return None
+    return json.loads(written) if len(written) <= _TREE_CHARACTERS else None
 
 
 def _readable(value: Any) -> str:
@@ -210,8 +255,8 @@ def _image(image: Any) -> Preview:
         small = small.convert("RGBA")
     data = io.BytesIO()
     small.save(data, "PNG")
-    url = f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"
-    return Preview(f"image, {image.width:,} × {image.height:,} pixels, {image.mode}", image=url)
+    words = f"image, {image.width:,} × {image.height:,} pixels, {image.mode}"
+    return Preview(words, image=_url(data.getvalue(), "png"))
 
 
 def _shortened(text: str) -> str:
@@ -225,6 +270,10 @@ def _shortened(text: str) -> str:
 
 def show_preview(seen: Preview) -> None:
     """Add what a preview holds to the page. Cells have keys of ours: a column's own name could be taken for code."""
+    if seen.tree is not None:
+        tree = element("div", "ff-tree").props('role=region aria-label="Value" tabindex=0')
+        script("tree", f"c{tree.id}", seen.tree)
+        return
     if not seen.columns and not seen.image:
         text(seen.text, "ff-pre", "pre").props("tabindex=0")
         return

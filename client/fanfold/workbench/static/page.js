@@ -157,5 +157,36 @@ window.ff = (() => {
       if (below > 40) target.dataset.left = "1"; else delete target.dataset.left;
     };
   };
-  return { colour, narrow, number, duration, tick, ago, dollars, link, status, progress, failures, choose, passes, inSight, copy, bar, bin, tip, binTip, runsSource, mib, moveTab, made, followOutput, keepInAddress, setTitle, download, byNumber, keepSort };
+  // A value that holds others: each level is made when it is opened, so that a large one costs nothing.
+  const most = 200;
+  const leaf = (value) => made("span", "ff-" + (value === null ? "null" : typeof value), typeof value === "string" ? JSON.stringify(value) : String(value));
+  const branch = (name, value, open) => {
+    if (value === null || typeof value !== "object") {
+      const row = made("div", "ff-leaf");
+      if (name !== "") row.append(made("span", "ff-key", name + ": "));
+      row.append(leaf(value));
+      return row;
+    }
+    const entries = Object.entries(value), details = made("details"), summary = made("summary");
+    if (name !== "") summary.append(made("span", "ff-key", name + ": "));
+    const count = number(entries.length);
+    summary.append(made("span", "ff-muted", Array.isArray(value) ? "[" + count + "]" : "{" + count + "}"));
+    details.append(summary);
+    const fill = (from) => {
+      details.append(...entries.slice(from, from + most).map(([key, one]) => branch(key, one, false)));
+      if (entries.length <= from + most) return;
+      const more = made("button", "ff-button", "Show more (" + number(entries.length - from - most) + " left)");
+      more.type = "button";
+      more.onclick = () => { more.remove(); fill(from + most); };
+      details.append(more);
+    };
+    let isFilled = false;
+    const filled = () => { if (!isFilled) { isFilled = true; fill(0); } };
+    details.addEventListener("toggle", filled);
+    if (open) { details.open = true; filled(); }
+    return details;
+  };
+  const tree = (id, value) => document.getElementById(id)?.replaceChildren(branch("", value, true));
+
+  return { tree, colour, narrow, number, duration, tick, ago, dollars, link, status, progress, failures, choose, passes, inSight, copy, bar, bin, tip, binTip, runsSource, mib, moveTab, made, followOutput, keepInAddress, setTitle, download, byNumber, keepSort };
 })();
