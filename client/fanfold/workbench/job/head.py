@@ -68,6 +68,11 @@ class JobHead:
         with element("div", "ff-row"):
             self._cancel = button("Cancel", self._ask_to_cancel, "ff-danger")
             self._retry = button("Retry failed", self._retry_failed, "ff-first")
+            self._notify = text("Notify me", "ff-button", "button").props("type=button")
+            asking = f"() => window.ff.notifyWhenDone('{job.id}').then(emit)"
+            self._notify.on(
+                "click", lambda event: ui.notify(str(event.args), position="bottom-left"), js_handler=asking
+            )
             button("Copy Python", lambda: self._copy(f'fanfold.get_job("{job.id}")'))
             button("Copy command", lambda: self._copy(f"fanfold status {job.id}"))
             self._downloads = [
@@ -134,6 +139,7 @@ class JobHead:
         set_text(self._status, status)
         self._status.classes(replace=f"ff-status ff-{status}")
         show(self._cancel, shown=not state.done)
+        show(self._notify, shown=not state.done)
         show(self._retry, shown=state.done and any(counts[one] for one in BAD))
         set_text(self._retry, "Run the rest" if counts[RunStatus.CANCELLED] else "Retry failed")
         for one in self._downloads:

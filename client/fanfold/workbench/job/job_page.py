@@ -133,10 +133,13 @@ class _JobPage:
     def _show_title(self) -> None:
         """Progress in the tab's title, and a notice where the job has ended while nobody looked."""
         state = self._followed.job.state
-        title = f"{self._followed.job.name} · {state.status.value} · Fanfold"
+        title, percent = f"{self._followed.job.name} · {state.status.value} · Fanfold", 100
         if not state.done:
             ended = sum(count for status, count in state.counts().items() if status.final)
-            title = f"{100 * ended // max(1, state.header.count)}% {title}"
+            percent = 100 * ended // max(1, state.header.count)
+            title = f"{percent}% {title}"
         if title != self._title:
             self._title = title
-            script("setTitle", title)
+            script(
+                "progressOf", self._followed.job.id, {"title": title, "percent": percent, "status": state.status.value}
+            )

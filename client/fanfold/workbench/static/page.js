@@ -126,7 +126,33 @@ window.ff = (() => {
     for (const [name, value] of Object.entries(chosen)) value ? url.searchParams.set(name, value) : url.searchParams.delete(name);
     if (url.href !== location.href) history.replaceState(history.state, "", url);
   };
-  const setTitle = (title) => { document.title = title; };
+  // How a job stands, in the tab: its title, and an icon that fills up. Where that was asked for, its end is told.
+  const wanted = (id) => "fanfold-notify:" + id;
+  const progressOf = (id, { title, percent, status }) => {
+    document.title = title;
+    const picture = document.createElement("canvas");
+    picture.width = picture.height = 32;
+    const g = picture.getContext("2d"), ended = percent === 100 && status !== "Running";
+    g.lineWidth = 6;
+    g.strokeStyle = "#8a99a4";
+    g.beginPath(); g.arc(16, 16, 12, 0, 7); g.stroke();
+    g.strokeStyle = ended ? { Completed: "#1f7a3d", Failed: "#b3261e" }[status] || "#6a7177" : "#1261ab";
+    g.beginPath(); g.arc(16, 16, 12, -Math.PI / 2, -Math.PI / 2 + (2 * Math.PI * percent) / 100); g.stroke();
+    let icon = document.querySelector("link[rel~=icon]");
+    if (!icon) { icon = made("link"); icon.rel = "icon"; document.head.append(icon); }
+    icon.href = picture.toDataURL();
+    icon.dataset.percent = percent;
+    if (!["Queued", "Running"].includes(status) && localStorage.getItem(wanted(id))) {
+      localStorage.removeItem(wanted(id));
+      if (Notification.permission === "granted") new Notification(title.replace(" · Fanfold", ""), { tag: id });
+    }
+  };
+  // Returns what to say of it: a browser may refuse.
+  const notifyWhenDone = async (id) => {
+    if (!("Notification" in window) || (await Notification.requestPermission()) !== "granted") return "The browser does not allow notifications from this page.";
+    localStorage.setItem(wanted(id), "1");
+    return "You are told when the job has ended, as long as this page is open.";
+  };
   // Save a file that the server makes; returns why there is none.
   const download = async (anchor) => {
     anchor.setAttribute("aria-busy", "true");
@@ -188,5 +214,5 @@ window.ff = (() => {
   };
   const tree = (id, value) => document.getElementById(id)?.replaceChildren(branch("", value, true));
 
-  return { tree, colour, narrow, number, duration, tick, ago, dollars, link, status, progress, failures, choose, passes, inSight, copy, bar, bin, tip, binTip, runsSource, mib, moveTab, made, followOutput, keepInAddress, setTitle, download, byNumber, keepSort };
+  return { tree, colour, narrow, number, duration, tick, ago, dollars, link, status, progress, failures, choose, passes, inSight, copy, bar, bin, tip, binTip, runsSource, mib, moveTab, made, followOutput, keepInAddress, progressOf, notifyWhenDone, download, byNumber, keepSort };
 })();
