@@ -249,10 +249,6 @@ class JobState:
             elif code == _RUNNING:
                 yield index, RunStatus.RUNNING, self._starts[index][1], now
 
-    def durations_s(self) -> list[float]:
-        """Seconds that each run took whose last ended attempt was measured."""
-        return [seconds for seconds in self._columns.duration_s if not isnan(seconds)]
-
     def indexes(self, *statuses: RunStatus) -> Iterator[int]:
         """The runs that have one of these statuses, in order."""
         codes = {CODES[status] for status in statuses}

@@ -138,8 +138,8 @@ def histogram(durations_s: list[float]) -> list[tuple[float, float, int]]:
 
 
 def durations(state: JobState) -> list[float]:
-    """Seconds that each run took that was performed."""
-    return state.durations_s()
+    """Seconds that each attempt took that was performed."""
+    return state.measured_s()
 
 
 def run_load(state: JobState) -> list[tuple[float, float, float]]:

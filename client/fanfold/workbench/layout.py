@@ -14,7 +14,7 @@ from nicegui.element import Element
 from fanfold.settings import current
 from fanfold.workbench.following import SharedReader
 
-_PAGES = (("Jobs", "/"), ("Workbench", "/workbench"))
+_PAGES = (("Jobs", "/"), ("Totals", "/totals"), ("Workbench", "/workbench"))
 _THEME_COOKIE = "fanfold_light"
 _THEMES: dict[str | None, bool | None] = {"dark": True, "light": False}
 

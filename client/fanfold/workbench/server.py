@@ -27,11 +27,13 @@ from fanfold.workbench.editor.editor_page import Shared, show_editor
 from fanfold.workbench.editor.form import INPUTS_PATH
 from fanfold.workbench.following import FollowedJobs
 from fanfold.workbench.job.collected import CollectedJobs
+from fanfold.workbench.job.compare_page import show_comparison
 from fanfold.workbench.job.job_page import JobViews, show_job
 from fanfold.workbench.job.results_panel import add_result_routes
 from fanfold.workbench.job.run_page import show_run_page
 from fanfold.workbench.jobs.jobs_page import show_jobs
 from fanfold.workbench.jobs.table import JobsTable
+from fanfold.workbench.jobs.totals import show_totals
 from fanfold.workbench.layout import add_head, page_layout, theme_cookie
 from fanfold.workbench.routes import add_routes
 from fanfold.workbench.uploads import Uploads, add_upload_route
@@ -145,6 +147,16 @@ def add_pages(folder: Path, engine: str | None) -> None:
     def jobs(request: Request) -> None:
         with page_layout("Jobs", name, request.cookies.get(theme_cookie())):
             show_jobs(table, request.query_params)
+
+    @ui.page("/totals", title="Totals · Fanfold")
+    def totals(request: Request) -> None:
+        with page_layout("Totals", name, request.cookies.get(theme_cookie())):
+            show_totals(table, request.query_params)
+
+    @ui.page("/compare", title="Compare · Fanfold", response_timeout=60.0)
+    async def comparison(request: Request) -> None:
+        with page_layout("", name, request.cookies.get(theme_cookie())):
+            await show_comparison(name, request.query_params)
 
     @ui.page("/job/{job_id}", title="Job · Fanfold", response_timeout=30.0)
     async def job(request: Request, job_id: str) -> None:

@@ -79,6 +79,7 @@ class JobHead:
                 self._download(f"Download {kind}", f"results.{kind.lower()}") for kind in ("Parquet", "CSV", "JSONL")
             ]
             self._download("Report", "report.html")
+            link("Compare", f"/compare?after={job.id}", "ff-button")
         with element("section", "ff-card").props('aria-label="How it stands"'):
             self._bar = element("div", "ff-progress").props('role=progressbar aria-label="Progress" aria-valuemin=0')
             self._legend = element("div", "ff-legend")

@@ -141,6 +141,7 @@ class JobsTable(SharedReader):
             "running": counts[RunStatus.RUNNING],
             "took": round(float(job.total_time()), 2),
             "cost": float(job.cost()),
+            "busy": round(sum(job.state.measured_s()), 2),
         }
         row = self.rows[job_id]
         if changes["open"] or any(row.get(name) != value for name, value in changes.items()):
