@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import tempfile
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fanfold.contract.cloud import ENV_BUCKET, ENV_DATA_ROLE, ENV_JOB, ENV_TABLE, endpoint_variables
+from fanfold.contract.layout import ENV_RUN_AS
 from fanfold.stores.aws.account import Account
 
 #: What leads to the runtime's own credentials, records or invocations.
@@ -39,6 +41,8 @@ _NOT_FOR_UDFS = frozenset({"AWS_LAMBDA_RUNTIME_API", "_HANDLER", "PYTHONSAFEPATH
 
 #: A role that assumes a role gets an hour, whatever it asks for.
 _SESSION_S = 3600
+#: What its sessions are called: this, and whose they are, in what AWS allows there.
+_SESSION, _SESSION_CHARACTERS, _NOT_IN_SESSIONS = "fanfold", 64, re.compile(r"[^\w+=,.@-]", re.ASCII)
 #: Credentials with less time left are renewed before another run begins: the longest realtime run and some more.
 _FRESH = timedelta(minutes=5)
 
@@ -58,13 +62,24 @@ class Credentials(NamedTuple):
 
 
 class DataRole:
-    """Assumes the deployment's data role, as often as its credentials need it. Any thread may ask."""
+    """Assumes the deployment's data role, as often as its credentials need it. Any thread may ask.
+
+    Its sessions are named for whose run it is: CloudTrail and the logs of a bucket show who has read what.
+    """
 
     def __init__(self, account: Account, arn: str) -> None:
         self._account = account
-        self._arn = arn
+        self.arn = arn
+        self._session = _SESSION
         self._credentials: Credentials | None = None
         self._lock = threading.Lock()
+
+    def serve(self, *whose: str) -> None:
+        """Be the role of these from now on: an owner, or an owner and a job."""
+        named = _NOT_IN_SESSIONS.sub("-", "@".join((_SESSION, *whose)))[:_SESSION_CHARACTERS]
+        with self._lock:
+            if named != self._session:
+                self._session, self._credentials = named, None
 
     def credentials(self) -> Credentials:
         """Credentials that are good for a while. Raises `ConfigurationError` where the role cannot be assumed."""
@@ -77,9 +92,9 @@ class DataRole:
         answer = self._account.call(
             "sts",
             "assume_role",
-            on=f"role {self._arn}",
-            RoleArn=self._arn,
-            RoleSessionName="fanfold-udf",
+            on=f"role {self.arn}",
+            RoleArn=self.arn,
+            RoleSessionName=self._session,
             DurationSeconds=_SESSION_S,
         )["Credentials"]
         return Credentials(
@@ -115,6 +130,7 @@ class CredentialsServer:
     """Hands the data role's credentials to UDFs that run longer than an hour, in the way ECS does to containers."""
 
     def __init__(self, role: DataRole, folder: Path) -> None:
+        self._arn = role.arn
         self._password = secrets.token_urlsafe(32)
         #: Libraries built on object_store (polars, deltalake, lance) take the address only with a token's file.
         self._token_file = folder / "credentials-token"
@@ -131,6 +147,7 @@ class CredentialsServer:
     def as_variables(self) -> dict[str, str]:
         """What leads AWS's libraries here."""
         return {
+            ENV_RUN_AS: self._arn,
             "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://127.0.0.1:{self._server.server_address[1]}/",
             "AWS_CONTAINER_AUTHORIZATION_TOKEN": self._password,
             "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(self._token_file),

@@ -190,6 +190,8 @@ class Machine:
 
     def _for_udfs(self, environment: Mapping[str, str]) -> dict[str, str]:
         role = data_role(self._stores.account, environment)
+        if role is not None:
+            role.serve(self._header.owner, self._header.id)
         server = None if role is None else CredentialsServer(role, self._folder)
         return udf_environment(environment, None if server is None else server.as_variables())
 

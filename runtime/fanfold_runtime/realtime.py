@@ -12,6 +12,7 @@ import boto3  # noqa: F401 - here, while an environment starts with more CPU tha
 
 from fanfold.contract.cloud import EXPIRES_AT, PARTITION_KEY, invocation_sort_key, job_partition
 from fanfold.contract.instances import OWN_MEMORY_MIB
+from fanfold.contract.layout import ENV_RUN_AS
 from fanfold.contract.payloads import RunItem, RunPayload
 from fanfold.core.models import Event, JobHeader
 from fanfold.engines.feed import Recorder, finished, serve, together
@@ -117,7 +118,7 @@ class Environment:
             return recorder.record([reports.cancelled(header.id, call)])
         arguments = _arguments(header, run, self._stores)
         self._with_room(lambda: self._blob_cache.fetch_for(arguments))
-        pool = self._ready_pool()
+        pool = self._ready_pool(header.owner)
         feed = OneRun(header, run, arguments, self._stores, assignment=self._assignment(header, context))
         serve(pool, feed, CancelFlag(self._stores.log.job_headers, header.id, run["shard"], every_s=_CANCEL_S).is_set)
         telemetry.tell_end(header, feed.ended)
@@ -185,13 +186,17 @@ class Environment:
             memory_mib=min(left_mib, header.memory_mib or left_mib),
         )
 
-    def _ready_pool(self) -> Pool:
-        """The pool; a new one where its UDFs' credentials are about to expire."""
+    def _ready_pool(self, owner: str) -> Pool:
+        """The pool; a new one where its UDFs' credentials are about to expire, or are another's."""
+        if self._role is not None:
+            self._role.serve(owner)
         credentials = None if self._role is None else self._role.credentials()
         if self._pool is not None and credentials != self._credentials:
             self.close()
         if self._pool is None:
-            given = None if credentials is None else as_variables(credentials)
+            given = None
+            if self._role is not None and credentials is not None:
+                given = {ENV_RUN_AS: self._role.arn, **as_variables(credentials)}
             self._pools += 1
             folder = self._folder / f"pool-{os.getpid()}-{self._pools}"
             shutil.rmtree(folder, ignore_errors=True)

@@ -14,12 +14,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fanfold.contract.cloud import REALTIME_ENTRYPOINT
 from tests.aws.lambda_host import Answer, LambdaHost
 from tests.aws.processes import Starter, start_process
 from tests.cloud.aws_errors import INACTIVE_MESSAGE
+from tests.cloud.containers import Contain, as_it_is
 from tests.cloud.refusals import NotEmulated
 
 #: A function's environments here. AWS starts another where all are busy; here the call waits for one.
@@ -68,9 +69,14 @@ class Functions:
         folder: Path,
         environment: Mapping[str, str],
         start: Starter = start_process,
+        contain: Contain = as_it_is,
     ) -> None:
         self._find = find
-        self._start = start
+
+        def start_contained(command: list[str], *surroundings: Any) -> Any:
+            return start(contain(command, None), *surroundings)
+
+        self._start: Starter = start_contained
         self._folder = folder
         self._environment = environment
         self._functions: dict[str, _Function] = {}

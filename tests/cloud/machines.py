@@ -23,6 +23,7 @@ from moto.batch.models import Job
 from moto.batch.utils import JobStatus
 
 from tests.aws.processes import Starter, start_process
+from tests.cloud.containers import DEFAULT_SHARED_MIB, Contain, as_it_is
 
 #: TerminateJob has ECS send SIGTERM, and half a minute later SIGKILL: ECS_CONTAINER_STOP_TIMEOUT of
 #: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-agent-config.html
@@ -52,10 +53,16 @@ class Machines:
     """Hosts for jobs: so many at once, each for one job."""
 
     def __init__(
-        self, folder: Path, environment: Mapping[str, str], *, count: int = 3, start: Starter = start_process
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        count: int = 3,
+        start: Starter = start_process,
+        contain: Contain = as_it_is,
     ) -> None:
         self._folder = folder
-        self._start = start
+        self._start, self._contain = start, contain
         self._closed = False
         self._environment = environment
         self._count = count
@@ -162,7 +169,8 @@ class Machines:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the machines are gone")
-            container = _Container(self._start, job, {**self._environment, **_variables(job, attempt)}, folder)
+            variables = {**self._environment, **_variables(job, attempt)}
+            container = _Container(self._start, self._contain(_command(job), _shared_mib(job)), variables, folder, job)
             self._running[job.job_id] = container
         job._start_attempt()
         job.status = JobStatus.RUNNING
@@ -179,11 +187,12 @@ class Machines:
 
 
 class _Container:
-    def __init__(self, start: Starter, job: Job, environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self, start: Starter, command: list[str], environment: Mapping[str, str], folder: Path, job: Job
+    ) -> None:
         self.lost = False
-        command = job.container_overrides.get("command") or job.job_definition.container_properties["command"]
         with (folder / "container.log").open("wb") as log:
-            self.process = start(list(command), environment, folder, log, _memory_mib(job))
+            self.process = start(command, environment, folder, log, _memory_mib(job))
 
     def wait(self, job: Job) -> int:
         """The exit code, as a container's: 128 and the signal's number where one ended it."""
@@ -208,6 +217,15 @@ class _Container:
                 os.killpg(self.process.pid, how)
             else:
                 os.kill(self.process.pid, how)
+
+
+def _command(job: Job) -> list[str]:
+    return list(job.container_overrides.get("command") or job.job_definition.container_properties["command"])
+
+
+def _shared_mib(job: Job) -> int:
+    said = job.job_definition.container_properties.get("linuxParameters") or {}
+    return int(said.get("sharedMemorySize", DEFAULT_SHARED_MIB))
 
 
 def _memory_mib(job: Job) -> int:

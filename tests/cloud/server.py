@@ -26,8 +26,9 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 from tests.aws.cloud import ACCOUNT, ENVIRONMENT, REGION
-from tests.aws.processes import Starter
+from tests.aws.processes import Starter, start_process
 from tests.cloud import seams
+from tests.cloud.containers import as_it_is, contain
 from tests.cloud.deploy import ROOT
 from tests.cloud.executions import Executions
 from tests.cloud.faults import Faults
@@ -61,12 +62,19 @@ class Server:
         endpoint = f"http://127.0.0.1:{self.port}"
         environment = {**ENVIRONMENT, **image_variables(), "AWS_ENDPOINT_URL": endpoint}
         (folder / "machines").mkdir()
+        contained = contain if start is start_process else as_it_is
         self.functions = Functions(
-            lambda name: seams.find_function(ACCOUNT, REGION, name), folder=folder, environment=environment, start=start
+            lambda name: seams.find_function(ACCOUNT, REGION, name),
+            folder=folder,
+            environment=environment,
+            start=start,
+            contain=contained,
         )
         # Batch tells a container nothing of its region: https://github.com/aws/aws-cdk/issues/10952
         told = {name: value for name, value in environment.items() if not name.endswith("_REGION")}
-        self.machines = Machines(folder / "machines", {**told, "FANFOLD_LEASE_S": LEASE_S}, start=start)
+        self.machines = Machines(
+            folder / "machines", {**told, "FANFOLD_LEASE_S": LEASE_S}, start=start, contain=contained
+        )
         integrations = Integrations(_clients(endpoint), self.functions)
         self.integrations = integrations
         self.surroundings = Surroundings(integrations.call, integrations.read_items, wait_scale=wait_scale)

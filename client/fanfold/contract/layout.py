@@ -27,6 +27,8 @@ ENV_RUN = "FANFOLD_RUN"
 #: Set inside a run: how often it was tried before, and the folder for what its worker may keep.
 ENV_ATTEMPT = "FANFOLD_ATTEMPT"
 ENV_SCRATCH = "FANFOLD_SCRATCH"
+#: Set inside a run in AWS: the ARN of the role whose credentials it has.
+ENV_RUN_AS = "FANFOLD_RUN_AS"
 #: Set inside a run: the folder that all runs share.
 ENV_MOUNT = "FANFOLD_MOUNT"
 #: Set inside a run: where its UDF's source is, for processes that it spawns. The bundle's file, and a line below the

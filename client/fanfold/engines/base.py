@@ -46,6 +46,8 @@ class Description(NamedTuple):
     jobs_expire: bool = True
     #: A job may wait for runs of an earlier one (`follow`) also where it outlives its submitter.
     runs_follow_anywhere: bool = True
+    #: Whether processes of a realtime run can share memory (/dev/shm).
+    has_shared_memory: bool = True
     #: Whether calls that are no job can be made, by worker processes of this one (`engines.local.call_pool`).
     makes_calls: bool = False
     #: The Python of the image, such as "3.12"; empty where runs have the caller's own.

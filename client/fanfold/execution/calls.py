@@ -184,6 +184,7 @@ def _last_act(code: int) -> str:
     hint = {
         "SIGKILL": " (kill -9, or the operating system ran out of memory)",
         "SIGSEGV": " (a crash in native code)",
+        "SIGBUS": " (memory that could not be had: /dev/shm is full, or a mapped file has no room)",
     }
     return f"its process was ended by {name}{hint.get(name, '')} in the middle of the run"
 

@@ -361,6 +361,10 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
             header = header._replace(flight=maker.flight)
         manifest.store(stores.objects)
     draft.check_imports()  # what arguments refer to has imports of its own
+    if request.instance is None and not draft.described.has_shared_memory:
+        from fanfold.submission.shared_memory import warn_of_shared_memory
+
+        warn_of_shared_memory(bundle)
     stores.objects.put_if_absent(bundle_key(bundle.sha256), bundle.to_bytes())
     stores.log.put_job(header)
     note_submitted_here(header.id)

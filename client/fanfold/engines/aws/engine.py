@@ -160,6 +160,7 @@ class AwsEngine:
             python=descriptor["image"]["python"],
             realtime_disk_mib=descriptor["limits"]["realtime_disk_mib"],
             machine_disk_mib=descriptor["limits"]["disk_size_gb"] * 1000,
+            has_shared_memory=False,
         )
 
     def _take_over(self, header: JobHeader, state: JobState) -> bool:

@@ -311,8 +311,14 @@ def _kept(encoded: Encoded, result_file: str, marks: dict[str, str] | None) -> C
 
 def _unkept(error: OSError, size: int) -> dict[str, Any]:
     """The result could not be written: the pool's side stops the job, for others would fare no better."""
+    from fanfold.execution.worker.explain import explain
+
+    why = explain(error)
     message = f"a result of {size:,} bytes could not be written: {error.strerror}"
-    return {"type": UNKEPT, "message": message, "types": [], "infrastructure": True}
+    if why is not None:
+        message += f" ({why.note})"
+    next_step = "" if why is None else why.next_step
+    return {"type": UNKEPT, "message": message, "types": [], "infrastructure": True, "next_step": next_step}
 
 
 def _described(error: BaseException) -> dict[str, Any]:
@@ -320,14 +326,29 @@ def _described(error: BaseException) -> dict[str, Any]:
     kind, next_step = type(error), ""
     if isinstance(error, FanfoldError):  # told apart from what failed, or it would be said once more with each
         error.next_step, next_step = "", str(getattr(error, "next_step", ""))
+        message = _message(error)
+    else:
+        message, next_step = _with_surroundings(error)
     return {
         "type": kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}",
-        "message": _shortened(_message(error), _MESSAGE_CHARACTERS),
+        "message": _shortened(message, _MESSAGE_CHARACTERS),
         "traceback": _shortened(_traceback(error), _TRACEBACK_CHARACTERS),
         "types": [f"{c.__module__}.{c.__qualname__}" for c in kind.__mro__[:-1]],
         "next_step": _shortened(next_step, _MESSAGE_CHARACTERS),
         "exception": _as_value(error),
     }
+
+
+def _with_surroundings(error: BaseException) -> tuple[str, str]:
+    """The error's message with what its surroundings have to do with it, and what to do about them."""
+    from fanfold.execution.worker.explain import explain
+
+    message = _message(error)
+    try:
+        why = explain(error)
+    except Exception:  # noqa: BLE001  the user's own attributes and __str__
+        return message, ""
+    return (message, "") if why is None else (f"{message} ({why.note})", why.next_step)
 
 
 def _as_value(error: BaseException) -> str:

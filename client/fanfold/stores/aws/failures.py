@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from fanfold.core.refusals import refusal_in
 from fanfold.errors import ConfigurationError, DeploymentGone, FanfoldError, SignInNeeded, StoreError, StoreUnavailable
 
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
@@ -46,52 +47,6 @@ _ACTIONS = {
 _PREFIXES = {"stepfunctions": "states", "service-quotas": "servicequotas"}
 
 
-class _Refusal(NamedTuple):
-    """Which kind of policy refused a call, as AWS words it, and whom to ask for what."""
-
-    words: str
-    who: str
-    next_step: str
-
-
-#: https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html; the first that fits counts.
-_REFUSALS = (
-    _Refusal(
-        "service control policy",
-        "a service control policy of the organization refuses it",
-        "ask who runs the AWS organization to allow it for this account: no policy within the account can.",
-    ),
-    _Refusal(
-        "resource control policy",
-        "a resource control policy of the organization refuses it",
-        "ask who runs the AWS organization to allow it for this account: no policy within the account can.",
-    ),
-    _Refusal(
-        "permissions boundary",
-        "the permissions boundary of the identity in use refuses it",
-        "ask who set the boundary to add the action to it; the user policy alone is not enough.",
-    ),
-    _Refusal(
-        "session policy",
-        "the session policy of the credentials in use refuses it",
-        "sign in without that session policy, or have the action added to it.",
-    ),
-    _Refusal(
-        "VPC endpoint policy",
-        "the policy of the VPC endpoint on the way refuses it",
-        "have the endpoint's policy allow the deployment's table, bucket, functions and state machines.",
-    ),
-    _Refusal(
-        "resource-based policy",
-        "a policy of the resource itself refuses it",
-        "look at the policy of the resource (a bucket policy, for example): it denies this identity.",
-    ),
-    _Refusal(
-        "kms:",
-        "the key that the data is encrypted with may not be used",
-        "ask the owner of the KMS key to allow this identity to use it, in the key's policy.",
-    ),
-)
 _USER_POLICY = "attach the deployment's user policy (the stack's output UserPolicy) to the identity in use."
 
 #: Classes of botocore that tell of credentials that are not there, or no longer good.
@@ -241,7 +196,7 @@ def _denied(message: str, action: str, on: str) -> ConfigurationError:
     says = _SAYS.search(message)
     if says:  # AWS's own words beat what can be guessed
         action, on = says["action"], says["resource"] or on
-    found = next((one for one in _REFUSALS if one.words.lower() in message.lower()), None)
+    found = refusal_in(message)
     why = f": {found.who}" if found else ""
     said = f" AWS says: {message.rstrip('.')}." if says or found else ""
     return ConfigurationError(
