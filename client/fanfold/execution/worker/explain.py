@@ -19,14 +19,14 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108  where Linux keeps it
 _MIB = 1 << 20
 
 
-class Explanation(NamedTuple):
+class WhyHere(NamedTuple):
     """What to add to the error's message, and what to do."""
 
     note: str
     next_step: str
 
 
-def explain(error: BaseException) -> Explanation | None:
+def explain(error: BaseException) -> WhyHere | None:
     """What the place where this ran has to do with `error`, or with one that it came from; None for nothing."""
     for one in _chain(error):
         found = _no_shared_memory(one) or _no_room(one) or _not_allowed(one)
@@ -51,13 +51,13 @@ _MISSING = (errno.ENOSYS, errno.ENOENT, errno.EACCES, errno.EROFS, errno.EPERM)
 _MADE_BY = ("multiprocessing", "concurrent/futures/process", "joblib/externals/loky", "torch/multiprocessing")
 
 
-def _no_shared_memory(error: BaseException) -> Explanation | None:
+def _no_shared_memory(error: BaseException) -> WhyHere | None:
     if not isinstance(error, OSError) or error.errno not in _MISSING or os.path.isdir(SHARED_MEMORY):
         return None
     files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
     if not any(name in file.replace(os.sep, "/") for file in files for name in _MADE_BY):
         return None
-    return Explanation(
+    return WhyHere(
         f"there is no {SHARED_MEMORY} here, as always in AWS Lambda; multiprocessing's Pool, Queue and Lock need it,"
         " and so does ProcessPoolExecutor",
         "use threads (concurrent.futures.ThreadPoolExecutor), multiprocessing.Process with a Pipe, or more inputs;"
@@ -72,17 +72,17 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _MOST_FILES = 20_000
 
 
-def _no_room(error: BaseException) -> Explanation | None:
+def _no_room(error: BaseException) -> WhyHere | None:
     if not isinstance(error, OSError) or error.errno not in _FULL:
         return None
     return full_disk(os.fspath(error.filename) if isinstance(error.filename, (str, os.PathLike)) else None)
 
 
-def full_disk(path: str | None) -> Explanation:
+def full_disk(path: str | None) -> WhyHere:
     """What fills the disk that `path` is on (the run's own where that is not known), and what makes it larger."""
     if _is_shared(path):
         size_mib = _size_mib(SHARED_MEMORY)
-        return Explanation(
+        return WhyHere(
             f"{SHARED_MEMORY}, where processes share memory, is full: it has {size_mib:,} MiB",
             "share less at a time, or ask for a larger machine: shared memory is half of its memory.",
         )
@@ -93,7 +93,7 @@ def full_disk(path: str | None) -> Explanation:
     sizes = {name: _used_mib(folder) for name, folder in parts.items() if folder}
     told = ", ".join(f"{name} {size:,} MiB" for name, size in sizes.items())
     where = temporary if path is None else _folder_of(path)
-    return Explanation(f"the disk is full: of its {_size_mib(where):,} MiB {told}", _more_disk())
+    return WhyHere(f"the disk is full: of its {_size_mib(where):,} MiB {told}", _more_disk())
 
 
 def _own_folder(temporary: str) -> str | None:
@@ -161,7 +161,7 @@ _SAYS = re.compile(r"User: (?P<who>\S+) is not authorized to perform:? (?P<actio
 _S3 = re.compile(r"arn:[\w-]+:s3:::(?P<bucket>[^\s/\"']+)|s3://(?P<named>[^\s/\"']+)")
 
 
-def _not_allowed(error: BaseException) -> Explanation | None:
+def _not_allowed(error: BaseException) -> WhyHere | None:
     """A refusal by AWS inside a run that has the data role: whose role it was, and how it gets to be allowed."""
     role, said = os.environ.get(ENV_RUN_AS), str(error)
     if not role or not _is_refusal(error, said):
@@ -172,14 +172,14 @@ def _not_allowed(error: BaseException) -> Explanation | None:
     note = f"AWS refused it to the role that runs have in this deployment, {role}"
     refusal = refusal_in(said)
     if refusal is not None and refusal.words != "kms:":
-        return Explanation(f"{note}: {refusal.who}", refusal.next_step)
+        return WhyHere(f"{note}: {refusal.who}", refusal.next_step)
     if refusal is not None:
-        return Explanation(
+        return WhyHere(
             f"{note}: {refusal.who}",
             "add the key's ARN to the deployment's setting kms_keys and deploy; the key's own policy has to allow"
             " the role as well.",
         )
-    return Explanation(note, _how_to_allow(said))
+    return WhyHere(note, _how_to_allow(said))
 
 
 def _is_refusal(error: BaseException, said: str) -> bool:
