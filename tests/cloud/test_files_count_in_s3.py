@@ -69,3 +69,12 @@ def test_a_udfs_results_are_forgotten_by_its_name_in_a_deployment(on_cloud):
 
 def len_of(text: str) -> int:
     return len(text)
+
+
+def test_a_file_of_this_machine_that_runs_in_aws_are_given_is_named(on_cloud, tmp_path, capsys):
+    file = tmp_path / "table.csv"
+    file.write_text("1")
+    fanfold.submit(len_of, [str(file), "s3://bucket/key"], engine="aws")
+    assert f"fanfold: {file} is of this machine" in capsys.readouterr().err
+    fanfold.submit(len_of, [str(tmp_path / "absent"), "/"], engine="aws")
+    assert "of this machine" not in capsys.readouterr().err

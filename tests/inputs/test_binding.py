@@ -282,11 +282,19 @@ def test_a_dict_for_the_only_free_parameter_is_told_how_to_be_passed_whole():
         bind({"type": "Feature", "id": 1})
 
 
-def test_a_tuple_for_several_parameters_is_told_how_to_be_written():
-    def add(x, y): ...
+def test_a_tuple_goes_to_the_parameters_in_order_where_the_first_alone_will_not_do():
+    def add(x: int, y: int, z: int = 0): ...
+    def scaled(point, by=1): ...
+    def three(x, y, z): ...
 
-    with pytest.raises(InputError, match=r'a tuple is one value, for x; to give several .* \{"x": ..., "y": ...\}'):
-        Signature.of(add).bind((1, 2))
+    assert Signature.of(add).bind((1, "2")) == {"x": 1, "y": 2}
+    assert Signature.of(three).bind((1, 3), {"y": 2}) == {"x": 1, "y": 2, "z": 3}
+    assert Signature.of(scaled).bind((1, 2)) == {"point": (1, 2)}
+    for one, reason in (((1,), "y=.*required and missing"), ((1, 2, 3, 4), "in order, and this one has 4 values")):
+        with pytest.raises(InputError, match=reason):
+            Signature.of(add).bind(one)
+    with pytest.raises(InputError, match=r'a list is one value, for x; to give several .* \{"x": ..., "y": ...\}'):
+        Signature.of(lambda x, y: None).bind([1, 2])
 
 
 def test_a_return_annotation_that_no_codec_takes_is_refused_before_the_work():
@@ -296,7 +304,9 @@ def test_a_return_annotation_that_no_codec_takes_is_refused_before_the_work():
     def numbers(x: int) -> Iterator[int]: ...
     def fine(x: int) -> polars.DataFrame | None: ...
 
-    for udf, instead in ((lazy, "`value.collect"), (numbers, r"`list\(value")):
+    def several(x: int) -> list[polars.LazyFrame]: ...
+
+    for udf, instead in ((lazy, "`value.collect"), (several, "`value.collect"), (numbers, r"`list\(value")):
         with pytest.raises(InputError, match=instead):
             Signature.of(udf).check_returns()
     Signature.of(fine).check_returns()

@@ -123,3 +123,22 @@ def test_the_older_first_argument_still_ignores_failures(capsys):
 
     job = fanfold.submit(half, [0, 1], collect=False)
     assert job.collect(True)["result"].tolist() == [1.0]
+
+
+def scaled(x: int, by: int = 5) -> int:
+    return x * by
+
+
+def test_a_parameter_that_only_some_inputs_give_is_labelled_by_its_default_in_the_others():
+    job = fanfold.submit(scaled, [{"x": 3}, {"x": 4, "by": 1}], collect=False)
+    assert job.collect().index.to_list() == [(3, 5), (4, 1)]
+    assert job.arg_df().by.to_list() == [5, 1]
+    assert fanfold.submit(scaled, [3, 4]).index.names == ["x"]
+
+
+def test_tuples_are_the_arguments_in_order_of_a_udf_that_needs_several():
+    def power(base: int, exponent: int) -> int:
+        return base**exponent
+
+    frame = fanfold.submit(power, zip([2, 3], [3, 2], strict=True))
+    assert frame.result.to_dict() == {(2, 3): 8, (3, 2): 9}

@@ -87,9 +87,11 @@ NEVER_ENCODED = (
 def never_encoded(annotation: Any) -> str | None:
     """What to return instead of a class, or a generator, that no codec takes; None where one may take it."""
     from collections.abc import Iterator
-    from typing import get_origin
+    from typing import get_args, get_origin
 
     kind = get_origin(annotation) or annotation
+    if kind in (list, dict, tuple, set, frozenset):  # what holds one that cannot be kept cannot be kept
+        return next(filter(None, map(never_encoded, get_args(annotation))), None)
     if not isinstance(kind, type):
         return None
     if issubclass(kind, Iterator) and kind.__module__ == "collections.abc":

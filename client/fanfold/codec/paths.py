@@ -56,6 +56,17 @@ def argument_paths(texts: Iterable[str], parameters: Sequence[str], *, here: boo
     return sorted(one for one in found if here or one.is_far)
 
 
+def local_path(text: str) -> str | None:
+    """A file or folder of this machine that encoded arguments name, as a `Path` or as a text from the root."""
+    if PATH_TAG not in text and '"/' not in text:
+        return None
+    tree = json.loads(text)
+    named = [*_tagged(tree), *(one for one in _texts(tree) if one.startswith("/") and len(one) > 1)]
+    return next(
+        (one for one in named if not one.startswith(_VSI) and on_disk(one, deep=False)[0] in "0123456789f"), None
+    )
+
+
 def result_paths(text: str, *, texts: bool, here: bool) -> list[NamedPath]:
     """The paths in an encoded result: every `Path`, and where `texts` what looks like one, in S3 or from the root."""
     if not texts and not names_paths(text):

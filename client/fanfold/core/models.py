@@ -284,6 +284,8 @@ class JobHeader(NamedTuple):
     flight: str = ""
     #: Parameters whose texts name files, and whether files that a result names are looked at (`PathRules`).
     depends_on: tuple[str, ...] = ()
+    #: Defaults of parameters that are plain values, as encoded text: what runs that are not given one are labelled by.
+    defaults: str = "{}"
     check_paths: bool | None = None
 
     @property

@@ -277,6 +277,10 @@ def _reason(errors: Sequence[Any]) -> str:
 Bind = Callable[[Any], dict[str, Any]]
 
 
+#: Of which a default is short, and says what it is.
+_PLAIN = (bool, int, float, str)
+
+
 @dataclass(frozen=True)
 class Signature:
     """What a UDF takes: its parameters in order, which of them are required, and what makes values fit each."""
@@ -294,6 +298,8 @@ class Signature:
 
     #: What it says that it returns; None where it does not say.
     returns: Any = field(default=None, repr=False, compare=False)
+    #: Defaults that are numbers, texts or truth values.
+    plain_defaults: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, fn: Callable[..., Any]) -> Signature:
@@ -319,6 +325,7 @@ class Signature:
             any_coercer=None if rest is None else coercers.pop(rest, None),
             coercers=coercers,
             returns=_returned(fn, signature),
+            plain_defaults={one.name: one.default for one in named if type(one.default) in _PLAIN},
         )
 
     def check_returns(self) -> None:
@@ -357,7 +364,7 @@ class Signature:
         bind_names = self._names_binder(fixed)
         first = self.first
         if first is None or first in fixed or not self.required <= {first, *fixed}:
-            return lambda given: bind_names(given if isinstance(given, dict) else {self._first(given): given})
+            return lambda given: bind_names(given if isinstance(given, dict) else self._named(given, fixed))
         coerce = self.coercers.get(first)
 
         def bind(given: Any) -> dict[str, Any]:
@@ -373,6 +380,16 @@ class Signature:
         """The error for one rejected input."""
         subject = f"{rejection.parameter}={short(rejection.value)}: " if rejection.parameter else ""
         return InputError(f"{subject}{rejection.reason}.", next_step=f"It is called as `{self.text}`.")
+
+    def _named(self, given: Any, fixed: Mapping[str, Any]) -> dict[str, Any]:
+        """An input by name where the first parameter alone will not do: a tuple goes to them all, in order."""
+        free = [name for name in self.parameters if name not in fixed]
+        if not isinstance(given, tuple) or len(self.required - set(fixed)) < 2:
+            return {self._first(given): given}
+        if len(given) > len(free):
+            reason = f"a tuple goes to {', '.join(free)} in order, and this one has {len(given)} values"
+            raise Rejection(reason, value=given)
+        return dict(zip(free, given, strict=False))
 
     def _first(self, given: Any) -> str:
         if self.first is None:

@@ -267,7 +267,7 @@ class Job(OlderSpelling):
             kept = list(self.state.indexes(*GOOD))
             if len(kept) < len(self):
                 display.say_left_out(self.state)
-            inputs = kept if drop_index else [self.contents.own_arguments(index) for index in kept]
+            inputs = kept if drop_index else self.contents.labels(kept)
             try:
                 frame = fold_results(inputs, values, flatten=flatten)
             except Exception as error:  # whatever the libraries of the user's frames raise
@@ -429,7 +429,7 @@ class Job(OlderSpelling):
         """The inputs as a frame, one row a run."""
         from fanfold.job.results import argument_frame
 
-        return argument_frame([self.contents.own_arguments(index) for index in range(len(self))])
+        return argument_frame(self.contents.labels(range(len(self))))
 
     def pending(self) -> dict[int, dict[str, Any]]:
         """The arguments of the runs that have not begun, by index."""

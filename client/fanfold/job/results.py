@@ -83,6 +83,14 @@ class Contents:
         arguments: dict[str, Any] = decode_json(self._manifest.arguments(index), get_blob=self._blob)
         return arguments
 
+    def labels(self, indexes: Iterable[int]) -> list[dict[str, Any]]:
+        """What each of these runs was called with, without what all have in common: where only some give a parameter,
+        its default stands with the others."""
+        some = [self.own_arguments(index) for index in indexes]
+        named = {name for one in some for name in one}
+        defaults = decode_json(self._header.defaults) if any(len(one) != len(named) for one in some) else {}
+        return [one | {name: defaults[name] for name in named if name not in one and name in defaults} for one in some]
+
     def own_text(self, index: int) -> str:
         """The same as it was written down."""
         return self._manifest.arguments(index)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fanfold.codec import encode_json
 from fanfold.contract.instances import InstanceType, run_memory_mib
 from fanfold.contract.layout import ENV_RUN
 from fanfold.core.cache_key import KeyMaker
@@ -211,6 +212,8 @@ def _normal(name: str) -> str:
 #: Keys looked up, and cached results recorded, at a time.
 _CACHE_BATCH = 2000
 _Find = Callable[[range, list[str]], dict[str, CacheEntry]]
+#: So many inputs are looked at for files of this machine that runs elsewhere will not find.
+_LOOKED_AT = 100
 #: A key as bytes: a million of them take 32 MB, and need not be read back from where they were written.
 _KEY_BYTES = 32
 
@@ -255,8 +258,10 @@ class Draft:
         signature = Signature.of(function)
         self.name = self.options.name or self.bundle.entry
         self.parameters = signature.parameters
+        self.plain_defaults = signature.plain_defaults
         if self.options.serializer == "auto":
             signature.check_returns()
+        self._has_noted_path = False
         self._depends_text = ""
         self.path_rules = PathRules((), self.options.check_paths)
         if self.options.depends_on:
@@ -313,6 +318,21 @@ class Draft:
             image = f"{image}\n{self._depends_text}"
         return KeyMaker(code_hash=self.bundle.code_hash, constants=self.constants, path=path, image=image)
 
+    def note_local_path(self, own: str) -> None:
+        """Say on stderr, once, that a run elsewhere will not find a file of this machine that it is given."""
+        if self._has_noted_path:
+            return
+        from fanfold.codec.paths import local_path
+        from fanfold.contract.cloud import MOUNT_PATH
+
+        path = next(filter(None, map(local_path, (own, self.constants or "{}"))), None)
+        if path is not None and not path.startswith(MOUNT_PATH):
+            self._has_noted_path = True
+            sys.stderr.write(
+                f"fanfold: {path} is of this machine, and runs in AWS do not see it: put it into S3 and pass its s3://"
+                " path, or pass what is in it.\n"
+            )
+
     def cache_reader(self) -> CacheReader:
         """What looks this UDF's runs up in the cache; once the first input has been checked."""
         from fanfold.job.reuse import CacheReader
@@ -353,6 +373,8 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
             maker = maker or draft.keys(request.instance)
             key = maker.key(own)
             named = named or PATH_TAG in own
+            if manifest.count < _LOOKED_AT and not draft.described.uses_own_packages:
+                draft.note_local_path(own)
             manifest.add(own, key)
             keys += bytes.fromhex(key)
         bundle = draft.complete_bundle(on_machine=request.instance is not None)
@@ -422,6 +444,7 @@ def _header(job_id: str, draft: Draft, bundle: Bundle, request: Request, count: 
         costs_money=described.costs_money,
         stop_on_error=request.stop_on_error,
         depends_on=draft.path_rules.parameters,
+        defaults=encode_json(draft.plain_defaults) if draft.plain_defaults else "{}",
         check_paths=draft.path_rules.check_results,
     )
 
