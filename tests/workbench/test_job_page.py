@@ -73,7 +73,9 @@ def test_the_table_of_10_000_runs_is_sorted_by_the_server(visit, wide_job):
 def test_the_code_stands_as_it_ran_with_its_hash(visit, small_job, picture):
     page = visit(f"/job/{small_job.id}")
     tab(page, "Code")
-    expect(page.get_by_text(f"code hash {small_job.code_hash}")).to_be_visible()
+    expect(page.get_by_text(f"code hash {small_job.code_hash}, 40 runs")).to_be_visible()
+    travelled = page.get_by_role("table", name="What travelled")
+    expect(travelled.get_by_role("row", name="source text, compiled where it runs delays")).to_be_visible()
     expect(page.locator("pre").filter(has_text="return x * x")).to_be_visible()
     picture(page, "job-code")
 

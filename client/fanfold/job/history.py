@@ -28,9 +28,13 @@ _IN_WORDS = {
 
 def code(job: Job) -> list[tuple[str, str]]:
     """The texts that the job's runs were given, each with its path, as it ran."""
+    return [(source.path, numbered(source.text)) for source in bundle_of(job).sources if source.text.strip()]
+
+
+def bundle_of(job: Job) -> Bundle:
+    """What travelled to the job's runs; after `job.retry(udf=fixed)` the code that it has now."""
     objects = job.tracker.engine.stores.objects
-    bundle = Bundle.from_bytes(objects.get(bundle_key(job.header.bundle_sha256)))
-    return [(source.path, numbered(source.text)) for source in bundle.sources if source.text.strip()]
+    return Bundle.from_bytes(objects.get(bundle_key(job.header.current_bundle_sha256)))
 
 
 def numbered(text: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from html import escape
 from typing import Any, NamedTuple
 
 from fanfold.source.capture import Captured
+from fanfold.source.load import Bundle
 
 #: What each lane is, as a reader would say it.
 LANES = {
@@ -101,6 +103,46 @@ def explain(udf: Any) -> Explanation:
         size=len(bundle.to_bytes()),
         needs=needs,
     )
+
+
+def explain_bundle(bundle: Bundle) -> Explanation:
+    """What has travelled with a UDF, as far as its bundle tells: of a job, from any process and any day."""
+    graph = json.loads(bundle.graph)
+    nodes = graph["nodes"]
+    things = [
+        _of_node(name, nodes[ref] if isinstance(ref, int) else ["value", json.dumps(ref)])
+        for space in graph.get("spaces", ())
+        for name, ref in {**space.get("globals", {}), **space.get("names", {})}.items()
+    ]
+    files = [source for source in bundle.sources if source.kind != "entry"]
+    things += [Travels("module", each.module, each.kind, len(each.text.encode()), each.path) for each in files]
+    things += [Travels("name", name, "an installed package or the standard library") for name in bundle.imports]
+    left = [Travels("left", text, "a statement of the top of the file") for text in bundle.left_statements]
+    left += [Travels("left", name, "a name that the UDF does not use") for name in bundle.left_names]
+    order = list(LANES)
+    return Explanation(
+        name=bundle.entry,
+        things=tuple(sorted(set(things), key=lambda each: (order.index(each.lane), each.name))),
+        left=tuple(left),
+        code_hash=bundle.code_hash,
+        size=len(bundle.to_bytes()),
+        needs=tuple(f"{what} needs {package} {version}" for what, package, version in bundle.needs),
+    )
+
+
+def _of_node(name: str, node: list[Any]) -> Travels:
+    """What a name of the UDF's module stands for, from its node of the graph."""
+    kind = node[0]
+    if kind == "function":
+        is_text = node[1].get("code", ["text"])[0] == "text"
+        return Travels("source" if is_text else "marshal", name, "a function")
+    if kind == "class":
+        return Travels("source", name, "a class")
+    if kind == "value":
+        return Travels("value", name, "a value", len(str(node[1])))
+    if kind == "import":
+        return Travels("name", name, ".".join(filter(None, map(str, node[1:3]))))
+    return Travels("object", name, f"a {kind}")
 
 
 def _line(each: Travels) -> str:
