@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fanfold.api.submit import run as run
     from fanfold.api.submit import run_async as run_async
     from fanfold.api.submit import submit as submit
+    from fanfold.core.options import Retry as Retry
     from fanfold.diagnosis import doctor as doctor
     from fanfold.errors import CaptureError as CaptureError
     from fanfold.errors import CodecError as CodecError
@@ -78,6 +79,7 @@ _HOME_OF = {
     **dict.fromkeys(("Udf", "udf"), "api.decorator"),
     "Executor": "api.executor",
     "Plan": "submission.estimates",
+    "Retry": "core.options",
     "chunks": "inputs.reading",
     "configure": "settings",
     "mount_path": "api.mount",

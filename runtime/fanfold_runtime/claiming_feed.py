@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
-from fanfold.core.options import should_retry
+from fanfold.core.options import pause_s, should_retry
 from fanfold.engines.aws.work import Work
 from fanfold.engines.feed import Recorder, finished, together
 from fanfold.errors import StoreError, StoreFull
@@ -205,7 +205,11 @@ class ClaimingFeed:
             if status is not None and should_retry(self.header, status, event.error, event.attempt, first):
                 again = RunRef(event.index, event.attempt + 1, first)
                 self._held[event.index] = again
-                self._waiting.appendleft(again)
+                wait_s = pause_s(self.header, event.index, event.attempt, first)
+                if wait_s:
+                    self._later.append((time.monotonic() + wait_s, again))
+                else:
+                    self._waiting.appendleft(again)
 
     def _try_again_later(self, event: Event) -> bool:
         """What found no room is no end yet: what fills the disk may be another run's, and go with it."""

@@ -8,6 +8,7 @@ import time
 
 from fanfold.contract import cloud as contract
 from fanfold.core.models import EventKind, MachineRecord, RunStatus, records
+from fanfold.core.options import Retry
 from fanfold.job.results import Contents
 from tests.aws.machines import put_work, state_of, work_of
 from tests.stores.event_log_contract import read_all
@@ -58,6 +59,24 @@ def test_a_run_whose_process_dies_is_tried_again_by_the_machine(machine, aws_sto
     assert machine(header).wait(60) == 0
     state = state_of(aws_stores, header)
     assert (state.status_of(0), state.attempt_of(0)) == (RunStatus.SUCCEEDED, 1)
+
+
+def test_a_machine_keeps_the_pause_before_another_try(machine, aws_stores, tmp_path):
+    def refused_once(folder: str):
+        from pathlib import Path
+
+        mark = Path(folder) / "mark"
+        if not mark.exists():
+            mark.touch()
+            raise TimeoutError("busy")
+        return folder
+
+    header = put_work(aws_stores, refused_once, [str(tmp_path)], retry=Retry(1, (TimeoutError,), 0.7, jitter=False))
+    assert machine(header).wait(60) == 0
+    events = read_all(aws_stores.log, header.id)
+    ends = {event.attempt: event for event in events if event.kind is EventKind.FINISHED}
+    assert ends[1].status is RunStatus.SUCCEEDED
+    assert ends[1].at - ends[1].usage.duration_s - ends[0].at >= 0.7 - 0.01
 
 
 def test_a_machine_that_is_told_to_stop_gives_its_runs_back_and_another_finishes_them(

@@ -8,8 +8,10 @@ import time
 import pytest
 
 from fanfold.contract import cloud as contract
-from fanfold.core.models import Event, EventKind, RunRef, RunStatus
-from fanfold.engines.aws import AwsEngine, dispatch
+from fanfold.core.fold import fold
+from fanfold.core.models import Event, EventKind, RunError, RunRef, RunStatus
+from fanfold.core.options import Retry
+from fanfold.engines.aws import AwsEngine, dispatch, reconcile
 from fanfold.engines.aws.discovery import discover
 from fanfold.engines.aws.work import Work
 from fanfold.errors import DeploymentGone
@@ -251,3 +253,20 @@ def test_a_start_that_meets_something_gone_reads_the_descriptor_and_starts_by_th
     name = contract.parameter_name(deployment.name)
     account.client("ssm").put_parameter(Name=name, Value=json.dumps(changed), Type="String", Overwrite=True)
     engine.start(header, [RunRef(0), RunRef(1)])
+
+
+def test_a_run_is_started_again_only_when_its_pause_is_over(engine):
+    header = put_job(engine.stores, double, [1, 2], retry=Retry(3, (ValueError,), (100, 400), jitter=False))
+    inspector = reconcile.Inspector(engine.paths, engine._account.clock)
+    error = RunError("ValueError", "busy", types=("builtins.ValueError",))
+
+    def look(ago_s):
+        at = time.time() - ago_s
+        events = []
+        for index in (0, 1):
+            facts = {"status": RunStatus.FAILED, "error": error}
+            events.append(Event.new(header.id, index, 0, EventKind.FINISHED, at=at, **facts))
+        return inspector.look(header, fold(header, events))
+
+    assert look(90).due == []
+    assert [run[:2] for run in look(110).due] == [(0, 1), (1, 1)]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 
+from fanfold.core.fold import fold
 from fanfold.core.models import RunStatus
-from fanfold.core.options import should_retry
-from tests.fold.stories import a_job, an_error
+from fanfold.core.options import Retry, pause_s, should_retry
+from fanfold.errors import InputError
+from tests.fold.stories import a_job, an_error, event, throttled
 
 KILLED = an_error("WorkerDied", infrastructure=True)
 REFUSED = an_error("requests.exceptions.ConnectTimeout", "requests.exceptions.Timeout", "builtins.OSError")
@@ -61,3 +65,45 @@ def test_a_lost_run_is_final_where_nobody_says_that_it_can_go_on(error):
 @pytest.mark.parametrize("status", [RunStatus.CANCELLED, RunStatus.SUCCEEDED, RunStatus.CACHED, RunStatus.RUNNING])
 def test_what_was_cancelled_or_did_not_fail_is_never_retried(status):
     assert not should_retry(a_job(retry_on=("Exception",)), status, KILLED, 0, 0)
+
+
+def test_a_name_may_want_words_of_the_message():
+    refused = an_error("urllib.error.HTTPError")._replace(message="HTTP Error 429: Too Many Requests")
+    gone = refused._replace(message="HTTP Error 4290: Gone")
+    header = a_job(retry_on=("HTTPError 429", "KeyError"))
+    assert should_retry(header, FAILED, refused, 0, 0)
+    assert not should_retry(header, FAILED, gone, 0, 0)
+    assert not should_retry(a_job(retry_on=("URLError 429",)), FAILED, refused, 0, 0)
+
+
+def test_pauses_double_up_to_the_longest_and_begin_anew_with_a_new_budget():
+    header = a_job(backoff_s=(2.0, 9.0), max_retry=5)
+    assert [pause_s(header, 0, attempt) for attempt in range(4)] == [2, 4, 8, 9]
+    assert pause_s(header, 0, 7, 7) == 2
+    assert pause_s(a_job(), 0, 3) == 0
+
+
+def test_jitter_takes_up_to_half_off_and_is_the_same_for_every_reader():
+    header = a_job(1000, backoff_s=(8.0, 60.0), jitter=True)
+    pauses = [pause_s(header, index, 0) for index in range(1000)]
+    assert 4 <= min(pauses) < 4.1
+    assert 7.9 < max(pauses) <= 8
+    assert pauses == [pause_s(header, index, 0) for index in range(1000)]
+
+
+def test_a_pause_below_none_is_refused_by_name():
+    for wrong in ((5, 1), (1,), (-1, 2), "soon"):
+        with pytest.raises(InputError, match="backoff_s"):
+            _ = Retry(backoff_s=wrong).bounds_s
+
+
+def test_the_events_say_when_a_run_is_due_again_in_whatever_order_they_come():
+    header = a_job(backoff_s=(2.0, 60.0), retry_on=("ValueError",), max_retry=3)
+    story = [event("started", id=1, at=10), event("failed", id=2, at=11), event("failed", 0, 1, id=3, at=20)]
+    assert [fold(header, order).due_at(0) for order in permutations(story)] == [24.0] * 6
+    assert fold(header, story[:2]).due_at(0) == 13
+    assert fold(header, story[:1]).due_at(0) is None
+    assert fold(header, [*story, event("succeeded", 0, 2, id=4, at=30)]).due_at(0) is None
+    assert fold(header.cancelled(15.0), story[:2]).due_at(0) is None
+    assert fold(header, [throttled(id=2)]).due_at(0) is None
+    assert fold(header, [*story, event("queued", 0, 2, id=5, at=22)]).due_at(0) is None  # somebody asked for it now

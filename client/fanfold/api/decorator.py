@@ -13,7 +13,7 @@ from fanfold.settings import WithoutOwnFrames
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from fanfold.core.options import RetryOn
+    from fanfold.core.options import Retry, RetryOn
     from fanfold.job import Job
 
 #: Options of `fanfold.run` that a call takes as well, beside the UDF's own arguments.
@@ -96,6 +96,7 @@ def udf(
     cache_max_age: str | float | timedelta | None = None,
     max_retry: int | None = None,
     retry_on: RetryOn = (),
+    retry: Retry | None = None,
     timeout_s: float | None = None,
     memory_mib: int | None = None,
     disk_size_gb: int | None = None,
@@ -110,7 +111,8 @@ def udf(
 def udf(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a UDF: `@udf`, or `@udf(instance_type="small", cache_max_age="7d")`.
 
-    Options: `name`, `instance_type`, `engine`, `cache_max_age`, `max_retry`, `retry_on`, `timeout_s` (seconds),
+    Options: `name`, `instance_type`, `engine`, `cache_max_age`, `max_retry`, `retry_on`,
+    `retry` (a `fanfold.Retry`, which has pauses), `timeout_s` (seconds),
     `memory_mib`, `disk_size_gb`, `serializer` ("auto" or "pickle"), `fresh` (each run in a process of its own), `setup`
     (a function that is called once in each worker before its first run), `packages` (a list of requirements, "auto",
     or a requirements file: what it needs beside what is where it runs),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fanfold.contract.instances import InstanceType
-    from fanfold.core.options import RetryOn
+    from fanfold.core.options import Retry, RetryOn
     from fanfold.job import Job
     from fanfold.submission.estimates import Plan
 
@@ -49,6 +49,7 @@ def submit(
     n_processes_per_worker: int | None = None,
     max_retry: int | None = None,
     retry_on: RetryOn = (),
+    retry: Retry | None = None,
     debug_mode: Literal[False] = False,
     collect: Literal[True] = True,
     cache: bool = True,
@@ -83,6 +84,7 @@ def submit(
     n_processes_per_worker: int | None = None,
     max_retry: int | None = None,
     retry_on: RetryOn = (),
+    retry: Retry | None = None,
     debug_mode: bool = False,
     collect: bool = True,
     cache: bool = True,
@@ -112,6 +114,7 @@ def submit(
         n_processes_per_worker: runs side by side on each machine.
         max_retry: how often a run is tried again whose worker was lost, or whose error is in `retry_on`. Default 2.
         retry_on: exceptions of the UDF's own, classes or names, that are worth another try.
+        retry: a `fanfold.Retry` in place of both, which has pauses between the tries.
         debug_mode: run only the first input; return its raw value or raise its error. On this machine `breakpoint()`
             works: a UDF that calls the debugger is called in this process.
         collect: False returns the `Job` at once.
@@ -155,6 +158,7 @@ def submit(
             n_processes_per_worker=n_processes_per_worker,
             max_retry=max_retry,
             retry_on=retry_on,
+            retry=retry,
             cache=cache,
             cache_max_age=cache_max_age,
             stop_on_error=stop_on_error,
@@ -268,6 +272,7 @@ def run(
     cache: bool = True,
     cache_max_age: str | float | timedelta | None = None,
     max_retry: int | None = None,
+    retry: Retry | None = None,
     progress: bool | None = None,
     **params: Any,
 ) -> R:
@@ -283,6 +288,7 @@ def run(
             instance_type=instance_type,
             progress=progress,
             max_retry=max_retry,
+            retry=retry,
             cache=cache,
             cache_max_age=cache_max_age,
         )

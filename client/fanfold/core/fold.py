@@ -7,7 +7,7 @@ from math import isnan, nan
 
 from fanfold.core.columns import CODES, STATUSES, Columns, Ended, Spending
 from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, JobStatus, Output, RunError, RunStatus, Usage
-from fanfold.core.options import should_retry
+from fanfold.core.options import pause_s, should_retry
 from fanfold.errors import StoreError
 
 __all__ = ["JobState", "fold"]
@@ -155,6 +155,16 @@ class JobState:
     def first_attempt_of(self, index: int) -> int:
         """The attempt from which the run's budget of retries counts."""
         return self._budgets.get(index, 0)
+
+    def due_at(self, index: int) -> float | None:
+        """When a run that has failed is to be tried again (seconds since 1970); None where it waits for no such pause.
+
+        It follows from the event that ended its attempt, and is the same for every reader.
+        """
+        ended, budget = self._columns.attempts[index], self._budgets.get(index, 0)
+        if not self._header.backoff_s or ended < budget or self.status_of(index) is not RunStatus.QUEUED:
+            return None
+        return self._columns.finished_at[index] + pause_s(self._header, index, ended, budget)
 
     def next_attempt(self, index: int) -> int:
         """The number of the run's next attempt, higher than any that ended or started."""

@@ -287,6 +287,9 @@ class JobHeader(NamedTuple):
     #: Defaults of parameters that are plain values, as encoded text: what runs that are not given one are labelled by.
     defaults: str = "{}"
     check_paths: bool | None = None
+    #: The shortest and the longest pause before another try, in seconds; none: at once (see `options.pause_s`).
+    backoff_s: tuple[float, ...] = ()
+    jitter: bool = False
 
     @property
     def path_rules(self) -> PathRules | None:
@@ -319,6 +322,8 @@ class RunRef(NamedTuple):
     attempt: int = 0
     #: The attempt that its budget of retries counts from; None: this one.
     first_attempt: int | None = None
+    #: Not to be started before (seconds since 1970).
+    due_at: float = 0.0
 
 
 class CacheEntry(NamedTuple):
@@ -334,7 +339,7 @@ class CacheEntry(NamedTuple):
 # How a job's header is written down: one line of JSON that a later version can still read.
 
 _FIELDS = tuple(name for name in JobHeader._fields if name != "cancelled_at")
-_TUPLES = ("parameters", "retry_on", "fixed_bundles", "fixed_hashes", "depends_on")
+_TUPLES = ("parameters", "retry_on", "fixed_bundles", "fixed_hashes", "depends_on", "backoff_s")
 #: Not `json.dumps`, which may be one that the user has replaced.
 _written = json.JSONEncoder(separators=(",", ":")).encode
 

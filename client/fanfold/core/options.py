@@ -44,7 +44,34 @@ def should_retry(
         return False
     if status in (RunStatus.FAILED, RunStatus.LOST) and error is not None and error.infrastructure:
         return True
-    return bool(header.retry_on) and not set(header.retry_on).isdisjoint(_names_of_the_failure(status, error))
+    return bool(header.retry_on) and _is_named(header.retry_on, status, error)
+
+
+def _is_named(retry_on: tuple[str, ...], status: RunStatus, error: RunError | None) -> bool:
+    """Whether one of these is the failure's name; "HTTPError 429" also wants "429" as a word of the message."""
+    names = set(_names_of_the_failure(status, error))
+    if not names.isdisjoint(retry_on):
+        return True
+    with_words = (one.split(None, 1) for one in retry_on if " " in one)
+    message = "" if error is None else error.message
+    return any(name in names and re.search(rf"(?<!\w){re.escape(words)}(?!\w)", message) for name, words in with_words)
+
+
+def pause_s(header: JobHeader, index: int, attempt: int, first_attempt: int = 0) -> float:
+    """Seconds from the end of `attempt` until the run is due again: the same for whoever asks, wherever.
+
+    It doubles from attempt to attempt. Jitter takes up to half of it off, by the run's number, so that runs that were
+    refused together do not come back together.
+    """
+    if not header.backoff_s:
+        return 0.0
+    least, most = header.backoff_s
+    whole_s = min(most, least * 2.0 ** min(attempt - first_attempt, 60))
+    if not header.jitter:
+        return whole_s
+    import zlib  # only here
+
+    return whole_s * (1 - zlib.crc32(f"{header.id}/{index}/{attempt}".encode()) / 2**33)
 
 
 def _names_of_the_failure(status: RunStatus, error: RunError | None) -> Iterator[str]:
@@ -103,6 +130,78 @@ def _failure(error: RunError) -> tuple[str, str]:
 
 RetryOn = Iterable[type[BaseException] | str]
 
+
+class Retry(NamedTuple):
+    """How runs are tried again: up to `times`, after errors `on` (or a lost worker), with pauses in between.
+
+    `on` holds exception classes or names; a name may be followed by words of the message: "HTTPError 429". The pauses
+    double from the first of `backoff_s` seconds to the second; `jitter` takes up to half off, run by run another part.
+    """
+
+    times: int = DEFAULT_MAX_RETRY
+    on: RetryOn = ()
+    backoff_s: tuple[float, float] | float = (1.0, 60.0)
+    jitter: bool = True
+
+    @property
+    def bounds_s(self) -> tuple[float, float]:
+        """The shortest and the longest pause. Raises `InputError` for what is no such pair."""
+        given = self.backoff_s if isinstance(self.backoff_s, (tuple, list)) else (self.backoff_s,) * 2
+        if len(given) != 2:
+            raise _no_pauses(self.backoff_s)
+        for one in given:
+            check_number("backoff_s", one, zero=True)
+        least, most = given
+        if least is None or most is None or most < least:
+            raise _no_pauses(self.backoff_s)
+        return float(least), float(most)
+
+
+def _no_pauses(given: object) -> InputError:
+    return InputError(
+        f"backoff_s={given!r} is no shortest and longest pause.", next_step="give two numbers of seconds: (1, 60)."
+    )
+
+
+def _checked_retry(retry: Any) -> Retry | None:
+    """The same. Raises `InputError` for what is none, or holds what cannot be."""
+    if retry is None:
+        return None
+    if not isinstance(retry, Retry):
+        raise InputError(f"retry={retry!r} is no fanfold.Retry.", next_step="write retry=fanfold.Retry(times=5).")
+    check_number("times", retry.times, zero=True, whole=True)
+    check_flags(jitter=retry.jitter)
+    _names(retry.on)
+    return retry if retry.bounds_s else None
+
+
+class _Tries(NamedTuple):
+    """How often, after what and with which pauses."""
+
+    max_retry: int
+    retry_on: tuple[str, ...]
+    backoff_s: tuple[float, ...] = ()
+    jitter: bool = False
+
+    @classmethod
+    def of(cls, options: Options, max_retry: int | None, retry_on: RetryOn, retry: Retry | None) -> _Tries:
+        """A call's word over the UDF's. Raises `InputError` where the call says the same thing twice."""
+        asked = _checked_retry(retry)
+        if asked is not None and (max_retry is not None or retry_on):
+            raise InputError(
+                "retry= stands beside max_retry or retry_on, which it has of its own.",
+                next_step="write retry=fanfold.Retry(times=5, on=(TimeoutError,)) alone.",
+            )
+        own = asked or options.retry
+        retries = max_retry if max_retry is not None else (own.times if own else options.max_retry)
+        return cls(
+            max_retry=DEFAULT_MAX_RETRY if retries is None else retries,
+            retry_on=_names(retry_on) or _names(own.on if own else options.retry_on),
+            backoff_s=own.bounds_s if own else (),
+            jitter=bool(own and own.jitter),
+        )
+
+
 NoneType = type(None)
 
 #: What a comparison of numpy's gives: `bool` from its version 2 on.
@@ -124,6 +223,7 @@ class Options(NamedTuple):
     cache_max_age: str | float | timedelta | None = None
     max_retry: int | None = None
     retry_on: RetryOn = ()
+    retry: Retry | None = None
     timeout_s: float | None = None
     memory_mib: int | None = None
     disk_size_gb: int | None = None
@@ -153,6 +253,8 @@ class Options(NamedTuple):
         _check_machine(asked.instance_type)
         parse_age(asked.cache_max_age)
         _names(asked.retry_on)
+        if _checked_retry(asked.retry) and (asked.max_retry is not None or asked.retry_on):
+            _Tries.of(asked, asked.max_retry, asked.retry_on, asked.retry)
         if not isinstance(asked.name, (str, NoneType)) or asked.name == "":
             raise InputError(f"name={asked.name!r} is not a name.", next_step="give some text, or leave it out.")
         if asked.engine not in (None, *_ENGINE_WORDS):
@@ -183,6 +285,8 @@ class Request(NamedTuple):
     max_workers: int | None
     n_processes_per_worker: int
     stop_on_error: str = SAME
+    backoff_s: tuple[float, ...] = ()
+    jitter: bool = False
 
     @classmethod
     def of(
@@ -195,6 +299,7 @@ class Request(NamedTuple):
         cache_max_age: str | float | timedelta | None = None,
         max_retry: int | None = None,
         retry_on: RetryOn = (),
+        retry: Retry | None = None,
         max_workers: int | None = None,
         n_processes_per_worker: int | None = None,
         stop_on_error: str = SAME,
@@ -208,16 +313,18 @@ class Request(NamedTuple):
         check_number("max_retry", max_retry, zero=True, whole=True)
         check_flags(cache=cache)
         age_s = parse_age(options.cache_max_age if cache_max_age is None else cache_max_age)
-        retries = options.max_retry if max_retry is None else max_retry
+        tries = _Tries.of(options, max_retry, retry_on, retry)
         return cls(
             instance=instance_type(instance_type_name or options.instance_type, offered),
             cache=bool(cache),
             cache_max_age_s=age_s,
-            max_retry=DEFAULT_MAX_RETRY if retries is None else retries,
-            retry_on=_names(retry_on) or _names(options.retry_on),
+            max_retry=tries.max_retry,
+            retry_on=tries.retry_on,
             max_workers=max_workers,
             n_processes_per_worker=n_processes_per_worker or 1,
             stop_on_error=_check_stop_on_error(stop_on_error),
+            backoff_s=tries.backoff_s,
+            jitter=tries.jitter,
         )
 
 
@@ -354,6 +461,7 @@ def _refuse_misspelt(exception: str) -> None:
     """Raises `InputError` for what is nearly one of Python's own exceptions: it would match nothing, silently."""
     import builtins
 
+    exception = exception.split(None, 1)[0] if exception.strip() else exception
     if "." in exception or hasattr(builtins, exception):
         return
     import difflib

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from fanfold.core.cache_key import RETURNED, returned_key, stamped_key
 from fanfold.core.models import TELEMETRY, CacheEntry, Event, EventKind, JobHeader, Output, RunRef
-from fanfold.core.options import FailureWatch, should_retry
+from fanfold.core.options import FailureWatch, pause_s, should_retry
 from fanfold.core.processes import close_private, keep_private
 from fanfold.engines.base import Stores, stop_job
 from fanfold.errors import StoreError, StoreFull
@@ -115,6 +115,8 @@ class JobFeed:
         self._stores = stores
         self._runs = iter(runs)
         self._again: deque[RunRef] = deque()
+        #: What is to be tried again after a pause.
+        self._later: list[RunRef] = []
         self._first_attempts: dict[int, int] = {}
         self._manifest = Manifest(stores.objects, header.id, header.count)
         self._recorder = Recorder(header, stores, self._manifest.cache_key)
@@ -148,8 +150,18 @@ class JobFeed:
     def flush(self) -> None:
         """Nothing is held back here: writing is cheap."""
 
+    @property
+    def is_waiting(self) -> bool:
+        """True while a run waits for its next attempt to be due: the feed is not over while it gives nothing."""
+        return bool(self._later) and not self.broken and not self._stopped
+
     def _next(self) -> Call | None:
+        if self._later:
+            self._recall()
         run = self._again.popleft() if self._again else next(self._runs, None)
+        while run is not None and run.due_at and run.due_at > time.time():
+            self._later.append(run)
+            run = next(self._runs, None)
         if run is None:
             return None
         first = run.attempt if run.first_attempt is None else run.first_attempt
@@ -162,7 +174,8 @@ class JobFeed:
         kept = self._recorder.record([report for report in reports if not _tells_of_full_disk(report.event)])
         for event in finished(kept):
             if self._is_due_again(event):
-                self._again.append(self._next_attempt(event))
+                run = self._next_attempt(event)
+                (self._later if run.due_at else self._again).append(run)
             else:
                 self._stop_if_hopeless(event)
         if full is not None:
@@ -178,7 +191,15 @@ class JobFeed:
             stop_job(self._stores.log, self.header.id, reason)
 
     def _next_attempt(self, event: Event) -> RunRef:
-        return RunRef(event.index, event.attempt + 1, self._first_attempts.get(event.index, 0))
+        first = self._first_attempts.get(event.index, 0)
+        wait_s = pause_s(self.header, event.index, event.attempt, first)
+        return RunRef(event.index, event.attempt + 1, first, event.at + wait_s if wait_s else 0.0)
+
+    def _recall(self) -> None:
+        """Take up what has become due."""
+        now = time.time()
+        self._again.extend(run for run in self._later if run.due_at <= now)
+        self._later = [run for run in self._later if run.due_at > now]
 
     def _is_due_again(self, event: Event) -> bool:
         first = self._first_attempts.get(event.index, 0)

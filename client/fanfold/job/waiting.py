@@ -386,6 +386,8 @@ def _why_queued(state: JobState) -> str:
     events = [event for event in state.job_events() if event.kind is not EventKind.CACHE]
     if not events:
         return "waiting to be started"
+    if pause := _pause_message(state):
+        return pause
     leader = next((event.data["name"] for event in events if event.data.get("path") == FOLLOWING), None)
     if leader is not None:
         return f"waiting for job {leader}, which runs the same"
@@ -395,6 +397,16 @@ def _why_queued(state: JobState) -> str:
     if latest.kind is EventKind.DISPATCH:
         return _in_aws(state, starting=starting) or _begins_late(time.time() - latest.at)
     return "waiting for a process to start" if latest.kind is EventKind.RUNNER and starting else _FREE_WORKER
+
+
+def _pause_message(state: JobState) -> str:
+    """That runs wait for their next attempt to be due, where that is what the first of those that wait do."""
+    if not state.header.backoff_s:
+        return ""
+    waiting = islice(state.indexes(RunStatus.QUEUED), _LOOKED_AT)
+    due = [at for at in map(state.due_at, waiting) if at is not None]
+    left_s = min(due, default=0.0) - time.time()
+    return f"the pause before another try: {duration(left_s)} more" if left_s > 0 else ""
 
 
 def _in_aws(state: JobState, *, starting: bool) -> str | None:

@@ -52,6 +52,8 @@ def _request(header: JobHeader, draft: Draft) -> Request:
         cache_max_age_s=header.cache_max_age_s,
         max_retry=header.max_retry,
         retry_on=header.retry_on,
+        backoff_s=header.backoff_s,
+        jitter=header.jitter,
         max_workers=header.max_workers,
         n_processes_per_worker=header.n_processes_per_worker,
         stop_on_error=header.stop_on_error,

@@ -437,6 +437,8 @@ def _header(job_id: str, draft: Draft, bundle: Bundle, request: Request, count: 
         n_processes_per_worker=request.n_processes_per_worker,
         max_retry=request.max_retry,
         retry_on=request.retry_on,
+        backoff_s=request.backoff_s,
+        jitter=request.jitter,
         cache=request.cache,
         cache_max_age_s=request.cache_max_age_s,
         constants=draft.constants,

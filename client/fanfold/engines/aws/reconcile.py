@@ -48,8 +48,8 @@ class Inspector:
             run = RunRef(index, state.attempt_of(index))
             mine = next((one for one in dispatches if one.covers(*run[:2])), None)
             if mine is None:
-                if any(one.covers(*run[:2]) for one in followed):
-                    continue  # an earlier job performs it
+                if (state.due_at(index) or 0.0) > now or any(one.covers(*run[:2]) for one in followed):
+                    continue  # its pause is not over, or an earlier job performs it
                 if _is_due(header, run, attended=attended, young=young):
                     findings.due.append(run)
                 continue

@@ -53,7 +53,7 @@ def open_runs(stores: LocalStores, header: JobHeader, stop: int) -> Iterator[Run
     """The runs below `stop` that are neither done nor running, each with the attempt that is next."""
     state = read_state(stores.log, header)
     return (
-        RunRef(index, state.attempt_of(index), state.first_attempt_of(index))
+        RunRef(index, state.attempt_of(index), state.first_attempt_of(index), state.due_at(index) or 0.0)
         for index in state.indexes(RunStatus.QUEUED)
         if index < stop
     )

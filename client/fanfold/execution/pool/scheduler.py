@@ -398,4 +398,4 @@ class FeedState:
             return False
         if not self._waiting and (call := self.feed.take()) is not None:
             self._waiting.append(call)
-        return not self._waiting
+        return not self._waiting and not getattr(self.feed, "is_waiting", False)
