@@ -15,6 +15,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fanfold.api.cached import cache as cache
     from fanfold.api.decorator import Udf as Udf
     from fanfold.api.decorator import udf as udf
     from fanfold.api.executor import Executor as Executor
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from fanfold.api.inside import run_id as run_id
     from fanfold.api.inside import scratch_path as scratch_path
     from fanfold.api.mount import mount_path as mount_path
+    from fanfold.api.older import context as context
+    from fanfold.api.older import file_path as file_path
+    from fanfold.api.older import load as load
+    from fanfold.api.older import load_async as load_async
+    from fanfold.api.older import types as types
     from fanfold.api.submit import get_job as get_job
     from fanfold.api.submit import get_jobs as get_jobs
     from fanfold.api.submit import run as run
@@ -77,6 +83,8 @@ _HOME_OF = {
     **dict.fromkeys(("Job", "Run"), "job"),
     **dict.fromkeys(("get_job", "get_jobs", "run", "run_async", "submit"), "api.submit"),
     **dict.fromkeys(("Udf", "udf"), "api.decorator"),
+    "cache": "api.cached",
+    **dict.fromkeys(("context", "file_path", "load", "load_async", "types"), "api.older"),
     "Executor": "api.executor",
     "Plan": "submission.estimates",
     "Retry": "core.options",

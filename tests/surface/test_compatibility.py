@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -39,8 +40,35 @@ def plain(x: int):
     return x
 
 
+@fused.udf
+def nested(x: int):
+    return fused.run(double, x=x, engine="local")
+
+
+@fused.udf
+def boxed(bounds: fused.types.Bounds):
+    return bounds[2]
+
+
+@fused.udf
+def placed():
+    return fused.context.in_realtime()
+
+
+UDF_FILE = """
+import fanfold as fused
+
+@fused.udf
+def udf(x: int = 1):
+    return x + 40
+"""
+
+
 @pytest.fixture
-def names():
+def names(tmp_path):
+    file = tmp_path / "saved_udf.py"
+    file.write_text(UDF_FILE)
+
     class Lazy(dict):
         """The rows' names; the jobs are made where a row asks for them."""
 
@@ -49,7 +77,8 @@ def names():
             self[name] = fused.submit(udf, range(3), collect=False).wait()
             return self[name]
 
-    return Lazy(fused=fused, double=double, frames=frames, fragile=fragile, plain=plain)
+    udfs = {"double": double, "frames": frames, "fragile": fragile, "nested": nested, "boxed": boxed, "placed": placed}
+    return Lazy(fused=fused, plain=plain, file=str(file), asyncio=asyncio, **udfs)
 
 
 def value(text, names):
@@ -97,3 +126,47 @@ def test_status_is_text_all_the_same():
     status = fused.submit(double, [1], collect=False).wait().status
     assert isinstance(status, str)
     assert (status, f"{status}", status.lower()) == ("Completed", "Completed", "completed")
+
+
+def counted(x: int, note: str = ""):
+    CALLS.append(x)
+    return {"x": x, "base": BASE}
+
+
+CALLS: list[int] = []
+BASE = 1
+
+
+def test_a_cached_function_is_called_once_for_each_of_its_arguments(monkeypatch):
+    monkeypatch.setitem(globals(), "CALLS", [])
+    remembered = fused.cache(cache_key_exclude=["note"])(counted)
+    assert [remembered(1), remembered(1, note="again"), remembered(x=2)] == [counted(1), counted(1), counted(2)]
+    assert CALLS == [1, 2, 1, 1, 2]
+    assert fused.cache(cache_key_exclude=["note"], cache_reset=True)(counted)(1)["x"] == 1
+    assert CALLS[5:] == [1]
+
+
+def test_a_cached_function_with_other_code_or_what_cannot_be_compared_is_called(monkeypatch):
+    monkeypatch.setitem(globals(), "CALLS", [])
+    assert fused.cache(counted)(1)["base"] == 1
+    monkeypatch.setitem(globals(), "BASE", 2)
+    assert fused.cache(counted)(1)["base"] == 2
+    unknown = object()
+    assert fused.cache(lambda value: value)(unknown) is unknown
+    with pytest.raises(fanfold.InputError, match="has no option 'cach_max_age'"):
+        fused.cache(cach_max_age="1h")
+
+
+def test_a_cached_function_within_a_run_keeps_its_results_with_the_worker():
+    @fused.udf
+    def outer(x: int):
+        calls = []
+
+        @fused.cache
+        def inner(n):
+            calls.append(n)
+            return n * 10
+
+        return inner(x), inner(x), len(calls)
+
+    assert outer(2) == (20, 20, 1)

@@ -11,7 +11,7 @@ from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fanfold.api.pickling import Modules, Notes
-from fanfold.api.surroundings import Around, Edited, unnamed_subclasses
+from fanfold.api.around import Around, Edited, unnamed_subclasses
 from fanfold.contract.layout import ENV_RUN
 from fanfold.execution import parcel
 from fanfold.execution.parcel import Parcel

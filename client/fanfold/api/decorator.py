@@ -65,6 +65,38 @@ class Udf(Generic[P, R]):
             job: Any = submit(self, inputs, **{**options, "collect": False})
         return cast("Job", job)
 
+    def map_async(self, inputs: Any = None, **options: Any) -> Job:
+        """The older spelling of `map`, which returns at once as well."""
+        return self.map(inputs, **options)
+
+    def run_local(self, **arguments: Any) -> R:
+        """The older spelling of `local`."""
+        return self.__fanfold_udf__(**arguments)  # type: ignore[call-arg]
+
+    @property
+    def code(self) -> str:
+        """The text of its function. Raises `OSError` where Python has kept none."""
+        import inspect
+
+        return inspect.getsource(self.__fanfold_udf__)
+
+    @property
+    def entrypoint(self) -> str:
+        """The name of its function."""
+        return self.__fanfold_udf__.__name__
+
+    @property
+    def cache_max_age(self) -> int | None:
+        """How old a result may be that is used again, in seconds; None for the default."""
+        from fanfold.core.cache_key import parse_age
+
+        asked = self.options.cache_max_age
+        return None if asked is None else int(parse_age(asked))
+
+    def set_parameters(self, parameters: dict[str, Any]) -> Udf[P, R]:
+        """The same function with other defaults. Raises `InputError` where they do not fit its parameters."""
+        return Udf(_with_defaults(self.__fanfold_udf__, parameters), self.options)
+
     def with_options(self, **options: Any) -> Udf[P, R]:
         """The same function, asking for something else, such as another `instance_type`."""
         return Udf(self.__fanfold_udf__, Options.checked(**{**self.options._asdict(), **options}))
@@ -120,11 +152,15 @@ def udf(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     what they were), `check_paths` (True: texts in results are paths as well, and a result is used again only while they
     lead to what the run left there). Raises `InputError` for an unknown one.
     """
+    options.pop("headers", None)  # the older spelling: modules that a UDF imports travel with it
+    defaults = options.pop("default_parameters", None)
+    if fn is not None and defaults:
+        return udf(fn, **options).set_parameters(defaults)
     if fn is None:
         Options.checked(**options)
 
         def decorate(function: Callable[..., Any]) -> Udf[..., Any]:
-            return udf(function, **options)
+            return udf(function, **options, default_parameters=defaults)
 
         decorate.__fanfold_decorator__ = True  # type: ignore[attr-defined]  # kept under a name it is a decorator too
         return decorate
@@ -139,6 +175,36 @@ def udf(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
 
 udf.__fanfold_decorator__ = True  # type: ignore[attr-defined]
+
+
+def _with_defaults(fn: Callable[..., Any], given: dict[str, Any]) -> Callable[..., Any]:
+    """A copy of a function whose parameters have these defaults. Raises `InputError` where it cannot have them."""
+    import inspect
+    from types import FunctionType
+
+    known = inspect.signature(fn).parameters
+    unknown = [name for name in given if name not in known]
+    if unknown or not isinstance(fn, FunctionType):
+        raise InputError(
+            f"{fn.__name__}() has no parameter {', '.join(map(repr, unknown))}.",
+            next_step=f"it has {', '.join(known)}.",
+        )
+    positional = [each for each in known.values() if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    defaults = [given.get(each.name, each.default) for each in positional]
+    first = next((n for n, value in enumerate(defaults) if value is not inspect.Parameter.empty), len(defaults))
+    if inspect.Parameter.empty in defaults[first:]:
+        raise InputError(
+            f"{fn.__name__}(): a parameter without a default follows one that has it.",
+            next_step="give the later ones a default as well, or pass them as constants of submit.",
+        )
+    made = FunctionType(fn.__code__, fn.__globals__, fn.__name__, tuple(defaults[first:]), fn.__closure__)
+    made.__kwdefaults__ = {
+        **(fn.__kwdefaults__ or {}),
+        **{k: v for k, v in given.items() if known[k].kind is known[k].KEYWORD_ONLY},
+    }
+    functools.update_wrapper(made, fn)
+    del made.__wrapped__  # type: ignore[attr-defined]  # its own defaults count, not the other's
+    return made
 
 
 def named_arguments(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
-from fanfold.core.compat import run_arguments, submit_arguments
+from fanfold.core.compat import run_arguments, submit_arguments, takes
 from fanfold.core.options import Options, Request, check_flags, check_number, unwrapped
 from fanfold.engines.base import Engine, engine_for
 from fanfold.errors import InputError, JobNotFound
 from fanfold.settings import WithoutOwnFrames, current
-from fanfold.submission.prepare import refuse_inside_run, resolve_call
+from fanfold.submission.prepare import inside_run, refuse_inside_run, resolve_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -280,10 +280,17 @@ def run(
 
     Other arguments are those of `submit`. Raises `RunFailed` with the remote traceback.
     """
+    if params.get("sync", True) is False and not takes(unwrapped(udf)[0], "sync"):  # the older spelling
+        del params["sync"]
+        options = {"engine": engine, "instance_type": instance_type, "cache": cache, "cache_max_age": cache_max_age}
+        return cast("R", run_async(udf, **options, max_retry=max_retry, progress=progress, **params))
+    arguments = run_arguments(udf, params, run.__kwdefaults__)
+    if engine == "local" and inside_run():  # as code of the older spelling has it: a plain call
+        return cast("R", unwrapped(udf)[0](**arguments))
     with WithoutOwnFrames():
         value = call(
             udf,
-            run_arguments(udf, params, run.__kwdefaults__),
+            arguments,
             engine=engine,
             instance_type=instance_type,
             progress=progress,

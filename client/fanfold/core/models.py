@@ -104,6 +104,23 @@ class RunStatus(str, Enum):
         """True where there is a result."""
         return self in (RunStatus.SUCCEEDED, RunStatus.CACHED)
 
+    def __call__(self) -> str:
+        """The older spelling: `job[0].status()` in the older words."""
+        return OLDER_WORDS[self]
+
+
+#: What a run's status was called.
+OLDER_WORDS = {
+    RunStatus.QUEUED: "pending",
+    RunStatus.RUNNING: "running",
+    RunStatus.SUCCEEDED: "success",
+    RunStatus.CACHED: "success",
+    RunStatus.FAILED: "error",
+    RunStatus.TIMED_OUT: "timeout",
+    RunStatus.OUT_OF_MEMORY: "error",
+    RunStatus.CANCELLED: "cancelled",
+    RunStatus.LOST: "error",
+}
 
 GOOD = (RunStatus.SUCCEEDED, RunStatus.CACHED)
 #: Ended without a result, by themselves.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fanfold.core.models import BAD, GOOD, RunStatus
+from fanfold.core.models import BAD, GOOD, OLDER_WORDS, RunStatus
 from fanfold.core.options import check_flags
+from fanfold.errors import FanfoldError
 from fanfold.job import logs
 
 if TYPE_CHECKING:
@@ -39,20 +40,6 @@ if TYPE_CHECKING:
             """The runs, as they end."""
 
         def _value(self, index: int) -> Any: ...
-
-
-#: What a run's status was called.
-OLDER_WORDS = {
-    RunStatus.QUEUED: "pending",
-    RunStatus.RUNNING: "running",
-    RunStatus.SUCCEEDED: "success",
-    RunStatus.CACHED: "success",
-    RunStatus.FAILED: "error",
-    RunStatus.TIMED_OUT: "timeout",
-    RunStatus.OUT_OF_MEMORY: "error",
-    RunStatus.CANCELLED: "cancelled",
-    RunStatus.LOST: "error",
-}
 
 
 class Status(str):
@@ -117,20 +104,46 @@ class OlderSpelling:
         first = next(self.tracker.look().indexes(*GOOD, *BAD), None)
         return None if first is None else logs.text(self.contents, first)
 
-    def logs_df(self: CompatJob) -> pd.DataFrame:
-        """One row a run: its arguments, `status`, `result` (or its error), `time` in seconds and `logs`."""
+    @property
+    def n_jobs(self: CompatJob) -> int:
+        """How many runs there are."""
+        return len(self)
+
+    @property
+    def arg_list(self: CompatJob) -> list[dict[str, Any]]:
+        """The arguments of each run."""
+        return [self.contents.own_arguments(index) for index in range(len(self))]
+
+    def logs_df(
+        self: CompatJob,
+        status_column: str | None = "status",
+        time_column: str | None = "time",
+        result_column: str | None = "result",
+        logs_column: str | None = "logs",
+        *,
+        exception_column: str | None = None,
+        include_exceptions: bool = True,
+    ) -> pd.DataFrame:
+        """One row a run: its arguments, `status`, `time` in seconds, `result` (or its error) and `logs`.
+
+        The columns can have other names, or be left out by None; `exception_column` puts errors in one of their own.
+        """
         from fanfold.job.results import argument_frame
 
         state, printed = self.tracker.look(), logs.by_run(self.contents)
         ended = self.results_now(return_exceptions=True)
         runs = range(len(self))
-        columns: dict[str, list[Any]] = {
-            "status": [OLDER_WORDS[state.status_of(index)] for index in runs],
-            "result": [ended.get(index) for index in runs],
-            "time": [state.duration_s(index) for index in runs],
-            "logs": [printed.get(index, "") if index in ended else None for index in runs],
+        errors = {index: value for index, value in ended.items() if isinstance(value, FanfoldError)}
+        shown = {**ended, **dict.fromkeys(errors)} if exception_column or not include_exceptions else ended
+        columns: dict[str | None, list[Any]] = {
+            status_column: [OLDER_WORDS[state.status_of(index)] for index in runs],
+            time_column: [state.duration_s(index) for index in runs],
+            result_column: [shown.get(index) for index in runs],
+            logs_column: [printed.get(index, "") if index in ended else None for index in runs],
+            exception_column: [errors.get(index) for index in runs],
         }
-        return argument_frame([self.contents.own_arguments(index) for index in runs]).assign(**columns)
+        own: dict[str, list[Any]] = {name: values for name, values in columns.items() if name is not None}
+        return argument_frame([self.contents.own_arguments(index) for index in runs]).assign(**own)
 
     def tail(self: CompatJob, stop_on_exception: bool = False, timeout: float | None = None) -> None:
         """Wait, and print a line for each run as it ends. Raises `WaitTimeout`."""

@@ -242,6 +242,7 @@ class Job(OlderSpelling):
         verbose: bool = True,
         progress: bool | None = None,
         allow_pickle: bool = False,
+        log_timeout: float | None = None,  # noqa: ARG002  the older spelling
     ) -> pd.DataFrame:
         """All results as one frame, indexed by the arguments, when all runs have ended; `to` is a file to write it to.
 
@@ -451,7 +452,7 @@ class Job(OlderSpelling):
         took = (state.duration_s(index) for index in range(len(self)))
         return [None if seconds is None else Seconds(seconds) for seconds in took]
 
-    def total_time(self) -> Seconds:
+    def total_time(self, since_retry: bool = False) -> Seconds:  # noqa: ARG002  the older spelling
         """Seconds from the submit to the last run's end, or until now."""
         from fanfold.job.summary import wall_s
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from fanfold.execution import parcel
 from fanfold.execution.channel import Packed
 from fanfold.execution.parcel import Parcel
-from fanfold.execution.worker import surroundings
+from fanfold.execution.worker import session as around
 from fanfold.execution.worker.perform import CallResult, LoadedUdf
 from fanfold.source.load import Bundle
 
@@ -64,7 +64,7 @@ def perform(text: str, result_file: str, tidy: Callable[[], None]) -> CallResult
     session = _session(os.path.dirname(result_file), number)
     sys.path[:] = session.path
     try:
-        surroundings.enter(session.around)
+        around.enter(session.around)
     except BaseException as error:  # noqa: BLE001  the user's own statements and modules
         return _told(RAISED, _packed_error(error), result_file)
     try:

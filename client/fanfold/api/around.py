@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from fanfold.api.pickling import Modules, Notes
 from fanfold.errors import CaptureError
-from fanfold.execution.worker.surroundings import Change, SetupStatement, Stamp, WorkerState, stamp_of
+from fanfold.execution.worker.session import Change, SetupStatement, Stamp, WorkerState, stamp_of
 from fanfold.source.capture import executed_parts, setup_statements
 from fanfold.source.drift import changes, has_settings
 from fanfold.source.functions import Located, all_names, global_names, locate, texts_beside

@@ -1,0 +1,155 @@
+"""Results of a function that are kept on the machine where it is called: `@fanfold.cache`."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+
+from fanfold.contract.layout import ENV_SCRATCH
+from fanfold.core.cache_key import parse_age
+from fanfold.errors import CaptureError, CodecError, InputError
+from fanfold.settings import current
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_DEFAULT_AGE = "12h"
+
+
+class CachedFunction(Generic[P, R]):
+    """A function whose results are kept, by its code with all that it refers to and by its arguments."""
+
+    def __init__(
+        self, fn: Callable[P, R], max_age_s: float, folder: str, *, exclude: Sequence[str], reset: bool
+    ) -> None:
+        self._fn = fn
+        self._max_age_s = max_age_s
+        self._folder = folder
+        self._exclude = tuple(exclude)
+        self._reset = reset
+        #: As it was at the first call: what the function itself changes makes it no other.
+        self._code = ""
+        functools.update_wrapper(self, fn)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The result that was kept, or a new one. What cannot be told to be the same is computed."""
+        path = self._path(args, kwargs)
+        if path is None:
+            return self._fn(*args, **kwargs)
+        if not self._reset and (kept := _read(path, self._max_age_s)):
+            value: R = kept[0]
+            return value
+        value = self._fn(*args, **kwargs)
+        _write(path, value)
+        return value
+
+    def __get__(self, owner: Any, kind: type | None = None) -> Any:
+        return self if owner is None else functools.partial(self, owner)
+
+    def _path(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Path | None:
+        """Where the result of these arguments is kept; None where there is no telling whether it is the same."""
+        import inspect
+
+        from fanfold.codec import encode_json
+        from fanfold.source.capture import capture
+
+        blobs: list[str] = []
+        try:
+            self._code = self._code or capture(self._fn).code_hash
+            given = inspect.signature(self._fn).bind(*args, **kwargs)
+            given.apply_defaults()
+            counted = {name: value for name, value in given.arguments.items() if name not in self._exclude}
+            text = encode_json(counted, put_blob=lambda sha256, _: blobs.append(sha256))
+        except (CaptureError, CodecError, TypeError):
+            return None
+        key = hashlib.sha256("\0".join([self._code, text, *blobs]).encode()).hexdigest()
+        return _root() / self._folder / key
+
+
+def _root() -> Path:
+    scratch = os.environ.get(ENV_SCRATCH)
+    return Path(scratch) / "functions" if scratch else current().home / "functions"
+
+
+def _read(path: Path, max_age_s: float) -> tuple[Any] | None:
+    from fanfold.codec import decode
+
+    try:
+        if time.time() - path.stat().st_mtime > max_age_s:
+            return None
+        codec, _, data = path.read_bytes().partition(b"\n")
+        return (decode(codec.decode(), data),)
+    except (OSError, CodecError, UnicodeDecodeError):  # there is none, or half of one
+        return None
+
+
+def _write(path: Path, value: Any) -> None:
+    from fanfold.codec import encode
+
+    with suppress(CodecError, OSError):  # what cannot be kept is computed again
+        encoded = encode(value)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        own = path.with_name(f"{path.name}.{os.getpid()}")
+        own.write_bytes(encoded.codec.encode() + b"\n" + encoded.data)
+        own.replace(path)
+
+
+@overload
+def cache(fn: Callable[P, R], /) -> CachedFunction[P, R]: ...
+
+
+@overload
+def cache(
+    fn: None = None,
+    /,
+    *,
+    cache_max_age: str | float | timedelta | None = None,
+    cache_folder_path: str = "",
+    cache_key_exclude: Sequence[str] = (),
+    cache_reset: bool = False,
+    **older: Any,
+) -> Callable[[Callable[P, R]], CachedFunction[P, R]]: ...
+
+
+def cache(
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    cache_max_age: str | float | timedelta | None = None,
+    cache_folder_path: str = "",
+    cache_key_exclude: Sequence[str] | None = (),
+    cache_reset: bool | None = False,
+    **older: Any,
+) -> Any:
+    """Keep a function's results on this machine, by its code and its arguments: `@cache`, `@cache(cache_max_age="1h")`.
+
+    Outside a run they are in Fanfold's home, and in a run in its worker's scratch folder. `cache_max_age` is how old a
+    kept result may be ("30s", "5m", "12h", seconds; default "12h"), `cache_key_exclude` names parameters that do not
+    count, `cache_reset` computes anew. What cannot be compared or kept is computed each time. Raises `InputError`.
+    """
+    unknown = set(older) - {"cache_storage", "cache_verbose"}
+    if unknown:
+        raise InputError(
+            f"@cache has no option {min(unknown)!r}.",
+            next_step="it has cache_max_age, cache_folder_path, cache_key_exclude and cache_reset.",
+        )
+    age = parse_age(_DEFAULT_AGE if cache_max_age is None else cache_max_age)
+    if os.path.isabs(cache_folder_path) or ".." in Path(cache_folder_path).parts:
+        raise InputError(
+            "cache_folder_path is a folder within Fanfold's own.", next_step='give a name, such as "tiles".'
+        )
+    options: dict[str, Any] = {"exclude": cache_key_exclude or (), "reset": bool(cache_reset)}
+
+    def decorate(function: Callable[..., Any]) -> CachedFunction[..., Any]:
+        return CachedFunction(function, float(age or 0), cache_folder_path, **options)
+
+    return decorate if fn is None else decorate(fn)
