@@ -10,8 +10,8 @@ from functools import partial
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fanfold.api.pickling import Modules, Notes
 from fanfold.api.around import Around, Edited, unnamed_subclasses
+from fanfold.api.pickling import Modules, Notes
 from fanfold.contract.layout import ENV_RUN
 from fanfold.execution import parcel
 from fanfold.execution.parcel import Parcel
