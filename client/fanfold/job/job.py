@@ -98,6 +98,15 @@ class Run:
         """What it has printed."""
         return logs.text(self._job.contents, self.index)
 
+    def stack(self) -> str:
+        """Where it stands now: the Python stack of its worker on this machine, the innermost call first.
+
+        The run goes on meanwhile. Raises `InputError` where it does not run now, or not on this machine.
+        """
+        from fanfold.job.stacks import stack_of
+
+        return stack_of(self._job, self.index)
+
     def debug(self, *, pdb: bool | None = None) -> PostMortem:
         """Call the failed run again here, with its own code and arguments: where it fails, and on what values.
 

@@ -151,7 +151,7 @@ class WorkerProcess:
 
     def stack(self) -> str:
         """Where it stood when it ended: asked before a kill, or written by the interpreter in a crash."""
-        return _users_part(self._stack or os.pread(self._trace, _STACK_BYTES, 0).decode(errors="replace"))
+        return users_part(self._stack or os.pread(self._trace, _STACK_BYTES, 0).decode(errors="replace"))
 
     def kill(self) -> None:
         """End it and everything it has started, also what has left its session."""
@@ -192,7 +192,7 @@ class WorkerProcess:
         return os.pread(self._trace, _STACK_BYTES, before).decode(errors="replace")
 
 
-def _users_part(stack: str) -> str:
+def users_part(stack: str) -> str:
     """A stack as the interpreter dumps it, without the frames that are Fanfold's own."""
     ours = (f'  File "{_PACKAGE_ROOT}/fanfold/', '  File "<string>", line 1 in <module>')
     return "".join(line for line in stack.splitlines(keepends=True) if not line.startswith(ours))

@@ -8,14 +8,17 @@ from collections.abc import Awaitable, Callable
 
 from nicegui import ui
 
+from fanfold.api.submit import get_job
 from fanfold.core.formatting import duration
+from fanfold.core.models import RunStatus
+from fanfold.errors import FanfoldError
 from fanfold.job.causes import raising_line
 from fanfold.job.history import clock
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.job.errors_panel import editor_address
 from fanfold.workbench.job.opening import open_job
 from fanfold.workbench.job.run_detail import RunDetail, read_run, show_run
-from fanfold.workbench.layout import button, element, link, script, text
+from fanfold.workbench.layout import button, element, link, script, set_text, show, text
 
 _LINES = 500
 _LOOK_S = 1.0
@@ -72,9 +75,12 @@ class _RunPage:
             if line is not None:
                 address = editor_address(self._followed.job.header, index, line)
                 link("Open in the editor", address, "ff-button ff-first")
+            if detail.status == RunStatus.RUNNING.value:
+                button("Where is it now?", self._ask_where)
             for label, other in (("Run before", index - 1), ("Run after", index + 1)):
                 if 0 <= other < len(self._followed.job):
                     link(label, f"/job/{job_id}/run/{other}")
+        self._where = text("", "ff-pre ff-hidden", "pre").props('tabindex=0 role=region aria-label="Where it is now"')
         with element("section", "ff-card").props('aria-label="Facts"'), element("div", "ff-facts"):
             for name, value in self._facts(detail).items():
                 with element("div"):
@@ -90,6 +96,20 @@ class _RunPage:
             ui.notify(f"Copied: {snippet}", position="bottom-left")
 
         return copy
+
+    async def _ask_where(self) -> None:
+        """Show the stack of the worker; a job of its own is asked, so that no other viewer has to wait."""
+        job_id, engine = self._followed.job.id, self._followed.job.header.engine
+
+        def ask() -> str:
+            return get_job(job_id, engine=engine)[self._index].stack()
+
+        try:
+            words = await asyncio.to_thread(ask)
+        except FanfoldError as error:
+            words = str(error)
+        set_text(self._where, words or "It stands in code that is not the UDF's.")
+        show(self._where, shown=True)
 
     def _facts(self, detail: RunDetail) -> dict[str, str]:
         state, index = self._followed.job.state, self._index
