@@ -77,15 +77,16 @@ def test_a_dict_for_a_single_parameter_is_told_how_to_be_passed_whole():
     assert Signature.of(fit).bind({"config": {"rate": 0.1}}) == {"config": {"rate": 0.1}}
 
 
-def test_parameters_that_no_keyword_reaches_are_refused():
-    def star(*days): ...
+def test_parameters_that_no_keyword_reaches_go_by_their_names_all_the_same():
+    def star(*days: int): ...
     def slash(day, /): ...
     def nothing(): ...
 
-    with pytest.raises(InputError, match=r"star\(\) takes `\*days`"):
-        Signature.of(star)
-    with pytest.raises(InputError, match=r"slash\(\) takes 'day' by position only"):
-        Signature.of(slash)
+    assert Signature.of(star).bind({"days": ["1", 2]}) == {"days": (1, 2)}
+    assert Signature.of(star).bind((1, 2)) == Signature.of(star).bind({"days": (1, 2)})
+    assert Signature.of(star).bind(5) == {"days": (5,)}
+    assert Signature.of(star).bind({}) == {}
+    assert Signature.of(slash).bind(1) == Signature.of(slash).bind({"day": 1}) == {"day": 1}
     assert Signature.of(nothing).bind({}) == {}
     with pytest.raises(InputError, match="no parameter for it"):
         Signature.of(nothing).bind(1)

@@ -341,3 +341,20 @@ def test_a_failed_run_s_cause_is_the_exception_that_the_udf_raised():
     cause = failed.value.__cause__
     assert (type(cause), str(cause), cause.detail) == (OwnError, "7: [1, 2]", [1, 2])
     assert repr(cause.__cause__) == "KeyError('first')"
+
+
+def test_arguments_by_position_alone_and_any_number_of_them_arrive():
+    def taken(a, /, b=2, *rest, k=0, **more):
+        return a, b, rest, k, more
+
+    def logged(function):
+        def inner(*args, **kwargs):
+            return function(*args, **kwargs)
+
+        return inner
+
+    inputs = [1, {"a": 1, "rest": [5, 6]}, {"a": 1, "b": 3, "k": 4, "z": 9}]
+    job = fanfold.submit(taken, inputs, collect=False)
+    assert job.results() == [(1, 2, (), 0, {}), (1, 2, (5, 6), 0, {}), (1, 3, (), 4, {"z": 9})]
+    assert fanfold.udf(taken)(1, 2, 3) == (1, 2, (3,), 0, {})
+    assert fanfold.submit(logged(taken), [7, {"args": [7, 8]}], collect=False).results()[1] == (7, 8, (), 0, {})

@@ -303,24 +303,24 @@ class Signature:
 
     @classmethod
     def of(cls, fn: Callable[..., Any]) -> Signature:
-        """The signature of `fn`. Raises `InputError` where it has parameters that no input can reach."""
+        """The signature of `fn`; an `*args` is a parameter that takes a list."""
         import inspect
 
         signature = inspect.signature(fn, **_lenient())
         name = getattr(fn, "__name__", type(fn).__name__)
         by_name = signature.parameters.values()
-        for parameter in by_name:
-            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
-                raise _unreachable(name, parameter)
         named = [parameter for parameter in by_name if parameter.kind is not parameter.VAR_KEYWORD]
         annotations = dict(_annotations(fn, signature))
         coercers = {name: made for name, annotation in annotations.items() if (made := coercer(annotation))}
+        several = next((each.name for each in by_name if each.kind is each.VAR_POSITIONAL), None)
+        if several is not None:
+            coercers[several] = _each_by(coercers.get(several))
         rest = next((parameter.name for parameter in by_name if parameter.kind is parameter.VAR_KEYWORD), None)
         return cls(
             name=name,
             text=f"{name}{_shown(signature)}",
             parameters=tuple(parameter.name for parameter in named),
-            required=frozenset(parameter.name for parameter in named if parameter.default is parameter.empty),
+            required=frozenset(one.name for one in named if one.default is one.empty and one.name != several),
             accepts_any=rest is not None,
             any_coercer=None if rest is None else coercers.pop(rest, None),
             coercers=coercers,
@@ -522,11 +522,11 @@ def _evaluated(fn: Callable[..., Any], annotation: Any) -> tuple[Any] | None:
         return None
 
 
-def _unreachable(name: str, parameter: Any) -> InputError:
-    if parameter.kind is parameter.VAR_POSITIONAL:
-        step = f"Give it names: replace `*{parameter.name}` by parameters, or by one that takes a list."
-        return InputError(f"{name}() takes `*{parameter.name}`, but inputs are passed by keyword.", next_step=step)
-    return InputError(
-        f"{name}() takes {parameter.name!r} by position only, but inputs are passed by keyword.",
-        next_step="Take the `/` out of its parameters.",
-    )
+def _each_by(coerce: Coerce | None) -> Coerce:
+    """What makes the values of an `*args` fit, which come as a list or a tuple, or as the only one."""
+
+    def made(given: Any) -> Any:
+        values = given if isinstance(given, (list, tuple)) else (given,)
+        return tuple(values if coerce is None else map(coerce, values))
+
+    return made

@@ -537,3 +537,36 @@ def _spec(source: SourceFile, loader: _Loader) -> ModuleSpec:
 def _linecache_entry(source: SourceFile) -> Any:
     # No modification time: `checkcache` then keeps the entry, though the file may not exist here.
     return len(source.text), None, [line + "\n" for line in source.text.split("\n")], source.path
+
+
+#: `inspect.CO_VARARGS`: the function has an `*args`.
+_CO_VARARGS = 4
+
+
+def by_keywords(function: Any) -> Any:
+    """What takes the arguments of a function by name, for one that takes some by position alone.
+
+    The values of its `*args` come under their name as a list.
+    """
+    inner = function
+    while hasattr(inner, "__wrapped__"):
+        inner = inner.__wrapped__
+    code = getattr(inner, "__code__", None)
+    if code is None or not (code.co_posonlyargcount or code.co_flags & _CO_VARARGS):
+        return function
+    from inspect import signature  # costs a worker's start: most functions never come here
+
+    parameters = signature(function).parameters.values()
+    rest = next((each.name for each in parameters if each.kind is each.VAR_POSITIONAL), "")
+
+    def call(**given: Any) -> Any:
+        more = given.pop(rest, ())
+        args = []
+        for each in parameters:
+            if each.kind is each.POSITIONAL_ONLY or (each.kind is each.POSITIONAL_OR_KEYWORD and more):
+                if each.name not in given and each.default is each.empty:
+                    break
+                args.append(given.pop(each.name, each.default))
+        return function(*args, *more, **given)
+
+    return call

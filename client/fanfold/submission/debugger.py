@@ -11,6 +11,7 @@ from typing import Any
 from fanfold.core.options import unwrapped
 from fanfold.engines.base import Engine
 from fanfold.inputs import decode_arguments
+from fanfold.source.load import by_keywords
 from fanfold.stores.keys import blob_key
 from fanfold.submission.prepare import Draft
 
@@ -37,12 +38,7 @@ def call_here(udf: Any, engine: Engine, given: Any, constants: dict[str, Any]) -
 
     sys.stderr.write(f"fanfold: {draft.name} calls the debugger, so debug_mode runs it in this process.\n")
     arguments = {**read(text), **read(draft.constants)}
-    positional = [
-        arguments.pop(name)
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is parameter.POSITIONAL_ONLY and name in arguments
-    ]
-    return function(*positional, **arguments)
+    return by_keywords(function)(**arguments)
 
 
 def _codes(function: Any, seen: set[int]) -> Iterator[CodeType]:

@@ -17,7 +17,7 @@ from fanfold.contract.layout import INLINE_RESULT_BYTES
 from fanfold.core.models import PATH_TAG
 from fanfold.errors import CaptureError, CodecError, FanfoldError
 from fanfold.execution.channel import Packed
-from fanfold.source.load import Bundle, left_behind, load, part_of
+from fanfold.source.load import Bundle, by_keywords, left_behind, load, part_of
 
 # SHA-256 that starts without OpenSSL, whose loading would take a tenth of every worker's start.
 
@@ -189,7 +189,7 @@ class LoadedUdf:
         loaded = load(bundle, get_blob=self.blobs.bytes_of)
         function = loaded()
         self.blobs.from_source = lambda number: part_of(loaded, number)
-        self.function = function
+        self.function = by_keywords(function)
         setup = getattr(function, SETUP, None)
         if setup is not None:
             setup()
