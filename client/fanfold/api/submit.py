@@ -386,6 +386,6 @@ def cancelling(job: Job) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        from fanfold.job.job import cancel_for_interrupt
+        from fanfold.job.waiting import cancel_for_interrupt
 
         raise cancel_for_interrupt(job) from None

@@ -28,7 +28,7 @@ from fanfold.job import display, logs
 from fanfold.job.compat import OlderSpelling, Status
 from fanfold.job.failures import concatenation_error, run_failure
 from fanfold.job.results import Contents
-from fanfold.job.waiting import Brief, Pace, Progress, Tracker, describe_counts
+from fanfold.job.waiting import Brief, Pace, Progress, Tracker
 from fanfold.settings import WithoutOwnFrames
 
 if TYPE_CHECKING:
@@ -591,15 +591,3 @@ class Job(OlderSpelling):
 
     def _arguments(self, status: RunStatus) -> dict[int, dict[str, Any]]:
         return {index: self.contents.arguments(index) for index in self.tracker.look().indexes(status)}
-
-
-def cancel_for_interrupt(job: Job) -> KeyboardInterrupt:
-    """Cancel a job that only the interrupted call holds. Returns the interrupt to raise, which names the job."""
-    again = f'fanfold.get_job("{job.id}")'
-    if job.state.done:
-        return KeyboardInterrupt(f"job {job.id} has ended: {describe_counts(job.state)}; {again} has its results")
-    job.cancel()
-    return KeyboardInterrupt(
-        f"job {job.id} is cancelled: {describe_counts(job.state)}; the same submit runs only the rest,"
-        f" and so does {again}.retry()"
-    )

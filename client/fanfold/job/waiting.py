@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from types import TracebackType
-from typing import Any, NamedTuple, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
 
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import about_seconds, duration
@@ -18,6 +18,9 @@ from fanfold.core.models import FOLLOWING, THROTTLED, CacheRecord, Event, EventK
 from fanfold.core.processes import Locked
 from fanfold.engines.base import Engine
 from fanfold.errors import ConfigurationError, StoreError, StoreUnavailable, WaitTimeout
+
+if TYPE_CHECKING:
+    from fanfold.job.job import Job
 
 _log = logging.getLogger("fanfold.job")
 
@@ -440,3 +443,15 @@ def in_notebook() -> bool:
 def is_watched() -> bool:
     """True at a terminal, and in a notebook."""
     return in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
+
+
+def cancel_for_interrupt(job: Job) -> KeyboardInterrupt:
+    """Cancel a job that only the interrupted call holds. Returns the interrupt to raise, which names the job."""
+    again = f'fanfold.get_job("{job.id}")'
+    if job.state.done:
+        return KeyboardInterrupt(f"job {job.id} has ended: {describe_counts(job.state)}; {again} has its results")
+    job.cancel()
+    return KeyboardInterrupt(
+        f"job {job.id} is cancelled: {describe_counts(job.state)}; the same submit runs only the rest,"
+        f" and so does {again}.retry()"
+    )

@@ -10,8 +10,7 @@ from fanfold.core.fold import JobState
 from fanfold.core.models import BAD, RunStatus
 from fanfold.errors import InputError, RampStopped
 from fanfold.job import Job
-from fanfold.job.job import cancel_for_interrupt
-from fanfold.job.waiting import Progress
+from fanfold.job.waiting import Progress, cancel_for_interrupt
 from fanfold.submission.prepare import Submission
 
 DEFAULT_STAGES = (1, 5, 50)

@@ -43,7 +43,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
 _COLOURS = 256
 
 
-class Column(NamedTuple):
+class TableColumn(NamedTuple):
     """A column of the table: its name, and whether it holds numbers, text (or anything else), or shapes."""
 
     name: str
@@ -56,7 +56,7 @@ class Collected:
     def __init__(self, frame: pd.DataFrame) -> None:
         self.frame = without_index(frame)
         self.columns = [
-            Column(str(name), _kind_of(self.frame.iloc[:, place])) for place, name in enumerate(self.frame.columns)
+            TableColumn(str(name), _kind_of(self.frame.iloc[:, place])) for place, name in enumerate(self.frame.columns)
         ]
         self._lock = threading.Lock()
         self._ordered: tuple[tuple[object, ...], Any] = ((), None)

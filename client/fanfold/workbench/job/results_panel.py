@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 
 from fanfold.errors import FanfoldError
 from fanfold.workbench.following import FollowedJob, FollowedJobs
-from fanfold.workbench.job.collected import Collected, CollectedJobs, Column
+from fanfold.workbench.job.collected import Collected, CollectedJobs, TableColumn
 from fanfold.workbench.layout import choice, element, field, script, set_text, show, text
 
 _MOST_ROWS = 500
@@ -61,7 +61,7 @@ class ResultsPanel:
     def __init__(self, followed: FollowedJob, collected: CollectedJobs) -> None:
         self._followed, self._collected = followed, collected
         self._version = -1
-        self._columns: list[Column] = []
+        self._columns: list[TableColumn] = []
         self._rows, self._trouble, self._is_new = 0, "", False
         self._note = text("Reading the results …", "ff-card ff-empty").props("role=status")
         self._box = element("div", "ff-stack")
@@ -137,7 +137,7 @@ class ResultsPanel:
         script("results.open", f"/job/{self._followed.job.id}", [column.name for column in self._columns])
 
 
-def _column_of(number: int, column: Column) -> dict[str, Any]:
+def _column_of(number: int, column: TableColumn) -> dict[str, Any]:
     """A column of the grid. Its key is one of ours: a column's own name could be taken for code."""
     made: dict[str, Any] = {"field": f"c{number}", "headerName": column.name, "minWidth": 100, "flex": 1}
     if column.kind == "number":
