@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo fuzz test test-fast coverage chromium pictures check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws bench-page suites
+.PHONY: demo dist fuzz test test-fast coverage chromium pictures check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws bench-page suites
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,18 @@ bench-page: $(VENV)/.dev chromium  ## what the Workbench takes for large jobs, i
 
 suites: $(VENV)/.dev  ## other projects' own tests on Fanfold; ROW=joblib for one row, PEERS=1 with the peers
 	@$(BIN)/python -m suites $(ROW) $(if $(PEERS),--peers)
+
+dist: $(VENV)/dist/.made  ## wheel and sdist for PyPI into dist/, checked by twine and tried in an environment of its own
+	rm -rf dist
+	$(VENV)/dist/bin/python -m build --quiet
+	$(VENV)/dist/bin/twine check --strict dist/*
+	$(VENV)/dist/bin/python tests/dist.py
+
+$(VENV)/dist/.made:
+	@mkdir -p $(VENV)
+	@$(PYTHON) -m venv $(VENV)/dist
+	@$(VENV)/dist/bin/python -m pip install --quiet build twine
+	@touch $@
 
 format: $(VENV)/.dev  ## rewrite the code in the house's style
 	@$(BIN)/ruff check --fix .

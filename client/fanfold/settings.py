@@ -20,7 +20,9 @@ The leftmost that is given wins; an argument of a call beats them all. The confi
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -191,6 +193,33 @@ def _account() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # an account without an entry, as in a container
         return f"uid-{os.getuid()}"
+
+
+def write_to_file(given: Mapping[str, str | None]) -> Path:
+    """Write these settings to the config file in home, and leave what else it says as it is. None removes a setting.
+
+    Returns the file. Raises `ConfigurationError` where it cannot be read or written.
+    """
+    path = current().home / "config.toml"
+    _from_file(path)  # what is damaged is refused, not overwritten
+    try:
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        top, table, rest = _cut(before)
+        kept = [line for line in top.splitlines() if line.partition("=")[0].strip() not in given]
+        lines = [f"{name} = {json.dumps(value)}" for name, value in given.items() if value is not None]
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.write_text("\n".join([*kept, *lines]).strip("\n") + "\n" + table + rest, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written: {error.strerror}.", next_step="make it yours to write, or set FANFOLD_HOME."
+        ) from error
+    return path
+
+
+def _cut(text: str) -> tuple[str, str, str]:
+    """The settings at the top of a TOML file, and from its first table on."""
+    found = re.search(r"^\s*\[", text, re.MULTILINE)
+    return (text, "", "") if found is None else (text[: found.start()], "\n", text[found.start() :].lstrip("\n"))
 
 
 # What Fanfold does, line by line, for who asks.

@@ -132,3 +132,20 @@ def test_what_was_refused_is_not_kept():
     with pytest.raises(fanfold.ConfigurationError, match="There is no engine 'moon'"):
         fanfold.configure(engine="moon", owner="eve")
     assert fanfold.configure() == before
+
+
+def test_settings_are_written_into_the_file_beside_what_it_says_already(home):
+    write(home, '# mine\nowner = "ada"\nregion = "eu-west-1"\n\n[prices]\nas_of = "2026-11"\n')
+    path = settings.write_to_file({"deployment": "main", "region": None, "profile": 'a "b"'})
+    assert path.read_text(encoding="utf-8") == (
+        '# mine\nowner = "ada"\ndeployment = "main"\nprofile = "a \\"b\\""\n\n[prices]\nas_of = "2026-11"\n'
+    )
+    assert (settings.current().deployment, settings.current().profile) == ("main", 'a "b"')
+    assert settings.current().region is None
+
+
+def test_a_file_that_is_no_toml_is_left_as_it_is(home):
+    write(home, "region = eu-west-1")
+    with pytest.raises(fanfold.errors.ConfigurationError):
+        settings.write_to_file({"deployment": "main"})
+    assert (home / "config.toml").read_text() == "region = eu-west-1"

@@ -7,12 +7,18 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from fanfold.cli.commands import advice as advise
-from fanfold.cli.commands import advice as machines
-from fanfold.cli.commands import origins, results, start, steer, surroundings, watch
-from fanfold.cli.commands import storage as cached
-from fanfold.cli.commands import storage as remove
-from fanfold.cli.commands import workbench as page
+from fanfold.cli.commands import (
+    advice,
+    connect,
+    origins,
+    results,
+    start,
+    steer,
+    storage,
+    surroundings,
+    watch,
+    workbench,
+)
 from fanfold.cli.groups import GuardedGroup, LightCommand, LightGroup
 
 
@@ -42,7 +48,7 @@ COMMANDS: dict[str, Command] = {
         ),
     ),
     "plan": Command(
-        advise.plan, ("fanfold plan flights.py --inputs days.csv", "fanfold plan square.py --range 0:10000 --json")
+        advice.plan, ("fanfold plan flights.py --inputs days.csv", "fanfold plan square.py --range 0:10000 --json")
     ),
     "jobs": Command(
         watch.jobs, ("fanfold jobs --limit 5", "fanfold jobs --watch", "fanfold jobs --json | jq '.[0].id'")
@@ -57,11 +63,14 @@ COMMANDS: dict[str, Command] = {
     "cancel": Command(steer.cancel, (f"fanfold cancel {_JOB}",)),
     "retry": Command(steer.retry, (f"fanfold retry {_JOB}", f"fanfold retry {_JOB} --with flights.py:delays")),
     "verify": Command(results.verify, (f"fanfold verify {_JOB}",)),
-    "remove": Command(remove.remove, (f"fanfold remove {_JOB}", "fanfold remove --older-than 7d")),
-    "instance-types": Command(machines.instance_types, ("fanfold instance-types",)),
-    "explain": Command(advise.explain, ("fanfold explain flights.py", "fanfold explain flights.py:delays --json")),
-    "doctor": Command(advise.doctor, ("fanfold doctor",)),
-    "workbench": Command(page.workbench, ("fanfold workbench", "fanfold workbench flights/ --no-open --port 8800")),
+    "remove": Command(storage.remove, (f"fanfold remove {_JOB}", "fanfold remove --older-than 7d")),
+    "instance-types": Command(advice.instance_types, ("fanfold instance-types",)),
+    "explain": Command(advice.explain, ("fanfold explain flights.py", "fanfold explain flights.py:delays --json")),
+    "connect": Command(connect.connect, ("fanfold connect main --region eu-central-1",)),
+    "doctor": Command(advice.doctor, ("fanfold doctor",)),
+    "workbench": Command(
+        workbench.workbench, ("fanfold workbench", "fanfold workbench flights/ --no-open --port 8800")
+    ),
 }
 
 #: Groups of commands: what each is about, and its commands.
@@ -69,8 +78,10 @@ GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
     "cache": (
         "The results that are kept on this machine.",
         {
-            "size": Command(cached.size, ("fanfold cache size",)),
-            "clear": Command(cached.clear, ("fanfold cache clear --older-than 7d", "fanfold cache clear --udf delays")),
+            "size": Command(storage.size, ("fanfold cache size",)),
+            "clear": Command(
+                storage.clear, ("fanfold cache clear --older-than 7d", "fanfold cache clear --udf delays")
+            ),
         },
     ),
     "packages": (

@@ -130,6 +130,13 @@ KEYS: dict[str, dict[str, str]] = {
         "found": "how it is",
         "next_step": "what to do, empty where it is well",
     },
+    "connect": {
+        "deployment": "its name",
+        "region": "the region that was given, or null",
+        "profile": "the profile that was given, or null",
+        "file": "where this is written down",
+        "instance_types": "the machines that the deployment has",
+    },
     "workbench": {"address": "where the page is, with the token that lets in"},
     "cache size": {"results": "how many results are cached", "bytes": "their bytes together"},
     "cache clear": {"forgotten": "how many results were forgotten", "freed_bytes": "bytes of files deleted"},
