@@ -1,4 +1,4 @@
-"""`make dist`: the wheel in dist/ is enough. It is installed alone in a new environment, where the README's first example runs."""
+"""`make dist`: the wheel in dist/ is enough: alone in a new environment, it runs the README's first example."""
 
 from __future__ import annotations
 

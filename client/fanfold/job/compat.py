@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fanfold.errors import RunFailed
-    from fanfold.job.job import Run
     from fanfold.job.results import Contents
+    from fanfold.job.run import Run
     from fanfold.job.waiting import Tracker
 
     class CompatJob(Protocol):

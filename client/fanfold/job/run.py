@@ -1,0 +1,104 @@
+"""One run of a job, as its caller sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fanfold.core.formatting import Seconds
+from fanfold.core.models import RunStatus, Usage
+from fanfold.errors import (
+    RunFailed,
+)
+from fanfold.job import logs
+
+if TYPE_CHECKING:
+    from fanfold.job.job import Job
+    from fanfold.job.post_mortem import PostMortem
+
+
+class Run:
+    """One input's execution: a view that is as fresh as its job."""
+
+    def __init__(self, job: Job, index: int) -> None:
+        self._job = job
+        self.index = index
+
+    @property
+    def status(self) -> RunStatus:
+        """What the run is now."""
+        return self._job.state.status_of(self.index)
+
+    @property
+    def attempt(self) -> int:
+        """Which try the status tells of, from 0."""
+        return self._job.state.attempt_of(self.index)
+
+    @property
+    def input(self) -> dict[str, Any]:
+        """The arguments it was called with."""
+        return self._job.contents.arguments(self.index)
+
+    @property
+    def duration_s(self) -> Seconds | None:
+        """How long it took in seconds; None where it has not ended, or came from the cache."""
+        seconds = self._job.state.duration_s(self.index)
+        return None if seconds is None else Seconds(seconds)
+
+    @property
+    def usage(self) -> Usage | None:
+        """Seconds, CPU seconds and peak memory of its last attempt."""
+        return self._job.state.usage(self.index)
+
+    @property
+    def code_hash(self) -> str:
+        """The hash of the code that it ran: after `job.retry(udf=fixed)` not all runs have the same."""
+        return self._job.state.code_hash_of(self.index)
+
+    @property
+    def error(self) -> RunFailed | None:
+        """Why it failed, if it did."""
+        return self._job.error(self.index)
+
+    def result(self) -> Any:
+        """Its value. Raises `RunFailed` where it failed, and waits where it has not ended."""
+        return self._job.result(self.index)
+
+    def logs(self) -> str:
+        """What it has printed."""
+        return logs.text(self._job.contents, self.index)
+
+    def stack(self) -> str:
+        """Where it stands now: the Python stack of its worker on this machine, the innermost call first.
+
+        The run goes on meanwhile. Raises `InputError` where it does not run now, or not on this machine.
+        """
+        from fanfold.job.stacks import stack_of
+
+        return stack_of(self._job, self.index)
+
+    def debug(self, *, pdb: bool | None = None) -> PostMortem:
+        """Call the failed run again here, with its own code and arguments: where it fails, and on what values.
+
+        `pdb` None opens the debugger on a terminal only. Raises `InputError` where it has not failed.
+        """
+        from fanfold.job.post_mortem import debug_run
+
+        return debug_run(self._job, self.index, pdb=pdb)
+
+    # The older spelling (see docs/compatibility.md).
+
+    def done(self) -> bool:
+        """True where it has ended."""
+        return self.status.final
+
+    def exception(self) -> RunFailed | None:
+        """Why it failed, if it did."""
+        return self.error
+
+    def time(self) -> Seconds | None:
+        """How long it took; None where it has not ended, or came from the cache."""
+        return self.duration_s
+
+    def __repr__(self) -> str:
+        took = f", {self.duration_s}" if self.duration_s is not None else ""
+        return f"<Run {self.index} of {self._job.id}: {self.status.value}{took}>"
