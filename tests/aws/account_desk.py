@@ -28,6 +28,8 @@ class Desk:
     quotas: dict[str, float] = field(default_factory=dict)
     defaults: dict[str, float] = field(default_factory=lambda: {"L-1216C47A": 5.0})
     queue: dict[str, str] = field(default_factory=lambda: {"state": "ENABLED", "status": "VALID"})
+    #: How many queues the region has, whoever's.
+    queues_there: int = 0
     machines: dict[str, str] = field(default_factory=lambda: {"status": "VALID"})
     #: Names of operations that these credentials may not do.
     denied: set[str] = field(default_factory=set)
@@ -59,7 +61,8 @@ class Desk:
 
     def _describejobqueues(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         order = [{"order": 1, "computeEnvironment": "arn:environment"}]
-        queues = [{"jobQueueName": name, "computeEnvironmentOrder": order, **self.queue} for name in body["jobQueues"]]
+        names = body.get("jobQueues") or [f"queue-{n}" for n in range(self.queues_there)]
+        queues = [{"jobQueueName": name, "computeEnvironmentOrder": order, **self.queue} for name in names]
         return 200, {"jobQueues": queues}
 
     def _describecomputeenvironments(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:

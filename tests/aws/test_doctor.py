@@ -178,6 +178,18 @@ def test_a_deployment_that_is_not_there_fails_and_the_account_is_told_of_all_the
     assert not fanfold.doctor(show=False)
 
 
+def test_before_a_deploy_it_is_told_whether_there_is_room_for_one(aws_says):
+    """A region has 5 VPCs and 50 queues by default, which no deploy says before it fails."""
+    fanfold.configure(deployment="nowhere")
+    found = {check.what: check for check in fanfold.doctor(show=False).checks}
+    assert (found["VPCs"].verdict, found["Batch queues"].verdict) == ("ok", "ok")
+    aws_says.quotas, aws_says.queues_there = {"L-F678F1CE": 0.0}, 45
+    found = {check.what: check for check in fanfold.doctor(show=False).checks}
+    assert (found["VPCs"].verdict, found["Batch queues"].verdict) == ("warn", "warn")
+    assert "vpc_id" in found["VPCs"].next_step
+    assert "45 of 50" in found["Batch queues"].found
+
+
 def test_without_credentials_that_is_the_one_thing_told(aws_says, monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name)

@@ -20,14 +20,14 @@ from fanfold.core.models import EventKind, RunRef, Usage
 from fanfold.engines.aws import dispatch, paths, reconcile
 from fanfold.engines.aws.work import Work
 from fanfold.engines.base import engine_for
-from fanfold.errors import CaptureError, RunFailed, RunTimedOut, UnknownInstanceType
+from fanfold.errors import CaptureError, ConfigurationError, RunFailed, RunTimedOut, UnknownInstanceType
 from fanfold.stores.state import read_state
-from tests.aws.an_engine import carry_out, double, execution_arns
+from tests.aws.an_engine import carry_out, double, execution_arns, new_dispatch
 from tests.aws.calls import counted
 from tests.aws.emulated import Emulated
 from tests.aws.udfs import put_job
 from tests.stores.event_log_contract import read_all
-from tests.stores.samples import finished
+from tests.stores.samples import a_job, finished
 
 
 @pytest.mark.parametrize(
@@ -262,3 +262,24 @@ def test_every_event_of_a_dispatch_is_one_that_readers_understand(engine, accoun
     assert {event.data["state"] for event in told} == {"starting", "started"}
     assert all(dispatch.of_event(event).covers(1, 0) for event in told)
     assert not any(dispatch.of_event(event).covers(2, 0) for event in told)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_jobs_of_a_cancelled_job_are_terminated_fifty_a_call_or_singly(engine, account, monkeypatch, known):
+    asked = []
+    jobs = [{"jobId": f"machine-{n}", "status": "RUNNING"} for n in range(120)] + [{"jobId": "x", "status": "FAILED"}]
+
+    def answer(service, operation, **parameters):
+        if operation == "list_jobs":
+            return {"jobSummaryList": jobs}
+        if operation == "terminate_jobs" and not known:
+            raise ConfigurationError("batch:TerminateJobs is not allowed", next_step="ask")
+        asked.append((operation, parameters.get("jobs") or [parameters.get("jobId")]))
+        return {}
+
+    monkeypatch.setattr(account, "call", answer)
+    header = a_job(engine="aws", instance_type="small")
+    engine.paths["dedicated"].stop(header, new_dispatch(header, [RunRef(0)]))
+    ended = [(operation, ids) for operation, ids in asked if operation.startswith("terminate")]
+    assert [job for _, ids in ended for job in ids] == [f"machine-{n}" for n in range(120)]
+    assert [len(ids) for _, ids in ended] == ([50, 50, 20] if known else [1] * 120)

@@ -22,6 +22,11 @@ _ACTIONS = {
     ("s3", "upload_part"): "s3:PutObject",
     ("s3", "complete_multipart_upload"): "s3:PutObject",
     ("s3", "delete_objects"): "s3:DeleteObject",
+    ("s3", "list_objects_v2"): "s3:ListBucket",
+    ("s3", "copy_object"): "s3:PutObject",
+    ("s3", "upload_part_copy"): "s3:PutObject",
+    # No document names its action; where it is refused, jobs are terminated one by one.
+    ("batch", "terminate_jobs"): "batch:TerminateJob",
 }
 _PREFIXES = {"stepfunctions": "states", "service-quotas": "servicequotas"}
 

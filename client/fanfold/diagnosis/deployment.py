@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fanfold.core.formatting import duration
 from fanfold.diagnosis.checks import Check, Verdict
+from fanfold.diagnosis.quotas import room_for_another
 from fanfold.errors import ConfigurationError, FanfoldError
 from fanfold.settings import Settings
 from fanfold.stores.keys import bundle_key
@@ -66,6 +67,7 @@ def _limits_alone(account: Account) -> Iterator[Check]:
     except FanfoldError:
         return  # for the reason that has just been told
     yield check
+    yield from room_for_another(account)
 
 
 def _describe_deployment(account: Account, found: Deployment) -> Check:

@@ -42,6 +42,9 @@ _ACTIONS = {
     "s3:UploadPart": "s3:PutObject",
     "s3:CompleteMultipartUpload": "s3:PutObject",
     "s3:DeleteObjects": "s3:DeleteObject",
+    "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:CopyObject": "s3:PutObject",
+    "s3:UploadPartCopy": "s3:PutObject",
     "lambda:Invoke": "lambda:InvokeFunction",
 }
 _PREFIXES = {"stepfunctions": "states", "service-quotas": "servicequotas"}

@@ -17,6 +17,8 @@ from fanfold.stores.aws.failed_executions import describe_job, is_throttle, job_
 
 #: As many as an array job may have.
 _MACHINES = 10_000
+#: TerminateJobs takes so many at once.
+_TERMINATED = 50
 #: What Batch says of an array of which a child has failed.
 _OF_A_CHILD = "Array Child Job failed"
 
@@ -49,9 +51,24 @@ class DedicatedPath:
         account, queue = self._surroundings.account, self._lane(header)["queue"]
         name = [{"name": "JOB_NAME", "values": [f"fanfold-{header.id}"]}]
         on = f"queue {queue}"
-        for job in account.call("batch", "list_jobs", on=on, jobQueue=queue, filters=name)["jobSummaryList"]:
-            if job.get("status") not in ("SUCCEEDED", "FAILED"):
-                account.call("batch", "terminate_job", on=on, jobId=job["jobId"], reason="The job was cancelled.")
+        jobs = account.call("batch", "list_jobs", on=on, jobQueue=queue, filters=name)["jobSummaryList"]
+        alive = [job["jobId"] for job in jobs if job.get("status") not in ("SUCCEEDED", "FAILED")]
+        why = {"on": on, "reason": "The job was cancelled."}
+        for some in (alive[start : start + _TERMINATED] for start in range(0, len(alive), _TERMINATED)):
+            if not self._terminate_together(some, **why):
+                for job_id in some:
+                    account.call("batch", "terminate_job", jobId=job_id, **why)
+
+    def _terminate_together(self, job_ids: list[str], **why: str) -> bool:
+        """End several jobs in one call, where this botocore and these credentials can; False where they cannot."""
+        account = self._surroundings.account
+        if len(job_ids) < 2 or not hasattr(account.client("batch"), "terminate_jobs"):
+            return False
+        try:
+            account.call("batch", "terminate_jobs", jobs=job_ids, **why)
+        except FanfoldError:  # a region or a policy that does not know it: one by one is as good
+            return False
+        return True
 
     def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> Fate | None:
         """Why nothing more comes of it, or None while something may; in AWS Batch's words where it failed."""
