@@ -117,3 +117,11 @@ def test_the_text_of_one_file_never_becomes_the_draft_of_another(bench, workbenc
         expect(page.get_by_text("unsaved")).to_be_hidden()
     assert "def delays" in (workbench.folder / "flights.py").read_text()
     assert "def heavy" in (workbench.folder / "heavy.py").read_text()
+
+
+def test_the_file_that_was_open_last_opens_again(bench, workbench):
+    page = bench("plain.py")
+    page.goto(f"{workbench.root}/")
+    page.goto(f"{workbench.root}/workbench")  # as the link in the bar does: no file in the address
+    expect(page.get_by_label("UDF files").locator("[aria-current=true]")).to_have_text("plain.py")
+    expect(page.locator(".cm-content")).to_contain_text("x = 1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import ctypes
 import html
 import os
 import shutil
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from fastapi import Request
@@ -41,6 +43,7 @@ from fanfold.workbench.uploads import Uploads, add_upload_route
 _HOST = "127.0.0.1"
 #: How long a thread that computes may keep the interpreter from the one that serves the pages; Python's own is 5 ms.
 _SWITCH_S = 0.001
+_M_ARENA_MAX = -8
 #: How long a page that has lost its connection may take to come back before it is built anew.
 _RECONNECT_S = 10.0
 
@@ -51,6 +54,7 @@ def run(*, port: int | None, show: bool, folder: Path, engine: str | None, annou
     Raises `ConfigurationError` where the port is taken.
     """
     sys.setswitchinterval(_SWITCH_S)
+    _share_memory_among_threads()
     admission = Pass(_free_port(port), cookie_secret(_home()))
     add_pages(folder, engine)
     app.add_middleware(Auth, admission=admission)
@@ -70,6 +74,12 @@ def run(*, port: int | None, show: bool, folder: Path, engine: str | None, annou
         reconnect_timeout=_RECONNECT_S,
         uvicorn_logging_level="error",
     )
+
+
+def _share_memory_among_threads() -> None:
+    """Have all threads take their memory from two arenas: each of glibc's own keeps what one large job needed once."""
+    with suppress(OSError, AttributeError):  # another C library has no such thing, and needs none
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 async def _begin(address: str, announce: Callable[[str], object], *, show: bool) -> None:

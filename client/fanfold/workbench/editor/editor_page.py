@@ -143,9 +143,10 @@ class _EditorPage:
         return made.on("click", lambda _: self._open(name))
 
     async def _begin(self, name: str) -> None:
-        dark = await ui.run_javascript(f"window.ff.editor.start({self._editor.id})", timeout=10.0)
-        self._editor.set_theme("githubDark" if dark else "vscodeLight")
-        await self._open(name)
+        found = await ui.run_javascript(f"window.ff.editor.start({self._editor.id})", timeout=10.0) or {}
+        self._editor.set_theme("githubDark" if found.get("dark") else "vscodeLight")
+        last = next((one for one in self._entries if str(self._folder / one) == found.get("last")), name)
+        await self._open(name if self._query.get("file") else last)
         await self._open_as_asked()
 
     async def _open_as_asked(self) -> None:

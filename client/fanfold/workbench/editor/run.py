@@ -83,9 +83,12 @@ class _FollowedRun:
         if done:
             await asyncio.to_thread(followed.look_now)  # what was printed last may have come after the end
         ended = await asyncio.to_thread(_ended, followed) if done else None
+        output = await asyncio.to_thread(self._read_output, followed)
         if self._left:
             return
         self._say(followed.silence())
+        if output is not None:
+            self._show_output(output)
         self._show(followed, ended)
 
     def _show(self, followed: FollowedJob, ended: _Ended | None) -> None:
@@ -93,7 +96,6 @@ class _FollowedRun:
         cached = bool(followed.job.state.counts()[RunStatus.CACHED])
         set_text(self._status, f"{status}, from the cache" if cached else status)
         self._status.classes(replace=f"ff-status ff-{status}")
-        self._show_output(followed)
         if ended is None:
             return
         self.leave()
@@ -107,20 +109,23 @@ class _FollowedRun:
                 line = ended.line
                 button(f"Go to {line.file}, line {line.number}", lambda: self._actions.go_to(line), "ff-to-line")
 
-    def _show_output(self, followed: FollowedJob) -> None:
-        """The last lines, and how many there are before them; the box follows them while it is scrolled to its end."""
+    def _read_output(self, followed: FollowedJob) -> _Output | None:
+        """The last lines, where there are others than are shown; called in a thread."""
         log = followed.log
         count, begun = len(log), log.begun(0)
         if (count, begun) == self._shown or not (count or begun):
-            return
+            return None
         self._shown = (count, begun)
         lines = [line.text for line in log.lines(count - _LINES, count)]
+        return _Output("\n".join([*lines, *([begun] if begun else [])]), count)
+
+    def _show_output(self, output: _Output) -> None:
+        """The last lines, and how many there are before them; the box follows them while it is scrolled to its end."""
         show(self._printed, shown=True)
-        set_text(self._printed, "\n".join([*lines, *([begun] if begun else [])]))
+        set_text(self._printed, output.text)
         script("followOutput")
-        if count > _LINES:
-            cut = f"The last {_LINES:,} of {count:,} lines; the job's Logs have all."
-            set_text(self._cut, cut)
+        if output.count > _LINES:
+            set_text(self._cut, f"The last {_LINES:,} of {output.count:,} lines; the job's Logs have all.")
             show(self._cut, shown=True)
 
     async def _cancelled(self) -> None:
@@ -138,6 +143,13 @@ class _FollowedRun:
     def _say(self, words: str) -> None:
         set_text(self._note, words)
         show(self._note, shown=bool(words))
+
+
+class _Output(NamedTuple):
+    """The last lines that a run has printed, and how many there are."""
+
+    text: str
+    count: int  # type: ignore[assignment]
 
 
 class _Ended(NamedTuple):

@@ -33,6 +33,7 @@ window.ff.editor = (() => {
     Object.assign(draft, { key, text: null, base: digest, form: kept.form || {}, nulls: kept.nulls || [], udf: udf || "", inputs: kept.inputs || "" });
     base = text;
     unsaved = false;
+    try { localStorage.setItem("fanfold-last", key); } catch { /* no room: the first file opens next time */ }
   };
   const saved = (text, digest, shown) => {  // `shown`: the text of the disk takes the place of what is in the editor
     const now = shown ? text : textNow();
@@ -91,7 +92,7 @@ window.ff.editor = (() => {
       const content = document.querySelector(".cm-content");
       if (content) { content.setAttribute("aria-label", "Code"); content.tabIndex = 0; clearInterval(named); }
     }, 50);
-    return document.body.classList.contains("body--dark");
+    return { dark: document.body.classList.contains("body--dark"), last: localStorage.getItem("fanfold-last") || "" };
   };
   const isSave = (e) => (e.ctrlKey || e.metaKey) && !e.shiftKey && e.key.toLowerCase() === "s";
   const key = (e) => {
