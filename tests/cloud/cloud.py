@@ -2,7 +2,8 @@
 
 What is real: the synthesised templates and state machines, the Lambda handler under AWS's runtime client, the command
 of the Batch machines. What stands in for AWS: moto's DynamoDB, S3, SSM, IAM and logs, and the interpreter in `states`.
-What is not emulated is refused by name (`NotEmulated`); permissions, networks and memory limits are not enforced.
+What is not emulated is refused by name (`NotEmulated`); networks and memory limits are not enforced, permissions where
+a test asks for it (`enforce_permissions`).
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ class LocalCloud:
             env={**_without_aws(), **ENVIRONMENT, "PYTHONPATH": os.pathsep.join([str(ROOT / "client"), str(ROOT)])},
         )
         self._lock = threading.Lock()
+        self._policies: dict[str, Any] = {}
+        self._roles: dict[str, str] = {}
         answers_at = self._process.stdout.readline().strip()
         if not answers_at:
             raise RuntimeError(f"the local cloud did not start: {(folder / 'server.log').read_text()[-2000:]}")
@@ -65,6 +68,7 @@ class LocalCloud:
         deployer = Deployer(self.client, region=REGION, account=ACCOUNT)
         for template in templates:
             deployer.deploy(template)
+        self._policies, self._roles = deployer.policies, deployer.roles
         name = str(settings.get("deployment", "main"))
         self.client("ssm").get_parameter(Name=parameter_name(name))
         return name
@@ -110,6 +114,19 @@ class LocalCloud:
     def refuse(self, kind: str, service: str, operation: str = "", *, times: int, every: int = 1) -> None:
         """Have `times` of the coming requests to a service, every n-th, meet a fault of `tests.cloud.faults.KINDS`."""
         self._order("refuse", kind, service, operation, times, every)
+
+    def enforce_permissions(self, on: bool = True) -> None:
+        """Refuse what the templates' policies do not allow to whoever signs with a key of `permissions`."""
+        self._order("enforce", self._policies if on else {}, self._roles)
+
+    def forbid(self, whose: str, action: str) -> None:
+        """Take an action out of a role's or a policy's statements, by how its logical id begins."""
+        self._order("forbid", whose, action)
+
+    def permissions(self) -> tuple[set[tuple[str, str]], list[tuple[str, str, str]]]:
+        """Whose policies were asked for which actions, and what was refused: whose, action and resource."""
+        asked, refused = self._order("permissions")
+        return {(whose, action) for whose, action in asked}, [(one[0], one[1], one[2]) for one in refused]
 
     def put_functions_to_sleep(self, seconds: float) -> None:
         """Refuse calls as of an image function that nobody called for weeks, until so long after the next call."""

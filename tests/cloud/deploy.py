@@ -48,16 +48,35 @@ class Deployer:
             "AWS::URLSuffix": "amazonaws.com",
         }
         self._exports: dict[str, str] = {}
+        #: What the templates allow, by the logical id of the role or managed policy; and which id each role has.
+        self.policies: dict[str, list[dict[str, Any]]] = {}
+        self.roles: dict[str, str] = {}
 
     def deploy(self, template: Mapping[str, Any]) -> dict[str, Made]:
         """Make every resource of a template. Raises `NotEmulated`, before any is made, where a type is not known."""
         stack = _Stack(template["Resources"], self._client, self._pseudo, self._exports)
         made = stack.make_all()
+        self._note_policies(template["Resources"], stack)
         for output in template.get("Outputs", {}).values():
             if "Export" in output:
                 name, value = (stack.references.resolve(part) for part in (output["Export"]["Name"], output["Value"]))
                 self._exports[name] = value
         return made
+
+    def _note_policies(self, resources: Mapping[str, Any], stack: _Stack) -> None:
+        kinds = {"AWS::IAM::Role", "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"}
+        parts = {name: resource for name, resource in resources.items() if resource["Type"] in kinds}
+        told = {name: stack.references.resolve(part.get("Properties", {})) for name, part in parts.items()}
+        for name, part in parts.items():
+            if part["Type"] == "AWS::IAM::Role":
+                self.roles[stack.references.resolve({"Ref": name})] = name
+                for inline in told[name].get("Policies", []):
+                    self.policies.setdefault(name, []).extend(inline["PolicyDocument"]["Statement"])
+        for name, part in parts.items():
+            if part["Type"] != "AWS::IAM::Role":
+                roles = [self.roles[role] for role in told[name].get("Roles", [])]
+                for whose in roles or [name]:
+                    self.policies.setdefault(whose, []).extend(told[name]["PolicyDocument"]["Statement"])
 
 
 class _Stack:

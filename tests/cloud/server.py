@@ -34,6 +34,7 @@ from tests.cloud.executions import Executions
 from tests.cloud.faults import Faults
 from tests.cloud.functions import Functions
 from tests.cloud.machines import Machines
+from tests.cloud.permissions import JOB_KEY, REALTIME_KEY, Permissions
 from tests.cloud.states.integrations import Integrations
 from tests.cloud.states.interpreter import Surroundings
 
@@ -57,6 +58,8 @@ class Server:
         self._moto = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
         self.faults = Faults()
         self.faults.install()
+        self.permissions = Permissions(REGION, ACCOUNT)
+        self.permissions.install()
         self._moto.start()
         self.port = self._moto.get_host_and_port()[1]
         endpoint = f"http://127.0.0.1:{self.port}"
@@ -66,14 +69,17 @@ class Server:
         self.functions = Functions(
             lambda name: seams.find_function(ACCOUNT, REGION, name),
             folder=folder,
-            environment=environment,
+            environment={**environment, "AWS_ACCESS_KEY_ID": REALTIME_KEY},
             start=start,
             contain=contained,
         )
         # Batch tells a container nothing of its region: https://github.com/aws/aws-cdk/issues/10952
         told = {name: value for name, value in environment.items() if not name.endswith("_REGION")}
         self.machines = Machines(
-            folder / "machines", {**told, "FANFOLD_LEASE_S": LEASE_S}, start=start, contain=contained
+            folder / "machines",
+            {**told, "AWS_ACCESS_KEY_ID": JOB_KEY, "FANFOLD_LEASE_S": LEASE_S},
+            start=start,
+            contain=contained,
         )
         integrations = Integrations(_clients(endpoint), self.functions)
         self.integrations = integrations
@@ -100,6 +106,9 @@ class Server:
             "refuse_submits": self.integrations.submit_refusals.extend,
             "submits_to_refuse": lambda: len(self.integrations.submit_refusals),
             "mend": self.faults.mend,
+            "enforce": self.permissions.enforce,
+            "forbid": self.permissions.forbid,
+            "permissions": lambda: [sorted(self.permissions.asked), self.permissions.refused],
             "forget": self._forget,
             "throttled": lambda: self.functions.throttled,
             "ended": lambda: self.executions.ended,

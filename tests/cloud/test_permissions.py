@@ -1,0 +1,86 @@
+"""The synthesised roles and the user policy suffice for every call that clients and runtime make, and no further."""
+
+from __future__ import annotations
+
+import pytest
+
+import fanfold
+from fanfold.errors import ConfigurationError
+from tests.cloud.permissions import USER_KEY
+
+
+@pytest.fixture
+def permitted(on_cloud, monkeypatch):
+    """The cloud with its policies enforced, and this process a person who has the user policy."""
+    from fanfold.engines import aws
+    from fanfold.stores.aws.account import Account
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", USER_KEY)
+    account = Account()
+    monkeypatch.setattr(aws, "Account", lambda **_: account)
+    on_cloud.enforce_permissions()
+    yield on_cloud
+    on_cloud.enforce_permissions(False)
+
+
+@fanfold.udf
+def double(x: int, size: int = 0):
+    print("doubling", x)
+    return 2 * x if not size else bytes(size)
+
+
+@fanfold.udf
+def naps(x: int):
+    import time
+
+    time.sleep(60)
+
+
+@fanfold.udf
+def reads(bucket: str):
+    import boto3
+
+    return boto3.client("s3").get_object(Bucket=bucket, Key="scene.tif")["Body"].read()
+
+
+def test_whatever_clients_and_the_runtime_do_is_allowed_to_them(permitted):
+    assert fanfold.run(double, x=2, engine="aws") == 4
+    job = fanfold.submit(double, range(45), collect=False).wait()
+    assert job.results() == [2 * x for x in range(45)]
+    assert "doubling" in str(job.logs())
+    large = fanfold.submit(double, [1], size=20_000_000, instance_type="small", collect=False).wait()
+    assert len(large.results()[0]) == 20_000_000
+    assert fanfold.get_jobs(limit=5)
+    napping = fanfold.submit(naps, range(2), instance_type="small", collect=False)
+    napping.cancel()
+    assert large.verify()
+    asked, refused = permitted.permissions()
+    assert refused == []
+    assert {("PeopleUser", "lambda:InvokeFunction"), ("PeopleUser", "states:StopExecution")} <= asked
+    assert {("RealtimeRole", "sts:AssumeRole"), ("JobRole", "s3:PutObject"), ("JobRole", "dynamodb:Query")} <= asked
+
+
+def test_a_job_that_outlives_its_retention_is_kept_by_whoever_works_on_it(permitted, monkeypatch):
+    from fanfold.engines.base import engine_for
+    from fanfold.stores.aws import keeping
+
+    job = fanfold.submit(double, [3], size=20_000, collect=False).wait()
+    monkeypatch.setattr(keeping, "_DUE_SHARE", 2.0)
+    assert engine_for("aws").stores.keep(job.id)
+    assert permitted.permissions()[1] == []
+
+
+def test_what_the_policy_does_not_allow_is_refused_in_awss_words(permitted):
+    permitted.forbid("PeopleUser", "dynamodb:Query")
+    with pytest.raises(ConfigurationError, match="dynamodb:Query") as refused:
+        fanfold.get_jobs(limit=5)
+    assert "UserPolicy" in refused.value.next_step
+
+
+def test_inside_a_run_the_refusal_names_the_role_and_the_setting_that_allows_the_bucket(permitted):
+    permitted.client("s3").create_bucket(Bucket="landsat-of-mine")
+    permitted.client("s3").put_object(Bucket="landsat-of-mine", Key="scene.tif", Body=b"pixels")
+    job = fanfold.submit(reads, ["landsat-of-mine"], collect=False, max_retry=0).wait()
+    error = job.errors()[0]
+    assert "AWS refused it to the role that runs have in this deployment" in str(error)
+    assert 'add "landsat-of-mine" to the deployment\'s setting read_buckets' in error.next_step
