@@ -61,10 +61,34 @@ def list_bucket(storage: StorageStack) -> iam.PolicyStatement:
     return allow(["s3:ListBucket"], [storage.bucket.bucket_arn])
 
 
-def worker_role(scope: Construct, id: str, *, service: str, storage: StorageStack) -> iam.Role:
+def secrets_statement(scope: Construct, settings: Settings, actions: Sequence[str]) -> iam.PolicyStatement:
+    """These actions on UDFs' secrets, and on no others: below the prefix of the settings.
+
+    `actions` are Secrets Manager's; where secrets are in SSM, what comes to the same there.
+    """
+    service, _, prefix = settings.secrets_place.partition(":")
+    if service == "ssm":
+        names = sorted({_IN_PARAMETER_STORE[action] for action in actions})
+        return allow(names, [arn(scope, "ssm", "parameter", f"{prefix.removeprefix('/')}*")])
+    return allow(actions, [arn(scope, "secretsmanager", "secret", f"{prefix}*", colon=True)])
+
+
+#: SecureStrings under the account's own key of SSM: who may read the parameter may have it decrypted.
+_IN_PARAMETER_STORE = {
+    "secretsmanager:GetSecretValue": "ssm:GetParameter",
+    "secretsmanager:CreateSecret": "ssm:PutParameter",
+    "secretsmanager:PutSecretValue": "ssm:PutParameter",
+    "secretsmanager:DeleteSecret": "ssm:DeleteParameter",
+}
+
+
+def worker_role(scope: Construct, id: str, *, service: str, settings: Settings, storage: StorageStack) -> iam.Role:
     """The role of what runs in the image, under Lambda or ECS."""
     role = iam.Role(scope, id, assumed_by=iam.ServicePrincipal(service))
-    for statement in worker_statements(storage):
+    for statement in (
+        *worker_statements(storage),
+        secrets_statement(scope, settings, ["secretsmanager:GetSecretValue"]),
+    ):
         role.add_to_policy(statement)
     return role
 

@@ -58,6 +58,7 @@ def _descriptor(parts: Parts) -> cloud.DeploymentDescriptor:
         },
         "limits": _limits(settings),
         "spot": settings.spot,
+        "secrets": settings.secrets_place,
         "mount": cloud.MOUNT_PATH if settings.mount else "",
         "log_groups": {
             "realtime": parts.realtime.log_group.log_group_name,

@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from fanfold.contract import cloud
-from infra.access import allow, arn, job_objects, worker_statements
+from infra.access import allow, arn, job_objects, secrets_statement, worker_statements
 from infra.parts import Parts
 
 
@@ -67,8 +67,22 @@ class People(Construct):
                 ["lambda:PutFunctionConcurrency", "lambda:DeleteFunctionConcurrency"],
                 self._functions,
             ),
+            secrets_statement(
+                self,
+                self._parts.settings,
+                ["secretsmanager:CreateSecret", "secretsmanager:PutSecretValue", "secretsmanager:DeleteSecret"],
+            ),
             allow(["cloudwatch:GetDashboard"], [self._dashboards(self._every)]),
-            allow(["cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData"], ["*"]),
+            allow(
+                [
+                    "cloudwatch:DescribeAlarms",
+                    "cloudwatch:GetMetricData",
+                    # The names of secrets, which have no names of their own to ask by.
+                    "secretsmanager:ListSecrets",
+                    "ssm:DescribeParameters",
+                ],
+                ["*"],
+            ),
         ]
 
     def _dashboards(self, name: str) -> str:

@@ -43,8 +43,10 @@ class ProcessingStack(Stack):
         super().__init__(scope, id, **stack)
         network = Network(self, "Network", settings=settings)
         mount = self._mount(settings, network, files)
-        realtime_role = worker_role(self, "RealtimeRole", service="lambda.amazonaws.com", storage=storage)
-        job_role = worker_role(self, "JobRole", service="ecs-tasks.amazonaws.com", storage=storage)
+        realtime_role = worker_role(
+            self, "RealtimeRole", service="lambda.amazonaws.com", settings=settings, storage=storage
+        )
+        job_role = worker_role(self, "JobRole", service="ecs-tasks.amazonaws.com", settings=settings, storage=storage)
         data = data_role(self, settings=settings, storage=storage, workers=[realtime_role, job_role])
         CfnOutput(
             self, "DataRoleArn", value=data.role_arn, description="Whose credentials UDFs have; for bucket policies"
@@ -93,5 +95,6 @@ def _environment(settings: Settings, storage: StorageStack, data: iam.Role, *, m
         cloud.ENV_TABLE: storage.table.table_name,
         cloud.ENV_BUCKET: storage.bucket.bucket_name,
         cloud.ENV_DATA_ROLE: data.role_arn,
+        cloud.ENV_SECRETS: settings.secrets_place,
         **({layout.ENV_MOUNT: cloud.MOUNT_PATH} if mounted else {}),
     }

@@ -95,6 +95,12 @@ class Settings(BaseModel):
         default="docker", description="Where the image is built: by Docker here, or by CodeBuild in your account."
     )
 
+    secrets: str | None = Field(
+        default=None,
+        pattern=r"^(secretsmanager:[\w/+=.@-]+/|ssm:/[\w./-]+/)$",
+        description="Below which prefix UDFs may read secrets; none: `secretsmanager:fanfold/<deployment>/`.",
+    )
+
     realtime_disk_mib: int = Field(
         default=2048, ge=512, le=10240, description="Scratch disk of one realtime environment, in MiB; 512 are free."
     )
@@ -191,6 +197,11 @@ class Settings(BaseModel):
         named = _EVERYWHERE if self.instance_types is None else self.instance_types
         known = {name: INSTANCE_TYPES[name] for name in (*named, *(_ULTRAMEM if self.ultramem else ()))}
         return {**known, **{name: extra.named(name) for name, extra in self.extra_instance_types.items()}}
+
+    @property
+    def secrets_place(self) -> str:
+        """Where UDFs' secrets are: the service, and the prefix of their names."""
+        return self.secrets or f"secretsmanager:fanfold/{self.deployment}/"
 
     def image_uri_for(self, architecture: str) -> str | None:
         """The image in ECR for this processor, where one is given."""

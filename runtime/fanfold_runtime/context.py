@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from fanfold.contract.cloud import ENV_BUCKET, ENV_TABLE
+from fanfold.contract.cloud import ENV_BUCKET, ENV_SECRETS, ENV_TABLE
 from fanfold.core.models import JobHeader
 from fanfold.errors import ConfigurationError
 from fanfold.stores.aws import AwsStores
@@ -38,7 +38,15 @@ def open_stores(folder: Path, environment: Mapping[str, str] = os.environ, *, re
         ) from error
     scratch = folder / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)
-    return AwsStores(Account(), table=table, bucket=bucket, retention_s=0.0, scratch=scratch, read_ahead=read_ahead)
+    return AwsStores(
+        Account(),
+        table=table,
+        bucket=bucket,
+        retention_s=0.0,
+        scratch=scratch,
+        read_ahead=read_ahead,
+        secrets=environment.get(ENV_SECRETS, ""),
+    )
 
 
 def get_header(stores: AwsStores, job_id: str, shard: int) -> JobHeader:

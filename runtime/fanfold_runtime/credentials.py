@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fanfold.contract.cloud import ENV_BUCKET, ENV_DATA_ROLE, ENV_JOB, ENV_TABLE, endpoint_variables
+from fanfold.contract.cloud import ENV_BUCKET, ENV_DATA_ROLE, ENV_JOB, ENV_SECRETS, ENV_TABLE, endpoint_variables
 from fanfold.contract.layout import ENV_RUN_AS
 from fanfold.stores.aws.account import Account
 
@@ -37,7 +37,9 @@ _OURS = frozenset(
     }
 )
 #: What is for the runtime alone. A script that a UDF starts finds its own folder on its path, as everywhere else.
-_NOT_FOR_UDFS = frozenset({"AWS_LAMBDA_RUNTIME_API", "_HANDLER", "PYTHONSAFEPATH", ENV_TABLE, ENV_BUCKET, ENV_JOB})
+_NOT_FOR_UDFS = frozenset(
+    {"AWS_LAMBDA_RUNTIME_API", "_HANDLER", "PYTHONSAFEPATH", ENV_TABLE, ENV_BUCKET, ENV_JOB, ENV_SECRETS}
+)
 
 #: A role that assumes a role gets an hour, whatever it asks for.
 _SESSION_S = 3600

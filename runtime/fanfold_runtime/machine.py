@@ -18,6 +18,7 @@ from pathlib import Path
 from fanfold.contract.cloud import ENV_INSTANCE_TYPE, ENV_JOB, ENV_USD_PER_HOUR, EXIT_GIVEN_BACK
 from fanfold.core.models import Event, EventKind, MachineRecord, RunError, RunRef, RunStatus, to_event
 from fanfold.engines.aws.work import LEASE_S, Work, machine_name
+from fanfold.engines.base import secrets_of, variables_of
 from fanfold.engines.feed import serve
 from fanfold.errors import FanfoldError
 from fanfold.execution.calls import Assignment
@@ -162,6 +163,7 @@ class Machine:
 
     def _new_feed(self) -> ClaimingFeed:
         header = self._header
+        secrets = secrets_of(header, self._stores)
         assignment = Assignment(
             job_id=header.id,
             bundle=self._blob_cache.bundle(header),
@@ -172,6 +174,8 @@ class Machine:
             fresh=header.fresh,
             own_folder=True,
             python=self._blob_cache.interpreter(header),
+            variables=variables_of(header, secrets),
+            hidden=tuple(secrets.values()),
             takes_ahead=False,
             timeout_s=header.timeout_s,
             memory_mib=header.memory_mib,

@@ -15,6 +15,7 @@ from fanfold.contract.instances import OWN_MEMORY_MIB
 from fanfold.contract.layout import ENV_RUN_AS
 from fanfold.contract.payloads import RunItem, RunPayload
 from fanfold.core.models import Event, JobHeader
+from fanfold.engines.base import secrets_of, variables_of
 from fanfold.engines.feed import Recorder, finished, serve, together
 from fanfold.errors import FanfoldError, StoreFull
 from fanfold.execution import calls as reports
@@ -170,6 +171,7 @@ class Environment:
         """What a worker is to know. Made when all is there: fetching takes of the time that is left."""
         bundle = self._with_room(lambda: self._blob_cache.bundle(header))
         python = self._with_room(lambda: self._blob_cache.interpreter(header))
+        secrets = secrets_of(header, self._stores)
         left_s = max(1.0, context.get_remaining_time_in_millis() / 1000 - _MARGIN_S)
         left_mib = int(context.memory_limit_in_mb) - OWN_MEMORY_MIB
         return Assignment(
@@ -182,6 +184,8 @@ class Environment:
             fresh=header.fresh,
             own_folder=True,
             python=python,
+            variables=variables_of(header, secrets),
+            hidden=tuple(secrets.values()),
             timeout_s=min(round(left_s, 1), header.timeout_s or left_s),
             memory_mib=min(left_mib, header.memory_mib or left_mib),
         )

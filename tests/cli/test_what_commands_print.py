@@ -35,6 +35,9 @@ STARTING = {
     "remove": ["--older-than", "7d"],
     "cache clear": ["--older-than", "7d"],
     "packages update": [],
+    "secret set": ["db-password"],
+    "secret list": [],
+    "secret remove": ["kept"],
 }
 #: What goes on until Ctrl-C is shown in tests/workbench.
 SERVING = {"workbench"}
@@ -50,7 +53,9 @@ def shown(jobs, tmp_path, command, **options):
     arguments = [part.format(**names) for part in (READING | STARTING)[command]]
     if command in READING:
         return jobs(*command.split(), *arguments, *options.pop("flags", []), **options).stdout
-    return jobs.fanfold(*command.split(), *arguments, *options.pop("flags", [])).stdout
+    if command == "secret remove":
+        jobs.fanfold("secret", "set", *arguments, given="hunter2")
+    return jobs.fanfold(*command.split(), *arguments, *options.pop("flags", []), given="hunter2").stdout
 
 
 def test_every_command_is_tried_here():

@@ -33,6 +33,8 @@ WITHOUT_RESOURCE = {
     "logs:ListLogDeliveries": "state machines deliver their logs",
     "logs:PutResourcePolicy": "state machines deliver their logs",
     "logs:UpdateLogDelivery": "state machines deliver their logs",
+    "secretsmanager:ListSecrets": "`fanfold secret list` names them",
+    "ssm:DescribeParameters": "`fanfold secret list` names them",
     "servicequotas:GetAWSDefaultServiceQuota": "`doctor` tells how many vCPUs there may be",
     "servicequotas:GetServiceQuota": "`doctor` tells how many vCPUs there may be",
     "xray:GetSamplingRules": "tracing",
@@ -51,6 +53,7 @@ PATTERNS = {
     r"arn:aws:states:eu-west-1:123456789012:execution:fanfold-main-(distributed|dedicated):\*": "its executions",
     r"arn:aws:states:eu-west-1:123456789012:execution:<6 of Fn::Split>(/runs)?:\*": "a Distributed Map's children",
     r"arn:aws:ssm:eu-west-1:123456789012:parameter/fanfold/main/\*": "this deployment's descriptor",
+    r"arn:aws:secretsmanager:eu-west-1:123456789012:secret:fanfold/main/\*": "what UDFs may ask for by name",
     r"arn:aws:cloudwatch::123456789012:dashboard/fanfold-main-\*": "this deployment's dashboard",
 }
 
@@ -176,6 +179,11 @@ def test_operators_can_do_what_users_can_and_repair(templates: Templates) -> Non
         "lambda:DeleteFunctionConcurrency",
         "lambda:PutFunctionConcurrency",
         "s3:DeleteObject",
+        "secretsmanager:CreateSecret",
+        "secretsmanager:DeleteSecret",
+        "secretsmanager:ListSecrets",
+        "secretsmanager:PutSecretValue",
+        "ssm:DescribeParameters",
     }
 
 
@@ -211,3 +219,15 @@ def test_no_partition_is_written_into_a_template(full: Templates) -> None:
     own = [match for text in raw for match in re.findall(r"arn:aws:(?!kms:eu-west-1:123456789012)[^\"]*", text)]
     assert own == []
     assert not [text for text in raw if '"ec2.amazonaws.com"' in text]
+
+
+def test_secrets_are_read_by_fanfolds_own_roles_below_their_prefix_alone(synthesise: Synthesise) -> None:
+    """The role whose credentials UDFs see reads none: a UDF has what its `secrets=` names."""
+    found = synthesise(secrets="ssm:/team/prod/")
+    prefix = "arn:aws:ssm:eu-west-1:123456789012:parameter/team/prod/*"
+    for role in ("RealtimeRole", "JobRole"):
+        reads = [s for s in found.statements_of(role) if "ssm:GetParameter" in listed(s["Action"])]
+        assert [listed(one["Resource"]) for one in reads] == [[prefix]]
+    assert not [s for s in found.statements_of("DataRole") if "ssm" in str(s) or "secretsmanager" in str(s)]
+    writes = [s for s in found.statements_of("PeopleOperator") if "ssm:PutParameter" in listed(s["Action"])]
+    assert [listed(one["Resource"]) for one in writes] == [[prefix]]

@@ -31,7 +31,21 @@ _ACTIONS = {
 _PREFIXES = {"stepfunctions": "states", "service-quotas": "servicequotas"}
 
 #: What is no user's and no worker's business, and whose it is.
-_OPERATORS_ALONE = {"s3:DeleteObject"}
+_OPERATORS_ALONE = {
+    "s3:DeleteObject",
+    "secretsmanager:CreateSecret",
+    "secretsmanager:DeleteSecret",
+    "secretsmanager:ListSecrets",
+    "secretsmanager:PutSecretValue",
+    "ssm:DescribeParameters",
+}
+#: Reading a secret is what runs do, and nobody else.
+_WORKERS_ALONE = {"secretsmanager:GetSecretValue"}
+#: With secrets in SSM (the setting `secrets`), in place of what Secrets Manager calls so.
+_WITH_PARAMETERS = {"ssm:PutParameter", "ssm:DeleteParameter"}
+_NOT_OF_PEOPLE = _WORKERS_ALONE | _WITH_PARAMETERS
+#: Of a client, which reads a deployment's descriptor by it.
+_CLIENTS_ALONE = {"ssm:GetParameter"}
 
 
 def calls(*folders: str) -> set[str]:
@@ -69,16 +83,17 @@ def test_the_calls_are_found() -> None:
 
 
 def test_users_may_do_what_the_sdk_does(templates: Templates) -> None:
-    assert calls(*SDK) - allowed(templates, "PeopleUser") - _OPERATORS_ALONE == set()
+    assert calls(*SDK) - allowed(templates, "PeopleUser") - _OPERATORS_ALONE - _NOT_OF_PEOPLE == set()
 
 
 def test_operators_may_do_all_of_it(templates: Templates) -> None:
-    assert calls(*SDK) - allowed(templates, "PeopleOperator") == set()
+    assert calls(*SDK) - allowed(templates, "PeopleOperator") - _NOT_OF_PEOPLE == set()
 
 
 @pytest.mark.parametrize("role", ["RealtimeRole", "JobRole"])
 def test_workers_may_do_what_the_image_does(templates: Templates, role: str) -> None:
-    assert calls(*WORKER) - allowed(templates, role) - _OPERATORS_ALONE == set()
+    others = _OPERATORS_ALONE | _WITH_PARAMETERS | _CLIENTS_ALONE
+    assert calls(*WORKER) - allowed(templates, role) - others == set()
 
 
 def test_policies_give_workers_no_service_that_their_code_does_not_use(templates: Templates) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from fanfold.core.options import Options
@@ -136,6 +136,8 @@ def udf(
     fresh: bool = False,
     setup: Callable[[], object] | None = None,
     packages: str | Sequence[str] | None = None,
+    secrets: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Callable[[Callable[P, R]], Udf[P, R]]: ...
 
@@ -148,6 +150,7 @@ def udf(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     `memory_mib`, `disk_size_gb`, `serializer` ("auto" or "pickle"), `fresh` (each run in a process of its own), `setup`
     (a function that is called once in each worker before its first run), `packages` (a list of requirements, "auto",
     or a requirements file: what it needs beside what is where it runs),
+    `secrets` (names, see `fanfold secret`) and `env` (values by name: what its runs have in their environment),
     `depends_on` (paths, functions and names of parameters that hold paths: a result is used again only while they are
     what they were), `check_paths` (True: texts in results are paths as well, and a result is used again only while they
     lead to what the run left there). Raises `InputError` for an unknown one.

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from fanfold.contract.layout import ENV_ATTEMPT, ENV_RUN, ENV_SCRATCH
+from fanfold.core.options import check_secret_name, secret_variable
 from fanfold.errors import ConfigurationError
 
 
@@ -32,6 +33,25 @@ def scratch_path() -> Path:
     folder = Path(_told(ENV_SCRATCH))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def secret(name: str) -> str:
+    """The value of a secret that the UDF asks for with `@udf(secrets=[...])`; outside a run, of one on this machine.
+
+    Raises `ConfigurationError` where it does not ask for it, or there is none.
+    """
+    variable = secret_variable(check_secret_name(name))
+    if ENV_RUN not in os.environ:
+        from fanfold.environments.secrets import SecretFiles
+        from fanfold.settings import current
+
+        return SecretFiles(current().home).get(name)
+    if variable not in os.environ:
+        raise ConfigurationError(
+            f"This UDF does not ask for the secret {name!r}.",
+            next_step=f'name it where the UDF is defined: @udf(secrets=["{name}"]).',
+        )
+    return os.environ[variable]
 
 
 def _told(name: str) -> str:

@@ -10,12 +10,12 @@ import typer
 from fanfold.cli.commands import (
     advice,
     connect,
+    environment,
     origins,
     results,
     start,
     steer,
     storage,
-    surroundings,
     watch,
     workbench,
 )
@@ -86,7 +86,18 @@ GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
     ),
     "packages": (
         "The packages that UDFs bring along (packages=, --with).",
-        {"update": Command(surroundings.update, ("fanfold packages update",))},
+        {"update": Command(environment.update, ("fanfold packages update",))},
+    ),
+    "secret": (
+        "Secrets, which UDFs ask for by their names.",
+        {
+            "set": Command(
+                environment.set_secret,
+                ("fanfold secret set db-password", "fanfold secret set db-password --engine aws"),
+            ),
+            "list": Command(environment.list_secrets, ("fanfold secret list",)),
+            "remove": Command(environment.remove_secret, ("fanfold secret remove db-password",)),
+        },
     ),
 }
 

@@ -97,6 +97,9 @@ KEYS: dict[str, dict[str, str]] = {
     },
     "remove": {"removed": "the ids of the jobs that are gone", "freed_bytes": "bytes of files deleted"},
     "packages update": {"forgotten": "how many lists of packages will be looked up anew"},
+    "secret set": {"secrets": "the name of the secret that was kept"},
+    "secret list": {"secrets": "the names of all secrets"},
+    "secret remove": {"secrets": "the name of the secret that was forgotten"},
     "instance-types": {
         "name": "what --instance-type takes",
         "vcpus": "virtual CPUs that the name stands for; its host may have more",

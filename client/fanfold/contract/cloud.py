@@ -83,7 +83,14 @@ class DeployedLimits(TypedDict):
     concurrency: int
 
 
-class DeploymentDescriptor(TypedDict):
+class _LaterMembers(TypedDict, total=False):
+    """What the descriptors of older deployments do not say."""
+
+    #: Where the secrets of UDFs are, as `secretsmanager:fanfold/main/` or `ssm:/team/`.
+    secrets: str
+
+
+class DeploymentDescriptor(_LaterMembers):
     """What a deployment says of itself: the JSON in its SSM parameter."""
 
     version: int
@@ -112,6 +119,8 @@ ENV_TABLE = "FANFOLD_TABLE"
 ENV_BUCKET = "FANFOLD_BUCKET"
 #: ARN of the role whose credentials a UDF gets; the worker's own are for Fanfold's table and bucket only.
 ENV_DATA_ROLE = "FANFOLD_DATA_ROLE"
+#: Where the secrets of UDFs are, see `DeploymentDescriptor.secrets`.
+ENV_SECRETS = "FANFOLD_SECRETS"
 #: On a dedicated machine: the instance type it serves, and the job whose inputs it claims.
 ENV_INSTANCE_TYPE = "FANFOLD_INSTANCE_TYPE"
 ENV_JOB = "FANFOLD_JOB"

@@ -294,6 +294,9 @@ class JobHeader(NamedTuple):
     stop_on_error: str = "same"
     #: Each run in a process of its own.
     fresh: bool = False
+    #: Secrets by their names, and variables with their values, that runs have in their environment.
+    secrets: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
     #: The code that `retry(udf=...)` has brought since, one after the other; failed runs run the last of them.
     fixed_bundles: tuple[str, ...] = ()
     fixed_hashes: tuple[str, ...] = ()
@@ -356,7 +359,7 @@ class CacheEntry(NamedTuple):
 # How a job's header is written down: one line of JSON that a later version can still read.
 
 _FIELDS = tuple(name for name in JobHeader._fields if name != "cancelled_at")
-_TUPLES = ("parameters", "retry_on", "fixed_bundles", "fixed_hashes", "depends_on", "backoff_s")
+_TUPLES = ("parameters", "retry_on", "secrets", "env", "fixed_bundles", "fixed_hashes", "depends_on", "backoff_s")
 #: Not `json.dumps`, which may be one that the user has replaced.
 _written = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -383,6 +386,8 @@ def header_from_text(text: str, *, cancelled_at: float | None) -> JobHeader:
 def _header_from(facts: dict[str, Any], cancelled_at: float | None) -> JobHeader:
     known = {name: facts[name] for name in _FIELDS if name in facts}
     known.update({name: tuple(known[name]) for name in _TUPLES if name in known})
+    if "env" in known:
+        known["env"] = tuple((name, value) for name, value in known["env"])
     known.setdefault("costs_money", known.get("engine") != "local")  # headers did not say so at first
     header = JobHeader(**known, cancelled_at=cancelled_at)
     if not isinstance(header.id, str) or not isinstance(header.count, int) or header.count < 0:

@@ -238,6 +238,9 @@ class Options(NamedTuple):
     depends_on: Sequence[str | PurePath | Callable[[], Any]] = ()
     #: Whether texts in results are looked at as paths when they are used again; False looks at no path there.
     check_paths: bool | None = None
+    #: Secrets by their names, and variables with their values, that its runs have in their environment.
+    secrets: Sequence[str] = ()
+    env: Mapping[str, str] | None = None
 
     @classmethod
     def checked(cls, **options: Any) -> Options:
@@ -267,6 +270,7 @@ class Options(NamedTuple):
         _check_packages(asked.packages)
         if asked.check_paths is not None:
             check_flags(check_paths=asked.check_paths)
+        asked = asked._replace(**_checked_variables(asked.secrets, asked.env))
         if asked.setup is not None and not callable(asked.setup):
             raise InputError(
                 f"setup={asked.setup!r} cannot be called.", next_step="give a function without parameters."
@@ -398,6 +402,47 @@ def _near(name: Any, offered: Mapping[str, InstanceType]) -> str:
 
     near = get_close_matches(name, offered, n=2, cutoff=0.75) if isinstance(name, str) else []
     return f"did you mean {' or '.join(near)}? Else " if near else ""
+
+
+_SECRET = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+_VARIABLE = re.compile(r"(?!FANFOLD_)[A-Za-z_][A-Za-z0-9_]*")
+#: What a process is found, loaded or known by: nobody's secret is called so.
+_TAKEN = re.compile(r"PATH|HOME|TMPDIR|SHELL|USER|LANG|TZ|VIRTUAL_ENV|(FANFOLD|AWS|LD|DYLD|LC)_.*|PYTHON.*")
+
+
+def secret_variable(name: str) -> str:
+    """The variable that a run has a secret in: `db-password` is `DB_PASSWORD`."""
+    return name.upper().replace("-", "_")
+
+
+def check_secret_name(name: object) -> str:
+    """A secret's name. Raises `InputError` for what is none."""
+    if isinstance(name, str) and _SECRET.fullmatch(name) and not _TAKEN.fullmatch(secret_variable(name)):
+        return name
+    raise InputError(
+        f"{name!r} is not a secret's name, or is the name of something else.",
+        next_step="letters, digits, dashes and underscores, beginning with a letter, such as db-password.",
+    )
+
+
+def _checked_variables(secrets: Any, variables: Any) -> dict[str, Any]:
+    """Secrets and variables in the order of their names. Raises `InputError` for what are none."""
+    if secrets == () and variables is None:
+        return {}
+    if isinstance(secrets, str) or not isinstance(secrets, Iterable):
+        raise InputError(f"secrets={secrets!r} is not a list of names.", next_step='write secrets=["db-password"].')
+    names = sorted({check_secret_name(name) for name in secrets})
+    variables = {} if variables is None else variables
+    if not isinstance(variables, Mapping):
+        raise InputError(f"env={variables!r} is not a mapping.", next_step='write env={"MODE": "prod"}.')
+    for name, value in variables.items():
+        is_text = isinstance(name, str) and isinstance(value, str) and "\0" not in value
+        if not is_text or not _VARIABLE.fullmatch(name):
+            raise InputError(f"env: {name!r}={value!r} is not a variable.", next_step="names and values are text.")
+    taken = [*map(secret_variable, names), *variables]
+    if len(set(taken)) < len(taken):
+        raise InputError(f"{', '.join(taken)}: two of them are one variable.", next_step="give them other names.")
+    return {"secrets": tuple(names), "env": dict(sorted(variables.items()))}
 
 
 def _check_packages(packages: Any) -> None:

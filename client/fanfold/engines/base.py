@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from fanfold.contract.instances import InstanceType
 from fanfold.core.fold import JobState
 from fanfold.core.models import BAD, NO_DATA, CacheEntry, Event, JobHeader, RunRef, RunStatus, StopRecord, to_event
-from fanfold.core.options import FailureWatch
+from fanfold.core.options import FailureWatch, secret_variable
 from fanfold.core.processes import Locked
 from fanfold.errors import ConfigurationError
 from fanfold.settings import Settings, current, log_to_stderr
@@ -62,6 +62,28 @@ class Description(NamedTuple):
         return self.ask_concurrency()
 
 
+class Secrets(Protocol):
+    """What UDFs ask for by name. Raises `ConfigurationError` for what is not there."""
+
+    def get(self, name: str) -> str: ...  # noqa: D102
+    def set(self, name: str, value: str) -> None: ...  # noqa: D102
+    def remove(self, name: str) -> None: ...  # noqa: D102
+    def names(self) -> list[str]: ...  # noqa: D102
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raises `ConfigurationError` for one that cannot be had, as far as can be told without reading it."""
+
+
+def secrets_of(header: JobHeader, stores: Stores) -> dict[str, str]:
+    """The values of the secrets that a job's runs ask for, by name."""
+    return {name: stores.secrets.get(name) for name in header.secrets}
+
+
+def variables_of(header: JobHeader, secrets: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """What a job's runs have in their environment of the job's own."""
+    return (*header.env, *((secret_variable(name), value) for name, value in secrets.items()))
+
+
 class Stores(Protocol):
     """The stores that belong together. `scratch` is a folder from which `objects.put_file` is cheap.
 
@@ -76,6 +98,8 @@ class Stores(Protocol):
     def cache(self) -> ResultCache: ...  # noqa: D102
     @property
     def scratch(self) -> Path: ...  # noqa: D102
+    @property
+    def secrets(self) -> Secrets: ...  # noqa: D102
     def remove_jobs(self, job_ids: Sequence[str]) -> int: ...  # noqa: D102
     def sync(self) -> None: ...  # noqa: D102
 

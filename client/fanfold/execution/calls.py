@@ -9,6 +9,13 @@ from fanfold.core.models import NO_DATA, Event, EventKind, Output, PathRules, Ru
 from fanfold.execution.channel import Finished
 
 
+class Interpreter(NamedTuple):
+    """The program that workers come from (empty: this process's own), and what it has in its environment besides."""
+
+    python: str = ""
+    variables: tuple[tuple[str, str], ...] = ()
+
+
 class Assignment(NamedTuple):
     """What all calls of one job share.
 
@@ -41,11 +48,20 @@ class Assignment(NamedTuple):
     python: str = ""
     #: Which paths count for the cache; None where nothing is kept for it.
     path_rules: PathRules | None = None
+    #: Variables that its workers have in their environment from the start, the values of secrets among them: these are
+    #: in no file, and `hidden` in all that is told of its runs.
+    variables: tuple[tuple[str, str], ...] = ()
+    hidden: tuple[str, ...] = ()
 
     @property
-    def workers(self) -> tuple[str, str, bool, bool, str]:
+    def workers(self) -> tuple[object, ...]:
         """Which workers may perform it: assignments of which this differs never share any."""
-        return str(self.bundle), self.owner, self.fresh, self.own_folder, self.python
+        return str(self.bundle), self.owner, self.fresh, self.own_folder, self.interpreter
+
+    @property
+    def interpreter(self) -> Interpreter:
+        """What its workers are processes of."""
+        return Interpreter(self.python, self.variables)
 
     def for_workers(self) -> dict[str, Any]:
         """What workers are told (`worker.perform.JobContext`)."""
@@ -128,6 +144,19 @@ def finished(job_id: str, call: Call, done: Finished, sampled_peak_mib: float) -
 
 def _error(facts: dict[str, Any]) -> RunError:
     return RunError(**{**facts, "types": tuple(facts["types"])})
+
+
+def redacted(report: Report, hidden: Sequence[str]) -> Report:
+    """The report of a failure without the values that nobody is to read. An exception that has one is told as text."""
+    from fanfold.environments.secrets import Redactor
+
+    event, clean = report.event, Redactor(hidden).whole
+    if event.error is None:
+        return report
+    kind, message, trace, types, infrastructure, next_step, exception = event.error
+    exception = exception if clean(exception) == exception else ""
+    error = RunError(kind, clean(message), clean(trace), types, infrastructure, clean(next_step), exception)
+    return report._replace(event=event._replace(error=error))
 
 
 def cancelled(job_id: str, call: Call) -> Report:

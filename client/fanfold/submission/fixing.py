@@ -38,6 +38,8 @@ def fix_code(header: JobHeader, contents: Contents, engine: Engine, udf: Any, in
     fixed = header.with_fixed_code(bundle.sha256, bundle.code_hash)
     request = _request(header, draft)
     return fixed._replace(
+        secrets=tuple(draft.options.secrets),
+        env=tuple((draft.options.env or {}).items()),
         timeout_s=limit_timeout_s(draft.options, request, draft.described),
         memory_mib=limit_memory_mib(draft.options, request, draft.described),
     )

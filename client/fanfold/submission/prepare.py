@@ -253,6 +253,8 @@ class Draft:
         self.described = engine.describe()
         self._captured = Captured(function, self._put_blob)
         self.bundle = self._captured.bundle
+        if self.options.secrets:
+            engine.stores.secrets.check(self.options.secrets)
         self._packages = _packages_of(function, self.options, engine, self.bundle)
         self.check_imports()
         signature = Signature.of(function)
@@ -312,6 +314,8 @@ class Draft:
             image = f"{image} {versions(self.bundle.imports)}"
         if self._packages is not None and self._packages.identity:
             image = f"{image} {self._packages.identity}"
+        if self.options.secrets or self.options.env:  # of a secret its name: what it is now is nobody's business
+            image = f"{image} secrets:{self.options.secrets!r} env:{self.options.env!r}"
         if self.options.serializer != "auto":  # what was pickled must not reach a job that does not unpickle
             image = f"{image} {self.options.serializer}"
         if self._depends_text:
@@ -448,6 +452,8 @@ def _header(job_id: str, draft: Draft, bundle: Bundle, request: Request, count: 
         depends_on=draft.path_rules.parameters,
         defaults=encode_json(draft.plain_defaults) if draft.plain_defaults else "{}",
         check_paths=draft.path_rules.check_results,
+        secrets=tuple(options.secrets),
+        env=tuple((options.env or {}).items()),
     )
 
 

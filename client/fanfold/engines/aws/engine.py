@@ -48,6 +48,7 @@ class AwsEngine:
             bucket=descriptor["bucket"],
             retention_s=descriptor["limits"]["retention_days"] * 86400.0,
             scratch=scratch,
+            secrets=descriptor.get("secrets", ""),
         )
         self._surroundings = Surroundings(account, self.stores, deployment)
         self.paths = open_paths(self._surroundings)

@@ -36,7 +36,7 @@ from fanfold.core.models import (
 )
 from fanfold.core.processes import Locked, usable_cores
 from fanfold.engines import feed as liveness
-from fanfold.engines.base import Description
+from fanfold.engines.base import Description, secrets_of, variables_of
 from fanfold.engines.feed import JobFeed, Sign, is_alive
 from fanfold.errors import ConfigurationError, FanfoldError
 from fanfold.execution.calls import Assignment
@@ -391,6 +391,7 @@ def process_event(job_id: str, sign: liveness.Sign) -> Event:
 def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
     """What workers need to know of a job on this machine."""
     dedicated = header.instance_type is not None
+    secrets = secrets_of(header, stores)
     return Assignment(
         job_id=header.id,
         bundle=stores.objects.path(bundle_key(header.current_bundle_sha256)),
@@ -405,6 +406,8 @@ def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
         owner=header.owner,
         fresh=header.fresh,
         python=_interpreter(header, stores),
+        variables=variables_of(header, secrets),
+        hidden=tuple(secrets.values()),
     )
 
 

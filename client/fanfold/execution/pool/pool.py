@@ -19,7 +19,7 @@ from fanfold.core.models import RunStatus, Usage
 from fanfold.core.processes import usable_cores
 from fanfold.errors import ConfigurationError
 from fanfold.execution import calls as reports
-from fanfold.execution.calls import Assignment, Feed
+from fanfold.execution.calls import Assignment, Feed, Interpreter
 from fanfold.execution.channel import EXIT_PIPES_CLOSED, Finished, Started
 from fanfold.execution.pool.process import LimitWatch, WorkerProcess
 from fanfold.execution.pool.scheduler import BATCH_S, Autoscaler, CallQueue, Scheduler, Sent
@@ -94,10 +94,9 @@ class WorkerSet:
     """
 
     def __init__(
-        self, folder: Path, numbers: Iterator[int], selector: selectors.BaseSelector, *, python: str = ""
+        self, folder: Path, numbers: Iterator[int], selector: selectors.BaseSelector, interpreter: Interpreter
     ) -> None:
-        """`python` is the interpreter of its workers, where that is another than this process's."""
-        self.python = python
+        self.interpreter = interpreter
         self._folder = folder
         self._numbers = numbers
         self._selector = selector
@@ -250,8 +249,7 @@ class Pool:
         self._numbers = itertools.count()
         self._sets: dict[object, WorkerSet] = {}
         self._started_from = _surroundings()
-        #: By interpreter, "" for this process's own.
-        self._spawners: dict[str, Spawner] = {}
+        self._spawners: dict[Interpreter, Spawner] = {}
         self._stillborn = 0
         self._watch = LimitWatch()
         self._woken, self._wake = os.pipe()
@@ -261,7 +259,7 @@ class Pool:
 
     def get_ready(self) -> None:
         """Prepare for calls that are about to come. Before the first step only: it is of the loop's thread."""
-        self._ready_spawner("")
+        self._ready_spawner(Interpreter())
 
     def serve(self, feed: Feed) -> None:
         """Run everything that `feed` gives, here and now, until nothing of it is in flight."""
@@ -276,8 +274,7 @@ class Pool:
         key = feed.assignment.workers
         if key not in self._sets:
             self._make_room(0)
-            python = feed.assignment.python
-            self._sets[key] = WorkerSet(self._folder, self._numbers, self._selector, python=python)
+            self._sets[key] = WorkerSet(self._folder, self._numbers, self._selector, feed.assignment.interpreter)
         self._sets[key].add(feed, threads=thread_share(feed.assignment, self._size))
         self._fill()  # now: what others have in their queues might be over before the next step
 
@@ -344,7 +341,7 @@ class Pool:
                 each.retire_one()
         for each, share in places.items():
             while len(each) < share and self._make_room(1, keep=each):
-                each.start(self._ready_spawner(each.python))
+                each.start(self._ready_spawner(each.interpreter))
 
     def _make_room(self, places: int, *, keep: WorkerSet | None = None) -> bool:
         """Whether that many workers more may be started; idle sets, those used longest ago first, make room."""
@@ -471,30 +468,30 @@ class Pool:
 
     # Where workers come from
 
-    def _ready_spawner(self, python: str) -> Spawner:
-        found = self._spawners.get(python)
+    def _ready_spawner(self, interpreter: Interpreter) -> Spawner:
+        found = self._spawners.get(interpreter)
         if found is None:
             self._let_spawners_go()
-            found = self._spawners[python] = spawner(self._environment, python)
+            found = self._spawners[interpreter] = spawner(self._environment, interpreter)
             if found.fd >= 0:
-                self._selector.register(found.fd, selectors.EVENT_READ, python)
+                self._selector.register(found.fd, selectors.EVENT_READ, interpreter)
         return found
 
     def _let_spawners_go(self) -> None:
-        used = {each.python for each in self._sets.values()}
-        idle = [python for python in self._spawners if python and python not in used]
-        for python in idle[: max(0, len(self._spawners) + 1 - _KEPT_SPAWNERS)]:
-            self._close_spawner(python)
+        used = {each.interpreter for each in self._sets.values()}
+        idle = [each for each in self._spawners if any(each) and each not in used]
+        for interpreter in idle[: max(0, len(self._spawners) + 1 - _KEPT_SPAWNERS)]:
+            self._close_spawner(interpreter)
 
-    def _replace_spawner(self, python: str) -> None:
+    def _replace_spawner(self, interpreter: Interpreter) -> None:
         """It has ended, and its workers with it: the next worker comes from another."""
-        code = self._close_spawner(python)
+        code = self._close_spawner(interpreter)
         self._stillborn += 1
         if self._stillborn >= _STILLBORN:
             raise cannot_start(code)
 
-    def _close_spawner(self, python: str) -> int:
-        gone = self._spawners.pop(python, None)
+    def _close_spawner(self, interpreter: Interpreter) -> int:
+        gone = self._spawners.pop(interpreter, None)
         if gone is None:
             return 0
         if gone.fd >= 0:
@@ -504,8 +501,8 @@ class Pool:
     def _dismiss(self) -> None:
         for each in list(self._sets.values()):
             self._remove(each)
-        for python in list(self._spawners):
-            self._close_spawner(python)
+        for interpreter in list(self._spawners):
+            self._close_spawner(interpreter)
 
     def _follow_surroundings(self) -> None:
         """Let workers that see an older environment or folder than this process has now make room for others."""

@@ -9,7 +9,7 @@ import signal
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from fanfold.contract.layout import LOG_LIMIT_BYTES
 from fanfold.core.models import RunStatus
@@ -19,6 +19,9 @@ from fanfold.execution.calls import Call
 from fanfold.execution.pool.scheduler import FeedState
 from fanfold.execution.pool.spawn import ProcessTree, Spawner
 from fanfold.execution.worker.interpreter import remove_run_folders
+
+if TYPE_CHECKING:
+    from fanfold.environments.secrets import Redactor
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 #: Asks a worker where it hangs; `worker.main` registers the interpreter's own dump for it.
@@ -43,6 +46,7 @@ class WorkerProcess:
         os.close(answers)
         self._tree: ProcessTree | None = None
         self._log: LogTail | None = None
+        self._redactor: Redactor | None = None
         self._unread = b""
         self._stack = ""
         self._tainted = False
@@ -117,10 +121,20 @@ class WorkerProcess:
         """Report what the call has printed since the last look; `last`: it will print no more."""
         if self._log is None:
             return
-        for text in self._log.finish() if last else self._log.news():
+        texts = self._log.finish() if last else self._log.news()
+        if feed.assignment.hidden:
+            texts = self._redacted(texts, feed.assignment.hidden, last=last)
+        for text in texts:
             feed.report(reports.log(feed.assignment.job_id, call, text))
         if last:
-            self._log = None
+            self._log = self._redactor = None
+
+    def _redacted(self, texts: list[str], hidden: tuple[str, ...], *, last: bool) -> list[str]:
+        from fanfold.environments.secrets import Redactor
+
+        self._redactor = self._redactor or Redactor(hidden)
+        text = self._redactor.piece("".join(texts), last=last)
+        return [text] if text else []
 
     def measure(self, now: float) -> float:
         """Look at the memory of the worker and all it has started, in MiB, and remember the peak."""

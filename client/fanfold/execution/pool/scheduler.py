@@ -366,6 +366,8 @@ class FeedState:
 
     def report(self, report: Report) -> None:
         """Note what happened; it is handed on with others."""
+        if self.assignment.hidden and report.event.error is not None:
+            report = reports.redacted(report, self.assignment.hidden)
         if not self.has_reports:
             self._oldest = time.monotonic()
         self._reports.append(report)

@@ -10,12 +10,12 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fanfold.core.processes import close_private, keep_private
+from fanfold.execution.calls import Interpreter
 from fanfold.execution.channel import FORKED
 
 if TYPE_CHECKING:
@@ -194,15 +194,18 @@ class Spawner(Protocol):
         """End it, and its workers with it; its return code."""
 
 
-def spawner(environment: dict[str, str] | None, python: str = "") -> Spawner:
-    """What makes workers here. `environment` is what they see; None: as here. `python` is another interpreter's."""
-    if python:
-        environment = _within(python, os.environ if environment is None else environment)
+def spawner(environment: dict[str, str] | None, interpreter: Interpreter) -> Spawner:
+    """What makes workers here. `environment` is what they see beside the interpreter's own; None: as here."""
+    python, variables = interpreter
+    if any(interpreter):
+        environment = _within(python, {**(os.environ if environment is None else environment), **dict(variables)})
     return ForkServerClient(environment, python) if sys.platform == "linux" else Launcher(environment, python)
 
 
-def _within(python: str, environment: Mapping[str, str]) -> dict[str, str]:
+def _within(python: str, environment: dict[str, str]) -> dict[str, str]:
     """What an activated venv has: programs that a UDF starts by their names are those of its packages."""
+    if not python:
+        return environment
     programs = os.path.dirname(python)
     path = os.pathsep.join(filter(None, [programs, environment.get("PATH", os.defpath)]))
     return {**environment, "PATH": path, "VIRTUAL_ENV": os.path.dirname(programs)}

@@ -12,6 +12,7 @@ from fanfold.stores.aws.cache import DynamoResultCache
 from fanfold.stores.aws.keeping import Keeper
 from fanfold.stores.aws.log import DynamoEventLog
 from fanfold.stores.aws.objects import S3ObjectStore
+from fanfold.stores.aws.secrets import DeploymentSecrets
 from fanfold.stores.aws.table import Table
 
 __all__ = ["AwsStores"]
@@ -21,7 +22,7 @@ class AwsStores:
     """The event log, the objects and the cache of a deployment, for any number of processes at once.
 
     `retention_s`: seconds that jobs are kept. `scratch`: a folder for what is on its way. `read_ahead`: False for one
-    that reads little of many jobs.
+    that reads little of many jobs. `secrets`: where UDFs' secrets are (`secrets.DeploymentSecrets`).
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class AwsStores:
         retention_s: float,
         scratch: Path,
         read_ahead: bool = True,
+        secrets: str = "",
     ) -> None:
         self.account = account
         self.scratch = scratch
@@ -40,6 +42,7 @@ class AwsStores:
         self.objects = S3ObjectStore(account, bucket, read_ahead=read_ahead)
         self.log = DynamoEventLog(self.table, self.objects, retention_s=retention_s)
         self.cache = DynamoResultCache(self.table, retention_s=retention_s)
+        self.secrets = DeploymentSecrets(account, secrets)
 
     def keep(self, job_id: str, *, within_s: float | None = None) -> bool:
         """Move a job's expiry on where that is due, so that nothing of it goes while anything of it lives."""

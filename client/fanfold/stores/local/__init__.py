@@ -11,7 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 from sqlite3 import Connection
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fanfold.core.cache_key import RETURNED
 from fanfold.core.models import CacheEntry, Event, Output, compact, expand
@@ -21,6 +21,9 @@ from fanfold.stores.disk import READ_ONLY, Syncer
 from fanfold.stores.local.log import Database, SqliteEventLog, make_private
 from fanfold.stores.local.objects import FileObjectStore
 from fanfold.stores.local.removal import remove_jobs, sweep
+
+if TYPE_CHECKING:
+    from fanfold.environments.secrets import SecretFiles
 
 __all__ = ["LocalStores"]
 
@@ -45,6 +48,13 @@ class LocalStores:
         self.objects = FileObjectStore(home / "objects", self.scratch, syncer=Syncer(enabled=self._durable))
         self.log = SqliteEventLog(self._database, sync_contents=self.objects.sync)
         self.cache = SqliteResultCache(self._database, self.objects)
+
+    @property
+    def secrets(self) -> SecretFiles:
+        """What UDFs ask for by name."""
+        from fanfold.environments.secrets import SecretFiles
+
+        return SecretFiles(self.home)
 
     @classmethod
     def open(cls, home: Path) -> LocalStores:

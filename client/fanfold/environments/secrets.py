@@ -1,0 +1,108 @@
+"""Secrets by their names: where this machine keeps them, and what hides their values in texts.
+
+A value goes from where it is kept into the environment of the worker's process, and nowhere else: no file of a job's,
+no message, no key has it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from fanfold.core.options import check_secret_name
+from fanfold.errors import ConfigurationError, InputError
+
+HIDDEN = "**********"
+#: A shorter value would hide half of every text.
+_SHORTEST = 4
+
+
+class SecretFiles:
+    """Secrets of this machine: a file each, of mode 600, in the home."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / "secrets"
+
+    def get(self, name: str) -> str:
+        """A secret's value. Raises `ConfigurationError` where there is none."""
+        try:
+            return (self._folder / check_secret_name(name)).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise missing_secret(name, "on this machine", f"fanfold secret set {name}") from None
+
+    def set(self, name: str, value: str) -> None:
+        """Keep a value under a name."""
+        path = self._folder / check_secret_name(checked_value(name, value))
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        part = path.with_name(f".{name}.{os.getpid()}")
+        fd = os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
+            file.write(value)
+        part.replace(path)
+
+    def remove(self, name: str) -> None:
+        """Forget a secret. Raises `ConfigurationError` where there is none."""
+        self.get(name)
+        with suppress(FileNotFoundError):
+            (self._folder / name).unlink()
+
+    def names(self) -> list[str]:
+        """The names of all."""
+        return sorted(path.name for path in self._folder.glob("[A-Za-z]*"))
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raises `ConfigurationError` for one that is not there."""
+        for name in names:
+            self.get(name)
+
+
+def checked_value(name: str, value: str) -> str:
+    """The name again. Raises `InputError` for a value that could not be hidden in a text, or be a variable's."""
+    if len(value) < _SHORTEST or "\0" in value:
+        raise InputError(
+            f"The value of {name} is too short, or has a zero byte: it could not be hidden where it is printed.",
+            next_step=f"a secret has at least {_SHORTEST} characters; what is no secret goes by @udf(env=...).",
+        )
+    return name
+
+
+def missing_secret(name: str, where: str, command: str) -> ConfigurationError:
+    """The error for a secret that is not there."""
+    return ConfigurationError(f"There is no secret {name!r} {where}.", next_step=f"`{command}` keeps one.")
+
+
+class Redactor:
+    """Hides values in texts, also where a text comes in pieces."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        said = {form for value in values for form in _forms(value)}
+        self._values = sorted(said, key=len, reverse=True)  # of one within another the longer
+        self._held = ""
+
+    def whole(self, text: str) -> str:
+        """The text with `HIDDEN` for each value."""
+        for value in self._values:
+            text = text.replace(value, HIDDEN)
+        return text
+
+    def piece(self, text: str, *, last: bool) -> str:
+        """As `whole`, for one piece of a text: what may be the beginning of a value is held back for the next one."""
+        text, self._held = self.whole(self._held + text), ""
+        if not last and (kept := self._beginning_at_end(text)):
+            text, self._held = text[:-kept], text[-kept:]
+        return text
+
+    def _beginning_at_end(self, text: str) -> int:
+        longest = max(map(len, self._values), default=0)
+        for kept in range(min(len(text), longest - 1), 0, -1):
+            if any(value.startswith(text[-kept:]) for value in self._values):
+                return kept
+        return 0
+
+
+def _forms(value: str) -> set[str]:
+    """A value as it is, and as it stands within JSON and within a Python literal."""
+    return {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1]}

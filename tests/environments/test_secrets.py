@@ -1,0 +1,188 @@
+"""`secrets=` and `env=`: in a run's environment, and in nothing that is kept."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import fanfold
+from fanfold.engines.base import engine_for
+from fanfold.environments.secrets import HIDDEN, Redactor
+from fanfold.errors import ConfigurationError, InputError
+
+#: With what JSON and Python write another way.
+CANARY = 'kana"rienvogel\\ü-7781'
+
+
+@pytest.fixture
+def secret(engine):
+    """A secret of this name, where the engine's runs find it."""
+    engine_for(engine).stores.secrets.set("db-password", CANARY)
+    return CANARY
+
+
+@fanfold.udf(secrets=["db-password"], env={"MODE": "prod"})
+def seen(x: int):
+    """What a run and a program that it starts see."""
+    import os
+    import subprocess
+    import sys
+
+    program = "import os; print(os.environ['DB_PASSWORD'] + os.environ['MODE'])"
+    child = subprocess.check_output([sys.executable, "-c", program], env={**os.environ, "PYTHONUTF8": "1"}).decode()
+    same = fanfold.secret("db-password") == os.environ["DB_PASSWORD"] == child.strip().removesuffix("prod")
+    return [x, same, len(fanfold.secret("db-password")), os.environ["MODE"]]
+
+
+def test_a_run_has_its_secrets_and_variables_in_its_environment(secret):
+    assert fanfold.submit(seen, [1, 2], collect=False).results() == [[n, True, len(CANARY), "prod"] for n in (1, 2)]
+    on_a_machine = fanfold.submit(seen, [1], instance_type="small", collect=False)
+    assert on_a_machine.results() == [[1, True, len(CANARY), "prod"]]
+    assert "DB_PASSWORD" not in os.environ
+
+
+@fanfold.udf(secrets=["db-password"])
+def careless(x: int):
+    print("first", fanfold.secret("db-password"), flush=True)
+    sys.stdout.write(fanfold.secret("db-password")[:5])
+    sys.stdout.flush()
+    sys.stdout.write(fanfold.secret("db-password")[5:] + " cut in two\n")
+    if x:
+        raise ValueError("no such login", fanfold.secret("db-password"))
+
+
+def stored(folder):
+    """Every byte below a folder, each file under its name."""
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def holds(data):
+    return any(form.encode() in data for form in (CANARY, "kana", "rienvogel"))
+
+
+def test_what_is_kept_of_a_job_holds_no_secret_however_careless_its_udf(secret, engine, home, on_engine_bytes):
+    job = fanfold.submit(careless, [0, 1], collect=False, max_retry=0).wait()
+    assert job.counts() == {"succeeded": 1, "failed": 1}
+    assert repr(job.logs()).count(HIDDEN) == 4
+    assert f"'no such login', '{HIDDEN}'" in str(job.errors()[1])
+    assert HIDDEN in job.errors()[1].remote_traceback
+    assert not holds(repr(job._repr_html_()).encode())
+    assert [name for name, data in on_engine_bytes().items() if holds(data) and "secrets/" not in name] == []
+
+
+@pytest.fixture
+def on_engine_bytes(engine, home, request):
+    """Reads every byte that the engine keeps: files here, objects and items in the cloud."""
+    if engine == "local":
+        return lambda: stored(home)
+    client = request.getfixturevalue("on_cloud").client
+
+    def everything():
+        stores = engine_for("aws").stores
+        found = dict(stored(home))
+        for item in client("dynamodb").scan(TableName=stores.table.name)["Items"]:
+            found[f"item {item.get('pk')} {item.get('sk')}"] = repr(item).encode()
+        for one in client("s3").list_objects_v2(Bucket=stores.objects.bucket).get("Contents", []):
+            found[one["Key"]] = client("s3").get_object(Bucket=stores.objects.bucket, Key=one["Key"])["Body"].read()
+        assert len(found) > 5
+        return found
+
+    return everything
+
+
+def test_a_secret_counts_by_its_name_and_a_variable_by_its_value_in_what_is_known_already(secret, engine):
+    assert fanfold.submit(seen, [1], collect=False).wait().counts() == {"succeeded": 1}
+    engine_for(engine).stores.secrets.set("db-password", "another value")
+    assert fanfold.submit(seen, [1], collect=False).wait().counts() == {"cached": 1}
+    other = seen.with_options(env={"MODE": "test"})
+    assert fanfold.submit(other, [1], collect=False).wait().counts() == {"succeeded": 1}
+
+
+def test_what_is_not_there_is_said_before_anything_starts_where_it_can_be():
+    with pytest.raises(ConfigurationError, match="no secret 'nowhere' on this machine"):
+        fanfold.submit(seen.with_options(secrets=["nowhere"]), [1])
+    assert fanfold.get_jobs() == []
+    with pytest.raises(ConfigurationError, match="fanfold secret set db-password"):
+        fanfold.secret("db-password")
+
+
+def test_a_run_in_the_cloud_says_which_secret_is_not_there(on_cloud):
+    job = fanfold.submit(seen.with_options(secrets=["nowhere"]), [1], collect=False, max_retry=0).wait()
+    assert "no secret 'nowhere' in the deployment" in str(job.errors()[0])
+
+
+def test_a_run_that_does_not_ask_for_a_secret_has_none(secret):
+    job = fanfold.submit(asks_not, [1], collect=False, max_retry=0).wait()
+    assert '@udf(secrets=["db-password"])' in str(job.errors()[0])
+
+
+@fanfold.udf
+def asks_not(x: int):
+    return os.environ.get("DB_PASSWORD") or fanfold.secret("db-password")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"secrets": "db"},
+        {"secrets": ["path"]},
+        {"secrets": ["../x"]},
+        {"secrets": ["a-b", "a_b"]},
+        {"env": ["A"]},
+        {"env": {"A": 1}},
+        {"env": {"FANFOLD_HOME": "x"}},
+        {"env": {"db": "x", "DB": "y"}, "secrets": ["db"]},
+    ],
+)
+def test_what_is_no_name_or_variable_is_refused(options):
+    with pytest.raises(InputError):
+        seen.with_options(**options)
+
+
+def test_secrets_of_this_machine_are_files_that_nobody_else_may_read(home):
+    secrets = engine_for("local").stores.secrets
+    secrets.set("a-token", "value")
+    assert (home / "secrets" / "a-token").stat().st_mode & 0o777 == 0o600
+    assert (home / "secrets").stat().st_mode & 0o777 == 0o700
+    assert secrets.names() == ["a-token"]
+    secrets.remove("a-token")
+    assert secrets.names() == []
+    with pytest.raises(InputError, match="could not be hidden"):
+        secrets.set("a-token", "abc")
+
+
+def test_secrets_of_a_deployment_may_be_parameters_as_well(on_cloud):
+    from fanfold.stores.aws.secrets import DeploymentSecrets
+
+    for place in ("ssm:/team/prod/", "secretsmanager:team/prod/"):
+        secrets = DeploymentSecrets(engine_for("aws").stores.account, place)
+        secrets.set("token", "first")
+        secrets.set("token", "second")
+        assert DeploymentSecrets(engine_for("aws").stores.account, place).get("token") == "second"
+        assert secrets.names() == ["token"]
+        secrets.remove("token")
+        with pytest.raises(ConfigurationError, match="no secret 'token'"):
+            secrets.get("token")
+
+
+def test_a_text_in_pieces_has_no_secret_wherever_it_is_cut():
+    text = f"before {CANARY} after {CANARY[:-1]} end"
+    for cut in range(len(text)):
+        redactor = Redactor([CANARY])
+        pieces = redactor.piece(text[:cut], last=False) + redactor.piece(text[cut:], last=True)
+        assert pieces == f"before {HIDDEN} after {CANARY[:-1]} end"
+
+
+def test_the_command_line_keeps_lists_and_forgets_secrets(home):
+    def fanfold(*arguments, value=""):
+        command = [sys.executable, "-m", "fanfold", "secret", *arguments]
+        return subprocess.run(command, input=value, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert fanfold("set", "db-password", value="hunter2\n") == "db-password is kept"
+    assert (home / "secrets" / "db-password").read_text() == "hunter2"
+    assert fanfold("list") == "db-password"
+    assert fanfold("remove", "db-password") == "db-password is forgotten"
+    assert fanfold("list") == "no secrets"
