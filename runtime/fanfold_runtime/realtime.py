@@ -1,10 +1,12 @@
-"""The Lambda handler: one run an invocation, in a worker process that the environment keeps for the next one."""
+"""The Lambda handler: a run, or several short ones, in a worker process that the environment keeps for the next."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -14,7 +16,7 @@ from fanfold.contract.cloud import EXPIRES_AT, PARTITION_KEY, invocation_sort_ke
 from fanfold.contract.instances import OWN_MEMORY_MIB
 from fanfold.contract.layout import ENV_RUN_AS
 from fanfold.contract.payloads import RunItem, RunPayload
-from fanfold.core.models import Event, JobHeader
+from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, RunError, RunStatus
 from fanfold.engines.base import secrets_of, variables_of
 from fanfold.engines.feed import Recorder, finished, serve, together
 from fanfold.errors import FanfoldError, StoreFull
@@ -35,6 +37,9 @@ _MARGIN_S = 3.0
 #: How often a running run's job is looked at for a cancel.
 _CANCEL_S = 2.0
 
+
+#: Of a run that came with others, which have taken the time: as with a throttle, it has not been tried.
+_NO_TIME = RunError(THROTTLED, "the runs before it in its batch left it no time", infrastructure=True)
 
 T = TypeVar("T")
 
@@ -73,9 +78,18 @@ class OneRun:
     """Feeds a pool with one call, and records what comes of it."""
 
     def __init__(
-        self, header: JobHeader, run: RunItem, arguments: str, stores: AwsStores, *, assignment: Assignment
+        self,
+        header: JobHeader,
+        run: RunItem,
+        arguments: str,
+        stores: AwsStores,
+        *,
+        assignment: Assignment,
+        shares_time: bool = False,
     ) -> None:
         self.assignment = assignment
+        #: Whether others before it had part of its time: what has too little left of it has not been tried.
+        self._was_cut_short = shares_time and (header.timeout_s or inf) > (assignment.timeout_s or inf)
         self._call: Call | None = Call(run["index"], run["attempt"], arguments)
         self._recorder = Recorder(header, stores, lambda _: run["key"], hold_s=TELEMETRY_S)
         self.ended: list[Event] = []
@@ -87,6 +101,8 @@ class OneRun:
 
     def record(self, told: Sequence[Report]) -> None:
         """Keep what happened."""
+        if self._was_cut_short:
+            told = [report._replace(event=_put_off_if_cut(report.event)) for report in told]
         self.ended += finished(self._recorder.record(told))
 
     def flush(self) -> None:
@@ -108,11 +124,34 @@ class Environment:
         hide_from_udfs()
 
     def run(self, event: RunPayload, context: Context) -> list[Event]:
-        """Perform one run; its terminal event, which is on record."""
-        run = event["run"]
+        """Perform a run and those that came with it, one by one; their terminal events, which are on record."""
+        job, first = event["job"], event["run"]
+        more = first.get("more", [])
         if "token" in event and not self._begins(event, context.aws_request_id):
             return []  # another call with this token performs it, or has: what comes of it is in the event log
-        header = get_header(self._stores, event["job"]["id"], run["shard"])
+        header, read_at = get_header(self._stores, job["id"], first["shard"]), time.monotonic()
+        ended = self._run_one(header, first, context)
+        for place, run in enumerate(more):
+            longest_s = max((one.usage.duration_s for one in ended if one.usage), default=0.0)
+            if context.get_remaining_time_in_millis() / 1000 < 2 * longest_s + 2 * _MARGIN_S:
+                ended += self._put_off(header, more[place:])
+                break
+            if time.monotonic() - read_at > _CANCEL_S:  # it may have been cancelled
+                header, read_at = get_header(self._stores, job["id"], run["shard"]), time.monotonic()
+            telemetry.announce_run(header.id, run["index"], run["attempt"])
+            ended += self._run_one(header, run, context, shares_time=True)
+        self._blob_cache.tidy()
+        self._keep(header, context)
+        return ended
+
+    def _put_off(self, header: JobHeader, runs: Sequence[RunItem]) -> list[Event]:
+        """Say of runs that there is no time left for them here: they have not been tried, and are started anew."""
+        facts: dict[str, Any] = {"status": RunStatus.FAILED, "error": _NO_TIME}
+        events = [Event.new(header.id, run["index"], run["attempt"], EventKind.FINISHED, **facts) for run in runs]
+        self._stores.log.append(events)
+        return events
+
+    def _run_one(self, header: JobHeader, run: RunItem, context: Context, *, shares_time: bool = False) -> list[Event]:
         if header.cancelled_at is not None:
             call = Call(run["index"], run["attempt"], "")
             recorder = Recorder(header, self._stores, lambda _: run["key"])
@@ -120,11 +159,10 @@ class Environment:
         arguments = _arguments(header, run, self._stores)
         self._with_room(lambda: self._blob_cache.fetch_for(arguments))
         pool = self._ready_pool(header.owner)
-        feed = OneRun(header, run, arguments, self._stores, assignment=self._assignment(header, context))
+        assignment = self._assignment(header, context)
+        feed = OneRun(header, run, arguments, self._stores, assignment=assignment, shares_time=shares_time)
         serve(pool, feed, CancelFlag(self._stores.log.job_headers, header.id, run["shard"], every_s=_CANCEL_S).is_set)
         telemetry.tell_end(header, feed.ended)
-        self._blob_cache.tidy()
-        self._keep(header, context)
         return feed.ended
 
     def _keep(self, header: JobHeader, context: Context) -> None:
@@ -207,6 +245,13 @@ class Environment:
             self._pool = Pool(1, folder, environment=udf_environment(os.environ, given))
             self._credentials = credentials
         return self._pool
+
+
+def _put_off_if_cut(event: Event) -> Event:
+    """The event, or of a run that met the limit which others had left it, that it is to be started anew."""
+    if event.kind is not EventKind.FINISHED or event.status is not RunStatus.TIMED_OUT:
+        return event
+    return event._replace(status=RunStatus.FAILED, error=_NO_TIME)
 
 
 def _arguments(header: JobHeader, run: RunItem, stores: AwsStores) -> str:

@@ -62,6 +62,8 @@ def submit(
     budget_usd: float | None = None,
     escalate: str | None = None,
     stop_on_error: str = "same",
+    batch_size: int | None = None,
+    target_s: float | None = None,
     progress: bool | None = None,
     packages: str | Sequence[str] | None = None,
     **constants: Any,
@@ -97,6 +99,8 @@ def submit(
     budget_usd: float | None = None,
     escalate: str | None = None,
     stop_on_error: str = "same",
+    batch_size: int | None = None,
+    target_s: float | None = None,
     progress: bool | None = None,
     packages: str | Sequence[str] | None = None,
     **constants: Any,
@@ -131,6 +135,10 @@ def submit(
             have ended; it has no time limit, whatever the UDF asks for. Their results stand among the others.
         stop_on_error: "same" starts no more runs when the first 10 have all failed with the same exception from the
             same line; "first" stops at the first failure, "never" runs all. `job.retry(udf=fixed)` goes on.
+        batch_size: so many short inputs, up to 40, share one invocation of a Lambda function; each keeps its own
+            result, tries, time limit and cache entry. Here and on machines, where starting a run costs nothing, it
+            changes nothing.
+        target_s: seconds that such an invocation is to take: the batch is then what past runs of this UDF say.
         progress: a progress bar; None shows one at a terminal and in a notebook.
         packages: what the UDF needs beside the packages that are where it runs: a list of requirements, wheels and
             project folders, a requirements file, or "auto" for what it imports. It beats the UDF's own.
@@ -162,6 +170,8 @@ def submit(
             cache=cache,
             cache_max_age=cache_max_age,
             stop_on_error=stop_on_error,
+            batch_size=batch_size,
+            target_s=target_s,
         )
         inputs = _first(inputs) if debug_mode else inputs
         if plan:
@@ -226,6 +236,10 @@ class _SubmitCall:
 
             stages = check_stages(ramp)
         inputs = self._keep_to_budget(inputs, self._request, self._budget_usd)
+        if self._request.target_s is not None:
+            from fanfold.submission.batching import with_batch
+
+            inputs, self._request = with_batch(self._udf, inputs, self._engine, self._request, self._constants)
         submission = prepare(self._udf, inputs, self._engine, self._request, self._constants)
         job = Job(submission.header, self._engine)
         if ramp:

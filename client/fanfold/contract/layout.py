@@ -15,6 +15,9 @@ INLINE_RESULT_BYTES = 8 * 1024
 #: The advice for one realtime run: long enough to outweigh its start, far enough from the limit.
 ADVISED_RUN_S = (30.0, 45.0)
 
+#: So many runs may share one invocation: its state must hold the arguments of all of them.
+LARGEST_BATCH = 40
+
 DEFAULT_MAX_RETRY = 2
 DEFAULT_CACHE_MAX_AGE_S = 14 * 24 * 3600.0
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from fanfold.contract.cloud import EXPIRES_AT, PARTITION_KEY, SORT_KEY
+from fanfold.contract.layout import LARGEST_BATCH
 
 if TYPE_CHECKING:
     from typing_extensions import NotRequired
 
 #: One Express child holds this many runs: an inline Map runs 40 at once, and 256 KiB of state must hold them all.
-RUNS_PER_CHILD = 40
+RUNS_PER_CHILD = LARGEST_BATCH
 
 
 class DispatchJob(TypedDict):
@@ -33,6 +34,8 @@ class RunItem(TypedDict):
     function: str
     key: str
     arguments: dict[str, Any]
+    #: Further runs, which the same invocation performs after it; together at most `RUNS_PER_CHILD`.
+    more: NotRequired[list[RunItem]]
 
 
 #: Longest text of arguments, as JSON, that travels with its item: 40 of these leave room in 256 KiB of state.

@@ -310,6 +310,8 @@ class JobHeader(NamedTuple):
     #: The shortest and the longest pause before another try, in seconds; none: at once (see `options.pause_s`).
     backoff_s: tuple[float, ...] = ()
     jitter: bool = False
+    #: How many runs one invocation of a function performs, one after the other.
+    batch_size: int = 1
 
     @property
     def path_rules(self) -> PathRules | None:

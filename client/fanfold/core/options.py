@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fanfold.contract.instances import INSTANCE_TYPES, InstanceType
-from fanfold.contract.layout import DEFAULT_MAX_RETRY
+from fanfold.contract.layout import DEFAULT_MAX_RETRY, LARGEST_BATCH
 from fanfold.core.cache_key import parse_age
 from fanfold.core.models import JobHeader, RunError, RunStatus
 from fanfold.errors import InputError, UnknownInstanceType
@@ -291,6 +291,9 @@ class Request(NamedTuple):
     stop_on_error: str = SAME
     backoff_s: tuple[float, ...] = ()
     jitter: bool = False
+    batch_size: int = 1
+    #: Seconds that an invocation is to take; then its batch is what past runs say (see `submission.batching`).
+    target_s: float | None = None
 
     @classmethod
     def of(
@@ -307,6 +310,8 @@ class Request(NamedTuple):
         max_workers: int | None = None,
         n_processes_per_worker: int | None = None,
         stop_on_error: str = SAME,
+        batch_size: int | None = None,
+        target_s: float | None = None,
     ) -> Request:
         """A call's arguments over a UDF's options over the defaults; `offered` are the engine's machines by name.
 
@@ -329,7 +334,26 @@ class Request(NamedTuple):
             stop_on_error=_check_stop_on_error(stop_on_error),
             backoff_s=tries.backoff_s,
             jitter=tries.jitter,
+            batch_size=_check_batch(batch_size, target_s),
+            target_s=target_s,
         )
+
+
+def _check_batch(batch_size: int | None, target_s: float | None) -> int:
+    """How many runs go into an invocation as far as the call says it."""
+    check_number("batch_size", batch_size, whole=True)
+    check_number("target_s", target_s)
+    if batch_size is not None and target_s is not None:
+        raise InputError(
+            "batch_size says how many runs an invocation has, and target_s how long it takes.",
+            next_step="give one of them.",
+        )
+    if batch_size is not None and batch_size > LARGEST_BATCH:
+        raise InputError(
+            f"batch_size={batch_size} is more than the {LARGEST_BATCH} runs that an invocation takes.",
+            next_step="for very short work have the UDF take a list, and give it fanfold.chunks(inputs, n).",
+        )
+    return batch_size or 1
 
 
 def _dependencies(depends_on: Any) -> tuple[Any, ...]:

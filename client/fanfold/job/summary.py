@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fanfold.contract.instances import INSTANCE_TYPES, run_memory_mib
-from fanfold.contract.layout import ADVISED_RUN_S, NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.contract.layout import ADVISED_RUN_S, LARGEST_BATCH, NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import Seconds, counted, duration
 from fanfold.core.models import CacheRecord, EventKind, JobHeader, MachineRecord, RunStatus, records
@@ -258,7 +258,15 @@ def _on_length(header: JobHeader, times_s: Sequence[float]) -> str | None:
     middle, (low, high) = median(times_s), ADVISED_RUN_S
     if middle < _SHORT_S and len(times_s) >= _MANY:
         together = max(2, min(1000, round(low / max(middle, 0.001))))
-        return f"runs took {duration(middle)}; in the cloud {BEST}: put about {together:,} inputs into each."
+        if header.batch_size > 1:
+            return None
+        if together <= LARGEST_BATCH:
+            argument = f"batch_size={together} puts so many into an invocation"
+        else:
+            argument = f"batch_size={LARGEST_BATCH}, or fanfold.chunks for a UDF that takes a list"
+        return (
+            f"runs took {duration(middle)}; in the cloud {BEST}: put about {together:,} inputs into each ({argument})."
+        )
     if middle > high:
         return f"runs took {duration(middle)}; {BEST}: make the inputs smaller."
     return None

@@ -443,6 +443,7 @@ def _header(job_id: str, draft: Draft, bundle: Bundle, request: Request, count: 
         retry_on=request.retry_on,
         backoff_s=request.backoff_s,
         jitter=request.jitter,
+        batch_size=request.batch_size,
         cache=request.cache,
         cache_max_age_s=request.cache_max_age_s,
         constants=draft.constants,

@@ -43,9 +43,12 @@ class Portions(NamedTuple):
     runs_per_child: int
 
 
-def portions(at_once: int) -> Portions:
-    """As many children of as many runs as come nearest to so many runs side by side, and no more."""
-    children = -(-at_once // RUNS_PER_CHILD)
+def portions(at_once: int, batch_size: int = 1) -> Portions:
+    """As many children of as many invocations as come nearest to so many side by side, and no more.
+
+    A child's state must hold all runs of its invocations, which have `batch_size` each.
+    """
+    children = -(-at_once // (RUNS_PER_CHILD // batch_size))
     return Portions(children, at_once // children)
 
 

@@ -109,7 +109,35 @@ def _ranges(runs: Sequence[RunRef]) -> tuple[RunRange, ...]:
 def run_items(
     header: JobHeader, runs: Iterable[RunRef], *, objects: ObjectStore, functions: Sequence[str]
 ) -> Iterator[RunItem]:
-    """An item for each run, in turn for each of the function's clones. Long arguments travel by reference."""
+    """An item for each invocation, in turn for each of the function's clones. Long arguments travel by reference.
+
+    One invocation performs several runs where the job asks for it, but none that has failed before: it might take the
+    others' time, or end the function.
+    """
+    batch: list[RunItem] = []
+    for item in _single_items(header, runs, objects, functions):
+        if header.batch_size == 1 or item["attempt"] > 0:
+            yield item
+            continue
+        batch.append(item)
+        if len(batch) == header.batch_size:
+            yield _together(batch)
+            batch = []
+    if batch:
+        yield _together(batch)
+
+
+def _together(batch: list[RunItem]) -> RunItem:
+    """The first, which has the others with it."""
+    first, *others = batch
+    if others:
+        first["more"] = others
+    return first
+
+
+def _single_items(
+    header: JobHeader, runs: Iterable[RunRef], objects: ObjectStore, functions: Sequence[str]
+) -> Iterator[RunItem]:
     manifest = Manifest(objects, header.id, header.count)
     for index, attempt, *_ in runs:
         yield {
@@ -128,13 +156,16 @@ def express_input(job: DispatchJob, items: Sequence[RunItem]) -> str:
 
 
 def batches(items: Iterable[RunItem]) -> Iterator[list[RunItem]]:
-    """The items, as many together as one Express execution takes."""
+    """The items, as many together as one Express execution takes: its state must hold all their runs."""
     batch: list[RunItem] = []
+    runs = 0
     for item in items:
-        batch.append(item)
-        if len(batch) == RUNS_PER_CHILD:
+        more = 1 + len(item.get("more", ()))
+        if batch and runs + more > RUNS_PER_CHILD:
             yield batch
-            batch = []
+            batch, runs = [], 0
+        batch.append(item)
+        runs += more
     if batch:
         yield batch
 

@@ -31,7 +31,7 @@ class DistributedPath:
             file.writelines(lines(run_items(header, runs, objects=stores.objects, functions=functions)))
         stores.objects.put_file(key, path)
         may_run = self._surroundings.capacity.runs()
-        children, each = portions(min(header.max_workers or may_run, may_run))
+        children, each = portions(min(header.max_workers or may_run, may_run), header.batch_size)
         given: DistributedInput = {
             "job": self._surroundings.job(header),
             "manifest_key": key,
