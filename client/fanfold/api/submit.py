@@ -178,22 +178,33 @@ def submit(
             from fanfold.submission.plan import make_plan
 
             return make_plan(udf, inputs, chosen, request, constants)
-        if debug_mode and chosen.describe().uses_own_packages and request.instance is None:
-            from fanfold.submission.debugger import call_here, calls_debugger
-
-            if calls_debugger(udf):
-                return call_here(udf, chosen, inputs, constants)
+        if debug_mode and _needs_this_terminal(udf, chosen, request):
+            return _call_here(udf, chosen, inputs, constants)
         call = _SubmitCall(udf, chosen, request, constants, budget_usd)
         call.check_escalation(escalate, waits=collect or debug_mode)
-        job, shown = call.start(inputs, () if debug_mode else ramp, progress)
+        job, progress = call.start(inputs, () if debug_mode else ramp, progress)
         if not (collect or debug_mode):
             return job
-        progress = True if shown else progress
         with cancelling(job):
             call.escalate(job, progress)
             if debug_mode:
                 return result_with_output(job, progress)
             return job.collect(None, flatten, drop_index, ignore_exceptions=ignore_exceptions, progress=progress)
+
+
+def _needs_this_terminal(udf: Any, engine: Engine, request: Request) -> bool:
+    """Whether a UDF that runs on this machine calls the debugger: a worker has no terminal to ask at."""
+    if request.instance is not None or not engine.describe().uses_own_packages:
+        return False
+    from fanfold.submission.debugger import calls_debugger
+
+    return calls_debugger(udf)
+
+
+def _call_here(udf: Any, engine: Engine, inputs: Any, constants: dict[str, Any]) -> Any:
+    from fanfold.submission.debugger import call_here
+
+    return call_here(udf, engine, inputs, constants)
 
 
 def _with_packages(udf: Any, packages: str | Sequence[str]) -> Any:
@@ -226,8 +237,8 @@ class _SubmitCall:
 
             self._machine = check_machine(name, self._request, self._engine, waits=waits)
 
-    def start(self, inputs: Any, ramp: bool | Sequence[int] | None, progress: bool | None) -> tuple[Job, bool]:
-        """Start the job, by stages where `ramp` asks for it. Returns it, and whether a progress bar has been shown."""
+    def start(self, inputs: Any, ramp: bool | Sequence[int] | None, progress: bool | None) -> tuple[Job, bool | None]:
+        """Start the job, by stages where `ramp` asks for it. Returns it, and whether to go on showing a progress bar."""
         from fanfold.job import Job
         from fanfold.submission.prepare import prepare
 
@@ -243,9 +254,9 @@ class _SubmitCall:
         submission = prepare(self._udf, inputs, self._engine, self._request, self._constants)
         job = Job(submission.header, self._engine)
         if ramp:
-            return job, climb(submission, job, stages, progress=progress)
+            return job, climb(submission, job, stages, progress=progress) or progress
         submission.start()
-        return job, False
+        return job, progress
 
     def escalate(self, job: Job, progress: bool | None) -> None:
         """Run again on the machine what met a limit, when all have ended."""
