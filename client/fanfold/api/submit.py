@@ -238,7 +238,7 @@ class _SubmitCall:
             self._machine = check_machine(name, self._request, self._engine, waits=waits)
 
     def start(self, inputs: Any, ramp: bool | Sequence[int] | None, progress: bool | None) -> tuple[Job, bool | None]:
-        """Start the job, by stages where `ramp` asks for it. Returns it, and whether to go on showing a progress bar."""
+        """Start the job, by stages where `ramp` asks for it. Returns it, and whether a progress bar goes on."""
         from fanfold.job import Job
         from fanfold.submission.prepare import prepare
 
