@@ -1,0 +1,38 @@
+"""Ten thousand random walks: a run a seed, a number each.
+
+    python examples/simulations.py
+
+Shows: many short runs, seeds as inputs, so that any of them can be run again and gives the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import fanfold
+
+
+@fanfold.udf
+def final_value(seed: int, days: int, drift: float, spread: float) -> float:
+    """What 100 are worth after so many days."""
+    steps = np.random.default_rng(seed).normal(drift, spread, days)
+    return float(100 * np.exp(steps.sum()))
+
+
+def fan_out(udf: Any, inputs: Any, **constants: Any) -> list[Any]:
+    """All results, by Fanfold."""
+    return fanfold.submit(udf, inputs, collect=False, **constants).results()
+
+
+def main(where: str = "", seeds: int = 10_000, fan_out: Callable[..., list[Any]] = fan_out) -> dict[str, float]:
+    """The 5th, 50th and 95th percentile."""
+    values = fan_out(final_value, range(seeds), days=250, drift=0.0002, spread=0.01)
+    low, middle, high = np.percentile(values, [5, 50, 95])
+    return {"low": float(low), "middle": float(middle), "high": float(high)}
+
+
+if __name__ == "__main__":
+    print(main())
