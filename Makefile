@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo dist fuzz test test-fast coverage chromium pictures check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws bench-page bench-real suites
+.PHONY: demo dist fuzz test test-fast coverage chromium pictures check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws bench-page bench-real suites scale
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ bench-aws: $(VENV)/.dev  ## what the AWS side costs in calls, CPU and memory, ag
 
 bench-page: $(VENV)/.dev chromium  ## what the Workbench takes for large jobs, in a browser, against targets
 	@$(BIN)/python -m benchmarks.page_targets
+
+scale: $(VENV)/.dev  ## a simulation of 10 to 1,000,000 runs by each launch path and by others' ways, under AWS's quotas
+	@$(BIN)/python -m benchmarks.scale
 
 suites: $(VENV)/.dev  ## other projects' own tests on Fanfold; ROW=joblib for one row, PEERS=1 with the peers
 	@$(BIN)/python -m suites $(ROW) $(if $(PEERS),--peers)

@@ -1,0 +1,38 @@
+"""The model of scale (`make scale`): what must hold of it whatever the estimates are."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.scale.limits import DEFAULT
+from benchmarks.scale.model import WAYS, Work, ideal_s, simulate
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_way_is_faster_than_its_runs_and_every_way_ends(way):
+    outcome = simulate(way, Work(60, 2.0))
+    assert 1.0 <= outcome.first_s <= outcome.done_s
+    assert outcome.compute_usd > 0
+    assert outcome.overhead_usd > 0
+
+
+def test_the_same_seed_gives_the_same_outcome_and_another_gives_another():
+    one, same, other = (simulate("Fanfold, Express", Work(60, 1.0), seed=seed) for seed in (1, 1, 2))
+    assert one == same != other
+
+
+def test_forty_runs_to_a_child_cost_less_beside_compute_than_a_child_each():
+    ours = simulate("Fanfold, Distributed", Work(2_000, 1.0, clones=10))
+    theirs = simulate("one Express child a run", Work(2_000, 1.0, clones=10))
+    assert ours.overhead_usd < theirs.overhead_usd / 10
+
+
+def test_where_the_account_allows_few_functions_at_once_the_runs_wait_for_these():
+    limits = DEFAULT._replace(concurrency=100)
+    outcome = simulate("Fanfold, Distributed", Work(1_000, 2.0), limits)
+    assert outcome.bottleneck == "functions at once in the account"
+    assert outcome.done_s > ideal_s(Work(1_000, 2.0), limits) == 20.0
+
+
+def test_a_function_without_clones_waits_for_new_environments():
+    assert simulate("Fanfold, Distributed", Work(3_000, 30.0)).bottleneck == "new environments"
