@@ -74,10 +74,10 @@ class SharedReader:
             finally:
                 self._looked, self._began = time.monotonic(), None
 
-    async def look_soon(self) -> None:
+    async def look_soon(self, patience_s: float = _PATIENCE_S) -> None:
         """Read what is new in another thread. Returns when that is done, or has taken longer than a page can wait."""
         try:
-            await asyncio.wait_for(asyncio.shield(asyncio.to_thread(self.look)), _PATIENCE_S)
+            await asyncio.wait_for(asyncio.shield(asyncio.to_thread(self.look)), patience_s)
         except asyncio.TimeoutError:
             return  # the thread goes on, and what it finds is there at the next look
         finally:
