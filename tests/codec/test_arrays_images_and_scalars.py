@@ -1,5 +1,6 @@
 """numpy arrays, images, geometries, and scalars that carry a dtype."""
 
+import io
 import math
 
 import numpy as np
@@ -104,3 +105,14 @@ def test_geometries_within_a_value(geometry):
 def test_an_image_that_no_reader_would_open_is_refused_before_the_run_counts_as_done():
     with pytest.raises(CodecError, match=r"179,560,000 pixels; PIL reads no more(?s:.*)numpy.asarray"):
         encode(Image.new("1", (13_400, 13_400)))
+
+
+@pytest.mark.parametrize("dtype", ["f8", ">i4", "?", "c8", "M8[s]"])
+@pytest.mark.parametrize("shape", ["plain", "fortran", "strided", "column"])
+def test_a_large_array_is_the_bytes_that_numpy_writes(dtype, shape):
+    array = (np.arange(600_000) % 2).astype(dtype)
+    array = array.reshape(600, 1000)
+    array = {"plain": array, "fortran": np.asfortranarray(array), "strided": array[:, ::2], "column": array.T}[shape]
+    sink = io.BytesIO()
+    np.save(sink, array, allow_pickle=False)
+    assert encode(array).data == sink.getvalue()

@@ -63,6 +63,11 @@ def _header(data: bytes) -> tuple[Any, bool, Any, int]:
 _LENGTH_BYTES = {(1, 0): 2, (2, 0): 4, (3, 0): 4}
 
 
+_LARGE_BYTES = 1 << 20
+#: Kinds of dtypes whose arrays are their bytes.
+_NUMBERS = "biufc"
+
+
 def _npy(array: Any) -> bytes:
     if not _is_kept(array.dtype):
         raise CodecError(
@@ -70,6 +75,11 @@ def _npy(array: Any) -> bytes:
             next_step="Return `array.tolist()`, or a numeric or text dtype: `array.astype(float)`, `.astype(str)`.",
         )
     sink = io.BytesIO()
+    if array.nbytes >= _LARGE_BYTES and array.dtype.kind in _NUMBERS and array.flags.forc:
+        # As `write_array` does it, with one copy of the numbers instead of three.
+        np.lib.format.write_array_header_1_0(sink, np.lib.format.header_data_from_array_1_0(array))
+        ordered = array if array.flags.c_contiguous else array.T
+        return b"".join((sink.getvalue(), memoryview(ordered.reshape(-1).view(np.uint8))))
     # Version 3 has room for any field names; left to choose, numpy would warn of it.
     np.lib.format.write_array(sink, array, version=(3, 0) if array.dtype.names else (1, 0), allow_pickle=False)
     data = sink.getvalue()

@@ -1,8 +1,9 @@
 """What a pool is asked to run, and what it reports back."""
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from fanfold.core.models import NO_DATA, Event, EventKind, Output, PathRules, RunError, RunStatus, Usage, new_event_id
@@ -46,6 +47,8 @@ class Assignment(NamedTuple):
     mount: Path | None = None
     #: The interpreter of its workers, where it brings packages along; empty: this process's own.
     python: str = ""
+    #: Large arguments that this process has just stored, and what their files are: they need not be read to be known.
+    known_blobs: Mapping[str, tuple[int, int, int]] = MappingProxyType({})
     #: Which paths count for the cache; None where nothing is kept for it.
     path_rules: PathRules | None = None
     #: Variables that its workers have in their environment from the start, the values of secrets among them: these are
@@ -74,6 +77,7 @@ class Assignment(NamedTuple):
             "fresh": self.fresh,
             "own_folder": self.own_folder,
             "path_rules": self.path_rules,
+            "known_blobs": dict(self.known_blobs),
         }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -43,7 +44,7 @@ from fanfold.execution.calls import Assignment
 from fanfold.execution.pool.pool import Pool
 from fanfold.source.load import environment_of
 from fanfold.stores import disk
-from fanfold.stores.keys import blob_reader, bundle_key
+from fanfold.stores.keys import blob_key, blob_reader, bundle_key
 from fanfold.stores.local import LocalStores
 from fanfold.stores.state import read_state
 
@@ -398,6 +399,7 @@ def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
         blobs=stores.objects.root / "blobs",
         serializer=header.serializer,
         path_rules=header.path_rules,
+        known_blobs=known_blobs(header, stores),
         timeout_s=header.timeout_s,
         memory_mib=header.memory_mib,
         max_concurrency=concurrency(header) if dedicated else header.max_workers,
@@ -409,6 +411,17 @@ def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
         variables=variables_of(header, secrets),
         hidden=tuple(secrets.values()),
     )
+
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def known_blobs(header: JobHeader, stores: LocalStores) -> dict[str, tuple[int, int, int]]:
+    """The job's large constants that this process has just stored, and what their files are."""
+    if '"$blob"' not in header.constants:
+        return {}
+    names = set(_SHA256.findall(header.constants))
+    return {name: facts for name in names if (facts := stores.objects.seen(blob_key(name))) is not None}
 
 
 def _interpreter(header: JobHeader, stores: LocalStores) -> str:
