@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fanfold.api.inside import run_id as run_id
     from fanfold.api.inside import scratch_path as scratch_path
     from fanfold.api.inside import secret as secret
+    from fanfold.api.mount import data_path as data_path
     from fanfold.api.mount import mount_path as mount_path
     from fanfold.api.older import context as context
     from fanfold.api.older import file_path as file_path
@@ -91,7 +92,7 @@ _HOME_OF = {
     "Retry": "core.options",
     "chunks": "inputs.reading",
     "configure": "settings",
-    "mount_path": "api.mount",
+    **dict.fromkeys(("data_path", "mount_path"), "api.mount"),
     **dict.fromkeys(("attempt", "job_id", "run_id", "scratch_path", "secret"), "api.inside"),
     "doctor": "diagnosis",
     "explain": "source.explain",

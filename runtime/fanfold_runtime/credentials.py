@@ -15,8 +15,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fanfold.contract.cloud import ENV_BUCKET, ENV_DATA_ROLE, ENV_JOB, ENV_SECRETS, ENV_TABLE, endpoint_variables
-from fanfold.contract.layout import ENV_RUN_AS
+from fanfold.contract.cloud import (
+    DATA_PREFIX,
+    ENV_BUCKET,
+    ENV_DATA_ROLE,
+    ENV_JOB,
+    ENV_SECRETS,
+    ENV_TABLE,
+    endpoint_variables,
+)
+from fanfold.contract.layout import ENV_DATA, ENV_RUN_AS
 from fanfold.stores.aws.account import Account
 
 #: What leads to the runtime's own credentials, records or invocations.
@@ -110,7 +118,9 @@ def udf_environment(environment: Mapping[str, str], given: Mapping[str, str] | N
     seen = {name: value for name, value in environment.items() if name not in hidden}
     endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
     elsewhere = endpoint_variables(endpoint) if endpoint else {}
-    return {**elsewhere, **seen, **_home(tempfile.gettempdir()), **(given or {})}
+    bucket = environment.get(ENV_BUCKET)
+    data = {ENV_DATA: f"s3://{bucket}/{DATA_PREFIX}"} if bucket else {}
+    return {**elsewhere, **seen, **data, **_home(tempfile.gettempdir()), **(given or {})}
 
 
 def _home(folder: str) -> dict[str, str]:

@@ -1,12 +1,12 @@
-"""The folder that all runs share: a file system in the cloud, a folder of one's own here."""
+"""What all runs share: a folder (a file system in the cloud, a folder of one's own here), and a place for data."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from fanfold.contract.layout import ENV_MOUNT
-from fanfold.errors import ConfigurationError
+from fanfold.contract.layout import ENV_DATA, ENV_MOUNT
+from fanfold.errors import ConfigurationError, InputError
 
 
 def mount_path() -> Path:
@@ -26,6 +26,26 @@ def mount_path() -> Path:
             next_step='call it within a UDF, and deploy with `"mount": true` in cdk.json.',
         )
     return _made(folder)
+
+
+def data_path(name: str = "") -> str:
+    """Where data called `name` (`"x.parquet"`, `"tiles/7.tif"`) is kept for all runs, and for their caller.
+
+    In a deployment an address below its bucket's `data/`, which UDFs may read and write; here a file below the home,
+    whose folder is there. Raises `InputError` for a name that leads elsewhere.
+    """
+    parts = name.split("/")
+    if name.startswith(("/", "\\")) or ".." in parts or "\0" in name or ":" in parts[0]:
+        raise InputError(f"data_path({name!r}) leads elsewhere.", next_step="give a name such as tiles/7.tif.")
+    told = os.environ.get(ENV_DATA)
+    if not told:
+        from fanfold.engines.base import engine_for
+
+        told = engine_for().stores.data_place
+    path = told + name
+    if "://" not in told:
+        _made(Path(path).parent if name else Path(path))
+    return path
 
 
 def _made(folder: Path) -> Path:

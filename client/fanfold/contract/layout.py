@@ -34,6 +34,8 @@ ENV_SCRATCH = "FANFOLD_SCRATCH"
 ENV_RUN_AS = "FANFOLD_RUN_AS"
 #: Set inside a run: the folder that all runs share.
 ENV_MOUNT = "FANFOLD_MOUNT"
+#: Set inside a run: where a deployment's UDFs keep their data, which ends with a slash; a folder here, S3 there.
+ENV_DATA = "FANFOLD_DATA"
 #: Set inside a run: where its UDF's source is, for processes that it spawns. The bundle's file, and a line below the
 #: folder of its blobs.
 ENV_SOURCE = "FANFOLD_SOURCE"

@@ -100,6 +100,8 @@ class Stores(Protocol):
     def scratch(self) -> Path: ...  # noqa: D102
     @property
     def secrets(self) -> Secrets: ...  # noqa: D102
+    @property
+    def data_place(self) -> str: ...  # noqa: D102
     def remove_jobs(self, job_ids: Sequence[str]) -> int: ...  # noqa: D102
     def sync(self) -> None: ...  # noqa: D102
 

@@ -45,6 +45,8 @@ class Assignment(NamedTuple):
     own_folder: bool = False
     #: The folder that all runs share (`fanfold.mount_path`), where it is not said by the environment already.
     mount: Path | None = None
+    #: Where runs keep data (`fanfold.data_path`), where it is not said by the environment already.
+    data: str = ""
     #: The interpreter of its workers, where it brings packages along; empty: this process's own.
     python: str = ""
     #: Large arguments that this process has just stored, and what their files are: they need not be read to be known.
@@ -74,6 +76,7 @@ class Assignment(NamedTuple):
             "blobs": str(self.blobs),
             "serializer": self.serializer,
             "mount": str(self.mount or ""),
+            "data": self.data,
             "fresh": self.fresh,
             "own_folder": self.own_folder,
             "path_rules": self.path_rules,

@@ -405,6 +405,7 @@ def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
         max_concurrency=concurrency(header) if dedicated else header.max_workers,
         usage_interval_s=1.0 if dedicated else None,
         mount=stores.shared_folder,
+        data=stores.data_place,
         owner=header.owner,
         fresh=header.fresh,
         python=_interpreter(header, stores),

@@ -217,6 +217,7 @@ class JobContext:
         self.id: str = facts["job_id"]
         self.serializer: str = facts["serializer"]
         self.mount: str = facts["mount"]
+        self.data: str = facts["data"]
         self.fresh: bool = facts["fresh"]
         self.own_folder: bool = facts["own_folder"]
         self.threads: int = facts["threads"]

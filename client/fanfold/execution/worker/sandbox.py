@@ -14,7 +14,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 
-from fanfold.contract.layout import ENV_ATTEMPT, ENV_MOUNT, ENV_RUN, ENV_SCRATCH, ENV_SOURCE
+from fanfold.contract.layout import ENV_ATTEMPT, ENV_DATA, ENV_MOUNT, ENV_RUN, ENV_SCRATCH, ENV_SOURCE
 from fanfold.execution.channel import Called, Finished
 from fanfold.execution.worker.interpreter import (
     PR_SET_CHILD_SUBREAPER,
@@ -267,6 +267,8 @@ class Sandbox:
             self._set(ENV_RUN, job.id)
             if job.mount:
                 self._set(ENV_MOUNT, job.mount)
+            if job.data:
+                self._set(ENV_DATA, job.data)
         if self._folders is not None or not job.udf.is_loaded:  # else it imports nothing, and cannot ask
             self._set(ENV_RUN, f"{job.id}/{called.index}")
             self._set(ENV_ATTEMPT, str(called.attempt))

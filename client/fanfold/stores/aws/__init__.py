@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from fanfold.contract.cloud import DATA_PREFIX
 from fanfold.core.models import CacheEntry, Event
 from fanfold.errors import InputError
 from fanfold.stores.aws.account import Account
@@ -43,6 +44,8 @@ class AwsStores:
         self.log = DynamoEventLog(self.table, self.objects, retention_s=retention_s)
         self.cache = DynamoResultCache(self.table, retention_s=retention_s)
         self.secrets = DeploymentSecrets(account, secrets)
+        #: Where runs keep data: `fanfold.data_path()`.
+        self.data_place = f"s3://{bucket}/{DATA_PREFIX}"
 
     def keep(self, job_id: str, *, within_s: float | None = None) -> bool:
         """Move a job's expiry on where that is due, so that nothing of it goes while anything of it lives."""

@@ -42,6 +42,8 @@ class LocalStores:
         self.scratch = home / "scratch"
         #: What runs have as `fanfold.mount_path()`.
         self.shared_folder = home / "mount"
+        #: Where runs keep data: `fanfold.data_path()`.
+        self.data_place = f"{home / 'data'}/"
         self._durable = current().durability == "disk"
         self._synced_at = 0.0
         self._database = Database(home / "fanfold.db")
