@@ -21,6 +21,7 @@ READING = {
     "verify": ["{done}"],
     "cancel": ["{done}"],
     "collect": ["{done}", "-o", "{out}"],
+    "export": ["{done}", "{out}.d"],
     "report": ["{done}", "-o", "{page}"],
     "instance-types": [],
     "doctor": [],
@@ -85,6 +86,7 @@ def test_what_people_read_fits_80_columns_without_colour(jobs, tmp_path, command
         "collect",
         "report",
         "doctor",
+        "export",
     )  # whose paths may be long
     assert "\x1b" not in text
 

@@ -36,6 +36,10 @@ def engine_names(incomplete: str) -> list[str]:
 
 FORMATS = ".parquet, .geoparquet, .csv, .jsonl, .gpkg or .geojson."
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id; - is the latest.", autocompletion=job_ids)]
+JobOrFolder = Annotated[
+    str,
+    typer.Argument(metavar="JOB", help="The job's id, - the latest, or an exported folder.", autocompletion=job_ids),
+]
 UdfFile = Annotated[
     str, typer.Argument(metavar="UDF", help="Its file, as flights.py; or, where it has several, flights.py:delays.")
 ]

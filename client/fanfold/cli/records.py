@@ -82,6 +82,7 @@ KEYS: dict[str, dict[str, str]] = {
     },
     "report": {"path": "the page that was written", "bytes": "its size"},
     "collect": {"path": "the file", "rows": "how many rows it has", "columns": "the names of its columns, in order"},
+    "export": {"path": "the folder", "runs": "how many runs are in it"},
     "cancel": _STATUS,
     "retry": _STATUS,
     "verify": {

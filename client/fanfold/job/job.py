@@ -34,6 +34,7 @@ from fanfold.settings import WithoutOwnFrames
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow.dataset as ds
     from matplotlib.figure import Figure
     from typing_extensions import Self
 
@@ -414,6 +415,24 @@ class Job(OlderSpelling):
         from fanfold.job.report import write_report
 
         return write_report(self, path)
+
+    def export(self, path: str | os.PathLike[str]) -> Path:
+        """Write all of it into a new folder that other programs read: Parquet, JSON and the results' own formats.
+
+        Returns the folder. Raises `InputError` where it cannot be written, and `ResultDamaged`.
+        """
+        from fanfold.job.open_bundle import export_job
+
+        return export_job(self, Path(path))
+
+    def dataset(self) -> ds.Dataset:
+        """The frames that its runs gave as one pyarrow dataset, with a column `run`, read lazily where they lie.
+
+        Raises `InputError` where a result is no frame.
+        """
+        from fanfold.job.dataset import open_dataset
+
+        return open_dataset(self)
 
     def verify(self) -> Receipt:
         """Prove from the stored bytes that the job is complete, or say what is missing or damaged."""

@@ -14,6 +14,7 @@ from fanfold.cli.records import check_run, chosen, error_record, receipt_record,
 from fanfold.core.formatting import counted, duration
 from fanfold.core.models import BAD
 from fanfold.job import Job
+from fanfold.job.verify import Receipt
 
 _TIMES = (
     Column("run", right=True),
@@ -135,15 +136,36 @@ def report(
         print_text(f"{path}: {path.stat().st_size:,} bytes")
 
 
-def verify(job: options.JobId, engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
+def export(
+    job: options.JobId,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder.")],
+    engine: options.EngineName = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Write a job into a folder that other programs read.
+
+    It has a manifest, the runs as Parquet, the inputs as JSON lines, each result in its own format, and the code.
+    `fanfold verify FOLDER` proves later, from the folder alone, that all is as it was.
+    """
+    from fanfold.api.submit import get_job
+
+    found = get_job(job, engine=engine)
+    path = found.export(folder)
+    if as_json:
+        print_json({"path": str(path), "runs": len(found)})
+    else:
+        print_text(f"{path}: {counted(len(found), 'run')}")
+
+
+def verify(job: options.JobOrFolder, engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
     """Prove from the stored bytes that a job is complete.
 
     Or say what is missing or damaged. The exit code tells it as well: 0 complete, 1 a result is damaged or gone from
     where it was kept, 4 runs have not ended. Runs that failed or were lost have ended: `fanfold errors` shows why.
-    """
-    from fanfold.api.submit import get_job
 
-    receipt = get_job(job, engine=engine).verify()
+    A folder that `fanfold export` wrote is proven from itself alone.
+    """
+    receipt = _receipt(job, engine)
     if as_json:
         print_json(receipt_record(receipt))
     else:
@@ -152,6 +174,16 @@ def verify(job: options.JobId, engine: options.EngineName = None, as_json: optio
         raise typer.Exit(ExitCode.FAILED)
     if receipt.missing:
         raise typer.Exit(ExitCode.INCOMPLETE)
+
+
+def _receipt(job: str, engine: str | None) -> Receipt:
+    from fanfold.job.open_bundle import is_exported, verify_exported
+
+    if is_exported(job):
+        return verify_exported(Path(job))
+    from fanfold.api.submit import get_job
+
+    return get_job(job, engine=engine).verify()
 
 
 def _time_row(record: dict[str, object], *, begun: bool) -> tuple[str, ...]:

@@ -1,0 +1,104 @@
+"""`job.export(path)` and `job.dataset()`: what a job gave, for programs that do not know Fanfold."""
+
+from __future__ import annotations
+
+import json
+
+import duckdb
+import pandas as pd
+import pytest
+
+import fanfold
+from fanfold.job.open_bundle import verify_exported
+
+
+def table(day: str, rows: int = 3):
+    import pandas as pd
+
+    if day == "broken":
+        raise ValueError("no such day")
+    return pd.DataFrame({"day": [day] * rows, "n": range(rows), "x": [0.5] * rows})
+
+
+def squared(x: int):
+    return {"x": x, "square": x * x}
+
+
+@pytest.fixture
+def frames():
+    return fanfold.submit(table, ["mon", "tue", "broken", "wed"], rows=2000, collect=False).wait()
+
+
+def test_duckdb_and_pandas_read_an_exported_job_without_us(frames, tmp_path):
+    folder = frames.export(tmp_path / "days")
+    runs = pd.read_parquet(folder / "runs.parquet")
+    assert list(runs["status"]) == ["succeeded", "succeeded", "failed", "succeeded"]
+    assert list(runs["arg_day"]) == ["mon", "tue", "broken", "wed"]
+    assert runs["error_message"][2] == "no such day"
+    query = f"SELECT run, count(*), sum(n) FROM read_parquet('{folder}/results/*/*.parquet', hive_partitioning=true)"
+    assert duckdb.sql(f"{query} GROUP BY run ORDER BY run").fetchall() == [(n, 2000, 1999000) for n in (0, 1, 3)]
+    assert len(pd.read_parquet(folder / "results/run=1/result.parquet")) == 2000
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["id"], manifest["runs"], manifest["status"]) == (frames.id, 4, "Failed")
+
+
+def test_plain_values_stand_in_the_table_as_json(tmp_path):
+    job = fanfold.submit(squared, [1, 2], collect=False).wait()
+    folder = job.export(tmp_path / "out")
+    found = duckdb.sql(f"SELECT arg_x, result->>'square' FROM '{folder}/runs.parquet' ORDER BY run").fetchall()
+    assert found == [(1, "1"), (2, "4")]
+    assert [json.loads(line) for line in (folder / "inputs.jsonl").read_text().splitlines()] == [{"x": 1}, {"x": 2}]
+
+
+def test_the_folder_alone_proves_that_it_is_whole(frames, tmp_path):
+    folder = frames.export(tmp_path / "days")
+    receipt = verify_exported(folder)
+    assert receipt.complete
+    assert (receipt.results, receipt.failed, receipt.count) == (3, [2], 4)
+    (folder / "results/run=1/result.parquet").write_bytes(b"other")
+    (folder / "results/run=3/result.parquet").unlink()
+    with (folder / "inputs.jsonl").open("a") as file:
+        file.write("{}\n")
+    receipt = verify_exported(folder)
+    assert not receipt.complete
+    assert receipt.damaged.keys() == {1, 3}
+    assert receipt.damaged_sources == ["inputs.jsonl is damaged: its bytes do not match their hash"]
+
+
+def test_a_folder_with_something_in_it_is_left_alone(frames, tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(fanfold.InputError, match="is there already"):
+        frames.export(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_dataset_reads_only_what_it_is_asked_for(engine):
+    job = fanfold.submit(table, ["mon", "tue"], rows=50_000, collect=False).wait()
+    objects, read = job.tracker.engine.stores.objects, []
+    dataset = job.dataset()
+    whole = sum(job.state.output(index).size for index in range(2))
+    genuine = objects.get_range
+
+    def counting(key, start, stop):
+        data = genuine(key, start, stop)
+        read.append(len(data))
+        return data
+
+    objects.get_range = counting
+    try:
+        import pyarrow.dataset as ds
+
+        found = dataset.to_table(columns=["day", "run"], filter=ds.field("run") == 1)
+    finally:
+        del objects.get_range
+    assert found.num_rows == 50_000
+    assert set(found["day"].to_pylist()) == {"tue"}
+    assert 0 < sum(read) < whole / 2
+
+
+def test_small_frames_are_in_the_dataset_too_and_other_values_are_refused():
+    job = fanfold.submit(table, ["mon", "tue"], collect=False).wait()
+    assert job.dataset().count_rows() == 6
+    assert job.dataset().to_table().sort_by("run").column("run").to_pylist() == [0] * 3 + [1] * 3
+    with pytest.raises(fanfold.InputError, match=r"Run 0 .* gave no frame"):
+        fanfold.submit(squared, [1], collect=False).wait().dataset()
