@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from threading import Lock
@@ -22,6 +23,7 @@ from typing import Any
 from fanfold.api.executor import Executor
 from fanfold.engines.base import engine_for
 from fanfold.errors import MissingPackage
+from fanfold.execution.worker.batch import call_batch
 
 try:
     from joblib import register_parallel_backend
@@ -52,10 +54,22 @@ class FanfoldBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
         """How many calls are side by side. Raises `ValueError` for 0, as joblib's own backends do."""
         if n_jobs == 0:
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
+        if n_jobs != 1 and (below := self._below()):
+            warnings.warn(
+                f"Fanfold-backed parallel loops cannot be nested below {below}, setting n_jobs=1", stacklevel=3
+            )
+            return 1
         all_of_them = engine_for(self._options.get("engine")).describe().concurrency
         if n_jobs is None:
             return all_of_them
         return n_jobs if n_jobs > 0 else max(1, all_of_them + 1 + n_jobs)
+
+    def _below(self) -> str:
+        """What this loop is nested in where, as in joblib's own backends, its calls are made in turn."""
+        process = sys.modules.get("multiprocessing.process")
+        if process is not None and process.current_process().daemon:
+            return "multiprocessing"
+        return "threads" if self.nesting_level and not self.in_main_thread() else ""
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **_memory_mapping: Any) -> int:
         """Make ready for one `Parallel`."""
@@ -88,7 +102,7 @@ class FanfoldBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
         if self._executor.makes_jobs:
             calls = [self._executor.submit(fn, *args, **kwargs) for fn, args, kwargs in func.items]
             return _together(calls, callback)
-        future = self._executor.submit(func)
+        future = self._executor.submit(call_batch, func)
         if callback is not None:
             future.add_done_callback(callback)
         return future

@@ -11,7 +11,13 @@ def _backend():
     if elsewhere.ENGINE == "fanfold":
         from fanfold.joblib_backend import FanfoldBackend
 
-        BACKENDS["loky"] = FanfoldBackend
+        class Default(FanfoldBackend):
+            """Here it is also what joblib takes where nobody asks for a backend: one call at a time."""
+
+            def effective_n_jobs(self, n_jobs):
+                return 1 if n_jobs is None else super().effective_n_jobs(n_jobs)
+
+        BACKENDS["loky"] = Default
     return BACKENDS["loky"]
 
 

@@ -7,11 +7,14 @@ this process.
 from __future__ import annotations
 
 import json
+import sys
 import time
+from importlib.metadata import version
 from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import ClientError
+from numpy.random import default_rng
 
 import fanfold
 from fanfold.contract import cloud as contract
@@ -21,7 +24,9 @@ from fanfold.engines.aws import dispatch, paths, reconcile
 from fanfold.engines.aws.work import Work
 from fanfold.engines.base import engine_for
 from fanfold.errors import CaptureError, ConfigurationError, RunFailed, RunTimedOut, UnknownInstanceType
+from fanfold.source.capture import capture
 from fanfold.stores.state import read_state
+from fanfold.submission.prepare import check_needs
 from tests.aws.an_engine import carry_out, double, execution_arns, new_dispatch
 from tests.aws.calls import counted
 from tests.aws.emulated import Emulated
@@ -206,6 +211,25 @@ def test_an_import_that_the_deployment_does_not_have_is_refused_before_anything_
     assert "PIL" not in error.value.message
     assert "numpy" in error.value.next_step
     assert engine.stores.log.list_jobs() == []
+
+
+def test_what_needs_another_python_or_version_than_the_deployment_has_is_refused_by_both_versions(engine):
+    space: dict[str, object] = {}
+    exec("x nruter :)x(dlotnu fed"[::-1], space)  # a text that nobody has kept
+    generator = default_rng(1)
+    numpy, here = version("numpy"), f"{sys.version_info.major}.{sys.version_info.minor}"
+    known = engine.describe()
+    described = known._replace(python="3.9", packages={**known.packages, "numpy": "1.0"})
+    with pytest.raises(
+        CaptureError, match=f"'untold'.* needs Python {here}, .*; the deployment has Python 3.9"
+    ) as error:
+        check_needs(capture(space["untold"]).needs, described)
+    assert "make it inside the function" in error.value.next_step
+    needs = capture(lambda x: generator.random() + x).needs
+    with pytest.raises(CaptureError, match=f"generator.* needs numpy {numpy}, .*; the deployment has numpy 1.0"):
+        check_needs(needs, described)
+    check_needs(needs, known._replace(packages={"NumPy": numpy}))
+    check_needs(needs, described, brought={"numpy"})
 
 
 def test_cancel_stops_executions_and_terminates_machines(engine, account, fresh):

@@ -6,6 +6,7 @@ import math
 import multiprocessing
 import os
 import time
+import warnings
 
 import pytest
 
@@ -137,3 +138,23 @@ def test_options_of_the_executor_are_taken():
 def test_no_workers_at_all_are_refused():
     with pytest.raises(ValueError, match="n_jobs == 0"):
         joblib.Parallel(n_jobs=0)(joblib.delayed(scaled)(x) for x in range(2))
+
+
+def loop_in(inner: str):
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        got = joblib.Parallel(n_jobs=2, backend=inner)(joblib.delayed(scaled)(x) for x in range(3))
+    return got, [str(one.message) for one in seen]
+
+
+def test_loops_within_a_call_are_nested_as_below_joblib_s_own_workers():
+    calls = (joblib.delayed(loop_in)(inner) for inner in ("multiprocessing", "fanfold"))
+    (below, warned), (inner, _) = joblib.Parallel(n_jobs=2)(calls)
+    assert below == inner == [0, 2, 4]
+    assert any("cannot be nested" in text for text in warned)
+
+
+def test_a_loop_below_threads_makes_its_calls_in_turn_and_says_so():
+    ((got, warned),) = joblib.Parallel(n_jobs=2, backend="threading")(joblib.delayed(loop_in)(b) for b in ["fanfold"])
+    assert got == [0, 2, 4]
+    assert any("cannot be nested below threads" in text for text in warned)
