@@ -17,6 +17,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from pickle import PicklingError
 from threading import Lock
 from typing import Any
 
@@ -103,6 +104,8 @@ class FanfoldBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
             calls = [self._executor.submit(fn, *args, **kwargs) for fn, args, kwargs in func.items]
             return _together(calls, callback)
         future = self._executor.submit(call_batch, func)
+        if not self._executor.was_sent(future):
+            raise PicklingError("Could not pickle the task to send to the workers.") from future.exception()
         if callback is not None:
             future.add_done_callback(callback)
         return future

@@ -14,6 +14,8 @@ def _backend():
         class Default(FanfoldBackend):
             """Here it is also what joblib takes where nobody asks for a backend: one call at a time."""
 
+            default_n_jobs = 1
+
             def effective_n_jobs(self, n_jobs):
                 return 1 if n_jobs is None else super().effective_n_jobs(n_jobs)
 

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from functools import partial
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakSet
 
 from fanfold.api.around import Around, Edited, unnamed_subclasses
 from fanfold.api.pickling import Modules, Notes
@@ -74,6 +75,8 @@ class Calls:
         #: How many threads BLAS and OpenMP may start in each worker; None: its share of the cores.
         self.threads: int | None = None
         self._pool: CallPool | None = None
+        #: Futures of calls that could not be sent.
+        self.unsent: WeakSet[Future[Any]] = WeakSet()
         self._modules = Modules()
         self._around = Around(self._modules)
         self._over = threading.Condition()
@@ -89,6 +92,7 @@ class Calls:
         except BaseException as error:  # noqa: BLE001  the user's own __reduce__
             future.set_running_or_notify_cancel()
             future.set_exception(error)
+            self.unsent.add(future)
             return future
         pool = self._ready_pool()
         with self._over:

@@ -147,6 +147,10 @@ class Executor(_Executor):
         """Whether calls are runs of jobs here, and not made by workers of this process."""
         return self._jobs is not None
 
+    def was_sent(self, future: Future[Any]) -> bool:
+        """Whether a call has gone to a worker, or may: its function and arguments could be pickled."""
+        return self._calls is None or future not in self._calls.unsent
+
     def limit_threads(self, threads: int) -> None:
         """How many threads BLAS and OpenMP may start in each worker to come; else its share of the cores."""
         if self._calls is not None:
