@@ -26,7 +26,7 @@ from fanfold.engines.base import engine_for
 from fanfold.errors import CaptureError, ConfigurationError, RunFailed, RunTimedOut, UnknownInstanceType
 from fanfold.source.capture import capture
 from fanfold.stores.state import read_state
-from fanfold.submission.prepare import check_needs
+from fanfold.submission.needs import check_needs
 from tests.aws.an_engine import carry_out, double, execution_arns, new_dispatch
 from tests.aws.calls import counted
 from tests.aws.emulated import Emulated

@@ -132,28 +132,6 @@ def check_imports(modules: Iterable[str], described: Description, brought: Colle
         )
 
 
-def check_needs(needs: Iterable[tuple[str, str, str]], described: Description, brought: Collection[str] = ()) -> None:
-    """Raises `CaptureError` for what travels as it is and needs another Python or version than the deployment has.
-
-    What is not known from here, and what the UDF brings along, is checked where it is loaded.
-    """
-    there = {_normal(name): version for name, version in described.packages.items()}
-    for what, package, version in needs:
-        found = described.python if package == "Python" else there.get(_normal(package), "")
-        if not found or found == version or not _installed_modules(package).isdisjoint(brought):
-            continue
-        raise CaptureError(
-            f"{what} needs {package} {version}, with which it was made; the deployment has {package} {found}.",
-            next_step=f"use {package} {found} here, make it inside the function, or use engine='local'.",
-        )
-
-
-def _installed_modules(package: str) -> set[str]:
-    from importlib.metadata import packages_distributions
-
-    return {module for module, names in packages_distributions().items() if package in names}
-
-
 def missing_imports(modules: Iterable[str], described: Description) -> list[str]:
     """The top-level modules that no package of the deployment's brings along, as far as is known from here."""
     if not described.packages:
@@ -315,7 +293,10 @@ class Draft:
         """Raises `CaptureError` for what is not where the runs are, or of another version, and is not brought along."""
         brought = () if self._packages is None else self._packages.modules
         check_imports(self.bundle.imports, self.described, brought)
-        check_needs(self.bundle.needs, self.described, brought)
+        if self.bundle.needs:
+            from fanfold.submission.needs import check_needs
+
+            check_needs(self.bundle.needs, self.described, brought)
 
     def complete_bundle(self, *, on_machine: bool) -> Bundle:
         """What travels, with all that arguments refer to, and the packages that are brought along.
