@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo dist fuzz test test-fast coverage chromium pictures check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws bench-page bench-real suites scale
+.PHONY: demo dist fuzz simulate test test-fast coverage chromium pictures check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws bench-page bench-real suites scale
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test-fast: $(VENV)/.dev  ## what needs no emulated AWS and no browser: under two
 
 coverage: $(VENV)/.dev  ## which lines `make test-fast` runs, worker processes included
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not cloud and not browser" --cov --cov-report=term
+
+simulate: $(VENV)/.dev  ## SCHEDULES (100,000) interleavings of a deployment, with all that may happen to it; any that fails is its seed
+	@$(BIN)/python -m tests.simulation --schedules $(or $(SCHEDULES),100000)
 
 pythons: $(VENV)/.dev  ## what a client does by itself, on every other Python from 3.10 to 3.14 that this machine has
 	@$(BIN)/python -m tests.pythons

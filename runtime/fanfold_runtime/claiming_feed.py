@@ -30,6 +30,10 @@ _CLAIM_S = 2.0
 _MOST_CLAIMED = 64
 #: When all is claimed, others' expired leases are looked for this often.
 _LOOK_AGAIN_S = 15.0
+#: One machine at a time looks for what fell between two; one that dies meanwhile has looked for so long.
+_SEARCH_S = 40.0
+#: A claim is two calls, between which nobody holds what is claimed; a slow one takes this long.
+_CLAIM_TAKES_S = 10.0
 #: How often it is looked, within a lease, for whether others are still there.
 _LOOKS_A_LEASE = 30
 #: A run whose arguments or result found no room on the disk begins again so often, after pauses that double.
@@ -65,6 +69,7 @@ class ClaimingFeed:
         self._later: list[tuple[float, RunRef]] = []
         self._held: dict[int, RunRef] = {}
         self._lock = threading.Lock()
+        self._holding = threading.Lock()
         self._unkept: dict[int, int] = {}
         #: Of each run under way, the copies it needs.
         self._needs: dict[int, set[str]] = {}
@@ -132,8 +137,9 @@ class ClaimingFeed:
         if self.stopping.is_set():
             return False
         self._claim()
-        if not self._waiting:
-            self._patiently(self._look_for_leftovers)
+        if not self._waiting and not self._patiently(self._look_for_leftovers):
+            self.stopping.wait(_SEARCH_S / 10)
+            return not self.stopping.is_set()
         return bool(self._waiting)
 
     def _wait_for_signs_of_life(self) -> None:
@@ -144,12 +150,29 @@ class ClaimingFeed:
             self.stopping.wait(self._work.lease_s / _LOOKS_A_LEASE)
             now = self._work.in_others_hands(self._machine)
 
-    def _look_for_leftovers(self) -> None:
-        if not self._work.in_others_hands(self._machine):
-            state = read_state(self._log, self.header, consistent=True)  # what was recorded a moment ago is done
-            missing = set(state.missing())
-            left = [run for run in self._work.laid_out() if run.index in missing]
-            self._begin([RunRef(run.index, state.attempt_of(run.index), run.first_attempt) for run in left])
+    def _look_for_leftovers(self) -> bool:
+        """Take what no machine holds, where this is the last one; False while another looks: both would take it."""
+        if self._work.in_others_hands(self._machine):
+            return True
+        if not self._work.begin_search(_SEARCH_S):
+            return False
+        left = self._leftovers()
+        if left:  # what another has just claimed may be on its way into that one's list
+            self.stopping.wait(_CLAIM_TAKES_S)
+            left = self._leftovers()
+        if left:
+            self._begin(left)
+        self._work.end_search()
+        return True
+
+    def _leftovers(self) -> list[RunRef]:
+        """Runs without an end that no machine holds, as of now."""
+        if self._work.in_others_hands(self._machine):
+            return []
+        state = read_state(self._log, self.header, consistent=True)  # what was recorded a moment ago is done
+        missing = set(state.missing())
+        left = [run for run in self._work.laid_out() if run.index in missing]
+        return [RunRef(run.index, state.attempt_of(run.index), run.first_attempt) for run in left]
 
     def _claim(self) -> None:
         runs = self._patiently(lambda: self._work.take(self._portion())) or self._patiently(self._take_over)
@@ -162,11 +185,16 @@ class ClaimingFeed:
         """What another machine held past its time."""
         return next(filter(None, map(self._work.take_over, self._work.abandoned())), [])
 
+    def hold(self) -> None:
+        """Write down what this machine holds. One thread at a time: else an older list might replace a newer one."""
+        with self._holding:
+            self._work.hold(self._machine, self.held())
+
     def _begin(self, runs: list[RunRef]) -> None:
         with self._lock:
             self._held.update({run.index: run for run in runs})
         self._waiting.extend(runs)
-        self._patiently(lambda: self._work.hold(self._machine, self.held()))
+        self._patiently(self.hold)
 
     def _portion(self) -> int:
         side_by_side = self.header.n_processes_per_worker

@@ -96,13 +96,18 @@ class Machine:
         shutil.rmtree(folder, ignore_errors=True)
         pool = Pool(self._header.n_processes_per_worker, folder, environment=self._environment)
         flag = CancelFlag(self._stores.log.job_headers, self._header.id, self._shard, every_s=_CANCEL_S)
-        while serve(pool, feed, flag.is_set) and feed.find_more():
-            pass
+        if self._header.cancelled_at is None:  # it may have come up too late
+            while serve(pool, feed, flag.is_set) and feed.find_more():
+                pass
         pool.close()
 
     def stop(self) -> None:
         """Begin no more, give back what is held, and exit. May be called by a signal's handler."""
         self._stop.set()
+
+    def _hold(self) -> None:
+        if self._feed is not None:  # before, it holds nothing, and saying so late would hide what it holds by then
+            self._feed.hold()
 
     def _held(self) -> list[RunRef]:
         return [] if self._feed is None else self._feed.held()
@@ -126,7 +131,7 @@ class Machine:
         while not self._stop.wait(self._lease_s / _RENEWALS):
             self._meter.tell(at_least_s=_TELL_COST_S)
             try:
-                self._work.hold(self.name, self._held())
+                self._hold()
             except FanfoldError as error:
                 telemetry.logger.warning("lease not renewed", error=type(error).__name__)
                 continue

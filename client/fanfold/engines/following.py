@@ -133,16 +133,17 @@ class Following:
 
     def advance(self) -> list[RunRef]:
         """Take over what the leaders have by now; the runs that they leave, each as the attempt that is due."""
-        events: list[Event] = []
         left: list[RunRef] = []
         for leader in (one for one in self._leaders if one.waiting):
             results, without = leader.read(self._look_after)
-            events += (_taken_over(self._job_id, index, output) for index, output in results)
             # Attempt 0 is the one that waited: it has been made by nobody, and takes nothing of the budget.
-            left += (RunRef(index, 1) for index in without)
-        events += (Event.new(self._job_id, run.index, run.attempt, EventKind.QUEUED) for run in left)
-        if events:
-            self._stores.log.append(events)
+            due = [RunRef(index, 1) for index in without]
+            events = [_taken_over(self._job_id, index, output) for index, output in results]
+            events += (Event.new(self._job_id, *run[:2], EventKind.QUEUED) for run in due)
+            if events:
+                self._stores.log.append(events)
+            leader.resolve(event.index for event in events)  # not before: what was not recorded is read again
+            left += due
         return left
 
     def left_runs(self, is_cancelled: Callable[[], bool]) -> Iterator[list[RunRef]]:
@@ -176,8 +177,7 @@ class _Leader:
         try:
             state = self._refresh()
         except JobNotFound:  # it was removed
-            left, self.waiting = list(self.waiting), {}
-            return [], left
+            return [], list(self.waiting)
         deserted = self._deserted(state, look_after)
         results, without = [], []
         for index, key in self.waiting.items():
@@ -187,9 +187,12 @@ class _Leader:
                 results.append((index, output))
             elif place is None or place in deserted or state.status_of(place).final or not state.header.cache:
                 without.append(index)
-        for index in [*(index for index, _ in results), *without]:
-            del self.waiting[index]
         return results, without
+
+    def resolve(self, indexes: Iterable[int]) -> None:
+        """Wait for these runs no longer."""
+        for index in indexes:
+            self.waiting.pop(index, None)
 
     def _refresh(self) -> JobState:
         log = self._stores.log

@@ -18,6 +18,10 @@ from fanfold.stores.aws.clock import ServiceClock
 _LEASE_S = 60.0 + CLOCKS_S
 
 
+#: Why nothing comes of a further attempt when there is no machine left.
+_NO_MACHINE = Fate("its machines have ended")
+
+
 class Findings(NamedTuple):
     """Runs whose attempt is lost, each with the reason; and runs that are due to be started."""
 
@@ -52,8 +56,11 @@ class Inspector:
                     continue  # its pause is not over, or an earlier job performs it
                 if _is_due(header, run, attended=attended, young=young):
                     findings.due.append(run)
-                continue
-            ending = fates[mine.name] or self._overdue(header, state, run)
+                if header.cancelled_at is None or attended:
+                    continue
+            # Machines try again by themselves, which no dispatch tells of: a cancelled job's runs end with them.
+            fate = fates[mine.name] if mine is not None else _NO_MACHINE if header.instance_type else None
+            ending = fate or self._overdue(header, state, run)
             # A cancelled job's queued runs are over by its flag alone.
             if ending and (header.cancelled_at is None or state.status_of(index) is RunStatus.RUNNING):
                 findings.lost.append((run, ending))

@@ -75,8 +75,17 @@ class Work:
         self._write(machine, runs, until=self._clock.now() + self.lease_s)
 
     def give_back(self, machine: str, runs: Sequence[RunRef]) -> None:
-        """Say that a machine runs none of these any more: another may take them over at once."""
-        self._write(machine, runs, until=0.0)
+        """Say that a machine runs none of these any more: another may take them over at once.
+
+        Nothing where that has been said before: said again, late, it would give what another has taken over to a third.
+        """
+        values = {":held": {"B": pack(runs)}, ":now": {"N": "0"}}
+        self._table.update_if(
+            self._machine_key(machine),
+            "SET held = :held, leased_until = :now",
+            "leased_until > :now",
+            ExpressionAttributeValues=values,
+        )
 
     def abandoned(self) -> Iterator[Holding]:
         """What machines hold past their time."""
@@ -95,6 +104,19 @@ class Work:
         now = self._clock.now()
         held = (one for one in self._all_held() if one.runs and one.until >= now and one.machine != machine)
         return {one.machine: one.until for one in held}
+
+    def begin_search(self, for_s: float) -> bool:
+        """Become the one machine that looks for runs which nobody holds, for so long; False where another is."""
+        now = self._clock.now()
+        free = "attribute_not_exists(searched_until) OR searched_until < :now"
+        values = {":now": {"N": repr(now)}, ":until": {"N": repr(now + for_s)}}
+        return self._table.update_if(
+            self._claims_key(), "SET searched_until = :until", free, ExpressionAttributeValues=values
+        )
+
+    def end_search(self) -> None:
+        """Let another machine look."""
+        self._table.update(self._claims_key(), "REMOVE searched_until")
 
     def laid_out(self) -> Iterator[RunRef]:
         """Every run of the latest dispatch."""

@@ -46,4 +46,4 @@ class DistributedPath:
 
     def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> Fate | None:
         """Why nothing more comes of it, or None while something may."""
-        return self._executions.fate(DISTRIBUTED, execution_name(header, dispatch), dispatch, age_s)
+        return self._executions.fate(DISTRIBUTED, execution_name(header, dispatch), age_s)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any, NamedTuple
 
-from fanfold.engines.aws.dispatch import Dispatch
 from fanfold.engines.aws.paths.base import CUT_OFF, STARTING_S, Fate, Surroundings
 from fanfold.stores.aws.account import Refused
 
@@ -58,13 +57,13 @@ class Executions:
         except Refused:
             return
 
-    def fate(self, path: str, name: str, dispatch: Dispatch, age_s: float) -> Fate | None:
+    def fate(self, path: str, name: str, age_s: float) -> Fate | None:
         """Why nothing more comes of a Standard execution, or None while something may."""
         sight = self.look(path, name)
         if sight.status == "RUNNING":
             return None
-        if not sight.status:
-            return None if dispatch.state == "starting" and age_s < STARTING_S else CUT_OFF
+        if not sight.status:  # nor is one seen, for a moment, that has been started
+            return None if age_s < STARTING_S else CUT_OFF
         why = ": ".join(filter(None, (sight.error, sight.cause)))
         return Fate(f"its execution has ended ({sight.status.lower()}{f', {why}' if why else ''})")
 

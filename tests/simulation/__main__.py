@@ -1,0 +1,59 @@
+"""Carry out schedules: `python -m tests.simulation --schedules 100000`, or show one: `--seed 4711`."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+
+from tests.simulation.schedule import Outcome, run_schedule
+
+_CHUNK = 500
+
+
+def main() -> int:
+    """The exit code: 1 where a schedule has violated anything."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seed", type=int, help="show this schedule")
+    parser.add_argument("--schedules", type=int, default=100_000, help="how many to carry out")
+    parser.add_argument("--first", type=int, default=2_000, help="the first seed")
+    asked = parser.parse_args()
+    if asked.seed is not None:
+        outcome = run_schedule(asked.seed)
+        print(outcome)
+        return bool(outcome.violations)
+    return carry_out(range(asked.first, asked.first + asked.schedules))
+
+
+def carry_out(seeds: range) -> int:
+    """Carry out these schedules on all cores; 1 where one has violated anything, which is printed."""
+    began, wrong = time.monotonic(), 0
+    chunks = [seeds[start : start + _CHUNK] for start in range(0, len(seeds), _CHUNK)]
+    with ProcessPoolExecutor(os.cpu_count()) as processes:
+        for number, found in enumerate(processes.map(_carry_out, chunks), 1):
+            for outcome in found:
+                print(outcome)
+            wrong += len(found)
+            done, took_s = min(number * _CHUNK, len(seeds)), time.monotonic() - began
+            sys.stderr.write(f"\r{done:,} schedules, {wrong} wrong, {took_s:.0f} s ")
+    sys.stderr.write("\n")
+    return int(wrong > 0)
+
+
+def _carry_out(seeds: range) -> list[Outcome]:
+    gc.disable()
+    found = []
+    for seed in seeds:
+        outcome = run_schedule(seed)
+        if outcome.violations:
+            found.append(outcome)
+        if seed % 50 == 0:
+            gc.collect()
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

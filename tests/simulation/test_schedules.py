@@ -1,0 +1,57 @@
+"""Two thousand schedules of what may happen in a deployment: nothing is lost, wrong, held twice, or waits for ever.
+
+`make simulate` carries out a hundred thousand others; `python -m tests.simulation --seed N` shows one.
+"""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from fanfold.stores.aws.shard_cursors import ShardCursor
+from fanfold_runtime.claiming_feed import ClaimingFeed
+from tests.simulation.schedule import run_schedule
+
+_CHUNK = 500
+
+
+@pytest.mark.parametrize("first", range(0, 2_000, _CHUNK))
+def test_no_schedule_violates_anything(first):
+    gc.disable()  # each leaves a few thousand objects, and collecting them as often as Python does costs a third
+    try:
+        for seed in range(first, first + _CHUNK):
+            outcome = run_schedule(seed)
+            assert not outcome.violations, str(outcome)
+            if seed % 50 == 0:
+                gc.collect()
+    finally:
+        gc.enable()
+
+
+def test_a_schedule_is_its_seed():
+    assert [run_schedule(seed).notes for seed in range(20)] == [run_schedule(seed).notes for seed in range(20)]
+
+
+def found_within(schedules: int) -> str:
+    """The first violation that so many schedules find."""
+    violations = (run_schedule(seed).violations for seed in range(schedules))
+    return next((found[0] for found in violations if found), "nothing")
+
+
+def test_a_reader_who_never_looks_back_is_found(monkeypatch):
+    def start(self: ShardCursor, now: float):
+        return self.key or "0", None
+
+    monkeypatch.setattr(ShardCursor, "start", start)
+    assert "still waits" in found_within(200)
+
+
+def test_work_that_falls_between_the_counter_and_the_list_is_found(monkeypatch):
+    monkeypatch.setattr(ClaimingFeed, "_look_for_leftovers", lambda self: True)
+    assert "left the runs" in found_within(3_000)
+
+
+def test_a_last_machine_that_leaves_before_a_dead_one_s_lease_is_over_is_found(monkeypatch):
+    monkeypatch.setattr(ClaimingFeed, "_wait_for_signs_of_life", lambda self: None)
+    assert "left the runs" in found_within(3_000)
