@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import random
 import shutil
@@ -15,7 +16,8 @@ from tempfile import mkdtemp
 from typing import NamedTuple
 
 from fanfold.core.fold import JobState
-from fanfold.core.models import JobHeader, JobStatus, RunStatus
+from fanfold.core.models import Event, EventKind, JobHeader, JobStatus, Output, RunRef, RunStatus
+from fanfold.engines.following import find_leaders
 from fanfold.errors import FanfoldError, JobNotFound
 from fanfold.job.waiting import Tracker
 from fanfold.settings import current
@@ -92,13 +94,15 @@ def _stage(world: World) -> Iterator[Path]:
     tell_end, urandom = claiming_feed.telemetry.tell_end, os.urandom
     claiming_feed.telemetry.tell_end = lambda *_: None
     os.urandom = random.Random(world.seed).randbytes  # apart: some ask for it once in a process
-    state = random.getstate()
+    state, disabled = random.getstate(), logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     random.seed(world.seed)
     try:
         with world.clock():
             yield _scratch()
     finally:
         random.setstate(state)
+        logging.disable(disabled)
         os.urandom = urandom
         claiming_feed.telemetry.tell_end = tell_end
 

@@ -401,8 +401,7 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
     earlier = stores.cache.join_flight(header.flight, header.id) if header.flight else []  # before the cache is asked
     named = named or bool(draft.path_rules.parameters) or PATH_TAG in draft.constants
     texts = Manifest(stores.objects, job_id, header.count) if named else None
-    # Where inputs name files, an earlier job may have read these as they were before.
-    submission = _looked_up(header, draft, keys, texts, [] if named else earlier)
+    submission = _looked_up(header, draft, keys, texts, earlier)
     _log.info(
         *("job %s of %s: %d inputs, %d of them to run, on %s", header.id, header.name, header.count),
         *(header.count - sum(submission.seen_to), header.instance_type or header.engine),
