@@ -154,6 +154,7 @@ class Machines:
                 return False
             end = self._attempt(job, attempt)
             job.container_end = _container_end(end)
+            job.attempts_ended = [*getattr(job, "attempts_ended", []), (job.container_end, end.status_reason)]
             if end.exit_code == 0:
                 return True
             if not job.stop:

@@ -93,9 +93,11 @@ def install_machines(machines: Machines) -> None:
         told: dict[str, Any] = describe(self)
         if "index" in self.array_properties:
             told["arrayProperties"] = {"index": self.array_properties["index"]}
-        if hasattr(self, "container_end"):
-            attempt = {"container": self.container_end, "statusReason": told.get("statusReason", "")}
-            told["attempts"] = [*told.get("attempts", [])[:-1], attempt]
+        ended = getattr(self, "attempts_ended", [])
+        told["attempts"] = [
+            {**attempt, "container": container, "statusReason": said}
+            for attempt, (container, said) in zip(told.get("attempts", []), ended, strict=False)
+        ]
         return told
 
     def terminate_children_too(self: Job, reason: str) -> None:

@@ -5,9 +5,12 @@ Each test asserts that the fault was met: one that no request ever met proves no
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 import fanfold
+from fanfold.errors import WaitTimeout
 from tests.cloud.aws_errors import SUBMIT_THROTTLES
 from tests.cloud.udfs import begun, held, squared
 
@@ -93,6 +96,40 @@ def test_why_a_machine_died_is_in_the_error_of_its_run(on_cloud, machines, monke
     said = str(job.errors()[0])
     assert "its machines ended: its container was killed" in said or "used up its memory" in said
     assert "exit code 137" in said
+
+
+@fanfold.udf
+def kills_its_machine_once(x: int, folder: str):
+    import os
+    import signal
+    import time
+    from pathlib import Path
+
+    import psutil
+
+    if x == 0 and not (Path(folder) / "died").exists():
+        (Path(folder) / "died").touch()
+        os.kill(psutil.Process().parents()[1].pid, signal.SIGKILL)
+    while not (Path(folder) / "go").exists():
+        time.sleep(0.05)
+    return x * x
+
+
+def test_why_one_of_several_machines_died_is_told_while_the_others_go_on(on_cloud, eventually, tmp_path, monkeypatch):
+    monkeypatch.setattr("fanfold.engines.aws.lost_machines._ASK_S", 0.5)
+    job = fanfold.submit(
+        kills_its_machine_once, range(2), folder=str(tmp_path), instance_type="small", max_workers=2, collect=False
+    )
+
+    def told():
+        with suppress(WaitTimeout):
+            job.wait(timeout=0.5)
+        return "exit code 137" in " ".join(str(job.summary()).split())
+
+    eventually(told, within_s=60.0)
+    (tmp_path / "go").touch()
+    finished(job, [0, 1])
+    assert "its container" in str(job.summary())
 
 
 def test_runs_of_an_environment_that_crashed_are_run_again(on_cloud, eventually, tmp_path):

@@ -39,6 +39,10 @@ def cost(state: JobState) -> Cost:
     return _of_functions(state) if state.header.instance_type is None else _of_machines(state)
 
 
+#: A machine says that it is done this long after the job's last run at most.
+_SAYS_DONE_S = 60.0
+
+
 class _Time(NamedTuple):
     """Seconds that are paid for, and how many of those that took them have not told their end."""
 
@@ -106,7 +110,7 @@ def _up_time(state: JobState, machines: list[Event]) -> _Time:
         up_at, end = first_seen(record.name), event.at
         if record.state == "up":
             later = [at for at in (began.get((record.batch_job, record.attempt + 1)), *signs) if at and at > up_at]
-            lost = bool(later) or state.done
+            lost = bool(later) or (state.done and time.time() - _ended_at(state) > _SAYS_DONE_S)
             unsaid += lost
             running += not lost
             end = min(later, default=_ended_at(state)) if lost else time.time()

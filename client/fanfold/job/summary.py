@@ -14,7 +14,7 @@ from fanfold.core.fold import JobState
 from fanfold.core.formatting import Seconds, counted, duration
 from fanfold.core.models import CacheRecord, EventKind, JobHeader, MachineRecord, RunStatus, records
 from fanfold.job.cost import Cost, cost
-from fanfold.job.waiting import Brief, age_of, waiting_for
+from fanfold.job.waiting import Brief, age_of, describe_losses, waiting_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +41,8 @@ class Summary:
     waits_for: str = ""
     #: Machines that went away before the job's end, such as a lost host or an interrupted Spot instance.
     replaced: int = 0
+    #: Why machines were lost, as AWS Batch tells it.
+    losses: str = ""
     #: Why no more runs were started after the first had failed.
     stop_reason: str = ""
     #: How many results came from the cache, and when the oldest and the newest of them were made.
@@ -68,7 +70,9 @@ class Summary:
             rows.append(("memory", f"{self.peak_memory_mib:,.0f} MiB at its peak{limit}"))
         if self.replaced:
             went = "1 went away and was" if self.replaced == 1 else f"{self.replaced:,} went away and were"
-            rows.append(("machines", f"{went} replaced"))
+            rows.append(("machines", f"{went} replaced{f': {self.losses}' if self.losses else ''}"))
+        elif self.losses:
+            rows.append(("machines", f"lost: {self.losses}"))
         if self.retried:
             rows.append(("retries", f"{self.retried:,} {'runs were' if self.retried > 1 else 'run was'} tried again"))
         if len(self.code_hashes) > 1:
@@ -137,6 +141,7 @@ def summarise(state: JobState) -> Summary:
         memory_limit_mib=_memory_limit_mib(state.header),
         waits_for=_waits_for(state),
         replaced=_count_replaced(state),
+        losses=describe_losses(state),
         stop_reason=state.stop_reason,
         answers=next(iter(records(state.job_events(EventKind.CACHE), CacheRecord)), None),
         code_hashes=state.code_hashes(),

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -14,7 +15,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
 
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import about_seconds, duration
-from fanfold.core.models import FOLLOWING, THROTTLED, CacheRecord, Event, EventKind, JobHeader, RunStatus, records
+from fanfold.core.models import (
+    FOLLOWING,
+    THROTTLED,
+    CacheRecord,
+    Event,
+    EventKind,
+    JobHeader,
+    MachineRecord,
+    RunStatus,
+    records,
+)
 from fanfold.core.processes import Locked
 from fanfold.engines.base import Engine
 from fanfold.errors import ConfigurationError, StoreError, StoreUnavailable, WaitTimeout
@@ -368,9 +379,23 @@ def _words(state: JobState, counts: dict[RunStatus, int]) -> str:
         words.append(f"{counts[RunStatus.CACHED]} cached{age}")
     if state.silence or (not counts[RunStatus.RUNNING] and counts[RunStatus.QUEUED]):
         words.append(waiting_for(state))
+    if losses := describe_losses(state):
+        words.append(f"machines lost: {losses}")
     if state.stop_reason:
         words.append(f"stopped: {state.stop_reason}")
     return ", ".join(words)
+
+
+def describe_losses(state: JobState) -> str:
+    """Why machines of a dedicated job were lost, the most frequent reason first, and of how many it is true."""
+    if state.header.instance_type is None:
+        return ""
+    lost = [one for one in records(state.job_events(EventKind.MACHINE), MachineRecord) if one.state == "lost"]
+    (reason, count), *others = Counter(one.reason for one in lost).most_common() or [("", 0)]
+    if not reason:
+        return ""
+    more = f", and {len(others)} other {'reasons' if len(others) > 1 else 'reason'}" if others else ""
+    return f"{reason}{f' ({count:,} times)' if count > 1 else ''}{more}"
 
 
 def age_of(answers: CacheRecord) -> str:

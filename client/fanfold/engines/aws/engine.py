@@ -14,6 +14,7 @@ from fanfold.core.models import FOLLOWING, DispatchRecord, EventKind, JobHeader,
 from fanfold.engines.aws import reconcile
 from fanfold.engines.aws.discovery import Deployment, discover
 from fanfold.engines.aws.dispatch import Dispatch, to_event
+from fanfold.engines.aws.lost_machines import LostMachines
 from fanfold.engines.aws.paths import Surroundings, new_dispatch, open_paths
 from fanfold.engines.aws.paths.dedicated import lane_of
 from fanfold.engines.aws.queueing import Queueing
@@ -54,6 +55,7 @@ class AwsEngine:
         self.paths = open_paths(self._surroundings)
         self._inspector = reconcile.Inspector(self.paths, account.clock)
         self._queueing = Queueing(account)
+        self._lost_machines = LostMachines(account)
         self._looked_at: dict[str, float] = {}
         self._followings: dict[str, Following] = {}
         self._discovered_at = time.monotonic()
@@ -202,6 +204,7 @@ class AwsEngine:
         """Write down why a dedicated job's machines are not up, where there is news of it: for all who look."""
         lane = self._surroundings.deployment.lanes.get(header.instance_type or "")
         news = self._queueing.news(header, state, lane) if lane is not None else []
+        news += self._lost_machines.news(header, state)
         self.stores.log.append(news)
         return bool(news)
 

@@ -129,6 +129,11 @@ def describe_job(summary: Mapping[str, Any]) -> str:
     return explain_machine_end("; ".join(filter(None, said)))
 
 
+def describe_attempt(attempt: Mapping[str, Any]) -> str:
+    """Why one attempt of a Batch job ended, from what DescribeJobs tells of it."""
+    return describe_job(attempt)
+
+
 def job_id_of(cause: str) -> str:
     """The id of the Batch job that a cause tells of."""
     return str(_parsed(cause).get("JobId", ""))
