@@ -11,6 +11,7 @@
 | prices     | `prices=`     | FANFOLD_PRICES     | `prices`     | AWS's list prices of us-east-1    |
 | allow_pickle | `allow_pickle=` | FANFOLD_ALLOW_PICKLE | `allow_pickle` | off: others' pickled results are refused |
 | durability | `durability=` | FANFOLD_DURABILITY | `durability` | disk: what is finished outlives a power cut |
+| home_limit_gb | `home_limit_gb=` | FANFOLD_HOME_LIMIT_GB | `home_limit_gb` | 50; beyond it the oldest jobs go |
 
 The leftmost that is given wins; an argument of a call beats them all. The config file is `config.toml` in home.
 
@@ -33,7 +34,17 @@ from fanfold.errors import ConfigurationError, FanfoldError
 if TYPE_CHECKING:
     from types import TracebackType
 
-_IN_FILE = ("engine", "deployment", "region", "profile", "owner", "prices", "allow_pickle", "durability")
+_IN_FILE = (
+    "engine",
+    "deployment",
+    "region",
+    "profile",
+    "owner",
+    "prices",
+    "allow_pickle",
+    "durability",
+    "home_limit_gb",
+)
 _ENGINES = ("local", "aws")
 
 #: What a finished run survives: the end of every process, or a power cut as well.
@@ -57,6 +68,8 @@ class Settings(NamedTuple):
     allow_pickle: bool = False
     #: "disk": what is finished outlives a power cut; "process": only the end of every process.
     durability: str = "disk"
+    #: What home may hold, in GB of 10**9 bytes, before the oldest jobs that have ended are removed. 0 for no limit.
+    home_limit_gb: float = 50.0
 
 
 def configure(
@@ -70,6 +83,7 @@ def configure(
     prices: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     allow_pickle: bool | None = None,
     durability: str | None = None,
+    home_limit_gb: float | None = None,
     **unknown: NoReturn,
 ) -> Settings:
     """Set defaults for this process, and return the settings that are now in force.
@@ -89,6 +103,7 @@ def configure(
         "prices": os.fspath(prices) if isinstance(prices, os.PathLike) else prices,
         "allow_pickle": None if allow_pickle is None else str(allow_pickle),
         "durability": durability,
+        "home_limit_gb": None if home_limit_gb is None else str(home_limit_gb),
     }
     before = _configured.copy()
     _configured.update({name: value for name, value in given.items() if value is not None})
@@ -143,7 +158,21 @@ def current() -> Settings:
         prices=found["prices"],
         allow_pickle=_flag("allow_pickle", found["allow_pickle"]),
         durability=durability,
+        home_limit_gb=_gigabytes(found["home_limit_gb"]),
     )
+
+
+def _gigabytes(text: str | None) -> float:
+    try:
+        limit = Settings._field_defaults["home_limit_gb"] if text is None else float(text)
+    except ValueError:
+        limit = -1.0
+    if not 0 <= limit < float("inf"):
+        raise ConfigurationError(
+            f"home_limit_gb is {text!r}, which is no number of GB.",
+            next_step="write 100, for example, or 0 for no limit.",
+        )
+    return float(limit)
 
 
 def _flag(name: str, text: str | None) -> bool:

@@ -6,14 +6,15 @@ import hashlib
 import os
 import re
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import decode, decode_json
 from fanfold.core.models import Event, EventKind, JobHeader, Output, PathRules
-from fanfold.engines.base import Stores
+from fanfold.engines.base import Engine, Stores
 from fanfold.errors import ResultDamaged
 from fanfold.settings import current
 from fanfold.stores.keys import blob_key, bundle_key, sha256_in
@@ -171,6 +172,29 @@ class Contents:
             f"The result of run {index} of job {self._header.id} {how}.",
             next_step="the same submit computes it again; `job.verify()` lists all that are damaged.",
         )
+
+
+#: Seconds between two looks at how much home holds.
+_LOOK_FOR_ROOM_S = 3600.0
+
+
+def make_room_now_and_then(engine: Engine) -> None:
+    """Once an hour, beside the job, see that this machine's home holds no more than it may."""
+    settings = current()
+    stamp = settings.home / "room-looked-at"
+    try:
+        age_s = time.time() - stamp.stat().st_mtime
+    except OSError:
+        age_s = 0.0
+    if settings.home_limit_gb and not 0 < age_s < _LOOK_FOR_ROOM_S:
+        with suppress(OSError):  # a home that cannot be written to grows no more
+            stamp.touch()
+        if age_s:
+            from threading import Thread
+
+            from fanfold.job.room import make_room_quietly
+
+            Thread(target=make_room_quietly, args=(engine,), name="fanfold-room").start()
 
 
 # Results as one frame: frames put together under the arguments they belong to, other values in a column.

@@ -35,7 +35,7 @@ from fanfold.core.options import Options, Request, places, unwrapped
 from fanfold.engines.base import Description, Engine, Stores, engine_for
 from fanfold.errors import CaptureError, InputError, NestedSubmitError
 from fanfold.inputs import Signature, sender, validated
-from fanfold.job.results import note_submitted_here
+from fanfold.job.results import make_room_now_and_then, note_submitted_here
 from fanfold.settings import current
 from fanfold.source.capture import Captured
 from fanfold.source.load import Bundle
@@ -398,6 +398,8 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
     stores.objects.put_if_absent(bundle_key(bundle.sha256), bundle.to_bytes())
     stores.log.put_job(header)
     note_submitted_here(header.id)
+    if not draft.described.jobs_expire:
+        make_room_now_and_then(engine)
     earlier = stores.cache.join_flight(header.flight, header.id) if header.flight else []  # before the cache is asked
     named = named or bool(draft.path_rules.parameters) or PATH_TAG in draft.constants
     texts = Manifest(stores.objects, job_id, header.count) if named else None
