@@ -9,19 +9,24 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import geopandas
+import numpy
 import psutil
+import shapely
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.measure import best
 from benchmarks.page import _PAINTED
 from benchmarks.row import Row
-from fanfold.core.models import Event, EventKind, JobHeader
+from fanfold.codec import encode
+from fanfold.core.models import Event, EventKind, JobHeader, Output
 from tests.workbench.browser import WIDE, launch
 from tests.workbench.conftest import Workbench
-from tests.workbench.samples import Store, delays
+from tests.workbench.samples import Store, delays, ended
 
 VISITS = 4
 LINES, LINES_A_PIECE = 1_000_000, 1_000
@@ -29,6 +34,20 @@ JOBS = 5_000
 WATCHED_S = 12.0
 _MIB = 1 << 20
 _WATCHED = str(Path(__file__).parent / "programs" / "watched_workbench.py")
+SHAPES = 100_000
+#: Moves the map in each of 40 frames; the longest of these, once it goes.
+_MOVE = """() => new Promise((done) => {
+  const map = document.getElementById("ff-map"), took = [];
+  let last = performance.now();
+  const step = () => {
+    const now = performance.now();
+    took.push(now - last);
+    last = now;
+    map.dispatchEvent(new KeyboardEvent("keydown", { key: took.length % 2 ? "ArrowLeft" : "ArrowRight" }));
+    if (took.length < 40) requestAnimationFrame(step); else done(Math.max(...took.slice(2)));
+  };
+  requestAnimationFrame(step);
+})"""
 _ROWS = "(n) => [...document.querySelectorAll('.ag-row .ff-Failed')].length >= n && performance.now()"
 
 
@@ -47,6 +66,7 @@ def _rows() -> Iterator[Row]:
         yield painted(workbench, page, 100_000, 2.0)
         yield from searched(workbench, page)
         yield from stalls(workbench, browser)
+        yield moved(workbench, page)
     with viewed() as (workbench, _, page):
         yield filtered(workbench, page)
 
@@ -110,6 +130,23 @@ def stalls(workbench: Workbench, browser: Browser) -> Iterator[Row]:
         worst = max(worst, float(pages[0].request.get(f"{workbench.root}/stalls.json").json()["ms"]))
         at += 40
     yield _row("the longest stall of the server's loop with three viewers", f"{worst:.0f} ms", worst, 50)
+
+
+def moved(workbench: Workbench, page: Page) -> Row:
+    """The longest frame while a map of 100,000 shapes is moved."""
+    header = workbench.store.job(delays, range(10), cache=False)
+    random, events = numpy.random.default_rng(1), []
+    for run in range(10):
+        points = shapely.points(10 * random.random(SHAPES // 10), 5 * random.random(SHAPES // 10))
+        shapes = shapely.buffer(points, 0.01, quad_segs=3)
+        codec, data = encode(geopandas.GeoDataFrame({"v": random.random(len(shapes))}, geometry=shapes, crs=4326))
+        output = Output(codec, sha256(data).hexdigest(), len(data), data)
+        events.append(ended(header, run)._replace(output=output))
+    workbench.store.log.append(events)
+    page.goto(f"{workbench.root}/job/{header.id}?tab=Results")
+    page.wait_for_function("() => document.querySelector('#ff-map')?.dataset.drawn", timeout=120_000)
+    longest = float(page.evaluate(_MOVE))
+    return _row(f"the longest frame while a map of {SHAPES:,} shapes moves", f"{longest:.0f} ms", longest, 50)
 
 
 def filtered(workbench: Workbench, page: Page) -> Row:

@@ -115,51 +115,80 @@ window.ff.results = (() => {
       return "hsl(" + ((code * 137.5) % 360) + " 60% 45%)";
     };
   };
+  // All that is in sight is drawn beside the picture that is shown, some milliseconds in each frame, so that a hundred
+  // thousand shapes hold nothing up; a view that changes meanwhile begins anew.
+  const budget = 12;
+  let drawing = 0;
   const draw = () => {
     const c = canvas();
     if (!c || !state.shapes) return;
-    const pixels = devicePixelRatio || 1, [w, h] = size(), { xy, starts, rows, kinds, boxes, wide } = state.shapes, v = state.view;
+    const pixels = devicePixelRatio || 1, [w, h] = size();
     if (c.width !== Math.round(w * pixels)) { c.width = Math.round(w * pixels); c.height = Math.round(h * pixels); }
-    const g = c.getContext("2d"), begun = performance.now();
+    const token = ++drawing, view = { ...state.view }, image = new OffscreenCanvas(c.width, c.height), begun = performance.now();
+    const g = image.getContext("2d"), pen = penOf(g, view, w, h);
     g.setTransform(pixels, 0, 0, pixels, 0, 0);
-    g.clearRect(0, 0, w, h);
+    let next = 0, longest = 0;
+    const step = () => {
+      if (token !== drawing || !canvas()) return;
+      const started = performance.now();
+      while (next < state.shapes.starts.length && performance.now() - started < budget) next = pen(next, next + 200);
+      longest = Math.max(longest, performance.now() - started);
+      if (next < state.shapes.starts.length) { requestAnimationFrame(step); return; }
+      state.drawn = { image, view };
+      shift();
+      c.dataset.drawn = String((state.count = (state.count || 0) + 1));
+      c.dataset.ms = Math.round(performance.now() - begun);
+      c.dataset.longest = Math.round(longest);
+    };
+    step();
+  };
+  // Draws the paths from one number to before another, to the end of the shape that it is in; returns where it has come to.
+  const penOf = (g, v, w, h) => {
+    const { xy, starts, rows, kinds, boxes, wide } = state.shapes, codes = state.codes, colourOf = palette();
     const X = (x) => (x - v.x) * v.scale * wide, Y = (y) => h - (y - v.y) * v.scale;
-    const x0 = v.x, x1 = v.x + w / v.scale / wide, y0 = v.y, y1 = v.y + h / v.scale, dot = 1 / v.scale;
-    // Paths of one colour are put together: the canvas is told of each colour once, and of all that are smaller than a dot as dots.
-    const buckets = new Map();
-    for (let p = 0; p < starts.length; p++) {
-      if (boxes[4 * p + 2] < x0 || boxes[4 * p] > x1 || boxes[4 * p + 3] < y0 || boxes[4 * p + 1] > y1) continue;
-      const code = state.codes ? state.codes[rows[p]] : -1, held = buckets.get(code);
-      if (held) held.push(p); else buckets.set(code, [p]);
-    }
-    const colourOf = palette();
-    for (const [code, paths] of buckets) {
-      const ink = code < 0 ? ff.colour("running") : colourOf(code);
-      let areas = new Path2D(), lines = new Path2D(), dots = new Path2D(), shape = -1;
-      for (const p of paths) {
-        const begin = starts[p], end = p + 1 < starts.length ? starts[p + 1] : xy.length / 2;
-        if (kinds[p] === 0 || (boxes[4 * p + 2] - boxes[4 * p] < dot && boxes[4 * p + 3] - boxes[4 * p + 1] < dot)) {
-          const r = kinds[p] === 0 ? 2.5 : 0.7;
-          dots.rect(X(xy[2 * begin]) - r, Y(xy[2 * begin + 1]) - r, 2 * r, 2 * r);
+    const x0 = v.x, x1 = v.x + w / v.scale / wide, y0 = v.y, y1 = v.y + h / v.scale, inks = new Map(), plain = ff.colour("running");
+    const alpha = codes ? 0.7 : 0.25;
+    let ink = null;
+    const use = (row) => {
+      const code = codes ? codes[row] : -1;
+      let wanted = inks.get(code);
+      if (wanted === undefined) { wanted = code < 0 ? plain : colourOf(code); inks.set(code, wanted); }
+      if (wanted !== ink) { ink = wanted; g.fillStyle = g.strokeStyle = ink; }
+    };
+    const trace = (p) => {
+      const end = p + 1 < starts.length ? starts[p + 1] : xy.length / 2;
+      g.moveTo(X(xy[2 * starts[p]]), Y(xy[2 * starts[p] + 1]));
+      for (let i = starts[p] + 1; i < end; i++) g.lineTo(X(xy[2 * i]), Y(xy[2 * i + 1]));
+    };
+    return (from, to) => {
+      let p = from;
+      while (p < starts.length && p < to) {
+        const first = p, row = rows[p], kind = kinds[p];
+        p++;
+        if (kind === 2) while (p < starts.length && kinds[p] === 2 && rows[p] === row) p++;  // its holes, and its other parts
+        let bx0 = Infinity, by0 = Infinity, bx1 = -Infinity, by1 = -Infinity;
+        for (let q = first; q < p; q++) {
+          bx0 = Math.min(bx0, boxes[4 * q]); by0 = Math.min(by0, boxes[4 * q + 1]);
+          bx1 = Math.max(bx1, boxes[4 * q + 2]); by1 = Math.max(by1, boxes[4 * q + 3]);
+        }
+        if (bx1 < x0 || bx0 > x1 || by1 < y0 || by0 > y1) continue;
+        use(row);
+        const across = (bx1 - bx0) * v.scale * wide, up = (by1 - by0) * v.scale;
+        if (kind === 0) { g.globalAlpha = 1; g.fillRect(X(bx0) - 2.5, Y(by0) - 2.5, 5, 5); continue; }
+        if (across < 3 && up < 3) {
+          g.globalAlpha = kind === 2 ? Math.max(alpha, 0.5) : 1;
+          g.fillRect(X(bx0), Y(by1), Math.max(across, 1), Math.max(up, 1));
           continue;
         }
-        const target = kinds[p] === 2 ? areas : lines;
-        target.moveTo(X(xy[2 * begin]), Y(xy[2 * begin + 1]));
-        for (let i = begin + 1; i < end; i++) target.lineTo(X(xy[2 * i]), Y(xy[2 * i + 1]));
-        if (kinds[p] === 2) { target.closePath(); shape = p; }
+        g.beginPath();
+        for (let q = first; q < p; q++) { trace(q); if (kind === 2) g.closePath(); }
+        if (kind === 2) { g.globalAlpha = alpha; g.fill("evenodd"); }
+        g.globalAlpha = 1;
+        g.lineWidth = kind === 2 ? 0.6 : 1.3;
+        g.stroke();
       }
-      g.fillStyle = g.strokeStyle = ink;
-      g.lineWidth = 1;
-      if (shape >= 0) { g.globalAlpha = code < 0 ? 0.25 : 0.7; g.fill(areas, "evenodd"); g.globalAlpha = 1; g.lineWidth = 0.6; g.stroke(areas); }
-      g.lineWidth = 1.3;
-      g.stroke(lines);
-      g.fill(dots);
-    }
-    const image = new OffscreenCanvas(c.width, c.height);
-    image.getContext("2d").drawImage(c, 0, 0);
-    state.drawn = { image, view: { ...v } };
-    c.dataset.drawn = String(state.drawnCount = (state.drawnCount || 0) + 1);
-    c.dataset.ms = String(Math.round(performance.now() - begun));
+      return p;
+    };
   };
 
   // What lies under a point: a ring that holds it, else the line or point that comes nearest within a few pixels.
