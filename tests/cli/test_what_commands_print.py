@@ -18,6 +18,8 @@ READING = {
     "times": ["{done}"],
     "errors": ["{failed}"],
     "debug": ["{failed}", "1"],
+    "why": ["{done}", "0"],
+    "diff": ["{done}", "{failed}"],
     "verify": ["{done}"],
     "cancel": ["{done}"],
     "collect": ["{done}", "-o", "{out}"],

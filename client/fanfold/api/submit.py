@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from fanfold.core.compat import run_arguments, submit_arguments, takes
-from fanfold.core.options import Options, Request, check_flags, check_number, unwrapped
+from fanfold.core.options import Options, Request, check_flags, check_number, checked_tags, unwrapped
 from fanfold.engines.base import Engine, engine_for
 from fanfold.errors import InputError, JobNotFound
 from fanfold.settings import WithoutOwnFrames, current
 from fanfold.submission.prepare import inside_run, refuse_inside_run, resolve_call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import timedelta
 
     import pandas as pd
 
     from fanfold.contract.instances import InstanceType
+    from fanfold.core.models import JobHeader
     from fanfold.core.options import Retry, RetryOn
     from fanfold.job import Job
     from fanfold.submission.estimates import Plan
@@ -64,6 +66,7 @@ def submit(
     stop_on_error: str = "same",
     batch_size: int | None = None,
     target_s: float | None = None,
+    tags: Mapping[str, object] | None = None,
     progress: bool | None = None,
     packages: str | Sequence[str] | None = None,
     **constants: Any,
@@ -101,6 +104,7 @@ def submit(
     stop_on_error: str = "same",
     batch_size: int | None = None,
     target_s: float | None = None,
+    tags: Mapping[str, object] | None = None,
     progress: bool | None = None,
     packages: str | Sequence[str] | None = None,
     **constants: Any,
@@ -139,6 +143,7 @@ def submit(
             result, tries, time limit and cache entry. Here and on machines, where starting a run costs nothing, it
             changes nothing.
         target_s: seconds that such an invocation is to take: the batch is then what past runs of this UDF say.
+        tags: labels by name, such as `{"project": "floods"}`, by which `get_jobs` and `fanfold jobs --tag` find it.
         progress: a progress bar; None shows one at a terminal and in a notebook.
         packages: what the UDF needs beside the packages that are where it runs: a list of requirements, wheels and
             project folders, a requirements file, or "auto" for what it imports. It beats the UDF's own.
@@ -172,6 +177,7 @@ def submit(
             stop_on_error=stop_on_error,
             batch_size=batch_size,
             target_s=target_s,
+            tags=tags,
         )
         inputs = _first(inputs) if debug_mode else inputs
         if plan:
@@ -387,14 +393,39 @@ def get_job(job_id: str, *, engine: str | None = None) -> Job:
     return Job(log.get_job(job_id), chosen)
 
 
-def get_jobs(*, limit: int = 20, owner: str | None = "me", engine: str | None = None) -> list[Job]:
-    """The latest jobs, newest first: mine, or another's by name, or the whole team's with `owner=None`."""
+def get_jobs(
+    *,
+    limit: int = 20,
+    owner: str | None = "me",
+    tags: Mapping[str, object] | None = None,
+    engine: str | None = None,
+) -> list[Job]:
+    """The latest jobs, newest first: mine, or another's by name, or the whole team's with `owner=None`.
+
+    `tags`: only those that have all of these.
+    """
     from fanfold.job import Job
 
     check_number("limit", limit, whole=True)
     chosen = engine_for(engine)
     whose = current().owner if owner == "me" else owner
-    return [Job(header, chosen) for header in chosen.stores.log.list_jobs(owner=whose, limit=limit)]
+    log, wanted = chosen.stores.log, set(checked_tags(tags)) if tags else set()
+    if not wanted:
+        return [Job(header, chosen) for header in log.list_jobs(owner=whose, limit=limit)]
+    pages = _pages(lambda before: log.list_jobs(owner=whose, limit=_PAGE_OF_JOBS, before=before))
+    tagged = (Job(header, chosen) for header in pages if wanted <= set(header.tags))
+    return list(islice(tagged, limit))
+
+
+#: Jobs read at a time where few of them may be wanted.
+_PAGE_OF_JOBS = 200
+
+
+def _pages(read: Callable[[str | None], list[JobHeader]]) -> Iterator[JobHeader]:
+    before = None
+    while page := read(before):
+        yield from page
+        before = page[-1].id
 
 
 def _first(inputs: Any) -> list[Any]:

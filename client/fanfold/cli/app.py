@@ -51,7 +51,13 @@ COMMANDS: dict[str, Command] = {
         advice.plan, ("fanfold plan flights.py --inputs days.csv", "fanfold plan square.py --range 0:10000 --json")
     ),
     "jobs": Command(
-        watch.jobs, ("fanfold jobs --limit 5", "fanfold jobs --watch", "fanfold jobs --json | jq '.[0].id'")
+        watch.jobs,
+        (
+            "fanfold jobs --limit 5",
+            "fanfold jobs --tag project=floods",
+            "fanfold jobs --watch",
+            "fanfold jobs --json | jq '.[0].id'",
+        ),
     ),
     "status": Command(watch.status, (f"fanfold status {_JOB}", f"fanfold status --watch {_JOB}")),
     "logs": Command(watch.logs, (f"fanfold logs -f {_JOB}", f"fanfold logs {_JOB} --run 3")),
@@ -60,6 +66,8 @@ COMMANDS: dict[str, Command] = {
     "report": Command(results.report, (f"fanfold report {_JOB} -o report.html",)),
     "debug": Command(origins.debug, (f"fanfold debug {_JOB} 17", f"fanfold debug {_JOB} 17 --json")),
     "collect": Command(results.collect, (f"fanfold collect {_JOB} -o delays.parquet",)),
+    "why": Command(origins.why, (f"fanfold why {_JOB} 17",)),
+    "diff": Command(origins.diff, (f"fanfold diff {_JOB} -",)),
     "export": Command(results.export, (f"fanfold export {_JOB} delays-2013",)),
     "cancel": Command(steer.cancel, (f"fanfold cancel {_JOB}",)),
     "retry": Command(steer.retry, (f"fanfold retry {_JOB}", f"fanfold retry {_JOB} --with flights.py:delays")),

@@ -81,6 +81,7 @@ Packages = Annotated[
         "--with", metavar="PACKAGE", help="A package to bring along, a wheel, a .txt of them, or auto; repeat it."
     ),
 ]
+Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="NAME=VALUE", help="A label of the job; repeat it.")]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on, and show what changes.")]
 OneRun = Annotated[int | None, typer.Option("--run", metavar="N", help="Only this run, numbered from 0.")]
 Limit = Annotated[
@@ -109,3 +110,13 @@ def age_s(option: str, text: str) -> float:
     if seconds > 0 and text.rstrip()[-1].isdigit():
         raise refusal
     return seconds
+
+
+def tags(given: list[str] | None) -> dict[str, str]:
+    """Labels by name. Raises `InputError` for one without a name or a value."""
+    from fanfold.errors import InputError
+
+    for one in given or ():
+        if not one.partition("=")[0] or "=" not in one:
+            raise InputError(f"--tag {one} is no label.", next_step="write --tag NAME=VALUE.")
+    return dict(one.split("=", 1) for one in given or ())

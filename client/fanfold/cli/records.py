@@ -30,6 +30,7 @@ _JOB = {
     "counts": "how many runs there are of each status, without the zeros",
     "wall_s": "seconds from the submit to the last run's end, or until now",
     "cost_usd": "dollars so far",
+    "tags": "its labels, by name",
 }
 _STATUS = {
     **_JOB,
@@ -128,6 +129,36 @@ KEYS: dict[str, dict[str, str]] = {
         "message": "its message",
         "frames": "from the call to the failure: file, line, function, code, own (no library's), values (text by name)",
     },
+    "why": {
+        "job_id": "the job's id",
+        "run": _RUN["run"],
+        "status": "how the run stands",
+        "udf": "the UDF's name",
+        "code_hash": "by which the cache knows its code",
+        "bundle_sha256": "of the stored code",
+        "sources": "of each text of the code, its SHA-256 by its path",
+        "commit": "that was checked out in git where the UDF is, empty where that is not known",
+        "arguments": "its arguments, by name",
+        "instance_type": "the machine asked for, null for the realtime path",
+        "image": "where it ran",
+        "packages": "that its code imports, with versions, where they are this machine's",
+        "cache_key": "by which its result is found again",
+        "result": "codec, sha256 and bytes, or null",
+        "computed_by": "the job that computed a result from the cache, else empty",
+        "tries": "each try: attempt, status, ended_at (seconds since 1970), duration_s, error",
+    },
+    "diff": {
+        "a": "the first job",
+        "b": "the second job",
+        "same_code": "true where both have the same code",
+        "code": "the difference between their texts",
+        "inputs": "how many are in_both, only_in_a, only_in_b",
+        "surroundings": "options, commit, image and packages that differ, from and to, by name",
+        "compared": "how many results of the same inputs were compared",
+        "results": "the second job's runs whose results differ",
+        "median_s": "seconds of the run in the middle, of both",
+        "same": "true where nothing but times differs",
+    },
     "doctor": {
         "what": "what was looked at",
         "verdict": "ok, warn or fail",
@@ -157,7 +188,13 @@ def job_record(job: Job) -> dict[str, Any]:
         "counts": brief.counts,
         "wall_s": brief.wall_s,
         "cost_usd": brief.cost_usd,
+        "tags": tags_of(job),
     }
+
+
+def tags_of(job: Job) -> dict[str, str]:
+    """A job's labels, by name."""
+    return dict(tag.split("=", 1) for tag in job.header.tags)
 
 
 def _header_record(job: Job) -> dict[str, Any]:
@@ -183,6 +220,7 @@ def status_record(job: Job) -> dict[str, Any]:
         "counts": told.counts,
         "wall_s": told.wall_s,
         "cost_usd": float(told.cost),
+        "tags": tags_of(job),
         "cost_unknown": list(told.cost.unknown),
         "busy_s": told.busy_s,
         "median_s": told.median_s,

@@ -57,7 +57,14 @@ class JobList:
         """The jobs as a table."""
         records, now = self.records(), time.time()
         rows = [
-            (r["id"], r["name"], r["status"], _part(r), ago(job.header.created_at, now), str(Dollars(r["cost_usd"])))
+            (
+                r["id"],
+                " ".join((r["name"], *job.header.tags)),
+                r["status"],
+                _part(r),
+                ago(job.header.created_at, now),
+                str(Dollars(r["cost_usd"])),
+            )
             for job, r in zip(self._jobs.values(), records, strict=True)
         ]
         table = table_text(_JOBS, rows) if rows else self._none

@@ -51,9 +51,10 @@ class KeyMaker:
     two keep separate results; `image` tells which Python and packages the runs meet.
     """
 
-    __slots__ = ("_shared",)
+    __slots__ = ("_shared", "image")
 
     def __init__(self, *, code_hash: str, constants: str, path: str, image: str) -> None:
+        self.image = image
         self._shared = hashlib.sha256(b"fanfold-key-%d\n" % KEY_FORMAT)
         for part in (code_hash, constants, path, image):
             data = part.encode()

@@ -312,6 +312,10 @@ class JobHeader(NamedTuple):
     jitter: bool = False
     #: How many runs one invocation of a function performs, one after the other.
     batch_size: int = 1
+    #: Labels that the call gave it, as `name=value`; where it ran, as its cache keys have it; the UDF's commit in git.
+    tags: tuple[str, ...] = ()
+    image: str = ""
+    commit: str = ""
 
     @property
     def path_rules(self) -> PathRules | None:
@@ -361,7 +365,17 @@ class CacheEntry(NamedTuple):
 # How a job's header is written down: one line of JSON that a later version can still read.
 
 _FIELDS = tuple(name for name in JobHeader._fields if name != "cancelled_at")
-_TUPLES = ("parameters", "retry_on", "secrets", "env", "fixed_bundles", "fixed_hashes", "depends_on", "backoff_s")
+_TUPLES = (
+    "parameters",
+    "retry_on",
+    "secrets",
+    "env",
+    "fixed_bundles",
+    "fixed_hashes",
+    "depends_on",
+    "backoff_s",
+    "tags",
+)
 #: Not `json.dumps`, which may be one that the user has replaced.
 _written = json.JSONEncoder(separators=(",", ":")).encode
 

@@ -207,6 +207,8 @@ NoneType = type(None)
 #: What a comparison of numpy's gives: `bool` from its version 2 on.
 _NUMPY_BOOLS = ("bool", "bool_")
 
+#: A tag's name and value together.
+_TAG_CHARACTERS = 256
 _SERIALIZERS = ("auto", "pickle")
 #: Names of the realtime path, for those who like to say it.
 _REALTIME = (None, "realtime")
@@ -294,6 +296,8 @@ class Request(NamedTuple):
     batch_size: int = 1
     #: Seconds that an invocation is to take; then its batch is what past runs say (see `submission.batching`).
     target_s: float | None = None
+    #: As `name=value`.
+    tags: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -312,6 +316,7 @@ class Request(NamedTuple):
         stop_on_error: str = SAME,
         batch_size: int | None = None,
         target_s: float | None = None,
+        tags: Mapping[str, object] | None = None,
     ) -> Request:
         """A call's arguments over a UDF's options over the defaults; `offered` are the engine's machines by name.
 
@@ -336,7 +341,23 @@ class Request(NamedTuple):
             jitter=tries.jitter,
             batch_size=_check_batch(batch_size, target_s),
             target_s=target_s,
+            tags=checked_tags(tags) if tags else (),
         )
+
+
+def checked_tags(tags: Mapping[str, object]) -> tuple[str, ...]:
+    """Labels as `name=value`, sorted. Raises `InputError` for what is no short text or number by name."""
+    if not isinstance(tags, Mapping):
+        raise InputError(f"tags={tags!r} are no labels by name.", next_step='write tags={"project": "x"}.')
+    for name, value in tags.items():
+        text = f"{name}{value}"
+        plain = isinstance(name, str) and isinstance(value, (str, int, float))
+        if not plain or not name or "=" in name or len(text) > _TAG_CHARACTERS or not text.isprintable():
+            raise InputError(
+                f"The tag {name!r}: {value!r} is no short text by name.",
+                next_step=f"give text without line breaks, {_TAG_CHARACTERS} characters at most, and no = in names.",
+            )
+    return tuple(sorted(f"{name}={value}" for name, value in tags.items()))
 
 
 def _check_batch(batch_size: int | None, target_s: float | None) -> int:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from fanfold.job.cost import Cost
+    from fanfold.job.diff import Difference
     from fanfold.job.summary import Summary
     from fanfold.job.verify import Receipt
 
@@ -415,6 +416,12 @@ class Job(OlderSpelling):
         from fanfold.job.report import write_report
 
         return write_report(self, path)
+
+    def diff(self, other: Job) -> Difference:
+        """What differs from this job to another: code, inputs, surroundings, results and times."""
+        from fanfold.job.diff import find_difference
+
+        return find_difference(self, other)
 
     def export(self, path: str | os.PathLike[str]) -> Path:
         """Write all of it into a new folder that other programs read: Parquet, JSON and the results' own formats.

@@ -14,6 +14,7 @@ from fanfold.job import logs
 if TYPE_CHECKING:
     from fanfold.job.job import Job
     from fanfold.job.post_mortem import PostMortem
+    from fanfold.job.why import Why
 
 
 class Run:
@@ -84,6 +85,12 @@ class Run:
         from fanfold.job.post_mortem import debug_run
 
         return debug_run(self._job, self.index, pdb=pdb)
+
+    def why(self) -> Why:
+        """Where its result comes from: code, commit, arguments, packages, image, tries and times."""
+        from fanfold.job.why import explain_run
+
+        return explain_run(self._job, self.index)
 
     # The older spelling (see docs/compatibility.md).
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import tokenize
 from bisect import bisect_right
 from collections import defaultdict
@@ -497,3 +498,42 @@ def _cut(line: str, cuts: Iterable[_Cut], start: int = 0, end: int | None = None
             parts += [data[at : cut.start].decode(), cut.text]
             at = len(data) if cut.end is None else cut.end
     return "".join([*parts, data[at:end].decode() if end is None or end > at else ""])
+
+
+# Which commit of git a file's folder has checked out, from git's own files: starting git takes 5 ms.
+
+
+def commit_of(path: str) -> str:
+    """The commit that is checked out where `path` is, or "" where that cannot be told."""
+    if not os.path.isabs(path):
+        return ""
+    folder = os.path.dirname(path)
+    while not os.path.exists(os.path.join(folder, ".git")):
+        above = os.path.dirname(folder)
+        if above == folder:
+            return ""
+        folder = above
+    try:
+        return _checked_out(os.path.join(folder, ".git"))
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _checked_out(git: str) -> str:
+    if os.path.isfile(git):  # of a worktree or a submodule: where its folder is
+        git = os.path.join(os.path.dirname(git), _line_of(git).removeprefix("gitdir: "))
+    head = _line_of(os.path.join(git, "HEAD"))
+    if not head.startswith("ref: "):
+        return head
+    name, shared = head.removeprefix("ref: "), os.path.join(git, "commondir")
+    common = os.path.join(git, _line_of(shared)) if os.path.exists(shared) else git
+    loose = os.path.join(common, name)
+    if os.path.exists(loose):
+        return _line_of(loose)
+    with open(os.path.join(common, "packed-refs"), encoding="utf-8") as packed:
+        return next((line[:40] for line in packed if line.rstrip("\n").endswith(f" {name}")), "")
+
+
+def _line_of(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.readline().strip()

@@ -39,6 +39,7 @@ from fanfold.job.results import make_room_now_and_then, note_submitted_here
 from fanfold.settings import current
 from fanfold.source.capture import Captured
 from fanfold.source.load import Bundle
+from fanfold.source.texts import commit_of
 from fanfold.stores.keys import blob_key, bundle_key
 from fanfold.stores.manifest import Manifest, ManifestWriter
 
@@ -387,8 +388,8 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
             keys += bytes.fromhex(key)
         bundle = draft.complete_bundle(on_machine=request.instance is not None)
         header = _header(job_id, draft, bundle, request, manifest.count)
-        if maker is not None and header.cache:
-            header = header._replace(flight=maker.flight)
+        if maker is not None:
+            header = header._replace(flight=maker.flight if header.cache else "", image=maker.image)
         manifest.store(stores.objects)
     draft.check_imports()  # what arguments refer to has imports of its own
     if request.instance is None and not draft.described.has_shared_memory:
@@ -450,6 +451,8 @@ def _header(job_id: str, draft: Draft, bundle: Bundle, request: Request, count: 
         backoff_s=request.backoff_s,
         jitter=request.jitter,
         batch_size=request.batch_size,
+        tags=request.tags,
+        commit=next((commit_of(source.path) for source in bundle.sources if source.kind == "entry"), ""),
         cache=request.cache,
         cache_max_age_s=request.cache_max_age_s,
         constants=draft.constants,

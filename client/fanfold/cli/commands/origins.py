@@ -41,3 +41,39 @@ def debug(
         return
     post_mortem = found[run].debug(pdb=pdb)
     print_text(str(post_mortem))
+
+
+def why(job: options.JobId, run: RunNumber, engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
+    """Show where the result of a run comes from.
+
+    That is its code, commit, arguments, packages, image, tries and times, all from what is stored with the job.
+    """
+    from dataclasses import asdict
+
+    from fanfold.api.submit import get_job
+
+    found = get_job(job, engine=engine)
+    check_run(found, run)
+    told = found[run].why()
+    if as_json:
+        print_json(asdict(told))
+    else:
+        print_text(str(told))
+
+
+def diff(
+    job: options.JobId, other: options.JobId, engine: options.EngineName = None, as_json: options.AsJson = False
+) -> None:
+    """Show what differs between two jobs.
+
+    That is code, inputs, options, packages, results of the same inputs, and times.
+    """
+    from dataclasses import asdict
+
+    from fanfold.api.submit import get_job
+
+    told = get_job(job, engine=engine).diff(get_job(other, engine=engine))
+    if as_json:
+        print_json({**asdict(told), "same": told.same})
+    else:
+        print_text(str(told))

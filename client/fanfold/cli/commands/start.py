@@ -76,6 +76,7 @@ def submit(
     cache: options.Cache = True,
     cache_max_age: options.CacheMaxAge = None,
     packages: options.Packages = None,
+    tag: options.Tags = None,
     ramp: Annotated[bool, typer.Option("--ramp", help="Start 1, 5, 50 runs, then all; stop where they fail.")] = False,
     escalate: Annotated[
         str | None,
@@ -124,6 +125,7 @@ def submit(
             cache=cache,
             cache_max_age=cache_max_age,
             packages=packages,
+            tags=options.tags(tag),
             ramp=ramp,
             debug_mode=debug,
             escalate=escalate if debug else None,

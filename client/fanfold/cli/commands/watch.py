@@ -27,6 +27,7 @@ def jobs(
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="Jobs at most.")] = 20,
     owner: Annotated[str | None, typer.Option(metavar="NAME", help="Another's jobs instead of mine.")] = None,
     everyone: Annotated[bool, typer.Option("--all", help="The whole team's jobs.")] = False,
+    tag: options.Tags = None,
     watch: options.Watch = False,
     engine: options.EngineName = None,
     as_json: options.AsJson = False,
@@ -40,10 +41,13 @@ def jobs(
     from fanfold.cli.views import JobList
 
     whose = None if everyone else owner or "me"
+    tags = options.tags(tag)
     none = "No jobs yet: `fanfold submit` starts one."
     if whose not in (None, "me"):
         none = f"No jobs of {whose}; --all shows the team's."
-    listed = JobList(lambda: get_jobs(limit=limit, owner=whose, engine=engine), none=none)
+    if tags:
+        none = f"No jobs with {', '.join(tag or ())}."
+    listed = JobList(lambda: get_jobs(limit=limit, owner=whose, tags=tags, engine=engine), none=none)
     if watch:
         from fanfold.cli.views import show
 
