@@ -83,7 +83,8 @@ if __name__ == "__main__":
     if elsewhere.ENGINE == "fanfold":
         import fanfold.joblib_backend  # noqa: F401
     for name, act in CASES.items():
-        with joblib.parallel_config(backend="threading", n_jobs=2):  # some split their sums by it
+        # Some split their sums by n_jobs, and threads share a random state where processes have copies of it.
+        with joblib.parallel_config(backend="loky", n_jobs=2):
             alone = np.asarray(act(), float)
         with joblib.parallel_config(backend=elsewhere.ENGINE, n_jobs=2):
             case(name, act, same=lambda got, alone=alone: np.allclose(np.asarray(got, float), alone))

@@ -85,8 +85,8 @@ def threads():
 
 
 def test_a_worker_s_libraries_start_as_many_threads_as_is_said(monkeypatch):
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "4")  # what is asked for beats it
     with joblib.parallel_config(backend="fanfold", n_jobs=2, inner_max_num_threads=3):
         found = joblib.Parallel()(joblib.delayed(threads)() for _ in range(2))
     assert found == [{"OMP_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "3"}] * 2

@@ -387,7 +387,11 @@ class _Setups:
             found = [
                 (source, node, why) for source in sources for node, why in setup_statements(graph, source, namespace)
             ]
-            self._known[key] = [_Candidate(source, node) for source, node, why in found if not why]
+            # Workers have the caller's variables as they are.
+            apart = [
+                (source, node) for source, node, why in found if not (why or ast.unparse(node).startswith("os.environ"))
+            ]
+            self._known[key] = [_Candidate(source, node) for source, node in apart]
         return self._known[key]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from functools import partial
 from inspect import Parameter, signature
@@ -161,11 +161,20 @@ class Calls:
             pool = self._pool = self._opened_pool()
         return pool
 
+    def _environment(self) -> Iterable[tuple[str, str]]:
+        """The variables of the workers: a number of threads that is asked for beats one that the caller has set."""
+        if self.threads is None:
+            return os.environ.items()
+        from fanfold.execution.worker.sandbox import THREAD_VARIABLES
+
+        asked = {name: str(self.threads) for name in THREAD_VARIABLES if "THREADS" in name}
+        return {**os.environ, **asked}.items()
+
     def _opened_pool(self) -> CallPool:
         from fanfold.engines.local.call_pool import CallPool, Wanted, pool_for
 
         timeout_s, memory_mib = self._limits
-        environment = tuple(sorted(os.environ.items()))
+        environment = tuple(sorted(self._environment()))
         wanted = Wanted(self._size, current().home, environment, _folder(), timeout_s, memory_mib, self.threads)
         if self._preparation is None:
             return pool_for(wanted)
