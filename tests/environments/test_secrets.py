@@ -186,3 +186,42 @@ def test_the_command_line_keeps_lists_and_forgets_secrets(home):
     assert fanfold("list") == "db-password"
     assert fanfold("remove", "db-password") == "db-password is forgotten"
     assert fanfold("list") == "no secrets"
+
+
+VARIABLES = """
+import os
+import sys
+import fanfold
+
+API_KEY = os.environ["API_KEY"]
+MODE: str = os.getenv("MODE", "quiet")
+CHANGED = os.environ["API_KEY"]
+CHANGED = CHANGED.upper()
+
+@fanfold.udf(cache_max_age=0)
+def read(x: int):
+    return [len(API_KEY), MODE, CHANGED]
+
+if __name__ == "__main__":
+    job = fanfold.submit(read, [1], collect=False, max_retry=0).wait()
+    print(job.results() if not job.errors() else job.errors()[0])
+    if "given" in sys.argv:
+        job = fanfold.submit(read.with_options(env={"API_KEY": "from the cloud"}), [1], collect=False)
+        print(job.results())
+"""
+
+
+def test_a_variable_that_a_file_reads_at_its_top_travels_by_its_name(engine, home, on_engine_bytes, tmp_path):
+    """`CHANGED` is not what its variable is, so it is shipped as it is."""
+    (tmp_path / "script.py").write_text(VARIABLES)
+    environment = {**os.environ, "API_KEY": "kana-9917-x", "FANFOLD_ENGINE": engine}
+    command = [sys.executable, tmp_path / "script.py", "given"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    first, *_, last = done.stdout.strip().split("\n")
+    assert last == "[[14, 'quiet', 'KANA-9917-X']]"
+    if engine == "local":
+        assert first == "[[11, 'quiet', 'KANA-9917-X']]"
+    else:
+        assert "no such variable" in done.stdout
+        assert 'secrets=["api_key"]' in done.stderr
+    assert [name for name, data in on_engine_bytes().items() if b"kana-9917-x" in data] == []

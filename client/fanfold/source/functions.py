@@ -425,7 +425,24 @@ def take_globals(graph: Graph, number: int, namespace: dict[str, Any], names: fr
             if issubclass(type(value), ModuleType):
                 known[name] = _take_module(graph, value, usage, name)
             elif name not in known:
-                known[name] = _used(graph, usage, name, value)
+                known[name] = _variable(graph, namespace, name, value) or _used(graph, usage, name, value)
+
+
+def _variable(graph: Graph, namespace: dict[str, Any], name: str, value: Any) -> int | None:
+    """The node of a global that is a variable of the environment, whose value is not to travel; None for another."""
+    file = namespace.get("__file__")
+    if type(value) is not str or not isinstance(file, str) or value not in os.environ.values():
+        return None
+    text = "".join(linecache.getlines(file))
+    if "environ" not in text and "getenv" not in text:
+        return None
+    from fanfold.source.environ import variable_behind
+
+    try:
+        node = variable_behind(parse(file, text), name, value)
+    except SyntaxError:
+        return None
+    return None if node is None else graph.number(node, meaning=[*node, value])
 
 
 def _globals_of(function: FunctionType, usage: UseSite) -> frozenset[str]:

@@ -96,10 +96,10 @@ class Graph:
         """Have a part of plain data known by where it is in the whole."""
         self.remember(part, _Part(self._memo[id(whole)], steps))
 
-    def number(self, node: list[Any]) -> int:
-        """The number of a node of which nobody has the object."""
+    def number(self, node: list[Any], meaning: Any = None) -> int:
+        """The number of a node of which nobody has the object, and what it means for the hash, where that is more."""
         self.nodes.append(node)
-        self._meanings.append(node)
+        self._meanings.append(node if meaning is None else meaning)
         return len(self.nodes) - 1
 
     def label(self) -> str:

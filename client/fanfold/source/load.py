@@ -137,7 +137,7 @@ def _parse(data: bytes) -> dict[str, Any]:
             "These bytes are not a captured function.",
             next_step="Submit the UDF again; if it comes back, the store that holds it is damaged.",
         ) from error
-    if version not in (FORMAT_VERSION, _FORMAT_WITH_ENVIRONMENT):
+    if version != (_FORMAT_WITH_ENVIRONMENT if document.get("environment") else FORMAT_VERSION):
         raise CaptureError(
             f"This function was captured in format {version}; this Fanfold reads format {FORMAT_VERSION}.",
             next_step="Use the same version of Fanfold on both sides (pip install --upgrade fanfold).",

@@ -7,6 +7,7 @@ others than Python itself make the class (pydantic, Enum), by its statement. See
 
 from __future__ import annotations
 
+import os
 import sys
 from binascii import a2b_base64
 from collections import deque
@@ -138,6 +139,19 @@ class Builder:
     def _make_own(self, _ref: int, number: int) -> Any:
         """What the UDF's own bundle has, of which this graph is an argument."""
         return self._program.own(number)
+
+    def _make_variable(self, _ref: int, name: str, default: str | None) -> str:
+        """What the environment has here: its value has not travelled."""
+        from fanfold.errors import CaptureError
+
+        value = os.environ.get(name, default)
+        if value is None:
+            raise CaptureError(
+                f"The UDF's file reads os.environ[{name!r}] at its top, and this worker's environment has no such"
+                " variable: its value does not travel.",
+                next_step=f'say @udf(secrets=["{name.lower()}"]), or env={{"{name}": ...}} for what is no secret.',
+            )
+        return value
 
     # Functions
 

@@ -31,7 +31,7 @@ from fanfold.core.models import (
     new_job_id,
     to_event,
 )
-from fanfold.core.options import Options, Request, places, unwrapped
+from fanfold.core.options import Options, Request, places, secret_variable, unwrapped
 from fanfold.engines.base import Description, Engine, Stores, engine_for
 from fanfold.errors import CaptureError, InputError, NestedSubmitError
 from fanfold.inputs import Signature, sender, validated
@@ -256,6 +256,8 @@ class Draft:
         self.bundle = self._captured.bundle
         if self.options.secrets:
             engine.stores.secrets.check(self.options.secrets)
+        if not self.described.uses_own_packages:
+            _say_which_variables_stay(self.bundle, self.options)
         self._packages = _packages_of(function, self.options, engine, self.bundle)
         self.check_imports()
         signature = Signature.of(function)
@@ -357,6 +359,21 @@ class Draft:
 
     def _put_blob(self, sha256: str, data: bytes) -> None:
         self.engine.stores.objects.put_if_absent(blob_key(sha256), data)
+
+
+#: A variable of the environment, without a default, that a UDF's file reads at its top; see `source.environ`.
+_READ_VARIABLE = re.compile(r'\["variable", ?"(\w+)", ?null\]')
+
+
+def _say_which_variables_stay(bundle: Bundle, options: Options) -> None:
+    """Say on stderr which variables runs elsewhere do not have."""
+    given = {*(options.env or ()), *map(secret_variable, options.secrets)}
+    for name in dict.fromkeys(_READ_VARIABLE.findall(bundle.graph)):
+        if name not in given:
+            sys.stderr.write(
+                f"fanfold: the UDF's file reads os.environ[{name!r}] at its top. Its name travels, not its value:"
+                f' say @udf(secrets=["{name.lower()}"]), or env={{"{name}": ...}} for what is no secret.\n'
+            )
 
 
 def _packages_of(function: Any, options: Options, engine: Engine, bundle: Bundle) -> PackageSet | None:

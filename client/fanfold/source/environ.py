@@ -1,0 +1,49 @@
+"""Globals that are variables of the environment: their names travel, their values stay.
+
+`API_KEY = os.environ["API_KEY"]` at the top of a file says where the value comes from. Shipped by value it would be
+kept with the job, for everybody who may read that. So a worker reads the variable anew, from its own environment.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+from typing import Any
+
+from fanfold.source.texts import Source, dotted
+
+_GET = (("os", "environ", "get"), ("environ", "get"), ("os", "getenv"), ("getenv",))
+_ITEM = (("os", "environ"), ("environ",))
+
+
+def variable_behind(source: Source, name: str, value: str) -> list[Any] | None:
+    """The node of a global that its file takes from the environment, and that is what it would take now; else None.
+
+    ["variable", name, default], where no default: without one it has to be there.
+    """
+    found = [node for node in source.tree.body if _binds(node, name)]
+    if len(found) != 1:
+        return None
+    read = _read(found[0].value) if isinstance(found[0], (ast.Assign, ast.AnnAssign)) else None
+    if read is None or os.environ.get(read[0], read[1]) != value:
+        return None
+    return ["variable", *read]
+
+
+def _binds(node: ast.stmt, name: str) -> bool:
+    """Whether a statement, or one within it, gives the name a value."""
+    return any(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in ast.walk(node))
+
+
+def _read(value: ast.expr | None) -> tuple[str, str | None] | None:
+    """The variable and the default that an expression reads; None for any other expression."""
+    if isinstance(value, ast.Subscript) and dotted(value.value) in _ITEM:
+        parts: list[ast.expr] = [value.slice]
+    elif isinstance(value, ast.Call) and dotted(value.func) in _GET and not value.keywords:
+        parts = value.args
+    else:
+        return None
+    texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    if len(texts) != len(parts) or not 1 <= len(texts) <= 2:
+        return None
+    return texts[0], texts[1] if len(texts) > 1 else None
