@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import ast
 import os
+import re
+import sys
+from collections.abc import Collection
 from typing import Any
 
 from fanfold.source.texts import Source, dotted
 
+#: A variable without a default among a graph's nodes.
+_NODE = re.compile(r'\["variable", ?"(\w+)", ?null\]')
 _GET = (("os", "environ", "get"), ("environ", "get"), ("os", "getenv"), ("getenv",))
 _ITEM = (("os", "environ"), ("environ",))
 
@@ -47,3 +52,13 @@ def _read(value: ast.expr | None) -> tuple[str, str | None] | None:
     if len(texts) != len(parts) or not 1 <= len(texts) <= 2:
         return None
     return texts[0], texts[1] if len(texts) > 1 else None
+
+
+def say_which_stay(graph: str, given: Collection[str]) -> None:
+    """Say on stderr which variables runs elsewhere do not have: those of the graph's that they are not `given`."""
+    for name in dict.fromkeys(_NODE.findall(graph)):
+        if name not in given:
+            sys.stderr.write(
+                f"fanfold: the UDF's file reads os.environ[{name!r}] at its top. Its name travels, not its value:"
+                f' say @udf(secrets=["{name.lower()}"]), or env={{"{name}": ...}} for what is no secret.\n'
+            )

@@ -38,6 +38,7 @@ from fanfold.inputs import Signature, sender, validated
 from fanfold.job.results import make_room_now_and_then, note_submitted_here
 from fanfold.settings import current
 from fanfold.source.capture import Captured
+from fanfold.source.environ import say_which_stay
 from fanfold.source.load import Bundle
 from fanfold.source.texts import commit_of
 from fanfold.stores.keys import blob_key, bundle_key
@@ -256,8 +257,8 @@ class Draft:
         self.bundle = self._captured.bundle
         if self.options.secrets:
             engine.stores.secrets.check(self.options.secrets)
-        if not self.described.uses_own_packages:
-            _say_which_variables_stay(self.bundle, self.options)
+        if '["variable",' in self.bundle.graph and not self.described.uses_own_packages:
+            say_which_stay(self.bundle.graph, {*(self.options.env or ()), *map(secret_variable, self.options.secrets)})
         self._packages = _packages_of(function, self.options, engine, self.bundle)
         self.check_imports()
         signature = Signature.of(function)
@@ -359,21 +360,6 @@ class Draft:
 
     def _put_blob(self, sha256: str, data: bytes) -> None:
         self.engine.stores.objects.put_if_absent(blob_key(sha256), data)
-
-
-#: A variable of the environment, without a default, that a UDF's file reads at its top; see `source.environ`.
-_READ_VARIABLE = re.compile(r'\["variable", ?"(\w+)", ?null\]')
-
-
-def _say_which_variables_stay(bundle: Bundle, options: Options) -> None:
-    """Say on stderr which variables runs elsewhere do not have."""
-    given = {*(options.env or ()), *map(secret_variable, options.secrets)}
-    for name in dict.fromkeys(_READ_VARIABLE.findall(bundle.graph)):
-        if name not in given:
-            sys.stderr.write(
-                f"fanfold: the UDF's file reads os.environ[{name!r}] at its top. Its name travels, not its value:"
-                f' say @udf(secrets=["{name.lower()}"]), or env={{"{name}": ...}} for what is no secret.\n'
-            )
 
 
 def _packages_of(function: Any, options: Options, engine: Engine, bundle: Bundle) -> PackageSet | None:
