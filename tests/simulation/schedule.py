@@ -44,8 +44,9 @@ class Outcome(NamedTuple):
 class Plan:
     """What is submitted, and what its people do, as drawn from the seed."""
 
-    def __init__(self, chance: random.Random) -> None:
-        self.path = chance.choice(("express", "express", "distributed", "dedicated", "dedicated", "dedicated"))
+    def __init__(self, chance: random.Random, path: str | None) -> None:
+        drawn = chance.choice(("express", "express", "distributed", "dedicated", "dedicated", "dedicated"))
+        self.path = path or drawn
         self.count = chance.randint(2, 6)
         self.machines = chance.randint(1, 3)
         self.side_by_side = chance.randint(1, 2)
@@ -73,11 +74,11 @@ class Plan:
         )
 
 
-def run_schedule(seed: int) -> Outcome:
-    """Carry out the schedule of that seed."""
+def run_schedule(seed: int, path: str | None = None) -> Outcome:
+    """Carry out the schedule of that seed, by that path where one is asked for."""
     world = World(seed)
     with _stage(world) as scratch:
-        deployment, plan = SimulatedCloud(world, scratch), Plan(world.random)
+        deployment, plan = SimulatedCloud(world, scratch), Plan(world.random, path)
         world.note(f"{vars(plan)} {vars(world.weather)}")
         try:
             checks = list(_play(deployment, plan))

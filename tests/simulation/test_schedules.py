@@ -33,9 +33,9 @@ def test_a_schedule_is_its_seed():
     assert [run_schedule(seed).notes for seed in range(20)] == [run_schedule(seed).notes for seed in range(20)]
 
 
-def found_within(schedules: int) -> str:
+def found_within(schedules: int, path: str | None = None) -> str:
     """The first violation that so many schedules find."""
-    violations = (run_schedule(seed).violations for seed in range(schedules))
+    violations = (run_schedule(seed, path).violations for seed in range(schedules))
     return next((found[0] for found in violations if found), "nothing")
 
 
@@ -49,9 +49,9 @@ def test_a_reader_who_never_looks_back_is_found(monkeypatch):
 
 def test_work_that_falls_between_the_counter_and_the_list_is_found(monkeypatch):
     monkeypatch.setattr(ClaimingFeed, "_look_for_leftovers", lambda self: True)
-    assert "left the runs" in found_within(3_000)
+    assert "left the runs" in found_within(3_000, "dedicated")
 
 
 def test_a_last_machine_that_leaves_before_a_dead_one_s_lease_is_over_is_found(monkeypatch):
     monkeypatch.setattr(ClaimingFeed, "_wait_for_signs_of_life", lambda self: None)
-    assert "left the runs" in found_within(3_000)
+    assert "left the runs" in found_within(3_000, "dedicated")
