@@ -62,7 +62,7 @@ def test_the_commit_is_the_one_that_is_checked_out(tmp_path, home):
     git("add", "tiles.py")
     git("commit", "-qm", "first")
     environment = {**os.environ, "FANFOLD_HOME": str(home)}
-    command = [sys.executable, "-m", "fanfold", "submit", "tiles.py", "1", "--json", "--tag", "project=floods"]
+    command = [sys.executable, "-m", "fanfold", "submit", "tiles.py:f", "1", "--json", "--tag", "project=floods"]
     for pack in (False, True):
         if pack:
             git("pack-refs", "--all")
