@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo dist fuzz simulate test test-fast coverage chromium pictures check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws bench-page bench-real suites scale
+.PHONY: verify-aws demo dist fuzz simulate test test-fast coverage chromium pictures check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws bench-page bench-real suites scale
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,6 +101,9 @@ node_modules/.made: package-lock.json $(VENV)/.infra
 
 synth: node_modules/.made  ## the CloudFormation templates into cdk.out; no AWS, no Docker
 	@$(CDK) synth --quiet
+
+verify-aws: node_modules/.made  ## whether your AWS does what Fanfold relies on: says what it costs first; LOCAL=1 for the local cloud
+	@PATH="$(abspath $(BIN)):$(WHEEL)/bin:$$PATH" $(BIN)/python -m tests.verify $(if $(LOCAL),--local)
 
 bootstrap: node_modules/.made  ## once per account and region: what the CDK itself needs there
 	@$(CDK) bootstrap
