@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from fanfold.workbench.job_log import JobLog
@@ -58,3 +60,14 @@ def test_errors_are_jumped_to_in_all_lines_or_those_of_a_run(log):
 def test_what_only_steers_a_terminal_is_left_out_and_a_progress_bar_is_its_last_state(log):
     log.add([(0, 0, 0.0, "\x1b[31mred\x1b[0m\n 10%\r 50%\r100%\n")])
     assert texts(log.lines(0, 2)) == ["red", "100%"]
+
+
+def test_lines_of_a_piece_are_kept_and_told_apart_as_each_would_be_alone():
+    words = "error MyError warn UserWarning fatal ok errors terror \x1b[31mred\x1b[0m a\rb İ TRACEBACK \x00".split(" ")
+    lines = [f"{one} {other}" for one in words for other in words]
+    with closing(JobLog()) as whole, closing(JobLog()) as single:
+        whole.add([(0, 0, 1.0, "\n".join([*lines, ""]))])
+        for line in lines:
+            single.add([(0, 0, 1.0, f"{line}\n")])
+        assert whole.lines(0, len(lines)) == single.lines(0, len(lines))
+        assert {line.level for line in whole.lines(0, len(lines))} == {"", "warning", "error"}

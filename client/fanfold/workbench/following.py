@@ -213,10 +213,7 @@ class FollowedJob(SharedReader):
         self.version = self.job.state.version
         self._note_machines()
         self._read_earlier()
-        if self.read_at:
-            self._read_telemetry()
-        else:
-            self._is_behind = True  # how the job stands is shown first
+        self._read_telemetry(_READ_S if self.read_at else 0.0)  # at first one page: how the job stands is shown soon
 
     def _notice_retry(self) -> None:
         header = engine_for(self.job.header.engine).stores.log.get_job(self.job.id)
@@ -249,10 +246,11 @@ class FollowedJob(SharedReader):
             if attempt < state.attempt_of(index)
         ]
 
-    def _read_telemetry(self) -> None:
+    def _read_telemetry(self, spare_s: float) -> None:
+        """One page of what runs print and use, and more while there is time."""
         log, began = engine_for(self.job.header.engine).stores.log, time.monotonic()
         self._is_behind = True
-        while time.monotonic() - began < _READ_S:
+        while True:
             events, self._cursor = log.read_since(self.job.id, self._cursor, channel="telemetry")
             if not events:
                 self._is_behind = False
@@ -260,6 +258,8 @@ class FollowedJob(SharedReader):
                     self.log.end()
                 return
             self._take([event for event in events if event.id not in self._seen])
+            if time.monotonic() - began >= spare_s:
+                return
 
     def _take(self, events: list[Event]) -> None:
         self._seen.update(event.id for event in events)
