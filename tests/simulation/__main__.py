@@ -8,7 +8,9 @@ import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[2] / "runtime"))  # as pytest has it
 from tests.simulation.schedule import Outcome, run_schedule
 
 _CHUNK = 500
