@@ -38,15 +38,19 @@ def everywhere():
         ).stdout
         for python in ("python", sys.executable)
     ]
-    with get_context("spawn").Pool(1) as pool:
-        spawned = pool.apply(_version)
+    ours, theirs = get_context("spawn").Pipe()  # Lambda has no shared memory, which a Pool takes
+    process = get_context("spawn").Process(target=_send_version, args=(theirs,))
+    process.start()
+    theirs.close()
+    spawned = ours.recv()
+    process.join()
     return [fftalk.VERSION, *(each.decode().strip() for each in said), spawned, pandas.__name__]
 
 
-def _version():
+def _send_version(pipe):
     import fftalk
 
-    return fftalk.VERSION
+    pipe.send(fftalk.VERSION)
 
 
 @pytest.fixture
