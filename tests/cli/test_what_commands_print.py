@@ -42,8 +42,8 @@ STARTING = {
     "secret list": [],
     "secret remove": ["kept"],
 }
-#: What goes on until Ctrl-C is shown in tests/workbench.
-SERVING = {"workbench"}
+#: What goes on until Ctrl-C is shown in tests/workbench, and what wants a deployment in the tests of that.
+SERVING = {"workbench", "connect"}
 
 
 def shown(jobs, tmp_path, command, **options):
@@ -89,6 +89,7 @@ def test_what_people_read_fits_80_columns_without_colour(jobs, tmp_path, command
         "report",
         "doctor",
         "export",
+        "why",
     )  # whose paths may be long
     assert "\x1b" not in text
 
