@@ -315,7 +315,7 @@ def test_where_there_is_no_fork_server_workers_are_started_one_by_one(pool, feed
 
         return [os.getpid(), subprocess.Popen(["sleep", "60"]).pid]
 
-    monkeypatch.setattr(pools, "spawner", Launcher)
+    monkeypatch.setattr(pools, "spawner", lambda environment, by: Launcher(environment, by.python))
     one, given, more = pool(2), feed(leave_a_child, [{}] * 2), feed(predict, [{"x": 3}] * 4)
     one.add(given)
     one.serve(more)
