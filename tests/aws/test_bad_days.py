@@ -62,6 +62,7 @@ def use_everything(stores, account, tmp_path):
     work = Work(stores, job.id)
     work.put("d", [RunRef(index) for index in range(10)])
     taken = work.take(4)
+    work.hold("m", taken)
     work.give_back("m", taken)
     assert [work.take_over(held) for held in work.abandoned()] == [taken]
 
