@@ -6,7 +6,6 @@ import elsewhere
 
 
 def _backend():
-    from joblib import _parallel_backends, parallel
     from joblib.parallel import BACKENDS
 
     if elsewhere.ENGINE == "fanfold":
@@ -15,7 +14,7 @@ def _backend():
         class LokyBackend(FanfoldBackend):
             """Here it is also what joblib takes where nobody asks for a backend: one call at a time.
 
-            Tests that ask which backend was chosen know it by this name and class.
+            Tests that ask which backend was chosen know it by this name.
             """
 
             default_n_jobs = 1
@@ -23,7 +22,7 @@ def _backend():
             def effective_n_jobs(self, n_jobs):
                 return 1 if n_jobs is None else super().effective_n_jobs(n_jobs)
 
-        BACKENDS["loky"] = _parallel_backends.LokyBackend = parallel.LokyBackend = LokyBackend
+        BACKENDS["loky"] = LokyBackend
     return BACKENDS["loky"]
 
 
