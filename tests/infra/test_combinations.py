@@ -44,6 +44,7 @@ OTHER: dict[str, Any] = {
     "read_buckets": ["theirs"],
     "write_buckets": ["ours"],
     "public_data": True,
+    "secrets": "ssm:/team/",
     "tags": {"team": "maps"},
     "refresh": "2026-11-28",
     "kms_keys": ["arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"],
