@@ -32,6 +32,14 @@ from __future__ import annotations
 
 from typing import Any
 
+#: Control characters, written out: they move a terminal's cursor, name its window, or have it answer as if one typed.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def printable(text: str) -> str:
+    """`text` with control characters written out as `\\x1b`: what others have written cannot steer a terminal."""
+    return text if text.isprintable() else text.translate(_CONTROLS)
+
 
 class FanfoldError(Exception):
     """Base of all errors: a message, and what to do next."""
@@ -42,7 +50,7 @@ class FanfoldError(Exception):
         self.next_step = next_step
 
     def __str__(self) -> str:
-        return f"{self.message}\n  Next: {self.next_step}" if self.next_step else self.message
+        return printable(f"{self.message}\n  Next: {self.next_step}" if self.next_step else self.message)
 
 
 class InputError(FanfoldError, ValueError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 import typer
 
 from fanfold.core.plain_json import plain
+from fanfold.errors import printable
 
 #: Where nobody looks (a pipe, a file) nothing is cut, whatever width a terminal would have.
 _UNCUT = 10_000
@@ -33,6 +35,10 @@ _STYLES = {
 }
 
 
+#: What a terminal may be sent of what others have written: colours, and the carriage returns of progress bars.
+_KEPT = re.compile(r"(\x1b\[[0-9;]*m|\r)")
+
+
 class Column(NamedTuple):
     """A table's column; a `flexible` one is cut where the terminal is too narrow for all."""
 
@@ -52,7 +58,7 @@ def table_text(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> str:
     from rich.table import Table
     from rich.text import Text
 
-    cells = [[Text(cell.replace("\n", " "), style=_STYLES.get(cell, "")) for cell in row] for row in rows]
+    cells = [[Text(printable(cell.replace("\n", " ")), style=_STYLES.get(cell, "")) for cell in row] for row in rows]
     wanted = [
         max(len(column.title), *(row[position].cell_len for row in cells), 1) for position, column in enumerate(columns)
     ]
@@ -93,14 +99,20 @@ def print_json_line(document: Mapping[str, Any]) -> None:
 
 
 def print_text(text: str, *, end: str = "\n") -> None:
-    """Print text as it is: what runs have printed keeps its colours in a pipe."""
-    sys.stdout.write(f"{text}{end}")
+    """Print text; in a pipe as it is, on a terminal without what would steer it: colours are kept."""
+    sys.stdout.write(f"{_harmless(text) if sys.stdout.isatty() else text}{end}")
     sys.stdout.flush()  # now, where a closed pipe can be caught, not when the interpreter ends
 
 
 def note(text: str) -> None:
     """Say something beside the output, on stderr."""
-    typer.echo(text, err=True)
+    typer.echo(_harmless(text), err=True)
+
+
+def _harmless(text: str) -> str:
+    """Text in which control characters are written out, but for those of colours and of lines."""
+    pieces = _KEPT.split(text)  # those at odd places are what is kept
+    return "".join(piece if place % 2 else printable(piece) for place, piece in enumerate(pieces))
 
 
 def _width() -> int | None:
