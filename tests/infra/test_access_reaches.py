@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from fanfold.contract import cloud, layout
+from fanfold.contract import cloud
+from fanfold.stores import keys
 from tests.infra.templates import Templates, exports, listed, resolve
 
 _HERE = "eu-west-1:123456789012"
@@ -16,8 +17,8 @@ WORKERS = ("RealtimeRole", "JobRole")
 #: Every key that the code puts into the bucket, whatever it is made from.
 KEYS = {
     name: function(*(f"some-{parameter}" for parameter in inspect.signature(function).parameters))
-    for name, function in inspect.getmembers(layout, inspect.isfunction)
-    if name.endswith("_key")
+    for name, function in inspect.getmembers(keys, inspect.isfunction)
+    if name.endswith("_key") and name != "checked_key"
 }
 
 
