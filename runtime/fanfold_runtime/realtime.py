@@ -170,7 +170,7 @@ class Environment:
         left_s = context.get_remaining_time_in_millis() / 1000 - 2 * _MARGIN_S
         try:
             self._stores.keep(header.id, within_s=max(0.0, left_s))
-        except FanfoldError as error:  # its next run, or whoever waits, goes on from there
+        except FanfoldError as error:  # its next run, or a client that waits, goes on from there
             telemetry.logger.warning("expiry not moved on", error=type(error).__name__)
 
     def _begins(self, event: RunPayload, call_id: str) -> bool:

@@ -58,7 +58,7 @@ def _is_named(retry_on: tuple[str, ...], status: RunStatus, error: RunError | No
 
 
 def pause_s(header: JobHeader, index: int, attempt: int, first_attempt: int = 0) -> float:
-    """Seconds from the end of `attempt` until the run is due again: the same for whoever asks, wherever.
+    """Seconds from the end of `attempt` until the run is due again: the same for every process that asks.
 
     It doubles from attempt to attempt. Jitter takes up to half of it off, by the run's number, so that runs that were
     refused together do not come back together.

@@ -35,8 +35,8 @@ _MOST_LEADERS = 100
 _MOST_RANGES = 10_000
 #: How often it is made sure that somebody works on a leader.
 _RECONCILE_S = 2.0
-#: A leader's run that nobody performs may be about to be started again by whoever looks after the leader; and what has
-#: ended so long ago is in the cache for sure.
+#: A leader's run that nobody performs may be about to be started again by the process that looks after the leader; and
+#: what has ended so long ago is in the cache for sure.
 _GRACE_S = 30.0
 _OPEN = (RunStatus.QUEUED, RunStatus.RUNNING)
 

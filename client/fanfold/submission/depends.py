@@ -35,7 +35,7 @@ def _text_of(one: Any) -> str:
     except (CannotLook, OSError) as error:
         raise InputError(
             f"depends_on names {str(one)!r}, which cannot be read: {error}.",
-            next_step="let whoever submits read it, or depend on a function that gives its version.",
+            next_step="make it readable for the process that submits, or depend on a function that gives its version.",
         ) from error
     if stamp == ABSENT:
         raise InputError(

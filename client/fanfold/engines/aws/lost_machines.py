@@ -1,7 +1,7 @@
 """Why a machine of a dedicated job is gone that has not said so itself: AWS Batch is asked, and its words written down.
 
-A machine that the kernel or EC2 ends says nothing. The job goes on, for others take its runs over; whoever looks at it
-is to know why, before the same happens to the next machine.
+A machine that the kernel or EC2 ends says nothing. The job goes on, for others take its runs over. People who look
+at the job learn why, before the same happens to the next machine.
 """
 
 from __future__ import annotations

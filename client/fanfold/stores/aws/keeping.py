@@ -70,7 +70,7 @@ class Keeper:
         self._renew(self._objects.keys(f"jobs/{job_id}/"), old_s)
         if not in_time():
             return False
-        self._headers.expire_at(job_id, until)  # last: whoever finds the header moved on need do nothing
+        self._headers.expire_at(job_id, until)  # last: a process that finds the header moved on need do nothing
         return True
 
     def _partitions(self, head: StoredHeader) -> Iterator[tuple[str, bool]]:
