@@ -98,7 +98,7 @@ class AwsEngine:
             self.stores.log.append([to_event(header.id, dispatch, "started")])
 
     def follow(self, header: JobHeader) -> None:
-        """Nothing: what it waits for is in its log, and the client that waits for the job takes it over (`reconcile`)."""
+        """Nothing: what it waits for is in its log, and the client that waits takes it over (`reconcile`)."""
 
     def cancel(self, header: JobHeader) -> None:
         """Stop the job's executions, and its machines with them; realtime runs see the flag within seconds."""
