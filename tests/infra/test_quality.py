@@ -72,6 +72,10 @@ ACCEPTED: list[tuple[str, str, str]] = [
         )
     ),
     (f"{_AT}/People/Operator/Resource", r"(job-queue|dashboard)/fanfold-main-\*", "this deployment's"),
+    *(
+        (f"{_AT}/{who}/Resource", r"IAM5\[.*:secret:fanfold/main/\*\]", "secrets for UDFs, by this deployment's prefix")
+        for who in ("RealtimeRole/DefaultPolicy", "JobRole/DefaultPolicy", "People/Operator")
+    ),
 ]
 
 
