@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fanfold.core import fold as spool_module
+from fanfold.core import columns as spool_module
 from fanfold.core.columns import Spool
 from fanfold.core.fold import JobState
 from fanfold.core.models import Event, EventKind, Output, RunError, RunStatus, Usage
