@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from contextlib import suppress
 
 import fanfold
-from fanfold.core import fold as columns
-from fanfold.core import fold as spool
+from fanfold.core import columns
 from fanfold.core import fold as state
-from fanfold.engines.local import engine as local
+from fanfold.engines.local.engine import LocalEngine
 from fanfold.job import job as job_module
 from fanfold.job import waiting as tracker
 
 
 class CtrlC:
-    """Interrupts what is done within it before the line of that number, of all that these modules perform.
+    """Interrupts what is done within it before the line of that number, of all that these modules and classes perform.
 
-    A line may be the one at which a lock is let go, where no real signal is raised: name no module whose locks other
+    A line may be the one at which a lock is let go, where no real signal is raised: name nothing whose locks other
     threads wait for.
     """
 
-    def __init__(self, number, *modules):
+    def __init__(self, number, *parts):
         self.left = number
-        self._files = {module.__file__ for module in modules}
+        self._lines = {inspect.getsourcefile(part): _lines_of(part) for part in parts}
 
     def __enter__(self):
         self._before = sys.gettrace()
@@ -34,13 +34,18 @@ class CtrlC:
         sys.settrace(self._before)
 
     def _trace(self, frame, what, _):
-        if frame.f_code.co_filename not in self._files:
+        if frame.f_code.co_firstlineno not in self._lines.get(frame.f_code.co_filename, ()):
             return None
         if what == "line":
             self.left -= 1
             if not self.left:
                 raise KeyboardInterrupt
         return self._trace
+
+
+def _lines_of(part):
+    lines, first = inspect.getsourcelines(part)
+    return range(first, first + len(lines))
 
 
 def odd_only(x: int):
@@ -54,7 +59,7 @@ def test_wherever_reading_a_job_is_interrupted_none_of_its_events_is_lost():
     counts, errors = job.counts(), [str(job.error(index)) for index in range(4)]
     for number in range(1, 10_000):
         held = fanfold.get_job(job.id)
-        with suppress(KeyboardInterrupt), CtrlC(number, tracker, state, columns, spool) as interrupt:
+        with suppress(KeyboardInterrupt), CtrlC(number, tracker, state, columns) as interrupt:
             held.tracker.refresh()
         assert held.wait(timeout=5).counts() == counts
         assert [str(held.error(index)) for index in range(4)] == errors
@@ -72,7 +77,7 @@ def test_wherever_a_retry_is_interrupted_the_job_ends_and_can_be_retried(tmp_pat
     for number in range(1, 10_000):
         path = tmp_path / str(number)
         job = fanfold.submit(read, [str(path)], collect=False, cache=False).wait()
-        with suppress(KeyboardInterrupt), CtrlC(number, job_module, tracker, local) as interrupt:
+        with suppress(KeyboardInterrupt), CtrlC(number, job_module, tracker, LocalEngine) as interrupt:
             job.retry()
         held = fanfold.get_job(job.id)
         held.wait(timeout=20)
