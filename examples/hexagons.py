@@ -58,7 +58,7 @@ def main(where: str, files: int = 12, rows: int = 2000, fan_out: Callable[..., l
     if "://" not in where:
         os.makedirs(where, exist_ok=True)
     parts = fan_out(by_cell, make_rides(where, files, rows), resolution=7)
-    with duckdb.connect() as database:
+    with duckdb.connect(config={"threads": 1}) as database:  # one adds in the same order each time
         database.register("parts", pa.concat_tables(parts))
         query = """
             SELECT cell, sum(rides)::BIGINT AS rides, sum(fares) AS fares
