@@ -46,7 +46,7 @@ def test_a_distributed_map_over_more_than_a_state_holds_ends_well(on_cloud, even
     eventually(lambda: on_cloud.ended().get("STANDARD SUCCEEDED", 0) == before + 1)
 
 
-@pytest.mark.parametrize(("count", "max_workers"), [(130, 400), (3000, None)])
+@pytest.mark.parametrize(("count", "max_workers"), [(130, 400), (1200, None)])
 def test_more_runs_and_jobs_with_max_workers_are_a_distributed_map(on_cloud, eventually, count, max_workers):
     before = on_cloud.ended().get("STANDARD SUCCEEDED", 0)
     job = fanfold.submit(squared, range(count), max_workers=max_workers, collect=False)
