@@ -57,7 +57,11 @@ def test_whatever_clients_and_the_runtime_do_is_allowed_to_them(permitted):
     asked, refused = permitted.permissions()
     assert refused == []
     assert {("PeopleUser", "lambda:InvokeFunction"), ("PeopleUser", "states:StopExecution")} <= asked
-    assert {("RealtimeRole", "sts:AssumeRole"), ("JobRole", "s3:PutObject"), ("JobRole", "dynamodb:Query")} <= asked
+    assert {
+        ("RealtimeRole", "dynamodb:BatchWriteItem"),
+        ("JobRole", "s3:PutObject"),
+        ("JobRole", "dynamodb:Query"),
+    } <= asked
 
 
 def test_a_job_that_outlives_its_retention_is_kept_by_whoever_works_on_it(permitted, monkeypatch):
