@@ -179,29 +179,22 @@ def on_disk(path: str, *, deep: bool) -> str:
         return f"unseen {type(error).__name__}"
     if not S_ISDIR(about.st_mode):
         return f"{about.st_size} {about.st_mtime_ns}"
-    return _folder(path) if deep else "folder"
-
-
-def _folder(path: str) -> str:
-    digest = hashlib.sha256()
-    for parent, folders, files in os.walk(path):
-        folders.sort()
-        for name in sorted(files):
-            where = os.path.join(parent, name)
-            digest.update(f"{os.path.relpath(where, path)}\0{on_disk(where, deep=False)}\n".encode(errors="replace"))
-    return f"folder {digest.hexdigest()}"
+    return f"folder {_folder(path, lambda file: on_disk(file, deep=False))}" if deep else "folder"
 
 
 def content(path: str) -> str:
     """A hash of a file's bytes, or of the names and bytes of all files in a folder. Raises `FileNotFoundError`."""
-    if not os.path.isdir(path):
-        return _hash_of(path)
+    return _folder(path, _hash_of) if os.path.isdir(path) else _hash_of(path)
+
+
+def _folder(path: str, told: Callable[[str], str]) -> str:
+    """A hash of the names of all files in a folder, and of what is `told` of each."""
     digest = hashlib.sha256()
     for parent, folders, files in os.walk(path):
         folders.sort()
         for name in sorted(files):
             where = os.path.join(parent, name)
-            digest.update(f"{os.path.relpath(where, path)}\0{_hash_of(where)}\n".encode(errors="replace"))
+            digest.update(f"{os.path.relpath(where, path)}\0{told(where)}\n".encode(errors="replace"))
     return digest.hexdigest()
 
 

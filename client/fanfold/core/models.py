@@ -216,7 +216,7 @@ class Event(NamedTuple):
     """One immutable fact about one attempt of one run.
 
     `status`, `output`, `error` and `usage` belong to `finished`; `data` holds what the other kinds tell:
-    log {"text"}, usage {"cpu_percent", "memory_mib", ...}, and of the job as a whole a record's fields (`job_records`).
+    log {"text"}, usage {"cpu_percent", "memory_mib", ...}, and of the job as a whole a record's fields (see below).
     """
 
     job_id: str

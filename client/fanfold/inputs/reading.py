@@ -7,13 +7,12 @@ from itertools import chain, islice
 from typing import Any
 
 from fanfold.codec import decode_json, encode_json
-from fanfold.codec.values import Own
+from fanfold.codec.values import Own, PutBlob
 from fanfold.errors import CodecError, InputError
 from fanfold.inputs.signature import Rejection, Signature, short
 
 # Arguments as text: what is sent of them, and what is read of it again.
 
-PutBlob = Callable[[str, bytes], object]
 Send = Callable[[Mapping[str, Any]], str]
 
 

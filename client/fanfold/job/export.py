@@ -66,7 +66,6 @@ _WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
     ".gpkg": _write_layer("GPKG"),
     ".geojson": _write_layer("GeoJSON"),
 }
-_GEOGRAPHIC = (".gpkg", ".geojson")
 
 
 def _is_geographic(frame: pd.DataFrame) -> bool:

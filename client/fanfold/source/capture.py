@@ -11,10 +11,11 @@ import functools
 import re
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fanfold.codec.values import PutBlob
 from fanfold.errors import CaptureError
 from fanfold.source import refusals
 from fanfold.source.functions import space_of, take_globals, texts_beside
@@ -228,8 +229,6 @@ def _taken(graph: Graph, source: Source, node: ast.stmt, namespace: dict[str, An
 
 #: Of a notebook of many cells, as many names as an error may be about.
 _MOST_NAMES = 500
-
-PutBlob = Callable[[str, bytes], object]
 
 
 def capture(fn: Any, *, put_blob: PutBlob | None = None) -> Bundle:

@@ -8,18 +8,17 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fanfold.codec import encode_json
 from fanfold.codec.registry import is_bulk
-from fanfold.errors import CodecError, FanfoldError
 from fanfold.source import refusals
 from fanfold.source.classes import MISSING, declared, is_enum, makes_fields
 from fanfold.source.functions import Located, is_compiled_as_it_stands, locate
+from fanfold.source.instances import encoded
 from fanfold.source.modules import imported_object, is_library, udf_function, unwrapped
 from fanfold.source.texts import (
     Definition,
@@ -39,7 +38,6 @@ from fanfold.source.texts import (
 if TYPE_CHECKING:
     from fanfold.source.graph import Graph
 
-PutBlob = Callable[[str, bytes], object]
 
 #: What a module may not be able to do where it is imported, and then does without.
 _ATTEMPTS = (ast.Try, getattr(ast, "TryStar", ast.Try))
@@ -256,18 +254,6 @@ def same(one: Any, other: Any) -> bool:
         return bool(one == other)
     except Exception:  # noqa: BLE001 - an object of the user's, which raises whatever it is asked
         return False
-
-
-def encoded(value: Any, put_blob: PutBlob | None = None, name: str = "value") -> str | None:
-    """The codec's text of a value; None where it knows none. Raises what `put_blob` does."""
-    try:
-        return encode_json(value, put_blob=put_blob, name=name, own=None)
-    except CodecError:
-        return None
-    except (FanfoldError, OSError):  # of the last, `put_blob` is the only source
-        raise
-    except Exception:  # noqa: BLE001 - a proxy of the user's, which raises whatever it is asked
-        return None
 
 
 # What a loaded module of the project holds by now that its text would not give again, and how that travels.

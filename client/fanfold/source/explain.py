@@ -88,21 +88,9 @@ def explain(udf: Any) -> Explanation:
     captured = Captured(udf)
     bundle = captured.bundle
     things = [Travels(*each) for each in captured.graph.lanes]
-    files = [source for source in bundle.sources if source.kind != "entry"]
-    things += [Travels("module", each.module, each.kind, len(each.text.encode()), each.path) for each in files]
-    things += [Travels("name", name, "an installed package or the standard library") for name in bundle.imports]
     things += [Travels("setup", text, "set-up", where=where) for text, where in captured.taken]
     left = [Travels("left", each.text, each.why, where=f"{each.path}:{each.line}") for each in captured.left]
-    needs = tuple(f"{what} needs {package} {version}" for what, package, version in bundle.needs)
-    order = list(LANES)
-    return Explanation(
-        name=bundle.entry,
-        things=tuple(sorted(set(things), key=lambda each: (order.index(each.lane), each.name))),
-        left=tuple(left),
-        code_hash=bundle.code_hash,
-        size=len(bundle.to_bytes()),
-        needs=needs,
-    )
+    return _explanation(bundle, things, left)
 
 
 def explain_bundle(bundle: Bundle) -> Explanation:
@@ -114,15 +102,20 @@ def explain_bundle(bundle: Bundle) -> Explanation:
         for space in graph.get("spaces", ())
         for name, ref in {**space.get("globals", {}), **space.get("names", {})}.items()
     ]
-    files = [source for source in bundle.sources if source.kind != "entry"]
-    things += [Travels("module", each.module, each.kind, len(each.text.encode()), each.path) for each in files]
-    things += [Travels("name", name, "an installed package or the standard library") for name in bundle.imports]
     left = [Travels("left", text, "a statement of the top of the file") for text in bundle.left_statements]
     left += [Travels("left", name, "a name that the UDF does not use") for name in bundle.left_names]
+    return _explanation(bundle, things, left)
+
+
+def _explanation(bundle: Bundle, things: list[Travels], left: list[Travels]) -> Explanation:
+    """What is said of a bundle: these `things`, its modules, the packages that go by name, and what is `left`."""
+    files = [source for source in bundle.sources if source.kind != "entry"]
+    modules = [Travels("module", each.module, each.kind, len(each.text.encode()), each.path) for each in files]
+    named = [Travels("name", name, "an installed package or the standard library") for name in bundle.imports]
     order = list(LANES)
     return Explanation(
         name=bundle.entry,
-        things=tuple(sorted(set(things), key=lambda each: (order.index(each.lane), each.name))),
+        things=tuple(sorted({*things, *modules, *named}, key=lambda each: (order.index(each.lane), each.name))),
         left=tuple(left),
         code_hash=bundle.code_hash,
         size=len(bundle.to_bytes()),

@@ -16,6 +16,7 @@ from hashlib import sha256
 from types import CellType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
+from fanfold.codec.values import PutBlob
 from fanfold.errors import CaptureError
 from fanfold.source import refusals
 from fanfold.source.functions import Located
@@ -24,7 +25,6 @@ from fanfold.source.texts import Kept, Source, UseSite, identifiers
 
 #: A literal in a list of its own, or the number of a node.
 Ref = Any
-PutBlob = Callable[[str, bytes], object]
 
 #: Not `json.dumps`, which may be the one that the user has replaced.
 _written = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import encode_json
 from fanfold.codec.registry import knows
+from fanfold.codec.values import PutBlob
 from fanfold.errors import CaptureError, CodecError, FanfoldError
 from fanfold.source.functions import by_name
 from fanfold.source.modules import held_by, is_library, own_name
@@ -42,7 +43,7 @@ def describe(graph: Graph, value: Any) -> Any:
         return special(graph, value)
     if value is ... or value is NotImplemented:
         return by_name(graph, "builtins", "Ellipsis" if value is ... else "NotImplemented")
-    if (text := encoded(graph, value)) is not None:
+    if knows(kind) and (text := encoded(value, graph.put_blob)) is not None:
         graph.lanes.append(("value", graph.label(), f"a {kind.__qualname__}", len(text), ""))
         return ["value", text]
     if stream := next((name for name in _STREAMS if getattr(sys, name, None) is value), None):
@@ -50,12 +51,10 @@ def describe(graph: Graph, value: Any) -> Any:
     return _taken_apart(graph, value)
 
 
-def encoded(graph: Graph, value: Any) -> str | None:
+def encoded(value: Any, put_blob: PutBlob | None = None, name: str = "value") -> str | None:
     """The codec's text of a value; None where it knows none. Raises what `put_blob` does."""
-    if not knows(type(value)):
-        return None
     try:
-        return encode_json(value, put_blob=graph.put_blob, own=None)
+        return encode_json(value, put_blob=put_blob, name=name, own=None)
     except CodecError:
         return None
     except (FanfoldError, OSError):  # of the last, `put_blob` is the only source
@@ -70,7 +69,7 @@ def encoded(graph: Graph, value: Any) -> str | None:
 def _container(graph: Graph, value: Any, kind: type) -> Any:
     parts: dict[int, tuple[Any, tuple[Any, ...]]] = {}
     if _is_plain(graph, value, (), parts):
-        text = encoded(graph, value)
+        text = encoded(value, graph.put_blob)
         if text is not None:
             for part, steps in parts.values():
                 if steps:

@@ -49,15 +49,6 @@ class Imported(NamedTuple):
     optional: bool = False
 
 
-class Found(NamedTuple):
-    """The part of an import statement that gave a name its value."""
-
-    place: Place
-    alias: ast.alias
-    module: str
-    attribute: str
-
-
 def imports_in(node: ast.AST, package: str, *, optional: bool = False) -> Iterator[Imported]:
     """Every import in the node, those for type checkers alone left out."""
     if isinstance(node, ast.Import):
@@ -99,30 +90,6 @@ def absolute_module(node: ast.ImportFrom, package: str) -> str:
     base = package.split(".")
     kept = base[: len(base) - node.level + 1]
     return ".".join([*kept, *([node.module] if node.module else [])])
-
-
-def found_imports(name: str, value: Any, places: Iterable[Place], package: str) -> list[Found]:
-    """The import statements that bind `name` to this very object."""
-    found = []
-    for place in places:
-        if not isinstance(place.node, (ast.Import, ast.ImportFrom)):
-            continue
-        for alias in place.node.names:
-            if bound_name(place.node, alias) == name:
-                module, attribute = target(place.node, alias, package)
-                if value is _NO_MODULE or imported_object(place.node, alias, package) is value:
-                    found.append(Found(place, alias, module, attribute))
-    return found
-
-
-def used(found: list[Found], chains: set[tuple[str, ...]]) -> list[Found]:
-    """Of `import a.b` and `import a.c`, those of which the code uses something; the last if there is no telling."""
-    chosen = [
-        each
-        for each in found
-        if each.attribute or each.alias.asname or tuple(each.module.split(".")[1:]) in chains | {()}
-    ]
-    return chosen or found[-1:]
 
 
 def target(node: ast.Import | ast.ImportFrom, alias: ast.alias, package: str) -> tuple[str, str]:

@@ -27,6 +27,7 @@ from fanfold.execution.worker.interpreter import (
     is_tracker,
     prctl,
     remove_run_folders,
+    wait_for_child,
 )
 
 _REQUEST_BYTES = 1 << 16
@@ -156,14 +157,14 @@ class ForkServer:
             for pid in orphans:
                 _kill(pid)
             for pid in orphans:
-                _wait_for(pid, deadline)
+                wait_for_child(pid, deadline)
 
     def _end(self) -> None:
         for pid in self._workers:
             _kill(pid)
         deadline = time.monotonic() + _STUCK_AFTER_S
         for pid in list(self._workers):
-            _wait_for(pid, deadline)
+            wait_for_child(pid, deadline)
             remove_run_folders(self._workers.pop(pid))
         self._end_orphans()
         os._exit(0)
@@ -176,13 +177,3 @@ def _take_note(*_: object) -> None:
 def _kill(pid: int) -> None:
     with suppress(OSError):
         os.kill(pid, _signal.SIGKILL)
-
-
-def _wait_for(pid: int, deadline: float) -> None:
-    while time.monotonic() < deadline:
-        try:
-            if os.waitpid(pid, os.WNOHANG)[0]:
-                return
-        except ChildProcessError:
-            return
-        time.sleep(0.0005)

@@ -187,14 +187,18 @@ def _end_tracker(tracker: Any) -> None:
     """Close its pipe: it then removes what it was told of, and ends. The next use starts another."""
     os.close(tracker._fd)
     pid, tracker._fd, tracker._pid = tracker._pid, None, None
-    deadline = time.monotonic() + _TRACKER_S
+    wait_for_child(pid, time.monotonic() + _TRACKER_S)
+
+
+def wait_for_child(pid: int, deadline: float) -> None:
+    """Return when that child of this process has ended, or at the `deadline` (time.monotonic seconds)."""
     while time.monotonic() < deadline:
         try:
             if os.waitpid(pid, os.WNOHANG)[0]:
                 return
         except ChildProcessError:
             return
-        time.sleep(0.002)
+        time.sleep(0.0005)
 
 
 def _has_living_children() -> bool:

@@ -17,7 +17,6 @@ from fanfold.workbench.layout import choice, element, script, set_text, show_sil
 _BY = {"day": "day", "owner": "owner", "name": "UDF"}
 _AGES = {"604800": "the last week", "2592000": "the last month", "0": "any time"}
 _LOOK_S = 2.0
-_SUMMED = ("runs", "failed", "busy", "cost")
 _TITLES = ("jobs", "runs", "failed", "compute time", "cost")
 
 
