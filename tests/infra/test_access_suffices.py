@@ -58,7 +58,7 @@ def _calls_of(path: Path) -> Iterator[tuple[str, str]]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
-            if node.func.attr == "call" and len(texts) >= 2:
+            if node.func.attr in ("call", "pages") and len(texts) >= 2:
                 yield texts[0], texts[1]
             elif node.func.attr in ("_call", "_on_condition") and texts and path.name in _SERVICE_OF:
                 yield _SERVICE_OF[path.name], texts[0]

@@ -82,15 +82,8 @@ def _descriptor(account: Account, name: str) -> DeploymentDescriptor:
 
 def _below(account: Account, path: str) -> dict[str, str]:
     """Every parameter below `path`, ten a call."""
-    found: dict[str, str] = {}
-    more: dict[str, Any] = {}
-    while True:
-        on = f"parameters {path}/*"
-        answer = account.call("ssm", "get_parameters_by_path", on=on, Path=path, Recursive=True, **more)
-        found.update({one["Name"]: one["Value"] for one in answer["Parameters"]})
-        if not answer.get("NextToken"):
-            return found
-        more = {"NextToken": answer["NextToken"]}
+    answers = account.pages("ssm", "get_parameters_by_path", on=f"parameters {path}/*", Path=path, Recursive=True)
+    return {one["Name"]: one["Value"] for answer in answers for one in answer["Parameters"]}
 
 
 def _table(parameters: Mapping[str, str], path: str) -> dict[str, Any]:

@@ -106,6 +106,15 @@ class Account:
             return answer
         raise AssertionError("the second try returns or raises")
 
+    def pages(self, service: str, operation: str, *, on: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """Every page of an answer that AWS gives in pieces, one call a page. Raises what `call` raises."""
+        while True:
+            answer = self.call(service, operation, on=on, **parameters)
+            yield answer
+            if not answer.get("NextToken"):
+                return
+            parameters["NextToken"] = answer["NextToken"]
+
     def read(self, body: Any, *, service: str, operation: str, on: str) -> bytes:
         """All bytes of an answer. Raises `StoreUnavailable` where the connection breaks while they come."""
         from botocore.exceptions import BotoCoreError

@@ -122,14 +122,9 @@ class _SecretsManager:
         )
 
     def names(self, prefix: str) -> list[str]:
-        asked: dict[str, Any] = {"Filters": [{"Key": "name", "Values": [prefix]}]}
-        found: list[str] = []
-        while True:
-            answer = self._account.call("secretsmanager", "list_secrets", on=f"secrets {prefix}", **asked)
-            found += [one["Name"] for one in answer["SecretList"]]
-            if not answer.get("NextToken"):
-                return found
-            asked["NextToken"] = answer["NextToken"]
+        asked = [{"Key": "name", "Values": [prefix]}]
+        answers = self._account.pages("secretsmanager", "list_secrets", on=f"secrets {prefix}", Filters=asked)
+        return [one["Name"] for answer in answers for one in answer["SecretList"]]
 
 
 class _ParameterStore:
@@ -152,14 +147,9 @@ class _ParameterStore:
         self._account.call("ssm", "delete_parameter", on=f"secret {path}", expected=self._MISSING, Name=path)
 
     def names(self, prefix: str) -> list[str]:
-        asked: dict[str, Any] = {"ParameterFilters": [{"Key": "Name", "Option": "BeginsWith", "Values": [prefix]}]}
-        found: list[str] = []
-        while True:
-            answer = self._account.call("ssm", "describe_parameters", on=f"secrets {prefix}", **asked)
-            found += [one["Name"] for one in answer["Parameters"]]
-            if not answer.get("NextToken"):
-                return found
-            asked["NextToken"] = answer["NextToken"]
+        asked = [{"Key": "Name", "Option": "BeginsWith", "Values": [prefix]}]
+        answers = self._account.pages("ssm", "describe_parameters", on=f"secrets {prefix}", ParameterFilters=asked)
+        return [one["Name"] for answer in answers for one in answer["Parameters"]]
 
 
 def _missing(name: str) -> ConfigurationError:
