@@ -88,6 +88,22 @@ def test_a_diff_names_code_inputs_options_and_results():
     assert "all the same, of 3 results" in str(before.diff(again))
 
 
+def test_a_parameter_that_some_run_was_given_is_part_of_the_input_and_other_constants_are_surroundings():
+    def diff(one, other):
+        jobs = (fanfold.submit(scaled, inputs, collect=False, **constants).wait() for inputs, constants in (one, other))
+        return next(jobs).diff(next(jobs))
+
+    constant_in_both = diff(([0, 1], {"by": 3}), ([0, 1, 1], {"by": 5}))
+    assert constant_in_both.inputs == {"in_both": 2, "only_in_a": 0, "only_in_b": 1}
+    assert constant_in_both.surroundings == {"argument by": (3, 5)}
+    assert constant_in_both.results == [1]
+    assert diff(([4], {}), ([4], {"by": 2})).same  # its default
+    of_each = diff(([{"x": 1, "by": 3}, {"by": 4, "x": 1}], {}), ([1], {"by": 4}))
+    assert of_each.inputs == {"in_both": 1, "only_in_a": 1, "only_in_b": 0}
+    assert not of_each.surroundings
+    assert of_each.results == []
+
+
 def test_jobs_are_found_by_their_tags():
     one = fanfold.submit(scaled, [1], tags={"project": "floods", "year": 2013}, collect=False)
     two = fanfold.submit(scaled, [2], tags={"project": "floods"}, collect=False)

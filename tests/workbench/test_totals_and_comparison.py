@@ -7,7 +7,7 @@ import time
 from playwright.sync_api import expect
 
 import fanfold
-from fanfold.job.compare import compare
+from fanfold.workbench.job.compare_page import facts_of
 from fanfold.workbench.jobs.totals import Total, totals
 from tests.workbench.test_accessibility import findings
 
@@ -60,10 +60,11 @@ def better_root(x: float):
 def test_of_two_jobs_it_is_told_which_inputs_fail_no_more_and_which_do_now():
     before = fanfold.submit(root, [-1, 4, 9, 16], collect=False).wait(progress=False)
     after = fanfold.submit(better_root, [4, 9, -1, 25], collect=False).wait(progress=False)
-    found = compare(before, after)
-    assert (found.same_inputs, found.repaired, found.broken) == (3, [2], [1])
+    found = before.diff(after)
+    assert (found.inputs["in_both"], found.repaired, found.broken) == (3, [2], [1])
+    assert "succeeded now: runs 2" in str(found)
     assert '-        raise ValueError("negative")' in found.code
-    facts = {fact.label: fact for fact in found.facts}
+    facts = {fact.label: fact for fact in facts_of(before, after, found)}
     assert (facts["status"].before, facts["runs"].before) == ("Failed", "3 succeeded, 1 failed")
     assert facts["per run"].before.startswith("median ")
 

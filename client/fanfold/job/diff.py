@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import unified_diff
 from typing import TYPE_CHECKING, Any
 
 from fanfold.core.formatting import counted, duration
+from fanfold.core.models import BAD, GOOD, RunStatus
+from fanfold.errors import FanfoldError
 from fanfold.job.summary import median
 from fanfold.source.load import Bundle
 from fanfold.stores.keys import bundle_key
@@ -26,9 +31,14 @@ _SHOWN = 10
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Difference:
-    """What differs from job `a` to job `b`. Runs are compared that have the same arguments.
+    """What differs from job `a` to job `b`. Runs are compared that have the same input.
 
-    `results` has, of these, the numbers in `b` of runs whose results differ, by bytes.
+    A parameter that some run of either job was given by itself is part of the input, with its constant or its default
+    in the other job. All other constants and defaults stand in `surroundings` where they differ.
+
+    Runs are numbered as in `b`: `results` are those whose results differ, by bytes; `repaired` failed in `a` and
+    succeeded in `b`, and `broken` the other way round. `slower` says how many times as long the runs of `b` took, in
+    the middle, of inputs that succeeded in both.
     """
 
     a: str
@@ -39,12 +49,15 @@ class Difference:
     surroundings: dict[str, tuple[Any, Any]]
     compared: int
     results: list[int]
+    repaired: list[int]
+    broken: list[int]
+    slower: float | None
     median_s: tuple[float | None, float | None]
 
     @property
     def same(self) -> bool:
         """True where code, inputs, surroundings and results are the same; times never are."""
-        alike = self.same_code and not self.surroundings and not self.results
+        alike = self.same_code and not (self.surroundings or self.results or self.repaired or self.broken)
         return alike and not self.inputs["only_in_a"] and not self.inputs["only_in_b"]
 
     def __str__(self) -> str:
@@ -57,6 +70,8 @@ class Difference:
         )
         lines += [f"  {name:<9} {old!r} -> {new!r}" for name, (old, new) in self.surroundings.items()]
         lines.append(f"  results   {self._about_results()}")
+        for runs, words in ((self.repaired, "succeeded now"), (self.broken, "failed now")):
+            lines += [f"  {words}: {_numbered(runs)}"] if runs else []
         if before is not None and after is not None:
             lines.append(f"  times     median {duration(before)} -> {duration(after)}")
         return "\n".join([*lines, *(("", self.code) if self.code else ())])
@@ -67,35 +82,83 @@ class Difference:
         compared = f"of {counted(self.compared, 'result')} of the same inputs"
         if not self.results:
             return f"all the same, {compared}"
-        shown = ", ".join(map(str, self.results[:_SHOWN])) + (", ..." if len(self.results) > _SHOWN else "")
-        return f"{len(self.results):,} differ, {compared}: in the second, runs {shown}"
+        return f"{len(self.results):,} differ, {compared}: in the second, {_numbered(self.results)}"
+
+
+def _numbered(runs: list[int]) -> str:
+    """The first of some runs by their numbers."""
+    return f"runs {', '.join(map(str, runs[:_SHOWN]))}{', ...' if len(runs) > _SHOWN else ''}"
 
 
 def find_difference(a: Job, b: Job) -> Difference:
-    """What differs from job `a` to job `b`. Raises `ResultDamaged` where the code of one is gone."""
-    before, after = _by_arguments(a), _by_arguments(b)
-    both = [text for text in after if text in before]
-    pairs = [(a.state.output(before[text]), b.state.output(after[text]), after[text]) for text in both]
-    known = [(old.sha256 == new.sha256, index) for old, new, index in pairs if old is not None and new is not None]
-    old_code, new_code = (_texts(job) for job in (a, b))
+    """What differs from job `a` to job `b`; both are read anew."""
+    _ = a.status, b.status
+    matched = _Inputs(a, b)
+    pairs = list(matched.pairs())
+    outputs = [(a.state.output(old), b.state.output(new), new) for old, new in pairs]
+    known = [(old.sha256 == new.sha256, index) for old, new, index in outputs if old is not None and new is not None]
+    fates = [(a.state.status_of(old), b.state.status_of(new), new) for old, new in pairs]
     return Difference(
         a=a.id,
         b=b.id,
         same_code=_code_hash(a) == _code_hash(b),
-        code=_code_diff(old_code, new_code),
-        inputs={"in_both": len(both), "only_in_a": len(before) - len(both), "only_in_b": len(after) - len(both)},
-        surroundings=_surroundings(a, b),
+        code=_code_diff(a, b),
+        inputs={"in_both": len(pairs), "only_in_a": len(a) - len(pairs), "only_in_b": len(b) - len(pairs)},
+        surroundings={**_surroundings(a, b), **matched.elsewhere()},
         compared=len(known),
         results=[index for same, index in known if not same],
+        repaired=[index for old, new, index in fates if old in BAD and new in GOOD],
+        broken=[index for old, new, index in fates if old in GOOD and new in BAD],
+        slower=_slower(a, b, pairs),
         median_s=(_median_s(a), _median_s(b)),
     )
 
 
-def _by_arguments(job: Job) -> dict[str, int]:
-    """The number of a run by its arguments as they are stored, constants included."""
-    job.tracker.look()
-    constants = job.header.constants
-    return {f"{job.contents.own_text(index)} {constants}": index for index in range(len(job))}
+def _slower(a: Job, b: Job, pairs: list[tuple[int, int]]) -> float | None:
+    """How many times as long the second job's runs took, in the middle, where both were performed."""
+    ratios = []
+    for old, new in pairs:
+        if a.state.status_of(old) is b.state.status_of(new) is RunStatus.SUCCEEDED:
+            took, takes = a.state.duration_s(old), b.state.duration_s(new)
+            if took and takes:
+                ratios.append(takes / took)
+    return median(ratios) if ratios else None
+
+
+class _Inputs:
+    """The inputs of two jobs as they were written down, and which of them are the same.
+
+    They are compared as JSON, which nothing is rebuilt from: not what an input is, but whether two are the same, is
+    asked here.
+    """
+
+    def __init__(self, a: Job, b: Job) -> None:
+        self._own = [[json.loads(job.contents.own_text(index)) for index in range(len(job))] for job in (a, b)]
+        self._common = [{**json.loads(job.header.defaults), **json.loads(job.header.constants)} for job in (a, b)]
+        #: Parameters that some run of either job was given by itself.
+        self._varying = {name for of_job in self._own for arguments in of_job for name in arguments}
+
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """The runs of the same input, each as (run of the first, run of the second); an input given twice has two."""
+        known: defaultdict[str, list[int]] = defaultdict(list)
+        for index, text in enumerate(self._texts(0)):
+            known[text].append(index)
+        for runs in known.values():
+            runs.reverse()
+        for index, text in enumerate(self._texts(1)):
+            if known.get(text):
+                yield known[text].pop(), index
+
+    def elsewhere(self) -> dict[str, tuple[Any, Any]]:
+        """The constants and defaults that are part of no input, where they differ: from and to."""
+        old, new = self._common
+        names = [name for name in dict.fromkeys((*old, *new)) if name not in self._varying]
+        return {f"argument {name}": (old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)}
+
+    def _texts(self, job: int) -> Iterator[str]:
+        common = {name: value for name, value in self._common[job].items() if name in self._varying}
+        for arguments in self._own[job]:
+            yield json.dumps({**common, **arguments}, sort_keys=True)
 
 
 def _code_hash(job: Job) -> str:
@@ -108,7 +171,12 @@ def _texts(job: Job) -> dict[str, str]:
     return {source.path: source.text for source in bundle.sources}
 
 
-def _code_diff(before: dict[str, str], after: dict[str, str]) -> str:
+def _code_diff(a: Job, b: Job) -> str:
+    """What differs in the code, as `diff -u` writes it; where code is gone, that is said in its place."""
+    try:
+        before, after = _texts(a), _texts(b)
+    except FanfoldError as error:  # a bundle that was removed; all else of the jobs can be compared
+        return f"cannot be compared: {error.message}"
     lines: list[str] = []
     for path in dict.fromkeys((*before, *after)):
         old, new = before.get(path, ""), after.get(path, "")

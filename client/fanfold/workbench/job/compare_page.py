@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 from nicegui import ui
 
 from fanfold.api.submit import get_job
+from fanfold.core.formatting import counted, duration
 from fanfold.errors import FanfoldError
-from fanfold.job.compare import Comparison, compare
+from fanfold.job import Job
+from fanfold.job.diff import Difference, find_difference
+from fanfold.job.summary import Summary
 from fanfold.workbench.layout import button, element, field, link, text
 
 _NAMED = 50
+
+
+class Fact(NamedTuple):
+    """One fact of both jobs, and how the second differs from the first where that is a number."""
+
+    label: str
+    before: str
+    after: str
+    change: str = ""
 
 
 async def show_comparison(engine: str, query: Mapping[str, str]) -> None:
@@ -30,24 +43,72 @@ async def show_comparison(engine: str, query: Mapping[str, str]) -> None:
         text("Give the ids of two jobs; each job's page has a button that brings its own.", "ff-card ff-empty")
         return
 
-    def read() -> Comparison:
-        return compare(get_job(before, engine=engine), get_job(after, engine=engine))
+    def read() -> tuple[list[Fact], Difference]:
+        jobs = get_job(before, engine=engine), get_job(after, engine=engine)
+        found = find_difference(*jobs)
+        return facts_of(*jobs, found), found
 
     try:
-        found = await asyncio.to_thread(read)
+        facts, found = await asyncio.to_thread(read)
     except FanfoldError as error:
         text(str(error), "ff-card ff-empty").props("role=alert")
         return
-    _build(found, after)
+    _build(facts, found)
 
 
-def _build(found: Comparison, after: str) -> None:
+def facts_of(before: Job, after: Job, found: Difference) -> list[Fact]:
+    """What both jobs' summaries tell, and what differs in their surroundings."""
+    one, other = before.summary(), after.summary()
+    words = [dict(summary.rows()) for summary in (one, other)]
+    labels = [label for label in dict.fromkeys([*words[0], *words[1]]) if label != "advice"]
+    facts = [Fact("job", before.id, after.id), Fact("status", one.status, other.status)]
+    facts += [
+        Fact(label, words[0].get(label, ""), words[1].get(label, ""), _change(label, one, other)) for label in labels
+    ]
+    facts += [Fact(name, _in_words(old), _in_words(new)) for name, (old, new) in found.surroundings.items()]
+    facts.append(Fact("code", before.header.code_hash[:16], after.header.code_hash[:16]))
+    return facts
+
+
+def _in_words(value: object) -> str:
+    """A value of one job's surroundings; what the other alone has is blank here."""
+    return "" if value is None else str(value)
+
+
+def _change(label: str, one: Summary, other: Summary) -> str:
+    numbers: dict[str, tuple[float | None, float | None]] = {
+        "time": (one.wall_s, other.wall_s),
+        "per run": (one.median_s, other.median_s),
+        "memory": (one.peak_memory_mib, other.peak_memory_mib),
+        "cost": (float(one.cost), float(other.cost)),
+    }
+    was, now = numbers.get(label, (None, None))
+    if not was or now is None:
+        return ""
+    least = f" ({duration(now - was)} more)" if label in ("time", "per run") and now > was else ""
+    return f"{100 * (now - was) / was:+.0f}%{least}"
+
+
+def _sentences(found: Difference) -> Iterator[str]:
+    """What became of the inputs that both have."""
+    same = found.inputs["in_both"]
+    if not same:
+        yield "They have no input in common."
+        return
+    yield f"{counted(same, 'input')} {'is' if same == 1 else 'are'} in both."
+    yield f"{len(found.repaired):,} that failed before succeeded; {len(found.broken):,} that succeeded before failed."
+    yield f"Of {counted(found.compared, 'result')} of the same inputs {len(found.results):,} differ."
+    if found.slower is not None:
+        yield f"A run of the same input took {found.slower:.2f} times as long, in the middle."
+
+
+def _build(facts: list[Fact], found: Difference) -> None:
     with (
         element("section", "ff-card").props('aria-label="Facts of both"'),
         element("table", "ff-plain"),
         element("tbody"),
     ):
-        for fact in found.facts:
+        for fact in facts:
             with element("tr"):
                 text(fact.label, "", "th").props("scope=row")
                 for value in (fact.before, fact.after):
@@ -56,14 +117,18 @@ def _build(found: Comparison, after: str) -> None:
                 text(fact.change, "ff-muted", "td")
     with element("section", "ff-card").props('aria-label="The same inputs"'):
         text("The same inputs", "", "h2")
-        for sentence in found.sentences():
+        for sentence in _sentences(found):
             text(sentence)
-        for title, runs in (("Succeeded now", found.repaired), ("Failed now", found.broken)):
+        for title, runs in (
+            ("Succeeded now", found.repaired),
+            ("Failed now", found.broken),
+            ("Another result", found.results),
+        ):
             if runs:
                 with element("div", "ff-row ff-small"):
                     text(f"{title}:", "", "span")
                     for run in runs[:_NAMED]:
-                        link(f"run {run}", f"/job/{after}/run/{run}")
+                        link(f"run {run}", f"/job/{found.b}/run/{run}")
                     left = len(runs) - _NAMED
                     text(f"and {left:,} more" if left > 0 else "", "", "span")
     with element("section", "ff-card").props('aria-label="Code"'):
@@ -71,4 +136,4 @@ def _build(found: Comparison, after: str) -> None:
         if found.code:
             text(found.code, "ff-pre ff-table", "pre").props('tabindex=0 role=region aria-label="Differences"')
         else:
-            text("Nothing that can be read.", "ff-muted")
+            text("Nothing.", "ff-muted")
