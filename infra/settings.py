@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fanfold.contract.instances import INSTANCE_TYPES, Host, InstanceType
+from fanfold.contract.layout import REALTIME_DISK_MIB
 from infra.hosts import refusals
 
 Architecture = Literal["x86_64", "arm64"]
@@ -102,7 +103,10 @@ class Settings(BaseModel):
     )
 
     realtime_disk_mib: int = Field(
-        default=2048, ge=512, le=10240, description="Scratch disk of one realtime environment, in MiB; 512 are free."
+        default=REALTIME_DISK_MIB,
+        ge=512,
+        le=10240,
+        description="Scratch disk of one realtime environment, in MiB; 512 are free.",
     )
     realtime_reserved_concurrency: int | None = Field(
         default=None,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fanfold.api.cached import cache as cache
+    from fanfold.api.conditions import local as local
     from fanfold.api.decorator import Udf as Udf
     from fanfold.api.decorator import udf as udf
     from fanfold.api.executor import Executor as Executor
@@ -95,6 +96,7 @@ _HOME_OF = {
     **dict.fromkeys(("data_path", "mount_path"), "api.mount"),
     **dict.fromkeys(("attempt", "job_id", "run_id", "scratch_path", "secret"), "api.inside"),
     "doctor": "diagnosis",
+    "local": "api.conditions",
     "explain": "source.explain",
     "plan": "submission.plan",
 }

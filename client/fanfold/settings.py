@@ -34,6 +34,8 @@ from fanfold.errors import ConfigurationError, FanfoldError
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from fanfold.engines.local.conditions import Conditions
+
 _IN_FILE = (
     "engine",
     "deployment",
@@ -51,6 +53,8 @@ _ENGINES = ("local", "aws")
 _DURABILITIES = ("process", "disk")
 
 _configured: dict[str, Any] = {}
+#: Under which conditions this machine runs jobs (`fanfold.local`); None: it was not asked to.
+_conditions: Conditions | None = None
 
 
 class Settings(NamedTuple):
@@ -127,8 +131,21 @@ def _unknown(names: list[str]) -> ConfigurationError:
 
 
 def reset() -> None:
-    """Forget what `configure` was told."""
+    """Forget what `configure` and `local` were told."""
     _configured.clear()
+    set_conditions(None)
+
+
+def set_conditions(conditions: Conditions | None) -> Conditions | None:
+    """Have this machine run jobs under these conditions from now on; what was in force before. None: as configured."""
+    global _conditions
+    before, _conditions = _conditions, conditions
+    return before
+
+
+def conditions() -> Conditions | None:
+    """Under which conditions this machine is to run jobs; None where nothing was said (`fanfold.local`)."""
+    return _conditions
 
 
 def current() -> Settings:
@@ -140,6 +157,8 @@ def current() -> Settings:
         for name in _IN_FILE
     }
     engine = found["engine"] or ("aws" if found["deployment"] else "local")
+    if _conditions is not None:
+        engine = "local"
     if engine not in _ENGINES:
         raise ConfigurationError(f"There is no engine {engine!r}.", next_step='Use "local" or "aws".')
     durability = found["durability"] or "disk"

@@ -14,7 +14,7 @@ import fanfold
 
 OFFERED = """
 Executor Job Plan Run Udf attempt cache chunks configure context data_path
-doctor explain file_path get_job get_jobs job_id load
+doctor explain file_path get_job get_jobs job_id load local
 load_async mount_path plan run run_async
 Retry run_id scratch_path secret submit types udf
 CaptureError CodecError ConfigurationError DeploymentGone FanfoldError InputError JobNotFound MissingPackage

@@ -16,10 +16,12 @@ from fanfold.api.pickling import Modules, Notes
 from fanfold.contract.layout import ENV_RUN
 from fanfold.execution import parcel
 from fanfold.execution.parcel import Parcel
-from fanfold.settings import current
+from fanfold.settings import conditions, current
 from fanfold.submission.prepare import refuse_inside_run
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fanfold.engines.local.call_pool import CallPool
 
 #: Options of `submit` that say how a job's results are handed over, which a future does by itself.
@@ -163,12 +165,14 @@ class Calls:
 
     def _environment(self) -> Iterable[tuple[str, str]]:
         """The variables of the workers: a number of threads that is asked for beats one that the caller has set."""
+        return {**os.environ, **self._asked_threads(), **dict(confinement(current().home))}.items()
+
+    def _asked_threads(self) -> dict[str, str]:
         if self.threads is None:
-            return os.environ.items()
+            return {}
         from fanfold.execution.worker.sandbox import THREAD_VARIABLES
 
-        asked = {name: str(self.threads) for name in THREAD_VARIABLES if "THREADS" in name}
-        return {**os.environ, **asked}.items()
+        return {name: str(self.threads) for name in THREAD_VARIABLES if "THREADS" in name}
 
     def _opened_pool(self) -> CallPool:
         from fanfold.engines.local.call_pool import CallPool, Wanted, pool_for
@@ -179,6 +183,16 @@ class Calls:
         if self._preparation is None:
             return pool_for(wanted)
         return CallPool(wanted, self._modules.dumps(self._preparation, protocol=5))
+
+
+def confinement(home: Path) -> tuple[tuple[str, str], ...]:
+    """What tells workers to take no more than Lambda gives, where calls are to be made so (`fanfold.local`)."""
+    under = conditions()
+    if under is None:
+        return ()
+    from fanfold.stores.local import LocalStores
+
+    return under.confinement(LocalStores(home))
 
 
 def _folder() -> str:

@@ -5,6 +5,8 @@
 #: One realtime run: 120 s and 4 GB. Lambda allows 900 s and 10,240 MB; Fanfold's function is deployed with these.
 REALTIME_TIMEOUT_S = 120.0
 REALTIME_MEMORY_MIB = 4096
+#: What a deployment gives /tmp where its settings say nothing else.
+REALTIME_DISK_MIB = 2048
 
 #: How near a limit, as a part of it, is too near: the next larger input may pass it.
 NEAR = 0.9
@@ -39,3 +41,5 @@ ENV_DATA = "FANFOLD_DATA"
 #: Set inside a run: where its UDF's source is, for processes that it spawns. The bundle's file, and a line below the
 #: folder of its blobs.
 ENV_SOURCE = "FANFOLD_SOURCE"
+#: Set for a worker that is to have what Lambda gives, and no more (`execution.worker.confined`).
+ENV_CONFINED = "FANFOLD_CONFINED"

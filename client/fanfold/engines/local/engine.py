@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fanfold.contract.instances import INSTANCE_TYPES
-from fanfold.contract.layout import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.contract.layout import REALTIME_DISK_MIB, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
 from fanfold.core.models import (
     Event,
@@ -42,6 +42,7 @@ from fanfold.engines.feed import JobFeed, Sign, is_alive
 from fanfold.errors import ConfigurationError, FanfoldError
 from fanfold.execution.calls import Assignment
 from fanfold.execution.pool.pool import Pool
+from fanfold.settings import conditions
 from fanfold.source.load import environment_of
 from fanfold.stores import disk
 from fanfold.stores.keys import blob_key, blob_reader, bundle_key
@@ -315,6 +316,8 @@ class LocalEngine(Locked):
 
     def describe(self) -> Description:
         """This machine's limits; a realtime run has the cloud's, so that what passes here passes there."""
+        under = conditions()
+        as_in_lambda = under is not None and under.like == "lambda"
         return Description(
             name="local",
             realtime_timeout_s=REALTIME_TIMEOUT_S,
@@ -322,12 +325,14 @@ class LocalEngine(Locked):
             ask_concurrency=usable_cores,
             instance_types=INSTANCE_TYPES,
             makes_calls=True,
-            image=f"local/{sys.implementation.cache_tag}",
+            image=f"local/{sys.implementation.cache_tag}{'' if under is None else under.mark}",
             costs_money=False,
             has_machines=False,
             uses_own_packages=True,
             jobs_expire=False,
             runs_follow_anywhere=False,
+            has_shared_memory=not as_in_lambda,
+            realtime_disk_mib=REALTIME_DISK_MIB if as_in_lambda else None,
         )
 
     def close(self) -> None:
@@ -393,6 +398,7 @@ def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
     """What workers need to know of a job on this machine."""
     dedicated = header.instance_type is not None
     secrets = secrets_of(header, stores)
+    confined = () if dedicated or "@" not in header.image else confinement(header, stores)
     return Assignment(
         job_id=header.id,
         bundle=stores.objects.path(bundle_key(header.current_bundle_sha256)),
@@ -409,9 +415,17 @@ def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
         owner=header.owner,
         fresh=header.fresh,
         python=_interpreter(header, stores),
-        variables=variables_of(header, secrets),
+        own_folder=bool(confined),
+        variables=(*variables_of(header, secrets), *confined),
         hidden=tuple(secrets.values()),
     )
+
+
+def confinement(header: JobHeader, stores: LocalStores) -> tuple[tuple[str, str], ...]:
+    """What tells a job's workers to take no more than Lambda gives, where the job is to run so."""
+    from fanfold.engines.local.conditions import conditions_of
+
+    return conditions_of(header.image).confinement(stores)
 
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from fanfold.contract.layout import ENV_RUN_AS, ENV_SCRATCH
+from fanfold.contract.layout import ENV_CONFINED, ENV_RUN_AS, ENV_SCRATCH
 from fanfold.core.refusals import refusal_in
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108  where Linux keeps it
@@ -29,7 +29,7 @@ class WhyHere(NamedTuple):
 def explain(error: BaseException) -> WhyHere | None:
     """What the place where this ran has to do with `error`, or with one that it came from; None for nothing."""
     for one in _chain(error):
-        found = _no_shared_memory(one) or _no_room(one) or _not_allowed(one)
+        found = _no_shared_memory(one) or _read_only(one) or _no_room(one) or _not_allowed(one)
         if found is not None:
             return found
     return None
@@ -52,7 +52,7 @@ _MADE_BY = ("multiprocessing", "concurrent/futures/process", "joblib/externals/l
 
 
 def _no_shared_memory(error: BaseException) -> WhyHere | None:
-    if not isinstance(error, OSError) or error.errno not in _MISSING or os.path.isdir(SHARED_MEMORY):
+    if not isinstance(error, OSError) or error.errno not in _MISSING or _has_shared_memory():
         return None
     files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
     if not any(name in file.replace(os.sep, "/") for file in files for name in _MADE_BY):
@@ -63,6 +63,25 @@ def _no_shared_memory(error: BaseException) -> WhyHere | None:
         "use threads (concurrent.futures.ThreadPoolExecutor), multiprocessing.Process with a Pipe, or more inputs;"
         ' or run it on a machine, which has shared memory: instance_type="small".',
     )
+
+
+def _has_shared_memory() -> bool:
+    return os.path.isdir(SHARED_MEMORY) and ENV_CONFINED not in os.environ
+
+
+def _read_only(error: BaseException) -> WhyHere | None:
+    """Writing where nobody may: of a function's disk, /tmp alone is its own."""
+    if not isinstance(error, OSError) or error.errno != errno.EROFS or not _as_in_lambda():
+        return None
+    return WhyHere(
+        "in AWS Lambda a run can write to its working folder and to /tmp, and to nothing else",
+        "write to a relative path, to tempfile's folder, or to fanfold.scratch_path() for what its worker may keep;"
+        ' or run it on a machine: instance_type="small".',
+    )
+
+
+def _as_in_lambda() -> bool:
+    return "AWS_LAMBDA_FUNCTION_NAME" in os.environ or ENV_CONFINED in os.environ
 
 
 # Room
@@ -103,7 +122,7 @@ def _own_folder(temporary: str) -> str | None:
 
 
 def _more_disk() -> str:
-    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    if _as_in_lambda():
         return (
             "write less, or to S3; or deploy with a larger realtime_disk_mib (up to 10,240), or run it on a machine:"
             ' instance_type="small".'

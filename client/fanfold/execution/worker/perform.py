@@ -260,6 +260,8 @@ _OF_A_UDF = ("map", "with_options", "options", "name")
 _MESSAGE_CHARACTERS = 4_000
 _TRACEBACK_CHARACTERS = 10_000
 _TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
+#: Raises OSError where a result of so many bytes has no room; None where writing it tells.
+check_room: Callable[[int], None] | None = None
 
 
 def perform(job: JobContext, arguments: str, result_file: str, tidy: Callable[[], None]) -> CallResult:
@@ -309,6 +311,8 @@ def _kept(encoded: Encoded, result_file: str, marks: dict[str, str] | None) -> C
     if len(data) <= INLINE_RESULT_BYTES:
         return CallResult(Packed(codec, len(data), sha256(data), None, marks), body=data)
     try:
+        if check_room is not None:
+            check_room(len(data))
         with open(result_file, "wb") as file:
             file.write(data)
     except OSError as error:

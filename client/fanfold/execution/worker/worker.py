@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from fanfold.contract.layout import ENV_CONFINED
 from fanfold.execution import channel
 from fanfold.execution.channel import Called, Finished
 from fanfold.execution.worker.perform import JobContext, LoadedUdf, perform
@@ -76,6 +77,10 @@ def name_main() -> None:
 
 def run(calls: int, replies: int, trace: int, folder: str, on_children: Callable[[], None] = lambda: None) -> None:
     """Read `calls` until there are no more, answer on `replies`; in a crash write to `trace` where this stands."""
+    if ENV_CONFINED in os.environ:
+        from fanfold.execution.worker.confined import confine
+
+        confine(os.environ[ENV_CONFINED])
     for fd in (calls, replies, trace):
         os.set_inheritable(fd, False)  # programs that the UDF starts have no part in this
     faulthandler.enable(trace)
