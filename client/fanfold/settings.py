@@ -34,8 +34,6 @@ from fanfold.errors import ConfigurationError, FanfoldError
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from fanfold.engines.local.conditions import Conditions
-
 _IN_FILE = (
     "engine",
     "deployment",
@@ -52,9 +50,23 @@ _ENGINES = ("local", "aws")
 #: What a finished run survives: the end of every process, or a power cut as well.
 _DURABILITIES = ("process", "disk")
 
+#: Before it stands the image, after it under which conditions its runs are (`Conditions.mark`).
+CONDITIONS_MARK = "@like="
+
 _configured: dict[str, Any] = {}
 #: Under which conditions this machine runs jobs (`fanfold.local`); None: it was not asked to.
 _conditions: Conditions | None = None
+
+
+class Conditions(NamedTuple):
+    """Under which conditions this machine runs jobs, as `fanfold.local` was asked. `like`: "" for as it is."""
+
+    like: str = ""
+
+    @property
+    def mark(self) -> str:
+        """What is added to the name of the image: results under other conditions are results of their own."""
+        return f"{CONDITIONS_MARK}{self.like}" if self.like else ""
 
 
 class Settings(NamedTuple):

@@ -190,9 +190,10 @@ def confinement(home: Path) -> tuple[tuple[str, str], ...]:
     under = conditions()
     if under is None:
         return ()
+    from fanfold.engines.local import conditions as local_conditions
     from fanfold.stores.local import LocalStores
 
-    return under.confinement(LocalStores(home))
+    return local_conditions.confinement(under, LocalStores(home))
 
 
 def _folder() -> str:

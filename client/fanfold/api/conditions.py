@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fanfold.engines.local.conditions import LIKES, Conditions
+from fanfold.engines.local.conditions import LIKES
 from fanfold.errors import ConfigurationError
-from fanfold.settings import set_conditions
+from fanfold.settings import Conditions, set_conditions
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -5,46 +5,35 @@ from __future__ import annotations
 import sys
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from fanfold.contract.layout import REALTIME_DISK_MIB
 from fanfold.execution.worker.confined import may_confine, told
+from fanfold.settings import CONDITIONS_MARK, Conditions
 
 if TYPE_CHECKING:
     from fanfold.stores.local import LocalStores
 
 #: What a place for runs can be like.
 LIKES = ("lambda",)
-_MARK, _LIKE = "@", "like="
-
-
-class Conditions(NamedTuple):
-    """What `fanfold.local` was asked for. `like`: "" for this machine as it is."""
-
-    like: str = ""
-
-    @property
-    def mark(self) -> str:
-        """What is added to the name of the image: results under other conditions are results of their own."""
-        return f"{_MARK}{_LIKE}{self.like}" if self.like else ""
-
-    def confinement(self, stores: LocalStores) -> tuple[tuple[str, str], ...]:
-        """The variable that tells workers to confine themselves; none where they have this machine to themselves."""
-        if self.like != "lambda":
-            return ()
-        _say_what_is_not_limited()
-        data = stores.data_place
-        kept = [stores.scratch, stores.shared_folder, *([Path(data)] if data.startswith("/") else [])]
-        for folder in kept:
-            folder.mkdir(parents=True, exist_ok=True)
-        read = [stores.home, Path(__file__).parents[3], *_python()]
-        return (told(REALTIME_DISK_MIB, map(_real, kept), map(_real, read)),)
 
 
 def conditions_of(image: str) -> Conditions:
     """Under which conditions the runs of a job with that image are to be (`JobHeader.image`)."""
-    _, _, mark = image.partition(" ")[0].partition(_MARK)
-    return Conditions(mark.removeprefix(_LIKE))
+    return Conditions(image.partition(" ")[0].partition(CONDITIONS_MARK)[2])
+
+
+def confinement(asked: Conditions, stores: LocalStores) -> tuple[tuple[str, str], ...]:
+    """The variable that tells workers to confine themselves; none where they have this machine to themselves."""
+    if asked.like != "lambda":
+        return ()
+    _say_what_is_not_limited()
+    data = stores.data_place
+    kept = [stores.scratch, stores.shared_folder, *([Path(data)] if data.startswith("/") else [])]
+    for folder in kept:
+        folder.mkdir(parents=True, exist_ok=True)
+    read = [stores.home, Path(__file__).parents[3], *_python()]
+    return (told(REALTIME_DISK_MIB, map(_real, kept), map(_real, read)),)
 
 
 def _python() -> list[Path]:

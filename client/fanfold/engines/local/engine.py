@@ -42,7 +42,7 @@ from fanfold.engines.feed import JobFeed, Sign, is_alive
 from fanfold.errors import ConfigurationError, FanfoldError
 from fanfold.execution.calls import Assignment
 from fanfold.execution.pool.pool import Pool
-from fanfold.settings import conditions
+from fanfold.settings import CONDITIONS_MARK, conditions
 from fanfold.source.load import environment_of
 from fanfold.stores import disk
 from fanfold.stores.keys import blob_key, blob_reader, bundle_key
@@ -398,7 +398,7 @@ def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
     """What workers need to know of a job on this machine."""
     dedicated = header.instance_type is not None
     secrets = secrets_of(header, stores)
-    confined = () if dedicated or "@" not in header.image else confinement(header, stores)
+    confined = () if dedicated or CONDITIONS_MARK not in header.image else confinement(header, stores)
     return Assignment(
         job_id=header.id,
         bundle=stores.objects.path(bundle_key(header.current_bundle_sha256)),
@@ -423,9 +423,9 @@ def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
 
 def confinement(header: JobHeader, stores: LocalStores) -> tuple[tuple[str, str], ...]:
     """What tells a job's workers to take no more than Lambda gives, where the job is to run so."""
-    from fanfold.engines.local.conditions import conditions_of
+    from fanfold.engines.local import conditions as local_conditions
 
-    return conditions_of(header.image).confinement(stores)
+    return local_conditions.confinement(local_conditions.conditions_of(header.image), stores)
 
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -187,13 +187,13 @@ def _refuse_shared_memory() -> None:
     with suppress(ImportError):
         import _multiprocessing  # type: ignore[import-not-found]
 
-        class Refused(_multiprocessing.SemLock):  # type: ignore[misc]
+        class NoSemaphore(_multiprocessing.SemLock):  # type: ignore[misc]
             """As long as there is no place for semaphores."""
 
             def __new__(cls, *_: Any, **__: Any) -> Any:
                 raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
-        _multiprocessing.SemLock = Refused
+        _multiprocessing.SemLock = NoSemaphore
     with suppress(ImportError):
         import _posixshmem  # type: ignore[import-not-found]
 
