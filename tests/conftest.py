@@ -59,9 +59,9 @@ def home(tmp_path_factory, monkeypatch):
 def _close_engines():
     from fanfold.engines import base as select
 
-    for used in list(select._engines.values()):
+    for used in list(select.open_engines.values()):
         getattr(used, "close", lambda: None)()
-    select._engines.clear()
+    select.open_engines.clear()
 
 
 def _processes_of(folder):

@@ -17,7 +17,7 @@ def counted(account: Account) -> Iterator[Counter[str]]:
     def count(model, **_) -> None:
         calls[f"{model.service_model.service_name}:{model.name}"] += 1
 
-    clients = list(account._clients.values())
+    clients = list(account.clients.values())
     for client in clients:
         client.meta.events.register("before-call", count)
     try:

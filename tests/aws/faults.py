@@ -68,7 +68,7 @@ def bad_day(account: Account, mood: Mood, services: tuple[str, ...] = ()) -> Ite
     """Every try that leaves through this account's clients within may go wrong; counts those that did."""
     wrong: Counter[str] = Counter()
     handlers = []
-    for service in services or tuple(account._clients):
+    for service in services or tuple(account.clients):
         client = account.client(service)
 
         def interfere(request: Any, client: Any = client, event_name: str = "", **_: Any) -> AWSResponse | None:

@@ -38,13 +38,13 @@ class LambdaHost:
     def __init__(
         self, environment: dict[str, str], *, folder: Path, handler: str = HANDLER, start: Starter = start_process
     ) -> None:
-        self._environment = environment
+        self.environment = environment
         self._folder = folder
         self._handler = handler
         self._start_command = start
         self._closed = False
         self._lock = threading.Lock()
-        self._api: RuntimeApi | None = None
+        self.api: RuntimeApi | None = None
         self.process: subprocess.Popen[bytes] | None = None
         self.log = folder / "function.log"
 
@@ -55,7 +55,7 @@ class LambdaHost:
             with self._lock:
                 self._start(memory_mib)
         began = time.perf_counter()
-        self._api.give(json.dumps(payload).encode(), time.time() + timeout_s)
+        self.api.give(json.dumps(payload).encode(), time.time() + timeout_s)
         kind, body = self._outcome(timeout_s)
         took_ms = (time.perf_counter() - began) * 1000
         told = json.loads(body or b"{}")
@@ -73,9 +73,9 @@ class LambdaHost:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
-        if self._api is not None:
-            self._api.close()
-            self._api = None
+        if self.api is not None:
+            self.api.close()
+            self.api = None
 
     def _outcome(self, timeout_s: float) -> tuple[str, bytes]:
         """The answer, or how Lambda names its absence. These shapes are as seen from real functions, not documented.
@@ -85,7 +85,7 @@ class LambdaHost:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             try:
-                return self._api.answers.get(timeout=0.02)
+                return self.api.answers.get(timeout=0.02)
             except queue.Empty:
                 code = self.process.poll()
                 if code is not None:
@@ -100,15 +100,15 @@ class LambdaHost:
             raise RuntimeError("the function is gone")
         temporary = self._folder / "tmp"  # a restart keeps its content: see "Restart", in the life cycle
         temporary.mkdir(exist_ok=True)
-        self._api = RuntimeApi()
+        self.api = RuntimeApi()
         environment = {
             "_HANDLER": self._handler,
-            "AWS_LAMBDA_RUNTIME_API": self._api.address,
+            "AWS_LAMBDA_RUNTIME_API": self.api.address,
             "AWS_LAMBDA_FUNCTION_NAME": "fanfold-test-run-0",
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mib),
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-            **self._environment,
+            **self.environment,
         }
         command = ["python", "-m", "awslambdaric", self._handler]
         with self.log.open("ab") as log:

@@ -56,7 +56,7 @@ def test_a_client_killed_within_start_leaves_a_job_that_another_client_goes_on_w
     engine.stores.log.append([said])  # and then it was killed
     assert engine.reconcile(header, fresh(header)) is False
     the_past(monkeypatch, 200)
-    engine._looked_at.clear()
+    engine.looked_at.clear()
     with Emulated(account, in_process) as emulated:
         assert engine.reconcile(header, fresh(header))  # lost, every one
         assert engine.reconcile(header, fresh(header))  # and started again
@@ -101,7 +101,7 @@ def test_runs_that_are_lost_again_and_again_are_lost_for_good_with_the_reason(en
             clock += 1000
             with monkeypatch.context() as patched:
                 the_past(patched, clock)
-                engine._looked_at.clear()
+                engine.looked_at.clear()
                 if not engine.reconcile(header, fresh(header)):
                     break
     state = fresh(header)
@@ -152,7 +152,7 @@ def test_two_clients_do_not_both_start_what_is_due(engine, account, fresh, deplo
     the_past(monkeypatch, 1000)
     assert other.reconcile(header, fresh(header)) is False
     engine.stores.log.job_headers.release_lease(header.id)
-    other._looked_at.clear()
+    other.looked_at.clear()
     with Emulated(account, lambda payload: None) as emulated:
         assert other.reconcile(header, fresh(header))
         assert len(emulated.executions) == 1
@@ -165,12 +165,12 @@ def test_an_execution_that_ended_early_frees_its_runs(engine, account, fresh, mo
     [arn] = execution_arns(engine, header, fresh(header))
     account.client("stepfunctions").stop_execution(executionArn=arn)
     monkeypatch.setattr("fanfold.engines.aws.paths.executions._LOOK_S", 0.0)
-    engine._looked_at.clear()
+    engine.looked_at.clear()
     assert engine.reconcile(header, fresh(header))
     state = fresh(header)
     assert state.error(0).type == "Lost"
     assert "aborted" in state.error(0).message
-    engine._looked_at.clear()
+    engine.looked_at.clear()
     with Emulated(account, lambda payload: None) as emulated:
         assert engine.reconcile(header, state)
     [given] = emulated.executions.values()
@@ -186,7 +186,7 @@ def test_what_a_submitter_is_about_to_start_stage_by_stage_is_left_to_it(engine,
         the_past(monkeypatch, 30)
         assert engine.reconcile(header, fresh(header)) is False
         the_past(monkeypatch, 1000)  # it is gone, most likely
-        engine._looked_at.clear()
+        engine.looked_at.clear()
         assert engine.reconcile(header, fresh(header))
     [given] = emulated.executions.values()
     assert [item["index"] for item in given["Items"]] == [1, 2]
@@ -205,7 +205,7 @@ def test_looking_at_another_owner_s_job_starts_nothing(engine, account, fresh, m
         assert engine.reconcile(header, fresh(header)) is False
         assert emulated.executions == {}
         configure(owner=header.owner)
-        engine._looked_at.clear()
+        engine.looked_at.clear()
         assert engine.reconcile(header, fresh(header))
     assert len(emulated.executions) == 1
 
@@ -257,7 +257,7 @@ def test_a_start_that_meets_something_gone_reads_the_descriptor_and_starts_by_th
 
 def test_a_run_is_started_again_only_when_its_pause_is_over(engine):
     header = put_job(engine.stores, double, [1, 2], retry=Retry(3, (ValueError,), (100, 400), jitter=False))
-    inspector = reconcile.Inspector(engine.paths, engine._account.clock)
+    inspector = reconcile.Inspector(engine.paths, engine.account.clock)
     error = RunError("ValueError", "busy", types=("builtins.ValueError",))
 
     def look(ago_s):

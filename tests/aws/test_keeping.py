@@ -71,18 +71,16 @@ def test_while_most_of_its_time_is_left_nothing_is_read(aws_stores, kept, later,
     assert not calls
 
 
-def test_whatever_belongs_to_a_job_that_lives_gets_a_later_expiry(aws_stores, kept, later, account, monkeypatch):
-    renewed = []
-    copy = aws_stores.objects._call
-    monkeypatch.setattr(
-        aws_stores.objects, "_call", lambda what, key, **more: (renewed.append((what, key)), copy(what, key, **more))[1]
+def test_whatever_belongs_to_a_job_that_lives_gets_a_later_expiry(aws_stores, kept, later, account):
+    copied = set()
+    account.client("s3").meta.events.register(
+        "provide-client-params.s3.CopyObject", lambda params, **_: copied.add(params["Key"])
     )
     later(20)
     assert aws_stores.keep(kept.id)
     items = items_of(aws_stores, kept)
     assert len(items) > 3 + 3 + 1
     assert all(int(item[cloud.EXPIRES_AT]["N"]) > time.time() + 49 * DAY for item in items)
-    copied = {key for what, key in renewed if what == "copy_object"}
     assert {f"jobs/{kept.id}/inputs.jsonl", RESULT} <= copied
     assert aws_stores.objects.get(RESULT) == b"large"
     assert not aws_stores.keep(kept.id)  # it is done

@@ -69,7 +69,7 @@ def test_a_run_whose_function_is_killed_unheard_ends_with_one_result(
         later = SimpleNamespace(time=lambda: time.time() + 1000)
         monkeypatch.setattr(reconcile, "time", later)
         for _ in range(2):
-            engine._looked_at.clear()
+            engine.looked_at.clear()
             engine.reconcile(header, read_state(engine.stores.log, header))
         eventually(lambda: read_state(engine.stores.log, header).done)
     state = read_state(engine.stores.log, header)

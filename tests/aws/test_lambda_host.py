@@ -37,7 +37,7 @@ def test_an_environment_that_dies_while_it_is_idle_is_replaced(host):
 def test_an_answer_that_came_too_late_is_nobody_s(host):
     answered(host)
     kill(host)
-    host._api.answers.put(("response", b'{"text": "of the one that died"}'))
+    host.api.answers.put(("response", b'{"text": "of the one that died"}'))
     answered(host)
 
 

@@ -260,7 +260,7 @@ def test_a_udf_does_not_see_what_leads_to_fanfolds_own_records(function, aws_sto
         return sorted(os.environ), os.stat(parent).st_uid, os.stat("/proc/self/environ").st_uid
 
     header = put_job(aws_stores, look, [{}], cache=False)
-    function._environment[contract.ENV_DATA_ROLE] = "arn:aws:iam::123456789012:role/data"
+    function.environment[contract.ENV_DATA_ROLE] = "arn:aws:iam::123456789012:role/data"
     assert run(function, aws_stores, header).error is None
     names, _, _ = value(aws_stores, header)
     assert {contract.ENV_TABLE, contract.ENV_BUCKET, contract.ENV_DATA_ROLE, "AWS_LAMBDA_RUNTIME_API"}.isdisjoint(names)
@@ -274,6 +274,6 @@ def test_a_udf_gets_the_credentials_of_the_data_role(function, aws_stores):
         return os.environ["AWS_ACCESS_KEY_ID"]
 
     header = put_job(aws_stores, whose, [{}], cache=False)
-    function._environment[contract.ENV_DATA_ROLE] = "arn:aws:iam::123456789012:role/data"
+    function.environment[contract.ENV_DATA_ROLE] = "arn:aws:iam::123456789012:role/data"
     run(function, aws_stores, header)
     assert value(aws_stores, header) not in ("testing", "")

@@ -95,7 +95,7 @@ def waits(engine, batch, monkeypatch):
     engine.start(header, [RunRef(0), RunRef(1)])
 
     def look():
-        engine._looked_at.clear()
+        engine.looked_at.clear()
         engine.reconcile(header, read_state(engine.stores.log, header))
         return waiting_for(read_state(engine.stores.log, header))
 

@@ -84,7 +84,7 @@ def test_a_run_that_has_just_begun_is_not_lost_and_a_dispatch_is_as_old_as_it_is
     began = at_right_time(client, lambda: Event.new(job.id, 0, 0, EventKind.STARTED))
     at_right_time(client, lambda: aws_stores.log.append([began]))
     header, state = fresh_state(client.stores, job.id)
-    assert not client._inspector.look(header, state)
+    assert not client.inspector.look(header, state)
     (mine,) = reconcile.dispatches_of(state)
     assert mine.at == pytest.approx(client.real(), abs=30)
 
@@ -102,7 +102,7 @@ def fresh_state():
 
 
 def test_doctor_says_how_wrong_the_clock_is(client):
-    check = check_clock(client._account)
+    check = check_clock(client.account)
     assert check.verdict == "warn"
     assert f"{'ahead of' if client.ahead_s > 0 else 'behind'} AWS's" in check.found
 

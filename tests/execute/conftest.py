@@ -33,12 +33,12 @@ class ListFeed:
         self.assignment = assignment
         self.told = {index: Told() for index in range(len(inputs))}
         self.order = []
-        self._calls = [Call(index, 0, encode_json(given, name="input")) for index, given in enumerate(inputs)]
-        self._calls.reverse()
+        self.calls = [Call(index, 0, encode_json(given, name="input")) for index, given in enumerate(inputs)]
+        self.calls.reverse()
         self._allow_pickle = allow_pickle
 
     def take(self):
-        return self._calls.pop() if self._calls else None
+        return self.calls.pop() if self.calls else None
 
     def record(self, reports):
         for event, file in reports:

@@ -136,7 +136,7 @@ def with_blob(tmp_path, feed):
         blobs = tmp_path / "blobs"
         text = encode_json({"value": value}, put_blob=lambda sha256, data: (blobs / sha256).write_bytes(data))
         again = ListFeed(given.assignment, [{}] * runs)
-        again._calls = [Call(index, 0, text) for index in reversed(range(runs))]
+        again.calls = [Call(index, 0, text) for index in reversed(range(runs))]
         return again, next(blobs.iterdir())
 
     return make
@@ -163,12 +163,12 @@ def test_a_large_frame_is_each_runs_own_and_decoded_once_it_comes_again(pool, wi
         return found
 
     given, path = with_blob(change, pd.DataFrame({"a": np.random.default_rng(1).random(100_000)}), 4)
-    first = given._calls.pop(0)
+    first = given.calls.pop(0)
     one = pool()
     one.serve(given)
     assert len({told.value for index, told in given.told.items() if index < 3}) == 1
     path.unlink()
-    given._calls = [first]
+    given.calls = [first]
     one.serve(given)
     assert given.told[3].value == given.told[0].value
 

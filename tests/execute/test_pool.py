@@ -139,7 +139,7 @@ def test_what_a_worker_took_and_died_with_before_its_first_word_is_sent_again(po
     one.add(given)
     while not given.told[0].pid:
         one.step()
-    next(next(iter(one._sets.values())).queue.drain())  # as a worker does that dies right then
+    next(next(iter(one.worker_sets.values())).queue.drain())  # as a worker does that dies right then
     os.kill(given.told[0].pid, signal.SIGKILL)
     (tmp_path / "go").touch()
     while one.serves(given):
@@ -224,7 +224,7 @@ def test_workers_that_are_replaced_leave_no_descriptor_open(pool, feed):
         given = feed(stain, [{}] * count)
         one.serve(given)
         told += [told.pid for told in given.told.values()]
-        while any(map(len, one._sets.values())):  # the last one is still to end
+        while any(map(len, one.worker_sets.values())):  # the last one is still to end
             one.step()
         open_files.append(len(os.listdir("/dev/fd")))
     assert len(set(told)) == 5

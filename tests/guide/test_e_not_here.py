@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import fanfold
+from fanfold.engines.base import engine_for
 from fanfold.source.load import Bundle
 from fanfold.stores.keys import bundle_key
 from tests import pythons
@@ -58,7 +59,7 @@ def test_e29_code_travels_as_source_that_any_python_reads(monkeypatch):
     monkeypatch.setattr("sys.version_info", (3, 14, 0, "final", 0))  # as far as the client's code can tell
     job = fanfold.submit(squared, [3], collect=False)
     assert job.results() == [9]
-    stored = job.contents._stores.objects.get(bundle_key(job.header.bundle_sha256))
+    stored = engine_for().stores.objects.get(bundle_key(job.header.bundle_sha256))
     stored.decode("ascii")  # text from its first to its last byte: no byte code, no pickle
     assert "return x * x" in "".join(source.text for source in Bundle.from_bytes(stored).sources)
 

@@ -84,15 +84,15 @@ def test_a_store_that_does_not_answer_is_told_in_the_output_and_so_is_its_return
         """
         from fanfold.errors import StoreError
         from fanfold.job import display as notebook
-        (follower,) = notebook._followers.values()
-        refresh, seen = follower._tracker.refresh, threading.Event()
+        (follower,) = notebook.followers.values()
+        refresh, seen = follower.tracker.refresh, threading.Event()
         def silent():
             seen.set()
             raise StoreError("the store is silent")
-        follower._tracker.refresh = silent
+        follower.tracker.refresh = silent
         seen.wait(60); seen.clear(); seen.wait(60)  # the second look begins when the first is drawn
-        stale = follower._stale
-        follower._tracker.refresh = refresh
+        stale = follower.stale
+        follower.tracker.refresh = refresh
         flag.touch(); job.wait(progress=False); followed()
         print(stale)
         """,

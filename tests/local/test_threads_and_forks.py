@@ -30,7 +30,7 @@ def test_threads_that_are_the_first_to_submit_have_one_pool_together():
     with ThreadPoolExecutor(8) as threads:
         values = list(threads.map(submitted, range(0, 80, 10)))
     assert values == [[x * x for x in range(start, start + 5)] for start in range(0, 80, 10)]
-    assert len(select._engines) == 1
+    assert len(select.open_engines) == 1
     assert pools() == before + 1
 
 

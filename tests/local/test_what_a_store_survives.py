@@ -144,7 +144,7 @@ def test_a_damaged_result_is_named_and_the_next_submit_heals_it(home, damage):
 def test_a_store_of_a_newer_version_is_refused(home):
     fanfold.submit(produce, [1])
     engine_for().close()
-    fanfold.engines.base._engines.clear()
+    fanfold.engines.base.open_engines.clear()
     connection = sqlite3.connect(home / "fanfold.db")
     connection.execute("PRAGMA user_version=99")
     connection.close()

@@ -258,7 +258,7 @@ def test_the_reading_that_went_on_longest_ago_is_forgotten_first(log, room_for_t
         log.append([finished(job.id, 1)])
         _, cursors[job.id] = follow(log, job.id, cursors.get(job.id))
     ids = [shard_cursors.Reading.of(cursors[job.id], 1).id for job in jobs]
-    assert list(log._completed_shards._readings) == [ids[2], ids[0], ids[3]]
+    assert list(log.completed_shards.readings) == [ids[2], ids[0], ids[3]]
 
 
 def test_a_reader_that_comes_by_rarely_does_not_read_old_events_again(log, monkeypatch):

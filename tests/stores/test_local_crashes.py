@@ -161,12 +161,12 @@ def test_a_forked_child_has_a_connection_of_its_own(stores):
     job = a_job()
     stores.log.put_job(job)
     events = [finished(job.id, index) for index in range(2)]
-    with stores._database.reading() as connection:
+    with stores.database.reading() as connection:
         of_parent = connection
 
     def append_in_child() -> None:
         stores.log.append(events[:1])
-        with stores._database.reading() as connection:
+        with stores.database.reading() as connection:
             assert connection is not of_parent
 
     child = multiprocessing.get_context("fork").Process(target=append_in_child)

@@ -49,7 +49,7 @@ def test_a_full_database_is_an_error_and_harms_nothing(stores):
     stores.log.append([finished(job.id, 0)])
     stores.cache.record([kept])
     before = read_all(stores.log, job.id)
-    with stores._database.reading() as connection:
+    with stores.database.reading() as connection:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count={pages}")
     large = an_output(b"x" * 8000)

@@ -111,7 +111,7 @@ def test_on_a_full_disk_files_go_first_and_the_rest_when_there_is_room(stores, k
         raise StoreFull("No room left")
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(stores._database), "writing", full)
+        patched.setattr(type(stores.database), "writing", full)
         with pytest.raises(StoreFull):
             stores.remove_jobs([gone.id])
     assert not stores.objects.exists("results/gone")

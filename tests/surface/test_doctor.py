@@ -102,4 +102,4 @@ def test_a_worker_that_does_not_start_fails(monkeypatch):
 @pytest.mark.parametrize("version", [(3, 15, 0), (4, 0, 0)])
 def test_a_python_that_nobody_has_tried_is_a_warning(monkeypatch, version):
     monkeypatch.setattr(here.sys, "version_info", version)
-    assert here._python().verdict == "warn"
+    assert here.check_python().verdict == "warn"

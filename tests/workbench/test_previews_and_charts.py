@@ -54,7 +54,7 @@ def test_every_run_is_one_bar_and_no_two_overlap_on_a_line(runs):
 def test_put_together_no_time_of_any_run_is_lost(runs):
     spans = list(chart_data.spans(state_of(runs), 2000.0))
     end = max(span.end_s for span in spans)
-    slices = chart_data._slices(spans, 0.0, end)
+    slices = chart_data.time_slices(spans, 0.0, end)
     width = end / len(slices)
     busy = sum(sum(statuses.values()) * width for _, statuses in slices)
     assert busy == pytest.approx(sum(span.end_s - span.start_s for span in spans), rel=1e-6)

@@ -35,7 +35,7 @@ _OPTIONAL = {
 
 def machine() -> Iterator[Check]:
     """What can be said without any settings."""
-    yield _python()
+    yield check_python()
     yield _cores()
     yield _memory()
 
@@ -60,7 +60,8 @@ def _check(what: str, look: Callable[[], Check]) -> Check:
         return Check(what, "fail", str(error), "see that FANFOLD_HOME is a directory of yours with room left.")
 
 
-def _python() -> Check:
+def check_python() -> Check:
+    """Whether somebody has tried this Python with Fanfold."""
     version = ".".join(map(str, sys.version_info[:3]))
     found = f"{version} at {sys.executable}"
     if sys.version_info[:2] > _NEWEST_PYTHON:

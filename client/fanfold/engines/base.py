@@ -173,7 +173,7 @@ def reason_to_stop(state: JobState) -> str:
 #: What the path was called before engines had names.
 _OLDER_NAMES = {"remote": "aws", "realtime": "aws", "batch": "aws"}
 
-_engines: dict[tuple[str, Path, str, int], Engine] = {}
+open_engines: dict[tuple[str, Path, str, int], Engine] = {}
 _opening = Locked()
 
 
@@ -187,9 +187,9 @@ def engine_for(name: str | None = None) -> Engine:
     # A forked child has none of its parent's threads, so it needs engines of its own.
     key = (chosen, settings.home, _whose(settings) if chosen == "aws" else "", os.getpid())
     with _opening.lock:  # threads that come first at once must not have an engine each
-        if key not in _engines:
-            _engines[key] = _opened(chosen, settings)
-        return _engines[key]
+        if key not in open_engines:
+            open_engines[key] = _opened(chosen, settings)
+        return open_engines[key]
 
 
 def shared_folder() -> Path | None:

@@ -57,7 +57,7 @@ def timeline(state: JobState, every: list[RunSpan], window: tuple[float, float] 
     first, last = (part * end_s for part in window)
     shown = [span for span in every if span.end_s >= first and span.start_s <= last]
     if len(shown) > MOST_BARS:
-        return Timeline(end_s, 0, [], _slices(shown, first, last), (last - first) / _SLICES)
+        return Timeline(end_s, 0, [], time_slices(shown, first, last), (last - first) / _SLICES)
     if state.header.count <= OWN_LINES:
         own = [(span.index, span.start_s, span.end_s, span.status, span.index, 0.0) for span in shown]
         return Timeline(end_s, state.header.count, own, [], 0.0)
@@ -100,7 +100,7 @@ def _packed(shown: list[RunSpan]) -> Iterator[tuple[int, RunSpan]]:
         yield line, span
 
 
-def _slices(shown: list[RunSpan], first: float, last: float) -> list[tuple[float, dict[str, float]]]:
+def time_slices(shown: list[RunSpan], first: float, last: float) -> list[tuple[float, dict[str, float]]]:
     """How many runs of each status were under way, on average, in each slice between two moments.
 
     A run's first and last slice get their part of it; those between are only counted, however many there are.

@@ -95,7 +95,7 @@ def _first_error(state: JobState, contents: Contents) -> str:
 _PACE_S, _TIMES_AS_LONG = 1.0, 20.0
 
 _lock = threading.Lock()
-_followers: dict[str, _NotebookFollower] = {}
+followers: dict[str, _NotebookFollower] = {}
 
 
 def show_live(header: JobHeader, engine: Engine) -> bool:
@@ -106,9 +106,9 @@ def show_live(header: JobHeader, engine: Engine) -> bool:
     if state.done:
         return False
     with _lock:
-        follower = _followers.get(header.id)
+        follower = followers.get(header.id)
         if follower is None:
-            follower = _followers[header.id] = _NotebookFollower(header, engine)
+            follower = followers[header.id] = _NotebookFollower(header, engine)
             follower.start()
         follower.add(state)
     return True
@@ -119,10 +119,10 @@ class _NotebookFollower(threading.Thread):
 
     def __init__(self, header: JobHeader, engine: Engine) -> None:
         super().__init__(name=f"fanfold-notebook-{header.id}", daemon=True)
-        self._tracker = Tracker(header, engine)
+        self.tracker = Tracker(header, engine)
         self._contents = Contents(header, engine.stores)
         self._outputs: list[Any] = []
-        self._stale = ""
+        self.stale = ""
 
     def add(self, state: JobState) -> None:
         """Show the job once more, in an output of its own."""
@@ -137,13 +137,13 @@ class _NotebookFollower(threading.Thread):
         while not done:
             began = time.monotonic()
             try:
-                state, self._stale = self._tracker.refresh(), ""
+                state, self.stale = self.tracker.refresh(), ""
                 done = self._draw(state)
                 took_s = time.monotonic() - began
-                self._tracker.engine.wait_for_news(_PACE_S)
+                self.tracker.engine.wait_for_news(_PACE_S)
             except FanfoldError as error:  # it may go on in a minute, and until then it is said how old the picture is
-                self._stale = self._stale or f"as of {time.strftime('%H:%M:%S')}: {error.message}"
-                self._draw(self._tracker.state)
+                self.stale = self.stale or f"as of {time.strftime('%H:%M:%S')}: {error.message}"
+                self._draw(self.tracker.state)
                 took_s = _PACE_S
             if not done:
                 time.sleep(max(0.0, max(_PACE_S, took_s * _TIMES_AS_LONG) - (time.monotonic() - began)))
@@ -156,14 +156,14 @@ class _NotebookFollower(threading.Thread):
             for output in self._outputs:
                 output.update(picture)
             if state.done:
-                _followers.pop(self._tracker.header.id, None)
+                followers.pop(self.tracker.header.id, None)
             return state.done
 
     def _picture(self, state: JobState) -> Any:
         from IPython.display import HTML
 
-        contents = None if self._stale else self._contents
-        return HTML(html(state, contents, stale=self._stale))  # type: ignore[no-untyped-call]
+        contents = None if self.stale else self._contents
+        return HTML(html(state, contents, stale=self.stale))  # type: ignore[no-untyped-call]
 
 
 # A job's runs over time, drawn.

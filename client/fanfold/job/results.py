@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def note_submitted_here(job_id: str) -> None:
     """Note that this user has submitted a job from this machine: its results may be read with what they bring along."""
-    marker = _marker(job_id)
+    marker = submitted_here_marker(job_id)
     marker.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     marker.touch(mode=0o600)
 
@@ -34,17 +34,18 @@ def note_submitted_here(job_id: str) -> None:
 def was_submitted_here(job_id: str) -> bool:
     """Whether this very user has submitted the job from this machine."""
     try:
-        return _marker(job_id).stat().st_uid == os.getuid()
+        return submitted_here_marker(job_id).stat().st_uid == os.getuid()
     except OSError:
         return False
 
 
 def forget_submitted_here(job_id: str) -> None:
     """Remove the note of a job that is removed."""
-    _marker(job_id).unlink(missing_ok=True)
+    submitted_here_marker(job_id).unlink(missing_ok=True)
 
 
-def _marker(job_id: str) -> Path:
+def submitted_here_marker(job_id: str) -> Path:
+    """The file that says that this user submitted the job on this machine, so that its pickles are his own."""
     return current().home / "pickled" / job_id
 
 

@@ -40,7 +40,7 @@ class AwsEngine:
     """Runs jobs in a deployment. One for each deployment and process."""
 
     def __init__(self, account: Account, deployment: Deployment, scratch: Path) -> None:
-        self._account = account
+        self.account = account
         descriptor = deployment.descriptor
         scratch.mkdir(parents=True, exist_ok=True)
         self.stores = AwsStores(
@@ -51,21 +51,21 @@ class AwsEngine:
             scratch=scratch,
             secrets=descriptor.get("secrets", ""),
         )
-        self._surroundings = Surroundings(account, self.stores, deployment)
-        self.paths = open_paths(self._surroundings)
-        self._inspector = reconcile.Inspector(self.paths, account.clock)
+        self.surroundings = Surroundings(account, self.stores, deployment)
+        self.paths = open_paths(self.surroundings)
+        self.inspector = reconcile.Inspector(self.paths, account.clock)
         self._queueing = Queueing(account)
         self._lost_machines = LostMachines(account)
-        self._looked_at: dict[str, float] = {}
+        self.looked_at: dict[str, float] = {}
         self._followings: dict[str, Following] = {}
         self._discovered_at = time.monotonic()
         self.detached = True  # its runs are in AWS
 
     def get_ready(self, *, dedicated: bool) -> None:
         """Make the clients that a start needs, which takes as long as a job's inputs take to be checked."""
-        self._account.client("stepfunctions")
+        self.account.client("stepfunctions")
         if not dedicated:
-            self._account.client("lambda")
+            self.account.client("lambda")
 
     def start(self, header: JobHeader, runs: Iterable[RunRef]) -> None:
         """Start these runs by the path that suits them. A start that was cut off anywhere can be repeated."""
@@ -84,8 +84,8 @@ class AwsEngine:
 
     def _start(self, header: JobHeader, given: list[RunRef]) -> None:
         if header.instance_type is not None:
-            lane_of(self._surroundings, header.instance_type)
-        dispatch = new_dispatch(header, given, self._surroundings.capacity.runs)
+            lane_of(self.surroundings, header.instance_type)
+        dispatch = new_dispatch(header, given, self.surroundings.capacity.runs)
         _log.info("job %s: %d runs by the %s path, dispatch %s", header.id, len(given), dispatch.path, dispatch.name)
         # Recorded before it is done: a reader who finds a record of nothing done starts these runs again.
         self.stores.log.append([to_event(header.id, dispatch, "starting")])
@@ -113,9 +113,9 @@ class AwsEngine:
         done: reading a job must not start it on paid machines.
         """
         now = time.monotonic()
-        if state.done or now - self._looked_at.get(header.id, 0.0) < _look_every_s(header.count):
+        if state.done or now - self.looked_at.get(header.id, 0.0) < _look_every_s(header.count):
             return False
-        self._looked_at[header.id] = now
+        self.looked_at[header.id] = now
         if reason := reason_to_stop(state):
             stop_job(self.stores.log, header.id, reason)
             self.cancel(header)
@@ -127,18 +127,18 @@ class AwsEngine:
         if self._take_over(header, state):
             return True
         headers = self.stores.log.job_headers
-        if not self._inspector.look(header, state) or not headers.take_lease(header.id, _REPAIR_LEASE_S):
+        if not self.inspector.look(header, state) or not headers.take_lease(header.id, _REPAIR_LEASE_S):
             return told
         # What this reader has missed so far must not be taken for lost, nor what another has seen to already.
         headers.forget(header.id)
         header = self.stores.log.get_job(header.id)
-        findings = self._inspector.look(header, read_state(self.stores.log, header, consistent=True))
+        findings = self.inspector.look(header, read_state(self.stores.log, header, consistent=True))
         self.stores.log.append(list(reconcile.lost_events(header, findings)))
         for run, fate in findings.lost:
             _log.warning("job %s: run %d, attempt %d, is lost: %s", header.id, *run[:2], fate.reason)
         self.start(header, findings.due)
         if findings.lost:
-            self._looked_at.pop(header.id, None)  # the fold may want them started again at once
+            self.looked_at.pop(header.id, None)  # the fold may want them started again at once
         headers.release_lease(header.id)
         return bool(findings) or told
 
@@ -149,15 +149,15 @@ class AwsEngine:
     def describe(self) -> Description:
         """The deployment's limits, instance types and packages, as of some minutes ago at most."""
         self._refresh(_REFRESH_S)
-        descriptor = self._surroundings.descriptor
+        descriptor = self.surroundings.descriptor
         return Description(
             name="aws",
             realtime_timeout_s=descriptor["limits"]["timeout_s"],
             realtime_memory_mib=descriptor["limits"]["memory_mib"],
-            ask_concurrency=self._surroundings.capacity.runs,
-            instance_types=self._surroundings.deployment.instance_types,
+            ask_concurrency=self.surroundings.capacity.runs,
+            instance_types=self.surroundings.deployment.instance_types,
             image=descriptor["image"]["identity"],
-            packages=self._surroundings.deployment.packages,
+            packages=self.surroundings.deployment.packages,
             spot=descriptor["spot"],
             architecture=descriptor["image"]["architecture"],
             python=descriptor["image"]["python"],
@@ -178,12 +178,12 @@ class AwsEngine:
         following = self._followings[header.id]
         before = len(following)
         following.advance()
-        self._looked_at.pop(header.id, None)
+        self.looked_at.pop(header.id, None)
         return len(following) < before
 
     def _look_after(self, header: JobHeader, state: JobState) -> set[int]:
         """Runs of an earlier job, perhaps another owner's, that nobody performs."""
-        findings = self._inspector.look(header, state)
+        findings = self.inspector.look(header, state)
         return {run.index for run in (*(run for run, _ in findings.lost), *findings.due)}
 
     def _refresh(self, older_than_s: float) -> bool:
@@ -194,15 +194,15 @@ class AwsEngine:
         """
         if time.monotonic() - self._discovered_at < older_than_s:
             return False
-        before = self._surroundings.deployment
+        before = self.surroundings.deployment
         with suppress(StoreUnavailable):  # what is known will do
-            self._surroundings.deployment = discover(self._account, before.name)
+            self.surroundings.deployment = discover(self.account, before.name)
             self._discovered_at = time.monotonic()
-        return self._surroundings.deployment != before
+        return self.surroundings.deployment != before
 
     def _tell_why_it_waits(self, header: JobHeader, state: JobState) -> bool:
         """Write down why a dedicated job's machines are not up, where there is news of it: for all who look."""
-        lane = self._surroundings.deployment.lanes.get(header.instance_type or "")
+        lane = self.surroundings.deployment.lanes.get(header.instance_type or "")
         news = self._queueing.news(header, state, lane) if lane is not None else []
         news += self._lost_machines.news(header, state)
         self.stores.log.append(news)

@@ -247,7 +247,7 @@ class Pool:
         self._environment = None if environment is None else dict(environment)
         self._selector = selectors.DefaultSelector()
         self._numbers = itertools.count()
-        self._sets: dict[object, WorkerSet] = {}
+        self.worker_sets: dict[object, WorkerSet] = {}
         self._started_from = _surroundings()
         self._spawners: dict[Interpreter, Spawner] = {}
         self._stillborn = 0
@@ -272,19 +272,19 @@ class Pool:
         if not self._active():
             self._follow_surroundings()
         key = feed.assignment.workers
-        if key not in self._sets:
+        if key not in self.worker_sets:
             self._make_room(0)
-            self._sets[key] = WorkerSet(self._folder, self._numbers, self._selector, feed.assignment.interpreter)
-        self._sets[key].add(feed, threads=thread_share(feed.assignment, self._size))
+            self.worker_sets[key] = WorkerSet(self._folder, self._numbers, self._selector, feed.assignment.interpreter)
+        self.worker_sets[key].add(feed, threads=thread_share(feed.assignment, self._size))
         self._fill()  # now: what others have in their queues might be over before the next step
 
     def serves(self, feed: Feed) -> bool:
         """True while the feed has anything in flight or left to give."""
-        return any(each.scheduler.serves(feed) for each in self._sets.values())
+        return any(each.scheduler.serves(feed) for each in self.worker_sets.values())
 
     def cancel(self, feed: Feed) -> None:
         """Take back the feed's waiting calls and end its running ones; each is reported as cancelled."""
-        for each in self._sets.values():
+        for each in self.worker_sets.values():
             each.scheduler.cancel(feed)
         for _, worker, sent in self._running():
             if sent.feed.feed is feed:
@@ -306,7 +306,7 @@ class Pool:
         if self._watch.due(now):
             self._look_after(now)
         self._fill()  # before handing on: whether anything is in flight decides whether there is more to wait for
-        for each in self._sets.values():
+        for each in self.worker_sets.values():
             each.scheduler.hand_on(now)
 
     def close(self) -> None:
@@ -322,10 +322,10 @@ class Pool:
     # Calls and places
 
     def _active(self) -> list[WorkerSet]:
-        return [each for each in self._sets.values() if each.is_active]
+        return [each for each in self.worker_sets.values() if each.is_active]
 
     def _in_flight(self) -> int:
-        return sum(len(each.scheduler.in_flight) for each in self._sets.values())
+        return sum(len(each.scheduler.in_flight) for each in self.worker_sets.values())
 
     def _fill(self) -> None:
         """Keep the queues filled, and as many workers at them as they have their turn for."""
@@ -348,15 +348,17 @@ class Pool:
         at_work = sum(len(each) for each in self._active())
         if at_work + places > self._size:
             return False
-        idle = sorted((each for each in self._sets.values() if not each.is_active and each is not keep), key=_used_at)
-        while idle and sum(len(each) for each in self._sets.values()) + places > self._size + self._idle:
+        idle = sorted(
+            (each for each in self.worker_sets.values() if not each.is_active and each is not keep), key=_used_at
+        )
+        while idle and sum(len(each) for each in self.worker_sets.values()) + places > self._size + self._idle:
             self._remove(idle.pop(0))
         while len(idle) > self._size + self._idle:  # sets without workers are no more than a pipe each
             self._remove(idle.pop(0))
         return True
 
     def _remove(self, gone: WorkerSet) -> None:
-        self._sets = {key: each for key, each in self._sets.items() if each is not gone}
+        self.worker_sets = {key: each for key, each in self.worker_sets.items() if each is not gone}
         gone.close()
 
     def _patience_s(self) -> float | None:
@@ -427,7 +429,7 @@ class Pool:
     def _look_after(self, now: float) -> None:
         for _, worker, sent in self._running():
             self._watch.look(worker, sent.feed, sent.call, now)
-        for each in list(self._sets.values()):
+        for each in list(self.worker_sets.values()):
             self._reap_silent(each)
             each.scheduler.send_lost_again(each.performed(), now)
 
@@ -461,7 +463,7 @@ class Pool:
         feed.report(reports.ended(feed.assignment, call, Usage(*worker.used()), ending))
 
     def _running(self) -> Iterator[tuple[WorkerSet, WorkerProcess, Sent]]:
-        for each in self._sets.values():
+        for each in self.worker_sets.values():
             for worker in each:
                 if worker.running is not None and worker.ended_for is None:
                     yield each, worker, each.scheduler.in_flight[worker.running]
@@ -478,7 +480,7 @@ class Pool:
         return found
 
     def _let_spawners_go(self) -> None:
-        used = {each.interpreter for each in self._sets.values()}
+        used = {each.interpreter for each in self.worker_sets.values()}
         idle = [each for each in self._spawners if any(each) and each not in used]
         for interpreter in idle[: max(0, len(self._spawners) + 1 - _KEPT_SPAWNERS)]:
             self._close_spawner(interpreter)
@@ -499,7 +501,7 @@ class Pool:
         return gone.close()
 
     def _dismiss(self) -> None:
-        for each in list(self._sets.values()):
+        for each in list(self.worker_sets.values()):
             self._remove(each)
         for interpreter in list(self._spawners):
             self._close_spawner(interpreter)

@@ -57,7 +57,7 @@ class Account:
         self._session: boto3.Session | None = None
         #: What the session's clients sign with.
         self._keys: tuple[str | None, ...] | None = None
-        self._clients: dict[str, Any] = {}
+        self.clients: dict[str, Any] = {}
         self._threads: ThreadPoolExecutor | None = None
         #: AWS's time, as its answers tell it.
         self.clock = ServiceClock()
@@ -130,11 +130,11 @@ class Account:
         """The process's one client of a service. Raises `ConfigurationError`."""
         if self._pid != os.getpid():
             self._start_afresh()
-        found = self._clients.get(service)
+        found = self.clients.get(service)
         if found is None:
             with self._lock:  # sessions are not safe to share while they make clients
-                found = self._clients.get(service) or self._new_client(service)
-                self._clients[service] = found
+                found = self.clients.get(service) or self._new_client(service)
+                self.clients[service] = found
         return found
 
     def each(self, work: Callable[[T], R], things: Iterable[T]) -> Iterator[R]:
@@ -159,7 +159,7 @@ class Account:
     def _start_afresh(self) -> None:
         # Connections and threads of a parent are of no use to a forked child.
         with self._lock:
-            self._pid, self._session, self._clients, self._threads = os.getpid(), None, {}, None
+            self._pid, self._session, self.clients, self._threads = os.getpid(), None, {}, None
 
     def _renew(self, used: boto3.Session | None) -> bool:
         """Take up credentials that are new on disk or in the environment; whether there are any.
@@ -180,7 +180,7 @@ class Account:
                     return False
             except BotoCoreError:
                 return False
-            self._session, self._keys, self._clients = fresh, keys, {}
+            self._session, self._keys, self.clients = fresh, keys, {}
             return True
 
     def _wanted_region(self) -> str | None:

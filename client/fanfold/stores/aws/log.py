@@ -188,7 +188,7 @@ class DynamoEventLog:
         self._clock = table.account.clock
         self._items = EventItems(objects, self._clock)
         self.job_headers = JobHeaders(table, objects, retention_s)
-        self._completed_shards = CompletedShards()
+        self.completed_shards = CompletedShards()
         self._appended = threading.Condition()
         self._appends = 0
         self._appends_to: Counter[str] = Counter()
@@ -261,8 +261,8 @@ class DynamoEventLog:
             pages += some
         self._asking_s = time.monotonic() - began
         if channel == "state":
-            self._completed_shards.note(reading.id, header, pages)
-            reading.settle(self._completed_shards.asker(reading.id))
+            self.completed_shards.note(reading.id, header, pages)
+            reading.settle(self.completed_shards.asker(reading.id))
         events = [event for _, found in pages for event in found]
         reading.rested = here if events and not reading.todo else None
         if any(event.status is RunStatus.CANCELLED for event in events):

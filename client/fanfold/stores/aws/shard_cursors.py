@@ -200,13 +200,13 @@ class CompletedShards:
 
     def __init__(self) -> None:
         #: The one that went on longest ago comes first.
-        self._readings: OrderedDict[str, _Found] = OrderedDict()
+        self.readings: OrderedDict[str, _Found] = OrderedDict()
         self._runs = 0
 
     def note(self, reading: str, header: JobHeader, pages: Iterable[tuple[int, list[Event]]]) -> None:
         """Take into account what a reading has read: events by shard."""
-        found = self._readings.get(reading) or self._new(reading, header)
-        self._readings.move_to_end(reading)
+        found = self.readings.get(reading) or self._new(reading, header)
+        self.readings.move_to_end(reading)
         good = found.good
         for shard, events in pages:
             for event in events:
@@ -216,14 +216,14 @@ class CompletedShards:
 
     def asker(self, reading: str) -> Callable[[int], bool]:
         """Tells of a shard whether a reading is done with it."""
-        found = self._readings.get(reading)
+        found = self.readings.get(reading)
         return lambda shard: found is not None and not found.open[shard]
 
     def _new(self, reading: str, header: JobHeader) -> _Found:
         """Remember one more reading, and forget as many as make room for it."""
-        found = self._readings[reading] = _Found(header.count)
+        found = self.readings[reading] = _Found(header.count)
         self._runs += header.count + _READING_RUNS
-        while self._runs > _RUNS and len(self._readings) > 1:
-            _, oldest = self._readings.popitem(last=False)
+        while self._runs > _RUNS and len(self.readings) > 1:
+            _, oldest = self.readings.popitem(last=False)
             self._runs -= len(oldest.good) + _READING_RUNS
         return found

@@ -46,10 +46,10 @@ class LocalStores:
         self.data_place = f"{home / 'data'}/"
         self._durable = current().durability == "disk"
         self._synced_at = 0.0
-        self._database = Database(home / "fanfold.db")
+        self.database = Database(home / "fanfold.db")
         self.objects = FileObjectStore(home / "objects", self.scratch, syncer=Syncer(enabled=self._durable))
-        self.log = SqliteEventLog(self._database, sync_contents=self.objects.sync)
-        self.cache = SqliteResultCache(self._database, self.objects)
+        self.log = SqliteEventLog(self.database, sync_contents=self.objects.sync)
+        self.cache = SqliteResultCache(self.database, self.objects)
 
     @property
     def secrets(self) -> SecretFiles:
@@ -73,15 +73,15 @@ class LocalStores:
             for directory in (stores.objects.root, stores.scratch):
                 directory.mkdir(mode=0o700 if private else 0o777, exist_ok=True)
             if private:
-                make_private(stores._database.path)
+                make_private(stores.database.path)
         except OSError as error:
-            if stores._database.path.exists() and error.errno in READ_ONLY:
+            if stores.database.path.exists() and error.errno in READ_ONLY:
                 return stores  # it can be read all the same
             raise StoreError(
                 f"The directory {home} cannot be used for Fanfold's stores: {error.strerror}.",
                 next_step="set FANFOLD_HOME to a directory that is yours to write.",
             ) from error
-        with stores._database.reading():
+        with stores.database.reading():
             return stores
 
     def record(self, events: Sequence[Event], entries: Sequence[CacheEntry]) -> None:
@@ -97,7 +97,7 @@ class LocalStores:
         if self._durable:
             self._synced_at = time.monotonic()
             self.objects.sync()
-            self._database.sync()
+            self.database.sync()
 
     def remove_jobs(self, job_ids: Sequence[str]) -> int:
         """Take jobs away that have ended, and all that is kept for them alone; the bytes of files that were freed.
@@ -106,7 +106,7 @@ class LocalStores:
         """
         for job_id in job_ids:
             self.runner_log(job_id).unlink(missing_ok=True)
-        freed = remove_jobs(self._database, self.objects, job_ids)
+        freed = remove_jobs(self.database, self.objects, job_ids)
         self.log.forget(job_ids)
         return freed
 
@@ -116,7 +116,7 @@ class LocalStores:
 
     def close(self) -> None:
         """Let go of the database file. Using the stores again opens it anew."""
-        self._database.close()
+        self.database.close()
 
     def __enter__(self) -> LocalStores:
         return self
