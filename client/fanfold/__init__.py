@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from fanfold.api.decorator import udf as udf
     from fanfold.api.executor import Executor as Executor
     from fanfold.api.inside import attempt as attempt
+    from fanfold.api.inside import checkpoint as checkpoint
     from fanfold.api.inside import job_id as job_id
     from fanfold.api.inside import run_id as run_id
     from fanfold.api.inside import scratch_path as scratch_path
     from fanfold.api.inside import secret as secret
+    from fanfold.api.inside import step as step
     from fanfold.api.mount import data_path as data_path
     from fanfold.api.mount import mount_path as mount_path
     from fanfold.api.older import context as context
@@ -94,7 +96,7 @@ _HOME_OF = {
     "chunks": "inputs.reading",
     "configure": "settings",
     **dict.fromkeys(("data_path", "mount_path"), "api.mount"),
-    **dict.fromkeys(("attempt", "job_id", "run_id", "scratch_path", "secret"), "api.inside"),
+    **dict.fromkeys(("attempt", "checkpoint", "job_id", "run_id", "scratch_path", "secret", "step"), "api.inside"),
     "doctor": "diagnosis",
     "local": "api.conditions",
     "explain": "source.explain",

@@ -14,6 +14,7 @@ from fanfold.engines.aws.work import Work
 from fanfold.engines.feed import Recorder, finished, together
 from fanfold.errors import StoreError, StoreFull
 from fanfold.execution.calls import Assignment, Call, Report
+from fanfold.execution.channel import Asked, Reply
 from fanfold.execution.worker.perform import UNKEPT
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.manifest import Manifest
@@ -59,6 +60,7 @@ class ClaimingFeed:
         self.assignment = assignment
         self.header = header
         self.stopping = threading.Event()
+        self._stores = stores
         self._work, self._machine, self._blob_cache = work, machine, blob_cache
         self._log = stores.log
         self._manifest = Manifest(stores.objects, header.id, header.count)
@@ -110,6 +112,12 @@ class ClaimingFeed:
     def flush(self) -> None:
         """Record output that has been held back."""
         self._patiently(self._recorder.flush)
+
+    def answer(self, call: Call, asked: Asked) -> Reply:
+        """What a run asks for: what its steps have kept, or that something be kept, as long as that takes."""
+        from fanfold.engines.step_book import StepBook  # few jobs have steps
+
+        return self._patiently(lambda: StepBook(self.header, self._stores).answer(call, asked))
 
     def held(self) -> list[RunRef]:
         """The runs that this machine holds and has not ended. Any thread may ask."""

@@ -22,6 +22,7 @@ from fanfold.engines.feed import Recorder, finished, serve, together
 from fanfold.errors import FanfoldError, StoreFull
 from fanfold.execution import calls as reports
 from fanfold.execution.calls import Assignment, Call, Report
+from fanfold.execution.channel import Asked, Reply
 from fanfold.execution.pool.pool import Pool
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.table import key
@@ -88,6 +89,7 @@ class OneRun:
         shares_time: bool = False,
     ) -> None:
         self.assignment = assignment
+        self._header, self._stores = header, stores
         #: Whether others before it had part of its time: what has too little left of it has not been tried.
         self._was_cut_short = shares_time and (header.timeout_s or inf) > (assignment.timeout_s or inf)
         self._call: Call | None = Call(run["index"], run["attempt"], arguments)
@@ -108,6 +110,12 @@ class OneRun:
     def flush(self) -> None:
         """Record output that has been held back."""
         self._recorder.flush()
+
+    def answer(self, call: Call, asked: Asked) -> Reply:
+        """What the run asks for: what its steps have kept, or that something be kept."""
+        from fanfold.engines.step_book import StepBook  # few runs have steps
+
+        return StepBook(self._header, self._stores).answer(call, asked)
 
 
 class Environment:
@@ -226,6 +234,7 @@ class Environment:
             hidden=tuple(secrets.values()),
             timeout_s=min(round(left_s, 1), header.timeout_s or left_s),
             memory_mib=min(left_mib, header.memory_mib or left_mib),
+            goes_on_later=True,
         )
 
     def _ready_pool(self, owner: str) -> Pool:

@@ -6,7 +6,18 @@ from collections.abc import Iterable, Iterator
 from math import isnan, nan
 
 from fanfold.core.columns import CODES, STATUSES, Columns, Ended, Spending
-from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, JobStatus, Output, RunError, RunStatus, Usage
+from fanfold.core.models import (
+    GOES_ON,
+    THROTTLED,
+    Event,
+    EventKind,
+    JobHeader,
+    JobStatus,
+    Output,
+    RunError,
+    RunStatus,
+    Usage,
+)
 from fanfold.core.options import pause_s, should_retry
 from fanfold.errors import StoreError
 
@@ -311,8 +322,9 @@ class JobState:
     def _apply_failure(self, index: int, code: int, event: Event) -> None:
         columns = self._columns
         known = columns.attempts[index]
-        if event.error is not None and event.error.type == THROTTLED and event.attempt < _MOST_THROTTLED:
-            # It has not been tried: the next attempt begins with the whole budget, as after a `queued` event.
+        kind = "" if event.error is None else event.error.type
+        if kind == GOES_ON or (kind == THROTTLED and event.attempt < _MOST_THROTTLED):
+            # It has not been tried, or got on: the next attempt begins with the whole budget, as after `queued`.
             self._budgets[index] = max(event.attempt + 1, self._budgets.get(index, 0))
             self._settle(index)
         if event.attempt < known or (event.attempt == known and event.id >= columns.event_id(index)):

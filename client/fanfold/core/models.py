@@ -186,6 +186,10 @@ class Output(NamedTuple):
 THROTTLED = "Throttled"
 
 
+#: That of a run that has ended between two of its steps, near its time limit, to go on from there in its next attempt.
+GOES_ON = "fanfold.execution.worker.steps.GoesOnLater"
+
+
 class RunError(NamedTuple):
     """Why a run failed, as told by whatever saw it fail.
 

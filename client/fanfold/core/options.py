@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fanfold.contract.instances import INSTANCE_TYPES, InstanceType
 from fanfold.contract.layout import DEFAULT_MAX_RETRY, LARGEST_BATCH
 from fanfold.core.cache_key import parse_age
-from fanfold.core.models import JobHeader, RunError, RunStatus
+from fanfold.core.models import GOES_ON, JobHeader, RunError, RunStatus
 from fanfold.errors import InputError, UnknownInstanceType
 from fanfold.settings import current
 
@@ -36,15 +36,22 @@ def should_retry(
 
     One whose surroundings failed (`error.infrastructure`: a killed worker, a lost machine) is, within
     `header.max_retry` attempts after `first_attempt`; what the UDF did itself (an error, its time, its memory) only
-    where `header.retry_on` names it; a cancelled run never.
+    where `header.retry_on` names it; a cancelled run never. One that goes on from its last step always.
     """
     if status.good or not status.final or status is RunStatus.CANCELLED:
         return False
+    if goes_on_later(error):
+        return True
     if attempt - first_attempt >= header.max_retry:
         return False
     if status in (RunStatus.FAILED, RunStatus.LOST) and error is not None and error.infrastructure:
         return True
     return bool(header.retry_on) and _is_named(header.retry_on, status, error)
+
+
+def goes_on_later(error: RunError | None) -> bool:
+    """Whether an attempt has ended between two steps, near its time limit: the next begins with a whole budget."""
+    return error is not None and error.type == GOES_ON
 
 
 def _is_named(retry_on: tuple[str, ...], status: RunStatus, error: RunError | None) -> bool:

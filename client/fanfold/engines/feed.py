@@ -14,11 +14,12 @@ from typing import Protocol
 
 from fanfold.core.cache_key import RETURNED, returned_key, stamped_key
 from fanfold.core.models import TELEMETRY, CacheEntry, Event, EventKind, JobHeader, Output, RunRef
-from fanfold.core.options import FailureWatch, pause_s, should_retry
+from fanfold.core.options import FailureWatch, goes_on_later, pause_s, should_retry
 from fanfold.core.processes import close_private, keep_private
 from fanfold.engines.base import Stores, stop_job
 from fanfold.errors import StoreError, StoreFull
 from fanfold.execution.calls import Assignment, Call, Feed, Report
+from fanfold.execution.channel import Asked, Reply
 from fanfold.execution.pool.pool import Pool
 from fanfold.execution.worker.marks import GIVEN, GOT, UNSEEN
 from fanfold.execution.worker.perform import UNKEPT
@@ -150,6 +151,16 @@ class JobFeed:
     def flush(self) -> None:
         """Nothing is held back here: writing is cheap."""
 
+    def answer(self, call: Call, asked: Asked) -> Reply:
+        """What a run asks for: what its steps have kept, or that something be kept."""
+        from fanfold.engines.step_book import StepBook  # few jobs have steps
+
+        try:
+            return StepBook(self.header, self._stores).answer(call, asked)
+        except StoreError as error:
+            self.broken = error
+            return {"refused": error.message}, b""
+
     @property
     def is_waiting(self) -> bool:
         """True while a run waits for its next attempt to be due: the feed is not over while it gives nothing."""
@@ -191,6 +202,8 @@ class JobFeed:
             stop_job(self._stores.log, self.header.id, reason)
 
     def _next_attempt(self, event: Event) -> RunRef:
+        if goes_on_later(event.error):
+            return RunRef(event.index, event.attempt + 1)
         first = self._first_attempts.get(event.index, 0)
         wait_s = pause_s(self.header, event.index, event.attempt, first)
         return RunRef(event.index, event.attempt + 1, first, event.at + wait_s if wait_s else 0.0)

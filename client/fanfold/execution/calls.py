@@ -57,6 +57,8 @@ class Assignment(NamedTuple):
     #: in no file, and `hidden` in all that is told of its runs.
     variables: tuple[tuple[str, str], ...] = ()
     hidden: tuple[str, ...] = ()
+    #: Whether a run that comes near its limit between two steps ends there, and goes on in another try.
+    goes_on_later: bool = False
 
     @property
     def workers(self) -> tuple[object, ...]:
@@ -81,6 +83,7 @@ class Assignment(NamedTuple):
             "own_folder": self.own_folder,
             "path_rules": self.path_rules,
             "known_blobs": dict(self.known_blobs),
+            "go_on_later_after_s": self.timeout_s if self.goes_on_later else None,
         }
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from struct import Struct, error
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 #: What a fork server says to its pool: `p` a worker was forked, `x` one has ended; its process id and wait status.
 FORKED = Struct("<cqi")
@@ -68,6 +68,19 @@ class Called(NamedTuple):
     arguments: bytes
 
 
+class Asked(NamedTuple):
+    """What a run asks of its pool while it runs: the call's number, the question's, what it is about, and its bytes."""
+
+    call: int
+    question: int
+    facts: dict[str, Any]
+    body: bytes = b""
+
+
+#: What a pool has to say to a question: facts, and bytes.
+Reply: TypeAlias = tuple[dict[str, Any], bytes]
+
+
 class Garbled(ValueError):
     """What came is no answer of a worker's."""
 
@@ -81,6 +94,9 @@ _LONG = Struct("<cII")
 
 #: In place of a call: the worker that reads it ends.
 RETIRE = b"r"
+
+#: In a worker's folder: where it reads what the pool replies to its questions.
+REPLIES = "replies"
 
 _to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -114,9 +130,27 @@ def pack_finished(done: Finished) -> bytes:
     return head + codec + done.body
 
 
-def unpack_answers(stream: bytes) -> tuple[list[Started | Finished], bytes]:
+def pack_asked(asked: Asked) -> bytes:
+    """An `Asked` on its way to the pool."""
+    return _pack_json(b"q", asked[:3], asked.body)
+
+
+def pack_reply(question: int, facts: dict[str, Any], body: bytes) -> bytes:
+    """What the pool has to say to a question, on its way to the worker that has asked it."""
+    return _pack_json(b"r", (question, facts), body)
+
+
+def unpack_reply(stream: bytes) -> tuple[tuple[int, dict[str, Any], bytes] | None, bytes]:
+    """The first reply, or None where it is not whole yet; and what comes after it."""
+    if len(stream) < _LONG.size:
+        return None, stream
+    [question, facts], body, end = _unpack_json(stream, 0)
+    return (None, stream) if end > len(stream) else ((question, facts, body), stream[end:])
+
+
+def unpack_answers(stream: bytes) -> tuple[list[Started | Finished | Asked], bytes]:
     """The answers that are whole, and the beginning of the one that is not. Raises `Garbled`."""
-    answers: list[Started | Finished] = []
+    answers: list[Started | Finished | Asked] = []
     at = 0
     while at < len(stream):
         try:
@@ -149,22 +183,38 @@ def _unpack_small(stream: bytes, start: int) -> tuple[Finished, int]:
 def _pack_long(done: Finished) -> bytes:
     *numbers, told, error, _, printed, tainted = done
     output = told and (told.codec, told.size, told.sha256.hex(), told.file, told.marks)
-    text = _to_json([numbers, output, error, printed, tainted]).encode()
-    return _LONG.pack(b"l", len(text), len(done.body)) + text + done.body
+    return _pack_json(b"l", (numbers, output, error, printed, tainted), done.body)
 
 
 def _unpack_long(stream: bytes, start: int) -> tuple[Finished, int]:
+    said, body, end = _unpack_json(stream, start)
+    if end > len(stream):
+        return _NOTHING, end
+    numbers, output, error, printed, tainted = said
+    call, at, duration_s, cpu_s, mib = numbers
+    told = output and Packed(output[0], output[1], bytes.fromhex(output[2]), *output[3:])
+    return Finished(call, at, duration_s, cpu_s, mib, told, error, body, printed, tainted), end
+
+
+def _unpack_asked(stream: bytes, start: int) -> tuple[Asked, int]:
+    said, body, end = _unpack_json(stream, start)
+    return (_NOTHING if end > len(stream) else Asked(said[0], said[1], said[2], body)), end
+
+
+def _pack_json(kind: bytes, said: Any, body: bytes) -> bytes:
+    text = _to_json(said).encode()
+    return _LONG.pack(kind, len(text), len(body)) + text + body
+
+
+def _unpack_json(stream: bytes, start: int) -> tuple[Any, bytes, int]:
+    """What was said, its body, and where both end: beyond the stream where not all of it is there."""
     if start + _LONG.size > len(stream):
-        return _NOTHING, start + _LONG.size
+        return _NOTHING, b"", start + _LONG.size
     _, text_size, body_size = _LONG.unpack_from(stream, start)
     middle = start + _LONG.size + text_size
     end = middle + body_size
-    if end > len(stream):
-        return _NOTHING, end
-    numbers, output, error, printed, tainted = json.loads(stream[middle - text_size : middle])
-    call, at, duration_s, cpu_s, mib = numbers
-    told = output and Packed(output[0], output[1], bytes.fromhex(output[2]), *output[3:])
-    return Finished(call, at, duration_s, cpu_s, mib, told, error, stream[middle:end], printed, tainted), end
+    said = _NOTHING if end > len(stream) else json.loads(stream[middle - text_size : middle])
+    return said, stream[middle:end], end
 
 
 #: Stands for an answer of which only the beginning has come.
@@ -174,4 +224,5 @@ _UNPACK: dict[int, Callable[[bytes, int], tuple[Any, int]]] = {
     ord("s"): _unpack_started,
     ord("f"): _unpack_small,
     ord("l"): _unpack_long,
+    ord("q"): _unpack_asked,
 }

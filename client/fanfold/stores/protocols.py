@@ -88,8 +88,11 @@ class ObjectStore(Protocol):
 class ResultCache(Protocol):
     """Results that may serve again, batched both ways."""
 
-    def lookup(self, keys: Sequence[str], *, max_age_s: float) -> dict[str, CacheEntry]:
-        """The entries that exist and are no older than `max_age_s` seconds, by key."""
+    def lookup(self, keys: Sequence[str], *, max_age_s: float, consistent: bool = False) -> dict[str, CacheEntry]:
+        """The entries that exist and are no older than `max_age_s` seconds, by key.
+
+        `consistent`: with all that anyone had recorded before; else what was recorded a moment ago may be missing.
+        """
 
     def record(self, entries: Sequence[CacheEntry]) -> None:
         """Keep entries; a newer one replaces an older."""

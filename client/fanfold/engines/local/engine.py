@@ -418,6 +418,7 @@ def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
         own_folder=bool(confined),
         variables=(*variables_of(header, secrets), *confined),
         hidden=tuple(secrets.values()),
+        goes_on_later=not dedicated,
     )
 
 

@@ -20,7 +20,7 @@ from fanfold.core.processes import usable_cores
 from fanfold.errors import ConfigurationError
 from fanfold.execution import calls as reports
 from fanfold.execution.calls import Assignment, Feed, Interpreter
-from fanfold.execution.channel import EXIT_PIPES_CLOSED, Finished, Started
+from fanfold.execution.channel import EXIT_PIPES_CLOSED, Asked, Finished, Started
 from fanfold.execution.pool.process import LimitWatch, WorkerProcess
 from fanfold.execution.pool.scheduler import BATCH_S, Autoscaler, CallQueue, Scheduler, Sent
 from fanfold.execution.pool.spawn import Spawner, spawner
@@ -393,6 +393,8 @@ class Pool:
             for answer in worker.read():
                 if isinstance(answer, Started):
                     self._on_started(workers, worker, answer)
+                elif isinstance(answer, Asked):
+                    self._on_asked(workers, worker, answer)
                 else:
                     self._on_finished(workers, worker, answer)
         except EOFError:
@@ -423,6 +425,12 @@ class Pool:
             worker.report_log(feed, call, last=True)
         feed.report(reports.finished(feed.assignment.job_id, call, answer, worker.peak_memory_mib))
         worker.rest(tainted=answer.tainted)
+
+    def _on_asked(self, workers: WorkerSet, worker: WorkerProcess, asked: Asked) -> None:
+        """A run waits for what its feed has to say: all others wait as well, as they do while something is recorded."""
+        sent = workers.scheduler.in_flight.find(asked.call)
+        if sent is not None:
+            worker.reply(asked.question, *sent.feed.answer(sent.call, asked))
 
     # How workers end
 

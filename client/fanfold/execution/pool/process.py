@@ -9,7 +9,7 @@ import signal
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fanfold.contract.layout import LOG_LIMIT_BYTES
 from fanfold.core.models import RunStatus
@@ -78,7 +78,16 @@ class WorkerProcess:
             self._tree.restart(self.since)
         return self._tree
 
-    def read(self) -> list[wire.Started | wire.Finished]:
+    def reply(self, question: int, facts: dict[str, Any], body: bytes) -> None:
+        """Answer a question of its run, which waits for that and reads; nothing where it does not any more."""
+        with suppress(OSError):
+            fd = os.open(self.folder / wire.REPLIES, os.O_WRONLY | os.O_NONBLOCK)
+            try:
+                os.write(fd, wire.pack_reply(question, facts, body))
+            finally:
+                os.close(fd)
+
+    def read(self) -> list[wire.Started | wire.Finished | wire.Asked]:
         """What it has answered since the last look. Raises EOFError where it has closed its end."""
         try:
             answered = os.read(self.replies, _ANSWER_BYTES)

@@ -11,14 +11,14 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from fanfold.execution import calls as reports
 from fanfold.execution.calls import Assignment, Call, Feed, Report
-from fanfold.execution.channel import RETIRE, Called, pack_call, unpack_call
+from fanfold.execution.channel import RETIRE, Asked, Called, Reply, pack_call, unpack_call
 
 # How many workers a backlog is worth: starting one takes a core as long as a hundred no-op calls take another.
 
@@ -256,6 +256,10 @@ class InFlight:
     def __getitem__(self, number: int) -> Sent:
         return self._sent[number]
 
+    def find(self, number: int) -> Sent | None:
+        """The call of that number, where it is in flight."""
+        return self._sent.get(number)
+
     def add(self, number: int, feed: FeedState, call: Call) -> None:
         """Note that a call is in flight."""
         self._sent[number] = Sent(feed, call)
@@ -298,6 +302,10 @@ class InFlight:
 #: Reports are handed on when this many have come or the first has waited this long: one commit, one batch write.
 BATCH = 200
 BATCH_S = 0.02
+
+
+#: What a run is told that is an executor's call.
+NOT_A_JOBS = "a call of an executor is no run of a job, and is not tried again"
 
 
 class HasPid(Protocol):
@@ -377,6 +385,11 @@ class FeedState:
         if not self.has_reports:
             self._oldest = time.monotonic()
         self._begun[number] = call, at, worker
+
+    def answer(self, call: Call, asked: Asked) -> Reply:
+        """What the feed has to say to a run's question; no feed but a job's has anything."""
+        answer: Callable[[Call, Asked], Reply] | None = getattr(self.feed, "answer", None)
+        return ({"refused": NOT_A_JOBS}, b"") if answer is None else answer(call, asked)
 
     def hand_on(self, now: float) -> None:
         """Give the feed its reports where it is time to: a full batch, an old one, or nothing more to wait for."""

@@ -222,6 +222,8 @@ class JobContext:
         self.own_folder: bool = facts["own_folder"]
         self.threads: int = facts["threads"]
         self.path_rules: list[Any] | None = facts.get("path_rules")
+        #: A run that has steps ends before so many seconds are over, and goes on in another try; None: no such limit.
+        self.go_on_later_after_s: float | None = facts.get("go_on_later_after_s")
         if known := facts.get("known_blobs"):
             udf.blobs.known.update(known)
 

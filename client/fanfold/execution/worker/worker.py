@@ -4,6 +4,8 @@ It is forked by the fork server, or, where that cannot be, started as a program 
 script is never imported again. Every import here is paid by every pool's start: standard library only, and little.
 """
 
+from __future__ import annotations
+
 import faulthandler
 import fcntl
 import json
@@ -12,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from typing import ClassVar
 
 from fanfold.contract.layout import ENV_CONFINED
 from fanfold.execution import channel
@@ -95,7 +98,14 @@ _CARRIED = "carried"
 class Worker:
     """The loop: take a call from the shared queue, perform it, answer."""
 
+    #: That of this process, where it is a worker.
+    of_this_process: ClassVar[Worker | None] = None
+
     def __init__(self, calls: int, replies: int, sandbox: Sandbox) -> None:
+        Worker.of_this_process = self
+        self.pid = os.getpid()
+        #: The call under way, its job, and since when (time.monotonic seconds).
+        self.now: tuple[Called, JobContext, float] | None = None
         self._calls = calls
         self._replies = replies
         self._sandbox = sandbox
@@ -121,11 +131,23 @@ class Worker:
             self._say(answer + channel.pack_started(called.number, time.time(), self._sandbox.log_number))
             if called.spilled:
                 called = self._unspilled(called)
-            answer = channel.pack_finished(self._perform(called, self._job(called.assignment)))
+            job = self._job(called.assignment)
+            self.now = called, job, time.monotonic()
+            answer = channel.pack_finished(self._perform(called, job))
+            self.now = None
             if self._sandbox.tainted:  # the next call deserves a clean process: answer, and wait to be killed
                 self._say(answer)
                 while True:
                     signal.pause()
+
+    @property
+    def folder(self) -> str:
+        """What is its own alone."""
+        return self._sandbox.folder
+
+    def say(self, asked: channel.Asked) -> None:
+        """Ask the pool something while a call is under way."""
+        self._say(channel.pack_asked(asked))
 
     def _read(self) -> bytes:
         try:

@@ -26,11 +26,11 @@ class DynamoResultCache:
         self._clock = table.account.clock
         self.retention_s = retention_s
 
-    def lookup(self, keys: Sequence[str], *, max_age_s: float) -> dict[str, CacheEntry]:
+    def lookup(self, keys: Sequence[str], *, max_age_s: float, consistent: bool = False) -> dict[str, CacheEntry]:
         """The entries that exist and are no older than `max_age_s` seconds, by key."""
         now = self._clock.now()
         found: dict[str, CacheEntry] = {}
-        for item in self._table.get_all([_key(one) for one in dict.fromkeys(keys)]):
+        for item in self._table.get_all([_key(one) for one in dict.fromkeys(keys)], consistent=consistent):
             entry = _entry(item)
             # DynamoDB deletes up to 48 hours late, and what has expired can be read until then.
             if entry is not None and entry.created_at >= now - max_age_s and int(item[EXPIRES_AT]["N"]) > now:

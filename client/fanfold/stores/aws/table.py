@@ -40,9 +40,9 @@ class Table:
         for _ in self.account.each(self._write, _parts(requests, _WRITE_BATCH)):
             pass
 
-    def get_all(self, keys: Sequence[Item]) -> Iterator[Item]:
-        """The items that exist, 100 keys a call, in any order."""
-        for found in self.account.each(self._read, _parts(keys, _READ_BATCH)):
+    def get_all(self, keys: Sequence[Item], *, consistent: bool = False) -> Iterator[Item]:
+        """The items that exist, 100 keys a call, in any order; `consistent`: as they are now."""
+        for found in self.account.each(lambda some: self._read(some, consistent), _parts(keys, _READ_BATCH)):
             yield from found
 
     def get(self, key: Item) -> Item | None:
@@ -111,10 +111,10 @@ class Table:
                 return
             pause()
 
-    def _read(self, keys: list[Item]) -> list[Item]:
+    def _read(self, keys: list[Item], consistent: bool) -> list[Item]:
         found: list[Item] = []
         for pause in self._pauses("read"):
-            asked = {self.name: {"Keys": keys}}
+            asked = {self.name: {"Keys": keys, "ConsistentRead": consistent}}
             answer = self.account.call("dynamodb", "batch_get_item", on=f"table {self.name}", RequestItems=asked)
             found += answer["Responses"].get(self.name, [])
             keys = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])

@@ -155,7 +155,13 @@ class SqliteResultCache:
         self._database = database
         self._objects = objects
 
-    def lookup(self, keys: Sequence[str], *, max_age_s: float) -> dict[str, CacheEntry]:
+    def lookup(
+        self,
+        keys: Sequence[str],
+        *,
+        max_age_s: float,
+        consistent: bool = False,  # noqa: ARG002  it always is
+    ) -> dict[str, CacheEntry]:
         """The entries that exist and are no older than `max_age_s` seconds, by key."""
         asked, oldest = set(keys), time.time() - max_age_s
         slots = sorted(map(_slot, asked))  # neighbours share a page of the file
