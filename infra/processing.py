@@ -12,7 +12,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from fanfold.contract import cloud, layout
-from infra.access import data_role, worker_role
+from infra.access import allow, arn, data_role, worker_role
 from infra.dedicated import Dedicated
 from infra.descriptor import DeploymentDescriptor
 from infra.fanout import Fanout
@@ -52,6 +52,8 @@ class ProcessingStack(Stack):
             self, "DataRoleArn", value=data.role_arn, description="Whose credentials UDFs have; for bucket policies"
         )
         environment = _environment(settings, storage, data, mounted=mount is not None)
+        # Functions with a mount are in the network, in which Step Functions has no address.
+        again = {} if mount else self._starts_again(settings, realtime_role)
         images = self._images(settings)
         self.realtime = Realtime(
             self,
@@ -59,7 +61,7 @@ class ProcessingStack(Stack):
             settings=settings,
             role=realtime_role,
             image=images[settings.architecture],
-            environment=environment,
+            environment={**environment, **again},
             mount=mount,
         )
         self.dedicated = Dedicated(
@@ -76,6 +78,14 @@ class ProcessingStack(Stack):
         parts = Parts(settings, storage, self.realtime, self.dedicated, self.fanout)
         People(self, "People", parts)
         DeploymentDescriptor(self, "DeploymentDescriptor", parts)
+
+    def _starts_again(self, settings: Settings, role: iam.Role) -> dict[str, str]:
+        """Lets a run start its next attempt. By its name: the state machine itself has to know the function."""
+        express = arn(
+            self, "states", "stateMachine", cloud.resource_name(settings.deployment, cloud.EXPRESS), colon=True
+        )
+        role.add_to_policy(allow(["states:StartExecution"], [express]))
+        return {cloud.ENV_EXPRESS: express}
 
     def _mount(self, settings: Settings, network: Network, files: FilesStack | None) -> Mount | None:
         if files is None:

@@ -36,8 +36,9 @@ _USAGE_S = 5.0
 _CANCEL_S = 3.0
 #: A job has so many copies of its header at most; where it has fewer, the header itself is read.
 _HEADER_COPIES = 32
-#: A lease is renewed so many times before it would end.
-_RENEWALS = 10
+#: A lease is renewed so many times before it would end: 10,000 machines write to one partition, which takes 1,000 a
+#: second.
+_RENEWALS = 4
 #: What is held must be given back within this: the machine may be gone soon after.
 _GIVE_BACK_S = 4.5
 #: What the machine costs is told this often.

@@ -15,8 +15,9 @@ import boto3  # noqa: F401 - here, while an environment starts with more CPU tha
 from fanfold.contract.cloud import EXPIRES_AT, PARTITION_KEY, invocation_sort_key, job_partition
 from fanfold.contract.instances import OWN_MEMORY_MIB
 from fanfold.contract.layout import ENV_RUN_AS
-from fanfold.contract.payloads import RunItem, RunPayload
+from fanfold.contract.payloads import DispatchJob, RunItem, RunPayload
 from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, RunError, RunStatus
+from fanfold.core.options import goes_on_later
 from fanfold.engines.base import secrets_of, variables_of
 from fanfold.engines.feed import Recorder, finished, serve, together
 from fanfold.errors import FanfoldError, StoreFull
@@ -31,6 +32,7 @@ from fanfold_runtime import telemetry
 from fanfold_runtime.blob_cache import BlobCache
 from fanfold_runtime.cancel_flag import CancelFlag
 from fanfold_runtime.context import TELEMETRY_S, enter_own_folder, get_header, hide_from_udfs, open_stores
+from fanfold_runtime.continuation import Continuation
 from fanfold_runtime.credentials import Credentials, as_variables, data_role, udf_environment
 
 #: A run ends this long before Lambda would end the whole environment: time to ask it where it stands, and to tell.
@@ -86,10 +88,12 @@ class OneRun:
         stores: AwsStores,
         *,
         assignment: Assignment,
+        continuation: Continuation,
         shares_time: bool = False,
     ) -> None:
         self.assignment = assignment
         self._header, self._stores = header, stores
+        self._continuation = continuation
         #: Whether others before it had part of its time: what has too little left of it has not been tried.
         self._was_cut_short = shares_time and (header.timeout_s or inf) > (assignment.timeout_s or inf)
         self._call: Call | None = Call(run["index"], run["attempt"], arguments)
@@ -105,7 +109,12 @@ class OneRun:
         """Keep what happened."""
         if self._was_cut_short:
             told = [report._replace(event=_put_off_if_cut(report.event)) for report in told]
+        goes_on = any(goes_on_later(report.event.error) for report in told)
+        if goes_on:
+            self._continuation.announce()
         self.ended += finished(self._recorder.record(told))
+        if goes_on:
+            self._continuation.start()
 
     def flush(self) -> None:
         """Record output that has been held back."""
@@ -138,7 +147,7 @@ class Environment:
         if "token" in event and not self._begins(event, context.aws_request_id):
             return []  # another call with this token performs it, or has: what comes of it is in the event log
         header, read_at = get_header(self._stores, job["id"], first["shard"]), time.monotonic()
-        ended = self._run_one(header, first, context)
+        ended = self._run_one(header, job, first, context)
         for place, run in enumerate(more):
             longest_s = max((one.usage.duration_s for one in ended if one.usage), default=0.0)
             if context.get_remaining_time_in_millis() / 1000 < 2 * longest_s + 2 * _MARGIN_S:
@@ -147,7 +156,7 @@ class Environment:
             if time.monotonic() - read_at > _CANCEL_S:  # it may have been cancelled
                 header, read_at = get_header(self._stores, job["id"], run["shard"]), time.monotonic()
             telemetry.announce_run(header.id, run["index"], run["attempt"])
-            ended += self._run_one(header, run, context, shares_time=True)
+            ended += self._run_one(header, job, run, context, shares_time=True)
         self._blob_cache.tidy()
         self._keep(header, context)
         return ended
@@ -159,7 +168,9 @@ class Environment:
         self._stores.log.append(events)
         return events
 
-    def _run_one(self, header: JobHeader, run: RunItem, context: Context, *, shares_time: bool = False) -> list[Event]:
+    def _run_one(
+        self, header: JobHeader, job: DispatchJob, run: RunItem, context: Context, *, shares_time: bool = False
+    ) -> list[Event]:
         if header.cancelled_at is not None:
             call = Call(run["index"], run["attempt"], "")
             recorder = Recorder(header, self._stores, lambda _: run["key"])
@@ -168,7 +179,9 @@ class Environment:
         self._with_room(lambda: self._blob_cache.fetch_for(arguments))
         pool = self._ready_pool(header.owner)
         assignment = self._assignment(header, context)
-        feed = OneRun(header, run, arguments, self._stores, assignment=assignment, shares_time=shares_time)
+        continuation = Continuation(self._stores, header, job, run)
+        facts: dict[str, Any] = {"assignment": assignment, "continuation": continuation, "shares_time": shares_time}
+        feed = OneRun(header, run, arguments, self._stores, **facts)
         serve(pool, feed, CancelFlag(self._stores.log.job_headers, header.id, run["shard"], every_s=_CANCEL_S).is_set)
         telemetry.tell_end(header, feed.ended)
         return feed.ended

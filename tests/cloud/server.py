@@ -38,7 +38,7 @@ from tests.cloud.permissions import JOB_KEY, REALTIME_KEY, Permissions
 from tests.cloud.states.integrations import Integrations
 from tests.cloud.states.interpreter import Surroundings
 
-#: What a lost machine held, another takes over after this; on AWS after 150 s.
+#: What a lost machine held, another takes over after this; on AWS after 45 s.
 LEASE_S = "2"
 #: For what has told its result, and is about to end.
 _GOODBYE_S = 0.5

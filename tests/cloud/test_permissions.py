@@ -6,6 +6,7 @@ import pytest
 
 import fanfold
 from fanfold.errors import ConfigurationError
+from fanfold.stores.state import read_state
 from tests.cloud.permissions import USER_KEY
 
 
@@ -62,6 +63,24 @@ def test_whatever_clients_and_the_runtime_do_is_allowed_to_them(permitted):
         ("JobRole", "s3:PutObject"),
         ("JobRole", "dynamodb:Query"),
     } <= asked
+
+
+def test_a_run_that_goes_on_after_its_time_limit_may_start_its_next_try_itself(permitted, eventually):
+    @fanfold.udf(timeout_s=4, max_retry=0, cache_max_age=0)
+    def takes_two_tries(x: int):
+        import time
+
+        for part in range(2):
+            fanfold.step(f"part-{part}", time.sleep, 1.7)
+        return x, fanfold.attempt()
+
+    job = fanfold.submit(takes_two_tries, [3], collect=False)
+    engine = job.tracker.engine
+    eventually(lambda: read_state(engine.stores.log, job.header).done)  # which reads, and starts nothing
+    assert fanfold.get_job(job.id).results() == [(3, 2)]
+    asked, refused = permitted.permissions()
+    assert ("RealtimeRole", "states:StartExecution") in asked
+    assert refused == []
 
 
 def test_a_job_that_outlives_its_retention_is_kept_by_whoever_works_on_it(permitted, monkeypatch):

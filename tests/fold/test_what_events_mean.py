@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fanfold.core.fold import JobState, fold
-from fanfold.core.models import THROTTLED, Event, EventKind, JobStatus, RunStatus
+from fanfold.core.models import GOES_ON, THROTTLED, Event, EventKind, JobStatus, RunStatus
 from fanfold.errors import StoreError
 from tests.fold.stories import JOB, a_job, an_error, event, killed, throttled
 
@@ -101,6 +101,18 @@ class TestAThrottledStart:
 
     def test_ends_the_run_when_it_goes_on_for_hours(self):
         assert run_of(throttled(attempt=300)).status_of(0) is RunStatus.FAILED
+
+
+class TestATryThatGoesOnLater:
+    """It has ended between two steps, near its time limit (`fanfold.step`)."""
+
+    def test_is_followed_by_another_whatever_the_budget_and_leaves_that_whole(self):
+        tries = [event("failed", attempt=n, id=n, error=an_error(GOES_ON)) for n in range(300)]
+        state = run_of(*tries, max_retry=0)
+        assert (state.status_of(0), state.next_attempt(0)) == (RunStatus.QUEUED, 300)
+        state = run_of(*tries, *(killed(attempt=attempt, id=attempt) for attempt in (300, 301)))
+        assert state.status_of(0) is RunStatus.QUEUED
+        assert run_of(*tries, killed(attempt=300, id=300), max_retry=0).status_of(0) is RunStatus.FAILED
 
 
 class TestOfSeveralEnds:

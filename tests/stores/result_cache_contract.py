@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from fanfold.stores.protocols import ResultCache
@@ -69,3 +71,8 @@ class ResultCacheContract:
         cache.record([])
         cache.forget([])
         assert cache.lookup([], max_age_s=DAY_S) == {}
+
+    def test_a_consistent_look_gives_what_was_just_recorded(self, cache):
+        entry = an_entry("a")
+        cache.record([entry])
+        assert cache.lookup([entry.key], max_age_s=math.inf, consistent=True) == {entry.key: entry}

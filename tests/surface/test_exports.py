@@ -13,10 +13,10 @@ import pytest
 import fanfold
 
 OFFERED = """
-Executor Job Plan Run Udf attempt cache chunks configure context data_path
+Executor Job Plan Run Udf attempt cache checkpoint chunks configure context data_path
 doctor explain file_path get_job get_jobs job_id load local
 load_async mount_path plan run run_async
-Retry run_id scratch_path secret submit types udf
+Retry run_id scratch_path secret step submit types udf
 CaptureError CodecError ConfigurationError DeploymentGone FanfoldError InputError JobNotFound MissingPackage
 NestedSubmitError RampStopped ResultDamaged RunCancelled RunFailed RunLost RunOutOfMemory RunTimedOut SignInNeeded
 StoreError StoreFull StoreTooNew StoreUnavailable UnknownInstanceType WaitTimeout WorkerDied __version__

@@ -116,6 +116,8 @@ DESCRIPTOR_VERSION = 1
 # The deployment's own name is in layout.ENV_DEPLOYMENT.
 
 ENV_TABLE = "FANFOLD_TABLE"
+#: ARN of the express state machine, by which a function has a run go on that has not found time enough.
+ENV_EXPRESS = "FANFOLD_EXPRESS"
 ENV_BUCKET = "FANFOLD_BUCKET"
 #: ARN of the role whose credentials a UDF gets; the worker's own are for Fanfold's table and bucket only.
 ENV_DATA_ROLE = "FANFOLD_DATA_ROLE"

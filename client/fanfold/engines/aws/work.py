@@ -16,8 +16,9 @@ from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.table import Item, key
 from fanfold.stores.keys import work_key
 
-#: How long a machine answers for what it holds; it says so anew several times in between. Far more than clocks differ.
-LEASE_S = 150.0
+#: How long a machine answers for what it holds; it says so anew several times in between. All of them read one clock,
+#: the table's. What a lost one held is begun by another within a minute: this, and how often that one looks.
+LEASE_S = 45.0
 
 
 def machine_name(batch_job: str, attempt: int) -> str:

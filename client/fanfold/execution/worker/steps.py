@@ -58,6 +58,7 @@ class StepsOfRun:
             began = time.monotonic()
             value = function(*args, **kwargs)
             self.save(place, value, f"what the step {name!r} returned", took_s=time.monotonic() - began)
+            self._end_if_late()  # what comes after the last step takes time as well
             kept = (value,)
         self._met.add(place)
         return kept[0]
@@ -81,7 +82,10 @@ class StepsOfRun:
 
     def save(self, place: str, value: Any, name: str, *, took_s: float) -> None:
         """Keep a value there. Returns when nothing of it can be lost. Raises `CodecError`."""
-        codec, data = encode(value, serializer=self._job.serializer, name=name)
+        try:
+            codec, data = encode(value, serializer=self._job.serializer, name=name)
+        except CodecError as error:
+            raise CodecError(error.message, next_step=error.next_step) from None
         facts = {"do": "save", "step": place, "codec": codec, "size": len(data), "took_s": took_s, "file": ""}
         facts["sha256"] = sha256(data).hex()
         if len(data) > INLINE_RESULT_BYTES:
@@ -94,16 +98,16 @@ class StepsOfRun:
         hashes: list[str] = []
         try:
             text = encode_json(
-                [list(args), kwargs],
+                [*args, kwargs],
                 put_blob=lambda digest, _: hashes.append(digest),
                 name=f"the arguments of the step {name!r}",
             )
         except CodecError as error:
-            raise CodecError(error.message, next_step="pass what it works on, or its path or number.") from error
+            raise CodecError(error.message, next_step="pass what it works on, or its path or number.") from None
         return sha256("\0".join(["step", name, text, *hashes]).encode()).hex()
 
     def _end_if_late(self) -> None:
-        """End this try where the next step may not find the time that it needs. Only where this one has got on."""
+        """End this try where what comes next may not find the time that it needs. Only where this one has got on."""
         limit_s, now = self._job.go_on_later_after_s, time.monotonic()
         self._longest_s = max(self._longest_s, now - self._looked_at)
         self._looked_at = now
