@@ -9,18 +9,22 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from functools import cache
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache, lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fanfold.core.fold import JobState
 from fanfold.core.models import Event, EventKind, JobHeader, JobStatus, Output, RunRef, RunStatus
+from fanfold.engines.aws import engine as aws_engine
 from fanfold.engines.following import find_leaders
 from fanfold.errors import FanfoldError, JobNotFound
 from fanfold.job.waiting import Tracker
-from fanfold.settings import current
+from fanfold.settings import Settings, current
+from fanfold.stores import manifest
+from fanfold.stores.aws import job_headers
+from fanfold.stores.aws import log as aws_log
 from fanfold_runtime import claiming_feed
 from tests.simulation.deployment import SimulatedCloud, key_of, value_of
 from tests.simulation.world import START_S, Process, Stuck, World
@@ -61,7 +65,7 @@ class Plan:
             name="squared",
             count=self.count,
             engine="aws",
-            owner=current().owner,
+            owner=_settings().owner,
             created_at=START_S,
             bundle_sha256="b" * 64,
             code_hash="c" * 64,
@@ -92,20 +96,38 @@ def run_schedule(seed: int, path: str | None = None) -> Outcome:
 @contextmanager
 def _stage(world: World) -> Iterator[Path]:
     """The world's clock and chance in place of Python's, and nothing that would be printed."""
-    tell_end, urandom = claiming_feed.telemetry.tell_end, os.urandom
-    claiming_feed.telemetry.tell_end = lambda *_: None
-    os.urandom = random.Random(world.seed).randbytes  # apart: some ask for it once in a process
-    state, disabled = random.getstate(), logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    random.seed(world.seed)
-    try:
+    with ExitStack() as stack:
+        state, disabled = random.getstate(), logging.root.manager.disable
+        stack.callback(random.setstate, state)
+        stack.callback(logging.disable, disabled)
+        logging.disable(logging.CRITICAL)
+        random.seed(world.seed)
+        # Chance of its own: some ask for it once in a process.
+        for place, name, act in ((os, "urandom", random.Random(world.seed).randbytes), *_SHORTCUTS):
+            stack.callback(setattr, place, name, getattr(place, name))
+            setattr(place, name, act)
         with world.clock():
             yield _scratch()
-    finally:
-        random.setstate(state)
-        logging.disable(disabled)
-        os.urandom = urandom
-        claiming_feed.telemetry.tell_end = tell_end
+
+
+@cache
+def _settings() -> Settings:
+    """The settings of all who take part."""
+    return current()
+
+
+@lru_cache(maxsize=4_096)
+def _unpacked(job_id: str, page: manifest.EventPage) -> tuple[Event, ...]:
+    return tuple(manifest.unpack(job_id, page))
+
+
+#: What says nothing here, and what says the same each time, which many ask for: a settings file, a page, a header.
+_SHORTCUTS: tuple[tuple[Any, str, Any], ...] = (
+    (claiming_feed.telemetry, "tell_end", lambda *_: None),
+    (aws_engine, "current", _settings),
+    (aws_log, "unpack", lambda job_id, page: list(_unpacked(job_id, page))),
+    (job_headers, "header_from_text", lru_cache(maxsize=256)(job_headers.header_from_text)),
+)
 
 
 @cache

@@ -71,6 +71,7 @@ class World:
         self._queue: list[tuple[float, float, int, greenlet, Process]] = []
         self._count = 0
         self._hub = getcurrent()
+        self._go_on = self._hub.switch
         self._current = Process("the scheduler")
         self._thread = threading.get_ident()
 
@@ -96,11 +97,11 @@ class World:
 
     def sleep(self, seconds: float) -> None:
         """Put the current process aside for so long."""
-        process, me = self._current, getcurrent()
+        process = self._current
         if process.dead:
             raise Died
-        self._put_aside(me, process, max(0.0, seconds))
-        self._hub.switch()
+        self._put_aside(getcurrent(), process, seconds if seconds > 0.0 else 0.0)
+        self._go_on()
         if process.dead:
             raise Died
 
@@ -131,13 +132,12 @@ class World:
 
     def run(self, until: Callable[[], bool]) -> None:
         """Let everything go on until `until` holds. Raises `Stuck` where it never does."""
-        turns = 0
+        turns, queue = 0, self._queue
         while not until():
             turns += 1
-            if not self._queue or self.now - START_S > LASTS_S or turns > _MOST_TURNS:
+            if not queue or self.now > START_S + LASTS_S or turns > _MOST_TURNS:
                 raise Stuck(f"after {self.now - START_S:.0f} s and {turns} turns it still waits")
-            self.now, _, _, one, process = heapq.heappop(self._queue)
-            self._current = process
+            self.now, _, _, one, self._current = heapq.heappop(queue)
             one.switch()
 
     def close(self) -> None:
