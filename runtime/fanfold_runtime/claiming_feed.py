@@ -8,8 +8,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from fanfold.core.fold import JobState
 from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
 from fanfold.core.options import pause_s, should_retry
+from fanfold.engines.aws.dispatch import of_event
 from fanfold.engines.aws.work import Work
 from fanfold.engines.feed import Recorder, finished, together
 from fanfold.errors import StoreError, StoreFull
@@ -70,6 +72,9 @@ class ClaimingFeed:
         self._waiting: deque[RunRef] = deque()
         self._later: list[tuple[float, RunRef]] = []
         self._held: dict[int, RunRef] = {}
+        #: Of what it holds, what was written down when it last was.
+        self._on_record: set[int] = set()
+        self._held_until = 0.0
         self._lock = threading.Lock()
         self._holding = threading.Lock()
         self._unkept: dict[int, int] = {}
@@ -85,16 +90,33 @@ class ClaimingFeed:
         self._recall()
         if not self._waiting and time.monotonic() >= self._look_at:
             self._claim()
-        if not self._waiting:
-            return None
-        run = self._waiting.popleft()
-        try:
-            return self._patiently(lambda: self._call(run))
-        except StoreFull as error:
-            told = RunError(UNKEPT, error.message, infrastructure=True)
-            end = Event.new(self.header.id, *run[:2], EventKind.FINISHED, status=RunStatus.FAILED, error=told)
-            self.record([Report(end)])
-            return None
+        while (run := self._next_held()) is not None:
+            try:
+                call = self._patiently(lambda run=run: self._call(run))  # type: ignore[misc]
+            except StoreFull as error:
+                told = RunError(UNKEPT, error.message, infrastructure=True)
+                end = Event.new(self.header.id, *run[:2], EventKind.FINISHED, status=RunStatus.FAILED, error=told)
+                self.record([Report(end)])
+                return None
+            if self._is_mine(run):
+                return call
+        return None
+
+    def _next_held(self) -> RunRef | None:
+        """The first that waits, without those that were lost meanwhile."""
+        with self._lock:
+            while self._waiting:
+                run = self._waiting.popleft()
+                if self._held.get(run.index) == run:
+                    return run
+        return None
+
+    def _is_mine(self, run: RunRef) -> bool:
+        """Whether it is still this machine that holds a run which is about to begin: it may have been frozen."""
+        while time.monotonic() >= self._held_until:
+            self._patiently(self.hold)
+        with self._lock:
+            return self._held.get(run.index) == run
 
     def record(self, reports: Sequence[Report]) -> None:
         """Keep what happened, as long as that takes; then what has ended is held no more."""
@@ -183,9 +205,15 @@ class ClaimingFeed:
         return [RunRef(run.index, state.attempt_of(run.index), run.first_attempt) for run in left]
 
     def _claim(self) -> None:
-        runs = self._patiently(lambda: self._work.take(self._portion())) or self._patiently(self._take_over)
-        if runs:
+        if runs := self._patiently(lambda: self._work.take(self._portion())):
             self._begin(runs)
+        elif runs := self._patiently(self._take_over):
+            mine = {run.index for run in self.held()}  # in a later attempt
+            runs = [run for run in runs if run.index not in mine]
+            self._hold_more(runs)  # before anything is asked about them: until then nobody holds them
+            open_ = self._patiently(lambda: self._still_open(runs))
+            self._lose({run.index for run in runs} - {run.index for run in open_})
+            self._begin(open_)
         else:
             self._look_at = time.monotonic() + _LOOK_AGAIN_S
 
@@ -193,15 +221,52 @@ class ClaimingFeed:
         """What another machine held past its time."""
         return next(filter(None, map(self._work.take_over, self._work.abandoned())), [])
 
+    def _still_open(self, runs: list[RunRef]) -> list[RunRef]:
+        """Those that have not ended, and that nobody was given since, each with the attempt that is due.
+
+        A machine's lease may be over long after its runs: where all machines of a dispatch are gone, what they held is
+        lost, and started again for others.
+        """
+        state = JobState(self.header)
+        state.apply(self._log.read_runs(self.header.id, [-1, *(run.index for run in runs)]))
+        missing = set(state.missing())
+        dispatches = [of_event(event) for event in state.job_events(EventKind.DISPATCH)]
+        open_ = []
+        for index, attempt, first, *_ in runs:
+            due = max(attempt, state.attempt_of(index))
+            later = range(attempt + 1, due + 1)
+            if index in missing and not any(one.covers(index, again) for one in dispatches for again in later):
+                open_.append(RunRef(index, due, first))
+        return open_
+
     def hold(self) -> None:
-        """Write down what this machine holds. One thread at a time: else an older list might replace a newer one."""
+        """Write down what this machine holds. One thread at a time: else an older list might replace a newer one.
+
+        Where its lease was over before, and others have taken over what it held, it holds that no longer.
+        """
         with self._holding:
-            self._work.hold(self._machine, self.held())
+            runs, from_ = self.held(), time.monotonic()
+            if not self._work.hold(self._machine, runs):
+                self._lose(self._on_record)
+                runs = self.held()
+                self._work.hold(self._machine, runs, anew=True)
+            self._on_record = {run.index for run in runs}
+            self._held_until = from_ + self._work.lease_s
+
+    def _lose(self, indexes: set[int]) -> None:
+        """Hold these runs no longer. One that is under way may end: a run's first good end counts, whoever tells it."""
+        with self._lock:
+            for index in indexes:
+                self._held.pop(index, None)
 
     def _begin(self, runs: list[RunRef]) -> None:
+        self._hold_more(runs)
+        self._waiting.extend(runs)
+
+    def _hold_more(self, runs: list[RunRef]) -> None:
         with self._lock:
             self._held.update({run.index: run for run in runs})
-        self._waiting.extend(runs)
+            self._on_record = self._on_record - {run.index for run in runs}
         self._patiently(self.hold)
 
     def _portion(self) -> int:
@@ -235,7 +300,9 @@ class ClaimingFeed:
         """The attempt has ended: the run goes again, or is held no more."""
         self._needs.pop(event.index, None)
         with self._lock:
-            run = self._held.pop(event.index, RunRef(event.index, event.attempt))
+            run = self._held.pop(event.index, None)
+            if run is None:
+                return  # another's by now, which tries it again if that is due
             first = run.attempt if run.first_attempt is None else run.first_attempt
             status = event.status
             if status is not None and should_retry(self.header, status, event.error, event.attempt, first):

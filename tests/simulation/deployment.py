@@ -75,9 +75,11 @@ class SimulatedCloud:
         self.violations: list[str] = []
         self._attempts = world.random.choice((1, 3))
         self._machines: dict[str, SimulatedMachine] = {}
+        self._names: set[str] = set()
         self._numbers = iter(range(1 << 30))
 
-    def _oversee(self) -> AwsStores:
+    def overseeing_stores(self) -> AwsStores:
+        """The stores, in calls that take no time and never fail."""
         account: Any = Overseer(self.world, self.services, Process("overseer"))
         return AwsStores(account, table="table", bucket="bucket", retention_s=RETENTION_S, scratch=self.scratch)
 
@@ -267,6 +269,7 @@ class SimulatedCloud:
             if execution["status"] != "RUNNING" or job["status"] == "FAILED":
                 break
             machine = self._machines[name] = SimulatedMachine(self, job_id, name, attempt)
+            self._names.add(machine.process.name)
             job["status"] = "RUNNING"
             self.world.spawn(machine.process, machine.run)
             while not machine.process.dead:
@@ -292,14 +295,14 @@ class SimulatedCloud:
         """When the last machine has ended by itself, nothing of the work is left: nobody starts another."""
         state = self.oversee(job_id)
         executions = [arn for arn in self.services.executions if job_id in arn]
-        laid_out = {run.index for run in Work(self._oversee(), job_id).laid_out()}
+        laid_out = {run.index for run in Work(self.overseeing_stores(), job_id).laid_out()}
         left = [index for index in state.missing() if index in laid_out]
         if left and state.header.cancelled_at is None and len(executions) == 1:
             self.violations.append(f"the last machine has ended well, and left the runs {left}")
 
     def oversee(self, job_id: str) -> JobState:
         """The state of a job as it is, at no time and no risk."""
-        stores = self._oversee()
+        stores = self.overseeing_stores()
         return read_state(stores.log, stores.log.get_job(job_id), consistent=True)
 
     # --- what is seen ------------------------------------------------------------------------------------------------
@@ -308,6 +311,8 @@ class SimulatedCloud:
         """A worker begins an attempt."""
         one = Performance(process, job_id, call.index, call.attempt, self.world.now)
         self.world.note(f"{process.name} begins run {call.index}.{call.attempt}")
+        if process.name in self._names and not self._has_lease(one, at_least_s=-5.0):
+            self.violations.append(f"{process.name} begins run {call.index}, which it does not hold")
         others = self.under_way.setdefault((job_id, call.index), [])
         others[:] = [other for other in others if not other.process.dead]
         for other in others:
@@ -322,10 +327,10 @@ class SimulatedCloud:
         others = self.under_way[one.job_id, one.index]
         others[:] = [other for other in others if other is not one]
 
-    def _has_lease(self, one: Performance) -> bool:
+    def _has_lease(self, one: Performance, at_least_s: float = 5.0) -> bool:
         name = one.process.name
         item = self.services.get(cloud.job_partition(one.job_id), cloud.machine_sort_key(name))
-        if item is None or float(item["leased_until"]["N"]) < self.world.now + 5.0:
+        if item is None or float(item["leased_until"]["N"]) < self.world.now + at_least_s:
             return False
         return any(run.index == one.index for run in unpack(item["held"]["B"]))
 

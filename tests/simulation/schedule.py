@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from fanfold.core.fold import JobState
@@ -23,7 +24,7 @@ from fanfold.errors import FanfoldError, JobNotFound
 from fanfold.job.waiting import Tracker
 from fanfold.settings import Settings, current
 from fanfold.stores import manifest
-from fanfold.stores.aws import job_headers
+from fanfold.stores.aws import job_headers, shard_cursors
 from fanfold.stores.aws import log as aws_log
 from fanfold_runtime import claiming_feed
 from tests.simulation.deployment import SimulatedCloud, key_of, value_of
@@ -127,6 +128,8 @@ _SHORTCUTS: tuple[tuple[Any, str, Any], ...] = (
     (aws_engine, "current", _settings),
     (aws_log, "unpack", lambda job_id, page: list(_unpacked(job_id, page))),
     (job_headers, "header_from_text", lru_cache(maxsize=256)(job_headers.header_from_text)),
+    # A cursor stays within its process: what it says need not become text.
+    (shard_cursors, "json", SimpleNamespace(dumps=lambda told, **_: told, loads=lambda told: told)),
 )
 
 
@@ -189,7 +192,8 @@ def _settle(deployment: SimulatedCloud, header: JobHeader) -> None:
 
 def _is_calm(world: World) -> bool:
     weather = world.weather
-    return not (weather.deaths or weather.interruptions or weather.twice or weather.lost_answers or weather.outages)
+    rough = weather.deaths, weather.interruptions, weather.twice, weather.lost_answers, weather.outages
+    return not any((*rough, weather.freezes, weather.cut_off))
 
 
 def _submit(deployment: SimulatedCloud, process: Process, header: JobHeader) -> None:

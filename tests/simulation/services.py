@@ -35,7 +35,7 @@ class Account:
         world, weather = self._world, self._world.weather
         act: Callable[..., dict[str, Any]] = getattr(self._services, f"{service}_{operation}")
         world.call()
-        if world.chance(weather.outages):
+        if world.is_cut_off() or world.chance(weather.outages):
             raise StoreUnavailable(f"{service} does not answer about {on}.", next_step="call again.")
         answer = self._act(act, given, expected)
         if world.chance(weather.lost_answers):

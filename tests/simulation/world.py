@@ -46,6 +46,8 @@ class Weather:
         self.twice = some(0.2)
         self.stale = some(0.5)
         self.skew_s = some(20.0)
+        self.freezes = some(0.3)
+        self.cut_off = some(0.3)
 
 
 class Process:
@@ -57,6 +59,8 @@ class Process:
         self.calls = 0
         self.dies_at = dies_at
         self.dead = False
+        #: From when until when nothing of it goes on; and when no call of it gets anywhere.
+        self.frozen = self.cut_off = (0.0, 0.0)
 
 
 class World:
@@ -93,7 +97,18 @@ class World:
         """A new process, which dies somewhere if it is to."""
         dies = mortal and self.chance(self.weather.deaths)
         skew_s = self.random.uniform(-1, 1) * self.weather.skew_s
-        return Process(name, dies_at=self.random.randint(1, 30) if dies else None, skew_s=skew_s)
+        made = Process(name, dies_at=self.random.randint(1, 30) if dies else None, skew_s=skew_s)
+        if mortal:
+            made.frozen = self._some_time(self.weather.freezes)
+            made.cut_off = self._some_time(self.weather.cut_off)
+        return made
+
+    def _some_time(self, share: float) -> tuple[float, float]:
+        """From when until when something is so that is so for a while in so many of all cases."""
+        if not self.chance(share):
+            return 0.0, 0.0
+        begins = self.now + self.random.uniform(0.0, 30.0)
+        return begins, begins + self.random.uniform(1.0, 90.0)
 
     def sleep(self, seconds: float) -> None:
         """Put the current process aside for so long."""
@@ -112,6 +127,14 @@ class World:
         if process.dead or process.calls == process.dies_at:
             self.end(process, "dies")
         self.sleep(self._latency_s())
+
+    def is_cut_off(self) -> bool:
+        """Whether the current process's network is away; takes as long as it takes to be sure of that."""
+        since, until = self._current.cut_off
+        if not since <= self.now < until:
+            return False
+        self.sleep(self.random.uniform(1.0, 10.0))
+        return True
 
     def end(self, process: Process, how: str = "ends") -> None:
         """End a process with all that goes on in it; raises `Died` where it is the current one."""
@@ -137,7 +160,12 @@ class World:
             turns += 1
             if not queue or self.now > START_S + LASTS_S or turns > _MOST_TURNS:
                 raise Stuck(f"after {self.now - START_S:.0f} s and {turns} turns it still waits")
-            self.now, _, _, one, self._current = heapq.heappop(queue)
+            self.now, _, _, one, process = heapq.heappop(queue)
+            since, until_s = process.frozen
+            if since <= self.now < until_s:
+                self._put_aside(one, process, until_s - self.now)
+                continue
+            self._current = process
             one.switch()
 
     def close(self) -> None:

@@ -71,9 +71,24 @@ class Work:
         last = min(first + count, total)
         return list(unpack(self._stores.objects.get_range(place, first * RUN_BYTES, last * RUN_BYTES)))
 
-    def hold(self, machine: str, runs: Sequence[RunRef]) -> None:
-        """Say that a machine holds these runs, from now on for a lease."""
-        self._write(machine, runs, until=self._clock.now() + self.lease_s)
+    def hold(self, machine: str, runs: Sequence[RunRef], *, anew: bool = False) -> bool:
+        """Say that a machine holds these runs, from now on for a lease. False where what it held is another's by now.
+
+        A machine that was frozen or cut off for longer than its lease would else hold what another does. `anew`: it
+        knows that, and these are runs that it has claimed since.
+        """
+        values: Item = {
+            ":held": {"B": pack(runs)},
+            ":until": {"N": repr(self._clock.now() + self.lease_s)},
+            ":expires": {"N": str(self._stores.log.job_headers.known(self._job_id).expires_at)},
+        }
+        change = f"SET held = :held, leased_until = :until, {EXPIRES_AT} = :expires"
+        if anew:
+            self._table.update(self._machine_key(machine), change, ExpressionAttributeValues=values)
+            return True
+        still = f"attribute_not_exists({PARTITION_KEY}) OR leased_until > :over"
+        values[":over"] = {"N": "0"}
+        return self._table.update_if(self._machine_key(machine), change, still, ExpressionAttributeValues=values)
 
     def give_back(self, machine: str, runs: Sequence[RunRef]) -> None:
         """Say that a machine runs none of these any more: another may take them over at once.
@@ -149,15 +164,6 @@ class Work:
             if not page.more:
                 return
             after = page.items[-1][SORT_KEY]["S"] + "\0"
-
-    def _write(self, machine: str, runs: Sequence[RunRef], *, until: float) -> None:
-        item = {
-            **self._machine_key(machine),
-            EXPIRES_AT: {"N": str(self._stores.log.job_headers.known(self._job_id).expires_at)},
-            "leased_until": {"N": repr(until)},
-            "held": {"B": pack(runs)},
-        }
-        self._table.put_all([item])
 
     def _claims_key(self) -> Item:
         return key(job_partition(self._job_id), CLAIMS)

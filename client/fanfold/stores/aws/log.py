@@ -31,7 +31,7 @@ from fanfold.stores.aws.account import CONCURRENCY
 from fanfold.stores.aws.clock import ServiceClock
 from fanfold.stores.aws.failed_executions import read_failed_execution
 from fanfold.stores.aws.job_headers import JobHeaders
-from fanfold.stores.aws.shard_cursors import CompletedShards, Reading, Window, iso
+from fanfold.stores.aws.shard_cursors import BEGINNING, CompletedShards, Reading, Window, iso
 from fanfold.stores.aws.table import Item, Page, Table
 from fanfold.stores.keys import overflow_key
 from fanfold.stores.manifest import EventPage, pack, unpack
@@ -268,6 +268,18 @@ class DynamoEventLog:
         if any(event.status is RunStatus.CANCELLED for event in events):
             self.job_headers.forget(job_id)  # a reader of a cancelled run must see the flag that it comes from
         return events, reading.to_cursor()
+
+    def read_runs(self, job_id: str, indexes: Iterable[int]) -> Iterator[Event]:
+        """All that is recorded by now in the shards of these runs (-1: of the job itself), and of their neighbours."""
+        count = self.job_headers.known(job_id).header.count
+        for shard in sorted({shard_of(index, count) for index in indexes}):
+            after, more = BEGINNING, True
+            while more:
+                where = {":partition": {"S": event_partition(job_id, shard)}, ":after": {"S": after}}
+                items, more = self._table.query(_AFTER, where, consistent=True, **_ONLY_TOLD)
+                for item in items:
+                    after = item[SORT_KEY]["S"]
+                    yield from self._items.read(job_id, item)
 
     def put_brief(self, job_id: str, cursor: Cursor, text: str) -> None:
         """Nothing: the table keeps its finished shards."""

@@ -117,7 +117,7 @@ class ShardCursor:
             self.begins = read_to
 
 
-#: A cursor as values, in the order in which it is made of them. `astuple` copies each, which took half of a quiet round.
+#: A cursor as values, in their order. `astuple` copies each, which took half of a round without news.
 _values_of = attrgetter(*(one.name for one in fields(ShardCursor)))
 
 
