@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: verify-aws demo dist fuzz simulate test test-fast coverage chromium pictures check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws bench-page bench-real suites scale
+.PHONY: verify-aws demo dist fuzz simulate test test-all test-fast coverage chromium pictures check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws bench-page bench-real suites scale
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,14 +18,17 @@ $(VENV)/.%: pyproject.toml constraints.txt
 demo: $(VENV)/.demo  ## fan 365 days of flights out on this machine; no account needed
 	@$(BIN)/python demo/flights.py
 
-test: $(VENV)/.dev chromium  ## every test
+test: $(VENV)/.dev chromium  ## everything that must hold; CI runs it
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+
+test-all: $(VENV)/.dev chromium  ## and the same at full size and in every variant: some minutes more
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: $(VENV)/.dev  ## what needs no emulated AWS and no browser: under two minutes
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not cloud and not browser"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long and not slow and not cloud and not browser"
 
 coverage: $(VENV)/.dev  ## which lines `make test-fast` runs, worker processes included
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not cloud and not browser" --cov --cov-report=term
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long and not slow and not cloud and not browser" --cov --cov-report=term
 
 simulate: $(VENV)/.dev  ## SCHEDULES (100,000) interleavings of a deployment, with all that may happen to it; any that fails is its seed
 	@$(BIN)/python -m tests.simulation --schedules $(or $(SCHEDULES),100000)
