@@ -122,14 +122,16 @@ def stalls(workbench: Workbench, browser: Browser) -> Iterator[Row]:
     for page in pages:
         page.goto(workbench.address)
     pages[0].request.get(f"{workbench.root}/stalls.json")
-    began, at, worst = time.monotonic(), 0, 0.0
+    began, at, worst, computed = time.monotonic(), 0, 0.0, 0.0
     while time.monotonic() - began < WATCHED_S:
         store.ends(header, *range(at, at + 40))
         tab = ("", "?tab=Runs", "?tab=Errors", "?tab=History")[at // 40 % 4]
         pages[at // 40 % 3].goto(f"{workbench.root}/job/{header.id}{tab}")
-        worst = max(worst, float(pages[0].request.get(f"{workbench.root}/stalls.json").json()["ms"]))
+        seen = pages[0].request.get(f"{workbench.root}/stalls.json").json()
+        worst, computed = max(worst, seen["ms"]), max(computed, seen["cpu_ms"])
         at += 40
-    yield _row("the longest stall of the server's loop with three viewers", f"{worst:.0f} ms", worst, 50)
+    work = f"the longest stall of the server's loop with three viewers (at most {computed:.0f} ms of it computing)"
+    yield _row(work, f"{worst:.0f} ms", worst, 50)
 
 
 def moved(workbench: Workbench, page: Page) -> Row:

@@ -35,7 +35,7 @@ def state_of(runs):
 
 
 def timeline(state, window=(0.0, 1.0)):
-    return chart_data.timeline(state, list(chart_data.spans(state, 2000.0)), window)
+    return chart_data.timeline(state, chart_data.spans(state, 2000.0), window)
 
 
 @given(times)
@@ -52,12 +52,12 @@ def test_every_run_is_one_bar_and_no_two_overlap_on_a_line(runs):
 @given(times)
 @settings(max_examples=40, deadline=None)
 def test_put_together_no_time_of_any_run_is_lost(runs):
-    spans = list(chart_data.spans(state_of(runs), 2000.0))
-    end = max(span.end_s for span in spans)
+    spans = chart_data.spans(state_of(runs), 2000.0)
+    end = spans.end_s
     slices = chart_data.time_slices(spans, 0.0, end)
     width = end / len(slices)
     busy = sum(sum(statuses.values()) * width for _, statuses in slices)
-    assert busy == pytest.approx(sum(span.end_s - span.start_s for span in spans), rel=1e-6)
+    assert busy == pytest.approx((spans.ends_s - spans.starts_s).sum(), rel=1e-6)
 
 
 @given(times)
@@ -80,12 +80,12 @@ def test_more_runs_than_bars_are_put_together_until_a_window_holds_few():
 @settings(max_examples=40, deadline=None)
 def test_who_waits_has_not_begun(runs):
     state = state_of(runs)
-    every = list(chart_data.spans(state, 2000.0))
+    every = chart_data.spans(state, 2000.0)
     steps = chart_data.waiting(state, every)
     assert steps[0] == (0.0, len(runs))
     assert steps[-1][1] == 0
     for at, waiting in dict(steps[1:-1]).items():  # of several at one moment, the last
-        assert waiting == sum(span.start_s > at for span in every)
+        assert waiting == (every.starts_s > at).sum()
 
 
 def test_a_dedicated_jobs_machines_start_until_the_first_is_up_or_its_first_run_begins():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from math import isnan, nan
 
@@ -38,6 +39,9 @@ _SUCCEEDED, _CACHED, _CANCELLED = (
     CODES[status] for status in (RunStatus.SUCCEEDED, RunStatus.CACHED, RunStatus.CANCELLED)
 )
 _GOOD = (_SUCCEEDED, _CACHED)
+_PERFORMED = frozenset(
+    CODES[status] for status in (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.OUT_OF_MEMORY)
+)
 
 #: So many starts in a row may be refused, which takes hours: then a run ends as throttled, rather than never.
 _MOST_THROTTLED = 200
@@ -255,20 +259,27 @@ class JobState:
             code == _QUEUED and ended[index] >= 0 for index, code in enumerate(self._codes)
         )
 
-    def bounds(self, now: float) -> Iterator[tuple[int, RunStatus, float, float]]:
-        """Each run that has begun and was not from the cache: its number, status, start and end (seconds since 1970).
+    def ends(self) -> tuple[bytes, array[float], array[float]]:
+        """Of all runs at once: the number of the status (`STATUSES`), when they ended, and how long they took.
 
-        What still runs ends at `now`. All runs at once: one by one, 100,000 of them take five times as long.
+        Times are seconds since 1970, and NaN where they are not known. One by one, 100,000 take ten times as long.
         """
-        finished, took = self._columns.finished_at, self._columns.duration_s
-        for index, code in enumerate(self._codes):
-            if code > _RUNNING:
-                end = finished[index]
-                if code != _CACHED and not isnan(end):  # a run that was cancelled before it began has none
-                    duration_s = took[index]
-                    yield index, STATUSES[code], end if isnan(duration_s) else end - duration_s, end
-            elif code == _RUNNING:
-                yield index, RunStatus.RUNNING, self._starts[index][1], now
+        return bytes(self._codes), self._columns.finished_at, self._columns.duration_s
+
+    def running(self) -> Iterator[tuple[int, float]]:
+        """The runs that run now, and when each began (seconds since 1970)."""
+        return ((index, began) for index, (_, began) in self._starts.items() if self._codes[index] == _RUNNING)
+
+    def last_end_at(self) -> float | None:
+        """When the last of the runs that have ended did so (seconds since 1970); None where none has."""
+        ends = zip(self._columns.finished_at, self._codes, strict=True)
+        return max([end for end, code in ends if code > _RUNNING and not isnan(end)], default=None)
+
+    def performed(self) -> list[tuple[RunStatus, float, float]]:
+        """The status, seconds and peak MiB of each run that did its work, failed or met a limit."""
+        columns = self._columns
+        ended = zip(self._codes, columns.duration_s, columns.peak_memory_mib, strict=True)
+        return [(STATUSES[code], s, mib) for code, s, mib in ended if code in _PERFORMED and not isnan(s)]
 
     def indexes(self, *statuses: RunStatus) -> Iterator[int]:
         """The runs that have one of these statuses, in order."""

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import accumulate
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
+from fanfold.core.columns import CODES, STATUSES
 from fanfold.core.fold import JobState
 from fanfold.core.models import Event, RunStatus
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: As many bars as a browser draws and moves without effort; more runs than that are put together.
 MOST_BARS = 2_000
@@ -29,6 +34,45 @@ class RunSpan(NamedTuple):
     status: str
 
 
+class Spans(NamedTuple):
+    """Runs from their start to their end, a column each: their numbers, seconds since the submit, status numbers.
+
+    Columns, because a page draws a job of 100,000 runs again and again while it runs.
+    """
+
+    runs: NDArray[np.int64]
+    starts_s: NDArray[np.float64]
+    ends_s: NDArray[np.float64]
+    codes: NDArray[np.uint8]
+
+    @property
+    def end_s(self) -> float:
+        """When the last of them ended; 0 where there are none."""
+        return float(self.ends_s.max(initial=0.0))
+
+    def chosen(self, which: NDArray[Any]) -> Spans:
+        """Those for which `which` is true, or whose places it holds."""
+        return Spans(*(column[which] for column in self))
+
+    def joined(self, others: Iterable[RunSpan]) -> Spans:
+        """These and others."""
+        more = list(others)
+        if not more:
+            return self
+        return Spans(
+            np.concatenate([self.runs, [span.index for span in more]]),
+            np.concatenate([self.starts_s, [span.start_s for span in more]]),
+            np.concatenate([self.ends_s, [span.end_s for span in more]]),
+            np.concatenate([self.codes, np.array([CODES[RunStatus(span.status)] for span in more], np.uint8)]),
+        )
+
+    def each(self) -> Iterator[RunSpan]:
+        """One by one."""
+        columns = (column.tolist() for column in self)
+        for run, start_s, end_s, code in zip(*columns, strict=True):
+            yield RunSpan(run, start_s, end_s, STATUSES[code].value)
+
+
 class Timeline(NamedTuple):
     """Either `bars`, each (line, start, end, status, run, waited since), or `slices`, each (start, status -> runs).
 
@@ -42,24 +86,30 @@ class Timeline(NamedTuple):
     slice_s: float
 
 
-def spans(state: JobState, now: float) -> Iterator[RunSpan]:
+def spans(state: JobState, now: float) -> Spans:
     """The runs that have begun; those that still run end now. Runs from the cache took no time and are left out."""
-    began, words = state.header.created_at, {status: status.value for status in RunStatus}
-    for index, status, start, end in state.bounds(now):
-        yield RunSpan(
-            index, start - began if start > began else 0.0, end - began if end > began else 0.0, words[status]
-        )
+    numbers, finished, durations_s = state.ends()
+    codes, ends, took = np.frombuffer(numbers, np.uint8), np.array(finished), np.array(durations_s)
+    ended = (codes > CODES[RunStatus.RUNNING]) & (codes != CODES[RunStatus.CACHED])
+    ended &= ~np.isnan(ends)  # a run that was cancelled before it began has no end
+    began = state.header.created_at
+    starts_s, ends_s = ends - np.nan_to_num(took) - began, ends - began
+    of_all = Spans(np.arange(len(codes)), np.maximum(starts_s, 0.0), np.maximum(ends_s, 0.0), codes)
+    running = RunStatus.RUNNING.value
+    return of_all.chosen(ended).joined(
+        RunSpan(index, max(0.0, start - began), max(0.0, now - began), running) for index, start in state.running()
+    )
 
 
-def timeline(state: JobState, every: list[RunSpan], window: tuple[float, float] = (0.0, 1.0)) -> Timeline:
+def timeline(state: JobState, every: Spans, window: tuple[float, float] = (0.0, 1.0)) -> Timeline:
     """The runs of `window` (parts of the whole time) as bars, or put together where they are many."""
-    end_s = max((span.end_s for span in every), default=0.0)
+    end_s = every.end_s
     first, last = (part * end_s for part in window)
-    shown = [span for span in every if span.end_s >= first and span.start_s <= last]
-    if len(shown) > MOST_BARS:
+    shown = every.chosen((every.ends_s >= first) & (every.starts_s <= last))
+    if len(shown.runs) > MOST_BARS:
         return Timeline(end_s, 0, [], time_slices(shown, first, last), (last - first) / _SLICES)
     if state.header.count <= OWN_LINES:
-        own = [(span.index, span.start_s, span.end_s, span.status, span.index, 0.0) for span in shown]
+        own = [(span.index, span.start_s, span.end_s, span.status, span.index, 0.0) for span in shown.each()]
         return Timeline(end_s, state.header.count, own, [], 0.0)
     bars = [(line, span.start_s, span.end_s, span.status, span.index, span.start_s) for line, span in _packed(shown)]
     return Timeline(end_s, 1 + max((bar[0] for bar in bars), default=0), bars, [], 0.0)
@@ -72,27 +122,27 @@ def starting_up(state: JobState, up_at: float | None) -> float | None:
     """
     if state.header.instance_type is None:
         return None
-    starts = (start for _, _, start, _ in state.bounds(math.inf))
-    first = min(filter(None, (up_at, min(starts, default=None))), default=None)
-    return None if first is None else max(0.0, first - state.header.created_at)
+    began = spans(state, math.inf).starts_s
+    up_s = None if up_at is None else max(0.0, up_at - state.header.created_at)
+    return min(filter(None, (up_s, float(began.min()) if len(began) else None)), default=None)
 
 
-def waiting(state: JobState, every: list[RunSpan]) -> list[tuple[float, int]]:
+def waiting(state: JobState, every: Spans) -> list[tuple[float, int]]:
     """How many runs had not begun yet, over time: steps, each (seconds since the submit, runs)."""
-    starts = sorted(span.start_s for span in every)
+    starts = np.sort(every.starts_s).tolist()
     counts = state.counts()
     began = len(starts) + counts[RunStatus.CACHED]
     never = max(0, state.header.count - began)  # those are still waiting, or were cancelled before they began
     left, step = len(starts) + never, max(1, len(starts) // _SLICES)
     steps = [(0.0, left), *((starts[n], left - n - 1) for n in range(step - 1, len(starts), step))]
-    return [*steps, (max((span.end_s for span in every), default=0.0), never)]
+    return [*steps, (every.end_s, never)]
 
 
-def _packed(shown: list[RunSpan]) -> Iterator[tuple[int, RunSpan]]:
+def _packed(shown: Spans) -> Iterator[tuple[int, RunSpan]]:
     """Each span in the lowest line that is free, so that the picture is as high as runs ran side by side."""
     busy: list[tuple[float, int]] = []
     free: list[int] = []
-    for span in sorted(shown, key=lambda span: span.start_s):
+    for span in shown.chosen(np.argsort(shown.starts_s, kind="stable")).each():
         while busy and busy[0][0] <= span.start_s:
             heapq.heappush(free, heapq.heappop(busy)[1])
         line = heapq.heappop(free) if free else len(busy)
@@ -100,41 +150,37 @@ def _packed(shown: list[RunSpan]) -> Iterator[tuple[int, RunSpan]]:
         yield line, span
 
 
-def time_slices(shown: list[RunSpan], first: float, last: float) -> list[tuple[float, dict[str, float]]]:
+def time_slices(shown: Spans, first: float, last: float) -> list[tuple[float, dict[str, float]]]:
     """How many runs of each status were under way, on average, in each slice between two moments.
 
     A run's first and last slice get their part of it; those between are only counted, however many there are.
     """
     width = (last - first) / _SLICES or 1.0
-    parts: defaultdict[str, list[float]] = defaultdict(lambda: [0.0] * _SLICES)
-    whole: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (_SLICES + 1))
-    for _, start_s, end_s, status in shown:
-        start, end = start_s if start_s > first else first, end_s if end_s < last else last
-        low, high = int((start - first) / width), int((end - first) / width)
-        low, high = low if low < _SLICES else _SLICES - 1, high if high < _SLICES else _SLICES - 1
-        of_status = parts[status]
-        if low == high:
-            of_status[low] += end - start
-            continue
-        of_status[low] += first + (low + 1) * width - start
-        of_status[high] += end - (first + high * width)
-        whole[status][low + 1] += 1
-        whole[status][high] -= 1
-    through = {status: list(accumulate(changes)) for status, changes in whole.items()}
-    slices = []
-    for n in range(_SLICES):
-        busy = {
-            status: part[n] / width + (through[status][n] if status in through else 0) for status, part in parts.items()
-        }
-        slices.append((first + n * width, {status: count for status, count in busy.items() if count > 0}))
-    return slices
+    of_status = {STATUSES[code].value: _busy(shown, int(code), (first, last), width) for code in np.unique(shown.codes)}
+    return [
+        (first + n * width, {status: busy[n] for status, busy in of_status.items() if busy[n] > 0})
+        for n in range(_SLICES)
+    ]
+
+
+def _busy(shown: Spans, code: int, window: tuple[float, float], width: float) -> list[float]:
+    """How many runs of one status were under way in each slice."""
+    some = shown.codes == code
+    starts, ends = (np.clip(column[some], *window) - window[0] for column in (shown.starts_s, shown.ends_s))
+    low, high = (np.minimum((column / width).astype(np.int64), _SLICES - 1) for column in (starts, ends))
+    within = low == high
+    parts = np.bincount(low, np.where(within, ends - starts, (low + 1) * width - starts), _SLICES)
+    parts += np.bincount(high, np.where(within, 0.0, ends - high * width), _SLICES)
+    changes = np.bincount(low[~within] + 1, minlength=_SLICES + 1) - np.bincount(high[~within], minlength=_SLICES + 1)
+    busy: list[float] = (parts / width + np.cumsum(changes)[:_SLICES]).tolist()
+    return busy
 
 
 def histogram(durations_s: list[float]) -> list[tuple[float, float, int]]:
     """How many runs took how long: (from, to, runs) in seconds, six steps to each power of ten."""
-    floor, log10 = math.floor, math.log10
-    counted = Counter([floor(6 * log10(seconds if seconds > 0.001 else 0.001)) for seconds in durations_s])
-    return [(10 ** (step / 6), 10 ** ((step + 1) / 6), count) for step, count in sorted(counted.items())]
+    steps = np.floor(6 * np.log10(np.maximum(durations_s, 0.001))).astype(np.int64)
+    counted = zip(*(column.tolist() for column in np.unique(steps, return_counts=True)), strict=True)
+    return [(10 ** (step / 6), 10 ** ((step + 1) / 6), count) for step, count in counted]
 
 
 def durations(state: JobState) -> list[float]:

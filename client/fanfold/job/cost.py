@@ -120,8 +120,7 @@ def _up_time(state: JobState, machines: list[Event]) -> _Time:
 
 def _ended_at(state: JobState) -> float:
     """When the last run of a job that is done ended."""
-    ends = [at for index in range(state.header.count) if (at := state.finished_at(index)) is not None]
-    return max([*ends, state.header.cancelled_at or 0.0, state.header.created_at])
+    return max(state.last_end_at() or 0.0, state.header.cancelled_at or 0.0, state.header.created_at)
 
 
 def usd_per_hour(header: JobHeader) -> float:

@@ -17,7 +17,7 @@ from fanfold.errors import FanfoldError, InputError
 from fanfold.inputs.signature import short
 from fanfold.job import chart_data, history
 from fanfold.job.causes import Cause, causes_of, input_line, is_file
-from fanfold.job.chart_data import RunSpan, Timeline
+from fanfold.job.chart_data import Spans, Timeline
 from fanfold.job.job import Job
 
 #: Runs that have a row, causes that are told, and lines that are shown of what a failed run printed.
@@ -179,9 +179,9 @@ def _anchor(report: _Report, cause: Cause) -> str:
 
 def _times(report: _Report) -> Iterator[str]:
     state = report.state
-    every = list(chart_data.spans(state, time.time()))
+    every = chart_data.spans(state, time.time())
     yield '<section id="times"><h2>Times</h2>'
-    if not every:
+    if not len(every.runs):
         yield "<p>No run was performed here.</p></section>"
         return
     drawn = chart_data.timeline(state, every)
@@ -239,12 +239,12 @@ def _picture(shapes: list[str], height: float, label: str) -> str:
     return f'<svg viewBox="{box}" preserveAspectRatio="none" role="img" aria-label="{label}">{"".join(shapes)}</svg>'
 
 
-def _longest(report: _Report, every: list[RunSpan]) -> Iterator[str]:
-    longest = sorted(every, key=lambda span: span.start_s - span.end_s)[:10]
+def _longest(report: _Report, every: Spans) -> Iterator[str]:
+    longest = every.chosen((every.starts_s - every.ends_s).argsort(kind="stable")[:10])
     rows = (
         f"<tr><td>{_run_link(report, span.index)}</td><td>{duration(span.end_s - span.start_s)}</td>"
         f"<td>{escape(input_line(report.job.contents, span.index))}</td></tr>"
-        for span in longest
+        for span in longest.each()
     )
     yield "<h3>The longest runs</h3>" + _table(("run", "time", "input"), rows, "The longest runs")
 

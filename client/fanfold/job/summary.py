@@ -123,7 +123,7 @@ def _line(label: str, text: str) -> str:
 
 def summarise(state: JobState) -> Summary:
     """The summary of a job as it is now."""
-    measured = list(_measurements(state))
+    measured = state.performed()
     times, peaks_mib = [duration_s for _, duration_s, _ in measured], [mib for *_, mib in measured]
     return Summary(
         job_id=state.header.id,
@@ -145,7 +145,7 @@ def summarise(state: JobState) -> Summary:
         stop_reason=state.stop_reason,
         answers=next(iter(records(state.job_events(EventKind.CACHE), CacheRecord)), None),
         code_hashes=state.code_hashes(),
-        advice=advice(state, *_unfailed(measured, state)),
+        advice=advice(state, *_unfailed(measured)),
     )
 
 
@@ -162,10 +162,10 @@ def _count_replaced(state: JobState) -> int:
 
 def wall_s(state: JobState) -> Seconds:
     """Seconds from the submit to the last run's end, or until now where some have not ended."""
-    ends = [at for index in range(state.header.count) if (at := state.finished_at(index)) is not None]
-    if state.header.cancelled_at is not None:  # which ended all that had not begun
-        ends.append(state.header.cancelled_at)
-    end = max(ends, default=time.time()) if state.done else time.time()
+    if not state.done:
+        return Seconds(max(0.0, time.time() - state.header.created_at))
+    ends = (state.last_end_at(), state.header.cancelled_at)  # the cancel ended all that had not begun
+    end = max((at for at in ends if at is not None), default=time.time())
     return Seconds(max(0.0, end - state.header.created_at))
 
 
@@ -210,16 +210,10 @@ def _waits_for(state: JobState) -> str:
     return waiting_for(state) if counts[RunStatus.QUEUED] and not counts[RunStatus.RUNNING] else ""
 
 
-def _unfailed(measured: list[tuple[int, float, float]], state: JobState) -> tuple[list[float], list[float]]:
+def _unfailed(measured: list[tuple[RunStatus, float, float]]) -> tuple[list[float], list[float]]:
     """Seconds and MiB of the runs that did their work or met a limit: how long a failure took says nothing."""
-    whole = [one for one in measured if state.status_of(one[0]) is not RunStatus.FAILED]
+    whole = [one for one in measured if one[0] is not RunStatus.FAILED]
     return [duration_s for _, duration_s, _ in whole], [mib for *_, mib in whole]
-
-
-def _measurements(state: JobState) -> list[tuple[int, float, float]]:
-    ended = (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.OUT_OF_MEMORY)
-    found = ((index, state.usage(index)) for index in state.indexes(*ended))
-    return [(index, usage.duration_s, usage.peak_memory_mib) for index, usage in found if usage is not None]
 
 
 # What would make the next job of a kind better, only where it really would.

@@ -281,12 +281,17 @@ class FollowedJobs:
 
     def followed(self, job_id: str) -> FollowedJob:
         """The one followed of that job. Raises `JobNotFound`."""
+        self.forget_idle()
+        with self._lock:
+            if job_id not in self._by_id:
+                self._by_id[job_id] = FollowedJob(get_job(job_id, engine=self._engine))
+            return self._by_id[job_id]
+
+    def forget_idle(self) -> None:
+        """Let go of the jobs that nobody has looked at for a while."""
         with self._lock:
             now = time.monotonic()
             runs = sum(len(held.job) for held in self._by_id.values())
             idle_s = _IDLE_S if runs < _FULL_RUNS else _IDLE_FULL_S
             for idle in [one for one, held in self._by_id.items() if now - held.asked_at >= idle_s]:
                 self._by_id.pop(idle).log.close()
-            if job_id not in self._by_id:
-                self._by_id[job_id] = FollowedJob(get_job(job_id, engine=self._engine))
-            return self._by_id[job_id]

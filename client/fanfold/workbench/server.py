@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import ctypes
+import gc
 import html
 import os
 import shutil
@@ -12,12 +13,17 @@ import socket
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
+import psutil
 from fastapi import Request
 from nicegui import app, ui
+from nicegui.client import templates
 from nicegui.server import Server
 
 from fanfold.engines.base import engine_for
@@ -44,6 +50,12 @@ _HOST = "127.0.0.1"
 #: How long a thread that computes may keep the interpreter from the one that serves the pages; Python's own is 5 ms.
 _SWITCH_S = 0.001
 _M_ARENA_MAX = -8
+#: Threads that read stores and compute for the pages, and how long they may take to start.
+_THREADS = 8
+_START_S = 30.0
+#: How often memory is given back, and by how much it has to have grown.
+_TIDY_S = 3.0
+_GROWN_BYTES = 8 << 20
 #: How long a page that has lost its connection may take to come back before it is built anew.
 _RECONNECT_S = 10.0
 
@@ -56,9 +68,11 @@ def run(*, port: int | None, show: bool, folder: Path, engine: str | None, annou
     sys.setswitchinterval(_SWITCH_S)
     _share_memory_among_threads()
     admission = Pass(_free_port(port), cookie_secret(_home()))
-    add_pages(folder, engine)
+    followed_jobs = FollowedJobs(engine)
+    add_pages(folder, engine, followed_jobs)
     app.add_middleware(Auth, admission=admission)
     app.on_startup(lambda: _begin(admission.address, announce, show=show))
+    app.on_startup(lambda: _keep(_give_memory_back(followed_jobs)))
     ui.run(
         host=_HOST,
         port=int(admission.hosts[0].rpartition(":")[2]),
@@ -71,6 +85,7 @@ def run(*, port: int | None, show: bool, folder: Path, engine: str | None, annou
         show_welcome_message=False,
         tailwind=False,
         binding_refresh_interval=None,  # nothing here is bound by polling, which would cost a tenth of a core
+        gzip_middleware_factory=None,  # on one machine it is the server's loop that would pay for it, and nobody gains
         reconnect_timeout=_RECONNECT_S,
         uvicorn_logging_level="error",
     )
@@ -82,18 +97,57 @@ def _share_memory_among_threads() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
+async def _give_memory_back(followed_jobs: FollowedJobs) -> None:
+    """Let go of jobs that nobody looks at, and have the C library give back what it keeps of the memory they took.
+
+    It would keep all that lies below something that is still in use. To look through it takes some milliseconds.
+    """
+    process, least_bytes = psutil.Process(), 0
+    while True:
+        await asyncio.sleep(_TIDY_S)
+        await asyncio.to_thread(followed_jobs.forget_idle)
+        if process.memory_info().rss > least_bytes + _GROWN_BYTES:
+            with suppress(OSError, AttributeError):
+                await asyncio.to_thread(ctypes.CDLL(None).malloc_trim, 0)
+            least_bytes = process.memory_info().rss
+
+
+async def _warm_up() -> None:
+    """Do before the first visit what would hold up the loop in it: compile the pages' template, start the threads.
+
+    Modules stay for ever, some hundred thousand objects: the garbage collector passes over them from now on. Each of
+    its full rounds would look at all of them, while every thread waits, the one that serves the pages as well.
+    """
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(threads := ThreadPoolExecutor(_THREADS, "fanfold"))
+    together = Barrier(_THREADS)
+    await asyncio.gather(*(loop.run_in_executor(threads, together.wait, _START_S) for _ in range(_THREADS)))
+    templates.get_template("index.html")
+    gc.collect()
+    gc.freeze()
+
+
 async def _begin(address: str, announce: Callable[[str], object], *, show: bool) -> None:
     """Tell the address, and open it, when somebody answers there."""
 
     async def when_up() -> None:
         while not Server.instance.started:
             await asyncio.sleep(0.02)
+        await _warm_up()
         announce(address)
         if show:
             open_browser(address)
 
-    _announcing.add(task := asyncio.get_running_loop().create_task(when_up()))
-    task.add_done_callback(_announcing.discard)
+    _keep(when_up())
+
+
+def _keep(work: Coroutine[Any, Any, None]) -> None:
+    """Do something beside all else: a task that nobody holds may be collected before it has run."""
+    _tasks.add(task := asyncio.get_running_loop().create_task(work))
+    task.add_done_callback(_tasks.discard)
+
+
+_tasks: set[asyncio.Task[None]] = set()
 
 
 def open_browser(address: str) -> None:
@@ -112,10 +166,6 @@ def open_browser(address: str) -> None:
         )
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     webbrowser.open(path.as_uri())
-
-
-#: Tasks that nobody holds may be collected before they have run.
-_announcing: set[asyncio.Task[None]] = set()
 
 
 def _home() -> Path:
@@ -141,10 +191,10 @@ def _free_port(asked: int | None) -> int:
 # Which page is found where.
 
 
-def add_pages(folder: Path, engine: str | None) -> None:
+def add_pages(folder: Path, engine: str | None, followed_jobs: FollowedJobs) -> None:
     """Tell NiceGUI the pages, and what they share: one table of jobs, however many look at it."""
     add_head()
-    table, followed_jobs = JobsTable(engine), FollowedJobs(engine)
+    table = JobsTable(engine)
     uploads = Uploads()
     add_routes(followed_jobs)
     collected = CollectedJobs()

@@ -70,7 +70,7 @@ class ChartsPanel:
     def _all(self) -> dict[str, _Picture]:
         state = self._followed.job.state
         durations = chart_data.durations(state)
-        if not durations and next(chart_data.spans(state, time.time()), None) is None:
+        if not durations and not len(chart_data.spans(state, time.time()).runs):
             return dict.fromkeys(self._charts, _Picture(None))
         return {"timeline": self._timeline(), "histogram": self._histogram(durations), **self._load()}
 
@@ -102,14 +102,14 @@ class ChartsPanel:
 
     def _timeline(self) -> _Picture:
         state = self._followed.job.state
-        every = list(chart_data.spans(state, time.time()))
+        every = chart_data.spans(state, time.time())
         low, high = self._zoom
         submitted = state.header.created_at
         earlier = [
             chart_data.RunSpan(one.run, max(0.0, one.began - submitted), max(0.0, one.ended - submitted), one.status)
             for one in self._followed.earlier
         ]
-        drawn = chart_data.timeline(state, [*earlier, *every], (low / 100, high / 100))
+        drawn = chart_data.timeline(state, every.joined(earlier), (low / 100, high / 100))
         own_lines = state.header.count <= chart_data.OWN_LINES
         runs = None if own_lines else chart_data.waiting(state, every)
         waits = charts.Waits(chart_data.starting_up(state, self._followed.up_at), runs)

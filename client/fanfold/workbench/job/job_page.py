@@ -66,6 +66,7 @@ class _JobPage:
 
     async def begin(self, tab: str) -> None:
         """Show the tab that the address names, and go on looking."""
+        await asyncio.sleep(0)  # the head has taken its time: others have their turn before the panel takes its own
         await self._choose(tab if tab in _PANELS else "Overview")
         ui.timer(_LOOK_S, self._look)
 

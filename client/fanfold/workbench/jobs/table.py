@@ -22,10 +22,10 @@ _NEWS, _PAGE = 50, 500
 _MOST_JOBS = 20_000
 #: Seconds a look may take beyond what is in sight.
 _SPARE_S = 0.08
-#: Jobs whose state is held, so that what is new of them is all that has to be read.
-_HELD = 64
-#: How often a job that has ended is looked at again: a retry makes it run again.
-_AGAIN_S = 5.0
+#: Jobs whose state is held, so that what is new of them is all that has to be read, and how many runs these may have.
+_HELD, _HELD_RUNS = 64, 500_000
+#: How often a job that has ended is looked at again, for a retry makes it run again: one with many runs less often.
+_AGAIN_S, _AGAIN_RUNS = 5.0, 10_000
 _LOOK_S = 0.8
 #: How long a row counts as being in sight after a viewer has said so.
 _SIGHT_S = 5.0
@@ -87,7 +87,8 @@ class JobsTable(SharedReader):
 
     def _is_due(self, job_id: str, now: float) -> bool:
         row = self.rows[job_id]
-        return job_id in self._unread or row["open"] or now - self._looked_at.get(job_id, 0.0) > _AGAIN_S
+        pause_s = _AGAIN_S * max(1.0, row["runs"] / _AGAIN_RUNS)
+        return job_id in self._unread or row["open"] or now - self._looked_at.get(job_id, 0.0) > pause_s
 
     def _read_news(self) -> None:
         """Headers newer than those that are known; the newest page where none is."""
@@ -153,7 +154,7 @@ class JobsTable(SharedReader):
             engine = engine_for(self._engine)
             held = self._held[job_id] = Job(header or engine.stores.log.get_job(job_id), engine)
         self._held.move_to_end(job_id)
-        while len(self._held) > _HELD:
+        while len(self._held) > 1 and (len(self._held) > _HELD or sum(map(len, self._held.values())) > _HELD_RUNS):
             self._held.popitem(last=False)
         return held
 
