@@ -48,6 +48,21 @@ def worker_statements(storage: StorageStack) -> list[iam.PolicyStatement]:
     ]
 
 
+def opening_statements(storage: StorageStack) -> list[iam.PolicyStatement]:
+    """What a worker needs to open the secret arguments of a job: nobody else may."""
+    key = storage.sealing_key
+    return [] if key is None else [allow(["kms:Decrypt"], [key.key_arn])]
+
+
+def sealing_statements(storage: StorageStack) -> list[iam.PolicyStatement]:
+    """What a submitter needs to seal them: a new data key for each job, and the one that their names are made with."""
+    key = storage.sealing_key
+    if key is None:
+        return []
+    names = {"StringEquals": {f"kms:EncryptionContext:{cloud.SEALED_FOR}": cloud.NAMES}}
+    return [allow(["kms:GenerateDataKey"], [key.key_arn]), allow(["kms:Decrypt"], [key.key_arn], names)]
+
+
 def job_objects(storage: StorageStack) -> list[str]:
     """ARNs of what jobs keep in the bucket; what UDFs keep there under `data/` is not among them."""
     return [storage.bucket.arn_for_objects(prefix) for prefix in _JOB_PREFIXES]
@@ -87,6 +102,7 @@ def worker_role(scope: Construct, id: str, *, service: str, settings: Settings, 
     role = iam.Role(scope, id, assumed_by=iam.ServicePrincipal(service))
     for statement in (
         *worker_statements(storage),
+        *opening_statements(storage),
         secrets_statement(scope, settings, ["secretsmanager:GetSecretValue"]),
     ):
         role.add_to_policy(statement)

@@ -24,7 +24,7 @@ class Mount(Construct):
     """One mount target per subnet, an access point that owns `/shared`, and a way to STS for Lambda.
 
     A function in our VPC without NAT reaches S3 and DynamoDB by the free gateway endpoints, and nothing else: the
-    interface endpoint lets it take the data role. It is the one thing here that costs money at rest. In a VPC of the
+    interface endpoint lets it take the data role. It costs money at rest. In a VPC of the
     user's own there is a way to AWS's APIs already; a second endpoint of STS would be refused for its private name.
     """
 

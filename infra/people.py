@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from fanfold.contract import cloud
-from infra.access import allow, arn, job_objects, secrets_statement, worker_statements
+from infra.access import allow, arn, job_objects, sealing_statements, secrets_statement, worker_statements
 from infra.parts import Parts
 
 
@@ -37,6 +37,7 @@ class People(Construct):
             # What UDFs are told to write there is for those who ran them.
             allow(["s3:GetObject"], [self._parts.storage.bucket.arn_for_objects(f"{cloud.DATA_PREFIX}*")]),
             allow(["ssm:GetParameter", "ssm:GetParametersByPath"], parameters),
+            *sealing_statements(self._parts.storage),
             allow(["lambda:GetFunctionConfiguration", "lambda:InvokeFunction"], self._functions),
             allow(["states:StartExecution", "states:ListExecutions"], machines),
             allow(["states:StopExecution", "states:DescribeExecution"], self._executions()),

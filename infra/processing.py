@@ -106,5 +106,6 @@ def _environment(settings: Settings, storage: StorageStack, data: iam.Role, *, m
         cloud.ENV_BUCKET: storage.bucket.bucket_name,
         cloud.ENV_DATA_ROLE: data.role_arn,
         cloud.ENV_SECRETS: settings.secrets_place,
+        **({cloud.ENV_SEALING_KEY: storage.sealing_key.key_arn} if storage.sealing_key else {}),
         **({layout.ENV_MOUNT: cloud.MOUNT_PATH} if mounted else {}),
     }

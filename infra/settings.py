@@ -102,6 +102,10 @@ class Settings(BaseModel):
         description="Below which prefix UDFs may read secrets; none: `secretsmanager:fanfold/<deployment>/`.",
     )
 
+    seal_arguments: bool = Field(
+        default=True, description="Seal secret arguments (`SecretStr`) with a key of KMS of its own, $1 a month."
+    )
+
     realtime_disk_mib: int = Field(
         default=REALTIME_DISK_MIB,
         ge=512,

@@ -6,6 +6,7 @@ from typing import Any
 
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
@@ -31,6 +32,7 @@ class StorageStack(Stack):
         super().__init__(scope, id, **stack)
         self.table = _table(self)
         self.bucket = _bucket(self, settings)
+        self.sealing_key = _sealing_key(self) if settings.seal_arguments else None
 
 
 def _table(scope: Construct) -> dynamodb.Table:
@@ -52,6 +54,17 @@ def _table(scope: Construct) -> dynamodb.Table:
             index_name=index, partition_key=_text(key), sort_key=_text(cloud.INDEX_SORT_KEY)
         )
     return table
+
+
+def _sealing_key(scope: Construct) -> kms.Key:
+    """What jobs' data keys are sealed under. It stays as long as the jobs: without it their secrets are not read."""
+    return kms.Key(
+        scope,
+        "SealingKey",
+        description="Fanfold: seals the secret arguments of jobs",
+        enable_key_rotation=True,
+        removal_policy=RemovalPolicy.RETAIN,
+    )
 
 
 def _text(name: str) -> dynamodb.Attribute:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from fanfold.contract.cloud import ENV_BUCKET, ENV_SECRETS, ENV_TABLE
+from fanfold.contract.cloud import ENV_BUCKET, ENV_SEALING_KEY, ENV_SECRETS, ENV_TABLE
 from fanfold.core.models import JobHeader
 from fanfold.errors import ConfigurationError
 from fanfold.stores.aws import AwsStores
@@ -46,6 +46,7 @@ def open_stores(folder: Path, environment: Mapping[str, str] = os.environ, *, re
         scratch=scratch,
         read_ahead=read_ahead,
         secrets=environment.get(ENV_SECRETS, ""),
+        sealing_key=environment.get(ENV_SEALING_KEY, ""),
     )
 
 

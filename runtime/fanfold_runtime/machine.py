@@ -18,7 +18,7 @@ from pathlib import Path
 from fanfold.contract.cloud import ENV_INSTANCE_TYPE, ENV_JOB, ENV_USD_PER_HOUR, EXIT_GIVEN_BACK
 from fanfold.core.models import Event, EventKind, MachineRecord, RunError, RunRef, RunStatus, to_event
 from fanfold.engines.aws.work import LEASE_S, Work, machine_name
-from fanfold.engines.base import secrets_of, variables_of
+from fanfold.engines.base import sealing_key_of, secrets_of, variables_of
 from fanfold.engines.feed import serve
 from fanfold.errors import FanfoldError
 from fanfold.execution.calls import Assignment
@@ -182,6 +182,7 @@ class Machine:
             python=self._blob_cache.interpreter(header),
             variables=variables_of(header, secrets),
             hidden=tuple(secrets.values()),
+            sealing_key=sealing_key_of(header, self._stores),
             takes_ahead=False,
             timeout_s=header.timeout_s,
             memory_mib=header.memory_mib,

@@ -18,7 +18,7 @@ from fanfold.contract.layout import ENV_RUN_AS
 from fanfold.contract.payloads import DispatchJob, RunItem, RunPayload
 from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, RunError, RunStatus
 from fanfold.core.options import goes_on_later
-from fanfold.engines.base import secrets_of, variables_of
+from fanfold.engines.base import sealing_key_of, secrets_of, variables_of
 from fanfold.engines.feed import Recorder, finished, serve, together
 from fanfold.errors import FanfoldError, StoreFull
 from fanfold.execution import calls as reports
@@ -245,6 +245,7 @@ class Environment:
             python=python,
             variables=variables_of(header, secrets),
             hidden=tuple(secrets.values()),
+            sealing_key=sealing_key_of(header, self._stores),
             timeout_s=min(round(left_s, 1), header.timeout_s or left_s),
             memory_mib=min(left_mib, header.memory_mib or left_mib),
             goes_on_later=True,

@@ -73,6 +73,11 @@ def _log_group(client: Client, name: str, properties: Properties) -> Made:
     return Made(group, {"Arn": found["arn"]})
 
 
+def _key(client: Client, name: str, properties: Properties) -> Made:
+    made = client("kms").create_key(**_only(properties, "Description", left=["KeyPolicy", "EnableKeyRotation", "Tags"]))
+    return Made(made["KeyMetadata"]["KeyId"], {"Arn": made["KeyMetadata"]["Arn"]})
+
+
 def _parameter(client: Client, name: str, properties: Properties) -> Made:
     client("ssm").put_parameter(**_only(properties, "Name", "Type", "Value", left=["Tags"]))
     return Made(properties["Name"])
@@ -196,6 +201,7 @@ MAKERS: dict[str, Callable[[Client, str, Properties], Made]] = {
     "AWS::EC2::VPC": _vpc,
     "AWS::IAM::InstanceProfile": _instance_profile,
     "AWS::IAM::Role": _role,
+    "AWS::KMS::Key": _key,
     "AWS::Lambda::Function": _function,
     "AWS::Logs::LogGroup": _log_group,
     "AWS::S3::Bucket": _bucket,

@@ -44,8 +44,8 @@ _WORKERS_ALONE = {"secretsmanager:GetSecretValue"}
 #: With secrets in SSM (the setting `secrets`), in place of what Secrets Manager calls so.
 _WITH_PARAMETERS = {"ssm:PutParameter", "ssm:DeleteParameter"}
 _NOT_OF_PEOPLE = _WORKERS_ALONE | _WITH_PARAMETERS
-#: Of a client, which reads a deployment's descriptor by it.
-_CLIENTS_ALONE = {"ssm:GetParameter"}
+#: Of a client, which reads a deployment's descriptor by it, and seals secret arguments.
+_CLIENTS_ALONE = {"ssm:GetParameter", "kms:GenerateDataKey"}
 
 
 def calls(*folders: str) -> set[str]:

@@ -13,6 +13,7 @@ from types import MemberDescriptorType
 from typing import Any, NamedTuple
 
 from fanfold.codec import classes
+from fanfold.codec.registry import is_sealed
 from fanfold.errors import CodecError
 
 FromSource = Callable[[Any], Any]
@@ -209,6 +210,16 @@ class _Builder:
             name = f"{found.__module__}.{found.__qualname__}"
             return self._plain(Missing(name, f"it has no member {member} of that value here"), data)
         return known
+
+    def _build_sealed(self, number: int, kind: Any, state: Any) -> _Build:
+        found, held = (yield kind), (yield state)
+        if is_sealed(held):
+            return held
+        if not isinstance(found, type) or not isinstance(held, dict):
+            raise Damaged("a secret of something that is no class")
+        made: Any = self._made.setdefault(number, object.__new__(found))
+        vars(made).update(held)
+        return made
 
     def _build_exception(
         self, number: int, kind: Any, args: Any, fields: Any, attributes: Any, cause: Any, hides: Any

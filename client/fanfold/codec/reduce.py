@@ -17,6 +17,7 @@ from typing import Any
 
 from fanfold.codec.classes import fields_of, lookup, name_of, origin, version_of
 from fanfold.codec.encoded import NEVER_ENCODED, cannot_take_apart, place_of, refuse
+from fanfold.codec.registry import is_secret
 from fanfold.codec.values import Own, PutPart, Tagger, sort_key
 from fanfold.errors import CodecError
 
@@ -211,6 +212,10 @@ def _describe(value: Any, parts: _Parts) -> list[Any]:
     if "enum" in sys.modules and isinstance(value, sys.modules["enum"].Enum):
         member = value._name_ if kind.__members__.get(value._name_) is value else None
         return ["enum", parts.same(kind), member, parts.attribute("value", value._value_)]
+    if is_secret(value):
+        from fanfold.codec.sealed import tag_state
+
+        return ["sealed", parts.same(kind), tag_state(value, parts.where)]
     return _reduced(value, kind, parts)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 from fanfold.errors import MissingPackage
+
+#: What stands where a secret would.
+HIDDEN = "**********"
 
 #: By the top-level package that a value's class comes from: a look at its name never imports that package.
 _BY_PACKAGE = {
@@ -31,6 +35,8 @@ _BY_PACKAGE = {
     "affine": "rasters",
     "rasterio": "rasters",
     "pyproj": "rasters",
+    "pydantic": "sealed",
+    "fanfold": "sealed",
 }
 
 #: Whose values are tables, arrays and the like, which may be of any size.
@@ -60,6 +66,7 @@ _BY_TAG = {
     "$wkb": "geo",
     "$exception": "exceptions",
     "$ref": "builtin",
+    "$sealed": "sealed",
 }
 
 
@@ -77,6 +84,24 @@ def knows(kind: type) -> bool:
 def is_bulk(kind: type) -> bool:
     """Whether values of class `kind` may be large."""
     return kind.__module__.partition(".")[0] in _BULK
+
+
+def secret_kinds() -> tuple[type, ...]:
+    """pydantic's classes for secrets; none where it is not loaded, or not of its second version."""
+    types = sys.modules.get("pydantic.types")
+    found = (getattr(types, name, None) for name in ("SecretStr", "SecretBytes", "Secret"))
+    return tuple(kind for kind in found if isinstance(kind, type))
+
+
+def is_secret(value: Any) -> bool:
+    """Whether a value is one of pydantic's secrets, or extends one."""
+    return "pydantic.types" in sys.modules and issubclass(type(value), secret_kinds())
+
+
+def is_sealed(value: Any) -> bool:
+    """Whether a value is a secret that was read without its key."""
+    sealed = sys.modules.get("fanfold.codec.sealed")
+    return sealed is not None and isinstance(value, sealed.Sealed)
 
 
 def module_for_codec(codec: str) -> Any:

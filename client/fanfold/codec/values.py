@@ -10,6 +10,7 @@ What JSON knows is written as itself; anything else is an object of one key that
 from __future__ import annotations
 
 import json
+import sys
 from _thread import _local as local  # `threading` itself would be one more import of a worker's
 from collections.abc import Callable
 from typing import Any, Literal
@@ -471,12 +472,34 @@ def _pickle(value: Any, name: str) -> Encoded:
     import pickle
 
     try:
-        return Encoded("pickle/1", pickle.dumps(value, protocol=5))
+        return Encoded("pickle/1", _without_secrets(value, name) or pickle.dumps(value, protocol=5))
+    except CodecError:
+        raise
     except Exception as error:  # pickling runs the value's own code, which may raise anything
         raise CodecError(
             f"{name} is a {type(value).__qualname__}, which does not pickle: {error}.",
             next_step="Return plain data, a frame or an array.",
         ) from error
+
+
+def _without_secrets(value: Any, name: str) -> bytes:
+    """The pickle of a value that may hold secrets, where their package is loaded. Raises `CodecError` where it does."""
+    if "pydantic" not in sys.modules:
+        return b""
+    import io
+    import pickle
+
+    class Pickler(pickle.Pickler):
+        def reducer_override(self, obj: Any) -> Any:
+            if registry.is_secret(obj):
+                from fanfold.codec.sealed import refuse_secret
+
+                raise refuse_secret(f"A part of {name}")
+            return NotImplemented
+
+    file = io.BytesIO()
+    Pickler(file, protocol=5).dump(value)
+    return file.getvalue()
 
 
 def _unpickle(data: bytes, allow_pickle: bool) -> Any:

@@ -88,6 +88,8 @@ class _LaterMembers(TypedDict, total=False):
 
     #: Where the secrets of UDFs are, as `secretsmanager:fanfold/main/` or `ssm:/team/`.
     secrets: str
+    #: ARN of the key of KMS that secret arguments are sealed with; empty without one.
+    sealing_key: str
 
 
 class DeploymentDescriptor(_LaterMembers):
@@ -123,6 +125,8 @@ ENV_BUCKET = "FANFOLD_BUCKET"
 ENV_DATA_ROLE = "FANFOLD_DATA_ROLE"
 #: Where the secrets of UDFs are, see `DeploymentDescriptor.secrets`.
 ENV_SECRETS = "FANFOLD_SECRETS"
+#: The key of KMS that secret arguments are sealed with, see `DeploymentDescriptor.sealing_key`.
+ENV_SEALING_KEY = "FANFOLD_SEALING_KEY"
 #: On a dedicated machine: the instance type it serves, and the job whose inputs it claims.
 ENV_INSTANCE_TYPE = "FANFOLD_INSTANCE_TYPE"
 ENV_JOB = "FANFOLD_JOB"
@@ -199,6 +203,16 @@ def machine_sort_key(machine: str) -> str:
 
 #: Sort keys in a job's partition (its header, the work counter), of a cached result, and of the jobs of a flight.
 HEAD, CLAIMS, ENTRY, FLIGHT = "head", "claims", "entry", "flight"
+#: Partition of the data key that the names of sealed secrets are made with, itself sealed by KMS.
+SEALING = "sealing"
+
+#: What a data key is for, as KMS is told and policies may ask: the secrets of a job, or the names of all secrets.
+SEALED_FOR, SEALED_JOB, NAMES = "fanfold:for", "fanfold:job", "names"
+
+
+def sealing_context(job_id: str = "") -> dict[str, str]:
+    """The encryption context of a job's data key; without a job that of the key for names."""
+    return {SEALED_FOR: "job", SEALED_JOB: job_id} if job_id else {SEALED_FOR: NAMES}
 
 
 def event_sort_key(at_iso: str, id: str) -> str:

@@ -301,6 +301,8 @@ class JobHeader(NamedTuple):
     #: Secrets by their names, and variables with their values, that runs have in their environment.
     secrets: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
+    #: What opens its sealed secrets (see `stores.protocols.Seals`); "" where it has none.
+    sealed_with: str = ""
     #: The code that `retry(udf=...)` has brought since, one after the other; failed runs run the last of them.
     fixed_bundles: tuple[str, ...] = ()
     fixed_hashes: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from fanfold.contract.instances import InstanceType
 from fanfold.core.fold import JobState
@@ -17,6 +17,9 @@ from fanfold.core.processes import Locked
 from fanfold.errors import ConfigurationError
 from fanfold.settings import Settings, current, log_to_stderr
 from fanfold.stores.protocols import EventLog, ObjectStore, ResultCache
+
+if TYPE_CHECKING:
+    from fanfold.codec.sealed import Sealing, SealingKey
 
 
 class Description(NamedTuple):
@@ -79,6 +82,37 @@ def secrets_of(header: JobHeader, stores: Stores) -> dict[str, str]:
     return {name: stores.secrets.get(name) for name in header.secrets}
 
 
+class JobSealing:
+    """What seals the secrets that a job is given: asked of the stores when there is one."""
+
+    def __init__(self, stores: Stores, job_id: str, kept: str) -> None:
+        self._stores = stores
+        self._job_id = job_id
+        self._kept = kept
+        self._sealing: Sealing | None = None
+
+    def __call__(self) -> Sealing:
+        """What seals. Raises `ConfigurationError` where nothing does."""
+        if self._sealing is None:
+            self._sealing = self._stores.sealing(self._job_id, self._kept)
+        return self._sealing
+
+    @property
+    def kept(self) -> str:
+        """What the header is to keep of it; "" where there was no secret."""
+        return self._kept if self._sealing is None else self._sealing.kept
+
+    @property
+    def key(self) -> SealingKey | None:
+        """What opens what has been sealed; None where nothing has."""
+        return None if self._sealing is None else self._sealing.key
+
+
+def sealing_key_of(header: JobHeader, stores: Stores) -> bytes:
+    """What opens the secrets that a job's runs are given; nothing of a job that has none."""
+    return stores.sealing_key(header).values if header.sealed_with else b""
+
+
 def variables_of(header: JobHeader, secrets: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """What a job's runs have in their environment of the job's own."""
     return (*header.env, *((secret_variable(name), value) for name, value in secrets.items()))
@@ -102,6 +136,13 @@ class Stores(Protocol):
     def secrets(self) -> Secrets: ...  # noqa: D102
     @property
     def data_place(self) -> str: ...  # noqa: D102
+
+    def sealing(self, job_id: str, kept: str = "") -> Sealing:
+        """What seals a job's secret arguments; `kept` is what its header keeps of it already."""
+
+    def sealing_key(self, header: JobHeader) -> SealingKey:
+        """What opens a job's sealed secrets. Raises `ConfigurationError` for those who may not."""
+
     def remove_jobs(self, job_ids: Sequence[str]) -> int: ...  # noqa: D102
     def sync(self) -> None: ...  # noqa: D102
 

@@ -12,12 +12,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from fanfold.codec.registry import HIDDEN
+from fanfold.codec.sealed import KEY_BYTES, SHORTEST, Sealing, SealingKey
 from fanfold.core.options import check_secret_name
 from fanfold.errors import ConfigurationError, InputError
-
-HIDDEN = "**********"
-#: A shorter value would hide half of every text.
-_SHORTEST = 4
 
 
 class SecretFiles:
@@ -59,12 +57,52 @@ class SecretFiles:
             self.get(name)
 
 
+class SealingFile:
+    """The key that the secret arguments of this machine's jobs are sealed by: one of a home, in a file of mode 600."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = home / "sealing.key"
+
+    def sealing(self, kept: str = "") -> Sealing:
+        """What seals a submission; `kept` is what the job's header keeps of it already."""
+        return Sealing(self._made, kept)
+
+    def read(self) -> SealingKey:
+        """The key. Raises `ConfigurationError` where there is none that this user may read."""
+        try:
+            data = self._path.read_bytes()
+        except OSError as error:
+            raise ConfigurationError(
+                f"The key of this home's secret arguments cannot be read: {self._path}: {error.strerror}.",
+                next_step="submit the job again, with the secret, in a home of your own (FANFOLD_HOME).",
+            ) from error
+        return SealingKey(data[:KEY_BYTES], data[KEY_BYTES:])
+
+    def _made(self) -> tuple[SealingKey, str]:
+        if not self._path.exists():
+            self._make()
+        key = self.read()
+        return key, f"home {key.label}"
+
+    def _make(self) -> None:
+        """Write a new key, if no other process has by now: whole, or not at all."""
+        part = self._path.with_name(f".sealing.{os.getpid()}")
+        fd = os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(os.urandom(2 * KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(part, self._path)
+        part.unlink()
+
+
 def checked_value(name: str, value: str) -> str:
     """The name again. Raises `InputError` for a value that could not be hidden in a text, or be a variable's."""
-    if len(value) < _SHORTEST or "\0" in value:
+    if len(value) < SHORTEST or "\0" in value:
         raise InputError(
             f"The value of {name} is too short, or has a zero byte: it could not be hidden where it is printed.",
-            next_step=f"a secret has at least {_SHORTEST} characters; what is no secret goes by @udf(env=...).",
+            next_step=f"a secret has at least {SHORTEST} characters; what is no secret goes by @udf(env=...).",
         )
     return name
 

@@ -59,6 +59,8 @@ class Assignment(NamedTuple):
     hidden: tuple[str, ...] = ()
     #: Whether a run that comes near its limit between two steps ends there, and goes on in another try.
     goes_on_later: bool = False
+    #: What opens the secrets among its arguments: in no file either, it goes to a worker with each call.
+    sealing_key: bytes = b""
 
     @property
     def workers(self) -> tuple[object, ...]:
@@ -84,7 +86,16 @@ class Assignment(NamedTuple):
             "path_rules": self.path_rules,
             "known_blobs": dict(self.known_blobs),
             "go_on_later_after_s": self.timeout_s if self.goes_on_later else None,
+            "sealed": bool(self.sealing_key),
         }
+
+    def hidden_of(self, arguments: str) -> tuple[str, ...]:
+        """The values that nobody is to read in what is told of a call: the job's secrets, and those it is given."""
+        if not self.sealing_key:
+            return self.hidden
+        from fanfold.codec.sealed import SealingKey, texts_of_secrets
+
+        return (*self.hidden, *texts_of_secrets(arguments, SealingKey(self.sealing_key)))
 
 
 class Call(NamedTuple):

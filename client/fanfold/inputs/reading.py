@@ -4,30 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from itertools import chain, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import decode_json, encode_json
 from fanfold.codec.values import Own, PutBlob
 from fanfold.errors import CodecError, InputError
-from fanfold.inputs.signature import Rejection, Signature, short
+from fanfold.inputs.signature import Rejection, Signature
+
+if TYPE_CHECKING:
+    from fanfold.codec.sealed import Sealing, SealingKey
 
 # Arguments as text: what is sent of them, and what is read of it again.
 
 Send = Callable[[Mapping[str, Any]], str]
+#: Gives what seals, to be asked when there is a secret to seal.
+GetSealing = Callable[[], "Sealing"]
 
 
-def sender(put_blob: PutBlob, own: Own = "named") -> Send:
+def sender(put_blob: PutBlob, own: Own = "named", sealing: GetSealing | None = None) -> Send:
     """What writes bound arguments as canonical text; it raises `Rejection` for a value that cannot be sent.
 
     Anything binary above 1 KB goes to `put_blob(sha256_hex, data)`. `own` says how classes and functions of the user's
-    own travel (see `encode_json`).
+    own travel (see `encode_json`); secrets go by what `sealing()` gives, and without it
+    not at all.
     """
 
     def send(arguments: Mapping[str, Any]) -> str:
         try:
             return encode_json(arguments, put_blob=put_blob, name="input", own=None)
         except CodecError:
-            return _one_by_one(arguments, put_blob, own)
+            from fanfold.codec.sealed import sealed_by
+
+            with sealed_by(sealing):
+                return _one_by_one(arguments, put_blob, own)
 
     return send
 
@@ -47,13 +56,20 @@ def _one_by_one(arguments: Mapping[str, Any], put_blob: PutBlob, own: Own) -> st
 
 
 def decode_arguments(
-    text: str, *, get_blob: Callable[[str], bytes], from_source: Callable[[Any], Any] | None = None
+    text: str,
+    *,
+    get_blob: Callable[[str], bytes],
+    from_source: Callable[[Any], Any] | None = None,
+    key: SealingKey | None = None,
 ) -> dict[str, Any]:
     """The arguments that `sender` wrote, for the code that they were written for.
 
-    `get_blob(sha256_hex)` gives what `put_blob` was given, and `from_source` what `own` named.
+    `get_blob(sha256_hex)` gives what `put_blob` was given, and `from_source` what `own` named; `key` opens secrets.
     """
-    arguments = decode_json(text, get_blob=get_blob, trusted=True, from_source=from_source)
+    from fanfold.codec.sealed import opened_by
+
+    with opened_by(key):
+        arguments = decode_json(text, get_blob=get_blob, trusted=True, from_source=from_source)
     if type(arguments) is not dict:
         raise CodecError(
             f"A run's arguments should be a dict; this text holds a {type(arguments).__name__}.",
@@ -136,7 +152,7 @@ def _error(signature: Signature, offenders: list[tuple[int, Rejection]]) -> Inpu
     verb = "input does" if len(offenders) == 1 else "inputs do"
     rest = f"; the first {_LISTED}" if len(offenders) > _LISTED else ""
     rows = [("index", "parameter", "value", "reason")]
-    rows += [(f"{index:,}", fault.parameter, short(fault.value), fault.reason) for index, fault in listed]
+    rows += [(f"{index:,}", fault.parameter, signature.shown(fault.value), fault.reason) for index, fault in listed]
     return InputError(
         f"{count} {verb} not fit `{signature.text}`{rest}:\n" + "\n".join(_aligned(rows)),
         next_step="Correct them, or the UDF's annotations. Nothing was started.",

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from fanfold.codec.encoded import never_encoded
+from fanfold.codec.registry import HIDDEN, is_sealed, secret_kinds
 from fanfold.errors import InputError
 
 # Why one input does not fit. A rejection never leaves this package: it becomes a line of an `InputError`.
@@ -160,6 +161,8 @@ class _Lax:
         try:
             return self._adapter.validate_python(value)
         except ValidationError as error:
+            if is_sealed(value):  # it did fit in the job that it was read from
+                return value
             if isinstance(value, str) and (choice := _choice(self._annotation, value)):
                 return choice[0]
             raise Rejection(_reason(error.errors(include_url=False, include_input=False))) from None
@@ -296,6 +299,8 @@ class Signature:
     #: What makes the values of `**kwargs` fit.
     any_coercer: Coerce | None = field(default=None, repr=False, compare=False)
 
+    #: What its parameters are annotated with.
+    annotations: tuple[Any, ...] = field(default=(), repr=False, compare=False)
     #: What it says that it returns; None where it does not say.
     returns: Any = field(default=None, repr=False, compare=False)
     #: Defaults that are numbers, texts or truth values.
@@ -324,6 +329,7 @@ class Signature:
             accepts_any=rest is not None,
             any_coercer=None if rest is None else coercers.pop(rest, None),
             coercers=coercers,
+            annotations=tuple(annotations.values()),
             returns=_returned(fn, signature),
             plain_defaults={one.name: one.default for one in named if type(one.default) in _PLAIN},
         )
@@ -378,8 +384,12 @@ class Signature:
 
     def error(self, rejection: Rejection) -> InputError:
         """The error for one rejected input."""
-        subject = f"{rejection.parameter}={short(rejection.value)}: " if rejection.parameter else ""
+        subject = f"{rejection.parameter}={self.shown(rejection.value)}: " if rejection.parameter else ""
         return InputError(f"{subject}{rejection.reason}.", next_step=f"It is called as `{self.text}`.")
+
+    def shown(self, value: Any) -> str:
+        """A value in an error. Of a UDF that takes secrets none is shown: what does not fit may be one."""
+        return HIDDEN if any(map(_takes_secret, self.annotations)) else short(value)
 
     def _named(self, given: Any, fixed: Mapping[str, Any]) -> dict[str, Any]:
         """An input by name where the first parameter alone will not do: a tuple goes to them all, in order."""
@@ -460,6 +470,17 @@ def _coerced(coerce: Coerce, name: str, value: Any) -> Any:
     except Rejection as rejection:
         rejection.parameter, rejection.value = name, value
         raise
+
+
+def _takes_secret(annotation: Any, depth: int = 5) -> bool:
+    """Whether an annotation names a secret: as it is, within another, or as a field of a model."""
+    if depth == 0:
+        return False
+    if isinstance(annotation, type) and issubclass(annotation, secret_kinds()):
+        return True
+    fields = getattr(annotation, "__pydantic_fields__", None) or {}
+    inner = [each.annotation for each in fields.values()] if isinstance(fields, dict) else []
+    return any(_takes_secret(each, depth - 1) for each in (*typing.get_args(annotation), *inner))
 
 
 class _Bare(str):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from typing import TYPE_CHECKING, Any
 
+from fanfold.codec.registry import HIDDEN
+from fanfold.core.cache_key import key_text
 from fanfold.core.formatting import counted, duration
 from fanfold.core.models import BAD, GOOD, RunStatus
 from fanfold.errors import FanfoldError
@@ -125,6 +127,11 @@ def _slower(a: Job, b: Job, pairs: list[tuple[int, int]]) -> float | None:
     return median(ratios) if ratios else None
 
 
+def _shown(value: Any) -> Any:
+    """An argument as it was written down, without what stands for a secret in it."""
+    return HIDDEN if '"$sealed"' in json.dumps(value) else value
+
+
 class _Inputs:
     """The inputs of two jobs as they were written down, and which of them are the same.
 
@@ -133,8 +140,12 @@ class _Inputs:
     """
 
     def __init__(self, a: Job, b: Job) -> None:
-        self._own = [[json.loads(job.contents.own_text(index)) for index in range(len(job))] for job in (a, b)]
-        self._common = [{**json.loads(job.header.defaults), **json.loads(job.header.constants)} for job in (a, b)]
+        self._own = [
+            [json.loads(key_text(job.contents.own_text(index))) for index in range(len(job))] for job in (a, b)
+        ]
+        self._common = [
+            {**json.loads(job.header.defaults), **json.loads(key_text(job.header.constants))} for job in (a, b)
+        ]
         #: Parameters that some run of either job was given by itself.
         self._varying = {name for of_job in self._own for arguments in of_job for name in arguments}
 
@@ -153,7 +164,8 @@ class _Inputs:
         """The constants and defaults that are part of no input, where they differ: from and to."""
         old, new = self._common
         names = [name for name in dict.fromkeys((*old, *new)) if name not in self._varying]
-        return {f"argument {name}": (old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)}
+        differing = [name for name in names if old.get(name) != new.get(name)]
+        return {f"argument {name}": (_shown(old.get(name)), _shown(new.get(name))) for name in differing}
 
     def _texts(self, job: int) -> Iterator[str]:
         common = {name: value for name, value in self._common[job].items() if name in self._varying}

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from reprlib import Repr
 from tempfile import TemporaryDirectory
@@ -14,6 +14,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fanfold.codec import encode
+from fanfold.codec.sealed import opened_by, texts_of_secrets
 from fanfold.contract.layout import ENV_ATTEMPT, ENV_RUN, ENV_SCRATCH
 from fanfold.core.models import BAD, RunError, RunStatus
 from fanfold.engines.feed import together
@@ -122,7 +123,7 @@ def debug_run(job: Job, index: int, *, pdb: bool | None = None) -> PostMortem:
     found = PostMortem(job.id, index, recorded)
     try:
         with _surroundings(job, index):
-            call = _prepared(job, index)
+            call = _prepared(job, index, found._mask)
             try:
                 found.value = call()
             except KeyboardInterrupt:
@@ -156,7 +157,7 @@ def _recorded(job: Job, index: int) -> RunError:
     return error
 
 
-def _prepared(job: Job, index: int) -> Callable[[], Any]:
+def _prepared(job: Job, index: int, mask: Mask) -> Callable[[], Any]:
     """A call of the run's own code with its own arguments, encoded as a worker would. Raises what loading it does."""
     objects, state = job.tracker.engine.stores.objects, job.state
     hashes = (job.header.code_hash, *job.header.fixed_hashes)
@@ -166,14 +167,20 @@ def _prepared(job: Job, index: int) -> Callable[[], Any]:
     def get_blob(name: str) -> bytes:
         return objects.get(blob_key(name))
 
-    loaded = load(Bundle.from_bytes(objects.get(bundle_key(sha256))), get_blob=get_blob)
+    stores, header = job.tracker.engine.stores, job.header
+    key = stores.sealing_key(header) if header.sealed_with else None
+    with opened_by(key):
+        loaded = load(Bundle.from_bytes(objects.get(bundle_key(sha256))), get_blob=get_blob)
     text = together(job.contents.own_text(index), job.header.constants)
+    if key is not None:
+        mask.add(texts_of_secrets(text, key))
     limit_s = job.header.timeout_s if state.status_of(index) is RunStatus.TIMED_OUT else None
 
     def call() -> Any:
-        function = loaded()
+        with opened_by(key):
+            function = loaded()
         getattr(function, _SETUP, None) and getattr(function, _SETUP)()
-        arguments = decode_arguments(text, get_blob=get_blob, from_source=lambda tree: part_of(loaded, tree))
+        arguments = decode_arguments(text, get_blob=get_blob, from_source=lambda tree: part_of(loaded, tree), key=key)
         with _time_limit(limit_s):
             value = function(**arguments)
             value = _awaited(value) if hasattr(value, "__await__") else value
@@ -315,6 +322,10 @@ class Mask:
     def __init__(self) -> None:
         self._secrets: set[str] = set()
         self.learn(os.environ)
+
+    def add(self, secrets: Iterable[str]) -> None:
+        """Note values that are secrets, whatever they are called."""
+        self._secrets.update(secrets)
 
     def learn(self, names: Any) -> None:
         """Note the values that are called secrets among these, and one mapping further down."""

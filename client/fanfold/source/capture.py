@@ -11,7 +11,7 @@ import functools
 import re
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +25,7 @@ from fanfold.source.modules import Project, imports_in, is_library, udf_function
 from fanfold.source.texts import Source, UseSite, bound_name, code_hash, dotted, names_in, tree_hash
 
 if TYPE_CHECKING:
+    from fanfold.codec.sealed import Sealing
     from fanfold.source.graph import Graph
 
 # Statements at the top of the UDF's file that set something up in a package that it uses: they are executed
@@ -244,7 +245,8 @@ def capture(fn: Any, *, put_blob: PutBlob | None = None) -> Bundle:
 class Captured:
     """A captured UDF: its bundle, and the graph that it was made of."""
 
-    def __init__(self, fn: Any, put_blob: PutBlob | None = None) -> None:
+    def __init__(self, fn: Any, put_blob: PutBlob | None = None, sealing: Callable[[], Sealing] | None = None) -> None:
+        self._sealing = sealing
         self.udf = udf_function(fn) or fn
         if not callable(self.udf):
             raise refusals.not_a_function(self.udf)
@@ -276,7 +278,7 @@ class Captured:
 
     def _captured(self, namespace: dict[str, Any] | None) -> Bundle:
         project = Project()
-        self.graph = graph = Graph(project, self._put_blob, namespace)
+        self.graph = graph = Graph(project, self._put_blob, namespace, self._sealing)
         root = graph.ref(self.udf)
         home = _namespace(self.udf) or {}
         entry = _name(self.udf)

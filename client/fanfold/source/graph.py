@@ -14,14 +14,18 @@ from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import sha256
 from types import CellType, FunctionType, ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fanfold.codec.registry import is_secret
 from fanfold.codec.values import PutBlob
 from fanfold.errors import CaptureError
 from fanfold.source import refusals
 from fanfold.source.functions import Located
 from fanfold.source.modules import Project, is_library, udf_function
 from fanfold.source.texts import Kept, Source, UseSite, identifiers
+
+if TYPE_CHECKING:
+    from fanfold.codec.sealed import Sealing
 
 #: A literal in a list of its own, or the number of a node.
 Ref = Any
@@ -44,8 +48,18 @@ class _Part(NamedTuple):
 class Graph:
     """Nodes by number, what each means for the code hash, and the texts that their code stands in."""
 
-    def __init__(self, project: Project, put_blob: PutBlob, home: dict[str, Any] | None) -> None:
-        """`home` is the namespace of the UDF's own module, of which only what is used travels."""
+    def __init__(
+        self,
+        project: Project,
+        put_blob: PutBlob,
+        home: dict[str, Any] | None,
+        sealing: Callable[[], Sealing] | None = None,
+    ) -> None:
+        """`home` is the namespace of the UDF's own module, of which only what is used travels.
+
+        `sealing()` gives what seals secrets; without it they do not travel.
+        """
+        self.sealing = sealing
         self.project = project
         self.put_blob = put_blob
         self.home = home
@@ -143,7 +157,7 @@ class Graph:
                 return ["cell", self.ref(value.cell_contents)], None
             except ValueError:  # nothing in it yet
                 return ["cell", None], None
-        return instances.describe(self, value), None
+        return instances.describe_secret(self, value) if is_secret(value) else (instances.describe(self, value), None)
 
     def _class(self, made: type) -> tuple[Any, Any]:
         if type(made) is type and vars(builtins).get(made.__name__) is made:

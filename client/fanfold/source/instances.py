@@ -51,6 +51,21 @@ def describe(graph: Graph, value: Any) -> Any:
     return _taken_apart(graph, value)
 
 
+def describe_secret(graph: Graph, value: Any) -> tuple[Any, Any]:
+    """The node of a secret, sealed, and what it means for the hash: its name. Raises `CaptureError`."""
+    if graph.sealing is None:
+        raise graph.refuse(value, "a secret travels with a job alone")
+    from fanfold.codec.sealed import sealed_by
+    from fanfold.core.cache_key import key_text
+
+    with sealed_by(graph.sealing):
+        text = encoded(value)
+    if text is None:
+        raise graph.refuse(value, "a secret of a class that is not pydantic's own goes as an argument")
+    graph.lanes.append(("value", graph.label(), f"a {type(value).__qualname__}, sealed", len(text), ""))
+    return ["value", text], ["value", key_text(text)]
+
+
 def encoded(value: Any, put_blob: PutBlob | None = None, name: str = "value") -> str | None:
     """The codec's text of a value; None where it knows none. Raises what `put_blob` does."""
     try:

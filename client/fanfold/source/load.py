@@ -243,14 +243,21 @@ class _Program:
 
     def _decoded(self, text: str) -> Any:
         from fanfold.codec import decode_json
+        from fanfold.codec.registry import is_sealed
         from fanfold.errors import CaptureError, CodecError
 
         try:
-            return decode_json(text, get_blob=self._blob)
+            value = decode_json(text, get_blob=self._blob)
         except CodecError as error:
             if isinstance(error.__cause__, CaptureError):  # it is not the value that is damaged
                 raise error.__cause__ from None
             raise
+        if is_sealed(value):
+            raise CaptureError(
+                "The UDF's file holds a secret, which a process that a run spawns cannot open.",
+                next_step="hand its value to the process as an argument, or start it by fork.",
+            )
+        return value
 
     def _blob(self, name: str) -> bytes:
         if name not in self._fetched:

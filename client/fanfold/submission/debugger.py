@@ -34,7 +34,9 @@ def call_here(udf: Any, engine: Engine, given: Any, constants: dict[str, Any]) -
     (text,) = draft.arguments(given)
 
     def read(encoded: str) -> dict[str, Any]:
-        return decode_arguments(encoded, get_blob=lambda sha256: engine.stores.objects.get(blob_key(sha256)))
+        return decode_arguments(
+            encoded, get_blob=lambda sha256: engine.stores.objects.get(blob_key(sha256)), key=draft.sealing.key
+        )
 
     sys.stderr.write(f"fanfold: {draft.name} calls the debugger, so debug_mode runs it in this process.\n")
     arguments = {**read(text), **read(draft.constants)}

@@ -65,7 +65,8 @@ class Escalation:
 
     def start(self, engine: Engine) -> Job:
         """Start them on the machine, and say so."""
-        submission = prepare(self._udf, self.inputs, engine, self.request, self._job.contents.constants())
+        header, constants = self._job.header, self._job.contents.constants()
+        submission = prepare(self._udf, self.inputs, engine, self.request, constants, sealed_with=header.sealed_with)
         self._larger = Job(submission.header, engine)
         runs = "1 run was" if len(self.indexes) == 1 else f"{len(self.indexes):,} runs were"
         sys.stderr.write(f"fanfold: {runs} too large, and runs again on {self._machine.name}: job {self._larger.id}\n")

@@ -19,7 +19,7 @@ def fix_code(header: JobHeader, contents: Contents, engine: Engine, udf: Any, in
 
     Raises `CaptureError`, and `InputError` where the new code does not take the inputs of these runs as they are.
     """
-    draft = Draft(udf, engine, contents.constants())
+    draft = Draft(udf, engine, contents.constants(), job_id=header.id, kept=header.sealed_with)
     if draft.options.serializer != header.serializer:
         raise InputError(
             f"Job {header.id} has serializer={header.serializer!r}, and the fixed UDF {draft.options.serializer!r}.",
@@ -40,6 +40,7 @@ def fix_code(header: JobHeader, contents: Contents, engine: Engine, udf: Any, in
     return fixed._replace(
         secrets=tuple(draft.options.secrets),
         env=tuple((draft.options.env or {}).items()),
+        sealed_with=draft.sealing.kept,
         timeout_s=limit_timeout_s(draft.options, request, draft.described),
         memory_mib=limit_memory_mib(draft.options, request, draft.described),
     )

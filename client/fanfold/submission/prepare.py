@@ -32,7 +32,7 @@ from fanfold.core.models import (
     to_event,
 )
 from fanfold.core.options import Options, Request, places, secret_variable, unwrapped
-from fanfold.engines.base import Description, Engine, Stores, engine_for
+from fanfold.engines.base import Description, Engine, JobSealing, Stores, engine_for
 from fanfold.errors import CaptureError, InputError, NestedSubmitError
 from fanfold.inputs import Signature, sender, validated
 from fanfold.job.results import make_room_now_and_then, note_submitted_here
@@ -249,11 +249,12 @@ class Draft:
     Raises `CaptureError`, or `InputError` for constants that the UDF does not take.
     """
 
-    def __init__(self, fn: Any, engine: Engine, constants: dict[str, Any]) -> None:
+    def __init__(self, fn: Any, engine: Engine, constants: dict[str, Any], *, job_id: str = "", kept: str = "") -> None:
         function, self.options = unwrapped(fn)
         self.engine = engine
         self.described = engine.describe()
-        self._captured = Captured(function, self._put_blob)
+        self.sealing = JobSealing(engine.stores, job_id or new_job_id(), kept)
+        self._captured = Captured(function, self._put_blob, self.sealing)
         self.bundle = self._captured.bundle
         if self.options.secrets:
             engine.stores.secrets.check(self.options.secrets)
@@ -277,7 +278,7 @@ class Draft:
             self.path_rules = PathRules(depends_on, self.options.check_paths)
         self._signature = signature
         self._given = constants
-        self._send = sender(self._put_blob, self._carried)
+        self._send = sender(self._put_blob, self._carried, self.sealing)
         #: What all runs have in common, as text; known when the first input has been checked with it.
         self.constants = "" if constants else "{}"
 
@@ -373,12 +374,16 @@ def _packages_of(function: Any, options: Options, engine: Engine, bundle: Bundle
     return packages_of(function, options.packages, engine, bundle.imports)
 
 
-def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any]) -> Submission:
+def prepare(
+    fn: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any], *, sealed_with: str = ""
+) -> Submission:
     """Check a UDF and all its inputs, write the job down, and answer from the cache what it knows.
 
     Nothing has been started. Raises `CaptureError` and `InputError` before anything is written that others see.
+    `sealed_with`: of inputs that are another job's, what that one's header keeps.
     """
-    stores, draft, job_id = engine.stores, Draft(fn, engine, constants), new_job_id()
+    stores, job_id = engine.stores, new_job_id()
+    draft = Draft(fn, engine, constants, job_id=job_id, kept=sealed_with)
     with ManifestWriter(stores.scratch, job_id) as manifest:
         maker, keys, named = None, bytearray(), False
         for own in draft.arguments(inputs):
@@ -467,6 +472,7 @@ def _header(job_id: str, draft: Draft, bundle: Bundle, request: Request, count: 
         check_paths=draft.path_rules.check_results,
         secrets=tuple(options.secrets),
         env=tuple((options.env or {}).items()),
+        sealed_with=draft.sealing.kept,
     )
 
 

@@ -50,6 +50,7 @@ class AwsEngine:
             retention_s=descriptor["limits"]["retention_days"] * 86400.0,
             scratch=scratch,
             secrets=descriptor.get("secrets", ""),
+            sealing_key=descriptor.get("sealing_key", ""),
         )
         self.surroundings = Surroundings(account, self.stores, deployment)
         self.paths = open_paths(self.surroundings)

@@ -37,7 +37,7 @@ from fanfold.core.models import (
 )
 from fanfold.core.processes import Locked, usable_cores
 from fanfold.engines import feed as liveness
-from fanfold.engines.base import Description, secrets_of, variables_of
+from fanfold.engines.base import Description, sealing_key_of, secrets_of, variables_of
 from fanfold.engines.feed import JobFeed, Sign, is_alive
 from fanfold.errors import ConfigurationError, FanfoldError
 from fanfold.execution.calls import Assignment
@@ -419,6 +419,7 @@ def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
         variables=(*variables_of(header, secrets), *confined),
         hidden=tuple(secrets.values()),
         goes_on_later=not dedicated,
+        sealing_key=sealing_key_of(header, stores),
     )
 
 

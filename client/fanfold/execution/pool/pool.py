@@ -423,7 +423,7 @@ class Pool:
         workers.autoscaler.note(answer.duration_s)
         if answer.printed is not None:
             worker.report_log(feed, call, last=True)
-        feed.report(reports.finished(feed.assignment.job_id, call, answer, worker.peak_memory_mib))
+        feed.report_end(call, reports.finished(feed.assignment.job_id, call, answer, worker.peak_memory_mib))
         worker.rest(tainted=answer.tainted)
 
     def _on_asked(self, workers: WorkerSet, worker: WorkerProcess, asked: Asked) -> None:
@@ -468,7 +468,7 @@ class Pool:
         workers.scheduler.remove_result(number)
         pipes = worker.garbled or code == EXIT_PIPES_CLOSED or worker.closed_its_pipes
         ending = reports.WorkerEnding(worker.ended_for, code, worker.stack(), broke_its_pipes=pipes)
-        feed.report(reports.ended(feed.assignment, call, Usage(*worker.used()), ending))
+        feed.report_end(call, reports.ended(feed.assignment, call, Usage(*worker.used()), ending))
 
     def _running(self) -> Iterator[tuple[WorkerSet, WorkerProcess, Sent]]:
         for each in self.worker_sets.values():

@@ -131,8 +131,8 @@ class WorkerProcess:
         if self._log is None:
             return
         texts = self._log.finish() if last else self._log.news()
-        if feed.assignment.hidden:
-            texts = self._redacted(texts, feed.assignment.hidden, last=last)
+        if (texts or last) and (hidden := feed.assignment.hidden_of(call.arguments)):
+            texts = self._redacted(texts, hidden, last=last)
         for text in texts:
             feed.report(reports.log(feed.assignment.job_id, call, text))
         if last:

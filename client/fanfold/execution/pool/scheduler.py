@@ -72,13 +72,14 @@ class CallQueue:
         os.set_blocking(self._entry, False)
         os.set_blocking(self.exit, False)  # the workers share this description, and its mode with it
 
-    def put(self, number: int, assignment: int, call: Call) -> bool:
-        """Queue one call; False where the kernel's queue is full for now."""
-        called = Called(number, assignment, call.index, call.attempt, False, call.arguments.encode())
+    def put(self, number: int, assignment: int, call: Call, key: bytes = b"") -> bool:
+        """Queue one call, and what opens the secrets it is given; False where the kernel's queue is full for now."""
+        arguments = call.arguments.encode()
+        called = Called(number, assignment, call.index, call.attempt, False, key + arguments)
         message = pack_call(called)
         if len(message) > _MESSAGE_BYTES:
-            self._spilled(number).write_bytes(called.arguments)
-            message = pack_call(called._replace(spilled=True, arguments=b""))
+            self._spilled(number).write_bytes(arguments)
+            message = pack_call(called._replace(spilled=True, arguments=key))
         return self._write(message)
 
     def put_retirement(self) -> bool:
@@ -223,7 +224,7 @@ class Scheduler:
 
     def _send(self, state: FeedState, call: Call) -> bool:
         number = next(self._numbers)
-        if not self._queue.put(number, state.number, call):
+        if not self._queue.put(number, state.number, call, state.assignment.sealing_key):
             return False
         self.in_flight.add(number, state, call)
         return True
@@ -372,10 +373,14 @@ class FeedState:
         """A call that was not performed goes out again, before any other."""
         self._waiting.appendleft(call)
 
+    def report_end(self, call: Call, report: Report) -> None:
+        """Note how a call ended, without any secret that its error may tell."""
+        if report.event.error is not None and (hidden := self.assignment.hidden_of(call.arguments)):
+            report = reports.redacted(report, hidden)
+        self.report(report)
+
     def report(self, report: Report) -> None:
         """Note what happened; it is handed on with others."""
-        if self.assignment.hidden and report.event.error is not None:
-            report = reports.redacted(report, self.assignment.hidden)
         if not self.has_reports:
             self._oldest = time.monotonic()
         self._reports.append(report)

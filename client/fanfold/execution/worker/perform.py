@@ -16,7 +16,7 @@ from fanfold.codec.values import decode, decode_json
 from fanfold.contract.layout import INLINE_RESULT_BYTES
 from fanfold.core.models import PATH_TAG
 from fanfold.errors import CaptureError, CodecError, FanfoldError
-from fanfold.execution.channel import Packed
+from fanfold.execution.channel import Called, Packed
 from fanfold.source.load import Bundle, by_keywords, left_behind, load, part_of
 
 # SHA-256 that starts without OpenSSL, whose loading would take a tenth of every worker's start.
@@ -224,8 +224,30 @@ class JobContext:
         self.path_rules: list[Any] | None = facts.get("path_rules")
         #: A run that has steps ends before so many seconds are over, and goes on in another try; None: no such limit.
         self.go_on_later_after_s: float | None = facts.get("go_on_later_after_s")
+        self.is_sealed: bool = facts.get("sealed", False)
+        self._key = b""
         if known := facts.get("known_blobs"):
             udf.blobs.known.update(known)
+
+    def with_key(self, called: Called) -> Called:
+        """The call without the key that came before its arguments."""
+        from fanfold.codec.sealed import KEY_BYTES
+
+        self._key = called.arguments[:KEY_BYTES]
+        return called._replace(arguments=called.arguments[KEY_BYTES:])
+
+    def arguments(self, text: str) -> Any:
+        """A run's arguments, whose secrets are opened."""
+        return self.opening(lambda: self.udf.blobs.decode(text))
+
+    def opening(self, read: Callable[[], Any]) -> Any:
+        """What `read` returns, which opens the secrets that it reads."""
+        if not self.is_sealed:
+            return read()
+        from fanfold.codec.sealed import SealingKey, opened_by
+
+        with opened_by(SealingKey(self._key)):
+            return read()
 
 
 def _checked(path: str) -> bytes:
@@ -273,7 +295,7 @@ def perform(job: JobContext, arguments: str, result_file: str, tidy: Callable[[]
     """
     try:
         try:
-            value = job.udf.function(**job.udf.blobs.decode(arguments))
+            value = job.udf.function(**job.arguments(arguments))
             if hasattr(value, "__await__"):
                 value = _awaited(value)
         finally:

@@ -217,7 +217,7 @@ class Sandbox:
         for name in THREAD_VARIABLES:
             os.environ.setdefault(name, str(job.threads))
         try:
-            job.udf.load(self._expect)
+            job.opening(lambda: job.udf.load(self._expect))
         except BaseException as error:  # noqa: BLE001  the user's own code
             self.tainted = True  # half of it is loaded
             return failed(error)

@@ -129,9 +129,11 @@ class Worker:
                 return
             called = channel.unpack_call(message)
             self._say(answer + channel.pack_started(called.number, time.time(), self._sandbox.log_number))
+            job = self._job(called.assignment)
+            if job.is_sealed:
+                called = job.with_key(called)
             if called.spilled:
                 called = self._unspilled(called)
-            job = self._job(called.assignment)
             self.now = called, job, time.monotonic()
             answer = channel.pack_finished(self._perform(called, job))
             self.now = None

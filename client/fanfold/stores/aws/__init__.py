@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fanfold.contract.cloud import DATA_PREFIX
-from fanfold.core.models import CacheEntry, Event
+from fanfold.core.models import CacheEntry, Event, JobHeader
 from fanfold.errors import InputError
 from fanfold.stores.aws.account import Account
 from fanfold.stores.aws.cache import DynamoResultCache
@@ -16,6 +18,10 @@ from fanfold.stores.aws.objects import S3ObjectStore
 from fanfold.stores.aws.secrets import DeploymentSecrets
 from fanfold.stores.aws.table import Table
 
+if TYPE_CHECKING:
+    from fanfold.codec.sealed import Sealing, SealingKey
+    from fanfold.stores.aws.sealing import DeploymentSealing
+
 __all__ = ["AwsStores"]
 
 
@@ -24,6 +30,7 @@ class AwsStores:
 
     `retention_s`: seconds that jobs are kept. `scratch`: a folder for what is on its way. `read_ahead`: False for one
     that reads little of many jobs. `secrets`: where UDFs' secrets are (`secrets.DeploymentSecrets`).
+    `sealing_key`: what secret arguments are sealed with (`sealing.DeploymentSealing`).
     """
 
     def __init__(
@@ -36,6 +43,7 @@ class AwsStores:
         scratch: Path,
         read_ahead: bool = True,
         secrets: str = "",
+        sealing_key: str = "",
     ) -> None:
         self.account = account
         self.scratch = scratch
@@ -44,8 +52,23 @@ class AwsStores:
         self.log = DynamoEventLog(self.table, self.objects, retention_s=retention_s)
         self.cache = DynamoResultCache(self.table, retention_s=retention_s)
         self.secrets = DeploymentSecrets(account, secrets)
+        self._sealing_key = sealing_key
         #: Where runs keep data: `fanfold.data_path()`.
         self.data_place = f"s3://{bucket}/{DATA_PREFIX}"
+
+    def sealing(self, job_id: str, kept: str = "") -> Sealing:
+        """What seals a job's secret arguments; `kept` is what its header keeps of it already."""
+        return self._seals.sealing(job_id, kept)
+
+    def sealing_key(self, header: JobHeader) -> SealingKey:
+        """What opens a job's sealed secrets. Raises `ConfigurationError` for those who may not."""
+        return self._seals.read(header)
+
+    @cached_property
+    def _seals(self) -> DeploymentSealing:
+        from fanfold.stores.aws.sealing import DeploymentSealing  # it brings what few jobs need
+
+        return DeploymentSealing(self.table, self._sealing_key)
 
     def keep(self, job_id: str, *, within_s: float | None = None) -> bool:
         """Move a job's expiry on where that is due, so that nothing of it goes while anything of it lives."""

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from fanfold.core.cache_key import RETURNED
-from fanfold.core.models import CacheEntry, Event, Output, compact, expand
+from fanfold.core.models import CacheEntry, Event, JobHeader, Output, compact, expand
 from fanfold.errors import StoreError
 from fanfold.settings import current
 from fanfold.stores.disk import READ_ONLY, Syncer
@@ -23,6 +23,7 @@ from fanfold.stores.local.objects import FileObjectStore
 from fanfold.stores.local.removal import remove_jobs, sweep
 
 if TYPE_CHECKING:
+    from fanfold.codec.sealed import Sealing, SealingKey
     from fanfold.environments.secrets import SecretFiles
 
 __all__ = ["LocalStores"]
@@ -57,6 +58,18 @@ class LocalStores:
         from fanfold.environments.secrets import SecretFiles
 
         return SecretFiles(self.home)
+
+    def sealing(self, job_id: str, kept: str = "") -> Sealing:  # noqa: ARG002 - a home has one key for all
+        """What seals a job's secret arguments; `kept` is what its header keeps of it already."""
+        from fanfold.environments.secrets import SealingFile
+
+        return SealingFile(self.home).sealing(kept)
+
+    def sealing_key(self, header: JobHeader) -> SealingKey:  # noqa: ARG002
+        """What opens a job's sealed secrets. Raises `ConfigurationError`."""
+        from fanfold.environments.secrets import SealingFile
+
+        return SealingFile(self.home).read()
 
     @classmethod
     def open(cls, home: Path) -> LocalStores:
