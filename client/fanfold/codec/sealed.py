@@ -89,44 +89,44 @@ class Sealed:
         return hash((self.kind, self.name))
 
 
-class _Now(local):
+class _InUse(local):
     """By what the present thread seals and opens."""
 
     sealing: Callable[[], Sealing] | None = None
     key: SealingKey | None = None
 
 
-_now = _Now()
+_in_use = _InUse()
 
 
 @contextmanager
 def sealed_by(sealing: Callable[[], Sealing] | None) -> Iterator[None]:
     """Secrets that are written within are sealed by what `sealing()` gives; None: they are refused."""
-    before, _now.sealing = _now.sealing, sealing
+    before, _in_use.sealing = _in_use.sealing, sealing
     try:
         yield
     finally:
-        _now.sealing = before
+        _in_use.sealing = before
 
 
 @contextmanager
 def opened_by(key: SealingKey | None) -> Iterator[None]:
     """Secrets that are read within are opened."""
-    before, _now.key = _now.key, key
+    before, _in_use.key = _in_use.key, key
     try:
         yield
     finally:
-        _now.key = before
+        _in_use.key = before
 
 
 def seal(state: dict[str, Any], kind: str, name: str) -> Any:
     """The tree of a secret's attributes under the present key. Raises `CodecError` where there is none."""
     from fanfold.codec.values import base64_text, encode_json
 
-    if _now.sealing is None:
+    if _in_use.sealing is None:
         raise refuse_secret(name)
     plain = encode_json({key: item for key, item in state.items() if key != "__orig_class__"}, name=name).encode()
-    key = _now.sealing().key
+    key = _in_use.sealing().key
     digest = hmac.digest(key.names, kind.encode() + b"\n" + plain, "sha256").hex()
     return {"$sealed": [kind, digest, key.label, base64_text(_cipher(key).encrypt(plain, [kind.encode()]))]}
 
@@ -157,7 +157,7 @@ def tag_state(value: Any, name: str) -> Any:
 
 def _sealed_again(value: Sealed, where: str) -> Any:
     """What was read of a job, as it was written: for this job's key, or for no one's."""
-    sealing = None if _now.sealing is None else _now.sealing()
+    sealing = None if _in_use.sealing is None else _in_use.sealing()
     if sealing is None or value.kind == _STATE or value.label != sealing.label:
         raise CodecError(
             f"{where} is a secret of another job, which stays sealed.",
@@ -176,9 +176,9 @@ def pack(value: Any) -> Encoded | None:  # noqa: ARG001
 
 def _untag(payload: list[Any]) -> Any:
     kind, name, label, token = payload
-    if _now.key is None:
+    if _in_use.key is None:
         return Sealed(kind, name, label, token)
-    state = _opened(_now.key, kind, label, token)
+    state = _opened(_in_use.key, kind, label, token)
     if kind == _STATE:
         return state
     import pydantic

@@ -489,7 +489,7 @@ def _without_secrets(value: Any, name: str) -> bytes:
     import io
     import pickle
 
-    class Pickler(pickle.Pickler):
+    class WithoutSecrets(pickle.Pickler):
         def reducer_override(self, obj: Any) -> Any:
             if registry.is_secret(obj):
                 from fanfold.codec.sealed import refuse_secret
@@ -498,7 +498,7 @@ def _without_secrets(value: Any, name: str) -> bytes:
             return NotImplemented
 
     file = io.BytesIO()
-    Pickler(file, protocol=5).dump(value)
+    WithoutSecrets(file, protocol=5).dump(value)
     return file.getvalue()
 
 

@@ -305,6 +305,8 @@ class Request(NamedTuple):
     target_s: float | None = None
     #: As `name=value`.
     tags: tuple[str, ...] = ()
+    #: Of inputs that are another job's: what opens their secrets (`JobHeader.sealed_with`).
+    sealed_with: str = ""
 
     @classmethod
     def of(

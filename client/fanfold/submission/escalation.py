@@ -61,12 +61,12 @@ class Escalation:
             jitter=header.jitter,
             max_workers=header.max_workers,
             n_processes_per_worker=header.n_processes_per_worker,
+            sealed_with=header.sealed_with,
         )
 
     def start(self, engine: Engine) -> Job:
         """Start them on the machine, and say so."""
-        header, constants = self._job.header, self._job.contents.constants()
-        submission = prepare(self._udf, self.inputs, engine, self.request, constants, sealed_with=header.sealed_with)
+        submission = prepare(self._udf, self.inputs, engine, self.request, self._job.contents.constants())
         self._larger = Job(submission.header, engine)
         runs = "1 run was" if len(self.indexes) == 1 else f"{len(self.indexes):,} runs were"
         sys.stderr.write(f"fanfold: {runs} too large, and runs again on {self._machine.name}: job {self._larger.id}\n")

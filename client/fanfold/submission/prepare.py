@@ -374,16 +374,13 @@ def _packages_of(function: Any, options: Options, engine: Engine, bundle: Bundle
     return packages_of(function, options.packages, engine, bundle.imports)
 
 
-def prepare(
-    fn: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any], *, sealed_with: str = ""
-) -> Submission:
+def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any]) -> Submission:
     """Check a UDF and all its inputs, write the job down, and answer from the cache what it knows.
 
     Nothing has been started. Raises `CaptureError` and `InputError` before anything is written that others see.
-    `sealed_with`: of inputs that are another job's, what that one's header keeps.
     """
     stores, job_id = engine.stores, new_job_id()
-    draft = Draft(fn, engine, constants, job_id=job_id, kept=sealed_with)
+    draft = Draft(fn, engine, constants, job_id=job_id, kept=request.sealed_with)
     with ManifestWriter(stores.scratch, job_id) as manifest:
         maker, keys, named = None, bytearray(), False
         for own in draft.arguments(inputs):
