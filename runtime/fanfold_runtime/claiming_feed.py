@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from fanfold.core.fold import JobState
 from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
@@ -26,6 +26,9 @@ from fanfold_runtime.blob_cache import BlobCache
 from fanfold_runtime.context import TELEMETRY_S
 from fanfold_runtime.network import Network
 
+if TYPE_CHECKING:
+    from fanfold.engines.aws.turns import Turns
+
 T = TypeVar("T")
 
 #: As much work is claimed together as is done in this long: a claim is two calls, and nobody else can do what is held.
@@ -41,6 +44,14 @@ _CLAIM_TAKES_S = 10.0
 _LOOKS_A_LEASE = 30
 #: A run whose arguments or result found no room on the disk begins again so often, after pauses that double.
 _UNKEPT_TRIES, _UNKEPT_PAUSE_S = 3, 5.0
+
+
+def _turns_of(header: JobHeader, stores: AwsStores) -> Turns | None:
+    if not header.rate:
+        return None
+    from fanfold.engines.aws.turns import Turns
+
+    return Turns(stores, header)
 
 
 class ClaimingFeed:
@@ -82,13 +93,15 @@ class ClaimingFeed:
         self._needs: dict[int, set[str]] = {}
         self._run_s: float | None = None
         self._look_at = 0.0
+        self._turns = _turns_of(header, stores)
 
     def take(self) -> Call | None:
         """The next run for this machine."""
         if self.stopping.is_set():
             return None
         self._recall()
-        if not self._waiting and time.monotonic() >= self._look_at:
+        waits_for_turns = bool(self._turns and self._later)
+        if not self._waiting and not waits_for_turns and time.monotonic() >= self._look_at:
             self._claim()
         while (run := self._next_held()) is not None:
             try:
@@ -261,7 +274,10 @@ class ClaimingFeed:
 
     def _begin(self, runs: list[RunRef]) -> None:
         self._hold_more(runs)
-        self._waiting.extend(runs)
+        if self._turns is None:
+            self._waiting.extend(runs)
+        else:
+            self._later += self._with_turns(runs, self._turns)
 
     def _hold_more(self, runs: list[RunRef]) -> None:
         with self._lock:
@@ -269,10 +285,17 @@ class ClaimingFeed:
             self._on_record = self._on_record - {run.index for run in runs}
         self._patiently(self.hold)
 
+    def _with_turns(self, runs: list[RunRef], turns: Turns) -> list[tuple[float, RunRef]]:
+        """When each of them may begin (time.monotonic seconds)."""
+        first = time.monotonic() + self._patiently(lambda: turns.take(len(runs)))
+        return [(first + place * turns.gap_s, run) for place, run in enumerate(runs)]
+
     def _portion(self) -> int:
         side_by_side = self.header.n_processes_per_worker
         if self._run_s is None:
             return side_by_side
+        if self._turns is not None:  # whose turn is far away, another machine may have begun by then
+            return max(1, min(side_by_side, int(_CLAIM_S / self._turns.gap_s)))
         return max(1, min(_MOST_CLAIMED, int(side_by_side * _CLAIM_S / max(self._run_s, 0.001))))
 
     def _call(self, run: RunRef) -> Call:
@@ -305,14 +328,17 @@ class ClaimingFeed:
                 return  # another's by now, which tries it again if that is due
             first = run.attempt if run.first_attempt is None else run.first_attempt
             status = event.status
-            if status is not None and should_retry(self.header, status, event.error, event.attempt, first):
-                again = RunRef(event.index, event.attempt + 1, first)
-                self._held[event.index] = again
-                wait_s = pause_s(self.header, event.index, event.attempt, first)
-                if wait_s:
-                    self._later.append((time.monotonic() + wait_s, again))
-                else:
-                    self._waiting.appendleft(again)
+            if status is None or not should_retry(self.header, status, event.error, event.attempt, first):
+                return
+            again = RunRef(event.index, event.attempt + 1, first)
+            self._held[event.index] = again
+        wait_s = pause_s(self.header, event.index, event.attempt, first)
+        if self._turns is not None:
+            wait_s = max(wait_s, self._patiently(self._turns.take))
+        if wait_s:
+            self._later.append((time.monotonic() + wait_s, again))
+        else:
+            self._waiting.appendleft(again)
 
     def _try_again_later(self, event: Event) -> bool:
         """What found no room is no end yet: what fills the disk may be another run's, and go with it."""

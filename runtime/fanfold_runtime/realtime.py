@@ -44,6 +44,8 @@ _CANCEL_S = 2.0
 #: Of a run that came with others, which have taken the time: as with a throttle, it has not been tried.
 _NO_TIME = RunError(THROTTLED, "the runs before it in its batch left it no time", infrastructure=True)
 
+_NO_TURN = RunError(THROTTLED, "too many runs wait for their turn at this job's rate", infrastructure=True)
+
 T = TypeVar("T")
 
 
@@ -161,9 +163,24 @@ class Environment:
         self._keep(header, context)
         return ended
 
-    def _put_off(self, header: JobHeader, runs: Sequence[RunItem]) -> list[Event]:
+    def _wait_for_turn(self, header: JobHeader, flag: CancelFlag, context: Context) -> bool:
+        """Wait until the job's rate lets another run begin; False where that is so far away that no time is left.
+
+        A cancelled job's run waits no longer, and ends as soon as it has begun.
+        """
+        from fanfold.engines.aws.turns import Turns  # few jobs have a rate
+
+        wait_s = Turns(self._stores, header).take()
+        if wait_s > context.get_remaining_time_in_millis() / 1000 / 2:
+            return False
+        turn = time.monotonic() + wait_s
+        while (left_s := turn - time.monotonic()) > 0 and not flag.is_set():
+            time.sleep(min(left_s, _CANCEL_S / 2))
+        return True
+
+    def _put_off(self, header: JobHeader, runs: Sequence[RunItem], error: RunError = _NO_TIME) -> list[Event]:
         """Say of runs that there is no time left for them here: they have not been tried, and are started anew."""
-        facts: dict[str, Any] = {"status": RunStatus.FAILED, "error": _NO_TIME}
+        facts: dict[str, Any] = {"status": RunStatus.FAILED, "error": error}
         events = [Event.new(header.id, run["index"], run["attempt"], EventKind.FINISHED, **facts) for run in runs]
         self._stores.log.append(events)
         return events
@@ -175,6 +192,9 @@ class Environment:
             call = Call(run["index"], run["attempt"], "")
             recorder = Recorder(header, self._stores, lambda _: run["key"])
             return recorder.record([reports.cancelled(header.id, call)])
+        flag = CancelFlag(self._stores.log.job_headers, header.id, run["shard"], every_s=_CANCEL_S)
+        if header.rate and not self._wait_for_turn(header, flag, context):
+            return self._put_off(header, [run], _NO_TURN)
         arguments = _arguments(header, run, self._stores)
         self._with_room(lambda: self._blob_cache.fetch_for(arguments))
         pool = self._ready_pool(header.owner)
@@ -182,7 +202,7 @@ class Environment:
         continuation = Continuation(self._stores, header, job, run)
         facts: dict[str, Any] = {"assignment": assignment, "continuation": continuation, "shares_time": shares_time}
         feed = OneRun(header, run, arguments, self._stores, **facts)
-        serve(pool, feed, CancelFlag(self._stores.log.job_headers, header.id, run["shard"], every_s=_CANCEL_S).is_set)
+        serve(pool, feed, flag.is_set)
         telemetry.tell_end(header, feed.ended)
         return feed.ended
 

@@ -67,6 +67,7 @@ def submit(
     batch_size: int | None = None,
     target_s: float | None = None,
     tags: Mapping[str, object] | None = None,
+    rate: str | float | None = None,
     progress: bool | None = None,
     packages: str | Sequence[str] | None = None,
     **constants: Any,
@@ -105,6 +106,7 @@ def submit(
     batch_size: int | None = None,
     target_s: float | None = None,
     tags: Mapping[str, object] | None = None,
+    rate: str | float | None = None,
     progress: bool | None = None,
     packages: str | Sequence[str] | None = None,
     **constants: Any,
@@ -144,6 +146,7 @@ def submit(
             changes nothing.
         target_s: seconds that such an invocation is to take: the batch is then what past runs of this UDF say.
         tags: labels by name, such as `{"project": "floods"}`, by which `get_jobs` and `fanfold jobs --tag` find it.
+        rate: how many runs may begin in a time, all workers together: "20/s", "100/m", or a number a second.
         progress: a progress bar; None shows one at a terminal and in a notebook.
         packages: what the UDF needs beside the packages that are where it runs: a list of requirements, wheels and
             project folders, a requirements file, or "auto" for what it imports. It beats the UDF's own.
@@ -178,6 +181,7 @@ def submit(
             batch_size=batch_size,
             target_s=target_s,
             tags=tags,
+            rate=rate,
         )
         inputs = _first(inputs) if debug_mode else inputs
         if plan:

@@ -322,6 +322,8 @@ class JobHeader(NamedTuple):
     tags: tuple[str, ...] = ()
     image: str = ""
     commit: str = ""
+    #: Runs a second that may begin; 0 for any number.
+    rate: float = 0.0
 
     @property
     def path_rules(self) -> PathRules | None:

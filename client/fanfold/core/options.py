@@ -233,6 +233,8 @@ class Options(NamedTuple):
     max_retry: int | None = None
     retry_on: RetryOn = ()
     retry: Retry | None = None
+    #: How many of a job's runs may begin in a time, such as "20/s".
+    rate: str | float | None = None
     timeout_s: float | None = None
     memory_mib: int | None = None
     disk_size_gb: int | None = None
@@ -264,6 +266,7 @@ class Options(NamedTuple):
             raise InputError(f"serializer={asked.serializer!r} is unknown.", next_step='use "auto" or "pickle".')
         _check_machine(asked.instance_type)
         parse_age(asked.cache_max_age)
+        _runs_per_s(asked.rate)
         _names(asked.retry_on)
         if _checked_retry(asked.retry) and (asked.max_retry is not None or asked.retry_on):
             _Tries.of(asked, asked.max_retry, asked.retry_on, asked.retry)
@@ -307,6 +310,8 @@ class Request(NamedTuple):
     tags: tuple[str, ...] = ()
     #: Of inputs that are another job's: what opens their secrets (`JobHeader.sealed_with`).
     sealed_with: str = ""
+    #: Runs a second that may begin; 0 for any number.
+    rate: float = 0.0
 
     @classmethod
     def of(
@@ -326,6 +331,7 @@ class Request(NamedTuple):
         batch_size: int | None = None,
         target_s: float | None = None,
         tags: Mapping[str, object] | None = None,
+        rate: str | float | None = None,
     ) -> Request:
         """A call's arguments over a UDF's options over the defaults; `offered` are the engine's machines by name.
 
@@ -351,7 +357,16 @@ class Request(NamedTuple):
             batch_size=_check_batch(batch_size, target_s),
             target_s=target_s,
             tags=checked_tags(tags) if tags else (),
+            rate=_runs_per_s(options.rate if rate is None else rate),
         )
+
+
+def _runs_per_s(rate: str | float | None) -> float:
+    if rate is None:
+        return 0.0
+    from fanfold.core.rates import parse_rate
+
+    return parse_rate(rate)
 
 
 def checked_tags(tags: Mapping[str, object]) -> tuple[str, ...]:

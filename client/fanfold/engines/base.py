@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from fanfold.contract.instances import InstanceType
 from fanfold.core.fold import JobState
 from fanfold.core.models import BAD, NO_DATA, CacheEntry, Event, JobHeader, RunRef, RunStatus, StopRecord, to_event
-from fanfold.core.options import FailureWatch, secret_variable
+from fanfold.core.options import FailureWatch, Request, secret_variable
 from fanfold.core.processes import Locked
 from fanfold.errors import ConfigurationError
 from fanfold.settings import Settings, current, log_to_stderr
@@ -45,6 +45,8 @@ class Description(NamedTuple):
     has_machines: bool = True
     #: Runs import the packages that the caller has, not an image's.
     uses_own_packages: bool = False
+    #: Of a job with a rate, realtime runs wait for their turn in a function, whose time that takes.
+    functions_wait: bool = True
     #: Jobs go by themselves after some time; else they stay until `stores.remove_jobs` removes them.
     jobs_expire: bool = True
     #: A job may wait for runs of an earlier one (`follow`) also where it outlives its submitter.
@@ -58,6 +60,13 @@ class Description(NamedTuple):
     #: MiB of disk that a realtime run and a machine have for packages; None where that is not known from here.
     realtime_disk_mib: int | None = None
     machine_disk_mib: int | None = None
+
+    def check(self, request: Request) -> None:
+        """Raises `InputError` for what this engine cannot do, though another can."""
+        if request.rate and self.functions_wait and request.instance is None:
+            from fanfold.core.rates import check_waits
+
+            check_waits(request.rate, request.max_workers)
 
     @property
     def concurrency(self) -> int:

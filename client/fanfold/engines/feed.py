@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fanfold.core.cache_key import RETURNED, returned_key, stamped_key
 from fanfold.core.models import TELEMETRY, CacheEntry, Event, EventKind, JobHeader, Output, RunRef
@@ -26,6 +26,9 @@ from fanfold.execution.worker.perform import UNKEPT
 from fanfold.stores.disk import MAKE_ROOM, disk_errors
 from fanfold.stores.keys import result_key
 from fanfold.stores.manifest import Manifest
+
+if TYPE_CHECKING:
+    from fanfold.core.rates import Evenly
 
 # Whether the process that runs a job is still there: it holds a lock on a file for as long as it lives.
 
@@ -125,6 +128,7 @@ class JobFeed:
         self.broken: StoreError | None = None
         self._watch = FailureWatch(header.stop_on_error)
         self._stopped = False
+        self._rate = _rate_of(header)
 
     def take(self) -> Call | None:
         """The next run to start."""
@@ -163,8 +167,14 @@ class JobFeed:
 
     @property
     def is_waiting(self) -> bool:
-        """True while a run waits for its next attempt to be due: the feed is not over while it gives nothing."""
-        return bool(self._later) and not self.broken and not self._stopped
+        """True while a run waits for its turn or its next attempt: the feed is not over while it gives nothing."""
+        waiting = self._later or (self._rate is not None and self._again)
+        return bool(waiting) and not self.broken and not self._stopped
+
+    @property
+    def next_in_s(self) -> float | None:
+        """Seconds until a run may begin that waits for its turn; None where none does."""
+        return self._rate.wait_s(time.monotonic()) if self._rate is not None and self._again else None
 
     def _next(self) -> Call | None:
         if self._later:
@@ -174,6 +184,9 @@ class JobFeed:
             self._later.append(run)
             run = next(self._runs, None)
         if run is None:
+            return None
+        if self._rate is not None and not self._rate.begins(time.monotonic()):
+            self._again.appendleft(run)
             return None
         first = run.attempt if run.first_attempt is None else run.first_attempt
         if first:
@@ -217,6 +230,15 @@ class JobFeed:
     def _is_due_again(self, event: Event) -> bool:
         first = self._first_attempts.get(event.index, 0)
         return event.status is not None and should_retry(self.header, event.status, event.error, event.attempt, first)
+
+
+def _rate_of(header: JobHeader) -> Evenly | None:
+    """The job's rate here, where one process runs it: no other has to be asked."""
+    if not header.rate:
+        return None
+    from fanfold.core.rates import Evenly
+
+    return Evenly(header.rate)
 
 
 def _tells_of_full_disk(event: Event) -> bool:

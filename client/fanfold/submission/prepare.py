@@ -73,15 +73,15 @@ def refuse_inside_run(what: str) -> None:
 def resolve_call(
     udf: Any, *, engine: str | None, instance_type: str | None, quiet: bool = False, **asked: Any
 ) -> tuple[Engine, Request]:
-    """The engine for a call, and what the call asks of it. Raises `InputError`, or `ConfigurationError` for the engine.
+    """The engine for a call, and what it asks of it. Raises `InputError`, or `ConfigurationError` for the engine.
 
-    Says on stderr which machine serves an instance type where that is not the machine of its name, unless `quiet`.
+    Says on stderr which machine serves an instance type where that is not the one of its name, unless `quiet`.
     """
-    _, options = unwrapped(udf)
-    engine, instance_type = places(engine, instance_type)
+    (_, options), (engine, instance_type) = unwrapped(udf), places(engine, instance_type)
     chosen = engine_for(engine or options.engine)
-    offered = chosen.describe().instance_types
-    request = Request.of(options, offered=offered, instance_type_name=instance_type, **asked)
+    described = chosen.describe()
+    request = Request.of(options, offered=described.instance_types, instance_type_name=instance_type, **asked)
+    described.check(request)
     if not quiet:
         _say_which_machine(request, chosen)
     return chosen, request
@@ -457,6 +457,7 @@ def _header(job_id: str, draft: Draft, bundle: Bundle, request: Request, count: 
         jitter=request.jitter,
         batch_size=request.batch_size,
         tags=request.tags,
+        rate=request.rate,
         commit=next((commit_of(source.path) for source in bundle.sources if source.kind == "entry"), ""),
         cache=request.cache,
         cache_max_age_s=request.cache_max_age_s,

@@ -328,6 +328,7 @@ class LocalEngine(Locked):
             image=f"local/{sys.implementation.cache_tag}{'' if under is None else under.mark}",
             costs_money=False,
             has_machines=False,
+            functions_wait=False,
             uses_own_packages=True,
             jobs_expire=False,
             runs_follow_anywhere=False,
@@ -408,7 +409,8 @@ def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
         known_blobs=known_blobs(header, stores),
         timeout_s=header.timeout_s,
         memory_mib=header.memory_mib,
-        max_concurrency=concurrency(header) if dedicated else header.max_workers,
+        max_concurrency=concurrency(header) if dedicated else _realtime_concurrency(header),
+        takes_ahead=not header.rate,
         usage_interval_s=1.0 if dedicated else None,
         mount=stores.shared_folder,
         data=stores.data_place,
@@ -462,6 +464,13 @@ def concurrency(header: JobHeader) -> int:
     if header.max_workers is None and header.n_processes_per_worker == 1:
         return usable_cores()
     return (header.max_workers or 1) * header.n_processes_per_worker
+
+
+def _realtime_concurrency(header: JobHeader) -> int | None:
+    """Runs side by side of a realtime job here; with a rate no more than there are workers: what is taken begins."""
+    if not header.rate:
+        return header.max_workers
+    return min(header.max_workers or usable_cores(), usable_cores())
 
 
 def refuse_frozen() -> None:

@@ -374,6 +374,9 @@ class Pool:
                 patience_s = min(patience_s, each.autoscaler.look_again_s(waiting))
             if any(state.has_reports for state in each.scheduler.feeds):
                 patience_s = min(patience_s, BATCH_S)
+            for state in each.scheduler.feeds:
+                if (next_in_s := state.next_in_s) is not None:
+                    patience_s = min(patience_s, next_in_s)
         return patience_s
 
     # What workers say

@@ -354,6 +354,12 @@ class FeedState:
         """How many of its calls may be performed at once; None for any number."""
         return self.assignment.max_concurrency
 
+    @property
+    def next_in_s(self) -> float | None:
+        """Seconds until its next call may go out; None where it waits for no such moment."""
+        wait_s: float | None = getattr(self.feed, "next_in_s", None)
+        return wait_s
+
     def note_sent(self) -> None:
         """One more of its calls is in flight."""
         self._in_flight += 1

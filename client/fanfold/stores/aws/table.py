@@ -61,6 +61,16 @@ class Table:
             "update_item", Key=key, UpdateExpression=change, ConditionExpression=condition, **names_and_values
         )
 
+    def change_if(self, key: Item, change: str, condition: str, **names_and_values: Any) -> Item | None:
+        """Change one item where `condition` holds of it; how it was before, or None where it does not."""
+        given = {"UpdateExpression": change, "ConditionExpression": condition, "ReturnValues": "ALL_OLD"}
+        try:
+            answer = self._call("update_item", expected=(_CONDITION_FAILED,), Key=key, **given, **names_and_values)
+        except Refused:
+            return None
+        before: Item = answer.get("Attributes", {})
+        return before
+
     def update(self, key: Item, change: str, **names_and_values: Any) -> Item:
         """Change one item; how it was before."""
         answer = self._call("update_item", Key=key, UpdateExpression=change, ReturnValues="ALL_OLD", **names_and_values)

@@ -42,6 +42,8 @@ def choose_path(header: JobHeader, runs: Sequence[RunRef], at_once: Callable[[],
         return DISTRIBUTED  # the one path that can be told how much to run side by side
     if len(runs) == 1:
         return DIRECT
+    if header.rate:
+        return DISTRIBUTED
     if len(runs) <= _ALWAYS_AT_ONCE:
         return EXPRESS
     return EXPRESS if len(runs) <= min(_EXPRESS_RUNS, at_once()) else DISTRIBUTED

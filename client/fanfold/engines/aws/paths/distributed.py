@@ -31,7 +31,7 @@ class DistributedPath:
             file.writelines(lines(run_items(header, runs, objects=stores.objects, functions=functions)))
         stores.objects.put_file(key, path)
         may_run = self._surroundings.capacity.runs()
-        children, each = portions(min(header.max_workers or may_run, may_run), header.batch_size)
+        children, each = portions(min(_asked_at_once(header) or may_run, may_run), header.batch_size)
         given: DistributedInput = {
             "job": self._surroundings.job(header),
             "manifest_key": key,
@@ -47,3 +47,12 @@ class DistributedPath:
     def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> Fate | None:
         """Why nothing more comes of it, or None while something may."""
         return self._executions.fate(DISTRIBUTED, execution_name(header, dispatch), age_s)
+
+
+def _asked_at_once(header: JobHeader) -> int | None:
+    """How much the job wants side by side; with a rate, as much as that can keep busy."""
+    if header.max_workers is not None or not header.rate:
+        return header.max_workers
+    from fanfold.core.rates import functions_at_once
+
+    return functions_at_once(header.rate)
