@@ -129,6 +129,7 @@ def udf(
     max_retry: int | None = None,
     retry_on: RetryOn = (),
     retry: Retry | None = None,
+    rate: str | float | None = None,
     timeout_s: float | None = None,
     memory_mib: int | None = None,
     disk_size_gb: int | None = None,
@@ -146,7 +147,8 @@ def udf(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a UDF: `@udf`, or `@udf(instance_type="small", cache_max_age="7d")`.
 
     Options: `name`, `instance_type`, `engine`, `cache_max_age`, `max_retry`, `retry_on`,
-    `retry` (a `fanfold.Retry`, which has pauses), `timeout_s` (seconds),
+    `retry` (a `fanfold.Retry`, which has pauses), `rate` ("20/s": how many of a job's runs may begin in a time),
+    `timeout_s` (seconds),
     `memory_mib`, `disk_size_gb`, `serializer` ("auto" or "pickle"), `fresh` (each run in a process of its own), `setup`
     (a function that is called once in each worker before its first run), `packages` (a list of requirements, "auto",
     or a requirements file: what it needs beside what is where it runs),

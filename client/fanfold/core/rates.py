@@ -73,8 +73,8 @@ class Evenly:
         """Whether a run may begin now (time.monotonic seconds); it counts as begun then."""
         if now < self._next_at:
             return False
-        # Who comes late for one turn need not be late for all that follow; who comes for none gathers no turns.
-        self._next_at = max(self._next_at, now - self._gap_s) + self._gap_s
+        # Who comes a little late for one turn is not late for all that follow; who comes for none gathers no turns.
+        self._next_at = (self._next_at if now - self._next_at < self._gap_s else now) + self._gap_s
         return True
 
     def wait_s(self, now: float) -> float:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: Options of a header that say how a job is run.
 _OPTIONS = (
     *("engine", "instance_type", "timeout_s", "memory_mib", "max_workers", "n_processes_per_worker", "max_retry"),
-    *("retry_on", "backoff_s", "batch_size", "serializer", "fresh", "cache", "architecture", "tags"),
+    *("retry_on", "backoff_s", "rate", "batch_size", "serializer", "fresh", "cache", "architecture", "tags"),
 )
 _DIFF_LINES = 200
 #: Inputs that stand in the text by their numbers.

@@ -59,6 +59,7 @@ class Escalation:
             retry_on=header.retry_on,
             backoff_s=header.backoff_s,
             jitter=header.jitter,
+            rate=header.rate,
             max_workers=header.max_workers,
             n_processes_per_worker=header.n_processes_per_worker,
             sealed_with=header.sealed_with,

@@ -154,6 +154,8 @@ def _weigh_ways(draft: Draft, request: Request, looked: _Looked, observed: Obser
     asked = "local" if local else looked.asked
     charged = prices()
     ways = tuple(_ways(draft, request, looked, observed or Observed((0.0,), 0.0), charged))
+    if request.rate:
+        ways = tuple(_at_a_rate(way, request.rate) for way in ways)
     if observed is None:  # all is cached, and what it took is forgotten
         ways = tuple(way for way in ways if way.name == asked)
     best, reason = _best(ways, asked)
@@ -163,6 +165,11 @@ def _weigh_ways(draft: Draft, request: Request, looked: _Looked, observed: Obser
         best, reason = asked, f"fix the UDF before all are run: {observed.against}"
     told = f"{charged.as_of} in {charged.region}{', Spot machines' if draft.described.spot else ''}"
     return Plan(draft.name, looked.count, ways, asked, best, reason, observed, prices=told)
+
+
+def _at_a_rate(way: Way, rate: float) -> Way:
+    """The same, which takes as long as it takes until the last run may begin."""
+    return replace(way, time_s=way.time_s.each(lambda s: max(s, way.to_run / rate)))
 
 
 def _ways(draft: Draft, request: Request, looked: _Looked, observed: Observed, charged: Prices) -> Iterator[Way]:
