@@ -2,8 +2,7 @@
 
 What is real: the synthesised templates and state machines, the Lambda handler under AWS's runtime client, the command
 of the Batch machines. What stands in for AWS: moto's DynamoDB, S3, SSM, IAM and logs, and the interpreter in `states`.
-What is not emulated is refused by name (`NotEmulated`); networks and memory limits are not enforced, permissions where
-a test asks for it (`enforce_permissions`).
+What is not emulated is refused by name (`NotEmulated`); networks and memory limits are not enforced, permissions are.
 """
 
 from __future__ import annotations
@@ -68,7 +67,10 @@ class LocalCloud:
         deployer = Deployer(self.client, region=REGION, account=ACCOUNT)
         for template in templates:
             deployer.deploy(template)
-        self._policies, self._roles = deployer.policies, deployer.roles
+        for whose, statements in deployer.policies.items():
+            self._policies.setdefault(whose, []).extend(statements)
+        self._roles.update(deployer.roles)
+        self.enforce_permissions()
         name = str(settings.get("deployment", "main"))
         self.client("ssm").get_parameter(Name=parameter_name(name))
         return name
@@ -116,7 +118,7 @@ class LocalCloud:
         self._order("refuse", kind, service, operation, times, every)
 
     def enforce_permissions(self, on: bool = True) -> None:
-        """Refuse what the templates' policies do not allow to whoever signs with a key of `permissions`."""
+        """Refuse what the templates' policies do not allow, as is done from the deployment on; or no more."""
         self._order("enforce", self._policies if on else {}, self._roles)
 
     def forbid(self, whose: str, action: str) -> None:

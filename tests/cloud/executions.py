@@ -31,14 +31,14 @@ class Executions:
         self.ended: dict[str, int] = {}
         self._twice = 0
 
-    def start_express(self, machine_arn: str, definition: str, name: str, given: str) -> str:
+    def start_express(self, machine: Any, name: str, given: str) -> str:
         """Start one that can be neither looked at nor stopped; its ARN. Two of one name are two."""
-        arn = f"{machine_arn.replace(':stateMachine:', ':express:')}:{name}:{uuid.uuid4()}"
-        body = parse(definition, "EXPRESS")
+        arn = f"{machine.arn.replace(':stateMachine:', ':express:')}:{name}:{uuid.uuid4()}"
+        body = parse(machine.definition, "EXPRESS")
         limit_s = min(EXPRESS_S, body.get("TimeoutSeconds", EXPRESS_S))
 
         for _ in range(1 + self._taken_twice()):
-            execution = Execution(arn, self._surroundings, limit_s)
+            execution = Execution(arn, self._surroundings, limit_s, role=machine.roleArn)
             self._in_thread(execution, lambda one=execution: self._count("EXPRESS", _outcome(one, body, given)[0]))
         return arn
 
@@ -52,10 +52,11 @@ class Executions:
             twice, self._twice = self._twice > 0, max(0, self._twice - 1)
         return twice
 
-    def start_standard(self, listed: Any, definition: str) -> None:
-        """Start one whose status `listed`, moto's entry of it, is kept true."""
-        body = parse(definition, "STANDARD")
-        execution = Execution(listed.execution_arn, self._surroundings, body.get("TimeoutSeconds"))
+    def start_standard(self, listed: Any, machine: Any) -> None:
+        """Start one of a state machine of moto's; the status of `listed`, moto's entry of it, is kept true."""
+        body = parse(machine.definition, "STANDARD")
+        limit_s = body.get("TimeoutSeconds")
+        execution = Execution(listed.execution_arn, self._surroundings, limit_s, role=machine.roleArn)
         self._standard[listed.execution_arn] = execution
 
         def run() -> None:

@@ -1,7 +1,8 @@
 """IAM: whether whoever signed a request may do what it asks for, by the policies that the templates make.
 
-What is evaluated: every request of whoever signs with a key of `Permissions` (users, functions, machines) or with the
-credentials of a role that one of those has assumed. Other keys are the account's own administrator, who deploys.
+What is evaluated: every request of Fanfold's own clients and of whoever signs with a person's key, by the policy of
+people; of functions and machines, by their roles; of whoever has assumed a role, by that; and what a state machine
+does, by its role (`refuses`). Whatever else signs with another key is the account's own administrator, who deploys.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
@@ -22,10 +23,14 @@ from moto.sts.models import sts_backends
 from tests.cloud.faults import _operation_of, _say, _service_of
 from tests.cloud.refusals import NotEmulated
 
+#: What Fanfold's clients call themselves, whoever's key they sign with.
+_CLIENT = "fanfold/"
 #: Who signs with what: a person with the user policy, and what runs in the image.
 USER_KEY, REALTIME_KEY, JOB_KEY = "AKIAUSER", "AKIAREALTIME", "AKIAJOB"
 _ROLE_OF_KEY = {REALTIME_KEY: "RealtimeRole", JOB_KEY: "JobRole"}
-_XML = {"s3", "sts"}
+_XML = {"s3", "sts", "ec2", "iam", "monitoring", "cloudformation"}
+#: Services that name their operation in a header.
+_JSON = {"servicequotas", "ecr", "codebuild", "secretsmanager"}
 #: Of services that name their operations in lower case, what they are called.
 _BATCH = ("ListJobs", "DescribeJobs", "DescribeJobQueues", "DescribeComputeEnvironments", "TerminateJob", "SubmitJob")
 
@@ -70,6 +75,14 @@ class Permissions:
             self._statements, self._roles = policies, roles
             self.asked, self.refused = set(), []
 
+    def refuses(self, role: str, action: str, resource: str) -> str:
+        """Why a role, by its name or ARN, may not do something to a resource; nothing where it may."""
+        name = role.rpartition("/")[2]
+        whose = self._roles.get(name)
+        if whose is None:
+            return ""
+        return self._judge(whose, f"arn:aws:sts::{self._account}:assumed-role/{name}/fanfold", action, resource)
+
     def forbid(self, whose: str, action: str) -> None:
         """Take an action out of a policy."""
         for statement in self._of(whose):
@@ -85,15 +98,21 @@ class Permissions:
             return None
         service = _service_of(environ)
         for action, resource in _asked(environ, service, self._region, self._account):
-            allowed = self._allows(whose, action, resource)
-            with self._lock:
-                self.asked.add((whose, action))
-                if not allowed:
-                    self.refused.append((whose, action, resource))
-            if not allowed:
-                why = f"because no identity-based policy allows the {action} action"
-                return service, f"User: {arn} is not authorized to perform: {action} on resource: {resource} {why}"
+            refused = self._judge(whose, arn, action, resource)
+            if refused:
+                return service, refused
         return None
+
+    def _judge(self, whose: str, arn: str, action: str, resource: str) -> str:
+        allowed = self._allows(whose, action, resource)
+        with self._lock:
+            self.asked.add((whose, action))
+            if not allowed:
+                self.refused.append((whose, action, resource))
+        if allowed:
+            return ""
+        why = f"because no identity-based policy allows the {action} action"
+        return f"User: {arn} is not authorized to perform: {action} on resource: {resource} {why}"
 
     def _whose(self, environ: dict[str, Any]) -> tuple[str, str]:
         """Whose policies count for a request, and how AWS calls who it is; nothing for the administrator."""
@@ -105,7 +124,8 @@ class Permissions:
             return role, f"arn:aws:sts::{self._account}:assumed-role/{role}/fanfold"
         assumed = sts_backends[self._account]["aws"].get_assumed_role_from_access_key(key)
         if assumed is None:
-            return "", ""
+            is_ours = _CLIENT in environ.get("HTTP_USER_AGENT", "")
+            return ("PeopleUser", f"arn:aws:iam::{self._account}:user/{key}") if is_ours else ("", "")
         return self._roles[assumed.role_arn.rpartition("/")[2]], assumed.arn
 
     def _allows(self, whose: str, action: str, resource: str) -> bool:
@@ -135,7 +155,7 @@ def _holds(condition: Mapping[str, Mapping[str, Any]]) -> bool:
 
 
 def _asked(environ: dict[str, Any], service: str, region: str, account: str) -> Iterator[Asked]:
-    """What a request asks for. Raises `NotEmulated` for a service that nobody has permissions for."""
+    """What a request asks for."""
     readers = {
         "dynamodb": _of_dynamodb,
         "s3": _of_s3,
@@ -146,9 +166,17 @@ def _asked(environ: dict[str, Any], service: str, region: str, account: str) -> 
         "sts": _of_sts,
         "logs": _of_logs,
     }
-    if service not in readers:
-        raise NotEmulated(f"permissions for {service}")
-    return readers[service](environ, f"{region}:{account}")
+    return readers.get(service, _of_another(service))(environ, f"{region}:{account}")
+
+
+def _of_another(service: str) -> Callable[[dict[str, Any], str], Iterator[Asked]]:
+    """What is asked about the account as a whole, as `fanfold doctor` does."""
+
+    def read(environ: dict[str, Any], here: str) -> Iterator[Asked]:
+        told = parse_qs(_body(environ).decode(errors="replace")) if service not in _JSON else {}
+        yield f"{service}:{told['Action'][0] if 'Action' in told else _operation_of(environ)}", "*"
+
+    return read
 
 
 def _body(environ: dict[str, Any]) -> bytes:
@@ -211,7 +239,8 @@ def _of_batch(environ: dict[str, Any], here: str) -> Iterator[Asked]:
 
 def _of_sts(environ: dict[str, Any], here: str) -> Iterator[Asked]:
     told = parse_qs(_body(environ).decode())
-    yield f"sts:{told['Action'][0]}", told["RoleArn"][0]
+    if told["Action"] != ["GetCallerIdentity"]:  # which nobody can be denied
+        yield f"sts:{told['Action'][0]}", told["RoleArn"][0]
 
 
 def _of_logs(environ: dict[str, Any], here: str) -> Iterator[Asked]:

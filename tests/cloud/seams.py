@@ -143,14 +143,14 @@ def install_executions(executions: Executions) -> None:
         self._validate_execution_input(execution_input)
         if self.type == "EXPRESS":
             listed = Listed(region_name, account_id, self.name, execution_name, self.arn, execution_input)
-            listed.execution_arn = executions.start_express(self.arn, self.definition, execution_name, execution_input)
+            listed.execution_arn = executions.start_express(self, execution_name, execution_input)
             return listed
         same = self._handle_name_input_idempotency(execution_name, execution_input)
         if same is not None:
             return same
         listed = Listed(region_name, account_id, self.name, execution_name, self.arn, execution_input)
         self.executions.append(listed)
-        executions.start_standard(listed, self.definition)
+        executions.start_standard(listed, self)
         return listed
 
     def stop(self: Listed, *_: Any, **__: Any) -> None:

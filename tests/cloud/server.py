@@ -81,7 +81,7 @@ class Server:
             start=start,
             contain=contained,
         )
-        integrations = Integrations(_clients(endpoint), self.functions)
+        integrations = Integrations(_clients(endpoint), self.functions, self.permissions.refuses)
         self.integrations = integrations
         self.surroundings = Surroundings(integrations.call, integrations.read_items, wait_scale=wait_scale)
         self.executions = Executions(self.surroundings)

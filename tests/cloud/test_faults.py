@@ -132,6 +132,18 @@ def test_why_one_of_several_machines_died_is_told_while_the_others_go_on(on_clou
     assert "its container" in str(job.summary())
 
 
+def test_why_a_machine_died_in_a_job_s_last_seconds_is_told_when_it_has_ended(on_cloud, tmp_path, monkeypatch):
+    monkeypatch.setattr("fanfold.engines.aws.lost_machines._ASK_S", 3600.0)  # the job is over before it would ask
+    monkeypatch.setattr("fanfold.engines.aws.paths.executions._LOOK_S", 0.2)
+    (tmp_path / "go").touch()
+    job = fanfold.submit(
+        kills_its_machine_once, range(2), folder=str(tmp_path), instance_type="small", max_workers=2, collect=False
+    )
+    finished(job, [0, 1])
+    for one in (job, fanfold.get_job(job.id)):
+        assert "exit code 137" in " ".join(str(one.summary()).split())
+
+
 def test_runs_of_an_environment_that_crashed_are_run_again(on_cloud, eventually, tmp_path):
     job = fanfold.submit(held, range(8), folder=str(tmp_path), collect=False)
     eventually(lambda: len(begun(tmp_path)) >= 2)
@@ -247,7 +259,7 @@ def test_a_job_whose_machines_aws_does_not_have_says_so_in_every_process(on_clou
 
 
 def test_machines_that_someone_terminates_are_started_again(on_cloud, eventually, tmp_path):
-    job = fanfold.submit(held, range(2), folder=str(tmp_path), instance_type="small", collect=False)
+    job = fanfold.submit(held, range(2), folder=str(tmp_path), instance_type="small", max_workers=2, collect=False)
     eventually(lambda: begun(tmp_path))
     (machines,) = on_cloud.machines_of(job.id)
     on_cloud.client("batch").terminate_job(jobId=machines["jobId"], reason="someone ended it by hand")

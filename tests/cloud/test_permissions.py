@@ -21,11 +21,11 @@ def permitted(on_cloud, monkeypatch):
     monkeypatch.setattr(aws, "Account", lambda **_: account)
     on_cloud.enforce_permissions()
     yield on_cloud
-    on_cloud.enforce_permissions(False)
+    on_cloud.enforce_permissions()  # what a test has taken out of a policy is in it again
 
 
 @fanfold.udf
-def double(x: int, size: int = 0):
+def double(x: int, size: int = 0, salt: int = 0):
     print("doubling", x)
     return 2 * x if not size else bytes(size)
 
@@ -44,19 +44,39 @@ def reads(bucket: str):
     return boto3.client("s3").get_object(Bucket=bucket, Key="scene.tif")["Body"].read()
 
 
-def test_whatever_clients_and_the_runtime_do_is_allowed_to_them(permitted):
+#: What each path's state machine does in a job that goes well, and at the end of one that is cancelled.
+BY_STATE_MACHINES = {
+    ("Fanoutexpress", "lambda:InvokeFunction"),
+    ("Fanoutdistributed", "s3:GetObject"),
+    ("Fanoutdistributed", "states:StartExecution"),
+    ("Fanoutdistributed", "lambda:InvokeFunction"),
+    *(("Fanoutdedicated", f"batch:{name}") for name in ("SubmitJob", "TagResource", "DescribeJobs", "TerminateJob")),
+    ("Fanoutdedicated", "events:PutRule"),
+}
+
+
+def asked_by(cloud):
+    """Who has asked for what, by the beginning of the role's or policy's name in the template."""
+    return {(whose.partition("Role")[0] if whose[0] == "F" else whose, what) for whose, what in cloud.permissions()[0]}
+
+
+def test_whatever_clients_the_runtime_and_state_machines_do_is_allowed_to_them(permitted, eventually):
     assert fanfold.run(double, x=2, engine="aws") == 4
     job = fanfold.submit(double, range(45), collect=False).wait()
     assert job.results() == [2 * x for x in range(45)]
     assert "doubling" in str(job.logs())
+    wide = fanfold.submit(double, range(3), salt=1, max_workers=2, collect=False).wait()
+    assert wide.counts() == {"succeeded": 3}
     large = fanfold.submit(double, [1], size=20_000_000, instance_type="small", collect=False).wait()
     assert len(large.results()[0]) == 20_000_000
     assert fanfold.get_jobs(limit=5)
     napping = fanfold.submit(naps, range(2), instance_type="small", collect=False)
     napping.cancel()
     assert large.verify()
-    asked, refused = permitted.permissions()
+    eventually(lambda: ("Fanoutdedicated", "batch:TerminateJob") in asked_by(permitted))
+    asked, refused = asked_by(permitted), permitted.permissions()[1]
     assert refused == []
+    assert asked >= BY_STATE_MACHINES
     assert {("PeopleUser", "lambda:InvokeFunction"), ("PeopleUser", "states:StopExecution")} <= asked
     assert {
         ("RealtimeRole", "dynamodb:BatchWriteItem"),
@@ -98,6 +118,29 @@ def test_what_the_policy_does_not_allow_is_refused_in_awss_words(permitted):
     with pytest.raises(ConfigurationError, match="dynamodb:Query") as refused:
         fanfold.get_jobs(limit=5)
     assert "UserPolicy" in refused.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("role", "action", "asked"),
+    [
+        ("Fanoutexpress", "lambda:InvokeFunction", {}),
+        ("Fanoutdedicated", "batch:SubmitJob", {"instance_type": "small"}),
+    ],
+)
+def test_what_a_state_machine_s_role_may_not_do_is_the_reason_of_its_runs(permitted, role, action, asked):
+    permitted.forbid(role, action)
+    job = fanfold.submit(double, range(3), salt=2, collect=False, max_retry=0, **asked).wait()
+    assert job.status == "Failed"
+    assert f"not authorized to perform: {action}" in str(job.errors()[0])
+    assert "job role" not in str(job.errors()[0])
+
+
+def test_a_client_of_fanfold_has_the_user_policy_whoever_s_key_it_signs_with(on_cloud):
+    """In `make cloud` the shell's key is the account's administrator's, as with a person who deploys as well."""
+    on_cloud.forbid("PeopleUser", "dynamodb:Query")
+    with pytest.raises(ConfigurationError, match="dynamodb:Query"):
+        fanfold.get_jobs(limit=5)
+    on_cloud.enforce_permissions()
 
 
 def test_inside_a_run_the_refusal_names_the_role_and_the_setting_that_allows_the_bucket(permitted):

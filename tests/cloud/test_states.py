@@ -77,7 +77,7 @@ class Service:
         return {}
 
     def run(self, body, given, **limits):
-        surroundings = Surroundings(self, lambda _: self.items, wait_scale=0)
+        surroundings = Surroundings(self, lambda *_: self.items, wait_scale=0)
         self.execution = Execution("arn:aws:states:r:a:execution:m:e", surroundings, limits.get("timeout_s"))
         return self.execution.run(body, given)
 

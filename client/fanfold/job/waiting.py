@@ -76,7 +76,7 @@ class Tracker(Locked):
         self._silent_since = 0.0
         self._noted: str | None = None
         self._brief: tuple[int, Brief] | None = None
-        self._was_open = self._left_flight = False
+        self._was_open = self._left_flight = self._looked_last = False
 
     def refresh(self) -> JobState:
         """Read what is new, and return the state. Threads that share a handle take turns."""
@@ -95,8 +95,22 @@ class Tracker(Locked):
     def look(self) -> JobState:
         """Read what is new, and make sure that an open job is being worked on."""
         state = self.refresh()
-        if not state.done and self.engine.reconcile(self.header, state):
+        self._was_open |= not state.done
+        if state.done:
+            state = self._with_last_words(state)
+        elif self.engine.reconcile(self.header, state):
             state = self.refresh()
+        return state
+
+    def _with_last_words(self, state: JobState) -> JobState:
+        """Have the engine look once more at a job's machines: one that died in its last seconds has said nothing."""
+        if not self._was_open or self._looked_last or self.header.instance_type is None:
+            return state
+        self._looked_last = True
+        with suppress(StoreError):  # how the job has ended is known
+            if self.engine.reconcile(self.header, state):
+                self.restart()  # of a shard whose runs are over nothing more is read
+                return self.refresh()
         return state
 
     def brief(self) -> Brief:
@@ -154,6 +168,7 @@ class Tracker(Locked):
             if state.version != seen or done:
                 seen = state.version
                 if done:  # a caller may rely on it
+                    state = self._with_last_words(state)
                     self.note_brief()
                     self._leave_flight()
                     self.engine.stores.sync()

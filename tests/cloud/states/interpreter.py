@@ -34,7 +34,7 @@ class Surroundings:
     """What an execution runs in: the services it calls by resource, and how fast its clock goes for waits."""
 
     call: Callable[[str, Any, Execution], Any]
-    read_items: Callable[[Any], list[Any]]
+    read_items: Callable[[Any, Execution], list[Any]]
     wait_scale: float = 1.0
     #: Children of a Map Run side by side. AWS runs 10,000; these are threads.
     children: int = 8
@@ -51,6 +51,8 @@ class Execution:
     began: float = field(default_factory=time.monotonic)
     #: Executions that Map Runs of this one have started, with their states' outcome; None while they run.
     children: list[tuple[Execution, str | None]] = field(default_factory=list)
+    #: The ARN of the state machine's role.
+    role: str = ""
 
     def run(self, body: Mapping[str, Any], given: Any) -> Any:
         """The output of the states of `body`. Raises `StateFailed` and `Stopped`."""

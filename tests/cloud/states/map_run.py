@@ -23,7 +23,7 @@ def run_children(parent: Execution, state: Mapping[str, Any], given: Any, contex
     null does not help (https://github.com/aws/aws-cdk/issues/24799). Fails with
     States.ExceedToleratedFailureThreshold when too many fail.
     """
-    items = parent.surroundings.read_items(fill(state["ItemReader"]["Parameters"], given, context))
+    items = parent.surroundings.read_items(fill(state["ItemReader"]["Parameters"], given, context), parent)
     batches = list(_batches(items, state["ItemBatcher"], given, context))
     asked = int(evaluate(state["MaxConcurrencyPath"], given, context)) if "MaxConcurrencyPath" in state else 0
     here = parent.surroundings.children
@@ -37,6 +37,7 @@ def run_children(parent: Execution, state: Mapping[str, Any], given: Any, contex
             parent.surroundings,
             EXPRESS_S,
             stop=parent.stop,
+            role=parent.role,
         )
         outcome, output = _outcome(child, state["ItemProcessor"], batch)
         parent.children.append((child, outcome))

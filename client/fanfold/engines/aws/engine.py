@@ -115,7 +115,7 @@ class AwsEngine:
         """
         now = time.monotonic()
         if state.done or now - self.looked_at.get(header.id, 0.0) < _look_every_s(header.count):
-            return False
+            return state.done and self._tell_why_machines_ended(header, state)
         self.looked_at[header.id] = now
         if reason := reason_to_stop(state):
             stop_job(self.stores.log, header.id, reason)
@@ -206,6 +206,12 @@ class AwsEngine:
         lane = self.surroundings.deployment.lanes.get(header.instance_type or "")
         news = self._queueing.news(header, state, lane) if lane is not None else []
         news += self._lost_machines.news(header, state)
+        self.stores.log.append(news)
+        return bool(news)
+
+    def _tell_why_machines_ended(self, header: JobHeader, state: JobState) -> bool:
+        """Write down, of a job that is over, why machines of it are gone that have not said so."""
+        news = self._lost_machines.news(header, state, at_once=True)
         self.stores.log.append(news)
         return bool(news)
 

@@ -29,12 +29,12 @@ class LostMachines:
         self._account = account
         self._due: dict[str, float] = {}
 
-    def news(self, header: JobHeader, state: JobState) -> list[Event]:
-        """The events that tell of machines that are gone, and why."""
+    def news(self, header: JobHeader, state: JobState, *, at_once: bool = False) -> list[Event]:
+        """The events that tell of machines that are gone, and why. `at_once`: also where it has just asked."""
         if header.instance_type is None:
             return []
         now = time.monotonic()
-        if now < self._due.setdefault(header.id, now + _ASK_S):
+        if now < self._due.setdefault(header.id, now + _ASK_S) and not at_once:
             return []
         self._due[header.id] = now + _ASK_S
         told = ((event, from_event(event)) for event in state.job_events(EventKind.MACHINE))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fanfold import __version__
 from fanfold.stores.aws.clock import ServiceClock
 from fanfold.stores.aws.failures import answered_by_a_page, error_code, explain, is_a_page, may_have_signed_in_again
 
@@ -204,6 +205,7 @@ class Account:
                 connect_timeout=10 if self._patient else _HASTY_TIMEOUT_S,
                 read_timeout=wait_s if self._patient else _HASTY_TIMEOUT_S,
                 tcp_keepalive=True,
+                user_agent_extra=f"fanfold/{__version__}",  # what CloudTrail calls whoever asked
                 parameter_validation=False,  # of what this package has written itself; a third of a call's CPU
             )
             return self._session.client(service, config=config)  # type: ignore[call-overload]

@@ -94,6 +94,7 @@ def _of_fate(fate: _Fate, said: str) -> tuple[RunStatus, RunError]:
 _MEANS = (
     ("OutOfMemory", "its container used up its memory"),
     ("CannotPullContainer", "the image could not be pulled"),
+    ("not authorized to perform: batch:", "AWS refused the state machine's role to have Batch start them"),
     ("assume", "its job role was refused"),
     ("Host EC2", "its host was lost, as after a Spot interruption"),
     ("exit code 137", "its container was killed, most likely for its memory"),
