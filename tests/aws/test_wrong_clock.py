@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import calendar
 import time
 
 import pytest
 
 from fanfold.contract import cloud
 from fanfold.core.models import Event, EventKind, ProcessRecord, RunRef, to_event
+from fanfold.core.options import Options
 from fanfold.diagnosis.deployment import check_clock
 from fanfold.engines.aws import AwsEngine, reconcile
 from fanfold.engines.aws.discovery import discover
 from fanfold.engines.aws.dispatch import to_event as dispatched
+from fanfold.job import Job
 from fanfold.stores.aws.account import Account
 from fanfold.stores.aws.clock import ServiceClock
+from fanfold.submission.prepare import Request, prepare
 from tests.aws.an_engine import new_dispatch
 from tests.aws.emulated import make_state_machines
 from tests.stores.samples import a_job, finished
@@ -87,6 +91,17 @@ def test_a_run_that_has_just_begun_is_not_lost_and_a_dispatch_is_as_old_as_it_is
     assert not client.inspector.look(header, state)
     (mine,) = reconcile.dispatches_of(state)
     assert mine.at == pytest.approx(client.real(), abs=30)
+
+
+def test_a_jobs_id_sorts_by_the_services_time_and_its_times_count_from_there(client):
+    job = prepare(square, [1, 2], client, Request.of(Options()), {}).header
+    made_at = calendar.timegm(time.strptime(job.id[:15], "%Y%m%d-%H%M%S"))
+    assert made_at == pytest.approx(client.real(), abs=30)
+    assert abs(float(Job(client.stores.log.get_job(job.id), client).total_time())) < 30
+
+
+def square(x: int):
+    return x * x
 
 
 @pytest.fixture

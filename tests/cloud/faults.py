@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors
 
 from __future__ import annotations
 
+import calendar
 import json
 import socket
 import threading
@@ -24,16 +25,24 @@ _ERRORS = {
     "server error": ("500 Internal Server Error", "InternalError", "We encountered an internal error."),
     "unavailable": ("503 Service Unavailable", "ServiceUnavailable", "Please reduce your request rate."),
     "denied": ("403 Forbidden", "AccessDeniedException", "with an explicit deny in a service control policy"),
+    "clock": ("400 Bad Request", "InvalidSignatureException", ""),
     "expired": ("400 Bad Request", "ExpiredTokenException", "The security token included in the request is expired"),
 }
 #: What some services call it.
 _CODES = {
+    ("clock", "s3"): "RequestTimeTooSkewed",
     ("throttle", "dynamodb"): "ProvisionedThroughputExceededException",
     ("throttle", "s3"): "SlowDown",
     ("throttle", "lambda"): "TooManyRequestsException",
     ("denied", "s3"): "AccessDenied",
     ("expired", "s3"): "ExpiredToken",
 }
+#: A request is good for so long before and after it was signed
+#: (https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html,
+#: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html).
+_GOOD_FOR_S = {"s3": 900}
+_OTHERS_GOOD_FOR_S = 300
+_STAMP = "%Y%m%dT%H%M%SZ"
 #: Seconds that "slow" takes.
 _SLOW_S = 0.5
 _PAGE = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Your company's proxy</body></html>"
@@ -79,7 +88,7 @@ class Faults:
 
         def answer(app: Any, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
             service, operation = _service_of(environ), _operation_of(environ)
-            kind = self._next(service, operation)
+            kind = "clock" if _is_out_of_time(environ, service) else self._next(service, operation)
             if kind == "slow":
                 time.sleep(_SLOW_S)
             if kind in (None, "slow"):
@@ -90,7 +99,7 @@ class Faults:
                 environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             if kind in ("closed", "answer lost"):
                 return _close(environ)
-            return _say(start_response, *_answer(kind, service))
+            return _say(start_response, *_answer(kind, service, environ.get("HTTP_X_AMZ_DATE", "")))
 
         DomainDispatcherApplication.__call__ = answer
 
@@ -130,11 +139,37 @@ def _operation_of(environ: dict[str, Any]) -> str:
     return path.rpartition("/")[2] if path.startswith("/v1/") else str(environ.get("REQUEST_METHOD", ""))
 
 
-def _answer(kind: str | None, service: str) -> tuple[str, str, str, bytes]:
+def _is_out_of_time(environ: dict[str, Any], service: str) -> bool:
+    """Whether whoever signed a request has a clock that is wrong by more than AWS takes."""
+    signed_at = _moment(environ.get("HTTP_X_AMZ_DATE", ""))
+    return signed_at is not None and abs(time.time() - signed_at) > _GOOD_FOR_S.get(service, _OTHERS_GOOD_FOR_S)
+
+
+def _moment(stamp: str) -> float | None:
+    try:
+        return float(calendar.timegm(time.strptime(stamp, _STAMP)))
+    except ValueError:
+        return None
+
+
+def _of_clocks(service: str, signed: str) -> str:
+    """What a service says of a request that was signed too early, or too late."""
+    if service == "s3":
+        return "The difference between the request time and the current time is too large."
+    now = time.time()
+    told = time.strftime(_STAMP, time.gmtime(now))
+    late = (_moment(signed) or 0.0) <= now
+    edge = time.strftime(_STAMP, time.gmtime(now + (-_OTHERS_GOOD_FOR_S if late else _OTHERS_GOOD_FOR_S)))
+    if late:
+        return f"Signature expired: {signed} is now earlier than {edge} ({told} - 5 min.)"
+    return f"Signature not yet current: {signed} is still later than {edge} ({told} + 5 min.)"
+
+
+def _answer(kind: str | None, service: str, signed: str) -> tuple[str, str, str, bytes]:
     if kind == "page":
         return "200 OK", "text/html", "", _PAGE
     status, code, message = _ERRORS[str(kind)]
-    code = _CODES.get((str(kind), service), code)
+    code, message = _CODES.get((str(kind), service), code), message or _of_clocks(service, signed)
     if service == "lambda" and kind == "throttle":
         status = "429 Too Many Requests"
     if service in _XML:
@@ -149,6 +184,7 @@ def _answer(kind: str | None, service: str) -> tuple[str, str, str, bytes]:
 
 def _say(start_response: Callable[..., Any], status: str, content_type: str, code: str, body: bytes) -> Iterable[bytes]:
     headers = [("Content-Type", content_type), ("Content-Length", str(len(body)))]
+    headers.append(("Date", time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime())))
     start_response(status, [*headers, ("x-amzn-errortype", code)] if code else headers)
     return [body]
 

@@ -44,5 +44,6 @@ def test_one_command_has_everything_run_in_the_deployment(analyst, tmp_path):
 def test_a_name_that_is_none_is_said_and_nothing_is_written(analyst, tmp_path):
     refused = analyst("connect", "mian")
     assert refused.returncode != 0
-    assert "There is no deployment 'mian'" in refused.stderr
+    assert "There is no deployment 'mian' in us-east-1, or these credentials may not use it." in refused.stderr
+    assert "Next: check its name, region and account" in refused.stderr
     assert not (tmp_path / "analyst" / "config.toml").exists()

@@ -6,6 +6,7 @@ Each test asserts that the fault was met: one that no request ever met proves no
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 
@@ -197,6 +198,19 @@ def test_a_store_that_fails_now_and_then_loses_nothing(on_cloud, kind, service):
     on_cloud.refuse(kind, service, times=4, every=3)
     finished(fanfold.submit(doubled, texts, collect=False), [text * 2 for text in texts])
     assert on_cloud.mend() == 0
+
+
+@pytest.mark.parametrize("ahead_s", [-400, 400])
+def test_a_clock_that_aws_does_not_accept_is_what_the_error_names(on_cloud, monkeypatch, ahead_s):
+    from botocore import auth
+
+    right = auth.get_current_datetime
+    monkeypatch.setattr(auth, "get_current_datetime", lambda: right() + timedelta(seconds=ahead_s))
+    with pytest.raises(fanfold.ConfigurationError, match="The clock of this machine is wrong") as refused:
+        fanfold.get_jobs(limit=1)
+    assert "AWS's clock says" in str(refused.value)
+    monkeypatch.setattr(auth, "get_current_datetime", lambda: right() + timedelta(seconds=ahead_s * 0.7))
+    assert fanfold.get_jobs(limit=1) == []
 
 
 def test_a_call_whose_answer_is_lost_performs_its_run_once(on_cloud, tmp_path):

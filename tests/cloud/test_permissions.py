@@ -127,7 +127,8 @@ def test_what_the_policy_does_not_allow_is_refused_in_awss_words(permitted):
         ("Fanoutdedicated", "batch:SubmitJob", {"instance_type": "small"}),
     ],
 )
-def test_what_a_state_machine_s_role_may_not_do_is_the_reason_of_its_runs(permitted, role, action, asked):
+def test_what_a_state_machine_s_role_may_not_do_is_the_reason_of_its_runs(permitted, monkeypatch, role, action, asked):
+    monkeypatch.setattr("fanfold.engines.aws.paths.executions._LOOK_S", 0.2)
     permitted.forbid(role, action)
     job = fanfold.submit(double, range(3), salt=2, collect=False, max_retry=0, **asked).wait()
     assert job.status == "Failed"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import isnan, nan
 
 from fanfold.core.columns import CODES, STATUSES, Columns, Ended, Spending
@@ -79,6 +80,8 @@ class JobState:
         self._job_events: dict[tuple[EventKind, str], Event] = {}
         #: Why its reader hears nothing of it now, in words; empty while the log answers. No part of the job's state.
         self.silence = ""
+        #: What time it is where the events are kept, in seconds since 1970: this machine's clock may be minutes wrong.
+        self.now: Callable[[], float] = time.time
         #: Of runs that were retried with other code: from which attempt on, and which of the header's fixes.
         self._fixes: dict[int, dict[int, int]] = {}
         #: Rises whenever something may have changed.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import NamedTuple
 
 from fanfold.contract.instances import INSTANCE_TYPES
@@ -65,7 +64,7 @@ def _of_functions(state: JobState) -> Cost:
 def _untold_attempts(state: JobState) -> _Time:
     """The time of the attempts that are running, and of those that were lost: to when that was noticed, at most."""
     limit_s = state.header.timeout_s or REALTIME_TIMEOUT_S
-    now, paid_s, unsaid, running = time.time(), 0.0, 0, 0
+    now, paid_s, unsaid, running = state.now(), 0.0, 0, 0
     for attempt in state.spending.unmeasured():
         index, ended_at = attempt.index, attempt.ended_at
         runs = state.status_of(index) is RunStatus.RUNNING and state.attempt_of(index) == attempt.attempt
@@ -110,10 +109,10 @@ def _up_time(state: JobState, machines: list[Event]) -> _Time:
         up_at, end = first_seen(record.name), event.at
         if record.state == "up":
             later = [at for at in (began.get((record.batch_job, record.attempt + 1)), *signs) if at and at > up_at]
-            lost = bool(later) or (state.done and time.time() - _ended_at(state) > _SAYS_DONE_S)
+            lost = bool(later) or (state.done and state.now() - _ended_at(state) > _SAYS_DONE_S)
             unsaid += lost
             running += not lost
-            end = min(later, default=_ended_at(state)) if lost else time.time()
+            end = min(later, default=_ended_at(state)) if lost else state.now()
         paid_s += max(0.0, end - up_at)
     return _Time(paid_s, unsaid, running)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -163,9 +162,9 @@ def _count_replaced(state: JobState) -> int:
 def wall_s(state: JobState) -> Seconds:
     """Seconds from the submit to the last run's end, or until now where some have not ended."""
     if not state.done:
-        return Seconds(max(0.0, time.time() - state.header.created_at))
+        return Seconds(max(0.0, state.now() - state.header.created_at))
     ends = (state.last_end_at(), state.header.cancelled_at)  # the cancel ended all that had not begun
-    end = max((at for at in ends if at is not None), default=time.time())
+    end = max((at for at in ends if at is not None), default=state.now())
     return Seconds(max(0.0, end - state.header.created_at))
 
 

@@ -70,13 +70,18 @@ class Tracker(Locked):
         super().__init__()
         self.header = header
         self.engine = engine
-        self.state = JobState(header)
+        self.state = self._new_state()
         self._cursor: str | None = None
         self._reconciled = 0.0
         self._silent_since = 0.0
         self._noted: str | None = None
         self._brief: tuple[int, Brief] | None = None
         self._was_open = self._left_flight = self._looked_last = False
+
+    def _new_state(self) -> JobState:
+        state = JobState(self.header)
+        state.now = self.engine.stores.log.now
+        return state
 
     def refresh(self) -> JobState:
         """Read what is new, and return the state. Threads that share a handle take turns."""
@@ -138,7 +143,7 @@ class Tracker(Locked):
 
     def _leave_flight(self) -> None:
         """Spare later jobs the reading of this one: what it has computed is in the cache."""
-        is_new = time.time() - self.header.created_at < _NEW_S or self._was_open
+        is_new = self.state.now() - self.header.created_at < _NEW_S or self._was_open
         if self.header.flight and is_new and not self._left_flight:
             self._left_flight = True
             with suppress(StoreError):  # where the home can only be read, they read it
@@ -148,7 +153,7 @@ class Tracker(Locked):
         """Read all anew: the header has changed under it."""
         with self.lock:
             self.header = self.engine.stores.log.get_job(self.header.id)
-            self.state, self._cursor = JobState(self.header), None
+            self.state, self._cursor = self._new_state(), None
 
     def changes(
         self, timeout_s: float | None = None, *, idle: Callable[[JobState], None] | None = None
@@ -183,7 +188,7 @@ class Tracker(Locked):
         try:
             self.state.apply(events)
         except BaseException:  # in the midst of an event, perhaps, which would then never be taken for new
-            self.state, self._cursor = JobState(self.header), None
+            self.state, self._cursor = self._new_state(), None
             raise
 
     def patiently(
@@ -438,7 +443,7 @@ def _why_queued(state: JobState) -> str:
     if latest.data.get("reason"):
         return str(latest.data["reason"])
     if latest.kind is EventKind.DISPATCH:
-        return _in_aws(state, starting=starting) or _begins_late(time.time() - latest.at)
+        return _in_aws(state, starting=starting) or _begins_late(state.now() - latest.at)
     return "waiting for a process to start" if latest.kind is EventKind.RUNNER and starting else _FREE_WORKER
 
 
@@ -448,7 +453,7 @@ def _pause_message(state: JobState) -> str:
         return ""
     waiting = islice(state.indexes(RunStatus.QUEUED), _LOOKED_AT)
     due = [at for at in map(state.due_at, waiting) if at is not None]
-    left_s = min(due, default=0.0) - time.time()
+    left_s = min(due, default=0.0) - state.now()
     return f"the pause before another try: {duration(left_s)} more" if left_s > 0 else ""
 
 

@@ -18,6 +18,9 @@ Cursor = str
 class EventLog(Protocol):
     """Jobs and the events of their runs. Events are only ever appended."""
 
+    def now(self) -> float:
+        """What time it is where the log is kept, in seconds since 1970; this machine's clock may be minutes wrong."""
+
     def put_job(self, header: JobHeader) -> None:
         """Record a new job. Doing it again with the same header changes nothing."""
 

@@ -379,7 +379,7 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
 
     Nothing has been started. Raises `CaptureError` and `InputError` before anything is written that others see.
     """
-    stores, job_id = engine.stores, new_job_id()
+    stores, job_id = engine.stores, new_job_id(engine.stores.log.now())
     draft = Draft(fn, engine, constants, job_id=job_id, kept=request.sealed_with)
     with ManifestWriter(stores.scratch, job_id) as manifest:
         maker, keys, named = None, bytearray(), False

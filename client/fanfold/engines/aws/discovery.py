@@ -18,9 +18,11 @@ from fanfold.contract.cloud import (
 from fanfold.contract.instances import INSTANCE_TYPES, Host, InstanceType
 from fanfold.errors import ConfigurationError
 from fanfold.stores.aws.account import Account, Refused
+from fanfold.stores.aws.failures import USER_POLICY
 
 #: A descriptor without one of these is another program's, or damaged.
 _MEMBERS = DeploymentDescriptor.__required_keys__
+_CHECK = "check its name, region and account (FANFOLD_DEPLOYMENT, FANFOLD_REGION, FANFOLD_PROFILE, or configure(...))"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -65,8 +67,16 @@ def _descriptor(account: Account, name: str) -> DeploymentDescriptor:
     except Refused as refused:
         raise ConfigurationError(
             f"There is no deployment {name!r} in {account.region}: the parameter {path} is not there.",
-            next_step="check its name, region and account (FANFOLD_DEPLOYMENT, FANFOLD_REGION, FANFOLD_PROFILE, or"
-            " configure(...)), or make one with `cdk deploy`.",
+            next_step=f"{_CHECK}, or make one with `cdk deploy`.",
+        ) from refused
+    except ConfigurationError as refused:
+        if refused.next_step != USER_POLICY:
+            raise
+        # A person's policy names the deployment, so of a name that is none IAM says no before SSM can.
+        raise ConfigurationError(
+            f"There is no deployment {name!r} in {account.region}, or these credentials may not use it."
+            f" {refused.message}",
+            next_step=f"{_CHECK}; where these are right, {USER_POLICY}",
         ) from refused
     descriptor = _parsed(path, answer["Parameter"]["Value"])
     version = descriptor.get("version")

@@ -50,7 +50,8 @@ _ACTIONS = {
 _PREFIXES = {"stepfunctions": "states", "service-quotas": "servicequotas"}
 
 
-_USER_POLICY = "attach the deployment's user policy (the stack's output UserPolicy) to the identity in use."
+#: What to do where no policy allows it.
+USER_POLICY = "attach the deployment's user policy (the stack's output UserPolicy) to the identity in use."
 
 #: Classes of botocore that tell of credentials that are not there, or no longer good.
 _SIGN_IN = ("NoCredentials", "PartialCredentials", "CredentialRetrieval", "SSO", "Token", "Login", "RefreshWithMFA")
@@ -204,7 +205,7 @@ def _denied(message: str, action: str, on: str) -> ConfigurationError:
     said = f" AWS says: {message.rstrip('.')}." if says or found else ""
     return ConfigurationError(
         f"These credentials may not do {action} on {on}{why}.{said}",
-        next_step=found.next_step if found else _USER_POLICY,
+        next_step=found.next_step if found else USER_POLICY,
     )
 
 

@@ -376,6 +376,10 @@ class SqliteEventLog:
             return [], cursor or "0"
         return [event for row in found for event in unpack(job_id, row[2:])], str(found[-1][0] - base)
 
+    def now(self) -> float:
+        """This machine's time."""
+        return time.time()
+
     def put_brief(self, job_id: str, cursor: Cursor, text: str) -> None:
         """Note how a job that has ended stands in a list, as of `cursor`."""
         with self._database.writing() as connection:
