@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fanfold import __version__
 from fanfold.stores.aws.clock import ServiceClock
 from fanfold.stores.aws.failures import answered_by_a_page, error_code, explain, is_a_page, may_have_signed_in_again
 
@@ -33,6 +33,8 @@ _HASTY_ATTEMPTS, _HASTY_TIMEOUT_S = 2, 5.0
 #: Seconds to wait for an answer; an invoked function answers when its run has ended.
 _READ_TIMEOUT_S = {"lambda": 150.0}
 _DEFAULT_READ_TIMEOUT_S = 30.0
+#: What these clients call themselves. A package must not import the one that it is in.
+_NAME = f"fanfold/{sys.modules['fanfold'].__version__}"
 #: Pauses before a call is made again that a proxy's web page answered, which botocore takes for an answer.
 _PAGE_PAUSES_S = (0.2, 1.0, 3.0)
 
@@ -205,7 +207,7 @@ class Account:
                 connect_timeout=10 if self._patient else _HASTY_TIMEOUT_S,
                 read_timeout=wait_s if self._patient else _HASTY_TIMEOUT_S,
                 tcp_keepalive=True,
-                user_agent_extra=f"fanfold/{__version__}",  # what CloudTrail calls whoever asked
+                user_agent_extra=_NAME,  # what CloudTrail calls whoever asked
                 parameter_validation=False,  # of what this package has written itself; a third of a call's CPU
             )
             return self._session.client(service, config=config)  # type: ignore[call-overload]
