@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -129,6 +131,13 @@ class LocalCloud:
         """Whose policies were asked for which actions, and what was refused: whose, action and resource."""
         asked, refused = self._order("permissions")
         return {(whose, action) for whose, action in asked}, [(one[0], one[1], one[2]) for one in refused]
+
+    def freeze(self, seconds: float) -> int:
+        """Answer nothing for so long; returns then: 1, the one process that this is."""
+        self._process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        self._process.send_signal(signal.SIGCONT)
+        return 1
 
     def put_functions_to_sleep(self, seconds: float) -> None:
         """Refuse calls as of an image function that nobody called for weeks, until so long after the next call."""

@@ -1,0 +1,1 @@
+"""A soak: thousands of runs while whatever carries them out is killed at random, and a count of what that has cost."""
