@@ -23,7 +23,7 @@ from tests.cloud.cloud import LocalCloud
 
 _HERE, _IN_CLOUD = 20_000, 2_000
 #: Seconds between two blows.
-_PAUSE_HERE_S, _PAUSE_CLOUD_S = (0.1, 1.0), (1.0, 6.0)
+_PAUSE_HERE_S, _PAUSE_CLOUD_S = (0.3, 2.0), (1.0, 6.0)
 #: Of AWS's waits between tries.
 _WAIT_SCALE = 0.1
 

@@ -74,7 +74,7 @@ def blows_here(chaos: Chaos, home: str) -> list[tuple[str, Blow]]:
         return lambda: chaos.kill_one(processes_of("FANFOLD_HOME", home, named))
 
     often = ("workers killed", kill(worker))
-    return [often, often, often, ("clients killed", kill(client)), ("runners killed", kill(runner))]
+    return [*[often] * 8, ("clients killed", kill(client)), ("runners killed", kill(runner))]
 
 
 def blows_in_cloud(chaos: Chaos, cloud: Any, home: str) -> list[tuple[str, Blow]]:

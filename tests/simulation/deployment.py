@@ -73,6 +73,8 @@ class SimulatedCloud:
         self.performances: list[Performance] = []
         self.under_way: dict[tuple[str, int], list[Performance]] = {}
         self.violations: list[str] = []
+        #: How long a run takes, and how it ends, where that is not for the seed to say.
+        self.act: Callable[[str, Call], tuple[float, Event]] | None = None
         self._attempts = world.random.choice((1, 3))
         self._machines: dict[str, SimulatedMachine] = {}
         self._names: set[str] = set()
@@ -217,7 +219,8 @@ class SimulatedCloud:
             return
         run: Any = item
         assignment: Any = SimpleNamespace(job_id=header.id)
-        feed = OneRun(header, run, item["arguments"]["text"], stores, assignment=assignment)
+        facts: dict[str, Any] = {"assignment": assignment, "continuation": None}  # no run here goes on later
+        feed = OneRun(header, run, item["arguments"]["text"], stores, **facts)
         asked = _Every(self.world, lambda: is_cancelled(stores.log.job_headers, header.id, item["shard"]))
         pool: Any = Workers(self, function, header.id, 1)
         serve(pool, feed, asked.answer)
@@ -398,7 +401,7 @@ class SimulatedMachine:
         self._world.end(self.process, "has given back")
 
     def _keep_leases(self) -> None:
-        while not self._stopping.wait(_LEASE_S / 10):
+        while not self._stopping.wait(_LEASE_S / 4):
             with suppress(FanfoldError):
                 if self._feed is not None:
                     self._feed.hold()
@@ -424,6 +427,7 @@ class Workers:
         self._deployment, self._world = deployment, deployment.world
         self._process, self._job_id, self._size = process, job_id, size
         self._running: list[tuple[float, Call, Performance]] = []
+        self._ends: dict[Call, Event] = {}
         self._feed: Any = None
         self._empty = False
 
@@ -466,11 +470,15 @@ class Workers:
     def _begin(self, call: Call) -> None:
         performance = self._deployment.begin(self._process, self._job_id, call)
         took_s = self._world.random.choice((0.01, 0.5, 3.0, 20.0))
+        if self._deployment.act is not None:
+            took_s, self._ends[call] = self._deployment.act(self._job_id, call)
         self._running.append((self._world.now + took_s, call, performance))
         started = Event.new(self._job_id, call.index, call.attempt, EventKind.STARTED)
         self._feed.record([Report(started)])
 
     def _end_of(self, call: Call) -> Report:
+        if call in self._ends:
+            return Report(self._ends.pop(call)._replace(at=self._world.now))
         if self._world.chance(self._world.weather.deaths / 4):
             error = RunError("fanfold.WorkerDied", "its worker was killed", infrastructure=True)
             return Report(_ended(self._job_id, call, RunStatus.FAILED, error))

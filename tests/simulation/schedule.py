@@ -82,7 +82,7 @@ class Plan:
 def run_schedule(seed: int, path: str | None = None) -> Outcome:
     """Carry out the schedule of that seed, by that path where one is asked for."""
     world = World(seed)
-    with _stage(world) as scratch:
+    with stage(world) as scratch:
         deployment, plan = SimulatedCloud(world, scratch), Plan(world.random, path)
         world.note(f"{vars(plan)} {vars(world.weather)}")
         try:
@@ -95,7 +95,7 @@ def run_schedule(seed: int, path: str | None = None) -> Outcome:
 
 
 @contextmanager
-def _stage(world: World) -> Iterator[Path]:
+def stage(world: World) -> Iterator[Path]:
     """The world's clock and chance in place of Python's, and nothing that would be printed."""
     with ExitStack() as stack:
         state, disabled = random.getstate(), logging.root.manager.disable
@@ -154,20 +154,20 @@ def _play(deployment: SimulatedCloud, plan: Plan) -> Iterator[str]:
         submitter = world.process(f"submitter {number}")
         world.spawn(
             submitter,
-            lambda submitter=submitter, header=header: _submit(deployment, submitter, header),
+            lambda submitter=submitter, header=header: submit_job(deployment, submitter, header),
             after_s=after_s,
         )
         waiter = world.process(f"waiter {number}", mortal=False)
         world.spawn(
             waiter,
-            lambda waiter=waiter, header=header: over.append(_wait(deployment, waiter, header)),
+            lambda waiter=waiter, header=header: over.append(wait_for_job(deployment, waiter, header)),
             after_s=after_s + 5.0,
         )
     if plan.cancel_after_s is not None:
         canceller = world.process("canceller", mortal=False)
         world.spawn(
             canceller,
-            lambda: cancelled_at.append(_cancel(deployment, canceller, headers[0])),
+            lambda: cancelled_at.append(cancel_job(deployment, canceller, headers[0])),
             after_s=plan.cancel_after_s,
         )
     world.run(lambda: len(over) == len(headers) and (plan.cancel_after_s is None or bool(cancelled_at)))
@@ -186,7 +186,9 @@ def _settle(deployment: SimulatedCloud, header: JobHeader) -> None:
     while not deployment.oversee(header.id).done:
         over: list[JobState] = []
         later = world.process("later", mortal=False)
-        world.spawn(later, lambda over=over, later=later: over.append(_wait(deployment, later, header)), after_s=10.0)
+        world.spawn(
+            later, lambda over=over, later=later: over.append(wait_for_job(deployment, later, header)), after_s=10.0
+        )
         world.run(lambda over=over: bool(over))
 
 
@@ -196,7 +198,7 @@ def _is_calm(world: World) -> bool:
     return not any((*rough, weather.freezes, weather.cut_off))
 
 
-def _submit(deployment: SimulatedCloud, process: Process, header: JobHeader) -> None:
+def submit_job(deployment: SimulatedCloud, process: Process, header: JobHeader) -> None:
     """As `submit` does it: write down, join the flight, ask the cache, start what is left."""
     engine = deployment.engine(process)
     stores = engine.stores
@@ -214,7 +216,7 @@ def _found(job_id: str, index: int, output: Output) -> Event:
     return Event.new(job_id, index, 0, EventKind.FINISHED, status=RunStatus.CACHED, output=output)
 
 
-def _wait(deployment: SimulatedCloud, process: Process, header: JobHeader) -> JobState:
+def wait_for_job(deployment: SimulatedCloud, process: Process, header: JobHeader) -> JobState:
     """Look after the job from another process of its owner; where its submitter was cut off early, submit it again."""
     engine = deployment.engine(process)
     while True:
@@ -222,14 +224,14 @@ def _wait(deployment: SimulatedCloud, process: Process, header: JobHeader) -> Jo
             tracker = Tracker(engine.stores.log.get_job(header.id), engine)
             break
         except JobNotFound:
-            _submit(deployment, process, header)
+            submit_job(deployment, process, header)
         except FanfoldError:
             deployment.world.sleep(10.0)
     deployment.wait(tracker)
     return tracker.state
 
 
-def _cancel(deployment: SimulatedCloud, process: Process, header: JobHeader) -> float:
+def cancel_job(deployment: SimulatedCloud, process: Process, header: JobHeader) -> float:
     """Cancel as `job.cancel` does it; when the flag was set at last."""
     engine = deployment.engine(process)
     while True:
