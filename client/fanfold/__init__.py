@@ -66,6 +66,8 @@ if TYPE_CHECKING:
     from fanfold.errors import WaitTimeout as WaitTimeout
     from fanfold.errors import WorkerDied as WorkerDied
     from fanfold.inputs import chunks as chunks
+    from fanfold.inputs.stored import files as files
+    from fanfold.inputs.stored import rows as rows
     from fanfold.job import Job as Job
     from fanfold.job import Run as Run
     from fanfold.settings import configure as configure
@@ -94,6 +96,7 @@ _HOME_OF = {
     "Plan": "submission.estimates",
     "Retry": "core.options",
     "chunks": "inputs.reading",
+    **dict.fromkeys(("files", "rows"), "inputs.stored"),
     "configure": "settings",
     **dict.fromkeys(("data_path", "mount_path"), "api.mount"),
     **dict.fromkeys(("attempt", "checkpoint", "job_id", "run_id", "scratch_path", "secret", "step"), "api.inside"),

@@ -14,9 +14,9 @@ import fanfold
 
 OFFERED = """
 Executor Job Plan Run Udf attempt cache checkpoint chunks configure context data_path
-doctor explain file_path get_job get_jobs job_id load local
+doctor explain file_path files get_job get_jobs job_id load local
 load_async mount_path plan run run_async
-Retry run_id scratch_path secret step submit types udf
+Retry rows run_id scratch_path secret step submit types udf
 CaptureError CodecError ConfigurationError DeploymentGone FanfoldError InputError JobNotFound MissingPackage
 NestedSubmitError RampStopped ResultDamaged RunCancelled RunFailed RunLost RunOutOfMemory RunTimedOut SignInNeeded
 StoreError StoreFull StoreTooNew StoreUnavailable UnknownInstanceType WaitTimeout WorkerDied __version__

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from fanfold.errors import InputError
+from fanfold.inputs.stored import READERS, is_pattern, read_rows, rows, suffix_of
 
 
 def inputs_from(values: Sequence[str], file: str | None, numbers: str | None) -> Iterable[Any]:
@@ -53,99 +50,8 @@ def _range(text: str) -> range:
 
 
 def _from_file(file: str) -> Iterator[Any]:
-    path = Path(file)
-    reader = _json_lines if file == "-" else _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(
-            f"{file}: inputs are not read from {path.suffix or 'files without a suffix'}.",
-            next_step=f"give one of {', '.join(_READERS)}, or - for JSON lines from stdin.",
-        )
-    if file != "-" and not path.is_file():
+    if is_pattern(file):
+        return iter(rows(file))
+    if file != "-" and suffix_of(file) in READERS and not Path(file).is_file():
         raise InputError(f"There is no file {file}.", next_step="give the file that holds the inputs.")
-    return _read_or_explain(file, reader)
-
-
-def _read_or_explain(file: str, reader: Callable[[str], Iterator[Any]]) -> Iterator[Any]:
-    count = 0
-    try:
-        for one in reader(file):
-            count += 1
-            yield one
-    except (OSError, UnicodeError, csv.Error) as error:
-        raise InputError(f"{_name_of(file)} cannot be read: {error}.", next_step="look at the file.") from error
-    if not count:
-        raise InputError(
-            f"{_name_of(file)} holds no inputs.", next_step="put at least one there, below the header where it has one."
-        )
-
-
-def _name_of(file: str) -> str:
-    return "stdin" if file == "-" else file
-
-
-def _open(file: str) -> Any:
-    if file == "-":
-        return nullcontext(sys.stdin)
-    return open(file, encoding="utf-8-sig", newline="")
-
-
-def _csv(file: str) -> Iterator[dict[str, str]]:
-    """A row is an input, a column a parameter; every cell is text, for the UDF's annotations to make something of."""
-    text: TextIO
-    with _open(file) as text:
-        rows = csv.DictReader(text, delimiter="\t" if file.lower().endswith(".tsv") else ",", strict=True)
-        _refuse_twice(file, rows.fieldnames or ())
-        for row in rows:
-            if None in row or None in row.values():
-                raise InputError(
-                    f"{file}:{rows.line_num}: the row has not as many cells as the header has names.",
-                    next_step="fix the line, or quote the cell that holds a separator.",
-                )
-            yield row
-
-
-def _refuse_twice(file: str, names: Sequence[str]) -> None:
-    """Raises `InputError` for a name that two columns have: a row would keep the last of them alone."""
-    for place, name in enumerate(names):
-        if name in names[:place]:
-            raise InputError(f"{file} has two columns {name!r}.", next_step="drop or rename one of them.")
-
-
-def _json_lines(file: str) -> Iterator[Any]:
-    """A line is an input: an object is keyword arguments, anything else goes to the first parameter."""
-    text: TextIO
-    with _open(file) as text:
-        for number, line in enumerate(text, start=1):
-            if not line.strip():
-                continue
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                why = f"column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else error
-                raise InputError(
-                    f"{_name_of(file)}:{number}: the line is not JSON: {why}.",
-                    next_step="each line holds one JSON value.",
-                ) from None
-
-
-def _parquet(file: str) -> Iterator[dict[str, Any]]:
-    """A row is an input, a column a parameter."""
-    import pyarrow
-    from pyarrow.parquet import ParquetFile
-
-    try:
-        with ParquetFile(file) as parquet:
-            _refuse_twice(file, parquet.schema_arrow.names)
-            for batch in parquet.iter_batches():
-                yield from batch.to_pylist()
-    except pyarrow.ArrowException as error:
-        raise InputError(f"{file} is not Parquet that can be read: {error}.", next_step="look at the file.") from error
-
-
-_READERS: dict[str, Callable[[str], Iterator[Any]]] = {
-    ".csv": _csv,
-    ".tsv": _csv,
-    ".jsonl": _json_lines,
-    ".ndjson": _json_lines,
-    ".parquet": _parquet,
-}
+    return read_rows(file)

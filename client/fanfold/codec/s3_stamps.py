@@ -1,9 +1,12 @@
-"""What an s3:// path leads to: an object's ETag, or the names and ETags of all objects below it."""
+"""What an s3:// path leads to: an object's ETag and its bytes, or the names and ETags of all objects below it."""
 
 import hashlib
+import io
+from collections.abc import Iterator
 from typing import Any
 
 from fanfold.codec.paths import ABSENT, CannotLook
+from fanfold.errors import InputError
 
 _CODES_ABSENT = ("404", "NoSuchKey", "NotFound", "NoSuchBucket")
 
@@ -43,3 +46,72 @@ def _below(s3: Any, bucket: str, prefix: str) -> str:
             digest.update(f"{one['Key']}\0{one['ETag']}\n".encode())
             count += 1
     return f"{count} objects {digest.hexdigest()}" if count else ABSENT
+
+
+# What a caller's own files hold: listed and read where they lie.
+
+#: Read at a time: a request takes as long as a megabyte does.
+_BLOCK_BYTES = 1 << 20
+
+
+def keys_below(bucket: str, prefix: str) -> Iterator[str]:
+    """The keys that begin with `prefix`, sorted. Raises `InputError` where the bucket cannot be listed."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        for page in client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for one in page.get("Contents", ()):
+                yield str(one["Key"])
+    except (BotoCoreError, ClientError) as error:
+        raise _cannot_be_read(f"s3://{bucket}/{prefix}", error) from error
+
+
+def s3_file(address: str) -> Any:
+    """An object as a file for reading, of which no more is fetched than is read. Raises `InputError`."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+    s3 = client()
+    try:
+        size = int(s3.head_object(Bucket=bucket, Key=key)["ContentLength"])
+    except (BotoCoreError, ClientError) as error:
+        raise _cannot_be_read(address, error) from error
+    return io.BufferedReader(_RangedObject(s3, bucket, key, size), _BLOCK_BYTES)
+
+
+class _RangedObject(io.RawIOBase):
+    def __init__(self, s3: Any, bucket: str, key: str, size: int) -> None:
+        self._s3, self._bucket, self._key, self._size = s3, bucket, key, size
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        stop = min(self._at + len(buffer), self._size)
+        if stop <= self._at:
+            return 0
+        wanted = f"bytes={self._at}-{stop - 1}"
+        try:
+            data = self._s3.get_object(Bucket=self._bucket, Key=self._key, Range=wanted)["Body"].read()
+        except (BotoCoreError, ClientError) as error:
+            raise OSError(str(error)) from error
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def _cannot_be_read(address: str, error: Exception) -> InputError:
+    return InputError(f"{address} cannot be read: {error}.", next_step="look at its name, and at your credentials.")

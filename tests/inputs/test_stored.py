@@ -1,0 +1,89 @@
+"""`fanfold.files` and `fanfold.rows`: inputs that lie in files. In S3: tests/cloud/test_stored_inputs.py."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import fanfold
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Stands in a folder with scenes, and a folder of scenes."""
+    (tmp_path / "north").mkdir()
+    for name in ("b.tif", "a.tif", "a.txt", "north/c.tif", "a[1].tif"):
+        (tmp_path / name).write_text(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("?.tif", ["a.tif", "b.tif"]),
+        ("**/*.tif", ["a.tif", "a[1].tif", "b.tif", "north/c.tif"]),
+        ("north", ["north/c.tif"]),
+        ("a[1].tif", ["a[1].tif"]),  # there is such a file
+        (Path("a.txt"), ["a.txt"]),
+    ],
+)
+def test_a_pattern_gives_the_files_that_it_matches_in_order(folder, pattern, names):
+    assert [os.fspath(path) for path in fanfold.files(pattern)] == names
+    assert {type(path) for path in fanfold.files(folder / "**")} == {type(folder)}
+
+
+def read(path: Path):
+    return path.read_text()
+
+
+def test_each_file_is_a_run_and_one_that_has_changed_is_read_again(folder):
+    assert fanfold.submit(read, fanfold.files("?.tif"), collect=False).wait(30).results() == ["a.tif", "b.tif"]
+    (folder / "b.tif").write_text("another")
+    again = fanfold.submit(read, fanfold.files("?.tif"), collect=False).wait(30)
+    assert again.results() == ["a.tif", "another"]
+    assert again.counts() == {"succeeded": 1, "cached": 1}
+
+
+def test_what_matches_nothing_is_refused_before_anything_starts(folder):
+    with pytest.raises(fanfold.InputError, match=r"No file matches '\*\.jp2'"):
+        fanfold.submit(read, fanfold.files("*.jp2"))
+    assert fanfold.get_jobs() == []
+
+
+def put_parts(folder):
+    import pyarrow
+    from pyarrow import parquet
+
+    (folder / "part-1.csv").write_text("x,y\n1,2\n")
+    (folder / "part-2.csv").write_text("x,y\n")  # an empty part of many
+    (folder / "part-3.jsonl").write_text('{"x": 3, "y": 4}\n')
+    parquet.write_table(pyarrow.table({"x": [5, 6], "y": [0, 1], "z": ["a", "b"]}), folder / "part-4.parquet")
+
+
+def test_rows_of_several_files_are_one_list_of_inputs(folder):
+    put_parts(folder)
+    assert list(fanfold.rows("part-[123].*")) == [{"x": "1", "y": "2"}, {"x": 3, "y": 4}]
+    assert list(fanfold.rows("part-4.parquet", columns=["y", "x"])) == [{"y": 0, "x": 5}, {"y": 1, "x": 6}]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "columns", "said"),
+    [
+        ("part-2.csv", (), "part-2.csv holds no inputs"),
+        ("part-*", ["z"], "part-1.csv has no column 'z'"),
+        ("part-4.parquet", ["w"], "part-4.parquet has no column 'w'"),
+        ("a.txt", (), "a.txt: inputs are not read from .txt"),
+        ("broken.parquet", (), "broken.parquet is not Parquet that can be read"),
+        ("broken.jsonl", (), "broken.jsonl:1: the line is not JSON"),
+        ("*.nothing", (), r"No file matches '\*.nothing'"),
+    ],
+)
+def test_rows_that_cannot_be_had_are_refused_by_the_file(folder, pattern, columns, said):
+    put_parts(folder)
+    for name in ("broken.parquet", "broken.jsonl"):
+        (folder / name).write_text("{not}\n")
+    with pytest.raises(fanfold.InputError, match=said):
+        list(fanfold.rows(pattern, columns=columns))
