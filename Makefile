@@ -133,9 +133,11 @@ image-test: $(VENV)/.dev  ## build the image and run it in containers, as root o
 destroy: node_modules/.made  ## take it out of your account again; what holds data stays, see docs/deployment.md
 	@$(CDK) destroy --all
 
-image-lock: $(VENV)/.dev  ## pin what runtime/requirements.txt asks for, into the image
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-header --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links runtime/requirements.txt --output-file runtime/requirements.lock
+image-lock: $(VENV)/.dev  ## pin what runtime/requirements.txt and runtime/images/*.txt ask for, into the images
+	@for file in runtime/requirements.txt $(wildcard runtime/images/*.txt); do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-header --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links $$file runtime/fanfold.txt --output-file $${file%.txt}.lock || exit 1; \
+	done
 
 clean:  ## remove what the targets above made
 	rm -rf $(VENV) .venv-* node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache cdk.out dist

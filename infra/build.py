@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -126,7 +127,7 @@ def _tag(context: str, architecture: str, build_args: Mapping[str, str]) -> str:
 
 def _commands(dockerfile: str, architecture: str, build_args: Mapping[str, str]) -> list[str]:
     platform = "linux/arm64" if architecture == "arm64" else "linux/amd64"
-    arguments = " ".join(f"--build-arg {name}={value}" for name, value in build_args.items())
+    arguments = " ".join(f"--build-arg {shlex.quote(f'{name}={value}')}" for name, value in build_args.items())
     image = '"$REPOSITORY:$TAG"'
     return [
         'aws ecr get-login-password | docker login --username AWS --password-stdin "${REPOSITORY%%/*}"',

@@ -9,9 +9,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from infra.settings import ExtraInstanceType, SettingError, Settings
+from infra.settings import ExtraInstanceType, OwnImage, SettingError, Settings
 
 
 def read_settings(context: Mapping[str, Any]) -> Settings:
@@ -42,7 +42,7 @@ def _explained(problem: Any) -> str:
         return str(problem["ctx"]["error"])
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        known = ExtraInstanceType if problem["loc"][0] == "extra_instance_types" else Settings
+        known = _NESTED.get(str(problem["loc"][0]), Settings)
         return f"{name}: no such setting; allowed are {', '.join(known.model_fields)}"
     allowed = allowed_values(str(problem["loc"][0])) if len(problem["loc"]) == 1 else ""
     return f"{name}: {problem['msg']}, not {problem['input']!r}" + (f"; allowed: {allowed}" if allowed else "")
@@ -67,11 +67,14 @@ def allowed_values(name: str) -> str:
     return f"text like `{pattern}`" if pattern else _KINDS.get(name, "")
 
 
+_NESTED: dict[str, type[BaseModel]] = {"extra_instance_types": ExtraInstanceType, "images": OwnImage}
 _KINDS = {
     "image_uri": "`<account>.dkr.ecr.<region>.amazonaws.com/<name>:<tag>` or `@sha256:<digest>`",
     "image_uri_arm64": "as `image_uri`",
     "instance_types": "a list of names, see `fanfold instance-types`",
     "extra_instance_types": "an object, see below",
+    "system_packages": "a list of Debian's packages",
+    "images": "an object, see below",
     "subnet_ids": "a list of `subnet-...`",
     "read_buckets": "a list of bucket names",
     "write_buckets": "a list of bucket names",

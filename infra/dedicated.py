@@ -42,11 +42,13 @@ class Dedicated(Construct):
         network: Network,
         job_role: iam.Role,
         images: Mapping[str, RuntimeImage],
+        own_images: Mapping[str, RuntimeImage],
         environment: Mapping[str, str],
         mount: Mount | None,
     ) -> None:
+        """`images`: the default one by processor; `own_images`: those that have a name."""
         super().__init__(scope, id)
-        self._settings, self._network, self._images = settings, network, images
+        self._settings, self._network, self._images, self._own_images = settings, network, images, own_images
         self._job_role, self._environment, self._mount = job_role, environment, mount
         self.log_group = log_group(self, "Logs", settings=settings)
         self._execution_role = self._new_execution_role()
@@ -59,6 +61,9 @@ class Dedicated(Construct):
             self._add_queue(host)
         for instance_type in offered.values():
             self._add_definition(instance_type)
+        for name, own in settings.images.items():
+            for instance_type in settings.offered_with(own).values():
+                self._add_definition(instance_type, name)
 
     @property
     def lanes(self) -> dict[str, cloud.Lane]:
@@ -69,7 +74,7 @@ class Dedicated(Construct):
         """What ECS itself needs to start a container: the image, and a place for its output."""
         role = iam.Role(self, "ExecutionRole", assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"))
         self.log_group.grant_write(role)
-        for image in self._images.values():
+        for image in (*self._images.values(), *self._own_images.values()):
             image.repository.grant_pull(role)
         return role
 
@@ -126,13 +131,13 @@ class Dedicated(Construct):
             "scalingPolicy": {"minScaleDownDelayMinutes": settings.keep_warm_minutes},
         }
 
-    def _add_definition(self, instance_type: InstanceType) -> None:
+    def _add_definition(self, instance_type: InstanceType, image: str = "") -> None:
         batch.CfnJobDefinition(
             self,
-            f"Definition-{instance_type.name}",
+            f"Definition{'-' * bool(image)}{image}-{instance_type.name}",
             type="container",
             # By name, not by Ref: a Ref carries the revision, and what holds an old one goes stale with an update.
-            job_definition_name=cloud.resource_name(self._settings.deployment, instance_type.name),
+            job_definition_name=cloud.definition_name(self._settings.deployment, instance_type.name, image),
             resource_retention_policy={"skipDeregisterOnUpdate": True},  # for the jobs in flight
             platform_capabilities=["EC2"],
             propagate_tags=True,
@@ -145,11 +150,12 @@ class Dedicated(Construct):
                     {"onReason": "*", "action": "EXIT"},
                 ],
             },
-            container_properties=self._container(instance_type),
+            container_properties=self._container(instance_type, image),
         )
 
-    def _container(self, instance_type: InstanceType) -> dict[str, Any]:
-        host, image = instance_type.host, self._images[instance_type.host.architecture]
+    def _container(self, instance_type: InstanceType, name: str) -> dict[str, Any]:
+        host = instance_type.host
+        image = self._own_images[name] if name else self._images[host.architecture]
         # All of the host's vCPUs, whatever was promised: two such jobs never share a machine.
         required = {"VCPU": host.vcpus, "MEMORY": container_memory_mib(instance_type)}
         if host.gpus:
@@ -158,6 +164,7 @@ class Dedicated(Construct):
         region = Stack.of(self).region
         environment = {
             **self._environment,
+            cloud.ENV_IMAGE: image.identity,
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
             cloud.ENV_INSTANCE_TYPE: instance_type.name,
@@ -201,7 +208,7 @@ def _lane(deployment: str, instance_type: InstanceType) -> cloud.Lane:
     return {
         "host": host.name,
         "queue": cloud.resource_name(deployment, host.name),
-        "definition": cloud.resource_name(deployment, instance_type.name),
+        "definition": cloud.definition_name(deployment, instance_type.name),
         "vcpus": host.vcpus,
         "memory_gib": instance_type.memory_gib,
         "memory_mib": container_memory_mib(instance_type),

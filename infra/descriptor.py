@@ -12,9 +12,9 @@ from constructs import Construct
 
 from fanfold.contract import cloud
 from fanfold.contract.layout import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
-from infra.image import identity, packages
 from infra.parts import Parts
-from infra.realtime import function_names, reserved_runs
+from infra.realtime import function_names, images_with_functions, reserved_runs
+from infra.recipe import Recipe, default_recipe, own_recipes
 from infra.settings import Settings
 
 #: Bytes of a standard parameter, which is free; an advanced one is not.
@@ -31,8 +31,12 @@ class DeploymentDescriptor(Construct):
         text = Stack.of(self).to_json_string(_descriptor(parts))
         self._parameter("Deployment", cloud.parameter_name(name), text)
         self._table("InstanceTypes", cloud.instance_types_path(name), parts.dedicated.lanes)
-        given = settings.image_uri_for(settings.architecture)
-        self._table("Packages", cloud.packages_path(name), {} if given else packages(settings))
+        self._table("Packages", cloud.packages_path(name), default_recipe(settings, settings.architecture).packages())
+        if recipes := own_recipes(settings):
+            told = {image: _own_image(settings, recipe) for image, recipe in recipes.items()}
+            self._table("Images", cloud.images_path(name), told)
+        for image, recipe in recipes.items():
+            self._table(f"Packages-{image}-", cloud.image_packages_path(name, image), recipe.packages())
 
     def _table(self, id: str, path: str, entries: Mapping[str, Any]) -> None:
         for n, text in enumerate(chunks(entries)):
@@ -44,6 +48,7 @@ class DeploymentDescriptor(Construct):
 
 def _descriptor(parts: Parts) -> cloud.DeploymentDescriptor:
     settings, name = parts.settings, parts.settings.deployment
+    recipe = default_recipe(settings, settings.architecture)
     return {
         "version": cloud.DESCRIPTOR_VERSION,
         "deployment": name,
@@ -51,11 +56,8 @@ def _descriptor(parts: Parts) -> cloud.DeploymentDescriptor:
         "bucket": parts.storage.bucket.bucket_name,
         "functions": function_names(settings),
         "state_machines": {path: machine.state_machine_arn for path, machine in parts.fanout.machines.items()},
-        "image": {
-            "identity": identity(settings),
-            "python": settings.python_version,
-            "architecture": settings.architecture,
-        },
+        "image": _facts(recipe),
+        "plain": recipe.is_plain,
         "limits": _limits(settings),
         "spot": settings.spot,
         "secrets": settings.secrets_place,
@@ -65,6 +67,20 @@ def _descriptor(parts: Parts) -> cloud.DeploymentDescriptor:
             "realtime": parts.realtime.log_group.log_group_name,
             cloud.DEDICATED: parts.dedicated.log_group.log_group_name,
         },
+    }
+
+
+def _facts(recipe: Recipe) -> cloud.ImageFacts:
+    return {"identity": recipe.identity, "python": recipe.python_version, "architecture": recipe.architecture}
+
+
+def _own_image(settings: Settings, recipe: Recipe) -> cloud.OwnImage:
+    has_function = recipe.name in images_with_functions(settings)
+    return {
+        **_facts(recipe),
+        "functions": function_names(settings, recipe.name) if has_function else [],
+        "instance_types": list(settings.offered_with(settings.images[recipe.name])),
+        "plain": recipe.is_plain,
     }
 
 

@@ -18,7 +18,7 @@ from fanfold.contract import cloud
 from fanfold.contract.instances import LIST_PRICES
 from fanfold.contract.layout import REALTIME_MEMORY_MIB
 from infra.processing import ProcessingStack
-from infra.realtime import function_names
+from infra.realtime import every_function_name
 from infra.settings import Settings
 from infra.storage import StorageStack
 
@@ -52,7 +52,7 @@ class ObservabilityStack(Stack):
         # By name, which is fixed: an import of each would keep the processing stack from taking a clone away again.
         self._functions = [
             lambda_.Function.from_function_name(self, f"Function{n}", name)
-            for n, name in enumerate(function_names(settings))
+            for n, name in enumerate(every_function_name(settings))
         ]
         self._machines = processing.fanout.machines
         topic = self._topic()
@@ -154,10 +154,10 @@ class ObservabilityStack(Stack):
         for n, function in enumerate(self._functions):
             using[f"ms{n}"] = function.metric_duration(statistic="Sum", period=hour)
             using[f"calls{n}"] = function.metric_invocations(period=hour)
-        usd_per_ms = REALTIME_MEMORY_MIB / 1024 / 1000 * _USD_PER_GB_S[self._settings.architecture]
+        gb_s_per_ms = REALTIME_MEMORY_MIB / 1024 / 1000
         terms = (
-            f"ms{n} * {usd_per_ms:.12f} + calls{n} * {LIST_PRICES.lambda_request:.9f}"
-            for n in range(len(self._functions))
+            f"ms{n} * {gb_s_per_ms * _USD_PER_GB_S[processor]:.12f} + calls{n} * {LIST_PRICES.lambda_request:.9f}"
+            for n, processor in enumerate(every_function_name(self._settings).values())
         )
         realtime = cloudwatch.MathExpression(
             expression=" + ".join(terms), using_metrics=using, label="realtime", period=hour

@@ -23,6 +23,7 @@ from infra.network import Network
 from infra.parts import Parts
 from infra.people import People
 from infra.realtime import Realtime
+from infra.recipe import default_recipe, own_recipes
 from infra.settings import Settings
 from infra.storage import StorageStack
 
@@ -54,13 +55,13 @@ class ProcessingStack(Stack):
         environment = _environment(settings, storage, data, mounted=mount is not None)
         # Functions with a mount are in the network, in which Step Functions has no address.
         again = {} if mount else self._starts_again(settings, realtime_role)
-        images = self._images(settings)
+        images, own_images = self._images(settings), self._own_images(settings)
         self.realtime = Realtime(
             self,
             "Realtime",
             settings=settings,
             role=realtime_role,
-            image=images[settings.architecture],
+            images={"": images[settings.architecture], **own_images},
             environment={**environment, **again},
             mount=mount,
         )
@@ -71,6 +72,7 @@ class ProcessingStack(Stack):
             network=network,
             job_role=job_role,
             images=images,
+            own_images=own_images,
             environment=environment,
             mount=mount,
         )
@@ -95,7 +97,17 @@ class ProcessingStack(Stack):
     def _images(self, settings: Settings) -> dict[str, RuntimeImage]:
         """One per processor that anything here runs on; Lambda takes no image of several."""
         needed = {settings.architecture, *(it.host.architecture for it in settings.offered.values())}
-        return {a: RuntimeImage(self, f"Image-{a}", settings=settings, architecture=a) for a in sorted(needed)}
+        return {
+            a: RuntimeImage(self, f"Image-{a}", settings=settings, recipe=default_recipe(settings, a))
+            for a in sorted(needed)
+        }
+
+    def _own_images(self, settings: Settings) -> dict[str, RuntimeImage]:
+        """Those that have a name, by it."""
+        return {
+            name: RuntimeImage(self, f"Image-{name}", settings=settings, recipe=recipe)
+            for name, recipe in own_recipes(settings).items()
+        }
 
 
 def _environment(settings: Settings, storage: StorageStack, data: iam.Role, *, mounted: bool) -> dict[str, str]:

@@ -16,13 +16,13 @@ from infra.access import allow
 from infra.image import RuntimeImage
 from infra.logs import log_group
 from infra.mount import Mount
-from infra.settings import Settings
+from infra.settings import OwnImage, Settings
 
 _ARCHITECTURES = {"x86_64": lambda_.Architecture.X86_64, "arm64": lambda_.Architecture.ARM_64}
 
 
 class Realtime(Construct):
-    """The clones. Lambda adds 1,000 environments per 10 s to each function, so more of them start faster."""
+    """The clones, of each image that has a function. Lambda adds 1,000 environments per 10 s to each function, so more of them start faster."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Realtime(Construct):
         *,
         settings: Settings,
         role: iam.Role,
-        image: RuntimeImage,
+        images: Mapping[str, RuntimeImage],
         environment: Mapping[str, str],
         mount: Mount | None,
     ) -> None:
@@ -43,25 +43,32 @@ class Realtime(Construct):
         if mount:
             role.add_to_policy(_network_interfaces())
             mount.allow(role)
+        self._settings, self._role, self._mount, self._environment = settings, role, mount, environment
         self.functions = [
-            lambda_.DockerImageFunction(
-                self,
-                f"Function{n}",
-                function_name=name,
-                description="Fanfold: one realtime run",
-                code=_code(image),
-                role=role.without_policy_updates(),
-                logging_format=lambda_.LoggingFormat.JSON,
-                log_group=self.log_group,
-                tracing=lambda_.Tracing.ACTIVE if settings.tracing else lambda_.Tracing.DISABLED,
-                environment=dict(environment),
-                **_size(settings),
-                **(mount.lambda_options() if mount else {}),
-            )
-            for n, name in enumerate(function_names(settings))
+            self._function(f"Function{'-' * bool(image)}{image}{n}", name, images[image], settings.images.get(image))
+            for image in ("", *images_with_functions(settings))
+            for n, name in enumerate(function_names(settings, image))
         ]
-        for function in self.functions:  # Lambda takes no image that is not there yet
-            function.node.add_dependency(image)
+
+    def _function(self, id: str, name: str, image: RuntimeImage, own: OwnImage | None) -> lambda_.DockerImageFunction:
+        settings, mount = self._settings, self._mount
+        function = lambda_.DockerImageFunction(
+            self,
+            id,
+            function_name=name,
+            description="Fanfold: one realtime run",
+            code=_code(image),
+            role=self._role.without_policy_updates(),
+            logging_format=lambda_.LoggingFormat.JSON,
+            log_group=self.log_group,
+            tracing=lambda_.Tracing.ACTIVE if settings.tracing else lambda_.Tracing.DISABLED,
+            architecture=_ARCHITECTURES[settings.architecture_of(own) if own else settings.architecture],
+            environment={**self._environment, cloud.ENV_IMAGE: image.identity},
+            **_size(settings),
+            **(mount.lambda_options() if mount else {}),
+        )
+        function.node.add_dependency(image)  # Lambda takes no image that is not there yet
+        return function
 
 
 def _code(image: RuntimeImage) -> lambda_.DockerImageCode:
@@ -71,15 +78,28 @@ def _code(image: RuntimeImage) -> lambda_.DockerImageCode:
     )
 
 
-def function_names(settings: Settings) -> list[str]:
-    """The clones' names, which are fixed."""
-    return [cloud.resource_name(settings.deployment, "run", str(n)) for n in range(settings.realtime_functions)]
+def images_with_functions(settings: Settings) -> list[str]:
+    """The images with a name that realtime runs can choose."""
+    return sorted(name for name, image in settings.images.items() if image.realtime)
+
+
+def function_names(settings: Settings, image: str = "") -> list[str]:
+    """The names of the clones of an image, which are fixed."""
+    parts = ("run", image) if image else ("run",)
+    return [cloud.resource_name(settings.deployment, *parts, str(n)) for n in range(settings.realtime_functions)]
+
+
+def every_function_name(settings: Settings) -> dict[str, str]:
+    """The processor of every function, by its name."""
+    found = dict.fromkeys(function_names(settings), settings.architecture)
+    for image in images_with_functions(settings):
+        found |= dict.fromkeys(function_names(settings, image), settings.architecture_of(settings.images[image]))
+    return found
 
 
 def _size(settings: Settings) -> dict[str, Any]:
     """What one run gets, and how many there may be at once."""
     return {
-        "architecture": _ARCHITECTURES[settings.architecture],
         "timeout": Duration.seconds(int(REALTIME_TIMEOUT_S)),
         "memory_size": REALTIME_MEMORY_MIB,
         "ephemeral_storage_size": Size.mebibytes(settings.realtime_disk_mib),
@@ -88,13 +108,13 @@ def _size(settings: Settings) -> dict[str, Any]:
 
 
 def _share(settings: Settings) -> int | None:
-    """The reserved concurrency is for the deployment; each clone holds an equal part of it."""
+    """The reserved concurrency is for the deployment; each clone of each image holds an equal part of it."""
     reserved = settings.realtime_reserved_concurrency
-    return None if reserved is None else max(1, reserved // settings.realtime_functions)
+    return None if reserved is None else max(1, reserved // len(every_function_name(settings)))
 
 
 def reserved_runs(settings: Settings) -> int:
-    """Runs side by side that the clones have together for themselves; 0 where they share what the account has."""
+    """Runs side by side that the clones of one image have together for themselves; 0 where they share what the account has."""
     return (_share(settings) or 0) * settings.realtime_functions
 
 

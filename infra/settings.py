@@ -40,6 +40,17 @@ _ULTRAMEM = [name for name, it in INSTANCE_TYPES.items() if it.host.name.startsw
 _EVERYWHERE = [name for name in INSTANCE_TYPES if name not in _ULTRAMEM]
 
 
+#: A package of Debian's, as its policy has names (https://www.debian.org/doc/debian-policy/ch-controlfields.html#source).
+SystemPackage = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]+$", max_length=80)]
+#: Not `default`, which is the one without a name; it is part of names of functions and job definitions.
+ImageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,19}$")]
+#: As `FROM` of a Dockerfile takes it.
+BaseImage = Annotated[str, Field(pattern=r"^[a-z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?$", max_length=255)]
+PythonVersion = Literal["3.10", "3.11", "3.12", "3.13", "3.14"]
+
+#: Resources of a stack, https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html, without
+#: those that each deployment has beside its job definitions.
+_DEFINITIONS = 300
 #: Job queues and compute environments in a region, https://docs.aws.amazon.com/batch/latest/userguide/service_limits.html
 _QUEUES = 50
 #: What Lambda keeps for functions without a share of their own (API, PutFunctionConcurrency).
@@ -68,6 +79,29 @@ class ExtraInstanceType(BaseModel):
         return InstanceType(name, self.vcpus, self.memory_gib, host)
 
 
+class OwnImage(BaseModel):
+    """An image beside the default one, which a UDF chooses by `image=`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    requirements: str | None = Field(
+        default=None,
+        pattern=r"^runtime/images/[\w.-]+\.txt$",
+        description="A file of Python packages, such as `runtime/images/gpu.txt`; none: those of the default image.",
+    )
+    system_packages: list[SystemPackage] = Field(default=[], description="Packages of Debian's, by `apt-get`.")
+    base: BaseImage | None = Field(
+        default=None, description="Another base, which has `apt-get` and `python` of the version; none: the default's."
+    )
+    python_version: PythonVersion | None = Field(default=None, description="None: the deployment's.")
+    architecture: Architecture | None = Field(default=None, description="Its processor; none: the deployment's.")
+    realtime: bool = Field(default=True, description="False: for machines alone, with no function of its own.")
+    instance_types: list[str] | None = Field(
+        default=None, description="The machines it is for; none: all of its processor, `[]`: the function alone."
+    )
+    image_uri: ImageUri | None = Field(default=None, description="One that is in ECR already, built like the default.")
+
+
 class Settings(BaseModel):
     """Every choice, its default and its bounds. The docs' table is made from this."""
 
@@ -79,7 +113,7 @@ class Settings(BaseModel):
     architecture: Architecture = Field(
         default="x86_64", description="Processor of the realtime function; arm64 costs 20% less."
     )
-    python_version: Literal["3.10", "3.11", "3.12", "3.13", "3.14"] = Field(
+    python_version: PythonVersion = Field(
         default="3.12", description="Python in the image. Clients may run another: code travels as source."
     )
     base_digest: str | None = Field(
@@ -91,6 +125,13 @@ class Settings(BaseModel):
         default=None, description="An x86_64 image that is in ECR already, so that no Docker is needed to deploy."
     )
     image_uri_arm64: ImageUri | None = Field(default=None, description="The same for arm64.")
+
+    system_packages: list[SystemPackage] = Field(
+        default=[], description="Packages of Debian's that the image has besides, such as `libgl1`."
+    )
+    images: dict[ImageName, OwnImage] = Field(
+        default={}, description="Images beside the default one, by the name that `@udf(image=...)` chooses them by."
+    )
 
     build: Literal["docker", "cloud"] = Field(
         default="docker", description="Where the image is built: by Docker here, or by CodeBuild in your account."
@@ -211,6 +252,16 @@ class Settings(BaseModel):
         """Where UDFs' secrets are: the service, and the prefix of their names."""
         return self.secrets or f"secretsmanager:fanfold/{self.deployment}/"
 
+    def architecture_of(self, image: OwnImage) -> Architecture:
+        """The processor of an image that has a name."""
+        return image.architecture or self.architecture
+
+    def offered_with(self, image: OwnImage) -> dict[str, InstanceType]:
+        """Every instance type that runs an image which has a name."""
+        named = self.offered if image.instance_types is None else image.instance_types
+        mine = self.architecture_of(image)
+        return {name: self.offered[name] for name in named if self.offered[name].host.architecture == mine}
+
     def image_uri_for(self, architecture: str) -> str | None:
         """The image in ECR for this processor, where one is given."""
         return self.image_uri_arm64 if architecture == "arm64" else self.image_uri
@@ -239,7 +290,10 @@ def _complaints(settings: Settings) -> list[str]:
         found.append(f"read_buckets, write_buckets: {odd[0]} looks like an IP address, which S3 refuses as a name")
     if odd := [key for key in settings.tags if key.lower().startswith("aws:")]:
         found.append(f"tags: {odd[0]} begins with aws:, which AWS keeps for itself")
-    return found + _concurrency_complaints(settings) + _image_complaints(settings)
+    found += _concurrency_complaints(settings) + _image_complaints(settings)
+    for name, image in settings.images.items():
+        found += [f"images.{name}{complaint}" for complaint in _own_image_complaints(name, image, settings)]
+    return found or _definition_complaints(settings)
 
 
 def _host_complaints(settings: Settings) -> list[str]:
@@ -279,6 +333,33 @@ def _image_complaints(settings: Settings) -> list[str]:
         return []
     return [f"{names[missing]}: this deployment also runs on {missing}, so it needs an image as well"
             for missing in sorted(needed - given)]  # fmt: skip
+
+
+def _own_image_complaints(name: str, image: OwnImage, settings: Settings) -> list[str]:
+    if name == "default":
+        return [": that is how UDFs which name none are spoken of; choose another name"]
+    known, mine = settings.offered, settings.architecture_of(image)
+    if unknown := sorted(set(image.instance_types or ()) - set(known)):
+        return [f".instance_types: unknown {', '.join(unknown)}; this deployment has {', '.join(known)}"]
+    if other := [one for one in image.instance_types or () if known[one].host.architecture != mine]:
+        return [f".instance_types: {other[0]} has another processor than the image's, which is {mine}"]
+    if not image.realtime and not settings.offered_with(image):
+        return [f": nothing runs it: `realtime` is false, and no instance type of this deployment has {mine}"]
+    parts = [part for part in ("requirements", "system_packages", "base") if getattr(image, part)]
+    if image.image_uri and parts:
+        return [f".image_uri: it is built already, and takes no {' and no '.join(parts)}; leave one of them out"]
+    return []
+
+
+def _definition_complaints(settings: Settings) -> list[str]:
+    """A stack holds so many resources, and each image has a job definition for each of its instance types."""
+    count = len(settings.offered) + sum(len(settings.offered_with(image)) for image in settings.images.values())
+    if count <= _DEFINITIONS:
+        return []
+    return [
+        f"images: with their instance types they come to {count} job definitions, and a stack has room for"
+        f" {_DEFINITIONS}; name the machines that each is for in its `instance_types`"
+    ]
 
 
 def _hosts(settings: Settings) -> list[Host]:

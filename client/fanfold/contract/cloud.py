@@ -29,6 +29,21 @@ def packages_path(deployment: str) -> str:
     return f"/fanfold/{deployment}/packages"
 
 
+def images_path(deployment: str) -> str:
+    """Parameters below this path, read together, are one JSON object of `OwnImage` by the name that UDFs choose it by."""
+    return f"/fanfold/{deployment}/images"
+
+
+def image_packages_path(deployment: str, image: str) -> str:
+    """As `packages_path`, for one of the images that have a name."""
+    return f"/fanfold/{deployment}/image-packages/{image}"
+
+
+def definition_name(deployment: str, instance_type: str, image: str = "") -> str:
+    """The job definition of an instance type with an image; the default one has no name."""
+    return resource_name(deployment, *(("image", image) if image else ()), instance_type)
+
+
 def endpoint_variables(endpoint: str) -> dict[str, str]:
     """What libraries that do not read AWS_ENDPOINT_URL call S3's address: GDAL's names, and object_store's word for it.
 
@@ -69,6 +84,17 @@ class ImageFacts(TypedDict):
     architecture: str
 
 
+class OwnImage(ImageFacts):
+    """An image beside the default one, which UDFs choose by its name. No `functions`: it runs on machines alone.
+
+    `plain`: its base and system packages are those of the default image, so its system libraries are known.
+    """
+
+    functions: list[str]
+    instance_types: list[str]
+    plain: bool
+
+
 class DeployedLimits(TypedDict):
     """What one realtime run gets, what the dedicated machines' root disks hold, how long things are kept.
 
@@ -90,6 +116,8 @@ class _LaterMembers(TypedDict, total=False):
     secrets: str
     #: ARN of the key of KMS that secret arguments are sealed with; empty without one.
     sealing_key: str
+    #: Whether the image's base and system packages are what the client knows (see `OwnImage`).
+    plain: bool
 
 
 class DeploymentDescriptor(_LaterMembers):
@@ -127,6 +155,8 @@ ENV_DATA_ROLE = "FANFOLD_DATA_ROLE"
 ENV_SECRETS = "FANFOLD_SECRETS"
 #: The key of KMS that secret arguments are sealed with, see `DeploymentDescriptor.sealing_key`.
 ENV_SEALING_KEY = "FANFOLD_SEALING_KEY"
+#: The identity of the image that this is, under which it announces its system libraries.
+ENV_IMAGE = "FANFOLD_IMAGE"
 #: On a dedicated machine: the instance type it serves, and the job whose inputs it claims.
 ENV_INSTANCE_TYPE = "FANFOLD_INSTANCE_TYPE"
 ENV_JOB = "FANFOLD_JOB"
