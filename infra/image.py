@@ -1,4 +1,4 @@
-"""A container image of Lambda and Batch: built from `runtime/Dockerfile` by its recipe, or one that is in ECR already."""
+"""A container image of Lambda and Batch: built from `runtime/Dockerfile` by its recipe, or one that is in ECR."""
 
 from __future__ import annotations
 

@@ -22,7 +22,10 @@ _ARCHITECTURES = {"x86_64": lambda_.Architecture.X86_64, "arm64": lambda_.Archit
 
 
 class Realtime(Construct):
-    """The clones, of each image that has a function. Lambda adds 1,000 environments per 10 s to each function, so more of them start faster."""
+    """The clones, of each image that has a function.
+
+    Lambda adds 1,000 environments per 10 s to each function, so more of them start faster.
+    """
 
     def __init__(
         self,
@@ -91,7 +94,7 @@ def function_names(settings: Settings, image: str = "") -> list[str]:
 
 def every_function_name(settings: Settings) -> dict[str, str]:
     """The processor of every function, by its name."""
-    found = dict.fromkeys(function_names(settings), settings.architecture)
+    found: dict[str, str] = dict.fromkeys(function_names(settings), settings.architecture)
     for image in images_with_functions(settings):
         found |= dict.fromkeys(function_names(settings, image), settings.architecture_of(settings.images[image]))
     return found
@@ -114,7 +117,7 @@ def _share(settings: Settings) -> int | None:
 
 
 def reserved_runs(settings: Settings) -> int:
-    """Runs side by side that the clones of one image have together for themselves; 0 where they share what the account has."""
+    """Runs side by side that the clones of one image have for themselves; 0 where they share what the account has."""
     return (_share(settings) or 0) * settings.realtime_functions
 
 

@@ -87,7 +87,7 @@ class Recipe:
         }
 
     def build_context(self) -> list[str]:
-        """What of the checkout is left out, as Docker's patterns: the locks of other images, which change by themselves.
+        """What of the checkout is left out, as Docker's patterns: other images' locks too, which change by themselves.
 
         The CDK makes a copy first, and does not read Docker's file of patterns by itself.
         """

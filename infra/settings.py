@@ -48,8 +48,8 @@ ImageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,19}$")]
 BaseImage = Annotated[str, Field(pattern=r"^[a-z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?$", max_length=255)]
 PythonVersion = Literal["3.10", "3.11", "3.12", "3.13", "3.14"]
 
-#: Resources of a stack, https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html, without
-#: those that each deployment has beside its job definitions.
+#: Of the 500 resources of a stack, without those that each deployment has beside its job definitions.
+#: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 _DEFINITIONS = 300
 #: Job queues and compute environments in a region, https://docs.aws.amazon.com/batch/latest/userguide/service_limits.html
 _QUEUES = 50
@@ -291,8 +291,8 @@ def _complaints(settings: Settings) -> list[str]:
     if odd := [key for key in settings.tags if key.lower().startswith("aws:")]:
         found.append(f"tags: {odd[0]} begins with aws:, which AWS keeps for itself")
     found += _concurrency_complaints(settings) + _image_complaints(settings)
-    for name, image in settings.images.items():
-        found += [f"images.{name}{complaint}" for complaint in _own_image_complaints(name, image, settings)]
+    own = ((name, _own_image_complaints(name, image, settings)) for name, image in settings.images.items())
+    found += [f"images.{name}{complaint}" for name, complaints in own for complaint in complaints]
     return found or _definition_complaints(settings)
 
 

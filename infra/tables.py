@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fanfold.contract.instances import INSTANCE_TYPES, run_memory_mib
 from infra.context import allowed_values
-from infra.settings import ExtraInstanceType, Settings
+from infra.settings import ExtraInstanceType, OwnImage, Settings
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -33,6 +33,15 @@ def machine_table() -> str:
     return _markdown(("field", "default"), rows)
 
 
+def image_table() -> str:
+    """The fields of one entry of `images`."""
+    rows = [
+        (f"`{name}`", _shown(field.default), _escaped(str(field.description)))
+        for name, field in OwnImage.model_fields.items()
+    ]
+    return _markdown(("field", "default", "what it is for"), rows)
+
+
 def memory_table() -> str:
     """What a run on each instance type really gets."""
     rows = [
@@ -49,7 +58,7 @@ def memory_table() -> str:
     return _markdown(("instance type", "stands for", "host", "host's vCPUs", "a run gets", "an hour"), rows)
 
 
-TABLES = {"settings": settings_table, "machine": machine_table, "memory": memory_table}
+TABLES = {"settings": settings_table, "machine": machine_table, "image": image_table, "memory": memory_table}
 
 
 def filled(text: str) -> str:

@@ -27,7 +27,7 @@ class StoresOnly:
     def get_ready(self, *, dedicated: bool) -> None:
         pass
 
-    def describe(self) -> Description:
+    def describe(self, image: str = "") -> Description:
         image = "0123456789abcdef"
         return Description("aws", 120.0, 4096, lambda: 1000, {}, image, runs_follow_anywhere=False)
 

@@ -33,6 +33,12 @@ EVERY_OPTION: dict[str, Any] = {
         "gpu": {"host": "g5.xlarge", "vcpus": 4, "memory_gib": 16, "usd_per_hour": 1.006, "gpus": 1},
         "arm": {"host": "m7g.large", "vcpus": 2, "memory_gib": 8, "usd_per_hour": 0.0816, "architecture": "arm64"},
     },
+    "system_packages": ["libgl1"],
+    "images": {
+        "geo": {"system_packages": ["gdal-bin", "libglib2.0-0"], "instance_types": ["small"]},
+        "gpu": {"requirements": "runtime/images/gpu.txt", "realtime": False, "instance_types": ["gpu"]},
+        "graviton": {"architecture": "arm64", "instance_types": ["arm"]},
+    },
 }
 
 

@@ -128,9 +128,11 @@ class Templates:
         return [statement for name, statement in self.statements() if name.startswith(role)]
 
     def lanes(self) -> dict[str, dict[str, Any]]:
-        """Job definitions by instance type, with `memory_mib` and `vcpus`."""
+        """Job definitions of the default image by instance type, with `memory_mib` and `vcpus`."""
         found = {}
         for definition in self.properties("AWS::Batch::JobDefinition"):
+            if "-image-" in definition["JobDefinitionName"]:
+                continue
             container = definition["ContainerProperties"]
             needs = {need["Type"]: int(need["Value"]) for need in container["ResourceRequirements"]}
             environment = {pair["Name"]: pair["Value"] for pair in container["Environment"]}

@@ -24,6 +24,8 @@ OTHER: dict[str, Any] = {
     "base_digest": "sha256:" + "c" * 64,
     "image_uri": _URI,
     "image_uri_arm64": _URI,
+    "system_packages": ["libgl1"],
+    "images": {"batch": {"realtime": False, "base": "team/python:3.12", "architecture": "x86_64"}},
     "build": "cloud",
     "realtime_disk_mib": 512,
     "realtime_reserved_concurrency": 10,

@@ -11,7 +11,7 @@ import pytest
 
 from fanfold.contract import cloud
 from fanfold.contract.instances import INSTANCE_TYPES, container_memory_mib
-from infra.image import DOCKERFILE
+from infra.recipe import DOCKERFILE
 from tests.infra.templates import Synthesise, Templates
 
 

@@ -30,7 +30,7 @@ def below(templates: Templates, path: str) -> dict[str, Any]:
 
 def test_the_descriptor_has_what_the_contract_says(templates: Templates) -> None:
     descriptor = parameters(templates)[cloud.parameter_name("main")]
-    assert set(descriptor) == set(cloud.DeploymentDescriptor.__annotations__)
+    assert set(descriptor) == set(cloud.DeploymentDescriptor.__required_keys__ | {"secrets", "plain"})
     assert set(descriptor["image"]) == set(cloud.ImageFacts.__annotations__)
     assert set(descriptor["limits"]) == set(cloud.DeployedLimits.__annotations__)
     assert set(descriptor["state_machines"]) == {cloud.EXPRESS, cloud.DISTRIBUTED, cloud.DEDICATED}
@@ -39,14 +39,18 @@ def test_the_descriptor_has_what_the_contract_says(templates: Templates) -> None
 
 def test_it_names_the_functions_that_there_are(full: Templates) -> None:
     descriptor = parameters(full)["/fanfold/main"]
-    assert descriptor["functions"] == [each["FunctionName"] for each in full.properties("AWS::Lambda::Function")]
+    images = below(full, cloud.images_path("main"))
+    named = [*descriptor["functions"], *(name for image in images.values() for name in image["functions"])]
+    assert named == [each["FunctionName"] for each in full.properties("AWS::Lambda::Function")]
     assert (descriptor["mount"], descriptor["spot"]) == ("/mnt/shared", True)
 
 
 def test_it_tells_what_is_reserved_for_all_functions_together(full: Templates) -> None:
     reserved = [each["ReservedConcurrentExecutions"] for each in full.properties("AWS::Lambda::Function")]
     assert sum(reserved) > 0
-    assert parameters(full)["/fanfold/main"]["limits"]["concurrency"] == sum(reserved)
+    images_with_functions = 3
+    told = parameters(full)["/fanfold/main"]["limits"]["concurrency"]
+    assert told * images_with_functions == sum(reserved) <= 90
 
 
 def test_every_lane_is_told_and_exists(templates: Templates) -> None:
@@ -101,6 +105,24 @@ def test_the_image_s_identity_follows_what_can_change_a_result(synthesise: Synth
     ]
     assert len({_identity(synthesise(**variant)) for variant in variants}) == len(variants)
     assert _identity(synthesise(spot=True)) == _identity(synthesise())
+
+
+def test_each_image_is_told_with_what_runs_it_and_what_it_has(full: Templates) -> None:
+    images = below(full, cloud.images_path("main"))
+    assert {name: image["instance_types"] for name, image in images.items()} == {
+        "geo": ["small"],
+        "gpu": ["gpu"],
+        "graviton": ["arm"],
+    }
+    assert (images["gpu"]["functions"], images["geo"]["functions"][0]) == ([], "fanfold-main-run-geo-0")
+    assert [image["plain"] for image in images.values()] == [False, True, True]
+    definitions = {d["JobDefinitionName"]: d for d in full.properties("AWS::Batch::JobDefinition")}
+    container = definitions[cloud.definition_name("main", "gpu", "gpu")]["ContainerProperties"]
+    assert {"Type": "GPU", "Value": "1"} in container["ResourceRequirements"]
+    announced = {each["Name"]: each["Value"] for each in container["Environment"]}[cloud.ENV_IMAGE]
+    assert announced == images["gpu"]["identity"] != images["geo"]["identity"]
+    assert "torch" in below(full, cloud.image_packages_path("main", "gpu"))
+    assert "geopandas" in below(full, cloud.image_packages_path("main", "geo"))
 
 
 def test_an_image_of_your_own_has_no_package_list_here(synthesise: Synthesise) -> None:

@@ -14,7 +14,7 @@ from infra.tables import DOCS, TABLES, filled
 from tests.infra.conftest import EVERY_OPTION
 from tests.infra.templates import ROOT, Templates
 
-PAGES = ["settings.md", "deployment.md"]
+PAGES = ["settings.md", "deployment.md", "several-images.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -34,7 +34,8 @@ def test_every_setting_stands_in_the_settings_page_once() -> None:
     text = (DOCS / "settings.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \|", text.split("## More machines")[0], re.MULTILINE)
     assert rows == list(Settings.model_fields)
-    assert [name for name in TABLES if f"<!-- table: {name} -->" not in text] == []
+    texts = "".join((DOCS / page).read_text() for page in PAGES)
+    assert [name for name in TABLES if f"<!-- table: {name} -->" not in texts] == []
 
 
 def test_every_setting_that_a_page_mentions_is_one() -> None:

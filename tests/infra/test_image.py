@@ -14,15 +14,17 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from infra.image import DOCKERFILE, LOCK, identity, packages, pins
-from infra.settings import Settings
+from infra.recipe import DOCKERFILE, NEEDED, REQUIREMENTS, check_lock, default_recipe, own_recipes, pins
+from infra.settings import SettingError, Settings
 from tests.infra.templates import ROOT, Synthesise, Templates
 
-_REQUIREMENTS = ROOT / "runtime" / "requirements.txt"
+LOCK = ROOT / "runtime" / "requirements.lock"
+_GPU = {"requirements": "runtime/images/gpu.txt", "realtime": False}
 
 
 def _wanted() -> list[Requirement]:
-    lines = (line.split("#")[0].strip() for line in _REQUIREMENTS.read_text().splitlines())
+    texts = [(ROOT / file).read_text() for file in (REQUIREMENTS, NEEDED)]
+    lines = (line.split("#")[0].strip() for text in texts for line in text.splitlines())
     return [Requirement(line) for line in lines if line]
 
 
@@ -42,9 +44,8 @@ def test_the_lock_has_everything_that_is_asked_for() -> None:
 
 def test_the_lock_satisfies_what_is_asked_for() -> None:
     for python in ("3.10", "3.11", "3.12", "3.13", "3.14"):
-        installed = {
-            canonicalize_name(name): version for name, version in packages(Settings(python_version=python)).items()
-        }
+        recipe = default_recipe(Settings(python_version=python), "x86_64")
+        installed = {canonicalize_name(name): version for name, version in recipe.packages().items()}
         asked = (one for one in _wanted() if one.marker is None or one.marker.evaluate({"python_version": python}))
         for wanted in asked:
             assert wanted.specifier.contains(installed[canonicalize_name(wanted.name)]), (python, wanted)
@@ -82,10 +83,11 @@ def test_neither_lambda_nor_batch_meets_an_entry_point() -> None:
 
 
 def test_every_python_that_a_setting_allows_can_be_the_base() -> None:
-    assert _instructions()[:3] == [
+    assert _instructions()[:4] == [
         "ARG PYTHON_VERSION=3.12",
         "ARG BASE_DIGEST=",
-        "FROM python:${PYTHON_VERSION}-slim-bookworm${BASE_DIGEST}",
+        "ARG BASE=python:${PYTHON_VERSION}-slim-bookworm${BASE_DIGEST}",
+        "FROM ${BASE}",
     ]
     assert Settings().python_version == "3.12"
 
@@ -98,7 +100,8 @@ def test_the_base_can_be_one_very_image(synthesise: Synthesise) -> None:
         "BASE_DIGEST": f"@{digest}",
         "EXPECTED_PYTHON": "3.12.",
     }
-    assert identity(Settings(base_digest=digest)) != identity(Settings())
+    plain, exact = (default_recipe(settings, "x86_64") for settings in (Settings(), Settings(base_digest=digest)))
+    assert plain.identity != exact.identity
 
 
 @pytest.mark.parametrize(("expected", "built"), [("", True), ("{0}.{1}.", True), ("{0}.9.", False)])
@@ -110,7 +113,7 @@ def test_a_base_of_another_python_is_refused_as_the_image_is_built(expected: str
         "EXPECTED_PYTHON": expected.format(*sys.version_info),
     }
     done = subprocess.run(["sh", "-c", run], env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode == 0, "base_digest is of Python" in done.stderr) == (built, not built)
+    assert (done.returncode == 0, "the base is of Python" in done.stderr) == (built, not built)
 
 
 def _build_args(templates: Templates) -> dict[str, str]:
@@ -120,6 +123,59 @@ def _build_args(templates: Templates) -> dict[str, str]:
     return arguments
 
 
+def test_each_image_is_built_by_a_recipe_of_its_own(full: Templates) -> None:
+    (manifest,) = full.folder.glob("Fanfold-main-Processing.assets.json")
+    images = [image["source"] for image in json.loads(manifest.read_text())["dockerImages"].values()]
+    told = {
+        (image["dockerBuildArgs"].get("SYSTEM_PACKAGES"), image["dockerBuildArgs"].get("LOCK"), image["platform"])
+        for image in images
+    }
+    assert told == {
+        ("libgl1", None, "linux/amd64"),
+        ("libgl1", None, "linux/arm64"),
+        ("gdal-bin libglib2.0-0", None, "linux/amd64"),
+        (None, "runtime/images/gpu.lock", "linux/amd64"),
+        (None, None, "linux/arm64"),
+    }
+    for image in images:  # a change of one image's packages builds no other anew
+        locks = {path.name for path in (full.folder / image["directory"] / "runtime").rglob("*.lock")}
+        assert ("gpu.lock" in locks) == ("LOCK" in image["dockerBuildArgs"])
+
+
+def test_the_packages_of_the_gpu_image_are_for_its_processor() -> None:
+    settings = Settings.model_validate({"images": {"gpu": _GPU}})
+    recipe = own_recipes(settings)["gpu"]
+    packages = recipe.packages()
+    assert {"torch", "nvidia-cudnn-cu13", "boto3"} <= set(packages)
+    assert "geopandas" not in packages
+    assert recipe.identity != default_recipe(settings, "x86_64").identity
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({}, ["images.mine.requirements", "runtime/images/mine.txt is not there"]),
+        ({"mine.txt": "numpy"}, ["runtime/images/mine.lock", "make image-lock"]),
+        ({"mine.txt": "numpy", "mine.lock": "numpy==1.0"}, ["asks for boto3", "has none", "make image-lock"]),
+        ({"mine.txt": "numpy>=2", "mine.lock": "numpy==1.0 --hash=sha256:0"}, ["numpy>=2", "has 1.0"]),
+        ({"mine.txt": "-r other.txt", "mine.lock": ""}, ["'-r other.txt' is no requirement"]),
+    ],
+)
+def test_a_lock_that_is_not_of_its_requirements_stops_the_synthesis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], words: list[str]
+) -> None:
+    folder = tmp_path / "runtime" / "images"
+    folder.mkdir(parents=True)
+    (tmp_path / NEEDED).write_text("boto3\n")
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    monkeypatch.setattr("infra.recipe.ROOT", tmp_path)
+    settings = Settings.model_validate({"images": {"mine": {"requirements": "runtime/images/mine.txt"}}})
+    with pytest.raises(SettingError) as caught:
+        check_lock(own_recipes(settings)["mine"])
+    assert [word for word in words if word not in str(caught.value)] == []
+
+
 def test_runs_own_the_shared_files(full: Templates) -> None:
     assert f"USER {full.one('AWS::EFS::AccessPoint')['PosixUser']['Uid']}" in _instructions()
 
@@ -127,5 +183,6 @@ def test_runs_own_the_shared_files(full: Templates) -> None:
 def test_what_is_copied_is_in_the_build_context(templates: Templates) -> None:
     (context,) = templates.folder.glob("asset.*")
     sources = [line.split()[1] for line in _instructions() if line.startswith("COPY")]
+    sources[0] = _instructions()[_instructions().index("COPY ${LOCK} /opt/fanfold/requirements.lock") - 1].split("=")[1]
     assert sources == ["runtime/requirements.lock", "client/fanfold", "runtime/fanfold_runtime"]
     assert [source for source in sources if (ROOT / source).exists() and not (context / source).exists()] == []

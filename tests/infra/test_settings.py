@@ -61,6 +61,22 @@ def test_a_gpu_and_a_graviton_machine_need_no_code() -> None:
         ({"write_buckets": ["192.168.5.4"]}, ["192.168.5.4", "IP address"]),
         ({"tags": {"aws:mine": "x"}}, ["tags", "aws:mine"]),
         ({"read_buckets": ["Not_A_Bucket"]}, ["read_buckets.0", "Not_A_Bucket"]),
+        ({"images": {"Geo": {}}}, ["images.Geo", "[a-z]"]),
+        ({"images": {"default": {}}}, ["images.default", "another name"]),
+        ({"images": {"geo": {"wheels": []}}}, ["images.geo.wheels", "no such setting", "requirements"]),
+        ({"images": {"geo": {"requirements": "/etc/x.txt"}}}, ["images.geo.requirements", "runtime/images/"]),
+        ({"images": {"geo": {"system_packages": ["a b"]}}}, ["images.geo.system_packages.0", "a b"]),
+        ({"images": {"geo": {"instance_types": ["smal"]}}}, ["images.geo.instance_types", "smal", "small, medium"]),
+        ({"images": {"geo": {"realtime": False, "architecture": "arm64"}}}, ["images.geo", "nothing runs it", "arm64"]),
+        (
+            {"images": {"geo": {"architecture": "arm64", "instance_types": ["small"]}}},
+            ["images.geo.instance_types", "small", "another processor", "arm64"],
+        ),
+        (
+            {"images": {"geo": {"image_uri": f"{'1' * 12}.dkr.ecr.x-1.amazonaws.com/a:b", "base": "a:b"}}},
+            ["images.geo.image_uri", "no base"],
+        ),
+        ({"images": {f"i{n}": {} for n in range(12)}}, ["images", "job definitions", "300"]),
         ({"extra_instance_types": {"small": {}}}, ["extra_instance_types.small.host", "required"]),
     ],
 )

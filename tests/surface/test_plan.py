@@ -323,8 +323,8 @@ def priced(monkeypatch):
     facts: dict[str, object] = {}
 
     class Priced(LocalEngine):
-        def describe(self):
-            return super().describe()._replace(costs_money=True, **facts)
+        def describe(self, image=""):
+            return super().describe(image)._replace(costs_money=True, **facts)
 
     monkeypatch.setattr(select, "_opened", lambda _name, settings: Priced(settings.home))
     return facts

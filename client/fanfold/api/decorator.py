@@ -137,6 +137,7 @@ def udf(
     fresh: bool = False,
     setup: Callable[[], object] | None = None,
     packages: str | Sequence[str] | None = None,
+    image: str | None = None,
     secrets: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
     **options: Any,
@@ -151,7 +152,8 @@ def udf(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     `timeout_s` (seconds),
     `memory_mib`, `disk_size_gb`, `serializer` ("auto" or "pickle"), `fresh` (each run in a process of its own), `setup`
     (a function that is called once in each worker before its first run), `packages` (a list of requirements, "auto",
-    or a requirements file: what it needs beside what is where it runs),
+    or a requirements file: what it needs beside what is where it runs), `image` (the name of one of the deployment's
+    images),
     `secrets` (names, see `fanfold secret`) and `env` (values by name: what its runs have in their environment),
     `depends_on` (paths, functions and names of parameters that hold paths: a result is used again only while they are
     what they were), `check_paths` (True: texts in results are paths as well, and a result is used again only while they

@@ -70,6 +70,7 @@ def submit(
     rate: str | float | None = None,
     progress: bool | None = None,
     packages: str | Sequence[str] | None = None,
+    image: str | None = None,
     **constants: Any,
 ) -> pd.DataFrame: ...
 
@@ -109,6 +110,7 @@ def submit(
     rate: str | float | None = None,
     progress: bool | None = None,
     packages: str | Sequence[str] | None = None,
+    image: str | None = None,
     **constants: Any,
 ) -> pd.DataFrame | Job | Plan | Any:
     """Run a UDF once per input, in parallel, and return all results as one frame.
@@ -150,6 +152,7 @@ def submit(
         progress: a progress bar; None shows one at a terminal and in a notebook.
         packages: what the UDF needs beside the packages that are where it runs: a list of requirements, wheels and
             project folders, a requirements file, or "auto" for what it imports. It beats the UDF's own.
+        image: the name of one of the deployment's images that runs have, in place of the UDF's own.
         constants: keyword arguments that are the same for every run.
 
     Raises:
@@ -165,7 +168,7 @@ def submit(
         check_flags(ignore_exceptions=ignore_exceptions, flatten=flatten, drop_index=drop_index)
         if constants or inputs is None:
             inputs, constants = submit_arguments(udf, inputs, constants, submit.__kwdefaults__)
-        udf = udf if packages is None else _with_packages(udf, packages)
+        udf = with_surroundings(udf, packages=packages, image=image)
         chosen, request = resolve_call(
             udf,
             engine=engine,
@@ -217,12 +220,15 @@ def _call_here(udf: Any, engine: Engine, inputs: Any, constants: dict[str, Any])
     return call_here(udf, engine, inputs, constants)
 
 
-def _with_packages(udf: Any, packages: str | Sequence[str]) -> Any:
-    """The UDF, asking for other packages than of its own accord."""
+def with_surroundings(udf: Any, **asked: Any) -> Any:
+    """The UDF, asking for other packages or another image than of its own accord, where the call says so."""
+    given = {name: value for name, value in asked.items() if value is not None}
+    if not given:
+        return udf
     from fanfold.api.decorator import Udf
 
     function, options = unwrapped(udf)
-    return Udf(function, Options.checked(**{**options._asdict(), "packages": packages}))
+    return Udf(function, Options.checked(**{**options._asdict(), **given}))
 
 
 class _SubmitCall:
@@ -245,7 +251,8 @@ class _SubmitCall:
         if name is not None:
             from fanfold.submission.escalation import check_machine
 
-            self._machine = check_machine(name, self._request, self._engine, waits=waits)
+            image = unwrapped(self._udf)[1].image
+            self._machine = check_machine(name, self._request, self._engine, image=image, waits=waits)
 
     def start(self, inputs: Any, ramp: bool | Sequence[int] | None, progress: bool | None) -> tuple[Job, bool | None]:
         """Start the job, by stages where `ramp` asks for it. Returns it, and whether a progress bar goes on."""

@@ -81,6 +81,9 @@ Packages = Annotated[
         "--with", metavar="PACKAGE", help="A package to bring along, a wheel, a .txt of them, or auto; repeat it."
     ),
 ]
+Image = Annotated[
+    str | None, typer.Option("--image", metavar="NAME", help="The deployment's image that runs have, by its name.")
+]
 Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="NAME=VALUE", help="A label of the job; repeat it.")]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on, and show what changes.")]
 OneRun = Annotated[int | None, typer.Option("--run", metavar="N", help="Only this run, numbered from 0.")]

@@ -30,7 +30,7 @@ def packages_path(deployment: str) -> str:
 
 
 def images_path(deployment: str) -> str:
-    """Parameters below this path, read together, are one JSON object of `OwnImage` by the name that UDFs choose it by."""
+    """Parameters below this path, read together, are one JSON object of `OwnImage` by the image's name."""
     return f"/fanfold/{deployment}/images"
 
 

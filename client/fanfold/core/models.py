@@ -324,6 +324,8 @@ class JobHeader(NamedTuple):
     commit: str = ""
     #: Runs a second that may begin; 0 for any number.
     rate: float = 0.0
+    #: The deployment's image that its runs have, where the UDF names one.
+    image_name: str = ""
 
     @property
     def path_rules(self) -> PathRules | None:

@@ -245,6 +245,8 @@ class Options(NamedTuple):
     setup: Callable[[], object] | None = None
     #: Packages that it needs beside those that are where it runs; see `environments.requirements`.
     packages: str | Sequence[str] | None = None
+    #: The name of one of the deployment's images; None for the default one.
+    image: str | None = None
     #: What results depend on beside code and arguments: paths, functions, names of parameters whose texts are paths.
     depends_on: Sequence[str | PurePath | Callable[[], Any]] = ()
     #: Whether texts in results are looked at as paths when they are used again; False looks at no path there.
@@ -270,8 +272,8 @@ class Options(NamedTuple):
         _names(asked.retry_on)
         if _checked_retry(asked.retry) and (asked.max_retry is not None or asked.retry_on):
             _Tries.of(asked, asked.max_retry, asked.retry_on, asked.retry)
-        if not isinstance(asked.name, (str, NoneType)) or asked.name == "":
-            raise InputError(f"name={asked.name!r} is not a name.", next_step="give some text, or leave it out.")
+        _check_name("name", asked.name)
+        _check_name("image", asked.image)
         if asked.engine not in (None, *_ENGINE_WORDS):
             raise InputError(f"There is no engine {asked.engine!r}.", next_step='use "local" or "aws".')
         check_number("timeout_s", asked.timeout_s)
@@ -512,6 +514,11 @@ def _checked_variables(secrets: Any, variables: Any) -> dict[str, Any]:
     if len(set(taken)) < len(taken):
         raise InputError(f"{', '.join(taken)}: two of them are one variable.", next_step="give them other names.")
     return {"secrets": tuple(names), "env": dict(sorted(variables.items()))}
+
+
+def _check_name(option: str, value: object) -> None:
+    if not isinstance(value, (str, NoneType)) or value == "":
+        raise InputError(f"{option}={value!r} is not a name.", next_step="give some text, or leave it out.")
 
 
 def _check_packages(packages: Any) -> None:

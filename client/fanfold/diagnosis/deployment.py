@@ -74,6 +74,8 @@ def _describe_deployment(account: Account, found: Deployment) -> Check:
     image = found.descriptor["image"]
     clones = len(found.descriptor["functions"])
     parts = f"{clones} function{'s' * (clones != 1)}, {len(found.lanes)} instance types"
+    if found.images:
+        parts += f", the image{'s' * (len(found.images) > 1)} {', '.join(found.images)} beside the default one"
     runs = f"Python {image['python']} on {image['architecture']}"
     return Check("deployment", "ok", f"{found.name} in {account.region}: {parts}, {runs}")
 

@@ -35,6 +35,10 @@ class Description(NamedTuple):
     instance_types: Mapping[str, InstanceType]
     #: What results may depend on besides code and arguments; part of every cache key.
     image: str
+    #: The name of that image; empty for the default one, and where there are none.
+    image_name: str = ""
+    #: Whether runs without an instance type can have it.
+    has_realtime: bool = True
     #: Version by name of the packages that runs can import; empty where that is not known from here.
     packages: Mapping[str, str] = NO_DATA
     #: What prices depend on: whether machines are Spot machines, and what the realtime function runs on.
@@ -190,8 +194,8 @@ class Engine(Protocol):
     def wait_for_news(self, timeout_s: float) -> bool:
         """Wait until there may be new events; False after `timeout_s`."""
 
-    def describe(self) -> Description:
-        """The engine's limits."""
+    def describe(self, image: str = "") -> Description:
+        """The engine's limits, where runs have one of its images. Raises `InputError` for one that there is not."""
 
 
 # Starting no more runs of a job whose first ones all failed.

@@ -18,9 +18,9 @@ from fanfold.submission.prepare import prepare
 _TOO_LARGE = (RunStatus.TIMED_OUT, RunStatus.OUT_OF_MEMORY)
 
 
-def check_machine(name: str, request: Request, engine: Engine, *, waits: bool) -> InstanceType:
+def check_machine(name: str, request: Request, engine: Engine, *, image: str | None, waits: bool) -> InstanceType:
     """The machine that `escalate` names. Raises `InputError`, also where nobody `waits` for the job."""
-    machine = instance_type(name, engine.describe().instance_types, argument="escalate")
+    machine = instance_type(name, engine.describe(image or "").instance_types, argument="escalate")
     if machine is None or machine == request.instance:
         raise InputError(f"escalate={name!r} is where the runs are anyway.", next_step='name a machine: "medium".')
     if not waits:

@@ -43,7 +43,11 @@ _SAME_TIMES = {"SOURCE_DATE_EPOCH": "315532800"}
 
 
 def packages_of(
-    function: Callable[..., object], asked: str | Sequence[str] | None, engine: Engine, imports: Iterable[str]
+    function: Callable[..., object],
+    asked: str | Sequence[str] | None,
+    engine: Engine,
+    described: Description,
+    imports: Iterable[str],
 ) -> PackageSet | None:
     """Have the packages that a UDF asks for ready where its runs find them.
 
@@ -53,7 +57,6 @@ def packages_of(
     wanted = requested(asked, function)
     if wanted is None:
         return None
-    described = engine.describe()
     here = described.uses_own_packages
     if wanted.requirements == (AUTO,):
         wanted = Requested(() if here else tuple(_found_missing(imports, described)))

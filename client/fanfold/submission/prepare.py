@@ -79,7 +79,11 @@ def resolve_call(
     """
     (_, options), (engine, instance_type) = unwrapped(udf), places(engine, instance_type)
     chosen = engine_for(engine or options.engine)
-    described = chosen.describe()
+    described = chosen.describe(options.image or "")
+    if described.image_name:
+        from fanfold.submission.images import check_image
+
+        check_image(described, instance_type or options.instance_type, quiet=quiet)
     request = Request.of(options, offered=described.instance_types, instance_type_name=instance_type, **asked)
     described.check(request)
     if not quiet:
@@ -252,7 +256,7 @@ class Draft:
     def __init__(self, fn: Any, engine: Engine, constants: dict[str, Any], *, job_id: str = "", kept: str = "") -> None:
         function, self.options = unwrapped(fn)
         self.engine = engine
-        self.described = engine.describe()
+        self.described = engine.describe(self.options.image or "")
         self.sealing = JobSealing(engine.stores, job_id or new_job_id(), kept)
         self._captured = Captured(function, self._put_blob, self.sealing)
         self.bundle = self._captured.bundle
@@ -260,7 +264,7 @@ class Draft:
             engine.stores.secrets.check(self.options.secrets)
         if '["variable",' in self.bundle.graph and not self.described.uses_own_packages:
             say_which_stay(self.bundle.graph, {*(self.options.env or ()), *map(secret_variable, self.options.secrets)})
-        self._packages = _packages_of(function, self.options, engine, self.bundle)
+        self._packages = self._packages_of(function)
         self.check_imports()
         signature = Signature.of(function)
         self.name = self.options.name or self.bundle.entry
@@ -359,19 +363,18 @@ class Draft:
         self.bundle = self._captured.bundle
         return tree
 
+    def _packages_of(self, function: Any) -> PackageSet | None:
+        """The packages that the UDF brings along; None where it does not ask for any."""
+        if self.options.packages is None:
+            file = getattr(getattr(function, "__code__", None), "co_filename", "")
+            if not any(line.startswith("# /// script") for line in linecache.getlines(file)):
+                return None
+        from fanfold.submission.packages import packages_of  # it brings all that fetches and builds
+
+        return packages_of(function, self.options.packages, self.engine, self.described, self.bundle.imports)
+
     def _put_blob(self, sha256: str, data: bytes) -> None:
         self.engine.stores.objects.put_if_absent(blob_key(sha256), data)
-
-
-def _packages_of(function: Any, options: Options, engine: Engine, bundle: Bundle) -> PackageSet | None:
-    """The packages that a UDF brings along; None where it does not ask for any."""
-    if options.packages is None:
-        file = getattr(getattr(function, "__code__", None), "co_filename", "")
-        if not any(line.startswith("# /// script") for line in linecache.getlines(file)):
-            return None
-    from fanfold.submission.packages import packages_of  # it brings all that fetches and builds
-
-    return packages_of(function, options.packages, engine, bundle.imports)
 
 
 def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any]) -> Submission:
@@ -471,6 +474,7 @@ def _header(job_id: str, draft: Draft, bundle: Bundle, request: Request, count: 
         secrets=tuple(options.secrets),
         env=tuple((options.env or {}).items()),
         sealed_with=draft.sealing.kept,
+        image_name=described.image_name,
     )
 
 

@@ -33,6 +33,7 @@ def run(
     cache: options.Cache = True,
     cache_max_age: options.CacheMaxAge = None,
     packages: options.Packages = None,
+    image: options.Image = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Run a UDF once and print its value.
@@ -50,6 +51,7 @@ def run(
         cache=cache,
         cache_max_age=cache_max_age,
         packages=packages,
+        image=image,
         collect=False,
     )
     _print_value(wait_and_show(job).result(0), as_json=as_json)
@@ -76,6 +78,7 @@ def submit(
     cache: options.Cache = True,
     cache_max_age: options.CacheMaxAge = None,
     packages: options.Packages = None,
+    image: options.Image = None,
     tag: options.Tags = None,
     ramp: Annotated[bool, typer.Option("--ramp", help="Start 1, 5, 50 runs, then all; stop where they fail.")] = False,
     escalate: Annotated[
@@ -104,11 +107,12 @@ def submit(
     what it took; -o writes the results to a file, as `fanfold collect` does later. Ctrl-C cancels the job.
     """
     from fanfold.api.submit import submit as start
+    from fanfold.api.submit import with_surroundings
     from fanfold.core.options import places, unwrapped
 
     if output is not None:
         _check_output(output, debug=debug, no_wait=no_wait)
-    function = load_udf(udf)
+    function = with_surroundings(load_udf(udf), packages=packages, image=image)
     larger = _escalation(function, escalate, engine, instance_type, waits=debug or not no_wait)
     if no_wait and not debug:
         detach(places(engine, instance_type)[0] or unwrapped(function)[1].engine)
@@ -124,7 +128,6 @@ def submit(
             retry_on=tuple(retry_on or ()),
             cache=cache,
             cache_max_age=cache_max_age,
-            packages=packages,
             tags=options.tags(tag),
             ramp=ramp,
             debug_mode=debug,
@@ -164,11 +167,12 @@ def _escalation(
     """What runs on a machine what was too large in a job that has ended; refuses at once what names none."""
     if name is None:
         return lambda job: job
+    from fanfold.core.options import unwrapped
     from fanfold.submission.escalation import Escalation, check_machine
     from fanfold.submission.prepare import resolve_call
 
     chosen, request = resolve_call(function, engine=engine, instance_type=instance_type, quiet=True)
-    machine = check_machine(name, request, chosen, waits=waits)
+    machine = check_machine(name, request, chosen, image=unwrapped(function)[1].image, waits=waits)
 
     def escalated(job: Job) -> Job:
         larger = Escalation(job, function, machine)

@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 from fanfold.contract.cloud import (
     DESCRIPTOR_VERSION,
     DeploymentDescriptor,
     Lane,
+    OwnImage,
+    definition_name,
+    image_packages_path,
+    images_path,
     instance_types_path,
     packages_path,
     parameter_name,
 )
 from fanfold.contract.instances import INSTANCE_TYPES, Host, InstanceType
-from fanfold.errors import ConfigurationError
+from fanfold.core.models import NO_DATA
+from fanfold.errors import ConfigurationError, InputError
 from fanfold.stores.aws.account import Account, Refused
 from fanfold.stores.aws.failures import USER_POLICY
 
@@ -34,11 +40,45 @@ class Deployment(NamedTuple):
     lanes: Mapping[str, Lane]
     #: Version by package; empty where the image was given, not built.
     packages: Mapping[str, str]
+    #: The images beside the default one, by name, and the packages of each.
+    images: Mapping[str, OwnImage] = MappingProxyType({})
+    image_packages: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
     @property
     def instance_types(self) -> dict[str, InstanceType]:
         """What can be asked for, by name: the known ones that it has, and those of its own settings."""
         return {name: INSTANCE_TYPES.get(name) or _own(name, lane) for name, lane in self.lanes.items()}
+
+    def image(self, name: str) -> OwnImage:
+        """What is known of an image; the default one is "". Raises `InputError` for a name that there is not."""
+        if not name:
+            described = self.descriptor
+            return OwnImage(
+                **described["image"],
+                functions=described["functions"],
+                instance_types=list(self.lanes),
+                plain=described.get("plain", True),
+            )
+        if name in self.images:
+            return self.images[name]
+        known = f"it has {', '.join(self.images)}" if self.images else "it has none with a name"
+        raise InputError(
+            f"image={name!r} is not an image of the deployment {self.name!r}.",
+            next_step=f"{known}; leave image= out for the default one. Others are a matter of its settings (`images`).",
+        )
+
+    def packages_of(self, image: str) -> Mapping[str, str]:
+        """Version by package of an image; empty where that is not known."""
+        return self.image_packages.get(image, NO_DATA) if image else self.packages
+
+    def lane(self, instance_type: str, image: str) -> Lane | None:
+        """The queue and the definition of an instance type with an image; None for one that there is not."""
+        lane = self.lanes.get(instance_type)
+        if lane is None or not image:
+            return lane
+        if instance_type not in self.image(image)["instance_types"]:
+            return None
+        return {**lane, "definition": definition_name(self.name, instance_type, image)}
 
 
 def discover(account: Account, name: str) -> Deployment:
@@ -50,7 +90,15 @@ def discover(account: Account, name: str) -> Deployment:
         )
     descriptor = _descriptor(account, name)
     below = _below(account, parameter_name(name))
-    return Deployment(name, descriptor, _table(below, instance_types_path(name)), _table(below, packages_path(name)))
+    images = _table(below, images_path(name))
+    return Deployment(
+        name,
+        descriptor,
+        lanes=_table(below, instance_types_path(name)),
+        packages=_table(below, packages_path(name)),
+        images=images,
+        image_packages={image: _table(below, image_packages_path(name, image)) for image in images},
+    )
 
 
 def _own(name: str, lane: Lane) -> InstanceType:

@@ -85,7 +85,7 @@ class AwsEngine:
 
     def _start(self, header: JobHeader, given: list[RunRef]) -> None:
         if header.instance_type is not None:
-            lane_of(self.surroundings, header.instance_type)
+            lane_of(self.surroundings, header)
         dispatch = new_dispatch(header, given, self.surroundings.capacity.runs)
         _log.info("job %s: %d runs by the %s path, dispatch %s", header.id, len(given), dispatch.path, dispatch.name)
         # Recorded before it is done: a reader who finds a record of nothing done starts these runs again.
@@ -147,21 +147,24 @@ class AwsEngine:
         """Wait until something was recorded here, or it is time to ask what was recorded elsewhere."""
         return self.stores.log.wait_for_news(timeout_s)
 
-    def describe(self) -> Description:
-        """The deployment's limits, instance types and packages, as of some minutes ago at most."""
+    def describe(self, image: str = "") -> Description:
+        """The deployment's limits, and an image's machines and packages, as of some minutes ago at most."""
         self._refresh(_REFRESH_S)
-        descriptor = self.surroundings.descriptor
+        deployment, descriptor = self.surroundings.deployment, self.surroundings.descriptor
+        facts, machines = deployment.image(image), deployment.instance_types
         return Description(
             name="aws",
             realtime_timeout_s=descriptor["limits"]["timeout_s"],
             realtime_memory_mib=descriptor["limits"]["memory_mib"],
             ask_concurrency=self.surroundings.capacity.runs,
-            instance_types=self.surroundings.deployment.instance_types,
-            image=descriptor["image"]["identity"],
-            packages=self.surroundings.deployment.packages,
+            instance_types={name: machines[name] for name in facts["instance_types"] if name in machines},
+            image=facts["identity"],
+            image_name=image,
+            has_realtime=bool(facts["functions"]),
+            packages=deployment.packages_of(image),
             spot=descriptor["spot"],
-            architecture=descriptor["image"]["architecture"],
-            python=descriptor["image"]["python"],
+            architecture=facts["architecture"],
+            python=facts["python"],
             realtime_disk_mib=descriptor["limits"]["realtime_disk_mib"],
             machine_disk_mib=descriptor["limits"]["disk_size_gb"] * 1000,
             has_shared_memory=False,
@@ -203,7 +206,7 @@ class AwsEngine:
 
     def _tell_why_it_waits(self, header: JobHeader, state: JobState) -> bool:
         """Write down why a dedicated job's machines are not up, where there is news of it: for all who look."""
-        lane = self.surroundings.deployment.lanes.get(header.instance_type or "")
+        lane = self.surroundings.deployment.lane(header.instance_type or "", header.image_name)
         news = self._queueing.news(header, state, lane) if lane is not None else []
         news += self._lost_machines.news(header, state)
         self.stores.log.append(news)

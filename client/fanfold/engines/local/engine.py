@@ -314,8 +314,11 @@ class LocalEngine(Locked):
         """Wait until something was recorded, by this process or another."""
         return self.stores.log.wait_for_news(timeout_s)
 
-    def describe(self) -> Description:
-        """This machine's limits; a realtime run has the cloud's, so that what passes here passes there."""
+    def describe(self, image: str = "") -> Description:
+        """This machine's limits; a realtime run has the cloud's, so that what passes here passes there.
+
+        An `image` is a deployment's: here runs have this machine's own environment, whatever it is called.
+        """
         under = conditions()
         as_in_lambda = under is not None and under.like == "lambda"
         return Description(
@@ -325,6 +328,7 @@ class LocalEngine(Locked):
             ask_concurrency=usable_cores,
             instance_types=INSTANCE_TYPES,
             makes_calls=True,
+            image_name=image,
             image=f"local/{sys.implementation.cache_tag}{'' if under is None else under.mark}",
             costs_money=False,
             has_machines=False,

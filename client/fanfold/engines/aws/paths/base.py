@@ -61,6 +61,10 @@ class Surroundings:
         """What the deployment says of itself."""
         return self.deployment.descriptor
 
+    def functions(self, header: JobHeader) -> list[str]:
+        """The clones of the function that performs a job's runs. Raises `InputError` for an image that is gone."""
+        return self.deployment.image(header.image_name)["functions"]
+
     def job(self, header: JobHeader) -> DispatchJob:
         """What of a job goes with every run.
 

@@ -96,16 +96,18 @@ class DedicatedPath:
         return describe_job(listed[0]) if listed else ""
 
     def _lane(self, header: JobHeader) -> Lane:
-        return lane_of(self._surroundings, str(header.instance_type))
+        return lane_of(self._surroundings, header)
 
 
-def lane_of(surroundings: Surroundings, instance_type: str) -> Lane:
-    """The queue and the definition of an instance type. Raises `UnknownInstanceType`."""
-    deployment = surroundings.deployment
-    lane = deployment.lanes.get(instance_type)
+def lane_of(surroundings: Surroundings, header: JobHeader) -> Lane:
+    """The queue and the definition of a job's machines. Raises `UnknownInstanceType`."""
+    deployment, instance_type = surroundings.deployment, str(header.instance_type)
+    lane = deployment.lane(instance_type, header.image_name)
     if lane is None:
+        names = deployment.image(header.image_name)["instance_types"]
+        of_image = f" for the image {header.image_name!r}" if header.image_name else ""
         raise UnknownInstanceType(
-            f"The deployment {deployment.name!r} has no machine {instance_type!r}.",
-            next_step=f"choose one of {', '.join(deployment.lanes)}, or add it to the deployment's settings.",
+            f"The deployment {deployment.name!r} has no machine {instance_type!r}{of_image}.",
+            next_step=f"choose one of {', '.join(names)}, or add it to the deployment's settings.",
         )
     return lane

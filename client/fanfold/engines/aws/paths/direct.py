@@ -44,7 +44,7 @@ class DirectPath:
 
     def start(self, header: JobHeader, dispatch: Dispatch, runs: Sequence[RunRef]) -> None:  # noqa: ARG002
         """Call the function for each of these runs, and see to it that each ends in an event, whatever happens."""
-        functions, job = self._surroundings.descriptor["functions"], self._surroundings.job(header)
+        functions, job = self._surroundings.functions(header), self._surroundings.job(header)
         for item in run_items(header, runs, objects=self._stores.objects, functions=functions):
             token = f"{header.id}/{item['index']}/{item['attempt']}"
             self._start_one({"job": job, "run": item, "token": token})

@@ -25,7 +25,7 @@ class DistributedPath:
     def start(self, header: JobHeader, dispatch: Dispatch, runs: Sequence[RunRef]) -> None:
         """Put the manifest, then start the execution."""
         stores, name = self._surroundings.stores, execution_name(header, dispatch)
-        functions = self._surroundings.descriptor["functions"]
+        functions = self._surroundings.functions(header)
         key, path = work_key(header.id, dispatch.name), stores.scratch / f"{name}.jsonl"
         with path.open("wb") as file:
             file.writelines(lines(run_items(header, runs, objects=stores.objects, functions=functions)))

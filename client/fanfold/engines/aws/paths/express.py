@@ -28,7 +28,7 @@ class ExpressPath:
             header,
             runs,
             objects=self._surroundings.stores.objects,
-            functions=self._surroundings.descriptor["functions"],
+            functions=self._surroundings.functions(header),
         )
 
         def start_one(numbered: tuple[int, str]) -> None:
