@@ -11,8 +11,9 @@ import psutil
 import pytest
 
 from tests.cloud.fixtures import cloud, cloud_account, engine, on_cloud
+from tests.environments.index import index
 
-__all__ = ["cloud", "cloud_account", "engine", "eventually", "home", "on_cloud"]
+__all__ = ["cloud", "cloud_account", "engine", "eventually", "home", "index", "on_cloud"]
 
 # Before any test imports them: each backend's tests do, in whatever order.
 for contract in ("event_log_contract", "object_store_contract", "result_cache_contract"):

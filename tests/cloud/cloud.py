@@ -21,10 +21,15 @@ from typing import Any
 
 from fanfold.contract.cloud import endpoint_variables, parameter_name
 from tests.aws.cloud import ACCOUNT, ENVIRONMENT, REGION
-from tests.cloud.deploy import ROOT, Deployer, synthesise
+from tests.cloud.deploy import ROOT, Deployer, own_locks, synthesise
 
 #: Two clones, so that runs are spread over several functions; and every machine that there is a name for.
-SETTINGS: Mapping[str, Any] = {"realtime_functions": 2, "ultramem": True}
+#: Beside the default image one with a function, and one for machines alone.
+_IMAGES = {
+    "geo": {"system_packages": ["libgl1"], "instance_types": ["small"]},
+    "batch": {"realtime": False, "instance_types": ["small", "medium"]},
+}
+SETTINGS: Mapping[str, Any] = {"realtime_functions": 2, "ultramem": True, "images": _IMAGES}
 #: What starts environments and machines, as `module:function`.
 STARTER = "tests.aws.processes:start_process"
 
@@ -62,10 +67,11 @@ class LocalCloud:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def deploy(self, settings: Mapping[str, Any] = SETTINGS) -> str:
-        """Synthesise and deploy Fanfold; the deployment's name."""
+    def deploy(self, settings: Mapping[str, Any] = SETTINGS, checkout: Path = ROOT) -> str:
+        """Synthesise and deploy Fanfold, of this checkout or of another; the deployment's name."""
         folder = self.folder / "cdk.out"
-        templates = synthesise(folder, settings)
+        templates = synthesise(folder, settings, checkout)
+        self._order("add_images", own_locks(folder))
         deployer = Deployer(self.client, region=REGION, account=ACCOUNT)
         for template in templates:
             deployer.deploy(template)

@@ -22,18 +22,29 @@ ROOT = Path(__file__).parents[2]
 STACKS = ("Storage", "Processing", "Observability")
 
 
-def synthesise(folder: Path, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+def synthesise(folder: Path, settings: Mapping[str, Any], checkout: Path = ROOT) -> list[dict[str, Any]]:
     """The templates of a deployment with these settings, by the app itself."""
     from tests.infra.tooling import offline_environment
 
     context = {**json.loads((ROOT / "cdk.json").read_text())["context"], "fanfold": dict(settings)}
     environment = offline_environment(CDK_OUTDIR=str(folder), CDK_CONTEXT_JSON=json.dumps(context), PYTHONWARNINGS="")
     environment["CDK_VALIDATION"] = "false"  # what it takes 3 s to find, tests/infra looks at
-    subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "app.py"], cwd=checkout, env=environment, check=True, stdout=subprocess.DEVNULL)
     files = {path.name.split(".")[0].rsplit("-", 1)[1]: path for path in folder.glob("*.template.json")}
     if set(files) != set(STACKS):
         raise NotEmulated(f"the stacks {sorted(files)}, not {STACKS}")
     return [json.loads(files[stack].read_text()) for stack in STACKS]
+
+
+def own_locks(folder: Path) -> dict[str, str]:
+    """The lock files of images that have one of their own, by the images' tags, in what was synthesised there."""
+    found = {}
+    for manifest in folder.glob("*.assets.json"):
+        for tag, image in json.loads(manifest.read_text()).get("dockerImages", {}).items():
+            lock = image["source"].get("dockerBuildArgs", {}).get("LOCK")
+            if lock:
+                found[tag] = str(folder / image["source"]["directory"] / lock)
+    return found
 
 
 class Deployer:

@@ -21,6 +21,7 @@ from tests.aws.lambda_host import Answer, LambdaHost
 from tests.aws.processes import Starter, start_process
 from tests.cloud.aws_errors import INACTIVE_MESSAGE
 from tests.cloud.containers import Contain, as_it_is
+from tests.cloud.images import Images
 from tests.cloud.refusals import NotEmulated
 
 #: A function's environments here. AWS starts another where all are busy; here the call waits for one.
@@ -48,6 +49,8 @@ class Configuration(NamedTuple):
     handler: str
     timeout_s: float
     memory_mib: int
+    image: str = ""
+    name: str = ""
 
 
 def configuration(
@@ -70,13 +73,10 @@ class Functions:
         environment: Mapping[str, str],
         start: Starter = start_process,
         contain: Contain = as_it_is,
+        images: Images | None = None,
     ) -> None:
         self._find = find
-
-        def start_contained(command: list[str], *surroundings: Any) -> Any:
-            return start(contain(command, None), *surroundings)
-
-        self._start: Starter = start_contained
+        self._start, self._contain, self._images = start, contain, images
         self._folder = folder
         self._environment = environment
         self._functions: dict[str, _Function] = {}
@@ -130,8 +130,18 @@ class Functions:
             if name not in self._functions:
                 folder = self._folder / name
                 folder.mkdir(parents=True)
-                self._functions[name] = _Function(self._find(name), folder, self._environment, self._start)
+                found = self._find(name)
+                self._functions[name] = _Function(found, folder, self._environment, self._starter(found.image))
             return self._functions[name]
+
+    def _starter(self, image: str) -> Starter:
+        """What starts environments of an image."""
+
+        def start(command: list[str], *surroundings: Any) -> Any:
+            inside = command if self._images is None else self._images.command(image, command)
+            return self._start(self._contain(inside, None), *surroundings)
+
+        return start
 
     def strike_busy(self, how: signal.Signals) -> int:
         """End every environment that is in the middle of an invocation with a signal; how many."""
@@ -154,6 +164,8 @@ class _Function:
     ) -> None:
         self._configuration = configuration
         variables = {**environment, **configuration.environment}
+        if configuration.name:
+            variables["AWS_LAMBDA_FUNCTION_NAME"] = configuration.name
         self._hosts: list[LambdaHost] = []
         for number in range(ENVIRONMENTS):
             place = folder / str(number)

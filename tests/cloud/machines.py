@@ -24,6 +24,7 @@ from moto.batch.utils import JobStatus
 
 from tests.aws.processes import Starter, start_process
 from tests.cloud.containers import DEFAULT_SHARED_MIB, Contain, as_it_is
+from tests.cloud.images import Images
 
 #: TerminateJob has ECS send SIGTERM, and half a minute later SIGKILL: ECS_CONTAINER_STOP_TIMEOUT of
 #: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-agent-config.html
@@ -60,9 +61,10 @@ class Machines:
         count: int = 3,
         start: Starter = start_process,
         contain: Contain = as_it_is,
+        images: Images | None = None,
     ) -> None:
         self._folder = folder
-        self._start, self._contain = start, contain
+        self._start, self._contain, self._images = start, contain, images
         self._closed = False
         self._environment = environment
         self._count = count
@@ -164,6 +166,12 @@ class Machines:
             job.status = JobStatus.RUNNABLE
         return False
 
+    def _command(self, job: Job) -> list[str]:
+        command = _command(job)
+        if self._images is None:
+            return command
+        return self._images.command(job.job_definition.container_properties["image"], command)
+
     def _attempt(self, job: Job, attempt: int) -> _End:
         job.status = JobStatus.STARTING
         folder = Path(tempfile.mkdtemp(dir=self._folder, prefix="machine-"))
@@ -171,7 +179,8 @@ class Machines:
             if self._closed:
                 raise RuntimeError("the machines are gone")
             variables = {**self._environment, **_variables(job, attempt)}
-            container = _Container(self._start, self._contain(_command(job), _shared_mib(job)), variables, folder, job)
+            command = self._contain(self._command(job), _shared_mib(job))
+            container = _Container(self._start, command, variables, folder, job)
             self._running[job.job_id] = container
         job._start_attempt()
         job.status = JobStatus.RUNNING

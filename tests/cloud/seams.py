@@ -44,13 +44,15 @@ def find_function(account: str, region: str, name: str) -> Configuration:
     if found is None:
         raise LookupError(f"Function not found: {name}")
     function = found["latest"]
-    return configuration(
+    found_at = str(getattr(function, "code", {}).get("ImageUri", ""))
+    made = configuration(
         dict(function.environment_vars),
         entry_point=function.image_config.entry_point,
         command=function.image_config.cmd,
         timeout_s=float(function.timeout),
         memory_mib=int(function.memory_size),
     )
+    return made._replace(image=found_at, name=name)
 
 
 def install_functions(functions: Functions) -> None:

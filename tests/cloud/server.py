@@ -33,6 +33,7 @@ from tests.cloud.deploy import ROOT
 from tests.cloud.executions import Executions
 from tests.cloud.faults import Faults
 from tests.cloud.functions import Functions
+from tests.cloud.images import Images
 from tests.cloud.machines import Machines
 from tests.cloud.permissions import JOB_KEY, REALTIME_KEY, Permissions
 from tests.cloud.states.integrations import Integrations
@@ -65,6 +66,7 @@ class Server:
         endpoint = f"http://127.0.0.1:{self.port}"
         environment = {**ENVIRONMENT, **image_variables(), "AWS_ENDPOINT_URL": endpoint}
         (folder / "machines").mkdir()
+        self.images = Images(folder / "images")
         contained = contain if start is start_process else as_it_is
         self.functions = Functions(
             lambda name: seams.find_function(ACCOUNT, REGION, name),
@@ -72,6 +74,7 @@ class Server:
             environment={**environment, "AWS_ACCESS_KEY_ID": REALTIME_KEY},
             start=start,
             contain=contained,
+            images=self.images,
         )
         # Batch tells a container nothing of its region: https://github.com/aws/aws-cdk/issues/10952
         told = {name: value for name, value in environment.items() if not name.endswith("_REGION")}
@@ -80,6 +83,7 @@ class Server:
             {**told, "AWS_ACCESS_KEY_ID": JOB_KEY, "FANFOLD_LEASE_S": LEASE_S},
             start=start,
             contain=contained,
+            images=self.images,
         )
         integrations = Integrations(_clients(endpoint), self.functions, self.permissions.refuses)
         self.integrations = integrations
@@ -92,6 +96,7 @@ class Server:
     def obey(self, order: str, arguments: list[Any]) -> Any:
         """Do one thing that the cloud's owner asks for."""
         orders: dict[str, Callable[..., Any]] = {
+            "add_images": self.images.add,
             "limit_concurrency": self._limit_concurrency,
             "scale_waits": self._scale_waits,
             "crash_environments": lambda: self.functions.strike_busy(signal.SIGABRT),

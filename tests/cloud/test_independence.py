@@ -9,7 +9,10 @@ from pathlib import Path
 HERE = Path(__file__).parent
 #: What plays AWS; the rest of this folder are tests, and what they use of Fanfold.
 EMULATOR = [
-    *(HERE / f"{name}.py" for name in ("aws_errors", "containers", "deploy", "executions", "faults", "functions")),
+    *(
+        HERE / f"{name}.py"
+        for name in ("aws_errors", "containers", "deploy", "executions", "faults", "functions", "images")
+    ),
     *(HERE / f"{name}.py" for name in ("machines", "permissions", "references", "refusals", "resources", "seams")),
     *(HERE / "states").glob("*.py"),
     HERE.parent / "aws" / "lambda_host.py",

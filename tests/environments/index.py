@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+import pytest
 
 #: https://peps.python.org/pep-0691/
 _JSON = "application/vnd.pypi.simple.v1+json"
@@ -105,3 +108,18 @@ def _listed(path):
         "hashes": {"sha256": hashlib.sha256(data).hexdigest()},
         "size": len(data),
     }
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch):
+    """An index with nothing in it yet, and pip's settings pointing at it alone."""
+    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
+        monkeypatch.delenv(name)
+    found = Index(tmp_path / "index")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", found.address)
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    monkeypatch.setenv("UV_NO_CONFIG", "1")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    yield found
+    found.close()
