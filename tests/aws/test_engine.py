@@ -266,7 +266,7 @@ def test_a_run_whose_function_may_not_be_called_says_so_at_once_and_what_to_do(
         tries.append(1)
         raise ClientError({"Error": {"Code": code, "Message": ""}}, "Invoke")
 
-    engine_for()._account.client("lambda").meta.events.register("before-call.lambda.Invoke", refuse)
+    engine_for().account.client("lambda").meta.events.register("before-call.lambda.Invoke", refuse)
     with pytest.raises(RunFailed, match=says) as error:
         fanfold.run(double, n=3)
     assert next_step in error.value.next_step
@@ -275,7 +275,7 @@ def test_a_run_whose_function_may_not_be_called_says_so_at_once_and_what_to_do(
 
 def _through(account, kind):
     """The process's own engine makes its own account; its clients are answered too."""
-    return Emulated(engine_for()._account, lambda payload: {"errorType": kind, "errorMessage": "Task timed out"})
+    return Emulated(engine_for().account, lambda payload: {"errorType": kind, "errorMessage": "Task timed out"})
 
 
 def test_every_event_of_a_dispatch_is_one_that_readers_understand(engine, account):
