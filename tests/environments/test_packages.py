@@ -254,7 +254,8 @@ def elf_that_needs(*libraries):
 
 def test_what_does_not_fit_the_disk_of_a_run_is_refused(on_cloud, index, monkeypatch):
     describe = AwsEngine.describe
-    monkeypatch.setattr(AwsEngine, "describe", lambda engine, image="": describe(engine, image)._replace(realtime_disk_mib=3))
+    small = {"realtime_disk_mib": 3}
+    monkeypatch.setattr(AwsEngine, "describe", lambda engine, image="": describe(engine, image)._replace(**small))
     index.add("fftalk", "1.0")
     index.add("ffhuge", "1.0", {"ffhuge.bin": bytes(4 << 20)})
     assert_said(refused(["ffhuge", "fftalk"]), "ffhuge 1.0", "realtime_disk_mib")
