@@ -29,6 +29,7 @@ from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.table import key
 from fanfold.stores.keys import inputs_key
 from fanfold_runtime import telemetry
+from fanfold_runtime.announcement import announce_libraries
 from fanfold_runtime.blob_cache import BlobCache
 from fanfold_runtime.cancel_flag import CancelFlag
 from fanfold_runtime.context import TELEMETRY_S, enter_own_folder, get_header, hide_from_udfs, open_stores
@@ -140,6 +141,7 @@ class Environment:
         self._credentials: Credentials | None = None
         self._pool: Pool | None = None
         self._pools = 0
+        self._has_announced = False
         hide_from_udfs()
 
     def run(self, event: RunPayload, context: Context) -> list[Event]:
@@ -161,6 +163,9 @@ class Environment:
             ended += self._run_one(header, job, run, context, shares_time=True)
         self._blob_cache.tidy()
         self._keep(header, context)
+        if not self._has_announced:
+            self._has_announced = True
+            announce_libraries(self._stores.objects)
         return ended
 
     def _wait_for_turn(self, header: JobHeader, flag: CancelFlag, context: Context) -> bool:

@@ -11,7 +11,9 @@ import fanfold
 from fanfold.engines.aws.engine import AwsEngine
 from fanfold.engines.base import engine_for
 from fanfold.errors import ConfigurationError, InputError, MissingPackage
+from fanfold.stores.keys import libraries_key
 from fanfold.submission.packages import forget_locks
+from tests.cloud.udfs import squared
 from tests.environments.index import make_wheel
 
 
@@ -234,6 +236,21 @@ def test_a_system_library_that_the_image_lacks_is_named_with_what_to_use_instead
     index.add("opencv_python", "4.0", {"cv2/__init__.py": "", "cv2/cv2.so": elf_that_needs("libGL.so.1", "libc.so.6")})
     said = refused(["opencv-python"])
     assert_said(said, "opencv-python needs libGL.so.1 of", "opencv-python-headless")
+
+
+def test_what_an_image_has_said_of_its_libraries_counts_more_than_what_is_known_of_its_base(
+    on_cloud, index, eventually
+):
+    index.add("ffnative", "1.0", {"ffnative.so": elf_that_needs("libmine.so.7", "libc.so.6")})
+    assert_said(refused(["ffnative"]), "ffnative needs libmine.so.7 of", "image does not have", "`system_packages`")
+    # Of an image with system packages of its own, which has said nothing yet, nothing is known.
+    assert fanfold.submit(squared, [1], packages=["ffnative"], image="geo", plan=True)
+    fanfold.run(squared, x=2)
+    objects, facts = engine_for("aws").stores.objects, engine_for("aws").describe().image
+    eventually(lambda: objects.exists(libraries_key(facts)))
+    assert "libc.so.6" in objects.get(libraries_key(facts)).decode().split("\n")
+    objects.put(libraries_key(facts), b"libmine.so.7")
+    assert fanfold.submit(squared, [1], packages=["ffnative"], plan=True)
 
 
 def elf_that_needs(*libraries):

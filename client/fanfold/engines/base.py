@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -64,6 +64,9 @@ class Description(NamedTuple):
     #: MiB of disk that a realtime run and a machine have for packages; None where that is not known from here.
     realtime_disk_mib: int | None = None
     machine_disk_mib: int | None = None
+
+    #: The names of the system libraries of the image, which may have to be asked for; None where they are not known.
+    ask_libraries: Callable[[], Collection[str] | None] = lambda: None
 
     def check(self, request: Request) -> None:
         """Raises `InputError` for what this engine cannot do, though another can."""

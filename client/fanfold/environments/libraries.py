@@ -21,6 +21,22 @@ _IMAGE = (
     " libdb-5.3.so libgdbm.so.6 libnss_dns.so.2"
 )
 IMAGE_LIBRARIES = frozenset(f"{_GLIBC} {_IMAGE}".split())
+#: Which package of Debian's has what wheels lack most often: for the setting `system_packages`.
+_OF_DEBIAN = {
+    "libGL.so.1": "libgl1",
+    "libX11.so.6": "libx11-6",
+    "libXext.so.6": "libxext6",
+    "libXrender.so.1": "libxrender1",
+    "libSM.so.6": "libsm6",
+    "libglib-2.0.so.0": "libglib2.0-0",
+    "libgthread-2.0.so.0": "libglib2.0-0",
+    "libcairo.so.2": "libcairo2",
+    "libpango-1.0.so.0": "libpango-1.0-0",
+    "libmagic.so.1": "libmagic1",
+    "libpq.so.5": "libpq5",
+    "libsndfile.so.1": "libsndfile1",
+    "libodbc.so.2": "unixodbc",
+}
 
 #: A package that does without, where there is one.
 _INSTEAD = {
@@ -59,11 +75,25 @@ def _names(data: bytes, dynamic: tuple[int, ...], strings: int) -> Iterable[str]
             yield data[start : data.index(b"\0", start)].decode()
 
 
-def missing_libraries(needs: Mapping[str, Iterable[str]], brought: Iterable[str]) -> dict[str, list[str]]:
-    """Of the libraries that packages need, those that neither a wheel brings nor the image has, by package."""
-    there = IMAGE_LIBRARIES.union(brought, _OF_DRIVERS)
+def libraries_in(listed: str) -> set[str]:
+    """The names of the libraries that `ldconfig -p` lists."""
+    lines = (line.strip().split(" (", 1) for line in listed.splitlines())
+    return {line[0] for line in lines if len(line) == 2 and ".so" in line[0]}
+
+
+def missing_libraries(
+    needs: Mapping[str, Iterable[str]], brought: Iterable[str], has: Iterable[str] = IMAGE_LIBRARIES
+) -> dict[str, list[str]]:
+    """Of the libraries that packages need, those that neither a wheel brings nor the image `has`, by package."""
+    there = {*has, *_GLIBC.split(), *brought, *_OF_DRIVERS}
     found = {package: sorted(set(names) - there) for package, names in needs.items()}
     return {package: names for package, names in found.items() if names}
+
+
+def debian_packages(libraries: Iterable[str]) -> list[str]:
+    """The packages of Debian's that have these libraries, where all are known; else none."""
+    found = [_OF_DEBIAN.get(name, "") for name in libraries]
+    return sorted(set(found)) if all(found) else []
 
 
 def instead_of(package: str) -> str:

@@ -58,6 +58,11 @@ def blob_key(sha256: str) -> str:
     return f"blobs/{sha256}"
 
 
+def libraries_key(image: str) -> str:
+    """Key of the names of the system libraries that an image has, by its identity."""
+    return f"blobs/libraries-{image}"
+
+
 def blob_reader(objects: ObjectStore) -> Callable[[str, int, int], bytes]:
     """What reads a blob, given by its hash, from one place up to another."""
     return lambda sha256, start, stop: objects.get_range(blob_key(sha256), start, stop)

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from fanfold.engines.base import Description, Engine
 from fanfold.environments.indexes import Indexes, pip_indexes, without_passwords
-from fanfold.environments.libraries import instead_of, missing_libraries
+from fanfold.environments.libraries import debian_packages, instead_of, missing_libraries
 from fanfold.environments.lock import Lock, normal_name
 from fanfold.environments.package_set import PackageSet, largest, smaller
 from fanfold.environments.requirements import (
@@ -70,7 +70,7 @@ def packages_of(
         return PackageSet()
     _say_what_changes(stored.lock, target)
     if not here:
-        _check_libraries(stored)
+        _check_libraries(stored, described)
     modules = frozenset(module for facts in stored.facts.values() for module in facts.modules)
     return PackageSet(stored.lock, modules, f"packages:{stored.lock.id}")
 
@@ -226,13 +226,19 @@ def _say_what_changes(lock: Lock, target: Target) -> None:
         )
 
 
-def _check_libraries(stored: Stored) -> None:
-    """Raises `InputError` for a system library that neither the image nor another wheel has."""
-    needs = {package: facts.needs for package, facts in stored.facts.items()}
+def _check_libraries(stored: Stored, described: Description) -> None:
+    """Raises `InputError` for a system library that neither the image nor another wheel has, as far as is known."""
+    needs = {package: facts.needs for package, facts in stored.facts.items() if facts.needs}
+    has = described.ask_libraries() if needs else None
+    if has is None:
+        return
     brought = [name for facts in stored.facts.values() for name in facts.brings]
-    for package, names in missing_libraries(needs, brought).items():
-        instead = instead_of(package)
+    image = f"its image {described.image_name!r}" if described.image_name else "the deployment's image"
+    for package, names in missing_libraries(needs, brought, has).items():
+        debian = ", ".join(debian_packages(names))
+        steps = [f"use {instead}" if (instead := instead_of(package)) else "use another package"]
+        steps.append(f"deploy with the setting `system_packages`{f': {debian}' if debian else ''}")
         raise InputError(
-            f"packages: {package} needs {', '.join(names)} of the system, which the deployment's image does not have.",
-            next_step=f"use {instead}." if instead else "use another package, or an image that has it.",
+            f"packages: {package} needs {', '.join(names)} of the system, which {image} does not have.",
+            next_step=f"{', or '.join(steps)}.",
         )

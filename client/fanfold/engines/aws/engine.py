@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from fanfold.contract.cloud import DEDICATED
+from fanfold.contract.cloud import DEDICATED, OwnImage
 from fanfold.core.fold import JobState
 from fanfold.core.models import FOLLOWING, DispatchRecord, EventKind, JobHeader, RunRef, records
 from fanfold.engines.aws import reconcile
@@ -20,10 +20,11 @@ from fanfold.engines.aws.paths.dedicated import lane_of
 from fanfold.engines.aws.queueing import Queueing
 from fanfold.engines.base import Description, reason_to_stop, stop_job
 from fanfold.engines.following import Following
-from fanfold.errors import DeploymentGone, FanfoldError, StoreUnavailable
+from fanfold.errors import DeploymentGone, FanfoldError, ResultDamaged, StoreUnavailable
 from fanfold.settings import current
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.account import Account
+from fanfold.stores.keys import libraries_key
 from fanfold.stores.state import read_state
 
 _log = logging.getLogger(__name__)
@@ -168,7 +169,17 @@ class AwsEngine:
             realtime_disk_mib=descriptor["limits"]["realtime_disk_mib"],
             machine_disk_mib=descriptor["limits"]["disk_size_gb"] * 1000,
             has_shared_memory=False,
+            ask_libraries=lambda: self._libraries(facts),
         )
+
+    def _libraries(self, image: OwnImage) -> Collection[str] | None:
+        """What the image has announced when it ran; before, what one of the usual base is known to have."""
+        from fanfold.environments.libraries import IMAGE_LIBRARIES
+
+        try:
+            return self.stores.objects.get(libraries_key(image["identity"])).decode().split("\n")
+        except ResultDamaged:
+            return IMAGE_LIBRARIES if image["plain"] else None
 
     def _take_over(self, header: JobHeader, state: JobState) -> bool:
         """Take over what earlier jobs have performed for this one by now; whether there was anything.
