@@ -9,13 +9,13 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from fanfold.core.models import JobHeader
+from fanfold.core.models import EnvironmentRecord, JobHeader, to_event
 from fanfold.environments.lock import lock_from_text
 from fanfold.environments.unpack import Environments
-from fanfold.errors import ResultDamaged, StoreFull
+from fanfold.errors import FanfoldError, ResultDamaged, StoreFull
 from fanfold.source.load import environment_of
 from fanfold.stores.keys import blob_key, blob_reader, bundle_key
-from fanfold.stores.protocols import ObjectStore
+from fanfold.stores.protocols import EventLog, ObjectStore
 
 #: A reference to a large value as the codec writes it, also within text that is itself within JSON.
 _BLOB = re.compile(r'\$blob\\*":\s*\[\\*"[^"\\]+\\*",\s*\\*"([0-9a-f]{64})')
@@ -40,6 +40,8 @@ class BlobCache:
         self._checked: dict[str, tuple[int, int, int]] = {}
         #: What every run of the job that was asked for last needs.
         self._of_job: set[str] = set()
+        #: The environment that was made last, until somebody has told of it.
+        self.made: EnvironmentRecord | None = None
         self._environments = Environments(folder / "environments", kept_bytes=_KEPT_ENVIRONMENT_BYTES, hold_all=False)
 
     def interpreter(self, header: JobHeader) -> str:
@@ -51,7 +53,18 @@ class BlobCache:
         text = environment_of(self.bundle(header).read_bytes())
         if not text:
             return ""
-        return self._environments.interpreter(lock_from_text(text), blob_reader(self._objects), owner=header.owner)
+        lock = lock_from_text(text)
+        python = self._environments.interpreter(lock, blob_reader(self._objects), owner=header.owner)
+        if self._environments.making_s:
+            self.made = EnvironmentRecord(lock.id[:12], round(self._environments.making_s, 3))
+        return python
+
+    def tell_of_environment(self, header: JobHeader, log: EventLog) -> None:
+        """Record what making the environment took, where one was made. A run does not fail of it."""
+        made, self.made = self.made, None
+        if made is not None:
+            with suppress(FanfoldError):
+                log.append([to_event(header.id, made)])
 
     def bundle(self, header: JobHeader) -> Path:
         """The job's source bundle. What it and the job's constants refer to is here as well. Raises `StoreFull`."""

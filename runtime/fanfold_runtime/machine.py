@@ -172,6 +172,8 @@ class Machine:
     def _new_feed(self) -> ClaimingFeed:
         header = self._header
         secrets = secrets_of(header, self._stores)
+        python = self._blob_cache.interpreter(header)
+        self._blob_cache.tell_of_environment(header, self._stores.log)
         assignment = Assignment(
             job_id=header.id,
             bundle=self._blob_cache.bundle(header),
@@ -181,7 +183,7 @@ class Machine:
             owner=header.owner,
             fresh=header.fresh,
             own_folder=True,
-            python=self._blob_cache.interpreter(header),
+            python=python,
             variables=variables_of(header, secrets),
             hidden=tuple(secrets.values()),
             sealing_key=sealing_key_of(header, self._stores),

@@ -255,6 +255,7 @@ class Environment:
         """What a worker is to know. Made when all is there: fetching takes of the time that is left."""
         bundle = self._with_room(lambda: self._blob_cache.bundle(header))
         python = self._with_room(lambda: self._blob_cache.interpreter(header))
+        self._blob_cache.tell_of_environment(header, self._stores.log)
         secrets = secrets_of(header, self._stores)
         left_s = max(1.0, context.get_remaining_time_in_millis() / 1000 - _MARGIN_S)
         left_mib = int(context.memory_limit_in_mb) - OWN_MEMORY_MIB

@@ -25,7 +25,7 @@ from tests.cloud.images import Images
 from tests.cloud.refusals import NotEmulated
 
 #: A function's environments here. AWS starts another where all are busy; here the call waits for one.
-ENVIRONMENTS = 2
+ENVIRONMENTS = int(os.environ.get("FANFOLD_TEST_ENVIRONMENTS", "2"))
 #: A synchronous request or response: 6 MB. As messages of the service give the number, it is 100 bytes more.
 PAYLOAD_BYTES = 6_291_556
 

@@ -160,6 +160,7 @@ class EventKind(str, Enum):
     EXECUTION_FAILURE = "execution_failure"
     STOP = "stop"
     CACHE = "cache"
+    ENVIRONMENT = "environment"
 
 
 #: Kinds a reader that only follows output and machine load asks for; all the others make up the state.
@@ -508,6 +509,13 @@ class CacheRecord(NamedTuple):
     newest: float = 0.0
 
 
+class EnvironmentRecord(NamedTuple):
+    """That a worker has fetched and unpacked the packages that the UDF brings along, and the seconds that it took."""
+
+    name: str
+    seconds: float = 0.0
+
+
 JobRecord: TypeAlias = (
     ProcessRecord
     | RunnerRecord
@@ -518,6 +526,7 @@ JobRecord: TypeAlias = (
     | ExecutionFailureRecord
     | StopRecord
     | CacheRecord
+    | EnvironmentRecord
 )
 
 _TYPES: dict[EventKind, Callable[..., JobRecord]] = {
@@ -530,6 +539,7 @@ _TYPES: dict[EventKind, Callable[..., JobRecord]] = {
     EventKind.EXECUTION_FAILURE: ExecutionFailureRecord,
     EventKind.STOP: StopRecord,
     EventKind.CACHE: CacheRecord,
+    EventKind.ENVIRONMENT: EnvironmentRecord,
 }
 _KINDS = {of: kind for kind, of in _TYPES.items()}
 

@@ -9,6 +9,10 @@ from fanfold.errors import InputError
 
 _MB = 1_000_000
 _MIB = 1 << 20
+#: From here on it is worth a word.
+_WARN_BYTES = 100 * _MB
+#: What a set takes, however small, and each 100 MB of wheels.
+_STARTS_S, _S_PER_100_MB = 0.2, 3.0
 
 
 class PackageSet(NamedTuple):
@@ -23,6 +27,11 @@ class PackageSet(NamedTuple):
         """The lock as its bundle carries it; empty for none."""
         return "" if self.lock is None else self.lock.to_text()
 
+    @property
+    def making_s(self) -> float:
+        """Seconds that a cold worker is likely to take to fetch and unpack it; 0 for none."""
+        return 0.0 if self.lock is None else making_s(self.lock)
+
     def check_room(self, room_mib: int | None, setting: str) -> None:
         """Raises `InputError` where the packages do not fit the disk that a run has; `setting` gives it more."""
         if self.lock is None or room_mib is None:
@@ -36,6 +45,22 @@ class PackageSet(NamedTuple):
             )
 
 
+def making_s(lock: Lock) -> float:
+    """Seconds that a cold worker is likely to take for it, by what `make bench` has measured of wheels."""
+    return _STARTS_S + _S_PER_100_MB * lock.size / (100 * _MB)
+
+
+def size_warning(lock: Lock) -> str:
+    """A word on what is so large that each cold worker takes seconds for it; empty for what is not."""
+    if lock.size <= _WARN_BYTES:
+        return ""
+    more = smaller(lock)
+    return (
+        f"the packages are {lock.size / _MB:,.0f} MB to fetch for each cold worker, some {making_s(lock):.0f} s:"
+        f" {largest(lock)}.{f' {more}' if more else ''}"
+    )
+
+
 def largest(lock: Lock) -> str:
     """The largest wheels, with their sizes."""
     by_size = sorted(lock.wheels, key=lambda wheel: -wheel.size)[:3]
@@ -43,7 +68,6 @@ def largest(lock: Lock) -> str:
 
 
 def smaller(lock: Lock) -> str:
-    """What makes less of it, where that is known; else nothing."""
     """What makes less of it, where that is known; else nothing."""
     names = {one.name for one in lock.wheels}
     if "torch" in names and any(name.startswith("nvidia-") for name in names):

@@ -17,6 +17,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -68,6 +69,8 @@ class Environments:
         self._folder, self._kept_bytes, self._hold_all = folder, kept_bytes, hold_all
         self._held: dict[str, int] = {}
         self._parent: Parent | None = None
+        #: Seconds that the last one took to be made which was asked for; 0 where it was there.
+        self.making_s = 0.0
         self._one = threading.Lock()
 
     def interpreter(self, lock: Lock, get_range: GetRange, *, owner: str = "") -> str:
@@ -79,6 +82,8 @@ class Environments:
         said = repr((lock.id, self._parent, owner))
         name = hashlib.sha256(said.encode()).hexdigest()[:32]
         with self._one:
+            began, self.making_s = time.monotonic(), 0.0
+            was_there = (self._folder / name).exists()
             self._folder.mkdir(parents=True, exist_ok=True)
             if not self._hold_all:
                 self._let_go(name)
@@ -86,6 +91,8 @@ class Environments:
                 self._hold(name, lambda: self._make(name, lock, get_range, self._parent or this_parent()))
             except OSError as error:
                 raise _told(error, lock, self._folder) from error
+            if not was_there:
+                self.making_s = time.monotonic() - began
         return str(self._folder / name / "bin" / "python")
 
     # Who uses what

@@ -8,7 +8,16 @@ from fanfold.contract.instances import INSTANCE_TYPES
 from fanfold.contract.layout import REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import Dollars, counted, duration
-from fanfold.core.models import Event, EventKind, JobHeader, MachineRecord, RunStatus, from_event
+from fanfold.core.models import (
+    EnvironmentRecord,
+    Event,
+    EventKind,
+    JobHeader,
+    MachineRecord,
+    RunStatus,
+    from_event,
+    records,
+)
 from fanfold.core.pricing import machine_cost, prices, realtime_cost
 
 
@@ -38,6 +47,21 @@ def cost(state: JobState) -> Cost:
     return _of_functions(state) if state.header.instance_type is None else _of_machines(state)
 
 
+def environments_s(state: JobState) -> list[float]:
+    """Seconds that workers took to have the packages there which the UDF brings along, one for each that fetched."""
+    return [record.seconds for record in records(state.job_events(EventKind.ENVIRONMENT), EnvironmentRecord)]
+
+
+def environments_cost(state: JobState) -> Dollars:
+    """What that time costs: of functions beside that of the runs, of machines as a part of theirs."""
+    header, spent_s = state.header, sum(environments_s(state))
+    if not header.costs_money:
+        return Dollars(0.0)
+    if header.instance_type is None:
+        return realtime_cost(spent_s, 0, prices(), arm64=header.architecture == "arm64")
+    return machine_cost(usd_per_hour(header), spent_s)
+
+
 #: A machine says that it is done this long after the job's last run at most.
 _SAYS_DONE_S = 60.0
 
@@ -55,7 +79,8 @@ def _of_functions(state: JobState) -> Cost:
     header, measured_s = state.header, state.measured_s()
     untold = _untold_attempts(state)
     attempts = len(measured_s) + untold.unsaid + untold.running
-    usd = realtime_cost(sum(measured_s) + untold.paid_s, attempts, prices(), arm64=header.architecture == "arm64")
+    paid_s = sum(measured_s) + untold.paid_s + sum(environments_s(state))
+    usd = realtime_cost(paid_s, attempts, prices(), arm64=header.architecture == "arm64")
     if not attempts:
         return Cost(usd)
     return Cost(usd, (*_say_estimated(untold, header), "without the start-up of functions"))

@@ -23,6 +23,7 @@ _IN_WORDS = {
     EventKind.EXECUTION_FAILURE: "failed execution",
     EventKind.STOP: "stopped by",
     EventKind.CACHE: "the cache",
+    EventKind.ENVIRONMENT: "a worker fetched the packages",
 }
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from fanfold.contract.instances import INSTANCE_TYPES, run_memory_mib
 from fanfold.contract.layout import ADVISED_RUN_S, LARGEST_BATCH, NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
-from fanfold.core.formatting import Seconds, counted, duration
+from fanfold.core.formatting import Dollars, Seconds, counted, duration
 from fanfold.core.models import CacheRecord, EventKind, JobHeader, MachineRecord, RunStatus, records
-from fanfold.job.cost import Cost, cost
+from fanfold.job.cost import Cost, cost, environments_cost, environments_s
 from fanfold.job.waiting import Brief, age_of, describe_losses, waiting_for
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ class Summary:
     #: How many runs have ended with each code, by its hash.
     code_hashes: dict[str, int] = field(default_factory=dict)
     advice: list[str] = field(default_factory=list)
+    #: What each worker took to have the UDF's own packages there, and what that costs together.
+    environments_s: list[float] = field(default_factory=list)
+    environments_usd: float = 0.0
 
     def rows(self) -> list[tuple[str, str]]:
         """The summary's lines, each a label and a text."""
@@ -74,10 +77,19 @@ class Summary:
             rows.append(("machines", f"lost: {self.losses}"))
         if self.retried:
             rows.append(("retries", f"{self.retried:,} {'runs were' if self.retried > 1 else 'run was'} tried again"))
+        rows += self._environment_rows()
         if len(self.code_hashes) > 1:
             rows.append(("code", describe_codes(self.code_hashes)))
         rows.append(("cost", self.cost.describe()))
         return rows + [("advice", line) for line in self.advice]
+
+    def _environment_rows(self) -> list[tuple[str, str]]:
+        """What the packages that the UDF brings along have added, such as `12 workers fetched them, 1.4 s each`."""
+        if not self.environments_s:
+            return []
+        paid = f", {Dollars(self.environments_usd)} of the cost" if self.environments_usd else ""
+        each = duration(median(self.environments_s))
+        return [("packages", f"{counted(len(self.environments_s), 'worker')} fetched them, {each} each{paid}")]
 
     def __str__(self) -> str:
         title = f"{self.name} · {self.job_id} · {self.status}"
@@ -136,6 +148,8 @@ def summarise(state: JobState) -> Summary:
         peak_memory_mib=max(peaks_mib, default=None),
         retried=sum(_tried_again(state, index) for index in range(state.header.count)) if state.tried_again else 0,
         cost=cost(state),
+        environments_s=environments_s(state),
+        environments_usd=environments_cost(state),
         realtime=state.header.instance_type is None,
         memory_limit_mib=_memory_limit_mib(state.header),
         waits_for=_waits_for(state),

@@ -431,7 +431,8 @@ def waiting_for(state: JobState) -> str:
 
 
 def _why_queued(state: JobState) -> str:
-    events = [event for event in state.job_events() if event.kind is not EventKind.CACHE]
+    silent = (EventKind.CACHE, EventKind.ENVIRONMENT)
+    events = [event for event in state.job_events() if event.kind not in silent]
     if not events:
         return "waiting to be started"
     if pause := _pause_message(state):

@@ -205,6 +205,7 @@ _KINDS = (
     *(EventKind(name) for name in ("process", "runner", "dispatch", "queue", "throttle", "execution_failure")),
     EventKind("stop"),
     EventKind("cache"),
+    EventKind("environment"),
 )
 _STATUSES = (
     None,

@@ -32,6 +32,8 @@ class Plan:
     observed: Observed | None = None
     #: Of when and where the prices are, such as "2026-10 in us-east-1".
     prices: str = ""
+    #: Seconds that each cold worker is likely to take for the packages that the UDF brings along; they are counted.
+    packages_s: float = 0.0
 
     def way(self, name: str) -> Way:
         """One way by its name: "local", "realtime", or an instance type."""
@@ -101,6 +103,10 @@ class Plan:
 
     def _below(self) -> Iterator[str]:
         yield self._per_run()
+        if self.packages_s:
+            usd = self.way(self.asked).packages_usd
+            paid = f", {about_dollars(usd)} of the dollars" if usd else ""
+            yield f"its packages take each cold worker some {Seconds(self.packages_s)} more{paid}"
         if self.prices:
             yield f"(from the least to the most); prices of {self.prices}"
 
@@ -213,6 +219,8 @@ class Way:
     usd: Span
     #: Why runs would fail there; empty where they would not.
     obstacle: str = ""
+    #: How much of the dollars, likeliest, is for the packages that the UDF brings along.
+    packages_usd: float = 0.0
 
 
 def local_way(observed: Observed, *, cached: int, to_run: int, workers: int, realtime: bool, own: Own = _NONE) -> Way:
@@ -231,16 +239,21 @@ def realtime_way(
     prices: Prices = LIST_PRICES,
     arm64: bool = False,
     own: Own = _NONE,
+    packages_s: float = 0.0,
 ) -> Way:
-    """On Lambda, up to `concurrency` side by side; at most, each result is too large for the table."""
-    mean = observed.mean_s()
+    """On Lambda, up to `concurrency` side by side; at most, each result is too large for the table.
+
+    Each of these takes `packages_s` for the UDF's own packages, unless it is warm.
+    """
+    mean, making_s = observed.mean_s(), packages_s * min(concurrency, to_run)
     usd = Span(
         realtime_cost(mean.low * to_run, to_run, prices, arm64=arm64),
-        realtime_cost(mean.expected * to_run, to_run, prices, arm64=arm64),
-        realtime_cost(mean.high * to_run, to_run, prices, arm64=arm64, large_results=True),
+        realtime_cost(mean.expected * to_run + making_s, to_run, prices, arm64=arm64),
+        realtime_cost(mean.high * to_run + 2 * making_s, to_run, prices, arm64=arm64, large_results=True),
     )
-    time_s = _time(observed, to_run, concurrency, REALTIME_START_S)
-    return Way("realtime", cached, to_run, time_s, usd, realtime_obstacle(observed, own))
+    time_s = _time(observed, to_run, concurrency, _later(REALTIME_START_S, packages_s))
+    obstacle, packages_usd = realtime_obstacle(observed, own), realtime_cost(making_s, 0, prices, arm64=arm64)
+    return Way("realtime", cached, to_run, time_s, usd, obstacle, packages_usd)
 
 
 def machine_way(
@@ -254,13 +267,20 @@ def machine_way(
     prices: Prices = LIST_PRICES,
     spot: bool = False,
     own: Own = _NONE,
+    packages_s: float = 0.0,
 ) -> Way:
     """On `machines` of an instance type, `processes` side by side on each; their start is paid for, too."""
     machines = min(machines, math.ceil(to_run / processes))
-    time_s = _time(observed, to_run, machines * processes, MACHINE_START_S)
+    time_s = _time(observed, to_run, machines * processes, _later(MACHINE_START_S, packages_s))
     usd_per_hour = instance.host.price(prices, spot=spot)
     usd = time_s.each(lambda up_s: machine_cost(usd_per_hour, up_s * machines))
-    return Way(instance.name, cached, to_run, time_s, usd, machine_obstacle(observed, instance, processes, own))
+    obstacle = machine_obstacle(observed, instance, processes, own)
+    return Way(instance.name, cached, to_run, time_s, usd, obstacle, machine_cost(usd_per_hour, packages_s * machines))
+
+
+def _later(start_s: tuple[float, float], by_s: float) -> tuple[float, float]:
+    """A start where workers have packages to fetch: none at best, twice as long as is likely at worst."""
+    return start_s[0], start_s[1] + 2 * by_s
 
 
 def own_obstacle(observed: Observed, own: Own) -> str:

@@ -16,7 +16,7 @@ from fanfold.engines.base import Description, Engine
 from fanfold.environments.indexes import Indexes, pip_indexes, without_passwords
 from fanfold.environments.libraries import debian_packages, instead_of, missing_libraries
 from fanfold.environments.lock import Lock, normal_name
-from fanfold.environments.package_set import PackageSet, largest, smaller
+from fanfold.environments.package_set import PackageSet, size_warning
 from fanfold.environments.requirements import (
     AUTO,
     Requested,
@@ -35,9 +35,6 @@ from fanfold.stores.keys import blob_key
 from fanfold.stores.protocols import ObjectStore
 from fanfold.submission.prepare import missing_imports, package_of
 
-_MB = 1_000_000
-#: From here on it is worth a word: 100 MB take a cold worker some 3 s.
-_WARN_BYTES = 100 * _MB
 #: A wheel of one moment must be the wheel of the next, or nothing would come from the cache.
 _SAME_TIMES = {"SOURCE_DATE_EPOCH": "315532800"}
 
@@ -218,12 +215,8 @@ def _say_what_changes(lock: Lock, target: Target) -> None:
     changes = ", ".join(f"{one.name} {one.version} instead of {before}" for one, before in replaced)
     if changes:
         sys.stderr.write(f"fanfold: packages= brings {changes} of {target.name}.\n")
-    if lock.size > _WARN_BYTES:
-        more = smaller(lock)
-        sys.stderr.write(
-            f"fanfold: the packages are {lock.size / _MB:,.0f} MB to fetch for each cold worker, some"
-            f" {lock.size / _WARN_BYTES * 3:.0f} s: {largest(lock)}.{f' {more}' if more else ''}\n"
-        )
+    if warning := size_warning(lock):
+        sys.stderr.write(f"fanfold: {warning}\n")
 
 
 def _check_libraries(stored: Stored, described: Description) -> None:

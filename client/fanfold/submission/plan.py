@@ -164,7 +164,7 @@ def _weigh_ways(draft: Draft, request: Request, looked: _Looked, observed: Obser
     if observed is not None and observed.against:  # no way of running it would be better
         best, reason = asked, f"fix the UDF before all are run: {observed.against}"
     told = f"{charged.as_of} in {charged.region}{', Spot machines' if draft.described.spot else ''}"
-    return Plan(draft.name, looked.count, ways, asked, best, reason, observed, prices=told)
+    return Plan(draft.name, looked.count, ways, asked, best, reason, observed, told, _packages_s(draft))
 
 
 def _at_a_rate(way: Way, rate: float) -> Way:
@@ -186,7 +186,14 @@ def _ways(draft: Draft, request: Request, looked: _Looked, observed: Observed, c
     known = cached.get("realtime", 0)
     arm64 = described.architecture == "arm64"
     yield realtime_way(
-        observed, cached=known, to_run=count - known, concurrency=concurrency, prices=charged, arm64=arm64, own=own
+        observed,
+        cached=known,
+        to_run=count - known,
+        concurrency=concurrency,
+        prices=charged,
+        arm64=arm64,
+        own=own,
+        packages_s=_packages_s(draft),
     )
     for machine in dict.fromkeys([*_machines_to_compare(draft), *([request.instance] if request.instance else [])]):
         known = cached.get(machine.name, 0)
@@ -200,6 +207,7 @@ def _ways(draft: Draft, request: Request, looked: _Looked, observed: Observed, c
             prices=charged,
             spot=described.spot,
             own=own,
+            packages_s=_packages_s(draft),
         )
 
 
@@ -233,6 +241,11 @@ def _machines_to_compare(draft: Draft) -> list[InstanceType]:
     """The machines that a plan weighs, as far as the engine has them."""
     offered = draft.described.instance_types
     return [offered[name] for name in _COMPARED if name in offered]
+
+
+def _packages_s(draft: Draft) -> float:
+    """Seconds that a cold worker takes for what the UDF brings along."""
+    return 0.0 if draft.packages is None else draft.packages.making_s
 
 
 def _own_limits(draft: Draft) -> Own:

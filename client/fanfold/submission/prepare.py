@@ -264,7 +264,7 @@ class Draft:
             engine.stores.secrets.check(self.options.secrets)
         if '["variable",' in self.bundle.graph and not self.described.uses_own_packages:
             say_which_stay(self.bundle.graph, {*(self.options.env or ()), *map(secret_variable, self.options.secrets)})
-        self._packages = self._packages_of(function)
+        self.packages = self._packages_of(function)
         self.check_imports()
         signature = Signature.of(function)
         self.name = self.options.name or self.bundle.entry
@@ -300,7 +300,7 @@ class Draft:
 
     def check_imports(self) -> None:
         """Raises `CaptureError` for what is not where the runs are, or of another version, and is not brought along."""
-        brought = () if self._packages is None else self._packages.modules
+        brought = () if self.packages is None else self.packages.modules
         check_imports(self.bundle.imports, self.described, brought)
         if self.bundle.needs:
             from fanfold.submission.needs import check_needs
@@ -312,12 +312,12 @@ class Draft:
 
         Raises `InputError` where these do not fit the disk that a run has.
         """
-        if self._packages is None:
+        if self.packages is None:
             return self.bundle
         described = self.described
         room_mib = described.machine_disk_mib if on_machine else described.realtime_disk_mib
-        self._packages.check_room(room_mib, "disk_size_gb" if on_machine else "realtime_disk_mib")
-        return self.bundle._replace(environment=self._packages.lock_text)
+        self.packages.check_room(room_mib, "disk_size_gb" if on_machine else "realtime_disk_mib")
+        return self.bundle._replace(environment=self.packages.lock_text)
 
     def keys(self, instance: InstanceType | None) -> KeyMaker:
         """What makes the cache keys of this UDF's runs on a path; once the first input has been checked."""
@@ -325,8 +325,8 @@ class Draft:
         image = self.described.image
         if self.described.uses_own_packages:
             image = f"{image} {versions(self.bundle.imports)}"
-        if self._packages is not None and self._packages.identity:
-            image = f"{image} {self._packages.identity}"
+        if self.packages is not None and self.packages.identity:
+            image = f"{image} {self.packages.identity}"
         if self.options.secrets or self.options.env:  # of a secret its name: what it is now is nobody's business
             image = f"{image} secrets:{self.options.secrets!r} env:{self.options.env!r}"
         if self.options.serializer != "auto":  # what was pickled must not reach a job that does not unpickle

@@ -24,6 +24,7 @@ from fanfold.contract.instances import INSTANCE_TYPES
 from fanfold.contract.layout import REALTIME_DISK_MIB, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
 from fanfold.core.models import (
+    EnvironmentRecord,
     Event,
     EventKind,
     JobHeader,
@@ -456,7 +457,11 @@ def _interpreter(header: JobHeader, stores: LocalStores) -> str:
     from fanfold.environments.unpack import Environments
 
     made = Environments(stores.home / "environments", kept_bytes=_KEPT_BYTES)
-    return _environments.setdefault(stores.home, made).interpreter(lock_from_text(text), blob_reader(stores.objects))
+    environments, lock = _environments.setdefault(stores.home, made), lock_from_text(text)
+    python = environments.interpreter(lock, blob_reader(stores.objects))
+    if environments.making_s:
+        stores.log.append([to_event(header.id, EnvironmentRecord(lock.id[:12], round(environments.making_s, 3)))])
+    return python
 
 
 #: Of each home: they are held as long as this process lives, for workers import from them at any time.
