@@ -319,14 +319,14 @@ class JobHeader(NamedTuple):
     jitter: bool = False
     #: How many runs one invocation of a function performs, one after the other.
     batch_size: int = 1
-    #: Labels that the call gave it, as `name=value`; where it ran, as its cache keys have it; the UDF's commit in git.
+    #: Labels that the call gave it, as `name=value`; where it ran, as its cache keys have it; the name of the image that
+    #: it chose; the UDF's commit in git.
     tags: tuple[str, ...] = ()
     image: str = ""
+    image_name: str = ""
     commit: str = ""
     #: Runs a second that may begin; 0 for any number.
     rate: float = 0.0
-    #: The deployment's image that its runs have, where the UDF names one.
-    image_name: str = ""
 
     @property
     def path_rules(self) -> PathRules | None:

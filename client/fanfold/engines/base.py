@@ -64,9 +64,15 @@ class Description(NamedTuple):
     #: MiB of disk that a realtime run and a machine have for packages; None where that is not known from here.
     realtime_disk_mib: int | None = None
     machine_disk_mib: int | None = None
-
     #: The names of the system libraries of the image, which may have to be asked for; None where they are not known.
     ask_libraries: Callable[[], Collection[str] | None] = lambda: None
+
+    def check_image(self, machine: str | None, *, quiet: bool) -> None:
+        """Raises `InputError` where the image that was asked for by its name is not for this machine (or None)."""
+        if self.image_name:
+            from fanfold.engines.images import check_image
+
+            check_image(self, machine, quiet=quiet)
 
     def check(self, request: Request) -> None:
         """Raises `InputError` for what this engine cannot do, though another can."""

@@ -80,10 +80,7 @@ def resolve_call(
     (_, options), (engine, instance_type) = unwrapped(udf), places(engine, instance_type)
     chosen = engine_for(engine or options.engine)
     described = chosen.describe(options.image or "")
-    if described.image_name:
-        from fanfold.submission.images import check_image
-
-        check_image(described, instance_type or options.instance_type, quiet=quiet)
+    described.check_image(instance_type or options.instance_type, quiet=quiet)
     request = Request.of(options, offered=described.instance_types, instance_type_name=instance_type, **asked)
     described.check(request)
     if not quiet:
@@ -365,10 +362,9 @@ class Draft:
 
     def _packages_of(self, function: Any) -> PackageSet | None:
         """The packages that the UDF brings along; None where it does not ask for any."""
-        if self.options.packages is None:
-            file = getattr(getattr(function, "__code__", None), "co_filename", "")
-            if not any(line.startswith("# /// script") for line in linecache.getlines(file)):
-                return None
+        lines = linecache.getlines(getattr(getattr(function, "__code__", None), "co_filename", ""))
+        if self.options.packages is None and not any(line.startswith("# /// script") for line in lines):
+            return None
         from fanfold.submission.packages import packages_of  # it brings all that fetches and builds
 
         return packages_of(function, self.options.packages, self.engine, self.described, self.bundle.imports)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-from fanfold.engines.base import Description
 from fanfold.errors import InputError, UnknownInstanceType
+
+if TYPE_CHECKING:
+    from fanfold.engines.base import Description
 
 
 def check_image(described: Description, machine: str | None, *, quiet: bool = False) -> None:
