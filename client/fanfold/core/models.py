@@ -319,8 +319,7 @@ class JobHeader(NamedTuple):
     jitter: bool = False
     #: How many runs one invocation of a function performs, one after the other.
     batch_size: int = 1
-    #: Labels that the call gave it, as `name=value`; where it ran, as its cache keys have it; the name of the image that
-    #: it chose; the UDF's commit in git.
+    #: Labels that the call gave it, as `name=value`; where it ran, as cache keys have it; its image's name; its commit.
     tags: tuple[str, ...] = ()
     image: str = ""
     image_name: str = ""
