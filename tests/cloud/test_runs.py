@@ -28,7 +28,7 @@ def test_one_run_calls_the_function_itself(on_cloud):
     assert on_cloud.ended() == before
 
 
-@pytest.mark.parametrize(("count", "executions"), [(5, 1), (40, 1), (41, 2), (1000, 25)])
+@pytest.mark.parametrize(("count", "executions"), [(40, 1), (41, 2), pytest.param(1000, 25, marks=pytest.mark.long)])
 def test_up_to_a_thousand_runs_are_express_executions_of_forty(on_cloud, eventually, count, executions):
     before = on_cloud.ended().get("EXPRESS SUCCEEDED", 0)
     job = fanfold.submit(squared, range(count), collect=False)
@@ -46,7 +46,7 @@ def test_a_distributed_map_over_more_than_a_state_holds_ends_well(on_cloud, even
     eventually(lambda: on_cloud.ended().get("STANDARD SUCCEEDED", 0) == before + 1)
 
 
-@pytest.mark.parametrize(("count", "max_workers"), [(130, 400), (1200, None)])
+@pytest.mark.parametrize(("count", "max_workers"), [(130, 400), pytest.param(1200, None, marks=pytest.mark.long)])
 def test_more_runs_and_jobs_with_max_workers_are_a_distributed_map(on_cloud, eventually, count, max_workers):
     before = on_cloud.ended().get("STANDARD SUCCEEDED", 0)
     job = fanfold.submit(squared, range(count), max_workers=max_workers, collect=False)
