@@ -17,8 +17,14 @@ def completed(fanfold, line: str, shell: str = "bash") -> str:
     return fanfold(env=environment).stdout
 
 
-@pytest.mark.parametrize("command", ["status", "logs -f", "collect", "cancel"])
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    ("command", "shell"),
+    [
+        *(("status", shell) for shell in ("bash", "zsh", "fish")),
+        ("logs -f", "bash"),
+        *(pytest.param(command, "bash", marks=pytest.mark.long) for command in ("collect", "cancel")),
+    ],
+)
 def test_ids_of_jobs(jobs, command, shell):
     told = completed(jobs.fanfold, f"fanfold {command} ", shell)
     assert jobs.done in told

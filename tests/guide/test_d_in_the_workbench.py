@@ -70,6 +70,12 @@ def free_port():
         return trial.getsockname()[1]
 
 
+#: What a page shows of a job comes from the fold, whichever engine wrote its events.
+HERE_AND_AT_LENGTH_IN_AWS = pytest.mark.parametrize(
+    "engine", ["local", pytest.param("aws", marks=pytest.mark.long)], indirect=True
+)
+
+
 def root(page):
     return re.match(r"https?://[^/]+", page.url)[0]
 
@@ -86,6 +92,7 @@ def test_d24_the_jobs_page_has_every_job_of_mine_and_of_the_team(page, monkeypat
     expect(page.locator(f'.ag-row[row-id="{theirs.id}"] [col-id="owner"]')).to_have_text("grace")
 
 
+@HERE_AND_AT_LENGTH_IN_AWS
 def test_d24_a_job_s_page_shows_its_load_output_code_history_and_runs(page, tmp_path, eventually):
     job = fanfold.submit(busy, [1], folder=str(tmp_path), instance_type="small", collect=False)
     eventually(lambda: len(job.usage(samples=True)) > 1)
@@ -105,6 +112,7 @@ def test_d24_a_job_s_page_shows_its_load_output_code_history_and_runs(page, tmp_
     expect(page.get_by_label("The chosen run").locator("pre")).to_have_text(str(2**26))
 
 
+@HERE_AND_AT_LENGTH_IN_AWS
 def test_d25_a_machine_starts_only_when_asked_for_and_after_a_confirmation(page):
     page.goto(root(page) + "/workbench")
     expect(page.get_by_text("It runs on small. Press Shift+Enter")).to_be_visible(timeout=20_000)

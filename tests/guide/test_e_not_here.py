@@ -78,7 +78,12 @@ print("%d.%d" % sys.version_info[:2], job.id)
 """
 
 
-@pytest.mark.parametrize("version", pythons.others())
+#: The oldest and the newest that are here; those between them at length.
+OTHER_PYTHONS = sorted(pythons.others(), key=lambda version: [int(part) for part in version.split(".")])
+OTHER_PYTHONS[1:-1] = [pytest.param(version, marks=pytest.mark.long) for version in OTHER_PYTHONS[1:-1]]
+
+
+@pytest.mark.parametrize("version", OTHER_PYTHONS)
 def test_e29_what_a_client_of_another_python_submitted_is_everybodys(version, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(OF_ANOTHER_PYTHON)

@@ -17,6 +17,8 @@ import pytest
 from tests.infra.local_cloud import NAMES, LocalCloud, local_cloud
 from tests.infra.templates import Templates
 
+pytestmark = pytest.mark.long
+
 FILES = "Fanfold-main-Files"
 _YES = ("--require-approval", "never")
 

@@ -79,17 +79,17 @@ def test_constants_are_checked_before_the_first_input_is_read():
 
 
 @pytest.mark.slow
-def test_a_million_inputs_from_a_generator_are_never_in_memory_together():
+def test_200_000_inputs_from_a_generator_are_never_in_memory_together():
     def square(x: int): ...
 
     tracemalloc.start()
     try:
-        count = sum(1 for _ in validated((n for n in range(1_000_000)), Signature.of(square), {}))
+        count = sum(1 for _ in validated((n for n in range(200_000)), Signature.of(square), {}))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert count == 1_000_000
-    assert peak < 1_000_000
+    assert count == 200_000
+    assert peak < 500_000
 
 
 def test_inputs_are_read_only_as_they_are_asked_for():

@@ -171,6 +171,7 @@ def test_a_result_beyond_the_memory_limit_is_out_of_memory_and_harms_no_other():
     assert len(job.result(1)) == int(0.001 * 2**27)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_half_a_gigabyte_returned_is_a_result():
     job = fanfold.submit(zeros, [0.5], collect=False, cache=False)

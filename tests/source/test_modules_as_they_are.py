@@ -16,12 +16,14 @@ from fanfold.source.texts import parse, read
 MODULES = (
     "argparse ast collections configparser contextlib csv dataclasses datetime decimal difflib email.message enum"
     " fractions functools http.cookies inspect json.decoder logging operator pathlib pickle pydantic.main"
-    " random shutil socket ssl statistics string tarfile tempfile textwrap threading traceback typing unittest.mock"
+    " random shutil socket ssl statistics string tarfile tempfile textwrap threading traceback unittest.mock"
     " uuid xml.etree.ElementTree zipfile"
 ).split()
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(
+    "name", [*MODULES, pytest.param("typing", marks=pytest.mark.long)]
+)  # it has hundreds of classes
 def test_nothing_is_taken_for_changed(name: str) -> None:
     namespace = vars(importlib.import_module(name))
     path = str(namespace["__file__"])
