@@ -84,6 +84,16 @@ $(VENV)/dist/.made:
 	@$(VENV)/dist/bin/python -m pip install --quiet build twine
 	@touch $@
 
+docs: $(VENV)/docs/.made  ## the manual as a website into site/, which needs no network: open site/index.html
+	@$(VENV)/docs/bin/mkdocs build --strict --quiet
+	@echo "open site/index.html"
+
+$(VENV)/docs/.made: pyproject.toml constraints.txt
+	@mkdir -p $(VENV)
+	@test -x $(VENV)/docs/bin/python || $(PYTHON) -m venv $(VENV)/docs
+	@$(VENV)/docs/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
 format: $(VENV)/.dev  ## rewrite the code in the house's style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
@@ -140,4 +150,4 @@ image-lock: $(VENV)/.dev  ## pin what runtime/requirements.txt and runtime/image
 	done
 
 clean:  ## remove what the targets above made
-	rm -rf $(VENV) .venv-* node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache cdk.out dist
+	rm -rf $(VENV) .venv-* node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache cdk.out dist site
