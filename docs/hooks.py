@@ -1,0 +1,30 @@
+"""What the site adds to the pages: the changelog, a list of the decisions, and links that lead out of docs/ to the repository."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parents[1]
+REPOSITORY = "https://github.com/fanfold/fanfold/blob/main/"
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the pages that stand elsewhere, or are a list of others."""
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").replace("](docs/", "](")
+    files.append(File.generated(config, "changelog.md", content=changes))
+    lines = ["# Decisions", "", "What was decided, what else there was, and why.", ""]
+    for page in sorted((ROOT / "docs" / "decisions").glob("0*.md")):
+        title = page.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+        lines.append(f"- [{title}]({page.name})")
+    files.append(File.generated(config, "decisions/index.md", content="\n".join(lines) + "\n"))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Links to files beside docs/ lead to the repository: they are no pages."""
+    up = "../" * (page.file.src_uri.count("/") + 1)
+    return re.sub(rf"\]\({re.escape(up)}([^)]+)\)", rf"]({REPOSITORY}\1)", markdown)
