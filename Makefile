@@ -36,8 +36,9 @@ simulate: $(VENV)/.dev  ## SCHEDULES (100,000) interleavings of a deployment, wi
 pythons: $(VENV)/.dev  ## what a client does by itself, on every other Python from 3.10 to 3.14 that this machine has
 	@$(BIN)/python -m tests.pythons
 
-pictures: $(VENV)/.dev chromium  ## what the docs show of the Workbench, drawn anew (docs/images)
+pictures: $(VENV)/.dev chromium  ## what the docs show of the Workbench and the examples, drawn anew (docs/images)
 	FANFOLD_PICTURES=1 $(VENV)/bin/python -m pytest -q tests/workbench
+	$(BIN)/python -W ignore -m examples docs/images
 
 # The tests of the Workbench look at it in Debian's Chromium. Where it cannot be installed, those tests say so.
 chromium:

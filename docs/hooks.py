@@ -1,4 +1,4 @@
-"""What the site adds to the pages: the changelog, a list of the decisions, and links that lead out of docs/ to the repository."""
+"""What the site adds to the pages: the changelog, a list of the decisions, links from docs/ to the repository."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ REPOSITORY = "https://github.com/fanfold/fanfold/blob/main/"
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that stand elsewhere, or are a list of others."""
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").replace("](docs/", "](")
+    changes = changes.replace("](examples/", f"]({REPOSITORY}examples/")
     files.append(File.generated(config, "changelog.md", content=changes))
     lines = ["# Decisions", "", "What was decided, what else there was, and why.", ""]
     for page in sorted((ROOT / "docs" / "decisions").glob("0*.md")):

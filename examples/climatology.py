@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from matplotlib.figure import Figure
 
 import fanfold
 
@@ -78,6 +79,18 @@ def main(where: str, years: int = 4, size: int = 60, fan_out: Callable[..., list
     latitudes = make_target(target, source)
     fan_out(monthly, range(0, latitudes, ROWS), source=source, target=target)
     return xr.open_zarr(store(target), chunks=None, consolidated=False).load()
+
+
+def draw(found: xr.Dataset, where: str, picture: str) -> None:
+    """Four months, side by side."""
+    figure = Figure(figsize=(9, 2.6), layout="constrained")
+    panels = figure.subplots(1, 4)
+    for panel, month in zip(panels, (1, 4, 7, 10), strict=True):
+        values = found.t.sel(month=month).values
+        image = panel.imshow(values, vmin=-11, vmax=11, cmap="RdBu_r", origin="lower")
+        panel.set(title=f"month {month}", xticks=[], yticks=[])
+    figure.colorbar(image, ax=panels, label="degrees")
+    figure.savefig(picture)
 
 
 if __name__ == "__main__":

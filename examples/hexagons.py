@@ -17,6 +17,8 @@ import h3
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
 
 import fanfold
 
@@ -65,6 +67,19 @@ def main(where: str, files: int = 12, rows: int = 2000, fan_out: Callable[..., l
             FROM parts GROUP BY cell ORDER BY rides DESC, cell
         """
         return database.sql(query).to_arrow_table()
+
+
+def draw(found: pa.Table, where: str, picture: str) -> None:
+    """The hexagons, coloured by their rides."""
+    outlines = [[(lon, lat) for lat, lon in h3.cell_to_boundary(cell)] for cell in found["cell"].to_pylist()]
+    cells = PolyCollection(outlines, array=np.log10(found["rides"].to_numpy()), cmap="viridis", edgecolors="white")
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    panel = figure.subplots()
+    panel.add_collection(cells)
+    panel.autoscale_view()
+    panel.set(xlabel="longitude", ylabel="latitude")
+    figure.colorbar(cells, ax=panel, label="rides, power of ten")
+    figure.savefig(picture)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from matplotlib.figure import Figure
 from rasterio.merge import merge
 from rasterio.windows import Window
 
@@ -68,6 +69,21 @@ def main(where: str, size: int = 1024, fan_out: Callable[..., list[Any]] = fan_o
         merge(tiles, dst_path=for_gdal(f"{where}/mosaic.tif"), dst_kwds={"driver": "COG"})
         with rasterio.open(f"{where}/mosaic.tif") as mosaic:
             return {"tiles": len(tiles), "shape": mosaic.shape, "mean": float(mosaic.read(1).mean())}
+
+
+def draw(found: dict[str, Any], where: str, picture: str) -> None:
+    """The mosaic, and the windows of which it was made."""
+    with rasterio.open(f"{where}/mosaic.tif") as mosaic:
+        index = mosaic.read(1, out_shape=(256, 256))
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    panel = figure.subplots()
+    image = panel.imshow(index, cmap="RdYlGn", extent=(0, found["shape"][1], found["shape"][0], 0))
+    lines = range(0, found["shape"][0] + 1, BLOCK)
+    panel.set(xticks=lines, yticks=lines)
+    panel.tick_params(labelsize=6)
+    panel.grid(color="black")
+    figure.colorbar(image, ax=panel, label="vegetation index")
+    figure.savefig(picture)
 
 
 if __name__ == "__main__":

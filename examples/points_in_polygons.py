@@ -16,6 +16,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from matplotlib.figure import Figure
 
 import fanfold
 
@@ -57,6 +58,17 @@ def main(
         os.makedirs(where, exist_ok=True)
     make_data(where, points, tiles)
     return pd.concat(fan_out(counted, range(tiles), where=where)).groupby("district").sum()
+
+
+def draw(found: pd.DataFrame, where: str, picture: str) -> None:
+    """The districts, coloured by their points."""
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    panel = figure.subplots()
+    counts = found["points"].reindex(range(400), fill_value=0).to_numpy().reshape(20, 20)
+    image = panel.imshow(counts, origin="lower", extent=(0, 10, 0, 10), cmap="magma")
+    panel.set(xlabel="longitude", ylabel="latitude")
+    figure.colorbar(image, ax=panel, label="points")
+    figure.savefig(picture)
 
 
 if __name__ == "__main__":

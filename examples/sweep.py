@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.model_selection import cross_val_score
 
@@ -44,6 +45,17 @@ def main(
     pairs = product(np.geomspace(0.03, 0.3, rates).tolist(), [7, 15, 31])
     inputs = [{"learning_rate": rate, "leaves": leaves} for rate, leaves in pairs]
     return pd.DataFrame(fan_out(scored, inputs, x=x, y=y)).sort_values("r2", ascending=False, ignore_index=True)
+
+
+def draw(found: pd.DataFrame, where: str, picture: str) -> None:
+    """How well each combination does, with its spread."""
+    figure = Figure(figsize=(5, 3), layout="constrained")
+    panel = figure.subplots()
+    for leaves, rows in found.sort_values("rate").groupby("leaf_nodes"):
+        panel.errorbar(rows["rate"], rows["r2"], rows["spread"], marker="o", capsize=3, label=f"{leaves} leaves")
+    panel.set(xscale="log", xlabel="learning rate", ylabel="r²")
+    panel.legend()
+    figure.savefig(picture)
 
 
 if __name__ == "__main__":

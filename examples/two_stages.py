@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 import fanfold
 
@@ -47,6 +48,18 @@ def main(where: str, weeks: int = 4, fan_out: Callable[..., list[Any]] = fan_out
     paths = fan_out(measured, range(7 * weeks), out=where)
     weeks_of_paths = [{"paths": paths[first : first + 7]} for first in range(0, len(paths), 7)]
     return pd.DataFrame(fan_out(weekly, weeks_of_paths))
+
+
+def draw(found: pd.DataFrame, where: str, picture: str) -> None:
+    """The total of each week, and its highest hour."""
+    figure = Figure(figsize=(5, 3), layout="constrained")
+    panel = figure.subplots()
+    panel.bar(found["from_day"], found["total"], width=5)
+    panel.set(xlabel="first day of the week", ylabel="total", ylim=(found["total"].min() * 0.8, None))
+    peaks = panel.twinx()
+    peaks.plot(found["from_day"], found["peak"], color="tab:red", marker="o")
+    peaks.set(ylabel="highest hour")
+    figure.savefig(picture)
 
 
 if __name__ == "__main__":

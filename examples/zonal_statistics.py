@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import rasterio
 import shapely
+from matplotlib.figure import Figure
 from rasterio.features import geometry_mask, geometry_window
 
 import fanfold
@@ -64,6 +65,16 @@ def main(where: str, count: int = 1000, size: int = 1000, fan_out: Callable[...,
     make_heights(f"{where}/heights.tif", size)
     pieces = fanfold.chunks(make_places(count), 50)
     return pd.concat(fan_out(heights, pieces, raster=f"{where}/heights.tif"), ignore_index=True)
+
+
+def draw(found: pd.DataFrame, where: str, picture: str) -> None:
+    """The places, coloured by their mean height."""
+    places = make_places(len(found)).merge(found, on="place")
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    places.plot(
+        "mean_m", ax=figure.subplots(), cmap="terrain", legend=True, legend_kwds={"label": "mean height in metres"}
+    )
+    figure.savefig(picture)
 
 
 if __name__ == "__main__":

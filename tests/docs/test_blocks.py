@@ -2,11 +2,11 @@
 
 A page of which this holds says `<!-- blocks: run -->`. In it:
 
-- a `python` block is run; one that begins with `# name.py` is written to that file first, for the commands that name it;
+- a `python` block is run; one that begins with `# name.py` is written to that file first, for commands that name it;
 - an `sh` block's lines are `fanfold ...` commands, and are run;
 - `print(...)  # 3` must print what the comment says;
-- `<!-- prints -->` before a `text` block: it is what the block before it printed, or the message that it raised, trailing
-  blanks apart; `FANFOLD_UPDATE_DOCS=1` writes it anew;
+- `<!-- prints -->` before a `text` block: it is what the block before it printed, or the message that it raised;
+  `FANFOLD_UPDATE_DOCS=1` writes it anew;
 - `<!-- raises: InputError -->` before a block: it must raise that;
 - `<!-- not run: why -->` before a block: it is left alone.
 """
