@@ -85,15 +85,9 @@ $(VENV)/dist/.made:
 	@$(VENV)/dist/bin/python -m pip install --quiet build twine
 	@touch $@
 
-docs: $(VENV)/docs/.made  ## the manual as a website into site/, which needs no network: open site/index.html
-	@$(VENV)/docs/bin/mkdocs build --strict --quiet
+docs: $(VENV)/.docs  ## the manual as a website into site/, which needs no network: open site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "open site/index.html"
-
-$(VENV)/docs/.made: pyproject.toml constraints.txt
-	@mkdir -p $(VENV)
-	@test -x $(VENV)/docs/bin/python || $(PYTHON) -m venv $(VENV)/docs
-	@$(VENV)/docs/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
-	@touch $@
 
 format: $(VENV)/.dev  ## rewrite the code in the house's style
 	@$(BIN)/ruff check --fix .
