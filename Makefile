@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+.PHONY: docs
 .PHONY: verify-aws demo dist fuzz simulate soak test test-all test-fast coverage chromium pictures check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws bench-page bench-real suites scale
 
 help:  ## this list
