@@ -59,14 +59,30 @@ _conditions: Conditions | None = None
 
 
 class Conditions(NamedTuple):
-    """Under which conditions this machine runs jobs, as `fanfold.local` was asked. `like`: "" for as it is."""
+    """Under which conditions this machine runs jobs, as `fanfold.local` was asked. `like`: "" for as it is.
+
+    `chaos`: which part of all tries meets what, by its name; `seed` says which ones.
+    """
 
     like: str = ""
+    chaos: tuple[tuple[str, float], ...] = ()
+    seed: int = 0
 
     @property
     def mark(self) -> str:
         """What is added to the name of the image: results under other conditions are results of their own."""
-        return f"{CONDITIONS_MARK}{self.like}" if self.like else ""
+        if not self.like:
+            return ""
+        parts = [f"{name}={part!r}" for name, part in self.chaos]
+        return ",".join([f"{CONDITIONS_MARK}{self.like}", *parts, *([f"seed={self.seed}"] if parts else [])])
+
+    @classmethod
+    def of_mark(cls, mark: str) -> Conditions:
+        """What a mark says, without what it begins with."""
+        like, *parts = mark.split(",")
+        found = dict(part.partition("=")[::2] for part in parts)
+        seed = int(found.pop("seed", 0))
+        return cls(like, tuple((name, float(part)) for name, part in found.items()), seed)
 
 
 class Settings(NamedTuple):

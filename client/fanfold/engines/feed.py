@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fanfold.core.cache_key import RETURNED, returned_key, stamped_key
-from fanfold.core.models import TELEMETRY, CacheEntry, Event, EventKind, JobHeader, Output, RunRef
+from fanfold.core.models import TELEMETRY, THROTTLED, CacheEntry, Event, EventKind, JobHeader, Output, RunRef
 from fanfold.core.options import FailureWatch, goes_on_later, pause_s, should_retry
 from fanfold.core.processes import close_private, keep_private
 from fanfold.engines.base import Stores, stop_job
@@ -215,7 +215,7 @@ class JobFeed:
             stop_job(self._stores.log, self.header.id, reason)
 
     def _next_attempt(self, event: Event) -> RunRef:
-        if goes_on_later(event.error):
+        if goes_on_later(event.error) or _was_not_tried(event):
             return RunRef(event.index, event.attempt + 1)
         first = self._first_attempts.get(event.index, 0)
         wait_s = pause_s(self.header, event.index, event.attempt, first)
@@ -229,7 +229,14 @@ class JobFeed:
 
     def _is_due_again(self, event: Event) -> bool:
         first = self._first_attempts.get(event.index, 0)
+        if _was_not_tried(event):
+            return True
         return event.status is not None and should_retry(self.header, event.status, event.error, event.attempt, first)
+
+
+def _was_not_tried(event: Event) -> bool:
+    """Whether its start was refused: here under `fanfold.local(chaos=...)` alone."""
+    return event.error is not None and event.error.type == THROTTLED
 
 
 def _rate_of(header: JobHeader) -> Evenly | None:

@@ -14,13 +14,14 @@ from fanfold.settings import CONDITIONS_MARK, Conditions
 if TYPE_CHECKING:
     from fanfold.stores.local import LocalStores
 
-#: What a place for runs can be like.
+#: What a place for runs can be like, and what can befall them there.
 LIKES = ("lambda",)
+FATES = ("throttle", "oom", "lost", "slow")
 
 
 def conditions_of(image: str) -> Conditions:
     """Under which conditions the runs of a job with that image are to be (`JobHeader.image`)."""
-    return Conditions(image.partition(" ")[0].partition(CONDITIONS_MARK)[2])
+    return Conditions.of_mark(image.partition(" ")[0].partition(CONDITIONS_MARK)[2])
 
 
 def confinement(asked: Conditions, stores: LocalStores) -> tuple[tuple[str, str], ...]:

@@ -259,7 +259,7 @@ class LocalEngine(Locked):
         driver = self._ready_driver()
         self._given_up.discard(header.id)
         self.stores.log.append([process_event(header.id, driver.sign)])
-        driver.drive(JobFeed(header, runs, stores=self.stores, assignment=assignment(header, self.stores)))
+        driver.drive(make_feed(header, runs, self.stores))
         self.stores.objects.sync_soon()  # the inputs are on the disk by the time that the first runs have ended
 
     def follow(self, header: JobHeader) -> None:
@@ -428,6 +428,19 @@ def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
         goes_on_later=not dedicated,
         sealing_key=sealing_key_of(header, stores),
     )
+
+
+def make_feed(header: JobHeader, runs: Iterable[RunRef], stores: LocalStores) -> JobFeed:
+    """What gives a job's runs to a pool here, under the conditions that the job was submitted under."""
+    told = assignment(header, stores)
+    if CONDITIONS_MARK in header.image:
+        from fanfold.engines.local.conditions import conditions_of
+
+        if (under := conditions_of(header.image)).chaos:
+            from fanfold.engines.local.chaos import Chaos, ChaosFeed
+
+            return ChaosFeed(header, runs, stores=stores, assignment=told, chaos=Chaos(under))
+    return JobFeed(header, runs, stores=stores, assignment=told)
 
 
 def confinement(header: JobHeader, stores: LocalStores) -> tuple[tuple[str, str], ...]:

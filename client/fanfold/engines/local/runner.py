@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fanfold.core.models import JobHeader, RunnerRecord, RunRef, RunStatus, to_event
-from fanfold.engines.feed import JobFeed, Sign, serve
-from fanfold.engines.local.engine import assignment, concurrency, pool_folder, process_event
+from fanfold.engines.feed import Sign, serve
+from fanfold.engines.local.engine import concurrency, make_feed, pool_folder, process_event
 from fanfold.execution.pool.pool import Pool
 from fanfold.stores.local import LocalStores
 from fanfold.stores.state import read_state
@@ -38,7 +38,7 @@ def run(home: Path, job_id: str, stop: int, name: str) -> None:
     started = RunnerRecord(name, socket.gethostname(), "started")
     stores.log.append([process_event(job_id, sign), to_event(job_id, started)])
     pool = Pool(concurrency(header), folder)
-    feed = JobFeed(header, open_runs(stores, header, stop), stores=stores, assignment=assignment(header, stores))
+    feed = make_feed(header, open_runs(stores, header, stop), stores)
     try:
         serve(pool, feed, _Watch(stores, job_id, sign).is_cancelled)
         if feed.broken:
