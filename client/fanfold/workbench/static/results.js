@@ -1,18 +1,22 @@
 // The results of all runs: rows that the server sorts and filters, and a map of all shapes that is drawn on a canvas.
 window.ff.results = (() => {
-  const source = (path, words) => ({
-    getRows: (params) => {
+  // An answer to an older question may come later than the newest's: its count is no longer true.
+  let newest = 0;
+  const source = (path, words) => {
+    const mine = ++newest;
+    const tell = (text) => { const told = document.getElementById("ff-result-count"); if (told && mine === newest) told.textContent = text; };
+    const getRows = (params) => {
       const sort = params.sortModel[0] || { colId: "", sort: "asc" };
       const query = new URLSearchParams({ start: params.startRow, stop: params.endRow, sort: sort.colId, order: sort.sort, words });
-      const told = document.getElementById("ff-result-count");
       fetch(path + "?" + query).then(async (r) => {
         const answer = await r.json();
         if (!r.ok) throw new Error(answer.detail || r.status);
-        if (told) told.textContent = ff.number(answer.count) + (answer.count === 1 ? " row" : " rows") + (words ? " of this kind" : "");
+        tell(ff.number(answer.count) + (answer.count === 1 ? " row" : " rows") + (words ? " of this kind" : ""));
         params.successCallback(answer.rows, answer.count);
-      }).catch((error) => { if (told) told.textContent = error.message; params.successCallback([], 0); });
-    },
-  });
+      }).catch((error) => { tell(error.message); params.successCallback([], 0); });
+    };
+    return { getRows };
+  };
 
   // The map. `shapes` is what the server sent; `view` what is in sight: the corner at the left below, and pixels a unit.
   const state = { path: "", names: [], shapes: null, codes: null, meaning: null, view: null, drawn: null, asked: 0, frame: 0 };
