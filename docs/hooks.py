@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
@@ -29,3 +30,13 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Links to files beside docs/ lead to the repository: they are no pages."""
     up = "../" * (page.file.src_uri.count("/") + 1)
     return re.sub(rf"\]\({re.escape(up)}([^)]+)\)", rf"]({REPOSITORY}\1)", markdown)
+
+
+def on_post_build(config: Any, **_: Any) -> None:
+    """Refuse a site that would ask another host for a script, a style, a font or a picture."""
+    tags = r"<(?:script|img|iframe|source)[^>]*\ssrc=\"?https?:|<link[^>]*stylesheet[^>]*https?:"
+    asks = re.compile(tags + r"|url\([\"']?https?:|data-md-component=\"source\"")
+    paths = [path for path in Path(config.site_dir).rglob("*") if path.suffix in {".html", ".css"}]
+    found = [path.name for path in paths if asks.search(path.read_text(encoding="utf-8"))]
+    if found:
+        raise PluginError(f"These pages ask another host for something: {', '.join(found)}.")
