@@ -8,8 +8,11 @@ import sys
 
 from moto.server import ThreadedMotoServer
 
+from tests.aws import moto_tables
+
 if __name__ == "__main__":
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    moto_tables.install()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     print(server.get_host_and_port()[1], flush=True)

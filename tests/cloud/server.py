@@ -25,6 +25,7 @@ import boto3
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
+from tests.aws import moto_tables
 from tests.aws.cloud import ACCOUNT, ENVIRONMENT, REGION
 from tests.aws.processes import Starter, start_process
 from tests.cloud import seams
@@ -89,6 +90,7 @@ class Server:
         self.integrations = integrations
         self.surroundings = Surroundings(integrations.call, integrations.read_items, wait_scale=wait_scale)
         self.executions = Executions(self.surroundings)
+        moto_tables.install()
         seams.install_functions(self.functions)
         seams.install_machines(self.machines)
         seams.install_executions(self.executions)

@@ -37,6 +37,8 @@ SEAMS = [
         ["region_name", "account_id", "state_machine_name", "execution_name", "state_machine_arn", "execution_input"],
     ),
     (Execution.stop, ["self"]),
+    (Table.query, ["self", "hash_key", "range_comparison", "range_objs", "limit", "index_name"]),
+    (Table.all_items, ["self"]),
     (DomainDispatcherApplication.__call__, ["environ", "start_response"]),
 ]
 
