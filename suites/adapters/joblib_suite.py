@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import elsewhere
 
+#: Backends of joblib's own, as the tests name them: a test of one of these says nothing of ours.
+_OTHERS = {"multiprocessing", "threading", "sequential", "dask", "test_backend"}
+
 
 def _backend():
     from joblib.parallel import BACKENDS
@@ -23,6 +26,7 @@ def _backend():
                 return 1 if n_jobs is None else super().effective_n_jobs(n_jobs)
 
         BACKENDS["loky"] = LokyBackend
+        BACKENDS.pop("fanfold")  # each test is for ours once
     return BACKENDS["loky"]
 
 
@@ -35,3 +39,21 @@ def pytest_configure(config):
         return configure(self, *args, **kwargs)
 
     backend.configure = noted
+
+
+def pytest_collection_modifyitems(items):
+    items[:] = [item for item in items if not _is_of_another(item)]
+
+
+def _is_of_another(item) -> bool:
+    """Whether a test is given another backend, and not ours as well."""
+    callspec = getattr(item, "callspec", None)
+    given = [] if callspec is None else [_name(value) for value in callspec.params.values()]
+    return bool(_OTHERS.intersection(given)) and "loky" not in given
+
+
+def _name(value) -> str:
+    """A backend's name; multiprocessing's is also given as one of its contexts."""
+    if isinstance(value, str):
+        return value
+    return "multiprocessing" if hasattr(value, "get_start_method") else ""

@@ -36,6 +36,15 @@ SAME = [
     ("import dataclasses\n@dataclasses.dataclass(order=True)\nclass P:\n  x: int = 1\n  y: list = dataclasses.field("
      "default_factory=lambda: [3], compare=False)\n  def twice(self): return 2 * self.x\nOLD = P(4)\n"
      "def main(): return [OLD.twice(), P().y, P(1) < P(2), repr(P(9))]", [8, [3], True, "P(x=9, y=[3])"]),
+    ("import dataclasses\n@dataclasses.dataclass\nclass A:\n  x: int = 1\n  tags: list[str] = dataclasses.field("
+     "default_factory=list)\n@dataclasses.dataclass\nclass B(A):\n  y: int = 2\n@dataclasses.dataclass\nclass C(B):\n"
+     "  z: int = 3\ndef main(): return [dataclasses.asdict(C(5)), [f.name for f in dataclasses.fields(B)]]",
+     [{"x": 5, "tags": [], "y": 2, "z": 3}, ["x", "tags", "y"]]),
+    ("from __future__ import annotations\nfrom dataclasses import *\nfrom typing import ClassVar\n@dataclass\nclass A:\n"
+     "  x: int\n  c: InitVar[int] = 5\n  kind: ClassVar[str] = 'k'\n  _: KW_ONLY\n  y: int = 2\n"
+     "  def __post_init__(self, c): self.x += c\n"
+     "def main(): return [repr(A(1)), repr(A(1, 2, y=3)), [f.name for f in fields(A)], A.kind, A.c]",
+     ["A(x=6, y=2)", "A(x=3, y=3)", ["x", "y"], "k", 5]),
     ("class Base: ...\nclass One(Base): ...\ndef main(): return [c.__name__ for c in Base.__subclasses__()]", ["One"]),
     ("class A:\n  def __init__(self): super().__init__(); self.n = 1\n  @property\n  def p(self): return self.n\n"
      "  @classmethod\n  def make(cls): return cls()\n  @staticmethod\n  def s(): return 5\n"

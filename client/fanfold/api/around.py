@@ -365,7 +365,8 @@ class _Setups:
                 continue
             sources = self._beside(function)
             used = frozenset(name.partition(".")[0] for name in notes.modules | (names & sys.modules.keys()))
-            graph: Any = SimpleNamespace(project=SimpleNamespace(imports=used), spaces=[{"globals": names}])
+            project = SimpleNamespace(imports=used)
+            graph: Any = SimpleNamespace(project=project, spaces=[{"globals": names}], mentions=names)
             for candidate in self._candidates(graph, sources, namespace, used):
                 found += _statements(graph, candidate, namespace)
         return found

@@ -16,6 +16,7 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from fanfold.execution import parcel
+from fanfold.source.instances import forgets, forgotten
 
 
 class Notes:
@@ -104,6 +105,12 @@ def _pickler_class() -> Any:
                 self.notes.modules.add(obj.__name__)
             if isinstance(obj, CodeType):  # cloudpickle leaves its file out, which a traceback shows
                 return parcel.code_of, (obj.co_filename, *_code_reduce(obj))
+            if (
+                kind.__name__ == "ndarray"
+                and kind.__module__ == "numpy"
+                and not (obj.flags.writeable or obj.flags.forc)
+            ):
+                return parcel.read_only, (obj.copy(),)  # numpy itself says so of contiguous ones alone
             reduced = _reduced(obj, self._by_value)
             return super().reducer_override(obj) if reduced is None else reduced
 
@@ -127,6 +134,8 @@ def _reduced(obj: Any, by_value: Callable[[Any], bool]) -> tuple[Any, ...] | Non
     kind = type(obj)
     if kind in _MAKERS:
         return _MAKERS[kind](obj)
+    if (reduced := _reduced_by_base(obj, kind)) is not None:
+        return reduced
     if kind is _REMEMBERING and not _has_a_name(obj, by_value):
         return _reduced_memory(obj)
     if kind is MethodType and _is_class_method(obj):
@@ -134,6 +143,17 @@ def _reduced(obj: Any, by_value: Callable[[Any], bool]) -> tuple[Any, ...] | Non
     if kind.__module__ == "typing" and kind.__name__ in _ALIASES and not _has_a_name(obj, by_value):
         return kind, (obj.__name__, getattr(obj, _ALIASES[kind.__name__]))
     _refuse_unmakeable(obj, kind)
+    return None
+
+
+def _reduced_by_base(obj: Any, kind: Any) -> tuple[Any, ...] | None:
+    """How to make what numpy, or a base in C, would send without what it is marked with; None for anything else."""
+    if (kind.__module__, kind.__name__) == ("numpy", "ndarray") and not (obj.flags.writeable or obj.flags.forc):
+        return parcel.read_only, (obj.copy(),)  # numpy itself says so of contiguous ones alone
+    if forgets(kind) and obj.__dict__:
+        maker, args, state = (*obj.__reduce_ex__(4), None)[:3]
+        if own := forgotten(obj, state):
+            return maker, args, (state, own), None, None, parcel.set_all
     return None
 
 

@@ -328,7 +328,7 @@ def run(
         return cast("R", run_async(udf, **options, max_retry=max_retry, progress=progress, **params))
     arguments = run_arguments(udf, params, run.__kwdefaults__)
     if engine == "local" and inside_run():  # as code of the older spelling has it: a plain call
-        from fanfold.source.load import by_keywords
+        from fanfold.source.rebuild import by_keywords
 
         return cast("R", by_keywords(unwrapped(udf)[0])(**arguments))
     with WithoutOwnFrames():

@@ -131,6 +131,20 @@ def function_of(code: CodeType, module: str, name: str, *parts: Any) -> Function
     return made
 
 
+def read_only(array: Any) -> Any:
+    """An array that nothing may be written to."""
+    array.setflags(write=False)
+    return array
+
+
+def set_all(made: Any, states: tuple[Any, dict[str, Any]]) -> None:
+    """Give an object what its base knows, and its own attributes."""
+    state, own = states
+    if state is not None:
+        made.__setstate__(state)
+    made.__dict__.update(own)
+
+
 def variable_of(name: str, default: tuple[Any, ...], held: tuple[Any, ...]) -> Any:
     """A context variable, with its default and what it holds, where it has them."""
     from contextvars import ContextVar

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fanfold.codec.registry import knows
 from fanfold.codec.values import PutBlob
 from fanfold.errors import CaptureError
 from fanfold.source import refusals
@@ -139,6 +140,9 @@ def _sets(graph: Graph, called: ast.expr, namespace: dict[str, Any]) -> bool:
         return True
     if not _SETTERS.match(name) or (name == "update" and not _SETTINGS.intersection(chain)):
         return False
+    given = {each.value for each in called.args if isinstance(each, ast.Constant)}
+    if is_library(_module_of(value)) and not given.isdisjoint(graph.mentions):
+        return True  # @register_dataframe_accessor("geo"), of which the code uses `geo`
     return _is_of_used_library(graph, function, namespace)
 
 
@@ -149,6 +153,8 @@ def _is_of_used_library(graph: Graph, expression: ast.expr, namespace: dict[str,
     package = module.partition(".")[0]
     if value is None or package in _NOT or not is_library(module):
         return False
+    if not isinstance(value, (type, types.ModuleType, types.FunctionType)) and knows(type(value)):
+        return False  # an array, a frame: it travels as it is by now
     if isinstance(value, types.FunctionType) and not isinstance(expression, ast.Name):
         return package in graph.project.imports
     return package in graph.project.imports or package in _ALWAYS

@@ -238,18 +238,24 @@ def _is_generated(name: str, value: Any) -> bool:
 
 def _dataclass(graph: Graph, made: type) -> dict[str, Any]:
     """What `dataclass` was told, and its fields."""
-    import dataclasses
-
     params = vars(made)["__dataclass_params__"]
     known = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")
     own = _annotations(made)
-    given = {}
+    kinds: dict[str, dict[str, Any]] = {"_FIELD": {}, "_FIELD_INITVAR": {}, "_FIELD_CLASSVAR": {}}
     for name, field in vars(made)["__dataclass_fields__"].items():
-        if name in own and field._field_type is dataclasses._FIELD:  # type: ignore[attr-defined]
-            given[name] = _field(graph, name, field)
+        if name in own:
+            kinds[field._field_type.name][name] = field
+    fields = {**kinds["_FIELD"], **kinds["_FIELD_INITVAR"]}
     options = {name: getattr(params, name) for name in known}
     options["match_args"] = "__match_args__" in vars(made)
-    return {"options": options, "fields": given}
+    parts: dict[str, Any] = {
+        "options": options,
+        "fields": {name: _field(graph, name, fields[name]) for name in own if name in fields},
+    }
+    for key, kind in (("init", "_FIELD_INITVAR"), ("class", "_FIELD_CLASSVAR")):
+        if kinds[kind]:
+            parts[key] = sorted(kinds[kind])
+    return parts
 
 
 def _field(graph: Graph, name: str, field: Any) -> dict[str, Any]:

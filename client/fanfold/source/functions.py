@@ -20,7 +20,16 @@ from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fanfold.source import refusals
-from fanfold.source.modules import Imported, has_name, has_udf, imports_in, is_library, is_replaced, module_of
+from fanfold.source.modules import (
+    Imported,
+    called_imports,
+    has_name,
+    has_udf,
+    imports_in,
+    is_library,
+    is_replaced,
+    module_of,
+)
 from fanfold.source.rebuild import FUTURES, Step, inner_codes
 from fanfold.source.texts import Source, UseSite, annotation_names, first_line, parse, read, tree_hash
 
@@ -462,7 +471,7 @@ def _annotated(node: AnyFunction, unevaluated: bool) -> frozenset[str]:
 
 @lru_cache(maxsize=4096)
 def _imports(node: AnyFunction, package: str) -> list[Imported]:
-    return list(imports_in(node, package))
+    return [*imports_in(node, package), *called_imports(node, package)]
 
 
 @lru_cache(maxsize=4096)

@@ -45,7 +45,8 @@ def describe(graph: Graph, value: Any) -> Any:
         return by_name(graph, "builtins", "Ellipsis" if value is ... else "NotImplemented")
     if knows(kind) and (text := encoded(value, graph.put_blob)) is not None:
         graph.lanes.append(("value", graph.label(), f"a {kind.__qualname__}", len(text), ""))
-        return ["value", text]
+        _require_package(graph, kind)
+        return ["value", text] if _is_writeable(value, kind) else _read_only(graph, text)
     if stream := next((name for name in _STREAMS if getattr(sys, name, None) is value), None):
         return by_name(graph, "sys", stream)
     return _taken_apart(graph, value)
@@ -64,6 +65,27 @@ def describe_secret(graph: Graph, value: Any) -> tuple[Any, Any]:
         raise graph.refuse(value, "a secret of a class that is not pydantic's own goes as an argument")
     graph.lanes.append(("value", graph.label(), f"a {type(value).__qualname__}, sealed", len(text), ""))
     return ["value", text], ["value", key_text(text)]
+
+
+def _require_package(graph: Graph, kind: type) -> None:
+    """Reading a value needs the package that it is of."""
+    package = kind.__module__.partition(".")[0]
+    if package not in sys.stdlib_module_names:
+        graph.project.imports.add(package)
+
+
+def _is_writeable(value: Any, kind: type) -> bool:
+    return (kind.__module__, kind.__name__) != ("numpy", "ndarray") or value.flags.writeable
+
+
+def _read_only(graph: Graph, text: str) -> list[Any]:
+    """An array that nothing may be written to: the codec does not say so."""
+    import numpy as np
+
+    node = call(graph, np.asarray)
+    node[1]["args"] = [graph.number(["value", text])]
+    node[1]["calls"] = [["setflags", [[False]]]]
+    return node
 
 
 def encoded(value: Any, put_blob: PutBlob | None = None, name: str = "value") -> str | None:
@@ -313,11 +335,38 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
     parts: dict[str, Any] = {"of": graph.ref(maker), "args": [graph.ref(each) for each in args]}
     if state is not None:
         parts["state"] = _state(graph, state)
+    if left_out := forgotten(value, state):
+        parts["attributes"] = [[name, graph.ref(each, f".{name}")] for name, each in left_out.items()]
     if items is not None:
         parts["items"] = [graph.ref(each, f"[{n}]") for n, each in enumerate(items)]
     if pairs is not None:
         parts["pairs"] = [[graph.ref(k), graph.ref(v, f"[{_short(k)}]")] for k, v in pairs]
     return ["call", parts]
+
+
+def forgotten(value: Any, state: Any) -> dict[str, Any]:
+    """The attributes that a base in C leaves out of the state of an object: of an array's, or a date's, subclass."""
+    if not forgets(type(value)) or any(type(each) is dict for each in (state if type(state) is tuple else (state,))):
+        return {}
+    own: dict[str, Any] = value.__dict__
+    return own
+
+
+@functools.lru_cache(maxsize=1024)
+def forgets(kind: type) -> bool:
+    """Whether a class of the user's leaves it to a base in C to say how its objects are pickled."""
+    if is_library(kind.__module__) or not any("__dict__" in vars(base) for base in kind.__mro__):
+        return False
+    for base in kind.__mro__[:-1]:
+        if any(name in vars(base) for name in _REDUCERS):
+            return not base.__flags__ & _HEAP_TYPE
+    return False
+
+
+#: What a class has to say how it is pickled.
+_REDUCERS = ("__reduce__", "__reduce_ex__", "__getstate__", "__getnewargs__", "__getnewargs_ex__")
+#: Of a class that a statement has made.
+_HEAP_TYPE = 1 << 9
 
 
 def _known_name(value: Any, kind: type) -> tuple[str, str] | None:

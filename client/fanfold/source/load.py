@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import linecache
+import os
 import sys
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Mapping
-from types import CodeType, MappingProxyType, ModuleType
+from collections.abc import Callable, Iterator, Mapping
+from types import CodeType, FunctionType, MappingProxyType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from fanfold.source.rebuild import FUTURES, Builder, setup_code, statement_code
+from fanfold.source.rebuild import FUTURES, Builder, functions_in, own_defaults, refill, setup_code, statement_code
 
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
@@ -165,6 +166,13 @@ def part_of(loaded: Callable[[], Callable[..., Any]], tree: Any) -> Any:
     """The class or function that `Captured.reference` numbered, in the modules that `loaded`, of `load`, made last."""
     program: _Program = loaded.__self__  # type: ignore[attr-defined]
     return program.part(tree[0] if isinstance(tree, list) else tree)
+
+
+def refill_of(loaded: Callable[[], Callable[..., Any]]) -> Callable[[], None] | None:
+    """What takes out of functions' defaults what calls have put there; None where nothing can be put there."""
+    program: _Program = loaded.__self__  # type: ignore[attr-defined]
+    defaults = program.own_defaults()
+    return (lambda: refill(defaults)) if defaults else None
 
 
 def unload() -> None:
@@ -341,6 +349,16 @@ class _Program:
             raise LookupError(f"this UDF has no part {number}")
         return self._builder.build(number)
 
+    def own_defaults(self) -> list[tuple[Any, Any]]:
+        """The defaults that calls may fill, of all functions that are there by now."""
+        assert self._builder is not None
+        made = self._builder.made()
+        functions = [each for each in made if type(each) is FunctionType]
+        for name in self.project:
+            if name in sys.modules:
+                functions += functions_in(vars(sys.modules[name]))
+        return own_defaults(functions, made)
+
     def _set_up(self, builder: Builder, where: list[int], names: dict[str, Any], given: Any) -> None:
         """Execute a statement of the top of the user's file, or have its decorator register what it stands above."""
         number, line, column = where
@@ -383,6 +401,8 @@ class _Program:
         """Give back what was displaced."""
         for name in (*self._modules, *self._stand_ins):
             sys.modules.pop(name, None)
+        for path in [p for p, importer in sys.path_importer_cache.items() if type(importer) is _Folder]:
+            del sys.path_importer_cache[path]
         sys.modules.update(self._displaced)
         for path, entry in self._displaced_lines.items():
             if entry is None:
@@ -483,22 +503,51 @@ class _Loader:
     """Executes a project module from its shipped text; the shape importlib asks for."""
 
     def __init__(self, program: _Program) -> None:
-        self._program = program
+        self.program = program
 
     def create_module(self, spec: ModuleSpec) -> None:
         """None: importlib makes the module."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the module's code in it."""
-        if self._program.project[module.__name__].kind == "namespace":
+        if self.program.project[module.__name__].kind == "namespace":
             _adopt_installed(module)
             return
-        self._program.give_values(module)
-        exec(self._program.project_code(module.__name__), module.__dict__)  # noqa: S102 - the user's own module
+        self.program.give_values(module)
+        exec(self.program.project_code(module.__name__), module.__dict__)  # noqa: S102 - the user's own module
+
+    def get_data(self, path: str) -> bytes:
+        """The bytes of a file beside a module, for `pkgutil`. Raises `OSError` where this machine does not have it."""
+        with open(path, "rb") as file:
+            return file.read()
+
+    def get_resource_reader(self, name: str) -> Any:
+        """The files beside a package, for `importlib.resources`: as far as this machine has them."""
+        from pathlib import Path
+
+        return SimpleNamespace(files=Path(self.program.project[name].path).parent.absolute)
 
     def get_source(self, name: str) -> str | None:
         """The text, for `inspect` and `linecache`."""
-        return self._program.text(name)
+        return self.program.text(name)
+
+
+class _Folder:
+    """What `pkgutil.iter_modules` finds below a package: the bundle's modules, and no file that lies there."""
+
+    def __init__(self, program: _Program, package: str) -> None:
+        self._program = program
+        self._package = package
+
+    def find_spec(self, name: str, target: object = None) -> None:
+        """None: `_Finder` has found the bundle's modules."""
+
+    def iter_modules(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
+        """The names of its modules, and which of them are packages."""
+        for name, source in self._program.project.items():
+            above, _, own = name.rpartition(".")
+            if above == self._package:
+                yield prefix + own, source.kind != "module"
 
 
 def _adopt_installed(namespace: ModuleType) -> None:
@@ -534,6 +583,10 @@ def _spec(source: SourceFile, loader: _Loader) -> ModuleSpec:
     package = source.kind in ("package", "namespace")
     spec = ModuleSpec(source.module, loader, origin=source.path, is_package=package)  # type: ignore[arg-type]
     spec.has_location = source.kind != "namespace"
+    if source.kind == "package":
+        folder = os.path.dirname(source.path)
+        spec.submodule_search_locations = [folder]
+        sys.path_importer_cache[folder] = _Folder(loader.program, source.module)  # type: ignore[assignment]
     if source.kind == "namespace":
         # Other portions of the namespace may be installed where this runs.
         installed = PathFinder.find_spec(source.module)
@@ -544,36 +597,3 @@ def _spec(source: SourceFile, loader: _Loader) -> ModuleSpec:
 def _linecache_entry(source: SourceFile) -> Any:
     # No modification time: `checkcache` then keeps the entry, though the file may not exist here.
     return len(source.text), None, [line + "\n" for line in source.text.split("\n")], source.path
-
-
-#: `inspect.CO_VARARGS`: the function has an `*args`.
-_CO_VARARGS = 4
-
-
-def by_keywords(function: Any) -> Any:
-    """What takes the arguments of a function by name, for one that takes some by position alone.
-
-    The values of its `*args` come under their name as a list.
-    """
-    inner = function
-    while hasattr(inner, "__wrapped__"):
-        inner = inner.__wrapped__
-    code = getattr(inner, "__code__", None)
-    if code is None or not (code.co_posonlyargcount or code.co_flags & _CO_VARARGS):
-        return function
-    from inspect import signature  # costs a worker's start: most functions never come here
-
-    parameters = signature(function).parameters.values()
-    rest = next((each.name for each in parameters if each.kind is each.VAR_POSITIONAL), "")
-
-    def call(**given: Any) -> Any:
-        more = given.pop(rest, ())
-        args = []
-        for each in parameters:
-            if each.kind is each.POSITIONAL_ONLY or (each.kind is each.POSITIONAL_OR_KEYWORD and more):
-                if each.name not in given and each.default is each.empty:
-                    break
-                args.append(given.pop(each.name, each.default))
-        return function(*args, *more, **given)
-
-    return call

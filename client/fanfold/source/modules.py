@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from fanfold.source.graph import Graph
 
 _NO_MODULE: Any = object()
+#: What imports a module that a text names.
+_IMPORTERS = {"import_module", "__import__"}
 _IMPORT_FAILURES = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
 
@@ -67,6 +69,29 @@ def imports_in(node: ast.AST, package: str, *, optional: bool = False) -> Iterat
     else:
         for child in _statements(node):
             yield from imports_in(child, package, optional=optional)
+
+
+def called_imports(node: ast.AST, package: str) -> Iterator[Imported]:
+    """The modules that calls name: `import_module("plugins.csv")`, `__import__("settings")`.
+
+    Where the name is made of something, all modules of the package that are loaded by now.
+    """
+    for call in ast.walk(node):
+        if not (isinstance(call, ast.Call) and call.args):
+            continue
+        chain = dotted(call.func)
+        if chain is None or chain[-1] not in _IMPORTERS:
+            continue
+        name = call.args[0]
+        if isinstance(name, ast.Constant) and isinstance(name.value, str):
+            dots = len(name.value) - len(name.value.lstrip("."))
+            parts = package.split(".")
+            above = ".".join(parts[: len(parts) - dots + 1]) if dots else ""
+            module = ".".join(filter(None, (above, name.value.lstrip("."))))
+            yield Imported(module, (), call.lineno, optional=True)
+        elif package:
+            loaded = [each for each in list(sys.modules) if each.startswith(f"{package}.")]
+            yield from (Imported(each, (), call.lineno, optional=True) for each in sorted(loaded))
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
@@ -376,7 +401,7 @@ def _decorated(source: Source) -> list[Place]:
 @_once
 def _all_imports(source: Source, package: str) -> list[Imported]:
     """Every import in the text."""
-    return list(imports_in(source.tree, package))
+    return [*imports_in(source.tree, package), *called_imports(source.tree, package)]
 
 
 @_once

@@ -11,7 +11,7 @@ import os
 import sys
 from binascii import a2b_base64
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -61,6 +61,8 @@ class Builder:
         self._nodes: list[Any] = graph["nodes"]
         self._made: dict[int, Any] = {}
         self._pending: deque[Callable[[], object]] = deque()
+        #: Dataclasses whose methods are yet to be written, the first that was made first.
+        self._unwritten: dict[type, dict[str, Any]] = {}
         self._spaces: list[Any] = graph.get("spaces", [])
         self._opened: dict[int, dict[str, Any]] = {}
         self._program = program
@@ -87,6 +89,10 @@ class Builder:
         self._fill()
         return names
 
+    def made(self) -> list[Any]:
+        """What has been made so far."""
+        return list(self._made.values())
+
     def _later(self, put: Callable[[Any], object], ref: Ref) -> None:
         self._pending.append(lambda: put(self.get(ref)))
 
@@ -94,6 +100,8 @@ class Builder:
         """Fill all that has been made."""
         while self._pending:
             self._pending.popleft()()
+        for made in list(self._unwritten):
+            self._write_dataclass(made)
 
     # Plain values
 
@@ -250,28 +258,32 @@ class Builder:
         for name, value in parts["members"]:
             self._later(lambda v, name=name: type.__setattr__(made, name, v), value)  # type: ignore[misc]
         if "dataclass" in parts:
-            self._pending.append(lambda: self._make_dataclass(made, parts["dataclass"]))
+            self._unwritten[made] = parts["dataclass"]
         if "abstract" in parts:
             made.__abstractmethods__ = frozenset(parts["abstract"])  # type: ignore[attr-defined]
         for subclass in parts.get("registered", ()):
             self._later(lambda v: metaclass.register(made, v), subclass)
         return made
 
-    def _make_dataclass(self, made: type, parts: dict[str, Any]) -> None:
-        """Have `dataclass` write the methods that it wrote for the class."""
-        import dataclasses
+    def _write_dataclass(self, made: type) -> bool:
+        """Have `dataclass` write a class's methods, its bases' first; whether it has those by now.
 
-        self._fill()  # the annotations say in which order the fields come
-        missing = object()
-        now = {name: vars(made).get(name, missing) for name in parts["fields"]}
-        for name, given in parts["fields"].items():
-            setattr(made, name, dataclasses.field(**{n: self.get(v) for n, v in given.items()}))
-        dataclasses.dataclass(made, **parts["options"])
-        for name, value in now.items():
-            if value is not missing:
-                setattr(made, name, value)
-            elif name in vars(made):
-                delattr(made, name)
+        Not before its annotations are there, which say in which order the fields come: where what one of them is made
+        of is yet to be filled, the class is written by whoever fills that.
+        """
+        bases = [self._write_dataclass(base) for base in made.__mro__[1:] if base in self._unwritten]
+        if not all(bases):
+            return False
+        parts = self._unwritten.get(made)
+        if parts is None:
+            return True
+        annotations = _own_annotations(made)
+        if not annotations.keys() >= {*parts["fields"], *parts.get("class", ())}:
+            return False
+        del self._unwritten[made]
+        given = {name: {n: self.get(v) for n, v in field.items()} for name, field in parts["fields"].items()}
+        _written_by_dataclass(made, parts, given, annotations)
+        return True
 
     def _make_statement(self, ref: int, parts: dict[str, Any]) -> Any:
         """A class that its metaclass or a decorator of a library makes of its statement."""
@@ -363,6 +375,36 @@ def _bare_class(metaclass: type, name: str, bases: tuple[type, ...], space: dict
     return made
 
 
+def _own_annotations(made: type) -> dict[str, Any]:
+    found: dict[str, Any] = (
+        vars(made).get("__annotations__", {}) if sys.version_info < (3, 14) else made.__annotations__
+    )
+    return found
+
+
+def _written_by_dataclass(
+    made: type, parts: dict[str, Any], given: dict[str, Any], annotations: dict[str, Any]
+) -> None:
+    import dataclasses
+    import typing
+
+    missing = object()
+    now = {name: vars(made).get(name, missing) for name in given}
+    for name, settings in given.items():
+        setattr(made, name, dataclasses.field(**settings))
+    # An annotation may be text, of names that the worker does not have: what it meant is known.
+    marks = {**dict.fromkeys(parts.get("class", ()), typing.ClassVar)}
+    marks |= {name: dataclasses.InitVar(annotations[name]) for name in parts.get("init", ())}
+    made.__annotations__ = {n: marks.get(n, a) for n, a in annotations.items() if n in given or n in marks}
+    dataclasses.dataclass(made, **parts["options"])
+    made.__annotations__ = annotations
+    for name, value in now.items():
+        if value is not missing:
+            setattr(made, name, value)
+        elif name in vars(made):
+            delattr(made, name)
+
+
 def _do_nothing(_cls: type, /, **_: Any) -> None:
     """In the place of a hook that has done its work already."""
 
@@ -385,3 +427,109 @@ def _set_state(made: Any, state: Any) -> None:
         made.__dict__.update({sys.intern(k) if type(k) is str else k: v for k, v in state.items()})
     for name, value in (slots or {}).items():
         setattr(made, name, value)
+
+
+# What a call leaves in a default (`def f(x, seen=[])`) is not there for the next one, as where a function is sent
+# with every call. A default that something else holds as well is no function's own, and one that is named as a cache
+# is meant to stay.
+
+#: A default with more in it is a table, which nobody fills by calls.
+_MOST_IN_DEFAULT = 1000
+
+
+def own_defaults(functions: Iterable[FunctionType], made: list[Any]) -> list[tuple[Any, Any]]:
+    """The lists, dicts and sets that are defaults of some functions and nothing else, each with a copy."""
+    found: list[tuple[Any, Any]] = []
+    known = {id(each) for each in made}
+    alone = _references({"": []}, "")
+    for function in functions:
+        defaults = _defaults(function)
+        for name in defaults:
+            if _is_filled_by_calls(name, defaults[name]):
+                others = 1 + 2 * (id(defaults[name]) in known)  # the function, and `made` and what that is a copy of
+                if _references(defaults, name) == alone + others:
+                    found.append((defaults[name], _copied(defaults[name])))
+    return found
+
+
+def _defaults(function: FunctionType) -> dict[str, Any]:
+    """The defaults of a function by the names of its parameters."""
+    if not function.__defaults__:
+        return dict(function.__kwdefaults__ or {})
+    names = function.__code__.co_varnames[: function.__code__.co_argcount][-len(function.__defaults__) :]
+    return {**dict(zip(names, function.__defaults__, strict=True)), **(function.__kwdefaults__ or {})}
+
+
+def _is_filled_by_calls(name: str, value: Any) -> bool:
+    if type(value) not in (list, dict, set) or len(value) > _MOST_IN_DEFAULT:
+        return False
+    return not (name.startswith("_") or "cache" in name.lower() or "memo" in name.lower())
+
+
+def _references(held: dict[str, Any], name: str) -> int:
+    """How many references there are to a value, this function's own included."""
+    value = held[name]
+    return sys.getrefcount(value)
+
+
+def refill(defaults: list[tuple[Any, Any]]) -> None:
+    """Have each of these be what it was when `own_defaults` found it."""
+    for value, kept in defaults:
+        value.clear()
+        again = _copied(kept)
+        if type(value) is list:
+            value.extend(again)
+        else:
+            value.update(again)
+
+
+def _copied(value: Any) -> Any:
+    kind = type(value)
+    if kind is dict:
+        return {key: _copied(each) for key, each in value.items()}
+    return kind(map(_copied, value)) if kind in (list, tuple, set) else value
+
+
+def functions_in(namespace: dict[str, Any]) -> Iterator[FunctionType]:
+    """The functions that a module defines, those of its classes included."""
+    for value in list(namespace.values()):
+        members = (
+            list(vars(value).values()) if type(value) is type and value.__module__ == namespace["__name__"] else []
+        )
+        for each in (value, *members):
+            function = getattr(each, "__func__", each) if isinstance(each, (staticmethod, classmethod)) else each
+            if type(function) is FunctionType and function.__globals__ is namespace:
+                yield function
+
+
+#: `inspect.CO_VARARGS`: the function has an `*args`.
+_CO_VARARGS = 4
+
+
+def by_keywords(function: Any) -> Any:
+    """What takes the arguments of a function by name, for one that takes some by position alone.
+
+    The values of its `*args` come under their name as a list.
+    """
+    inner = function
+    while hasattr(inner, "__wrapped__"):
+        inner = inner.__wrapped__
+    code = getattr(inner, "__code__", None)
+    if code is None or not (code.co_posonlyargcount or code.co_flags & _CO_VARARGS):
+        return function
+    from inspect import signature  # costs a worker's start: most functions never come here
+
+    parameters = signature(function).parameters.values()
+    rest = next((each.name for each in parameters if each.kind is each.VAR_POSITIONAL), "")
+
+    def call(**given: Any) -> Any:
+        more = given.pop(rest, ())
+        args = []
+        for each in parameters:
+            if each.kind is each.POSITIONAL_ONLY or (each.kind is each.POSITIONAL_OR_KEYWORD and more):
+                if each.name not in given and each.default is each.empty:
+                    break
+                args.append(given.pop(each.name, each.default))
+        return function(*args, *more, **given)
+
+    return call

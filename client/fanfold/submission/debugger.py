@@ -11,7 +11,7 @@ from typing import Any
 from fanfold.core.options import unwrapped
 from fanfold.engines.base import Engine
 from fanfold.inputs import decode_arguments
-from fanfold.source.load import by_keywords
+from fanfold.source.rebuild import by_keywords
 from fanfold.stores.keys import blob_key
 from fanfold.submission.prepare import Draft
 

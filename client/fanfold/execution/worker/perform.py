@@ -17,7 +17,8 @@ from fanfold.contract.layout import INLINE_RESULT_BYTES
 from fanfold.core.models import PATH_TAG
 from fanfold.errors import CaptureError, CodecError, FanfoldError
 from fanfold.execution.channel import Called, Packed
-from fanfold.source.load import Bundle, by_keywords, left_behind, load, part_of
+from fanfold.source.load import Bundle, left_behind, load, part_of, refill_of
+from fanfold.source.rebuild import by_keywords
 
 # SHA-256 that starts without OpenSSL, whose loading would take a tenth of every worker's start.
 
@@ -198,6 +199,9 @@ class LoadedUdf:
         function = loaded()
         self.blobs.from_source = lambda number: part_of(loaded, number)
         self.function = by_keywords(function)
+        refill = refill_of(loaded)
+        if refill is not None:
+            self.function = _after(refill, self.function)
         setup = getattr(function, SETUP, None)
         if setup is not None:
             setup()
@@ -261,6 +265,14 @@ def _checked(path: str) -> bytes:
             next_step="submit the job again, which stores it anew.",
         )
     return data
+
+
+def _after(refill: Callable[[], None], function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(**given: Any) -> Any:
+        refill()
+        return function(**given)
+
+    return call
 
 
 def _not_loaded(**_: Any) -> Any:
