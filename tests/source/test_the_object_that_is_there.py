@@ -9,7 +9,7 @@ import pytest
 
 from fanfold.source.capture import Captured, capture
 from fanfold.source.explain import explain
-from fanfold.source.load import Bundle, left_behind, load, part_of, unload
+from fanfold.source.load import Bundle, left_behind, load, part_of, refill_of, unload
 from tests.source.conftest import Desk, arrived
 
 SAME = [
@@ -40,8 +40,8 @@ SAME = [
      "default_factory=list)\n@dataclasses.dataclass\nclass B(A):\n  y: int = 2\n@dataclasses.dataclass\nclass C(B):\n"
      "  z: int = 3\ndef main(): return [dataclasses.asdict(C(5)), [f.name for f in dataclasses.fields(B)]]",
      [{"x": 5, "tags": [], "y": 2, "z": 3}, ["x", "tags", "y"]]),
-    ("from __future__ import annotations\nfrom dataclasses import *\nfrom typing import ClassVar\n@dataclass\nclass A:\n"
-     "  x: int\n  c: InitVar[int] = 5\n  kind: ClassVar[str] = 'k'\n  _: KW_ONLY\n  y: int = 2\n"
+    ("from __future__ import annotations\nfrom dataclasses import *\nfrom typing import ClassVar\n@dataclass\n"
+     "class A:\n  x: int\n  c: InitVar[int] = 5\n  kind: ClassVar[str] = 'k'\n  _: KW_ONLY\n  y: int = 2\n"
      "  def __post_init__(self, c): self.x += c\n"
      "def main(): return [repr(A(1)), repr(A(1, 2, y=3)), [f.name for f in fields(A)], A.kind, A.c]",
      ["A(x=6, y=2)", "A(x=3, y=3)", ["x", "y"], "k", 5]),
@@ -230,3 +230,79 @@ def test_a_function_whose_assertions_pytest_has_rewritten_needs_no_pytest_where_
         return x
 
     assert "_pytest" + "." not in capture(checked).to_bytes().decode()
+
+
+def test_modules_that_calls_name_and_plugins_that_a_package_finds_travel(desk: Desk) -> None:
+    desk.write("late.py", "V = 'late'\n")
+    desk.write("plugins/data.txt", "data")
+    for name in ("one", "two"):
+        desk.write(f"plugins/{name}.py", f"from . import register\n@register\ndef {name}(): ...\n")
+    desk.write(
+        "plugins/__init__.py",
+        """
+        import importlib, pkgutil
+        NAMES = []
+        def register(f): NAMES.append(f.__name__)
+        for found in pkgutil.iter_modules(__path__):
+            importlib.import_module(f"{__name__}.{found.name}")
+        """,
+    )
+    bundle = desk.capture(
+        """
+        import importlib, pkgutil, plugins
+        from importlib import resources
+        def main():
+            data = resources.files("plugins").joinpath("data.txt").read_text()
+            named = [importlib.import_module("late").V, __import__("late").V]
+            two = importlib.import_module(".two", "plugins").__name__
+            return [plugins.NAMES, data, pkgutil.get_data("plugins", "data.txt").decode(), *named, two]
+        """
+    )
+    assert desk.elsewhere(bundle) == [["one", "two"], "data", "data", "late", "late", "plugins.two"]
+
+
+def test_what_calls_leave_in_a_default_is_not_there_for_the_next_one(desk: Desk) -> None:
+    desk.write("lib.py", "def held(x, seen={}):\n    seen[x] = 1\n    return len(seen)\n")
+    module = desk.module(
+        "import lib\nALL = []\ndef shared(x, to=ALL):\n    to.append(x)\n    return len(ALL)\n"
+        "def named(x, *, counts={'n': [0]}):\n    counts['n'].append(x)\n    return len(counts['n'])\n"
+        "def kept(x, _cache={}):\n    _cache[x] = x\n    return len(_cache)\n"
+        "class A:\n  def m(self, x, out=set()):\n    out.add(x)\n    return len(out)\n"
+        "def main(x, seen=[]):\n  seen.append(x)\n"
+        "  return [len(seen), named(x), lib.held(x), A().m(x), shared(x), kept(x)]\n"
+    )
+    loaded = load(capture(module.main))
+    main, refill = loaded(), refill_of(loaded)
+    assert refill is not None
+    got = []
+    for number in range(3):
+        refill()
+        got.append(main(number))
+    # What something else holds as well, or is named as a cache, is there on purpose.
+    assert got == [[1, 2, 1, 1, number, number] for number in (1, 2, 3)]
+
+
+def test_a_worker_that_has_no_such_default_has_nothing_to_refill(desk: Desk) -> None:
+    loaded = load(capture(desk.module("def main(x, y=1, z=()): return x\n").main))
+    loaded()
+    assert refill_of(loaded) is None
+
+
+def test_marks_of_arrays_and_attributes_of_their_subclasses_travel(desk: Desk) -> None:
+    result = desk.result(
+        """
+        import datetime
+        import numpy as np
+        fixed = np.arange(3)
+        fixed.flags.writeable = False
+        class Named(np.ndarray):
+            pass
+        class Day(datetime.date):
+            pass
+        named, day = np.arange(2).view(Named), Day(2020, 1, 2)
+        named.unit, day.note = "m", "n"
+        def main():
+            return [fixed.flags.writeable, named.unit, named.sum(), day.note, day.year]
+        """
+    )
+    assert result == [False, "m", 1, "n", 2020]

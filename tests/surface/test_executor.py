@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures as cf
+import datetime
+import enum
 import functools
 import importlib.util
 import json
@@ -18,10 +20,12 @@ import threading
 import time
 import weakref
 from concurrent.futures.process import BrokenProcessPool
+from typing import ClassVar
 
 import pytest
 
 import fanfold
+from fanfold.api import pickling
 
 
 def scaled(x: int, by: int = 2):
@@ -303,6 +307,92 @@ def test_functions_that_dispatch_by_type_go_along(executor):
 
 def put(queue, value):
     queue.put(value)
+
+
+def closures():
+    total = 0
+
+    def add(x):
+        nonlocal total
+        total += x
+
+    return add, lambda: total
+
+
+ADD, TOTAL = closures()
+
+
+def add_here_and_read_there(x):
+    ADD(x)
+    return TOTAL()
+
+
+class Registered:
+    names: ClassVar[list[str]] = []
+
+    def __init_subclass__(cls, *, name, **more):
+        super().__init_subclass__(**more)
+        Registered.names.append(name)
+
+
+class Noting(type):
+    made: ClassVar[list[str]] = []
+
+    def __new__(cls, name, bases, members):
+        cls.made.append(name)
+        return super().__new__(cls, name, bases, members)
+
+
+class Planet(enum.Enum):
+    EARTH = (5.97, 6.37)
+    HOME = EARTH
+
+    def __init__(self, mass, radius):
+        self.radius = radius
+
+
+class Day(datetime.date):
+    pass
+
+
+def test_classes_and_closures_of_a_script_are_what_they_are(executor, monkeypatch):
+    """As in a script, whose classes go along: none is made a second time, and what two functions share stays one."""
+
+    class First(Registered, name="first"):
+        class Inner:
+            pass
+
+    class Noted(metaclass=Noting):
+        pass
+
+    monkeypatch.setattr(pickling, "_is_importable", lambda name: name != __name__)
+    assert executor.submit(add_here_and_read_there, 3).result() == 3
+    assert executor.submit(lambda: (First, Registered.names)[1]).result() == ["first"]
+    assert executor.submit(lambda: (Noted, Noting.made)[1]).result() == ["Noted"]
+    assert executor.submit(lambda: First.Inner.__qualname__).result() == First.Inner.__qualname__
+    assert executor.submit(lambda: (Planet.EARTH.radius, Planet.HOME is Planet.EARTH)).result() == (6.37, True)
+    day = Day(2020, 1, 2)
+    day.note = "a holiday"
+    assert executor.submit(lambda: day.note).result() == "a holiday"
+
+
+def test_a_result_leaves_the_classes_of_its_reader_as_they_are(executor, monkeypatch):
+    monkeypatch.setattr(pickling, "_is_importable", lambda name: name != __name__)
+    before = dict(vars(Registered))
+    assert executor.submit(lambda: Planet.HOME).result() is Planet.EARTH
+    assert type(executor.submit(Registered).result()) is Registered
+    assert dict(vars(Registered)) == before
+
+    def local():
+        class Local:
+            def twice(self):
+                return 2 * self.n
+
+        made = Local()
+        made.n = 2
+        return made
+
+    assert executor.submit(local).result().twice() == 4
 
 
 def test_queues_of_a_manager_are_shared_with_calls(executor):

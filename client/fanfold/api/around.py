@@ -255,6 +255,8 @@ def _resolved(name: str, module: ModuleType, found: list[tuple[str, Any]]) -> It
         for part in path:
             owner = getattr(owner, part, None)
         above = ".".join(path)
+        if last in getattr(owner, "_member_map_", ()):
+            continue  # nobody can set a member of an Enum
         function = unwrapped(owner)
         if isinstance(function, FunctionType) and last not in vars(owner):
             if function is owner:

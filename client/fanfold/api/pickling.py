@@ -87,10 +87,11 @@ class Modules:
 
 
 def _pickler_class() -> Any:
-    import cloudpickle
     from cloudpickle.cloudpickle import _code_reduce, _dynamic_class_reduce
 
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    from fanfold.execution.definitions import pickler_class
+
+    class Pickler(pickler_class()):  # type: ignore[misc]
         def __init__(self, file: Any, protocol: int, buffer_callback: Any, by_value: Callable[[Any], bool]) -> None:
             super().__init__(file, protocol=protocol, buffer_callback=buffer_callback)
             self._by_value = by_value
@@ -105,12 +106,6 @@ def _pickler_class() -> Any:
                 self.notes.modules.add(obj.__name__)
             if isinstance(obj, CodeType):  # cloudpickle leaves its file out, which a traceback shows
                 return parcel.code_of, (obj.co_filename, *_code_reduce(obj))
-            if (
-                kind.__name__ == "ndarray"
-                and kind.__module__ == "numpy"
-                and not (obj.flags.writeable or obj.flags.forc)
-            ):
-                return parcel.read_only, (obj.copy(),)  # numpy itself says so of contiguous ones alone
             reduced = _reduced(obj, self._by_value)
             return super().reducer_override(obj) if reduced is None else reduced
 
@@ -119,9 +114,11 @@ def _pickler_class() -> Any:
             if id(obj) in self.forced and obj.__closure__ is None:
                 parts = (obj.__name__, obj.__qualname__, obj.__defaults__, obj.__kwdefaults__, obj.__dict__)
                 return parcel.function_of, (obj.__code__, obj.__module__, *parts)
-            if self._by_value(obj.__module__) or id(obj) in self.forced:
-                return _dynamic_class_reduce(obj) if isinstance(obj, type) else self._dynamic_function_reduce(obj)
-            return super().reducer_override(obj)
+            if not self._by_value(obj.__module__) and id(obj) not in self.forced:
+                return super().reducer_override(obj)
+            if isinstance(obj, type):
+                return self.reduced_class(obj, _dynamic_class_reduce(obj))
+            return self._dynamic_function_reduce(obj)
 
     return Pickler
 

@@ -23,7 +23,16 @@ from fanfold.source.functions import space_of, take_globals, texts_beside
 from fanfold.source.graph import Graph, Ref
 from fanfold.source.load import Bundle
 from fanfold.source.modules import Project, imports_in, is_library, udf_function, unwrapped
-from fanfold.source.texts import Source, UseSite, bound_name, code_hash, dotted, names_in, tree_hash
+from fanfold.source.texts import (
+    Source,
+    UseSite,
+    bound_name,
+    code_hash,
+    dotted,
+    names_in,
+    shown_path,
+    tree_hash,
+)
 
 if TYPE_CHECKING:
     from fanfold.codec.sealed import Sealing
@@ -83,7 +92,9 @@ def take(graph: Graph, namespace: dict[str, Any]) -> tuple[list[Statement], list
                     continue
                 except CaptureError as error:
                     reason = error.message  # noqa: PLW2901
-            left.append(Left(source.path, node.lineno, ast.unparse(node).split("\n")[0][:_LONGEST_TEXT], reason))
+            left.append(
+                Left(shown_path(source.path), node.lineno, ast.unparse(node).split("\n")[0][:_LONGEST_TEXT], reason)
+            )
     return taken, left
 
 
@@ -230,7 +241,7 @@ def _taken(graph: Graph, source: Source, node: ast.stmt, namespace: dict[str, An
     decorators = [each for each in read if each is not node]
     at: Any = decorators[0] if decorators else node
     text = ast.unparse(at).split("\n")[0][:_LONGEST_TEXT]
-    where = f"{source.path}:{at.lineno}"
+    where = f"{shown_path(source.path)}:{at.lineno}"
     return Statement((number, at.lineno, at.col_offset), space, given, tree_hash(at), text, where)
 
 

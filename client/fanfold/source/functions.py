@@ -31,7 +31,7 @@ from fanfold.source.modules import (
     module_of,
 )
 from fanfold.source.rebuild import FUTURES, Step, inner_codes
-from fanfold.source.texts import Source, UseSite, annotation_names, first_line, parse, read, tree_hash
+from fanfold.source.texts import Source, UseSite, annotation_names, first_line, parse, read, shown_path, tree_hash
 
 if TYPE_CHECKING:
     from fanfold.source.graph import Graph
@@ -289,7 +289,7 @@ def describe(graph: Graph, function: FunctionType) -> tuple[Any, Any]:
         )
     parts = _parts(graph, function, usage, is_whole=is_whole)
     lane, size = ("source", 0) if code[0] == "text" else ("marshal", len(code[1]))
-    graph.lanes.append((lane, function.__qualname__, "a function", size, f"{usage.path}:{usage.line}"))
+    graph.lanes.append((lane, function.__qualname__, "a function", size, f"{shown_path(usage.path)}:{usage.line}"))
     return ["function", {"code": code, **parts}], _meaning(parts, meaning)
 
 

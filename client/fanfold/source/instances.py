@@ -346,14 +346,15 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
 
 def forgotten(value: Any, state: Any) -> dict[str, Any]:
     """The attributes that a base in C leaves out of the state of an object: of an array's, or a date's, subclass."""
-    if not forgets(type(value)) or any(type(each) is dict for each in (state if type(state) is tuple else (state,))):
+    kind: Any = type(value)
+    if not forgets(kind) or any(type(each) is dict for each in (state if type(state) is tuple else (state,))):
         return {}
     own: dict[str, Any] = value.__dict__
     return own
 
 
 @functools.lru_cache(maxsize=1024)
-def forgets(kind: type) -> bool:
+def forgets(kind: Any) -> bool:
     """Whether a class of the user's leaves it to a base in C to say how its objects are pickled."""
     if is_library(kind.__module__) or not any("__dict__" in vars(base) for base in kind.__mro__):
         return False
@@ -415,6 +416,7 @@ def _reduced(graph: Graph, value: Any) -> Any:
     except CaptureError:
         raise
     except Exception as error:
+        error.with_traceback(None)  # our own lines, in a notebook
         raise graph.refuse(value) from error
     if not isinstance(made, (str, tuple)) or (isinstance(made, tuple) and len(made) < 2):
         raise graph.refuse(value)

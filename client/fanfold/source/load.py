@@ -10,11 +10,21 @@ import linecache
 import os
 import sys
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import CodeType, FunctionType, MappingProxyType, ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from fanfold.source.rebuild import FUTURES, Builder, functions_in, own_defaults, refill, setup_code, statement_code
+from fanfold.source.rebuild import (
+    FUTURES,
+    Builder,
+    BundleFolder,
+    copied,
+    functions_in,
+    own_defaults,
+    refill,
+    setup_code,
+    statement_code,
+)
 
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
@@ -239,6 +249,8 @@ class _Program:
         self._displaced_lines: dict[str, Any] = {}
         self._stand_ins: list[str] = []
         self._builder: Builder | None = None
+        #: Containers that modules have by the bundle, and not by what their text says.
+        self._filled: list[Any] = []
         #: Classes that nobody names, and that their bases know.
         self.kept: list[Any] = []
 
@@ -332,7 +344,7 @@ class _Program:
         """The UDF, in modules nobody has used."""
         self._enter()
         graph = self._graph
-        self._spaces = {}
+        self._spaces, self._filled = {}, []
         builder = self._builder = Builder(graph, self)
         for module, name, ref in graph.get("after", ()):
             owner = self.imported(module, name.rpartition(".")[0])
@@ -401,7 +413,7 @@ class _Program:
         """Give back what was displaced."""
         for name in (*self._modules, *self._stand_ins):
             sys.modules.pop(name, None)
-        for path in [p for p, importer in sys.path_importer_cache.items() if type(importer) is _Folder]:
+        for path in [p for p, importer in sys.path_importer_cache.items() if type(importer) is BundleFolder]:
             del sys.path_importer_cache[path]
         sys.modules.update(self._displaced)
         for path, entry in self._displaced_lines.items():
@@ -426,7 +438,22 @@ class _Program:
     def give_values(self, module: ModuleType) -> None:
         """Put into a project module what its text leaves to the bundle."""
         for name, text in self._graph.get("given", {}).get(module.__name__, {}).items():
-            setattr(module, name, self._decoded(text))
+            value = self._decoded(text)
+            setattr(module, name, value)
+            if type(value) in (list, dict, set):
+                self._filled.append(value)
+
+    def execute(self, module: ModuleType) -> None:
+        """Run a project module's code in it.
+
+        What it puts into containers of other modules (`register(f)`) they have already, if it was loaded where they
+        were taken.
+        """
+        self.give_values(module)
+        is_done = module.__name__ in self._graph.get("loaded", ())
+        before = [(value, copied(value)) for value in self._filled] if is_done else []
+        exec(self.project_code(module.__name__), module.__dict__)  # noqa: S102 - the user's own module
+        refill([(value, kept) for value, kept in before if value != kept])
 
     def text(self, name: str) -> str | None:
         """The shipped text of a module, as its loader gives it."""
@@ -513,8 +540,7 @@ class _Loader:
         if self.program.project[module.__name__].kind == "namespace":
             _adopt_installed(module)
             return
-        self.program.give_values(module)
-        exec(self.program.project_code(module.__name__), module.__dict__)  # noqa: S102 - the user's own module
+        self.program.execute(module)
 
     def get_data(self, path: str) -> bytes:
         """The bytes of a file beside a module, for `pkgutil`. Raises `OSError` where this machine does not have it."""
@@ -530,24 +556,6 @@ class _Loader:
     def get_source(self, name: str) -> str | None:
         """The text, for `inspect` and `linecache`."""
         return self.program.text(name)
-
-
-class _Folder:
-    """What `pkgutil.iter_modules` finds below a package: the bundle's modules, and no file that lies there."""
-
-    def __init__(self, program: _Program, package: str) -> None:
-        self._program = program
-        self._package = package
-
-    def find_spec(self, name: str, target: object = None) -> None:
-        """None: `_Finder` has found the bundle's modules."""
-
-    def iter_modules(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
-        """The names of its modules, and which of them are packages."""
-        for name, source in self._program.project.items():
-            above, _, own = name.rpartition(".")
-            if above == self._package:
-                yield prefix + own, source.kind != "module"
 
 
 def _adopt_installed(namespace: ModuleType) -> None:
@@ -586,7 +594,7 @@ def _spec(source: SourceFile, loader: _Loader) -> ModuleSpec:
     if source.kind == "package":
         folder = os.path.dirname(source.path)
         spec.submodule_search_locations = [folder]
-        sys.path_importer_cache[folder] = _Folder(loader.program, source.module)  # type: ignore[assignment]
+        sys.path_importer_cache[folder] = BundleFolder(loader.program.project, source.module)
     if source.kind == "namespace":
         # Other portions of the namespace may be installed where this runs.
         installed = PathFinder.find_spec(source.module)

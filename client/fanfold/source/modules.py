@@ -348,7 +348,8 @@ class Project:
                     self.files[name] = self.files[name]._replace(text=whole)
                     self._given[name] = found.values
                     self.parts |= {("held", f"{name}:{key}", value) for key, value in found.values.items()}
-        return {"given": self._given}
+        loaded = [name for name in self._texts if self._is_loaded(name)]
+        return {"given": self._given, "loaded": sorted(loaded) if self._given else []}
 
     def _set_after(self, graph: Graph, module: str, name: str, value: Any) -> None:
         """Have a value set once a module has been executed, in each module that has it under a name of its own."""

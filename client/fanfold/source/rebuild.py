@@ -448,7 +448,7 @@ def own_defaults(functions: Iterable[FunctionType], made: list[Any]) -> list[tup
             if _is_filled_by_calls(name, defaults[name]):
                 others = 1 + 2 * (id(defaults[name]) in known)  # the function, and `made` and what that is a copy of
                 if _references(defaults, name) == alone + others:
-                    found.append((defaults[name], _copied(defaults[name])))
+                    found.append((defaults[name], copied(defaults[name])))
     return found
 
 
@@ -476,18 +476,19 @@ def refill(defaults: list[tuple[Any, Any]]) -> None:
     """Have each of these be what it was when `own_defaults` found it."""
     for value, kept in defaults:
         value.clear()
-        again = _copied(kept)
+        again = copied(kept)
         if type(value) is list:
             value.extend(again)
         else:
             value.update(again)
 
 
-def _copied(value: Any) -> Any:
+def copied(value: Any) -> Any:
+    """A container with other containers within; what else it holds is the same."""
     kind = type(value)
     if kind is dict:
-        return {key: _copied(each) for key, each in value.items()}
-    return kind(map(_copied, value)) if kind in (list, tuple, set) else value
+        return {key: copied(each) for key, each in value.items()}
+    return kind(map(copied, value)) if kind in (list, tuple, set) else value
 
 
 def functions_in(namespace: dict[str, Any]) -> Iterator[FunctionType]:
@@ -500,6 +501,24 @@ def functions_in(namespace: dict[str, Any]) -> Iterator[FunctionType]:
             function = getattr(each, "__func__", each) if isinstance(each, (staticmethod, classmethod)) else each
             if type(function) is FunctionType and function.__globals__ is namespace:
                 yield function
+
+
+class BundleFolder:
+    """What `pkgutil.iter_modules` finds below a package: the bundle's modules, and no file that lies there."""
+
+    def __init__(self, modules: dict[str, Any], package: str) -> None:
+        self._modules = modules
+        self._package = package
+
+    def find_spec(self, name: str, target: object = None) -> None:
+        """None: the bundle's finder has found the bundle's modules."""
+
+    def iter_modules(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
+        """The names of its modules, and which of them are packages."""
+        for name, source in self._modules.items():
+            above, _, own = name.rpartition(".")
+            if above == self._package:
+                yield prefix + own, source.kind != "module"
 
 
 #: `inspect.CO_VARARGS`: the function has an `*args`.

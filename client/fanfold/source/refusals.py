@@ -8,7 +8,7 @@ from types import FunctionType
 from typing import Any
 
 from fanfold.errors import CaptureError
-from fanfold.source.texts import UseSite
+from fanfold.source.texts import UseSite, shown_path
 
 
 def short(value: Any, width: int = 60) -> str:
@@ -29,7 +29,8 @@ def cannot_travel(usage: UseSite | None, name: str, value: Any, inside: str = ""
         return CaptureError(f"{short(value)} is {why or what}; it cannot travel.", next_step=next_step)
     part = f" ({name}{inside})" if inside else ""
     return CaptureError(
-        f"{usage.path}:{usage.line_of(name)}: {usage.owner!r} uses {name!r}{part}, {why or what}; it cannot travel.",
+        f"{shown_path(usage.path)}:{usage.line_of(name)}: {usage.owner!r} uses {name!r}{part}, {why or what}; "
+        "it cannot travel.",
         next_step=next_step,
     )
 
@@ -38,7 +39,8 @@ def which_class(made: type, path: str, lines: list[int]) -> CaptureError:
     """Of a class of which several statements of one name may have made it."""
     places = " and ".join(map(str, lines))
     return CaptureError(
-        f"{path}:{lines[-1]}: there is no telling which of the classes {made.__name__!r} (lines {places}) is in use.",
+        f"{shown_path(path)}:{lines[-1]}: there is no telling which of the classes {made.__name__!r} "
+        f"(lines {places}) is in use.",
         next_step=f"Give one of them another name, or add a method to each {made.__name__!r}.",
     )
 
@@ -57,8 +59,8 @@ def changed(usage: UseSite, name: str, value: Any, expression: ast.expr | None) 
     said = "" if expression is None else f" `{ast.unparse(expression)}`"
     line = getattr(expression, "lineno", 0) or usage.line_of(name)
     return CaptureError(
-        f"{usage.path}:{line}: {name!r} is {short(value)} by now, which is not what its source{said} would give "
-        "where it runs; it cannot travel.",
+        f"{shown_path(usage.path)}:{line}: {name!r} is {short(value)} by now, which is not what its source{said} would "
+        "give where it runs; it cannot travel.",
         next_step=f"Let the source say what {name!r} is, or pass it as a parameter.",
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import sys
 import tokenize
 from bisect import bisect_right
 from collections import defaultdict
@@ -33,6 +34,16 @@ class UseSite(NamedTuple):
         """The first line of the definition in which `name` stands."""
         lines = [n.lineno for n in ast.walk(self.node) if isinstance(n, ast.Name) and n.id == name]
         return min(lines, default=getattr(self.node, "lineno", 1))
+
+
+def shown_path(path: str) -> str:
+    """A text's name as its reader knows it: `Cell In[3]` of a notebook's cell, else its path."""
+    notebook = sys.modules.get("IPython.core.getipython")
+    shell: Any = notebook.get_ipython() if notebook is not None else None
+    try:
+        return " ".join(shell.compile.format_code_name(path) or (path,))
+    except AttributeError:  # no notebook, or an old one
+        return path
 
 
 # What statements say of names: which they bind, read, annotate with, or change.
@@ -413,10 +424,11 @@ class Kept:
 
     def files(self) -> list[SourceFile]:
         """The texts, by number."""
-        return [
-            SourceFile(self._module.get(source, "__main__"), source.path, _text(source, self._ranges[source]), "entry")
-            for source in self._numbers
-        ]
+        files = []
+        for source in self._numbers:
+            text = _text(source, self._ranges[source])
+            files.append(SourceFile(self._module.get(source, "__main__"), shown_path(source.path), text, "entry"))
+        return files
 
 
 @lru_cache(maxsize=1024)

@@ -106,10 +106,9 @@ def _session(folder: str, number: str) -> Session:
 
 
 def _dumps() -> Callable[..., bytes]:
-    import cloudpickle
+    from fanfold.execution.definitions import dump_result
 
-    dumps: Callable[..., bytes] = cloudpickle.dumps
-    return dumps
+    return dump_result
 
 
 def _told(kind: str, packed: Parcel, result_file: str) -> CallResult:

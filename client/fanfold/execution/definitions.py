@@ -1,0 +1,188 @@
+"""How a script's classes and closures are pickled: cloudpickle makes them, and what it would lose or do again is here.
+
+A variable that two functions share stays one; what a metaclass and `__init_subclass__` did with a class is not done
+again; an Enum keeps its aliases and what its members are made with; and a result that has a class of its reader's with
+it leaves that class as it is.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from types import CellType
+from typing import Any
+
+#: What an Enum itself says of a member.
+_ENUMS_OWN = ("_value_", "_name_", "__objclass__", "_sort_order_")
+#: Ids of classes that have been made here and have no members yet.
+_unfilled: set[int] = set()
+
+
+@lru_cache(maxsize=1)
+def pickler_class() -> Any:
+    """cloudpickle's pickler, with the classes and functions of this file."""
+    import cloudpickle
+
+    class DefinitionPickler(cloudpickle.Pickler):  # type: ignore[misc]
+        #: What fills a class where it arrives.
+        fill: Callable[[type, Any], None] = staticmethod(fill_class)
+
+        def reducer_override(self, obj: Any) -> Any:
+            if type(obj) is CellType:
+                return _reduced_cell(obj)
+            reduced = super().reducer_override(obj)
+            return self.reduced_class(obj, reduced) if isinstance(obj, type) else reduced
+
+        def reduced_class(self, made: type, reduced: Any) -> Any:
+            """How to make a class that cloudpickle has taken apart; anything else as it is."""
+            if type(reduced) is not tuple or reduced[0].__module__ != "cloudpickle.cloudpickle" or len(reduced) < 3:
+                return reduced
+            if "_member_map_" in vars(made):
+                return _reduced_enum(made, reduced[1], reduced[2], self.fill)
+            metaclass, name, bases, namespace, known_as = reduced[1][:5]
+            named = {**namespace, "__qualname__": made.__qualname__}
+            return bare_class, (metaclass, name, bases, named, known_as), reduced[2], None, None, self.fill
+
+        def _function_getnewargs(self, func: Any) -> Any:
+            return *super()._function_getnewargs(func)[:4], func.__closure__
+
+    return DefinitionPickler
+
+
+@lru_cache(maxsize=1)
+def result_pickler_class() -> Any:
+    """The same for what goes back: to who may have sent its classes."""
+
+    class ResultPickler(pickler_class()):  # type: ignore[misc]
+        fill = staticmethod(fill_new_class)
+
+    return ResultPickler
+
+
+def dump_result(value: Any, protocol: int = 5, buffer_callback: Any = None) -> bytes:
+    """Pickle what a call gave, as `pickle.dumps` does."""
+    import io
+
+    with io.BytesIO() as file:
+        result_pickler_class()(file, protocol, buffer_callback).dump(value)
+        return file.getvalue()
+
+
+def _reduced_cell(cell: CellType) -> tuple[Any, ...]:
+    """A closure's variable: itself first, for what it holds may hold it."""
+    try:
+        held: Any = (cell.cell_contents,)
+    except ValueError:  # nothing in it yet
+        held = None
+    return empty_cell, (), held, None, None, fill_cell
+
+
+def _reduced_enum(made: Any, args: Any, state: Any, fill: Any) -> tuple[Any, ...]:
+    aliases = {name: each.name for name, each in made._member_map_.items() if name != each.name}
+    for alias in aliases:
+        state[0].pop(alias, None)
+    own = {each.name: {k: v for k, v in vars(each).items() if k not in _ENUMS_OWN} for each in made}
+    return enum_class, (args, aliases), (state, own, fill), None, None, fill_enum
+
+
+# What a pickle calls to make them.
+
+
+def empty_cell() -> CellType:
+    """A closure's variable, with nothing in it."""
+    return CellType()
+
+
+def fill_cell(cell: CellType, held: tuple[Any]) -> None:
+    """Put into it what it holds."""
+    cell.cell_contents = held[0]
+
+
+def bare_class(metaclass: Any, name: str, bases: Any, namespace: dict[str, Any], known_as: str) -> Any:
+    """The class that this process knows by that id, or a new one without members."""
+    from cloudpickle import cloudpickle
+
+    known = _known(known_as)
+    if known is not None:
+        return known
+    resolved = types.resolve_bases(bases)
+    if resolved is not bases:
+        namespace["__orig_bases__"] = bases
+    # Of a metaclass that has come along only what Python itself does, for the rest has been done.
+    maker = next(each for each in metaclass.__mro__ if not _has_come(each))
+    with _silenced(resolved):
+        is_ready = maker is metaclass
+        made = maker(name, resolved, namespace) if is_ready else maker.__new__(metaclass, name, resolved, namespace)
+    _unfilled.add(id(made))
+    return cloudpickle._lookup_class_or_track(known_as, made)
+
+
+def _known(known_as: str) -> Any:
+    from cloudpickle import cloudpickle
+
+    return cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.get(known_as)
+
+
+def _has_come(made: type) -> bool:
+    """Whether a class came as a pickle, and is no module's."""
+    from cloudpickle import cloudpickle
+
+    return made in cloudpickle._DYNAMIC_CLASS_TRACKER_BY_CLASS
+
+
+@contextmanager
+def _silenced(bases: tuple[type, ...]) -> Iterator[None]:
+    """Without the hooks that bases which have come along have for new classes."""
+    above = {c: vars(c)["__init_subclass__"] for b in bases for c in b.__mro__ if "__init_subclass__" in vars(c)}
+    hooks = {c: hook for c, hook in above.items() if c is not object and _has_come(c)}
+    for owner in hooks:
+        type.__setattr__(owner, "__init_subclass__", classmethod(_do_nothing))
+    try:
+        yield
+    finally:
+        for owner, hook in hooks.items():
+            type.__setattr__(owner, "__init_subclass__", hook)
+
+
+def _do_nothing(_cls: type, /, **_: Any) -> None:
+    """In the place of a hook that has done its work already."""
+
+
+def fill_class(made: type, state: Any) -> None:
+    """Give a class its members, as they are where it comes from by now."""
+    from cloudpickle import cloudpickle
+
+    _unfilled.discard(id(made))
+    cloudpickle._class_setstate(made, state)
+
+
+def fill_new_class(made: type, state: Any) -> None:
+    """The same for a class that was not here before: one that was is the reader's own."""
+    if id(made) in _unfilled:
+        fill_class(made, state)
+
+
+def enum_class(args: tuple[Any, ...], aliases: dict[str, str]) -> Any:
+    """The Enum that this process knows by its id, or a new one with its members and nothing else."""
+    from cloudpickle import cloudpickle
+
+    known = _known(args[5])
+    if known is not None:
+        return known
+    made = cloudpickle._make_skeleton_enum(*args)
+    for alias, name in aliases.items():
+        made._member_map_[alias] = made._member_map_[name]
+        type.__setattr__(made, alias, made._member_map_[name])
+    _unfilled.add(id(made))
+    return made
+
+
+def fill_enum(made: Any, parts: tuple[Any, dict[str, dict[str, Any]], Callable[[type, Any], None]]) -> None:
+    """Give an Enum its methods, and its members what `__init__` has given them."""
+    state, own, fill = parts
+    is_new = id(made) in _unfilled
+    fill(made, state)
+    for name, attributes in own.items() if is_new else ():
+        made._member_map_[name].__dict__.update(attributes)
