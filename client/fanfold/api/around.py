@@ -22,8 +22,16 @@ from fanfold.execution.worker.session import Change, SetupStatement, Stamp, Work
 from fanfold.source.capture import executed_parts, setup_statements
 from fanfold.source.drift import changes, has_settings
 from fanfold.source.functions import Located, all_names, global_names, locate, texts_beside
-from fanfold.source.modules import has_name, is_library, is_project_path, is_replaced, mentions, unwrapped
-from fanfold.source.texts import Source, names_in, parse, read
+from fanfold.source.modules import (
+    has_name,
+    is_library,
+    is_project_path,
+    is_replaced,
+    mentions,
+    submodules,
+    unwrapped,
+)
+from fanfold.source.texts import Source, dotted, names_in, parse, read
 
 _ATOMS = frozenset({str, int, float, bool, type(None), bytes, complex})
 _UNCHANGING = frozenset({*_ATOMS, tuple, frozenset, FunctionType})
@@ -81,7 +89,10 @@ class Around:
             changed = self._modules.dumps(found, forced=forced) if found else b""
         except Exception as error:  # the user's own __reduce__
             raise self._refused(found, forced, error) from error
-        executed = tuple(self._modules.dumps(tuple(statement)) for statement in statements)
+        # What one sets up that cannot go along belongs to this process, as a handler that writes a file.
+        executed = tuple(
+            self._modules.dumps(tuple(each)) for each in statements if self._modules.can_pickle(tuple(each))
+        )
         return pickle.dumps(tuple(WorkerState(modules, changed or pickle.dumps([]), executed)))
 
     def _refused(self, found: list[Change], forced: frozenset[int], error: Exception) -> CaptureError:
@@ -249,8 +260,8 @@ def _users_of(edited: set[str], modules: Iterable[str]) -> set[str]:
 
 def _resolved(name: str, module: ModuleType, found: list[tuple[str, Any]]) -> Iterator[Change]:
     """Each with the attribute that has to be set: of a parameter's default, its function's `__defaults__`."""
-    for dotted, value in found:
-        *path, last = dotted.split(".")
+    for where, value in found:
+        *path, last = where.split(".")
         owner: Any = module
         for part in path:
             owner = getattr(owner, part, None)
@@ -265,7 +276,7 @@ def _resolved(name: str, module: ModuleType, found: list[tuple[str, Any]]) -> It
         elif isinstance(owner, type) and last.startswith("__") and not last.endswith("__"):
             yield name, f"{above}._{owner.__name__.lstrip('_')}{last}", value
         else:
-            yield name, dotted, value
+            yield name, where, value
 
 
 def _aliases(modules: Iterable[str], found: list[Change]) -> Iterator[Change]:
@@ -412,7 +423,19 @@ def _statements(graph: Any, candidate: _Candidate, namespace: dict[str, Any]) ->
     source, node = candidate
     for part, given in executed_parts(graph, node, namespace):
         names = {name: namespace[name] for name in names_in([part]) if name in namespace}
+        names |= {below: sys.modules[below] for below in _submodules(part, names)}
         yield SetupStatement(ast.unparse(part), source.path, names, given)
+
+
+def _submodules(part: ast.AST, names: dict[str, Any]) -> set[str]:
+    """The modules that a statement reaches through a package, as `logging.config`: to be imported with it."""
+    found: set[str] = set()
+    for node in ast.walk(part):
+        chain = dotted(node) if isinstance(node, ast.Attribute) else None
+        root = names.get(chain[0]) if chain else None
+        if chain and isinstance(root, ModuleType):
+            found |= submodules(root, [chain[1:]])
+    return found
 
 
 # Classes that only their bases know

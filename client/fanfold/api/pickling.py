@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextvars import Context, ContextVar
 from functools import cached_property, lru_cache
 from inspect import signature
+from logging import Logger, StreamHandler
 from pathlib import Path
 from pickle import PicklingError
 from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
@@ -181,11 +182,25 @@ def _reduced_container(container: Any) -> tuple[Any, ...]:
     return type(container), (dict(container),)
 
 
+def _reduced_handler(handler: Any) -> tuple[Any, ...]:
+    """A handler that prints, without its lock."""
+    own = {name: value for name, value in vars(handler).items() if name in ("formatter", "level", "filters")}
+    return parcel.handler_of, (handler.stream, own)
+
+
+def _reduced_logger(logger: Any) -> tuple[Any, ...]:
+    """A logger of that name, with its filters and the handlers that print."""
+    printing = [h for h in logger.handlers if type(h) is StreamHandler and h.stream in (sys.stdout, sys.stderr)]
+    return parcel.logger_of, (logger.name, logger.filters, printing)
+
+
 #: How to make what pickle does not take.
 _MAKERS: dict[Any, Callable[[Any], tuple[Any, ...]]] = {
     **dict.fromkeys((WeakKeyDictionary, WeakValueDictionary), _reduced_container),  # as `singledispatch` keeps one
     MappingProxyType: _reduced_container,
     ContextVar: _reduced_variable,
+    StreamHandler: _reduced_handler,
+    Logger: _reduced_logger,
     # It holds a lock before Python 3.12.
     cached_property: lambda made: (cached_property, (made.func,), {"attrname": made.attrname}),
 }

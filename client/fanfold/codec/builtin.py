@@ -130,6 +130,21 @@ def _read_ref(number: int) -> Any:
     return Ref(number)
 
 
+class _Same:
+    """Stands for an argument that is one object with another one."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def with_same(arguments: Any) -> Any:
+    """The arguments of a call, with those that are one object with another made so."""
+    for name, value in arguments.items() if type(arguments) is dict else ():
+        if type(value) is _Same:
+            arguments[name] = arguments[value.name]
+    return arguments
+
+
 UNTAG: dict[str, Callable[[Any], Any]] = {
     "$dict": lambda items: dict(_listed(items)),
     "$tuple": lambda items: tuple(_listed(items)),
@@ -151,4 +166,5 @@ UNTAG: dict[str, Callable[[Any], Any]] = {
     "$pattern": _read_pattern,
     "$ip": _read_ip,
     "$ref": _read_ref,
+    "$same": _Same,
 }

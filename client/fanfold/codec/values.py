@@ -427,9 +427,15 @@ def decode_json(
     blob = get_blob or _no_blob
     part = get_value or (lambda codec, sha256: _decode(codec, blob(sha256)))
     if trusted is None or '{"$' not in text:
-        return read(text, part, _decode, _put_together)
-    with _Reading(trusted, from_source):
-        return read(text, part, _decode, _put_together)
+        value = read(text, part, _decode, _put_together)
+    else:
+        with _Reading(trusted, from_source):
+            value = read(text, part, _decode, _put_together)
+    if '{"$same":' in text:
+        from fanfold.codec.builtin import with_same
+
+        return with_same(value)
+    return value
 
 
 def _with_parts(value: Any, name: str) -> Encoded:

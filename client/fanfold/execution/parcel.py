@@ -155,6 +155,27 @@ def variable_of(name: str, default: tuple[Any, ...], held: tuple[Any, ...]) -> A
     return made
 
 
+def handler_of(stream: Any, attributes: dict[str, Any]) -> Any:
+    """A logging handler that writes to a stream."""
+    from logging import StreamHandler
+
+    made = StreamHandler(stream)
+    made.__dict__.update(attributes)
+    return made
+
+
+def logger_of(name: str, filters: list[Any], printing: list[Any]) -> Any:
+    """The logger of a name with these filters, and these handlers in the place of those that printed before."""
+    from logging import StreamHandler, getLogger
+
+    logger = getLogger(name)
+    if filters:
+        logger.filters[:] = filters
+    if printing:
+        logger.handlers[:] = [*(h for h in logger.handlers if type(h) is not StreamHandler), *printing]
+    return logger
+
+
 def remembering(function: Callable[..., Any], parameters: dict[str, Any], attributes: dict[str, Any]) -> Any:
     """A function that remembers its results, with nothing remembered yet."""
     import functools

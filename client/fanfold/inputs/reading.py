@@ -30,6 +30,10 @@ def sender(put_blob: PutBlob, own: Own = "named", sealing: GetSealing | None = N
     """
 
     def send(arguments: Mapping[str, Any]) -> str:
+        if len(arguments) > 1 and (again := _that_come_again(arguments)):
+            text = send({name: value for name, value in arguments.items() if name not in again})
+            same = ",".join(f'{encode_json(name)}:{{"$same":{encode_json(other)}}}' for name, other in again.items())
+            return f"{text[:-1]},{same}}}"
         try:
             return encode_json(arguments, put_blob=put_blob, name="input", own=None)
         except CodecError:
@@ -39,6 +43,19 @@ def sender(put_blob: PutBlob, own: Own = "named", sealing: GetSealing | None = N
                 return _one_by_one(arguments, put_blob, own)
 
     return send
+
+
+_ATOMS = frozenset({str, int, float, bool, type(None), bytes})
+
+
+def _that_come_again(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """The arguments that are one object with an earlier one, and which that is."""
+    first: dict[int, str] = {}
+    again = {}
+    for name, value in arguments.items():
+        if type(value) not in _ATOMS and (known := first.setdefault(id(value), name)) != name:
+            again[name] = known
+    return again
 
 
 def _one_by_one(arguments: Mapping[str, Any], put_blob: PutBlob, own: Own) -> str:

@@ -6,6 +6,7 @@ What a statement did when it was executed (decorators, defaults, the arguments o
 from __future__ import annotations
 
 import ast
+import builtins
 import copy
 import dis
 import linecache
@@ -27,11 +28,22 @@ from fanfold.source.modules import (
     has_udf,
     imports_in,
     is_library,
+    is_put_into_builtins,
     is_replaced,
     module_of,
 )
 from fanfold.source.rebuild import FUTURES, Step, inner_codes
-from fanfold.source.texts import Source, UseSite, annotation_names, first_line, parse, read, shown_path, tree_hash
+from fanfold.source.texts import (
+    Source,
+    UseSite,
+    annotation_names,
+    first_line,
+    may_be_edited,
+    parse,
+    read,
+    shown_path,
+    tree_hash,
+)
 
 if TYPE_CHECKING:
     from fanfold.source.graph import Graph
@@ -280,7 +292,7 @@ def describe(graph: Graph, function: FunctionType) -> tuple[Any, Any]:
         meaning = meaning_of(found.node)
         for imported in _imports(found.node, _package(namespace)):
             graph.project.require(imported, found.source.path)
-    elif found.path and is_compiled_as_it_stands(namespace):
+    elif found.path and is_compiled_as_it_stands(namespace) and may_be_edited(found.path):
         raise refusals.stale(function)
     else:
         code, meaning = _as_it_is(graph, function)
@@ -429,7 +441,10 @@ def take_globals(graph: Graph, number: int, namespace: dict[str, Any], names: fr
         space["file"] = namespace["__file__"]
     known = space["globals"]
     for name in sorted(names):
-        if name in namespace and name not in _MODULE_ATTRIBUTES:
+        if name == "__doc__" or (name not in namespace and is_put_into_builtins(name)):
+            value = namespace.get(name, vars(builtins)[name])
+            known[name] = _used(graph, usage, name, value)
+        elif name in namespace and name not in _MODULE_ATTRIBUTES:
             value = namespace[name]
             if issubclass(type(value), ModuleType):
                 known[name] = _take_module(graph, value, usage, name)

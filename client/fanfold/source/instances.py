@@ -290,8 +290,27 @@ def _weak(graph: Graph, value: Any) -> Any:
     return call(graph, weakref.ref, target)
 
 
+def _logger(graph: Graph, value: Any) -> Any:
+    """A logger of that name, with the filters and the handlers that print: other handlers belong to this process."""
+    import logging
+
+    printing = [h for h in value.handlers if type(h) is logging.StreamHandler and h.stream in (sys.stdout, sys.stderr)]
+    node = call(graph, logging.getLogger, value.name)
+    given = {"handlers": printing, "filters": value.filters}
+    node[1]["attributes"] = [[name, graph.ref(each, f".{name}")] for name, each in given.items() if each]
+    return node
+
+
+def _handler(graph: Graph, value: Any) -> Any:
+    node = call(graph, type(value), value.stream)
+    given = {"formatter": value.formatter, "level": value.level, "filters": value.filters}
+    node[1]["attributes"] = [[name, graph.ref(each, f".{name}")] for name, each in given.items() if each]
+    return node
+
+
 def _special() -> dict[type, Any]:
     import contextvars
+    import logging
     import typing
     import weakref
 
@@ -301,6 +320,7 @@ def _special() -> dict[type, Any]:
         **dict.fromkeys(_DESCRIPTORS, _descriptor), **dict.fromkeys(_VIEWS, _view),
         type(functools.lru_cache(len)): _cached, typing.TypeVar: _type_variable, typing.NewType: _new_type,
         typing.ForwardRef: _forward, contextvars.ContextVar: _context_variable,
+        logging.Logger: _logger, logging.StreamHandler: _handler,
         types.MappingProxyType: _proxy, memoryview: _memory, weakref.ref: _weak,
         **dict.fromkeys((weakref.WeakSet, weakref.WeakKeyDictionary, weakref.WeakValueDictionary), _weak_container),
     }  # fmt: skip

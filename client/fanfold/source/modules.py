@@ -162,6 +162,20 @@ def submodules(module: ModuleType, chains: Iterable[tuple[str, ...]]) -> set[str
     return found
 
 
+_CONSTANTS = frozenset({"None", "True", "False", "Ellipsis", "NotImplemented"})
+
+
+def is_put_into_builtins(name: str) -> bool:
+    """Whether a name is somebody's own in `builtins`, which a worker has as Python makes it."""
+    if name.startswith("_") or name in _CONSTANTS or name not in vars(builtins):
+        return False
+    value = vars(builtins)[name]
+    module = getattr(value, "__module__", None)
+    if isinstance(module, str):
+        return not is_library(module)
+    return type(value).__module__ == "builtins" or not is_library(type(value).__module__)
+
+
 # Which decorators are Fanfold's own: they stay here, and count for nothing in the code hash.
 
 _MISSING: Any = object()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import sys
+import time
 import tokenize
 from bisect import bisect_right
 from collections import defaultdict
@@ -44,6 +45,22 @@ def shown_path(path: str) -> str:
         return " ".join(shell.compile.format_code_name(path) or (path,))
     except AttributeError:  # no notebook, or an old one
         return path
+
+
+def may_be_edited(path: str) -> bool:
+    """Whether a file was written after this process had begun: before, no edit came after it was loaded."""
+    return os.stat(path).st_mtime > _began()
+
+
+@lru_cache(maxsize=1)
+def _began() -> float:
+    """When this process began, in seconds since 1970; 0 where the system does not say."""
+    try:
+        with open("/proc/self/stat", encoding="ascii", errors="replace") as file:
+            ticks = int(file.read().rpartition(")")[2].split()[19])
+        return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError):
+        return 0.0
 
 
 # What statements say of names: which they bind, read, annotate with, or change.
