@@ -140,3 +140,13 @@ def test_large_arguments_go_as_blobs():
     assert np.array_equal(back["x"], np.arange(1000))
     assert len(blobs) == 1
     assert json.loads(text)
+
+
+def test_arguments_that_are_one_object_arrive_as_one():
+    one, held = [1], Mine()
+    text = sender(lambda *_: None)({"a": one, "b": [1], "c": one, "d": held, "e": held})
+    got = decode_arguments(text, get_blob=lambda _: b"")
+    assert got["a"] is got["c"] == [1]
+    assert got["b"] is not got["a"]
+    assert got["d"] is got["e"]
+    assert type(got["d"]) is Mine

@@ -106,3 +106,33 @@ def test_at_a_prompt_that_is_no_notebook_a_job_is_a_line(half_failed):
     shell = pytest.importorskip("IPython.core.interactiveshell").InteractiveShell()
     data, _ = shell.display_formatter.format(half_failed)
     assert data["text/plain"] == repr(half_failed)
+
+
+def test_what_is_tried_in_a_notebook_is_what_its_cells_say_and_errors_name_the_cell(tmp_path):
+    """One kernel for all: IPython's `open`, `%autoreload 2`, cells with `%%time`, prints, and what errors show."""
+    (tmp_path / "lib.py").write_text("def scale(x):\n    return x\n")
+    edit = "import os\ndef edit(text):\n    open('lib.py', 'w').write(text)\n    os.utime('lib.py', (9e9, 9e9))\n"
+    cells = [
+        "import fanfold\n%load_ext autoreload\n%autoreload 2\nimport lib\nfrom lib import scale\n" + edit,
+        "@fanfold.udf\ndef both(x):\n    print('tried', x)\n    return [lib.scale(x), scale(x)]\nboth(1)",
+        "edit('def scale(x):\\n    return x + 100\\n')",
+        "both(1)",
+        "%%time\n@fanfold.udf\ndef reads():\n    with open('lib.py') as file:\n        return file.readline()",
+        "reads()",
+        "@fanfold.udf\ndef divides(x):\n    return x / 0\ndivides(1)",
+        "import threading\nlock = threading.Lock()\n@fanfold.udf\ndef locked():\n    return lock\nlocked()",
+    ]
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
+    where = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(made, timeout=120, kernel_name="python3", allow_errors=True, resources=where).execute()
+    outputs = [cell.outputs for cell in made.cells]
+    shown = ["".join(o.get("text", o.get("data", {}).get("text/plain", "")) for o in each) for each in outputs]
+    assert "tried 1" in shown[1]
+    assert "fanfold: both, job " in shown[1]
+    assert "[1, 1]" in shown[1]
+    assert "[101, 101]" in shown[3]
+    assert "def scale(x):" in shown[5]
+    failed, refused = outputs[6][-1], outputs[7][-1]
+    assert 'File "Cell In[7]", line 3, in divides' in failed.evalue
+    assert refused.evalue.startswith("Cell In[8]:5: 'locked' uses 'lock'")
+    assert "client/fanfold" not in "".join([*failed.traceback, *refused.traceback])  # none of our own lines

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
+import logging
+import os
 import sys
 from typing import Any
 
@@ -306,3 +309,34 @@ def test_marks_of_arrays_and_attributes_of_their_subclasses_travel(desk: Desk) -
         """
     )
     assert result == [False, "m", 1, "n", 2020]
+
+
+def test_what_a_module_and_python_itself_hold_by_now_travels(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builtins, "fan_extra", 41, raising=False)
+    bundle = desk.capture(
+        '''
+        """What it is for."""
+        import logging, sys
+        class Marked(logging.Filter):
+            def filter(self, record): return True
+        log = logging.getLogger("desk.log")
+        log.addFilter(Marked())
+        printing = logging.StreamHandler(sys.stdout)
+        printing.setFormatter(logging.Formatter("<%(message)s>"))
+        log.addHandler(printing)
+        def main():
+            [handler], [marked] = log.handlers, log.filters
+            return [__doc__, fan_extra + 1, handler.formatter._fmt, type(marked).__name__]
+        '''
+    )
+    logger = logging.getLogger("desk.log")
+    logger.handlers.clear()
+    logger.filters.clear()
+    assert desk.elsewhere(bundle) == ["What it is for.", 42, "<%(message)s>", "Marked"]
+
+
+def test_a_code_that_a_program_made_is_no_edit_of_its_file(desk: Desk) -> None:
+    module = desk.module("def main(): return 1\n")
+    module.main.__code__ = module.main.__code__.replace(co_consts=(None, 10))
+    os.utime(desk.root / "work.py", (1, 1))  # written before this process began
+    assert arrived(capture(module.main))() == 10
