@@ -1,8 +1,9 @@
 """`make suites`, or `make suites ROW=joblib`: run the suites, print the table, keep it in RESULTS.md.
 
-    python -m suites [ROW ...] [--peers] [--list]
+    python -m suites [ROW ...] [--peers] [--part 2/8]
 
 `--peers` runs each row on the peer as well. What was measured before stays in the table until its row is run again.
+`--part` runs a part of a long row; the table has the row once all parts were run.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from suites.environment import NotAvailable
+from suites.environment import CACHE, NotAvailable
 from suites.rows import ROWS, Outcomes, Row
 
 HERE = Path(__file__).parent
@@ -32,7 +33,7 @@ def main() -> int:
     for row in rows:
         for engine in ("fanfold", row.peer_engine if asked.peers else ""):
             if engine:
-                missed += not _run(row, engine, kept)
+                missed += not _run(row, engine, kept, asked.part)
     _KEPT.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
     _TABLE.write_text(_document(kept))
     print(_table(kept))
@@ -42,17 +43,20 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m suites", description=__doc__.splitlines()[0])
     parser.add_argument("rows", nargs="*", metavar="ROW", choices=[[], *(row.name for row in ROWS)])
+    parser.add_argument("--part", default="", metavar="N/M", help="of joblib and sklearn: one part, such as 2/8")
     parser.add_argument("--peers", action="store_true", help="run each row on its peer as well")
     return parser.parse_args()
 
 
-def _run(row: Row, engine: str, kept: dict[str, dict]) -> bool:
+def _run(row: Row, engine: str, kept: dict[str, dict], part: str) -> bool:
     began = time.monotonic()
     try:
-        outcomes = row.run(engine)
+        outcomes = row.run(engine, part) if part else row.run(engine)
     except NotAvailable as error:
         print(f"{row.name} was NOT RUN: {error}", flush=True)
         return False
+    if part:
+        outcomes = _all_parts(row.name, engine, part, outcomes)
     summary = _summary(outcomes)
     kept.setdefault(row.name, {})[engine] = summary
     counts = ", ".join(f"{count} {kind}" for kind, count in summary["counts"].items())
@@ -60,6 +64,15 @@ def _run(row: Row, engine: str, kept: dict[str, dict]) -> bool:
     for case, (kind, text) in summary["differences"].items():
         print(f"    {kind} {case}: {text[:200]}", flush=True)
     return True
+
+
+def _all_parts(row: str, engine: str, part: str, outcomes: Outcomes) -> Outcomes:
+    """What the parts that were run since the first one gave, this one included."""
+    path = CACHE / f"parts-{row}-{engine}.json"
+    known = json.loads(path.read_text()) if path.exists() and not part.startswith("1/") else {}
+    known |= {name: list(said) for name, said in outcomes.items()}
+    path.write_text(json.dumps(known))
+    return {name: (said[0], said[1]) for name, said in known.items()}
 
 
 def _summary(outcomes: Outcomes) -> dict:

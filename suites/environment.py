@@ -33,6 +33,11 @@ def fanfold_python() -> Path:
     return _environment(CACHE / "main", ("--editable", str(ROOT), *PACKAGES))
 
 
+def fused_python() -> Path:
+    """A Python with Fused itself, as the peer."""
+    return _environment(CACHE / "fused", ("fused==2.9.5", "pandas"))
+
+
 def cloudpickle_tests() -> Path:
     """The folder that holds cloudpickle's `tests` package."""
     folder = CACHE / f"cloudpickle-{CLOUDPICKLE_TESTS}"

@@ -28,10 +28,12 @@ class Row:
     name: str
     what: str
     goal: str
-    run: Callable[[str], Outcomes]
+    run: Callable[..., Outcomes]
     #: What the peer is called, and its engine's name where the same row can be run on it.
     peer: str = ""
     peer_engine: str = ""
+    #: In how many pieces it may be run, one call of `--part` each, where it takes long.
+    parts: int = 1
 
 
 def _surroundings(engine: str, home: str, **more: str) -> dict[str, str]:
@@ -92,19 +94,25 @@ def _cloudpickle(engine: str) -> Outcomes:
     folder = environment.cloudpickle_tests()
     target = str(folder / "tests" / "cloudpickle_test.py")
     outcomes = by_pytest(engine, target, "-p", "cloudpickle_suite", SUITES_FOLDER=str(folder))
-    # A test that sends nothing says nothing of what sends.
+    return _that_send(outcomes)
+
+
+def _that_send(outcomes: Outcomes) -> Outcomes:
+    """A test that sends nothing says nothing of what sends."""
     return {name: said for name, said in outcomes.items() if said != ("works", "")}
 
 
-def _joblib(engine: str) -> Outcomes:
-    target = ["--pyargs", "joblib.test.test_parallel", "-p", "joblib_suite"]
-    return by_pytest(engine, target[1], target[0], *target[2:], timeout_s=90)
+def _joblib(engine: str, part: str = "") -> Outcomes:
+    options = ("--pyargs", "-p", "joblib_suite", "-p", "part")
+    outcomes = by_pytest(engine, "joblib.test.test_parallel", *options, timeout_s=90, SUITES_PART=part)
+    return _that_send(outcomes)
 
 
-def _scikit_learn(engine: str) -> Outcomes:
+def _scikit_learn(engine: str, part: str = "") -> Outcomes:
     outcomes: Outcomes = {}
     for module in ("sklearn.utils.tests.test_parallel", "sklearn.model_selection.tests.test_search"):
-        outcomes |= by_pytest(engine, module, "--pyargs", "-p", "scikit_learn_suite", timeout_s=120)
+        options = ("--pyargs", "-p", "scikit_learn_suite", "-p", "part")
+        outcomes |= by_pytest(engine, module, *options, timeout_s=120, SUITES_PART=part)
     return outcomes
 
 
@@ -129,13 +137,18 @@ def _program(name: str, timeout_s: int = 600) -> Callable[[str], Outcomes]:
     return lambda engine: by_program(engine, PROGRAMS / f"{name}.py", timeout_s=timeout_s)
 
 
+def _fused(engine: str) -> Outcomes:
+    python = str(environment.fused_python() if engine == "fused" else environment.fanfold_python())
+    return by_program(engine, PROGRAMS / "fused_calls.py", timeout_s=300, python=python)
+
+
 ROWS = [
     Row("cloudpickle", "cloudpickle's own tests", "117 of 121", _cloudpickle, "loky", "loky"),
     Row("idioms", "idioms of data-science code", "165 of 177, 0 wrong", _programs("idioms"), "loky", "loky"),
     Row("executed", "source executed again", "all right or refused", _programs("executed"), "loky", "loky"),
     Row("sklearn-functions", "scikit-learn functions with n_jobs", "29", _program("sklearn_functions"), "loky", "loky"),
-    Row("sklearn", "scikit-learn's test_parallel and test_search", "as loky", _scikit_learn, "loky", "loky"),
-    Row("joblib", "joblib's test_parallel", "150 of 156", _joblib, "loky", "loky"),
+    Row("sklearn", "scikit-learn's test_parallel and test_search", "as loky", _scikit_learn, "loky", "loky", 8),
+    Row("joblib", "joblib's test_parallel", "150 of 156", _joblib, "loky", "loky", 8),
     Row("cpython", "CPython's concurrent.futures", "all that apply", _cpython, "ProcessPoolExecutor", "processes"),
     Row(
         "science",
@@ -153,4 +166,5 @@ ROWS = [
         "ProcessPoolExecutor",
         "processes",
     ),
+    Row("fused", "public calls of Fused 2.9.5 that need no service", "all", _fused, "Fused", "fused"),
 ]
