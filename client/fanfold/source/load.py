@@ -18,8 +18,10 @@ from fanfold.source.rebuild import (
     FUTURES,
     Builder,
     BundleFolder,
+    adopt_installed,
     copied,
     functions_in,
+    is_installed,
     own_defaults,
     refill,
     setup_code,
@@ -402,7 +404,7 @@ class _Program:
         """
         parents = self.bundle.module.split(".")[:-1]
         names = [".".join(parents[:depth]) for depth in range(1, len(parents) + 1)]
-        if not names or names[0] in sys.modules or names[0] in self.project or _is_installed(names[0]):
+        if not names or names[0] in sys.modules or names[0] in self.project or is_installed(names[0]):
             return []
         for name in names:
             sys.modules[name] = stand_in = ModuleType(name)
@@ -508,12 +510,6 @@ def _no_blob(bundle: Bundle, name: str) -> Exception:
     )
 
 
-def _is_installed(name: str) -> bool:
-    from importlib.machinery import PathFinder
-
-    return PathFinder.find_spec(name) is not None
-
-
 class MainSpec:
     """The spec of a `__main__`: says to a process that multiprocessing spawns where it finds the same names."""
 
@@ -538,7 +534,7 @@ class _Loader:
     def exec_module(self, module: ModuleType) -> None:
         """Run the module's code in it."""
         if self.program.project[module.__name__].kind == "namespace":
-            _adopt_installed(module)
+            adopt_installed(module)
             return
         self.program.execute(module)
 
@@ -556,14 +552,6 @@ class _Loader:
     def get_source(self, name: str) -> str | None:
         """The text, for `inspect` and `linecache`."""
         return self.program.text(name)
-
-
-def _adopt_installed(namespace: ModuleType) -> None:
-    """Give a fresh namespace package the installed submodules that an earlier run has imported."""
-    for name, module in list(sys.modules.items()):
-        parent, _, own = name.rpartition(".")
-        if parent == namespace.__name__:
-            setattr(namespace, own, module)
 
 
 class _Finder:

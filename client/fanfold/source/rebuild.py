@@ -521,6 +521,21 @@ class BundleFolder:
                 yield prefix + own, source.kind != "module"
 
 
+def adopt_installed(namespace: ModuleType) -> None:
+    """Give a fresh namespace package the installed submodules that an earlier run has imported."""
+    for name, module in list(sys.modules.items()):
+        parent, _, own = name.rpartition(".")
+        if parent == namespace.__name__:
+            setattr(namespace, own, module)
+
+
+def is_installed(name: str) -> bool:
+    """Whether a module can be imported from this machine's own path."""
+    from importlib.machinery import PathFinder
+
+    return PathFinder.find_spec(name) is not None
+
+
 #: `inspect.CO_VARARGS`: the function has an `*args`.
 _CO_VARARGS = 4
 
