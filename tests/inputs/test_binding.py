@@ -1,6 +1,7 @@
 """How one input becomes a UDF's arguments."""
 
 import datetime as dt
+import math
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from pydantic import BaseModel, Field
 from fanfold.errors import CodecError, InputError
 from fanfold.inputs import Signature, decode_arguments
 from fanfold.inputs.signature import Rejection
+from fanfold.source.rebuild import by_keywords
 
 
 def delays(day: str, n: int = 1, *, airline=None): ...
@@ -75,6 +77,21 @@ def test_a_dict_for_a_single_parameter_is_told_how_to_be_passed_whole():
     with pytest.raises(InputError, match=r'to pass it whole: \{"config": \{...\}\}'):
         Signature.of(fit).bind({"rate": 0.1})
     assert Signature.of(fit).bind({"config": {"rate": 0.1}}) == {"config": {"rate": 0.1}}
+
+
+@pytest.mark.parametrize(
+    ("function", "one_input", "result"),
+    [
+        (abs, -5, 5),
+        (divmod, {"x": 7, "y": 2}, (3, 1)),
+        (math.sqrt, 4, 2.0),
+        (int, "3", 3),
+        (max, [1, 5], 5),
+        (len, "ab", 2),
+    ],
+)
+def test_functions_written_in_c_take_their_input_by_position(function, one_input, result):
+    assert by_keywords(function)(**Signature.of(function).bind(one_input)) == result
 
 
 def test_parameters_that_no_keyword_reaches_go_by_their_names_all_the_same():

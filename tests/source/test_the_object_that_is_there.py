@@ -63,6 +63,7 @@ SAME = [
     ("from functools import partial\n\ndef f(a, b): return [a, b]\nmain = partial(f, 1, b=len('ab'))", [1, 2]),
     ("class K:\n  def __init__(self): self.n = 3\n  def m(self): return self.n\nmain = K().m", 3),
     ("class K:\n  def __call__(self): return 4\nmain = K()", 4),
+    ("CODE = compile('K + 1', '<made>', 'eval')\nK = 2\ndef main(): return eval(CODE, {'K': K})", 3),
 ]  # fmt: skip
 
 

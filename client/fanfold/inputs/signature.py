@@ -311,7 +311,10 @@ class Signature:
         """The signature of `fn`; an `*args` is a parameter that takes a list."""
         import inspect
 
-        signature = inspect.signature(fn, **_lenient())
+        try:
+            signature = inspect.signature(fn, **_lenient())
+        except ValueError:  # written in C, and does not say: `int`, `max`
+            signature = inspect.Signature([inspect.Parameter("x", inspect.Parameter.POSITIONAL_ONLY)])
         name = getattr(fn, "__name__", type(fn).__name__)
         by_name = signature.parameters.values()
         named = [parameter for parameter in by_name if parameter.kind is not parameter.VAR_KEYWORD]

@@ -290,6 +290,15 @@ def _weak(graph: Graph, value: Any) -> Any:
     return call(graph, weakref.ref, target)
 
 
+def _code(graph: Graph, value: types.CodeType) -> Any:
+    """What `compile` has made: only the same Python can run it."""
+    import marshal
+
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    graph.needs["Python", f"{graph.label() or value.co_filename} (compiled code)"] = version
+    return call(graph, marshal.loads, marshal.dumps(value))
+
+
 def _logger(graph: Graph, value: Any) -> Any:
     """A logger of that name, with the filters and the handlers that print: other handlers belong to this process."""
     import logging
@@ -320,7 +329,7 @@ def _special() -> dict[type, Any]:
         **dict.fromkeys(_DESCRIPTORS, _descriptor), **dict.fromkeys(_VIEWS, _view),
         type(functools.lru_cache(len)): _cached, typing.TypeVar: _type_variable, typing.NewType: _new_type,
         typing.ForwardRef: _forward, contextvars.ContextVar: _context_variable,
-        logging.Logger: _logger, logging.StreamHandler: _handler,
+        types.CodeType: _code, logging.Logger: _logger, logging.StreamHandler: _handler,
         types.MappingProxyType: _proxy, memoryview: _memory, weakref.ref: _weak,
         **dict.fromkeys((weakref.WeakSet, weakref.WeakKeyDictionary, weakref.WeakValueDictionary), _weak_container),
     }  # fmt: skip

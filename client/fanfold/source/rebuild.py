@@ -549,11 +549,16 @@ def by_keywords(function: Any) -> Any:
     while hasattr(inner, "__wrapped__"):
         inner = inner.__wrapped__
     code = getattr(inner, "__code__", None)
-    if code is None or not (code.co_posonlyargcount or code.co_flags & _CO_VARARGS):
+    if code is not None and not (code.co_posonlyargcount or code.co_flags & _CO_VARARGS):
         return function
     from inspect import signature  # costs a worker's start: most functions never come here
 
-    parameters = signature(function).parameters.values()
+    try:
+        parameters = signature(function).parameters.values()
+    except ValueError:  # written in C, and does not say
+        return lambda **given: function(*given.values())
+    if not any(each.kind in (each.POSITIONAL_ONLY, each.VAR_POSITIONAL) for each in parameters):
+        return function
     rest = next((each.name for each in parameters if each.kind is each.VAR_POSITIONAL), "")
 
     def call(**given: Any) -> Any:
