@@ -48,6 +48,7 @@ def home(tmp_path_factory, monkeypatch):
 
     folder = tmp_path_factory.mktemp("home", numbered=True) / "fanfold"
     monkeypatch.setenv("FANFOLD_HOME", str(folder))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")  # never this machine's own
     settings.reset()
     yield folder
     settings.reset()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -225,3 +226,61 @@ def test_a_variable_that_a_file_reads_at_its_top_travels_by_its_name(engine, hom
         assert "no such variable" in done.stdout
         assert 'secrets=["api_key"]' in done.stderr
     assert [name for name, data in on_engine_bytes().items() if b"kana-9917-x" in data] == []
+
+
+class Ring:
+    """What the package `keyring` offers of its module: values by service and name, unless it is locked."""
+
+    def __init__(self):
+        self.values, self.locked = {}, False
+
+    def get_password(self, service, name):
+        if self.locked:
+            raise LookupError("locked")
+        return self.values.get((service, name))
+
+    def set_password(self, service, name, value):
+        if self.locked:
+            raise LookupError("locked")
+        self.values[service, name] = value
+
+    def delete_password(self, service, name):
+        if self.values.pop((service, name), None) is None:
+            raise LookupError(name)
+
+
+@pytest.fixture
+def ring(monkeypatch):
+    made = Ring()
+    monkeypatch.setitem(sys.modules, "keyring", made)
+    monkeypatch.setitem(sys.modules, "keyring.errors", SimpleNamespace(KeyringError=LookupError))
+    return made
+
+
+def test_where_keyring_is_installed_a_secret_is_there_and_in_no_file(home, ring):
+    secrets = engine_for("local").stores.secrets
+    secrets.set("db-password", CANARY)
+    assert list(ring.values.values()) == [CANARY]
+    assert not [path for path, data in stored(home).items() if CANARY.encode() in data]
+    assert secrets.names() == ["db-password"]
+    assert fanfold.run(seen, x=1) == [1, True, len(CANARY), "prod"]
+    secrets.remove("db-password")
+    assert (ring.values, secrets.names()) == ({}, [])
+    with pytest.raises(ConfigurationError, match="no secret 'db-password' on this machine"):
+        secrets.get("db-password")
+
+
+def test_a_keyring_that_is_locked_is_named_and_a_new_secret_goes_into_a_file(home, ring):
+    secrets = engine_for("local").stores.secrets
+    secrets.set("db-password", CANARY)
+    ring.locked = True
+    with pytest.raises(ConfigurationError, match="in this machine's keyring, which does not give it"):
+        fanfold.submit(seen, [1])
+    secrets.set("openai", CANARY)
+    assert secrets.get("openai") == CANARY
+    assert (home / "secrets" / "openai").stat().st_mode & 0o777 == 0o600
+    ring.locked = False
+    assert (secrets.get("openai"), secrets.get("db-password")) == (CANARY, CANARY)
+    secrets.set("openai", "another-one")
+    assert (home / "secrets" / "openai").read_text() == ""
+    assert secrets.get("openai") == "another-one"

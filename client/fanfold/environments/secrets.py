@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from fanfold.codec.registry import HIDDEN
@@ -18,22 +19,68 @@ from fanfold.core.options import check_secret_name
 from fanfold.errors import ConfigurationError, InputError
 
 
+class SystemKeyring:
+    """The keyring of the system, by the package `keyring`; each home has a service of its own in it."""
+
+    def __init__(self, home: Path) -> None:
+        self._service = f"fanfold {home}"
+
+    def get(self, name: str) -> str | None:
+        """A value; None where there is none, or the keyring cannot be opened or is not installed any more."""
+        return self._ask("get_password", name)
+
+    def set(self, name: str, value: str) -> bool:
+        """Keep a value; False where this machine has no keyring, or it is locked."""
+        self._ask("set_password", name, value)
+        return self._ask("get_password", name) == value
+
+    def remove(self, name: str) -> None:
+        """Forget a value, where there is one."""
+        self._ask("delete_password", name)
+
+    def _ask(self, what: str, *arguments: str) -> str | None:
+        try:
+            keyring = import_module("keyring")
+            failures = import_module("keyring.errors").KeyringError
+        except ImportError:
+            return None
+        try:
+            answer: str | None = getattr(keyring, what)(self._service, *arguments)
+        except failures:
+            return None
+        return answer
+
+
 class SecretFiles:
-    """Secrets of this machine: a file each, of mode 600, in the home."""
+    """Secrets of this machine: in the system's keyring where the package `keyring` is installed, else in files.
+
+    Each has a file of mode 600 in the home, which is empty where the value is in the keyring: a value never is.
+    """
 
     def __init__(self, home: Path) -> None:
         self._folder = home / "secrets"
+        self._keyring = SystemKeyring(home)
 
     def get(self, name: str) -> str:
-        """A secret's value. Raises `ConfigurationError` where there is none."""
+        """A secret's value. Raises `ConfigurationError` where there is none, or the keyring does not give it."""
         try:
-            return (self._folder / check_secret_name(name)).read_text(encoding="utf-8")
+            value = (self._folder / check_secret_name(name)).read_text(encoding="utf-8")
         except FileNotFoundError:
             raise missing_secret(name, "on this machine", f"fanfold secret set {name}") from None
+        if value:
+            return value
+        kept = self._keyring.get(name)
+        if not kept:
+            raise ConfigurationError(
+                f"The secret {name!r} is in this machine's keyring, which does not give it.",
+                next_step="unlock the keyring (and have the package `keyring` installed), or set the secret again.",
+            )
+        return kept
 
     def set(self, name: str, value: str) -> None:
         """Keep a value under a name."""
         path = self._folder / check_secret_name(checked_value(name, value))
+        value = "" if self._keyring.set(name, value) else value
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         part = path.with_name(f".{name}.{os.getpid()}")
         fd = os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
@@ -43,9 +90,12 @@ class SecretFiles:
 
     def remove(self, name: str) -> None:
         """Forget a secret. Raises `ConfigurationError` where there is none."""
-        self.get(name)
+        path = self._folder / check_secret_name(name)
+        if not path.exists():
+            self.get(name)
+        self._keyring.remove(name)
         with suppress(FileNotFoundError):
-            (self._folder / name).unlink()
+            path.unlink()
 
     def names(self) -> list[str]:
         """The names of all."""
