@@ -27,6 +27,8 @@ from tests.cloud.refusals import NotEmulated
 _CLIENT = "fanfold/"
 #: Who signs with what: a person with the user policy, and what runs in the image.
 USER_KEY, REALTIME_KEY, JOB_KEY = "AKIAUSER", "AKIAREALTIME", "AKIAJOB"
+#: A person with the operator policy, and one who may do everything.
+OPERATOR_KEY, ADMINISTRATOR_KEY = "AKIAOPERATOR", "AKIAADMINISTRATOR"
 _ROLE_OF_KEY = {REALTIME_KEY: "RealtimeRole", JOB_KEY: "JobRole"}
 _XML = {"s3", "sts", "ec2", "iam", "monitoring", "cloudformation"}
 #: Services that name their operation in a header.
@@ -119,6 +121,10 @@ class Permissions:
         key = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].partition("/")[0]
         if key == USER_KEY:
             return "PeopleUser", f"arn:aws:iam::{self._account}:user/ada"
+        if key == OPERATOR_KEY:
+            return "PeopleOperator", f"arn:aws:iam::{self._account}:user/olga"
+        if key == ADMINISTRATOR_KEY:
+            return "", ""
         role = _ROLE_OF_KEY.get(key)
         if role is not None:
             return role, f"arn:aws:sts::{self._account}:assumed-role/{role}/fanfold"
@@ -160,6 +166,7 @@ def _asked(environ: dict[str, Any], service: str, region: str, account: str) -> 
         "dynamodb": _of_dynamodb,
         "s3": _of_s3,
         "ssm": _of_ssm,
+        "secretsmanager": _of_secrets,
         "lambda": _of_lambda,
         "states": _of_states,
         "batch": _of_batch,
@@ -214,6 +221,14 @@ def _of_ssm(environ: dict[str, Any], here: str) -> Iterator[Asked]:
     told = json.loads(_body(environ))
     name = str(told.get("Name") or told.get("Path")).lstrip("/")
     yield f"ssm:{_operation_of(environ)}", f"arn:aws:ssm:{here}:parameter/{name}"
+
+
+def _of_secrets(environ: dict[str, Any], here: str) -> Iterator[Asked]:
+    """AWS ends a secret's ARN with six characters of its own; a list of names has no ARN."""
+    told = json.loads(_body(environ))
+    name = told.get("SecretId") or told.get("Name")
+    arn = f"arn:aws:secretsmanager:{here}:secret:{name}-a1b2c3" if name else "*"
+    yield f"secretsmanager:{_operation_of(environ)}", arn
 
 
 def _of_lambda(environ: dict[str, Any], here: str) -> Iterator[Asked]:

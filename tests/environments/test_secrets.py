@@ -13,15 +13,35 @@ import fanfold
 from fanfold.engines.base import engine_for
 from fanfold.environments.secrets import HIDDEN, Redactor
 from fanfold.errors import ConfigurationError, InputError
+from fanfold.stores.aws.account import Account
+from fanfold.stores.aws.secrets import DeploymentSecrets
+from tests.cloud.permissions import ADMINISTRATOR_KEY, OPERATOR_KEY
 
 #: With what JSON and Python write another way.
 CANARY = 'kana"rienvogel\\ü-7781'
 
 
+def secrets_as(key, place, monkeypatch):
+    """The deployment's secrets for whoever signs with that key: the user policy may not set any."""
+    with monkeypatch.context() as patched:
+        patched.setenv("AWS_ACCESS_KEY_ID", key)
+        account = Account()
+        account.client(place.partition(":")[0])
+    return DeploymentSecrets(account, place)
+
+
 @pytest.fixture
-def secret(engine):
+def kept(engine, monkeypatch):
+    """The secrets as who may set them has them."""
+    if engine == "local":
+        return engine_for("local").stores.secrets
+    return secrets_as(OPERATOR_KEY, "secretsmanager:fanfold/main/", monkeypatch)
+
+
+@pytest.fixture
+def secret(kept):
     """A secret of this name, where the engine's runs find it."""
-    engine_for(engine).stores.secrets.set("db-password", CANARY)
+    kept.set("db-password", CANARY)
     return CANARY
 
 
@@ -94,9 +114,9 @@ def on_engine_bytes(engine, home, request):
     return everything
 
 
-def test_a_secret_counts_by_its_name_and_a_variable_by_its_value_in_what_is_known_already(secret, engine):
+def test_a_secret_counts_by_its_name_and_a_variable_by_its_value_in_what_is_known_already(secret, kept):
     assert fanfold.submit(seen, [1], collect=False).wait().counts() == {"succeeded": 1}
-    engine_for(engine).stores.secrets.set("db-password", "another value")
+    kept.set("db-password", "another value")
     assert fanfold.submit(seen, [1], collect=False).wait().counts() == {"cached": 1}
     other = seen.with_options(env={"MODE": "test"})
     assert fanfold.submit(other, [1], collect=False).wait().counts() == {"succeeded": 1}
@@ -155,14 +175,13 @@ def test_secrets_of_this_machine_are_files_that_nobody_else_may_read(home):
         secrets.set("a-token", "abc")
 
 
-def test_secrets_of_a_deployment_may_be_parameters_as_well(on_cloud):
-    from fanfold.stores.aws.secrets import DeploymentSecrets
+def test_secrets_of_a_deployment_may_be_parameters_as_well(on_cloud, monkeypatch):
 
     for place in ("ssm:/team/prod/", "secretsmanager:team/prod/"):
-        secrets = DeploymentSecrets(engine_for("aws").stores.account, place)
+        secrets = secrets_as(ADMINISTRATOR_KEY, place, monkeypatch)
         secrets.set("token", "first")
         secrets.set("token", "second")
-        assert DeploymentSecrets(engine_for("aws").stores.account, place).get("token") == "second"
+        assert secrets_as(ADMINISTRATOR_KEY, place, monkeypatch).get("token") == "second"
         assert secrets.names() == ["token"]
         secrets.remove("token")
         with pytest.raises(ConfigurationError, match="no secret 'token'"):
