@@ -74,7 +74,14 @@ COMMANDS: dict[str, Command] = {
     "verify": Command(results.verify, (f"fanfold verify {_JOB}", "fanfold verify delays-2013")),
     "remove": Command(storage.remove, (f"fanfold remove {_JOB}", "fanfold remove --older-than 7d")),
     "instance-types": Command(advice.instance_types, ("fanfold instance-types",)),
-    "explain": Command(advice.explain, ("fanfold explain flights.py", "fanfold explain flights.py:delays --json")),
+    "explain": Command(
+        advice.explain,
+        (
+            "fanfold explain flights.py",
+            "fanfold explain flights.py:delays --json",
+            f"fanfold explain --cache {_JOB} -",
+        ),
+    ),
     "connect": Command(connect.connect, ("fanfold connect main --region eu-central-1",)),
     "doctor": Command(advice.doctor, ("fanfold doctor",)),
     "workbench": Command(

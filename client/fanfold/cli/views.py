@@ -70,6 +70,28 @@ class JobList:
         table = table_text(_JOBS, rows) if rows else self._none
         return View(table, table, [_news(record) for record in records])
 
+    def costs_by(self, tag: str) -> list[dict[str, Any]]:
+        """What the jobs cost together, for each value that they give a tag; None stands for those without it."""
+        sums: dict[str | None, dict[str, Any]] = {}
+        records = self.records()
+        for job, record in zip(self._jobs.values(), records, strict=True):
+            values = dict(one.split("=", 1) for one in job.header.tags)
+            value = values.get(tag)
+            one = sums.setdefault(value, {tag: value, "jobs": 0, "runs": 0, "cost_usd": 0.0})
+            one["jobs"] += 1
+            one["runs"] += len(job)
+            one["cost_usd"] += record["cost_usd"]
+        return sorted(sums.values(), key=lambda one: (-one["cost_usd"], str(one[tag])))
+
+    def costs_table(self, tag: str) -> str:
+        """The same as a table, dearest first."""
+        columns = (Column(tag), *(Column(name, right=True) for name in ("jobs", "runs", "cost")))
+        rows = [
+            (one[tag] or "-", f"{one['jobs']:,}", f"{one['runs']:,}", str(Dollars(one["cost_usd"])))
+            for one in self.costs_by(tag)
+        ]
+        return table_text(columns, rows) if rows else self._none
+
     def changes(self) -> View:
         """A line of JSON for each job that has changed since the last look."""
         records = self.records()

@@ -73,7 +73,7 @@ class Difference:
         lines += [f"  {name:<9} {old!r} -> {new!r}" for name, (old, new) in self.surroundings.items()]
         lines.append(f"  results   {self._about_results()}")
         for runs, words in ((self.repaired, "succeeded now"), (self.broken, "failed now")):
-            lines += [f"  {words}: {_numbered(runs)}"] if runs else []
+            lines += [f"  {words}: {numbered_runs(runs)}"] if runs else []
         if before is not None and after is not None:
             lines.append(f"  times     median {duration(before)} -> {duration(after)}")
         return "\n".join([*lines, *(("", self.code) if self.code else ())])
@@ -84,12 +84,19 @@ class Difference:
         compared = f"of {counted(self.compared, 'result')} of the same inputs"
         if not self.results:
             return f"all the same, {compared}"
-        return f"{len(self.results):,} differ, {compared}: in the second, {_numbered(self.results)}"
+        return f"{len(self.results):,} differ, {compared}: in the second, {numbered_runs(self.results)}"
 
 
-def _numbered(runs: list[int]) -> str:
+def numbered_runs(runs: list[int]) -> str:
     """The first of some runs by their numbers."""
-    return f"runs {', '.join(map(str, runs[:_SHOWN]))}{', ...' if len(runs) > _SHOWN else ''}"
+    return (
+        f"run{'s' if len(runs) > 1 else ''} {', '.join(map(str, runs[:_SHOWN]))}{', ...' if len(runs) > _SHOWN else ''}"
+    )
+
+
+def matched_runs(a: Job, b: Job) -> list[tuple[int, int]]:
+    """The runs of the same input, each as (run of the first, run of the second)."""
+    return list(_Inputs(a, b).pairs())
 
 
 def find_difference(a: Job, b: Job) -> Difference:

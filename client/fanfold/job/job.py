@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from typing_extensions import Self
 
+    from fanfold.job.cache_reasons import CacheReasons
     from fanfold.job.cost import Cost
     from fanfold.job.diff import Difference
     from fanfold.job.summary import Summary
@@ -422,6 +423,12 @@ class Job(OlderSpelling):
         from fanfold.job.diff import find_difference
 
         return find_difference(self, other)
+
+    def explain_cache(self, earlier: Job) -> CacheReasons:
+        """Why runs of this job came from the cache, or did not, beside an earlier one, and how their keys differ."""
+        from fanfold.job.cache_reasons import explain_reuse
+
+        return explain_reuse(earlier, self)
 
     def export(self, path: str | os.PathLike[str]) -> Path:
         """Write all of it into a new folder that other programs read: Parquet, JSON and the results' own formats.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from fanfold.cli.exits import ExitCode
 from fanfold.cli.inputs import inputs_from, parameters_from
 from fanfold.cli.output import Column, note, print_json, print_table, print_text
 from fanfold.cli.records import check_record, instance_type_record, plan_record
+from fanfold.errors import InputError
 
 
 def plan(
@@ -49,19 +50,48 @@ def plan(
         print_text(str(found))
 
 
-def explain(udf: options.UdfFile, as_json: options.AsJson = False) -> None:
+def explain(
+    udf: Annotated[
+        str | None, typer.Argument(metavar="UDF", help="Its file, as flights.py; or flights.py:delays.")
+    ] = None,
+    *,
+    cache: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--cache", metavar="EARLIER LATER", help="Two jobs instead: why the later one was (not) cached."),
+    ] = None,
+    engine: options.EngineName = None,
+    as_json: options.AsJson = False,
+) -> None:
     """Say what travels with a UDF, and what stays behind.
 
     By which lane each thing goes, with sizes; which statements of the top of its file are executed again, and which are
-    not; and the code hash, by which the cache knows it. Nothing is sent.
+    not; and the code hash, by which the cache knows it. Nothing is sent. With --cache it is about two jobs: which part
+    of the cache key differs, and why each run came from the cache or did not.
     """
+    if (udf is None) == (cache is None):
+        raise InputError("Give a UDF, or --cache with two jobs.", next_step="`fanfold explain --cache EARLIER LATER`.")
+    if cache is not None:
+        _explain_cache(*cache, engine=engine, as_json=as_json)
+        return
     from fanfold.source.explain import explain as explained
 
-    found = explained(load_udf(udf))
+    found = explained(load_udf(str(udf)))
     if as_json:
         print_json(found.as_dict())
     else:
         print_text(str(found))
+
+
+def _explain_cache(earlier: str, later: str, *, engine: str | None, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from fanfold.api.submit import get_job
+
+    told = get_job(later, engine=engine).explain_cache(get_job(earlier, engine=engine))
+    if as_json:
+        print_json(asdict(told))
+    else:
+        print_text(str(told))
 
 
 def doctor(as_json: options.AsJson = False) -> None:

@@ -28,6 +28,9 @@ def jobs(
     owner: Annotated[str | None, typer.Option(metavar="NAME", help="Another's jobs instead of mine.")] = None,
     everyone: Annotated[bool, typer.Option("--all", help="The whole team's jobs.")] = False,
     tag: options.Tags = None,
+    by: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What these jobs cost together, by the values of that tag.")
+    ] = None,
     watch: options.Watch = False,
     engine: options.EngineName = None,
     as_json: options.AsJson = False,
@@ -48,7 +51,9 @@ def jobs(
     if tags:
         none = f"No jobs with {', '.join(tag or ())}."
     listed = JobList(lambda: get_jobs(limit=limit, owner=whose, tags=tags, engine=engine), none=none)
-    if watch:
+    if by is not None:
+        print_json(listed.costs_by(by)) if as_json else print_text(listed.costs_table(by))
+    elif watch:
         from fanfold.cli.views import show
 
         look = listed.changes if as_json else listed.view
