@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from tests.infra.tooling import npm_program
 
@@ -35,6 +37,61 @@ def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = launch(playwright)
         yield browser
+        browser.close()
+
+
+class SharedBrowser:
+    """One Chromium for many tests, and windows of it that keep what they have loaded from one test to the next.
+
+    While Playwright is up, asyncio takes its loop for one that runs in this thread, and would refuse any other: it is
+    told of it for the time of a test that looks at a page, and only then.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser, self._loop = browser, asyncio._get_running_loop()
+        self._idle: dict[object, list[BrowserContext]] = {}
+        self._in_use: list[tuple[object, BrowserContext]] = []
+
+    @contextmanager
+    def in_use(self) -> Iterator[Browser]:
+        """The browser, for one test; its windows are as good as new for the next one."""
+        asyncio._set_running_loop(self._loop)
+        try:
+            yield self._browser
+        finally:
+            for kind, window in self._in_use:
+                for page in window.pages:
+                    page.close()
+                window.clear_cookies()
+                window.clear_permissions()
+                self._idle.setdefault(kind, []).append(window)
+            self._in_use.clear()
+            asyncio._set_running_loop(None)
+
+    def page(self, root: str, *, size: Any, scheme: Any) -> Page:
+        """An empty page in a window that no other page of this test is in, and that remembers nothing of `root`."""
+        kind = (size["width"], size["height"], scheme)
+        idle = self._idle.get(kind)
+        window = (
+            idle.pop() if idle else self._browser.new_context(viewport=size, color_scheme=scheme, accept_downloads=True)
+        )
+        self._in_use.append((kind, window))
+        page = window.new_page()
+        session = window.new_cdp_session(page)
+        session.send("Storage.clearDataForOrigin", {"origin": root, "storageTypes": "local_storage"})
+        session.detach()
+        return page
+
+
+@contextmanager
+def shared() -> Iterator[SharedBrowser]:
+    """A browser that tests share, until the last of them has ended."""
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        one = SharedBrowser(browser)
+        asyncio._set_running_loop(None)
+        yield one
+        asyncio._set_running_loop(one._loop)
         browser.close()
 
 

@@ -7,17 +7,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from fanfold.core.models import JobHeader
-from tests.workbench.browser import WIDE, at_rest, chromium
+from tests.workbench.browser import WIDE, SharedBrowser, at_rest, shared
 from tests.workbench.samples import FLIGHTS, HEAVY, HOSTILE, Store
-
-__all__ = ["chromium"]
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 expect.set_options(timeout=30_000)
@@ -52,6 +52,12 @@ class Workbench:
         """The address without the token."""
         return self.address.partition("/?")[0]
 
+    @cached_property
+    def cookies(self) -> list[dict[str, str]]:
+        """What lets a browser in: it has not to begin with the page of all jobs to be given it."""
+        given = httpx.get(self.address).cookies
+        return [{"name": name, "value": value, "url": self.root} for name, value in given.items()]
+
     def close(self) -> None:
         """End it, as Ctrl-C does."""
         self.process.terminate()
@@ -80,26 +86,32 @@ def store(workbench: Workbench) -> Store:
     return workbench.store
 
 
+@pytest.fixture(scope="package")
+def shared_browser() -> Iterator[SharedBrowser]:
+    with shared() as browser:
+        yield browser
+
+
 @pytest.fixture
-def visit(chromium: Browser, workbench: Workbench) -> Iterator[Callable[..., Page]]:
-    """Opens a page in a browser of its own; at the end of the test nothing may have gone wrong in it."""
-    contexts: list[Any] = []
+def chromium(shared_browser: SharedBrowser) -> Iterator[Browser]:
+    with shared_browser.in_use() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(chromium: Browser, shared_browser: SharedBrowser, workbench: Workbench) -> Iterator[Callable[..., Page]]:
+    """Opens a page in a window of its own; at the end of the test nothing may have gone wrong in it."""
     wrong: list[str] = []
 
     def opened(path: str = "/", *, size: Any = WIDE, scheme: Any = "light") -> Page:
-        context = chromium.new_context(viewport=size, color_scheme=scheme, accept_downloads=True)
-        contexts.append(context)
-        page = context.new_page()
+        page = shared_browser.page(workbench.root, size=size, scheme=scheme)
+        page.context.add_cookies(workbench.cookies)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda message: wrong.append(message.text) if _is_wrong(message) else None)
-        page.goto(workbench.address)
-        if path != "/":
-            page.goto(workbench.root + path)
+        page.goto(workbench.root + path)
         return page
 
     yield opened
-    for context in contexts:
-        context.close()
     assert not wrong, wrong
 
 

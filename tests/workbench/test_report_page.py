@@ -17,15 +17,16 @@ def test_the_report_is_saved_from_the_jobs_page_and_read_by_itself(visit, chromi
     path = tmp_path / saved.value.suggested_filename
     saved.value.save_as(path)
     assert path.name == f"{header.id}.html"
+    context = chromium.new_context(bypass_csp=True)  # axe is a script, and a report has none
+    report, asked = context.new_page(), []
+    report.on("request", lambda request: asked.append(request.url))
+    report.goto(path.as_uri())
+    expect(report.get_by_role("heading", name="4 runs: ValueError")).to_be_visible()
+    report.get_by_role("region", name="Runs", exact=True).get_by_role("link", name="failed").first.click()
+    expect(report.locator("#cause-1")).to_be_in_viewport()
+    assert asked == [path.as_uri()]
+    report.evaluate(Path(axe_script()).read_text(encoding="utf-8"))
     for scheme in ("light", "dark"):
-        context = chromium.new_context(color_scheme=scheme, bypass_csp=True)  # axe is a script, and a report has none
-        report, asked = context.new_page(), []
-        report.on("request", lambda request, asked=asked: asked.append(request.url))
-        report.goto(path.as_uri())
-        expect(report.get_by_role("heading", name="4 runs: ValueError")).to_be_visible()
-        report.get_by_role("region", name="Runs", exact=True).get_by_role("link", name="failed").first.click()
-        expect(report.locator("#cause-1")).to_be_in_viewport()
-        assert asked == [path.as_uri()]
-        report.evaluate(Path(axe_script()).read_text(encoding="utf-8"))
+        report.emulate_media(color_scheme=scheme)
         assert not report.evaluate("axe.run(document)")["violations"], scheme
-        context.close()
+    context.close()

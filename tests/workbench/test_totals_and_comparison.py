@@ -40,7 +40,7 @@ def test_the_page_of_totals_is_chosen_by_its_address(visit, small_job):
     page.get_by_role("combobox").first.select_option("owner")
     expect(table.get_by_role("row", name="ada")).to_be_visible()
     page.wait_for_function("() => location.search.includes('by=owner')")
-    assert not findings(page, "light")
+    assert not findings(page)
 
 
 @fanfold.udf
@@ -79,4 +79,4 @@ def test_two_jobs_stand_beside_each_other(visit, store):
     same = page.get_by_label("The same inputs")
     expect(same).to_contain_text("4 that failed before succeeded; 0 that succeeded before failed.")
     expect(same.get_by_role("link", name="run 8")).to_have_attribute("href", f"/job/{after.id}/run/8")
-    assert not findings(page, "light")
+    assert not findings(page)
