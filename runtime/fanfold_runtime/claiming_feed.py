@@ -160,11 +160,13 @@ class ClaimingFeed:
             return list(self._held.values())
 
     def _completed(self, report: Report) -> Report:
-        """What a run uses, with what its machine sends and receives: that is not known of a process."""
+        """What a run uses, with its machine, and what that sends and receives: it is not known of a process."""
         event = report.event
         if event.kind is not EventKind.USAGE:
             return report
-        return report._replace(event=event._replace(data={**event.data, **self._network.news()}))
+        return report._replace(
+            event=event._replace(data={**event.data, **self._network.news(), "machine": self._machine})
+        )
 
     def find_more(self) -> bool:
         """Whether there is more to do when all seems done; waits for a run that waits for room on the disk.

@@ -53,10 +53,10 @@ class Workbench:
         return self.address.partition("/?")[0]
 
     @cached_property
-    def cookies(self) -> list[dict[str, str]]:
+    def cookies(self) -> list[Any]:
         """What lets a browser in: it has not to begin with the page of all jobs to be given it."""
         given = httpx.get(self.address).cookies
-        return [{"name": name, "value": value, "url": self.root} for name, value in given.items()]
+        return [{"name": name, "value": value, "url": self.root, "httpOnly": True} for name, value in given.items()]
 
     def close(self) -> None:
         """End it, as Ctrl-C does."""

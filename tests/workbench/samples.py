@@ -70,7 +70,7 @@ class Store:
         return header
 
     def dedicated(self) -> JobHeader:
-        """24 runs on a machine that was up after 33 s, four at a time, with a sample of each every second."""
+        """24 runs, four at a time on two machines of which one was up after 33 s, a sample of each every second."""
         header = self.job(delays, range(24), cache=False, up_s=33.0, instance_type_name="medium")
         events = []
         for index in range(24):
@@ -82,6 +82,7 @@ class Store:
                     "disk_free_mib": 48_000.0 - 60 * (began - header.created_at + second),
                     "network_in_mib": 12.0 if second < 6 else 0.2,
                     "network_out_mib": 0.1 if second < 16 else 4.0,
+                    "machine": f"batch-{index % 2}.1",
                 }
                 events.append(Event.new(header.id, index, 0, EventKind.USAGE, at=began + second, data=measured))
             events.append(ended(header, index, at=began + took_s, took_s=took_s))

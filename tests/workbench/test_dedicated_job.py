@@ -40,6 +40,10 @@ def test_a_dedicated_jobs_charts_are_of_its_machines(visit, job, picture):
     page.locator("[data-chart=load]").scroll_into_view_if_needed()
     page.mouse.wheel(0, 1200)
     picture(page, "job-load")
+    page.get_by_label("Load of").select_option("machine 2 · batch-1.1")
+    expect(page.get_by_text("all runs on machine 2, means of 2 s; 100% is one core")).to_be_visible()
+    cpu, memory = drawn(page, "load")["series"]
+    assert 150 < max(value for _, value in cpu["data"]) < 250  # two of the four
 
 
 def test_a_realtime_job_has_its_limits_and_no_chart_of_a_machine(visit, small_job):

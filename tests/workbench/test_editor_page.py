@@ -37,9 +37,28 @@ def test_a_mistake_is_told_in_the_users_own_lines(bench):
     rewrite(page, "import fanfold\n\n@fanfold.udf\ndef f():\n    return 1 / 0\n")
     page.keyboard.press("Shift+Enter")
     expect(page.get_by_label("Result", exact=True)).to_contain_text("ZeroDivisionError")
-    rewrite(page, "def f(:\n")
+    rewrite(page, "x = 1\ndef f(:\n")
+    mistake = page.get_by_role("button", name="line 2: invalid syntax")
+    expect(mistake).to_be_visible()  # as it is typed
     page.keyboard.press("Shift+Enter")
-    expect(page.get_by_role("alert")).to_contain_text("flights.py is not Python, line 1")
+    expect(page.get_by_role("alert")).to_contain_text("flights.py is not Python, line 2")
+    page.wait_for_function("[...CSS.highlights.get('ff-mistake')].join().includes('def f(:')")
+    mistake.click()
+    page.wait_for_function("getSelection().toString().includes('def f(:')")
+    rewrite(page, "x = 1\n")
+    expect(mistake).to_be_hidden()
+
+
+def test_a_new_file_is_made_and_the_editor_is_as_high_as_the_screen_has_room(bench, workbench):
+    page = bench("plain.py", size={"width": 1280, "height": 1100})
+    assert page.locator(".ff-editor").evaluate("e => e.clientHeight") > 750  # of 16 lines, it was 340
+    page.get_by_role("button", name="New file").click()
+    page.get_by_label("Name").fill("tides.py")
+    page.get_by_role("button", name="Make it").click()
+    expect(page.get_by_label("UDF files").locator("[aria-current=true]")).to_have_text("tides.py")
+    expect(page.locator(".cm-content")).to_contain_text("@fanfold.udf")
+    assert page.title() == "tides.py · Fanfold"
+    (workbench.folder / "tides.py").unlink()
 
 
 def test_a_value_that_does_not_fit_is_refused_before_anything_starts(bench):

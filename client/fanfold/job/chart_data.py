@@ -218,15 +218,17 @@ class LoadSample(NamedTuple):
     disk_free_mib: float | None = None
     in_mib: float | None = None
     out_mib: float | None = None
+    #: The machine's name; empty for one on this machine.
+    machine: str = ""
 
     @classmethod
     def of(cls, event: Event) -> LoadSample:
         """The sample that a usage event tells of."""
         data = event.data
-        rest = (data.get(name) for name in ("disk_free_mib", "network_in_mib", "network_out_mib"))
-        return cls(
-            event.at, event.index, float(data.get("cpu_percent") or 0), float(data.get("memory_mib") or 0), *rest
-        )
+        disk, received, sent = (data.get(name) for name in ("disk_free_mib", "network_in_mib", "network_out_mib"))
+        cpu_percent, memory_mib = float(data.get("cpu_percent") or 0), float(data.get("memory_mib") or 0)
+        machine = str(data.get("machine") or "")
+        return cls(event.at, event.index, cpu_percent, memory_mib, disk, received, sent, machine)
 
 
 class LoadPoint(NamedTuple):

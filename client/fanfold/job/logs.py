@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 #: What a machine tells of its load.
-_SAMPLED = ("cpu_percent", "memory_mib", "disk_free_mib", "network_in_mib", "network_out_mib")
+_SAMPLED = ("cpu_percent", "memory_mib", "disk_free_mib", "network_in_mib", "network_out_mib", "machine")
 
 
 #: Seconds between two looks for output of a run that somebody waits for: each costs money where the log is far away.
@@ -126,7 +126,7 @@ class _Seen:
 def usage_samples(contents: Contents) -> pd.DataFrame:
     """A job's load over time, one row a sample: percent of a core, MiB, and MiB in and out since the sample before.
 
-    Only machines in AWS count what goes over their network.
+    Only machines in AWS say which they are, and count what goes over their network.
     """
     import pandas as pd
 

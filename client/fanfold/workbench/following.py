@@ -159,6 +159,8 @@ class FollowedJob(SharedReader):
         self.samples: deque[LoadSample] = deque(maxlen=_SAMPLES)
         #: How many samples there have been, those that are no longer held included.
         self.sampled = 0
+        #: The machines that have told what runs on them use, in that order, each with its number from 1.
+        self.machines: dict[str, int] = {}
         #: When the first machine is known to have been up, seconds since 1970.
         self.up_at: float | None = None
         #: Rises with each change of the runs' state.
@@ -265,8 +267,11 @@ class FollowedJob(SharedReader):
         self._seen.update(event.id for event in events)
         for event in events:
             if event.kind is EventKind.USAGE:
-                self.samples.append(LoadSample.of(event))
+                sample = LoadSample.of(event)
+                self.samples.append(sample)
                 self.sampled += 1
+                if sample.machine:
+                    self.machines.setdefault(sample.machine, len(self.machines) + 1)
         printed = (event for event in events if event.kind is EventKind.LOG)
         self.log.add((event.index, event.attempt, event.at, str(event.data.get("text", ""))) for event in printed)
 

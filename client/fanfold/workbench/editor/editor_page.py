@@ -116,6 +116,8 @@ class _EditorPage:
         with element("div", "ff-row"):
             self._name = text("", "ff-mono", "span")
             self._unsaved = text("unsaved", "ff-unsaved ff-hidden", "span").props("role=status")
+            self._mistake_line = 0
+            self._mistake = button("", lambda: self._go_to(self._mistake_line), "ff-mistake ff-hidden")
             self._save_button = button("Save (Ctrl+S)", self._save, "ff-spread")
         with element("div", "ff-note ff-stack ff-hidden").props("role=alert") as self._changed:
             self._changed_words = text("")
@@ -222,8 +224,20 @@ class _EditorPage:
         self._show_unsaved()
         try:
             self._read_now()
-        except FanfoldError:
-            return  # while it is typed, a text is not Python most of the time: then the form stays as it is
+        except FanfoldError as error:  # while it is typed, that is so most of the time: the form stays as it is
+            self._mark_mistake(error.message)
+        else:
+            self._mark_mistake("")
+
+    def _mark_mistake(self, words: str) -> None:
+        """Say where the text is not Python, quietly, and underline that line."""
+        name = self._file.name if self._file is not None else ""
+        line = error_line(words, name) if words else 0
+        if (line, bool(words)) != (self._mistake_line, "ff-hidden" not in self._mistake.classes):
+            script("editor.mark", line)
+        self._mistake_line = line
+        set_text(self._mistake, words.removeprefix(f"{name} is not Python, "))
+        show(self._mistake, shown=bool(words))
 
     def _show_unsaved(self) -> None:
         unsaved = self._file is not None and self._editor.value != self._file.text

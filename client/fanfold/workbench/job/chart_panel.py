@@ -15,10 +15,12 @@ from fanfold.job import chart_data
 from fanfold.job.chart_data import machine_load
 from fanfold.workbench.following import FollowedJob
 from fanfold.workbench.job import charts
-from fanfold.workbench.layout import element, set_text, show, text
+from fanfold.workbench.layout import choice, element, set_text, show, text
 
 #: Between two drawings of a job that runs: each goes through all runs.
 _DRAW_S = 2.0
+#: As many machines can be chosen one by one.
+_MOST_MACHINES = 500
 _FEW = "one bar a run; the thin line before it is its wait"
 _SOME = "one bar a run, in as many lines as ran side by side; dotted: how many waited"
 _MANY = f"more than {chart_data.MOST_BARS:,} runs: how many were running and (dotted) waiting; zoom in for single runs"
@@ -45,6 +47,8 @@ class ChartsPanel:
     def __init__(self, followed: FollowedJob) -> None:
         self._followed = followed
         self._zoom = (0.0, 100.0)
+        #: The machine whose load is shown; empty for all together.
+        self._machine = ""
         #: By the chart's name, what it is to show next; emptied when that is on the page.
         self._pictures: dict[str, _Picture] = {}
         self._prepared: dict[str, _Picture] | None = None
@@ -52,6 +56,8 @@ class ChartsPanel:
         with element("div", "ff-columns").style("margin-bottom: 14px; grid-template-columns: minmax(0, 1fr)") as one:
             timeline = self._chart("Runs over time", "timeline")
             timeline.chart.on("chart:datazoom", self._zoomed, js_handler=_ZOOM, throttle=0.25)
+        self._choice = element("div", "ff-row ff-filters ff-hidden")
+        self._offered = 0
         with element("div", "ff-columns") as two:
             self._charts = {
                 "timeline": timeline,
@@ -63,7 +69,7 @@ class ChartsPanel:
 
     def prepare(self) -> None:
         """Compute what is new to see; called in a thread that holds the job's lock."""
-        pictures = self._followed.once(("charts", self._zoom), self._all, _DRAW_S)
+        pictures = self._followed.once(("charts", self._zoom, self._machine), self._all, _DRAW_S)
         if pictures is not self._prepared:
             self._prepared = self._pictures = pictures
 
@@ -76,6 +82,7 @@ class ChartsPanel:
 
     def refresh(self) -> None:
         """Put what was computed onto the page."""
+        self._offer_machines()
         pictures, self._pictures = self._pictures, {}
         for name, picture in pictures.items():
             self._put(self._charts[name], picture)
@@ -86,6 +93,22 @@ class ChartsPanel:
             show(self._nothing, shown=nothing)
             for box in self._boxes:
                 show(box, shown=not nothing)
+
+    def _offer_machines(self) -> None:
+        """Where there are several machines, the load of each can be seen by itself."""
+        machines = self._followed.machines
+        if len(machines) == self._offered or len(machines) < 2:
+            return
+        self._offered = len(machines)
+        names = {name: f"machine {number} · {name}" for name, number in list(machines.items())[:_MOST_MACHINES]}
+        self._choice.clear()
+        with self._choice:
+            choice("Load of", {"": "all machines", **names}, value=self._machine, on_change=self._choose_machine)
+        show(self._choice, shown=True)
+
+    def _choose_machine(self, name: str) -> None:
+        self._machine = name if name in self._followed.machines else ""
+        self._prepared = None  # the next look draws it
 
     def _chart(self, title: str, name: str) -> _Chart:
         with element("section", "ff-card").props(f'aria-label="{title}"') as box:
@@ -125,9 +148,12 @@ class ChartsPanel:
                 "load": _Picture(options, "each run: its mean CPU and its peak memory"),
                 "machines": _Picture(None),
             }
-        width_s, moments = machine_load(samples, state.header.created_at)
         since = "" if len(samples) == self._followed.sampled else ", the latest part"
-        words = f"all runs together, means of {width_s:g} s{since}"
+        runs, number = "all runs together", self._followed.machines.get(self._machine)
+        if number is not None:
+            runs, samples = f"all runs on machine {number}", [one for one in samples if one.machine == self._machine]
+        width_s, moments = machine_load(samples, state.header.created_at)
+        words = f"{runs}, means of {width_s:g} s{since}"
         network = any(one.in_mib_s is not None for one in moments)
         missing = "" if network else "; the network is measured on AWS alone"
         return {

@@ -48,6 +48,7 @@ window.ff.editor = (() => {
     const run = kept.get("run");
     url.search = new URLSearchParams({ file, ...(udf ? { udf } : {}), ...(job ? { job } : {}), ...(run ? { run } : {}) });
     history.replaceState(history.state, "", url);
+    document.title = file + " · Fanfold";
   };
   const box = () => document.querySelector("[data-inputs]");
   const fillInputs = (given) => {
@@ -78,6 +79,19 @@ window.ff.editor = (() => {
     view.editor.dispatch({ selection: { anchor: line.from, head: line.to }, scrollIntoView: true });
     view.editor.focus();
   };
+  // The line that is not Python is underlined, where it is in sight and the browser can do that; 0 for none.
+  const mark = (number) => {
+    if (!view?.editor || !globalThis.Highlight) return;
+    CSS.highlights.delete("ff-mistake");
+    const doc = view.editor.state.doc;
+    if (number < 1 || number > doc.lines) return;
+    const { node } = view.editor.domAtPos(doc.line(number).from);
+    const line = (node.nodeType === 1 ? node : node.parentElement)?.closest(".cm-line");
+    if (!line) return;
+    const range = new Range();
+    range.selectNodeContents(line);
+    CSS.highlights.set("ff-mistake", new Highlight(range));
+  };
   const start = (id) => {
     view = getElement(id);
     addEventListener("pagehide", keep);
@@ -99,5 +113,5 @@ window.ff.editor = (() => {
     if (e.shiftKey && e.key === "Enter") return "run";
     return isSave(e) ? "save" : "";
   };
-  return { leave, restored, opened, saved, changed, setForm, address, fillInputs, sendInputs, clearFile, goTo, start, key };
+  return { leave, restored, opened, saved, changed, setForm, address, fillInputs, sendInputs, clearFile, goTo, mark, start, key };
 })();
