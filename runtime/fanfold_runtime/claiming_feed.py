@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import TYPE_CHECKING, TypeVar
 
 from fanfold.core.fold import JobState
 from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
 from fanfold.core.options import pause_s, should_retry
 from fanfold.engines.aws.dispatch import of_event
-from fanfold.engines.aws.work import Work
+from fanfold.engines.aws.work import Holding, Work
 from fanfold.engines.feed import Recorder, finished, together
 from fanfold.errors import StoreError, StoreFull
 from fanfold.execution.calls import Assignment, Call, Report
@@ -93,6 +93,8 @@ class ClaimingFeed:
         self._needs: dict[int, set[str]] = {}
         self._run_s: float | None = None
         self._look_at = 0.0
+        #: Other machines that hold something, and were seen to renew their lease.
+        self._alive: Set[str] = frozenset()
         self._turns = _turns_of(header, stores)
 
     def take(self) -> Call | None:
@@ -188,17 +190,28 @@ class ClaimingFeed:
         return bool(self._waiting)
 
     def _wait_for_signs_of_life(self) -> None:
-        """Wait until each other machine that holds something has renewed its lease, or its lease is over."""
-        before = self._work.in_others_hands(self._machine)
-        now = before
-        while not self.stopping.is_set() and any(now.get(machine) == until for machine, until in before.items()):
-            self.stopping.wait(self._work.lease_s / _LOOKS_A_LEASE)
+        """Wait until each other machine that holds something has renewed its lease, or its lease is over.
+
+        Also one that has come up meanwhile: it may have taken over what another held, and be dead by now.
+        """
+        first: dict[str, float] = {}
+        while not self.stopping.is_set():
             now = self._work.in_others_hands(self._machine)
+            first = {**now, **first}
+            if all(first[machine] != until for machine, until in now.items()):
+                self._alive = now.keys()
+                return
+            self.stopping.wait(self._work.lease_s / _LOOKS_A_LEASE)
 
     def _look_for_leftovers(self) -> bool:
-        """Take what no machine holds, where this is the last one; False while another looks: both would take it."""
-        if self._work.in_others_hands(self._machine):
-            return True
+        """Take what no machine holds, where this is the last one; False while another looks: both would take it.
+
+        False as well where a machine holds something of which no sign of life was seen.
+        """
+        others = self._work.in_others_hands(self._machine).keys()
+        if others:
+            return others <= self._alive
+        began = time.monotonic()
         if not self._work.begin_search(_SEARCH_S):
             return False
         left = self._leftovers()
@@ -206,13 +219,14 @@ class ClaimingFeed:
             self.stopping.wait(_CLAIM_TAKES_S)
             left = self._leftovers()
         if left:
-            self._begin(left)
+            self._begin(left, asked_at=began, within_s=_SEARCH_S)
+        nothing_free = not any(self._abandoned())
         self._work.end_search()
-        return True
+        return nothing_free
 
     def _leftovers(self) -> list[RunRef]:
-        """Runs without an end that no machine holds, as of now."""
-        if self._work.in_others_hands(self._machine):
+        """Runs without an end that no machine holds, nor has held until its lease was over, as of now."""
+        if self._work.in_others_hands(self._machine) or any(self._abandoned()):
             return []
         state = read_state(self._log, self.header, consistent=True)  # what was recorded a moment ago is done
         missing = set(state.missing())
@@ -220,21 +234,29 @@ class ClaimingFeed:
         return [RunRef(run.index, state.attempt_of(run.index), run.first_attempt) for run in left]
 
     def _claim(self) -> None:
-        if runs := self._patiently(lambda: self._work.take(self._portion())):
-            self._begin(runs)
-        elif runs := self._patiently(self._take_over):
+        runs, asked_at = self._patiently(lambda: _timed(lambda: self._work.take(self._portion())))
+        if runs:
+            self._begin(runs, asked_at=asked_at)
+            return
+        runs, asked_at = self._patiently(lambda: _timed(self._take_over))
+        if runs:
             mine = {run.index for run in self.held()}  # in a later attempt
             runs = [run for run in runs if run.index not in mine]
-            self._hold_more(runs)  # before anything is asked about them: until then nobody holds them
-            open_ = self._patiently(lambda: self._still_open(runs))
-            self._lose({run.index for run in runs} - {run.index for run in open_})
-            self._begin(open_)
+            # Before anything is asked about them: until then nobody holds them.
+            if self._hold_more(runs, asked_at=asked_at):
+                open_ = self._patiently(lambda: self._still_open(runs))
+                self._lose({run.index for run in runs} - {run.index for run in open_})
+                self._begin(open_, asked_at=time.monotonic())
         else:
             self._look_at = time.monotonic() + _LOOK_AGAIN_S
 
     def _take_over(self) -> list[RunRef]:
         """What another machine held past its time."""
-        return next(filter(None, map(self._work.take_over, self._work.abandoned())), [])
+        return next(filter(None, map(self._work.take_over, self._abandoned())), [])
+
+    def _abandoned(self) -> Iterator[Holding]:
+        """What other machines held past their time, and nobody has taken over."""
+        return (held for held in self._work.abandoned() if held.machine != self._machine)
 
     def _still_open(self, runs: list[RunRef]) -> list[RunRef]:
         """Those that have not ended, and that nobody was given since, each with the attempt that is due.
@@ -274,23 +296,21 @@ class ClaimingFeed:
             for index in indexes:
                 self._held.pop(index, None)
 
-    def _begin(self, runs: list[RunRef]) -> None:
-        self._hold_more(runs)
-        if self._turns is None:
+    def _begin(self, runs: list[RunRef], *, asked_at: float, within_s: float = _CLAIM_TAKES_S) -> None:
+        if self._hold_more(runs, asked_at=asked_at, within_s=within_s):
             self._waiting.extend(runs)
-        else:
-            self._later += self._with_turns(runs, self._turns)
 
-    def _hold_more(self, runs: list[RunRef]) -> None:
+    def _hold_more(self, runs: list[RunRef], *, asked_at: float, within_s: float = _CLAIM_TAKES_S) -> bool:
+        """Hold what was claimed just now; False where writing that down took so long that another may have found it."""
         with self._lock:
             self._held.update({run.index: run for run in runs})
             self._on_record = self._on_record - {run.index for run in runs}
         self._patiently(self.hold)
-
-    def _with_turns(self, runs: list[RunRef], turns: Turns) -> list[tuple[float, RunRef]]:
-        """When each of them may begin (time.monotonic seconds)."""
-        first = time.monotonic() + self._patiently(lambda: turns.take(len(runs)))
-        return [(first + place * turns.gap_s, run) for place, run in enumerate(runs)]
+        if time.monotonic() - asked_at < within_s:
+            return True
+        self._lose({run.index for run in runs})  # whoever looks for what nobody holds finds it
+        self._patiently(self.hold)
+        return False
 
     def _portion(self) -> int:
         side_by_side = self.header.n_processes_per_worker
@@ -374,3 +394,9 @@ class ClaimingFeed:
                 if time.monotonic() > deadline or self.stopping.wait(pause_s):
                     raise
                 pause_s = min(2 * pause_s, 30.0)
+
+
+def _timed(act: Callable[[], T]) -> tuple[T, float]:
+    """What came of it, and when it was begun: where it is done patiently, the try that went well."""
+    began = time.monotonic()
+    return act(), began

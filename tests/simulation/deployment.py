@@ -76,6 +76,8 @@ class SimulatedCloud:
         #: How long a run takes, and how it ends, where that is not for the seed to say.
         self.act: Callable[[str, Call], tuple[float, Event]] | None = None
         self._attempts = world.random.choice((1, 3))
+        #: Who is about to submit a job, by its id.
+        self.submitters: dict[str, Process] = {}
         self._machines: dict[str, SimulatedMachine] = {}
         self._names: set[str] = set()
         self._numbers = iter(range(1 << 30))

@@ -151,7 +151,7 @@ def _play(deployment: SimulatedCloud, plan: Plan) -> Iterator[str]:
     for number, header in enumerate(headers):
         after_s = (plan.twin_after_s or 0.0) * number
         deployment.put_inputs(header)
-        submitter = world.process(f"submitter {number}")
+        submitter = deployment.submitters[header.id] = world.process(f"submitter {number}")
         world.spawn(
             submitter,
             lambda submitter=submitter, header=header: submit_job(deployment, submitter, header),
@@ -210,6 +210,7 @@ def submit_job(deployment: SimulatedCloud, process: Process, header: JobHeader) 
         ends = [_found(header.id, keys.pop(key)[0], entry.output) for key, entry in known.items()]
         stores.log.append([*ends, *find_leaders(stores, header, keys, earlier)])
         engine.start(header, [RunRef(index) for indexes in keys.values() for index in indexes])
+    deployment.submitters.pop(header.id, None)
 
 
 def _found(job_id: str, index: int, output: Output) -> Event:
@@ -224,7 +225,11 @@ def wait_for_job(deployment: SimulatedCloud, process: Process, header: JobHeader
             tracker = Tracker(engine.stores.log.get_job(header.id), engine)
             break
         except JobNotFound:
-            submit_job(deployment, process, header)
+            submitter = deployment.submitters.get(header.id)
+            if submitter is None or submitter.dead:
+                submit_job(deployment, process, header)
+            else:  # it may be frozen, or its network be away
+                deployment.world.sleep(10.0)
         except FanfoldError:
             deployment.world.sleep(10.0)
     deployment.wait(tracker)

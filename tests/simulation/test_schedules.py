@@ -53,5 +53,8 @@ def test_work_that_falls_between_the_counter_and_the_list_is_found(monkeypatch):
 
 
 def test_a_last_machine_that_leaves_before_a_dead_one_s_lease_is_over_is_found(monkeypatch):
-    monkeypatch.setattr(ClaimingFeed, "_wait_for_signs_of_life", lambda self: None)
+    def wait_for_nobody(self: ClaimingFeed) -> None:
+        self._alive = self._work.in_others_hands(self._machine).keys()
+
+    monkeypatch.setattr(ClaimingFeed, "_wait_for_signs_of_life", wait_for_nobody)
     assert "left the runs" in found_within(3_000, "dedicated")
