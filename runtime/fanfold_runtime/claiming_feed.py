@@ -218,11 +218,9 @@ class ClaimingFeed:
         if left:  # what another has just claimed may be on its way into that one's list
             self.stopping.wait(_CLAIM_TAKES_S)
             left = self._leftovers()
-        if left:
-            self._begin(left, asked_at=began, within_s=_SEARCH_S)
-        nothing_free = not any(self._abandoned())
+        free = (left and not self._begin(left, asked_at=began, within_s=_SEARCH_S)) or any(self._abandoned())
         self._work.end_search()
-        return nothing_free
+        return not free
 
     def _leftovers(self) -> list[RunRef]:
         """Runs without an end that no machine holds, nor has held until its lease was over, as of now."""
@@ -296,9 +294,11 @@ class ClaimingFeed:
             for index in indexes:
                 self._held.pop(index, None)
 
-    def _begin(self, runs: list[RunRef], *, asked_at: float, within_s: float = _CLAIM_TAKES_S) -> None:
-        if self._hold_more(runs, asked_at=asked_at, within_s=within_s):
+    def _begin(self, runs: list[RunRef], *, asked_at: float, within_s: float = _CLAIM_TAKES_S) -> bool:
+        held = self._hold_more(runs, asked_at=asked_at, within_s=within_s)
+        if held:
             self._waiting.extend(runs)
+        return held
 
     def _hold_more(self, runs: list[RunRef], *, asked_at: float, within_s: float = _CLAIM_TAKES_S) -> bool:
         """Hold what was claimed just now; False where writing that down took so long that another may have found it."""

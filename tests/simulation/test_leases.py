@@ -103,3 +103,40 @@ def test_a_machine_that_comes_back_after_its_lease_begins_nothing_that_another_h
     frozen.record([Report(job.ended(0, 0, RunStatus.FAILED))])  # the next attempt is the other's
     assert frozen.held() == [RunRef(2)]
     assert job.work.in_others_hands("other").keys() == {"frozen"}
+
+
+def test_a_claim_that_took_too_long_to_write_down_is_given_up_and_found_again(job, monkeypatch):
+    job.start(RunRef(0))
+    slow, hold = job.machine("slow"), job.work.hold
+    moment = [0.0]
+    monkeypatch.setattr("fanfold_runtime.claiming_feed.time.monotonic", lambda: moment[0])
+
+    def hold_late(*given: Any, **more: Any) -> bool:
+        moment[0] += 11.0
+        return hold(*given, **more)
+
+    monkeypatch.setattr(job.work, "hold", hold_late)
+    assert slow.take() is None
+    assert slow.held() == []
+    monkeypatch.setattr(job.work, "hold", hold)
+    monkeypatch.setattr(slow.stopping, "wait", lambda _: False)
+    assert slow.find_more()
+    assert begun(slow) == [(0, 0)]
+
+
+def test_a_machine_leaves_a_job_only_to_others_that_it_has_seen_alive(job, monkeypatch):
+    job.start(RunRef(0))
+    assert begun(job.machine("dead")) == [(0, 0)]
+    idle = job.machine("idle")
+    waits = []
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        job.wait(seconds)
+        return False
+
+    monkeypatch.setattr(idle.stopping, "wait", wait)
+    assert not idle._look_for_leftovers()  # the other has come up since it was looked for signs of life
+    assert idle.find_more()
+    assert sum(waits) >= LEASE_S
+    assert begun(idle) == [(0, 0)]
