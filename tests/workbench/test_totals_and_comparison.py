@@ -62,7 +62,7 @@ def test_of_two_jobs_it_is_told_which_inputs_fail_no_more_and_which_do_now():
     after = fanfold.submit(better_root, [4, 9, -1, 25], collect=False).wait(progress=False)
     found = before.diff(after)
     assert (found.inputs["in_both"], found.repaired, found.broken) == (3, [2], [1])
-    assert "succeeded now: runs 2" in str(found)
+    assert "succeeded now: run 2" in str(found)
     assert '-        raise ValueError("negative")' in found.code
     facts = {fact.label: fact for fact in facts_of(before, after, found)}
     assert (facts["status"].before, facts["runs"].before) == ("Failed", "3 succeeded, 1 failed")
