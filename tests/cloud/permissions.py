@@ -1,8 +1,9 @@
 """IAM: whether whoever signed a request may do what it asks for, by the policies that the templates make.
 
-What is evaluated: every request of Fanfold's own clients and of whoever signs with a person's key, by the policy of
-people; of functions and machines, by their roles; of whoever has assumed a role, by that; and what a state machine
-does, by its role (`refuses`). Whatever else signs with another key is the account's own administrator, who deploys.
+What is evaluated: every request of whoever signs with a person's key, by the user policy; of Fanfold's own clients with
+any other key, by the operator policy, for who has deployed it; of functions and machines, by their roles; of whoever
+has assumed a role, by that; and what a state machine does, by its role (`refuses`). Whatever else signs with another
+key is the account's own administrator, who deploys.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
@@ -131,7 +132,7 @@ class Permissions:
         assumed = sts_backends[self._account]["aws"].get_assumed_role_from_access_key(key)
         if assumed is None:
             is_ours = _CLIENT in environ.get("HTTP_USER_AGENT", "")
-            return ("PeopleUser", f"arn:aws:iam::{self._account}:user/{key}") if is_ours else ("", "")
+            return ("PeopleOperator", f"arn:aws:iam::{self._account}:user/{key}") if is_ours else ("", "")
         return self._roles[assumed.role_arn.rpartition("/")[2]], assumed.arn
 
     def _allows(self, whose: str, action: str, resource: str) -> bool:

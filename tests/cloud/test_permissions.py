@@ -136,9 +136,9 @@ def test_what_a_state_machine_s_role_may_not_do_is_the_reason_of_its_runs(permit
     assert "job role" not in str(job.errors()[0])
 
 
-def test_a_client_of_fanfold_has_the_user_policy_whoever_s_key_it_signs_with(on_cloud):
+def test_a_client_of_fanfold_has_the_operator_policy_with_the_administrator_s_key(on_cloud):
     """In `make cloud` the shell's key is the account's administrator's, as with a person who deploys as well."""
-    on_cloud.forbid("PeopleUser", "dynamodb:Query")
+    on_cloud.forbid("PeopleOperator", "dynamodb:Query")
     with pytest.raises(ConfigurationError, match="dynamodb:Query"):
         fanfold.get_jobs(limit=5)
     on_cloud.enforce_permissions()
@@ -150,4 +150,5 @@ def test_inside_a_run_the_refusal_names_the_role_and_the_setting_that_allows_the
     job = fanfold.submit(reads, ["landsat-of-mine"], collect=False, max_retry=0).wait()
     error = job.errors()[0]
     assert "AWS refused it to the role that runs have in this deployment" in str(error)
+    assert f"/fanfold@{job.header.owner} is not authorized" in str(error)  # the session says whose run it is
     assert 'add "landsat-of-mine" to the deployment\'s setting read_buckets' in error.next_step

@@ -11,11 +11,12 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from fanfold.contract import cloud
 from fanfold.core.models import JobHeader, header_from_text, header_to_text
-from fanfold.errors import JobNotFound
+from fanfold.errors import FanfoldError, JobNotFound
 from fanfold.stores.aws.table import Item, Page, Table, key
 from fanfold.stores.keys import checked_job_id, constants_key, job_not_found
 from fanfold.stores.protocols import ObjectStore
@@ -227,7 +228,9 @@ class JobHeaders:
         return head
 
     def _not_found(self, job_id: str) -> JobNotFound:
-        latest = [header.id for header in self.listed(owner=None, limit=200, before=None)]
+        latest: list[str] = []
+        with suppress(FanfoldError):  # functions and machines may not list jobs
+            latest = [header.id for header in self.listed(owner=None, limit=200, before=None)]
         return job_not_found(job_id, latest, place=f"table {self._table.name}")
 
 
