@@ -168,6 +168,7 @@ class LocalCloud:
         self.scale_waits(self._wait_scale)
         self.deliver_twice(0)
         self.put_functions_to_sleep(0)
+        self.enforce_permissions()
         return int(self._order("mend"))
 
     def forget(self) -> None:

@@ -153,8 +153,8 @@ def _holds(condition: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether a statement's condition is met, of the few that there are: each resource here is of this account."""
     for operator, keys in condition.items():
         for name in keys:
-            if operator == "StringEquals" and name.startswith("aws:ResourceTag/"):
-                continue  # whatever is terminated here has the deployment's tags
+            if operator == "StringEquals" and name.startswith(("aws:ResourceTag/", "kms:EncryptionContext:")):
+                continue  # what is terminated here has the deployment's tags; of a key's context KMS itself makes sure
             if (operator, name) == ("StringNotEquals", "s3:ResourceAccount"):
                 return False
             raise NotEmulated(f"the condition {operator} {name}")
@@ -173,6 +173,7 @@ def _asked(environ: dict[str, Any], service: str, region: str, account: str) -> 
         "batch": _of_batch,
         "sts": _of_sts,
         "logs": _of_logs,
+        "kms": _of_kms,
     }
     return readers.get(service, _of_another(service))(environ, f"{region}:{account}")
 
@@ -257,6 +258,11 @@ def _of_sts(environ: dict[str, Any], here: str) -> Iterator[Asked]:
     told = parse_qs(_body(environ).decode())
     if told["Action"] != ["GetCallerIdentity"]:  # which nobody can be denied
         yield f"sts:{told['Action'][0]}", told["RoleArn"][0]
+
+
+def _of_kms(environ: dict[str, Any], here: str) -> Iterator[Asked]:
+    key = json.loads(_body(environ)).get("KeyId", "*")
+    yield f"kms:{_operation_of(environ)}", key if key.startswith("arn:") else f"arn:aws:kms:{here}:key/{key}"
 
 
 def _of_logs(environ: dict[str, Any], here: str) -> Iterator[Asked]:
