@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from tempfile import TemporaryDirectory
 
 from benchmarks.measure import Measured, best, once, rounds
+from benchmarks.packages import cold_environments
 from benchmarks.row import Row
 
 
@@ -117,7 +118,7 @@ def local_cloud() -> list[Row]:
     ]
 
 
-CASES: dict[str, Callable[[], list[Row]]] = {
+CASES: dict[str, Callable[[], Iterable[Row]]] = {
     "thousand_noop": thousand_noop,
     "ten_thousand_noop": ten_thousand_noop,
     "ten_thousand_cached": ten_thousand_cached,
@@ -126,6 +127,7 @@ CASES: dict[str, Callable[[], list[Row]]] = {
     "million": million,
     "page": page,
     "local_cloud": local_cloud,
+    "packages": cold_environments,
 }
 
 
