@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 from suites.environment import CACHE, NotAvailable
-from suites.rows import ROWS, Outcomes, Row
+from suites.rows import ROWS, WHY, Outcomes, Row
 
 HERE = Path(__file__).parent
 #: What the table is made of: counts and differences by row and engine.
@@ -56,7 +56,10 @@ def _run(row: Row, engine: str, kept: dict[str, dict], part: str) -> bool:
         print(f"{row.name} was NOT RUN: {error}", flush=True)
         return False
     if part:
-        outcomes = _all_parts(row.name, engine, part, outcomes)
+        outcomes, is_whole = _all_parts(row.name, engine, part, outcomes)
+        if not is_whole:
+            print(f"{row.name} on {engine}, part {part}: {_words(_summary(outcomes))} so far", flush=True)
+            return True
     summary = _summary(outcomes)
     kept.setdefault(row.name, {})[engine] = summary
     counts = ", ".join(f"{count} {kind}" for kind, count in summary["counts"].items())
@@ -66,13 +69,14 @@ def _run(row: Row, engine: str, kept: dict[str, dict], part: str) -> bool:
     return True
 
 
-def _all_parts(row: str, engine: str, part: str, outcomes: Outcomes) -> Outcomes:
-    """What the parts that were run since the first one gave, this one included."""
+def _all_parts(row: str, engine: str, part: str, outcomes: Outcomes) -> tuple[Outcomes, bool]:
+    """What the parts that were run since the first one gave, this one included, and whether that is all of them."""
     path = CACHE / f"parts-{row}-{engine}.json"
     known = json.loads(path.read_text()) if path.exists() and not part.startswith("1/") else {}
-    known |= {name: list(said) for name, said in outcomes.items()}
+    known[part] = outcomes
     path.write_text(json.dumps(known))
-    return {name: (said[0], said[1]) for name, said in known.items()}
+    found = {name: (said[0], said[1]) for each in known.values() for name, said in each.items()}
+    return found, len(known) == int(part.partition("/")[2])
 
 
 def _summary(outcomes: Outcomes) -> dict:
@@ -105,9 +109,13 @@ def _document(kept: dict[str, dict]) -> str:
         _table(kept),
     ]
     for row in ROWS:
-        differences = kept.get(row.name, {}).get("fanfold", {}).get("differences", {})
-        if differences:
-            lines = [f"- `{case}` {kind}: {text}" for case, (kind, text) in differences.items()]
+        known = kept.get(row.name, {})
+        peers = known.get(row.peer_engine, {}).get("differences", {})
+        lines = [
+            f"- `{case}` {kind}{f' ({row.peer} as well)' if case in peers else ''}: {WHY.get(case, text)}"
+            for case, (kind, text) in known.get("fanfold", {}).get("differences", {}).items()
+        ]
+        if lines:
             parts.append(f"\n## {row.name}\n\n" + "\n".join(lines))
     return "\n".join(parts) + "\n"
 

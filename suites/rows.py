@@ -137,6 +137,20 @@ def _program(name: str, timeout_s: int = 600) -> Callable[[str], Outcomes]:
     return lambda engine: by_program(engine, PROGRAMS / f"{name}.py", timeout_s=timeout_s)
 
 
+#: Why a case is not as expected, where that is known.
+WHY = {
+    "functions: eval": "a name that stands only in a string does not travel",
+    "adaptive": "it asks for the class of the executors that it knows",
+    "cloudpickle_test.py::CloudPickleTest::test_module": "the adapter stands in the place of `pickle` here",
+    "cloudpickle_test.py::CloudPickleTest::test_importing_multiprocessing_does_not_impact_whichmodule": (
+        "it knows other names of numpy's modules"
+    ),
+    "cloudpickle_test.py::CloudPickleTest::test_pickle_constructs_from_module_registered_for_pickling_by_value": (
+        "it expects a worker not to find a module that workers here do find"
+    ),
+}
+
+
 def _fused(engine: str) -> Outcomes:
     python = str(environment.fused_python() if engine == "fused" else environment.fanfold_python())
     return by_program(engine, PROGRAMS / "fused_calls.py", timeout_s=300, python=python)
