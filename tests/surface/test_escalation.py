@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 import fanfold
+from fanfold.engines.local.chaos import Chaos
+from fanfold.settings import Conditions
 
 
 @fanfold.udf(timeout_s=2)
@@ -83,6 +85,39 @@ def test_where_nothing_was_too_large_no_machine_is_started():
     assert len(fanfold.get_jobs()) == 1
 
 
+@fanfold.udf(cache_max_age=0)
+def doubled(x: int):
+    return 2 * x
+
+
+def seed_of(*fates):
+    """One by which the first runs of a job meet these, each in its first try."""
+    return next(
+        seed
+        for seed in range(10_000)
+        if tuple(Chaos(Conditions("lambda", (("oom", 0.5),), seed)).fate(n, 0) for n in range(len(fates))) == fates
+    )
+
+
+@pytest.mark.parametrize("ladder", [("medium", "large"), True])
+def test_what_is_too_large_on_one_machine_is_run_on_the_next(ladder, capfd):
+    # The last two runs of the first job are too large; as the first two of the next, one of them; then none.
+    with fanfold.local(chaos={"oom": 0.5}, seed=seed_of("", "oom", "oom")):
+        frame = fanfold.submit(doubled, [1, 2, 3], escalate=ladder)
+    assert frame.result.to_list() == [2, 4, 6]
+    large, medium, first = fanfold.get_jobs(limit=3)
+    assert [job.header.instance_type for job in (first, medium, large)] == [None, "medium", "large"]
+    assert [job.counts() for job in (first, medium, large)] == [
+        {"succeeded": 3},
+        {"succeeded": 1, "out_of_memory": 1},
+        {"succeeded": 1},
+    ]
+    said = capfd.readouterr().err
+    assert f"2 runs were too large, and run again on medium: job {medium.id}" in said
+    assert 'fanfold: 2 of 3 runs needed medium: for such inputs, instance_type="medium" is sooner and cheaper.' in said
+    assert "needed large" not in said
+
+
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
@@ -90,6 +125,9 @@ def test_where_nothing_was_too_large_no_machine_is_started():
         ({"escalate": "realtime"}, "is where the runs are anyway"),
         ({"escalate": "small", "instance_type": "small"}, "is where the runs are anyway"),
         ({"escalate": "small", "collect": False}, "somebody has to wait"),
+        ({"escalate": ("large", "medium")}, "leads to no larger machine"),
+        ({"escalate": True, "instance_type": "large"}, "leads to no larger machine"),
+        ({"escalate": ()}, "leads to no larger machine"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_starts(asked, says):

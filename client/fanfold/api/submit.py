@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fanfold.core.models import JobHeader
     from fanfold.core.options import Retry, RetryOn
     from fanfold.job import Job
+    from fanfold.submission.escalation import Escalate
     from fanfold.submission.estimates import Plan
 
 R = TypeVar("R")
@@ -62,7 +63,7 @@ def submit(
     ramp: bool | Sequence[int] | None = None,
     plan: Literal[False] = False,
     budget_usd: float | None = None,
-    escalate: str | None = None,
+    escalate: Escalate = None,
     stop_on_error: str = "same",
     batch_size: int | None = None,
     target_s: float | None = None,
@@ -102,7 +103,7 @@ def submit(
     ramp: bool | Sequence[int] | None = None,
     plan: bool = False,
     budget_usd: float | None = None,
-    escalate: str | None = None,
+    escalate: Escalate = None,
     stop_on_error: str = "same",
     batch_size: int | None = None,
     target_s: float | None = None,
@@ -140,7 +141,8 @@ def submit(
         plan: start nothing, and return what this call would take; see `fanfold.plan`.
         budget_usd: start nothing where this may cost more dollars than that. Runs on this machine cost nothing.
         escalate: a machine ("medium") on which runs that met a limit of time or memory are run again, when the others
-            have ended; it has no time limit, whatever the UDF asks for. Their results stand among the others.
+            have ended; it has no time limit, whatever the UDF asks for. Their results stand among the others. Several,
+            ("medium", "large"): what is too large on one is run on the next; True for all that are larger.
         stop_on_error: "same" starts no more runs when the first 10 have all failed with the same exception from the
             same line; "first" stops at the first failure, "never" runs all. `job.retry(udf=fixed)` goes on.
         batch_size: so many short inputs, up to 40, share one invocation of a Lambda function; each keeps its own
@@ -243,16 +245,16 @@ class _SubmitCall:
         self._request = request
         self._constants = constants
         self._budget_usd = budget_usd
-        self._machine: InstanceType | None = None
+        self._ladder: tuple[InstanceType, ...] = ()
         engine.get_ready(dedicated=request.instance is not None)  # while the rest is imported, and the inputs checked
 
-    def check_escalation(self, name: str | None, *, waits: bool) -> None:
-        """Note the machine that `escalate` names. Raises `InputError` where it is none."""
-        if name is not None:
-            from fanfold.submission.escalation import check_machine
+    def check_escalation(self, asked: Escalate, *, waits: bool) -> None:
+        """Note the machines that `escalate` names. Raises `InputError` where they are none."""
+        if asked is not None and asked is not False:
+            from fanfold.submission.escalation import check_ladder
 
             image = unwrapped(self._udf)[1].image
-            self._machine = check_machine(name, self._request, self._engine, image=image, waits=waits)
+            self._ladder = check_ladder(asked, self._request, self._engine, image=image, waits=waits)
 
     def start(self, inputs: Any, ramp: bool | Sequence[int] | None, progress: bool | None) -> tuple[Job, bool | None]:
         """Start the job, by stages where `ramp` asks for it. Returns it, and whether a progress bar goes on."""
@@ -276,19 +278,25 @@ class _SubmitCall:
         return job, progress
 
     def escalate(self, job: Job, progress: bool | None) -> None:
-        """Run again on the machine what met a limit, when all have ended."""
-        if self._machine is None:
+        """Run again on a machine what met a limit, when all have ended; and what is too large there, on the next."""
+        if not self._ladder:
             return
-        from fanfold.submission.escalation import Escalation
+        from fanfold.submission.escalation import Escalation, recommend
 
-        larger = Escalation(job.wait(progress=progress), self._udf, self._machine)
-        if larger.indexes:
-            left = None if self._budget_usd is None else max(0.0, self._budget_usd - job.cost())
+        spent_usd = 0.0
+        job.wait(progress=progress)
+        for machine in self._ladder:
+            larger = Escalation(job, self._udf, machine)
+            if not larger.indexes:
+                return
+            left = None if self._budget_usd is None else max(0.0, self._budget_usd - job.cost() - spent_usd)
             self._keep_to_budget(larger.inputs, larger.request, left)
             on_machine = larger.start(self._engine)
             with cancelling(on_machine):
                 on_machine.wait(progress=progress)
             larger.adopt(self._engine)
+            spent_usd += on_machine.cost()
+            recommend(job, machine, len(larger.indexes))
 
     def _keep_to_budget(self, inputs: Any, request: Request, budget_usd: float | None) -> Any:
         """The inputs, where running them keeps to the budget. Raises `InputError` where it may not."""

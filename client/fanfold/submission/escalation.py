@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, TypeAlias
 
 from fanfold.contract.instances import InstanceType
+from fanfold.contract.layout import REALTIME_MEMORY_MIB
 from fanfold.core.models import Event, EventKind, RunStatus
 from fanfold.core.options import Request, instance_type, should_retry, unwrapped
 from fanfold.engines.base import Engine
@@ -18,17 +20,52 @@ from fanfold.submission.prepare import prepare
 _TOO_LARGE = (RunStatus.TIMED_OUT, RunStatus.OUT_OF_MEMORY)
 
 
-def check_machine(name: str, request: Request, engine: Engine, *, image: str | None, waits: bool) -> InstanceType:
-    """The machine that `escalate` names. Raises `InputError`, also where nobody `waits` for the job."""
-    machine = instance_type(name, engine.describe(image or "").instance_types, argument="escalate")
-    if machine is None or machine == request.instance:
-        raise InputError(f"escalate={name!r} is where the runs are anyway.", next_step='name a machine: "medium".')
+#: What `escalate=True` goes up, as far as it is larger than where the runs are.
+_LADDER = ("small", "medium", "large")
+
+#: What `escalate` takes: True for the whole ladder, a machine, or several, the smallest first.
+Escalate: TypeAlias = bool | str | Sequence[str] | None
+
+
+def check_ladder(
+    asked: Escalate, request: Request, engine: Engine, *, image: str | None, waits: bool
+) -> tuple[InstanceType, ...]:
+    """The machines that `escalate` names, in that order. Raises `InputError`, also where nobody `waits` for the job."""
+    if asked is None or asked is False:
+        return ()
+    offered = engine.describe(image or "").instance_types
+    names = _larger(offered, request) if asked is True else [asked] if isinstance(asked, str) else list(asked)
+    machines = [instance_type(name, offered, argument="escalate") for name in names]
+    for name, machine in zip(names, machines, strict=True):
+        if machine is None or machine == request.instance:
+            raise InputError(f"escalate={name!r} is where the runs are anyway.", next_step='name a machine: "medium".')
+    ladder = tuple(machine for machine in machines if machine is not None)
+    if not ladder or any(later.memory_gib <= one.memory_gib for one, later in pairwise(ladder)):
+        raise InputError(
+            f"escalate={asked!r} leads to no larger machine.",
+            next_step='name machines, the smallest first: ("medium", "large").',
+        )
     if not waits:
         raise InputError(
             "escalate= starts machines when the other runs have ended, so somebody has to wait for that.",
             next_step="leave out collect=False (--no-wait), or submit what was too large again on a machine.",
         )
-    return machine
+    return ladder
+
+
+def _larger(offered: Mapping[str, InstanceType], request: Request) -> list[str]:
+    """The names of the ladder's machines that have more memory than the runs have where they are."""
+    has_gib = REALTIME_MEMORY_MIB / 1024 if request.instance is None else request.instance.memory_gib
+    return [name for name in _LADDER if name in offered and offered[name].memory_gib > has_gib]
+
+
+def recommend(job: Job, machine: InstanceType, count: int) -> None:
+    """Say on stderr where the next job would better begin, when half of the runs or more came to need a machine."""
+    if 2 * count >= len(job):
+        sys.stderr.write(
+            f"fanfold: {count:,} of {len(job):,} runs needed {machine.name}: for such inputs, "
+            f'instance_type="{machine.name}" is sooner and cheaper.\n'
+        )
 
 
 class Escalation:
@@ -69,8 +106,10 @@ class Escalation:
         """Start them on the machine, and say so."""
         submission = prepare(self._udf, self.inputs, engine, self.request, self._job.contents.constants())
         self._larger = Job(submission.header, engine)
-        runs = "1 run was" if len(self.indexes) == 1 else f"{len(self.indexes):,} runs were"
-        sys.stderr.write(f"fanfold: {runs} too large, and runs again on {self._machine.name}: job {self._larger.id}\n")
+        one = len(self.indexes) == 1
+        runs, again = ("1 run was", "runs") if one else (f"{len(self.indexes):,} runs were", "run")
+        where = f"on {self._machine.name}: job {self._larger.id}"
+        sys.stderr.write(f"fanfold: {runs} too large, and {again} again {where}\n")
         submission.start()
         return self._larger
 

@@ -85,7 +85,8 @@ def submit(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="A machine for runs that met a limit of time or memory, when the others have ended.",
+            help="A machine, or several with commas, for runs that met a limit of time or memory, when the others"
+            " have ended.",
             autocompletion=options.instance_type_names,
         ),
     ] = None,
@@ -131,7 +132,7 @@ def submit(
             tags=options.tags(tag),
             ramp=ramp,
             debug_mode=debug,
-            escalate=escalate if debug else None,
+            escalate=escalate.split(",") if debug and escalate else None,
             stop_on_error=stop_on_error,
             collect=False,
             **_constants(constants or [], start),
@@ -168,17 +169,21 @@ def _escalation(
     if name is None:
         return lambda job: job
     from fanfold.core.options import unwrapped
-    from fanfold.submission.escalation import Escalation, check_machine
+    from fanfold.submission.escalation import Escalation, check_ladder, recommend
     from fanfold.submission.prepare import resolve_call
 
     chosen, request = resolve_call(function, engine=engine, instance_type=instance_type, quiet=True)
-    machine = check_machine(name, request, chosen, image=unwrapped(function)[1].image, waits=waits)
+    asked = name.split(",")
+    ladder = check_ladder(asked, request, chosen, image=unwrapped(function)[1].image, waits=waits)
 
     def escalated(job: Job) -> Job:
-        larger = Escalation(job, function, machine)
-        if larger.indexes:
+        for machine in ladder:
+            larger = Escalation(job, function, machine)
+            if not larger.indexes:
+                break
             wait_or_cancel(larger.start(chosen))
             larger.adopt(chosen)
+            recommend(job, machine, len(larger.indexes))
         return job
 
     return escalated
