@@ -85,12 +85,12 @@ def test_d22_paths_of_s3_just_work_within_a_udf(bucket):
     def written(n: int, bucket: str):
         import pandas as pd
 
-        path = f"s3://{bucket}/guide/{n}.parquet"
+        path = f"s3://{bucket}/data/guide/{n}.parquet"
         pd.DataFrame({"n": range(n)}).to_parquet(path)
         return path, len(pd.read_parquet(path))
 
     [(path, count)] = fanfold.submit(written, [3], bucket=bucket, instance_type="small", collect=False).results()
-    assert (path, count) == (f"s3://{bucket}/guide/3.parquet", 3)
+    assert (path, count) == (f"s3://{bucket}/data/guide/3.parquet", 3)
 
 
 def test_d22_a_value_is_not_lost_with_the_client_that_asked_for_it(tmp_path, eventually):
