@@ -8,6 +8,7 @@ import pytest
 
 import fanfold
 from fanfold.engines.base import engine_for
+from fanfold.job.waiting import Tracker
 from fanfold.stores.local.log import SqliteEventLog
 
 LARGE = 1_000
@@ -55,3 +56,23 @@ def test_a_small_job_is_read(reads):
     reads.clear()
     assert fanfold.get_job(job.id).brief().counts == {"succeeded": 3}
     assert reads
+
+
+def test_a_job_of_a_million_runs_takes_no_memory_in_a_list(reads):
+    """Nothing is made for each of its runs, of which a list shows none."""
+    import tracemalloc
+
+    engine = engine_for()
+    job = fanfold.submit(double, range(3), collect=False).wait()
+    large = job.header._replace(count=1_000_000)
+    engine.stores.log.put_brief(
+        job.id, engine.stores.log.read_since(job.id)[1], '["Completed", {"succeeded": 1000000}, 9.0, 0.0]'
+    )
+    reads.clear()
+    tracemalloc.start()
+    try:
+        assert Tracker(large, engine).brief().counts == {"succeeded": 1_000_000}
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()
+    assert reads == []

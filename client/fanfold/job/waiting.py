@@ -70,7 +70,7 @@ class Tracker(Locked):
         super().__init__()
         self.header = header
         self.engine = engine
-        self.state = self._new_state()
+        self._state: JobState | None = None
         self._cursor: str | None = None
         self._reconciled = 0.0
         self._silent_since = 0.0
@@ -82,6 +82,15 @@ class Tracker(Locked):
         state = JobState(self.header)
         state.now = self.engine.stores.log.now
         return state
+
+    @property
+    def state(self) -> JobState:
+        """What has been read of it by now. Made when it is asked for: a list needs none of a large job."""
+        if self._state is None:
+            with self.lock:
+                if self._state is None:
+                    self._state = self._new_state()
+        return self._state
 
     def refresh(self) -> JobState:
         """Read what is new, and return the state. Threads that share a handle take turns."""
@@ -153,7 +162,7 @@ class Tracker(Locked):
         """Read all anew: the header has changed under it."""
         with self.lock:
             self.header = self.engine.stores.log.get_job(self.header.id)
-            self.state, self._cursor = self._new_state(), None
+            self._state, self._cursor = self._new_state(), None
 
     def changes(
         self, timeout_s: float | None = None, *, idle: Callable[[JobState], None] | None = None
@@ -188,7 +197,7 @@ class Tracker(Locked):
         try:
             self.state.apply(events)
         except BaseException:  # in the midst of an event, perhaps, which would then never be taken for new
-            self.state, self._cursor = self._new_state(), None
+            self._state, self._cursor = self._new_state(), None
             raise
 
     def patiently(
