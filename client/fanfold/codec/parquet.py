@@ -52,8 +52,8 @@ def _check_types(schema: pa.Schema, data: bytes) -> None:
             ) from error
 
 
-def read_parquet(data: bytes) -> pa.Table:
-    """The table that `write_parquet` wrote."""
+def read_parquet(data: bytes, *, cast: bool = True) -> pa.Table:
+    """The table that `write_parquet` wrote; without `cast` as Parquet has it, which may be of coarser types."""
     file = pq.ParquetFile(
         pa.BufferReader(data),
         thrift_string_size_limit=_FOOTER_LIMIT_BYTES,
@@ -61,7 +61,7 @@ def read_parquet(data: bytes) -> pa.Table:
     )
     table = file.read(use_threads=False)
     stored = file.metadata.metadata.get(b"ARROW:schema")
-    if stored is None or {field.type for field in table.schema} <= _EXACT_TYPES:
+    if not cast or stored is None or {field.type for field in table.schema} <= _EXACT_TYPES:
         return table
     # Parquet has no seconds: times of that unit are kept as milliseconds, and cast back here.
     return table.cast(pa.ipc.read_schema(pa.py_buffer(binascii.a2b_base64(stored))))
