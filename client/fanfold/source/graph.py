@@ -157,7 +157,8 @@ class Graph:
                 return ["cell", self.ref(value.cell_contents)], None
             except ValueError:  # nothing in it yet
                 return ["cell", None], None
-        return instances.describe_secret(self, value) if is_secret(value) else (instances.describe(self, value), None)
+        secret = "pydantic.types" in sys.modules and is_secret(value)  # most jobs need not ask the registry
+        return instances.describe_secret(self, value) if secret else (instances.describe(self, value), None)
 
     def _class(self, made: type) -> tuple[Any, Any]:
         if type(made) is type and vars(builtins).get(made.__name__) is made:
