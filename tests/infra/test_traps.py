@@ -97,7 +97,8 @@ def test_11_state_machines_log_where_no_resource_policy_is_needed(templates: Tem
 def test_12_what_holds_data_is_in_stacks_of_its_own(templates: Templates, full: Templates) -> None:
     assert set(templates.by_stack) == set(STACKS)
     assert set(full.by_stack) == set(STACKS_WITH_MOUNT)
-    data = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::EFS::FileSystem"}
+    sealing = {"AWS::KMS::Key"}  # of secret arguments, which are nothing without it
+    data = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::EFS::FileSystem", *sealing}
     for stack, template in full.by_stack.items():
         kinds = {resource["Type"] for resource in template["Resources"].values()}
         assert kinds <= data if stack in ("Storage", "Files") else not kinds & data, stack
