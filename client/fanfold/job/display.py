@@ -93,6 +93,8 @@ def _first_error(state: JobState, contents: Contents) -> str:
 #: Seconds between two pictures, at least; and how many times as long as making one takes, so that a job of very many
 #: runs leaves the kernel to its user.
 _PACE_S, _TIMES_AS_LONG = 1.0, 20.0
+#: Seconds between two looks at a store that does not answer.
+_SILENT_PACE_S = 4.0
 
 _lock = threading.Lock()
 followers: dict[str, _NotebookFollower] = {}
@@ -144,7 +146,7 @@ class _NotebookFollower(threading.Thread):
             except FanfoldError as error:  # it may go on in a minute, and until then it is said how old the picture is
                 self.stale = self.stale or f"as of {time.strftime('%H:%M:%S')}: {error.message}"
                 self._draw(self.tracker.state)
-                took_s = _PACE_S
+                took_s = _SILENT_PACE_S / _TIMES_AS_LONG
             if not done:
                 time.sleep(max(0.0, max(_PACE_S, took_s * _TIMES_AS_LONG) - (time.monotonic() - began)))
 
