@@ -40,12 +40,12 @@ def for_a_while(seconds: float) -> Mood:
 
 
 def first_tries(answers: dict[str, Any]) -> Mood:
-    """Throttles the first two tries of every operation; then `answers` stand in for those that moto has not."""
+    """Throttles the first try of every operation; then `answers` stand in for those that moto has not."""
     tries: Counter[str] = Counter()
 
     def mood(operation: str) -> str | dict[str, Any] | None:
         tries[operation] += 1
-        return "throttle" if tries[operation] <= 2 else answers.get(operation)
+        return "throttle" if tries[operation] <= 1 else answers.get(operation)
 
     return mood
 
