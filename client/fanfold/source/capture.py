@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fanfold.codec.registry import knows
 from fanfold.codec.values import PutBlob
 from fanfold.errors import CaptureError
 from fanfold.source import refusals
@@ -54,6 +53,8 @@ _LONGEST_TEXT = 100
 _ALWAYS = {"warnings", "logging", "os", "sys"}
 #: What belongs to the process that submits.
 _NOT = {"fanfold", "signal", "multiprocessing", "unittest", "pytest", "IPython"}
+#: Whose objects are data, which travels as it is by now.
+_OF_DATA = {"numpy", "pandas", "polars", "pyarrow", "geopandas", "shapely", "xarray", "scipy"}
 _HARMLESS = (
     ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.Slice, ast.Starred, ast.expr_context, ast.keyword,
     ast.Dict, ast.List, ast.Tuple, ast.Set, ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop, ast.expr_context,
@@ -164,7 +165,7 @@ def _is_of_used_library(graph: Graph, expression: ast.expr, namespace: dict[str,
     package = module.partition(".")[0]
     if value is None or package in _NOT or not is_library(module):
         return False
-    if not isinstance(value, (type, types.ModuleType, types.FunctionType)) and knows(type(value)):
+    if type(value).__module__.partition(".")[0] in _OF_DATA:
         return False  # an array, a frame: it travels as it is by now
     if isinstance(value, types.FunctionType) and not isinstance(expression, ast.Name):
         return package in graph.project.imports
