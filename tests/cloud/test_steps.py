@@ -69,7 +69,7 @@ def test_a_run_whose_process_is_lost_goes_on_from_its_last_step(tmp_path):
     assert counted(tmp_path) == {0: 2, 1: 2, 2: 2, 3: 2, 4: 1}
 
 
-@pytest.mark.usefixtures("engine")
+# On Lambda: tests/cloud/test_permissions.py, where nobody looks.
 def test_a_realtime_run_that_comes_near_its_limit_goes_on_in_another_try_and_that_costs_none(tmp_path):
     job = fanfold.submit(takes_longer_than_it_may, [2], folder=str(tmp_path), collect=False).wait(60)
     # After each step there is less time left than another may take: the third try only returns.
@@ -78,6 +78,7 @@ def test_a_realtime_run_that_comes_near_its_limit_goes_on_in_another_try_and_tha
     assert job.verify()
 
 
+@pytest.mark.parametrize("engine", ["local", pytest.param("aws", marks=pytest.mark.long)], indirect=True)
 @pytest.mark.usefixtures("engine")
 def test_a_loop_goes_on_from_its_checkpoint():
     assert fanfold.submit(counts_on, [7], collect=False).wait(60).results() == [(4, 21)]
