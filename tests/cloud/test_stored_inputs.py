@@ -51,6 +51,7 @@ def size_of(path):
     return boto3.client("s3").head_object(Bucket=bucket, Key=key)["ContentLength"]
 
 
+@pytest.mark.long  # tests/cloud/test_files_count_in_s3.py shows it of paths
 def test_an_object_that_has_changed_is_looked_at_again_where_the_udf_depends_on_it(lake):
     some = fanfold.files("s3://lake/tiles/000[01].tif")
     assert fanfold.submit(size_of, some, collect=False, engine="local").wait(60).results() == [0, 0]

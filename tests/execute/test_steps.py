@@ -30,7 +30,8 @@ def keeps_values(count: int):
     return type(value["tile"]) is Tile, value["tile"].values, int(value["array"].sum()), value["by"]
 
 
-@pytest.mark.parametrize("count", [10, 50_000])  # in the message, and as an object of the store
+# As an object of the store, and in the message.
+@pytest.mark.parametrize("count", [50_000, pytest.param(10, marks=pytest.mark.long)])
 def test_a_kept_value_is_the_value_that_was_computed_to_its_class(count):
     [result] = fanfold.submit(keeps_values, [count], collect=False).wait(30).results()
     assert result == (True, (0.1, float("inf")), sum(range(count)), {3: ("x", None)})

@@ -40,7 +40,7 @@ def test_a_job_remembers_its_conditions_for_whoever_runs_it():
     assert Conditions.of_mark("lambda") == Conditions("lambda")
 
 
-@pytest.mark.parametrize("machine", [None, "small"])
+@pytest.mark.parametrize("machine", [None, pytest.param("small", marks=pytest.mark.long)])
 def test_a_job_gets_through_a_bad_day_and_meets_the_same_on_the_next(machine):
     tries = []
     for _ in range(2):

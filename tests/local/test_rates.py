@@ -17,7 +17,7 @@ def test_a_rate_is_written_as_one_says_it():
 @pytest.mark.parametrize("given", ["20", "20/d", "-1/s", "0/s", 0, True, 501, float("nan"), [20]])
 def test_what_is_no_rate_is_refused(given):
     with pytest.raises(fanfold.InputError, match="is no rate"):
-        fanfold.submit(abs, [1], rate=given)
+        fanfold.udf(rate=given)(abs)
 
 
 def test_turns_are_even_and_whoever_comes_for_none_gathers_none():
@@ -36,7 +36,7 @@ def fails_once(x: int):
     return x
 
 
-@pytest.mark.parametrize("machine", [None, "small"])
+@pytest.mark.parametrize("machine", [None, pytest.param("small", marks=pytest.mark.long)])
 def test_each_try_of_each_run_takes_its_turn(machine):
     job = fanfold.submit(fails_once, range(4), instance_type=machine, collect=False).wait(60)
     assert job.results() == [0, 1, 2, 3]

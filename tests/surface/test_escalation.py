@@ -99,7 +99,7 @@ def seed_of(*fates):
     )
 
 
-@pytest.mark.parametrize("ladder", [("medium", "large"), True])
+@pytest.mark.parametrize("ladder", [("medium", "large"), pytest.param(True, marks=pytest.mark.long)])
 def test_what_is_too_large_on_one_machine_is_run_on_the_next(ladder, capfd):
     # The last two runs of the first job are too large; as the first two of the next, one of them; then none.
     with fanfold.local(chaos={"oom": 0.5}, seed=seed_of("", "oom", "oom")):
