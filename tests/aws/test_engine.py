@@ -54,7 +54,7 @@ def test_the_path_follows_from_what_is_asked_and_how_much_may_run_at_once(count,
 
     request = Request.of(fanfold.core.options.Options(), **asked)
     header = SimpleNamespace(
-        instance_type=request.instance.name if request.instance else None, max_workers=request.max_workers
+        instance_type=request.instance.name if request.instance else None, max_workers=request.max_workers, rate=None
     )
     assert paths.choose_path(header, [RunRef(index) for index in range(count)], lambda: at_once) == path
 

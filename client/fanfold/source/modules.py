@@ -43,12 +43,16 @@ _IMPORT_FAILURES = {"ImportError", "ModuleNotFoundError", "Exception", "BaseExce
 
 
 class Imported(NamedTuple):
-    """A module that code imports, and the names taken of it; `optional` where the code can do without."""
+    """A module that code imports, and the names taken of it.
+
+    `optional` where the code can do without, `guessed` where the module may never be asked for.
+    """
 
     module: str
     names: tuple[str, ...]
     line: int
     optional: bool = False
+    guessed: bool = False
 
 
 def imports_in(node: ast.AST, package: str, *, optional: bool = False) -> Iterator[Imported]:
@@ -91,7 +95,7 @@ def called_imports(node: ast.AST, package: str) -> Iterator[Imported]:
             yield Imported(module, (), call.lineno, optional=True)
         elif package:
             loaded = [each for each in list(sys.modules) if each.startswith(f"{package}.")]
-            yield from (Imported(each, (), call.lineno, optional=True) for each in sorted(loaded))
+            yield from (Imported(each, (), call.lineno, optional=True, guessed=True) for each in sorted(loaded))
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
@@ -289,7 +293,10 @@ class Project:
             wanted, path = pending.pop()
             for name in self._modules(wanted):
                 where = f"{path}:{wanted.line}"
-                pending += [(each, self.files[name].path) for each in self._add(name, where)]
+                for each in self._add(name, where):
+                    # What a guess needs is a guess as well: the code is not refused for what it may never import.
+                    needed = each._replace(optional=True, guessed=True) if wanted.guessed else each
+                    pending.append((needed, self.files[name].path))
 
     def _modules(self, imported: Imported) -> Iterator[str]:
         """The project's modules that one import loads: packages first, then names that are submodules."""
