@@ -112,7 +112,7 @@ def test_many_small_wheels_go_as_one_object(on_cloud, index):
     assert fanfold.run(all_of, names=names) == ["1.0"] * 20
     bucket = engine_for("aws").stores.objects.bucket
     keys = [one["Key"] for one in on_cloud.client("s3").list_objects_v2(Bucket=bucket, Prefix="blobs/")["Contents"]]
-    assert len([key for key in keys if not key.endswith(".facts")]) == 1
+    assert len([key for key in keys if not key.endswith(".facts") and "/libraries-" not in key]) == 1
 
 
 def test_the_same_words_mean_the_same_packages_until_they_are_updated(talks):
@@ -245,7 +245,7 @@ def test_what_an_image_has_said_of_its_libraries_counts_more_than_what_is_known_
     assert_said(refused(["ffnative"]), "ffnative needs libmine.so.7 of", "image does not have", "`system_packages`")
     # Of an image with system packages of its own, which has said nothing yet, nothing is known.
     assert fanfold.submit(squared, [1], packages=["ffnative"], image="geo", plan=True)
-    fanfold.run(squared, x=2)
+    fanfold.run(squared, x=2, instance_type="small")  # a machine is new; a function may have said it to an earlier test
     objects, facts = engine_for("aws").stores.objects, engine_for("aws").describe().image
     eventually(lambda: objects.exists(libraries_key(facts)))
     assert "libc.so.6" in objects.get(libraries_key(facts)).decode().split("\n")
