@@ -144,7 +144,7 @@ class Settings(BaseModel):
     )
 
     seal_arguments: bool = Field(
-        default=True, description="Seal secret arguments (`SecretStr`) with a key of KMS of its own, $1 a month."
+        default=False, description="Take secret arguments (`SecretStr`), sealed by a key of KMS of its own, $1 a month."
     )
 
     realtime_disk_mib: int = Field(

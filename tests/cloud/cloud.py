@@ -29,7 +29,7 @@ _IMAGES = {
     "geo": {"system_packages": ["libgl1"], "instance_types": ["small"]},
     "batch": {"realtime": False, "instance_types": ["small", "medium"]},
 }
-SETTINGS: Mapping[str, Any] = {"realtime_functions": 2, "ultramem": True, "images": _IMAGES}
+SETTINGS: Mapping[str, Any] = {"realtime_functions": 2, "ultramem": True, "images": _IMAGES, "seal_arguments": True}
 #: What starts environments and machines, as `module:function`.
 STARTER = "tests.aws.processes:start_process"
 

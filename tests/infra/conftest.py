@@ -21,6 +21,7 @@ EVERY_OPTION: dict[str, Any] = {
     "spot": True,
     "ultramem": True,
     "mount": True,
+    "seal_arguments": True,
     "realtime_functions": 3,
     "realtime_reserved_concurrency": 90,
     "read_buckets": ["their-data"],

@@ -82,20 +82,20 @@ def test_the_calls_are_found() -> None:
     assert "sts:AssumeRole" in calls(*WORKER)
 
 
-def test_users_may_do_what_the_sdk_does(templates: Templates) -> None:
-    assert calls(*SDK) - allowed(templates, "PeopleUser") - _OPERATORS_ALONE - _NOT_OF_PEOPLE == set()
+def test_users_may_do_what_the_sdk_does(full: Templates) -> None:
+    assert calls(*SDK) - allowed(full, "PeopleUser") - _OPERATORS_ALONE - _NOT_OF_PEOPLE == set()
 
 
-def test_operators_may_do_all_of_it(templates: Templates) -> None:
-    assert calls(*SDK) - allowed(templates, "PeopleOperator") - _NOT_OF_PEOPLE == set()
+def test_operators_may_do_all_of_it(full: Templates) -> None:
+    assert calls(*SDK) - allowed(full, "PeopleOperator") - _NOT_OF_PEOPLE == set()
 
 
 @pytest.mark.parametrize("role", ["RealtimeRole", "JobRole"])
-def test_workers_may_do_what_the_image_does(templates: Templates, role: str) -> None:
+def test_workers_may_do_what_the_image_does(full: Templates, role: str) -> None:
     others = _OPERATORS_ALONE | _WITH_PARAMETERS | _CLIENTS_ALONE
     if role == "JobRole":  # a machine has no time limit, near which a run would have to go on elsewhere
         others = others | {"states:StartExecution"}
-    assert calls(*WORKER) - allowed(templates, role) - others == set()
+    assert calls(*WORKER) - allowed(full, role) - others == set()
 
 
 def test_policies_give_workers_no_service_that_their_code_does_not_use(templates: Templates) -> None:

@@ -47,6 +47,7 @@ OTHER: dict[str, Any] = {
     "write_buckets": ["ours"],
     "public_data": True,
     "secrets": "ssm:/team/",
+    "seal_arguments": True,
     "tags": {"team": "maps"},
     "refresh": "2026-11-28",
     "kms_keys": ["arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"],
