@@ -91,11 +91,11 @@ def test_operators_may_do_all_of_it(full: Templates) -> None:
 
 
 @pytest.mark.parametrize("role", ["RealtimeRole", "JobRole"])
-def test_workers_may_do_what_the_image_does(full: Templates, role: str) -> None:
+def test_workers_may_do_what_the_image_does(templates: Templates, full: Templates, role: str) -> None:
     others = _OPERATORS_ALONE | _WITH_PARAMETERS | _CLIENTS_ALONE
     if role == "JobRole":  # a machine has no time limit, near which a run would have to go on elsewhere
         others = others | {"states:StartExecution"}
-    assert calls(*WORKER) - allowed(full, role) - others == set()
+    assert calls(*WORKER) - allowed(templates, role) - allowed(full, role) - others == set()
 
 
 def test_policies_give_workers_no_service_that_their_code_does_not_use(templates: Templates) -> None:
