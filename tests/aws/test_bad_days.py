@@ -67,6 +67,7 @@ def use_everything(stores, account, tmp_path):
     assert [work.take_over(held) for held in work.abandoned()] == [taken]
 
 
+@pytest.mark.long  # botocore's own pace after a throttle is most of it
 def test_a_fifth_of_all_calls_throttled_is_only_slower(stores, own_account, tmp_path):
     with bad_day(own_account, sometimes(0.2)) as wrong:
         use_everything(stores, own_account, tmp_path)
@@ -174,6 +175,7 @@ NOT_IN_MOTO = {
 }
 
 
+@pytest.mark.long  # botocore's own pace after a throttle is most of it
 def test_looking_stopping_terminating_and_assuming_a_role_survive_throttles_too(aws, deployment, home, tmp_path):
     account = Account()
     for service in ("dynamodb", "s3", "ssm", "stepfunctions", "batch", "sts", "lambda"):
