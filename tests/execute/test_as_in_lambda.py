@@ -50,7 +50,7 @@ def returns(mib: int):
 
 
 @own_disk
-def test_a_run_has_what_lambda_gives_and_no_more(tmp_path):
+def test_a_run_has_what_lambda_gives_and_no_more(tmp_path, monkeypatch):
     with fanfold.local(like="lambda"):
         seen = fanfold.run(surroundings, place=str(tmp_path))
     assert seen == {
@@ -61,6 +61,7 @@ def test_a_run_has_what_lambda_gives_and_no_more(tmp_path):
         "sees": False,
         "here": ["here.txt"],
     }
+    monkeypatch.chdir(tmp_path)  # a run without those limits works in its caller's folder
     assert fanfold.run(surroundings, place=str(tmp_path))["sees"]
 
 
