@@ -289,7 +289,7 @@ class ClaimingFeed:
             self._held_until = from_ + self._work.lease_s
 
     def _lose(self, indexes: set[int]) -> None:
-        """Hold these runs no longer. One that is under way may end: a run's first good end counts, whoever tells it."""
+        """Hold these runs no longer. One that is under way may still end: a run's first good end counts."""
         with self._lock:
             for index in indexes:
                 self._held.pop(index, None)
@@ -308,7 +308,7 @@ class ClaimingFeed:
         self._patiently(self.hold)
         if time.monotonic() - asked_at < within_s:
             return True
-        self._lose({run.index for run in runs})  # whoever looks for what nobody holds finds it
+        self._lose({run.index for run in runs})  # a search for runs that no machine holds finds them
         self._patiently(self.hold)
         return False
 

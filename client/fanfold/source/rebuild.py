@@ -268,8 +268,8 @@ class Builder:
     def _write_dataclass(self, made: type) -> bool:
         """Have `dataclass` write a class's methods, its bases' first; whether it has those by now.
 
-        Not before its annotations are there, which say in which order the fields come: where what one of them is made
-        of is yet to be filled, the class is written by whoever fills that.
+        Its annotations must be there first, for they give the order of the fields: where a part of an annotation is
+        not filled yet, filling that part writes the class.
         """
         bases = [self._write_dataclass(base) for base in made.__mro__[1:] if base in self._unwritten]
         if not all(bases):

@@ -207,7 +207,7 @@ class Account:
                 connect_timeout=10 if self._patient else _HASTY_TIMEOUT_S,
                 read_timeout=wait_s if self._patient else _HASTY_TIMEOUT_S,
                 tcp_keepalive=True,
-                user_agent_extra=_NAME,  # what CloudTrail calls whoever asked
+                user_agent_extra=_NAME,  # CloudTrail shows it as the caller
                 parameter_validation=False,  # of what this package has written itself; a third of a call's CPU
             )
             return self._session.client(service, config=config)  # type: ignore[call-overload]

@@ -1,14 +1,15 @@
-"""What seals the secret arguments of a deployment's jobs: a data key of KMS for each job, which runs alone have opened.
+"""What seals the secret arguments of a deployment's jobs: a data key of KMS for each job, which only its runs may open.
 
-KMS keeps the deployment's key, and whoever submits gets a new data key under it, twice: open, and sealed for the job's
-header. To have a sealed one opened is what workers may, and for one use submitters too: the key that secrets' names
-are made with, so that the cache knows them again. It stands in the table, made by whoever comes first.
+KMS keeps the deployment's key. A submitter gets a new data key under it in two forms: open, and sealed for the job's
+header. Workers may open sealed data keys. Submitters may open only one: the key that makes the names of secrets, by
+which the cache finds them again. The first submitter makes it and puts it into the table.
 """
 
 from __future__ import annotations
 
 import threading
 from base64 import b64decode, b64encode
+from typing import Any
 
 from fanfold.codec.sealed import KEY_BYTES, Sealing, SealingKey
 from fanfold.contract.cloud import ENTRY, PARTITION_KEY, SEALING, SORT_KEY, sealing_context
@@ -79,32 +80,19 @@ class DeploymentSealing:
 
     def _new_key(self, context: dict[str, str]) -> tuple[bytes, bytes]:
         """A new data key: open, and sealed under the deployment's key."""
-        answer = self._table.account.call(
-            "kms",
-            "generate_data_key",
-            on=f"key {self._checked_id()}",
-            KeyId=self._checked_id(),
-            NumberOfBytes=KEY_BYTES,
-            EncryptionContext=context,
-        )
+        answer = self._call("generate_data_key", context, NumberOfBytes=KEY_BYTES)
         return answer["Plaintext"], answer["CiphertextBlob"]
 
     def _decrypt(self, sealed_key: bytes, context: dict[str, str]) -> bytes:
-        answer = self._table.account.call(
-            "kms",
-            "decrypt",
-            on=f"key {self._checked_id()}",
-            KeyId=self._checked_id(),
-            CiphertextBlob=sealed_key,
-            EncryptionContext=context,
-        )
-        opened: bytes = answer["Plaintext"]
+        opened: bytes = self._call("decrypt", context, CiphertextBlob=sealed_key)["Plaintext"]
         return opened
 
-    def _checked_id(self) -> str:
+    def _call(self, operation: str, context: dict[str, str], **parameters: Any) -> Any:
+        """Ask KMS to do something with the deployment's key. Raises `ConfigurationError` where it has none."""
         if not self._key_id:
             raise ConfigurationError(
                 "This deployment has no key to seal secret arguments with.",
                 next_step="deploy it with the setting `seal_arguments`, or name the secret in @udf(secrets=[...]).",
             )
-        return self._key_id
+        key = {"KeyId": self._key_id, "EncryptionContext": context}
+        return self._table.account.call("kms", operation, on=f"key {self._key_id}", **key, **parameters)
