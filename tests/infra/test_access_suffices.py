@@ -11,7 +11,7 @@ import pytest
 from tests.infra.templates import ROOT, Templates, listed
 
 #: Modules whose `_call` is to one service.
-_SERVICE_OF = {"table.py": "dynamodb", "objects.py": "s3", "executions.py": "stepfunctions"}
+_SERVICE_OF = {"table.py": "dynamodb", "objects.py": "s3", "executions.py": "stepfunctions", "sealing.py": "kms"}
 
 #: Calls that IAM knows under another name.
 _ACTIONS = {
