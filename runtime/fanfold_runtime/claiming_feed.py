@@ -19,7 +19,7 @@ from fanfold.execution.calls import Assignment, Call, Report
 from fanfold.execution.channel import Asked, Reply
 from fanfold.execution.worker.perform import UNKEPT
 from fanfold.stores.aws import AwsStores
-from fanfold.stores.manifest import Manifest
+from fanfold.stores.packing import Manifest
 from fanfold.stores.state import read_state
 from fanfold_runtime import telemetry
 from fanfold_runtime.blob_cache import BlobCache

@@ -30,12 +30,19 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fanfold.codec import decode, encode
-from fanfold.core.models import JobHeader, header_from_text, header_to_text
+from fanfold.core.models import CacheEntry, JobHeader, Output, header_from_text, header_to_text
 from fanfold.errors import FanfoldError
 from fanfold.execution.channel import Garbled, pack_started, unpack_answers
 from fanfold.source.capture import capture
 from fanfold.source.load import Bundle
-from fanfold.stores.manifest import pack, unpack
+from fanfold.stores.packing import (
+    entry_from_bytes,
+    entry_to_bytes,
+    events_from_bytes,
+    events_to_bytes,
+    pack,
+    unpack,
+)
 from tests.fold.stories import event
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -74,9 +81,12 @@ def read_page(data: bytes) -> Any:
     return unpack("job", (heads, results or None, inline or None, *text))
 
 
+_EVENTS = [event("started", 0), event("succeeded", 0), event("failed", 1)]
+_ENTRY = CacheEntry("key", Output("json", "ab" * 32, 3, b"[1]"), 1.0, 2.0, "job-1")
+
+
 def _page() -> bytes:
-    events = [event("started", 0), event("succeeded", 0), event("failed", 1)]
-    parts = [part.encode() if isinstance(part, str) else part or b"" for part in pack(events)]
+    parts = [part.encode() if isinstance(part, str) else part or b"" for part in pack(_EVENTS)]
     return b"|page|".join(parts)
 
 
@@ -87,6 +97,8 @@ TARGETS: dict[str, tuple[Callable[[bytes], Any], list[bytes]]] = {
         for name, values in VALUES.items()
     },
     "events": (read_page, [_page()]),
+    "events in one piece": (partial(events_from_bytes, "job"), [events_to_bytes(_EVENTS)]),
+    "entry": (partial(entry_from_bytes, "key"), [entry_to_bytes(_ENTRY)]),
     "header": (
         lambda data: header_from_text(data.decode("utf-8", "replace"), cancelled_at=None),
         [HEADER.encode()],

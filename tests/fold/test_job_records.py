@@ -17,7 +17,7 @@ from fanfold.core.models import (
     from_event,
     to_event,
 )
-from fanfold.stores.manifest import pack, unpack
+from fanfold.stores.packing import pack, unpack
 from tests.fold.stories import event
 from tests.stores.event_log_contract import RECORDS
 

@@ -26,7 +26,7 @@ from fanfold.execution.calls import Call, Report
 from fanfold.job.waiting import Tracker
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.shard_cursors import iso
-from fanfold.stores.manifest import ManifestWriter
+from fanfold.stores.packing import ManifestWriter
 from fanfold.stores.state import read_state
 from fanfold_runtime.cancel_flag import is_cancelled
 from fanfold_runtime.claiming_feed import ClaimingFeed

@@ -23,7 +23,7 @@ from fanfold.engines.following import find_leaders
 from fanfold.errors import FanfoldError, JobNotFound
 from fanfold.job.waiting import Tracker
 from fanfold.settings import Settings, current
-from fanfold.stores import manifest
+from fanfold.stores import packing
 from fanfold.stores.aws import job_headers, shard_cursors
 from fanfold.stores.aws import log as aws_log
 from fanfold_runtime import claiming_feed
@@ -118,15 +118,15 @@ def _settings() -> Settings:
 
 
 @lru_cache(maxsize=4_096)
-def _unpacked(job_id: str, page: manifest.EventPage) -> tuple[Event, ...]:
-    return tuple(manifest.unpack(job_id, page))
+def _events(job_id: str, data: bytes) -> tuple[Event, ...]:
+    return tuple(packing.events_from_bytes(job_id, data))
 
 
 #: What says nothing here, and what says the same each time, which many ask for: a settings file, a page, a header.
 _SHORTCUTS: tuple[tuple[Any, str, Any], ...] = (
     (claiming_feed.telemetry, "tell_end", lambda *_: None),
     (aws_engine, "current", _settings),
-    (aws_log, "unpack", lambda job_id, page: list(_unpacked(job_id, page))),
+    (aws_log, "events_from_bytes", lambda job_id, data: list(_events(job_id, data))),
     (job_headers, "header_from_text", lru_cache(maxsize=256)(job_headers.header_from_text)),
     # A cursor stays within its process: what it says need not become text.
     (shard_cursors, "json", SimpleNamespace(dumps=lambda told, **_: told, loads=lambda told: told)),

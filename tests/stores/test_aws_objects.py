@@ -11,7 +11,7 @@ import pytest
 from fanfold.errors import InputError, ResultDamaged
 from fanfold.stores.aws.objects import S3ObjectStore
 from fanfold.stores.keys import inputs_key
-from fanfold.stores.manifest import Manifest, ManifestWriter
+from fanfold.stores.packing import Manifest, ManifestWriter
 from tests.aws.calls import counted
 from tests.aws.cloud import account, aws, aws_stores, deployment, moto
 from tests.stores.samples import a_job

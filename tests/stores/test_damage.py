@@ -13,7 +13,7 @@ from fanfold.errors import ResultDamaged
 from fanfold.settings import current
 from fanfold.stores.keys import inputs_index_key, inputs_key
 from fanfold.stores.local import LocalStores
-from fanfold.stores.manifest import Manifest, ManifestWriter
+from fanfold.stores.packing import Manifest, ManifestWriter
 
 DATA = b"the bytes that the name says"
 KEY = f"blobs/{hashlib.sha256(DATA).hexdigest()}"

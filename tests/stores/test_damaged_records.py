@@ -10,7 +10,7 @@ import fanfold
 from fanfold.core.models import EventKind
 from fanfold.errors import StoreError, StoreTooNew
 from fanfold.settings import current
-from fanfold.stores.manifest import pack, unpack
+from fanfold.stores.packing import pack, unpack
 from tests.fold.stories import event
 
 

@@ -14,7 +14,7 @@ import pytest
 from fanfold.core.models import Event
 from fanfold.stores.keys import result_key
 from fanfold.stores.local import LocalStores
-from fanfold.stores.manifest import Manifest, ManifestWriter
+from fanfold.stores.packing import Manifest, ManifestWriter
 from tests.stores.event_log_contract import read_all
 from tests.stores.samples import a_job, an_entry, an_output, finished
 
@@ -90,7 +90,7 @@ def test_ids_and_hashes_of_another_form_come_back_as_they_are(stores):
 
 @pytest.mark.usefixtures("threads_that_switch_often")
 def test_threads_that_read_inputs_at_once_get_each_its_own(stores, monkeypatch):
-    monkeypatch.setattr("fanfold.stores.manifest._PAGE_RUNS", 3)
+    monkeypatch.setattr("fanfold.stores.packing._PAGE_RUNS", 3)
     job = a_job(count=5_000)
     with ManifestWriter(stores.scratch, job.id) as manifest:
         for number in range(job.count):

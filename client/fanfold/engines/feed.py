@@ -25,7 +25,7 @@ from fanfold.execution.worker.marks import GIVEN, GOT, UNSEEN
 from fanfold.execution.worker.perform import UNKEPT
 from fanfold.stores.disk import MAKE_ROOM, disk_errors
 from fanfold.stores.keys import result_key
-from fanfold.stores.manifest import Manifest
+from fanfold.stores.packing import Manifest
 
 if TYPE_CHECKING:
     from fanfold.core.rates import Evenly

@@ -26,7 +26,7 @@ from fanfold.core.models import (
 )
 from fanfold.engines.base import Stores
 from fanfold.errors import JobNotFound, StoreError
-from fanfold.stores.manifest import Manifest
+from fanfold.stores.packing import Manifest
 from fanfold.stores.state import read_state
 
 #: So many jobs of one flight are looked at: each costs a reading of its log.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.core.models import GOOD, RunStatus
 from fanfold.job.diff import find_difference, matched_runs, numbered_runs
-from fanfold.stores.manifest import Manifest
+from fanfold.stores.packing import Manifest
 
 if TYPE_CHECKING:
     from fanfold.job import Job

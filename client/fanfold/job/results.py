@@ -18,7 +18,7 @@ from fanfold.engines.base import Engine, Stores
 from fanfold.errors import ResultDamaged
 from fanfold.settings import current
 from fanfold.stores.keys import blob_key, bundle_key, sha256_in
-from fanfold.stores.manifest import Manifest
+from fanfold.stores.packing import Manifest
 
 if TYPE_CHECKING:
     import pandas as pd

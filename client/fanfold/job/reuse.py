@@ -11,7 +11,7 @@ from fanfold.core.cache_key import returned_key, stamped_key
 from fanfold.core.models import PATH_TAG, CacheEntry, Output, PathRules
 from fanfold.engines.base import Stores
 from fanfold.errors import ResultDamaged
-from fanfold.stores.manifest import Manifest
+from fanfold.stores.packing import Manifest
 
 _TAG = PATH_TAG.encode()
 

@@ -11,7 +11,7 @@ from fanfold.core.formatting import duration
 from fanfold.core.models import Event, EventKind, RunStatus
 from fanfold.source.load import Bundle
 from fanfold.stores.keys import bundle_key
-from fanfold.stores.manifest import Manifest
+from fanfold.stores.packing import Manifest
 
 if TYPE_CHECKING:
     from fanfold.job import Job

@@ -42,7 +42,7 @@ from fanfold.source.environ import say_which_stay
 from fanfold.source.load import Bundle
 from fanfold.source.texts import commit_of
 from fanfold.stores.keys import blob_key, bundle_key
-from fanfold.stores.manifest import Manifest, ManifestWriter
+from fanfold.stores.packing import Manifest, ManifestWriter
 
 if TYPE_CHECKING:
     from fanfold.environments.package_set import PackageSet

@@ -16,7 +16,7 @@ from fanfold.contract.cloud import shard_of
 from fanfold.contract.payloads import INLINE_ARGUMENTS_BYTES, RUNS_PER_CHILD, DispatchJob, RunItem
 from fanfold.core import models as job_records
 from fanfold.core.models import DispatchRecord, Event, JobHeader, RunRef
-from fanfold.stores.manifest import Manifest
+from fanfold.stores.packing import Manifest
 from fanfold.stores.protocols import ObjectStore
 
 DIRECT = "direct"

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Sequence
 
 from fanfold.contract.cloud import ENTRY, EXPIRES_AT, FLIGHT, PARTITION_KEY, cache_partition
-from fanfold.core.models import CacheEntry, Output, compact, expand
+from fanfold.core.models import CacheEntry
 from fanfold.stores.aws.table import Item, Table, key
+from fanfold.stores.packing import entry_from_bytes, entry_to_bytes
 
 #: Anything this young is newer than what is there, but for what another wrote in the same seconds, which is as good.
 _NEW_S = 10.0
 #: The one attribute of ours, and when the entry was made, which is compared on the way in.
 _PACKED, _CREATED_AT = "e", "created_at"
-#: Format; when made; seconds; size; how long sha256, codec, job id and key are; whether the rest is an inline result.
-_HEAD = struct.Struct("<BddqBBBH?")
-_FORMAT = 1
 
 
 class DynamoResultCache:
@@ -31,7 +28,7 @@ class DynamoResultCache:
         now = self._clock.now()
         found: dict[str, CacheEntry] = {}
         for item in self._table.get_all([_key(one) for one in dict.fromkeys(keys)], consistent=consistent):
-            entry = _entry(item)
+            entry = entry_from_bytes(_cache_key(item), item[_PACKED]["B"])
             # DynamoDB deletes up to 48 hours late, and what has expired can be read until then.
             if entry is not None and entry.created_at >= now - max_age_s and int(item[EXPIRES_AT]["N"]) > now:
                 found[entry.key] = entry
@@ -84,7 +81,7 @@ class DynamoResultCache:
             **_key(entry.key),
             EXPIRES_AT: {"N": str(int(entry.created_at + self.retention_s))},
             _CREATED_AT: {"N": repr(entry.created_at)},
-            _PACKED: {"B": _packed(entry)},
+            _PACKED: {"B": entry_to_bytes(entry)},
         }
 
 
@@ -92,37 +89,10 @@ def _key(cache_key: str) -> Item:
     return key(cache_partition(cache_key), ENTRY)
 
 
+def _cache_key(item: Item) -> str:
+    partition: str = item[PARTITION_KEY]["S"]
+    return partition.partition("#")[2]
+
+
 def _flight_key(flight: str) -> Item:
     return key(cache_partition(flight), FLIGHT)
-
-
-def _packed(entry: CacheEntry) -> bytes:
-    output = entry.output
-    digest = compact(output.sha256)
-    parts = [
-        digest if isinstance(digest, bytes) else digest.encode(),
-        output.codec.encode(),
-        entry.job_id.encode(),
-        (output.key or "").encode(),
-    ]
-    head = _HEAD.pack(
-        _FORMAT, entry.created_at, entry.duration_s, output.size, *map(len, parts), output.inline is not None
-    )
-    return b"".join([head, *parts, output.inline or b""])
-
-
-def _entry(item: Item) -> CacheEntry | None:
-    """The entry, or None where it is forgotten, or a newer Fanfold wrote it."""
-    data: bytes = item[_PACKED]["B"]
-    if not data or data[0] != _FORMAT:
-        return None
-    _, created_at, duration_s, size, *lengths, has_inline = _HEAD.unpack_from(data)
-    parts, at = [], _HEAD.size
-    for length in lengths:
-        parts.append(data[at : at + length])
-        at += length
-    digest, codec, job_id, place = parts
-    inline = data[at:] if has_inline else None
-    output = Output(codec.decode(), expand(digest), size, inline, place.decode() or None)
-    cache_key = item[PARTITION_KEY]["S"].partition("#")[2]
-    return CacheEntry(cache_key, output, created_at, duration_s, job_id.decode())

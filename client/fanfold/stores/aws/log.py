@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import struct
 import threading
 import time
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -26,7 +24,6 @@ from fanfold.contract.cloud import (
 )
 from fanfold.contract.payloads import FAILED_EXECUTION, FAILED_EXECUTION_ATTRIBUTES
 from fanfold.core.models import TELEMETRY, Event, JobHeader, RunStatus
-from fanfold.errors import StoreTooNew
 from fanfold.stores.aws.account import CONCURRENCY
 from fanfold.stores.aws.clock import ServiceClock
 from fanfold.stores.aws.failed_executions import read_failed_execution
@@ -34,7 +31,7 @@ from fanfold.stores.aws.job_headers import JobHeaders
 from fanfold.stores.aws.shard_cursors import BEGINNING, CompletedShards, Reading, Window, iso
 from fanfold.stores.aws.table import Item, Page, Table
 from fanfold.stores.keys import overflow_key
-from fanfold.stores.manifest import EventPage, pack, unpack
+from fanfold.stores.packing import events_from_bytes, events_to_bytes, events_too_new
 from fanfold.stores.protocols import Channel, Cursor, ObjectStore
 
 # Events as items: what one append tells of one shard is one item, whose one attribute of ours is a packed page.
@@ -52,13 +49,8 @@ _PAGE_EVENTS = 1_000
 #: A page is closed when it has about this much: few items are nearly empty, none comes near 400 KB by many events.
 _PAGE_BYTES = 128 * 1024
 _ITEM_BYTES = 350 * 1024
-_COMPRESS_ABOVE_BYTES = 512
 #: What an event takes besides its own bytes.
 _EVENT_BYTES = 110
-
-_FORMAT, _COMPRESSED = 1, 2
-#: Format, and how long heads, results, inline results and codecs are; the notes are the rest.
-_LENGTHS = struct.Struct("<B4I")
 
 
 class EventItems:
@@ -86,18 +78,18 @@ class EventItems:
                     PARTITION_KEY: {"S": partition},
                     SORT_KEY: {"S": event_sort_key(now, portion[0].id)},
                     EXPIRES_AT: {"N": str(expires_at)},
-                    **self._kept(job_id, to_bytes(pack(portion))),
+                    **self._kept(job_id, events_to_bytes(portion)),
                 }
 
     def read(self, job_id: str, item: Item) -> list[Event]:
         """The events that an item tells of."""
         if PAGE in item:
-            return unpack(job_id, from_bytes(item[PAGE]["B"]))
+            return events_from_bytes(job_id, item[PAGE]["B"])
         if PAGE_AT in item:
-            return unpack(job_id, from_bytes(self._objects.get(item[PAGE_AT]["S"])))
+            return events_from_bytes(job_id, self._objects.get(item[PAGE_AT]["S"]))
         if item.get("status", {}).get("S") == FAILED_EXECUTION:
             return [read_failed_execution(job_id, item)]
-        raise _too_new()
+        raise events_too_new()
 
     def _kept(self, job_id: str, page: bytes) -> Item:
         if len(page) <= _ITEM_BYTES:
@@ -105,31 +97,6 @@ class EventItems:
         key = overflow_key(job_id, hashlib.sha256(page).hexdigest())
         self._objects.put(key, page)
         return {PAGE_AT: {"S": key}}
-
-
-def to_bytes(page: EventPage) -> bytes:
-    """A page as one attribute."""
-    heads, results, inline, codecs, notes = page
-    parts = [heads, results or b"", inline or b"", (codecs or "").encode()]
-    told = (notes or "").encode()
-    form = _FORMAT
-    if len(told) > _COMPRESS_ABOVE_BYTES:  # JSON of logs and tracebacks: a fifth remains
-        form, told = _COMPRESSED, zlib.compress(told)
-    return b"".join([_LENGTHS.pack(form, *map(len, parts)), *parts, told])
-
-
-def from_bytes(data: bytes) -> EventPage:
-    """The page that `to_bytes` was given. Raises `StoreTooNew`."""
-    form, *lengths = _LENGTHS.unpack_from(data)
-    if form not in (_FORMAT, _COMPRESSED):
-        raise _too_new()
-    parts, at = [], _LENGTHS.size
-    for length in lengths:
-        parts.append(data[at : at + length])
-        at += length
-    heads, results, inline, codecs = parts
-    notes = zlib.decompress(data[at:]) if form == _COMPRESSED else data[at:]
-    return heads, results, inline, codecs.decode(), notes.decode() or None
 
 
 def _portions(events: Sequence[Event]) -> Iterator[list[Event]]:
@@ -155,13 +122,6 @@ def _size(event: Event) -> int:
     if event.data:
         size += len(str(event.data.get("text", ""))) + 100
     return size
-
-
-def _too_new() -> StoreTooNew:
-    return StoreTooNew(
-        "A newer Fanfold wrote some of this job's events.",
-        next_step="upgrade with `pip install --upgrade fanfold`.",
-    )
 
 
 #: Where one read stops, as soon as what it asked for side by side is here.

@@ -19,7 +19,7 @@ from fanfold.core.models import TELEMETRY, Event, JobHeader, header_from_text, h
 from fanfold.errors import JobNotFound, StoreError, StoreFull, StoreTooNew
 from fanfold.stores.disk import MAKE_ROOM, disk_errors, sync_path
 from fanfold.stores.keys import job_not_found
-from fanfold.stores.manifest import COLUMNS, pack, unpack
+from fanfold.stores.packing import COLUMNS, pack, unpack
 from fanfold.stores.protocols import Channel, Cursor
 
 # The SQLite file that the event log and the result cache share.

@@ -1,16 +1,16 @@
-"""A job's inputs on disk: one line of arguments a run, and beside it an index of offsets and cache keys.
+"""How inputs, events and results are packed into bytes: every binary format that a store keeps stands here.
 
-Written once, as a stream, before anything starts; read by pages ever after. A million inputs take 40 MB of index, at
-whose end stands a hash of each page: arguments that have changed on the disk are never run, nor taken for others.
+Three things are packed: a job's inputs as a manifest, its events as pages, and results of the cache as entries. The
+facts of a result (seconds, codec, hash, size) are one record, which pages and entries share.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import struct
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from math import isnan, nan
 from pathlib import Path
 from struct import Struct
@@ -18,14 +18,19 @@ from struct import error as struct_error
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from fanfold.core.models import Event, EventKind, Output, RunError, RunStatus, Usage, compact_to, upgrade
+from fanfold.core.models import CacheEntry, Event, EventKind, Output, RunError, RunStatus, Usage, compact_to, upgrade
 from fanfold.errors import ResultDamaged, StoreError, StoreTooNew
 from fanfold.stores.disk import disk_errors, told
 from fanfold.stores.keys import inputs_index_key, inputs_key
 from fanfold.stores.protocols import ObjectStore
 
+# A manifest: one line of arguments a run, and beside it an index of offsets and cache keys.
+#
+# Written once, as a stream, before anything starts; read by pages ever after. A million inputs take 40 MB of index, at
+# whose end stands a hash of each page: arguments that have changed on the disk are never run, nor taken for others.
+
 #: Of each run: where its line ends, in bytes from the start, and its cache key.
-_ENTRY = struct.Struct("<Q32s")
+_ENTRY = Struct("<Q32s")
 _PAGE_RUNS = 1000
 _DIGEST_BYTES = 32
 
@@ -223,6 +228,13 @@ _RESULT = Struct("<dddh32sqi")
 
 _ID_BYTES, _SHA256_BYTES = 14, 32
 
+#: Formats of events in one piece, and of an entry of the cache (1 was an earlier one).
+_FORMAT, _COMPRESSED, _ENTRY_FORMAT = 1, 2, 2
+_COMPRESS_ABOVE_BYTES = 512
+_MADE_AT = Struct("<d")
+#: What bytes that are not what was packed are found out by.
+_DAMAGE = (struct_error, zlib.error, ValueError, LookupError)
+
 #: heads, results, inline, codecs, notes
 EventPage = tuple[bytes, bytes | None, bytes | None, str | None, str | None]
 COLUMNS = "heads, results, inline, codecs, notes"
@@ -260,9 +272,15 @@ def pack(events: Sequence[Event]) -> EventPage:
 
 def unpack(job_id: str, page: EventPage) -> list[Event]:
     """The events that `pack` was given. Raises `StoreError` for a page that is damaged, or a newer Fanfold's."""
-    try:
+    with _damage_named(job_id):
         return _unpack(job_id, page)
-    except (struct_error, ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
+
+
+@contextmanager
+def _damage_named(job_id: str) -> Iterator[None]:
+    try:
+        yield
+    except (*_DAMAGE, TypeError, AttributeError, StopIteration) as error:
         raise StoreError(
             f"What is recorded of job {job_id} is damaged: {type(error).__name__}: {error}.",
             next_step="other jobs are as they were; submit this one again: what is in the cache is not computed again.",
@@ -288,6 +306,34 @@ def _unpack(job_id: str, page: EventPage) -> list[Event]:
         for position, note in json.loads(notes).items():
             events[int(position)] = _amended(events[int(position)], note)
     return events
+
+
+def events_to_bytes(events: Sequence[Event]) -> bytes:
+    """The events of one job as a page in one piece."""
+    heads, results, inline, codecs, notes = pack(events)
+    told = (notes or "").encode()
+    form = _FORMAT
+    if len(told) > _COMPRESS_ABOVE_BYTES:  # JSON of logs and tracebacks: a fifth remains
+        form, told = _COMPRESSED, zlib.compress(told)
+    return _join(form, [heads, results or b"", inline or b"", (codecs or "").encode(), told])
+
+
+def events_from_bytes(job_id: str, data: bytes) -> list[Event]:
+    """The events that `events_to_bytes` was given. Raises `StoreError` as `unpack` does."""
+    with _damage_named(job_id):
+        if data[0] not in (_FORMAT, _COMPRESSED):
+            raise events_too_new()
+        heads, results, inline, codecs, notes = _split(data, 5)
+        told = zlib.decompress(notes) if data[0] == _COMPRESSED else notes
+        return _unpack(job_id, (heads, results, inline, codecs.decode(), told.decode() or None))
+
+
+def events_too_new() -> StoreTooNew:
+    """The error for an item that this Fanfold cannot read."""
+    return StoreTooNew(
+        "A newer Fanfold wrote some of this job's events.",
+        next_step="upgrade with `pip install --upgrade fanfold`.",
+    )
 
 
 def object_keys(notes: str) -> list[str]:
@@ -349,3 +395,50 @@ def _to_json(value: Any) -> str:
 
 #: Not `json.dumps`, which may be one that the user has replaced.
 _written = json.JSONEncoder(separators=(",", ":")).encode
+
+
+# An entry of the cache: the result's record, when and by which job it was made, and where it is.
+
+
+def entry_to_bytes(entry: CacheEntry) -> bytes:
+    """A result of the cache as one attribute; its cache key is not part of it."""
+    output = entry.output
+    digest = compact_to(_SHA256_BYTES, output.sha256)
+    facts = _pack_result(output, Usage(entry.duration_s, nan, nan), {}, digest)
+    texts = (output.codec, "" if digest else output.sha256, output.key or "", entry.job_id)
+    told = [text.encode() for text in texts]
+    return _join(_ENTRY_FORMAT, [facts, _MADE_AT.pack(entry.created_at), *told, output.inline or b""])
+
+
+def entry_from_bytes(cache_key: str, data: bytes) -> CacheEntry | None:
+    """The result, or None where it is forgotten or damaged, or another format's: it is computed again."""
+    if not data or data[0] != _ENTRY_FORMAT:
+        return None
+    try:
+        facts, made_at, *texts, inline = _split(data, 7)
+        codec, sha256, key, job_id = (text.decode() for text in texts)
+        ((output, usage),) = _unpack_results(facts, inline, [codec])
+        (created_at,) = _MADE_AT.unpack(made_at)
+    except _DAMAGE:
+        return None
+    if output is None or usage is None:
+        return None
+    output = output._replace(sha256=sha256 or output.sha256, key=key or None)
+    return CacheEntry(cache_key, output, created_at, usage.duration_s, job_id)
+
+
+# Parts in one piece: the format and how long each part is but the last, and the parts.
+
+
+def _join(form: int, parts: Sequence[bytes]) -> bytes:
+    *lengths, _ = map(len, parts)
+    return b"".join([Struct(f"<B{len(lengths)}I").pack(form, *lengths), *parts])
+
+
+def _split(data: bytes, count: int) -> list[bytes]:
+    head = Struct(f"<B{count - 1}I")
+    parts, at = [], head.size
+    for length in head.unpack_from(data)[1:]:
+        parts.append(data[at : at + length])
+        at += length
+    return [*parts, data[at:]]
