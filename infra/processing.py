@@ -42,12 +42,10 @@ class ProcessingStack(Stack):
         **stack: Any,
     ) -> None:
         super().__init__(scope, id, **stack)
+        self._settings, self._storage = settings, storage
         network = Network(self, "Network", settings=settings)
         mount = self._mount(settings, network, files)
-        realtime_role = worker_role(
-            self, "RealtimeRole", service="lambda.amazonaws.com", settings=settings, storage=storage
-        )
-        job_role = worker_role(self, "JobRole", service="ecs-tasks.amazonaws.com", settings=settings, storage=storage)
+        realtime_role, job_role = self._role("RealtimeRole", "lambda"), self._role("JobRole", "ecs-tasks")
         data = data_role(self, settings=settings, storage=storage, workers=[realtime_role, job_role])
         CfnOutput(
             self, "DataRoleArn", value=data.role_arn, description="Whose credentials UDFs have; for bucket policies"
@@ -80,6 +78,10 @@ class ProcessingStack(Stack):
         parts = Parts(settings, storage, self.realtime, self.dedicated, self.fanout)
         People(self, "People", parts)
         DeploymentDescriptor(self, "DeploymentDescriptor", parts)
+
+    def _role(self, id: str, service: str) -> iam.Role:
+        """Whose permissions the workers of a service have."""
+        return worker_role(self, id, service=f"{service}.amazonaws.com", settings=self._settings, storage=self._storage)
 
     def _starts_again(self, settings: Settings, role: iam.Role) -> dict[str, str]:
         """Lets a run start its next attempt. By its name: the state machine itself has to know the function."""

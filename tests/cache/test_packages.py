@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 import fanfold
-from fanfold.submission.prepare import versions
+from fanfold.core.cache_key import versions
 
 
 class SitePackages:

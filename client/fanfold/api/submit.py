@@ -190,9 +190,7 @@ def submit(
         )
         inputs = _first(inputs) if debug_mode else inputs
         if plan:
-            from fanfold.submission.plan import make_plan
-
-            return make_plan(udf, inputs, chosen, request, constants)
+            return _plan(udf, inputs, chosen, request, constants)
         if debug_mode and _needs_this_terminal(udf, chosen, request):
             return _call_here(udf, chosen, inputs, constants)
         call = _SubmitCall(udf, chosen, request, constants, budget_usd)
@@ -205,6 +203,12 @@ def submit(
             if debug_mode:
                 return result_with_output(job, progress)
             return job.collect(None, flatten, drop_index, ignore_exceptions=ignore_exceptions, progress=progress)
+
+
+def _plan(*call: Any) -> Plan:
+    from fanfold.submission.plan import make_plan
+
+    return make_plan(*call)
 
 
 def _needs_this_terminal(udf: Any, engine: Engine, request: Request) -> bool:

@@ -1,11 +1,15 @@
-"""When a result may serve again: how old it may be, and the key it goes by."""
+"""When a result may serve again: how old it may be, the key it goes by, and the versions of packages it depends on."""
 
 from __future__ import annotations
 
 import hashlib
 import math
+import os
 import re
+import sys
+from collections.abc import Iterable
 from datetime import timedelta
+from functools import lru_cache
 
 from fanfold.contract.layout import DEFAULT_CACHE_MAX_AGE_S
 from fanfold.errors import InputError
@@ -105,3 +109,93 @@ def _as_float(value: float) -> float:
         return float(value)
     except OverflowError:
         return math.inf
+
+
+# Packages on this machine: which of them brings a module along, and in which version.
+
+#: Of packages that are imported by another name than they are installed by, for those not installed here.
+_ALSO_KNOWN_AS = {
+    "PIL": "pillow",
+    "attr": "attrs",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python-headless",
+    "dateutil": "python-dateutil",
+    "osgeo": "gdal",
+    "sklearn": "scikit-learn",
+    "skimage": "scikit-image",
+    "yaml": "pyyaml",
+}
+
+
+def package_of(module: str) -> str:
+    """The package that brings a module along here, or, where none does, the one that is most likely to."""
+    found = sorted(_installed_by(module))
+    return found[0] if found else _ALSO_KNOWN_AS.get(module, module)
+
+
+def not_brought(modules: Iterable[str], packages: Iterable[str]) -> list[str]:
+    """The top-level modules that none of these packages brings along, as far as is known from this machine."""
+    there = {_normal(name) for name in packages}
+    foreign = [name for name in modules if name not in sys.stdlib_module_names and name != "fanfold"]
+    missing = [name for name in foreign if not {_normal(name), _ALSO_KNOWN_AS.get(name)} & there]
+    return [name for name in missing if there.isdisjoint(_installed_by(name))]
+
+
+def versions(modules: Iterable[str]) -> str:
+    """The versions of the packages that bring these modules along on this machine: a result may change with them."""
+    foreign = [name for name in modules if name not in sys.stdlib_module_names]
+    return " ".join(dict.fromkeys(found for name in foreign for found in _versions_of(name)))
+
+
+def _versions_of(module: str) -> list[str]:
+    by_its_name = _version(module) or _version(_ALSO_KNOWN_AS.get(module, ""))
+    if by_its_name:
+        return [by_its_name]
+    return [found for name in sorted(_installed_by(module)) if (found := _version(name))]
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        found = distribution(package) if package else None
+    except PackageNotFoundError:
+        found = None
+    if found is None:
+        return ""
+    # Installed again under the same version (`pip install .`, a branch of git), it has other files.
+    record = found.read_text("RECORD")
+    files = f"#{hashlib.sha256(record.encode()).hexdigest()[:12]}" if record else ""
+    return f"{package}=={found.version}{files}"
+
+
+def _installed_by(module: str) -> frozenset[str]:
+    """The packages that bring a top-level module along on this machine."""
+    return _packages(tuple((folder, _changed_at(folder)) for folder in sys.path)).get(module, frozenset())
+
+
+@lru_cache(maxsize=1)
+def _packages(_folders: tuple[tuple[str, int], ...]) -> dict[str, frozenset[str]]:
+    """Which packages bring each top-level module along; reads all that are installed, a millisecond each."""
+    from importlib.metadata import distributions
+
+    found: dict[str, frozenset[str]] = {}
+    for package in distributions():
+        modules = set((package.read_text("top_level.txt") or "").split())
+        if not modules:  # few tools write that file any more, and Python 3.10 goes by nothing else
+            files = (file for file in package.files or () if file.suffix in (".py", ".so"))
+            modules = {file.parts[0].partition(".")[0] for file in files}
+        for module in modules:
+            found[module] = found.get(module, frozenset()) | {_normal(package.metadata["Name"] or "")}
+    return found
+
+
+def _changed_at(folder: str) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -53,14 +53,9 @@ def _vpcs(account: Account) -> Check:
 
 
 def _queues(account: Account) -> Check:
-    used = 0
-    more: dict[str, str] = {}
-    while True:
-        told = account.call("batch", "describe_job_queues", on="the region's queues", **more)
-        used += len(told["jobQueues"])
-        if not told.get("nextToken"):
-            break
-        more = {"nextToken": told["nextToken"]}
+    token = ("nextToken", "nextToken")
+    answers = account.pages("batch", "describe_job_queues", on="the region's queues", token=token)
+    used = sum(len(answer["jobQueues"]) for answer in answers)
     found = f"{used} of {_QUEUES} in {account.region}; a deployment makes one for each kind of machine"
     if used < _QUEUES / 2:
         return Check("Batch queues", "ok", found)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from fanfold.core.cache_key import package_of
 from fanfold.engines.base import Description, Engine
 from fanfold.environments.indexes import Indexes, pip_indexes, without_passwords
 from fanfold.environments.libraries import debian_packages, instead_of, missing_libraries
@@ -33,7 +34,7 @@ from fanfold.errors import InputError
 from fanfold.settings import current
 from fanfold.stores.keys import blob_key
 from fanfold.stores.protocols import ObjectStore
-from fanfold.submission.prepare import missing_imports, package_of
+from fanfold.submission.prepare import missing_imports
 
 #: A wheel of one moment must be the wheel of the next, or nothing would come from the cache.
 _SAME_TIMES = {"SOURCE_DATE_EPOCH": "315532800"}

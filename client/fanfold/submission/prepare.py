@@ -6,17 +6,15 @@ import linecache
 import logging
 import math
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fanfold.codec import encode_json
 from fanfold.contract.instances import InstanceType, run_memory_mib
 from fanfold.contract.layout import ENV_RUN
-from fanfold.core.cache_key import KeyMaker
+from fanfold.core.cache_key import KeyMaker, not_brought, versions
 from fanfold.core.models import (
     PATH_TAG,
     CacheEntry,
@@ -105,20 +103,7 @@ def _say_which_machine(request: Request, engine: Engine) -> None:
         )
 
 
-# What a UDF imports: whether it is there where its runs are, and of which version it is here.
-
-#: Of packages that are imported by another name than they are installed by, for those not installed here.
-_ALSO_KNOWN_AS = {
-    "PIL": "pillow",
-    "attr": "attrs",
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python-headless",
-    "dateutil": "python-dateutil",
-    "osgeo": "gdal",
-    "sklearn": "scikit-learn",
-    "skimage": "scikit-image",
-    "yaml": "pyyaml",
-}
+# What a UDF imports: whether it is there where its runs are.
 
 
 def check_imports(modules: Iterable[str], described: Description, brought: Collection[str] = ()) -> None:
@@ -137,79 +122,7 @@ def check_imports(modules: Iterable[str], described: Description, brought: Colle
 
 def missing_imports(modules: Iterable[str], described: Description) -> list[str]:
     """The top-level modules that no package of the deployment's brings along, as far as is known from here."""
-    if not described.packages:
-        return []
-    there = {_normal(name) for name in described.packages}
-    foreign = [name for name in modules if name not in sys.stdlib_module_names and name != "fanfold"]
-    missing = [name for name in foreign if not {_normal(name), _ALSO_KNOWN_AS.get(name)} & there]
-    return [name for name in missing if there.isdisjoint(_installed_by(name))]
-
-
-def package_of(module: str) -> str:
-    """The package that brings a module along here, or, where none does, the one that is most likely to."""
-    found = sorted(_installed_by(module))
-    return found[0] if found else _ALSO_KNOWN_AS.get(module, module)
-
-
-def versions(modules: Iterable[str]) -> str:
-    """The versions of the packages that bring these modules along on this machine: a result may change with them."""
-    foreign = [name for name in modules if name not in sys.stdlib_module_names]
-    return " ".join(dict.fromkeys(found for name in foreign for found in _versions_of(name)))
-
-
-def _versions_of(module: str) -> list[str]:
-    by_its_name = _version(module) or _version(_ALSO_KNOWN_AS.get(module, ""))
-    if by_its_name:
-        return [by_its_name]
-    return [found for name in sorted(_installed_by(module)) if (found := _version(name))]
-
-
-def _version(package: str) -> str:
-    from hashlib import sha256
-    from importlib.metadata import PackageNotFoundError, distribution
-
-    try:
-        found = distribution(package) if package else None
-    except PackageNotFoundError:
-        found = None
-    if found is None:
-        return ""
-    # Installed again under the same version (`pip install .`, a branch of git), it has other files.
-    record = found.read_text("RECORD")
-    files = f"#{sha256(record.encode()).hexdigest()[:12]}" if record else ""
-    return f"{package}=={found.version}{files}"
-
-
-def _installed_by(module: str) -> frozenset[str]:
-    """The packages that bring a top-level module along on this machine."""
-    return _packages(tuple((folder, _changed_at(folder)) for folder in sys.path)).get(module, frozenset())
-
-
-@lru_cache(maxsize=1)
-def _packages(_folders: tuple[tuple[str, int], ...]) -> dict[str, frozenset[str]]:
-    """Which packages bring each top-level module along; reads all that are installed, a millisecond each."""
-    from importlib.metadata import distributions
-
-    found: dict[str, frozenset[str]] = {}
-    for package in distributions():
-        modules = set((package.read_text("top_level.txt") or "").split())
-        if not modules:  # few tools write that file any more, and Python 3.10 goes by nothing else
-            files = (file for file in package.files or () if file.suffix in (".py", ".so"))
-            modules = {file.parts[0].partition(".")[0] for file in files}
-        for module in modules:
-            found[module] = found.get(module, frozenset()) | {_normal(package.metadata["Name"] or "")}
-    return found
-
-
-def _changed_at(folder: str) -> int:
-    try:
-        return os.stat(folder).st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return not_brought(modules, described.packages) if described.packages else []
 
 
 #: Keys looked up, and cached results recorded, at a time.
@@ -432,7 +345,8 @@ def _looked_up(
 
 def _header(job_id: str, draft: Draft, bundle: Bundle, request: Request, count: int) -> JobHeader:
     options, described = draft.options, draft.described
-    return JobHeader(
+    commits = (commit_of(source.path) for source in bundle.sources if source.kind == "entry")
+    header = JobHeader(
         id=job_id,
         name=draft.name,
         count=count,
@@ -448,22 +362,10 @@ def _header(job_id: str, draft: Draft, bundle: Bundle, request: Request, count: 
         fresh=options.fresh,
         timeout_s=limit_timeout_s(options, request, described),
         memory_mib=limit_memory_mib(options, request, described),
-        max_workers=request.max_workers,
-        n_processes_per_worker=request.n_processes_per_worker,
-        max_retry=request.max_retry,
-        retry_on=request.retry_on,
-        backoff_s=request.backoff_s,
-        jitter=request.jitter,
-        batch_size=request.batch_size,
-        tags=request.tags,
-        rate=request.rate,
-        commit=next((commit_of(source.path) for source in bundle.sources if source.kind == "entry"), ""),
-        cache=request.cache,
-        cache_max_age_s=request.cache_max_age_s,
+        commit=next(commits, ""),
         constants=draft.constants,
         architecture=described.architecture,
         costs_money=described.costs_money,
-        stop_on_error=request.stop_on_error,
         depends_on=draft.path_rules.parameters,
         defaults=encode_json(draft.plain_defaults) if draft.plain_defaults else "{}",
         check_paths=draft.path_rules.check_results,
@@ -471,6 +373,25 @@ def _header(job_id: str, draft: Draft, bundle: Bundle, request: Request, count: 
         env=tuple((options.env or {}).items()),
         sealed_with=draft.sealing.kept,
         image_name=described.image_name,
+    )
+    return _as_asked(header, request)
+
+
+def _as_asked(header: JobHeader, request: Request) -> JobHeader:
+    """The header with how the call wants runs spread, paced, tried again, and cached."""
+    return header._replace(
+        max_workers=request.max_workers,
+        n_processes_per_worker=request.n_processes_per_worker,
+        batch_size=request.batch_size,
+        rate=request.rate,
+        max_retry=request.max_retry,
+        retry_on=request.retry_on,
+        backoff_s=request.backoff_s,
+        jitter=request.jitter,
+        stop_on_error=request.stop_on_error,
+        cache=request.cache,
+        cache_max_age_s=request.cache_max_age_s,
+        tags=request.tags,
     )
 
 

@@ -52,6 +52,11 @@ def add_routes(followed_jobs: FollowedJobs) -> None:
         return JSONResponse(page)
 
     add_log_routes(followed_jobs)
+    add_download_routes(followed_jobs)
+
+
+def add_download_routes(followed_jobs: FollowedJobs) -> None:
+    """Tell the application the addresses of a job's files: its report, and its results."""
 
     @app.get("/job/{job_id}/report.html")
     async def report(job_id: str) -> Any:

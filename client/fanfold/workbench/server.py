@@ -194,14 +194,21 @@ def _free_port(asked: int | None) -> int:
 def add_pages(folder: Path, engine: str | None, followed_jobs: FollowedJobs) -> None:
     """Tell NiceGUI the pages, and what they share: one table of jobs, however many look at it."""
     add_head()
-    table = JobsTable(engine)
-    uploads = Uploads()
     add_routes(followed_jobs)
-    collected = CollectedJobs()
-    add_result_routes(followed_jobs, collected)
-    add_upload_route(uploads, INPUTS_PATH)
     name = engine_for(engine).describe().name
-    shared = JobViews(followed_jobs, collected, name, folder)
+    add_job_list_pages(JobsTable(engine), name)
+    add_job_pages(followed_jobs, name, folder)
+    uploads = Uploads()
+    add_upload_route(uploads, INPUTS_PATH)
+
+    @ui.page("/workbench", title="Workbench · Fanfold")
+    async def workbench(request: Request) -> None:
+        with page_layout("Workbench", name, request.cookies.get(theme_cookie())):
+            await show_editor(Shared(folder, name, followed_jobs, uploads), request.query_params)
+
+
+def add_job_list_pages(table: JobsTable, name: str) -> None:
+    """Tell NiceGUI the pages about many jobs of the engine of that name."""
 
     @ui.page("/", title="Jobs · Fanfold")
     def jobs(request: Request) -> None:
@@ -218,6 +225,13 @@ def add_pages(folder: Path, engine: str | None, followed_jobs: FollowedJobs) -> 
         with page_layout("", name, request.cookies.get(theme_cookie())):
             await show_comparison(name, request.query_params)
 
+
+def add_job_pages(followed_jobs: FollowedJobs, name: str, folder: Path) -> None:
+    """Tell NiceGUI the pages about one job, and the addresses of its results."""
+    collected = CollectedJobs()
+    add_result_routes(followed_jobs, collected)
+    shared = JobViews(followed_jobs, collected, name, folder)
+
     @ui.page("/job/{job_id}", title="Job · Fanfold", response_timeout=30.0)
     async def job(request: Request, job_id: str) -> None:
         with page_layout("", name, request.cookies.get(theme_cookie())):
@@ -227,8 +241,3 @@ def add_pages(folder: Path, engine: str | None, followed_jobs: FollowedJobs) -> 
     async def run_page(request: Request, job_id: str, index: int) -> None:
         with page_layout("", name, request.cookies.get(theme_cookie())):
             await show_run_page(followed_jobs, job_id, index)
-
-    @ui.page("/workbench", title="Workbench · Fanfold")
-    async def workbench(request: Request) -> None:
-        with page_layout("Workbench", name, request.cookies.get(theme_cookie())):
-            await show_editor(Shared(folder, name, followed_jobs, uploads), request.query_params)

@@ -144,10 +144,14 @@ def submit(
     else:
         note(f"{outcome.name}: {counted(len(outcome), 'run')}, job {outcome.id}")
         ended = larger(wait_or_cancel(outcome))
-        if output is not None and ended.status == JobStatus.COMPLETED.value:
-            frame = ended.collect(output)
-            note(f"{output}: {counted(len(frame), 'row')}")
+        _write_results(ended, output)
         report_end(ended, as_json=as_json)
+
+
+def _write_results(ended: Job, output: Path | None) -> None:
+    if output is not None and ended.status == JobStatus.COMPLETED.value:
+        frame = ended.collect(output)
+        note(f"{output}: {counted(len(frame), 'row')}")
 
 
 def _check_output(output: Path, *, debug: bool, no_wait: bool) -> None:

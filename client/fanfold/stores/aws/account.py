@@ -109,14 +109,26 @@ class Account:
             return answer
         raise AssertionError("the second try returns or raises")
 
-    def pages(self, service: str, operation: str, *, on: str, **parameters: Any) -> Iterator[dict[str, Any]]:
-        """Every page of an answer that AWS gives in pieces, one call a page. Raises what `call` raises."""
+    def pages(
+        self,
+        service: str,
+        operation: str,
+        *,
+        on: str,
+        token: tuple[str, str] = ("NextToken", "NextToken"),
+        **parameters: Any,
+    ) -> Iterator[dict[str, Any]]:
+        """Every page of an answer that AWS gives in pieces, one call a page. Raises what `call` raises.
+
+        `token`: what the service names its token in an answer, and in the request for the next page.
+        """
+        answered, asked = token
         while True:
             answer = self.call(service, operation, on=on, **parameters)
             yield answer
-            if not answer.get("NextToken"):
+            if not answer.get(answered):
                 return
-            parameters["NextToken"] = answer["NextToken"]
+            parameters[asked] = answer[answered]
 
     def read(self, body: Any, *, service: str, operation: str, on: str) -> bytes:
         """All bytes of an answer. Raises `StoreUnavailable` where the connection breaks while they come."""

@@ -109,14 +109,10 @@ class S3ObjectStore:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """The keys that begin with `prefix`."""
-        more: dict[str, Any] = {}
-        while True:
-            on = f"bucket {self.bucket}"
-            answer = self._account.call("s3", "list_objects_v2", on=on, Bucket=self.bucket, Prefix=prefix, **more)
+        token, on = ("NextContinuationToken", "ContinuationToken"), f"bucket {self.bucket}"
+        asked = {"Bucket": self.bucket, "Prefix": prefix}
+        for answer in self._account.pages("s3", "list_objects_v2", on=on, token=token, **asked):
             yield from (found["Key"] for found in answer.get("Contents", ()))
-            if not answer.get("IsTruncated"):
-                return
-            more = {"ContinuationToken": answer["NextContinuationToken"]}
 
     def renew(self, key: str, *, older_than_s: float) -> None:
         """Write an object anew as it is, so that the bucket's rules count its age from now, if it is that old.
