@@ -46,6 +46,17 @@ class ObjectStoreContract:
         assert objects.put_if_absent(KEY, b"second") is False
         assert objects.get(KEY) == b"first"
 
+    def test_pieces_are_kept_under_the_hash_of_the_whole(self, objects):
+        pieces = (b"head", memoryview(bytearray(b"1234" * 100_000)))
+        for _ in range(2):
+            sha256 = objects.put_by_hash("blobs/{}".format, pieces)
+            assert sha256 == hashlib.sha256(b"".join(pieces)).hexdigest()
+            assert objects.get(f"blobs/{sha256}") == b"".join(pieces)
+        pieces[1][-1] = 0  # the caller's memory, and now other bytes of the same length
+        changed = objects.put_by_hash("blobs/{}".format, pieces)
+        assert changed != sha256
+        assert objects.get(f"blobs/{changed}") == b"".join(pieces)
+
     def test_an_object_that_is_not_what_its_name_says_is_not_read(self, objects):
         objects.put(NAMED_KEY, NAMED_BYTES)
         assert objects.get(NAMED_KEY) == NAMED_BYTES

@@ -58,6 +58,14 @@ def test_who_has_the_right_bytes_heals_an_object_that_has_others(stores, damage)
     assert stores.objects.put_if_absent(KEY, DATA) is False
 
 
+def test_pieces_that_were_put_once_heal_their_object_too(stores, damage):
+    pieces = (DATA[:5], memoryview(DATA[5:]))
+    assert f"blobs/{stores.objects.put_by_hash('blobs/{}'.format, pieces)}" == KEY
+    damage("objects/blobs/*", stores.home)
+    stores.objects.put_by_hash("blobs/{}".format, pieces)
+    assert stores.objects.get(KEY) == DATA
+
+
 @pytest.fixture
 def manifest(stores):
     """A manifest of 2,500 runs: three pages."""

@@ -32,6 +32,19 @@ def pack(value: Any) -> Encoded | None:
     return Encoded(CODEC, _npy(value))
 
 
+def pieces(value: Any) -> tuple[bytes, memoryview] | None:
+    """What `pack` would join for a large plain array: its header, and its own numbers where they lie. None for others.
+
+    For a writer that needs no copy of them.
+    """
+    if type(value) is not np.ndarray or not _is_large(value):
+        return None
+    sink = io.BytesIO()
+    np.lib.format.write_array_header_1_0(sink, np.lib.format.header_data_from_array_1_0(value))
+    ordered = value if value.flags.c_contiguous else value.T
+    return sink.getvalue(), ordered.reshape(-1).view(np.uint8).data
+
+
 def unpack(codec: str, data: bytes) -> Any:
     """The array that `pack` encoded."""
     shape, fortran, dtype, start = _header(data)
@@ -68,18 +81,19 @@ _LARGE_BYTES = 1 << 20
 _NUMBERS = "biufc"
 
 
+def _is_large(array: Any) -> bool:
+    return bool(array.nbytes >= _LARGE_BYTES and array.dtype.kind in _NUMBERS and array.flags.forc)
+
+
 def _npy(array: Any) -> bytes:
     if not _is_kept(array.dtype):
         raise CodecError(
             f"an array of dtype {array.dtype} has no codec.",
             next_step="Return `array.tolist()`, or a numeric or text dtype: `array.astype(float)`, `.astype(str)`.",
         )
+    if (parts := pieces(array)) is not None:
+        return b"".join(parts)  # as `write_array` does it, with one copy of the numbers instead of three
     sink = io.BytesIO()
-    if array.nbytes >= _LARGE_BYTES and array.dtype.kind in _NUMBERS and array.flags.forc:
-        # As `write_array` does it, with one copy of the numbers instead of three.
-        np.lib.format.write_array_header_1_0(sink, np.lib.format.header_data_from_array_1_0(array))
-        ordered = array if array.flags.c_contiguous else array.T
-        return b"".join((sink.getvalue(), memoryview(ordered.reshape(-1).view(np.uint8))))
     # Version 3 has room for any field names; left to choose, numpy would warn of it.
     np.lib.format.write_array(sink, array, version=(3, 0) if array.dtype.names else (1, 0), allow_pickle=False)
     data = sink.getvalue()

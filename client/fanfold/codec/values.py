@@ -49,7 +49,7 @@ def encode_json(value: Any, *, put_blob: PutBlob | None = None, name: str = "val
     travel, by default by name; with None nothing is taken apart, and exact codecs are all there is. Raises `CodecError`
     where some part of it has no codec.
     """
-    return write(value, put_part=_inline if put_blob is None else _Blobs(put_blob).put, name=name, own=own)
+    return write(value, put_part=_inline if put_blob is None else _Blobs(put_blob), name=name, own=own)
 
 
 def write(
@@ -153,6 +153,10 @@ class Tagger:
     def _other(self, value: Any, kind: type) -> Any:
         module = registry.module_for_type(kind)
         if module is not None:
+            if kind.__name__ == "ndarray" and isinstance(self.put_part, _Blobs):
+                reference = self.put_part.put_in_place(module, value)
+                if reference is not None:
+                    return reference
             encoded = pack_whole(module, value, lambda: self.where)
             if encoded is not None:
                 return self.put_part(encoded)
@@ -191,8 +195,16 @@ class _Blobs:
 
     def __init__(self, put_blob: PutBlob) -> None:
         self._put_blob = put_blob
+        self._put_pieces: Callable[[tuple[bytes, memoryview]], str] | None = getattr(put_blob, "put_pieces", None)
 
-    def put(self, encoded: Encoded) -> Any:
+    def put_in_place(self, module: Any, array: Any) -> Any:
+        """The reference to a large array that the store has taken from where it lies; None where it has not."""
+        if self._put_pieces is None:
+            return None
+        pieces = module.pieces(array)
+        return None if pieces is None else {"$blob": [module.CODEC, self._put_pieces(pieces)]}
+
+    def __call__(self, encoded: Encoded) -> Any:
         if len(encoded.data) <= BLOB_THRESHOLD_BYTES:
             return _inline(encoded)
         import hashlib

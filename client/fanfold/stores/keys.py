@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from fanfold.errors import InputError, JobNotFound, ResultDamaged
@@ -63,6 +63,21 @@ def libraries_key(image: str) -> str:
     return f"blobs/libraries-{image}"
 
 
+class BlobWriter:
+    """Keeps large values under their hash; what `put_blob` of the codec wants."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+
+    def __call__(self, sha256: str, data: bytes) -> None:
+        """Keep `data`, whose hash is known."""
+        self._objects.put_if_absent(blob_key(sha256), data)
+
+    def put_pieces(self, pieces: Sequence[bytes | memoryview]) -> str:
+        """Keep what these make up one after the other, without a copy where the store can; its hash."""
+        return self._objects.put_by_hash(blob_key, pieces)
+
+
 def blob_reader(objects: ObjectStore) -> Callable[[str, int, int], bytes]:
     """What reads a blob, given by its hash, from one place up to another."""
     return lambda sha256, start, stop: objects.get_range(blob_key(sha256), start, stop)
@@ -85,6 +100,14 @@ def sha256_in(key: str) -> str | None:
     """The hash that an object is named after; None for one that is not named so."""
     name = key.rpartition("/")[2]
     return name if _SHA256.fullmatch(name) else None
+
+
+def hash_of(pieces: Iterable[bytes | memoryview]) -> str:
+    """The SHA-256 of what these make up one after the other."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def checked_bytes(key: str, data: bytes, *, place: object) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -74,6 +74,9 @@ class ObjectStore(Protocol):
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Keep `data` unless something is there already; True where it was kept."""
+
+    def put_by_hash(self, key_of: Callable[[str], str], pieces: Sequence[bytes | memoryview]) -> str:
+        """Keep what `pieces` make up under the key that their SHA-256 gives, unless it is there; the hash."""
 
     def get(self, key: str) -> bytes:
         """The bytes under `key`. Raises `ResultDamaged` where there are none."""

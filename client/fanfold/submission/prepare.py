@@ -39,7 +39,7 @@ from fanfold.source.capture import Captured
 from fanfold.source.environ import say_which_stay
 from fanfold.source.load import Bundle
 from fanfold.source.texts import commit_of
-from fanfold.stores.keys import blob_key, bundle_key
+from fanfold.stores.keys import BlobWriter, bundle_key
 from fanfold.stores.packing import Manifest, ManifestWriter
 
 if TYPE_CHECKING:
@@ -168,7 +168,8 @@ class Draft:
         self.engine = engine
         self.described = engine.describe(self.options.image or "")
         self.sealing = JobSealing(engine.stores, job_id or new_job_id(), kept)
-        self._captured = Captured(function, self._put_blob, self.sealing)
+        put_blob = BlobWriter(engine.stores.objects)
+        self._captured = Captured(function, put_blob, self.sealing)
         self.bundle = self._captured.bundle
         if self.options.secrets:
             engine.stores.secrets.check(self.options.secrets)
@@ -192,7 +193,7 @@ class Draft:
             self.path_rules = PathRules(depends_on, self.options.check_paths)
         self._signature = signature
         self._given = constants
-        self._send = sender(self._put_blob, self._carried, self.sealing)
+        self._send = sender(put_blob, self._carried, self.sealing)
         #: What all runs have in common, as text; known when the first input has been checked with it.
         self.constants = "" if constants else "{}"
 
@@ -281,9 +282,6 @@ class Draft:
         from fanfold.submission.packages import packages_of  # it brings all that fetches and builds
 
         return packages_of(function, self.options.packages, self.engine, self.described, self.bundle.imports)
-
-    def _put_blob(self, sha256: str, data: bytes) -> None:
-        self.engine.stores.objects.put_if_absent(blob_key(sha256), data)
 
 
 def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any]) -> Submission:

@@ -12,7 +12,7 @@ from typing import Any
 
 from fanfold.errors import ResultDamaged, StoreError, StoreUnavailable
 from fanfold.stores.aws.account import Account, Refused
-from fanfold.stores.keys import checked_bytes, checked_key
+from fanfold.stores.keys import checked_bytes, checked_key, hash_of
 
 #: A file larger than this is uploaded in parts of this size, which grow where S3's 10,000 would not do.
 _PART_BYTES = 16 << 20
@@ -75,6 +75,12 @@ class S3ObjectStore:
         raise StoreError(
             f"{key} in bucket {self.bucket} is being written by others all the time.", next_step="call again."
         )
+
+    def put_by_hash(self, key_of: Callable[[str], str], pieces: Sequence[bytes | memoryview]) -> str:
+        """Keep what `pieces` make up under the key that their SHA-256 gives, unless it is there; the hash."""
+        sha256 = hash_of(pieces)
+        self.put_if_absent(key_of(sha256), b"".join(pieces))
+        return sha256
 
     def get(self, key: str) -> bytes:
         """The bytes under `key`. Raises `ResultDamaged` where there are none."""

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fanfold.errors import ResultDamaged, StoreError, StoreFull
 from fanfold.stores.disk import MAKE_ROOM, NO_ROOM, Syncer
-from fanfold.stores.keys import checked_bytes, checked_key, sha256_in
+from fanfold.stores.keys import checked_bytes, checked_key, hash_of, sha256_in
 
 _count = itertools.count()
-_BLOCK_BYTES = 1 << 20
+#: Read and compared at once: what a processor keeps near.
+_BLOCK_BYTES = 1 << 17
 #: Keys of large arguments, which workers would read in whole to know that they are what they should be.
 _LARGE_ARGUMENTS = "blobs/"
 
 #: Size, moment of change in nanoseconds, number of the file: what says that it is the one that it was.
 FileFacts = tuple[int, int, int]
+
+#: What an object is made of, one after the other.
+Pieces = Sequence[bytes | memoryview]
 
 
 class FileObjectStore:
@@ -45,7 +48,7 @@ class FileObjectStore:
     def put(self, key: str, data: bytes) -> None:
         """Keep `data` under `key`, whole or not at all. Raises `StoreFull`."""
         target = self.path(key)
-        with self._explained(key), self._written(data) as written:
+        with self._explained(key), self._written((data,)) as written:
             self._place(os.replace, written, target)
 
     def put_file(self, key: str, path: Path) -> None:
@@ -65,6 +68,25 @@ class FileObjectStore:
         An object that is named after these bytes and has others is damaged, by a power cut or a bad disk: it is
         replaced.
         """
+        return self._put_if_absent(key, (data,))
+
+    def put_by_hash(self, key_of: Callable[[str], str], pieces: Pieces) -> str:
+        """Keep what `pieces` make up under the key that their SHA-256 gives, unless it is there; the hash.
+
+        To compare them with the file that this process has put under such a key takes a fifth of the time of hashing.
+        """
+        size = sum(map(len, pieces))
+        for key, (known_size, *_) in list(self._seen.items()):
+            name = sha256_in(key)
+            if name and size == known_size and key == key_of(name) and _holds(self.path(key), pieces):
+                self._put_if_absent(key, pieces, known=True)
+                return name
+        sha256 = hash_of(pieces)
+        self._put_if_absent(key_of(sha256), pieces)
+        return sha256
+
+    def _put_if_absent(self, key: str, pieces: Pieces, *, known: bool = False) -> bool:
+        """`known`: what is there has just been found to be the same."""
         target = self.path(key)
         with self._explained(key):
             try:
@@ -72,14 +94,14 @@ class FileObjectStore:
             except FileNotFoundError:
                 pass
             else:
-                if not _is_damaged(key, target, data):
+                if known or not _is_damaged(key, target, pieces):
                     self._see(key, target)
                     self._note(target)  # it may be another process's, and not on the disk yet
                     return False
-                with self._written(data) as written:
+                with self._written(pieces) as written:
                     self._place(os.replace, written, target)
                 return True
-            with self._written(data) as written:
+            with self._written(pieces) as written:
                 try:
                     self._place(os.link, written, target)
                 except FileExistsError:
@@ -127,10 +149,11 @@ class FileObjectStore:
         self._syncer.sync_soon()
 
     @contextmanager
-    def _written(self, data: bytes) -> Iterator[Path]:
+    def _written(self, pieces: Pieces) -> Iterator[Path]:
         path = self._scratch_path()
         try:
-            path.write_bytes(data)
+            with path.open("wb") as file:
+                file.writelines(pieces)
             yield path
         finally:
             path.unlink(missing_ok=True)
@@ -193,17 +216,23 @@ class FileObjectStore:
         )
 
 
-def _is_damaged(key: str, path: Path, data: bytes) -> bool:
-    """Whether the file of an object that is named after `data` has other bytes than these."""
+def _is_damaged(key: str, path: Path, pieces: Pieces) -> bool:
+    """Whether the file of an object that is named after `pieces` has other bytes than these."""
+    return not _holds(path, pieces) and sha256_in(key) == hash_of(pieces)
+
+
+def _holds(path: Path, pieces: Pieces) -> bool:
+    """Whether the file is there and has these bytes."""
     try:
-        is_same = path.stat().st_size == len(data) and _holds(path, memoryview(data))
+        with path.open("rb", buffering=0) as file:
+            if os.fstat(file.fileno()).st_size != sum(map(len, pieces)):
+                return False
+            return all(file.read(len(block)) == block for piece in pieces for block in _blocks(piece))
     except FileNotFoundError:  # taken away just now
-        is_same = False
-    return not is_same and sha256_in(key) == hashlib.sha256(data).hexdigest()
+        return False
 
 
-def _holds(path: Path, data: memoryview) -> bool:
-    with path.open("rb") as file:
-        return all(
-            file.read(_BLOCK_BYTES) == data[start : start + _BLOCK_BYTES] for start in range(0, len(data), _BLOCK_BYTES)
-        )
+def _blocks(piece: bytes | memoryview) -> Iterator[bytes]:
+    """As bytes, which are compared 20 times as fast as a view is."""
+    for start in range(0, len(piece), _BLOCK_BYTES):
+        yield bytes(piece[start : start + _BLOCK_BYTES])
