@@ -34,8 +34,11 @@ class People(Construct):
         return [
             *worker_statements(self._parts.storage),
             allow(["dynamodb:Query"], indexes),
-            # What UDFs are told to write there is for those who ran them.
-            allow(["s3:GetObject"], [self._parts.storage.bucket.arn_for_objects(f"{cloud.DATA_PREFIX}*")]),
+            # `fanfold cp` and `fanfold ls`: whoever may run a UDF has it read and write there anyway.
+            allow(
+                ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
+                [self._parts.storage.bucket.arn_for_objects(f"{cloud.DATA_PREFIX}*")],
+            ),
             allow(["ssm:GetParameter", "ssm:GetParametersByPath"], parameters),
             *sealing_statements(self._parts.storage),
             allow(["lambda:GetFunctionConfiguration", "lambda:InvokeFunction"], self._functions),

@@ -152,14 +152,18 @@ def test_users_submit_watch_and_cancel_and_nothing_else(templates: Templates) ->
     }  # fmt: skip
 
 
-def test_users_read_what_their_udfs_keep(templates: Templates) -> None:
+def test_users_read_and_write_what_their_udfs_keep_and_delete_nothing(templates: Templates) -> None:
     told = [
         (a, r)
         for s in templates.statements_of("PeopleUser")
         for a in listed(s["Action"])
         for r in listed(s["Resource"])
     ]
-    assert {action for action, resource in told if resource.endswith("/data/*")} == {"s3:GetObject"}
+    assert {action for action, resource in told if resource.endswith("/data/*")} == {
+        "s3:GetObject",
+        "s3:PutObject",
+        "s3:AbortMultipartUpload",
+    }
 
 
 def test_users_can_only_end_jobs_of_this_deployment(templates: Templates) -> None:

@@ -34,8 +34,7 @@ def data_path(name: str = "") -> str:
     In a deployment an address below its bucket's `data/`, which UDFs may read and write; here a file below the home,
     whose folder is there. Raises `InputError` for a name that leads elsewhere.
     """
-    parts = name.split("/")
-    if name.startswith(("/", "\\")) or ".." in parts or "\0" in name or ":" in parts[0]:
+    if not stays_below(name):
         raise InputError(f"data_path({name!r}) leads elsewhere.", next_step="give a name such as tiles/7.tif.")
     told = os.environ.get(ENV_DATA)
     if not told:
@@ -46,6 +45,12 @@ def data_path(name: str = "") -> str:
     if "://" not in told:
         _made(Path(path).parent if name else Path(path))
     return path
+
+
+def stays_below(name: str) -> bool:
+    """Whether a file of this name is below the folder that it is put into."""
+    parts = name.split("/")
+    return not (name.startswith(("/", "\\")) or ".." in parts or "\0" in name or ":" in parts[0])
 
 
 def _made(folder: Path) -> Path:

@@ -98,6 +98,12 @@ KEYS: dict[str, dict[str, str]] = {
         "damaged_sources": "what is damaged of the source, the inputs and the large arguments",
     },
     "remove": {"removed": "the ids of the jobs that are gone", "freed_bytes": "bytes of files deleted"},
+    "ls": {
+        "name": "the file's name below data_path(), or a folder's, which ends in /",
+        "bytes": "its size, null for a folder",
+        "changed_at": "when it was written, ISO 8601 in UTC, null for a folder",
+    },
+    "cp": {"copied": "what was written: paths here, or data: and a name", "bytes": "bytes of all together"},
     "packages update": {"forgotten": "how many lists of packages will be looked up anew"},
     "secret set": {"secrets": "the name of the secret that was kept"},
     "secret list": {"secrets": "the names of all secrets"},
@@ -179,7 +185,7 @@ KEYS: dict[str, dict[str, str]] = {
     "cache size": {"results": "how many results are cached", "bytes": "their bytes together"},
     "cache clear": {"forgotten": "how many results were forgotten", "freed_bytes": "bytes of files deleted"},
 }
-LISTS = ("jobs", "times", "errors", "instance-types", "doctor")
+LISTS = ("jobs", "times", "errors", "instance-types", "doctor", "ls")
 
 
 def job_record(job: Job) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from fanfold.core.options import FailureWatch, Request, secret_variable
 from fanfold.core.processes import Locked
 from fanfold.errors import ConfigurationError
 from fanfold.settings import Settings, current, log_to_stderr
-from fanfold.stores.protocols import EventLog, ObjectStore, ResultCache
+from fanfold.stores.protocols import DataFiles, EventLog, ObjectStore, ResultCache
 
 if TYPE_CHECKING:
     from fanfold.codec.sealed import Sealing, SealingKey
@@ -158,6 +158,8 @@ class Stores(Protocol):
     def secrets(self) -> Secrets: ...  # noqa: D102
     @property
     def data_place(self) -> str: ...  # noqa: D102
+    @property
+    def data(self) -> DataFiles: ...  # noqa: D102
 
     def sealing(self, job_id: str, kept: str = "") -> Sealing:
         """What seals a job's secret arguments; `kept` is what its header keeps of it already."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from fanfold.core.models import CacheEntry, Event, JobHeader
 
@@ -114,3 +114,27 @@ class ResultCache(Protocol):
 
     def leave_flight(self, flight: str, job_ids: Sequence[str]) -> None:
         """Tell nobody of these jobs any more: what they have computed is in the cache."""
+
+
+class DataFile(NamedTuple):
+    """A file that UDFs or people keep: its name below `data_path()`, its bytes, when it changed (s since 1970)."""
+
+    name: str
+    size: int
+    changed_at: float
+
+
+class DataFiles(Protocol):
+    """The files below `fanfold.data_path()`."""
+
+    def beginning(self, prefix: str) -> Iterator[DataFile]:
+        """The files whose name begins so, by name."""
+
+    def upload(self, pairs: Sequence[tuple[Path, str]]) -> None:
+        """Keep copies of files of this machine under names. Each is whole or not there; an older one is replaced."""
+
+    def download(self, pairs: Sequence[tuple[str, Path]]) -> None:
+        """Copy files to this machine, into folders that are there. Each is whole or not there.
+
+        Raises `InputError` for a name under which there is nothing.
+        """

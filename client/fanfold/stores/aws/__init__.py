@@ -20,6 +20,7 @@ from fanfold.stores.aws.table import Table
 
 if TYPE_CHECKING:
     from fanfold.codec.sealed import Sealing, SealingKey
+    from fanfold.stores.aws.data import BucketData
     from fanfold.stores.aws.sealing import DeploymentSealing
 
 __all__ = ["AwsStores"]
@@ -63,6 +64,13 @@ class AwsStores:
     def sealing_key(self, header: JobHeader) -> SealingKey:
         """What opens a job's sealed secrets. Raises `ConfigurationError` for those who may not."""
         return self._seals.read(header)
+
+    @property
+    def data(self) -> BucketData:
+        """The files that UDFs and people keep there."""
+        from fanfold.stores.aws.data import BucketData
+
+        return BucketData(self.account, self.objects.bucket)
 
     @cached_property
     def _seals(self) -> DeploymentSealing:

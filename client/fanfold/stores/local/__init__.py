@@ -25,6 +25,7 @@ from fanfold.stores.local.removal import remove_jobs, sweep
 if TYPE_CHECKING:
     from fanfold.codec.sealed import Sealing, SealingKey
     from fanfold.environments.secrets import SecretFiles
+    from fanfold.stores.local.data import FolderData
 
 __all__ = ["LocalStores"]
 
@@ -58,6 +59,13 @@ class LocalStores:
         from fanfold.environments.secrets import SecretFiles
 
         return SecretFiles(self.home)
+
+    @property
+    def data(self) -> FolderData:
+        """The files that UDFs and people keep here."""
+        from fanfold.stores.local.data import FolderData
+
+        return FolderData(Path(self.data_place))
 
     def sealing(self, job_id: str, kept: str = "") -> Sealing:  # noqa: ARG002 - a home has one key for all
         """What seals a job's secret arguments; `kept` is what its header keeps of it already."""
