@@ -20,7 +20,7 @@ from fanfold.stores.aws.table import Table
 
 if TYPE_CHECKING:
     from fanfold.codec.sealed import Sealing, SealingKey
-    from fanfold.stores.aws.data import BucketData
+    from fanfold.stores.aws.data_files import BucketData
     from fanfold.stores.aws.sealing import DeploymentSealing
 
 __all__ = ["AwsStores"]
@@ -68,7 +68,7 @@ class AwsStores:
     @property
     def data(self) -> BucketData:
         """The files that UDFs and people keep there."""
-        from fanfold.stores.aws.data import BucketData
+        from fanfold.stores.aws.data_files import BucketData
 
         return BucketData(self.account, self.objects.bucket)
 

@@ -25,7 +25,7 @@ from fanfold.stores.local.removal import remove_jobs, sweep
 if TYPE_CHECKING:
     from fanfold.codec.sealed import Sealing, SealingKey
     from fanfold.environments.secrets import SecretFiles
-    from fanfold.stores.local.data import FolderData
+    from fanfold.stores.local.data_files import FolderData
 
 __all__ = ["LocalStores"]
 
@@ -63,7 +63,7 @@ class LocalStores:
     @property
     def data(self) -> FolderData:
         """The files that UDFs and people keep here."""
-        from fanfold.stores.local.data import FolderData
+        from fanfold.stores.local.data_files import FolderData
 
         return FolderData(Path(self.data_place))
 
