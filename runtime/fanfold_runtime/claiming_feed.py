@@ -23,6 +23,7 @@ from fanfold.stores.packing import Manifest
 from fanfold.stores.state import read_state
 from fanfold_runtime import telemetry
 from fanfold_runtime.blob_cache import BlobCache
+from fanfold_runtime.cancel_flag import is_cancelled
 from fanfold_runtime.context import TELEMETRY_S
 from fanfold_runtime.network import Network
 
@@ -40,6 +41,8 @@ _LOOK_AGAIN_S = 15.0
 _SEARCH_S = 40.0
 #: A claim is two calls, between which nobody holds what is claimed; a slow one takes this long.
 _CLAIM_TAKES_S = 10.0
+#: Each machine knows AWS's time within two seconds, so two of them within four; and a call takes its time as well.
+_CLOCKS_AGREE_S = 5.0
 #: How often it is looked, within a lease, for whether others are still there.
 _LOOKS_A_LEASE = 30
 #: A run whose arguments or result found no room on the disk begins again so often, after pauses that double.
@@ -113,25 +116,34 @@ class ClaimingFeed:
                 end = Event.new(self.header.id, *run[:2], EventKind.FINISHED, status=RunStatus.FAILED, error=told)
                 self.record([Report(end)])
                 return None
-            if self._is_mine(run):
+            if self._may_begin(run):
                 return call
         return None
 
     def _next_held(self) -> RunRef | None:
         """The first that waits, without those that were lost meanwhile."""
         with self._lock:
-            while self._waiting:
+            while self._waiting and not self.stopping.is_set():
                 run = self._waiting.popleft()
                 if self._held.get(run.index) == run:
                     return run
         return None
 
-    def _is_mine(self, run: RunRef) -> bool:
-        """Whether it is still this machine that holds a run which is about to begin: it may have been frozen."""
-        while time.monotonic() >= self._held_until:
+    def _may_begin(self, run: RunRef) -> bool:
+        """Whether a run that was claimed is still this machine's to begin.
+
+        It may have been told to stop meanwhile, and have given back what it holds. Or it was frozen or cut off: then
+        others may have taken the run over, or its job was cancelled and nobody could tell it.
+        """
+        was_away = time.monotonic() >= self._held_until
+        while time.monotonic() >= self._held_until and not self.stopping.is_set():
             self._patiently(self.hold)
+        if was_away and is_cancelled(self._log.job_headers, self.header.id, 0):
+            with self._lock:
+                self._waiting.clear()  # the pool is told so in a moment, and ends
+            return False
         with self._lock:
-            return self._held.get(run.index) == run
+            return self._held.get(run.index) == run and not self.stopping.is_set()
 
     def record(self, reports: Sequence[Report]) -> None:
         """Keep what happened, as long as that takes; then what has ended is held no more."""
@@ -218,14 +230,17 @@ class ClaimingFeed:
         if left:  # what another has just claimed may be on its way into that one's list
             self.stopping.wait(_CLAIM_TAKES_S)
             left = self._leftovers()
-        free = (left and not self._begin(left, asked_at=began, within_s=_SEARCH_S)) or any(self._abandoned())
+        taken = left is not None and (not left or self._begin(left, asked_at=began, within_s=_SEARCH_S))
         self._work.end_search()
-        return not free
+        return taken
 
-    def _leftovers(self) -> list[RunRef]:
-        """Runs without an end that no machine holds, nor has held until its lease was over, as of now."""
+    def _leftovers(self) -> list[RunRef] | None:
+        """Runs without an end, as of now; None where another machine holds anything, or has until its lease was over.
+
+        Then it is not known what of them is left, and that machine may be dead.
+        """
         if self._work.in_others_hands(self._machine) or any(self._abandoned()):
-            return []
+            return None
         state = read_state(self._log, self.header, consistent=True)  # what was recorded a moment ago is done
         missing = set(state.missing())
         left = [run for run in self._work.laid_out() if run.index in missing]
@@ -277,16 +292,19 @@ class ClaimingFeed:
     def hold(self) -> None:
         """Write down what this machine holds. One thread at a time: else an older list might replace a newer one.
 
-        Where its lease was over before, and others have taken over what it held, it holds that no longer.
+        Where its lease was over before, and others have taken over what it held, it holds that no longer. From when on
+        others may take over is written down by this machine's clock and read by theirs, so it begins nothing that late.
         """
         with self._holding:
             runs, from_ = self.held(), time.monotonic()
             if not self._work.hold(self._machine, runs):
+                if self.stopping.is_set():
+                    return  # it has given all back
                 self._lose(self._on_record)
                 runs = self.held()
                 self._work.hold(self._machine, runs, anew=True)
             self._on_record = {run.index for run in runs}
-            self._held_until = from_ + self._work.lease_s
+            self._held_until = from_ + self._work.lease_s - min(_CLOCKS_AGREE_S, self._work.lease_s / 4)
 
     def _lose(self, indexes: set[int]) -> None:
         """Hold these runs no longer. One that is under way may still end: a run's first good end counts."""

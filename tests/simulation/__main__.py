@@ -21,12 +21,13 @@ def main() -> int:
     """The exit code: 1 where a schedule has violated anything."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, help="show this schedule")
+    parser.add_argument("--calls", action="store_true", help="show each call of AWS as well")
     parser.add_argument("--schedules", type=int, default=100_000, help="how many to carry out")
     parser.add_argument("--first", type=int, default=2_000, help="the first seed")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="how many at once")
     asked = parser.parse_args()
     if asked.seed is not None:
-        outcome = run_schedule(asked.seed)
+        outcome = run_schedule(asked.seed, notes_calls=asked.calls)
         print(outcome)
         return bool(outcome.violations)
     return carry_out(range(asked.first, asked.first + asked.schedules), asked.processes)

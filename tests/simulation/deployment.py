@@ -303,12 +303,16 @@ class SimulatedCloud:
         laid_out = {run.index for run in Work(self.overseeing_stores(), job_id).laid_out()}
         left = [index for index in state.missing() if index in laid_out]
         if left and state.header.cancelled_at is None and len(executions) == 1:
-            self.violations.append(f"the last machine has ended well, and left the runs {left}")
+            self._violate(f"the last machine has ended well, and left the runs {left}")
 
     def oversee(self, job_id: str) -> JobState:
         """The state of a job as it is, at no time and no risk."""
         stores = self.overseeing_stores()
         return read_state(stores.log, stores.log.get_job(job_id), consistent=True)
+
+    def _violate(self, text: str) -> None:
+        self.world.note(f"WRONG: {text}")
+        self.violations.append(text)
 
     # --- what is seen ------------------------------------------------------------------------------------------------
 
@@ -317,12 +321,12 @@ class SimulatedCloud:
         one = Performance(process, job_id, call.index, call.attempt, self.world.now)
         self.world.note(f"{process.name} begins run {call.index}.{call.attempt}")
         if process.name in self._names and not self._has_lease(one, at_least_s=-5.0):
-            self.violations.append(f"{process.name} begins run {call.index}, which it does not hold")
+            self._violate(f"{process.name} begins run {call.index}, which it does not hold")
         others = self.under_way.setdefault((job_id, call.index), [])
         others[:] = [other for other in others if not other.process.dead]
         for other in others:
             if other.process is not process and self._has_lease(other) and self._has_lease(one):
-                self.violations.append(f"{process.name} and {other.process.name} hold run {call.index}")
+                self._violate(f"{process.name} and {other.process.name} hold run {call.index}")
         others.append(one)
         self.performances.append(one)
         return one
@@ -368,15 +372,14 @@ class SimulatedMachine:
             if header.cancelled_at is None:
                 while serve(pool, feed, asked.answer) and feed.find_more():
                     pass
-            with suppress(FanfoldError):
-                work.give_back(self.process.name, feed.held())
-            self.code = 0
+            code = 0
         except FanfoldError:
-            with suppress(FanfoldError):
-                work.give_back(self.process.name, self._held())
-            self.code = 1
+            code = 1
         if self._stopping.is_set():
             self._world.sleep(9.0)  # whoever was told to stop ends the process
+        with suppress(FanfoldError):
+            work.give_back(self.process.name, self._held())
+        self.code = code
         self._world.end(self.process, f"ends with {self.code}")
 
     def stop(self) -> None:

@@ -79,9 +79,9 @@ class Plan:
         )
 
 
-def run_schedule(seed: int, path: str | None = None) -> Outcome:
+def run_schedule(seed: int, path: str | None = None, *, notes_calls: bool = False) -> Outcome:
     """Carry out the schedule of that seed, by that path where one is asked for."""
-    world = World(seed)
+    world = World(seed, notes_calls=notes_calls)
     with stage(world) as scratch:
         deployment, plan = SimulatedCloud(world, scratch), Plan(world.random, path)
         world.note(f"{vars(plan)} {vars(world.weather)}")

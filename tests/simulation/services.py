@@ -23,7 +23,7 @@ class Account:
     """Stands in for `fanfold.stores.aws.account.Account`, for one process."""
 
     def __init__(self, world: World, services: Services, process: Process) -> None:
-        self._world, self._services = world, services
+        self._world, self._services, self._process = world, services, process
         # As answers tell it, which is right within two seconds.
         within_s = max(-2.0, min(process.skew_s, 2.0))
         self.clock = SimpleNamespace(ahead_s=process.skew_s - within_s, now=lambda: world.now + within_s)
@@ -36,19 +36,29 @@ class Account:
         act: Callable[..., dict[str, Any]] = getattr(self._services, f"{service}_{operation}")
         world.call()
         if world.is_cut_off() or world.chance(weather.outages):
+            self._note(operation, on, given, "no answer")
             raise StoreUnavailable(f"{service} does not answer about {on}.", next_step="call again.")
         answer = self._act(act, given, expected)
+        self._note(operation, on, given, answer)
         if world.chance(weather.lost_answers):
             world.sleep(world.random.uniform(0.1, 5.0))
             answer = self._act(act, given, expected)
+            self._note(operation, on, given, answer)
         world.sleep(world.random.uniform(0.001, 0.02))
         return answer
 
-    @staticmethod
-    def _act(act: Callable[..., dict[str, Any]], given: dict[str, Any], expected: Collection[str]) -> dict[str, Any]:
+    def _note(self, operation: str, on: str, given: dict[str, Any], answer: Any) -> None:
+        if self._world.notes_calls:
+            key = given.get("Key") or {**given.get("Item", {}), **given.get("ExpressionAttributeValues", {})}
+            place = key if isinstance(key, str) else "/".join(str(next(iter(part.values()))) for part in key.values())
+            self._world.note(f"  {self._process.name}: {operation} {on} {place[:90]} -> {str(answer)[:90]}")
+
+    def _act(self, act: Callable[..., Any], given: dict[str, Any], expected: Collection[str]) -> dict[str, Any]:
         try:
-            return act(**given)
+            answer: dict[str, Any] = act(**given)
+            return answer
         except Refused as refused:
+            self._note(act.__name__, "", given, refused.code)
             assert refused.code in expected, f"{act.__name__}: {refused.code}"
             raise
 

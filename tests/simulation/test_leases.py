@@ -105,6 +105,60 @@ def test_a_machine_that_comes_back_after_its_lease_begins_nothing_that_another_h
     assert job.work.in_others_hands("other").keys() == {"frozen"}
 
 
+def test_a_machine_that_is_told_to_stop_while_it_claims_begins_nothing_of_it(job, monkeypatch):
+    job.start(RunRef(0), RunRef(1))
+    stopped, hold = job.machine("stopped"), job.work.hold
+
+    def hold_and_be_stopped(*given: Any, **more: Any) -> bool:
+        held = hold(*given, **more)
+        stopped.stopping.set()
+        job.work.give_back("stopped", stopped.held())
+        return held
+
+    monkeypatch.setattr(job.work, "hold", hold_and_be_stopped)
+    assert stopped.take() is None
+    stopped.hold()  # a lease that is renewed at the same moment holds nothing again
+    monkeypatch.setattr(job.work, "hold", hold)
+    assert begun(job.machine("other")) == [(0, 0), (1, 0)]
+
+
+def test_a_machine_begins_nothing_so_late_that_another_whose_clock_is_ahead_may_have_taken_it_over(job, monkeypatch):
+    job.start(RunRef(0), RunRef(1))
+    moment = [0.0]
+    monkeypatch.setattr("fanfold_runtime.claiming_feed.time.monotonic", lambda: moment[0])
+    late = job.machine("late")
+    assert late.take().index == 0
+    job.wait(LEASE_S + 3.0)  # to the other's clock
+    assert begun(job.machine("other")) == [(0, 0), (1, 0)]
+    moment[0] = LEASE_S - 1.0
+    assert late.take() is None
+
+
+def test_a_machine_that_comes_back_to_a_cancelled_job_begins_nothing(job, monkeypatch):
+    job.start(RunRef(0), RunRef(1))
+    moment = [0.0]
+    monkeypatch.setattr("fanfold_runtime.claiming_feed.time.monotonic", lambda: moment[0])
+    frozen = job.machine("frozen")
+    assert frozen.take().index == 0
+    job.stores.log.request_cancel(job.header.id, job.header.created_at + 1.0)
+    moment[0] = 2 * LEASE_S
+    assert frozen.take() is None
+
+
+def test_a_machine_that_searched_in_vain_does_not_leave_what_another_has_taken_meanwhile(job, monkeypatch):
+    job.start(RunRef(0))
+    job.work.take(1)  # and nobody writes it down
+    idle, other = job.machine("idle"), job.machine("other")
+
+    def wait(seconds: float) -> bool:
+        job.start(RunRef(1))
+        assert begun(other) == [(1, 0)]
+        return False
+
+    monkeypatch.setattr(idle.stopping, "wait", wait)
+    assert idle._look_for_leftovers() is False
+
+
 def test_a_claim_that_took_too_long_to_write_down_is_given_up_and_found_again(job, monkeypatch):
     job.start(RunRef(0))
     slow, hold = job.machine("slow"), job.work.hold

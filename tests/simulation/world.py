@@ -66,8 +66,10 @@ class Process:
 class World:
     """The scheduler. `note` keeps what happened, for a schedule that is looked at."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, notes_calls: bool = False) -> None:
+        """`notes_calls`: keep each call of AWS as well, which is much."""
         self.seed = seed
+        self.notes_calls = notes_calls
         self.random = random.Random(seed)
         self.weather = Weather(self.random)
         self.now = START_S
