@@ -1,12 +1,13 @@
-"""Whether a job has been cancelled, asked for while its runs go on."""
+"""What a job's header says while its runs go on: whether the job was cancelled, and who asks where a run stands."""
 
 from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 
 from fanfold.errors import FanfoldError
-from fanfold.stores.aws.job_headers import JobHeaders
+from fanfold.stores.aws.job_headers import JobHeaders, StackQuestion
 
 
 class CancelFlag:
@@ -21,6 +22,8 @@ class CancelFlag:
         self._asked_at = time.monotonic()
         self._asking: threading.Thread | None = None
         self._is_set = False
+        #: The last question about a run's stack that stood beside the flag.
+        self.question: StackQuestion | None = None
 
     def is_set(self) -> bool:
         """What was found last; asks anew every `every_s` seconds, and does not wait for the answer."""
@@ -32,7 +35,10 @@ class CancelFlag:
         return self._is_set
 
     def _ask(self) -> None:
-        self._is_set = is_cancelled(self._job_headers, self._job_id, self._shard)
+        with suppress(FanfoldError):  # it is asked for again
+            head = self._job_headers.read_copy(self._job_id, self._shard)
+            self.question = head.question
+            self._is_set = head.header.cancelled_at is not None
 
 
 def is_cancelled(job_headers: JobHeaders, job_id: str, shard: int) -> bool:

@@ -31,6 +31,7 @@ from fanfold_runtime.claiming_feed import ClaimingFeed
 from fanfold_runtime.context import get_header, hide_from_udfs, open_stores
 from fanfold_runtime.credentials import CredentialsServer, data_role, udf_environment
 from fanfold_runtime.network import Network
+from fanfold_runtime.stack_answers import StackAnswers
 
 #: Usage of each run is told this often.
 _USAGE_S = 5.0
@@ -100,7 +101,8 @@ class Machine:
         pool = Pool(self._header.n_processes_per_worker, folder, environment=self._environment)
         flag = CancelFlag(self._stores.log.job_headers, self._header.id, self._shard, every_s=_CANCEL_S)
         if self._header.cancelled_at is None:  # it may have come up too late
-            while serve(pool, feed, flag.is_set) and feed.find_more():
+            answers = StackAnswers(pool, flag, self._stores, self._header.id)
+            while serve(pool, feed, answers.is_cancelled) and feed.find_more():
                 pass
         pool.close()
 

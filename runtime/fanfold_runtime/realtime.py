@@ -35,6 +35,7 @@ from fanfold_runtime.cancel_flag import CancelFlag
 from fanfold_runtime.context import TELEMETRY_S, enter_own_folder, get_header, hide_from_udfs, open_stores
 from fanfold_runtime.continuation import Continuation
 from fanfold_runtime.credentials import Credentials, as_variables, data_role, udf_environment
+from fanfold_runtime.stack_answers import StackAnswers
 
 #: A run ends this long before Lambda would end the whole environment: time to ask it where it stands, and to tell.
 _MARGIN_S = 3.0
@@ -207,7 +208,7 @@ class Environment:
         continuation = Continuation(self._stores, header, job, run)
         facts: dict[str, Any] = {"assignment": assignment, "continuation": continuation, "shares_time": shares_time}
         feed = OneRun(header, run, arguments, self._stores, **facts)
-        serve(pool, feed, flag.is_set)
+        serve(pool, feed, StackAnswers(pool, flag, self._stores, header.id).is_cancelled)
         telemetry.tell_end(header, feed.ended)
         return feed.ended
 

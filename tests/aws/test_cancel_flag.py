@@ -23,7 +23,7 @@ class JobHeaders:
         answer = self.answers.pop(0)
         if answer is None:
             raise StoreError("AWS kept throttling.", next_step="")
-        return SimpleNamespace(header=SimpleNamespace(cancelled_at=1.0 if answer else None))
+        return SimpleNamespace(header=SimpleNamespace(cancelled_at=1.0 if answer else None), question=None)
 
 
 @pytest.fixture

@@ -72,6 +72,16 @@ def test_a_cancel_is_in_every_copy_when_it_has_been_asked_for_and_a_retry_takes_
     assert {get_header(aws_stores, job.id, shard).cancelled_at for shard in shards} == {None}
 
 
+def test_a_question_about_a_stack_is_beside_every_copy_and_a_cancel_leaves_it(aws_stores):
+    job = a_job(count=1_000)
+    aws_stores.log.put_job(job)
+    aws_stores.log.request_stack(job.id, 17, "17-a1")
+    aws_stores.log.request_cancel(job.id, 5.0)
+    heads = [aws_stores.log.job_headers.read_copy(job.id, shard) for shard in range(4)]
+    assert {head.question[:2] for head in heads} == {(17, "17-a1")}
+    assert {head.header.cancelled_at for head in heads} == {5.0}
+
+
 def test_a_copy_that_was_never_written_is_read_from_the_header(aws_stores, account):
     job = a_job(count=1_000)
     aws_stores.log.put_job(job)

@@ -172,3 +172,12 @@ def test_a_typo_stops_the_job(engine, eventually):
     eventually(lambda: job.status == "Failed")
     assert job.counts()["cancelled"] > 20
     assert "the first 10 runs all failed with NameError" in job.summary().stop_reason
+
+
+@pytest.mark.parametrize("instance_type", [None, "small"], ids=["function", "machine"])
+def test_a_run_in_aws_is_asked_where_it_stands_and_goes_on(eventually, tmp_path, instance_type):
+    job = fanfold.submit(held, [7], folder=str(tmp_path), instance_type=instance_type, collect=False, cache=False)
+    eventually(lambda: job.counts() == {"running": 1})
+    assert "in held" in job[0].stack()
+    (tmp_path / "go").touch()
+    assert job.wait(progress=False).results() == [7]

@@ -69,9 +69,9 @@ class Run:
         return logs.text(self._job.contents, self.index)
 
     def stack(self) -> str:
-        """Where it stands now: the Python stack of its worker on this machine, the innermost call first.
+        """Where it stands now: the Python stack of its worker, the innermost call first; in AWS it takes some seconds.
 
-        The run goes on meanwhile. Raises `InputError` where it does not run now, or not on this machine.
+        The run goes on meanwhile. Raises `InputError` where it does not run now, or its worker does not answer.
         """
         from fanfold.job.stacks import stack_of
 

@@ -48,6 +48,11 @@ def overflow_key(job_id: str, sha256: str) -> str:
     return f"jobs/{job_id}/events/{sha256}"
 
 
+def stack_key(job_id: str, question: str) -> str:
+    """Key of the answer to one question of where a run stands now."""
+    return f"jobs/{job_id}/stacks/{question}"
+
+
 def result_key(cache_key: str, sha256: str) -> str:
     """Key of one result: under the run it answers, named after its bytes."""
     return f"results/{cache_key}/{sha256}"

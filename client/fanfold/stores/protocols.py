@@ -33,6 +33,13 @@ class EventLog(Protocol):
     def request_cancel(self, job_id: str, at: float | None) -> None:
         """Set the cancel flag (seconds since 1970), or clear it with None so that the job can go on."""
 
+    def request_stack(self, job_id: str, index: int, question: str) -> None:
+        """Have the worker that performs a run keep its stack under `stack_key(job_id, question)` within seconds.
+
+        Where no worker performs it there will be nothing. A log of this machine does nothing: its workers are asked
+        by a signal.
+        """
+
     def replace_header(self, header: JobHeader) -> None:
         """Record a job's header anew, as `retry(udf=...)` needs it. Its cancel flag stays. Raises `JobNotFound`."""
 

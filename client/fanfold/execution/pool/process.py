@@ -176,6 +176,10 @@ class WorkerProcess:
         """Where it stood when it ended: asked before a kill, or written by the interpreter in a crash."""
         return users_part(self._stack or os.pread(self._trace, _STACK_BYTES, 0).decode(errors="replace"))
 
+    def where(self) -> str:
+        """Where it stands now, as far as that is the user's own code; it goes on."""
+        return users_part(self._where())
+
     def kill(self) -> None:
         """End it and everything it has started, also what has left its session."""
         self._child.kill(tree=self.running is not None or self._tainted)

@@ -36,17 +36,29 @@ _CONSTANTS = 16
 
 #: For how long a job is kept from when anything of it lived.
 _RETENTION = "retention_s"
+#: The last question about a run's stack: which run, the question's name, when.
+_QUESTION = "stack_asked"
+
+
+class StackQuestion(NamedTuple):
+    """Somebody wants to know where a run stands: which run, the question's own name, and when (by AWS's clock)."""
+
+    index: int  # type: ignore[assignment]
+    name: str
+    at: float
 
 
 class StoredHeader(NamedTuple):
     """A header, and what the table keeps beside it. `expires_at` is in seconds since 1970.
 
     `retention_s`: for how long the job is kept; its expiry moves on while anything of it lives (`keeping`).
+    `question`: the last that was asked about a run's stack.
     """
 
     header: JobHeader
     expires_at: int
     retention_s: float
+    question: StackQuestion | None = None
 
 
 class JobHeaders:
@@ -104,18 +116,28 @@ class JobHeaders:
 
     def flag(self, job_id: str, at: float | None) -> None:
         """Set the cancel flag (seconds since 1970), or take it away."""
+        if at is None:
+            self._change(job_id, "REMOVE cancelled_at")
+        else:
+            self._change(job_id, "SET cancelled_at = :new", ExpressionAttributeValues={":new": {"N": repr(at)}})
+
+    def ask_stack(self, job_id: str, question: StackQuestion) -> None:
+        """Leave a question where all workers of the job will see it; an earlier one is gone then."""
+        new = {"S": f"{question.index} {question.name} {question.at!r}"}
+        self._change(job_id, f"SET {_QUESTION} = :new", ExpressionAttributeValues={":new": new})
+
+    def _change(self, job_id: str, change: str, **values: Item) -> None:
+        """Change what stands beside a header, and beside each of its copies."""
         there = f"attribute_exists({cloud.PARTITION_KEY})"
-        values = {} if at is None else {"ExpressionAttributeValues": {":at": {"N": repr(at)}}}
-        change = "REMOVE cancelled_at" if at is None else "SET cancelled_at = :at"
         if not self._table.update_if(_key(job_id), change, there, **values):
             raise self._not_found(job_id)
         copies = range(cloud.shards(self.known(job_id).header.count))
 
-        def flag_copy(shard: int) -> bool:
+        def change_copy(shard: int) -> bool:
             return self._table.update_if(_copy_key(job_id, shard), change, there, **values)
 
         if len(copies) > 1:
-            for _ in self._table.account.each(flag_copy, copies):
+            for _ in self._table.account.each(change_copy, copies):
                 pass
         self.forget(job_id)
 
@@ -277,4 +299,12 @@ def _head(item: Item) -> StoredHeader:
     header = header_from_text(item["header"]["S"], cancelled_at=None if at is None else float(at["N"]))
     expires_at = int(item[cloud.EXPIRES_AT]["N"])
     kept = item.get(_RETENTION)  # jobs from before their expiry moved have none
-    return StoredHeader(header, expires_at, float(kept["N"]) if kept else max(0.0, expires_at - header.created_at))
+    retention_s = float(kept["N"]) if kept else max(0.0, expires_at - header.created_at)
+    return StoredHeader(header, expires_at, retention_s, _question(item))
+
+
+def _question(item: Item) -> StackQuestion | None:
+    if _QUESTION not in item:
+        return None
+    index, name, at = item[_QUESTION]["S"].split(" ")
+    return StackQuestion(int(index), name, float(at))

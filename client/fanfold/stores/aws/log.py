@@ -27,7 +27,7 @@ from fanfold.core.models import TELEMETRY, Event, JobHeader, RunStatus
 from fanfold.stores.aws.account import CONCURRENCY
 from fanfold.stores.aws.clock import ServiceClock
 from fanfold.stores.aws.failed_executions import read_failed_execution
-from fanfold.stores.aws.job_headers import JobHeaders
+from fanfold.stores.aws.job_headers import JobHeaders, StackQuestion
 from fanfold.stores.aws.shard_cursors import BEGINNING, CompletedShards, Reading, Window, iso
 from fanfold.stores.aws.table import Item, Page, Table
 from fanfold.stores.keys import overflow_key
@@ -173,6 +173,10 @@ class DynamoEventLog:
         """Set the cancel flag (seconds since 1970), or clear it with None so that the job can go on."""
         self.job_headers.flag(job_id, None if at is None else at - self._clock.ahead_s)
         self.announce([job_id])
+
+    def request_stack(self, job_id: str, index: int, question: str) -> None:
+        """Leave the question beside the cancel flag, where the workers see it when they look for that."""
+        self.job_headers.ask_stack(job_id, StackQuestion(index, question, self._clock.now()))
 
     def replace_header(self, header: JobHeader) -> None:
         """Record a job's header anew. Its cancel flag stays. Raises `JobNotFound`."""

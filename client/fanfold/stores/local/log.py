@@ -337,6 +337,9 @@ class SqliteEventLog:
                 raise _job_not_found(connection, job_id)
         self._announce()
 
+    def request_stack(self, job_id: str, index: int, question: str) -> None:
+        """Nothing: a worker of this machine is asked by a signal."""
+
     def replace_header(self, header: JobHeader) -> None:
         """Record a job's header anew. Its cancel flag stays. Raises `JobNotFound`."""
         with self._database.writing() as connection:
