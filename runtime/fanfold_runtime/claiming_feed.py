@@ -28,7 +28,7 @@ from fanfold_runtime.context import TELEMETRY_S
 from fanfold_runtime.network import Network
 
 if TYPE_CHECKING:
-    from fanfold.engines.aws.turns import Turns
+    from fanfold.engines.aws.rate_limiter import RateLimiter
 
 T = TypeVar("T")
 
@@ -49,12 +49,12 @@ _LOOKS_A_LEASE = 30
 _UNKEPT_TRIES, _UNKEPT_PAUSE_S = 3, 5.0
 
 
-def _turns_of(header: JobHeader, stores: AwsStores) -> Turns | None:
+def _turns_of(header: JobHeader, stores: AwsStores) -> RateLimiter | None:
     if not header.rate:
         return None
-    from fanfold.engines.aws.turns import Turns
+    from fanfold.engines.aws.rate_limiter import RateLimiter
 
-    return Turns(stores, header)
+    return RateLimiter(stores, header)
 
 
 class ClaimingFeed:

@@ -24,12 +24,12 @@ from fanfold.errors import FanfoldError
 from fanfold.execution.calls import Assignment
 from fanfold.execution.pool.pool import Pool
 from fanfold_runtime import telemetry
-from fanfold_runtime.announcement import announce_libraries
 from fanfold_runtime.blob_cache import BlobCache
 from fanfold_runtime.cancel_flag import CancelFlag, is_cancelled
 from fanfold_runtime.claiming_feed import ClaimingFeed
 from fanfold_runtime.context import get_header, hide_from_udfs, open_stores
 from fanfold_runtime.credentials import CredentialsServer, data_role, udf_environment
+from fanfold_runtime.image_libraries import publish_libraries
 from fanfold_runtime.network import Network
 from fanfold_runtime.stack_answers import StackAnswers
 
@@ -92,7 +92,7 @@ class Machine:
         threading.Thread(target=self._keep_leases, name="fanfold-leases", daemon=True).start()
         self._work.release_earlier(self._batch_job, self._attempt)
         self._tell("up")
-        threading.Thread(target=announce_libraries, args=(self._stores.objects,), daemon=True).start()
+        threading.Thread(target=publish_libraries, args=(self._stores.objects,), daemon=True).start()
         feed = self._feed = self._new_feed()
         if self._stop.is_set():
             feed.stopping.set()

@@ -29,12 +29,12 @@ from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.table import key
 from fanfold.stores.keys import inputs_key
 from fanfold_runtime import telemetry
-from fanfold_runtime.announcement import announce_libraries
 from fanfold_runtime.blob_cache import BlobCache
 from fanfold_runtime.cancel_flag import CancelFlag
 from fanfold_runtime.context import TELEMETRY_S, enter_own_folder, get_header, hide_from_udfs, open_stores
 from fanfold_runtime.continuation import Continuation
 from fanfold_runtime.credentials import Credentials, as_variables, data_role, udf_environment
+from fanfold_runtime.image_libraries import publish_libraries
 from fanfold_runtime.stack_answers import StackAnswers
 
 #: A run ends this long before Lambda would end the whole environment: time to ask it where it stands, and to tell.
@@ -166,7 +166,7 @@ class Environment:
         self._keep(header, context)
         if not self._has_announced:
             self._has_announced = True
-            announce_libraries(self._stores.objects)
+            publish_libraries(self._stores.objects)
         return ended
 
     def _wait_for_turn(self, header: JobHeader, flag: CancelFlag, context: Context) -> bool:
@@ -174,9 +174,9 @@ class Environment:
 
         A cancelled job's run waits no longer, and ends as soon as it has begun.
         """
-        from fanfold.engines.aws.turns import Turns  # few jobs have a rate
+        from fanfold.engines.aws.rate_limiter import RateLimiter  # few jobs have a rate
 
-        wait_s = Turns(self._stores, header).take()
+        wait_s = RateLimiter(self._stores, header).take()
         if wait_s > context.get_remaining_time_in_millis() / 1000 / 2:
             return False
         turn = time.monotonic() + wait_s

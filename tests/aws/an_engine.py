@@ -52,7 +52,7 @@ def carry_out(engine, emulated):
 
 def execution_arns(engine, header, state):
     """The ARNs of the Standard executions that were started for a job."""
-    machines = engine.surroundings.descriptor["state_machines"]
+    machines = engine.context.descriptor["state_machines"]
     arn = {path: machine.replace(":stateMachine:", ":execution:") for path, machine in machines.items()}
     return [f"{arn[one.path]}:{header.id}-{one.name}" for one in reconcile.dispatches_of(state)]
 

@@ -6,7 +6,7 @@ import pytest
 
 import fanfold
 from fanfold.contract.cloud import RATE, job_partition
-from fanfold.engines.aws.turns import Turns
+from fanfold.engines.aws.rate_limiter import RateLimiter
 from fanfold.stores.aws.table import key
 
 
@@ -33,7 +33,7 @@ def test_all_workers_of_a_job_share_its_rate(asked):
 def test_turns_that_several_take_follow_one_another_and_idleness_gathers_none():
     job = fanfold.submit(named, [1], collect=False).wait(60)
     stores, header = job.tracker.engine.stores, job.header._replace(rate=0.01)
-    one, other = Turns(stores, header), Turns(stores, header)
+    one, other = RateLimiter(stores, header), RateLimiter(stores, header)
     assert one.take(2) == pytest.approx(0, abs=1)  # the run itself took the turn before
     assert other.take() == pytest.approx(200, abs=10)
     assert one.take() == pytest.approx(300, abs=10)

@@ -79,8 +79,8 @@ def test_a_diff_names_code_inputs_options_and_results():
     assert not found.same
     assert not found.same_code
     assert found.inputs == {"in_both": 2, "only_in_a": 1, "only_in_b": 1}
-    assert found.surroundings["max_retry"] == (2, 0)
-    assert found.surroundings["numpy"][1] is None
+    assert found.environment["max_retry"] == (2, 0)
+    assert found.environment["numpy"][1] is None
     assert (found.compared, found.results) == (2, [0])
     assert "-    return float(np.float64(x) * by)" in found.code
     again = fanfold.submit(scaled, [0, 1, 2], cache=False, collect=False).wait()
@@ -95,12 +95,12 @@ def test_a_parameter_that_some_run_was_given_is_part_of_the_input_and_other_cons
 
     constant_in_both = diff(([0, 1], {"by": 3}), ([0, 1, 1], {"by": 5}))
     assert constant_in_both.inputs == {"in_both": 2, "only_in_a": 0, "only_in_b": 1}
-    assert constant_in_both.surroundings == {"argument by": (3, 5)}
+    assert constant_in_both.environment == {"argument by": (3, 5)}
     assert constant_in_both.results == [1]
     assert diff(([4], {}), ([4], {"by": 2})).same  # its default
     of_each = diff(([{"x": 1, "by": 3}, {"by": 4, "x": 1}], {}), ([1], {"by": 4}))
     assert of_each.inputs == {"in_both": 1, "only_in_a": 1, "only_in_b": 0}
-    assert not of_each.surroundings
+    assert not of_each.environment
     assert of_each.results == []
 
 

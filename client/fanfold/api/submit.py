@@ -170,7 +170,7 @@ def submit(
         check_flags(ignore_exceptions=ignore_exceptions, flatten=flatten, drop_index=drop_index)
         if constants or inputs is None:
             inputs, constants = submit_arguments(udf, inputs, constants, submit.__kwdefaults__)
-        udf = with_surroundings(udf, packages=packages, image=image)
+        udf = with_environment(udf, packages=packages, image=image)
         chosen, request = resolve_call(
             udf,
             engine=engine,
@@ -226,7 +226,7 @@ def _call_here(udf: Any, engine: Engine, inputs: Any, constants: dict[str, Any])
     return call_here(udf, engine, inputs, constants)
 
 
-def with_surroundings(udf: Any, **asked: Any) -> Any:
+def with_environment(udf: Any, **asked: Any) -> Any:
     """The UDF, asking for other packages or another image than of its own accord, where the call says so."""
     given = {name: value for name, value in asked.items() if value is not None}
     if not given:

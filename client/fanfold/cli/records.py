@@ -159,7 +159,7 @@ KEYS: dict[str, dict[str, str]] = {
         "same_code": "true where both have the same code",
         "code": "the difference between their texts",
         "inputs": "how many are in_both, only_in_a, only_in_b",
-        "surroundings": "options, commit, image and packages that differ, from and to, by name",
+        "environment": "options, commit, image and packages that differ, from and to, by name",
         "compared": "how many results of the same inputs were compared",
         "results": "the second job's runs whose results differ",
         "repaired": "the second job's runs that failed in the first and succeeded now",

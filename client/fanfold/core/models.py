@@ -201,7 +201,7 @@ class RunError(NamedTuple):
     message: str
     traceback: str = ""
     types: tuple[str, ...] = ()
-    #: True where the run's surroundings failed (a killed worker, a throttle), not the user's code.
+    #: True where the infrastructure of the run failed (a killed worker, a throttle), not the user's code.
     infrastructure: bool = False
     #: What to do about it, where what saw it knows more than that the UDF is to be fixed.
     next_step: str = ""

@@ -34,7 +34,7 @@ def should_retry(
 ) -> bool:
     """Whether the run is to be tried again after `attempt` ended with `status`.
 
-    One whose surroundings failed (`error.infrastructure`: a killed worker, a lost machine) is, within
+    One whose infrastructure failed (`error.infrastructure`: a killed worker, a lost machine) is, within
     `header.max_retry` attempts after `first_attempt`; what the UDF did itself (an error, its time, its memory) only
     where `header.retry_on` names it; a cancelled run never. One that goes on from its last step always.
     """

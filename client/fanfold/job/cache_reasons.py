@@ -46,7 +46,7 @@ class CacheReasons:
 def explain_reuse(earlier: Job, later: Job) -> CacheReasons:
     """Why runs of `later` came from the cache, or did not; both are read anew."""
     difference = find_difference(earlier, later)
-    key = {name: pair for name, pair in difference.surroundings.items() if name not in _NOT_IN_KEYS}
+    key = {name: pair for name, pair in difference.environment.items() if name not in _NOT_IN_KEYS}
     code = "" if difference.same_code else difference.code
     if not difference.same_code:
         key = {"code": (earlier.header.code_hash[:12], later.header.code_hash[:12]), **key}

@@ -64,7 +64,7 @@ class Status(str):
         return pd.Series(words, name="status", dtype=object).value_counts()
 
 
-class OlderSpelling:
+class JobCompat:
     """Questions and words that today's names answer as well."""
 
     def done(self: CompatJob) -> bool:

@@ -1,4 +1,4 @@
-"""What differs between two jobs: code, inputs, surroundings, results and times."""
+"""What differs between two jobs: code, inputs, environment, results and times."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Difference:
     """What differs from job `a` to job `b`. Runs are compared that have the same input.
 
     A parameter that some run of either job was given by itself is part of the input, with its constant or its default
-    in the other job. All other constants and defaults stand in `surroundings` where they differ.
+    in the other job. All other constants and defaults stand in `environment` where they differ.
 
     Runs are numbered as in `b`: `results` are those whose results differ, by bytes; `repaired` failed in `a` and
     succeeded in `b`, and `broken` the other way round. `slower` says how many times as long the runs of `b` took, in
@@ -48,7 +48,7 @@ class Difference:
     same_code: bool
     code: str
     inputs: dict[str, int]
-    surroundings: dict[str, tuple[Any, Any]]
+    environment: dict[str, tuple[Any, Any]]
     compared: int
     results: list[int]
     repaired: list[int]
@@ -58,8 +58,8 @@ class Difference:
 
     @property
     def same(self) -> bool:
-        """True where code, inputs, surroundings and results are the same; times never are."""
-        alike = self.same_code and not (self.surroundings or self.results or self.repaired or self.broken)
+        """True where code, inputs, environment and results are the same; times never are."""
+        alike = self.same_code and not (self.environment or self.results or self.repaired or self.broken)
         return alike and not self.inputs["only_in_a"] and not self.inputs["only_in_b"]
 
     def __str__(self) -> str:
@@ -70,7 +70,7 @@ class Difference:
             f"  inputs    {given['in_both']:,} in both, {given['only_in_a']:,} only in the first,"
             f" {given['only_in_b']:,} only in the second"
         )
-        lines += [f"  {name:<9} {old!r} -> {new!r}" for name, (old, new) in self.surroundings.items()]
+        lines += [f"  {name:<9} {old!r} -> {new!r}" for name, (old, new) in self.environment.items()]
         lines.append(f"  results   {self._about_results()}")
         for runs, words in ((self.repaired, "succeeded now"), (self.broken, "failed now")):
             lines += [f"  {words}: {numbered_runs(runs)}"] if runs else []
@@ -113,7 +113,7 @@ def find_difference(a: Job, b: Job) -> Difference:
         same_code=_code_hash(a) == _code_hash(b),
         code=_code_diff(a, b),
         inputs={"in_both": len(pairs), "only_in_a": len(a) - len(pairs), "only_in_b": len(b) - len(pairs)},
-        surroundings={**_surroundings(a, b), **matched.elsewhere()},
+        environment={**_environment(a, b), **matched.elsewhere()},
         compared=len(known),
         results=[index for same, index in known if not same],
         repaired=[index for old, new, index in fates if old in BAD and new in GOOD],
@@ -207,7 +207,7 @@ def _code_diff(a: Job, b: Job) -> str:
     return "\n".join([*lines[:_DIFF_LINES], *more])
 
 
-def _surroundings(a: Job, b: Job) -> dict[str, tuple[Any, Any]]:
+def _environment(a: Job, b: Job) -> dict[str, tuple[Any, Any]]:
     """The options, the commit, the image and each package that differ, from and to."""
     found: dict[str, tuple[Any, Any]] = {}
     for name in (*_OPTIONS, "commit"):

@@ -25,7 +25,7 @@ from fanfold.errors import (
     WaitTimeout,
 )
 from fanfold.job import display, logs
-from fanfold.job.compat import OlderSpelling, Status
+from fanfold.job.compat import JobCompat, Status
 from fanfold.job.failures import concatenation_error, run_failure
 from fanfold.job.results import Contents
 from fanfold.job.run import Run
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _ENDING_S = 30.0
 
 
-class Job(OlderSpelling):
+class Job(JobCompat):
     """One UDF over many inputs: what `submit(..., collect=False)` and `get_job` give.
 
     Everything is read from the event log, so any number of processes may hold the same job; each call reads what is
@@ -419,7 +419,7 @@ class Job(OlderSpelling):
         return write_report(self, path)
 
     def diff(self, other: Job) -> Difference:
-        """What differs from this job to another: code, inputs, surroundings, results and times."""
+        """What differs from this job to another: code, inputs, environment, results and times."""
         from fanfold.job.diff import find_difference
 
         return find_difference(self, other)

@@ -99,7 +99,7 @@ class PostMortem:
         lines = [f"Run {self.index} of job {self.job_id} failed:", f"  {self.recorded_text}"]
         if self.error is None:
             lines.append(f"Called again here it does not fail: it gives {_Shortened().repr(self.value)}")
-            lines.append("Its surroundings differ then: packages, files, or the time.")
+            lines.append("Its environment differs then: packages, files, or the time.")
             return "\n".join(lines)
         how = "the same way" if self.same else "another way"
         lines += [f"Called again here it fails {how}:", ""]
@@ -122,7 +122,7 @@ def debug_run(job: Job, index: int, *, pdb: bool | None = None) -> PostMortem:
     recorded = _recorded(job, index)
     found = PostMortem(job.id, index, recorded)
     try:
-        with _surroundings(job, index):
+        with _environment(job, index):
             call = _prepared(job, index, found._mask)
             try:
                 found.value = call()
@@ -200,7 +200,7 @@ def _awaited(value: Any) -> Any:
 
 
 @contextmanager
-def _surroundings(job: Job, index: int) -> Iterator[None]:
+def _environment(job: Job, index: int) -> Iterator[None]:
     """What code can ask of its run, and nothing of it afterwards."""
     with TemporaryDirectory() as scratch:
         told = {

@@ -108,12 +108,12 @@ def submit(
     what it took; -o writes the results to a file, as `fanfold collect` does later. Ctrl-C cancels the job.
     """
     from fanfold.api.submit import submit as start
-    from fanfold.api.submit import with_surroundings
+    from fanfold.api.submit import with_environment
     from fanfold.core.options import places, unwrapped
 
     if output is not None:
         _check_output(output, debug=debug, no_wait=no_wait)
-    function = with_surroundings(load_udf(udf), packages=packages, image=image)
+    function = with_environment(load_udf(udf), packages=packages, image=image)
     larger = _escalation(function, escalate, engine, instance_type, waits=debug or not no_wait)
     if no_wait and not debug:
         detach(places(engine, instance_type)[0] or unwrapped(function)[1].engine)

@@ -15,7 +15,7 @@ from fanfold.engines.aws import reconcile
 from fanfold.engines.aws.discovery import Deployment, discover
 from fanfold.engines.aws.dispatch import Dispatch, to_event
 from fanfold.engines.aws.lost_machines import LostMachines
-from fanfold.engines.aws.paths import Surroundings, new_dispatch, open_paths
+from fanfold.engines.aws.paths import LaunchContext, new_dispatch, open_paths
 from fanfold.engines.aws.paths.dedicated import lane_of
 from fanfold.engines.aws.queueing import Queueing
 from fanfold.engines.base import Description, reason_to_stop, stop_job
@@ -53,8 +53,8 @@ class AwsEngine:
             secrets=descriptor.get("secrets", ""),
             sealing_key=descriptor.get("sealing_key", ""),
         )
-        self.surroundings = Surroundings(account, self.stores, deployment)
-        self.paths = open_paths(self.surroundings)
+        self.context = LaunchContext(account, self.stores, deployment)
+        self.paths = open_paths(self.context)
         self.inspector = reconcile.Inspector(self.paths, account.clock)
         self._queueing = Queueing(account)
         self._lost_machines = LostMachines(account)
@@ -86,8 +86,8 @@ class AwsEngine:
 
     def _start(self, header: JobHeader, given: list[RunRef]) -> None:
         if header.instance_type is not None:
-            lane_of(self.surroundings, header)
-        dispatch = new_dispatch(header, given, self.surroundings.capacity.runs)
+            lane_of(self.context, header)
+        dispatch = new_dispatch(header, given, self.context.capacity.runs)
         _log.info("job %s: %d runs by the %s path, dispatch %s", header.id, len(given), dispatch.path, dispatch.name)
         # Recorded before it is done: a reader who finds a record of nothing done starts these runs again.
         self.stores.log.append([to_event(header.id, dispatch, "starting")])
@@ -151,13 +151,13 @@ class AwsEngine:
     def describe(self, image: str = "") -> Description:
         """The deployment's limits, and an image's machines and packages, as of some minutes ago at most."""
         self._refresh(_REFRESH_S)
-        deployment, descriptor = self.surroundings.deployment, self.surroundings.descriptor
+        deployment, descriptor = self.context.deployment, self.context.descriptor
         facts, machines = deployment.image(image), deployment.instance_types
         return Description(
             name="aws",
             realtime_timeout_s=descriptor["limits"]["timeout_s"],
             realtime_memory_mib=descriptor["limits"]["memory_mib"],
-            ask_concurrency=self.surroundings.capacity.runs,
+            ask_concurrency=self.context.capacity.runs,
             instance_types={name: machines[name] for name in facts["instance_types"] if name in machines},
             image=facts["identity"],
             image_name=image,
@@ -209,15 +209,15 @@ class AwsEngine:
         """
         if time.monotonic() - self._discovered_at < older_than_s:
             return False
-        before = self.surroundings.deployment
+        before = self.context.deployment
         with suppress(StoreUnavailable):  # what is known will do
-            self.surroundings.deployment = discover(self.account, before.name)
+            self.context.deployment = discover(self.account, before.name)
             self._discovered_at = time.monotonic()
-        return self.surroundings.deployment != before
+        return self.context.deployment != before
 
     def _tell_why_it_waits(self, header: JobHeader, state: JobState) -> bool:
         """Write down why a dedicated job's machines are not up, where there is news of it: for all who look."""
-        lane = self.surroundings.deployment.lane(header.instance_type or "", header.image_name)
+        lane = self.context.deployment.lane(header.instance_type or "", header.image_name)
         news = self._queueing.news(header, state, lane) if lane is not None else []
         news += self._lost_machines.news(header, state)
         self.stores.log.append(news)

@@ -248,7 +248,7 @@ class Pool:
         self._selector = selectors.DefaultSelector()
         self._numbers = itertools.count()
         self.worker_sets: dict[object, WorkerSet] = {}
-        self._started_from = _surroundings()
+        self._started_from = _environment()
         self._spawners: dict[Interpreter, Spawner] = {}
         self._stillborn = 0
         self._watch = LimitWatch()
@@ -270,7 +270,7 @@ class Pool:
     def add(self, feed: Feed) -> None:
         """Serve `feed` from the next step on, in turn with the others."""
         if not self._active():
-            self._follow_surroundings()
+            self._follow_environment()
         key = feed.assignment.workers
         if key not in self.worker_sets:
             self._make_room(0)
@@ -527,9 +527,9 @@ class Pool:
         for interpreter in list(self._spawners):
             self._close_spawner(interpreter)
 
-    def _follow_surroundings(self) -> None:
+    def _follow_environment(self) -> None:
         """Let workers that see an older environment or folder than this process has now make room for others."""
-        now = _surroundings()
+        now = _environment()
         if now != self._started_from:
             self._started_from = now
             self._dismiss()
@@ -539,7 +539,7 @@ def _used_at(workers: WorkerSet) -> float:
     return workers.used_at
 
 
-def _surroundings() -> tuple[dict[str, str], str]:
+def _environment() -> tuple[dict[str, str], str]:
     try:
         return dict(os.environ), os.getcwd()
     except FileNotFoundError:  # somebody has removed the folder

@@ -1,4 +1,4 @@
-"""What the surroundings of a run have to do with its error: no shared memory, a full disk, a role that may not.
+"""What the environment of a run has to do with its error: no shared memory, a full disk, a role that may not.
 
 Imported where a run has failed: nothing of it is on the way of one that succeeds.
 """

@@ -379,7 +379,7 @@ def _described(error: BaseException) -> dict[str, Any]:
         error.next_step, next_step = "", str(getattr(error, "next_step", ""))
         message = _message(error)
     else:
-        message, next_step = _with_surroundings(error)
+        message, next_step = _with_cause(error)
     return {
         "type": kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}",
         "message": _shortened(message, _MESSAGE_CHARACTERS),
@@ -390,8 +390,8 @@ def _described(error: BaseException) -> dict[str, Any]:
     }
 
 
-def _with_surroundings(error: BaseException) -> tuple[str, str]:
-    """The error's message with what its surroundings have to do with it, and what to do about them."""
+def _with_cause(error: BaseException) -> tuple[str, str]:
+    """The error's message with what its environment has to do with it, and what to do about them."""
     from fanfold.execution.worker.explain import explain
 
     message = _message(error)

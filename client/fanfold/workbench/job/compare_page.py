@@ -57,7 +57,7 @@ async def show_comparison(engine: str, query: Mapping[str, str]) -> None:
 
 
 def facts_of(before: Job, after: Job, found: Difference) -> list[Fact]:
-    """What both jobs' summaries tell, and what differs in their surroundings."""
+    """What both jobs' summaries tell, and what differs in their environment."""
     one, other = before.summary(), after.summary()
     words = [dict(summary.rows()) for summary in (one, other)]
     labels = [label for label in dict.fromkeys([*words[0], *words[1]]) if label != "advice"]
@@ -65,13 +65,13 @@ def facts_of(before: Job, after: Job, found: Difference) -> list[Fact]:
     facts += [
         Fact(label, words[0].get(label, ""), words[1].get(label, ""), _change(label, one, other)) for label in labels
     ]
-    facts += [Fact(name, _in_words(old), _in_words(new)) for name, (old, new) in found.surroundings.items()]
+    facts += [Fact(name, _in_words(old), _in_words(new)) for name, (old, new) in found.environment.items()]
     facts.append(Fact("code", before.header.code_hash[:16], after.header.code_hash[:16]))
     return facts
 
 
 def _in_words(value: object) -> str:
-    """A value of one job's surroundings; what the other alone has is blank here."""
+    """A value of one job's environment; what the other alone has is blank here."""
     return "" if value is None else str(value)
 
 

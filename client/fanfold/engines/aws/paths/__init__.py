@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from fanfold.contract.cloud import DEDICATED, DISTRIBUTED, EXPRESS
 from fanfold.core.models import JobHeader, RunRef
 from fanfold.engines.aws.dispatch import DIRECT, Dispatch, make_dispatch
-from fanfold.engines.aws.paths.base import LaunchPath, Surroundings
+from fanfold.engines.aws.paths.base import LaunchContext, LaunchPath
 from fanfold.engines.aws.paths.dedicated import DedicatedPath
 from fanfold.engines.aws.paths.direct import DirectPath
 from fanfold.engines.aws.paths.distributed import DistributedPath
 from fanfold.engines.aws.paths.executions import Executions
 from fanfold.engines.aws.paths.express import ExpressPath
 
-__all__ = ["LaunchPath", "Surroundings", "choose_path", "new_dispatch", "open_paths"]
+__all__ = ["LaunchContext", "LaunchPath", "choose_path", "new_dispatch", "open_paths"]
 
 #: Up to here one client starts executions of 40 by itself, if so many may run at once; more are a Distributed Map's,
 #: which starts no more than may run.
@@ -23,14 +23,14 @@ _EXPRESS_RUNS = 1_000
 _ALWAYS_AT_ONCE = 10
 
 
-def open_paths(surroundings: Surroundings) -> Mapping[str, LaunchPath]:
+def open_paths(context: LaunchContext) -> Mapping[str, LaunchPath]:
     """Every launch path of a deployment, by its name."""
-    executions = Executions(surroundings)
+    executions = Executions(context)
     return {
-        DIRECT: DirectPath(surroundings),
-        EXPRESS: ExpressPath(surroundings, executions),
-        DISTRIBUTED: DistributedPath(surroundings, executions),
-        DEDICATED: DedicatedPath(surroundings, executions),
+        DIRECT: DirectPath(context),
+        EXPRESS: ExpressPath(context, executions),
+        DISTRIBUTED: DistributedPath(context, executions),
+        DEDICATED: DedicatedPath(context, executions),
     }
 
 

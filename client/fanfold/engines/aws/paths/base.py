@@ -47,7 +47,7 @@ class LaunchPath(Protocol):
         """Why nothing more comes of a dispatch that is so many seconds old, or None while something may."""
 
 
-class Surroundings:
+class LaunchContext:
     """The deployment that a process uses. Its descriptor is read anew when the deployment has changed."""
 
     def __init__(self, account: Account, stores: AwsStores, deployment: Deployment) -> None:

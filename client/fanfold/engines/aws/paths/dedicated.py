@@ -9,7 +9,7 @@ from fanfold.contract.cloud import DEDICATED, Lane
 from fanfold.contract.payloads import DedicatedInput
 from fanfold.core.models import JobHeader, RunRef
 from fanfold.engines.aws.dispatch import Dispatch
-from fanfold.engines.aws.paths.base import Fate, Surroundings, execution_name
+from fanfold.engines.aws.paths.base import Fate, LaunchContext, execution_name
 from fanfold.engines.aws.paths.executions import Executions
 from fanfold.engines.aws.work import Work
 from fanfold.errors import FanfoldError, UnknownInstanceType
@@ -26,14 +26,14 @@ _OF_A_CHILD = "Array Child Job failed"
 class DedicatedPath:
     """Lays the work out, and has machines started for it."""
 
-    def __init__(self, surroundings: Surroundings, executions: Executions) -> None:
-        self._surroundings = surroundings
+    def __init__(self, context: LaunchContext, executions: Executions) -> None:
+        self._context = context
         self._executions = executions
 
     def start(self, header: JobHeader, dispatch: Dispatch, runs: Sequence[RunRef]) -> None:
         """Lay out the work, then start the execution. Raises `UnknownInstanceType`."""
-        lane, job = self._lane(header), self._surroundings.job(header)
-        Work(self._surroundings.stores, header.id).put(dispatch.name, runs)
+        lane, job = self._lane(header), self._context.job(header)
+        Work(self._context.stores, header.id).put(dispatch.name, runs)
         given: DedicatedInput = {
             "job": job,
             "queue": lane["queue"],
@@ -48,7 +48,7 @@ class DedicatedPath:
         Stopping the execution ends the machines too, some time later; they are paid for meanwhile.
         """
         self._executions.stop(DEDICATED, execution_name(header, dispatch), "The job was cancelled.")
-        account, queue = self._surroundings.account, self._lane(header)["queue"]
+        account, queue = self._context.account, self._lane(header)["queue"]
         name = [{"name": "JOB_NAME", "values": [f"fanfold-{header.id}"]}]
         on = f"queue {queue}"
         jobs = account.call("batch", "list_jobs", on=on, jobQueue=queue, filters=name)["jobSummaryList"]
@@ -61,7 +61,7 @@ class DedicatedPath:
 
     def _terminate_together(self, job_ids: list[str], **why: str) -> bool:
         """End several jobs in one call, where this botocore and these credentials can; False where they cannot."""
-        account = self._surroundings.account
+        account = self._context.account
         if len(job_ids) < 2 or not hasattr(account.client("batch"), "terminate_jobs"):
             return False
         try:
@@ -88,7 +88,7 @@ class DedicatedPath:
         """Batch tells of an array that a child failed, and of the child why."""
         lane = self._lane(header)
         try:
-            listed = self._surroundings.account.call(
+            listed = self._context.account.call(
                 "batch", "list_jobs", on=f"queue {lane['queue']}", arrayJobId=array_id, jobStatus="FAILED", maxResults=1
             )["jobSummaryList"]
         except FanfoldError:  # it is only for the words
@@ -96,12 +96,12 @@ class DedicatedPath:
         return describe_job(listed[0]) if listed else ""
 
     def _lane(self, header: JobHeader) -> Lane:
-        return lane_of(self._surroundings, header)
+        return lane_of(self._context, header)
 
 
-def lane_of(surroundings: Surroundings, header: JobHeader) -> Lane:
+def lane_of(context: LaunchContext, header: JobHeader) -> Lane:
     """The queue and the definition of a job's machines. Raises `UnknownInstanceType`."""
-    deployment, instance_type = surroundings.deployment, str(header.instance_type)
+    deployment, instance_type = context.deployment, str(header.instance_type)
     lane = deployment.lane(instance_type, header.image_name)
     if lane is None:
         names = deployment.image(header.image_name)["instance_types"]

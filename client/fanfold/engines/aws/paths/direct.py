@@ -14,7 +14,7 @@ from fanfold.contract.layout import REALTIME_TIMEOUT_S
 from fanfold.contract.payloads import RunPayload
 from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus, ThrottleRecord, to_event
 from fanfold.engines.aws.dispatch import Dispatch, run_items
-from fanfold.engines.aws.paths.base import CLOCKS_S, Fate, Surroundings
+from fanfold.engines.aws.paths.base import CLOCKS_S, Fate, LaunchContext
 from fanfold.errors import ConfigurationError, DeploymentGone, FanfoldError, StoreUnavailable
 from fanfold.stores.aws.account import Refused
 from fanfold.stores.aws.failed_executions import classified
@@ -37,14 +37,14 @@ _TOLD = {
 class DirectPath:
     """Calls the function for one run. Threads of this process wait for it, and the process ends when they have."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        self._surroundings = surroundings
-        self._stores = surroundings.stores
+    def __init__(self, context: LaunchContext) -> None:
+        self._context = context
+        self._stores = context.stores
         self._waiting: dict[tuple[str, int, int], threading.Thread] = {}
 
     def start(self, header: JobHeader, dispatch: Dispatch, runs: Sequence[RunRef]) -> None:  # noqa: ARG002
         """Call the function for each of these runs, and see to it that each ends in an event, whatever happens."""
-        functions, job = self._surroundings.functions(header), self._surroundings.job(header)
+        functions, job = self._context.functions(header), self._context.job(header)
         for item in run_items(header, runs, objects=self._stores.objects, functions=functions):
             token = f"{header.id}/{item['index']}/{item['attempt']}"
             self._start_one({"job": job, "run": item, "token": token})

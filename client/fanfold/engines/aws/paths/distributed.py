@@ -10,7 +10,7 @@ from fanfold.contract.payloads import DistributedInput
 from fanfold.core.models import JobHeader, RunRef
 from fanfold.engines.aws.capacity import portions
 from fanfold.engines.aws.dispatch import Dispatch, lines, run_items
-from fanfold.engines.aws.paths.base import Fate, Surroundings, execution_name
+from fanfold.engines.aws.paths.base import Fate, LaunchContext, execution_name
 from fanfold.engines.aws.paths.executions import Executions
 from fanfold.stores.keys import work_key
 
@@ -18,22 +18,22 @@ from fanfold.stores.keys import work_key
 class DistributedPath:
     """Writes the runs down as a manifest in the bucket, and starts an execution over it."""
 
-    def __init__(self, surroundings: Surroundings, executions: Executions) -> None:
-        self._surroundings = surroundings
+    def __init__(self, context: LaunchContext, executions: Executions) -> None:
+        self._context = context
         self._executions = executions
 
     def start(self, header: JobHeader, dispatch: Dispatch, runs: Sequence[RunRef]) -> None:
         """Put the manifest, then start the execution."""
-        stores, name = self._surroundings.stores, execution_name(header, dispatch)
-        functions = self._surroundings.functions(header)
+        stores, name = self._context.stores, execution_name(header, dispatch)
+        functions = self._context.functions(header)
         key, path = work_key(header.id, dispatch.name), stores.scratch / f"{name}.jsonl"
         with path.open("wb") as file:
             file.writelines(lines(run_items(header, runs, objects=stores.objects, functions=functions)))
         stores.objects.put_file(key, path)
-        may_run = self._surroundings.capacity.runs()
+        may_run = self._context.capacity.runs()
         children, each = portions(min(_asked_at_once(header) or may_run, may_run), header.batch_size)
         given: DistributedInput = {
-            "job": self._surroundings.job(header),
+            "job": self._context.job(header),
             "manifest_key": key,
             "max_children": children,
             "runs_per_child": each,

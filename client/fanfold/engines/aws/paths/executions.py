@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, NamedTuple
 
-from fanfold.engines.aws.paths.base import CUT_OFF, STARTING_S, Fate, Surroundings
+from fanfold.engines.aws.paths.base import CUT_OFF, STARTING_S, Fate, LaunchContext
 from fanfold.stores.aws.account import Refused
 
 #: An execution is looked at this rarely: the account may do so 15 times a second, for all its users together.
@@ -25,8 +25,8 @@ class Sight(NamedTuple):
 class Executions:
     """The executions of one deployment."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        self._surroundings = surroundings
+    def __init__(self, context: LaunchContext) -> None:
+        self._context = context
         self._seen: dict[str, tuple[Sight, float]] = {}
 
     def start(self, path: str, name: str, given: str) -> None:
@@ -75,10 +75,10 @@ class Executions:
         return Sight(str(answer["status"]), str(answer.get("error") or ""), str(answer.get("cause") or ""))
 
     def _machine(self, path: str) -> str:
-        return self._surroundings.descriptor["state_machines"][path]
+        return self._context.descriptor["state_machines"][path]
 
     def _arn(self, path: str, name: str) -> str:
         return f"{self._machine(path).replace(':stateMachine:', ':execution:')}:{name}"
 
     def _call(self, operation: str, on: str, *, expected: tuple[str, ...], **parameters: Any) -> dict[str, Any]:
-        return self._surroundings.account.call("stepfunctions", operation, on=on, expected=expected, **parameters)
+        return self._context.account.call("stepfunctions", operation, on=on, expected=expected, **parameters)

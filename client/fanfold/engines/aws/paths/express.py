@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fanfold.contract.cloud import EXPRESS
 from fanfold.core.models import JobHeader, RunRef
 from fanfold.engines.aws.dispatch import Dispatch, batches, express_input, run_items
-from fanfold.engines.aws.paths.base import CLOCKS_S, CUT_OFF, STARTING_S, Fate, Surroundings, execution_name
+from fanfold.engines.aws.paths.base import CLOCKS_S, CUT_OFF, STARTING_S, Fate, LaunchContext, execution_name
 from fanfold.engines.aws.paths.executions import Executions
 
 #: An Express execution lives for 300 s, and is listed nowhere.
@@ -17,25 +17,25 @@ _LIVES_S = 300.0 + 60.0 + CLOCKS_S
 class ExpressPath:
     """Starts Express executions. Nobody can look at one, nor stop it: it is over when its time is."""
 
-    def __init__(self, surroundings: Surroundings, executions: Executions) -> None:
-        self._surroundings = surroundings
+    def __init__(self, context: LaunchContext, executions: Executions) -> None:
+        self._context = context
         self._executions = executions
 
     def start(self, header: JobHeader, dispatch: Dispatch, runs: Sequence[RunRef]) -> None:
         """Start an execution for every 40 runs, some side by side."""
-        job, name = self._surroundings.job(header), execution_name(header, dispatch)
+        job, name = self._context.job(header), execution_name(header, dispatch)
         items = run_items(
             header,
             runs,
-            objects=self._surroundings.stores.objects,
-            functions=self._surroundings.functions(header),
+            objects=self._context.stores.objects,
+            functions=self._context.functions(header),
         )
 
         def start_one(numbered: tuple[int, str]) -> None:
             self._executions.start(EXPRESS, f"{name}-{numbered[0]}", numbered[1])
 
         inputs = enumerate(express_input(job, batch) for batch in batches(items))
-        for _ in self._surroundings.account.each(start_one, inputs):
+        for _ in self._context.account.each(start_one, inputs):
             pass
 
     def stop(self, header: JobHeader, dispatch: Dispatch) -> None:

@@ -17,7 +17,7 @@ from fanfold_runtime import telemetry
 _LDCONFIG = "/sbin/ldconfig"
 
 
-def announce_libraries(objects: ObjectStore, environment: Mapping[str, str] = os.environ) -> None:
+def publish_libraries(objects: ObjectStore, environment: Mapping[str, str] = os.environ) -> None:
     """Keep the names of this image's system libraries, where no other worker of it has. Nothing depends on it."""
     identity = environment.get(ENV_IMAGE)
     if not identity:

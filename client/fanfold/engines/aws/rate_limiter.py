@@ -11,7 +11,7 @@ from fanfold.stores.aws.table import Item, key
 _KEPT_S = 2 * 86_400
 
 
-class Turns:
+class RateLimiter:
     """Hands out when runs of a job may begin, one after the other."""
 
     def __init__(self, stores: AwsStores, header: JobHeader) -> None:
