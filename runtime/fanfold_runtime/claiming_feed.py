@@ -199,7 +199,7 @@ class ClaimingFeed:
         if not self._waiting and not self._patiently(self._look_for_leftovers):
             self.stopping.wait(_SEARCH_S / 10)
             return not self.stopping.is_set()
-        return bool(self._waiting)
+        return bool(self._waiting or self._later)
 
     def _wait_for_signs_of_life(self) -> None:
         """Wait until each other machine that holds something has renewed its lease, or its lease is over.
@@ -314,9 +314,16 @@ class ClaimingFeed:
 
     def _begin(self, runs: list[RunRef], *, asked_at: float, within_s: float = _CLAIM_TAKES_S) -> bool:
         held = self._hold_more(runs, asked_at=asked_at, within_s=within_s)
-        if held:
+        if held and self._turns is not None:
+            self._later += self._with_turns(runs, self._turns)
+        elif held:
             self._waiting.extend(runs)
         return held
+
+    def _with_turns(self, runs: list[RunRef], turns: RateLimiter) -> list[tuple[float, RunRef]]:
+        """When each of them may begin (time.monotonic seconds)."""
+        first = time.monotonic() + self._patiently(lambda: turns.take(len(runs)))
+        return [(first + place * turns.gap_s, run) for place, run in enumerate(runs)]
 
     def _hold_more(self, runs: list[RunRef], *, asked_at: float, within_s: float = _CLAIM_TAKES_S) -> bool:
         """Hold what was claimed just now; False where writing that down took so long that another may have found it."""

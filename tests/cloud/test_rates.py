@@ -16,9 +16,7 @@ def named(x: int):
 
 
 @pytest.mark.usefixtures("on_cloud")
-@pytest.mark.parametrize(
-    "asked", [{}, pytest.param({"instance_type": "small", "max_workers": 2}, marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize("asked", [{}, {"instance_type": "small", "max_workers": 2}])
 def test_all_workers_of_a_job_share_its_rate(asked):
     job = fanfold.submit(named, range(8), collect=False, **asked).wait(60)
     assert job.results() == list(range(8))
