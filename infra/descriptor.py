@@ -51,6 +51,7 @@ def _descriptor(parts: Parts) -> cloud.DeploymentDescriptor:
     recipe = default_recipe(settings, settings.architecture)
     return {
         "version": cloud.DESCRIPTOR_VERSION,
+        "fanfold": cloud.fanfold_version(),
         "deployment": name,
         "table": parts.storage.table.table_name,
         "bucket": parts.storage.bucket.bucket_name,

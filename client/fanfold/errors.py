@@ -35,6 +35,9 @@ from typing import Any
 #: Control characters, written out: they move a terminal's cursor, name its window, or have it answer as if one typed.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
+#: What to do where another's Fanfold is newer. It is not on PyPI: no message may have anybody install it from there.
+UPDATE = "update Fanfold here: `git pull` in its checkout, or install the wheel that is newer."
+
 
 def printable(text: str) -> str:
     """`text` with control characters written out as `\\x1b`: what others have written cannot steer a terminal."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, ProfileNotFound
@@ -60,12 +61,29 @@ def test_the_engine_without_a_deployment_says_how_to_name_one(aws):
     assert "FANFOLD_DEPLOYMENT" in error.value.next_step
 
 
-def test_a_newer_deployment_asks_for_an_upgrade(account, deployment):
-    newer = {**deployment.descriptor, "version": contract.DESCRIPTOR_VERSION + 1}
+@pytest.mark.parametrize(
+    ("version", "said", "next_step"),
+    [
+        (contract.DESCRIPTOR_VERSION + 1, "newer Fanfold (9.8.7; here is", "update Fanfold here"),
+        (contract.OLDEST_DESCRIPTOR_VERSION - 1, "older Fanfold (9.8.7; here is", "have its operator deploy"),
+    ],
+)
+def test_a_deployment_that_this_client_does_not_speak_with_says_which_of_both_is_older(
+    account, deployment, version, said, next_step
+):
+    other = {"version": version, "fanfold": "9.8.7", "what": "nobody knows"}
     name = contract.parameter_name(deployment.name)
-    account.client("ssm").put_parameter(Name=name, Value=json.dumps(newer), Type="String", Overwrite=True)
-    with pytest.raises(ConfigurationError, match="newer Fanfold"):
+    account.client("ssm").put_parameter(Name=name, Value=json.dumps(other), Type="String", Overwrite=True)
+    with pytest.raises(ConfigurationError, match=re.escape(said)) as error:
         discover(account, deployment.name)
+    assert next_step in error.value.next_step
+
+
+def test_a_deployment_from_before_what_came_later_in_the_same_version_is_used(account, deployment):
+    old = {key: deployment.descriptor[key] for key in contract.DeploymentDescriptor.__required_keys__}
+    name = contract.parameter_name(deployment.name)
+    account.client("ssm").put_parameter(Name=name, Value=json.dumps(old), Type="String", Overwrite=True)
+    assert discover(account, deployment.name).descriptor["table"] == deployment.descriptor["table"]
 
 
 @pytest.mark.parametrize("value", ["hello", "[]", "{}", '{"version": 1}', '{"version": "x"}'])

@@ -25,7 +25,7 @@ def test_a_store_of_a_newer_version_is_refused_naming_both(stores):
         StoreTooNew, match=rf"format is {SCHEMA_VERSION + 7}, this one knows up to {SCHEMA_VERSION}\."
     ) as error:
         LocalStores.open(stores.home)
-    assert "upgrade" in error.value.next_step
+    assert "update Fanfold here" in error.value.next_step
 
 
 def test_a_file_that_is_no_database_is_an_error_with_a_next_step(tmp_path):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from fanfold.codec import classes
 from fanfold.codec.registry import is_sealed
-from fanfold.errors import CodecError
+from fanfold.errors import UPDATE, CodecError
 
 FromSource = Callable[[Any], Any]
 
@@ -116,7 +116,7 @@ class _Builder:
         if build is None:
             raise CodecError(
                 f"The value has a part of the kind {node[0]!r}, which is not known to this version.",
-                next_step="A newer Fanfold wrote this value: update this one (`pip install -U fanfold`).",
+                next_step=f"A newer Fanfold wrote this value: {UPDATE}",
             )
         value = yield from build(number, *node[1:])
         return self._made.setdefault(number, value)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from fanfold.codec import registry
 from fanfold.codec.encoded import Encoded, damaged, join_parts, split_parts
-from fanfold.errors import CodecError
+from fanfold.errors import UPDATE, CodecError
 
 #: Binary parts above this go through `put_blob`; below it, a reference would cost about as much as the bytes.
 BLOB_THRESHOLD_BYTES = 1024
@@ -324,7 +324,7 @@ def _from_tag(tag: str, payload: Any) -> Any:
     read_tag = registry.module_for_tag(tag).UNTAG.get(tag)
     if read_tag is None:
         raise CodecError(
-            f"The tag {tag} is not known to this version.", next_step="A newer Fanfold wrote it: update this one."
+            f"The tag {tag} is not known to this version.", next_step=f"A newer Fanfold wrote it: {UPDATE}"
         )
     return read_tag(payload)
 
@@ -408,7 +408,7 @@ def _decode(codec: str, data: bytes) -> Any:
     if module is None:
         raise CodecError(
             f"The codec {codec!r} is not known to this version.",
-            next_step="A newer Fanfold wrote this value: update this one (`pip install -U fanfold`).",
+            next_step=f"A newer Fanfold wrote this value: {UPDATE}",
         )
     try:
         return module.unpack(codec, data)

@@ -3,6 +3,7 @@
 `infra` builds it, the AWS stores and engine read it, and what runs in the image finds itself by it.
 """
 
+import sys
 from typing import TypedDict
 
 # ---- names -----------------------------------------------------------------------------------------------------------
@@ -118,6 +119,8 @@ class _LaterMembers(TypedDict, total=False):
     sealing_key: str
     #: Whether the image's base and system packages are what the client knows (see `OwnImage`).
     plain: bool
+    #: The version of Fanfold that was deployed, such as 0.1.0: what messages say.
+    fanfold: str
 
 
 class DeploymentDescriptor(_LaterMembers):
@@ -140,7 +143,16 @@ class DeploymentDescriptor(_LaterMembers):
     log_groups: dict[str, str]
 
 
+#: What clients and deployments tell each other has this version: the descriptor, and all formats of a job. A client
+#: works with deployments from the oldest that it can still speak with up to its own; see docs/upgrading.md.
 DESCRIPTOR_VERSION = 1
+OLDEST_DESCRIPTOR_VERSION = 1
+
+
+def fanfold_version() -> str:
+    """The version of this Fanfold, such as 0.1.0."""
+    return str(sys.modules["fanfold"].__version__)
+
 
 # ---- the environment of what runs in the image -----------------------------------------------------------------------
 # The deployment's own name is in layout.ENV_DEPLOYMENT.

@@ -31,6 +31,8 @@ from fanfold.source.rebuild import (
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
+    from fanfold.errors import CaptureError
+
 # What travels: source texts, the values they need, and a hash of what they mean.
 
 FORMAT_VERSION = 2
@@ -126,10 +128,21 @@ class Bundle(NamedTuple):
             blobs={name: a2b_base64(text) for name, text in document["blobs"].items()},
             remade=tuple(document["remade"]),
             needs=tuple((what, package, version) for what, package, version in document["needs"]),
-            left_names=tuple(document["left_names"]),
-            left_statements=tuple(document["left_statements"]),
+            left_names=tuple(document.get("left_names", ())),  # these came later than the format did
+            left_statements=tuple(document.get("left_statements", ())),
             environment=document.get("environment", ""),
         )
+
+
+def _other_format(version: object) -> CaptureError:
+    from fanfold.errors import UPDATE, CaptureError
+
+    newer = isinstance(version, int) and version > FORMAT_VERSION
+    return CaptureError(
+        f"{'A newer' if newer else 'An older'} Fanfold captured this function, in format {version};"
+        f" this one reads format {FORMAT_VERSION}.",
+        next_step=UPDATE if newer else "submit the UDF again: what it has computed stays in its job.",
+    )
 
 
 def environment_of(data: bytes) -> str:
@@ -151,10 +164,7 @@ def _parse(data: bytes) -> dict[str, Any]:
             next_step="Submit the UDF again; if it comes back, the store that holds it is damaged.",
         ) from error
     if version != (_FORMAT_WITH_ENVIRONMENT if document.get("environment") else FORMAT_VERSION):
-        raise CaptureError(
-            f"This function was captured in format {version}; this Fanfold reads format {FORMAT_VERSION}.",
-            next_step="Use the same version of Fanfold on both sides (pip install --upgrade fanfold).",
-        )
+        raise _other_format(version)
     return dict(document)
 
 

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from fanfold.core.models import CacheEntry, Event, EventKind, Output, RunError, RunStatus, Usage, compact_to, upgrade
-from fanfold.errors import ResultDamaged, StoreError, StoreTooNew
+from fanfold.errors import UPDATE, ResultDamaged, StoreError, StoreTooNew
 from fanfold.stores.disk import disk_errors, told
 from fanfold.stores.keys import inputs_index_key, inputs_key
 from fanfold.stores.protocols import ObjectStore
@@ -297,7 +297,7 @@ def _unpack(job_id: str, page: EventPage) -> list[Event]:
         if kind >= len(kinds):
             raise StoreTooNew(
                 f"A newer Fanfold has recorded an event of job {job_id} that this one does not know (kind {kind}).",
-                next_step="upgrade with `pip install --upgrade fanfold`.",
+                next_step=UPDATE,
             )
         events.append(
             Event(job_id, run, attempt, kinds[kind], at, event_id.hex(), statuses[status], output, None, usage, {})
@@ -332,7 +332,7 @@ def events_too_new() -> StoreTooNew:
     """The error for an item that this Fanfold cannot read."""
     return StoreTooNew(
         "A newer Fanfold wrote some of this job's events.",
-        next_step="upgrade with `pip install --upgrade fanfold`.",
+        next_step=UPDATE,
     )
 
 

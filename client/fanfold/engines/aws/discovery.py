@@ -10,10 +10,12 @@ from typing import Any, NamedTuple, cast
 
 from fanfold.contract.cloud import (
     DESCRIPTOR_VERSION,
+    OLDEST_DESCRIPTOR_VERSION,
     DeploymentDescriptor,
     Lane,
     OwnImage,
     definition_name,
+    fanfold_version,
     image_packages_path,
     images_path,
     instance_types_path,
@@ -22,7 +24,7 @@ from fanfold.contract.cloud import (
 )
 from fanfold.contract.instances import INSTANCE_TYPES, Host, InstanceType
 from fanfold.core.models import NO_DATA
-from fanfold.errors import ConfigurationError, InputError
+from fanfold.errors import UPDATE, ConfigurationError, InputError
 from fanfold.stores.aws.account import Account, Refused
 from fanfold.stores.aws.failures import USER_POLICY
 
@@ -128,14 +130,23 @@ def _descriptor(account: Account, name: str) -> DeploymentDescriptor:
         ) from refused
     descriptor = _parsed(path, answer["Parameter"]["Value"])
     version = descriptor.get("version")
-    if not isinstance(version, int) or (version <= DESCRIPTOR_VERSION and _MEMBERS - descriptor.keys()):
+    known = isinstance(version, int) and OLDEST_DESCRIPTOR_VERSION <= version <= DESCRIPTOR_VERSION
+    if not isinstance(version, int) or (known and _MEMBERS - descriptor.keys()):
         raise _not_ours(path)
-    if version > DESCRIPTOR_VERSION:
-        raise ConfigurationError(
-            f"The deployment {name!r} was made by a newer Fanfold.",
-            next_step="upgrade this one with `pip install --upgrade fanfold`.",
-        )
+    if not OLDEST_DESCRIPTOR_VERSION <= version <= DESCRIPTOR_VERSION:
+        raise _of_another_time(name, descriptor)
     return cast(DeploymentDescriptor, descriptor)
+
+
+def _of_another_time(name: str, descriptor: Mapping[str, Any]) -> ConfigurationError:
+    """The error for a deployment that this client does not speak with, newer or older."""
+    of = f" ({descriptor['fanfold']}; here is {fanfold_version()})" if "fanfold" in descriptor else ""
+    if descriptor["version"] > DESCRIPTOR_VERSION:
+        return ConfigurationError(f"The deployment {name!r} was made by a newer Fanfold{of}.", next_step=UPDATE)
+    return ConfigurationError(
+        f"The deployment {name!r} was made by an older Fanfold{of}, which this one does not speak with any more.",
+        next_step="have its operator deploy this version, or use the client of that one.",
+    )
 
 
 def _below(account: Account, path: str) -> dict[str, str]:

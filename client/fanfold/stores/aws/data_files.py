@@ -24,18 +24,18 @@ class BucketData:
 
     def beginning(self, prefix: str) -> Iterator[DataFile]:
         """The files whose name begins so, by name."""
-        more: dict[str, Any] = {}
-        while True:
-            answer = self._account.call(
-                "s3", "list_objects_v2", on="data:", Bucket=self._bucket, Prefix=DATA_PREFIX + prefix, **more
-            )
-            for found in answer.get("Contents", ()):
-                name = found["Key"].removeprefix(DATA_PREFIX)
-                if name and not name.endswith("/"):  # some programs mark folders with an empty object
-                    yield DataFile(name, found["Size"], found["LastModified"].timestamp())
-            if not answer.get("IsTruncated"):
-                return
-            more = {"ContinuationToken": answer["NextContinuationToken"]}
+        pages = self._account.pages(
+            "s3",
+            "list_objects_v2",
+            on="data:",
+            token=("NextContinuationToken", "ContinuationToken"),
+            Bucket=self._bucket,
+            Prefix=DATA_PREFIX + prefix,
+        )
+        for found in (one for page in pages for one in page.get("Contents", ())):
+            name = found["Key"].removeprefix(DATA_PREFIX)
+            if name and not name.endswith("/"):  # some programs mark folders with an empty object
+                yield DataFile(name, found["Size"], found["LastModified"].timestamp())
 
     def upload(self, pairs: Sequence[tuple[Path, str]]) -> None:
         """Keep copies of files under names, large ones in parts. Raises what `Account.call` raises."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fanfold.core.models import TELEMETRY, Event, JobHeader, header_from_text, header_to_text
-from fanfold.errors import JobNotFound, StoreError, StoreFull, StoreTooNew
+from fanfold.errors import UPDATE, JobNotFound, StoreError, StoreFull, StoreTooNew
 from fanfold.stores.disk import MAKE_ROOM, disk_errors, sync_path
 from fanfold.stores.keys import job_not_found
 from fanfold.stores.packing import COLUMNS, pack, unpack
@@ -183,7 +183,7 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> int:
     if version > SCHEMA_VERSION:
         raise StoreTooNew(
             f"{path} was written by a newer Fanfold: its format is {version}, this one knows up to {SCHEMA_VERSION}.",
-            next_step="upgrade with `pip install --upgrade fanfold`, or set FANFOLD_HOME to another directory.",
+            next_step=f"{UPDATE} Or set FANFOLD_HOME to another folder.",
         )
     return version
 
