@@ -31,8 +31,6 @@ from fanfold.source.rebuild import (
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
-    from fanfold.errors import CaptureError
-
 # What travels: source texts, the values they need, and a hash of what they mean.
 
 FORMAT_VERSION = 2
@@ -134,17 +132,6 @@ class Bundle(NamedTuple):
         )
 
 
-def _other_format(version: object) -> CaptureError:
-    from fanfold.errors import UPDATE, CaptureError
-
-    newer = isinstance(version, int) and version > FORMAT_VERSION
-    return CaptureError(
-        f"{'A newer' if newer else 'An older'} Fanfold captured this function, in format {version};"
-        f" this one reads format {FORMAT_VERSION}.",
-        next_step=UPDATE if newer else "submit the UDF again: what it has computed stays in its job.",
-    )
-
-
 def environment_of(data: bytes) -> str:
     """The lock of the packages that a bundle, given as its bytes, brings along; empty for none."""
     if b'"environment":"' not in data or b'"environment":""' in data:
@@ -153,18 +140,23 @@ def environment_of(data: bytes) -> str:
 
 
 def _parse(data: bytes) -> dict[str, Any]:
-    from fanfold.errors import CaptureError
+    from fanfold.errors import UPDATE, CaptureError
 
     try:
         document = json.loads(data)
-        version = document["fanfold_bundle"]
+        version = int(document["fanfold_bundle"])
     except (ValueError, TypeError, KeyError) as error:
         raise CaptureError(
             "These bytes are not a captured function.",
             next_step="Submit the UDF again; if it comes back, the store that holds it is damaged.",
         ) from error
     if version != (_FORMAT_WITH_ENVIRONMENT if document.get("environment") else FORMAT_VERSION):
-        raise _other_format(version)
+        newer = version > FORMAT_VERSION
+        raise CaptureError(
+            f"{'A newer' if newer else 'An older'} Fanfold captured this function, in format {version}; this one reads"
+            f" format {FORMAT_VERSION}.",
+            next_step=UPDATE if newer else "submit the UDF again: what it has computed stays in its job.",
+        )
     return dict(document)
 
 
