@@ -93,6 +93,8 @@ class Services:
         self.executions: dict[str, dict[str, Any]] = {}
         self._items: dict[tuple[str, str], tuple[Item, float]] = {}
         self._sorted: dict[str, list[str]] = {}
+        #: When each item of the table was written last.
+        self.written_at: dict[tuple[str, str], float] = {}
         self.batch_jobs: dict[str, dict[str, Any]] = {}
         self.answer_call: Callable[[dict[str, Any]], dict[str, Any]] = lambda _: {}
         self.terminate: Callable[[str], None] = lambda _: None
@@ -171,6 +173,7 @@ class Services:
         if place not in self._items:
             insort(self._sorted.setdefault(place[0], []), place[1])
         self._items[place] = item, world.now + stale_s
+        self.written_at[place] = world.now
 
     @staticmethod
     def _check(condition: str, item: Item | None, facts: dict[str, Any]) -> None:

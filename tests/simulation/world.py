@@ -53,8 +53,9 @@ class Weather:
 class Process:
     """What dies as one: a client, a function's environment, a machine. It dies before its call number `dies_at`."""
 
-    def __init__(self, name: str, *, dies_at: int | None = None, skew_s: float = 0.0) -> None:
+    def __init__(self, name: str, *, dies_at: int | None = None, skew_s: float = 0.0, began: float = 0.0) -> None:
         self.name = name
+        self.began = began
         self.skew_s = skew_s
         self.calls = 0
         self.dies_at = dies_at
@@ -99,7 +100,7 @@ class World:
         """A new process, which dies somewhere if it is to."""
         dies = mortal and self.chance(self.weather.deaths)
         skew_s = self.random.uniform(-1, 1) * self.weather.skew_s
-        made = Process(name, dies_at=self.random.randint(1, 30) if dies else None, skew_s=skew_s)
+        made = Process(name, dies_at=self.random.randint(1, 30) if dies else None, skew_s=skew_s, began=self.now)
         if mortal:
             made.frozen = self._some_time(self.weather.freezes)
             made.cut_off = self._some_time(self.weather.cut_off)

@@ -80,6 +80,8 @@ class JobState:
         self._job_events: dict[tuple[EventKind, str], Event] = {}
         #: Why its reader hears nothing of it now, in words; empty while the log answers. No part of the job's state.
         self.silence = ""
+        #: The log holds what its reader has passed by: it is to read all once more. No part of the job's state either.
+        self.has_missed = False
         #: What time it is where the events are kept, in seconds since 1970: this machine's clock may be minutes wrong.
         self.now: Callable[[], float] = time.time
         #: Of runs that were retried with other code: from which attempt on, and which of the header's fixes.

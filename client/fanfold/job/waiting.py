@@ -96,6 +96,8 @@ class Tracker(Locked):
         """Read what is new, and return the state. Threads that share a handle take turns."""
         with self.lock:
             log, was_open = self.engine.stores.log, not self.state.done
+            if self.state.has_missed:
+                self.state.has_missed, self._cursor = False, None
             while True:
                 events, cursor = log.read_since(self.header.id, self._cursor)
                 self._apply(events)

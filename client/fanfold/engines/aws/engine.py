@@ -135,6 +135,7 @@ class AwsEngine:
         headers.forget(header.id)
         header = self.stores.log.get_job(header.id)
         findings = self.inspector.look(header, read_state(self.stores.log, header, consistent=True))
+        state.has_missed = not findings  # else who waits here for what is behind it would wait for ever
         self.stores.log.append(list(reconcile.lost_events(header, findings)))
         for run, fate in findings.lost:
             _log.warning("job %s: run %d, attempt %d, is lost: %s", header.id, *run[:2], fate.reason)
@@ -142,7 +143,7 @@ class AwsEngine:
         if findings.lost:
             self.looked_at.pop(header.id, None)  # the fold may want them started again at once
         headers.release_lease(header.id)
-        return bool(findings) or told
+        return bool(findings) or state.has_missed or told
 
     def wait_for_news(self, timeout_s: float) -> bool:
         """Wait until something was recorded here, or it is time to ask what was recorded elsewhere."""

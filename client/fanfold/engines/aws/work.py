@@ -106,19 +106,19 @@ class Work:
     def abandoned(self) -> Iterator[Holding]:
         """What machines hold past their time."""
         now = self._clock.now()
-        return (held for held in self._all_held() if held.runs and held.until < now)
+        return (held for held in self.held_by_all() if held.runs and held.until < now)
 
     def release_earlier(self, batch_job: str, attempt: int) -> None:
         """Free what earlier attempts of a Batch job hold: Batch starts one only when the one before is gone."""
         earlier = {machine_name(batch_job, before) for before in range(1, attempt)}
-        for held in self._all_held():
+        for held in self.held_by_all():
             if held.runs and held.machine in earlier:
                 self.give_back(held.machine, held.runs)
 
     def in_others_hands(self, machine: str) -> dict[str, float]:
         """The other machines that hold runs and still answer for them, each with until when."""
         now = self._clock.now()
-        held = (one for one in self._all_held() if one.runs and one.until >= now and one.machine != machine)
+        held = (one for one in self.held_by_all() if one.runs and one.until >= now and one.machine != machine)
         return {one.machine: one.until for one in held}
 
     def begin_search(self, for_s: float) -> bool:
@@ -152,7 +152,8 @@ class Work:
         )
         return held.runs if mine else []
 
-    def _all_held(self) -> Iterator[Holding]:
+    def held_by_all(self) -> Iterator[Holding]:
+        """What each machine that has ever held anything holds by now, perhaps nothing."""
         after = machine_sort_key("")
         while True:
             condition = f"{PARTITION_KEY} = :job AND {SORT_KEY} BETWEEN :after AND :end"
