@@ -86,7 +86,7 @@ def test_little_room_is_a_warning(monkeypatch):
 
 
 def test_missing_packages_are_named_with_what_they_are_for(monkeypatch):
-    monkeypatch.setitem(here._OPTIONAL, "no_such_package", ("charm", "luck"))
+    monkeypatch.setitem(here.OPTIONAL, "no_such_package", ("charm", "luck"))
     missing = check("optional packages")
     assert (missing.verdict, missing.found) == ("warn", "not installed: charm for luck")
     assert missing.next_step == "pip install 'fanfold[charm]'"

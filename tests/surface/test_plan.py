@@ -10,6 +10,7 @@ from fanfold.core.formatting import about_dollars, about_seconds
 from fanfold.core.pricing import realtime_cost
 from fanfold.engines import base as select
 from fanfold.engines.local.engine import LocalEngine
+from fanfold.stores.local import SqliteResultCache
 from fanfold.submission.estimates import Observed, Own, Span, local_way, machine_way, realtime_way
 from fanfold.submission.plan import _best
 
@@ -341,6 +342,23 @@ def test_a_budget_that_may_be_passed_starts_nothing(priced):
     with pytest.raises(fanfold.InputError, match=r"more than budget_usd=1e-06\.\nscaled over 50 inputs"):
         fanfold.submit(scaled, (x for x in range(50)), budget_usd=0.000001)
     assert jobs() == before
+
+
+def test_a_budget_for_a_hundred_thousand_inputs_is_refused_after_few_questions(priced, monkeypatch):
+    fanfold.submit(scaled, [-1], collect=False).wait()
+    asked = []
+    lookup = SqliteResultCache.lookup
+    monkeypatch.setattr(
+        SqliteResultCache, "lookup", lambda self, keys, **how: asked.append(len(keys)) or lookup(self, keys, **how)
+    )
+    with pytest.raises(fanfold.InputError, match="scaled over 100,000 inputs"):
+        fanfold.submit(scaled, range(100_000), budget_usd=0.000001)
+    assert 0 < sum(asked) <= 5_000  # each hundred is one call of DynamoDB: all would be 4,000 of them
+
+
+def test_what_is_cached_among_many_is_counted_one_by_one(priced):
+    fanfold.submit(scaled, range(1000, 1050), collect=False).wait()
+    assert fanfold.plan(scaled, range(3000)).way("realtime").cached == 50
 
 
 def test_a_budget_that_is_kept_lets_a_generator_through(priced):

@@ -73,7 +73,7 @@ _BY_TAG = {
 def module_for_type(kind: type) -> Any:
     """The codec module for values of class `kind`, or None."""
     # `pathlib` became a package in 3.13, and pandas moves its classes between modules: only the top level is stable.
-    return _load(_BY_PACKAGE.get(kind.__module__.partition(".")[0]))
+    return codec_module(_BY_PACKAGE.get(kind.__module__.partition(".")[0]))
 
 
 def knows(kind: type) -> bool:
@@ -106,22 +106,29 @@ def is_sealed(value: Any) -> bool:
 
 def module_for_codec(codec: str) -> Any:
     """The codec module that reads `codec`, or None."""
-    return _load(_BY_CODEC.get(codec))
+    return codec_module(_BY_CODEC.get(codec))
+
+
+#: Which extra brings what codecs import.
+_EXTRA_OF = {"geopandas": "geo", "shapely": "geo", "PIL": "images", "polars": "polars"}
 
 
 def module_for_tag(tag: str) -> Any:
     """The codec module that reads the JSON tag `tag`, or None."""
-    return _load(_BY_TAG.get(tag, "builtin"))
+    return codec_module(_BY_TAG.get(tag, "builtin"))
 
 
 @cache
-def _load(name: str | None) -> Any:
+def codec_module(name: str | None) -> Any:
+    """The codec module of that name, or None. Raises `MissingPackage` where what it needs is not installed."""
     if name is None:
         return None
     try:
         return import_module(f"fanfold.codec.{name}")
     except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        extra = _EXTRA_OF.get(package)
         raise MissingPackage(
-            f"Reading this value needs {error.name}, which is not installed.",
-            next_step=f"`pip install {error.name}`, or everything at once: `pip install 'fanfold[all]'`.",
+            f"Reading this value needs {package}, which is not installed.",
+            next_step=f"pip install 'fanfold[{extra}]'" if extra else f"pip install {package}",
         ) from error

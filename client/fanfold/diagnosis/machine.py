@@ -22,7 +22,7 @@ _ROOM_MIB = 1024
 _WORKER_DEADLINE_S = 30.0
 
 #: Optional packages: the extra that brings each, and what it is for.
-_OPTIONAL = {
+OPTIONAL = {
     "boto3": ("aws", "running in an AWS account"),
     "geopandas": ("geo", "frames with geometries"),
     "PIL": ("images", "pictures as results"),
@@ -133,7 +133,7 @@ def _worker(home: Path) -> Check:
 def _optional() -> Check:
     from importlib.util import find_spec
 
-    missing = {extra: use for name, (extra, use) in _OPTIONAL.items() if find_spec(name) is None}
+    missing = {extra: use for name, (extra, use) in OPTIONAL.items() if find_spec(name) is None}
     if not missing:
         return Check("optional packages", "ok", "all there")
     uses = "; ".join(f"{extra} for {use}" for extra, use in missing.items())

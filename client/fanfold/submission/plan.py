@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 #: Machines whose prices are compared.
 _COMPARED = ("small", "medium", "large")
 _SAMPLE = 3
-_BATCH = 2000
+#: Inputs looked up in the cache at a time; and how many of them where each question costs, before all are.
+_BATCH, _PROBED = 10_000, 100
 #: A job that this machine finishes within this time is not worth a machine elsewhere.
 _SOON_S = 600.0
 #: Realtime runs side by side that a new AWS account is allowed.
@@ -134,11 +135,20 @@ class _Looked:
     def _look(self, name: str, maker: KeyMaker, texts: list[str]) -> None:
         keys = [maker.key(text) for text in texts]
         max_age_s = self._request.cache_max_age_s if self._request.cache else 0.0
-        known = self._reader.lookup(keys, texts, max_age_s=max_age_s)
+        known = self._known(keys, texts, max_age_s)
         self.cached[name] = self.cached.get(name, 0) + sum(key in known for key in keys)
         if name == self.asked:
             for text in (text for text, key in zip(texts, keys, strict=True) if key not in known):
                 self._take(text)
+
+    def _known(self, keys: list[str], texts: list[str], max_age_s: float) -> Collection[str]:
+        """Which of the keys are in the cache. Where each question costs, and none of a hundred is known, none is."""
+        step = len(keys) // _PROBED
+        if step > 1 and self._draft.described.costs_money:
+            some, of = keys[::step], texts[::step]
+            if not self._reader.lookup(some, of, max_age_s=max_age_s):
+                return ()
+        return self._reader.lookup(keys, texts, max_age_s=max_age_s)
 
     def _take(self, text: str) -> None:
         """Keep three of all that are open, each as likely as another."""
