@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from fanfold.errors import DeploymentGone as DeploymentGone
     from fanfold.errors import FanfoldError as FanfoldError
     from fanfold.errors import InputError as InputError
+    from fanfold.errors import InputMissing as InputMissing
     from fanfold.errors import JobNotFound as JobNotFound
     from fanfold.errors import MissingPackage as MissingPackage
     from fanfold.errors import NestedSubmitError as NestedSubmitError
@@ -80,10 +81,10 @@ __version__ = "0.1.0"
 _HOME_OF = {
     **dict.fromkeys(
         (
-            "CaptureError CodecError ConfigurationError DeploymentGone FanfoldError InputError JobNotFound "
-            "MissingPackage NestedSubmitError RampStopped ResultDamaged RunCancelled RunFailed RunLost RunOutOfMemory "
-            "RunTimedOut SignInNeeded StoreError StoreFull StoreTooNew StoreUnavailable UnknownInstanceType "
-            "WaitTimeout WorkerDied"
+            "CaptureError CodecError ConfigurationError DeploymentGone FanfoldError InputError InputMissing "
+            "JobNotFound MissingPackage NestedSubmitError RampStopped ResultDamaged RunCancelled RunFailed "
+            "RunLost RunOutOfMemory RunTimedOut SignInNeeded StoreError StoreFull StoreTooNew "
+            "StoreUnavailable UnknownInstanceType WaitTimeout WorkerDied"
         ).split(),
         "errors",
     ),

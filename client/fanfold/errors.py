@@ -2,7 +2,8 @@
 
 FanfoldError
 ├── InputError              an input, an argument or an option is not what the UDF takes   (also a ValueError)
-│   └── UnknownInstanceType no machine goes by that name
+│   ├── UnknownInstanceType no machine goes by that name
+│   └── InputMissing        an input is the result of a run that has none
 ├── CaptureError            something in the UDF cannot travel as source
 ├── CodecError              a value has no codec, or its bytes do not decode               (also a TypeError)
 ├── NestedSubmitError       `submit` or `run` was called from within a run
@@ -62,6 +63,10 @@ class InputError(FanfoldError, ValueError):
 
 class UnknownInstanceType(InputError):
     """No machine goes by that name."""
+
+
+class InputMissing(InputError):
+    """A run's input is the result of another job's run, which failed or was cancelled."""
 
 
 class CaptureError(FanfoldError):

@@ -18,7 +18,10 @@ from fanfold.stores.keys import blob_key, blob_reader, bundle_key
 from fanfold.stores.protocols import EventLog, ObjectStore
 
 #: A reference to a large value as the codec writes it, also within text that is itself within JSON.
-_BLOB = re.compile(r'\$blob\\*":\s*\[\\*"[^"\\]+\\*",\s*\\*"([0-9a-f]{64})')
+#: Another job's result has its key beside it.
+_BLOB = re.compile(
+    r'\$blob\\*":\s*\[\\*"[^"\\]+\\*",\s*\\*"([0-9a-f]{64})(?:\\*",\s*\\*"(results/[0-9a-f]{64}/[0-9a-f]{64}))?'
+)
 #: BlobCache are kept for the next run until there is this much of them: a realtime environment has 512 MB of disk.
 _KEPT_BYTES = 128 << 20
 _BLOCK_BYTES = 16 << 20
@@ -72,23 +75,22 @@ class BlobCache:
         self._of_job = {sha256}
         path = self._copy(bundle_key(sha256), self._bundles / sha256)
         if sha256 not in self._named_by:
-            self._named_by[sha256] = set(_BLOB.findall(path.read_text("ascii")))
-        values = {*self._named_by[sha256], *_BLOB.findall(header.constants)}
-        self._of_job |= values
-        self.fetch(values)
+            self._named_by[sha256] = {name for name, _ in _BLOB.findall(path.read_text("ascii"))}
+        self.fetch(self._named_by[sha256])
+        self._of_job |= self._named_by[sha256] | self.fetch_for(header.constants)
         return path
 
     def fetch_for(self, arguments: str) -> set[str]:
         """Have here what a run's arguments refer to, and say which that is. Raises `StoreFull`."""
-        names = set(_BLOB.findall(arguments)) if "$blob" in arguments else set()
-        self.fetch(names)
-        return names
+        found = set(_BLOB.findall(arguments)) if "$blob" in arguments else set()
+        self.fetch(key or name for name, key in found)
+        return {name for name, _ in found}
 
     def fetch(self, names: Iterable[str]) -> None:
-        """Have these large values here. What does not exist is passed over: it only looked like a reference."""
-        for sha256 in names:
+        """Have these large values here, by hash or key. What does not exist is passed over: it only looked like one."""
+        for name in names:
             with suppress(ResultDamaged):
-                self._copy(blob_key(sha256), self.blobs / sha256)
+                self._copy(blob_key(name), self.blobs / name.rpartition("/")[2])
 
     def tidy(self, in_use: Collection[str] = (), *, above_bytes: int = _KEPT_BYTES) -> None:
         """Remove copies that no run `in_use` and not all of the job's need, where there is more of all than that."""

@@ -269,6 +269,8 @@ class _SubmitCall:
             from fanfold.submission.ramp import check_stages, climb
 
             stages = check_stages(ramp)
+        if isinstance(inputs, Job):  # whose results are the inputs
+            inputs.wait(progress=progress)
         inputs = self._keep_to_budget(inputs, self._request, self._budget_usd)
         if self._request.target_s is not None:
             from fanfold.submission.batching import with_batch

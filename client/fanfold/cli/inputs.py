@@ -10,13 +10,22 @@ from fanfold.errors import InputError
 from fanfold.inputs.stored import READERS, is_pattern, read_rows, rows, suffix_of
 
 
-def inputs_from(values: Sequence[str], file: str | None, numbers: str | None) -> Iterable[Any]:
-    """The inputs of a job, from exactly one of: values, a file, a range. Raises `InputError`."""
-    if sum([bool(values), file is not None, numbers is not None]) != 1:
+def inputs_from(
+    values: Sequence[str], file: str | None, numbers: str | None, job: str | None = None, by: str | None = None
+) -> Iterable[Any]:
+    """The inputs of a job, from exactly one of: values, a file, a range, another job's results. Raises `InputError`."""
+    if sum([bool(values), file is not None, numbers is not None, job is not None]) != 1:
         raise InputError(
-            "Inputs come from one place: values, --inputs or --range.",
-            next_step="give exactly one: `a b c`, `--inputs days.csv` or `--range 0:100`.",
+            "Inputs come from one place: values, --inputs, --range or --results-of.",
+            next_step="give exactly one: `a b c`, `--inputs days.csv`, `--range 0:100` or `--results-of JOB`.",
         )
+    if by is not None and job is None:
+        raise InputError("--by groups the results of a job.", next_step="name the job: --results-of JOB.")
+    if job is not None:
+        from fanfold.api.submit import get_job
+
+        found = get_job(job)
+        return found if by is None else found.grouped(by=by.split(","))
     if file is not None:
         return _from_file(file)
     return values if numbers is None else _range(numbers)

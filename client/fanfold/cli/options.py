@@ -48,6 +48,16 @@ InputsFile = Annotated[
     str | None,
     typer.Option("--inputs", "-i", metavar="FILE", help=".csv, .tsv, .jsonl or .parquet; - for JSON lines from stdin."),
 ]
+ResultsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--results-of", metavar="JOB", help="A job whose results are the inputs, where they lie; - the latest."
+    ),
+]
+GroupedBy = Annotated[
+    str | None,
+    typer.Option("--by", metavar="NAME", help="With --results-of: a parameter, or several with commas, to group by."),
+]
 Numbers = Annotated[
     str | None,
     typer.Option("--range", metavar="START:STOP[:STEP]", help="Whole numbers, as Python's range: without STOP."),

@@ -37,6 +37,8 @@ _BY_PACKAGE = {
     "pyproj": "rasters",
     "pydantic": "sealed",
     "fanfold": "sealed",
+    "fanfold.codec.stored": "stored",
+    "fanfold.job.run": "stored",
 }
 
 #: Whose values are tables, arrays and the like, which may be of any size.
@@ -67,13 +69,15 @@ _BY_TAG = {
     "$exception": "exceptions",
     "$ref": "builtin",
     "$sealed": "sealed",
+    "$absent": "stored",
 }
 
 
 def module_for_type(kind: type) -> Any:
     """The codec module for values of class `kind`, or None."""
     # `pathlib` became a package in 3.13, and pandas moves its classes between modules: only the top level is stable.
-    return codec_module(_BY_PACKAGE.get(kind.__module__.partition(".")[0]))
+    module = kind.__module__
+    return codec_module(_BY_PACKAGE.get(module) or _BY_PACKAGE.get(module.partition(".")[0]))
 
 
 def knows(kind: type) -> bool:
@@ -102,6 +106,11 @@ def is_sealed(value: Any) -> bool:
     """Whether a value is a secret that was read without its key."""
     sealed = sys.modules.get("fanfold.codec.sealed")
     return sealed is not None and isinstance(value, sealed.Sealed)
+
+
+def is_by_reference(value: Any) -> bool:
+    """Whether a value is a run of a job or the result of one, which the run reads that it is an input of."""
+    return _BY_PACKAGE.get(type(value).__module__) == "stored"
 
 
 def module_for_codec(codec: str) -> Any:

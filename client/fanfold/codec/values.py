@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from fanfold.codec import registry
 from fanfold.codec.encoded import Encoded, damaged, join_parts, split_parts
-from fanfold.errors import UPDATE, CodecError
+from fanfold.errors import UPDATE, CodecError, InputMissing
 
 #: Binary parts above this go through `put_blob`; below it, a reference would cost about as much as the bytes.
 BLOB_THRESHOLD_BYTES = 1024
@@ -269,8 +269,9 @@ def _too_deep(name: str) -> CodecError:
 
 _loads_plain = json.JSONDecoder().decode
 
-#: Gives the value of a part that lies elsewhere, by its codec and what `put_part` returned for it.
-GetPart = Callable[[str, Any], Any]
+#: Gives the value of a part that lies elsewhere, by its codec and what `put_part` returned for it; of another job's
+#: result there follow its key and its run (`codec.stored`).
+GetPart = Callable[..., Any]
 Decode = Callable[[str, bytes], Any]
 PutTogether = Callable[[Any], Any]
 
@@ -287,7 +288,7 @@ def read(text: str, get_part: GetPart, decode: Decode, put_together: PutTogether
         untagged = _loads_plain
     try:
         return untagged(text)
-    except (CodecError, OSError, MemoryError, ImportError, Warning):
+    except (CodecError, InputMissing, OSError, MemoryError, ImportError, Warning):
         raise
     except Exception as error:  # tags are read by many libraries, each with errors of its own for what it cannot read
         raise damaged("json/1", error) from error
@@ -310,8 +311,7 @@ class _Untagger:
         if tag[:1] != "$":
             return found
         if tag in ("$blob", "$part"):
-            codec, reference = payload
-            return self._get_part(codec, reference)
+            return self._get_part(*payload)
         if tag == "$inline":
             codec, data = payload
             return self._decode(codec, data)
@@ -389,6 +389,11 @@ class _Now(local):
 _now = _Now()
 
 
+def trusts_writer() -> bool:
+    """Whether the present reading is that of a worker, which runs the writer's code anyway."""
+    return _now.trusted
+
+
 def _put_together(nodes: Any) -> Any:
     from fanfold.codec.rebuild import put_together
 
@@ -432,12 +437,13 @@ def decode_json(
 ) -> Any:
     """The value that `encode_json` wrote; `get_blob(sha256_hex)` gives the bytes that `put_blob` was given.
 
-    `get_value(codec, sha256_hex)` may give their value instead, for one that keeps what comes again and again.
+    `get_value(codec, sha256_hex)` may give their value instead, for one that keeps what comes again and again. Another
+    job's result is asked for by its key in place of the hash; `get_value` has that and its run as further arguments.
     `trusted` is for a worker, which runs the writer's code anyway: see `decode`. Left out, it is what the value around
     this one is read with. Raises `CodecError` where the text is damaged, or written by a newer Fanfold.
     """
     blob = get_blob or _no_blob
-    part = get_value or (lambda codec, sha256: _decode(codec, blob(sha256)))
+    part = get_value or (lambda codec, sha256, key="", *_: _decode(codec, blob(key or sha256)))
     if trusted is None or '{"$' not in text:
         value = read(text, part, _decode, _put_together)
     else:

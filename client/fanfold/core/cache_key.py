@@ -25,6 +25,13 @@ RETURNED = "returned/1"
 _SEALED = '"$sealed":['
 _SEALED_ANEW = re.compile(r'("\$sealed":\["\w+","[0-9a-f]{64}"),"[0-9a-f]*","[A-Za-z0-9+/=]*"\]')
 
+#: The result of another job's run (`codec.stored`): what it is counts, not where it lies nor which run gave it.
+_BLOB = '"$blob":['
+_LYING = re.compile(r'("\$blob":\["[^"]+","[0-9a-f]{64}"),"[^"]*","[^"]*"\]')
+
+#: What stands in arguments for the result of a run that has none.
+ABSENT_TAG = '"$absent":['
+
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _AGE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw]?)\s*", re.ASCII)
 
@@ -100,7 +107,9 @@ def returned_key(key: str) -> str:
 
 
 def key_text(text: str) -> str:
-    """What of an encoded text counts: of a sealed secret its name, which is the same for every job."""
+    """What of an encoded text counts: of a secret its name, which is the same for every job; of a result its hash."""
+    if _BLOB in text:
+        text = _LYING.sub(r"\1]", text)
     return _SEALED_ANEW.sub(r"\1]", text) if _SEALED in text else text
 
 

@@ -14,7 +14,7 @@ from fanfold.core.fold import JobState
 from fanfold.core.models import BAD, NO_DATA, CacheEntry, Event, JobHeader, RunRef, RunStatus, StopRecord, to_event
 from fanfold.core.options import FailureWatch, Request, secret_variable
 from fanfold.core.processes import Locked
-from fanfold.errors import ConfigurationError
+from fanfold.errors import ConfigurationError, InputMissing
 from fanfold.settings import Settings, current, log_to_stderr
 from fanfold.stores.protocols import DataFiles, EventLog, ObjectStore, ResultCache
 
@@ -228,6 +228,8 @@ def reason_to_stop(state: JobState) -> str:
         return ""
     watch = FailureWatch(state.header.stop_on_error)
     for index in islice(state.indexes(*BAD), _LOOKED_AT):
+        if (error := state.error(index)) is not None and error.type == InputMissing.__name__:
+            continue  # the code has not been tried
         if reason := watch.note(state.status_of(index), state.error(index)):
             return reason
     return ""

@@ -65,6 +65,20 @@ def find_leaders(stores: Stores, header: JobHeader, keys: dict[str, list[int]], 
     return events
 
 
+def record_leaders(
+    stores: Stores, header: JobHeader, runs: Iterable[tuple[int, str]], earlier: Iterable[str]
+) -> list[int]:
+    """Leave to earlier jobs what they perform already of these runs, each with its key; record and return which."""
+    wanted: dict[str, list[int]] = {}
+    for index, key in runs:
+        wanted.setdefault(key, []).append(index)
+    every = {index for indexes in wanted.values() for index in indexes}
+    events = find_leaders(stores, header, wanted, earlier)
+    if events:
+        stores.log.append(events)
+    return sorted(every.difference(*wanted.values())) if events else []
+
+
 def _read_leaders(stores: Stores, header: JobHeader, earlier: Iterable[str]) -> Iterator[JobState]:
     for job_id in sorted(earlier)[-_MOST_LEADERS:]:
         try:

@@ -21,12 +21,12 @@ Send = Callable[[Mapping[str, Any]], str]
 GetSealing = Callable[[], "Sealing"]
 
 
-def sender(put_blob: PutBlob, own: Own = "named", sealing: GetSealing | None = None) -> Send:
+def sender(put_blob: PutBlob, own: Own = "named", sealing: GetSealing | None = None, *, objects: object = None) -> Send:
     """What writes bound arguments as canonical text; it raises `Rejection` for a value that cannot be sent.
 
     Anything binary above 1 KB goes to `put_blob(sha256_hex, data)`. `own` says how classes and functions of the user's
-    own travel (see `encode_json`); secrets go by what `sealing()` gives, and without it
-    not at all.
+    own travel (see `encode_json`); secrets go by what `sealing()` gives, and without it not at all. `objects` is where
+    the arguments are kept, and results of other jobs may lie; without it these are refused.
     """
 
     def send(arguments: Mapping[str, Any]) -> str:
@@ -38,9 +38,10 @@ def sender(put_blob: PutBlob, own: Own = "named", sealing: GetSealing | None = N
             return encode_json(arguments, put_blob=put_blob, name="input", own=None)
         except CodecError:
             from fanfold.codec.sealed import sealed_by
+            from fanfold.codec.stored import referring_to, resolve
 
-            with sealed_by(sealing):
-                return _one_by_one(arguments, put_blob, own)
+            with sealed_by(sealing), referring_to(objects):
+                return _one_by_one(resolve(arguments), put_blob, own)
 
     return send
 

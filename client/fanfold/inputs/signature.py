@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from fanfold.codec.encoded import never_encoded
-from fanfold.codec.registry import HIDDEN, is_sealed, secret_kinds
+from fanfold.codec.registry import HIDDEN, is_by_reference, is_sealed, secret_kinds
 from fanfold.errors import InputError
 
 # Why one input does not fit. A rejection never leaves this package: it becomes a line of an `InputError`.
@@ -154,6 +154,12 @@ class _Lax:
         from pydantic import ValidationError
 
         value = _python_scalar(value)
+        if is_by_reference(value) or (isinstance(value, (list, tuple, dict)) and _holds_references(value)):
+            from fanfold.codec.stored import resolve
+
+            value = resolve(value)
+            if is_by_reference(value) or (isinstance(value, (list, tuple, dict)) and _holds_references(value)):
+                return value  # a run's result, which is not looked at before that run
         if isinstance(value, str):
             value = _literal_of(self._annotation, value)
         if self._reads_json and isinstance(value, str):
@@ -184,6 +190,11 @@ class _Lax:
             return TypeAdapter(annotation)
         except Exception:  # noqa: BLE001 - as above
             return None
+
+
+def _holds_references(values: Any) -> bool:
+    """Whether runs of a job are among a container's values."""
+    return any(map(is_by_reference, values.values() if isinstance(values, dict) else values))
 
 
 def _readable(annotation: Any) -> Any:

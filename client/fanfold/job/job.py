@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from fanfold.job.cost import Cost
     from fanfold.job.diff import Difference
     from fanfold.job.summary import Summary
+    from fanfold.job.upstream import By, Grouped
     from fanfold.job.verify import Receipt
 
 #: Runs of a cancelled job have ended after so many seconds, unless something is wrong.
@@ -438,6 +439,17 @@ class Job(JobCompat):
         from fanfold.job.open_bundle import export_job
 
         return export_job(self, Path(path))
+
+    def grouped(self, by: By | None = None) -> Grouped:
+        """Its runs in groups, as inputs of another job: `submit(reduce, job.grouped(by="year"))`.
+
+        Each group is one input, a list of results; `by` is a parameter, several, or a function of a run's arguments,
+        and None puts all into one group. What it was grouped by is an argument too, where the UDF has a parameter of
+        that name (of a function, `key`). Raises `InputError`.
+        """
+        from fanfold.job.upstream import Grouped
+
+        return Grouped(self, by)
 
     def dataset(self) -> ds.Dataset:
         """The frames that its runs gave as one pyarrow dataset, with a column `run`, read lazily where they lie.

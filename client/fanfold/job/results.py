@@ -50,7 +50,7 @@ def submitted_here_marker(job_id: str) -> Path:
 
 
 #: What stands in arguments for a large value.
-_BLOB = re.compile(r'"\$blob":\s*\["[^"]*",\s*"([0-9a-f]{64})"\]')
+_BLOB = re.compile(r'"\$blob":\s*\["[^"]*",\s*"([0-9a-f]{64})"(?:,\s*"([^"]*)")?')
 
 
 @contextmanager
@@ -77,13 +77,19 @@ class Contents:
         self._own: bool | None = None
 
     def arguments(self, index: int) -> dict[str, Any]:
-        """What the run was called with, the job's constants included."""
+        """What the run was called with, the job's constants included; other jobs' results are named, not loaded."""
         return {**self.own_arguments(index), **self.constants()}
 
     def own_arguments(self, index: int) -> dict[str, Any]:
         """What the run was called with, without what all runs have in common."""
-        arguments: dict[str, Any] = decode_json(self._manifest.arguments(index), get_blob=self._blob)
+        arguments: dict[str, Any] = decode_json(self._manifest.arguments(index), get_value=self._seen)
         return arguments
+
+    def loaded_arguments(self, index: int) -> dict[str, Any]:
+        """What the run was called with, the results of other jobs' runs among it; constants included."""
+        texts = (self._manifest.arguments(index), self._header.constants)
+        own, constants = (decode_json(text, get_blob=self._blob) for text in texts)
+        return {**own, **constants}
 
     def labels(self, indexes: Iterable[int]) -> list[dict[str, Any]]:
         """What each of these runs was called with, without what all have in common: where only some give a parameter,
@@ -99,8 +105,16 @@ class Contents:
 
     def constants(self) -> dict[str, Any]:
         """What all runs were called with."""
-        constants: dict[str, Any] = decode_json(self._header.constants, get_blob=self._blob)
+        constants: dict[str, Any] = decode_json(self._header.constants, get_value=self._seen)
         return constants
+
+    def _seen(self, codec: str, sha256: str, key: str = "", run: str = "") -> Any:
+        """A large argument; of another job's result that it is one, for there may be gigabytes of them."""
+        if key:
+            from fanfold.codec.stored import StoredResult
+
+            return StoredResult(codec, sha256, key, run)
+        return decode(codec, self._blob(sha256))
 
     def value(self, index: int, output: Output, *, cached: bool = False) -> Any:
         """A run's result. Raises `ResultDamaged` where its bytes are gone or are not the ones that were stored.
@@ -108,9 +122,9 @@ class Contents:
         `cached`: another job has computed it, which in a shared store may be somebody else's.
         """
         data = self.read_checked(index, output)
-        return decode(output.codec, data, allow_pickle=self._may_run_code(output, cached=cached))
+        return decode(output.codec, data, allow_pickle=self.may_run_code(output, cached=cached))
 
-    def _may_run_code(self, output: Output, *, cached: bool) -> bool:
+    def may_run_code(self, output: Output, *, cached: bool) -> bool:
         """Whether to rebuild what runs code: by the reader's word, or of a job that this user submitted from here."""
         if output.codec == PICKLE and self._header.serializer != "pickle":
             return False  # no run of this job has written that
@@ -138,13 +152,13 @@ class Contents:
         damaged: list[str] = []
         with _noting(damaged):
             self._stores.objects.get(bundle_key(self._header.bundle_sha256))
-        blobs = set(_BLOB.findall(self._header.constants))
+        blobs = {key or sha256 for sha256, key in _BLOB.findall(self._header.constants)}
         with _noting(damaged):
             for arguments in self._manifest:
-                blobs.update(_BLOB.findall(arguments))
-        for sha256 in sorted(blobs):
+                blobs.update(key or sha256 for sha256, key in _BLOB.findall(arguments))
+        for name in sorted(blobs):
             with _noting(damaged):
-                self._blob(sha256)
+                self._blob(name)
         return damaged
 
     def forget(self, indexes: Iterable[int]) -> None:
@@ -307,7 +321,12 @@ def _is_no_label(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return any(map(_is_no_label, value[:100]))
     is_array = hasattr(value, "dtype") and getattr(value, "ndim", 0) > 0
-    return is_array or _as_pandas(value) is not None or hasattr(value, "geom_type")
+    return (
+        is_array
+        or type(value).__module__ == "fanfold.codec.stored"
+        or _as_pandas(value) is not None
+        or hasattr(value, "geom_type")
+    )
 
 
 def _label(value: Any) -> Any:

@@ -12,6 +12,9 @@ from fanfold.errors import (
 from fanfold.job import logs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fanfold.codec import Encoded
     from fanfold.job.job import Job
     from fanfold.job.post_mortem import PostMortem
     from fanfold.job.why import Why
@@ -23,6 +26,11 @@ class Run:
     def __init__(self, job: Job, index: int) -> None:
         self._job = job
         self.index = index
+
+    @property
+    def job(self) -> Job:
+        """The job that it is a run of."""
+        return self._job
 
     @property
     def status(self) -> RunStatus:
@@ -37,7 +45,7 @@ class Run:
     @property
     def input(self) -> dict[str, Any]:
         """The arguments it was called with."""
-        return self._job.contents.arguments(self.index)
+        return self._job.contents.loaded_arguments(self.index)
 
     @property
     def duration_s(self) -> Seconds | None:
@@ -91,6 +99,20 @@ class Run:
         from fanfold.job.why import explain_run
 
         return explain_run(self._job, self.index)
+
+    # As an input of another job it stands for its result (`codec.stored`).
+
+    def small_value(self) -> Any:
+        """Its result where that is small and plain, else itself; waits for its end."""
+        from fanfold.job.upstream import small_value
+
+        return small_value(self)
+
+    def argument_tree(self, objects: Any, put_part: Callable[[Encoded], Any]) -> Any:
+        """What stands for its result in arguments that are kept in `objects`; waits for its end."""
+        from fanfold.job.upstream import argument_tree
+
+        return argument_tree(self, objects, put_part)
 
     # The older spelling (see docs/compatibility.md).
 

@@ -59,8 +59,12 @@ def result_key(cache_key: str, sha256: str) -> str:
 
 
 def blob_key(sha256: str) -> str:
-    """Key of a large argument or global value, named after its bytes."""
-    return f"blobs/{sha256}"
+    """Key of a large argument or global value, named after its bytes; of another job's result, which has one, that."""
+    return sha256 if sha256.startswith(_LYING) else f"blobs/{sha256}"
+
+
+#: Where an argument may lie that is another job's result.
+_LYING = ("results/", "blobs/")
 
 
 def libraries_key(image: str) -> str:

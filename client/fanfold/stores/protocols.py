@@ -94,6 +94,9 @@ class ObjectStore(Protocol):
     def exists(self, key: str) -> bool:
         """Whether anything is under `key`."""
 
+    def refer(self, key: str) -> str:
+        """The key by which arguments may name a result for as long as they are kept; its bytes go nowhere."""
+
     def delete(self, keys: Iterable[str]) -> None:
         """Take away what is under `keys`; what is not there already is passed over."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fanfold.codec import encode_json
 from fanfold.contract.instances import InstanceType, run_memory_mib
 from fanfold.contract.layout import ENV_RUN
-from fanfold.core.cache_key import KeyMaker, not_brought, versions
+from fanfold.core.cache_key import ABSENT_TAG, KeyMaker, not_brought, versions
 from fanfold.core.models import (
     PATH_TAG,
     CacheEntry,
@@ -30,7 +30,7 @@ from fanfold.core.models import (
     to_event,
 )
 from fanfold.core.options import Options, Request, places, secret_variable, unwrapped
-from fanfold.engines.base import Description, Engine, JobSealing, Stores, engine_for
+from fanfold.engines.base import Description, Engine, JobSealing, engine_for
 from fanfold.errors import CaptureError, InputError, NestedSubmitError
 from fanfold.inputs import Signature, sender, validated
 from fanfold.job.results import make_room_now_and_then, note_submitted_here
@@ -193,13 +193,20 @@ class Draft:
             self.path_rules = PathRules(depends_on, self.options.check_paths)
         self._signature = signature
         self._given = constants
-        self._send = sender(put_blob, self._carried, self.sealing)
+        #: Runs that are to have the result of another job's run, which has none.
+        self.without_input: list[int] = []
+        self._send = sender(put_blob, self._carried, self.sealing, objects=engine.stores.objects)
         #: What all runs have in common, as text; known when the first input has been checked with it.
         self.constants = "" if constants else "{}"
 
     def arguments(self, inputs: Any) -> Iterator[str]:
         """Each input's own arguments as text, one by one, checked. Raises `InputError`."""
-        yield from validated(inputs, self._signature, self._given, self._own)
+        if hasattr(type(inputs), "for_parameters"):  # an earlier job's runs, in groups
+            inputs = inputs.for_parameters(self.parameters, self._given)
+        for index, own in enumerate(validated(inputs, self._signature, self._given, self._own)):
+            if ABSENT_TAG in own:
+                self.without_input.append(index)
+            yield own
 
     def _own(self, arguments: dict[str, Any]) -> str:
         """A run's own arguments as text; what it shares with the others is kept, once."""
@@ -336,9 +343,20 @@ def _looked_up(
     """
     engine = draft.engine
     seen_to = _answer_from_cache(header, draft, keys, texts)
+    if draft.without_input:
+        from fanfold.submission.refusing import refuse_runs
+
+        refuse_runs(header, engine.stores, draft.without_input, seen_to)
     if all(seen_to) or texts is not None or not earlier or not _may_follow(header, engine):
         return Submission(header, engine, seen_to)
-    return Submission(header, engine, seen_to, _find_leaders(header, engine.stores, keys, seen_to, earlier))
+    from fanfold.engines.following import record_leaders  # most jobs have nobody to follow
+
+    open_runs = (index for index in range(header.count) if not seen_to[index])
+    wanted = [(index, keys[_KEY_BYTES * index : _KEY_BYTES * (index + 1)].hex()) for index in open_runs]
+    followed = record_leaders(engine.stores, header, wanted, earlier)
+    for index in followed:
+        seen_to[index] = 1
+    return Submission(header, engine, seen_to, bool(followed))
 
 
 def _header(job_id: str, draft: Draft, bundle: Bundle, request: Request, count: int) -> JobHeader:
@@ -471,24 +489,6 @@ def _may_follow(header: JobHeader, engine: Engine) -> bool:
     outlives_this = engine.detached or header.instance_type is not None
     can_wait = engine.describe().runs_follow_anywhere or not outlives_this
     return can_wait and header.cache_max_age_s > 0 and _may_read_cache(header)
-
-
-def _find_leaders(header: JobHeader, stores: Stores, keys: bytearray, seen_to: bytearray, earlier: list[str]) -> bool:
-    """Leave to earlier jobs what they perform already, and record that. Whether there is any such run."""
-    from fanfold.engines.following import find_leaders  # most jobs have nobody to follow
-
-    wanted: dict[str, list[int]] = {}
-    for index in range(header.count):
-        if not seen_to[index]:
-            wanted.setdefault(keys[_KEY_BYTES * index : _KEY_BYTES * (index + 1)].hex(), []).append(index)
-    events = find_leaders(stores, header, wanted, earlier)
-    if not events:
-        return False
-    left = {index for indexes in wanted.values() for index in indexes}
-    for index in range(header.count):
-        seen_to[index] |= index not in left
-    stores.log.append(events)
-    return True
 
 
 def _finder(header: JobHeader, draft: Draft, texts: Manifest | None) -> _Find:

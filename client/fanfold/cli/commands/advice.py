@@ -21,6 +21,8 @@ def plan(
     *,
     inputs: options.InputsFile = None,
     numbers: options.Numbers = None,
+    results_of: options.ResultsOf = None,
+    by: options.GroupedBy = None,
     constants: options.Constants = None,
     engine: options.EngineName = None,
     instance_type: options.InstanceTypeName = None,
@@ -37,7 +39,7 @@ def plan(
 
     found = planned(
         load_udf(udf),
-        inputs_from(values or [], inputs, numbers),
+        inputs_from(values or [], inputs, numbers, results_of, by),
         engine=engine,
         instance_type=instance_type,
         max_workers=workers,

@@ -63,6 +63,8 @@ def submit(
     *,
     inputs: options.InputsFile = None,
     numbers: options.Numbers = None,
+    results_of: options.ResultsOf = None,
+    by: options.GroupedBy = None,
     constants: options.Constants = None,
     engine: options.EngineName = None,
     instance_type: options.InstanceTypeName = None,
@@ -103,9 +105,10 @@ def submit(
 ) -> None:
     """Run a UDF over many inputs, in parallel.
 
-    Inputs are values, a file, or a range. A row of a file is one run, its columns are parameters; so is a line of
-    JSON. Every input is checked against the UDF's annotations before anything starts. Waits for the end and prints
-    what it took; -o writes the results to a file, as `fanfold collect` does later. Ctrl-C cancels the job.
+    Inputs are values, a file, a range, or another job's results. A row of a file is one run, its columns are
+    parameters; so is a line of JSON. Every input is checked against the UDF's annotations before anything starts.
+    Waits for the end and prints what it took; -o writes the results to a file, as `fanfold collect` does later.
+    Ctrl-C cancels the job.
     """
     from fanfold.api.submit import submit as start
     from fanfold.api.submit import with_environment
@@ -120,7 +123,7 @@ def submit(
     with redirect_stdout(sys.stderr if debug else sys.stdout):  # what a UDF prints is not the command's output
         outcome: Any = start(
             function,
-            inputs_from(values or [], inputs, numbers),
+            inputs_from(values or [], inputs, numbers, results_of, by),
             engine=engine,
             instance_type=instance_type,
             max_workers=workers,

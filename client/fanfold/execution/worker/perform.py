@@ -99,7 +99,7 @@ class Blobs:
         self._checked.add(name)
         return data
 
-    def _value(self, codec: str, name: Any) -> Any:
+    def _value(self, codec: str, name: Any, *_: str) -> Any:
         path, key = os.path.join(self._folder, name), (codec, name)
         if key in self._kept:
             return _copied(self._kept[key])

@@ -100,6 +100,10 @@ class S3ObjectStore:
         """Whether anything is under `key`."""
         return self._etag(key) is not None
 
+    def refer(self, key: str) -> str:
+        """The key itself: results are kept for longer than jobs."""
+        return checked_key(key)
+
     def delete(self, keys: Iterable[str]) -> None:
         """Take away what is under `keys`; what is not there already is passed over."""
         every = [{"Key": checked_key(key)} for key in keys]

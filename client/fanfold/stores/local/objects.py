@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fanfold.errors import ResultDamaged, StoreError, StoreFull
 from fanfold.stores.disk import MAKE_ROOM, NO_ROOM, Syncer
-from fanfold.stores.keys import checked_bytes, checked_key, hash_of, sha256_in
+from fanfold.stores.keys import blob_key, checked_bytes, checked_key, hash_of, sha256_in
 
 _count = itertools.count()
 #: Read and compared at once: what a processor keeps near.
@@ -134,6 +134,21 @@ class FileObjectStore:
     def exists(self, key: str) -> bool:
         """Whether anything is under `key`."""
         return self.path(key).is_file()
+
+    def refer(self, key: str) -> str:
+        """The key of a second name of the same file, among large arguments: the first goes with the job that made it.
+
+        Raises `ResultDamaged` where there is no such object.
+        """
+        name, path = blob_key(key.rpartition("/")[2]), self._scratch_path()
+        with self._explained(key):
+            os.link(self.path(key), path)
+            try:
+                self._place(os.replace, path, self.path(name))  # what is there may be damaged
+            finally:
+                path.unlink(missing_ok=True)  # where both were one file before
+            os.utime(self.path(name))  # seen as new by a sweep of what nothing refers to
+        return name
 
     def delete(self, keys: Iterable[str]) -> None:
         """Take away what is under `keys`; what is not there already is passed over."""
