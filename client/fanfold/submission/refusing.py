@@ -9,7 +9,7 @@ from fanfold.codec import decode_json
 from fanfold.codec.stored import AbsentResult
 from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunStatus
 from fanfold.engines.base import Stores
-from fanfold.stores.manifest import Manifest
+from fanfold.stores.packing import Manifest
 
 
 def refuse_runs(header: JobHeader, stores: Stores, indexes: Sequence[int], seen_to: bytearray) -> None:
