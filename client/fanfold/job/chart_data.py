@@ -188,9 +188,14 @@ def durations(state: JobState) -> list[float]:
     return state.measured_s()
 
 
+def load_step(state: JobState) -> int:
+    """Of so many runs `run_load` takes one."""
+    return max(1, state.header.count // _POINTS)
+
+
 def run_load(state: JobState) -> list[tuple[float, float, float]]:
     """Of each run (end in seconds since the submit, CPU percent, peak MiB); of many runs a part, evenly chosen."""
-    began, step = state.header.created_at, max(1, state.header.count // _POINTS)
+    began, step = state.header.created_at, load_step(state)
     points = []
     for index in range(0, state.header.count, step):
         usage, end = state.usage(index), state.finished_at(index)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -498,17 +498,18 @@ class Job(JobCompat):
         tracker.engine.cancel(tracker.header)
         return self.wait(progress=False) if wait else self
 
-    def retry(self, udf: Callable[..., Any] | None = None) -> Job:
+    def retry(self, udf: Callable[..., Any] | None = None, *, runs: Iterable[int] | None = None) -> Job:
         """Start again what failed, was cancelled or was lost, and only that. Returns at once.
 
         `udf` is the fixed function that runs from now on, in place of the job's own; all results that there are stay.
-        A Ctrl-C before it returns cancels what it has started. Raises `InputError` while the job still runs, or where
-        the fixed function does not take the inputs of these runs; and `CaptureError`.
+        `runs`: only these of them, by their numbers. A Ctrl-C before it returns cancels what it has started. Raises
+        `InputError` while the job still runs, where one of `runs` has not failed, or where the fixed function does not
+        take the inputs of these runs; and `CaptureError`.
         """
         with WithoutOwnFrames():
-            return self._retry(udf)
+            return self._retry(udf, None if runs is None else sorted(set(runs)))
 
-    def _retry(self, udf: Callable[..., Any] | None) -> Job:
+    def _retry(self, udf: Callable[..., Any] | None, chosen: list[int] | None) -> Job:
         if self.tracker.look().header.cancelled_at is not None:
             with suppress(WaitTimeout):  # a run that had missed the cancel hears of it within seconds
                 self.wait(_ENDING_S, progress=False)
@@ -516,7 +517,10 @@ class Job(JobCompat):
         if not state.done:
             shell = f"from a shell: `fanfold status --watch {self.id}` or `fanfold cancel {self.id}`."
             raise InputError(f"Job {self.id} still runs.", next_step=f"`job.wait()` or `job.cancel()` first; {shell}")
-        runs = [RunRef(index, state.next_attempt(index)) for index in state.indexes(*BAD)]
+        failed = list(state.indexes(*BAD))
+        if chosen is not None:
+            failed = self._chosen(failed, chosen)
+        runs = [RunRef(index, state.next_attempt(index)) for index in failed]
         if not runs:
             return self
         fixed = None
@@ -530,6 +534,17 @@ class Job(JobCompat):
             self.cancel(wait=False)
             raise
         return self
+
+    def _chosen(self, failed: list[int], chosen: list[int]) -> list[int]:
+        """The runs that are chosen. Raises `InputError` for one that has not failed, and where all must be run."""
+        wrong = sorted(set(chosen) - set(failed))
+        if wrong:
+            raise InputError(
+                f"Run {wrong[0]} of job {self.id} has not failed.", next_step="`job.errors()` names those that have."
+            )
+        if self.header.cancelled_at is not None and len(chosen) < len(failed):
+            raise InputError(f"Job {self.id} was cancelled.", next_step="`job.retry()` runs all that has no result.")
+        return chosen
 
     def _start_again(self, runs: list[RunRef], fixed: JobHeader | None) -> None:
         log = self.tracker.engine.stores.log

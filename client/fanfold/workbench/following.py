@@ -131,6 +131,8 @@ _ENDED_LOOK_S = 5.0
 #: Seconds one look may spend on reading output.
 _READ_S = 0.15
 _SAMPLES = 50_000
+#: Characters that are kept of why an earlier attempt ended.
+_WHY = 300
 #: A job that nobody has looked at for this long is let go; where many runs are held, after a shorter time.
 _IDLE_S, _IDLE_FULL_S = 120.0, 5.0
 _FULL_RUNS = 100_000
@@ -140,12 +142,17 @@ Value = TypeVar("Value")
 
 
 class EarlierAttempt(NamedTuple):
-    """An attempt that another followed: its run, when it began and ended (seconds since 1970), and how."""
+    """An attempt that another followed: its run and number (from 0), when it began and ended (seconds since 1970).
+
+    `status` is how it ended, `why` the type and the message of what ended it.
+    """
 
     run: int
+    attempt: int
     began: float
     ended: float
     status: str
+    why: str
 
 
 class FollowedJob(SharedReader):
@@ -171,7 +178,7 @@ class FollowedJob(SharedReader):
         #: Attempts that were not a run's last: where each began and ended, and how.
         self.earlier: list[EarlierAttempt] = []
         self._state_cursor: str | None = None
-        self._ended: dict[tuple[int, int], tuple[float, float, str]] = {}
+        self._ended: dict[tuple[int, int], tuple[float, float, str, str]] = {}
         #: Whether there is more output to read than one look could.
         self._is_behind = False
         #: What was computed for viewers, by what it is: of which version, when, and the value.
@@ -241,9 +248,10 @@ class FollowedJob(SharedReader):
             for event in events:
                 if event.kind is EventKind.FINISHED and event.index >= 0 and event.status is not None:
                     took_s = event.usage.duration_s if event.usage is not None else 0.0
-                    self._ended[event.index, event.attempt] = (event.at - took_s, event.at, event.status.value)
+                    why = "" if event.error is None else f"{event.error.type}: {event.error.message[:_WHY]}"
+                    self._ended[event.index, event.attempt] = (event.at - took_s, event.at, event.status.value, why)
         self.earlier = [
-            EarlierAttempt(index, *ended)
+            EarlierAttempt(index, attempt, *ended)
             for (index, attempt), ended in self._ended.items()
             if attempt < state.attempt_of(index)
         ]

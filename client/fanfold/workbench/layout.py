@@ -39,7 +39,7 @@ def page_layout(here: str, engine: str, light: str | None) -> Iterator[Element]:
                 if name == here:
                     entry.props('aria-current="page"')
         text(f"{engine} · {current().owner}", "ff-where")
-        button("Light / dark", _switch)
+        button("Light / dark", _switch, "ff-light")
     with element("div", "ff-main") as main:
         yield main
 

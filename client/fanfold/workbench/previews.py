@@ -23,6 +23,8 @@ _CELL_CHARACTERS, _TEXT_CHARACTERS, _LINE_CHARACTERS = 200, 20_000, 80
 #: Results beyond this are not read for a look at them.
 MOST_BYTES = 64 << 20
 _IMAGE_PIXELS = 900
+#: Characters of a figure's JSON that the browser is given.
+_FIGURE_CHARACTERS = 4_000_000
 #: Characters of JSON that are sent to be opened level by level.
 _TREE_CHARACTERS = 500_000
 #: Stretches of a long column, of which the highest and the lowest value are drawn.
@@ -42,6 +44,8 @@ class Preview(NamedTuple):
     plot: Plot | None = None
     #: A value that holds others, as plain JSON, to be opened level by level; None where it is none.
     tree: Any = None
+    #: A figure of plotly, as its JSON says; None where it is none.
+    figure: Any = None
 
 
 def seen_of(contents: Contents, index: int, output: Output) -> Preview:
@@ -100,13 +104,26 @@ def _picture(value: Any, root: str) -> Preview | None:
         file = io.BytesIO()
         value.savefig(file, format="png", dpi=110, bbox_inches="tight")
         return Preview("figure of matplotlib", image=_url(file.getvalue(), "png"))
-    if root == "plotly" and hasattr(value, "to_image"):
-        return Preview("figure of plotly", image=_url(value.to_image(format="png"), "png"))
+    if root == "plotly" and hasattr(value, "to_json"):
+        return _plotly_figure(value.to_json())
     if isinstance(value, (bytes, bytearray)):
         kind = next((kind for begin, kind in _PICTURES.items() if value.startswith(begin)), None)
         if kind is not None:
             return Preview(f"picture, {kind.upper()}, {len(value):,} bytes", image=_url(bytes(value), kind))
     return None
+
+
+def _plotly_figure(written: str) -> Preview:
+    """A figure of plotly, for the browser to draw: the server needs no browser of its own for it."""
+    if len(written) > _FIGURE_CHARACTERS:
+        return Preview(f"figure of plotly, {len(written):,} characters of JSON: too large to be drawn here.")
+    figure = json.loads(written)
+    kinds = {str(trace.get("type", "scatter")) for trace in figure.get("data", ())}
+    away = sorted(kind for kind in kinds if kind.endswith(("geo", "map", "mapbox")) and kind != "heatmap")
+    if away or "choropleth" in kinds:
+        which = ", ".join(away or ["choropleth"])
+        return Preview(f"figure of plotly ({which}): its map comes from another host, and this page asks none.")
+    return Preview("figure of plotly", figure={"data": figure.get("data", []), "layout": figure.get("layout", {})})
 
 
 def _url(data: bytes, kind: str) -> str:
@@ -273,6 +290,12 @@ def show_preview(seen: Preview) -> None:
     if seen.tree is not None:
         tree = element("div", "ff-tree").props('role=region aria-label="Value" tabindex=0')
         script("tree", f"c{tree.id}", seen.tree)
+        return
+    if seen.figure is not None:
+        text(seen.text, "ff-muted ff-small")
+        ui.plotly({**seen.figure, "config": {"displaylogo": False}}).classes("ff-figure").props(
+            "role=img aria-label=Figure"
+        )
         return
     if not seen.columns and not seen.image:
         text(seen.text, "ff-pre", "pre").props("tabindex=0")

@@ -74,8 +74,10 @@ def _retried(order: dict[str, Any], fixed: Any = None) -> dict[str, Any]:
 
     _outlive(order["engine"])
     job = get_job(order["given"]["job"], engine=order["engine"])
-    count = sum(count for status, count in job.counts().items() if RunStatus(status) in BAD)
-    job.retry() if fixed is None else job.retry(udf=fixed)
+    runs = order["given"].get("runs")
+    failed = sum(count for status, count in job.counts().items() if RunStatus(status) in BAD)
+    job.retry(fixed, runs=runs)
+    count = failed if runs is None else len(runs)
     return {"job": job.id, "count": count}
 
 

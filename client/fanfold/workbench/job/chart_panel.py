@@ -21,8 +21,8 @@ from fanfold.workbench.layout import choice, element, set_text, show, text
 _DRAW_S = 2.0
 #: As many machines can be chosen one by one.
 _MOST_MACHINES = 500
-_FEW = "one bar a run; the thin line before it is its wait"
-_SOME = "one bar a run, in as many lines as ran side by side; dotted: how many waited"
+_FEW = "one bar a run, which a click on it opens; the thin line before it is its wait"
+_SOME = "one bar a run, which a click on it opens, in as many lines as ran side by side; dotted: how many waited"
 _MANY = f"more than {chart_data.MOST_BARS:,} runs: how many were running and (dotted) waiting; zoom in for single runs"
 
 
@@ -56,7 +56,8 @@ class ChartsPanel:
         with element("div", "ff-columns").style("margin-bottom: 14px; grid-template-columns: minmax(0, 1fr)") as one:
             timeline = self._chart("Runs over time", "timeline")
             timeline.chart.on("chart:datazoom", self._zoomed, js_handler=_ZOOM, throttle=0.25)
-        self._choice = element("div", "ff-row ff-filters ff-hidden")
+            timeline.chart.on("chart:click", js_handler=f"(e) => window.ff.openBar('{followed.job.id}', e)")
+        self._choice = element("div", "ff-row ff-filters ff-hidden").style("margin-bottom: 10px")
         self._offered = 0
         with element("div", "ff-columns") as two:
             self._charts = {
@@ -142,10 +143,13 @@ class ChartsPanel:
     def _load(self) -> dict[str, _Picture]:
         """CPU and memory, and of machines their disk and network: as sampled, else what each run took."""
         state, samples = self._followed.job.state, list(self._followed.samples)
+        end_s = chart_data.spans(state, time.time()).end_s
         if not samples:
-            options = charts.run_load_options(chart_data.run_load(state))
+            options = charts.run_load_options(chart_data.run_load(state), end_s)
+            step = chart_data.load_step(state)
+            which = "each run" if step == 1 else f"one run of every {step:,}"
             return {
-                "load": _Picture(options, "each run: its mean CPU and its peak memory"),
+                "load": _Picture(options, f"{which}: its mean CPU and its peak memory"),
                 "machines": _Picture(None),
             }
         since = "" if len(samples) == self._followed.sampled else ", the latest part"
@@ -157,9 +161,9 @@ class ChartsPanel:
         network = any(one.in_mib_s is not None for one in moments)
         missing = "" if network else "; the network is measured on AWS alone"
         return {
-            "load": _Picture(charts.machine_load_options(moments), f"{words}; 100% is one core"),
+            "load": _Picture(charts.machine_load_options(moments, end_s), f"{words}; 100% is one core"),
             "machines": _Picture(
-                charts.disk_and_network_options(moments), f"{words}; the machine with least free{missing}"
+                charts.disk_and_network_options(moments, end_s), f"{words}; the machine with least free{missing}"
             ),
         }
 

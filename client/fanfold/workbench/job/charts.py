@@ -13,6 +13,10 @@ Options = dict[str, Any]
 _GRID = {"left": 52, "right": 18, "top": 30, "bottom": 34}
 _STATUSES = ("succeeded", "running", "failed", "timed_out", "out_of_memory", "lost", "cancelled")
 _TICKS = 8
+#: A logarithmic axis with fewer ticks than this has more of them.
+_FEW_TICKS = 5
+#: More points than this are drawn smaller and let each other be seen.
+_MANY_POINTS = 1_000
 _IN_SECONDS: Options = {":formatter": "window.ff.tick"}
 _COLOURS = {"succeeded": "good", "running": "running", "cancelled": "cancelled"}
 
@@ -27,10 +31,7 @@ class Waits(NamedTuple):
 def timeline_options(drawn: Timeline, zoom: tuple[float, float], waits: Waits) -> Options:
     """Runs over time, how many wait, and when the machines came up; `zoom` is what is in sight, in percent."""
     options = _base("since the submit", "side by side" if drawn.slices else "")
-    end = max(drawn.end_s, 0.001)
-    options["xAxis"].update({"type": "value", "min": 0, "max": end})
-    options["xAxis"]["axisLabel"] = {**options["xAxis"]["axisLabel"], **_IN_SECONDS, "showMaxLabel": False}
-    options["xAxis"]["interval"] = _step_s(end * (zoom[1] - zoom[0]) / 100)
+    options["xAxis"].update(_seconds_axis(drawn.end_s, (zoom[1] - zoom[0]) / 100))
     options["dataZoom"] = _zooms(zoom)
     options["grid"] = {**_GRID, "bottom": 58}
     options["series"] = _sliced(drawn) if drawn.slices else [_bars(drawn)]
@@ -51,6 +52,19 @@ def _step_s(span_s: float) -> float:
     longest = (60 * minutes for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 360, 720, 1440, 1440 * 7))
     short = [digit * 10.0**power for power in range(-4, 2) for digit in (1, 2, 5) if digit * 10**power <= 20]
     return next((step for step in [*short, 30.0, *longest] if span_s / step <= _TICKS), span_s / _TICKS)
+
+
+#: Round times, as people say them.
+_ROUND_S = (*(10.0**power for power in range(-5, 1)), 10, 60, 600, 3_600, 6 * 3_600, 86_400, 7 * 86_400)
+_BETWEEN_S = (*(3 * 10.0**power for power in range(-5, 1)), 30, 180, 1_800, 2 * 3_600)
+
+
+def _log_ticks(low_s: float, high_s: float) -> list[float]:
+    """Ticks of a logarithmic axis of seconds: round times, and where these are few some between them."""
+    ticks = [at for at in _ROUND_S if low_s <= at <= high_s]
+    if len(ticks) < _FEW_TICKS:
+        ticks = sorted([*ticks, *(at for at in _BETWEEN_S if low_s <= at <= high_s)])
+    return ticks or [low_s, high_s]
 
 
 def _zooms(zoom: tuple[float, float]) -> list[Options]:
@@ -114,10 +128,11 @@ def histogram_options(bins: list[tuple[float, float, int]], *, realtime: bool, l
     longest = max((high for _, high, _ in bins), default=1.0)
     shortest = min((low for low, _, _ in bins), default=0.01)
     low, high = (min(shortest, 1.0), max(longest, 200.0)) if realtime else (shortest / 2, longest * 2)
-    options["xAxis"].update(
-        {"type": "log", "logBase": 10, "min": low, "max": max(high, 1.6 * (limit_s or 0.0)),
-         "axisLabel": {**options["xAxis"]["axisLabel"], **_IN_SECONDS}}
-    )  # fmt: skip
+    high = max(high, 1.6 * (limit_s or 0.0))
+    ticks = _log_ticks(low, high)
+    label = {**options["xAxis"]["axisLabel"], **_IN_SECONDS, "customValues": ticks}
+    axis = {"type": "log", "logBase": 10, "min": low, "max": high, "axisTick": {"customValues": ticks}}
+    options["xAxis"].update({**axis, "axisLabel": label})
     options["yAxis"]["minInterval"] = 1
     bars: Options = {
         "type": "custom",
@@ -136,7 +151,7 @@ def histogram_options(bins: list[tuple[float, float, int]], *, realtime: bool, l
             "lineStyle": {":color": _colour("bad"), "type": "dashed"},
             "label": {
                 ":color": _colour("text"), "fontSize": 11, "formatter": f"limit {limit_s:g} s",
-                "position": "end", "distance": [-2, 14],
+                "position": "end", "distance": [-2, 17],
             },
             "data": [{"xAxis": limit_s}],
         }  # fmt: skip
@@ -146,54 +161,90 @@ def histogram_options(bins: list[tuple[float, float, int]], *, realtime: bool, l
     return options
 
 
-def run_load_options(points: Iterable[tuple[float, float, float]]) -> Options:
-    """CPU and memory of realtime runs: one point each, where it ended."""
+Points = list[tuple[float, float | None]]
+
+
+class Panel(NamedTuple):
+    """One of the pictures that stand above each other over the same time: what is measured, and its series.
+
+    A series is a name, a colour and its points (None: not measured).
+    """
+
+    name: str
+    series: list[tuple[str, str, Points]]
+
+
+def run_load_options(points: Iterable[tuple[float, float, float]], end_s: float) -> Options:
+    """CPU and memory of realtime runs: one point each, where it ended. `end_s`: when the job's last run did."""
     points = list(points)
-    return _over_time(
-        ("CPU %", "running", [(at, cpu) for at, cpu, _ in points]),
-        ("memory, MiB", "warn", [(at, mib) for at, _, mib in points]),
-        lines=False,
-    )
+    cpu: Points = [(at, cpu) for at, cpu, _ in points]
+    memory: Points = [(at, mib) for at, _, mib in points]
+    panels = [Panel("CPU %", [("CPU %", "running", cpu)]), Panel("memory, MiB", [("memory, MiB", "warn", memory)])]
+    return _above_each_other(panels, end_s, lines=False)
 
 
-def machine_load_options(moments: list[LoadPoint]) -> Options:
+def machine_load_options(moments: list[LoadPoint], end_s: float) -> Options:
     """CPU and memory of machines over time."""
-    return _over_time(
-        ("CPU %", "running", [(one.at_s, one.cpu_percent) for one in moments]),
-        ("memory, MiB", "warn", [(one.at_s, one.memory_mib) for one in moments]),
-    )
+    cpu: Points = [(one.at_s, one.cpu_percent) for one in moments]
+    memory: Points = [(one.at_s, one.memory_mib) for one in moments]
+    panels = [Panel("CPU %", [("CPU %", "running", cpu)]), Panel("memory, MiB", [("memory, MiB", "warn", memory)])]
+    return _above_each_other(panels, end_s)
 
 
-def disk_and_network_options(moments: list[LoadPoint]) -> Options:
+def disk_and_network_options(moments: list[LoadPoint], end_s: float) -> Options:
     """Free disk of machines over time, and what they send and receive."""
-    return _over_time(
-        (
-            "disk free, GiB",
-            "running",
-            [(m.at_s, None if m.disk_free_mib is None else m.disk_free_mib / 1024) for m in moments],
-        ),
+    free = [(m.at_s, None if m.disk_free_mib is None else m.disk_free_mib / 1024) for m in moments]
+    network = [
         ("received, MiB/s", "good", [(m.at_s, m.in_mib_s) for m in moments]),
         ("sent, MiB/s", "warn", [(m.at_s, m.out_mib_s) for m in moments]),
-    )
+    ]
+    panels = [Panel("disk free, GiB", [("disk free, GiB", "running", free)]), Panel("network, MiB/s", network)]
+    return _above_each_other(panels, end_s)
 
 
-def _over_time(*series: tuple[str, str, list[tuple[float, float | None]]], lines: bool = True) -> Options:
-    """Series over time, each a name, a colour and its points: the first on the left axis, the others on the right."""
-    options = _base("since the submit", series[0][0])
-    options["xAxis"]["type"] = "value"
-    options["xAxis"]["axisLabel"] = {**options["xAxis"]["axisLabel"], **_IN_SECONDS}
-    right = {**options["yAxis"], "name": series[1][0].rpartition(", ")[2], "splitLine": {"show": False}}
-    options["yAxis"] = [{**options["yAxis"], "min": 0}, {**right, "min": 0}]
-    kind: Options = {"type": "line", "showSymbol": False} if lines else {"type": "scatter", "symbolSize": 5}
-    for place, (name, colour, points) in enumerate(series):
-        known = [[round(at, 2), round(value, 2)] for at, value in points if value is not None]
-        if known:
-            style = {"itemStyle": {":color": _colour(colour)}, "yAxisIndex": min(place, 1)}
+def _above_each_other(panels: list[Panel], end_s: float, *, lines: bool = True) -> Options:
+    """Panels over the same time, one above the other: each has a scale of its own, and none hides another."""
+    base = _base("since the submit", "")
+    shown = [panel for panel in panels if any(v is not None for _, _, points in panel.series for _, v in points)]
+    options: Options = {**base, "grid": [], "xAxis": [], "yAxis": []}
+    kind: Options = {"type": "line", "showSymbol": False} if lines else {"type": "scatter"}
+    for place, panel in enumerate(shown):
+        options["grid"].append(_shelf(place, len(shown)))
+        is_last = place == len(shown) - 1
+        options["xAxis"].append({**base["xAxis"], **_seconds_axis(end_s, 1.0), "gridIndex": place})
+        if not is_last:
+            options["xAxis"][-1].update({"name": "", "axisLabel": {"show": False}})
+        name_style = {**base["yAxis"]["nameTextStyle"], "align": "left"}
+        options["yAxis"].append(
+            {**base["yAxis"], "name": panel.name, "nameTextStyle": name_style, "nameGap": 8, "gridIndex": place,
+             "min": 0, "splitNumber": 3}
+        )  # fmt: skip
+        for name, colour, points in panel.series:
+            known = [[round(at, 2), round(value, 2)] for at, value in points if value is not None]
+            style = {"itemStyle": {":color": _colour(colour)}, "xAxisIndex": place, "yAxisIndex": place}
+            if not lines:
+                many = len(known) > _MANY_POINTS
+                style = {**style, "symbolSize": 3 if many else 5}
+                style["itemStyle"] = {":color": _colour(colour), "opacity": 0.35 if many else 0.8}
             options["series"].append({**kind, **style, "name": name, "data": known})
-    options["legend"] = {"top": 0, "textStyle": {":color": _colour("text")}}
-    options["grid"] = {**_GRID, "right": 56, "top": 44}
+    if any(len(panel.series) > 1 for panel in shown):
+        named = [name for panel in shown if len(panel.series) > 1 for name, *_ in panel.series]
+        options["legend"] = {"top": 0, "right": 10, "data": named, "textStyle": {":color": _colour("text")}}
     options["tooltip"] = {"trigger": "item", "confine": True, ":formatter": "window.ff.tip"}
     return options
+
+
+def _shelf(place: int, count: int) -> Options:
+    """The part of a chart that one of `count` panels has."""
+    height = (100 - 14 - 4) / max(1, count)
+    return {"left": 58, "right": 18, "top": f"{12 + place * height:.1f}%", "height": f"{height - 13:.1f}%"}
+
+
+def _seconds_axis(end_s: float, part: float) -> Options:
+    """An axis of seconds from 0 to `end_s`, of which this part is in sight, with ticks as people count time."""
+    end_s = max(end_s, 0.001)
+    label = {":color": _colour("muted"), "hideOverlap": True, "showMaxLabel": False, **_IN_SECONDS}
+    return {"type": "value", "min": 0, "max": end_s, "interval": _step_s(end_s * part), "axisLabel": label}
 
 
 def _base(x_name: str, y_name: str) -> Options:
@@ -204,7 +255,14 @@ def _base(x_name: str, y_name: str) -> Options:
         "splitLine": {"lineStyle": {":color": _colour("line")}},
     }
     x_axis = {**axis, "name": x_name, "nameLocation": "middle", "nameGap": 22, "splitLine": {"show": False}}
-    return {"animation": False, "grid": dict(_GRID), "xAxis": x_axis, "yAxis": {**axis, "name": y_name}, "series": []}
+    return {
+        "animation": False,
+        "textStyle": {":fontFamily": "getComputedStyle(document.body).fontFamily"},
+        "grid": dict(_GRID),
+        "xAxis": x_axis,
+        "yAxis": {**axis, "name": y_name},
+        "series": [],
+    }
 
 
 def _colour(name: str) -> str:
@@ -241,3 +299,29 @@ def _has_lone_points(points: list[list[float | None]]) -> bool:
     heights = [None, *(height for _, height in points), None]
     pairs = zip(heights, heights[1:], heights[2:], strict=False)
     return any(before is None and here is not None and after is None for before, here, after in pairs)
+
+
+def totals_options(names: list[str], busy_s: list[float], succeeded: list[int], failed: list[int]) -> Options:
+    """What the jobs of each day, owner or UDF took and how their runs ended: compute time above, runs below."""
+    base = _base("", "")
+    shelves = [{**_shelf(place, 2), "left": 88} for place in range(2)]
+    options: Options = {**base, "grid": shelves, "xAxis": [], "yAxis": []}
+    label = {**base["xAxis"]["axisLabel"], "width": 110, "overflow": "truncate"}
+    style = {**base["yAxis"]["nameTextStyle"], "align": "left"}
+    for place, name in enumerate(("compute time", "runs")):
+        hidden = {"axisLabel": {"show": False}} if place == 0 else {"axisLabel": label}
+        options["xAxis"].append({**base["xAxis"], "type": "category", "data": names, "gridIndex": place, **hidden})
+        axis = {**base["yAxis"], "name": name, "nameTextStyle": style, "nameGap": 8, "gridIndex": place, "min": 0}
+        options["yAxis"].append({**axis, "splitNumber": 3, "minInterval": 1})
+    options["yAxis"][0].update({"interval": _step_s(max([*busy_s, 0.001]) * 2.5), "minInterval": None})
+    options["yAxis"][0]["axisLabel"] = {**base["yAxis"]["axisLabel"], **_IN_SECONDS, "showMaxLabel": False}
+    series = (("compute time", "running", busy_s), ("succeeded", "good", succeeded), ("failed", "bad", failed))
+    for place, (name, colour, values) in enumerate(series):
+        panel = min(place, 1)
+        bar = {"type": "bar", "name": name, "data": values, "barMaxWidth": 48, "xAxisIndex": panel, "yAxisIndex": panel}
+        options["series"].append({**bar, "stack": f"{panel}", "itemStyle": {":color": _colour(colour)}})
+    options["legend"] = {
+        "top": 0, "right": 10, "data": ["succeeded", "failed"], "textStyle": {":color": _colour("text")}
+    }  # fmt: skip
+    options["tooltip"] = {"confine": True, ":formatter": "window.ff.totalTip"}
+    return options

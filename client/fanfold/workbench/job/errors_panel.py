@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from fanfold.core.models import JobHeader
 from fanfold.job.causes import Cause, CauseKey, RaisingLine, causes_of, input_line
 from fanfold.workbench.following import FollowedJob
+from fanfold.workbench.job.run_again import run_again
 from fanfold.workbench.layout import button, element, link, set_text, show, text
 
 #: Causes and messages shown at first, and added with each press of a button.
@@ -72,7 +73,7 @@ class ErrorsPanel:
         with self._box:
             for key, cause in wanted.items():
                 if key not in self._shown:
-                    self._shown[key] = _ShownCause(self._followed.job.header, cause)
+                    self._shown[key] = _ShownCause(self._followed, cause)
         for key, shown in self._shown.items():
             if key in wanted:
                 shown.update(wanted[key], self._inputs.get(key, []))
@@ -84,13 +85,14 @@ class ErrorsPanel:
 class _ShownCause:
     """One cause on the page. What changes in it as more runs fail are its title, its messages and its inputs."""
 
-    def __init__(self, header: JobHeader, cause: Cause) -> None:
-        self._job_id, self._cause, self._variants = header.id, cause, _VARIANTS
+    def __init__(self, followed: FollowedJob, cause: Cause) -> None:
+        header = followed.job.header
+        self._followed, self._job_id, self._cause, self._variants = followed, header.id, cause, _VARIANTS
         self._drawn_runs: list[int] = []
         with element("article", "ff-cause"):
             self._title = text("", "", "h2")
             text(cause.message, "ff-mono ff-message")
-            self._messages = element("div", "ff-small ff-stack")
+            self._messages = element("div", "ff-small ff-stack ff-tight")
             self._more = button("", self._show_more, "ff-hidden")
             if cause.traceback:
                 text(cause.traceback, "ff-pre", "pre").props("tabindex=0")
@@ -98,6 +100,7 @@ class _ShownCause:
             address = editor_address(header, cause.runs[0], cause.key.line)
             with element("div", "ff-row"):
                 link("Open this line with this input in the editor", address, "ff-button")
+                self._again = button("", self._run_again)
 
     def update(self, cause: Cause, inputs: list[tuple[int, str]]) -> None:
         """Show how many there are now."""
@@ -116,7 +119,14 @@ class _ShownCause:
         if runs:
             left = len(cause.runs) - len(runs)
             set_text(self._rest, f"and {left:,} more" if left else "")
+        set_text(self._again, f"Run these {len(cause.runs):,} again" if len(cause.runs) > 1 else "Run this one again")
+        state = self._followed.job.state
+        # Of a cancelled job all that has no result is run, or nothing.
+        show(self._again, shown=state.done and state.header.cancelled_at is None)
         self._draw_variants()
+
+    async def _run_again(self) -> None:
+        await run_again(self._followed, self._cause.runs)
 
     def _draw_variants(self) -> None:
         variants = self._cause.variants

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -21,16 +20,16 @@ from fanfold.job.history import clock
 from fanfold.job.summary import Summary
 from fanfold.job.waiting import remaining_s
 from fanfold.workbench.editor.fix import run_these
-from fanfold.workbench.editor.udf_process import Order, UdfProcess
 from fanfold.workbench.following import FollowedJob
 from fanfold.workbench.job.errors_panel import editor_address
 from fanfold.workbench.job.new_code import NewCodeDialog, codes_for
+from fanfold.workbench.job.run_again import run_again
 from fanfold.workbench.layout import button, dialog_named, element, link, script, set_text, show, text
 
 #: What has ended fills the bar from the left, and what runs follows it.
 _ENDED_FIRST = sorted(RunStatus, key=lambda status: (not status.final, status is RunStatus.QUEUED))
 #: What is shown of a job, in this order.
-_FACTS = ("runtime", "time left", "now", "per run", "peak memory", "retries", "cost so far", "runs on", "started")
+_FACTS = ("runtime", "time left", "now", "per run", "peak memory", "retries", "cost", "runs on", "started")
 #: A notice that stays until it is closed.
 _STAYS: dict[str, Any] = {"multi_line": True, "timeout": 0, "close_button": True}
 #: A summary, and what is left, go through all runs several times.
@@ -65,7 +64,7 @@ class JobHead:
             text(job.name, "", "h1")
             self._status = text("", "ff-status", "span").props("role=status")
             text(job.id, "ff-mono ff-muted", "span")
-        with element("div", "ff-row"):
+        with element("div", "ff-row ff-actions").props('role=group aria-label="What to do"'):
             self._cancel = button("Cancel", self._ask_to_cancel, "ff-danger")
             self._retry = button("Retry failed", self._retry_failed, "ff-first")
             self._notify = text("Notify me", "ff-button", "button").props("type=button")
@@ -207,7 +206,7 @@ class JobHead:
             "per run": _per_run(summary),
             "peak memory": _memory(summary),
             "retries": f"{summary.retried:,}" if summary.retried else "",
-            "cost so far": summary.cost.describe(),
+            "cost": summary.cost.describe(),
             "runs on": f"{header.engine} · {header.instance_type or 'realtime'}",
             "started": f"{clock(header.created_at)} by {header.owner}",
         }
@@ -228,14 +227,7 @@ class JobHead:
         await self._steer(lambda: self._followed.job.cancel(wait=False), "Cancelling …")
 
     async def _retry_failed(self) -> None:
-        """Have a process of its own do it: the job goes on when the server of the page ends."""
-        order = Order("", "", "retry", {"job": self._followed.job.id}, self._engine)
-        try:
-            await UdfProcess(Path(tempfile.gettempdir())).carry_out(order)
-            ui.notify("Running what is missing …", position="bottom-left")
-        except FanfoldError as error:
-            ui.notify(str(error), type="negative", position="bottom-left", multi_line=True)
-        await self._looked_anew()
+        await run_again(self._followed, look=self._look)
 
     async def _looked_anew(self) -> None:
         await asyncio.to_thread(self._followed.look_now)

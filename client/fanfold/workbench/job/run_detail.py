@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from fanfold.core.formatting import duration
 from fanfold.workbench.following import FollowedJob
-from fanfold.workbench.layout import link, text
+from fanfold.workbench.layout import element, link, text
 from fanfold.workbench.previews import Preview, seen_of, show_preview
 
 
@@ -42,13 +42,17 @@ def read_run(followed: FollowedJob, index: int) -> RunDetail:
 
 def show_run(detail: RunDetail, address: str = "") -> None:
     """Add a run to the page; `address` is that of its own page, where this is another."""
-    text(detail.title, "", "h2")
     if address:
-        link("Open this run's page", address)
-    text(detail.arguments, "ff-mono ff-muted")
+        with element("div", "ff-row"):
+            text(detail.title, "", "h2")
+            link("Open this run's page", address)
+    text("Input", "ff-muted ff-small", "h3")
+    text(detail.arguments or "no arguments of its own", "ff-mono")
     if detail.failure:
+        text("Why it failed", "ff-muted ff-small", "h3")
         text(detail.failure, "ff-pre", "pre").props("tabindex=0")
     elif detail.seen is None:
         text("No result yet.", "ff-muted")
     else:
+        text("Result", "ff-muted ff-small", "h3")
         show_preview(detail.seen)

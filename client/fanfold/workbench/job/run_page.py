@@ -14,9 +14,10 @@ from fanfold.core.models import RunStatus
 from fanfold.errors import FanfoldError
 from fanfold.job.causes import raising_line
 from fanfold.job.history import clock
-from fanfold.workbench.following import FollowedJob, FollowedJobs
+from fanfold.workbench.following import EarlierAttempt, FollowedJob, FollowedJobs
 from fanfold.workbench.job.errors_panel import editor_address
 from fanfold.workbench.job.opening import open_job
+from fanfold.workbench.job.run_again import run_again
 from fanfold.workbench.job.run_detail import RunDetail, read_run, show_run
 from fanfold.workbench.layout import button, element, link, script, set_text, show, text
 
@@ -55,7 +56,8 @@ class _RunPage:
         followed, index = self._followed, self._index
         await followed.look_soon()
         state = followed.job.state
-        now = (state.status_of(index), state.attempt_of(index), followed.log.count(index))
+        attempts = (state.attempt_of(index), len(self._earlier()))
+        now = (state.status_of(index), attempts, followed.log.count(index), state.done)
         if now == self._drawn:
             return
         detail = await asyncio.to_thread(read_run, followed, index)
@@ -69,26 +71,74 @@ class _RunPage:
         with element("div", "ff-row"):
             text(f"Run {index}", "", "h1")
             text(detail.status.replace("_", " "), f"ff-status ff-{detail.status}", "span").props("role=status")
-            snippet = f'fanfold.get_job("{job_id}")[{index}]'
-            button("Copy Python", self._copying(snippet))
+            with element("span", "ff-row ff-spread"):
+                for label, other in (("Run before", index - 1), ("Run after", index + 1)):
+                    if 0 <= other < len(self._followed.job):
+                        link(label, f"/job/{job_id}/run/{other}")
+        with element("div", "ff-row ff-actions").props('role=group aria-label="What to do"'):
             line = raising_line(detail.failure)
             if line is not None:
                 address = editor_address(self._followed.job.header, index, line)
                 link("Open in the editor", address, "ff-button ff-first")
+            state = self._followed.job.state
+            if detail.failure and state.done and state.header.cancelled_at is None:
+                button("Run it again", self._run_again)
             if detail.status == RunStatus.RUNNING.value:
                 button("Where is it now?", self._ask_where)
-            for label, other in (("Run before", index - 1), ("Run after", index + 1)):
-                if 0 <= other < len(self._followed.job):
-                    link(label, f"/job/{job_id}/run/{other}")
+            button("Copy Python", self._copying(f'fanfold.get_job("{job_id}")[{index}]'))
         self._where = text("", "ff-pre ff-hidden", "pre").props('tabindex=0 role=region aria-label="Where it is now"')
-        with element("section", "ff-card").props('aria-label="Facts"'), element("div", "ff-facts"):
-            for name, value in self._facts(detail).items():
-                with element("div"):
-                    text(name, "", "span")
-                    text(value, "", "b")
+        with element("section", "ff-card").props('aria-label="Facts"'):
+            with element("div", "ff-facts"):
+                for name, value in self._facts(detail).items():
+                    with element("div"):
+                        text(name, "", "span")
+                        text(value, "", "b")
+            self._build_times(detail)
         with element("section", "ff-card").props('aria-label="What it gave"'):
             show_run(detail)
         self._build_log()
+
+    def _build_times(self, detail: RunDetail) -> None:
+        """From the submit to its end as one bar: what it waited, each attempt, and what lay between two."""
+        header, parts = self._followed.job.header, []
+        at = header.created_at
+        for one in self._attempts(detail):
+            parts.append(("wait", max(0.0, one.began - at), f"waited {duration(max(0.0, one.began - at))}"))
+            took_s = max(0.0, one.ended - one.began)
+            words = f"attempt {one.attempt + 1} {one.status.replace('_', ' ')}"
+            parts.append((one.status, took_s, f"{words}, {duration(took_s)}"))
+            at = one.ended
+        if not parts:
+            return
+        whole_s = max(1e-9, sum(took_s for _, took_s, _ in parts))
+        said = "; ".join(words for _, took_s, words in parts if took_s > 0)
+        with element("div", "ff-progress ff-times").props("role=img") as bar:
+            bar._props["aria-label"] = said
+            for status, took_s, words in parts:
+                part = element("i", f"ff-{status}").style(f"width: {100 * took_s / whole_s:.3f}%")
+                part._props["title"] = words
+        text(said, "ff-muted ff-small")
+        for one in self._earlier():
+            words = f"attempt {one.attempt + 1} {one.status.replace('_', ' ')} at {clock(one.ended)}"
+            text(f"{words}: {one.why}" if one.why else words, "ff-mono")
+
+    def _earlier(self) -> list[EarlierAttempt]:
+        mine = [one for one in self._followed.earlier if one.run == self._index]
+        return sorted(mine, key=lambda one: one.attempt)
+
+    def _attempts(self, detail: RunDetail) -> list[EarlierAttempt]:
+        """All attempts that have begun; the last one goes until now where it still runs."""
+        state, index = self._followed.job.state, self._index
+        began, ended = state.started_at(index), state.finished_at(index)
+        if ended is not None and detail.took_s is not None:
+            began = ended - detail.took_s
+        if began is None:
+            return self._earlier()
+        end = ended if ended is not None else max(began, time.time())
+        return [*self._earlier(), EarlierAttempt(index, state.attempt_of(index), began, end, detail.status, "")]
+
+    async def _run_again(self) -> None:
+        await run_again(self._followed, [self._index], self._look)
 
     def _copying(self, snippet: str) -> Callable[[], Awaitable[None]]:
         async def copy() -> None:
@@ -104,26 +154,36 @@ class _RunPage:
         def ask() -> str:
             return get_job(job_id, engine=engine)[self._index].stack()
 
+        set_text(self._where, "Asking the worker …")
+        show(self._where, shown=True)
         try:
             words = await asyncio.to_thread(ask)
         except FanfoldError as error:
             words = str(error)
         set_text(self._where, words or "It stands in code that is not the UDF's.")
-        show(self._where, shown=True)
 
     def _facts(self, detail: RunDetail) -> dict[str, str]:
         state, index = self._followed.job.state, self._index
-        started, usage = state.started_at(index), state.usage(index)
+        started, usage, output = state.started_at(index), state.usage(index), state.output(index)
         facts = {
             "attempt": f"{state.attempt_of(index) + 1}",
-            "waited": "" if started is None else duration(max(0.0, started - state.header.created_at)),
+            "waited": ""
+            if started is None or self._earlier()
+            else duration(max(0.0, started - state.header.created_at)),
             "started": "" if started is None else clock(started),
             "run time": "" if detail.took_s is None else duration(detail.took_s),
             "CPU time": "" if usage is None else duration(usage.cpu_s),
             "peak memory": "" if usage is None else f"{usage.peak_memory_mib:,.0f} MiB",
             "runs on": f"{state.header.engine} · {state.header.instance_type or 'realtime'}",
+            "machine": self._machine(),
+            "result": "" if output is None else f"{output.codec}, {output.size:,} bytes",
         }
         return {name: value for name, value in facts.items() if value}
+
+    def _machine(self) -> str:
+        """The machine that was seen to perform it last; empty where none has said so."""
+        seen = next((one.machine for one in reversed(self._followed.samples) if one.run == self._index), "")
+        return f"machine {self._followed.machines[seen]} · {seen}" if seen in self._followed.machines else ""
 
     def _build_log(self) -> None:
         log, index = self._followed.log, self._index
@@ -138,4 +198,6 @@ class _RunPage:
             lines = log.lines(count - _LINES, count, index)
             words = [f"{time.strftime('%H:%M:%S', time.localtime(line.at))}  {line.text}" for line in lines]
             text("\n".join(words), "ff-pre", "pre").props("tabindex=0")
-            link("Download", f"/job/{self._followed.job.id}/logs.txt?run={index}")
+            with element("div", "ff-row"):
+                link("Search in them", f"/job/{self._followed.job.id}?tab=Logs&run={index}")
+                link("Download", f"/job/{self._followed.job.id}/logs.txt?run={index}")

@@ -6,17 +6,21 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from nicegui import ui
 
 from fanfold.core.formatting import duration
+from fanfold.workbench.job.charts import totals_options
 from fanfold.workbench.jobs.table import JobsTable
 from fanfold.workbench.layout import choice, element, script, set_text, show_silence, text
 
 _BY = {"day": "day", "owner": "owner", "name": "UDF"}
 _AGES = {"604800": "the last week", "2592000": "the last month", "0": "any time"}
 _LOOK_S = 2.0
+#: As many days, owners or UDFs are drawn.
+_DRAWN = 60
 _TITLES = ("jobs", "runs", "failed", "compute time", "cost")
 
 
@@ -93,6 +97,7 @@ class _TotalsPage:
         if not found:
             text("No job was started in that time.", "ff-empty")
             return
+        self._draw(found)
         with element("table", "ff-plain"):
             with element("thead"), element("tr"):
                 for title in (_BY[self._by], *_TITLES):
@@ -103,6 +108,30 @@ class _TotalsPage:
             if len(found) > 1:
                 with element("tfoot"):
                     _row(_sum(found))
+
+    def _draw(self, found: list[Total]) -> None:
+        """Days stand in their order, also those without a job; of owners and UDFs those that took most time."""
+        shown = _each_day(found) if self._by == "day" else found[:_DRAWN]
+        if len(shown) < 2:
+            return
+        names, busy_s = [one.name for one in shown], [round(one.busy_s, 3) for one in shown]
+        failed = [one.failed for one in shown]
+        succeeded = [one.runs - one.failed for one in shown]
+        title = f"Compute time and runs by {_BY[self._by]}"
+        chart = ui.echart(totals_options(names, busy_s, succeeded, failed)).classes("ff-chart")
+        chart.props(f'role=img aria-label="{title}" data-chart=totals')
+        if self._by == "day" and found[-1].name < shown[0].name:
+            text(f"drawn: the latest {_DRAWN} days", "ff-muted ff-small")
+        elif self._by != "day" and len(found) > len(shown):
+            text(f"drawn: the {_DRAWN} that took most time", "ff-muted ff-small")
+
+
+def _each_day(found: list[Total]) -> list[Total]:
+    """The days from the first to the last, the latest `_DRAWN` of them."""
+    by_day = {one.name: one for one in found}
+    first, last = (date.fromisoformat(name) for name in (min(by_day), max(by_day)))
+    days = [(last - timedelta(days=n)).isoformat() for n in range(min(_DRAWN, (last - first).days + 1))]
+    return [by_day.get(day, Total(day, 0, 0, 0, 0.0, 0.0)) for day in reversed(days)]
 
 
 def _sum(found: list[Total]) -> Total:

@@ -14,7 +14,9 @@ window.ff.logs = (() => {
   const lineOf = ([place, run, attempt, at, level, text]) => {
     const line = ff.made("div", level ? "ff-" + level + "-line" : "");
     line.dataset.at = clock(at) + " ";
-    line.append(ff.made("span", "ff-run", "[" + run + (attempt ? ", attempt " + (attempt + 1) : "") + "] "));
+    const owner = ff.made("a", "ff-run", "[" + run + (attempt ? ", attempt " + (attempt + 1) : "") + "]");
+    owner.href = state.path + "/run/" + run;
+    line.append(owner, " ");
     const found = state.find ? text.toLowerCase().indexOf(state.find.toLowerCase()) : -1;
     if (found < 0) line.append(text);
     else {
@@ -96,24 +98,29 @@ window.ff.logs = (() => {
     state[what] = value.trim();
     state.at = -1;
     state.more = "";
+    ff.keepInAddress({ [what]: state[what] });
     clearTimeout(timer);
-    timer = setTimeout(async () => {
-      document.querySelector("[data-log-download]").href = state.path + "/logs.txt" + (state.run ? "?run=" + encodeURIComponent(state.run) : "");
-      if (state.find) await jump("found");
-      else await toEnd();
-    }, what === "find" ? 200 : 100);
+    timer = setTimeout(begin, what === "find" ? 200 : 100);
+  };
+  // What the address asks for: one run's lines, and the first that holds what is searched for.
+  const begin = async () => {
+    document.querySelector("[data-log-download]").href = state.path + "/logs.txt" + (state.run ? "?run=" + encodeURIComponent(state.run) : "");
+    if (state.find) await jump("found");
+    else await toEnd();
   };
   const times = () => {
     const shown = box().classList.toggle("ff-times");
     document.querySelector("[data-times]").setAttribute("aria-pressed", String(shown));
   };
   const open = (path) => {
-    Object.assign(state, { path, run: "", find: "", first: 0, count: 0, at: -1, more: "" });
+    const asked = new URL(location.href).searchParams;
+    Object.assign(state, { path, run: (asked.get("run") || "").replace(/\D/g, ""), find: asked.get("find") || "", first: 0, count: 0, at: -1, more: "" });
     box().addEventListener("scroll", scrolled);
     for (const input of document.querySelectorAll("[data-log]")) {
+      input.value = state[input.dataset.log];
       input.addEventListener("input", () => changed(input.dataset.log, input.dataset.log === "run" ? input.value.replace(/\D/g, "") : input.value));
     }
-    toEnd();
+    begin();
   };
   return { open, grew, jump, times, changed, state };
 })();

@@ -98,6 +98,11 @@ window.ff = (() => {
     const [, start, end, status, run, waited] = p.value;
     return "run " + run + " " + String(status).replaceAll("_", " ") + ", " + duration(end - start) + (waited < start ? ", waited " + duration(start - waited) : ", began at " + duration(start));
   };
+  // A bar is one run: a click opens its page.
+  const openBar = (job, e) => {
+    if (e.seriesType === "custom" && Array.isArray(e.value)) location.href = "/job/" + job + "/run/" + e.value[4];
+  };
+  const totalTip = (p) => p.name.replaceAll("<", "‹") + ": " + (p.seriesIndex ? number(p.value) + " " + p.seriesName : duration(p.value));
   const binTip = (p) => number(p.value[2]) + " runs took " + duration(p.value[0]) + " to " + duration(p.value[1]);
 
   // The runs of a job: read from the server in pages, as far as they are scrolled to.
@@ -214,5 +219,5 @@ window.ff = (() => {
   };
   const tree = (id, value) => document.getElementById(id)?.replaceChildren(branch("", value, true));
 
-  return { tree, colour, narrow, number, duration, tick, ago, dollars, link, status, progress, failures, choose, passes, inSight, copy, bar, bin, tip, binTip, runsSource, mib, moveTab, made, followOutput, keepInAddress, progressOf, notifyWhenDone, download, byNumber, keepSort };
+  return { tree, colour, narrow, number, duration, tick, ago, dollars, link, status, progress, failures, choose, passes, inSight, copy, bar, bin, tip, openBar, totalTip, binTip, runsSource, mib, moveTab, made, followOutput, keepInAddress, progressOf, notifyWhenDone, download, byNumber, keepSort };
 })();
