@@ -39,7 +39,7 @@ def test_one_none_among_frames_is_left_out_and_said(capsys):
     job = fanfold.submit(frame_or_none, range(4), collect=False).wait()
     frame = job.collect()
     assert frame["v"].tolist() == [0, 10, 30]
-    assert "fanfold: 1 result is None, of 4, and left out of the frame" in capsys.readouterr().err
+    assert "fanfold: 1 result is None, of 4, and left out" in capsys.readouterr().err
     assert job.results()[2] is None
 
 

@@ -95,13 +95,27 @@ def _is_shape(value: Any) -> bool:
     return hasattr(value, "geom_type") and hasattr(value, "wkb")
 
 
+#: Rasters that the runs gave, as one file (`job.mosaic`), and datasets of xarray, as one (`job.cube`).
+MOSAICS = (".tif", ".tiff")
+CUBES = (".zarr", ".nc")
+
+
 def check_target(path: Path) -> None:
     """Raises `InputError` for a file that could not be written, before anything is waited for."""
-    if path.suffix not in _WRITERS:
-        formats = ", ".join(_WRITERS)
+    if re.match(r"[a-z0-9]{2,}:/", str(path)):
+        raise InputError(
+            f"{str(path).replace(':/', '://', 1)}: results are collected into a file of this machine.",
+            next_step="collect into a file here and copy it, or have each run write to s3:// and return its path.",
+        )
+    if path.suffix not in (*_WRITERS, *MOSAICS, *CUBES):
+        formats = ", ".join((*_WRITERS, MOSAICS[0], *CUBES))
         raise InputError(f"{path}: no format has this ending.", next_step=f"end the name with one of {formats}.")
     if not path.absolute().parent.is_dir():
         raise InputError(f"There is no directory {path.parent}.", next_step="make it, or write elsewhere.")
+    if path.suffix == ".zarr":
+        from fanfold.job.cube import check_store
+
+        check_store(path)
 
 
 def write_frame(frame: pd.DataFrame, path: Path) -> pd.DataFrame:

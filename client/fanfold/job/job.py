@@ -170,12 +170,13 @@ class Job(JobCompat):
         """All results as one frame, indexed by the arguments, when all runs have ended; `to` is a file to write it to.
 
         The file is CSV, Parquet, GeoParquet, GPKG, GeoJSON or JSONL by its ending, with the arguments as leading
-        columns. Frames are concatenated, dicts make a row each; other values stand in a column `result`. Results are
-        decoded while other runs still run. Raises the first `RunFailed` unless `ignore_exceptions`, which leaves failed
-        runs out and says how many. `drop_index` numbers the runs instead of naming their arguments; `progress` is that
-        of `wait`, and `verbose=False` shows none; `allow_pickle` is that of `results`.
+        columns; `.tif` is a COG of the runs' rasters (and the frame says where each lies in it), `.zarr` and `.nc` one
+        dataset of theirs. Frames are concatenated, dicts make a row each; other values stand in a column `result`.
+        Results are decoded while other runs still run. Raises the first `RunFailed` unless `ignore_exceptions`, which
+        leaves failed runs out and says how many. `drop_index` numbers the runs instead of naming their arguments;
+        `progress` is that of `wait`, and `verbose=False` shows none; `allow_pickle` is that of `results`.
         """
-        from fanfold.job.export import check_target, write_frame
+        from fanfold.job.export import CUBES, MOSAICS, check_target, write_frame
         from fanfold.job.results import fold_results
 
         path = Path(to) if isinstance(to, (str, os.PathLike)) else None
@@ -187,6 +188,8 @@ class Job(JobCompat):
         with WithoutOwnFrames():
             if path is not None:
                 check_target(path)
+                if path.suffix in MOSAICS:
+                    return self._collect_mosaic(path, ignore_exceptions, progress if verbose else False)
             values = self._results(False, ignore_exceptions, progress=progress if verbose else False)
             kept = list(self.state.indexes(*GOOD))
             if len(kept) < len(self):
@@ -196,9 +199,25 @@ class Job(JobCompat):
                 frame = fold_results(inputs, values, flatten=flatten)
             except Exception as error:  # whatever the libraries of the user's frames raise
                 raise concatenation_error(self.id, error) from error
-            if path is not None:
+            if path is not None and path.suffix in CUBES:
+                from fanfold.job.cube import write_cube
+
+                write_cube(inputs, values, path)
+            elif path is not None:
                 write_frame(frame, path)
             return frame
+
+    def _collect_mosaic(self, path: Path, ignore_exceptions: bool, progress: bool | None) -> pd.DataFrame:
+        """The runs' rasters as one file, of which no more are in memory than need be; where each lies in it."""
+        from fanfold.job.mosaic import write_mosaic
+
+        self.wait(progress=progress)
+        kept = list(self.state.indexes(*GOOD))
+        if len(kept) < len(self):
+            if not ignore_exceptions:
+                raise self._first_failure()
+            display.say_left_out(self.state)
+        return write_mosaic(kept, self.contents.labels(kept), self.result, path)
 
     df = collect
 

@@ -240,7 +240,7 @@ def fold_results(
         elif all(map(_is_record, some)):
             whole = _with_level_names(pd.DataFrame.from_records(some, index=index))
         if whole is not None:
-            _say_none(len(values) - len(kept), len(values))
+            say_none(len(values) - len(kept), len(values))
             return whole
     column = pd.Series(values, index=_index(inputs), name=RESULT, dtype=None if _is_plain(values) else object)
     return column.to_frame()
@@ -250,10 +250,11 @@ def _is_record(value: Any) -> bool:
     return type(value) is dict and bool(value) and all(isinstance(key, str) for key in value)
 
 
-def _say_none(left_out: int, count: int) -> None:
+def say_none(left_out: int, count: int) -> None:
+    """Say on stderr how many results are None, and so have no place in what is put together."""
     if left_out:
         results = "1 result is" if left_out == 1 else f"{left_out:,} results are"
-        sys.stderr.write(f"fanfold: {results} None, of {count:,}, and left out of the frame; job.results() has all.\n")
+        sys.stderr.write(f"fanfold: {results} None, of {count:,}, and left out; job.results() has all.\n")
 
 
 def _with_level_names(frame: pd.DataFrame) -> pd.DataFrame:

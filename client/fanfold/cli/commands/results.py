@@ -99,14 +99,15 @@ def collect(
     """Write a job's results to one file, when it has ended.
 
     The arguments of each run are the leading columns. Values that are no frames stand in a column `result`; in .csv,
-    arrays and others that hold several values are JSON in their cells.
+    arrays and others that hold several values are JSON in their cells. A .tif takes the runs' rasters, .zarr and .nc
+    take datasets of xarray.
     """
     from fanfold.api.submit import get_job
-    from fanfold.job.export import check_target, write_frame
+    from fanfold.job.export import check_target, without_index
 
     check_target(output)
     found = get_job(job, engine=engine).wait(timeout)
-    frame = write_frame(found.collect(ignore_exceptions=ignore_exceptions, flatten=flatten), output)
+    frame = without_index(found.collect(output, ignore_exceptions=ignore_exceptions, flatten=flatten))
     if as_json:
         print_json({"path": str(output), "rows": len(frame), "columns": [str(name) for name in frame.columns]})
     else:

@@ -1,0 +1,97 @@
+"""Datasets of xarray that the runs of a job gave, put together as one Zarr store or netCDF file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fanfold.errors import CodecError, InputError, MissingPackage
+
+#: What is in the folder of a Zarr store, by version.
+_MARKS = ("zarr.json", ".zgroup", ".zarray")
+
+
+def check_store(path: Path) -> None:
+    """Raises `InputError` where the store would take the place of something else."""
+    if path.exists() and not (path.is_dir() and any((path / mark).exists() for mark in _MARKS)):
+        raise InputError(f"{path} is there, and is no Zarr store.", next_step="choose another name.")
+
+
+def write_cube(labels: Sequence[Any], values: Sequence[Any], path: Path) -> None:
+    """Write the datasets as one, whole or not at all. Raises `CodecError` where they do not fit together."""
+    whole = combined(labels, values, path)
+    half_written = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        if path.suffix == ".zarr":
+            check_store(path)
+            whole.to_zarr(half_written, mode="w", consolidated=False)
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            whole.to_netcdf(half_written)
+        half_written.replace(path)
+    except ImportError as error:
+        raise MissingPackage(f"{path.name} cannot be written: {error}.", next_step="pip install zarr") from error
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise CodecError(
+            f"{path.suffix} cannot hold this dataset: {str(error).rstrip('.')}.",
+            next_step="write its parts: `job.results()` has them.",
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written: {error.strerror or error}.", next_step="write elsewhere."
+        ) from error
+    finally:
+        if half_written.is_dir():
+            shutil.rmtree(half_written, ignore_errors=True)
+        half_written.unlink(missing_ok=True)
+
+
+def combined(labels: Sequence[Any], values: Sequence[Any], path: Path) -> Any:
+    """One dataset of all: tiles by their coordinates; those of equal coordinates along the argument they differ by."""
+    import xarray as xr
+
+    for label, value in zip(labels, values, strict=True):
+        if type(value).__module__.partition(".")[0] != "xarray" or not hasattr(value, "coords"):
+            raise CodecError(
+                f"{path.name} holds datasets of xarray, and the result of {label} is a {type(value).__qualname__}.",
+                next_step="have each run return an xarray Dataset or DataArray with its coordinates.",
+            )
+    if not values:
+        raise CodecError(f"{path.name} would hold nothing: no run has a result.", next_step="see job.errors().")
+    parts = [
+        value.to_dataset(name=value.name or "result") if hasattr(value, "to_dataset") else value for value in values
+    ]
+    how: dict[str, Any] = {"compat": "no_conflicts", "join": "exact", "combine_attrs": "drop_conflicts"}
+    try:
+        if len(parts) == 1:
+            return parts[0]
+        if all(_same_place(part, parts[0]) for part in parts):
+            return xr.concat(parts, _axis(labels, parts[0]), data_vars="all", coords="minimal", **how)
+        return xr.combine_by_coords(parts, data_vars="minimal", coords="minimal", **how)
+    except (ValueError, TypeError, KeyError) as error:
+        raise CodecError(
+            f"These datasets do not fit into one: {str(error).rstrip('.')}.",
+            next_step="give each the coordinates that say where it belongs, or put job.results() together yourself.",
+        ) from error
+
+
+def _same_place(one: Any, other: Any) -> bool:
+    return set(one.xindexes) == set(other.xindexes) and all(
+        one.indexes[name].equals(other.indexes[name]) for name in other.indexes
+    )
+
+
+def _axis(labels: Sequence[Any], part: Any) -> Any:
+    """The one argument by which the runs differ, as a dimension; else their numbers."""
+    import pandas as pd
+
+    names = {name for label in labels if isinstance(label, dict) for name in label}
+    name = next(iter(names)) if len(names) == 1 else ""
+    values = [label[name] for label in labels] if name and all(name in label for label in labels) else []
+    if name in part.variables or name in part.dims or not values or not all(map(pd.api.types.is_scalar, values)):
+        numbers = range(len(labels)) if not all(isinstance(label, int) for label in labels) else labels
+        return pd.Index(list(numbers), name="run")
+    return pd.Index(values, name=name)

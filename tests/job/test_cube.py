@@ -1,0 +1,69 @@
+"""`job.collect("name.zarr")` and `.nc`: the runs' datasets of xarray as one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import fanfold
+from fanfold.errors import CodecError, InputError
+from fanfold.job.cube import write_cube
+
+
+def month(m: int):
+    import xarray as xr
+
+    return xr.DataArray([10.0 * m, 20.0 * m], {"lat": [50.0, 51.0]}, ("lat",), name="t", attrs={"units": "degC"})
+
+
+def tile(row, col):
+    y, x = row + np.arange(2.0), col + np.arange(3.0)
+    return xr.Dataset({"t": (("y", "x"), 10 * y[:, None] + x)}, {"y": y, "x": x, "spatial_ref": 0}, {"title": "tiles"})
+
+
+def opened(path):
+    if path.suffix == ".nc":
+        return xr.load_dataset(path)
+    return xr.open_zarr(path, chunks=None, consolidated=False).load()
+
+
+@pytest.mark.parametrize("ending", [".zarr", ".nc"])
+def test_equal_grids_are_put_along_the_argument_by_which_the_runs_differ(tmp_path, ending):
+    job = fanfold.submit(month, [1, 2, 3], collect=False)
+    for _ in range(2):  # the second takes the place of the first
+        frame = job.collect(tmp_path / f"months{ending}")
+    assert list(frame.index) == [1, 2, 3]
+    whole = opened(tmp_path / f"months{ending}")
+    assert whole.t.dims == ("m", "lat")
+    assert whole.t.sel(m=3, lat=51.0) == 60
+    assert whole.t.attrs["units"] == "degC"
+    assert [path.name for path in tmp_path.iterdir()] == [f"months{ending}"]
+
+
+def test_tiles_are_put_together_by_their_coordinates(tmp_path):
+    tiles = [tile(row, col) for row in (2, 0) for col in (3, 0)]
+    write_cube([{"n": n} for n in range(4)], tiles, tmp_path / "grid.zarr")
+    whole = opened(tmp_path / "grid.zarr")
+    assert np.array_equal(whole.t, 10 * np.arange(4.0)[:, None] + np.arange(6.0))
+    assert whole.attrs["title"] == "tiles"
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (tile(0, 3).assign_coords(y=[0.0, 1.5]), "do not fit into one"),
+        (np.ones(3), r"the result of \{'n': 1\} is a ndarray"),
+    ],
+)
+def test_what_does_not_fit_leaves_no_file(tmp_path, other, words):
+    with pytest.raises(CodecError, match=words):
+        write_cube([{"n": 0}, {"n": 1}], [tile(0, 0), other], tmp_path / "grid.zarr")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_no_store_is_left_alone(tmp_path):
+    (tmp_path / "photos.zarr").mkdir()
+    job = fanfold.submit(month, [1], collect=False)
+    with pytest.raises(InputError, match=r"photos\.zarr is there, and is no Zarr store"):
+        job.collect(tmp_path / "photos.zarr")

@@ -1,0 +1,169 @@
+"""`job.collect("name.tif")`: the runs' rasters as one cloud-optimised GeoTIFF, whatever form they have."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio import Affine
+from rasterio.transform import array_bounds
+from rasterio.windows import Window
+
+import fanfold
+from fanfold.errors import CodecError, InputError
+from fanfold.job import mosaic
+
+#: rasterio's own use of affine.
+pytestmark = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
+
+NORTH_WEST = Affine(10, 0, 500_000, 0, -10, 5_000_000)
+UTM = "EPSG:32633"
+
+
+def at(row, col):
+    return NORTH_WEST @ Affine.translation(col, row)
+
+
+def written(path, *values):
+    """What `collect` makes of these results."""
+    mosaic.write_mosaic(range(len(values)), [{"n": n} for n in range(len(values))], list(values).__getitem__, path)
+    with rasterio.open(path) as file:
+        return file.read(), file.read_masks() != 0, file.profile, file.descriptions
+
+
+@fanfold.udf
+def index_of(window: Window, scene: str):
+    with rasterio.open(scene) as source:
+        red, near = source.read(window=window).astype("float32")
+        return (near - red) / (near + red), source.window_transform(window), source.crs
+
+
+def test_a_scene_by_windows_becomes_one_cog(tmp_path):
+    bands = np.random.default_rng(0).integers(1, 4000, (2, 700, 600), dtype="uint16")
+    profile = {"driver": "GTiff", "count": 2, "height": 700, "width": 600, "dtype": "uint16", "crs": UTM}
+    tiles = {"tiled": True, "blockxsize": 256, "blockysize": 256, "transform": NORTH_WEST}
+    with rasterio.open(tmp_path / "scene.tif", "w", **profile, **tiles) as scene:
+        scene.write(bands)
+        windows = [window for _, window in scene.block_windows(1)]
+    job = fanfold.submit(index_of, windows, scene=str(tmp_path / "scene.tif"), collect=False)
+    places = job.collect(tmp_path / "index.tif")
+    assert places.to_dict("list")["col_off"] == [window.col_off for window in windows]
+    assert list(places.index) == windows
+    red, near = bands.astype("float32")
+    with rasterio.open(tmp_path / "index.tif") as file:
+        assert np.array_equal(file.read(1), (near - red) / (near + red))
+        assert (file.crs.to_epsg(), file.transform) == (32633, NORTH_WEST)
+        assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert file.overviews(1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.tif", "scene.tif"]
+
+
+ONE, TWO = np.arange(12, dtype="int16").reshape(3, 4), np.arange(12, 24, dtype="int16").reshape(3, 4)
+
+
+def forms(array, transform):
+    """The ways in which one says where an array lies."""
+    import pyproj
+    import xarray as xr
+
+    profile = {"driver": "GTiff", "transform": transform, "crs": rasterio.CRS.from_string(UTM), "nodata": None}
+    y = transform.f - 10 * (np.arange(3) + 0.5)
+    coordinates = {"y": y, "x": transform.c + 10 * (np.arange(4) + 0.5)}
+    georeferenced = {**coordinates, "spatial_ref": ((), 0, {"crs_wkt": pyproj.CRS(UTM).to_wkt()})}
+    flipped = transform @ Affine.translation(0, 3) @ Affine.scale(1, -1)
+    return {
+        "tuple": (array, transform, UTM),
+        "profile": (array, profile),
+        "list of bands": [array[None], transform, pyproj.CRS(UTM)],
+        "dict": {"values": array, "transform": transform, "crs": 32633},
+        "bounds": {"values": array, "bounds": array_bounds(3, 4, transform), "crs": UTM},
+        "DataArray": xr.DataArray(array, coordinates, ("y", "x"), attrs={"crs": UTM}),
+        "Dataset": xr.Dataset({"values": (("y", "x"), array)}, georeferenced),
+        "the south up": (array[::-1], flipped, UTM),
+    }
+
+
+@pytest.mark.parametrize("form", forms(ONE, NORTH_WEST))
+def test_each_form_of_a_raster_is_put_where_it_belongs(tmp_path, form):
+    pixels, seen, profile, _ = written(tmp_path / "m.tif", forms(TWO, at(0, 4))[form], forms(ONE, at(0, 0))[form])
+    assert np.array_equal(pixels[0], np.hstack([ONE, TWO]))
+    assert seen.all()
+    assert (profile["dtype"], profile["crs"].to_epsg(), profile["transform"]) == ("int16", 32633, NORTH_WEST)
+
+
+def test_paths_of_files_that_the_runs_wrote_are_read_in_pieces(tmp_path, monkeypatch):
+    monkeypatch.setattr(mosaic, "_STRIPE_BYTES", 1)  # each row of blocks by itself
+    paths = []
+    for number, fill in enumerate((1, 2)):
+        paths.append(tmp_path / f"{number}.tif")
+        profile = {"driver": "GTiff", "count": 1, "height": 40, "width": 30, "dtype": "uint8", "nodata": 0, "crs": UTM}
+        with rasterio.open(paths[-1], "w", transform=at(0, 20 * number), **profile) as file:
+            file.write(np.full((40, 30), fill, "uint8"), 1)
+    pixels, _, profile, _ = written(tmp_path / "m.tif", *map(str, paths))
+    assert np.array_equal(pixels[0], np.repeat([[1] * 30 + [2] * 20], 40, axis=0))  # the earlier run's stays
+    assert profile["nodata"] == 0
+
+
+def test_bands_have_the_names_that_the_results_give_them(tmp_path):
+    result = {"red": ONE, "near": TWO, "transform": NORTH_WEST, "crs": UTM}
+    pixels, _, _, names = written(tmp_path / "m.tif", result)
+    assert names == ("red", "near")
+    assert np.array_equal(pixels, [ONE, TWO])
+
+
+def test_what_no_run_covers_is_no_data_and_never_a_number(tmp_path):
+    _, seen, profile, _ = written(tmp_path / "m.tif", (ONE, at(0, 0), UTM), (ONE, at(3, 4), UTM), None)
+    assert profile["nodata"] is None
+    assert np.array_equal(seen[0], np.kron(np.eye(2), np.ones((3, 4))))  # by a mask: each number may be a value
+    floats = ONE.astype("float64")
+    pixels, _, profile, _ = written(tmp_path / "m.tif", (floats, at(0, 0), UTM), (floats, at(3, 4), UTM))
+    assert np.isnan(profile["nodata"])
+    assert np.isnan(pixels).sum() == 24
+
+
+def test_a_masked_pixel_lets_a_later_run_show(tmp_path):
+    masked = np.ma.masked_less(ONE, 6)
+    pixels, seen, _, _ = written(
+        tmp_path / "m.tif", (masked, at(0, 0), UTM), (TWO, at(0, 0), UTM), (masked, at(0, 4), UTM)
+    )
+    assert np.array_equal(pixels[0, :, :4], np.where(masked.mask, TWO, ONE))
+    assert np.array_equal(seen[0, :, 4:], ~masked.mask)
+
+
+def test_large_jobs_are_read_twice_and_not_held(tmp_path, monkeypatch):
+    monkeypatch.setattr(mosaic, "_KEPT_BYTES", 2 * ONE.nbytes)
+    read = []
+
+    def value_of(run):
+        read.append(run)
+        return ONE + run, at(0, 4 * run), UTM
+
+    mosaic.write_mosaic(range(4), [{"n": n} for n in range(4)], value_of, tmp_path / "m.tif")
+    assert read == [0, 1, 2, 3, 2, 3]
+    with rasterio.open(tmp_path / "m.tif") as file:
+        assert np.array_equal(file.read(1), np.hstack([ONE + run for run in range(4)]))
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ((ONE, at(0, 4), "EPSG:32634"), "run 1 has the CRS EPSG:32634, and run 0 EPSG:32633"),
+        ((ONE, at(0, 4) @ Affine.scale(2), UTM), "run 1 has pixels of 20 x 20, and run 0 of 10 x 10"),
+        ((ONE, at(0.4, 4), UTM), "run 1 lies 0.40 of a pixel off the grid of run 0"),
+        ((np.stack([ONE, TWO]), at(0, 4), UTM), "run 1 has 2 bands, and run 0 has 1"),
+        ((ONE, at(0, 4) @ Affine.rotation(10), UTM), "raster of run 1 .* pixels are turned"),
+        ((ONE.astype("datetime64[s]"), at(0, 4), UTM), "no pixels of datetime64"),
+        ((ONE, at(10_000_000, 10_000_000), UTM), "would have .* GB"),
+        (ONE, r"run 1 is none that says where it lies \(a numpy.ndarray\)"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_its_run_and_leaves_no_file(tmp_path, other, words):
+    with pytest.raises(CodecError, match=words):
+        written(tmp_path / "m.tif", (ONE, at(0, 0), UTM), other)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_is_no_file_of_this_machine_is_refused_before_anything_is_waited_for():
+    job = fanfold.submit(abs, [1], collect=False)
+    with pytest.raises(InputError, match=r"s3://bucket/m.tif: results are collected into a file of this machine"):
+        job.collect("s3://bucket/m.tif")
