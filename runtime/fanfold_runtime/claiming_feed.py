@@ -6,7 +6,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence, Set
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fanfold.core.fold import JobState
 from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunRef, RunStatus
@@ -77,7 +78,7 @@ class ClaimingFeed:
         self.header = header
         self.stopping = threading.Event()
         self._stores = stores
-        self._work, self._machine, self._blob_cache = work, machine, blob_cache
+        self.work, self.machine, self._blob_cache = work, machine, blob_cache
         self._log = stores.log
         self._manifest = Manifest(stores.objects, header.id, header.count)
         self._recorder = Recorder(header, stores, self._manifest.cache_key, hold_s=TELEMETRY_S)
@@ -90,14 +91,15 @@ class ClaimingFeed:
         self._on_record: set[int] = set()
         self._held_until = 0.0
         self._lock = threading.Lock()
-        self._holding = threading.Lock()
+        #: One thread at a time writes down what this machine holds.
+        self.holding: AbstractContextManager[Any] = threading.Lock()
         self._unkept: dict[int, int] = {}
         #: Of each run under way, the copies it needs.
         self._needs: dict[int, set[str]] = {}
         self._run_s: float | None = None
         self._look_at = 0.0
         #: Other machines that hold something, and were seen to renew their lease.
-        self._alive: Set[str] = frozenset()
+        self.alive: Set[str] = frozenset()
         self._turns = _turns_of(header, stores)
 
     def take(self) -> Call | None:
@@ -179,7 +181,7 @@ class ClaimingFeed:
         if event.kind is not EventKind.USAGE:
             return report
         return report._replace(
-            event=event._replace(data={**event.data, **self._network.news(), "machine": self._machine})
+            event=event._replace(data={**event.data, **self._network.news(), "machine": self.machine})
         )
 
     def find_more(self) -> bool:
@@ -192,46 +194,46 @@ class ClaimingFeed:
         if self._later:
             self.stopping.wait(max(0.0, min(at for at, _ in self._later) - time.monotonic()))
             return True
-        self._patiently(self._wait_for_signs_of_life)
+        self._patiently(self.wait_for_signs_of_life)
         if self.stopping.is_set():
             return False
         self._claim()
-        if not self._waiting and not self._patiently(self._look_for_leftovers):
+        if not self._waiting and not self._patiently(self.look_for_leftovers):
             self.stopping.wait(_SEARCH_S / 10)
             return not self.stopping.is_set()
         return bool(self._waiting or self._later)
 
-    def _wait_for_signs_of_life(self) -> None:
+    def wait_for_signs_of_life(self) -> None:
         """Wait until each other machine that holds something has renewed its lease, or its lease is over.
 
         Also one that has come up meanwhile: it may have taken over what another held, and be dead by now.
         """
         first: dict[str, float] = {}
         while not self.stopping.is_set():
-            now = self._work.in_others_hands(self._machine)
+            now = self.work.in_others_hands(self.machine)
             first = {**now, **first}
             if all(first[machine] != until for machine, until in now.items()):
-                self._alive = now.keys()
+                self.alive = now.keys()
                 return
-            self.stopping.wait(self._work.lease_s / _LOOKS_A_LEASE)
+            self.stopping.wait(self.work.lease_s / _LOOKS_A_LEASE)
 
-    def _look_for_leftovers(self) -> bool:
+    def look_for_leftovers(self) -> bool:
         """Take what no machine holds, where this is the last one; False while another looks: both would take it.
 
         False as well where a machine holds something of which no sign of life was seen.
         """
-        others = self._work.in_others_hands(self._machine).keys()
+        others = self.work.in_others_hands(self.machine).keys()
         if others:
-            return others <= self._alive
+            return others <= self.alive
         began = time.monotonic()
-        if not self._work.begin_search(_SEARCH_S):
+        if not self.work.begin_search(_SEARCH_S):
             return False
         left = self._leftovers()
         if left:  # what another has just claimed may be on its way into that one's list
             self.stopping.wait(_CLAIM_TAKES_S)
             left = self._leftovers()
         taken = left is not None and (not left or self._begin(left, asked_at=began, within_s=_SEARCH_S))
-        self._work.end_search()
+        self.work.end_search()
         return taken
 
     def _leftovers(self) -> list[RunRef] | None:
@@ -239,15 +241,15 @@ class ClaimingFeed:
 
         Then it is not known what of them is left, and that machine may be dead.
         """
-        if self._work.in_others_hands(self._machine) or any(self._abandoned()):
+        if self.work.in_others_hands(self.machine) or any(self._abandoned()):
             return None
         state = read_state(self._log, self.header, consistent=True)  # what was recorded a moment ago is done
         missing = set(state.missing())
-        left = [run for run in self._work.laid_out() if run.index in missing]
+        left = [run for run in self.work.laid_out() if run.index in missing]
         return [RunRef(run.index, state.attempt_of(run.index), run.first_attempt) for run in left]
 
     def _claim(self) -> None:
-        runs, asked_at = self._patiently(lambda: _timed(lambda: self._work.take(self._portion())))
+        runs, asked_at = self._patiently(lambda: _timed(lambda: self.work.take(self._portion())))
         if runs:
             self._begin(runs, asked_at=asked_at)
             return
@@ -265,11 +267,11 @@ class ClaimingFeed:
 
     def _take_over(self) -> list[RunRef]:
         """What another machine held past its time."""
-        return next(filter(None, map(self._work.take_over, self._abandoned())), [])
+        return next(filter(None, map(self.work.take_over, self._abandoned())), [])
 
     def _abandoned(self) -> Iterator[Holding]:
         """What other machines held past their time, and nobody has taken over."""
-        return (held for held in self._work.abandoned() if held.machine != self._machine)
+        return (held for held in self.work.abandoned() if held.machine != self.machine)
 
     def _still_open(self, runs: list[RunRef]) -> list[RunRef]:
         """Those that have not ended, and that nobody was given since, each with the attempt that is due.
@@ -295,16 +297,16 @@ class ClaimingFeed:
         Where its lease was over before, and others have taken over what it held, it holds that no longer. From when on
         others may take over is written down by this machine's clock and read by theirs, so it begins nothing that late.
         """
-        with self._holding:
+        with self.holding:
             runs, from_ = self.held(), time.monotonic()
-            if not self._work.hold(self._machine, runs):
+            if not self.work.hold(self.machine, runs):
                 if self.stopping.is_set():
                     return  # it has given all back
                 self._lose(self._on_record)
                 runs = self.held()
-                self._work.hold(self._machine, runs, anew=True)
+                self.work.hold(self.machine, runs, anew=True)
             self._on_record = {run.index for run in runs}
-            self._held_until = from_ + self._work.lease_s - min(_CLOCKS_AGREE_S, self._work.lease_s / 4)
+            self._held_until = from_ + self.work.lease_s - min(_CLOCKS_AGREE_S, self.work.lease_s / 4)
 
     def _lose(self, indexes: set[int]) -> None:
         """Hold these runs no longer. One that is under way may still end: a run's first good end counts."""

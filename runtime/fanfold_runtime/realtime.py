@@ -131,6 +131,25 @@ class OneRun:
         return StepBook(self._header, self._stores).answer(call, asked)
 
 
+def is_first_call(stores: AwsStores, event: RunPayload, call_id: str) -> bool:
+    """Whether this call is the first with its token: a caller whose answer was lost calls again.
+
+    `call_id` is the same for one call: the answer to this write may be lost as well.
+    """
+    job, run = event["job"], event["run"]
+    item = {
+        **key(job_partition(job["id"]), invocation_sort_key(run["index"], run["attempt"])),
+        EXPIRES_AT: {"N": str(job["expires_at"])},
+        "call": {"S": call_id},
+    }
+    condition = f"attribute_not_exists({PARTITION_KEY}) OR #call = :call"
+    names_and_values = {
+        "ExpressionAttributeNames": {"#call": "call"},
+        "ExpressionAttributeValues": {":call": {"S": call_id}},
+    }
+    return stores.table.put_if(item, condition, **names_and_values)
+
+
 class Environment:
     """What outlives an invocation: the stores, copies of sources, and a worker process that is ready."""
 
@@ -149,7 +168,7 @@ class Environment:
         """Perform a run and those that came with it, one by one; their terminal events, which are on record."""
         job, first = event["job"], event["run"]
         more = first.get("more", [])
-        if "token" in event and not self._begins(event, context.aws_request_id):
+        if "token" in event and not is_first_call(self._stores, event, context.aws_request_id):
             return []  # another call with this token performs it, or has: what comes of it is in the event log
         header, read_at = get_header(self._stores, job["id"], first["shard"]), time.monotonic()
         ended = self._run_one(header, job, first, context)
@@ -219,24 +238,6 @@ class Environment:
             self._stores.keep(header.id, within_s=max(0.0, left_s))
         except FanfoldError as error:  # its next run, or a client that waits, goes on from there
             telemetry.logger.warning("expiry not moved on", error=type(error).__name__)
-
-    def _begins(self, event: RunPayload, call_id: str) -> bool:
-        """Whether this call is the first with its token: a caller whose answer was lost calls again.
-
-        `call_id` is the same for one call: the answer to this write may be lost as well.
-        """
-        job, run = event["job"], event["run"]
-        item = {
-            **key(job_partition(job["id"]), invocation_sort_key(run["index"], run["attempt"])),
-            EXPIRES_AT: {"N": str(job["expires_at"])},
-            "call": {"S": call_id},
-        }
-        condition = f"attribute_not_exists({PARTITION_KEY}) OR #call = :call"
-        names_and_values = {
-            "ExpressionAttributeNames": {"#call": "call"},
-            "ExpressionAttributeValues": {":call": {"S": call_id}},
-        }
-        return self._stores.table.put_if(item, condition, **names_and_values)
 
     def close(self) -> None:
         """End the worker; the next run gets a new one."""

@@ -31,9 +31,9 @@ from fanfold.stores.state import read_state
 from fanfold_runtime.cancel_flag import is_cancelled
 from fanfold_runtime.claiming_feed import ClaimingFeed
 from fanfold_runtime.context import get_header
-from fanfold_runtime.realtime import Environment, OneRun
+from fanfold_runtime.realtime import OneRun, is_first_call
 from tests.simulation.services import Account, Overseer, Services
-from tests.simulation.world import Flag, Process, Turn, World
+from tests.simulation.world import Flag, Part, Process, Turn, World
 
 RETENTION_S = 30 * 86400.0
 _LEASE_S = 40.0
@@ -102,20 +102,12 @@ class SimulatedCloud:
         account: Any = Account(self.world, self.services, process)
         descriptor: Any = _DESCRIPTOR
         lane: Any = _LANE
-        engine = AwsEngine(account, Deployment("main", descriptor, {"small": lane}, {}), self.scratch)
+        deployment = Deployment("main", descriptor, {"small": lane}, {})  # and nobody deploys another
+        engine = AwsEngine(account, deployment, self.scratch, find=lambda *_: deployment)
         direct: Any = engine.paths[DIRECT]
-        direct._start_one = lambda payload: self._call_directly(process, direct, payload)
-        engine._refresh = lambda _: False  # type: ignore[method-assign]  # nobody deploys here
-        engine._queueing = SimpleNamespace(news=lambda *_: [])  # type: ignore[assignment]  # it only tells
+        direct.new_thread = lambda act: Part(self.world, process, act)
+        engine.queueing = SimpleNamespace(news=lambda *_: [])  # type: ignore[assignment]  # it only tells
         return engine
-
-    def _call_directly(self, process: Process, direct: Any, payload: dict[str, Any]) -> None:
-        """As the path does it, with a part of the process in place of a thread."""
-        run = payload["run"]
-        place = payload["job"]["id"], run["index"], run["attempt"]
-        if not direct.waits_for(*place):
-            direct._waiting[place] = SimpleNamespace(is_alive=lambda: not process.dead)
-            self.world.spawn(process, lambda: direct._see_through(place, payload))
 
     def _answer_call(self, payload: dict[str, Any]) -> dict[str, Any]:
         """What Lambda answers to who invokes the function and waits."""
@@ -123,10 +115,9 @@ class SimulatedCloud:
         function, ended = world.process(f"called function {next(self._numbers)} {item['index']}"), [False]
 
         def perform() -> None:
-            stores: Any = SimpleNamespace(_stores=self.stores(function))
             event: Any = payload
             with suppress(FanfoldError):
-                if Environment._begins(stores, event, function.name):
+                if is_first_call(self.stores(function), event, function.name):
                     self._perform_one(function, job, item)
                 ended[0] = True
 
@@ -441,8 +432,7 @@ class SimulatedMachine:
         )  # fmt: skip
         stopping: Any = self._stopping if self._stopping.is_set() else Flag(self._world)
         feed.stopping = stopping
-        holding: Any = Turn(self._world)
-        feed._holding = holding
+        feed.holding = Turn(self._world)
         return feed
 
 

@@ -110,7 +110,7 @@ class SimulatedPlace:
             error=lambda place: state.error(of[place]),
             output=lambda place: state.output(of[place]),
         )
-        escalation._larger = SimpleNamespace(state=theirs)  # type: ignore[assignment]
+        escalation.larger = SimpleNamespace(state=theirs)  # type: ignore[assignment]
         escalation.adopt(SimpleNamespace(stores=self._cloud.overseeing_stores()))  # type: ignore[arg-type]
 
     def _act(self, job_id: str, call: Call) -> tuple[float, Event]:

@@ -61,13 +61,13 @@ def test_a_reader_who_never_looks_back_is_found_and_reads_anew_what_it_has_misse
 
 
 def test_work_that_falls_between_the_counter_and_the_list_is_found(monkeypatch):
-    monkeypatch.setattr(ClaimingFeed, "_look_for_leftovers", lambda self: True)
+    monkeypatch.setattr(ClaimingFeed, "look_for_leftovers", lambda self: True)
     assert "left the runs" in found_within(3_000, "dedicated")
 
 
 def test_a_last_machine_that_leaves_before_a_dead_one_s_lease_is_over_is_found(monkeypatch):
     def wait_for_nobody(self: ClaimingFeed) -> None:
-        self._alive = self._work.in_others_hands(self._machine).keys()
+        self.alive = self.work.in_others_hands(self.machine).keys()
 
-    monkeypatch.setattr(ClaimingFeed, "_wait_for_signs_of_life", wait_for_nobody)
+    monkeypatch.setattr(ClaimingFeed, "wait_for_signs_of_life", wait_for_nobody)
     assert "left the runs" in found_within(3_000, "dedicated")

@@ -244,3 +244,18 @@ class Turn:
 
     def __exit__(self, *_: object) -> None:
         self._taken = False
+
+
+class Part:
+    """A `threading.Thread` of this world: what goes on beside the rest of a process, and dies with it."""
+
+    def __init__(self, world: World, process: Process, act: Callable[[], Any]) -> None:
+        self._world, self._process, self._act = world, process, act
+
+    def start(self) -> None:
+        """Let it go on."""
+        self._world.spawn(self._process, self._act)
+
+    def is_alive(self) -> bool:
+        """Whether its process lives: who has ended is asked for no more."""
+        return not self._process.dead

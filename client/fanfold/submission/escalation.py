@@ -75,7 +75,8 @@ class Escalation:
         self._job = job
         self._udf = _Unlimited(udf)
         self._machine = machine
-        self._larger: Job | None = None
+        #: Their job, once it is started.
+        self.larger: Job | None = None
         #: The runs, by their number in the first job.
         self.indexes = list(job.state.indexes(*_TOO_LARGE))
 
@@ -105,13 +106,13 @@ class Escalation:
     def start(self, engine: Engine) -> Job:
         """Start them on the machine, and say so."""
         submission = prepare(self._udf, self.inputs, engine, self.request, self._job.contents.constants())
-        self._larger = Job(submission.header, engine)
+        self.larger = Job(submission.header, engine)
         one = len(self.indexes) == 1
         runs, again = ("1 run was", "runs") if one else (f"{len(self.indexes):,} runs were", "run")
-        where = f"on {self._machine.name}: job {self._larger.id}"
+        where = f"on {self._machine.name}: job {self.larger.id}"
         sys.stderr.write(f"fanfold: {runs} too large, and {again} again {where}\n")
         submission.start()
-        return self._larger
+        return self.larger
 
     def adopt(self, engine: Engine) -> None:
         """Tell the first job what came of them; they have ended."""
@@ -121,8 +122,8 @@ class Escalation:
 
     def _ends(self) -> Iterator[Event]:
         """Each end that they had, without what it took: that is the larger job's."""
-        assert self._larger is not None
-        theirs, ours = self._larger.state, self._job.state
+        assert self.larger is not None
+        theirs, ours = self.larger.state, self._job.state
         for position, index in enumerate(self.indexes):
             status, error, attempt = theirs.status_of(position), theirs.error(position), ours.next_attempt(index)
             # A failure that is worth another try would be tried again in the first job, where it was too large.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,7 +40,15 @@ _REFRESH_S, _RETRIED_S = 300.0, 10.0
 class AwsEngine:
     """Runs jobs in a deployment. One for each deployment and process."""
 
-    def __init__(self, account: Account, deployment: Deployment, scratch: Path) -> None:
+    def __init__(
+        self,
+        account: Account,
+        deployment: Deployment,
+        scratch: Path,
+        *,
+        find: Callable[[Account, str], Deployment] = discover,
+    ) -> None:
+        """`find` finds the deployment again, by its name, where it may have changed."""
         self.account = account
         descriptor = deployment.descriptor
         scratch.mkdir(parents=True, exist_ok=True)
@@ -56,11 +64,11 @@ class AwsEngine:
         self.context = LaunchContext(account, self.stores, deployment)
         self.paths = open_paths(self.context)
         self.inspector = reconcile.Inspector(self.paths, account.clock)
-        self._queueing = Queueing(account)
+        self.queueing = Queueing(account)
         self._lost_machines = LostMachines(account)
         self.looked_at: dict[str, float] = {}
         self._followings: dict[str, Following] = {}
-        self._discovered_at = time.monotonic()
+        self._find, self._discovered_at = find, time.monotonic()
         self.detached = True  # its runs are in AWS
 
     def get_ready(self, *, dedicated: bool) -> None:
@@ -212,14 +220,14 @@ class AwsEngine:
             return False
         before = self.context.deployment
         with suppress(StoreUnavailable):  # what is known will do
-            self.context.deployment = discover(self.account, before.name)
+            self.context.deployment = self._find(self.account, before.name)
             self._discovered_at = time.monotonic()
         return self.context.deployment != before
 
     def _tell_why_it_waits(self, header: JobHeader, state: JobState) -> bool:
         """Write down why a dedicated job's machines are not up, where there is news of it: for all who look."""
         lane = self.context.deployment.lane(header.instance_type or "", header.image_name)
-        news = self._queueing.news(header, state, lane) if lane is not None else []
+        news = self.queueing.news(header, state, lane) if lane is not None else []
         news += self._lost_machines.news(header, state)
         self.stores.log.append(news)
         return bool(news)

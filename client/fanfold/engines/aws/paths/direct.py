@@ -6,7 +6,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fanfold.contract.invocation import PREFIX, Answer, answer_to, names
@@ -41,6 +41,8 @@ class DirectPath:
         self._context = context
         self._stores = context.stores
         self._waiting: dict[tuple[str, int, int], threading.Thread] = {}
+        #: Makes the thread that waits for a run.
+        self.new_thread: Callable[[Callable[[], None]], threading.Thread] = _new_thread
 
     def start(self, header: JobHeader, dispatch: Dispatch, runs: Sequence[RunRef]) -> None:  # noqa: ARG002
         """Call the function for each of these runs, and see to it that each ends in an event, whatever happens."""
@@ -66,9 +68,7 @@ class DirectPath:
         place = payload["job"]["id"], payload["run"]["index"], payload["run"]["attempt"]
         if self.waits_for(*place):
             return
-        # No daemon: the interpreter waits for it, so that a script that ends here has started its run.
-        thread = threading.Thread(target=self._see_through, args=(place, payload), name="fanfold-direct")
-        self._waiting[place] = thread
+        thread = self._waiting[place] = self.new_thread(lambda: self._see_through(place, payload))
         try:
             thread.start()
         except RuntimeError:  # the interpreter is ending and starts no thread any more: the caller waits here
@@ -129,6 +129,11 @@ class DirectPath:
             self._stores.log.append([event])
         except FanfoldError:
             return  # nothing can be told from here: `reconcile` finds the run lost when its time is over
+
+
+def _new_thread(act: Callable[[], None]) -> threading.Thread:
+    """No daemon: the interpreter waits for it, so that a script that ends here has started its run."""
+    return threading.Thread(target=act, name="fanfold-direct")
 
 
 def _pauses() -> Iterator[float]:
