@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
 
 import fanfold
 from fanfold.engines.base import engine_for
+from fanfold.engines.local import counts
 from fanfold.job.waiting import Tracker
 from fanfold.stores.local.log import SqliteEventLog
+from fanfold.stores.state import Brief, KeptBrief
 
 LARGE = 1_000
+LAST = LARGE - 1
 
 
 @fanfold.udf
@@ -19,14 +23,32 @@ def double(x: int):
     return 2 * x
 
 
+@fanfold.udf
+def waits_at_the_end(x: int, gate: str):
+    import os
+    import time
+
+    while x == LAST and not os.path.exists(gate):
+        time.sleep(0.01)
+    return x
+
+
+@fanfold.udf
+def slowly(x: int):
+    import time
+
+    time.sleep(0.002)
+    return x
+
+
 @pytest.fixture
 def reads(monkeypatch):
-    """The jobs whose events are read from now on."""
-    seen: list[str] = []
+    """The threads by which events are read from now on."""
+    seen: list[int] = []
     read_since = SqliteEventLog.read_since
 
     def noted(self, job_id, *args, **kwargs):
-        seen.append(job_id)
+        seen.append(threading.get_ident())
         return read_since(self, job_id, *args, **kwargs)
 
     monkeypatch.setattr(SqliteEventLog, "read_since", noted)
@@ -40,6 +62,46 @@ def test_a_large_job_that_has_ended_is_listed_without_its_events(reads):
     assert reads == []
     assert (again.status, again.counts, again.cost_usd) == ("Completed", {"succeeded": LARGE}, 0.0)
     assert again == job.brief()
+
+
+def test_a_large_job_that_nobody_has_waited_for_is_listed_without_its_events(reads, eventually, monkeypatch, tmp_path):
+    """Whoever carries it out keeps how it stands: while runs are left, and when it has ended."""
+    monkeypatch.setattr(counts, "EVERY_S", 0.05)
+    log, gate = engine_for().stores.log, tmp_path / "open"
+    job = fanfold.submit(waits_at_the_end, range(LARGE), gate=str(gate), collect=False)
+
+    def kept() -> Brief | None:
+        found = KeptBrief.read(log, job.header)
+        return found and found.brief
+
+    eventually(lambda: (found := kept()) is not None and found.counts.get("succeeded") == LARGE - 1, within_s=30)
+    mine = threading.get_ident()
+    reads.clear()
+    listed = fanfold.get_job(job.id).brief()
+    assert (listed.status, listed.counts["succeeded"]) == ("Running", LARGE - 1)
+    assert mine not in reads
+    gate.touch()
+    eventually(lambda: (found := kept()) is not None and found.status == "Completed", within_s=30)
+    reads.clear()
+    assert fanfold.get_job(job.id).brief().counts == {"succeeded": LARGE}
+    assert mine not in reads
+
+
+def test_a_large_job_in_a_process_of_its_own_is_listed_without_its_events(reads, eventually):
+    job = fanfold.submit(slowly, range(LARGE), collect=False, instance_type="small")
+    log = engine_for().stores.log
+    eventually(lambda: (found := KeptBrief.read(log, job.header)) is not None and found.done, within_s=60)
+    assert fanfold.get_job(job.id).brief().counts == {"succeeded": LARGE}
+    assert reads == []
+
+
+def test_what_was_kept_of_an_open_job_long_ago_is_not_shown(reads):
+    """Its process may be gone: only a look tells."""
+    job = fanfold.submit(double, range(LARGE), collect=False).wait()
+    log = engine_for().stores.log
+    stale = f'["Running", {{"running": 1}}, 1.0, 0.0, {time.time() - 60}]'
+    log.put_brief(job.id, log.read_since(job.id)[1], stale)
+    assert fanfold.get_job(job.id).brief().status == "Completed"
 
 
 def test_whatever_is_recorded_afterwards_counts(reads):

@@ -29,8 +29,9 @@ from fanfold.job.compat import JobCompat, Status
 from fanfold.job.failures import concatenation_error, run_failure
 from fanfold.job.results import Contents
 from fanfold.job.run import Run
-from fanfold.job.waiting import Brief, Pace, Progress, Tracker
+from fanfold.job.waiting import Pace, Progress, Tracker
 from fanfold.settings import WithoutOwnFrames
+from fanfold.stores.state import Brief, wall_s
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -396,8 +397,6 @@ class Job(JobCompat):
 
     def total_time(self, since_retry: bool = False) -> Seconds:  # noqa: ARG002  the older spelling
         """Seconds from the submit to the last run's end, or until now."""
-        from fanfold.job.summary import wall_s
-
         return wall_s(self.tracker.look())
 
     def usage(self, *, samples: bool = False) -> pd.DataFrame:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from fanfold.contract.instances import INSTANCE_TYPES, run_memory_mib
 from fanfold.contract.layout import ADVISED_RUN_S, LARGEST_BATCH, NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
-from fanfold.core.formatting import Dollars, Seconds, counted, duration
+from fanfold.core.formatting import Dollars, counted, duration
 from fanfold.core.models import CacheRecord, EventKind, JobHeader, MachineRecord, RunStatus, records
 from fanfold.job.cost import Cost, cost, environments_cost, environments_s
-from fanfold.job.waiting import Brief, age_of, describe_losses, waiting_for
+from fanfold.job.waiting import age_of, describe_losses, waiting_for
+from fanfold.stores.state import wall_s
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,24 +163,9 @@ def summarise(state: JobState) -> Summary:
     )
 
 
-def brief_of(state: JobState) -> Brief:
-    """How a job stands now."""
-    counts = {status.value: count for status, count in state.counts().items() if count}
-    return Brief(state.status.value, counts, float(wall_s(state)), float(cost(state)))
-
-
 def _count_replaced(state: JobState) -> int:
     """How many machines went away: AWS Batch starts another attempt in the place of each."""
     return sum(machine.attempt > 1 for machine in records(state.job_events(EventKind.MACHINE), MachineRecord))
-
-
-def wall_s(state: JobState) -> Seconds:
-    """Seconds from the submit to the last run's end, or until now where some have not ended."""
-    if not state.done:
-        return Seconds(max(0.0, state.now() - state.header.created_at))
-    ends = (state.last_end_at(), state.header.cancelled_at)  # the cancel ended all that had not begun
-    end = max((at for at in ends if at is not None), default=state.now())
-    return Seconds(max(0.0, end - state.header.created_at))
 
 
 def usage_frame(state: JobState) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import time
@@ -11,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import about_seconds, duration
@@ -29,6 +28,7 @@ from fanfold.core.models import (
 from fanfold.core.processes import Locked
 from fanfold.engines.base import Engine
 from fanfold.errors import ConfigurationError, StoreError, StoreUnavailable, WaitTimeout
+from fanfold.stores.state import LARGE_JOB, Brief, KeptBrief, brief_of
 
 if TYPE_CHECKING:
     from fanfold.job.job import Job
@@ -47,20 +47,8 @@ T = TypeVar("T")
 
 #: A job so young may not have been waited for before.
 _NEW_S = 60.0
-#: From so many runs on, how a job has ended is noted: reading the events of fewer takes no time.
-_LARGE_JOB = 1_000
-
-#: Not `json.dumps`, which may be one that the user has replaced.
-_written = json.JSONEncoder().encode
-
-
-class Brief(NamedTuple):
-    """How a job stands in a list."""
-
-    status: str
-    counts: dict[str, int]
-    wall_s: float
-    cost_usd: float
+#: How often somebody who waits for a large job keeps how it stands, for lists: first so soon that nobody else need.
+_KEEP_S, _KEEP_FIRST_S = 2.0, 0.5
 
 
 class Tracker(Locked):
@@ -74,7 +62,8 @@ class Tracker(Locked):
         self._cursor: str | None = None
         self._reconciled = 0.0
         self._silent_since = 0.0
-        self._noted: str | None = None
+        self._kept: str | None = None
+        self._kept_at = time.monotonic() - _KEEP_S + _KEEP_FIRST_S
         self._brief: tuple[int, Brief] | None = None
         self._was_open = self._left_flight = self._looked_last = False
 
@@ -130,27 +119,30 @@ class Tracker(Locked):
         return state
 
     def brief(self) -> Brief:
-        """How the job stands in a list: of a large one that has ended, its events are read once, not each time."""
+        """How the job stands in a list: of a large one what is kept, for its events take long to read."""
         log = self.engine.stores.log
-        if self._cursor is None and (noted := log.brief(self.header.id)) is not None:
-            return Brief(*json.loads(noted))
-        from fanfold.job.summary import brief_of
+        if self._cursor is None and self.header.count >= LARGE_JOB:
+            kept = KeptBrief.read(log, self.header)
+            if kept is not None and kept.is_fresh(log.now()):
+                return kept.brief
+        from fanfold.job.cost import cost
 
         state = self.look()
         if self._brief is None or self._brief[0] != state.version or not state.done:
-            self._brief = state.version, brief_of(state)
-        self.note_brief()
+            self._brief = state.version, brief_of(state, float(cost(state)))
+        self.keep_brief()
         return self._brief[1]
 
-    def note_brief(self) -> None:
-        """Note how a large job has ended, for lists to come."""
-        if not self.state.done or self.header.count < _LARGE_JOB or self._cursor == self._noted or self._cursor is None:
+    def keep_brief(self) -> None:
+        """Keep how a large job stands, for lists to come."""
+        if self.header.count < LARGE_JOB or self._cursor is None or self._cursor == self._kept:
             return
-        from fanfold.job.summary import brief_of
+        if not self.state.done and (self.header.costs_money or time.monotonic() - self._kept_at < _KEEP_S):
+            return  # in AWS a list reads what is open: no log there keeps it
+        from fanfold.job.cost import cost
 
-        self._noted = self._cursor
-        with suppress(StoreError):  # where the home can only be read, it is read each time
-            self.engine.stores.log.put_brief(self.header.id, self._cursor, _written(brief_of(self.state)))
+        self._kept, self._kept_at = self._cursor, time.monotonic()
+        KeptBrief.write(self.engine.stores.log, self.state, self._cursor, float(cost(self.state)))
 
     def _leave_flight(self) -> None:
         """Spare later jobs the reading of this one: what it has computed is in the cache."""
@@ -185,9 +177,9 @@ class Tracker(Locked):
                 seen = state.version
                 if done:  # a caller may rely on it
                     state = self._with_last_words(state)
-                    self.note_brief()
                     self._leave_flight()
                     self.engine.stores.sync()
+                self.keep_brief()
                 yield state
             if done:
                 return

@@ -56,11 +56,11 @@ class EventLog(Protocol):
         come with a later page.
         """
 
-    def put_brief(self, job_id: str, cursor: Cursor, text: str) -> None:
-        """Note how a job that has ended stands in a list, as of `cursor`. A log that is far away need not."""
+    def put_brief(self, job_id: str, cursor: Cursor, text: str, *, cancelled_at: float | None = None) -> None:
+        """Note how a job stands in a list, as of `cursor` and of that cancel flag. A log that is far away need not."""
 
-    def brief(self, job_id: str) -> str | None:
-        """What was noted, where nothing has been recorded of the job since; else None."""
+    def brief(self, job_id: str) -> tuple[str, bool] | None:
+        """What was noted last, and whether nothing has been recorded of the job since; None where its flag changed."""
 
     def wait_for_news(self, timeout_s: float) -> bool:
         """Wait until something may have been recorded since this thread last waited; False after `timeout_s`.

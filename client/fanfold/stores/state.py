@@ -1,12 +1,26 @@
-"""A job's state, read from its event log."""
+"""A job's state, read from its event log; and how it stands in a list, which is kept for large jobs."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
 
 from fanfold.core.fold import JobState, fold
+from fanfold.core.formatting import Seconds
 from fanfold.core.models import Event, JobHeader
-from fanfold.stores.protocols import EventLog
+from fanfold.errors import StoreError
+from fanfold.stores.protocols import Cursor, EventLog
+
+#: From so many runs on, how a job stands is kept: reading the events of fewer takes no time.
+LARGE_JOB = 1_000
+
+#: What was kept of an open job so long ago at most is what a list shows; then its events are read.
+_FRESH_S = 10.0
+
+#: Not `json.dumps`, which may be one that the user has replaced.
+_to_json = json.JSONEncoder().encode
 
 
 def read_state(log: EventLog, header: JobHeader, *, consistent: bool = False) -> JobState:
@@ -21,3 +35,60 @@ def _events(log: EventLog, job_id: str, *, consistent: bool) -> Iterator[Event]:
         if not events:
             return
         yield from events
+
+
+class Brief(NamedTuple):
+    """How a job stands in a list."""
+
+    status: str
+    counts: dict[str, int]
+    wall_s: float
+    cost_usd: float
+
+
+def brief_of(state: JobState, cost_usd: float = 0.0) -> Brief:
+    """How a job stands now."""
+    counts = {status.value: count for status, count in state.counts().items() if count}
+    return Brief(state.status.value, counts, float(wall_s(state)), cost_usd)
+
+
+def wall_s(state: JobState) -> Seconds:
+    """Seconds from the submit to the last run's end, or until now where some have not ended."""
+    if not state.done:
+        return Seconds(max(0.0, state.now() - state.header.created_at))
+    ends = (state.last_end_at(), state.header.cancelled_at)  # the cancel ended all that had not begun
+    end = max((at for at in ends if at is not None), default=state.now())
+    return Seconds(max(0.0, end - state.header.created_at))
+
+
+class KeptBrief(NamedTuple):
+    """How a large job stood when somebody looked. `latest`: nothing has been recorded since."""
+
+    brief: Brief
+    done: bool
+    at: float
+    latest: bool
+
+    @classmethod
+    def read(cls, log: EventLog, header: JobHeader) -> KeptBrief | None:
+        """What was kept last of a job; None where nothing was, or it has been cancelled since."""
+        kept = log.brief(header.id)
+        if kept is None:
+            return None
+        status, counts, took_s, cost_usd, *open_at = json.loads(kept[0])
+        at = open_at[0] if open_at else 0.0
+        took_s = max(0.0, log.now() - header.created_at) if open_at else took_s
+        return cls(Brief(status, counts, took_s, cost_usd), not open_at, at, kept[1])
+
+    @staticmethod
+    def write(log: EventLog, state: JobState, cursor: Cursor, cost_usd: float) -> float:
+        """Keep how a job stands, read up to `cursor`; when that was (seconds since 1970), 0 for one that has ended."""
+        at = 0.0 if state.done else log.now()
+        values = [*brief_of(state, cost_usd), *([at] if at else [])]
+        with suppress(StoreError):  # where the home can only be read, it is read each time
+            log.put_brief(state.header.id, cursor, _to_json(values), cancelled_at=state.header.cancelled_at)
+        return at
+
+    def is_fresh(self, now: float) -> bool:
+        """Whether a list may show it: all of a job that has ended, and of an open one what is seconds old."""
+        return self.latest if self.done else 0 <= now - self.at < _FRESH_S

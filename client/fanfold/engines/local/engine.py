@@ -48,9 +48,10 @@ from fanfold.source.load import environment_of
 from fanfold.stores import disk
 from fanfold.stores.keys import blob_key, blob_reader, bundle_key
 from fanfold.stores.local import LocalStores
-from fanfold.stores.state import read_state
+from fanfold.stores.state import LARGE_JOB, read_state
 
 if TYPE_CHECKING:
+    from fanfold.engines.local.counts import CountsKeeper
     from fanfold.environments.unpack import Environments
 
 # A pool with a thread of its own, for jobs that run while the caller goes on.
@@ -74,6 +75,8 @@ class PoolDriver:
         self._pool = Pool(size, self._folder, idle=size)
         self._new: list[JobFeed] = []
         self._serving: list[JobFeed] = []
+        #: Of the large jobs among these.
+        self._keepers: dict[JobFeed, CountsKeeper] = {}
         self._lock = threading.Lock()
         self._looked_at = 0.0
         self._stopping = False
@@ -91,8 +94,11 @@ class PoolDriver:
 
     def drive(self, feed: JobFeed) -> None:
         """Serve one more job."""
+        keeper = keep_counts(self._stores, feed.header)
         with self._lock:
             self._new.append(feed)
+            if keeper is not None:
+                self._keepers[feed] = keeper
         self._pool.wake()
 
     def end_cancelled(self, job_id: str) -> None:
@@ -121,6 +127,8 @@ class PoolDriver:
         finally:
             # Whatever happened: workers end, and nobody waits for them any more.
             self._stopping = True
+            for keeper in [*self._keepers.values()]:
+                keeper.end()
             try:
                 self._pool.close()
                 shutil.rmtree(self._folder, ignore_errors=True)
@@ -139,7 +147,17 @@ class PoolDriver:
         if len(still) < len(self._serving):  # those who wait for it may be gone, and it is to outlive a power cut
             self._stores.sync()
         self._serving = still
+        self._end_keepers()
         self._end_cancelled()
+
+    def _end_keepers(self) -> None:
+        """Of jobs that are not served any more."""
+        with self._lock:
+            served = {*self._serving, *self._new}
+            for feed, keeper in self._keepers.items():
+                if feed not in served:
+                    keeper.end()
+            self._keepers = {feed: keeper for feed, keeper in self._keepers.items() if keeper.alive}
 
     def _end_broken(self) -> None:
         for feed in self._serving:
@@ -191,6 +209,9 @@ class PoolDriver:
         self._stopping = True
         self._pool.wake()
         self._thread.join(timeout=5)
+        for keeper in [*self._keepers.values()]:
+            keeper.end()
+            keeper.join()
 
     def _wait_for_the_rest(self) -> None:
         since, said, pause_s = time.monotonic(), False, 0.001  # what the caller has just collected is over in a moment
@@ -212,6 +233,15 @@ def _ends_by_interrupt() -> bool:
     return (
         getattr(sys, "last_type", None) is KeyboardInterrupt and not hasattr(sys, "ps1") and not sys.flags.interactive
     )
+
+
+def keep_counts(stores: LocalStores, header: JobHeader) -> CountsKeeper | None:
+    """What keeps how a large job stands, while it is carried out; None for a smaller one."""
+    if header.count < LARGE_JOB:
+        return None
+    from fanfold.engines.local.counts import CountsKeeper
+
+    return CountsKeeper(stores.log, header)
 
 
 def pool_folder(scratch: Path, sign: Sign) -> Path:

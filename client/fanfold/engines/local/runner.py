@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fanfold.core.models import JobHeader, RunnerRecord, RunRef, RunStatus, to_event
 from fanfold.engines.feed import Sign, serve
-from fanfold.engines.local.engine import concurrency, make_feed, pool_folder, process_event
+from fanfold.engines.local.engine import concurrency, keep_counts, make_feed, pool_folder, process_event
 from fanfold.execution.pool.pool import Pool
 from fanfold.stores.local import LocalStores
 from fanfold.stores.state import read_state
@@ -39,12 +39,16 @@ def run(home: Path, job_id: str, stop: int, name: str) -> None:
     stores.log.append([process_event(job_id, sign), to_event(job_id, started)])
     pool = Pool(concurrency(header), folder)
     feed = make_feed(header, open_runs(stores, header, stop), stores)
+    keeper = keep_counts(stores, header)
     try:
         serve(pool, feed, _Watch(stores, job_id, sign).is_cancelled)
         if feed.broken:
             raise feed.broken
     finally:
         pool.close()
+        if keeper is not None:
+            keeper.end()
+            keeper.join()
         sign.take_down()
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -249,10 +249,10 @@ class DynamoEventLog:
         """AWS's time, as its answers say."""
         return self._clock.now()
 
-    def put_brief(self, job_id: str, cursor: Cursor, text: str) -> None:
+    def put_brief(self, job_id: str, cursor: Cursor, text: str, *, cancelled_at: float | None = None) -> None:
         """Nothing: the table keeps its finished shards."""
 
-    def brief(self, job_id: str) -> str | None:  # noqa: ARG002 - of the protocol
+    def brief(self, job_id: str) -> tuple[str, bool] | None:  # noqa: ARG002 - of the protocol
         """None: nothing was noted."""
         return None
 

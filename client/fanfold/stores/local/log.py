@@ -52,7 +52,7 @@ _SCHEMA = (
     "CREATE TABLE cache (slot INTEGER PRIMARY KEY, cache_key TEXT, created_at REAL, duration_s REAL, job_id TEXT,"
     " codec TEXT, sha256, size INTEGER, inline BLOB, key TEXT)",
 )
-#: How jobs that have ended stand in a list, as of a row of `state`: so that a list need not read a million events.
+#: How large jobs stand in a list, as of a row of `state`: so that a list need not read a million events.
 _BRIEFS = "CREATE TABLE briefs (number INTEGER PRIMARY KEY, row INTEGER, cancelled_at REAL, text TEXT)"
 
 
@@ -383,28 +383,27 @@ class SqliteEventLog:
         """This machine's time."""
         return time.time()
 
-    def put_brief(self, job_id: str, cursor: Cursor, text: str) -> None:
-        """Note how a job that has ended stands in a list, as of `cursor`."""
+    def put_brief(self, job_id: str, cursor: Cursor, text: str, *, cancelled_at: float | None = None) -> None:
+        """Note how a job stands in a list, as of `cursor` and of that cancel flag."""
         with self._database.writing() as connection:
             number = self._number(connection, job_id)
-            at = connection.execute("SELECT cancelled_at FROM jobs WHERE number = ?", (number,)).fetchone()[0]
             row = number * ROWS_PER_JOB + int(cursor)
-            connection.execute("INSERT OR REPLACE INTO briefs VALUES (?, ?, ?, ?)", (number, row, at, text))
+            connection.execute("INSERT OR REPLACE INTO briefs VALUES (?, ?, ?, ?)", (number, row, cancelled_at, text))
 
-    def brief(self, job_id: str) -> str | None:
-        """What was noted, where nothing has been recorded of the job since; else None."""
+    def brief(self, job_id: str) -> tuple[str, bool] | None:
+        """What was noted last, and whether nothing has been recorded of the job since; None where its flag changed."""
         query = (
-            "SELECT text FROM briefs JOIN jobs USING (number)"
+            "SELECT text, row = (SELECT max(row) FROM state WHERE row > ? AND row < ?)"
+            " FROM briefs JOIN jobs USING (number)"
             " WHERE number = ? AND briefs.cancelled_at IS jobs.cancelled_at"
-            " AND row = (SELECT max(row) FROM state WHERE row > ? AND row < ?)"
         )
         with self._database.reading() as connection:
             number = self._number(connection, job_id)
             if connection.execute("PRAGMA user_version").fetchone()[0] < _BRIEFS_SINCE:  # an older one, only to be read
                 return None
             own = number * ROWS_PER_JOB, (number + 1) * ROWS_PER_JOB
-            found = connection.execute(query, (number, *own)).fetchone()
-        return None if found is None else str(found[0])
+            found = connection.execute(query, (*own, number)).fetchone()
+        return None if found is None else (str(found[0]), bool(found[1]))
 
     def wait_for_news(self, timeout_s: float) -> bool:
         """Wait until anyone may have written since this thread last waited; False after `timeout_s`."""
