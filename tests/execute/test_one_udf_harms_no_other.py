@@ -41,6 +41,32 @@ def test_a_udf_that_writes_into_its_workers_pipes_fails_alone(pool, feed):
     assert "close only what the UDF has opened" in bad.told[0].error.next_step
 
 
+def test_a_udf_that_puts_others_in_the_place_of_its_workers_pipes_is_told_so(work):
+    def replace(index: int):
+        import os
+
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for fd in range(3, 40):
+            if fd != nowhere and os.path.exists(f"/proc/self/fd/{fd}"):
+                os.dup2(nowhere, fd)
+        return index
+
+    told = work(replace, [{"index": 0}])[0]
+    assert "the UDF closed, or wrote to, file descriptors that it had not opened" in told.error.message
+
+
+def test_a_udf_that_leaves_its_process_no_file_to_open_is_told_so(work):
+    def starve(index: int):
+        import os
+        import resource
+        import subprocess
+
+        resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))
+        return os.open(os.devnull, os.O_RDONLY), subprocess.__name__, index
+
+    assert "RLIMIT_NOFILE" in work(starve, [{"index": 0}])[0].error.message
+
+
 def test_calls_that_a_udf_has_read_from_the_queue_go_out_again(work):
     def steal(index: int):
         import os

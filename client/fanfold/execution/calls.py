@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from fanfold.core.models import NO_DATA, Event, EventKind, Output, PathRules, RunError, RunStatus, Usage, new_event_id
-from fanfold.execution.channel import Finished
+from fanfold.execution.channel import EXIT_NO_FILES, Finished
 
 
 class Interpreter(NamedTuple):
@@ -215,12 +215,16 @@ def _cause(assignment: Assignment, used: Usage, ending: WorkerEnding) -> tuple[R
         return RunStatus.CANCELLED, RunError("Cancelled", "the job was cancelled while this run was running")
     if ending.broke_its_pipes:
         return RunStatus.FAILED, RunError("WorkerDied", _BROKEN_PIPES, ending.stack, (), True, _KEEP_PIPES)
+    if ending.code == EXIT_NO_FILES:
+        return RunStatus.FAILED, RunError("WorkerDied", _NO_FILES, ending.stack, (), True, _KEEP_LIMIT)
     return RunStatus.FAILED, RunError("WorkerDied", _last_act(ending.code), ending.stack, infrastructure=True)
 
 
 _BROKEN_PIPES = (
     "the UDF closed, or wrote to, file descriptors that it had not opened: those by which its process answers"
 )
+_NO_FILES = "the UDF has lowered the number of files that its process may have open (RLIMIT_NOFILE) below what it needs"
+_KEEP_LIMIT = "leave the limit as it is; files that the UDF opens itself are closed by `with open(...)`."
 _KEEP_PIPES = "close only what the UDF has opened itself (os.closerange and os.close on unknown numbers close all)."
 
 

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple, TypeAlias
 FORKED = Struct("<cqi")
 #: A worker whose pipes were closed by its UDF ends with this code.
 EXIT_PIPES_CLOSED = 97
+#: And with this one where it can open no more files, for its UDF has lowered the limit below what is open.
+EXIT_NO_FILES = 98
 
 
 class Started(NamedTuple):

@@ -6,6 +6,7 @@ script is never imported again. Every import here is paid by every pool's start:
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import fcntl
 import json
@@ -112,6 +113,7 @@ class Worker:
         self._udf: LoadedUdf | None = None
         self._jobs: dict[int, JobContext] = {}
         self._folder = os.path.dirname(sandbox.folder)
+        self._pipes = _identities(calls, replies)
 
     def serve(self) -> None:
         """Answer each call with what came of it; say in the same breath which call was taken next."""
@@ -135,7 +137,7 @@ class Worker:
             if called.spilled:
                 called = self._unspilled(called)
             self.now = called, job, time.monotonic()
-            answer = channel.pack_finished(self._perform(called, job))
+            answer = channel.pack_finished(self._performed(called, job))
             self.now = None
             if self._sandbox.tainted:  # the next call deserves a clean process: answer, and wait to be killed
                 self._say(answer)
@@ -175,6 +177,18 @@ class Worker:
             except BlockingIOError:
                 continue
 
+    def _performed(self, called: Called, job: JobContext) -> Finished:
+        """What came of a call. Ends the process where the UDF has left it nothing to answer by, or no file to open."""
+        try:
+            return self._perform(called, job)
+        except OSError as error:
+            if error.errno == errno.EMFILE:
+                os._exit(channel.EXIT_NO_FILES)
+            raise
+        finally:
+            if _identities(self._calls, self._replies) != self._pipes:
+                os._exit(channel.EXIT_PIPES_CLOSED)
+
     def _perform(self, called: Called, job: JobContext) -> Finished:
         result_file = f"{self._folder}/{called.number}.result"
         arguments = called.arguments.decode()
@@ -205,6 +219,14 @@ class Worker:
             arguments = file.read()
         os.unlink(path)
         return called._replace(arguments=arguments)
+
+
+def _identities(*fds: int) -> list[tuple[int, int]]:
+    """Which files these are; none of one that is closed."""
+    try:
+        return [(stat.st_dev, stat.st_ino) for stat in map(os.fstat, fds)]
+    except OSError:
+        return []
 
 
 def _wait_readable(fd: int) -> None:
