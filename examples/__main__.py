@@ -20,6 +20,10 @@ NAMES = (
     "simulations",
     "sweep",
     "two_stages",
+    "embeddings",
+    "scraping",
+    "backtest",
+    "nightly",
 )
 
 

@@ -10,21 +10,29 @@ from typing import Any
 import pytest
 from threadpoolctl import threadpool_limits
 
+from examples.__main__ import NAMES
+
 #: rasterio's own use of affine.
 pytestmark = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 #: Sizes with which each takes a second or two.
 SMALL: dict[str, dict[str, Any]] = {
+    "backtest": {"years": 2},
     "climatology": {"years": 1, "size": 20},
+    "embeddings": {"images": 200, "batch": 50},
     "hexagons": {"files": 3, "rows": 200},
     "mosaic": {"size": 256},
+    "nightly": {"nights": 2},
     "points_in_polygons": {"points": 2000, "tiles": 2},
+    "scraping": {"pages": 8},
     "simulations": {"seeds": 200},
     "sweep": {"rows": 200, "rates": 1},
     "two_stages": {"weeks": 2},
     "zonal_statistics": {"count": 100, "size": 200},
 }
+#: What a plain loop does not do, and an example needs: to try again.
+IN_A_LOOP: dict[str, dict[str, Any]] = {"scraping": {"refusing": False}}
 WITH_PATHS_IN_S3 = ("climatology", "hexagons", "mosaic", "two_stages")
 
 
@@ -43,16 +51,33 @@ def as_plain(value: Any) -> Any:
     return value.to_dict() if hasattr(value, "to_dict") else value
 
 
-def test_each_example_has_its_sizes():
-    assert sorted(SMALL) == sorted(path.stem for path in EXAMPLES.glob("[a-z]*.py"))
+def test_each_example_has_its_sizes_its_place_in_the_gallery_and_its_picture():
+    names = sorted(path.stem for path in EXAMPLES.glob("[a-z]*.py"))
+    assert sorted(SMALL) == names == sorted(NAMES)
+    gallery = (EXAMPLES.parent / "docs" / "gallery.md").read_text(encoding="utf-8")
+    for name in names:
+        assert f"[{name}.py](../examples/{name}.py)" in gallery
+        picture = f"images/example-{name.replace('_', '-')}.png"
+        assert f"]({picture})" in gallery
+        assert (EXAMPLES.parent / "docs" / picture).exists()
+
+
+def test_a_nightly_program_computes_what_is_new_or_was_corrected(tmp_path, capsys):
+    example = import_module("examples.nightly")
+    first = example.main(str(tmp_path), nights=2)
+    assert capsys.readouterr().err.splitlines() == ["7 of 7 days computed", "8 of 14 days computed"]
+    assert list(first["readings"]) == [48] * 13 + [40]
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_an_example_gives_what_a_loop_gives(name, tmp_path):
     example = import_module(f"examples.{name}")
-    found = as_plain(example.main(str(tmp_path), **SMALL[name]))
+    result = example.main(str(tmp_path), **SMALL[name])
+    found = as_plain(result)
     assert found
-    assert found == as_plain(example.main(str(tmp_path), **SMALL[name], fan_out=plain))
+    assert found == as_plain(example.main(str(tmp_path), **SMALL[name], **IN_A_LOOP.get(name, {}), fan_out=plain))
+    example.draw(result, str(tmp_path), str(tmp_path / "picture.png"))
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.cloud

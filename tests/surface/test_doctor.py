@@ -47,7 +47,7 @@ def test_a_store_of_a_newer_fanfold_fails_with_the_next_step(home):
     assert not found
     assert check("store").verdict == "fail"
     assert "newer Fanfold" in check("store").found
-    assert "next: upgrade" in str(found)
+    assert "next: update Fanfold here" in str(found)
 
 
 def test_a_home_that_is_no_directory_fails(home):
