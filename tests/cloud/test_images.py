@@ -96,8 +96,9 @@ def test_an_image_with_packages_of_its_own_runs_in_the_local_cloud(tmp_path, ind
     index.add("ownedbyimage", "1.0")
     images = checkout / "runtime" / "images"
     (images / "mine.txt").write_text("ownedbyimage\n")
-    needed = [line for line in (ROOT / "runtime" / "fanfold.txt").read_text().split("\n") if line.isidentifier()]
-    pins = [f"{name}=={version(name)} --hash=sha256:00" for name in ["aws-lambda-powertools", *needed]]
+    lines = (ROOT / "runtime" / "fanfold.txt").read_text().splitlines()
+    needed = [name for line in lines if (name := line.partition("#")[0].strip())]
+    pins = [f"{name}=={version(name)} --hash=sha256:00" for name in needed]
     (images / "mine.lock").write_text("\n".join([*pins, "ownedbyimage==1.0 --hash=sha256:00"]))
     image = {"requirements": "runtime/images/mine.txt", "instance_types": ["small"]}
     (tmp_path / "cloud").mkdir()
