@@ -173,4 +173,4 @@ def _wanted(file: str, setting: str) -> Iterator[Requirement]:
         try:
             yield Requirement(text)
         except InvalidRequirement as error:
-            raise SettingError(f"{setting}: {file}: {text!r} is no requirement: {error}") from error
+            raise SettingError(f"{setting}: {file}: {text!r} is not a requirement: {error}") from error

@@ -216,7 +216,7 @@ def _gigabytes(text: str | None) -> float:
         limit = -1.0
     if not 0 <= limit < float("inf"):
         raise ConfigurationError(
-            f"home_limit_gb is {text!r}, which is no number of GB.",
+            f"home_limit_gb is {text!r}, which is not a number of GB.",
             next_step="write 100, for example, or 0 for no limit.",
         )
     return float(limit)
@@ -314,7 +314,7 @@ def log_to_stderr() -> None:
         return
     if level not in _LOG_LEVELS:
         raise ConfigurationError(
-            f"FANFOLD_LOG is {level!r}, which is no level.", next_step=f"use one of {', '.join(_LOG_LEVELS)}."
+            f"FANFOLD_LOG is {level!r}, which is not a level.", next_step=f"use one of {', '.join(_LOG_LEVELS)}."
         )
     import logging
 

@@ -135,7 +135,11 @@ def test_a_file_and_a_value_that_the_udf_reads_by_itself_count_when_they_are_nam
 
 @pytest.mark.parametrize(
     ("depends_on", "reason"),
-    [(["no such file"], "'no such file'.*no parameter"), ([lambda: 1 / 0], "ZeroDivisionError"), ([3], "no path")],
+    [
+        (["no such file"], "'no such file'.*neither a parameter"),
+        ([lambda: 1 / 0], "ZeroDivisionError"),
+        ([3], "neither a path"),
+    ],
 )
 def test_what_nothing_can_depend_on_is_refused_before_the_start(depends_on, reason):
     with pytest.raises(InputError, match=reason):

@@ -63,7 +63,7 @@ def test_without_a_udf_the_functions_are_listed(written):
 
 
 def test_a_name_that_is_no_function_is_refused(written):
-    with pytest.raises(InputError, match="what it names is of type int"):
+    with pytest.raises(InputError, match="its type is int"):
         load_udf(written("cli_number.py", "number = 3\n") + ":number")
 
 

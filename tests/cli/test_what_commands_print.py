@@ -302,7 +302,7 @@ def test_a_job_that_runs_is_not_removed(fanfold, tmp_path):
 
 
 def test_it_has_to_be_said_in_one_way_which_jobs_are_to_go(fanfold):
-    assert "give their ids, or --older-than" in fanfold("remove").stderr
+    assert "give ids of jobs, or --older-than" in fanfold("remove").stderr
     assert "Both ids and --older-than are given." in fanfold("remove", "x", "--older-than", "1d").stderr
 
 

@@ -158,7 +158,7 @@ def test_the_packages_of_the_gpu_image_are_for_its_processor() -> None:
         ({"mine.txt": "numpy"}, ["runtime/images/mine.lock", "make image-lock"]),
         ({"mine.txt": "numpy", "mine.lock": "numpy==1.0"}, ["asks for boto3", "has none", "make image-lock"]),
         ({"mine.txt": "numpy>=2", "mine.lock": "numpy==1.0 --hash=sha256:0"}, ["numpy>=2", "has 1.0"]),
-        ({"mine.txt": "-r other.txt", "mine.lock": ""}, ["'-r other.txt' is no requirement"]),
+        ({"mine.txt": "-r other.txt", "mine.lock": ""}, ["'-r other.txt' is not a requirement"]),
     ],
 )
 def test_a_lock_that_is_not_of_its_requirements_stops_the_synthesis(

@@ -177,7 +177,7 @@ def test_runs_are_asked_for_by_number_and_jobs_by_text(half_failed):
     assert [run.index for run in half_failed[1:3]] == [1, 2]
     with pytest.raises(TypeError, match="by its number, not by 'x'"):
         half_failed.result("x")
-    with pytest.raises(fanfold.InputError, match="3 is no job's id"):
+    with pytest.raises(fanfold.InputError, match="3 is not a job's id"):
         fanfold.get_job(3)
 
 

@@ -46,7 +46,7 @@ def test_a_ramp_longer_than_the_job_is_the_job():
 
 @pytest.mark.parametrize("stages", [(5, 1), (0, 5), (1, 1), (True, 5), "15", (1.5,), 7], ids=repr)
 def test_what_is_no_ramp_is_refused_before_anything_starts(stages):
-    with pytest.raises(fanfold.InputError, match="is no ramp"):
+    with pytest.raises(fanfold.InputError, match="is not a ramp"):
         fanfold.submit(steady, range(10), ramp=stages)
     assert fanfold.get_jobs() == []
 

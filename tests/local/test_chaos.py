@@ -93,10 +93,10 @@ def test_a_slow_start_is_late_and_loses_nothing(monkeypatch):
     ("chaos", "seed", "said"),
     [
         ({"flood": 0.1}, 0, "knows no 'flood'"),
-        ({"oom": 1.0}, 0, r"oom=1\.0 is no part"),
-        ({"oom": True}, 0, "oom=True is no part"),
+        ({"oom": 1.0}, 0, r"oom=1\.0 is not a share"),
+        ({"oom": True}, 0, "oom=True is not a share"),
         ({"oom": 0.5, "lost": 0.5}, 0, "hardly a run would ever end"),
-        ({"oom": 0.5}, "x", "seed='x' is no whole number"),
+        ({"oom": 0.5}, "x", "seed='x' is not a whole number"),
     ],
 )
 def test_what_is_no_chaos_is_refused(chaos, seed, said):

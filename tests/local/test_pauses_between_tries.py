@@ -46,7 +46,7 @@ def test_a_udf_may_ask_for_it_and_a_call_beats_it():
 
 
 def test_saying_it_twice_is_refused():
-    with pytest.raises(fanfold.InputError, match="retry= stands beside max_retry"):
+    with pytest.raises(fanfold.InputError, match="retry= cannot be given together with max_retry"):
         fanfold.submit(refused_twice, [0], retry=TWICE, max_retry=1)
-    with pytest.raises(fanfold.InputError, match=r"is no fanfold\.Retry"):
+    with pytest.raises(fanfold.InputError, match=r"is not a fanfold\.Retry"):
         fanfold.submit(refused_twice, [0], retry=3)

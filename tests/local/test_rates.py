@@ -16,7 +16,7 @@ def test_a_rate_is_written_as_one_says_it():
 
 @pytest.mark.parametrize("given", ["20", "20/d", "-1/s", "0/s", 0, True, 501, float("nan"), [20]])
 def test_what_is_no_rate_is_refused(given):
-    with pytest.raises(fanfold.InputError, match="is no rate"):
+    with pytest.raises(fanfold.InputError, match="is not a rate"):
         fanfold.udf(rate=given)(abs)
 
 

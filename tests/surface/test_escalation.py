@@ -122,8 +122,8 @@ def test_what_is_too_large_on_one_machine_is_run_on_the_next(ladder, capfd):
     ("asked", "says"),
     [
         ({"escalate": "lrge"}, "^escalate='lrge' is not a machine.*\n.*did you mean large"),
-        ({"escalate": "realtime"}, "is where the runs are anyway"),
-        ({"escalate": "small", "instance_type": "small"}, "is where the runs are anyway"),
+        ({"escalate": "realtime"}, "is the machine that the runs have already"),
+        ({"escalate": "small", "instance_type": "small"}, "is the machine that the runs have already"),
         ({"escalate": "small", "collect": False}, "somebody has to wait"),
         ({"escalate": ("large", "medium")}, "leads to no larger machine"),
         ({"escalate": True, "instance_type": "large"}, "leads to no larger machine"),

@@ -59,5 +59,5 @@ def test_debug_says_where_each_worker_starts(said):
 
 def test_another_level_is_refused_by_name(said):
     error = said("loud")
-    assert "FANFOLD_LOG is 'loud', which is no level." in error
+    assert "FANFOLD_LOG is 'loud', which is not a level." in error
     assert "use one of debug, info, warning, error." in error

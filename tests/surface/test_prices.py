@@ -60,7 +60,7 @@ def test_a_table_in_the_config_file_replaces_them_too(home):
         ({"lambda_request": 1.0}, r'prices have a date\.\n  Next: say as of when they are, such as as_of = "2026-11"'),
         ({"as_of": "2031-01", "s3_put": "cheap"}, "s3_put is 'cheap'"),
         ({"as_of": "2031-01", "s3_put": -1}, "s3_put is -1"),
-        ({"as_of": "2031-01", "per_hour": {"small": 1}}, r"per_hour: small is no EC2 machine"),
+        ({"as_of": "2031-01", "per_hour": {"small": 1}}, r"per_hour: small is not an EC2 machine"),
         ({"as_of": "2031-01", "per_hour": 3}, "per_hour is 3"),
     ],
 )

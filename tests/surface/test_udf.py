@@ -173,7 +173,7 @@ def test_decorating_again_adds_options():
         ({"timeout_s": 0}, "timeout_s=0 is not a number above 0"),
         ({"timeout_s": float("nan")}, "timeout_s=nan"),
         ({"memory_mib": "much"}, "memory_mib='much'"),
-        ({"retry_on": (3,)}, "holds 3, which is no exception"),
+        ({"retry_on": (3,)}, "holds 3, which is not an exception"),
         ({"retry_on": 3}, "retry_on"),
         ({"retry_on": "Valueerror"}, "did you mean 'ValueError'"),
         ({"serializer": "dill"}, 'use "auto" or "pickle"'),

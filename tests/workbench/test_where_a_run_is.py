@@ -45,7 +45,7 @@ def test_a_run_is_asked_where_it_stands_and_goes_on(tmp_path):
     within(30, lambda: "in waits" in job[0].stack())
     (tmp_path / "go").touch()
     assert job.wait(progress=False).results() == ["it went on"]
-    with pytest.raises(InputError, match="does not run now"):
+    with pytest.raises(InputError, match="is not running now"):
         job[0].stack()
 
 

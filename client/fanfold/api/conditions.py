@@ -73,7 +73,7 @@ def _checked_chaos(chaos: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
             )
         if isinstance(part, bool) or not isinstance(part, (int, float)) or not 0 <= part <= _MOST:
             raise ConfigurationError(
-                f"fanfold.local(chaos=...): {name}={part!r} is no part of all tries.",
+                f"fanfold.local(chaos=...): {name}={part!r} is not a share of all tries.",
                 next_step=f"give a number from 0 to {_MOST}, such as 0.1 for every tenth.",
             )
     if sum(chaos.values()) > _MOST:
@@ -86,5 +86,5 @@ def _checked_chaos(chaos: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
 
 def _checked_seed(seed: int) -> int:
     if isinstance(seed, bool) or not isinstance(seed, int):
-        raise ConfigurationError(f"seed={seed!r} is no whole number.", next_step="give one, such as seed=7.")
+        raise ConfigurationError(f"seed={seed!r} is not a whole number.", next_step="give one, such as seed=7.")
     return seed

@@ -50,7 +50,7 @@ def file_path(file_path: str, mkdir: bool = True, storage: str = "auto") -> str:
     relative = Path(file_path)
     if relative.is_absolute() or ".." in relative.parts:
         raise InputError(
-            f"{file_path!r} is no relative path.", next_step="give one without `..`, such as 'tiles/a.tif'."
+            f"{file_path!r} is not a relative path.", next_step="give one without `..`, such as 'tiles/a.tif'."
         )
     scratch = os.environ.get(ENV_SCRATCH)
     path = (Path(scratch) if scratch else current().home) / "files" / relative

@@ -428,7 +428,7 @@ def get_job(job_id: str, *, engine: str | None = None) -> Job:
     from fanfold.job import Job
 
     if not isinstance(job_id, str):
-        raise InputError(f"{job_id!r} is no job's id.", next_step="give its text; `fanfold jobs` shows them.")
+        raise InputError(f"{job_id!r} is not a job's id.", next_step="give its text; `fanfold jobs` shows them.")
     chosen = engine_for(engine)
     log = chosen.stores.log
     if job_id == "-":

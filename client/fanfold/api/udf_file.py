@@ -32,7 +32,7 @@ def _function_named(module: ModuleType, path: Path, name: str) -> Any:
         raise InputError(f"{path} has nothing that is called {name!r}.", next_step=_choose(module, path))
     if not callable(found):
         raise InputError(
-            f"{path}:{name} is no function: what it names is of type {type(found).__name__}.",
+            f"{path}:{name} is not a function: its type is {type(found).__name__}.",
             next_step=_choose(module, path),
         )
     return found

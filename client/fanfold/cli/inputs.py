@@ -37,7 +37,7 @@ def parameters_from(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.isidentifier():
-            raise InputError(f"{pair!r} is no parameter.", next_step="write name=value, such as day=2013-01-01.")
+            raise InputError(f"{pair!r} is not a parameter.", next_step="write name=value, such as day=2013-01-01.")
         if name in found:
             raise InputError(f"{name} is given twice.", next_step="give each parameter once.")
         found[name] = value
@@ -51,7 +51,8 @@ def _range(text: str) -> range:
         numbers = range(*bounds)
     except (ValueError, TypeError):
         raise InputError(
-            f"--range {text} is no range.", next_step="write start:stop or start:stop:step, such as 0:100 or 0:100:5."
+            f"--range {text} is not a range.",
+            next_step="write start:stop or start:stop:step, such as 0:100 or 0:100:5.",
         ) from None
     if not numbers:
         raise InputError(f"--range {text} is empty.", next_step="the stop itself is not included.")

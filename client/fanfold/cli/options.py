@@ -131,5 +131,5 @@ def tags(given: list[str] | None) -> dict[str, str]:
 
     for one in given or ():
         if not one.partition("=")[0] or "=" not in one:
-            raise InputError(f"--tag {one} is no label.", next_step="write --tag NAME=VALUE.")
+            raise InputError(f"--tag {one} is not a label.", next_step="write --tag NAME=VALUE.")
     return dict(one.split("=", 1) for one in given or ())

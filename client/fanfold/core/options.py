@@ -166,7 +166,7 @@ class Retry(NamedTuple):
 
 def _no_pauses(given: object) -> InputError:
     return InputError(
-        f"backoff_s={given!r} is no shortest and longest pause.", next_step="give two numbers of seconds: (1, 60)."
+        f"backoff_s={given!r} is not a shortest and a longest pause.", next_step="give two numbers of seconds: (1, 60)."
     )
 
 
@@ -175,7 +175,7 @@ def _checked_retry(retry: Any) -> Retry | None:
     if retry is None:
         return None
     if not isinstance(retry, Retry):
-        raise InputError(f"retry={retry!r} is no fanfold.Retry.", next_step="write retry=fanfold.Retry(times=5).")
+        raise InputError(f"retry={retry!r} is not a fanfold.Retry.", next_step="write retry=fanfold.Retry(times=5).")
     check_number("times", retry.times, zero=True, whole=True)
     check_flags(jitter=retry.jitter)
     _names(retry.on)
@@ -196,7 +196,7 @@ class _Tries(NamedTuple):
         asked = _checked_retry(retry)
         if asked is not None and (max_retry is not None or retry_on):
             raise InputError(
-                "retry= stands beside max_retry or retry_on, which it has of its own.",
+                "retry= cannot be given together with max_retry or retry_on.",
                 next_step="write retry=fanfold.Retry(times=5, on=(TimeoutError,)) alone.",
             )
         own = asked or options.retry
@@ -374,13 +374,13 @@ def _runs_per_s(rate: str | float | None) -> float:
 def checked_tags(tags: Mapping[str, object]) -> tuple[str, ...]:
     """Labels as `name=value`, sorted. Raises `InputError` for what is no short text or number by name."""
     if not isinstance(tags, Mapping):
-        raise InputError(f"tags={tags!r} are no labels by name.", next_step='write tags={"project": "x"}.')
+        raise InputError(f"tags={tags!r} is not a mapping of labels.", next_step='write tags={"project": "x"}.')
     for name, value in tags.items():
         text = f"{name}{value}"
         plain = isinstance(name, str) and isinstance(value, (str, int, float))
         if not plain or not name or "=" in name or len(text) > _TAG_CHARACTERS or not text.isprintable():
             raise InputError(
-                f"The tag {name!r}: {value!r} is no short text by name.",
+                f"The tag {name!r}: {value!r} is not a short label.",
                 next_step=f"give text without line breaks, {_TAG_CHARACTERS} characters at most, and no = in names.",
             )
     return tuple(sorted(f"{name}={value}" for name, value in tags.items()))
@@ -411,7 +411,7 @@ def _dependencies(depends_on: Any) -> tuple[Any, ...]:
     for one in given:
         if not isinstance(one, (str, PurePath)) and not callable(one):
             raise InputError(
-                f"depends_on holds {one!r}, which is no path, no function and no parameter's name.",
+                f"depends_on holds {one!r}, which is neither a path nor a function nor a parameter's name.",
                 next_step='write depends_on=["table.csv", current_version, "paths"], for example.',
             )
     return given
@@ -572,7 +572,7 @@ def _names(retry_on: RetryOn) -> tuple[str, ...]:
             names.append(one.__name__ if one.__module__ == "builtins" else f"{one.__module__}.{one.__qualname__}")
         else:
             raise InputError(
-                f"retry_on holds {one!r}, which is no exception.",
+                f"retry_on holds {one!r}, which is not an exception.",
                 next_step='give exception classes or their names: retry_on=(ConnectionError, "requests.Timeout").',
             )
     return tuple(names)
@@ -591,7 +591,7 @@ def _refuse_misspelt(exception: str) -> None:
     close = difflib.get_close_matches(exception.casefold(), known, n=1, cutoff=0.9)
     if close:
         raise InputError(
-            f"retry_on names {exception!r}, which is no exception of Python's; did you mean {known[close[0]]!r}?",
+            f"retry_on names {exception!r}, which Python does not have; did you mean {known[close[0]]!r}?",
             next_step="correct it; an exception of your own that is called so, pass as the class.",
         )
 

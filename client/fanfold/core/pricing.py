@@ -76,7 +76,7 @@ def _table(given: Any, where: str, known: Mapping[str, float]) -> dict[str, floa
     unknown = sorted(name for name in given.keys() - set(known) if not _HOST.fullmatch(str(name)))
     if unknown:  # a deployment may have others than the list
         raise ConfigurationError(
-            f"{where}: {', '.join(unknown)} is no EC2 machine.",
+            f"{where}: {', '.join(unknown)} is not an EC2 machine.",
             next_step=f"name machines as EC2 does: {next(iter(known))}.",
         )
     return {name: _usd(usd, f"{where}: {name}") for name, usd in given.items()}

@@ -29,7 +29,7 @@ def parse_rate(given: str | float | None) -> float:
         rate = float(given)
     if not 0 < rate <= MOST_PER_S:
         raise InputError(
-            f"rate={given!r} is no rate.",
+            f"rate={given!r} is not a rate.",
             next_step=f'write "20/s", "100/m", "500/h", or a number of runs a second, {MOST_PER_S:g} at most.',
         )
     return rate

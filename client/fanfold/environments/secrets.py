@@ -152,7 +152,7 @@ def checked_value(name: str, value: str) -> str:
     if len(value) < SHORTEST or "\0" in value:
         raise InputError(
             f"The value of {name} is too short, or has a zero byte: it could not be hidden where it is printed.",
-            next_step=f"a secret has at least {SHORTEST} characters; what is no secret goes by @udf(env=...).",
+            next_step=f"a secret has at least {SHORTEST} characters; what is not secret goes by @udf(env=...).",
         )
     return name
 

@@ -212,7 +212,7 @@ def chunks(inputs: Any, size: int) -> list[Any]:
     Frames keep their kind (a GeoDataFrame its CRS) and their index. Raises `InputError` for what has no rows.
     """
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise InputError(f"size={size!r} is no number of rows.", next_step="Give a whole number from 1 up.")
+        raise InputError(f"size={size!r} is not a number of rows.", next_step="Give a whole number from 1 up.")
     rows = getattr(inputs, "iloc", inputs)
     if not hasattr(inputs, "__len__") or isinstance(inputs, (str, bytes, Mapping, Set)):
         found = _a(type(inputs).__name__)

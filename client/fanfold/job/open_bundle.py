@@ -54,7 +54,7 @@ def _check_new(path: Path) -> None:
     if not path.absolute().parent.is_dir():
         raise InputError(f"There is no directory {path.parent}.", next_step="make it, or write elsewhere.")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise InputError(f"{path} is there already.", next_step="name a new folder.")
+        raise InputError(f"{path} exists already.", next_step="name a new folder.")
 
 
 def _write(job: Job, folder: Path) -> None:
@@ -231,7 +231,7 @@ def _manifest(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     raise InputError(
-        f"{path / _MANIFEST} is no manifest that this Fanfold reads.",
+        f"{path / _MANIFEST} is not a manifest that this Fanfold reads.",
         next_step="export the job again with `fanfold export`, or verify it with the Fanfold that wrote it.",
     )
 

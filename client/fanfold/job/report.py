@@ -44,7 +44,9 @@ def write_report(job: Job, path: str | os.PathLike[str] | None = None) -> Path:
     """Write the page; the path is that of the file. Raises `InputError` where it cannot be written."""
     target = Path(path) if path is not None else Path(f"{job.id}.html")
     if target.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"A report is a page, and {target.name} does not end in .html.", next_step="name it so.")
+        raise InputError(
+            f"A report is a page, but {target.name} does not end in .html.", next_step="give a name that ends in .html."
+        )
     page = "\n".join(_page(_read(job)))
     try:
         target.write_text(page, encoding="utf-8")

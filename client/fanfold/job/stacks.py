@@ -40,7 +40,9 @@ def _running(job: Job, index: int) -> JobState:
     """How the job stands now. Raises `InputError` where the run does not run."""
     _ = job.status  # what is new
     if job.state.status_of(index) is not RunStatus.RUNNING:
-        raise InputError(f"Run {index} of job {job.id} does not run now.", next_step="look at its error or its result.")
+        raise InputError(
+            f"Run {index} of job {job.id} is not running now.", next_step="look at its error or its result."
+        )
     return job.state
 
 

@@ -60,5 +60,5 @@ def say_which_stay(graph: str, given: Collection[str]) -> None:
         if name not in given:
             sys.stderr.write(
                 f"fanfold: the UDF's file reads os.environ[{name!r}] at its top. Its name travels, not its value:"
-                f' say @udf(secrets=["{name.lower()}"]), or env={{"{name}": ...}} for what is no secret.\n'
+                f' say @udf(secrets=["{name.lower()}"]), or env={{"{name}": ...}} for what is not secret.\n'
             )

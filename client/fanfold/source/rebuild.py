@@ -157,7 +157,7 @@ class Builder:
             raise CaptureError(
                 f"The UDF's file reads os.environ[{name!r}] at its top, and this worker's environment has no such"
                 " variable: its value does not travel.",
-                next_step=f'say @udf(secrets=["{name.lower()}"]), or env={{"{name}": ...}} for what is no secret.',
+                next_step=f'say @udf(secrets=["{name.lower()}"]), or env={{"{name}": ...}} for what is not secret.',
             )
         return value
 

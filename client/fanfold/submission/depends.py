@@ -39,7 +39,7 @@ def _text_of(one: Any) -> str:
         ) from error
     if stamp == ABSENT:
         raise InputError(
-            f"depends_on names {str(one)!r}, which is no parameter of the UDF, and no file or folder that is there.",
+            f"depends_on names {str(one)!r}, which is neither a parameter of the UDF nor a file or folder that exists.",
             next_step="name a parameter, a path, or a function whose value counts.",
         )
     return f"{path} {stamp}"

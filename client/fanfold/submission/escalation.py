@@ -38,7 +38,9 @@ def check_ladder(
     machines = [instance_type(name, offered, argument="escalate") for name in names]
     for name, machine in zip(names, machines, strict=True):
         if machine is None or machine == request.instance:
-            raise InputError(f"escalate={name!r} is where the runs are anyway.", next_step='name a machine: "medium".')
+            raise InputError(
+                f"escalate={name!r} is the machine that the runs have already.", next_step='name a machine: "medium".'
+            )
     ladder = tuple(machine for machine in machines if machine is not None)
     if not ladder or any(later.memory_gib <= one.memory_gib for one, later in pairwise(ladder)):
         raise InputError(

@@ -325,7 +325,7 @@ def run_sample(
     observed = _observe(engine, [job.header], unwrapped(udf)[1])
     if observed is None:
         job.results()  # raises what went wrong
-        raise InputError("The sample told nothing.", next_step="submit a few inputs first, then plan again.")
+        raise InputError("The sample gave no time to plan by.", next_step="submit a few inputs first, then plan again.")
     return replace(observed, basis=_basis(job, cached=request.cache), against=_reasons_to_stop(job))
 
 

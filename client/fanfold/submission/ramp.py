@@ -47,7 +47,9 @@ def check_stages(ramp: bool | Sequence[int]) -> Sequence[int]:
     except TypeError:
         rising = False
     if not rising:
-        raise InputError(f"ramp={stages!r} is no ramp.", next_step="give rising numbers of runs, such as (1, 5, 50).")
+        raise InputError(
+            f"ramp={stages!r} is not a ramp.", next_step="give rising numbers of runs, such as (1, 5, 50)."
+        )
     return tuple(stages)
 
 

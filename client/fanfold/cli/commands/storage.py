@@ -47,7 +47,7 @@ def remove(
     if jobs and older_than is not None:
         raise InputError("Both ids and --older-than are given.", next_step="give one of them. Nothing was removed.")
     if not jobs and older_than is None:
-        raise InputError("Say which jobs are to go.", next_step="give their ids, or --older-than 7d.")
+        raise InputError("No job is named.", next_step="give ids of jobs, or --older-than 7d.")
     if jobs:
         ended = [_refuse_open(job_id, where) for job_id in jobs]
     else:
@@ -71,8 +71,8 @@ def _engine(engine: str | None) -> Engine:
     chosen = engine_for(engine)
     if chosen.describe().jobs_expire:
         raise InputError(
-            "A deployment's jobs are not removed by hand.",
-            next_step="they go by themselves after its setting `retention_days`; for this machine's: --engine local.",
+            "Jobs of a deployment cannot be removed by hand.",
+            next_step="they expire after its setting `retention_days`; for jobs of this machine add --engine local.",
         )
     return chosen
 
@@ -115,7 +115,7 @@ def _ask_whether_all(count: int) -> None:
     """Ask before every ended job goes; a script says --yes. Raises `InputError` where nobody can answer, or says no."""
     question = f"Remove all {counted(count, 'ended job')} of this machine, with their results?"
     if not sys.stdin.isatty() or not typer.confirm(question, err=True):
-        raise InputError("This would remove every ended job.", next_step="say --yes if it is to. Nothing was removed.")
+        raise InputError("This would remove every ended job.", next_step="add --yes to confirm. Nothing was removed.")
 
 
 # The result cache of this machine: cache size, cache clear.

@@ -306,7 +306,7 @@ BATCH_S = 0.02
 
 
 #: What a run is told that is an executor's call.
-NOT_A_JOBS = "a call of an executor is no run of a job, and is not tried again"
+NOT_A_JOBS = "a call of an executor is not a run of a job, and is not tried again"
 
 
 class HasPid(Protocol):

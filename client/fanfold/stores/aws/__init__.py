@@ -90,7 +90,7 @@ class AwsStores:
     def remove_jobs(self, job_ids: Sequence[str]) -> int:
         """Raises `InputError`: a deployment removes its jobs by itself."""
         raise InputError(
-            f"A deployment's jobs ({', '.join(job_ids)}) are not removed by hand.",
+            f"A deployment's jobs ({', '.join(job_ids)}) cannot be removed by hand.",
             next_step="wait for them to go after its setting `retention_days`.",
         )
 

@@ -109,14 +109,14 @@ def new_file(folder: Path, name: str) -> str:
     name = name.strip() if name.strip().endswith(".py") else f"{name.strip()}.py"
     parts = Path(name).parts
     if name == ".py" or Path(name).is_absolute() or any(map(_is_skipped, parts)):
-        raise InputError(f"{name} is no name for a file here.", next_step="give a name such as flights.py.")
+        raise InputError(f"{name} cannot be the name of a file here.", next_step="give a name such as flights.py.")
     path = folder / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(_NEW)
     except FileExistsError:
-        raise InputError(f"{name} is there already.", next_step="choose it from the list.") from None
+        raise InputError(f"{name} exists already.", next_step="choose it from the list.") from None
     except OSError as error:
         raise InputError(f"{name} cannot be made: {error}.", next_step="give another name.") from error
     return name
