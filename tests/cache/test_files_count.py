@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import fanfold
+from fanfold.codec import encode_json
+from fanfold.codec.paths import local_path
 from fanfold.errors import InputError
 
 
@@ -101,6 +103,54 @@ def test_a_path_counts_wherever_it_stands_in_an_argument(scenes):
     assert fanfold.run(of_a_scene, scene=Scene(path)) == "one"
     write(scenes, "a", "two")
     assert fanfold.run(of_a_scene, scene=Scene(path)) == "two"
+
+
+def of_a_table(table) -> list[str]:
+    import numpy
+
+    column = table if isinstance(table, numpy.ndarray) else table["path"]
+    return [Path(str(path)).read_text() for path in column]
+
+
+def tables_of(path: Path):
+    """Frames and arrays whose cells say where a file is: as a `Path`, and as text, which `depends_on` makes one."""
+    import geopandas
+    import numpy
+    import pandas
+    import polars
+    import pyarrow
+
+    frame = pandas.DataFrame({"cloud": [0.1], "path": [str(path)]})
+    return {
+        "pandas, a Path": frame.assign(path=[path]),
+        "geopandas, a Path": geopandas.GeoDataFrame({"path": [path]}, geometry=geopandas.points_from_xy([1], [2])),
+        "pandas": frame,
+        "categories": frame.astype({"path": "category"}),
+        "polars": polars.from_pandas(frame),
+        "pyarrow": pyarrow.Table.from_pandas(frame),
+        "numpy": numpy.array([str(path)]),
+    }
+
+
+@pytest.mark.parametrize("kind", tables_of(Path("a.tif")))
+def test_a_path_in_a_cell_of_a_frame_counts_as_one_elsewhere(scenes, kind):
+    path = write(scenes, "a.tif", "one")
+    age(path)
+    table = tables_of(path)[kind]
+    udf = of_a_table if kind.endswith("a Path") else fanfold.udf(of_a_table, depends_on=["table"])
+    assert fanfold.run(udf, table=table) == ["one"]
+    write(scenes, "a.tif", "two")
+    assert fanfold.run(udf, table=table) == ["two"]
+    assert cached(udf, [{"table": table}]) == 1
+    # Runs elsewhere would not find it, which is said before they start.
+    assert local_path(encode_json({"table": table}, put_blob={}.__setitem__)) == str(path)
+
+
+def test_a_frame_without_paths_is_written_as_ever():
+    import pandas
+
+    plain = pandas.DataFrame({"name": ["Rome", "Oslo, Norway."], "n": [1, 2], "none": [None, None]})
+    assert "naming" not in encode_json(plain, put_blob={}.__setitem__)
 
 
 def test_texts_of_a_parameter_that_depends_on_names_are_paths_and_folders_count_whole(scenes, tmp_path):

@@ -147,6 +147,7 @@ def with_same(arguments: Any) -> Any:
 
 UNTAG: dict[str, Callable[[Any], Any]] = {
     "$dict": lambda items: dict(_listed(items)),
+    "$naming": lambda payload: payload[1],  # `path_cells`
     "$tuple": lambda items: tuple(_listed(items)),
     "$set": lambda items: set(_listed(items)),
     "$frozenset": lambda items: frozenset(_listed(items)),

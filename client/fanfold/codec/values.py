@@ -159,7 +159,12 @@ class Tagger:
                     return reference
             encoded = pack_whole(module, value, lambda: self.where)
             if encoded is not None:
-                return self.put_part(encoded)
+                reference = self.put_part(encoded)
+                if not isinstance(self.put_part, _Blobs) or encoded.codec not in _WITH_CELLS:
+                    return reference
+                from fanfold.codec.path_cells import with_paths
+
+                return with_paths(value, reference)
             tree = module.tag(value, self)
             if tree is not None:
                 return tree
@@ -168,6 +173,10 @@ class Tagger:
     def unknown(self, value: Any) -> Any:
         """The tree of a value that no codec knows: the whole is to be written as a graph."""
         raise NeedsGraph(value, self.where)
+
+
+#: Frames and arrays, which may hold paths that nobody would see in their bytes.
+_WITH_CELLS = frozenset(("geoparquet/1", "npy/1", "parquet-arrow/1", "parquet-pandas/1", "parquet-polars/1"))
 
 
 class NeedsGraph(Exception):
