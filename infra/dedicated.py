@@ -145,7 +145,10 @@ class Dedicated(Construct):
                 "attempts": 5,
                 "evaluateOnExit": [
                     {"onStatusReason": "Host EC2*", "action": "RETRY"},  # a Spot interruption, or a host that failed
-                    {"onReason": "CannotPullContainerError:*", "action": "RETRY"},
+                    # Its container did not come up: CannotPullContainerError and its kin, a Docker that was late.
+                    # Five rules at most, and a star at the end alone.
+                    {"onReason": "Cannot*", "action": "RETRY"},
+                    {"onReason": "DockerTimeoutError*", "action": "RETRY"},
                     {"onExitCode": str(cloud.EXIT_GIVEN_BACK), "action": "RETRY"},  # it was told to stop, not done
                     {"onReason": "*", "action": "EXIT"},
                 ],

@@ -15,7 +15,7 @@ from fanfold.core.options import pause_s, should_retry
 from fanfold.engines.aws.dispatch import of_event
 from fanfold.engines.aws.work import Holding, Work
 from fanfold.engines.feed import Recorder, finished, together
-from fanfold.errors import StoreError, StoreFull
+from fanfold.errors import SignInNeeded, StoreError, StoreFull
 from fanfold.execution.calls import Assignment, Call, Report
 from fanfold.execution.channel import Asked, Reply
 from fanfold.execution.worker.perform import UNKEPT
@@ -410,6 +410,8 @@ class ClaimingFeed:
     def _patiently(self, act: Callable[[], T]) -> T:
         """Do it again, after ever longer pauses, while AWS or the network fails. Raises `StoreError` in the end, and
         `StoreFull` at once: what it is that fills the disk, waiting here would not end.
+
+        A machine's credentials come from its host, which renews them: where they have expired, that is late.
         """
         deadline, pause_s = time.monotonic() + self._patience_s, 0.5
         while True:
@@ -417,7 +419,7 @@ class ClaimingFeed:
                 return act()
             except StoreFull:
                 raise
-            except StoreError:
+            except (StoreError, SignInNeeded):
                 if time.monotonic() > deadline or self.stopping.wait(pause_s):
                     raise
                 pause_s = min(2 * pause_s, 30.0)

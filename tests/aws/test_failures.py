@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
-from fanfold.errors import ConfigurationError, FanfoldError, SignInNeeded, StoreError, StoreUnavailable
+from fanfold.errors import ConfigurationError, DeploymentGone, FanfoldError, SignInNeeded, StoreError, StoreUnavailable
 from fanfold.stores.aws.account import Account
 from fanfold.stores.aws.failures import explain
 
@@ -150,6 +150,43 @@ def test_a_page_of_a_proxy_is_named_and_not_printed(error):
     assert "<" not in str(told)
 
 
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("ClientException", "Too Many Requests"),
+        ("ThrottlingException", "Rate exceeded"),
+        ("KMS.ThrottlingException", "You have exceeded the rate"),
+        ("BandwidthLimitExceeded", ""),
+        ("RequestTimeout", "Your socket connection to the server was not read from within the timeout period."),
+        ("IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header."),
+        ("ConditionalRequestConflict", "A conflicting operation occurred."),
+        ("TransactionConflictException", "Transaction is ongoing for the item"),
+        ("InternalServerException", "odd"),
+        ("ServiceUnavailableException", "odd"),
+        ("IDPCommunicationError", "could not reach the identity provider"),
+        ("KMSInternalException", "odd"),
+    ],
+)
+def test_what_passes_by_itself_is_waited_out_whatever_its_status(code, message):
+    assert type(explain(refused(code, message), "batch", "submit_job", "queue q")) is StoreUnavailable
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("InvalidToken", SignInNeeded),
+        ("MissingAuthenticationToken", SignInNeeded),
+        ("InvalidIdentityToken", SignInNeeded),
+        ("KMS.AccessDeniedException", ConfigurationError),
+        ("UnauthorizedException", ConfigurationError),
+        ("ForbiddenException", ConfigurationError),
+        ("StateMachineDeleting", DeploymentGone),
+    ],
+)
+def test_a_refusal_under_another_name_is_told_as_one(code, kind):
+    assert type(explain(refused(code, "no"), "s3", "get_object", "x")) is kind
+
+
 @pytest.mark.parametrize("status", [500, 502, 503])
 def test_an_error_of_aws_itself_is_waited_out(status):
     assert type(explain(refused("InternalError", "sorry", status), "s3", "put_object", "x")) is StoreUnavailable
@@ -210,3 +247,56 @@ def test_credentials_in_the_environment_are_taken_up_as_well(signed_in, monkeypa
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "NEWKEY")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
     call(account)
+
+
+EXPIRED = '{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "b", "Expiration": "2001-01-01T00:00:00Z"}'
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("credential_process = /no/such/program", "No such file"),
+        ("credential_process = echo hello", "JSONDecodeError"),
+        ("credential_process = echo '[]'", "AttributeError"),
+        (f"credential_process = echo '{EXPIRED}'", "still expired"),
+        ("web_identity_token_file = /no/such/token\nrole_arn = arn:aws:iam::123456789012:role/x", "No such file"),
+    ],
+)
+def test_whatever_the_way_to_credentials_runs_into_asks_for_a_sign_in(signed_in, tmp_path, monkeypatch, config, said):
+    (tmp_path / "config").write_text(f"[default]\n{config}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    account = Account()
+    with pytest.raises(SignInNeeded, match=said):
+        call(account)
+    credentials(signed_in, "NEWKEY")  # and no new process is needed
+    (tmp_path / "config").write_text("")
+    call(account)
+
+
+def test_credentials_that_cannot_be_renewed_in_the_middle_of_a_job_ask_for_a_sign_in(signed_in, tmp_path, monkeypatch):
+    """As on a laptop that was asleep: the program that gives keys gives those that it had."""
+    later = '{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "b", "Expiration": "2100-01-01T00:00:00Z"}'
+    (tmp_path / "keys").write_text(later)
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = cat {tmp_path}/keys\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    account = Account()
+    call(account)
+    (tmp_path / "keys").write_text(EXPIRED)
+    monkeypatch.setattr("botocore.credentials.RefreshableCredentials.refresh_needed", lambda *_, **__: True)
+    with pytest.raises(SignInNeeded, match="still expired"):
+        call(account)
+
+
+def test_keys_with_a_line_break_are_named_and_their_signature_is_not_printed(signed_in, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "KEY\n")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    with pytest.raises(SignInNeeded, match="line break") as caught:
+        call(Account())
+    assert "Signature" not in str(caught.value)
+
+
+def test_an_address_that_is_none_is_told_as_configuration(signed_in, monkeypatch):
+    credentials(signed_in, "KEY")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "localhost:99")
+    with pytest.raises(ConfigurationError, match="Invalid endpoint: localhost:99"):
+        call(Account())

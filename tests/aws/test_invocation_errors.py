@@ -58,6 +58,8 @@ def unknown(message):
         ("Lambda.Unknown", unknown("RequestId: abc Error: Runtime exited with error: signal: killed"), "out_of_memory"),
         ("Runtime.ExitError", "RequestId: abc Error: Runtime exited with error: signal: killed", "out_of_memory"),
         ("Runtime.OutOfMemory", "", "out_of_memory"),
+        ("Runtime.ExitError", "RequestId: abc Error: Runtime exited with error: exit status 137", "out_of_memory"),
+        ("Extension.Crash", "RequestId: abc Error: exit status 1", "failed"),
         ("Lambda.Unknown", unknown("RequestId: abc Process exited before completing request"), "failed"),
         ("Lambda.Unknown", unknown("RequestId: abc Error: Runtime exited with error: exit status 1"), "failed"),
         ("Runtime.ExitError", "RequestId: abc Error: Runtime exited with error: signal: segmentation fault", "failed"),
@@ -91,6 +93,23 @@ def test_one_name_stands_for_several_ends_and_the_cause_tells_which(name, cause,
             '{"Status":"FAILED","StatusReason":"ECS was unable to assume the role arn:aws:iam::1:role/x"}',
             "its job role was refused (ECS was unable to assume the role arn:aws:iam::1:role/x)",
         ),
+        (
+            '{"Status":"FAILED","Attempts":[{"Container":{"Reason":"CannotPullContainerError: write: no space left on'
+            ' device"},"StatusReason":"Task failed to start"}]}',
+            "the disk of its host was full: the setting disk_size_gb enlarges it (Task failed to start;"
+            " CannotPullContainerError: write: no space left on device)",
+        ),
+        (
+            '{"Status":"FAILED","Attempts":[{"Container":{"Reason":"DockerTimeoutError: Could not transition to'
+            ' started; timed out after waiting 4m0s"},"StatusReason":"Task failed to start"}]}',
+            "Docker on its host did not answer in time (Task failed to start; DockerTimeoutError: Could not transition"
+            " to started; timed out after waiting 4m0s)",
+        ),
+        (
+            '{"Status":"FAILED","Attempts":[{"Container":{"ExitCode":139},"StatusReason":"Essential container in task'
+            ' exited"}]}',
+            "it crashed in native code (a segmentation fault) (Essential container in task exited; exit code 139)",
+        ),
         ('{"Status":"FAILED","StatusReason":"Something new"}', "Something new"),
     ],
 )
@@ -102,3 +121,26 @@ def test_a_start_that_batch_throttled_to_the_end_says_so():
     assert machine_failure("Batch.AWSBatchException", "Too Many Requests (Service: AWSBatch)").startswith(
         "AWS Batch throttled the job's start through all retries"
     )
+
+
+NOT_ITS_OWN = "User: arn:aws:sts::1:assumed-role/express/fanfold is not authorized to perform: lambda:InvokeFunction on"
+
+
+@pytest.mark.parametrize(
+    ("name", "cause", "kind", "again", "next_step"),
+    [
+        ("Lambda.AWSLambdaException", "Rate exceeded (Service: AWSLambda)", THROTTLED, True, ""),
+        ("Lambda.AWSLambdaException", NOT_ITS_OWN, "Lambda.AWSLambdaException", True, "has another function by now"),
+        ("AccessDeniedException", NOT_ITS_OWN, "AccessDeniedException", True, "has another function by now"),
+        ("Lambda.ResourceNotFoundException", "", "Lambda.ResourceNotFoundException", True, "another function"),
+        ("Lambda.ServiceException", "", "Lambda.ServiceException", True, "retry()"),
+        ("Lambda.KMSDisabledException", "", "Lambda.KMSDisabledException", False, "who runs the deployment"),
+        ("Runtime.ImportModuleError", "No module", "Runtime.ImportModuleError", True, "make deploy"),
+        ("States.DataLimitExceeded", "", "States.DataLimitExceeded", False, "file in S3"),
+    ],
+)
+def test_what_lambda_failed_at_is_not_told_as_the_udf_s_fault(name, cause, kind, again, next_step):
+    _, error = classified(name, cause)
+    assert (error.type, error.infrastructure) == (kind, again)
+    assert next_step in error.next_step
+    assert "fix the UDF" not in error.next_step

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from fanfold.contract import cloud
-from fanfold.core.models import Event, EventKind, ProcessRecord, RunRef, to_event
+from fanfold.core.models import CacheRecord, Event, EventKind, ProcessRecord, RunRef, to_event
 from fanfold.core.options import Options
 from fanfold.diagnosis.deployment import check_clock
 from fanfold.engines.aws import AwsEngine, reconcile
@@ -98,6 +98,14 @@ def test_a_jobs_id_sorts_by_the_services_time_and_its_times_count_from_there(cli
     made_at = calendar.timegm(time.strptime(job.id[:15], "%Y%m%d-%H%M%S"))
     assert made_at == pytest.approx(client.real(), abs=30)
     assert abs(float(Job(client.stores.log.get_job(job.id), client).total_time())) < 30
+
+
+def test_how_old_results_of_the_cache_are_goes_by_the_services_time(client):
+    job = prepare(square, [1], client, Request.of(Options()), {}).header
+    made = client.real() - 1800
+    client.stores.log.append([to_event(job.id, CacheRecord("answers", 1, oldest=made, newest=made))])
+    told = str(Job(client.stores.log.get_job(job.id), client).summary())
+    assert "made 30 min ago" in " ".join(told.split())
 
 
 def square(x: int):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 import fanfold
-from tests.cloud.udfs import begun, held, squared
+from fanfold.cli.app import app
+from fanfold.engines.base import engine_for
+from tests.cloud.udfs import begun, held, prints_as_told, squared
 
 pytestmark = pytest.mark.usefixtures("on_cloud")
 
@@ -181,3 +184,36 @@ def test_a_run_in_aws_is_asked_where_it_stands_and_goes_on(eventually, tmp_path,
     assert "in held" in job[0].stack()
     (tmp_path / "go").touch()
     assert job.wait(progress=False).results() == [7]
+
+
+@pytest.mark.parametrize("follow", ["tail_logs", "logs -f"])
+def test_what_a_run_prints_is_followed_to_its_end_and_told_once(eventually, tmp_path, capsys, follow):
+    job = fanfold.submit(prints_as_told, [0], folder=str(tmp_path), cache=False, collect=False)
+    look = job.tail_logs if follow == "tail_logs" else lambda: app(["logs", "-f", job.id], standalone_mode=False)
+    follower = threading.Thread(target=look)
+    follower.start()
+    printed = ""
+
+    def is_told(line: str) -> bool:
+        nonlocal printed
+        printed += capsys.readouterr().out
+        return line in printed
+
+    for n in range(3):
+        eventually(lambda n=n: is_told(f"[0] line {n}"), within_s=30)
+        (tmp_path / str(n + 1)).touch()
+    follower.join(timeout=30)
+    assert not follower.is_alive()
+    printed += capsys.readouterr().out
+    assert printed.splitlines() == ["[0] line 0", "[0] line 1", "[0] line 2"]
+
+
+def test_a_client_that_knows_a_function_which_a_deploy_has_removed_takes_the_others():
+    """By then the roles no longer allow to call it, so AWS does not say that it is gone."""
+    engine = engine_for()
+    known = engine.surroundings.deployment
+    gone = {**known.descriptor, "functions": [*known.descriptor["functions"][:1], "fanfold-main-run-9"]}
+    engine.surroundings.deployment = known._replace(descriptor=gone)
+    job = fanfold.submit(squared, range(4), cache=False, collect=False)
+    assert job.wait(timeout=60).results() == [0, 1, 4, 9]
+    assert engine.surroundings.descriptor["functions"] == known.descriptor["functions"]

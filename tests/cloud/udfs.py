@@ -25,5 +25,20 @@ def held(x: int, folder: str):
     return x
 
 
+@fanfold.udf
+def prints_as_told(x: int, folder: str):
+    """Prints a line at once, and one more for each file that comes."""
+    import pathlib
+    import time
+
+    print("line 0", flush=True)
+    deadline = time.monotonic() + 60
+    for n in (1, 2):
+        while not (pathlib.Path(folder) / str(n)).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        print("line", n, flush=True)
+
+
 def begun(folder):
     return [path for path in folder.iterdir() if path.name != "go"]

@@ -7,6 +7,7 @@ import time
 import pytest
 
 import fanfold
+from fanfold.cli.app import app
 from fanfold.cli.exits import ExitCode, code_for
 from fanfold.engines.base import engine_for
 from fanfold.errors import SignInNeeded, StoreUnavailable, WaitTimeout
@@ -70,7 +71,8 @@ def test_a_wait_with_a_timeout_says_since_when_nothing_has_answered(log):
     assert time.monotonic() - began < 5
 
 
-def test_logs_are_followed_through_a_silence(log, capsys):
+@pytest.mark.parametrize("follow", ["tail_logs", "logs -f"])
+def test_logs_are_followed_through_a_silence(log, capsys, follow):
     @fanfold.udf
     def talks(x: int):
         print("hello from", x)
@@ -87,7 +89,10 @@ def test_logs_are_followed_through_a_silence(log, capsys):
         return real(*arguments, **named)
 
     engine_for().stores.log.read_since = heals
-    fanfold.get_job(job.id).tail_logs()
+    if follow == "tail_logs":
+        fanfold.get_job(job.id).tail_logs()
+    else:
+        app(["logs", "-f", job.id], standalone_mode=False)
     assert "hello from 7" in capsys.readouterr().out
     assert log.asked >= 5
 

@@ -55,14 +55,14 @@ class JobList:
 
     def view(self) -> View:
         """The jobs as a table."""
-        records, now = self.records(), time.time()
+        records = self.records()
         rows = [
             (
                 r["id"],
                 " ".join((r["name"], *job.header.tags)),
                 r["status"],
                 _part(r),
-                ago(job.header.created_at, now),
+                ago(job.header.created_at, job.state.now()),
                 str(Dollars(r["cost_usd"])),
             )
             for job, r in zip(self._jobs.values(), records, strict=True)
@@ -104,7 +104,8 @@ class JobList:
 def job_view(job: Job) -> View:
     """One job: how far it is, its runs by status, what it takes, and what has been running for longest."""
     told = job.summary()
-    state, now = job.state, time.time()
+    state = job.state
+    now = state.now()
     title, *facts = str(told).splitlines()
     running = sorted(state.indexes(RunStatus.RUNNING), key=lambda index: state.started_at(index) or now)
     parts = [

@@ -106,7 +106,7 @@ def _ended_a_while_ago(leader: JobState) -> bool:
     if not leader.done:
         return False
     ends = (leader.finished_at(index) for index in range(leader.header.count))
-    return time.time() - max((at for at in ends if at is not None), default=0.0) > _GRACE_S
+    return leader.now() - max((at for at in ends if at is not None), default=0.0) > _GRACE_S
 
 
 def _ranges(indexes: Sequence[int]) -> list[tuple[int, int]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from fanfold.core.fold import JobState
@@ -47,7 +48,7 @@ def by_run(contents: Contents, only: int | None = None) -> dict[int, str]:
     """What each run that has printed anything has printed, or one run alone."""
     pieces: dict[int, list[Event]] = {}
     seen: set[str] = set()
-    for event, _ in contents.telemetry(EventKind.LOG):
+    for event in contents.telemetry(EventKind.LOG):
         if event.id not in seen and only in (None, event.index):
             seen.add(event.id)
             pieces.setdefault(event.index, []).append(event)
@@ -68,17 +69,15 @@ class _LogWriter:
     """Writes what it has not yet written of what all runs print, or one."""
 
     def __init__(self, contents: Contents, index: int | None) -> None:
-        self._contents, self._index = contents, index
-        self._cursor: str | None = None
+        self._reader, self._index = LogReader(contents), index
 
     def write_news(self) -> None:
         """Write what is new."""
         out = sys.stdout
-        for event, cursor in self._contents.telemetry(EventKind.LOG, self._cursor):
+        for event in self._reader.news():
             if self._index in (None, event.index):
                 printed = str(event.data["text"])
                 out.write(printed if self._index is not None else _with_prefix(event.index, printed))
-            self._cursor = cursor
         out.flush()
 
 
@@ -89,7 +88,7 @@ def show_output(
 
     Where somebody looks, the job's id stands on stderr first: `fanfold logs ID` and the page find the job by it.
     """
-    seen, looked_at = _Seen(contents), 0.0
+    reader, looked_at = LogReader(contents), 0.0
     if is_watched():
         sys.stderr.write(f"fanfold: {tracker.header.name}, job {tracker.header.id}\n")
     with Progress(tracker.header, shown=progress) as bar:
@@ -99,28 +98,41 @@ def show_output(
             bar.show(state)
             if state.done or time.monotonic() - looked_at >= _OUTPUT_S:
                 looked_at = time.monotonic()
-                for text in seen.news():
-                    bar.write(text, out or sys.stdout)
+                for event in reader.news():
+                    bar.write(str(event.data["text"]), out or sys.stdout)
 
         for state in tracker.changes(idle=look):
             look(state)
 
 
-class _Seen:
-    """What a job's only run has printed, piece by piece, each once."""
+_Page = tuple[list[Event], str]
+
+
+def _ask_once(act: Callable[[], _Page]) -> _Page:
+    return act()
+
+
+class LogReader:
+    """What a job's runs print, piece by piece, each once, however often a store that is far away tells of it."""
 
     def __init__(self, contents: Contents) -> None:
         self._contents = contents
         self._cursor: str | None = None
         self._ids: set[str] = set()
 
-    def news(self) -> Iterator[str]:
-        """What was printed since the last look."""
-        for event, cursor in self._contents.telemetry(EventKind.LOG, self._cursor):
-            self._cursor = cursor
-            if event.id not in self._ids:
-                self._ids.add(event.id)
-                yield str(event.data["text"])
+    def news(self, ask: Callable[[Callable[[], _Page]], _Page] = _ask_once) -> Iterator[Event]:
+        """What was printed since the last look. `ask` makes each call for a page, several times perhaps.
+
+        Where a page was not to be had, the next look begins with it.
+        """
+        while True:
+            events, self._cursor = ask(partial(self._contents.telemetry_page, self._cursor))
+            if not events:
+                return
+            for event in events:
+                if event.kind is EventKind.LOG and event.id not in self._ids:
+                    self._ids.add(event.id)
+                    yield event
 
 
 def usage_samples(contents: Contents) -> pd.DataFrame:
@@ -130,7 +142,7 @@ def usage_samples(contents: Contents) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = [{"at": event.at, "run": event.index, **event.data} for event, _ in contents.telemetry(EventKind.USAGE)]
+    rows = [{"at": event.at, "run": event.index, **event.data} for event in contents.telemetry(EventKind.USAGE)]
     frame = pd.DataFrame(rows, columns=["at", "run", *_SAMPLED])
     frame["at"] = pd.to_datetime(frame["at"], unit="s", utc=True)
     return frame.drop_duplicates().sort_values("at", ignore_index=True)

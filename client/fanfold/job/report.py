@@ -71,7 +71,7 @@ def _printed(job: Job, runs: set[int]) -> dict[int, list[str]]:
     """The last lines of some runs: one pass over what all have printed, of which only these lines are held."""
     pieces: dict[int, deque[str]] = {run: deque(maxlen=_LOG_LINES) for run in runs}
     seen: set[str] = set()
-    for event, _ in job.contents.telemetry(EventKind.LOG) if runs else ():
+    for event in job.contents.telemetry(EventKind.LOG) if runs else ():
         if event.index in pieces and event.id not in seen:
             seen.add(event.id)
             pieces[event.index].append(str(event.data.get("text", "")))
@@ -181,7 +181,7 @@ def _anchor(report: _Report, cause: Cause) -> str:
 
 def _times(report: _Report) -> Iterator[str]:
     state = report.state
-    every = chart_data.spans(state, time.time())
+    every = chart_data.spans(state, state.now())
     yield '<section id="times"><h2>Times</h2>'
     if not len(every.runs):
         yield "<p>No run was performed here.</p></section>"

@@ -171,13 +171,16 @@ class Contents:
         reader = CacheReader(self._stores, rules, self._header.constants, here=not self._header.costs_money)
         self._stores.cache.forget(list({*keys, *reader.stored_keys(keys, texts)}))
 
-    def telemetry(self, kind: EventKind, cursor: str | None = None) -> Iterator[tuple[Event, str]]:
-        """The log or usage events after `cursor`, each with the cursor behind its page."""
-        while True:
-            events, cursor = self._stores.log.read_since(self._header.id, cursor, channel="telemetry")
-            if not events:
-                return
-            yield from ((event, cursor) for event in events if event.kind is kind)
+    def telemetry(self, kind: EventKind) -> Iterator[Event]:
+        """The log or usage events so far."""
+        events, cursor = self.telemetry_page(None)
+        while events:
+            yield from (event for event in events if event.kind is kind)
+            events, cursor = self.telemetry_page(cursor)
+
+    def telemetry_page(self, cursor: str | None) -> tuple[list[Event], str]:
+        """The next log and usage events after `cursor`, and where to go on: behind an empty page as well."""
+        return self._stores.log.read_since(self._header.id, cursor, channel="telemetry")
 
     def _blob(self, sha256: str) -> bytes:
         return self._stores.objects.get(blob_key(sha256))

@@ -47,6 +47,8 @@ class Summary:
     stop_reason: str = ""
     #: How many results came from the cache, and when the oldest and the newest of them were made.
     answers: CacheRecord | None = None
+    #: When all this was so, by the clock of the job's log (seconds since 1970).
+    as_of: float = 0.0
     #: How many runs have ended with each code, by its hash.
     code_hashes: dict[str, int] = field(default_factory=dict)
     advice: list[str] = field(default_factory=list)
@@ -59,7 +61,7 @@ class Summary:
         runs = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in self.counts.items())
         rows = [("runs", runs)]
         if self.answers is not None:
-            rows.append(("cache", describe_answers(self.answers)))
+            rows.append(("cache", describe_answers(self.answers, self.as_of)))
         if self.stop_reason:
             rows.append(("stopped", self.stop_reason))
         if self.waits_for:
@@ -115,9 +117,9 @@ class Summary:
         return f"<table>{''.join(cells)}</table>"
 
 
-def describe_answers(answers: CacheRecord) -> str:
+def describe_answers(answers: CacheRecord, now: float) -> str:
     """What came from the cache and how old it is, such as `4 results came from it, made 3 days to 2 h ago`."""
-    return f"{counted(answers.count, 'result')} came from it, {age_of(answers)}; cache_max_age=0 computes anew"
+    return f"{counted(answers.count, 'result')} came from it, {age_of(answers, now)}; cache_max_age=0 computes anew"
 
 
 def describe_codes(code_hashes: dict[str, int]) -> str:
@@ -158,6 +160,7 @@ def summarise(state: JobState) -> Summary:
         losses=describe_losses(state),
         stop_reason=state.stop_reason,
         answers=next(iter(records(state.job_events(EventKind.CACHE), CacheRecord)), None),
+        as_of=state.now(),
         code_hashes=state.code_hashes(),
         advice=advice(state, *_unfailed(measured)),
     )

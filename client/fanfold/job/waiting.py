@@ -398,7 +398,7 @@ def _words(state: JobState, counts: dict[RunStatus, int]) -> str:
     words += [f"{count} {status.value.replace('_', ' ')}" for status, count in bad.items()]
     if counts[RunStatus.CACHED]:
         answers = next(iter(records(state.job_events(EventKind.CACHE), CacheRecord)), None)
-        age = "" if answers is None else f" ({age_of(answers)})"
+        age = "" if answers is None else f" ({age_of(answers, state.now())})"
         words.append(f"{counts[RunStatus.CACHED]} cached{age}")
     if state.silence or (not counts[RunStatus.RUNNING] and counts[RunStatus.QUEUED]):
         words.append(waiting_for(state))
@@ -421,9 +421,8 @@ def describe_losses(state: JobState) -> str:
     return f"{reason}{f' ({count:,} times)' if count > 1 else ''}{more}"
 
 
-def age_of(answers: CacheRecord) -> str:
-    """When results from the cache were made: `made 3 days to 2 h ago`."""
-    now = time.time()
+def age_of(answers: CacheRecord, now: float) -> str:
+    """When results from the cache were made, by the store's clock: `made 3 days to 2 h ago`."""
     oldest, newest = (about_seconds(max(0.0, now - at)) for at in (answers.oldest, answers.newest))
     return f"made {oldest if oldest == newest else f'{oldest} to {newest}'} ago"
 

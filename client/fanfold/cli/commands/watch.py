@@ -13,7 +13,7 @@ from fanfold.cli import options
 from fanfold.cli.exits import ExitCode, code_of
 from fanfold.cli.output import ago, note, print_json, print_json_line, print_text
 from fanfold.cli.records import check_run, log_record, status_record
-from fanfold.core.models import Event, EventKind, JobStatus
+from fanfold.core.models import Event, JobStatus
 from fanfold.engines.base import engine_for
 from fanfold.job import Job
 
@@ -120,13 +120,18 @@ def logs(
 
 
 def _events(job: Job, engine: str | None, *, follow: bool) -> Iterator[Event]:
-    """What the runs print: so far, or as they print it until the job has ended."""
-    cursor: str | None = None
+    """What the runs print: so far, or as they print it until the job has ended, through all of a store's silences."""
+    from fanfold.job.logs import LogReader
+
+    reader = LogReader(job.contents)
+    if not follow:
+        yield from reader.news()
+        return
+    patiently = job.tracker.patiently
     while True:
         # Asked before reading: what is printed up to a job's end is there when it has ended.
-        over = not follow or not _is_open(job)
-        for event, cursor in job.contents.telemetry(EventKind.LOG, cursor):  # noqa: B007, B020  each page moves it on
-            yield event
+        over = patiently(lambda: not _is_open(job))
+        yield from reader.news(patiently)
         if over:
             return
         engine_for(engine).wait_for_news(_LOOK_S)

@@ -92,7 +92,9 @@ class Account:
         for may_renew in (True, False):
             session, began = self._session, time.monotonic()
             try:
-                answer: dict[str, Any] = getattr(self.client(service), operation)(**parameters)
+                client = self.client(service)
+                _keys_of(self._session)  # renews those that are about to expire, with an error that has a name
+                answer: dict[str, Any] = getattr(client, operation)(**parameters)
             except (ClientError, BotoCoreError, ResponseParserError) as error:
                 code = error_code(error)
                 _log.debug(
@@ -183,7 +185,7 @@ class Account:
         or a page lives for longer than an hour.
         """
         import boto3
-        from botocore.exceptions import BotoCoreError
+        from botocore.exceptions import BotoCoreError, ClientError
 
         with self._lock:
             if self._session is not used:
@@ -193,7 +195,7 @@ class Account:
                 keys = _keys_of(fresh)
                 if keys in (None, self._keys):
                     return False
-            except BotoCoreError:
+            except (BotoCoreError, ClientError):
                 return False
             self._session, self._keys, self.clients = fresh, keys, {}
             return True
@@ -205,7 +207,7 @@ class Account:
     def _new_client(self, service: str) -> Any:
         import boto3
         from botocore.config import Config
-        from botocore.exceptions import BotoCoreError
+        from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             if self._session is None:
@@ -223,14 +225,22 @@ class Account:
                 parameter_validation=False,  # of what this package has written itself; a third of a call's CPU
             )
             return self._session.client(service, config=config)  # type: ignore[call-overload]
-        except BotoCoreError as error:
-            raise explain(error, service, "a client", service) from error
+        except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: an address or a number that is none
+            raise explain(error, service, "", service) from error
 
 
-def _keys_of(session: boto3.Session) -> tuple[str | None, ...] | None:
-    """The keys that a session signs with; None without any."""
-    credentials = session.get_credentials()
-    if credentials is None:
-        return None
-    frozen = credentials.get_frozen_credentials()
-    return frozen.access_key, frozen.secret_key, frozen.token
+def _keys_of(session: boto3.Session | None) -> tuple[str | None, ...] | None:
+    """The keys that a session signs with; None without any. Raises botocore's `CredentialRetrievalError`.
+
+    What gives keys is often a program or a file of somebody else's: botocore lets through what that runs into, and a
+    RuntimeError where the new keys have expired as well.
+    """
+    from botocore.exceptions import CredentialRetrievalError
+
+    try:
+        credentials = session.get_credentials() if session is not None else None
+        frozen = credentials.get_frozen_credentials() if credentials is not None else None
+    except (OSError, ValueError, RuntimeError, AttributeError, LookupError, TypeError, EOFError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise CredentialRetrievalError(provider="the configured way to credentials", error_msg=said) from error
+    return None if frozen is None else (frozen.access_key, frozen.secret_key, frozen.token)

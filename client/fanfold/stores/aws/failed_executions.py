@@ -14,6 +14,20 @@ from fanfold.contract.invocation import Answer, answer_to
 from fanfold.core.models import THROTTLED, Event, EventKind, RunError, RunStatus
 from fanfold.stores.aws.table import Item
 
+_SMALLER = "put what is large into a file in S3, and pass its path."
+_DEPLOYED_ANEW = (
+    "the deployment has another function by now, or its roles have changed: `job.retry()` takes what it names now;"
+    " `fanfold doctor` looks at it."
+)
+#: What Lambda says of a function whose environment does not come up
+#: (https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-deployment.html).
+_BROKEN_IMAGE = (
+    *("Runtime.InvalidEntrypoint", "Runtime.ImportModuleError", "Runtime.HandlerNotFound", "Runtime.InvalidWorkingDir"),
+    *("Runtime.UserCodeSyntaxError", "Extension.", "Sandbox.InitError"),
+)
+_THROTTLE_WORDS = re.compile(r"Too ?Many ?Requests|Throttl|Rate exceeded", re.I)
+_NOT_AUTHORIZED = "not authorized to perform: lambda:InvokeFunction"
+
 
 class _Fate(Enum):
     OUT_OF_MEMORY = "out of memory"
@@ -29,10 +43,14 @@ _FATES: tuple[tuple[re.Pattern[str], re.Pattern[str], _Fate], ...] = tuple(
     (re.compile(name), re.compile(cause, re.I | re.S), fate)
     for name, cause, fate in (
         (r"Runtime\.OutOfMemory", r"", _Fate.OUT_OF_MEMORY),
-        (r"Runtime\.ExitError|Runtime\.Unknown|Lambda\.Unknown", r"signal: killed|OutOfMemory", _Fate.OUT_OF_MEMORY),
+        (
+            r"Runtime\.ExitError|Runtime\.Unknown|Lambda\.Unknown",
+            r"signal: killed|OutOfMemory|exit status 137",
+            _Fate.OUT_OF_MEMORY,
+        ),
         (r"", r"Task timed out", _Fate.TIMED_OUT),
         (r"Sandbox\.Timedout|States\.Timeout", r"", _Fate.TIMED_OUT),
-        (r"Runtime\.ExitError", r"", _Fate.CRASHED),
+        (r"Runtime\.ExitError|Extension\.Crash", r"", _Fate.CRASHED),
         (r"Lambda\.Unknown|Runtime\.Unknown", r"exited|signal: |crash", _Fate.CRASHED),
         (r"Lambda\.Unknown", r"", _Fate.TIMED_OUT),  # says nothing else: what it was seen for most
     )
@@ -71,10 +89,29 @@ def classified(name: str, cause: str) -> tuple[RunStatus, RunError]:
         message = f"the function did not become active in time ({said})"
         return RunStatus.FAILED, RunError(THROTTLED, message, infrastructure=True)
     if name == "States.DataLimitExceeded":
-        return RunStatus.FAILED, RunError(name, f"its arguments are too large for Step Functions ({cause})")
-    # A function that is gone may have been replaced: the client reads the deployment's descriptor again.
-    passes = answer is not Answer.FINAL or name.endswith("ResourceNotFoundException")
-    return RunStatus.FAILED, RunError(name or "Unknown", cause, infrastructure=passes)
+        message = f"its arguments are too large for Step Functions ({cause})"
+        return RunStatus.FAILED, RunError(name, message, next_step=_SMALLER)
+    # Step Functions calls what is not an error of Invoke's own by one name.
+    if answer is Answer.RETRY and _THROTTLE_WORDS.search(cause):
+        return RunStatus.FAILED, RunError(THROTTLED, f"still throttled ({said})", infrastructure=True)
+    # A function that is gone may have been replaced, and its name then is no longer the state machine's to call: the
+    # client reads the deployment's descriptor again.
+    gone = name.endswith("ResourceNotFoundException") or _NOT_AUTHORIZED in cause
+    passes = answer is not Answer.FINAL or gone
+    return RunStatus.FAILED, RunError(
+        name or "Unknown", cause, infrastructure=passes, next_step=_next_step(name, gone=gone)
+    )
+
+
+def _next_step(name: str, *, gone: bool) -> str:
+    """What to do where Lambda or Step Functions failed, and not the UDF."""
+    if gone:
+        return _DEPLOYED_ANEW
+    if name.startswith(_BROKEN_IMAGE):
+        return "the image of the deployment does not start: `make deploy` builds it again; its log group says why."
+    if answer_to(name) is Answer.FINAL:
+        return "ask who runs the deployment, which cannot call its function like this; `fanfold doctor` looks at it."
+    return "`job.retry()` runs it again; where it stays, https://health.aws.amazon.com tells of AWS's own troubles."
 
 
 def _of_fate(fate: _Fate, said: str) -> tuple[RunStatus, RunError]:
@@ -93,18 +130,23 @@ def _of_fate(fate: _Fate, said: str) -> tuple[RunStatus, RunError]:
 #: https://docs.aws.amazon.com/batch/latest/userguide/troubleshooting.html).
 _MEANS = (
     ("OutOfMemory", "its container used up its memory"),
+    ("no space left on device", "the disk of its host was full: the setting disk_size_gb enlarges it"),
+    ("DockerTimeout", "Docker on its host did not answer in time"),
+    ("CannotCreateContainer", "its container could not be started"),
+    ("CannotStartContainer", "its container could not be started"),
+    ("ResourceInitializationError", "its container could not be started"),
     ("CannotPullContainer", "the image could not be pulled"),
     ("not authorized to perform: batch:", "AWS refused the state machine's role to have Batch start them"),
     ("assume", "its job role was refused"),
     ("Host EC2", "its host was lost, as after a Spot interruption"),
+    ("Job attempt duration exceeded timeout", "it was ended at the time limit of its job definition"),
     ("exit code 137", "its container was killed, most likely for its memory"),
+    ("exit code 139", "it crashed in native code (a segmentation fault)"),
+    ("exit code 143", "it was told to end (SIGTERM), and did not give back in time what it held"),
     ("Throttl", "AWS Batch throttled the job's start through all retries"),
     ("TooManyRequests", "AWS Batch throttled the job's start through all retries"),
     ("Too Many Requests", "AWS Batch throttled the job's start through all retries"),
 )
-
-
-_THROTTLE_WORDS = re.compile(r"Too ?Many ?Requests|Throttl|Rate exceeded", re.I)
 
 
 def machine_failure(name: str, cause: str) -> str:

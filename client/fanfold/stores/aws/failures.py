@@ -21,15 +21,41 @@ _UNKNOWN_KEYS = {
     "InvalidSignatureException",
     "AuthFailure",
     "IncompleteSignature",
+    "InvalidToken",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "InvalidIdentityToken",
+    "IDPRejectedClaim",
 }
 #: What AWS says of the time of a request that a wrong clock has signed
 #: (https://docs.aws.amazon.com/IAM/latest/UserGuide/signature-v4-troubleshooting.html).
 _CLOCK_CODES = {"RequestTimeTooSkewed", "RequestInTheFuture"}
 _CLOCK_WORDS = re.compile(r"Signature (expired|not yet current)|difference between the request time", re.I)
-_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "403", "Forbidden"}
-_GONE = {"ResourceNotFoundException", "NoSuchBucket", "StateMachineDoesNotExist", "ParameterNotFound"}
+_DENIED = re.compile(r"(KMS\.?)?Access_?Denied|Unauthorized|^NotAuthorized|^403$|^Forbidden|^OptInRequired$", re.I)
+_GONE = {
+    "ResourceNotFoundException",
+    "NoSuchBucket",
+    "StateMachineDoesNotExist",
+    "StateMachineDeleting",
+    "ParameterNotFound",
+    "TableNotFoundException",
+}
 _THROTTLED = re.compile(
-    r"Throttl|TooManyRequests|SlowDown|RequestLimitExceeded|ProvisionedThroughputExceeded|Rate", re.I
+    r"Throttl|TooManyRequests|SlowDown|RequestLimitExceeded|ProvisionedThroughputExceeded|BandwidthLimitExceeded|Rate",
+    re.I,
+)
+#: Batch, for one, has no code of its own for it, but these words.
+_THROTTLE_WORDS = re.compile(r"Too ?Many ?Requests|Rate exceeded|reduce your request rate|Throttling", re.I)
+#: What passes by itself and comes with a status of 4xx all the same
+#: (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html,
+#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html,
+#: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html,
+#: https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html).
+_PASSES = re.compile(
+    r"^(RequestTimeout|IncompleteBody|BadDigest|XAmzContent|OperationAborted|ConditionalRequestConflict|IDPCommunication"
+    r"|PriorRequestNotComplete|TransactionConflict|TransactionInProgress|LimitExceededException|ExecutionLimitExceeded"
+    r"|Internal|Service(Unavailable|Exception|Error)|ServerException|DependencyTimeout|KeyUnavailable|KMSInternal)",
+    re.I,
 )
 _SAYS = re.compile(r"not authorized to perform:? (?P<action>[\w:]+)(?: on resource:? (?P<resource>[^\s]+))?")
 _HTML = re.compile(r"<!doctype html|<html|<head[ >]|<body[ >]", re.I)
@@ -66,7 +92,7 @@ _UNANSWERED: tuple[tuple[tuple[str, ...], type[FanfoldError], str, str], ...] = 
     (
         ("NoRegionError", "InvalidRegionError"),
         ConfigurationError,
-        "No AWS region is set.",
+        "No AWS region is set that there can be: {said}.",
         "set AWS_REGION, or call configure(region=...), such as eu-central-1.",
     ),
     (
@@ -82,7 +108,10 @@ _UNANSWERED: tuple[tuple[tuple[str, ...], type[FanfoldError], str, str], ...] = 
         "where a company's proxy opens TLS, set AWS_CA_BUNDLE to its certificate.",
     ),
     (
-        ("Config", "Invalid", "Unknown", "MissingDependency", "Unsupported", "EndpointProvider", "InfiniteLoop"),
+        (
+            *("Config", "Invalid", "Unknown", "MissingDependency", "Unsupported", "EndpointProvider", "InfiniteLoop"),
+            "ValueError",
+        ),
         ConfigurationError,
         "The AWS configuration of this machine does not allow {action} on {on}: {said}.",
         "check ~/.aws/config and the AWS_... variables; `aws configure list` shows what is in use.",
@@ -105,7 +134,7 @@ def _refused(error: Exception, action: str, on: str) -> FanfoldError:
         return _clock_is_wrong(error, action)
     if code in _EXPIRED | _UNKNOWN_KEYS:
         return _signed_in_wrongly(code, action, on)
-    if code in _DENIED:
+    if _DENIED.search(code):
         return _denied(str(error), action, on)
     if code in _GONE:
         return DeploymentGone(
@@ -131,12 +160,12 @@ def may_have_signed_in_again(error: Exception) -> bool:
 def _failed(error: Exception, code: str, action: str, on: str) -> StoreError:
     response: Mapping[str, Any] = getattr(error, "response", None) or {}
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) or 0)
-    if _THROTTLED.search(code) or status == 429:
+    if _THROTTLED.search(code) or status == 429 or _THROTTLE_WORDS.search(str(error)):
         return StoreUnavailable(
             f"AWS kept throttling {action} on {on} ({code}) through all retries.",
             next_step="call again in a minute: what was recorded is kept. `fanfold doctor` shows the account's limits.",
         )
-    kind = StoreUnavailable if status >= 500 else StoreError
+    kind = StoreUnavailable if status >= 500 or _PASSES.search(code) else StoreError
     return kind(
         f"{action} on {on} failed: {error}.", next_step="call again; if it stays, ask who runs AWS in your company."
     )
@@ -187,6 +216,12 @@ def _never_answered(error: Exception, action: str, on: str) -> FanfoldError:
             f"There are no AWS credentials to call {action} with ({said}).",
             next_step="run `aws configure` or `aws sso login`, set AWS_PROFILE, or call configure(profile=...).",
         )
+    if "Invalid header value" in said:  # it goes on with the signature, which is nobody's to read
+        return SignInNeeded(
+            f"The AWS credentials in use have a line break or another character in them that cannot be sent:"
+            f" {action} on {on} was not called.",
+            next_step="look at AWS_ACCESS_KEY_ID and AWS_SESSION_TOKEN, or where else the keys come from.",
+        )
     for kinds, error_class, message, next_step in _UNANSWERED:
         if kind.startswith(kinds):
             return error_class(message.format(action=action, on=on, said=said), next_step=next_step)
@@ -210,6 +245,6 @@ def _denied(message: str, action: str, on: str) -> ConfigurationError:
 
 
 def _action(service: str, operation: str) -> str:
-    camel = "".join(part[:1].upper() + part[1:] for part in operation.split("_"))
+    camel = "".join(part[:1].upper() + part[1:] for part in operation.split("_")) or "*"
     name = f"{_PREFIXES.get(service, service)}:{camel}"
     return _ACTIONS.get(name, name)

@@ -7,10 +7,11 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from fanfold.errors import ResultDamaged, StoreError, StoreUnavailable
+from fanfold.errors import FanfoldError, ResultDamaged, StoreError, StoreUnavailable
 from fanfold.stores.aws.account import Account, Refused
 from fanfold.stores.keys import checked_bytes, checked_key, hash_of
 
@@ -221,7 +222,8 @@ class S3ObjectStore:
             return None
 
     def _abort(self, key: str, upload: dict[str, Any]) -> None:
-        self._call("abort_multipart_upload", key, expected=("NoSuchUpload",), UploadId=upload["UploadId"])
+        with suppress(Refused, FanfoldError):  # the bucket drops what is left; why the upload failed is what to tell
+            self._call("abort_multipart_upload", key, expected=("NoSuchUpload",), UploadId=upload["UploadId"])
 
     def _call(self, operation: str, key: str, *, expected: tuple[str, ...] = (), **parameters: Any) -> dict[str, Any]:
         on = f"{checked_key(key)} in bucket {self.bucket}"

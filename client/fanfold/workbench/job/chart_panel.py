@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any, NamedTuple
 
 from nicegui import ui
@@ -77,7 +76,7 @@ class ChartsPanel:
     def _all(self) -> dict[str, _Picture]:
         state = self._followed.job.state
         durations = chart_data.durations(state)
-        if not durations and not len(chart_data.spans(state, time.time()).runs):
+        if not durations and not len(chart_data.spans(state, state.now()).runs):
             return dict.fromkeys(self._charts, _Picture(None))
         return {"timeline": self._timeline(), "histogram": self._histogram(durations), **self._load()}
 
@@ -126,7 +125,7 @@ class ChartsPanel:
 
     def _timeline(self) -> _Picture:
         state = self._followed.job.state
-        every = chart_data.spans(state, time.time())
+        every = chart_data.spans(state, state.now())
         low, high = self._zoom
         submitted = state.header.created_at
         earlier = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -127,7 +126,7 @@ class JobHead:
         cause = next(iter(self._followed.once("causes", lambda: causes_of(state), _SUMMARY_S)), None)
         return _Sum(
             job.summary(),
-            None if state.done else remaining_s(state, time.time()),
+            None if state.done else remaining_s(state, state.now()),
             cause,
             "" if cause is None else input_line(self._followed.job.contents, cause.runs[0]),
         )
@@ -198,7 +197,7 @@ class JobHead:
 
     def _facts_of(self, summary: Summary, left_s: float | None) -> dict[str, str]:
         job, state = self._followed.job, self._followed.job.state
-        header, now = job.header, time.time()
+        header, now = job.header, state.now()
         return {
             "runtime": duration(summary.wall_s if state.done else now - header.created_at),
             "time left": "" if left_s is None else f"about {duration(left_s)}",
