@@ -142,7 +142,7 @@ class ChartsPanel:
     def _load(self) -> dict[str, _Picture]:
         """CPU and memory, and of machines their disk and network: as sampled, else what each run took."""
         state, samples = self._followed.job.state, list(self._followed.samples)
-        end_s = chart_data.spans(state, time.time()).end_s
+        end_s = chart_data.spans(state, state.now()).end_s
         if not samples:
             options = charts.run_load_options(chart_data.run_load(state), end_s)
             step = chart_data.load_step(state)
