@@ -36,6 +36,13 @@ def test_only_what_failed_runs_and_the_rest_stays(job):
     assert job.counts() == {"succeeded": 10}
 
 
+def test_only_the_runs_that_are_named_run_again(job):
+    with pytest.raises(fanfold.InputError, match=r"Run 0 .* has not failed"):
+        job.retry(runs=[0, 7])
+    assert job.retry(fixed, runs=[7]).wait().counts() == {"succeeded": 9, "failed": 1}
+    assert (job[7].result(), job[3].status) == (-1, "failed")
+
+
 def test_each_run_knows_its_code_in_every_process(job):
     first = job[0].code_hash
     job.retry(udf=fixed).wait()

@@ -78,7 +78,7 @@ class SharedBrowser:
         self._in_use.append((kind, window))
         page = window.new_page()
         session = window.new_cdp_session(page)
-        session.send("Storage.clearDataForOrigin", {"origin": root, "storageTypes": "local_storage"})
+        session.send("Storage.clearDataForOrigin", {"origin": root, "storageTypes": "local_storage,indexeddb"})
         session.detach()
         return page
 

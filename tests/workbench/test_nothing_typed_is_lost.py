@@ -125,3 +125,23 @@ def test_the_file_that_was_open_last_opens_again(bench, workbench):
     page.goto(f"{workbench.root}/workbench")  # as the link in the bar does: no file in the address
     expect(page.get_by_label("UDF files").locator("[aria-current=true]")).to_have_text("plain.py")
     expect(page.locator(".cm-content")).to_contain_text("x = 1")
+
+
+def test_two_tabs_keep_their_own_text_and_what_a_closed_one_had_is_taken_over(bench, workbench):
+    one = bench()
+    rewrite(one, MINE)
+    expect(one.get_by_text("unsaved")).to_be_visible()
+    at_rest(one, quiet_ms=500)
+    other = one.context.new_page()
+    other.goto(f"{workbench.root}/workbench?file=flights.py")
+    expect(other.locator(".q-notification")).to_contain_text("Another tab has text for flights.py")
+    rewrite(other, MINE.replace("mine", "of the other"))
+    expect(other.get_by_text("unsaved")).to_be_visible()
+    one.reload()
+    expect(one.locator(".cm-content")).to_contain_text("# mine")
+    other.close()
+    one.goto(f"{workbench.root}/")
+    one.evaluate("localStorage.clear()")  # what a browser that is killed has not written yet
+    third = one.context.new_page()
+    third.goto(f"{workbench.root}/workbench?file=flights.py")
+    expect(third.locator(".cm-content")).to_contain_text("# of the other")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 from hypothesis import given, settings
@@ -262,3 +263,23 @@ def test_a_value_that_holds_others_is_a_tree_and_a_flat_one_is_text():
     assert preview({"a": {"b": [1, (2, {3})]}, 4: 5}).tree == {"a": {"b": [1, [2, [3]]]}, "4": 5}
     assert preview({"a": 1, "b": []}).tree is None
     assert preview({"a": [0] * 1_000_000}).tree is None  # too much to send
+
+
+class PlotlyFigure:
+    """What the page asks of a figure of plotly, which is no part of this installation."""
+
+    __module__ = "plotly.graph_objs._figure"
+
+    def __init__(self, *traces):
+        self.data = traces
+
+    def to_json(self):
+        return json.dumps({"data": self.data, "layout": {"title": {"text": "Delays"}}})
+
+
+def test_a_figure_of_plotly_is_for_the_browser_to_draw_unless_it_needs_another_host():
+    drawn = preview(PlotlyFigure({"type": "bar", "y": [1, 2]}, {"type": "heatmap"}))
+    assert drawn.figure["data"][0] == {"type": "bar", "y": [1, 2]}
+    away = preview(PlotlyFigure({"type": "scattermap"}))
+    assert away.figure is None
+    assert "scattermap" in away.text

@@ -14,6 +14,13 @@ from tests.workbench.test_accessibility import findings
 DAY_S = 86_400.0
 
 
+@fanfold.udf
+def root(x: float):
+    if x < 0:
+        raise ValueError("negative")
+    return x**0.5
+
+
 def row(name, owner, age_days, **facts):
     return {"name": name, "owner": owner, "created": time.time() - age_days * DAY_S, "runs": 10, **facts}
 
@@ -33,21 +40,16 @@ def test_jobs_are_added_up_by_what_is_asked_and_those_not_read_count_what_is_kno
     assert days[0].name > days[1].name > days[2].name
 
 
-def test_the_page_of_totals_is_chosen_by_its_address(visit, small_job):
+def test_the_page_of_totals_is_chosen_by_its_address(visit, small_job, store):
+    store.finished(2, udf=root)
     page = visit("/totals?by=name&age=0")
     table = page.get_by_label("Totals", exact=True)
     expect(table.get_by_role("row", name="delays")).to_be_visible()
+    expect(page.get_by_role("img", name="Compute time and runs by UDF").locator("canvas")).to_be_visible()
     page.get_by_role("combobox").first.select_option("owner")
     expect(table.get_by_role("row", name="ada")).to_be_visible()
     page.wait_for_function("() => location.search.includes('by=owner')")
     assert not findings(page)
-
-
-@fanfold.udf
-def root(x: float):
-    if x < 0:
-        raise ValueError("negative")
-    return x**0.5
 
 
 @fanfold.udf(name="root")

@@ -204,6 +204,9 @@ class _EditorPage:
 
     def _restore(self, file: UdfFile, draft: Mapping[str, Any]) -> None:
         """Put the text of a draft into the editor; where the file has changed since it was typed, ask which to keep."""
+        if draft.get("elsewhere"):
+            words = f"Another tab has text for {file.name} that is not in the file yet."
+            ui.notify(words, position="bottom-left")
         typed = draft.get("text")
         if typed is None or typed == file.text:
             return
