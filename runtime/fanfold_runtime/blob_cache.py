@@ -59,7 +59,8 @@ class BlobCache:
         lock = lock_from_text(text)
         python = self._environments.interpreter(lock, blob_reader(self._objects), owner=header.owner)
         if self._environments.making_s:
-            self.made = EnvironmentRecord(lock.id[:12], round(self._environments.making_s, 3))
+            name = f"{lock.id[:12]}-{os.urandom(4).hex()}"  # each worker's is a record of its own
+            self.made = EnvironmentRecord(name, round(self._environments.making_s, 3))
         return python
 
     def tell_of_environment(self, header: JobHeader, log: EventLog) -> None:

@@ -7,9 +7,16 @@ import os
 
 import pytest
 
-from fanfold.stores.keys import blob_key
+from fanfold.core.models import JobHeader
+from fanfold.environments.lock import Lock, Wheel
+from fanfold.environments.requirements import this_python
+from fanfold.job.cost import environments_s
+from fanfold.stores.keys import blob_key, bundle_key
 from fanfold.stores.local import LocalStores
+from fanfold.stores.state import read_state
+from fanfold_runtime import blob_cache
 from fanfold_runtime.blob_cache import BlobCache
+from tests.environments.index import make_wheel
 
 DATA = b"what the submitter sent" * 100
 NAME = hashlib.sha256(DATA).hexdigest()
@@ -47,3 +54,22 @@ def test_a_copy_that_was_planted_before_is_not_used(cache):
     (cache.blobs / NAME).write_bytes(b"poison")
     cache.fetch_for(arguments())
     assert (cache.blobs / NAME).read_bytes() == DATA
+
+
+def test_each_worker_that_made_an_environment_counts(tmp_path, monkeypatch):
+    """Also where all have made the same: what a job took to have its packages is the sum of all its workers."""
+    path = make_wheel(tmp_path, "fftalk", "1.0")
+    wheel, bundle = path.read_bytes(), b"{}"
+    sha256 = hashlib.sha256(wheel).hexdigest()
+    lock = Lock(this_python(), "", (Wheel("fftalk", "1.0", path.name, sha256, len(wheel)),), unpacked=len(wheel))
+    header = JobHeader("j", "f", 1, "aws", "ada", 0.0, hashlib.sha256(bundle).hexdigest(), "c" * 64)
+    monkeypatch.setattr(blob_cache, "environment_of", lambda _: lock.to_text())
+    with LocalStores.open(tmp_path / "home") as stores:
+        stores.objects.put_if_absent(blob_key(sha256), wheel)
+        stores.objects.put_if_absent(bundle_key(header.bundle_sha256), bundle)
+        stores.log.put_job(header)
+        for worker in ("one", "two"):
+            copies = BlobCache(stores.objects, tmp_path / worker)
+            copies.interpreter(header)
+            copies.tell_of_environment(header, stores.log)
+        assert len(environments_s(read_state(stores.log, header))) == 2

@@ -14,7 +14,7 @@ from fanfold.errors import ConfigurationError, InputError, MissingPackage
 from fanfold.stores.keys import libraries_key
 from fanfold.submission.packages import forget_locks
 from tests.cloud.udfs import squared
-from tests.environments.index import make_wheel
+from tests.environments.index import Index, make_wheel
 
 
 @fanfold.udf(packages=["fftalk==1.0"])
@@ -122,6 +122,17 @@ def test_the_same_words_mean_the_same_packages_until_they_are_updated(talks):
     assert fanfold.submit(talk, [1], packages=["fftalk"], collect=False).results() == ["1 2.0"]
     assert forget_locks() == 1
     assert fanfold.submit(talk, [1], packages=["fftalk"], collect=False).results() == ["1 3.0"]
+
+
+def test_of_several_indexes_the_best_version_counts_as_pip_has_it(index, tmp_path, monkeypatch):
+    index.add("fftalk", "1.0")
+    more = Index(tmp_path / "more")
+    try:
+        more.add("fftalk", "2.0")
+        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", more.address)
+        assert fanfold.submit(talk, [1], packages=["fftalk"], collect=False).results() == ["1 2.0"]
+    finally:
+        more.close()
 
 
 def test_this_machines_own_packages_serve_where_they_satisfy(index):

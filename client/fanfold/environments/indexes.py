@@ -29,6 +29,8 @@ class Indexes(NamedTuple):
         given = {
             "UV_DEFAULT_INDEX": self.default,
             "UV_INDEX": " ".join(self.extra),
+            # As pip has it: the best version of all indexes. uv of itself stops at the first that has the package.
+            "UV_INDEX_STRATEGY": "unsafe-best-match" if self.extra else "",
             "UV_FIND_LINKS": ",".join(self.find_links),
             "SSL_CERT_FILE": self.certificates,
         }
