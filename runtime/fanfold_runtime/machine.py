@@ -69,6 +69,7 @@ class Machine:
         self._blob_cache = BlobCache(self._stores.objects, folder)
         self._environment = self._for_udfs(environment)
         self._feed: ClaimingFeed | None = None
+        self._paid_until = time.monotonic()
         hide_from_udfs()
 
     def __enter__(self) -> Machine:
@@ -121,6 +122,7 @@ class Machine:
         """Say that this machine works no more. What it still holds is free."""
         if self._stop.is_set():
             time.sleep(2 * _GIVE_BACK_S)  # the thread that was told to stop ends the process
+        self._spend()
         with suppress(FanfoldError):  # AWS stays away: its lease will tell
             self._work.give_back(self.name, self._held())
             self._tell(state, reason)
@@ -135,6 +137,7 @@ class Machine:
     def _keep_leases(self) -> None:
         while not self._stop.wait(self._lease_s / _RENEWALS):
             self._meter.tell(at_least_s=_TELL_COST_S)
+            self._spend()
             try:
                 self._hold()
             except FanfoldError as error:
@@ -144,6 +147,21 @@ class Machine:
                 self._stores.keep(self._header.id, within_s=self._lease_s / _RENEWALS)
             except FanfoldError as error:
                 telemetry.logger.warning("expiry not moved on", error=type(error).__name__)
+
+    def _spend(self) -> None:
+        """Count what the machine has cost since the last time against the job's budget, where it has one."""
+        if not self._header.budget_usd:
+            return
+        from fanfold.engines.aws.budget import JobBudget
+
+        now = time.monotonic()
+        try:
+            JobBudget(self._stores, self._header).spend(
+                (now - self._paid_until) / 3600 * (self._header.usd_per_hour or 0.0)
+            )
+            self._paid_until = now
+        except FanfoldError as error:  # it is counted the next time
+            telemetry.logger.warning("cost not counted", error=type(error).__name__)
 
     def _wait_for_stop(self) -> None:
         self._stop.wait()

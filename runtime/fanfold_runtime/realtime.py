@@ -182,6 +182,8 @@ class Environment:
             telemetry.announce_run(header.id, run["index"], run["attempt"])
             ended += self._run_one(header, job, run, context, shares_time=True)
         self._blob_cache.tidy()
+        if header.budget_usd:
+            self._spend(header, ended)
         self._keep(header, context)
         if not self._has_announced:
             self._has_announced = True
@@ -230,6 +232,19 @@ class Environment:
         serve(pool, feed, StackAnswers(pool, flag, self._stores, header.id).is_cancelled)
         telemetry.tell_end(header, feed.ended)
         return feed.ended
+
+    def _spend(self, header: JobHeader, ended: Sequence[Event]) -> None:
+        """Count what these runs have cost against the job's budget."""
+        from fanfold.core.pricing import realtime_cost  # few jobs have a budget
+        from fanfold.engines.aws.budget import JobBudget
+
+        busy_s = sum(event.usage.duration_s for event in ended if event.usage)
+        try:
+            JobBudget(self._stores, header).spend(
+                realtime_cost(busy_s, len(ended), arm64=header.architecture == "arm64")
+            )
+        except FanfoldError as error:  # the next run is counted again
+            telemetry.logger.warning("cost not counted", error=type(error).__name__)
 
     def _keep(self, header: JobHeader, context: Context) -> None:
         """Move the job's expiry on where that is due, in what time is left to this call."""

@@ -138,7 +138,8 @@ def submit(
         ramp: True starts 1, then 5, then 50 runs, then all, and stops when they fail or come near a limit; or the
             sizes of the stages, such as (1, 10, 100).
         plan: start nothing, and return what this call would take; see `fanfold.plan`.
-        budget_usd: start nothing where this may cost more dollars than that. Runs on this machine cost nothing.
+        budget_usd: start nothing where this may cost more dollars than that, and begin no more runs when the job has
+            cost as much; `job.retry(budget_usd=...)` goes on with what is left. Runs on this machine cost nothing.
         escalate: a machine ("medium") on which runs that met a limit of time or memory are run again, when the others
             have ended; it has no time limit, whatever the UDF asks for. Their results stand among the others. Several,
             ("medium", "large"): what is too large on one is run on the next; True for all that are larger.
@@ -248,6 +249,8 @@ class _SubmitCall:
         self._request = request
         self._constants = constants
         self._budget_usd = budget_usd
+        if budget_usd and engine.describe().costs_money:
+            self._request = request._replace(budget_usd=budget_usd)
         self._ladder: tuple[InstanceType, ...] = ()
         engine.get_ready(dedicated=request.instance is not None)  # while the rest is imported, and the inputs checked
 
@@ -277,6 +280,10 @@ class _SubmitCall:
             inputs, self._request = with_batch(self._udf, inputs, self._engine, self._request, self._constants)
         submission = prepare(self._udf, inputs, self._engine, self._request, self._constants)
         job = Job(submission.header, self._engine)
+        if self._request.budget_usd:
+            from fanfold.submission.overshoot import say_bound
+
+            say_bound(submission.header, self._engine.describe())
         if ramp:
             return job, climb(submission, job, stages, progress=progress) or progress
         submission.start()
@@ -296,7 +303,7 @@ class _SubmitCall:
                 return
             left = None if self._budget_usd is None else max(0.0, self._budget_usd - job.cost() - spent_usd)
             self._keep_to_budget(larger.inputs, larger.request, left)
-            on_machine = larger.start(self._engine)
+            on_machine = larger.start(self._engine, budget_usd=left)
             with cancelling(on_machine):
                 on_machine.wait(progress=progress)
             larger.adopt(self._engine)

@@ -45,7 +45,7 @@ COMMANDS: dict[str, Command] = {
             "fanfold submit flights.py --inputs days.csv --workers 4",
             "fanfold submit square.py -- -1 -2",
             "fanfold submit square.py --range 0:100 --set power=3 --escalate medium",
-            "fanfold submit total.py --results-of - --by year",
+            "fanfold submit total.py --results-of - --by year --budget 5",
             "JOB=$(fanfold submit square.py --range 0:100 --no-wait)",
         ),
     ),

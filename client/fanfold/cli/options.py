@@ -66,6 +66,10 @@ Constants = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="An argument that is the same for every run; repeat it."),
 ]
+Budget = Annotated[
+    float | None,
+    typer.Option("--budget", min=0, metavar="USD", help="Begin no more runs when the job has cost so many dollars."),
+]
 Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="Runs, or machines, side by side at most.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 EngineName = Annotated[

@@ -245,7 +245,7 @@ def machine_sort_key(machine: str) -> str:
 
 #: Sort keys in a job's partition (its header, the work counter, when its next run may begin), of a cached result, and
 #: of the jobs of a flight.
-HEAD, CLAIMS, RATE, ENTRY, FLIGHT = "head", "claims", "rate", "entry", "flight"
+HEAD, CLAIMS, RATE, SPENT, ENTRY, FLIGHT = "head", "claims", "rate", "spent", "entry", "flight"
 #: Partition of the data key that the names of sealed secrets are made with, itself sealed by KMS.
 SEALING = "sealing"
 

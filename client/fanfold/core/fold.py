@@ -154,10 +154,10 @@ class JobState:
 
     @property
     def stop_reason(self) -> str:
-        """Why no more runs were started after the first had failed, or "": a caller's own cancel is no such reason."""
-        event = self._job_events.get((EventKind.STOP, "errors"))
+        """Why no more runs were started before all had been, or "": a caller's own cancel is no such reason."""
+        stops = filter(None, (self._job_events.get((EventKind.STOP, name)) for name in ("errors", "budget")))
         # A job may have been stopped, retried and then cancelled: only the stop that set this flag is its reason.
-        return "" if event is None or event.at != self._header.cancelled_at else str(event.data.get("reason", ""))
+        return next((str(one.data.get("reason", "")) for one in stops if one.at == self._header.cancelled_at), "")
 
     def status_of(self, index: int) -> RunStatus:
         """The run's status."""

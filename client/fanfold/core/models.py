@@ -263,8 +263,7 @@ class PathRules(NamedTuple):
 class JobHeader(NamedTuple):
     """What is known of a job when it starts; only `cancelled_at` ever changes, and the code with `retry(udf=...)`.
 
-    `instance_type` None is the realtime path. Times are seconds since 1970, memory is MiB for each run, `usd_per_hour`
-    is what the instance type's host costs.
+    `instance_type` None is the realtime path. Times are seconds since 1970, memory is MiB a run, prices are the host's.
     """
 
     id: str
@@ -324,8 +323,9 @@ class JobHeader(NamedTuple):
     image: str = ""
     image_name: str = ""
     commit: str = ""
-    #: Runs a second that may begin; 0 for any number.
+    #: Runs a second that may begin, and dollars after which none does; 0 for any number.
     rate: float = 0.0
+    budget_usd: float = 0.0
 
     @property
     def path_rules(self) -> PathRules | None:
@@ -493,7 +493,7 @@ class ExecutionFailureRecord(NamedTuple):
 
 
 class StopRecord(NamedTuple):
-    """Why no more of the job's runs are started (`name`: "errors"). Its cancel flag has the same moment."""
+    """Why no more of the job's runs are started (`name`: "errors", "budget"). Its cancel flag has the same moment."""
 
     name: str
     reason: str = ""

@@ -217,7 +217,6 @@ _NUMPY_BOOLS = ("bool", "bool_")
 #: A tag's name and value together.
 _TAG_CHARACTERS = 256
 _SERIALIZERS = ("auto", "pickle")
-#: Names of the realtime path, for those who like to say it.
 _REALTIME = (None, "realtime")
 #: What no machine can be called by: an engine, or a path, in the older spelling.
 _ENGINE_WORDS = ("local", "aws", "remote", "realtime", "batch")
@@ -312,8 +311,9 @@ class Request(NamedTuple):
     tags: tuple[str, ...] = ()
     #: Of inputs that are another job's: what opens their secrets (`JobHeader.sealed_with`).
     sealed_with: str = ""
-    #: Runs a second that may begin; 0 for any number.
+    #: Runs a second that may begin, and dollars after which none does; 0 for any number.
     rate: float = 0.0
+    budget_usd: float = 0.0
 
     @classmethod
     def of(

@@ -214,11 +214,11 @@ class Engine(Protocol):
 _LOOKED_AT = 100
 
 
-def stop_job(log: EventLog, job_id: str, reason: str) -> None:
-    """Record why no more runs are started, and set the cancel flag."""
-    now = time.time()
-    log.append([to_event(job_id, StopRecord("errors", reason), at=now)])
-    log.request_cancel(job_id, now)
+def stop_job(log: EventLog, job_id: str, reason: str, *, name: str = "errors", at: float | None = None) -> None:
+    """Record why no more runs are started, and set the cancel flag, both as of `at` (now)."""
+    at = time.time() if at is None else at
+    log.append([to_event(job_id, StopRecord(name, reason), at=at)])
+    log.request_cancel(job_id, at)
 
 
 def reason_to_stop(state: JobState) -> str:

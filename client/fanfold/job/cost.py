@@ -18,7 +18,9 @@ from fanfold.core.models import (
     from_event,
     records,
 )
+from fanfold.core.options import check_number
 from fanfold.core.pricing import machine_cost, prices, realtime_cost
+from fanfold.errors import InputError
 
 
 class Cost(Dollars):
@@ -45,6 +47,20 @@ def cost(state: JobState) -> Cost:
     if not state.header.costs_money:
         return Cost(0.0)
     return _of_functions(state) if state.header.instance_type is None else _of_machines(state)
+
+
+def with_budget(state: JobState, budget_usd: float | None) -> JobHeader:
+    """The job's header with what it may cost from now on. Raises `InputError` where it has cost as much already."""
+    check_number("budget_usd", budget_usd)
+    header, spent = state.header, cost(state)
+    budget = header.budget_usd if budget_usd is None else budget_usd
+    if spent >= budget:
+        raise InputError(
+            f"Job {header.id} has cost {spent} already, of a budget of {Dollars(budget)}.",
+            next_step=f"raise the budget to go on: `job.retry(budget_usd={max(2 * spent, 0.01):.2g})`,"
+            f" or `fanfold retry {header.id} --budget USD`.",
+        )
+    return header._replace(budget_usd=budget)
 
 
 def environments_s(state: JobState) -> list[float]:

@@ -516,18 +516,25 @@ class Job(JobCompat):
         tracker.engine.cancel(tracker.header)
         return self.wait(progress=False) if wait else self
 
-    def retry(self, udf: Callable[..., Any] | None = None, *, runs: Iterable[int] | None = None) -> Job:
+    def retry(
+        self,
+        udf: Callable[..., Any] | None = None,
+        *,
+        runs: Iterable[int] | None = None,
+        budget_usd: float | None = None,
+    ) -> Job:
         """Start again what failed, was cancelled or was lost, and only that. Returns at once.
 
         `udf` is the fixed function that runs from now on, in place of the job's own; all results that there are stay.
-        `runs`: only these of them, by their numbers. A Ctrl-C before it returns cancels what it has started. Raises
-        `InputError` while the job still runs, where one of `runs` has not failed, or where the fixed function does not
+        `runs`: only these of them, by their numbers. `budget_usd` is what the whole job may cost from now on, with what
+        it has cost already. A Ctrl-C before it returns cancels what it has started. Raises `InputError` while the job
+        still runs, where one of `runs` has not failed, where the budget is spent, or where the fixed function does not
         take the inputs of these runs; and `CaptureError`.
         """
         with WithoutOwnFrames():
-            return self._retry(udf, None if runs is None else sorted(set(runs)))
+            return self._retry(udf, None if runs is None else sorted(set(runs)), budget_usd)
 
-    def _retry(self, udf: Callable[..., Any] | None, chosen: list[int] | None) -> Job:
+    def _retry(self, udf: Callable[..., Any] | None, chosen: list[int] | None, budget_usd: float | None) -> Job:
         if self.tracker.look().header.cancelled_at is not None:
             with suppress(WaitTimeout):  # a run that had missed the cancel hears of it within seconds
                 self.wait(_ENDING_S, progress=False)
@@ -541,6 +548,11 @@ class Job(JobCompat):
         runs = [RunRef(index, state.next_attempt(index)) for index in failed]
         if not runs:
             return self
+        if self.header.budget_usd or budget_usd is not None:
+            from fanfold.job.cost import with_budget
+
+            self.tracker.engine.stores.log.replace_header(with_budget(state, budget_usd))
+            self.tracker.refresh()
         fixed = None
         if udf is not None:  # capture and its checks are in a room above this one, which is asked for by name
             fix_code = import_module("fanfold.submission.fixing").fix_code

@@ -105,9 +105,10 @@ class Escalation:
             sealed_with=header.sealed_with,
         )
 
-    def start(self, engine: Engine) -> Job:
-        """Start them on the machine, and say so."""
-        submission = prepare(self._udf, self.inputs, engine, self.request, self._job.contents.constants())
+    def start(self, engine: Engine, *, budget_usd: float | None = None) -> Job:
+        """Start them on the machine, and say so; `budget_usd` is what is left for them."""
+        request = self.request._replace(budget_usd=budget_usd or 0.0)
+        submission = prepare(self._udf, self.inputs, engine, request, self._job.contents.constants())
         self.larger = Job(submission.header, engine)
         one = len(self.indexes) == 1
         runs, again = ("1 run was", "runs") if one else (f"{len(self.indexes):,} runs were", "run")

@@ -400,6 +400,7 @@ def _as_asked(header: JobHeader, request: Request) -> JobHeader:
         n_processes_per_worker=request.n_processes_per_worker,
         batch_size=request.batch_size,
         rate=request.rate,
+        budget_usd=request.budget_usd,
         max_retry=request.max_retry,
         retry_on=request.retry_on,
         backoff_s=request.backoff_s,

@@ -82,6 +82,7 @@ def submit(
     packages: options.Packages = None,
     image: options.Image = None,
     tag: options.Tags = None,
+    budget: options.Budget = None,
     ramp: Annotated[bool, typer.Option("--ramp", help="Start 1, 5, 50 runs, then all; stop where they fail.")] = False,
     escalate: Annotated[
         str | None,
@@ -134,6 +135,7 @@ def submit(
             cache_max_age=cache_max_age,
             tags=options.tags(tag),
             ramp=ramp,
+            budget_usd=budget,
             debug_mode=debug,
             escalate=escalate.split(",") if debug and escalate else None,
             stop_on_error=stop_on_error,

@@ -37,6 +37,7 @@ def retry(
         str | None,
         typer.Option("--with", metavar="UDF", help="The fixed code, as flights.py or flights.py:delays."),
     ] = None,
+    budget: options.Budget = None,
     no_wait: options.NoWait = False,
     engine: options.EngineName = None,
     as_json: options.AsJson = False,
@@ -44,7 +45,7 @@ def retry(
     """Run again what failed, was cancelled or was lost.
 
     What has succeeded stays as it is. With --with these runs get new code, and `fanfold verify` says how many runs had
-    which. Waits for the end, as submit does.
+    which. With --budget a job goes on that has reached what it might cost. Waits for the end, as submit does.
     """
     from fanfold.api.submit import get_job
     from fanfold.api.udf_file import load_udf
@@ -52,7 +53,7 @@ def retry(
     udf = None if fixed is None else load_udf(fixed)
     if no_wait:
         detach(engine)
-    found = get_job(job, engine=engine).retry(udf)
+    found = get_job(job, engine=engine).retry(udf, budget_usd=budget)
     if no_wait:
         report_start(found, as_json=as_json)
     else:
