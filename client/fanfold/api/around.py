@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from fanfold.api.pickling import Modules, Notes
 from fanfold.errors import CaptureError
 from fanfold.execution.worker.session import Change, SetupStatement, Stamp, WorkerState, stamp_of
-from fanfold.source.capture import executed_parts, setup_statements
+from fanfold.source.capture import executed_parts, line_now, setup_statements
 from fanfold.source.drift import changes, has_settings
 from fanfold.source.functions import Located, all_names, global_names, locate, texts_beside
 from fanfold.source.modules import (
@@ -396,7 +396,7 @@ class _Setups:
     def _candidates(
         self, graph: Any, sources: list[Source], namespace: dict[str, Any], used: frozenset[str]
     ) -> list[_Candidate]:
-        key = (*map(id, sources), used)
+        key = (*map(id, sources), used, line_now(namespace))
         if key not in self._known:
             found = [
                 (source, node, why) for source in sources for node, why in setup_statements(graph, source, namespace)

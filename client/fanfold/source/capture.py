@@ -21,7 +21,7 @@ from fanfold.source import refusals
 from fanfold.source.functions import space_of, take_globals, texts_beside
 from fanfold.source.graph import Graph, Ref
 from fanfold.source.load import Bundle
-from fanfold.source.modules import Project, imports_in, is_library, udf_function, unwrapped
+from fanfold.source.modules import Project, held_by, imports_in, is_library, udf_function, unwrapped
 from fanfold.source.texts import (
     Source,
     UseSite,
@@ -99,9 +99,22 @@ def take(graph: Graph, namespace: dict[str, Any]) -> tuple[list[Statement], list
     return taken, left
 
 
+def line_now(namespace: dict[str, Any]) -> tuple[str, int] | None:
+    """The file and line at which a module is being executed; None where it has been executed."""
+    frame: types.FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_globals is namespace and frame.f_code.co_name == "<module>":
+            return frame.f_code.co_filename, frame.f_lineno
+        frame = frame.f_back
+    return None
+
+
 def setup_statements(graph: Graph, source: Source, namespace: dict[str, Any]) -> Iterator[tuple[ast.stmt, str]]:
-    """The statements of a text that set something up, each with why it stays behind, if it does."""
+    """The statements of a text that have set something up, each with why it stays behind, if it does."""
+    now = line_now(namespace)
     for node in source.tree.body:
+        if now is not None and now[0] == source.path and node.lineno > now[1]:
+            break  # not executed here yet, so not there either
         reason = _reason(graph, node, namespace)
         if reason is not None:
             yield node, reason
@@ -165,11 +178,24 @@ def _is_of_used_library(graph: Graph, expression: ast.expr, namespace: dict[str,
     package = module.partition(".")[0]
     if value is None or package in _NOT or not is_library(module):
         return False
-    if type(value).__module__.partition(".")[0] in _OF_DATA:
-        return False  # an array, a frame: it travels as it is by now
+    if type(value).__module__.partition(".")[0] in _OF_DATA or _travels_as_it_is(value):
+        return False  # an array, a frame, a counter: it travels as it is by now
     if isinstance(value, types.FunctionType) and not isinstance(expression, ast.Name):
         return package in graph.project.imports
     return package in graph.project.imports or package in _ALWAYS
+
+
+def _travels_as_it_is(value: Any) -> bool:
+    """Whether a name stands for an object of the user's own, made of a library's class: its state is what it is by now.
+
+    What a library holds itself (`rcParams`) is there by name, and a logger is asked for by its name.
+    """
+    kind = type(value)
+    if isinstance(value, (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)):
+        return False
+    if (kind.__module__, kind.__name__) in (("logging", "Logger"), ("logging", "RootLogger")):
+        return False
+    return held_by(value, kind.__module__) is None and held_by(value, kind.__module__.partition(".")[0]) is None
 
 
 def _module_of(value: Any) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fanfold.source import refusals
 from fanfold.source.functions import Located, by_name, locate, take_globals
 from fanfold.source.functions import space_of as _space
-from fanfold.source.modules import has_name, held_by, imports_in, is_library, is_replaced, unwrapped
+from fanfold.source.modules import has_name, held_by, imports_in, is_library, is_replaced, module_name, unwrapped
 from fanfold.source.texts import Source, UseSite, bound_names, clean, names_in, parse, read, tree_hash
 
 if TYPE_CHECKING:
@@ -259,11 +259,10 @@ def _dataclass(graph: Graph, made: type) -> dict[str, Any]:
 
 
 def _field(graph: Graph, name: str, field: Any) -> dict[str, Any]:
-    import dataclasses
-
     parts = {n: graph.ref(getattr(field, n)) for n in ("init", "repr", "hash", "compare", "kw_only")}
     for n in ("default", "default_factory"):
-        if getattr(field, n) is not dataclasses.MISSING:
+        # By its class: of a class that loky has sent back, the mark is a copy.
+        if _default(getattr(field, n)) is not MISSING:
             parts[n] = graph.ref(getattr(field, n), f".{name}")
     if field.metadata:
         parts["metadata"] = graph.ref(dict(field.metadata), f".{name}.metadata")
@@ -402,7 +401,7 @@ def _later(made: type, node: ast.ClassDef) -> Iterator[tuple[str, Any]]:
             continue
         function = unwrapped(getattr(value, "__func__", getattr(value, "fget", value)))
         if isinstance(function, FunctionType):
-            is_ours = not is_library(str(function.__globals__.get("__name__")), function.__globals__)
+            is_ours = not is_library(module_name(function.__globals__), function.__globals__)
             if is_ours and isinstance(locate(function), Located):
                 yield name, value
         elif name not in bound and not name.startswith("_") and not _is_made_by_library(made, name, value):
@@ -465,7 +464,7 @@ def _functions(made: type) -> Iterator[FunctionType]:
         function = unwrapped(getattr(member, "__func__", getattr(member, "fget", member)))
         if not isinstance(function, FunctionType) or function.__code__.co_filename == "<string>":
             continue
-        if not is_library(str(function.__globals__.get("__name__")), function.__globals__):
+        if not is_library(module_name(function.__globals__), function.__globals__):
             yield function
 
 

@@ -19,7 +19,7 @@ from fanfold.source import refusals
 from fanfold.source.classes import MISSING, declared, is_enum, makes_fields
 from fanfold.source.functions import Located, is_compiled_as_it_stands, locate
 from fanfold.source.instances import encoded
-from fanfold.source.modules import imported_object, is_library, udf_function, unwrapped
+from fanfold.source.modules import imported_object, is_library, module_name, udf_function, unwrapped
 from fanfold.source.texts import (
     Definition,
     Place,
@@ -458,7 +458,7 @@ def _of_class(name: str, places: list[Place], made: type, namespace: dict[str, A
         if not isinstance(function, FunctionType):
             continue
         written = function.__code__.co_filename.startswith("<")  # by `dataclass`
-        if written or is_library(str(function.__globals__.get("__name__")), function.__globals__):
+        if written or is_library(module_name(function.__globals__), function.__globals__):
             continue
         lines = defined.get(attribute) or defined.get(own)
         if lines:

@@ -30,6 +30,7 @@ from fanfold.source.modules import (
     is_library,
     is_put_into_builtins,
     is_replaced,
+    module_name,
     module_of,
 )
 from fanfold.source.rebuild import FUTURES, Step, inner_codes
@@ -275,7 +276,7 @@ _SHIFTED = dis.opmap["LOAD_GLOBAL"] if sys.version_info >= (3, 11) else -1
 def describe(graph: Graph, function: FunctionType) -> tuple[Any, Any]:
     """The node of a function, and what it means."""
     namespace = function.__globals__
-    module = str(namespace.get("__name__"))
+    module = module_name(namespace)
     own = str(function.__module__)
     if is_library(module, namespace) and is_library(own) and has_name(function, own, function.__qualname__):
         return by_name(graph, function.__module__, function.__qualname__), None
@@ -408,7 +409,7 @@ def space_of(graph: Graph, namespace: dict[str, Any]) -> int:
 
 def _space(graph: Graph, namespace: dict[str, Any], *, is_whole: bool) -> int:
     """The number of a function's globals: those of a module that is imported where it runs, or only what is used."""
-    module = namespace.get("__name__")
+    module = module_name(namespace) if "__name__" in namespace else None
     if is_whole or is_library(str(module), namespace):
         if is_whole and not is_library(str(module), namespace):
             graph.project.require(Imported(str(module), (), 1), str(namespace.get("__file__")))

@@ -472,8 +472,17 @@ def _installed_roots() -> tuple[str, ...]:
 
 def module_of(namespace: dict[str, Any]) -> ModuleType | None:
     """The imported module that has this namespace; None where an import would give another, or none."""
-    module = sys.modules.get(str(namespace.get("__name__")))
+    module = sys.modules.get(module_name(namespace))
     return module if getattr(module, "__dict__", None) is namespace else None
+
+
+def module_name(namespace: dict[str, Any]) -> str:
+    """The name under which a namespace is imported, which some modules of Python's own do not give as `__name__`."""
+    name = str(namespace.get("__name__"))
+    spec = getattr(namespace.get("__spec__"), "name", name)
+    if spec != name and getattr(sys.modules.get(spec), "__dict__", None) is namespace:
+        return str(spec)
+    return name
 
 
 def is_library(name: str, namespace: dict[str, Any] | None = None) -> bool:
@@ -532,7 +541,7 @@ def held_by(value: Any, module: str) -> str | None:
 def is_replaced(value: Any) -> bool:
     """Whether a thing that a library's module or class holds is not of any library: somebody has put it there."""
     if isinstance(value, FunctionType):
-        return not is_library(str(value.__globals__.get("__name__")), value.__globals__)
+        return not is_library(module_name(value.__globals__), value.__globals__)
     if isinstance(value, (BuiltinFunctionType, ModuleType)):
         return False
     return type(value).__module__ == "unittest.mock"

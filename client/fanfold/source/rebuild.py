@@ -417,7 +417,7 @@ def _is_made(one: type) -> bool:
 
 def _set_state(made: Any, state: Any) -> None:
     """Give an object its state, as unpickling does."""
-    if hasattr(made, "__setstate__"):
+    if hasattr(type(made), "__setstate__"):  # a `__getattr__` of the object's own may need its state first
         made.__setstate__(state)
         return
     slots = None
@@ -536,8 +536,17 @@ def is_installed(name: str) -> bool:
     return PathFinder.find_spec(name) is not None
 
 
-#: `inspect.CO_VARARGS`: the function has an `*args`.
-_CO_VARARGS = 4
+#: `inspect.CO_VARARGS` and `CO_VARKEYWORDS`: the function has an `*args`, a `**kwargs`.
+_CO_VARARGS, _CO_VARKEYWORDS = 4, 8
+
+
+def _takes_no_names(wrapper: Any) -> bool:
+    """Whether a wrapper takes its arguments in order alone: `def wrapper(*args)`, `singledispatch`."""
+    if hasattr(wrapper, "dispatch") and hasattr(wrapper, "registry"):
+        return True
+    code = getattr(wrapper, "__code__", None) or getattr(type(wrapper).__call__, "__code__", None)
+    flags = getattr(code, "co_flags", _CO_VARKEYWORDS)
+    return bool(flags & _CO_VARARGS and not flags & _CO_VARKEYWORDS)
 
 
 def by_keywords(function: Any) -> Any:
@@ -545,11 +554,12 @@ def by_keywords(function: Any) -> Any:
 
     The values of its `*args` come under their name as a list.
     """
-    inner = function
+    inner, in_order = function, False
     while hasattr(inner, "__wrapped__"):
+        in_order = in_order or _takes_no_names(inner)
         inner = inner.__wrapped__
     code = getattr(inner, "__code__", None)
-    if code is not None and not (code.co_posonlyargcount or code.co_flags & _CO_VARARGS):
+    if code is not None and not (in_order or code.co_posonlyargcount or code.co_flags & _CO_VARARGS):
         return function
     from inspect import signature  # costs a worker's start: most functions never come here
 
@@ -557,15 +567,19 @@ def by_keywords(function: Any) -> Any:
         parameters = signature(function).parameters.values()
     except ValueError:  # written in C, and does not say
         return lambda **given: function(*given.values())
-    if not any(each.kind in (each.POSITIONAL_ONLY, each.VAR_POSITIONAL) for each in parameters):
+    if not (in_order or any(each.kind in (each.POSITIONAL_ONLY, each.VAR_POSITIONAL) for each in parameters)):
         return function
     rest = next((each.name for each in parameters if each.kind is each.VAR_POSITIONAL), "")
+
+    names = [each.name for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
 
     def call(**given: Any) -> Any:
         more = given.pop(rest, ())
         args = []
         for each in parameters:
-            if each.kind is each.POSITIONAL_ONLY or (each.kind is each.POSITIONAL_OR_KEYWORD and more):
+            if each.kind is each.POSITIONAL_ONLY or (each.kind is each.POSITIONAL_OR_KEYWORD and (more or in_order)):
+                if in_order and not more and given.keys().isdisjoint(names):
+                    break
                 if each.name not in given and each.default is each.empty:
                     break
                 args.append(given.pop(each.name, each.default))
