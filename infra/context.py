@@ -75,6 +75,7 @@ _KINDS = {
     "extra_instance_types": "an object, see below",
     "system_packages": "a list of Debian's packages",
     "images": "an object, see below",
+    "teams": "an object, see below",
     "subnet_ids": "a list of `subnet-...`",
     "read_buckets": "a list of bucket names",
     "write_buckets": "a list of bucket names",

@@ -1,4 +1,4 @@
-"""All stacks of one deployment, in the order they depend on each other."""
+"""All stacks of one deployment, in the order they depend on each other; and those of its teams' deployments."""
 
 from __future__ import annotations
 
@@ -24,13 +24,18 @@ def add_deployment(app: cdk.App, settings: Settings) -> None:
     storage = StorageStack(app, f"{name}-Storage", settings=settings)
     files = FilesStack(app, f"{name}-Files") if settings.mount else None
     processing = ProcessingStack(app, f"{name}-Processing", settings=settings, storage=storage, files=files)
-    ObservabilityStack(app, f"{name}-Observability", settings=settings, storage=storage, processing=processing)
-    for key, value in {"fanfold:deployment": settings.deployment, **settings.tags}.items():
-        cdk.Tags.of(app).add(key, value)
+    watching = ObservabilityStack(
+        app, f"{name}-Observability", settings=settings, storage=storage, processing=processing
+    )
+    for stack in filter(None, (storage, files, processing, watching)):
+        for key, value in {"fanfold:deployment": settings.deployment, **settings.tags}.items():
+            cdk.Tags.of(stack).add(key, value)
 
 
 def app_of(context: Mapping[str, Any] | None = None, **props: Any) -> cdk.App:
     """An app with its stacks, chosen by this CDK context and by what the CLI hands over."""
     app = cdk.App(context=context, **props)
-    add_deployment(app, read_settings(app.node.get_all_context()))
+    settings = read_settings(app.node.get_all_context())
+    for each in (settings, *settings.of_teams()):
+        add_deployment(app, each)
     return app

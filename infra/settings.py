@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fanfold.contract.instances import INSTANCE_TYPES, Host, InstanceType
 from fanfold.contract.layout import REALTIME_DISK_MIB
@@ -44,6 +44,8 @@ _EVERYWHERE = [name for name in INSTANCE_TYPES if name not in _ULTRAMEM]
 SystemPackage = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]+$", max_length=80)]
 #: Not `default`, which is the one without a name; it is part of names of functions and job definitions.
 ImageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,19}$")]
+#: The name of the team's deployment.
+TeamName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,19}$")]
 #: As `FROM` of a Dockerfile takes it.
 BaseImage = Annotated[str, Field(pattern=r"^[a-z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?$", max_length=255)]
 PythonVersion = Literal["3.10", "3.11", "3.12", "3.13", "3.14"]
@@ -141,6 +143,11 @@ class Settings(BaseModel):
         default=None,
         pattern=r"^(secretsmanager:[\w/+=.@-]+/|ssm:/[\w./-]+/)$",
         description="Below which prefix UDFs may read secrets; none: `secretsmanager:fanfold/<deployment>/`.",
+    )
+
+    teams: dict[TeamName, dict[str, Any]] = Field(
+        default={},
+        description="Teams that share nothing, each with a deployment of its own beside this one, by its name.",
     )
 
     seal_arguments: bool = Field(
@@ -252,6 +259,11 @@ class Settings(BaseModel):
         """Where UDFs' secrets are: the service, and the prefix of their names."""
         return self.secrets or f"secretsmanager:fanfold/{self.deployment}/"
 
+    def of_teams(self) -> list[Settings]:
+        """The settings of each team's deployment: these, but for its name and what is said of the team."""
+        mine = {name: getattr(self, name) for name in self.model_fields_set - {"teams", "secrets"}}
+        return [Settings(**{**mine, **own, "deployment": team}) for team, own in self.teams.items()]
+
     def architecture_of(self, image: OwnImage) -> Architecture:
         """The processor of an image that has a name."""
         return image.architecture or self.architecture
@@ -290,10 +302,37 @@ def _complaints(settings: Settings) -> list[str]:
         found.append(f"read_buckets, write_buckets: {odd[0]} looks like an IP address, which S3 refuses as a name")
     if odd := [key for key in settings.tags if key.lower().startswith("aws:")]:
         found.append(f"tags: {odd[0]} begins with aws:, which AWS keeps for itself")
-    found += _concurrency_complaints(settings) + _image_complaints(settings)
+    found += _concurrency_complaints(settings) + _image_complaints(settings) + _team_complaints(settings)
     own = ((name, _own_image_complaints(name, image, settings)) for name, image in settings.images.items())
     found += [f"images.{name}{complaint}" for name, complaints in own for complaint in complaints]
     return found or _definition_complaints(settings)
+
+
+def _team_complaints(settings: Settings) -> list[str]:
+    """What keeps teams from being apart."""
+    for team, own in settings.teams.items():
+        if team == settings.deployment:
+            return [f"teams.{team}: is the name of this deployment; a team has one of its own"]
+        if odd := sorted({"deployment", "teams"} & set(own)):
+            return [f"teams.{team}.{odd[0]}: is the team's name, or another's; leave it out"]
+    try:
+        every = [settings, *settings.of_teams()]
+    except ValidationError as error:
+        first = error.errors()[0]
+        return [f"teams: {'.'.join(map(str, first['loc']))}: {first['msg']}"]
+    if (hosts := sum(len({host.name for host in _hosts(one)}) for one in every)) > _QUEUES:
+        return [
+            f"teams: all deployments together have {hosts} hosts, and Batch {_QUEUES} queues in a region;"
+            " offer each fewer machines by `instance_types`"
+        ]
+    for one in every:
+        for other in every:
+            if one is not other and one.secrets_place.startswith(other.secrets_place):
+                return [
+                    f"teams: {one.deployment} and {other.deployment} share secrets below {other.secrets_place};"
+                    " give each a prefix of its own, of which none begins with another's"
+                ]
+    return []
 
 
 def _host_complaints(settings: Settings) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -254,3 +255,18 @@ def test_secret_arguments_are_opened_by_the_workers_alone(templates: Templates, 
     assert key["Properties"]["EnableKeyRotation"]
     assert key["DeletionPolicy"] == "Retain"
     assert not templates.resources("AWS::KMS::Key")
+
+
+def test_teams_have_deployments_that_reach_nothing_of_each_other(synthesise: Synthesise) -> None:
+    """Jobs, results, the cache and secrets: all that a policy names is the team's own."""
+    found = synthesise(instance_types=["small"], teams={"geo": {"spot": True}, "ops": {}})
+    stacks = {path.name.split(".")[0]: json.loads(path.read_text()) for path in found.files}
+    assert {name.rsplit("-", 1)[0] for name in stacks} == {"Fanfold-main", "Fanfold-geo", "Fanfold-ops"}
+    for team, others in (("geo", ("main", "ops")), ("ops", ("main", "geo")), ("main", ("geo", "ops"))):
+        processing = stacks[f"Fanfold-{team}-Processing"]["Resources"].values()
+        policies = [one for one in processing if one["Type"] in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")]
+        named = json.dumps(resolve([one["Properties"] for one in policies]))
+        for mine in (f"Fanfold-{team}-Storage:", f"secret:fanfold/{team}/*", f"parameter/fanfold/{team}"):
+            assert mine in named
+        for other in others:
+            assert not re.search(rf"(?i)fanfold[-/]{other}\b", named)
