@@ -1,4 +1,4 @@
-"""An analyst uses a deployment that is there, with the client alone and one command."""
+"""From an empty home to the first run in a deployment that is there: an operator, then an analyst."""
 
 from __future__ import annotations
 
@@ -8,42 +8,56 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.cloud
+
 SQUARED = "import fanfold\n\n@fanfold.udf\ndef squared(x: int):\n    return x * x\n"
 
 
 @pytest.fixture
-def analyst(on_cloud, tmp_path):
-    """The command line on a machine that has credentials, and a home of Fanfold's that knows nothing yet."""
+def person(on_cloud, tmp_path):
+    """The command line on a machine on which nothing of Fanfold or AWS is known; what it prints."""
     (tmp_path / "square.py").write_text(SQUARED, encoding="utf-8")
-    environment = {k: v for k, v in os.environ.items() if k not in ("FANFOLD_DEPLOYMENT", "FANFOLD_ENGINE")}
-    environment["FANFOLD_HOME"] = str(tmp_path / "analyst")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("FANFOLD_", "AWS_"))}
+    environment["HOME"] = str(tmp_path / "me")
 
-    def fanfold(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+    def fanfold(*words: str, ends: int = 0) -> str:
+        ended = subprocess.run(
             [sys.executable, "-m", "fanfold", *words],
             env=environment,
             cwd=tmp_path,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             timeout=120,
             check=False,
         )
+        assert ended.returncode == ends, ended.stdout
+        return ended.stdout
 
     return fanfold
 
 
-def test_one_command_has_everything_run_in_the_deployment(analyst, tmp_path):
-    connected = analyst("connect", "main")
-    assert connected.returncode == 0, connected.stderr
-    assert "names the deployment 'main' now." in connected.stdout
-    assert (tmp_path / "analyst" / "config.toml").read_text() == 'deployment = "main"\n'
-    job = analyst("submit", "square.py", "3", "--no-wait").stdout.strip()
-    assert '"engine": "aws"' in analyst("status", "--json", job).stdout
+def aws_configure(home, told):
+    """Leave what `aws configure` leaves; the emulator's address stands there, where people have AWS's own."""
+    keys = f"aws_access_key_id = {told['AWS_ACCESS_KEY_ID']}\naws_secret_access_key = {told['AWS_SECRET_ACCESS_KEY']}\n"
+    (home / ".aws").mkdir(parents=True)
+    (home / ".aws" / "credentials").write_text(f"[default]\n{keys}")
+    (home / ".aws" / "config").write_text(f"[default]\nendpoint_url = {told['AWS_ENDPOINT_URL']}\n")
 
 
-def test_a_name_that_is_none_is_said_and_nothing_is_written(analyst, tmp_path):
-    refused = analyst("connect", "mian")
-    assert refused.returncode != 0
-    assert "There is no deployment 'mian' in us-east-1, or these credentials may not use it." in refused.stderr
-    assert "Next: check its name, region and account" in refused.stderr
-    assert not (tmp_path / "analyst" / "config.toml").exists()
+def test_from_aws_configure_to_the_first_run_and_a_file_of_data(person, on_cloud, tmp_path):
+    assert "There are no AWS credentials" in person("connect", "main", "--region", "us-east-1", ends=2)
+    aws_configure(tmp_path / "me", on_cloud.environment())
+    refused = person("submit", "square.py", "3", "--engine", "aws", ends=2)
+    assert "Next: `fanfold connect NAME` names one for good" in refused
+    wrong = person("connect", "mian", "--region", "us-east-1", ends=2)
+    assert "There is no deployment 'mian' in us-east-1, or these credentials may not use it." in wrong
+    assert "Next: check its name, region and account" in wrong
+    config = tmp_path / "me" / ".fanfold" / "config.toml"
+    assert not config.exists()
+    assert "names the deployment 'main' now." in person("connect", "main", "--region", "us-east-1")
+    assert config.read_text() == 'deployment = "main"\nregion = "us-east-1"\n'
+    submitted = person("submit", "square.py", "3", "--json")
+    assert '"engine": "aws"' in submitted
+    assert '"succeeded": 1' in submitted
+    assert person("cp", "square.py", "data:") == f"data:square.py: {len(SQUARED)} B\n"

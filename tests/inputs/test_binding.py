@@ -328,3 +328,11 @@ def test_a_return_annotation_that_no_codec_takes_is_refused_before_the_work():
         with pytest.raises(InputError, match=instead):
             Signature.of(udf).check_returns()
     Signature.of(fine).check_returns()
+
+
+def test_a_tuple_that_was_meant_for_several_parameters_says_what_to_write():
+    def scored(depth: int, trees: int = 10):
+        return depth * trees
+
+    with pytest.raises(InputError, match=r'write \{"depth": 2, "trees": 20\}'):
+        Signature.of(scored).bind((2, 20))

@@ -175,3 +175,12 @@ def test_a_summary_fits_80_columns(state_of):
     told = str(summarise(state_of(*[(2.0, 3900.0)] * 100, (119.0, 4000.0))))
     assert told.count("inputs") == 2
     assert max(map(len, told.splitlines())) <= 80
+
+
+def test_a_message_of_several_lines_stands_in_a_failure_once(state_of):
+    told = RunError(
+        "ValueError", "All fits failed.\nBelow are details", "ValueError: All fits failed.\nBelow are details"
+    )
+    text = str(run_failure(state_of((1.0, 10.0)).header, 0, status=RunStatus.FAILED, error=told))
+    assert "failed: ValueError: All fits failed. ...\n" in text
+    assert text.count("Below are details") == 1

@@ -391,7 +391,10 @@ class Signature:
             if isinstance(given, dict):
                 return bind_names(given)
             if coerce is not None:
-                given = _coerced(coerce, first, given)
+                try:
+                    given = _coerced(coerce, first, given)
+                except Rejection as rejection:
+                    raise self._as_a_dict(rejection, given, fixed) from None
             return {first: given, **fixed}
 
         return bind
@@ -414,6 +417,14 @@ class Signature:
             reason = f"a tuple goes to {', '.join(free)} in order, and this one has {len(given)} values"
             raise Rejection(reason, value=given)
         return dict(zip(free, given, strict=False))
+
+    def _as_a_dict(self, rejection: Rejection, given: Any, fixed: Mapping[str, Any]) -> Rejection:
+        """The same for a tuple, which went to one parameter and may have been meant for several: says what to write."""
+        free = [name for name in self.parameters if name not in fixed]
+        if isinstance(given, tuple) and 2 <= len(given) <= len(free):
+            example = ", ".join(f'"{name}": {short(value)}' for name, value in zip(free, given, strict=False))
+            rejection.reason += f"; for several parameters, of which some have defaults, write {{{example}}}"
+        return rejection
 
     def _first(self, given: Any) -> str:
         if self.first is None:

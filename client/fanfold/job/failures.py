@@ -57,7 +57,7 @@ def run_failure(
     """
     told = error or RunError("Cancelled" if status is RunStatus.CANCELLED else "Unknown", "nothing more is known")
     kind = WorkerDied if told.type == "WorkerDied" else _KINDS.get(status, RunFailed)
-    lines = [f"Run {index} of job {header.id} {status.value.replace('_', ' ')}: {told.type}: {told.message}"]
+    lines = [f"Run {index} of job {header.id} {status.value.replace('_', ' ')}: {told.type}: {_headline(told)}"]
     lines.append(f"  input: {_shorten(input)}")
     if told.traceback:
         lines.append(_indent(told.traceback))
@@ -76,6 +76,12 @@ def run_failure(
     )
     failed.__cause__ = _original(told)
     return failed
+
+
+def _headline(told: RunError) -> str:
+    """The message, or its first line where the traceback below has all of it."""
+    first, *more = told.message.strip().splitlines() or [""]
+    return f"{first} ..." if more and told.traceback else told.message
 
 
 def _original(error: RunError) -> BaseException | None:

@@ -154,9 +154,14 @@ def submit(
 
 
 def _write_results(ended: Job, output: Path | None) -> None:
-    if output is not None and ended.status == JobStatus.COMPLETED.value:
-        frame = ended.collect(output)
-        note(f"{output}: {counted(len(frame), 'row')}")
+    if output is None:
+        return
+    if ended.status != JobStatus.COMPLETED.value:
+        later = f"`fanfold collect {ended.id} -o {output} --ignore-exceptions`"
+        note(f"{output} was not written; {later} writes what there is.")
+        return
+    frame = ended.collect(output)
+    note(f"{output}: {counted(len(frame), 'row')}")
 
 
 def _check_output(output: Path, *, debug: bool, no_wait: bool) -> None:

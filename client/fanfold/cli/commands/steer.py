@@ -53,7 +53,10 @@ def retry(
     udf = None if fixed is None else load_udf(fixed)
     if no_wait:
         detach(engine)
-    found = get_job(job, engine=engine).retry(udf, budget_usd=budget)
+    found = get_job(job, engine=engine)
+    if found.status == JobStatus.COMPLETED.value:
+        note(f"Every run of job {found.id} has its result: there is nothing to run again.")
+    found = found.retry(udf, budget_usd=budget)
     if no_wait:
         report_start(found, as_json=as_json)
     else:

@@ -108,7 +108,10 @@ def logs(
     found = get_job(job, engine=engine)
     check_run(found, run)
     if not as_json and not follow:
-        print_text(str(found.logs()) if run is None else found.logs(run), end="")
+        text = str(found.logs()) if run is None else found.logs(run)
+        print_text(text, end="")
+        if not text:
+            note("Nothing was printed.")
         return
     try:
         for event in _events(found, engine, follow=follow):

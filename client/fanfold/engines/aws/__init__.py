@@ -16,7 +16,7 @@ def open_engine(settings: Settings) -> AwsEngine:
     if settings.deployment is None:
         raise ConfigurationError(
             "No deployment is named, so there is nowhere in AWS to run.",
-            next_step="set FANFOLD_DEPLOYMENT or call configure(deployment=...); the default of `cdk deploy` is main.",
+            next_step="`fanfold connect NAME` names one for good; FANFOLD_DEPLOYMENT names it for now.",
         )
     _require_boto3()
     account = Account(region=settings.region, profile=settings.profile)
