@@ -41,6 +41,8 @@ STARTING = {
     "secret set": ["db-password"],
     "secret list": [],
     "secret remove": ["kept"],
+    "ls": [],
+    "cp": ["squares.py", "data:"],
 }
 #: What goes on until Ctrl-C is shown in tests/workbench, and what wants a deployment in the tests of that.
 SERVING = {"workbench", "connect"}
@@ -58,6 +60,8 @@ def shown(jobs, tmp_path, command, **options):
         return jobs(*command.split(), *arguments, *options.pop("flags", []), **options).stdout
     if command == "secret remove":
         jobs.fanfold("secret", "set", *arguments, given="hunter2")
+    if command == "ls":
+        jobs.fanfold("cp", "squares.py", "data:")
     return jobs.fanfold(*command.split(), *arguments, *options.pop("flags", []), given="hunter2").stdout
 
 
