@@ -358,3 +358,14 @@ def test_arguments_by_position_alone_and_any_number_of_them_arrive():
     assert job.results() == [(1, 2, (), 0, {}), (1, 2, (5, 6), 0, {}), (1, 3, (), 4, {"z": 9})]
     assert fanfold.udf(taken)(1, 2, 3) == (1, 2, (3,), 0, {})
     assert fanfold.submit(logged(taken), [7, {"args": [7, 8]}], collect=False).results()[1] == (7, 8, (), 0, {})
+
+
+def test_a_udf_of_a_deployments_image_and_machine_is_tried_out_here(capsys):
+    """Nothing has to be connected, and nothing in the file to be changed."""
+
+    @fanfold.udf(image="gpu", instance_type="gpu")
+    def embedded(x: int):
+        return x + 1
+
+    assert fanfold.submit(embedded, [1, 2], collect=False).results() == [2, 3]
+    assert "the image gpu is a deployment's; here runs have this machine's packages" in capsys.readouterr().err

@@ -265,7 +265,7 @@ class Options(NamedTuple):
         asked = cls(**options)
         if asked.serializer not in _SERIALIZERS:
             raise InputError(f"serializer={asked.serializer!r} is unknown.", next_step='use "auto" or "pickle".')
-        _check_machine(asked.instance_type)
+        _check_machine(asked.instance_type, asked.image)
         parse_age(asked.cache_max_age)
         _runs_per_s(asked.rate)
         _names(asked.retry_on)
@@ -531,9 +531,9 @@ def _check_packages(packages: Any) -> None:
         )
 
 
-def _check_machine(name: str | None) -> None:
+def _check_machine(name: str | None, image: str | None) -> None:
     """Refuse what can be no machine; what may be one of the deployment's own, the call asks it for."""
-    if isinstance(name, str) and name not in INSTANCE_TYPES and current().deployment is not None:
+    if isinstance(name, str) and name not in INSTANCE_TYPES and (image or current().deployment is not None):
         return
     instance_type(name)
 

@@ -67,12 +67,13 @@ class Description(NamedTuple):
     #: The names of the system libraries of the image, which may have to be asked for; None where they are not known.
     ask_libraries: Callable[[], Collection[str] | None] = lambda: None
 
-    def check_image(self, machine: str | None, *, quiet: bool) -> None:
-        """Raises `InputError` where the image that was asked for by its name is not for this machine (or None)."""
-        if self.image_name:
-            from fanfold.engines.images import check_image
+    def check_image(self, machine: str | None, *, quiet: bool) -> str | None:
+        """The machine to be asked for. Raises `InputError` where the image that a call names is not for it."""
+        if not self.image_name:
+            return machine
+        from fanfold.engines.images import check_image
 
-            check_image(self, machine, quiet=quiet)
+        return check_image(self, machine, quiet=quiet)
 
     def check(self, request: Request) -> None:
         """Raises `InputError` for what this engine cannot do, though another can."""

@@ -11,13 +11,20 @@ if TYPE_CHECKING:
     from fanfold.engines.base import Description
 
 
-def check_image(described: Description, machine: str | None, *, quiet: bool = False) -> None:
-    """Raises `InputError` where an image that has a name is not for that machine, or not for realtime runs."""
+#: What a machine of a deployment's own is taken for where there are no machines: all that this one has.
+_STAND_IN = "large"
+
+
+def check_image(described: Description, machine: str | None, *, quiet: bool = False) -> str | None:
+    """The machine, or what stands in for it here.
+
+    Raises `InputError` where an image that has a name is not for that machine, or not for realtime runs.
+    """
     name, machines = described.image_name, described.instance_types
     if not described.has_machines:
         if not quiet:
             sys.stderr.write(f"fanfold: the image {name} is a deployment's; here runs have this machine's packages.\n")
-        return
+        return machine if machine in (None, "realtime", *machines) else _STAND_IN
     some = ", ".join(machines)
     if machine in (None, "realtime") and not described.has_realtime:
         raise InputError(
@@ -31,3 +38,4 @@ def check_image(described: Description, machine: str | None, *, quiet: bool = Fa
             if some
             else "it has a function for realtime runs alone: leave instance_type out.",
         )
+    return machine

@@ -78,8 +78,8 @@ def resolve_call(
     (_, options), (engine, instance_type) = unwrapped(udf), places(engine, instance_type)
     chosen = engine_for(engine or options.engine)
     described = chosen.describe(options.image or "")
-    described.check_image(instance_type or options.instance_type, quiet=quiet)
-    request = Request.of(options, offered=described.instance_types, instance_type_name=instance_type, **asked)
+    machine = described.check_image(instance_type or options.instance_type, quiet=quiet)
+    request = Request.of(options, offered=described.instance_types, instance_type_name=machine, **asked)
     described.check(request)
     if not quiet:
         _say_which_machine(request, chosen)
