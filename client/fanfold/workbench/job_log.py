@@ -28,10 +28,12 @@ LEVELS = ("", "warning", "error")
 _ERROR_LEVEL = 2
 #: Characters of a line that are shown; the search and the download have all.
 _SHOWN = 10_000
+#: Bytes of lines that are read together.
+_STRETCH_BYTES = 8 << 20
 #: Bytes searched at a time: other threads, and with them the pages, go on between two parts.
 _PART = 1 << 18
 #: Seconds that counting all hits may take; the next hit is found however long it takes.
-_COUNT_S = 0.5
+_COUNT_S = 0.3
 
 
 class LogLine(NamedTuple):
@@ -102,9 +104,23 @@ class JobLog:
     def lines(self, start: int, stop: int, run: int | None = None) -> list[LogLine]:
         """The lines from `start` to before `stop`, counted among all lines or those of one run."""
         with self._lock:
-            numbers = range(len(self)) if run is None else self._of_run.get(run, array("I"))
+            if run is None:
+                return self._stretch(max(0, start), min(stop, len(self)))
+            numbers = self._of_run.get(run, array("I"))
             wanted = [(place, numbers[place]) for place in range(max(0, start), min(stop, len(numbers)))]
             return [self._line(place, number) for place, number in wanted]
+
+    def _stretch(self, first: int, stop: int) -> list[LogLine]:
+        """Lines that stand behind each other in the file, read together."""
+        if first >= stop:
+            return []
+        offsets = self._offsets
+        begin = offsets[first]
+        if offsets[stop] - begin > _STRETCH_BYTES:  # one of them is very long
+            return [self._line(number, number) for number in range(first, stop)]
+        data = os.pread(self._file.fileno(), offsets[stop] - begin, begin)
+        parts = (data[offsets[number] - begin : offsets[number + 1] - begin - 1] for number in range(first, stop))
+        return [self._as_line(number, number, part) for number, part in enumerate(parts, first)]
 
     def text(self, run: int | None = None) -> Iterator[bytes]:
         """All lines as a file, each under its run and time, in parts."""
@@ -126,17 +142,18 @@ class JobLog:
         wanted = words.encode().lower()
         numbers = None if run is None else self._of_run.get(run, array("I"))
         first = after + 1 if numbers is None else (numbers[after + 1] if after + 1 < len(numbers) else len(self))
-        found = next(self._hits(wanted, first, len(self), numbers), None)
-        if found is None:
-            found = next(self._hits(wanted, 0, first, numbers), None)
-        if found is None:
-            return Hit(None, 0)
-        count, began = 0, time.monotonic()
-        for _ in self._hits(wanted, 0, len(self), numbers):
+        found, count, began = None, 0, time.monotonic()
+        for number in self._around(wanted, first, numbers):
+            found = number if found is None else found
             count += 1
             if count % 500 == 0 and time.monotonic() - began > _COUNT_S:
                 return Hit(_place(found, numbers), count, counted_all=False)
-        return Hit(_place(found, numbers), count)
+        return Hit(None if found is None else _place(found, numbers), count)
+
+    def _around(self, wanted: bytes, first: int, numbers: array[int] | None) -> Iterator[int]:
+        """The hits from `first` to the end, and then those before it: what comes next, and all there are, in one go."""
+        yield from self._hits(wanted, first, len(self), numbers)
+        yield from self._hits(wanted, 0, first, numbers)
 
     def _hits(self, wanted: bytes, first: int, stop: int, numbers: array[int] | None) -> Iterator[int]:
         """The numbers of the lines from `first` to before `stop` that match, one part of the file at a time."""
@@ -174,9 +191,13 @@ class JobLog:
 
     def _line(self, place: int, number: int) -> LogLine:
         start, end = self._offsets[number], self._offsets[number + 1] - 1
-        shown = os.pread(self._file.fileno(), min(end - start, 4 * _SHOWN), start).decode("utf-8", "replace")
+        return self._as_line(place, number, os.pread(self._file.fileno(), min(end - start, 4 * _SHOWN), start))
+
+    def _as_line(self, place: int, number: int, data: bytes) -> LogLine:
+        shown = data[: 4 * _SHOWN].decode("utf-8", "replace")
         if len(shown) > _SHOWN:
-            shown = f"{shown[:_SHOWN]} … ({end - start:,} bytes in this line)"
+            size = self._offsets[number + 1] - 1 - self._offsets[number]
+            shown = f"{shown[:_SHOWN]} … ({size:,} bytes in this line)"
         level = LEVELS[self._levels[number]]
         return LogLine(place, self._runs[number], self._attempts[number], self._times[number], level, shown)
 

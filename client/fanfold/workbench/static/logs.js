@@ -1,6 +1,6 @@
 // The log of a job: a stretch of its lines is drawn, and the server is asked for what is before, after or searched for.
 window.ff.logs = (() => {
-  const most = 4000, step = 2000;
+  const most = 4000, step = 2000, around = 1000;
   const state = { path: "", run: "", find: "", first: 0, count: 0, at: -1, asked: 0, more: "" };
   const box = () => document.getElementById("ff-log");
   const pad = (n) => String(n).padStart(2, "0");
@@ -33,13 +33,14 @@ window.ff.logs = (() => {
   const drawn = () => box()?.childElementCount || 0;
   const atEnd = () => { const b = box(); return b && state.first + drawn() >= state.count && b.scrollTop + b.clientHeight > b.scrollHeight - 40; };
   // Draw the lines around a place. An answer that comes after a later question is not shown.
-  const draw = async (first) => {
+  const draw = async (first, wanted = most) => {
     const asked = ++state.asked, begin = Math.max(0, first), lines = [];
-    let page;
+    let page, part;
     do {
-      page = await ask("/logs.json", { start: begin + lines.length, stop: begin + lines.length + 2000 });
+      part = Math.min(2000, wanted - lines.length);
+      page = await ask("/logs.json", { start: begin + lines.length, stop: begin + lines.length + part });
       lines.push(...page.lines);
-    } while (page.lines.length === 2000 && lines.length < most);
+    } while (page.lines.length === part && lines.length < wanted);
     if (asked !== state.asked || !box()) return false;
     state.first = begin;
     state.count = page.count;
@@ -69,16 +70,17 @@ window.ff.logs = (() => {
       tell();
     } catch { /* the server does not answer; the page says so elsewhere */ } finally { growing = false; }
   };
-  let moving = false;
+  let moving = false, timer = null;
   const scrolled = async () => {
     const b = box(), top = b.scrollTop, high = b.scrollHeight;
     const up = top === 0 && state.first > 0, down = top + b.clientHeight >= high - 1 && state.first + drawn() < state.count;
     if (moving || (!up && !down)) return;
     moving = true;
     const height = high / Math.max(1, drawn()), first = state.first;
-    try { if (await draw(first + (up ? -step : step))) b.scrollTop = top + (first - state.first) * height; } finally { moving = false; }
+    try { if (await draw(up ? first - step : first + drawn() - step)) b.scrollTop = top + (first - state.first) * height; } finally { moving = false; }
   };
   const jump = async (what) => {
+    if (what === "found") clearTimeout(timer);  // what was typed is searched for now
     if (what === "found" && !state.find) { state.more = " · say what to find"; tell(); return; }
     const hit = await ask("/logs/next.json", { after: state.at, words: what === "found" ? state.find : "" });
     state.count = hit.lines;
@@ -91,20 +93,22 @@ window.ff.logs = (() => {
     }
     state.at = hit.place;
     state.more = found + " · line " + ff.number(hit.place + 1);
-    if (await draw(hit.place - most / 2)) box().children[hit.place - state.first]?.scrollIntoView({ block: "center" });
+    if (await draw(hit.place - around / 2, around)) box().children[hit.place - state.first]?.scrollIntoView({ block: "center" });
   };
-  let timer = null;
   const changed = (what, value) => {
     state[what] = value.trim();
     state.at = -1;
     state.more = "";
     ff.keepInAddress({ [what]: state[what] });
+    point();
     clearTimeout(timer);
     timer = setTimeout(begin, what === "find" ? 200 : 100);
   };
+  const point = () => {
+    document.querySelector("[data-log-download]").href = state.path + "/logs.txt" + (state.run ? "?run=" + encodeURIComponent(state.run) : "");
+  };
   // What the address asks for: one run's lines, and the first that holds what is searched for.
   const begin = async () => {
-    document.querySelector("[data-log-download]").href = state.path + "/logs.txt" + (state.run ? "?run=" + encodeURIComponent(state.run) : "");
     if (state.find) await jump("found");
     else await toEnd();
   };
@@ -120,6 +124,7 @@ window.ff.logs = (() => {
       input.value = state[input.dataset.log];
       input.addEventListener("input", () => changed(input.dataset.log, input.dataset.log === "run" ? input.value.replace(/\D/g, "") : input.value));
     }
+    point();
     begin();
   };
   return { open, grew, jump, times, changed, state };
