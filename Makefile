@@ -57,7 +57,7 @@ bench: $(VENV)/.dev $(VENV)/.bench  ## the benchmark table, peers in the same ru
 	@$(BIN)/python -m benchmarks
 
 bench-real: $(VENV)/.dev $(VENV)/.bench  ## the programs of examples/ at full size beside joblib, with the ratios
-	@$(BIN)/python -m benchmarks.real_work
+	@$(BIN)/python -m benchmarks.real_work $(NAMES) --rounds $(or $(ROUNDS),3)
 
 bench-aws: $(VENV)/.dev  ## what the AWS side costs in calls, CPU and memory, against targets; AWS is an emulator here
 	@$(BIN)/python -m benchmarks.aws_calls

@@ -1,6 +1,6 @@
-"""The programs of examples/ at full size, by Fanfold and by joblib in turn: `make bench-real`.
+"""The programs of examples/ at full size, by Fanfold and by joblib in turn: `make bench-real [NAMES=...] [ROUNDS=1]`.
 
-Three rounds of each, in processes of their own, one after the other; the middle one counts. What is measured is the
+Three rounds of each by default, in processes of their own, one after the other; the middle one counts. What is measured is the
 whole of a program's main, its data included. Memory is that of all its processes together, at its highest.
 """
 
@@ -91,6 +91,7 @@ def main() -> None:
     """The table, or one program."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="which programs; all by default")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of each; %(default)s by default")
     parser.add_argument("--one", nargs=2, metavar=("NAME", "SIDE"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
@@ -98,7 +99,7 @@ def main() -> None:
         return
     print(f"{'':20} {'joblib':>8} {'fanfold':>8} {'ratio':>6} {'memory ratio':>13}")
     for name in asked.names or FULL:
-        rounds = [(measured(name, "joblib"), measured(name, "fanfold")) for _ in range(ROUNDS)]
+        rounds = [(measured(name, "joblib"), measured(name, "fanfold")) for _ in range(asked.rounds)]
         peer, ours = (median(one[side][0] for one in rounds) for side in (0, 1))
         memory = median(one[1][1] / max(one[0][1], 1.0) for one in rounds)
         print(f"{name:20} {peer:7.1f}s {ours:7.1f}s {ours / peer:6.2f} {memory:13.2f}", flush=True)
