@@ -73,6 +73,7 @@ def forms(array, transform):
     flipped = transform @ Affine.translation(0, 3) @ Affine.scale(1, -1)
     return {
         "tuple": (array, transform, UTM),
+        "number": (array, transform, 32633),
         "profile": (array, profile),
         "list of bands": [array[None], transform, pyproj.CRS(UTM)],
         "dict": {"values": array, "transform": transform, "crs": 32633},
@@ -154,6 +155,7 @@ def test_large_jobs_are_read_twice_and_not_held(tmp_path, monkeypatch):
         ((ONE, at(0, 4) @ Affine.rotation(10), UTM), "raster of run 1 .* pixels are turned"),
         ((ONE.astype("datetime64[s]"), at(0, 4), UTM), "no pixels of datetime64"),
         ((ONE, at(10_000_000, 10_000_000), UTM), "would have .* GB"),
+        ((ONE, at(0, 4), UTM, -1), r"run 1 is none that says where it lies \(a tuple\)"),
         (ONE, r"run 1 is none that says where it lies \(a numpy.ndarray\)"),
     ],
 )

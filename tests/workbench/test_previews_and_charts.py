@@ -200,6 +200,19 @@ def test_an_image_is_previewed_small_and_a_map_as_outlines():
     assert drawing.words == "3 shapes; x 0 to 3, y 0 to 3"
 
 
+@pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
+def test_a_raster_is_previewed_as_a_picture():
+    import numpy
+    from rasterio import Affine
+
+    array = numpy.arange(1200.0).reshape(30, 40)
+    seen = preview((array, Affine(10, 0, 0, 0, -10, 0), "EPSG:32633"))
+    assert seen.text.startswith("raster, 30 x 40 pixels, 1 band of float64; ")
+    assert seen.image.startswith("data:image/png;base64,")
+    assert preview((array, "no raster")).image == ""
+    assert preview({"a": array}).image == ""
+
+
 def test_every_shape_is_drawn_and_a_ring_keeps_its_hole():
     geopandas, shapely = pytest.importorskip("geopandas"), pytest.importorskip("shapely")
     circles = [shapely.Point(n % 40, n // 40).buffer(0.4, 64) for n in range(1000)]

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from fanfold.job.cache_reasons import CacheReasons
     from fanfold.job.cost import Cost
     from fanfold.job.diff import Difference
+    from fanfold.job.map import JobMap
     from fanfold.job.summary import Summary
     from fanfold.job.upstream import By, Grouped
     from fanfold.job.verify import Receipt
@@ -190,7 +191,9 @@ class Job(JobCompat):
             if path is not None:
                 check_target(path)
                 if path.suffix in MOSAICS:
-                    return self._collect_mosaic(path, ignore_exceptions, progress if verbose else False)
+                    from fanfold.job.mosaic import collect_mosaic
+
+                    return collect_mosaic(self, path, ignore_exceptions, progress if verbose else False)
             values = self._results(False, ignore_exceptions, progress=progress if verbose else False)
             kept = list(self.state.indexes(*GOOD))
             if len(kept) < len(self):
@@ -207,18 +210,6 @@ class Job(JobCompat):
             elif path is not None:
                 write_frame(frame, path)
             return frame
-
-    def _collect_mosaic(self, path: Path, ignore_exceptions: bool, progress: bool | None) -> pd.DataFrame:
-        """The runs' rasters as one file, of which no more are in memory than need be; where each lies in it."""
-        from fanfold.job.mosaic import write_mosaic
-
-        self.wait(progress=progress)
-        kept = list(self.state.indexes(*GOOD))
-        if len(kept) < len(self):
-            if not ignore_exceptions:
-                raise self._first_failure()
-            display.say_left_out(self.state)
-        return write_mosaic(kept, self.contents.labels(kept), self.result, path)
 
     df = collect
 
@@ -420,6 +411,16 @@ class Job(JobCompat):
         from fanfold.job.summary import summarise
 
         return summarise(self.tracker.look())
+
+    def map(self, *, ignore_exceptions: bool = False) -> JobMap:
+        """The runs' rasters or shapes as one map, when all runs have ended: a notebook shows it, `save(path)` keeps it.
+
+        Raises the first `RunFailed` unless `ignore_exceptions`, and `CodecError` for results that lie nowhere.
+        """
+        from fanfold.job.map import map_of
+
+        with WithoutOwnFrames():
+            return map_of(self, ignore_exceptions)
 
     def timeline(self) -> Figure:
         """A picture of the runs over time (needs matplotlib: `pip install fanfold[plot]`)."""

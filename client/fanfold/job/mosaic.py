@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from fanfold.core.models import GOOD
 from fanfold.errors import CodecError, InputError, MissingPackage
+from fanfold.job.display import say_left_out
 from fanfold.job.results import fold_results, say_none
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+    from fanfold.job.job import Job
 
 #: Endings of the files of which a mosaic is made where the runs return paths.
 _RASTER_FILES = frozenset({".tif", ".tiff", ".vrt", ".jp2", ".img", ".asc"})
@@ -77,6 +81,23 @@ class _Plan(NamedTuple):
     has_mask: bool
 
 
+def collect_mosaic(job: Job, path: Path, ignore_exceptions: bool, progress: bool | None) -> pd.DataFrame:
+    """The rasters of a job's runs as one file, when all have ended; where each lies in it."""
+    runs = ended_runs(job, ignore_exceptions, progress)
+    return write_mosaic(runs, job.contents.labels(runs), job.result, path)
+
+
+def ended_runs(job: Job, ignore_exceptions: bool, progress: bool | None = None) -> list[int]:
+    """The runs that have a result, when all have ended. Raises the first `RunFailed` unless `ignore_exceptions`."""
+    job.wait(progress=progress)
+    kept = list(job.state.indexes(*GOOD))
+    if len(kept) < len(job):
+        if not ignore_exceptions and (error := job.first_error()) is not None:
+            raise error
+        say_left_out(job.state)
+    return kept
+
+
 def write_mosaic(
     runs: Sequence[int], labels: Sequence[Any], value_of: Callable[[int], Any], path: Path
 ) -> pd.DataFrame:
@@ -138,8 +159,10 @@ def _of_parts(parts: list[tuple[Any, Any]]) -> Raster | None:
             facts |= {key: part[key] for key in ("transform", "crs", "nodata") if part.get(key) is not None}
         elif name in ("crs", "nodata", "bounds"):
             facts[name] = part
-        elif type(part).__name__ == "CRS" or (name == "" and isinstance(part, str)):
+        elif type(part).__name__ == "CRS" or (name == "" and (isinstance(part, str) or _is_epsg(part))):
             facts["crs"] = part
+        elif name == "" and part is not None and not isinstance(part, np.ndarray):
+            return None  # whatever it says of the array, it would be lost
     if not bands or len({part.shape[-2:] for _, part in bands}) > 1:
         return None
     if "transform" not in facts and facts.get("bounds") is not None:
@@ -150,6 +173,10 @@ def _of_parts(parts: list[tuple[Any, Any]]) -> Raster | None:
     single = bands[0][1] if len(bands) == 1 else np.ma.stack(flat) if _any_masked(flat) else np.stack(flat)
     names = tuple(name for name, part in bands if part.ndim == 2)
     return _of_array(single, names if len(names) == len(flat) else (), facts)
+
+
+def _is_epsg(part: Any) -> bool:
+    return isinstance(part, int) and part >= 1024  # the smallest number of a CRS
 
 
 def _any_masked(arrays: list[Any]) -> bool:
@@ -348,7 +375,7 @@ def _plan(runs: Sequence[int], value_of: Callable[[int], Any], path: Path) -> tu
         value = value_of(run)
         if value is None:  # a run that had nothing to give
             continue
-        raster = _raster_of_run(run, value)
+        raster = raster_of_run(run, value)
         held_bytes += raster.held_bytes
         kept = raster if held_bytes <= _KEPT_BYTES else None
         looked.append((run, raster if kept else raster._replace(stripes=_gone), kept))
@@ -368,11 +395,23 @@ def _plan(runs: Sequence[int], value_of: Callable[[int], Any], path: Path) -> tu
     return _Plan(first, west, north, height, width, dtype, nodata, nodata is None and is_patchy), places
 
 
+def rasters_of_runs(runs: Sequence[int], value_of: Callable[[int], Any]) -> dict[int, Raster]:
+    """The rasters of those runs that have one, without their values. Raises `CodecError` where one is another thing."""
+    found: dict[int, Raster] = {}
+    for run in runs:
+        if (value := value_of(run)) is not None:
+            found[run] = raster_of_run(run, value)._replace(stripes=_gone)
+            first = next(iter(found))
+            _check_alike(run, found[run], first, found[first])
+    return found
+
+
 def _gone() -> Iterator[Stripe]:
     raise AssertionError("it is read again")
 
 
-def _raster_of_run(run: int, value: Any) -> Raster:
+def raster_of_run(run: int, value: Any) -> Raster:
+    """A run's result as a raster. Raises `CodecError`, naming the run, where it is none."""
     try:
         raster = raster_of(value)
     except CodecError as error:
@@ -481,7 +520,7 @@ def _write_tiles(plan: _Plan, places: list[_Place], value_of: Callable[[int], An
                 out.set_band_description(number, name)
         overlaps = _overlapping(places)
         for place, is_shared in zip(places, overlaps, strict=True):
-            raster = place.raster or _raster_of_run(place.run, value_of(place.run))
+            raster = place.raster or raster_of_run(place.run, value_of(place.run))
             for start, values, there in raster.stripes():
                 _put(out, plan, (place.row + start, place.col), values, there, shared=is_shared)
 

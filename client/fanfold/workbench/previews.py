@@ -13,10 +13,12 @@ from nicegui import ui
 from fanfold.core.models import Output
 from fanfold.core.plain_json import plain
 from fanfold.errors import FanfoldError
+from fanfold.job.map import picture_of
 from fanfold.job.results import Contents
+from fanfold.job.shapes import Drawing, drawing_of, shapes_of
 from fanfold.workbench.job.charts import Plot, plot_options
 from fanfold.workbench.layout import element, script, text
-from fanfold.workbench.maps import Drawing, drawing_of, shapes_of, show_map
+from fanfold.workbench.maps import show_map
 
 _ROWS, _COLUMNS = 50, 40
 _CELL_CHARACTERS, _TEXT_CHARACTERS, _LINE_CHARACTERS = 200, 20_000, 80
@@ -87,6 +89,8 @@ def preview(value: Any) -> Preview:
     picture = _picture(value, root)
     if picture is not None:
         return picture
+    if (drawn := picture_of(value)) is not None:
+        return Preview(drawn[0], image=_url(drawn[1], "png"))
     if root == "numpy" and getattr(value, "ndim", None):
         return Preview(f"array of shape {value.shape}, {value.dtype}\n{_shortened(str(value))}")
     table = _records(value) if isinstance(value, list) else None
