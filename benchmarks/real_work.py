@@ -1,7 +1,8 @@
 """The programs of examples/ at full size, by Fanfold and by joblib in turn: `make bench-real [NAMES=...] [ROUNDS=1]`.
 
-Three rounds of each by default, in processes of their own, one after the other; the middle one counts. What is measured is the
-whole of a program's main, its data included. Memory is that of all its processes together, at its highest.
+Three rounds of each by default, in processes of their own, one after the other; the middle one counts. What is
+measured is the whole of a program's main, its data included. Memory is that of all its processes together, at its
+highest.
 """
 
 from __future__ import annotations
