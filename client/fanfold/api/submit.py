@@ -48,7 +48,7 @@ def submit(
     engine: str | None = None,
     instance_type: str | None = None,
     max_workers: int | None = None,
-    n_processes_per_worker: int | None = None,
+    n_processes_per_worker: int | Literal["auto"] | None = None,
     max_retry: int | None = None,
     retry_on: RetryOn = (),
     retry: Retry | None = None,
@@ -88,7 +88,7 @@ def submit(
     engine: str | None = None,
     instance_type: str | None = None,
     max_workers: int | None = None,
-    n_processes_per_worker: int | None = None,
+    n_processes_per_worker: int | Literal["auto"] | None = None,
     max_retry: int | None = None,
     retry_on: RetryOn = (),
     retry: Retry | None = None,
@@ -123,7 +123,8 @@ def submit(
         instance_type: a machine for each worker ("small", "medium", "large", "m5.4xlarge", ...) and no time limit;
             None for the realtime path (120 s and 4 GB a run).
         max_workers: runs side by side at most; machines at most, with an instance type.
-        n_processes_per_worker: runs side by side on each machine.
+        n_processes_per_worker: runs side by side on each machine; "auto" for as many as its memory holds, by what past
+            runs took or three of the inputs, and its cores. A run that runs out is run again alone.
         max_retry: how often a run is tried again whose worker was lost, or whose error is in `retry_on`. Default 2.
         retry_on: exceptions of the UDF's own, classes or names, that are worth another try.
         retry: a `fanfold.Retry` in place of both, which has pauses between the tries.
@@ -252,6 +253,7 @@ class _SubmitCall:
         if budget_usd and engine.describe().costs_money:
             self._request = request._replace(budget_usd=budget_usd)
         self._ladder: tuple[InstanceType, ...] = ()
+        self._may_run_alone = False
         engine.get_ready(dedicated=request.instance is not None)  # while the rest is imported, and the inputs checked
 
     def check_escalation(self, asked: Escalate, *, waits: bool) -> None:
@@ -274,6 +276,11 @@ class _SubmitCall:
         if isinstance(inputs, Job):  # whose results are the inputs
             inputs.wait(progress=progress)
         inputs = self._keep_to_budget(inputs, self._request, self._budget_usd)
+        if not self._request.n_processes_per_worker:
+            from fanfold.submission.side_by_side import with_processes
+
+            inputs, self._request = with_processes(self._udf, inputs, self._engine, self._request, self._constants)
+            self._may_run_alone = self._request.n_processes_per_worker > 1
         if self._request.target_s is not None:
             from fanfold.submission.batching import with_batch
 
@@ -291,24 +298,18 @@ class _SubmitCall:
 
     def escalate(self, job: Job, progress: bool | None) -> None:
         """Run again on a machine what met a limit, when all have ended; and what is too large there, on the next."""
-        if not self._ladder:
+        if not (self._ladder or self._may_run_alone):
             return
-        from fanfold.submission.escalation import Escalation, recommend
+        from fanfold.submission.escalation import rungs
 
-        spent_usd = 0.0
         job.wait(progress=progress)
-        for machine in self._ladder:
-            larger = Escalation(job, self._udf, machine)
-            if not larger.indexes:
-                return
-            left = None if self._budget_usd is None else max(0.0, self._budget_usd - job.cost() - spent_usd)
+        alone = self._request.instance if self._may_run_alone else None
+        for larger, left in rungs(job, self._udf, self._ladder, alone=alone, budget_usd=self._budget_usd):
             self._keep_to_budget(larger.inputs, larger.request, left)
             on_machine = larger.start(self._engine, budget_usd=left)
             with cancelling(on_machine):
                 on_machine.wait(progress=progress)
             larger.adopt(self._engine)
-            spent_usd += on_machine.cost()
-            recommend(job, machine, len(larger.indexes))
 
     def _keep_to_budget(self, inputs: Any, request: Request, budget_usd: float | None) -> Any:
         """The inputs, where running them keeps to the budget. Raises `InputError` where it may not."""

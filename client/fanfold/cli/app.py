@@ -46,6 +46,7 @@ COMMANDS: dict[str, Command] = {
             "fanfold submit square.py -- -1 -2",
             "fanfold submit square.py --range 0:100 --set power=3 --escalate medium",
             "fanfold submit total.py --results-of - --by year --budget 5",
+            "fanfold submit heavy.py -i y.csv --instance-type medium --processes auto",
             "JOB=$(fanfold submit square.py --range 0:100 --no-wait)",
         ),
     ),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+from fanfold.errors import InputError
 
 _COMPLETED = 50
 
@@ -66,6 +68,21 @@ Constants = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="An argument that is the same for every run; repeat it."),
 ]
+Processes = Annotated[
+    str,
+    typer.Option("--processes", metavar="N", help="Runs side by side on each machine; auto: what its memory holds."),
+]
+
+
+def processes(text: str) -> int | Literal["auto"]:
+    """A number of runs side by side, or "auto". Raises `InputError`."""
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or not int(text):
+        raise InputError(f"--processes {text} is no number of runs.", next_step="give a number from 1 up, or auto.")
+    return int(text)
+
+
 Budget = Annotated[
     float | None,
     typer.Option("--budget", min=0, metavar="USD", help="Begin no more runs when the job has cost so many dollars."),

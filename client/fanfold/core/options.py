@@ -211,13 +211,11 @@ class _Tries(NamedTuple):
 
 NoneType = type(None)
 
-#: What a comparison of numpy's gives: `bool` from its version 2 on.
-_NUMPY_BOOLS = ("bool", "bool_")
-
+_NUMPY_BOOLS = ("bool", "bool_")  # what a comparison of numpy's gives: `bool` from its version 2 on
 #: A tag's name and value together.
 _TAG_CHARACTERS = 256
 _SERIALIZERS = ("auto", "pickle")
-_REALTIME = (None, "realtime")
+_REALTIME, AUTO = (None, "realtime"), "auto"
 #: What no machine can be called by: an engine, or a path, in the older spelling.
 _ENGINE_WORDS = ("local", "aws", "remote", "realtime", "batch")
 
@@ -292,7 +290,7 @@ class Options(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What one call asks for, the UDF's own options filled in."""
+    """What one call asks for, the UDF's own options filled in. 0 processes: as many as memory is measured to hold."""
 
     instance: InstanceType | None
     cache: bool
@@ -328,7 +326,7 @@ class Request(NamedTuple):
         retry_on: RetryOn = (),
         retry: Retry | None = None,
         max_workers: int | None = None,
-        n_processes_per_worker: int | None = None,
+        n_processes_per_worker: int | str | None = None,
         stop_on_error: str = SAME,
         batch_size: int | None = None,
         target_s: float | None = None,
@@ -340,7 +338,8 @@ class Request(NamedTuple):
         Raises `InputError`.
         """
         check_number("max_workers", max_workers, whole=True)
-        check_number("n_processes_per_worker", n_processes_per_worker, whole=True)
+        if n_processes_per_worker != AUTO:
+            check_number("n_processes_per_worker", n_processes_per_worker, whole=True)
         check_number("max_retry", max_retry, zero=True, whole=True)
         check_flags(cache=cache)
         age_s = parse_age(options.cache_max_age if cache_max_age is None else cache_max_age)
@@ -352,7 +351,7 @@ class Request(NamedTuple):
             max_retry=tries.max_retry,
             retry_on=tries.retry_on,
             max_workers=max_workers,
-            n_processes_per_worker=n_processes_per_worker or 1,
+            n_processes_per_worker=0 if n_processes_per_worker == AUTO else int(n_processes_per_worker or 1),
             stop_on_error=_check_stop_on_error(stop_on_error),
             backoff_s=tries.backoff_s,
             jitter=tries.jitter,

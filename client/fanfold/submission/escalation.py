@@ -73,14 +73,15 @@ def recommend(job: Job, machine: InstanceType, count: int) -> None:
 class Escalation:
     """The runs of a job that has ended which were too large, as a job of their own, with its cost, logs and cache."""
 
-    def __init__(self, job: Job, udf: Any, machine: InstanceType) -> None:
+    def __init__(self, job: Job, udf: Any, machine: InstanceType, *, alone: bool = False) -> None:
         self._job = job
-        self._udf = _Unlimited(udf)
+        self._alone = alone
+        self._udf = udf if alone else _Unlimited(udf)
         self._machine = machine
         #: Their job, once it is started.
         self.larger: Job | None = None
         #: The runs, by their number in the first job.
-        self.indexes = list(job.state.indexes(*_TOO_LARGE))
+        self.indexes = list(job.state.indexes(*([RunStatus.OUT_OF_MEMORY] if alone else _TOO_LARGE)))
 
     @property
     def inputs(self) -> list[dict[str, Any]]:
@@ -100,10 +101,15 @@ class Escalation:
             backoff_s=header.backoff_s,
             jitter=header.jitter,
             rate=header.rate,
-            max_workers=header.max_workers,
-            n_processes_per_worker=header.n_processes_per_worker,
+            max_workers=self._machines(header.max_workers),
+            n_processes_per_worker=1 if self._alone else header.n_processes_per_worker,
             sealed_with=header.sealed_with,
         )
+
+    def _machines(self, asked: int | None) -> int | None:
+        """Machines at most: where this one serves as all of them, what is to run alone has it alone."""
+        on_this = not self._job.tracker.engine.describe().has_machines
+        return asked or (1 if self._alone and on_this else None)
 
     def start(self, engine: Engine, *, budget_usd: float | None = None) -> Job:
         """Start them on the machine, and say so; `budget_usd` is what is left for them."""
@@ -112,7 +118,7 @@ class Escalation:
         self.larger = Job(submission.header, engine)
         one = len(self.indexes) == 1
         runs, again = ("1 run was", "runs") if one else (f"{len(self.indexes):,} runs were", "run")
-        where = f"on {self._machine.name}: job {self.larger.id}"
+        where = f"{'alone ' if self._alone else ''}on {self._machine.name}: job {self.larger.id}"
         sys.stderr.write(f"fanfold: {runs} too large, and {again} again {where}\n")
         submission.start()
         return self.larger
@@ -134,6 +140,24 @@ class Escalation:
                 continue
             output = theirs.output(position)
             yield Event.new(self._job.id, index, attempt, EventKind.FINISHED, status=status, error=error, output=output)
+
+
+def rungs(
+    job: Job, udf: Any, ladder: Sequence[InstanceType], *, alone: InstanceType | None, budget_usd: float | None
+) -> Iterator[tuple[Escalation, float | None]]:
+    """What is to be run again when a job has ended, rung by rung, each with the dollars that are left for it.
+
+    `alone`: the job's own machine, where runs that ran out of memory beside others are first run alone. Who takes a
+    rung starts it, waits, and adopts what came of it before taking the next.
+    """
+    spent_usd = 0.0
+    for machine in (*([] if alone is None else [alone]), *ladder):
+        larger = Escalation(job, udf, machine, alone=machine is alone)
+        if larger.indexes:
+            yield larger, None if budget_usd is None else max(0.0, budget_usd - job.cost() - spent_usd)
+            spent_usd += 0.0 if larger.larger is None else larger.larger.cost()
+            if machine is not alone:
+                recommend(job, machine, len(larger.indexes))
 
 
 class _Unlimited:

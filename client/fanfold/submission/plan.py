@@ -6,7 +6,7 @@ import random
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fanfold.contract.instances import InstanceType, Prices
 from fanfold.core.formatting import about_dollars, about_seconds, counted
@@ -46,7 +46,7 @@ def plan(
     engine: str | None = None,
     instance_type: str | None = None,
     max_workers: int | None = None,
-    n_processes_per_worker: int | None = None,
+    n_processes_per_worker: int | Literal["auto"] | None = None,
     cache: bool = True,
     cache_max_age: str | float | timedelta | None = None,
     **constants: Any,
@@ -84,11 +84,33 @@ def make_plan(
     """
     draft = Draft(udf, engine, constants)
     looked = _Looked(draft, request, inputs)
+    alone = request._replace(n_processes_per_worker=request.n_processes_per_worker or 1)
+    observed = _observe_or_sample(udf, draft, alone, looked, constants)
+    if request.instance is not None and not request.n_processes_per_worker and observed is not None:
+        from fanfold.submission.side_by_side import most_that_fit
+
+        fitting = most_that_fit(observed, request.instance, draft.described)
+        alone = request._replace(n_processes_per_worker=fitting)
+    return _weigh_ways(draft, alone, looked, observed)
+
+
+def observe_runs(udf: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any]) -> Observed | None:
+    """What past runs took, or else three of these inputs; None where none has to be run. Raises as `make_plan` does."""
+    draft = Draft(udf, engine, constants)
     observed = observe_past_runs(engine, draft)
+    if observed is not None:
+        return observed
+    return _observe_or_sample(udf, draft, request, _Looked(draft, request, inputs), constants)
+
+
+def _observe_or_sample(
+    udf: Any, draft: Draft, request: Request, looked: _Looked, constants: dict[str, Any]
+) -> Observed | None:
+    observed = observe_past_runs(draft.engine, draft)
     if observed is None and looked.open:
-        observed = run_sample(udf, engine, request, looked.sample(), constants)
+        observed = run_sample(udf, draft.engine, request, looked.sample(), constants)
         looked.look_again()
-    return _weigh_ways(draft, request, looked, observed)
+    return observed
 
 
 class _Looked:

@@ -69,7 +69,7 @@ def submit(
     engine: options.EngineName = None,
     instance_type: options.InstanceTypeName = None,
     workers: options.Workers = None,
-    processes: Annotated[int, typer.Option(min=1, metavar="N", help="Runs side by side on each machine.")] = 1,
+    processes: options.Processes = "1",
     retries: Annotated[
         int | None,
         typer.Option(min=0, metavar="N", help="Tries beyond the first, for a run that was lost. [default: 2]"),
@@ -118,7 +118,8 @@ def submit(
     if output is not None:
         _check_output(output, debug=debug, no_wait=no_wait)
     function = with_environment(load_udf(udf), packages=packages, image=image)
-    larger = _escalation(function, escalate, engine, instance_type, waits=debug or not no_wait)
+    waits = debug or not no_wait
+    larger = _escalation(function, escalate, engine, instance_type, waits=waits, measured=processes == "auto")
     if no_wait and not debug:
         detach(places(engine, instance_type)[0] or unwrapped(function)[1].engine)
     with redirect_stdout(sys.stderr if debug else sys.stdout):  # what a UDF prints is not the command's output
@@ -128,7 +129,7 @@ def submit(
             engine=engine,
             instance_type=instance_type,
             max_workers=workers,
-            n_processes_per_worker=processes,
+            n_processes_per_worker=options.processes(processes),
             max_retry=retries,
             retry_on=tuple(retry_on or ()),
             cache=cache,
@@ -177,27 +178,32 @@ def _check_output(output: Path, *, debug: bool, no_wait: bool) -> None:
 
 
 def _escalation(
-    function: Any, name: str | None, engine: str | None, instance_type: str | None, *, waits: bool
+    function: Any, name: str | None, engine: str | None, instance_type: str | None, *, waits: bool, measured: bool
 ) -> Callable[[Job], Job]:
-    """What runs on a machine what was too large in a job that has ended; refuses at once what names none."""
-    if name is None:
+    """What runs on a machine what was too large in a job that has ended; refuses at once what names none.
+
+    `measured`: what ran out of memory beside others, where as many were side by side as it seemed to hold, is run alone
+    first.
+    """
+    if name is None and not measured:
         return lambda job: job
     from fanfold.core.options import unwrapped
-    from fanfold.submission.escalation import Escalation, check_ladder, recommend
+    from fanfold.submission.escalation import check_ladder, rungs
     from fanfold.submission.prepare import resolve_call
 
     chosen, request = resolve_call(function, engine=engine, instance_type=instance_type, quiet=True)
-    asked = name.split(",")
+    asked = None if name is None else name.split(",")
     ladder = check_ladder(asked, request, chosen, image=unwrapped(function)[1].image, waits=waits)
 
     def escalated(job: Job) -> Job:
-        for machine in ladder:
-            larger = Escalation(job, function, machine)
-            if not larger.indexes:
+        header = job.header
+        alone = request.instance if measured and header.n_processes_per_worker > 1 else None
+        for larger, left in rungs(job, function, ladder, alone=alone, budget_usd=header.budget_usd or None):
+            if left == 0:
+                note("The budget is spent: what was too large is not run again.")
                 break
-            wait_or_cancel(larger.start(chosen))
+            wait_or_cancel(larger.start(chosen, budget_usd=left))
             larger.adopt(chosen)
-            recommend(job, machine, len(larger.indexes))
         return job
 
     return escalated
