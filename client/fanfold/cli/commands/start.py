@@ -118,8 +118,7 @@ def submit(
     if output is not None:
         _check_output(output, debug=debug, no_wait=no_wait)
     function = with_environment(load_udf(udf), packages=packages, image=image)
-    waits = debug or not no_wait
-    larger = _escalation(function, escalate, engine, instance_type, waits=waits, measured=processes == "auto")
+    larger = _escalation(function, escalate, processes, engine, instance_type, waits=debug or not no_wait)
     if no_wait and not debug:
         detach(places(engine, instance_type)[0] or unwrapped(function)[1].engine)
     with redirect_stdout(sys.stderr if debug else sys.stdout):  # what a UDF prints is not the command's output
@@ -178,13 +177,13 @@ def _check_output(output: Path, *, debug: bool, no_wait: bool) -> None:
 
 
 def _escalation(
-    function: Any, name: str | None, engine: str | None, instance_type: str | None, *, waits: bool, measured: bool
+    function: Any, name: str | None, processes: str, engine: str | None, instance_type: str | None, *, waits: bool
 ) -> Callable[[Job], Job]:
     """What runs on a machine what was too large in a job that has ended; refuses at once what names none.
 
-    `measured`: what ran out of memory beside others, where as many were side by side as it seemed to hold, is run alone
-    first.
+    With `processes` "auto", what ran out of memory beside others is run alone first.
     """
+    measured = processes == "auto"
     if name is None and not measured:
         return lambda job: job
     from fanfold.core.options import unwrapped
