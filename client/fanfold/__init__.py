@@ -113,10 +113,19 @@ __all__ = [*_HOME_OF, "__version__"]  # noqa: PLE0604  all are strings
 def __getattr__(name: str) -> Any:
     home = _HOME_OF.get(name)
     if home is None:
-        raise AttributeError(f"fanfold has no {name!r}; it has {', '.join(sorted(_HOME_OF))}")
+        raise AttributeError(f"fanfold has no {name!r}; {_meant(name)}dir(fanfold) lists what it has")
     value = getattr(_import_module(f"fanfold.{home}"), name)
     globals()[name] = value
     return value
+
+
+def _meant(name: str) -> str:
+    if name.startswith("_"):
+        return ""
+    from difflib import get_close_matches  # costs 5 ms, and only a misspelt name needs it
+
+    near = get_close_matches(name, __all__, n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def __dir__() -> list[str]:

@@ -40,7 +40,17 @@ def test_troubleshooting_quotes_messages_that_there_are():
 def test_the_navigation_names_pages_that_there_are():
     named = set(re.findall(r": ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M))
     pages = {page.name for page in DOCS.glob("*.md")}
-    assert named - pages == {"decisions/index.md", "changelog.md"}  # which docs/hooks.py makes
+    assert named ^ pages == {"decisions/index.md", "changelog.md"}  # which docs/hooks.py makes
+
+
+def test_a_page_of_details_says_so_and_leads_to_the_page_of_its_subject():
+    starts = [page.read_text(encoding="utf-8").split("\n\n", 3)[1:3] for page in DOCS.glob("*.md")]
+    details = [text for start in starts for text in start if text.startswith("*The details of [")]
+    assert len(details) >= 12
+    for text in details:
+        page, _, anchor = re.search(r"\]\(([^)]+)\)", text)[1].partition("#")
+        headings = re.findall(r"^#+ (.+)$", (DOCS / page).read_text(encoding="utf-8"), re.M)
+        assert not anchor or anchor in [re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings]
 
 
 def test_links_and_pictures_of_the_manual_lead_somewhere():

@@ -74,7 +74,7 @@ def test_what_does_not_bind_is_an_error_naming_parameter_and_value(one_input, co
 def test_a_dict_for_a_single_parameter_is_told_how_to_be_passed_whole():
     def fit(config): ...
 
-    with pytest.raises(InputError, match=r'to pass it whole: \{"config": \{...\}\}'):
+    with pytest.raises(InputError, match=r'to pass a dict whole, write \{"config": \{...\}\}'):
         Signature.of(fit).bind({"rate": 0.1})
     assert Signature.of(fit).bind({"config": {"rate": 0.1}}) == {"config": {"rate": 0.1}}
 
@@ -296,7 +296,7 @@ def test_a_dict_for_the_only_free_parameter_is_told_how_to_be_passed_whole():
     def item_id(item: dict, out: str): ...
 
     bind = Signature.of(item_id).binder({"out": "x"})
-    with pytest.raises(Rejection, match=r'to pass it whole: \{"item": \{...\}\}'):
+    with pytest.raises(Rejection, match=r'to pass a dict whole, write \{"item": \{...\}\}'):
         bind({"type": "Feature", "id": 1})
 
 

@@ -109,9 +109,10 @@ def refuse(value: Any, where: str) -> CodecError:
     """The error for `value`, found at `where`: its type, its place, and what to return instead."""
     kind = type(value)
     instead = _instead(value)
+    pickled = "" if hasattr(value, "__next__") else '; or opt in to pickle with `@fanfold.udf(serializer="pickle")`'
     return CodecError(
         f"{where} is a {kind.__module__}.{kind.__qualname__}, which has no codec.",
-        next_step=f'Return {instead}; or opt in to pickle with `@fanfold.udf(serializer="pickle")`.',
+        next_step=f"Return {instead}{pickled}.",  # no iterator can be pickled
         instead=f"pass {instead}",
     )
 

@@ -40,7 +40,7 @@ def unknown_name(name: Any, value: Any, known: Iterable[str], *, whole: str | No
     if close:
         hint = f"did you mean {close[0]!r}?"
     elif whole is not None:
-        hint = f'a dict is keyword arguments; to pass it whole: {{"{whole}": {{...}}}}'
+        hint = f'it takes {", ".join(known)}; to pass a dict whole, write {{"{whole}": {{...}}}}'
     elif known:
         hint = f"it takes {', '.join(known)}"
     else:
