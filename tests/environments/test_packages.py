@@ -10,6 +10,7 @@ import pytest
 import fanfold
 from fanfold.engines.aws.engine import AwsEngine
 from fanfold.engines.base import engine_for
+from fanfold.environments.requirements import with_more
 from fanfold.errors import ConfigurationError, InputError, MissingPackage
 from fanfold.stores.keys import libraries_key
 from fanfold.submission.packages import forget_locks
@@ -151,6 +152,15 @@ def test_the_command_line_takes_packages_too(talks, tmp_path):
     command = [sys.executable, "-m", "fanfold", "run", "udfs.py", "x=1", "--with", "fftalk<2", "--with", "ffwords"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.stdout.strip() == "1.0", done.stderr
+
+
+def test_what_the_command_line_names_comes_beside_the_udfs_own():
+    """As `uv run --with` has it; where both name a package, the command line's counts."""
+    own = ["FFtalk==1.0", "ffwords >= 1", "more.txt", "./mine-1.0-py3-none-any.whl"]
+    assert with_more(squared, own, ["fftalk<3", "rapidfuzz"]) == [*own[1:], "fftalk<3", "rapidfuzz"]
+    assert with_more(squared, None, ["rapidfuzz"]) == ["rapidfuzz"]
+    assert with_more(squared, "more.txt", ["rapidfuzz"]) == ["more.txt", "rapidfuzz"]
+    assert with_more(squared, "auto", ["rapidfuzz"]) == ["rapidfuzz"]
 
 
 def test_a_file_of_requirements_and_the_metadata_of_a_script_say_the_same(talks, tmp_path):

@@ -109,7 +109,9 @@ CacheMaxAge = Annotated[
 Packages = Annotated[
     list[str] | None,
     typer.Option(
-        "--with", metavar="PACKAGE", help="A package to bring along, a wheel, a .txt of them, or auto; repeat it."
+        "--with",
+        metavar="PACKAGE",
+        help="A package to bring along beside the UDF's own, a wheel, a .txt of them, or auto; repeat it.",
     ),
 ]
 Image = Annotated[

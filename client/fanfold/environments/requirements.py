@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 AUTO = "auto"
 #: https://peps.python.org/pep-0723/: a comment block that opens with this line.
 _METADATA = re.compile(r"(?m)^# /// script$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
+#: The name that a requirement begins with; a path or a file has none.
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(?=\s*(?:$|[\[<>=!~;@(]))(?<!\.txt)(?<!\.whl)")
 _HOW = 'write packages=["scikit-learn==1.5", "./mine-1.0-py3-none-any.whl"], "requirements.txt" or "auto".'
 
 
@@ -43,6 +45,21 @@ def requested(packages: str | Sequence[str] | None, function: Callable[..., obje
     for each in said:
         lines += _file_lines(_there(each, function)) if each.endswith(".txt") else [each]
     return _sorted_out(lines)
+
+
+def with_more(function: Callable[..., object], own: str | Sequence[str] | None, more: Sequence[str]) -> list[str]:
+    """What a UDF asks for, and `more`, which counts where both name a package; "auto" goes with nothing else."""
+    mine = _script_metadata(function) if own is None else [own] if isinstance(own, str) else list(own)
+    if mine == [AUTO] or AUTO in more:
+        return list(more)
+    named = {_name(each) for each in more}
+    return [*(each for each in mine or () if _name(each) not in named), *more]
+
+
+def _name(requirement: str) -> str:
+    """The package's name; of a file its path."""
+    found = _NAME.match(requirement)
+    return requirement if found is None else normal_name(found[0])
 
 
 def parsed(text: str) -> Requirement:

@@ -67,7 +67,7 @@ def run_failure(
         lines.append(f"  No more runs were started: {stop_reason}.")
     failed = kind(
         "\n".join(lines),
-        next_step=told.next_step or _next_step(kind, header),
+        next_step=told.next_step or (_NO_MODULE if told.type == "ModuleNotFoundError" else _next_step(kind, header)),
         job_id=header.id,
         index=index,
         input=input,
@@ -97,6 +97,12 @@ def _original(error: RunError) -> BaseException | None:
         except (CodecError, ImportError):
             return None
     return original if isinstance(original, BaseException) else None
+
+
+_NO_MODULE = (
+    "have its package there: @fanfold.udf(packages=[...]) or `--with PACKAGE` brings it along, with no new image;"
+    " then submit again (docs/packages.md)."
+)
 
 
 def _next_step(kind: type[RunFailed], header: JobHeader) -> str:

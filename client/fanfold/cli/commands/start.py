@@ -44,17 +44,28 @@ def run(
     from fanfold.api.submit import submit
 
     job: Any = submit(
-        load_udf(udf),
+        (function := load_udf(udf)),
         [parameters_from(parameters or [])],
         engine=engine,
         instance_type=instance_type,
         cache=cache,
         cache_max_age=cache_max_age,
-        packages=packages,
+        packages=_with_more(function, packages),
         image=image,
         collect=False,
     )
     _print_value(wait_and_show(job).result(0), as_json=as_json)
+
+
+def _with_more(udf: Any, packages: list[str] | None) -> list[str] | None:
+    """What the UDF brings along, and these packages."""
+    if not packages:
+        return None
+    from fanfold.core.options import unwrapped
+    from fanfold.environments.requirements import with_more
+
+    function, own = unwrapped(udf)
+    return with_more(function, own.packages, packages)
 
 
 def submit(
@@ -117,7 +128,7 @@ def submit(
 
     if output is not None:
         _check_output(output, debug=debug, no_wait=no_wait)
-    function = with_environment(load_udf(udf), packages=packages, image=image)
+    function = with_environment(own := load_udf(udf), packages=_with_more(own, packages), image=image)
     larger = _escalation(function, escalate, processes, engine, instance_type, waits=debug or not no_wait)
     if no_wait and not debug:
         detach(places(engine, instance_type)[0] or unwrapped(function)[1].engine)
