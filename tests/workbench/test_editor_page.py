@@ -44,7 +44,9 @@ def test_a_mistake_is_told_in_the_users_own_lines(bench):
     expect(page.get_by_role("alert")).to_contain_text("flights.py is not Python, line 2")
     page.wait_for_function("[...CSS.highlights.get('ff-mistake')].join().includes('def f(:')")
     mistake.click()
-    page.wait_for_function("getSelection().toString().includes('def f(:')")
+    page.wait_for_function("getSelection().focusNode?.parentElement.closest('.cm-line')?.innerText === 'def f(:'")
+    page.keyboard.type("):")  # at its end, in place of nothing
+    expect(page.locator(".cm-content")).to_contain_text("def f(:):")
     rewrite(page, "x = 1\n")
     expect(mistake).to_be_hidden()
 

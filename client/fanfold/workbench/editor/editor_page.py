@@ -117,7 +117,7 @@ class _EditorPage:
             self._name = text("", "ff-mono", "span")
             self._unsaved = text("unsaved", "ff-unsaved ff-hidden", "span").props("role=status")
             self._mistake_line = 0
-            self._mistake = button("", lambda: self._go_to(self._mistake_line), "ff-mistake ff-hidden")
+            self._mistake = button("", self._go_to_mistake, "ff-mistake ff-hidden")
             self._save_button = button("Save (Ctrl+S)", self._save, "ff-spread")
         with element("div", "ff-note ff-stack ff-hidden").props("role=alert") as self._changed:
             self._changed_words = text("")
@@ -337,6 +337,9 @@ class _EditorPage:
 
     def _go_to(self, line: int) -> None:
         script("editor.goTo", line)
+
+    def _go_to_mistake(self) -> None:
+        script("editor.goTo", self._mistake_line, True)
 
     async def _go_to_raising(self, line: RaisingLine) -> None:
         """The line that raised, in its own file where that is one of the folder's."""

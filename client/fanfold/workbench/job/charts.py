@@ -236,8 +236,8 @@ def _above_each_other(panels: list[Panel], end_s: float, *, lines: bool = True) 
 
 def _shelf(place: int, count: int) -> Options:
     """The part of a chart that one of `count` panels has."""
-    height = (100 - 14 - 4) / max(1, count)
-    return {"left": 58, "right": 18, "top": f"{12 + place * height:.1f}%", "height": f"{height - 13:.1f}%"}
+    height = (100 - 17 - 2) / max(1, count)
+    return {"left": 58, "right": 18, "top": f"{17 + place * height:.1f}%", "height": f"{height - 14:.1f}%"}
 
 
 def _seconds_axis(end_s: float, part: float) -> Options:

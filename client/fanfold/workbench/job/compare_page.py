@@ -37,7 +37,13 @@ async def show_comparison(engine: str, query: Mapping[str, str]) -> None:
     text("Compare two jobs", "", "h1")
     with element("div", "ff-row ff-filters"):
         for name, value in tuple(chosen.items()):
-            field(f"The job {name}", value=value, on_change=partial(chosen.__setitem__, name), placeholder="its id")
+            field(
+                f"The job {name}",
+                value=value,
+                on_change=partial(chosen.__setitem__, name),
+                placeholder="its id",
+                size="30",
+            )
         button("Compare", lambda: ui.navigate.to(f"/compare?{urlencode(chosen)}"))
     if not (before and after):
         text("Give the ids of two jobs; each job's page has a button that brings its own.", "ff-card ff-empty")

@@ -98,7 +98,7 @@ class _TotalsPage:
             text("No job was started in that time.", "ff-empty")
             return
         self._draw(found)
-        with element("table", "ff-plain"):
+        with element("div", "ff-scroll").props("tabindex=0"), element("table", "ff-plain"):
             with element("thead"), element("tr"):
                 for title in (_BY[self._by], *_TITLES):
                     text(title, "" if title == _BY[self._by] else "ff-number", "th").props("scope=col")

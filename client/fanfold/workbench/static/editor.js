@@ -132,11 +132,12 @@ window.ff.editor = (() => {
   };
   const clearFile = () => { const input = document.querySelector("[data-inputs-file]"); if (input) input.value = ""; };
   // A line of the code: in sight, marked, with the cursor on it.
-  const goTo = (number) => {
+  const goTo = (number, atEnd) => {
     if (!view || !view.editor || number < 1) return;
     const doc = view.editor.state.doc;
     const line = doc.line(Math.min(number, doc.lines));
-    view.editor.dispatch({ selection: { anchor: line.from, head: line.to }, scrollIntoView: true });
+    // Selected, it is seen; where it is to be typed into, the first key must not take its place.
+    view.editor.dispatch({ selection: { anchor: atEnd ? line.to : line.from, head: line.to }, scrollIntoView: true });
     view.editor.focus();
   };
   // The line that is not Python is underlined, where it is in sight and the browser can do that; 0 for none.
