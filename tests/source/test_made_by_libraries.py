@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from fanfold.source.modules import called_imports
 from fanfold.source.rebuild import by_keywords
 from tests.source.conftest import Desk
 
@@ -101,3 +103,31 @@ def test_a_dataclass_whose_mark_of_no_default_is_a_copy(desk: Desk) -> None:
             return Row().tags
     """
     assert desk.result(text) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "module"),
+    [
+        ('import_module(".two", "plugins")', "plugins.two"),
+        ('import_module(".two", package="plugins")', "plugins.two"),
+        ('import_module("..two", "plugins.deep")', "plugins.two"),
+        ('import_module(".two", __package__)', "here.two"),
+        ('import_module("two")', "two"),
+    ],
+)
+def test_a_module_that_a_call_names_is_looked_for_in_the_package_that_is_given(call: str, module: str) -> None:
+    found = called_imports(ast.parse(call), "here")
+    assert [each.module for each in found] == [module]
+
+
+def test_a_module_of_a_package_that_a_call_gives_travels(desk: Desk) -> None:
+    desk.write("plugins/__init__.py", "")
+    desk.write("plugins/two.py", "VALUE = 2\n")
+    desk.write("plugins/deep/__init__.py", "from ..two import VALUE\nfrom .. import two as one\n")
+    text = """
+        import importlib
+        def main():
+            return importlib.import_module(".two", "plugins").VALUE, importlib.import_module("plugins.deep").one.VALUE
+    """
+    assert {"plugins.two", "plugins.deep"} <= {source.module for source in desk.capture(text).sources}
+    assert desk.result(text) == (2, 2)

@@ -76,9 +76,9 @@ def imports_in(node: ast.AST, package: str, *, optional: bool = False) -> Iterat
 
 
 def called_imports(node: ast.AST, package: str) -> Iterator[Imported]:
-    """The modules that calls name: `import_module("plugins.csv")`, `__import__("settings")`.
+    """The modules that calls name: `import_module("plugins.csv")`, `import_module(".csv", "plugins")`.
 
-    Where the name is made of something, all modules of the package that are loaded by now.
+    Where the name is made of something, all modules that are loaded by now of the package that the call starts from.
     """
     for call in ast.walk(node):
         if not (isinstance(call, ast.Call) and call.args):
@@ -86,16 +86,28 @@ def called_imports(node: ast.AST, package: str) -> Iterator[Imported]:
         chain = dotted(call.func)
         if chain is None or chain[-1] not in _IMPORTERS:
             continue
-        name = call.args[0]
-        if isinstance(name, ast.Constant) and isinstance(name.value, str):
-            dots = len(name.value) - len(name.value.lstrip("."))
-            parts = package.split(".")
-            above = ".".join(parts[: len(parts) - dots + 1]) if dots else ""
-            module = ".".join(filter(None, (above, name.value.lstrip("."))))
-            yield Imported(module, (), call.lineno, optional=True)
-        elif package:
-            loaded = [each for each in list(sys.modules) if each.startswith(f"{package}.")]
-            yield from (Imported(each, (), call.lineno, optional=True, guessed=True) for each in sorted(loaded))
+        start = _given_package(call, package) if chain[-1] == "import_module" else package
+        name = _text(call.args[0])
+        if name is not None and not (name.startswith(".") and start is None):
+            level = len(name) - len(name.lstrip("."))
+            yield Imported(_from_package(name[level:], level, start or ""), (), call.lineno, optional=True)
+            continue
+        below = package if start is None else start
+        loaded = [each for each in list(sys.modules) if below and each.startswith(f"{below}.")]
+        yield from (Imported(each, (), call.lineno, optional=True, guessed=True) for each in sorted(loaded))
+
+
+def _given_package(call: ast.Call, package: str) -> str | None:
+    """The package that `import_module` starts from; None where the text does not say which."""
+    given = call.args[1] if len(call.args) > 1 else next((k.value for k in call.keywords if k.arg == "package"), None)
+    if given is None or (isinstance(given, ast.Name) and given.id in ("__package__", "__name__")):
+        return package
+    return _text(given)
+
+
+def _text(expression: ast.expr) -> str | None:
+    said = isinstance(expression, ast.Constant) and isinstance(expression.value, str)
+    return expression.value if said else None  # type: ignore[attr-defined]
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
@@ -114,11 +126,15 @@ def _catches_import_failure(handler: ast.ExceptHandler) -> bool:
 
 def absolute_module(node: ast.ImportFrom, package: str) -> str:
     """The module that `from ... import` names, seen from `package`."""
-    if not node.level:
-        return node.module or ""
+    return _from_package(node.module or "", node.level, package)
+
+
+def _from_package(name: str, level: int, package: str) -> str:
+    """The module of a name that `level` dots stand before, seen from `package`: as `importlib` resolves it."""
+    if not level:
+        return name
     base = package.split(".")
-    kept = base[: len(base) - node.level + 1]
-    return ".".join([*kept, *([node.module] if node.module else [])])
+    return ".".join(filter(None, [*base[: len(base) - level + 1], name]))
 
 
 def target(node: ast.Import | ast.ImportFrom, alias: ast.alias, package: str) -> tuple[str, str]:
