@@ -36,6 +36,15 @@ except ImportError as error:
     ) from error
 
 
+#: What joblib says to every backend, and what is for its own processes alone.
+_OF_JOBLIB = frozenset(
+    {
+        "temp_folder", "max_nbytes", "mmap_mode", "prefer", "require", "verbose", "context",
+        "idle_worker_timeout", "timeout", "n_jobs", "parallel",
+    }
+)  # fmt: skip
+
+
 class FanfoldBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
     """Makes joblib's calls in Fanfold's workers, many at once where they are short; or as jobs, many to a job."""
 
@@ -49,6 +58,8 @@ class FanfoldBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
     ) -> None:
         super().__init__(nesting_level=nesting_level, inner_max_num_threads=inner_max_num_threads)
         self._options = options
+        #: What one `Parallel` was given besides.
+        self._given: dict[str, Any] = {}
         self._executor: Executor | None = None
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
@@ -60,7 +71,8 @@ class FanfoldBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
                 f"Fanfold-backed parallel loops cannot be nested below {below}, setting n_jobs=1", stacklevel=3
             )
             return 1
-        all_of_them = engine_for(self._options.get("engine")).describe().concurrency
+        engine = self._given.get("engine") or self._options.get("engine")
+        all_of_them = engine_for(engine).describe().concurrency
         if n_jobs is None:
             return all_of_them
         return n_jobs if n_jobs > 0 else max(1, all_of_them + 1 + n_jobs)
@@ -72,11 +84,13 @@ class FanfoldBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
             return "multiprocessing"
         return "threads" if self.nesting_level and not self.in_main_thread() else ""
 
-    def configure(self, n_jobs: int = 1, parallel: Any = None, **_memory_mapping: Any) -> int:
-        """Make ready for one `Parallel`."""
+    def configure(self, n_jobs: int = 1, parallel: Any = None, **given: Any) -> int:
+        """Make ready for one `Parallel`; `given` is what it was given for its backend: an initializer, a machine."""
+        self._given = {name: value for name, value in given.items() if name not in _OF_JOBLIB}
+        options = {**self._options, **self._given}
         workers = self.effective_n_jobs(n_jobs)
         self.parallel = parallel
-        own = {name: value for name, value in self._options.items() if value is not None}
+        own = {name: value for name, value in options.items() if value is not None}
         self._executor = Executor(workers if n_jobs and n_jobs > 0 else None, **own)
         if workers == 1 and not self._executor.makes_jobs:  # as joblib's own: one call at a time is made here
             self._executor = None
@@ -125,7 +139,7 @@ class FanfoldBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
         """End what was started, after a failure or an interrupt."""
         self._shutdown(cancel=True)
         if ensure_ready and self.parallel is not None:
-            self.configure(n_jobs=self.parallel.n_jobs, parallel=self.parallel)
+            self.configure(n_jobs=self.parallel.n_jobs, parallel=self.parallel, **self._given)
 
     def terminate(self) -> None:
         """Let go of the executor."""

@@ -92,6 +92,21 @@ def test_a_worker_s_libraries_start_as_many_threads_as_is_said(monkeypatch):
     assert found == [{"OMP_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "3"}] * 2
 
 
+def greet(name):
+    os.environ["GREETED"] = name
+
+
+def greeted():
+    return os.environ.get("GREETED")
+
+
+def test_an_initializer_that_one_loop_is_given_runs_in_its_workers():
+    loop = joblib.Parallel(n_jobs=2, initializer=greet, initargs=("Ada",))
+    assert loop(joblib.delayed(greeted)() for _ in range(4)) == ["Ada"] * 4
+    with pytest.raises(TypeError, match="nonsense"):
+        joblib.Parallel(n_jobs=2, nonsense=1)(joblib.delayed(scaled)(x) for x in range(2))
+
+
 def nested(x):
     return joblib.Parallel(n_jobs=2)(joblib.delayed(scaled)(y) for y in range(x))
 
