@@ -23,6 +23,9 @@ from infra.settings import Settings
 from infra.storage import StorageStack
 
 _PERIOD = Duration.minutes(5)
+#: Periods that something is to last before it is an alarm. A wide job keeps somewhat more calls waiting than may run at
+#: once: only the account's quota being used up for an hour is news.
+_PATIENCE = {"FunctionThrottles": 12}
 _USD_PER_GB_S = {"x86_64": LIST_PRICES.lambda_gb_second, "arm64": LIST_PRICES.lambda_gb_second_arm64}
 #: What Fanfold spends on. By service, since a budget by tag stays silent until somebody activates the tag.
 _SERVICES = [
@@ -105,7 +108,7 @@ class ObservabilityStack(Stack):
             name,
             metric=metric,
             threshold=1,
-            evaluation_periods=1,
+            evaluation_periods=_PATIENCE.get(name, 1),
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )

@@ -32,6 +32,9 @@ class Limits(NamedTuple):
     express_start_s: float = 0.08
     #: From the start of a Map Run to its first child [e], children a second, and at once [sf].
     map_run_s: float = 1.5
+    #: A throttled call is made again after a random pause of up to this, and double each time (infra/each_run).
+    retry_s: float = 1.0
+    longest_retry_s: float = 5.0
     express_children: float = 1_000.0
     standard_children: float = 100.0
     children_at_once: int = 10_000

@@ -12,6 +12,7 @@ from benchmarks.scale.limits import DEFAULT, Limits
 from benchmarks.scale.services import AT_ONCE, Functions, Rate, Steps, Waits
 from fanfold.contract.instances import LIST_PRICES as USD
 from fanfold.contract.payloads import RUNS_PER_CHILD
+from fanfold.engines.aws.capacity import with_spare
 
 #: Results up to here travel in the event.
 _INLINE_BYTES = 8 * 1024
@@ -58,15 +59,19 @@ class Scene:
         #: When each host came up.
         self.hosts_up: list[float] = []
         self.compute_usd, self.overhead_usd = 0.0, 0.0
+        self.throttled = 0
 
     def duration_s(self) -> float:
         """What one run takes by itself."""
         return self.work.run_s * max(0.5, self.random.gauss(1, 0.1))
 
-    def in_function(self) -> Steps:
-        """One run in a function, from the call to its event in the table."""
+    def in_function(self, *, queued: bool = False) -> Steps:
+        """One run in a function, from the call to its event in the table. `queued`: Lambda keeps a call that waits."""
         limits, asked_at = self.limits, self.env.now
-        is_new = yield self.functions.take()
+        if queued:
+            is_new = yield self.functions.take()
+        else:
+            is_new = yield from self._call_until_taken()
         self.functions.note(asked_at)
         cold_s = limits.cold_s * self.random.lognormvariate(0, limits.cold_spread) if is_new else 0.0
         own_s = self.duration_s() + limits.handler_s + self._storing_s()
@@ -77,6 +82,15 @@ class Scene:
         self.overhead_usd += USD.lambda_request
         yield from self.record()
         self.functions.give_back()
+
+    def _call_until_taken(self) -> Steps:
+        """Step Functions' way with a throttle: call again after a random pause, which may be ever longer."""
+        longest_s = self.limits.retry_s
+        while (is_new := self.functions.take_at_once()) is None:
+            self.throttled += 1
+            yield self.env.timeout(self.random.uniform(0, longest_s))
+            longest_s = min(2 * longest_s, self.limits.longest_retry_s)
+        return is_new
 
     def on_machine(self) -> Steps:
         """One run in a place of a machine; the machine is paid for as a whole."""
@@ -147,7 +161,7 @@ def asynchronous(scene: Scene) -> Steps:
     for _ in range(scene.work.count):
         yield calls.turn()
         scene.overhead_usd += 2 * USD.s3_put
-        scene.env.process(scene.in_function())
+        scene.env.process(scene.in_function(queued=True))
 
 
 def dedicated(scene: Scene) -> Steps:
@@ -205,7 +219,8 @@ def _map_run(scene: Scene, size: int, children_per_s: float) -> Steps:
     limits = scene.limits
     standard = children_per_s == limits.standard_children
     children = Rate(scene.env, "children of the Map Run", children_per_s, scene.waits)
-    at_once = simpy.Resource(scene.env, min(limits.children_at_once, max(1, limits.concurrency // size)))
+    calls = with_spare(limits.concurrency) if size > 1 else limits.concurrency
+    at_once = simpy.Resource(scene.env, min(limits.children_at_once, -(-calls // size)))
     yield scene.env.timeout(limits.calls_before * limits.call_s + limits.map_run_s)
     for each in _children(scene.work.count, size):
         request, asked_at = at_once.request(), scene.env.now

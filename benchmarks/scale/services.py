@@ -60,6 +60,17 @@ class Functions:
         self._hand_out()
         return event
 
+    def take_at_once(self) -> bool | None:
+        """An environment, whether it is a new one; None where the call is throttled."""
+        if self._idle:
+            self._idle -= 1
+            return False
+        if self._new and self._all < self._limits.concurrency:
+            self._new -= 1
+            self._all += 1
+            return True
+        return None
+
     def give_back(self) -> None:
         """The run in an environment has ended."""
         self._idle += 1

@@ -34,5 +34,10 @@ def test_where_the_account_allows_few_functions_at_once_the_runs_wait_for_these(
     assert outcome.done_s > ideal_s(Work(1_000, 2.0), limits) == 20.0
 
 
+def test_a_wide_job_keeps_its_functions_busy_while_children_wait_for_their_slowest():
+    limits, work = DEFAULT._replace(concurrency=200, new_environments=200), Work(6_000, 35.0)
+    assert simulate("Fanfold, Distributed", work, limits).done_s < 1.12 * ideal_s(work, limits)
+
+
 def test_a_function_without_clones_waits_for_new_environments():
     assert simulate("Fanfold, Distributed", Work(3_000, 30.0)).bottleneck == "new environments"

@@ -36,6 +36,17 @@ class Capacity:
         return max(1, int(answer["AccountLimit"]["UnreservedConcurrentExecutions"]))
 
 
+#: So many times what may run at once is given to a Distributed Map where nobody has asked for less. A child lasts as
+#: long as the slowest of its runs: where runs spread by a tenth, that leaves a fifth of the functions idle
+#: (`make scale`). What is too much is throttled, and called again within seconds.
+_SPARE = 1.2
+
+
+def with_spare(at_once: int) -> int:
+    """How many calls keep `at_once` functions busy, when children wait for their slowest."""
+    return round(at_once * _SPARE)
+
+
 class Portions(NamedTuple):
     """Children of a Distributed Map at once, and the runs that each of them has, all at once."""
 

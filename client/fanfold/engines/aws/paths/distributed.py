@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fanfold.contract.cloud import DISTRIBUTED
 from fanfold.contract.payloads import DistributedInput
 from fanfold.core.models import JobHeader, RunRef
-from fanfold.engines.aws.capacity import portions
+from fanfold.engines.aws.capacity import portions, with_spare
 from fanfold.engines.aws.dispatch import Dispatch, lines, run_items
 from fanfold.engines.aws.paths.base import Fate, LaunchContext, execution_name
 from fanfold.engines.aws.paths.executions import Executions
@@ -30,8 +30,9 @@ class DistributedPath:
         with path.open("wb") as file:
             file.writelines(lines(run_items(header, runs, objects=stores.objects, functions=functions)))
         stores.objects.put_file(key, path)
-        may_run = self._context.capacity.runs()
-        children, each = portions(min(_asked_at_once(header) or may_run, may_run), header.batch_size)
+        may_run, asked = self._context.capacity.runs(), _asked_at_once(header)
+        at_once = with_spare(may_run) if asked is None or asked > may_run else asked
+        children, each = portions(at_once, header.batch_size)
         given: DistributedInput = {
             "job": self._context.job(header),
             "manifest_key": key,
