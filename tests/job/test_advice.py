@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fanfold.core.fold import fold
-from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunStatus
+from fanfold.core.models import Event, EventKind, JobHeader, Output, RunError, RunStatus, Usage
 from fanfold.job.failures import run_failure
 from fanfold.job.summary import summarise
 from tests.job.conftest import BEGAN
@@ -184,3 +184,17 @@ def test_a_message_of_several_lines_stands_in_a_failure_once(state_of):
     text = str(run_failure(state_of((1.0, 10.0)).header, 0, status=RunStatus.FAILED, error=told))
     assert "failed: ValueError: All fits failed. ...\n" in text
     assert text.count("Below are details") == 1
+
+
+@pytest.mark.parametrize(("engine", "told"), [("aws", True), ("local", False)])
+def test_a_path_of_the_worker_s_own_disk_is_said_to_be_lost(engine, told):
+    head = JobHeader(
+        id="job-1", name="told", count=1, created_at=BEGAN, engine=engine, owner="", bundle_sha256="", code_hash="",
+        costs_money=engine == "aws",
+    )  # fmt: skip
+    output = Output("json/1", "", 18, b'["/tmp/out/7.tif"]')
+    ended = Event.new(
+        head.id, 0, 0, EventKind.FINISHED, at=BEGAN, status=RunStatus.SUCCEEDED, output=output, usage=Usage(9.0, 9.0, 9)
+    )
+    advice = " ".join(summarise(fold(head, [ended])).advice)
+    assert ("run 0 returned /tmp/out/7.tif, a file of the worker" in advice) == told
