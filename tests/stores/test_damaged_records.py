@@ -8,6 +8,7 @@ import pytest
 
 import fanfold
 from fanfold.core.models import EventKind
+from fanfold.engines.base import engine_for
 from fanfold.errors import StoreError, StoreTooNew
 from fanfold.settings import current
 from fanfold.stores.packing import pack, unpack
@@ -17,6 +18,10 @@ from tests.fold.stories import event
 @fanfold.udf
 def double(x: int):
     return 2 * x
+
+
+#: A header's bytes that are no text at all, as SQL: SQLite itself takes them for text.
+NO_TEXT = "CAST(X'7b22ff' AS TEXT)"
 
 
 def change(statement: str, *values: object) -> None:
@@ -33,6 +38,35 @@ def test_one_damaged_header_hides_no_other_job(header):
     assert [job.id for job in fanfold.get_jobs()] == [second.id]
     with pytest.raises(StoreError, match="header of a job is damaged"):
         fanfold.get_job(first.id)
+
+
+def test_a_header_that_is_no_text_hides_no_other_job_and_keeps_no_result_from_the_cache():
+    first, second = (fanfold.submit(double, [n], collect=False).wait() for n in (1, 2))
+    change(f"UPDATE jobs SET header = {NO_TEXT} WHERE id = ?", first.id)  # noqa: S608
+    assert [job.id for job in fanfold.get_jobs()] == [second.id]
+    with pytest.raises(StoreError, match="header of a job is damaged"):
+        fanfold.get_job(first.id)
+    assert engine_for().stores.cache.clear(udf="double")[0] == 1
+
+
+def test_a_result_in_a_codec_that_is_not_known_is_computed_anew():
+    fanfold.submit(double, [1, 2])
+    change("UPDATE cache SET codec = 'json/t'")
+    job = fanfold.submit(double, [1, 2], collect=False).wait()
+    assert job.results() == [2, 4]
+    assert job.counts()["succeeded"] == 2
+
+
+def test_a_database_without_a_byte_in_a_home_with_jobs_is_told_and_not_taken_for_a_new_one(home):
+    job = fanfold.submit(double, [1], collect=False).wait()
+    engine_for().close()
+    database = home / "fanfold.db"
+    database.write_bytes(b"")
+    with pytest.raises(StoreError, match="is empty, though") as told:
+        fanfold.get_job(job.id)
+    assert "remove it" in told.value.next_step
+    database.unlink()  # as it says
+    assert fanfold.submit(double, [1], collect=False).wait().results() == [2]
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ _BY_PACKAGE = {
 #: Whose values are tables, arrays and the like, which may be of any size.
 _BULK = frozenset(("numpy", "pandas", "geopandas", "shapely", "polars", "pyarrow", "PIL", "scipy", "xarray"))
 
+_BUILT_IN = frozenset(("json/1", "bytes/1", "parts/1", "pickle/1"))
 _BY_CODEC = {
     "npy/1": "arrays",
     "parquet-pandas/1": "frames",
@@ -116,6 +117,11 @@ def is_by_reference(value: Any) -> bool:
 def module_for_codec(codec: str) -> Any:
     """The codec module that reads `codec`, or None."""
     return codec_module(_BY_CODEC.get(codec))
+
+
+def is_known(codec: str) -> bool:
+    """Whether this version reads `codec`: a newer one may have written others."""
+    return codec in _BY_CODEC or codec in _BUILT_IN
 
 
 #: Which extra brings what codecs import.

@@ -395,7 +395,7 @@ def header_to_text(header: JobHeader) -> str:
     return _written({name: getattr(header, name) for name in _FIELDS})
 
 
-def header_from_text(text: str, *, cancelled_at: float | None) -> JobHeader:
+def header_from_text(text: str | bytes, *, cancelled_at: float | None) -> JobHeader:
     """The header that `header_to_text` wrote; fields this version does not know are passed over.
 
     Raises `StoreError` where it is damaged.

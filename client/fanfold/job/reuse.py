@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from fanfold.codec.paths import CannotLook, Stamps, argument_paths, names_paths, result_paths
+from fanfold.codec.registry import is_known
 from fanfold.core.cache_key import returned_key, stamped_key
 from fanfold.core.models import PATH_TAG, CacheEntry, Output, PathRules
 from fanfold.engines.base import Stores
@@ -61,7 +62,8 @@ class CacheReader:
         return stored
 
     def without_changed(self, known: dict[str, CacheEntry]) -> dict[str, CacheEntry]:
-        """Those of some results that name no files, or files that are as their runs left them."""
+        """Those of some results that can be read, and name no files, or files that are as their runs left them."""
+        known = {key: entry for key, entry in known.items() if is_known(entry.output.codec)}
         doubtful = [key for key, entry in known.items() if self._may_name_paths(entry.output)]
         if not doubtful:
             return known

@@ -82,6 +82,7 @@ class PoolDriver:
         self._stopping = False
         #: What made going on with a job impossible, by job id.
         self.failures: dict[str, FanfoldError] = {}
+        self._broken: list[JobFeed] = []
         self._pool.get_ready()
         self._thread = threading.Thread(target=self._run, name="fanfold-pool", daemon=True)
         self._thread.start()
@@ -147,6 +148,7 @@ class PoolDriver:
         if len(still) < len(self._serving):  # those who wait for it may be gone, and it is to outlive a power cut
             self._stores.sync()
         self._serving = still
+        self._broken = [feed for feed in self._broken if feed in still]
         self._end_keepers()
         self._end_cancelled()
 
@@ -161,7 +163,8 @@ class PoolDriver:
 
     def _end_broken(self) -> None:
         for feed in self._serving:
-            if feed.broken and feed.header.id not in self.failures:
+            if feed.broken and feed not in self._broken:  # which is told once, however long its workers take to end
+                self._broken.append(feed)
                 self.failures[feed.header.id] = feed.broken
                 self._pool.cancel(feed)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from fanfold.core.models import CacheEntry, Event, JobHeader, Output, compact, e
 from fanfold.errors import StoreError
 from fanfold.settings import current
 from fanfold.stores.disk import READ_ONLY, Syncer
-from fanfold.stores.local.log import Database, SqliteEventLog, make_private
+from fanfold.stores.local.log import Database, SqliteEventLog, intact_headers, make_private
 from fanfold.stores.local.objects import FileObjectStore
 from fanfold.stores.local.removal import remove_jobs, sweep
 
@@ -250,8 +249,8 @@ class SqliteResultCache:
 
 
 def _jobs_named(connection: Connection, udf: str) -> list[str]:
-    headers = connection.execute("SELECT id, header FROM jobs WHERE id IS NOT NULL")
-    return [job_id for job_id, header in headers if json.loads(header)["name"] == udf]
+    found = connection.execute("SELECT CAST(header AS BLOB), NULL FROM jobs WHERE id IS NOT NULL")
+    return [header.id for header in intact_headers(found) if header.name == udf]
 
 
 def _slot(key: str) -> int:

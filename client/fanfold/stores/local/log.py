@@ -29,6 +29,8 @@ SCHEMA_VERSION = 2
 
 #: How long a writer waits for another process's transaction; theirs take milliseconds.
 _BUSY_TIMEOUT_S = 30.0
+#: A database that is being made is empty no longer.
+_BEGINS_S = 0.5
 
 #: Pages in the write-ahead log before they are moved into the file: 32 MiB, so that a usual job waits for no fsync.
 _CHECKPOINT_PAGES = 8192
@@ -54,6 +56,10 @@ _SCHEMA = (
 )
 #: How large jobs stand in a list, as of a row of `state`: so that a list need not read a million events.
 _BRIEFS = "CREATE TABLE briefs (number INTEGER PRIMARY KEY, row INTEGER, cancelled_at REAL, text TEXT)"
+
+
+#: As bytes: text that is none would else end the query, and hide all other jobs.
+_HEADER = "CAST(header AS BLOB), cancelled_at"
 
 
 class Database:
@@ -144,6 +150,13 @@ def make_private(path: Path) -> None:
 def _open(path: Path) -> sqlite3.Connection:
     if path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         return _open_to_read(path)
+    if _was_emptied(path):
+        time.sleep(_BEGINS_S)  # or another process has begun it just now
+        if _was_emptied(path):
+            raise StoreError(
+                f"{path} is empty, though there are inputs of jobs beside it: something has emptied it.",
+                next_step="restore it from a backup; or remove it, and begin anew with no jobs and an empty cache.",
+            )
     connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
         _prepare(connection, path)
@@ -151,6 +164,15 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _was_emptied(path: Path) -> bool:
+    """Whether it has no bytes and no log, in a home in which there have been jobs: a crash of a disk leaves that."""
+    log, jobs = path.with_name(f"{path.name}-wal"), path.parent / "objects" / "jobs"
+    try:
+        return path.stat().st_size == 0 and not (log.exists() and log.stat().st_size) and any(jobs.iterdir())
+    except FileNotFoundError:
+        return False
 
 
 def _open_to_read(path: Path) -> sqlite3.Connection:
@@ -248,6 +270,11 @@ def _explain(error: sqlite3.Error, path: Path) -> StoreError:
             f"{path} is not a database that can be read ({reason}).",
             next_step="restore it from a backup, or move it away and start with an empty store.",
         )
+    if "UTF-8" in reason:
+        return StoreError(
+            f"A record in {path} is damaged: it holds bytes that are no text.",
+            next_step="other jobs are as they were; submit the one again that this was asked of.",
+        )
     if "readonly" in reason:
         return StoreError(
             f"{path} can only be read here: {reason}.",
@@ -313,7 +340,7 @@ class SqliteEventLog:
     def get_job(self, job_id: str) -> JobHeader:
         """The job's header as it is now. Raises `JobNotFound`, naming the ids that come near."""
         with self._database.reading() as connection:
-            found = connection.execute("SELECT header, cancelled_at FROM jobs WHERE id = ?", (job_id,)).fetchone()
+            found = connection.execute(f"SELECT {_HEADER} FROM jobs WHERE id = ?", (job_id,)).fetchone()
             if found is None:
                 raise _job_not_found(connection, job_id)
         return header_from_text(found[0], cancelled_at=found[1])
@@ -321,13 +348,13 @@ class SqliteEventLog:
     def list_jobs(self, *, owner: str | None = None, limit: int = 100, before: str | None = None) -> list[JobHeader]:
         """Headers, newest first; `before` a job id, for the page after it."""
         query = (
-            "SELECT header, cancelled_at FROM jobs"
+            f"SELECT {_HEADER} FROM jobs"
             " WHERE id IS NOT NULL AND (? IS NULL OR owner = ?) AND (? IS NULL OR id < ?)"
             " ORDER BY id DESC LIMIT ?"
         )
         with self._database.reading() as connection:
             found = connection.execute(query, (owner, owner, before, before, limit)).fetchall()
-        return list(_intact(found))
+        return list(intact_headers(found))
 
     def request_cancel(self, job_id: str, at: float | None) -> None:
         """Set the cancel flag (seconds since 1970), or clear it with None so that the job can go on."""
@@ -467,7 +494,7 @@ class SqliteEventLog:
         return number
 
 
-def _intact(rows: Iterable[tuple[str, float | None]]) -> Iterator[JobHeader]:
+def intact_headers(rows: Iterable[tuple[bytes, float | None]]) -> Iterator[JobHeader]:
     """The headers that can be read: one that is damaged must not hide the others."""
     for text, cancelled_at in rows:
         try:

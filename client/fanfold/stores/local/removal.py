@@ -92,7 +92,7 @@ def _needless_sources(database: Database, objects: FileObjectStore) -> Iterator[
     if not candidates:
         return
     with database.reading() as connection:
-        texts = [text for (text,) in connection.execute("SELECT header FROM jobs WHERE id IS NOT NULL")]
+        texts = [text for (text,) in connection.execute("SELECT CAST(header AS BLOB) FROM jobs WHERE id IS NOT NULL")]
     for header in (header_from_text(text, cancelled_at=None) for text in texts):  # one damaged: nothing is needless
         bundles = [bundle_key(sha256) for sha256 in (header.bundle_sha256, *header.fixed_bundles)]
         for bundle in bundles:
