@@ -42,7 +42,7 @@ def test_one_damaged_header_hides_no_other_job(header):
 
 def test_a_header_that_is_no_text_hides_no_other_job_and_keeps_no_result_from_the_cache():
     first, second = (fanfold.submit(double, [n], collect=False).wait() for n in (1, 2))
-    change(f"UPDATE jobs SET header = {NO_TEXT} WHERE id = ?", first.id)  # noqa: S608
+    change(f"UPDATE jobs SET header = {NO_TEXT} WHERE id = ?", first.id)
     assert [job.id for job in fanfold.get_jobs()] == [second.id]
     with pytest.raises(StoreError, match="header of a job is damaged"):
         fanfold.get_job(first.id)
