@@ -57,6 +57,14 @@ class ObjectStoreContract:
         assert changed != sha256
         assert objects.get(f"blobs/{changed}") == b"".join(pieces)
 
+    def test_a_result_is_referred_to_without_a_second_copy_of_its_bytes(self, objects):
+        data = b"a result"
+        key = f"results/{'b' * 64}/{hashlib.sha256(data).hexdigest()}"
+        objects.put(key, data)
+        names = {objects.refer(key) for _ in range(2)}
+        assert len(names) == 1
+        assert objects.get(names.pop()) == data
+
     def test_an_object_that_is_not_what_its_name_says_is_not_read(self, objects):
         objects.put(NAMED_KEY, NAMED_BYTES)
         assert objects.get(NAMED_KEY) == NAMED_BYTES
