@@ -148,6 +148,30 @@ WHY = {
     "cloudpickle_test.py::CloudPickleTest::test_pickle_constructs_from_module_registered_for_pickling_by_value": (
         "it expects a worker not to find a module that workers here do find"
     ),
+    **dict.fromkeys(
+        ("::test_auto_memmap_on_arrays_from_generator[loky]", "::test_memmapping_leaks[loky]"),
+        "a large array is the worker's own, not a file that all share",
+    ),
+    **dict.fromkeys(
+        (
+            *(f"::test_backend_context_manager[{name}-loky]" for name in ("parallel_backend", "parallel_config")),
+            *(f"::test_backend_hinting_and_constraints[{name}]" for name in ("parallel_backend", "parallel_config")),
+        ),
+        "it asks for the class of joblib's own backend",
+    ),
+    "::test_error_capture[loky]": "it asks the backend for loky's own executor",
+    **dict.fromkeys(
+        (f"::test_initializer_reused[{count}]" for count in (2, 4)),
+        "each loop that is given an initializer has workers of its own",
+    ),
+    **dict.fromkeys(
+        (
+            f"::test_multiple_generator_call_separated_gc[{one}-{other}-loky-True]"
+            for one in ("generator", "generator_unordered")
+            for other in ("generator", "generator_unordered")
+        ),
+        "with loky a loop that is dropped ends the next one, which the test expects; here it goes on",
+    ),
 }
 
 
