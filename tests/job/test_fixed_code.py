@@ -133,3 +133,31 @@ def test_the_command_line_takes_the_file_with_the_fix(tmp_path):
     done = call("retry", job.id, "--with", "tiles.py:tile")
     assert done.returncode == 0, done.stderr
     assert job.results() == [1, 2, 3]
+
+
+_STOPPED_AND_RETRIED = """
+import fanfold
+from pathlib import Path
+
+def wrong(x: int, log: str):
+    with open(log, "a") as file:
+        file.write("w")
+    import time
+    time.sleep(0.05)
+    raise ValueError(x)
+
+def right(x: int, log: str):
+    return x
+
+if __name__ == "__main__":
+    job = fanfold.submit(wrong, range(60), log="log", collect=False, max_retry=0).wait()
+    assert "cancelled" in job.counts(), job.counts()
+    assert job.retry(udf=right).wait().results() == list(range(60))
+"""
+
+
+def test_after_a_job_has_stopped_by_itself_the_wrong_code_runs_no_more(tmp_path):
+    (tmp_path / "stopped.py").write_text(_STOPPED_AND_RETRIED)
+    # The end of the process waits for whatever still runs.
+    subprocess.run([sys.executable, "stopped.py"], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    assert len((tmp_path / "log").read_text()) < 40

@@ -536,7 +536,8 @@ class Job(JobCompat):
             return self._retry(udf, None if runs is None else sorted(set(runs)), budget_usd)
 
     def _retry(self, udf: Callable[..., Any] | None, chosen: list[int] | None, budget_usd: float | None) -> Job:
-        if self.tracker.look().header.cancelled_at is not None:
+        if (header := self.tracker.look().header).cancelled_at is not None:
+            self.tracker.engine.cancel(header)  # who serves it may not have seen the flag, which is taken away now
             with suppress(WaitTimeout):  # a run that had missed the cancel hears of it within seconds
                 self.wait(_ENDING_S, progress=False)
         state = self.tracker.look()
