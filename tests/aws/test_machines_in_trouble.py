@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import signal
 import time
@@ -101,6 +102,38 @@ def test_a_network_that_goes_and_comes_back_loses_nothing_and_repeats_nothing(ma
     assert process.wait(90) == 0
     ends = [event for event in read_all(aws_stores.log, header.id) if event.kind is EventKind.FINISHED]
     assert sorted(event.index for event in by_id(ends).values()) == list(range(20))
+
+
+def test_a_machine_waits_where_its_credentials_are_renewed_late(machine, aws_stores, eventually, tmp_path):
+    """Its host renews them, and the runs that it holds are computed already."""
+
+    def slow(n: int, folder: str):
+        import time
+        from pathlib import Path
+
+        while not (Path(folder) / "go").exists():
+            time.sleep(0.05)
+        return n
+
+    def keys(until: float) -> str:
+        expiration = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(until))
+        return json.dumps({"Version": 1, "AccessKeyId": "k", "SecretAccessKey": "s", "Expiration": expiration})
+
+    given, asked = tmp_path / "keys", tmp_path / "asked"
+    given.write_text(keys(time.time() + 300))  # so near its end that every call renews them
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = sh -c 'echo >> {asked}; cat {given}'\n")
+    header = put_work(aws_stores, slow, [{"n": n, "folder": str(tmp_path)} for n in range(2)])
+    own = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}
+    process = machine(header, AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_SESSION_TOKEN="", **own)
+    eventually(lambda: list(state_of(aws_stores, header).indexes(RunStatus.RUNNING)))
+    given.write_text(keys(time.time() - 300))
+    (tmp_path / "go").touch()
+    before = asked.stat().st_size
+    eventually(lambda: asked.stat().st_size > before)
+    given.write_text(keys(time.time() + 300))
+    assert process.wait(60) == 0
+    ends = [event for event in read_all(aws_stores.log, header.id) if event.kind is EventKind.FINISHED]
+    assert sorted(event.index for event in by_id(ends).values()) == [0, 1]
 
 
 def catches_sigterm(pid: int) -> bool:
