@@ -63,6 +63,7 @@ def test_a_job_runs_itself_what_nobody_else_does(pair, tmp_path):
     (tmp_path / "go").touch()
     assert other.results() == [4, 49, 9, 4]
     assert other.counts() == {"cached": 3, "succeeded": 1}
+    pair[0].wait()
     assert performed(tmp_path) == [0, 1, 2, 3, 7]
 
 
