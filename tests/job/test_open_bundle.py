@@ -67,7 +67,7 @@ def test_the_folder_alone_proves_that_it_is_whole(frames, tmp_path):
 
 def test_a_folder_with_something_in_it_is_left_alone(frames, tmp_path):
     (tmp_path / "mine").write_text("mine")
-    with pytest.raises(fanfold.InputError, match="is there already"):
+    with pytest.raises(fanfold.InputError, match="exists already"):
         frames.export(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 

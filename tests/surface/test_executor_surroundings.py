@@ -104,7 +104,10 @@ def test_a_library_s_own_function_that_was_replaced_is_replaced_there(executor, 
 
 
 def test_a_replacement_that_cannot_go_along_is_refused_by_name(executor, lib):
-    with mock.patch.object(lib, "price"), pytest.raises(CaptureError, match=rf"{lib.__name__}.price is a MagicMock"):
+    with (
+        mock.patch.object(lib, "price"),
+        pytest.raises(CaptureError, match=rf"{lib.__name__}.price has become a MagicMock"),
+    ):
         executor.submit(lib.total, 2).result()
     lib.limit = threading.Lock()
     with pytest.raises(CaptureError, match="'limit'"):
