@@ -126,7 +126,7 @@ def test_a_file_that_has_changed_since(desk: Desk) -> None:
     capture(module.main)  # moved, and still what it was
     desk.write("work.py", "# a new line\ndef main(): return 2\n")
     assert refusal(module.main) == (
-        f"{module.__file__}:1: 'main' is not there any more: the file has changed since it was loaded.\n"
+        f"{module.__file__}:1: 'main' does not stand there as it was loaded: the file has changed since.\n"
         "  Next: Restart Python, or reload the module, so that what runs is what the file says."
     )
     desk.write("work.py", "def main(x): return 1\n")
@@ -148,7 +148,9 @@ def test_a_function_that_has_been_edited_since(desk: Desk, before: str, after: s
     desk.write("work.py", f"{before}  # only a remark\n\nLATER = 1\n")
     capture(module.main)
     desk.write("work.py", after + "\n")
-    assert refusal(module.main).startswith(f"{module.__file__}:1: 'main' is not there any more: the file has changed")
+    assert refusal(module.main).startswith(
+        f"{module.__file__}:1: 'main' does not stand there as it was loaded: the file has changed"
+    )
     importlib.reload(module)
     capture(module.main)
 
@@ -158,7 +160,9 @@ def test_a_module_of_the_project_that_has_been_edited_since(desk: Desk) -> None:
     module = desk.module("import tool\ndef main(): return tool.f()\n")
     capture(module.main)
     desk.write("tool.py", "def f(): return 1\nclass A:\n    def g(self): return 3\n")
-    assert refusal(module.main).startswith(f"{desk.root}/tool.py:3: 'g' is not there any more: the file has changed")
+    assert refusal(module.main).startswith(
+        f"{desk.root}/tool.py:3: 'g' does not stand there as it was loaded: the file has changed"
+    )
 
 
 def test_code_that_was_compiled_from_something_else_than_its_file_travels_as_it_is(desk: Desk) -> None:

@@ -86,8 +86,8 @@ def stale(function: FunctionType) -> CaptureError:
     """Of a function that is no longer where it was when it was loaded."""
     code = function.__code__
     return CaptureError(
-        f"{code.co_filename}:{code.co_firstlineno}: {function.__name__!r} is not there any more: "
-        "the file has changed since it was loaded.",
+        f"{code.co_filename}:{code.co_firstlineno}: {function.__name__!r} does not stand there as it was loaded: "
+        "the file has changed since.",
         next_step="Restart Python, or reload the module, so that what runs is what the file says.",
     )
 
