@@ -53,8 +53,8 @@ check: $(VENV)/.dev  ## ruff, mypy --strict, import-linter
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-bench: $(VENV)/.dev $(VENV)/.bench  ## the benchmark table, peers in the same run
-	@$(BIN)/python -m benchmarks
+bench: $(VENV)/.dev $(VENV)/.bench  ## the benchmark table, peers in the same run; CASE=frames for those rows, kept in the table
+	@$(BIN)/python -m benchmarks $(if $(CASE),$(CASE) --keep)
 
 bench-real: $(VENV)/.dev $(VENV)/.bench  ## the programs of examples/ at full size beside joblib, with the ratios
 	@$(BIN)/python -m benchmarks.real_work $(NAMES) --rounds $(or $(ROUNDS),3)
@@ -66,7 +66,7 @@ bench-page: $(VENV)/.dev chromium  ## what the Workbench takes for large jobs, i
 	@$(BIN)/python -m benchmarks.page_targets
 
 scale: $(VENV)/.dev  ## a simulation of 10 to 1,000,000 runs by each launch path and by others' ways, under AWS's quotas
-	@$(BIN)/python -m benchmarks.scale
+	@$(BIN)/python -m benchmarks.scale $(if $(SHORT),--short)
 
 soak: $(VENV)/.dev  ## 20,000 runs here and 2,000 in the local cloud while all that carries them out is killed; MINUTES=30 SEED=1
 	@$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1)
