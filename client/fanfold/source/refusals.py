@@ -83,7 +83,7 @@ def not_a_function(value: Any) -> CaptureError:
 
 
 def stale(function: FunctionType) -> CaptureError:
-    """Of a function that is no longer where it was when it was loaded."""
+    """Of a function that its file no longer has as it was when it was loaded."""
     code = function.__code__
     return CaptureError(
         f"{code.co_filename}:{code.co_firstlineno}: {function.__name__!r} does not stand there as it was loaded: "
