@@ -211,9 +211,9 @@ def test_what_a_run_prints_is_followed_to_its_end_and_told_once(eventually, tmp_
 def test_a_client_that_knows_a_function_which_a_deploy_has_removed_takes_the_others():
     """By then the roles no longer allow to call it, so AWS does not say that it is gone."""
     engine = engine_for()
-    known = engine.surroundings.deployment
+    known = engine.context.deployment
     gone = {**known.descriptor, "functions": [*known.descriptor["functions"][:1], "fanfold-main-run-9"]}
-    engine.surroundings.deployment = known._replace(descriptor=gone)
+    engine.context.deployment = known._replace(descriptor=gone)
     job = fanfold.submit(squared, range(4), cache=False, collect=False)
     assert job.wait(timeout=60).results() == [0, 1, 4, 9]
-    assert engine.surroundings.descriptor["functions"] == known.descriptor["functions"]
+    assert engine.context.descriptor["functions"] == known.descriptor["functions"]

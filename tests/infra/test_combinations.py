@@ -19,6 +19,7 @@ _ARM = {"arm": {"host": "m7g.large", "vcpus": 2, "memory_gib": 8, "usd_per_hour"
 #: A value other than the default for every setting there is.
 OTHER: dict[str, Any] = {
     "deployment": "team2",
+    "teams": {"geo": {"instance_types": ["small"]}},
     "architecture": "arm64",
     "python_version": "3.14",
     "base_digest": "sha256:" + "c" * 64,

@@ -456,8 +456,8 @@ def instance_type(
     if found is None and offered is INSTANCE_TYPES:
         raise UnknownInstanceType(
             f"{argument}={name!r} is not a machine Fanfold knows.",
-            next_step=f"{_near(name, offered)}it knows small, medium, large and {len(offered) - 3} more, which"
-            " `fanfold instance-types` lists; and a deployment's own, once you are connected to it.",
+            next_step=f"{_near(name, offered)}it knows {', '.join(offered)}. A machine of a deployment's own is known"
+            " once you are connected to it: `fanfold connect`, or FANFOLD_DEPLOYMENT.",
         )
     if found is None:
         raise UnknownInstanceType(
