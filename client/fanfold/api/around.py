@@ -31,6 +31,7 @@ from fanfold.source.modules import (
     submodules,
     unwrapped,
 )
+from fanfold.source.refusals import EditedSince
 from fanfold.source.texts import Source, dotted, names_in, parse, read
 
 _ATOMS = frozenset({str, int, float, bool, type(None), bytes, complex})
@@ -229,12 +230,7 @@ def _changes(modules: Iterable[str], names: frozenset[str], pickler: Modules) ->
         try:
             source = parse(str(module.__file__), read(str(module.__file__)))
             own = changes(graph, source, vars(module), _EVERYTHING, names)
-        except (SyntaxError, UnicodeError):
-            edited.add(name)
-            continue
-        except CaptureError as error:
-            if not error.message.endswith("since it was loaded."):
-                raise
+        except (SyntaxError, UnicodeError, EditedSince):
             edited.add(name)
             continue
         found += _resolved(name, module, [*own.held.items(), *own.after])

@@ -82,10 +82,14 @@ def not_a_function(value: Any) -> CaptureError:
     )
 
 
-def stale(function: FunctionType) -> CaptureError:
+class EditedSince(CaptureError):
+    """A file no longer says what was loaded from it."""
+
+
+def stale(function: FunctionType) -> EditedSince:
     """Of a function that its file no longer has as it was when it was loaded."""
     code = function.__code__
-    return CaptureError(
+    return EditedSince(
         f"{code.co_filename}:{code.co_firstlineno}: {function.__name__!r} does not stand there as it was loaded: "
         "the file has changed since.",
         next_step="Restart Python, or reload the module, so that what runs is what the file says.",
