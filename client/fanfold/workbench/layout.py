@@ -80,7 +80,9 @@ def button(label: str, press: Callable[..., Any], classes: str = "") -> Element:
     return made.on("click", lambda _: press())
 
 
-def field(label: str, *, value: str = "", on_change: Callable[[str], Any], kind: str = "input", **more: str) -> Element:
+def field(
+    label: str, *, value: str = "", on_change: Callable[[str], Any] | None = None, kind: str = "input", **more: str
+) -> Element:
     """A labelled input; `on_change` is called with its text as it is typed."""
     with element("label", "ff-field"):
         text(label, "", "span")
@@ -88,7 +90,8 @@ def field(label: str, *, value: str = "", on_change: Callable[[str], Any], kind:
         made._props["autocomplete"] = "off"  # what is chosen stands in the address; the browser would put back its own
         # Not `value`: Vue puts that back with every drawing, whatever has been typed since.
         made._props.update({"defaultValue": value, **more})
-    made.on("input", lambda event: on_change(str(event.args)), js_handler="(e) => emit(e.target.value)")
+    if on_change is not None:
+        made.on("input", lambda event: on_change(str(event.args)), js_handler="(e) => emit(e.target.value)")
     return made
 
 

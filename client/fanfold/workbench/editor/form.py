@@ -178,8 +178,10 @@ class EditorForm:
             text("or a file, one input a row", "", "span")
             chosen = element("input").props("type=file data-inputs-file")
             chosen._props["accept"] = ",".join(SUFFIXES)
-        for one, event in ((box, "input"), (chosen, "change")):  # what was planned is not what stands there now
-            one.on(event, lambda _: self.offer_submit(""), js_handler="() => emit()", throttle=0.3)
+        # What was planned is not what stands there now. Each change is told at once: one that came late would take back
+        # the offer of a plan that was made meanwhile.
+        for one, event in ((box, "input"), (chosen, "change")):
+            one.on(event, lambda _: self.offer_submit(""), js_handler="() => emit()")
         with element("div", "ff-row"):
             plan = text("Plan", "ff-button", "button").props("type=button")
             sending = f"() => window.ff.editor.sendInputs('{INPUTS_PATH}').then(emit)"

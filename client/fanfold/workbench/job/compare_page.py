@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import NamedTuple
-from urllib.parse import urlencode
-
-from nicegui import ui
 
 from fanfold.api.submit import get_job
 from fanfold.core.formatting import counted, duration
@@ -16,7 +12,7 @@ from fanfold.errors import FanfoldError
 from fanfold.job import Job
 from fanfold.job.diff import Difference, find_difference
 from fanfold.job.summary import Summary
-from fanfold.workbench.layout import button, element, field, link, text
+from fanfold.workbench.layout import element, field, link, text
 
 _NAMED = 50
 
@@ -33,18 +29,12 @@ class Fact(NamedTuple):
 async def show_comparison(engine: str, query: Mapping[str, str]) -> None:
     """Build the page for one viewer. `query` is the address's: the job `before` and the one `after` it."""
     before, after = query.get("before", "").strip(), query.get("after", "").strip()
-    chosen = {"before": before, "after": after}
     text("Compare two jobs", "", "h1")
-    with element("div", "ff-row ff-filters"):
-        for name, value in tuple(chosen.items()):
-            field(
-                f"The job {name}",
-                value=value,
-                on_change=partial(chosen.__setitem__, name),
-                placeholder="its id",
-                size="30",
-            )
-        button("Compare", lambda: ui.navigate.to(f"/compare?{urlencode(chosen)}"))
+    # A form that the browser sends itself: what is typed before the page is connected counts as well.
+    with element("form", "ff-row ff-filters").props("action=/compare method=get"):
+        for name, value in (("before", before), ("after", after)):
+            field(f"The job {name}", value=value, name=name, placeholder="its id", size="30")
+        text("Compare", "ff-button", "button")
     if not (before and after):
         text("Give the ids of two jobs; each job's page has a button that brings its own.", "ff-card ff-empty")
         return
