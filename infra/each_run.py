@@ -42,7 +42,7 @@ class EachRun(Construct):
         call = sfn.CustomState(self, "Call", state_json=_call())
         # Nobody but a client that watches starts a run again that was refused to the end: it pays to be patient here.
         # A function that sleeps wakes up within 106 s.
-        # Short pauses: whoever has had bad luck keeps a whole child of a Map Run from ending (`make scale`).
+        # Short pauses: one call with bad luck keeps a whole child of a Map Run from ending (`make scale`).
         call.add_retry(errors=WAITS, max_attempts=32, max_delay=Duration.seconds(5), **_backoff())
         call.add_retry(errors=SERVICE_ERRORS, max_attempts=1, **_backoff())
         record = record_failed_execution(

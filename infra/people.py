@@ -34,7 +34,7 @@ class People(Construct):
         return [
             *worker_statements(self._parts.storage),
             allow(["dynamodb:Query"], indexes),
-            # `fanfold cp` and `fanfold ls`: whoever may run a UDF has it read and write there anyway.
+            # `fanfold cp` and `fanfold ls`: a user's UDFs may read and write there anyway.
             allow(
                 ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
                 [self._parts.storage.bucket.arn_for_objects(f"{cloud.DATA_PREFIX}*")],

@@ -152,16 +152,12 @@ class Machine:
         """Count what the machine has cost since the last time against the job's budget, where it has one."""
         if not self._header.budget_usd:
             return
-        from fanfold.engines.aws.budget import JobBudget
+        from fanfold_runtime.spending import count_cost
 
         now = time.monotonic()
-        try:
-            JobBudget(self._stores, self._header).spend(
-                (now - self._paid_until) / 3600 * (self._header.usd_per_hour or 0.0)
-            )
+        usd = (now - self._paid_until) / 3600 * (self._header.usd_per_hour or 0.0)
+        if count_cost(self._stores, self._header, usd):  # else it is counted the next time
             self._paid_until = now
-        except FanfoldError as error:  # it is counted the next time
-            telemetry.logger.warning("cost not counted", error=type(error).__name__)
 
     def _wait_for_stop(self) -> None:
         self._stop.wait()

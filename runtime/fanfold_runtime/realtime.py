@@ -236,15 +236,10 @@ class Environment:
     def _spend(self, header: JobHeader, ended: Sequence[Event]) -> None:
         """Count what these runs have cost against the job's budget."""
         from fanfold.core.pricing import realtime_cost  # few jobs have a budget
-        from fanfold.engines.aws.budget import JobBudget
+        from fanfold_runtime.spending import count_cost
 
         busy_s = sum(event.usage.duration_s for event in ended if event.usage)
-        try:
-            JobBudget(self._stores, header).spend(
-                realtime_cost(busy_s, len(ended), arm64=header.architecture == "arm64")
-            )
-        except FanfoldError as error:  # the next run is counted again
-            telemetry.logger.warning("cost not counted", error=type(error).__name__)
+        count_cost(self._stores, header, realtime_cost(busy_s, len(ended), arm64=header.architecture == "arm64"))
 
     def _keep(self, header: JobHeader, context: Context) -> None:
         """Move the job's expiry on where that is due, in what time is left to this call."""

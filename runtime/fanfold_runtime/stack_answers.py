@@ -1,4 +1,4 @@
-"""Where a run stands now, for whoever asks (`job[17].stack()`): its worker's stack becomes an object of the job's.
+"""Answers `job[17].stack()`: where a run stands now. Its worker's stack becomes an object of the job's.
 
 The question stands beside the cancel flag, which every worker reads every few seconds: so it costs no request.
 """

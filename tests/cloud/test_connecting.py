@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
+
+from tests.person import Person
 
 pytestmark = pytest.mark.cloud
 
@@ -17,24 +15,7 @@ SQUARED = "import fanfold\n\n@fanfold.udf\ndef squared(x: int):\n    return x * 
 def person(on_cloud, tmp_path):
     """The command line on a machine on which nothing of Fanfold or AWS is known; what it prints."""
     (tmp_path / "square.py").write_text(SQUARED, encoding="utf-8")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("FANFOLD_", "AWS_"))}
-    environment["HOME"] = str(tmp_path / "me")
-
-    def fanfold(*words: str, ends: int = 0) -> str:
-        ended = subprocess.run(
-            [sys.executable, "-m", "fanfold", *words],
-            env=environment,
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert ended.returncode == ends, ended.stdout
-        return ended.stdout
-
-    return fanfold
+    return Person(tmp_path, tmp_path / "me").fanfold
 
 
 def aws_configure(home, told):

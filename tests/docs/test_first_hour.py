@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import textwrap
 
 import pytest
+
+from tests.person import Person
 
 UDFS = """
 import fanfold
@@ -23,43 +23,22 @@ def count(text: str, least: int = 1):
 
 @pytest.fixture
 def person(tmp_path):
-    """What a person types in an empty folder; what is printed, on both streams."""
     folder, home = tmp_path / "project", tmp_path / "me"
     folder.mkdir()
     home.mkdir()
-    ours = ("FANFOLD_", "AWS_", "COLUMNS")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    environment |= {"HOME": str(home), "COLUMNS": "100"}
-
-    def type_in(*words: str, ends: int = 0) -> str:
-        program = ["-m", "fanfold", *words[1:]] if words[0] == "fanfold" else list(words[1:])
-        ended = subprocess.run(
-            [sys.executable, *program],
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert ended.returncode == ends, ended.stdout
-        return ended.stdout
-
-    type_in.folder, type_in.home, type_in.environment = folder, home, environment
-    return type_in
+    return Person(folder, home)
 
 
 def test_on_a_laptop(person):
     (person.folder / "words.py").write_text(UDFS)
-    assert "ok    worker" in person("fanfold", "doctor")
-    assert "{'words': 4, 'per_letter': 0.4}" in person("fanfold", "run", "words.py", "text=to be or n")
-    failed = person("fanfold", "submit", "words.py", "to be", "", "-o", "out.csv", ends=1)
+    assert "ok    worker" in person.fanfold("doctor")
+    assert "{'words': 4, 'per_letter': 0.4}" in person.fanfold("run", "words.py", "text=to be or n")
+    failed = person.fanfold("submit", "words.py", "to be", "", "-o", "out.csv", ends=1)
     assert "ZeroDivisionError: division by zero" in failed
     assert "out.csv was not written; `fanfold collect " in failed
     (person.folder / "words.py").write_text(UDFS.replace("len(text)}", "max(1, len(text))}"))
-    assert "2 succeeded" in person("fanfold", "retry", "-", "--with", "words.py")
-    assert "out.csv: 2 rows, 3 columns" in person("fanfold", "collect", "-", "-o", "out.csv")
+    assert "2 succeeded" in person.fanfold("retry", "-", "--with", "words.py")
+    assert "out.csv: 2 rows, 3 columns" in person.fanfold("collect", "-", "-o", "out.csv")
     assert (person.folder / "out.csv").read_text().splitlines()[1] == "to be,2,0.4"
     assert (person.home / ".fanfold" / "fanfold.db").exists()
 
@@ -100,8 +79,8 @@ def test_coming_from_joblib(person):
     (person.folder / "fan.py").write_text(
         textwrap.dedent(program.format(first="import fanfold.joblib_backend", backend="fanfold"))
     )
-    assert person("python", "fan.py") == "[1.0, 2.0, 3.0]\n[2, 3]\n"
+    assert person.python("fan.py") == "[1.0, 2.0, 3.0]\n[2, 3]\n"
     (person.folder / "table.py").write_text(
         "import fanfold\nfrom math import sqrt\nprint(fanfold.submit(sqrt, [1, 4, 9]).result.to_list())\n"
     )
-    assert person("python", "table.py") == "[1.0, 2.0, 3.0]\n"
+    assert person.python("table.py") == "[1.0, 2.0, 3.0]\n"

@@ -154,11 +154,11 @@ class _Lax:
         from pydantic import ValidationError
 
         value = _python_scalar(value)
-        if is_by_reference(value) or (isinstance(value, (list, tuple, dict)) and _holds_references(value)):
+        if _has_references(value):
             from fanfold.codec.stored import resolve
 
             value = resolve(value)
-            if is_by_reference(value) or (isinstance(value, (list, tuple, dict)) and _holds_references(value)):
+            if _has_references(value):
                 return value  # a run's result, which is not looked at before that run
         if isinstance(value, str):
             value = _literal_of(self._annotation, value)
@@ -192,9 +192,11 @@ class _Lax:
             return None
 
 
-def _holds_references(values: Any) -> bool:
-    """Whether runs of a job are among a container's values."""
-    return any(map(is_by_reference, values.values() if isinstance(values, dict) else values))
+def _has_references(value: Any) -> bool:
+    """Whether a value is a run of a job, or a container with one among its values."""
+    if isinstance(value, dict):
+        return any(map(is_by_reference, value.values()))
+    return any(map(is_by_reference, value)) if isinstance(value, (list, tuple)) else is_by_reference(value)
 
 
 def _readable(annotation: Any) -> Any:

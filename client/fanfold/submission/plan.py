@@ -85,7 +85,9 @@ def make_plan(
     draft = Draft(udf, engine, constants)
     looked = _Looked(draft, request, inputs)
     alone = request._replace(n_processes_per_worker=request.n_processes_per_worker or 1)
-    observed = _observe_or_sample(udf, draft, alone, looked, constants)
+    observed = observe_past_runs(draft.engine, draft)
+    if observed is None:
+        observed = _sampled(udf, draft, alone, looked, constants)
     if request.instance is not None and not request.n_processes_per_worker and observed is not None:
         from fanfold.submission.side_by_side import most_that_fit
 
@@ -100,16 +102,15 @@ def observe_runs(udf: Any, inputs: Any, engine: Engine, request: Request, consta
     observed = observe_past_runs(engine, draft)
     if observed is not None:
         return observed
-    return _observe_or_sample(udf, draft, request, _Looked(draft, request, inputs), constants)
+    return _sampled(udf, draft, request, _Looked(draft, request, inputs), constants)
 
 
-def _observe_or_sample(
-    udf: Any, draft: Draft, request: Request, looked: _Looked, constants: dict[str, Any]
-) -> Observed | None:
-    observed = observe_past_runs(draft.engine, draft)
-    if observed is None and looked.open:
-        observed = run_sample(udf, draft.engine, request, looked.sample(), constants)
-        looked.look_again()
+def _sampled(udf: Any, draft: Draft, request: Request, looked: _Looked, constants: dict[str, Any]) -> Observed | None:
+    """What some of the inputs take that the cache has no results of; None where it has all."""
+    if not looked.open:
+        return None
+    observed = run_sample(udf, draft.engine, request, looked.sample(), constants)
+    looked.look_again()
     return observed
 
 

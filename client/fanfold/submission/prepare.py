@@ -352,7 +352,7 @@ def _looked_up(
     from fanfold.engines.following import record_leaders  # most jobs have nobody to follow
 
     open_runs = (index for index in range(header.count) if not seen_to[index])
-    wanted = [(index, keys[_KEY_BYTES * index : _KEY_BYTES * (index + 1)].hex()) for index in open_runs]
+    wanted = [(index, _key_of(index, keys)) for index in open_runs]
     followed = record_leaders(engine.stores, header, wanted, earlier)
     for index in followed:
         seen_to[index] = 1
@@ -469,7 +469,7 @@ def _answer_from_cache(header: JobHeader, draft: Draft, keys: bytearray, texts: 
     find = _finder(header, draft, texts)
     for first in range(0, header.count, _CACHE_BATCH):
         batch = range(first, min(first + _CACHE_BATCH, header.count))
-        asked = [keys[_KEY_BYTES * index : _KEY_BYTES * (index + 1)].hex() for index in batch]
+        asked = [_key_of(index, keys) for index in batch]
         known = find(batch, asked)
         if not known:
             continue
@@ -483,6 +483,10 @@ def _answer_from_cache(header: JobHeader, draft: Draft, keys: bytearray, texts: 
     if answers.count:
         log.append([to_event(header.id, answers)])
     return cached
+
+
+def _key_of(index: int, keys: bytearray) -> str:
+    return keys[_KEY_BYTES * index : _KEY_BYTES * (index + 1)].hex()
 
 
 def _may_follow(header: JobHeader, engine: Engine) -> bool:

@@ -44,28 +44,29 @@ def run(
     from fanfold.api.submit import submit
 
     job: Any = submit(
-        (function := load_udf(udf)),
+        _loaded(udf, packages, image),
         [parameters_from(parameters or [])],
         engine=engine,
         instance_type=instance_type,
         cache=cache,
         cache_max_age=cache_max_age,
-        packages=_with_more(function, packages),
-        image=image,
         collect=False,
     )
     _print_value(wait_and_show(job).result(0), as_json=as_json)
 
 
-def _with_more(udf: Any, packages: list[str] | None) -> list[str] | None:
-    """What the UDF brings along, and these packages."""
-    if not packages:
-        return None
-    from fanfold.core.options import unwrapped
-    from fanfold.environments.requirements import with_more
+def _loaded(udf: str, packages: list[str] | None, image: str | None) -> Any:
+    """The UDF, with these packages beside those that it brings along, and with that image."""
+    from fanfold.api.submit import with_environment
 
-    function, own = unwrapped(udf)
-    return with_more(function, own.packages, packages)
+    loaded, more = load_udf(udf), None
+    if packages:
+        from fanfold.core.options import unwrapped
+        from fanfold.environments.requirements import with_more
+
+        function, own = unwrapped(loaded)
+        more = with_more(function, own.packages, packages)
+    return with_environment(loaded, packages=more, image=image)
 
 
 def submit(
@@ -123,12 +124,11 @@ def submit(
     Ctrl-C cancels the job.
     """
     from fanfold.api.submit import submit as start
-    from fanfold.api.submit import with_environment
     from fanfold.core.options import places, unwrapped
 
     if output is not None:
         _check_output(output, debug=debug, no_wait=no_wait)
-    function = with_environment(own := load_udf(udf), packages=_with_more(own, packages), image=image)
+    function = _loaded(udf, packages, image)
     larger = _escalation(function, escalate, processes, engine, instance_type, waits=debug or not no_wait)
     if no_wait and not debug:
         detach(places(engine, instance_type)[0] or unwrapped(function)[1].engine)

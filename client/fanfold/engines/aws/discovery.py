@@ -133,7 +133,7 @@ def _descriptor(account: Account, name: str) -> DeploymentDescriptor:
     known = isinstance(version, int) and OLDEST_DESCRIPTOR_VERSION <= version <= DESCRIPTOR_VERSION
     if not isinstance(version, int) or (known and _MEMBERS - descriptor.keys()):
         raise _not_ours(path)
-    if not OLDEST_DESCRIPTOR_VERSION <= version <= DESCRIPTOR_VERSION:
+    if not known:
         raise _of_another_time(name, descriptor)
     return cast(DeploymentDescriptor, descriptor)
 

@@ -1,6 +1,6 @@
 """How a large job stands, kept while this process carries it out: a list then reads none of its events.
 
-Whoever waits for the job keeps the same, and then nothing is read here.
+A process that waits for the job keeps the same, and then nothing is read here.
 """
 
 from __future__ import annotations
@@ -56,23 +56,25 @@ class CountsKeeper:
         try:
             while not self._over.wait(EVERY_S):
                 looked = True
-                if not self._is_kept_by_others():
+                if self._kept_by_others() is None:
                     self._read_and_keep()
-            # A job that was over in a moment is read by whoever wants to know.
+            # A job that was over in a moment is read when somebody asks for it.
             if looked and not self._others_keep_its_end():
                 self._read_and_keep()
         except StoreError:
             return  # the job's own writer meets the same, and says so
 
-    def _is_kept_by_others(self) -> bool:
+    def _kept_by_others(self) -> KeptBrief | None:
+        """What somebody else keeps, where that is fresh."""
         kept = KeptBrief.read(self._log, self._header)
-        return kept is not None and kept.is_fresh(self._log.now()) and (kept.done or kept.at != self._kept_at)
+        if kept is None or not kept.is_fresh(self._log.now()):
+            return None
+        return kept if kept.done or kept.at != self._kept_at else None
 
     def _others_keep_its_end(self) -> bool:
         deadline = time.monotonic() + _OTHERS_S
-        while self._is_kept_by_others() and time.monotonic() < deadline:
-            kept = KeptBrief.read(self._log, self._header)
-            if kept is not None and kept.done:
+        while (kept := self._kept_by_others()) is not None and time.monotonic() < deadline:
+            if kept.done:
                 return True
             time.sleep(_POLL_S)
         return False

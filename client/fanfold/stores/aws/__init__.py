@@ -70,7 +70,7 @@ class AwsStores:
         """The files that UDFs and people keep there."""
         from fanfold.stores.aws.data_files import BucketData
 
-        return BucketData(self.account, self.objects.bucket)
+        return BucketData(self.account, self.objects)
 
     @cached_property
     def _seals(self) -> DeploymentSealing:

@@ -10,6 +10,7 @@ from fanfold.contract.cloud import DATA_PREFIX
 from fanfold.errors import InputError, StoreError
 from fanfold.stores.aws.account import Account
 from fanfold.stores.aws.failures import error_code, explain
+from fanfold.stores.aws.objects import S3ObjectStore
 from fanfold.stores.protocols import DataFile
 
 _MISSING = ("NoSuchKey", "404", "NotFound")
@@ -18,21 +19,14 @@ _MISSING = ("NoSuchKey", "404", "NotFound")
 class BucketData:
     """The files below the prefix."""
 
-    def __init__(self, account: Account, bucket: str) -> None:
+    def __init__(self, account: Account, objects: S3ObjectStore) -> None:
         self._account = account
-        self._bucket = bucket
+        self._objects = objects
+        self._bucket = objects.bucket
 
     def beginning(self, prefix: str) -> Iterator[DataFile]:
         """The files whose name begins so, by name."""
-        pages = self._account.pages(
-            "s3",
-            "list_objects_v2",
-            on="data:",
-            token=("NextContinuationToken", "ContinuationToken"),
-            Bucket=self._bucket,
-            Prefix=DATA_PREFIX + prefix,
-        )
-        for found in (one for page in pages for one in page.get("Contents", ())):
+        for found in self._objects.listed(DATA_PREFIX + prefix, on="data:"):
             name = found["Key"].removeprefix(DATA_PREFIX)
             if name and not name.endswith("/"):  # some programs mark folders with an empty object
                 yield DataFile(name, found["Size"], found["LastModified"].timestamp())

@@ -120,10 +120,14 @@ class S3ObjectStore:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """The keys that begin with `prefix`."""
-        token, on = ("NextContinuationToken", "ContinuationToken"), f"bucket {self.bucket}"
+        return (found["Key"] for found in self.listed(prefix, on=f"bucket {self.bucket}"))
+
+    def listed(self, prefix: str, *, on: str) -> Iterator[dict[str, Any]]:
+        """What S3 says of each object whose key begins with `prefix`; `on` names it in errors."""
+        token = ("NextContinuationToken", "ContinuationToken")
         asked = {"Bucket": self.bucket, "Prefix": prefix}
         for answer in self._account.pages("s3", "list_objects_v2", on=on, token=token, **asked):
-            yield from (found["Key"] for found in answer.get("Contents", ()))
+            yield from answer.get("Contents", ())
 
     def renew(self, key: str, *, older_than_s: float) -> None:
         """Write an object anew as it is, so that the bucket's rules count its age from now, if it is that old.

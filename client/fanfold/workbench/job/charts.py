@@ -179,16 +179,18 @@ def run_load_options(points: Iterable[tuple[float, float, float]], end_s: float)
     points = list(points)
     cpu: Points = [(at, cpu) for at, cpu, _ in points]
     memory: Points = [(at, mib) for at, _, mib in points]
-    panels = [Panel("CPU %", [("CPU %", "running", cpu)]), Panel("memory, MiB", [("memory, MiB", "warn", memory)])]
-    return _above_each_other(panels, end_s, lines=False)
+    return _above_each_other(_load_panels(cpu, memory), end_s, lines=False)
 
 
 def machine_load_options(moments: list[LoadPoint], end_s: float) -> Options:
     """CPU and memory of machines over time."""
     cpu: Points = [(one.at_s, one.cpu_percent) for one in moments]
     memory: Points = [(one.at_s, one.memory_mib) for one in moments]
-    panels = [Panel("CPU %", [("CPU %", "running", cpu)]), Panel("memory, MiB", [("memory, MiB", "warn", memory)])]
-    return _above_each_other(panels, end_s)
+    return _above_each_other(_load_panels(cpu, memory), end_s)
+
+
+def _load_panels(cpu: Points, memory: Points) -> list[Panel]:
+    return [Panel("CPU %", [("CPU %", "running", cpu)]), Panel("memory, MiB", [("memory, MiB", "warn", memory)])]
 
 
 def disk_and_network_options(moments: list[LoadPoint], end_s: float) -> Options:
