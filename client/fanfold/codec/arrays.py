@@ -27,7 +27,7 @@ _VIEWS = ("recarray", "matrix")
 
 def pack(value: Any) -> Encoded | None:
     """The encoding of an array; None for what has a tag. Raises `CodecError` for a dtype that cannot be written."""
-    if type(value) is not np.ndarray or value.dtype.kind == "O":
+    if type(value) is not np.ndarray or value.dtype.kind == "O" or not value.flags.writeable:
         return None
     return Encoded(CODEC, _npy(value))
 
@@ -125,6 +125,9 @@ def _is_kept(dtype: Any) -> bool:
 def tag(value: Any, tagger: Tagger) -> Any:
     """The tag of a scalar, of a dtype, and of arrays that are more than numbers; None for anything else."""
     kind = type(value)
+    if kind is np.ndarray and not value.flags.writeable:
+        is_plain = value.dtype.kind != "O"
+        return {"$locked": tagger.put_part(Encoded(CODEC, _npy(value))) if is_plain else _objects(value, tagger)}
     if isinstance(value, np.generic):
         return _scalar(value, tagger)
     if isinstance(value, np.dtype):
@@ -139,12 +142,23 @@ def tag(value: Any, tagger: Tagger) -> Any:
 def _array(value: Any, kind: type, tagger: Tagger) -> Any:
     """The tag of an array of objects, or of one that is seen in another way."""
     if kind is np.ndarray:
-        order = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
-        flat = value.ravel(order=order).tolist()
-        return {"$objects": [list(value.shape), order, [tagger.at(number, item) for number, item in enumerate(flat)]]}
+        return _objects(value, tagger)
     if kind.__name__ in _VIEWS and kind.__module__.partition(".")[0] == "numpy" and value.dtype.kind != "O":
         return {"$view": [kind.__name__, tagger.at("array", np.asarray(value).view(np.ndarray))]}
     return None
+
+
+def _objects(value: Any, tagger: Tagger) -> Any:
+    order = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
+    flat = value.ravel(order=order).tolist()
+    return {"$objects": [list(value.shape), order, [tagger.at(number, item) for number, item in enumerate(flat)]]}
+
+
+def _locked(array: Any) -> Any:
+    """An array that nothing may be written to: a view, since several may share what was read."""
+    made = array.view()
+    made.flags.writeable = False
+    return made
 
 
 def _scalar(value: Any, tagger: Tagger) -> Any:
@@ -216,4 +230,5 @@ UNTAG: dict[str, Callable[[Any], Any]] = {
     "$dtype": lambda descr: np.lib.format.descr_to_dtype(descr) if isinstance(descr, list) else np.dtype(descr),
     "$masked": _read_masked,
     "$view": _read_view,
+    "$locked": _locked,
 }

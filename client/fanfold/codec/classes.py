@@ -80,7 +80,7 @@ def lookup(module: str, qualname: str) -> Any:
             found = vars(found).get(part)
         except TypeError:
             return None
-    return found
+    return found.__func__ if type(found) is staticmethod else found
 
 
 def name_of(thing: Any) -> tuple[str, str] | None:
@@ -102,6 +102,20 @@ def version_of(module: str) -> str | None:
     """The release of the package that a module belongs to, without its patch number; None where it does not say."""
     version = getattr(sys.modules.get(module.partition(".")[0]), "__version__", None)
     return ".".join(version.split(".")[:2]) if isinstance(version, str) else None
+
+
+def can_be_made_new(kind: Any, args: Any, keywords: Any) -> bool:
+    """Whether a class makes an object of these arguments: many want more than they say to pickle."""
+    new = kind.__new__
+    if not isinstance(new, FunctionType):
+        return True
+    from inspect import signature
+
+    try:
+        signature(new).bind(kind, *args, **keywords)
+    except TypeError:
+        return False
+    return True
 
 
 def fields_of(kind: type) -> list[str] | None:

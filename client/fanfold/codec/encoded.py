@@ -52,6 +52,8 @@ def damaged(codec: str, reason: object) -> CodecError:
 
 #: What to return instead, by a class anywhere in the value's ancestry, or by the package that it comes from.
 _INSTEAD = {
+    "sqlite3.Connection": "the path of its database, and connect where you need it",
+    "sqlite3.Cursor": "its rows: `cursor.fetchall()`",
     "pandas.DataFrame": "a plain frame: `pandas.DataFrame(value)`",
     "numpy.MaskedArray": "`value.filled(...)`, or `value.data` and `value.mask` apart",
     "numpy.ndarray": "a plain array: `numpy.asarray(value)`",
@@ -79,7 +81,7 @@ _INSTEAD = {
 
 #: What is never encoded, though it may say how it pickles: a handle on something, or a plan that was not carried out.
 NEVER_ENCODED = (
-    "builtins.generator", "io.IOBase", "polars.LazyFrame", "matplotlib.Figure", "rasterio.DatasetBase", "numpy.memmap",
+    "builtins.generator", "io.IOBase", "polars.LazyFrame", "matplotlib.Figure", "rasterio.DatasetBase",
     "builtins.module", "threading.Thread", "subprocess.Popen", "concurrent.Future", "asyncio.Future",
 )  # fmt: skip
 

@@ -211,6 +211,19 @@ class _Builder:
             return self._plain(Missing(name, f"it has no member {member} of that value here"), data)
         return known
 
+    def _build_extended(self, number: int, kind: Any, plain: Any, attributes: Any) -> _Build:
+        found, whole = (yield kind), (yield plain)
+        if isinstance(found, Missing):
+            return self._plain(found, whole)
+        if not isinstance(found, type):
+            raise Damaged("an array or a frame of something that is no class")
+        from fanfold.codec.extended import put_on
+
+        made = self._made.setdefault(number, put_on(found, whole))
+        for name, tree in attributes:
+            vars(made)[name] = yield from self._shown(tree)
+        return made
+
     def _build_sealed(self, number: int, kind: Any, state: Any) -> _Build:
         found, held = (yield kind), (yield state)
         if is_sealed(held):

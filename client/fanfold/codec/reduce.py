@@ -12,10 +12,11 @@ import copyreg
 import sys
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from types import BuiltinFunctionType, FunctionType, GenericAlias, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
-from fanfold.codec.classes import fields_of, lookup, name_of, origin, version_of
+from fanfold.codec.classes import can_be_made_new, fields_of, lookup, name_of, origin, version_of
 from fanfold.codec.encoded import NEVER_ENCODED, cannot_take_apart, place_of, refuse
 from fanfold.codec.registry import is_secret
 from fanfold.codec.values import Own, PutPart, Tagger, sort_key
@@ -26,6 +27,8 @@ _Place = tuple[Any, Any] | None
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _CONTAINERS = frozenset({list, tuple, set, frozenset, dict})
+#: Classes that a codec has, and of which what extends them is written as well.
+_EXTENDED = ("numpy.ndarray", "pandas.DataFrame", "pandas.Series")
 #: Whose class is of a package's that has an exact codec, but which are something else than that takes.
 _NOT_APART = ("pandas.DataFrame", "pandas.Series", "pandas.Index", *NEVER_ENCODED)
 
@@ -189,6 +192,11 @@ class _Parts:
         ordered = sorted(values, key=lambda member: self._graph.standalone(member, self._place))
         return [self.same(member) for member in ordered]
 
+    @property
+    def takes_source(self) -> bool:
+        """Whether what has no name may travel with the UDF's own code: a lambda that a library has made."""
+        return not isinstance(self._graph.own, str)
+
     def own(self, thing: Any) -> Any:
         own = self._graph.own
         return _NAMED[own](thing) if isinstance(own, str) else own(thing)
@@ -205,8 +213,10 @@ def _describe(value: Any, parts: _Parts) -> list[Any]:
     describe = _BY_CLASS.get(kind)
     if describe is not None:
         return describe(value, parts)
-    if isinstance(value, type) or kind.__name__ == "ufunc":
+    if isinstance(value, type):
         return _by_name(value, parts)
+    if kind.__name__ == "ufunc":
+        return _ufunc(value, parts)
     if isinstance(value, BaseException):
         return _exception(value, parts)
     if "enum" in sys.modules and isinstance(value, sys.modules["enum"].Enum):
@@ -225,7 +235,7 @@ def _by_name(value: Any, parts: _Parts) -> list[Any]:
         return ["method", parts.attribute("__self__", of), value.__name__]
     found = name_of(value)
     module = found[0] if found else getattr(value, "__module__", None) or ""
-    if origin(module) == "own":
+    if origin(module) == "own" or (found is None and parts.takes_source):
         tree = parts.own(value)
         if tree is None:
             raise cannot_take_apart(value, parts.where)
@@ -235,6 +245,17 @@ def _by_name(value: Any, parts: _Parts) -> list[Any]:
     if found is None:
         raise cannot_take_apart(value, parts.where)
     return ["name", *found, version_of(module)]
+
+
+def _ufunc(value: Any, parts: _Parts) -> list[Any]:
+    from fanfold.codec.extended import frompyfunc, function_of
+
+    given = None if name_of(value) else function_of(value)
+    if given is None:
+        return _by_name(value, parts)
+    *arguments, identity = given
+    made: Any = frompyfunc() if identity is None else partial(frompyfunc(), identity=identity)
+    return ["call", parts.same(made), parts.each(arguments)]
 
 
 def _module(value: ModuleType, parts: _Parts) -> list[Any]:
@@ -263,6 +284,8 @@ def _exception(value: BaseException, parts: _Parts) -> list[Any]:
 
 def _reduced(value: Any, kind: type, parts: _Parts) -> list[Any]:
     """An object by what it says of itself: how it is made, its state, and what it contains."""
+    if extended := _extended(value, kind, parts):
+        return extended
     if kind is object or any(place_of(each) in _NOT_APART for each in kind.__mro__):
         raise refuse(value, parts.where)
     made = _reduce(value, kind, parts)
@@ -280,8 +303,24 @@ def _reduced(value: Any, kind: type, parts: _Parts) -> list[Any]:
     name = getattr(called, "__name__", "")
     if called in (getattr(copyreg, "__newobj__"), getattr(copyreg, "__newobj_ex__")):  # noqa: B009 - mangled otherwise
         given, keywords = (arguments[1], arguments[2]) if name == "__newobj_ex__" else (arguments[1:], {})
+        if not can_be_made_new(arguments[0], given, keywords):
+            raise refuse(value, parts.where)
         return ["object", parts.same(arguments[0]), parts.each(given), parts.pairs(keywords.items()), *tail]
     return ["call", parts.same(called), parts.each(arguments), *tail]
+
+
+def _extended(value: Any, kind: type, parts: _Parts) -> list[Any] | None:
+    """An object that extends an array or a frame; None for any other."""
+    if not any(place_of(each) in _EXTENDED for each in kind.__mro__):
+        return None
+    from fanfold.codec.extended import taken_apart
+
+    found = taken_apart(value, kind)
+    if found is None:
+        return None
+    plain, attributes = found
+    named_parts = [[name, parts.attribute(name, item)] for name, item in attributes.items()]
+    return ["extended", parts.same(kind), parts.same(plain), named_parts]
 
 
 def _reduce(value: Any, kind: type, parts: _Parts) -> Any:

@@ -156,7 +156,7 @@ class Tagger:
             if kind.__name__ == "ndarray" and isinstance(self.put_part, _Blobs):
                 reference = self.put_part.put_in_place(module, value)
                 if reference is not None:
-                    return reference
+                    return reference if value.flags.writeable else {"$locked": reference}
             encoded = pack_whole(module, value, lambda: self.where)
             if encoded is not None:
                 reference = self.put_part(encoded)

@@ -12,6 +12,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import encode_json
+from fanfold.codec.classes import can_be_made_new
 from fanfold.codec.registry import knows
 from fanfold.codec.values import PutBlob
 from fanfold.errors import CaptureError, CodecError, FanfoldError
@@ -349,6 +350,8 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
     kind = type(value)
     if known := _known_name(value, kind):
         return by_name(graph, *known)
+    if (made_by := _of_array_or_frame(graph, value, kind)) is not None:
+        return made_by
     made = _reduced(graph, value)
     if isinstance(made, str):
         known = own_name(value, made)
@@ -356,7 +359,7 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
             raise graph.refuse(value)
         return by_name(graph, *known)
     maker, args, state, items, pairs = (*made, None, None, None)[:5]
-    if maker is copyreg.__newobj__ and not _can_be_made_new(args):  # type: ignore[attr-defined]
+    if maker is copyreg.__newobj__ and not can_be_made_new(args[0], args[1:], {}):  # type: ignore[attr-defined]
         raise graph.refuse(value)
     if kind.__module__ != "builtins":
         graph.note_version(kind)
@@ -371,6 +374,24 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
     if pairs is not None:
         parts["pairs"] = [[graph.ref(k), graph.ref(v, f"[{_short(k)}]")] for k, v in pairs]
     return ["call", parts]
+
+
+def _of_array_or_frame(graph: Graph, value: Any, kind: type) -> Any:
+    """What extends an array or a frame, or a ufunc that `numpy.frompyfunc` has made; None for anything else."""
+    if "numpy" not in sys.modules:
+        return None
+    from fanfold.codec.extended import frompyfunc, function_of, put_on, taken_apart
+
+    if (apart := taken_apart(value, kind)) is not None:
+        graph.lanes.append(("object", graph.label(), f"a {kind.__module__}.{kind.__qualname__}", 0, ""))
+        return call(graph, put_on, kind, *apart)
+    if kind.__name__ != "ufunc":
+        return None
+    given = None if own_name(value, value.__name__) else function_of(value)
+    if given is None:
+        return None
+    *arguments, identity = given
+    return call(graph, frompyfunc(), *arguments, **({} if identity is None else {"identity": identity}))
 
 
 def forgotten(value: Any, state: Any) -> dict[str, Any]:
@@ -406,20 +427,6 @@ def _known_name(value: Any, kind: type) -> tuple[str, str] | None:
             if name := held_by(value, where):
                 return where, name
     return None
-
-
-def _can_be_made_new(args: tuple[Any, ...]) -> bool:
-    """Whether a class makes an object of these arguments: many want more than they say to pickle."""
-    new = args[0].__new__
-    if not isinstance(new, types.FunctionType):
-        return True
-    from inspect import signature
-
-    try:
-        signature(new).bind(*args)
-    except TypeError:
-        return False
-    return True
 
 
 def _state(graph: Graph, state: Any) -> Any:

@@ -65,12 +65,18 @@ def changed(usage: UseSite, name: str, value: Any, expression: ast.expr | None) 
     )
 
 
+#: How classes are called whose objects stand for a process, a file or a machine elsewhere.
+_CONNECTED = ("Connection", "Cursor", "connection", "cursor", "Session", "Client", "socket", "Engine", "Channel")
+
+
 def _describe(name: str, value: Any) -> tuple[str, str]:
     if issubclass(type(value), io.IOBase):
         return "an open file", f"Open it inside the function, and pass its path instead of {name!r}."
     kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
     if kind.endswith(("lock", "Lock", "Condition", "Semaphore", "Event")):
         return f"a live {kind}", "Make it inside the function: each run has a process to itself."
+    if kind.endswith(_CONNECTED):
+        return f"a live {kind}", f"Connect inside the function, and pass what {name!r} connects to as a parameter."
     return f"a live object ({kind})", f"Make {name!r} inside the function, or pass what it is made from as a parameter."
 
 
