@@ -213,10 +213,8 @@ def _describe(value: Any, parts: _Parts) -> list[Any]:
     describe = _BY_CLASS.get(kind)
     if describe is not None:
         return describe(value, parts)
-    if isinstance(value, type):
-        return _by_name(value, parts)
-    if kind.__name__ == "ufunc":
-        return _ufunc(value, parts)
+    if isinstance(value, type) or kind.__name__ == "ufunc":
+        return _by_name(value, parts) if isinstance(value, type) else _ufunc(value, parts)
     if isinstance(value, BaseException):
         return _exception(value, parts)
     if "enum" in sys.modules and isinstance(value, sys.modules["enum"].Enum):

@@ -50,7 +50,7 @@ def describe(graph: Graph, value: Any) -> Any:
         return ["value", text] if _is_writeable(value, kind) else _read_only(graph, text)
     if stream := next((name for name in _STREAMS if getattr(sys, name, None) is value), None):
         return by_name(graph, "sys", stream)
-    return _taken_apart(graph, value)
+    return _of_array_or_frame(graph, value, kind) or _taken_apart(graph, value)
 
 
 def describe_secret(graph: Graph, value: Any) -> tuple[Any, Any]:
@@ -350,8 +350,6 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
     kind = type(value)
     if known := _known_name(value, kind):
         return by_name(graph, *known)
-    if (made_by := _of_array_or_frame(graph, value, kind)) is not None:
-        return made_by
     made = _reduced(graph, value)
     if isinstance(made, str):
         known = own_name(value, made)
