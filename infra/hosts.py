@@ -2,12 +2,19 @@
 
 A family's name is letters, a generation, and attributes: in `m7gd`, `g` stands for Graviton and `d` for a local disk.
 https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html
+
+`ec2_hosts.txt` has what EC2 itself says of each: its vCPUs, its GiB, its GPUs, and whether it is sold on demand only.
+`tests/infra/ec2_hosts.py` makes it.
 """
 
 from __future__ import annotations
 
+import difflib
+import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
 
 from fanfold.contract.instances import Host
 
@@ -21,9 +28,27 @@ _OTHER_ACCELERATORS = ("inf", "trn", "dl", "vt", "f")
 _NEVER = ("t", "mac")
 
 
-def refusals(host: Host) -> Iterator[str]:
-    """Why AWS would refuse this host, or why no run could ever start on it; nothing where it fits."""
+class _Facts(NamedTuple):
+    """What a host has; None where only its name is known."""
+
+    vcpus: int | None
+    memory_gib: float | None
+    gpus: int | None
+    spot: bool = True
+
+
+def refusals(host: Host, *, spot: bool = False, newer: bool = False) -> Iterator[str]:
+    """Why AWS would refuse this host, or why no run could ever start on it; nothing where it fits.
+
+    `spot`: whether it is to be a Spot machine; `newer`: AWS has it, though the table does not.
+    """
     family = host.name.partition(".")[0]
+    facts = _table().get(host.name)
+    if facts is None and not newer:
+        yield _unknown(host.name)
+        return
+    if spot and facts is not None and not facts.spot:
+        yield f"EC2 has no Spot machines of {host.name}; choose another host, or leave `spot` out"
     letters, attributes = _parts(family)
     if letters in _NEVER:
         yield f"Batch refuses the {letters} family ({host.name}); choose another host"
@@ -34,6 +59,36 @@ def refusals(host: Host) -> Iterator[str]:
     else:
         yield from _wrong_processor(host, attributes)
         yield from _wrong_gpus(host, family, letters, attributes)
+        yield from _too_much(host, facts or _Facts(None, None, None))
+
+
+@functools.cache
+def _table() -> Mapping[str, _Facts]:
+    """Every EC2 instance type that there was when the table was made."""
+    rows = (line.split() for line in Path(__file__).with_name("ec2_hosts.txt").read_text("utf-8").splitlines())
+    return {
+        name: _Facts(None, None, None)
+        if vcpus == "?"
+        else _Facts(int(vcpus), float(gib), int(gpus), "on-demand-only" not in more)
+        for name, vcpus, gib, gpus, *more in rows
+    }
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, _table(), n=3)
+    like = f" ({', '.join(near)} there are)" if near else ""
+    return (
+        f"EC2 has no instance type {name} that Fanfold knows of{like}; correct the name, "
+        'or where AWS has brought it out since, write "newer": true'
+    )
+
+
+def _too_much(host: Host, facts: _Facts) -> Iterator[str]:
+    """A job that asks for more than its machine has stays in the queue for ever."""
+    for field, wanted in (("vcpus", host.vcpus), ("memory_gib", host.memory_gib), ("gpus", host.gpus)):
+        has = getattr(facts, field)
+        if has and wanted > has:
+            yield f'{host.name} has {has:g}, which no job may exceed; write "{field}": {has:g}'
 
 
 def _parts(family: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from fanfold.contract.cloud import definition_name
 from fanfold.contract.instances import INSTANCE_TYPES, Host, InstanceType
 from fanfold.contract.layout import REALTIME_DISK_MIB
 from infra.hosts import refusals
@@ -53,6 +54,17 @@ PythonVersion = Literal["3.10", "3.11", "3.12", "3.13", "3.14"]
 #: Of the 500 resources of a stack, without those that each deployment has beside its job definitions.
 #: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 _DEFINITIONS = 300
+#: Of the 50 tags of a resource, without Fanfold's own and those of the CDK.
+#: https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
+_TAGS = 45
+#: Of a compute environment (API, ComputeResource.subnets), and of a function's VPC.
+_SUBNETS = 16
+#: What S3 keeps for names of its own: those of access points, of directory and table buckets, and of examples
+#: (https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html).
+_RESERVED_BEGINNINGS = ("xn--", "sthree-", "amzn-s3-demo-")
+_RESERVED_ENDS = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+#: Characters of one statement about buckets, so that it fits into a policy (6,144, IAM), and what each name takes more.
+_STATEMENT, _ARN = 5_500, len('"arn:aws-us-gov:s3:::/*",')
 #: Job queues and compute environments in a region, https://docs.aws.amazon.com/batch/latest/userguide/service_limits.html
 _QUEUES = 50
 #: What Lambda keeps for functions without a share of their own (API, PutFunctionConcurrency).
@@ -70,10 +82,11 @@ class ExtraInstanceType(BaseModel):
 
     host: str = Field(pattern=r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$")
     vcpus: int = Field(ge=1)
-    memory_gib: float = Field(gt=0)
-    usd_per_hour: float = Field(ge=0)
+    memory_gib: float = Field(ge=0.5, strict=False)  # read as text, as a version is
+    usd_per_hour: float = Field(ge=0, strict=False)
     architecture: Architecture = "x86_64"
     gpus: int = Field(default=0, ge=0)
+    newer: bool = False
 
     def named(self, name: str) -> InstanceType:
         """The same, in the words of the contract."""
@@ -235,7 +248,7 @@ class Settings(BaseModel):
     access_logs: bool = Field(default=True, description="Keep the bucket's access logs, in a bucket of their own.")
 
     alarm_email: str | None = Field(
-        default=None, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", description="Who is told of alarms and of the budget."
+        default=None, pattern=r"^[^@\s]+@[\w-]+(\.[\w-]+)+$", description="Who is told of alarms and of the budget."
     )
     monthly_budget_usd: int | None = Field(
         default=None, ge=1, description="Tell `alarm_email` at 80% and 100% of this, and when it is forecast."
@@ -294,14 +307,11 @@ def _complaints(settings: Settings) -> list[str]:
         found.append(f"max_vcpus: {settings.max_vcpus} is less than the largest host has; allowed: {largest} and more")
     if 0 < settings.keep_warm_minutes < 20:
         found.append("keep_warm_minutes: Batch takes 0, or 20 to 10080")
-    if bool(settings.vpc_id) != bool(settings.subnet_ids):
-        found.append("subnet_ids: your own VPC needs `vpc_id` and at least one of `subnet_ids`, both or neither")
     if settings.monthly_budget_usd and not settings.alarm_email:
         found.append("monthly_budget_usd: a budget needs `alarm_email`, for somebody to be told")
-    if odd := [name for name in (*settings.read_buckets, *settings.write_buckets) if _like_an_address(name)]:
-        found.append(f"read_buckets, write_buckets: {odd[0]} looks like an IP address, which S3 refuses as a name")
-    if odd := [key for key in settings.tags if key.lower().startswith("aws:")]:
-        found.append(f"tags: {odd[0]} begins with aws:, which AWS keeps for itself")
+    if (settings.secrets or "").startswith(("ssm:/aws", "ssm:/ssm")):
+        found.append(f"secrets: {settings.secrets}: SSM takes no name that begins with aws or ssm")
+    found += _bucket_complaints(settings) + _tag_complaints(settings) + _network_complaints(settings)
     found += _concurrency_complaints(settings) + _image_complaints(settings) + _team_complaints(settings)
     own = ((name, _own_image_complaints(name, image, settings)) for name, image in settings.images.items())
     found += [f"images.{name}{complaint}" for name, complaints in own for complaint in complaints]
@@ -335,11 +345,53 @@ def _team_complaints(settings: Settings) -> list[str]:
     return []
 
 
+def _bucket_complaints(settings: Settings) -> list[str]:
+    names, found = [*settings.read_buckets, *settings.write_buckets], []
+    if odd := [name for name in names if name.replace(".", "").isdigit() and name.count(".") == 3]:
+        found.append(f"read_buckets, write_buckets: {odd[0]} looks like an IP address, which S3 refuses as a name")
+    if odd := [name for name in names if name.startswith(_RESERVED_BEGINNINGS) or name.endswith(_RESERVED_ENDS)]:
+        found.append(
+            f"read_buckets, write_buckets: {odd[0]} is no name of a general purpose bucket; S3 keeps"
+            f" {', '.join((*_RESERVED_BEGINNINGS, *_RESERVED_ENDS))} for itself"
+        )
+    if sum(len(name) + _ARN for name in names) > _STATEMENT:
+        found.append(
+            f"read_buckets, write_buckets: {len(names)} names make a longer policy than IAM takes; name fewer, or allow"
+            " the data role (an output of the stack) in the policies of the buckets"
+        )
+    return found
+
+
+def _tag_complaints(settings: Settings) -> list[str]:
+    found = []
+    if odd := [key for key in settings.tags if key.lower().startswith("aws:")]:
+        found.append(f"tags: {odd[0]} begins with aws:, which AWS keeps for itself")
+    if odd := [key for key in settings.tags if key.lower().startswith("fanfold:")]:
+        found.append(f"tags: {odd[0]} begins with fanfold:, by which permissions know what is Fanfold's")
+    if len(settings.tags) > _TAGS:
+        found.append(f"tags: {len(settings.tags)} are more than AWS takes with Fanfold's own; allowed: up to {_TAGS}")
+    alike = {key.lower(): key for key in settings.tags}
+    if odd := [key for key in settings.tags if alike[key.lower()] != key]:
+        found.append(f"tags: {odd[0]} and {alike[odd[0].lower()]} are the same to IAM; leave one of them out")
+    return found
+
+
+def _network_complaints(settings: Settings) -> list[str]:
+    found, subnets = [], settings.subnet_ids
+    if bool(settings.vpc_id) != bool(subnets):
+        found.append("subnet_ids: your own VPC needs `vpc_id` and at least one of `subnet_ids`, both or neither")
+    if odd := [name for name in subnets if subnets.count(name) > 1]:
+        found.append(f"subnet_ids: {odd[0]} stands there twice; name each once")
+    if len(subnets) > _SUBNETS:
+        found.append(f"subnet_ids: {len(subnets)} are more than Batch takes; allowed: up to {_SUBNETS}")
+    return found
+
+
 def _host_complaints(settings: Settings) -> list[str]:
     found = [
         f"extra_instance_types.{name}: {refusal}"
         for name, extra in settings.extra_instance_types.items()
-        for refusal in refusals(extra.named(name).host)
+        for refusal in refusals(extra.named(name).host, spot=settings.spot, newer=extra.newer)
     ]
     if (queues := len({host.name for host in _hosts(settings)})) > _QUEUES:
         found.append(
@@ -351,17 +403,21 @@ def _host_complaints(settings: Settings) -> list[str]:
 
 def _concurrency_complaints(settings: Settings) -> list[str]:
     reserved, most = settings.realtime_reserved_concurrency, settings.account_concurrency - _LEFT_UNRESERVED
-    if reserved is None or reserved <= most:
+    if reserved is None:
+        return []
+    functions = settings.realtime_functions * (1 + sum(image.realtime for image in settings.images.values()))
+    if reserved < functions:
+        return [
+            f"realtime_reserved_concurrency: {reserved} is less than one for each of {functions} functions (clones,"
+            f" and those of images of their own); allowed: {functions} and more"
+        ]
+    if reserved <= most:
         return []
     return [
         f"realtime_reserved_concurrency: {reserved} of {settings.account_concurrency} leaves less than the "
         f"{_LEFT_UNRESERVED} that Lambda keeps for other functions; allowed: up to {max(most, 0)}, "
         "or set `account_concurrency` to your account's limit (`fanfold doctor` shows it)"
     ]
-
-
-def _like_an_address(name: str) -> bool:
-    return name.replace(".", "").isdigit() and name.count(".") == 3
 
 
 def _image_complaints(settings: Settings) -> list[str]:
@@ -392,8 +448,12 @@ def _own_image_complaints(name: str, image: OwnImage, settings: Settings) -> lis
 
 def _definition_complaints(settings: Settings) -> list[str]:
     """A stack holds so many resources, and each image has a job definition for each of its instance types."""
-    count = len(settings.offered) + sum(len(settings.offered_with(image)) for image in settings.images.values())
-    if count <= _DEFINITIONS:
+    names = [definition_name(settings.deployment, machine) for machine in settings.offered]
+    for image, own in settings.images.items():
+        names += [definition_name(settings.deployment, machine, image) for machine in settings.offered_with(own)]
+    if twice := [name for name in names if names.count(name) > 1]:
+        return [f"extra_instance_types: two of them come to one job definition, {twice[0]}; choose another name"]
+    if (count := len(names)) <= _DEFINITIONS:
         return []
     return [
         f"images: with their instance types they come to {count} job definitions, and a stack has room for"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -10,6 +11,8 @@ from pydantic import ValidationError
 from fanfold.contract.instances import INSTANCE_TYPES
 from infra.context import allowed_values, read_settings
 from infra.settings import SettingError, Settings
+from tests.infra import ec2_hosts
+from tests.infra.templates import ROOT
 
 
 def test_the_defaults_are_a_deployment_called_main_with_every_instance_type() -> None:
@@ -39,6 +42,9 @@ def test_a_gpu_and_a_graviton_machine_need_no_code() -> None:
     assert (offered["gpu"].host.gpus, offered["arm"].host.architecture) == (1, "arm64")
 
 
+_MACHINE = {"host": "m6i.large", "vcpus": 2, "memory_gib": 8, "usd_per_hour": 0.1}
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -65,6 +71,31 @@ def test_a_gpu_and_a_graviton_machine_need_no_code() -> None:
         ({"read_buckets": ["a..b"]}, ["read_buckets.0", "a..b"]),
         ({"write_buckets": ["192.168.5.4"]}, ["192.168.5.4", "IP address"]),
         ({"tags": {"aws:mine": "x"}}, ["tags", "aws:mine"]),
+        ({"tags": {"fanfold:deployment": "x"}}, ["tags", "fanfold:deployment", "permissions"]),
+        ({"tags": {f"k{n}": "x" for n in range(46)}}, ["tags", "46", "up to 45"]),
+        ({"tags": {"Team": "x", "team": "y"}}, ["tags", "Team and team", "IAM"]),
+        ({"vpc_id": "vpc-0a1b2c3d", "subnet_ids": ["subnet-0a1b2c3d"] * 2}, ["subnet_ids", "twice"]),
+        (
+            {"vpc_id": "vpc-0a1b2c3d", "subnet_ids": [f"subnet-0a1b2c{n}" for n in range(10, 27)]},
+            ["subnet_ids", "17", "up to 16"],
+        ),
+        ({"read_buckets": ["scenes-s3alias"]}, ["scenes-s3alias", "--x-s3"]),
+        ({"write_buckets": ["xn--scenes"]}, ["xn--scenes", "general purpose"]),
+        ({"read_buckets": [f"scenes-of-{n:03}" for n in range(200)]}, ["200 names", "data role"]),
+        ({"secrets": "ssm:/aws/keys/"}, ["secrets", "ssm:/aws/keys/", "SSM takes no name"]),
+        ({"alarm_email": "me@example..com"}, ["alarm_email", "me@example..com"]),
+        ({"realtime_reserved_concurrency": 5, "realtime_functions": 10}, ["5 is less", "10 and more"]),
+        ({"extra_instance_types": {"my.one": _MACHINE, "my-one": _MACHINE}}, ["fanfold-main-my-one", "another name"]),
+        ({"extra_instance_types": {"t3-micro": _MACHINE}}, ["fanfold-main-t3-micro", "another name"]),
+        (
+            {"images": {"geo": {}}, "extra_instance_types": {"image-geo-small": _MACHINE}},
+            ["fanfold-main-image-geo-small", "another name"],
+        ),
+        ({"extra_instance_types": {"mine": {**_MACHINE, "memory_gib": 0.1}}}, ["mine.memory_gib", "0.5"]),
+        (
+            {"spot": True, "extra_instance_types": {"mine": {**_MACHINE, "host": "hpc7a.12xlarge"}}},
+            ["no Spot machines of hpc7a.12xlarge", "leave `spot` out"],
+        ),
         ({"read_buckets": ["Not_A_Bucket"]}, ["read_buckets.0", "Not_A_Bucket"]),
         ({"images": {"Geo": {}}}, ["images.Geo", "[a-z]"]),
         ({"images": {"default": {}}}, ["images.default", "another name"]),
@@ -111,7 +142,7 @@ def test_machines_that_not_every_region_has_are_offered_on_request_alone() -> No
 
 
 def _extra(**changes: object) -> dict[str, object]:
-    machine = {"host": "g5.xlarge", "vcpus": 4, "memory_gib": 16, "usd_per_hour": 1.006}
+    machine = {"host": "g5.xlarge", "vcpus": 2, "memory_gib": 2, "usd_per_hour": 1.006}
     return {"extra_instance_types": {"mine": {**machine, **changes}}}
 
 
@@ -138,6 +169,13 @@ def test_the_t_family_is_refused_as_batch_would() -> None:
         ("a1.large", {"architecture": "arm64"}, "does not support a1.large"),
         ("inf2.xlarge", {}, "accelerators that Fanfold's image cannot use"),
         ("mac2.metal", {}, "Batch refuses the mac family"),
+        ("zz9.large", {}, "EC2 has no instance type zz9.large that Fanfold knows of"),
+        ("m6i.lage", {}, "(m6i.large"),
+        ("zz9.large", {}, 'where AWS has brought it out since, write "newer": true'),
+        ("t9.large", {"newer": True}, "Batch refuses the t family"),
+        ("m6i.large", {"vcpus": 64}, 'm6i.large has 2, which no job may exceed; write "vcpus": 2'),
+        ("m6i.large", {"memory_gib": 16}, 'm6i.large has 8, which no job may exceed; write "memory_gib": 8'),
+        ("g5.xlarge", {"gpus": 4}, 'g5.xlarge has 1, which no job may exceed; write "gpus": 1'),
     ],
 )
 def test_a_host_on_which_no_run_could_start_is_refused(host: str, more: dict[str, object], words: str) -> None:
@@ -154,6 +192,9 @@ def test_a_host_on_which_no_run_could_start_is_refused(host: str, more: dict[str
         ("x2iedn.xlarge", {}),
         ("u-6tb1.56xlarge", {}),
         ("hpc7g.4xlarge", {"architecture": "arm64"}),
+        ("i3.metal", {"vcpus": 72}),  # EC2 has it, and says nothing more of it here
+        ("m99i.large", {"newer": True}),
+        ("m99g.large", {"newer": True, "architecture": "arm64"}),
     ],
 )
 def test_any_other_host_is_taken(host: str, more: dict[str, object]) -> None:
@@ -161,7 +202,8 @@ def test_any_other_host_is_taken(host: str, more: dict[str, object]) -> None:
 
 
 def test_more_hosts_than_a_region_has_queues_are_refused() -> None:
-    hosts = {f"m{n}": {"host": f"m6i.{n}xlarge", "vcpus": 2, "memory_gib": 8, "usd_per_hour": 0.1} for n in range(50)}
+    names = [name for name in ec2_hosts.names() if re.match(r"[cm][56]i?d?\.", name)][:50]
+    hosts = {f"m{n}": {"host": host, "vcpus": 2, "memory_gib": 4, "usd_per_hour": 0.1} for n, host in enumerate(names)}
     with pytest.raises(SettingError, match="different hosts want a queue each, and a region has 50"):
         read_settings({"fanfold": {"extra_instance_types": hosts}})
 
@@ -171,6 +213,16 @@ def test_a_share_must_leave_other_functions_what_lambda_keeps_for_them() -> None
         read_settings({"fanfold": {"realtime_reserved_concurrency": 901}})
     raised = {"realtime_reserved_concurrency": 901, "account_concurrency": 3000}
     assert read_settings({"fanfold": raised}).realtime_reserved_concurrency == 901
+
+
+def test_every_instance_type_that_ec2_has_is_known() -> None:
+    table = (ROOT / "infra" / "ec2_hosts.txt").read_text("utf-8").splitlines()
+    assert table == ec2_hosts.lines(), "make it anew: python -m tests.infra.ec2_hosts > infra/ec2_hosts.txt"
+
+
+def test_fractions_can_come_from_the_command_line_as_well() -> None:
+    given = json.dumps(_extra(host="m6i.large", memory_gib=7.5))
+    assert read_settings({"fanfold": given}).offered["mine"].host.usd_per_hour == 1.006
 
 
 def test_an_unknown_field_of_a_machine_is_named() -> None:
