@@ -263,7 +263,7 @@ def _account() -> str:
     for name in ("USER", "LOGNAME", "USERNAME"):
         if os.environ.get(name):
             return os.environ[name]
-    import getpass
+    import getpass  # brings termios along
 
     try:
         return getpass.getuser()
@@ -324,6 +324,32 @@ def log_to_stderr() -> None:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(level.upper())
+
+
+class Logger:
+    """`logging.getLogger(name)`, which costs a job its import only once somebody listens, or there is a warning."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def debug(self, message: str, *values: object) -> None:
+        """For who develops Fanfold."""
+        if "logging" in sys.modules:  # else nobody can have asked to be told
+            self._tell("debug", message, values)
+
+    def info(self, message: str, *values: object) -> None:
+        """For who wants to know what Fanfold does."""
+        if "logging" in sys.modules:
+            self._tell("info", message, values)
+
+    def warning(self, message: str, *values: object) -> None:
+        """For all: Python prints it where nothing else was arranged."""
+        self._tell("warning", message, values)
+
+    def _tell(self, level: str, message: str, values: tuple[object, ...]) -> None:
+        import logging
+
+        getattr(logging.getLogger(self._name), level)(message, *values, stacklevel=3)
 
 
 # Errors that leave a public function without the frames of what is below it.

@@ -7,12 +7,12 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from fanfold.codec.encoded import never_encoded
 from fanfold.codec.registry import HIDDEN, is_by_reference, is_sealed, secret_kinds
+from fanfold.core.models import NO_DATA
 from fanfold.errors import InputError
 
 # Why one input does not fit. A rejection never leaves this package: it becomes a line of an `InputError`.
@@ -297,8 +297,7 @@ Bind = Callable[[Any], dict[str, Any]]
 _PLAIN = (bool, int, float, str)
 
 
-@dataclass(frozen=True)
-class Signature:
+class Signature(NamedTuple):
     """What a UDF takes: its parameters in order, which of them are required, and what makes values fit each."""
 
     name: str
@@ -308,16 +307,16 @@ class Signature:
     required: frozenset[str]
     #: True where `**kwargs` takes names beyond `parameters`.
     accepts_any: bool = False
-    coercers: Mapping[str, Coerce] = field(default_factory=dict, repr=False, compare=False)
+    coercers: Mapping[str, Coerce] = NO_DATA
     #: What makes the values of `**kwargs` fit.
-    any_coercer: Coerce | None = field(default=None, repr=False, compare=False)
+    any_coercer: Coerce | None = None
 
     #: What its parameters are annotated with.
-    annotations: tuple[Any, ...] = field(default=(), repr=False, compare=False)
+    annotations: tuple[Any, ...] = ()
     #: What it says that it returns; None where it does not say.
-    returns: Any = field(default=None, repr=False, compare=False)
+    returns: Any = None
     #: Defaults that are numbers, texts or truth values.
-    plain_defaults: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    plain_defaults: Mapping[str, Any] = NO_DATA
 
     @classmethod
     def of(cls, fn: Callable[..., Any]) -> Signature:

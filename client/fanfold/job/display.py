@@ -11,7 +11,7 @@ from fanfold.core.fold import JobState
 from fanfold.core.models import BAD, JobHeader, RunStatus
 from fanfold.engines.base import Engine
 from fanfold.errors import FanfoldError, MissingPackage
-from fanfold.job.failures import run_failure
+from fanfold.job.failures import failure_of
 from fanfold.job.results import Contents
 from fanfold.job.waiting import Tracker, describe_counts, in_notebook
 
@@ -78,13 +78,7 @@ def _first_error(state: JobState, contents: Contents) -> str:
     first = next(state.indexes(*BAD), None)
     if first is None:
         return ""
-    told = run_failure(
-        state.header,
-        first,
-        status=state.status_of(first),
-        error=state.error(first),
-        input=contents.arguments(first),
-    )
+    told = failure_of(state, contents, first)
     return f"<details><summary>first error</summary><pre>{escape(str(told))}</pre></details>"
 
 

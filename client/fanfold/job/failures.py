@@ -7,8 +7,9 @@ from typing import Any
 from fanfold.codec import decode_json
 from fanfold.codec.rebuild import ReadAsDataWarning
 from fanfold.contract.layout import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.core.fold import JobState
 from fanfold.core.formatting import counted
-from fanfold.core.models import JobHeader, RunError, RunStatus
+from fanfold.core.models import BAD, FAILED, JobHeader, RunError, RunStatus
 from fanfold.errors import (
     CodecError,
     InputError,
@@ -19,6 +20,7 @@ from fanfold.errors import (
     RunTimedOut,
     WorkerDied,
 )
+from fanfold.job.results import Contents
 from fanfold.job.summary import own_memory_mib, own_timeout_s
 
 _KINDS: dict[RunStatus, type[RunFailed]] = {
@@ -76,6 +78,26 @@ def run_failure(
     )
     failed.__cause__ = _original(told)
     return failed
+
+
+def failure_of(state: JobState, contents: Contents, index: int) -> RunFailed:
+    """The error of a run that failed."""
+    failure, given = state.error(index), contents.arguments(index)
+    return run_failure(state.header, index, status=state.status_of(index), error=failure, input=given)
+
+
+def first_failure(state: JobState, contents: Contents) -> RunFailed:
+    """The error of the first run that failed by itself, else of the first that was cancelled; counts the others."""
+    failed = list(state.indexes(*FAILED)) or list(state.indexes(*BAD))
+    return run_failure(
+        state.header,
+        failed[0],
+        status=state.status_of(failed[0]),
+        error=state.error(failed[0]),
+        input=contents.arguments(failed[0]),
+        others=len(failed) - 1,
+        stop_reason=state.stop_reason,
+    )
 
 
 def _headline(told: RunError) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import Seconds
-from fanfold.core.models import BAD, FAILED, GOOD, Event, EventKind, JobHeader, Output, RunRef, RunStatus
+from fanfold.core.models import BAD, GOOD, Event, EventKind, JobHeader, Output, RunRef, RunStatus
 from fanfold.core.options import check_flags, check_number
 from fanfold.engines.base import Engine
 from fanfold.errors import (
@@ -24,9 +24,8 @@ from fanfold.errors import (
     StoreUnavailable,
     WaitTimeout,
 )
-from fanfold.job import display, logs
+from fanfold.job import logs
 from fanfold.job.compat import JobCompat, Status
-from fanfold.job.failures import concatenation_error, run_failure
 from fanfold.job.results import Contents
 from fanfold.job.run import Run
 from fanfold.job.waiting import Pace, Progress, Tracker
@@ -197,11 +196,15 @@ class Job(JobCompat):
             values = self._results(False, ignore_exceptions, progress=progress if verbose else False)
             kept = list(self.state.indexes(*GOOD))
             if len(kept) < len(self):
-                display.say_left_out(self.state)
+                from fanfold.job.display import say_left_out
+
+                say_left_out(self.state)
             inputs = kept if drop_index else self.contents.labels(kept)
             try:
                 frame = fold_results(inputs, values, flatten=flatten)
             except Exception as error:  # whatever the libraries of the user's frames raise
+                from fanfold.job.failures import concatenation_error
+
                 raise concatenation_error(self.id, error) from error
             if path is not None and path.suffix in CUBES:
                 from fanfold.job.cube import write_cube
@@ -287,27 +290,14 @@ class Job(JobCompat):
         return position
 
     def _failure(self, index: int) -> RunFailed:
-        return run_failure(
-            self.header,
-            index,
-            status=self.state.status_of(index),
-            error=self.state.error(index),
-            input=self.contents.arguments(index),
-        )
+        from fanfold.job.failures import failure_of
+
+        return failure_of(self.state, self.contents, index)
 
     def _first_failure(self) -> RunFailed:
-        """The error of the first run that failed by itself, else of the first that was cancelled; counts the others."""
-        state = self.state
-        failed = list(state.indexes(*FAILED)) or list(state.indexes(*BAD))
-        return run_failure(
-            self.header,
-            failed[0],
-            status=state.status_of(failed[0]),
-            error=state.error(failed[0]),
-            input=self.contents.arguments(failed[0]),
-            others=len(failed) - 1,
-            stop_reason=state.stop_reason,
-        )
+        from fanfold.job.failures import first_failure
+
+        return first_failure(self.state, self.contents)
 
     # --- what it is ------------------------------------------------------------------------------------------------
 
@@ -348,10 +338,14 @@ class Job(JobCompat):
         return (Run(self, index) for index in range(len(self)))
 
     def __repr__(self) -> str:
-        return display.line(self.tracker.refresh())
+        from fanfold.job.display import line
+
+        return line(self.tracker.refresh())
 
     def _repr_html_(self) -> str:
-        return display.html(self.tracker.refresh(), self.contents)
+        from fanfold.job.display import html
+
+        return html(self.tracker.refresh(), self.contents)
 
     def _ipython_display_(self) -> None:
         """In a notebook, show an open job and keep it up to date; all else IPython shows by the other two."""

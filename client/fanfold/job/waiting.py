@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from collections import Counter
@@ -28,12 +27,13 @@ from fanfold.core.models import (
 from fanfold.core.processes import Locked
 from fanfold.engines.base import Engine
 from fanfold.errors import ConfigurationError, StoreError, StoreUnavailable, WaitTimeout
+from fanfold.settings import Logger
 from fanfold.stores.state import LARGE_JOB, Brief, KeptBrief, brief_of
 
 if TYPE_CHECKING:
     from fanfold.job.job import Job
 
-_log = logging.getLogger("fanfold.job")
+_log = Logger("fanfold.job")
 
 #: Longest sleep between two looks while the engine has no news.
 _NEWS_S = 0.25

@@ -40,7 +40,7 @@ def describe(graph: Graph, value: Any) -> Any:
     kind = type(value)
     if kind in _CONTAINERS:
         return _container(graph, value, kind)
-    if (special := _SPECIAL.get(kind)) is not None:
+    if (special := _SPECIAL.get(kind) or _loggings(kind)) is not None:
         return special(graph, value)
     if value is ... or value is NotImplemented:
         return by_name(graph, "builtins", "Ellipsis" if value is ... else "NotImplemented")
@@ -320,7 +320,6 @@ def _handler(graph: Graph, value: Any) -> Any:
 
 def _special() -> dict[type, Any]:
     import contextvars
-    import logging
     import typing
     import weakref
 
@@ -330,10 +329,17 @@ def _special() -> dict[type, Any]:
         **dict.fromkeys(_DESCRIPTORS, _descriptor), **dict.fromkeys(_VIEWS, _view),
         type(functools.lru_cache(len)): _cached, typing.TypeVar: _type_variable, typing.NewType: _new_type,
         typing.ForwardRef: _forward, contextvars.ContextVar: _context_variable,
-        types.CodeType: _code, logging.Logger: _logger, logging.StreamHandler: _handler,
-        types.MappingProxyType: _proxy, memoryview: _memory, weakref.ref: _weak,
+        types.CodeType: _code, types.MappingProxyType: _proxy, memoryview: _memory, weakref.ref: _weak,
         **dict.fromkeys((weakref.WeakSet, weakref.WeakKeyDictionary, weakref.WeakValueDictionary), _weak_container),
     }  # fmt: skip
+
+
+def _loggings(kind: type) -> Any:
+    """How a logger or its handler goes; None for all else. Most jobs need no `logging`."""
+    logging = sys.modules.get("logging")
+    if logging is None:
+        return None
+    return {logging.Logger: _logger, logging.StreamHandler: _handler}.get(kind)
 
 
 def _builtin_wrapper(graph: Graph, value: Any) -> Any:

@@ -10,7 +10,6 @@ import tokenize
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from types import MappingProxyType
@@ -217,13 +216,11 @@ Block = ast.stmt | ast.ExceptHandler
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
-@dataclass(frozen=True, eq=False)
 class Source:
     """One text and its tree, both to be left as they are."""
 
-    path: str
-    text: str
-    tree: ast.Module = field(repr=False)
+    def __init__(self, path: str, text: str, tree: ast.Module) -> None:
+        self.path, self.text, self.tree = path, text, tree
 
     @property
     def lines(self) -> list[str]:
@@ -241,13 +238,11 @@ class Source:
         return any(alias.name == "annotations" for node in self.futures for alias in node.names)
 
 
-@dataclass(frozen=True, eq=False)
 class Place:
     """A statement, with the statements it stands in, outermost first."""
 
-    source: Source
-    node: ast.stmt
-    ancestors: tuple[Block, ...] = ()
+    def __init__(self, source: Source, node: ast.stmt, ancestors: tuple[Block, ...] = ()) -> None:
+        self.source, self.node, self.ancestors = source, node, ancestors
 
 
 @lru_cache(maxsize=1024)

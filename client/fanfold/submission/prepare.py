@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import linecache
-import logging
 import math
 import os
 import sys
@@ -34,7 +33,7 @@ from fanfold.engines.base import Description, Engine, JobSealing, engine_for
 from fanfold.errors import CaptureError, InputError, NestedSubmitError
 from fanfold.inputs import Signature, sender, validated
 from fanfold.job.results import make_room_now_and_then, note_submitted_here
-from fanfold.settings import current
+from fanfold.settings import Logger, current
 from fanfold.source.capture import Captured
 from fanfold.source.environ import say_which_stay
 from fanfold.source.load import Bundle
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
     from fanfold.environments.package_set import PackageSet
     from fanfold.job.reuse import CacheReader
 
-_log = logging.getLogger(__name__)
+_log = Logger(__name__)
 
 
 # What every call needs first: it is not made from within a run, it has an engine, and it asks for something.

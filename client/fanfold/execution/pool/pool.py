@@ -7,7 +7,6 @@ how it ends becomes reports. The loop runs in one thread; other threads may only
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import selectors
 import time
@@ -24,11 +23,12 @@ from fanfold.execution.channel import EXIT_PIPES_CLOSED, Asked, Finished, Starte
 from fanfold.execution.pool.process import LimitWatch, WorkerProcess
 from fanfold.execution.pool.scheduler import BATCH_S, Autoscaler, CallQueue, Scheduler, Sent
 from fanfold.execution.pool.spawn import Spawner, spawner
+from fanfold.settings import Logger
 
 # Each worker has its share of the cores for the threads of BLAS and OpenMP.
 
 
-_log = logging.getLogger(__name__)
+_log = Logger(__name__)
 
 
 def thread_share(assignment: Assignment, size: int) -> int:

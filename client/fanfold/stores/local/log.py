@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import shutil
 import sqlite3
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +15,7 @@ from typing import Any
 
 from fanfold.core.models import TELEMETRY, Event, JobHeader, header_from_text, header_to_text
 from fanfold.errors import UPDATE, JobNotFound, StoreError, StoreFull, StoreTooNew
+from fanfold.settings import Logger
 from fanfold.stores.disk import MAKE_ROOM, disk_errors, sync_path
 from fanfold.stores.keys import job_not_found
 from fanfold.stores.packing import COLUMNS, pack, unpack
@@ -183,6 +182,8 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
     """
     log = path.with_name(f"{path.name}-wal")
     if log.exists() and log.stat().st_size:
+        import tempfile  # costs more than to open the store
+
         folder = Path(tempfile.mkdtemp(prefix="fanfold-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         for file in (path, log):
@@ -299,7 +300,7 @@ def _free_bytes(path: Path) -> int:
     return found.f_bavail * found.f_frsize
 
 
-_logger = logging.getLogger("fanfold.stores")
+_logger = Logger("fanfold.stores")
 
 #: Where one read stops, whichever is met first. With 8 KiB inline in each, 1,000 events are the larger by far.
 _READ_EVENTS = 5_000
