@@ -67,8 +67,9 @@ def test_importing_brings_nothing_heavy_along():
     assert {name for name in loaded if name.startswith("fanfold")} == {"fanfold"}
 
 
-def test_a_submit_of_plain_values_brings_no_data_packages_along(tmp_path):
+def test_a_submit_of_plain_values_brings_nothing_along_that_only_other_jobs_need(tmp_path):
     heavy = {"pandas", "numpy", "pyarrow", "boto3", "pydantic", "matplotlib"}
+    heavy |= {"logging", "dataclasses", "tempfile", "random", "fanfold.job.summary", "fanfold.job.display"}
     script = tmp_path / "script.py"
     script.write_text(
         "import fanfold\ndef f(x: int):\n    return x\nassert fanfold.submit(f, [1], collect=False).results() == [1]\n"
