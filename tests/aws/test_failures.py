@@ -143,11 +143,16 @@ def test_a_wrong_clock_is_named_and_not_the_keys(code, said):
         ResponseParserError("Unable to parse response: invalid XML received: b'<html><head>Sign in</head>'"),
     ],
 )
-def test_a_page_of_a_proxy_is_named_and_not_printed(error):
+def test_a_page_of_a_proxy_or_of_another_address_is_named_and_not_printed(error, monkeypatch):
     told = explain(error, "s3", "get_object", "results/a in bucket b")
     assert type(told) is StoreUnavailable
     assert "web page came back" in told.message
+    assert "a proxy or a sign-in page" in told.message
     assert "<" not in str(told)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:4566")
+    told = explain(error, "s3", "get_object", "results/a in bucket b")
+    assert "what AWS_ENDPOINT_URL_S3 names, http://127.0.0.1:4566, does not know this call" in told.message
+    assert told.next_step.startswith("check that address, or unset AWS_ENDPOINT_URL_S3")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from typing import Any
 
 from fanfold.contract.cloud import endpoint_variables, parameter_name
 from tests.aws.cloud import ACCOUNT, ENVIRONMENT, REGION
-from tests.cloud.deploy import ROOT, Deployer, own_locks, synthesise
+from tests.cloud.deploy import ROOT, Deployer, announced, own_locks, synthesise
 
 #: Two clones, so that runs are spread over several functions; and every machine that there is a name for.
 #: Beside the default image one with a function, and one for machines alone.
@@ -73,8 +73,10 @@ class LocalCloud:
         templates = synthesise(folder, settings, checkout)
         self._order("add_images", own_locks(folder))
         deployer = Deployer(self.client, region=REGION, account=ACCOUNT)
+        locked = {name for name, image in settings.get("images", {}).items() if "requirements" in image}
+        locked |= {""} if "requirements" in settings else set()
         for template in templates:
-            deployer.deploy(template)
+            deployer.deploy(announced(template, locked))
         for whose, statements in deployer.policies.items():
             self._policies.setdefault(whose, []).extend(statements)
         self._roles.update(deployer.roles)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.cloud.resources import MAKERS, NOT_EMULATED, Made
 ROOT = Path(__file__).parents[2]
 #: In the order of their dependencies; what `cdk deploy --all` does too.
 STACKS = ("Storage", "Processing", "Observability")
+_PARAMETER = "AWS::SSM::Parameter"
 
 
 def synthesise(folder: Path, settings: Mapping[str, Any], checkout: Path = ROOT) -> list[dict[str, Any]]:
@@ -45,6 +47,28 @@ def own_locks(folder: Path) -> dict[str, str]:
             if lock:
                 found[tag] = str(folder / image["source"]["directory"] / lock)
     return found
+
+
+def announced(template: dict[str, Any], locked: Collection[str]) -> dict[str, Any]:
+    """The template with the packages that this machine has in their parameters, for images without a lock of their own.
+
+    Functions and machines have this machine's packages: a UDF that imports another is to be refused before it starts.
+    """
+    for resource in template["Resources"].values():
+        path = str(resource.get("Properties", {}).get("Name", "")).split("/") if resource["Type"] == _PARAMETER else []
+        kind, image = "".join(path[3:4]), path[4] if len(path) > 5 else ""
+        if kind in ("packages", "image-packages") and image not in locked:
+            told = json.loads(resource["Properties"]["Value"])
+            here = {name: has for name in told if (has := _version_here(name))}
+            resource["Properties"]["Value"] = json.dumps(here, separators=(",", ":"))
+    return template
+
+
+def _version_here(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 class Deployer:

@@ -28,7 +28,7 @@ from moto.server import ThreadedMotoServer
 from tests.aws import moto_tables
 from tests.aws.cloud import ACCOUNT, ENVIRONMENT, REGION
 from tests.aws.processes import Starter, start_process
-from tests.cloud import seams
+from tests.cloud import limits, seams
 from tests.cloud.containers import as_it_is, contain
 from tests.cloud.deploy import ROOT
 from tests.cloud.executions import Executions
@@ -58,6 +58,7 @@ class Server:
 
     def __init__(self, folder: Path, *, wait_scale: float, port: int, start: Starter) -> None:
         self._moto = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+        limits.install()
         self.faults = Faults()
         self.faults.install()
         self.permissions = Permissions(REGION, ACCOUNT)

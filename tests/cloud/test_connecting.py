@@ -38,6 +38,9 @@ def test_from_aws_configure_to_the_first_run_and_a_file_of_data(person, on_cloud
     assert not config.exists()
     assert "names the deployment 'main' now." in person("connect", "main", "--region", "us-east-1")
     assert config.read_text() == 'deployment = "main"\nregion = "us-east-1"\n'
+    looked = person("doctor")
+    assert "ok    concurrency        1,000 realtime runs at once" in looked
+    assert "could not be asked" not in looked
     submitted = person("submit", "square.py", "3", "--json")
     assert '"engine": "aws"' in submitted
     assert '"succeeded": 1' in submitted

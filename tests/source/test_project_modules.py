@@ -179,3 +179,39 @@ def test_a_module_is_read_through_once_however_often_it_travels(desk: Desk, monk
     read.clear()
     assert capture(module.main) == capture(module.main) == first
     assert read == []
+
+
+def test_the_files_of_a_package_travel_where_code_reads_them_by_the_package(desk: Desk) -> None:
+    for name, text in {"lib/__init__.py": "", "lib/sub/__init__.py": "", "lib/read.py": "import pkgutil\n"}.items():
+        desk.write(name, text)
+    for name in ("lib/a.txt", "lib/sub/b.txt", "lib/raw/c.txt", "lib/.hidden", "lib/__pycache__/d.txt"):
+        desk.write(name, name)
+    code = """
+        import lib.read, pkgutil
+        from importlib import resources
+        def main():
+            raw = resources.files("lib.raw")
+            with resources.as_file(resources.files(lib) / "a.txt") as path:
+                copied = path.read_text()
+            below = sorted(each.name for each in resources.files("lib").iterdir())
+            named = resources.read_text("lib.sub", "b.txt"), raw.joinpath("c.txt").read_bytes().decode()
+            return [copied, *named, pkgutil.get_data("lib", "sub/b.txt").decode(), below]
+        """
+    bundle = desk.capture(code)
+    for name in ("lib/a.txt", "lib/sub/b.txt", "lib/raw/c.txt"):
+        (desk.root / name).unlink()
+    read = ["lib/a.txt", "lib/sub/b.txt", "lib/raw/c.txt", "lib/sub/b.txt", ["a.txt", "raw", "sub"]]
+    assert desk.elsewhere(bundle) == read
+    assert "sub/b.txt" not in capture(desk.module("import lib\ndef main():\n    return lib.__name__\n").main).graph
+
+
+def test_a_file_of_a_package_counts_in_the_hash_and_too_many_stay_behind(desk: Desk, monkeypatch) -> None:
+    desk.write("lib/__init__.py", "from importlib import resources\nTEXT = resources.files(__name__) / 'a.txt'\n")
+    desk.write("lib/a.txt", "one")
+    main = desk.module("import lib\ndef main():\n    return lib.TEXT.read_text()\n").main
+    one = capture(main)
+    desk.write("lib/a.txt", "two")
+    two = capture(main)
+    assert one.code_hash != two.code_hash
+    monkeypatch.setattr("fanfold.source.package_files.MOST_BYTES", 2)
+    assert capture(main).left_statements == ("the files of the package lib, which are too many to travel",)

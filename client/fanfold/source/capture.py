@@ -354,7 +354,10 @@ class Captured:
             blobs=self._blobs,
             needs=graph.all_needs(),
             left_names=_left_names(graph, home),
-            left_statements=tuple(f"line {each.line}: {each.text}" for each in self.left),
+            left_statements=(
+                *(f"line {each.line}: {each.text}" for each in self.left),
+                *(f"the files of the package {name}, which are too many to travel" for name in project.left_files),
+            ),
         )
 
     def _name_it(self, graph: Graph, namespace: dict[str, Any], entry: str, root: Ref) -> None:

@@ -11,7 +11,7 @@ import os
 import sys
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Mapping
-from types import CodeType, FunctionType, MappingProxyType, ModuleType, SimpleNamespace
+from types import CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from fanfold.source.rebuild import (
@@ -434,10 +434,9 @@ class _Program:
 
     def project_code(self, name: str) -> CodeType:
         """The code of a project module, compiled when it is first imported."""
-        code = self._project_codes.get(name)
-        if code is None:
-            code = self._project_codes[name] = _compiled(self.project[name], 0)
-        return code
+        if name not in self._project_codes:
+            self._project_codes[name] = _compiled(self.project[name], 0)
+        return self._project_codes[name]
 
     def give_values(self, module: ModuleType) -> None:
         """Put into a project module what its text leaves to the bundle."""
@@ -446,6 +445,10 @@ class _Program:
             setattr(module, name, value)
             if type(value) in (list, dict, set):
                 self._filled.append(value)
+
+    def files(self) -> dict[str, Any]:
+        """The files beside the project's packages, zipped, by package."""
+        return {package: self._decoded(text) for package, text in self._graph.get("files", {}).items()}
 
     def execute(self, module: ModuleType) -> None:
         """Run a project module's code in it.
@@ -520,8 +523,7 @@ class MainSpec:
     has_location = False
 
     def __init__(self, package: str = "", loader: _Loader | None = None) -> None:
-        self.parent = package
-        self.loader = loader
+        self.parent, self.loader = package, loader
 
 
 class _Loader:
@@ -542,14 +544,15 @@ class _Loader:
 
     def get_data(self, path: str) -> bytes:
         """The bytes of a file beside a module, for `pkgutil`. Raises `OSError` where this machine does not have it."""
-        with open(path, "rb") as file:
-            return file.read()
+        from fanfold.source.package_files import read
+
+        return read(self.program, path)
 
     def get_resource_reader(self, name: str) -> Any:
-        """The files beside a package, for `importlib.resources`: as far as this machine has them."""
-        from pathlib import Path
+        """The files beside a package, for `importlib.resources`."""
+        from fanfold.source.package_files import reader
 
-        return SimpleNamespace(files=Path(self.program.project[name].path).parent.absolute)
+        return reader(self.program, name)
 
     def get_source(self, name: str) -> str | None:
         """The text, for `inspect` and `linecache`."""

@@ -39,6 +39,19 @@ if TYPE_CHECKING:
 _NO_MODULE: Any = object()
 #: What imports a module that a text names.
 _IMPORTERS = {"import_module", "__import__"}
+#: What reads the files beside a package that a text names, which imports it: calls of `importlib.resources`, `pkgutil`.
+_READERS = {
+    "files",
+    "read_text",
+    "read_binary",
+    "open_text",
+    "open_binary",
+    "path",
+    "contents",
+    "is_resource",
+    "get_data",
+}
+_READERS_OF = {"resources", "importlib_resources", "pkgutil"}
 _IMPORT_FAILURES = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
 
@@ -84,7 +97,7 @@ def called_imports(node: ast.AST, package: str) -> Iterator[Imported]:
         if not (isinstance(call, ast.Call) and call.args):
             continue
         chain = dotted(call.func)
-        if chain is None or chain[-1] not in _IMPORTERS:
+        if chain is None or not (chain[-1] in _IMPORTERS or _reads_files(chain, call)):
             continue
         start = _given_package(call, package) if chain[-1] == "import_module" else package
         name = _text(call.args[0])
@@ -95,6 +108,14 @@ def called_imports(node: ast.AST, package: str) -> Iterator[Imported]:
         below = package if start is None else start
         loaded = [each for each in list(sys.modules) if below and each.startswith(f"{below}.")]
         yield from (Imported(each, (), call.lineno, optional=True, guessed=True) for each in sorted(loaded))
+
+
+def _reads_files(chain: tuple[str, ...], call: ast.Call) -> bool:
+    """Whether a call reads the files of a package by its name: `resources.files("plugins.data")`."""
+    name = _text(call.args[0])
+    if name is None or chain[-1] not in _READERS or (len(chain) > 1 and chain[-2] not in _READERS_OF):
+        return False
+    return all(map(str.isidentifier, name.split(".")))
 
 
 def _given_package(call: ast.Call, package: str) -> str | None:
@@ -298,6 +319,11 @@ class Project:
         self._settled: set[str] = set()
         #: By module, what its text leaves to the bundle: the codec's text, by key.
         self._given: dict[str, dict[str, str]] = {}
+        #: The files of packages, zipped, as the codec's text; None until they are packed.
+        self._packed: dict[str, str] | None = None
+        self._reads_files = False
+        #: Packages whose files are too many to travel.
+        self.left_files: list[str] = []
 
     def require(self, imported: Imported, importer: str) -> None:
         """Take in a module and the modules it needs. `importer` is the file that imports it, for errors.
@@ -319,6 +345,7 @@ class Project:
         top = imported.module.partition(".")[0]
         if top in ("", "__main__", "__future__"):
             return
+        self._reads_files |= bool(_READERS_OF.intersection((*imported.module.split("."), *imported.names)))
         if not self._is_ours(top):
             if not imported.optional:
                 self.imports.add(top)
@@ -386,7 +413,13 @@ class Project:
                     self._given[name] = found.values
                     self.parts |= {("held", f"{name}:{key}", value) for key, value in found.values.items()}
         loaded = [name for name in self._texts if self._is_loaded(name)]
-        return {"given": self._given, "loaded": sorted(loaded) if self._given else []}
+        if self._reads_files and self._packed is None:
+            from fanfold.source.package_files import pack_all
+
+            tops = sorted(name for name, each in self.files.items() if each.kind != "module" and "." not in name)
+            self._packed, hashes, self.left_files = pack_all({top: self._below(top) for top in tops}, graph)
+            self.parts |= {("files", *each) for each in hashes}
+        return {"given": self._given, "loaded": sorted(loaded) if self._given else [], "files": self._packed}
 
     def _set_after(self, graph: Graph, module: str, name: str, value: Any) -> None:
         """Have a value set once a module has been executed, in each module that has it under a name of its own."""

@@ -5,6 +5,7 @@ Every error of botocore goes through `explain`: `tests/aws/test_failures.py` hol
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -202,9 +203,15 @@ def is_a_page(answer: Mapping[str, Any]) -> bool:
 
 def answered_by_a_page(service: str, operation: str, on: str) -> StoreUnavailable:
     """The error where something on the way to AWS has answered in its place."""
+    page = f"A web page came back instead of AWS's answer to {_action(service, operation)} on {on}"
+    elsewhere = sorted(name for name in os.environ if name.startswith("AWS_ENDPOINT_URL") and os.environ[name])
+    if elsewhere:
+        return StoreUnavailable(
+            f"{page}: what {elsewhere[0]} names, {os.environ[elsewhere[0]]}, does not know this call.",
+            next_step=f"check that address, or unset {elsewhere[0]} to reach AWS itself.",
+        )
     return StoreUnavailable(
-        f"A web page came back instead of AWS's answer to {_action(service, operation)} on {on}: a proxy or a sign-in"
-        " page of the network stands in between.",
+        f"{page}: a proxy or a sign-in page of the network stands in between.",
         next_step="sign in to the network or the VPN, or set HTTPS_PROXY and NO_PROXY so that AWS can be reached.",
     )
 
