@@ -6,6 +6,7 @@ import pytest
 
 from fanfold.core.fold import fold
 from fanfold.core.models import Event, EventKind, JobHeader, Output, RunError, RunStatus, Usage
+from fanfold.job.display import say_lost_files
 from fanfold.job.failures import run_failure
 from fanfold.job.summary import summarise
 from tests.job.conftest import BEGAN
@@ -186,15 +187,29 @@ def test_a_message_of_several_lines_stands_in_a_failure_once(state_of):
     assert text.count("Below are details") == 1
 
 
-@pytest.mark.parametrize(("engine", "told"), [("aws", True), ("local", False)])
-def test_a_path_of_the_worker_s_own_disk_is_said_to_be_lost(engine, told):
+@pytest.mark.parametrize(
+    ("engine", "codec", "stored", "told"),
+    [
+        ("aws", "json/1", b'["/tmp/out/7.tif"]', True),
+        ("aws", "json/1", b'{"$path":"/var/tmp/out/7.tif"}', True),
+        ("aws", "json/1", b'"file:///tmp/out/7.tif"', True),
+        ("aws", "json/1", b'"see /tmp/out/7.tif for more"', False),
+        ("aws", "json/1", b'"s3://bucket/tmp/out/7.tif"', False),
+        ("aws", "parquet-pandas/1", b"PAR1\x00\x0f/tmp/out/7.tif\x15", True),
+        ("local", "json/1", b'["/tmp/out/7.tif"]', False),
+    ],
+)
+def test_a_path_of_the_worker_s_own_disk_is_said_to_be_lost(engine, codec, stored, told, capsys):
     head = JobHeader(
         id="job-1", name="told", count=1, created_at=BEGAN, engine=engine, owner="", bundle_sha256="", code_hash="",
         costs_money=engine == "aws",
     )  # fmt: skip
-    output = Output("json/1", "", 18, b'["/tmp/out/7.tif"]')
+    output = Output(codec, "", 18, stored)
     ended = Event.new(
         head.id, 0, 0, EventKind.FINISHED, at=BEGAN, status=RunStatus.SUCCEEDED, output=output, usage=Usage(9.0, 9.0, 9)
     )
-    advice = " ".join(summarise(fold(head, [ended])).advice)
-    assert ("run 0 returned /tmp/out/7.tif, a file of the worker" in advice) == told
+    state = fold(head, [ended])
+    advice = " ".join(summarise(state).advice)
+    assert ("tmp/out/7.tif, a file of the worker" in advice) == told
+    say_lost_files(state)
+    assert ("fanfold: run 0 returned /" in capsys.readouterr().err) == told

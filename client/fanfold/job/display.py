@@ -61,6 +61,15 @@ def say_left_out(state: JobState) -> None:
         )
 
 
+def say_lost_files(state: JobState) -> None:
+    """Say on stderr where a run in the cloud returned the path of a file that is gone with its worker."""
+    if state.header.costs_money:
+        from fanfold.job.summary import on_lost_files
+
+        if told := on_lost_files(state):
+            sys.stderr.write(f"fanfold: {told}\n")
+
+
 def _bar(state: JobState) -> str:
     total = max(state.header.count, 1)
     parts = "".join(

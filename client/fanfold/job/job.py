@@ -195,10 +195,11 @@ class Job(JobCompat):
                     return collect_mosaic(self, path, ignore_exceptions, progress if verbose else False)
             values = self._results(False, ignore_exceptions, progress=progress if verbose else False)
             kept = list(self.state.indexes(*GOOD))
-            if len(kept) < len(self):
-                from fanfold.job.display import say_left_out
+            if len(kept) < len(self) or self.header.costs_money:
+                from fanfold.job.display import say_left_out, say_lost_files
 
                 say_left_out(self.state)
+                say_lost_files(self.state)
             inputs = kept if drop_index else self.contents.labels(kept)
             try:
                 frame = fold_results(inputs, values, flatten=flatten)

@@ -103,6 +103,10 @@ def show_output(
 
         for state in tracker.changes(idle=look):
             look(state)
+    if tracker.header.costs_money:
+        from fanfold.job.display import say_lost_files
+
+        say_lost_files(tracker.state)
 
 
 _Page = tuple[list[Event], str]

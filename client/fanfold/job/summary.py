@@ -233,19 +233,24 @@ def advice(state: JobState, times_s: Sequence[float], peaks_mib: Sequence[float]
         return []
     header, timed_out = state.header, state.counts()[RunStatus.TIMED_OUT]
     about_time = _near_time(header, times_s, timed_out) or _on_length(header, times_s)
-    return [line for line in (about_time, _near_memory(header, peaks_mib), _on_lost_files(state)) if line]
+    return [line for line in (about_time, _near_memory(header, peaks_mib), on_lost_files(state)) if line]
 
 
-#: A file of the worker that ran it, in a result; how many of a job's results are looked at.
-_OWN_FILE = re.compile(rb'"(/tmp/[^"]+)"')
+#: A file of the worker that ran it, in a result: of JSON a whole text, of a frame what looks like one.
+_OWN_FILE = re.compile(rb'"(?:file://)?(/(?:var/)?tmp/[^"]+)"')
+_OWN_FILE_IN_FRAME = re.compile(rb"(?:file://)?(/(?:var/)?tmp/[\w./-]+)")
+#: How many of a job's results are looked at.
 _LOOKED_AT = 20
 
 
-def _on_lost_files(state: JobState) -> str | None:
+def on_lost_files(state: JobState) -> str | None:
     """Of runs in the cloud: a function's or a machine's own disk is gone with it."""
     for index in range(min(state.header.count, _LOOKED_AT) if state.header.costs_money else 0):
         output = state.output(index)
-        if output is not None and (found := _OWN_FILE.search(output.inline or b"")):
+        if output is None:
+            continue
+        look_for = _OWN_FILE if output.codec.startswith("json") else _OWN_FILE_IN_FRAME
+        if found := look_for.search(output.inline or b""):
             return (
                 f"run {index} returned {found[1].decode()}, a file of the worker that made it, where nobody finds it:"
                 " write it to fanfold.data_path(name) and return that."
