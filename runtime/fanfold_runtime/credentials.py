@@ -26,6 +26,7 @@ from fanfold.contract.cloud import (
 )
 from fanfold.contract.layout import ENV_DATA, ENV_RUN_AS
 from fanfold.stores.aws.account import Account
+from fanfold_runtime.duckdb_extensions import link_extensions
 
 #: What leads to the runtime's own credentials, records or invocations.
 _OURS = frozenset(
@@ -120,7 +121,9 @@ def udf_environment(environment: Mapping[str, str], given: Mapping[str, str] | N
     elsewhere = endpoint_variables(endpoint) if endpoint else {}
     bucket = environment.get(ENV_BUCKET)
     data = {ENV_DATA: f"s3://{bucket}/{DATA_PREFIX}"} if bucket else {}
-    return {**elsewhere, **seen, **data, **_home(tempfile.gettempdir()), **(given or {})}
+    home = tempfile.gettempdir()
+    link_extensions(home)
+    return {**elsewhere, **seen, **data, **_home(home), **(given or {})}
 
 
 def _home(folder: str) -> dict[str, str]:

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qs, unquote
+from xml.sax.saxutils import unescape
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.sts.models import sts_backends
@@ -206,9 +208,12 @@ def _of_s3(environ: dict[str, Any], here: str) -> Iterator[Asked]:
     bucket, _, key = unquote(str(environ["PATH_INFO"])).lstrip("/").partition("/")
     query = parse_qs(str(environ.get("QUERY_STRING", "")), keep_blank_values=True)
     method, arn = environ["REQUEST_METHOD"], f"arn:aws:s3:::{bucket}"
+    if not key and method == "POST" and "delete" in query:
+        for one in re.findall(r"<Key>(.*?)</Key>", _body(environ).decode(), re.DOTALL):
+            yield "s3:DeleteObject", f"{arn}/{unescape(one)}"
+        return
     if not key:
-        action = "s3:DeleteObject" if method == "POST" and "delete" in query else "s3:ListBucket"
-        yield action, f"{arn}/*" if action == "s3:DeleteObject" else arn
+        yield "s3:ListBucket", arn
         return
     if method == "DELETE":
         yield "s3:AbortMultipartUpload" if "uploadId" in query else "s3:DeleteObject", f"{arn}/{key}"

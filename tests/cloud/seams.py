@@ -6,6 +6,8 @@ moto is pinned; `test_seams.py` says which of these broke when an upgrade moves 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from moto.awslambda.models import LambdaFunction, lambda_backends
@@ -13,6 +15,7 @@ from moto.batch.models import BatchBackend, Job
 from moto.batch.utils import JobStatus
 from moto.core.exceptions import JsonRESTError
 from moto.dynamodb.models import dynamodb_backends
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.s3.models import s3_backends
 from moto.stepfunctions.models import Execution as Listed
 from moto.stepfunctions.models import StateMachine, StepFunctionBackend
@@ -77,6 +80,21 @@ def install_functions(functions: Functions) -> None:
         return json.dumps(answer.payload).encode()
 
     LambdaFunction.invoke = invoke
+
+
+def install_bucket_hosts() -> None:
+    """Take requests whose host is `<bucket>.localhost`, as DuckDB sends them, for requests to that bucket."""
+    passed_on: Callable[..., Iterable[bytes]] = DomainDispatcherApplication.__call__
+
+    def answer(app: Any, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        bucket = re.fullmatch(r"(.+)\.(localhost(?::\d+)?)", environ.get("HTTP_HOST", ""))
+        if bucket:
+            environ |= {"HTTP_HOST": bucket[2], "PATH_INFO": f"/{bucket[1]}{environ['PATH_INFO']}"}
+            environ.pop("RAW_URI", None)
+            environ.pop("REQUEST_URI", None)
+        return passed_on(app, environ, start_response)
+
+    DomainDispatcherApplication.__call__ = answer
 
 
 def install_machines(machines: Machines) -> None:

@@ -63,6 +63,7 @@ class Server:
         self.faults.install()
         self.permissions = Permissions(REGION, ACCOUNT)
         self.permissions.install()
+        seams.install_bucket_hosts()
         self._moto.start()
         self.port = self._moto.get_host_and_port()[1]
         endpoint = f"http://127.0.0.1:{self.port}"

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 import fanfold
+from fanfold_runtime.duckdb_extensions import link_extensions
 from tests.cloud.cloud import LocalCloud
 
-PAGE = Path(__file__).parents[2] / "docs" / "rasters.md"
-LIBRARIES = ("boto3", "polars", "pyarrow", "obstore", "zarr", "rasterio", "pyogrio")
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "rasters.md"
+LIBRARIES = ("boto3", "polars", "pyarrow", "obstore", "zarr", "rasterio", "pyogrio", "duckdb")
 
 
 def read_all(bucket: str, library: str) -> str:
@@ -45,6 +47,18 @@ def read_all(bucket: str, library: str) -> str:
 
         with rasterio.open(f"s3://{bucket}/data/scene.tif") as source:
             return str(source.read(1)[0, 0])
+    if library == "duckdb":
+        import os
+
+        import duckdb
+
+        if "AWS_CONTAINER_CREDENTIALS_FULL_URI" in os.environ:  # on a machine; the address is the local cloud's alone
+            where = f"ENDPOINT '{os.environ['DUCKDB_S3_ENDPOINT']}', USE_SSL false"
+            duckdb.sql(f"CREATE OR REPLACE SECRET (TYPE s3, PROVIDER credential_chain, REFRESH auto, {where})")
+        duckdb.sql("LOAD spatial")
+        return str(
+            duckdb.sql(f"SELECT ST_X(ST_Point(x, 1))::INT FROM 's3://{bucket}/data/table.parquet'").fetchone()[0]
+        )
     import pyogrio
 
     return str(pyogrio.read_dataframe(f"/vsis3/{bucket}/data/places.gpkg")["x"][0])
@@ -80,6 +94,7 @@ def signatures(library: str) -> list[str]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     host = f"127.0.0.1:{server.server_address[1]}"
     os.environ.update(AWS_ENDPOINT_URL=f"http://{host}", AWS_S3_ENDPOINT=host)
+    os.environ["DUCKDB_S3_ENDPOINT"] = host.replace("127.0.0.1", "localhost")
     try:
         read_all("nowhere", library)
     except Exception as error:  # there is nothing to read: what matters is how it asked
@@ -126,6 +141,26 @@ def test_each_library_reads_s3_with_the_data_roles_credentials_by_the_environmen
 
 def test_what_make_cloud_prints_leads_gdal_there_too(bucket):
     assert read_all(bucket, "rasterio") == read_all(bucket, "polars") == "7"
+
+
+def test_duckdb_finds_the_images_extensions_without_a_network(tmp_path):
+    packages = tmp_path / "packages" / "duckdb_extension_one" / "extensions" / "v9.9.9"
+    packages.mkdir(parents=True)
+    (packages / "one.duckdb_extension").write_bytes(b"signed")
+    for _ in range(2):  # each pool of an environment does it
+        link_extensions(str(tmp_path / "home"), [str(tmp_path / "packages"), "nowhere"])
+    (found,) = (tmp_path / "home").glob(".duckdb/extensions/v9.9.9/linux_*/one.duckdb_extension")
+    assert found.read_bytes() == b"signed"
+
+
+def test_the_image_has_them_for_the_duckdb_it_has():
+    lock = (ROOT / "runtime" / "requirements.lock").read_text()
+    pinned = re.findall(r"^(duckdb[\w-]*)==(\S+) (?!;)", lock, re.M)  # the same for each Python
+    assert {name for name, _ in pinned} == {
+        "duckdb",
+        *(f"duckdb-extension-{one}" for one in ("aws", "httpfs", "spatial")),
+    }
+    assert len({version for _, version in pinned}) == 1
 
 
 def test_the_page_names_each_of_them():

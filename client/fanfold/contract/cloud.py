@@ -46,13 +46,15 @@ def definition_name(deployment: str, instance_type: str, image: str = "") -> str
 
 
 def endpoint_variables(endpoint: str) -> dict[str, str]:
-    """What libraries that do not read AWS_ENDPOINT_URL call S3's address: GDAL's names, and object_store's word for it.
+    """What libraries that do not read AWS_ENDPOINT_URL call S3's address: GDAL's, DuckDB's and object_store's names.
 
-    GDAL (rasterio, pyogrio, rioxarray) would go to AWS itself; polars and its kin refuse an address without TLS.
+    GDAL (rasterio, pyogrio, rioxarray) and DuckDB would go to AWS itself; polars and its kin refuse an address without
+    TLS. DuckDB puts the bucket before the host, which an address of digits cannot have.
     """
     scheme, _, host = endpoint.rstrip("/").rpartition("://")
     plain = scheme == "http"
     given = {"AWS_S3_ENDPOINT": host, "AWS_HTTPS": "NO" if plain else "YES", "AWS_VIRTUAL_HOSTING": "FALSE"}
+    given |= {"DUCKDB_S3_ENDPOINT": host.replace("127.0.0.1", "localhost"), "DUCKDB_S3_USE_SSL": str(not plain).lower()}
     return {**given, "AWS_ALLOW_HTTP": "true"} if plain else given
 
 
