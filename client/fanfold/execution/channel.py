@@ -7,8 +7,6 @@ reading it as JSON would take a quarter of a no-op call's time.
 Imported by workers: cheap standard library only.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from struct import Struct, error
