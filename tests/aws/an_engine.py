@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import suppress
-from types import SimpleNamespace
 
 import pytest
 
 from fanfold.engines.aws import AwsEngine, paths, reconcile
 from fanfold.engines.aws.discovery import discover
+from fanfold.stores.aws.clock import ServiceClock
 from fanfold.stores.state import read_state
 from tests.aws.emulated import make_state_machines
 from tests.stores.samples import finished
@@ -63,7 +62,8 @@ def double(n: int):
 
 def the_past(monkeypatch, seconds):
     """Everything that happened until now happened so many seconds ago, as far as the engine can tell."""
-    monkeypatch.setattr(reconcile, "time", SimpleNamespace(time=lambda: time.time() + seconds))
+    real = ServiceClock.now
+    monkeypatch.setattr(ServiceClock, "now", lambda clock: real(clock) + seconds)
 
 
 def new_dispatch(header, runs):

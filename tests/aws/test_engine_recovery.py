@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 
 import pytest
@@ -14,7 +16,9 @@ from fanfold.core.options import Retry
 from fanfold.engines.aws import AwsEngine, dispatch, reconcile
 from fanfold.engines.aws.discovery import discover
 from fanfold.engines.aws.work import Work
+from fanfold.engines.base import note_submitted_here, submitted_here_marker
 from fanfold.errors import DeploymentGone
+from fanfold.job.waiting import Tracker, waiting_for
 from fanfold.settings import configure
 from tests.aws.an_engine import carry_out, cut_off_between_any_two_calls, double, execution_arns, new_dispatch, the_past
 from tests.aws.emulated import Emulated
@@ -64,6 +68,39 @@ def test_a_client_killed_within_start_leaves_a_job_that_another_client_goes_on_w
     state = fresh(header)
     assert state.counts()[RunStatus.SUCCEEDED] == count
     assert state.attempt_of(0) == 1
+
+
+@pytest.fixture(scope="module")
+def a_process_that_has_ended():
+    """As it has told of itself."""
+    tell = "from fanfold.core.processes import this_process; print(this_process(), end='')"
+    return subprocess.run([sys.executable, "-c", tell], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("path", ["none", contract.EXPRESS, contract.DISTRIBUTED, dispatch.DIRECT])
+def test_a_submitter_of_this_machine_that_was_killed_is_not_waited_for(
+    engine, in_process, account, fresh, monkeypatch, path, a_process_that_has_ended
+):
+    count = 1 if path == dispatch.DIRECT else 30
+    header = put_job(engine.stores, double, list(range(count)), max_workers=3 if path == contract.DISTRIBUTED else None)
+    runs = [RunRef(index) for index in range(count)]
+    note_submitted_here(header.id)  # this process, which lives
+    if path != "none":
+        engine.stores.log.append([dispatch.to_event(header.id, new_dispatch(header, runs), "starting")])
+    the_past(monkeypatch, 30)
+    assert engine.reconcile(header, fresh(header)) is False
+    engine.looked_at.clear()
+    submitted_here_marker(header.id).write_text(a_process_that_has_ended)
+    began = Event.new(header.id, 0, 0, EventKind.STARTED)
+    engine.stores.log.append([began] if count > 1 else [])
+    with Emulated(account, in_process) as emulated:
+        assert engine.reconcile(header, fresh(header))  # lost, where they were about to be started
+        engine.reconcile(header, fresh(header))
+        engine.paths[dispatch.DIRECT].wait()
+        carry_out(engine, emulated)
+    state = fresh(header)
+    assert state.counts()[RunStatus.SUCCEEDED] == count if path == "none" or count == 1 else count - 1
+    assert state.attempt_of(0) == 0 or count == 1  # it had begun, and goes on
 
 
 #: For so long after what an event tells, somebody may honestly still be at it.
@@ -148,7 +185,7 @@ def test_a_failed_run_that_is_worth_another_try_is_started_again_at_once(engine,
 def test_two_clients_do_not_both_start_what_is_due(engine, account, fresh, deployment, tmp_path, monkeypatch):
     header = put_job(engine.stores, double, [1, 2, 3])
     other = AwsEngine(account, discover(account, deployment.name), tmp_path / "other")
-    engine.stores.log.job_headers.take_lease(header.id, 60)
+    engine.stores.log.job_headers.take_lease(header.id, 2000)
     the_past(monkeypatch, 1000)
     assert other.reconcile(header, fresh(header)) is False
     engine.stores.log.job_headers.release_lease(header.id)
@@ -208,6 +245,28 @@ def test_looking_at_another_owner_s_job_starts_nothing(engine, account, fresh, m
         engine.looked_at.clear()
         assert engine.reconcile(header, fresh(header))
     assert len(emulated.executions) == 1
+
+
+def test_who_looks_at_another_owner_s_job_reads_anew_what_he_has_missed(engine, monkeypatch):
+    header = put_job(engine.stores, double, [1, 2])
+    engine.stores.log.append([finished(header.id, 0)])
+    tracker = Tracker(header, engine)
+    assert not tracker.look().done
+    with monkeypatch.context() as patched:
+        the_past(patched, -1000)  # it comes behind what has been read, further than a reader looks back
+        engine.stores.log.append([finished(header.id, 1)])
+    configure(owner="somebody-else")
+    the_past(monkeypatch, 1000)
+    engine.looked_at.clear()
+    assert tracker.look().done
+
+
+def test_who_looks_at_another_owner_s_job_learns_that_its_runs_wait_for_their_owner(engine, monkeypatch):
+    header = put_job(engine.stores, double, [1, 2])
+    configure(owner="somebody-else")
+    the_past(monkeypatch, 1000)
+    state = Tracker(header, engine).look()
+    assert waiting_for(state).startswith(f"waiting for its owner, {header.owner}: nobody performs its runs")
 
 
 def redeployed(account, deployment, functions):

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from types import SimpleNamespace
-
 import pytest
 
 from fanfold.contract import cloud as contract
 from fanfold.core.models import EventKind, RunRef, RunStatus
-from fanfold.engines.aws import reconcile
 from fanfold.engines.aws.dispatch import DIRECT
 from fanfold.job.results import Contents
 from fanfold.stores.state import read_state
+from tests.aws.an_engine import the_past
 from tests.aws.cloud import ENVIRONMENT
 from tests.aws.emulated import Emulated
 from tests.aws.lambda_host import LambdaHost
@@ -66,8 +63,7 @@ def test_a_run_whose_function_is_killed_unheard_ends_with_one_result(
         engine.paths[DIRECT].wait()
         assert answers == ["Runtime.ExitError"]
         assert (tmp_path / "killed").exists()
-        later = SimpleNamespace(time=lambda: time.time() + 1000)
-        monkeypatch.setattr(reconcile, "time", later)
+        the_past(monkeypatch, 1000)
         for _ in range(2):
             engine.looked_at.clear()
             engine.reconcile(header, read_state(engine.stores.log, header))

@@ -151,3 +151,45 @@ def test_an_answer_without_a_date_tells_nothing():
         clock.note(answer, 0.0)
     clock.note(an_answer(time.time() - 200), 0.0)
     assert clock.ahead_s == pytest.approx(200, abs=2)
+
+
+@pytest.mark.parametrize("jump_s", [-200.0, 200.0])
+def test_a_clock_that_is_set_meanwhile_moves_nothing(monkeypatch, jump_s):
+    clock, real = ServiceClock(), time.time
+    clock.note(an_answer(real()), 0.1)
+    before = clock.now()
+    monkeypatch.setattr(time, "time", lambda: real() + jump_s)
+    assert clock.now() - before == pytest.approx(0, abs=1)
+    assert clock.ahead_s == pytest.approx(jump_s, abs=2)  # so that what is stamped here is written down right
+    clock.note(an_answer(real()), 0.1)
+    assert clock.now() - before == pytest.approx(0, abs=3)
+    monkeypatch.setattr(time, "time", real)
+    assert clock.ahead_s == 0.0
+
+
+def test_an_answer_is_looked_at_at_once_after_the_clock_was_set(monkeypatch):
+    clock, real = ServiceClock(), time.time
+    clock.note(an_answer(real() - 200), 0.1)
+    clock.note(an_answer(real()), 0.1)  # too soon to be looked at
+    assert clock.now() == pytest.approx(real() - 200, abs=3)
+    monkeypatch.setattr(time, "time", lambda: real() + 60)  # as of a machine that was put aside, and runs on elsewhere
+    clock.note(an_answer(real()), 0.1)
+    assert clock.now() == pytest.approx(real(), abs=3)
+
+
+def test_what_is_appended_after_the_clock_was_set_back_follows_what_was_there(aws_stores, monkeypatch):
+    job = a_job()
+    aws_stores.log.put_job(job)
+    aws_stores.log.append([finished(job.id, 0)])
+    _, cursor = aws_stores.log.read_since(job.id)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 250)
+    late = finished(job.id, 1)
+    aws_stores.log.append([late])
+    found = []
+    for _ in range(3):
+        events, cursor = aws_stores.log.read_since(job.id, cursor)
+        found += events
+    assert late.id in {event.id for event in found}
+    items = aws_stores.table.query("pk = :pk", {":pk": {"S": cloud.event_partition(job.id, 0)}}).items
+    assert late.id in items[-1][cloud.SORT_KEY]["S"]

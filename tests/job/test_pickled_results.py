@@ -20,7 +20,7 @@ def another_reader(monkeypatch, tmp_path):
     """The reader of another machine, or another user: what this one has submitted is not known there."""
 
     def read(job):
-        monkeypatch.setattr("fanfold.job.results.submitted_here_marker", lambda job_id: tmp_path / "nowhere" / job_id)
+        monkeypatch.setattr("fanfold.engines.base.submitted_here_marker", lambda job_id: tmp_path / "nowhere" / job_id)
         return fanfold.get_job(job.id)
 
     return read

@@ -82,6 +82,8 @@ class JobState:
         self.silence = ""
         #: The log holds what its reader has passed by: it is to read all once more. No part of the job's state either.
         self.has_missed = False
+        #: Runs wait that only a client of the job's owner starts, and none does. No part of the job's state either.
+        self.waits_for_owner = False
         #: What time it is where the events are kept, in seconds since 1970: this machine's clock may be minutes wrong.
         self.now: Callable[[], float] = time.time
         #: Of runs that were retried with other code: from which attempt on, and which of the header's fixes.

@@ -6,6 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 _MEMBERSHIP = Path("/proc/self/cgroup")
@@ -53,6 +54,41 @@ def _quota(group: Path) -> float | None:
         except (OSError, ValueError):  # no such group, or "max"
             continue
     return None
+
+
+# A process's identity, for others of the same machine to tell whether it is still there.
+
+#: What of a machine and its containers a process number goes by.
+_BOOT, _NUMBERS = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+
+
+def this_process() -> str:
+    """This process, for `has_ended`: its number, and which processes that number is one of."""
+    return f"{os.getpid()} {_where_numbers_count()}"
+
+
+def has_ended(told: str) -> bool:
+    """Whether a process is known to have ended, as `this_process` told of it there.
+
+    False for one of another machine or container, and where its number is another's by now.
+    """
+    number, _, where = told.partition(" ")
+    if not number.isdigit() or where != _where_numbers_count():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):  # it is another user's; it is nobody's
+        return False
+    return False
+
+
+def _where_numbers_count() -> str:
+    facts = [os.uname().nodename]
+    with suppress(OSError):  # not Linux
+        facts += _BOOT.read_text(encoding="ascii").strip(), os.readlink(_NUMBERS)
+    return " ".join(facts)
 
 
 # Descriptors that a forked child of this process must not hold.

@@ -13,7 +13,7 @@ from fanfold.contract.instances import InstanceType
 from fanfold.core.fold import JobState
 from fanfold.core.models import BAD, NO_DATA, CacheEntry, Event, JobHeader, RunRef, RunStatus, StopRecord, to_event
 from fanfold.core.options import FailureWatch, Request, secret_variable
-from fanfold.core.processes import Locked
+from fanfold.core.processes import Locked, has_ended, this_process
 from fanfold.errors import ConfigurationError, InputMissing
 from fanfold.settings import Settings, current, log_to_stderr
 from fanfold.stores.protocols import DataFiles, EventLog, ObjectStore, ResultCache
@@ -208,6 +208,43 @@ class Engine(Protocol):
 
     def describe(self, image: str = "") -> Description:
         """The engine's limits, where runs have one of its images. Raises `InputError` for one that there is not."""
+
+
+# Which jobs this user has submitted from this machine, and whether the process that did so is still there.
+
+
+def note_submitted_here(job_id: str) -> None:
+    """Note that this process of this user submits the job: its results may be read with what they bring along."""
+    marker = submitted_here_marker(job_id)
+    marker.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    marker.touch(mode=0o600)
+    marker.write_text(this_process(), encoding="utf-8")
+
+
+def was_submitted_here(job_id: str) -> bool:
+    """Whether this very user has submitted the job from this machine."""
+    try:
+        return submitted_here_marker(job_id).stat().st_uid == os.getuid()
+    except OSError:
+        return False
+
+
+def submitter_has_ended(job_id: str) -> bool:
+    """Whether the process that submitted the job is known to have ended: one of this machine, that is."""
+    try:
+        return has_ended(submitted_here_marker(job_id).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def forget_submitted_here(job_id: str) -> None:
+    """Remove the note of a job that is removed."""
+    submitted_here_marker(job_id).unlink(missing_ok=True)
+
+
+def submitted_here_marker(job_id: str) -> Path:
+    """The file that says that this user submitted the job on this machine, so that its pickles are his own."""
+    return current().home / "pickled" / job_id
 
 
 # Starting no more runs of a job whose first ones all failed.

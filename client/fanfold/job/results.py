@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import decode, decode_json
 from fanfold.core.models import Event, EventKind, JobHeader, Output, PathRules
-from fanfold.engines.base import Engine, Stores
+from fanfold.engines.base import Engine, Stores, was_submitted_here
 from fanfold.errors import ResultDamaged
 from fanfold.settings import current
 from fanfold.stores.keys import blob_key, bundle_key, sha256_in
@@ -22,31 +20,6 @@ from fanfold.stores.packing import Manifest
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def note_submitted_here(job_id: str) -> None:
-    """Note that this user has submitted a job from this machine: its results may be read with what they bring along."""
-    marker = submitted_here_marker(job_id)
-    marker.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    marker.touch(mode=0o600)
-
-
-def was_submitted_here(job_id: str) -> bool:
-    """Whether this very user has submitted the job from this machine."""
-    try:
-        return submitted_here_marker(job_id).stat().st_uid == os.getuid()
-    except OSError:
-        return False
-
-
-def forget_submitted_here(job_id: str) -> None:
-    """Remove the note of a job that is removed."""
-    submitted_here_marker(job_id).unlink(missing_ok=True)
-
-
-def submitted_here_marker(job_id: str) -> Path:
-    """The file that says that this user submitted the job on this machine, so that its pickles are his own."""
-    return current().home / "pickled" / job_id
 
 
 #: What stands in arguments for a large value.

@@ -400,7 +400,7 @@ def _words(state: JobState, counts: dict[RunStatus, int]) -> str:
         answers = next(iter(records(state.job_events(EventKind.CACHE), CacheRecord)), None)
         age = "" if answers is None else f" ({age_of(answers, state.now())})"
         words.append(f"{counts[RunStatus.CACHED]} cached{age}")
-    if state.silence or (not counts[RunStatus.RUNNING] and counts[RunStatus.QUEUED]):
+    if state.silence or state.waits_for_owner or (not counts[RunStatus.RUNNING] and counts[RunStatus.QUEUED]):
         words.append(waiting_for(state))
     if losses := describe_losses(state):
         words.append(f"machines lost: {losses}")
@@ -429,6 +429,8 @@ def age_of(answers: CacheRecord, now: float) -> str:
 
 def waiting_for(state: JobState) -> str:
     """What keeps a job's queued runs from running, or its reader from news of them."""
+    if state.waits_for_owner:
+        return f"waiting for its owner, {state.header.owner}: nobody performs its runs, and looking starts none"
     return state.silence or _why_queued(state)
 
 

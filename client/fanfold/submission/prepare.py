@@ -29,10 +29,10 @@ from fanfold.core.models import (
     to_event,
 )
 from fanfold.core.options import Options, Request, places, secret_variable, unwrapped
-from fanfold.engines.base import Description, Engine, JobSealing, engine_for
+from fanfold.engines.base import Description, Engine, JobSealing, engine_for, note_submitted_here
 from fanfold.errors import CaptureError, InputError, NestedSubmitError
 from fanfold.inputs import Signature, sender, validated
-from fanfold.job.results import make_room_now_and_then, note_submitted_here
+from fanfold.job.results import make_room_now_and_then
 from fanfold.settings import Logger, current
 from fanfold.source.capture import Captured
 from fanfold.source.environ import say_which_stay
@@ -318,8 +318,8 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
 
         warn_of_shared_memory(bundle)
     stores.objects.put_if_absent(bundle_key(bundle.sha256), bundle.to_bytes())
+    note_submitted_here(header.id)  # first: who comes after a crash must know of it
     stores.log.put_job(header)
-    note_submitted_here(header.id)
     if not draft.described.jobs_expire:
         make_room_now_and_then(engine)
     earlier = stores.cache.join_flight(header.flight, header.id) if header.flight else []  # before the cache is asked

@@ -16,7 +16,6 @@ from fanfold.cli.output import note, print_json, print_text
 from fanfold.cli.output import size as said_size
 from fanfold.core.formatting import counted
 from fanfold.errors import InputError
-from fanfold.job.results import forget_submitted_here
 
 if TYPE_CHECKING:
     from fanfold.engines.base import Engine
@@ -56,6 +55,8 @@ def remove(
             note(f"Job {job_id} still runs: it stays.")
         if ended and not yes and age_s("--older-than", str(older_than)) == 0:
             _ask_whether_all(len(ended))
+    from fanfold.engines.base import forget_submitted_here
+
     freed = where.stores.remove_jobs(ended)
     for job_id in ended:
         forget_submitted_here(job_id)

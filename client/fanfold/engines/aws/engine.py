@@ -132,7 +132,7 @@ class AwsEngine:
             return True
         told = self._tell_why_it_waits(header, state)
         if header.owner != current().owner:
-            return told  # looking starts nothing: the job's owner pays for it
+            return self._look_only(header, state) or told
         self.stores.keep(header.id, within_s=_KEEP_S)
         if self._take_over(header, state):
             return True
@@ -204,6 +204,19 @@ class AwsEngine:
         following.advance()
         self.looked_at.pop(header.id, None)
         return len(following) < before
+
+    def _look_only(self, header: JobHeader, state: JobState) -> bool:
+        """Note what a reader has missed of a job that is not his; True where it is to read all anew.
+
+        Looking starts nothing, and takes nothing for lost: the job's owner pays for it. Runs that nobody performs wait
+        until a client of his looks at the job, and the reader is told so.
+        """
+        state.waits_for_owner = False
+        if not self.inspector.look(header, state):
+            return False
+        state.waits_for_owner = bool(self.inspector.look(header, read_state(self.stores.log, header, consistent=True)))
+        state.has_missed = not state.waits_for_owner
+        return state.has_missed
 
     def _look_after(self, header: JobHeader, state: JobState) -> set[int]:
         """Runs of an earlier job, perhaps another owner's, that nobody performs."""

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import NamedTuple
 
 from fanfold.contract.layout import REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
 from fanfold.core.models import FOLLOWING, THROTTLED, Event, EventKind, JobHeader, RunError, RunRef, RunStatus
-from fanfold.engines.aws.dispatch import Dispatch, of_event
+from fanfold.engines.aws.dispatch import DIRECT, Dispatch, of_event
 from fanfold.engines.aws.paths import LaunchPath
-from fanfold.engines.aws.paths.base import CLOCKS_S, STARTING_S, Fate
+from fanfold.engines.aws.paths.base import CLOCKS_S, CUT_OFF, STARTING_S, Fate
+from fanfold.engines.base import submitter_has_ended
 from fanfold.stores.aws.clock import ServiceClock
 
 #: A realtime run that started so long before now, its time limit not counted, will not end any more.
 _LEASE_S = 60.0 + CLOCKS_S
 
+
+#: Of a client that ended while it started runs: after so long what it came to start can be seen, and has told of runs.
+_SEEN_AFTER_S = 20.0
+_CUT_OFF_WITHIN = Fate(CUT_OFF.reason)
 
 #: Why nothing comes of a further attempt when there is no machine left.
 _NO_MACHINE = Fate("its machines have ended")
@@ -42,12 +47,12 @@ class Inspector:
     def look(self, header: JobHeader, state: JobState) -> Findings:
         """What is lost and what is due, of the job as `state` tells it."""
         dispatches = dispatches_of(state)
-        now = self._now()
-        fates = {one.name: self._paths[one.path].fate(header, one, now - one.at) for one in dispatches}
+        now, cut_off = self._clock.now(), submitter_has_ended(header.id)
+        fates = {one.name: self._fate(header, one, now, cut_off=cut_off) for one in dispatches}
         findings = Findings([], [])
         attended = any(fate is None for fate in fates.values())
         followed = _dispatches(state, followed=True)
-        young = _is_young(header, dispatches, now)
+        young = not cut_off and _is_young(header, dispatches, now)
         for index in state.missing():
             run = RunRef(index, state.attempt_of(index))
             mine = next((one for one in dispatches if one.covers(*run[:2])), None)
@@ -60,15 +65,21 @@ class Inspector:
                     continue
             # Machines try again by themselves, which no dispatch tells of: a cancelled job's runs end with them.
             fate = fates[mine.name] if mine is not None else _NO_MACHINE if header.instance_type else None
+            if fate is _CUT_OFF_WITHIN and state.status_of(index) is RunStatus.RUNNING:
+                fate = None  # it came to be started before its client ended
             ending = fate or self._overdue(header, state, run)
             # A cancelled job's queued runs are over by its flag alone.
             if ending and (header.cancelled_at is None or state.status_of(index) is RunStatus.RUNNING):
                 findings.lost.append((run, ending))
         return findings
 
-    def _now(self) -> float:
-        """What time it is in AWS, where nearly all that is compared with it was written."""
-        return time.time() - self._clock.ahead_s
+    def _fate(self, header: JobHeader, dispatch: Dispatch, now: float, *, cut_off: bool) -> Fate | None:
+        """What becomes of a dispatch. `cut_off`: the client that submitted the job is known to have ended."""
+        path, age_s = self._paths[dispatch.path], now - dispatch.at
+        fate = path.fate(header, dispatch, age_s)
+        if fate is None and cut_off and age_s > _SEEN_AFTER_S and _was_the_submitters(dispatch):
+            return _CUT_OFF_WITHIN if path.fate(header, dispatch, inf) else None
+        return fate
 
     def _overdue(self, header: JobHeader, state: JobState, run: RunRef) -> Fate | None:
         """Why a realtime run that has started cannot be running any more."""
@@ -76,9 +87,15 @@ class Inspector:
             return None
         started_at = state.started_at(run.index)
         limit_s = (header.timeout_s or REALTIME_TIMEOUT_S) + _LEASE_S
-        if started_at is None or self._now() - started_at < limit_s:
+        if started_at is None or self._clock.now() - started_at < limit_s:
             return None
         return Fate(f"it started {limit_s:.0f} s ago or more and never reported its end")
+
+
+def _was_the_submitters(dispatch: Dispatch) -> bool:
+    """Whether it took the client that submitted the job to go on with it. What is tried again others have started."""
+    took_a_client = dispatch.state == "starting" or dispatch.path == DIRECT
+    return took_a_client and not any(attempt for attempt, _, _ in dispatch.ranges)
 
 
 def dispatches_of(state: JobState) -> list[Dispatch]:

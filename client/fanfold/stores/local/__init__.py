@@ -184,7 +184,7 @@ class SqliteResultCache:
     ) -> dict[str, CacheEntry]:
         """The entries that exist and are no older than `max_age_s` seconds, by key."""
         asked, oldest = set(keys), time.time() - max_age_s
-        slots = sorted(map(_slot, asked))  # neighbours share a page of the file
+        slots = sorted(map(cache_slot, asked))  # neighbours share a page of the file
         found: dict[str, CacheEntry] = {}
         with self._database.reading() as connection:
             for start in range(0, len(slots), _KEYS_PER_QUERY):
@@ -206,7 +206,7 @@ class SqliteResultCache:
     def forget(self, keys: Sequence[str]) -> None:
         """Take entries away, such as one whose result turned out damaged."""
         with self._database.writing() as connection:
-            connection.executemany("DELETE FROM cache WHERE slot = ?", [(_slot(key),) for key in keys])
+            connection.executemany("DELETE FROM cache WHERE slot = ?", [(cache_slot(key),) for key in keys])
 
     def join_flight(self, flight: str, job_id: str) -> list[str]:
         """Say that a job may compute results of a flight; the jobs that had said so before."""
@@ -253,7 +253,7 @@ def _jobs_named(connection: Connection, udf: str) -> list[str]:
     return [header.id for header in intact_headers(found) if header.name == udf]
 
 
-def _slot(key: str) -> int:
+def cache_slot(key: str) -> int:
     # A key is a sha256, whose first eight bytes are spread evenly; anything else is spread by another.
     digits = key if len(key) == 64 else hashlib.sha256(key.encode()).hexdigest()
     return int(digits[:16], 16) - (1 << 63)
@@ -263,7 +263,7 @@ def _row(entry: CacheEntry) -> tuple[Any, ...]:
     output = entry.output
     about = (entry.created_at, entry.duration_s, entry.job_id)
     return (
-        _slot(entry.key),
+        cache_slot(entry.key),
         compact(entry.key),
         *about,
         output.codec,
