@@ -311,8 +311,10 @@ def test_a_tuple_goes_to_the_parameters_in_order_where_the_first_alone_will_not_
     for one, reason in (((1,), "y=.*required and missing"), ((1, 2, 3, 4), "in order, and this one has 4 values")):
         with pytest.raises(InputError, match=reason):
             Signature.of(add).bind(one)
-    with pytest.raises(InputError, match=r'a list is one value, for x; to give several .* \{"x": ..., "y": ...\}'):
+    with pytest.raises(InputError, match=r'the list is one value, for x; to give several .* \{"x": ..., "y": ...\}'):
         Signature.of(lambda x, y: None).bind([1, 2])
+    with pytest.raises(InputError, match=r'the ndarray is one value, for x; .* \{"x": ..., "y": ...\}'):
+        Signature.of(lambda x, y: None).bind(np.arange(2))
 
 
 def test_a_return_annotation_that_no_codec_takes_is_refused_before_the_work():

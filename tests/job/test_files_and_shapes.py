@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import fanfold
+from fanfold.job.results import fold_results
 
 gpd = pytest.importorskip("geopandas")
 shapely = pytest.importorskip("shapely")
@@ -41,6 +42,17 @@ def test_one_none_among_frames_is_left_out_and_said(capsys):
     assert frame["v"].tolist() == [0, 10, 30]
     assert "fanfold: 1 result is None, of 4, and left out" in capsys.readouterr().err
     assert job.results()[2] is None
+
+
+def test_one_number_among_frames_or_dicts_is_said_to_keep_each_in_a_row(capsys):
+    frame = pd.DataFrame({"v": [1, 2]})
+    assert fold_results([0, 1, 2], [frame, 5, None])["result"][1] == 5
+    assert "of several kinds (DataFrame, int), so each stands in a row of its own," in capsys.readouterr().err
+    fold_results([0, 1], [{"a": 1}, "none"])
+    assert "(dict, str)" in capsys.readouterr().err
+    fold_results([0, 1], [1, "a"])
+    fold_results([0, 1], [frame, 5], flatten=False)
+    assert capsys.readouterr().err == ""
 
 
 def test_dicts_make_columns(capsys):

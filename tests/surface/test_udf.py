@@ -150,6 +150,22 @@ def test_map_is_submit_that_gives_the_job():
     assert job.results() == [5, 10]
 
 
+def test_starmap_gives_each_tuple_to_the_parameters_in_order():
+    assert scaled.starmap([(1, 2), (3,)]).results() == fanfold.submit(scaled, [{"x": 1, "by": 2}, 3]).result.to_list()
+    assert scaled.starmap(zip([1, 2], strict=True), by=5).results() == [5, 10]
+    with pytest.raises(fanfold.InputError, match=r"Input 1 has 3 values; scaled\(\) takes x, by\."):
+        scaled.starmap([(1, 2), (3, 4, 5)])
+    with pytest.raises(fanfold.InputError, match=r"one iterable of inputs, not 2.\n.*udf.map\(zip\(xs, ys\)\)"):
+        scaled.map([1, 2], [3, 4])
+
+
+@pytest.mark.parametrize(("name", "said"), [("remote", "call it, udf"), ("submit", "fanfold.submit"), ("spawn", "map")])
+def test_what_other_tools_call_otherwise_is_named(name, said):
+    with pytest.raises(AttributeError, match=f"'Udf' object has no attribute '{name}'; .*{said}"):
+        getattr(scaled, name)
+    assert not hasattr(scaled, "nothing")
+
+
 def test_with_options_leaves_the_first_as_it_was():
     large = scaled.with_options(instance_type="large", max_retry=0)
     assert (large.options.instance_type, scaled.options.instance_type) == ("large", None)

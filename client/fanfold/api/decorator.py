@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from fanfold.core.options import Options
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 #: Options of `fanfold.run` that a call takes as well, beside the UDF's own arguments.
 _OF_A_CALL = ("engine", "instance_type", "cache", "cache_max_age")
+
+#: What other tools call what is called otherwise here.
+_ELSEWHERE = {
+    **dict.fromkeys(("remote", "compute"), "call it, udf(x): this runs it once, on its engine"),
+    **dict.fromkeys(("submit", "for_each"), "fanfold.submit(udf, inputs) runs it for each of the inputs"),
+    **dict.fromkeys(("spawn", "delay", "apply_async"), "udf.map([x]) gives a job at once"),
+}
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,13 +64,33 @@ class Udf(Generic[P, R]):
         """Call the plain function in this process: no engine, no job, no cache, no limits."""
         return self.__fanfold_udf__(*args, **kwargs)
 
-    def map(self, inputs: Any = None, **options: Any) -> Job:
+    def map(self, inputs: Any = None, *others: Any, **options: Any) -> Job:
         """Run it once per input, in parallel; returns the job at once. Options are those of `fanfold.submit`."""
         from fanfold.api.submit import submit
 
+        if others:
+            raise InputError(
+                f"map() takes one iterable of inputs, not {1 + len(others)}.",
+                next_step="put them together: udf.map(zip(xs, ys)), or udf.starmap(zip(xs, ys)).",
+            )
         with WithoutOwnFrames():
             job: Any = submit(self, inputs, **{**options, "collect": False})
         return cast("Job", job)
+
+    def starmap(self, inputs: Iterable[Sequence[Any]], **options: Any) -> Job:
+        """`map` of tuples, each of which goes to the parameters in order, also to those that have defaults."""
+        import inspect
+
+        free = [name for name in inspect.signature(self.__fanfold_udf__).parameters if name not in options]
+
+        def named() -> Iterator[dict[str, Any]]:
+            for index, given in enumerate(inputs):
+                if len(given) > len(free):
+                    reason = f"Input {index} has {len(given)} values; {self.name}() takes {', '.join(free)}."
+                    raise InputError(reason, next_step="give a value for each parameter, in order.")
+                yield dict(zip(free, given, strict=False))
+
+        return self.map(named(), **options)
 
     def map_async(self, inputs: Any = None, **options: Any) -> Job:
         """The older spelling of `map`, which returns at once as well."""
@@ -100,6 +127,12 @@ class Udf(Generic[P, R]):
     def with_options(self, **options: Any) -> Udf[P, R]:
         """The same function, asking for something else, such as another `instance_type`."""
         return Udf(self.__fanfold_udf__, Options.checked(**{**self.options._asdict(), **options}))
+
+    if not TYPE_CHECKING:  # type checkers are to know each name
+
+        def __getattr__(self, name: str) -> Any:
+            said = f"; {_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{said}", name=name, obj=self)
 
     def __repr__(self) -> str:
         given = self.options._asdict().items()

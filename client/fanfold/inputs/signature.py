@@ -464,10 +464,11 @@ class Signature(NamedTuple):
         if strangers and not self.accepts_any:
             return self._stranger(strangers[0], given, fixed)
         several: Any = given.get(self.first) if list(given) == [self.first] else None
-        if type(several) in (tuple, list) and len(several) > 1:
+        is_row = isinstance(several, (tuple, list)) or (type(several).__name__ == "ndarray" and several.ndim)
+        if is_row and len(several) > 1:
             names = [name for name in self.parameters if name not in fixed][: len(several)]
             example = ", ".join(f'"{name}": ...' for name in names)
-            reason = f"it is required and missing: a {type(several).__name__} is one value, for {self.first}; to give"
+            reason = f"it is required and missing: the {type(several).__name__} is one value, for {self.first}; to give"
             return Rejection(f"{reason} several parameters write {{{example}}}", parameter=name, value=several)
         return Rejection("it is required and missing", parameter=name, value=given)
 

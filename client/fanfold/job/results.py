@@ -202,7 +202,7 @@ def fold_results(
     Frames (pandas, GeoPandas, polars, pyarrow) are concatenated with the arguments as leading index levels; a run
     whose frame has no rows adds none. Dicts make a row each, their keys the columns. Beside frames or dicts a None is
     left out, which is said on stderr. Other values stand in a `result` column, one row each; `flatten=False` keeps
-    frames and dicts as such values too. A mixture is kept one row each.
+    frames and dicts as such values too. A mixture is kept one row each, which is said on stderr as well.
     """
     import pandas as pd
 
@@ -218,6 +218,7 @@ def fold_results(
         if whole is not None:
             say_none(len(values) - len(kept), len(values))
             return whole
+        _say_mixed(some, frames)
     column = pd.Series(values, index=_index(inputs), name=RESULT, dtype=None if _is_plain(values) else object)
     return column.to_frame()
 
@@ -231,6 +232,16 @@ def say_none(left_out: int, count: int) -> None:
     if left_out:
         results = "1 result is" if left_out == 1 else f"{left_out:,} results are"
         sys.stderr.write(f"fanfold: {results} None, of {count:,}, and left out; job.results() has all.\n")
+
+
+def _say_mixed(values: Sequence[Any], frames: Sequence[object]) -> None:
+    """Say on stderr that frames, or dicts, stand in a column as they are, since there is another value among them."""
+    kinds = list(dict.fromkeys(type(value).__name__ for value in values))
+    if len(kinds) > 1 and (any(frame is not None for frame in frames) or any(map(_is_record, values))):
+        told = (
+            f"fanfold: the results are of several kinds ({', '.join(kinds[:3])}), so each stands in a row of its own,"
+        )
+        sys.stderr.write(f"{told} in the column {RESULT!r}.\n")
 
 
 def _with_level_names(frame: pd.DataFrame) -> pd.DataFrame:

@@ -360,11 +360,12 @@ def _hold(graph: Graph, function: FunctionType, usage: UseSite, parts: dict[str,
     if defaults := function.__defaults__:
         for name, value in zip(spec[-len(defaults) :], defaults, strict=True):
             _used(graph, usage, f"{function.__name__}.{name}", value)
-        parts["__defaults__"] = graph.ref(defaults)
+        parts["__defaults__"] = _used(graph, usage, f"{function.__name__}.__defaults__", defaults)
     if function.__kwdefaults__:
         for name, value in function.__kwdefaults__.items():
             _used(graph, usage, f"{function.__name__}.{name}", value)
-        parts["__kwdefaults__"] = graph.ref(dict(function.__kwdefaults__))
+        named = dict(function.__kwdefaults__)
+        parts["__kwdefaults__"] = _used(graph, usage, f"{function.__name__}.__kwdefaults__", named)
     if annotations := _annotations(function):
         parts["__annotations__"] = graph.ref(annotations)
     if function.__doc__ != docstring(function.__code__):
