@@ -28,7 +28,7 @@ WATCHED_S = 20.0
 PACE = 40
 
 #: Since the navigation began, in the page's own clock: when the chart of all runs has been drawn.
-_PAINTED = "() => document.querySelector('[data-chart=timeline] canvas') && performance.now()"
+_PAINTED = "() => document.querySelector('[data-chart=timeline][data-drawn] canvas') && performance.now()"
 #: Notes when a text first stands on the page, by the clock that both processes share.
 _NOTE = """(words) => { window.seenAt = null; const look = () => {
   if (!window.seenAt && document.body.innerText.includes(words)) window.seenAt = Date.now() / 1000; };

@@ -48,7 +48,7 @@ def test_the_jobs_page(visit, job):
 
 def test_a_jobs_page_with_each_of_its_tabs(visit, job):
     page = visit(f"/job/{job.id}")
-    expect(page.locator("[data-chart=timeline] canvas")).to_be_visible()
+    expect(page.locator("[data-chart=timeline][data-drawn] canvas")).to_be_visible()
     for name in ("Overview", "Runs", "Results", "Logs", "Errors", "Code", "History"):
         tab(page, name)
         if name == "Runs":
@@ -65,7 +65,7 @@ def test_a_job_that_runs_and_the_dialog_that_cancels_it(visit, store):
     store.ends(header, *range(3))
     page = visit(f"/job/{header.id}")
     expect(page.get_by_text("3 running")).to_be_visible()
-    expect(page.locator("[data-chart=timeline] canvas")).to_be_visible()
+    expect(page.locator("[data-chart=timeline][data-drawn] canvas")).to_be_visible()
     assert not findings(page)
     page.get_by_role("button", name="Cancel", exact=True).click()
     expect(page.get_by_role("dialog", name="Cancel this job?")).to_be_visible()
@@ -103,5 +103,5 @@ def test_on_a_phone(visit, job):
     page = visit(size=NARROW)
     for path in ("/", f"/job/{job.id}"):
         page.goto(f"{page.url.rstrip('/')}{path}")
-        expect(page.locator(".ag-row .ff-status, [data-chart=timeline] canvas").first).to_be_visible()
+        expect(page.locator(".ag-row .ff-status, [data-chart=timeline][data-drawn] canvas").first).to_be_visible()
         assert not findings(page), path

@@ -16,7 +16,7 @@ def job(workbench):
 
 def drawn(page, name):
     """What the page has given to a chart."""
-    chart = page.locator(f"[data-chart={name}]")
+    chart = page.locator(f"[data-chart={name}][data-drawn]")
     expect(chart.locator("canvas")).to_be_visible()
     return chart.evaluate("e => getElement(Number(e.id.slice(1))).chart.getOption()")
 

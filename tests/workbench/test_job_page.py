@@ -32,7 +32,7 @@ def test_a_job_of_10_000_runs_is_drawn_put_together(visit, wide_job, picture):
 def test_zooming_in_shows_single_runs(visit, wide_job):
     page = visit(f"/job/{wide_job.id}")
     chart = page.locator("[data-chart=timeline]")
-    expect(chart.locator("canvas")).to_be_visible()
+    expect(page.locator("[data-chart=timeline][data-drawn] canvas")).to_be_visible()
     element = chart.evaluate("e => Number(e.id.slice(1))")
     page.evaluate(f"getElement({element}).chart.dispatchAction({{type: 'dataZoom', start: 10, end: 15}})")
     expect(page.get_by_text("one bar a run")).to_be_visible()
@@ -97,7 +97,7 @@ def test_a_running_job_shows_what_is_left_and_an_event_is_there_soon(visit, stor
     store.ends(header, *range(5))
     expect(page.get_by_text("5 succeeded")).to_be_visible()
     expect(page.get_by_text("time left")).to_be_visible()
-    expect(page.locator("[data-chart=timeline] canvas")).to_be_visible()
+    expect(page.locator("[data-chart=timeline][data-drawn] canvas")).to_be_visible()
     picture(page, "job-running")
     store.ends(header, *range(5, 50))
     expect(page.get_by_role("status").first).to_have_text("Completed")
@@ -162,7 +162,7 @@ def test_first_attempts_stay_on_the_timeline(visit, store):
     store.ends(header, 1, 2)
     page = visit(f"/job/{header.id}")
     chart = page.locator("[data-chart=timeline]")
-    expect(chart.locator("canvas")).to_be_visible()
+    expect(page.locator("[data-chart=timeline][data-drawn] canvas")).to_be_visible()
     at_rest(page)
     drawn = chart.evaluate("e => getElement(Number(e.id.slice(1))).chart.getOption().series[0].data")
     assert sorted((line, status) for line, _, _, status, *_ in drawn)[:2] == [(0, "failed"), (0, "succeeded")]
@@ -234,6 +234,6 @@ def test_an_unknown_job_is_said_to_be_none(visit, picture):
 
 def test_it_is_used_on_a_phone_and_in_the_dark(visit, small_job, picture):
     page = visit(f"/job/{small_job.id}", size=NARROW, scheme="dark")
-    expect(page.locator("[data-chart=timeline] canvas")).to_be_visible()
+    expect(page.locator("[data-chart=timeline][data-drawn] canvas")).to_be_visible()
     assert fits(page, NARROW)
     picture(page, "job-phone-dark")

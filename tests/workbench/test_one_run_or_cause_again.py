@@ -32,7 +32,7 @@ def test_the_runs_of_one_cause_are_run_again(visit, store):
 def test_one_run_is_run_again_and_no_other(visit, workbench, store):
     header = store.finished(12, failing=4)
     page = visit(f"/job/{header.id}")
-    expect(page.locator("[data-chart=timeline] canvas")).to_be_visible()
+    expect(page.locator("[data-chart=timeline][data-drawn] canvas")).to_be_visible()
     at_rest(page)
     x, y = page.evaluate(BAR, 3)
     page.mouse.click(x, y)

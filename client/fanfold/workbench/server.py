@@ -34,6 +34,7 @@ from fanfold.workbench.auth import Auth, Pass, cookie_secret
 from fanfold.workbench.editor.editor_page import Shared, show_editor
 from fanfold.workbench.editor.form import INPUTS_PATH
 from fanfold.workbench.following import FollowedJobs
+from fanfold.workbench.job.chart_panel import add_chart_routes
 from fanfold.workbench.job.collected import CollectedJobs
 from fanfold.workbench.job.compare_page import show_comparison
 from fanfold.workbench.job.job_page import JobViews, show_job
@@ -230,6 +231,7 @@ def add_job_pages(followed_jobs: FollowedJobs, name: str, folder: Path) -> None:
     """Tell NiceGUI the pages about one job, and the addresses of its results."""
     collected = CollectedJobs()
     add_result_routes(followed_jobs, collected)
+    add_chart_routes(followed_jobs)
     shared = JobViews(followed_jobs, collected, name, folder)
 
     @ui.page("/job/{job_id}", title="Job · Fanfold", response_timeout=30.0)

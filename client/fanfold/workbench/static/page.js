@@ -98,6 +98,30 @@ window.ff = (() => {
     const [, start, end, status, run, waited] = p.value;
     return "run " + run + " " + String(status).replaceAll("_", " ") + ", " + duration(end - start) + (waited < start ? ", waited " + duration(start - waited) : ", began at " + duration(start));
   };
+  // What a chart shows is fetched by itself. Under a key that begins with a colon stands the server's own JavaScript.
+  const madeToRun = (options) => {
+    if (Array.isArray(options)) options.forEach((one) => (typeof one === "object" && one ? madeToRun(one) : one));
+    else for (const [key, value] of Object.entries(options)) {
+      if (key[0] === ":") { options[key.slice(1)] = new Function("return (" + value + ")")(); delete options[key]; }
+      else if (typeof value === "object" && value) madeToRun(value);
+    }
+    return options;
+  };
+  const asked = {};
+  const draw = (id, options, mine) => {
+    const box = getElement(id);
+    if (asked[id] !== mine || !box) return;
+    if (!box.chart) return void setTimeout(draw, 10, id, options, mine);
+    box.chart.setOption(options, { notMerge: box.chart.getOption()?.series?.length !== options.series.length });
+    box.$el.dataset.drawn = mine;
+  };
+  const drawCharts = (address, charts) => {
+    const mine = performance.now();
+    for (const id of Object.values(charts)) asked[id] = mine;
+    fetch(address).then((r) => (r.ok ? r.json() : {})).then((pictures) => {
+      for (const [name, id] of Object.entries(charts)) if (pictures[name]) draw(id, madeToRun(pictures[name]), mine);
+    }, () => {});  // no answer: the server is away, and what it says when it is back draws them
+  };
   // A bar is one run: a click opens its page.
   const openBar = (job, e) => {
     if (e.seriesType === "custom" && Array.isArray(e.value)) location.href = "/job/" + job + "/run/" + e.value[4];
@@ -219,5 +243,5 @@ window.ff = (() => {
   };
   const tree = (id, value) => document.getElementById(id)?.replaceChildren(branch("", value, true));
 
-  return { tree, colour, narrow, number, duration, tick, ago, dollars, link, status, progress, failures, choose, passes, inSight, copy, bar, bin, tip, openBar, totalTip, binTip, runsSource, mib, moveTab, made, followOutput, keepInAddress, progressOf, notifyWhenDone, download, byNumber, keepSort };
+  return { tree, colour, narrow, number, duration, tick, ago, dollars, link, status, progress, failures, choose, passes, inSight, copy, bar, bin, tip, drawCharts, openBar, totalTip, binTip, runsSource, mib, moveTab, made, followOutput, keepInAddress, progressOf, notifyWhenDone, download, byNumber, keepSort };
 })();
