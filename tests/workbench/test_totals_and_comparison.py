@@ -7,7 +7,7 @@ import time
 from playwright.sync_api import expect
 
 import fanfold
-from fanfold.workbench.job.compare_page import facts_of
+from fanfold.workbench.job.comparison import facts_of
 from fanfold.workbench.jobs.totals import Total, totals
 from tests.workbench.test_accessibility import findings
 

@@ -17,6 +17,7 @@ from fanfold.errors import FanfoldError
 from fanfold.job import Job
 from fanfold.job.chart_data import LoadSample
 from fanfold.workbench.job_log import JobLog
+from fanfold.workbench.results_process import ResultsProcess
 
 #: How long a page waits for a look before it goes on with what it has.
 _PATIENCE_S = 2.0
@@ -158,9 +159,11 @@ class EarlierAttempt(NamedTuple):
 class FollowedJob(SharedReader):
     """A job, what it has printed, and its load. Use `lock` around anything that reads `job`."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, results: ResultsProcess) -> None:
         super().__init__(_LOOK_S)
         self.job = job
+        #: Who reads what its runs have given.
+        self.results = results
         #: What its runs have printed, every line.
         self.log = JobLog()
         self.samples: deque[LoadSample] = deque(maxlen=_SAMPLES)
@@ -289,6 +292,8 @@ class FollowedJobs:
 
     def __init__(self, engine: str | None) -> None:
         self._engine = engine
+        #: Who reads the results of all of them.
+        self.results = ResultsProcess()
         self._lock = threading.Lock()
         self._by_id: dict[str, FollowedJob] = {}
 
@@ -297,7 +302,7 @@ class FollowedJobs:
         self.forget_idle()
         with self._lock:
             if job_id not in self._by_id:
-                self._by_id[job_id] = FollowedJob(get_job(job_id, engine=self._engine))
+                self._by_id[job_id] = FollowedJob(get_job(job_id, engine=self._engine), self.results)
             return self._by_id[job_id]
 
     def forget_idle(self) -> None:

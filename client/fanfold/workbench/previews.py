@@ -1,4 +1,7 @@
-"""What a result looks like: a table's head, a number, an image, a map's outlines. Plain data, and never HTML."""
+"""What a result looks like: a table's head, a number, an image, a map's outlines. Plain data, and never HTML.
+
+`shown_previews` puts it onto a page.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,17 @@ import json
 import math
 from typing import Any, NamedTuple
 
-from nicegui import ui
-
 from fanfold.core.models import Output
 from fanfold.core.plain_json import plain
 from fanfold.errors import FanfoldError
 from fanfold.job.map import picture_of
 from fanfold.job.results import Contents
 from fanfold.job.shapes import Drawing, drawing_of, shapes_of
-from fanfold.workbench.job.charts import Plot, plot_options
-from fanfold.workbench.layout import element, script, text
-from fanfold.workbench.maps import show_map
+from fanfold.workbench.job.charts import Plot
 
 _ROWS, _COLUMNS = 50, 40
 _CELL_CHARACTERS, _TEXT_CHARACTERS, _LINE_CHARACTERS = 200, 20_000, 80
+_ARGUMENT_CHARACTERS = 2_000
 #: Results beyond this are not read for a look at them.
 MOST_BYTES = 64 << 20
 _IMAGE_PIXELS = 900
@@ -65,11 +65,31 @@ def seen_of(contents: Contents, index: int, output: Output) -> Preview:
         return Preview(f"{type(value).__name__}: it cannot be shown here ({type(error).__name__}: {error}).")
 
 
+def look_at(contents: Contents, index: int, output: Output | None) -> tuple[str, Preview | None]:
+    """A run's arguments in words, and a look at its result where it has one."""
+    arguments = ", ".join(f"{name}={value!r}" for name, value in contents.arguments(index).items())
+    return arguments[:_ARGUMENT_CHARACTERS], None if output is None else seen_of(contents, index, output)
+
+
+def is_plain(written: str | bytes) -> bool:
+    """Whether JSON holds nothing but its own kinds, which take no library to be read."""
+    return '"$' not in written if isinstance(written, str) else b'"$' not in written
+
+
+def is_plain_result(output: Output) -> bool:
+    """Whether a result is of JSON's own kinds, and at hand."""
+    return output.codec == "json/1" and output.inline is not None and is_plain(output.inline)
+
+
+def is_read_in_short(output: Output) -> bool:
+    """Whether a result is read for its line in a table: it is at hand, and not one that runs code when it is read."""
+    return output.inline is not None and not output.codec.startswith("pickle")
+
+
 def in_short(contents: Contents, index: int, output: Output) -> str:
     """What a run has given, on one line of a table; of what is not at hand, how it is kept."""
-    kept = f"{output.codec}, {output.size:,} bytes"
-    if output.inline is None or output.codec.startswith("pickle"):  # unpickling runs code, and nobody has asked for it
-        return kept
+    if not is_read_in_short(output):
+        return f"{output.codec}, {output.size:,} bytes"
     seen = seen_of(contents, index, output)
     words = " ".join(seen.text.split())
     return words if len(words) <= _LINE_CHARACTERS else f"{words[: _LINE_CHARACTERS - 1]}…"
@@ -284,62 +304,3 @@ def _shortened(text: str) -> str:
     if len(text) <= _TEXT_CHARACTERS:
         return text
     return f"{text[:_TEXT_CHARACTERS]}… ({len(text):,} characters)"
-
-
-# A preview on the page: text, a table, an image, outlines, a chart.
-
-
-def show_preview(seen: Preview) -> None:
-    """Add what a preview holds to the page. Cells have keys of ours: a column's own name could be taken for code."""
-    if seen.tree is not None:
-        tree = element("div", "ff-tree").props('role=region aria-label="Value" tabindex=0')
-        script("tree", f"c{tree.id}", seen.tree)
-        return
-    if seen.figure is not None:
-        text(seen.text, "ff-muted ff-small")
-        ui.plotly({**seen.figure, "config": {"displaylogo": False}}).classes("ff-figure").props(
-            "role=img aria-label=Figure"
-        )
-        return
-    if not seen.columns and not seen.image:
-        text(seen.text, "ff-pre", "pre").props("tabindex=0")
-        return
-    text(seen.text, "ff-muted ff-small")
-    if seen.image:
-        image = element("img", "ff-image")
-        image._props.update({"src": seen.image, "alt": seen.text})
-    if seen.columns:
-        _table(seen)
-    if seen.drawing is not None:
-        show_map(seen.drawing)
-    elif seen.plot is not None:
-        ui.echart(plot_options(seen.plot)).classes("ff-chart").props('role=img aria-label="Chart of the result"')
-        text(seen.plot.cut, "ff-muted ff-small")
-
-
-#: The rows' labels: narrow, and without a name.
-_INDEX = {"field": "c0", "headerName": "", "width": 96, "sortable": True}
-
-
-def _table(seen: Preview) -> None:
-    columns = [_column(n, name, seen) for n, name in enumerate(seen.columns)]
-    rows: list[dict[str, Any]] = []
-    for place, row in enumerate(seen.rows):
-        cells: dict[str, Any] = {f"c{n}": cell for n, cell in enumerate(row)}
-        keys = {f"n{n}": numbers[place] for n, numbers in enumerate(seen.numbers) if numbers is not None}
-        rows.append({**cells, **keys})
-    options = {"columnDefs": columns, "rowData": rows, "rowHeight": 32, "animateRows": False}
-    height = min(360, 60 + 32 * max(1, len(rows)))
-    ui.aggrid(options, auto_size_columns=False).classes("ff-grid").style(f"height: {height}px; min-height: 0")
-
-
-def _column(number: int, name: str, seen: Preview) -> dict[str, Any]:
-    """A column of a table; numbers stand on the right and are sorted as numbers, which their text is not."""
-    column = {"field": f"c{number}", "headerName": name, "minWidth": 90, "flex": 1, "sortable": True}
-    if number == 0:
-        column = dict(_INDEX)
-    if number < len(seen.numbers) and seen.numbers[number] is not None:
-        key = f"n{number}"
-        column[":comparator"] = f"(a, b, x, y) => window.ff.byNumber(x.data.{key}, y.data.{key})"
-        column["type"] = "rightAligned"
-    return column

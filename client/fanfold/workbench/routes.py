@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import HTTPException
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from nicegui import app
 from starlette.background import BackgroundTask
 
-from fanfold.api.submit import get_job
 from fanfold.core.fold import JobState
-from fanfold.core.models import BAD, RunStatus
+from fanfold.core.models import BAD, Output, RunStatus
 from fanfold.errors import FanfoldError, InputError
 from fanfold.job.causes import input_line
-from fanfold.job.export import without_index, write_frame
 from fanfold.workbench.following import FollowedJob, FollowedJobs
-from fanfold.workbench.previews import in_short
-
-if TYPE_CHECKING:
-    import pandas as pd
+from fanfold.workbench.previews import in_short, is_plain_result, is_read_in_short
 
 _MOST_ROWS = 200
 _MOST_LINES = 2_000
 #: What the table of runs may be filtered by: any, all that are bad, or one status.
 STATUSES = ("", "bad", *(status.value for status in RunStatus))
-_FORMATS = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv", "jsonl": "application/x-ndjson"}
+_FORMATS = {
+    "parquet": "application/vnd.apache.parquet",
+    "csv": "text/csv",
+    "jsonl": "application/x-ndjson",
+    "gpkg": "application/geopackage+sqlite3",
+    "tif": "image/tiff; application=geotiff; profile=cloud-optimized",
+}
 
 
 def add_routes(followed_jobs: FollowedJobs) -> None:
@@ -63,13 +63,14 @@ def add_download_routes(followed_jobs: FollowedJobs) -> None:
         followed = await asyncio.to_thread(_job, followed_jobs, job_id)
         folder = tempfile.TemporaryDirectory(prefix="fanfold-")
         path = Path(folder.name) / f"{job_id}.html"
-        await asyncio.to_thread(_report, followed, path)
+        asked = (followed.job.id, followed.job.header.engine, str(path))
+        await asyncio.to_thread(followed.results.ask, "write_report", *asked)
         return FileResponse(path, media_type="text/html", filename=path.name, background=BackgroundTask(folder.cleanup))
 
     @app.get("/job/{job_id}/results.{kind}")
     async def results(job_id: str, kind: str) -> Any:
         if kind not in _FORMATS:
-            raise HTTPException(404, "Results come as .parquet, .csv or .jsonl.")
+            raise HTTPException(404, f"Results come as {', '.join(_FORMATS)}.")
         followed = await asyncio.to_thread(_job, followed_jobs, job_id)
         folder = tempfile.TemporaryDirectory(prefix="fanfold-")
         path = Path(folder.name) / f"{job_id}.{kind}"
@@ -116,11 +117,22 @@ def run_rows(
     with followed.lock:
         job, state = followed.job, followed.job.state
         indexes = _sorted(state, _of_status(state, status), sort, descending=descending)
-        return {
-            "rows": [_row(followed, index) for index in indexes[slice(*part)]],
-            "count": len(indexes),
-            "job": job.id,
-        }
+        shown = indexes[slice(*part)]
+        rows = [_row(followed, index) for index in shown]
+        outputs = {index: output for index in shown if (output := state.output(index)) is not None}
+    results = _in_short(followed, outputs)
+    for row in rows:
+        row["result"] = results.get(row["run"], "")
+    return {"rows": rows, "count": len(indexes), "job": job.id}
+
+
+def _in_short(followed: FollowedJob, outputs: dict[int, Output]) -> dict[int, str]:
+    """Results in a line each: what needs a library to be read is read by the process that has it."""
+    contents = followed.job.contents
+    plain = {index: one for index, one in outputs.items() if is_plain_result(one) or not is_read_in_short(one)}
+    found = {index: in_short(contents, index, one) for index, one in plain.items()}
+    others = {index: one for index, one in outputs.items() if index not in found}
+    return found | (followed.results.ask("look_in_short", followed.job.header, others) if others else {})
 
 
 def _of_status(state: JobState, status: str) -> Iterable[int]:
@@ -141,7 +153,7 @@ def _sorted(state: JobState, indexes: Iterable[int], by: str, *, descending: boo
 
 def _row(followed: FollowedJob, index: int) -> dict[str, Any]:
     state = followed.job.state
-    usage, output = state.usage(index), state.output(index)
+    usage = state.usage(index)
     return {
         "run": index,
         "input": input_line(followed.job.contents, index),
@@ -149,45 +161,13 @@ def _row(followed: FollowedJob, index: int) -> dict[str, Any]:
         "took": usage and round(usage.duration_s, 4),
         "memory": usage and round(usage.peak_memory_mib, 1),
         "attempt": state.attempt_of(index) + 1,
-        "result": in_short(followed.job.contents, index, output) if output else "",
     }
-
-
-def _report(followed: FollowedJob, path: Path) -> None:
-    get_job(followed.job.id, engine=followed.job.header.engine).report(path)  # of its own: nobody has to wait meanwhile
 
 
 def _write(followed: FollowedJob, path: Path) -> None:
     if not followed.job.state.done:
         raise InputError("The job still runs.", next_step="download its results when it has ended.")
-    job = get_job(followed.job.id, engine=followed.job.header.engine)  # of its own: nobody else has to wait meanwhile
-    frame = job.collect(ignore_exceptions=True, verbose=False)
-    write_frame(_for_spreadsheets(frame) if path.suffix == ".csv" else frame, path)
-
-
-#: What makes a spreadsheet take a cell for a formula.
-_FORMULA = re.compile(r"[=+@\t\r-]")
-_NUMBER = re.compile(r"[+-]?\d[\d.,]*(?:[eE][+-]?\d+)?%?")
-
-
-def _for_spreadsheets(frame: pd.DataFrame) -> pd.DataFrame:
-    """A frame as CSV that a spreadsheet opens as it is: no text of a UDF's becomes a formula, and letters stay whole.
-
-    The first name begins with the mark that says UTF-8.
-    """
-    safe = without_index(frame)
-    for place, kind in enumerate(safe.dtypes):
-        if kind.name in ("object", "str", "string"):
-            safe.isetitem(place, safe.iloc[:, place].map(_harmless).array)
-    names = [_harmless(str(name)) for name in safe.columns]
-    marked = [f"\ufeff{names[0]}", *names[1:]]
-    return safe.set_axis(marked, axis=1).set_index(marked[0])
-
-
-def _harmless(cell: Any) -> Any:
-    """Text that would be a formula, with the apostrophe that spreadsheets hide before it."""
-    is_formula = isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell)
-    return f"'{cell}" if is_formula else cell
+    followed.results.ask("write_results", followed.job.id, followed.job.header.engine, str(path))
 
 
 def _job(followed_jobs: FollowedJobs, job_id: str) -> FollowedJob:

@@ -35,7 +35,6 @@ from fanfold.workbench.editor.editor_page import Shared, show_editor
 from fanfold.workbench.editor.form import INPUTS_PATH
 from fanfold.workbench.following import FollowedJobs
 from fanfold.workbench.job.chart_panel import add_chart_routes
-from fanfold.workbench.job.collected import CollectedJobs
 from fanfold.workbench.job.compare_page import show_comparison
 from fanfold.workbench.job.job_page import JobViews, show_job
 from fanfold.workbench.job.results_panel import add_result_routes
@@ -44,6 +43,7 @@ from fanfold.workbench.jobs.jobs_page import show_jobs
 from fanfold.workbench.jobs.table import JobsTable
 from fanfold.workbench.jobs.totals import show_totals
 from fanfold.workbench.layout import add_head, page_layout, theme_cookie
+from fanfold.workbench.results_process import ResultsProcess
 from fanfold.workbench.routes import add_routes
 from fanfold.workbench.uploads import Uploads, add_upload_route
 
@@ -107,6 +107,7 @@ async def _give_memory_back(followed_jobs: FollowedJobs) -> None:
     while True:
         await asyncio.sleep(_TIDY_S)
         await asyncio.to_thread(followed_jobs.forget_idle)
+        await asyncio.to_thread(followed_jobs.results.end_if_idle)
         if process.memory_info().rss > least_bytes + _GROWN_BYTES:
             with suppress(OSError, AttributeError):
                 await asyncio.to_thread(ctypes.CDLL(None).malloc_trim, 0)
@@ -197,7 +198,7 @@ def add_pages(folder: Path, engine: str | None, followed_jobs: FollowedJobs) -> 
     add_head()
     add_routes(followed_jobs)
     name = engine_for(engine).describe().name
-    add_job_list_pages(JobsTable(engine), name)
+    add_job_list_pages(JobsTable(engine), name, followed_jobs.results)
     add_job_pages(followed_jobs, name, folder)
     uploads = Uploads()
     add_upload_route(uploads, INPUTS_PATH)
@@ -208,7 +209,7 @@ def add_pages(folder: Path, engine: str | None, followed_jobs: FollowedJobs) -> 
             await show_editor(Shared(folder, name, followed_jobs, uploads), request.query_params)
 
 
-def add_job_list_pages(table: JobsTable, name: str) -> None:
+def add_job_list_pages(table: JobsTable, name: str, results: ResultsProcess) -> None:
     """Tell NiceGUI the pages about many jobs of the engine of that name."""
 
     @ui.page("/", title="Jobs · Fanfold")
@@ -224,15 +225,14 @@ def add_job_list_pages(table: JobsTable, name: str) -> None:
     @ui.page("/compare", title="Compare · Fanfold", response_timeout=60.0)
     async def comparison(request: Request) -> None:
         with page_layout("", name, request.cookies.get(theme_cookie())):
-            await show_comparison(name, request.query_params)
+            await show_comparison(results, name, request.query_params)
 
 
 def add_job_pages(followed_jobs: FollowedJobs, name: str, folder: Path) -> None:
     """Tell NiceGUI the pages about one job, and the addresses of its results."""
-    collected = CollectedJobs()
-    add_result_routes(followed_jobs, collected)
+    add_result_routes(followed_jobs)
     add_chart_routes(followed_jobs)
-    shared = JobViews(followed_jobs, collected, name, folder)
+    shared = JobViews(followed_jobs, name, folder)
 
     @ui.page("/job/{job_id}", title="Job · Fanfold", response_timeout=30.0)
     async def job(request: Request, job_id: str) -> None:

@@ -13,8 +13,10 @@ from fanfold.core.models import RunStatus
 from fanfold.errors import FanfoldError
 from fanfold.job.causes import RaisingLine, raising_line
 from fanfold.workbench.following import FollowedJob, FollowedJobs
+from fanfold.workbench.job.run_detail import look
 from fanfold.workbench.layout import button, element, link, script, set_text, show, text
-from fanfold.workbench.previews import Preview, seen_of, show_preview
+from fanfold.workbench.previews import Preview
+from fanfold.workbench.shown_previews import show_preview
 
 _LOOK_S = 0.3
 #: Lines of output that stand under the editor; the job's page has all.
@@ -165,6 +167,4 @@ def _ended(followed: FollowedJob) -> _Ended:
         if error is not None:
             trace = error.remote_traceback or error.message
             return _Ended(Preview(trace), raising_line(trace))
-        if output is None:
-            return _Ended(Preview("No result."))
-        return _Ended(seen_of(followed.job.contents, 0, output))
+    return _Ended(look(followed, 0, output)[1] or Preview("No result."))

@@ -16,7 +16,6 @@ from fanfold.core.fold import JobState
 from fanfold.core.models import GOOD
 from fanfold.errors import InputError
 from fanfold.job.export import without_index
-from fanfold.workbench.following import FollowedJob
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,14 +163,18 @@ class CollectedJobs:
         self._lock = threading.Lock()
         self._held: OrderedDict[tuple[str, int], Collected] = OrderedDict()
 
-    def of(self, followed: FollowedJob) -> Collected:
-        """The table of a job. Raises `InputError` while it runs and where it is too large, or what `collect` raises."""
-        state = followed.job.state
-        key = (followed.job.id, state.version)
+    def of(self, job_id: str, engine: str, version: int) -> Collected:
+        """The table of a job as of that version of its state.
+
+        Raises `InputError` while the job runs and where the table is too large, or what `collect` raises.
+        """
+        key = (job_id, version)
         with self._lock:
             if key not in self._held:
-                _check(state)
-                job = get_job(followed.job.id, engine=followed.job.header.engine)  # of its own: no viewer has to wait
+                job = get_job(job_id, engine=engine)
+                _ = job.status  # reads how it stands
+                check_ended(job.state)
+                _check_size(job.state)
                 self._held[key] = Collected(job.collect(ignore_exceptions=True, verbose=False))
             self._held.move_to_end(key)
             while len(self._held) > _HELD:
@@ -179,11 +182,15 @@ class CollectedJobs:
             return self._held[key]
 
 
-def _check(state: JobState) -> None:
+def check_ended(state: JobState) -> None:
+    """Raises `InputError` where a job has no results to look at, or not all of them yet."""
     if not state.done:
         raise InputError("The job still runs.", next_step="its results stand here when it has ended.")
     if not any(state.counts()[status] for status in GOOD):
         raise InputError("No run has given a result.", next_step="look at its errors.")
+
+
+def _check_size(state: JobState) -> None:
     size = sum(output.size for index in state.indexes(*GOOD) if (output := state.output(index)) is not None)
     if size > _MOST_BYTES:
         raise InputError(

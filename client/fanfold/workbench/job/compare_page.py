@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
-from fanfold.api.submit import get_job
-from fanfold.core.formatting import counted, duration
+from fanfold.core.formatting import counted
 from fanfold.errors import FanfoldError
-from fanfold.job import Job
-from fanfold.job.diff import Difference, find_difference
-from fanfold.job.summary import Summary
+from fanfold.job.diff import Difference
+from fanfold.workbench.job.comparison import Fact
 from fanfold.workbench.layout import element, field, link, text
+from fanfold.workbench.results_process import ResultsProcess
 
 _NAMED = 50
 
 
-class Fact(NamedTuple):
-    """One fact of both jobs, and how the second differs from the first where that is a number."""
-
-    label: str
-    before: str
-    after: str
-    change: str = ""
-
-
-async def show_comparison(engine: str, query: Mapping[str, str]) -> None:
+async def show_comparison(results: ResultsProcess, engine: str, query: Mapping[str, str]) -> None:
     """Build the page for one viewer. `query` is the address's: the job `before` and the one `after` it."""
     before, after = query.get("before", "").strip(), query.get("after", "").strip()
     text("Compare two jobs", "", "h1")
@@ -39,50 +28,12 @@ async def show_comparison(engine: str, query: Mapping[str, str]) -> None:
         text("Give the ids of two jobs; each job's page has a button that brings its own.", "ff-card ff-empty")
         return
 
-    def read() -> tuple[list[Fact], Difference]:
-        jobs = get_job(before, engine=engine), get_job(after, engine=engine)
-        found = find_difference(*jobs)
-        return facts_of(*jobs, found), found
-
     try:
-        facts, found = await asyncio.to_thread(read)
+        facts, found = await asyncio.to_thread(results.ask, "compare", before, after, engine)
     except FanfoldError as error:
         text(str(error), "ff-card ff-empty").props("role=alert")
         return
     _build(facts, found)
-
-
-def facts_of(before: Job, after: Job, found: Difference) -> list[Fact]:
-    """What both jobs' summaries tell, and what differs in their environment."""
-    one, other = before.summary(), after.summary()
-    words = [dict(summary.rows()) for summary in (one, other)]
-    labels = [label for label in dict.fromkeys([*words[0], *words[1]]) if label != "advice"]
-    facts = [Fact("job", before.id, after.id), Fact("status", one.status, other.status)]
-    facts += [
-        Fact(label, words[0].get(label, ""), words[1].get(label, ""), _change(label, one, other)) for label in labels
-    ]
-    facts += [Fact(name, _in_words(old), _in_words(new)) for name, (old, new) in found.environment.items()]
-    facts.append(Fact("code", before.header.code_hash[:16], after.header.code_hash[:16]))
-    return facts
-
-
-def _in_words(value: object) -> str:
-    """A value of one job's environment; what the other alone has is blank here."""
-    return "" if value is None else str(value)
-
-
-def _change(label: str, one: Summary, other: Summary) -> str:
-    numbers: dict[str, tuple[float | None, float | None]] = {
-        "time": (one.wall_s, other.wall_s),
-        "per run": (one.median_s, other.median_s),
-        "memory": (one.peak_memory_mib, other.peak_memory_mib),
-        "cost": (float(one.cost), float(other.cost)),
-    }
-    was, now = numbers.get(label, (None, None))
-    if not was or now is None:
-        return ""
-    least = f" ({duration(now - was)} more)" if label in ("time", "per run") and now > was else ""
-    return f"{100 * (now - was) / was:+.0f}%{least}"
 
 
 def _sentences(found: Difference) -> Iterator[str]:

@@ -12,7 +12,6 @@ from nicegui.element import Element
 
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.job.chart_panel import ChartsPanel
-from fanfold.workbench.job.collected import CollectedJobs
 from fanfold.workbench.job.errors_panel import ErrorsPanel
 from fanfold.workbench.job.head import JobHead
 from fanfold.workbench.job.logs_panel import LogsPanel
@@ -35,10 +34,9 @@ _PANELS: dict[str, Callable[..., Any]] = {
 
 
 class JobViews(NamedTuple):
-    """What the pages of all jobs share: the jobs, their collected results, the engine, and the folder of UDF files."""
+    """What the pages of all jobs share: the jobs, the engine, and the folder of UDF files."""
 
     followed_jobs: FollowedJobs
-    collected: CollectedJobs
     engine: str
     folder: Path
 
@@ -61,12 +59,13 @@ class _JobPage:
         self._panels: dict[str, Any] = {}
         self._chosen = "Overview"
         self._trouble = text("", "ff-note ff-hidden").props("role=status")
-        self._head = JobHead(followed, self._look, views.engine, views.folder)
-        self._tabs()
 
     async def begin(self, tab: str) -> None:
-        """Show the tab that the address names, and go on looking."""
-        await asyncio.sleep(0)  # the head has taken its time: others have their turn before the panel takes its own
+        """Show the tab that the address names, and go on looking. Between its parts other viewers have their turn."""
+        self._head = JobHead(self._followed, self._look, self._views.engine, self._views.folder)
+        await asyncio.sleep(0)
+        self._tabs()
+        await asyncio.sleep(0)
         await self._choose(tab if tab in _PANELS else "Overview")
         ui.timer(_LOOK_S, self._look)
 
@@ -97,9 +96,7 @@ class _JobPage:
 
     def _made(self, name: str) -> Any:
         make, followed = _PANELS[name], self._followed
-        if make is RunsPanel:
-            return make(followed, self._query)
-        return make(followed, self._views.collected) if make is ResultsPanel else make(followed)
+        return make(followed, self._query) if make is RunsPanel else make(followed)
 
     async def _look(self) -> None:
         await self._followed.look_soon()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 from fastapi import HTTPException, Response
@@ -13,7 +12,7 @@ from starlette.responses import JSONResponse
 
 from fanfold.errors import FanfoldError
 from fanfold.workbench.following import FollowedJob, FollowedJobs
-from fanfold.workbench.job.collected import Collected, CollectedJobs, TableColumn
+from fanfold.workbench.job.collected import TableColumn, check_ended
 from fanfold.workbench.layout import choice, element, field, script, set_text, show, text
 
 _MOST_ROWS = 500
@@ -21,12 +20,12 @@ _SHOWN_COLUMNS = 60
 _FILTER = "words, or a comparison such as delay > 3 and day = 2013-01-02"
 
 
-def add_result_routes(followed_jobs: FollowedJobs, collected: CollectedJobs) -> None:
+def add_result_routes(followed_jobs: FollowedJobs) -> None:
     """Tell the application the addresses of a job's collected results: rows, one row, shapes and their colours."""
 
-    async def asked(job_id: str, read: Callable[[Collected], Any]) -> Any:
+    async def asked(job_id: str, what: str, *arguments: Any) -> Any:
         def answer() -> Any:
-            return read(collected.of(followed_jobs.followed(job_id)))
+            return _ask(followed_jobs.followed(job_id), what, *arguments)
 
         try:
             return await asyncio.to_thread(answer)
@@ -38,28 +37,34 @@ def add_result_routes(followed_jobs: FollowedJobs, collected: CollectedJobs) -> 
         job_id: str, start: int = 0, stop: int = 100, sort: str = "", order: str = "asc", words: str = ""
     ) -> Any:
         part = (max(0, start), min(stop, start + _MOST_ROWS))
-        page = await asked(job_id, lambda of: of.page(part, sort=sort, descending=order == "desc", words=words))
-        return JSONResponse(page)
+        kept = {"sort": sort, "descending": order == "desc", "words": words}
+        return Response(await asked(job_id, "read_page", part, kept), media_type="application/json")
 
     @app.get("/job/{job_id}/table/{row}.json")
     async def one(job_id: str, row: int) -> Any:
-        return JSONResponse(await asked(job_id, lambda of: of.row(row) if 0 <= row < len(of.frame) else {}))
+        return JSONResponse(await asked(job_id, "read_row", row))
 
     @app.get("/job/{job_id}/shapes")
     async def shapes(job_id: str) -> Any:
-        return Response(await asked(job_id, Collected.shapes), media_type="application/octet-stream")
+        return Response(await asked(job_id, "read_shapes"), media_type="application/octet-stream")
 
     @app.get("/job/{job_id}/shapes/{column}")
     async def colours(job_id: str, column: int) -> Any:
-        meaning, codes = await asked(job_id, lambda of: of.colours(column) if column < len(of.columns) else ({}, b""))
-        return Response(json.dumps(meaning).encode() + b"\n" + codes, media_type="application/octet-stream")
+        return Response(await asked(job_id, "read_colours", column), media_type="application/octet-stream")
+
+
+def _ask(followed: FollowedJob, what: str, *arguments: Any) -> Any:
+    """Have the table of a job's results asked. Raises `FanfoldError` where there is none."""
+    state = followed.job.state
+    check_ended(state)
+    return followed.results.ask(what, followed.job.id, state.header.engine, state.version, *arguments)
 
 
 class ResultsPanel:
     """One viewer's table and map, made when the job has ended and its results have been read."""
 
-    def __init__(self, followed: FollowedJob, collected: CollectedJobs) -> None:
-        self._followed, self._collected = followed, collected
+    def __init__(self, followed: FollowedJob) -> None:
+        self._followed = followed
         self._version = -1
         self._columns: list[TableColumn] = []
         self._rows, self._trouble, self._is_new = 0, "", False
@@ -72,8 +77,7 @@ class ResultsPanel:
         if version == self._version:
             return
         try:
-            found = self._collected.of(self._followed)
-            self._columns, self._rows, self._trouble = found.columns, len(found.frame), ""
+            (self._columns, self._rows), self._trouble = _ask(self._followed, "read_columns"), ""
         except FanfoldError as error:
             self._trouble = str(error)
         self._version, self._is_new = version, True

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from fanfold.core.formatting import duration
+from fanfold.core.models import Output
 from fanfold.workbench.following import FollowedJob
 from fanfold.workbench.layout import element, link, text
-from fanfold.workbench.previews import Preview, seen_of, show_preview
+from fanfold.workbench.previews import Preview, is_plain, is_plain_result, look_at
+from fanfold.workbench.shown_previews import show_preview
 
 
 class RunDetail(NamedTuple):
@@ -32,12 +34,20 @@ def read_run(followed: FollowedJob, index: int) -> RunDetail:
     with followed.lock:
         job = followed.job
         one = job[index]
-        arguments = ", ".join(f"{name}={value!r}" for name, value in one.input.items())[:2000]
         error = one.error
         failure = "" if error is None else error.remote_traceback or error.message
         output, status, took_s = job.state.output(index), one.status.value, one.duration_s
-    seen = None if output is None else seen_of(job.contents, index, output)
+    arguments, seen = look(followed, index, output)
     return RunDetail(index, status, took_s, arguments, failure, seen)
+
+
+def look(followed: FollowedJob, index: int, output: Output | None) -> tuple[str, Preview | None]:
+    """What `look_at` gives of a run: what needs a library to be read is read by the process that has it."""
+    contents, header = followed.job.contents, followed.job.header
+    if is_plain(contents.own_text(index) + header.constants) and (output is None or is_plain_result(output)):
+        return look_at(contents, index, output)
+    seen: tuple[str, Preview | None] = followed.results.ask("look_closely", header, index, output)
+    return seen
 
 
 def show_run(detail: RunDetail, address: str = "") -> None:

@@ -1,0 +1,128 @@
+"""What the process that reads results does: it is asked by `results_process`, and answers as soon as it knows."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from fanfold.api.submit import get_job
+from fanfold.core.models import JobHeader, Output
+from fanfold.engines.base import engine_for
+from fanfold.errors import FanfoldError
+from fanfold.job.results import Contents
+from fanfold.workbench.downloads import write_download
+from fanfold.workbench.job.collected import CollectedJobs, TableColumn
+from fanfold.workbench.previews import Preview, in_short, look_at
+
+#: So many viewers are answered side by side: one who has a large job read holds up no other.
+_THREADS = 4
+
+_collected = CollectedJobs()
+
+
+def main() -> None:
+    """Answer until the other end is closed, which it is when the page's process has ended, however that was."""
+    connection, lock = Connection(int(sys.argv[1])), threading.Lock()
+    threads = ThreadPoolExecutor(_THREADS)
+    try:
+        while True:
+            number, what, arguments = connection.recv()
+            done = threads.submit(ACTIONS[what], *arguments)
+            done.add_done_callback(partial(_answer, connection, lock, number))
+    except (EOFError, OSError):
+        os._exit(0)  # whatever is still being read, nobody waits for it
+
+
+def _answer(connection: Connection, lock: threading.Lock, number: int, done: Future[Any]) -> None:
+    error, value, words = done.exception(), None, None
+    if error is None:
+        value = done.result()
+    elif isinstance(error, FanfoldError):
+        words = (error.message, error.next_step)
+    else:
+        traceback.print_exception(error)
+        words = (f"{type(error).__name__}: {error}", "")
+    with lock:
+        connection.send((number, words, value))
+
+
+def read_columns(job_id: str, engine: str, version: int) -> tuple[list[TableColumn], int]:
+    """The columns of a job's table of results, and how many rows it has."""
+    found = _collected.of(job_id, engine, version)
+    return found.columns, len(found.frame)
+
+
+def read_page(job_id: str, engine: str, version: int, part: tuple[int, int], order: dict[str, Any]) -> bytes:
+    """Rows of it as JSON, in the order and with the words of `Collected.page`."""
+    return json.dumps(_collected.of(job_id, engine, version).page(part, **order)).encode()
+
+
+def read_row(job_id: str, engine: str, version: int, row: int) -> dict[str, Any]:
+    """One row; empty where there is none."""
+    found = _collected.of(job_id, engine, version)
+    return found.row(row) if 0 <= row < len(found.frame) else {}
+
+
+def read_shapes(job_id: str, engine: str, version: int) -> bytes:
+    """The shapes, as `Collected.shapes` writes them."""
+    return _collected.of(job_id, engine, version).shapes()
+
+
+def read_colours(job_id: str, engine: str, version: int, column: int) -> bytes:
+    """What a column's colours mean, and the colour of each shape."""
+    found = _collected.of(job_id, engine, version)
+    meaning, codes = found.colours(column) if column < len(found.columns) else ({}, b"")
+    return json.dumps(meaning).encode() + b"\n" + codes
+
+
+def look_closely(header: JobHeader, index: int, output: Output | None) -> tuple[str, Preview | None]:
+    """What `look_at` gives of a run."""
+    return look_at(_contents(header), index, output)
+
+
+def look_in_short(header: JobHeader, outputs: dict[int, Output]) -> dict[int, str]:
+    """Results in a line each, by their run."""
+    contents = _contents(header)
+    return {index: in_short(contents, index, output) for index, output in outputs.items()}
+
+
+def write_results(job_id: str, engine: str, path: str) -> None:
+    """A job's results as a file of the kind that its name says."""
+    write_download(get_job(job_id, engine=engine), Path(path))
+
+
+def write_report(job_id: str, engine: str, path: str) -> None:
+    """A job's report as a file."""
+    get_job(job_id, engine=engine).report(Path(path))
+
+
+def compare(before: str, after: str, engine: str) -> Any:
+    """The facts of two jobs, and what differs between them."""
+    from fanfold.job.diff import find_difference
+    from fanfold.workbench.job.comparison import facts_of
+
+    jobs = get_job(before, engine=engine), get_job(after, engine=engine)
+    found = find_difference(*jobs)
+    return facts_of(*jobs, found), found
+
+
+def _contents(header: JobHeader) -> Contents:
+    return Contents(header, engine_for(header.engine).stores)
+
+
+ACTIONS: dict[str, Callable[..., Any]] = {
+    action.__name__: action
+    for action in (
+        read_columns, read_page, read_row, read_shapes, read_colours,
+        look_closely, look_in_short, write_results, write_report, compare,
+    )
+}  # fmt: skip
