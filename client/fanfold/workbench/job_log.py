@@ -1,6 +1,7 @@
 """What a job has printed, whole: its lines in a file of the server's, with an index that is searched and paged.
 
-A job may print a million lines. Their text stands in a temporary file; what is held in memory is some 25 bytes a line.
+A job may print a million lines. Their text stands in a temporary file; what is held in memory is some 5 bytes a line,
+and some 30 for each piece of output.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import NamedTuple
 
 #: Colours, movements of the cursor, titles of windows: all that a terminal would not show as text.
@@ -28,6 +30,7 @@ LEVELS = ("", "warning", "error")
 _ERROR_LEVEL = 2
 #: Characters of a line that are shown; the search and the download have all.
 _SHOWN = 10_000
+_MOST_IN_4_BYTES = 1 << 32
 #: Bytes of lines that are read together.
 _STRETCH_BYTES = 8 << 20
 #: Bytes searched at a time: other threads, and with them the pages, go on between two parts.
@@ -55,17 +58,63 @@ class Hit(NamedTuple):
     counted_all: bool = True
 
 
+class _Places:
+    """The numbers that one run's lines have among all lines: mostly long stretches that follow each other."""
+
+    def __init__(self) -> None:
+        #: Of each stretch, the place of its first line among the run's lines, and its number among all.
+        self._places, self._numbers = array("I"), array("I")
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, number: int, count: int) -> None:
+        """So many more lines, the first of that number."""
+        if not self._count or number != self[self._count - 1] + 1:
+            self._places.append(self._count)
+            self._numbers.append(number)
+        self._count += count
+
+    def __getitem__(self, place: int) -> int:
+        if not 0 <= place < self._count:
+            raise IndexError(place)
+        at = bisect_right(self._places, place) - 1
+        return self._numbers[at] + place - self._places[at]
+
+    def __iter__(self) -> Iterator[int]:
+        ends = [*self._places, self._count][1:]
+        for place, number, end in zip(self._places, self._numbers, ends, strict=True):
+            yield from range(number, number + end - place)
+
+    def place_of(self, number: int) -> int:
+        """The place of the line of that number; of another run's, that of the run's last line before it, or -1."""
+        at = bisect_right(self._numbers, number) - 1
+        if at < 0:
+            return -1
+        end = self._places[at + 1] if at + 1 < len(self._places) else self._count
+        return min(self._places[at] + number - self._numbers[at], end - 1)
+
+    def __contains__(self, number: int) -> bool:
+        place = self.place_of(number)
+        return place >= 0 and self[place] == number
+
+
+_NO_PLACES = _Places()
+
+
 class JobLog:
     """Every line, in the order in which they were read. Any thread may ask; one at a time adds."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(prefix="fanfold-log-")  # noqa: SIM115  it is open as long as this is
         self._lock = threading.Lock()
-        #: Where each line starts in the file, and after the last where the next will.
-        self._offsets = array("Q", [0])
-        self._runs, self._attempts, self._levels = array("I"), array("H"), bytearray()
-        self._times = array("d")
-        self._of_run: dict[int, array[int]] = {}
+        #: Where each line starts in the file, and after the last where the next will; of 4 GB and more in 8 bytes.
+        self._offsets = array("I", [0])
+        self._levels = bytearray()
+        #: Of each stretch of lines that came together: the number of the first, the run, its attempt, and when.
+        self._firsts, self._runs, self._attempts, self._times = array("I"), array("I"), array("H"), array("d")
+        self._of_run: dict[int, _Places] = {}
         #: The begun last line of each run: pieces of output meet anywhere in a line.
         self._begun: dict[tuple[int, int], tuple[float, str]] = {}
 
@@ -74,11 +123,11 @@ class JobLog:
         self._file.close()
 
     def __len__(self) -> int:
-        return len(self._runs)
+        return len(self._levels)
 
     def count(self, run: int | None = None) -> int:
         """How many lines there are, of all runs or of one."""
-        return len(self) if run is None else len(self._of_run.get(run, ()))
+        return len(self) if run is None else len(self._of_run.get(run, _NO_PLACES))
 
     def add(self, pieces: Iterable[tuple[int, int, float, str]]) -> None:
         """Add pieces of output, each (run, attempt, when, text), as whole lines."""
@@ -106,7 +155,7 @@ class JobLog:
         with self._lock:
             if run is None:
                 return self._stretch(max(0, start), min(stop, len(self)))
-            numbers = self._of_run.get(run, array("I"))
+            numbers = self._of_run.get(run, _NO_PLACES)
             wanted = [(place, numbers[place]) for place in range(max(0, start), min(stop, len(numbers)))]
             return [self._line(place, number) for place, number in wanted]
 
@@ -134,13 +183,13 @@ class JobLog:
             at = self._levels.find(mark, after + 1)
             at = at if at >= 0 else self._levels.find(mark)
             return Hit(at if at >= 0 else None, self._levels.count(mark))
-        places = [place for place, n in enumerate(self._of_run.get(run, ())) if self._levels[n] == _ERROR_LEVEL]
+        places = [place for place, n in enumerate(self._of_run.get(run, _NO_PLACES)) if self._levels[n] == _ERROR_LEVEL]
         return Hit(next((one for one in places if one > after), places[0] if places else None), len(places))
 
     def next_hit(self, words: str, after: int, run: int | None = None) -> Hit:
         """The first line after place `after` that holds these words, whatever their case, and how many there are."""
         wanted = words.encode().lower()
-        numbers = None if run is None else self._of_run.get(run, array("I"))
+        numbers = None if run is None else self._of_run.get(run, _NO_PLACES)
         first = after + 1 if numbers is None else (numbers[after + 1] if after + 1 < len(numbers) else len(self))
         found, count, began = None, 0, time.monotonic()
         for number in self._around(wanted, first, numbers):
@@ -150,12 +199,12 @@ class JobLog:
                 return Hit(_place(found, numbers), count, counted_all=False)
         return Hit(None if found is None else _place(found, numbers), count)
 
-    def _around(self, wanted: bytes, first: int, numbers: array[int] | None) -> Iterator[int]:
+    def _around(self, wanted: bytes, first: int, numbers: _Places | None) -> Iterator[int]:
         """The hits from `first` to the end, and then those before it: what comes next, and all there are, in one go."""
         yield from self._hits(wanted, first, len(self), numbers)
         yield from self._hits(wanted, 0, first, numbers)
 
-    def _hits(self, wanted: bytes, first: int, stop: int, numbers: array[int] | None) -> Iterator[int]:
+    def _hits(self, wanted: bytes, first: int, stop: int, numbers: _Places | None) -> Iterator[int]:
         """The numbers of the lines from `first` to before `stop` that match, one part of the file at a time."""
         offsets = self._offsets
         while first < stop:
@@ -165,7 +214,7 @@ class JobLog:
             at = part.find(wanted)
             while at >= 0:
                 number = bisect_right(offsets, start + at, first, last + 1) - 1
-                if numbers is None or _is_in(numbers, number):
+                if numbers is None or number in numbers:
                     yield number
                 at = part.find(wanted, offsets[number + 1] - start)
             first = last
@@ -180,14 +229,24 @@ class JobLog:
             self._file.seek(0, os.SEEK_END)
             self._file.write(data)
             self._file.flush()  # it is read past this buffer
-            begin, first = self._offsets[-1], len(self._runs)
-            for number, (run, attempt, at, _) in enumerate(lines, start=first):
-                self._of_run.setdefault(run, array("I")).append(number)
-                self._attempts.append(min(attempt, 65_535))
-                self._times.append(at)
-            self._levels += levels
+            self._note_stretches(lines)
+            begin = self._offsets[-1]
+            if begin + len(data) >= _MOST_IN_4_BYTES and self._offsets.typecode == "I":
+                self._offsets = array("Q", self._offsets)
             self._offsets.extend([begin + end + 1 for end in ends])
-            self._runs.extend([run for run, *_ in lines])
+            self._levels += levels
+
+    def _note_stretches(self, lines: list[tuple[int, int, float, str]]) -> None:
+        """Note whose the lines are that come next: those that follow each other of the same run and time together."""
+        number = len(self)
+        for (run, attempt, at), same in groupby(lines, key=lambda line: line[:3]):
+            count = sum(1 for _ in same)
+            self._firsts.append(number)
+            self._runs.append(run)
+            self._attempts.append(min(attempt, 65_535))
+            self._times.append(at)
+            self._of_run.setdefault(run, _Places()).add(number, count)
+            number += count
 
     def _line(self, place: int, number: int) -> LogLine:
         start, end = self._offsets[number], self._offsets[number + 1] - 1
@@ -198,8 +257,8 @@ class JobLog:
         if len(shown) > _SHOWN:
             size = self._offsets[number + 1] - 1 - self._offsets[number]
             shown = f"{shown[:_SHOWN]} … ({size:,} bytes in this line)"
-        level = LEVELS[self._levels[number]]
-        return LogLine(place, self._runs[number], self._attempts[number], self._times[number], level, shown)
+        level, of = LEVELS[self._levels[number]], bisect_right(self._firsts, number) - 1
+        return LogLine(place, self._runs[of], self._attempts[of], self._times[of], level, shown)
 
 
 def plain(text: str) -> str:
@@ -252,10 +311,5 @@ def _as_text(line: LogLine) -> str:
     return f"{at} [{line.run}{attempt}] {line.text}\n"
 
 
-def _is_in(numbers: array[int], number: int) -> bool:
-    at = bisect_right(numbers, number)
-    return at > 0 and numbers[at - 1] == number
-
-
-def _place(number: int, numbers: array[int] | None) -> int:
-    return number if numbers is None else bisect_right(numbers, number) - 1
+def _place(number: int, numbers: _Places | None) -> int:
+    return number if numbers is None else numbers.place_of(number)

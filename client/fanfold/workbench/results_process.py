@@ -47,6 +47,11 @@ class ResultsProcess:
         """
         return self._running().ask(what, arguments).result()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody waits for an answer."""
+        return self._child is not None and self._child.idle_s() == 0.0
+
     def end_if_idle(self) -> None:
         """End the child where nobody has asked for a while, and with it all that it holds."""
         with self._lock:
