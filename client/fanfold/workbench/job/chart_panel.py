@@ -52,7 +52,7 @@ class _Picture(NamedTuple):
         return cls(dumps(options), caption)
 
 
-class Sight(NamedTuple):
+class ChartSight(NamedTuple):
     """What a viewer has in sight: a part of the timeline, in percent, and the load of one machine, or of all."""
 
     low: float = 0.0
@@ -66,7 +66,7 @@ def add_chart_routes(followed_jobs: FollowedJobs) -> None:
     @app.get("/job/{job_id}/charts.json")
     async def pictures(job_id: str, low: float = 0.0, high: float = 100.0, machine: str = "") -> Any:
         def drawn() -> str:
-            followed, sight = followed_jobs.followed(job_id), Sight(low, high, machine)
+            followed, sight = followed_jobs.followed(job_id), ChartSight(low, high, machine)
             with followed.lock:
                 found = pictures_of(followed, sight)
             shown = (f"{dumps(name)}:{one.options}" for name, one in found.items() if one.options is not None)
@@ -78,14 +78,14 @@ def add_chart_routes(followed_jobs: FollowedJobs) -> None:
             raise HTTPException(404, str(error)) from error
 
 
-def pictures_of(followed: FollowedJob, sight: Sight) -> dict[str, _Picture]:
+def pictures_of(followed: FollowedJob, sight: ChartSight) -> dict[str, _Picture]:
     """The charts of a job as one viewer sees them, by name; called with the job's lock held, for it reads all runs."""
     timeline = followed.once(("timeline", *sight[:2]), lambda: _timeline(followed, sight), _DRAW_S)
     rest = followed.once(("load", sight.machine), lambda: {**_histogram(followed), **_load(followed, sight)}, _DRAW_S)
     return {"timeline": timeline, **rest}
 
 
-def _timeline(followed: FollowedJob, sight: Sight) -> _Picture:
+def _timeline(followed: FollowedJob, sight: ChartSight) -> _Picture:
     state = followed.job.state
     every = chart_data.spans(state, state.now())
     if not len(every.runs):
@@ -114,7 +114,7 @@ def _histogram(followed: FollowedJob) -> dict[str, _Picture]:
     return {"histogram": _Picture.of(options, f"{counted(len(durations), 'run')}, on a logarithmic scale")}
 
 
-def _load(followed: FollowedJob, sight: Sight) -> dict[str, _Picture]:
+def _load(followed: FollowedJob, sight: ChartSight) -> dict[str, _Picture]:
     """CPU and memory, and of machines their disk and network: as sampled, else what each run took."""
     state, samples = followed.job.state, list(followed.samples)
     end_s = chart_data.spans(state, state.now()).end_s
@@ -146,7 +146,7 @@ class ChartsPanel:
 
     def __init__(self, followed: FollowedJob) -> None:
         self._followed = followed
-        self._sight = Sight()
+        self._sight = ChartSight()
         #: By the chart's name, what it is to show next; empty when that is on the page.
         self._new: dict[str, _Picture] = {}
         self._shown: dict[str, _Picture] = {}
