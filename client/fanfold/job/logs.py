@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
@@ -47,11 +47,8 @@ def text(contents: Contents, index: int) -> str:
 def by_run(contents: Contents, only: int | None = None) -> dict[int, str]:
     """What each run that has printed anything has printed, or one run alone."""
     pieces: dict[int, list[Event]] = {}
-    seen: set[str] = set()
-    for event in contents.telemetry(EventKind.LOG):
-        if event.id not in seen and only in (None, event.index):
-            seen.add(event.id)
-            pieces.setdefault(event.index, []).append(event)
+    for event in LogReader(contents, None if only is None else {only}).news():
+        pieces.setdefault(event.index, []).append(event)
     return {run: _join(events) for run, events in sorted(pieces.items())}
 
 
@@ -69,15 +66,14 @@ class _LogWriter:
     """Writes what it has not yet written of what all runs print, or one."""
 
     def __init__(self, contents: Contents, index: int | None) -> None:
-        self._reader, self._index = LogReader(contents), index
+        self._reader, self._one = LogReader(contents, None if index is None else {index}), index is not None
 
     def write_news(self) -> None:
         """Write what is new."""
         out = sys.stdout
         for event in self._reader.news():
-            if self._index in (None, event.index):
-                printed = str(event.data["text"])
-                out.write(printed if self._index is not None else _with_prefix(event.index, printed))
+            printed = str(event.data["text"])
+            out.write(printed if self._one else _with_prefix(event.index, printed))
         out.flush()
 
 
@@ -117,10 +113,14 @@ def _ask_once(act: Callable[[], _Page]) -> _Page:
 
 
 class LogReader:
-    """What a job's runs print, piece by piece, each once, however often a store that is far away tells of it."""
+    """What a job's runs print, piece by piece, each once, however often a store that is far away tells of it.
 
-    def __init__(self, contents: Contents) -> None:
+    `runs`: only these of them.
+    """
+
+    def __init__(self, contents: Contents, runs: Container[int] | None = None) -> None:
         self._contents = contents
+        self._runs = runs
         self._cursor: str | None = None
         self._ids: set[str] = set()
 
@@ -134,7 +134,8 @@ class LogReader:
             if not events:
                 return
             for event in events:
-                if event.kind is EventKind.LOG and event.id not in self._ids:
+                wanted = event.kind is EventKind.LOG and (self._runs is None or event.index in self._runs)
+                if wanted and event.id not in self._ids:
                     self._ids.add(event.id)
                     yield event
 

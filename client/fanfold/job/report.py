@@ -12,13 +12,14 @@ from typing import NamedTuple
 
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import counted, duration
-from fanfold.core.models import BAD, EventKind, RunStatus
+from fanfold.core.models import BAD, RunStatus
 from fanfold.errors import FanfoldError, InputError
 from fanfold.inputs.signature import short
 from fanfold.job import chart_data, history
 from fanfold.job.causes import Cause, causes_of, input_line, is_file
 from fanfold.job.chart_data import Spans, Timeline
 from fanfold.job.job import Job
+from fanfold.job.logs import LogReader
 
 #: Runs that have a row, causes that are told, and lines that are shown of what a failed run printed.
 _MOST_RUNS, _MOST_CAUSES, _LOG_LINES = 2_000, 50, 40
@@ -70,11 +71,8 @@ def _read(job: Job) -> _Report:
 def _printed(job: Job, runs: set[int]) -> dict[int, list[str]]:
     """The last lines of some runs: one pass over what all have printed, of which only these lines are held."""
     pieces: dict[int, deque[str]] = {run: deque(maxlen=_LOG_LINES) for run in runs}
-    seen: set[str] = set()
-    for event in job.contents.telemetry(EventKind.LOG) if runs else ():
-        if event.index in pieces and event.id not in seen:
-            seen.add(event.id)
-            pieces[event.index].append(str(event.data.get("text", "")))
+    for event in LogReader(job.contents, runs).news() if runs else ():
+        pieces[event.index].append(str(event.data.get("text", "")))
     return {run: "".join(found).splitlines()[-_LOG_LINES:] for run, found in pieces.items() if found}
 
 
