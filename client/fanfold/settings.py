@@ -151,10 +151,10 @@ def _unknown(names: list[str]) -> ConfigurationError:
     from difflib import get_close_matches
 
     near = [match for name in names for match in get_close_matches(name, Settings._fields, n=1)]
-    meant = f"Did you mean {' and '.join(near)}? " if near else ""
+    meant = f"did you mean {' and '.join(near)}? " if near else ""
     return ConfigurationError(
         f"configure() was given {', '.join(names)}, which Fanfold does not know.",
-        next_step=f"{meant}It takes {', '.join(Settings._fields)}.",
+        next_step=f"{meant}it takes {', '.join(Settings._fields)}.",
     )
 
 
@@ -188,12 +188,12 @@ def current() -> Settings:
     if _conditions is not None:
         engine = "local"
     if engine not in _ENGINES:
-        raise ConfigurationError(f"There is no engine {engine!r}.", next_step='Use "local" or "aws".')
+        raise ConfigurationError(f"There is no engine {engine!r}.", next_step='use "local" or "aws".')
     durability = found["durability"] or "disk"
     if durability not in _DURABILITIES:
         raise ConfigurationError(
             f"There is no durability {durability!r}.",
-            next_step='Use "disk" (what is finished outlives a power cut) or "process" (the end of every process).',
+            next_step='use "disk" (what is finished outlives a power cut) or "process" (the end of every process).',
         )
     return Settings(
         home=home.absolute(),
@@ -236,13 +236,13 @@ def _from_file(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}.", next_step="Fix it or remove it.") from error
+        raise ConfigurationError(f"{path} cannot be read: {error}.", next_step="fix it or remove it.") from error
     told = parsed_toml(text, path)
     unknown = sorted(told.keys() - set(_IN_FILE))
     if unknown:
         raise ConfigurationError(
             f"{path} sets {', '.join(unknown)}, which Fanfold does not know.",
-            next_step=f"Keep to {', '.join(_IN_FILE)}.",
+            next_step=f"keep to {', '.join(_IN_FILE)}.",
         )
     return {name: value if name == "prices" else str(value) for name, value in told.items()}
 
@@ -256,7 +256,7 @@ def parsed_toml(text: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path} is not TOML: {error}.", next_step="Fix that line or remove it.") from error
+        raise ConfigurationError(f"{path} is not TOML: {error}.", next_step="fix that line or remove it.") from error
 
 
 def _account() -> str:

@@ -107,7 +107,7 @@ def test_its_results_are_its_own_and_it_ends_with_its_block(monkeypatch):
         assert fanfold.submit(returns, [0], collect=False).wait().counts()["cached"] == 1
     assert fanfold.submit(returns, [0], engine="local", collect=False).wait().counts()["cached"] == 1
     assert fanfold.settings.current().engine == "aws"
-    with pytest.raises(fanfold.ConfigurationError, match="does not know what that is like"):
+    with pytest.raises(fanfold.ConfigurationError, match="is unknown"):
         fanfold.local(like="mainframe")
 
 

@@ -68,7 +68,7 @@ def test_names_beyond_the_parameters_go_to_kwargs():
 def test_what_does_not_bind_is_an_error_naming_parameter_and_value(one_input, constants, message):
     with pytest.raises(InputError, match=message) as caught:
         Signature.of(delays).bind(one_input, constants)
-    assert caught.value.next_step == "It is called as `delays(day: str, n: int = 1, *, airline=None)`."
+    assert caught.value.next_step == "it is called as `delays(day: str, n: int = 1, *, airline=None)`."
 
 
 def test_a_dict_for_a_single_parameter_is_told_how_to_be_passed_whole():

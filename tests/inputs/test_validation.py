@@ -33,7 +33,7 @@ def test_the_error_lists_index_parameter_value_and_reason():
       2  dya        '2013-01-03'  there is no such parameter; did you mean 'day'?
       3  n          'many'        should be a valid integer, unable to parse string as an integer
       4  ids        [1, 'y']      [1]: should be a valid integer, unable to parse string as an integer
-  Next: Correct them, or the UDF's annotations. Nothing was started."""
+  Next: correct them, or the UDF's annotations. Nothing was started."""
     )
 
 

@@ -95,7 +95,7 @@ def test_a_slow_start_is_late_and_loses_nothing(monkeypatch):
         ({"flood": 0.1}, 0, "knows no 'flood'"),
         ({"oom": 1.0}, 0, r"oom=1\.0 is not a share"),
         ({"oom": True}, 0, "oom=True is not a share"),
-        ({"oom": 0.5, "lost": 0.5}, 0, "hardly a run would ever end"),
+        ({"oom": 0.5, "lost": 0.5}, 0, "hardly any run would end"),
         ({"oom": 0.5}, "x", "seed='x' is not a whole number"),
     ],
 )

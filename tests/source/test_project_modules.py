@@ -130,7 +130,7 @@ def test_a_module_that_cannot_be_read(desk: Desk) -> None:
     assert said.startswith(
         f"{module.__file__}:2: module 'broken' of your project cannot be read ({path}: invalid syntax"
     )
-    assert said.endswith(f"Next: Correct {path}, or leave the import out.")
+    assert said.endswith(f"Next: correct {path}, or leave the import out.")
 
 
 def test_a_nested_function_of_such_a_module_lives_in_it(desk: Desk) -> None:

@@ -112,12 +112,12 @@ def test_what_contains_itself_too_deeply(desk: Desk) -> None:
     module = desk.module("deep = object\nfor _ in range(9000): deep = [deep]\ndef main(): return deep\n")
     assert refusal(module.main) == (
         "'main' uses something that contains itself, or is nested too deeply to be taken apart.\n"
-        "  Next: Pass what it is made from as a parameter, and build it inside the function."
+        "  Next: pass what it is made from as a parameter, and build it inside the function."
     )
 
 
 def test_what_cannot_be_called() -> None:
-    assert refusal(5) == "5 cannot be called (int).\n  Next: Give a function, or any other callable."
+    assert refusal(5) == "5 cannot be called (int).\n  Next: give a function, or any other callable."
 
 
 def test_a_file_that_has_changed_since(desk: Desk) -> None:
@@ -127,7 +127,7 @@ def test_a_file_that_has_changed_since(desk: Desk) -> None:
     desk.write("work.py", "# a new line\ndef main(): return 2\n")
     assert refusal(module.main) == (
         f"{module.__file__}:1: 'main' does not stand there as it was loaded: the file has changed since.\n"
-        "  Next: Restart Python, or reload the module, so that what runs is what the file says."
+        "  Next: restart Python, or reload the module, so that what runs is what the file says."
     )
     desk.write("work.py", "def main(x): return 1\n")
     assert "has changed" in refusal(module.main)
@@ -203,7 +203,7 @@ def test_a_project_module_that_is_not_python_source(desk: Desk) -> None:
         assert refusal(module.main) == (
             f"{module.__file__}:2: module 'fast' of your project is not Python source ({desk.root}/fast.so); "
             "only .py files travel.\n"
-            "  Next: Install the package that 'fast' belongs to where the UDF runs, or leave the import out."
+            "  Next: install the package that 'fast' belongs to where the UDF runs, or leave the import out."
         )
     finally:
         del sys.modules["fast"]

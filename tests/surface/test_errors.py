@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +66,9 @@ def test_an_error_says_the_next_step():
 def test_a_failed_run_carries_where_it_was():
     error = fanfold.RunFailed("It failed.", job_id="j", index=3, input={"x": 1}, error_type="ValueError")
     assert (error.job_id, error.index, error.input, error.error_type) == ("j", 3, {"x": 1}, "ValueError")
+
+
+def test_every_next_step_begins_as_the_others_do():
+    steps = re.compile(r"""next_step=\(?f?["'][A-Z][a-z]+ """)
+    client = Path(fanfold.__file__).parent
+    assert [path for path in client.rglob("*.py") if steps.search(path.read_text(encoding="utf-8"))] == []

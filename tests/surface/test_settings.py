@@ -93,7 +93,7 @@ def test_configure_keeps_what_it_is_not_told():
     ("text", "says"),
     [
         ("engine = ", r"config\.toml is not TOML"),
-        ('engin = "local"', r"config\.toml sets engin, which Fanfold does not know\.\n  Next: Keep to engine"),
+        ('engin = "local"', r"config\.toml sets engin, which Fanfold does not know\.\n  Next: keep to engine"),
         ('home = "/elsewhere"', "sets home"),
         ('engine = "moon"', "no engine 'moon'"),
     ],
@@ -121,8 +121,8 @@ def test_a_setting_that_is_none_is_refused_with_those_that_are():
     before = fanfold.configure(owner="ada")
     with pytest.raises(fanfold.ConfigurationError, match="given hom, which Fanfold does not know") as refused:
         fanfold.configure(hom="x", owner="eve")
-    assert "Did you mean home? It takes home, engine, deployment," in refused.value.next_step
-    with pytest.raises(fanfold.ConfigurationError, match=r"given speed, .*\n  Next: It takes home"):
+    assert "did you mean home? it takes home, engine, deployment," in refused.value.next_step
+    with pytest.raises(fanfold.ConfigurationError, match=r"given speed, .*\n  Next: it takes home"):
         fanfold.configure(speed=9)
     assert fanfold.configure() == before
 

@@ -111,9 +111,9 @@ class Edited(Exception):
 
 def _cannot_go(module: str, name: str, value: Any, error: Exception) -> CaptureError:
     return CaptureError(
-        f"{module}.{name} has become a {type(value).__qualname__}, of which its file says nothing, and it cannot be "
+        f"{module}.{name} has become a {type(value).__qualname__}, which its file does not say, and it cannot be "
         f"pickled ({type(error).__name__}: {error}).",
-        next_step=f"Let the file say what {module}.{name} is, or pass what the call needs of it as an argument.",
+        next_step=f"let the file say what {module}.{name} is, or pass what the call needs of it as an argument.",
     )
 
 

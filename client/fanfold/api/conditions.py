@@ -57,9 +57,7 @@ def local(
     try's, so that the same job meets the same again. Raises `ConfigurationError` for names and parts that are none.
     """
     if like is not None and like not in LIKES:
-        raise ConfigurationError(
-            f"fanfold.local(like={like!r}): Fanfold does not know what that is like.", next_step='use like="lambda".'
-        )
+        raise ConfigurationError(f"fanfold.local(like={like!r}) is unknown.", next_step='use like="lambda".')
     if not chaos:
         return LocalConditions(Conditions(like or ""))
     return LocalConditions(Conditions("lambda", _checked_chaos(chaos), _checked_seed(seed)))
@@ -78,7 +76,7 @@ def _checked_chaos(chaos: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
             )
     if sum(chaos.values()) > _MOST:
         raise ConfigurationError(
-            f"fanfold.local(chaos=...): the parts come to {sum(chaos.values()):g}, and hardly a run would ever end.",
+            f"fanfold.local(chaos=...): the parts come to {sum(chaos.values()):g}, so that hardly any run would end.",
             next_step=f"let them come to {_MOST} at most.",
         )
     return tuple((name, float(chaos[name])) for name in FATES if chaos.get(name))

@@ -63,7 +63,7 @@ class Executor(_Executor):
             if initializer is not None or timeout_s is not None or memory_mib is not None:
                 raise InputError(
                     "`initializer`, `timeout_s` and `memory_mib` are for calls in this machine's own workers.",
-                    next_step="a UDF that runs elsewhere has its limits by @fanfold.udf(timeout_s=...).",
+                    next_step="set the limits of a UDF that runs elsewhere with @fanfold.udf(timeout_s=...).",
                 )
             from fanfold.api.executor_jobs import JobCalls
 

@@ -29,7 +29,7 @@ def load_udf(named: str) -> Any:
 def _function_named(module: ModuleType, path: Path, name: str) -> Any:
     found = getattr(module, name, None)
     if found is None:
-        raise InputError(f"{path} has nothing that is called {name!r}.", next_step=_choose(module, path))
+        raise InputError(f"{path} has no {name!r}.", next_step=_choose(module, path))
     if not callable(found):
         raise InputError(
             f"{path}:{name} is not a function: its type is {type(found).__name__}.",

@@ -89,7 +89,7 @@ def _npy(array: Any) -> bytes:
     if not _is_kept(array.dtype):
         raise CodecError(
             f"an array of dtype {array.dtype} has no codec.",
-            next_step="Return `array.tolist()`, or a numeric or text dtype: `array.astype(float)`, `.astype(str)`.",
+            next_step="return `array.tolist()`, or a numeric or text dtype: `array.astype(float)`, `.astype(str)`.",
         )
     if (parts := pieces(array)) is not None:
         return b"".join(parts)  # as `write_array` does it, with one copy of the numbers instead of three
@@ -109,7 +109,7 @@ def _prove_readable(data: bytes) -> None:
     except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
         raise CodecError(
             f"an array of records of this dtype cannot be read back: {error}.",
-            next_step="Return a frame: `pandas.DataFrame.from_records(array)`.",
+            next_step="return a frame: `pandas.DataFrame.from_records(array)`.",
         ) from error
 
 
@@ -175,7 +175,7 @@ def _dtype_tree(dtype: Any, tagger: Tagger) -> Any:
     if dtype.kind == "O" and dtype.names is None:
         return "|O"
     if not _is_kept(dtype):
-        raise CodecError(f"{tagger.where} is the dtype {dtype}, which has no codec.", next_step="Pass its `.descr`.")
+        raise CodecError(f"{tagger.where} is the dtype {dtype}, which has no codec.", next_step="pass its `.descr`.")
     return tagger.tree(np.lib.format.dtype_to_descr(dtype))
 
 

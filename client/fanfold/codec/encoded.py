@@ -44,7 +44,7 @@ def damaged(codec: str, reason: object) -> CodecError:
     """The error for bytes that `codec` cannot read."""
     return CodecError(
         f"These bytes do not decode as {codec}: {reason}.",
-        next_step="The stored value is damaged or cut short: `job.verify()` names it, a new submit makes it anew.",
+        next_step="the stored value is damaged or cut short: `job.verify()` names it, a new submit makes it anew.",
     )
 
 
@@ -114,7 +114,7 @@ def refuse(value: Any, where: str) -> CodecError:
     pickled = "" if hasattr(value, "__next__") else '; or opt in to pickle with `@fanfold.udf(serializer="pickle")`'
     return CodecError(
         f"{where} is a {kind.__module__}.{kind.__qualname__}, which has no codec.",
-        next_step=f"Return {instead}{pickled}.",  # no iterator can be pickled
+        next_step=f"return {instead}{pickled}.",  # no iterator can be pickled
         instead=f"pass {instead}",
     )
 
@@ -141,6 +141,6 @@ def cannot_take_apart(thing: Any, where: str) -> CodecError:
     what = "class" if isinstance(thing, type) else "function"
     return CodecError(
         f"{where} needs the {what} {name}, which cannot be found by its name where the value is read.",
-        next_step=f"Define `{name.rpartition('.')[2]}` at the top level of a module, or pass plain data.",
+        next_step=f"define `{name.rpartition('.')[2]}` at the top level of a module, or pass plain data.",
         instead=f"define the {what} at the top level of a module",
     )

@@ -80,7 +80,7 @@ def _read(payload: list[Any]) -> BaseException:
     if not isinstance(kind, type) or not issubclass(kind, BaseException) or kind.__module__ != "builtins":
         raise CodecError(
             f"This Python has no exception {name}.",
-            next_step="A newer Python wrote this value: read it with that, or return `str(error)`.",
+            next_step="a newer Python wrote this value: read it with that, or return `str(error)`.",
         )
     value = kind(*args)
     for attribute, item in (more[0] if more else {}).items():

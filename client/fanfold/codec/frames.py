@@ -149,7 +149,7 @@ def to_arrow(values: Any, where: str) -> tuple[pa.Array, Note]:
         return array, ["geometry", *details]
     raise CodecError(
         f"{where} has the dtype {values.dtype}, which has no codec.",
-        next_step="Convert it: `.astype(object)`, a numpy dtype, or for sparse data `.sparse.to_dense()`.",
+        next_step="convert it: `.astype(object)`, a numpy dtype, or for sparse data `.sparse.to_dense()`.",
     )
 
 

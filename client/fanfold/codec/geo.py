@@ -88,7 +88,7 @@ def geometry_to_arrow(array: Any, where: str) -> tuple[pa.Array, Any]:
     if (shapely.get_type_id(geometries) == shapely.GeometryType.LINEARRING).any():
         raise CodecError(
             f"{where} holds a LinearRing, which WKB only knows as a LineString.",
-            next_step="Convert it: `shapely.LineString(ring)` or `shapely.Polygon(ring)`.",
+            next_step="convert it: `shapely.LineString(ring)` or `shapely.Polygon(ring)`.",
         )
     crs = None if array.crs is None else array.crs.srs  # what pyproj itself pickles a CRS by
     return pa.array(shapely.to_wkb(geometries, flavor="iso"), pa.large_binary()), crs

@@ -33,12 +33,12 @@ def pack(value: Any) -> Encoded | None:
     if value.mode not in _MODES:
         raise CodecError(
             f"an image of mode {value.mode} has no exact PNG.",
-            next_step='Return `image.convert("RGB")`, or its numbers as an array: `numpy.asarray(image)`.',
+            next_step='return `image.convert("RGB")`, or its numbers as an array: `numpy.asarray(image)`.',
         )
     if value.width * value.height > _MOST_PIXELS:
         raise CodecError(
             f"an image of {value.width * value.height:,} pixels; PIL reads no more than {_MOST_PIXELS:,} from a file.",
-            next_step="Return its numbers as an array, `numpy.asarray(image)`, or the path of a file that you write.",
+            next_step="return its numbers as an array, `numpy.asarray(image)`, or the path of a file that you write.",
         )
     sink = io.BytesIO()
     value.save(sink, "PNG", compress_level=1)

@@ -46,7 +46,7 @@ def _variable(variable: Any, tagger: Tagger, key: Any = "data") -> list[Any]:
     if hasattr(data, "__dask_graph__"):
         raise CodecError(
             f"{tagger.where} holds the dask array {key!r}, which has not been computed.",
-            next_step="Compute it first: `value.compute()`.",
+            next_step="compute it first: `value.compute()`.",
             instead="compute it first: `value.compute()`",
         )
     return [
@@ -69,7 +69,7 @@ def _check_indexes(whole: Any, tagger: Tagger) -> None:
     if odd is not None:
         raise CodecError(
             f"{tagger.where} has the index {odd!r} of a kind that has no codec.",
-            next_step=f"Drop it: `value.drop_indexes({odd!r})`.",
+            next_step=f"drop it: `value.drop_indexes({odd!r})`.",
             instead="drop that index",
         )
 

@@ -37,7 +37,7 @@ def zone_tree(zone: Any, where: str) -> Any:
         return ["pytz", zone.zone]
     raise CodecError(
         f"{where} has the time zone {zone!r}, which has no codec.",
-        next_step="Convert it: `.astimezone(zoneinfo.ZoneInfo('Europe/Paris'))`, or to `datetime.timezone.utc`.",
+        next_step="convert it: `.astimezone(zoneinfo.ZoneInfo('Europe/Paris'))`, or to `datetime.timezone.utc`.",
     )
 
 
@@ -77,7 +77,7 @@ def _clock(name: str) -> Callable[[Any, Tagger], Any]:
             # pytz keeps the offset in the zone object itself, which only its own `localize` may choose.
             raise CodecError(
                 f"{tagger.where} has a pytz time zone, which Python's datetime cannot rebuild exactly.",
-                next_step=f"Use `zoneinfo.ZoneInfo({zone[1]!r})`.",
+                next_step=f"use `zoneinfo.ZoneInfo({zone[1]!r})`.",
             )
         return {name: [value.replace(tzinfo=None, fold=0).isoformat(), zone, value.fold]}
 

@@ -32,7 +32,7 @@ def write_parquet(table: pa.Table) -> bytes:
     except (pa.ArrowException, NotImplementedError) as error:
         raise CodecError(
             f"This table has a column that Parquet cannot hold: {error}.",
-            next_step="Cast that column to a plain type: numbers, text, dates, lists or structs of these.",
+            next_step="cast that column to a plain type: numbers, text, dates, lists or structs of these.",
         ) from error
     data: bytes = sink.getvalue().to_pybytes()
     _check_types(table.schema, data)
@@ -48,7 +48,7 @@ def _check_types(schema: pa.Schema, data: bytes) -> None:
         except (pa.ArrowException, NotImplementedError) as error:
             raise CodecError(
                 f"column {before.name!r} of type {before.type} would come back as {after.type}.",
-                next_step=f"Cast it first: `column.cast({str(after.type)!r})`.",
+                next_step=f"cast it first: `column.cast({str(after.type)!r})`.",
             ) from error
 
 

@@ -75,5 +75,5 @@ def _parquet(frame: pl.DataFrame) -> bytes:
 def _unfit(reason: str) -> CodecError:
     return CodecError(
         f"this polars frame does not fit into Parquet: {reason}.",
-        next_step="Cast that column: `frame.with_columns(pl.col(name).cast(...))`.",
+        next_step="cast that column: `frame.with_columns(pl.col(name).cast(...))`.",
     )

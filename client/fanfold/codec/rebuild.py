@@ -116,7 +116,7 @@ class _Builder:
         if build is None:
             raise CodecError(
                 f"The value has a part of the kind {node[0]!r}, which is not known to this version.",
-                next_step=f"A newer Fanfold wrote this value: {UPDATE}",
+                next_step=f"a newer Fanfold wrote this value: {UPDATE}",
             )
         value = yield from build(number, *node[1:])
         return self._made.setdefault(number, value)
@@ -397,7 +397,7 @@ class _Worker(_Builder):
     def _lack(self, name: str, reason: str) -> Any:
         raise CodecError(
             f"The value needs {name}: {reason}.",
-            next_step="Have the same package and version in both places (`packages=`), or pass plain data.",
+            next_step="have the same package and version in both places (`packages=`), or pass plain data.",
         )
 
     def _lacking(self, found: Any, given: Any) -> Missing | None:  # noqa: ARG002 - a worker lacks nothing

@@ -135,7 +135,7 @@ def refuse_secret(name: str) -> CodecError:
     """The error for a secret where nothing seals it."""
     return CodecError(
         f"{name} is a secret, and only what a job is given is kept sealed, not what it gives back.",
-        next_step="Leave it out, or return its `get_secret_value()` where it is to be kept in plain.",
+        next_step="leave it out, or return its `get_secret_value()` where it is to be kept in plain.",
         instead="leave it out",
     )
 
@@ -161,7 +161,7 @@ def _sealed_again(value: Sealed, where: str) -> Any:
     if sealing is None or value.kind == _STATE or value.label != sealing.label:
         raise CodecError(
             f"{where} is a secret of another job, which stays sealed.",
-            next_step="Pass the secret itself.",
+            next_step="pass the secret itself.",
             instead="pass the secret itself",
         )
     if not sealing.kept:

@@ -114,7 +114,7 @@ def tag(value: Any, tagger: Tagger) -> Any:
     if _arguments.objects is None:
         raise CodecError(
             f"{tagger.where} is a run of a job, which stands for its result among the inputs of `submit`.",
-            next_step="Pass its value: `run.result()`.",
+            next_step="pass its value: `run.result()`.",
             instead="pass its value: `run.result()`",
         )
     return value.argument_tree(_arguments.objects, tagger.put_part)

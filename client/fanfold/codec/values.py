@@ -270,7 +270,7 @@ def _subscript(step: Any) -> str:
 def _too_deep(name: str) -> CodecError:
     return CodecError(
         f"{name} contains itself, or is nested too deeply to be written.",
-        next_step="Return a flatter value: a list, or a frame with a column for the parent.",
+        next_step="return a flatter value: a list, or a frame with a column for the parent.",
     )
 
 
@@ -333,7 +333,7 @@ def _from_tag(tag: str, payload: Any) -> Any:
     read_tag = registry.module_for_tag(tag).UNTAG.get(tag)
     if read_tag is None:
         raise CodecError(
-            f"The tag {tag} is not known to this version.", next_step=f"A newer Fanfold wrote it: {UPDATE}"
+            f"The tag {tag} is not known to this version.", next_step=f"a newer Fanfold wrote it: {UPDATE}"
         )
     return read_tag(payload)
 
@@ -354,7 +354,7 @@ def encode(value: Any, *, serializer: Literal["auto", "pickle"] | str = "auto", 
     if serializer == "pickle":
         return _pickle(value, name)
     if serializer != "auto":
-        raise CodecError(f"There is no serializer {serializer!r}.", next_step='Use "auto" or "pickle".')
+        raise CodecError(f"There is no serializer {serializer!r}.", next_step='use "auto" or "pickle".')
     module = None if type(value) in JSON_SCALARS else registry.module_for_type(type(value))
     whole = None if module is None else pack_whole(module, value, lambda: name)
     return whole or _with_parts(value, name)
@@ -422,7 +422,7 @@ def _decode(codec: str, data: bytes) -> Any:
     if module is None:
         raise CodecError(
             f"The codec {codec!r} is not known to this version.",
-            next_step=f"A newer Fanfold wrote this value: {UPDATE}",
+            next_step=f"a newer Fanfold wrote this value: {UPDATE}",
         )
     try:
         return module.unpack(codec, data)
@@ -498,7 +498,7 @@ def _no_part(_: str, __: Any) -> Any:
 
 
 def _no_blob(_: str) -> bytes:
-    raise CodecError("This text refers to bytes that are kept elsewhere.", next_step="Hand in `get_blob` to read them.")
+    raise CodecError("This text refers to bytes that are kept elsewhere.", next_step="hand in `get_blob` to read them.")
 
 
 def _pickle(value: Any, name: str) -> Encoded:
@@ -511,7 +511,7 @@ def _pickle(value: Any, name: str) -> Encoded:
     except Exception as error:  # pickling runs the value's own code, which may raise anything
         raise CodecError(
             f"{name} is a {type(value).__qualname__}, which does not pickle: {error}.",
-            next_step="Return plain data, a frame or an array.",
+            next_step="return plain data, a frame or an array.",
         ) from error
 
 

@@ -1,7 +1,4 @@
-"""What a UDF or a call may ask for, and what holds when both have spoken.
-
-Annotations are not postponed, as in `core.models`.
-"""
+"""What a UDF or a call may ask for, and what holds when both have spoken. Annotations as in `core.models`."""
 
 import math
 import re
@@ -509,8 +506,10 @@ def _checked_variables(secrets: Any, variables: Any) -> dict[str, Any]:
         if not is_text or not _VARIABLE.fullmatch(name):
             raise InputError(f"env: {name!r}={value!r} is not a variable.", next_step="names and values are text.")
     taken = [*map(secret_variable, names), *variables]
-    if len(set(taken)) < len(taken):
-        raise InputError(f"{', '.join(taken)}: two of them are one variable.", next_step="give them other names.")
+    if twice := sorted({name for name in taken if taken.count(name) > 1}):
+        raise InputError(
+            f"{', '.join(twice)} would be set twice, by env= and secrets=.", next_step="rename one of them."
+        )
     return {"secrets": tuple(names), "env": dict(sorted(variables.items()))}
 
 
@@ -590,7 +589,7 @@ def _refuse_misspelt(exception: str) -> None:
     if close:
         raise InputError(
             f"retry_on names {exception!r}, which Python does not have; did you mean {known[close[0]]!r}?",
-            next_step="correct it; an exception of your own that is called so, pass as the class.",
+            next_step="correct it, or pass the class itself where the exception is your own.",
         )
 
 

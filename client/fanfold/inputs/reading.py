@@ -91,7 +91,7 @@ def decode_arguments(
     if type(arguments) is not dict:
         raise CodecError(
             f"A run's arguments should be a dict; this text holds a {type(arguments).__name__}.",
-            next_step="The job's inputs are damaged: submit it again.",
+            next_step="the job's inputs are damaged: submit it again.",
         )
     return arguments
 
@@ -129,7 +129,7 @@ def validated(
             raise _error(signature, [(index, rejection), *_further(bind, numbered)]) from None
         yield arguments
     if index < 0:
-        raise InputError("There are no inputs.", next_step="Pass at least one; for a single call, `fanfold.run(udf)`.")
+        raise InputError("There are no inputs.", next_step="pass at least one; for a single call, `fanfold.run(udf)`.")
 
 
 def _check_columns(inputs: Any, signature: Signature, constants: Mapping[str, Any]) -> None:
@@ -145,7 +145,7 @@ def _check_columns(inputs: Any, signature: Signature, constants: Mapping[str, An
     raise InputError(
         f"The frame has {'columns' if len(extra) > 1 else 'the column'} {', '.join(map(repr, extra[:5]))} that "
         f"`{signature.text}` does not take.",
-        next_step=f"Pass the columns it takes: `{select}([{listed}])`."
+        next_step=f"pass the columns it takes: `{select}([{listed}])`."
         if select != "inputs"
         else f"Pass the columns it takes: `inputs[[{listed}]]`.",
     )
@@ -173,7 +173,7 @@ def _error(signature: Signature, offenders: list[tuple[int, Rejection]]) -> Inpu
     rows += [(f"{index:,}", fault.parameter, signature.shown(fault.value), fault.reason) for index, fault in listed]
     return InputError(
         f"{count} {verb} not fit `{signature.text}`{rest}:\n" + "\n".join(_aligned(rows)),
-        next_step="Correct them, or the UDF's annotations. Nothing was started.",
+        next_step="correct them, or the UDF's annotations. Nothing was started.",
     )
 
 
@@ -212,11 +212,11 @@ def chunks(inputs: Any, size: int) -> list[Any]:
     Frames keep their kind (a GeoDataFrame its CRS) and their index. Raises `InputError` for what has no rows.
     """
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise InputError(f"size={size!r} is not a number of rows.", next_step="Give a whole number from 1 up.")
+        raise InputError(f"size={size!r} is not a number of rows.", next_step="give a whole number from 1 up.")
     rows = getattr(inputs, "iloc", inputs)
     if not hasattr(inputs, "__len__") or isinstance(inputs, (str, bytes, Mapping, Set)):
         found = _a(type(inputs).__name__)
-        raise InputError(f"Only what has rows is cut into chunks; this is {found}.", next_step="Pass `list(inputs)`.")
+        raise InputError(f"Only what has rows is cut into chunks; this is {found}.", next_step="pass `list(inputs)`.")
     return [rows[start : start + size] for start in range(0, len(inputs), size)]
 
 
@@ -244,12 +244,12 @@ def _instead(inputs: Any) -> str:
     from fanfold.inputs.signature import short
 
     if isinstance(inputs, int) and not isinstance(inputs, bool):
-        return f"Did you mean `range({inputs})`, or `[{inputs}]`?"
+        return f"did you mean `range({inputs})`, or `[{inputs}]`?"
     if type(inputs).__name__ == "LazyFrame":
-        return "Did you mean `inputs.collect()`?"
+        return "did you mean `inputs.collect()`?"
     if inputs is None:
         return "For a single call use `fanfold.run(udf, ...)`."
-    return f"Did you mean `[{short(inputs)}]`?"
+    return f"did you mean `[{short(inputs)}]`?"
 
 
 def _slices(inputs: Any, length: int) -> Iterator[Any]:
@@ -311,11 +311,11 @@ def _check_names(names: list[Any]) -> None:
     if odd is not None:
         raise InputError(
             f"The frame's column {odd!r} cannot be a parameter: its name is {_a(type(odd).__name__)}.",
-            next_step="Rename the columns after the UDF's parameters: `frame.set_axis([...], axis=1)`.",
+            next_step="rename the columns after the UDF's parameters: `frame.set_axis([...], axis=1)`.",
         )
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise InputError(f"The frame has two columns {twice!r}.", next_step="Drop or rename one of them.")
+        raise InputError(f"The frame has two columns {twice!r}.", next_step="drop or rename one of them.")
 
 
 def _polars_frame(frame: Any) -> Iterator[dict[str, Any]]:

@@ -357,7 +357,7 @@ class Signature(NamedTuple):
         if instead is not None:
             raise InputError(
                 f"{self.name}() returns {getattr(self.returns, '__name__', self.returns)}, which has no codec.",
-                next_step=f"Return {instead}, and say so in its annotation. Nothing was started.",
+                next_step=f"return {instead}, and say so in its annotation. Nothing was started.",
             )
 
     @property
@@ -403,7 +403,7 @@ class Signature(NamedTuple):
     def error(self, rejection: Rejection) -> InputError:
         """The error for one rejected input."""
         subject = f"{rejection.parameter}={self.shown(rejection.value)}: " if rejection.parameter else ""
-        return InputError(f"{subject}{rejection.reason}.", next_step=f"It is called as `{self.text}`.")
+        return InputError(f"{subject}{rejection.reason}.", next_step=f"it is called as `{self.text}`.")
 
     def shown(self, value: Any) -> str:
         """A value in an error. Of a UDF that takes secrets none is shown: what does not fit may be one."""

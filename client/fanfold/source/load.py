@@ -148,7 +148,7 @@ def _parse(data: bytes) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError) as error:
         raise CaptureError(
             "These bytes are not a captured function.",
-            next_step="Submit the UDF again; if it comes back, the store that holds it is damaged.",
+            next_step="submit the UDF again; if it comes back, the store that holds it is damaged.",
         ) from error
     if version != (_FORMAT_WITH_ENVIRONMENT if document.get("environment") else FORMAT_VERSION):
         newer = version > FORMAT_VERSION
@@ -478,7 +478,7 @@ def _compiled(source: SourceFile, flags: int) -> CodeType:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         raise CaptureError(
             f"{source.path}:{error.lineno}: Python {version}, which runs this, cannot read it ({error.msg}).",
-            next_step=f"Write it the way Python {version} reads it, or run it with a newer Python.",
+            next_step=f"write it the way Python {version} reads it, or run it with a newer Python.",
         ) from error
     return code
 
@@ -493,7 +493,7 @@ def _check_needs(bundle: Bundle) -> None:
 
             raise CaptureError(
                 f"{what} needs {package} {version}, with which it was made; here it is {found or 'not installed'}.",
-                next_step=f"Use {package} {version} on both sides, or make it inside the function.",
+                next_step=f"use {package} {version} on both sides, or make it inside the function.",
             )
 
 
@@ -511,7 +511,7 @@ def _no_blob(bundle: Bundle, name: str) -> Exception:
 
     return CaptureError(
         f"A global of {bundle.entry!r} is kept apart from its bundle ({name[:12]}), and nothing was said of where.",
-        next_step="Pass `get_blob=` to `load`, the counterpart of the `put_blob=` that `capture` was given.",
+        next_step="pass `get_blob=` to `load`, the counterpart of the `put_blob=` that `capture` was given.",
     )
 
 

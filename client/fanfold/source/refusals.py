@@ -41,7 +41,7 @@ def which_class(made: type, path: str, lines: list[int]) -> CaptureError:
     return CaptureError(
         f"{shown_path(path)}:{lines[-1]}: there is no telling which of the classes {made.__name__!r} "
         f"(lines {places}) is in use.",
-        next_step=f"Give one of them another name, or add a method to each {made.__name__!r}.",
+        next_step=f"give one of them another name, or add a method to each {made.__name__!r}.",
     )
 
 
@@ -50,7 +50,7 @@ def too_deep(value: Any) -> CaptureError:
     name = getattr(value, "__qualname__", type(value).__qualname__)
     return CaptureError(
         f"{name!r} uses something that contains itself, or is nested too deeply to be taken apart.",
-        next_step="Pass what it is made from as a parameter, and build it inside the function.",
+        next_step="pass what it is made from as a parameter, and build it inside the function.",
     )
 
 
@@ -61,7 +61,7 @@ def changed(usage: UseSite, name: str, value: Any, expression: ast.expr | None) 
     return CaptureError(
         f"{shown_path(usage.path)}:{line}: {name!r} is {short(value)} by now, which is not what its source{said} would "
         "give where it runs; it cannot travel.",
-        next_step=f"Let the source say what {name!r} is, or pass it as a parameter.",
+        next_step=f"let the source say what {name!r} is, or pass it as a parameter.",
     )
 
 
@@ -84,7 +84,7 @@ def not_a_function(value: Any) -> CaptureError:
     """Of an entry that cannot be called."""
     return CaptureError(
         f"{short(value)} cannot be called ({type(value).__qualname__}).",
-        next_step="Give a function, or any other callable.",
+        next_step="give a function, or any other callable.",
     )
 
 
@@ -98,7 +98,7 @@ def stale(function: FunctionType) -> EditedSince:
     return EditedSince(
         f"{code.co_filename}:{code.co_firstlineno}: {function.__name__!r} does not stand there as it was loaded: "
         "the file has changed since.",
-        next_step="Restart Python, or reload the module, so that what runs is what the file says.",
+        next_step="restart Python, or reload the module, so that what runs is what the file says.",
     )
 
 
@@ -106,7 +106,7 @@ def no_python_source(name: str, path: str, where: str) -> CaptureError:
     """Of a project module that is not a .py file."""
     return CaptureError(
         f"{where}: module {name!r} of your project is not Python source ({path}); only .py files travel.",
-        next_step=f"Install the package that {name!r} belongs to where the UDF runs, or leave the import out.",
+        next_step=f"install the package that {name!r} belongs to where the UDF runs, or leave the import out.",
     )
 
 
@@ -114,5 +114,5 @@ def unreadable(name: str, path: str, where: str, error: Exception) -> CaptureErr
     """Of a project module whose text cannot be had."""
     return CaptureError(
         f"{where}: module {name!r} of your project cannot be read ({path}: {error}).",
-        next_step=f"Correct {path}, or leave the import out.",
+        next_step=f"correct {path}, or leave the import out.",
     )

@@ -169,7 +169,7 @@ def _clear_far(engine: str | None, udf: str | None, age: float | None) -> tuple[
         return None
     if udf is None or age is not None:
         raise InputError(
-            "In a deployment the results of one UDF are forgotten, of any age.",
+            "In a deployment, `cache clear` forgets the results of one UDF, whatever their age.",
             next_step="name it: `fanfold cache clear --udf NAME`. Nothing was forgotten.",
         )
     from fanfold.job.reuse import forget_results_of
