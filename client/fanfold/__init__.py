@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from fanfold.api.older import file_path as file_path
     from fanfold.api.older import load as load
     from fanfold.api.older import load_async as load_async
+    from fanfold.api.older import options as options
     from fanfold.api.older import types as types
     from fanfold.api.submit import get_job as get_job
     from fanfold.api.submit import get_jobs as get_jobs
@@ -92,7 +93,7 @@ _HOME_OF = {
     **dict.fromkeys(("get_job", "get_jobs", "run", "run_async", "submit"), "api.submit"),
     **dict.fromkeys(("Udf", "udf"), "api.decorator"),
     "cache": "api.cached",
-    **dict.fromkeys(("context", "file_path", "load", "load_async", "types"), "api.older"),
+    **dict.fromkeys(("context", "file_path", "load", "load_async", "options", "types"), "api.older"),
     "Executor": "api.executor",
     "Plan": "submission.estimates",
     "Retry": "core.options",

@@ -165,6 +165,17 @@ def test_a_module_of_the_project_that_has_been_edited_since(desk: Desk) -> None:
     )
 
 
+def test_an_edit_of_a_function_that_nobody_uses_is_none_of_the_udf_s_business(desk: Desk) -> None:
+    before = "def f(): return 1\ndef other(): return 2\ndef third(): return other()\n"
+    desk.write("tool.py", before)
+    module = desk.module("import tool\ndef main(): return tool.f()\ndef any_of(n): return getattr(tool, n)()\n")
+    desk.write("tool.py", before.replace("return other()", "return -other()"))
+    assert desk.elsewhere(capture(module.main)) == 1
+    assert "tool.py:3: 'third'" in refusal(module.any_of)  # which may be asked for any
+    desk.write("tool.py", before.replace("return 2", "return 3"))
+    assert "tool.py:2: 'other'" in refusal(module.main)  # which `third` calls
+
+
 def test_code_that_was_compiled_from_something_else_than_its_file_travels_as_it_is(desk: Desk) -> None:
     assert "def refusal" in shipped(capture(refusal))  # pytest has rewritten the assertions of this file: known
     module = desk.module("def main(): return 1\n")

@@ -235,3 +235,23 @@ def test_what_a_module_does_itself_it_does_again(desk: Desk, tool: str, used: st
     desk.write("tool.py", tool)
     sys.modules.pop("tool", None)
     assert agrees(desk, f"import tool\ndef main(): return {used}\n") == result
+
+
+def test_a_method_of_a_library_that_cloudpickle_has_read_again(desk: Desk) -> None:
+    import cloudpickle
+
+    module = desk.module(
+        "from sklearn.base import BaseEstimator, TransformerMixin\n"
+        "class Own(TransformerMixin, BaseEstimator):\n"
+        "  def transform(self, X): return [2 * x for x in X]\n"
+        "def main(x): return Own().transform([x])"
+    )
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        # As a result of loky's: the class stays, its methods become copies whose module is one as well.
+        cloudpickle.loads(cloudpickle.dumps(module.Own))
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
+    wrapped = module.Own.transform
+    assert wrapped.__globals__ is not vars(sys.modules[wrapped.__globals__["__name__"]])
+    assert desk.elsewhere(capture(module.main), 3) == [6]

@@ -170,3 +170,16 @@ def test_a_cached_function_within_a_run_keeps_its_results_with_the_worker():
         return inner(x), inner(x), len(calls)
 
     assert outer(2) == (20, 20, 1)
+
+
+def test_progress_can_be_switched_off_as_in_the_older_system(monkeypatch):
+    from fanfold.job.waiting import is_watched
+
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert is_watched()
+    fused.options.show.enable_tqdm = False
+    assert not is_watched()
+    fused.options.show.enable_tqdm = True
+    assert is_watched()
+    with pytest.raises(fanfold.InputError, match="max_workers"):
+        fused.options.max_workers = 5

@@ -15,7 +15,7 @@ import fanfold
 OFFERED = """
 Executor Job Plan Run Udf attempt cache checkpoint chunks configure context data_path
 doctor explain file_path files get_job get_jobs job_id load local
-load_async mount_path plan run run_async
+load_async mount_path options plan run run_async
 Retry rows run_id scratch_path secret step submit types udf
 CaptureError CodecError ConfigurationError DeploymentGone FanfoldError InputError InputMissing JobNotFound
 MissingPackage NestedSubmitError RampStopped ResultDamaged RunCancelled RunFailed RunLost RunOutOfMemory RunTimedOut

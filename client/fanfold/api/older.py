@@ -45,6 +45,47 @@ class context:  # noqa: N801  a name of the older spelling
         return None
 
 
+class _Show:
+    """What is shown while a job runs."""
+
+    #: Nothing of this system opens a browser or a widget.
+    open_browser: bool | None = None
+    show_widget: bool | None = None
+
+    @property
+    def enable_tqdm(self) -> bool:
+        """Whether lines of progress are shown."""
+        from fanfold.job.waiting import ProgressLines
+
+        return ProgressLines.is_wanted
+
+    @enable_tqdm.setter
+    def enable_tqdm(self, wanted: bool) -> None:
+        from fanfold.job.waiting import ProgressLines
+
+        ProgressLines.is_wanted = bool(wanted)
+
+
+class _Options:
+    """Settings of the older system that mean something here."""
+
+    __slots__ = ("show",)
+
+    def __init__(self) -> None:
+        self.show = _Show()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in self.__slots__:
+            raise InputError(
+                f"fanfold.options has no {name!r}: settings of the older system's service mean nothing here.",
+                next_step="leave it out; what this system can be told is in `fanfold.configure`.",
+            )
+        object.__setattr__(self, name, value)
+
+
+options = _Options()
+
+
 def file_path(file_path: str, mkdir: bool = True, storage: str = "auto") -> str:  # noqa: ARG001  the older spelling
     """A path for a file of one's own: in a run below `scratch_path()`, else in Fanfold's home. Raises `InputError`."""
     relative = Path(file_path)

@@ -490,9 +490,15 @@ def in_notebook() -> bool:
     return running is not None and "IPKernelApp" in getattr(running, "config", {})
 
 
+class ProgressLines:
+    """Whether lines of progress are shown where somebody watches."""
+
+    is_wanted = True
+
+
 def is_watched() -> bool:
-    """True at a terminal, and in a notebook."""
-    return in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
+    """True at a terminal, and in a notebook, where progress is wanted."""
+    return ProgressLines.is_wanted and (in_notebook() or (sys.stderr is not None and sys.stderr.isatty()))
 
 
 def cancel_for_interrupt(job: Job) -> KeyboardInterrupt:

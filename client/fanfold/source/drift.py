@@ -302,7 +302,7 @@ def changes(
     that uses the project mentions it itself, `directly`.
     """
     found = Changes({}, {}, [], [], {})
-    replaced = dict(_replaced(source, namespace))
+    replaced = dict(_replaced(source, namespace, mentioned))
     for name, value in replaced.items():
         if name.partition(".")[0] in mentioned or name.rpartition(".")[2] in mentioned:
             found.after.append((name, value))
@@ -384,16 +384,31 @@ def _is_its_own_doing(held: Held, source: Source) -> bool:
 # Functions and classes
 
 
-def _replaced(source: Source, namespace: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Functions, classes and methods that are others than the text's, by dotted name."""
+#: By which code may get at what it does not name.
+_BY_TEXT = frozenset(
+    ("getattr", "globals", "vars", "__dict__", "eval", "exec", "getmembers", "attrgetter", "methodcaller")
+)
+
+
+def _replaced(source: Source, namespace: dict[str, Any], mentioned: AbstractSet[str]) -> Iterator[tuple[str, Any]]:
+    """Functions, classes and methods that are others than the text's, by dotted name.
+
+    A function that nobody can get at may be another by now. Raises `CaptureError` where one that is used was edited.
+    """
+    names_all = mentioned.isdisjoint(_BY_TEXT)
     for name, places in _bindings(source).items():
-        if name not in namespace:
+        if name not in namespace or (names_all and name not in mentioned and _only_defines(places[-1].node)):
             continue
         value, node = namespace[name], places[-1].node
         if isinstance(node, Definition):
             yield from _of_definition(name, places, value, namespace)
         elif _is_replaced_import(name, places, value, namespace):
             yield name, value
+
+
+def _only_defines(node: ast.stmt) -> bool:
+    """Whether a statement does no more than define a function."""
+    return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not node.decorator_list
 
 
 def node_is_tried(places: list[Place]) -> bool:
@@ -423,7 +438,9 @@ def _of_definition(name: str, places: list[Place], value: Any, namespace: dict[s
     elif isinstance(made, FunctionType):
         if node_is_tried(places) and _is_of_text(made, places[0].source, namespace):
             return
-        if not _is_as_said(made, lines, namespace) and not (is_decorated and made.__globals__ is not namespace):
+        if not _is_as_said(made, lines, places[0].source, namespace) and not (
+            is_decorated and made.__globals__ is not namespace
+        ):
             yield name, value
     elif not is_decorated:
         yield name, value
@@ -435,12 +452,14 @@ def _is_of_text(function: FunctionType, source: Source, namespace: dict[str, Any
     return isinstance(found, Located) and found.source is source
 
 
-def _is_as_said(function: FunctionType, lines: set[int], namespace: dict[str, Any]) -> bool:
+def _is_as_said(function: FunctionType, lines: set[int], source: Source, namespace: dict[str, Any]) -> bool:
     """Whether a function is one that the text defines in these lines. Raises where the text was edited since."""
     if function.__globals__ is not namespace:
         return False
     found = locate(function)
     if isinstance(found, Located):
+        if found.source.path == source.path and found.source.text != source.text:
+            raise refusals.stale(function)  # only in what `linecache` has of the file as it was
         return found.line in lines
     if found.path and found.path == namespace.get("__file__"):
         if not is_compiled_as_it_stands(namespace):
@@ -462,7 +481,7 @@ def _of_class(name: str, places: list[Place], made: type, namespace: dict[str, A
             continue
         lines = defined.get(attribute) or defined.get(own)
         if lines:
-            is_other = not _is_as_said(function, lines, namespace)
+            is_other = not _is_as_said(function, lines, places[0].source, namespace)
         else:
             is_other = not {attribute, own} & bound and (isinstance(locate(function), Located) or not is_generated)
         if is_other and not (isinstance(value, property) and function.__globals__ is namespace):

@@ -417,18 +417,29 @@ def _space(graph: Graph, namespace: dict[str, Any], *, is_whole: bool) -> int:
         else:
             graph.project.imports.add(str(module).partition(".")[0])
         return graph.space(namespace, lambda: {"of": module})
+    is_beside = is_library(str(module))
+    if is_beside and _is_copy(namespace, vars(sys.modules[str(module)])):
+        graph.project.imports.add(str(module).partition(".")[0])
+        return graph.space(namespace, lambda: {"of": module})
 
     def new() -> dict[str, Any]:
         name = str(module or "__main__")
-        is_first = all(space.get("key") != name for space in graph.spaces)
+        is_first = not is_beside and all(space.get("key") != name for space in graph.spaces)
         space = {"name": name, "key": name if is_first else f"{name}·{len(graph.spaces)}"}
         space["package"] = _package(namespace)
         # A `__main__` with a `__file__` would be run again by every process that multiprocessing spawns.
         if name != "__main__" and isinstance(namespace.get("__file__"), str):
             space["file"] = namespace["__file__"]
-        return {**space, "globals": {}, "names": {}}
+        beside = {"beside": True} if is_beside else {}
+        return {**space, **beside, "globals": {}, "names": {}}
 
     return graph.space(namespace, new)
+
+
+def _is_copy(namespace: dict[str, Any], module: dict[str, Any]) -> bool:
+    """Whether a namespace only repeats a library's module: that of a function which cloudpickle has made again."""
+    own = {name: value for name, value in namespace.items() if name not in _MODULE_ATTRIBUTES}
+    return all(module.get(name, namespace) is value for name, value in own.items())
 
 
 def _package(namespace: dict[str, Any]) -> str:

@@ -338,7 +338,7 @@ class _Program:
                 made.__spec__ = MainSpec(space["package"], loader)  # type: ignore[assignment]
             if "file" in space:
                 made.__file__ = space["file"]
-            if key == name or name not in sys.modules:
+            if key == name or (name not in sys.modules and "beside" not in space):
                 sys.modules[name] = made
         return self._spaces[key]
 
