@@ -27,6 +27,7 @@ from fanfold.source.modules import (
     has_name,
     has_udf,
     imports_in,
+    is_copy,
     is_library,
     is_put_into_builtins,
     is_replaced,
@@ -418,7 +419,7 @@ def _space(graph: Graph, namespace: dict[str, Any], *, is_whole: bool) -> int:
             graph.project.imports.add(str(module).partition(".")[0])
         return graph.space(namespace, lambda: {"of": module})
     is_beside = is_library(str(module))
-    if is_beside and _is_copy(namespace, vars(sys.modules[str(module)])):
+    if is_beside and is_copy(namespace, str(module)):
         graph.project.imports.add(str(module).partition(".")[0])
         return graph.space(namespace, lambda: {"of": module})
 
@@ -434,12 +435,6 @@ def _space(graph: Graph, namespace: dict[str, Any], *, is_whole: bool) -> int:
         return {**space, **beside, "globals": {}, "names": {}}
 
     return graph.space(namespace, new)
-
-
-def _is_copy(namespace: dict[str, Any], module: dict[str, Any]) -> bool:
-    """Whether a namespace only repeats a library's module: that of a function which cloudpickle has made again."""
-    own = {name: value for name, value in namespace.items() if name not in _MODULE_ATTRIBUTES}
-    return all(module.get(name, namespace) is value for name, value in own.items())
 
 
 def _package(namespace: dict[str, Any]) -> str:
