@@ -27,7 +27,6 @@ from fanfold.source.modules import (
     has_name,
     has_udf,
     imports_in,
-    is_copy,
     is_library,
     is_put_into_builtins,
     is_replaced,
@@ -419,7 +418,7 @@ def _space(graph: Graph, namespace: dict[str, Any], *, is_whole: bool) -> int:
             graph.project.imports.add(str(module).partition(".")[0])
         return graph.space(namespace, lambda: {"of": module})
     is_beside = is_library(str(module))
-    if is_beside and is_copy(namespace, str(module)):
+    if is_beside and graph.repeats(namespace, str(module)):
         graph.project.imports.add(str(module).partition(".")[0])
         return graph.space(namespace, lambda: {"of": module})
 

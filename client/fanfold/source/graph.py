@@ -221,6 +221,12 @@ class Graph:
             self.spaces.append(make())
         return self._spaces[id(namespace)]
 
+    def repeats(self, namespace: dict[str, Any], name: str) -> bool:
+        """Whether a namespace only repeats a loaded module: that of a function which cloudpickle has made again."""
+        own = {n: value for n, value in namespace.items() if not (n.startswith("__") and n.endswith("__"))}
+        known = vars(sys.modules[name])
+        return all(known.get(n, namespace) is value for n, value in own.items())
+
     def take_subclasses(self) -> list[Ref]:
         """Subclasses that only their bases know, where code asks for them (`Base.__subclasses__()`)."""
         found: list[Ref] = []

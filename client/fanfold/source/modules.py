@@ -551,13 +551,6 @@ def is_library(name: str, namespace: dict[str, Any] | None = None) -> bool:
     return bool(below) and not any(map(is_project_path, below))
 
 
-def is_copy(namespace: dict[str, Any], name: str) -> bool:
-    """Whether a namespace only repeats a loaded module: that of a function which cloudpickle has made again."""
-    own = {n: value for n, value in namespace.items() if not (n.startswith("__") and n.endswith("__"))}
-    known = vars(sys.modules[name])
-    return all(known.get(n, namespace) is value for n, value in own.items())
-
-
 def has_name(value: Any, module: Any, name: Any) -> bool:
     """Whether `from module import name` gives this very object."""
     if not isinstance(module, str) or not isinstance(name, str):
