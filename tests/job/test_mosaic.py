@@ -167,5 +167,38 @@ def test_what_does_not_fit_is_refused_by_its_run_and_leaves_no_file(tmp_path, ot
 
 def test_a_place_that_is_no_file_of_this_machine_is_refused_before_anything_is_waited_for():
     job = fanfold.submit(abs, [1], collect=False)
-    with pytest.raises(InputError, match=r"s3://bucket/m.tif: results are collected into a file of this machine"):
-        job.collect("s3://bucket/m.tif")
+    with pytest.raises(InputError, match=r"gs://bucket/m.tif: results are collected into a file of this machine"):
+        job.collect("gs://bucket/m.tif")
+
+
+@fanfold.udf
+def written_tile(n: int, folder: str, dtype: str, nodata: float | None = None):
+    """Four tiles that overlap by 4 pixels; the last is missing, and its corner with it."""
+    if n == 3:
+        return None
+    profile = {"width": 64, "height": 64, "count": 2, "dtype": dtype, "crs": UTM, "nodata": nodata}
+    with rasterio.open(
+        f"{folder}/{n}.tif", "w", driver="GTiff", transform=at(n // 2 * 60, n % 2 * 60), **profile
+    ) as file:
+        file.write(np.full((2, 64, 64), n, dtype))
+        file.descriptions = "red", "near"
+    return f"{folder}/{n}.tif"
+
+
+@pytest.mark.parametrize(("dtype", "nodata"), [("float32", None), ("uint8", None), ("int16", -9999)])
+def test_a_vrt_shows_what_the_geotiff_of_the_same_files_holds(tmp_path, capsys, dtype, nodata):
+    job = fanfold.submit(written_tile, range(4), folder=str(tmp_path), dtype=dtype, nodata=nodata, collect=False)
+    assert job.collect(tmp_path / "m.vrt").equals(job.collect(tmp_path / "m.tif"))
+    with rasterio.open(tmp_path / "m.vrt") as vrt, rasterio.open(tmp_path / "m.tif") as tif:
+        assert np.array_equal(vrt.read(), tif.read(), equal_nan=dtype == "float32")
+        assert np.array_equal(vrt.read_masks(), tif.read_masks())
+        for fact in ("shape", "crs", "transform", "dtypes", "descriptions"):
+            assert getattr(vrt, fact) == getattr(tif, fact), fact
+    assert "1 result is None" in capsys.readouterr().err
+
+
+def test_a_vrt_of_what_is_no_file_is_refused_by_its_run(tmp_path):
+    job = fanfold.submit(divmod, [{"x": 7, "y": 2}], collect=False)
+    with pytest.raises(CodecError, match="A VRT names files, and the result of run 0 is a tuple"):
+        job.collect(tmp_path / "m.vrt")
+    assert not list(tmp_path.iterdir())

@@ -36,7 +36,7 @@ def engine_names(incomplete: str) -> list[str]:
     return [name for name in ("local", "aws") if name.startswith(incomplete)]
 
 
-FORMATS = ".parquet, .geoparquet, .csv, .jsonl, .gpkg, .geojson, .tif, .zarr or .nc."
+FORMATS = ".parquet, .geoparquet, .csv, .jsonl, .gpkg, .geojson, .tif, .vrt, .zarr or .nc, here or at s3://."
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id; - is the latest.", autocompletion=job_ids)]
 JobOrFolder = Annotated[
     str,

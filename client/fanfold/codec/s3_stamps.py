@@ -2,7 +2,9 @@
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from fanfold.codec.paths import ABSENT, CannotLook
@@ -115,3 +117,59 @@ class _RangedObject(io.RawIOBase):
 
 def _cannot_be_read(address: str, error: Exception) -> InputError:
     return InputError(f"{address} cannot be read: {error}.", next_step="look at its name, and at your credentials.")
+
+
+# What is put there for a caller.
+
+_UPLOADS = 16
+#: How many keys one request deletes at the most.
+_DELETED_AT_ONCE = 1000
+
+
+def check_bucket(address: str) -> None:
+    """Raises `InputError` where nothing can be put at an address: its bucket is not there, or cannot be asked for."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        client().head_bucket(Bucket=address.removeprefix("s3://").partition("/")[0])
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("403", "AccessDenied"):  # to look is another right than to write
+            raise _cannot_be_written(address, error) from error
+    except (BotoCoreError, ValueError) as error:
+        raise _cannot_be_written(address, error) from error
+
+
+def put_files(bucket: str, files: Mapping[str, Path]) -> None:
+    """Upload files under their keys, large ones in parts, each whole or not at all. Raises `InputError`."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    s3 = client()
+
+    def put(key: str) -> None:
+        try:
+            s3.upload_file(str(files[key]), bucket, key)
+        except (Boto3Error, BotoCoreError, ClientError) as error:
+            raise _cannot_be_written(f"s3://{bucket}/{key}", error) from error
+
+    with ThreadPoolExecutor(_UPLOADS) as pool:
+        list(pool.map(put, files))
+
+
+def delete_keys(bucket: str, keys: Sequence[str]) -> None:
+    """Delete objects. Raises `InputError` where that is refused."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    s3 = client()
+    for start in range(0, len(keys), _DELETED_AT_ONCE):
+        named = [{"Key": key} for key in keys[start : start + _DELETED_AT_ONCE]]
+        try:
+            refused = s3.delete_objects(Bucket=bucket, Delete={"Objects": named, "Quiet": True}).get("Errors")
+        except (BotoCoreError, ClientError) as error:
+            raise _cannot_be_written(f"s3://{bucket}/{keys[start]}", error) from error
+        if refused:
+            raise _cannot_be_written(f"s3://{bucket}/{refused[0]['Key']}", refused[0]["Code"])
+
+
+def _cannot_be_written(address: str, error: object) -> InputError:
+    return InputError(f"{address} cannot be written: {error}.", next_step="look at its name, and at your credentials.")

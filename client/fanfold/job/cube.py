@@ -11,12 +11,12 @@ from typing import Any
 from fanfold.errors import CodecError, InputError, MissingPackage
 
 #: What is in the folder of a Zarr store, by version.
-_MARKS = ("zarr.json", ".zgroup", ".zarray")
+STORE_MARKS = ("zarr.json", ".zgroup", ".zarray")
 
 
 def check_store(path: Path) -> None:
     """Raises `InputError` where the store would take the place of something else."""
-    if path.exists() and not (path.is_dir() and any((path / mark).exists() for mark in _MARKS)):
+    if path.exists() and not (path.is_dir() and any((path / mark).exists() for mark in STORE_MARKS)):
         raise InputError(f"{path} is there, and is no Zarr store.", next_step="choose another name.")
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fanfold.core.plain_json import cell, rows
 from fanfold.errors import CodecError, InputError
+from fanfold.job.s3_target import check_address, collect_into_s3, s3_address
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from fanfold.job.job import Job
 
 _ROWS_AT_A_TIME = 10_000
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
@@ -98,24 +101,67 @@ def _is_shape(value: Any) -> bool:
 #: Rasters that the runs gave, as one file (`job.mosaic`), and datasets of xarray, as one (`job.cube`).
 MOSAICS = (".tif", ".tiff")
 CUBES = (".zarr", ".nc")
+#: A file that names those that the runs wrote (`job.vrt`).
+VRT = ".vrt"
 
 
-def check_target(path: Path) -> None:
+def name_of(to: Path) -> str:
+    """The place as its user named it: a `Path` of an address has lost a slash."""
+    return s3_address(to) or str(to)
+
+
+def check_target(to: str | os.PathLike[str]) -> None:
     """Raises `InputError` for a file that could not be written, before anything is waited for."""
-    if re.match(r"[a-z0-9]{2,}:/", str(path)):
+    path, address = Path(to), s3_address(to)
+    if address is None and re.match(r"[a-z0-9]{2,}:/", str(path)):
         raise InputError(
-            f"{str(path).replace(':/', '://', 1)}: results are collected into a file of this machine.",
-            next_step="collect into a file here and copy it, or have each run write to s3:// and return its path.",
+            f"{str(path).replace(':/', '://', 1)}: results are collected into a file of this machine, or into s3://.",
+            next_step="collect into a file here and copy it.",
         )
-    if path.suffix not in (*_WRITERS, *MOSAICS, *CUBES):
-        formats = ", ".join((*_WRITERS, MOSAICS[0], *CUBES))
-        raise InputError(f"{path}: no format has this ending.", next_step=f"end the name with one of {formats}.")
+    if path.suffix not in (*_WRITERS, *MOSAICS, VRT, *CUBES):
+        formats = ", ".join((*_WRITERS, MOSAICS[0], VRT, *CUBES))
+        raise InputError(
+            f"{address or path}: no format has this ending.", next_step=f"end the name with one of {formats}."
+        )
+    if address is not None:
+        check_address(address)
+        return
     if not path.absolute().parent.is_dir():
         raise InputError(f"There is no directory {path.parent}.", next_step="make it, or write elsewhere.")
     if path.suffix == ".zarr":
         from fanfold.job.cube import check_store
 
         check_store(path)
+
+
+def collect_into(
+    job: Job,
+    to: Path,
+    fold: Callable[[], tuple[pd.DataFrame, Sequence[Any], list[Any]]],
+    *,
+    ignore_exceptions: bool,
+    progress: bool | None,
+) -> pd.DataFrame:
+    """Write a job's results as the ending says, and return them; `fold` makes a frame of them, with its parts."""
+
+    def write(path: Path) -> pd.DataFrame:
+        if path.suffix in (*MOSAICS, VRT):
+            from fanfold.job import mosaic, vrt
+
+            collect = vrt.collect_vrt if path.suffix == VRT else mosaic.collect_mosaic
+            return collect(job, path, ignore_exceptions, progress)
+        frame, inputs, values = fold()
+        if path.suffix in CUBES:
+            from fanfold.job.cube import write_cube
+
+            write_cube(inputs, values, path)
+        else:
+            write_frame(frame, path)
+        return frame
+
+    check_target(to)
+    address = s3_address(to)
+    return write(to) if address is None else collect_into_s3(address, write)
 
 
 def write_frame(frame: pd.DataFrame, path: Path) -> pd.DataFrame:

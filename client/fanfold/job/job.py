@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -171,49 +171,53 @@ class Job(JobCompat):
         """All results as one frame, indexed by the arguments, when all runs have ended; `to` is a file to write it to.
 
         The file is CSV, Parquet, GeoParquet, GPKG, GeoJSON or JSONL by its ending, with the arguments as leading
-        columns; `.tif` is a COG of the runs' rasters (and the frame says where each lies in it), `.zarr` and `.nc` one
-        dataset of theirs. Frames are concatenated, dicts make a row each; other values stand in a column `result`.
+        columns; `.tif` is a COG of the runs' rasters, `.vrt` a mosaic of the files they wrote (and the frame says where
+        each lies in it), `.zarr` and `.nc` one dataset of theirs. What is named `s3://...` is uploaded. Frames are
+        concatenated, dicts make a row each; other values stand in a column `result`.
         Results are decoded while other runs still run. Raises the first `RunFailed` unless `ignore_exceptions`, which
         leaves failed runs out and says how many. `drop_index` numbers the runs instead of naming their arguments;
         `progress` is that of `wait`, and `verbose=False` shows none; `allow_pickle` is that of `results`.
         """
-        from fanfold.job.export import CUBES, MOSAICS, check_target, write_frame
-        from fanfold.job.results import fold_results
-
         path = Path(to) if isinstance(to, (str, os.PathLike)) else None
         if path is None and to is not None:  # the older spelling's first argument
             ignore_exceptions = cast("bool", to)
         check_flags(ignore_exceptions=ignore_exceptions, flatten=flatten, drop_index=drop_index, verbose=verbose)
         check_flags(progress=progress, allow_pickle=allow_pickle)
         self._opt_in(allow_pickle)
+        shown = progress if verbose else False
         with WithoutOwnFrames():
-            if path is not None:
-                check_target(path)
-                if path.suffix in MOSAICS:
-                    from fanfold.job.mosaic import collect_mosaic
+            if path is None:
+                return self._fold(ignore_exceptions, shown, flatten=flatten, drop_index=drop_index)[0]
+            from fanfold.job.export import collect_into
 
-                    return collect_mosaic(self, path, ignore_exceptions, progress if verbose else False)
-            values = self._results(False, ignore_exceptions, progress=progress if verbose else False)
-            kept = list(self.state.indexes(*GOOD))
-            if len(kept) < len(self) or self.header.costs_money:
-                from fanfold.job.display import say_left_out, say_lost_files
+            return collect_into(
+                self,
+                path,
+                lambda: self._fold(ignore_exceptions, shown, flatten=flatten, drop_index=drop_index),
+                ignore_exceptions=ignore_exceptions,
+                progress=shown,
+            )
 
-                say_left_out(self.state)
-                say_lost_files(self.state)
-            inputs = kept if drop_index else self.contents.labels(kept)
-            try:
-                frame = fold_results(inputs, values, flatten=flatten)
-            except Exception as error:  # whatever the libraries of the user's frames raise
-                from fanfold.job.failures import concatenation_error
+    def _fold(
+        self, ignore_exceptions: bool, progress: bool | None, *, flatten: bool, drop_index: bool
+    ) -> tuple[pd.DataFrame, Sequence[Any], list[Any]]:
+        """All results as one frame, and the labels and values that it is made of."""
+        from fanfold.job.results import fold_results
 
-                raise concatenation_error(self.id, error) from error
-            if path is not None and path.suffix in CUBES:
-                from fanfold.job.cube import write_cube
+        values = self._results(False, ignore_exceptions, progress=progress)
+        kept = list(self.state.indexes(*GOOD))
+        if len(kept) < len(self) or self.header.costs_money:
+            from fanfold.job.display import say_left_out, say_lost_files
 
-                write_cube(inputs, values, path)
-            elif path is not None:
-                write_frame(frame, path)
-            return frame
+            say_left_out(self.state)
+            say_lost_files(self.state)
+        inputs = kept if drop_index else self.contents.labels(kept)
+        try:
+            return fold_results(inputs, values, flatten=flatten), inputs, values
+        except Exception as error:  # whatever the libraries of the user's frames raise
+            from fanfold.job.failures import concatenation_error
+
+            raise concatenation_error(self.id, error) from error
 
     df = collect
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -57,7 +57,7 @@ class Raster(NamedTuple):
     held_bytes: int
 
 
-class _Place(NamedTuple):
+class Placed(NamedTuple):
     """A raster within the mosaic; without its values where they are read again."""
 
     run: int
@@ -68,7 +68,7 @@ class _Place(NamedTuple):
     raster: Raster | None
 
 
-class _Plan(NamedTuple):
+class MosaicPlan(NamedTuple):
     """The file that is to be written."""
 
     first: Raster
@@ -112,7 +112,7 @@ def write_mosaic(
         raise MissingPackage(
             f"{path.name} is written with rasterio, which is not installed.", next_step="pip install 'fanfold[geo]'"
         ) from error
-    plan, places = _plan(runs, value_of, path)
+    plan, places = plan_mosaic(runs, value_of, path)
     half_written = [path.with_name(f".{os.getpid()}.{kind}.{path.name}") for kind in ("tiles", "cog")]
     try:
         _write_tiles(plan, places, value_of, half_written[0])
@@ -123,8 +123,12 @@ def write_mosaic(
     finally:
         for file in half_written:
             file.unlink(missing_ok=True)
+    return frame_of_places(places, dict(zip(runs, labels, strict=True)))
+
+
+def frame_of_places(places: Sequence[Placed], label_of: Mapping[int, Any]) -> pd.DataFrame:
+    """Where each raster lies in the mosaic, by its run's label."""
     rows = [{"row_off": one.row, "col_off": one.col, "height": one.height, "width": one.width} for one in places]
-    label_of = dict(zip(runs, labels, strict=True))
     return fold_results([label_of[one.run] for one in places], rows)
 
 
@@ -365,7 +369,7 @@ def _fill_of(array: Any) -> Any:
 # Where they lie together.
 
 
-def _plan(runs: Sequence[int], value_of: Callable[[int], Any], path: Path) -> tuple[_Plan, list[_Place]]:
+def plan_mosaic(runs: Sequence[int], value_of: Callable[[int], Any], path: Path) -> tuple[MosaicPlan, list[Placed]]:
     """Look at every raster once, and lay them out. Those that are small enough stay in memory."""
     import numpy as np
 
@@ -392,7 +396,7 @@ def _plan(runs: Sequence[int], value_of: Callable[[int], Any], path: Path) -> tu
     _check_size(height * width * first.shape[0] * dtype.itemsize, places, first.shape[0] * dtype.itemsize, path)
     nodata = next((one.nodata for one in rasters if one.nodata is not None), None)
     is_patchy = any(one.has_mask for one in rasters) or not _is_covered_once(places, height, width)
-    return _Plan(first, west, north, height, width, dtype, nodata, nodata is None and is_patchy), places
+    return MosaicPlan(first, west, north, height, width, dtype, nodata, nodata is None and is_patchy), places
 
 
 def rasters_of_runs(runs: Sequence[int], value_of: Callable[[int], Any]) -> dict[int, Raster]:
@@ -452,10 +456,10 @@ def _named(crs: Any) -> str:
     return "none" if crs is None else str(crs.to_string())
 
 
-def _placed(run: int, raster: Raster, kept: Raster | None, origin: tuple[float, float]) -> _Place:
+def _placed(run: int, raster: Raster, kept: Raster | None, origin: tuple[float, float]) -> Placed:
     left, top, width, height = raster.corner
     row, col = round((origin[1] - top) / height), round((left - origin[0]) / width)
-    return _Place(run, row, col, *raster.shape[1:], kept)
+    return Placed(run, row, col, *raster.shape[1:], kept)
 
 
 def _dtype(name: str) -> Any:
@@ -468,7 +472,7 @@ def _dtype(name: str) -> Any:
     return kind
 
 
-def _check_size(size_bytes: int, places: list[_Place], pixel_bytes: int, path: Path) -> None:
+def _check_size(size_bytes: int, places: list[Placed], pixel_bytes: int, path: Path) -> None:
     """Raises `CodecError` for a file that would be next to empty, and huge."""
     covered = sum(one.height * one.width for one in places) * pixel_bytes
     if size_bytes > max(_LARGE_BYTES, _MOST_EMPTY * covered):
@@ -479,7 +483,7 @@ def _check_size(size_bytes: int, places: list[_Place], pixel_bytes: int, path: P
         )
 
 
-def _is_covered_once(places: list[_Place], height: int, width: int) -> bool:
+def _is_covered_once(places: list[Placed], height: int, width: int) -> bool:
     """Whether every pixel is of exactly one raster."""
     import numpy as np
 
@@ -497,7 +501,7 @@ def _is_covered_once(places: list[_Place], height: int, width: int) -> bool:
 # Into one file.
 
 
-def _write_tiles(plan: _Plan, places: list[_Place], value_of: Callable[[int], Any], path: Path) -> None:
+def _write_tiles(plan: MosaicPlan, places: list[Placed], value_of: Callable[[int], Any], path: Path) -> None:
     """All rasters into a tiled GeoTIFF; what none of them covers takes no room in it."""
     import rasterio
     from rasterio import Affine
@@ -525,7 +529,7 @@ def _write_tiles(plan: _Plan, places: list[_Place], value_of: Callable[[int], An
                 _put(out, plan, (place.row + start, place.col), values, there, shared=is_shared)
 
 
-def _overlapping(places: list[_Place]) -> list[bool]:
+def _overlapping(places: list[Placed]) -> list[bool]:
     """Whether each lies over one before it."""
     import numpy as np
 
@@ -538,7 +542,7 @@ def _overlapping(places: list[_Place]) -> list[bool]:
     return found
 
 
-def _put(out: Any, plan: _Plan, at: tuple[int, int], values: Any, there: Any, *, shared: bool) -> None:
+def _put(out: Any, plan: MosaicPlan, at: tuple[int, int], values: Any, there: Any, *, shared: bool) -> None:
     """Write a piece; where an earlier raster has data it stays as it is."""
     import numpy as np
     from rasterio.windows import Window

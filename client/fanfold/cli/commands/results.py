@@ -99,19 +99,19 @@ def collect(
     """Write a job's results to one file, when it has ended.
 
     The arguments of each run are the leading columns. Values that are no frames stand in a column `result`; in .csv,
-    arrays and others that hold several values are JSON in their cells. A .tif takes the runs' rasters, .zarr and .nc
-    take datasets of xarray.
+    arrays and others that hold several values are JSON in their cells. A .tif takes the runs' rasters, a .vrt names the
+    files that they wrote, .zarr and .nc take datasets of xarray.
     """
     from fanfold.api.submit import get_job
-    from fanfold.job.export import check_target, without_index
+    from fanfold.job.export import check_target, name_of, without_index
 
     check_target(output)
     found = get_job(job, engine=engine).wait(timeout)
     frame = without_index(found.collect(output, ignore_exceptions=ignore_exceptions, flatten=flatten))
     if as_json:
-        print_json({"path": str(output), "rows": len(frame), "columns": [str(name) for name in frame.columns]})
+        print_json({"path": name_of(output), "rows": len(frame), "columns": [str(name) for name in frame.columns]})
     else:
-        print_text(f"{output}: {counted(len(frame), 'row')}, {counted(len(frame.columns), 'column')}")
+        print_text(f"{name_of(output)}: {counted(len(frame), 'row')}, {counted(len(frame.columns), 'column')}")
 
 
 def report(

@@ -167,12 +167,15 @@ def submit(
 def _write_results(ended: Job, output: Path | None) -> None:
     if output is None:
         return
+    from fanfold.job.export import name_of
+
+    name = name_of(output)
     if ended.status != JobStatus.COMPLETED.value:
-        later = f"`fanfold collect {ended.id} -o {output} --ignore-exceptions`"
-        note(f"{output} was not written; {later} writes what there is.")
+        later = f"`fanfold collect {ended.id} -o {name} --ignore-exceptions`"
+        note(f"{name} was not written; {later} writes what there is.")
         return
     frame = ended.collect(output)
-    note(f"{output}: {counted(len(frame), 'row')}")
+    note(f"{name}: {counted(len(frame), 'row')}")
 
 
 def _check_output(output: Path, *, debug: bool, no_wait: bool) -> None:
