@@ -76,6 +76,7 @@ COMMANDS: dict[str, Command] = {
     "retry": Command(steer.retry, (f"fanfold retry {_JOB}", f"fanfold retry {_JOB} --with flights.py:delays")),
     "verify": Command(results.verify, (f"fanfold verify {_JOB}", "fanfold verify delays-2013")),
     "remove": Command(storage.remove, (f"fanfold remove {_JOB}", "fanfold remove --older-than 7d")),
+    "salvage": Command(storage.salvage, ("fanfold salvage",)),
     "ls": Command(data.ls, ("fanfold ls", "fanfold ls tiles --recursive")),
     "cp": Command(
         data.cp, ("fanfold cp days.csv data:", "fanfold cp tiles data:tiles", "fanfold cp data:tiles/7.tif .")

@@ -97,6 +97,13 @@ KEYS: dict[str, dict[str, str]] = {
         "damaged": "why results cannot be read, by run",
         "damaged_sources": "what is damaged of the source, the inputs and the large arguments",
     },
+    "salvage": {
+        "jobs": "the ids of the jobs that are there again",
+        "incomplete": "of these, the ids of those that lack results or were still running",
+        "lost": "the ids of jobs that can be read no more",
+        "results": "how many results the cache has again",
+        "damaged": "where the damaged file is now",
+    },
     "remove": {"removed": "the ids of the jobs that are gone", "freed_bytes": "bytes of files deleted"},
     "ls": {
         "name": "the file's name below data_path(), or a folder's, which ends in /",

@@ -30,12 +30,12 @@ _count = itertools.count()
 
 
 def new_job_id(now: float | None = None) -> str:
-    """A job id that sorts by time, to a millisecond, and reads well aloud, such as `20260131-141502-river-7f3a`."""
+    """A job id that sorts by time, to a millisecond, and reads well aloud, such as `20260131-141502-river-7f3a01c6`."""
     moment = time.time() if now is None else now
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(moment))
     word, rest = divmod(int(moment % 1 * (32 << 5)), 1 << 5)
-    noise = int.from_bytes(os.urandom(2), "big") & 0x7FF
-    return f"{stamp}-{_WORDS[word]}-{rest << 11 | noise:04x}"
+    noise = int.from_bytes(os.urandom(4), "big") & 0x7FF_FFFF  # two who submit in one millisecond must not share an id
+    return f"{stamp}-{_WORDS[word]}-{rest << 27 | noise:08x}"
 
 
 def new_event_id(at: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -216,9 +217,10 @@ class Engine(Protocol):
 def note_submitted_here(job_id: str) -> None:
     """Note that this process of this user submits the job: its results may be read with what they bring along."""
     marker = submitted_here_marker(job_id)
-    marker.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    marker.touch(mode=0o600)
-    marker.write_text(this_process(), encoding="utf-8")
+    with suppress(OSError):  # no room for it: the store tells of that, where it is on this disk
+        marker.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        marker.touch(mode=0o600)
+        marker.write_text(this_process(), encoding="utf-8")
 
 
 def was_submitted_here(job_id: str) -> bool:

@@ -66,6 +66,28 @@ def remove(
         print_text(f"{counted(len(ended), 'job')} removed, {said_size(freed)} freed")
 
 
+def salvage(as_json: options.AsJson = False) -> None:
+    """Make a new store of what a damaged one still has.
+
+    For when `fanfold.db` "is not a database that can be read". The damaged file stays beside the new one. Jobs that
+    were lost are named, and jobs that lack something: submit these again, and what is in the cache is not run again.
+    """
+    from fanfold.settings import current
+    from fanfold.stores.local.salvage import salvage as salvage_home
+
+    told = salvage_home(current().home)
+    if as_json:
+        facts = {"jobs": told.jobs, "incomplete": told.incomplete, "lost": told.lost, "results": told.results}
+        print_json({**facts, "damaged": str(told.damaged)})
+        return
+    print_text(f"{counted(len(told.jobs), 'job')} and {counted(told.results, 'cached result')} are there again")
+    for job_id in told.incomplete:
+        print_text(f"  {job_id} lacks results or was still running: `fanfold retry {job_id}` runs what is missing")
+    for job_id in told.lost:
+        print_text(f"  {job_id} is lost: submit it again; what is in the cache is not run again")
+    print_text(f"the damaged file is now {told.damaged}")
+
+
 def _engine(engine: str | None) -> Engine:
     from fanfold.engines.base import engine_for
 

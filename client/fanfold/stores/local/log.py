@@ -269,7 +269,8 @@ def _explain(error: sqlite3.Error, path: Path) -> StoreError:
     if "not a database" in reason or "malformed" in reason:
         return StoreError(
             f"{path} is not a database that can be read ({reason}).",
-            next_step="restore it from a backup, or move it away and start with an empty store.",
+            next_step="`fanfold salvage` makes a new one of all that can be read in it, and keeps this one beside it."
+            " Or restore it from a backup.",
         )
     if "UTF-8" in reason:
         return StoreError(
