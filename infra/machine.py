@@ -34,8 +34,8 @@ def _user_data(refresh: str) -> ec2.UserData:
     - Batch runs a simple container job in its host's own network, one hop from the metadata, so the hop limit does not
       keep a UDF from the machine's role. The kernel does: root alone, as which ECS runs and no UDF does, gets there.
       https://docs.aws.amazon.com/batch/latest/userguide/networking-modes-jobs.html
-    - Without draining, ECS lets a Spot machine vanish. With it, containers hear of the end as SIGTERM two minutes
-      before, and give their inputs back. It does nothing on demand.
+    - Without draining, ECS lets a Spot machine vanish. With it, containers get SIGTERM two minutes before the end, and
+      give their inputs back. It does nothing on demand.
       https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-spot.html
     - Batch takes the newest system image when an update replaces machines, and a new launch template does that: so a
       new value of the setting `refresh` renews the image, and nothing else does.

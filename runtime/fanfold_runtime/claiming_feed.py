@@ -220,7 +220,7 @@ class ClaimingFeed:
     def look_for_leftovers(self) -> bool:
         """Take what no machine holds, where this is the last one; False while another looks: both would take it.
 
-        False as well where a machine holds something of which no sign of life was seen.
+        False as well where a machine holds something and no heartbeat of it was seen.
         """
         others = self.work.in_others_hands(self.machine).keys()
         if others:

@@ -13,7 +13,7 @@ from typing import Any
 import fanfold
 from fanfold.core.models import Event, EventKind, JobHeader, Output, ProcessRecord, RunError, RunStatus, Usage, to_event
 from fanfold.core.options import Options, Request
-from fanfold.engines.feed import Sign
+from fanfold.engines.feed import Heartbeat
 from fanfold.engines.local.engine import LocalEngine
 from fanfold.submission.prepare import prepare
 
@@ -53,13 +53,13 @@ class Store:
         self.home = home
         self.engine = LocalEngine(home)
         self.log = self.engine.stores.log
-        self._sign = Sign(home / "running")
+        self._heartbeat = Heartbeat(home / "running")
 
     def job(self, udf: Any, inputs: Any, *, up_s: float = 0.0, **request: Any) -> JobHeader:
         """A job that nobody has started. This process is said to work on it, so that nobody takes it over."""
         submission = prepare(udf, inputs, self.engine, Request.of(Options(), **request), {})
         header = submission.header
-        process = ProcessRecord(self._sign.name, socket.gethostname())
+        process = ProcessRecord(self._heartbeat.name, socket.gethostname())
         self.log.append([to_event(header.id, process, at=header.created_at + up_s)])
         return header
 

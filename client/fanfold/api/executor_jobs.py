@@ -64,7 +64,7 @@ class JobCalls:
     def _get_ready(self, function: Callable[..., Any]) -> None:
         """Have the engine start its threads now: a script that ends right after this may start none any more."""
         engine, instance_type = self._options.get("engine"), self._options.get("instance_type")
-        with suppress(FanfoldError):  # those who wait for its calls hear of it when the job is started
+        with suppress(FanfoldError):  # the start of the job tells it to those who wait for its calls
             chosen, request = resolve_call(function, engine=engine, instance_type=instance_type, quiet=True)
             chosen.get_ready(dedicated=request.instance is not None)
 

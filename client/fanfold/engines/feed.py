@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 # Whether the process that runs a job is still there: it holds a lock on a file for as long as it lives.
 
-#: Seconds between two touches of a sign.
+#: Seconds between two touches of a heartbeat.
 _RENEWAL_S = 2.0
 
 
-class Sign:
-    """This process's sign of life, a locked file in `folder`. Raises `StoreError` where it cannot be made."""
+class Heartbeat:
+    """This process's heartbeat, a locked file in `folder`. Raises `StoreError` where it cannot be made."""
 
     def __init__(self, folder: Path) -> None:
         self.pid = os.getpid()
@@ -60,13 +60,13 @@ class Sign:
 
     def take_down(self) -> None:
         """This process runs nothing more."""
-        if self.pid == os.getpid():  # a forked child must not take its parent's sign down
+        if self.pid == os.getpid():  # a forked child must not take its parent's heartbeat down
             self._path.unlink(missing_ok=True)
             close_private(self._fd)
 
 
 def is_alive(folder: Path, name: str) -> bool:
-    """Whether the process of this machine whose sign has that name still lives."""
+    """Whether the process of this machine whose heartbeat has that name still lives."""
     alive, _ = _looked_at(folder / name)
     if not alive:
         with suppress(OSError):  # where the home can only be read
@@ -81,7 +81,7 @@ def was_alive(folder: Path, name: str, *, within_s: float) -> bool:
 
 
 def _looked_at(path: Path) -> tuple[bool, float]:
-    """Whether the lock of a sign is held, and when it was touched last (seconds since 1970; long ago without one)."""
+    """Whether a heartbeat's lock is held, and when it was touched last (seconds since 1970; long ago without one)."""
     try:
         fd = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

@@ -110,7 +110,7 @@ def choice(label: str, options: dict[str, str], *, value: str = "", on_change: C
 
 
 def dialog_named(name: str) -> ui.dialog:
-    """A dialog, closed; its name is what those hear who do not see it."""
+    """A dialog, closed; screen readers read its name."""
     return ui.dialog().props(f'aria-label="{name}"')
 
 

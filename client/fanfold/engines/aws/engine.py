@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 #: One client at a time looks after a job's lost runs, for as long as this.
 _REPAIR_LEASE_S = 20.0
-#: Whoever waits moves the job's expiry on where that is due, for so long at a time.
+#: A process that waits for a job moves its expiry on where that is due, for so long at a time.
 _KEEP_S = 10.0
 #: A deployment's descriptor is read again when it is so old: before each job, and before runs are tried again.
 _REFRESH_S, _RETRIED_S = 300.0, 2.0

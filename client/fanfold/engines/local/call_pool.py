@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from fanfold.core.models import Event, EventKind, RunStatus
 from fanfold.core.processes import Locked
-from fanfold.engines.feed import Sign
+from fanfold.engines.feed import Heartbeat
 from fanfold.engines.local.engine import pool_folder, remove_abandoned
 from fanfold.errors import FanfoldError
 from fanfold.execution import parcel
@@ -143,18 +143,18 @@ class CallPool:
         self.wanted = wanted
         #: Why it can take no more calls.
         self.broken: CallEnding | None = None
-        signs = wanted.home / "running"
-        self._sign = Sign(signs)
+        heartbeats = wanted.home / "running"
+        self._heartbeat = Heartbeat(heartbeats)
         scratch = wanted.home / "scratch"
         scratch.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(scratch, signs)
-        self._folder = pool_folder(scratch, self._sign)
+        remove_abandoned(scratch, heartbeats)
+        self._folder = pool_folder(scratch, self._heartbeat)
         self._pool = Pool(wanted.size, self._folder, environment=dict(wanted.environment))
         if prepared is not None:
             Path(carried.preparation_file(str(self._folder))).write_bytes(prepared)
         self._reusable = prepared is None
         assignment = Assignment(
-            f"executor-{self._sign.name}",
+            f"executor-{self._heartbeat.name}",
             self._folder / "none",
             self._folder / "none",
             serializer=carried.CARRIED,
@@ -176,7 +176,12 @@ class CallPool:
     @property
     def alive(self) -> bool:
         """Whether it can take calls: in a forked child it cannot, nor once it is broken or closed."""
-        return self._sign.pid == os.getpid() and self._thread.is_alive() and not self._stopping and self.broken is None
+        return (
+            self._heartbeat.pid == os.getpid()
+            and self._thread.is_alive()
+            and not self._stopping
+            and self.broken is None
+        )
 
     def submit(self, packed: Parcel, future: Future[Any], around: bytes = b"") -> None:
         """Have one call made; `around` is what it is to find in its worker, a pickled `WorkerState`."""
@@ -248,7 +253,7 @@ class CallPool:
         try:
             self._pool.close()
             shutil.rmtree(self._folder, ignore_errors=True)
-            self._sign.take_down()
+            self._heartbeat.take_down()
         finally:
             self._fail(self._feed.drop_all(), self.broken or CallEnding("its worker processes were ended"))
             with self._idle:
@@ -287,7 +292,7 @@ class CallPool:
 
     def _at_exit(self) -> None:
         """Nothing is dropped silently: the process ends when its calls have been made."""
-        if self._sign.pid != os.getpid():
+        if self._heartbeat.pid != os.getpid():
             return
         try:
             self.wait()

@@ -39,7 +39,7 @@ from fanfold.core.models import (
 from fanfold.core.processes import Locked, usable_cores
 from fanfold.engines import feed as liveness
 from fanfold.engines.base import Description, sealing_key_of, secrets_of, variables_of
-from fanfold.engines.feed import JobFeed, Sign, is_alive
+from fanfold.engines.feed import Heartbeat, JobFeed, is_alive
 from fanfold.errors import ConfigurationError, FanfoldError
 from fanfold.execution.calls import Assignment
 from fanfold.execution.pool.pool import Pool
@@ -67,11 +67,11 @@ _ENDING_S = 5.0
 class PoolDriver:
     """Serves feeds in a background thread until the process ends, which waits for what is still running."""
 
-    def __init__(self, size: int, stores: LocalStores, signs: Path) -> None:
-        self.sign = Sign(signs)
+    def __init__(self, size: int, stores: LocalStores, heartbeats: Path) -> None:
+        self.heartbeat = Heartbeat(heartbeats)
         self._stores = stores
-        remove_abandoned(stores.scratch, signs)
-        self._folder = pool_folder(stores.scratch, self.sign)
+        remove_abandoned(stores.scratch, heartbeats)
+        self._folder = pool_folder(stores.scratch, self.heartbeat)
         self._pool = Pool(size, self._folder, idle=size)
         self._new: list[JobFeed] = []
         self._serving: list[JobFeed] = []
@@ -91,7 +91,7 @@ class PoolDriver:
     @property
     def alive(self) -> bool:
         """Whether it can serve another job: in a forked child it cannot, nor after it was closed or has failed."""
-        return self.sign.pid == os.getpid() and self._thread.is_alive() and not self._stopping
+        return self.heartbeat.pid == os.getpid() and self._thread.is_alive() and not self._stopping
 
     def drive(self, feed: JobFeed) -> None:
         """Serve one more job."""
@@ -134,7 +134,7 @@ class PoolDriver:
                 self._pool.close()
                 shutil.rmtree(self._folder, ignore_errors=True)
             finally:
-                self.sign.take_down()
+                self.heartbeat.take_down()
 
     def _turn(self) -> None:
         with self._lock:
@@ -173,7 +173,7 @@ class PoolDriver:
         if not self._serving or now - self._looked_at < _CANCEL_S:
             return
         self._looked_at = now
-        self.sign.renew()
+        self.heartbeat.renew()
         for feed in self._serving:
             if self._stores.log.get_job(feed.header.id).cancelled_at is not None:
                 self._pool.cancel(feed)
@@ -187,7 +187,7 @@ class PoolDriver:
 
     def _at_exit(self) -> None:
         """Nothing is dropped silently: the process ends when its runs have, or have been cancelled by a Ctrl-C."""
-        if self.sign.pid != os.getpid():
+        if self.heartbeat.pid != os.getpid():
             return
         interrupted = _ends_by_interrupt()
         try:
@@ -247,15 +247,15 @@ def keep_counts(stores: LocalStores, header: JobHeader) -> CountsKeeper | None:
     return CountsKeeper(stores.log, header)
 
 
-def pool_folder(scratch: Path, sign: Sign) -> Path:
-    """Where the pool of the process with that sign keeps what passes between its processes."""
-    return scratch / f"pool-{sign.name}"
+def pool_folder(scratch: Path, heartbeat: Heartbeat) -> Path:
+    """Where the pool of the process with that heartbeat keeps what passes between its processes."""
+    return scratch / f"pool-{heartbeat.name}"
 
 
-def remove_abandoned(scratch: Path, signs: Path) -> None:
+def remove_abandoned(scratch: Path, heartbeats: Path) -> None:
     """Remove the folders of pools whose process was killed."""
     for folder in scratch.glob("pool-*"):
-        if not is_alive(signs, folder.name.removeprefix("pool-")):
+        if not is_alive(heartbeats, folder.name.removeprefix("pool-")):
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -275,7 +275,7 @@ class LocalEngine(Locked):
         super().__init__()
         self.home = home
         self.stores = LocalStores.open(home)
-        self._signs = home / "running"
+        self._heartbeats = home / "running"
         self._driver: PoolDriver | None = None
         #: Realtime jobs too are run by a process that outlives this one, as a command that does not wait wants it.
         self.detached = False
@@ -291,7 +291,7 @@ class LocalEngine(Locked):
             return
         driver = self._ready_driver()
         self._given_up.discard(header.id)
-        self.stores.log.append([process_event(header.id, driver.sign)])
+        self.stores.log.append([process_event(header.id, driver.heartbeat)])
         driver.drive(make_feed(header, runs, self.stores))
         self.stores.objects.sync_soon()  # the inputs are on the disk by the time that the first runs have ended
 
@@ -335,7 +335,7 @@ class LocalEngine(Locked):
         self._raise_failure(header)
         if state.done or self._is_attended(header, state) or not os.access(self.home, os.W_OK):
             return False
-        with liveness.only_one(self._signs, header.id) as mine:
+        with liveness.only_one(self._heartbeats, header.id) as mine:
             if not mine:
                 return False
             now = read_state(self.stores.log, header)  # another process may have just seen to it
@@ -402,7 +402,7 @@ class LocalEngine(Locked):
     def _ready_driver(self) -> PoolDriver:
         with self.lock:  # threads that come first at once must not have a pool each
             if self._driver is None or not self._driver.alive:
-                self._driver = PoolDriver(usable_cores(), self.stores, self._signs)
+                self._driver = PoolDriver(usable_cores(), self.stores, self._heartbeats)
             return self._driver
 
     def _is_attended(self, header: JobHeader, state: JobState) -> bool:
@@ -415,12 +415,12 @@ class LocalEngine(Locked):
 
     def _may_live(self, header: JobHeader, process: ProcessRecord) -> bool:
         name = process.name
-        if header.id in self._given_up and self._driver is not None and name == self._driver.sign.name:
+        if header.id in self._given_up and self._driver is not None and name == self._driver.heartbeat.name:
             return False
         if process.host != socket.gethostname():  # a home on a shared disk, or in a container that was made anew
             within_s = _SEEN_S if header.cancelled_at is None else _SEEN_AFTER_CANCEL_S
-            return liveness.was_alive(self._signs, name, within_s=within_s)
-        return liveness.is_alive(self._signs, name)
+            return liveness.was_alive(self._heartbeats, name, within_s=within_s)
+        return liveness.is_alive(self._heartbeats, name)
 
 
 def _may_come_up(runner: RunnerRecord) -> bool:
@@ -428,9 +428,9 @@ def _may_come_up(runner: RunnerRecord) -> bool:
     return runner.state == "starting" and time.time() - runner.since < _STARTING_S
 
 
-def process_event(job_id: str, sign: liveness.Sign) -> Event:
+def process_event(job_id: str, heartbeat: liveness.Heartbeat) -> Event:
     """The event that says which process runs a job, so that any other can tell whether it still lives."""
-    return to_event(job_id, ProcessRecord(sign.name, socket.gethostname(), sign.pid))
+    return to_event(job_id, ProcessRecord(heartbeat.name, socket.gethostname(), heartbeat.pid))
 
 
 def assignment(header: JobHeader, stores: LocalStores) -> Assignment:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fanfold.core.models import JobHeader, RunnerRecord, RunRef, RunStatus, to_event
-from fanfold.engines.feed import Sign, serve
+from fanfold.engines.feed import Heartbeat, serve
 from fanfold.engines.local.engine import concurrency, keep_counts, make_feed, pool_folder, process_event
 from fanfold.execution.pool.pool import Pool
 from fanfold.stores.local import LocalStores
@@ -33,15 +33,15 @@ def run(home: Path, job_id: str, stop: int, name: str) -> None:
     """
     stores = LocalStores.open(home)
     header = stores.log.get_job(job_id)
-    sign = Sign(home / "running")
-    folder = pool_folder(stores.scratch, sign)
+    heartbeat = Heartbeat(home / "running")
+    folder = pool_folder(stores.scratch, heartbeat)
     started = RunnerRecord(name, socket.gethostname(), "started")
-    stores.log.append([process_event(job_id, sign), to_event(job_id, started)])
+    stores.log.append([process_event(job_id, heartbeat), to_event(job_id, started)])
     pool = Pool(concurrency(header), folder)
     feed = make_feed(header, open_runs(stores, header, stop), stores)
     keeper = keep_counts(stores, header)
     try:
-        serve(pool, feed, _Watch(stores, job_id, sign).is_cancelled)
+        serve(pool, feed, _Watch(stores, job_id, heartbeat).is_cancelled)
         if feed.broken:
             raise feed.broken
     finally:
@@ -49,7 +49,7 @@ def run(home: Path, job_id: str, stop: int, name: str) -> None:
         if keeper is not None:
             keeper.end()
             keeper.join()
-        sign.take_down()
+        heartbeat.take_down()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -66,8 +66,8 @@ def open_runs(stores: LocalStores, header: JobHeader, stop: int) -> Iterator[Run
 class _Watch:
     """Looks about twice a second whether the job was cancelled, and shows that this process lives."""
 
-    def __init__(self, stores: LocalStores, job_id: str, sign: Sign) -> None:
-        self._stores, self._job_id, self._sign = stores, job_id, sign
+    def __init__(self, stores: LocalStores, job_id: str, heartbeat: Heartbeat) -> None:
+        self._stores, self._job_id, self._heartbeat = stores, job_id, heartbeat
         self._looked_at = 0.0
 
     def is_cancelled(self) -> bool:
@@ -75,7 +75,7 @@ class _Watch:
         if time.monotonic() - self._looked_at <= _CANCEL_S:
             return False
         self._looked_at = time.monotonic()
-        self._sign.renew()
+        self._heartbeat.renew()
         if not self._stores.home.exists():
             os._exit(1)  # its home was removed (a test's, a container's): there is nothing left to tell anyone
         return self._stores.log.get_job(self._job_id).cancelled_at is not None

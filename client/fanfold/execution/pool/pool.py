@@ -83,7 +83,7 @@ def _place(each: WorkerSet, now: float) -> tuple[int, float]:
 # The workers of one bundle, and the calls that they share.
 
 #: So many workers in a row that end before their first word: the interpreter cannot run here.
-_DEATHS_BEFORE_A_WORD = 16
+_STILLBORN_WORKERS = 16
 
 
 class WorkerSet:
@@ -180,7 +180,7 @@ class WorkerSet:
             self._retiring -= 1
             return code
         self._stillborn = 0 if worker.has_spoken else self._stillborn + 1
-        if self._stillborn >= _DEATHS_BEFORE_A_WORD:
+        if self._stillborn >= _STILLBORN_WORKERS:
             worker.close()
             raise cannot_start(code)
         return code

@@ -26,9 +26,9 @@ R = TypeVar("R")
 CONCURRENCY = 16
 #: Adaptive retries back off for up to 20 s each: together they outlast a throttle of a minute.
 _ATTEMPTS = 10
-#: Who invokes a function goes on trying by itself, and tells of a throttle, which it has to hear of for that.
+#: The code that invokes functions tries again by itself, and reports each throttle: boto3 must not hide them.
 _FEW_ATTEMPTS = {"lambda": 2}
-#: The same for a person who waits to hear whether AWS answers at all: no answer is one as well.
+#: The same for a person who asks whether AWS answers at all: silence is an answer as well.
 _HASTY_ATTEMPTS, _HASTY_TIMEOUT_S = 2, 5.0
 #: Seconds to wait for an answer; an invoked function answers when its run has ended.
 _READ_TIMEOUT_S = {"lambda": 150.0}

@@ -1,8 +1,8 @@
 """Keeps what lives: a job's expiry moves on for as long as anything of the job does.
 
-A job may take longer than jobs are kept, or be retried on its last day. Whoever works on it or waits for it then gives
-its header, its events and its objects a later expiry, well before the first of them would go. One at a time does that;
-who is cut off in the middle leaves the rest to the next.
+A job may take longer than jobs are kept, or be retried on its last day. Each process that works on it or waits for
+it then gives its header, its events and its objects a later expiry, well before the first of them would go. One does
+that at a time; the next finishes what it could not.
 """
 
 from __future__ import annotations
