@@ -30,6 +30,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fanfold.codec import decode, encode
+from fanfold.codec.registry import IPC
 from fanfold.core.models import CacheEntry, JobHeader, Output, header_from_text, header_to_text
 from fanfold.errors import FanfoldError
 from fanfold.execution.channel import Garbled, pack_started, unpack_answers
@@ -65,6 +66,25 @@ VALUES = {
 }
 
 
+MAPPED = [
+    pd.DataFrame({"a": [1.5, 2.5], "b": [0.0, 1.0]}),
+    pd.DataFrame({"i": [1, 2], "b": [True, False]}, index=pd.date_range("2024", periods=2)),
+    pd.Series([1, 2], name="s"),
+]
+
+
+def _mapped(frame: Any) -> bytes:
+    """As large ones are; damage finds more to damage in a small one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fanfold.codec.mapped_frames._LARGE_BYTES", 0)
+        patch.setattr("fanfold.codec.mapped_frames._WORTH", 0)
+        return bytes(encode(frame, as_file=True).data)
+
+
+def _read_in_place(data: bytes) -> Any:
+    return repr(decode(IPC, bytearray(data)))
+
+
 def _udf(x):
     return x + len(_SHIPPED)
 
@@ -96,6 +116,7 @@ TARGETS: dict[str, tuple[Callable[[bytes], Any], list[bytes]]] = {
         name: (partial(decode, encode(values[0]).codec), [encode(value).data for value in values])
         for name, values in VALUES.items()
     },
+    "ipc-pandas.1": (_read_in_place, [_mapped(frame) for frame in MAPPED]),
     "events": (read_page, [_page()]),
     "events in one piece": (partial(events_from_bytes, "job"), [events_to_bytes(_EVENTS)]),
     "entry": (partial(entry_from_bytes, "key"), [entry_to_bytes(_ENTRY)]),

@@ -102,3 +102,31 @@ def test_small_frames_are_in_the_dataset_too_and_other_values_are_refused():
     assert job.dataset().to_table().sort_by("run").column("run").to_pylist() == [0] * 3 + [1] * 3
     with pytest.raises(fanfold.InputError, match=r"Run 0 .* gave no frame"):
         fanfold.submit(squared, [1], collect=False).wait().dataset()
+
+
+def numbers(rows: int):
+    import numpy as np
+    import pandas as pd
+
+    return pd.DataFrame(np.random.default_rng(rows).random((rows, 3)), columns=["a", "b", "c"])
+
+
+def test_large_frames_of_numbers_are_parquet_when_exported_and_are_read_where_they_lie_by_a_dataset(tmp_path):
+    sizes = [3, 5000, 300_000]
+    job = fanfold.submit(numbers, sizes, collect=False).wait()
+    frames = job.results()
+    kept = [job.state.output(index).codec for index in range(3)]
+    assert kept == ["parquet-pandas/1", "ipc-pandas/1", "ipc-pandas/1"]
+    for frame in frames:
+        frame.iloc[0] = 0.0  # of this reader alone
+    assert job.verify()
+    assert [frame["a"].iloc[0] for frame in job.results()] == [
+        numbers(rows)["a"].iloc[0] for rows in (3, 5000, 300_000)
+    ]
+    assert job.dataset().count_rows() == 305_003
+    assert set(job.dataset().to_table(columns=["run", "b"])["run"].to_pylist()) == {0, 1, 2}
+    folder = job.export(tmp_path / "out")
+    assert verify_exported(folder)
+    for run, rows in enumerate(sizes):
+        exported = pd.read_parquet(folder / f"results/run={run}/result.parquet")
+        pd.testing.assert_frame_equal(exported, numbers(rows), check_exact=True)

@@ -71,6 +71,8 @@ class ObjectStoreContract:
         objects.put(NAMED_KEY, NAMED_BYTES[:-1] + b"!")
         with pytest.raises(ResultDamaged, match="is damaged: its bytes do not match their hash"):
             objects.get(NAMED_KEY)
+        with pytest.raises(ResultDamaged, match="is damaged: its bytes do not match their hash"):
+            objects.get_writable(NAMED_KEY)
 
     def test_of_many_who_put_if_absent_at_once_exactly_one_does(self, objects):
         start, kept = threading.Barrier(6), []
@@ -93,9 +95,21 @@ class ObjectStoreContract:
         assert objects.get_range(KEY, 8, 100) == b"89"
         assert objects.get_range(KEY, 4, 4) == b""
 
+    @pytest.mark.parametrize("size", [0, 1000, 5 << 20])
+    def test_bytes_may_be_read_into_memory_of_ones_own(self, objects, size):
+        objects.put(KEY, b"x" * size)
+        own = objects.get_writable(KEY)
+        assert bytes(own) == b"x" * size
+        if size:
+            own[:3] = b"new"
+            assert own[:4] == b"newx"
+        assert objects.get(KEY) == b"x" * size
+
     def test_what_is_not_there_is_an_error_that_names_the_key(self, objects):
         with pytest.raises(ResultDamaged, match=KEY):
             objects.get(KEY)
+        with pytest.raises(ResultDamaged, match=KEY):
+            objects.get_writable(KEY)
         with pytest.raises(ResultDamaged, match=KEY):
             objects.get_range(KEY, 0, 1)
 

@@ -46,7 +46,7 @@ def pieces(value: Any) -> tuple[bytes, memoryview] | None:
 
 
 def unpack(codec: str, data: bytes) -> Any:
-    """The array that `pack` encoded."""
+    """The array that `pack` encoded: over `data` itself where that may be written to, which is then the array's own."""
     shape, fortran, dtype, start = _header(data)
     expected = prod(shape) * dtype.itemsize
     if dtype.hasobject or min(shape, default=0) < 0 or expected != len(data) - start:
@@ -54,7 +54,8 @@ def unpack(codec: str, data: bytes) -> Any:
     order: Any = "F" if fortran else "C"
     if not expected:
         return np.zeros(shape, dtype, order=order)
-    return np.frombuffer(data, dtype, offset=start).reshape(shape, order=order).copy(order=order)
+    array = np.frombuffer(data, dtype, offset=start).reshape(shape, order=order)
+    return array if array.flags.writeable and array.flags.aligned else array.copy(order=order)
 
 
 def _header(data: bytes) -> tuple[Any, bool, Any, int]:

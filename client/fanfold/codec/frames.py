@@ -12,7 +12,6 @@ import pyarrow as pa
 from fanfold.codec import pandas_scalars
 from fanfold.codec.encoded import Encoded
 from fanfold.codec.moments import zone_from, zone_tree
-from fanfold.codec.parquet import read_parquet, write_parquet
 from fanfold.codec.values import decode_json, encode_json
 from fanfold.errors import CodecError
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 CODEC = "parquet-pandas/1"
 
-_META = b"fanfold"
+META = b"fanfold"
 
 UNTAG: dict[str, Callable[[Any], Any]] = {}
 
@@ -33,10 +32,10 @@ def pack(value: Any) -> Encoded | None:
     if type(value) is pd.Series:
         return Encoded(CODEC, series_bytes(value, {}))
     if isinstance(value, pd.Index) and type(value).__module__.partition(".")[0] == "pandas":
-        sheet = _Sheet()
+        sheet = Sheet()
         return Encoded(CODEC, sheet.to_bytes({"kind": "index", "index": index_tree(value, sheet.keep)}, {}))
     if isinstance(value, pd.api.extensions.ExtensionArray) and type(value).__module__.partition(".")[0] == "pandas":
-        sheet = _Sheet()
+        sheet = Sheet()
         return Encoded(CODEC, sheet.to_bytes({"kind": "array", "column": sheet.keep("value", pd.Series(value))}, {}))
     return None
 
@@ -53,7 +52,7 @@ def unpack(_: str, data: bytes) -> Any:
 
 def frame_bytes(frame: Any, metadata: dict[bytes, bytes], **facts: Any) -> bytes:
     """A frame as Parquet; `metadata` joins the file's, and `facts` come back from `read_sheet`."""
-    sheet = _Sheet()
+    sheet = Sheet()
     columns = [sheet.keep(label, column) for label, column in frame.items()]
     index = index_tree(frame.index, sheet.keep)
     labels = labels_tree(frame.columns)
@@ -63,7 +62,7 @@ def frame_bytes(frame: Any, metadata: dict[bytes, bytes], **facts: Any) -> bytes
 
 def series_bytes(series: Any, metadata: dict[bytes, bytes], **facts: Any) -> bytes:
     """A series as Parquet of one column, and its index."""
-    sheet = _Sheet()
+    sheet = Sheet()
     columns = [sheet.keep("value" if series.name is None else series.name, series)]
     index = index_tree(series.index, sheet.keep)
     meta = {"kind": "series", "columns": columns, "index": index, "name": series.name, "attrs": series.attrs, **facts}
@@ -72,22 +71,38 @@ def series_bytes(series: Any, metadata: dict[bytes, bytes], **facts: Any) -> byt
 
 def read_sheet(data: bytes) -> tuple[Any, dict[str, Any]]:
     """The frame, series or index in `data`, and the facts it was written with."""
+    from fanfold.codec.parquet import read_parquet
+
     table = read_parquet(data)
-    meta: dict[str, Any] = decode_json(table.schema.metadata[_META].decode("ascii"))
+    meta: dict[str, Any] = decode_json(table.schema.metadata[META].decode("ascii"))
+    return value_of(table, meta), meta
+
+
+def value_of(table: pa.Table, meta: dict[str, Any], *, block: Any = None) -> Any:
+    """What a table holds by its `meta`. `block`: all columns as an array of (columns, rows), for the value to keep."""
     if meta["kind"] == "array":
         number, note = meta["column"]
-        return pd.array(from_arrow(table.column(number), note), copy=True), meta
+        return pd.array(from_arrow(table.column(number), note), copy=True)
     index = index_from(meta["index"], table.column)
     if meta["kind"] == "index":
-        return index, meta
-    columns = [from_arrow(table.column(number), note) for number, note in meta["columns"]]
-    if meta["kind"] == "series":
-        value: Any = pd.Series(columns[0], index=index, dtype=columns[0].dtype, name=meta["name"], copy=True)
+        return index
+    if block is None:
+        value = _copied(table, meta, index)
+    elif meta["kind"] == "series":
+        value = pd.Series(block[0], index=index, name=meta["name"], copy=False)
     else:
-        value = _frame(columns, index)
+        value = pd.DataFrame(block.T, index=index, copy=False)
+    if meta["kind"] == "frame":
         value.columns = labels_from(meta["labels"])
     value.attrs = meta["attrs"]
-    return value, meta
+    return value
+
+
+def _copied(table: pa.Table, meta: dict[str, Any], index: Any) -> Any:
+    columns = [from_arrow(table.column(number), note) for number, note in meta["columns"]]
+    if meta["kind"] == "series":
+        return pd.Series(columns[0], index=index, dtype=columns[0].dtype, name=meta["name"], copy=True)
+    return _frame(columns, index)
 
 
 def _frame(columns: list[Any], index: Any) -> Any:
@@ -99,8 +114,8 @@ def _frame(columns: list[Any], index: Any) -> Any:
     return pd.DataFrame(kept, index=index)  # copies, as one block per dtype: Arrow's memory cannot be written to
 
 
-class _Sheet:
-    """The columns of a Parquet file in the making."""
+class Sheet:
+    """The columns of a file in the making."""
 
     def __init__(self) -> None:
         self._arrays: list[pa.Array] = []
@@ -118,11 +133,16 @@ class _Sheet:
         name = str(label).encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "")
         return name if name and name not in self._names else f"{name}#{len(self._arrays)}"
 
+    def table(self, meta: dict[str, Any], metadata: dict[bytes, bytes]) -> pa.Table:
+        """The columns as a table, `meta` among its metadata."""
+        notes = encode_json(meta, name="frame").encode("ascii")
+        return pa.table(self._arrays, names=list(self._names)).replace_schema_metadata({META: notes, **metadata})
+
     def to_bytes(self, meta: dict[str, Any], metadata: dict[bytes, bytes]) -> bytes:
         """The Parquet file."""
-        notes = encode_json(meta, name="frame").encode("ascii")
-        table = pa.table(self._arrays, names=list(self._names))
-        return write_parquet(table.replace_schema_metadata({_META: notes, **metadata}))
+        from fanfold.codec.parquet import write_parquet  # costs a worker 30 ms, which not every frame needs
+
+        return write_parquet(self.table(meta, metadata))
 
 
 # One column of a pandas frame as an Arrow array and a note of its exact dtype, and back.

@@ -45,9 +45,15 @@ _BY_PACKAGE = {
 _BULK = frozenset(("numpy", "pandas", "geopandas", "shapely", "polars", "pyarrow", "PIL", "scipy", "xarray"))
 
 _BUILT_IN = frozenset(("json/1", "bytes/1", "parts/1", "pickle/1"))
+#: The codec of frames that are laid out to be read in place; other frames are Parquet.
+IPC = "ipc-pandas/1"
+#: Read in place where their bytes may be written to.
+IN_PLACE = frozenset((IPC, "npy/1"))
+
 _BY_CODEC = {
     "npy/1": "arrays",
     "parquet-pandas/1": "frames",
+    IPC: "mapped_frames",
     "geoparquet/1": "geo",
     "parquet-polars/1": "polars_frames",
     "parquet-arrow/1": "arrow_tables",

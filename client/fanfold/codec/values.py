@@ -345,18 +345,29 @@ GetBlob = Callable[[str], bytes]
 FromSource = Callable[[Any], Any]
 
 
-def encode(value: Any, *, serializer: Literal["auto", "pickle"] | str = "auto", name: str = "result") -> Encoded:
+def encode(
+    value: Any,
+    *,
+    serializer: Literal["auto", "pickle"] | str = "auto",
+    name: str = "result",
+    as_file: bool = False,
+) -> Encoded:
     """`value` as bytes and the codec that reads them; `name` is what errors call it.
 
-    `serializer="pickle"` encodes anything that pickles, for readers that opt in as well. Raises `CodecError` naming the
-    type, its place and what to return instead.
+    `serializer="pickle"` encodes anything that pickles, for readers that opt in as well. `as_file`: large frames of
+    numbers are laid out to be read in place, and their bytes are a view of memory. Raises `CodecError` naming the type,
+    its place and what to return instead.
     """
     if serializer == "pickle":
         return _pickle(value, name)
     if serializer != "auto":
         raise CodecError(f"There is no serializer {serializer!r}.", next_step='use "auto" or "pickle".')
     module = None if type(value) in JSON_SCALARS else registry.module_for_type(type(value))
-    whole = None if module is None else pack_whole(module, value, lambda: name)
+    whole: Encoded | None = None
+    if as_file and type(value).__module__.partition(".")[0] == "pandas":
+        whole = registry.codec_module("mapped_frames").pack(value)
+    if whole is None and module is not None:
+        whole = pack_whole(module, value, lambda: name)
     return whole or _with_parts(value, name)
 
 

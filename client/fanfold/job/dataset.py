@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from fanfold.codec.registry import IPC
 from fanfold.core.models import GOOD, Output
 from fanfold.errors import InputError
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from fanfold.job import Job
 
-_PARQUET = ("parquet", "geoparquet")
+_FRAMES = ("parquet", "geoparquet", IPC)
 ReadRange = Callable[[int, int], bytes]
 
 
@@ -28,7 +29,7 @@ def open_dataset(job: Job) -> ds.Dataset:
 
     state = job.tracker.look()
     outputs = {index: output for index in state.indexes(*GOOD) if (output := state.output(index)) is not None}
-    other = next((index for index, output in outputs.items() if not output.codec.startswith(_PARQUET)), None)
+    other = next((index for index, output in outputs.items() if not output.codec.startswith(_FRAMES)), None)
     if other is not None or not outputs:
         raise InputError(
             f"Run {other} of job {job.id} gave no frame." if outputs else f"Job {job.id} has no results.",
@@ -42,8 +43,14 @@ def open_dataset(job: Job) -> ds.Dataset:
             return lambda start, stop: inline[start:stop]
         return lambda start, stop: objects.get_range(str(output.key), start, stop)
 
-    files = {f"run={index}/result.parquet": (output.size, reader(output)) for index, output in outputs.items()}
-    return ds.dataset(list(files), format="parquet", filesystem=PyFileSystem(_files(files)), partitioning="hive")
+    def of_form(form: str, some: dict[int, Output]) -> ds.Dataset:
+        files = {f"run={index}/result.{form}": (output.size, reader(output)) for index, output in some.items()}
+        return ds.dataset(list(files), format=form, filesystem=PyFileSystem(_files(files)), partitioning="hive")
+
+    mapped = {index: output for index, output in outputs.items() if output.codec == IPC}
+    others = {index: output for index, output in outputs.items() if index not in mapped}
+    parts = [of_form(form, some) for form, some in (("parquet", others), ("ipc", mapped)) if some]
+    return parts[0] if len(parts) == 1 else ds.dataset(parts)
 
 
 class RangeReader(io.RawIOBase):

@@ -11,6 +11,8 @@ from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fanfold.codec import decode, encode
+from fanfold.codec.registry import IPC
 from fanfold.core.fold import JobState
 from fanfold.core.models import GOOD, Output, RunStatus, header_to_text
 from fanfold.core.plain_json import plain
@@ -82,17 +84,20 @@ def _write(job: Job, folder: Path) -> None:
 
 
 def _write_result(job: Job, index: int, folder: Path) -> dict[str, Any]:
-    """Write one result's bytes as they are stored; what `runs.parquet` says of it."""
+    """Write one result's bytes as they are stored, frames as Parquet; what `runs.parquet` says of it."""
     output = job.state.output(index)
     assert output is not None
-    data = job.contents.read_checked(index, output)
-    form = output.codec.partition("/")[0]
+    codec, data, sha256 = output.codec, job.contents.read_checked(index, output), output.sha256
+    if codec == IPC:
+        codec, data = encode(decode(codec, data))
+        sha256 = hashlib.sha256(data).hexdigest()
+    form = codec.partition("/")[0]
     ending = ".json" if form == "json" else _ENDINGS.get(form.partition("-")[0], ".bin")
     name = f"results/run={index}/result{ending}"
     place = folder / name
     place.parent.mkdir(parents=True)
     place.write_bytes(data)
-    facts = {"result_file": name, "result_codec": output.codec, "result_sha256": output.sha256}
+    facts = {"result_file": name, "result_codec": codec, "result_sha256": sha256}
     return {**facts, "result_bytes": len(data), "result": _shown(job, index, output, form)}
 
 

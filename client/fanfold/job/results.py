@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import decode, decode_json
+from fanfold.codec.registry import IN_PLACE
 from fanfold.core.models import Event, EventKind, JobHeader, Output, PathRules
 from fanfold.engines.base import Engine, Stores, was_submitted_here
 from fanfold.errors import ResultDamaged
@@ -94,7 +95,7 @@ class Contents:
 
         `cached`: another job has computed it, which in a shared store may be somebody else's.
         """
-        data = self.read_checked(index, output)
+        data = self.read_checked(index, output, writable=output.codec in IN_PLACE)
         return decode(output.codec, data, allow_pickle=self.may_run_code(output, cached=cached))
 
     def may_run_code(self, output: Output, *, cached: bool) -> bool:
@@ -107,12 +108,17 @@ class Contents:
             self._own = was_submitted_here(self._header.id)
         return self._own and not (cached and self._header.costs_money)
 
-    def read_checked(self, index: int, output: Output) -> bytes:
-        """A result's bytes, which match their hash. Raises `ResultDamaged` naming the run."""
+    def read_checked(self, index: int, output: Output, *, writable: bool = False) -> Any:
+        """A result's bytes, which match their hash. Raises `ResultDamaged` naming the run.
+
+        `writable`: in memory that is the caller's own, which bytes that came in an event are not.
+        """
+        objects = self._stores.objects
         try:
-            data = output.inline if output.inline is not None else self._stores.objects.get(str(output.key))
+            read = objects.get_writable if writable else objects.get
+            data = output.inline if output.inline is not None else read(str(output.key))
         except ResultDamaged as error:
-            if self._stores.objects.exists(str(output.key)):
+            if objects.exists(str(output.key)):
                 raise self._damage_error(index, "is damaged: its bytes do not match their hash") from error
             raise self._damage_error(index, f"is missing ({error.message.rstrip('.')})") from error
         checked = output.inline is None and sha256_in(str(output.key)) == output.sha256  # by the store

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from fanfold.errors import InputError, JobNotFound, ResultDamaged
 
 if TYPE_CHECKING:
+    from mmap import mmap
+
     from fanfold.stores.protocols import ObjectStore
+
+Data = TypeVar("Data", bound="bytes | bytearray | mmap")
 
 #: Segments of harmless characters, none of which is `.` or `..`: a key can never lead out of the store.
 _KEY = re.compile(r"(?:(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+(?:/(?!\Z)|\Z))+")
@@ -119,7 +123,7 @@ def hash_of(pieces: Iterable[bytes | memoryview]) -> str:
     return digest.hexdigest()
 
 
-def checked_bytes(key: str, data: bytes, *, place: object) -> bytes:
+def checked_bytes(key: str, data: Data, *, place: object) -> Data:
     """`data` itself, read under `key` in `place`. Raises `ResultDamaged` where it is not what the key says."""
     expected = sha256_in(key)
     if expected is not None and hashlib.sha256(data).hexdigest() != expected:

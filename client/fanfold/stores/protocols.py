@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from fanfold.core.models import CacheEntry, Event, JobHeader
+
+if TYPE_CHECKING:
+    from mmap import mmap
 
 #: `state` is all that `fold` needs; `telemetry` is logs and usage, which may be a thousand times as much.
 Channel = Literal["state", "telemetry"]
@@ -87,6 +90,9 @@ class ObjectStore(Protocol):
 
     def get(self, key: str) -> bytes:
         """The bytes under `key`. Raises `ResultDamaged` where there are none."""
+
+    def get_writable(self, key: str) -> bytearray | mmap:
+        """The same, in memory that its caller may change and keep; what is stored stays as it is."""
 
     def get_range(self, key: str, start: int, stop: int) -> bytes:
         """The bytes from `start` up to, not including, `stop`; fewer at the end."""

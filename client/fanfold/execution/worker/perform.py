@@ -312,7 +312,7 @@ def perform(job: JobContext, arguments: str, result_file: str, tidy: Callable[[]
                 value = _awaited(value)
         finally:
             tidy()
-        encoded = encode(value, serializer=job.serializer)
+        encoded = encode(value, serializer=job.serializer, as_file=True)
     except BaseException as error:  # noqa: BLE001  the user's own code
         return failed(error)
     return _kept(encoded, result_file, _marks(job, arguments, encoded))
@@ -335,11 +335,16 @@ def _awaited(value: Any) -> Any:
 def _marks(job: JobContext, arguments: str, encoded: Encoded) -> dict[str, str] | None:
     """What the files were that the run was given and has returned; None of a run that names none, as most do."""
     rules = job.path_rules
-    if rules is None or not (rules[0] or rules[1] or PATH_TAG in arguments or _RESULT_TAG in encoded.data):
+    if rules is None or not (rules[0] or rules[1] or PATH_TAG in arguments or _names_paths(encoded)):
         return None
     from fanfold.execution.worker.marks import marks_of
 
     return marks_of(job, arguments, encoded)
+
+
+def _names_paths(encoded: Encoded) -> bool:
+    """Whether a path may be in a result. None is among numbers, whose bytes are a view, which has no substrings."""
+    return type(encoded.data) is bytes and _RESULT_TAG in encoded.data
 
 
 def _kept(encoded: Encoded, result_file: str, marks: dict[str, str] | None) -> CallResult:

@@ -91,6 +91,10 @@ class S3ObjectStore:
             raise self._missing(key) from refused
         return checked_bytes(key, data, place=f"bucket {self.bucket}")
 
+    def get_writable(self, key: str) -> bytearray:
+        """The same, in memory that its caller may change and keep."""
+        return bytearray(self.get(key))
+
     def get_range(self, key: str, start: int, stop: int) -> bytes:
         """The bytes from `start` up to, not including, `stop`; fewer at the end. Raises `ResultDamaged`."""
         if self._reads_ahead and ReadAhead.suits(key):

@@ -9,14 +9,21 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fanfold.errors import ResultDamaged, StoreError, StoreFull
 from fanfold.stores.disk import MAKE_ROOM, NO_ROOM, Syncer
 from fanfold.stores.keys import blob_key, checked_bytes, checked_key, hash_of, sha256_in
 
+if TYPE_CHECKING:
+    from io import FileIO
+    from mmap import mmap
+
 _count = itertools.count()
 #: Read and compared at once: what a processor keeps near.
 _BLOCK_BYTES = 1 << 17
+#: From here on a file is mapped, not read: a process may have some 65,000 files mapped.
+_MAPPED_BYTES = 4 << 20
 #: Keys of large arguments, which workers would read in whole to know that they are what they should be.
 _LARGE_ARGUMENTS = "blobs/"
 
@@ -125,6 +132,12 @@ class FileObjectStore:
             data = self.path(key).read_bytes()
         return checked_bytes(key, data, place=self.root)
 
+    def get_writable(self, key: str) -> bytearray | mmap:
+        """The same, in memory that its caller may change and keep; of a large file its pages, as they are used."""
+        with self._explained(key), self.path(key).open("rb", buffering=0) as file:
+            data = _in_memory(file)
+        return checked_bytes(key, data, place=self.root)
+
     def get_range(self, key: str, start: int, stop: int) -> bytes:
         """The bytes from `start` up to, not including, `stop`; fewer at the end. Raises `ResultDamaged`."""
         with self._explained(key), self.path(key).open("rb") as file:
@@ -229,6 +242,21 @@ class FileObjectStore:
             f"The object {key} in {self.root} cannot be read or written: {error.strerror}.",
             next_step="check that the directory is there, on a working disk, and yours to write.",
         )
+
+
+def _in_memory(file: FileIO) -> bytearray | mmap:
+    """All of an open file, as memory that may be changed without changing the file."""
+    size = os.fstat(file.fileno()).st_size
+    if size >= _MAPPED_BYTES:
+        from mmap import ACCESS_COPY, mmap
+
+        with suppress(OSError):  # some file systems cannot, and a process may have only so many
+            return mmap(file.fileno(), size, access=ACCESS_COPY)
+    data, at = bytearray(size), 0
+    with memoryview(data) as view:
+        while count := file.readinto(view[at:]):
+            at += count
+    return data[:at] if at < size else data
 
 
 def _is_damaged(key: str, path: Path, pieces: Pieces) -> bool:
