@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pandas as pd
 import pytest
@@ -35,6 +36,7 @@ STARTING = {
     "explain": ["squares.py:cube"],
     "submit": ["squares.py", "1"],
     "retry": ["{failed}"],
+    "salvage": [],
     "remove": ["--older-than", "7d"],
     "cache clear": ["--older-than", "7d"],
     "packages update": [],
@@ -60,6 +62,9 @@ def shown(jobs, tmp_path, command, **options):
         return jobs(*command.split(), *arguments, *options.pop("flags", []), **options).stdout
     if command == "secret remove":
         jobs.fanfold("secret", "set", *arguments, given="hunter2")
+    if command == "salvage":  # of a copy: this process has the home open
+        copy = shutil.copytree(jobs.fanfold.environment["FANFOLD_HOME"], tmp_path / "copy", dirs_exist_ok=True)
+        options["env"] = {"FANFOLD_HOME": str(copy)}
     if command == "ls":
         jobs.fanfold("cp", "squares.py", "data:")
     return jobs.fanfold(*command.split(), *arguments, *options.pop("flags", []), given="hunter2").stdout
