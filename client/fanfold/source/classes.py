@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from fanfold.source import refusals
+from fanfold.source import pickled, refusals
 from fanfold.source.functions import Located, by_name, locate, take_globals
 from fanfold.source.functions import space_of as _space
 from fanfold.source.modules import has_name, held_by, imports_in, is_library, is_replaced, module_name, unwrapped
@@ -90,14 +90,20 @@ def describe(graph: Graph, made: type) -> Any:
     if "_fields" in vars(made) and "_make" in vars(made) and issubclass(made, tuple):
         return _named_tuple(graph, made)
     if is_enum(made) or not _is_plain(made):
-        found = _statement(made, namespace)
-        if found is None and is_enum(made):
-            return _enum(graph, made)
-        if found is not None:
-            return _by_statement(graph, made, namespace, found)
-        if not ("__dataclass_fields__" in vars(made) or type(made) is type):
-            raise graph.refuse(made, "a class of which Python has not kept the statement")
+        return _not_plain(graph, made, namespace)
     return _by_members(graph, made)
+
+
+def _not_plain(graph: Graph, made: type, namespace: dict[str, Any]) -> Any:
+    """The node of a class that a metaclass or a decorator of a library has had a hand in."""
+    found = _statement(made, namespace)
+    if found is not None:
+        return _by_statement(graph, made, namespace, found)
+    if is_enum(made) or type(made).__name__ == "_TypedDictMeta":
+        return (_enum if is_enum(made) else _typed_dict)(graph, made)
+    if "__dataclass_fields__" in vars(made) or type(made) is type:
+        return _by_members(graph, made)
+    return pickled.describe(graph, made, "a class of which Python has not kept the statement")
 
 
 def meaning(node: Any) -> Any:
@@ -123,8 +129,8 @@ def _of_library(graph: Graph, made: type) -> Any:
         for where in (module, "types", "builtins"):
             if held := held_by(made, where):
                 return by_name(graph, where, held)
-        if type(made) is not type:
-            raise graph.refuse(made)
+        if not _is_plain(made):
+            return pickled.describe(graph, made)
         return _by_members(graph, made)
     for attribute, value in [] if module == "builtins" else list(vars(made).items()):
         if _is_put_there(value, module):
@@ -188,7 +194,7 @@ def _by_members(graph: Graph, made: type) -> Any:
     if is_dataclass:
         parts["dataclass"] = _dataclass(graph, made)
     abstract = vars(made).get("__abstractmethods__")
-    if abstract:
+    if abstract or (abstract is not None and any(getattr(base, "__abstractmethods__", ()) for base in bases)):
         parts["abstract"] = sorted(abstract)
     if registered := _registered(made):
         parts["registered"] = [graph.ref(each) for each in registered]
@@ -302,6 +308,20 @@ def _enum(graph: Graph, made: Any) -> Any:
     return ["call", parts]
 
 
+def _typed_dict(graph: Graph, made: Any) -> Any:
+    """A TypedDict that was made by a call."""
+    import typing
+
+    parts: dict[str, Any] = {
+        "of": graph.ref(typing.TypedDict),
+        "args": [[made.__name__], graph.ref(_annotations(made))],
+    }
+    parts["kwargs"] = {"total": [made.__total__]}
+    parts["attributes"] = [["__module__", [made.__module__]], ["__qualname__", [made.__qualname__]]]
+    _note_home(graph, made)
+    return ["call", parts]
+
+
 # By its statement
 
 
@@ -410,6 +430,8 @@ def _later(made: type, node: ast.ClassDef) -> Iterator[tuple[str, Any]]:
 
 def _is_made_by_library(made: type, name: str, value: Any) -> bool:
     if isinstance(value, (types.MemberDescriptorType, types.GetSetDescriptorType, cached_property)):
+        return True
+    if type(value).__module__ == "_ctypes":  # what a Structure makes of its fields
         return True
     if is_enum(made) or any(name in vars(base) for base in made.__mro__[1:]):
         return True

@@ -16,6 +16,7 @@ LANES = {
     "name": "imported by name",
     "object": "taken apart: its class and its state",
     "marshal": "as Python has compiled it: needs the same Python",
+    "pickle": "as cloudpickle writes it: needs the same Python and versions",
     "module": "a module of your project, whole",
     "setup": "a statement of the top of the file, executed again",
     "left": "stays behind",
