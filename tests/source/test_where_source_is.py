@@ -123,6 +123,26 @@ def test_cells_of_ipython(shell: Any, desk: Desk) -> None:
     assert traceback.extract_tb(failed.value.__traceback__)[-1].line == "return 1 / x"
 
 
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+def test_a_cell_that_imports_what_its_functions_call_travels_as_text(shell: Any, desk: Desk) -> None:
+    cell = """
+        import math as m
+        class Own:
+            def floor(self, x):
+                return m.floor(x)
+        up = lambda x: m.ceil(x); down = lambda x: m.floor(x)
+        def main(x):
+            nearest = lambda x: m.floor(x + 0.5)
+            return [Own().floor(x), up(x), down(x), nearest(x)]
+        """
+    assert shell.run_cell(textwrap.dedent(cell), store_history=True).success
+    bundle = capture(shell.user_ns["main"])
+    assert not bundle.needs
+    assert desk.elsewhere(bundle, 2.6) == [2, 3, 2, 3]
+
+
 def test_the_inputs_of_pythons_own_shell_which_keeps_them_from_3_13_on(desk: Desk) -> None:
     namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__}
     inputs = [
@@ -147,8 +167,8 @@ def test_a_notebook(desk: Desk) -> None:
     nbclient = pytest.importorskip("nbclient")
     nbformat = pytest.importorskip("nbformat")
     cells = ["import sys\nsys.path[:0] = " + repr([str(desk.installed), str(CLIENT)])]
-    cells += ["import fan, math\nLIMIT = 2", "class Box:\n    n = LIMIT", "class Big(Box): ..."]
-    cells += ["@fan.udf\ndef main():\n    return [Big.n, math.floor(0.5)]", SEND]
+    cells += ["import fan\nLIMIT = 2", "class Box:\n    n = LIMIT", "class Big(Box): ..."]
+    cells += ["import math\n@fan.udf\ndef main():\n    return [Big.n, math.floor(0.5)]", SEND]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     run_notebook = textwrap.dedent("""
         import json, sys, nbformat, nbclient
@@ -160,6 +180,7 @@ def test_a_notebook(desk: Desk) -> None:
     assert done.returncode == 0, done.stderr + nbclient.__version__
     bundle = Bundle.from_bytes(done.stdout.strip().encode())
     assert bundle.module == "__main__"
+    assert not bundle.needs  # it travels as text
     assert desk.elsewhere(bundle) == [2, 0]
 
 

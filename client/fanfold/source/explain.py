@@ -15,7 +15,7 @@ LANES = {
     "value": "the exact value",
     "name": "imported by name",
     "object": "taken apart: its class and its state",
-    "marshal": "as Python has compiled it: needs the same Python",
+    "compiled": "as Python has compiled it: needs the same Python",
     "pickle": "as cloudpickle writes it: needs the same Python and versions",
     "module": "a module of your project, whole",
     "setup": "a statement of the top of the file, executed again",
@@ -63,6 +63,9 @@ class Explanation(NamedTuple):
             lines += [f"  {_line(each)}" for each in things]
         lines += [f"needs: {each}" for each in self.needs]
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)  # at a prompt
 
     def _repr_html_(self) -> str:
         cells = (

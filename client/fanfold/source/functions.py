@@ -123,8 +123,12 @@ def _in_text(code: CodeType, source: Source, namespace: dict[str, Any]) -> Locat
 
 def _indexes(source: Source, flags: int, namespace: dict[str, Any]) -> Iterator[dict[str, list[_Known]]]:
     yield _index(source, flags)
+    if _is_typed(source.path):
+        yield _cell_index(source, flags)
     if type(_loader(namespace)).__name__ == "AssertionRewritingHook":
-        yield _rewritten_index(source)
+        from fanfold.source.unkept import rewritten_index
+
+        yield rewritten_index(source, _by_name)
 
 
 #: How the names of texts begin that are typed in piece by piece.
@@ -165,14 +169,16 @@ def _index(source: Source, flags: int) -> dict[str, list[_Known]]:
     return _by_name(compile(source.text, source.path, "exec", flags=flags, dont_inherit=True))
 
 
-@lru_cache(maxsize=64)
-def _rewritten_index(source: Source) -> dict[str, list[_Known]]:
-    """The same of a test's file, whose assertions pytest has rewritten before it compiled it."""
-    from _pytest.assertion.rewrite import rewrite_asserts
-
-    tree = ast.parse(source.text, source.path)
-    rewrite_asserts(tree, source.text.encode())
-    return _by_name(compile(tree, source.path, "exec", dont_inherit=True))
+@lru_cache(maxsize=1024)
+def _cell_index(source: Source, flags: int) -> dict[str, list[_Known]]:
+    """The same of a cell, each statement by itself, as IPython compiles it: calls of imported modules differ."""
+    parts: dict[str, list[_Known]] = defaultdict(list)
+    for node in source.tree.body:
+        alone = compile(ast.Module([node], []), source.path, "exec", flags=flags, dont_inherit=True)
+        for name, known in _by_name(alone).items():
+            parts[name] += known
+    pairs = {name: (parts[name], known) for name, known in _index(source, flags).items() if name in parts}
+    return {name: [_Known(a.code, b.path) for a, b in zip(*pair, strict=False)] for name, pair in pairs.items()}
 
 
 def _by_name(module: CodeType) -> dict[str, list[_Known]]:
@@ -301,7 +307,7 @@ def describe(graph: Graph, function: FunctionType) -> tuple[Any, Any]:
             function.__code__.co_filename, ast.Pass(lineno=function.__code__.co_firstlineno), function.__name__
         )
     parts = _parts(graph, function, usage, is_whole=is_whole)
-    lane, size = ("source", 0) if code[0] == "text" else ("marshal", len(code[1]))
+    lane, size = ("source", 0) if code[0] == "text" else ("compiled", len(code[1]))
     graph.lanes.append((lane, function.__qualname__, "a function", size, f"{shown_path(usage.path)}:{usage.line}"))
     return ["function", {"code": code, **parts}], _meaning(parts, meaning)
 

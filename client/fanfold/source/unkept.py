@@ -1,14 +1,21 @@
 """Texts that Python has not kept, and where they can still be had: what was typed, given on a command line, executed.
 
-Each is only a candidate: `codes` takes one where the very code of the function is found in it.
+Each is only a candidate: `codes` takes one where the very code of the function is found in it. And a text that is
+compiled otherwise than it stands, by pytest.
 """
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from types import CodeType, FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fanfold.source.texts import Source
 
 #: How many lines one thing that was typed may have.
 _LONGEST_INPUT = 400
@@ -117,3 +124,13 @@ def _in_frames() -> Iterator[str]:
                 seen.add(id(value))
                 yield value
         frame = frame.f_back
+
+
+@lru_cache(maxsize=64)
+def rewritten_index(source: Source, by_name: Callable[[CodeType], dict[str, Any]]) -> dict[str, Any]:
+    """All code of a test's file, by name, whose assertions pytest has rewritten before it compiled it."""
+    from _pytest.assertion.rewrite import rewrite_asserts
+
+    tree = ast.parse(source.text, source.path)
+    rewrite_asserts(tree, source.text.encode())
+    return by_name(compile(tree, source.path, "exec", dont_inherit=True))
