@@ -124,7 +124,9 @@ def _in_text(code: CodeType, source: Source, namespace: dict[str, Any]) -> Locat
 def _indexes(source: Source, flags: int, namespace: dict[str, Any]) -> Iterator[dict[str, list[_Known]]]:
     yield _index(source, flags)
     if _is_typed(source.path):
-        yield _cell_index(source, flags)
+        from fanfold.source.unkept import cell_index
+
+        yield cell_index(source, flags, _by_name)
     if type(_loader(namespace)).__name__ == "AssertionRewritingHook":
         from fanfold.source.unkept import rewritten_index
 
@@ -167,18 +169,6 @@ class _Known(NamedTuple):
 def _index(source: Source, flags: int) -> dict[str, list[_Known]]:
     """All code of a text, by name."""
     return _by_name(compile(source.text, source.path, "exec", flags=flags, dont_inherit=True))
-
-
-@lru_cache(maxsize=1024)
-def _cell_index(source: Source, flags: int) -> dict[str, list[_Known]]:
-    """The same of a cell, each statement by itself, as IPython compiles it: calls of imported modules differ."""
-    parts: dict[str, list[_Known]] = defaultdict(list)
-    for node in source.tree.body:
-        alone = compile(ast.Module([node], []), source.path, "exec", flags=flags, dont_inherit=True)
-        for name, known in _by_name(alone).items():
-            parts[name] += known
-    pairs = {name: (parts[name], known) for name, known in _index(source, flags).items() if name in parts}
-    return {name: [_Known(a.code, b.path) for a, b in zip(*pair, strict=False)] for name, pair in pairs.items()}
 
 
 def _by_name(module: CodeType) -> dict[str, list[_Known]]:

@@ -1,7 +1,7 @@
 """Texts that Python has not kept, and where they can still be had: what was typed, given on a command line, executed.
 
-Each is only a candidate: `codes` takes one where the very code of the function is found in it. And a text that is
-compiled otherwise than it stands, by pytest.
+Each is only a candidate: `codes` takes one where the very code of the function is found in it. And texts that are not
+compiled as they stand: cells, and pytest's files.
 """
 
 from __future__ import annotations
@@ -124,6 +124,23 @@ def _in_frames() -> Iterator[str]:
                 seen.add(id(value))
                 yield value
         frame = frame.f_back
+
+
+@lru_cache(maxsize=1024)
+def cell_index(source: Source, flags: int, by_name: Callable[[CodeType], dict[str, Any]]) -> dict[str, Any]:
+    """All code of a cell, by name, each statement by itself, as IPython compiles it.
+
+    There Python does not see which names are imported modules, and makes calls of their functions otherwise. The paths
+    are those in the whole text, which is what a worker compiles.
+    """
+    whole = by_name(compile(source.text, source.path, "exec", flags=flags, dont_inherit=True))
+    parts: dict[str, list[Any]] = {}
+    for node in source.tree.body:
+        alone = compile(ast.Module([node], []), source.path, "exec", flags=flags, dont_inherit=True)
+        for name, known in by_name(alone).items():
+            parts.setdefault(name, []).extend(known)
+    pairs = {name: zip(parts.get(name, ()), known, strict=False) for name, known in whole.items()}
+    return {name: [part._replace(path=one.path) for part, one in pair] for name, pair in pairs.items()}
 
 
 @lru_cache(maxsize=64)
