@@ -139,7 +139,7 @@ def _of_node(name: str, node: list[Any]) -> Travels:
     kind = node[0]
     if kind == "function":
         is_text = node[1].get("code", ["text"])[0] == "text"
-        return Travels("source" if is_text else "marshal", name, "a function")
+        return Travels("source" if is_text else "compiled", name, "a function")
     if kind == "class":
         return Travels("source", name, "a class")
     if kind == "value":
