@@ -57,6 +57,17 @@ NOW = [
     ("from typing import NamedTuple\nK = 1\nclass A(NamedTuple):\n  k: int = K\nK = 2\ndef main(x): return A().k", 1),
     ("from functools import partial\nK = 2\ndef g(x, y, z=0): return [x, y, z]\nadd = partial(g, K, z=K)\nK = 9\n"
      "def main(x): return add(x)", [2, 10, 2]),
+    ("import random\nR = random.Random(3)\nR.random()\ndef main(x): return R.getstate()[1][-1]", 2),
+    ("import weakref\nclass A:\n  every = weakref.WeakSet()\n  def __init__(self): self.every.add(self)\n"
+     "a = A()\ndef main(x): return [len(A.every), a in A.every]", [1, True]),
+    ("from collections import OrderedDict\nK = OrderedDict(b=1, a=2)\nV, I = K.values(), K.items()\nK = K.keys()\n"
+     "def main(x): return [list(K), list(V), len(I)]", [["b", "a"], [1, 2], 2]),
+    ("class Err(Exception):\n  def __init__(self, code, *, hint):\n    super().__init__(f'{code}:{hint}')\n"
+     "    self.code = code\ntry:\n  raise Err(4, hint='h') from KeyError('k')\nexcept Err as caught: e = caught\n"
+     "def main(x): return [str(e), e.code, list(e.args), repr(e.__cause__)]", ["4:h", 4, ["4:h"], "KeyError('k')"]),
+    ("import logging\nL = logging.getLogger('own.log')\nclass F(logging.Filter):\n"
+     "  def filter(self, r): return 'no' not in r.msg\nL.addFilter(F())\n"
+     "def main(x): return [len(L.filters), bool(L.filter(logging.makeLogRecord({'msg': 'no'})))]", [1, False]),
     ("from collections import namedtuple\nP = namedtuple('P', 'name args')\ndef main(x): return P(1, x).args", 10),
     ("class A:\n  n = 1\n  n += 1\n  names = []\n  names.append('a')\ndef main(x): return [A.n, A.names]", [2, ["a"]]),
     ("class A:\n  made = {}\n  def __init_subclass__(cls): A.made[cls.__name__] = cls\nclass B(A): ...\n"

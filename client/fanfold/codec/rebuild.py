@@ -242,16 +242,11 @@ class _Builder:
             return self._plain(found, {"type": found.name, "args": (yield from self._all(args))})
         if not isinstance(found, type) or not issubclass(found, BaseException):
             raise Damaged("an exception of something that is no exception")
-        if any(
-            each.__name__ == "BaseExceptionGroup" for each in found.__mro__
-        ):  # only its `__new__` takes what it holds
-            made = self._made.setdefault(number, _new_exception(found, (yield from self._all(args))))
+        if _is_group(found):
+            made = self._made.setdefault(number, _exception_of(found, (yield from self._all(args))))
         else:
             made = self._made.setdefault(number, _new_exception(found, ()))
-            made.args = given = tuple((yield from self._all(args)))
-            with suppress(TypeError):  # its args, which anybody may set, are no longer those it takes
-                _base_of(found).__init__(made, *given)
-                made.args = given
+            _set_args(made, (yield from self._all(args)))
         for name, tree in fields:
             _set_field(made, name, (yield from self._shown(tree)))
         for name, tree in attributes:
@@ -516,6 +511,38 @@ def _new_exception(kind: Any, args: Any) -> BaseException:
     """An exception without the user's own `__new__` and `__init__`, which may take other arguments than `args` says."""
     made: BaseException = _base_of(kind).__new__(kind, *args)
     return made
+
+
+def exception_again(
+    kind: Any, args: Any, fields: dict[str, Any], attributes: dict[str, Any], cause: Any, hides: bool
+) -> BaseException:
+    """An exception of which that is known; its class's `__init__`, which may take something else, is not called."""
+    made = _exception_of(kind, args)
+    for name, item in fields.items():
+        _set_field(made, name, item)
+    vars(made).update(attributes)
+    made.__cause__, made.__suppress_context__ = cause, hides
+    return made
+
+
+def _exception_of(kind: Any, args: Any) -> BaseException:
+    if _is_group(kind):
+        return _new_exception(kind, args)
+    made = _new_exception(kind, ())
+    _set_args(made, args)
+    return made
+
+
+def _is_group(kind: Any) -> bool:
+    """Whether only the `__new__` of a class takes what it holds."""
+    return any(each.__name__ == "BaseExceptionGroup" for each in kind.__mro__)
+
+
+def _set_args(made: BaseException, args: Any) -> None:
+    made.args = given = tuple(args)
+    with suppress(TypeError):  # its args, which anybody may set, are no longer those it takes
+        _base_of(type(made)).__init__(made, *given)
+        made.args = given
 
 
 def _base_of(kind: Any) -> Any:

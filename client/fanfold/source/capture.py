@@ -161,8 +161,10 @@ def _sets(graph: Graph, called: ast.expr, namespace: dict[str, Any]) -> bool:
     value = namespace.get(chain[0])
     if len(chain) == 1:
         name = str(getattr(value, "__name__", name))
-    if name in graph.project.imports and is_library(_module_of(value)):  # tqdm.pandas()
-        return True
+    if name in graph.project.imports and is_library(_module_of(value)) and not _travels_as_it_is(value):
+        return True  # tqdm.pandas()
+    if name == "addFilter" and type(value).__name__ == "Logger":
+        return False  # which has its filters with it
     if not _SETTERS.match(name) or (name == "update" and not _SETTINGS.intersection(chain)):
         return False
     given = {each.value for each in called.args if isinstance(each, ast.Constant)}

@@ -184,7 +184,7 @@ def _by_members(graph: Graph, made: type) -> Any:
     is_dataclass = "__dataclass_fields__" in vars(made)
     parts["members"] = [
         [name, graph.ref(value, f".{name}")]
-        for name, value in vars(made).items()
+        for name, value in list(vars(made).items())
         if name not in _PYTHONS_OWN
         and not isinstance(value, (types.MemberDescriptorType, types.GetSetDescriptorType))
         and not (is_dataclass and _is_generated(name, value))
@@ -286,7 +286,7 @@ def _named_tuple(graph: Graph, made: Any) -> Any:
     parts["kwargs"] = {"defaults": graph.ref(defaults), "module": [made.__module__]}
     given = {"__new__", "_make", "_replace", "__repr__", "_asdict", "__getnewargs__", "_fields", "_field_defaults",
              "__match_args__", "__replace__", "__slots__", *made._fields}  # fmt: skip
-    own = {k: v for k, v in vars(made).items() if k not in given and k not in _PYTHONS_OWN}
+    own = {k: v for k, v in list(vars(made).items()) if k not in given and k not in _PYTHONS_OWN}
     if annotations := _annotations(made):
         own["__annotations__"] = annotations
     own["__qualname__"] = made.__qualname__
@@ -416,7 +416,7 @@ def _later(made: type, node: ast.ClassDef) -> Iterator[tuple[str, Any]]:
     """What is set on the class once its statement has been executed: its functions as they are, and what was added."""
     bound = {name for statement in node.body for name in bound_names(statement)}
     generated = {"__new__", "__init_subclass__", "__set_name__", "__class_getitem__", "__pydantic_init_subclass__"}
-    for name, value in vars(made).items():
+    for name, value in list(vars(made).items()):
         if name in _PYTHONS_OWN or (name in generated and name in bound):
             continue
         function = unwrapped(getattr(value, "__func__", getattr(value, "fget", value)))

@@ -471,7 +471,7 @@ def _is_as_said(function: FunctionType, lines: set[int], source: Source, namespa
 def _of_class(name: str, places: list[Place], made: type, namespace: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     defined, bound = _said_of_class(places)
     is_generated = bool(places[-1].node.decorator_list) or type(made).__name__ not in ("type", "ABCMeta")  # type: ignore[attr-defined]
-    for attribute, value in vars(made).items():
+    for attribute, value in list(vars(made).items()):
         own = attribute.removeprefix(f"_{made.__name__.lstrip('_')}") if attribute.startswith("_") else attribute
         function = unwrapped(getattr(value, "__func__", getattr(value, "fget", value)))
         if not isinstance(function, FunctionType):

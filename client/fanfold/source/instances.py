@@ -9,6 +9,7 @@ import copyreg
 import functools
 import sys
 import types
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import encode_json
@@ -28,7 +29,9 @@ _DEEPEST = 60
 _CONTAINERS = frozenset({list, dict, tuple, set, frozenset})
 #: Streams of the process that runs it.
 _STREAMS = ("stdin", "stdout", "stderr")
-_VIEWS = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
+_VIEWS = {
+    type(getattr(kind(), name)()): (kind, name) for kind in (dict, OrderedDict) for name in ("keys", "values", "items")
+}
 _DESCRIPTORS = (
     types.MethodDescriptorType, types.WrapperDescriptorType, types.GetSetDescriptorType, types.MemberDescriptorType,
     types.ClassMethodDescriptorType,
@@ -50,7 +53,8 @@ def describe(graph: Graph, value: Any) -> Any:
         return ["value", text] if _is_writeable(value, kind) else _read_only(graph, text)
     if stream := next((name for name in _STREAMS if getattr(sys, name, None) is value), None):
         return by_name(graph, "sys", stream)
-    return _of_array_or_frame(graph, value, kind) or _taken_apart(graph, value)
+    special = _exception if isinstance(value, BaseException) else _of_array_or_frame
+    return special(graph, value, kind) or _taken_apart(graph, value)
 
 
 def describe_secret(graph: Graph, value: Any) -> tuple[Any, Any]:
@@ -216,7 +220,8 @@ def _descriptor(graph: Graph, value: Any) -> Any:
 
 
 def _view(graph: Graph, value: Any) -> Any:
-    return call(graph, getattr(dict, _VIEWS[type(value)]), dict(value.mapping))
+    kind, name = _VIEWS[type(value)]
+    return call(graph, getattr(kind, name), kind(value.mapping))
 
 
 def _cached(graph: Graph, value: Any) -> Any:
@@ -378,6 +383,19 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
     if pairs is not None:
         parts["pairs"] = [[graph.ref(k), graph.ref(v, f"[{_short(k)}]")] for k, v in pairs]
     return ["call", parts]
+
+
+def _exception(graph: Graph, value: BaseException, kind: type) -> Any:
+    """An exception without its `__init__`, which may take other arguments than `args` says; None where it knows how."""
+    owner = next(each for each in kind.__mro__ if {"__reduce__", "__reduce_ex__"} & vars(each).keys())
+    if owner.__module__ != "builtins":
+        return None
+    from fanfold.codec.exceptions import own_fields
+    from fanfold.codec.rebuild import exception_again
+
+    fields = {name: item for name, item in own_fields(value) if item is not None}
+    more = (fields, dict(vars(value)), value.__cause__, value.__suppress_context__)
+    return call(graph, exception_again, kind, value.args, *more)
 
 
 def _of_array_or_frame(graph: Graph, value: Any, kind: type) -> Any:
