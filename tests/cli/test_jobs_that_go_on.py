@@ -41,6 +41,17 @@ def test_retry_waits_and_has_the_job_s_exit_code(fanfold):
     eventually(lambda: ended(fanfold, running))
 
 
+def test_retry_runs_only_the_runs_that_are_named(fanfold):
+    job = fanfold.json("submit", "squares.py", "13", "2", "13")["id"]
+    refused = fanfold("retry", job, "--run", "1")
+    assert refused.returncode == 2
+    assert "Run 1 of job" in refused.stderr
+    assert f"`fanfold errors {job}`" in refused.stderr
+    assert fanfold("retry", job, "--run", "2").returncode == 1
+    attempts = {run["run"]: run["attempt"] for run in fanfold.json("times", job)}
+    assert attempts[0] < attempts[2]
+
+
 def test_what_has_ended_is_not_cancelled(jobs):
     told = jobs("cancel", jobs.failed)
     assert told.exit_code == 0

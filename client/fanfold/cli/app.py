@@ -73,7 +73,14 @@ COMMANDS: dict[str, Command] = {
     "diff": Command(origins.diff, (f"fanfold diff {_JOB} -",)),
     "export": Command(results.export, (f"fanfold export {_JOB} delays-2013",)),
     "cancel": Command(steer.cancel, (f"fanfold cancel {_JOB}",)),
-    "retry": Command(steer.retry, (f"fanfold retry {_JOB}", f"fanfold retry {_JOB} --with flights.py:delays")),
+    "retry": Command(
+        steer.retry,
+        (
+            f"fanfold retry {_JOB}",
+            f"fanfold retry {_JOB} --with flights.py:delays",
+            f"fanfold retry {_JOB} --run 3 --run 7",
+        ),
+    ),
     "verify": Command(results.verify, (f"fanfold verify {_JOB}", "fanfold verify delays-2013")),
     "remove": Command(storage.remove, (f"fanfold remove {_JOB}", "fanfold remove --older-than 7d")),
     "salvage": Command(storage.salvage, ("fanfold salvage",)),

@@ -571,7 +571,8 @@ class Job(JobCompat):
         wrong = sorted(set(chosen) - set(failed))
         if wrong:
             raise InputError(
-                f"Run {wrong[0]} of job {self.id} has not failed.", next_step="`job.errors()` names those that have."
+                f"Run {wrong[0]} of job {self.id} has not failed.",
+                next_step=f"`job.errors()`, or `fanfold errors {self.id}`, names those that have.",
             )
         if self.header.cancelled_at is not None and len(chosen) < len(failed):
             raise InputError(f"Job {self.id} was cancelled.", next_step="`job.retry()` runs all that has no result.")

@@ -110,7 +110,7 @@ def write_mosaic(
         import rasterio.shutil  # noqa: F401
     except ImportError as error:
         raise MissingPackage(
-            f"{path.name} is written with rasterio, which is not installed.", next_step="pip install 'fanfold[geo]'"
+            f"{path.name} is written with rasterio, which is not installed.", next_step="pip install rasterio"
         ) from error
     plan, places = plan_mosaic(runs, value_of, path)
     half_written = [path.with_name(f".{os.getpid()}.{kind}.{path.name}") for kind in ("tiles", "cog")]

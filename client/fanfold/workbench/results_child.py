@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from fanfold.errors import FanfoldError
 from fanfold.job.results import Contents
 from fanfold.workbench.downloads import write_download
 from fanfold.workbench.job.collected import CollectedJobs, TableColumn
-from fanfold.workbench.previews import Preview, in_short, look_at
+from fanfold.workbench.previews import MOST_BYTES, Preview, in_short, look_at
 
 #: So many viewers are answered side by side: one who has a large job read holds up no other.
 _THREADS = 4
@@ -95,6 +96,15 @@ def look_in_short(header: JobHeader, outputs: dict[int, Output]) -> dict[int, st
     return {index: in_short(contents, index, output) for index, output in outputs.items()}
 
 
+def is_raster(header: JobHeader, index: int, output: Output) -> bool:
+    """Whether a run has given a raster, or the path of one."""
+    from fanfold.job.mosaic import raster_of
+
+    if find_spec("rasterio") is None:
+        return False
+    return output.size <= MOST_BYTES and raster_of(_contents(header).value(index, output)) is not None
+
+
 def write_results(job_id: str, engine: str, path: str) -> None:
     """A job's results as a file of the kind that its name says."""
     write_download(get_job(job_id, engine=engine), Path(path))
@@ -123,6 +133,6 @@ ACTIONS: dict[str, Callable[..., Any]] = {
     action.__name__: action
     for action in (
         read_columns, read_page, read_row, read_shapes, read_colours,
-        look_closely, look_in_short, write_results, write_report, compare,
+        look_closely, look_in_short, is_raster, write_results, write_report, compare,
     )
 }  # fmt: skip

@@ -37,6 +37,9 @@ def retry(
         str | None,
         typer.Option("--with", metavar="UDF", help="The fixed code, as flights.py or flights.py:delays."),
     ] = None,
+    run: Annotated[
+        list[int] | None, typer.Option("--run", metavar="N", help="Only this run, numbered from 0; repeat it.")
+    ] = None,
     budget: options.Budget = None,
     no_wait: options.NoWait = False,
     engine: options.EngineName = None,
@@ -44,8 +47,9 @@ def retry(
 ) -> None:
     """Run again what failed, was cancelled or was lost.
 
-    What has succeeded stays as it is. With --with these runs get new code, and `fanfold verify` says how many runs had
-    which. With --budget a job goes on that has reached what it might cost. Waits for the end, as submit does.
+    What has succeeded stays as it is. With --run only some of it is run. With --with these runs get new code, and
+    `fanfold verify` says how many runs had which. With --budget a job goes on that has reached what it might cost.
+    Waits for the end, as submit does.
     """
     from fanfold.api.submit import get_job
     from fanfold.api.udf_file import load_udf
@@ -56,7 +60,7 @@ def retry(
     found = get_job(job, engine=engine)
     if found.status == JobStatus.COMPLETED.value:
         note(f"Every run of job {found.id} has its result: there is nothing to run again.")
-    found = found.retry(udf, budget_usd=budget)
+    found = found.retry(udf, runs=run or None, budget_usd=budget)
     if no_wait:
         report_start(found, as_json=as_json)
     else:

@@ -21,6 +21,7 @@ from fanfold.job.waiting import remaining_s
 from fanfold.workbench.editor.fix import run_these
 from fanfold.workbench.following import FollowedJob
 from fanfold.workbench.job.errors_panel import editor_address
+from fanfold.workbench.job.files import file_kinds
 from fanfold.workbench.job.new_code import NewCodeDialog, codes_for
 from fanfold.workbench.job.run_again import run_again
 from fanfold.workbench.layout import button, dialog_named, element, link, script, set_text, show, text
@@ -29,6 +30,8 @@ from fanfold.workbench.layout import button, dialog_named, element, link, script
 _ENDED_FIRST = sorted(RunStatus, key=lambda status: (not status.final, status is RunStatus.QUEUED))
 #: What is shown of a job, in this order.
 _FACTS = ("runtime", "time left", "now", "per run", "peak memory", "retries", "cost", "runs on", "started")
+#: The kinds of files that results are downloaded as, and what these are called.
+_FILES = (("parquet", "Parquet"), ("csv", "CSV"), ("jsonl", "JSONL"), ("gpkg", "GeoPackage"), ("tif", "GeoTIFF"))
 #: A notice that stays until it is closed.
 _STAYS: dict[str, Any] = {"multi_line": True, "timeout": 0, "close_button": True}
 #: A summary, and what is left, go through all runs several times.
@@ -52,6 +55,9 @@ class JobHead:
         self._new_code: Element | None = None
         self._dialog = NewCodeDialog(followed, folder, engine, self._looked_anew)
         self._sum: _Sum | None = None
+        #: The kinds of files that are offered, and as of which version of the job.
+        self._offered: tuple[str, ...] = ()
+        self._offered_of = -2
         self._shown_cause: tuple[object, ...] = ()
         self._look = look
         self._advised: list[str] = []
@@ -73,9 +79,7 @@ class JobHead:
             )
             button("Copy Python", lambda: self._copy(f'fanfold.get_job("{job.id}")'))
             button("Copy command", lambda: self._copy(f"fanfold status {job.id}"))
-            self._downloads = [
-                self._download(f"Download {kind}", f"results.{kind.lower()}") for kind in ("Parquet", "CSV", "JSONL")
-            ]
+            self._downloads = {kind: self._download(f"Download {name}", f"results.{kind}") for kind, name in _FILES}
             self._download("Report", "report.html")
             link("Compare", f"/compare?after={job.id}", "ff-button")
         with element("section", "ff-card").props('aria-label="How it stands"'):
@@ -121,6 +125,12 @@ class JobHead:
         """Sum up the job and find its first cause; called in a thread, for both go through all runs."""
         self._sum = self._followed.once("head", self._summed_up, _SUMMARY_S, by_time=True)
 
+    def collect(self) -> None:
+        """Find out what the results can be downloaded as; called in a thread, without the job's lock."""
+        if self._offered_of != self._followed.version:
+            self._offered_of = self._followed.version
+            self._offered = file_kinds(self._followed)
+
     def _summed_up(self) -> _Sum:
         job, state = self._followed.job, self._followed.job.state
         cause = next(iter(self._followed.once("causes", lambda: causes_of(state), _SUMMARY_S)), None)
@@ -141,8 +151,8 @@ class JobHead:
         show(self._notify, shown=not state.done)
         show(self._retry, shown=state.done and any(counts[one] for one in BAD))
         set_text(self._retry, "Run the rest" if counts[RunStatus.CANCELLED] else "Retry failed")
-        for one in self._downloads:
-            show(one, shown=state.done and bool(counts[RunStatus.SUCCEEDED] + counts[RunStatus.CACHED]))
+        for kind, one in self._downloads.items():
+            show(one, shown=kind in self._offered)
         self._show_counts({one.value: count for one, count in counts.items() if count}, len(job))
         if self._sum is not None:
             self._show_facts(self._sum.summary, self._sum.left_s)

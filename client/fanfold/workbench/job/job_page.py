@@ -114,6 +114,8 @@ class _JobPage:
                     for part in (panel, self._head) if changed else (panel,):
                         if hasattr(part, "prepare"):
                             part.prepare()
+            if mine and changed:
+                self._head.collect()
             if hasattr(panel, "collect"):  # takes seconds, and reads a job of its own
                 panel.collect()
             return mine

@@ -134,7 +134,7 @@ class _RunPage:
             began = ended - detail.took_s
         if began is None:
             return self._earlier()
-        end = ended if ended is not None else max(began, time.time())
+        end = ended if ended is not None else max(began, state.now())
         return [*self._earlier(), EarlierAttempt(index, state.attempt_of(index), began, end, detail.status, "")]
 
     async def _run_again(self) -> None:
