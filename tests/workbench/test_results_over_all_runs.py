@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from hashlib import sha256
 
 import pytest
@@ -13,6 +15,7 @@ from fanfold.core.models import Output
 from fanfold.workbench.job.collected import Collected
 from tests.workbench.conftest import tab
 from tests.workbench.samples import delays, ended
+from tests.workbench.test_accessibility import findings
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +136,64 @@ def test_a_value_that_holds_others_is_opened_level_by_level(visit, store):
     value.get_by_text("1: {2}").click()
     expect(value.get_by_text("km: 3")).to_be_visible()
     expect(value.get_by_text("km: 12.5")).to_have_count(0)
+
+
+def given(store, values):
+    """A job whose runs have given these."""
+    header = store.job(delays, range(len(values)), cache=False)
+    events = []
+    for run, value in enumerate(values):
+        codec, data = encode(value)
+        events.append(ended(header, run)._replace(output=Output(codec, sha256(data).hexdigest(), len(data), data)))
+    store.log.append(events)
+    return header
+
+
+def test_pictures_of_all_runs_stand_side_by_side_and_lead_to_their_runs(visit, store, picture):
+    from matplotlib.figure import Figure
+
+    def plot(run):
+        file = io.BytesIO()
+        figure = Figure(figsize=(3, 2), dpi=60)
+        figure.subplots().bar(range(4), [run, 5, 9, 30 - run])
+        figure.savefig(file, format="png")
+        return file.getvalue()
+
+    header = given(store, [plot(run) for run in range(30)])
+    page = visit(f"/job/{header.id}?tab=Results")
+    pictures = page.get_by_role("region", name="Pictures of all runs")
+    expect(pictures.get_by_text("1 to 24 of 30 runs")).to_be_visible()
+    first = pictures.get_by_role("img", name="run 0: x=0")
+    expect(first).to_have_js_property("complete", value=True)
+    assert first.evaluate("e => e.naturalWidth") == 180
+    picture(page, "job-pictures")
+    pictures.get_by_role("button", name="Pictures after").click()
+    expect(pictures.get_by_text("25 to 30 of 30 runs")).to_be_visible()
+    assert not findings(page)
+    pictures.get_by_role("link", name="run 27").click()
+    expect(page).to_have_url(re.compile(r"/run/27$"))
+
+
+def test_a_figure_of_plotly_is_drawn_by_the_page_itself(visit, small_job):
+    page = visit(f"/job/{small_job.id}?tab=Results")
+    page.evaluate("""() => {
+      const box = Object.assign(document.createElement("div"), { id: "figure" });
+      document.querySelector(".ff-main").append(box);
+      return window.ff.drawFigure("figure", { data: [{ type: "bar", y: [1, 2] }], layout: {} });
+    }""")
+    expect(page.locator("#figure .main-svg").first).to_be_visible()
+
+
+def test_rasters_are_downloaded_as_one_geotiff(visit, store, tmp_path):
+    import numpy as np
+    import rasterio
+
+    tiles = [
+        (np.full((4, 5), run, "uint8"), rasterio.Affine(10, 0, 50 * run, 0, -10, 0), "EPSG:32633") for run in (0, 1)
+    ]
+    page = visit(f"/job/{given(store, tiles).id}")
+    with page.expect_download() as told:
+        page.get_by_role("link", name="Download GeoTIFF").click()
+    told.value.save_as(tmp_path / "all.tif")
+    with rasterio.open(tmp_path / "all.tif") as whole:
+        assert whole.read(1).tolist() == [[0] * 5 + [1] * 5] * 4

@@ -133,9 +133,18 @@ def script(call: str, *arguments: Any) -> None:
     ui.run_javascript(f"window.ff.{call}({', '.join(map(_json, arguments))})")
 
 
+def script_of_json(call: str, target: str, written: str) -> None:
+    """Call a function of `page.js` with the id of an element and a value that is JSON already."""
+    ui.run_javascript(f"window.ff.{call}({_json(target)}, {_in_script(written)})")
+
+
 def _json(value: Any) -> str:
+    return _in_script(json.dumps(value))
+
+
+def _in_script(written: str) -> str:
     # JSON is JavaScript but for these two, and a script element would end at its own end tag.
-    return json.dumps(value).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").replace("</", "<\\/")
+    return written.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").replace("</", "<\\/")
 
 
 def _switch() -> None:

@@ -46,8 +46,8 @@ class Preview(NamedTuple):
     plot: Plot | None = None
     #: A value that holds others, as plain JSON, to be opened level by level; None where it is none.
     tree: Any = None
-    #: A figure of plotly, as its JSON says; None where it is none.
-    figure: Any = None
+    #: A figure of plotly, as JSON for the browser; empty where it is none.
+    figure: str = ""
 
 
 def seen_of(contents: Contents, index: int, output: Output) -> Preview:
@@ -118,6 +118,18 @@ def preview(value: Any) -> Preview:
     return table or Preview(text, tree=_tree_of(value))
 
 
+def picture_in(seen: Preview | None) -> tuple[str, bytes] | None:
+    """The picture or figure in a look: what kind of file it is, and its bytes; None where there is none."""
+    if seen is not None and seen.figure:
+        return FIGURE, seen.figure.encode()
+    if seen is None or not seen.image:
+        return None
+    kind, _, data = seen.image.removeprefix("data:").partition(";base64,")
+    return kind, base64.b64decode(data)
+
+
+#: The kind of file that a figure of plotly is.
+FIGURE = "application/json"
 #: How the files of pictures begin that every browser shows.
 _PICTURES = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif"}
 
@@ -147,7 +159,8 @@ def _plotly_figure(written: str) -> Preview:
     if away or "choropleth" in kinds:
         which = ", ".join(away or ["choropleth"])
         return Preview(f"figure of plotly ({which}): its map comes from another host, and this page asks none.")
-    return Preview("figure of plotly", figure={"data": figure.get("data", []), "layout": figure.get("layout", {})})
+    drawn = {"data": figure.get("data", []), "layout": figure.get("layout", {})}
+    return Preview("figure of plotly", figure=json.dumps(drawn))
 
 
 def _url(data: bytes, kind: str) -> str:

@@ -22,7 +22,7 @@ from fanfold.errors import FanfoldError
 from fanfold.job.results import Contents
 from fanfold.workbench.downloads import write_download
 from fanfold.workbench.job.collected import CollectedJobs, TableColumn
-from fanfold.workbench.previews import MOST_BYTES, Preview, in_short, look_at
+from fanfold.workbench.previews import MOST_BYTES, Preview, in_short, look_at, picture_in, seen_of
 
 #: So many viewers are answered side by side: one who has a large job read holds up no other.
 _THREADS = 4
@@ -90,6 +90,11 @@ def look_closely(header: JobHeader, index: int, output: Output | None) -> tuple[
     return look_at(_contents(header), index, output)
 
 
+def read_picture(header: JobHeader, index: int, output: Output) -> tuple[str, bytes] | None:
+    """What a run has given as a picture, or as a figure for the browser to draw; None where it is neither."""
+    return picture_in(seen_of(_contents(header), index, output))
+
+
 def look_in_short(header: JobHeader, outputs: dict[int, Output]) -> dict[int, str]:
     """Results in a line each, by their run."""
     contents = _contents(header)
@@ -133,6 +138,6 @@ ACTIONS: dict[str, Callable[..., Any]] = {
     action.__name__: action
     for action in (
         read_columns, read_page, read_row, read_shapes, read_colours,
-        look_closely, look_in_short, is_raster, write_results, write_report, compare,
+        look_closely, look_in_short, read_picture, is_raster, write_results, write_report, compare,
     )
 }  # fmt: skip

@@ -36,6 +36,7 @@ from fanfold.workbench.editor.form import INPUTS_PATH
 from fanfold.workbench.following import FollowedJobs
 from fanfold.workbench.job.chart_panel import add_chart_routes
 from fanfold.workbench.job.compare_page import show_comparison
+from fanfold.workbench.job.gallery import add_gallery_routes
 from fanfold.workbench.job.job_page import JobViews, show_job
 from fanfold.workbench.job.results_panel import add_result_routes
 from fanfold.workbench.job.run_page import show_run_page
@@ -232,6 +233,7 @@ def add_job_pages(followed_jobs: FollowedJobs, name: str, folder: Path) -> None:
     """Tell NiceGUI the pages about one job, and the addresses of its results."""
     add_result_routes(followed_jobs)
     add_chart_routes(followed_jobs)
+    add_gallery_routes(followed_jobs)
     shared = JobViews(followed_jobs, name, folder)
 
     @ui.page("/job/{job_id}", title="Job · Fanfold", response_timeout=30.0)

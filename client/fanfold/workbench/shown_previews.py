@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from nicegui import ui
+from nicegui.elements.plotly import Plotly  # noqa: F401  a page can load what this registers, and `page.js` draws by it
 
 from fanfold.workbench.job.charts import plot_options
-from fanfold.workbench.layout import element, script, text
+from fanfold.workbench.layout import element, script, script_of_json, text
 from fanfold.workbench.maps import show_map
 from fanfold.workbench.previews import Preview
 
@@ -18,11 +19,10 @@ def show_preview(seen: Preview) -> None:
         tree = element("div", "ff-tree").props('role=region aria-label="Value" tabindex=0')
         script("tree", f"c{tree.id}", seen.tree)
         return
-    if seen.figure is not None:
+    if seen.figure:
         text(seen.text, "ff-muted ff-small")
-        ui.plotly({**seen.figure, "config": {"displaylogo": False}}).classes("ff-figure").props(
-            "role=img aria-label=Figure"
-        )
+        figure = element("div", "ff-figure").props("role=img aria-label=Figure")
+        script_of_json("drawFigure", f"c{figure.id}", seen.figure)
         return
     if not seen.columns and not seen.image:
         text(seen.text, "ff-pre", "pre").props("tabindex=0")
@@ -36,7 +36,8 @@ def show_preview(seen: Preview) -> None:
     if seen.drawing is not None:
         show_map(seen.drawing)
     elif seen.plot is not None:
-        ui.echart(plot_options(seen.plot)).classes("ff-chart").props('role=img aria-label="Chart of the result"')
+        chart = ui.echart({}).classes("ff-chart").props('role=img aria-label="Chart of the result"')
+        script("drawChart", chart.id, plot_options(seen.plot))
         text(seen.plot.cut, "ff-muted ff-small")
 
 

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from fanfold.errors import FanfoldError
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.job.collected import TableColumn, check_ended
+from fanfold.workbench.job.gallery import Gallery
 from fanfold.workbench.layout import choice, element, field, script, set_text, show, text
 
 _MOST_ROWS = 500
@@ -70,6 +71,7 @@ class ResultsPanel:
         self._rows, self._trouble, self._is_new = 0, "", False
         self._note = text("Reading the results …", "ff-card ff-empty").props("role=status")
         self._box = element("div", "ff-stack")
+        self._gallery = Gallery(followed)
 
     def collect(self) -> None:
         """Have the results collected; called in a thread, without the job's lock, for that reads them all."""
@@ -77,6 +79,7 @@ class ResultsPanel:
         if version == self._version:
             return
         try:
+            self._gallery.collect()  # there may be pictures where they are too large for a table
             (self._columns, self._rows), self._trouble = _ask(self._followed, "read_columns"), ""
         except FanfoldError as error:
             self._trouble = str(error)
@@ -90,8 +93,9 @@ class ResultsPanel:
         set_text(self._note, self._trouble)
         show(self._note, shown=bool(self._trouble))
         self._box.clear()
-        if not self._trouble:
-            with self._box:
+        with self._box:
+            self._gallery.build()
+            if not self._trouble:
                 self._build()
 
     def _build(self) -> None:

@@ -122,6 +122,21 @@ window.ff = (() => {
       for (const [name, id] of Object.entries(charts)) if (pictures[name]) draw(id, madeToRun(pictures[name]), mine);
     }, () => {});  // no answer: the server is away, and what it says when it is back draws them
   };
+  const drawChart = (id, options) => draw(id, madeToRun(options), (asked[id] = performance.now()));
+  const drawFigure = async (target, figure, config) => {
+    const box = typeof target === "string" ? document.getElementById(target) : target, { Plotly } = await import("nicegui-plotly");
+    await Plotly.newPlot(box, figure.data, figure.layout, { displaylogo: false, responsive: true, ...config });
+    box.dataset.drawn = "1";
+  };
+  // A figure among others stands still, and is fetched when it comes in sight.
+  const watcher = new IntersectionObserver((seen) => seen.filter((one) => one.isIntersecting).forEach(({ target }) => {
+    watcher.unobserve(target);
+    fetch(target.dataset.figure).then((r) => (r.ok ? r.json() : Promise.reject(r.status))).then((figure) => {
+      const layout = { ...figure.layout, width: undefined, height: undefined, autosize: true };
+      return drawFigure(target, { ...figure, layout }, { staticPlot: true });
+    }).catch(() => { target.textContent = "It cannot be drawn."; });
+  }));
+  const figuresIn = (id) => document.getElementById(id)?.querySelectorAll("[data-figure]:not([data-drawn])").forEach((one) => watcher.observe(one));
   // A bar is one run: a click opens its page.
   const openBar = (job, e) => {
     if (e.seriesType === "custom" && Array.isArray(e.value)) location.href = "/job/" + job + "/run/" + e.value[4];
@@ -243,5 +258,5 @@ window.ff = (() => {
   };
   const tree = (id, value) => document.getElementById(id)?.replaceChildren(branch("", value, true));
 
-  return { tree, colour, narrow, number, duration, tick, ago, dollars, link, status, progress, failures, choose, passes, inSight, copy, bar, bin, tip, drawCharts, openBar, totalTip, binTip, runsSource, mib, moveTab, made, followOutput, keepInAddress, progressOf, notifyWhenDone, download, byNumber, keepSort };
+  return { tree, colour, narrow, number, duration, tick, ago, dollars, link, status, progress, failures, choose, passes, inSight, copy, bar, bin, tip, drawCharts, drawChart, drawFigure, figuresIn, openBar, totalTip, binTip, runsSource, mib, moveTab, made, followOutput, keepInAddress, progressOf, notifyWhenDone, download, byNumber, keepSort };
 })();
