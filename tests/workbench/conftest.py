@@ -23,6 +23,14 @@ IMAGES = Path(__file__).parents[2] / "docs" / "images"
 expect.set_options(timeout=30_000)
 
 
+def pytest_collection_modifyitems(config, items):
+    """For the pictures of the docs only those tests are run that take one."""
+    if os.environ.get("FANFOLD_PICTURES") == "1":
+        mine = [item for item in items if "picture" in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=[item for item in items if item not in mine])
+        items[:] = mine
+
+
 _PROGRAM = ("-m", "fanfold.cli", "workbench")
 
 
