@@ -13,7 +13,7 @@ import pytest
 
 import fanfold
 from fanfold.codec import encode_json
-from fanfold.codec.paths import local_path
+from fanfold.codec.paths import argument_paths, local_path
 from fanfold.errors import InputError
 
 
@@ -103,6 +103,53 @@ def test_a_path_counts_wherever_it_stands_in_an_argument(scenes):
     assert fanfold.run(of_a_scene, scene=Scene(path)) == "one"
     write(scenes, "a", "two")
     assert fanfold.run(of_a_scene, scene=Scene(path)) == "two"
+
+
+class Asset:
+    """An `os.PathLike` that is no `pathlib.Path`, as libraries have them (universal_pathlib, py.path)."""
+
+    def __init__(self, href: str) -> None:
+        self.href = href
+
+    def __fspath__(self) -> str:
+        return self.href
+
+
+def of_an_asset(asset) -> str:
+    return Path(asset).read_text()
+
+
+def asset_of(day: int, out: Path) -> Asset:
+    return Asset(str(stored(day, out)))
+
+
+def test_an_object_that_stands_for_a_path_counts_as_one_and_stays_what_it_is(scenes):
+    path = write(scenes, "a", "one")
+    age(path)
+    asset = Asset(str(path))
+    assert [fanfold.run(of_an_asset, asset=asset), cached(of_an_asset, [{"asset": asset}])] == ["one", 1]
+    write(scenes, "a", "two")
+    assert fanfold.run(of_an_asset, asset=asset) == "two"
+    (made,) = fanfold.submit(asset_of, [1], out=scenes).result
+    assert type(made) is Asset
+    Path(made).unlink()
+    assert cached(asset_of, [1], out=scenes) == 0
+    assert Path(made).exists()
+
+
+class Cloud(Asset):
+    """As cloudpathlib's: to ask for the path downloads the file."""
+
+    def __fspath__(self) -> str:
+        raise AssertionError("downloaded")
+
+    def __str__(self) -> str:
+        return self.href
+
+
+def test_an_object_that_leads_into_s3_is_not_opened_to_see_where():
+    text = encode_json(Cloud("s3://bucket/a.tif"))
+    assert [one.path for one in argument_paths([f'{{"asset": {text}}}'], (), here=False)] == ["s3://bucket/a.tif"]
 
 
 def of_a_table(table) -> list[str]:

@@ -9,6 +9,7 @@ What an object is made of is what it says of itself (`__reduce_ex__`), which wor
 from __future__ import annotations
 
 import copyreg
+import os
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -77,6 +78,9 @@ class _Graph:
         while self._waiting:
             number, part, place = self._waiting.popleft()
             self._nodes[number] = _describe(part, _Parts(self, place))
+            named = _path_of(part)
+            if named is not None:  # no other node leads to it: it is there to be seen (codec.paths)
+                self._nodes.append(["value", {"$path": ["Path", named]}])
         return {"$graph": self._nodes or [["value", root]]}
 
     def ref(self, value: Any, place: _Place) -> Any:
@@ -305,6 +309,20 @@ def _reduced(value: Any, kind: type, parts: _Parts) -> list[Any]:
             raise refuse(value, parts.where)
         return ["object", parts.same(arguments[0]), parts.each(given), parts.pairs(keywords.items()), *tail]
     return ["call", parts.same(called), parts.each(arguments), *tail]
+
+
+def _path_of(value: Any) -> str | None:
+    """What an object that stands for a file calls it: `os.PathLike` of any class, and those that lead into S3."""
+    kind = type(value)
+    if isinstance(value, type) or not (hasattr(kind, "__fspath__") or str(kind.__module__).startswith("upath.")):
+        return None
+    try:
+        text = str(value)
+        if "://" not in text:  # cloudpathlib's would download the file
+            text = os.fspath(value)
+    except Exception:  # noqa: BLE001 - of the user's own class
+        return None
+    return text.removeprefix("file://") if isinstance(text, str) else None
 
 
 def _extended(value: Any, kind: type, parts: _Parts) -> list[Any] | None:
