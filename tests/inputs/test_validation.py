@@ -2,6 +2,7 @@
 
 import itertools
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +98,22 @@ def test_inputs_are_read_only_as_they_are_asked_for():
     first = next(validated(source, Signature.of(lambda x: x), {}))
     assert first == {"x": 0}
     assert next(source) == 1
+
+
+@pytest.mark.parametrize("given", ["s3://bucket/a.tif", Path("s3://bucket/a.tif"), "https://host/a.tif"])
+def test_an_address_that_a_path_would_break_is_refused(given):
+    def opened(path: Path): ...
+
+    with pytest.raises(InputError, match=r"is an address, of which a Path loses a slash; annotate it `str \| Path`"):
+        list(validated([given], Signature.of(opened), {}, str))
+
+
+def test_a_path_and_an_address_both_fit_where_the_udf_takes_both():
+    def opened(path: str | Path): ...
+
+    def opened_by_name(path: str): ...
+
+    both = [Path("a.tif"), "s3://bucket/a.tif"]
+    assert [one["path"] for one in validated(both, Signature.of(opened), {}, dict)] == both
+    with pytest.raises(InputError, match=r"PosixPath\('a.tif'\) .* annotate it `str \| Path`, or give its text"):
+        list(validated(both, Signature.of(opened_by_name), {}, dict))

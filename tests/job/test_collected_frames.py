@@ -161,3 +161,18 @@ def test_tables_arrays_and_geometries_as_arguments_are_labelled_by_the_run():
         assert (index.names[0], index.get_level_values(0).tolist()) == ("run", [0, 1])
     index = fold_results([{"part": frames[0], "k": "a"}, {"part": frames[1], "k": "b"}], [1, 2]).index
     assert (index.names, index.tolist()) == (["run", "k"], [(0, "a"), (1, "b")])
+
+
+def test_features_and_items_of_a_catalog_are_labelled_by_their_id():
+    items = [{"item": {"type": "Feature", "bbox": [0] * 40, "id": f"S2_{n}"}} for n in range(3)]
+    assert fold_results(items, [frame(1), frame(2), frame(3)]).index.get_level_values("item").to_list() == [
+        "S2_0",
+        "S2_1",
+        "S2_2",
+    ]
+
+
+def test_arguments_whose_texts_would_look_the_same_when_cut_are_told_apart_by_the_runs_number():
+    items = [{"item": {"bbox": [0] * 40, "cloud": n}} for n in range(3)]
+    together = fold_results(items, [frame(1), frame(2), frame(3)])
+    assert together.index.get_level_values("run").to_list() == [0, 1, 2]

@@ -67,3 +67,13 @@ def test_a_folder_that_is_no_store_is_left_alone(tmp_path):
     job = fanfold.submit(month, [1], collect=False)
     with pytest.raises(InputError, match=r"photos\.zarr is there, and is no Zarr store"):
         job.collect(tmp_path / "photos.zarr")
+
+
+def month_but_may(m: int):
+    return None if m == 5 else month(m)
+
+
+def test_a_run_that_has_nothing_to_give_is_left_out(tmp_path, capsys):
+    fanfold.submit(month_but_may, [4, 5, 6], collect=False).collect(tmp_path / "months.zarr")
+    assert opened(tmp_path / "months.zarr").m.values.tolist() == [4, 6]
+    assert "1 result is None, of 3, and left out" in capsys.readouterr().err

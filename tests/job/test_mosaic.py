@@ -145,6 +145,18 @@ def test_large_jobs_are_read_twice_and_not_held(tmp_path, monkeypatch):
         assert np.array_equal(file.read(1), np.hstack([ONE + run for run in range(4)]))
 
 
+def test_a_profile_is_taken_as_rasterio_gives_it(tmp_path):
+    shape = {"width": ONE.shape[1], "height": ONE.shape[0], "count": 1, "dtype": "uint8"}
+    with (
+        rasterio.MemoryFile() as memory,
+        memory.open(driver="GTiff", crs=UTM, transform=NORTH_WEST, **shape) as source,
+    ):
+        profile = source.profile | {"nodata": 0}
+    assert not isinstance(profile, dict)
+    array, _, facts, _ = written(tmp_path / "m.tif", (ONE, profile))
+    assert (array[0].tolist(), facts["crs"], facts["nodata"]) == (ONE.tolist(), UTM, 0)
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 import typing
@@ -165,15 +166,19 @@ class _Lax:
         if self._reads_json and isinstance(value, str):
             value = _parsed(value)
         try:
-            return self._adapter.validate_python(value)
+            fitted = self._adapter.validate_python(value)
         except ValidationError as error:
             if is_sealed(value):  # it did fit in the job that it was read from
                 return value
+            if self._annotation is str and hasattr(type(value), "__fspath__"):
+                raise Rejection("is a path; annotate it `str | Path`, or give its text") from None
             if isinstance(value, str) and (choice := _choice(self._annotation, value)):
                 return choice[0]
             raise Rejection(_reason(error.errors(include_url=False, include_input=False))) from None
         except Exception as error:  # a validator of the user's own
             raise Rejection(f"its annotation raised {type(error).__name__}: {error}") from error
+        _check_addresses(fitted)
+        return fitted
 
     @cached_property
     def _adapter(self) -> Any:
@@ -190,6 +195,13 @@ class _Lax:
             return TypeAdapter(annotation)
         except Exception:  # noqa: BLE001 - as above
             return None
+
+
+def _check_addresses(value: Any) -> None:
+    """Raises `Rejection` for a `Path` of what is an address: of s3://bucket it keeps s3:/bucket."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else (value,)
+    if any(hasattr(type(part), "__fspath__") and re.match("[a-z][a-z0-9+]+:/(?!/)", str(part)) for part in parts):
+        raise Rejection("is an address, of which a Path loses a slash; annotate it `str | Path`")
 
 
 def _has_references(value: Any) -> bool:

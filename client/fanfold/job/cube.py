@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fanfold.errors import CodecError, InputError, MissingPackage
+from fanfold.job.results import say_none
 
 #: What is in the folder of a Zarr store, by version.
 STORE_MARKS = ("zarr.json", ".zgroup", ".zarray")
@@ -50,13 +51,20 @@ def write_cube(labels: Sequence[Any], values: Sequence[Any], path: Path) -> None
 
 
 def combined(labels: Sequence[Any], values: Sequence[Any], path: Path) -> Any:
-    """One dataset of all: tiles by their coordinates; those of equal coordinates along the argument they differ by."""
+    """One dataset of all: tiles by their coordinates; those of equal coordinates along the argument they differ by.
+
+    A run that has nothing to give returns None, and is left out.
+    """
     import xarray as xr
 
+    kept = [place for place, value in enumerate(values) if value is not None]
+    say_none(len(values) - len(kept), len(values))
+    labels, values = [labels[place] for place in kept], [values[place] for place in kept]
     for label, value in zip(labels, values, strict=True):
         if type(value).__module__.partition(".")[0] != "xarray" or not hasattr(value, "coords"):
+            kind = type(value).__qualname__
             raise CodecError(
-                f"{path.name} holds datasets of xarray, and the result of {label} is a {type(value).__qualname__}.",
+                f"{path.name} holds datasets of xarray, and the result of {_short(label)} is a {kind}.",
                 next_step="have each run return an xarray Dataset or DataArray with its coordinates.",
             )
     if not values:
@@ -76,6 +84,10 @@ def combined(labels: Sequence[Any], values: Sequence[Any], path: Path) -> Any:
             f"These datasets do not fit into one: {str(error).rstrip('.')}.",
             next_step="give each the coordinates that say where it belongs, or put job.results() together yourself.",
         ) from error
+
+
+def _short(label: Any) -> str:
+    return f"run {label}" if isinstance(label, int) else str(label)[:200]
 
 
 def _same_place(one: Any, other: Any) -> bool:

@@ -141,7 +141,7 @@ def raster_of(value: Any) -> Raster | None:
         return _of_file(os.fspath(value)) if Path(value).suffix.lower() in _RASTER_FILES else None
     if type(value).__module__.partition(".")[0] == "xarray":
         return _of_xarray(value)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return _of_parts(list(value.items()))
     if isinstance(value, (tuple, list)) and 2 <= len(value) <= 5:
         return _of_parts([("", part) for part in value])
@@ -159,7 +159,7 @@ def _of_parts(parts: list[tuple[Any, Any]]) -> Raster | None:
     for name, part in parts:
         if isinstance(part, Affine):
             facts["transform"] = part
-        elif isinstance(part, dict) and "transform" in part:  # `src.profile`
+        elif isinstance(part, Mapping) and "transform" in part:  # `src.profile`
             facts |= {key: part[key] for key in ("transform", "crs", "nodata") if part.get(key) is not None}
         elif name in ("crs", "nodata", "bounds"):
             facts[name] = part

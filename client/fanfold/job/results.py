@@ -258,6 +258,10 @@ def _with_level_names(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
+#: What is longer is cut.
+_LABEL_CHARACTERS = 80
+
+
 def argument_frame(inputs: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """One row of arguments a run."""
     import pandas as pd
@@ -289,17 +293,32 @@ def _index(inputs: Sequence[Any]) -> pd.Index:
 
     numbered = bool(inputs) and isinstance(inputs[0], int)
     names = [] if numbered else list(dict.fromkeys(name for one in inputs for name in one))
-    labels = [name for name in names if not any(_is_no_label(one.get(name)) for one in inputs)]
-    if not labels:
+    columns = [_level(labels, name) for name in names if (labels := _labels([one.get(name) for one in inputs]))]
+    if not columns:
         return pd.Index(inputs if numbered else range(len(inputs)), dtype="int64", name="run")
-    columns = [_level([_label(one.get(name)) for one in inputs], name) for name in labels]
-    if labels != names:  # runs that differ in what is no label have to differ
+    if len(columns) < len(names):  # runs that differ in what is no label have to differ
         columns.insert(0, pd.Index(range(len(inputs)), dtype="int64", name="run"))
     return (
         columns[0]
         if len(columns) == 1
         else pd.MultiIndex.from_arrays(columns, names=[column.name for column in columns])
     )
+
+
+def _labels(values: list[Any]) -> list[Any] | None:
+    """An argument of all runs as labels; None where two that differ would look the same, or no text says which it is.
+
+    Of dicts that name themselves, as features of GeoJSON and items of STAC do, it is their `id`.
+    """
+    if any(map(_is_no_label, values)):
+        return None
+    if all(type(value) is dict for value in values):
+        ids = [value.get("id") for value in values]
+        if all(type(one) in (str, int) for one in ids) and len(set(ids)) == len(ids):
+            return ids
+    labels = list(map(_label, values))
+    cut = [label for label in labels if type(label) is str and len(label) == _LABEL_CHARACTERS and label[-1] == "…"]
+    return labels if len(set(cut)) == len(cut) else None
 
 
 def _level(labels: list[Any], name: str) -> pd.Index:
@@ -331,7 +350,7 @@ def _label(value: Any) -> Any:
         hash(value)
     except TypeError:
         text = repr(value)
-        return text if len(text) <= 80 else f"{text[:79]}…"
+        return text if len(text) <= _LABEL_CHARACTERS else f"{text[: _LABEL_CHARACTERS - 1]}…"
     return str(value) if isinstance(value, (tuple, frozenset)) else value
 
 
