@@ -142,6 +142,9 @@ def _are_classes(arguments: tuple[Any, ...]) -> bool:
     return all(isinstance(argument, type) and typing.get_origin(argument) is None for argument in arguments)
 
 
+_A_PATH = "is a path; annotate it `str | Path`, or give its text"
+
+
 class _Lax:
     """Coercion by pydantic, which is imported when the first value needs it."""
 
@@ -170,11 +173,12 @@ class _Lax:
         except ValidationError as error:
             if is_sealed(value):  # it did fit in the job that it was read from
                 return value
-            if self._annotation is str and hasattr(type(value), "__fspath__"):
-                raise Rejection("is a path; annotate it `str | Path`, or give its text") from None
             if isinstance(value, str) and (choice := _choice(self._annotation, value)):
                 return choice[0]
-            raise Rejection(_reason(error.errors(include_url=False, include_input=False))) from None
+            is_path = self._annotation is str and hasattr(type(value), "__fspath__")
+            raise Rejection(
+                _A_PATH if is_path else _reason(error.errors(include_url=False, include_input=False))
+            ) from None
         except Exception as error:  # a validator of the user's own
             raise Rejection(f"its annotation raised {type(error).__name__}: {error}") from error
         _check_addresses(fitted)
