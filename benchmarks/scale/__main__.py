@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.row import Row, page
-from benchmarks.scale.limits import DEFAULT
 from benchmarks.scale.model import WAYS, Outcome, Work, ideal_s, simulate
+from fanfold.submission.limits import DEFAULT
 
 ROOT = Path(__file__).parents[2]
 _RESULTS, _PICTURE = ROOT / "benchmarks" / "RESULTS-SCALE.md", ROOT / "docs" / "images" / "scale.png"
@@ -109,8 +109,8 @@ def main() -> None:
     if whole:
         rows.append(largest())
     how = (
-        "A simulation of what AWS's quotas and our estimates allow (`benchmarks/scale/limits.py`), not a measurement:"
-        f" {DEFAULT.concurrency:,} functions at once, cold starts of {DEFAULT.cold_s:g} s in the median."
+        "A simulation of what AWS's quotas and our estimates allow (`client/fanfold/submission/limits.py`), not a"
+        f" measurement: {DEFAULT.concurrency:,} functions at once, cold starts of {DEFAULT.cold_s:g} s in the median."
     )
     text = page("What scale takes, by the model", "make scale", how, rows)
     tables = [comparison(run_s, 1_024) for run_s in _RUNS_S] + [comparison(35.0, 10_000_000, (100, 1_000))]

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import simpy
 
-from benchmarks.scale.limits import DEFAULT, Limits
 from benchmarks.scale.services import AT_ONCE, Functions, Rate, Steps, Waits
 from fanfold.contract.instances import LIST_PRICES as USD
 from fanfold.contract.payloads import RUNS_PER_CHILD
 from fanfold.engines.aws.capacity import with_spare
+from fanfold.submission.limits import DEFAULT, Limits
 
 #: Results up to here travel in the event.
 _INLINE_BYTES = 8 * 1024
@@ -56,8 +56,8 @@ class Scene:
         self.puts = Rate(self.env, "puts of the bucket", limits.puts, self.waits)
         self.starts: list[float] = []
         self.ends: list[float] = []
-        #: When each host came up.
-        self.hosts_up: list[float] = []
+        #: When each host was started, from when on it is paid for.
+        self.hosts_since: list[float] = []
         self.compute_usd, self.overhead_usd = 0.0, 0.0
         self.throttled = 0
 
@@ -110,7 +110,7 @@ class Scene:
         """Run it to its end."""
         self.env.run(until=self.env.process(self._all_ended()))
         looks_s, done_s = self.limits.poll_s / 2, max(self.ends)
-        compute_usd = self.compute_usd + sum(done_s - up_s for up_s in self.hosts_up) / 3600 * USD.per_hour[_HOST]
+        compute_usd = self.compute_usd + sum(done_s - since for since in self.hosts_since) / 3600 * USD.per_hour[_HOST]
         return Outcome(
             way,
             first_s=min(self.ends) + looks_s,
@@ -244,7 +244,7 @@ def _machines(scene: Scene, runs: simpy.Container, *, anew: bool) -> Steps:
     yield scene.env.timeout(limits.calls_before * limits.call_s + limits.host_s)
     for _ in range(min(work.machines, -(-work.count // _PLACES))):
         yield hosts.turn()
-        scene.hosts_up.append(scene.env.now)
+        scene.hosts_since.append(scene.env.now - limits.host_s)
         for _ in range(_PLACES):
             scene.env.process(_place(scene, runs, anew=anew))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import simpy
 
-from benchmarks.scale.limits import Limits
+from fanfold.submission.limits import Limits
 
 Steps = Generator[simpy.Event, Any, Any]
 

@@ -40,6 +40,8 @@ class Description(NamedTuple):
     image_name: str = ""
     #: Whether runs without an instance type can have it.
     has_realtime: bool = True
+    #: The functions among which realtime runs are shared out; each grows at AWS's rate.
+    functions: int = 1
     #: Version by name of the packages that runs can import; empty where that is not known from here.
     packages: Mapping[str, str] = NO_DATA
     #: What prices depend on: whether machines are Spot machines, and what the realtime function runs on.

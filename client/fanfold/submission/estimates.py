@@ -5,13 +5,23 @@ from __future__ import annotations
 import math
 import statistics
 import textwrap
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from fanfold.contract.instances import LIST_PRICES, InstanceType, Prices, run_memory_mib
 from fanfold.contract.layout import NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.formatting import Dollars, Seconds, about_dollars, about_seconds
 from fanfold.core.pricing import machine_cost, realtime_cost
+from fanfold.submission.limits import (
+    LOCAL_START,
+    Start,
+    machine_start,
+    machines_apart_s,
+    makespan_s,
+    mean_cold_s,
+    realtime_floor_s,
+    realtime_start,
+)
 
 #: As wide as a plan gets.
 _COLUMNS = 80
@@ -137,11 +147,6 @@ def _wrap(note: str) -> list[str]:
 
 # What runs would take, from what such runs have taken: pure arithmetic, with its uncertainty.
 
-#: Seconds until the first run begins, at best and at worst.
-LOCAL_START_S = (0.0, 0.5)
-REALTIME_START_S = (1.0, 5.0)
-MACHINE_START_S = (30.0, 180.0)
-
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -178,6 +183,8 @@ class Observed:
     out_of_memory: int = 0
     #: Where this is from, such as "a sample of 3 runs".
     basis: str = ""
+    #: Seconds from past jobs' submits to their first runs, by the name of the way.
+    starts_s: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     #: What speaks against running the rest as it is: a sample's failures, and where they are told.
     against: str = ""
 
@@ -185,6 +192,13 @@ class Observed:
     def longest_s(self) -> float:
         """The longest of all."""
         return max(self.durations_s)
+
+    def start(self, way: str, model: Start) -> Start:
+        """How long a job of this way takes to begin: as past jobs of it did, within and else by the model."""
+        seen = self.starts_s.get(way)
+        if not seen:
+            return model
+        return Start(min(*seen, model.low), statistics.median(seen), max(*seen, model.high))
 
     def mean_s(self) -> Span:
         """What a run takes on average: the mean give or take its error, wider the fewer runs are known."""
@@ -227,7 +241,8 @@ def local_way(observed: Observed, *, cached: int, to_run: int, workers: int, rea
     """On this machine, `workers` side by side: it costs nothing."""
     nothing = Span(*[Dollars(0)] * 3)
     obstacle = realtime_obstacle(observed, own) if realtime else own_obstacle(observed, own)
-    return Way("local", cached, to_run, _time(observed, to_run, workers, LOCAL_START_S), nothing, obstacle)
+    time_s = _time(observed, to_run, workers, observed.start("local", LOCAL_START))
+    return Way("local", cached, to_run, time_s, nothing, obstacle)
 
 
 def realtime_way(
@@ -236,22 +251,26 @@ def realtime_way(
     cached: int,
     to_run: int,
     concurrency: int,
+    functions: int = 1,
     prices: Prices = LIST_PRICES,
     arm64: bool = False,
     own: Own = _NONE,
     packages_s: float = 0.0,
 ) -> Way:
-    """On Lambda, up to `concurrency` side by side; at most, each result is too large for the table.
+    """On Lambda, up to `concurrency` side by side; at most, all of these are new and each result is a large one.
 
-    Each of these takes `packages_s` for the UDF's own packages, unless it is warm.
+    Each takes `packages_s` for the UDF's own packages, unless it is warm.
     """
-    mean, making_s = observed.mean_s(), packages_s * min(concurrency, to_run)
+    at_once = min(concurrency, to_run)
+    mean, making_s, cold_s = observed.mean_s(), packages_s * at_once, mean_cold_s() * at_once
     usd = Span(
         realtime_cost(mean.low * to_run, to_run, prices, arm64=arm64),
         realtime_cost(mean.expected * to_run + making_s, to_run, prices, arm64=arm64),
-        realtime_cost(mean.high * to_run + 2 * making_s, to_run, prices, arm64=arm64, large_results=True),
+        realtime_cost(mean.high * to_run + 2 * making_s + cold_s, to_run, prices, arm64=arm64, large_results=True),
     )
-    time_s = _time(observed, to_run, concurrency, _later(REALTIME_START_S, packages_s))
+    start = _later(observed.start("realtime", realtime_start(to_run, at_once)), packages_s)
+    least_s = start.low + realtime_floor_s(to_run, at_once, functions)
+    time_s = _time(observed, to_run, concurrency, start).each(lambda s: Seconds(max(s, least_s) if to_run else 0.0))
     obstacle, packages_usd = realtime_obstacle(observed, own), realtime_cost(making_s, 0, prices, arm64=arm64)
     return Way("realtime", cached, to_run, time_s, usd, obstacle, packages_usd)
 
@@ -271,16 +290,18 @@ def machine_way(
 ) -> Way:
     """On `machines` of an instance type, `processes` side by side on each; their start is paid for, too."""
     machines = min(machines, math.ceil(to_run / processes))
-    time_s = _time(observed, to_run, machines * processes, _later(MACHINE_START_S, packages_s))
+    start = _later(observed.start(instance.name, machine_start(machines)), packages_s)
+    time_s = _time(observed, to_run, machines * processes, start)
     usd_per_hour = instance.host.price(prices, spot=spot)
-    usd = time_s.each(lambda up_s: machine_cost(usd_per_hour, up_s * machines))
+    apart_s = machines_apart_s(machines) / 2  # a host is paid for from its start, and the last starts late
+    usd = time_s.each(lambda up_s: machine_cost(usd_per_hour, max(0.0, up_s - apart_s) * machines))
     obstacle = machine_obstacle(observed, instance, processes, own)
     return Way(instance.name, cached, to_run, time_s, usd, obstacle, machine_cost(usd_per_hour, packages_s * machines))
 
 
-def _later(start_s: tuple[float, float], by_s: float) -> tuple[float, float]:
+def _later(start: Start, by_s: float) -> Start:
     """A start where workers have packages to fetch: none at best, twice as long as is likely at worst."""
-    return start_s[0], start_s[1] + 2 * by_s
+    return Start(start.low, start.expected + by_s, start.high + 2 * by_s)
 
 
 def own_obstacle(observed: Observed, own: Own) -> str:
@@ -315,14 +336,14 @@ def machine_obstacle(observed: Observed, instance: InstanceType, processes: int,
     return f"runs need {needs_mib:,.0f} MiB{' side by side' if processes > 1 else ''}, it has {has_mib:,} MiB"
 
 
-def _time(observed: Observed, to_run: int, side_by_side: int, start_s: tuple[float, float]) -> Span:
+def _time(observed: Observed, to_run: int, side_by_side: int, start: Start) -> Span:
     """From the submit to the last result: no shorter than the longest run, however many are side by side."""
     if not to_run:
         return Span(*[Seconds(0)] * 3)
     mean, rounds = observed.mean_s(), to_run / min(side_by_side, to_run)
-    least, most = start_s
+    likely_s = start.expected + makespan_s(observed.durations_s, to_run, side_by_side)
     return Span(
-        Seconds(least + max(mean.low * rounds, mean.low)),
-        Seconds((least + most) / 2 + max(mean.expected * rounds, observed.longest_s if to_run > 1 else mean.expected)),
-        Seconds(most + max(mean.high * rounds, observed.longest_s)),
+        Seconds(min(likely_s, start.low + mean.low * rounds)),
+        Seconds(likely_s),
+        Seconds(max(likely_s, start.high + max(mean.high * math.ceil(rounds), observed.longest_s))),
     )

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from fanfold.contract.instances import InstanceType, Prices
+from fanfold.core.fold import JobState
 from fanfold.core.formatting import about_dollars, about_seconds, counted
 from fanfold.core.models import GOOD, JobHeader, RunStatus
 from fanfold.core.options import Options, Request, unwrapped
@@ -215,7 +216,7 @@ def _ways(draft: Draft, request: Request, looked: _Looked, observed: Observed, c
         realtime = request.instance is None
         yield local_way(observed, cached=known, to_run=count - known, workers=workers, realtime=realtime, own=own)
     else:
-        concurrency = min(concurrency, described.concurrency)
+        concurrency = min(request.max_workers or described.concurrency, described.concurrency)
     known = cached.get("realtime", 0)
     arm64 = described.architecture == "arm64"
     yield realtime_way(
@@ -223,6 +224,7 @@ def _ways(draft: Draft, request: Request, looked: _Looked, observed: Observed, c
         cached=known,
         to_run=count - known,
         concurrency=concurrency,
+        functions=described.functions,
         prices=charged,
         arm64=arm64,
         own=own,
@@ -317,6 +319,7 @@ def _observe(engine: Engine, headers: Iterable[JobHeader], asks: Options) -> Obs
     A limit of the UDF's own that is higher by now, or gone, says nothing of the one that would be met.
     """
     durations_s: list[float] = []
+    starts_s: dict[str, list[float]] = {}
     peak_mib, timed_out, out_of_memory = 0.0, 0, 0
     for header in headers:
         state = read_state(engine.stores.log, header)
@@ -325,13 +328,29 @@ def _observe(engine: Engine, headers: Iterable[JobHeader], asks: Options) -> Obs
             if usage is not None:
                 durations_s.append(usage.duration_s)
                 peak_mib = max(peak_mib, usage.peak_memory_mib)
+        if (start_s := _start_s(header, state)) is not None:
+            way = (header.instance_type or "realtime") if header.costs_money else "local"
+            starts_s.setdefault(way, []).append(start_s)
         if not _is_raised(own_timeout_s(header), asks.timeout_s):
             timed_out += sum(1 for _ in state.indexes(RunStatus.TIMED_OUT))
         if not _is_raised(own_memory_mib(header), asks.memory_mib):
             out_of_memory += sum(1 for _ in state.indexes(RunStatus.OUT_OF_MEMORY))
         if len(durations_s) >= _ENOUGH:
             break
-    return Observed(tuple(durations_s), peak_mib, timed_out, out_of_memory) if durations_s else None
+    if not durations_s:
+        return None
+    starts = {name: tuple(some) for name, some in starts_s.items()}
+    return Observed(tuple(durations_s), peak_mib, timed_out, out_of_memory, starts_s=starts)
+
+
+def _start_s(header: JobHeader, state: JobState) -> float | None:
+    """Seconds from a job's submit to its first run; None where none has ended by itself, or it was begun anew."""
+    began = [
+        ended_at - usage.duration_s
+        for index in state.indexes(RunStatus.SUCCEEDED)
+        if state.attempt_of(index) == 0 and (ended_at := state.finished_at(index)) and (usage := state.usage(index))
+    ]
+    return max(0.0, min(began) - header.created_at) if began else None
 
 
 def _is_raised(before: float | None, now: float | None) -> bool:

@@ -171,6 +171,7 @@ class AwsEngine:
             image=facts["identity"],
             image_name=image,
             has_realtime=bool(facts["functions"]),
+            functions=len(facts["functions"]),
             packages=deployment.packages_of(image),
             spot=descriptor["spot"],
             architecture=facts["architecture"],
