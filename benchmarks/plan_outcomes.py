@@ -101,7 +101,7 @@ def outcomes(max_workers: int | None) -> Iterator[Outcome]:
         job = fanfold.submit(udf, inputs, max_workers=max_workers, cache=False, collect=False).wait()
         way = planned.way(planned.asked)
         yield Outcome(
-            name, float(way.time_s.expected), float(job.total_time()), float(way.usd.expected), float(job.cost().usd)
+            name, float(way.time_s.expected), float(job.total_time()), float(way.usd.expected), float(job.cost())
         )
 
 
