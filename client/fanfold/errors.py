@@ -156,7 +156,12 @@ class StoreFull(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The store does not answer now, or is throttled. It passes by itself; waiting goes on meanwhile."""
+    """The store does not answer now, or is throttled. It passes by itself; waiting goes on meanwhile.
+
+    `job_id`: of the job that was asked about, and goes on.
+    """
+
+    job_id = ""
 
 
 class ResultDamaged(StoreError):

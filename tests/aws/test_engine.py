@@ -23,7 +23,14 @@ from fanfold.core.models import EventKind, RunRef, Usage
 from fanfold.engines.aws import dispatch, paths, reconcile
 from fanfold.engines.aws.work import Work
 from fanfold.engines.base import engine_for
-from fanfold.errors import CaptureError, ConfigurationError, RunFailed, RunTimedOut, UnknownInstanceType
+from fanfold.errors import (
+    CaptureError,
+    ConfigurationError,
+    RunFailed,
+    RunTimedOut,
+    StoreUnavailable,
+    UnknownInstanceType,
+)
 from fanfold.source.capture import capture
 from fanfold.stores.state import read_state
 from fanfold.submission.needs import check_needs
@@ -286,6 +293,27 @@ def test_every_event_of_a_dispatch_is_one_that_readers_understand(engine, accoun
     assert {event.data["state"] for event in told} == {"starting", "started"}
     assert all(dispatch.of_event(event).covers(1, 0) for event in told)
     assert not any(dispatch.of_event(event).covers(2, 0) for event in told)
+
+
+def test_machines_are_ended_though_their_execution_cannot_be_stopped(engine, account, monkeypatch):
+    header = put_job(engine.stores, double, [1], instance_type_name="small")
+    with Emulated(account, lambda payload: None):
+        engine.start(header, [RunRef(0)])
+    ended, call = [], account.call
+
+    def answer(service, operation, **parameters):
+        if operation == "stop_execution":
+            raise StoreUnavailable("AWS did not answer.", next_step="wait.")
+        if operation == "list_jobs":
+            return {"jobSummaryList": [{"jobId": "machine", "status": "RUNNABLE"}]}
+        if operation == "terminate_job":
+            return ended.append(parameters["jobId"])
+        return call(service, operation, **parameters)
+
+    monkeypatch.setattr(account, "call", answer)
+    with pytest.raises(StoreUnavailable):
+        engine.cancel(header)
+    assert ended == ["machine"]
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 
 import pytest
@@ -111,6 +112,81 @@ def test_what_ends_a_wait_names_the_job_and_how_to_come_back(log):
     assert again.value.message.count(job.id) == 1
     log.broken = None
     assert job.wait().results() == [0, 1, 4]
+
+
+@pytest.mark.parametrize("ask", ["status", "counts", "summary", "logs", "cancel", "retry", "errors"])
+def test_whatever_is_asked_of_a_job_in_vain_names_it(log, ask):
+    job = fanfold.submit(squared, range(3), collect=False, cache=False).wait()
+    log.broken = StoreUnavailable("AWS did not answer.", next_step="check the network.")
+    again = fanfold.get_job(job.id)
+    with pytest.raises(StoreUnavailable) as caught:
+        getattr(again, ask)()  # of the status, which is an attribute, the first half
+    assert job.id in str(caught.value)
+    assert caught.value.next_step.startswith("check the network; then `fanfold")
+    assert code_for(caught.value) is ExitCode.INCOMPLETE
+
+
+@pytest.mark.parametrize("error", [UNREACHABLE, SignInNeeded("Expired.", next_step="sign in again.")])
+def test_a_job_that_is_written_down_and_cannot_be_started_is_named(monkeypatch, error):
+    """To call again would have it twice."""
+    engine = engine_for()
+
+    def fail(*_):
+        raise copy.copy(error)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "start", fail)
+        with pytest.raises(type(error)) as caught:
+            fanfold.submit(squared, range(3), cache=False)
+    [job] = fanfold.get_jobs(limit=1)
+    assert f"Job {job.id} has not started as a whole." in caught.value.message
+    assert f'`fanfold.get_job("{job.id}").wait()` starts it' in caught.value.next_step
+    assert code_for(caught.value) is ExitCode.INCOMPLETE
+
+
+def test_a_retry_that_cannot_be_started_names_the_job_and_leaves_nothing_queued(monkeypatch):
+    @fanfold.udf(max_retry=0)
+    def fails(x: int):
+        raise OSError("no such scene")
+
+    job = fanfold.submit(fails, [1], collect=False, cache=False).wait()
+    engine = engine_for()
+
+    def fail(*_):
+        raise copy.copy(UNREACHABLE)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "start", fail)
+        with pytest.raises(StoreUnavailable) as caught:
+            job.retry()
+    assert f"`fanfold retry {job.id}` starts what is left of it" in caught.value.next_step
+    assert job.status == "Cancelled"
+
+
+def test_what_could_not_be_stopped_is_stopped_by_cancelling_again(monkeypatch, tmp_path):
+    @fanfold.udf
+    def waits(folder: str):
+        import time
+        from pathlib import Path
+
+        while not (Path(folder) / "go").exists():
+            time.sleep(0.01)
+
+    job = fanfold.submit(waits, [str(tmp_path)], collect=False, cache=False)
+    engine, stopped = engine_for(), []
+
+    def fail(*_):
+        raise copy.copy(UNREACHABLE)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "cancel", fail)
+        with pytest.raises(StoreUnavailable, match="again ends what is left of it"):
+            job.cancel()
+    job.wait()
+    monkeypatch.setattr(engine, "cancel", lambda header: stopped.append(header.id))
+    fanfold.get_job(job.id).cancel()
+    app(["cancel", job.id], standalone_mode=False)
+    assert stopped == [job.id] * 2
 
 
 def test_an_error_before_anything_was_started_is_one_of_usage():

@@ -14,6 +14,7 @@ from fanfold.errors import (
     JobNotFound,
     MissingPackage,
     NestedSubmitError,
+    StoreUnavailable,
     WaitTimeout,
 )
 
@@ -35,7 +36,7 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.FAILED: "the job or the run failed or was cancelled, a result is damaged, or a store cannot be used",
     ExitCode.USAGE: "the command, the UDF or an input is not right; nothing was started",
     ExitCode.NOT_FOUND: "no job has that id",
-    ExitCode.INCOMPLETE: "the job is not complete yet, `--timeout` ran out, or AWS wants a new sign-in; it goes on",
+    ExitCode.INCOMPLETE: "the job is not complete: `--timeout` ran out, AWS is silent or wants a sign-in; it goes on",
     ExitCode.INTERRUPTED: "Ctrl-C",
     ExitCode.PIPE_CLOSED: "whatever read the output went away, as `head` does when it has seen enough",
 }
@@ -47,7 +48,7 @@ def code_for(error: FanfoldError) -> ExitCode:
     """The exit code of a command that ended with this error."""
     if isinstance(error, JobNotFound):
         return ExitCode.NOT_FOUND
-    if isinstance(error, WaitTimeout) or (isinstance(error, ConfigurationError) and error.job_id):
+    if isinstance(error, WaitTimeout) or (isinstance(error, ConfigurationError | StoreUnavailable) and error.job_id):
         return ExitCode.INCOMPLETE
     return ExitCode.USAGE if isinstance(error, _USAGE) else ExitCode.FAILED
 

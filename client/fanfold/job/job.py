@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -18,9 +17,11 @@ from fanfold.core.options import check_flags, check_number
 from fanfold.engines.base import Engine
 from fanfold.errors import (
     CodecError,
+    ConfigurationError,
     InputError,
     ResultDamaged,
     RunFailed,
+    StoreError,
     StoreUnavailable,
     WaitTimeout,
 )
@@ -492,9 +493,10 @@ class Job(JobCompat):
     def logs(self, index: int) -> str: ...
     def logs(self, index: int | None = None) -> logs.Logs | str:
         """What one run has printed; without `index` what each has, a list that prints line by line, run by run."""
-        if index is not None:
-            return logs.text(self.contents, self._position(index))
-        return logs.Logs.of(len(self), logs.by_run(self.contents))
+        with self.tracker.naming_job("`fanfold logs {job}` prints them"):
+            if index is not None:
+                return logs.text(self.contents, self._position(index))
+            return logs.Logs.of(len(self), logs.by_run(self.contents))
 
     def tail_logs(self, index: int | None = None) -> None:
         """Print what the runs print, as they print it, until the job ends; Ctrl-C stops looking, not the job."""
@@ -508,13 +510,7 @@ class Job(JobCompat):
         Returns when nothing runs any more, or at once with `wait=False`.
         """
         check_flags(wait=wait)
-        tracker = self.tracker
-        if tracker.look().done:
-            return self
-        tracker.engine.stores.log.request_cancel(self.id, time.time())
-        tracker.refresh()
-        tracker.engine.cancel(tracker.header)
-        return self.wait(progress=False) if wait else self
+        return self.wait(progress=False) if self.tracker.cancel() and wait else self
 
     def retry(
         self,
@@ -531,7 +527,8 @@ class Job(JobCompat):
         still runs, where one of `runs` has not failed, where the budget is spent, or where the fixed function does not
         take the inputs of these runs; and `CaptureError`.
         """
-        with WithoutOwnFrames():
+        again = self.tracker.naming_job("`fanfold retry {job}` starts what is left of it", "has not started again")
+        with WithoutOwnFrames(), again:
             return self._retry(udf, None if runs is None else sorted(set(runs)), budget_usd)
 
     def _retry(self, udf: Callable[..., Any] | None, chosen: list[int] | None, budget_usd: float | None) -> Job:
@@ -561,8 +558,9 @@ class Job(JobCompat):
         try:
             self._start_again(runs, fixed)
         except BaseException:  # a Ctrl-C, perhaps: nobody would run what is queued, nor could it be retried
-            self.tracker.restart()
-            self.cancel(wait=False)
+            with suppress(StoreError, ConfigurationError):  # the first error is the one to tell
+                self.tracker.restart()
+                self.cancel(wait=False)
             raise
         return self
 

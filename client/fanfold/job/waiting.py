@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -26,7 +26,7 @@ from fanfold.core.models import (
 )
 from fanfold.core.processes import Locked
 from fanfold.engines.base import Engine
-from fanfold.errors import ConfigurationError, StoreError, StoreUnavailable, WaitTimeout
+from fanfold.errors import ConfigurationError, FanfoldError, StoreError, StoreUnavailable, WaitTimeout
 from fanfold.settings import Logger
 from fanfold.stores.state import LARGE_JOB, Brief, KeptBrief, brief_of
 
@@ -98,7 +98,23 @@ class Tracker(Locked):
             return self.state
 
     def look(self) -> JobState:
-        """Read what is new, and make sure that an open job is being worked on."""
+        """Read what is new, and make sure that an open job is being worked on. An error names the job."""
+        with self.naming_job():
+            return self._look()
+
+    def cancel(self) -> bool:
+        """Cancel the job; False where it had ended by itself. Of one that is cancelled, stop what could not be then."""
+        was_done = self.look().done
+        if was_done and self.header.cancelled_at is None:
+            return False
+        with self.naming_job("`fanfold cancel {job}` again ends what is left of it"):
+            if not was_done:
+                self.engine.stores.log.request_cancel(self.header.id, time.time())
+                self.refresh()
+            self.engine.cancel(self.header)
+        return True
+
+    def _look(self) -> JobState:
         state = self.refresh()
         self._was_open |= not state.done
         if state.done:
@@ -216,7 +232,7 @@ class Tracker(Locked):
                 left_s = _SILENCE_S if deadline is None else deadline - time.monotonic()
                 time.sleep(max(0.0, min(_SILENCE_S, left_s)))
             except ConfigurationError as error:
-                raise self._name_job(error) from error.__cause__
+                raise name_job(error, self.header.id) from error.__cause__
             else:
                 self._silent_since, self.state.silence = 0.0, ""
                 return found
@@ -228,17 +244,13 @@ class Tracker(Locked):
         since = time.strftime("%H:%M:%S", time.localtime(self._silent_since))
         self.state.silence = f"no answer since {since}, trying again ({error.message.rstrip('.')})"
 
-    def _name_job(self, error: ConfigurationError) -> ConfigurationError:
-        """The error, with the job that goes on meanwhile: to start it again costs everything twice."""
-        job_id = self.header.id
-        if error.job_id != job_id:
-            error.job_id = job_id
-            error.message = f"{error.message} Job {job_id} goes on meanwhile."
-            error.next_step = (
-                f'{error.next_step.rstrip(".")}; then `fanfold.get_job("{job_id}").wait()` goes on waiting'
-                f" (`fanfold status --watch {job_id}` at a terminal). Starting it again would run everything twice."
-            )
-        return error
+    @contextmanager
+    def naming_job(self, then: str = "", it: str = "") -> Iterator[None]:
+        """Have what ends it name the job, how `it` stands, and what to do `then`."""
+        try:
+            yield
+        except (ConfigurationError, StoreUnavailable) as error:
+            raise name_job(error, self.header.id, then, it) from error.__cause__
 
     def _check_deadline(self, deadline: float | None) -> None:
         if deadline is None or time.monotonic() < deadline:
@@ -494,6 +506,24 @@ class ProgressLines:
     """Whether lines of progress are shown where somebody watches."""
 
     is_wanted = True
+
+
+def name_job(error: ConfigurationError | StoreUnavailable, job_id: str, then: str = "", it: str = "") -> FanfoldError:
+    """The error, with the job that goes on meanwhile: to start it again costs everything twice.
+
+    `then`: what to do when its cause is gone, with `{job}` for the job's id; `it`: how the job stands.
+    """
+    if error.job_id == job_id:
+        return error
+    error.job_id = job_id
+    if it or isinstance(error, ConfigurationError):
+        error.message = f"{error.message} Job {job_id} {it or 'goes on meanwhile'}."
+    then = then or (
+        '`fanfold.get_job("{job}").wait()` goes on waiting (`fanfold status --watch {job}` at a terminal).'
+        " Starting it again would run everything twice."
+    )
+    error.next_step = f"{error.next_step.rstrip('.')}; then {then.format(job=job_id)}"
+    return error
 
 
 def is_watched() -> bool:

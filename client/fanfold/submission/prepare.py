@@ -30,9 +30,10 @@ from fanfold.core.models import (
 )
 from fanfold.core.options import Options, Request, places, secret_variable, unwrapped
 from fanfold.engines.base import Description, Engine, JobSealing, engine_for, note_submitted_here
-from fanfold.errors import CaptureError, InputError, NestedSubmitError
+from fanfold.errors import CaptureError, ConfigurationError, InputError, NestedSubmitError, StoreUnavailable
 from fanfold.inputs import Signature, sender, validated
 from fanfold.job.results import make_room_now_and_then
+from fanfold.job.waiting import name_job
 from fanfold.settings import Logger, current
 from fanfold.source.capture import Captured
 from fanfold.source.environ import say_which_stay
@@ -51,6 +52,8 @@ _log = Logger(__name__)
 # What every call needs first: it is not made from within a run, it has an engine, and it asks for something.
 
 _ALIASES = ("small", "medium", "large")
+#: What to do with a job that is written down and could not be started.
+_START_IT = '`fanfold.get_job("{job}").wait()` starts it within 3 minutes. Submitting again might run it twice.'
 
 
 def inside_run() -> bool:
@@ -150,8 +153,14 @@ class Submission(NamedTuple):
         return (RunRef(index) for index in range(start, last) if not self.seen_to[index])
 
     def start(self, start: int = 0, stop: int | None = None) -> None:
-        """Start the runs from `start` up to `stop`; with the first of them, look out for those of earlier jobs."""
-        self.engine.start(self.header, self.runs(start, stop))
+        """Start the runs from `start` up to `stop`; with the first of them, look out for those of earlier jobs.
+
+        What keeps it from that names the job, which is written down by now: submitted again it might run twice.
+        """
+        try:
+            self.engine.start(self.header, self.runs(start, stop))
+        except (ConfigurationError, StoreUnavailable) as error:
+            raise name_job(error, self.header.id, _START_IT, "has not started as a whole") from error.__cause__
         if self.follows and not start:
             self.engine.follow(self.header)
 

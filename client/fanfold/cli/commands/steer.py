@@ -21,10 +21,9 @@ def cancel(job: options.JobId, engine: options.EngineName = None, as_json: optio
     from fanfold.api.submit import get_job
 
     found = get_job(job, engine=engine)
-    if found.status in (JobStatus.QUEUED.value, JobStatus.RUNNING.value):
-        found.cancel()
-    else:
+    if found.status not in (JobStatus.QUEUED.value, JobStatus.RUNNING.value):
         note(f"Job {found.id} has ended already.")
+    found.cancel()  # of one that was cancelled it stops what could not be stopped then
     if as_json:
         print_json(status_record(found))
     else:

@@ -111,10 +111,18 @@ class AwsEngine:
         """Nothing: what it waits for is in its log, and the client that waits takes it over (`reconcile`)."""
 
     def cancel(self, header: JobHeader) -> None:
-        """Stop the job's executions, and its machines with them; realtime runs see the flag within seconds."""
-        state = read_state(self.stores.log, header, consistent=True)
+        """Stop the job's executions, and its machines with them; realtime runs see the flag within seconds.
+
+        One that cannot be stopped now keeps no other from it; cancelling again tries it again.
+        """
+        state, failures = read_state(self.stores.log, header, consistent=True), []
         for dispatch in reconcile.dispatches_of(state):
-            self.paths[dispatch.path].stop(header, dispatch)
+            try:
+                self.paths[dispatch.path].stop(header, dispatch)
+            except FanfoldError as error:
+                failures.append(error)
+        for failure in failures:
+            raise failure
 
     def reconcile(self, header: JobHeader, state: JobState) -> bool:
         """Record runs as lost that nobody runs any more, and start those that are due; True where there were any.

@@ -164,11 +164,12 @@ def _failed(error: Exception, code: str, action: str, on: str) -> StoreError:
     if _THROTTLED.search(code) or status == 429 or _THROTTLE_WORDS.search(str(error)):
         return StoreUnavailable(
             f"AWS kept throttling {action} on {on} ({code}) through all retries.",
-            next_step="call again in a minute: what was recorded is kept. `fanfold doctor` shows the account's limits.",
+            next_step="wait a minute: what was recorded is kept (`fanfold doctor` shows the account's limits).",
         )
     kind = StoreUnavailable if status >= 500 or _PASSES.search(code) else StoreError
     return kind(
-        f"{action} on {on} failed: {error}.", next_step="call again; if it stays, ask who runs AWS in your company."
+        f"{action} on {on} failed: {error}.",
+        next_step="try again in a minute; if it stays, ask who runs AWS in your company.",
     )
 
 
@@ -234,7 +235,7 @@ def _never_answered(error: Exception, action: str, on: str) -> FanfoldError:
             return error_class(message.format(action=action, on=on, said=said), next_step=next_step)
     return StoreUnavailable(
         f"AWS did not answer {action} on {on}: {said}.",
-        next_step="check the network and the region, then call again: what was recorded is kept.",
+        next_step="check the network and the region; what was recorded is kept.",
     )
 
 

@@ -47,7 +47,12 @@ class DedicatedPath:
 
         Stopping the execution ends the machines too, some time later; they are paid for meanwhile.
         """
-        self._executions.stop(DEDICATED, execution_name(header, dispatch), "The job was cancelled.")
+        try:
+            self._executions.stop(DEDICATED, execution_name(header, dispatch), "The job was cancelled.")
+        finally:  # whatever keeps the execution from being stopped: its machines are what costs
+            self._end_machines(header)
+
+    def _end_machines(self, header: JobHeader) -> None:
         account, queue = self._context.account, self._lane(header)["queue"]
         name = [{"name": "JOB_NAME", "values": [f"fanfold-{header.id}"]}]
         on = f"queue {queue}"
