@@ -26,7 +26,7 @@ from fanfold.core.models import (
 )
 from fanfold.core.processes import Locked
 from fanfold.engines.base import Engine
-from fanfold.errors import ConfigurationError, FanfoldError, StoreError, StoreUnavailable, WaitTimeout
+from fanfold.errors import ConfigurationError, FanfoldError, StoreError, StoreFull, StoreUnavailable, WaitTimeout
 from fanfold.settings import Logger
 from fanfold.stores.state import LARGE_JOB, Brief, KeptBrief, brief_of
 
@@ -119,9 +119,17 @@ class Tracker(Locked):
         self._was_open |= not state.done
         if state.done:
             state = self._with_last_words(state)
-        elif self.engine.reconcile(self.header, state):
+        elif self._reconcile(state):
             state = self.refresh()
         return state
+
+    def _reconcile(self, state: JobState) -> bool:
+        """Have the engine look after the job. A full disk keeps nobody from looking: who waits for the job is told."""
+        try:
+            return self.engine.reconcile(self.header, state)
+        except StoreFull as error:
+            state.silence = error.message
+            return False
 
     def _with_last_words(self, state: JobState) -> JobState:
         """Have the engine look once more at a job's machines: one that died in its last seconds has said nothing."""

@@ -567,12 +567,12 @@ def start_runner(stores: LocalStores, header: JobHeader, stop: int) -> None:
 
 
 def last_words(stores: LocalStores, header: JobHeader) -> str:
-    """The last line that a dedicated job's runner wrote, if it wrote any: most likely why it ended."""
+    """The last that a dedicated job's runner wrote, if it wrote anything: most likely why it ended."""
     try:
         lines = stores.runner_log(header.id).read_text(encoding="utf-8", errors="replace").split("\n")
     except FileNotFoundError:
         return ""
-    said = [line.strip() for line in lines if line.strip()]
+    said = [line.strip() for line in lines if line.strip() and not line.strip().startswith("Next: ")]
     return f"; its last words: {said[-1][:500]}" if said else ""
 
 

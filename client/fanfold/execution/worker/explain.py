@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import time
 import traceback
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -87,8 +88,8 @@ def _as_in_lambda() -> bool:
 # Room
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-#: So many files are looked at, no more: the run has failed already, and its caller waits.
-_MOST_FILES = 20_000
+#: So many files and folders are looked at, and for so long: the run has failed already, and its caller waits.
+_MOST_FILES, _MOST_S = 20_000, 0.2
 
 
 def _no_room(error: BaseException) -> WhyHere | None:
@@ -110,9 +111,9 @@ def full_disk(path: str | None) -> WhyHere:
     if kept:
         parts["what its worker keeps in scratch_path()"] = kept
     sizes = {name: _used_mib(folder) for name, folder in parts.items() if folder}
-    told = ", ".join(f"{name} {size:,} MiB" for name, size in sizes.items())
-    where = temporary if path is None else _folder_of(path)
-    return WhyHere(f"the disk is full: of its {_size_mib(where):,} MiB {told}", _more_disk())
+    told = ", ".join(f"{name} {size:,} MiB" for name, size in sizes.items() if size is not None)
+    room_mib = _size_mib(temporary if path is None else _folder_of(path))
+    return WhyHere(f"the disk is full: of its {room_mib:,} MiB {told or 'nothing is left'}", _more_disk())
 
 
 def _own_folder(temporary: str) -> str | None:
@@ -158,18 +159,18 @@ def _size_mib(folder: str) -> int:
     return facts.f_blocks * facts.f_frsize // _MIB
 
 
-def _used_mib(folder: str) -> int:
-    used = left = 0
-    left = _MOST_FILES
+def _used_mib(folder: str) -> int | None:
+    """What a folder's files take; None for one with too many: a /tmp that all share is no run's own."""
+    used, left, until = 0, _MOST_FILES, time.monotonic() + _MOST_S
     for place, _, files in os.walk(folder):
-        for name in files[:left]:
+        left -= 1 + len(files)
+        if left <= 0 or time.monotonic() > until:
+            return None
+        for name in files:
             try:
                 used += os.lstat(os.path.join(place, name)).st_blocks * 512
             except OSError:
                 continue
-        left -= len(files)
-        if left <= 0:
-            break
     return used // _MIB
 
 

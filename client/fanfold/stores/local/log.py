@@ -69,6 +69,7 @@ class Database:
         self._owner_pid = os.getpid()
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._had_no_room = False
         self._inherited: list[sqlite3.Connection | None] = []
         self._synced_inode = 0
 
@@ -79,12 +80,24 @@ class Database:
             self._part_from_parent()
         with self._lock, self._explained():
             if self._connection is None:
-                self._connection = _open(self.path)
+                self._connection = self._open_as_it_can_be()
             yield self._connection
+
+    def _open_as_it_can_be(self) -> sqlite3.Connection:
+        """Open it; where there is no room for the files that SQLite has beside it, to be read all the same."""
+        try:
+            connection = _open(self.path)
+        except sqlite3.Error as error:
+            if not isinstance(_explain(error, self.path), StoreFull) or not self.path.stat().st_size:
+                raise
+            connection, self._had_no_room = _open_to_read(self.path), True
+        return connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """The connection within a transaction that holds the file's one write lock; kept at the end, or undone."""
+        if self._had_no_room:
+            self._open_anew()
         with self.reading() as connection:
             try:
                 connection.execute("BEGIN IMMEDIATE")  # a Ctrl-C while it waits is raised after it has begun
@@ -120,6 +133,13 @@ class Database:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+    def _open_anew(self) -> None:
+        """Open it to be written, as there may be room by now. Raises `StoreFull`."""
+        with self._lock, self._explained():
+            connection = _open(self.path)
+            self.close()
+            self._connection, self._had_no_room = connection, False
 
     def _part_from_parent(self) -> None:
         # A connection must not be used, nor even closed, by a forked child: it would break its parent's locks.
