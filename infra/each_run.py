@@ -112,6 +112,7 @@ def record_failed_execution(
         "status": sfn_tasks.DynamoAttributeValue.from_string(payloads.FAILED_EXECUTION),
         "failure": _string("States.JsonToString($.failure)"),
         "execution": _string("$$.Execution.Id"),
+        cloud.WAKES: _number("1"),
     }
     nothing = sfn.JsonPath.DISCARD
     # What goes on from here may say why; what does not must put out nothing (see `EachRun`).

@@ -25,6 +25,7 @@ from infra.people import People
 from infra.realtime import Realtime
 from infra.recipe import default_recipe, own_recipes
 from infra.settings import Settings
+from infra.shepherd import Shepherd
 from infra.storage import StorageStack
 
 
@@ -75,6 +76,15 @@ class ProcessingStack(Stack):
             mount=mount,
         )
         self.fanout = Fanout(self, "Fanout", settings=settings, storage=storage, functions=self.realtime.functions)
+        self.shepherd = Shepherd(
+            self,
+            "Shepherd",
+            settings=settings,
+            storage=storage,
+            fanout=self.fanout,
+            image=images[settings.architecture],
+            environment=environment,
+        )
         parts = Parts(settings, storage, self.realtime, self.dedicated, self.fanout)
         People(self, "People", parts)
         DeploymentDescriptor(self, "DeploymentDescriptor", parts)

@@ -43,6 +43,7 @@ def _table(scope: Construct) -> dynamodb.Table:
         sort_key=_text(cloud.SORT_KEY),
         billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
         time_to_live_attribute=cloud.EXPIRES_AT,
+        stream=dynamodb.StreamViewType.NEW_IMAGE,  # what wakes the shepherd
         point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
             point_in_time_recovery_enabled=True
         ),

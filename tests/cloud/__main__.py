@@ -29,6 +29,7 @@ def main() -> None:
         with TemporaryDirectory(prefix="fanfold-cloud-") as folder, LocalCloud(Path(folder), port=asked.port) as cloud:
             _say("deploying ...")
             name = cloud.deploy()
+            cloud.tell_events()
             print(*_lines(cloud, name), sep="\n", flush=True)
             _say(f"Fanfold is deployed as {name!r} at {cloud.endpoint}, until Ctrl-C. In another terminal, paste the")
             _say("lines above, then try: fanfold doctor")

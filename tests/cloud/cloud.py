@@ -170,12 +170,22 @@ class LocalCloud:
         self.scale_waits(self._wait_scale)
         self.deliver_twice(0)
         self.put_functions_to_sleep(0)
+        self.tell_events(False)
         self.enforce_permissions()
         return int(self._order("mend"))
 
     def forget(self) -> None:
         """End what still runs, and empty the table and the bucket, as if nothing had been run in the deployment."""
         self._order("forget")
+
+    def tell_events(self, on: bool = True) -> None:
+        """Have the shepherd hear of what happens; by default it sleeps, for what tests look at is a client's doing."""
+        self._order("tell_events", on)
+
+    def alarms(self) -> dict[str, float]:
+        """When the shepherd is to be woken for each job, in seconds since 1970."""
+        found: dict[str, float] = self._order("alarms")
+        return found
 
     def throttled(self) -> int:
         """How many invocations have been refused because of the concurrency."""

@@ -29,6 +29,8 @@ class Executions:
         self._lock = threading.Lock()
         #: How many have ended in each way, by kind; nothing else tells of an Express execution.
         self.ended: dict[str, int] = {}
+        #: Told of a Standard execution that has ended: its ARN, its state machine's, its status.
+        self.tell: Callable[[str, str, str], None] = lambda *_: None
         self._twice = 0
 
     def start_express(self, machine: Any, name: str, given: str) -> str:
@@ -66,6 +68,7 @@ class Executions:
                     listed.error, listed.cause, listed.output = error, cause, output
                     listed.stop_date, listed.status = utcnow(), status
             self._count("STANDARD", status)
+            self.tell(listed.execution_arn, machine.arn, listed.status)
 
         self._in_thread(execution, run)
 

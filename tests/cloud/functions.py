@@ -74,8 +74,11 @@ class Functions:
         start: Starter = start_process,
         contain: Contain = as_it_is,
         images: Images | None = None,
+        keys: Mapping[str, str] | None = None,
     ) -> None:
+        """`keys`: what functions sign with, by their handler."""
         self._find = find
+        self._keys = keys or {}
         self._start, self._contain, self._images = start, contain, images
         self._folder = folder
         self._environment = environment
@@ -131,7 +134,8 @@ class Functions:
                 folder = self._folder / name
                 folder.mkdir(parents=True)
                 found = self._find(name)
-                self._functions[name] = _Function(found, folder, self._environment, self._starter(found.image))
+                environment = {**self._environment, "AWS_ACCESS_KEY_ID": self._keys[found.handler]}
+                self._functions[name] = _Function(found, folder, environment, self._starter(found.image))
             return self._functions[name]
 
     def _starter(self, image: str) -> Starter:
@@ -143,9 +147,10 @@ class Functions:
 
         return start
 
-    def strike_busy(self, how: signal.Signals) -> int:
-        """End every environment that is in the middle of an invocation with a signal; how many."""
-        return sum(function.strike_busy(how) for function in self._functions.values())
+    def strike_busy(self, how: signal.Signals, *, of: str = "") -> int:
+        """End every environment that is in the middle of an invocation with a signal; how many. `of`: a handler."""
+        functions = [one for one in self._functions.values() if of in ("", one.handler)]
+        return sum(function.strike_busy(how) for function in functions)
 
     @property
     def are_idle(self) -> bool:
@@ -173,6 +178,11 @@ class _Function:
             self._hosts.append(LambdaHost(variables, folder=place, handler=configuration.handler, start=start))
         self._idle = list(self._hosts)
         self._free = threading.Condition()
+
+    @property
+    def handler(self) -> str:
+        """What it calls."""
+        return self._configuration.handler
 
     def invoke(self, body: bytes) -> Answer:
         with self._free:

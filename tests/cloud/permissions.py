@@ -29,10 +29,10 @@ from tests.cloud.refusals import NotEmulated
 #: What Fanfold's clients call themselves, whoever's key they sign with.
 _CLIENT = "fanfold/"
 #: Who signs with what: a person with the user policy, and what runs in the image.
-USER_KEY, REALTIME_KEY, JOB_KEY = "AKIAUSER", "AKIAREALTIME", "AKIAJOB"
+USER_KEY, REALTIME_KEY, JOB_KEY, SHEPHERD_KEY = "AKIAUSER", "AKIAREALTIME", "AKIAJOB", "AKIASHEPHERD"
 #: A person with the operator policy, and one who may do everything.
 OPERATOR_KEY, ADMINISTRATOR_KEY = "AKIAOPERATOR", "AKIAADMINISTRATOR"
-_ROLE_OF_KEY = {REALTIME_KEY: "RealtimeRole", JOB_KEY: "JobRole"}
+_ROLE_OF_KEY = {REALTIME_KEY: "RealtimeRole", JOB_KEY: "JobRole", SHEPHERD_KEY: "ShepherdRole"}
 _XML = {"s3", "sts", "ec2", "iam", "monitoring", "cloudformation"}
 #: Services that name their operation in a header.
 _JSON = {"servicequotas", "ecr", "codebuild", "secretsmanager"}
@@ -151,12 +151,15 @@ def _listed(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
+_MET = ("aws:ResourceTag/", "kms:EncryptionContext:", "iam:PassedToService")
+
+
 def _holds(condition: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether a statement's condition is met, of the few that there are: each resource here is of this account."""
     for operator, keys in condition.items():
         for name in keys:
-            if operator == "StringEquals" and name.startswith(("aws:ResourceTag/", "kms:EncryptionContext:")):
-                continue  # what is terminated here has the deployment's tags; of a key's context KMS itself makes sure
+            if operator == "StringEquals" and name.startswith(_MET):
+                continue  # what is terminated here has the deployment's tags; of the others their service makes sure
             if (operator, name) == ("StringNotEquals", "s3:ResourceAccount"):
                 return False
             raise NotEmulated(f"the condition {operator} {name}")
@@ -176,6 +179,7 @@ def _asked(environ: dict[str, Any], service: str, region: str, account: str) -> 
         "sts": _of_sts,
         "logs": _of_logs,
         "kms": _of_kms,
+        "scheduler": _of_scheduler,
     }
     return readers.get(service, _of_another(service))(environ, f"{region}:{account}")
 
@@ -257,6 +261,20 @@ def _of_batch(environ: dict[str, Any], here: str) -> Iterator[Asked]:
     action = next((one for one in _BATCH if one.lower() == name.lower()), name)
     resource = f"arn:aws:batch:{here}:job/{json.loads(_body(environ))['jobId']}" if action == "TerminateJob" else "*"
     yield f"batch:{action}", resource
+
+
+def _of_scheduler(environ: dict[str, Any], here: str) -> Iterator[Asked]:
+    told = json.loads(_body(environ) or b"{}")
+    query = parse_qs(str(environ.get("QUERY_STRING", "")))
+    name = unquote(str(environ["PATH_INFO"])).strip("/").partition("/")[2]
+    group = told.get("GroupName") or query.get("groupName", query.get("ScheduleGroup", ["default"]))[0]
+    action = {"POST": "Create", "PUT": "Update", "DELETE": "Delete", "GET": "Get"}[environ["REQUEST_METHOD"]]
+    if not name:
+        yield "scheduler:ListSchedules", "*"
+        return
+    yield f"scheduler:{action}Schedule", f"arn:aws:scheduler:{here}:schedule/{group}/{name}"
+    if "Target" in told:
+        yield "iam:PassRole", told["Target"]["RoleArn"]
 
 
 def _of_sts(environ: dict[str, Any], here: str) -> Iterator[Asked]:

@@ -28,6 +28,8 @@ NOT_EMULATED = frozenset(
         "AWS::EC2::VPCGatewayAttachment",
         "AWS::IAM::ManagedPolicy",
         "AWS::IAM::Policy",
+        "AWS::Lambda::EventInvokeConfig",
+        "AWS::Lambda::Permission",
         "AWS::S3::BucketPolicy",
         "AWS::SNS::Topic",
         "AWS::SNS::TopicPolicy",
@@ -49,12 +51,14 @@ class Made(NamedTuple):
 def _table(client: Client, name: str, properties: Properties) -> Made:
     ttl = properties.pop("TimeToLiveSpecification")
     recovery = properties.pop("PointInTimeRecoverySpecification")
+    if "StreamSpecification" in properties:
+        properties["StreamSpecification"]["StreamEnabled"] = True  # CloudFormation says so by naming a view
     dynamodb = client("dynamodb")
     made = dynamodb.create_table(TableName=f"fanfold-{name}", **properties)["TableDescription"]
     table = made["TableName"]
     dynamodb.update_time_to_live(TableName=table, TimeToLiveSpecification=ttl)
     dynamodb.update_continuous_backups(TableName=table, PointInTimeRecoverySpecification=recovery)
-    return Made(table, {"Arn": made["TableArn"]})
+    return Made(table, {"Arn": made["TableArn"], "StreamArn": made.get("LatestStreamArn", "")})
 
 
 def _bucket(client: Client, name: str, properties: Properties) -> Made:
@@ -126,10 +130,33 @@ def _launch_template(client: Client, name: str, properties: Properties) -> Made:
 
 
 def _function(client: Client, name: str, properties: Properties) -> Made:
-    made = client("lambda").create_function(
-        **{**properties, "Tags": {pair["Key"]: pair["Value"] for pair in properties.get("Tags", [])}}
-    )
+    made = client("lambda").create_function(**_with_tags_by_key(properties))
     return Made(made["FunctionName"], {"Arn": made["FunctionArn"]})
+
+
+def _with_tags_by_key(properties: Properties) -> Properties:
+    return {**properties, "Tags": {pair["Key"]: pair["Value"] for pair in properties.get("Tags", [])}}
+
+
+def _event_source_mapping(client: Client, name: str, properties: Properties) -> Made:
+    made = client("lambda").create_event_source_mapping(**_with_tags_by_key(properties))
+    return Made(made["UUID"])
+
+
+def _rule(client: Client, name: str, properties: Properties) -> Made:
+    import json
+
+    taken = _only(properties, "Description", "State", "EventPattern", "Targets", left=["Tags"])
+    targets, rule = taken.pop("Targets"), f"fanfold-{name}"
+    events = client("events")
+    made = events.put_rule(Name=rule, **{**taken, "EventPattern": json.dumps(taken["EventPattern"])})
+    events.put_targets(Rule=rule, Targets=targets)
+    return Made(rule, {"Arn": made["RuleArn"]})
+
+
+def _schedule_group(client: Client, name: str, properties: Properties) -> Made:
+    made = client("scheduler").create_schedule_group(**_only(properties, "Name", left=["Tags"]))
+    return Made(properties["Name"], {"Arn": made["ScheduleGroupArn"]})
 
 
 def _state_machine(client: Client, name: str, properties: Properties) -> Made:
@@ -199,12 +226,15 @@ MAKERS: dict[str, Callable[[Client, str, Properties], Made]] = {
     "AWS::EC2::SecurityGroup": _security_group,
     "AWS::EC2::Subnet": _subnet,
     "AWS::EC2::VPC": _vpc,
+    "AWS::Events::Rule": _rule,
     "AWS::IAM::InstanceProfile": _instance_profile,
     "AWS::IAM::Role": _role,
     "AWS::KMS::Key": _key,
+    "AWS::Lambda::EventSourceMapping": _event_source_mapping,
     "AWS::Lambda::Function": _function,
     "AWS::Logs::LogGroup": _log_group,
     "AWS::S3::Bucket": _bucket,
     "AWS::SSM::Parameter": _parameter,
+    "AWS::Scheduler::ScheduleGroup": _schedule_group,
     "AWS::StepFunctions::StateMachine": _state_machine,
 }

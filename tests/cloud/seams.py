@@ -21,6 +21,7 @@ from moto.stepfunctions.models import Execution as Listed
 from moto.stepfunctions.models import StateMachine, StepFunctionBackend
 
 from tests.cloud.aws_errors import INACTIVE, INACTIVE_STATUS
+from tests.cloud.events import Events
 from tests.cloud.executions import Executions
 from tests.cloud.functions import Configuration, Functions, Inactive, PayloadTooLarge, Throttled, configuration
 from tests.cloud.machines import Machines
@@ -58,11 +59,14 @@ def find_function(account: str, region: str, name: str) -> Configuration:
     return made._replace(image=found_at, name=name)
 
 
-def install_functions(functions: Functions) -> None:
+def install_functions(functions: Functions, events: Events) -> None:
     """Invoke runs the real handler."""
 
     def invoke(self: LambdaFunction, body: Any, request_headers: Any, headers: dict[str, Any]) -> bytes:
         kind = request_headers.get("X-Amz-Invocation-Type", "RequestResponse")
+        if kind == "Event":
+            events.invoke(self.function_name, body.encode() if isinstance(body, str) else body)
+            return b""
         if kind != "RequestResponse":
             raise _refused(NotEmulated(f"invocations of the type {kind}"))
         try:

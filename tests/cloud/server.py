@@ -25,18 +25,20 @@ import boto3
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
+from fanfold.contract.cloud import REALTIME_HANDLER, SHEPHERD_HANDLER
 from tests.aws import moto_tables
 from tests.aws.cloud import ACCOUNT, ENVIRONMENT, REGION
 from tests.aws.processes import Starter, start_process
 from tests.cloud import limits, seams
 from tests.cloud.containers import as_it_is, contain
 from tests.cloud.deploy import ROOT
+from tests.cloud.events import Events
 from tests.cloud.executions import Executions
 from tests.cloud.faults import Faults
 from tests.cloud.functions import Functions
 from tests.cloud.images import Images
 from tests.cloud.machines import Machines
-from tests.cloud.permissions import JOB_KEY, REALTIME_KEY, Permissions
+from tests.cloud.permissions import JOB_KEY, REALTIME_KEY, SHEPHERD_KEY, Permissions
 from tests.cloud.states.integrations import Integrations
 from tests.cloud.states.interpreter import Surroundings
 
@@ -74,7 +76,8 @@ class Server:
         self.functions = Functions(
             lambda name: seams.find_function(ACCOUNT, REGION, name),
             folder=folder,
-            environment={**environment, "AWS_ACCESS_KEY_ID": REALTIME_KEY},
+            environment=environment,
+            keys={REALTIME_HANDLER: REALTIME_KEY, SHEPHERD_HANDLER: SHEPHERD_KEY},
             start=start,
             contain=contained,
             images=self.images,
@@ -93,7 +96,10 @@ class Server:
         self.surroundings = Surroundings(integrations.call, integrations.read_items, wait_scale=wait_scale)
         self.executions = Executions(self.surroundings)
         moto_tables.install()
-        seams.install_functions(self.functions)
+        self.events = Events(ACCOUNT, REGION, self.functions, self.permissions.refuses)
+        self.events.install()
+        self.executions.tell = self.events.execution_ended
+        seams.install_functions(self.functions, self.events)
         seams.install_machines(self.machines)
         seams.install_executions(self.executions)
 
@@ -103,8 +109,10 @@ class Server:
             "add_images": self.images.add,
             "limit_concurrency": self._limit_concurrency,
             "scale_waits": self._scale_waits,
-            "crash_environments": lambda: self.functions.strike_busy(signal.SIGABRT),
-            "kill_environments": lambda: self.functions.strike_busy(signal.SIGKILL),
+            "crash_environments": lambda: self.functions.strike_busy(signal.SIGABRT, of=REALTIME_HANDLER),
+            "kill_environments": lambda: self.functions.strike_busy(signal.SIGKILL, of=REALTIME_HANDLER),
+            "tell_events": self._tell_events,
+            "alarms": self.events.alarms,
             "deliver_twice": self.executions.deliver_twice,
             "limit_machines": self.machines.limit,
             "lose_machines": self.machines.lose,
@@ -132,19 +140,25 @@ class Server:
     def _limit_concurrency(self, count: int | None) -> None:
         self.functions.concurrency = count
 
+    def _tell_events(self, on: bool) -> None:
+        self.events.on = on
+
     def _forget(self) -> None:
         """What was under way is ended first: it would write into the table that others use by then."""
+        tells, self.events.on = self.events.on, False
         self.executions.stop_all()
         may_end_by_itself = time.monotonic() + _GOODBYE_S
         deadline = time.monotonic() + 60
-        while not (self.executions.are_over and self.functions.are_idle and self.machines.are_idle):
+        while not (self.executions.are_over and self.functions.are_idle and self.machines.are_idle and self.events.are_delivered):
             if time.monotonic() > deadline:
                 raise TimeoutError("what was under way does not end")
             if time.monotonic() > may_end_by_itself:
                 self.functions.strike_busy(signal.SIGKILL)
                 self.machines.end_all()
             time.sleep(0.02)
+        self.events.forget()
         seams.forget(ACCOUNT, REGION)
+        self.events.on = tells
 
     def _scale_waits(self, by: float) -> None:
         self.surroundings.wait_scale = by

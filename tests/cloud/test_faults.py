@@ -11,11 +11,20 @@ from datetime import timedelta
 import pytest
 
 import fanfold
+from fanfold.engines.aws import AwsEngine
 from fanfold.errors import WaitTimeout
 from tests.cloud.aws_errors import SUBMIT_THROTTLES
 from tests.cloud.udfs import begun, held, squared
 
-pytestmark = pytest.mark.usefixtures("on_cloud")
+pytestmark = pytest.mark.usefixtures("on_cloud", "looked_after")
+
+
+@pytest.fixture(params=["client", pytest.param("shepherd", marks=pytest.mark.long)])
+def looked_after(request, monkeypatch):
+    """By the client that waits, as usual; or by the deployment's shepherd alone, and this process only reads."""
+    if request.param == "shepherd":
+        request.getfixturevalue("on_cloud").tell_events()
+        monkeypatch.setattr(AwsEngine, "reconcile", lambda *_: False)
 
 
 def finished(job, expected):
@@ -36,8 +45,8 @@ def test_a_throttle_that_outlasts_every_wait_costs_no_try(on_cloud):
     on_cloud.scale_waits(0.02)  # with waits so much shorter than AWS's, some starts are refused to the end
     on_cloud.limit_concurrency(3)
     before = on_cloud.throttled()
-    job = fanfold.submit(squared, range(200), collect=False, max_retry=0)
-    finished(job, [x * x for x in range(200)])
+    job = fanfold.submit(squared, range(80), collect=False, max_retry=0)
+    finished(job, [x * x for x in range(80)])
     assert on_cloud.throttled() > before
 
 

@@ -42,3 +42,23 @@ def prints_as_told(x: int, folder: str):
 
 def begun(folder):
     return [path for path in folder.iterdir() if path.name != "go"]
+
+
+@fanfold.udf(retry_on=[OSError])
+def fails_once(x: int, folder: str):
+    """Fails at the first try of each input."""
+    import pathlib
+
+    place = pathlib.Path(folder) / str(x)
+    if not place.exists():
+        place.touch()
+        raise OSError("the first try")
+    return x
+
+
+@fanfold.udf
+def always_fails(x: int):
+    import time
+
+    time.sleep(0.3)
+    raise ValueError("always the same")

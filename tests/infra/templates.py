@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fanfold.contract.cloud import REALTIME_HANDLER
+
 ROOT = Path(__file__).parents[2]
 #: In the order in which they are deployed, each after those that it imports from.
 STACKS = ("Storage", "Processing", "Observability")
@@ -104,6 +106,16 @@ class Templates:
     def one(self, kind: str) -> dict[str, Any]:
         """The properties of the only resource of a type."""
         (found,) = self.properties(kind)
+        return found
+
+    def run_functions(self) -> list[dict[str, Any]]:
+        """The properties of every function that performs runs."""
+        functions = self.properties("AWS::Lambda::Function")
+        return [one for one in functions if one.get("ImageConfig", {}).get("Command") == [REALTIME_HANDLER]]
+
+    def run_function(self) -> dict[str, Any]:
+        """The properties of the only one."""
+        (found,) = self.run_functions()
         return found
 
     def definition(self, path: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ WITHOUT_RESOURCE = {
     "batch:ListJobs": "people look for their jobs",
     "cloudwatch:DescribeAlarms": "operators",
     "cloudwatch:GetMetricData": "operators",
+    "dynamodb:ListStreams": "Lambda reads the table's stream for the shepherd",
     "ec2:AssignPrivateIpAddresses": "Lambda enters the VPC of the mount",
     "ec2:CreateNetworkInterface": "Lambda enters the VPC of the mount",
     "ec2:DeleteNetworkInterface": "Lambda enters the VPC of the mount",
@@ -55,6 +56,7 @@ PATTERNS = {
     r"arn:aws:states:eu-west-1:123456789012:execution:<6 of Fn::Split>(/runs)?:\*": "a Distributed Map's children",
     r"arn:aws:ssm:eu-west-1:123456789012:parameter/fanfold/main/\*": "this deployment's descriptor",
     r"arn:aws:secretsmanager:eu-west-1:123456789012:secret:fanfold/main/\*": "what UDFs may ask for by name",
+    r"arn:aws:scheduler:eu-west-1:123456789012:schedule/fanfold-main-deadlines/\*": "a schedule has its job's name",
     r"arn:aws:cloudwatch::123456789012:dashboard/fanfold-main-\*": "this deployment's dashboard",
 }
 
@@ -109,6 +111,7 @@ def test_roles_are_taken_by_the_services_that_need_them(full: Templates) -> None
         "ec2.amazonaws.com",
         "ecs-tasks.amazonaws.com",
         "lambda.amazonaws.com",
+        "scheduler.amazonaws.com",
         "states.amazonaws.com",
         "vpc-flow-logs.amazonaws.com",
     }

@@ -73,6 +73,9 @@ def allowed(templates: Templates, policy: str) -> set[str]:
     return {action for statement in templates.statements_of(policy) for action in listed(statement["Action"])}
 
 
+#: The shepherd's own, in the image too; its alarms' role goes with what it calls.
+_SHEPHERDS_ALONE = {"scheduler:CreateSchedule", "scheduler:UpdateSchedule", "lambda:InvokeFunction"}
+
 SDK = ("client/fanfold/stores/aws", "client/fanfold/engines/aws")
 WORKER = ("client/fanfold/stores/aws", "runtime/fanfold_runtime")
 
@@ -92,10 +95,21 @@ def test_operators_may_do_all_of_it(full: Templates) -> None:
 
 @pytest.mark.parametrize("role", ["RealtimeRole", "JobRole"])
 def test_workers_may_do_what_the_image_does(templates: Templates, full: Templates, role: str) -> None:
-    others = _OPERATORS_ALONE | _WITH_PARAMETERS | _CLIENTS_ALONE
+    others = _OPERATORS_ALONE | _WITH_PARAMETERS | _CLIENTS_ALONE | _SHEPHERDS_ALONE
     if role == "JobRole":  # a machine has no time limit, near which a run would have to go on elsewhere
         others = others | {"states:StartExecution"}
     assert calls(*WORKER) - allowed(templates, role) - allowed(full, role) - others == set()
+
+
+def test_the_shepherd_may_do_what_clients_do_for_a_job_that_has_been_submitted(full: Templates) -> None:
+    submits = {"kms:GenerateDataKey", "lambda:GetFunctionConfiguration", "states:ListExecutions"}
+    watches = {action for action in calls(*SDK) if action.split(":")[0] in ("logs", "servicequotas", "secretsmanager")}
+    opens_arguments = {"kms:Decrypt"}
+    of_doctor = {"batch:DescribeJobDefinitions", "cloudwatch:GetMetricData", "ssm:PutParameter", "ssm:DeleteParameter"}
+    not_its = _OPERATORS_ALONE | submits | watches | opens_arguments | of_doctor
+    may = allowed(full, "ShepherdRole")
+    assert calls(*SDK) - may - not_its == set()
+    assert may >= _SHEPHERDS_ALONE | {"iam:PassRole", "dynamodb:GetRecords"}
 
 
 def test_policies_give_workers_no_service_that_their_code_does_not_use(templates: Templates) -> None:

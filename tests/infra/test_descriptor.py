@@ -43,12 +43,12 @@ def test_it_names_the_functions_that_there_are(full: Templates) -> None:
     descriptor = parameters(full)["/fanfold/main"]
     images = below(full, cloud.images_path("main"))
     named = [*descriptor["functions"], *(name for image in images.values() for name in image["functions"])]
-    assert named == [each["FunctionName"] for each in full.properties("AWS::Lambda::Function")]
+    assert named == [each["FunctionName"] for each in full.run_functions()]
     assert (descriptor["mount"], descriptor["spot"]) == ("/mnt/shared", True)
 
 
 def test_it_tells_what_is_reserved_for_all_functions_together(full: Templates) -> None:
-    reserved = [each["ReservedConcurrentExecutions"] for each in full.properties("AWS::Lambda::Function")]
+    reserved = [each["ReservedConcurrentExecutions"] for each in full.run_functions()]
     assert sum(reserved) > 0
     images_with_functions = 3
     told = parameters(full)["/fanfold/main"]["limits"]["concurrency"]

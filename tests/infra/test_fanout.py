@@ -201,11 +201,11 @@ def test_machines_that_fail_leave_an_event_that_says_why(templates: Templates) -
 
 
 def test_tracing_is_one_setting_of_function_and_machines(synthesise: Synthesise, full: Templates) -> None:
-    traced = full.properties("AWS::Lambda::Function")
+    traced = full.run_functions()
     assert [function["TracingConfig"] for function in traced] == [{"Mode": "Active"}] * len(traced)
     assert "xray:PutTraceSegments" in {a for s in full.statements_of("RealtimeRole") for a in listed(s["Action"])}
     off = synthesise(tracing=False)
-    assert off.one("AWS::Lambda::Function").get("TracingConfig", {}).get("Mode") != "Active"
+    assert off.run_function().get("TracingConfig", {}).get("Mode") != "Active"
     machines = off.properties("AWS::StepFunctions::StateMachine")
     assert [machine["TracingConfiguration"] for machine in machines] == [{"Enabled": False}] * 3
     assert "xray:" not in str([s["Action"] for _, s in off.statements()])

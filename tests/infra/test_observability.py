@@ -70,7 +70,7 @@ def test_the_topic_lets_the_account_s_alarms_in(templates: Templates) -> None:
 
 def test_one_alarm_watches_all_clones_of_the_function(full: Templates, synthesise: Synthesise) -> None:
     """Ten clones made 24 alarms; a region has a quota of them, and one fault sent ten mails."""
-    functions = len(full.properties("AWS::Lambda::Function"))
+    functions = len(full.run_functions())
     for kind in ("Errors", "Throttles"):
         (alarm,) = (
             alarm

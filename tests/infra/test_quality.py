@@ -71,6 +71,17 @@ ACCEPTED: list[tuple[str, str, str]] = [
             (r"IAM5\[.*:execution:fanfold-main-(distributed|dedicated):\*\]", "executions name themselves"),
         )
     ),
+    *(
+        (f"{_AT}/Shepherd/Role/DefaultPolicy/Resource", rule, why)
+        for rule, why in (
+            (_JOB_OBJECTS, "what jobs keep, by prefix of one bucket"),
+            (_ANY, "reading of what has no resource: Batch's state, the account's limits, streams; X-Ray"),
+            (r"IAM5\[.*:job/\*\]", "Batch names jobs itself; a condition on the tag keeps it to ours"),
+            (r"IAM5\[.*parameter/fanfold/main/\*\]", "this deployment's descriptor"),
+            (r"IAM5\[.*:execution:fanfold-main-(distributed|dedicated):\*\]", "executions name themselves"),
+            (r"IAM5\[.*schedule/fanfold-main-deadlines/\*\]", "a schedule has its job's name"),
+        )
+    ),
     (f"{_AT}/People/Operator/Resource", r"(job-queue|dashboard)/fanfold-main-\*", "this deployment's"),
     *(
         (f"{_AT}/{who}/Resource", r"IAM5\[.*:secret:fanfold/main/\*\]", "secrets for UDFs, by this deployment's prefix")

@@ -379,6 +379,7 @@ def test_what_a_state_machine_wrote_of_a_death_is_an_event_like_any_other(
         "status": {"S": payloads.FAILED_EXECUTION},
         "failure": {"S": json.dumps({"Error": name, "Cause": told})},
         "execution": {"S": "arn:aws:states:us-east-1:123456789012:express:x"},
+        contract.WAKES: {"N": "1"},
     }
     assert set(item) == set(payloads.FAILED_EXECUTION_ATTRIBUTES)
     aws_stores.table.put_all([item])

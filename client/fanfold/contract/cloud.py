@@ -40,6 +40,11 @@ def image_packages_path(deployment: str, image: str) -> str:
     return f"/fanfold/{deployment}/image-packages/{image}"
 
 
+def deadlines_group(deployment: str) -> str:
+    """The group of one-time schedules that wake the shepherd, one for each job that has not ended."""
+    return resource_name(deployment, "deadlines")
+
+
 def definition_name(deployment: str, instance_type: str, image: str = "") -> str:
     """The job definition of an instance type with an image; the default one has no name."""
     return resource_name(deployment, *(("image", image) if image else ()), instance_type)
@@ -163,6 +168,8 @@ ENV_TABLE = "FANFOLD_TABLE"
 #: ARN of the express state machine, by which a function has a run go on that has not found time enough.
 ENV_EXPRESS = "FANFOLD_EXPRESS"
 ENV_BUCKET = "FANFOLD_BUCKET"
+#: Who EventBridge Scheduler is when it wakes the shepherd at a job's deadline.
+ENV_ALARM_ROLE = "FANFOLD_ALARM_ROLE"
 #: ARN of the role whose credentials a UDF gets; the worker's own are for Fanfold's table and bucket only.
 ENV_DATA_ROLE = "FANFOLD_DATA_ROLE"
 #: Where the secrets of UDFs are, see `DeploymentDescriptor.secrets`.
@@ -184,11 +191,14 @@ MOUNT_PATH = "/mnt/shared"
 
 REALTIME_ENTRYPOINT = ["python", "-m", "awslambdaric"]
 REALTIME_HANDLER = "fanfold_runtime.realtime.handler"
+SHEPHERD_HANDLER = "fanfold_runtime.shepherd.handler"
 DEDICATED_COMMAND = ["python", "-m", "fanfold_runtime.batch"]
 
 # ---- the table -------------------------------------------------------------------------------------------------------
 
 PARTITION_KEY, SORT_KEY, EXPIRES_AT = "pk", "sk", "expires_at"
+#: New items that have this attribute, a number, wake the shepherd: of a job, of a start, and of a run that failed.
+WAKES = "wakes"
 
 #: Job headers only: newest first by owner, and for the whole team. Sorted by job id, which sorts by time.
 INDEX_BY_OWNER, OWNER_KEY = "jobs-by-owner", "listed_owner"
@@ -248,6 +258,8 @@ def machine_sort_key(machine: str) -> str:
 #: Sort keys in a job's partition (its header, the work counter, when its next run may begin), of a cached result, and
 #: of the jobs of a flight.
 HEAD, CLAIMS, RATE, SPENT, ENTRY, FLIGHT = "head", "claims", "rate", "spent", "entry", "flight"
+#: In a job's partition: who looks after it now, and how often it has been asked for that.
+SHEPHERD = "shepherd"
 #: Partition of the data key that the names of sealed secrets are made with, itself sealed by KMS.
 SEALING = "sealing"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from fanfold.contract.cloud import EXPIRES_AT, PARTITION_KEY, SORT_KEY
+from fanfold.contract.cloud import EXPIRES_AT, PARTITION_KEY, SORT_KEY, WAKES
 from fanfold.contract.layout import LARGEST_BATCH
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ FAILED_EXECUTION_ATTRIBUTES = (
     "status",
     "failure",
     "execution",
+    WAKES,
 )
 #: Its `status`: the reader makes a `RunStatus` and a `RunError` of `failure`.
 FAILED_EXECUTION = "failed_execution"

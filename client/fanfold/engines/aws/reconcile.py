@@ -23,6 +23,9 @@ _LEASE_S = 60.0 + CLOCKS_S
 _SEEN_AFTER_S = 20.0
 _CUT_OFF_WITHIN = Fate(CUT_OFF.reason)
 
+#: How soon to see what has become of runs that an earlier job performs, and of a job that nothing is known to come of.
+_FOLLOWED_S, _AT_LAST_S = 60.0, 3600.0
+
 #: Why nothing comes of a further attempt when there is no machine left.
 _NO_MACHINE = Fate("its machines have ended")
 
@@ -72,6 +75,21 @@ class Inspector:
             if ending and (header.cancelled_at is None or state.status_of(index) is RunStatus.RUNNING):
                 findings.lost.append((run, ending))
         return findings
+
+    def wait_s(self, header: JobHeader, state: JobState) -> float:
+        """In how many seconds a look may find something that nobody tells of: a pause or a patience that is over."""
+        if self.look(header, state):
+            return 0.0  # another client was about to, or it takes a second look
+        now, dispatches = self._clock.now(), dispatches_of(state)
+        times = [one.at + self._paths[one.path].lasts_s(one) for one in dispatches]
+        times.append(max([header.created_at, *(one.at for one in dispatches)]) + STARTING_S)
+        times += (due_at for index in state.missing() if (due_at := state.due_at(index)))
+        if header.instance_type is None:
+            limit_s = (header.timeout_s or REALTIME_TIMEOUT_S) + _LEASE_S
+            times += (at + limit_s for _, at in state.running())
+        if _dispatches(state, followed=True):
+            times.append(now + _FOLLOWED_S)
+        return min((at - now for at in times if at > now), default=_AT_LAST_S)
 
     def _fate(self, header: JobHeader, dispatch: Dispatch, now: float, *, cut_off: bool) -> Fate | None:
         """What becomes of a dispatch. `cut_off`: the client that submitted the job is known to have ended."""

@@ -16,6 +16,7 @@ from fanfold.contract.cloud import (
     EXPIRES_AT,
     PARTITION_KEY,
     SORT_KEY,
+    WAKES,
     event_partition,
     event_sort_key,
     shard_of,
@@ -23,7 +24,7 @@ from fanfold.contract.cloud import (
     telemetry_partition,
 )
 from fanfold.contract.payloads import FAILED_EXECUTION, FAILED_EXECUTION_ATTRIBUTES
-from fanfold.core.models import TELEMETRY, Event, JobHeader, RunStatus
+from fanfold.core.models import TELEMETRY, Event, EventKind, JobHeader, RunStatus
 from fanfold.stores.aws.account import CONCURRENCY
 from fanfold.stores.aws.clock import ServiceClock
 from fanfold.stores.aws.failed_executions import read_failed_execution
@@ -42,8 +43,10 @@ PAGE, PAGE_AT = "e", "o"
 READ_ATTRIBUTES = (
     PAGE,
     PAGE_AT,
-    *(name for name in FAILED_EXECUTION_ATTRIBUTES if name not in (PARTITION_KEY, EXPIRES_AT)),
+    *(name for name in FAILED_EXECUTION_ATTRIBUTES if name not in (PARTITION_KEY, EXPIRES_AT, WAKES)),
 )
+#: How runs end of which nothing more has to be done, by who waits or by the shepherd.
+_GOOD = (RunStatus.SUCCEEDED, RunStatus.CACHED)
 
 _PAGE_EVENTS = 1_000
 #: A page is closed when it has about this much: few items are nearly empty, none comes near 400 KB by many events.
@@ -78,6 +81,7 @@ class EventItems:
                     PARTITION_KEY: {"S": partition},
                     SORT_KEY: {"S": event_sort_key(now, portion[0].id)},
                     EXPIRES_AT: {"N": str(expires_at)},
+                    **({WAKES: {"N": "1"}} if any(map(_wakes, portion)) else {}),
                     **self._kept(job_id, events_to_bytes(portion)),
                 }
 
@@ -97,6 +101,13 @@ class EventItems:
         key = overflow_key(job_id, hashlib.sha256(page).hexdigest())
         self._objects.put(key, page)
         return {PAGE_AT: {"S": key}}
+
+
+def _wakes(event: Event) -> bool:
+    """Whether the shepherd is to know of it: of what has been started, and of a run that may have to be once more."""
+    if event.kind is EventKind.FINISHED:
+        return event.status not in _GOOD
+    return event.kind is EventKind.DISPATCH
 
 
 def _portions(events: Sequence[Event]) -> Iterator[list[Event]]:

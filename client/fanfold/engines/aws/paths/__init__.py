@@ -34,13 +34,18 @@ def open_paths(context: LaunchContext) -> Mapping[str, LaunchPath]:
     }
 
 
-def choose_path(header: JobHeader, runs: Sequence[RunRef], at_once: Callable[[], int]) -> str:
-    """The path that suits these runs of a job best; `at_once` tells how many may run side by side."""
+def choose_path(
+    header: JobHeader, runs: Sequence[RunRef], at_once: Callable[[], int], *, may_call: bool = True
+) -> str:
+    """The path that suits these runs of a job best; `at_once` tells how many may run side by side.
+
+    `may_call`: whether this process lasts for as long as a run that it calls itself.
+    """
     if header.instance_type is not None:
         return DEDICATED
     if header.max_workers is not None:
         return DISTRIBUTED  # the one path that can be told how much to run side by side
-    if len(runs) == 1:
+    if len(runs) == 1 and may_call:
         return DIRECT
     if header.rate:
         return DISTRIBUTED
@@ -49,6 +54,8 @@ def choose_path(header: JobHeader, runs: Sequence[RunRef], at_once: Callable[[],
     return EXPRESS if len(runs) <= min(_EXPRESS_RUNS, at_once()) else DISTRIBUTED
 
 
-def new_dispatch(header: JobHeader, runs: Sequence[RunRef], at_once: Callable[[], int]) -> Dispatch:
-    """The dispatch of these runs by the path that suits them, where `at_once` tells how many may run side by side."""
-    return make_dispatch(choose_path(header, runs, at_once), runs)
+def new_dispatch(
+    header: JobHeader, runs: Sequence[RunRef], at_once: Callable[[], int], *, may_call: bool = True
+) -> Dispatch:
+    """The dispatch of these runs by the path that suits them, as `choose_path` chooses it."""
+    return make_dispatch(choose_path(header, runs, at_once, may_call=may_call), runs)

@@ -31,6 +31,9 @@ class Fate(NamedTuple):
     throttled: bool = False
 
 
+#: EventBridge tells of the end of a Standard execution. In case that is lost, it is looked at this often.
+STANDARD_LOOK_S = 3600.0
+
 CUT_OFF = Fate("the client exited before all runs were started")
 
 
@@ -46,6 +49,9 @@ class LaunchPath(Protocol):
     def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> Fate | None:
         """Why nothing more comes of a dispatch that is so many seconds old, or None while something may."""
 
+    def lasts_s(self, dispatch: Dispatch) -> float:
+        """At which age its `fate` is to be asked for, where AWS tells nobody of it before."""
+
 
 class LaunchContext:
     """The deployment that a process uses. Its descriptor is read anew when the deployment has changed."""
@@ -55,6 +61,9 @@ class LaunchContext:
         self.stores = stores
         self.deployment = deployment
         self.capacity = Capacity(account, deployment.descriptor["limits"].get("concurrency", 0))
+        #: Whether this is the deployment's shepherd: it looks after every owner's jobs, does not last for as long as a
+        #: run that it calls, and is told when an execution ends.
+        self.is_shepherd = False
 
     @property
     def descriptor(self) -> DeploymentDescriptor:

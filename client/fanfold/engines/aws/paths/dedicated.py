@@ -9,7 +9,7 @@ from fanfold.contract.cloud import DEDICATED, Lane
 from fanfold.contract.payloads import DedicatedInput
 from fanfold.core.models import JobHeader, RunRef
 from fanfold.engines.aws.dispatch import Dispatch
-from fanfold.engines.aws.paths.base import Fate, LaunchContext, execution_name
+from fanfold.engines.aws.paths.base import STANDARD_LOOK_S, STARTING_S, Fate, LaunchContext, execution_name
 from fanfold.engines.aws.paths.executions import Executions
 from fanfold.engines.aws.work import Work
 from fanfold.errors import FanfoldError, UnknownInstanceType
@@ -88,6 +88,10 @@ class DedicatedPath:
         if _OF_A_CHILD in why:
             why = self._why_a_child_failed(header, job_id_of(sight.cause)) or why
         return Fate(f"its machines ended: {why}", throttled=is_throttle(sight.error, sight.cause))
+
+    def lasts_s(self, dispatch: Dispatch) -> float:
+        """Until its client has long been gone; else its execution tells of its end."""
+        return STARTING_S if dispatch.state == "starting" else STANDARD_LOOK_S
 
     def _why_a_child_failed(self, header: JobHeader, array_id: str) -> str:
         """Batch tells of an array that a child failed, and of the child why."""

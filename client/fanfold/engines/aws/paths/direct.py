@@ -59,6 +59,10 @@ class DirectPath:
         waited_for = any(self.waits_for(header.id, first, attempt) for attempt, first, _ in dispatch.ranges)
         return None if waited_for or age_s < _LIVES_S else Fate("the function that was called never reported its end")
 
+    def lasts_s(self, dispatch: Dispatch) -> float:  # noqa: ARG002
+        """Until the function that was called has ended, wherever its caller is."""
+        return _LIVES_S
+
     def wait(self) -> None:
         """Wait until no thread of this process waits for a run any more."""
         for thread in list(self._waiting.values()):

@@ -10,7 +10,7 @@ from fanfold.contract.payloads import DistributedInput
 from fanfold.core.models import JobHeader, RunRef
 from fanfold.engines.aws.capacity import portions, with_spare
 from fanfold.engines.aws.dispatch import Dispatch, lines, run_items
-from fanfold.engines.aws.paths.base import Fate, LaunchContext, execution_name
+from fanfold.engines.aws.paths.base import STANDARD_LOOK_S, STARTING_S, Fate, LaunchContext, execution_name
 from fanfold.engines.aws.paths.executions import Executions
 from fanfold.stores.keys import work_key
 
@@ -48,6 +48,10 @@ class DistributedPath:
     def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> Fate | None:
         """Why nothing more comes of it, or None while something may."""
         return self._executions.fate(DISTRIBUTED, execution_name(header, dispatch), age_s)
+
+    def lasts_s(self, dispatch: Dispatch) -> float:
+        """Until its client has long been gone; else its execution tells of its end."""
+        return STARTING_S if dispatch.state == "starting" else STANDARD_LOOK_S
 
 
 def _asked_at_once(header: JobHeader) -> int | None:

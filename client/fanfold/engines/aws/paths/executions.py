@@ -10,6 +10,8 @@ from fanfold.stores.aws.account import Refused
 
 #: An execution is looked at this rarely: the account may do so 15 times a second, for all its users together.
 _LOOK_S = 15.0
+#: By the shepherd as soon as it is told of an end.
+_LOOK_WHEN_TOLD_S = 0.5
 _THERE_ALREADY = "ExecutionAlreadyExists"
 _NOT_THERE = ("ExecutionDoesNotExist",)
 
@@ -43,7 +45,8 @@ class Executions:
         """What an execution is doing, as of some seconds ago."""
         arn = self._arn(path, name)
         seen = self._seen.get(arn)
-        if seen is not None and (seen[0].status not in ("RUNNING", "") or time.monotonic() - seen[1] < _LOOK_S):
+        look_s = _LOOK_WHEN_TOLD_S if self._context.is_shepherd else _LOOK_S
+        if seen is not None and (seen[0].status not in ("RUNNING", "") or time.monotonic() - seen[1] < look_s):
             return seen[0]
         sight = self._look(arn)
         self._seen[arn] = sight, time.monotonic()

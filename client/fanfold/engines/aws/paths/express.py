@@ -46,3 +46,7 @@ class ExpressPath:
         if dispatch.state == "starting":
             return None if age_s < STARTING_S else CUT_OFF
         return Fate("the execution ended without reporting this run") if age_s > _LIVES_S else None
+
+    def lasts_s(self, dispatch: Dispatch) -> float:
+        """Until its executions are over, or its client has long been gone."""
+        return STARTING_S if dispatch.state == "starting" else _LIVES_S

@@ -1,0 +1,134 @@
+"""The shepherd: looks after jobs that nobody may wait for, by the code by which a client that waits does.
+
+It is woken (see `infra.shepherd`) by items of the table, by executions that end and by its own alarms, and passes each
+job on to an invocation of its own: one job's work must not keep others waiting. That one stays up for as long as there
+is something to do soon, and then has itself woken at the job's next deadline: it never polls.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, Protocol
+
+import boto3  # noqa: F401 - here, while an environment starts with more CPU than it has later
+
+from fanfold.contract import layout
+from fanfold.contract.cloud import DEDICATED, DISTRIBUTED, ENV_ALARM_ROLE, PARTITION_KEY, deadlines_group
+from fanfold.engines.aws.discovery import discover
+from fanfold.engines.aws.engine import AwsEngine
+from fanfold.errors import JobNotFound
+from fanfold.job.waiting import Tracker
+from fanfold.stores.aws.account import Account
+from fanfold_runtime.context import enter_own_folder
+from fanfold_runtime.telemetry import logger
+from fanfold_runtime.turn import SOONEST_S, Alarm, Turn
+
+#: What is due within this time is waited for: schedules are kept to the minute.
+_STAYS_UP_S = 60.0
+#: Pause between two looks at a job that has news all the time: seconds, and in terms of what a look takes.
+_PAUSE_S, _PAUSE_SHARE = 1.0, 4.0
+#: Time that is left for the alarm, when the function's is about to be over.
+_MARGIN_S = 20.0
+#: The name of an execution of ours is a job's id, then that of a dispatch.
+_EXECUTION = re.compile(rf"(.+)-(?:{DISTRIBUTED}|{DEDICATED})-[0-9a-f]{{12}}")
+#: As `cloud.job_partition` and `cloud.event_partition` make them.
+_PARTITION = re.compile(r"job#([^#]+)(?:#.*)?")
+
+
+class Context(Protocol):
+    """What Lambda tells of an invocation."""
+
+    function_name: str
+    invoked_function_arn: str
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until Lambda ends the environment."""
+
+
+def handler(event: dict[str, Any], context: Context) -> None:
+    """Look after the job that is asked for, or pass those on that an event tells of."""
+    if "job" in event:
+        until = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _MARGIN_S
+        _shepherd(context.invoked_function_arn).look_after(str(event["job"]), until=until)
+        return
+    for job_id in sorted(set(jobs_of(event))):
+        payload = json.dumps({"job": job_id}).encode()
+        on = f"function {context.function_name}"
+        _account().call(
+            "lambda", "invoke", on=on, FunctionName=context.function_name, InvocationType="Event", Payload=payload
+        )
+
+
+def jobs_of(event: dict[str, Any]) -> Iterator[str]:
+    """The jobs that an event tells of: records of the table's stream, or an execution that has ended."""
+    for record in event.get("Records", ()):
+        if told := _PARTITION.fullmatch(record["dynamodb"]["Keys"][PARTITION_KEY]["S"]):
+            yield told[1]
+    name = str(event.get("detail", {}).get("name", ""))
+    if told := _EXECUTION.fullmatch(name):
+        yield told[1]
+
+
+class Shepherd:
+    """Looks after the jobs of a deployment, whoever has submitted them."""
+
+    def __init__(self, engine: AwsEngine, alarm: Alarm) -> None:
+        self._engine = engine
+        self._alarm = alarm
+
+    def look_after(self, job_id: str, *, until: float) -> None:
+        """Do what there is to do for a job, up to a moment of `time.monotonic()`; then have it go on by an alarm."""
+        turn = Turn(self._engine.stores, job_id)
+        try:
+            turn.ask()
+            if not turn.take():
+                return  # who has the turn looks once more before it ends it
+            tracker = Tracker(self._engine.stores.log.get_job(job_id), self._engine)
+        except JobNotFound:
+            logger.info("job is gone", job=job_id)
+            return
+        while True:
+            asked, began = turn.renew(), time.monotonic()
+            wait_s = self._look(tracker)
+            pause_s = _PAUSE_S + _PAUSE_SHARE * (time.monotonic() - began)
+            stays_up = wait_s is not None and wait_s < _STAYS_UP_S and began + wait_s < until
+            if wait_s is not None and not stays_up:
+                self._alarm.set(job_id, wait_s)
+            if not stays_up and turn.end(asked):
+                return
+            if time.monotonic() + pause_s > until:  # somebody has asked all the time
+                self._alarm.set(job_id, SOONEST_S)
+                turn.end(turn.renew())
+                return
+            time.sleep(max(pause_s, wait_s) if stays_up and wait_s is not None else pause_s)
+
+    def _look(self, tracker: Tracker) -> float | None:
+        """Look once; in how many seconds there will be something to do without a word from anybody, None for never."""
+        engine, header = self._engine, tracker.header
+        state = tracker.refresh()
+        engine.looked_at.pop(header.id, None)
+        if engine.reconcile(header, state):
+            state = tracker.refresh()
+        if state.done:
+            return None
+        return engine.inspector.wait_s(tracker.header, state)
+
+
+@cache
+def _account() -> Account:
+    return Account()
+
+
+@cache
+def _shepherd(function: str) -> Shepherd:
+    """The one of this environment; `function` is its own ARN."""
+    deployment = os.environ[layout.ENV_DEPLOYMENT]
+    engine = AwsEngine(_account(), discover(_account(), deployment), enter_own_folder() / "scratch")
+    engine.context.is_shepherd = True
+    alarm = Alarm(_account(), deadlines_group(deployment), function, os.environ[ENV_ALARM_ROLE])
+    return Shepherd(engine, alarm)

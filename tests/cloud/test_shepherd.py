@@ -1,0 +1,124 @@
+"""A job needs nobody: its client is killed as soon as `submit(collect=False)` has returned, and the deployment goes on.
+
+`test_faults.py` has each of its faults seen to by the shepherd alone as well (marked `long`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+import fanfold
+from fanfold.core.models import RunStatus
+from fanfold.engines.base import engine_for
+from fanfold.stores.state import read_state
+from tests.cloud.deploy import ROOT
+from tests.cloud.udfs import begun
+
+#: A client that is gone the moment it has the job's id.
+_SUBMITS_AND_DIES = """
+import json, os, signal, sys
+import fanfold
+from tests.cloud import udfs
+name, inputs, options = json.loads(sys.argv[1])
+job = fanfold.submit(getattr(udfs, name), inputs, collect=False, **options)
+print(job.id, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def submit_and_die(name, inputs, **options):
+    """The id of a job whose client was killed right after it had been submitted."""
+    told = json.dumps([name, list(inputs), options])
+    path = os.pathsep.join([str(ROOT / "client"), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, "-c", _SUBMITS_AND_DIES, told],
+        env={**os.environ, "PYTHONPATH": path},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == -9
+    return done.stdout.strip()
+
+
+def state_of(job_id):
+    """How a job stands, by reading alone."""
+    log = engine_for("aws").stores.log
+    log.job_headers.forget(job_id)
+    return read_state(log, log.get_job(job_id), consistent=True)
+
+
+def statuses_of(job_id):
+    return {status.value: count for status, count in state_of(job_id).counts().items() if count}
+
+
+@pytest.fixture
+def alone(on_cloud):
+    """The cloud, whose shepherd hears of what happens."""
+    on_cloud.tell_events()
+    return on_cloud
+
+
+def test_what_fails_after_its_client_is_gone_is_tried_again(alone, eventually, tmp_path):
+    job_id = submit_and_die("fails_once", range(3), folder=str(tmp_path))
+    eventually(lambda: statuses_of(job_id) == {"succeeded": 3}, within_s=60)
+    assert [state_of(job_id).attempt_of(index) for index in range(3)] == [1, 1, 1]
+    assert fanfold.get_job(job_id).results() == [0, 1, 2]
+
+
+def test_an_execution_that_ends_early_is_followed_by_another(alone, eventually, tmp_path):
+    job_id = submit_and_die("held", range(45), folder=str(tmp_path), max_workers=40)
+    eventually(lambda: len(begun(tmp_path)) >= 2)
+    states = alone.client("stepfunctions")
+    machine = "arn:aws:states:us-east-1:123456789012:stateMachine:fanfold-main-distributed"
+    (execution,) = states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]
+    states.stop_execution(executionArn=execution["executionArn"])
+    (tmp_path / "go").touch()
+    eventually(lambda: statuses_of(job_id) == {"succeeded": 45}, within_s=60)
+    assert fanfold.get_job(job_id).verify()
+
+
+def test_a_job_whose_first_runs_all_fail_the_same_way_is_stopped(alone, eventually):
+    job_id = submit_and_die("always_fails", range(200), max_workers=2)
+    eventually(lambda: state_of(job_id).stop_reason, within_s=60)
+    eventually(lambda: statuses_of(job_id).get("cancelled", 0) > 100)
+
+
+def test_it_is_woken_at_the_deadline_of_a_job_that_tells_nothing(alone, eventually, tmp_path):
+    began = time.time()
+    job_id = submit_and_die("held", range(2), folder=str(tmp_path))
+    alarm = eventually(lambda: alone.alarms().get(job_id), within_s=30)
+    assert began + 60 < alarm < time.time() + 600
+    (tmp_path / "go").touch()
+    eventually(lambda: state_of(job_id).done)
+
+
+def test_it_may_do_all_that_it_does(alone, eventually, tmp_path):
+    alone.enforce_permissions()
+    alone.tell_events()
+    job_id = submit_and_die("fails_once", range(2), folder=str(tmp_path), instance_type="small", max_retry=1)
+    eventually(lambda: statuses_of(job_id) == {"succeeded": 2}, within_s=60)
+    eventually(lambda: ("ShepherdRole", "scheduler:CreateSchedule") in alone.permissions()[0], within_s=30)
+    asked, refused = alone.permissions()
+    assert refused == []
+    assert ("ShepherdRole", "lambda:InvokeFunction") in asked
+
+
+def test_nobody_else_hears_of_runs_that_go_well(alone, eventually):
+    job = fanfold.submit(squares, range(3), collect=False).wait(timeout=60)
+    items = alone.client("dynamodb").scan(TableName=engine_for("aws").stores.table.name)["Items"]
+    marked = [item["pk"]["S"] for item in items if "wakes" in item]
+    assert RunStatus.SUCCEEDED in {job.state.status_of(0)}
+    assert 1 <= len(marked) <= 3, "the job and its start"
+
+
+@fanfold.udf
+def squares(x: int):
+    return x * x
