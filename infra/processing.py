@@ -76,18 +76,14 @@ class ProcessingStack(Stack):
             mount=mount,
         )
         self.fanout = Fanout(self, "Fanout", settings=settings, storage=storage, functions=self.realtime.functions)
-        self.shepherd = Shepherd(
-            self,
-            "Shepherd",
-            settings=settings,
-            storage=storage,
-            fanout=self.fanout,
-            image=images[settings.architecture],
-            environment=environment,
-        )
+        self._add_shepherd(images[settings.architecture], environment)
         parts = Parts(settings, storage, self.realtime, self.dedicated, self.fanout)
         People(self, "People", parts)
         DeploymentDescriptor(self, "DeploymentDescriptor", parts)
+
+    def _add_shepherd(self, image: RuntimeImage, environment: dict[str, str]) -> None:
+        named: dict[str, Any] = {"settings": self._settings, "storage": self._storage, "fanout": self.fanout}
+        self.shepherd = Shepherd(self, "Shepherd", image=image, environment=environment, **named)
 
     def _role(self, id: str, service: str) -> iam.Role:
         """Whose permissions the workers of a service have."""

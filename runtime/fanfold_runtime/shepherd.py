@@ -40,7 +40,7 @@ _EXECUTION = re.compile(rf"(.+)-(?:{DISTRIBUTED}|{DEDICATED})-[0-9a-f]{{12}}")
 _PARTITION = re.compile(r"job#([^#]+)(?:#.*)?")
 
 
-class Context(Protocol):
+class Invocation(Protocol):
     """What Lambda tells of an invocation."""
 
     function_name: str
@@ -50,7 +50,7 @@ class Context(Protocol):
         """Milliseconds until Lambda ends the environment."""
 
 
-def handler(event: dict[str, Any], context: Context) -> None:
+def handler(event: dict[str, Any], context: Invocation) -> None:
     """Look after the job that is asked for, or pass those on that an event tells of."""
     if "job" in event:
         until = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _MARGIN_S

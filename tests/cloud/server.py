@@ -149,7 +149,7 @@ class Server:
         self.executions.stop_all()
         may_end_by_itself = time.monotonic() + _GOODBYE_S
         deadline = time.monotonic() + 60
-        while not (self.executions.are_over and self.functions.are_idle and self.machines.are_idle and self.events.are_delivered):
+        while not self._is_at_rest():
             if time.monotonic() > deadline:
                 raise TimeoutError("what was under way does not end")
             if time.monotonic() > may_end_by_itself:
@@ -159,6 +159,10 @@ class Server:
         self.events.forget()
         seams.forget(ACCOUNT, REGION)
         self.events.on = tells
+
+    def _is_at_rest(self) -> bool:
+        at_rest = self.executions.are_over and self.functions.are_idle and self.machines.are_idle
+        return at_rest and self.events.are_delivered
 
     def _scale_waits(self, by: float) -> None:
         self.surroundings.wait_scale = by

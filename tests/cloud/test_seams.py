@@ -8,9 +8,10 @@ from importlib.metadata import version
 import pytest
 from moto.awslambda.models import LambdaFunction
 from moto.batch.models import BatchBackend, Job
-from moto.dynamodb.models.table import Table
+from moto.dynamodb.models.table import StreamShard, Table
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.s3.models import FakeBucket
+from moto.scheduler.models import EventBridgeSchedulerBackend
 from moto.stepfunctions.models import Execution, StateMachine, StepFunctionBackend
 
 from tests.cloud.deploy import ROOT
@@ -18,6 +19,9 @@ from tests.cloud.deploy import ROOT
 #: Method, and the parameters that the seam relies on.
 SEAMS = [
     (LambdaFunction.invoke, ["self", "body", "request_headers", "response_headers"]),
+    (StreamShard.add, ["self", "old", "new"]),
+    (EventBridgeSchedulerBackend.create_schedule, ["self", "name", "schedule_expression", "target"]),
+    (EventBridgeSchedulerBackend.update_schedule, ["self", "name", "schedule_expression", "target"]),
     (Job.run, ["self"]),
     (Job.describe, ["self"]),
     (Job.describe_short, ["self"]),

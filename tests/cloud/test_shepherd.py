@@ -71,8 +71,10 @@ def test_what_fails_after_its_client_is_gone_is_tried_again(alone, eventually, t
     eventually(lambda: statuses_of(job_id) == {"succeeded": 3}, within_s=60)
     assert [state_of(job_id).attempt_of(index) for index in range(3)] == [1, 1, 1]
     assert fanfold.get_job(job_id).results() == [0, 1, 2]
+    assert alone.permissions()[1] == [], "nothing was refused"
 
 
+@pytest.mark.long
 def test_an_execution_that_ends_early_is_followed_by_another(alone, eventually, tmp_path):
     job_id = submit_and_die("held", range(45), folder=str(tmp_path), max_workers=40)
     eventually(lambda: len(begun(tmp_path)) >= 2)
@@ -85,6 +87,7 @@ def test_an_execution_that_ends_early_is_followed_by_another(alone, eventually, 
     assert fanfold.get_job(job_id).verify()
 
 
+@pytest.mark.long
 def test_a_job_whose_first_runs_all_fail_the_same_way_is_stopped(alone, eventually):
     job_id = submit_and_die("always_fails", range(200), max_workers=2)
     eventually(lambda: state_of(job_id).stop_reason, within_s=60)
@@ -100,6 +103,7 @@ def test_it_is_woken_at_the_deadline_of_a_job_that_tells_nothing(alone, eventual
     eventually(lambda: state_of(job_id).done)
 
 
+@pytest.mark.long
 def test_it_may_do_all_that_it_does(alone, eventually, tmp_path):
     alone.enforce_permissions()
     alone.tell_events()

@@ -34,9 +34,7 @@ def open_paths(context: LaunchContext) -> Mapping[str, LaunchPath]:
     }
 
 
-def choose_path(
-    header: JobHeader, runs: Sequence[RunRef], at_once: Callable[[], int], *, may_call: bool = True
-) -> str:
+def choose_path(header: JobHeader, runs: Sequence[RunRef], at_once: Callable[[], int], *, may_call: bool = True) -> str:
     """The path that suits these runs of a job best; `at_once` tells how many may run side by side.
 
     `may_call`: whether this process lasts for as long as a run that it calls itself.
