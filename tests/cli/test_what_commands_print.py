@@ -19,6 +19,7 @@ READING = {
     "times": ["{done}"],
     "errors": ["{failed}"],
     "debug": ["{failed}", "1"],
+    "profile": ["{done}", "0"],
     "why": ["{done}", "0"],
     "diff": ["{done}", "{failed}"],
     "verify": ["{done}"],

@@ -69,6 +69,9 @@ COMMANDS: dict[str, Command] = {
     "report": Command(results.report, (f"fanfold report {_JOB} -o report.html",)),
     "debug": Command(origins.debug, (f"fanfold debug {_JOB} 17", f"fanfold debug {_JOB} 17 --json")),
     "collect": Command(results.collect, (f"fanfold collect {_JOB} -o delays.parquet",)),
+    "profile": Command(
+        origins.profile, (f"fanfold profile {_JOB} 17", f"fanfold profile {_JOB} 17 --memory -o page.html")
+    ),
     "why": Command(origins.why, (f"fanfold why {_JOB} 17",)),
     "diff": Command(origins.diff, (f"fanfold diff {_JOB} -",)),
     "export": Command(results.export, (f"fanfold export {_JOB} delays-2013",)),

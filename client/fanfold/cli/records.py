@@ -16,6 +16,7 @@ from fanfold.job.verify import Receipt
 if TYPE_CHECKING:
     from fanfold.diagnosis import Check
     from fanfold.job.post_mortem import PostMortem
+    from fanfold.job.profile import Profile
     from fanfold.submission.estimates import Plan, Span, Way
 
 _JOB = {
@@ -141,6 +142,14 @@ KEYS: dict[str, dict[str, str]] = {
         "type": "the exception's class here, empty where it does not fail",
         "message": "its message",
         "frames": "from the call to the failure: file, line, function, code, own (no library's), values (text by name)",
+    },
+    "profile": {
+        "id": "the job's id",
+        "run": _RUN["run"],
+        "seconds": "how long the call took here",
+        "peak_mib": "what it allocated at most; null without --memory",
+        "error": "what it raised, empty where it did not",
+        "lines": "the longest first: file, line, function, code, seconds with all that it calls, mib held at the peak",
     },
     "why": {
         "job_id": "the job's id",
@@ -364,6 +373,18 @@ def post_mortem_record(found: PostMortem) -> dict[str, Any]:
         "type": found.error_type,
         "message": found.message,
         "frames": [frame._asdict() for frame in found.frames],
+    }
+
+
+def profile_record(found: Profile) -> dict[str, Any]:
+    """Where the time and the memory of a run went that was called again here."""
+    return {
+        "id": found.job_id,
+        "run": found.index,
+        "seconds": found.seconds,
+        "peak_mib": found.peak_mib,
+        "error": found.error,
+        "lines": [line._asdict() for line in found.lines],
     }
 
 

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from reprlib import Repr
-from tempfile import TemporaryDirectory
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fanfold.codec import encode
-from fanfold.codec.sealed import opened_by, texts_of_secrets
-from fanfold.contract.layout import ENV_ATTEMPT, ENV_RUN, ENV_SCRATCH
 from fanfold.core.models import BAD, RunError, RunStatus
-from fanfold.engines.feed import together
-from fanfold.errors import FanfoldError, InputError
-from fanfold.inputs import decode_arguments
-from fanfold.source.load import Bundle, is_loaded_source, load, part_of, unload
-from fanfold.stores.keys import blob_key, bundle_key
+from fanfold.errors import InputError
+from fanfold.job.rerun import Rerun, check_survivable, environment_of
+from fanfold.source.load import is_loaded_source, unload
 
 if TYPE_CHECKING:
     from fanfold.job import Job
@@ -29,7 +21,6 @@ if TYPE_CHECKING:
 #: Characters of one value that are shown; values of one frame that are shown.
 _VALUE_CHARACTERS, _VALUES = 500, 60
 _OWN_CODE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_SETUP = "__fanfold_setup__"
 
 
 class FailedFrame(NamedTuple):
@@ -122,8 +113,8 @@ def debug_run(job: Job, index: int, *, pdb: bool | None = None) -> PostMortem:
     recorded = _recorded(job, index)
     found = PostMortem(job.id, index, recorded)
     try:
-        with _environment(job, index):
-            call = _prepared(job, index, found._mask)
+        with environment_of(job, index):
+            call = Rerun(job, index, found._mask.add)
             try:
                 found.value = call()
             except KeyboardInterrupt:
@@ -149,97 +140,8 @@ def _recorded(job: Job, index: int) -> RunError:
             f"Run {index} of job {job.id} has not failed: it is {shown}.",
             next_step=f"`job.errors()` has those that failed; `fanfold.run(udf, **job[{index}].input)` runs this one.",
         )
-    if status is RunStatus.OUT_OF_MEMORY or error.type == "WorkerDied":
-        raise InputError(
-            f"Run {index} of job {job.id} ended its process ({shown}: {error.message}), and would end this one too.",
-            next_step=f"`fanfold.run(udf, **job[{index}].input)` runs it in a worker, whose error says where it stood.",
-        )
+    check_survivable(job, index, error)
     return error
-
-
-def _prepared(job: Job, index: int, mask: Mask) -> Callable[[], Any]:
-    """A call of the run's own code with its own arguments, encoded as a worker would. Raises what loading it does."""
-    objects, state = job.tracker.engine.stores.objects, job.state
-    hashes = (job.header.code_hash, *job.header.fixed_hashes)
-    bundles = (job.header.bundle_sha256, *job.header.fixed_bundles)
-    sha256 = dict(zip(hashes, bundles, strict=True))[state.code_hash_of(index)]
-
-    def get_blob(name: str) -> bytes:
-        return objects.get(blob_key(name))
-
-    stores, header = job.tracker.engine.stores, job.header
-    key = stores.sealing_key(header) if header.sealed_with else None
-    with opened_by(key):
-        loaded = load(Bundle.from_bytes(objects.get(bundle_key(sha256))), get_blob=get_blob)
-    text = together(job.contents.own_text(index), job.header.constants)
-    if key is not None:
-        mask.add(texts_of_secrets(text, key))
-    limit_s = job.header.timeout_s if state.status_of(index) is RunStatus.TIMED_OUT else None
-
-    def call() -> Any:
-        with opened_by(key):
-            function = loaded()
-        getattr(function, _SETUP, None) and getattr(function, _SETUP)()
-        arguments = decode_arguments(text, get_blob=get_blob, from_source=lambda tree: part_of(loaded, tree), key=key)
-        with _time_limit(limit_s):
-            value = function(**arguments)
-            value = _awaited(value) if hasattr(value, "__await__") else value
-        encode(value, serializer=job.header.serializer)
-        return value
-
-    return call
-
-
-def _awaited(value: Any) -> Any:
-    import asyncio
-
-    async def wait() -> Any:
-        return await value
-
-    return asyncio.run(wait())
-
-
-@contextmanager
-def _environment(job: Job, index: int) -> Iterator[None]:
-    """What code can ask of its run, and nothing of it afterwards."""
-    with TemporaryDirectory() as scratch:
-        told = {
-            ENV_RUN: f"{job.id}/{index}",
-            ENV_ATTEMPT: str(job.state.attempt_of(index)),
-            ENV_SCRATCH: scratch,
-        }
-        before = {name: os.environ.get(name) for name in told}
-        os.environ.update(told)
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-
-
-@contextmanager
-def _time_limit(seconds: float | None) -> Iterator[None]:
-    """Raise `TimeoutError` in the code within, where it stands when its time is over."""
-    if seconds is None:
-        yield
-        return
-
-    def ring(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        raise TimeoutError(f"still running after {seconds:g} s, which is the limit")
-
-    try:
-        before = signal.signal(signal.SIGALRM, ring)
-    except ValueError as error:
-        raise FanfoldError(
-            "A run that met its time limit can be called again in the main thread only, where it can be stopped.",
-            next_step="call debug() outside a thread, or use `fanfold debug`.",
-        ) from error
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _at_terminal() -> bool:

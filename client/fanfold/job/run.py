@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fanfold.codec import Encoded
     from fanfold.job.job import Job
     from fanfold.job.post_mortem import PostMortem
+    from fanfold.job.profile import Profile
     from fanfold.job.why import Why
 
 
@@ -93,6 +94,16 @@ class Run:
         from fanfold.job.post_mortem import debug_run
 
         return debug_run(self._job, self.index, pdb=pdb)
+
+    def profile(self, *, memory: bool = False) -> Profile:
+        """Call the run again here under a profiler: which lines take its time, and with `memory` which hold its memory.
+
+        That takes pyinstrument, and memray for `memory`, which makes a second call. Raises `InputError` where the run
+        has ended its process, and `MissingPackage`.
+        """
+        from fanfold.job.profile import profile_run
+
+        return profile_run(self._job, self.index, memory=memory)
 
     def why(self) -> Why:
         """Where its result comes from: code, commit, arguments, packages, image, tries and times."""

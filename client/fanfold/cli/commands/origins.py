@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fanfold.cli import options
 from fanfold.cli.output import print_json, print_text
-from fanfold.cli.records import check_run, post_mortem_record
+from fanfold.cli.records import check_run, post_mortem_record, profile_record
 
 RunNumber = Annotated[int, typer.Argument(metavar="RUN", help="The run's number, from 0.")]
 
@@ -41,6 +42,35 @@ def debug(
         return
     post_mortem = found[run].debug(pdb=pdb)
     print_text(str(post_mortem))
+
+
+def profile(
+    job: options.JobId,
+    run: RunNumber,
+    *,
+    memory: Annotated[bool, typer.Option("--memory", help="Measure memory as well, by a second call.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the call tree as a page of its own.")
+    ] = None,
+    engine: options.EngineName = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Call a run again here, to see which lines take its time.
+
+    It is the code and the arguments that it ran with. What the run prints goes to stderr.
+    """
+    from fanfold.api.submit import get_job
+
+    found = get_job(job, engine=engine)
+    check_run(found, run)
+    with redirect_stdout(sys.stderr):
+        profiled = found[run].profile(memory=memory)
+        if output is not None:
+            profiled.save(output)
+    if as_json:
+        print_json(profile_record(profiled))
+    else:
+        print_text(str(profiled))
 
 
 def why(job: options.JobId, run: RunNumber, engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
