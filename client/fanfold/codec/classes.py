@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import types
+from abc import ABC, abstractmethod
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, Literal
 
@@ -56,6 +57,18 @@ _SETS_STATE = ("numpy", "sklearn", "pydantic", "attr", "dataclasses")
 
 #: Parts of a package that are programs or tests, which importing would start.
 _PROGRAMS = ("test", "tests", "conftest", "setup")
+
+
+class Definitions(ABC):
+    """A job's own classes and functions, for a reader who trusts the job and has them no more."""
+
+    @abstractmethod
+    def find(self, module: str, qualname: str) -> Any:
+        """What the job's code has at that name; None where it has nothing, or does not load here."""
+
+    def __call__(self, tree: Any) -> Any:
+        """Results name what is the user's own; only arguments refer to a part of the bundle by its number."""
+        raise ValueError(f"a part of no bundle: {tree!r}")
 
 
 def origin(module: str) -> Origin:

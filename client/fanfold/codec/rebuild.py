@@ -54,7 +54,10 @@ def put_together(nodes: Any, *, trusted: bool, from_source: FromSource | None) -
     """The value of node 0. Raises `CodecError` where a worker lacks what it needs, `Damaged` where nodes are wrong."""
     if not isinstance(nodes, list) or not nodes:
         raise Damaged("a graph has nodes")
-    builder = _Worker(nodes, from_source) if trusted else _Reader(nodes, from_source)
+    if not trusted:
+        builder: _Builder = _Reader(nodes, from_source)
+    else:
+        builder = (_TrustingReader if isinstance(from_source, classes.Definitions) else _Worker)(nodes, from_source)
     value = builder.value(Ref(0))
     builder.warn()
     return value
@@ -167,10 +170,16 @@ class _Builder:
 
     def _build_own(self, _: int, module: Any, qualname: Any, fields: Any = None) -> _Build:
         yield None
-        found = self._named(module, qualname, None)
-        if isinstance(found, type) and fields is not None and classes.fields_of(found) != fields:
-            return self._lack(f"{module}.{qualname}", "the class of that name has other fields here")
-        return found
+        try:
+            found = self._find(module, qualname)
+            is_other = isinstance(found, type) and fields is not None and classes.fields_of(found) != fields
+            reason = "the class of that name has other fields here" if is_other else ""
+        except LookupError as error:
+            found, reason = None, str(error.args[0])
+        if reason and isinstance(self._from_source, classes.Definitions):
+            found = self._from_source.find(module, qualname)
+            reason = "" if found is not None else reason
+        return self._lack(f"{module}.{qualname}", reason) if reason else found
 
     def _build_source(self, _: int, tree: Any, module: Any = "", qualname: Any = "") -> _Build:
         given = yield tree
@@ -418,6 +427,17 @@ class _Worker(_Builder):
 
     def _put(self, made: Any, key: Any, item: Any) -> None:
         made[key] = item
+
+
+class _TrustingReader(_Worker):
+    """Where results are read whose writer is trusted: as a worker does, and what is lacking becomes plain data."""
+
+    def _lack(self, name: str, reason: str) -> Any:
+        self._missing.setdefault(name, reason)
+        return Missing(name, reason)
+
+    def _lacking(self, found: Any, given: Any) -> Missing | None:  # noqa: ARG002 - a call is made of all else
+        return found if isinstance(found, Missing) else None
 
 
 class _Reader(_Builder):

@@ -22,6 +22,8 @@ from fanfold.stores.packing import Manifest
 if TYPE_CHECKING:
     import pandas as pd
 
+    from fanfold.codec.classes import Definitions
+
 
 #: What stands in arguments for a large value.
 _BLOB = re.compile(r'"\$blob":\s*\["[^"]*",\s*"([0-9a-f]{64})"(?:,\s*"([^"]*)")?')
@@ -33,6 +35,13 @@ def _noting(damaged: list[str]) -> Iterator[None]:
         yield
     except ResultDamaged as error:
         damaged.append(error.message)
+
+
+def _has_objects(codec: str, data: Any) -> bool:
+    """Whether a result's text says that objects have been taken apart."""
+    if codec == "parts/1":  # the text comes first, after its length
+        data = memoryview(data)[8 : 8 + int.from_bytes(data[:8], "little")]
+    return codec in ("json/1", "parts/1") and b'{"$graph"' in bytes(data)
 
 
 #: The codec of what was pickled.
@@ -49,6 +58,7 @@ class Contents:
         #: Whether this reader has agreed to run what others' results bring along.
         self.opted_in = current().allow_pickle
         self._own: bool | None = None
+        self._definitions: Definitions | None = None
 
     def arguments(self, index: int) -> dict[str, Any]:
         """What the run was called with, the job's constants included; other jobs' results are named, not loaded."""
@@ -96,7 +106,20 @@ class Contents:
         `cached`: another job has computed it, which in a shared store may be somebody else's.
         """
         data = self.read_checked(index, output, writable=output.codec in IN_PLACE)
-        return decode(output.codec, data, allow_pickle=self.may_run_code(output, cached=cached))
+        trusted = self.may_run_code(output, cached=cached)
+        if not trusted or not _has_objects(output.codec, data):
+            return decode(output.codec, data, allow_pickle=trusted)
+        return decode(output.codec, data, allow_pickle=True, from_source=self._own_classes())
+
+    def _own_classes(self) -> Definitions:
+        """The classes of the job's own code, for what this process does not have."""
+        if self._definitions is None:
+            from fanfold.job.definitions import JobDefinitions
+
+            self._definitions = JobDefinitions(
+                lambda: self._stores.objects.get(bundle_key(self._header.current_bundle_sha256)), self._blob
+            )
+        return self._definitions
 
     def may_run_code(self, output: Output, *, cached: bool) -> bool:
         """Whether to rebuild what runs code: by the reader's word, or of a job that this user submitted from here."""

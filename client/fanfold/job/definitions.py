@@ -1,0 +1,43 @@
+"""A job's own classes, made of the code that travelled with it, for a reader whose process has them no more."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from threading import Lock
+from types import ModuleType
+from typing import Any
+
+from fanfold.codec.classes import Definitions
+
+
+class JobDefinitions(Definitions):
+    """The modules of a job's code, loaded once, when the first class is asked for."""
+
+    def __init__(self, read_bundle: Callable[[], bytes], get_blob: Callable[[str], bytes]) -> None:
+        self._read_bundle = read_bundle
+        self._get_blob = get_blob
+        self._modules: dict[str, ModuleType] | None = None
+        self._lock = Lock()
+
+    def find(self, module: str, qualname: str) -> Any:
+        """What the job's code has at that name; None where it has nothing, or does not load here."""
+        with self._lock:
+            if self._modules is None:
+                self._modules = self._load()
+        found: Any = self._modules.get(module)
+        for part in qualname.split("."):
+            found = getattr(found, part, None)
+        return found
+
+    def _load(self) -> dict[str, ModuleType]:
+        from fanfold.source.load import Bundle, load, unload
+
+        before = dict(sys.modules)
+        try:
+            load(Bundle.from_bytes(self._read_bundle()), get_blob=self._get_blob)()
+            return {name: each for name, each in sys.modules.items() if before.get(name) is not each}
+        except Exception:  # noqa: BLE001 - the job's own code, which may need what is not here
+            return {}
+        finally:
+            unload()
