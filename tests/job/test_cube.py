@@ -77,3 +77,16 @@ def test_a_run_that_has_nothing_to_give_is_left_out(tmp_path, capsys):
     fanfold.submit(month_but_may, [4, 5, 6], collect=False).collect(tmp_path / "months.zarr")
     assert opened(tmp_path / "months.zarr").m.values.tolist() == [4, 6]
     assert "1 result is None, of 3, and left out" in capsys.readouterr().err
+
+
+def scene(item: dict):
+    at = np.datetime64(item["at"], "ns")
+    return xr.DataArray([1.0, 2.0], {"x": [0, 1], "time": at, "spatial_ref": 0}, ("x",), name="ndvi")
+
+
+def test_scenes_of_one_grid_are_put_along_the_time_that_each_has(tmp_path):
+    items = [{"item": {"id": f"S2_{n}", "at": f"2024-06-0{n}"}} for n in (1, 2, 3)]
+    fanfold.submit(scene, items, collect=False).collect(tmp_path / "ndvi.nc")
+    whole = opened(tmp_path / "ndvi.nc")
+    assert whole.ndvi.dims == ("time", "x")
+    assert str(whole.time.values[2])[:10] == "2024-06-03"

@@ -77,7 +77,7 @@ def combined(labels: Sequence[Any], values: Sequence[Any], path: Path) -> Any:
         if len(parts) == 1:
             return parts[0]
         if all(_same_place(part, parts[0]) for part in parts):
-            return xr.concat(parts, _axis(labels, parts[0]), data_vars="all", coords="minimal", **how)
+            return xr.concat(parts, _axis(labels, parts), data_vars="all", coords="minimal", **how)
         return xr.combine_by_coords(parts, data_vars="minimal", coords="minimal", **how)
     except (ValueError, TypeError, KeyError) as error:
         raise CodecError(
@@ -96,14 +96,31 @@ def _same_place(one: Any, other: Any) -> bool:
     )
 
 
-def _axis(labels: Sequence[Any], part: Any) -> Any:
-    """The one argument by which the runs differ, as a dimension; else their numbers."""
+def _axis(labels: Sequence[Any], parts: Sequence[Any]) -> Any:
+    """The one argument by which the runs differ, as a dimension; else a coordinate by which they do, such as a time.
+
+    Else the runs' numbers.
+    """
     import pandas as pd
 
+    part = parts[0]
     names = {name for label in labels if isinstance(label, dict) for name in label}
     name = next(iter(names)) if len(names) == 1 else ""
     values = [label[name] for label in labels] if name and all(name in label for label in labels) else []
     if name in part.variables or name in part.dims or not values or not all(map(pd.api.types.is_scalar, values)):
+        if moment := _moment(parts):
+            return moment
         numbers = range(len(labels)) if not all(isinstance(label, int) for label in labels) else labels
         return pd.Index(list(numbers), name="run")
     return pd.Index(values, name=name)
+
+
+def _moment(parts: Sequence[Any]) -> str | None:
+    """The only coordinate that is one value in each part, and another in each."""
+    names = [
+        str(name)
+        for name, coordinate in parts[0].coords.items()
+        if coordinate.ndim == 0 and all(name in part.coords and part.coords[name].ndim == 0 for part in parts)
+    ]
+    differing = [name for name in names if len({part.coords[name].values[()] for part in parts}) == len(parts)]
+    return differing[0] if len(differing) == 1 else None
