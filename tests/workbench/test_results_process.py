@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
+from fanfold.core.models import Output
 from fanfold.errors import FanfoldError
+from fanfold.workbench.job.run_detail import look
 from fanfold.workbench.results_process import ResultsProcess
 
 NO_JOB = ("read_columns", "no-such-job", "local", 0)
@@ -34,5 +37,21 @@ def test_who_waits_for_a_process_that_ends_is_told_and_the_next_has_another(even
             waiting.result(30)
     with pytest.raises(FanfoldError, match="There is no job"):
         results.ask(*NO_JOB)
-    results.end_if_idle()
+    results.end_if_idle()  # nobody has asked for its 0 seconds
     assert not readers()
+
+
+def test_a_look_that_cannot_be_had_says_why_and_a_plain_one_asks_no_other_process():
+    class Ended:
+        def ask(self, *arguments):
+            raise FanfoldError("What reads results has ended.", next_step="read fewer.")
+
+    contents = SimpleNamespace(own_text=lambda index: '{"x":1}', arguments=lambda index: {"x": 1})
+    contents.value = lambda index, output: 7
+    job = SimpleNamespace(contents=contents, header=SimpleNamespace(constants="{}"))
+    followed = SimpleNamespace(job=job, results=Ended())
+    arguments, seen = look(followed, 0, Output("png/1", "", 3, b"abc"))
+    assert arguments == '{"x":1}'
+    assert seen.text == "What reads results has ended.\n  Next: read fewer."
+    arguments, seen = look(followed, 0, Output("json/1", "", 1, b"7"))
+    assert (arguments, seen.text) == ("x=1", "7")

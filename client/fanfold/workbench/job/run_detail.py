@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from fanfold.core.formatting import duration
 from fanfold.core.models import Output
+from fanfold.errors import FanfoldError
 from fanfold.workbench.following import FollowedJob
 from fanfold.workbench.layout import element, link, text
 from fanfold.workbench.previews import Preview, is_plain, is_plain_result, look_at
@@ -46,7 +47,10 @@ def look(followed: FollowedJob, index: int, output: Output | None) -> tuple[str,
     contents, header = followed.job.contents, followed.job.header
     if is_plain(contents.own_text(index) + header.constants) and (output is None or is_plain_result(output)):
         return look_at(contents, index, output)
-    seen: tuple[str, Preview | None] = followed.results.ask("look_closely", header, index, output)
+    try:
+        seen: tuple[str, Preview | None] = followed.results.ask("look_closely", header, index, output)
+    except FanfoldError as error:  # what reads it has ended, as where memory runs out
+        return contents.own_text(index), Preview(str(error))
     return seen
 
 
