@@ -21,7 +21,7 @@ from fanfold.contract import layout
 from fanfold.contract.cloud import DEDICATED, DISTRIBUTED, ENV_ALARM_ROLE, PARTITION_KEY, deadlines_group
 from fanfold.engines.aws.discovery import discover
 from fanfold.engines.aws.engine import AwsEngine
-from fanfold.errors import JobNotFound
+from fanfold.errors import FanfoldError, JobNotFound
 from fanfold.job.waiting import Tracker
 from fanfold.stores.aws.account import Account
 from fanfold_runtime.context import enter_own_folder
@@ -32,6 +32,8 @@ from fanfold_runtime.turn import SOONEST_S, Alarm, Turn
 _STAYS_UP_S = 60.0
 #: Pause between two looks at a job that has news all the time: seconds, and in terms of what a look takes.
 _PAUSE_S, _PAUSE_SHARE = 1.0, 4.0
+#: When to try again what could not be done.
+_AFTER_ERROR_S = 900.0
 #: Time that is left for the alarm, when the function's is about to be over.
 _MARGIN_S = 20.0
 #: The name of an execution of ours is a job's id, then that of a dispatch.
@@ -92,6 +94,16 @@ class Shepherd:
         except JobNotFound:
             logger.info("job is gone", job=job_id)
             return
+        try:
+            self._stay_with(tracker, turn, until)
+        except FanfoldError as error:  # a store that does not answer, a machine that the deployment has no more
+            logger.error("job not looked after", job=job_id, error=type(error).__name__, reason=error.message)
+            self._alarm.set(job_id, _AFTER_ERROR_S)
+            turn.end(turn.renew())
+
+    def _stay_with(self, tracker: Tracker, turn: Turn, until: float) -> None:
+        """Look, until there is nothing more to do soon."""
+        job_id = tracker.header.id
         while True:
             asked, began = turn.renew(), time.monotonic()
             wait_s = self._look(tracker)
@@ -129,6 +141,6 @@ def _shepherd(function: str) -> Shepherd:
     """The one of this environment; `function` is its own ARN."""
     deployment = os.environ[layout.ENV_DEPLOYMENT]
     engine = AwsEngine(_account(), discover(_account(), deployment), enter_own_folder() / "scratch")
-    engine.context.is_shepherd = True
+    engine.serve_everyone()
     alarm = Alarm(_account(), deadlines_group(deployment), function, os.environ[ENV_ALARM_ROLE])
     return Shepherd(engine, alarm)

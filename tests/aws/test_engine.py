@@ -77,6 +77,16 @@ def test_one_run_invokes_the_function_and_waits(engine, in_process, account, dep
     assert payload["token"] == f"{header.id}/0/0"
 
 
+def test_a_process_that_does_not_stay_leaves_its_one_run_to_an_execution(engine, in_process, account, fresh):
+    header = put_job(engine.stores, double, [1])
+    engine.detached = True  # as `--no-wait` sets it
+    with Emulated(account, in_process) as emulated:
+        engine.start(header, [RunRef(0)])
+        assert emulated.invocations == []
+        carry_out(engine, emulated)
+    assert fresh(header).done
+
+
 @pytest.mark.parametrize(
     ("said", "status"),
     [

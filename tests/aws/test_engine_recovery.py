@@ -70,6 +70,25 @@ def test_a_client_killed_within_start_leaves_a_job_that_another_client_goes_on_w
     assert state.attempt_of(0) == 1
 
 
+def test_the_shepherd_starts_no_run_that_its_client_never_came_to_start(
+    engine, in_process, account, fresh, monkeypatch
+):
+    """It may be the later stage of a ramp, whose client is gone: that would begin what nobody has looked at."""
+    header = put_job(engine.stores, double, list(range(4)), cache=False)
+    first_stage = new_dispatch(header, [RunRef(0), RunRef(1)])
+    engine.stores.log.append([dispatch.to_event(header.id, first_stage, "starting")])
+    engine.serve_everyone()
+    the_past(monkeypatch, 2_000)
+    with Emulated(account, in_process) as emulated:
+        for _ in range(3):
+            engine.looked_at.clear()
+            engine.reconcile(header, fresh(header))
+        carry_out(engine, emulated)
+    state = fresh(header)
+    assert [state.status_of(index).value for index in range(4)] == ["succeeded", "succeeded", "queued", "queued"]
+    assert engine.inspector.wait_s(header, state) >= 60
+
+
 @pytest.fixture(scope="module")
 def a_process_that_has_ended():
     """As it has told of itself."""

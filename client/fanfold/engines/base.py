@@ -181,7 +181,7 @@ class Stores(Protocol):
 class Engine(Protocol):
     """Starts runs and looks after them. What becomes of them is read from the event log alone."""
 
-    #: Set it to let runs outlive this process. Where they are elsewhere, they do so anyway.
+    #: Set it where this process is about to end and its runs are to outlive it.
     detached: bool
 
     @property

@@ -69,7 +69,12 @@ class AwsEngine:
         self.looked_at: dict[str, float] = {}
         self._followings: dict[str, Following] = {}
         self._find, self._discovered_at = find, time.monotonic()
-        self.detached = True  # its runs are in AWS
+        self.detached = False  # its runs are in AWS; True: nor does this process stay to call a function itself
+
+    def serve_everyone(self) -> None:
+        """Look after the jobs of all owners, as the deployment's own shepherd."""
+        self.context.is_shepherd = True
+        self.inspector.takes_unreleased = False
 
     def get_ready(self, *, dedicated: bool) -> None:
         """Make the clients that a start needs, which takes as long as a job's inputs take to be checked."""
@@ -95,7 +100,7 @@ class AwsEngine:
     def _start(self, header: JobHeader, given: list[RunRef]) -> None:
         if header.instance_type is not None:
             lane_of(self.context, header)
-        may_call = not self.context.is_shepherd
+        may_call = not (self.context.is_shepherd or self.detached)
         dispatch = new_dispatch(header, given, self.context.capacity.runs, may_call=may_call)
         _log.info("job %s: %d runs by the %s path, dispatch %s", header.id, len(given), dispatch.path, dispatch.name)
         # Recorded before it is done: a reader who finds a record of nothing done starts these runs again.

@@ -46,6 +46,8 @@ class Inspector:
     def __init__(self, paths: Mapping[str, LaunchPath], clock: ServiceClock) -> None:
         self._paths = paths
         self._clock = clock
+        #: What its client never came to start may be the later stage of a ramp, which the shepherd does not take over.
+        self.takes_unreleased = True
 
     def look(self, header: JobHeader, state: JobState) -> Findings:
         """What is lost and what is due, of the job as `state` tells it."""
@@ -62,7 +64,8 @@ class Inspector:
             if mine is None:
                 if (state.due_at(index) or 0.0) > now or any(one.covers(*run[:2]) for one in followed):
                     continue  # its pause is not over, or an earlier job performs it
-                if _is_due(header, run, attended=attended, young=young):
+                released = run.attempt > 0 or self.takes_unreleased
+                if released and _is_due(header, run, attended=attended, young=young):
                     findings.due.append(run)
                 if header.cancelled_at is None or attended:
                     continue
