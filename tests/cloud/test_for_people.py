@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fanfold.contract.cloud import DEDICATED_COMMAND, REALTIME_HANDLER
 from tests.cloud.deploy import ROOT
 from tests.conftest import is_gone
 
@@ -111,7 +112,8 @@ def test_ctrl_c_ends_it_and_all_that_it_runs_at_that_moment(terminal, tmp_path, 
     pasted(terminal, f"python {tmp_path}/endless.py")
     eventually(lambda: len(list(marks.iterdir())) == 6)
     started = psutil.Process(terminal.process.pid).children(recursive=True)
-    busy = [process for process in started if {"awslambdaric", "fanfold_runtime.batch"} & set(process.cmdline())]
+    runs = {REALTIME_HANDLER, DEDICATED_COMMAND[-1]}
+    busy = [process for process in started if runs & set(process.cmdline())]
     assert len(busy) == 6
     terminal.press_ctrl_c()
     terminal.process.wait(timeout=60)

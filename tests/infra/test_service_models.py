@@ -25,7 +25,8 @@ CALLS = {
     "AWS::DynamoDB::Table": (
         "dynamodb",
         "CreateTable",
-        {"PointInTimeRecoverySpecification", "TimeToLiveSpecification"},
+        # A stream's view says to CloudFormation that there is one; the call wants that said too.
+        {"PointInTimeRecoverySpecification", "StreamSpecification", "TimeToLiveSpecification"},
     ),
 }
 
