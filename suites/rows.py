@@ -159,6 +159,27 @@ WHY = {
         ),
         "it asks for the class of joblib's own backend",
     ),
+    **dict.fromkeys(
+        (
+            "::test_parallel_delayed_warnings",
+            "::test_search_callbacks_with_partial_fit_failures",
+            *(
+                f"::test_searchcv_raise_warning_with_non_finite_score[{search}-specialized_params{n}-{flag}]"
+                for n, search in enumerate(("GridSearchCV", "RandomizedSearchCV"))
+                for flag in (False, True)
+            ),
+        ),
+        "it looks for a warning here that a call has given in its worker",
+    ),
+    **dict.fromkeys(
+        (
+            *(f"::test_search_callbacks_receive_search_instance[search{n}]" for n in range(4)),
+            "::test_multi_metric_search_forwards_metadata[GridSearchCV-param_grid]",
+            "::test_multi_metric_search_forwards_metadata[RandomizedSearchCV-param_distributions]",
+        ),
+        "it looks here at what a call has done to an object, which was the worker's own",
+    ),
+    "::test_grid_search_cv_splits_consistency": "it sends a generator, which nothing can pickle",
     "::test_error_capture[loky]": "it asks the backend for loky's own executor",
     **dict.fromkeys(
         (f"::test_initializer_reused[{count}]" for count in (2, 4)),

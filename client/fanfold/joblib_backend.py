@@ -61,6 +61,9 @@ class FanfoldBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
         #: What one `Parallel` was given besides.
         self._given: dict[str, Any] = {}
         self._executor: Executor | None = None
+        self.parallel: Any = None
+        #: What loops have that are open around this one: within one `parallel_config` all have this backend.
+        self._around: list[tuple[Executor, dict[str, Any], Any]] = []
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """How many calls are side by side. Raises `ValueError` for 0, as joblib's own backends do."""
@@ -86,15 +89,18 @@ class FanfoldBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **given: Any) -> int:
         """Make ready for one `Parallel`; `given` is what it was given for its backend: an initializer, a machine."""
+        before = (self._executor, self._given, self.parallel)
         self._given = {name: value for name, value in given.items() if name not in _OF_JOBLIB}
         options = {**self._options, **self._given}
         workers = self.effective_n_jobs(n_jobs)
-        self.parallel = parallel
         own = {name: value for name, value in options.items() if value is not None}
-        self._executor = Executor(workers if n_jobs and n_jobs > 0 else None, **own)
-        if workers == 1 and not self._executor.makes_jobs:  # as joblib's own: one call at a time is made here
-            self._executor = None
+        executor = Executor(workers if n_jobs and n_jobs > 0 else None, **own)
+        if workers == 1 and not executor.makes_jobs:  # as joblib's own: one call at a time is made here
+            self._given = before[1]
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
+        if before[0] is not None:
+            self._around.append((before[0], *before[1:]))
+        self._executor, self.parallel = executor, parallel
         if self.inner_max_num_threads is not None:
             self._executor.limit_threads(self.inner_max_num_threads)
         # With a number, for with "all" joblib returns what it has, without a word, where the iterable of calls raises
@@ -137,13 +143,16 @@ class FanfoldBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """End what was started, after a failure or an interrupt."""
+        parallel, given = self.parallel, self._given
         self._shutdown(cancel=True)
-        if ensure_ready and self.parallel is not None:
-            self.configure(n_jobs=self.parallel.n_jobs, parallel=self.parallel, **self._given)
+        if ensure_ready and parallel is not None:
+            self.configure(n_jobs=parallel.n_jobs, parallel=parallel, **given)
 
     def terminate(self) -> None:
-        """Let go of the executor."""
+        """Let go of the executor; joblib does so at the end of each loop, after `abort_everything` as well."""
         self._shutdown(cancel=False)
+        if self._around:
+            self._executor, self._given, self.parallel = self._around.pop()
 
     def _shutdown(self, *, cancel: bool) -> None:
         if self._executor is not None:

@@ -173,3 +173,14 @@ def test_a_loop_below_threads_makes_its_calls_in_turn_and_says_so():
     ((got, warned),) = joblib.Parallel(n_jobs=2, backend="threading")(joblib.delayed(loop_in)(b) for b in ["fanfold"])
     assert got == [0, 2, 4]
     assert any("cannot be nested below threads" in text for text in warned)
+
+
+def test_a_loop_within_an_open_one_leaves_that_open():
+    # As a search of scikit-learn's that fits another search between its own calls: all have this very backend.
+    with joblib.Parallel(n_jobs=2) as outer:
+        assert outer(joblib.delayed(scaled)(x) for x in range(3)) == [0, 2, 4]
+        assert joblib.Parallel(n_jobs=2)(joblib.delayed(scaled)(x) for x in range(2)) == [0, 2]
+        assert joblib.Parallel(n_jobs=1)(joblib.delayed(scaled)(x) for x in range(2)) == [0, 2]
+        with pytest.raises(ValueError, match="0 is even"):
+            joblib.Parallel(n_jobs=2)(joblib.delayed(odd_only)(x) for x in range(2))
+        assert outer(joblib.delayed(scaled)(x) for x in range(3)) == [0, 2, 4]
