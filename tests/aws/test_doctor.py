@@ -209,6 +209,17 @@ def test_aws_that_does_not_answer_is_one_clear_line_and_this_machine_is_looked_a
     assert aws_says.asked == []
 
 
+@pytest.mark.parametrize("service", ["ssm", "dynamodb", "lambda", "batch"])
+def test_of_a_proxy_s_page_nothing_is_printed_but_that_it_came(on_cloud, monkeypatch, service):
+    monkeypatch.setattr("fanfold.stores.aws.account._PAGE_PAUSES_S", ())
+    on_cloud.refuse("page", service, times=500)
+    diagnosis = str(fanfold.doctor(show=False))
+    assert on_cloud.mend() < 500
+    assert "A web page came back" in diagnosis
+    assert "<html" not in diagnosis.lower()
+    assert "<!doctype" not in diagnosis.lower()
+
+
 def test_without_boto3_the_line_says_what_to_install(aws_says, monkeypatch):
     monkeypatch.setattr("fanfold.diagnosis.deployment.find_spec", lambda _: None)
     check = diagnosed()["deployment"]

@@ -34,6 +34,9 @@ _CODES = {
     ("throttle", "dynamodb"): "ProvisionedThroughputExceededException",
     ("throttle", "s3"): "SlowDown",
     ("throttle", "lambda"): "TooManyRequestsException",
+    ("throttle", "sts"): "Throttling",
+    ("denied", "sts"): "AccessDenied",
+    ("expired", "sts"): "ExpiredToken",
     ("denied", "s3"): "AccessDenied",
     ("expired", "s3"): "ExpiredToken",
 }
@@ -173,12 +176,10 @@ def _answer(kind: str | None, service: str, signed: str) -> tuple[str, str, str,
     if service == "lambda" and kind == "throttle":
         status = "429 Too Many Requests"
     if service in _XML:
-        return (
-            status,
-            "application/xml",
-            code,
-            f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode(),
-        )
+        error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+        if service == "sts":
+            error = f"<ErrorResponse>{error}<RequestId>1</RequestId></ErrorResponse>"
+        return status, "application/xml", code, error.encode()
     return status, "application/x-amz-json-1.0", code, json.dumps({"__type": code, "message": message}).encode()
 
 

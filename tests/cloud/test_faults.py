@@ -209,6 +209,24 @@ def test_a_store_that_fails_now_and_then_loses_nothing(on_cloud, kind, service):
     assert on_cloud.mend() == 0
 
 
+@pytest.mark.parametrize("kind", ["server error", "closed", "page", "throttle"])
+def test_a_data_role_that_cannot_be_assumed_for_a_moment_costs_no_try(on_cloud, monkeypatch, kind):
+    monkeypatch.setenv("FANFOLD_OWNER", f"ada-{kind}")  # whose session there is none of yet
+    on_cloud.refuse(kind, "sts", times=2)
+    finished(fanfold.submit(squared, [3], collect=False, max_retry=0), [9])
+    assert on_cloud.mend() == 0
+
+
+def test_a_data_role_that_may_not_be_assumed_is_what_the_error_names(on_cloud, monkeypatch):
+    monkeypatch.setenv("FANFOLD_OWNER", "ada-denied")
+    on_cloud.refuse("denied", "sts", times=100)
+    job = fanfold.submit(squared, [3], collect=False, max_retry=0).wait(timeout=60)
+    assert on_cloud.mend() < 100
+    said = str(job.errors()[0])
+    assert "sts:AssumeRole on role" in said
+    assert "service control policy" in said
+
+
 @pytest.mark.parametrize("ahead_s", [-400, 400])
 def test_a_clock_that_aws_does_not_accept_is_what_the_error_names(on_cloud, monkeypatch, ahead_s):
     from botocore import auth

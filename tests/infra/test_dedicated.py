@@ -58,6 +58,44 @@ def test_a_lost_host_is_tried_again_and_a_failed_run_is_not(templates: Templates
         assert rules[-1] == {"OnReason": "*", "Action": "EXIT"}
 
 
+def _fits(said: str, pattern: str) -> bool:
+    return said.startswith(pattern[:-1]) if pattern.endswith("*") else said == pattern
+
+
+def _decided(rules: list[dict[str, str]], **ended: str) -> str:
+    """What Batch does after an attempt: the first rule whose patterns all fit, a star at the end standing for any.
+
+    https://docs.aws.amazon.com/batch/latest/APIReference/API_EvaluateOnExit.html
+    """
+    for rule in rules:
+        patterns = {name: pattern for name, pattern in rule.items() if name != "Action"}
+        if all(_fits(ended.get(name, ""), pattern) for name, pattern in patterns.items()):
+            return rule["Action"]
+    return "RETRY"
+
+
+@pytest.mark.parametrize(
+    ("ended", "action"),
+    [
+        ({"OnStatusReason": "Host EC2 (instance i-1) terminated."}, "RETRY"),
+        ({"OnStatusReason": "Task failed to start", "OnReason": "CannotPullContainerError: pull image"}, "RETRY"),
+        ({"OnReason": "CannotStartContainerError: Error response from daemon"}, "RETRY"),
+        ({"OnReason": "CannotCreateContainerError: Error: layer does not exist"}, "RETRY"),
+        ({"OnReason": "DockerTimeoutError: Could not transition to created"}, "RETRY"),
+        ({"OnStatusReason": "Essential container in task exited", "OnExitCode": str(cloud.EXIT_GIVEN_BACK)}, "RETRY"),
+        ({"OnStatusReason": "Essential container in task exited", "OnExitCode": "1"}, "EXIT"),
+        ({"OnReason": "OutOfMemoryError: Container killed due to memory usage", "OnExitCode": "137"}, "EXIT"),
+        ({"OnStatusReason": "The job was cancelled."}, "EXIT"),
+    ],
+)
+def test_what_a_further_attempt_can_help_gets_one(templates: Templates, ended: dict[str, str], action: str) -> None:
+    for lane in templates.lanes().values():
+        rules = lane["RetryStrategy"]["EvaluateOnExit"]
+        assert _decided(rules, **ended) == action
+        assert len(rules) <= 5
+        assert not [text for rule in rules for text in rule.values() if "*" in text[:-1]]
+
+
 def test_a_job_that_can_never_be_placed_is_given_up(synthesise: Synthesise) -> None:
     for queue in synthesise(stuck_minutes=10).properties("AWS::Batch::JobQueue"):
         actions = queue["JobStateTimeLimitActions"]

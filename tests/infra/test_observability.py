@@ -36,6 +36,18 @@ def test_dollars_per_hour_are_gb_seconds_and_requests_at_the_list_price(template
     assert round(a_thousand_runs_of_30_s, 2) == 2.00
 
 
+def test_periods_of_alarms_are_those_that_cloudwatch_takes(full: Templates) -> None:
+    """Whole minutes, and together a day at most (API, PutMetricAlarm, EvaluationPeriods)."""
+    for alarm in full.properties("AWS::CloudWatch::Alarm"):
+        stats = [it["MetricStat"] for it in alarm.get("Metrics", ()) if "MetricStat" in it]
+        periods = [alarm["Period"]] if "Period" in alarm else [it["Period"] for it in stats]
+        assert periods
+        for period in periods:
+            assert period % 60 == 0
+            assert period * alarm["EvaluationPeriods"] <= 86_400
+        assert alarm.get("DatapointsToAlarm", 1) <= alarm["EvaluationPeriods"]
+
+
 def test_alarms_watch_what_should_not_happen_and_tell_somebody(full: Templates) -> None:
     alarms = full.properties("AWS::CloudWatch::Alarm")
     watched = {(metric["Namespace"], metric["MetricName"]) for alarm in alarms for metric in _metrics(alarm)}

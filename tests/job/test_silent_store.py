@@ -72,6 +72,28 @@ def test_a_wait_with_a_timeout_says_since_when_nothing_has_answered(log):
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize("ask", ["as_completed", "results", "collect"])
+def test_results_come_through_a_silence(log, monkeypatch, ask):
+    job = fanfold.submit(squared, range(4), collect=False, cache=False)
+    log.broken = UNREACHABLE
+    real = time.sleep
+
+    def sleep(seconds):
+        if log.asked > 20:
+            log.broken = None
+        real(seconds)
+
+    monkeypatch.setattr("fanfold.job.waiting.time.sleep", sleep)
+    if ask == "as_completed":
+        found = sorted(run.result() for run in job.as_completed())
+    elif ask == "collect":
+        found = list(job.collect()["result"])
+    else:
+        found = job.results()
+    assert log.asked > 20
+    assert found == [0, 1, 4, 9]
+
+
 @pytest.mark.parametrize("follow", ["tail_logs", "logs -f"])
 def test_logs_are_followed_through_a_silence(log, capsys, follow):
     @fanfold.udf

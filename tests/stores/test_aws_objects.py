@@ -8,7 +8,7 @@ from itertools import accumulate
 
 import pytest
 
-from fanfold.errors import InputError, ResultDamaged
+from fanfold.errors import InputError, ResultDamaged, StoreUnavailable
 from fanfold.stores.aws.objects import S3ObjectStore
 from fanfold.stores.keys import inputs_key
 from fanfold.stores.packing import Manifest, ManifestWriter
@@ -55,6 +55,26 @@ def test_an_upload_that_fails_leaves_nothing_and_keeps_the_file(aws_stores, acco
     assert large.exists()
     assert not aws_stores.objects.exists(KEY)
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=deployment.bucket)
+
+
+def test_of_an_upload_that_fails_the_first_error_is_told_though_it_cannot_be_aborted_either(
+    aws_stores, account, monkeypatch, large
+):
+    asked, call = [], account.call
+
+    def fail(service, operation, **parameters):
+        asked.append(operation)
+        if operation == "upload_part":
+            raise StoreUnavailable("the part was refused")
+        if operation == "abort_multipart_upload":
+            raise StoreUnavailable("the abort was refused")
+        return call(service, operation, **parameters)
+
+    monkeypatch.setattr(account, "call", fail)
+    with pytest.raises(StoreUnavailable, match="the part was refused"):
+        aws_stores.objects.put_file(KEY, large)
+    assert asked[-1] == "abort_multipart_upload"
+    assert large.exists()
 
 
 def copy_of(path):

@@ -105,6 +105,8 @@ class Account:
                 if may_renew and may_have_signed_in_again(error) and self._renew(session):
                     continue
                 raise explain(error, service, operation, on) from error
+            except KeyError:  # botocore's parser, of the one protocol for which a page is an answer without a result
+                return {"ResponseMetadata": {"HTTPHeaders": {"content-type": "text/html"}}}
             took_s = time.monotonic() - began
             _log.debug("%s.%s on %s: %.3f s", service, operation, on, took_s)
             self.clock.note(answer, took_s)
