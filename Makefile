@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: docs
-.PHONY: verify-aws demo dist fuzz simulate soak test test-all test-fast coverage chromium pictures check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws bench-page bench-real suites scale
+.PHONY: verify-aws demo dist fuzz simulate soak test test-all test-fast coverage chromium pictures check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws bench-plan bench-page bench-real suites scale
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench-real: $(VENV)/.dev $(VENV)/.bench  ## the programs of examples/ at full si
 
 bench-aws: $(VENV)/.dev  ## what the AWS side costs in calls, CPU and memory, against targets; AWS is an emulator here
 	@$(BIN)/python -m benchmarks.aws_calls
+
+bench-plan: $(VENV)/.dev  ## what plans said beside what the jobs then took, here and in the local cloud
+	@$(BIN)/python -m benchmarks.plan_outcomes
 
 bench-page: $(VENV)/.dev chromium  ## what the Workbench takes for large jobs, in a browser, against targets
 	@$(BIN)/python -m benchmarks.page_targets

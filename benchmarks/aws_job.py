@@ -41,7 +41,7 @@ def one_job(count: int, *, first: int) -> Told:
     engine: Any = engine_for("aws")
     from tests.aws.calls import counted
 
-    with counted(engine._account) as calls, polls_counted() as polls:
+    with counted(engine.account) as calls, polls_counted() as polls:
         before = time.process_time()
         job = fanfold.submit(double, range(count + first, 2 * count + first), collect=False)
         submit_s = time.process_time() - before
