@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from tempfile import TemporaryDirectory
 
-from benchmarks.measure import Measured, best, middle, once, rounds
+from benchmarks.measure import Measured, best, middle, once, ratio_of_pairs, rounds
 from benchmarks.packages import cold_environments
 from benchmarks.row import Row
 
@@ -58,10 +58,25 @@ def ten_thousand_cached() -> list[Row]:
 
 
 def frames() -> list[Row]:
-    """100 results of a 0.5 MB DataFrame against a process pool that keeps nothing."""
-    found = rounds({"ours": ["fanfold_frames.py"], "pool": ["process_pool_frames.py"]}, 5)
-    ours, pool = _s(found["ours"]), _s(found["pool"])
-    return [_ratio("100 results of a 0.5 MB DataFrame", ours, "ProcessPoolExecutor(2)", pool, at_most=1.1)]
+    """Results that are DataFrames against a process pool that keeps nothing: wall and CPU, as medians of pairs."""
+    rows: list[Row] = []
+    for work, count, length, pairs, wall_most, cpu_most in (
+        ("100 results of a 0.5 MB DataFrame", 100, 6_250, 7, 1.0, 1.0),
+        ("10 results of a 48 MB DataFrame", 10, 600_000, 5, 0.8, 1.0),
+    ):
+        given = [str(count), str(length)]
+        commands = {"ours": ["fanfold_frames.py", *given], "pool": ["process_pool_frames.py", *given]}
+        found = rounds(commands, pairs, with_cpu=True)
+        rows.append(_pairs(work, found["ours"].seconds, found["pool"].seconds, wall_most))
+        rows.append(_pairs(f"{work}, CPU of all processes", found["ours"].cpu_s, found["pool"].cpu_s, cpu_most))
+    return rows
+
+
+def _pairs(work: str, ours: list[float], pool: list[float], at_most: float) -> Row:
+    ratio = ratio_of_pairs(ours, pool)
+    told = f"{ratio:.2f} x, the middle of {len(ours)} pairs"
+    peer = f"ProcessPoolExecutor(2) {middle(pool):.3f} s"
+    return Row(work, f"{middle(ours):.3f} s", peer, told, f"<= {at_most} x", ratio <= at_most)
 
 
 def starting() -> list[Row]:
