@@ -112,6 +112,7 @@ def test_a_disk_that_is_full_for_the_log_itself_is_raised_too(monkeypatch):
         job = fanfold.submit(produce, range(100), collect=False)
         with pytest.raises(StoreFull, match=r"fanfold\.db"):
             job.results()
+    assert job.wait(timeout=30).status == "Failed"  # it is told once; who asks again learns what became of the runs
     assert fanfold.submit(produce, [5], collect=False).results() == [b"zzzzz"]
 
 
@@ -176,3 +177,36 @@ def test_a_result_beyond_the_memory_limit_is_out_of_memory_and_harms_no_other():
 def test_half_a_gigabyte_returned_is_a_result():
     job = fanfold.submit(zeros, [0.5], collect=False, cache=False)
     assert job.result(0).nbytes == 2**29
+
+
+def test_a_store_that_somebody_holds_is_told_and_the_same_submit_runs_only_what_is_missing(home, monkeypatch, tmp_path):
+    monkeypatch.setattr("fanfold.stores.local.log._BUSY_TIMEOUT_S", 0.3)
+    go_on = tmp_path / "go-on"
+
+    def held_up(x: int, go_on: str):
+        import os
+        import time
+
+        until = time.monotonic() + 30
+        while x >= 2 and not os.path.exists(go_on) and time.monotonic() < until:
+            time.sleep(0.01)
+        return x
+
+    def submit():
+        return fanfold.submit(held_up, range(4), go_on=str(go_on), collect=False)
+
+    job = submit()
+    for run in job.as_completed():
+        if run.index < 2 and job.counts().get("succeeded") == 2:
+            break
+    holder = sqlite3.connect(home / "fanfold.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    go_on.touch()
+    with pytest.raises(fanfold.StoreError, match="was held by another process for more than") as told:
+        job.wait(timeout=30)
+    assert "then call again" in told.value.next_step
+    holder.execute("ROLLBACK")
+    holder.close()
+    again = submit().wait(timeout=30)
+    assert again.results() == [0, 1, 2, 3]
+    assert again.counts() == {"cached": 2, "succeeded": 2}
