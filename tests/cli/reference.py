@@ -53,9 +53,9 @@ def help_of(command: str) -> str:
 
 
 def _section(command: str) -> str:
+    shown = f"\n### fanfold {command}\n\n```text\n{help_of(command)}```\n"
+    if command == "mcp":  # which speaks JSON alone
+        return shown
     form = {"logs": "one object a line"}.get(command, "an array of objects" if command in LISTS else "an object")
     rows = "".join(f"| `{key}` | {meaning} |\n" for key, meaning in KEYS[command].items())
-    return (
-        f"\n### fanfold {command}\n\n```text\n{help_of(command)}```\n\n"
-        f"`--json` prints {form}:\n\n| key | meaning |\n| --- | --- |\n{rows}"
-    )
+    return f"{shown}\n`--json` prints {form}:\n\n| key | meaning |\n| --- | --- |\n{rows}"

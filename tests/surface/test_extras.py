@@ -54,6 +54,7 @@ PARTS = {
     "boto3": in_aws,
     "joblib": lambda: import_module("fanfold.joblib_backend"),
     "matplotlib": lambda: fanfold.submit(doubled, [1], collect=False).wait().timeline(),
+    "mcp": lambda: import_module("fanfold.cli.commands.agents").server(),
     "nicegui": lambda: import_module("fanfold.workbench").serve(show=False),
     "packaging": with_packages,
     "shapely": lambda: codec_of("geo"),

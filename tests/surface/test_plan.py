@@ -430,3 +430,12 @@ def test_prices_of_one_s_own_are_what_a_plan_and_a_job_cost(priced):
 def test_a_budget_is_a_number(budget):
     with pytest.raises(fanfold.InputError, match="budget_usd"):
         fanfold.submit(scaled, [1], budget_usd=budget)
+
+
+def test_a_plan_by_past_runs_only_runs_nothing():
+    def never_run(x: int):
+        return x
+
+    with pytest.raises(fanfold.InputError, match="No run of never_run is known by which to estimate"):
+        fanfold.plan(never_run, range(5), past_runs_only=True)
+    assert fanfold.get_jobs() == []

@@ -9,6 +9,7 @@ import typer
 
 from fanfold.cli.commands import (
     advice,
+    agents,
     connect,
     data,
     environment,
@@ -105,6 +106,7 @@ COMMANDS: dict[str, Command] = {
     "workbench": Command(
         workbench.workbench, ("fanfold workbench", "fanfold workbench flights/ --no-open --port 8800")
     ),
+    "mcp": Command(agents.mcp, ("fanfold mcp",)),
 }
 
 #: Groups of commands: what each is about, and its commands.

@@ -30,6 +30,7 @@ OPTIONAL = {
     "matplotlib": ("plot", "job.timeline()"),
     "polars": ("polars", "polars frames"),
     "nicegui": ("workbench", "the Workbench"),
+    "mcp": ("mcp", "`fanfold mcp`, for coding agents"),
 }
 
 

@@ -50,12 +50,14 @@ def plan(
     n_processes_per_worker: int | Literal["auto"] | None = None,
     cache: bool = True,
     cache_max_age: str | float | timedelta | None = None,
+    past_runs_only: bool = False,
     **constants: Any,
 ) -> Plan:
     """What `submit` would take with the same arguments: inputs cached, inputs to run, time, dollars, the best way.
 
     The estimate is made from past runs of this UDF. Where there are none, three inputs are run for a sample; their
-    results are cached, so `submit` does not run them again. Nothing else is started.
+    results are cached, so `submit` does not run them again. Nothing else is started; with `past_runs_only` nothing at
+    all, and what was never run is an `InputError`.
 
     Raises `InputError` and `CaptureError` as `submit` does, and `RunFailed` where every run of the sample fails.
     """
@@ -69,7 +71,7 @@ def plan(
         cache=cache,
         cache_max_age=cache_max_age,
     )
-    return make_plan(udf, inputs, chosen, request, constants)
+    return make_plan(udf, inputs, chosen, request, constants, samples=not past_runs_only)
 
 
 def make_plan(
@@ -78,6 +80,8 @@ def make_plan(
     engine: Engine,
     request: Request,
     constants: dict[str, Any],
+    *,
+    samples: bool = True,
 ) -> Plan:
     """The plan of a request. Where no run of this UDF is known, up to three of its inputs are run for a sample.
 
@@ -87,6 +91,11 @@ def make_plan(
     looked = _Looked(draft, request, inputs)
     alone = request._replace(n_processes_per_worker=request.n_processes_per_worker or 1)
     observed = observe_past_runs(draft.engine, draft)
+    if observed is None and not samples:
+        raise InputError(
+            f"No run of {draft.name} is known by which to estimate.",
+            next_step="plan without past_runs_only: it runs 3 inputs.",
+        )
     if observed is None:
         observed = _sampled(udf, draft, alone, looked, constants)
     if request.instance is not None and not request.n_processes_per_worker and observed is not None:

@@ -28,6 +28,9 @@ def plan(
     instance_type: options.InstanceTypeName = None,
     workers: options.Workers = None,
     cache: options.Cache = True,
+    past_runs_only: Annotated[
+        bool, typer.Option("--past-runs-only", help="Run nothing for a sample; what was never run is an error.")
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Say what a submit would take, in time and dollars.
@@ -44,6 +47,7 @@ def plan(
         instance_type=instance_type,
         max_workers=workers,
         cache=cache,
+        past_runs_only=past_runs_only,
         **dict[str, Any](parameters_from(constants or [])),
     )
     if as_json:

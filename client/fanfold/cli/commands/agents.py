@@ -1,0 +1,139 @@
+"""The command that lets a coding agent look at jobs: mcp."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from functools import wraps
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fanfold.errors import FanfoldError, InputError, MissingPackage
+
+if TYPE_CHECKING:
+    from mcp.server import MCPServer
+
+_Tool = TypeVar("_Tool", bound=Callable[..., Any])
+
+_ABOUT = (
+    "Fanfold runs a Python function (a UDF) over many inputs; a submit makes a job, each input is a run of it."
+    " These tools only read: to run, retry or cancel something, use the `fanfold` command. A job is named by its id,"
+    " or - for the latest."
+)
+#: Pieces of output that one answer has at most.
+_PIECES = 500
+
+
+def mcp() -> None:
+    """Serve a coding agent what it may read (MCP).
+
+    Jobs, errors, logs, plans and what travels, by the Model Context Protocol on standard input and output. An agent
+    starts it by itself. Everything that it offers only reads.
+    """
+    server().run("stdio")
+
+
+def server() -> MCPServer[Any]:
+    """The server with its tools. Raises `MissingPackage`."""
+    try:
+        from mcp.server import MCPServer
+    except ImportError as error:
+        raise MissingPackage(
+            "`fanfold mcp` needs the package mcp, which is not installed.", next_step="pip install 'fanfold[mcp]'"
+        ) from error
+    from fanfold import __version__
+
+    made: MCPServer[Any] = MCPServer("fanfold", instructions=_ABOUT, version=__version__, log_level="ERROR")
+    for tool in (jobs, status, errors, logs, plan, explain):
+        made.add_tool(_told(tool), annotations=_read_only())
+    return made
+
+
+def jobs(limit: int = 20, engine: str | None = None) -> list[dict[str, Any]]:
+    """The latest jobs, newest first: id, UDF, status, counts of runs, seconds, dollars."""
+    from fanfold.api.submit import get_jobs
+    from fanfold.cli.records import job_record
+
+    return [job_record(job) for job in get_jobs(limit=limit, engine=engine)]
+
+
+def status(job: str, engine: str | None = None) -> dict[str, Any]:
+    """How a job stands, with times, memory, cost, and advice where there is any."""
+    from fanfold.cli.records import status_record
+
+    return status_record(_job(job, engine))
+
+
+def errors(job: str, limit: int = 20, engine: str | None = None) -> list[dict[str, Any]]:
+    """Which runs of a job failed, on what input, and the traceback in the user's own lines."""
+    from fanfold.cli.records import error_record
+
+    found = _job(job, engine)
+    return [error_record(found, index) for index in islice(found.errors(), limit)]
+
+
+def logs(job: str, run: int | None = None, engine: str | None = None) -> list[dict[str, Any]]:
+    """The last that a job's runs, or one of them, have printed."""
+    from fanfold.cli.records import check_run, log_record
+    from fanfold.job.logs import LogReader
+
+    found = _job(job, engine)
+    check_run(found, run)
+    news = (event for event in LogReader(found.contents).news() if run in (None, event.index))
+    return [log_record(event) for event in deque(news, maxlen=_PIECES)]
+
+
+def plan(udf: str, inputs: list[Any], engine: str | None = None) -> dict[str, Any]:
+    """What a submit of FILE.py:NAME over these inputs would take, in time and dollars, by past runs; nothing starts."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "inputs.jsonl"
+        path.write_text("".join(f"{json.dumps(each)}\n" for each in inputs), encoding="utf-8")
+        chosen = [] if engine is None else ["--engine", engine]
+        return _command("plan", udf, "--inputs", str(path), "--past-runs-only", *chosen)
+
+
+def explain(udf: str) -> dict[str, Any]:
+    """What travels with the UDF FILE.py:NAME and what stays behind; nothing is sent."""
+    return _command("explain", udf)
+
+
+def _command(*words: str) -> dict[str, Any]:
+    """What a command says, in a process of its own: the user's file may have been edited since the last one."""
+    done = subprocess.run(
+        [sys.executable, "-m", "fanfold", *words, "--json"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise InputError(done.stderr.strip().removeprefix("Error: "))
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def _job(job: str, engine: str | None) -> Any:
+    from fanfold.api.submit import get_job
+
+    return get_job(job, engine=engine)
+
+
+def _told(tool: _Tool) -> Any:
+    """The tool, whose errors reach the agent as text with the next step."""
+    from mcp.server.mcpserver.exceptions import ToolError
+
+    @wraps(tool)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return tool(*args, **kwargs)
+        except FanfoldError as error:
+            raise ToolError(str(error)) from error
+
+    return call
+
+
+def _read_only() -> Any:
+    from mcp.types import ToolAnnotations
+
+    return ToolAnnotations(read_only_hint=True)
