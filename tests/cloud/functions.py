@@ -134,7 +134,8 @@ class Functions:
                 folder = self._folder / name
                 folder.mkdir(parents=True)
                 found = self._find(name)
-                environment = {**self._environment, "AWS_ACCESS_KEY_ID": self._keys[found.handler]}
+                key = self._keys.get(found.handler)
+                environment = {**self._environment, **({"AWS_ACCESS_KEY_ID": key} if key else {})}
                 self._functions[name] = _Function(found, folder, environment, self._starter(found.image))
             return self._functions[name]
 

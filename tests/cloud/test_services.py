@@ -98,8 +98,8 @@ def test_six_megabytes_is_what_an_answer_takes(tmp_path, size, error):
 
 
 def test_other_ways_to_invoke_are_refused(on_cloud):
-    with pytest.raises(ClientError, match=r"does not emulate invocations of the type Event"):
-        on_cloud.client("lambda").invoke(FunctionName="fanfold-main-run-0", InvocationType="Event", Payload="{}")
+    with pytest.raises(ClientError, match=r"does not emulate invocations of the type DryRun"):
+        on_cloud.client("lambda").invoke(FunctionName="fanfold-main-run-0", InvocationType="DryRun", Payload="{}")
 
 
 # --- Batch ----------------------------------------------------------------------------------------

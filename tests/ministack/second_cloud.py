@@ -83,6 +83,10 @@ class _ZippedFunctions:
             Environment={"Variables": given},
         )
 
+    def create_event_source_mapping(self, **properties: Any) -> Any:
+        """As it is asked for."""
+        return self._client.create_event_source_mapping(**properties)
+
 
 def _bootstrap(handler: str, environment: Mapping[str, str]) -> bytes:
     paths = os.pathsep.join(str(ROOT / part) for part in ("client", "runtime", "."))
