@@ -1,5 +1,6 @@
 """What extends an array or a frame comes back as what it is, with what its class added; and marks of arrays stay."""
 
+import functools
 from typing import Any, ClassVar
 
 import numpy as np
@@ -153,3 +154,8 @@ def test_a_connection_is_refused_with_what_to_pass():
     with sqlite3.connect(":memory:") as connection, pytest.raises(InputError, match="the path of its database"):
         fanfold.run(lambda db: 1, db=connection)
     connection.close()
+
+
+def test_a_lambda_in_a_result_is_refused_with_what_to_write():
+    with pytest.raises(CodecError, match=r"result\[0\] needs(?s:.*)as a function with a name \(`def`\)"):
+        encode(functools.partial(lambda x: x, 1))

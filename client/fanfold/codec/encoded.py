@@ -139,8 +139,10 @@ def cannot_take_apart(thing: Any, where: str) -> CodecError:
     """The error for a class or function that an object at `where` needs and that no name leads to."""
     name = getattr(thing, "__qualname__", repr(thing))
     what = "class" if isinstance(thing, type) else "function"
+    own = name.rpartition(".")[2]
+    how = "write the lambda as a function with a name (`def`)" if own == "<lambda>" else f"define `{own}`"
     return CodecError(
         f"{where} needs the {what} {name}, which cannot be found by its name where the value is read.",
-        next_step=f"define `{name.rpartition('.')[2]}` at the top level of a module, or pass plain data.",
+        next_step=f"{how} at the top level of a module, or use plain data in its place.",
         instead=f"define the {what} at the top level of a module",
     )
