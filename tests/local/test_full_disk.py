@@ -21,13 +21,14 @@ JOB = """
 import sys
 import fanfold
 
-def work(x: int):
-    return "L" * (60_000 if x < 200 else 10) + str(x)
+def work(x: int, size: int, large: int):
+    return "L" * (size if x < large else 10) + str(x)
 
 if __name__ == "__main__":
     machine = {"instance_type": "small"} if "machine" in sys.argv else {}
     try:
-        job = fanfold.submit(work, range(220), collect=False, progress=False, **machine)
+        sizes = {"size": int(sys.argv[2]), "large": int(sys.argv[3])}
+        job = fanfold.submit(work, range(220), **sizes, collect=False, progress=False, **machine)
         job.wait(timeout=60)
         print(job.first_error().message if job.first_error() else "", job.status, flush=True)
         print(len(job.results()), job.counts().get("cached", 0), flush=True)
@@ -45,9 +46,12 @@ class SmallDisk:
         self.preexec_fn = None
         home.mkdir(parents=True, exist_ok=True)
         mount = ["mount", "-t", "tmpfs", "-o", "size=5m", "none", str(home)]
+        #: How large some results are, and how many.
+        self.large = (60_000, 200)
         self.mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0
         if not self.mounted:
-            self.preexec_fn = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+            self.large = (1_500_000, 4)
+            self.preexec_fn = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, resource.RLIM_INFINITY))
 
     def grow(self) -> None:
         """Make room."""
@@ -70,12 +74,12 @@ def disk(home):
 
 @pytest.mark.parametrize("kind", ["realtime", pytest.param("machine", marks=pytest.mark.long)])
 def test_a_job_that_meets_a_full_disk_says_so_and_the_same_submit_finishes_when_there_is_room(disk, script, kind):
-    code, out, _ = script(JOB, kind, preexec_fn=disk.preexec_fn).end()
+    code, out, _ = script(JOB, kind, *disk.large, preexec_fn=disk.preexec_fn).end()
     assert code == 0
     assert "No room left" in out
     assert out.endswith(("Failed\n", "Running\n"))  # there may be no room to note that it has failed
     disk.grow()
-    code, out, _ = script(JOB, kind).end()
+    code, out, _ = script(JOB, kind, *disk.large).end()
     assert code == 0
     status, collected, jobs, _ = out.split("\n")
     assert status == " Completed"
