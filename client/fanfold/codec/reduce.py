@@ -217,8 +217,8 @@ def _describe(value: Any, parts: _Parts) -> list[Any]:
     describe = _BY_CLASS.get(kind)
     if describe is not None:
         return describe(value, parts)
-    if isinstance(value, type) or kind.__name__ == "ufunc":
-        return _by_name(value, parts) if isinstance(value, type) else _ufunc(value, parts)
+    if issubclass(kind, type) or kind.__name__ == "ufunc":
+        return _by_name(value, parts) if issubclass(kind, type) else _ufunc(value, parts)
     if isinstance(value, BaseException):
         return _exception(value, parts)
     if "enum" in sys.modules and isinstance(value, sys.modules["enum"].Enum):
@@ -314,7 +314,7 @@ def _reduced(value: Any, kind: type, parts: _Parts) -> list[Any]:
 def _path_of(value: Any) -> str | None:
     """What an object that stands for a file calls it: `os.PathLike` of any class, and those that lead into S3."""
     kind = type(value)
-    if isinstance(value, type) or not (hasattr(kind, "__fspath__") or str(kind.__module__).startswith("upath.")):
+    if issubclass(kind, type) or not (hasattr(kind, "__fspath__") or str(kind.__module__).startswith("upath.")):
         return None
     try:
         text = str(value)

@@ -53,7 +53,7 @@ def describe(graph: Graph, value: Any) -> Any:
         return ["value", text] if _is_writeable(value, kind) else _read_only(graph, text)
     if stream := next((name for name in _STREAMS if getattr(sys, name, None) is value), None):
         return by_name(graph, "sys", stream)
-    special = _exception if isinstance(value, BaseException) else _of_array_or_frame
+    special = _exception if issubclass(kind, BaseException) else _of_array_or_frame
     return special(graph, value, kind) or _taken_apart(graph, value)
 
 
