@@ -31,7 +31,7 @@ class Command(NamedTuple):
     examples: tuple[str, ...]
 
 
-_JOB = "20260131-141502-river-7f3a"
+_JOB = "20260131-141502-river-7f3a09c4"
 
 #: The order is that of `fanfold --help`. Another command is another line here; its JSON keys go into `records.KEYS`,
 #: and `docs/cli.md` is written anew with FANFOLD_UPDATE_DOCS=1 by tests/cli/test_reference.py.

@@ -139,7 +139,7 @@ def checked_job_id(job_id: str) -> str:
     if not _JOB_ID.fullmatch(job_id):
         raise InputError(
             f"{job_id[:80]!r} is not a job id.",
-            next_step="a job id looks like 20260131-141502-river-7f3a; `fanfold jobs` lists them.",
+            next_step="a job id looks like 20260131-141502-river-7f3a09c4; `fanfold jobs` lists them.",
         )
     return job_id
 
