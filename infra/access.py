@@ -13,6 +13,14 @@ from fanfold.contract import cloud
 from infra.settings import Settings
 from infra.storage import StorageStack
 
+#: Reading of what has no name of its own: why a job waits, and how many functions the account may run at once.
+READS_OF_ALL = [
+    "batch:DescribeComputeEnvironments",
+    "batch:DescribeJobQueues",
+    "batch:DescribeJobs",
+    "batch:ListJobs",
+    "lambda:GetAccountSettings",
+]
 _JOB_PREFIXES = ("udf/*", "jobs/*", "blobs/*", "results/*")
 
 

@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from fanfold.contract import cloud
-from infra.access import allow, arn, job_objects, sealing_statements, secrets_statement, worker_statements
+from infra.access import READS_OF_ALL, allow, arn, job_objects, sealing_statements, secrets_statement, worker_statements
 from infra.parts import Parts
 
 
@@ -49,11 +49,7 @@ class People(Construct):
             # Reading of what has no name of its own: why a job waits, and what the account's limits are.
             allow(
                 [
-                    "batch:DescribeComputeEnvironments",
-                    "batch:DescribeJobQueues",
-                    "batch:DescribeJobs",
-                    "batch:ListJobs",
-                    "lambda:GetAccountSettings",
+                    *READS_OF_ALL,
                     "servicequotas:GetAWSDefaultServiceQuota",
                     "servicequotas:GetServiceQuota",
                 ],

@@ -14,7 +14,7 @@ from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
 from fanfold.contract import cloud
-from infra.access import allow, arn, worker_statements
+from infra.access import READS_OF_ALL, allow, arn, worker_statements
 from infra.fanout import Fanout
 from infra.image import RuntimeImage
 from infra.logs import log_group
@@ -93,16 +93,7 @@ class Shepherd(Construct):
                 [arn(self, "states", "execution", one, colon=True) for one in standard],
             ),
             allow(["batch:TerminateJob"], [arn(self, "batch", "job", "*")], ours),
-            allow(
-                [
-                    "batch:DescribeComputeEnvironments",
-                    "batch:DescribeJobQueues",
-                    "batch:DescribeJobs",
-                    "batch:ListJobs",
-                    "lambda:GetAccountSettings",
-                ],
-                ["*"],
-            ),
+            allow(READS_OF_ALL, ["*"]),
             allow(["lambda:InvokeFunction"], [self.arn]),  # itself: each job has an invocation of its own
             allow(["scheduler:CreateSchedule", "scheduler:UpdateSchedule"], [deadlines]),
             allow(["iam:PassRole"], [self.alarm_role.role_arn], to_scheduler),

@@ -53,7 +53,7 @@ class Invocation(Protocol):
 
 
 def handler(event: dict[str, Any], context: Invocation) -> None:
-    """Look after the job that is asked for, or pass those on that an event tells of."""
+    """Look after one job, or give each job that an event names an invocation of its own."""
     if "job" in event:
         until = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _MARGIN_S
         _shepherd(context.invoked_function_arn).look_after(str(event["job"]), until=until)
@@ -84,7 +84,7 @@ class Shepherd:
         self._alarm = alarm
 
     def look_after(self, job_id: str, *, until: float) -> None:
-        """Do what there is to do for a job, up to a moment of `time.monotonic()`; then have it go on by an alarm."""
+        """Look after a job until `until` (of `time.monotonic()`), and set an alarm for what is due later."""
         turn = Turn(self._engine.stores, job_id)
         try:
             turn.ask()

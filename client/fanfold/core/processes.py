@@ -56,6 +56,16 @@ def _quota(group: Path) -> float | None:
     return None
 
 
+# A Python process of Fanfold's own.
+
+
+def program_of(module: str) -> str:
+    """What `python -c` runs to call `main` of a module: the folder it starts in may hold the user's files, and goes."""
+    root = str(Path(__file__).resolve().parents[2])
+    path = f"import sys; sys.path[:] = filter(None, sys.path); sys.path.append({root!r}); "
+    return f"{path}from {module} import main; main()"
+
+
 # A process's identity, for others of the same machine to tell whether it is still there.
 
 #: What of a machine and its containers a process number goes by.

@@ -17,18 +17,14 @@ from concurrent.futures import Future
 from contextlib import suppress
 from itertools import count
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
+from fanfold.core.processes import program_of
 from fanfold.errors import FanfoldError
 
 #: It is ended when nobody has asked for this long.
 _IDLE_S = 120.0
-#: What the interpreter is given: the folder it is started in, which may hold the user's files, must not come first.
-_PROGRAM = (
-    f"import sys; sys.path[:] = filter(None, sys.path); sys.path.append({str(Path(__file__).resolve().parents[2])!r}); "
-    "from fanfold.workbench.results_child import main; main()"
-)
+_PROGRAM = program_of("fanfold.workbench.results_child")
 
 
 class ResultsProcess:
@@ -56,15 +52,17 @@ class ResultsProcess:
         """End the child where nobody has asked for a while, and with it all that it holds."""
         with self._lock:
             if self._child is not None and self._child.idle_s() > self._idle_s:
-                self._child.close()
-                self._child = None
+                self._end()
 
     def close(self) -> None:
         """End the child."""
         with self._lock:
-            if self._child is not None:
-                self._child.close()
-                self._child = None
+            self._end()
+
+    def _end(self) -> None:
+        if self._child is not None:
+            self._child.close()
+            self._child = None
 
     def _running(self) -> _Child:
         with self._lock:

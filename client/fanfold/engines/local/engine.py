@@ -36,7 +36,7 @@ from fanfold.core.models import (
     records,
     to_event,
 )
-from fanfold.core.processes import Locked, usable_cores
+from fanfold.core.processes import Locked, program_of, usable_cores
 from fanfold.engines import feed as liveness
 from fanfold.engines.base import Description, sealing_key_of, secrets_of, variables_of
 from fanfold.engines.feed import Heartbeat, JobFeed, is_alive
@@ -548,11 +548,7 @@ def start_runner(stores: LocalStores, header: JobHeader, stop: int) -> None:
     stores.log.append([to_event(header.id, runner)])
     path = stores.runner_log(header.id)
     path.parent.mkdir(parents=True, exist_ok=True)
-    root = str(Path(__file__).resolve().parents[3])
-    program = (
-        f"import sys; sys.path[:] = filter(None, sys.path); sys.path.append({root!r}); "
-        "from fanfold.engines.local.runner import main; main()"
-    )
+    program = program_of("fanfold.engines.local.runner")
     with path.open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-c", program, str(stores.home), header.id, str(stop), name],

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
+from fanfold.core.processes import program_of
 from fanfold.errors import FanfoldError, InputError
 
 
@@ -93,8 +94,5 @@ def _say(answers: TextIO, **answer: Any) -> None:
     answers.flush()
 
 
-#: What the interpreter is given: the folder it is started in, which holds the user's files, must not come first.
-PROGRAM = (
-    f"import sys; sys.path[:] = filter(None, sys.path); sys.path.append({str(Path(__file__).resolve().parents[3])!r}); "
-    "from fanfold.workbench.editor.udf_child import main; main()"
-)
+#: What the interpreter is given.
+PROGRAM = program_of("fanfold.workbench.editor.udf_child")
