@@ -10,10 +10,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# By uv, in a tenth of pip's time; by pip where uv reaches no index, as where only pip is told of one.
+INSTALL = install --quiet --constraint constraints.txt --editable '.[$*]'
+
 $(VENV)/.%: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing fanfold[$*] into $(VENV) (once)"
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$*]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	@$(BIN)/uv pip $(INSTALL) --compile-bytecode --python $(BIN)/python || $(BIN)/python -m pip $(INSTALL)
 	@touch $@
 
 demo: $(VENV)/.demo  ## fan 365 days of flights out on this machine; no account needed

@@ -6,6 +6,8 @@ import inspect
 import sys
 from contextlib import suppress
 
+import pytest
+
 import fanfold
 from fanfold.core import columns
 from fanfold.core import fold as state
@@ -69,12 +71,13 @@ def test_wherever_reading_a_job_is_interrupted_none_of_its_events_is_lost():
     assert number > 100
 
 
-def test_wherever_a_retry_is_interrupted_the_job_ends_and_can_be_retried(tmp_path):
+@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.long)])
+def test_wherever_a_retry_is_interrupted_the_job_ends_and_can_be_retried(step, tmp_path):
     def read(path: str):
         with open(path) as file:
             return file.read()
 
-    for number in range(1, 10_000):
+    for number in range(1, 10_000, step):
         path = tmp_path / str(number)
         job = fanfold.submit(read, [str(path)], collect=False, cache=False).wait()
         with suppress(KeyboardInterrupt), CtrlC(number, job_module, tracker, LocalEngine) as interrupt:

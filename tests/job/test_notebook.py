@@ -77,7 +77,7 @@ def test_a_job_that_has_ended_stands_as_it_is(notebook):
     assert shown["data"]["text/plain"].startswith("<Job ")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_store_that_does_not_answer_is_told_in_the_output_and_so_is_its_return(notebook):
     (shown,), (found,) = notebook(
         "job",

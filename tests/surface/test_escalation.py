@@ -9,11 +9,11 @@ from fanfold.engines.local.chaos import Chaos
 from fanfold.settings import Conditions
 
 
-@fanfold.udf(timeout_s=2)
+@fanfold.udf(timeout_s=1)
 def slow_once(x: int, factor: int = 10):
     import time
 
-    time.sleep(3 if x == 1 else 0)
+    time.sleep(1.5 if x == 1 else 0)
     return x * factor
 
 
@@ -31,7 +31,7 @@ def slow_and_wrong(x: int):
     import time
 
     if x == 1:
-        time.sleep(2)
+        time.sleep(1.5)
         raise ValueError("wrong, at last")
     return x
 
