@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,21 @@ EVERY_OPTION: dict[str, Any] = {
     },
 }
 
+#: Values of settings that do not touch each other.
+TUNED: dict[str, Any] = {
+    "instance_types": ["small", "m5.large"],
+    "stuck_minutes": 10,
+    "disk_size_gb": 500,
+    "refresh": "2026-11",
+    "log_retention_days": 7,
+    "retention_days": 10,
+    "access_logs": False,
+    "tracing": False,
+    "public_data": True,
+    "secrets": "ssm:/team/prod/",
+    "base_digest": "sha256:" + "b" * 64,
+}
+
 
 @pytest.fixture(scope="session")
 def context() -> dict[str, Any]:
@@ -51,26 +68,44 @@ def context() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def assembly(tmp_path_factory: pytest.TempPathFactory, context: dict[str, Any]) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory, context: dict[str, Any]) -> Callable[..., Path]:
+    """Synthesise settings once for all processes that test; the others wait, and read what the first has made."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "assemblies"
+    shared.mkdir(exist_ok=True)
+
+    def make(assemble: Callable[[Path, dict[str, Any]], None], settings: dict[str, Any]) -> Path:
+        named = f"{assemble.__name__} {json.dumps(settings, sort_keys=True)}"
+        folder = shared / sha256(named.encode()).hexdigest()[:16]
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (folder / "manifest.json").exists():
+                assemble(folder, {**context, "fanfold": settings} if settings else context)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def assembly(once: Callable[..., Path]) -> Path:
     """The folder of the default deployment's cloud assembly."""
-    return _validated(tmp_path_factory.mktemp("cdk.out"), context)
+    return once(_validated, {})
 
 
 @pytest.fixture(scope="session")
-def full_assembly(tmp_path_factory: pytest.TempPathFactory, context: dict[str, Any]) -> Path:
+def full_assembly(once: Callable[..., Path]) -> Path:
     """The same with every option that adds resources or permissions."""
-    return _validated(tmp_path_factory.mktemp("cdk.out"), {**context, "fanfold": EVERY_OPTION})
+    return once(_validated, EVERY_OPTION)
 
 
 @pytest.fixture(scope="session")
-def built_assembly(tmp_path_factory: pytest.TempPathFactory, context: dict[str, Any]) -> Path:
+def built_assembly(once: Callable[..., Path]) -> Path:
     """One whose image is built in AWS, for both processors, and whose UDFs may read open data."""
     arm = {"arm": EVERY_OPTION["extra_instance_types"]["arm"]}
-    chosen = {"build": "cloud", "public_data": True, "extra_instance_types": arm}
-    return _validated(tmp_path_factory.mktemp("cdk.out"), {**context, "fanfold": chosen})
+    return once(_validated, {"build": "cloud", "public_data": True, "extra_instance_types": arm})
 
 
-def _validated(folder: Path, context: dict[str, Any]) -> Path:
+def _validated(folder: Path, context: dict[str, Any]) -> None:
     """Synthesise with cdk-nag's findings and CDK's own in the assembly's report."""
     from aws_cdk import Validations
     from cdk_nag import AwsSolutionsChecks
@@ -80,7 +115,15 @@ def _validated(folder: Path, context: dict[str, Any]) -> Path:
     app = app_of(context, outdir=str(folder))
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()
-    return folder
+
+
+def _plain(folder: Path, context: dict[str, Any]) -> None:
+    """Synthesise with no validator at all."""
+    from infra.deployment import app_of
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CDK_VALIDATION", "false")
+        app_of(context, outdir=str(folder)).synth()
 
 
 @pytest.fixture(scope="session")
@@ -96,23 +139,23 @@ def full(full_assembly: Path) -> Templates:
 
 
 @pytest.fixture(scope="session")
-def synthesise(tmp_path_factory: pytest.TempPathFactory, context: dict[str, Any]) -> Iterator[Synthesise]:
+def synthesise(once: Callable[..., Path]) -> Synthesise:
     """A function that gives the templates of a deployment with these settings."""
-    from infra.deployment import app_of
-
-    made: dict[str, Templates] = {}
+    made: dict[Path, Templates] = {}
 
     def of(**settings: Any) -> Templates:
-        key = json.dumps(settings, sort_keys=True)
-        if key not in made:
-            folder = tmp_path_factory.mktemp("cdk.out")
-            app_of({**context, "fanfold": settings}, outdir=str(folder)).synth()
-            made[key] = Templates(folder)
-        return made[key]
+        folder = once(_plain, settings)
+        if folder not in made:
+            made[folder] = Templates(folder)
+        return made[folder]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CDK_VALIDATION", "false")
-        yield of
+    return of
+
+
+@pytest.fixture(scope="session")
+def tuned(synthesise: Synthesise) -> Templates:
+    """One deployment with another value of many settings, each of which is seen in a place of its own."""
+    return synthesise(**TUNED)
 
 
 @pytest.fixture(autouse=True, scope="session")

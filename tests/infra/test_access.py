@@ -203,14 +203,12 @@ def test_policies_stay_below_the_size_that_iam_takes(full: Templates) -> None:
             assert len(text) < limit, text[:200]
 
 
-def test_open_buckets_of_others_can_be_read_by_udfs_on_request_alone(
-    templates: Templates, synthesise: Synthesise
-) -> None:
+def test_open_buckets_of_others_can_be_read_by_udfs_on_request_alone(templates: Templates, tuned: Templates) -> None:
     def reads_anything(of: Templates) -> list[dict[str, Any]]:
         return [it for it in of.statements_of("DataRole") if "arn:aws:s3:::*" in listed(it["Resource"])]
 
     assert reads_anything(templates) == []
-    (statement,) = reads_anything(synthesise(public_data=True))
+    (statement,) = reads_anything(tuned)
     assert set(statement["Action"]) == {"s3:GetObject", "s3:ListBucket"}
     assert statement["Condition"] == {"StringNotEquals": {"s3:ResourceAccount": "123456789012"}}
 
@@ -229,15 +227,14 @@ def test_no_partition_is_written_into_a_template(full: Templates) -> None:
     assert not [text for text in raw if '"ec2.amazonaws.com"' in text]
 
 
-def test_secrets_are_read_by_fanfolds_own_roles_below_their_prefix_alone(synthesise: Synthesise) -> None:
+def test_secrets_are_read_by_fanfolds_own_roles_below_their_prefix_alone(tuned: Templates) -> None:
     """The role whose credentials UDFs see reads none: a UDF has what its `secrets=` names."""
-    found = synthesise(secrets="ssm:/team/prod/")
     prefix = "arn:aws:ssm:eu-west-1:123456789012:parameter/team/prod/*"
     for role in ("RealtimeRole", "JobRole"):
-        reads = [s for s in found.statements_of(role) if "ssm:GetParameter" in listed(s["Action"])]
+        reads = [s for s in tuned.statements_of(role) if "ssm:GetParameter" in listed(s["Action"])]
         assert [listed(one["Resource"]) for one in reads] == [[prefix]]
-    assert not [s for s in found.statements_of("DataRole") if "ssm" in str(s) or "secretsmanager" in str(s)]
-    writes = [s for s in found.statements_of("PeopleOperator") if "ssm:PutParameter" in listed(s["Action"])]
+    assert not [s for s in tuned.statements_of("DataRole") if "ssm" in str(s) or "secretsmanager" in str(s)]
+    writes = [s for s in tuned.statements_of("PeopleOperator") if "ssm:PutParameter" in listed(s["Action"])]
     assert [listed(one["Resource"]) for one in writes] == [[prefix]]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,23 @@ _GO_WITH = {
     "monthly_budget_usd": ["alarm_email"],
 }
 
-#: Pairs that meet in one construct. Any other pair is together where all settings are, and apart where each is alone.
+#: Settings that are chosen by themselves: each but those that only go with another.
+_FACTORS = [name for name in OTHER if name not in ("image_uri_arm64", "subnet_ids", "alarm_email")]
+_DEPLOYMENTS = 8
+
+
+def _chosen_together() -> list[tuple[str, ...]]:
+    """Eight choices of settings in which any two are at least once both, once only the one and once only the other.
+
+    Each setting is in another five of the eight: two fives of eight meet, and neither is within the other (Kleitman
+    and Spencer). Where neither is chosen is the default deployment.
+    """
+    fives = list(combinations(range(_DEPLOYMENTS), 5))
+    chosen = {name: fives[n * len(fives) // len(_FACTORS)] for n, name in enumerate(_FACTORS)}
+    return [tuple(name for name in _FACTORS if n in chosen[name]) for n in range(_DEPLOYMENTS)]
+
+
+#: Pairs that meet in one construct.
 MEETING = [
     ("architecture", "build"),
     ("architecture", "extra_instance_types"),
@@ -97,11 +114,20 @@ def test_the_table_above_has_every_setting() -> None:
     assert [name for name, value in OTHER.items() if getattr(defaults, name) == value] == []
 
 
+@pytest.mark.parametrize("names", _chosen_together(), ids=str)
+def test_any_two_settings_synthesise_together_and_one_without_the_other(
+    synthesise: Synthesise, names: tuple[str, ...]
+) -> None:
+    assert set(synthesise(**_with_companions(names)).by_stack) == _stacks(*names)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("name", OTHER)
 def test_each_setting_synthesises(synthesise: Synthesise, name: str) -> None:
     assert set(synthesise(**_with_companions((name,))).by_stack) == _stacks(name)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pair", MEETING, ids="+".join)
 def test_each_pair_of_settings_that_meet_synthesises(synthesise: Synthesise, pair: tuple[str, str]) -> None:
     assert set(synthesise(**_with_companions(pair)).by_stack) == _stacks(*pair)

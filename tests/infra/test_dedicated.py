@@ -12,7 +12,7 @@ import pytest
 from fanfold.contract import cloud
 from fanfold.contract.instances import INSTANCE_TYPES, container_memory_mib
 from infra.recipe import DOCKERFILE
-from tests.infra.templates import Synthesise, Templates
+from tests.infra.templates import Templates
 
 
 def test_there_is_a_lane_for_every_instance_type_there_is(full: Templates) -> None:
@@ -96,8 +96,8 @@ def test_what_a_further_attempt_can_help_gets_one(templates: Templates, ended: d
         assert not [text for rule in rules for text in rule.values() if "*" in text[:-1]]
 
 
-def test_a_job_that_can_never_be_placed_is_given_up(synthesise: Synthesise) -> None:
-    for queue in synthesise(stuck_minutes=10).properties("AWS::Batch::JobQueue"):
+def test_a_job_that_can_never_be_placed_is_given_up(tuned: Templates) -> None:
+    for queue in tuned.properties("AWS::Batch::JobQueue"):
         actions = queue["JobStateTimeLimitActions"]
         assert {action["Reason"] for action in actions} == {
             "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",
@@ -108,10 +108,8 @@ def test_a_job_that_can_never_be_placed_is_given_up(synthesise: Synthesise) -> N
         }
 
 
-def test_root_disks_are_encrypted_gp3_of_the_size_asked_for(synthesise: Synthesise) -> None:
-    (mapping,) = synthesise(disk_size_gb=500).one("AWS::EC2::LaunchTemplate")["LaunchTemplateData"][
-        "BlockDeviceMappings"
-    ]
+def test_root_disks_are_encrypted_gp3_of_the_size_asked_for(tuned: Templates) -> None:
+    (mapping,) = tuned.one("AWS::EC2::LaunchTemplate")["LaunchTemplateData"]["BlockDeviceMappings"]
     assert mapping["DeviceName"] == "/dev/xvda"
     assert mapping["Ebs"] == {"Encrypted": True, "VolumeSize": 500, "VolumeType": "gp3"}
 
@@ -168,8 +166,8 @@ def test_a_graviton_machine_gets_an_image_of_its_own(full: Templates) -> None:
     assert images["gpu"] == images["small"]
 
 
-def test_only_the_instance_types_asked_for_are_offered(synthesise: Synthesise) -> None:
-    assert set(synthesise(instance_types=["small", "m5.large"]).lanes()) == {"small", "m5.large"}
+def test_only_the_instance_types_asked_for_are_offered(tuned: Templates) -> None:
+    assert set(tuned.lanes()) == {"small", "m5.large"}
 
 
 def test_an_idle_machine_can_be_kept_for_the_next_job(templates: Templates, full: Templates) -> None:
@@ -194,7 +192,7 @@ def test_a_deploy_ends_no_job_that_runs_for_less_than_the_five_days_that_batch_c
     assert {policy["TerminateJobsOnUpdate"] for policy in policies} == {False}
 
 
-def test_a_new_value_of_refresh_renews_the_machines_image(synthesise: Synthesise) -> None:
+def test_a_new_value_of_refresh_renews_the_machines_image(templates: Templates, tuned: Templates) -> None:
     """Batch takes the newest image when machines are replaced, and a new template replaces them."""
-    assert "# refresh: 2026-11" in _start_script(synthesise(refresh="2026-11"))
-    assert not [line for line in _start_script(synthesise()) if "refresh" in line]
+    assert "# refresh: 2026-11" in _start_script(tuned)
+    assert not [line for line in _start_script(templates) if "refresh" in line]

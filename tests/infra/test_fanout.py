@@ -11,7 +11,7 @@ from fanfold.contract import cloud, payloads
 from fanfold.contract.invocation import Answer, names
 from fanfold.contract.layout import REALTIME_TIMEOUT_S
 from tests.cloud.aws_errors import SUBMIT_THROTTLES
-from tests.infra.templates import Synthesise, Templates, listed
+from tests.infra.templates import Templates, listed
 
 
 def inline_map(templates: Templates, path: str) -> dict[str, Any]:
@@ -200,15 +200,14 @@ def test_machines_that_fail_leave_an_event_that_says_why(templates: Templates) -
     assert states["RecordMachines"]["Next"] == states["RecordMachinesFailed"]["Next"] == "MachinesFailed"
 
 
-def test_tracing_is_one_setting_of_function_and_machines(synthesise: Synthesise, full: Templates) -> None:
+def test_tracing_is_one_setting_of_function_and_machines(tuned: Templates, full: Templates) -> None:
     traced = full.run_functions()
     assert [function["TracingConfig"] for function in traced] == [{"Mode": "Active"}] * len(traced)
     assert "xray:PutTraceSegments" in {a for s in full.statements_of("RealtimeRole") for a in listed(s["Action"])}
-    off = synthesise(tracing=False)
-    assert off.run_function().get("TracingConfig", {}).get("Mode") != "Active"
-    machines = off.properties("AWS::StepFunctions::StateMachine")
+    assert tuned.run_function().get("TracingConfig", {}).get("Mode") != "Active"
+    machines = tuned.properties("AWS::StepFunctions::StateMachine")
     assert [machine["TracingConfiguration"] for machine in machines] == [{"Enabled": False}] * 3
-    assert "xray:" not in str([s["Action"] for _, s in off.statements()])
+    assert "xray:" not in str([s["Action"] for _, s in tuned.statements()])
 
 
 def test_logging_and_tracing_are_on_without_the_users_data(templates: Templates) -> None:

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 from infra.recipe import DOCKERFILE, NEEDED, REQUIREMENTS, check_lock, default_recipe, own_recipes, pins
 from infra.settings import SettingError, Settings
-from tests.infra.templates import ROOT, Synthesise, Templates
+from tests.infra.templates import ROOT, Templates
 
 LOCK = ROOT / "runtime" / "requirements.lock"
 _GPU = {"requirements": "runtime/images/gpu.txt", "realtime": False}
@@ -92,10 +92,10 @@ def test_every_python_that_a_setting_allows_can_be_the_base() -> None:
     assert Settings().python_version == "3.12"
 
 
-def test_the_base_can_be_one_very_image(synthesise: Synthesise) -> None:
+def test_the_base_can_be_one_very_image(templates: Templates, tuned: Templates) -> None:
     digest = "sha256:" + "b" * 64
-    assert _build_args(synthesise()) == {"PYTHON_VERSION": "3.12"}
-    assert _build_args(synthesise(base_digest=digest)) == {
+    assert _build_args(templates) == {"PYTHON_VERSION": "3.12"}
+    assert _build_args(tuned) == {
         "PYTHON_VERSION": "3.12",
         "BASE_DIGEST": f"@{digest}",
         "EXPECTED_PYTHON": "3.12.",

@@ -48,8 +48,8 @@ def test_without_the_setting_nothing_is_taken_from_the_account_s_limit(templates
     assert "ReservedConcurrentExecutions" not in templates.run_function()
 
 
-def test_every_log_group_has_a_retention_and_goes_with_its_stack(synthesise: Synthesise) -> None:
-    for group in synthesise(log_retention_days=7).resources("AWS::Logs::LogGroup").values():
+def test_every_log_group_has_a_retention_and_goes_with_its_stack(tuned: Templates) -> None:
+    for group in tuned.resources("AWS::Logs::LogGroup").values():
         assert group["Properties"]["RetentionInDays"] == 7
         assert group["DeletionPolicy"] == "Delete"
 
@@ -65,7 +65,7 @@ def test_an_image_in_ecr_is_used_as_it_is_and_nothing_is_built(synthesise: Synth
 
 
 def test_a_tag_will_do_for_an_image_in_ecr(synthesise: Synthesise) -> None:
-    uri = "210987654321.dkr.ecr.eu-central-1.amazonaws.com/fanfold:v1.2"
+    uri = "210987654321.dkr.ecr.eu-central-1.amazonaws.com/fanfold:1"
     assert synthesise(image_uri=uri).run_function()["Code"]["ImageUri"] == uri
 
 

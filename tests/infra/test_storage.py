@@ -8,7 +8,7 @@ from fanfold.core.models import CacheEntry, Output
 from fanfold.stores.aws.account import Account
 from fanfold.stores.aws.cache import DynamoResultCache
 from fanfold.stores.aws.table import Table
-from tests.infra.templates import Synthesise, Templates, exports, imports
+from tests.infra.templates import Templates, exports, imports
 
 
 def test_the_table_is_on_demand_protected_and_expires_by_itself(templates: Templates) -> None:
@@ -60,21 +60,21 @@ def _lifecycle(templates: Templates) -> dict[str, dict[str, Any]]:
     raise LookupError("no bucket for results")
 
 
-def test_what_jobs_keep_expires_and_what_udfs_keep_does_not(synthesise: Synthesise) -> None:
-    rules = _lifecycle(synthesise(retention_days=7))
+def test_what_jobs_keep_expires_and_what_udfs_keep_does_not(tuned: Templates) -> None:
+    rules = _lifecycle(tuned)
     assert rules["aborted-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 3}
     expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules.values() if "ExpirationInDays" in rule}
-    assert expiring == {"results/": 14, "jobs/": 7, "blobs/": 372}
+    assert expiring == {"results/": 20, "jobs/": 10, "blobs/": 375}
 
 
-def test_a_cached_result_outlives_the_last_job_that_reuses_it(synthesise: Synthesise) -> None:
+def test_a_cached_result_outlives_the_last_job_that_reuses_it(tuned: Templates) -> None:
     """The cache forgets an entry as many days after its run as a job is kept: a job of that day still refers to it."""
     kept_s = 10 * 86_400.0
     cache = DynamoResultCache(Table(Account(), "t"), retention_s=kept_s)
     entry = CacheEntry("k", Output("json", "0" * 64, 1, b"1", None), 1000.0, 1.0, "j")
     (item,) = cache.items([entry])
     last_job_expires_at = float(item["expires_at"]["N"]) + kept_s
-    days = _lifecycle(synthesise(retention_days=10))["results"]["ExpirationInDays"]
+    days = _lifecycle(tuned)["results"]["ExpirationInDays"]
     assert entry.created_at + days * 86_400 >= last_job_expires_at
 
 
@@ -83,10 +83,9 @@ def test_a_job_s_source_never_expires_under_a_later_job_of_the_same_udf(template
     assert [rule for rule in _lifecycle(templates).values() if rule.get("Prefix") == "udf/"] == []
 
 
-def test_access_logs_can_be_left_out(templates: Templates, synthesise: Synthesise) -> None:
+def test_access_logs_can_be_left_out(templates: Templates, tuned: Templates) -> None:
     assert len(templates.resources("AWS::S3::Bucket")) == 2
-    without = synthesise(access_logs=False)
-    assert "LoggingConfiguration" not in without.one("AWS::S3::Bucket")
+    assert "LoggingConfiguration" not in tuned.one("AWS::S3::Bucket")
 
 
 def test_other_stacks_only_read_what_the_storage_stack_exports(templates: Templates) -> None:

@@ -11,26 +11,36 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from tests.infra.templates import STACKS_WITH_MOUNT, Synthesise, Templates, exports, imports
 
-#: Setting after setting that people change, from the defaults.
-CHANGES: list[dict[str, Any]] = [
-    {"spot": True},
-    {"max_vcpus": 1024},
-    {"disk_size_gb": 300},
-    {"keep_warm_minutes": 20},
-    {"retention_days": 90, "log_retention_days": 90},
-    {"architecture": "arm64", "realtime_disk_mib": 4096},
-    {"python_version": "3.13"},
-    {"realtime_functions": 4, "realtime_reserved_concurrency": 400},
-    {"mount": True},
-    {"access_logs": False},
-    {"read_buckets": ["theirs"], "write_buckets": ["ours"]},
-    {"alarm_email": "ops@example.com", "monthly_budget_usd": 50},
-    {"instance_types": ["small", "large"]},
-    {"stuck_minutes": 10},
-    {"ultramem": True},
-    {"tracing": False},
-    {"kms_keys": ["arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"]},
-    {"realtime_functions": 1, "realtime_reserved_concurrency": 5},
+#: Settings that people change, from the defaults; those of one row at once, and each by itself (`long`).
+TOGETHER: list[list[dict[str, Any]]] = [
+    [
+        {"spot": True},
+        {"max_vcpus": 1024},
+        {"retention_days": 90, "log_retention_days": 90},
+        {"realtime_functions": 4, "realtime_reserved_concurrency": 400},
+        {"alarm_email": "ops@example.com", "monthly_budget_usd": 50},
+        {"kms_keys": ["arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"]},
+    ],
+    [
+        {"disk_size_gb": 300},
+        {"architecture": "arm64", "realtime_disk_mib": 4096},
+        {"mount": True},
+        {"read_buckets": ["theirs"], "write_buckets": ["ours"]},
+        {"ultramem": True},
+        {"stuck_minutes": 10},
+    ],
+    [
+        {"keep_warm_minutes": 20},
+        {"python_version": "3.13"},
+        {"access_logs": False},
+        {"instance_types": ["small", "large"]},
+        {"tracing": False},
+        {"realtime_functions": 1, "realtime_reserved_concurrency": 5},
+    ],
+]
+CHANGES = [
+    *({name: value for change in row for name, value in change.items()} for row in TOGETHER),
+    *(pytest.param(change, marks=pytest.mark.long) for row in TOGETHER for change in row),
 ]
 
 _OWN_VPC: dict[str, Any] = {"vpc_id": "vpc-0a1b2c3d", "subnet_ids": ["subnet-0a1b2c3d", "subnet-0b1b2c3d"]}
