@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cloud.fixtures import cloud, cloud_account, engine, on_cloud
+from tests.cloud.fixtures import cloud, cloud_account, engine, on_cloud, synthesised
 from tests.environments.index import index
 
-__all__ = ["cloud", "cloud_account", "engine", "eventually", "home", "index", "on_cloud"]
+__all__ = ["cloud", "cloud_account", "engine", "eventually", "home", "index", "on_cloud", "synthesised"]
 
 # Before any test imports them: each backend's tests do, in whatever order.
 for contract in ("event_log_contract", "object_store_contract", "result_cache_contract"):

@@ -74,8 +74,8 @@ def test_a_fifth_of_all_calls_throttled_is_only_slower(stores, own_account, tmp_
     assert sum(wrong.values()) > 5
 
 
-def test_everything_throttled_for_three_seconds_is_only_slower(stores, own_account, tmp_path):
-    with bad_day(own_account, for_a_while(3.0)) as wrong:
+def test_everything_throttled_for_a_second_is_only_slower(stores, own_account, tmp_path):
+    with bad_day(own_account, for_a_while(1.0)) as wrong:
         use_everything(stores, own_account, tmp_path)
     assert wrong
 
@@ -91,29 +91,23 @@ WRITES = [
 ]
 
 
-@pytest.mark.parametrize("operation", WRITES)
-def test_a_write_whose_answer_is_lost_is_written_once(stores, own_account, tmp_path, operation):
-    job = a_job()
+def test_a_write_whose_answer_is_lost_is_written_once(stores, own_account, tmp_path):
+    job, other = a_job(), a_job()
     stores.log.put_job(job)
-    with bad_day(own_account, answer_lost(operation)):
-        if operation == "UpdateItem":
-            stores.log.request_cancel(job.id, 7.0)
-            assert stores.log.get_job(job.id).cancelled_at == 7.0
-        elif operation == "PutItem":
-            other = a_job()
-            stores.log.put_job(other)
-            assert stores.log.get_job(other.id) == other
-        elif operation == "BatchWriteItem":
-            stores.log.append([finished(job.id, index) for index in range(10)])
-            assert read_state(stores.log, job).done
-        elif operation == "PutObject":
-            stores.objects.put_if_absent("udf/x", b"x")
-            assert stores.objects.get("udf/x") == b"x"
-        else:
-            large = tmp_path / "large"
-            large.write_bytes(b"y" * (17 << 20))
-            stores.objects.put_file("results/y", large)
-            assert stores.objects.get("results/y") == b"y" * (17 << 20)
+    large = tmp_path / "large"
+    large.write_bytes(b"y" * (17 << 20))
+    with bad_day(own_account, answer_lost(*WRITES)) as wrong:
+        stores.log.request_cancel(job.id, 7.0)
+        assert stores.log.get_job(job.id).cancelled_at == 7.0
+        stores.log.put_job(other)
+        assert stores.log.get_job(other.id) == other
+        stores.log.append([finished(job.id, index) for index in range(10)])
+        assert read_state(stores.log, job).done
+        stores.objects.put_if_absent("udf/x", b"x")
+        assert stores.objects.get("udf/x") == b"x"
+        stores.objects.put_file("results/y", large)
+        assert stores.objects.get("results/y") == b"y" * (17 << 20)
+    assert wrong == dict.fromkeys(WRITES, 1)
 
 
 def test_a_claim_that_was_counted_twice_leaves_runs_for_the_last_machine(stores, own_account):

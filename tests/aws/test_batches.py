@@ -107,7 +107,7 @@ def test_a_child_never_has_more_runs_than_its_state_holds(aws_stores):
 
 
 @pytest.mark.usefixtures("on_cloud")
-@pytest.mark.parametrize(("count", "asked"), [(10, {}), (130, {"max_workers": 400})])
+@pytest.mark.parametrize(("count", "asked"), [pytest.param(10, {}, marks=pytest.mark.long), (42, {"max_workers": 400})])
 def test_a_job_of_batches_gives_what_it_gives_without(count, asked):
     job = fanfold.submit(squared, range(count), batch_size=4, collect=False, **asked)
     assert job.results() == [x * x for x in range(count)]
@@ -118,7 +118,7 @@ def test_a_job_of_batches_gives_what_it_gives_without(count, asked):
     if asked:
         [dispatch] = [event.data["name"] for event in job.state.job_events(EventKind.DISPATCH)]
         lines = stores.objects.get(work_key(job.id, dispatch)).splitlines()
-        assert [1 + len(json.loads(line).get("more", ())) for line in lines] == [4] * 32 + [2]
+        assert [1 + len(json.loads(line).get("more", ())) for line in lines] == [4] * 10 + [2]
 
 
 @pytest.mark.usefixtures("on_cloud")

@@ -226,7 +226,7 @@ def test_runs_that_fell_between_two_machines_are_found_by_the_last(machine, aws_
 
     header = put_work(aws_stores, double, list(range(6)))
     work_of(aws_stores, header).take(2)  # by a machine that died before it could say so
-    assert machine(header).wait(60) == 0
+    assert machine(header, command="tests.aws.odd_machine", TEST_ODD="quick").wait(60) == 0
     assert state_of(aws_stores, header).counts()[RunStatus.SUCCEEDED] == 6
 
 

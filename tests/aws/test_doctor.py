@@ -209,7 +209,9 @@ def test_aws_that_does_not_answer_is_one_clear_line_and_this_machine_is_looked_a
     assert aws_says.asked == []
 
 
-@pytest.mark.parametrize("service", ["ssm", "dynamodb", "lambda", "batch"])
+@pytest.mark.parametrize(
+    "service", ["ssm", *(pytest.param(one, marks=pytest.mark.long) for one in ("dynamodb", "lambda", "batch"))]
+)
 def test_of_a_proxy_s_page_nothing_is_printed_but_that_it_came(on_cloud, monkeypatch, service):
     monkeypatch.setattr("fanfold.stores.aws.account._PAGE_PAUSES_S", ())
     on_cloud.refuse("page", service, times=500)

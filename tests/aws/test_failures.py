@@ -47,25 +47,29 @@ EVERY_ERROR = [
 ]
 
 
-@pytest.mark.parametrize("kind", EVERY_ERROR, ids=lambda kind: kind.__name__)
-def test_every_error_of_botocore_becomes_one_of_fanfold_s(kind):
-    told = explain(made(kind), "dynamodb", "query", "table t")
-    assert isinstance(told, FanfoldError)
-    assert told.message
-    assert told.next_step
+def test_every_error_of_botocore_becomes_one_of_fanfold_s():
+    for kind in EVERY_ERROR:
+        told = explain(made(kind), "dynamodb", "query", "table t")
+        assert isinstance(told, FanfoldError), kind
+        assert told.message, kind
+        assert told.next_step, kind
 
 
-@pytest.mark.parametrize("kind", EVERY_ERROR, ids=lambda kind: kind.__name__)
-def test_account_call_lets_no_error_of_botocore_through(account, aws, kind):
-    events = account.client("dynamodb").meta.events
+def test_account_call_lets_no_error_of_botocore_through(account, aws):
+    coming = iter(EVERY_ERROR)
 
     def fail(**_):
-        raise made(kind)
+        raise made(next(coming))
 
+    events = account.client("dynamodb").meta.events
     events.register("before-call.dynamodb.ListTables", fail)
     try:
-        with pytest.raises(FanfoldError):
-            account.call("dynamodb", "list_tables", on="tables")
+        for kind in EVERY_ERROR:
+            try:
+                account.call("dynamodb", "list_tables", on="tables")
+            except FanfoldError:
+                continue
+            raise AssertionError(f"{kind} was not raised")
     finally:
         events.unregister("before-call.dynamodb.ListTables", fail)
 

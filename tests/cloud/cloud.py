@@ -21,7 +21,7 @@ from typing import Any
 
 from fanfold.contract.cloud import endpoint_variables, parameter_name
 from tests.aws.cloud import ACCOUNT, ENVIRONMENT, REGION
-from tests.cloud.deploy import ROOT, Deployer, announced, own_locks, synthesise
+from tests.cloud.deploy import ROOT, Deployer, announced, own_locks, synthesise, templates_in
 
 #: Two clones, so that runs are spread over several functions; and every machine that there is a name for.
 #: Beside the default image one with a function, and one for machines alone.
@@ -30,6 +30,8 @@ _IMAGES = {
     "batch": {"realtime": False, "instance_types": ["small", "medium"]},
 }
 SETTINGS: Mapping[str, Any] = {"realtime_functions": 2, "ultramem": True, "images": _IMAGES, "seal_arguments": True}
+#: A folder with what these settings come to, which takes 5 s to synthesise: all processes of a test session share one.
+SYNTHESISED_THERE = "FANFOLD_TEST_SYNTHESISED"
 #: What starts environments and machines, as `module:function`.
 STARTER = "tests.aws.processes:start_process"
 
@@ -69,8 +71,9 @@ class LocalCloud:
 
     def deploy(self, settings: Mapping[str, Any] = SETTINGS, checkout: Path = ROOT) -> str:
         """Synthesise and deploy Fanfold, of this checkout or of another; the deployment's name."""
-        folder = self.folder / "cdk.out"
-        templates = synthesise(folder, settings, checkout)
+        shared = os.environ.get(SYNTHESISED_THERE) if (settings, checkout) == (SETTINGS, ROOT) else None
+        folder = Path(shared) if shared else self.folder / "cdk.out"
+        templates = templates_in(folder) if shared else synthesise(folder, settings, checkout)
         self._order("add_images", own_locks(folder))
         deployer = Deployer(self.client, region=REGION, account=ACCOUNT)
         locked = {name for name, image in settings.get("images", {}).items() if "requirements" in image}

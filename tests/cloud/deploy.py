@@ -32,6 +32,11 @@ def synthesise(folder: Path, settings: Mapping[str, Any], checkout: Path = ROOT)
     environment = offline_environment(CDK_OUTDIR=str(folder), CDK_CONTEXT_JSON=json.dumps(context), PYTHONWARNINGS="")
     environment["CDK_VALIDATION"] = "false"  # what it takes 3 s to find, tests/infra looks at
     subprocess.run([sys.executable, "app.py"], cwd=checkout, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return templates_in(folder)
+
+
+def templates_in(folder: Path) -> list[dict[str, Any]]:
+    """The templates that were synthesised there, in the order in which they are deployed."""
     files = {path.name.split(".")[0].rsplit("-", 1)[1]: path for path in folder.glob("*.template.json")}
     if set(files) != set(STACKS):
         raise NotEmulated(f"the stacks {sorted(files)}, not {STACKS}")

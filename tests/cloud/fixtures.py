@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from fanfold.settings import configure
 from fanfold.stores.aws.account import Account
-from tests.cloud.cloud import LocalCloud
+from tests.cloud.cloud import SETTINGS, SYNTHESISED_THERE, LocalCloud
+from tests.cloud.deploy import synthesise
 
 #: Of AWS's waits between tries, so that nothing here waits for 16 s.
 WAIT_SCALE = 0.1
 
 
 @pytest.fixture(scope="session")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What the local cloud deploys: the first worker of pytest's that wants it makes it for all of them."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "synthesised"
+    shared.mkdir(exist_ok=True)
+    with (shared / "lock").open("w") as lock, pytest.MonkeyPatch.context() as patched:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "done").exists():
+            synthesise(shared / "cdk.out", SETTINGS)
+            (shared / "done").touch()
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        patched.setenv(SYNTHESISED_THERE, str(shared / "cdk.out"))
+        yield shared / "cdk.out"
+
+
+@pytest.fixture(scope="session")
+def cloud(synthesised: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """The cloud, with one deployment named main."""
     with LocalCloud(tmp_path_factory.mktemp("cloud"), wait_scale=WAIT_SCALE) as cloud:
         cloud.deploy()

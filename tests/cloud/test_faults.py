@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
+from itertools import repeat
 
 import pytest
 
@@ -14,6 +15,7 @@ import fanfold
 from fanfold.engines.aws import AwsEngine
 from fanfold.errors import WaitTimeout
 from tests.cloud.aws_errors import SUBMIT_THROTTLES
+from tests.cloud.faults import KINDS
 from tests.cloud.udfs import begun, held, squared
 
 pytestmark = pytest.mark.usefixtures("on_cloud", "looked_after")
@@ -27,12 +29,34 @@ def looked_after(request, monkeypatch):
         monkeypatch.setattr(AwsEngine, "reconcile", lambda *_: False)
 
 
+@pytest.fixture
+def short_pauses(monkeypatch):
+    """The client that calls a function directly calls again soon: on AWS its pauses grow to 8 s."""
+    monkeypatch.setattr("fanfold.engines.aws.paths.direct._pauses", lambda: repeat(0.1))
+
+
+@pytest.fixture
+def unslowed(cloud_account, monkeypatch):
+    """botocore calls as often as before after a throttle; it would be slower for the rest of the session."""
+    monkeypatch.setattr("botocore.retries.adaptive.ClientRateLimiter.on_sending_request", lambda *_, **__: None)
+    cloud_account.clients.clear()
+    yield
+    cloud_account.clients.clear()
+
+
+@pytest.fixture
+def looks_often(monkeypatch):
+    """The client sees the end of an execution soon: on AWS it looks every 15 s."""
+    monkeypatch.setattr("fanfold.engines.aws.paths.executions._LOOK_S", 0.2)
+
+
 def finished(job, expected):
     job.wait(timeout=60)
     assert job.results() == expected
     assert job.verify()
 
 
+@pytest.mark.long
 def test_throttled_calls_are_made_again(on_cloud):
     on_cloud.scale_waits(0.5)  # they are what a throttled run lives by: the work's time is not scaled either
     on_cloud.limit_concurrency(3)
@@ -43,13 +67,14 @@ def test_throttled_calls_are_made_again(on_cloud):
 
 def test_a_throttle_that_outlasts_every_wait_costs_no_try(on_cloud):
     on_cloud.scale_waits(0.02)  # with waits so much shorter than AWS's, some starts are refused to the end
-    on_cloud.limit_concurrency(3)
+    on_cloud.limit_concurrency(2)
     before = on_cloud.throttled()
-    job = fanfold.submit(squared, range(80), collect=False, max_retry=0)
-    finished(job, [x * x for x in range(80)])
+    job = fanfold.submit(squared, range(30), collect=False, max_retry=0)
+    finished(job, [x * x for x in range(30)])
     assert on_cloud.throttled() > before
 
 
+@pytest.mark.usefixtures("short_pauses", "unslowed")
 def test_a_run_called_directly_waits_for_a_throttle_to_end(on_cloud, eventually):
     on_cloud.limit_concurrency(0)
     job = fanfold.submit(squared, [4], collect=False)
@@ -58,27 +83,33 @@ def test_a_run_called_directly_waits_for_a_throttle_to_end(on_cloud, eventually)
     finished(job, [16])
 
 
-@pytest.mark.parametrize(("count", "more"), [(1, {}), (30, {}), (60, {"max_workers": 40})])
+@pytest.mark.parametrize(("count", "more"), [(8, {}), pytest.param(60, {"max_workers": 40}, marks=pytest.mark.long)])
 def test_a_function_that_sleeps_is_waited_for(on_cloud, count, more):
-    on_cloud.put_functions_to_sleep(3.0)
+    on_cloud.put_functions_to_sleep(1.0)
     finished(fanfold.submit(squared, range(count), collect=False, max_retry=0, **more), [x * x for x in range(count)])
     assert on_cloud.refused_asleep() > 0
 
 
+@pytest.mark.usefixtures("short_pauses")
 def test_a_single_run_says_that_it_waits_for_the_function_to_become_active(on_cloud, eventually):
-    on_cloud.put_functions_to_sleep(6.0)
-    job = fanfold.submit(squared, [4], collect=False)
+    on_cloud.put_functions_to_sleep(60.0)
+    job = fanfold.submit(squared, [4], collect=False, max_retry=0)
     eventually(lambda: "waiting for the function to become active" in job.summary().waits_for)
+    assert on_cloud.refused_asleep() > 0
+    on_cloud.put_functions_to_sleep(0)
     finished(job, [16])
 
 
-@pytest.mark.parametrize("name", SUBMIT_THROTTLES)
-def test_a_throttled_submit_job_costs_no_try_under_whatever_name(on_cloud, name):
-    on_cloud.refuse_submits(name, name)
+@pytest.mark.parametrize(
+    "names", [SUBMIT_THROTTLES, *(pytest.param([name] * 2, marks=pytest.mark.long) for name in SUBMIT_THROTTLES)]
+)
+def test_a_throttled_submit_job_costs_no_try_under_whatever_name(on_cloud, names):
+    on_cloud.refuse_submits(*names)
     finished(fanfold.submit(squared, range(2), instance_type="small", max_retry=0, collect=False), [0, 1])
     assert on_cloud.submits_to_refuse() == 0
 
 
+@pytest.mark.long
 def test_a_submit_job_that_is_throttled_through_all_retries_is_made_again_at_no_cost(on_cloud):
     on_cloud.scale_waits(0.001)
     on_cloud.refuse_submits(*["Batch.AWSBatchException"] * 12)
@@ -96,9 +127,9 @@ def kills_its_machine(x: int):
     os.kill(psutil.Process().parents()[1].pid, signal.SIGKILL)  # its parent is the fork server of the machine
 
 
-@pytest.mark.parametrize("machines", [1, 2])
-def test_why_a_machine_died_is_in_the_error_of_its_run(on_cloud, machines, monkeypatch):
-    monkeypatch.setattr("fanfold.engines.aws.paths.executions._LOOK_S", 0.2)
+@pytest.mark.usefixtures("looks_often")
+@pytest.mark.parametrize("machines", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_why_a_machine_died_is_in_the_error_of_its_run(machines):
     job = fanfold.submit(
         kills_its_machine, range(machines), instance_type="small", max_workers=machines, max_retry=0, collect=False
     )
@@ -142,9 +173,10 @@ def test_why_one_of_several_machines_died_is_told_while_the_others_go_on(on_clou
     assert "its container" in str(job.summary())
 
 
-def test_why_a_machine_died_in_a_job_s_last_seconds_is_told_when_it_has_ended(on_cloud, tmp_path, monkeypatch):
+@pytest.mark.long
+@pytest.mark.usefixtures("looks_often")
+def test_why_a_machine_died_in_a_job_s_last_seconds_is_told_when_it_has_ended(tmp_path, monkeypatch):
     monkeypatch.setattr("fanfold.engines.aws.lost_machines._ASK_S", 3600.0)  # the job is over before it would ask
-    monkeypatch.setattr("fanfold.engines.aws.paths.executions._LOOK_S", 0.2)
     (tmp_path / "go").touch()
     job = fanfold.submit(
         kills_its_machine_once, range(2), folder=str(tmp_path), instance_type="small", max_workers=2, collect=False
@@ -155,12 +187,12 @@ def test_why_a_machine_died_in_a_job_s_last_seconds_is_told_when_it_has_ended(on
 
 
 def test_runs_of_an_environment_that_crashed_are_run_again(on_cloud, eventually, tmp_path):
-    job = fanfold.submit(held, range(8), folder=str(tmp_path), collect=False)
+    job = fanfold.submit(held, range(6), folder=str(tmp_path), collect=False)
     eventually(lambda: len(begun(tmp_path)) >= 2)
     crashed = on_cloud.crash_environments()
     assert crashed >= 2
     (tmp_path / "go").touch()
-    finished(job, list(range(8)))
+    finished(job, list(range(6)))
     assert f"{crashed} runs were tried again" in str(job.summary())
 
 
@@ -174,21 +206,22 @@ def test_runs_of_an_environment_that_was_killed_are_out_of_memory_alone(on_cloud
     assert "signal: killed" in str(next(iter(job.errors().values())))
 
 
-def test_runs_of_an_aborted_execution_are_run_again(on_cloud, eventually, tmp_path, monkeypatch):
-    monkeypatch.setattr("fanfold.engines.aws.paths.executions._LOOK_S", 0.2)
+@pytest.mark.usefixtures("looks_often")
+def test_runs_of_an_aborted_execution_are_run_again(on_cloud, eventually, tmp_path):
     before = on_cloud.ended().get("STANDARD ABORTED", 0)
-    job = fanfold.submit(held, range(60), folder=str(tmp_path), max_workers=40, collect=False)
+    job = fanfold.submit(held, range(6), folder=str(tmp_path), max_workers=2, collect=False)
     eventually(lambda: len(begun(tmp_path)) >= 2)
     states = on_cloud.client("stepfunctions")
     machine = "arn:aws:states:us-east-1:123456789012:stateMachine:fanfold-main-distributed"
     (execution,) = states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]
     states.stop_execution(executionArn=execution["executionArn"])
     (tmp_path / "go").touch()
-    finished(job, list(range(60)))
+    finished(job, list(range(6)))
     assert on_cloud.ended()["STANDARD ABORTED"] > before
     assert "were tried again" in str(job.summary())
 
 
+@pytest.mark.long
 def test_a_throttled_table_loses_nothing(on_cloud):
     on_cloud.refuse("throttle", "dynamodb", times=15, every=3)
     finished(fanfold.submit(squared, range(60), collect=False), [x * x for x in range(60)])
@@ -200,8 +233,22 @@ def doubled(text: str):
     return text * 2
 
 
+PASSING = [kind for kind in KINDS if kind not in ("denied", "clock", "expired")]
+
+
+@pytest.mark.usefixtures("unslowed")
+def test_stores_that_fail_now_and_then_in_every_way_lose_nothing(on_cloud):
+    texts = [letter * 20_000 for letter in "abcdef"]
+    for place, kind in enumerate(PASSING):
+        for service in ("s3", "dynamodb"):
+            on_cloud.refuse(kind, service, times=1, every=2 * place + 2)  # one after another, with good ones between
+    finished(fanfold.submit(doubled, texts, collect=False), [text * 2 for text in texts])
+    assert on_cloud.mend() == 0
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("service", ["s3", "dynamodb"])
-@pytest.mark.parametrize("kind", ["server error", "unavailable", "slow", "closed", "answer lost", "page"])
+@pytest.mark.parametrize("kind", PASSING)
 def test_a_store_that_fails_now_and_then_loses_nothing(on_cloud, kind, service):
     texts = [letter * 20_000 for letter in "abcdef"]
     on_cloud.refuse(kind, service, times=4, every=3)
@@ -209,7 +256,9 @@ def test_a_store_that_fails_now_and_then_loses_nothing(on_cloud, kind, service):
     assert on_cloud.mend() == 0
 
 
-@pytest.mark.parametrize("kind", ["server error", "closed", "page", "throttle"])
+@pytest.mark.parametrize(
+    "kind", ["page", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("server error", "closed", "throttle"))]
+)
 def test_a_data_role_that_cannot_be_assumed_for_a_moment_costs_no_try(on_cloud, monkeypatch, kind):
     monkeypatch.setenv("FANFOLD_OWNER", f"ada-{kind}")  # whose session there is none of yet
     on_cloud.refuse(kind, "sts", times=2)
@@ -227,7 +276,7 @@ def test_a_data_role_that_may_not_be_assumed_is_what_the_error_names(on_cloud, m
     assert "service control policy" in said
 
 
-@pytest.mark.parametrize("ahead_s", [-400, 400])
+@pytest.mark.parametrize("ahead_s", [-400, pytest.param(400, marks=pytest.mark.long)])
 def test_a_clock_that_aws_does_not_accept_is_what_the_error_names(on_cloud, monkeypatch, ahead_s):
     from botocore import auth
 
@@ -256,14 +305,14 @@ def test_a_call_whose_answer_is_lost_performs_its_run_once(on_cloud, tmp_path):
 
 def test_an_execution_that_runs_twice_counts_once(on_cloud, eventually):
     before = on_cloud.ended().get("EXPRESS SUCCEEDED", 0)
-    on_cloud.deliver_twice(2)
-    job = fanfold.submit(squared, range(80), collect=False)
-    finished(job, [x * x for x in range(80)])
-    eventually(lambda: on_cloud.ended()["EXPRESS SUCCEEDED"] == before + 4)
-    assert fanfold.get_job(job.id).counts() == {"succeeded": 80}
+    on_cloud.deliver_twice(1)
+    job = fanfold.submit(squared, range(12), collect=False)
+    finished(job, [x * x for x in range(12)])
+    eventually(lambda: on_cloud.ended().get("EXPRESS SUCCEEDED", 0) == before + 2)
+    assert fanfold.get_job(job.id).counts() == {"succeeded": 12}
 
 
-@pytest.mark.parametrize("strike", ["lose_machines", "interrupt_machines"])
+@pytest.mark.parametrize("strike", ["lose_machines", pytest.param("interrupt_machines", marks=pytest.mark.long)])
 def test_what_a_machine_held_that_goes_away_is_run_by_another(on_cloud, eventually, tmp_path, strike):
     job = fanfold.submit(held, range(6), folder=str(tmp_path), instance_type="small", max_workers=2, collect=False)
     eventually(lambda: len(begun(tmp_path)) >= 2)
@@ -299,6 +348,8 @@ def test_a_job_whose_machines_aws_does_not_have_says_so_in_every_process(on_clou
     finished(job, [0, 1])
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("looks_often")
 def test_machines_that_someone_terminates_are_started_again(on_cloud, eventually, tmp_path):
     job = fanfold.submit(held, range(2), folder=str(tmp_path), instance_type="small", max_workers=2, collect=False)
     eventually(lambda: begun(tmp_path))

@@ -72,7 +72,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 
 
 @pytest.fixture(scope="module")
-def terminal(tmp_path_factory):
+def terminal(synthesised, tmp_path_factory):
     """One for all tests here; the last of them ends it."""
     terminal = Terminal(tmp_path_factory.mktemp("terminal"))
     yield terminal

@@ -129,7 +129,7 @@ def bucket(on_cloud: LocalCloud, tmp_path: Path) -> str:
     return name
 
 
-@pytest.mark.parametrize("machine", [None, "small"])
+@pytest.mark.parametrize("machine", [None, pytest.param("small", marks=pytest.mark.long)])
 def test_each_library_reads_s3_with_the_data_roles_credentials_by_the_environment_alone(bucket, machine):
     job = fanfold.submit(
         read_all, [{"library": one} for one in LIBRARIES], bucket=bucket, instance_type=machine, collect=False

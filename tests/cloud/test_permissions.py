@@ -129,6 +129,7 @@ def test_what_the_policy_does_not_allow_is_refused_in_awss_words(permitted):
 )
 def test_what_a_state_machine_s_role_may_not_do_is_the_reason_of_its_runs(permitted, monkeypatch, role, action, asked):
     monkeypatch.setattr("fanfold.engines.aws.paths.executions._LOOK_S", 0.2)
+    permitted.scale_waits(0.001)  # the state machine tries again, for it might be a throttle
     permitted.forbid(role, action)
     job = fanfold.submit(double, range(3), salt=2, collect=False, max_retry=0, **asked).wait()
     assert job.status == "Failed"

@@ -28,7 +28,9 @@ def test_one_run_calls_the_function_itself(on_cloud):
     assert on_cloud.ended() == before
 
 
-@pytest.mark.parametrize(("count", "executions"), [(40, 1), (41, 2), pytest.param(1000, 25, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("count", "executions"), [(41, 2), *(pytest.param(*more, marks=pytest.mark.long) for more in ((40, 1), (1000, 25)))]
+)
 def test_up_to_a_thousand_runs_are_express_executions_of_forty(on_cloud, eventually, count, executions):
     before = on_cloud.ended().get("EXPRESS SUCCEEDED", 0)
     job = fanfold.submit(squared, range(count), collect=False)
@@ -43,10 +45,12 @@ def test_a_distributed_map_over_more_than_a_state_holds_ends_well(on_cloud, even
     texts = [f"{n:03}" + "x" * 2000 for n in range(160)]
     job = fanfold.submit(length, texts, max_workers=400, collect=False)
     assert job.results() == [2003] * 160
+    assert job.verify()
     eventually(lambda: on_cloud.ended().get("STANDARD SUCCEEDED", 0) == before + 1)
 
 
-@pytest.mark.parametrize(("count", "max_workers"), [(130, 400), pytest.param(1200, None, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize(("count", "max_workers"), [(130, 400), (1200, None)])
 def test_more_runs_and_jobs_with_max_workers_are_a_distributed_map(on_cloud, eventually, count, max_workers):
     before = on_cloud.ended().get("STANDARD SUCCEEDED", 0)
     job = fanfold.submit(squared, range(count), max_workers=max_workers, collect=False)
@@ -55,7 +59,7 @@ def test_more_runs_and_jobs_with_max_workers_are_a_distributed_map(on_cloud, eve
     eventually(lambda: on_cloud.ended().get("STANDARD SUCCEEDED", 0) == before + 1)
 
 
-@pytest.mark.parametrize(("count", "machines"), [(1, 1), (50, 3)])
+@pytest.mark.parametrize(("count", "machines"), [pytest.param(1, 1, marks=pytest.mark.long), (20, 3)])
 def test_machines_are_one_batch_job_an_array_where_there_are_several(on_cloud, eventually, count, machines):
     job = fanfold.submit(squared, range(count), instance_type="small", max_workers=machines, collect=False)
     assert job.results() == [x * x for x in range(count)]

@@ -35,18 +35,20 @@ def cancelled(job, eventually):
     eventually(lambda: job.status == "Cancelled")
 
 
-@pytest.mark.parametrize("max_workers", [None, 40], ids=["Express", "Distributed Map"])
+@pytest.mark.parametrize(
+    "max_workers", [pytest.param(None, id="Express"), pytest.param(40, marks=pytest.mark.long, id="Distributed Map")]
+)
 def test_a_job_that_is_throttled_is_cancelled_before_anything_of_it_ran(on_cloud, eventually, max_workers):
     on_cloud.limit_concurrency(0)
-    job = fanfold.submit(squared, range(60), max_workers=max_workers, collect=False)
+    job = fanfold.submit(squared, range(20), max_workers=max_workers, collect=False)
     eventually(on_cloud.throttled)
     cancelled(job, eventually)
     on_cloud.limit_concurrency(None)
-    assert job.counts() == {"cancelled": 60}
-    assert job.retry().results() == [x * x for x in range(60)]
+    assert job.counts() == {"cancelled": 20}
+    assert job.retry().results() == [x * x for x in range(20)]
 
 
-@pytest.mark.parametrize("max_workers", [1, 2])
+@pytest.mark.parametrize("max_workers", [2, pytest.param(1, marks=pytest.mark.long)])
 def test_a_job_is_cancelled_while_its_machines_do_not_come_up(on_cloud, eventually, max_workers):
     on_cloud.limit_machines(0)
     job = fanfold.submit(squared, range(4), instance_type="small", max_workers=max_workers, collect=False)
@@ -73,7 +75,7 @@ def test_cancel_ends_machines_that_run(on_cloud, eventually, tmp_path):
     eventually(lambda: [one["status"] for one in on_cloud.machines_of(job.id)] == ["FAILED"])
 
 
-@pytest.mark.parametrize("count", [30, 130])
+@pytest.mark.parametrize("count", [30, pytest.param(130, marks=pytest.mark.long)])
 def test_cancel_ends_a_job_in_mid_run(on_cloud, eventually, count):
     @fanfold.udf
     def napping(x: int):
@@ -104,7 +106,7 @@ def test_only_what_failed_is_run_again(tmp_path):
     assert job.retry().results() == list(range(10))
 
 
-@pytest.mark.parametrize("instance_type", [None, "small"])
+@pytest.mark.parametrize("instance_type", [None, pytest.param("small", marks=pytest.mark.long)])
 def test_another_process_takes_a_job_up_while_it_runs(eventually, tmp_path, instance_type):
     job = fanfold.submit(held, range(3), folder=str(tmp_path), instance_type=instance_type, collect=False)
     eventually(lambda: begun(tmp_path))
@@ -137,11 +139,11 @@ def test_a_script_that_forgets_to_wait_has_its_calls_made(tmp_path, count):
 
 def test_two_jobs_of_two_people_go_on_at_once(monkeypatch):
     monkeypatch.setenv("FANFOLD_OWNER", "ada")
-    first = fanfold.submit(squared, range(60), collect=False)
+    first = fanfold.submit(squared, range(20), collect=False)
     monkeypatch.setenv("FANFOLD_OWNER", "grace")
-    second = fanfold.submit(squared, range(60, 120), collect=False)
-    assert second.results() == [x * x for x in range(60, 120)]
-    assert first.results() == [x * x for x in range(60)]
+    second = fanfold.submit(squared, range(20, 40), collect=False)
+    assert second.results() == [x * x for x in range(20, 40)]
+    assert first.results() == [x * x for x in range(20)]
     assert [job.id for job in fanfold.get_jobs()] == [second.id]
     monkeypatch.setenv("FANFOLD_OWNER", "ada")
     assert [job.id for job in fanfold.get_jobs()] == [first.id]
@@ -157,7 +159,7 @@ def takes_three(x: int) -> int:
     return x
 
 
-@pytest.mark.parametrize("instance_type", [None, "small"])
+@pytest.mark.parametrize("instance_type", [None, pytest.param("small", marks=pytest.mark.long)])
 def test_what_failed_runs_again_with_fixed_code(engine, instance_type):
     job = fanfold.submit(refuses_three, range(5), instance_type=instance_type, collect=False).wait()
     assert job.counts() == {"succeeded": 4, "failed": 1}
@@ -177,7 +179,9 @@ def test_a_typo_stops_the_job(engine, eventually):
     assert "the first 10 runs all failed with NameError" in job.summary().stop_reason
 
 
-@pytest.mark.parametrize("instance_type", [None, "small"], ids=["function", "machine"])
+@pytest.mark.parametrize(
+    "instance_type", [pytest.param(None, id="function"), pytest.param("small", marks=pytest.mark.long, id="machine")]
+)
 def test_a_run_in_aws_is_asked_where_it_stands_and_goes_on(eventually, tmp_path, instance_type):
     job = fanfold.submit(held, [7], folder=str(tmp_path), instance_type=instance_type, collect=False, cache=False)
     eventually(lambda: job.counts() == {"running": 1})
@@ -186,7 +190,7 @@ def test_a_run_in_aws_is_asked_where_it_stands_and_goes_on(eventually, tmp_path,
     assert job.wait(progress=False).results() == [7]
 
 
-@pytest.mark.parametrize("follow", ["tail_logs", "logs -f"])
+@pytest.mark.parametrize("follow", [pytest.param("tail_logs", marks=pytest.mark.long), "logs -f"])
 def test_what_a_run_prints_is_followed_to_its_end_and_told_once(eventually, tmp_path, capsys, follow):
     job = fanfold.submit(prints_as_told, [0], folder=str(tmp_path), cache=False, collect=False)
     look = job.tail_logs if follow == "tail_logs" else lambda: app(["logs", "-f", job.id], standalone_mode=False)
