@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from fanfold.errors import CodecError, InputError, MissingPackage
 from fanfold.job.results import say_none
+from fanfold.job.written import written_whole
 
 #: What is in the folder of a Zarr store, by version.
 STORE_MARKS = ("zarr.json", ".zgroup", ".zarray")
@@ -24,30 +24,27 @@ def check_store(path: Path) -> None:
 def write_cube(labels: Sequence[Any], values: Sequence[Any], path: Path) -> None:
     """Write the datasets as one, whole or not at all. Raises `CodecError` where they do not fit together."""
     whole = combined(labels, values, path)
-    half_written = path.with_name(f".{os.getpid()}.{path.name}")
+    if path.suffix == ".zarr":
+        check_store(path)
+    with written_whole(path) as half_written:
+        _write(whole, half_written)
+        if path.suffix == ".zarr":
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _write(whole: Any, path: Path) -> None:
     try:
         if path.suffix == ".zarr":
-            check_store(path)
-            whole.to_zarr(half_written, mode="w", consolidated=False)
-            shutil.rmtree(path, ignore_errors=True)
+            whole.to_zarr(path, mode="w", consolidated=False)
         else:
-            whole.to_netcdf(half_written)
-        half_written.replace(path)
+            whole.to_netcdf(path)
     except ImportError as error:
-        raise MissingPackage(f"{path.name} cannot be written: {error}.", next_step="pip install zarr") from error
+        raise MissingPackage(f"{path.suffix} cannot be written: {error}.", next_step="pip install zarr") from error
     except (ValueError, TypeError, NotImplementedError) as error:
         raise CodecError(
             f"{path.suffix} cannot hold this dataset: {str(error).rstrip('.')}.",
             next_step="write its parts: `job.results()` has them.",
         ) from error
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror or error}.", next_step="write elsewhere."
-        ) from error
-    finally:
-        if half_written.is_dir():
-            shutil.rmtree(half_written, ignore_errors=True)
-        half_written.unlink(missing_ok=True)
 
 
 def combined(labels: Sequence[Any], values: Sequence[Any], path: Path) -> Any:

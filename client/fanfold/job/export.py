@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fanfold.core.plain_json import cell, rows
 from fanfold.errors import CodecError, InputError
 from fanfold.job.s3_target import check_address, collect_into_s3, s3_address
+from fanfold.job.written import written_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,22 +171,20 @@ def write_frame(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     Raises `CodecError` where the format has no room for its values, and `InputError` where it cannot be written.
     """
     flat = without_index(frame)
-    # The ending stays the last: drivers go by it.
-    half_written = path.with_name(f".{os.getpid()}.{path.name}")
+    with written_whole(path) as half_written:
+        _write(flat, half_written)
+    return flat
+
+
+def _write(frame: pd.DataFrame, path: Path) -> None:
     try:
-        _WRITERS[path.suffix](flat, half_written)
-        half_written.replace(path)
+        _WRITERS[path.suffix](frame, path)
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:  # of pandas, pyarrow and pyogrio
         others = [suffix for suffix in (".jsonl", ".csv") if suffix != path.suffix]
         raise CodecError(
             f"{path.suffix} cannot hold this frame: {str(error).rstrip('.')}.",
             next_step=f"write {' or '.join(others)}, or have the UDF return columns of one type each.",
         ) from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.", next_step="write elsewhere.") from error
-    finally:
-        half_written.unlink(missing_ok=True)
-    return flat
 
 
 def without_index(frame: pd.DataFrame) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fanfold.errors import CodecError, InputError
 from fanfold.job.mosaic import ended_runs, raster_of, raster_of_run, rasters_of_runs
 from fanfold.job.shapes import Drawing, drawing_of, shapes_of
+from fanfold.job.written import write_page
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,12 +56,7 @@ class JobMap:
 
     def save(self, path: str | Path) -> Path:
         """Write it as a file for a browser, and return its path. Raises `InputError` where it cannot be written."""
-        place = Path(path)
-        try:
-            place.write_text(f"<!doctype html><meta charset=utf-8><title>Map</title>{self._html}", encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"{place} cannot be written: {error.strerror}.", next_step="write elsewhere.") from error
-        return place
+        return write_page(Path(path), f"<!doctype html><meta charset=utf-8><title>Map</title>{self._html}")
 
 
 def map_of(job: Job, ignore_exceptions: bool) -> JobMap:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from fanfold.core.models import GOOD
-from fanfold.errors import CodecError, InputError, MissingPackage
+from fanfold.errors import CodecError, MissingPackage
 from fanfold.job.display import say_left_out
 from fanfold.job.results import fold_results, say_none
+from fanfold.job.written import written_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,16 +114,13 @@ def write_mosaic(
             f"{path.name} is written with rasterio, which is not installed.", next_step="pip install rasterio"
         ) from error
     plan, places = plan_mosaic(runs, value_of, path)
-    half_written = [path.with_name(f".{os.getpid()}.{kind}.{path.name}") for kind in ("tiles", "cog")]
-    try:
-        _write_tiles(plan, places, value_of, half_written[0])
-        _as_cog(half_written[0], half_written[1], plan.dtype)
-        half_written[1].replace(path)
-    except OSError as error:  # of rasterio too
-        raise InputError(f"{path} cannot be written: {error}.", next_step="write elsewhere.") from error
-    finally:
-        for file in half_written:
-            file.unlink(missing_ok=True)
+    with written_whole(path) as half_written:  # rasterio's errors are of OSError too
+        tiles = half_written.with_name(f"{half_written.stem}.tiles{path.suffix}")
+        try:
+            _write_tiles(plan, places, value_of, tiles)
+            _as_cog(tiles, half_written, plan.dtype)
+        finally:
+            tiles.unlink(missing_ok=True)
     return frame_of_places(places, dict(zip(runs, labels, strict=True)))
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from math import isnan
 from pathlib import Path
@@ -18,6 +16,7 @@ from fanfold.core.models import GOOD, Output, RunStatus, header_to_text
 from fanfold.core.plain_json import plain
 from fanfold.errors import CodecError, InputError, ResultDamaged
 from fanfold.job.verify import Receipt
+from fanfold.job.written import written_whole
 from fanfold.stores.keys import bundle_key
 
 if TYPE_CHECKING:
@@ -37,18 +36,9 @@ _SHOWN_BYTES = 64 * 1024
 def export_job(job: Job, path: Path) -> Path:
     """Write a job into the new folder `path`, whole or not at all. Raises `InputError`, or `ResultDamaged`."""
     _check_new(path)
-    half_written = path.with_name(f".{os.getpid()}.{path.name}")
-    shutil.rmtree(half_written, ignore_errors=True)
-    try:
+    with written_whole(path) as half_written:
         half_written.mkdir()
         _write(job, half_written)
-        if path.exists():
-            path.rmdir()
-        half_written.rename(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.", next_step="write elsewhere.") from error
-    finally:
-        shutil.rmtree(half_written, ignore_errors=True)
     return path
 
 

@@ -14,9 +14,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fanfold.core.formatting import duration
-from fanfold.errors import FanfoldError, MissingPackage
+from fanfold.errors import MissingPackage
 from fanfold.job.post_mortem import Mask
 from fanfold.job.rerun import Rerun, check_survivable, environment_of
+from fanfold.job.written import write_page
 from fanfold.source.load import is_loaded_source, unload
 
 if TYPE_CHECKING:
@@ -60,15 +61,8 @@ class Profile:
         self._page = ""
 
     def save(self, path: str | Path) -> Path:
-        """Write the whole call tree as a page of its own, to be opened in a browser. Raises `FanfoldError`."""
-        target = Path(path)
-        try:
-            target.write_text(self._page, encoding="utf-8")
-        except OSError as error:
-            raise FanfoldError(
-                f"{target} cannot be written: {error.strerror}.", next_step="give another path."
-            ) from error
-        return target
+        """Write the whole call tree as a page of its own, to be opened in a browser. Raises `InputError`."""
+        return write_page(Path(path), self._page)
 
     @property
     def _title(self) -> str:

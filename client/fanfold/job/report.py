@@ -20,6 +20,7 @@ from fanfold.job.causes import Cause, causes_of, input_line, is_file
 from fanfold.job.chart_data import Spans, Timeline
 from fanfold.job.job import Job
 from fanfold.job.logs import LogReader
+from fanfold.job.written import write_page
 
 #: Runs that have a row, causes that are told, and lines that are shown of what a failed run printed.
 _MOST_RUNS, _MOST_CAUSES, _LOG_LINES = 2_000, 50, 40
@@ -48,12 +49,7 @@ def write_report(job: Job, path: str | os.PathLike[str] | None = None) -> Path:
         raise InputError(
             f"A report is a page, but {target.name} does not end in .html.", next_step="give a name that ends in .html."
         )
-    page = "\n".join(_page(_read(job)))
-    try:
-        target.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{target} cannot be written: {error}.", next_step="give another path.") from error
-    return target
+    return write_page(target, "\n".join(_page(_read(job))))
 
 
 def _read(job: Job) -> _Report:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 
-from fanfold.errors import CodecError, InputError, MissingPackage
+from fanfold.errors import CodecError, MissingPackage
 from fanfold.job.mosaic import MosaicPlan, Placed, ended_runs, frame_of_places, plan_mosaic
+from fanfold.job.written import written_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,14 +45,8 @@ def collect_vrt(job: Job, path: Path, ignore_exceptions: bool, progress: bool | 
     names = {one.run: _gdal_name(os.fspath(job.result(one.run))) for one in places}
     tree = vrt_of(plan, places, names)
     indent(tree)
-    half_written = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
+    with written_whole(path) as half_written:
         ElementTree(tree).write(half_written, encoding="utf-8")
-        half_written.replace(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}.", next_step="write elsewhere.") from error
-    finally:
-        half_written.unlink(missing_ok=True)
     return frame_of_places(places, dict(zip(runs, job.contents.labels(runs), strict=True)))
 
 

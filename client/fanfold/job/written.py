@@ -1,0 +1,47 @@
+"""Files that a person asks for are written whole or not at all, and what is in the way is told."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fanfold.errors import InputError
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A place beside `path` for a file or a folder, which takes that name when the block ends well.
+
+    It ends as `path` does, since drivers go by that. Raises `InputError` where `path` cannot be written.
+    """
+    half_written = path.with_name(f".{os.getpid()}.{path.name}")
+    _remove(half_written)
+    try:
+        yield half_written
+        half_written.replace(path)
+    except OSError as error:
+        raise _cannot_be_written(path, error) from error
+    finally:
+        _remove(half_written)
+
+
+def write_page(path: Path, html: str) -> Path:
+    """Write a page for a browser and return its path. Raises `InputError` where it cannot be written."""
+    try:
+        path.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise _cannot_be_written(path, error) from error
+    return path
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    path.unlink(missing_ok=True)
+
+
+def _cannot_be_written(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path} cannot be written: {error.strerror or error}.", next_step="give another path.")
