@@ -8,23 +8,32 @@ from fanfold.errors import InputError
 from fanfold.job.written import written_whole
 
 
+def write_file(place, *, broken_by=None):
+    with written_whole(place) as half_written:
+        half_written.write_text("half")
+        if broken_by:
+            raise broken_by
+
+
+def write_folder(place):
+    with written_whole(place) as half_written:
+        half_written.mkdir()
+        (half_written / "part").touch()
+
+
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
 def test_what_was_there_stays_where_writing_is_broken_off(failure, tmp_path):
     place = tmp_path / "table.csv"
     place.write_text("before")
-    with pytest.raises(failure), written_whole(place) as half_written:
-        half_written.write_text("ha")
-        raise failure
+    with pytest.raises(failure):
+        write_file(place, broken_by=failure)
     assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
 
 
 def test_a_folder_takes_the_place_of_an_empty_one_and_of_no_other(tmp_path):
     place = tmp_path / "bundle"
     place.mkdir()
-    with written_whole(place) as half_written:
-        half_written.mkdir()
-        (half_written / "part").touch()
+    write_folder(place)
     with pytest.raises(InputError, match="bundle cannot be written: Directory not empty"):
-        with written_whole(place) as half_written:
-            half_written.mkdir()
+        write_folder(place)
     assert [file.name for file in tmp_path.rglob("*")] == ["bundle", "part"]
