@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,35 @@ if __name__ == "__main__":
 """
 
 
+class Warm:
+    """Runs commands in forks of one process that has Fanfold imported (tests/cli/warm.py)."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.cli.warm"], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    def run(self, folder: Path, environment: dict[str, str], *arguments: str, given: str) -> tuple[int, str, str]:
+        """The command's exit code, and what it wrote to stdout and stderr."""
+        with tempfile.TemporaryDirectory() as held:
+            files = [Path(held, name) for name in ("given", "out", "err")]
+            for path, text in zip(files, (given, "", ""), strict=True):
+                path.write_text(text)
+            request = {"folder": str(folder), "environment": environment, "arguments": arguments}
+            print(json.dumps(request | {"files": list(map(str, files))}), file=self.process.stdin, flush=True)
+            code = int(self.process.stdout.readline())
+            return code, files[1].read_text(), files[2].read_text()
+
+    def close(self) -> None:
+        """It ends when there is nothing more to read."""
+        self.process.communicate(timeout=60)
+
+
 class Fanfold:
     """The command, run in a directory and with a home of its own."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, warm: Warm) -> None:
+        self.directory, self.warm = directory, warm
         self.udfs = directory / "squares.py"
         self.udfs.write_text(UDFS)
         unwanted = ("COLUMNS", "NO_COLOR", "FORCE_COLOR", "PYTHONUNBUFFERED")
@@ -63,10 +88,12 @@ class Fanfold:
         )
 
     def __call__(self, *arguments: str, given: str = "", **options: Any) -> subprocess.CompletedProcess[str]:
-        """The command, run to its end."""
-        with self.start(*arguments, **options) as process:
-            stdout, stderr = process.communicate(given, timeout=120)
-        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+        """The command, run to its end: quickly, unless how a process starts or what its streams are is what matters."""
+        environment = self.environment | options.pop("env", {})
+        assert not options
+        return subprocess.CompletedProcess(
+            arguments, *self.warm.run(self.directory, environment, *arguments, given=given)
+        )
 
     def json(self, *arguments: str) -> Any:
         """What the command prints with `--json`, whatever its exit code."""
@@ -94,9 +121,43 @@ def interrupt(process: subprocess.Popen[str]) -> tuple[str, str]:
     return process.communicate(timeout=60)
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    process = Warm()
+    yield process
+    process.close()
+
+
 @pytest.fixture
-def fanfold(tmp_path: Path) -> Fanfold:
-    return Fanfold(tmp_path)
+def fanfold(tmp_path: Path, warm: Warm) -> Fanfold:
+    return Fanfold(tmp_path, warm)
+
+
+class Here:
+    """Commands within this process, with the test's home and one pool of workers for all of them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory, self.udfs = directory, directory / "squares.py"
+        self.udfs.write_text(UDFS)
+
+    def __call__(self, *arguments: str) -> Result:
+        from fanfold.cli.app import app
+
+        return CliRunner().invoke(app, arguments, prog_name="fanfold")
+
+    def json(self, *arguments: str) -> Any:
+        """What the command prints with `--json`."""
+        return json.loads(self(*arguments, "--json").stdout)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
+    """For a test of one file of UDFs, which this process forgets afterwards, as it does another test's before."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    sys.modules.pop("squares", None)
+    yield Here(tmp_path)
+    sys.modules.pop("squares", None)
 
 
 class Jobs:
@@ -120,5 +181,5 @@ class Jobs:
 
 
 @pytest.fixture(scope="package")
-def jobs(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
-    return Jobs(Fanfold(tmp_path_factory.mktemp("jobs")))
+def jobs(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Jobs:
+    return Jobs(Fanfold(tmp_path_factory.mktemp("jobs"), warm))

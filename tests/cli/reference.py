@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from typer.testing import CliRunner
 
@@ -45,6 +46,7 @@ def every_command() -> Iterator[str]:
     yield from (f"{group} {name}" for group, (_, commands) in GROUPS.items() for name in commands)
 
 
+@cache
 def help_of(command: str) -> str:
     """A command's help, as it is in a terminal of 80 columns."""
     shown = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "80"}, prog_name="fanfold")

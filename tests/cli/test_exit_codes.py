@@ -108,7 +108,7 @@ def test_130_for_ctrl_c_which_cancels_the_job_that_the_command_waits_for(fanfold
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize(("how", "runs"), [("--ramp", 3), ("--debug", 1)])
+@pytest.mark.parametrize(("how", "runs"), [("--ramp", 3), pytest.param("--debug", 1, marks=pytest.mark.long)])
 def test_130_for_ctrl_c_in_a_ramp_or_a_trial_which_is_cancelled_too(fanfold, how, runs):
     process = fanfold.start("submit", "squares.py", "1", "2", "3", "--set", "until=never", how)
     eventually(lambda: any("running" in job["counts"] for job in fanfold.json("jobs")))
@@ -134,7 +134,10 @@ def test_130_for_ctrl_c_on_logs_which_leaves_the_job_alone(fanfold):
     eventually(lambda: fanfold.json("status", job)["status"] == "Completed")
 
 
-@pytest.mark.parametrize("command", [["jobs"], ["times"], ["logs"], ["status", "--json"], ["instance-types"]])
+@pytest.mark.parametrize(
+    "command",
+    [["jobs"], ["logs"], *(pytest.param(one, marks=pytest.mark.long) for one in (["times"], ["instance-types"]))],
+)
 def test_141_and_silence_when_the_reader_goes_away(jobs, command):
     name, *rest = command
     job = [] if name in ("jobs", "instance-types") else [jobs.done]

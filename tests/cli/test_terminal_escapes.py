@@ -52,10 +52,11 @@ def test_logs_on_a_terminal_keep_their_colours_and_nothing_else_that_steers(show
     assert HOSTILE in fanfold("logs", job).stdout  # a pipe gets what was printed
 
 
-@pytest.mark.parametrize("command", ["errors", "status", "times", "errors --run 0"])
-def test_errors_and_inputs_are_written_out(shown, command):
-    drawn = shown(command)
-    assert not any(one in drawn for one in ("\x1b[2J", "\x1b]", "\x07", "\x1b[c"))
+def test_errors_and_inputs_are_written_out(shown):
+    for command in ("errors", "status", "times", "errors --run 0"):
+        drawn = shown(command)
+        assert "given" in drawn or "end" in drawn or command == "status", command
+        assert not any(one in drawn for one in ("\x1b[2J", "\x1b]", "\x07", "\x1b[c")), command
 
 
 def test_an_error_s_text_has_no_control_characters():

@@ -202,14 +202,14 @@ def test_times_of_each_run_or_of_the_slowest(jobs):
     assert "2 of 3 runs; --limit 3 shows all." in limited.stderr
 
 
-def test_a_table_has_as_many_rows_as_its_help_says_and_json_has_all(fanfold):
-    job = fanfold.json("submit", "squares.py:cube", "--range", f"0:{ROWS_SHOWN + 1}")["id"]
-    shown = fanfold("times", job)
+def test_a_table_has_as_many_rows_as_its_help_says_and_json_has_all(here):
+    job = here.json("submit", "squares.py:cube", "--range", f"0:{ROWS_SHOWN + 1}")["id"]
+    shown = here("times", job)
     assert len(shown.stdout.splitlines()) == 1 + ROWS_SHOWN
     assert f"{ROWS_SHOWN} of {ROWS_SHOWN + 1} runs; --limit" in shown.stderr
-    assert len(fanfold.json("times", job)) == ROWS_SHOWN + 1
+    assert len(here.json("times", job)) == ROWS_SHOWN + 1
     for command in ("times", "errors"):
-        assert f"[default: {ROWS_SHOWN}; --json has all]" in " ".join(fanfold(command, "--help").stdout.split())
+        assert f"[default: {ROWS_SHOWN}; --json has all]" in " ".join(here(command, "--help").stdout.split())
 
 
 def test_errors_say_which_and_why(jobs):
@@ -221,12 +221,12 @@ def test_errors_say_which_and_why(jobs):
     assert jobs.json("errors", jobs.done) == []
 
 
-def test_a_run_s_frame_is_rows_of_json(fanfold):
-    fanfold.udfs.write_text(
+def test_a_run_s_frame_is_rows_of_json(here):
+    here.udfs.write_text(
         "import fanfold\n@fanfold.udf\ndef table(n: int):\n    import pandas as pd\n"
         "    return pd.DataFrame({'day': pd.to_datetime(['2013-01-01'] * n), 'n': range(n)})\n"
     )
-    value = fanfold.json("run", "squares.py", "n=2")["value"]
+    value = here.json("run", "squares.py", "n=2")["value"]
     assert value == [{"day": "2013-01-01T00:00:00.000", "n": 0}, {"day": "2013-01-01T00:00:00.000", "n": 1}]
 
 
@@ -259,18 +259,18 @@ def test_a_damaged_result_is_named_and_the_code_is_1(fanfold):
     assert fanfold.json("verify", job)["damaged"].keys() == {"0"}
 
 
-def test_the_cache_is_measured_and_cleared(fanfold):
-    fanfold("submit", "squares.py", "1", "2")
-    assert fanfold("cache", "size").stdout.startswith("2 results, ")
-    assert fanfold.json("cache", "clear", "--older-than", "1h")["forgotten"] == 0
-    assert fanfold("cache", "clear").stdout.startswith("2 results forgotten")
-    assert fanfold.json("cache", "size") == {"results": 0, "bytes": 0}
+def test_the_cache_is_measured_and_cleared(here):
+    here("submit", "squares.py", "1", "2")
+    assert here("cache", "size").stdout.startswith("2 results, ")
+    assert here.json("cache", "clear", "--older-than", "1h")["forgotten"] == 0
+    assert here("cache", "clear").stdout.startswith("2 results forgotten")
+    assert here.json("cache", "size") == {"results": 0, "bytes": 0}
 
 
-def test_one_of_something_is_told_as_one(fanfold):
-    assert "square: 1 run, job " in fanfold("submit", "squares.py", "1").stderr
-    assert fanfold("collect", fanfold.json("jobs")[0]["id"], "-o", "x.csv").stdout == "x.csv: 1 row, 2 columns\n"
-    assert fanfold("cache", "size").stdout.startswith("1 result, ")
+def test_one_of_something_is_told_as_one(here):
+    assert "square: 1 run, job " in here("submit", "squares.py", "1").stderr
+    assert here("collect", here.json("jobs")[0]["id"], "-o", "x.csv").stdout == "x.csv: 1 row, 2 columns\n"
+    assert here("cache", "size").stdout.startswith("1 result, ")
 
 
 @pytest.mark.slow
@@ -290,15 +290,15 @@ def test_what_was_too_large_goes_to_a_machine(fanfold):
 
 
 @pytest.mark.slow
-def test_removed_jobs_are_gone_and_so_is_what_they_held(fanfold):
-    fanfold.udfs.write_text("import fanfold\n@fanfold.udf\ndef big(n: int):\n    return b'x' * n\n")
-    first, second = (fanfold.json("submit", "squares.py", size)["id"] for size in ("100000", "50000"))
-    assert fanfold("remove", first).stdout.startswith("1 job removed, 100 kB")
-    assert [job["id"] for job in fanfold.json("jobs")] == [second]
-    assert fanfold("status", first).returncode == 3
-    assert fanfold.json("remove", "--older-than", "1h") == {"removed": [], "freed_bytes": 0}
-    assert fanfold.json("remove", "--older-than", "0s", "--yes")["removed"] == [second]
-    assert fanfold.json("cache", "size") == {"results": 0, "bytes": 0}
+def test_removed_jobs_are_gone_and_so_is_what_they_held(here):
+    here.udfs.write_text("import fanfold\n@fanfold.udf\ndef big(n: int):\n    return b'x' * n\n")
+    first, second = (here.json("submit", "squares.py", size)["id"] for size in ("100000", "50000"))
+    assert here("remove", first).stdout.startswith("1 job removed, 100 kB")
+    assert [job["id"] for job in here.json("jobs")] == [second]
+    assert here("status", first).exit_code == 3
+    assert here.json("remove", "--older-than", "1h") == {"removed": [], "freed_bytes": 0}
+    assert here.json("remove", "--older-than", "0s", "--yes")["removed"] == [second]
+    assert here.json("cache", "size") == {"results": 0, "bytes": 0}
 
 
 def test_a_job_that_runs_is_not_removed(fanfold, tmp_path):

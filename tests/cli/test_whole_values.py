@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 VALUES = """
 import fanfold
 import numpy as np
@@ -18,23 +16,19 @@ def value(kind: str):
 """
 
 
-@pytest.mark.parametrize(
-    ("kind", "whole"),
-    [
-        ("array", list(range(2000))),
-        ("series", list(range(2000))),
-        ("frame", [{"p": 1.5e-12, "x": 0.1234567890123456}, {"p": None, "x": 2.0}]),
-        (
-            "several",
-            {
-                "array": list(range(2000)),
-                "labelled": {"b": 3, "a": 1},
-                "set": [1],
-                "frames": [[{"x": 0.1234567890123456}, {"x": 2.0}]],
-            },
-        ),
-    ],
-)
-def test_json_has_all_of_a_value(fanfold, kind, whole):
-    fanfold.udfs.write_text(VALUES)
-    assert fanfold.json("run", "squares.py", f"kind={kind}")["value"] == whole
+WHOLE = {
+    "array": list(range(2000)),
+    "series": list(range(2000)),
+    "frame": [{"p": 1.5e-12, "x": 0.1234567890123456}, {"p": None, "x": 2.0}],
+    "several": {
+        "array": list(range(2000)),
+        "labelled": {"b": 3, "a": 1},
+        "set": [1],
+        "frames": [[{"x": 0.1234567890123456}, {"x": 2.0}]],
+    },
+}
+
+
+def test_json_has_all_of_a_value(here):
+    here.udfs.write_text(VALUES)
+    assert {kind: here.json("run", "squares.py", f"kind={kind}")["value"] for kind in WHOLE} == WHOLE
