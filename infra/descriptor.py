@@ -62,6 +62,7 @@ def _descriptor(parts: Parts) -> cloud.DeploymentDescriptor:
         "limits": _limits(settings),
         "spot": settings.spot,
         "secrets": settings.secrets_place,
+        "notify_topics": settings.notify_topics,
         "sealing_key": parts.storage.sealing_key.key_arn if parts.storage.sealing_key else "",
         "mount": cloud.MOUNT_PATH if settings.mount else "",
         "log_groups": {

@@ -21,6 +21,7 @@ _BUCKET = rf"^{_LABEL}(?:\.{_LABEL})*$"
 BucketName = Annotated[str, Field(pattern=_BUCKET, min_length=3, max_length=63)]
 #: 8 hexadecimal digits in old accounts, 17 since 2016.
 _ID = "[0-9a-f]{8}(?:[0-9a-f]{9})?"
+TopicArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]+$")]
 KeyArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[\w-]+$")]
 #: https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
 TagKey = Annotated[str, Field(pattern=r"^[\w .:/=+@-]+$", max_length=128)]
@@ -252,6 +253,11 @@ class Settings(BaseModel):
     )
     monthly_budget_usd: int | None = Field(
         default=None, ge=1, description="Tell `alarm_email` at 80% and 100% of this, and when it is forecast."
+    )
+    notify_topics: list[TopicArn] = Field(
+        default=[],
+        max_length=8,
+        description="SNS topics that `submit(notify=...)` may name, beside any https:// address.",
     )
 
     @model_validator(mode="after")

@@ -36,8 +36,9 @@ _ARCHITECTURES = {"x86_64": lambda_.Architecture.X86_64, "arm64": lambda_.Archit
 class Shepherd(Construct):
     """The function, and what wakes it.
 
-    Items of the table that carry `cloud.WAKES` (a job, a start, a failure), by the table's stream; executions of the
-    Standard state machines that end, by EventBridge; and the deadline of each job, by a one-time schedule.
+    Items of the table that carry `cloud.WAKES` (a job, a start, a failure), and cancelled jobs whose end is to be told
+    (`cloud.TELLS`), by the table's stream; executions of the Standard state machines that end, by EventBridge; and the
+    deadline of each job, by a one-time schedule.
     """
 
     def __init__(
@@ -82,7 +83,9 @@ class Shepherd(Construct):
         ours = {"StringEquals": {"aws:ResourceTag/fanfold:deployment": name}}
         deadlines = arn(self, "scheduler", "schedule", f"{cloud.deadlines_group(name)}/*")
         to_scheduler = {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+        topics = self._settings.notify_topics
         return [
+            *([allow(["sns:Publish"], topics)] if topics else []),
             allow(
                 ["ssm:GetParameter", "ssm:GetParametersByPath"],
                 [arn(self, "ssm", "parameter", f"fanfold/{name}{below}") for below in ("", "/*")],
@@ -133,8 +136,12 @@ class Shepherd(Construct):
 
     def _wake_by_table(self) -> None:
         """Neither an Express execution nor a direct call tells EventBridge of its end; the table knows of both."""
-        there = {cloud.WAKES: {"N": lambda_.FilterRule.exists()}}
-        wakes: dict[str, Any] = {"eventName": lambda_.FilterRule.is_equal("INSERT"), "dynamodb": {"NewImage": there}}
+        there = {"N": lambda_.FilterRule.exists()}
+        new, cancelled = {cloud.WAKES: there}, {cloud.TELLS: there, "cancelled_at": there}
+        wakes: list[dict[str, Any]] = [
+            {"eventName": lambda_.FilterRule.is_equal(what), "dynamodb": {"NewImage": image}}
+            for what, image in (("INSERT", new), ("MODIFY", cancelled))
+        ]
         mapping = lambda_.EventSourceMapping(
             self,
             "Stream",
@@ -145,7 +152,7 @@ class Shepherd(Construct):
             max_batching_window=Duration.seconds(_WINDOW_S),
             max_record_age=_TOO_OLD,
             retry_attempts=2,
-            filters=[lambda_.FilterCriteria.filter(wakes)],
+            filters=[lambda_.FilterCriteria.filter(one) for one in wakes],
         )
         mapping.node.add_dependency(self.role)  # Lambda looks whether the role may read when the mapping is made
 

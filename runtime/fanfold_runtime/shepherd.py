@@ -19,9 +19,12 @@ import boto3  # noqa: F401 - here, while an environment starts with more CPU tha
 
 from fanfold.contract import layout
 from fanfold.contract.cloud import DEDICATED, DISTRIBUTED, ENV_ALARM_ROLE, PARTITION_KEY, deadlines_group
+from fanfold.core.fold import JobState
 from fanfold.engines.aws.discovery import discover
 from fanfold.engines.aws.engine import AwsEngine
+from fanfold.engines.notice import Notice, end_mark, notice_of, place_of, post, record_untold
 from fanfold.errors import FanfoldError, JobNotFound
+from fanfold.job.cost import cost
 from fanfold.job.waiting import Tracker
 from fanfold.stores.aws.account import Account
 from fanfold_runtime.context import enter_own_folder
@@ -34,6 +37,8 @@ _STAYS_UP_S = 60.0
 _PAUSE_S, _PAUSE_SHARE = 1.0, 4.0
 #: When to try again what could not be done.
 _AFTER_ERROR_S = 900.0
+#: When to tell of a job's end again that could not be told.
+_TOLD_AGAIN_S = (5.0, 60.0, 300.0, 1800.0)
 #: Time that is left for the alarm, when the function's is about to be over.
 _MARGIN_S = 20.0
 #: The name of an execution of ours is a job's id, then that of a dispatch.
@@ -106,7 +111,7 @@ class Shepherd:
         job_id = tracker.header.id
         while True:
             asked, began = turn.renew(), time.monotonic()
-            wait_s = self._look(tracker)
+            wait_s = self._look(tracker, turn)
             pause_s = _PAUSE_S + _PAUSE_SHARE * (time.monotonic() - began)
             stays_up = wait_s is not None and wait_s < _STAYS_UP_S and began + wait_s < until
             if wait_s is not None and not stays_up:
@@ -119,7 +124,39 @@ class Shepherd:
                 return
             time.sleep(max(pause_s, wait_s) if stays_up and wait_s is not None else pause_s)
 
-    def _look(self, tracker: Tracker) -> float | None:
+    def _tell_end(self, state: JobState, turn: Turn) -> float | None:
+        """Tell who asked for it that the job has ended; in how many seconds to try that again, None for never.
+
+        Told twice where this ends between the two steps, rather than not at all.
+        """
+        header, end = state.header, end_mark(state)
+        told, tries = turn.told()
+        if not header.notify or told == end:
+            return None
+        failure = self._send(header.notify, notice_of(state, cost(state)))
+        if failure and tries < len(_TOLD_AGAIN_S):
+            turn.note_not_told()
+            logger.warning("end of job not told", job=header.id, to=place_of(header), reason=failure)
+            return _TOLD_AGAIN_S[tries]
+        if failure:
+            logger.error("nobody could be told of the end", job=header.id, to=place_of(header), reason=failure)
+            record_untold(self._engine.stores.log, header, failure)
+        turn.note_told(end)
+        return None
+
+    def _send(self, target: str, notice: Notice) -> str:
+        """Send a notice; why it has not arrived, or ""."""
+        if not target.startswith("arn:"):
+            return post(target, notice)
+        try:
+            self._engine.account.call(
+                "sns", "publish", on=f"topic {target}", TopicArn=target, Subject=notice.subject, Message=notice.text
+            )
+        except FanfoldError as error:
+            return error.message
+        return ""
+
+    def _look(self, tracker: Tracker, turn: Turn) -> float | None:
         """Look once; in how many seconds there will be something to do without a word from anybody, None for never."""
         engine, header = self._engine, tracker.header
         state = tracker.refresh()
@@ -127,7 +164,7 @@ class Shepherd:
         if engine.reconcile(header, state):
             state = tracker.refresh()
         if state.done:
-            return None
+            return self._tell_end(state, turn)
         return engine.inspector.wait_s(tracker.header, state)
 
 

@@ -56,6 +56,20 @@ class Turn:
         same = {":asked": {"N": str(asked)}}
         return self._stores.table.update_if(self._key, "REMOVE #until", "asked = :asked", **_named(same))
 
+    def told(self) -> tuple[str, int]:
+        """Which of the job's ends has been told of, and how often that was tried in vain for the one after it."""
+        item = self._stores.table.get(self._key) or {}
+        return item.get("told", {"S": ""})["S"], int(item.get("tellings", {"N": "0"})["N"])
+
+    def note_told(self, end: str) -> None:
+        """That end has been told of, or nobody can be told of it."""
+        values = {":end": {"S": end}}
+        self._stores.table.update(self._key, "SET told = :end REMOVE tellings", ExpressionAttributeValues=values)
+
+    def note_not_told(self) -> None:
+        """One more try has been in vain."""
+        self._stores.table.update(self._key, "ADD tellings :one", ExpressionAttributeValues={":one": {"N": "1"}})
+
 
 def _named(values: dict[str, Any]) -> dict[str, Any]:
     return {"ExpressionAttributeNames": {"#until": "looked_after_until"}, "ExpressionAttributeValues": values}

@@ -29,7 +29,15 @@ _IMAGES = {
     "geo": {"system_packages": ["libgl1"], "instance_types": ["small"]},
     "batch": {"realtime": False, "instance_types": ["small", "medium"]},
 }
-SETTINGS: Mapping[str, Any] = {"realtime_functions": 2, "ultramem": True, "images": _IMAGES, "seal_arguments": True}
+#: A topic that may be told of a job's end.
+TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:jobs"
+SETTINGS: Mapping[str, Any] = {
+    "realtime_functions": 2,
+    "ultramem": True,
+    "images": _IMAGES,
+    "seal_arguments": True,
+    "notify_topics": [TOPIC],
+}
 #: A folder with what these settings come to, which takes 5 s to synthesise: all processes of a test session share one.
 SYNTHESISED_THERE = "FANFOLD_TEST_SYNTHESISED"
 #: What starts environments and machines, as `module:function`.

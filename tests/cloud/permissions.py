@@ -179,6 +179,7 @@ def _asked(environ: dict[str, Any], service: str, region: str, account: str) -> 
         "sts": _of_sts,
         "logs": _of_logs,
         "kms": _of_kms,
+        "sns": _of_sns,
         "scheduler": _of_scheduler,
     }
     return readers.get(service, _of_another(service))(environ, f"{region}:{account}")
@@ -281,6 +282,11 @@ def _of_sts(environ: dict[str, Any], here: str) -> Iterator[Asked]:
     told = parse_qs(_body(environ).decode())
     if told["Action"] != ["GetCallerIdentity"]:  # which nobody can be denied
         yield f"sts:{told['Action'][0]}", told["RoleArn"][0]
+
+
+def _of_sns(environ: dict[str, Any], here: str) -> Iterator[Asked]:
+    told = parse_qs(_body(environ).decode())
+    yield f"sns:{told['Action'][0]}", told.get("TopicArn", ["*"])[0]
 
 
 def _of_kms(environ: dict[str, Any], here: str) -> Iterator[Asked]:

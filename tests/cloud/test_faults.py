@@ -12,7 +12,7 @@ from itertools import repeat
 import pytest
 
 import fanfold
-from fanfold.engines.aws import AwsEngine
+from fanfold.engines.aws import engine as aws_engine
 from fanfold.errors import WaitTimeout
 from tests.cloud.aws_errors import SUBMIT_THROTTLES
 from tests.cloud.faults import KINDS
@@ -23,10 +23,14 @@ pytestmark = pytest.mark.usefixtures("on_cloud", "looked_after")
 
 @pytest.fixture(params=["client", pytest.param("shepherd", marks=pytest.mark.long)])
 def looked_after(request, monkeypatch):
-    """By the client that waits, as usual; or by the deployment's shepherd alone, and this process only reads."""
+    """By the client that waits, as usual; or by the deployment's shepherd, as if the client were somebody else's.
+
+    Whoever looks at another's job writes down why it waits and why machines went away, and starts nothing.
+    """
     if request.param == "shepherd":
         request.getfixturevalue("on_cloud").tell_events()
-        monkeypatch.setattr(AwsEngine, "reconcile", lambda *_: False)
+        settings = aws_engine.current
+        monkeypatch.setattr(aws_engine, "current", lambda: settings()._replace(owner="somebody else"))
 
 
 @pytest.fixture

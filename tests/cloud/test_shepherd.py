@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 
 import pytest
 
@@ -17,6 +18,8 @@ import fanfold
 from fanfold.core.models import RunStatus
 from fanfold.engines.base import engine_for
 from fanfold.stores.state import read_state
+from tests.address import listening
+from tests.cloud.cloud import TOPIC
 from tests.cloud.deploy import ROOT
 from tests.cloud.udfs import begun
 
@@ -66,12 +69,71 @@ def alone(on_cloud):
     return on_cloud
 
 
-def test_what_fails_after_its_client_is_gone_is_tried_again(alone, eventually, tmp_path):
-    job_id = submit_and_die("fails_once", range(3), folder=str(tmp_path))
-    eventually(lambda: statuses_of(job_id) == {"succeeded": 3}, within_s=60)
+@pytest.fixture
+def address():
+    """An address that may be told of a job's end."""
+    with listening() as address:
+        yield address
+
+
+@pytest.fixture
+def inbox(on_cloud):
+    """The messages that have come to the deployment's SNS topic since."""
+    sns, sqs = on_cloud.client("sns"), on_cloud.client("sqs")
+    sns.create_topic(Name=TOPIC.rpartition(":")[2])
+    queue = sqs.create_queue(QueueName=uuid.uuid4().hex)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    subscribed = sns.subscribe(TopicArn=TOPIC, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
+    yield lambda: [json.loads(one["Body"]) for one in sqs.receive_message(QueueUrl=queue).get("Messages", ())]
+    sns.unsubscribe(SubscriptionArn=subscribed)
+
+
+def test_what_fails_after_its_client_is_gone_is_tried_again_and_its_end_is_told(alone, eventually, tmp_path, address):
+    job_id = submit_and_die("fails_once", range(3), folder=str(tmp_path), notify=address.url)
+    (told,) = eventually(lambda: address.heard, within_s=60)
+    assert (told["job"], told["outcome"], told["counts"]) == (job_id, "done", {"succeeded": 3})
+    assert told["cost_usd"] > 0
+    assert statuses_of(job_id) == {"succeeded": 3}
     assert [state_of(job_id).attempt_of(index) for index in range(3)] == [1, 1, 1]
     assert fanfold.get_job(job_id).results() == [0, 1, 2]
     assert alone.permissions()[1] == [], "nothing was refused"
+
+
+@pytest.mark.long
+def test_a_topic_is_told_of_a_job_that_was_cancelled(alone, eventually, tmp_path, inbox):
+    job_id = submit_and_die("held", range(2), folder=str(tmp_path), notify=TOPIC)
+    eventually(lambda: len(begun(tmp_path)) == 2)
+    fanfold.get_job(job_id).cancel()
+    (message,) = eventually(inbox, within_s=60)
+    assert message["Subject"] == f"Fanfold: held stopped ({job_id})"
+    assert json.loads(message["Message"])["counts"] == {"cancelled": 2}
+    assert alone.permissions()[1] == []
+    assert ("ShepherdRole", "sns:Publish") in alone.permissions()[0]
+
+
+@pytest.mark.long
+def test_what_all_comes_from_the_cache_is_told_and_once(alone, eventually, address):
+    fanfold.submit(squares, range(3))
+    for told in (1, 2):
+        job = fanfold.submit(squares, range(3), notify=address.url, collect=False).wait(timeout=60)
+        eventually(lambda told=told: len(address.heard) == told, within_s=60)
+    assert address.heard[-1]["job"] == job.id
+    assert address.heard[-1]["counts"] == {"cached": 3}
+
+
+@pytest.mark.long
+def test_an_address_that_does_not_take_it_is_tried_again_and_costs_no_result(alone, eventually, address):
+    address.answers = 503
+    job = fanfold.submit(squares, [9], notify=address.url, collect=False)
+    eventually(lambda: len(address.heard) >= 2, within_s=60)
+    address.answers = 200
+    assert job.results() == [81]
+
+
+def test_a_topic_that_the_deployment_was_not_told_of_is_refused(on_cloud):
+    other = TOPIC.replace(":jobs", ":others")
+    with pytest.raises(fanfold.InputError, match=rf"{other} is not among .* It may write to {TOPIC}\."):
+        fanfold.submit(squares, range(3), notify=other)
 
 
 @pytest.mark.long

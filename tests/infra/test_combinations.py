@@ -52,6 +52,7 @@ OTHER: dict[str, Any] = {
     "seal_arguments": True,
     "tags": {"team": "maps"},
     "refresh": "2026-11-28",
+    "notify_topics": ["arn:aws:sns:eu-west-1:123456789012:jobs"],
     "kms_keys": ["arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"],
     "retention_days": 1,
     "log_retention_days": 731,

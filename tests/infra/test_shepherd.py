@@ -25,11 +25,11 @@ def test_it_has_the_image_of_the_runs_and_costs_nothing_at_rest(full: Templates)
 
 def test_items_that_carry_the_mark_wake_it_and_no_others(templates: Templates) -> None:
     (mapping,) = templates.properties("AWS::Lambda::EventSourceMapping")
-    (pattern,) = (json.loads(one["Pattern"]) for one in mapping["FilterCriteria"]["Filters"])
-    assert pattern == {
-        "eventName": ["INSERT"],
-        "dynamodb": {"NewImage": {cloud.WAKES: {"N": [{"exists": True}]}}},
-    }
+    there = {"N": [{"exists": True}]}
+    new, cancelled = (json.loads(one["Pattern"]) for one in mapping["FilterCriteria"]["Filters"])
+    assert new == {"eventName": ["INSERT"], "dynamodb": {"NewImage": {cloud.WAKES: there}}}
+    told_of = {cloud.TELLS: there, "cancelled_at": there}
+    assert cancelled == {"eventName": ["MODIFY"], "dynamodb": {"NewImage": told_of}}
     assert templates.one("AWS::DynamoDB::Table")["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
 
 

@@ -68,6 +68,7 @@ def submit(
     target_s: float | None = None,
     tags: Mapping[str, object] | None = None,
     rate: str | float | None = None,
+    notify: str | None = None,
     progress: bool | None = None,
     packages: str | Sequence[str] | None = None,
     image: str | None = None,
@@ -108,6 +109,7 @@ def submit(
     target_s: float | None = None,
     tags: Mapping[str, object] | None = None,
     rate: str | float | None = None,
+    notify: str | None = None,
     progress: bool | None = None,
     packages: str | Sequence[str] | None = None,
     image: str | None = None,
@@ -152,6 +154,8 @@ def submit(
         target_s: seconds that such an invocation is to take: the batch is then what past runs of this UDF say.
         tags: labels by name, such as `{"project": "floods"}`, by which `get_jobs` and `fanfold jobs --tag` find it.
         rate: how many runs may begin in a time, all workers together: "20/s", "100/m", or a number a second.
+        notify: who is told when the job has ended, with its counts and cost: "https://...", which is sent JSON, or the
+            ARN of an SNS topic. In AWS the deployment tells them, whether or not this process is there.
         progress: a progress bar; None shows one at a terminal and in a notebook.
         packages: what the UDF needs beside the packages that are where it runs: a list of requirements, wheels and
             project folders, a requirements file, or "auto" for what it imports. It beats the UDF's own.
@@ -194,6 +198,10 @@ def submit(
             return _plan(udf, inputs, chosen, request, constants)
         if debug_mode and _needs_this_terminal(udf, chosen, request):
             return _call_here(udf, chosen, inputs, constants)
+        if notify is not None:
+            from fanfold.engines.notice import check_notify
+
+            request = request._replace(notify=check_notify(notify, chosen.describe().notify_topics))
         call = _SubmitCall(udf, chosen, request, constants, budget_usd)
         call.check_escalation(escalate, waits=collect or debug_mode)
         job, progress = call.start(inputs, () if debug_mode else ramp, progress)

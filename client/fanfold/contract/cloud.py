@@ -126,6 +126,8 @@ class _LaterMembers(TypedDict, total=False):
     sealing_key: str
     #: Whether the image's base and system packages are what the client knows (see `OwnImage`).
     plain: bool
+    #: SNS topics that the shepherd may tell of a job's end; not there in a deployment that tells nobody.
+    notify_topics: list[str]
     #: The version of Fanfold that was deployed, such as 0.1.0: what messages say.
     fanfold: str
 
@@ -199,6 +201,9 @@ DEDICATED_COMMAND = ["python", "-m", "fanfold_runtime.batch"]
 PARTITION_KEY, SORT_KEY, EXPIRES_AT = "pk", "sk", "expires_at"
 #: New items that have this attribute, a number, wake the shepherd: of a job, of a start, and of a run that failed.
 WAKES = "wakes"
+#: Headers that have this one too, a number, wake it as well when they change after a cancel: somebody is to be told of
+#: the job's end (`notify=`).
+TELLS = "tells"
 
 #: Job headers only: newest first by owner, and for the whole team. Sorted by job id, which sorts by time.
 INDEX_BY_OWNER, OWNER_KEY = "jobs-by-owner", "listed_owner"

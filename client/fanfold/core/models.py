@@ -183,8 +183,6 @@ class Output(NamedTuple):
 
 #: The type of error of a run whose start was refused to the end for want of capacity: it has not been tried at all.
 THROTTLED = "Throttled"
-
-
 #: That of a run that has ended between two of its steps, near its time limit, to go on from there in its next attempt.
 GOES_ON = "fanfold.execution.worker.steps.GoesOnLater"
 
@@ -321,9 +319,10 @@ class JobHeader(NamedTuple):
     image: str = ""
     image_name: str = ""
     commit: str = ""
-    #: Runs a second that may begin, and dollars after which none does; 0 for any number.
+    #: Runs a second that may begin, and dollars after which none does; 0 for any number. Who is told of its end.
     rate: float = 0.0
     budget_usd: float = 0.0
+    notify: str = ""
 
     @property
     def path_rules(self) -> PathRules | None:
@@ -439,6 +438,8 @@ class RunnerRecord(NamedTuple):
     since: float = 0.0
 
 
+#: A `StopRecord` of this name tells why nobody could be told of the job's end.
+UNTOLD = "notice"
 #: The path of what is not started but waited for: an earlier job, the dispatch's name, performs it already.
 FOLLOWING = "following"
 

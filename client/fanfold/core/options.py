@@ -308,6 +308,8 @@ class Request(NamedTuple):
     #: Runs a second that may begin, and dollars after which none does; 0 for any number.
     rate: float = 0.0
     budget_usd: float = 0.0
+    #: Who is told of its end (see `engines.notice`).
+    notify: str = ""
 
     @classmethod
     def of(

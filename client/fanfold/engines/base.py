@@ -62,6 +62,8 @@ class Description(NamedTuple):
     has_shared_memory: bool = True
     #: Whether calls that are no job can be made, by worker processes of this one (`engines.local.call_pool`).
     makes_calls: bool = False
+    #: SNS topics that can be told of a job's end, beside any URL; None where nobody is told.
+    notify_topics: Collection[str] | None = ()
     #: The Python of the image, such as "3.12"; empty where runs have the caller's own.
     python: str = ""
     #: MiB of disk that a realtime run and a machine have for packages; None where that is not known from here.

@@ -12,7 +12,16 @@ from fanfold.contract.instances import INSTANCE_TYPES, run_memory_mib
 from fanfold.contract.layout import ADVISED_RUN_S, LARGEST_BATCH, NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import Dollars, counted, duration
-from fanfold.core.models import CacheRecord, EventKind, JobHeader, MachineRecord, RunStatus, records
+from fanfold.core.models import (
+    UNTOLD,
+    CacheRecord,
+    EventKind,
+    JobHeader,
+    MachineRecord,
+    RunStatus,
+    StopRecord,
+    records,
+)
 from fanfold.job.cost import Cost, cost, environments_cost, environments_s
 from fanfold.job.waiting import age_of, describe_losses, waiting_for
 from fanfold.stores.state import wall_s
@@ -56,6 +65,8 @@ class Summary:
     #: What each worker took to have the UDF's own packages there, and what that costs together.
     environments_s: list[float] = field(default_factory=list)
     environments_usd: float = 0.0
+    #: Why nobody could be told of its end.
+    untold: str = ""
 
     def rows(self) -> list[tuple[str, str]]:
         """The summary's lines, each a label and a text."""
@@ -63,10 +74,10 @@ class Summary:
         rows = [("runs", runs)]
         if self.answers is not None:
             rows.append(("cache", describe_answers(self.answers, self.as_of)))
-        if self.stop_reason:
-            rows.append(("stopped", self.stop_reason))
-        if self.waits_for:
-            rows.append(("waiting", self.waits_for.removeprefix("waiting ")))
+        notice = f"nobody could be told of its end: {self.untold}" if self.untold else ""
+        waits_for = self.waits_for.removeprefix("waiting ")
+        said = (("stopped", self.stop_reason), ("notice", notice), ("waiting", waits_for))
+        rows += [(label, text) for label, text in said if text]
         rows.append(("time", f"{duration(self.wall_s)} ({duration(self.busy_s)} of work)"))
         if self.median_s is not None and self.longest_s is not None:
             best = f" ({BEST} in the cloud)" if self.realtime else ""
@@ -138,13 +149,14 @@ def _line(label: str, text: str) -> str:
 
 def summarise(state: JobState) -> Summary:
     """The summary of a job as it is now."""
-    measured = state.performed()
+    measured, stops = state.performed(), records(state.job_events(EventKind.STOP), StopRecord)
     times, peaks_mib = [duration_s for _, duration_s, _ in measured], [mib for *_, mib in measured]
     return Summary(
         job_id=state.header.id,
         name=state.header.name,
         status=state.status.value,
         counts={status.value: count for status, count in state.counts().items() if count},
+        untold=next((one.reason for one in stops if one.name == UNTOLD), ""),
         wall_s=wall_s(state),
         busy_s=sum(state.measured_s()),
         median_s=median(times) if times else None,

@@ -57,6 +57,11 @@ def stack_key(job_id: str, question: str) -> str:
     return f"jobs/{job_id}/stacks/{question}"
 
 
+def notice_key(job_id: str, end: str) -> str:
+    """Key that is there when somebody has been told of one end of a job."""
+    return f"jobs/{job_id}/told-{end}"
+
+
 def result_key(cache_key: str, sha256: str) -> str:
     """Key of one result: under the run it answers, named after its bytes."""
     return f"results/{cache_key}/{sha256}"

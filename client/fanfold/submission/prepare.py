@@ -409,6 +409,7 @@ def _as_asked(header: JobHeader, request: Request) -> JobHeader:
         batch_size=request.batch_size,
         rate=request.rate,
         budget_usd=request.budget_usd,
+        notify=request.notify,
         max_retry=request.max_retry,
         retry_on=request.retry_on,
         backoff_s=request.backoff_s,

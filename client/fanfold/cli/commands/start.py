@@ -113,6 +113,10 @@ def submit(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help=f"Write the results to it: {options.FORMATS}")
     ] = None,
+    notify: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Who is told when the job has ended: https://... or an SNS topic's ARN."),
+    ] = None,
     no_wait: options.NoWait = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -150,6 +154,7 @@ def submit(
             debug_mode=debug,
             escalate=escalate.split(",") if debug and escalate else None,
             stop_on_error=stop_on_error,
+            notify=notify,
             collect=False,
             **_constants(constants or [], start),
         )

@@ -188,6 +188,7 @@ class AwsEngine:
             functions=len(facts["functions"]),
             packages=deployment.packages_of(image),
             spot=descriptor["spot"],
+            notify_topics=descriptor.get("notify_topics"),
             architecture=facts["architecture"],
             python=facts["python"],
             realtime_disk_mib=descriptor["limits"]["realtime_disk_mib"],

@@ -147,6 +147,8 @@ class PoolDriver:
         still = [feed for feed in self._serving if self._pool.serves(feed)]
         if len(still) < len(self._serving):  # those who wait for it may be gone, and it is to outlive a power cut
             self._stores.sync()
+            for feed in (feed for feed in self._serving if feed.header.notify and feed not in still):
+                start_telling(self._stores, feed.header)
         self._serving = still
         self._broken = [feed for feed in self._broken if feed in still]
         self._end_keepers()
@@ -231,6 +233,17 @@ class PoolDriver:
         sys.stderr.write(f"fanfold: {text}\n")
 
 
+def start_telling(stores: LocalStores, header: JobHeader) -> None:
+    """Tell who asked for it that a job has ended, in a thread that the end of this process waits for."""
+    from fanfold.engines.notice import tell_end_here
+
+    thread = threading.Thread(target=tell_end_here, args=(stores, header.id), name="fanfold-notice")
+    try:
+        thread.start()
+    except RuntimeError:  # the interpreter is ending already
+        tell_end_here(stores, header.id)
+
+
 def _ends_by_interrupt() -> bool:
     """Whether this process ends because of a Ctrl-C that nobody caught. At a prompt one may be long past."""
     return (
@@ -288,6 +301,8 @@ class LocalEngine(Locked):
         if header.instance_type is not None or self.detached:
             if stop := max((run.index for run in runs), default=-1) + 1:
                 start_runner(self.stores, header, stop)
+            elif header.notify:
+                start_telling(self.stores, header)  # all of it came from the cache
             return
         driver = self._ready_driver()
         self._given_up.discard(header.id)
@@ -308,6 +323,8 @@ class LocalEngine(Locked):
             with suppress(FanfoldError):  # its waiters meet the same at the store, and say so
                 for left in following.left_runs(is_cancelled):
                     self.start(header, left)
+                if header.notify:
+                    start_telling(self.stores, header)
 
         threading.Thread(target=follow, name="fanfold-following").start()
 
@@ -398,6 +415,8 @@ class LocalEngine(Locked):
         self.stores.log.append([_lost(header.id, index, state.attempt_of(index), error) for index in lost])
         if goes_on:
             start_runner(self.stores, header, header.count)
+        elif header.notify:
+            start_telling(self.stores, header)
 
     def _ready_driver(self) -> PoolDriver:
         with self.lock:  # threads that come first at once must not have a pool each

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fanfold.core.models import JobHeader, RunnerRecord, RunRef, RunStatus, to_event
 from fanfold.engines.feed import Heartbeat, serve
-from fanfold.engines.local.engine import concurrency, keep_counts, make_feed, pool_folder, process_event
+from fanfold.engines.local.engine import concurrency, keep_counts, make_feed, pool_folder, process_event, start_telling
 from fanfold.execution.pool.pool import Pool
 from fanfold.stores.local import LocalStores
 from fanfold.stores.state import read_state
@@ -49,6 +49,8 @@ def run(home: Path, job_id: str, stop: int, name: str) -> None:
         if keeper is not None:
             keeper.end()
             keeper.join()
+        if header.notify:
+            start_telling(stores, header)
         heartbeat.take_down()
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -78,7 +78,7 @@ class JobHeaders:
         if self._clock.ahead_s:
             header = header._replace(created_at=header.created_at - self._clock.ahead_s)
         head = StoredHeader(header, int(self._clock.now() + self._retention_s), self._retention_s)
-        item = {**_item(head), cloud.WAKES: {"N": "1"}}
+        item = {**_item(head), cloud.WAKES: {"N": "1"}, **({cloud.TELLS: {"N": "1"}} if header.notify else {})}
         if _are_long(header.constants):
             self._objects.put(constants_key(header.id), header.constants.encode())
         # Conditional: a start that is repeated must not take a cancel flag away that was set in between.
@@ -281,7 +281,7 @@ def _item(head: StoredHeader) -> Item:
 def _copies(item: Item, header: JobHeader) -> Iterator[Item]:
     """Copies of a header's item, one a shard where there are several; they are listed by no index."""
     number = cloud.shards(header.count)
-    once = (cloud.OWNER_KEY, cloud.TEAM_KEY, cloud.INDEX_SORT_KEY, cloud.WAKES)
+    once = (cloud.OWNER_KEY, cloud.TEAM_KEY, cloud.INDEX_SORT_KEY, cloud.WAKES, cloud.TELLS)
     kept = {name: value for name, value in item.items() if name not in once}
     return ({**kept, **_copy_key(header.id, shard)} for shard in range(number if number > 1 else 0))
 

@@ -45,6 +45,8 @@ READ_ATTRIBUTES = (
     PAGE_AT,
     *(name for name in FAILED_EXECUTION_ATTRIBUTES if name not in (PARTITION_KEY, EXPIRES_AT, WAKES)),
 )
+#: Of a larger job the end of its execution tells, which one of Express executions does not.
+_SMALL_JOB = 1_000
 #: How runs end of which nothing more has to be done, by who waits or by the shepherd.
 _GOOD = (RunStatus.SUCCEEDED, RunStatus.CACHED)
 
@@ -63,25 +65,25 @@ class EventItems:
         self._objects = objects
         self._clock = clock
 
-    def of(self, events: Iterable[Event], *, job_id: str, count: int, expires_at: int) -> Iterator[Item]:
-        """The items that tell of these events of a job of `count` runs, to be kept until `expires_at`.
+    def of(self, events: Iterable[Event], *, header: JobHeader, expires_at: int) -> Iterator[Item]:
+        """The items that tell of these events of a job, to be kept until `expires_at`.
 
         They are sorted by when they are written, not by when it happened: a large result is on its way for minutes
         before the event that tells of it, and readers look back for seconds. Both moments are in the service's time.
         """
-        now, ahead_s = iso(self._clock.now()), self._clock.ahead_s
+        now, ahead_s, job_id = iso(self._clock.now()), self._clock.ahead_s, header.id
         partitions: dict[str, list[Event]] = {}
         for event in events:
             place = telemetry_partition if event.kind in TELEMETRY else event_partition
             told = event._replace(at=event.at - ahead_s) if ahead_s else event
-            partitions.setdefault(place(job_id, shard_of(event.index, count)), []).append(told)
+            partitions.setdefault(place(job_id, shard_of(event.index, header.count)), []).append(told)
         for partition, some in partitions.items():
             for portion in _portions(some):
                 yield {
                     PARTITION_KEY: {"S": partition},
                     SORT_KEY: {"S": event_sort_key(now, portion[0].id)},
                     EXPIRES_AT: {"N": str(expires_at)},
-                    **({WAKES: {"N": "1"}} if any(map(_wakes, portion)) else {}),
+                    **({WAKES: {"N": "1"}} if any(_wakes(event, header) for event in portion) else {}),
                     **self._kept(job_id, events_to_bytes(portion)),
                 }
 
@@ -103,11 +105,16 @@ class EventItems:
         return {PAGE_AT: {"S": key}}
 
 
-def _wakes(event: Event) -> bool:
-    """Whether the shepherd is to know of it: of what has been started, and of a run that may have to be once more."""
+def _wakes(event: Event, header: JobHeader) -> bool:
+    """Whether the shepherd is to know of it: of what has been started, and of a run that may have to be once more.
+
+    Where somebody is to be told of the job's end, of all that may be its end, too: of a large job it hears by the end
+    of its execution, else every second of it would wake it.
+    """
     if event.kind is EventKind.FINISHED:
-        return event.status not in _GOOD
-    return event.kind is EventKind.DISPATCH
+        may_be_last = header.notify and (header.count <= _SMALL_JOB or event.attempt > 0)
+        return event.status not in _GOOD or bool(may_be_last)
+    return event.kind is EventKind.DISPATCH or (event.kind is EventKind.CACHE and bool(header.notify))
 
 
 def _portions(events: Sequence[Event]) -> Iterator[list[Event]]:
@@ -207,7 +214,7 @@ class DynamoEventLog:
             jobs.setdefault(event.job_id, []).append(event)
         for job_id, some in jobs.items():
             head = self.job_headers.known(job_id)
-            yield from self._items.of(some, job_id=job_id, count=head.header.count, expires_at=head.expires_at)
+            yield from self._items.of(some, header=head.header, expires_at=head.expires_at)
 
     def events_of(self, job_id: str, item: Item) -> list[Event]:
         """The events that an item of a job tells of."""
