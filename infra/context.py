@@ -79,6 +79,7 @@ _KINDS = {
     "subnet_ids": "a list of `subnet-...`",
     "read_buckets": "a list of bucket names",
     "write_buckets": "a list of bucket names",
+    "notify_topics": "a list of `arn:aws:sns:<region>:<account>:<topic>`, 8 at most",
     "tags": "an object of keys and values",
     "kms_keys": "a list of `arn:aws:kms:<region>:<account>:key/<id>`",
 }

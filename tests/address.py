@@ -23,7 +23,7 @@ class Address(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: Address
 
-    def do_POST(self) -> None:  # noqa: N802 - as the base class has it
+    def do_POST(self) -> None:
         """Note it."""
         self.server.heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         self.send_response(self.server.answers)

@@ -29,6 +29,7 @@ EVERY_OPTION: dict[str, Any] = {
     "read_buckets": ["their-data"],
     "write_buckets": ["our-data"],
     "kms_keys": ["arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"],
+    "notify_topics": ["arn:aws:sns:eu-west-1:123456789012:jobs"],
     "keep_warm_minutes": 30,
     "alarm_email": "ops@example.com",
     "monthly_budget_usd": 500,

@@ -74,7 +74,7 @@ def allowed(templates: Templates, policy: str) -> set[str]:
 
 
 #: The shepherd's own, in the image too; its alarms' role goes with what it calls.
-_SHEPHERDS_ALONE = {"scheduler:CreateSchedule", "scheduler:UpdateSchedule", "lambda:InvokeFunction"}
+_SHEPHERDS_ALONE = {"scheduler:CreateSchedule", "scheduler:UpdateSchedule", "lambda:InvokeFunction", "sns:Publish"}
 
 SDK = ("client/fanfold/stores/aws", "client/fanfold/engines/aws")
 WORKER = ("client/fanfold/stores/aws", "runtime/fanfold_runtime")

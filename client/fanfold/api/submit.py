@@ -198,11 +198,8 @@ def submit(
             return _plan(udf, inputs, chosen, request, constants)
         if debug_mode and _needs_this_terminal(udf, chosen, request):
             return _call_here(udf, chosen, inputs, constants)
-        if notify is not None:
-            from fanfold.engines.notice import check_notify
-
-            request = request._replace(notify=check_notify(notify, chosen.describe().notify_topics))
         call = _SubmitCall(udf, chosen, request, constants, budget_usd)
+        call.check_notify(notify)
         call.check_escalation(escalate, waits=collect or debug_mode)
         job, progress = call.start(inputs, () if debug_mode else ramp, progress)
         if not (collect or debug_mode):
@@ -263,6 +260,14 @@ class _SubmitCall:
         self._ladder: tuple[InstanceType, ...] = ()
         self._may_run_alone = False
         engine.get_ready(dedicated=request.instance is not None)  # while the rest is imported, and the inputs checked
+
+    def check_notify(self, target: str | None) -> None:
+        """Note who is to be told of the job's end. Raises `InputError` where nobody can be."""
+        if target is not None:
+            from fanfold.engines.notice import check_notify
+
+            told = check_notify(target, self._engine.describe().notify_topics)
+            self._request = self._request._replace(notify=told)
 
     def check_escalation(self, asked: Escalate, *, waits: bool) -> None:
         """Note the machines that `escalate` names. Raises `InputError` where they are none."""
