@@ -25,10 +25,10 @@ def refusal(function: Any) -> str:
     ("definition", "inside", "said", "next_step"),
     [
         (
-            "import threading\nsign = threading.Lock()",
+            "import threading\nsign = threading.Lock()\nsign.acquire()",
             "",
-            "a live _thread.lock",
-            "Make it inside the function: each run has a process to itself.",
+            "a lock that a thread of this process holds",
+            "Let go of 'sign' before you submit, or make it inside the function.",
         ),
         (
             "import mmap\nsign = mmap.mmap(-1, 8)",
@@ -43,10 +43,22 @@ def refusal(function: Any) -> str:
             "Open it inside the function, and pass its path instead of \"sign['f'][0]\".",
         ),
         (
-            "import threading\nclass Client:\n    pass\nsign = Client()\nsign.guard = threading.Lock()",
-            " (sign.guard)",
-            "a live _thread.lock",
+            "import queue\nclass Client:\n    pass\nsign = Client()\nsign.waiting = queue.Queue()\nsign.waiting.put(1)",
+            " (sign.waiting)",
+            "a queue that holds 1 item",
+            "Empty 'sign.waiting' before you submit, or make it inside the function.",
+        ),
+        (
+            "import multiprocessing\nsign = multiprocessing.Lock()",
+            "",
+            "a live multiprocessing.synchronize.Lock",
             "Make it inside the function: each run has a process to itself.",
+        ),
+        (
+            "import threading\nsign = threading.Thread(target=print)",
+            "",
+            "a live object (threading.Thread)",
+            "Make 'sign' inside the function, or pass what it is made from as a parameter.",
         ),
         (
             "class Template:\n    def __new__(cls, text): return object.__new__(cls)\nsign = Template('a')",
@@ -93,19 +105,19 @@ def test_an_object_that_answers_every_question_with_itself(desk: Desk) -> None:
 
 def test_the_line_is_that_of_the_function_that_uses_it(desk: Desk) -> None:
     module = desk.module(
-        "import threading; f = threading.Lock()\ndef inner():\n    return f.locked()\ndef main():\n    return inner()\n"
+        "import threading; f = threading.Thread()\ndef inner():\n    return f.name\ndef main():\n    return inner()\n"
     )
-    assert refusal(module.main).startswith(f"{module.__file__}:3: 'inner' uses 'f', a live _thread.lock")
+    assert refusal(module.main).startswith(f"{module.__file__}:3: 'inner' uses 'f', a live object (threading.Thread)")
 
 
 def test_a_live_object_in_a_closure_or_a_default(desk: Desk) -> None:
     text = "def make(k):\n    def main(x):\n        return (x +\n            k)\n    return main\n"
     module = desk.module(text)
-    assert refusal(module.make(threading.Lock())).startswith(
-        f"{module.__file__}:4: 'main' uses 'k', a live _thread.lock"
-    )
-    module = desk.module("import threading\ndef main(x=threading.Lock()): return x\n")
-    assert refusal(module.main).startswith(f"{module.__file__}:2: 'main' uses 'main.x', a live _thread.lock")
+    held = threading.RLock()
+    with held:
+        assert refusal(module.make(held)).startswith(f"{module.__file__}:4: 'main' uses 'k', a lock that a thread")
+    module = desk.module("import threading\ndef main(x=threading.Thread()): return x\n")
+    assert refusal(module.main).startswith(f"{module.__file__}:2: 'main' uses 'main.x', a live object (threading.")
 
 
 def test_what_contains_itself_too_deeply(desk: Desk) -> None:

@@ -87,7 +87,7 @@ class Around:
                 found += _patched_in(module, mentioned, set())
         forced = frozenset(id(inner) for module, name, value in found for inner in _of_that_name(module, name, value))
         try:
-            changed = self._modules.dumps(found, forced=forced) if found else b""
+            changed = self._modules.dumps(found, forced=forced, new_locks=True) if found else b""
         except Exception as error:  # the user's own __reduce__
             raise self._refused(found, forced, error) from error
         # What one sets up that cannot go along belongs to this process, as a handler that writes a file.
@@ -99,7 +99,7 @@ class Around:
     def _refused(self, found: list[Change], forced: frozenset[int], error: Exception) -> CaptureError:
         for module, name, value in found:
             try:
-                self._modules.dumps(value, forced=forced)
+                self._modules.dumps(value, forced=forced, new_locks=True)
             except Exception as own:  # noqa: BLE001  the user's own __reduce__
                 return _cannot_go(module, name, value, own)
         return _cannot_go(found[0][0], found[0][1], found[0][2], error)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from functools import partial
 from inspect import Parameter, signature
+from pickle import PicklingError
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
 
@@ -16,6 +18,7 @@ from fanfold.api.pickling import Modules, Notes
 from fanfold.contract.layout import ENV_RUN
 from fanfold.execution import parcel
 from fanfold.execution.parcel import Parcel
+from fanfold.execution.worker.batch import call_batch
 from fanfold.settings import conditions, current
 from fanfold.submission.prepare import refuse_inside_run
 
@@ -110,7 +113,7 @@ class Calls:
     def _packed(self, *call: Any) -> tuple[Parcel, bytes]:
         """A call's parcel, and what it is to find in its worker."""
         notes = Notes()
-        packed = parcel.pack(call, partial(self._modules.dumps, notes=notes))
+        packed = self._pickled(call, notes)
         try:
             around = self._around.of(notes)
         except Edited:
@@ -118,6 +121,19 @@ class Calls:
         if subclasses := unnamed_subclasses(notes):
             packed = parcel.pack((*call, subclasses), self._modules.dumps)
         return packed, around
+
+    def _pickled(self, call: tuple[Any, ...], notes: Notes) -> Parcel:
+        """A call's pickle. What its code uses may be locks: its workers have new ones, as of a module that they import.
+
+        An argument may not: whoever hands one over means this one.
+        """
+        try:
+            return parcel.pack(call, partial(self._modules.dumps, notes=notes))
+        except (TypeError, PicklingError):
+            functions, handed_over = _taken_apart(*call)
+            if not all(type(each) is FunctionType for each in functions) or not self._modules.can_pickle(handed_over):
+                raise
+        return parcel.pack(call, partial(self._modules.dumps, notes=notes, new_locks=True))
 
     def cancel(self) -> None:
         """Cancel every call that has not begun."""
@@ -183,6 +199,16 @@ class Calls:
         if self._preparation is None:
             return pool_for(wanted)
         return CallPool(wanted, self._modules.dumps(self._preparation, protocol=5))
+
+
+def _taken_apart(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+    """The functions that a call calls, and what it hands to them: a call may be a batch of calls."""
+    if function is parcel.call_each:
+        return [args[0]], [args[1]]
+    if function is call_batch:
+        calls = args[0].items
+        return [each[0] for each in calls], [each[1:] for each in calls]
+    return [function], [args, kwargs]
 
 
 def confinement(home: Path) -> tuple[tuple[str, str], ...]:

@@ -17,7 +17,7 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from fanfold.execution import parcel
-from fanfold.source.instances import forgets, forgotten
+from fanfold.source.instances import OF_THREADS, forgets, forgotten
 
 
 class Notes:
@@ -57,13 +57,17 @@ class Modules:
         *,
         notes: Notes | None = None,
         forced: frozenset[int] = frozenset(),
+        new_locks: bool = False,
     ) -> bytes:
-        """Pickle a value; `notes` notes what it refers to, `forced` are ids of functions that go by value."""
+        """Pickle a value; `notes` notes what it refers to, `forced` are ids of functions that go by value.
+
+        With `new_locks` the reader has new locks and queues of the same kinds, as an imported module would.
+        """
         if self._pickler is None:
             self._pickler = _pickler_class()
         with io.BytesIO() as file:
             pickler = self._pickler(file, protocol, buffer_callback, self.goes_by_value)
-            pickler.notes, pickler.forced = notes or Notes(), forced
+            pickler.notes, pickler.forced, pickler.new_locks = notes or Notes(), forced, new_locks
             pickler.dump(value)
             return file.getvalue()
 
@@ -107,7 +111,7 @@ def _pickler_class() -> Any:
                 self.notes.modules.add(obj.__name__)
             if isinstance(obj, CodeType):  # cloudpickle leaves its file out, which a traceback shows
                 return parcel.code_of, (obj.co_filename, *_code_reduce(obj))
-            reduced = _reduced(obj, self._by_value)
+            reduced = _reduced(obj, self._by_value) or (_reduced_lock(obj, kind) if self.new_locks else None)
             return super().reducer_override(obj) if reduced is None else reduced
 
         def _reduced_definition(self, obj: Any) -> Any:
@@ -141,6 +145,25 @@ def _reduced(obj: Any, by_value: Callable[[Any], bool]) -> tuple[Any, ...] | Non
     if kind.__module__ == "typing" and kind.__name__ in _ALIASES and not _has_a_name(obj, by_value):
         return kind, (obj.__name__, getattr(obj, _ALIASES[kind.__name__]))
     _refuse_unmakeable(obj, kind)
+    return None
+
+
+def _reduced_lock(obj: Any, kind: Any) -> tuple[Any, ...] | None:
+    """How to make a new lock or queue of the same kind; None for anything else. Raises `PicklingError` for one in use.
+
+    Raises it as well for what a library keeps behind a lock: that goes on in this process.
+    """
+    from fanfold.source.locks import InUse, keeps_a_lock, made_anew
+
+    try:
+        anew = made_anew(obj)
+    except InUse as error:
+        raise PicklingError(f"cannot pickle {kind.__qualname__!r} object: it is {error}") from None
+    if anew is not None:
+        maker = getattr(sys.modules[anew.module], anew.name) if kind.__module__ in OF_THREADS else kind
+        return maker, anew.args, anew.attributes or None
+    if keeps_a_lock(kind, getattr(obj, "__dict__", None)):
+        raise PicklingError(f"cannot pickle {kind.__qualname__!r} object: what it does goes on in this process")
     return None
 
 

@@ -9,6 +9,7 @@ import copyreg
 import functools
 import sys
 import types
+from _thread import _local
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,8 @@ def describe(graph: Graph, value: Any) -> Any:
     if stream := next((name for name in _STREAMS if getattr(sys, name, None) is value), None):
         return by_name(graph, "sys", stream)
     special = _exception if issubclass(kind, BaseException) else _of_array_or_frame
+    if kind.__module__ in OF_THREADS or issubclass(kind, _local):
+        special = _made_anew
     return special(graph, value, kind) or _taken_apart(graph, value)
 
 
@@ -323,6 +326,29 @@ def _handler(graph: Graph, value: Any) -> Any:
     return node
 
 
+#: Where the classes are of what threads of one process share.
+OF_THREADS = frozenset({"_thread", "threading", "queue", "_queue", "concurrent.futures.thread"})
+
+
+def _made_anew(graph: Graph, value: Any, kind: type) -> Any:
+    """A lock, a queue or the like: a new one of the same kind. None for anything else."""
+    from fanfold.source.locks import InUse, made_anew
+
+    if held_by(value, kind.__module__):  # a library's own
+        return None
+    try:
+        anew = made_anew(value)
+    except InUse as error:
+        raise graph.refuse(value, str(error)) from None
+    if anew is None:
+        return None
+    graph.lanes.append(("object", graph.label(), f"a new {anew.module}.{anew.name}", 0, ""))
+    is_own_class = issubclass(kind, _local) and kind is not _local
+    maker = graph.ref(kind) if is_own_class else graph.number(by_name(graph, anew.module, anew.name))
+    attributes = [[name, graph.ref(each, f".{name}")] for name, each in anew.attributes.items()]
+    return ["call", {"of": maker, "args": [graph.ref(each) for each in anew.args], "attributes": attributes}]
+
+
 def _special() -> dict[type, Any]:
     import contextvars
     import typing
@@ -372,6 +398,7 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
         raise graph.refuse(value)
     if kind.__module__ != "builtins":
         graph.note_version(kind)
+        _refuse_locked(graph, value, (args, state))
     graph.lanes.append(("object", graph.label(), f"a {kind.__module__}.{kind.__qualname__}", 0, ""))
     parts: dict[str, Any] = {"of": graph.ref(maker), "args": [graph.ref(each) for each in args]}
     if state is not None:
@@ -383,6 +410,14 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
     if pairs is not None:
         parts["pairs"] = [[graph.ref(k), graph.ref(v, f"[{_short(k)}]")] for k, v in pairs]
     return ["call", parts]
+
+
+def _refuse_locked(graph: Graph, value: Any, state: Any) -> None:
+    """Raises `CaptureError` for what a library keeps behind a lock."""
+    from fanfold.source.locks import keeps_a_lock
+
+    if keeps_a_lock(type(value), state):
+        raise graph.refuse(value)
 
 
 def _exception(graph: Graph, value: BaseException, kind: type) -> Any:

@@ -24,7 +24,7 @@ def cannot_travel(usage: UseSite | None, name: str, value: Any, inside: str = ""
     """Of what can take none of the lanes; `inside` says where in what the name stands for it is."""
     what, next_step = _describe(name or "it", value)
     if inside:
-        next_step = next_step.replace(repr(name), repr(name + inside))
+        next_step = next_step.replace(repr(name), repr((name + inside).partition("._")[0]))
     if usage is None:
         return CaptureError(f"{short(value)} is {why or what}; it cannot travel.", next_step=next_step)
     part = f" ({name}{inside})" if inside else ""
@@ -69,12 +69,19 @@ def changed(usage: UseSite, name: str, value: Any, expression: ast.expr | None) 
 _CONNECTED = ("Connection", "Cursor", "connection", "cursor", "Session", "Client", "socket", "Engine", "Channel")
 
 
+#: What travels as a new one where nobody holds it.
+_LET_GO = ("lock", "Lock", "Condition", "Semaphore", "Barrier", "local", "Queue", "ThreadPoolExecutor")
+
+
 def _describe(name: str, value: Any) -> tuple[str, str]:
     if issubclass(type(value), io.IOBase):
         return "an open file", f"Open it inside the function, and pass its path instead of {name!r}."
     kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
-    if kind.endswith(("lock", "Lock", "Condition", "Semaphore", "Event")):
+    if kind.startswith("multiprocessing."):
         return f"a live {kind}", "Make it inside the function: each run has a process to itself."
+    if kind.endswith(_LET_GO):
+        do = "Empty" if kind.endswith("Queue") else "Let go of"
+        return f"a live {kind}", f"{do} {name!r} before you submit, or make it inside the function."
     if kind.endswith(_CONNECTED):
         return f"a live {kind}", f"Connect inside the function, and pass what {name!r} connects to as a parameter."
     return f"a live object ({kind})", f"Make {name!r} inside the function, or pass what it is made from as a parameter."
