@@ -216,8 +216,8 @@ def test_what_a_module_keeps_while_it_works_and_cannot_travel_starts_anew(desk: 
 
 
 def test_what_was_set_on_a_module_and_cannot_travel_is_refused(desk: Desk, config: Any) -> None:
-    config.Settings.factor = threading.Lock()
-    with pytest.raises(CaptureError, match=r"config.py:\d+: 'Settings.factor' is <unlocked"):
+    config.Settings.factor = threading.Thread()
+    with pytest.raises(CaptureError, match=r"config.py:\d+: 'Settings.factor' is <Thread"):
         desk.capture("import config\ndef main(): return config.Settings.factor\n")
     desk.capture("from config import limited\ndef main(): return limited(1)\n")
 
