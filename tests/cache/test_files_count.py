@@ -105,6 +105,51 @@ def test_a_path_counts_wherever_it_stands_in_an_argument(scenes):
     assert fanfold.run(of_a_scene, scene=Scene(path)) == "two"
 
 
+def test_a_path_in_the_code_counts_in_a_default_at_the_top_and_in_a_closure(scenes, home):
+    path = write(scenes, "a", "one")
+    age(path)
+
+    class Places:
+        where = path
+
+    def by_default(_: int, source: Path = path) -> str:
+        return source.read_text()
+
+    def in_a_closure(_: int) -> str:
+        return Places.where.read_text()
+
+    @fanfold.udf(depends_on=["source"])
+    def by_a_texts_default(_: int, source: str = str(path)) -> str:
+        return Path(source).read_text()
+
+    udfs = (by_default, in_a_closure, by_a_texts_default)
+    assert [fanfold.run(udf, _=1) for udf in udfs] == ["one"] * 3
+    job = fanfold.submit(in_a_closure, [1], collect=False)
+    assert [cached(udf, [1]) for udf in udfs] == [1] * 3
+    job.contents.forget([0])
+    assert cached(in_a_closure, [1]) == 0
+    write(scenes, "a", "two")
+    assert [fanfold.run(udf, _=1) for udf in udfs] == ["two"] * 3
+
+
+def test_a_path_of_another_module_counts_where_the_code_mentions_it(tmp_path, monkeypatch):
+    age(write(tmp_path, "scene", "one"))
+    age(write(tmp_path, "log", "one"))
+    code = f"from pathlib import Path\nROOT = Path({str(tmp_path)!r})\nDEM = ROOT / 'scene'\nLOG = ROOT / 'log'\n"
+    write(tmp_path, "scenes_of_mine.py", code)
+    monkeypatch.syspath_prepend(tmp_path)
+    import scenes_of_mine
+
+    def in_another(_: int) -> str:
+        return scenes_of_mine.DEM.read_text()
+
+    assert cached(in_another, [1]) == 0
+    write(tmp_path, "log", "two")
+    assert cached(in_another, [1]) == 1
+    write(tmp_path, "scene", "two")
+    assert fanfold.run(in_another, _=1) == "two"
+
+
 class Asset:
     """An `os.PathLike` that is no `pathlib.Path`, as libraries have them (universal_pathlib, py.path)."""
 

@@ -158,11 +158,12 @@ def test_the_windows_of_a_raster_are_inputs(tmp_path):
             encode(source)
 
 
-def test_a_graph_of_dask_is_to_be_computed_first():
-    lazy = xr.Dataset({"a": ("x", [1])})
-    lazy.a.variable._data = type("Lazy", (np.ndarray,), {"__dask_graph__": None})((1,))
-    with pytest.raises(CodecError, match="has not been computed"):
-        encode(lazy)
+def test_what_dask_has_not_computed_is_no_result():
+    import dask.array as da
+
+    for value in (xr.Dataset({"a": ("x", da.ones(4, chunks=2))}), da.ones(4, chunks=2), da.ones(4).to_delayed()[0]):
+        with pytest.raises(CodecError, match=r"has not been computed(?s:.*)return `value.compute\(\)`"):
+            encode(value)
 
 
 def test_records_of_any_number_of_fields_are_read_back():

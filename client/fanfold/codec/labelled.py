@@ -43,15 +43,10 @@ def tag(value: Any, tagger: Tagger) -> Any:
 def _variable(variable: Any, tagger: Tagger, key: Any = "data") -> list[Any]:
     """Dimensions, values, attributes and encoding."""
     data = variable.data
-    if hasattr(data, "__dask_graph__"):
-        raise CodecError(
-            f"{tagger.where} holds the dask array {key!r}, which has not been computed.",
-            next_step="compute it first: `value.compute()`.",
-            instead="compute it first: `value.compute()`",
-        )
+    is_lazy = hasattr(data, "__dask_graph__")  # travels towards a run as the plan that it is
     return [
         [tagger.tree(dim) for dim in variable.dims],
-        tagger.at(key, np.asarray(data)),
+        tagger.at(key, data if is_lazy else np.asarray(data)),
         tagger.at("attrs", dict(variable.attrs)),
         tagger.at("encoding", _plain_encoding(variable.encoding)),
     ]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from stat import S_ISDIR
 from typing import Any, NamedTuple
 
-from fanfold.core.models import PATH_TAG
+from fanfold.core.models import PATH_TAG, PATH_TAG_WITHIN
 
 #: What a path leads to that leads nowhere.
 ABSENT = "absent"
@@ -54,6 +54,36 @@ def argument_paths(texts: Iterable[str], parameters: Sequence[str], *, here: boo
             deep = name in parameters
             found.update(NamedPath(path, deep) for path in (_texts(tree) if deep else _tagged(tree)))
     return sorted(one for one in found if here or one.is_far)
+
+
+#: What stands for code in which there is no path.
+NO_PATHS = "{}"
+
+
+def code_paths(graph: str) -> str:
+    """The paths that a UDF's own code holds, as a text of arguments: in defaults, at the top of modules, in closures.
+
+    `graph` is that of its bundle. Two submits of the same code give the same text.
+    """
+    if PATH_TAG_WITHIN not in graph:
+        return NO_PATHS
+    found: set[str] = set()
+    waiting: list[Any] = [json.loads(graph)]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str):
+            if PATH_TAG in part:
+                found.update(_tagged(_parsed(part)))
+        elif isinstance(part, (list, dict)):
+            waiting += part if isinstance(part, list) else part.values()
+    return json.dumps({"": [{"$path": [path]} for path in sorted(found)]}) if found else NO_PATHS
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:  # the user's own text, in which this stands
+        return None
 
 
 def local_path(text: str) -> str | None:

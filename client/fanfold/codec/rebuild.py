@@ -487,6 +487,8 @@ class _Reader(_Builder):
 
     def _call(self, called: Any, args: Any) -> Any:
         name = f"{getattr(called, '__module__', '')}.{getattr(called, '__qualname__', called)}"
+        if name == "functools.partial" and not (args and callable(args[0])):
+            return Missing(name, "a reader does not have what it calls")
         return called(*args) if classes.may_call(called, args) else Missing(name, "a reader does not call it")
 
     def _build_method(self, _: int, of: Any, name: Any) -> _Build:

@@ -290,6 +290,8 @@ def _reduced(value: Any, kind: type, parts: _Parts) -> list[Any]:
         return extended
     if kind is object or any(place_of(each) in _NOT_APART for each in kind.__mro__):
         raise refuse(value, parts.where)
+    if hasattr(kind, "__dask_graph__"):
+        value = _its_own_part(value, parts)
     made = _reduce(value, kind, parts)
     if isinstance(made, str):
         module = getattr(value, "__module__", None) or kind.__module__
@@ -309,6 +311,25 @@ def _reduced(value: Any, kind: type, parts: _Parts) -> list[Any]:
             raise refuse(value, parts.where)
         return ["object", parts.same(arguments[0]), parts.each(given), parts.pairs(keywords.items()), *tail]
     return ["call", parts.same(called), parts.each(arguments), *tail]
+
+
+def _its_own_part(value: Any, parts: _Parts) -> Any:
+    """A collection of dask's with as much of the graph as it needs itself: a block's is that of the whole array.
+
+    It travels towards a run only, which computes it. Raises `CodecError` for one within a result.
+    """
+    if not parts.takes_source:
+        raise CodecError(
+            f"{parts.where} is a {place_of(type(value))} that has not been computed.",
+            next_step="compute it in the UDF: return `value.compute()`.",
+            instead="compute it first: `value.compute()`",
+        )
+    graph = value.__dask_graph__()
+    if not hasattr(graph, "cull"):
+        return value
+    flatten: Any = sys.modules["dask.core"].flatten
+    again, more = value.__dask_postpersist__()
+    return again(graph.cull(list(flatten(value.__dask_keys__()))).to_dict(), *more)
 
 
 def _path_of(value: Any) -> str | None:

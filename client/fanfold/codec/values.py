@@ -378,6 +378,10 @@ def decode(codec: str, data: bytes, *, allow_pickle: bool = False, from_source: 
     `allow_pickle` is for those who trust the writer: it reads pickle, and finds and calls whatever an object says it is
     made by. Raises `CodecError` for an unknown codec, bad bytes, or pickle without opt-in.
     """
+    if (
+        codec == "json/1" and type(data) is bytes and b'{"$' not in data
+    ):  # there is nothing in it that trust would matter to
+        return _decode(codec, data)
     with _Reading(allow_pickle, from_source):
         return _decode(codec, data)
 

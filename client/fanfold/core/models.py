@@ -243,6 +243,8 @@ class Event(NamedTuple):
 
 #: What every encoded path has in its text.
 PATH_TAG = '"$path"'
+#: The same in a text within a text, as the values of a bundle's graph are.
+PATH_TAG_WITHIN = r"\"$path\""
 
 
 class PathRules(NamedTuple):

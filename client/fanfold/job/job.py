@@ -252,7 +252,9 @@ class Job(JobCompat):
 
     def _end_of(self, index: int) -> Any:
         """The error or the value of a run that has ended, as soon as the store gives it out."""
-        return self.error(index) or self.tracker.patiently(lambda: self._value(index))
+        if self.state.status_of(index) in BAD:
+            return self._failure(index)
+        return self.tracker.patiently(lambda: self._value(index))
 
     def _decode_into(self, values: dict[int, Any], state: JobState) -> None:
         for index in state.indexes(*GOOD):

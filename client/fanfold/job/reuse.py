@@ -6,30 +6,40 @@ import math
 import sys
 from collections.abc import Sequence
 
-from fanfold.codec.paths import CannotLook, Stamps, argument_paths, names_paths, result_paths
+from fanfold.codec.paths import (
+    NO_PATHS,
+    CannotLook,
+    Stamps,
+    argument_paths,
+    code_paths,
+    names_paths,
+    result_paths,
+)
 from fanfold.codec.registry import is_known
 from fanfold.core.cache_key import returned_key, stamped_key
-from fanfold.core.models import PATH_TAG, CacheEntry, Output, PathRules
+from fanfold.core.models import PATH_TAG, CacheEntry, JobHeader, Output, PathRules
 from fanfold.engines.base import Stores
-from fanfold.errors import ResultDamaged
+from fanfold.errors import CaptureError, ResultDamaged
+from fanfold.stores.keys import bundle_key
 from fanfold.stores.packing import Manifest
 
 _TAG = PATH_TAG.encode()
 
 
 class CacheReader:
-    """Looks runs up in a cache. `constants` is the text that they share; `here`, whether they run on this machine.
+    """Looks runs up in a cache; `here` says whether they run on this machine.
 
-    A file is looked at once, so that all runs of a submit meet it in one state.
+    `constants` is the text that they share, `code` that of the paths in the UDF's code. A file is looked at once, so
+    that all runs of a submit meet it in one state.
     """
 
-    def __init__(self, stores: Stores, rules: PathRules, constants: str, *, here: bool) -> None:
+    def __init__(self, stores: Stores, rules: PathRules, constants: str, *, here: bool, code: str = NO_PATHS) -> None:
         self._stores = stores
         self._rules = rules
-        self._constants = constants
+        self._shared = [constants, code]
         self._here = here
         self._stamps = Stamps()
-        self._names_paths = bool(rules.parameters) or names_paths(constants)
+        self._names_paths = bool(rules.parameters) or any(map(names_paths, self._shared))
         self._has_noted = False
 
     def lookup(self, keys: Sequence[str], texts: Sequence[str], *, max_age_s: float) -> dict[str, CacheEntry]:
@@ -47,7 +57,7 @@ class CacheReader:
         """Under which key each result is kept while its files are as they are now, and the key it was asked for by."""
         if not (self._names_paths or any(map(names_paths, texts))):
             return {key: key for key in keys}
-        named = [argument_paths([text, self._constants], self._rules.parameters, here=self._here) for text in texts]
+        named = [argument_paths([text, *self._shared], self._rules.parameters, here=self._here) for text in texts]
         stored = {}
         try:
             self._stamps.look(path for paths in named for path in paths)
@@ -100,6 +110,16 @@ class CacheReader:
             self._has_noted = True
 
 
+def paths_in_code(stores: Stores, header: JobHeader) -> str:
+    """What `code_paths` gives of a job's code; as if there were none where the code is not there any more."""
+    from fanfold.source.load import Bundle
+
+    try:
+        return code_paths(Bundle.from_bytes(stores.objects.get(bundle_key(header.current_bundle_sha256))).graph)
+    except (ResultDamaged, CaptureError):
+        return NO_PATHS
+
+
 #: Headers and keys read at a time.
 _PAGE = 500
 
@@ -110,8 +130,8 @@ def forget_results_of(udf: str, stores: Stores) -> int:
     while headers := stores.log.list_jobs(limit=_PAGE, before=before):
         before = headers[-1].id
         for header in (one for one in headers if one.name == udf):
-            manifest = Manifest(stores.objects, header.id, header.count)
-            reader = CacheReader(stores, PathRules(header.depends_on), header.constants, here=False)
+            manifest, code = Manifest(stores.objects, header.id, header.count), paths_in_code(stores, header)
+            reader = CacheReader(stores, PathRules(header.depends_on), header.constants, here=False, code=code)
             for first in range(0, header.count, _PAGE):
                 some = range(first, min(first + _PAGE, header.count))
                 keys = reader.stored_keys(manifest.cache_keys(some), [manifest.arguments(index) for index in some])

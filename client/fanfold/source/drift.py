@@ -6,6 +6,7 @@ A module travels as its file, which is executed where it runs. What was replaced
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -496,3 +497,14 @@ def _said_of_class(places: list[Place]) -> tuple[dict[str, set[int]], set[str]]:
         if isinstance(statement.node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             defined.setdefault(statement.node.name, set()).add(first_line(statement.node))
     return defined, {each for statement in bodies for each in bound_names(statement.node)}
+
+
+def held_paths(modules: list[str], mentioned: AbstractSet[str]) -> list[str]:
+    """The paths that these modules hold at their top and code mentions: the cache asks what their files are.
+
+    As encoded texts.
+    """
+    held = (value for each in modules for name, value in list(vars(sys.modules[each]).items()) if name in mentioned)
+    spread = (each for value in held for each in (value.values() if type(value) is dict else (value,)))
+    found = {str(each) for each in spread if type(each).__module__.partition(".")[0] == "pathlib"}
+    return [json.dumps({"$path": ["Path", path]}) for path in sorted(found)]

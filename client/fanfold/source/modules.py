@@ -396,11 +396,10 @@ class Project:
         Of what nobody mentions nothing need be known. Raises `CaptureError` where a file has changed since it was
         loaded, or a value cannot travel.
         """
-        from fanfold.source.drift import changes
+        from fanfold.source.drift import changes, held_paths
 
         while waiting := [name for name in self._texts if name not in self._settled and self._is_loaded(name)]:
-            every = [self._texts[name] for name in self._texts if self._is_loaded(name)]
-            mentioned = frozenset(graph.mentions).union(*(mentions(text.source) for text in every))
+            mentioned = frozenset(self._mentioned(graph))
             for name in waiting:
                 self._settled.add(name)
                 text = self._texts[name]
@@ -419,7 +418,12 @@ class Project:
             tops = sorted(name for name, each in self.files.items() if each.kind != "module" and "." not in name)
             self._packed, hashes, self.left_files = pack_all({top: self._below(top) for top in tops}, graph)
             self.parts |= {("files", *each) for each in hashes}
-        return {"given": self._given, "loaded": sorted(loaded) if self._given else [], "files": self._packed}
+        given: dict[str, Any] = {"given": self._given, "loaded": sorted(loaded) if self._given else []}
+        return {**given, "files": self._packed, "paths": loaded and held_paths(loaded, self._mentioned(graph))}
+
+    def _mentioned(self, graph: Graph) -> set[str]:
+        """What the code of the UDF and of the loaded modules mentions."""
+        return graph.mentions.union(*(mentions(t.source) for name, t in self._texts.items() if self._is_loaded(name)))
 
     def _set_after(self, graph: Graph, module: str, name: str, value: Any) -> None:
         """Have a value set once a module has been executed, in each module that has it under a name of its own."""

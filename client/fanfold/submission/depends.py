@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -12,14 +12,32 @@ from fanfold.codec.paths import ABSENT, CannotLook, NamedPath, Stamps, content
 from fanfold.errors import CodecError, InputError
 
 
-def resolve(depends_on: Sequence[Any], parameters: Sequence[str]) -> tuple[tuple[str, ...], str]:
+def resolve(
+    depends_on: Sequence[Any], parameters: Sequence[str], defaults: Mapping[str, Any]
+) -> tuple[tuple[str, ...], str]:
     """The parameters among them, and a text that changes when a file or a function's value among them does.
 
-    Raises `InputError` for what is neither a parameter, nor a file or folder that is there, nor a function.
+    So does a file that a parameter's default names, which no input does. Raises `InputError` for what is neither a
+    parameter, nor a file or folder that is there, nor a function.
     """
     named = tuple(one for one in depends_on if isinstance(one, str) and one in parameters)
     others = [one for one in depends_on if not (isinstance(one, str) and one in parameters)]
-    return named, "\n".join(map(_text_of, others))
+    by_default = [f"{name} {_stamp(defaults[name])}" for name in named if isinstance(defaults.get(name), str)]
+    return named, "\n".join([*by_default, *map(_text_of, others)])
+
+
+def _stamp(path: str) -> str:
+    try:
+        return Stamps().of(NamedPath(path, deep=True))
+    except CannotLook as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(one: Any, error: Exception) -> InputError:
+    return InputError(
+        f"depends_on names {str(one)!r}, which cannot be read: {error}.",
+        next_step="make it readable for the process that submits, or depend on a function that gives its version.",
+    )
 
 
 def _text_of(one: Any) -> str:
@@ -27,22 +45,17 @@ def _text_of(one: Any) -> str:
         return _value_of(one)
     path = os.path.expanduser(one)
     try:
-        if not path.startswith("s3://"):
-            return f"{os.path.basename(path)} {content(path)}"
-        stamp = Stamps().of(NamedPath(path, deep=True))
+        stamp = _stamp(path) if path.startswith("s3://") else f"{os.path.basename(path)} {content(path)}"
     except FileNotFoundError:
         stamp = ABSENT
-    except (CannotLook, OSError) as error:
-        raise InputError(
-            f"depends_on names {str(one)!r}, which cannot be read: {error}.",
-            next_step="make it readable for the process that submits, or depend on a function that gives its version.",
-        ) from error
+    except OSError as error:
+        raise _unreadable(one, error) from error
     if stamp == ABSENT:
         raise InputError(
             f"depends_on names {str(one)!r}, which is neither a parameter of the UDF nor a file or folder that exists.",
             next_step="name a parameter, a path, or a function whose value counts.",
         )
-    return f"{path} {stamp}"
+    return f"{path} {stamp}" if path.startswith("s3://") else stamp
 
 
 def _value_of(function: Callable[[], Any]) -> str:

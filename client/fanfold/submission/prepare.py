@@ -16,6 +16,7 @@ from fanfold.contract.layout import ENV_RUN
 from fanfold.core.cache_key import ABSENT_TAG, KeyMaker, not_brought, versions
 from fanfold.core.models import (
     PATH_TAG,
+    PATH_TAG_WITHIN,
     CacheEntry,
     CacheRecord,
     Event,
@@ -197,7 +198,7 @@ class Draft:
         if self.options.depends_on:
             from fanfold.submission.depends import resolve
 
-            depends_on, self._depends_text = resolve(self.options.depends_on, self.parameters)
+            depends_on, self._depends_text = resolve(self.options.depends_on, self.parameters, self.plain_defaults)
             self.path_rules = PathRules(depends_on, self.options.check_paths)
         self._signature = signature
         self._given = constants
@@ -281,7 +282,16 @@ class Draft:
         from fanfold.job.reuse import CacheReader
 
         here = self.described.uses_own_packages
-        return CacheReader(self.engine.stores, self.path_rules, self.constants, here=here)
+        return CacheReader(self.engine.stores, self.path_rules, self.constants, here=here, code=self.paths)
+
+    @property
+    def paths(self) -> str:
+        """The paths that the UDF's code holds, as a text of arguments."""
+        if PATH_TAG_WITHIN not in self.bundle.graph:
+            return "{}"
+        from fanfold.codec.paths import code_paths
+
+        return code_paths(self.bundle.graph)
 
     def _carried(self, thing: Any) -> Any:
         """How a class or function of the user's own goes with an argument: as what the UDF brings along of it."""
@@ -332,7 +342,7 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
     if not draft.described.jobs_expire:
         make_room_now_and_then(engine)
     earlier = stores.cache.join_flight(header.flight, header.id) if header.flight else []  # before the cache is asked
-    named = named or bool(draft.path_rules.parameters) or PATH_TAG in draft.constants
+    named = named or bool(draft.path_rules.parameters) or PATH_TAG in draft.constants or PATH_TAG in draft.paths
     texts = Manifest(stores.objects, job_id, header.count) if named else None
     submission = _looked_up(header, draft, keys, texts, earlier)
     _log.info(

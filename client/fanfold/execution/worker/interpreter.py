@@ -97,18 +97,36 @@ class RunFolders:
     def remember(self) -> None:
         """What is there now stays: loading the UDF has put it there."""
         self._stays = {folder: set(os.listdir(folder)) for folder in (self.temporary, self.working)}
+        for folder in self._stays:
+            _mark_as_seen(folder)
 
     def empty(self) -> bool:
         """Remove what a run has left; False where something cannot be removed."""
         for folder, stays in self._stays.items():
             try:
+                if _is_as_seen(folder):
+                    continue
                 for name in set(os.listdir(folder)) - stays:
                     _remove(os.path.join(folder, name))
+                _mark_as_seen(folder)
             except FileNotFoundError:  # the run has removed the folder itself
                 os.makedirs(folder, 0o700, exist_ok=True)
             except OSError:
                 return False
         return True
+
+
+#: No file is made in 1970: a folder with this time has had nothing added and nothing removed since it was marked.
+_SEEN_NS = 1_000_000_000
+
+
+def _mark_as_seen(folder: str) -> None:
+    os.utime(folder, ns=(_SEEN_NS, _SEEN_NS))
+
+
+def _is_as_seen(folder: str) -> bool:
+    """Nothing has come into the folder or gone from it; a fifth of what listing it takes."""
+    return os.stat(folder).st_mtime_ns == _SEEN_NS
 
 
 def remove_run_folders(worker_folder: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from fanfold.codec import Encoded, encode, encode_json
 from fanfold.codec.values import decode, decode_json
 from fanfold.contract.layout import INLINE_RESULT_BYTES
-from fanfold.core.models import PATH_TAG
+from fanfold.core.models import PATH_TAG, PATH_TAG_WITHIN
 from fanfold.errors import CaptureError, CodecError, FanfoldError
 from fanfold.execution.channel import Called, Packed
 from fanfold.source.load import Bundle, left_behind, load, part_of, refill_of
@@ -189,12 +189,15 @@ class LoadedUdf:
         self._folder = blobs
         self.blobs = Blobs(blobs)
         self.is_loaded = False
+        #: The code's own graph, where a path stands in it.
+        self.graph_with_paths = ""
         self.function: Callable[..., Any] = _not_loaded
 
     def load(self, before: Callable[[Bundle], None]) -> None:
         """Load it, and set it up; `before` is called with the bundle. Raises whatever its own code raises."""
         bundle = Bundle.from_bytes(_checked(self._bundle))
         before(bundle)
+        self.graph_with_paths = bundle.graph if PATH_TAG_WITHIN in bundle.graph else ""
         loaded = load(bundle, get_blob=self.blobs.bytes_of)
         function = loaded()
         self.blobs.from_source = lambda number: part_of(loaded, number)
@@ -308,7 +311,7 @@ def perform(job: JobContext, arguments: str, result_file: str, tidy: Callable[[]
     try:
         try:
             value = job.udf.function(**job.arguments(arguments))
-            if hasattr(value, "__await__"):
+            if hasattr(value, "__await__") and not hasattr(value, "__dask_graph__"):
                 value = _awaited(value)
         finally:
             tidy()
@@ -335,7 +338,9 @@ def _awaited(value: Any) -> Any:
 def _marks(job: JobContext, arguments: str, encoded: Encoded) -> dict[str, str] | None:
     """What the files were that the run was given and has returned; None of a run that names none, as most do."""
     rules = job.path_rules
-    if rules is None or not (rules[0] or rules[1] or PATH_TAG in arguments or _names_paths(encoded)):
+    if rules is None:
+        return None
+    if not (rules[0] or rules[1] or job.udf.graph_with_paths or PATH_TAG in arguments or _names_paths(encoded)):
         return None
     from fanfold.execution.worker.marks import marks_of
 

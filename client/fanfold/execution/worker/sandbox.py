@@ -274,8 +274,11 @@ class Sandbox:
             self._set(ENV_ATTEMPT, str(called.attempt))
 
     def _set(self, name: str, value: str) -> None:
-        os.environ[name] = value
-        self._environ[os.fsencode(name)] = os.fsencode(value)
+        """Set a variable of the environment, as os.environ does, whose own checks would take twice as long."""
+        key, text = os.fsencode(name), os.fsencode(value)
+        if self._environ.get(key) != text:
+            os.putenv(key, text)
+            self._variables._data[key] = self._environ[key] = text  # type: ignore[attr-defined]
 
     # Output
 
