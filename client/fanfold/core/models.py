@@ -241,10 +241,8 @@ class Event(NamedTuple):
         return cls(job_id, index, attempt, kind, moment, new_event_id(moment), **facts)
 
 
-#: What every encoded path has in its text.
-PATH_TAG = '"$path"'
-#: The same in a text within a text, as the values of a bundle's graph are.
-PATH_TAG_WITHIN = r"\"$path\""
+#: What every encoded path has in its text; and in a text within a text, as the values of a bundle's graph are.
+PATH_TAG, PATH_TAG_WITHIN = '"$path"', r"\"$path\""
 
 
 class PathRules(NamedTuple):
