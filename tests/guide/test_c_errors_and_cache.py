@@ -42,13 +42,10 @@ def test_c15_an_error_that_is_returned_is_a_value_and_is_cached():
     assert last_counts() == {"cached": 2}
 
 
-def test_c16_ignore_exceptions_leaves_failed_runs_out_and_says_how_many(capsys):
+def test_c16_ignore_exceptions_leaves_failed_runs_out_and_else_the_first_error_is_raised(capsys):
     frame = fanfold.submit(odd_only, range(5), ignore_exceptions=True)
     assert list(frame.index) == [1, 3]
     assert "3 of 5 runs failed and are left out" in capsys.readouterr().err
-
-
-def test_c16_else_the_first_error_is_raised_with_all_there_is_to_know():
     with pytest.raises(fanfold.RunFailed) as raised:
         fanfold.submit(odd_only, range(5))
     told = str(raised.value)
