@@ -19,7 +19,6 @@ from fanfold.settings import current
 from fanfold.stores.disk import READ_ONLY, Syncer
 from fanfold.stores.local.log import Database, SqliteEventLog, intact_headers, make_private
 from fanfold.stores.local.objects import FileObjectStore
-from fanfold.stores.local.removal import remove_jobs, sweep
 
 if TYPE_CHECKING:
     from fanfold.codec.sealed import Sealing, SealingKey
@@ -124,6 +123,8 @@ class LocalStores:
 
         Results that another job shares stay; those which these jobs computed for the cache are forgotten.
         """
+        from fanfold.stores.local.removal import remove_jobs
+
         for job_id in job_ids:
             self.runner_log(job_id).unlink(missing_ok=True)
         freed = remove_jobs(self.database, self.objects, job_ids)
@@ -237,6 +238,8 @@ class SqliteResultCache:
         Returns how many entries are forgotten and how many bytes of objects deleted. A result that a job refers to
         stays: the job can still be collected.
         """
+        from fanfold.stores.local.removal import sweep
+
         before = math.inf if older_than_s is None else time.time() - older_than_s
         with self._database.writing() as connection:
             jobs = None if udf is None else _jobs_named(connection, udf)
