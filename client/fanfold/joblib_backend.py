@@ -101,6 +101,7 @@ class FanfoldBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[mi
         if before[0] is not None:
             self._around.append((before[0], *before[1:]))
         self._executor, self.parallel = executor, parallel
+        executor.share_prepared_workers()  # as loops on loky do
         if self.inner_max_num_threads is not None:
             self._executor.limit_threads(self.inner_max_num_threads)
         # With a number, for with "all" joblib returns what it has, without a word, where the iterable of calls raises

@@ -97,12 +97,21 @@ def greet(name):
 
 
 def greeted():
-    return os.environ.get("GREETED")
+    return os.environ.get("GREETED"), os.getpid()
 
 
-def test_an_initializer_that_one_loop_is_given_runs_in_its_workers():
-    loop = joblib.Parallel(n_jobs=2, initializer=greet, initargs=("Ada",))
-    assert loop(joblib.delayed(greeted)() for _ in range(4)) == ["Ada"] * 4
+def test_an_initializer_that_one_loop_is_given_runs_in_its_workers_which_the_next_loop_that_is_given_it_has_too():
+    def workers_greeted_by(name):
+        loop = joblib.Parallel(n_jobs=2, initializer=greet, initargs=(name,))
+        names, pids = zip(*loop(joblib.delayed(greeted)() for _ in range(4)), strict=True)
+        assert set(names) == {name}
+        return set(pids)
+
+    first, again = workers_greeted_by("Ada"), workers_greeted_by("Ada")
+    assert len(first | again) <= 2
+    assert not workers_greeted_by("Grace") & (first | again)
+    with fanfold.Executor(2, initializer=greet, initargs=("Ada",)) as executor:  # which calls it itself
+        assert executor.submit(greeted).result()[1] not in first | again
     with pytest.raises(TypeError, match="nonsense"):
         joblib.Parallel(n_jobs=2, nonsense=1)(joblib.delayed(scaled)(x) for x in range(2))
 
@@ -145,8 +154,9 @@ def test_one_parallel_may_be_used_again():
 
 
 def test_options_of_the_executor_are_taken():
-    with joblib.parallel_config(backend="fanfold", instance_type="small"):
-        joblib.Parallel()(joblib.delayed(scaled)(x) for x in range(2))
+    with joblib.parallel_config(backend="fanfold", instance_type="small", inner_max_num_threads=3):
+        found = joblib.Parallel()(joblib.delayed(threads)() for x in range(2))
+    assert found == [{"OMP_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "3"}] * 2
     assert fanfold.get_jobs(limit=1)[0].header.instance_type == "small"
 
 

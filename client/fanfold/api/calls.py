@@ -79,6 +79,8 @@ class Calls:
         self._limits = timeout_s, memory_mib
         #: How many threads BLAS and OpenMP may start in each worker; None: its share of the cores.
         self.threads: int | None = None
+        #: Whether workers in which the initializer was called may be another executor's, which asks for the same call.
+        self.keeps_prepared = False
         self._pool: CallPool | None = None
         #: Futures of calls that could not be sent.
         self.unsent: WeakSet[Future[Any]] = WeakSet()
@@ -186,19 +188,19 @@ class Calls:
     def _asked_threads(self) -> dict[str, str]:
         if self.threads is None:
             return {}
-        from fanfold.execution.worker.sandbox import THREAD_VARIABLES
+        from fanfold.execution.worker.sandbox import thread_variables
 
-        return {name: str(self.threads) for name in THREAD_VARIABLES if "THREADS" in name}
+        return thread_variables(self.threads)
 
     def _opened_pool(self) -> CallPool:
-        from fanfold.engines.local.call_pool import CallPool, Wanted, pool_for
+        from fanfold.engines.local.call_pool import Wanted, pool_for
 
         timeout_s, memory_mib = self._limits
         environment = tuple(sorted(self._environment()))
+        preparation = b"" if self._preparation is None else self._modules.dumps(self._preparation, new_locks=True)
         wanted = Wanted(self._size, current().home, environment, _folder(), timeout_s, memory_mib, self.threads)
-        if self._preparation is None:
-            return pool_for(wanted)
-        return CallPool(wanted, self._modules.dumps(self._preparation, protocol=5))
+        is_shared = self.keeps_prepared or not preparation
+        return pool_for(wanted._replace(preparation=preparation, is_shared=is_shared))
 
 
 def _taken_apart(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], list[Any]]:

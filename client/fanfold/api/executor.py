@@ -153,8 +153,14 @@ class Executor(_Executor):
 
     def limit_threads(self, threads: int) -> None:
         """How many threads BLAS and OpenMP may start in each worker to come; else its share of the cores."""
+        for calls in (self._calls, self._jobs):
+            if calls is not None:
+                calls.threads = threads
+
+    def share_prepared_workers(self) -> None:
+        """Let executors after this one, given the same initializer, have workers in which it was called already."""
         if self._calls is not None:
-            self._calls.threads = threads
+            self._calls.keeps_prepared = True
 
     def _jobs_of(self, fn: Any) -> JobCalls | None:
         """For a UDF that asks for machines or an engine of its own: its calls are jobs."""

@@ -11,9 +11,11 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from fanfold.api.decorator import named_arguments
-from fanfold.api.submit import submit
+from fanfold.api.submit import submit, with_environment
 from fanfold.core.models import BAD, GOOD, RunStatus
+from fanfold.core.options import unwrapped
 from fanfold.errors import FanfoldError, InputError, RunFailed
+from fanfold.execution.worker.sandbox import thread_variables
 from fanfold.job import Job
 from fanfold.submission.prepare import refuse_inside_run, resolve_call
 
@@ -37,6 +39,8 @@ class JobCalls:
     def __init__(self, options: dict[str, Any]) -> None:
         """`options` are those of `fanfold.submit`."""
         self._options = options
+        #: How many threads BLAS and OpenMP may start in each run; None: its share of the cores.
+        self.threads: int | None = None
         self._lock = threading.Lock()
         self._collecting: dict[Any, _Batch] = {}
         self._batches: list[_Batch] = []
@@ -50,7 +54,7 @@ class JobCalls:
             batch = self._collecting.get(function)
             if batch is None or not batch.take(call):
                 self._forget_ended()
-                batch = self._collecting[function] = _Batch(function, call, self._options)
+                batch = self._collecting[function] = _Batch(function, call, self._options, self.threads)
                 self._batches.append(batch)
                 self._get_ready(function)
                 batch.start()
@@ -82,10 +86,13 @@ class JobCalls:
 class _Batch(threading.Thread):
     """Calls of one function that become one job. No daemon: a process that ends waits for what it has asked for."""
 
-    def __init__(self, fn: Callable[..., Any], first: _FutureCall, options: dict[str, Any]) -> None:
+    def __init__(
+        self, fn: Callable[..., Any], first: _FutureCall, options: dict[str, Any], threads: int | None
+    ) -> None:
         super().__init__(name=f"fanfold-executor-{getattr(fn, '__name__', 'call')}")
         self._fn = fn
         self._options = options
+        self._threads = threads
         self._calls = [first]
         self._following: dict[int, Future[Any]] = {}
         self._open = True
@@ -124,7 +131,7 @@ class _Batch(threading.Thread):
             return
         job: Any
         try:
-            job = submit(self._fn, [call.arguments for call in calls], collect=False, **self._options)
+            job = submit(self._udf(), [call.arguments for call in calls], collect=False, **self._options)
         except BaseException as error:  # noqa: BLE001  checks and iterators of the user's own may raise anything
             if len(calls) == 1 or not isinstance(error, InputError):
                 _fail([call.future for call in calls], error)
@@ -142,6 +149,13 @@ class _Batch(threading.Thread):
         except BaseException as error:  # noqa: BLE001  a result that is unpickled runs the user's own code
             _fail(list(self._following.values()), error)
         self._following = {}
+
+    def _udf(self) -> Any:
+        """The function; where a number of threads is asked for, it is in the environment of its runs."""
+        if self._threads is None:
+            return self._fn
+        own = unwrapped(self._fn)[1].env or {}
+        return with_environment(self._fn, env={**own, **thread_variables(self._threads)})
 
 
 def _follow(job: Job, futures: dict[int, Future[Any]]) -> None:

@@ -58,6 +58,10 @@ class Wanted(NamedTuple):
     memory_mib: int | None = None
     #: How many threads BLAS and OpenMP may start in a worker; None: its share of the cores.
     threads: int | None = None
+    #: What each worker does first, a pickled `carried.Preparation`.
+    preparation: bytes = b""
+    #: Whether an executor that asks for the same preparation may have its workers, in which it has been done.
+    is_shared: bool = True
 
 
 class OpenFeed:
@@ -138,8 +142,7 @@ class OpenFeed:
 class CallPool:
     """A pool with a thread of its own that serves one executor, and may serve another of its kind later."""
 
-    def __init__(self, wanted: Wanted, prepared: bytes | None = None) -> None:
-        """`prepared`: what each worker does first, a pickled `carried.Preparation`."""
+    def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
         #: Why it can take no more calls.
         self.broken: CallEnding | None = None
@@ -150,9 +153,8 @@ class CallPool:
         remove_abandoned(scratch, heartbeats)
         self._folder = pool_folder(scratch, self._heartbeat)
         self._pool = Pool(wanted.size, self._folder, environment=dict(wanted.environment))
-        if prepared is not None:
-            Path(carried.preparation_file(str(self._folder))).write_bytes(prepared)
-        self._reusable = prepared is None
+        if wanted.preparation:
+            Path(carried.preparation_file(str(self._folder))).write_bytes(wanted.preparation)
         assignment = Assignment(
             f"executor-{self._heartbeat.name}",
             self._folder / "none",
@@ -211,7 +213,7 @@ class CallPool:
 
     def let_go(self) -> None:
         """Its executor makes no more calls: it is kept for another for a while, or ends."""
-        if not self._reusable or not self.alive or not _keep(self):
+        if not self.wanted.is_shared or not self.alive or not _keep(self):
             self._stopping = True
             self._pool.wake()
 
@@ -341,7 +343,7 @@ _kept = _Kept()
 def pool_for(wanted: Wanted) -> CallPool:
     """A pool of that kind that nobody uses, or a new one."""
     with _kept.lock:
-        pool, timer = _kept.pools.pop(wanted, (None, None))
+        pool, timer = _kept.pools.pop(wanted, (None, None)) if wanted.is_shared else (None, None)
     if timer is not None:
         timer.cancel()
     return pool if pool is not None and pool.alive else CallPool(wanted)

@@ -141,6 +141,11 @@ THREAD_VARIABLES = (
 )
 
 
+def thread_variables(threads: int) -> dict[str, str]:
+    """What tells BLAS, OpenMP and the like how many threads they may start."""
+    return {name: str(threads) for name in THREAD_VARIABLES if "THREADS" in name}
+
+
 class Sandbox:
     """Output, environment and usage of one worker, call after call.
 
