@@ -80,20 +80,10 @@ def root(page):
     return re.match(r"https?://[^/]+", page.url)[0]
 
 
-def test_d24_the_jobs_page_has_every_job_of_mine_and_of_the_team(page, monkeypatch):
-    mine = fanfold.submit(odd_only, range(4), collect=False).wait()
-    monkeypatch.setenv("FANFOLD_OWNER", "grace")
-    theirs = fanfold.submit(odd_only, [1], collect=False).wait()
-    page.goto(root(page))
-    row = page.locator(f'.ag-row[row-id="{mine.id}"]')
-    expect(row.locator(".ff-status")).to_have_text("Failed")
-    expect(row.locator(".ff-amount")).to_have_text("4/4")
-    expect(row.locator('[col-id="took"]')).to_contain_text("s")
-    expect(page.locator(f'.ag-row[row-id="{theirs.id}"] [col-id="owner"]')).to_have_text("grace")
-
-
 @HERE_AND_AT_LENGTH_IN_AWS
-def test_d24_a_job_s_page_shows_its_load_output_code_history_and_runs(page, tmp_path, eventually):
+def test_d24_every_job_of_mine_and_of_the_team_and_one_s_load_output_code_history_and_runs(
+    page, tmp_path, eventually, monkeypatch
+):
     job = fanfold.submit(busy, [1], folder=str(tmp_path), instance_type="small", collect=False)
     eventually(lambda: len(job.usage(samples=True)) > 1)
     page.goto(f"{root(page)}/job/{job.id}")
@@ -110,6 +100,15 @@ def test_d24_a_job_s_page_shows_its_load_output_code_history_and_runs(page, tmp_
     page.get_by_role("tab", name="Runs").click()
     page.locator('.ag-row[row-id="0"]').click()
     expect(page.get_by_label("The chosen run").locator("pre")).to_have_text(str(2**26))
+    mine = fanfold.submit(odd_only, range(4), collect=False).wait()
+    monkeypatch.setenv("FANFOLD_OWNER", "grace")
+    theirs = fanfold.submit(odd_only, [1], collect=False).wait()
+    page.goto(root(page))
+    row = page.locator(f'.ag-row[row-id="{mine.id}"]')
+    expect(row.locator(".ff-status")).to_have_text("Failed")
+    expect(row.locator(".ff-amount")).to_have_text("4/4")
+    expect(row.locator('[col-id="took"]')).to_contain_text("s")
+    expect(page.locator(f'.ag-row[row-id="{theirs.id}"] [col-id="owner"]')).to_have_text("grace")
 
 
 @HERE_AND_AT_LENGTH_IN_AWS

@@ -9,14 +9,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from tests.infra.tooling import npm_program
 
 #: Without these Chromium looks for its maker's hosts at every start, and refuses to run as root.
+#: Pages of one origin share a process: it has compiled their scripts.
 _FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
+    "--disable-component-update --disable-sync --process-per-site"
 ).split()
 
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
@@ -41,46 +42,61 @@ def chromium() -> Iterator[Browser]:
 
 
 class SharedBrowser:
-    """One Chromium for many tests, and windows of it that keep what they have loaded from one test to the next.
+    """One Chromium for many tests, and pages of it that go from test to test: a new one costs a second of CPU.
 
+    A page that stays keeps its process, which has compiled the scripts; of what a test has done there nothing stays.
     While Playwright is up, asyncio takes its loop for one that runs in this thread, and would refuse any other: it is
     told of it for the time of a test that looks at a page, and only then.
     """
 
     def __init__(self, browser: Browser) -> None:
         self._browser, self._loop = browser, asyncio._get_running_loop()
-        self._idle: dict[object, list[BrowserContext]] = {}
-        self._in_use: list[tuple[object, BrowserContext]] = []
+        self._idle: list[Page] = []
+        self._in_use: list[tuple[str, Page, dict[str, Any]]] = []
 
     @contextmanager
     def in_use(self) -> Iterator[Browser]:
-        """The browser, for one test; its windows are as good as new for the next one."""
+        """The browser, for one test; its pages are as good as new for the next one."""
         asyncio._set_running_loop(self._loop)
         try:
             yield self._browser
         finally:
-            for kind, window in self._in_use:
-                for page in window.pages:
-                    page.close()
-                window.clear_cookies()
-                window.clear_permissions()
-                self._idle.setdefault(kind, []).append(window)
+            for root, page, listeners in self._in_use:
+                _forget(page, root, listeners)
+                self._idle.append(page)
             self._in_use.clear()
             asyncio._set_running_loop(None)
 
-    def page(self, root: str, *, size: Any, scheme: Any) -> Page:
-        """An empty page in a window that no other page of this test is in, and that remembers nothing of `root`."""
-        kind = (size["width"], size["height"], scheme)
-        idle = self._idle.get(kind)
-        window = (
-            idle.pop() if idle else self._browser.new_context(viewport=size, color_scheme=scheme, accept_downloads=True)
-        )
-        self._in_use.append((kind, window))
-        page = window.new_page()
-        session = window.new_cdp_session(page)
-        session.send("Storage.clearDataForOrigin", {"origin": root, "storageTypes": "local_storage,indexeddb"})
-        session.detach()
+    def page(self, root: str, *, size: Any, scheme: Any, listeners: dict[str, Any]) -> Page:
+        """A page that nobody is on, alone in its window, and that knows nothing of `root`."""
+        page = self._idle.pop() if self._idle else self._browser.new_context(accept_downloads=True).new_page()
+        page.set_viewport_size(size)
+        page.emulate_media(color_scheme=scheme)
+        for event, listener in listeners.items():
+            page.on(event, listener)  # type: ignore[call-overload]
+        self._in_use.append((root, page, listeners))
         return page
+
+
+#: What pages of one origin keep in a browser.
+_FORGET = """async () => {
+  localStorage.clear(); sessionStorage.clear();
+  for (const one of await indexedDB.databases()) await new Promise((resolve) => {
+    const asked = indexedDB.deleteDatabase(one.name); asked.onsuccess = asked.onerror = asked.onblocked = resolve; });
+}"""
+
+
+def _forget(page: Page, root: str, listeners: dict[str, Any]) -> None:
+    """Leave a page empty, without what its test has made it know or listen to."""
+    for event, listener in listeners.items():
+        page.remove_listener(event, listener)
+    for other in page.context.pages:
+        if other is not page:
+            other.close()
+    page.goto(f"{root}/favicon.ico")  # of the same origin, so the process stays; nothing runs in it
+    page.evaluate(_FORGET)
+    page.context.clear_cookies()
+    page.context.clear_permissions()
 
 
 @contextmanager

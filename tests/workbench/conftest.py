@@ -110,12 +110,14 @@ def chromium(shared_browser: SharedBrowser) -> Iterator[Browser]:
 def visit(chromium: Browser, shared_browser: SharedBrowser, workbench: Workbench) -> Iterator[Callable[..., Page]]:
     """Opens a page in a window of its own; at the end of the test nothing may have gone wrong in it."""
     wrong: list[str] = []
+    listeners = {
+        "pageerror": lambda error: wrong.append(str(error)),
+        "console": lambda message: wrong.append(message.text) if _is_wrong(message) else None,
+    }
 
     def opened(path: str = "/", *, size: Any = WIDE, scheme: Any = "light") -> Page:
-        page = shared_browser.page(workbench.root, size=size, scheme=scheme)
+        page = shared_browser.page(workbench.root, size=size, scheme=scheme, listeners=listeners)
         page.context.add_cookies(workbench.cookies)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text) if _is_wrong(message) else None)
         page.goto(workbench.root + path)
         return page
 

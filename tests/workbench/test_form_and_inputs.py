@@ -62,7 +62,7 @@ def planned(page, count):
     expect(page.get_by_role("button", name=f"Submit {count}")).to_be_visible()
 
 
-def test_more_than_a_megabyte_of_inputs_is_planned_whole(bench):
+def test_more_than_a_megabyte_of_inputs_is_planned_whole_and_a_range_as_well(bench):
     page = bench()
     rewrite(page, SQUARE)
     expect(page.get_by_label("x: int")).to_be_visible()
@@ -71,17 +71,11 @@ def test_more_than_a_megabyte_of_inputs_is_planned_whole(bench):
         " e.dispatchEvent(new Event('input', {bubbles: true})); }"
     )
     planned(page, "12,000 inputs")
-
-
-def test_inputs_are_a_range(bench):
-    page = bench()
-    rewrite(page, SQUARE)
-    expect(page.get_by_label("x: int")).to_be_visible()
     page.get_by_label("One a line").fill("range(0, 100, 10)")
     planned(page, "10 inputs")
 
 
-def test_inputs_are_the_rows_of_a_file(bench, tmp_path):
+def test_inputs_are_the_rows_of_a_file_and_one_that_holds_none_says_so(bench, tmp_path):
     page = bench()
     frame = pd.DataFrame({"day": ["first", "second"], "n": [1, 2]})
     shapes = geopandas.GeoDataFrame(frame, geometry=geopandas.points_from_xy([0, 1], [0, 1]), crs=4326)
@@ -100,10 +94,7 @@ def test_inputs_are_the_rows_of_a_file(bench, tmp_path):
         write(path)
         page.get_by_label("or a file").set_input_files(path)
         planned(page, count)
-
-
-def test_a_file_that_holds_no_inputs_says_so(bench, tmp_path):
-    page, path = bench(), tmp_path / "notes.docx"
+    path = tmp_path / "notes.docx"
     path.write_text("no inputs")
     page.get_by_label("or a file").set_input_files(path)
     page.get_by_role("button", name="Plan").click()

@@ -19,7 +19,7 @@ def wide_job(workbench):
     return workbench.store.finished(10_000, failing=500)
 
 
-def test_a_job_of_10_000_runs_is_drawn_put_together(visit, wide_job, picture):
+def test_a_job_of_10_000_runs_is_drawn_put_together_and_zooming_in_shows_single_runs(visit, wide_job, picture):
     page = visit(f"/job/{wide_job.id}")
     expect(page.get_by_role("status").first).to_have_text("Failed")
     expect(page.get_by_text("9,980 succeeded")).to_be_visible()
@@ -27,10 +27,6 @@ def test_a_job_of_10_000_runs_is_drawn_put_together(visit, wide_job, picture):
     for chart in ("timeline", "histogram", "load"):
         expect(page.locator(f"[data-chart={chart}] canvas")).to_be_visible()
     picture(page, "job")
-
-
-def test_zooming_in_shows_single_runs(visit, wide_job):
-    page = visit(f"/job/{wide_job.id}")
     chart = page.locator("[data-chart=timeline]")
     expect(page.locator("[data-chart=timeline][data-drawn] canvas")).to_be_visible()
     element = chart.evaluate("e => Number(e.id.slice(1))")
@@ -38,13 +34,19 @@ def test_zooming_in_shows_single_runs(visit, wide_job):
     expect(page.get_by_text("one bar a run")).to_be_visible()
 
 
-def test_errors_stand_by_cause_with_count_traceback_and_inputs(visit, small_job, picture):
+def test_errors_stand_by_cause_with_count_traceback_and_inputs_and_snippets_are_copied(visit, small_job, picture):
     page = visit(f"/job/{small_job.id}")
     tab(page, "Errors")
     expect(page.get_by_role("tabpanel").get_by_role("heading", name="4 runs: ValueError")).to_be_visible()
     expect(page.get_by_text('File "delays.py", line 3')).to_be_visible()
     expect(page.get_by_text("run 13: x=13")).to_be_visible()
     picture(page, "job-errors")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    snippets = {"Copy Python": f'fanfold.get_job("{small_job.id}")', "Copy command": f"fanfold status {small_job.id}"}
+    for button, snippet in snippets.items():
+        page.get_by_role("button", name=button).click()
+        expect(page.get_by_text(f"Copied: {snippet}")).to_be_visible()
+        assert page.evaluate("navigator.clipboard.readText()") == snippet
 
 
 def test_a_run_is_chosen_in_the_table_and_shows_its_result(visit, small_job, picture):
@@ -62,15 +64,7 @@ def test_a_run_is_chosen_in_the_table_and_shows_its_result(visit, small_job, pic
     expect(chosen.locator("pre")).to_contain_text("ValueError: 13 is odd")
 
 
-def test_the_table_of_10_000_runs_is_sorted_by_the_server(visit, wide_job):
-    page = visit(f"/job/{wide_job.id}")
-    tab(page, "Runs")
-    page.get_by_role("columnheader", name="Run", exact=True).click()
-    page.get_by_role("columnheader", name="Run", exact=True).click()
-    expect(page.locator('.ag-row[row-index="0"]')).to_have_attribute("row-id", "9999")
-
-
-def test_the_code_stands_as_it_ran_with_its_hash(visit, small_job, picture):
+def test_the_code_stands_as_it_ran_and_the_history_tells_what_became_of_it_when(visit, small_job, picture):
     page = visit(f"/job/{small_job.id}")
     tab(page, "Code")
     expect(page.get_by_text(f"code hash {small_job.code_hash}, 40 runs")).to_be_visible()
@@ -78,10 +72,6 @@ def test_the_code_stands_as_it_ran_with_its_hash(visit, small_job, picture):
     expect(travelled.get_by_role("row", name="source text, compiled where it runs delays")).to_be_visible()
     expect(page.locator("pre").filter(has_text="return x * x")).to_be_visible()
     picture(page, "job-code")
-
-
-def test_the_history_tells_what_became_of_it_when(visit, small_job, picture):
-    page = visit(f"/job/{small_job.id}")
     tab(page, "History")
     for moment in ("submitted by", "the first run began", "half of the runs had ended", "ended: Failed"):
         expect(page.get_by_text(moment)).to_be_visible()
@@ -127,7 +117,7 @@ def test_retry_runs_again_what_failed_and_a_second_browser_sees_it(visit, store)
     expect(second.get_by_text("12 succeeded")).to_be_visible()
 
 
-def test_results_are_downloaded_as_parquet_and_csv(visit, small_job, tmp_path):
+def test_results_are_downloaded_and_a_status_that_no_run_has_is_refused_in_words(visit, small_job, workbench, tmp_path):
     page = visit(f"/job/{small_job.id}")
     for kind, read in (("Parquet", pd.read_parquet), ("CSV", pd.read_csv)):
         with page.expect_download() as told:
@@ -137,6 +127,10 @@ def test_results_are_downloaded_as_parquet_and_csv(visit, small_job, tmp_path):
         frame = read(path)
         assert len(frame) == 36
         assert frame.result[1] == 1
+    answer = page.request.get(f"{workbench.root}/job/{small_job.id}/runs.json?status=zzz")
+    assert answer.status == 400
+    assert "'zzz'" in answer.text()
+    assert "timed_out" in answer.text()
 
 
 def test_csv_opens_in_a_spreadsheet_without_becoming_a_formula(visit, store, tmp_path):
@@ -168,17 +162,7 @@ def test_first_attempts_stay_on_the_timeline(visit, store):
     assert sorted((line, status) for line, _, _, status, *_ in drawn)[:2] == [(0, "failed"), (0, "succeeded")]
 
 
-def test_snippets_are_copied(visit, small_job):
-    page = visit(f"/job/{small_job.id}")
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    snippets = {"Copy Python": f'fanfold.get_job("{small_job.id}")', "Copy command": f"fanfold status {small_job.id}"}
-    for button, snippet in snippets.items():
-        page.get_by_role("button", name=button).click()
-        expect(page.get_by_text(f"Copied: {snippet}")).to_be_visible()
-        assert page.evaluate("navigator.clipboard.readText()") == snippet
-
-
-def test_a_job_of_10_000_runs_is_filtered_downloaded_and_told_by_cause(visit, wide_job, tmp_path):
+def test_a_job_of_10_000_runs_is_filtered_sorted_downloaded_and_told_by_cause(visit, wide_job, tmp_path):
     page = visit(f"/job/{wide_job.id}")
     tab(page, "Runs")
     page.get_by_label("Status").select_option("bad")
@@ -190,6 +174,10 @@ def test_a_job_of_10_000_runs_is_filtered_downloaded_and_told_by_cause(visit, wi
         page.get_by_role("link", name="Download Parquet").click()
     told.value.save_as(tmp_path / "wide.parquet")
     assert len(pd.read_parquet(tmp_path / "wide.parquet")) == 9980
+    tab(page, "Runs")
+    page.get_by_role("columnheader", name="Run", exact=True).click()
+    page.get_by_role("columnheader", name="Run", exact=True).click()
+    expect(page.locator('.ag-row[row-index="0"]')).to_have_attribute("row-id", "9503")
 
 
 def test_a_job_of_10_000_runs_is_cancelled_and_what_is_missing_is_run(visit, store):
@@ -215,14 +203,6 @@ def test_what_is_read_while_a_job_runs_stays_where_it_is(visit, store):
     store.fails(header, 5)
     expect(page.get_by_role("tabpanel").get_by_role("heading", name="2 runs: ValueError")).to_be_visible()
     assert page.evaluate("window.traceback.isConnected")  # what somebody selects in it is not lost
-
-
-def test_a_status_that_no_run_has_is_refused_in_words(visit, small_job, workbench):
-    page = visit()
-    answer = page.request.get(f"{workbench.root}/job/{small_job.id}/runs.json?status=zzz")
-    assert answer.status == 400
-    assert "'zzz'" in answer.text()
-    assert "timed_out" in answer.text()
 
 
 def test_an_unknown_job_is_said_to_be_none(visit, picture):

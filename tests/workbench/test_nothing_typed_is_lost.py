@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.workbench.browser import at_rest
+from tests.workbench.browser import WIDE, at_rest
 from tests.workbench.conftest import Workbench, choose_file, rewrite
 
 MINE = 'import fanfold\n\n@fanfold.udf\ndef delays(n: int = 3, word: str = "a"):\n    return n, word  # mine\n'
@@ -31,7 +31,12 @@ def test_typed_text_survives_a_reload_and_is_marked_until_it_is_saved(bench, wor
 def test_the_browser_asks_before_unsaved_text_is_left(bench):
     page = bench()
     asked = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+
+    def agree(dialog):
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", agree)
     page.get_by_role("link", name="Jobs").click()
     expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
     assert asked == []  # nothing was typed
@@ -42,6 +47,7 @@ def test_the_browser_asks_before_unsaved_text_is_left(bench):
     page.get_by_role("link", name="Jobs").click()
     expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
     assert asked == ["beforeunload"]
+    page.remove_listener("dialog", agree)
 
 
 def test_the_file_the_form_and_the_inputs_come_back_as_they_were(bench):
@@ -56,12 +62,19 @@ def test_the_file_the_form_and_the_inputs_come_back_as_they_were(bench):
     expect(page.get_by_label("One a line")).to_have_value("1\n2\n3")
 
 
-def test_a_page_comes_back_with_its_text_when_the_server_was_started_again(chromium, tmp_path):
+def test_an_empty_store_says_how_to_begin_and_a_page_comes_back_with_its_text_after_a_restart(
+    chromium, tmp_path, picture
+):
     (tmp_path / "udfs").mkdir()
     (tmp_path / "udfs" / "a.py").write_text("import fanfold\n")
     first = Workbench(tmp_path / "home", tmp_path / "udfs")
-    page = chromium.new_page()
+    page = chromium.new_page(viewport=WIDE)
     page.goto(first.address)
+    expect(page.get_by_text("No jobs yet.")).to_be_visible()
+    expect(page.get_by_text("fanfold submit")).to_be_visible()
+    picture(page, "jobs-empty")
+    header = first.store.finished(2)
+    expect(page.locator(f'.ag-row[row-id="{header.id}"]')).to_be_visible()  # the first job takes the place of the words
     page.goto(f"{first.root}/workbench")
     expect(page.locator(".cm-content")).to_contain_text("import fanfold")
     rewrite(page, MINE)

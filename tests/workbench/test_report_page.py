@@ -26,7 +26,7 @@ def test_the_report_is_saved_from_the_jobs_page_and_read_by_itself(visit, chromi
     expect(report.locator("#cause-1")).to_be_in_viewport()
     assert asked == [path.as_uri()]
     report.evaluate(Path(axe_script()).read_text(encoding="utf-8"))
-    for scheme in ("light", "dark"):
-        report.emulate_media(color_scheme=scheme)
-        assert not report.evaluate("axe.run(document)")["violations"], scheme
+    assert not report.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    report.emulate_media(color_scheme="dark")  # which differs in its colours alone
+    assert not report.evaluate("axe.run(document, {runOnly: ['color-contrast']})")["violations"]
     context.close()

@@ -63,12 +63,20 @@ def ran(bench):
     return run
 
 
-def test_a_frame_is_a_table_and_its_numbers_a_chart(ran, picture):
+def test_a_frame_is_a_table_and_its_numbers_a_chart_and_so_on_the_page_of_its_job(ran, visit, picture):
     page, result = ran(SERIES)
     expect(result).to_contain_text("200 rows × 3 columns, the first 50 shown")
     expect(result.get_by_role("img", name="Chart of the result").locator("canvas")).to_be_visible()
     result.scroll_into_view_if_needed()
     picture(page, "workbench-chart")
+    job = visit(page.get_by_role("link", name="job 2").get_attribute("href"))
+    tab(job, "Runs")
+    expect(job.locator('.ag-row[row-id="0"] [col-id="result"]')).to_have_text(
+        "200 rows × 3 columns, the first 50 shown"
+    )
+    job.locator('.ag-row[row-id="0"]').click()
+    chosen = job.get_by_label("The chosen run")
+    expect(chosen.get_by_role("img", name="Chart of the result").locator("canvas")).to_be_visible()
 
 
 def test_an_image_is_an_image(ran, picture):
@@ -91,15 +99,3 @@ def test_shapes_are_a_map_that_keeps_their_proportions(ran, picture):
     assert width / height == pytest.approx(4.9 / 3.9, rel=0.01)
     result.locator(".ff-map").scroll_into_view_if_needed()
     picture(page, "workbench-map")
-
-
-def test_a_job_page_shows_the_same_of_the_run_that_is_chosen(ran, visit):
-    page, _ = ran(SERIES)
-    job = visit(page.get_by_role("link", name="job 2").get_attribute("href"))
-    tab(job, "Runs")
-    expect(job.locator('.ag-row[row-id="0"] [col-id="result"]')).to_have_text(
-        "200 rows × 3 columns, the first 50 shown"
-    )
-    job.locator('.ag-row[row-id="0"]').click()
-    chosen = job.get_by_label("The chosen run")
-    expect(chosen.get_by_role("img", name="Chart of the result").locator("canvas")).to_be_visible()
