@@ -1,6 +1,6 @@
 """The process of a person: submits one job of a soak, or comes back to it, waits, and writes down what it got.
 
-It is killed like all others. Whoever starts it again gives it the same command line: `FOLDER` and the task as JSON.
+It is killed like all others. A restart gives it the same command line: `FOLDER` and the task as JSON.
 """
 
 from __future__ import annotations

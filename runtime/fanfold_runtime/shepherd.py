@@ -82,7 +82,7 @@ def jobs_of(event: dict[str, Any]) -> Iterator[str]:
 
 
 class Shepherd:
-    """Looks after the jobs of a deployment, whoever has submitted them."""
+    """Looks after the jobs of a deployment, of all who submit."""
 
     def __init__(self, engine: AwsEngine, alarm: Alarm) -> None:
         self._engine = engine

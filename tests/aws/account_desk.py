@@ -28,7 +28,7 @@ class Desk:
     quotas: dict[str, float] = field(default_factory=dict)
     defaults: dict[str, float] = field(default_factory=lambda: {"L-1216C47A": 5.0})
     queue: dict[str, str] = field(default_factory=lambda: {"state": "ENABLED", "status": "VALID"})
-    #: How many queues the region has, whoever's.
+    #: How many queues the region has in all.
     queues_there: int = 0
     machines: dict[str, str] = field(default_factory=lambda: {"status": "VALID"})
     #: Names of operations that these credentials may not do.

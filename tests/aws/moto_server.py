@@ -16,5 +16,5 @@ if __name__ == "__main__":
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     print(server.get_host_and_port()[1], flush=True)
-    sys.stdin.read()  # until whoever started it is gone, however it went
+    sys.stdin.read()  # until the process that started it is gone
     signal.raise_signal(signal.SIGKILL)

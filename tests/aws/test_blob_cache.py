@@ -45,7 +45,7 @@ def test_a_copy_that_a_udf_has_written_to_is_fetched_anew(cache):
     copy = cache.blobs / NAME
     times = copy.stat()
     copy.write_bytes(b"x" * len(DATA))
-    os.utime(copy, ns=(times.st_atime_ns, times.st_mtime_ns))  # as whoever hides it would
+    os.utime(copy, ns=(times.st_atime_ns, times.st_mtime_ns))  # as someone who hides it would
     cache.fetch_for(arguments())
     assert copy.read_bytes() == DATA
 

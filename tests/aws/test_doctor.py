@@ -216,7 +216,7 @@ def test_of_a_proxy_s_page_nothing_is_printed_but_that_it_came(on_cloud, monkeyp
     monkeypatch.setattr("fanfold.stores.aws.account._PAGE_PAUSES_S", ())
     on_cloud.refuse("page", service, times=500)
     diagnosis = str(fanfold.doctor(show=False))
-    assert on_cloud.mend() < 500
+    assert on_cloud.end_faults() < 500
     assert "A web page came back" in diagnosis
     assert "<html" not in diagnosis.lower()
     assert "<!doctype" not in diagnosis.lower()

@@ -255,7 +255,7 @@ def test_a_job_that_was_written_down_a_moment_ago_is_not_started_by_onlookers(en
 
 def test_looking_at_another_owner_s_job_starts_nothing(engine, account, fresh, monkeypatch):
     header = put_job(engine.stores, double, [1, 2, 3], instance_type_name="small")
-    the_past(monkeypatch, 1000)  # whoever submitted it was killed before anything was started
+    the_past(monkeypatch, 1000)  # its client was killed before anything was started
     configure(owner="somebody-else")
     with Emulated(account, lambda payload: None) as emulated:
         assert engine.reconcile(header, fresh(header)) is False

@@ -1,4 +1,4 @@
-"""A function whose environment is killed at any step: the caller, or whoever looks after the job, tries again."""
+"""A function whose environment is killed at any step: the caller, or who looks after the job, tries again."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def test_a_network_that_goes_and_comes_back_loses_nothing_and_repeats_nothing(ma
     eventually(lambda: list(state_of(aws_stores, header).indexes(RunStatus.SUCCEEDED)))
     wire.cut()
     eventually(lambda: wire.refused >= 3)
-    wire.mend()
+    wire.reconnect()
     assert process.wait(90) == 0
     ends = [event for event in read_all(aws_stores.log, header.id) if event.kind is EventKind.FINISHED]
     assert sorted(event.index for event in by_id(ends).values()) == list(range(20))

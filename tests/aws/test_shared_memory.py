@@ -1,4 +1,4 @@
-"""Processes that share memory fail in Lambda: whoever submits such code is told so, with the line, before it runs."""
+"""Processes that share memory fail in Lambda: a submit of such code says so, with the line, before it runs."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 
 class Wire:
-    """Passes on whatever comes to `address`; while it is cut, whoever calls finds nobody there."""
+    """Passes on whatever comes to `address`; while it is cut, callers find nobody there."""
 
     def __init__(self, to: str) -> None:
         self._to = urlsplit(to).hostname, urlsplit(to).port
@@ -30,7 +30,7 @@ class Wire:
                     end.shutdown(socket.SHUT_RDWR)
             self._ends.clear()
 
-    def mend(self) -> None:
+    def reconnect(self) -> None:
         self._cut = False
 
     def close(self) -> None:

@@ -174,7 +174,7 @@ class LocalCloud:
         """How many SubmitJobs are still to be refused."""
         return int(self._order("submits_to_refuse"))
 
-    def mend(self) -> int:
+    def end_faults(self) -> int:
         """Let all be as it was at the start; how many requests were still to be refused."""
         self.limit_concurrency(None)
         self.limit_machines(None)
@@ -183,7 +183,7 @@ class LocalCloud:
         self.put_functions_to_sleep(0)
         self.tell_events(False)
         self.enforce_permissions()
-        return int(self._order("mend"))
+        return int(self._order("end_faults"))
 
     def forget(self) -> None:
         """End what still runs, and empty the table and the bucket, as if nothing had been run in the deployment."""

@@ -113,7 +113,7 @@ class Faults:
         with self._lock:
             self._faults.append(Fault(kind, service, operation, times, every))
 
-    def mend(self) -> int:
+    def end_faults(self) -> int:
         """Let everything through again; how many requests were still to be refused."""
         with self._lock:
             left = sum(fault.left for fault in self._faults)
@@ -143,7 +143,7 @@ def _operation_of(environ: dict[str, Any]) -> str:
 
 
 def _is_out_of_time(environ: dict[str, Any], service: str) -> bool:
-    """Whether whoever signed a request has a clock that is wrong by more than AWS takes."""
+    """Whether a request was signed by a clock that is wrong by more than AWS takes."""
     signed_at = _moment(environ.get("HTTP_X_AMZ_DATE", ""))
     return signed_at is not None and abs(time.time() - signed_at) > _GOOD_FOR_S.get(service, _OTHERS_GOOD_FOR_S)
 
@@ -191,7 +191,7 @@ def _say(start_response: Callable[..., Any], status: str, content_type: str, cod
 
 
 def _close(environ: dict[str, Any]) -> Iterable[bytes]:
-    """Break the connection: whoever called never hears what came of it."""
+    """Break the connection: the caller never hears what came of it."""
     with suppress(OSError):
         environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
     raise ConnectionAbortedError

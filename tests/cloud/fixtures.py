@@ -60,7 +60,7 @@ def on_cloud(cloud: LocalCloud, cloud_account: Account, monkeypatch: pytest.Monk
     monkeypatch.setattr("fanfold.engines.aws.Account", lambda **_: cloud_account)
     yield cloud
     cloud.forget()
-    cloud.mend()
+    cloud.end_faults()
 
 
 @pytest.fixture(params=["local", "aws"])

@@ -1,7 +1,7 @@
-"""IAM: whether whoever signed a request may do what it asks for, by the policies that the templates make.
+"""IAM: whether the signer of a request may do what it asks for, by the policies that the templates make.
 
-What is evaluated: every request of whoever signs with a person's key, by the user policy; of Fanfold's own clients with
-any other key, by the operator policy, for who has deployed it; of functions and machines, by their roles; of whoever
+What is evaluated: every request signed with a person's key, by the user policy; of Fanfold's own clients with
+any other key, by the operator policy, for who has deployed it; of functions and machines, by their roles; of one that
 has assumed a role, by that; and what a state machine does, by its role (`refuses`). Whatever else signs with another
 key is the account's own administrator, who deploys.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
@@ -26,7 +26,7 @@ from moto.sts.models import sts_backends
 from tests.cloud.faults import _operation_of, _say, _service_of
 from tests.cloud.refusals import NotEmulated
 
-#: What Fanfold's clients call themselves, whoever's key they sign with.
+#: What Fanfold's clients call themselves, with any key.
 _CLIENT = "fanfold/"
 #: Who signs with what: a person with the user policy, and what runs in the image.
 USER_KEY, REALTIME_KEY, JOB_KEY, SHEPHERD_KEY = "AKIAUSER", "AKIAREALTIME", "AKIAJOB", "AKIASHEPHERD"

@@ -122,7 +122,7 @@ class Server:
             "refused_asleep": lambda: self.functions.refused_asleep,
             "refuse_submits": self.integrations.submit_refusals.extend,
             "submits_to_refuse": lambda: len(self.integrations.submit_refusals),
-            "mend": self.faults.mend,
+            "end_faults": self.faults.end_faults,
             "enforce": self.permissions.enforce,
             "forbid": self.permissions.forbid,
             "permissions": lambda: [sorted(self.permissions.asked), self.permissions.refused],

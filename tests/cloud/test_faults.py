@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("on_cloud", "looked_after")
 def looked_after(request, monkeypatch):
     """By the client that waits, as usual; or by the deployment's shepherd, as if the client were somebody else's.
 
-    Whoever looks at another's job writes down why it waits and why machines went away, and starts nothing.
+    Somebody who looks at another's job writes down why it waits and why machines went away, and starts nothing.
     """
     if request.param == "shepherd":
         request.getfixturevalue("on_cloud").tell_events()
@@ -229,7 +229,7 @@ def test_runs_of_an_aborted_execution_are_run_again(on_cloud, eventually, tmp_pa
 def test_a_throttled_table_loses_nothing(on_cloud):
     on_cloud.refuse("throttle", "dynamodb", times=15, every=3)
     finished(fanfold.submit(squared, range(60), collect=False), [x * x for x in range(60)])
-    assert on_cloud.mend() == 0
+    assert on_cloud.end_faults() == 0
 
 
 @fanfold.udf
@@ -247,7 +247,7 @@ def test_stores_that_fail_now_and_then_in_every_way_lose_nothing(on_cloud):
         for service in ("s3", "dynamodb"):
             on_cloud.refuse(kind, service, times=1, every=2 * place + 2)  # one after another, with good ones between
     finished(fanfold.submit(doubled, texts, collect=False), [text * 2 for text in texts])
-    assert on_cloud.mend() == 0
+    assert on_cloud.end_faults() == 0
 
 
 @pytest.mark.long
@@ -257,7 +257,7 @@ def test_a_store_that_fails_now_and_then_loses_nothing(on_cloud, kind, service):
     texts = [letter * 20_000 for letter in "abcdef"]
     on_cloud.refuse(kind, service, times=4, every=3)
     finished(fanfold.submit(doubled, texts, collect=False), [text * 2 for text in texts])
-    assert on_cloud.mend() == 0
+    assert on_cloud.end_faults() == 0
 
 
 @pytest.mark.parametrize(
@@ -267,14 +267,14 @@ def test_a_data_role_that_cannot_be_assumed_for_a_moment_costs_no_try(on_cloud, 
     monkeypatch.setenv("FANFOLD_OWNER", f"ada-{kind}")  # whose session there is none of yet
     on_cloud.refuse(kind, "sts", times=2)
     finished(fanfold.submit(squared, [3], collect=False, max_retry=0), [9])
-    assert on_cloud.mend() == 0
+    assert on_cloud.end_faults() == 0
 
 
 def test_a_data_role_that_may_not_be_assumed_is_what_the_error_names(on_cloud, monkeypatch):
     monkeypatch.setenv("FANFOLD_OWNER", "ada-denied")
     on_cloud.refuse("denied", "sts", times=100)
     job = fanfold.submit(squared, [3], collect=False, max_retry=0).wait(timeout=60)
-    assert on_cloud.mend() < 100
+    assert on_cloud.end_faults() < 100
     said = str(job.errors()[0])
     assert "sts:AssumeRole on role" in said
     assert "service control policy" in said
@@ -303,7 +303,7 @@ def test_a_call_whose_answer_is_lost_performs_its_run_once(on_cloud, tmp_path):
 
     on_cloud.refuse("answer lost", "lambda", "Invoke", times=1)
     fanfold.submit(mark, [str(tmp_path)], collect=False).wait(timeout=60)
-    assert on_cloud.mend() == 0
+    assert on_cloud.end_faults() == 0
     assert len(list(tmp_path.iterdir())) == 1
 
 

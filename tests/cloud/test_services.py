@@ -200,4 +200,4 @@ def test_a_fault_meets_so_many_requests_of_its_service_alone(on_cloud):
     answer = on_cloud.client("dynamodb").list_tables()
     assert answer["ResponseMetadata"]["RetryAttempts"] == 2
     on_cloud.refuse("throttle", "dynamodb", times=3)
-    assert on_cloud.mend() == 3
+    assert on_cloud.end_faults() == 3

@@ -92,7 +92,7 @@ def test_cancel_ends_a_job_in_mid_run(on_cloud, eventually, count):
 
 def test_only_what_failed_is_run_again(tmp_path):
     @fanfold.udf
-    def mended(x: int, flag: str):
+    def fixed(x: int, flag: str):
         import pathlib
 
         if x % 2 and not pathlib.Path(flag).exists():
@@ -100,7 +100,7 @@ def test_only_what_failed_is_run_again(tmp_path):
         return x
 
     flag = tmp_path / "flag"
-    job = fanfold.submit(mended, range(10), flag=str(flag), collect=False).wait()
+    job = fanfold.submit(fixed, range(10), flag=str(flag), collect=False).wait()
     assert job.counts() == {"succeeded": 5, "failed": 5}
     flag.touch()
     assert job.retry().results() == list(range(10))

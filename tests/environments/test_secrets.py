@@ -22,7 +22,7 @@ CANARY = 'kana"rienvogel\\ü-7781'
 
 
 def secrets_as(key, place, monkeypatch):
-    """The deployment's secrets for whoever signs with that key: the user policy may not set any."""
+    """The deployment's secrets for the one who signs with that key: the user policy may not set any."""
     with monkeypatch.context() as patched:
         patched.setenv("AWS_ACCESS_KEY_ID", key)
         account = Account()

@@ -163,7 +163,7 @@ def test_a_call_that_died_with_a_worker_unheard_is_lost_once_the_queue_has_gone_
     out.suspect({0})
     assert out.lost({0}, 100.0, queue_empty=False) == []  # 1, 2 and 3 may all be in the queue
     out.begin(2)
-    assert out.lost({0, 2}, 200.0, queue_empty=False) == []  # 1 has been passed; whoever has it may just be slow
+    assert out.lost({0, 2}, 200.0, queue_empty=False) == []  # 1 has been passed; its worker may just be slow
     assert out.lost({0, 2}, 202.0, queue_empty=False) == [1]
     out.close(1)
     assert out.lost({0, 2}, 203.0, queue_empty=True) == []  # 3 is nobody's only now

@@ -46,15 +46,15 @@ def note(folder: str, what: str):
 @fanfold.udf(max_retry=0)
 def fails_after_its_step(folder: str):
     fanfold.step("note", note, folder, "computed")
-    if not os.path.exists(f"{folder}/mended"):
-        raise RuntimeError("not mended yet")
+    if not os.path.exists(f"{folder}/fixed"):
+        raise RuntimeError("not fixed yet")
     return "done"
 
 
 def test_a_job_that_is_submitted_again_goes_on_where_the_first_had_failed(tmp_path):
     for _ in range(2):
         assert fanfold.submit(fails_after_its_step, [str(tmp_path)], collect=False).wait(30).status == "Failed"
-    (tmp_path / "mended").touch()
+    (tmp_path / "fixed").touch()
     assert fanfold.submit(fails_after_its_step, [str(tmp_path)], collect=False).wait(30).results() == ["done"]
     assert (tmp_path / "notes").read_text() == "computed\n"
 
@@ -72,11 +72,11 @@ def test_a_retry_goes_on_from_the_steps_and_other_code_begins_anew(tmp_path):
     assert (tmp_path / "notes").read_text() == "computed\n"
 
     @fanfold.udf
-    def mended(folder: str):
+    def fixed(folder: str):
         fanfold.step("note", note, folder, "computed")
-        return "mended"
+        return "fixed"
 
-    assert job.retry(udf=mended).wait(30).results() == ["mended"]
+    assert job.retry(udf=fixed).wait(30).results() == ["fixed"]
     assert (tmp_path / "notes").read_text() == "computed\n" * 2
 
 

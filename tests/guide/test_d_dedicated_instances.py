@@ -139,12 +139,12 @@ def test_d27_another_process_runs_again_only_what_failed(tmp_path, elsewhere):
 
         place = pathlib.Path(folder)
         (place / f"{x}-{uuid.uuid4()}").touch()
-        if x == 1 and not (place / "mended").exists():
+        if x == 1 and not (place / "fixed").exists():
             raise OSError("not there yet")
         return x
 
     job = fanfold.submit(counted, range(3), folder=str(tmp_path), instance_type="small", collect=False).wait()
     assert job.counts() == {"succeeded": 2, "failed": 1}
-    (tmp_path / "mended").touch()
+    (tmp_path / "fixed").touch()
     assert elsewhere(f"import fanfold; print(fanfold.get_job({job.id!r}).retry().results())") == "[0, 1, 2]"
-    assert sorted(path.name.partition("-")[0] for path in tmp_path.iterdir()) == ["0", "1", "1", "2", "mended"]
+    assert sorted(path.name.partition("-")[0] for path in tmp_path.iterdir()) == ["0", "1", "1", "2", "fixed"]

@@ -100,7 +100,7 @@ def test_e29_what_a_client_of_another_python_submitted_is_everybodys(version, tm
 
 def test_e30_a_retry_does_retry(tmp_path):
     @fanfold.udf
-    def mended(x: int, flag: str):
+    def fixed(x: int, flag: str):
         import pathlib
 
         if not pathlib.Path(flag).exists():
@@ -108,7 +108,7 @@ def test_e30_a_retry_does_retry(tmp_path):
         return x
 
     flag = tmp_path / "flag"
-    job = fanfold.submit(mended, [1, 2], flag=str(flag), collect=False).wait()
+    job = fanfold.submit(fixed, [1, 2], flag=str(flag), collect=False).wait()
     assert job.counts() == {"failed": 2}
     flag.touch()
     assert job.retry().results() == [1, 2]

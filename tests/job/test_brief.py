@@ -65,7 +65,7 @@ def test_a_large_job_that_has_ended_is_listed_without_its_events(reads):
 
 
 def test_a_large_job_that_nobody_has_waited_for_is_listed_without_its_events(reads, eventually, monkeypatch, tmp_path):
-    """Whoever carries it out keeps how it stands: while runs are left, and when it has ended."""
+    """The process that carries it out keeps how it stands: while runs are left, and when it has ended."""
     monkeypatch.setattr(counts, "EVERY_S", 0.05)
     log, gate = engine_for().stores.log, tmp_path / "open"
     job = fanfold.submit(waits_at_the_end, range(LARGE), gate=str(gate), collect=False)

@@ -1,4 +1,4 @@
-"""Pickled results run code of whoever wrote them: only their submitter reads them without saying so."""
+"""Pickled results run code of their writer: only their submitter reads them without saying so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`instance_type=...` on this machine: a process of its own that outlives whoever asked for it."""
+"""`instance_type=...` on this machine: a process of its own that outlives the one that asked for it."""
 
 from __future__ import annotations
 

@@ -388,7 +388,7 @@ class SimulatedMachine:
         except FanfoldError:
             code = 1
         if self._stopping.is_set():
-            self._world.sleep(9.0)  # whoever was told to stop ends the process
+            self._world.sleep(9.0)  # the thread that was told to stop ends the process
         with suppress(FanfoldError):
             work.give_back(self.process.name, self._held())
         self.code = code

@@ -181,7 +181,7 @@ def _play(deployment: SimulatedCloud, plan: Plan) -> Iterator[str]:
 
 
 def _settle(deployment: SimulatedCloud, header: JobHeader) -> None:
-    """Let what a cancelled job still runs come to its end, as whoever looks at it later does."""
+    """Let what a cancelled job still runs come to its end, as a later look at it does."""
     world = deployment.world
     while not deployment.oversee(header.id).done:
         over: list[JobState] = []

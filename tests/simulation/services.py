@@ -76,7 +76,7 @@ class Account:
 
 
 class Overseer(Account):
-    """Calls that take no time and never fail: for whoever looks on from outside."""
+    """Calls that take no time and never fail: for a look from outside."""
 
     def call(self, service: str, operation: str, *, on: str, expected: Collection[str] = (), **given: Any) -> Any:
         """One call, at once."""
@@ -104,7 +104,7 @@ class Services:
     # --- DynamoDB ----------------------------------------------------------------------------------------------------
 
     def get(self, partition: str, sort: str) -> Item | None:
-        """An item as it is now, for whoever looks on."""
+        """An item as it is now, for a look from outside."""
         found = self._items.get((partition, sort))
         return None if found is None else found[0]
 

@@ -1,6 +1,6 @@
 """One seeded scheduler and a virtual clock: every process of a schedule is a greenlet, and one runs at a time.
 
-Whoever calls AWS or sleeps is put aside until its time comes; which comes first, how long each call takes, and who dies
+What calls AWS or sleeps is put aside until its time comes; which comes first, how long each call takes, and who dies
 between which two calls is drawn from the schedule's seed. So a schedule is its seed, and runs again from it.
 """
 

@@ -86,7 +86,7 @@ def test_code_of_another_format_says_which_side_is_the_older():
 
 
 def test_the_formats_that_clients_and_deployments_share_belong_to_one_version():
-    """Whoever changes a format so that others cannot read it raises DESCRIPTOR_VERSION, and adds a line here.
+    """A change of a format that others cannot read raises DESCRIPTOR_VERSION, and adds a line here.
 
     If the other version can still be spoken with, OLDEST_DESCRIPTOR_VERSION stays; else it goes up as well.
     """

@@ -80,3 +80,14 @@ def test_every_room_of_the_package_stands_in_the_picture_of_the_house():
         p.name + ("/" if p.is_dir() else "") for p in (ROOT / "client" / "fanfold").iterdir() if p.suffix in ("", ".py")
     ]
     assert [room for room in rooms if room not in tree and not room.startswith("__")] == []
+
+
+#: Words that a reader has to read twice.
+_HARD_WORDS = re.compile(r"\b(whoever|mend(?:s|ed)?|none of ours|told lost)\b", re.IGNORECASE)
+_TEXTS = (*SOURCES, *ROOT.glob("tests/**/*.py"), *ROOT.glob("benchmarks/**/*.py"), *ROOT.glob("docs/*.md"))
+
+
+def test_texts_are_in_plain_words():
+    own = Path(__file__)
+    read = ((path, path.read_text(encoding="utf-8")) for path in _TEXTS if path != own)
+    assert [f"{path.relative_to(ROOT)}: {word}" for path, text in read for word in _HARD_WORDS.findall(text)] == []

@@ -60,7 +60,7 @@ def test_some_are_the_errors_that_python_s_own_code_expects(error, also):
 
 
 def test_an_error_says_the_next_step():
-    assert str(fanfold.StoreError("It broke.", next_step="mend it")) == "It broke.\n  Next: mend it"
+    assert str(fanfold.StoreError("It broke.", next_step="fix it")) == "It broke.\n  Next: fix it"
 
 
 def test_a_failed_run_carries_where_it_was():

@@ -51,7 +51,7 @@ def test_what_met_the_time_limit_is_run_on_a_machine_and_collected_with_the_othe
     assert (first.header.instance_type, larger.header.instance_type) == (None, "medium")
     assert first.counts() == {"succeeded": 3}
     assert larger.counts() == {"succeeded": 1}
-    assert first.results() == [0, 7, 14]  # for whoever looks at it later, too
+    assert first.results() == [0, 7, 14]  # for a later look, too
     assert first.verify().complete
 
 

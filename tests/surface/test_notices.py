@@ -65,7 +65,7 @@ def test_a_job_that_was_handed_over_tells_it_too(address, eventually):
         ("https://", "is no address"),
         ("ada@example.com", "is no address"),
         (7, "is no address"),
-        ("http://example.com/hook", "is read by whoever is on the way"),
+        ("http://example.com/hook", "can be read by others on its way"),
         ("arn:aws:sqs:eu-west-1:123456789012:jobs", "is no SNS topic"),
         ("arn:aws:sns:eu-west-1:123456789012:jobs", "is not among the topics that may be written to here"),
     ],

@@ -130,7 +130,7 @@ def test_submit_within_a_run_is_refused():
         nested(1)
     told = str(refused.value)
     assert "return fanfold.submit(str, [x])" in told
-    assert "addressing.py" not in told  # what Fanfold does within is not the user's to mend
+    assert "addressing.py" not in told  # what Fanfold does within is not the user's to fix
     assert told.count("Next: ") == 1
     assert told.endswith("Next: call the UDF as a plain function there, or submit from outside with more inputs.")
 

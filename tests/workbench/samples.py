@@ -1,4 +1,4 @@
-"""Jobs to look at, written straight into a store: a page shows a header and events, whoever wrote them."""
+"""Jobs to look at, written straight into a store: a page shows a header and events from any writer."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class Calls:
     def _pickled(self, call: tuple[Any, ...], notes: Notes) -> Parcel:
         """A call's pickle. What its code uses may be locks: its workers have new ones, as of a module that they import.
 
-        An argument may not: whoever hands one over means this one.
+        An argument may not: its caller means this very object.
         """
         try:
             return parcel.pack(call, partial(self._modules.dumps, notes=notes))

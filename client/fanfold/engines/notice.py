@@ -54,7 +54,7 @@ def check_notify(target: object, topics: Collection[str] | None) -> str:
         return target
     parts = urlsplit(target)
     if parts.scheme == "http" and parts.hostname not in _HERE:
-        raise InputError(f"notify={target!r} is read by whoever is on the way.", next_step="write it with https://.")
+        raise InputError(f"notify={target!r} can be read by others on its way.", next_step="write it with https://.")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InputError(f"notify={target!r} is no address.", next_step=_ADDRESSES)
     if topics is None:
