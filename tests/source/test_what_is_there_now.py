@@ -266,3 +266,17 @@ def test_a_method_of_a_library_that_cloudpickle_has_read_again(desk: Desk) -> No
     wrapped = module.Own.transform
     assert wrapped.__globals__ is not vars(sys.modules[wrapped.__globals__["__name__"]])
     assert desk.elsewhere(capture(module.main), 3) == [6]
+
+
+def test_a_module_that_is_a_variable_of_its_own_with_the_names_that_it_makes_when_asked(desk: Desk) -> None:
+    bundle = desk.capture("""
+        import sys
+        me, LIMIT = sys.modules[__name__], 4
+        def __getattr__(name):
+            if name == "RATE": return LIMIT * 2
+            raise AttributeError(name)
+        def double(x): return 2 * x
+        def main(x): return [me.double(x), me.LIMIT, me.RATE, hasattr(me, "nothing")]
+        """)
+    assert arrived(bundle)(3) == [6, 4, 8, False]
+    assert desk.elsewhere(bundle, 3) == [6, 4, 8, False]

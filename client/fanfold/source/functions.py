@@ -529,8 +529,9 @@ def _take_module(graph: Graph, module: ModuleType, usage: UseSite, name: str) ->
             if below not in node[3]:
                 node[3].append(below)
                 graph.project.require(Imported(below, (), usage.line_of(name)), usage.path)
-    elif node[0] == "space":
-        take_globals(graph, node[1], vars(module), names, usage)
+    elif node[0] == "space" and graph.enters(ref, usage.node):
+        asked = {"__getattr__"} & vars(module).keys()  # of a name that is none of its own it gives one
+        take_globals(graph, node[1], vars(module), names | asked, usage)
     return ref
 
 

@@ -77,6 +77,7 @@ class Graph:
         self._spaces: dict[int, int] = {}
         self._uses: list[tuple[UseSite, str]] = []
         self._steps: list[str] = []
+        self._entered: set[tuple[Ref, int]] = set()
 
     # What has been seen
 
@@ -173,6 +174,7 @@ class Graph:
         count, known = len(self.nodes), len(self._memo)
         spaces = [{k: dict(v) if isinstance(v, dict) else v for k, v in space.items()} for space in self.spaces]
         kept = (dict(self.needs), list(self.lanes), list(self.after), list(self._uses), list(self._steps))
+        entered = set(self._entered)
         try:
             self.ref(value)
         except (CaptureError, RecursionError):
@@ -182,6 +184,7 @@ class Graph:
             self.spaces = spaces
             self._spaces = {key: n for key, n in self._spaces.items() if n < len(spaces)}
             self.needs, self.lanes, self.after, self._uses, self._steps = kept
+            self._entered = entered
             return False
         return True
 
@@ -220,6 +223,12 @@ class Graph:
             self._spaces[id(namespace)] = len(self.spaces)
             self.spaces.append(make())
         return self._spaces[id(namespace)]
+
+    def enters(self, space: Ref, node: ast.AST) -> bool:
+        """Whether code looks into a module for the first time: a module may be a variable of its own."""
+        is_new = (space, id(node)) not in self._entered
+        self._entered.add((space, id(node)))
+        return is_new
 
     def repeats(self, namespace: dict[str, Any], name: str) -> bool:
         """Whether a namespace only repeats a loaded module: that of a function which cloudpickle has made again."""
