@@ -280,3 +280,28 @@ def test_a_module_that_is_a_variable_of_its_own_with_the_names_that_it_makes_whe
         """)
     assert arrived(bundle)(3) == [6, 4, 8, False]
     assert desk.elsewhere(bundle, 3) == [6, 4, 8, False]
+
+
+TOOLS = "K = 1\ndef area(): return 50\ndef user(): return area()\nclass Box:\n    def m(self): return K\n"
+
+
+def test_what_somebody_has_executed_in_a_module_is_there(desk: Desk) -> None:
+    tools = desk.module(TOOLS, "tools")
+    exec("def extra(): return K + 1\ndef area(): return 60\n", vars(tools))  # in the line where the file has one
+    text = "import tools\nfrom tools import Box\ndef main(): return [tools.extra(), tools.user(), Box().m()]\n"
+    assert desk.elsewhere(desk.capture(text)) == [2, 60, 1]
+
+
+def test_a_function_that_autoreload_has_added(desk: Desk) -> None:
+    """It has a copy of its module's names for its globals, and its own text for its file."""
+    tools = desk.module(TOOLS, "tools")
+    made: dict[str, Any] = {}
+    exec("def extra(): return K + 1", dict(vars(tools)), made)
+    tools.extra = made["extra"]
+    text = "import tools\nfrom tools import Box\ndef main(): return [tools.extra(), tools.user(), Box().m()]\n"
+    assert desk.elsewhere(desk.capture(text)) == [2, 50, 1]
+    desk.write("tools.py", TOOLS + "def extra(): return K + 1\n")
+    bundle = desk.capture(text)
+    assert desk.elsewhere(bundle) == [2, 50, 1]
+    tools.K = 5  # which the function does not see, here neither
+    assert desk.module(text).main() == desk.elsewhere(desk.capture(text)) == [2, 50, 5]

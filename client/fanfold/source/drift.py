@@ -332,6 +332,11 @@ def _added(graph: Graph, source: Source, namespace: dict[str, Any]) -> Iterator[
             yield name, value
 
 
+def may_execute(source: Source, name: str) -> bool:
+    """Whether a text may itself execute another that makes a name which no statement of it binds."""
+    return not _said(source) and name not in _bindings(source)
+
+
 @lru_cache(maxsize=1024)
 def _said(source: Source) -> frozenset[str]:
     """Every name that a text says; none where it may make names that it does not say."""
@@ -461,7 +466,7 @@ def _is_as_said(function: FunctionType, lines: set[int], source: Source, namespa
     if isinstance(found, Located):
         if found.source.path == source.path and found.source.text != source.text:
             raise refusals.stale(function)  # only in what `linecache` has of the file as it was
-        return found.line in lines
+        return found.source.path == source.path and found.line in lines
     if found.path and found.path == namespace.get("__file__"):
         if not is_compiled_as_it_stands(namespace):
             return True

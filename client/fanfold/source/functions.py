@@ -12,7 +12,6 @@ import dis
 import linecache
 import os
 import sys
-from binascii import b2a_base64
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -81,12 +80,17 @@ def locate(function: FunctionType) -> Located | Unlocated:
     path = code.co_filename
     seen = set()
     is_file = os.path.exists(path)
+    if not is_file and isinstance(namespace.get("__file__"), str):
+        from fanfold.source.executed import in_own_file
+
+        if found := in_own_file(code, namespace):
+            return found
     for text in _texts(code, namespace, is_file=is_file):
         if text in seen:
             continue
         seen.add(text)
         try:
-            found = _in_text(code, parse(path, text), namespace)
+            found = in_text(code, parse(path, text), namespace)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         if found:
@@ -109,7 +113,8 @@ def _texts(code: CodeType, namespace: dict[str, Any], *, is_file: bool) -> Itera
     yield from candidates(code)
 
 
-def _in_text(code: CodeType, source: Source, namespace: dict[str, Any]) -> Located | None:
+def in_text(code: CodeType, source: Source, namespace: dict[str, Any]) -> Located | None:
+    """Where a text has a code; None where it has not."""
     flags = code.co_flags & FUTURES
     for index in _indexes(source, flags, namespace):
         known = [each for each in index.get(code.co_name, ()) if is_same(each.code, code)]
@@ -278,6 +283,10 @@ def describe(graph: Graph, function: FunctionType) -> tuple[Any, Any]:
         return by_name(graph, function.__module__, function.__qualname__), None
     is_whole = module_of(namespace) is not None and namespace is not graph.home and module != "__main__"
     is_named = has_name(function, module, function.__qualname__) or has_udf(function, module, function.__qualname__)
+    if is_whole and is_named and function.__code__.co_filename.startswith("<"):
+        from fanfold.source.executed import is_from_elsewhere
+
+        is_named = not is_from_elsewhere(function)
     if is_whole and is_named and not is_library(module, namespace):
         return by_name(graph, module, function.__qualname__), None
     found = locate(function)
@@ -292,7 +301,9 @@ def describe(graph: Graph, function: FunctionType) -> tuple[Any, Any]:
     elif found.path and is_compiled_as_it_stands(namespace) and may_be_edited(found.path):
         raise refusals.stale(function)
     else:
-        code, meaning = _as_it_is(graph, function)
+        from fanfold.source.unkept import as_it_is
+
+        code, meaning = as_it_is(graph, function)
         usage = UseSite(
             function.__code__.co_filename, ast.Pass(lineno=function.__code__.co_firstlineno), function.__name__
         )
@@ -305,23 +316,6 @@ def describe(graph: Graph, function: FunctionType) -> tuple[Any, Any]:
 def _meaning(parts: dict[str, Any], code: str) -> Any:
     left_out = ("qualname", "module", "space", "name")
     return ["function", code, {k: v for k, v in parts.items() if k not in left_out}]
-
-
-def _as_it_is(graph: Graph, function: FunctionType) -> tuple[list[Any], str]:
-    """The code of a function that has no text, as Python has compiled it: only the same Python can run it."""
-    import marshal
-
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    graph.needs[
-        "Python", f"{function.__code__.co_filename}: {function.__qualname__!r}, of which Python has no text,"
-    ] = version
-    data = marshal.dumps(function.__code__)
-    return ["marshal", b2a_base64(data, newline=False).decode()], repr(_bare(function.__code__))
-
-
-def _bare(code: CodeType) -> Any:
-    consts = [_bare(const) if isinstance(const, CodeType) else repr(const) for const in code.co_consts]
-    return code.co_code.hex(), code.co_names, code.co_varnames, code.co_freevars, consts
 
 
 def _parts(graph: Graph, function: FunctionType, usage: UseSite, *, is_whole: bool) -> dict[str, Any]:
@@ -413,9 +407,13 @@ def _space(graph: Graph, namespace: dict[str, Any], *, is_whole: bool) -> int:
         else:
             graph.project.imports.add(str(module).partition(".")[0])
         return graph.space(namespace, lambda: {"of": module})
-    is_beside = is_library(str(module))
+    is_copy = module != "__main__" and module in sys.modules and _copies(graph, namespace, str(module))
+    is_beside = is_copy or is_library(str(module))
     if is_beside and graph.repeats(namespace, str(module)):
-        graph.project.imports.add(str(module).partition(".")[0])
+        if is_copy:
+            graph.project.require(Imported(str(module), (), 1), str(namespace.get("__file__")))
+        else:
+            graph.project.imports.add(str(module).partition(".")[0])
         return graph.space(namespace, lambda: {"of": module})
 
     def new() -> dict[str, Any]:
@@ -430,6 +428,14 @@ def _space(graph: Graph, namespace: dict[str, Any], *, is_whole: bool) -> int:
         return {**space, **beside, "globals": {}, "names": {}}
 
     return graph.space(namespace, new)
+
+
+def _copies(graph: Graph, namespace: dict[str, Any], module: str) -> bool:
+    if vars(sys.modules[module]) is namespace or namespace is graph.home:
+        return False
+    from fanfold.source.executed import is_copy
+
+    return is_copy(namespace, module)
 
 
 def _package(namespace: dict[str, Any]) -> str:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import ast
 import os
 import sys
+from binascii import b2a_base64
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fanfold.source.graph import Graph
     from fanfold.source.texts import Source
 
 #: How many lines one thing that was typed may have.
@@ -151,3 +153,23 @@ def rewritten_index(source: Source, by_name: Callable[[CodeType], dict[str, Any]
     tree = ast.parse(source.text, source.path)
     rewrite_asserts(tree, source.text.encode())
     return by_name(compile(tree, source.path, "exec", dont_inherit=True))
+
+
+# Code without any text
+
+
+def as_it_is(graph: Graph, function: FunctionType) -> tuple[list[Any], str]:
+    """The code of a function that has no text, as Python has compiled it: only the same Python can run it."""
+    import marshal
+
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    graph.needs[
+        "Python", f"{function.__code__.co_filename}: {function.__qualname__!r}, of which Python has no text,"
+    ] = version
+    data = marshal.dumps(function.__code__)
+    return ["marshal", b2a_base64(data, newline=False).decode()], repr(_bare(function.__code__))
+
+
+def _bare(code: CodeType) -> Any:
+    consts = [_bare(const) if isinstance(const, CodeType) else repr(const) for const in code.co_consts]
+    return code.co_code.hex(), code.co_names, code.co_varnames, code.co_freevars, consts
