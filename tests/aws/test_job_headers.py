@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from math import ceil
+from types import SimpleNamespace
 
 import pytest
 
+from fanfold.cli.records import job_records
 from fanfold.contract.cloud import shard_of
+from fanfold.core.models import Event, EventKind
+from fanfold.errors import ConfigurationError
+from fanfold.job import Job
+from fanfold.job.waiting import Tracker
+from fanfold.stores import state
 from fanfold_runtime.context import get_header
-from tests.stores.samples import a_job
+from tests.aws.calls import counted
+from tests.stores.samples import a_job, failed, finished
 
 #: What DynamoDB gives out of one key, in consistent reads of 4 KB a second, is 3,000; this is what is wanted of it
 #: (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html).
@@ -89,3 +97,73 @@ def test_a_copy_that_was_never_written_is_read_from_the_header(aws_stores, accou
         TableName=aws_stores.table.name, Key={"pk": {"S": f"job#{job.id}#1#header"}, "sk": {"S": "head"}}
     )
     assert get_header(aws_stores, job.id, 1) == job
+
+
+# --- how jobs stand in a list -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def engine(aws_stores):
+    return SimpleNamespace(stores=aws_stores, reconcile=lambda *_: False)
+
+
+def an_ended_job(stores, end=finished, **facts):
+    job = a_job(count=2, owner="ada", **facts)
+    stores.log.put_job(job)
+    stores.log.append([finished(job.id, 0), end(job.id, 1)])
+    return job
+
+
+def listed(engine):
+    return job_records([Job(header, engine) for header in engine.stores.log.list_jobs(owner="ada")])
+
+
+def test_jobs_that_have_ended_are_listed_by_one_query(engine, account):
+    jobs = [an_ended_job(engine.stores) for _ in range(20)]
+    first = listed(engine)
+    with counted(account) as calls:
+        assert listed(engine) == first
+    assert calls == {"dynamodb:Query": 1}
+    assert {record["id"] for record in first} == {job.id for job in jobs}
+    assert {(record["status"], record["counts"]["succeeded"]) for record in first} == {("Completed", 2)}
+
+
+def test_who_waits_for_a_job_spares_lists_the_reading(engine, account):
+    job = Job(an_ended_job(engine.stores), engine).wait(progress=False)
+    with counted(account) as calls:
+        (record,) = listed(engine)
+    assert (record["id"], record["status"], calls) == (job.id, "Completed", {"dynamodb:Query": 1})
+
+
+def test_what_may_still_change_is_read_each_time(engine, account):
+    """A failure that is minutes old may yet turn into a success that comes late."""
+    job = an_ended_job(engine.stores, failed)
+    assert [record["status"] for record in listed(engine)] == ["Failed"]
+    engine.stores.log.append([finished(job.id, 1)])
+    assert [record["status"] for record in listed(engine)] == ["Completed"]
+
+
+@pytest.mark.parametrize("goes_on", ["drop_brief", "retry", "cancel"])
+def test_a_job_that_goes_on_is_read_again_whoever_keeps_how_it_stood(engine, monkeypatch, goes_on):
+    monkeypatch.setattr(state, "_SETTLED_S", -1.0)
+    job, log = an_ended_job(engine.stores, failed), engine.stores.log
+    slow = Tracker(job, engine)  # somebody who has read it before it goes on, and keeps that afterwards
+    slow.refresh()
+    assert [record["status"] for record in listed(engine)] == ["Failed"]
+    assert log.brief(job.id) is not None
+    act = {"drop_brief": log.drop_brief, "retry": lambda id: log.request_cancel(id, None)}
+    act.get(goes_on, lambda id: log.request_cancel(id, 5.0))(job.id)
+    slow.keep_brief()
+    assert log.brief(job.id) is None
+    log.append([Event.new(job.id, 1, 1, EventKind.QUEUED)])
+    assert [record["status"] for record in listed(engine)] == ["Cancelled" if goes_on == "cancel" else "Running"]
+
+
+def test_who_may_only_read_the_table_can_list_it(engine, monkeypatch):
+    an_ended_job(engine.stores)
+
+    def refuse(*_, **__):
+        raise ConfigurationError("You may not.", next_step="ask.")
+
+    monkeypatch.setattr(engine.stores.table, "update_if", refuse)
+    assert [record["status"] for record in listed(engine)] == ["Completed"]

@@ -138,7 +138,7 @@ class SimulatedCloud:
 
     def wait(self, tracker: Tracker) -> None:
         """Wait for a job as a client does, and look after it."""
-        pause_s = 0.25
+        pause_s = self.world.random.choice((0.25, 2.0, 6.0))
         while True:
             with suppress(StoreUnavailable):
                 if tracker.look().done:

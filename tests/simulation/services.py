@@ -17,6 +17,8 @@ from fanfold.stores.aws.account import Refused
 from tests.simulation.world import Process, World
 
 Item = dict[str, dict[str, Any]]
+#: The share of calls after which time passes before their answer is there; each costs the scheduler a turn.
+_HEARD_LATER = 0.3
 
 
 class Account:
@@ -44,7 +46,9 @@ class Account:
             world.sleep(world.random.uniform(0.1, 5.0))
             answer = self._act(act, given, expected)
             self._note(operation, on, given, answer)
-        world.sleep(world.random.uniform(0.001, 0.02))
+        # What is done and not yet heard of matters where another part of the process goes on meanwhile, or it dies.
+        if world.random.random() < _HEARD_LATER:
+            world.sleep(world.random.uniform(0.001, 0.02))
         return answer
 
     def _note(self, operation: str, on: str, given: dict[str, Any], answer: Any) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fanfold.diagnosis import Check
     from fanfold.job.post_mortem import PostMortem
     from fanfold.job.profile import Profile
+    from fanfold.stores.state import Brief
     from fanfold.submission.estimates import Plan, Span, Way
 
 _JOB = {
@@ -201,12 +202,24 @@ KEYS: dict[str, dict[str, str]] = {
     "cache size": {"results": "how many results are cached", "bytes": "their bytes together"},
     "cache clear": {"forgotten": "how many results were forgotten", "freed_bytes": "bytes of files deleted"},
 }
+#: Jobs of AWS that are asked for side by side.
+_AT_ONCE = 16
 LISTS = ("jobs", "times", "errors", "instance-types", "doctor", "ls")
 
 
-def job_record(job: Job) -> dict[str, Any]:
+def job_records(jobs: Iterable[Job]) -> list[dict[str, Any]]:
+    """A record of each job as it is now. What takes calls of AWS is asked for side by side."""
+    jobs = list(jobs)
+    if not any(job.header.costs_money for job in jobs):
+        return [_job_record(job, job.brief()) for job in jobs]
+    from concurrent.futures import ThreadPoolExecutor  # slow to import
+
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        return list(threads.map(lambda job: _job_record(job, job.brief()), jobs))
+
+
+def _job_record(job: Job, brief: Brief) -> dict[str, Any]:
     """A job among others."""
-    brief = job.brief()
     return {
         **_header_record(job),
         "status": brief.status,

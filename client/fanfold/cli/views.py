@@ -15,7 +15,7 @@ import typer
 
 from fanfold.cli.exits import ExitCode
 from fanfold.cli.output import Column, ago, arguments, note, print_text, table_text
-from fanfold.cli.records import job_record, status_record
+from fanfold.cli.records import job_records, status_record
 from fanfold.core.formatting import Dollars, duration
 from fanfold.core.models import RunStatus
 from fanfold.engines.base import Engine
@@ -51,7 +51,7 @@ class JobList:
     def records(self) -> list[dict[str, Any]]:
         """A record of each job, as it is now."""
         self._jobs = {job.id: self._jobs.get(job.id, job) for job in self._find()}
-        return [job_record(job) for job in self._jobs.values()]
+        return job_records(self._jobs.values())
 
     def view(self) -> View:
         """The jobs as a table."""
@@ -62,7 +62,7 @@ class JobList:
                 " ".join((r["name"], *job.header.tags)),
                 r["status"],
                 _part(r),
-                ago(job.header.created_at, job.state.now()),
+                ago(job.header.created_at, job.tracker.engine.stores.log.now()),
                 str(Dollars(r["cost_usd"])),
             )
             for job, r in zip(self._jobs.values(), records, strict=True)

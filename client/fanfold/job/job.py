@@ -321,7 +321,7 @@ class Job(JobCompat):
         return Status.of(state.status.value, state.counts())
 
     def brief(self) -> Brief:
-        """How it stands in a list: status, counts, seconds, dollars. A large job that has ended is not read again."""
+        """How it stands in a list: status, counts, seconds, dollars. Of one that is kept no event is read again."""
         return self.tracker.brief()
 
     def counts(self) -> dict[str, int]:
@@ -580,6 +580,7 @@ class Job(JobCompat):
 
     def _start_again(self, runs: list[RunRef], fixed: JobHeader | None) -> None:
         log = self.tracker.engine.stores.log
+        log.drop_brief(self.id)
         if fixed is not None:
             log.replace_header(fixed)
         data = {} if fixed is None else {"fix": len(fixed.fixed_hashes)}

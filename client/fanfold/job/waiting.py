@@ -28,7 +28,7 @@ from fanfold.core.processes import Locked
 from fanfold.engines.base import Engine
 from fanfold.errors import ConfigurationError, FanfoldError, StoreError, StoreFull, StoreUnavailable, WaitTimeout
 from fanfold.settings import Logger
-from fanfold.stores.state import LARGE_JOB, Brief, KeptBrief, brief_of
+from fanfold.stores.state import LARGE_JOB, Brief, KeptBrief, brief_of, is_settled
 
 if TYPE_CHECKING:
     from fanfold.job.job import Job
@@ -62,7 +62,7 @@ class Tracker(Locked):
         self._cursor: str | None = None
         self._reconciled = 0.0
         self._silent_since = 0.0
-        self._kept: str | None = None
+        self._kept: object = None
         self._kept_at = time.monotonic() - _KEEP_S + _KEEP_FIRST_S
         self._brief: tuple[int, Brief] | None = None
         self._was_open = self._left_flight = self._looked_last = False
@@ -143,9 +143,9 @@ class Tracker(Locked):
         return state
 
     def brief(self) -> Brief:
-        """How the job stands in a list: of a large one what is kept, for its events take long to read."""
+        """How the job stands in a list: what is kept of it, where its events take long to read, or calls."""
         log = self.engine.stores.log
-        if self._cursor is None and self.header.count >= LARGE_JOB:
+        if self._cursor is None and (self.header.costs_money or self.header.count >= LARGE_JOB):
             kept = KeptBrief.read(log, self.header)
             if kept is not None and kept.is_fresh(log.now()):
                 return kept.brief
@@ -154,18 +154,23 @@ class Tracker(Locked):
         state = self.look()
         if self._brief is None or self._brief[0] != state.version or not state.done:
             self._brief = state.version, brief_of(state, float(cost(state)))
-        self.keep_brief()
+        self.keep_brief(least=1)
         return self._brief[1]
 
-    def keep_brief(self) -> None:
-        """Keep how a large job stands, for lists to come."""
-        if self.header.count < LARGE_JOB or self._cursor is None or self._cursor == self._kept:
+    def keep_brief(self, *, least: int = 2) -> None:
+        """Keep how the job stands, for lists to come: of a large one here, and of one in AWS that has ended.
+
+        `least`: the fewest runs for which that is worth a call of AWS.
+        """
+        far = self.header.costs_money
+        read_to = self.state.version if far else self._cursor  # there a cursor moves on where nothing is new
+        if self._cursor is None or self._kept == read_to or self.header.count < (least if far else LARGE_JOB):
             return
-        if not self.state.done and (self.header.costs_money or time.monotonic() - self._kept_at < _KEEP_S):
-            return  # in AWS a list reads what is open: no log there keeps it
+        if not (is_settled(self.state) if far else self.state.done or time.monotonic() - self._kept_at > _KEEP_S):
+            return  # in AWS a list reads what is open
         from fanfold.job.cost import cost
 
-        self._kept, self._kept_at = self._cursor, time.monotonic()
+        self._kept, self._kept_at = read_to, time.monotonic()
         KeptBrief.write(self.engine.stores.log, self.state, self._cursor, float(cost(self.state)))
 
     def _leave_flight(self) -> None:

@@ -60,10 +60,16 @@ class EventLog(Protocol):
         """
 
     def put_brief(self, job_id: str, cursor: Cursor, text: str, *, cancelled_at: float | None = None) -> None:
-        """Note how a job stands in a list, as of `cursor` and of that cancel flag. A log that is far away need not."""
+        """Note how a job stands in a list, as of `cursor` and of that cancel flag.
+
+        A log that is far away keeps it of jobs that have ended; a job that goes on takes it away (`drop_brief`).
+        """
 
     def brief(self, job_id: str) -> tuple[str, bool] | None:
         """What was noted last, and whether nothing has been recorded of the job since; None where its flag changed."""
+
+    def drop_brief(self, job_id: str) -> None:
+        """Forget what was noted, for a job that had ended goes on. A log that sees this by itself does nothing."""
 
     def wait_for_news(self, timeout_s: float) -> bool:
         """Wait until something may have been recorded since this thread last waited; False after `timeout_s`.

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from fanfold.core.fold import JobState, fold
 from fanfold.core.formatting import Seconds
-from fanfold.core.models import Event, JobHeader
-from fanfold.errors import StoreError
+from fanfold.core.models import Event, JobHeader, JobStatus
+from fanfold.errors import ConfigurationError, StoreError
 from fanfold.stores.protocols import Cursor, EventLog
 
 #: From so many runs on, how a job stands is kept: reading the events of fewer takes no time.
@@ -18,6 +18,9 @@ LARGE_JOB = 1_000
 
 #: What was kept of an open job so long ago at most is what a list shows; then its events are read.
 _FRESH_S = 10.0
+
+#: In AWS a failure may still turn into a late success, and machines tell what they have cost when they have gone.
+_SETTLED_S = 900.0
 
 #: Not `json.dumps`, which may be one that the user has replaced.
 _to_json = json.JSONEncoder().encode
@@ -61,8 +64,16 @@ def wall_s(state: JobState) -> Seconds:
     return Seconds(max(0.0, end - state.header.created_at))
 
 
+def is_settled(state: JobState) -> bool:
+    """Whether how a job stands is final, unless somebody has it go on."""
+    header = state.header
+    if not header.costs_money or (state.status is JobStatus.COMPLETED and header.instance_type is None):
+        return state.done
+    return state.done and state.now() - header.created_at - wall_s(state) > _SETTLED_S
+
+
 class KeptBrief(NamedTuple):
-    """How a large job stood when somebody looked. `latest`: nothing has been recorded since."""
+    """How a job stood when somebody looked. `latest`: nothing has been recorded since."""
 
     brief: Brief
     done: bool
@@ -85,7 +96,7 @@ class KeptBrief(NamedTuple):
         """Keep how a job stands, read up to `cursor`; when that was (seconds since 1970), 0 for one that has ended."""
         at = 0.0 if state.done else log.now()
         values = [*brief_of(state, cost_usd), *([at] if at else [])]
-        with suppress(StoreError):  # where the home can only be read, it is read each time
+        with suppress(StoreError, ConfigurationError):  # where the store can only be read, it is read each time
             log.put_brief(state.header.id, cursor, _to_json(values), cancelled_at=state.header.cancelled_at)
         return at
 

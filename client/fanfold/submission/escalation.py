@@ -127,6 +127,7 @@ class Escalation:
         """Tell the first job what came of them; they have ended."""
         events = list(self._ends())
         engine.stores.log.append(events)
+        engine.stores.log.drop_brief(self._job.id)  # a list may have read it meanwhile
         self._job.state.apply(events)  # a read right after the write may not see it yet, where the log is far away
 
     def _ends(self) -> Iterator[Event]:

@@ -57,9 +57,9 @@ def server() -> MCPServer[Any]:
 def jobs(limit: int = 20, engine: str | None = None) -> list[dict[str, Any]]:
     """The latest jobs, newest first: id, UDF, status, counts of runs, seconds, dollars."""
     from fanfold.api.submit import get_jobs
-    from fanfold.cli.records import job_record
+    from fanfold.cli.records import job_records
 
-    return [job_record(job) for job in get_jobs(limit=limit, engine=engine)]
+    return job_records(get_jobs(limit=limit, engine=engine))
 
 
 def status(job: str, engine: str | None = None) -> dict[str, Any]:

@@ -32,12 +32,17 @@ _INLINE_CONSTANTS_BYTES = 4096
 _CONSTANTS_AT = "constants_at"
 #: Jobs whose long constants are remembered.
 _CONSTANTS = 16
+#: For how many seconds a list tells how its jobs stand, and of how many jobs.
+_LISTED_S, _LISTED = 10.0, 5_000
 
 
 #: For how long a job is kept from when anything of it lived.
 _RETENTION = "retention_s"
 #: The last question about a run's stack: which run, the question's name, when.
 _QUESTION = "stack_asked"
+#: How the job stands in a list, once it has ended; and how often that was taken away, for it went on.
+_BRIEF, _REOPENED = "brief", "reopened"
+_REOPEN: Item = {":one": {"N": "1"}}
 
 
 class StackQuestion(NamedTuple):
@@ -52,13 +57,16 @@ class StoredHeader(NamedTuple):
     """A header, and what the table keeps beside it. `expires_at` is in seconds since 1970.
 
     `retention_s`: for how long the job is kept; its expiry moves on while anything of it lives (`keeping`).
-    `question`: the last that was asked about a run's stack.
+    `question`: the last that was asked about a run's stack. `brief`: how the job stands in a list, where somebody has
+    kept that; `reopened`: how often it was taken away.
     """
 
     header: JobHeader
     expires_at: int
     retention_s: float
     question: StackQuestion | None = None
+    brief: str = ""
+    reopened: int = 0
 
 
 class JobHeaders:
@@ -71,6 +79,8 @@ class JobHeaders:
         self._clock = table.account.clock
         self._constants: OrderedDict[str, str] = OrderedDict()
         self._seen: dict[str, tuple[StoredHeader, float]] = {}
+        #: Briefs of a list just read, by job. Its headers are not remembered: they may be older than those seen.
+        self._listed: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
 
     def put(self, header: JobHeader) -> None:
@@ -117,14 +127,40 @@ class JobHeaders:
     def flag(self, job_id: str, at: float | None) -> None:
         """Set the cancel flag (seconds since 1970), or take it away."""
         if at is None:
-            self._change(job_id, "REMOVE cancelled_at")
+            self._change(job_id, f"REMOVE cancelled_at, {_BRIEF} ADD {_REOPENED} :one", **_values(_REOPEN))
         else:
-            self._change(job_id, "SET cancelled_at = :new", ExpressionAttributeValues={":new": {"N": repr(at)}})
+            change = f"SET cancelled_at = :new REMOVE {_BRIEF}"
+            self._change(job_id, change, **_values({":new": {"N": repr(at)}}))
 
     def ask_stack(self, job_id: str, question: StackQuestion) -> None:
         """Leave a question where all workers of the job will see it; an earlier one is gone then."""
         new = {"S": f"{question.index} {question.name} {question.at!r}"}
-        self._change(job_id, f"SET {_QUESTION} = :new", ExpressionAttributeValues={":new": new})
+        self._change(job_id, f"SET {_QUESTION} = :new", **_values({":new": new}))
+
+    def keep_brief(self, job_id: str, text: str, *, reopened: int, cancelled_at: float | None) -> bool:
+        """Keep how a job stands, as read when it had been reopened so often; False where it has gone on since."""
+        conditions, values = [f"attribute_exists({cloud.PARTITION_KEY})"], {":new": {"S": text}}
+        for name, value in ((_REOPENED, reopened or None), ("cancelled_at", cancelled_at)):
+            if value is None:
+                conditions.append(f"attribute_not_exists({name})")
+            else:
+                conditions.append(f"{name} = :{name}")
+                values[f":{name}"] = {"N": repr(value)}
+        change = f"SET {_BRIEF} = :new"
+        return self._table.update_if(_key(job_id), change, " AND ".join(conditions), **_values(values))
+
+    def brief(self, job_id: str) -> str:
+        """How a job stands, as somebody has kept it; empty where nobody has. Raises `JobNotFound`."""
+        listed = self._listed.get(job_id)
+        if listed is not None and time.monotonic() - listed[1] < _LISTED_S:
+            return listed[0]
+        return self.get(job_id).brief
+
+    def drop_brief(self, job_id: str) -> None:
+        """Take away how a job stands: it goes on."""
+        change, there = f"REMOVE {_BRIEF} ADD {_REOPENED} :one", f"attribute_exists({cloud.PARTITION_KEY})"
+        self._table.update_if(_key(job_id), change, there, **_values(_REOPEN))
+        self.forget(job_id)
 
     def _change(self, job_id: str, change: str, **values: Item) -> None:
         """Change what stands beside a header, and beside each of its copies."""
@@ -189,6 +225,7 @@ class JobHeaders:
     def forget(self, job_id: str) -> None:
         """Have the header read anew."""
         self._seen.pop(job_id, None)
+        self._listed.pop(job_id, None)
 
     def listed(self, *, owner: str | None, limit: int, before: str | None) -> list[JobHeader]:
         """Headers, newest first."""
@@ -196,7 +233,9 @@ class JobHeaders:
         while len(found) < limit:
             page = self._page(owner, before, limit - len(found))
             kept = [item for item in page.items if not self._expired(item)]
-            found += [head.header for head in self._heads(kept)]
+            heads, at = list(self._heads(kept)), time.monotonic()
+            found += [head.header for head in heads]
+            self._remember_listed({head.header.id: (head.brief, at) for head in heads})
             if not page.more or not page.items:
                 break
             before = page.items[-1][cloud.INDEX_SORT_KEY]["S"]
@@ -249,6 +288,11 @@ class JobHeaders:
             self._seen[head.header.id] = head, time.monotonic()
         return head
 
+    def _remember_listed(self, briefs: dict[str, tuple[str, float]]) -> None:
+        if len(self._listed) > _LISTED:
+            self._listed = {}
+        self._listed.update(briefs)
+
     def _not_found(self, job_id: str) -> JobNotFound:
         latest: list[str] = []
         with suppress(FanfoldError):  # functions and machines may not list jobs
@@ -300,7 +344,12 @@ def _head(item: Item) -> StoredHeader:
     expires_at = int(item[cloud.EXPIRES_AT]["N"])
     kept = item.get(_RETENTION)  # jobs from before their expiry moved have none
     retention_s = float(kept["N"]) if kept else max(0.0, expires_at - header.created_at)
-    return StoredHeader(header, expires_at, retention_s, _question(item))
+    brief, reopened = item.get(_BRIEF, {}).get("S", ""), int(item.get(_REOPENED, {}).get("N", 0))
+    return StoredHeader(header, expires_at, retention_s, _question(item), brief, reopened)
+
+
+def _values(values: Item) -> Item:
+    return {"ExpressionAttributeValues": values}
 
 
 def _question(item: Item) -> StackQuestion | None:

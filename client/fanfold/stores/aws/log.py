@@ -29,7 +29,7 @@ from fanfold.stores.aws.account import CONCURRENCY
 from fanfold.stores.aws.clock import ServiceClock
 from fanfold.stores.aws.failed_executions import read_failed_execution
 from fanfold.stores.aws.job_headers import JobHeaders, StackQuestion
-from fanfold.stores.aws.shard_cursors import BEGINNING, CompletedShards, Reading, Window, iso
+from fanfold.stores.aws.shard_cursors import BEGINNING, CompletedShards, Reading, Window, iso, reopened_as_of
 from fanfold.stores.aws.table import Item, Page, Table
 from fanfold.stores.keys import overflow_key
 from fanfold.stores.packing import events_from_bytes, events_to_bytes, events_too_new
@@ -228,12 +228,14 @@ class DynamoEventLog:
         A round over all shards that brought something is followed by one empty page without asking again, for as long
         as nothing of the job is appended here: a reader who reads until there is no more would ask for all twice.
         """
-        here, now, header = self._appended_here(job_id), self._clock.now(), self.job_headers.known(job_id).header
+        here, now, head = self._appended_here(job_id), self._clock.now(), self.job_headers.known(job_id)
+        header = head.header
         reading = Reading.of(cursor, shards(header.count))
         if reading.rested == here:
             reading.rested = None
             return [], reading.to_cursor()
         if not reading.todo:
+            reading.reopened = head.reopened  # as it was before anything is read
             reading.begin(now, partial(self._count, job_id, channel))
         pages: list[tuple[int, list[Event]]] = []
         read, began = 0, time.monotonic()
@@ -268,11 +270,19 @@ class DynamoEventLog:
         return self._clock.now()
 
     def put_brief(self, job_id: str, cursor: Cursor, text: str, *, cancelled_at: float | None = None) -> None:
-        """Nothing: the table keeps its finished shards."""
+        """Note it beside the header, which lists read anyway; nothing where the job has gone on since it was read."""
+        reopened = reopened_as_of(cursor)
+        if self.job_headers.keep_brief(job_id, text, reopened=reopened, cancelled_at=cancelled_at):
+            self.job_headers.forget(job_id)
 
-    def brief(self, job_id: str) -> tuple[str, bool] | None:  # noqa: ARG002 - of the protocol
-        """None: nothing was noted."""
-        return None
+    def brief(self, job_id: str) -> tuple[str, bool] | None:
+        """What was noted last, of a job that had ended; whoever has one go on takes it away."""
+        kept = self.job_headers.brief(job_id)
+        return (kept, True) if kept else None
+
+    def drop_brief(self, job_id: str) -> None:
+        """Forget what was noted: the job goes on."""
+        self.job_headers.drop_brief(job_id)
 
     def wait_for_news(self, timeout_s: float) -> bool:
         """Wait until something was appended here, or it is time to ask what others did; False after `timeout_s`."""

@@ -131,6 +131,8 @@ class Reading:
     todo: dict[int, str] = field(default_factory=dict)
     #: Set between a round that brought something and the next: what had been appended here by then.
     rested: str | None = None
+    #: How often the job had been reopened when this round began.
+    reopened: int = 0
 
     @classmethod
     def of(cls, cursor: str | None, shards: int) -> Reading:
@@ -139,12 +141,13 @@ class Reading:
             return cls(token_hex(8), [ShardCursor() for _ in range(shards)])
         told = json.loads(cursor)
         todo = {int(shard): start for shard, start in told["todo"].items()}
-        return cls(told["id"], [ShardCursor(*one) for one in told["at"]], todo, told["rested"])
+        cursors = [ShardCursor(*one) for one in told["at"]]
+        return cls(told["id"], cursors, todo, told["rested"], told["reopened"])
 
     def to_cursor(self) -> str:
         """Where to go on, as text."""
         at = [_values_of(one) for one in self.cursors]
-        told = {"id": self.id, "at": at, "todo": self.todo, "rested": self.rested}
+        told = {"id": self.id, "at": at, "todo": self.todo, "rested": self.rested, "reopened": self.reopened}
         return json.dumps(told, separators=(",", ":"))
 
     def begin(self, now: float, count: Callable[[dict[int, Window]], dict[int, int]]) -> None:
@@ -171,6 +174,12 @@ class Reading:
         elif keys:
             self.todo[shard] = keys[-1]
         return self.cursors[shard].note(keys, more=more, now=now)
+
+
+def reopened_as_of(cursor: str) -> int:
+    """How often a job had been reopened when the round of this cursor began."""
+    reopened: int = json.loads(cursor)["reopened"]
+    return reopened
 
 
 def seconds(key: str) -> float:

@@ -454,6 +454,9 @@ class SqliteEventLog:
             found = connection.execute(query, (*own, number)).fetchone()
         return None if found is None else (str(found[0]), bool(found[1]))
 
+    def drop_brief(self, job_id: str) -> None:
+        """Nothing: whatever is recorded later tells that it is old."""
+
     def wait_for_news(self, timeout_s: float) -> bool:
         """Wait until anyone may have written since this thread last waited; False after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
