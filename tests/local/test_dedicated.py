@@ -9,6 +9,9 @@ import psutil
 import pytest
 
 import fanfold
+from fanfold.core.models import EventKind
+from fanfold.engines.base import engine_for
+from fanfold.stores import disk
 from tests.conftest import is_gone, worker_processes
 
 
@@ -103,13 +106,21 @@ def test_cancel_from_another_process_ends_it(script, eventually, tmp_path):
     eventually(lambda: all(is_gone(process.pid) for process in [runner, *family]))
 
 
-def test_kill_9_of_its_process_is_noticed_and_its_runs_are_started_again(tmp_path, eventually):
+def test_kill_9_of_its_process_is_noticed_and_its_runs_are_started_again(tmp_path, eventually, monkeypatch):
     job = fanfold.submit(wait_for, [str(tmp_path / "go"), str(tmp_path / "go")], collect=False, max_workers=1)
     eventually(lambda: job.logs(0))
     first = runner_of(job)
     family = first.children()
     first.kill()
     eventually(lambda: all(is_gone(process.pid) for process in [first, *family]))
+    # Not while the disk is full, which ended it: the next would end the same way.
+    engine_for().stores.runner_log(job.id).write_text("fanfold.errors.StoreFull: No room left in ...\nNext: free some")
+    with monkeypatch.context() as full:
+        full.setattr(disk, "free_bytes", lambda _: 4 << 20)
+        with pytest.raises(fanfold.StoreFull, match=f"No room left in .* job {job.id}") as told:
+            job.wait(progress=False)
+        assert f"fanfold status {job.id}" in told.value.next_step
+        assert len(job.state.job_events(EventKind.RUNNER)) == 1
     eventually(lambda: job.counts() == {"running": 1, "queued": 1} and "attempt 1" in job.logs(0))
     assert runner_of(job).pid != first.pid
     (tmp_path / "go").touch()

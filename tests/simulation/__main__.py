@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import resource
 import sys
@@ -12,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[2] / "runtime"))  # as pytest has it
-from tests.simulation.schedule import Outcome, run_schedule
+from tests.simulation.schedule import Outcome, rare_collections, run_schedule
 
 _CHUNK = 250
 
@@ -55,15 +54,8 @@ def carry_out(seeds: range, at_once: int) -> int:
 
 
 def _carry_out(seeds: range) -> list[Outcome]:
-    gc.disable()
-    found = []
-    for seed in seeds:
-        outcome = run_schedule(seed)
-        if outcome.violations:
-            found.append(outcome)
-        if seed % 50 == 0:
-            gc.collect()
-    return found
+    with rare_collections():
+        return [outcome for seed in seeds if (outcome := run_schedule(seed)).violations]
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from tests.simulation.world import Flag, Part, Process, Turn, World
 
 RETENTION_S = 30 * 86400.0
 _LEASE_S = 40.0
-_CANCEL_S = 3.0
+_CANCEL_S = 5.0
 #: A machine's last look at what others hold, and its end, are so far from each other where calls are slow.
 _DECIDES_S = 15.0
 _ARN = "arn:aws:states:eu-central-1:123456789012:stateMachine:{}"
@@ -172,13 +172,13 @@ class SimulatedCloud:
         slots, open_ = given["max_children"] * given["runs_per_child"], [0]
         for line in lines:
             while open_[0] >= slots and execution["status"] == "RUNNING":
-                self.world.sleep(0.5)
+                self.world.sleep(2.0)
             if execution["status"] != "RUNNING":
                 return
             open_[0] += 1
             self._invoke(arn, given["job"], json.loads(line), lambda: open_.__setitem__(0, open_[0] - 1))
         while open_[0] and execution["status"] == "RUNNING":
-            self.world.sleep(0.5)
+            self.world.sleep(2.0)
         if execution["status"] == "RUNNING":
             execution["status"] = "SUCCEEDED"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import logging
 import os
 import random
@@ -111,6 +112,22 @@ def stage(world: World) -> Iterator[Path]:
             setattr(place, name, act)
         with world.clock():
             yield _scratch()
+
+
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Within, Python looks for garbage every few hundred schedules, and not through all that was there before.
+
+    Each leaves a few thousand objects, and looking for them as often as Python does costs a third.
+    """
+    gc.freeze()
+    was, _, _ = gc.get_threshold()
+    gc.set_threshold(200_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(was)
+        gc.unfreeze()
 
 
 @cache

@@ -226,7 +226,7 @@ class Flag:
         """Wait until it is set; False after `timeout` seconds."""
         ends = self._world.now + timeout
         while not self._is_set and self._world.now < ends:
-            self._world.sleep(min(3.0, max(0.001, ends - self._world.now)))
+            self._world.sleep(min(5.0, max(0.001, ends - self._world.now)))
         return self._is_set
 
 
@@ -239,7 +239,7 @@ class Turn:
 
     def __enter__(self) -> None:
         while self._taken:
-            self._world.sleep(0.01)
+            self._world.sleep(0.05)
         self._taken = True
 
     def __exit__(self, *_: object) -> None:

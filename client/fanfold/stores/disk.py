@@ -23,6 +23,24 @@ MAKE_ROOM = (
     " of room itself). Then call again: finished runs are kept."
 )
 
+#: With less free than this nothing can be done in a store; and after a disk was full, this is what counts as room.
+NO_ROOM_BYTES, ROOM_AGAIN_BYTES = 1 << 20, 32 << 20
+
+
+def free_bytes(folder: Path) -> int | None:
+    """How much room there is; None where that cannot be told."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize
+
+
+def has_no_room(folder: Path, least: int = NO_ROOM_BYTES) -> bool:
+    """Whether there is less room than that, in bytes."""
+    free = free_bytes(folder)
+    return free is not None and free < least
+
 
 @contextmanager
 def disk_errors(where: str | os.PathLike[str]) -> Iterator[None]:

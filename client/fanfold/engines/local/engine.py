@@ -40,7 +40,7 @@ from fanfold.core.processes import Locked, program_of, usable_cores
 from fanfold.engines import feed as liveness
 from fanfold.engines.base import Description, sealing_key_of, secrets_of, variables_of
 from fanfold.engines.feed import Heartbeat, JobFeed, is_alive
-from fanfold.errors import ConfigurationError, FanfoldError
+from fanfold.errors import ConfigurationError, FanfoldError, StoreFull
 from fanfold.execution.calls import Assignment
 from fanfold.execution.pool.pool import Pool
 from fanfold.settings import CONDITIONS_MARK, conditions
@@ -408,6 +408,11 @@ class LocalEngine(Locked):
     def _take_over(self, header: JobHeader, state: JobState) -> None:
         starts = len(state.job_events(EventKind.RUNNER))
         goes_on = header.instance_type is not None and header.cancelled_at is None and starts <= header.max_retry
+        if goes_on and self._lacks_room(header):
+            raise StoreFull(
+                f"No room left in {self.home}, of which the process that ran job {header.id} has ended.",
+                next_step=f"free some disk space; `fanfold status {header.id}` then starts what is left of it.",
+            )
         running = list(state.indexes(RunStatus.RUNNING))
         lost = running if goes_on else [*running, *state.indexes(RunStatus.QUEUED)]
         reason = f"the process that ran it on {_host_of(state)} has ended{last_words(self.stores, header)}"
@@ -417,6 +422,11 @@ class LocalEngine(Locked):
             start_runner(self.stores, header, header.count)
         elif header.notify:
             start_telling(self.stores, header)
+
+    def _lacks_room(self, header: JobHeader) -> bool:
+        """Whether a new process for the job would end as the last did: of a full disk."""
+        least = disk.ROOM_AGAIN_BYTES if StoreFull.__name__ in last_words(self.stores, header) else disk.NO_ROOM_BYTES
+        return disk.has_no_room(self.home, least)
 
     def _ready_driver(self) -> PoolDriver:
         with self.lock:  # threads that come first at once must not have a pool each

@@ -16,7 +16,7 @@ from typing import Any
 from fanfold.core.models import TELEMETRY, Event, JobHeader, header_from_text, header_to_text
 from fanfold.errors import UPDATE, JobNotFound, StoreError, StoreFull, StoreTooNew
 from fanfold.settings import Logger
-from fanfold.stores.disk import MAKE_ROOM, disk_errors, sync_path
+from fanfold.stores.disk import MAKE_ROOM, disk_errors, has_no_room, sync_path
 from fanfold.stores.keys import job_not_found
 from fanfold.stores.packing import COLUMNS, pack, unpack
 from fanfold.stores.protocols import Channel, Cursor
@@ -36,9 +36,6 @@ _CHECKPOINT_PAGES = 8192
 
 #: Cache keys are spread over their whole table: SQLite's own 2 MiB would have it read most pages again and again.
 _PAGE_CACHE_KIB = 16 * 1024
-
-#: A disk with less room than this has most likely caused the I/O error that SQLite reports without its reason.
-_NO_ROOM_BYTES = 1 << 20
 
 # A row is a page: what one append told of one job (see `pages`). Its number is the job's times 2**36 plus a count from
 # 1, so a job's pages lie side by side, are read with one range scan, and need no index. The cache needs none either: a
@@ -281,7 +278,8 @@ def _enter_wal_mode(connection: sqlite3.Connection) -> None:
 
 def _explain(error: sqlite3.Error, path: Path) -> StoreError:
     reason = str(error)
-    if "full" in reason or ("disk I/O" in reason and _free_bytes(path) < _NO_ROOM_BYTES):
+    # SQLite reports an I/O error without its reason, which a disk without room has most likely caused.
+    if "full" in reason or ("disk I/O" in reason and has_no_room(path.parent)):
         return StoreFull(
             f"No room left for {path}; what was stored before is unharmed.",
             next_step=MAKE_ROOM,
@@ -311,14 +309,6 @@ def _explain(error: sqlite3.Error, path: Path) -> StoreError:
         f"{path} cannot be read or written: {reason}.",
         next_step="check that its directory exists, is yours to write, and is on a local disk with room left.",
     )
-
-
-def _free_bytes(path: Path) -> int:
-    try:
-        found = os.statvfs(path.parent)
-    except OSError:
-        return _NO_ROOM_BYTES
-    return found.f_bavail * found.f_frsize
 
 
 _logger = Logger("fanfold.stores")
