@@ -36,17 +36,19 @@ def main() -> int:
     parser.add_argument("--here", type=int, default=_HERE, help="runs on this machine")
     parser.add_argument("--cloud", type=int, default=_IN_CLOUD, help="runs in the local cloud")
     asked = parser.parse_args()
-    clean = True
+    clean, columns = True, []
     with TemporaryDirectory(prefix="fanfold-soak-") as folder:
         for soak, runs in ((_soak_here, asked.here), (_soak_cloud, asked.cloud)):
             place = Path(folder) / soak.__name__
             place.mkdir()
             if runs:
-                clean &= soak(place, asked.seed, runs, asked.minutes * 30)
+                columns.append(soak(place, asked.seed, runs, asked.minutes * 30))
+                clean &= columns[-1].clean
+    print("\n".join(table(columns, f"make soak MINUTES={asked.minutes:g} SEED={asked.seed}")))
     return int(not clean)
 
 
-def _soak_here(folder: Path, seed: int, runs: int, lasts_s: float) -> bool:
+def _soak_here(folder: Path, seed: int, runs: int, lasts_s: float) -> Soak:
     chance = random.Random(f"here {seed}")
 
     def options() -> dict[str, Any]:
@@ -64,10 +66,10 @@ def _soak_here(folder: Path, seed: int, runs: int, lasts_s: float) -> bool:
         for process in processes_of("FANFOLD_HOME", home["FANFOLD_HOME"], lambda _: True):
             with suppress(psutil.Error):
                 process.kill()
-    return _report("this machine", seed, ledger, calm, chaos)
+    return Soak("this machine", ledger, calm, chaos)
 
 
-def _soak_cloud(folder: Path, seed: int, runs: int, lasts_s: float) -> bool:
+def _soak_cloud(folder: Path, seed: int, runs: int, lasts_s: float) -> Soak:
     chance = random.Random(f"cloud {seed}")
 
     def options() -> dict[str, Any]:
@@ -82,7 +84,7 @@ def _soak_cloud(folder: Path, seed: int, runs: int, lasts_s: float) -> bool:
         chaos = Chaos(f"cloud {seed}", _PAUSE_CLOUD_S)
         chaos.blows = blows_in_cloud(chaos, cloud, home["FANFOLD_HOME"])
         ledger = carry_out(tasks, folder, home, chaos, time.monotonic() + lasts_s)
-        return _report("the local cloud", seed, ledger, calm, chaos)
+        return Soak("the local cloud", ledger, calm, chaos)
 
 
 def _tasks(runs: int, at_once: int, options: Any, goes_on: Any) -> list[dict[str, Any]]:
@@ -109,16 +111,33 @@ def _calm(tasks: list[dict[str, Any]], folder: Path, home: dict[str, str]) -> fl
     return seconds / sum(task["count"] for task in tasks)
 
 
-def _report(name: str, seed: int, ledger: Ledger, calm_s: float, chaos: Chaos) -> bool:
-    overhead = ledger.took_s / (ledger.runs * calm_s) - 1 if ledger.runs else 0.0
-    print(f"{name}, seed {seed}: {ledger.runs:,} runs in {ledger.took_s:.0f} s, {overhead:+.0%} against a calm time")
-    print("  " + ", ".join(f"{times} {what}" for what, times in sorted(chaos.struck.items())))
-    print(f"  {ledger.again:,} runs were tried again")
-    unexplained = len(ledger.unexplained)
-    print(f"  lost {ledger.lost}, duplicated {ledger.duplicated}, wrong {ledger.wrong}, unexplained {unexplained}")
-    for text in ledger.unexplained[:20]:
-        print(f"    {text}")
-    return ledger.clean
+class Soak:
+    """What came of one half, as a column of the table."""
+
+    def __init__(self, place: str, ledger: Ledger, calm_s: float, chaos: Chaos) -> None:
+        """`calm_s`: seconds of a run where nothing happens."""
+        self.place, self.clean, self.struck = place, ledger.clean, chaos.struck
+        overhead = ledger.took_s / (ledger.runs * calm_s) - 1 if ledger.runs else 0.0
+        wrong = ledger.lost, ledger.duplicated, ledger.wrong, len(ledger.unexplained)
+        self.rows = {
+            "runs, jobs": f"{ledger.runs:,} in {ledger.jobs}",
+            "runs that were tried again": f"{ledger.again:,}",
+            "**lost, duplicated in results, wrong, unexplained**": f"**{', '.join(map(str, wrong))}**",
+            "time, against the same jobs undisturbed": f"{ledger.took_s:.0f} s, {overhead:+.0%}",
+        }
+        for text in ledger.unexplained[:20]:
+            print(f"unexplained on {place}: {text}")
+
+
+def table(columns: list[Soak], title: str) -> list[str]:
+    """The table of `docs/durability.md`, line by line."""
+    blows = sorted({what for one in columns for what in one.struck})
+    (first, *names), rows = list(columns[0].rows), []
+    rows.append((first, [one.rows[first] for one in columns]))
+    rows += [(what, [str(one.struck[what] or "") for one in columns]) for what in blows]
+    rows += [(name, [one.rows[name] for one in columns]) for name in names]
+    head = [(f"`{title}`", [one.place for one in columns]), ("---", ["---"] * len(columns))]
+    return [f"| {' | '.join([name, *cells])} |" for name, cells in [*head, *rows]]
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class Ledger:
     """Counts. `lost`, `duplicated`, `wrong` and `unexplained` have to be 0."""
 
     def __init__(self) -> None:
-        self.runs = self.again = self.lost = self.duplicated = self.wrong = 0
+        self.jobs = self.runs = self.again = self.lost = self.duplicated = self.wrong = 0
         self.unexplained: list[str] = []
         self.took_s = 0.0
 
@@ -35,7 +35,7 @@ class Ledger:
         count = task["count"]
         expected = [digest(x) for x in range(task["first"], task["first"] + count)]
         often = Counter(told["seen"])
-        self.runs += count
+        self.jobs, self.runs = self.jobs + 1, self.runs + count
         self.lost += sum(1 for index in range(count) if not often[index])
         self.duplicated += sum(times - 1 for times in often.values())
         self.wrong += sum(1 for got, due in zip(told["values"], expected, strict=False) if got != due)

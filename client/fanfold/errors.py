@@ -35,6 +35,8 @@ from typing import Any
 
 #: Control characters, written out: they move a terminal's cursor, name its window, or have it answer as if one typed.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+#: And what has a terminal draw the text after it, or around it, in another order than it stands.
+_CONTROLS |= {code: f"\\u{code:04x}" for code in (*range(0x2028, 0x202F), *range(0x2066, 0x206A))}
 
 #: What to do where another's Fanfold is newer. It is not on PyPI: no message may have anybody install it from there.
 UPDATE = "update Fanfold here: `git pull` in its checkout, or install the wheel that is newer."

@@ -151,8 +151,8 @@ def test_a_job_that_goes_on_is_read_again_whoever_keeps_how_it_stood(engine, mon
     slow.refresh()
     assert [record["status"] for record in listed(engine)] == ["Failed"]
     assert log.brief(job.id) is not None
-    act = {"drop_brief": log.drop_brief, "retry": lambda id: log.request_cancel(id, None)}
-    act.get(goes_on, lambda id: log.request_cancel(id, 5.0))(job.id)
+    act = {"drop_brief": log.drop_brief, "retry": lambda job_id: log.request_cancel(job_id, None)}
+    act.get(goes_on, lambda job_id: log.request_cancel(job_id, 5.0))(job.id)
     slow.keep_brief()
     assert log.brief(job.id) is None
     log.append([Event.new(job.id, 1, 1, EventKind.QUEUED)])

@@ -9,8 +9,9 @@ import pytest
 
 from fanfold.errors import InputError
 
-#: Clears the screen; names the window; has the terminal type its own name back.
-HOSTILE = "\x1b[2J\x1b]0;owned\x07\x1b[c"
+#: Clears the screen; names the window; has the terminal type its own name back, and draw what follows backwards.
+HOSTILE = "\x1b[2J\x1b]0;owned\x07\x1b[c\u202e"
+STEERING = ("\x1b[2J", "\x1b]", "\x07", "\x1b[c", "\u202e")
 UDF = f"""
 import fanfold
 
@@ -46,9 +47,9 @@ def shown(fanfold, job):
 
 def test_logs_on_a_terminal_keep_their_colours_and_nothing_else_that_steers(shown, fanfold, job):
     drawn = shown("logs")
-    assert r"\x1b[2J\x1b]0;owned\x07\x1b[c" in drawn
+    assert r"\x1b[2J\x1b]0;owned\x07\x1b[c\u202e" in drawn
     assert "\x1b[31mred\x1b[0m" in drawn
-    assert not any(one in drawn for one in ("\x1b[2J", "\x1b]", "\x07", "\x1b[c"))
+    assert not any(one in drawn for one in STEERING)
     assert HOSTILE in fanfold("logs", job).stdout  # a pipe gets what was printed
 
 
@@ -56,7 +57,7 @@ def test_errors_and_inputs_are_written_out(shown):
     for command in ("errors", "status", "times", "errors --run 0"):
         drawn = shown(command)
         assert "given" in drawn or "end" in drawn or command == "status", command
-        assert not any(one in drawn for one in ("\x1b[2J", "\x1b]", "\x07", "\x1b[c")), command
+        assert not any(one in drawn for one in STEERING), command
 
 
 def test_an_error_s_text_has_no_control_characters():

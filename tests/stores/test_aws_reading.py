@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 
 import pytest
 from hypothesis import given, settings
@@ -104,6 +105,7 @@ class Shard:
         times = [self.BEGINS + n / each_s for n in range(60 * each_s)]
         delays_s = [late_s if is_late(n) else 0.02 for n in range(60 * each_s)]
         self.arrives = {f"{items.iso(at)}#{n:08}": at + delays_s[n] for n, at in enumerate(times)}
+        self.keys = list(self.arrives)
         self.reads = dict.fromkeys(self.arrives, 0)
         self.counts = 0
 
@@ -123,7 +125,7 @@ class Shard:
             reading = shard_cursors.Reading.of(cursor, 1)
             reading.begin(now, lambda windows, now=now: {0: self._count(windows[0], now)})
             while reading.todo:
-                there = [key for key, at in self.arrives.items() if key > reading.todo[0] and at <= now]
+                there = [key for key in self._within(reading.todo[0], items.iso(now + 1)) if self.arrives[key] <= now]
                 for key in there[:page]:
                     self.reads[key] += 1
                 reading.note(0, there[:page], more=len(there) > page, now=now)
@@ -132,9 +134,12 @@ class Shard:
 
     def _count(self, window, now):
         self.counts += 1
-        within = {key: at for key, at in self.arrives.items() if window.after < key <= window.until}
+        within = self._within(window.after, window.until)
         assert window.items == sum(self.reads[key] > 0 for key in within)
-        return sum(at <= now for at in within.values())
+        return sum(self.arrives[key] <= now for key in within)
+
+    def _within(self, after, until):
+        return self.keys[bisect_right(self.keys, after) : bisect_right(self.keys, until)]
 
 
 @pytest.mark.parametrize("round_s", [0.25, 0.4, 1.0, 2.0, 7.0])

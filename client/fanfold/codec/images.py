@@ -42,7 +42,22 @@ def pack(value: Any) -> Encoded | None:
         )
     sink = io.BytesIO()
     value.save(sink, "PNG", compress_level=1)
-    return Encoded(CODEC, sink.getvalue())
+    data = sink.getvalue()
+    _check_readable(data)
+    return Encoded(CODEC, data)
+
+
+def _check_readable(data: bytes) -> None:
+    """Raises `CodecError` where PIL refuses what it has written: it reads no colour profile of more than 1 MB."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            Image.open(io.BytesIO(data), formats=["PNG"]).close()  # reads what comes before the pixels
+    except (OSError, ValueError) as error:
+        raise CodecError(
+            f"an image that PIL does not read back: {error}",
+            next_step='return it without what its file told of it: `image.info.pop("icc_profile", None)`.',
+        ) from error
 
 
 def tag(value: Any, tagger: Tagger) -> Any:  # noqa: ARG001
