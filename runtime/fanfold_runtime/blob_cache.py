@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,9 @@ _BLOB = re.compile(
 #: BlobCache are kept for the next run until there is this much of them: a realtime environment has 512 MB of disk.
 _KEPT_BYTES = 128 << 20
 _BLOCK_BYTES = 16 << 20
+#: Two writes within a tick of the kernel's clock (10 ms at most) leave a file with the same times: a UDF that begins
+#: right after its argument was fetched would change it unseen. What was written so short ago is compared again.
+_TICK_NS = 50_000_000
 #: Environments that no run uses are kept for the next one until there is this much of them, and room on the disk.
 _KEPT_ENVIRONMENT_BYTES = 8 << 30
 
@@ -107,10 +111,15 @@ class BlobCache:
             if self._checked.get(path.name) != state:
                 if _hash_of(path) != path.name:
                     return False  # it is fetched anew
-                self._checked[path.name] = state
+                self._note(path.name, state)
         except FileNotFoundError:
             return False
         return True
+
+    def _note(self, name: str, state: tuple[int, int, int]) -> None:
+        """Note how a copy was when it was checked, unless it may be written to and still look the same."""
+        if time.time_ns() - state[2] > _TICK_NS:
+            self._checked[name] = state
 
     def _copy(self, key: str, path: Path) -> Path:
         if self._is_intact(path):
@@ -124,7 +133,6 @@ class BlobCache:
                     next_step="submit the job again.",
                 )
             part.replace(path)  # never half there
-            self._checked[path.name] = _state(path)
         except OSError as error:
             raise StoreFull(
                 f"There is no room for {key} in {path.parent}: {error.strerror}.",
