@@ -104,6 +104,19 @@ def test_what_was_kept_of_an_open_job_long_ago_is_not_shown(reads):
     assert fanfold.get_job(job.id).brief().status == "Completed"
 
 
+JUNK = ("", "[]", "nonsense", "[" * 5_000, '["Done", {}, 1, 2]', '["Failed", {"x": 1}, 1, 2]', '["Failed", {}, NaN, 2]')
+
+
+def test_what_was_kept_and_is_damaged_is_not_shown(reads):
+    """Nor does one job's damage keep anybody from seeing a list of all."""
+    job = fanfold.submit(double, range(LARGE), collect=False).wait()
+    log = engine_for().stores.log
+    cursor = log.read_since(job.id)[1]
+    for junk in (*JUNK, '["Failed", {}, 1' + "0" * 400 + ", 2]", '["Failed", 7, 1, 2]', '["Failed", {}, 1, 2, 3, 4]'):
+        log.put_brief(job.id, cursor, junk)
+        assert fanfold.get_job(job.id).brief().status == "Completed"
+
+
 def test_whatever_is_recorded_afterwards_counts(reads):
     job = fanfold.submit(double, range(LARGE), collect=False).wait()
     log = engine_for().stores.log

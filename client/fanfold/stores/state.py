@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from math import isfinite
 from typing import NamedTuple
 
 from fanfold.core.fold import JobState, fold
 from fanfold.core.formatting import Seconds
-from fanfold.core.models import Event, JobHeader, JobStatus
+from fanfold.core.models import Event, JobHeader, JobStatus, RunStatus
 from fanfold.errors import ConfigurationError, StoreError
 from fanfold.stores.protocols import Cursor, EventLog
 
@@ -82,14 +83,17 @@ class KeptBrief(NamedTuple):
 
     @classmethod
     def read(cls, log: EventLog, header: JobHeader) -> KeptBrief | None:
-        """What was kept last of a job; None where nothing was, or it has been cancelled since."""
+        """What was kept last of a job; None where nothing was, it is damaged, or the job was cancelled since."""
         kept = log.brief(header.id)
         if kept is None:
             return None
-        status, counts, took_s, cost_usd, *open_at = json.loads(kept[0])
-        at = open_at[0] if open_at else 0.0
-        took_s = max(0.0, log.now() - header.created_at) if open_at else took_s
-        return cls(Brief(status, counts, took_s, cost_usd), not open_at, at, kept[1])
+        try:
+            brief, open_at = _parsed(kept[0])
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+            return None  # its events tell
+        if open_at is None:
+            return cls(brief, True, 0.0, kept[1])
+        return cls(brief._replace(wall_s=max(0.0, log.now() - header.created_at)), False, open_at, kept[1])
 
     @staticmethod
     def write(log: EventLog, state: JobState, cursor: Cursor, cost_usd: float) -> float:
@@ -103,3 +107,13 @@ class KeptBrief(NamedTuple):
     def is_fresh(self, now: float) -> bool:
         """Whether a list may show it: all of a job that has ended, and of an open one what is seconds old."""
         return self.latest if self.done else 0 <= now - self.at < _FRESH_S
+
+
+def _parsed(text: str) -> tuple[Brief, float | None]:
+    """What `KeptBrief.write` wrote, and when, of a job that was open. Raises one of many errors for anything else."""
+    status, counts, *numbers = json.loads(text)
+    took_s, cost_usd, *at = map(float, numbers)
+    if len(at) > 1 or not all(map(isfinite, (took_s, cost_usd, *at))):
+        raise ValueError(text)
+    often = {RunStatus(name).value: int(count) for name, count in counts.items()}
+    return Brief(JobStatus(status).value, often, took_s, cost_usd), at[0] if at else None
