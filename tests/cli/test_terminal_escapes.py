@@ -62,5 +62,5 @@ def test_errors_and_inputs_are_written_out(shown):
 
 def test_an_error_s_text_has_no_control_characters():
     assert str(InputError(HOSTILE + "line\nnext", next_step="\x9b2J")) == (
-        "\\x1b[2J\\x1b]0;owned\\x07\\x1b[cline\nnext\n  Next: \\x9b2J"
+        "\\x1b[2J\\x1b]0;owned\\x07\\x1b[c\\u202eline\nnext\n  Next: \\x9b2J"
     )
