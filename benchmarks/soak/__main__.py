@@ -131,7 +131,7 @@ class Soak:
 
 def table(columns: list[Soak], title: str) -> list[str]:
     """The table of `docs/durability.md`, line by line."""
-    blows = sorted({what for one in columns for what in one.struck})
+    blows = sorted({what for one in columns for what, times in one.struck.items() if times})
     (first, *names), rows = list(columns[0].rows), []
     rows.append((first, [one.rows[first] for one in columns]))
     rows += [(what, [str(one.struck[what] or "") for one in columns]) for what in blows]
