@@ -40,7 +40,7 @@ from fanfold.core.processes import Locked, program_of, usable_cores
 from fanfold.engines import feed as liveness
 from fanfold.engines.base import Description, sealing_key_of, secrets_of, variables_of
 from fanfold.engines.feed import Heartbeat, JobFeed, is_alive
-from fanfold.errors import ConfigurationError, FanfoldError, StoreFull
+from fanfold.errors import ConfigurationError, FanfoldError
 from fanfold.execution.calls import Assignment
 from fanfold.execution.pool.pool import Pool
 from fanfold.settings import CONDITIONS_MARK, conditions
@@ -406,13 +406,12 @@ class LocalEngine(Locked):
             raise failure
 
     def _take_over(self, header: JobHeader, state: JobState) -> None:
+        from fanfold.engines.local.ended_runner import check_room, last_words
+
         starts = len(state.job_events(EventKind.RUNNER))
         goes_on = header.instance_type is not None and header.cancelled_at is None and starts <= header.max_retry
-        if goes_on and self._lacks_room(header):
-            raise StoreFull(
-                f"No room left in {self.home}, of which the process that ran job {header.id} has ended.",
-                next_step=f"free some disk space; `fanfold status {header.id}` then starts what is left of it.",
-            )
+        if goes_on:
+            check_room(self.stores, header)
         running = list(state.indexes(RunStatus.RUNNING))
         lost = running if goes_on else [*running, *state.indexes(RunStatus.QUEUED)]
         reason = f"the process that ran it on {_host_of(state)} has ended{last_words(self.stores, header)}"
@@ -422,11 +421,6 @@ class LocalEngine(Locked):
             start_runner(self.stores, header, header.count)
         elif header.notify:
             start_telling(self.stores, header)
-
-    def _lacks_room(self, header: JobHeader) -> bool:
-        """Whether a new process for the job would end as the last did: of a full disk."""
-        least = disk.ROOM_AGAIN_BYTES if StoreFull.__name__ in last_words(self.stores, header) else disk.NO_ROOM_BYTES
-        return disk.has_no_room(self.home, least)
 
     def _ready_driver(self) -> PoolDriver:
         with self.lock:  # threads that come first at once must not have a pool each
@@ -589,16 +583,6 @@ def start_runner(stores: LocalStores, header: JobHeader, stop: int) -> None:
     # Should it end before this process does, somebody has to take note, or it would stay a zombie.
     with suppress(RuntimeError):  # this process is about to end itself, and starts no thread any more
         threading.Thread(target=process.wait, name="fanfold-runner", daemon=True).start()
-
-
-def last_words(stores: LocalStores, header: JobHeader) -> str:
-    """The last that a dedicated job's runner wrote, if it wrote anything: most likely why it ended."""
-    try:
-        lines = stores.runner_log(header.id).read_text(encoding="utf-8", errors="replace").split("\n")
-    except FileNotFoundError:
-        return ""
-    said = [line.strip() for line in lines if line.strip() and not line.strip().startswith("Next: ")]
-    return f"; its last words: {said[-1][:500]}" if said else ""
 
 
 def _lost(job_id: str, index: int, attempt: int, error: RunError) -> Event:
