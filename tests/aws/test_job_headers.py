@@ -144,7 +144,7 @@ def test_what_may_still_change_is_read_each_time(engine, account):
 
 
 @pytest.mark.parametrize("goes_on", ["drop_brief", "retry", "cancel"])
-def test_a_job_that_goes_on_is_read_again_whoever_keeps_how_it_stood(engine, monkeypatch, goes_on):
+def test_a_job_that_goes_on_is_read_again_also_where_how_it_stood_is_kept_late(engine, monkeypatch, goes_on):
     monkeypatch.setattr(state, "_SETTLED_S", -1.0)
     job, log = an_ended_job(engine.stores, failed), engine.stores.log
     slow = Tracker(job, engine)  # somebody who has read it before it goes on, and keeps that afterwards

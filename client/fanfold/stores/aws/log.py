@@ -276,7 +276,7 @@ class DynamoEventLog:
             self.job_headers.forget(job_id)
 
     def brief(self, job_id: str) -> tuple[str, bool] | None:
-        """What was noted last, of a job that had ended; whoever has one go on takes it away."""
+        """What was noted last, of a job that had ended; who has it go on takes it away."""
         kept = self.job_headers.brief(job_id)
         return (kept, True) if kept else None
 
