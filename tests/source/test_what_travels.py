@@ -400,4 +400,28 @@ def test_module_attributes_are_the_modules_own(desk: Desk) -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="the syntax is of 3.12")
 def test_type_parameters_and_aliases(desk: Desk) -> None:
-    assert desk.result("type Pair[T] = tuple[T, T]\ndef main[T](x: T) -> Pair[T]:\n    return x, x\n", 1) == (1, 1)
+    text = """
+        type Pair[T] = tuple[T, T]
+        def passed_on[**P, R](f):
+            def call(*args: P.args, **kwargs: P.kwargs) -> R: return f(*args, **kwargs)
+            return call
+        @passed_on
+        def doubled[T: (int, str)](x: T) -> Pair[T]: return x, x
+        def main(x):
+            inner = doubled.__closure__[0].cell_contents
+            return doubled(x), str(Pair[int].__value__), str(inner.__type_params__)
+        """
+    assert desk.result(text, 1) == ((1, 1), "tuple[T, T]", "(T,)")
+
+
+def test_variables_of_parameters(desk: Desk) -> None:
+    text = """
+        from typing import Callable, ParamSpec, TypeVar
+        P, R = ParamSpec("P"), TypeVar("R")
+        def passed_on(f: Callable[P, R]) -> Callable[P, R]:
+            def call(*args: P.args, **kwargs: P.kwargs) -> R: return f(*args, **kwargs)
+            return call
+        @passed_on
+        def main(x): return x, P.__name__
+        """
+    assert desk.result(text, 1) == (1, "P")

@@ -346,25 +346,23 @@ def _is_under(namespace: dict[str, Any], function: FunctionType) -> bool:
 
 def _hold(graph: Graph, function: FunctionType, usage: UseSite, parts: dict[str, Any]) -> None:
     """What a function holds besides its code."""
-    spec = function.__code__.co_varnames[: function.__code__.co_argcount]
     if defaults := function.__defaults__:
+        spec = function.__code__.co_varnames[: function.__code__.co_argcount]
         for name, value in zip(spec[-len(defaults) :], defaults, strict=True):
             _used(graph, usage, f"{function.__name__}.{name}", value)
         parts["__defaults__"] = _used(graph, usage, f"{function.__name__}.__defaults__", defaults)
-    if function.__kwdefaults__:
-        for name, value in function.__kwdefaults__.items():
+    if named := dict(function.__kwdefaults__ or {}):
+        for name, value in named.items():
             _used(graph, usage, f"{function.__name__}.{name}", value)
-        named = dict(function.__kwdefaults__)
         parts["__kwdefaults__"] = _used(graph, usage, f"{function.__name__}.__kwdefaults__", named)
     if annotations := _annotations(function):
         parts["__annotations__"] = graph.ref(annotations)
     if function.__doc__ != docstring(function.__code__):
         parts["__doc__"] = graph.ref(function.__doc__)
-    if function.__dict__:
-        parts["attributes"] = [
-            [name, _used(graph, usage, f"{function.__name__}.{name}", value)]
-            for name, value in function.__dict__.items()
-        ]
+    if parameters := getattr(function, "__type_params__", ()):
+        parts["__type_params__"] = graph.ref(parameters)
+    if own := function.__dict__:
+        parts["attributes"] = [[n, _used(graph, usage, f"{function.__name__}.{n}", v)] for n, v in own.items()]
 
 
 def docstring(code: CodeType) -> str | None:

@@ -244,9 +244,38 @@ def _type_variable(graph: Graph, value: Any) -> Any:
     import typing
 
     given = {"covariant": value.__covariant__, "contravariant": value.__contravariant__}
+    if getattr(value, "__infer_variance__", False):  # of `def f[T]` and `class C[T]`
+        given["infer_variance"] = True
     if value.__bound__ is not None:
         given["bound"] = value.__bound__
     return call(graph, typing.TypeVar, value.__name__, *value.__constraints__, **{k: v for k, v in given.items() if v})
+
+
+def _parameters_variable(graph: Graph, value: Any) -> Any:
+    """A `ParamSpec` or a `TypeVarTuple`."""
+    if name := own_name(value, value.__name__):
+        return by_name(graph, *name)
+    return call(graph, type(value), value.__name__)
+
+
+def _parameters_part(graph: Graph, value: Any) -> Any:
+    """`P.args` or `P.kwargs`."""
+    return call(graph, getattr, value.__origin__, type(value).__name__.removeprefix("ParamSpec").lower())
+
+
+def _type_alias(graph: Graph, value: Any) -> Any:
+    """What `type Pair[T] = tuple[T, T]` has made."""
+    if name := own_name(value, value.__name__):
+        return by_name(graph, *name)
+    waiting, seen = [value.__value__], set()
+    while waiting:
+        each = waiting.pop()
+        if each is value:
+            raise graph.refuse(value, "a type alias that contains itself")
+        if id(each) not in seen:
+            seen.add(id(each))
+            waiting += getattr(each, "__args__", ())
+    return call(graph, type(value), value.__name__, value.__value__, type_params=value.__type_params__)
 
 
 def _forward(graph: Graph, value: Any) -> Any:
@@ -349,6 +378,17 @@ def _made_anew(graph: Graph, value: Any, kind: type) -> Any:
     return ["call", {"of": maker, "args": [graph.ref(each) for each in anew.args], "attributes": attributes}]
 
 
+def _of_newer_typing() -> dict[Any, Any]:
+    """What `typing` has in some versions of Python."""
+    import typing
+
+    makers = {
+        "TypeAliasType": _type_alias, "ParamSpec": _parameters_variable, "TypeVarTuple": _parameters_variable,
+        "ParamSpecArgs": _parameters_part, "ParamSpecKwargs": _parameters_part,
+    }  # fmt: skip
+    return {getattr(typing, name): make for name, make in makers.items() if hasattr(typing, name)}
+
+
 def _special() -> dict[type, Any]:
     import contextvars
     import typing
@@ -361,6 +401,7 @@ def _special() -> dict[type, Any]:
         type(functools.lru_cache(len)): _cached, typing.TypeVar: _type_variable, typing.NewType: _new_type,
         typing.ForwardRef: _forward, contextvars.ContextVar: _context_variable,
         types.CodeType: _code, types.MappingProxyType: _proxy, memoryview: _memory, weakref.ref: _weak,
+        **_of_newer_typing(),
         **dict.fromkeys((weakref.WeakSet, weakref.WeakKeyDictionary, weakref.WeakValueDictionary), _weak_container),
     }  # fmt: skip
 

@@ -177,7 +177,7 @@ class Builder:
         made = self._made[ref] = FunctionType(code, space, parts["name"], None, closure)
         made.__qualname__ = parts.get("qualname", parts["name"])
         made.__module__ = parts["module"] if "module" in parts else space["__name__"]
-        for attribute in ("__defaults__", "__kwdefaults__", "__doc__", "__annotations__"):
+        for attribute in ("__defaults__", "__kwdefaults__", "__doc__", "__annotations__", "__type_params__"):
             if attribute in parts:
                 self._later(lambda value, a=attribute: setattr(made, a, value), parts[attribute])  # type: ignore[misc]
         if attributes := parts.get("attributes"):
