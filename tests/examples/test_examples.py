@@ -20,7 +20,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL: dict[str, dict[str, Any]] = {
     "backtest": {"years": 2},
     "climatology": {"years": 1, "size": 20},
-    "embeddings": {"images": 200, "batch": 50},
+    "embeddings": {"images": 100, "batch": 50},
     "hexagons": {"files": 3, "rows": 200},
     "mosaic": {"size": 256},
     "nightly": {"nights": 2},
@@ -33,7 +33,18 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 #: What a plain loop does not do, and an example needs: to try again.
 IN_A_LOOP: dict[str, dict[str, Any]] = {"scraping": {"refusing": False}}
-WITH_PATHS_IN_S3 = ("climatology", "hexagons", "mosaic", "two_stages")
+WITH_PATHS_IN_S3 = (
+    "mosaic",
+    "two_stages",
+    *(pytest.param(name, marks=pytest.mark.long) for name in ("climatology", "hexagons")),
+)
+
+
+@pytest.fixture(autouse=True)
+def one_worker(monkeypatch):
+    """Each worker imports what its example does, and no more is seen with two."""
+    monkeypatch.setattr("fanfold.engines.local.engine.usable_cores", lambda: 1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
 def plain(udf: Any, inputs: Any, **constants: Any) -> list[Any]:
@@ -62,17 +73,13 @@ def test_each_example_has_its_sizes_its_place_in_the_gallery_and_its_picture():
         assert (EXAMPLES.parent / "docs" / picture).exists()
 
 
-def test_a_nightly_program_computes_what_is_new_or_was_corrected(tmp_path, capsys):
-    example = import_module("examples.nightly")
-    first = example.main(str(tmp_path), nights=2)
-    assert capsys.readouterr().err.splitlines() == ["7 of 7 days computed", "8 of 14 days computed"]
-    assert list(first["readings"]) == [48] * 13 + [40]
-
-
 @pytest.mark.parametrize("name", SMALL)
-def test_an_example_gives_what_a_loop_gives(name, tmp_path):
+def test_an_example_gives_what_a_loop_gives(name, tmp_path, capsys):
     example = import_module(f"examples.{name}")
     result = example.main(str(tmp_path), **SMALL[name])
+    if name == "nightly":  # it computes what is new or was corrected
+        assert capsys.readouterr().err.splitlines() == ["7 of 7 days computed", "8 of 14 days computed"]
+        assert list(result["readings"]) == [48] * 13 + [40]
     found = as_plain(result)
     assert found
     assert found == as_plain(example.main(str(tmp_path), **SMALL[name], **IN_A_LOOP.get(name, {}), fan_out=plain))
