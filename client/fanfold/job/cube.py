@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -74,13 +75,61 @@ def combined(labels: Sequence[Any], values: Sequence[Any], path: Path) -> Any:
         if len(parts) == 1:
             return parts[0]
         if all(_same_place(part, parts[0]) for part in parts):
-            return xr.concat(parts, _axis(labels, parts), data_vars="all", coords="minimal", **how)
-        return xr.combine_by_coords(parts, data_vars="minimal", coords="minimal", **how)
+            axis = _axis(labels, parts)
+            own = getattr(axis, "name", axis)
+            beside = [name for name in _single_values(parts) if name != own]  # as a scene's name beside its time
+            return xr.concat(parts, axis, data_vars="all", coords=beside or "minimal", **how)
+        return _side_by_side(parts, how)
     except (ValueError, TypeError, KeyError) as error:
         raise CodecError(
             f"These datasets do not fit into one: {str(error).rstrip('.')}.",
             next_step="give each the coordinates that say where it belongs, or put job.results() together yourself.",
         ) from error
+
+
+def _side_by_side(parts: list[Any], how: dict[str, Any]) -> Any:
+    """Tiles by their coordinates; a moment, a band or the like that several of them share is a dimension more.
+
+    What is one value in each tile and differs otherwise, such as a scene's name, has no place in the whole: it is left
+    out, which is said on stderr.
+    """
+    import pandas as pd
+    import xarray as xr
+
+    how = {**how, "coords": "minimal"}
+    differing = _single_values(parts)
+    axis = _shared_axis(differing, len(parts))
+    _say_left_out([name for name in differing if name != axis])
+    parts = [part.drop_vars(list(differing)) for part in parts]
+    if not axis:
+        return xr.combine_by_coords(parts, data_vars="minimal", **how)
+    groups: dict[Any, list[Any]] = {}
+    for value, part in zip(differing[axis], parts, strict=True):
+        groups.setdefault(value, []).append(part)
+    slices: list[Any] = [xr.combine_by_coords(groups[value], data_vars="minimal", **how) for value in sorted(groups)]
+    return xr.concat(slices, pd.Index(sorted(groups), name=axis), data_vars="all", **{**how, "join": "outer"})
+
+
+def _single_values(parts: list[Any]) -> dict[str, list[Any]]:
+    """The coordinates that are one value in each part and not the same in all, with these values."""
+    found = {}
+    for name in parts[0].coords:
+        if all(name in part.coords and part.coords[name].ndim == 0 for part in parts):
+            values = [part.coords[name].values[()] for part in parts]
+            if len(set(values)) > 1:
+                found[str(name)] = values
+    return found
+
+
+def _shared_axis(differing: dict[str, list[Any]], count: int) -> str | None:
+    """The one among them that several parts share, before others a moment."""
+    return _only_one({name: values for name, values in differing.items() if len(set(values)) < count})
+
+
+def _say_left_out(names: list[str]) -> None:
+    if names:
+        listed = ", ".join(map(repr, names))
+        sys.stderr.write(f"fanfold: {listed} differs from tile to tile, and is left out; job.results() has it.\n")
 
 
 def _short(label: Any) -> str:
@@ -113,11 +162,17 @@ def _axis(labels: Sequence[Any], parts: Sequence[Any]) -> Any:
 
 
 def _moment(parts: Sequence[Any]) -> str | None:
-    """The only coordinate that is one value in each part, and another in each."""
-    names = [
-        str(name)
-        for name, coordinate in parts[0].coords.items()
-        if coordinate.ndim == 0 and all(name in part.coords and part.coords[name].ndim == 0 for part in parts)
-    ]
-    differing = [name for name in names if len({part.coords[name].values[()] for part in parts}) == len(parts)]
-    return differing[0] if len(differing) == 1 else None
+    """The coordinate that is one value in each part, and another in each: the only one, or the only moment."""
+    differing = {name: values for name, values in _single_values(list(parts)).items() if len(set(values)) == len(parts)}
+    return _only_one(differing)
+
+
+def _only_one(differing: dict[str, list[Any]]) -> str | None:
+    """The only name, or else the only one whose values are moments."""
+    import numpy as np
+
+    moments = [name for name, values in differing.items() if isinstance(values[0], np.datetime64)]
+    for names in (moments, list(differing)):
+        if len(names) == 1:
+            return names[0]
+    return None
