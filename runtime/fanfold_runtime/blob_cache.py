@@ -17,6 +17,7 @@ from fanfold.errors import FanfoldError, ResultDamaged, StoreFull
 from fanfold.source.load import environment_of
 from fanfold.stores.keys import blob_key, blob_reader, bundle_key
 from fanfold.stores.protocols import EventLog, ObjectStore
+from fanfold_runtime.context import make_folder
 
 #: A reference to a large value as the codec writes it, also within text that is itself within JSON.
 #: Another job's result has its key beside it.
@@ -40,7 +41,7 @@ class BlobCache:
         self._objects = objects
         self._bundles, self.blobs = folder / "udf", folder / "blobs"
         for place in (self._bundles, self.blobs):
-            place.mkdir(parents=True, exist_ok=True)
+            make_folder(place)
         #: Of each bundle, the large values it refers to.
         self._named_by: dict[str, set[str]] = {}
         #: How each copy was when it was last checked.

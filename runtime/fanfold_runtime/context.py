@@ -24,7 +24,17 @@ def enter_own_folder() -> Path:
     """
     temporary = Path(tempfile.gettempdir())
     os.chdir(temporary)
-    return temporary / "fanfold"
+    return make_folder(temporary / "fanfold")
+
+
+def make_folder(path: Path) -> Path:
+    """A folder of the runtime's, whatever a run has put in its place: UDFs run as the same user."""
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        path.unlink()
+    path.mkdir(parents=True, exist_ok=True)
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        path.chmod(0o700)
+    return path
 
 
 def open_stores(folder: Path, environment: Mapping[str, str] = os.environ, *, read_ahead: bool = False) -> AwsStores:
@@ -36,8 +46,7 @@ def open_stores(folder: Path, environment: Mapping[str, str] = os.environ, *, re
             f"{error.args[0]} is not set: this is not a deployment's function or machine.",
             next_step="deploy with `cdk deploy`, which sets it.",
         ) from error
-    scratch = folder / "scratch"
-    scratch.mkdir(parents=True, exist_ok=True)
+    scratch = make_folder(folder / "scratch")
     return AwsStores(
         Account(),
         table=table,

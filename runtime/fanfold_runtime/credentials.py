@@ -113,15 +113,18 @@ class DataRole:
         )
 
 
-def udf_environment(environment: Mapping[str, str], given: Mapping[str, str] | None) -> dict[str, str]:
-    """What a UDF's process sees of `environment`: with the credentials `given`, or, where None, those there are."""
+def udf_environment(environment: Mapping[str, str], given: Mapping[str, str] | None, home: str = "") -> dict[str, str]:
+    """What a UDF's process sees of `environment`: with the credentials `given`, or, where None, those there are.
+
+    `home`: its home, by default the folder for temporary files.
+    """
     hidden = _NOT_FOR_UDFS if given is None else _NOT_FOR_UDFS | _OURS
     seen = {name: value for name, value in environment.items() if name not in hidden}
     endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
     elsewhere = endpoint_variables(endpoint) if endpoint else {}
     bucket = environment.get(ENV_BUCKET)
     data = {ENV_DATA: f"s3://{bucket}/{DATA_PREFIX}"} if bucket else {}
-    home = tempfile.gettempdir()
+    home = home or tempfile.gettempdir()
     link_extensions(home)
     return {**elsewhere, **seen, **data, **_home(home), **(given or {})}
 

@@ -10,6 +10,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 #: What DuckDB calls this machine, in the names of its folders.
@@ -23,10 +24,11 @@ def link_extensions(home: str, packages: Iterable[str] | None = None) -> None:
     """
     for extension in _extensions(sys.path if packages is None else packages):
         folder = Path(home, ".duckdb", "extensions", extension.parent.name, _PLATFORMS.get(platform.machine(), ""))
-        folder.mkdir(parents=True, exist_ok=True)
-        link = folder / extension.name
-        if not os.path.lexists(link):
-            link.symlink_to(extension)
+        with suppress(OSError):  # it has made something else of its home
+            folder.mkdir(parents=True, exist_ok=True)
+            link = folder / extension.name
+            if not os.path.lexists(link):
+                link.symlink_to(extension)
 
 
 def _extensions(packages: Iterable[str]) -> Iterator[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from math import inf
@@ -68,6 +69,8 @@ def handler(event: RunPayload, context: Context) -> dict[str, Any]:
     """
     run = event["run"]
     telemetry.announce_run(event["job"]["id"], run["index"], run["attempt"])
+    if _kept and not _kept[0].is_whole():
+        _kept.pop().close()
     if not _kept:
         _kept.append(Environment(enter_own_folder()))
     recorded = False
@@ -162,7 +165,17 @@ class Environment:
         self._pool: Pool | None = None
         self._pools = 0
         self._has_announced = False
+        #: Whose runs are performed now, and their home.
+        self._owner, self._home = "", ""
+        for left in folder.glob("home-*"):  # by a process that a run has ended
+            shutil.rmtree(left, ignore_errors=True)
         hide_from_udfs()
+
+    def is_whole(self) -> bool:
+        """Whether its folders are as it has made them: a run may have put something else in their place."""
+        places = [self._folder, self._stores.scratch, self._blob_cache.blobs]
+        places += [Path(self._home)] if self._home else []
+        return all(place.is_dir() and not place.is_symlink() for place in places)
 
     def run(self, event: RunPayload, context: Context) -> list[Event]:
         """Perform a run and those that came with it, one by one; their terminal events, which are on record."""
@@ -294,8 +307,10 @@ class Environment:
         if self._role is not None:
             self._role.serve(owner)
         credentials = None if self._role is None else self._role.credentials()
-        if self._pool is not None and credentials != self._credentials:
+        if self._pool is not None and (credentials != self._credentials or owner != self._owner):
             self.close()
+        if owner != self._owner:
+            self._owner, self._home = owner, self._new_home()
         if self._pool is None:
             given = None
             if self._role is not None and credentials is not None:
@@ -303,9 +318,15 @@ class Environment:
             self._pools += 1
             folder = self._folder / f"pool-{os.getpid()}-{self._pools}"
             shutil.rmtree(folder, ignore_errors=True)
-            self._pool = Pool(1, folder, environment=udf_environment(os.environ, given))
+            self._pool = Pool(1, folder, environment=udf_environment(os.environ, given, self._home))
             self._credentials = credentials
         return self._pool
+
+    def _new_home(self) -> str:
+        """A home for another owner's runs, which would go by what is in the last one's: AWS's settings, cached code."""
+        if self._home:
+            shutil.rmtree(self._home, ignore_errors=True)
+        return tempfile.mkdtemp(prefix="home-", dir=self._folder)
 
 
 def _put_off_if_cut(event: Event) -> Event:

@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -277,3 +278,44 @@ def test_a_udf_gets_the_credentials_of_the_data_role(function, aws_stores):
     function.environment[contract.ENV_DATA_ROLE] = "arn:aws:iam::123456789012:role/data"
     run(function, aws_stores, header)
     assert value(aws_stores, header) not in ("testing", "")
+
+
+def test_what_an_owner_s_runs_leave_in_their_home_is_not_there_for_another_owner(function, aws_stores, monkeypatch):
+    """Else `~/.aws/config` would send the next owner's requests, and data, wherever the first one likes."""
+
+    def leave(n: int):
+        from pathlib import Path
+
+        planted = Path.home() / ".aws" / "config"
+        before = planted.exists()
+        planted.parent.mkdir(exist_ok=True)
+        planted.write_text("[default]\nendpoint_url = https://example.com")
+        return [str(planted), before]
+
+    monkeypatch.setenv("FANFOLD_OWNER", "ada")
+    ada = put_job(aws_stores, leave, [1, 2])
+    monkeypatch.setenv("FANFOLD_OWNER", "grace")
+    grace = put_job(aws_stores, leave, [1, 2])
+    for header, index in ((ada, 0), (ada, 1), (grace, 0)):
+        run(function, aws_stores, header, index)
+    places = [value(aws_stores, ada, 0), value(aws_stores, ada, 1), value(aws_stores, grace, 0)]
+    assert [before for _, before in places] == [False, True, False]
+    assert not Path(places[0][0]).exists()
+    assert Path(places[2][0]).exists()
+
+
+def test_a_run_that_puts_something_in_the_place_of_the_runtime_s_folder_spoils_no_later_run(function, aws_stores):
+    def spoil(n: int):
+        from pathlib import Path
+
+        folder = Path.home().parent
+        folder.rename(folder.with_name("moved"))
+        folder.write_text("no folder")
+
+    run(function, aws_stores, put_job(aws_stores, spoil, [1]))
+
+    def plain(n: int):
+        return n
+
+    header = put_job(aws_stores, plain, [1])
+    assert run(function, aws_stores, header).payload == {"status": ["succeeded"]}
