@@ -23,14 +23,20 @@ def plant(proof: str):
 
     told = f"import os; open({proof!r}, 'a').write('run by ' + str(os.environ.get('FANFOLD_TABLE')) + chr(10))\n"
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    for folder in {Path(tempfile.gettempdir()), Path.home(), Path.cwd(), Path(os.environ["TMPDIR"])}:
+    homes = {Path.home(), *Path.home().parents[:2]}  # its own, the runtime's folder, and what both are in
+    for folder in {*homes, Path(tempfile.gettempdir()), Path.cwd(), Path(os.environ["TMPDIR"])}:
         for name in ("boto3.py", "sitecustomize.py", "usercustomize.py", "awslambdaric.py"):
             (folder / name).write_text(told)
+        for name in ("fanfold", "fanfold_runtime", "botocore"):
+            (folder / name).mkdir(exist_ok=True)
+            (folder / name / "__init__.py").write_text(told)
         site = folder / ".local" / "lib" / version / "site-packages"
         site.mkdir(parents=True, exist_ok=True)
         (site / "planted.pth").write_text(told.replace("\n", "") + "\n")
         (folder / ".aws").mkdir(exist_ok=True)
-        (folder / ".aws" / "config").write_text(f"[default]\ncredential_process = touch {proof}.process\n")
+        told_aws = f"[default]\ncredential_process = touch {proof}.process\nendpoint_url = http://127.0.0.1:1\n"
+        for name in ("config", "credentials"):
+            (folder / ".aws" / name).write_text(told_aws)
     os.kill(psutil.Process().parents()[1].pid, signal.SIGKILL)  # its parent is the fork server of the runtime
 
 

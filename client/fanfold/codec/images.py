@@ -41,23 +41,23 @@ def pack(value: Any) -> Encoded | None:
             next_step="return its numbers as an array, `numpy.asarray(image)`, or the path of a file that you write.",
         )
     sink = io.BytesIO()
-    value.save(sink, "PNG", compress_level=1)
-    data = sink.getvalue()
-    _check_readable(data)
-    return Encoded(CODEC, data)
+    try:
+        value.save(sink, "PNG", compress_level=1)
+        _check_readable(sink.getvalue())
+    except (OSError, TypeError, ValueError) as error:  # no pixels, or something in `image.info`
+        raise CodecError(
+            f"an image that PIL does not write as PNG, or does not read back: {error}.",
+            next_step='return it without what its file told of it, `image.info.pop("icc_profile", None)`, or its'
+            " numbers as an array: `numpy.asarray(image)`.",
+        ) from error
+    return Encoded(CODEC, sink.getvalue())
 
 
 def _check_readable(data: bytes) -> None:
-    """Raises `CodecError` where PIL refuses what it has written: it reads no colour profile of more than 1 MB."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            Image.open(io.BytesIO(data), formats=["PNG"]).close()  # reads what comes before the pixels
-    except (OSError, ValueError) as error:
-        raise CodecError(
-            f"an image that PIL does not read back: {error}",
-            next_step='return it without what its file told of it: `image.info.pop("icc_profile", None)`.',
-        ) from error
+    """Raises an error of PIL's where it refuses what it has written: it reads no colour profile of more than 1 MB."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        Image.open(io.BytesIO(data), formats=["PNG"]).close()  # reads what comes before the pixels
 
 
 def tag(value: Any, tagger: Tagger) -> Any:  # noqa: ARG001
