@@ -51,7 +51,7 @@ def test_tiles_are_put_together_by_their_coordinates(tmp_path):
 
 def test_a_time_that_tiles_share_is_a_dimension_and_what_each_has_for_itself_is_left_out(tmp_path, capsys):
     def scene(row, day):
-        return tile(row, 0).assign_coords(time=np.datetime64(f"2020-01-0{day}", "ns"), scene=f"S{row}{day}")
+        return tile(row, 0).assign_coords(time=np.datetime64(f"2020-01-0{day}", "ns"), orbit=10 * row + day)
 
     some = [scene(0, 2), scene(2, 2), scene(0, 1)]  # one of the first day is missing
     write_cube([{"n": n} for n in range(3)], some, tmp_path / "days.zarr")
@@ -59,14 +59,14 @@ def test_a_time_that_tiles_share_is_a_dimension_and_what_each_has_for_itself_is_
     assert whole.t.dims == ("time", "y", "x")
     assert np.array_equal(whole.t[1], 10 * np.arange(4.0)[:, None] + np.arange(3.0))
     assert np.isnan(whole.t[0, 2:]).all()
-    assert "'scene' differs from tile to tile, and is left out" in capsys.readouterr().err
+    assert "'orbit' differs from tile to tile, and is left out" in capsys.readouterr().err
 
     write_cube([{"n": n} for n in range(2)], [scene(0, 1), scene(2, 2)], tmp_path / "mosaic.zarr")
     assert opened(tmp_path / "mosaic.zarr").t.dims == ("y", "x")
 
     write_cube([0, 1], [scene(0, 1), scene(0, 2)], tmp_path / "series.zarr")
     series = opened(tmp_path / "series.zarr")
-    assert (series.t.dims, list(series.scene.values)) == (("time", "y", "x"), ["S01", "S02"])
+    assert (series.t.dims, list(series.orbit.values)) == (("time", "y", "x"), [1, 2])
 
 
 @pytest.mark.parametrize(
