@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from functools import lru_cache
+
 import pytest
 
 import fanfold
@@ -11,8 +14,17 @@ from fanfold.core.pricing import realtime_cost
 from fanfold.engines import base as select
 from fanfold.engines.local.engine import LocalEngine
 from fanfold.stores.local import SqliteResultCache
-from fanfold.submission.estimates import Observed, Own, Span, local_way, machine_way, realtime_way
-from fanfold.submission.limits import makespan_s
+from fanfold.submission.estimates import (
+    Observed,
+    Own,
+    Seen,
+    Span,
+    local_way,
+    machine_way,
+    realtime_way,
+    without_warm_up,
+)
+from fanfold.submission.limits import LOCAL_START, makespan_s
 from fanfold.submission.plan import _best, observe_past_runs
 from fanfold.submission.prepare import Draft
 
@@ -230,6 +242,41 @@ def test_past_jobs_say_how_long_a_job_takes_to_begin():
     observed = observe_past_runs(job.tracker.engine, Draft(scaled, job.tracker.engine, {"by": 3}))
     (start_s,) = observed.starts_s["local"]
     assert 0 <= start_s < job.total_time()
+
+
+@lru_cache
+def model():
+    time.sleep(0.4)
+
+
+def loads_a_model(x: int):
+    model()
+    time.sleep(0.06)
+    return x
+
+
+def test_what_the_first_run_in_a_worker_loads_is_counted_once_for_each_that_is_cold():
+    """The sample leaves two workers warm; whoever plans by past runs, later and elsewhere, finds none."""
+    plan = fanfold.plan(loads_a_model, range(40), max_workers=2)
+    assert (plan.cached, jobs()) == (6, [("loads_a_model", 3)] * 2)
+    assert plan.observed.basis == "a sample of 6 runs, now cached"
+    assert 0.2 < plan.observed.warm_up_s < 0.6
+    assert "more where it is the first in a worker, " in unwrapped(plan)
+    again = fanfold.plan(loads_a_model, range(40), max_workers=2)
+    assert (again.observed.warm_up_s, again.observed.warm) == (plan.observed.warm_up_s, 0)
+    apart = again.time_s.expected - again.observed.start("local", 2, LOCAL_START).expected
+    assert apart == pytest.approx(makespan_s(again.observed.durations_s, 34, 2) + again.observed.warm_up_s)
+
+
+def test_first_runs_that_are_no_slower_say_nothing_of_a_warm_up():
+    cold = Seen(100.0, 2, [(103.0, 2.0), (103.1, 2.1), (103.2, 0.1), (103.3, 0.2)])
+    warm = Seen(110.0, 2, [(111.0, 0.1), (111.1, 0.2)])  # within a minute of the other
+    durations_s, more_s = without_warm_up([warm, cold])
+    assert more_s == pytest.approx(2.05 - 0.15)
+    assert sorted(durations_s) == pytest.approx([0.1, 0.1, 0.1, 0.2, 0.2, 0.2])
+    assert without_warm_up([Seen(100.0, 2, [(103.0, 2.0), (103.1, 0.1), (103.2, 0.1)])])[1] == 0  # one of the first
+    assert without_warm_up([Seen(100.0, 9, cold.runs)]) == ((0.1, 0.2, 2.0, 2.1), 0)  # each in a worker of its own
+    assert without_warm_up([]) == ((), 0)
 
 
 def test_machines_are_paid_by_the_hour_and_take_a_while_to_start():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import statistics
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from fanfold.contract.instances import LIST_PRICES, InstanceType, Prices, run_memory_mib
 from fanfold.contract.layout import NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
@@ -15,6 +16,7 @@ from fanfold.core.pricing import machine_cost, realtime_cost
 from fanfold.submission.limits import (
     LOCAL_START,
     Start,
+    between_runs_s,
     machine_start,
     machines_apart_s,
     makespan_s,
@@ -137,7 +139,9 @@ class Plan:
             return "what a run takes is not known"
         mean = self.observed.mean_s().each(Seconds)
         peak = f"{self.observed.peak_memory_mib:,.0f} MiB at the highest"
-        return f"a run takes {mean}, {peak}: from {self.observed.basis}"
+        first = self.observed.warm_up_s
+        more = f", {Seconds(first)} more where it is the first in a worker" if first else ""
+        return f"a run takes {mean}{more}, {peak}: from {self.observed.basis}"
 
 
 def _wrap(note: str) -> list[str]:
@@ -187,18 +191,32 @@ class Observed:
     starts_s: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     #: What speaks against running the rest as it is: a sample's failures, and where they are told.
     against: str = ""
+    #: Seconds more of the first run in each worker, for its imports and what it loads; not in `durations_s`.
+    warm_up_s: float = 0.0
+    #: How many workers a sample has just left warm.
+    warm: int = 0
 
     @property
     def longest_s(self) -> float:
-        """The longest of all."""
-        return max(self.durations_s)
+        """The longest of all, were it the first in its worker."""
+        return max(self.durations_s) + self.warm_up_s
 
-    def start(self, way: str, model: Start) -> Start:
-        """How long a job of this way takes to begin: as past jobs of it did, within and else by the model."""
+    def cold(self, at_once: int) -> int:
+        """How many of so many workers are to be warmed up."""
+        return max(0, at_once - self.warm)
+
+    def start(self, way: str, at_once: int, model: Start) -> Start:
+        """How long a job of this way takes to begin: as past jobs of it did, within and else by the model.
+
+        After a sample the first of them was a cold start, and the last a warm one.
+        """
         seen = self.starts_s.get(way)
         if not seen:
             return model
-        return Start(min(*seen, model.low), statistics.median(seen), max(*seen, model.high))
+        likely_s = statistics.median(seen)
+        if self.warm:
+            likely_s = seen[-1] if self.cold(at_once) else seen[0]
+        return Start(min(*seen, model.low), likely_s, max(*seen, model.high))
 
     def mean_s(self) -> Span:
         """What a run takes on average: the mean give or take its error, wider the fewer runs are known."""
@@ -209,6 +227,41 @@ class Observed:
         factor = 2 + 7 / (count - 1)
         error = factor * statistics.stdev(self.durations_s) / math.sqrt(count)
         return Span(max(mean - error, min(self.durations_s)), mean, mean + error)
+
+
+class Seen(NamedTuple):
+    """A past job: when it was submitted, how many runs it had side by side, and (end, seconds) of each."""
+
+    created_at: float
+    places: int
+    runs: list[tuple[float, float]]
+
+
+#: Workers are warm for a job that is submitted within so many seconds after another of the same code.
+_STAYS_WARM_S = 60.0
+
+
+def without_warm_up(jobs: Sequence[Seen]) -> tuple[tuple[float, ...], float]:
+    """What runs take in warm workers, and how many seconds more the first in each worker takes.
+
+    The first in their workers are those of a job that begin first, as many as it has places. They say something only
+    where hardly one of them was as quick as the slowest of the others.
+    """
+    first: list[float] = []
+    later: list[float] = []
+    warm_until = 0.0
+    for job in sorted(jobs):
+        runs = [duration_s for _, duration_s in sorted(job.runs, key=lambda run: run[0] - run[1])]
+        cold = 0 if job.created_at < warm_until else job.places
+        first += runs[:cold]
+        later += runs[cold:]
+        warm_until = max((ended_at for ended_at, _ in job.runs), default=0.0) + _STAYS_WARM_S
+    first.sort()
+    later.sort()
+    if not first or not later or first[len(first) // 4] <= later[int(len(later) * 0.95)]:
+        return (*later, *first), 0.0
+    more_s = statistics.median(first) - statistics.median(later)
+    return (*later, *(max(duration_s - more_s, later[0]) for duration_s in first)), more_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +294,7 @@ def local_way(observed: Observed, *, cached: int, to_run: int, workers: int, rea
     """On this machine, `workers` side by side: it costs nothing."""
     nothing = Span(*[Dollars(0)] * 3)
     obstacle = realtime_obstacle(observed, own) if realtime else own_obstacle(observed, own)
-    time_s = _time(observed, to_run, workers, observed.start("local", LOCAL_START))
+    time_s = _time(observed, to_run, workers, observed.start("local", workers, LOCAL_START))
     return Way("local", cached, to_run, time_s, nothing, obstacle)
 
 
@@ -263,14 +316,18 @@ def realtime_way(
     """
     at_once = min(concurrency, to_run)
     mean, making_s, cold_s = observed.mean_s(), packages_s * at_once, mean_cold_s() * at_once
+    warming_s = observed.warm_up_s * observed.cold(at_once)
+    most_s = mean.high * to_run + 2 * making_s + cold_s + observed.warm_up_s * at_once
     usd = Span(
         realtime_cost(mean.low * to_run, to_run, prices, arm64=arm64),
-        realtime_cost(mean.expected * to_run + making_s, to_run, prices, arm64=arm64),
-        realtime_cost(mean.high * to_run + 2 * making_s + cold_s, to_run, prices, arm64=arm64, large_results=True),
+        realtime_cost(mean.expected * to_run + making_s + warming_s, to_run, prices, arm64=arm64),
+        realtime_cost(most_s, to_run, prices, arm64=arm64, large_results=True),
     )
-    start = _later(observed.start("realtime", realtime_start(to_run, at_once)), packages_s)
+    start = _later(observed.start("realtime", at_once, realtime_start(to_run, at_once)), packages_s)
     least_s = start.low + realtime_floor_s(to_run, at_once, functions)
-    time_s = _time(observed, to_run, concurrency, start).each(lambda s: Seconds(max(s, least_s) if to_run else 0.0))
+    time_s = _time(observed, to_run, concurrency, start, between_s=between_runs_s()).each(
+        lambda s: Seconds(max(s, least_s) if to_run else 0.0)
+    )
     obstacle, packages_usd = realtime_obstacle(observed, own), realtime_cost(making_s, 0, prices, arm64=arm64)
     return Way("realtime", cached, to_run, time_s, usd, obstacle, packages_usd)
 
@@ -290,7 +347,7 @@ def machine_way(
 ) -> Way:
     """On `machines` of an instance type, `processes` side by side on each; their start is paid for, too."""
     machines = min(machines, math.ceil(to_run / processes))
-    start = _later(observed.start(instance.name, machine_start(machines)), packages_s)
+    start = _later(observed.start(instance.name, machines, machine_start(machines)), packages_s)
     time_s = _time(observed, to_run, machines * processes, start)
     usd_per_hour = instance.host.price(prices, spot=spot)
     apart_s = machines_apart_s(machines) / 2  # a host is paid for from its start, and the last starts late
@@ -336,14 +393,19 @@ def machine_obstacle(observed: Observed, instance: InstanceType, processes: int,
     return f"runs need {needs_mib:,.0f} MiB{' side by side' if processes > 1 else ''}, it has {has_mib:,} MiB"
 
 
-def _time(observed: Observed, to_run: int, side_by_side: int, start: Start) -> Span:
-    """From the submit to the last result: no shorter than the longest run, however many are side by side."""
+def _time(observed: Observed, to_run: int, side_by_side: int, start: Start, *, between_s: float = 0.0) -> Span:
+    """From the submit to the last result: no shorter than the longest run, however many are side by side.
+
+    `between_s` passes in a place from one run to the next.
+    """
     if not to_run:
         return Span(*[Seconds(0)] * 3)
-    mean, rounds = observed.mean_s(), to_run / min(side_by_side, to_run)
-    likely_s = start.expected + makespan_s(observed.durations_s, to_run, side_by_side)
+    mean, rounds, warm_up_s = observed.mean_s(), to_run / min(side_by_side, to_run), observed.warm_up_s
+    makespan = makespan_s(observed.durations_s, to_run, side_by_side, warm_up_s=warm_up_s, warm=observed.warm)
+    likely_s = start.expected + makespan + between_s * (math.ceil(rounds) - 1)
+    longest_s = max(mean.high * math.ceil(rounds) + warm_up_s, observed.longest_s) + between_s * rounds
     return Span(
         Seconds(min(likely_s, start.low + mean.low * rounds)),
         Seconds(likely_s),
-        Seconds(max(likely_s, start.high + max(mean.high * math.ceil(rounds), observed.longest_s))),
+        Seconds(max(likely_s, start.high + longest_s)),
     )

@@ -97,6 +97,11 @@ def realtime_start(to_run: int, at_once: int, limits: Limits = DEFAULT) -> Start
     return Start(warm_s, warm_s + (likely_s if to_run == at_once else limits.cold_s), warm_s + coldest_s)
 
 
+def between_runs_s(limits: Limits = DEFAULT) -> float:
+    """What passes from a run's end in a function until the next one begins there."""
+    return limits.invoke_s + limits.handler_s
+
+
 def mean_cold_s(limits: Limits = DEFAULT) -> float:
     """What a new function takes on average, which is paid for."""
     return limits.cold_s * math.exp(limits.cold_spread**2 / 2)
@@ -123,14 +128,20 @@ def realtime_floor_s(to_run: int, at_once: int, functions: int, limits: Limits =
 _COUNTED = 20_000
 
 
-def makespan_s(durations_s: Sequence[float], to_run: int, side_by_side: int) -> float:
-    """From the first start to the last end where runs like these begin as soon as one of the places is free."""
+def makespan_s(
+    durations_s: Sequence[float], to_run: int, side_by_side: int, *, warm_up_s: float = 0.0, warm: int = 0
+) -> float:
+    """From the first start to the last end where runs like these begin as soon as one of the places is free.
+
+    The first run in a place takes `warm_up_s` more, but in those places that are `warm`.
+    """
     mean_s, longest_s = math.fsum(durations_s) / len(durations_s), max(durations_s)
     if to_run > _COUNTED:
-        return max(mean_s * to_run / side_by_side, longest_s)
+        return warm_up_s + max(mean_s * to_run / side_by_side, longest_s)
     runs = [durations_s[number % len(durations_s)] for number in range(to_run)]
     random.Random(0).shuffle(runs)  # noqa: S311  the same order each time
-    free_at = [0.0] * max(1, min(side_by_side, to_run))
+    places = max(1, min(side_by_side, to_run))
+    free_at = [0.0] * min(warm, places) + [warm_up_s] * (places - warm)
     for run_s in runs:
         heapq.heapreplace(free_at, free_at[0] + run_s)
     return max(free_at)

@@ -21,7 +21,18 @@ from fanfold.job import Job
 from fanfold.job.summary import own_memory_mib, own_timeout_s
 from fanfold.stores.keys import blob_key
 from fanfold.stores.state import read_state
-from fanfold.submission.estimates import Observed, Own, Plan, Way, local_way, machine_way, own_obstacle, realtime_way
+from fanfold.submission.estimates import (
+    Observed,
+    Own,
+    Plan,
+    Seen,
+    Way,
+    local_way,
+    machine_way,
+    own_obstacle,
+    realtime_way,
+    without_warm_up,
+)
 from fanfold.submission.prepare import Draft, prepare, refuse_inside_run, resolve_call
 
 if TYPE_CHECKING:
@@ -32,6 +43,8 @@ if TYPE_CHECKING:
 #: Machines whose prices are compared.
 _COMPARED = ("small", "medium", "large")
 _SAMPLE = 3
+#: Runs of so many seconds on average: not so short that nothing is loaded, nor so long that loading does not count.
+_WORTH_A_CLOSER_LOOK_S = (0.05, 5.0)
 #: Inputs looked up in the cache at a time; and how many of them where each question costs, before all are.
 _BATCH, _PROBED = 10_000, 100
 #: A job that this machine finishes within this time is not worth a machine elsewhere.
@@ -55,9 +68,9 @@ def plan(
 ) -> Plan:
     """What `submit` would take with the same arguments: inputs cached, inputs to run, time, dollars, the best way.
 
-    The estimate is made from past runs of this UDF. Where there are none, three inputs are run for a sample; their
-    results are cached, so `submit` does not run them again. Nothing else is started; with `past_runs_only` nothing at
-    all, and what was never run is an `InputError`.
+    The estimate is made from past runs of this UDF. Where there are none, three inputs are run for a sample, or six
+    where warm workers count; their results are cached, so `submit` does not run them again. Nothing else is started;
+    with `past_runs_only` nothing at all, and what was never run is an `InputError`.
 
     Raises `InputError` and `CaptureError` as `submit` does, and `RunFailed` where every run of the sample fails.
     """
@@ -83,7 +96,7 @@ def make_plan(
     *,
     samples: bool = True,
 ) -> Plan:
-    """The plan of a request. Where no run of this UDF is known, up to three of its inputs are run for a sample.
+    """The plan of a request. Where no run of this UDF is known, up to six of its inputs are run for a sample.
 
     Raises `InputError` and `CaptureError` as `submit` does, and `RunFailed` where every run of the sample fails.
     """
@@ -94,7 +107,7 @@ def make_plan(
     if observed is None and not samples:
         raise InputError(
             f"No run of {draft.name} is known by which to estimate.",
-            next_step="plan without past_runs_only: it runs 3 inputs.",
+            next_step="plan without past_runs_only: it runs up to 6 inputs.",
         )
     if observed is None:
         observed = _sampled(udf, draft, alone, looked, constants)
@@ -107,7 +120,7 @@ def make_plan(
 
 
 def observe_runs(udf: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any]) -> Observed | None:
-    """What past runs took, or else three of these inputs; None where none has to be run. Raises as `make_plan` does."""
+    """What past runs took, or else some of these inputs; None where none has to be run. Raises as `make_plan` does."""
     draft = Draft(udf, engine, constants)
     observed = observe_past_runs(engine, draft)
     if observed is not None:
@@ -119,7 +132,7 @@ def _sampled(udf: Any, draft: Draft, request: Request, looked: _Looked, constant
     """What some of the inputs take that the cache has no results of; None where it has all."""
     if not looked.open:
         return None
-    observed = run_sample(udf, draft.engine, request, looked.sample(), constants)
+    observed = run_sample(udf, draft, request, looked, constants)
     looked.look_again()
     return observed
 
@@ -147,10 +160,11 @@ class _Looked:
             for name, maker in makers.items():
                 self._look(name, maker, batch)
 
-    def sample(self) -> list[dict[str, Any]]:
-        """Some inputs that have to be run, as arguments."""
+    def samples(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Some inputs that have to be run, as arguments; and as many others, for a closer look."""
         objects = self._draft.engine.stores.objects
-        return [decode_arguments(text, get_blob=lambda sha: objects.get(blob_key(sha))) for text in self._sample]
+        found = [decode_arguments(text, get_blob=lambda sha: objects.get(blob_key(sha))) for text in self._sample]
+        return found[:_SAMPLE], found[_SAMPLE:]
 
     def look_again(self) -> None:
         """Look for the sample in the cache: what has succeeded is not to be run again."""
@@ -184,11 +198,11 @@ class _Looked:
         return self._reader.lookup(keys, texts, max_age_s=max_age_s)
 
     def _take(self, text: str) -> None:
-        """Keep three of all that are open, each as likely as another."""
+        """Keep six of all that are open, each as likely as another."""
         self.open += 1
-        if len(self._sample) < _SAMPLE:
+        if len(self._sample) < 2 * _SAMPLE:
             self._sample.append(text)
-        elif (place := self._random.randrange(self.open)) < _SAMPLE:
+        elif (place := self._random.randrange(self.open)) < 2 * _SAMPLE:
             self._sample[place] = text
 
 
@@ -327,15 +341,15 @@ def _observe(engine: Engine, headers: Iterable[JobHeader], asks: Options) -> Obs
 
     A limit of the UDF's own that is higher by now, or gone, says nothing of the one that would be met.
     """
-    durations_s: list[float] = []
+    seen: list[Seen] = []
     starts_s: dict[str, list[float]] = {}
-    peak_mib, timed_out, out_of_memory = 0.0, 0, 0
+    peak_mib, timed_out, out_of_memory, concurrency = 0.0, 0, 0, engine.describe().concurrency
     for header in headers:
         state = read_state(engine.stores.log, header)
+        seen.append(Seen(header.created_at, (header.max_workers or concurrency) * header.n_processes_per_worker, []))
         for index in state.indexes(RunStatus.SUCCEEDED, RunStatus.TIMED_OUT, RunStatus.OUT_OF_MEMORY):
-            usage = state.usage(index)
-            if usage is not None:
-                durations_s.append(usage.duration_s)
+            if (usage := state.usage(index)) is not None:
+                seen[-1].runs.append((state.finished_at(index) or 0.0, usage.duration_s))
                 peak_mib = max(peak_mib, usage.peak_memory_mib)
         if (start_s := _start_s(header, state)) is not None:
             way = (header.instance_type or "realtime") if header.costs_money else "local"
@@ -344,12 +358,13 @@ def _observe(engine: Engine, headers: Iterable[JobHeader], asks: Options) -> Obs
             timed_out += sum(1 for _ in state.indexes(RunStatus.TIMED_OUT))
         if not _is_raised(own_memory_mib(header), asks.memory_mib):
             out_of_memory += sum(1 for _ in state.indexes(RunStatus.OUT_OF_MEMORY))
-        if len(durations_s) >= _ENOUGH:
+        if sum(len(one.runs) for one in seen) >= _ENOUGH:
             break
+    durations_s, warm_up_s = without_warm_up(seen)
     if not durations_s:
         return None
     starts = {name: tuple(some) for name, some in starts_s.items()}
-    return Observed(tuple(durations_s), peak_mib, timed_out, out_of_memory, starts_s=starts)
+    return Observed(durations_s, peak_mib, timed_out, out_of_memory, starts_s=starts, warm_up_s=warm_up_s)
 
 
 def _start_s(header: JobHeader, state: JobState) -> float | None:
@@ -366,22 +381,37 @@ def _is_raised(before: float | None, now: float | None) -> bool:
     return before is not None and (now is None or now > before)
 
 
-def run_sample(
-    udf: Any, engine: Engine, request: Request, inputs: list[dict[str, Any]], constants: dict[str, Any]
-) -> Observed:
-    """Run a few inputs to see what they take."""
-    submission = prepare(udf, inputs, engine, request, constants)
-    submission.start()
-    job = Job(submission.header, engine).wait(progress=False)
-    observed = _observe(engine, [job.header], unwrapped(udf)[1])
+def run_sample(udf: Any, draft: Draft, request: Request, looked: _Looked, constants: dict[str, Any]) -> Observed:
+    """Run a few inputs to see what they take; and where it would count, a few more, in workers that are warm by now."""
+    engine, (inputs, others), places = (
+        draft.engine,
+        looked.samples(),
+        request.max_workers or draft.described.concurrency,
+    )
+
+    def run(inputs: list[dict[str, Any]]) -> Job:
+        submission = prepare(udf, inputs, engine, request, constants)
+        submission.start()
+        return Job(submission.header, engine).wait(progress=False)
+
+    jobs = [run(inputs)]
+    observed = _observe(engine, [jobs[0].header], unwrapped(udf)[1])
     if observed is None:
-        job.results()  # raises what went wrong
+        jobs[0].results()  # raises what went wrong
         raise InputError("The sample gave no time to plan by.", next_step="submit a few inputs first, then plan again.")
-    return replace(observed, basis=_basis(job, cached=request.cache), against=_reasons_to_stop(job))
+    against = _reasons_to_stop(jobs[0])
+    low_s, high_s = _WORTH_A_CLOSER_LOOK_S
+    counts = low_s <= observed.mean_s().expected <= high_s and looked.open > places + len(inputs)
+    if counts and others and request.instance is None and not against:
+        jobs.insert(0, run(others))
+        observed = _observe(engine, [job.header for job in jobs], unwrapped(udf)[1]) or observed
+        against = _reasons_to_stop(jobs[0])
+    warm = 0 if request.instance else min(places, len(inputs))
+    return replace(observed, basis=_basis(jobs, cached=request.cache), against=against, warm=warm)
 
 
-def _basis(job: Job, *, cached: bool) -> str:
-    count, good = len(job), sum(1 for _ in job.state.indexes(*GOOD))
+def _basis(jobs: list[Job], *, cached: bool) -> str:
+    count, good = sum(map(len, jobs)), sum(1 for job in jobs for _ in job.state.indexes(*GOOD))
     sample = f"a sample of {counted(count, 'run')}"
     if good == count:
         return f"{sample}, now cached" if cached else sample
