@@ -19,12 +19,13 @@ from fanfold.submission.estimates import (
     Own,
     Seen,
     Span,
+    between,
     local_way,
     machine_way,
     realtime_way,
     without_warm_up,
 )
-from fanfold.submission.limits import LOCAL_START, makespan_s
+from fanfold.submission.limits import LOCAL_START, between_runs_s, makespan_s
 from fanfold.submission.plan import _best, observe_past_runs
 from fanfold.submission.prepare import Draft
 
@@ -265,7 +266,17 @@ def test_what_the_first_run_in_a_worker_loads_is_counted_once_for_each_that_is_c
     again = fanfold.plan(loads_a_model, range(40), max_workers=2)
     assert (again.observed.warm_up_s, again.observed.warm) == (plan.observed.warm_up_s, 0)
     apart = again.time_s.expected - again.observed.start("local", 2, LOCAL_START).expected
-    assert apart == pytest.approx(makespan_s(again.observed.durations_s, 34, 2) + again.observed.warm_up_s)
+    between_s = again.observed.between_s["local"] * 16
+    assert apart - between_s == pytest.approx(makespan_s(again.observed.durations_s, 34, 2) + again.observed.warm_up_s)
+
+
+def test_what_passes_between_two_runs_of_a_worker_is_counted_as_past_jobs_had_it():
+    three = Seen(100.0, 2, [(102.0, 1.0), (103.0, 2.0), (103.4, 1.0)])  # the third takes the first one's place
+    assert between(three) == pytest.approx([0.4])
+    assert between(Seen(100.0, 3, three.runs)) == []
+    seen = Observed((1.0,), 1.0, between_s={"realtime": 0.5})
+    apart, usual = (realtime_way(of, cached=0, to_run=9, concurrency=3) for of in (seen, Observed((1.0,), 1.0)))
+    assert apart.time_s.expected - usual.time_s.expected == pytest.approx(2 * (0.5 - between_runs_s()))
 
 
 def test_first_runs_that_are_no_slower_say_nothing_of_a_warm_up():

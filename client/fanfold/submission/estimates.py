@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import statistics
 import textwrap
@@ -195,6 +196,8 @@ class Observed:
     warm_up_s: float = 0.0
     #: How many workers a sample has just left warm.
     warm: int = 0
+    #: Seconds in a worker from a run's end to the next one's begin, by the name of the way.
+    between_s: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def longest_s(self) -> float:
@@ -239,6 +242,14 @@ class Seen(NamedTuple):
 
 #: Workers are warm for a job that is submitted within so many seconds after another of the same code.
 _STAYS_WARM_S = 60.0
+
+
+def between(job: Seen) -> list[float]:
+    """Seconds from a run's end to the begin of the next one in its place, as far as there was a next one."""
+    runs = sorted((ended_at - duration_s, ended_at) for ended_at, duration_s in job.runs)
+    ends = [ended_at for _, ended_at in runs[: job.places]]
+    heapq.heapify(ends)
+    return [max(0.0, began_at - heapq.heapreplace(ends, ended_at)) for began_at, ended_at in runs[job.places :]]
 
 
 def without_warm_up(jobs: Sequence[Seen]) -> tuple[tuple[float, ...], float]:
@@ -294,7 +305,8 @@ def local_way(observed: Observed, *, cached: int, to_run: int, workers: int, rea
     """On this machine, `workers` side by side: it costs nothing."""
     nothing = Span(*[Dollars(0)] * 3)
     obstacle = realtime_obstacle(observed, own) if realtime else own_obstacle(observed, own)
-    time_s = _time(observed, to_run, workers, observed.start("local", workers, LOCAL_START))
+    start = observed.start("local", workers, LOCAL_START)
+    time_s = _time(observed, to_run, workers, start, between_s=observed.between_s.get("local", 0.0))
     return Way("local", cached, to_run, time_s, nothing, obstacle)
 
 
@@ -325,7 +337,8 @@ def realtime_way(
     )
     start = _later(observed.start("realtime", at_once, realtime_start(to_run, at_once)), packages_s)
     least_s = start.low + realtime_floor_s(to_run, at_once, functions)
-    time_s = _time(observed, to_run, concurrency, start, between_s=between_runs_s()).each(
+    between_s = observed.between_s.get("realtime", between_runs_s())
+    time_s = _time(observed, to_run, concurrency, start, between_s=between_s).each(
         lambda s: Seconds(max(s, least_s) if to_run else 0.0)
     )
     obstacle, packages_usd = realtime_obstacle(observed, own), realtime_cost(making_s, 0, prices, arm64=arm64)

@@ -6,6 +6,7 @@ import random
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
+from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from fanfold.contract.instances import InstanceType, Prices
@@ -27,6 +28,7 @@ from fanfold.submission.estimates import (
     Plan,
     Seen,
     Way,
+    between,
     local_way,
     machine_way,
     own_obstacle,
@@ -343,6 +345,7 @@ def _observe(engine: Engine, headers: Iterable[JobHeader], asks: Options) -> Obs
     """
     seen: list[Seen] = []
     starts_s: dict[str, list[float]] = {}
+    between_s: dict[str, list[float]] = {}
     peak_mib, timed_out, out_of_memory, concurrency = 0.0, 0, 0, engine.describe().concurrency
     for header in headers:
         state = read_state(engine.stores.log, header)
@@ -351,8 +354,9 @@ def _observe(engine: Engine, headers: Iterable[JobHeader], asks: Options) -> Obs
             if (usage := state.usage(index)) is not None:
                 seen[-1].runs.append((state.finished_at(index) or 0.0, usage.duration_s))
                 peak_mib = max(peak_mib, usage.peak_memory_mib)
+        way = (header.instance_type or "realtime") if header.costs_money else "local"
+        between_s.setdefault(way, []).extend(between(seen[-1]))
         if (start_s := _start_s(header, state)) is not None:
-            way = (header.instance_type or "realtime") if header.costs_money else "local"
             starts_s.setdefault(way, []).append(start_s)
         if not _is_raised(own_timeout_s(header), asks.timeout_s):
             timed_out += sum(1 for _ in state.indexes(RunStatus.TIMED_OUT))
@@ -363,8 +367,15 @@ def _observe(engine: Engine, headers: Iterable[JobHeader], asks: Options) -> Obs
     durations_s, warm_up_s = without_warm_up(seen)
     if not durations_s:
         return None
-    starts = {name: tuple(some) for name, some in starts_s.items()}
-    return Observed(durations_s, peak_mib, timed_out, out_of_memory, starts_s=starts, warm_up_s=warm_up_s)
+    return Observed(
+        durations_s,
+        peak_mib,
+        timed_out,
+        out_of_memory,
+        starts_s={name: tuple(some) for name, some in starts_s.items()},
+        warm_up_s=warm_up_s,
+        between_s={name: median(some) for name, some in between_s.items() if some},
+    )
 
 
 def _start_s(header: JobHeader, state: JobState) -> float | None:
