@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from fanfold.cli.records import job_records
-from fanfold.contract.cloud import shard_of
+from fanfold.contract.cloud import shard_of, shards
 from fanfold.core.models import Event, EventKind
 from fanfold.errors import ConfigurationError
 from fanfold.job import Job
@@ -18,7 +18,7 @@ from fanfold.job.waiting import Tracker
 from fanfold.stores import state
 from fanfold_runtime.context import get_header
 from tests.aws.calls import counted
-from tests.stores.samples import a_job, failed, finished
+from tests.stores.samples import a_job, an_output, failed, finished
 
 #: What DynamoDB gives out of one key, in consistent reads of 4 KB a second, is 3,000; this is what is wanted of it
 #: (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html).
@@ -55,6 +55,18 @@ def test_no_key_gives_more_than_1_000_units_a_second_to_10_000_runs_at_once(aws_
     units_of(a_job(count=RUNS_AT_ONCE, constants=constants), asked, aws_stores)
     hottest = max(units.values()) / asked * RUNS_AT_ONCE * READS_S
     assert hottest <= MOST_UNITS_S
+
+
+def test_no_key_takes_more_than_1_000_units_a_second_where_10_000_runs_end_in_one(aws_stores):
+    """Of writes a key takes 1,000 units of 1 KB a second; a short run has less than one in its shard."""
+    one_of = 7
+    aws_stores.log.put_job(job := a_job(count=RUNS_AT_ONCE))
+    ends = [finished(job.id, index, output=an_output(b"x" * 256)) for index in range(0, RUNS_AT_ONCE, one_of)]
+    written = Counter()
+    for item in aws_stores.log.items(ends):
+        written[item["pk"]["S"]] += ceil(len(json.dumps(item, default=repr)) / 1024)
+    assert len(written) == shards(RUNS_AT_ONCE)
+    assert max(written.values()) * one_of <= MOST_UNITS_S
 
 
 def test_a_small_job_has_one_header_and_no_copies(aws_stores, units):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import pytest
 
-from fanfold.core.processes import cpu_quota
+from fanfold.core import processes
+from fanfold.core.processes import cpu_quota, usable_cores
 
 
 @pytest.fixture
@@ -55,3 +58,12 @@ def test_the_cpu_quota_of_a_control_group_counts(cgroups, membership, files, cor
 
 def test_where_there_are_no_control_groups_there_is_no_quota(tmp_path):
     assert cpu_quota(tmp_path / "none", tmp_path / "none") is None
+
+
+def test_the_files_of_the_own_groups_are_read_once(monkeypatch):
+    """A function asks at each of its runs: a dozen files, which took longer than the rest of a run's start."""
+    reads = []
+    monkeypatch.setattr(processes, "cpu_quota", lambda: reads.append("read"))
+    monkeypatch.setattr(processes, "_own_quota", lru_cache(processes._own_quota.__wrapped__))
+    assert usable_cores() == usable_cores()
+    assert reads == ["read"]

@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 _MEMBERSHIP = Path("/proc/self/cgroup")
@@ -16,8 +17,14 @@ _CGROUPS = Path("/sys/fs/cgroup")
 def usable_cores() -> int:
     """Cores this process may use, at least one."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = cpu_quota()
+    quota = _own_quota()
     return affinity if quota is None else max(1, min(affinity, int(quota)))
+
+
+@lru_cache(maxsize=1)
+def _own_quota() -> float | None:
+    """Read once: a function asks at each of its runs, and the dozen files take longer than the rest of its start."""
+    return cpu_quota()
 
 
 def cpu_quota(membership: Path = _MEMBERSHIP, root: Path = _CGROUPS) -> float | None:
