@@ -10,7 +10,10 @@ from benchmarks.cases import CASES
 from benchmarks.row import Row, page
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-HOW = "Each program runs in fresh interpreters that take turns with its\npeer's; the best round of each counts."
+HOW = (
+    "Each program runs in fresh interpreters that take turns with its\npeer's; the middle of pairs counts, or where none"
+    " are told the best round of each."
+)
 
 
 def main() -> int:

@@ -12,49 +12,93 @@ from benchmarks.row import Row
 
 def thousand_noop() -> list[Row]:
     """1,000 no-op runs against a process pool that keeps nothing, and against Lithops per run."""
-    found = rounds({"ours": ["fanfold_noop.py", "1000"], "pool": ["process_pool_noop.py", "1000"]}, 7)
+    work = "1,000 no-op runs, all durable"
+    pool = ("ProcessPoolExecutor(2)", ["process_pool_noop.py", "1000"])
+    rows, found = _whole(work, ["fanfold_noop.py", "1000"], pool, pairs=9, most=(0.6, 0.8))
     lithops = rounds({"lithops": ["lithops_noop.py", "10"]}, 1)["lithops"]
-    ours, pool = _s(found["ours"]), _s(found["pool"])
-    per_run = _s(lithops) / 10 / (ours / 1000)
-    work = "1,000 no-op runs, all durable, start included"
-    return [
-        _ratio(work, ours, "ProcessPoolExecutor(2)", pool, at_most=0.6),
-        Row(
-            f"{work}, per run",
-            f"{ours:.3f} ms",
-            f"Lithops localhost {_s(lithops) * 100:.0f} ms",
-            f"{per_run:,.0f} x faster",
-            ">= 500 x",
-            per_run >= 500,
-        ),
-    ]
+    per_run = _s(lithops) / 10 / (_s(found) / 1000)
+    told = f"Lithops localhost {_s(lithops) * 100:.0f} ms"
+    each = Row(f"{work}, per run", f"{_s(found):.3f} ms", told, f"{per_run:,.0f} x faster", ">= 500 x", per_run >= 500)
+    return [*rows, each]
 
 
 def ten_thousand_noop() -> list[Row]:
     """10,000 no-op runs against joblib; and the caller's memory as the number of runs grows tenfold."""
-    found = rounds({"ours": ["fanfold_noop.py", "10000"], "joblib": ["joblib_noop.py", "10000"]}, 5)
+    loky = ("joblib loky(2)", ["joblib_noop.py", "10000"])
+    rows, found = _whole("10,000 no-op runs", ["fanfold_noop.py", "10000"], loky, pairs=7, most=(0.7, 0.8))
     small = rounds({"ours": ["fanfold_noop.py", "1000"]}, 1)["ours"]
-    growth = best(found["ours"].peak_mib) - best(small.peak_mib)
-    return [
-        _ratio("10,000 no-op runs", _s(found["ours"]), "joblib loky", _s(found["joblib"]), at_most=1.0),
-        Row(
-            "the caller's peak memory, 10,000 runs",
-            f"{best(found['ours'].peak_mib):.0f} MiB",
-            f"1,000 runs {best(small.peak_mib):.0f} MiB",
-            f"+{growth:.0f} MiB",
-            "flat (< 20 MiB more)",
-            growth < 20,
-        ),
-    ]
+    growth = best(found.peak_mib) - best(small.peak_mib)
+    flat = Row(
+        "the caller's peak memory, 10,000 runs",
+        f"{best(found.peak_mib):.0f} MiB",
+        f"1,000 runs {best(small.peak_mib):.0f} MiB",
+        f"+{growth:.0f} MiB",
+        "flat (< 20 MiB more)",
+        growth < 20,
+    )
+    return [*rows, flat]
+
+
+def two_workers() -> list[Row]:
+    """The same 10,000 runs with as many workers as there are, asked for by number."""
+    peer = ("without it", ["fanfold_noop.py", "10000"])
+    rows, _ = _whole("the same with max_workers=2", [*peer[1], "max_workers=2"], peer, pairs=7, most=(1.05, 1.05))
+    return rows
+
+
+def two_machines_full() -> list[Row]:
+    """Two programs of two workers each at once, beside four busy loops: what a shared machine is like."""
+    ours = ["two_at_once.py", "fanfold_noop.py", "10000"]
+    peer = ["two_at_once.py", "joblib_noop.py", "10000"]
+    found = rounds({"ours": ours, "loky": peer}, 5)
+    work = "10,000 no-op runs twice at once, beside four busy loops"
+    return [_pairs(work, found["ours"].seconds, found["loky"].seconds, 1.0, "joblib loky(2) likewise")]
+
+
+def collected() -> list[Row]:
+    """Frames that are collected while other runs go on, against those that are when all have ended."""
+    peer = ("submit(collect=False), wait, collect", ["fanfold_collected.py", "60", "after"])
+    rows, _ = _whole("60 frames of 0.5 MB, collected while runs go on", peer[1][:2], peer, pairs=7, most=(0.9, None))
+    return rows
+
+
+def matmul() -> list[Row]:
+    """Products of matrices, whose threads are the library's own."""
+    peer = ("joblib loky(2)", ["matmul.py", "loky"])
+    rows, _ = _whole("16 matmul runs, two workers", ["matmul.py", "fanfold"], peer, pairs=5, most=(1.0, None))
+    return rows
+
+
+def short_calls() -> list[Row]:
+    """The joblib backend, and Executor one call after the other, against what they take the place of."""
+    calls, turns = ["short_calls.py", "2000"], ["short_calls.py", "2000"]
+    loky, pool = ("joblib loky(2)", [*calls, "loky"]), ("ProcessPoolExecutor(2)", [*turns, "pool"])
+    by_joblib, _ = _whole("2,000 calls by the joblib backend", [*calls, "fanfold"], loky, pairs=5, most=(2.0, None))
+    in_turn, _ = _whole("2,000 times Executor.submit().result()", [*turns, "executor"], pool, pairs=5, most=(3.0, None))
+    return [*by_joblib, *in_turn]
+
+
+def _whole(
+    work: str, ours: list[str], peer: tuple[str, list[str]], *, pairs: int, most: tuple[float, float | None]
+) -> tuple[list[Row], Measured]:
+    """Wall, CPU of all processes and the caller's peak memory of whole processes, as medians of pairs; and ours."""
+    name, theirs = peer
+    found = rounds({"ours": ours, "peer": theirs}, pairs, with_cpu=True)
+    one, other = found["ours"], found["peer"]
+    peak = f"; peak {best(one.peak_mib):.0f} MiB to its {best(other.peak_mib):.0f}"
+    rows = [_pairs(work, one.process_s, other.process_s, most[0], name + peak)]
+    if most[1] is not None:
+        rows.append(_pairs(f"{work}, CPU of all processes", one.cpu_s, other.cpu_s, most[1], name))
+    return rows, one
 
 
 def ten_thousand_cached() -> list[Row]:
     """10,000 inputs that are all in the cache, against joblib.Memory reading the same."""
     with TemporaryDirectory() as folder:
         commands = {"ours": ["fanfold_noop.py", "10000", "cached"], "memory": ["joblib_memory.py", "10000", folder]}
-        found = rounds(commands, 4)  # the first round of each computes
-    ours, memory = min(found["ours"].seconds[1:]), min(found["memory"].seconds[1:])
-    return [_ratio("10,000 inputs, all in the cache", ours, "joblib.Memory", memory, at_most=1.0)]
+        found = rounds(commands, 6)  # the first round of each computes
+    ours, memory = found["ours"].process_s[1:], found["memory"].process_s[1:]
+    return [_pairs("10,000 inputs, all in the cache", ours, memory, 0.2, "joblib.Memory")]
 
 
 def frames() -> list[Row]:
@@ -72,10 +116,13 @@ def frames() -> list[Row]:
     return rows
 
 
-def _pairs(work: str, ours: list[float], pool: list[float], at_most: float) -> Row:
+def _pairs(
+    work: str, ours: list[float], pool: list[float], at_most: float, name: str = "ProcessPoolExecutor(2)"
+) -> Row:
     ratio = ratio_of_pairs(ours, pool)
     told = f"{ratio:.2f} x, the middle of {len(ours)} pairs"
-    peer = f"ProcessPoolExecutor(2) {middle(pool):.3f} s"
+    name, _, more = name.partition("; ")
+    peer = f"{name} {middle(pool):.3f} s{'; ' if more else ''}{more}"
     return Row(work, f"{middle(ours):.3f} s", peer, told, f"<= {at_most} x", ratio <= at_most)
 
 
@@ -154,8 +201,13 @@ def local_cloud() -> list[Row]:
 CASES: dict[str, Callable[[], Iterable[Row]]] = {
     "thousand_noop": thousand_noop,
     "ten_thousand_noop": ten_thousand_noop,
+    "two_workers": two_workers,
+    "two_machines_full": two_machines_full,
     "ten_thousand_cached": ten_thousand_cached,
     "frames": frames,
+    "collected": collected,
+    "matmul": matmul,
+    "short_calls": short_calls,
     "starting": starting,
     "million": million,
     "durability": durability,
