@@ -11,8 +11,8 @@ from benchmarks.row import Row, page
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 HOW = (
-    "Each program runs in fresh interpreters that take turns with its\npeer's; the middle of pairs counts, or where none"
-    " are told the best round of each."
+    "Each program runs in fresh interpreters that take turns with its\npeer's; the middle of pairs counts, or where"
+    " none are told the best round of each."
 )
 
 

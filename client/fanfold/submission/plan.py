@@ -6,7 +6,7 @@ import random
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from statistics import median
+from statistics import median_low
 from typing import TYPE_CHECKING, Any, Literal
 
 from fanfold.contract.instances import InstanceType, Prices
@@ -374,7 +374,7 @@ def _observe(engine: Engine, headers: Iterable[JobHeader], asks: Options) -> Obs
         out_of_memory,
         starts_s={name: tuple(some) for name, some in starts_s.items()},
         warm_up_s=warm_up_s,
-        between_s={name: median(some) for name, some in between_s.items() if some},
+        between_s={name: median_low(some) for name, some in between_s.items() if some},
     )
 
 
