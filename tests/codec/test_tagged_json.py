@@ -227,3 +227,23 @@ def test_pickle_is_an_explicit_choice_on_both_sides():
         encode(Unpicklable(), serializer="pickle")
     with pytest.raises(CodecError, match="no serializer"):
         encode(1, serializer="pickles")
+
+
+def test_a_pickle_has_the_code_that_no_name_leads_to_for_the_same_python_alone(monkeypatch):
+    offset = 2
+
+    class Local:
+        def __init__(self, add):
+            self.add = add
+
+    value = [lambda x: x + offset, Local(3), Point(1, 2)]
+    encoded = encode(value, serializer="pickle")
+    add, local, point = decode(encoded.codec, encoded.data, allow_pickle=True)
+    assert (add(1), local.add, type(local).__name__, point) == (3, 3, "Local", Point(1, 2))
+    with open(__file__) as file, pytest.raises(CodecError, match="does not pickle"):  # cloudpickle would send a copy
+        encode([lambda: 1, file], serializer="pickle")
+    from fanfold.codec import pickled_code
+
+    monkeypatch.setattr(pickled_code.sys, "version_info", (3, 99, 0))
+    with pytest.raises(CodecError, match="read it with Python 3"):
+        decode(encoded.codec, encoded.data, allow_pickle=True)

@@ -141,8 +141,9 @@ def cannot_take_apart(thing: Any, where: str) -> CodecError:
     what = "class" if isinstance(thing, type) else "function"
     own = name.rpartition(".")[2]
     how = "write the lambda as a function with a name (`def`)" if own == "<lambda>" else f"define `{own}`"
+    opt_in = '; or opt in to pickle with `@fanfold.udf(serializer="pickle")`' if where.startswith("result") else ""
     return CodecError(
         f"{where} needs the {what} {name}, which cannot be found by its name where the value is read.",
-        next_step=f"{how} at the top level of a module, or use plain data in its place.",
+        next_step=f"{how} at the top level of a module, or use plain data in its place{opt_in}.",
         instead=f"define the {what} at the top level of a module",
     )

@@ -524,10 +524,28 @@ def _pickle(value: Any, name: str) -> Encoded:
     except CodecError:
         raise
     except Exception as error:  # pickling runs the value's own code, which may raise anything
+        if data := _pickle_with_code(value, name, error):
+            return Encoded("pickle/1", data)
         raise CodecError(
             f"{name} is a {type(value).__qualname__}, which does not pickle: {error}.",
             next_step="return plain data, a frame or an array.",
         ) from error
+
+
+def _pickle_with_code(value: Any, name: str, error: Exception) -> bytes:
+    """The pickle of a value that holds a function or a class which no name leads to; empty for anything else."""
+    from pickle import PicklingError
+
+    if type(error) not in (AttributeError, PicklingError, TypeError):
+        return b""
+    from fanfold.codec.pickled_code import pickled_with_code
+
+    try:
+        return pickled_with_code(value, name)
+    except CodecError:
+        raise
+    except Exception:  # noqa: BLE001 - as above
+        return b""
 
 
 def _without_secrets(value: Any, name: str) -> bytes:
@@ -560,5 +578,7 @@ def _unpickle(data: bytes, allow_pickle: bool) -> Any:
 
     try:
         return pickle.loads(data)  # noqa: S301 - only with the caller's explicit opt-in
+    except CodecError:
+        raise
     except Exception as error:  # unpickling runs the value's own code, which may raise anything
         raise damaged("pickle/1", error) from error

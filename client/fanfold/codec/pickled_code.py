@@ -1,0 +1,65 @@
+"""Results that a UDF has asked to be pickled and that hold what no name leads to: lambdas, closures, local classes.
+
+Their code goes as cloudpickle writes it, which only the same Python reads; all that has a name still goes by it.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+from operator import attrgetter
+from types import FunctionType
+from typing import Any
+
+from fanfold.codec import registry
+from fanfold.errors import CodecError
+
+
+def pickled_with_code(value: Any, name: str) -> bytes:
+    """The pickle of a value, the code in it too. Raises `CodecError` for a secret, and what pickling raises."""
+    import cloudpickle
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, obj: Any) -> Any:
+            if registry.is_secret(obj):
+                from fanfold.codec.sealed import refuse_secret
+
+                raise refuse_secret(f"A part of {name}")
+            if isinstance(obj, (io.IOBase, memoryview)):  # of which cloudpickle would send a copy
+                raise TypeError(f"cannot pickle {type(obj).__qualname__!r} object")
+            return NotImplemented if _has_a_name(obj) else super().reducer_override(obj)
+
+    with io.BytesIO() as file:
+        Pickler(file, protocol=5).dump(value)
+        return pickle.dumps(_OfThisPython(file.getvalue()), protocol=5)
+
+
+class _OfThisPython:
+    """Stands for bytes that say which Python has written them."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __reduce__(self) -> Any:
+        return opened, (sys.version_info[:2], self._data)
+
+
+def opened(version: tuple[int, int], data: bytes) -> Any:
+    """What such bytes hold. Raises `CodecError` in another Python, which would not understand the code."""
+    if sys.version_info[:2] != version:
+        wrote = ".".join(map(str, version))
+        raise CodecError(
+            f"This result holds code that Python {wrote} has compiled; here is Python {sys.version.split()[0]}.",
+            next_step=f"read it with Python {wrote}, or return functions that stand at the top level of a module.",
+        )
+    return pickle.loads(data)  # noqa: S301 - within what the reader has opted in for
+
+
+def _has_a_name(obj: Any) -> bool:
+    if not isinstance(obj, (type, FunctionType)):
+        return False
+    try:
+        return attrgetter(obj.__qualname__)(sys.modules[obj.__module__]) is obj
+    except (AttributeError, KeyError):
+        return False
