@@ -20,7 +20,7 @@ def pickled_with_code(value: Any, name: str) -> bytes:
     """The pickle of a value, the code in it too. Raises `CodecError` for a secret, and what pickling raises."""
     import cloudpickle
 
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    class CodePickler(cloudpickle.Pickler):  # type: ignore[misc]
         def reducer_override(self, obj: Any) -> Any:
             if registry.is_secret(obj):
                 from fanfold.codec.sealed import refuse_secret
@@ -31,7 +31,7 @@ def pickled_with_code(value: Any, name: str) -> bytes:
             return NotImplemented if _has_a_name(obj) else super().reducer_override(obj)
 
     with io.BytesIO() as file:
-        Pickler(file, protocol=5).dump(value)
+        CodePickler(file, protocol=5).dump(value)
         return pickle.dumps(_OfThisPython(file.getvalue()), protocol=5)
 
 
