@@ -154,3 +154,20 @@ def test_tuples_are_the_arguments_in_order_of_a_udf_that_needs_several():
 
     frame = fanfold.submit(power, zip([2, 3], [3, 2], strict=True))
     assert frame.result.to_dict() == {(2, 3): 8, (3, 2): 9}
+
+
+def around(window):
+    return {"columns": window.width, "geometry": shapely.box(*window.flatten())}
+
+
+@pytest.mark.filterwarnings("ignore:'crs' was not provided")
+def test_dicts_with_a_geometry_make_a_layer_and_windows_stand_there_as_text(tmp_path):
+    from rasterio.windows import Window
+
+    windows = [Window(0, 0, 2, 2), Window(2, 0, 1, 2)]
+    job = fanfold.submit(around, windows, collect=False)
+    for ending, read in ((".gpkg", gpd.read_file), (".parquet", pd.read_parquet)):
+        job.collect(tmp_path / f"windows{ending}")
+        frame = read(tmp_path / f"windows{ending}")
+        assert list(frame["window"]) == [str(one) for one in windows]
+    assert type(gpd.read_file(tmp_path / "windows.gpkg")) is gpd.GeoDataFrame

@@ -52,6 +52,7 @@ def _write_layer(driver: str) -> Callable[[pd.DataFrame, Path], None]:
     """A writer of a format that holds one geometry a row, besides plain columns."""
 
     def write(frame: pd.DataFrame, path: Path) -> None:
+        frame = _with_geometry(frame)
         if not _is_geographic(frame):
             raise TypeError("it holds geometries, and the results have none (no GeoDataFrame)")
         layer: Any = _shapes_as(frame, "wkt")
@@ -70,6 +71,16 @@ _WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
     ".gpkg": _write_layer("GPKG"),
     ".geojson": _write_layer("GeoJSON"),
 }
+
+
+def _with_geometry(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its column `geometry` for its geometry, where dicts gave it; of what CRS it is nobody knows."""
+    if _is_geographic(frame) or "geometry" not in frame.columns or not all(map(_is_shape, frame["geometry"])):
+        return frame
+    import geopandas
+
+    shaped: pd.DataFrame = geopandas.GeoDataFrame(frame, geometry=list(frame["geometry"]))
+    return shaped
 
 
 def _is_geographic(frame: pd.DataFrame) -> bool:
@@ -204,6 +215,14 @@ def without_index(frame: pd.DataFrame) -> pd.DataFrame:
         while name in taken:
             name = f"arg_{name}"
         taken.add(name)
-        flat.insert(place, name, values)
+        flat.insert(place, name, _as_text(values))
         place += 1
     return flat
+
+
+def _as_text(labels: pd.Index) -> Any:
+    """Labels that only Python has, such as a raster's window, as their text."""
+    named_by = ("rasterio", "pyproj", "pathlib")
+    if labels.dtype != object or not any(type(one).__module__.partition(".")[0] in named_by for one in labels):
+        return labels
+    return [str(one) if type(one).__module__.partition(".")[0] in named_by else one for one in labels]
