@@ -257,7 +257,7 @@ def loads_a_model(x: int):
 
 
 def test_what_the_first_run_in_a_worker_loads_is_counted_once_for_each_that_is_cold():
-    """The sample leaves two workers warm; whoever plans by past runs, later and elsewhere, finds none."""
+    """The sample leaves two workers warm; a later plan by past runs may be made elsewhere, and counts on none."""
     plan = fanfold.plan(loads_a_model, range(40), max_workers=2)
     assert (plan.cached, jobs()) == (6, [("loads_a_model", 3)] * 2)
     assert plan.observed.basis == "a sample of 6 runs, now cached"
