@@ -136,8 +136,14 @@ def test_what_was_typed_is_kept_when_another_file_is_opened(bench, workbench):
     assert (workbench.folder / "flights.py").read_text() == "# kept\n"
 
 
-def test_a_file_without_a_udf_says_so(bench):
-    expect(bench("plain.py").get_by_text("no function with @fanfold.udf")).to_be_visible()
+def test_a_file_without_a_udf_says_so_and_its_plain_functions_are_run(bench):
+    page = bench("plain.py")
+    expect(page.get_by_text("no function with @fanfold.udf, and no other that could be run")).to_be_visible()
+    rewrite(page, "def _own(x): ...\n\ndef area(width: float, height: float = 2.0):\n    return width * height\n")
+    expect(page.get_by_text("no function with @fanfold.udf. Run calls area as it stands")).to_be_visible()
+    page.get_by_label("width: float").fill("21")
+    page.get_by_role("button", name="Run (Shift+Enter)").click()
+    expect(page.get_by_label("Result", exact=True)).to_contain_text("42")
 
 
 def test_it_has_no_serious_finding_of_axe_and_fits_a_phone(bench, picture):

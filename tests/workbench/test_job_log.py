@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 
+from fanfold.workbench import job_log
 from fanfold.workbench.job_log import JobLog
 
 
@@ -20,7 +21,9 @@ def texts(lines):
     return [line.text for line in lines]
 
 
-def test_pieces_that_meet_within_a_line_are_one_line(log):
+@pytest.mark.parametrize("together", [1 << 19, 4])
+def test_pieces_that_meet_within_a_line_are_one_line(log, together, monkeypatch):
+    monkeypatch.setattr(job_log, "_WRITTEN_TOGETHER", together)
     log.add([(0, 0, 1.0, "one\ntw"), (1, 0, 1.5, "other\n"), (0, 0, 2.0, "o\r"), (0, 0, 2.1, "\nthr")])
     assert texts(log.lines(0, 9)) == ["one", "other", "two"]
     assert log.begun(0) == "thr"

@@ -8,7 +8,7 @@ import pytest
 
 from fanfold.errors import InputError
 from fanfold.workbench.editor.inputs import inputs_of
-from fanfold.workbench.editor.udf_source import udfs_in
+from fanfold.workbench.editor.udf_source import offered_in, udfs_in
 
 
 def found(text):
@@ -123,3 +123,11 @@ def test_choices_stand_for_values_and_what_no_annotation_fits_is_read_as_a_value
     assert fields("x: float | int = 2")["x"].value("4") == 4
     assert fields("x: int | None = 2")["x"].takes_none
     assert not fields("x: int = 2")["x"].takes_none
+
+
+def test_where_a_file_has_no_udf_its_plain_functions_are_offered():
+    plain = "import other\n\ndef area(w: float): ...\n\ndef _own(): ...\n\n@other.cached\ndef f(): ...\n\n"
+    assert [(one.name, one.is_plain) for one in offered_in(plain, "a.py").values()] == [("area", True)]
+    with_udf = plain + "import fanfold\n\n@fanfold.udf\ndef g(x): ...\n"
+    assert [(one.name, one.is_plain) for one in offered_in(with_udf, "a.py").values()] == [("g", False)]
+    assert list(offered_in(plain + "area = 3\ndef area2(x): ...\n", "a.py")) == ["area2"]

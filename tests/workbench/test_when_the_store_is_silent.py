@@ -8,9 +8,11 @@ import time
 import pytest
 from playwright.sync_api import expect
 
+from fanfold.core.models import Event, EventKind
 from fanfold.errors import StoreError
-from fanfold.workbench.following import SharedReader
-from tests.workbench.samples import unanswering
+from fanfold.workbench import following
+from fanfold.workbench.following import FollowedJobs, SeenEvents, SharedReader
+from tests.workbench.samples import Store, unanswering
 
 
 def test_the_pages_say_so_and_recover(visit, store, picture):
@@ -77,3 +79,42 @@ def test_a_failure_is_told_in_its_own_words_until_a_look_succeeds():
     reader.go_on.set()
     reader.look()
     assert not reader.silence()
+
+
+def test_of_a_large_job_that_nobody_looks_at_nothing_is_held_and_a_page_that_comes_back_reads_it_anew(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("FANFOLD_HOME", str(tmp_path))
+    monkeypatch.setattr(following, "_FULL_RUNS", 3)
+    store, jobs = Store(tmp_path), FollowedJobs("local")
+    header = store.finished(3)
+    store.says(header, 1, "one line\n")
+    held = jobs.followed(header.id)
+    held.look_now()
+    held.seen_by(viewer := Viewer())
+    held.asked_at -= following._IDLE_LEFT_S
+    assert not jobs.forget_idle()  # its page is open
+    viewer.has_socket_connection = False
+    assert jobs.forget_idle()
+    assert (len(held.log), held.version) == (0, -1)
+    held.look()
+    assert (len(held.log), held.job.status) == (1, "Completed")
+    assert jobs.followed(header.id) is held
+    held.asked_at -= following._IDLE_S
+    jobs.forget_idle()
+    assert jobs.followed(header.id) is not held
+    jobs.followed(header.id).log.close()
+
+
+class Viewer:
+    """A page's client."""
+
+    has_socket_connection = True
+
+
+def test_an_event_that_is_read_again_is_noticed_and_ids_are_kept_for_minutes_alone():
+    seen = SeenEvents()
+    events = [Event.new("job", 0, 0, EventKind.LOG, at=at) for at in range(0, 4000, 10)]
+    assert seen.new_among(events[:300]) == events[:300]
+    assert seen.new_among(events[290:]) == events[300:]
+    assert len(seen) < 200

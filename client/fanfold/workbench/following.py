@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -132,10 +133,13 @@ _ENDED_LOOK_S = 5.0
 #: Seconds one look may spend on reading output.
 _READ_S = 0.15
 _SAMPLES = 50_000
+#: An event that is read again is at most this much older than the newest: AWS's log looks back for some 4 minutes.
+_SEEN_S = 900.0
 #: Characters that are kept of why an earlier attempt ended.
 _WHY = 300
-#: A job that nobody has looked at for this long is let go; where many runs are held, after a shorter time.
-_IDLE_S, _IDLE_FULL_S = 120.0, 5.0
+#: A job that nobody has looked at for this long is forgotten; where many runs are held, what was read of it is let go
+#: after a shorter time, and still sooner where its last page is known to have been left.
+_IDLE_S, _IDLE_FULL_S, _IDLE_LEFT_S = 120.0, 5.0, 1.0
 _FULL_RUNS = 100_000
 #: Computed things that are kept of a job: one of a kind, and the timeline for each part that is zoomed in on.
 _COMPUTED = 12
@@ -156,14 +160,69 @@ class EarlierAttempt(NamedTuple):
     why: str
 
 
+class SeenEvents:
+    """Which events have been read: a store may give one again, but none that is minutes older than the newest."""
+
+    def __init__(self) -> None:
+        #: The ids of the events of a stretch of time, by its number.
+        self._ids: dict[int, set[str]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._ids.values()))
+
+    def new_among(self, events: list[Event]) -> list[Event]:
+        """Those that had not been read, which now have."""
+        new = []
+        for event in events:
+            ids = self._ids.setdefault(int(event.at // _SEEN_S), set())
+            if event.id not in ids:
+                ids.add(event.id)
+                new.append(event)
+        for old in [stretch for stretch in self._ids if stretch < max(self._ids) - 1]:
+            del self._ids[old]
+        return new
+
+
 class FollowedJob(SharedReader):
     """A job, what it has printed, and its load. Use `lock` around anything that reads `job`."""
 
     def __init__(self, job: Job, results: ResultsProcess) -> None:
         super().__init__(_LOOK_S)
-        self.job = job
         #: Who reads what its runs have given.
         self.results = results
+        self.asked_at = time.monotonic()
+        self._begin(job)
+
+    def seen_by(self, viewer: Any) -> None:
+        """Note who looks at it now: the client of a page, which says whether it is still connected."""
+        self._viewers.add(viewer)
+
+    def is_idle(self, *, full: bool) -> bool:
+        """Whether nobody has asked for a while, or got something: a look may take long. `full`: it had better go."""
+        idle_s = time.monotonic() - max(self.asked_at, self._viewed_at)
+        if not full:
+            return idle_s >= _IDLE_S
+        viewers = list(self._viewers)
+        left = bool(viewers) and not any(viewer.has_socket_connection for viewer in viewers)
+        return idle_s >= (_IDLE_LEFT_S if left else _IDLE_FULL_S)
+
+    def let_go(self) -> bool:
+        """Hold no more than at the beginning, unless somebody looks after all: then it is read from the start."""
+        with self.lock:
+            if self.version < 0 or not self.is_idle(full=True):
+                return False
+            try:
+                job = get_job(self.job.id, engine=self.job.header.engine)
+            except FanfoldError:  # the store is silent, or has it no more: what is there stays
+                return False
+            self.log.close()
+            self._begin(job)
+            return True
+
+    def _begin(self, job: Job) -> None:
+        self.job = job
+        self._looked = -1e9
+        self._viewers: weakref.WeakSet[Any] = weakref.WeakSet()
         #: What its runs have printed, every line.
         self.log = JobLog()
         self.samples: deque[LoadSample] = deque(maxlen=_SAMPLES)
@@ -175,9 +234,8 @@ class FollowedJob(SharedReader):
         self.up_at: float | None = None
         #: Rises with each change of the runs' state.
         self.version = -1
-        self.asked_at = time.monotonic()
         self._cursor: str | None = None
-        self._seen: set[str] = set()
+        self._seen = SeenEvents()
         #: Attempts that were not a run's last: where each began and ended, and how.
         self.earlier: list[EarlierAttempt] = []
         self._state_cursor: str | None = None
@@ -270,12 +328,11 @@ class FollowedJob(SharedReader):
                 if self.job.state.done:
                     self.log.end()
                 return
-            self._take([event for event in events if event.id not in self._seen])
+            self._take(self._seen.new_among(events))
             if time.monotonic() - began >= spare_s:
                 return
 
     def _take(self, events: list[Event]) -> None:
-        self._seen.update(event.id for event in events)
         for event in events:
             if event.kind is EventKind.USAGE:
                 sample = LoadSample.of(event)
@@ -305,11 +362,12 @@ class FollowedJobs:
                 self._by_id[job_id] = FollowedJob(get_job(job_id, engine=self._engine), self.results)
             return self._by_id[job_id]
 
-    def forget_idle(self) -> None:
-        """Let go of the jobs that nobody has looked at for a while."""
+    def forget_idle(self) -> bool:
+        """Let go of what was read of jobs that nobody looks at, and tell whether there was any."""
         with self._lock:
-            now = time.monotonic()
-            runs = sum(len(held.job) for held in self._by_id.values())
-            idle_s = _IDLE_S if runs < _FULL_RUNS else _IDLE_FULL_S
-            for idle in [one for one, held in self._by_id.items() if now - held.asked_at >= idle_s]:
-                self._by_id.pop(idle).log.close()
+            for job_id in [job_id for job_id, held in self._by_id.items() if held.is_idle(full=False)]:
+                self._by_id.pop(job_id).log.close()
+            held_runs = sum(len(held.job) for held in self._by_id.values() if held.version >= 0)
+            idle = [held for held in self._by_id.values() if held_runs >= _FULL_RUNS and held.is_idle(full=True)]
+        released = [held.let_go() for held in idle]  # pages that were left a moment ago have them still
+        return any(released)

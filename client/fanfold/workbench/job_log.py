@@ -33,6 +33,8 @@ _SHOWN = 10_000
 _MOST_IN_4_BYTES = 1 << 32
 #: Bytes of lines that are read together.
 _STRETCH_BYTES = 8 << 20
+#: Characters of output that are taken apart together: it takes some times their memory, and the pages wait meanwhile.
+_WRITTEN_TOGETHER = 1 << 19
 #: Bytes searched at a time: other threads, and with them the pages, go on between two parts.
 _PART = 1 << 18
 #: Seconds that counting all hits may take; the next hit is found however long it takes.
@@ -132,7 +134,12 @@ class JobLog:
     def add(self, pieces: Iterable[tuple[int, int, float, str]]) -> None:
         """Add pieces of output, each (run, attempt, when, text), as whole lines."""
         lines: list[tuple[int, int, float, str]] = []
+        size = 0
         for run, attempt, at, piece in pieces:
+            if size > _WRITTEN_TOGETHER:
+                self._write(lines)
+                lines, size = [], 0
+            size += len(piece)
             begun_at, begun = self._begun.pop((run, attempt), (at, ""))
             *whole, rest = (begun + piece).replace("\r\n", "\n").split("\n")
             lines += [(run, attempt, begun_at if number == 0 else at, line) for number, line in enumerate(whole)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any
@@ -126,6 +126,17 @@ def show_silence(notice: Element, reader: SharedReader) -> None:
     if words:
         set_text(notice, words)
     show(notice, shown=bool(words))
+
+
+def every(pause_s: float, look: Callable[[], Awaitable[None]], *, immediate: bool = False) -> ui.timer:
+    """Look again and again for the viewer of this page, as long as there is one: a page that was left looks no more."""
+    client = ui.context.client
+
+    async def look_for_viewer() -> None:
+        if client.has_socket_connection:
+            await look()
+
+    return ui.timer(pause_s, look_for_viewer, immediate=immediate)
 
 
 def script(call: str, *arguments: Any) -> None:

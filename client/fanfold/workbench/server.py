@@ -56,7 +56,7 @@ _M_ARENA_MAX = -8
 _THREADS = 8
 _START_S = 30.0
 #: How often memory is given back, and by how much it has to have grown.
-_TIDY_S = 3.0
+_TIDY_S = 1.5
 _GROWN_BYTES = 8 << 20
 #: How long a page that has lost its connection may take to come back before it is built anew.
 _RECONNECT_S = 10.0
@@ -107,7 +107,8 @@ async def _give_memory_back(followed_jobs: FollowedJobs) -> None:
     process, least_bytes = psutil.Process(), 0
     while True:
         await asyncio.sleep(_TIDY_S)
-        await asyncio.to_thread(followed_jobs.forget_idle)
+        if await asyncio.to_thread(followed_jobs.forget_idle):
+            await asyncio.to_thread(gc.collect)  # else what refers to itself stays until there is much more of it
         await asyncio.to_thread(followed_jobs.results.end_if_idle)
         if process.memory_info().rss > least_bytes + _GROWN_BYTES:
             with suppress(OSError, AttributeError):

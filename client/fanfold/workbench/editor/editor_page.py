@@ -19,7 +19,7 @@ from fanfold.workbench.editor.form import EditorForm, ask
 from fanfold.workbench.editor.open_run import input_texts
 from fanfold.workbench.editor.run import Actions, EditorRun
 from fanfold.workbench.editor.udf_process import Order, UdfAnswer, UdfProcess
-from fanfold.workbench.editor.udf_source import UdfFile, digest, error_line, files_in, new_file, udfs_in
+from fanfold.workbench.editor.udf_source import UdfFile, digest, error_line, files_in, new_file, offered_in
 from fanfold.workbench.following import FollowedJobs
 from fanfold.workbench.layout import button, dialog_named, element, field, link, script, set_text, show, text
 from fanfold.workbench.uploads import Uploads
@@ -252,7 +252,7 @@ class _EditorPage:
 
     def _read_now(self) -> None:
         if self._file is not None:
-            self._form.offer(udfs_in(self._editor.value, self._file.name))
+            self._form.offer(offered_in(self._editor.value, self._file.name))
 
     async def _look_at_disk(self) -> None:
         """Show what another program has written into the file, or ask where there is own text as well."""

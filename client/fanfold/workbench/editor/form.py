@@ -120,8 +120,11 @@ class EditorForm:
     def _build_body(self) -> None:
         self._submit = None
         if self.udf is None:
-            text("This file has no function with @fanfold.udf.", "ff-muted")
+            text("This file has no function with @fanfold.udf, and no other that could be run.", "ff-muted")
             return
+        if self.udf.is_plain:
+            note = f"This file has no function with @fanfold.udf. Run calls {self.udf.name} as it stands, realtime."
+            text(note, "ff-muted ff-small")
         for one in self.udf.fields:
             self._build_field(one)
         machine = self.udf.instance_type

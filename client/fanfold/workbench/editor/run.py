@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from nicegui import ui
 from nicegui.element import Element
 
 from fanfold.core.models import RunStatus
@@ -14,7 +13,7 @@ from fanfold.errors import FanfoldError
 from fanfold.job.causes import RaisingLine, raising_line
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.job.run_detail import look
-from fanfold.workbench.layout import button, element, link, script, set_text, show, text
+from fanfold.workbench.layout import button, element, every, link, script, set_text, show, text
 from fanfold.workbench.previews import Preview
 from fanfold.workbench.shown_previews import show_preview
 
@@ -67,7 +66,7 @@ class _FollowedRun:
         self._cut = text("", "ff-muted ff-small ff-hidden")
         self._printed = text("", "ff-pre ff-hidden", "pre").props('tabindex=0 aria-label="Output" data-follow')
         self._result = element("div", "ff-stack").props('aria-live=polite aria-label="Result" role=region')
-        self._timer = ui.timer(_LOOK_S, self._look, immediate=True)
+        self._timer = every(_LOOK_S, self._look, immediate=True)
 
     def leave(self) -> None:
         """Read and show nothing more."""

@@ -36,7 +36,7 @@ def _answer(order: dict[str, Any], answers: TextIO) -> dict[str, Any]:
     if order["act"] == "retry" and not order["file"]:
         return _retried(order)
     _check_text(order)
-    udf = load_udf(f"{order['file']}:{order['udf']}")
+    udf = _as_udf(load_udf(f"{order['file']}:{order['udf']}"))
     _say(answers, imported=True)
     if order["act"] == "retry":
         return _retried(order, udf)
@@ -49,6 +49,13 @@ def _answer(order: dict[str, Any], answers: TextIO) -> dict[str, Any]:
     _outlive(order["engine"])
     job: Any = submit(udf, _inputs(order["given"]), engine=order["engine"], cache=order["cache"], collect=False)
     return {"job": job.id, "count": len(job)}
+
+
+def _as_udf(function: Any) -> Any:
+    """A plain function runs as one that `fanfold.udf` decorates."""
+    from fanfold.api.decorator import Udf, udf
+
+    return function if isinstance(function, Udf) else udf(function)
 
 
 def _check_text(order: dict[str, Any]) -> None:

@@ -147,17 +147,28 @@ class FoundUdf(NamedTuple):
     name: str
     fields: tuple[Field, ...]
     instance_type: str | None
+    #: Whether it is a function without @fanfold.udf, which runs with the options that the decorator has by itself.
+    is_plain: bool = False
+
+
+def offered_in(text: str, file: str) -> dict[str, FoundUdf]:
+    """What of a text can be run: its UDFs, or where it has none its plain functions. Raises `InputError`."""
+    read = _UdfsOfText(_tree_of(text, file))
+    return read.found or read.plain
 
 
 def udfs_in(text: str, file: str) -> dict[str, FoundUdf]:
     """The UDFs that a text defines in its own namespace, by name. Raises `InputError` where it is not Python."""
+    return _UdfsOfText(_tree_of(text, file)).found
+
+
+def _tree_of(text: str, file: str) -> ast.Module:
     try:
-        tree = ast.parse(text, file)
+        return ast.parse(text, file)
     except (SyntaxError, ValueError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         reason = error.msg if isinstance(error, SyntaxError) else error
         raise InputError(f"{file} is not Python{line}: {reason}.", next_step="fix it, then run again.") from None
-    return _UdfsOfText(tree).found
 
 
 class _UdfsOfText:
@@ -165,6 +176,8 @@ class _UdfsOfText:
 
     def __init__(self, tree: ast.Module) -> None:
         self.found: dict[str, FoundUdf] = {}
+        #: Functions that nothing decorates, but for those of a name that begins with an underscore.
+        self.plain: dict[str, FoundUdf] = {}
         self._functions: dict[str, Function] = {}
         #: What the text says of names: classes, and values that stand there as such.
         self._known: dict[str, Any] = {}
@@ -190,20 +203,24 @@ class _UdfsOfText:
                 self._assign(name, node.value)
 
     def _put(self, name: str, function: Function, options: dict[str, ast.expr] | None) -> None:
-        if options is None:
-            self.found.pop(name, None)
+        self.found.pop(name, None)
+        self.plain.pop(name, None)
+        is_plain = options is None and not function.decorator_list and not name.startswith("_")
+        if options is None and not is_plain:
             return
         spec = function.args
         fields = [field_of(arg, default, self._known) for arg, default in _parameters(spec)]
         for arg, kind in ((spec.vararg, "rest"), (spec.kwarg, "mapping")):
             if arg is not None:
                 fields.append(field_of(arg, None, self._known)._replace(kind=kind, required=False, options=()))
-        self.found[name] = FoundUdf(name, tuple(fields), self._text(options.get("instance_type")))
+        machine = self._text((options or {}).get("instance_type"))
+        (self.plain if is_plain else self.found)[name] = FoundUdf(name, tuple(fields), machine, is_plain)
 
     def _assign(self, name: str, value: ast.expr) -> None:
         """`heavy = fanfold.udf(f, ...)`, `heavy = fanfold.udf(...)(f)`, `heavy = light.with_options(...)`, a value."""
         self._known[name] = value
         self.found.pop(name, None)
+        self.plain.pop(name, None)
         if not isinstance(value, ast.Call):
             return
         base = _attribute_of(value.func, "with_options")

@@ -19,7 +19,7 @@ from fanfold.workbench.job.opening import open_job
 from fanfold.workbench.job.panels import CodePanel, HistoryPanel
 from fanfold.workbench.job.results_panel import ResultsPanel
 from fanfold.workbench.job.runs import RunsPanel
-from fanfold.workbench.layout import element, script, show, show_silence, text
+from fanfold.workbench.layout import element, every, script, show, show_silence, text
 
 _LOOK_S = 0.7
 _PANELS: dict[str, Callable[..., Any]] = {
@@ -67,7 +67,7 @@ class _JobPage:
         self._tabs()
         await asyncio.sleep(0)
         await self._choose(tab if tab in _PANELS else "Overview")
-        ui.timer(_LOOK_S, self._look)
+        every(_LOOK_S, self._look)
 
     def _tabs(self) -> None:
         self._tab_buttons: dict[str, Element] = {}
@@ -99,6 +99,7 @@ class _JobPage:
         return make(followed, self._query) if make is RunsPanel else make(followed)
 
     async def _look(self) -> None:
+        self._followed.seen_by(ui.context.client)
         await self._followed.look_soon()
         show_silence(self._trouble, self._followed)
         await self._draw()

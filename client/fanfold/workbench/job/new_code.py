@@ -13,7 +13,7 @@ from fanfold.errors import FanfoldError, InputError
 from fanfold.job.causes import RaisingLine, is_file
 from fanfold.workbench.editor.fix import run_these
 from fanfold.workbench.editor.udf_process import Order, UdfAnswer, UdfProcess
-from fanfold.workbench.editor.udf_source import UdfFile, digest, files_in, udfs_in
+from fanfold.workbench.editor.udf_source import UdfFile, digest, files_in, offered_in
 from fanfold.workbench.following import FollowedJob
 from fanfold.workbench.layout import button, choice, dialog_named, element, set_text, show, text
 
@@ -31,7 +31,7 @@ def codes_for(folder: Path, udf: str, line: RaisingLine | None) -> list[Code]:
     for name in files_in(folder):
         try:
             file = UdfFile(folder, name)
-            if udf in udfs_in(file.text, name):
+            if udf in offered_in(file.text, name):
                 found.append(Code(name, file.text))
         except InputError:  # no Python as it stands, or gone: nothing could be run with it
             continue

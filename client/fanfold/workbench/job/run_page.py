@@ -19,7 +19,7 @@ from fanfold.workbench.job.errors_panel import editor_address
 from fanfold.workbench.job.opening import open_job
 from fanfold.workbench.job.run_again import run_again
 from fanfold.workbench.job.run_detail import RunDetail, read_run, show_run
-from fanfold.workbench.layout import button, element, link, script, set_text, show, text
+from fanfold.workbench.layout import button, element, every, link, script, set_text, show, text
 
 _LINES = 500
 _LOOK_S = 1.0
@@ -50,10 +50,11 @@ class _RunPage:
     async def begin(self) -> None:
         """Draw the run, and go on looking while it may change."""
         await self._look()
-        ui.timer(_LOOK_S, self._look)
+        every(_LOOK_S, self._look)
 
     async def _look(self) -> None:
         followed, index = self._followed, self._index
+        followed.seen_by(ui.context.client)
         await followed.look_soon()
         state = followed.job.state
         attempts = (state.attempt_of(index), len(self._earlier()))

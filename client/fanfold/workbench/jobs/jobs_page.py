@@ -11,7 +11,7 @@ from nicegui.element import Element
 from fanfold.core.formatting import counted
 from fanfold.settings import current
 from fanfold.workbench.jobs.table import JobsTable
-from fanfold.workbench.layout import choice, element, field, script, set_text, show, show_silence, text
+from fanfold.workbench.layout import choice, element, every, field, script, set_text, show, show_silence, text
 
 _STATUSES = {"": "any", **{name: name for name in ("Queued", "Running", "Completed", "Failed", "Cancelled")}}
 _AGES = {"0": "any time", "3600": "the last hour", "86400": "the last day", "604800": "the last week"}
@@ -128,7 +128,7 @@ class _JobsPage:
         self._grid.on("sortChanged", js_handler=f"() => window.ff.keepSort(getElement({self._grid.id}).api)")
         for event in ("viewportChanged", "modelUpdated"):  # scrolled, or sorted and filtered
             self._grid.on(event, self._seen, js_handler=seen, throttle=0.25)
-        ui.timer(_LOOK_S, self._look, immediate=True)
+        every(_LOOK_S, self._look, immediate=True)
 
     def _filters(self) -> None:
         me = current().owner

@@ -14,7 +14,7 @@ from nicegui import ui
 from fanfold.core.formatting import duration
 from fanfold.workbench.job.charts import totals_options
 from fanfold.workbench.jobs.table import JobsTable
-from fanfold.workbench.layout import choice, element, script, set_text, show_silence, text
+from fanfold.workbench.layout import choice, element, every, script, set_text, show_silence, text
 
 _BY = {"day": "day", "owner": "owner", "name": "UDF"}
 _AGES = {"604800": "the last week", "2592000": "the last month", "0": "any time"}
@@ -71,7 +71,7 @@ class _TotalsPage:
             choice("By", _BY, value=self._by, on_change=lambda value: self._choose("by", value))
             choice("Started", _AGES, value=self._age, on_change=lambda value: self._choose("age", value))
         self._box = element("section", "ff-card").props('aria-label="Totals"')
-        ui.timer(_LOOK_S, self._look, immediate=True)
+        every(_LOOK_S, self._look, immediate=True)
 
     async def _choose(self, what: str, value: str) -> None:
         if value in (_BY if what == "by" else _AGES):
