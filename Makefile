@@ -51,11 +51,12 @@ chromium:
 	  echo "installing Chromium (once)" && { apt-get -qq update; apt-get -qq install -y chromium; } >/dev/null 2>&1; } || \
 	  echo "Chromium is missing and cannot be installed here: the tests of the Workbench will fail"
 
-check: $(VENV)/.dev  ## ruff, mypy --strict, import-linter
+check: $(VENV)/.dev $(VENV)/.docs  ## ruff, mypy --strict, import-linter, and whether the manual builds
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
 
 bench: $(VENV)/.dev $(VENV)/.bench  ## the benchmark table, peers in the same run; CASE=frames for those rows, kept in the table
 	@$(BIN)/python -m benchmarks $(if $(CASE),$(CASE) --keep)

@@ -69,7 +69,7 @@ def test_from_a_shell(tmp_path):
     file.write_text("import fanfold\n\n@fanfold.udf\ndef grows(mib: int):\n    return len(bytearray(mib << 20))\n")
     code, told = run_cli(str(file), "20", "--processes", "some")
     assert code != 0
-    assert "--processes some is no number of runs" in told
+    assert "--processes some is not a number of runs" in told
     code, told = run_cli(str(file), "20", "--processes", "auto")  # a function performs one run
     assert code == 0, told
 

@@ -79,7 +79,7 @@ def processes(text: str) -> int | Literal["auto"]:
     if text == "auto":
         return "auto"
     if not text.isdecimal() or not int(text):
-        raise InputError(f"--processes {text} is no number of runs.", next_step="give a number from 1 up, or auto.")
+        raise InputError(f"--processes {text} is not a number of runs.", next_step="give a number from 1 up, or auto.")
     return int(text)
 
 
