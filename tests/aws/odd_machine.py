@@ -43,6 +43,8 @@ claims._CLAIM_TAKES_S = 0.5  # as nearly all claims do
 match os.environ["TEST_ODD"]:
     case "quick":
         pass
+    case "soon":
+        claims._UNKEPT_PAUSE_S = 1.0
     case "hasty":
         claims._UNKEPT_PAUSE_S = 0.05
     case "thrifty":

@@ -74,6 +74,7 @@ def test_a_fifth_of_all_calls_throttled_is_only_slower(stores, own_account, tmp_
     assert sum(wrong.values()) > 5
 
 
+@pytest.mark.long
 def test_everything_throttled_for_a_second_is_only_slower(stores, own_account, tmp_path):
     with bad_day(own_account, for_a_while(1.0)) as wrong:
         use_everything(stores, own_account, tmp_path)

@@ -39,7 +39,7 @@ def test_two_machines_share_the_work_and_do_none_of_it_twice(machine, aws_stores
         return n
 
     header = put_work(aws_stores, slow, list(range(40)))
-    machines = [machine(header, index) for index in range(2)]
+    machines = [machine(header, index, FANFOLD_LEASE_S="8") for index in range(2)]
     assert [process.wait(60) for process in machines] == [0, 0]
     ends = [event for event in read_all(aws_stores.log, header.id) if event.kind is EventKind.FINISHED]
     assert sorted({event.id: event.index for event in ends}.values()) == list(range(40))
@@ -140,7 +140,7 @@ def test_a_machine_that_dies_last_but_one_is_waited_for_by_the_last(machine, aws
     header = put_work(aws_stores, waits, list(range(2)), constants={"gate": gate})
     machines = {}
     for name in ("first", "second"):
-        machines[name] = machine(header, len(machines), FANFOLD_LEASE_S="3")
+        machines[name] = machine(header, len(machines), FANFOLD_LEASE_S="2")
         eventually(lambda: len(list(state_of(aws_stores, header).indexes(RunStatus.RUNNING))) == len(machines))
     machines["first"].kill()
     for n in range(2):
@@ -158,9 +158,9 @@ def test_a_machine_does_not_wait_for_others_that_are_at_work(machine, aws_stores
         return n
 
     header = put_work(aws_stores, waits, [1, 0], constants={"gate": str(tmp_path / "gate")})
-    first = machine(header, 0, FANFOLD_LEASE_S="60")
+    first = machine(header, 0, FANFOLD_LEASE_S="8")
     eventually(lambda: list(state_of(aws_stores, header).indexes(RunStatus.RUNNING)))
-    assert machine(header, 1, FANFOLD_LEASE_S="60").wait(40) == 0
+    assert machine(header, 1, FANFOLD_LEASE_S="8").wait(40) == 0
     assert first.poll() is None
     (tmp_path / "gate").touch()
     assert first.wait(60) == 0

@@ -32,7 +32,7 @@ def copies(folder: Path) -> list[str]:
 def test_arguments_that_find_no_room_are_fetched_again_when_there_is_some(machine, aws_stores, eventually, tmp_path):
     values = np.ones(400_000)
     header = put_work(aws_stores, total, [{"values": values}, {"values": values[:10]}])
-    process = machine(header, file_bytes=1 << 20)
+    process = machine(header, command=ODD, file_bytes=1 << 20, TEST_ODD="soon")
     eventually(lambda: state_of(aws_stores, header).status_of(1) is RunStatus.SUCCEEDED)
     assert copies(tmp_path / "machine0") == []  # nothing half fetched takes the room that others need
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
