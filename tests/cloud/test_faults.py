@@ -12,8 +12,9 @@ from itertools import repeat
 import pytest
 
 import fanfold
+from fanfold.engines.aws import AwsEngine
 from fanfold.engines.aws import engine as aws_engine
-from fanfold.errors import WaitTimeout
+from fanfold.errors import StoreUnavailable, WaitTimeout
 from tests.cloud.aws_errors import SUBMIT_THROTTLES
 from tests.cloud.faults import KINDS
 from tests.cloud.udfs import begun, held, squared
@@ -291,6 +292,23 @@ def test_a_clock_that_aws_does_not_accept_is_what_the_error_names(on_cloud, monk
     assert "AWS's clock says" in str(refused.value)
     monkeypatch.setattr(auth, "get_current_datetime", lambda: right() + timedelta(seconds=ahead_s * 0.7))
     assert fanfold.get_jobs(limit=1) == []
+
+
+def test_a_job_of_an_executor_that_could_not_be_started_is_started_by_the_one_that_waits(on_cloud, monkeypatch):
+    monkeypatch.setattr("fanfold.engines.aws.reconcile.STARTING_S", 0.5)
+    started, starts = AwsEngine.start, []
+
+    def start(engine, header, runs):
+        starts.append(header.id)
+        if len(starts) == 1:
+            raise StoreUnavailable("AWS did not answer.", next_step="check the network.")
+        started(engine, header, runs)
+
+    monkeypatch.setattr(AwsEngine, "start", start)
+    with fanfold.Executor(cache=True) as executor:
+        assert list(executor.map(abs, [-1, -2])) == [1, 2]
+    [job] = fanfold.get_jobs()  # to submit the calls again would have made another
+    assert set(starts) == {job.id}
 
 
 def test_a_call_whose_answer_is_lost_performs_its_run_once(on_cloud, tmp_path):

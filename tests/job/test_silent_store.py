@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 import time
 
 import pytest
@@ -92,6 +93,60 @@ def test_results_come_through_a_silence(log, monkeypatch, ask):
         found = job.results()
     assert log.asked > 20
     assert found == [0, 1, 4, 9]
+
+
+def silent_for(monkeypatch, owner, name, times):
+    """Have so many of a client's coming calls of a method get no answer; what is left of them."""
+    left, real = [UNREACHABLE] * times, getattr(owner, name)
+
+    def ask(*arguments, **named):
+        thread = threading.current_thread()  # the local engine's own are no clients
+        if left and (thread is threading.main_thread() or thread.name.startswith("fanfold-executor")):
+            raise copy.copy(left.pop())
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(owner, name, ask)
+    return left
+
+
+def test_runs_and_their_results_are_looked_at_through_a_silence(log, monkeypatch):
+    job = fanfold.submit(bytes, [9000, 10_000], collect=False, cache=False).wait()
+    again, stores = fanfold.get_job(job.id), engine_for().stores
+    silences = [silent_for(monkeypatch, stores.log, "read_since", 3), silent_for(monkeypatch, stores.objects, "get", 3)]
+    assert [len(run.result()) for run in again] == [9000, 10_000]
+    assert silences == [[], []]
+
+
+@pytest.mark.parametrize("asked", ["submit", "map"])
+def test_an_executor_s_calls_outlast_a_silence_in_each_of_their_phases(log, monkeypatch, asked):
+    monkeypatch.setattr("fanfold.api.executor_jobs._PAUSE_S", 0.01)
+    engine = engine_for()
+    silences = [
+        silent_for(monkeypatch, engine.stores.log, "put_job", 3),
+        silent_for(monkeypatch, engine.stores.log, "read_since", 5),
+    ]
+    with fanfold.Executor(cache=True) as executor:
+        if asked == "map":
+            found = list(executor.map(bytes, [9000, 10_000]))
+        else:
+            found = [executor.submit(bytes, size).result(timeout=60) for size in (9000, 10_000)]
+    assert [len(one) for one in found] == [9000, 10_000]
+    assert silences == [[]] * 2
+    assert len(fanfold.get_jobs()) == (1 if asked == "map" else 2)
+
+
+def test_an_executor_that_reaches_no_store_any_more_fails_its_calls_by_the_job_s_name(log, monkeypatch):
+    monkeypatch.setattr("fanfold.api.executor_jobs._PAUSE_S", 0.01)
+    monkeypatch.setattr("fanfold.api.executor_jobs._PATIENCE_S", 0.1)
+    engine = engine_for()
+    silent_for(monkeypatch, engine, "start", 1)
+    silent_for(monkeypatch, engine.stores.log, "get_job", 10_000)
+    with fanfold.Executor(cache=True) as executor:
+        future = executor.submit(abs, -1)
+        with pytest.raises(StoreUnavailable) as caught:
+            future.result(timeout=60)
+    [job] = fanfold.get_jobs(limit=1)
+    assert f'`fanfold.get_job("{job.id}").wait()` goes on waiting' in caught.value.next_step
 
 
 @pytest.mark.parametrize("follow", ["tail_logs", "logs -f"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -11,17 +12,21 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from fanfold.api.decorator import named_arguments
-from fanfold.api.submit import submit, with_environment
+from fanfold.api.submit import get_job, submit, with_environment
 from fanfold.core.models import BAD, GOOD, RunStatus
 from fanfold.core.options import unwrapped
-from fanfold.errors import FanfoldError, InputError, RunFailed
+from fanfold.errors import FanfoldError, InputError, RunFailed, StoreUnavailable
 from fanfold.execution.worker.sandbox import thread_variables
 from fanfold.job import Job
+from fanfold.job.waiting import name_job
 from fanfold.submission.prepare import refuse_inside_run, resolve_call
 
 #: A job is started when no further call has come for this long, or when it has this many.
 _LINGER_S = 0.005
 _MOST_CALLS = 10_000
+#: A store that does not answer is asked again after so long, and for so long where a job is to be started. What a job
+#: that has started comes to is waited for as long as anybody waits.
+_PAUSE_S, _PATIENCE_S = 1.0, 120.0
 
 
 class _FutureCall(NamedTuple):
@@ -131,7 +136,7 @@ class _Batch(threading.Thread):
             return
         job: Any
         try:
-            job = submit(self._udf(), [call.arguments for call in calls], collect=False, **self._options)
+            job = self._start(calls)
         except BaseException as error:  # noqa: BLE001  checks and iterators of the user's own may raise anything
             if len(calls) == 1 or not isinstance(error, InputError):
                 _fail([call.future for call in calls], error)
@@ -139,6 +144,8 @@ class _Batch(threading.Thread):
             # One call that does not fit must not fail the others: halve until it stands alone.
             self._perform(calls[: len(calls) // 2])
             self._perform(calls[len(calls) // 2 :])
+            return
+        if job is None:
             return
         # From here on a result is its caller's alone: nothing of a call is kept once its future has it.
         self._following = {index: call.future for index, call in enumerate(calls)}
@@ -157,6 +164,27 @@ class _Batch(threading.Thread):
         own = unwrapped(self._fn)[1].env or {}
         return with_environment(self._fn, env={**own, **thread_variables(self._threads)})
 
+    def _start(self, calls: list[_FutureCall]) -> Job | None:
+        """Make one job of the calls. While the store does not answer that is tried again; None once nobody waits.
+
+        A job that has been written down and could not be started is that job still: whoever follows it starts it.
+        """
+        deadline, job_id = time.monotonic() + _PATIENCE_S, ""
+        while True:
+            try:
+                return get_job(job_id, engine=self._options.get("engine")) if job_id else self._submit(calls)
+            except StoreUnavailable as error:
+                job_id = error.job_id or job_id
+                if time.monotonic() > deadline:
+                    raise (name_job(error, job_id) if job_id else error) from error.__cause__
+            time.sleep(_PAUSE_S)
+            if not job_id and all(call.future.cancelled() for call in calls):
+                return None
+
+    def _submit(self, calls: list[_FutureCall]) -> Job:
+        job: Job = submit(self._udf(), [call.arguments for call in calls], collect=False, **self._options)
+        return job
+
 
 def _follow(job: Job, futures: dict[int, Future[Any]]) -> None:
     for state in job.changes():
@@ -165,7 +193,7 @@ def _follow(job: Job, futures: dict[int, Future[Any]]) -> None:
         for index in futures.keys() & set(state.indexes(*GOOD, *BAD)):
             _settle(job, index, futures.pop(index))
         if not state.done and all(future.cancelled() for future in futures.values()):
-            job.cancel()
+            job.tracker.patiently(job.cancel)
 
 
 def _begin(future: Future[Any]) -> bool:

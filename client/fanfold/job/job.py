@@ -126,7 +126,7 @@ class Job(JobCompat):
             for state in self.tracker.changes():
                 if state.status_of(position).final:
                     break
-            return self._value(position)
+            return self.tracker.patiently(lambda: self._value(position))
 
     def results(
         self, return_exceptions: bool = False, *, ignore_exceptions: bool = False, allow_pickle: bool = False
@@ -341,8 +341,8 @@ class Job(JobCompat):
         return Run(self, position)
 
     def __iter__(self) -> Iterator[Run]:
-        """Its runs in the order of the inputs, as they are now."""
-        self.tracker.look()
+        """Its runs in the order of the inputs, as they are now; a store that does not answer is waited for."""
+        self.tracker.patiently(self.tracker.look)
         return (Run(self, index) for index in range(len(self)))
 
     def __repr__(self) -> str:
