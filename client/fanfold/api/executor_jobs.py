@@ -167,7 +167,7 @@ class _Batch(threading.Thread):
     def _start(self, calls: list[_FutureCall]) -> Job | None:
         """Make one job of the calls. While the store does not answer that is tried again; None once nobody waits.
 
-        A job that has been written down and could not be started is that job still: whoever follows it starts it.
+        A job that has been written down and could not be started is that job still: who waits for it starts it.
         """
         deadline, job_id = time.monotonic() + _PATIENCE_S, ""
         while True:
