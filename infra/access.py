@@ -21,7 +21,7 @@ READS_OF_ALL = [
     "batch:ListJobs",
     "lambda:GetAccountSettings",
 ]
-_JOB_PREFIXES = ("udf/*", "jobs/*", "blobs/*", "results/*")
+_JOB_PREFIXES = ("udf/*", "jobs/*", "blobs/*", "results/*", "schedules/*")
 
 
 def allow(

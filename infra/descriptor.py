@@ -63,6 +63,7 @@ def _descriptor(parts: Parts) -> cloud.DeploymentDescriptor:
         "spot": settings.spot,
         "secrets": settings.secrets_place,
         "notify_topics": settings.notify_topics,
+        "scheduler": parts.shepherd.scheduler_facts,
         "sealing_key": parts.storage.sealing_key.key_arn if parts.storage.sealing_key else "",
         "mount": cloud.MOUNT_PATH if settings.mount else "",
         "log_groups": {

@@ -8,6 +8,7 @@ from infra.dedicated import Dedicated
 from infra.fanout import Fanout
 from infra.realtime import Realtime
 from infra.settings import Settings
+from infra.shepherd import Shepherd
 from infra.storage import StorageStack
 
 
@@ -20,3 +21,4 @@ class Parts:
     realtime: Realtime
     dedicated: Dedicated
     fanout: Fanout
+    shepherd: Shepherd

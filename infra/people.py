@@ -45,6 +45,7 @@ class People(Construct):
             allow(["states:StartExecution", "states:ListExecutions"], machines),
             allow(["states:StopExecution", "states:DescribeExecution"], self._executions()),
             self._cancel_jobs(),
+            *self._schedule_statements(),
             allow(["logs:GetLogEvents", "logs:FilterLogEvents"], self._log_groups()),
             # Reading of what has no name of its own: why a job waits, and what the account's limits are.
             allow(
@@ -55,6 +56,17 @@ class People(Construct):
                 ],
                 ["*"],
             ),
+        ]
+
+    def _schedule_statements(self) -> list[iam.PolicyStatement]:
+        """Schedules of the deployment's group, which call the shepherd and nothing else: as this role nothing can."""
+        group = cloud.schedules_group(self._parts.settings.deployment)
+        actions = ("Create", "Update", "Get", "Delete")
+        to_scheduler = {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+        return [
+            allow([f"scheduler:{one}Schedule" for one in actions], [arn(self, "scheduler", "schedule", f"{group}/*")]),
+            allow(["scheduler:ListSchedules"], ["*"]),
+            allow(["iam:PassRole"], [self._parts.shepherd.alarm_role.role_arn], to_scheduler),
         ]
 
     def _operator_statements(self) -> list[iam.PolicyStatement]:

@@ -77,7 +77,7 @@ class ProcessingStack(Stack):
         )
         self.fanout = Fanout(self, "Fanout", settings=settings, storage=storage, functions=self.realtime.functions)
         self._add_shepherd(images[settings.architecture], environment)
-        parts = Parts(settings, storage, self.realtime, self.dedicated, self.fanout)
+        parts = Parts(settings, storage, self.realtime, self.dedicated, self.fanout, self.shepherd)
         People(self, "People", parts)
         DeploymentDescriptor(self, "DeploymentDescriptor", parts)
 

@@ -64,8 +64,14 @@ class Shepherd(Construct):
         self.function = self._function(image, {**environment, cloud.ENV_ALARM_ROLE: self.alarm_role.role_arn})
         self.function.node.add_dependency(image)
         scheduler.CfnScheduleGroup(self, "Deadlines", name=cloud.deadlines_group(settings.deployment))
+        scheduler.CfnScheduleGroup(self, "Schedules", name=cloud.schedules_group(settings.deployment))
         self._wake_by_table()
         self._wake_by_executions()
+
+    @property
+    def scheduler_facts(self) -> cloud.SchedulerFacts:
+        """What people's schedules call, and as whom."""
+        return {"function": self.arn, "role": self.alarm_role.role_arn}
 
     def _role(self) -> iam.Role:
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))

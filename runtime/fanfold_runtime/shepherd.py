@@ -28,6 +28,7 @@ from fanfold.job.cost import cost
 from fanfold.job.waiting import Tracker
 from fanfold.stores.aws.account import Account
 from fanfold_runtime.context import enter_own_folder
+from fanfold_runtime.firing import fire
 from fanfold_runtime.telemetry import logger
 from fanfold_runtime.turn import SOONEST_S, Alarm, Turn
 
@@ -58,7 +59,10 @@ class Invocation(Protocol):
 
 
 def handler(event: dict[str, Any], context: Invocation) -> None:
-    """Look after one job, or give each job that an event names an invocation of its own."""
+    """Look after one job, start that of a schedule, or give each job that an event names an invocation of its own."""
+    if "schedule" in event:
+        fire(_shepherd(context.invoked_function_arn).engine, str(event["schedule"]), str(event.get("at", "")))
+        return
     if "job" in event:
         until = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _MARGIN_S
         _shepherd(context.invoked_function_arn).look_after(str(event["job"]), until=until)
@@ -85,17 +89,17 @@ class Shepherd:
     """Looks after the jobs of a deployment, of all who submit."""
 
     def __init__(self, engine: AwsEngine, alarm: Alarm) -> None:
-        self._engine = engine
+        self.engine = engine
         self._alarm = alarm
 
     def look_after(self, job_id: str, *, until: float) -> None:
         """Look after a job until `until` (of `time.monotonic()`), and set an alarm for what is due later."""
-        turn = Turn(self._engine.stores, job_id)
+        turn = Turn(self.engine.stores, job_id)
         try:
             turn.ask()
             if not turn.take():
                 return  # who has the turn looks once more before it ends it
-            tracker = Tracker(self._engine.stores.log.get_job(job_id), self._engine)
+            tracker = Tracker(self.engine.stores.log.get_job(job_id), self.engine)
         except JobNotFound:
             logger.info("job is gone", job=job_id)
             return
@@ -140,7 +144,7 @@ class Shepherd:
             return _TOLD_AGAIN_S[tries]
         if failure:
             logger.error("nobody could be told of the end", job=header.id, to=place_of(header), reason=failure)
-            record_untold(self._engine.stores.log, header, failure)
+            record_untold(self.engine.stores.log, header, failure)
         turn.note_told(end)
         return None
 
@@ -149,7 +153,7 @@ class Shepherd:
         if not target.startswith("arn:"):
             return post(target, notice)
         try:
-            self._engine.account.call(
+            self.engine.account.call(
                 "sns", "publish", on=f"topic {target}", TopicArn=target, Subject=notice.subject, Message=notice.text
             )
         except FanfoldError as error:
@@ -158,7 +162,7 @@ class Shepherd:
 
     def _look(self, tracker: Tracker, turn: Turn) -> float | None:
         """Look once; in how many seconds there will be something to do without a word from anybody, None for never."""
-        engine, header = self._engine, tracker.header
+        engine, header = self.engine, tracker.header
         state = tracker.refresh()
         engine.looked_at.pop(header.id, None)
         if engine.reconcile(header, state):

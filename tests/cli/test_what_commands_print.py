@@ -48,7 +48,7 @@ STARTING = {
     "cp": ["squares.py", "data:"],
 }
 #: What goes on until Ctrl-C is shown in tests/workbench, and what wants a deployment in the tests of that.
-SERVING = {"workbench", "connect"}
+SERVING = {"workbench", "connect", *(command for command in KEYS if command.startswith("schedule "))}
 
 
 def shown(jobs, tmp_path, command, **options):

@@ -198,6 +198,10 @@ class LocalCloud:
         found: dict[str, float] = self._order("alarms")
         return found
 
+    def fire(self, schedule: str, at: str = "") -> None:
+        """Let the time of a schedule have come: now, or the one that is named in UTC."""
+        self._order("fire", schedule, at)
+
     def throttled(self) -> int:
         """How many invocations have been refused because of the concurrency."""
         return int(self._order("throttled"))

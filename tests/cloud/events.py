@@ -96,12 +96,19 @@ class Events:
                     self.invoke(_function_of(target["Arn"]), json.dumps(event).encode())
 
     def forget(self) -> None:
-        """Drop what has not been delivered, and every one-time schedule."""
+        """Drop what has not been delivered, and every schedule."""
         with self._lock:
             self._records.clear()
         for schedule in list(self._schedules()):
-            if _time_of(schedule) is not None:
-                self._remove(schedule)
+            self._remove(schedule)
+
+    def fire(self, name: str, at: str = "") -> None:
+        """Let the time of a schedule that repeats have come, now or `at`, if it is not paused."""
+        found = next((one for one in self._schedules() if one.name == name and _time_of(one) is None), None)
+        if found is None or found.state != "ENABLED":
+            return
+        at = at or datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._call(found, found.target["Input"].replace("<aws.scheduler.scheduled-time>", at))
 
     def alarms(self) -> dict[str, float]:
         """When each one-time schedule is due, in seconds since 1970, by its name."""
@@ -182,9 +189,12 @@ class Events:
 
     def _fire(self, schedule: Schedule) -> None:
         self._remove(schedule)
+        self._call(schedule, schedule.target["Input"])
+
+    def _call(self, schedule: Schedule, given: str) -> None:
         target = schedule.target
         if not self._refuses(target["RoleArn"], "lambda:InvokeFunction", target["Arn"]):
-            self.invoke(_function_of(target["Arn"]), target["Input"].encode())
+            self.invoke(_function_of(target["Arn"]), given.encode())
 
     def _schedules(self) -> Iterator[Schedule]:
         for group in list(scheduler_backends[self._account][self._region].schedule_groups.values()):

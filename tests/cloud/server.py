@@ -113,6 +113,7 @@ class Server:
             "kill_environments": lambda: self.functions.strike_busy(signal.SIGKILL, of=REALTIME_HANDLER),
             "tell_events": self._tell_events,
             "alarms": self.events.alarms,
+            "fire": self.events.fire,
             "deliver_twice": self.executions.deliver_twice,
             "limit_machines": self.machines.limit,
             "lose_machines": self.machines.lose,

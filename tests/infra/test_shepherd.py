@@ -41,6 +41,14 @@ def test_the_end_of_a_standard_execution_wakes_it(templates: Templates) -> None:
     assert pattern["detail"]["status"] == ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
 
 
+def test_people_may_make_schedules_of_the_deployment_that_call_it_and_nothing_else(templates: Templates) -> None:
+    groups = {one["Name"] for one in templates.properties("AWS::Scheduler::ScheduleGroup")}
+    assert groups == {cloud.deadlines_group("main"), cloud.schedules_group("main")}
+    statements = [one for one in templates.statements_of("PeopleUser") if "scheduler:CreateSchedule" in one["Action"]]
+    (statement,) = statements
+    assert json.dumps(statement["Resource"]).rstrip('"]} ').endswith(f"{cloud.schedules_group('main')}/*")
+
+
 def test_alarms_may_call_it_and_nothing_else(templates: Templates) -> None:
     statements = templates.statements_of("ShepherdAlarmRole")
     name = cloud.resource_name("main", "shepherd")

@@ -13,6 +13,7 @@ from fanfold.settings import WithoutOwnFrames
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from fanfold.api.schedules import Schedule
     from fanfold.core.options import Retry, RetryOn
     from fanfold.job import Job
 
@@ -91,6 +92,21 @@ class Udf(Generic[P, R]):
                 yield dict(zip(free, given, strict=False))
 
         return self.map(named(), **options)
+
+    def schedule(
+        self, cron: str, inputs: Any = None, *, name: str | None = None, timezone: str = "UTC", **options: Any
+    ) -> Schedule:
+        """Have a deployment run it over these inputs by itself, at the times of a line of cron ("0 6 * * *").
+
+        The code and the inputs are those of now; the same `name` replaces a schedule. `timezone`, such as
+        "Europe/Berlin", is where it is so late. Options are those of `fanfold.submit`, but for what somebody waits for.
+        Each time is a job like others, which computes afresh. Raises `InputError`, and `ConfigurationError` where there
+        is no deployment.
+        """
+        from fanfold.api.schedules import make_schedule
+
+        with WithoutOwnFrames():
+            return make_schedule(self, cron, inputs, name=name, timezone=timezone, **options)
 
     def map_async(self, inputs: Any = None, **options: Any) -> Job:
         """The older spelling of `map`, which returns at once as well."""

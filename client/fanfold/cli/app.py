@@ -15,6 +15,7 @@ from fanfold.cli.commands import (
     environment,
     origins,
     results,
+    schedules,
     start,
     steer,
     storage,
@@ -133,6 +134,16 @@ GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
             ),
             "list": Command(environment.list_secrets, ("fanfold secret list",)),
             "remove": Command(environment.remove_secret, ("fanfold secret remove db-password",)),
+        },
+    ),
+    "schedule": (
+        "What a deployment runs by itself: udf.schedule(...).",
+        {
+            "list": Command(schedules.list_schedules, ("fanfold schedule list",)),
+            "show": Command(schedules.show, ("fanfold schedule show nightly",)),
+            "pause": Command(schedules.pause, ("fanfold schedule pause nightly",)),
+            "resume": Command(schedules.resume, ("fanfold schedule resume nightly",)),
+            "remove": Command(schedules.remove, ("fanfold schedule remove nightly",)),
         },
     ),
 }

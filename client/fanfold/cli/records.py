@@ -48,6 +48,17 @@ _STATUS = {
 }
 _RUN = {"run": "the run's number, from 0", "status": "the run's status", "attempt": "which try it is, from 0"}
 
+_SCHEDULE = {
+    "schedule": "its name",
+    "udf": "the UDF that it runs",
+    "cron": "when, as a line of cron",
+    "timezone": "where it is so late",
+    "state": "on or paused",
+    "runs": "how many runs each of its jobs has",
+    "owner": "who has made it",
+}
+_SCHEDULE_CHANGED = {"schedule": "its name", "state": "on, paused or removed"}
+
 #: What each command's JSON holds, by key. Those in LISTS print an array of such objects; `logs` prints one a line.
 KEYS: dict[str, dict[str, str]] = {
     "run": {"value": "what the UDF returned, whole; a frame as an array of its rows, a labelled series as an object"},
@@ -191,6 +202,11 @@ KEYS: dict[str, dict[str, str]] = {
         "found": "how it is",
         "next_step": "what to do, empty where it is well",
     },
+    "schedule list": _SCHEDULE,
+    "schedule show": {**_SCHEDULE, "jobs": "the last jobs that it has started: job and status of each"},
+    "schedule pause": _SCHEDULE_CHANGED,
+    "schedule resume": _SCHEDULE_CHANGED,
+    "schedule remove": _SCHEDULE_CHANGED,
     "connect": {
         "deployment": "its name",
         "region": "the region that was given, or null",
@@ -204,7 +220,7 @@ KEYS: dict[str, dict[str, str]] = {
 }
 #: Jobs of AWS that are asked for side by side.
 _AT_ONCE = 16
-LISTS = ("jobs", "times", "errors", "instance-types", "doctor", "ls")
+LISTS = ("jobs", "times", "errors", "instance-types", "doctor", "ls", "schedule list")
 
 
 def job_records(jobs: Iterable[Job]) -> list[dict[str, Any]]:

@@ -45,6 +45,11 @@ def deadlines_group(deployment: str) -> str:
     return resource_name(deployment, "deadlines")
 
 
+def schedules_group(deployment: str) -> str:
+    """The group of people's schedules, each of which has the shepherd start a job at its times."""
+    return resource_name(deployment, "schedules")
+
+
 def definition_name(deployment: str, instance_type: str, image: str = "") -> str:
     """The job definition of an instance type with an image; the default one has no name."""
     return resource_name(deployment, *(("image", image) if image else ()), instance_type)
@@ -117,6 +122,13 @@ class DeployedLimits(TypedDict):
     concurrency: int
 
 
+class SchedulerFacts(TypedDict):
+    """What a schedule calls, and as whom: ARNs of the shepherd and of a role that may call nothing else."""
+
+    function: str
+    role: str
+
+
 class _LaterMembers(TypedDict, total=False):
     """What the descriptors of older deployments do not say."""
 
@@ -128,6 +140,8 @@ class _LaterMembers(TypedDict, total=False):
     plain: bool
     #: SNS topics that the shepherd may tell of a job's end; not there in a deployment that tells nobody.
     notify_topics: list[str]
+    #: What schedules need; not there in a deployment that keeps none.
+    scheduler: SchedulerFacts
     #: The version of Fanfold that was deployed, such as 0.1.0: what messages say.
     fanfold: str
 

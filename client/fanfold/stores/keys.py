@@ -62,6 +62,16 @@ def notice_key(job_id: str, end: str) -> str:
     return f"jobs/{job_id}/told-{end}"
 
 
+def definition_key(schedule: str) -> str:
+    """Key of what a schedule runs, and when. Nothing below `schedules/` goes by itself."""
+    return f"schedules/{schedule}/definition.json"
+
+
+def scheduled_key(schedule: str, key: str) -> str:
+    """Key under which a schedule keeps what stands at `key` for the job that it was made from."""
+    return f"schedules/{schedule}/{key}"
+
+
 def result_key(cache_key: str, sha256: str) -> str:
     """Key of one result: under the run it answers, named after its bytes."""
     return f"results/{cache_key}/{sha256}"

@@ -309,12 +309,23 @@ class Draft:
         return packages_of(function, self.options.packages, self.engine, self.described, self.bundle.imports)
 
 
-def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any]) -> Submission:
-    """Check a UDF and all its inputs, write the job down, and answer from the cache what it knows.
+class Written(NamedTuple):
+    """What has been checked and stored of a job that nobody knows of yet: its inputs' cache keys, one after the other.
 
-    Nothing has been started. Raises `CaptureError` and `InputError` before anything is written that others see.
+    `named`: whether some of the arguments name files.
     """
-    stores, job_id = engine.stores, new_job_id(engine.stores.log.now())
+
+    header: JobHeader
+    draft: Draft
+    keys: bytearray
+    named: bool
+
+
+def write_down(
+    fn: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any], *, job_id: str
+) -> Written:
+    """Check a UDF and all its inputs, and store both. Raises `CaptureError` and `InputError`."""
+    stores = engine.stores
     draft = Draft(fn, engine, constants, job_id=job_id, kept=request.sealed_with)
     with ManifestWriter(stores.scratch, job_id) as manifest:
         maker, keys, named = None, bytearray(), False
@@ -337,6 +348,16 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
 
         warn_of_shared_memory(bundle)
     stores.objects.put_if_absent(bundle_key(bundle.sha256), bundle.to_bytes())
+    return Written(header, draft, keys, named)
+
+
+def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any]) -> Submission:
+    """Check a UDF and all its inputs, write the job down, and answer from the cache what it knows.
+
+    Nothing has been started. Raises `CaptureError` and `InputError` before anything is written that others see.
+    """
+    stores, job_id = engine.stores, new_job_id(engine.stores.log.now())
+    header, draft, keys, named = write_down(fn, inputs, engine, request, constants, job_id=job_id)
     note_submitted_here(header.id)  # first: who comes after a crash must know of it
     stores.log.put_job(header)
     if not draft.described.jobs_expire:

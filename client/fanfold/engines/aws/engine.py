@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fanfold.contract.cloud import DEDICATED, OwnImage
 from fanfold.core.fold import JobState
@@ -26,6 +27,9 @@ from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.account import Account
 from fanfold.stores.keys import libraries_key
 from fanfold.stores.state import read_state
+
+if TYPE_CHECKING:
+    from fanfold.engines.schedule import Scheduler
 
 _log = logging.getLogger(__name__)
 
@@ -195,6 +199,7 @@ class AwsEngine:
             machine_disk_mib=descriptor["limits"]["disk_size_gb"] * 1000,
             has_shared_memory=False,
             ask_libraries=lambda: self._libraries(facts),
+            ask_scheduler=self._scheduler if "scheduler" in descriptor else None,
         )
 
     def _libraries(self, image: OwnImage) -> Collection[str] | None:
@@ -205,6 +210,11 @@ class AwsEngine:
             return self.stores.objects.get(libraries_key(image["identity"])).decode().split("\n")
         except ResultDamaged:
             return IMAGE_LIBRARIES if image["plain"] else None
+
+    def _scheduler(self) -> Scheduler:
+        from fanfold.engines.aws.schedules import DeploymentSchedules
+
+        return DeploymentSchedules(self.stores, self.context.deployment.name, self.context.descriptor["scheduler"])
 
     def _take_over(self, header: JobHeader, state: JobState) -> bool:
         """Take over what earlier jobs have performed for this one by now; whether there was anything.

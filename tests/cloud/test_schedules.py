@@ -1,0 +1,128 @@
+"""Schedules: the deployment starts a job by itself, with the code as it was captured."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import fanfold
+from fanfold.api.schedules import get_schedule
+from fanfold.cli.commands import schedules as command
+from fanfold.engines.aws.schedules import DeploymentSchedules
+from tests.cloud.test_shepherd import statuses_of
+
+
+@fanfold.udf
+def risen(x: int, by: int):
+    return x + by
+
+
+@pytest.fixture
+def alone(on_cloud):
+    """The cloud, whose shepherd hears of what happens."""
+    on_cloud.tell_events()
+    return on_cloud
+
+
+def printed(capsys, run, *arguments):
+    run(*arguments, as_json=True)
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_schedule_starts_jobs_with_the_code_and_the_inputs_that_it_was_made_with(alone, eventually, capsys):
+    made = risen.schedule("0 6 * * 1-5", range(3), by=10, name="nightly", timezone="Europe/Berlin", tags={"a": "b"})
+    assert fanfold.get_jobs() == [], "nothing runs before it is due"
+    alone.fire("nightly")
+    (job,) = eventually(made.jobs, within_s=60)
+    eventually(lambda: statuses_of(job.id) == {"succeeded": 3}, within_s=60)
+    assert job.results() == [10, 11, 12]
+    assert job.header.tags == ("a=b", "schedule=nightly")
+    assert "-scheduled-" in job.id
+    kept = alone.client("scheduler").get_schedule(GroupName="fanfold-main-schedules", Name="nightly")
+    assert kept["ScheduleExpression"] == "cron(0 6 ? * MON,TUE,WED,THU,FRI *)"
+    assert kept["ScheduleExpressionTimezone"] == "Europe/Berlin"
+
+    (listed,) = printed(capsys, command.list_schedules)
+    told = {"schedule": "nightly", "udf": "risen", "cron": "0 6 * * 1-5", "timezone": "Europe/Berlin"}
+    assert listed.items() >= {**told, "state": "on", "runs": 3}.items()
+    assert printed(capsys, command.pause, "nightly") == {"schedule": "nightly", "state": "paused"}
+    shown = printed(capsys, command.show, "nightly")
+    assert (shown["state"], shown["jobs"]) == ("paused", [{"job": job.id, "status": "Completed"}])
+    assert printed(capsys, command.resume, "nightly")["state"] == "on"
+    assert not get_schedule("nightly").paused
+    assert printed(capsys, command.remove, "nightly")["state"] == "removed"
+    assert printed(capsys, command.list_schedules) == []
+    with pytest.raises(fanfold.InputError, match="There is no schedule 'nightly'"):
+        get_schedule("nightly")
+    assert alone.permissions()[1] == [], "nothing was refused"
+
+
+@pytest.mark.long
+def test_a_paused_schedule_starts_nothing_and_a_new_one_of_its_name_replaces_it(alone, eventually):
+    made = risen.schedule("@daily", [1], by=1, name="daily")
+    made.pause()
+    alone.fire("daily")
+    again = risen.schedule("@weekly", [5], by=2, name="daily", instance_type="small")
+    alone.fire("daily")
+    (job,) = eventually(again.jobs, within_s=60)
+    eventually(lambda: statuses_of(job.id) == {"succeeded": 1}, within_s=60)
+    assert job.results() == [7]
+    assert get_schedule("daily").cron == "@weekly"
+
+
+@pytest.mark.long
+def test_a_time_that_is_told_twice_is_one_job_and_large_arguments_are_there(alone, eventually):
+    made = risen.schedule("@daily", [1], by=1, name="twice", tags={})
+    for _ in range(2):
+        alone.fire("twice", "2026-11-29T06:00:00Z")
+    (job,) = eventually(made.jobs, within_s=60)
+    assert job.id.startswith("20261129-060000-scheduled-")
+    eventually(lambda: statuses_of(job.id) == {"succeeded": 1}, within_s=60)
+
+    @fanfold.udf
+    def size(values):
+        return len(values)
+
+    large = size.schedule("@daily", [np.arange(100_000)], name="large")
+    assert large.definition.blobs
+    alone.fire("large")
+    (job,) = eventually(large.jobs, within_s=60)
+    eventually(lambda: statuses_of(job.id) == {"succeeded": 1}, within_s=60)
+    assert job.results() == [100_000]
+    assert len(made.jobs()) == 1
+
+
+@pytest.mark.parametrize(
+    ("cron", "options", "says"),
+    [
+        ("0 6 * *", {}, "is not a time of cron"),
+        ("0 6 1 * 1", {}, "names days of the month and of the week"),
+        ("0 25 * * *", {}, "is not a time of cron: '25'"),
+        ("0 6 * * *", {"timezone": "Berlin"}, "'Berlin' is not a time zone"),
+        ("0 6 * * *", {"name": "a b"}, "'a b' is not a schedule's name"),
+        ("0 6 * * *", {"collect": True}, "takes no collect=: nobody waits for its jobs"),
+    ],
+)
+def test_what_cannot_be_scheduled_is_refused(on_cloud, cron, options, says):
+    with pytest.raises(fanfold.InputError, match=says):
+        risen.schedule(cron, range(3), by=1, **options)
+
+
+def test_somebody_elses_schedule_is_not_replaced(on_cloud, monkeypatch):
+    monkeypatch.setattr(DeploymentSchedules, "all", _of_grace)
+    with pytest.raises(fanfold.InputError, match="There is a schedule 'risen' already, of grace"):
+        risen.schedule("@daily", [1], by=1)
+
+
+def _of_grace(self):
+    from fanfold.engines.schedule import Definition, Scheduled
+    from tests.stores.samples import a_job
+
+    return [Scheduled(Definition("risen", "@daily", "UTC", a_job()._replace(owner="grace")), paused=False)]
+
+
+def test_on_this_machine_the_error_says_what_to_use_instead():
+    with pytest.raises(fanfold.ConfigurationError, match=r"`0 6 \* \* \* fanfold submit FILE`"):
+        risen.schedule("0 6 * * *", range(3), by=1, engine="local")
