@@ -10,7 +10,7 @@ import pytest
 import fanfold
 from fanfold.api.schedules import get_schedule
 from fanfold.cli.commands import schedules as command
-from fanfold.engines.aws.schedules import DeploymentSchedules
+from fanfold.engines.aws.kept_schedules import DeploymentSchedules
 from tests.cloud.test_shepherd import statuses_of
 
 

@@ -35,6 +35,7 @@ WITHOUT_RESOURCE = {
     "logs:ListLogDeliveries": "state machines deliver their logs",
     "logs:PutResourcePolicy": "state machines deliver their logs",
     "logs:UpdateLogDelivery": "state machines deliver their logs",
+    "scheduler:ListSchedules": "`fanfold schedule list`",
     "secretsmanager:ListSecrets": "`fanfold secret list` names them",
     "ssm:DescribeParameters": "`fanfold secret list` names them",
     "servicequotas:GetAWSDefaultServiceQuota": "`doctor` tells how many vCPUs there may be",
@@ -47,7 +48,7 @@ WITHOUT_RESOURCE = {
 
 #: Resources that end in a `*`: pattern -> why not exact.
 PATTERNS = {
-    r"<Fanfold-main-Storage:.*Bucket.*>/(udf|jobs|blobs|results|data)/\*": "a prefix of the deployment's bucket",
+    r"<Fanfold-main-Storage:.*Bucket.*>/(udf|jobs|blobs|results|schedules|data)/\*": "a prefix of the deployment's bucket",
     r"arn:aws:s3:::<Fanfold-main-Storage:.*Bucket.*>/\*": "a manifest, by CDK's grant for the item reader",
     r"arn:aws:s3:::(their|our)-data/\*": "the buckets of the settings",
     r"arn:aws:batch:eu-west-1:123456789012:job/\*": "Batch names jobs itself",
@@ -57,6 +58,7 @@ PATTERNS = {
     r"arn:aws:ssm:eu-west-1:123456789012:parameter/fanfold/main/\*": "this deployment's descriptor",
     r"arn:aws:secretsmanager:eu-west-1:123456789012:secret:fanfold/main/\*": "what UDFs may ask for by name",
     r"arn:aws:scheduler:eu-west-1:123456789012:schedule/fanfold-main-deadlines/\*": "a schedule has its job's name",
+    r"arn:aws:scheduler:eu-west-1:123456789012:schedule/fanfold-main-schedules/\*": "people name schedules",
     r"arn:aws:cloudwatch::123456789012:dashboard/fanfold-main-\*": "this deployment's dashboard",
 }
 
@@ -144,15 +146,16 @@ def _actions(templates: Templates, policy: str) -> set[str]:
     return {action for s in templates.statements_of(policy) for action in listed(s["Action"])}
 
 
-def test_users_submit_watch_and_cancel_and_nothing_else(templates: Templates) -> None:
+def test_users_submit_watch_schedule_and_cancel_and_nothing_else(templates: Templates) -> None:
     actions = _actions(templates, "PeopleUser")
     assert {"states:StartExecution", "states:StopExecution", "lambda:InvokeFunction", "s3:GetObject"} <= actions
     verbs = re.compile(
         r":(Delete|Create|Update(?!Item)|Register|Deregister|PutFunction|PutRole|Attach|Pass|Tag|Submit)"
     )
-    assert [action for action in sorted(actions) if verbs.search(action)] == []
+    schedules = {f"scheduler:{verb}Schedule" for verb in ("Create", "Update", "Get", "Delete")} | {"iam:PassRole"}
+    assert [action for action in sorted(actions - schedules) if verbs.search(action)] == []
     assert {action.split(":")[0] for action in actions} == {
-        "batch", "dynamodb", "lambda", "logs", "s3", "servicequotas", "ssm", "states",
+        "batch", "dynamodb", "iam", "lambda", "logs", "s3", "scheduler", "servicequotas", "ssm", "states",
     }  # fmt: skip
 
 

@@ -11,7 +11,13 @@ import pytest
 from tests.infra.templates import ROOT, Templates, listed
 
 #: Modules whose `_call` is to one service.
-_SERVICE_OF = {"table.py": "dynamodb", "objects.py": "s3", "executions.py": "stepfunctions", "sealing.py": "kms"}
+_SERVICE_OF = {
+    "table.py": "dynamodb",
+    "objects.py": "s3",
+    "executions.py": "stepfunctions",
+    "sealing.py": "kms",
+    "kept_schedules.py": "scheduler",
+}
 
 #: Calls that IAM knows under another name.
 _ACTIONS = {
@@ -105,8 +111,9 @@ def test_the_shepherd_may_do_what_clients_do_for_a_job_that_has_been_submitted(f
     submits = {"kms:GenerateDataKey", "lambda:GetFunctionConfiguration", "states:ListExecutions"}
     watches = {action for action in calls(*SDK) if action.split(":")[0] in ("logs", "servicequotas", "secretsmanager")}
     opens_arguments = {"kms:Decrypt"}
+    of_schedules = {f"scheduler:{one}" for one in ("GetSchedule", "DeleteSchedule", "ListSchedules")}
     of_doctor = {"batch:DescribeJobDefinitions", "cloudwatch:GetMetricData", "ssm:PutParameter", "ssm:DeleteParameter"}
-    not_its = _OPERATORS_ALONE | submits | watches | opens_arguments | of_doctor
+    not_its = _OPERATORS_ALONE | submits | watches | opens_arguments | of_doctor | of_schedules
     may = allowed(full, "ShepherdRole")
     assert calls(*SDK) - may - not_its == set()
     assert may >= _SHEPHERDS_ALONE | {"iam:PassRole", "dynamodb:GetRecords"}

@@ -12,7 +12,7 @@ from fanfold.core.models import JobHeader, new_job_id
 from fanfold.core.options import unwrapped
 from fanfold.engines.base import Engine, engine_for
 from fanfold.engines.notice import check_notify
-from fanfold.engines.schedule import Definition, Scheduled, Scheduler, aws_cron, check_name
+from fanfold.engines.schedule import Definition, Scheduled, ScheduleKeeper, aws_cron, check_name
 from fanfold.errors import ConfigurationError, InputError
 from fanfold.job import Job
 from fanfold.settings import current
@@ -33,7 +33,7 @@ TAG = "schedule"
 class Schedule:
     """A schedule of a deployment. Its jobs are jobs like others, and have the tag `schedule`."""
 
-    def __init__(self, scheduled: Scheduled, scheduler: Scheduler) -> None:
+    def __init__(self, scheduled: Scheduled, scheduler: ScheduleKeeper) -> None:
         self._scheduled = scheduled
         self._scheduler = scheduler
 
@@ -133,7 +133,7 @@ def get_schedule(name: str, engine: str | None = None) -> Schedule:
     return Schedule(scheduler.get(name), scheduler)
 
 
-def scheduler_of(engine: Engine, line: str = "0 6 * * * fanfold submit FILE") -> Scheduler:
+def scheduler_of(engine: Engine, line: str = "0 6 * * * fanfold submit FILE") -> ScheduleKeeper:
     """What keeps the engine's schedules. Raises `ConfigurationError` where nothing does."""
     described = engine.describe()
     if described.ask_scheduler is not None:
@@ -167,7 +167,7 @@ def _check_timezone(timezone: object) -> None:
         ) from None
 
 
-def _refuse_anothers(scheduler: Scheduler, name: str) -> None:
+def _refuse_anothers(scheduler: ScheduleKeeper, name: str) -> None:
     """Raises `InputError` where somebody else has a schedule of that name."""
     owners = {one.definition.name: one.definition.header.owner for one in scheduler.all()}
     if owners.get(name, current().owner) != current().owner:

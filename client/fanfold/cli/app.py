@@ -137,7 +137,7 @@ GROUPS: dict[str, tuple[str, dict[str, Command]]] = {
         },
     ),
     "schedule": (
-        "What a deployment runs by itself, as `udf.schedule` asks it to.",
+        "What a deployment runs by itself.",
         {
             "list": Command(schedules.list_schedules, ("fanfold schedule list",)),
             "show": Command(schedules.show, ("fanfold schedule show nightly",)),

@@ -21,7 +21,7 @@ from fanfold.stores.protocols import DataFiles, EventLog, ObjectStore, ResultCac
 
 if TYPE_CHECKING:
     from fanfold.codec.sealed import Sealing, SealingKey
-    from fanfold.engines.schedule import Scheduler
+    from fanfold.engines.schedule import ScheduleKeeper
 
 
 class Description(NamedTuple):
@@ -66,7 +66,7 @@ class Description(NamedTuple):
     #: SNS topics that can be told of a job's end, beside any URL; None where nobody is told.
     notify_topics: Collection[str] | None = ()
     #: What keeps schedules here; None where nothing does.
-    ask_scheduler: Callable[[], Scheduler] | None = None
+    ask_scheduler: Callable[[], ScheduleKeeper] | None = None
     #: The Python of the image, such as "3.12"; empty where runs have the caller's own.
     python: str = ""
     #: MiB of disk that a realtime run and a machine have for packages; None where that is not known from here.

@@ -48,7 +48,7 @@ class Scheduled(NamedTuple):
     paused: bool
 
 
-class Scheduler(Protocol):
+class ScheduleKeeper(Protocol):
     """Keeps the schedules of a deployment."""
 
     def put(self, definition: Definition) -> None:

@@ -29,7 +29,7 @@ from fanfold.stores.keys import libraries_key
 from fanfold.stores.state import read_state
 
 if TYPE_CHECKING:
-    from fanfold.engines.schedule import Scheduler
+    from fanfold.engines.schedule import ScheduleKeeper
 
 _log = logging.getLogger(__name__)
 
@@ -211,8 +211,8 @@ class AwsEngine:
         except ResultDamaged:
             return IMAGE_LIBRARIES if image["plain"] else None
 
-    def _scheduler(self) -> Scheduler:
-        from fanfold.engines.aws.schedules import DeploymentSchedules
+    def _scheduler(self) -> ScheduleKeeper:
+        from fanfold.engines.aws.kept_schedules import DeploymentSchedules
 
         return DeploymentSchedules(self.stores, self.context.deployment.name, self.context.descriptor["scheduler"])
 
