@@ -48,7 +48,7 @@ WITHOUT_RESOURCE = {
 
 #: Resources that end in a `*`: pattern -> why not exact.
 PATTERNS = {
-    r"<Fanfold-main-Storage:.*Bucket.*>/(udf|jobs|blobs|results|schedules|data)/\*": "a prefix of the deployment's bucket",
+    r"<Fanfold-main-Storage:.*Bucket.*>/(udf|jobs|blobs|results|schedules|data)/\*": "a prefix of the bucket",
     r"arn:aws:s3:::<Fanfold-main-Storage:.*Bucket.*>/\*": "a manifest, by CDK's grant for the item reader",
     r"arn:aws:s3:::(their|our)-data/\*": "the buckets of the settings",
     r"arn:aws:batch:eu-west-1:123456789012:job/\*": "Batch names jobs itself",
