@@ -13,7 +13,7 @@ from fanfold.settings import Conditions
 def slow_once(x: int, factor: int = 10):
     import time
 
-    time.sleep(1.5 if x == 1 else 0)
+    time.sleep(2.5 if x == 1 else 0)
     return x * factor
 
 
@@ -31,7 +31,7 @@ def slow_and_wrong(x: int):
     import time
 
     if x == 1:
-        time.sleep(1.5)
+        time.sleep(2.5)
         raise ValueError("wrong, at last")
     return x
 
