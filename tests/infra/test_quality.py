@@ -164,6 +164,7 @@ def test_two_syntheses_give_the_same_bytes(context: dict[str, Any], synthesise: 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CDK_VALIDATION", "false")
         app_of(context, outdir=str(second)).synth()
-    names = [path.name for path in sorted(first.iterdir()) if path.is_file()]
+    # Metadata say where in the CDK's own folder, which each process has anew, something was made.
+    names = [path.name for path in sorted(first.iterdir()) if path.is_file() and ".metadata." not in path.name]
     assert len(names) >= len(list(first.glob("*.template.json"))) + 2
     assert [name for name in names if (first / name).read_bytes() != (second / name).read_bytes()] == []
