@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -61,12 +62,42 @@ def put_parts(folder):
     (folder / "part-2.csv").write_text("x,y\n")  # an empty part of many
     (folder / "part-3.jsonl").write_text('{"x": 3, "y": 4}\n')
     parquet.write_table(pyarrow.table({"x": [5, 6], "y": [0, 1], "z": ["a", "b"]}), folder / "part-4.parquet")
+    geo = {"columns": {"geometry": {"encoding": "point"}}}
+    said = pyarrow.table({"geometry": [1]}).replace_schema_metadata({"geo": json.dumps(geo)})
+    parquet.write_table(said, folder / "arrow.parquet")
 
 
 def test_rows_of_several_files_are_one_list_of_inputs(folder):
     put_parts(folder)
     assert list(fanfold.rows("part-[123].*")) == [{"x": "1", "y": "2"}, {"x": 3, "y": 4}]
     assert list(fanfold.rows("part-4.parquet", columns=["y", "x"])) == [{"y": 0, "x": 5}, {"y": 1, "x": 6}]
+
+
+@pytest.fixture
+def lakes(folder):
+    """Three layers of one content, as three formats have it."""
+    geopandas, shapely = pytest.importorskip("geopandas"), pytest.importorskip("shapely")
+    frame = geopandas.GeoDataFrame(
+        {"name": ["A", "B"], "depth": [1.5, 20.0]}, geometry=[shapely.Point(1, 2), shapely.box(0, 0, 3, 1)], crs=4326
+    )
+    frame.to_file(folder / "lakes.gpkg")
+    frame.to_file(folder / "lakes.geojson")
+    frame.to_parquet(folder / "lakes.parquet")
+    return frame
+
+
+def area(name: str, geometry):
+    return name, geometry.area
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "geojson", "parquet"])
+def test_each_feature_of_a_layer_is_an_input_with_its_geometry(lakes, suffix):
+    rows = list(fanfold.rows(f"lakes.{suffix}"))
+    assert [(row["name"], row["depth"], row["geometry"].wkt) for row in rows] == [
+        (name, depth, shape.wkt) for name, depth, shape in lakes[["name", "depth", "geometry"]].itertuples(index=False)
+    ]
+    wanted = fanfold.rows(f"lakes.{suffix}", columns=["name", "geometry"])
+    assert fanfold.submit(area, wanted, collect=False).wait(30).results() == [("A", 0.0), ("B", 3.0)]
 
 
 @pytest.mark.parametrize(
@@ -78,12 +109,14 @@ def test_rows_of_several_files_are_one_list_of_inputs(folder):
         ("a.txt", (), "a.txt: inputs are not read from .txt"),
         ("broken.parquet", (), "broken.parquet is not Parquet that can be read"),
         ("broken.jsonl", (), "broken.jsonl:1: the line is not JSON"),
+        ("broken.gpkg", (), "broken.gpkg cannot be read"),
+        ("arrow.parquet", (), "arrow.parquet: the geometries of 'geometry' are written as point"),
         ("*.nothing", (), r"No file matches '\*.nothing'"),
     ],
 )
 def test_rows_that_cannot_be_had_are_refused_by_the_file(folder, pattern, columns, said):
     put_parts(folder)
-    for name in ("broken.parquet", "broken.jsonl"):
+    for name in ("broken.parquet", "broken.jsonl", "broken.gpkg"):
         (folder / name).write_text("{not}\n")
     with pytest.raises(fanfold.InputError, match=said):
         list(fanfold.rows(pattern, columns=columns))

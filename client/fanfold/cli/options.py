@@ -48,7 +48,12 @@ UdfFile = Annotated[
 Values = Annotated[list[str] | None, typer.Argument(metavar="VALUE", help="Inputs for its first parameter.")]
 InputsFile = Annotated[
     str | None,
-    typer.Option("--inputs", "-i", metavar="FILE", help=".csv, .tsv, .jsonl or .parquet; - for JSON lines from stdin."),
+    typer.Option(
+        "--inputs",
+        "-i",
+        metavar="FILE",
+        help=".csv, .tsv, .jsonl, .parquet, .gpkg or .geojson; - for JSON lines from stdin.",
+    ),
 ]
 ResultsOf = Annotated[
     str | None,

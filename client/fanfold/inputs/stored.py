@@ -86,9 +86,9 @@ def files(pattern: str | Path) -> StoredFiles:
 def rows(pattern: str | Path, *, columns: Sequence[str] = ()) -> StoredRows:
     """Rows of files as inputs, one a run, their columns its arguments: `submit(udf, fanfold.rows("parts-*.parquet"))`.
 
-    Parquet, CSV, TSV and JSON lines, of this machine or in S3, and patterns as for `files`. `columns` are those that
-    the UDF takes; of Parquet files no others are read. Rows are read as they are submitted and never all at once.
-    Raises `InputError` for what is no such file.
+    Parquet, CSV, TSV, JSON lines, GeoParquet, GeoPackage and GeoJSON, of this machine or in S3, and patterns as for
+    `files`; a geometry is one of shapely. `columns` are those that the UDF takes; of Parquet files no others are read.
+    Rows are read as they are submitted and never all at once. Raises `InputError` for what is no such file.
     """
     return StoredRows(str(pattern), columns)
 
@@ -224,17 +224,27 @@ def _json_lines(file: str, _: Sequence[str]) -> Iterator[Any]:
 
 
 def _parquet(file: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """A row is an input, a column a parameter."""
+    """A row is an input, a column a parameter; a geometry of GeoParquet is one of shapely."""
     import pyarrow
     from pyarrow.parquet import ParquetFile
+
+    from fanfold.inputs.geo_files import geometry_columns, with_geometries
 
     try:
         with ParquetFile(s3_file(file) if file.startswith(_S3) else file) as parquet:
             _refuse_twice(file, parquet.schema_arrow.names)
+            shapes = geometry_columns(file, parquet.schema_arrow.metadata)
             for batch in parquet.iter_batches(columns=list(columns) or None):
-                yield from batch.to_pylist()
+                yield from with_geometries(file, batch.to_pylist(), shapes) if shapes else batch.to_pylist()
     except pyarrow.ArrowException as error:
         raise InputError(f"{file} is not Parquet that can be read: {error}.", next_step="look at the file.") from error
+
+
+def _features(file: str, _: Sequence[str]) -> Iterator[Any]:
+    """A feature is an input: what it says of itself, and its `geometry`."""
+    from fanfold.inputs.geo_files import features
+
+    return features(file)
 
 
 READERS: dict[str, Callable[[str, Sequence[str]], Iterator[Any]]] = {
@@ -243,4 +253,7 @@ READERS: dict[str, Callable[[str, Sequence[str]], Iterator[Any]]] = {
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".parquet": _parquet,
+    ".geoparquet": _parquet,
+    ".geojson": _features,
+    ".gpkg": _features,
 }
