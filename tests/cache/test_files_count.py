@@ -258,6 +258,28 @@ def test_texts_of_a_parameter_that_depends_on_names_are_paths_and_folders_count_
     assert fanfold.run(count, counter=counter, path=str(scenes)) == 3
 
 
+@pytest.mark.parametrize("held", ["as an argument", "in its code"])
+def test_an_array_of_zarr_counts_by_what_is_in_its_store(tmp_path, held):
+    zarr = pytest.importorskip("zarr", reason="Zarr 3 needs Python 3.11")
+    array = zarr.create_array(str(tmp_path / "days.zarr"), shape=(4,), dtype="i8")
+    array[:] = 1
+
+    def total(days):
+        return int(days[:].sum())
+
+    def total_in(index: int):
+        return int(array[:].sum())
+
+    def submit():
+        udf, inputs = (total, [array]) if held == "as an argument" else (total_in, [0])
+        job = fanfold.submit(udf, inputs, collect=False).wait(30)
+        return job.results(), job.counts()
+
+    assert [submit(), submit()] == [([4], {"succeeded": 1}), ([4], {"cached": 1})]
+    array[1] = 10
+    assert submit() == ([13], {"succeeded": 1})
+
+
 def test_a_file_and_a_value_that_the_udf_reads_by_itself_count_when_they_are_named(scenes, tmp_path):
     table, version = write(scenes, "table.csv", "1"), [1]
     counter = str(tmp_path / "counter")

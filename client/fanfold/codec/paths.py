@@ -51,11 +51,14 @@ def argument_paths(texts: Iterable[str], parameters: Sequence[str], *, here: boo
         if not parameters and not names_paths(text):
             continue
         for name, tree in json.loads(text).items():
-            deep = name in parameters
-            found.update(NamedPath(path, deep) for path in (_texts(tree) if deep else _tagged(tree)))
+            is_named = name in parameters
+            deep = is_named or (_STORE in text and _STORE in json.dumps(tree))
+            found.update(NamedPath(path, deep) for path in (_texts(tree) if is_named else _tagged(tree)))
     return sorted(one for one in found if here or one.is_far)
 
 
+#: Where the classes are whose objects stand for a folder and all that lies in it: what is read of it may be any part.
+_STORE = "zarr.storage."
 #: What stands for code in which there is no path.
 NO_PATHS = "{}"
 
@@ -76,7 +79,8 @@ def code_paths(graph: str) -> str:
                 found.update(_tagged(_parsed(part)))
         elif isinstance(part, (list, dict)):
             waiting += part if isinstance(part, list) else part.values()
-    return json.dumps({"": [{"$path": [path]} for path in sorted(found)]}) if found else NO_PATHS
+    stores = [_STORE] if _STORE in graph else []
+    return json.dumps({"": [*stores, *({"$path": [path]} for path in sorted(found))]}) if found else NO_PATHS
 
 
 def _parsed(text: str) -> Any:
