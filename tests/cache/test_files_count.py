@@ -280,6 +280,30 @@ def test_an_array_of_zarr_counts_by_what_is_in_its_store(tmp_path, held):
     assert submit() == ([13], {"succeeded": 1})
 
 
+def count_of_dataset(source):
+    return source.count_rows()
+
+
+def count_of_open_file(source):
+    with source as file:
+        return len(file.read().splitlines())
+
+
+@pytest.mark.parametrize("kind", ["pyarrow.dataset", "fsspec"])
+def test_what_opens_files_by_itself_counts_by_those_files(scenes, kind):
+    path = write(scenes, "days.csv", "x\n1\n2\n")
+    if kind == "fsspec":
+        value, udf = pytest.importorskip("fsspec").open(str(path)), count_of_open_file
+    else:
+        value, udf = pytest.importorskip("pyarrow.dataset").dataset(str(path), format="csv"), count_of_dataset
+    submit = lambda: fanfold.submit(udf, [value], collect=False).wait(30)  # noqa: E731
+    first = submit().results()[0]
+    assert submit().counts() == {"cached": 1}
+    age(path)
+    write(scenes, "days.csv", "x\n1\n2\n3\n")
+    assert submit().results() == [first + 1]
+
+
 def test_a_file_and_a_value_that_the_udf_reads_by_itself_count_when_they_are_named(scenes, tmp_path):
     table, version = write(scenes, "table.csv", "1"), [1]
     counter = str(tmp_path / "counter")

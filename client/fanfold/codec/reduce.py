@@ -12,7 +12,7 @@ import copyreg
 import os
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, GenericAlias, MappingProxyType, MethodType, ModuleType
 from typing import Any
@@ -32,6 +32,9 @@ _CONTAINERS = frozenset({list, tuple, set, frozenset, dict})
 _EXTENDED = ("numpy.ndarray", "pandas.DataFrame", "pandas.Series")
 #: Whose class is of a package's that has an exact codec, but which are something else than that takes.
 _NOT_APART = ("pandas.DataFrame", "pandas.Series", "pandas.Index", *NEVER_ENCODED)
+
+#: Linux takes no longer path.
+_LONGEST_PATH = 4096
 
 
 def named(thing: Any) -> Any:
@@ -75,13 +78,21 @@ class _Graph:
 
     def tree(self, value: Any) -> Any:
         root = self.ref(value, None)
+        may_open = False
         while self._waiting:
             number, part, place = self._waiting.popleft()
             self._nodes[number] = _describe(part, _Parts(self, place))
-            named = _path_of(part)
-            if named is not None:  # no other node leads to it: it is there to be seen (codec.paths)
-                self._nodes.append(["value", {"$path": ["Path", named]}])
+            may_open = may_open or _is_of_library(part)
+            if (named := _path_of(part)) is not None:
+                self._note_path(named)
+        # A dataset of Arrow, a file of fsspec: what they are to open they hold as text.
+        for text in sorted(set(_paths_in(self._nodes))) if may_open else ():
+            self._note_path(text)
         return {"$graph": self._nodes or [["value", root]]}
+
+    def _note_path(self, path: str) -> None:
+        """Add a path that no other node leads to: it is there to be seen (`codec.paths`)."""
+        self._nodes.append(["value", {"$path": ["Path", path]}])
 
     def ref(self, value: Any, place: _Place) -> Any:
         """What stands for a part: itself if it is a scalar, its tag if it is one value, else its node's number."""
@@ -330,6 +341,24 @@ def _its_own_part(value: Any, parts: _Parts) -> Any:
     flatten: Any = sys.modules["dask.core"].flatten
     again, more = value.__dask_postpersist__()
     return again(graph.cull(list(flatten(value.__dask_keys__()))).to_dict(), *more)
+
+
+def _is_of_library(value: Any) -> bool:
+    """Whether a value is an object of an installed package's class, which may open what it holds as text."""
+    kind = type(value)
+    return not issubclass(kind, type) and kind.__module__ != "builtins" and origin(kind.__module__) == "installed"
+
+
+def _paths_in(nodes: list[Any]) -> Iterator[str]:
+    """The texts in nodes that are paths from the root, or lead into S3."""
+    waiting = list(nodes)
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str) and part.startswith(("/", "s3://")) and _LONGEST_PATH > len(part) > 1:
+            if part.isprintable():
+                yield part
+        elif isinstance(part, list):
+            waiting += part
 
 
 def _path_of(value: Any) -> str | None:
