@@ -14,7 +14,7 @@ import pytest
 from tests.infra.templates import Synthesise, Templates
 from tests.infra.tooling import npm_program
 
-_JOB_OBJECTS = r"IAM5\[Resource::.*Bucket.*/(udf|jobs|blobs|results)/\*\]"
+_JOB_OBJECTS = r"IAM5\[Resource::.*Bucket.*/(udf|jobs|blobs|results|schedules)/\*\]"
 _ANY = r"IAM5\[Resource::\*\]"
 _AT = "Fanfold-main-Processing"
 
@@ -69,6 +69,7 @@ ACCEPTED: list[tuple[str, str, str]] = [
             (r"IAM5\[.*:job/\*\]", "Batch names jobs itself; a condition on the tag keeps it to ours"),
             (r"IAM5\[.*parameter/fanfold/main/\*\]", "this deployment's descriptor"),
             (r"IAM5\[.*:execution:fanfold-main-(distributed|dedicated):\*\]", "executions name themselves"),
+            (r"IAM5\[.*schedule/fanfold-main-schedules/\*\]", "a schedule has the name that its user gives it"),
         )
     ),
     *(
