@@ -120,7 +120,8 @@ def test_what_is_tried_in_a_notebook_is_what_its_cells_say_and_errors_name_the_c
         "%%time\n@fanfold.udf\ndef reads():\n    with open('lib.py') as file:\n        return file.readline()",
         "reads()",
         "@fanfold.udf\ndef divides(x):\n    return x / 0\ndivides(1)",
-        "import threading\nlock = threading.Lock()\n@fanfold.udf\ndef locked():\n    return lock\nlocked()",
+        "import sqlite3\nbase = sqlite3.connect(':memory:')\n@fanfold.udf\ndef counts():\n    return base.total_changes\n"
+        "counts()",
     ]
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
     where = {"metadata": {"path": str(tmp_path)}}
@@ -134,5 +135,5 @@ def test_what_is_tried_in_a_notebook_is_what_its_cells_say_and_errors_name_the_c
     assert "def scale(x):" in shown[5]
     failed, refused = outputs[6][-1], outputs[7][-1]
     assert 'File "Cell In[7]", line 3, in divides' in failed.evalue
-    assert refused.evalue.startswith("Cell In[8]:5: 'locked' uses 'lock'")
+    assert refused.evalue.startswith("Cell In[8]:5: 'counts' uses 'base'")
     assert "client/fanfold" not in "".join([*failed.traceback, *refused.traceback])  # none of our own lines
