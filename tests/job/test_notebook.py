@@ -120,8 +120,8 @@ def test_what_is_tried_in_a_notebook_is_what_its_cells_say_and_errors_name_the_c
         "%%time\n@fanfold.udf\ndef reads():\n    with open('lib.py') as file:\n        return file.readline()",
         "reads()",
         "@fanfold.udf\ndef divides(x):\n    return x / 0\ndivides(1)",
-        "import sqlite3\nbase = sqlite3.connect(':memory:')\n@fanfold.udf\ndef counts():\n    return base.total_changes\n"
-        "counts()",
+        "import sqlite3\nbase = sqlite3.connect(':memory:')\n@fanfold.udf\ndef counts():\n"
+        "    return base.total_changes\ncounts()",
     ]
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
     where = {"metadata": {"path": str(tmp_path)}}
