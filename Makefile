@@ -23,17 +23,20 @@ $(VENV)/.%: pyproject.toml constraints.txt
 demo: $(VENV)/.demo  ## fan 365 days of flights out on this machine; no account needed
 	@$(BIN)/python demo/flights.py
 
+# Three at once on the two cores of CI: a third of the time tests wait, for processes, pages and clocks.
+TESTS = $(BIN)/python -m pytest -n 3 --dist loadfile
+
 test: $(VENV)/.dev chromium  ## everything that must hold; CI runs it
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+	@$(TESTS) -m "not long"
 
 test-all: $(VENV)/.dev chromium  ## and the same at full size and in every variant: some minutes more
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(TESTS)
 
 test-fast: $(VENV)/.dev  ## what needs no emulated AWS and no browser: under two minutes
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long and not slow and not cloud and not browser"
+	@$(TESTS) -m "not long and not slow and not cloud and not browser"
 
 coverage: $(VENV)/.dev  ## which lines `make test-fast` runs, worker processes included
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long and not slow and not cloud and not browser" --cov --cov-report=term
+	@$(TESTS) -m "not long and not slow and not cloud and not browser" --cov --cov-report=term
 
 simulate: $(VENV)/.dev  ## SCHEDULES (100,000) interleavings of a deployment, with all that may happen to it; any that fails is its seed
 	@$(BIN)/python -m tests.simulation --schedules $(or $(SCHEDULES),100000)

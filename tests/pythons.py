@@ -67,8 +67,8 @@ def _environment(version: str, *wanted: str) -> str:
     python = str(folder / "bin" / "python")
     if not Path(python).exists():
         _done(version, [others()[version], "-m", "venv", str(folder)])
-    quietly = ["--quiet", "--disable-pip-version-check", "--retries", "1", "--timeout", "30"]
-    _done(version, [python, "-m", "pip", "install", *quietly, "--constraint", "constraints.txt", "--editable", *wanted])
+    install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python]
+    _done(version, [*install, "--constraint", "constraints.txt", "--editable", *wanted])
     return python
 
 
