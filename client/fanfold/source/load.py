@@ -12,7 +12,7 @@ import sys
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Mapping
 from types import CodeType, FunctionType, MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from fanfold.source.rebuild import (
     FUTURES,
@@ -114,14 +114,13 @@ class Bundle(NamedTuple):
     @classmethod
     def from_bytes(cls, data: bytes) -> Bundle:
         """The bundle that `to_bytes` wrote. Raises `CaptureError` where a newer Fanfold did, or it is no bundle."""
-        document = _parse(data)
+        return _parse(data, cls._of)
+
+    @classmethod
+    def _of(cls, document: dict[str, Any]) -> Bundle:
         return cls(
-            entry=document["entry"],
-            module=document["module"],
-            package=document["package"],
+            **{name: document[name] for name in ("entry", "module", "package", "code_hash", "graph")},
             sources=tuple(SourceFile(*each) for each in document["sources"]),
-            code_hash=document["code_hash"],
-            graph=document["graph"],
             imports=tuple(document["imports"]),
             blobs={name: a2b_base64(text) for name, text in document["blobs"].items()},
             remade=tuple(document["remade"]),
@@ -136,31 +135,32 @@ def environment_of(data: bytes) -> str:
     """The lock of the packages that a bundle, given as its bytes, brings along; empty for none."""
     if b'"environment":"' not in data or b'"environment":""' in data:
         return ""
-    return str(_parse(data).get("environment", ""))
+    return _parse(data, lambda document: str(document.get("environment", "")))
 
 
-def _parse(data: bytes) -> dict[str, Any]:
+def _parse(data: bytes, read: Callable[[dict[str, Any]], _Read]) -> _Read:
     from fanfold.errors import UPDATE, CaptureError
 
     try:
         document = json.loads(data)
         version = int(document["fanfold_bundle"])
-    except (ValueError, TypeError, KeyError) as error:
+        if version == (_FORMAT_WITH_ENVIRONMENT if document.get("environment") else FORMAT_VERSION):
+            return read(document)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CaptureError(
             "These bytes are not a captured function.",
             next_step="submit the UDF again; if it comes back, the store that holds it is damaged.",
         ) from error
-    if version != (_FORMAT_WITH_ENVIRONMENT if document.get("environment") else FORMAT_VERSION):
-        newer = version > FORMAT_VERSION
-        raise CaptureError(
-            f"{'A newer' if newer else 'An older'} Fanfold captured this function, in format {version}; this one reads"
-            f" format {FORMAT_VERSION}.",
-            next_step=UPDATE if newer else "submit the UDF again: what it has computed stays in its job.",
-        )
-    return dict(document)
+    newer = version > FORMAT_VERSION
+    raise CaptureError(
+        f"{'A newer' if newer else 'An older'} Fanfold captured this function, in format {version}; this one reads"
+        f" format {FORMAT_VERSION}.",
+        next_step=UPDATE if newer else "submit the UDF again: what it has computed stays in its job.",
+    )
 
 
 GetBlob = Callable[[str], bytes]
+_Read = TypeVar("_Read")
 
 #: Decoded once and shared by all: nothing can change them.
 _IMMUTABLE = (str, int, float, complex, bool, bytes, type(None))
