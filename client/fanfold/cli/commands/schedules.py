@@ -28,10 +28,7 @@ def list_schedules(engine: options.EngineName = None, as_json: options.AsJson = 
     elif not found:
         print_text("no schedules")
     else:
-        rows = (
-            (one.name, one.definition.header.name, one.cron, one.timezone, "paused" if one.paused else "on")
-            for one in found
-        )
+        rows = ((one.name, one.definition.header.name, one.cron, one.timezone, _state(one)) for one in found)
         print_table([Column(name) for name in ("name", "udf", "when", "timezone", "state")], rows)
 
 
@@ -45,8 +42,7 @@ def show(name: ScheduleName, engine: options.EngineName = None, as_json: options
         print_json({**_record(found), "jobs": [{"job": job.id, "status": job.status} for job in jobs]})
         return
     header = found.definition.header
-    state = "paused" if found.paused else "on"
-    print_text(f"{found.name} · {header.name} · {state}\n  when     {found.cron} ({found.timezone})")
+    print_text(f"{found.name} · {header.name} · {_state(found)}\n  when     {found.cron} ({found.timezone})")
     print_text(f"  inputs   {counted(header.count, 'run')} each time\n  owner    {header.owner}")
     for job in jobs:
         print_text(f"  job      {job.id} {job.status}")
@@ -88,6 +84,10 @@ def _say(name: str, state: str, as_json: bool, text: str) -> None:
         print_text(text)
 
 
+def _state(schedule: Schedule) -> str:
+    return "paused" if schedule.paused else "on"
+
+
 def _record(schedule: Schedule) -> dict[str, Any]:
     header = schedule.definition.header
     return {
@@ -95,7 +95,7 @@ def _record(schedule: Schedule) -> dict[str, Any]:
         "udf": header.name,
         "cron": schedule.cron,
         "timezone": schedule.timezone,
-        "state": "paused" if schedule.paused else "on",
+        "state": _state(schedule),
         "runs": header.count,
         "owner": header.owner,
     }

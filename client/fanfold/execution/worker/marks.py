@@ -23,11 +23,11 @@ def marks_of(job: JobContext, arguments: str, encoded: Encoded) -> dict[str, str
     parameters, check_results = job.path_rules or ((), None)
     is_text = encoded.codec == "json/1" and check_results is not False
     named = is_text and (check_results or PATH_TAG.encode() in encoded.data)
-    from fanfold.codec.paths import CannotLook, Stamps, argument_paths, code_paths, result_paths
+    from fanfold.codec.paths import CannotLook, Stamps, argument_paths, result_paths
 
     here, stamps, marks = not job.own_folder, Stamps(), {}
     try:
-        given = argument_paths([arguments, code_paths(job.udf.graph_with_paths)], parameters, here=here)
+        given = argument_paths([arguments, job.udf.code_paths], parameters, here=here)
         if given:
             marks[GIVEN] = stamps.digest(given)
         if named:

@@ -189,15 +189,18 @@ class LoadedUdf:
         self._folder = blobs
         self.blobs = Blobs(blobs)
         self.is_loaded = False
-        #: The code's own graph, where a path stands in it.
-        self.graph_with_paths = ""
+        #: The paths that its code holds, as a text of arguments.
+        self.code_paths = "{}"
         self.function: Callable[..., Any] = _not_loaded
 
     def load(self, before: Callable[[Bundle], None]) -> None:
         """Load it, and set it up; `before` is called with the bundle. Raises whatever its own code raises."""
         bundle = Bundle.from_bytes(_checked(self._bundle))
         before(bundle)
-        self.graph_with_paths = bundle.graph if PATH_TAG_WITHIN in bundle.graph else ""
+        if PATH_TAG_WITHIN in bundle.graph:
+            from fanfold.codec.paths import code_paths
+
+            self.code_paths = code_paths(bundle.graph)
         loaded = load(bundle, get_blob=self.blobs.bytes_of)
         function = loaded()
         self.blobs.from_source = lambda number: part_of(loaded, number)
@@ -340,7 +343,8 @@ def _marks(job: JobContext, arguments: str, encoded: Encoded) -> dict[str, str] 
     rules = job.path_rules
     if rules is None:
         return None
-    if not (rules[0] or rules[1] or job.udf.graph_with_paths or PATH_TAG in arguments or _names_paths(encoded)):
+    given = PATH_TAG in arguments or PATH_TAG in job.udf.code_paths
+    if not (rules[0] or rules[1] or given or _names_paths(encoded)):
         return None
     from fanfold.execution.worker.marks import marks_of
 
