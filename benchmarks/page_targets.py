@@ -114,7 +114,10 @@ def searched(workbench: Workbench, page: Page) -> Iterator[Row]:
 
 
 def stalls(workbench: Workbench, browser: Browser) -> Iterator[Row]:
-    """The loop's longest stall while three viewers look at a job of 10,000 runs that goes on, from page to page."""
+    """The loop's longest stall while three viewers look at a job of 10,000 runs that goes on, from page to page.
+
+    Its waits for a core are told beside it: the browsers of this measurement keep both cores of a small machine busy.
+    """
     store = workbench.store
     header = store.job(delays, range(10_000), cache=False)
     store.starts(header, *range(5_000))
@@ -122,16 +125,17 @@ def stalls(workbench: Workbench, browser: Browser) -> Iterator[Row]:
     for page in pages:
         page.goto(workbench.address)
     pages[0].request.get(f"{workbench.root}/stalls.json")
-    began, at, worst, computed = time.monotonic(), 0, 0.0, 0.0
+    began, at, worst = time.monotonic(), 0, dict.fromkeys(("ms", "own_ms", "cpu_ms"), 0.0)
     while time.monotonic() - began < WATCHED_S:
         store.ends(header, *range(at, at + 40))
         tab = ("", "?tab=Runs", "?tab=Errors", "?tab=History")[at // 40 % 4]
         pages[at // 40 % 3].goto(f"{workbench.root}/job/{header.id}{tab}")
         seen = pages[0].request.get(f"{workbench.root}/stalls.json").json()
-        worst, computed = max(worst, seen["ms"]), max(computed, seen["cpu_ms"])
+        worst = {name: max(value, seen[name]) for name, value in worst.items()}
         at += 40
-    work = f"the longest stall of the server's loop with three viewers (at most {computed:.0f} ms of it computing)"
-    yield _row(work, f"{worst:.0f} ms", worst, 50)
+    work = "the longest stall of the server's loop with three viewers"
+    yield _row(f"{work} (at most {worst['cpu_ms']:.0f} ms of it computing)", f"{worst['ms']:.0f} ms", worst["ms"], 50)
+    yield _row(f"{work}, without its waits for a core", f"{worst['own_ms']:.0f} ms", worst["own_ms"], 50)
 
 
 def moved(workbench: Workbench, page: Page) -> Row:

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import ctypes
-import gc
 import html
 import os
 import shutil
 import socket
-import sys
 import tempfile
 import webbrowser
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
-from threading import Barrier
 from typing import Any
 
 import psutil
 from fastapi import Request
 from nicegui import app, ui
-from nicegui.client import templates
 from nicegui.server import Server
 
 from fanfold.engines.base import engine_for
@@ -34,6 +27,7 @@ from fanfold.workbench.auth import Auth, Pass, cookie_secret
 from fanfold.workbench.editor.editor_page import Shared, show_editor
 from fanfold.workbench.editor.form import INPUTS_PATH
 from fanfold.workbench.following import FollowedJobs
+from fanfold.workbench.interpreter import give_memory_back, prepare_interpreter, warm_up
 from fanfold.workbench.job.chart_panel import add_chart_routes
 from fanfold.workbench.job.compare_page import show_comparison
 from fanfold.workbench.job.gallery import add_gallery_routes
@@ -49,12 +43,6 @@ from fanfold.workbench.routes import add_routes
 from fanfold.workbench.uploads import Uploads, add_upload_route
 
 _HOST = "127.0.0.1"
-#: How long a thread that computes may keep the interpreter from the one that serves the pages; Python's own is 5 ms.
-_SWITCH_S = 0.001
-_M_ARENA_MAX = -8
-#: Threads that read stores and compute for the pages, and how long they may take to start.
-_THREADS = 8
-_START_S = 30.0
 #: How often memory is given back, and by how much it has to have grown.
 _TIDY_S = 1.5
 _GROWN_BYTES = 8 << 20
@@ -67,8 +55,7 @@ def run(*, port: int | None, show: bool, folder: Path, engine: str | None, annou
 
     Raises `ConfigurationError` where the port is taken.
     """
-    sys.setswitchinterval(_SWITCH_S)
-    _share_memory_among_threads()
+    prepare_interpreter()
     admission = Pass(_free_port(port), cookie_secret(_home()))
     followed_jobs = FollowedJobs(engine)
     add_pages(folder, engine, followed_jobs)
@@ -93,42 +80,16 @@ def run(*, port: int | None, show: bool, folder: Path, engine: str | None, annou
     )
 
 
-def _share_memory_among_threads() -> None:
-    """Have all threads take their memory from two arenas: each of glibc's own keeps what one large job needed once."""
-    with suppress(OSError, AttributeError):  # another C library has no such thing, and needs none
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
-
-
 async def _give_memory_back(followed_jobs: FollowedJobs) -> None:
-    """Let go of jobs that nobody looks at, and have the C library give back what it keeps of the memory they took.
-
-    It would keep all that lies below something that is still in use. To look through it takes some milliseconds.
-    """
+    """Let go of jobs that nobody looks at, and of the memory that they took: to look through it takes milliseconds."""
     process, least_bytes = psutil.Process(), 0
     while True:
         await asyncio.sleep(_TIDY_S)
-        if await asyncio.to_thread(followed_jobs.forget_idle):
-            await asyncio.to_thread(gc.collect)  # else what refers to itself stays until there is much more of it
+        released = await asyncio.to_thread(followed_jobs.forget_idle)
         await asyncio.to_thread(followed_jobs.results.end_if_idle)
-        if process.memory_info().rss > least_bytes + _GROWN_BYTES:
-            with suppress(OSError, AttributeError):
-                await asyncio.to_thread(ctypes.CDLL(None).malloc_trim, 0)
+        if released or process.memory_info().rss > least_bytes + _GROWN_BYTES:
+            await asyncio.to_thread(give_memory_back)
             least_bytes = process.memory_info().rss
-
-
-async def _warm_up() -> None:
-    """Do before the first visit what would hold up the loop in it: compile the pages' template, start the threads.
-
-    Modules stay for ever, some hundred thousand objects: the garbage collector passes over them from now on. Each of
-    its full rounds would look at all of them, while every thread waits, the one that serves the pages as well.
-    """
-    loop = asyncio.get_running_loop()
-    loop.set_default_executor(threads := ThreadPoolExecutor(_THREADS, "fanfold"))
-    together = Barrier(_THREADS)
-    await asyncio.gather(*(loop.run_in_executor(threads, together.wait, _START_S) for _ in range(_THREADS)))
-    templates.get_template("index.html")
-    gc.collect()
-    gc.freeze()
 
 
 async def _begin(address: str, announce: Callable[[str], object], *, show: bool) -> None:
@@ -137,7 +98,7 @@ async def _begin(address: str, announce: Callable[[str], object], *, show: bool)
     async def when_up() -> None:
         while not Server.instance.started:
             await asyncio.sleep(0.02)
-        await _warm_up()
+        await warm_up()
         announce(address)
         if show:
             open_browser(address)

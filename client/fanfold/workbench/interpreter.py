@@ -1,0 +1,82 @@
+"""How the page's process uses its interpreter, so that no viewer waits for what another one has asked."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier
+from types import FunctionType, MethodType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from nicegui import helpers
+from nicegui.client import templates
+
+#: How long a thread that computes may keep the interpreter from the one that serves the pages; Python's own is 5 ms.
+_SWITCH_S = 0.001
+_M_ARENA_MAX = -8
+#: Threads that read stores and compute for the pages, and how long they may take to start.
+_THREADS = 8
+_START_S = 30.0
+#: Young objects are looked through at these counts, all objects by `give_memory_back` alone.
+_YOUNG, _MIDDLE, _NEVER = 10_000, 10, 1_000_000_000
+
+
+def prepare_interpreter() -> None:
+    """Have threads change places often and share their memory, and elements of pages made in half of the time."""
+    sys.setswitchinterval(_SWITCH_S)
+    with suppress(OSError, AttributeError):  # another C library has no such thing, and needs none
+        # Each of glibc's own arenas, one a thread, would keep what one large job needed once.
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+    helpers.expects_arguments = remembering(helpers.expects_arguments)  # type: ignore[assignment]
+
+
+def remembering(expects_arguments: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """The same answer, read once for each method of a class.
+
+    NiceGUI asks three times for each element whether the method that hears of a change takes an argument: to read the
+    signature anew each time took more than half of what it takes to build a page.
+    """
+    known: WeakKeyDictionary[FunctionType, bool] = WeakKeyDictionary()
+
+    def remembered(func: Any) -> bool:
+        method = func.__func__ if type(func) is MethodType else None
+        if type(method) is not FunctionType:
+            return expects_arguments(func)
+        answer = known.get(method)
+        if answer is None:
+            answer = known[method] = expects_arguments(func)
+        return answer
+
+    return remembered
+
+
+async def warm_up() -> None:
+    """Do before the first visit what would hold up the loop in it: compile the pages' template, start the threads.
+
+    Modules stay for ever, some hundred thousand objects: the garbage collector passes over them from now on. And it
+    looks through all others only when asked to: else it would do so in the middle of a page, with everybody waiting.
+    """
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(threads := ThreadPoolExecutor(_THREADS, "fanfold"))
+    together = Barrier(_THREADS)
+    await asyncio.gather(*(loop.run_in_executor(threads, together.wait, _START_S) for _ in range(_THREADS)))
+    templates.get_template("index.html")
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
+
+
+def give_memory_back() -> None:
+    """Collect what refers to itself, and have the C library give back what it keeps: a page's thread calls this.
+
+    The library would keep all that lies below something that is still in use.
+    """
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

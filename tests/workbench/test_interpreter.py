@@ -1,0 +1,36 @@
+"""Pages are built on the loop that serves all viewers: what that takes is kept small."""
+
+from __future__ import annotations
+
+from nicegui import helpers
+from nicegui.helpers import expects_arguments
+
+from fanfold.workbench.interpreter import remembering
+
+
+class _Element:
+    def update(self):
+        pass
+
+    def update_by(self, event):
+        pass
+
+
+def test_the_signature_of_a_method_is_read_once_however_many_elements_have_it():
+    asked = []
+    remembered = remembering(lambda func: asked.append(func) or expects_arguments(func))
+    assert [remembered(_Element().update) for _ in range(3)] == [False] * 3
+    assert [remembered(_Element().update_by) for _ in range(3)] == [True] * 3
+    assert len(asked) == 2
+
+
+def test_functions_that_look_alike_are_each_asked_for_their_own_signature():
+    remembered = remembering(expects_arguments)
+    made = [(lambda event=default: event) if has else (lambda event: event) for has, default in ((1, 0), (0, 0))]
+    assert [remembered(one) for one in made] == [False, True]
+
+
+def test_nicegui_asks_by_the_name_that_is_replaced():
+    from nicegui import observables
+
+    assert observables.helpers is helpers
