@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import io
 
+import botocore.awsrequest
 import botocore.exceptions
 import pytest
 from botocore.exceptions import ClientError
@@ -72,6 +74,36 @@ def test_account_call_lets_no_error_of_botocore_through(account, aws):
             raise AssertionError(f"{kind} was not raised")
     finally:
         events.unregister("before-call.dynamodb.ListTables", fail)
+
+
+class Body(io.BytesIO):
+    """What botocore takes for the body of an answer."""
+
+    def stream(self):
+        return iter([self.read()])
+
+
+def test_a_call_without_an_answer_is_given_up_soon_where_who_makes_it_tries_again_by_itself(account, aws):
+    tries = []
+
+    def unavailable(request, **_):
+        tries.append(request.url)
+        return botocore.awsrequest.AWSResponse(request.url, 503, {}, Body(b'{"__type": "ServiceUnavailable"}'))
+
+    def ask(_=None):
+        with pytest.raises(StoreUnavailable):
+            account.call("dynamodb", "list_tables", on="tables")
+
+    events = account.client("dynamodb").meta.events
+    events.register("before-send.dynamodb.ListTables", unavailable)
+    try:
+        with account.within(60.0), account.within(0.0):
+            ask()
+            list(account.each(ask, range(2)))
+        assert len(tries) == 3  # each once, and never again
+    finally:
+        events.unregister("before-send.dynamodb.ListTables", unavailable)
+    account.call("dynamodb", "list_tables", on="tables")
 
 
 BROKEN = [

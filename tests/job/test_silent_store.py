@@ -117,6 +117,57 @@ def test_runs_and_their_results_are_looked_at_through_a_silence(log, monkeypatch
     assert silences == [[], []]
 
 
+def test_a_call_of_one_run_and_what_it_prints_outlast_a_silence(log, monkeypatch, capsys):
+    @fanfold.udf
+    def talks(x: int):
+        print("hello from", x)
+        return x * x
+
+    stores = engine_for().stores
+    monkeypatch.setattr("fanfold.job.logs._OUTPUT_S", 0.0)
+    silences = [silent_for(monkeypatch, stores.log, "read_since", 12)]
+    assert fanfold.run(talks, x=7, cache=False) == 49
+    assert silences == [[]]
+    assert capsys.readouterr().out == "hello from 7\n"
+
+
+@fanfold.udf(max_retry=0)
+def odd_fails(x: int):
+    if x % 2:
+        raise ValueError(f"{x} is odd")
+    return bytes(9000)
+
+
+def test_why_runs_failed_and_what_they_were_given_are_read_through_a_silence(log, monkeypatch):
+    job = fanfold.submit(odd_fails, range(4), collect=False, cache=False).wait()
+    objects = engine_for().stores.objects
+    silence = silent_for(monkeypatch, objects, "get_range", 2)
+    assert sorted(map(str, fanfold.get_job(job.id).collect(ignore_exceptions=True).index)) == ["0", "2"]
+    assert silence == []
+    silence = silent_for(monkeypatch, objects, "get_range", 2)
+    assert "1 is odd" in str(fanfold.get_job(job.id).results(return_exceptions=True)[1])
+    assert silence == []
+    silence = silent_for(monkeypatch, objects, "get_range", 2)
+    with pytest.raises(fanfold.RunFailed, match="1 is odd"):
+        fanfold.get_job(job.id).results()
+    assert silence == []
+
+
+def test_a_ramp_that_is_under_way_goes_on_through_a_silence(log, monkeypatch):
+    engine, starts = engine_for(), []
+    start = engine.start
+
+    def fails_the_second_time(header, runs):
+        starts.append(header.id)
+        if len(starts) == 2:
+            raise copy.copy(UNREACHABLE)
+        start(header, runs)
+
+    monkeypatch.setattr(engine, "start", fails_the_second_time)
+    assert list(fanfold.submit(squared, range(4), ramp=(1, 2), cache=False)["result"]) == [0, 1, 4, 9]
+    assert len(starts) == 4
+
+
 @pytest.mark.parametrize("asked", ["submit", "map"])
 def test_an_executor_s_calls_outlast_a_silence_in_each_of_their_phases(log, monkeypatch, asked):
     monkeypatch.setattr("fanfold.api.executor_jobs._PAUSE_S", 0.01)

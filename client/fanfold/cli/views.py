@@ -21,7 +21,7 @@ from fanfold.core.models import RunStatus
 from fanfold.engines.base import Engine
 from fanfold.errors import StoreError
 from fanfold.job import Job
-from fanfold.job.waiting import describe_counts, remaining_s
+from fanfold.job.waiting import ANSWER_S, describe_counts, remaining_s
 
 _JOBS = (
     Column("job"),
@@ -189,21 +189,22 @@ def show(look: Callable[[], View], engine: Engine, *, stopped: str, in_place: bo
     """
     try:
         if in_place and _draws():
-            _draw(_patiently(look), engine)
+            _draw(_patiently(look, engine), engine)
         else:
-            _tell(_patiently(look), engine)
+            _tell(_patiently(look, engine), engine)
     except KeyboardInterrupt:
         note(f"\n{stopped}")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
-def _patiently(look: Callable[[], View]) -> Callable[[], View]:
+def _patiently(look: Callable[[], View], engine: Engine) -> Callable[[], View]:
     last: View | None = None
 
     def looked() -> View:
         nonlocal last
         try:
-            last = look()
+            with engine.stores.within(ANSWER_S):
+                last = look()
         except StoreError as error:
             if last is None:
                 raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -178,6 +178,9 @@ class Stores(Protocol):
 
     def remove_jobs(self, job_ids: Sequence[str]) -> int: ...  # noqa: D102
     def sync(self) -> None: ...  # noqa: D102
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """While it is entered, calls of this thread that get no answer are given up after so many seconds, about."""
 
     def record(self, events: Sequence[Event], entries: Sequence[CacheEntry]) -> None:
         """Append events, then offer results to the cache."""

@@ -150,7 +150,7 @@ class Job(JobCompat):
         early = self._decode_while_waiting(progress)
         failed = sum(1 for _ in self.state.indexes(*BAD))
         if failed and not (return_exceptions or ignore_exceptions):
-            raise self._first_failure()
+            raise self.tracker.patiently(self._first_failure)
         indexes = range(len(self)) if return_exceptions else self.state.indexes(*GOOD)
         try:
             return [early.pop(index) if index in early else self._end_of(index) for index in indexes]
@@ -212,7 +212,7 @@ class Job(JobCompat):
 
             say_left_out(self.state)
             say_lost_files(self.state)
-        inputs = kept if drop_index else self.contents.labels(kept)
+        inputs = kept if drop_index else self.tracker.patiently(lambda: self.contents.labels(kept))
         try:
             return fold_results(inputs, values, flatten=flatten), inputs, values
         except Exception as error:  # whatever the libraries of the user's frames raise
@@ -252,9 +252,8 @@ class Job(JobCompat):
 
     def _end_of(self, index: int) -> Any:
         """The error or the value of a run that has ended, as soon as the store gives it out."""
-        if self.state.status_of(index) in BAD:
-            return self._failure(index)
-        return self.tracker.patiently(lambda: self._value(index))
+        tell = self._failure if self.state.status_of(index) in BAD else self._value
+        return self.tracker.patiently(lambda: tell(index))
 
     def _decode_into(self, values: dict[int, Any], state: JobState) -> None:
         for index in state.indexes(*GOOD):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Container, Iterator
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from fanfold.core.fold import JobState
 from fanfold.core.models import Event, EventKind
+from fanfold.errors import StoreUnavailable
 from fanfold.job.results import Contents
 from fanfold.job.waiting import Progress, Tracker, is_watched
 
@@ -92,9 +94,11 @@ def show_output(
         def look(state: JobState) -> None:
             nonlocal looked_at
             bar.show(state)
-            if state.done or time.monotonic() - looked_at >= _OUTPUT_S:
-                looked_at = time.monotonic()
-                for event in reader.news():
+            if state.silence or not (state.done or time.monotonic() - looked_at >= _OUTPUT_S):
+                return
+            looked_at = time.monotonic()
+            with nullcontext() if state.done else suppress(StoreUnavailable):  # else the next look tells it
+                for event in reader.news(tracker.patiently if state.done else _ask_once):
                     bar.write(str(event.data["text"]), out or sys.stdout)
 
         for state in tracker.changes(idle=look):

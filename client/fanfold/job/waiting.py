@@ -41,6 +41,9 @@ _NEWS_S = 0.25
 _RECONCILE_S = 2.0
 #: Pause after a store has not answered. It has been asked several times by then.
 _SILENCE_S = 1.0
+#: A call to a store that is far away may go on for so long before who waits is told that there is no answer, and with
+#: a deadline hardly past that.
+ANSWER_S, _ANSWER_LEAST_S = 20.0, 0.5
 
 T = TypeVar("T")
 
@@ -235,8 +238,10 @@ class Tracker(Locked):
         Raises `WaitTimeout` after the deadline. Whatever else ends it names the job and how to come back to it.
         """
         while True:
+            left_s = ANSWER_S if deadline is None else min(ANSWER_S, deadline - time.monotonic())
             try:
-                found = act()
+                with self.engine.stores.within(max(_ANSWER_LEAST_S, left_s)):
+                    found = act()
             except StoreUnavailable as error:
                 self._note_silence(error)
                 self._check_deadline(deadline)

@@ -29,13 +29,21 @@ def climb(submission: Submission, job: Job, stages: Sequence[int], *, progress: 
     with Progress(job.header, shown=progress, stays=False) as bar:
         for stage in (stage for stage in stages if stage < len(job)):
             bar.stage = f"ramp: the first {stage:,}"
-            submission.start(done, stage)
+            _start(job, submission, done, stage)
             _wait_for(job, stage, bar)
             if reasons := _reasons_to_stop(job.state, stage):
                 _stop(job, stage, reasons)
             done = stage
-    submission.start(done)
+    _start(job, submission, done)
     return bar.visible
+
+
+def _start(job: Job, submission: Submission, first: int, stop: int | None = None) -> None:
+    """Start what comes next; a store that does not answer any more ends no ramp that is under way."""
+    if first:
+        job.tracker.patiently(lambda: submission.start(first, stop))
+    else:
+        submission.start(first, stop)
 
 
 def check_stages(ramp: bool | Sequence[int]) -> Sequence[int]:
@@ -79,8 +87,8 @@ def _reasons_to_stop(state: JobState, stage: int) -> list[str]:
 
 
 def _stop(job: Job, stage: int, reasons: list[str]) -> None:
-    first = job.first_error()
-    job.cancel()
+    first = job.tracker.patiently(job.first_error)
+    job.tracker.patiently(job.cancel)
     lines = [f"The ramp stopped after {stage} of {len(job)} runs of job {job.id}: {'; '.join(reasons)}."]
     raise RampStopped(
         "\n".join([*lines, *([f"  the first: {first.message}"] if first else [])]),

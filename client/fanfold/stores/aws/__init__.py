@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,6 +87,10 @@ class AwsStores:
 
     def sync(self) -> None:
         """Nothing to do: DynamoDB and S3 answer when what they were given is on several disks."""
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """While it is entered, calls of this thread that get no answer are given up after so many seconds, about."""
+        return self.account.within(seconds)
 
     def remove_jobs(self, job_ids: Sequence[str]) -> int:
         """Raises `InputError`: a deployment removes its jobs by itself."""

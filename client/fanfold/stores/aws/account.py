@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fanfold.stores.aws.clock import ServiceClock
@@ -30,11 +32,13 @@ _ATTEMPTS = 10
 _FEW_ATTEMPTS = {"lambda": 2}
 #: The same for a person who asks whether AWS answers at all: silence is an answer as well.
 _HASTY_ATTEMPTS, _HASTY_TIMEOUT_S = 2, 5.0
-#: Seconds to wait for an answer; an invoked function answers when its run has ended.
-_READ_TIMEOUT_S = {"lambda": 150.0}
+#: Seconds to wait for an answer; an invoked function answers when its run has ended, and a table at once.
+_READ_TIMEOUT_S = {"lambda": 150.0, "dynamodb": 10.0}
 _DEFAULT_READ_TIMEOUT_S = 30.0
 #: What these clients call themselves. A package must not import the one that it is in.
 _NAME = f"fanfold/{sys.modules['fanfold'].__version__}"
+#: After so many seconds a call without an answer is given up, where who calls tries again by itself (see `within`).
+_PATIENCE_S: ContextVar[float | None] = ContextVar("_PATIENCE_S", default=None)
 #: Pauses before a call is made again that a proxy's web page answered, which botocore takes for an answer.
 _PAGE_PAUSES_S = (0.2, 1.0, 3.0)
 
@@ -62,6 +66,8 @@ class Account:
         self._keys: tuple[str | None, ...] | None = None
         self.clients: dict[str, Any] = {}
         self._threads: ThreadPoolExecutor | None = None
+        #: When the call that a thread makes is given up.
+        self._calls = threading.local()
         #: AWS's time, as its answers tell it.
         self.clock = ServiceClock()
 
@@ -90,7 +96,8 @@ class Account:
         from botocore.parsers import ResponseParserError
 
         for may_renew in (True, False):
-            session, began = self._session, time.monotonic()
+            session, began, patience_s = self._session, time.monotonic(), _PATIENCE_S.get()
+            self._calls.ends_at = None if patience_s is None else began + patience_s
             try:
                 client = self.client(service)
                 _keys_of(self._session)  # renews those that are about to expire, with an error that has a name
@@ -112,6 +119,33 @@ class Account:
             self.clock.note(answer, took_s)
             return answer
         raise AssertionError("the second try returns or raises")
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """While it is entered, calls of this thread that get no answer are given up after so many seconds, about.
+
+        By default a call goes on for minutes: who waits for a job would be told nothing meanwhile.
+        """
+        before = _PATIENCE_S.get()
+        token = _PATIENCE_S.set(seconds if before is None else min(seconds, before))
+        try:
+            yield
+        finally:
+            _PATIENCE_S.reset(token)
+
+    def _end_patience(
+        self, response: Any = None, caught_exception: Any = None, operation: Any = None, **_: Any
+    ) -> None:
+        """Keep botocore from calling again where the time for the call is over. Raises what it was answered."""
+        from botocore.exceptions import ClientError
+
+        ends_at = getattr(self._calls, "ends_at", None)
+        if ends_at is None or time.monotonic() < ends_at:
+            return
+        if caught_exception is not None:
+            raise caught_exception
+        if response is not None and response[0].status_code >= 300:
+            raise ClientError(response[1], operation.name)
 
     def pages(
         self,
@@ -166,7 +200,7 @@ class Account:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(CONCURRENCY, thread_name_prefix="fanfold-aws")
         try:
-            return self._threads.map(work, several)
+            return self._threads.map(_in_this_context(work), several)
         except RuntimeError:  # the interpreter is ending, and lets no thread begin anything any more
             return map(work, several)
 
@@ -226,9 +260,19 @@ class Account:
                 user_agent_extra=_NAME,  # CloudTrail shows it as the caller
                 parameter_validation=False,  # of what this package has written itself; a third of a call's CPU
             )
-            return self._session.client(service, config=config)  # type: ignore[call-overload]
+            client = self._session.client(service, config=config)  # type: ignore[call-overload]
         except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: an address or a number that is none
             raise explain(error, service, "", service) from error
+        client.meta.events.register("needs-retry", self._end_patience)
+        return client
+
+
+def _in_this_context(work: Callable[[T], R]) -> Callable[[T], R]:
+    """`work` as this thread would do it, in any other."""
+    if _PATIENCE_S.get() is None:
+        return work
+    here = copy_context()
+    return lambda thing: here.copy().run(work, thing)
 
 
 def _keys_of(session: boto3.Session | None) -> tuple[str | None, ...] | None:

@@ -6,6 +6,7 @@ import hashlib
 import math
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from operator import itemgetter
 from pathlib import Path
 from sqlite3 import Connection
@@ -117,6 +118,10 @@ class LocalStores:
             self._synced_at = time.monotonic()
             self.objects.sync()
             self.database.sync()
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Nothing to do: a file answers at once, or not at all."""
+        return nullcontext()
 
     def remove_jobs(self, job_ids: Sequence[str]) -> int:
         """Take jobs away that have ended, and all that is kept for them alone; the bytes of files that were freed.
