@@ -67,6 +67,10 @@ def test_a_run_whose_process_is_lost_goes_on_from_its_last_step(tmp_path):
     assert job[0].attempt == 1
     # The two runs are two: each has computed each of its steps once.
     assert counted(tmp_path) == {0: 2, 1: 2, 2: 2, 3: 2, 4: 1}
+    why = job[1].why()
+    steps = [(one.attempt, one.name, one.how) for one in why.steps]
+    assert steps[-4:] == [*((1, f"square-{x}", "kept") for x in range(3)), (1, "square-3", "computed")]
+    assert "1: square-0 answered from the log: computed in " in str(why)
 
 
 # On Lambda: tests/cloud/test_permissions.py, where nobody looks.
@@ -76,6 +80,10 @@ def test_a_realtime_run_that_comes_near_its_limit_goes_on_in_another_try_and_tha
     assert job.results() == [(1, 2)]
     assert counted(tmp_path) == {0: 1, 1: 1}
     assert job.verify()
+    why = job[0].why()
+    assert [(one.attempt, one.name, one.how) for one in why.steps[-2:]] == [(2, f"square-{x}", "kept") for x in (0, 1)]
+    assert all(one.made_by == job.id and one.took_s > 1.6 for one in why.steps)
+    assert "0: went on later at" in str(why)
 
 
 @pytest.mark.parametrize("engine", ["local", pytest.param("aws", marks=pytest.mark.long)], indirect=True)

@@ -63,6 +63,20 @@ def test_the_page_of_a_run_shows_where_it_is(bench, workbench, tmp_path):
     expect(page.get_by_label("What it gave")).to_contain_text("it went on")
 
 
+def test_the_page_of_a_run_shows_which_steps_were_computed_and_which_the_log_answered(visit, store):
+    header = store.job(delays, range(1), cache=False)
+
+    def step(attempt: int, **data: object) -> Event:
+        return Event.new(header.id, 0, attempt, EventKind.STEP, data={"what": "step", "took_s": 2.0, **data})
+
+    kept = {"name": "list", "made_at": 1_700_000_000.0, "made_by": header.id}
+    store.log.append([step(0, name="list"), step(1, **kept), step(1, name="merge")])
+    steps = visit(f"/job/{header.id}/run/0").get_by_role("region", name="Steps of this run")
+    expect(steps).to_contain_text("attempt 1  list computed in 2.0 s at ")
+    expect(steps).to_contain_text("attempt 2  list answered from the log: computed in 2.0 s at 2023-11-14")
+    expect(steps).to_contain_text("attempt 2  merge computed")
+
+
 def test_a_process_that_is_no_worker_is_never_asked(visit, store, workbench):
     header = store.job(delays, range(1), cache=False)
     pid = workbench.process.pid  # to it, the signal would be the end

@@ -89,7 +89,7 @@ class Checkpoint:
     def load(self, default: Any = None, name: str = "") -> Any:
         """What was saved last in an earlier try of this run; `default` where nothing was, and outside a run."""
         steps = _steps()
-        kept = None if steps is None else steps.load(f"checkpoint {name}")
+        kept = None if steps is None else steps.checkpointed(name)
         return default if kept is None else kept[0]
 
 

@@ -149,6 +149,7 @@ class EventKind(str, Enum):
     FINISHED = "finished"
     LOG = "log"
     USAGE = "usage"
+    STEP = "step"
     PROCESS = "process"
     RUNNER = "runner"
     DISPATCH = "dispatch"
@@ -161,8 +162,8 @@ class EventKind(str, Enum):
     ENVIRONMENT = "environment"
 
 
-#: Kinds a reader that only follows output and machine load asks for; all the others make up the state.
-TELEMETRY = frozenset({EventKind.LOG, EventKind.USAGE})
+#: Kinds a reader that only follows output, load and steps asks for; all the others make up the state.
+TELEMETRY = frozenset({EventKind.LOG, EventKind.USAGE, EventKind.STEP})
 
 
 NO_DATA: Mapping[str, Any] = MappingProxyType({})
@@ -217,7 +218,7 @@ class Event(NamedTuple):
     """One immutable fact about one attempt of one run.
 
     `status`, `output`, `error` and `usage` belong to `finished`; `data` holds what the other kinds tell:
-    log {"text"}, usage {"cpu_percent", "memory_mib", ...}, and of the job as a whole a record's fields (see below).
+    log {"text"}, usage {"cpu_percent", ...}, step {"name", ...}, and of the job as a whole a record's fields (see below).
     """
 
     job_id: str

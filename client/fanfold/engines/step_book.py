@@ -11,6 +11,7 @@ import hashlib
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 from fanfold.contract.layout import INLINE_RESULT_BYTES
 from fanfold.core.models import PATH_TAG, CacheEntry, JobHeader, Output
@@ -67,10 +68,12 @@ class StepBook:
             return _NOTHING
         if hashlib.sha256(data).hexdigest() != output.sha256:
             return _NOTHING
+        facts: dict[str, Any] = {"codec": output.codec, "took_s": round(entry.duration_s, 6)}
+        facts.update(made_at=entry.created_at, made_by=entry.job_id)
         if len(data) <= INLINE_RESULT_BYTES:
-            return {"codec": output.codec}, data
+            return facts, data
         Path(asked.facts["file"]).write_bytes(data)
-        return {"codec": output.codec, "file": asked.facts["file"]}, b""
+        return {**facts, "file": asked.facts["file"]}, b""
 
     def _may_serve(self, entry: CacheEntry) -> bool:
         oldest = time.time() - self._header.cache_max_age_s

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from fanfold.core.models import NO_DATA, Event, EventKind, Output, PathRules, RunError, RunStatus, Usage, new_event_id
-from fanfold.execution.channel import EXIT_NO_FILES, Finished
+from fanfold.execution.channel import EXIT_NO_FILES, Asked, Finished
 
 
 class Interpreter(NamedTuple):
@@ -144,6 +144,23 @@ def log(job_id: str, call: Call, text: str) -> Report:
 def usage(job_id: str, call: Call, **measured: float) -> Report:
     """What a running call uses right now."""
     return _report(job_id, call, EventKind.USAGE, data=measured)
+
+
+def step(assignment: Assignment, call: Call, asked: Asked, reply: Mapping[str, Any]) -> Report | None:
+    """A step was computed and kept, or answered with what is kept; None where it was only looked for."""
+    facts, name = asked.facts, str(asked.facts["name"])
+    if hidden := assignment.hidden_of(call.arguments):
+        from fanfold.environments.secrets import Redactor
+
+        name = Redactor(hidden).whole(name)
+    told: dict[str, Any] = {"name": name, "what": facts["what"]}
+    if "kept" in reply:
+        told["took_s"] = round(facts["took_s"], 6)
+    elif "codec" in reply:
+        told.update({name: reply[name] for name in ("took_s", "made_at", "made_by")})
+    else:
+        return None
+    return _report(assignment.job_id, call, EventKind.STEP, data=told)
 
 
 def finished(job_id: str, call: Call, done: Finished, sampled_peak_mib: float) -> Report:

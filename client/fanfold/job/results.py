@@ -192,15 +192,15 @@ class Contents:
         reader = CacheReader(self._stores, rules, self._header.constants, here=here, code=code)
         self._stores.cache.forget(list({*keys, *reader.stored_keys(keys, texts)}))
 
-    def telemetry(self, kind: EventKind) -> Iterator[Event]:
-        """The log or usage events so far."""
+    def telemetry(self, *kinds: EventKind) -> Iterator[Event]:
+        """The events so far of these kinds: of what runs print, use, or have computed as steps."""
         events, cursor = self.telemetry_page(None)
         while events:
-            yield from (event for event in events if event.kind is kind)
+            yield from (event for event in events if event.kind in kinds)
             events, cursor = self.telemetry_page(cursor)
 
     def telemetry_page(self, cursor: str | None) -> tuple[list[Event], str]:
-        """The next log and usage events after `cursor`, and where to go on: behind an empty page as well."""
+        """The next events about output, load and steps after `cursor`, and where to go on: behind an empty page as well."""
         return self._stores.log.read_since(self._header.id, cursor, channel="telemetry")
 
     def _blob(self, sha256: str) -> bytes:

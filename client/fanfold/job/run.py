@@ -106,7 +106,7 @@ class Run:
         return profile_run(self._job, self.index, memory=memory)
 
     def why(self) -> Why:
-        """Where its result comes from: code, commit, arguments, packages, image, tries and times."""
+        """Where its result comes from: code, commit, arguments, packages, image, tries, times and steps."""
         from fanfold.job.why import explain_run
 
         return explain_run(self._job, self.index)

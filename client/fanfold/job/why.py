@@ -8,7 +8,8 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from fanfold.core.formatting import duration
-from fanfold.core.models import Event, EventKind, RunStatus
+from fanfold.core.models import GOES_ON, Event, EventKind, RunStatus
+from fanfold.job.step_history import StepRecord, latest, step_record
 from fanfold.source.load import Bundle
 from fanfold.stores.keys import bundle_key
 from fanfold.stores.packing import Manifest
@@ -16,16 +17,23 @@ from fanfold.stores.packing import Manifest
 if TYPE_CHECKING:
     from fanfold.job import Job
 
+#: Steps that are printed of a run; beyond, those in the middle are only counted.
+_SHOWN_STEPS = 40
+
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One attempt of a run: how it ended, when (seconds since 1970), how long it took, and why it failed."""
+    """One attempt of a run: how it ended, when (seconds since 1970), how long it took, why it failed, and where.
+
+    `machine` is that of a dedicated run, as far as it has told what the run used.
+    """
 
     attempt: int
     status: str
     ended_at: float
     duration_s: float | None
     error: str
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -49,6 +57,8 @@ class Why:
     result: dict[str, Any] | None
     computed_by: str
     tries: list[Try] = field(default_factory=list)
+    #: What each try computed of its steps, and what it was given of earlier ones.
+    steps: list[StepRecord] = field(default_factory=list)
 
     def __str__(self) -> str:
         rows = [
@@ -66,6 +76,7 @@ class Why:
         if self.computed_by:
             rows.append(("computed", f"by job {self.computed_by}, and taken from the cache"))
         rows += [("tries" if at == 0 else "", _line(one)) for at, one in enumerate(self.tries)]
+        rows += [("steps" if at == 0 else "", text) for at, text in enumerate(_step_lines(self.steps))]
         title = f"run {self.run} of job {self.job_id}: {self.status.replace('_', ' ')}"
         return "\n".join([title, *(f"  {name:<10} {text}" for name, text in rows)])
 
@@ -84,6 +95,7 @@ def explain_run(job: Job, index: int) -> Why:
     key = Manifest(stores.objects, header.id, header.count).cache_key(index)
     output = state.output(index)
     result = None if output is None else {"codec": output.codec, "sha256": output.sha256, "bytes": output.size}
+    steps, machines = _told_by_run(job, index)
     return Why(
         job_id=job.id,
         run=index,
@@ -100,7 +112,8 @@ def explain_run(job: Job, index: int) -> Why:
         cache_key=key,
         result=result,
         computed_by=_computed_by(job, index, key),
-        tries=_tries(job, index),
+        tries=_tries(job, index, machines),
+        steps=steps,
     )
 
 
@@ -120,7 +133,21 @@ def _computed_by(job: Job, index: int, key: str) -> str:
     return entry.job_id if entry is not None and same else "another"
 
 
-def _tries(job: Job, index: int) -> list[Try]:
+def _told_by_run(job: Job, index: int) -> tuple[list[StepRecord], dict[int, str]]:
+    """The steps of a run, and the machine of each attempt that has named one."""
+    steps: dict[str, StepRecord] = {}
+    machines: dict[int, str] = {}
+    for event in job.contents.telemetry(EventKind.STEP, EventKind.USAGE):
+        if event.index != index:
+            continue
+        if event.kind is EventKind.STEP:
+            steps[event.id] = step_record(event)
+        elif event.data.get("machine"):
+            machines[event.attempt] = str(event.data["machine"])
+    return latest(list(steps.values())), machines
+
+
+def _tries(job: Job, index: int, machines: dict[int, str]) -> list[Try]:
     log, cursor = job.tracker.engine.stores.log, None
     found: dict[tuple[int, str], Event] = {}
     while True:
@@ -128,21 +155,37 @@ def _tries(job: Job, index: int) -> list[Try]:
         if not events:
             break
         found.update({(e.attempt, e.id): e for e in events if e.index == index and e.kind is EventKind.FINISHED})
-    return [_try(event) for _, event in sorted(found.items())]
+    return [_try(event, machines.get(event.attempt, "")) for _, event in sorted(found.items())]
 
 
-def _try(event: Event) -> Try:
+def _try(event: Event, machine: str) -> Try:
     error = "" if event.error is None else f"{event.error.type}: {event.error.message}"
     status = "" if event.status is None else event.status.value
     took_s = None if event.usage is None else event.usage.duration_s
-    return Try(event.attempt, status, event.at, took_s, error)
+    return Try(event.attempt, status, event.at, took_s, error, machine)
 
 
 def _line(one: Try) -> str:
-    at = datetime.fromtimestamp(one.ended_at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
     took = "" if one.duration_s is None else f" after {duration(one.duration_s)}"
+    where = f" on {one.machine}" if one.machine else ""
     error = f": {one.error.splitlines()[0]}" if one.error else ""
-    return f"{one.attempt}: {one.status.replace('_', ' ')} at {at}{took}{error}"
+    status = one.status.replace("_", " ")
+    if one.error.startswith(f"{GOES_ON}: "):
+        status, error = "went on later", f": {one.error[len(GOES_ON) + 2 :]}"
+    return f"{one.attempt}: {status} at {_moment(one.ended_at)}{took}{where}{error}"
+
+
+def _step_lines(steps: list[StepRecord]) -> list[str]:
+    """The steps as text, each attempt's under its number; of many, the first and the last."""
+    lines = [f"{one.attempt}: {one.words(_moment)}" for one in steps]
+    if len(lines) <= _SHOWN_STEPS:
+        return lines
+    half = _SHOWN_STEPS // 2
+    return [*lines[:half], f"({len(lines) - 2 * half:,} more: `job[i].why().steps` has all)", *lines[-half:]]
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _named(arguments: dict[str, Any]) -> list[str]:

@@ -211,6 +211,7 @@ _KINDS = (
     EventKind("stop"),
     EventKind("cache"),
     EventKind("environment"),
+    EventKind("step"),
 )
 _STATUSES = (
     None,

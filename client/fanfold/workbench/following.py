@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 import weakref
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
@@ -17,6 +17,7 @@ from fanfold.engines.base import engine_for
 from fanfold.errors import FanfoldError
 from fanfold.job import Job
 from fanfold.job.chart_data import LoadSample
+from fanfold.job.step_history import StepRecord, step_record
 from fanfold.workbench.job_log import JobLog
 from fanfold.workbench.results_process import ResultsProcess
 
@@ -133,6 +134,8 @@ _ENDED_LOOK_S = 5.0
 #: Seconds one look may spend on reading output.
 _READ_S = 0.15
 _SAMPLES = 50_000
+#: The latest steps of all runs that are held.
+_STEPS = 50_000
 #: An event that is read again is at most this much older than the newest: AWS's log looks back for some 4 minutes.
 _SEEN_S = 900.0
 #: Characters that are kept of why an earlier attempt ended.
@@ -228,6 +231,9 @@ class FollowedJob(SharedReader):
         self.samples: deque[LoadSample] = deque(maxlen=_SAMPLES)
         #: How many samples there have been, those that are no longer held included.
         self.sampled = 0
+        self.steps: deque[StepRecord] = deque(maxlen=_STEPS)
+        #: How many steps there have been of each run that has any.
+        self.step_counts: Counter[int] = Counter()
         #: The machines that have told what runs on them use, in that order, each with its number from 1.
         self.machines: dict[str, int] = {}
         #: When the first machine is known to have been up, seconds since 1970.
@@ -340,6 +346,9 @@ class FollowedJob(SharedReader):
                 self.sampled += 1
                 if sample.machine:
                     self.machines.setdefault(sample.machine, len(self.machines) + 1)
+            elif event.kind is EventKind.STEP:
+                self.steps.append(step_record(event))
+                self.step_counts[event.index] += 1
         printed = (event for event in events if event.kind is EventKind.LOG)
         self.log.add((event.index, event.attempt, event.at, str(event.data.get("text", ""))) for event in printed)
 

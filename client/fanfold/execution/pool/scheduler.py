@@ -400,7 +400,13 @@ class FeedState:
     def answer(self, call: Call, asked: Asked) -> Reply:
         """What the feed has to say to a run's question; no feed but a job's has anything."""
         answer: Callable[[Call, Asked], Reply] | None = getattr(self.feed, "answer", None)
-        return ({"refused": NOT_A_JOBS}, b"") if answer is None else answer(call, asked)
+        if answer is None:
+            return {"refused": NOT_A_JOBS}, b""
+        reply = answer(call, asked)
+        report = reports.step(self.assignment, call, asked, reply[0])
+        if report is not None:
+            self.report(report)
+        return reply
 
     def hand_on(self, now: float) -> None:
         """Give the feed its reports where it is time to: a full batch, an old one, or nothing more to wait for."""

@@ -23,6 +23,8 @@ from fanfold.execution.worker.worker import Worker
 #: A run goes on in another try where less of its time is left than this part of it, or than a step may take: the
 #: longest so far, and half as much again.
 _LEAST_LEFT, _MARGIN = 0.1, 1.5
+#: What errors call that which is kept.
+_NAMED = {"step": "what the step {!r} returned", "checkpoint": "the checkpoint {!r}"}
 
 
 class GoesOnLater(BaseException):
@@ -52,12 +54,12 @@ class StepsOfRun:
                 f"Two steps of this run are named {name!r} and have the same arguments.",
                 next_step="give each a name of its own, such as the number of its turn.",
             )
-        kept = self.load(place)
+        kept = self._load(place, "step", name)
         if kept is None:
             self._end_if_late()
             began = time.monotonic()
             value = function(*args, **kwargs)
-            self.save(place, value, f"what the step {name!r} returned", took_s=time.monotonic() - began)
+            self._save(place, "step", name, value, took_s=time.monotonic() - began)
             self._end_if_late()  # what comes after the last step takes time as well
             kept = (value,)
         self._met.add(place)
@@ -65,12 +67,16 @@ class StepsOfRun:
 
     def checkpoint(self, name: str, value: Any) -> None:
         """Keep a value in place of what was kept under that name; the run may end here, to go on later."""
-        self.save(f"checkpoint {name}", value, f"the checkpoint {name!r}", took_s=0.0)
+        self._save(f"checkpoint {name}", "checkpoint", name, value, took_s=0.0)
         self._end_if_late()
 
-    def load(self, place: str) -> tuple[Any] | None:
+    def checkpointed(self, name: str) -> tuple[Any] | None:
+        """What was saved last under that name, or None."""
+        return self._load(f"checkpoint {name}", "checkpoint", name)
+
+    def _load(self, place: str, what: str, name: str) -> tuple[Any] | None:
         """What is kept there, or None."""
-        facts, body = self._ask({"do": "load", "step": place, "file": self._file()})
+        facts, body = self._ask({"do": "load", "step": place, "file": self._file(), "what": what, "name": name})
         if "codec" not in facts:
             return None
         if "file" in facts:
@@ -80,13 +86,14 @@ class StepsOfRun:
         pickled = self._job.serializer == "pickle"
         return (decode(facts["codec"], body, allow_pickle=pickled, from_source=self._job.udf.blobs.from_source),)
 
-    def save(self, place: str, value: Any, name: str, *, took_s: float) -> None:
+    def _save(self, place: str, what: str, name: str, value: Any, *, took_s: float) -> None:
         """Keep a value there. Returns when nothing of it can be lost. Raises `CodecError`."""
         try:
-            codec, data = encode(value, serializer=self._job.serializer, name=name)
+            codec, data = encode(value, serializer=self._job.serializer, name=_NAMED[what].format(name))
         except CodecError as error:
             raise CodecError(error.message, next_step=error.next_step) from None
         facts = {"do": "save", "step": place, "codec": codec, "size": len(data), "took_s": took_s, "file": ""}
+        facts.update(what=what, name=name)
         facts["sha256"] = sha256(data).hex()
         if len(data) > INLINE_RESULT_BYTES:
             facts["file"], data = self._written(data), b""

@@ -14,6 +14,7 @@ from fanfold.core.models import RunStatus
 from fanfold.errors import FanfoldError
 from fanfold.job.causes import raising_line
 from fanfold.job.history import clock
+from fanfold.job.step_history import latest
 from fanfold.workbench.following import EarlierAttempt, FollowedJob, FollowedJobs
 from fanfold.workbench.job.errors_panel import editor_address
 from fanfold.workbench.job.opening import open_job
@@ -22,6 +23,7 @@ from fanfold.workbench.job.run_detail import RunDetail, read_run, show_run
 from fanfold.workbench.layout import button, element, every, link, script, set_text, show, text
 
 _LINES = 500
+_STEPS = 200
 _LOOK_S = 1.0
 
 
@@ -58,7 +60,8 @@ class _RunPage:
         await followed.look_soon()
         state = followed.job.state
         attempts = (state.attempt_of(index), len(self._earlier()))
-        now = (state.status_of(index), attempts, followed.log.count(index), state.done)
+        told = (followed.log.count(index), followed.step_counts[index])
+        now = (state.status_of(index), attempts, told, state.done)
         if now == self._drawn:
             return
         detail = await asyncio.to_thread(read_run, followed, index)
@@ -97,6 +100,7 @@ class _RunPage:
             self._build_times(detail)
         with element("section", "ff-card").props('aria-label="What it gave"'):
             show_run(detail)
+        self._build_steps()
         self._build_log()
 
     def _build_times(self, detail: RunDetail) -> None:
@@ -185,6 +189,22 @@ class _RunPage:
         """The machine that was seen to perform it last; empty where none has said so."""
         seen = next((one.machine for one in reversed(self._followed.samples) if one.run == self._index), "")
         return f"machine {self._followed.machines[seen]} · {seen}" if seen in self._followed.machines else ""
+
+    def _build_steps(self) -> None:
+        """Each attempt's steps: what it computed, and what it was given of earlier attempts."""
+        count = self._followed.step_counts[self._index]
+        if not count:
+            return
+        steps = latest([one for one in self._followed.steps if one.run == self._index])
+        shown = steps[-_STEPS:]
+        with element("section", "ff-card").props('aria-label="Steps"'):
+            text("Steps", "", "h2")
+            given = sum(one.how in ("kept", "loaded") for one in steps)
+            words = f"{len(steps) - given:,} computed or saved, {given:,} answered from the log"
+            cut = "" if len(shown) == len(steps) else f"; the last {len(shown):,} here"
+            text(f"{words}{cut}", "ff-muted ff-small")
+            lines = [f"attempt {one.attempt + 1}  {one.words(clock)}" for one in shown]
+            text("\n".join(lines), "ff-pre", "pre").props('tabindex=0 role=region aria-label="Steps of this run"')
 
     def _build_log(self) -> None:
         log, index = self._followed.log, self._index
