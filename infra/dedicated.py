@@ -173,6 +173,8 @@ class Dedicated(Construct):
             cloud.ENV_INSTANCE_TYPE: instance_type.name,
             cloud.ENV_USD_PER_HOUR: str(host.usd_per_hour),
         }
+        if self._settings.spot:
+            environment[cloud.ENV_SPOT_NOTICE] = f"{cloud.SPOT_NOTICE_FOLDER}/instance-action"
         return {
             "image": image.uri,
             "command": cloud.DEDICATED_COMMAND,
@@ -189,8 +191,16 @@ class Dedicated(Construct):
                     "awslogs-stream-prefix": instance_type.name,
                 },
             },
-            **(self._mount.batch_volume() if self._mount else {}),
+            **self._volumes(),
         }
+
+    def _volumes(self) -> dict[str, Any]:
+        """The shared files, and on Spot machines the folder where their host writes EC2's notice."""
+        parts = [self._mount.batch_volume()] if self._mount else []
+        if self._settings.spot:
+            parts.append(_notice_volume())
+        names = ("volumes", "mountPoints")
+        return {name: [one for part in parts for one in part[name]] for name in names} if parts else {}
 
 
 def _ec2() -> iam.ServicePrincipal:
@@ -204,6 +214,15 @@ def _linux_parameters(instance_type: InstanceType) -> dict[str, Any]:
     An init process passes signals on, and ends what a UDF leaves behind.
     """
     return {"sharedMemorySize": container_memory_mib(instance_type) // 2, "initProcessEnabled": True}
+
+
+def _notice_volume() -> dict[str, Any]:
+    """The host's folder with EC2's notice, to read, as a job definition takes it."""
+    folder = cloud.SPOT_NOTICE_FOLDER
+    return {
+        "volumes": [{"name": "spot-notice", "host": {"sourcePath": folder}}],
+        "mountPoints": [{"sourceVolume": "spot-notice", "containerPath": folder, "readOnly": True}],
+    }
 
 
 def _lane(deployment: str, instance_type: InstanceType) -> cloud.Lane:

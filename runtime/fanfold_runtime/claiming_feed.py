@@ -36,8 +36,8 @@ T = TypeVar("T")
 #: As much work is claimed together as is done in this long: a claim is two calls, and nobody else can do what is held.
 _CLAIM_S = 2.0
 _MOST_CLAIMED = 64
-#: When all is claimed, others' expired leases are looked for this often.
-_LOOK_AGAIN_S = 15.0
+#: When all is claimed, others' expired leases are looked for this often: with the lease, less than a minute.
+_LOOK_AGAIN_S = 12.0
 #: One machine at a time looks for what fell between two; one that dies meanwhile has looked for so long.
 _SEARCH_S = 40.0
 #: A claim is two calls, between which nobody holds what is claimed; a slow one takes this long.
@@ -77,6 +77,8 @@ class ClaimingFeed:
         self.assignment = assignment
         self.header = header
         self.stopping = threading.Event()
+        #: Set from the moment on at which it is known that the machine goes soon: nothing more is begun.
+        self.leaving = threading.Event()
         self._stores = stores
         self.work, self.machine, self._blob_cache = work, machine, blob_cache
         self._log = stores.log
@@ -104,7 +106,7 @@ class ClaimingFeed:
 
     def take(self) -> Call | None:
         """The next run for this machine."""
-        if self.stopping.is_set():
+        if self.stopping.is_set() or self.leaving.is_set():
             return None
         self._recall()
         waits_for_turns = bool(self._turns and self._later)
@@ -125,7 +127,7 @@ class ClaimingFeed:
     def _next_held(self) -> RunRef | None:
         """The first that waits, without those that were lost meanwhile."""
         with self._lock:
-            while self._waiting and not self.stopping.is_set():
+            while self._waiting and not (self.stopping.is_set() or self.leaving.is_set()):
                 run = self._waiting.popleft()
                 if self._held.get(run.index) == run:
                     return run
@@ -161,14 +163,19 @@ class ClaimingFeed:
                 report.result_file.unlink(missing_ok=True)
 
     def flush(self) -> None:
-        """Record output that has been held back."""
+        """Record output that has been held back; where the machine goes soon, let others begin what it will not."""
         self._patiently(self._recorder.flush)
+        if self.leaving.is_set():
+            self._offer()
 
     def answer(self, call: Call, asked: Asked) -> Reply:
         """What a run asks for: what its steps have kept, or that something be kept, as long as that takes."""
         from fanfold.engines.step_book import StepBook  # few jobs have steps
 
-        return self._patiently(lambda: StepBook(self.header, self._stores).answer(call, asked))
+        facts, body = self._patiently(lambda: StepBook(self.header, self._stores).answer(call, asked))
+        if self.leaving.is_set() and "codec" not in facts:  # it has kept a step, or would begin one
+            facts = {**facts, "ends_for": "EC2 takes its machine back"}
+        return facts, body
 
     def held(self) -> list[RunRef]:
         """The runs that this machine holds and has not ended. Any thread may ask."""
@@ -191,6 +198,9 @@ class ClaimingFeed:
         machine that ends last looks for them. And a machine may have died with what it holds: nobody starts another in
         its place, so a machine with nothing to do waits until that is free, or in good hands.
         """
+        if self.leaving.is_set():
+            self._offer()
+            return False
         if self._later:
             self.stopping.wait(max(0.0, min(at for at, _ in self._later) - time.monotonic()))
             return True
@@ -202,6 +212,18 @@ class ClaimingFeed:
             self.stopping.wait(_SEARCH_S / 10)
             return not self.stopping.is_set()
         return bool(self._waiting or self._later)
+
+    def _offer(self) -> None:
+        """Let others begin at once what this machine has claimed and will not begin."""
+        with self._lock:
+            idle = [*self._waiting, *(run for _, run in self._later)]
+            runs = [run for run in idle if self._held.get(run.index) == run]
+        if runs:
+            self._patiently(lambda: self.work.offer(self.machine, runs))
+            self._lose({run.index for run in runs})
+            self._patiently(self.hold)
+        self._waiting.clear()
+        self._later = []
 
     def wait_for_signs_of_life(self) -> None:
         """Wait until each other machine that holds something has renewed its lease, or its lease is over.

@@ -1,7 +1,8 @@
 """A dedicated machine: claims a job's runs and performs them, several side by side, until none are left.
 
-It is told to stop by SIGTERM (a Spot interruption, a cancel, TerminateJob), and then gives back what it holds. However
-it ends, nothing is lost: what it held past its lease is another's.
+It is told to stop by SIGTERM (a cancel, TerminateJob), and then gives back what it holds. Where EC2 says that it takes
+the machine back, two minutes before, it begins no more runs, ends those that have steps at their next, lets others end
+where they can, and gives back the rest. However it ends, nothing is lost: what it held past its lease is another's.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from fanfold_runtime.context import get_header, hide_from_udfs, open_stores
 from fanfold_runtime.credentials import CredentialsServer, data_role, udf_environment
 from fanfold_runtime.image_libraries import publish_libraries
 from fanfold_runtime.network import Network
+from fanfold_runtime.spot_notice import SpotNotice
 from fanfold_runtime.stack_answers import StackAnswers
 
 #: Usage of each run is told this often.
@@ -43,6 +45,8 @@ _HEADER_COPIES = 32
 _RENEWALS = 4
 #: What is held must be given back within this: the machine may be gone soon after.
 _GIVE_BACK_S = 4.5
+#: How often it is looked for a notice that EC2 takes the machine back; and how long before that time it stops.
+_NOTICE_LOOK_S, _LEAVE_S = 1.0, 15.0
 #: What the machine costs is told this often.
 _TELL_COST_S = 60.0
 #: Tests shorten the lease by it.
@@ -64,11 +68,14 @@ class Machine:
         self._header = get_header(self._stores, environment[ENV_JOB], self._shard)
         self._meter = telemetry.Meter(float(environment.get(ENV_USD_PER_HOUR, 0)))
         self._stop = threading.Event()
+        self._notice = SpotNotice(environment)
+        self._stop_reason = "told to stop"
         self._lease_s = float(environment.get(_ENV_LEASE, LEASE_S))
         self._work = Work(self._stores, self._header.id, lease_s=self._lease_s)
         self._blob_cache = BlobCache(self._stores.objects, folder)
         self._environment = self._for_udfs(environment)
         self._feed: ClaimingFeed | None = None
+        self._pool: Pool | None = None
         self._paid_until = time.monotonic()
         hide_from_udfs()
 
@@ -78,6 +85,10 @@ class Machine:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         """Whatever it was: the job is to know why it has a machine less."""
         if error is None or kind is None:
+            is_taken = self._feed is not None and self._feed.leaving.is_set()
+            if is_taken:  # there may be more to do for the next machine, which Batch starts for this exit code
+                self._end("stopped", self._stop_reason)
+                self._leave(EXIT_GIVEN_BACK)
             self._end("done")
             self._leave(0)
         else:
@@ -99,7 +110,9 @@ class Machine:
             feed.stopping.set()
         folder = self._folder / f"pool-{os.getpid()}"
         shutil.rmtree(folder, ignore_errors=True)
-        pool = Pool(self._header.n_processes_per_worker, folder, environment=self._environment)
+        pool = self._pool = Pool(self._header.n_processes_per_worker, folder, environment=self._environment)
+        if self._notice.may_come:
+            threading.Thread(target=self._watch_for_notice, name="fanfold-spot", daemon=True).start()
         flag = CancelFlag(self._stores.log.job_headers, self._header.id, self._shard, every_s=_CANCEL_S)
         if self._header.cancelled_at is None:  # it may have come up too late
             answers = StackAnswers(pool, flag, self._stores, self._header.id)
@@ -167,6 +180,20 @@ class Machine:
         time.sleep(_GIVE_BACK_S)
         self._leave(EXIT_GIVEN_BACK)
 
+    def _watch_for_notice(self) -> None:
+        """Leave in time, and in order, where EC2 says that it takes the machine back."""
+        while (left_s := self._notice.left_s()) is None:
+            if self._stop.wait(_NOTICE_LOOK_S):
+                return
+        telemetry.logger.warning("EC2 takes this machine back", within_s=round(left_s))
+        self._stop_reason = "EC2 takes this Spot machine back"
+        assert self._feed is not None
+        assert self._pool is not None
+        self._feed.leaving.set()
+        self._pool.wake()
+        if not self._stop.wait(max(0.0, left_s - _LEAVE_S)):
+            self.stop()
+
     def _give_back(self) -> None:
         held = self._held()
         # Where that cannot be had, giving back loses nothing.
@@ -176,7 +203,7 @@ class Machine:
             self._stores.log.append(ends)
         else:
             self._work.give_back(self.name, held)
-        self._tell("stopped", f"told to stop; {len(held)} runs given back")
+        self._tell("stopped", f"{self._stop_reason}; {len(held)} runs given back")
         self._leave(EXIT_GIVEN_BACK)
 
     def _tell(self, state: str, reason: str = "") -> None:

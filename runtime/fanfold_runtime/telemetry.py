@@ -20,6 +20,7 @@ from fanfold.contract.cloud import (
 )
 from fanfold.contract.layout import ENV_DEPLOYMENT
 from fanfold.core.models import Event, JobHeader
+from fanfold.core.options import goes_on_later
 
 #: Its name is that of the SDK's loggers, `fanfold`, so what these say goes the same way.
 logger = Logger(service="fanfold", level=os.environ.get("FANFOLD_LOG", "info").upper())
@@ -34,11 +35,15 @@ def announce_run(job_id: str, index: int, attempt: int) -> None:
 
 def tell_end(header: JobHeader, events: Sequence[Event]) -> None:
     """A line and the metrics of each run that has ended. Neither holds arguments, results or messages."""
-    if not events:
+    for event in events:
+        if goes_on_later(event.error):
+            logger.info("run goes on later", run=event.index, attempt=event.attempt)
+    ended = [event for event in events if not goes_on_later(event.error)]
+    if not ended:
         return
     with _lock:
         metrics = _metrics()
-        for event in events:
+        for event in ended:
             status = event.status.value if event.status else "unknown"
             took_s = event.usage.duration_s if event.usage else 0.0
             logger.info("run ended", run=event.index, attempt=event.attempt, status=status, duration_s=took_s)

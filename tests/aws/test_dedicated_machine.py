@@ -6,6 +6,8 @@ import os
 import signal
 import time
 
+import pytest
+
 from fanfold.contract import cloud as contract
 from fanfold.core.models import EventKind, MachineRecord, RunStatus, records
 from fanfold.core.options import Retry
@@ -147,6 +149,34 @@ def test_a_machine_that_dies_last_but_one_is_waited_for_by_the_last(machine, aws
         (tmp_path / f"gate{n}").touch()
     assert machines["second"].wait(60) == 0
     assert state_of(aws_stores, header).counts()[RunStatus.SUCCEEDED] == 2
+
+
+@pytest.mark.long  # it waits for a lease as long as they are
+def test_what_a_lost_machine_held_is_taken_up_within_a_minute_by_one_that_has_room(
+    machine, aws_stores, eventually, tmp_path
+):
+    def waits(n: int, gate: str):
+        import time
+
+        while not os.path.exists(gate):
+            time.sleep(0.02)
+        return n
+
+    gate = tmp_path / "gate"
+    header = put_work(aws_stores, waits, list(range(3)), constants={"gate": str(gate)}, n_processes_per_worker=2)
+    machines = {}
+    for running in (2, 3):
+        machines[running] = machine(header, len(machines))
+        eventually(
+            lambda running=running: len(list(state_of(aws_stores, header).indexes(RunStatus.RUNNING))) == running
+        )
+    work = work_of(aws_stores, header)
+    [lost] = [held.machine for held in work.held_by_all() if len(held.runs) == 2]
+    machines[2].kill()
+    eventually(lambda: [one for one in work.held_by_all() if one.machine != lost and len(one.runs) > 1], within_s=60)
+    gate.touch()
+    assert machines[3].wait(60) == 0
+    assert state_of(aws_stores, header).counts()[RunStatus.SUCCEEDED] == 3
 
 
 def test_a_machine_does_not_wait_for_others_that_are_at_work(machine, aws_stores, eventually, tmp_path):

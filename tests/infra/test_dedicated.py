@@ -141,8 +141,22 @@ def test_a_container_in_its_host_s_network_cannot_reach_the_machine_s_credential
 
 
 def test_a_spot_machine_tells_its_containers_before_it_goes(full: Templates) -> None:
-    """ECS sends them SIGTERM then, at which they give their inputs back; by default it does not."""
-    assert "echo ECS_ENABLE_SPOT_INSTANCE_DRAINING=true >> /etc/ecs/ecs.config" in _start_script(full)
+    """The program that reads EC2's notice runs on the host, as root; containers see the folder that it writes to."""
+    script = _start_script(full)
+    assert "echo ECS_ENABLE_SPOT_INSTANCE_DRAINING=true >> /etc/ecs/ecs.config" in script
+    [start] = [line for line in script if line.startswith("systemd-run")]
+    program = start.rpartition(" ")[2]
+    begin = script.index(f"cat > {program} << 'END-OF-PROGRAM'") + 1
+    written = script[begin : script.index("END-OF-PROGRAM")]
+    assert written == DOCKERFILE.parents[1].joinpath("infra", "spot_notice.sh").read_text().splitlines()
+    [place] = [line.partition("=")[2] for line in written if line.startswith("place=")]
+    for lane in full.lanes().values():
+        container = lane["ContainerProperties"]
+        [mounted] = [one for one in container["MountPoints"] if one["SourceVolume"] == "spot-notice"]
+        [volume] = [one for one in container["Volumes"] if one["Name"] == "spot-notice"]
+        assert f"${{2:-{volume['Host']['SourcePath']}}}" == place
+        assert mounted["ReadOnly"]
+        assert lane["environment"][cloud.ENV_SPOT_NOTICE] == f"{mounted['ContainerPath']}/instance-action"
 
 
 def test_spot_is_a_setting(templates: Templates, full: Templates) -> None:

@@ -200,6 +200,10 @@ ENV_JOB = "FANFOLD_JOB"
 #: What an hour of its host costs, in on-demand dollars.
 ENV_USD_PER_HOUR = "FANFOLD_USD_PER_HOUR"
 
+#: On a Spot machine: the file where its host writes EC2's notice that it takes the machine back; and its folder there.
+ENV_SPOT_NOTICE = "FANFOLD_SPOT_NOTICE"
+SPOT_NOTICE_FOLDER = "/run/fanfold"
+
 #: What a machine exits with when it was told to stop and has given its inputs back (sysexits' EX_TEMPFAIL).
 EXIT_GIVEN_BACK = 75
 

@@ -218,7 +218,7 @@ class Event(NamedTuple):
     """One immutable fact about one attempt of one run.
 
     `status`, `output`, `error` and `usage` belong to `finished`; `data` holds what the other kinds tell:
-    log {"text"}, usage {"cpu_percent", ...}, step {"name", ...}, and of the job as a whole a record's fields (see below).
+    log {"text"}, usage {"cpu_percent", ...}, step {"name", ...}, and of the job as a whole a record's fields.
     """
 
     job_id: str

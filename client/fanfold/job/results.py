@@ -200,7 +200,7 @@ class Contents:
             events, cursor = self.telemetry_page(cursor)
 
     def telemetry_page(self, cursor: str | None) -> tuple[list[Event], str]:
-        """The next events about output, load and steps after `cursor`, and where to go on: behind an empty page as well."""
+        """The next events of output, load and steps after `cursor`, and where to go on: behind an empty page, too."""
         return self._stores.log.read_since(self._header.id, cursor, channel="telemetry")
 
     def _blob(self, sha256: str) -> bytes:

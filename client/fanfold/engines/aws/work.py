@@ -103,6 +103,19 @@ class Work:
             ExpressionAttributeValues=values,
         )
 
+    def offer(self, machine: str, runs: Sequence[RunRef]) -> None:
+        """Let others take these over at once, which a machine has claimed and will not begin: a holding of its own.
+
+        Nothing where that has been said before: another may have taken them over since.
+        """
+        item: Item = {
+            **self._machine_key(f"{machine}/{runs[0].index}.{runs[0].attempt}"),
+            "held": {"B": pack(runs)},
+            "leased_until": {"N": "0"},
+            EXPIRES_AT: {"N": str(self._stores.log.job_headers.known(self._job_id).expires_at)},
+        }
+        self._table.put_if(item, f"attribute_not_exists({PARTITION_KEY})")
+
     def abandoned(self) -> Iterator[Holding]:
         """What machines hold past their time."""
         now = self._clock.now()

@@ -42,6 +42,8 @@ class StepsOfRun:
         self._longest_s = 0.0
         #: What this try has computed, and what it was given: of one run each step stands once.
         self._computed = 0
+        #: Why it is to end now, between two steps, as those say that keep them; "" where it may go on.
+        self._ends_for = ""
         self._met: set[str] = set()
         self._questions = 0
         self._lock = threading.Lock()
@@ -115,10 +117,13 @@ class StepsOfRun:
 
     def _end_if_late(self) -> None:
         """End this try where what comes next may not find the time that it needs. Only where this one has got on."""
+        is_main = threading.current_thread() is threading.main_thread()
+        if self._ends_for and is_main:
+            raise GoesOnLater(f"{self._ends_for}: {self._computed} steps more are kept, and it goes on from there")
         limit_s, now = self._job.go_on_later_after_s, time.monotonic()
         self._longest_s = max(self._longest_s, now - self._looked_at)
         self._looked_at = now
-        if limit_s is None or not self._computed or threading.current_thread() is not threading.main_thread():
+        if limit_s is None or not self._computed or not is_main:
             return
         left_s = limit_s - (now - self._began)
         if left_s < max(_LEAST_LEFT * limit_s, _MARGIN * self._longest_s):
@@ -145,6 +150,7 @@ class StepsOfRun:
                 reply = self._reply(fd)
             finally:
                 os.close(fd)
+        self._ends_for = self._ends_for or str(reply[0].get("ends_for", ""))
         if "refused" in reply[0]:
             raise ConfigurationError(
                 f"The step cannot be kept: {reply[0]['refused']}.",
