@@ -78,3 +78,37 @@ def test_a_file_of_this_machine_that_runs_in_aws_are_given_is_named(on_cloud, tm
     assert f"fanfold: {file} is of this machine" in capsys.readouterr().err
     fanfold.submit(len_of, [str(tmp_path / "absent"), "/"], engine="aws")
     assert "of this machine" not in capsys.readouterr().err
+
+
+def rows_of(source) -> int:
+    return source.count_rows() if hasattr(source, "count_rows") else int(source[:].sum())
+
+
+@pytest.mark.parametrize("kind", ["a dataset of Arrow", "an array of Zarr"])
+def test_what_opens_objects_by_itself_counts_by_them(bucket, on_cloud, kind):
+    from pyarrow import fs
+    from pyarrow.dataset import dataset
+
+    s3 = on_cloud.client("s3")
+    s3.put_object(Bucket=bucket, Key=f"{PREFIX}/days.csv", Body=b"x\n1\n")
+    if kind == "an array of Zarr":
+        zarr = pytest.importorskip("zarr", reason="Zarr 3 needs Python 3.11")
+        from obstore.store import S3Store
+        from zarr.storage import ObjectStore
+
+        store = ObjectStore(S3Store(bucket, prefix=f"{PREFIX}/a.zarr", client_options={"allow_http": True}))
+        source = zarr.create_array(store, shape=1, dtype="i8", overwrite=True)
+        source[:] = 1
+    else:
+        system = fs.S3FileSystem(endpoint_override=on_cloud.endpoint)
+        source = dataset(f"{bucket}/{PREFIX}/days.csv", filesystem=system, format="csv")
+
+    def submit():
+        job = fanfold.submit(rows_of, [source], collect=False).wait(60)
+        return job.results(), job.counts()
+
+    assert [submit(), submit()] == [([1], {"succeeded": 1}), ([1], {"cached": 1})]
+    s3.put_object(Bucket=bucket, Key=f"{PREFIX}/days.csv", Body=b"x\n1\n2\n")
+    if kind == "an array of Zarr":
+        source[:] = 2
+    assert submit() == ([2], {"succeeded": 1})

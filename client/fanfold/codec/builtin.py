@@ -100,6 +100,8 @@ def _read_path(payload: list[str]) -> Any:
         "Path": pathlib.Path,
         "PurePosixPath": pathlib.PurePosixPath,
         "PureWindowsPath": pathlib.PureWindowsPath,
+        "Folder": str,
+        "System": str,  # for the cache alone: `codec.paths`
     }[kind](text)
 
 

@@ -7,6 +7,7 @@ workers where a text names a path: cheap standard library only at the top.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from stat import S_ISDIR
 from typing import Any, NamedTuple
@@ -15,8 +16,16 @@ from fanfold.core.models import PATH_TAG, PATH_TAG_WITHIN
 
 #: What a path leads to that leads nowhere.
 ABSENT = "absent"
-_S3 = "s3://"
-_VSI = "/vsis3/"
+S3, LOCAL = "s3://", "/"
+_VSI, _VSI_S3 = "/vsi", "/vsis3/"
+#: Linux takes no longer path.
+LONGEST_PATH = 4096
+#: A path as it stands in encoded text: a file, or a folder that counts by being there; a folder that counts with all
+#: that lies below it; and what stands before the paths of a file system, so that a text beside it is one of them.
+FILE, FOLDER, SYSTEM = "Path", "Folder", "System"
+#: What a path within S3 begins with: a bucket's name, or an access point's.
+_BUCKET = re.compile(r"([a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/|arn:)")
+_SYSTEM_TAG = f'"{SYSTEM}"'
 _BLOCK_BYTES = 1 << 20
 
 
@@ -28,8 +37,13 @@ class NamedPath(NamedTuple):
 
     @property
     def is_far(self) -> bool:
-        """Whether it is in S3, and the same from every machine."""
-        return self.path.startswith((_S3, _VSI))
+        """Whether it is of no machine, and the same from every one: in S3, or where nobody can look."""
+        return self.path.startswith(_VSI) or "://" in self.path
+
+    @property
+    def is_in_s3(self) -> bool:
+        """Whether it leads into S3, where one can look."""
+        return self.path.startswith((S3, _VSI_S3))
 
 
 class CannotLook(Exception):
@@ -47,18 +61,49 @@ def argument_paths(texts: Iterable[str], parameters: Sequence[str], *, here: boo
     `here`: False leaves out those of this machine, where the arguments are for another.
     """
     found: set[NamedPath] = set()
-    for text in texts:
-        if not parameters and not names_paths(text):
-            continue
-        for name, tree in json.loads(text).items():
-            is_named = name in parameters
-            deep = is_named or (_STORE in text and _STORE in json.dumps(tree))
-            found.update(NamedPath(path, deep) for path in (_texts(tree) if is_named else _tagged(tree)))
-    return sorted(one for one in found if here or one.is_far)
+    texts = list(texts)
+    beside = any(_SYSTEM_TAG in text for text in texts)
+    trees = [json.loads(text) for text in texts if parameters or beside or names_paths(text)]
+    for tree in trees:
+        for name, part in tree.items():
+            found.update(_noted(part))
+            if name in parameters:
+                found.update(NamedPath(path, deep=True) for path in _texts(part))
+    if beside:
+        systems = {path for tree in trees for kind, path in _tags(tree) if kind == SYSTEM}
+        parts = [part for tree in trees for part in tree.values()]
+        found.update(_beside(systems, parts))
+    whole = {one.path for one in found if one.deep}
+    return sorted(one for one in found if (here or one.is_far) and (one.deep or one.path not in whole))
 
 
-#: Where the classes are whose objects stand for a folder and all that lies in it: what is read of it may be any part.
-_STORE = "zarr.storage."
+def _beside(systems: Iterable[str], parts: Iterable[Any]) -> Iterator[NamedPath]:
+    """The paths of file systems that texts are which stand beside them in other arguments."""
+    for part in parts:
+        for text in {part} if isinstance(part, str) else set(_texts(part)):
+            found = (address_of(system, text, is_argument=text is part) for system in systems if text != system)
+            yield from (NamedPath(address) for address in found if address is not None)
+
+
+def address_of(system: str, text: str, *, is_argument: bool = False) -> str | None:
+    """What a text leads to as a path of a file system: its address, or None where it is no path of it.
+
+    One without a folder is a path in a bucket, where it is an argument: else it is a name like any other.
+    """
+    if not (1 < len(text) < LONGEST_PATH and text.isprintable()) or system.startswith(text):
+        return None
+    if system == LOCAL:
+        return text if text.startswith(LOCAL) else None
+    if "://" in text:  # what S3 is asked at, its own address, is no path in it
+        return None if text.endswith("://") or (system == S3 and not text.startswith(S3)) else text
+    is_bucket = not system.endswith("://")
+    if ("/" not in text and not (is_bucket and is_argument)) or system in ("http://", "https://"):
+        return None
+    if system == S3 and not _BUCKET.match(text.lstrip("/")):
+        return None
+    return f"{system}{text.lstrip('/')}"
+
+
 #: What stands for code in which there is no path.
 NO_PATHS = "{}"
 
@@ -70,17 +115,16 @@ def code_paths(graph: str) -> str:
     """
     if PATH_TAG_WITHIN not in graph:
         return NO_PATHS
-    found: set[str] = set()
+    found: set[tuple[str, str]] = set()
     waiting: list[Any] = [json.loads(graph)]
     while waiting:
         part = waiting.pop()
         if isinstance(part, str):
             if PATH_TAG in part:
-                found.update(_tagged(_parsed(part)))
+                found.update(_tags(_parsed(part)))
         elif isinstance(part, (list, dict)):
             waiting += part if isinstance(part, list) else part.values()
-    stores = [_STORE] if _STORE in graph else []
-    return json.dumps({"": [*stores, *({"$path": [path]} for path in sorted(found))]}) if found else NO_PATHS
+    return json.dumps({"": [{"$path": one} for one in sorted(found)]}) if found else NO_PATHS
 
 
 def _parsed(text: str) -> Any:
@@ -95,7 +139,10 @@ def local_path(text: str) -> str | None:
     if PATH_TAG not in text and '"/' not in text:
         return None
     tree = json.loads(text)
-    named = [*_tagged(tree), *(one for one in _texts(tree) if one.startswith("/") and len(one) > 1)]
+    named = [
+        *(one.path for one in _noted(tree)),
+        *(one for one in _texts(tree) if one.startswith("/") and len(one) > 1),
+    ]
     return next(
         (one for one in named if not one.startswith(_VSI) and on_disk(one, deep=False)[0] in "0123456789f"), None
     )
@@ -106,14 +153,19 @@ def result_paths(text: str, *, texts: bool, here: bool) -> list[NamedPath]:
     if not texts and not names_paths(text):
         return []
     tree = json.loads(text)
-    found = {NamedPath(path) for path in _tagged(tree)}
+    found = set(_noted(tree))
     if texts:
-        found.update(NamedPath(path) for path in _texts(tree) if path.startswith((_S3, "/")))
+        found.update(NamedPath(path) for path in _texts(tree) if path.startswith((S3, "/")))
     return sorted(one for one in found if here or one.is_far)
 
 
-def _tagged(tree: Any) -> Iterator[str]:
+def _noted(tree: Any) -> Iterator[NamedPath]:
     """The paths that stand in a tree as such."""
+    return (NamedPath(path, kind == FOLDER) for kind, path in _tags(tree) if kind != SYSTEM)
+
+
+def _tags(tree: Any) -> Iterator[tuple[str, str]]:
+    """The kinds and texts of the paths in a tree."""
     waiting = [tree]
     while waiting:
         part = waiting.pop()
@@ -121,8 +173,8 @@ def _tagged(tree: Any) -> Iterator[str]:
             waiting += part
         elif isinstance(part, dict):
             path = part.get("$path")
-            if isinstance(path, list) and path and isinstance(path[-1], str):
-                yield path[-1]
+            if isinstance(path, list) and len(path) == 2 and all(isinstance(one, str) for one in path):
+                yield path[0], path[1]
             else:
                 waiting += part.values()
 
@@ -173,12 +225,12 @@ class Stamps:
         """What one of them leads to now. Raises `CannotLook`."""
         stamp = self._known.get(path)
         if stamp is None:
-            stamp = self._known[path] = self._in_s3(path) if path.is_far else on_disk(path.path, deep=path.deep)
+            stamp = self._known[path] = self._far(path) if path.is_far else on_disk(path.path, deep=path.deep)
         return stamp
 
     def _try(self, path: NamedPath) -> str | None:
         try:
-            return self._in_s3(path)
+            return self._far(path)
         except CannotLook:
             return None
 
@@ -190,8 +242,10 @@ class Stamps:
                 raise CannotLook(f"looking into S3 needs {error.name}") from error
         return self._client
 
-    def _in_s3(self, path: NamedPath) -> str:
-        bucket, _, key = path.path.removeprefix(_S3).removeprefix(_VSI).partition("/")
+    def _far(self, path: NamedPath) -> str:
+        if not path.is_in_s3:
+            raise CannotLook(f"{path.path} is kept where Fanfold cannot look")
+        bucket, _, key = path.path.removeprefix(S3).removeprefix(_VSI_S3).partition("/")
         from fanfold.codec import s3_stamps
 
         return s3_stamps.of_object(self._connect(), bucket, key)

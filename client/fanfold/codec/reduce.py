@@ -9,16 +9,16 @@ What an object is made of is what it says of itself (`__reduce_ex__`), which wor
 from __future__ import annotations
 
 import copyreg
-import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, GenericAlias, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
 from fanfold.codec.classes import can_be_made_new, fields_of, lookup, name_of, origin, version_of
 from fanfold.codec.encoded import NEVER_ENCODED, cannot_take_apart, place_of, refuse
+from fanfold.codec.handles import noted_paths
 from fanfold.codec.registry import is_secret
 from fanfold.codec.values import Own, PutPart, Tagger, sort_key
 from fanfold.errors import CodecError
@@ -32,9 +32,6 @@ _CONTAINERS = frozenset({list, tuple, set, frozenset, dict})
 _EXTENDED = ("numpy.ndarray", "pandas.DataFrame", "pandas.Series")
 #: Whose class is of a package's that has an exact codec, but which are something else than that takes.
 _NOT_APART = ("pandas.DataFrame", "pandas.Series", "pandas.Index", *NEVER_ENCODED)
-
-#: Linux takes no longer path.
-_LONGEST_PATH = 4096
 
 
 def named(thing: Any) -> Any:
@@ -78,21 +75,12 @@ class _Graph:
 
     def tree(self, value: Any) -> Any:
         root = self.ref(value, None)
-        may_open = False
         while self._waiting:
             number, part, place = self._waiting.popleft()
             self._nodes[number] = _describe(part, _Parts(self, place))
-            may_open = may_open or _is_of_library(part)
-            if (named := _path_of(part)) is not None:
-                self._note_path(named)
-        # A dataset of Arrow, a file of fsspec: what they are to open they hold as text.
-        for text in sorted(set(_paths_in(self._nodes))) if may_open else ():
-            self._note_path(text)
+        # No other node leads to these: they are there to be seen (`codec.paths`).
+        self._nodes += [["value", {"$path": path}] for path in noted_paths(self._alive, self._nodes)]
         return {"$graph": self._nodes or [["value", root]]}
-
-    def _note_path(self, path: str) -> None:
-        """Add a path that no other node leads to: it is there to be seen (`codec.paths`)."""
-        self._nodes.append(["value", {"$path": ["Path", path]}])
 
     def ref(self, value: Any, place: _Place) -> Any:
         """What stands for a part: itself if it is a scalar, its tag if it is one value, else its node's number."""
@@ -343,38 +331,6 @@ def _its_own_part(value: Any, parts: _Parts) -> Any:
     return again(graph.cull(list(flatten(value.__dask_keys__()))).to_dict(), *more)
 
 
-def _is_of_library(value: Any) -> bool:
-    """Whether a value is an object of an installed package's class, which may open what it holds as text."""
-    kind = type(value)
-    return not issubclass(kind, type) and kind.__module__ != "builtins" and origin(kind.__module__) == "installed"
-
-
-def _paths_in(nodes: list[Any]) -> Iterator[str]:
-    """The texts in nodes that are paths from the root, or lead into S3."""
-    waiting = list(nodes)
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, str) and part.startswith(("/", "s3://")) and _LONGEST_PATH > len(part) > 1:
-            if part.isprintable():
-                yield part
-        elif isinstance(part, list):
-            waiting += part
-
-
-def _path_of(value: Any) -> str | None:
-    """What an object that stands for a file calls it: `os.PathLike` of any class, and those that lead into S3."""
-    kind = type(value)
-    if issubclass(kind, type) or not (hasattr(kind, "__fspath__") or str(kind.__module__).startswith("upath.")):
-        return None
-    try:
-        text = str(value)
-        if "://" not in text:  # cloudpathlib's would download the file
-            text = os.fspath(value)
-    except Exception:  # noqa: BLE001 - of the user's own class
-        return None
-    return text.removeprefix("file://") if isinstance(text, str) else None
-
-
 def _extended(value: Any, kind: type, parts: _Parts) -> list[Any] | None:
     """An object that extends an array or a frame; None for any other."""
     if not any(place_of(each) in _EXTENDED for each in kind.__mro__):
@@ -392,7 +348,12 @@ def _extended(value: Any, kind: type, parts: _Parts) -> list[Any] | None:
 def _reduce(value: Any, kind: type, parts: _Parts) -> Any:
     try:
         reduce = copyreg.dispatch_table.get(kind)
-        made = reduce(value) if reduce else value.__reduce_ex__(4)
+        if reduce is not None:
+            made = reduce(value)
+        elif (by_protocol := getattr(value, "__reduce_ex__", None)) is not None:
+            made = by_protocol(4)
+        else:  # a file system of fsspec's that caches another one has only this, as pickle asks
+            made = value.__reduce__()
     except CodecError:
         raise
     except Exception as error:

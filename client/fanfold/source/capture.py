@@ -344,7 +344,7 @@ class Captured:
     def _bundle(self, code_hash: str) -> Bundle:
         """All that has been captured, put together."""
         graph, home, project = self.graph, _namespace(self.udf) or {}, self.graph.project
-        document = {**self._document, **project.settle(graph)}
+        document = {**self._document, **project.settle(graph), **graph.opened_paths()}
         return Bundle(
             entry=_name(self.udf),
             module=str(home.get("__name__", "__main__")),

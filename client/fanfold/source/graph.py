@@ -71,6 +71,8 @@ class Graph:
         self.mentions: set[str] = set()
         self.kept = Kept()
         self.spaces: list[dict[str, Any]] = []
+        #: Objects of their classes that were taken apart: they may open files that they name as text.
+        self.of_libraries: list[Any] = []
         self._meanings: list[Any] = []
         self._memo: dict[int, Ref] = {}
         self._alive: list[Any] = []
@@ -127,6 +129,21 @@ class Graph:
         package = kind.__module__.partition(".")[0]
         if package not in sys.stdlib_module_names and is_library(kind.__module__):
             self.needs[package, f"{self.label() or kind.__qualname__!r} (a {kind.__module__}.{kind.__qualname__})"] = ""
+
+    def note_object(self, value: Any) -> None:
+        """An object that is taken apart: of a library, it needs that version, and may open files by itself."""
+        self.note_version(type(value))
+        if any(is_library(each.__module__) for each in type(value).__mro__[:-1]):
+            self.of_libraries.append(value)
+
+    def opened_paths(self) -> dict[str, str]:
+        """The paths that objects of libraries open by themselves, for `codec.paths`; nothing where there are none."""
+        if not self.of_libraries:
+            return {}
+        from fanfold.source.opened import opened_paths
+
+        number_of = lambda value: self._memo.get(id(value))  # noqa: E731
+        return {"paths": opened_paths(self.of_libraries, number_of, self.nodes, self.spaces)}
 
     def knows(self, value: Any) -> bool:
         """Whether the value has a reference already."""

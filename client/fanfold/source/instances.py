@@ -438,7 +438,7 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
     if maker is copyreg.__newobj__ and not can_be_made_new(args[0], args[1:], {}):  # type: ignore[attr-defined]
         raise graph.refuse(value)
     if kind.__module__ != "builtins":
-        graph.note_version(kind)
+        graph.note_object(value)
         _refuse_locked(graph, value, (args, state))
     graph.lanes.append(("object", graph.label(), f"a {kind.__module__}.{kind.__qualname__}", 0, ""))
     parts: dict[str, Any] = {"of": graph.ref(maker), "args": [graph.ref(each) for each in args]}
