@@ -2,12 +2,13 @@
 
 import datetime as dt
 import math
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional, TypedDict, Union
+from typing import IO, Annotated, Any, Literal, Optional, TypedDict, Union
 
 import numpy as np
 import pandas as pd
@@ -299,6 +300,11 @@ def test_a_dict_for_the_only_free_parameter_is_told_how_to_be_passed_whole():
     with pytest.raises(Rejection, match=r'to pass a dict whole, write \{"item": \{...\}\}'):
         bind({"type": "Feature", "id": 1})
 
+    def squared(x: int): ...
+
+    with pytest.raises(Rejection, match=r"it takes x$"):  # no int is a dict
+        Signature.of(squared).binder({})({"X": 1, "z": 2})
+
 
 def test_a_tuple_goes_to_the_parameters_in_order_where_the_first_alone_will_not_do():
     def add(x: int, y: int, z: int = 0): ...
@@ -325,8 +331,11 @@ def test_a_return_annotation_that_no_codec_takes_is_refused_before_the_work():
     def fine(x: int) -> polars.DataFrame | None: ...
 
     def several(x: int) -> list[polars.LazyFrame]: ...
+    def perhaps(x: int) -> sqlite3.Connection | None: ...
+    def noted(x: int) -> Annotated[IO[bytes], "what was downloaded"]: ...
 
-    for udf, instead in ((lazy, "`value.collect"), (several, "`value.collect"), (numbers, r"`list\(value")):
+    advised = ((lazy, "`value.collect"), (several, "`value.collect"), (numbers, r"`list\(value"))
+    for udf, instead in (*advised, (perhaps, "path of its database"), (noted, r"`.read\(")):
         with pytest.raises(InputError, match=instead):
             Signature.of(udf).check_returns()
     Signature.of(fine).check_returns()

@@ -171,3 +171,22 @@ def test_dicts_with_a_geometry_make_a_layer_and_windows_stand_there_as_text(tmp_
         frame = read(tmp_path / f"windows{ending}")
         assert list(frame["window"]) == [str(one) for one in windows]
     assert type(gpd.read_file(tmp_path / "windows.gpkg")) is gpd.GeoDataFrame
+
+
+def measured(geometry, cell: int):
+    return None if cell == 2 else {"area": geometry.area}
+
+
+def middle(geometry):
+    return geometry.centroid if geometry.area == 1 else None
+
+
+def test_numbers_of_shapes_become_a_layer_of_those_shapes_and_a_shape_alone_is_one(grid, tmp_path):
+    areas = fanfold.submit(measured, grid, collect=False)
+    areas.collect(tmp_path / "areas.geoparquet")
+    layer = gpd.read_parquet(tmp_path / "areas.geoparquet")
+    assert (list(layer["area"]), list(layer.geometry)) == ([1.0], [grid.geometry[0]])
+    middles = fanfold.submit(middle, [*grid.geometry, shapely.box(0, 0, 2, 2)], collect=False)
+    middles.collect(tmp_path / "middles.parquet")
+    assert list(gpd.read_parquet(tmp_path / "middles.parquet").geometry) == [*grid.centroid, None]
+    assert repr(middles.map()) == "<map: 2 shapes; x 0.5 to 1.5, y 0.5 to 1.5>"

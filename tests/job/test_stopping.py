@@ -57,6 +57,13 @@ def test_first_stops_at_the_first_failure():
     assert 'a run failed, and stop_on_error is "first"' in str(job.summary())
 
 
+def test_nothing_is_said_to_have_been_left_where_all_runs_had_begun():
+    job = fanfold.submit(with_a_typo, range(10), max_workers=1, collect=False).wait()
+    assert job.counts() == {"failed": 10}
+    assert job.summary().stop_reason == ""
+    assert "No more runs were started" not in str(job.first_error())
+
+
 def test_a_rule_that_is_none_is_refused():
     with pytest.raises(fanfold.InputError, match="stop_on_error='frist' is unknown"):
         fanfold.submit(with_a_typo, [1], stop_on_error="frist")

@@ -53,6 +53,8 @@ def damaged(codec: str, reason: object) -> CodecError:
 #: What to return instead, by a class anywhere in the value's ancestry, or by the package that it comes from.
 _INSTEAD = {
     "sqlite3.Connection": "the path of its database, and connect where you need it",
+    "duckdb.DuckDBPyConnection": "the path of its database, and connect where you need it",
+    "duckdb.DuckDBPyRelation": "its rows: `relation.df()` or `relation.arrow()`",
     "sqlite3.Cursor": "its rows: `cursor.fetchall()`",
     "pandas.DataFrame": "a plain frame: `pandas.DataFrame(value)`",
     "numpy.MaskedArray": "`value.filled(...)`, or `value.data` and `value.mask` apart",
@@ -67,7 +69,12 @@ _INSTEAD = {
     "builtins.generator": "`list(value)`",
     "collections.deque": "`list(value)`",
     "builtins.BaseException": "`str(value)`, or raise it",
+    "builtins.memoryview": "`bytes(value)`",
     "io.IOBase": "what it holds (`.read()`), or its path",
+    "typing.IO": "what it holds (`.read()`), or its path",
+    "h5py.HLObject": "what was read: `dataset[:]`, or the file's path",
+    "netCDF4.Dataset": "what was read, such as `variable[:]`, or the file's path",
+    "fiona.Collection": "its features: `list(collection)`, or the file's path",
     "polars.LazyFrame": "`value.collect()`",
     "matplotlib.Figure": "a picture's bytes: `figure.savefig(buffer)` into an `io.BytesIO()`, then `buffer.getvalue()`",
     "xarray": "`value.to_dataframe()`, or write it with `.to_netcdf(path)` or `.to_zarr(path)` and return the path",
@@ -82,16 +89,24 @@ _INSTEAD = {
 #: What is never encoded, though it may say how it pickles: a handle on something, or a plan that was not carried out.
 NEVER_ENCODED = (
     "builtins.generator", "io.IOBase", "polars.LazyFrame", "matplotlib.Figure", "rasterio.DatasetBase",
-    "builtins.module", "threading.Thread", "subprocess.Popen", "concurrent.Future", "asyncio.Future",
+    "builtins.module", "builtins.memoryview", "threading.Thread", "subprocess.Popen", "concurrent.Future",
+    "asyncio.Future", "typing.IO", "socket.socket", "sqlite3.Connection", "sqlite3.Cursor", "duckdb.DuckDBPyConnection",
+    "duckdb.DuckDBPyRelation", "h5py.HLObject", "netCDF4.Dataset", "fiona.Collection",
 )  # fmt: skip
 
 
 def never_encoded(annotation: Any) -> str | None:
     """What to return instead of a class, or a generator, that no codec takes; None where one may take it."""
     from collections.abc import Iterator
-    from typing import get_args, get_origin
+    from types import NoneType, UnionType
+    from typing import Annotated, Union, get_args, get_origin
 
     kind = get_origin(annotation) or annotation
+    if kind is Annotated:
+        return never_encoded(get_args(annotation)[0])
+    if kind in (Union, UnionType):  # a result that is never anything but None is no result
+        told = [never_encoded(one) for one in get_args(annotation) if one is not NoneType]
+        return told[0] if told and all(told) else None
     if kind in (list, dict, tuple, set, frozenset):  # what holds one that cannot be kept cannot be kept
         return next(filter(None, map(never_encoded, get_args(annotation))), None)
     if not isinstance(kind, type):
@@ -104,7 +119,9 @@ def never_encoded(annotation: Any) -> str | None:
 def place_of(kind: type) -> str:
     """A class as the tables here write it: its top-level package and its name."""
     package = kind.__module__.partition(".")[0]
-    return f"{'io' if package == '_io' else package}.{kind.__qualname__.lstrip('_')}"
+    if not package.startswith("__"):
+        package = package.removeprefix("_")  # `_io`, `_duckdb`: where what is public was written
+    return f"{package}.{kind.__qualname__.lstrip('_')}"
 
 
 def refuse(value: Any, where: str) -> CodecError:

@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -367,8 +368,6 @@ class Signature(NamedTuple):
 
     def check_returns(self) -> None:
         """Raises `InputError` where the return annotation says that no result could be stored."""
-        if self.returns is None:
-            return
         instead = never_encoded(self.returns)
         if instead is not None:
             raise InputError(
@@ -492,7 +491,11 @@ class Signature(NamedTuple):
         """The rejection of a name that is no parameter; a dict of such names may be meant for the only free one."""
         free = [name for name in self.parameters if name not in fixed]
         needed = [name for name in free if name in self.required] or free
-        whole = needed[0] if len(needed) == 1 and not any(key in self.parameters for key in given) else None
+        whole = None
+        if len(needed) == 1 and not any(key in self.parameters for key in given):
+            with suppress(Rejection):  # an `int` takes no dict
+                self._coerced(needed[0], given)
+                whole = needed[0]
         return unknown_name(name, given[name], self.parameters, whole=whole)
 
     def _others(self, given: dict[Any, Any], fixed: dict[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,14 @@ import json
 import os
 import re
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fanfold.core.plain_json import cell, rows
 from fanfold.errors import CodecError, InputError
 from fanfold.job.s3_target import check_address, collect_into_s3, s3_address
+from fanfold.job.shapes import is_shape, located
 from fanfold.job.written import written_whole
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ def _write_json_lines(frame: pd.DataFrame, path: Path) -> None:
 
 def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
     """GeoParquet where the frame has a geometry; further shapes, such as those of arguments, as WKB."""
+    if path.suffix == ".geoparquet" or find_spec("geopandas"):
+        frame = located(frame)
     _shapes_as(frame, "wkb").to_parquet(path, index=False)
 
 
@@ -52,7 +56,7 @@ def _write_layer(driver: str) -> Callable[[pd.DataFrame, Path], None]:
     """A writer of a format that holds one geometry a row, besides plain columns."""
 
     def write(frame: pd.DataFrame, path: Path) -> None:
-        frame = _with_geometry(frame)
+        frame = located(frame)
         if not _is_geographic(frame):
             raise TypeError("it holds geometries, and the results have none (no GeoDataFrame)")
         layer: Any = _shapes_as(frame, "wkt")
@@ -73,14 +77,22 @@ _WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
 }
 
 
-def _with_geometry(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with its column `geometry` for its geometry, where dicts gave it; of what CRS it is nobody knows."""
-    if _is_geographic(frame) or "geometry" not in frame.columns or not all(map(_is_shape, frame["geometry"])):
+def _with_shapes_of_inputs(frame: pd.DataFrame, inputs: Sequence[Any], values: Sequence[Any]) -> pd.DataFrame:
+    """The frame with the shapes that the runs were given, where their results have none: numbers by field, say."""
+    if not inputs or not isinstance(inputs[0], dict) or _is_geographic(located(frame)):
+        return frame
+    names = [name for name, one in inputs[0].items() if is_shape(one) and all(is_shape(e.get(name)) for e in inputs)]
+    sizes = [0 if one is None else len(one) if hasattr(one, "columns") else 1 for one in values]
+    runs = [number for number, size in enumerate(sizes) for _ in range(size)]
+    if len(runs) != len(frame):  # one row a run, be it of None
+        runs = list(range(len(frame))) if len(values) == len(frame) else []
+    if not names or names[0] in frame.columns or not runs:
         return frame
     import geopandas
 
-    shaped: pd.DataFrame = geopandas.GeoDataFrame(frame, geometry=list(frame["geometry"]))
-    return shaped
+    shapes = geopandas.GeoSeries([inputs[run][names[0]] for run in runs], frame.index)
+    together: pd.DataFrame = geopandas.GeoDataFrame(frame.assign(**{names[0]: shapes}), geometry=names[0])
+    return together
 
 
 def _is_geographic(frame: pd.DataFrame) -> bool:
@@ -100,16 +112,24 @@ def _shapes_as(frame: pd.DataFrame, form: str) -> pd.DataFrame:
         if name == own or (kind.name == "geometry" and form == "wkb") or kind.name not in ("object", "geometry"):
             continue
         values = list(frame.iloc[:, place])
-        if any(map(_is_shape, values)):
-            cells = [getattr(value, form) if _is_shape(value) else value for value in values]
+        if any(map(_has_shape, values)):
+            cells = [_shape_as(value, form) for value in values]
             whole.isetitem(place, pd.Series(cells, dtype=object).to_numpy())
     return whole
 
 
-def _is_shape(value: Any) -> bool:
-    return hasattr(value, "geom_type") and hasattr(value, "wkb")
+def _has_shape(value: Any) -> bool:
+    return is_shape(value) or (isinstance(value, (list, tuple)) and any(map(is_shape, value[:20])))
 
 
+def _shape_as(value: Any, form: str) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_shape_as(one, form) for one in value]
+    return getattr(value, form) if is_shape(value) else value
+
+
+#: What is written for its shapes.
+LAYERS = (".gpkg", ".geojson", ".geoparquet")
 #: Rasters that the runs gave, as one file (`job.mosaic`), and datasets of xarray, as one (`job.cube`).
 MOSAICS = (".tif", ".tiff")
 CUBES = (".zarr", ".nc")
@@ -168,7 +188,8 @@ def collect_into(
 
             write_cube(inputs, values, path)
         else:
-            write_frame(frame, path)
+            layer = path.suffix in LAYERS
+            write_frame(_with_shapes_of_inputs(frame, inputs, values) if layer else frame, path)
         return frame
 
     check_target(to)

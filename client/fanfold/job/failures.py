@@ -96,7 +96,7 @@ def first_failure(state: JobState, contents: Contents) -> RunFailed:
         error=state.error(failed[0]),
         input=contents.arguments(failed[0]),
         others=len(failed) - 1,
-        stop_reason=state.stop_reason,
+        stop_reason=state.stop_reason if state.counts()[RunStatus.CANCELLED] else "",
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fanfold.errors import CodecError, InputError
 from fanfold.job.mosaic import ended_runs, raster_of, raster_of_run, rasters_of_runs
-from fanfold.job.shapes import Drawing, drawing_of, shapes_of
+from fanfold.job.shapes import Drawing, drawing_of, is_shape, located, shapes_of
 from fanfold.job.written import write_page
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def map_of(job: Job, ignore_exceptions: bool) -> JobMap:
     runs = ended_runs(job, ignore_exceptions)
     values = (value for run in runs if (value := job.result(run)) is not None)
     first = next(values, None)
-    if first is None or hasattr(first, "geom_type") or hasattr(first, "to_file"):
+    parts = first if isinstance(first, dict) else {"": first}
+    if first is None or hasattr(first, "to_file") or "geometry" in parts or any(map(is_shape, parts.values())):
         return map_of_shapes(job.collect(ignore_exceptions=ignore_exceptions))
     rasters = rasters_of_runs(runs, job.result)
     numbers = list(rasters)
@@ -99,8 +100,9 @@ def map_of_rasters(rasters: list[Raster], read: Callable[[int], Raster]) -> JobM
 
 def map_of_shapes(frame: Any) -> JobMap:
     """The geometries of a frame, or of its column of results. Raises `InputError` where there are none."""
+    frame = located(frame)
     is_frame = getattr(frame, "_geometry_column_name", None) in frame.columns
-    shapes = frame.geometry if is_frame else [one for one in frame.get("result", ()) if hasattr(one, "geom_type")]
+    shapes = frame.geometry if is_frame else [one for one in frame.get("result", ()) if is_shape(one)]
     geographic = is_frame and bool(getattr(frame.crs, "is_geographic", False))
     drawing: Drawing | None = drawing_of(shapes_of(shapes), geographic=geographic)
     if drawing is None:

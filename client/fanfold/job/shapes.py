@@ -33,6 +33,37 @@ class Drawing(NamedTuple):
     words: str
 
 
+def is_shape(value: Any) -> bool:
+    """Whether it is a geometry of shapely."""
+    return hasattr(value, "geom_type") and hasattr(value, "wkb")
+
+
+def located(frame: Any) -> Any:
+    """The frame as a GeoDataFrame where a column of it is of shapes; else as it is.
+
+    It is its own geometry, else the column `geometry` or `result`, else the first: a UDF that returns a shape, or a
+    dict with one, has made no GeoDataFrame. What CRS it is of nobody knows.
+    """
+    if getattr(frame, "_geometry_column_name", None) in frame.columns:
+        return frame
+    names = [name for name, kind in frame.dtypes.items() if kind.name in ("object", "geometry")]
+    names.sort(key=lambda name: name not in ("geometry", "result"))  # the others stay in their order
+    for name in names:
+        cells = list(frame[name])
+        some = next((cell for cell in cells if not _is_missing(cell)), None)
+        if is_shape(some) and all(is_shape(cell) or _is_missing(cell) for cell in cells):
+            import geopandas
+
+            return geopandas.GeoDataFrame(
+                frame.assign(**{name: geopandas.GeoSeries(cells, frame.index)}), geometry=name
+            )
+    return frame
+
+
+def _is_missing(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))
+
+
 def shapes_of(geometries: Iterable[Any]) -> Shapes:
     """Every shape of a column; what is missing or empty is left out."""
     found = Shapes([], [], [], 0)

@@ -171,7 +171,7 @@ def summarise(state: JobState) -> Summary:
         waits_for=_waits_for(state),
         replaced=_count_replaced(state),
         losses=describe_losses(state),
-        stop_reason=state.stop_reason,
+        stop_reason=state.stop_reason if state.counts()[RunStatus.CANCELLED] else "",  # or nothing was left to start
         answers=next(iter(records(state.job_events(EventKind.CACHE), CacheRecord)), None),
         as_of=state.now(),
         code_hashes=state.code_hashes(),

@@ -16,7 +16,7 @@ from fanfold.core.plain_json import plain
 from fanfold.errors import FanfoldError
 from fanfold.job.map import picture_of
 from fanfold.job.results import Contents
-from fanfold.job.shapes import Drawing, drawing_of, shapes_of
+from fanfold.job.shapes import Drawing, drawing_of, located, shapes_of
 from fanfold.workbench.job.charts import Plot
 
 _ROWS, _COLUMNS = 50, 40
@@ -194,11 +194,10 @@ def _as_pandas(value: Any) -> Any:
 
 def _table_of(frame: Any) -> Preview:
     head = frame.iloc[:_ROWS, :_COLUMNS]
-    geometry = getattr(frame, "_geometry_column_name", None)
-    drawing = None
-    if geometry in frame.columns:
-        geographic = bool(getattr(frame.crs, "is_geographic", False))
-        drawing = drawing_of(shapes_of(frame[geometry]), geographic=geographic)
+    placed, drawing = located(frame), None
+    if getattr(placed, "_geometry_column_name", None) in placed.columns:
+        geographic = bool(getattr(placed.crs, "is_geographic", False))
+        drawing = drawing_of(shapes_of(placed.geometry), geographic=geographic)
     rows, columns = len(frame), len(frame.columns)
     size = f"{rows:,} {'row' if rows == 1 else 'rows'} × {columns:,} {'column' if columns == 1 else 'columns'}"
     shown = f", the first {len(head):,} shown" if rows > len(head) else ""
