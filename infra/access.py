@@ -128,6 +128,14 @@ def data_role(scope: Construct, *, settings: Settings, storage: StorageStack, wo
     return role
 
 
+def let_assume(data: iam.Role, worker: iam.Role) -> None:
+    """Let one more role take the data role's place."""
+    assert data.assume_role_policy is not None, "every role that is made here has one"
+    trusted = [iam.ArnPrincipal(worker.role_arn)]
+    data.assume_role_policy.add_statements(iam.PolicyStatement(actions=["sts:AssumeRole"], principals=trusted))
+    worker.add_to_policy(allow(["sts:AssumeRole"], [data.role_arn]))
+
+
 def data_statements(settings: Settings, storage: StorageStack) -> list[iam.PolicyStatement]:
     """Read and write under `data/` and in `write_buckets`, read in `read_buckets`, with the keys of both."""
     partition = Stack.of(storage).partition

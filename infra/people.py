@@ -66,6 +66,7 @@ class People(Construct):
         return [
             allow([f"scheduler:{one}Schedule" for one in actions], [arn(self, "scheduler", "schedule", f"{group}/*")]),
             allow(["scheduler:ListSchedules"], ["*"]),
+            allow(["s3:DeleteObject"], [self._parts.storage.bucket.arn_for_objects("schedules/*")]),
             allow(["iam:PassRole"], [self._parts.shepherd.alarm_role.role_arn], to_scheduler),
         ]
 

@@ -12,7 +12,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from fanfold.contract import cloud, layout
-from infra.access import allow, arn, data_role, worker_role
+from infra.access import allow, arn, data_role, let_assume, worker_role
 from infra.dedicated import Dedicated
 from infra.descriptor import DeploymentDescriptor
 from infra.fanout import Fanout
@@ -77,6 +77,7 @@ class ProcessingStack(Stack):
         )
         self.fanout = Fanout(self, "Fanout", settings=settings, storage=storage, functions=self.realtime.functions)
         self._add_shepherd(images[settings.architecture], environment)
+        let_assume(data, self.shepherd.role)  # to list the files of a schedule, with the eyes of its runs
         parts = Parts(settings, storage, self.realtime, self.dedicated, self.fanout, self.shepherd)
         People(self, "People", parts)
         DeploymentDescriptor(self, "DeploymentDescriptor", parts)

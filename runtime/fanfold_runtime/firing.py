@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from datetime import datetime, timezone
+from typing import Any
+
+import boto3
 
 from fanfold.core.models import JobHeader, RunRef
 from fanfold.engines.aws.engine import AwsEngine
-from fanfold.engines.schedule import Definition
+from fanfold.engines.schedule import Definition, Listing
 from fanfold.errors import ResultDamaged
-from fanfold.stores.keys import blob_key, definition_key, inputs_index_key, inputs_key, scheduled_key
+from fanfold.inputs.stored import objects_like
+from fanfold.stores.keys import blob_key, definition_key, inputs_index_key, inputs_key, listing_key, scheduled_key
+from fanfold.stores.packing import ManifestWriter
+from fanfold_runtime.credentials import data_role
 from fanfold_runtime.telemetry import logger
 
 #: Large arguments are renewed when they are so old: the bucket keeps them for more than a year.
@@ -28,12 +35,40 @@ def fire(engine: AwsEngine, name: str, at: str) -> str:
     header = job_of(definition, at)
     for blob in definition.blobs:
         objects.renew(blob_key(blob), older_than_s=_RENEWED_AFTER_S)
-    for key in (inputs_key, inputs_index_key):
-        objects.put_if_absent(key(header.id), objects.get(scheduled_key(name, key(definition.header.id))))
+    if definition.listing is not None:
+        header = _list_anew(engine, definition.listing, header)
+    else:
+        for key in (inputs_key, inputs_index_key):
+            objects.put_if_absent(key(header.id), objects.get(scheduled_key(name, key(definition.header.id))))
     engine.stores.log.put_job(header)
-    engine.start(header, map(RunRef, range(header.count)))
+    if header.count:
+        engine.start(header, map(RunRef, range(header.count)))
     logger.info("schedule has started a job", schedule=name, job=header.id)
     return header.id
+
+
+def _list_anew(engine: AwsEngine, listing: Listing, header: JobHeader) -> JobHeader:
+    """Write down a run for each file that there is now. Of two calls for one time, the first one's list counts."""
+    stores, key = engine.stores, listing_key(header.id)
+    if not stores.objects.exists(key):
+        found = list(objects_like(listing.pattern, _lister(engine, header)))
+        stores.objects.put_if_absent(key, json.dumps(found).encode())
+    with ManifestWriter(stores.scratch, header.id) as manifest:
+        for address in json.loads(stores.objects.get(key)):
+            own = listing.arguments(address)
+            manifest.add(own, hashlib.sha256(f"scheduled {header.code_hash} {own}".encode()).hexdigest())
+        manifest.store(stores.objects)
+    return header._replace(count=manifest.count)
+
+
+def _lister(engine: AwsEngine, header: JobHeader) -> Any:
+    """A client for S3 that may see what the runs may."""
+    role = data_role(engine.stores.account)
+    if role is None:
+        return None
+    role.serve(header.owner, header.id)
+    key_id, secret, token, _ = role.credentials()
+    return boto3.client("s3", aws_access_key_id=key_id, aws_secret_access_key=secret, aws_session_token=token)
 
 
 def job_of(definition: Definition, at: str) -> JobHeader:

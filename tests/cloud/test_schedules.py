@@ -6,11 +6,14 @@ import json
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
 
 import fanfold
 from fanfold.api.schedules import get_schedule
 from fanfold.cli.commands import schedules as command
 from fanfold.engines.aws.kept_schedules import DeploymentSchedules
+from fanfold.engines.base import engine_for
+from fanfold.engines.schedule import listing_of
 from tests.cloud.test_shepherd import statuses_of
 
 
@@ -56,6 +59,7 @@ def test_a_schedule_starts_jobs_with_the_code_and_the_inputs_that_it_was_made_wi
     assert printed(capsys, command.list_schedules) == []
     with pytest.raises(fanfold.InputError, match="There is no schedule 'nightly'"):
         get_schedule("nightly")
+    assert list(engine_for("aws").stores.objects.keys("schedules/")) == [], "nothing of it is left"
     assert alone.permissions()[1] == [], "nothing was refused"
 
 
@@ -110,17 +114,64 @@ def test_what_cannot_be_scheduled_is_refused(on_cloud, cron, options, says):
         risen.schedule(cron, range(3), by=1, **options)
 
 
-def test_somebody_elses_schedule_is_not_replaced(on_cloud, monkeypatch):
-    monkeypatch.setattr(DeploymentSchedules, "all", _of_grace)
+def test_somebody_elses_schedule_is_not_replaced_and_no_other_is_read_to_tell(on_cloud, monkeypatch):
+    monkeypatch.setenv("FANFOLD_OWNER", "grace")
+    risen.schedule("@daily", [1], by=1)
+    monkeypatch.setenv("FANFOLD_OWNER", "ada")
+    monkeypatch.setattr(DeploymentSchedules, "all", lambda _: pytest.fail("all schedules were read"))
     with pytest.raises(fanfold.InputError, match="There is a schedule 'risen' already, of grace"):
         risen.schedule("@daily", [1], by=1)
+    assert risen.schedule("@daily", [1], by=1, name="mine").name == "mine"
 
 
-def _of_grace(self):
-    from fanfold.engines.schedule import Definition, Scheduled
-    from tests.stores.samples import a_job
+def test_what_a_schedule_would_outlive_is_refused_before_anything_is_kept(on_cloud):
+    job = fanfold.submit(risen, [1], by=1, collect=False).wait(60)
+    with pytest.raises(fanfold.InputError, match=f"The results of job {job.id} are kept for some weeks"):
+        risen.schedule("@daily", job, by=1)
+    with pytest.raises(fanfold.InputError, match="A schedule keeps no secret arguments"):
+        opened.schedule("@daily", ["north"], key=SecretStr("s3cret"))
+    assert list(engine_for("aws").stores.objects.keys("schedules/")) == []
 
-    return [Scheduled(Definition("risen", "@daily", "UTC", a_job()._replace(owner="grace")), paused=False)]
+
+@fanfold.udf
+def opened(place: str, key: SecretStr):
+    return f"{place} {len(key.get_secret_value())}"
+
+
+@fanfold.udf
+def named(path: str, by: int):
+    return path.rpartition("/")[2] * by
+
+
+def test_files_are_listed_anew_each_time(alone, eventually):
+    s3, bucket = alone.client("s3"), engine_for("aws").stores.objects.bucket
+    s3.put_object(Bucket=bucket, Key="data/tiles/a.tif", Body=b"")
+    made = named.schedule("@daily", fanfold.files(f"s3://{bucket}/data/tiles/*.tif"), by=1, name="tiles")
+    s3.delete_object(Bucket=bucket, Key="data/tiles/a.tif")
+    for name in ("b", "\u00e9 c"):
+        s3.put_object(Bucket=bucket, Key=f"data/tiles/{name}.tif", Body=b"")
+    for _ in range(2):  # EventBridge may call twice for one time
+        alone.fire("tiles", "2026-11-29T06:00:00Z")
+    (job,) = eventually(made.jobs, within_s=60)
+    eventually(lambda: statuses_of(job.id) == {"succeeded": 2}, within_s=60)
+    assert job.results() == ["b.tif", "\u00e9 c.tif"]
+    assert job.arg_df()["path"].tolist()[0] == f"s3://{bucket}/data/tiles/b.tif"
+    for name in ("b", "\u00e9 c"):
+        s3.delete_object(Bucket=bucket, Key=f"data/tiles/{name}.tif")
+    alone.fire("tiles", "2026-11-30T06:00:00Z")
+    empty, _ = eventually(lambda: len(jobs := made.jobs()) == 2 and jobs, within_s=60)
+    assert (empty.status, len(empty)) == ("Completed", 0), "that there was nothing is seen"
+    assert alone.permissions()[1] == [], "nothing was refused"
+
+
+def test_files_that_say_nothing_of_a_run_s_arguments_are_not_listed_anew():
+    """As where an annotation makes something else of the address."""
+    two = ["s3://lake/a", "s3://lake/b"]
+    assert listing_of("s3://lake/*", two, [f'{{"path":"{one}","n":1}}' for one in two]).after == ',"n":1}'
+    with pytest.raises(fanfold.InputError, match="cannot be listed anew for each job"):
+        listing_of("s3://lake/*", two, ['{"n":1}', '{"n":2}'])
+    with pytest.raises(fanfold.InputError, match="cannot be listed anew for each job"):
+        listing_of("s3://lake/*", two, ['{"path":"s3://lake/a"}', '{"path":"s3://lake/c"}'])
 
 
 def test_on_this_machine_the_error_says_what_to_use_instead():

@@ -12,11 +12,13 @@ from fanfold.core.models import JobHeader, new_job_id
 from fanfold.core.options import unwrapped
 from fanfold.engines.base import Engine, engine_for
 from fanfold.engines.notice import check_notify
-from fanfold.engines.schedule import Definition, Scheduled, ScheduleKeeper, aws_cron, check_name
+from fanfold.engines.schedule import Definition, Scheduled, ScheduleKeeper, aws_cron, check_name, listing_of
 from fanfold.errors import ConfigurationError, InputError
+from fanfold.inputs.stored import StoredFiles
 from fanfold.job import Job
 from fanfold.settings import current
 from fanfold.stores.keys import blob_key, bundle_key, inputs_key
+from fanfold.stores.packing import Manifest
 from fanfold.submission.prepare import resolve_call, write_down
 
 #: Options of `fanfold.submit` that each job of a schedule may have.
@@ -109,6 +111,8 @@ def make_schedule(
     request = request._replace(cache=False, budget_usd=budget_usd or 0.0)  # what it made last time is not asked for
     _refuse_anothers(scheduler, chosen_name)
     job_id = new_job_id(engine.stores.log.now())
+    files = inputs if isinstance(inputs, StoredFiles) and inputs.is_of_s3 else None
+    inputs = inputs if files is None else list(files)
     header = write_down(udf, inputs, engine, request, constants, job_id=job_id).header
     if header.sealed_with:
         raise InputError(
@@ -116,7 +120,9 @@ def make_schedule(
             next_step='have the UDF ask for it by name: @fanfold.udf(secrets=["db-password"]). Nothing was scheduled.',
         )
     header = header._replace(tags=(*header.tags, f"{TAG}={chosen_name}"))
-    definition = Definition(chosen_name, cron, timezone, header, _blobs_of(header, engine))
+    manifest = Manifest(engine.stores.objects, header.id, header.count)
+    listing = None if files is None else listing_of(files.pattern, inputs, manifest)
+    definition = Definition(chosen_name, cron, timezone, header, _blobs_of(header, engine), listing)
     scheduler.put(definition)
     return Schedule(Scheduled(definition, paused=False), scheduler)
 
@@ -169,9 +175,9 @@ def _check_timezone(timezone: object) -> None:
 
 def _refuse_anothers(scheduler: ScheduleKeeper, name: str) -> None:
     """Raises `InputError` where somebody else has a schedule of that name."""
-    owners = {one.definition.name: one.definition.header.owner for one in scheduler.all()}
-    if owners.get(name, current().owner) != current().owner:
-        raise InputError(f"There is a schedule {name!r} already, of {owners[name]}.", next_step="choose another name=.")
+    owner = scheduler.owner_of(name)
+    if owner not in ("", current().owner):
+        raise InputError(f"There is a schedule {name!r} already, of {owner}.", next_step="choose another name=.")
 
 
 def _blobs_of(header: JobHeader, engine: Engine) -> tuple[str, ...]:

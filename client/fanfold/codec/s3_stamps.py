@@ -56,12 +56,12 @@ def _below(s3: Any, bucket: str, prefix: str) -> str:
 _BLOCK_BYTES = 1 << 20
 
 
-def keys_below(bucket: str, prefix: str) -> Iterator[str]:
-    """The keys that begin with `prefix`, sorted. Raises `InputError` where the bucket cannot be listed."""
+def keys_below(bucket: str, prefix: str, s3: Any = None) -> Iterator[str]:
+    """The keys that begin with `prefix`, sorted; `s3` lists them. Raises `InputError` where that cannot be done."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        for page in client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for page in (s3 or client()).get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for one in page.get("Contents", ()):
                 yield str(one["Key"])
     except (BotoCoreError, ClientError) as error:

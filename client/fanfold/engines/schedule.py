@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import operator
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from fanfold.codec import encode_json
 from fanfold.core.models import JobHeader, header_from_text, header_to_text
 from fanfold.errors import InputError
 
@@ -19,6 +21,36 @@ _PART = re.compile(r"(?P<first>\*|\w+)(?:-(?P<last>\w+))?(?:/(?P<step>\d+))?")
 _FIELDS = "minute (0-59), hour (0-23), day (1-31), month (1-12), day of the week (0-6 from Sunday, or MON)"
 
 
+class Listing(NamedTuple):
+    """Files of S3 that a pattern matches when a job is due, and the arguments of a run before and after its address."""
+
+    pattern: str
+    before: str
+    after: str
+
+    def arguments(self, address: str) -> str:
+        """Those of the run of one file, as encoded text."""
+        return f"{self.before}{encoded_address(address)}{self.after}"
+
+
+def encoded_address(address: str) -> str:
+    """An address as it stands among arguments."""
+    return encode_json(address, put_blob=lambda *_: None, name="the address of a file")
+
+
+def listing_of(pattern: str, addresses: Sequence[str], texts: Iterable[str]) -> Listing:
+    """How the arguments of a run follow from its file's address. Raises `InputError` where they do not."""
+    first, *_ = texts = list(texts)
+    before, address, after = first.partition(encoded_address(addresses[0]))
+    listing = Listing(pattern, before, after)
+    if not address or any(map(operator.ne, map(listing.arguments, addresses), texts)):
+        raise InputError(
+            f"The files of {pattern!r} cannot be listed anew for each job: the UDF does not take the address itself.",
+            next_step="take the address as a str, or give list(fanfold.files(...)), the files of now.",
+        )
+    return listing
+
+
 class Definition(NamedTuple):
     """What is run, and when: the header that each of its jobs has but for id and time, and what its inputs refer to."""
 
@@ -28,6 +60,8 @@ class Definition(NamedTuple):
     header: JobHeader
     #: Large arguments, by the hashes of their bytes: each job renews them.
     blobs: tuple[str, ...] = ()
+    #: The files that each job lists anew; None where its inputs are those that were written down.
+    listing: Listing | None = None
 
     def to_text(self) -> str:
         """As JSON."""
@@ -38,7 +72,8 @@ class Definition(NamedTuple):
         """What `to_text` wrote. Raises `StoreError` for a header that is damaged."""
         facts: dict[str, Any] = json.loads(text)
         header = header_from_text(facts["header"], cancelled_at=None)
-        return cls(facts["name"], facts["cron"], facts["timezone"], header, tuple(facts["blobs"]))
+        listing = Listing(*facts["listing"]) if facts.get("listing") else None
+        return cls(facts["name"], facts["cron"], facts["timezone"], header, tuple(facts["blobs"]), listing)
 
 
 class Scheduled(NamedTuple):
@@ -55,6 +90,9 @@ class ScheduleKeeper(Protocol):
         """Keep a schedule, in place of one of that name. Its inputs are those of the job `definition.header.id`."""
 
     def all(self) -> list[Scheduled]: ...  # noqa: D102
+    def owner_of(self, name: str) -> str:
+        """Whose schedule has that name; "" where there is none."""
+
     def get(self, name: str) -> Scheduled:
         """The schedule of that name. Raises `InputError` where there is none."""
 

@@ -32,7 +32,7 @@ class StoredFiles:
     def __iter__(self) -> Iterator[Any]:
         """Raises `InputError` where the pattern matches nothing, or cannot be listed."""
         count = 0
-        for one in _objects(self.pattern) if self.pattern.startswith(_S3) else _paths(self.pattern):
+        for one in objects_like(self.pattern) if self.pattern.startswith(_S3) else _paths(self.pattern):
             count += 1
             yield one
         if not count:
@@ -40,6 +40,11 @@ class StoredFiles:
                 f"No file matches {self.pattern!r}.",
                 next_step="look at the spelling: * stands for any text within a name, ** for any folders.",
             )
+
+    @property
+    def is_of_s3(self) -> bool:
+        """Whether it lies in S3, where others can list it too."""
+        return self.pattern.startswith(_S3)
 
     def __repr__(self) -> str:
         return f"fanfold.files({self.pattern!r})"
@@ -113,15 +118,16 @@ def _paths(pattern: str) -> Iterator[Path]:
     yield from sorted(path for path in map(Path, iglob(str(place), recursive=True)) if path.is_file())
 
 
-def _objects(address: str) -> Iterator[str]:
+def objects_like(address: str, s3: Any = None) -> Iterator[str]:
+    """The objects of S3 that a pattern matches, sorted; `s3` is who lists them."""
     bucket, _, pattern = address.removeprefix(_S3).partition("/")
     special = _SPECIAL.search(pattern)
     if special is None and pattern and not pattern.endswith("/"):
-        yield from (f"{_S3}{bucket}/{key}" for key in keys_below(bucket, pattern) if key == pattern)
+        yield from (f"{_S3}{bucket}/{key}" for key in keys_below(bucket, pattern, s3) if key == pattern)
         return
     prefix = pattern[: special.start()] if special else pattern
     matches = _matcher(pattern) if special else re.compile(".*", re.DOTALL)
-    for key in keys_below(bucket, prefix):
+    for key in keys_below(bucket, prefix, s3):
         if not key.endswith("/") and matches.fullmatch(key):
             yield f"{_S3}{bucket}/{key}"
 

@@ -72,6 +72,16 @@ def scheduled_key(schedule: str, key: str) -> str:
     return f"schedules/{schedule}/{key}"
 
 
+def schedule_prefix(schedule: str) -> str:
+    """What the keys of all objects of a schedule begin with."""
+    return f"schedules/{schedule}/"
+
+
+def listing_key(job_id: str) -> str:
+    """Key of the addresses of files that a schedule's job has found: its inputs, one a line."""
+    return f"jobs/{job_id}/listing"
+
+
 def result_key(cache_key: str, sha256: str) -> str:
     """Key of one result: under the run it answers, named after its bytes."""
     return f"results/{cache_key}/{sha256}"

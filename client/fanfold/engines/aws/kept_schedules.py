@@ -10,7 +10,7 @@ from fanfold.engines.schedule import Definition, Scheduled, aws_cron, check_name
 from fanfold.errors import InputError, ResultDamaged
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.account import Refused
-from fanfold.stores.keys import definition_key, inputs_index_key, inputs_key, scheduled_key
+from fanfold.stores.keys import definition_key, inputs_index_key, inputs_key, schedule_prefix, scheduled_key
 
 _NOT_THERE = ("ResourceNotFoundException",)
 #: Inputs are copied for each job, through the shepherd's memory.
@@ -46,7 +46,7 @@ class DeploymentSchedules:
             "Target": {
                 "Arn": self._facts["function"],
                 "RoleArn": self._facts["role"],
-                "Input": json.dumps({"schedule": name, "at": _AT}),
+                "Input": json.dumps({"schedule": name, "at": _AT, "owner": definition.header.owner}),
             },
             "State": "ENABLED",
         }
@@ -57,6 +57,20 @@ class DeploymentSchedules:
 
     def all(self) -> list[Scheduled]:
         """All schedules, by name."""
+        found = self._states()
+        return [Scheduled(self._definition(name), found[name]) for name in sorted(found)]
+
+    def owner_of(self, name: str) -> str:
+        """Whose schedule has that name; "" where there is none. One call."""
+        try:
+            found = self._call("get_schedule", check_name(name), expected=_NOT_THERE)
+        except Refused:
+            return ""
+        told = json.loads(found["Target"]["Input"])
+        return str(told["owner"]) if "owner" in told else self._definition(name).header.owner
+
+    def _states(self) -> dict[str, bool]:
+        """Of each schedule there is whether it is paused."""
         account, on = self._stores.account, f"schedule group {self._group}"
         found: dict[str, bool] = {}
         more: dict[str, Any] = {}
@@ -66,11 +80,12 @@ class DeploymentSchedules:
             if not answer.get("NextToken"):
                 break
             more = {"NextToken": answer["NextToken"]}
-        return [Scheduled(self._definition(name), found[name]) for name in sorted(found)]
+        return found
 
     def get(self, name: str) -> Scheduled:
         """The schedule of that name. Raises `InputError` where there is none."""
-        return Scheduled(self._definition(name), self._schedule(name)["State"] == "DISABLED")
+        is_paused = self._schedule(name)["State"] == "DISABLED"
+        return Scheduled(self._definition(name), is_paused)
 
     def pause(self, name: str, paused: bool) -> None:
         """Have it start no job until it is resumed, or resume it. Raises `InputError` where there is none."""
@@ -83,13 +98,15 @@ class DeploymentSchedules:
         try:
             self._call("delete_schedule", check_name(name), expected=_NOT_THERE)
         except Refused:
-            raise no_such(name, (one.definition.name for one in self.all())) from None
+            raise no_such(name, self._states()) from None
+        objects = self._stores.objects
+        objects.delete(list(objects.keys(schedule_prefix(name))))
 
     def _schedule(self, name: str) -> dict[str, Any]:
         try:
             return self._call("get_schedule", check_name(name), expected=_NOT_THERE)
         except Refused:
-            raise no_such(name, (one.definition.name for one in self.all())) from None
+            raise no_such(name, self._states()) from None
 
     def _definition(self, name: str) -> Definition:
         try:
