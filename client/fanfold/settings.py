@@ -27,8 +27,9 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from fanfold.contract.records import NamedTuple
 from fanfold.errors import ConfigurationError, FanfoldError
 
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from types import FunctionType, ModuleType, SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 from fanfold.api.pickling import Modules, Notes
+from fanfold.contract.records import NamedTuple
 from fanfold.errors import CaptureError
 from fanfold.execution.worker.session import Change, SetupStatement, Stamp, WorkerState, stamp_of
 from fanfold.source.capture import executed_parts, line_now, setup_statements

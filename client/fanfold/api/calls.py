@@ -10,12 +10,13 @@ from functools import partial
 from inspect import Parameter, signature
 from pickle import PicklingError
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from fanfold.api.around import Around, Edited, unnamed_subclasses
 from fanfold.api.pickling import Modules, Notes
 from fanfold.contract.layout import ENV_RUN
+from fanfold.contract.records import NamedTuple
 from fanfold.execution import parcel
 from fanfold.execution.parcel import Parcel
 from fanfold.execution.worker.batch import call_batch

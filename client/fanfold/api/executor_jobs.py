@@ -9,10 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from fanfold.api.decorator import named_arguments
 from fanfold.api.submit import get_job, submit, with_environment
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import BAD, GOOD, RunStatus
 from fanfold.core.options import unwrapped
 from fanfold.errors import FanfoldError, InputError, RunFailed, StoreUnavailable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 
@@ -23,6 +23,7 @@ from fanfold.cli.commands import (
     workbench,
 )
 from fanfold.cli.groups import GuardedGroup, LightCommand, LightGroup
+from fanfold.contract.records import NamedTuple
 
 
 class Command(NamedTuple):

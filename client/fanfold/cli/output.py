@@ -8,10 +8,11 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from typing import Any
 
 import typer
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.plain_json import plain
 from fanfold.errors import printable
 

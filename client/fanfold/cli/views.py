@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import typer
 
 from fanfold.cli.exits import ExitCode
 from fanfold.cli.output import Column, ago, arguments, note, print_text, table_text
 from fanfold.cli.records import job_records, status_record
+from fanfold.contract.records import NamedTuple
 from fanfold.core.formatting import Dollars, duration
 from fanfold.core.models import RunStatus
 from fanfold.engines.base import Engine

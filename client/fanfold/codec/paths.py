@@ -4,14 +4,17 @@ A path is found in encoded text, so it is found wherever it stands: in a list, i
 workers where a text names a path: cheap standard library only at the top.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from stat import S_ISDIR
-from typing import Any, NamedTuple
+from typing import Any
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import PATH_TAG, PATH_TAG_WITHIN
 
 #: What a path leads to that leads nowhere.

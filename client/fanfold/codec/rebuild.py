@@ -10,10 +10,11 @@ import warnings
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from types import MemberDescriptorType
-from typing import Any, NamedTuple
+from typing import Any
 
 from fanfold.codec import classes
 from fanfold.codec.registry import is_sealed
+from fanfold.contract.records import NamedTuple
 from fanfold.errors import UPDATE, CodecError
 
 FromSource = Callable[[Any], Any]

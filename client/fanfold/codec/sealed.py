@@ -15,10 +15,11 @@ from _thread import _local as local  # `threading` itself would be one more impo
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fanfold.codec.encoded import Encoded
 from fanfold.codec.registry import HIDDEN
+from fanfold.contract.records import NamedTuple
 from fanfold.errors import CodecError, MissingPackage
 
 if TYPE_CHECKING:

@@ -1,7 +1,10 @@
 """The machines a dedicated run can ask for, and the AWS hosts that serve them."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import NamedTuple
+
+from fanfold.contract.records import NamedTuple
 
 # What AWS charges: the one dated table that plans, costs, the dashboard and the docs are made from.
 

@@ -8,8 +8,9 @@ from array import array
 from collections.abc import Iterator
 from io import BytesIO
 from math import isnan, nan
-from typing import IO, NamedTuple
+from typing import IO
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import Event, Output, RunStatus, Usage
 from fanfold.core.processes import Locked
 

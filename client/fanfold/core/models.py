@@ -6,6 +6,8 @@ are annotations postponed here, as in every module of named tuples on the way to
 compiled on import, which takes as long as the rest of the class.
 """
 
+from __future__ import annotations
+
 import itertools
 import json
 import os
@@ -13,9 +15,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from fanfold.contract.layout import DEFAULT_MAX_RETRY
+from fanfold.contract.records import NamedTuple
 from fanfold.errors import StoreError
 
 # Identifiers that sort by time.
@@ -236,7 +239,7 @@ class Event(NamedTuple):
     @classmethod
     def new(
         cls, job_id: str, index: int, attempt: int, kind: EventKind, *, at: float | None = None, **facts: Any
-    ) -> "Event":
+    ) -> Event:
         """An event of now (or `at`, seconds since 1970), with an id of its own."""
         moment = time.time() if at is None else at
         return cls(job_id, index, attempt, kind, moment, new_event_id(moment), **facts)
@@ -335,7 +338,7 @@ class JobHeader(NamedTuple):
         """The bundle of the code that runs now."""
         return self.fixed_bundles[-1] if self.fixed_bundles else self.bundle_sha256
 
-    def with_fixed_code(self, bundle_sha256: str, code_hash: str) -> "JobHeader":
+    def with_fixed_code(self, bundle_sha256: str, code_hash: str) -> JobHeader:
         """The same header with other code for runs from now on.
 
         Their results do not go into the cache: the keys that were written down with the inputs are those of the first
@@ -344,7 +347,7 @@ class JobHeader(NamedTuple):
         bundles, hashes = (*self.fixed_bundles, bundle_sha256), (*self.fixed_hashes, code_hash)
         return self._replace(fixed_bundles=bundles, fixed_hashes=hashes, cache=False)
 
-    def cancelled(self, at: float | None) -> "JobHeader":
+    def cancelled(self, at: float | None) -> JobHeader:
         """The same header with the cancel flag set (seconds since 1970) or cleared (None)."""
         return self._replace(cancelled_at=at)
 

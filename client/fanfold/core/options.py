@@ -1,14 +1,17 @@
 """What a UDF or a call may ask for, and what holds when both have spoken. Annotations as in `core.models`."""
 
+from __future__ import annotations
+
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta  # a field says it, and SQLite brings it along anyway
 from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import Any
 
 from fanfold.contract.instances import INSTANCE_TYPES, InstanceType
 from fanfold.contract.layout import DEFAULT_MAX_RETRY, LARGEST_BATCH
+from fanfold.contract.records import NamedTuple
 from fanfold.core.cache_key import parse_age
 from fanfold.core.models import GOES_ON, JobHeader, RunError, RunStatus
 from fanfold.errors import InputError, UnknownInstanceType
@@ -187,7 +190,7 @@ class _Tries(NamedTuple):
     jitter: bool = False
 
     @classmethod
-    def of(cls, options: "Options", max_retry: int | None, retry_on: RetryOn, retry: Retry | None) -> "_Tries":
+    def of(cls, options: Options, max_retry: int | None, retry_on: RetryOn, retry: Retry | None) -> _Tries:
         """A call's word over the UDF's. Raises `InputError` where the call says the same thing twice."""
         asked = _checked_retry(retry)
         if asked is not None and (max_retry is not None or retry_on):
@@ -249,7 +252,7 @@ class Options(NamedTuple):
     env: Mapping[str, str] | None = None
 
     @classmethod
-    def checked(cls, **options: Any) -> "Options":
+    def checked(cls, **options: Any) -> Options:
         """Options by name. Raises `InputError` for a name or a value that is none."""
         for name in options:
             if name not in cls._fields:
@@ -330,7 +333,7 @@ class Request(NamedTuple):
         target_s: float | None = None,
         tags: Mapping[str, object] | None = None,
         rate: str | float | None = None,
-    ) -> "Request":
+    ) -> Request:
         """A call's arguments over a UDF's options over the defaults; `offered` are the engine's machines by name.
 
         Raises `InputError`.

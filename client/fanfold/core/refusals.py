@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from fanfold.contract.records import NamedTuple
 
 
 class Refusal(NamedTuple):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from fanfold.contract.records import NamedTuple
 from fanfold.diagnosis.checks import Check
 from fanfold.errors import FanfoldError
 

@@ -7,11 +7,12 @@ import json
 import re
 import time
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import Dollars, counted, duration
 from fanfold.core.models import BAD, UNTOLD, JobHeader, JobStatus, StopRecord, to_event

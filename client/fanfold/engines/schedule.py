@@ -6,9 +6,10 @@ import json
 import operator
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from fanfold.codec import encode_json
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import JobHeader, header_from_text, header_to_text
 from fanfold.errors import InputError
 

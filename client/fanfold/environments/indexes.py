@@ -8,8 +8,9 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
+
+from fanfold.contract.records import NamedTuple
 
 #: `//user:password@` of an address.
 _CREDENTIALS = re.compile(r"(?<=//)[^/@\s]+@")

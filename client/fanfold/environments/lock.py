@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import NamedTuple
+
+from fanfold.contract.records import NamedTuple
 
 
 class Wheel(NamedTuple):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from fanfold.contract.records import NamedTuple
 from fanfold.environments.lock import Lock
 from fanfold.errors import InputError
 

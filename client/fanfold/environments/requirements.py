@@ -6,8 +6,9 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from fanfold.contract.records import NamedTuple
 from fanfold.environments.lock import normal_name
 from fanfold.errors import InputError, MissingPackage
 

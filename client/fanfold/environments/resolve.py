@@ -10,9 +10,10 @@ import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from fanfold.contract.records import NamedTuple
 from fanfold.environments.indexes import Indexes, without_passwords
 from fanfold.environments.lock import normal_name
 from fanfold.environments.requirements import parsed

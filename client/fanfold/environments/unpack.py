@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
+from fanfold.contract.records import NamedTuple
 from fanfold.environments.lock import Lock, Wheel
 from fanfold.errors import ResultDamaged, StoreError, StoreFull
 

@@ -17,9 +17,10 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, NamedTuple, Protocol
+from typing import IO, Protocol
 from urllib.parse import unquote, urlsplit
 
+from fanfold.contract.records import NamedTuple
 from fanfold.environments.indexes import Indexes, without_passwords
 from fanfold.environments.libraries import needed_libraries
 from fanfold.environments.lock import Lock, Wheel

@@ -1,11 +1,14 @@
 """What a pool is asked to run, and what it reports back."""
 
+from __future__ import annotations
+
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import NO_DATA, Event, EventKind, Output, PathRules, RunError, RunStatus, Usage, new_event_id
 from fanfold.execution.channel import EXIT_NO_FILES, Asked, Finished
 

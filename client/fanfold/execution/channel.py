@@ -7,10 +7,14 @@ reading it as JSON would take a quarter of a no-op call's time.
 Imported by workers: cheap standard library only.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
 from struct import Struct, error
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
+
+from fanfold.contract.records import NamedTuple
 
 #: What a fork server says to its pool: `p` a worker was forked, `x` one has ended; its process id and wait status.
 FORKED = Struct("<cqi")

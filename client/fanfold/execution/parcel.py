@@ -3,13 +3,17 @@
 Imported by workers: cheap standard library only.
 """
 
+from __future__ import annotations
+
 import mmap
 import os
 import pickle
 from collections.abc import Callable
 from struct import Struct
 from types import CodeType, FunctionType
-from typing import Any, NamedTuple
+from typing import Any
+
+from fanfold.contract.records import NamedTuple
 
 #: A buffer below this is cheaper within the pickle.
 _OWN_PLACE_BYTES = 16 * 1024

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from fanfold.codec.encoded import never_encoded
 from fanfold.codec.registry import HIDDEN, is_by_reference, is_sealed, secret_kinds
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import NO_DATA
 from fanfold.errors import InputError
 

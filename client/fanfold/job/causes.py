@@ -6,8 +6,8 @@ import re
 from array import array
 from collections import Counter
 from pathlib import PurePosixPath
-from typing import NamedTuple
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.fold import JobState
 from fanfold.core.models import BAD, RunError, RunStatus
 from fanfold.errors import FanfoldError

@@ -6,10 +6,11 @@ import heapq
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.columns import CODES, STATUSES
 from fanfold.core.fold import JobState
 from fanfold.core.models import Event, RunStatus

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from fanfold.contract.instances import INSTANCE_TYPES
 from fanfold.contract.layout import REALTIME_TIMEOUT_S
+from fanfold.contract.records import NamedTuple
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import Dollars, counted, duration
 from fanfold.core.models import (

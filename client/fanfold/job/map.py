@@ -6,8 +6,9 @@ import base64
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from fanfold.contract.records import NamedTuple
 from fanfold.errors import CodecError, InputError
 from fanfold.job.mosaic import ended_runs, raster_of, raster_of_run, rasters_of_runs
 from fanfold.job.shapes import Drawing, drawing_of, is_shape, located, shapes_of

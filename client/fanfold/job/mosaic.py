@@ -6,8 +6,9 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import GOOD
 from fanfold.errors import CodecError, MissingPackage
 from fanfold.job.display import say_left_out

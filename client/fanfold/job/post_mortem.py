@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from reprlib import Repr
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import BAD, RunError, RunStatus
 from fanfold.errors import InputError
 from fanfold.job.rerun import Rerun, check_survivable, environment_of

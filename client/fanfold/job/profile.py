@@ -11,8 +11,9 @@ from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.formatting import duration
 from fanfold.errors import MissingPackage
 from fanfold.job.post_mortem import Mask

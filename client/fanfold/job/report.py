@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
-from typing import NamedTuple
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import counted, duration
 from fanfold.core.models import BAD, RunStatus

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
+
+from fanfold.contract.records import NamedTuple
 
 #: The drawing's own units across; lines keep their width on the screen however it is scaled.
 _ACROSS = 1000.0

@@ -13,9 +13,10 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fanfold.codec.values import PutBlob
+from fanfold.contract.records import NamedTuple
 from fanfold.errors import CaptureError
 from fanfold.source import refusals
 from fanfold.source.functions import space_of, take_globals, texts_beside

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fanfold.codec.registry import is_bulk
+from fanfold.contract.records import NamedTuple
 from fanfold.source import refusals
 from fanfold.source.classes import MISSING, declared, is_enum, makes_fields
 from fanfold.source.functions import Located, is_compiled_as_it_stands, locate

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
+from fanfold.contract.records import NamedTuple
 from fanfold.source.capture import Captured
 from fanfold.source.load import Bundle
 

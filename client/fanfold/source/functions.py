@@ -17,8 +17,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from types import CodeType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from fanfold.contract.records import NamedTuple
 from fanfold.source import refusals
 from fanfold.source.modules import (
     Imported,

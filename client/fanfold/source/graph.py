@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import sha256
 from types import CellType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fanfold.codec.registry import is_secret
 from fanfold.codec.values import PutBlob
+from fanfold.contract.records import NamedTuple
 from fanfold.errors import CaptureError
 from fanfold.source import refusals
 from fanfold.source.functions import Located

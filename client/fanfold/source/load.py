@@ -12,8 +12,9 @@ import sys
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Mapping
 from types import CodeType, FunctionType, MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from fanfold.contract.records import NamedTuple
 from fanfold.source.rebuild import (
     FUTURES,
     Builder,

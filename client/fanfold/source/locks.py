@@ -10,8 +10,9 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from inspect import signature
-from typing import Any, NamedTuple
+from typing import Any
 
+from fanfold.contract.records import NamedTuple
 from fanfold.source.modules import is_library
 
 _WAITED_IN = "something that a thread of this process waits in"

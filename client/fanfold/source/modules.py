@@ -12,8 +12,9 @@ from functools import lru_cache
 from importlib.machinery import SOURCE_SUFFIXES, ModuleSpec, PathFinder
 from importlib.util import find_spec
 from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from fanfold.contract.records import NamedTuple
 from fanfold.source import refusals
 from fanfold.source.load import SourceFile, SourceKind
 from fanfold.source.texts import (

@@ -16,8 +16,9 @@ from pathlib import Path
 from struct import Struct
 from struct import error as struct_error
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import CacheEntry, Event, EventKind, Output, RunError, RunStatus, Usage, compact_to, upgrade
 from fanfold.errors import UPDATE, ResultDamaged, StoreError, StoreTooNew
 from fanfold.stores.disk import disk_errors, told

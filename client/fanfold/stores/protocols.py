@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import CacheEntry, Event, JobHeader
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from math import isfinite
-from typing import NamedTuple
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.fold import JobState, fold
 from fanfold.core.formatting import Seconds
 from fanfold.core.models import Event, JobHeader, JobStatus, RunStatus

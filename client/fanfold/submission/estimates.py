@@ -8,10 +8,10 @@ import statistics
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from fanfold.contract.instances import LIST_PRICES, InstanceType, Prices, run_memory_mib
 from fanfold.contract.layout import NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.contract.records import NamedTuple
 from fanfold.core.formatting import Dollars, Seconds, about_dollars, about_seconds
 from fanfold.core.pricing import machine_cost, realtime_cost
 from fanfold.submission.limits import (

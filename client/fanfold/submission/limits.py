@@ -13,9 +13,9 @@ import math
 import random
 import statistics
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from fanfold.contract.payloads import RUNS_PER_CHILD
+from fanfold.contract.records import NamedTuple
 
 
 class Limits(NamedTuple):

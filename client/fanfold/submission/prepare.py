@@ -8,11 +8,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import encode_json
 from fanfold.contract.instances import InstanceType, run_memory_mib
 from fanfold.contract.layout import ENV_RUN
+from fanfold.contract.records import NamedTuple
 from fanfold.core.cache_key import ABSENT_TAG, KeyMaker, not_brought, versions
 from fanfold.core.models import (
     PATH_TAG,

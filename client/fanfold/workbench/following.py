@@ -9,9 +9,10 @@ import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from fanfold.api.submit import get_job
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import Event, EventKind
 from fanfold.engines.base import engine_for
 from fanfold.errors import FanfoldError

@@ -9,8 +9,9 @@ import base64
 import io
 import json
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import Output
 from fanfold.core.plain_json import plain
 from fanfold.errors import FanfoldError

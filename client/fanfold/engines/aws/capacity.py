@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from fanfold.contract.cloud import Lane
 from fanfold.contract.payloads import RUNS_PER_CHILD
+from fanfold.contract.records import NamedTuple
 from fanfold.errors import FanfoldError
 from fanfold.stores.aws.account import Account, Refused
 

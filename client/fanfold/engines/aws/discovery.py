@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from fanfold.contract.cloud import (
     DESCRIPTOR_VERSION,
@@ -23,6 +23,7 @@ from fanfold.contract.cloud import (
     parameter_name,
 )
 from fanfold.contract.instances import INSTANCE_TYPES, Host, InstanceType
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import NO_DATA
 from fanfold.errors import UPDATE, ConfigurationError, InputError
 from fanfold.stores.aws.account import Account, Refused

@@ -10,10 +10,11 @@ import json
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from fanfold.contract.cloud import shard_of
 from fanfold.contract.payloads import INLINE_ARGUMENTS_BYTES, RUNS_PER_CHILD, DispatchJob, RunItem
+from fanfold.contract.records import NamedTuple
 from fanfold.core import models as job_records
 from fanfold.core.models import DispatchRecord, Event, JobHeader, RunRef
 from fanfold.stores.packing import Manifest

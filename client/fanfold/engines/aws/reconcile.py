@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from math import inf
-from typing import NamedTuple
 
 from fanfold.contract.layout import REALTIME_TIMEOUT_S
+from fanfold.contract.records import NamedTuple
 from fanfold.core.fold import JobState
 from fanfold.core.models import FOLLOWING, THROTTLED, Event, EventKind, JobHeader, RunError, RunRef, RunStatus
 from fanfold.engines.aws.dispatch import DIRECT, Dispatch, of_event

@@ -7,9 +7,9 @@ holds and until when it answers for that; whatever a machine holds past its time
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from fanfold.contract.cloud import CLAIMS, EXPIRES_AT, PARTITION_KEY, SORT_KEY, job_partition, machine_sort_key
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import RunRef
 from fanfold.engines.aws.dispatch import RUN_BYTES, pack, unpack
 from fanfold.stores.aws import AwsStores

@@ -17,8 +17,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import Event, EventKind, RunStatus
 from fanfold.core.processes import Locked
 from fanfold.engines.feed import Heartbeat

@@ -14,8 +14,9 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from fanfold.contract.records import NamedTuple
 from fanfold.execution import calls as reports
 from fanfold.execution.calls import Assignment, Call, Feed, Report
 from fanfold.execution.channel import RETIRE, Asked, Called, Reply, pack_call, unpack_call

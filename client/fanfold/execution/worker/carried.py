@@ -3,12 +3,15 @@
 Imported by workers that serve an executor: cheap standard library only, and cloudpickle with the first result.
 """
 
+from __future__ import annotations
+
 import os
 import pickle
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+from fanfold.contract.records import NamedTuple
 from fanfold.execution import parcel
 from fanfold.execution.channel import Packed
 from fanfold.execution.parcel import Parcel

@@ -11,9 +11,9 @@ import re
 import time
 import traceback
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from fanfold.contract.layout import ENV_CONFINED, ENV_RUN_AS, ENV_SCRATCH
+from fanfold.contract.records import NamedTuple
 from fanfold.core.refusals import refusal_in
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108  where Linux keeps it

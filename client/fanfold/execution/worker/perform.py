@@ -3,17 +3,20 @@
 Imported by workers: cheap standard library only at the top.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import FunctionType, TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 from fanfold.codec import Encoded, encode, encode_json
 from fanfold.codec.values import decode, decode_json
 from fanfold.contract.layout import INLINE_RESULT_BYTES
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import PATH_TAG, PATH_TAG_WITHIN
 from fanfold.errors import CaptureError, CodecError, FanfoldError
 from fanfold.execution.channel import Called, Packed

@@ -3,11 +3,15 @@
 Imported by workers that serve an executor: cheap standard library only.
 """
 
+from __future__ import annotations
+
 import importlib
 import os
 import pickle
 import sys
-from typing import Any, NamedTuple
+from typing import Any
+
+from fanfold.contract.records import NamedTuple
 
 #: Module, dotted name within it, value.
 Change = tuple[str, str, Any]

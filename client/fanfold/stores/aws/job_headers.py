@@ -12,9 +12,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import NamedTuple
 
 from fanfold.contract import cloud
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import JobHeader, header_from_text, header_to_text
 from fanfold.errors import FanfoldError, JobNotFound
 from fanfold.stores.aws.table import Item, Page, Table, key

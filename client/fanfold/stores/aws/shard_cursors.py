@@ -18,9 +18,9 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
 from operator import attrgetter
 from secrets import token_hex
-from typing import NamedTuple
 
 from fanfold.contract.cloud import shards
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import GOOD, Event, JobHeader
 
 #: Before any key; DynamoDB compares with no empty text.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from fanfold.contract.cloud import PARTITION_KEY, SORT_KEY
+from fanfold.contract.records import NamedTuple
 from fanfold.errors import StoreError
 from fanfold.stores.aws.account import Account, Refused
 

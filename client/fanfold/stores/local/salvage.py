@@ -16,8 +16,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import TELEMETRY, JobHeader, expand, header_from_text
 from fanfold.errors import StoreError
 from fanfold.stores.disk import disk_errors, sync_path

@@ -7,11 +7,12 @@ import difflib
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from nicegui import ui
 from nicegui.element import Element
 
+from fanfold.contract.records import NamedTuple
 from fanfold.errors import FanfoldError, InputError
 from fanfold.job.causes import RaisingLine, is_file
 from fanfold.workbench.editor.fix import FailedJob, FixBar

@@ -6,8 +6,9 @@ import ast
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
+from fanfold.contract.records import NamedTuple
 from fanfold.errors import InputError
 
 

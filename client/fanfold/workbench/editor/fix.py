@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import BAD
 from fanfold.workbench.following import FollowedJobs
 from fanfold.workbench.layout import button, element, link, set_text, show, text

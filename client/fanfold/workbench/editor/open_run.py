@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from fanfold.contract.records import NamedTuple
 from fanfold.errors import InputError
 from fanfold.workbench.editor.fields import text_of
 from fanfold.workbench.following import FollowedJobs

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
 from nicegui.element import Element
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import RunStatus
 from fanfold.errors import FanfoldError
 from fanfold.job.causes import RaisingLine, raising_line

@@ -11,8 +11,9 @@ from asyncio.subprocess import Process
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
+from fanfold.contract.records import NamedTuple
 from fanfold.errors import InputError
 from fanfold.workbench.editor.udf_child import PROGRAM
 

@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from fanfold.contract.records import NamedTuple
 from fanfold.errors import InputError
 from fanfold.workbench.editor.fields import Field, field_of
 

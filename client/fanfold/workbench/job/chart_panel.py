@@ -7,7 +7,7 @@ thousands of objects that it watches, in the loop that serves all pages.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import HTTPException, Response
@@ -16,6 +16,7 @@ from nicegui.element import Element
 from nicegui.json import dumps
 
 from fanfold.contract.layout import REALTIME_TIMEOUT_S
+from fanfold.contract.records import NamedTuple
 from fanfold.core.formatting import counted
 from fanfold.errors import FanfoldError
 from fanfold.job import chart_data

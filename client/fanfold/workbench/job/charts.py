@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from fanfold.contract.layout import ADVISED_RUN_S
+from fanfold.contract.records import NamedTuple
 from fanfold.job.chart_data import LoadPoint, Timeline
 
 Options = dict[str, Any]

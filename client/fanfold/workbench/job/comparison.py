@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from fanfold.contract.records import NamedTuple
 from fanfold.core.formatting import duration
 from fanfold.job import Job
 from fanfold.job.diff import Difference

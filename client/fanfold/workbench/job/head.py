@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from nicegui import ui
 from nicegui.element import Element
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.formatting import duration
 from fanfold.core.models import BAD, RunStatus
 from fanfold.errors import FanfoldError

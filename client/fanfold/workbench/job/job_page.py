@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from nicegui import ui
 from nicegui.element import Element
 
+from fanfold.contract.records import NamedTuple
 from fanfold.workbench.following import FollowedJob, FollowedJobs
 from fanfold.workbench.job.chart_panel import ChartsPanel
 from fanfold.workbench.job.errors_panel import ErrorsPanel

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from nicegui import ui
 
+from fanfold.contract.records import NamedTuple
 from fanfold.errors import FanfoldError, InputError
 from fanfold.job.causes import RaisingLine, is_file
 from fanfold.workbench.editor.fix import run_these

@@ -7,10 +7,11 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from nicegui import ui
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.formatting import duration
 from fanfold.workbench.job.charts import totals_options
 from fanfold.workbench.jobs.table import JobsTable

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from fanfold.contract.cloud import DeploymentDescriptor
 from fanfold.contract.payloads import DispatchJob
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import JobHeader, RunRef
 from fanfold.engines.aws.capacity import Capacity
 from fanfold.engines.aws.discovery import Deployment

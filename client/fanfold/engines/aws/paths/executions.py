@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
+from fanfold.contract.records import NamedTuple
 from fanfold.engines.aws.paths.base import CUT_OFF, STARTING_S, Fate, LaunchContext
 from fanfold.stores.aws.account import Refused
 
