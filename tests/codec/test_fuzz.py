@@ -31,7 +31,7 @@ from PIL import Image
 
 from fanfold.codec import decode, encode
 from fanfold.codec.registry import IPC
-from fanfold.core.models import CacheEntry, JobHeader, Output, header_from_text, header_to_text
+from fanfold.core.models import CacheEntry, JobHeader, Output
 from fanfold.errors import FanfoldError
 from fanfold.execution.channel import Garbled, pack_started, unpack_answers
 from fanfold.source.capture import capture
@@ -41,6 +41,8 @@ from fanfold.stores.packing import (
     entry_to_bytes,
     events_from_bytes,
     events_to_bytes,
+    header_from_text,
+    header_to_text,
     pack,
     unpack,
 )

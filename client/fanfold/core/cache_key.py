@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import re
@@ -12,6 +11,7 @@ from datetime import timedelta
 from functools import lru_cache
 
 from fanfold.contract.layout import DEFAULT_CACHE_MAX_AGE_S
+from fanfold.core.models import sha256
 from fanfold.errors import InputError
 
 #: Part of every key: raise it when what a key stands for changes, and no older result is taken for a newer one.
@@ -71,7 +71,7 @@ class KeyMaker:
 
     def __init__(self, *, code_hash: str, constants: str, path: str, image: str) -> None:
         self.image = image
-        self._shared = hashlib.sha256(b"fanfold-key-%d\n" % KEY_FORMAT)
+        self._shared = sha256(b"fanfold-key-%d\n" % KEY_FORMAT)
         for part in (code_hash, key_text(constants), path, image):
             data = part.encode()
             # The length comes first, so that no two ways of cutting a text into parts have a key in common.
@@ -98,12 +98,12 @@ def run_key(*, code_hash: str, arguments: str, constants: str, path: str, image:
 
 def stamped_key(key: str, stamp: str) -> str:
     """The key of a run whose arguments name files: `stamp` stands for what these were when it ended."""
-    return hashlib.sha256(f"{key} {stamp}".encode()).hexdigest() if stamp else key
+    return sha256(f"{key} {stamp}".encode()).hexdigest() if stamp else key
 
 
 def returned_key(key: str) -> str:
     """Where the cache keeps what the files were that a result names."""
-    return hashlib.sha256(f"{key} returned".encode()).hexdigest()
+    return sha256(f"{key} returned".encode()).hexdigest()
 
 
 def key_text(text: str) -> str:
@@ -174,7 +174,7 @@ def _version(package: str) -> str:
         return ""
     # Installed again under the same version (`pip install .`, a branch of git), it has other files.
     record = found.read_text("RECORD")
-    files = f"#{hashlib.sha256(record.encode()).hexdigest()[:12]}" if record else ""
+    files = f"#{sha256(record.encode()).hexdigest()[:12]}" if record else ""
     return f"{package}=={found.version}{files}"
 
 

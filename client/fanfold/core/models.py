@@ -1,25 +1,27 @@
 """The nouns: a job's header, the events of its runs, and where a result is kept.
 
 All are plain data that never changes. What they mean together is `fold`'s business. They are named tuples: made three
-times as fast as frozen dataclasses, and without `dataclasses`, whose import takes longer than a worker's own code. Nor
-are annotations postponed here, as in every module of named tuples on the way to a first run: as text, each field's is
-compiled on import, which takes as long as the rest of the class.
+times as fast as frozen dataclasses, and without `dataclasses`, whose import takes longer than a worker's own code.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from fanfold.contract.layout import DEFAULT_MAX_RETRY
 from fanfold.contract.records import NamedTuple
-from fanfold.errors import StoreError
+
+if TYPE_CHECKING:
+    from _hashlib import HASH
+
+    from _typeshed import ReadableBuffer
 
 # Identifiers that sort by time.
 
@@ -58,6 +60,43 @@ class _Tag:
 
 _tag = _Tag()
 os.register_at_fork(after_in_child=_tag.renew)  # a forked child must not share its parent's
+
+# SHA-256 that starts without OpenSSL, whose loading would take a tenth of every worker's start.
+
+#: Python's own takes 3 ms for this much.
+_OWN_BYTES = 256 * 1024
+
+
+class Hasher:
+    """`hashlib.sha256`, which turns to OpenSSL once there is much to hash."""
+
+    def __init__(self) -> None:
+        self._hash = _pythons_own()
+        self._left_bytes = _OWN_BYTES
+
+    def sha256(self, data: ReadableBuffer = b"") -> HASH:
+        """The hash of `data`, to be updated or read. What grows by large pieces begins with one of them."""
+        if self._left_bytes > 0:
+            self._left_bytes -= memoryview(data).nbytes
+            if self._left_bytes <= 0:
+                from hashlib import sha256
+
+                self._hash = sha256
+        made: HASH = self._hash(data)
+        return made
+
+
+def _pythons_own() -> Any:
+    try:
+        return __import__("_sha2" if sys.version_info >= (3, 12) else "_sha256").sha256
+    except ImportError:  # built without
+        from hashlib import sha256
+
+        return sha256
+
+
+#: This process's.
+sha256 = Hasher().sha256
 
 # Hashes and ids are hexadecimal text; as bytes they take half the room.
 
@@ -373,55 +412,6 @@ class CacheEntry(NamedTuple):
     job_id: str = ""
 
 
-# How a job's header is written down: one line of JSON that a later version can still read.
-
-_FIELDS = tuple(name for name in JobHeader._fields if name != "cancelled_at")
-_TUPLES = (
-    "parameters",
-    "retry_on",
-    "secrets",
-    "env",
-    "fixed_bundles",
-    "fixed_hashes",
-    "depends_on",
-    "backoff_s",
-    "tags",
-)
-#: Not `json.dumps`, which may be one that the user has replaced.
-_written = json.JSONEncoder(separators=(",", ":")).encode
-
-
-def header_to_text(header: JobHeader) -> str:
-    """The header as JSON, without the cancel flag: that changes, and is kept beside it."""
-    return _written({name: getattr(header, name) for name in _FIELDS})
-
-
-def header_from_text(text: str | bytes, *, cancelled_at: float | None) -> JobHeader:
-    """The header that `header_to_text` wrote; fields this version does not know are passed over.
-
-    Raises `StoreError` where it is damaged.
-    """
-    try:
-        return _header_from(json.loads(text), cancelled_at)
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise StoreError(
-            f"The header of a job is damaged: {error}.",
-            next_step="other jobs are as they were; submit this one again.",
-        ) from error
-
-
-def _header_from(facts: dict[str, Any], cancelled_at: float | None) -> JobHeader:
-    known = {name: facts[name] for name in _FIELDS if name in facts}
-    known.update({name: tuple(known[name]) for name in _TUPLES if name in known})
-    if "env" in known:
-        known["env"] = tuple((name, value) for name, value in known["env"])
-    known.setdefault("costs_money", known.get("engine") != "local")  # headers did not say so at first
-    header = JobHeader(**known, cancelled_at=cancelled_at)
-    if not isinstance(header.id, str) or not isinstance(header.count, int) or header.count < 0:
-        raise ValueError(f"it says id {header.id!r} and {header.count!r} runs")
-    return header
-
-
 # What is recorded of a job as a whole: who runs it, what was handed to AWS, and what keeps it waiting.
 
 
@@ -568,36 +558,3 @@ def records(events: Iterable[Event], of: type[Record]) -> list[Record]:
     """The records of one type that some events tell of."""
     found = (from_event(event) for event in events)
     return [record for record in found if isinstance(record, of)]
-
-
-# How jobs wrote this down before each record had a kind of its own: all were `machine` events, told apart by their
-# names and by which facts they have.
-
-_BEFORE_KINDS = "machine"
-
-
-def upgrade(event: Event) -> Event:
-    """The event itself, or what an event of an older store means in today's words."""
-    data = event.data
-    if event.kind is not EventKind.MACHINE or _BEFORE_KINDS not in data:
-        return event
-    facts: dict[str, Any] = {"name": str(data[_BEFORE_KINDS]), **data}
-    del facts[_BEFORE_KINDS]
-    kind = _kind_before_kinds(facts)
-    if kind is EventKind.MACHINE:
-        facts["batch_job"], _, attempt = facts["name"].rpartition(".")
-        facts["attempt"] = int(attempt) if attempt.isdigit() else 1
-    return event._replace(kind=kind, data=facts or NO_DATA)
-
-
-def _kind_before_kinds(facts: dict[str, Any]) -> EventKind:
-    name, state = facts["name"], facts.get("state")
-    holds = {
-        EventKind.RUNNER: name.startswith("starting-"),
-        EventKind.PROCESS: "pid" in facts,
-        EventKind.DISPATCH: "runs" in facts and "path" in facts,
-        EventKind.QUEUE: state == "waiting",
-        EventKind.THROTTLE: state == "throttled",
-        EventKind.EXECUTION_FAILURE: name.startswith("arn:") and state == "failed",
-    }
-    return next((kind for kind, it_does in holds.items() if it_does), EventKind.MACHINE)

@@ -1,4 +1,4 @@
-"""What a UDF or a call may ask for, and what holds when both have spoken. Annotations as in `core.models`."""
+"""What a UDF or a call may ask for, and what holds when both have spoken."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from fanfold.core.cache_key import parse_age
 from fanfold.core.models import GOES_ON, JobHeader, RunError, RunStatus
 from fanfold.errors import InputError, UnknownInstanceType
 from fanfold.settings import current
-
-# Whether a failed attempt is followed by another.
 
 #: What `retry_on` may call a status besides the error's own names. A limit ends a run from outside, which raises
 #: nothing itself; every error of the user's own is an Exception, whatever bases are recorded; a lost run raised none.

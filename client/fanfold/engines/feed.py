@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import time
 from collections import deque
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fanfold.core.cache_key import RETURNED, returned_key, stamped_key
-from fanfold.core.models import TELEMETRY, THROTTLED, CacheEntry, Event, EventKind, JobHeader, Output, RunRef
+from fanfold.core.models import TELEMETRY, THROTTLED, CacheEntry, Event, EventKind, JobHeader, Output, RunRef, sha256
 from fanfold.core.options import FailureWatch, goes_on_later, pause_s, should_retry
 from fanfold.core.processes import close_private, keep_private
 from fanfold.engines.base import Stores, stop_job
@@ -324,7 +323,7 @@ class Recorder:
             key = stamped_key(key, given)
         yield CacheEntry(key, event.output, event.at, took_s, event.job_id)
         if got is not None:
-            seal = Output(RETURNED, hashlib.sha256(got.encode()).hexdigest(), len(got), got.encode())
+            seal = Output(RETURNED, sha256(got.encode()).hexdigest(), len(got), got.encode())
             yield CacheEntry(returned_key(key), seal, event.at, 0.0, event.job_id)
 
 

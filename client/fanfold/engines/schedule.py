@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 from fanfold.codec import encode_json
 from fanfold.contract.records import NamedTuple
-from fanfold.core.models import JobHeader, header_from_text, header_to_text
+from fanfold.core.models import JobHeader
 from fanfold.errors import InputError
+from fanfold.stores.packing import header_from_text, header_to_text
 
 #: Of the name of a schedule, as EventBridge Scheduler takes it.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -6,10 +6,11 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import cached_property
+from types import FunctionType
 from typing import Any
 
 from fanfold.codec.encoded import never_encoded
@@ -313,6 +314,49 @@ Bind = Callable[[Any], dict[str, Any]]
 
 #: Of which a default is short, and says what it is.
 _PLAIN = (bool, int, float, str)
+#: `inspect.CO_VARARGS | inspect.CO_VARKEYWORDS`
+_TAKES_MORE = 4 | 8
+
+
+class Declared(NamedTuple):
+    """What a function says that it takes."""
+
+    #: As a reader would write it, such as `(day: str, n: int = 1)`.
+    text: str
+    #: All but `rest`, in order.
+    parameters: tuple[str, ...]
+    defaults: Mapping[str, Any]
+    #: What they are annotated with, less those in which a name is not to be found.
+    annotations: Mapping[str, Any]
+    returns: Any = None
+    #: Its `*args`.
+    several: str | None = None
+    #: Its `**kwargs`.
+    rest: str | None = None
+
+
+def _plain(fn: Any) -> Declared | None:
+    """What most UDFs say, read from the function itself; None for one that says more than the plainest."""
+    if type(fn) is not FunctionType or fn.__dict__ or sys.version_info >= (3, 14):  # where annotations are evaluated
+        return None
+    code, given, annotations = fn.__code__, fn.__defaults__ or (), fn.__annotations__
+    parameters = code.co_varnames[: code.co_argcount]
+    says_more = code.co_posonlyargcount or code.co_kwonlyargcount or code.co_flags & _TAKES_MORE
+    if says_more or not all(any(each is one for one in _PLAIN) for each in (*annotations.values(), *map(type, given))):
+        return None
+    defaults = dict(zip(parameters[len(parameters) - len(given) :], given, strict=True))
+    texts = (_declared(one, annotations, defaults) for one in parameters)
+    returns = annotations.get("return")
+    return Declared(
+        f"({', '.join(texts)})", parameters, defaults, {k: v for k, v in annotations.items() if k != "return"}, returns
+    )
+
+
+def _declared(name: str, annotations: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    if name not in annotations:
+        return f"{name}={defaults[name]!r}" if name in defaults else name
+    text = f"{name}: {annotations[name].__name__}"
+    return f"{text} = {defaults[name]!r}" if name in defaults else text
 
 
 class Signature(NamedTuple):
@@ -339,32 +383,26 @@ class Signature(NamedTuple):
     @classmethod
     def of(cls, fn: Callable[..., Any]) -> Signature:
         """The signature of `fn`; an `*args` is a parameter that takes a list."""
-        import inspect
+        found = _plain(fn)
+        if found is None:
+            from fanfold.inputs.inspected import declared  # and `inspect`, which takes 4 ms to import
 
-        try:
-            signature = inspect.signature(fn, **_lenient())
-        except ValueError:  # written in C, and does not say: `int`, `max`
-            signature = inspect.Signature([inspect.Parameter("x", inspect.Parameter.POSITIONAL_ONLY)])
+            found = declared(fn)
         name = getattr(fn, "__name__", type(fn).__name__)
-        by_name = signature.parameters.values()
-        named = [parameter for parameter in by_name if parameter.kind is not parameter.VAR_KEYWORD]
-        annotations = dict(_annotations(fn, signature))
-        coercers = {name: made for name, annotation in annotations.items() if (made := coercer(annotation))}
-        several = next((each.name for each in by_name if each.kind is each.VAR_POSITIONAL), None)
-        if several is not None:
-            coercers[several] = _each_by(coercers.get(several))
-        rest = next((parameter.name for parameter in by_name if parameter.kind is parameter.VAR_KEYWORD), None)
+        coercers = {one: made for one, annotation in found.annotations.items() if (made := coercer(annotation))}
+        if found.several is not None:
+            coercers[found.several] = _each_by(coercers.get(found.several))
         return cls(
             name=name,
-            text=f"{name}{_shown(signature)}",
-            parameters=tuple(parameter.name for parameter in named),
-            required=frozenset(one.name for one in named if one.default is one.empty and one.name != several),
-            accepts_any=rest is not None,
-            any_coercer=None if rest is None else coercers.pop(rest, None),
+            text=f"{name}{found.text}",
+            parameters=found.parameters,
+            required=frozenset(found.parameters).difference(found.defaults, (found.several,)),
+            accepts_any=found.rest is not None,
+            any_coercer=None if found.rest is None else coercers.pop(found.rest, None),
             coercers=coercers,
-            annotations=tuple(annotations.values()),
-            returns=_returned(fn, signature),
-            plain_defaults={one.name: one.default for one in named if type(one.default) in _PLAIN},
+            annotations=tuple(found.annotations.values()),
+            returns=found.returns,
+            plain_defaults={one: default for one, default in found.defaults.items() if type(default) in _PLAIN},
         )
 
     def check_returns(self) -> None:
@@ -528,66 +566,6 @@ def _takes_secret(annotation: Any, depth: int = 5) -> bool:
     fields = getattr(annotation, "__pydantic_fields__", None) or {}
     inner = [each.annotation for each in fields.values()] if isinstance(fields, dict) else []
     return any(_takes_secret(each, depth - 1) for each in (*typing.get_args(annotation), *inner))
-
-
-class _Bare(str):
-    """An annotation that is text, shown without quotes."""
-
-    __slots__ = ()
-    __repr__ = str.__str__
-
-
-def _shown(signature: Any) -> Any:
-    """The signature less what it returns; annotations are all text where `from __future__ import annotations` is."""
-    shown = [
-        parameter.replace(annotation=_Bare(parameter.annotation)) if type(parameter.annotation) is str else parameter
-        for parameter in signature.parameters.values()
-    ]
-    return signature.replace(parameters=shown, return_annotation=signature.empty)
-
-
-def _lenient() -> dict[str, Any]:
-    """For `inspect`: leave annotations that do not resolve as they are; from 3.14 on it would evaluate them."""
-    from importlib import import_module
-
-    try:
-        return {"annotation_format": import_module("annotationlib").Format.FORWARDREF}
-    except ModuleNotFoundError:
-        return {}
-
-
-def _annotations(fn: Callable[..., Any], signature: Any) -> Iterator[tuple[str, Any]]:
-    """The parameters that have an annotation, and what it is; those left out in which a name is not to be found."""
-    for parameter in signature.parameters.values():
-        if parameter.annotation is not parameter.empty:
-            yield from ((parameter.name, annotation) for annotation in _resolved(fn, parameter) or ())
-
-
-def _returned(fn: Callable[..., Any], signature: Any) -> Any:
-    if signature.return_annotation is signature.empty:
-        return None
-    return (_evaluated(fn, signature.return_annotation) or (None,))[0]
-
-
-def _resolved(fn: Callable[..., Any], parameter: Any) -> tuple[Any] | None:
-    """A parameter's annotation, which a default of None adds None to."""
-    found = _evaluated(fn, parameter.annotation)
-    return found if found is None or parameter.default is not None else (found[0] | None,)
-
-
-def _evaluated(fn: Callable[..., Any], annotation: Any) -> tuple[Any] | None:
-    """The annotation in a tuple of one, for it may be None itself; None where a name in it is not to be found."""
-    import inspect
-    import typing
-
-    def probe() -> None: ...
-
-    probe.__annotations__ = {"it": annotation}
-    namespace = getattr(inspect.unwrap(fn), "__globals__", {})
-    try:
-        return (typing.get_type_hints(probe, globalns=namespace, include_extras=True)["it"],)
-    except Exception:  # noqa: BLE001 - the user's annotation is evaluated here, and may do anything
-        return None
 
 
 def _each_by(coerce: Coerce | None) -> Coerce:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from fanfold.codec import decode, encode
 from fanfold.codec.registry import IPC
 from fanfold.core.fold import JobState
-from fanfold.core.models import GOOD, Output, RunStatus, header_to_text
+from fanfold.core.models import GOOD, Output, RunStatus
 from fanfold.core.plain_json import plain
 from fanfold.errors import CodecError, InputError, ResultDamaged
 from fanfold.job.verify import Receipt
 from fanfold.job.written import written_whole
 from fanfold.stores.keys import bundle_key
+from fanfold.stores.packing import header_to_text
 
 if TYPE_CHECKING:
     import pyarrow as pa

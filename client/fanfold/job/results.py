@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import sys
 import time
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import decode, decode_json
 from fanfold.codec.registry import IN_PLACE
-from fanfold.core.models import Event, EventKind, JobHeader, Output, PathRules
+from fanfold.core.models import Event, EventKind, JobHeader, Output, PathRules, sha256
 from fanfold.engines.base import Engine, Stores, was_submitted_here
 from fanfold.errors import CodecError, ResultDamaged
 from fanfold.settings import current
@@ -163,7 +162,7 @@ class Contents:
                 raise self._damage_error(index, "is damaged: its bytes do not match their hash") from error
             raise self._damage_error(index, f"is missing ({error.message.rstrip('.')})") from error
         checked = output.inline is None and sha256_in(str(output.key)) == output.sha256  # by the store
-        if not checked and hashlib.sha256(data).hexdigest() != output.sha256:
+        if not checked and sha256(data).hexdigest() != output.sha256:
             raise self._damage_error(index, "is damaged: its bytes do not match their hash")
         return data
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import builtins
 import copy
-import dis
 import linecache
 import os
 import sys
@@ -16,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
+from opcode import EXTENDED_ARG, opmap
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -269,10 +269,9 @@ _MODULE_ATTRIBUTES = frozenset(
     {"__name__", "__file__", "__doc__", "__package__", "__spec__", "__loader__", "__path__", "__builtins__"}
 )
 _GLOBAL_OPERATIONS = {
-    code for name, code in dis.opmap.items() if "GLOBAL" in name or name in ("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
+    code for name, code in opmap.items() if "GLOBAL" in name or name in ("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 }
-_EXTENDED = dis.EXTENDED_ARG
-_SHIFTED = dis.opmap["LOAD_GLOBAL"] if sys.version_info >= (3, 11) else -1
+_SHIFTED = opmap["LOAD_GLOBAL"] if sys.version_info >= (3, 11) else -1
 
 
 def describe(graph: Graph, function: FunctionType) -> tuple[Any, Any]:
@@ -357,7 +356,7 @@ def _hold(graph: Graph, function: FunctionType, usage: UseSite, parts: dict[str,
             _used(graph, usage, f"{function.__name__}.{name}", value)
         parts["__kwdefaults__"] = _used(graph, usage, f"{function.__name__}.__kwdefaults__", named)
     if annotations := _annotations(function):
-        parts["__annotations__"] = graph.ref(annotations)
+        parts["__annotations__"] = graph.annotations(annotations)
     if function.__doc__ != docstring(function.__code__):
         parts["__doc__"] = graph.ref(function.__doc__)
     if parameters := getattr(function, "__type_params__", ()):
@@ -512,7 +511,7 @@ def _global_indexes(code: CodeType) -> Iterator[int]:
     raw = code.co_code
     for operation, argument in zip(raw[::2], raw[1::2], strict=True):
         argument |= above  # noqa: PLW2901
-        above = argument << 8 if operation == _EXTENDED else 0
+        above = argument << 8 if operation == EXTENDED_ARG else 0
         if operation in _GLOBAL_OPERATIONS:
             yield argument >> 1 if operation == _SHIFTED else argument
 

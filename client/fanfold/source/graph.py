@@ -12,13 +12,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from hashlib import sha256
 from types import CellType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from fanfold.codec import encode_json
 from fanfold.codec.registry import is_secret
 from fanfold.codec.values import PutBlob
 from fanfold.contract.records import NamedTuple
+from fanfold.core.models import sha256
 from fanfold.errors import CaptureError
 from fanfold.source import refusals
 from fanfold.source.functions import Located
@@ -120,6 +121,16 @@ class Graph:
         self._meanings.append(node if meaning is None else meaning)
         return len(self.nodes) - 1
 
+    def annotations(self, value: dict[str, Any]) -> int:
+        """What `ref` gives for a function's annotations. Most UDFs hold no other object: `instances` is not needed."""
+        number = self.number([])
+        if all(type(each) in (str, type(None)) for each in value.values()):
+            node: list[Any] = ["value", encode_json(value, own=None)]
+        else:
+            node = ["dict", [[self.ref(name), self.ref(each, f"[{name!r}]")] for name, each in value.items()]]
+        self.nodes[number] = self._meanings[number] = node
+        return number
+
     def label(self) -> str:
         """What a reader would call what is being described: `CONFIG.limits[0]`."""
         name = self._uses[-1][1] if self._uses else ""
@@ -162,7 +173,7 @@ class Graph:
 
     def _described(self, value: Any) -> tuple[Any, Any]:
         """The node of a value, and what it means for the hash where that is something else."""
-        from fanfold.source import functions, instances
+        from fanfold.source import functions
 
         kind = type(value)  # never `isinstance`, which asks the object itself
         if kind is FunctionType:
@@ -176,6 +187,8 @@ class Graph:
                 return ["cell", self.ref(value.cell_contents)], None
             except ValueError:  # nothing in it yet
                 return ["cell", None], None
+        from fanfold.source import instances
+
         secret = "pydantic.types" in sys.modules and is_secret(value)  # most jobs need not ask the registry
         return instances.describe_secret(self, value) if secret else (instances.describe(self, value), None)
 

@@ -1,7 +1,6 @@
-"""Running a captured UDF: its texts compiled once, and its objects and modules made anew whenever that is asked for.
+"""Running a captured UDF: its texts compiled once, its objects and modules made anew whenever that is asked for.
 
-A worker imports this on its way to its first run, so nothing costly may be imported here.
-"""
+A worker imports this on its way to its first run, so nothing costly may be imported here."""
 
 from __future__ import annotations
 
@@ -15,6 +14,7 @@ from types import CodeType, FunctionType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from fanfold.contract.records import NamedTuple
+from fanfold.core.models import sha256
 from fanfold.source.rebuild import (
     FUTURES,
     Builder,
@@ -88,9 +88,7 @@ class Bundle(NamedTuple):
     @property
     def sha256(self) -> str:
         """The hash of the bytes, which is where they are kept: unlike `code_hash` it changes with a comment."""
-        import hashlib  # not in a worker
-
-        return hashlib.sha256(self.to_bytes()).hexdigest()
+        return sha256(self.to_bytes()).hexdigest()
 
     def to_bytes(self) -> bytes:
         """The bundle as bytes; equal bundles give equal bytes."""

@@ -40,17 +40,7 @@ _NO_MODULE: Any = object()
 #: What imports a module that a text names.
 _IMPORTERS = {"import_module", "__import__"}
 #: What reads the files beside a package that a text names, which imports it: calls of `importlib.resources`, `pkgutil`.
-_READERS = {
-    "files",
-    "read_text",
-    "read_binary",
-    "open_text",
-    "open_binary",
-    "path",
-    "contents",
-    "is_resource",
-    "get_data",
-}
+_READERS = {*"files read_text read_binary open_text open_binary path contents is_resource get_data".split()}
 _READERS_OF = {"resources", "importlib_resources", "pkgutil"}
 _IMPORT_FAILURES = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 

@@ -11,11 +11,11 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from hashlib import sha256
 from types import MappingProxyType
 from typing import Any
 
 from fanfold.contract.records import NamedTuple
+from fanfold.core.models import sha256
 from fanfold.source.load import SourceFile
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from fanfold.core.models import sha256
 from fanfold.errors import InputError, JobNotFound, ResultDamaged
 
 if TYPE_CHECKING:
@@ -142,7 +142,8 @@ def sha256_in(key: str) -> str | None:
 
 def hash_of(pieces: Iterable[bytes | memoryview]) -> str:
     """The SHA-256 of what these make up one after the other."""
-    digest = hashlib.sha256()
+    pieces = iter(pieces)
+    digest = sha256(next(pieces, b""))
     for piece in pieces:
         digest.update(piece)
     return digest.hexdigest()
@@ -151,7 +152,7 @@ def hash_of(pieces: Iterable[bytes | memoryview]) -> str:
 def checked_bytes(key: str, data: Data, *, place: object) -> Data:
     """`data` itself, read under `key` in `place`. Raises `ResultDamaged` where it is not what the key says."""
     expected = sha256_in(key)
-    if expected is not None and hashlib.sha256(data).hexdigest() != expected:
+    if expected is not None and sha256(data).hexdigest() != expected:
         raise ResultDamaged(
             f"The object {key} in {place} is damaged: its bytes do not match their hash.",
             next_step="submit again: what is damaged is stored or computed afresh.",

@@ -6,7 +6,6 @@ facts of a result (seconds, codec, hash, size) are one record, which pages and e
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +18,19 @@ from types import TracebackType
 from typing import Any
 
 from fanfold.contract.records import NamedTuple
-from fanfold.core.models import CacheEntry, Event, EventKind, Output, RunError, RunStatus, Usage, compact_to, upgrade
+from fanfold.core.models import (
+    NO_DATA,
+    CacheEntry,
+    Event,
+    EventKind,
+    JobHeader,
+    Output,
+    RunError,
+    RunStatus,
+    Usage,
+    compact_to,
+    sha256,
+)
 from fanfold.errors import UPDATE, ResultDamaged, StoreError, StoreTooNew
 from fanfold.stores.disk import disk_errors, told
 from fanfold.stores.keys import inputs_index_key, inputs_key
@@ -97,7 +108,7 @@ class PageHash:
     """The hash of a page: of its lines, and of its part of the index."""
 
     def __init__(self) -> None:
-        self._lines, self._entries = hashlib.sha256(), hashlib.sha256()
+        self._lines, self._entries = sha256(), sha256()
 
     def add(self, lines: bytes, entries: bytes) -> None:
         """Some more of the page."""
@@ -106,7 +117,7 @@ class PageHash:
 
     def digest(self) -> bytes:
         """The hash of all that was added."""
-        return hashlib.sha256(self._lines.digest() + self._entries.digest()).digest()
+        return sha256(self._lines.digest() + self._entries.digest()).digest()
 
 
 class _Page(NamedTuple):
@@ -387,7 +398,7 @@ def _amended(event: Event, note: dict[str, Any]) -> Event:
         changes["error"] = error._replace(types=tuple(error.types))
     if event.output is not None:
         changes["output"] = event.output._replace(**{name: note[name] for name in ("key", "sha256") if name in note})
-    return upgrade(event._replace(**changes))
+    return _upgraded(event._replace(**changes))
 
 
 def _to_json(value: Any) -> str:
@@ -444,3 +455,83 @@ def _split(data: bytes, count: int) -> list[bytes]:
         parts.append(data[at : at + length])
         at += length
     return [*parts, data[at:]]
+
+
+# How jobs wrote this down before each record had a kind of its own: all were `machine` events, told apart by their
+# names and by which facts they have.
+
+_BEFORE_KINDS = "machine"
+
+
+def _upgraded(event: Event) -> Event:
+    """The event itself, or what an event of an older store means in today's words."""
+    data = event.data
+    if event.kind is not EventKind.MACHINE or _BEFORE_KINDS not in data:
+        return event
+    facts: dict[str, Any] = {"name": str(data[_BEFORE_KINDS]), **data}
+    del facts[_BEFORE_KINDS]
+    kind = _kind_before_kinds(facts)
+    if kind is EventKind.MACHINE:
+        facts["batch_job"], _, attempt = facts["name"].rpartition(".")
+        facts["attempt"] = int(attempt) if attempt.isdigit() else 1
+    return event._replace(kind=kind, data=facts or NO_DATA)
+
+
+def _kind_before_kinds(facts: dict[str, Any]) -> EventKind:
+    name, state = facts["name"], facts.get("state")
+    holds = {
+        EventKind.RUNNER: name.startswith("starting-"),
+        EventKind.PROCESS: "pid" in facts,
+        EventKind.DISPATCH: "runs" in facts and "path" in facts,
+        EventKind.QUEUE: state == "waiting",
+        EventKind.THROTTLE: state == "throttled",
+        EventKind.EXECUTION_FAILURE: name.startswith("arn:") and state == "failed",
+    }
+    return next((kind for kind, it_does in holds.items() if it_does), EventKind.MACHINE)
+
+
+# How a job's header is written down: one line of JSON that a later version can still read.
+
+_FIELDS = tuple(name for name in JobHeader._fields if name != "cancelled_at")
+_TUPLES = (
+    "parameters",
+    "retry_on",
+    "secrets",
+    "env",
+    "fixed_bundles",
+    "fixed_hashes",
+    "depends_on",
+    "backoff_s",
+    "tags",
+)
+
+
+def header_to_text(header: JobHeader) -> str:
+    """The header as JSON, without the cancel flag: that changes, and is kept beside it."""
+    return _written({name: getattr(header, name) for name in _FIELDS})
+
+
+def header_from_text(text: str | bytes, *, cancelled_at: float | None) -> JobHeader:
+    """The header that `header_to_text` wrote; fields this version does not know are passed over.
+
+    Raises `StoreError` where it is damaged.
+    """
+    try:
+        return _header_from(json.loads(text), cancelled_at)
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise StoreError(
+            f"The header of a job is damaged: {error}.",
+            next_step="other jobs are as they were; submit this one again.",
+        ) from error
+
+
+def _header_from(facts: dict[str, Any], cancelled_at: float | None) -> JobHeader:
+    known = {name: facts[name] for name in _FIELDS if name in facts}
+    known.update({name: tuple(known[name]) for name in _TUPLES if name in known})
+    if "env" in known:
+        known["env"] = tuple((name, value) for name, value in known["env"])
+    known.setdefault("costs_money", known.get("engine") != "local")  # headers did not say so at first
+    header = JobHeader(**known, cancelled_at=cancelled_at)
+    if not isinstance(header.id, str) or not isinstance(header.count, int) or header.count < 0:
+        raise ValueError(f"it says id {header.id!r} and {header.count!r} runs")
+    return header

@@ -9,9 +9,6 @@ from __future__ import annotations
 import atexit
 import os
 import re
-import shutil
-import socket
-import subprocess
 import sys
 import threading
 import time
@@ -43,6 +40,7 @@ from fanfold.engines.feed import Heartbeat, JobFeed, is_alive
 from fanfold.errors import ConfigurationError, FanfoldError
 from fanfold.execution.calls import Assignment
 from fanfold.execution.pool.pool import Pool
+from fanfold.execution.worker.interpreter import remove_tree
 from fanfold.settings import CONDITIONS_MARK, conditions
 from fanfold.source.load import environment_of
 from fanfold.stores import disk
@@ -132,7 +130,7 @@ class PoolDriver:
                 keeper.end()
             try:
                 self._pool.close()
-                shutil.rmtree(self._folder, ignore_errors=True)
+                remove_tree(self._folder)
             finally:
                 self.heartbeat.take_down()
 
@@ -269,7 +267,7 @@ def remove_abandoned(scratch: Path, heartbeats: Path) -> None:
     """Remove the folders of pools whose process was killed."""
     for folder in scratch.glob("pool-*"):
         if not is_alive(heartbeats, folder.name.removeprefix("pool-")):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
 
 
 #: A job whose submitter is between "put" and "started" has no process yet; after this long, it never will.
@@ -440,7 +438,7 @@ class LocalEngine(Locked):
         name = process.name
         if header.id in self._given_up and self._driver is not None and name == self._driver.heartbeat.name:
             return False
-        if process.host != socket.gethostname():  # a home on a shared disk, or in a container that was made anew
+        if process.host != os.uname().nodename:  # a home on a shared disk, or in a container that was made anew
             within_s = _SEEN_S if header.cancelled_at is None else _SEEN_AFTER_CANCEL_S
             return liveness.was_alive(self._heartbeats, name, within_s=within_s)
         return liveness.is_alive(self._heartbeats, name)
@@ -453,7 +451,7 @@ def _may_come_up(runner: RunnerRecord) -> bool:
 
 def process_event(job_id: str, heartbeat: liveness.Heartbeat) -> Event:
     """The event that says which process runs a job, so that any other can tell whether it still lives."""
-    return to_event(job_id, ProcessRecord(heartbeat.name, socket.gethostname(), heartbeat.pid))
+    return to_event(job_id, ProcessRecord(heartbeat.name, os.uname().nodename, heartbeat.pid))
 
 
 def assignment(header: JobHeader, stores: LocalStores) -> Assignment:
@@ -565,9 +563,11 @@ def refuse_frozen() -> None:
 
 def start_runner(stores: LocalStores, header: JobHeader, stop: int) -> None:
     """Start a process that runs the rest of a job, up to run `stop`, and outlives this one."""
+    import subprocess  # 5 ms, on no job's way that ends here
+
     stores.sync()  # the runner's events tell of what this process has put
     name = os.urandom(4).hex()
-    runner = RunnerRecord(name, socket.gethostname(), "starting", time.time())
+    runner = RunnerRecord(name, os.uname().nodename, "starting", time.time())
     stores.log.append([to_event(header.id, runner)])
     path = stores.runner_log(header.id)
     path.parent.mkdir(parents=True, exist_ok=True)

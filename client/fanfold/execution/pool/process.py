@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import os
-import shutil
 import signal
 import time
 from contextlib import suppress
@@ -18,7 +17,7 @@ from fanfold.execution import channel as wire
 from fanfold.execution.calls import Call
 from fanfold.execution.pool.scheduler import FeedState
 from fanfold.execution.pool.spawn import ProcessTree, Spawner
-from fanfold.execution.worker.interpreter import remove_run_folders
+from fanfold.execution.worker.interpreter import remove_run_folders, remove_tree
 
 if TYPE_CHECKING:
     from fanfold.environments.secrets import Redactor
@@ -203,7 +202,7 @@ class WorkerProcess:
         os.close(self.replies)
         os.close(self._trace)
         remove_run_folders(str(self.folder))
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_tree(self.folder)
 
     def _where(self, wait_s: float = 0.3) -> str:
         """The Python stack it stands at. Works while native code holds the interpreter's lock, hence by signal."""
@@ -328,6 +327,8 @@ class LimitWatch:
 
     def _report_usage(self, worker: WorkerProcess, feed: FeedState, call: Call, now: float) -> None:
         percent = worker.cpu_percent(now)
+        import shutil  # costs 3 ms, and most runs are too short to be looked at
+
         free_mib = shutil.disk_usage(feed.assignment.bundle.parent).free / 2**20
         measured = {"cpu_percent": percent, "memory_mib": worker.memory_mib, "disk_free_mib": round(free_mib)}
         feed.report(reports.usage(feed.assignment.job_id, call, **measured))

@@ -7,7 +7,6 @@ import fcntl
 import json
 import math
 import os
-import socket
 import sys
 import time
 from collections import deque
@@ -130,6 +129,8 @@ class CallQueue:
 def _message_pipe() -> tuple[int, int]:
     """Where messages go in and where they come out, in order, each to one reader."""
     if sys.platform != "linux":  # macOS has neither packet pipes nor SEQPACKET; its local datagrams do not get lost
+        import socket
+
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         return ours.detach(), theirs.detach()
     exit_, entry = os.pipe2(os.O_DIRECT | os.O_CLOEXEC)  # O_DIRECT: each write is a packet, and each read one packet

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import _socket
 import array
 import os
 import signal
-import socket
-import subprocess
 import sys
 import time
 from collections import deque
@@ -222,17 +221,10 @@ class ForkServerClient:
     """The pool's side of the fork server (`worker.fork_server`)."""
 
     def __init__(self, environment: dict[str, str] | None, python: str) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.fd = ours.detach()
+        self._socket, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        self.fd = self._socket.fileno()
         keep_private(self.fd)
-        self._socket = socket.socket(fileno=self.fd)
-        self._process = subprocess.Popen(
-            [*_program("fork_server", python), str(theirs.fileno())],
-            stdin=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,
-            env=environment,
-        )
+        self._process = SpawnedProcess(_program("fork_server", python), environment, theirs.fileno())
         theirs.close()
         self._unborn: deque[ForkedChild] = deque()
         self._living: dict[int, ForkedChild] = {}
@@ -244,14 +236,14 @@ class ForkServerClient:
         fds = array.array("i", [calls, replies, trace])
         self._unborn.append(child)
         try:
-            self._socket.sendmsg([os.fsencode(folder)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+            self._socket.sendmsg([os.fsencode(folder)], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fds)])
         except OSError:  # it has ended: so has this child, before it began
             self._note_end()
         return child
 
     def read(self) -> None:
         """Take note of all that it has said."""
-        while not self.ended and self._receive(socket.MSG_DONTWAIT):
+        while not self.ended and self._receive(_socket.MSG_DONTWAIT):
             pass
 
     def wait(self, until: float) -> None:
@@ -265,13 +257,14 @@ class ForkServerClient:
 
     def close(self) -> int:
         """It ends its workers, and all that they have started, before it ends itself."""
+        with suppress(OSError):  # it has ended already
+            self._socket.shutdown(_socket.SHUT_WR)
+        until = time.monotonic() + _STUCK_AFTER_S
+        while not self.ended and time.monotonic() < until:
+            self.wait(until)
         self._socket.detach()
         close_private(self.fd)
-        try:
-            return self._process.wait(_STUCK_AFTER_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
+        return self._process.end(by_force=not self.ended)
 
     def _receive(self, flags: int) -> bool:
         try:
@@ -300,6 +293,56 @@ class ForkServerClient:
             child.code = -signal.SIGKILL if code is None or child.known_pid else code
         self._unborn.clear()
         self._living.clear()
+
+
+#: What the fork server's end of the socket is called there.
+_CONTROL = 3
+
+
+class SpawnedProcess:
+    """An interpreter in a session of its own. `subprocess` would take longer to import than it to start."""
+
+    def __init__(self, program: list[str], environment: dict[str, str] | None, control: int) -> None:
+        others = [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable() if fd > _CONTROL]
+        self._pid = os.posix_spawn(
+            program[0],
+            [*program, str(_CONTROL)],
+            os.environ if environment is None else environment,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, control, _CONTROL),
+                *others,
+            ],
+            setsid=True,
+            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores them: what a UDF starts must not
+        )
+        self._code: int | None = None
+
+    def poll(self, flags: int = os.WNOHANG) -> int | None:
+        """Its return code; None while it lives."""
+        if self._code is None:
+            try:
+                pid, status = os.waitpid(self._pid, flags)
+            except ChildProcessError:  # this process takes no note of its children, or another part of it did
+                pid, status = self._pid, 0
+            self._code = os.waitstatus_to_exitcode(status) if pid else None
+        return self._code
+
+    def end(self, *, by_force: bool) -> int:
+        """Wait until it has ended; its return code."""
+        if by_force and self.poll() is None:
+            os.kill(self._pid, signal.SIGKILL)
+        return self.poll(0) or 0
+
+
+def _inheritable() -> list[int]:
+    """Descriptors that a library of the caller's has opened for whatever process is started."""
+    found = []
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        with suppress(OSError):
+            if fd > 2 and os.get_inheritable(fd):
+                found.append(fd)
+    return found
 
 
 class ForkedChild:
@@ -372,6 +415,8 @@ class LaunchedChild:
     """A child interpreter in a session of its own, so that a Ctrl-C at the terminal is not for it."""
 
     def __init__(self, program: list[str], environment: dict[str, str] | None, folder: Path, fds: list[int]) -> None:
+        import subprocess
+
         watched, self._lifeline = os.pipe()  # nothing is ever written: its closing is the message
         keep_private(self._lifeline)
         self._process = subprocess.Popen(
@@ -391,6 +436,8 @@ class LaunchedChild:
 
     def wait(self, timeout_s: float) -> int | None:
         """As `poll`, after at most that time. What it had started must not outlive it."""
+        import subprocess
+
         try:
             code = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:

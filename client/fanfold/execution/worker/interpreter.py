@@ -14,6 +14,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -131,13 +132,29 @@ def _is_as_seen(folder: str) -> bool:
 
 def remove_run_folders(worker_folder: str) -> None:
     """Remove the folders of a worker that has ended."""
-    import shutil
-
     try:
         root = os.readlink(os.path.join(worker_folder, _LINK))
     except OSError:  # it had none
         return
-    shutil.rmtree(root, ignore_errors=True)
+    remove_tree(root)
+
+
+def remove_tree(folder: str | os.PathLike[str]) -> None:
+    """As `shutil.rmtree` without errors; `shutil` brings every compressor along, 3 ms in each process."""
+    for _, folders, files, fd in os.fwalk(folder, topdown=False):
+        for remove, names in ((os.unlink, files), (_remove_within, folders)):
+            for name in names:
+                with suppress(OSError):
+                    remove(name, dir_fd=fd)
+    with suppress(OSError):
+        os.rmdir(folder)
+
+
+def _remove_within(name: str, *, dir_fd: int) -> None:
+    try:
+        os.rmdir(name, dir_fd=dir_fd)
+    except NotADirectoryError:  # a link to one
+        os.unlink(name, dir_fd=dir_fd)
 
 
 def _remove(path: str) -> None:

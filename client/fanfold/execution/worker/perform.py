@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import FunctionType, TracebackType
@@ -17,49 +16,11 @@ from fanfold.codec import Encoded, encode, encode_json
 from fanfold.codec.values import decode, decode_json
 from fanfold.contract.layout import INLINE_RESULT_BYTES
 from fanfold.contract.records import NamedTuple
-from fanfold.core.models import PATH_TAG, PATH_TAG_WITHIN
+from fanfold.core.models import PATH_TAG, PATH_TAG_WITHIN, sha256
 from fanfold.errors import CaptureError, CodecError, FanfoldError
 from fanfold.execution.channel import Called, Packed
 from fanfold.source.load import Bundle, left_behind, load, part_of, refill_of
 from fanfold.source.rebuild import by_keywords
-
-# SHA-256 that starts without OpenSSL, whose loading would take a tenth of every worker's start.
-
-#: Python's own takes 3 ms for this much.
-_OWN_BYTES = 256 * 1024
-
-
-class Hasher:
-    """Digests of one piece of data after another."""
-
-    def __init__(self) -> None:
-        self._hash = _pythons_own()
-        self._left_bytes = _OWN_BYTES
-
-    def sha256(self, data: bytes) -> bytes:
-        """The digest of `data`, 32 bytes."""
-        if self._left_bytes > 0:
-            self._left_bytes -= len(data)
-            if self._left_bytes <= 0:
-                import hashlib
-
-                self._hash = hashlib.sha256
-        digest: bytes = self._hash(data).digest()
-        return digest
-
-
-def _pythons_own() -> Any:
-    name = "_sha2" if sys.version_info >= (3, 12) else "_sha256"
-    try:
-        return __import__(name).sha256
-    except ImportError:  # built without
-        import hashlib
-
-        return hashlib.sha256
-
-
-#: This process's.
-sha256 = Hasher().sha256
 
 # Large arguments: files named after their bytes, each checked once, and read as seldom as can be.
 
@@ -97,7 +58,7 @@ class Blobs:
                 data = file.read()
         except FileNotFoundError as error:
             raise _missing(name) from error
-        if name not in self._checked and not self._is_known(name) and sha256(data).hex() != name:
+        if name not in self._checked and not self._is_known(name) and sha256(data).hexdigest() != name:
             raise _damaged(name)
         self._checked.add(name)
         return data
@@ -268,7 +229,7 @@ def _checked(path: str) -> bytes:
     with open(path, "rb") as file:
         data = file.read()
     name = os.path.basename(path)
-    if len(name) == _SHA256_CHARACTERS and sha256(data).hex() != name:
+    if len(name) == _SHA256_CHARACTERS and sha256(data).hexdigest() != name:
         raise CaptureError(
             f"The stored source of this UDF is damaged: the bytes of udf/{name} do not match their name.",
             next_step="submit the job again, which stores it anew.",
@@ -362,7 +323,7 @@ def _names_paths(encoded: Encoded) -> bool:
 def _kept(encoded: Encoded, result_file: str, marks: dict[str, str] | None) -> CallResult:
     codec, data = encoded
     if len(data) <= INLINE_RESULT_BYTES:
-        return CallResult(Packed(codec, len(data), sha256(data), None, marks), body=data)
+        return CallResult(Packed(codec, len(data), sha256(data).digest(), None, marks), body=data)
     try:
         if check_room is not None:
             check_room(len(data))
@@ -374,7 +335,7 @@ def _kept(encoded: Encoded, result_file: str, marks: dict[str, str] | None) -> C
         if error.errno in _TOO_MANY_FILES:
             return failed(error)
         return CallResult(None, _unkept(error, len(data)))
-    return CallResult(Packed(codec, len(data), sha256(data), result_file, marks))
+    return CallResult(Packed(codec, len(data), sha256(data).digest(), result_file, marks))
 
 
 def _unkept(error: OSError, size: int) -> dict[str, Any]:

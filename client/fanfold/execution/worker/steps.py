@@ -14,10 +14,11 @@ from typing import Any
 
 from fanfold.codec import decode, encode, encode_json
 from fanfold.contract.layout import INLINE_RESULT_BYTES
+from fanfold.core.models import sha256
 from fanfold.errors import CodecError, ConfigurationError, InputError
 from fanfold.execution import channel
 from fanfold.execution.channel import Asked, Reply
-from fanfold.execution.worker.perform import JobContext, sha256
+from fanfold.execution.worker.perform import JobContext
 from fanfold.execution.worker.worker import Worker
 
 #: A run goes on in another try where less of its time is left than this part of it, or than a step may take: the
@@ -96,7 +97,7 @@ class StepsOfRun:
             raise CodecError(error.message, next_step=error.next_step) from None
         facts = {"do": "save", "step": place, "codec": codec, "size": len(data), "took_s": took_s, "file": ""}
         facts.update(what=what, name=name)
-        facts["sha256"] = sha256(data).hex()
+        facts["sha256"] = sha256(data).hexdigest()
         if len(data) > INLINE_RESULT_BYTES:
             facts["file"], data = self._written(data), b""
         self._ask(facts, data)
@@ -113,7 +114,7 @@ class StepsOfRun:
             )
         except CodecError as error:
             raise CodecError(error.message, next_step="pass what it works on, or its path or number.") from None
-        return sha256("\0".join(["step", name, text, *hashes]).encode()).hex()
+        return sha256("\0".join(["step", name, text, *hashes]).encode()).hexdigest()
 
     def _end_if_late(self) -> None:
         """End this try where what comes next may not find the time that it needs. Only where this one has got on."""

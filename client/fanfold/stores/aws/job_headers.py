@@ -15,10 +15,11 @@ from contextlib import suppress
 
 from fanfold.contract import cloud
 from fanfold.contract.records import NamedTuple
-from fanfold.core.models import JobHeader, header_from_text, header_to_text
+from fanfold.core.models import JobHeader
 from fanfold.errors import FanfoldError, JobNotFound
 from fanfold.stores.aws.table import Item, Page, Table, key
 from fanfold.stores.keys import checked_job_id, constants_key, job_not_found
+from fanfold.stores.packing import header_from_text, header_to_text
 from fanfold.stores.protocols import ObjectStore
 
 #: Everyone's jobs are listed under this name.

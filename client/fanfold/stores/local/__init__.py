@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from fanfold.core.cache_key import RETURNED
-from fanfold.core.models import CacheEntry, Event, JobHeader, Output, compact, expand
+from fanfold.core.models import CacheEntry, Event, JobHeader, Output, compact, expand, sha256
 from fanfold.errors import StoreError
 from fanfold.settings import current
 from fanfold.stores.disk import READ_ONLY, Syncer
@@ -263,7 +262,7 @@ def _jobs_named(connection: Connection, udf: str) -> list[str]:
 
 def cache_slot(key: str) -> int:
     # A key is a sha256, whose first eight bytes are spread evenly; anything else is spread by another.
-    digits = key if len(key) == 64 else hashlib.sha256(key.encode()).hexdigest()
+    digits = key if len(key) == 64 else sha256(key.encode()).hexdigest()
     return int(digits[:16], 16) - (1 << 63)
 
 

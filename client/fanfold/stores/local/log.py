@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import shutil
 import sqlite3
 import threading
 import time
@@ -13,12 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from fanfold.core.models import TELEMETRY, Event, JobHeader, header_from_text, header_to_text
+from fanfold.core.models import TELEMETRY, Event, JobHeader
 from fanfold.errors import UPDATE, JobNotFound, StoreError, StoreFull, StoreTooNew
 from fanfold.settings import Logger
 from fanfold.stores.disk import MAKE_ROOM, disk_errors, has_no_room, sync_path
 from fanfold.stores.keys import job_not_found
-from fanfold.stores.packing import COLUMNS, pack, unpack
+from fanfold.stores.packing import COLUMNS, header_from_text, header_to_text, pack, unpack
 from fanfold.stores.protocols import Channel, Cursor
 
 # The SQLite file that the event log and the result cache share.
@@ -199,7 +198,8 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
     """
     log = path.with_name(f"{path.name}-wal")
     if log.exists() and log.stat().st_size:
-        import tempfile  # costs more than to open the store
+        import shutil  # these two cost more than to open the store
+        import tempfile
 
         folder = Path(tempfile.mkdtemp(prefix="fanfold-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -187,6 +186,8 @@ class FileObjectStore:
             path.unlink(missing_ok=True)
 
     def _copy_across(self, path: Path, target: Path) -> None:
+        import shutil  # costs 3 ms, and most homes are on one file system
+
         copy = self._scratch_path()
         try:
             shutil.copyfile(path, copy)

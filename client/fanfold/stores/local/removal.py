@@ -12,12 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
-from fanfold.core.models import header_from_text
 from fanfold.errors import StoreError
 from fanfold.stores.keys import bundle_key, inputs_key
 from fanfold.stores.local.log import ROWS_PER_JOB, Database
 from fanfold.stores.local.objects import FileObjectStore
-from fanfold.stores.packing import object_keys
+from fanfold.stores.packing import header_from_text, object_keys
 
 #: Large arguments and global values are referred to by their sha256, wherever they stand.
 _SHA256 = re.compile(rb"[0-9a-f]{64}")

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from fanfold.contract.records import NamedTuple
-from fanfold.core.models import TELEMETRY, JobHeader, expand, header_from_text
+from fanfold.core.models import TELEMETRY, JobHeader, expand
 from fanfold.errors import StoreError
 from fanfold.stores.disk import disk_errors, sync_path
 from fanfold.stores.local import LocalStores, cache_slot
 from fanfold.stores.local.log import ROWS_PER_JOB
-from fanfold.stores.packing import COLUMNS, unpack
+from fanfold.stores.packing import COLUMNS, header_from_text, unpack
 from fanfold.stores.state import read_state
 
 #: What a page begins with that is a leaf of a table, or leads to such.

@@ -1,0 +1,87 @@
+"""What a function says that it takes, read by `inspect`: with annotations of any kind, and parameters of any kind."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fanfold.inputs.signature import Declared
+
+
+def declared(fn: Callable[..., Any]) -> Declared:
+    """What `fn` says that it takes; `x` for what is written in C and does not say."""
+    try:
+        signature = inspect.signature(fn, **_lenient())
+    except ValueError:  # written in C, and does not say: `int`, `max`
+        signature = inspect.Signature([inspect.Parameter("x", inspect.Parameter.POSITIONAL_ONLY)])
+    by_name = signature.parameters.values()
+    named = [parameter for parameter in by_name if parameter.kind is not parameter.VAR_KEYWORD]
+    return Declared(
+        text=str(_shown(signature)),
+        parameters=tuple(parameter.name for parameter in named),
+        defaults={one.name: one.default for one in named if one.default is not one.empty},
+        annotations=dict(_annotations(fn, signature)),
+        returns=_returned(fn, signature),
+        several=next((each.name for each in by_name if each.kind is each.VAR_POSITIONAL), None),
+        rest=next((parameter.name for parameter in by_name if parameter.kind is parameter.VAR_KEYWORD), None),
+    )
+
+
+class _Bare(str):
+    """An annotation that is text, shown without quotes."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def _shown(signature: Any) -> Any:
+    """The signature less what it returns; annotations are all text where `from __future__ import annotations` is."""
+    shown = [
+        parameter.replace(annotation=_Bare(parameter.annotation)) if type(parameter.annotation) is str else parameter
+        for parameter in signature.parameters.values()
+    ]
+    return signature.replace(parameters=shown, return_annotation=signature.empty)
+
+
+def _lenient() -> dict[str, Any]:
+    """For `inspect`: leave annotations that do not resolve as they are; from 3.14 on it would evaluate them."""
+    from importlib import import_module
+
+    try:
+        return {"annotation_format": import_module("annotationlib").Format.FORWARDREF}
+    except ModuleNotFoundError:
+        return {}
+
+
+def _annotations(fn: Callable[..., Any], signature: Any) -> Iterator[tuple[str, Any]]:
+    """The parameters that have an annotation, and what it is; those left out in which a name is not to be found."""
+    for parameter in signature.parameters.values():
+        if parameter.annotation is not parameter.empty:
+            yield from ((parameter.name, annotation) for annotation in _resolved(fn, parameter) or ())
+
+
+def _returned(fn: Callable[..., Any], signature: Any) -> Any:
+    if signature.return_annotation is signature.empty:
+        return None
+    return (_evaluated(fn, signature.return_annotation) or (None,))[0]
+
+
+def _resolved(fn: Callable[..., Any], parameter: Any) -> tuple[Any] | None:
+    """A parameter's annotation, which a default of None adds None to."""
+    found = _evaluated(fn, parameter.annotation)
+    return found if found is None or parameter.default is not None else (found[0] | None,)
+
+
+def _evaluated(fn: Callable[..., Any], annotation: Any) -> tuple[Any] | None:
+    """The annotation in a tuple of one, for it may be None itself; None where a name in it is not to be found."""
+
+    def probe() -> None: ...
+
+    probe.__annotations__ = {"it": annotation}
+    namespace = getattr(inspect.unwrap(fn), "__globals__", {})
+    try:
+        return (typing.get_type_hints(probe, globalns=namespace, include_extras=True)["it"],)
+    except Exception:  # noqa: BLE001 - the user's annotation is evaluated here, and may do anything
+        return None
