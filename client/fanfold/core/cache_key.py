@@ -23,17 +23,17 @@ RETURNED = "returned/1"
 #: A sealed secret within encoded text (`codec.sealed`): its class and its name, which count, and what each job seals
 #: by a key of its own.
 _SEALED = '"$sealed":['
-_SEALED_ANEW = re.compile(r'("\$sealed":\["\w+","[0-9a-f]{64}"),"[0-9a-f]*","[A-Za-z0-9+/=]*"\]')
+_SEALED_ANEW = r'("\$sealed":\["\w+","[0-9a-f]{64}"),"[0-9a-f]*","[A-Za-z0-9+/=]*"\]'
 
 #: The result of another job's run (`codec.stored`): what it is counts, not where it lies nor which run gave it.
 _BLOB = '"$blob":['
-_LYING = re.compile(r'("\$blob":\["[^"]+","[0-9a-f]{64}"),"[^"]*","[^"]*"\]')
+_LYING = r'("\$blob":\["[^"]+","[0-9a-f]{64}"),"[^"]*","[^"]*"\]'
 
 #: What stands in arguments for the result of a run that has none.
 ABSENT_TAG = '"$absent":['
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_AGE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw]?)\s*", re.ASCII)
+_AGE = r"\s*(\d+(?:\.\d+)?)\s*([smhdw]?)\s*"
 
 
 def parse_age(value: str | float | timedelta | None) -> float:
@@ -46,7 +46,7 @@ def parse_age(value: str | float | timedelta | None) -> float:
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, str):
-        match = _AGE.fullmatch(value)
+        match = re.fullmatch(_AGE, value, re.ASCII)
         seconds = float(match[1]) * _UNITS_S[match[2]] if match else math.nan
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         seconds = _as_float(value)
@@ -109,8 +109,8 @@ def returned_key(key: str) -> str:
 def key_text(text: str) -> str:
     """What of an encoded text counts: of a secret its name, which is the same for every job; of a result its hash."""
     if _BLOB in text:
-        text = _LYING.sub(r"\1]", text)
-    return _SEALED_ANEW.sub(r"\1]", text) if _SEALED in text else text
+        text = re.sub(_LYING, r"\1]", text)
+    return re.sub(_SEALED_ANEW, r"\1]", text) if _SEALED in text else text
 
 
 def _as_float(value: float) -> float:

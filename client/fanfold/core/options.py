@@ -95,7 +95,7 @@ STOP_ON_ERROR = (SAME, FIRST, NEVER)
 
 #: So many runs that fail the same way, and none that succeeds, are a fault of the code, not of an input.
 _FIRST_RUNS = 10
-_LOCATION = re.compile(r'File "([^"]*)", line (\d+)')
+_LOCATION = r'File "([^"]*)", line (\d+)'
 
 
 class FailureWatch:
@@ -128,7 +128,7 @@ class FailureWatch:
 
 def _failure(error: RunError) -> tuple[str, str]:
     """What an exception is and where it was raised; its message may name the input, and is another for each run."""
-    found = _LOCATION.findall(error.traceback)
+    found = re.findall(_LOCATION, error.traceback)
     return error.type, f"{found[-1][0]}:{found[-1][1]}" if found else ""
 
 
@@ -473,10 +473,10 @@ def _near(name: Any, offered: Mapping[str, InstanceType]) -> str:
     return f"did you mean {' or '.join(near)}? Else " if near else ""
 
 
-_SECRET = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-_VARIABLE = re.compile(r"(?!FANFOLD_)[A-Za-z_][A-Za-z0-9_]*")
+_NAME_OF_ONE = r"[A-Za-z][A-Za-z0-9_-]{0,63}"
+_VARIABLE = r"(?!FANFOLD_)[A-Za-z_][A-Za-z0-9_]*"
 #: What a process is found, loaded or known by: nobody's secret is called so.
-_TAKEN = re.compile(r"PATH|HOME|TMPDIR|SHELL|USER|LANG|TZ|VIRTUAL_ENV|(FANFOLD|AWS|LD|DYLD|LC)_.*|PYTHON.*")
+_TAKEN = r"PATH|HOME|TMPDIR|SHELL|USER|LANG|TZ|VIRTUAL_ENV|(FANFOLD|AWS|LD|DYLD|LC)_.*|PYTHON.*"
 
 
 def secret_variable(name: str) -> str:
@@ -486,7 +486,7 @@ def secret_variable(name: str) -> str:
 
 def check_secret_name(name: object) -> str:
     """A secret's name. Raises `InputError` for what is none."""
-    if isinstance(name, str) and _SECRET.fullmatch(name) and not _TAKEN.fullmatch(secret_variable(name)):
+    if isinstance(name, str) and re.fullmatch(_NAME_OF_ONE, name) and not re.fullmatch(_TAKEN, secret_variable(name)):
         return name
     raise InputError(
         f"{name!r} is not a secret's name, or is the name of something else.",
@@ -506,7 +506,7 @@ def _checked_variables(secrets: Any, variables: Any) -> dict[str, Any]:
         raise InputError(f"env={variables!r} is not a mapping.", next_step='write env={"MODE": "prod"}.')
     for name, value in variables.items():
         is_text = isinstance(name, str) and isinstance(value, str) and "\0" not in value
-        if not is_text or not _VARIABLE.fullmatch(name):
+        if not is_text or not re.fullmatch(_VARIABLE, name):
             raise InputError(f"env: {name!r}={value!r} is not a variable.", next_step="names and values are text.")
     taken = [*map(secret_variable, names), *variables]
     if twice := sorted({name for name in taken if taken.count(name) > 1}):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 #: What stands in arguments for a large value.
-_BLOB = re.compile(r'"\$blob":\s*\["[^"]*",\s*"([0-9a-f]{64})"(?:,\s*"([^"]*)")?')
+_BLOB = r'"\$blob":\s*\["[^"]*",\s*"([0-9a-f]{64})"(?:,\s*"([^"]*)")?'
 
 
 @contextmanager
@@ -171,10 +171,10 @@ class Contents:
         damaged: list[str] = []
         with _noting(damaged):
             self._stores.objects.get(bundle_key(self._header.bundle_sha256))
-        blobs = {key or sha256 for sha256, key in _BLOB.findall(self._header.constants)}
+        blobs = {key or sha256 for sha256, key in re.findall(_BLOB, self._header.constants)}
         with _noting(damaged):
             for arguments in self._manifest:
-                blobs.update(key or sha256 for sha256, key in _BLOB.findall(arguments))
+                blobs.update(key or sha256 for sha256, key in re.findall(_BLOB, arguments))
         for name in sorted(blobs):
             with _noting(damaged):
                 self._blob(name)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 # again.
 
 #: What libraries call their settings.
-_SETTERS = re.compile(
+_SETTERS = (
     r"^(set($|_\w+|[A-Z]\w*|\w+limit)|reset_\w+|register\w*|filterwarnings|simplefilter|basicConfig|captureWarnings"
     r"|dictConfig|enable\w*|disable\w*|configure|use|field_size_limit|add(LevelName|Handler|Filter)|install\w*|init_printing|update)$"
 )
@@ -166,7 +166,7 @@ def _sets(graph: Graph, called: ast.expr, namespace: dict[str, Any]) -> bool:
         return True  # tqdm.pandas()
     if name == "addFilter" and type(value).__name__ == "Logger":
         return False  # which has its filters with it
-    if not _SETTERS.match(name) or (name == "update" and not _SETTINGS.intersection(chain)):
+    if not re.match(_SETTERS, name) or (name == "update" and not _SETTINGS.intersection(chain)):
         return False
     given = {each.value for each in called.args if isinstance(each, ast.Constant)}
     if is_library(_module_of(value)) and not given.isdisjoint(graph.mentions):
