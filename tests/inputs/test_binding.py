@@ -19,7 +19,8 @@ from pydantic import BaseModel, Field
 
 from fanfold.errors import CodecError, InputError
 from fanfold.inputs import Signature, decode_arguments
-from fanfold.inputs.signature import Rejection
+from fanfold.inputs.inspected import declared
+from fanfold.inputs.signature import Rejection, _plain
 from fanfold.source.rebuild import by_keywords
 
 
@@ -347,3 +348,18 @@ def test_a_tuple_that_was_meant_for_several_parameters_says_what_to_write():
 
     with pytest.raises(InputError, match=r'write \{"depth": 2, "trees": 20\}'):
         Signature.of(scored).bind((2, 20))
+
+
+def _bare(x): ...
+def _annotated(x: int, name: str = "a b", *, big: bool = True): ...
+def _plainest(x: int, y: float = 0.5, name: str = "a 'b'", z=3) -> str: ...
+def _of_none(x: int = None): ...  # type: ignore[assignment]  # noqa: RUF013  people write it so
+def _of_list(x: list[int], /, y: int = 1): ...
+def _nothing(): ...
+
+
+@pytest.mark.parametrize("fn", [_bare, _annotated, _plainest, _of_none, _of_list, _nothing])
+def test_what_is_read_from_a_function_itself_is_what_inspect_says(fn):
+    """Most functions are read without `inspect`, which takes long to import."""
+    assert _plain(fn) in (None, declared(fn))
+    assert (_plain(fn) is None) is (fn in (_annotated, _of_none, _of_list) or sys.version_info >= (3, 14))

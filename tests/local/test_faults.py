@@ -254,7 +254,7 @@ def test_a_ctrl_c_that_the_program_has_caught_ends_no_job(script, eventually):
     assert job.results() == [0, 1]
 
 
-ELSEWHERE = "import socket\nsocket.gethostname = lambda: 'another-machine'\n"
+ELSEWHERE = "import os\nthere = os.uname_result(['Linux', 'another-machine', '', '', ''])\nos.uname = lambda: there\n"
 
 
 def _last_seen(sign, seconds_ago):

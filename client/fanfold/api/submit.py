@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from fanfold.core.compat import run_arguments, submit_arguments, takes
 from fanfold.core.options import Options, Request, check_flags, check_number, checked_tags, unwrapped
-from fanfold.engines.base import Engine, engine_for
+from fanfold.engines.base import Engine, engine_for, start_early
 from fanfold.errors import InputError, JobNotFound
 from fanfold.settings import WithoutOwnFrames, current
 
@@ -170,7 +170,7 @@ def submit(
         RampStopped: where a ramp found what must not go on.
     """
     with WithoutOwnFrames():
-        _refuse_inside_run("submit")
+        _refuse_inside_run("submit", None if plan or debug_mode else udf, engine, instance_type)
         check_flags(debug_mode=debug_mode, collect=collect, plan=plan, progress=progress)
         check_flags(ignore_exceptions=ignore_exceptions, flatten=flatten, drop_index=drop_index)
         if constants or inputs is None:
@@ -389,7 +389,10 @@ def _is_inside_run() -> bool:
     return inside_run()
 
 
-def _refuse_inside_run(what: str) -> None:
+def _refuse_inside_run(what: str, udf: Any = None, engine: str | None = None, machine: str | None = None) -> None:
+    options = getattr(udf, "options", Options())
+    if udf is not None and not (machine or options.instance_type):
+        start_early(engine or options.engine)  # there is much to import
     from fanfold.submission.prepare import refuse_inside_run
 
     refuse_inside_run(what)
@@ -411,9 +414,9 @@ def call(
     **asked: Any,
 ) -> Any:
     """Run a UDF once with these arguments, which may have the names of options too, and return its value."""
-    from fanfold.submission.prepare import prepare, refuse_inside_run, resolve_call
+    _refuse_inside_run("run", udf, engine, instance_type)
+    from fanfold.submission.prepare import prepare, resolve_call
 
-    refuse_inside_run("run")
     check_flags(progress=progress)
     chosen, request = resolve_call(udf, engine=engine, instance_type=instance_type, **asked)
     chosen.get_ready(dedicated=request.instance is not None)

@@ -61,13 +61,15 @@ else:
                 raise TypeError(f"{name}: a field without a default follows one that has a default")
             for index, field in enumerate(fields):
                 body[field] = _tuplegetter(index, f"Alias for field number {index}")
-            body["__new__"] = _constructor(fields, tuple(defaults.values()))
+            body["__new__"] = _constructor(name, fields, tuple(defaults.values()))
             body.update(_fields=fields, _field_defaults=defaults, __match_args__=fields, __slots__=())
             return type(name, (_Record,), body)
 
-    def _constructor(fields, defaults):
+    def _constructor(name, fields, defaults):
         code = _template(len(fields)).replace(co_varnames=("_cls", *fields), co_name="__new__")
-        return FunctionType(code, {"_tuple_new": tuple.__new__}, "__new__", defaults)
+        made = FunctionType(code, {"_tuple_new": tuple.__new__}, "__new__", defaults)
+        made.__qualname__ = f"{name}.__new__"
+        return made
 
     @cache
     def _template(count: int) -> CodeType:

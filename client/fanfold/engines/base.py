@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fanfold.contract.instances import InstanceType
+from fanfold.contract.layout import ENV_RUN
 from fanfold.contract.records import NamedTuple
 from fanfold.core.fold import JobState
 from fanfold.core.models import BAD, NO_DATA, CacheEntry, Event, JobHeader, RunRef, RunStatus, StopRecord, to_event
@@ -308,6 +310,15 @@ def engine_for(name: str | None = None) -> Engine:
         if key not in open_engines:
             open_engines[key] = _opened(chosen, settings)
         return open_engines[key]
+
+
+def start_early(name: str | None) -> None:
+    """Have workers of this machine come up while their first caller still imports what it needs."""
+    is_first = not open_engines and not getattr(sys, "frozen", False)
+    if is_first and ENV_RUN not in os.environ and (name or current().engine) == "local":
+        from fanfold.execution.pool import spawn
+
+        spawn.start_early()
 
 
 def shared_folder() -> Path | None:

@@ -22,7 +22,7 @@ from fanfold.execution.calls import Assignment, Feed, Interpreter
 from fanfold.execution.channel import EXIT_PIPES_CLOSED, Asked, Finished, Started
 from fanfold.execution.pool.process import LimitWatch, WorkerProcess
 from fanfold.execution.pool.scheduler import BATCH_S, Autoscaler, CallQueue, Scheduler, Sent
-from fanfold.execution.pool.spawn import Spawner, spawner
+from fanfold.execution.pool.spawn import Spawner, spawner, surroundings
 from fanfold.settings import Logger
 
 # Each worker has its share of the cores for the threads of BLAS and OpenMP.
@@ -248,7 +248,7 @@ class Pool:
         self._selector = selectors.DefaultSelector()
         self._numbers = itertools.count()
         self.worker_sets: dict[object, WorkerSet] = {}
-        self._started_from = _environment()
+        self._started_from = surroundings()
         self._spawners: dict[Interpreter, Spawner] = {}
         self._stillborn = 0
         self._watch = LimitWatch()
@@ -529,7 +529,7 @@ class Pool:
 
     def _follow_environment(self) -> None:
         """Let workers that see an older environment or folder than this process has now make room for others."""
-        now = _environment()
+        now = surroundings()
         if now != self._started_from:
             self._started_from = now
             self._dismiss()
@@ -537,10 +537,3 @@ class Pool:
 
 def _used_at(workers: WorkerSet) -> float:
     return workers.used_at
-
-
-def _environment() -> tuple[dict[str, str], str]:
-    try:
-        return dict(os.environ), os.getcwd()
-    except FileNotFoundError:  # somebody has removed the folder
-        return dict(os.environ), ""

@@ -147,9 +147,10 @@ def _resident_mib(pid: int) -> float:
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 #: `-c` puts '' on the path: the folder a job was submitted from must not be importable here, its modules travel.
+#: What is imported stays for ever, and so gives a collector nothing to do.
 _PROGRAM = (
-    "import sys; sys.path[:] = filter(None, sys.path); sys.path.append(sys.argv.pop(1));"
-    "from fanfold.execution.worker.{module} import main; main()"
+    "import gc, sys; gc.disable(); sys.path[:] = filter(None, sys.path); sys.path.append(sys.argv.pop(1));"
+    "from fanfold.execution.worker.{module} import main; gc.enable(); main()"
 )
 #: What has been killed and is not over by then is stuck in the kernel.
 _STUCK_AFTER_S = 5.0
@@ -198,7 +199,46 @@ def spawner(environment: dict[str, str] | None, interpreter: Interpreter) -> Spa
     python, variables = interpreter
     if any(interpreter):
         environment = _within(python, {**(os.environ if environment is None else environment), **dict(variables)})
-    return ForkServerClient(environment, python) if sys.platform == "linux" else Launcher(environment, python)
+    if sys.platform != "linux":
+        return Launcher(environment, python)
+    early = _early_one() if environment is None and not python else None
+    return early or ForkServerClient(environment, python)
+
+
+def surroundings() -> tuple[dict[str, str], str]:
+    """What a process that is started now sees of this one: environment and folder."""
+    try:
+        return dict(os.environ), os.getcwd()
+    except FileNotFoundError:  # somebody has removed the folder
+        return dict(os.environ), ""
+
+
+# An interpreter takes 40 ms to start, which can pass while a first caller still imports what it needs.
+
+#: The fork server that was started early, by which process, and what it has seen.
+_early: list[tuple[int, tuple[dict[str, str], str], ForkServerClient]] = []
+#: Which processes have had theirs.
+_had: set[int] = set()
+
+
+def start_early() -> None:
+    """Start what the first pool of this process forks its workers from."""
+    if sys.platform == "linux" and os.getpid() not in _had:
+        _had.add(os.getpid())
+        _early.append((os.getpid(), surroundings(), ForkServerClient(None, "")))
+
+
+def _early_one() -> ForkServerClient | None:
+    """What was started early, where nothing that it has seen is another by now; what is of no use ends."""
+    while _early:
+        pid, seen, server = _early.pop()
+        if pid != os.getpid():  # its descriptor was closed as this process was forked
+            server.forget()
+        elif seen == surroundings():
+            return server
+        else:
+            server.close()
+    return None
 
 
 def _within(python: str, environment: dict[str, str]) -> dict[str, str]:
@@ -254,6 +294,10 @@ class ForkServerClient:
         poll.register(self.fd, select.POLLIN)
         if not self.ended and poll.poll(max(0.0, until - time.monotonic()) * 1000):
             self._receive(0)
+
+    def forget(self) -> None:
+        """Leave it to the process that this one was forked from."""
+        self._socket.detach()
 
     def close(self) -> int:
         """It ends its workers, and all that they have started, before it ends itself."""
