@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import re
 import typing
+from pathlib import Path
 
 import pytest
 
+import fanfold
 from fanfold.contract.records import NamedTuple
 
 
@@ -91,3 +94,9 @@ def test_it_pickles_matches_and_takes_apart():
 def test_a_field_without_a_default_does_not_follow_one_that_has_a_default():
     with pytest.raises(TypeError, match="without a default"):
         type(NamedTuple)("Wrong", (NamedTuple,), {"__annotations__": {"x": "int", "y": "int"}, "x": 1})
+
+
+def test_the_package_makes_its_named_tuples_here():
+    sources = Path(fanfold.__file__).parent.rglob("*.py")
+    slow = [path.name for path in sources if re.search(r"^from typing import .*\bNamedTuple\b", path.read_text(), re.M)]
+    assert slow == []

@@ -23,7 +23,8 @@ def children():
 
 def seen(x: int):
     of = [f"/proc/{pid}/fd" for pid in ("self", os.getppid())]
-    return os.environ.get("COLOUR"), [os.path.realpath(f"{each}/{fd}") for each in of for fd in os.listdir(each)]
+    files = [f"{each}/{fd}" for each in of for fd in os.listdir(each)]
+    return os.environ.get("COLOUR"), [os.readlink(file) for file in files if os.path.lexists(file)]
 
 try:
     fanfold.submit(seen, ["no number"])
@@ -33,7 +34,7 @@ if "changed" in sys.argv:
     os.environ["COLOUR"] = "red"
 job = fanfold.submit(seen, [1, 2], collect=False)
 colours, files = zip(*job.results())
-print(json.dumps([refused, children(), colours, os.path.realpath(f"/proc/self/fd/{pipe}") in files[0]]))
+print(json.dumps([refused, children(), colours, os.readlink(f"/proc/self/fd/{pipe}") in files[0]]))
 """
 
 
