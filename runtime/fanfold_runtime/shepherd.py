@@ -19,12 +19,13 @@ import boto3  # noqa: F401 - here, while an environment starts with more CPU tha
 
 from fanfold.contract import layout
 from fanfold.contract.cloud import DEDICATED, DISTRIBUTED, ENV_ALARM_ROLE, PARTITION_KEY, deadlines_group
+from fanfold.core.cost import cost
 from fanfold.core.fold import JobState
 from fanfold.engines.aws.discovery import discover
 from fanfold.engines.aws.engine import AwsEngine
 from fanfold.engines.notice import Notice, end_mark, notice_of, place_of, post, record_untold
+from fanfold.engines.steward import has_more
 from fanfold.errors import FanfoldError, JobNotFound
-from fanfold.job.cost import cost
 from fanfold.job.waiting import Tracker
 from fanfold.stores.aws.account import Account
 from fanfold_runtime.context import enter_own_folder
@@ -68,11 +69,14 @@ def handler(event: dict[str, Any], context: Invocation) -> None:
         _shepherd(context.invoked_function_arn).look_after(str(event["job"]), until=until)
         return
     for job_id in sorted(set(jobs_of(event))):
-        payload = json.dumps({"job": job_id}).encode()
-        on = f"function {context.function_name}"
-        _account().call(
-            "lambda", "invoke", on=on, FunctionName=context.function_name, InvocationType="Event", Payload=payload
-        )
+        wake(_account(), context.function_name, job_id)
+
+
+def wake(account: Account, function: str, job_id: str) -> None:
+    """Give a job an invocation of the shepherd's of its own."""
+    payload = json.dumps({"job": job_id}).encode()
+    on = f"function {function}"
+    account.call("lambda", "invoke", on=on, FunctionName=function, InvocationType="Event", Payload=payload)
 
 
 def jobs_of(event: dict[str, Any]) -> Iterator[str]:
@@ -168,8 +172,17 @@ class Shepherd:
         if engine.reconcile(header, state):
             state = tracker.refresh()
         if state.done:
+            if header.parent:
+                self._wake(header.parent)
             return self._tell_end(state, turn)
-        return engine.inspector.wait_s(tracker.header, state)
+        waits_s = [engine.inspector.wait_s(tracker.header, state)]
+        if has_more(header) and (gathered_s := engine.steward_of(header).wait_s(state)) is not None:
+            waits_s.append(gathered_s)
+        return min(waits_s)
+
+    def _wake(self, job_id: str) -> None:
+        """Have a job looked after whose runs a larger one has run: what came of them is to be taken over."""
+        wake(self.engine.account, self._alarm.function, job_id)
 
 
 @cache

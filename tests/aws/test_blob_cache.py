@@ -11,7 +11,7 @@ import pytest
 from fanfold.core.models import JobHeader
 from fanfold.environments.lock import Lock, Wheel
 from fanfold.environments.requirements import this_python
-from fanfold.job.cost import environments_s
+from fanfold.core.cost import environments_s
 from fanfold.stores.keys import blob_key, bundle_key
 from fanfold.stores.local import LocalStores
 from fanfold.stores.state import read_state

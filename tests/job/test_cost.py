@@ -21,7 +21,7 @@ from fanfold.core.models import (
     to_event,
 )
 from fanfold.core.pricing import machine_cost, realtime_cost
-from fanfold.job.cost import cost
+from fanfold.core.cost import cost
 from fanfold.job.summary import summarise
 from tests.job.conftest import BEGAN
 

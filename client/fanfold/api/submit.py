@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from fanfold.contract.instances import InstanceType
     from fanfold.core.models import JobHeader
     from fanfold.core.options import Retry, RetryOn
     from fanfold.job import Job
@@ -139,12 +138,12 @@ def submit(
         flatten: False keeps one result a row, also where results are frames.
         drop_index: number the runs in the frame's index instead of naming their arguments.
         ramp: True starts 1, then 5, then 50 runs, then all, and stops when they fail or come near a limit; or the
-            sizes of the stages, such as (1, 10, 100).
+            sizes of the stages, such as (1, 10, 100). With collect=False it goes on by itself.
         plan: start nothing, and return what this call would take; see `fanfold.plan`.
         budget_usd: start nothing where this may cost more dollars than that, and begin no more runs when the job has
             cost as much; `job.retry(budget_usd=...)` goes on with what is left. Runs on this machine cost nothing.
-        escalate: a machine ("medium") on which runs that met a limit of time or memory are run again, when the others
-            have ended; it has no time limit, whatever the UDF asks for. Their results stand among the others. Several,
+        escalate: a machine ("medium") on which runs that met a limit of time or memory are run again, while others go
+            on; it has no time limit, whatever the UDF asks for. Their results stand among the others. Several,
             ("medium", "large"): what is too large on one is run on the next; True for all that are larger.
         stop_on_error: "same" starts no more runs when the first 10 have all failed with the same exception from the
             same line; "first" stops at the first failure, "never" runs all. `job.retry(udf=fixed)` goes on.
@@ -200,12 +199,13 @@ def submit(
             return _call_here(udf, chosen, inputs, constants)
         call = _SubmitCall(udf, chosen, request, constants, budget_usd)
         call.check_notify(notify)
-        call.check_escalation(escalate, waits=collect or debug_mode)
-        job, progress = call.start(inputs, () if debug_mode else ramp, progress)
+        call.check_escalation(escalate)
+        call.check_ramp(() if debug_mode else ramp)
+        job = call.start(inputs, progress)
         if not (collect or debug_mode):
             return job
         with cancelling(job):
-            call.escalate(job, progress)
+            progress = wait_for_ramp(job, progress)
             if debug_mode:
                 return result_with_output(job, progress)
             return job.collect(None, flatten, drop_index, ignore_exceptions=ignore_exceptions, progress=progress)
@@ -257,8 +257,8 @@ class _SubmitCall:
         self._budget_usd = budget_usd
         if budget_usd and engine.describe().costs_money:
             self._request = request._replace(budget_usd=budget_usd)
-        self._ladder: tuple[InstanceType, ...] = ()
-        self._may_run_alone = False
+        self._stages: tuple[int, ...] = ()
+        self._ladder: tuple[str, ...] = ()
         engine.get_ready(dedicated=request.instance is not None)  # while the rest is imported, and the inputs checked
 
     def check_notify(self, target: str | None) -> None:
@@ -269,23 +269,26 @@ class _SubmitCall:
             told = check_notify(target, self._engine.describe().notify_topics)
             self._request = self._request._replace(notify=told)
 
-    def check_escalation(self, asked: Escalate, *, waits: bool) -> None:
+    def check_escalation(self, asked: Escalate) -> None:
         """Note the machines that `escalate` names. Raises `InputError` where they are none."""
         if asked is not None and asked is not False:
             from fanfold.submission.escalation import check_ladder
 
-            image = unwrapped(self._udf)[1].image
-            self._ladder = check_ladder(asked, self._request, self._engine, image=image, waits=waits)
+            ladder = check_ladder(asked, self._request, self._engine, image=unwrapped(self._udf)[1].image)
+            self._ladder = tuple(machine.name for machine in ladder)
 
-    def start(self, inputs: Any, ramp: bool | Sequence[int] | None, progress: bool | None) -> tuple[Job, bool | None]:
-        """Start the job, by stages where `ramp` asks for it. Returns it, and whether a progress bar goes on."""
+    def check_ramp(self, asked: bool | Sequence[int] | None) -> None:
+        """Note the stages that `ramp` asks for. Raises `InputError` where it is none."""
+        if asked:
+            from fanfold.submission.ramp import check_stages
+
+            self._stages = check_stages(asked)
+
+    def start(self, inputs: Any, progress: bool | None) -> Job:
+        """Start the job, or the first stage of its ramp."""
         from fanfold.job import Job
         from fanfold.submission.prepare import prepare
 
-        if ramp:
-            from fanfold.submission.ramp import check_stages, climb
-
-            stages = check_stages(ramp)
         if isinstance(inputs, Job):  # whose results are the inputs
             inputs.wait(progress=progress)
         inputs = self._keep_to_budget(inputs, self._request, self._budget_usd)
@@ -293,36 +296,23 @@ class _SubmitCall:
             from fanfold.submission.side_by_side import with_processes
 
             inputs, self._request = with_processes(self._udf, inputs, self._engine, self._request, self._constants)
-            self._may_run_alone = self._request.n_processes_per_worker > 1
+            if self._request.instance is not None and self._request.n_processes_per_worker > 1:
+                self._ladder = (self._request.instance.name, *self._ladder)  # alone, first
         if self._request.target_s is not None:
             from fanfold.submission.batching import with_batch
 
             inputs, self._request = with_batch(self._udf, inputs, self._engine, self._request, self._constants)
-        submission = prepare(self._udf, inputs, self._engine, self._request, self._constants)
+        request = self._request._replace(stages=self._stages, ladder=self._ladder)
+        submission = prepare(self._udf, inputs, self._engine, request, self._constants)
         job = Job(submission.header, self._engine)
         if self._request.budget_usd:
             from fanfold.submission.overshoot import say_bound
 
             say_bound(submission.header, self._engine.describe())
-        if ramp:
-            return job, climb(submission, job, stages, progress=progress) or progress
+        if self._ladder:
+            job.tracker.tells_larger = True
         submission.start()
-        return job, progress
-
-    def escalate(self, job: Job, progress: bool | None) -> None:
-        """Run again on a machine what met a limit, when all have ended; and what is too large there, on the next."""
-        if not (self._ladder or self._may_run_alone):
-            return
-        from fanfold.submission.escalation import rungs
-
-        job.wait(progress=progress)
-        alone = self._request.instance if self._may_run_alone else None
-        for larger, left in rungs(job, self._udf, self._ladder, alone=alone, budget_usd=self._budget_usd):
-            self._keep_to_budget(larger.inputs, larger.request, left)
-            on_machine = larger.start(self._engine, budget_usd=left)
-            with cancelling(on_machine):
-                on_machine.wait(progress=progress)
-            larger.adopt(self._engine)
+        return job
 
     def _keep_to_budget(self, inputs: Any, request: Request, budget_usd: float | None) -> Any:
         """The inputs, where running them keeps to the budget. Raises `InputError` where it may not."""
@@ -496,6 +486,18 @@ def _pages(read: Callable[[str | None], list[JobHeader]]) -> Iterator[JobHeader]
     while page := read(before):
         yield from page
         before = page[-1].id
+
+
+def wait_for_ramp(job: Job, progress: bool | None) -> bool | None:
+    """Wait until the last stage of a ramp has begun, where the job has one; whether a progress bar goes on.
+
+    Raises `RampStopped`.
+    """
+    if not job.header.stages:
+        return progress
+    from fanfold.submission.ramp import climb
+
+    return climb(job, progress=progress) or progress
 
 
 def _first(inputs: Any) -> list[Any]:

@@ -40,10 +40,14 @@ _SUCCEEDED, _CACHED, _CANCELLED = (
     CODES[status] for status in (RunStatus.SUCCEEDED, RunStatus.CACHED, RunStatus.CANCELLED)
 )
 _GOOD = (_SUCCEEDED, _CACHED)
+#: How a run ends that met a limit of time or memory; a machine that it has alone lifts that of memory alone.
+_TIMED_OUT, _OUT_OF_MEMORY = CODES[RunStatus.TIMED_OUT], CODES[RunStatus.OUT_OF_MEMORY]
 _PERFORMED = frozenset(
     CODES[status] for status in (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.OUT_OF_MEMORY)
 )
 
+#: The names of what stops a job.
+_STOPS = ("errors", "budget", "ramp")
 #: So many starts in a row may be refused, which takes hours: then a run ends as throttled, rather than never.
 _MOST_THROTTLED = 200
 
@@ -57,6 +61,9 @@ class JobState:
     Of a run's terminal events one counts. A good one beats any failure; among good ones the lowest (attempt, event id)
     counts, among failures the highest attempt (then the lowest id). A failure is final only if no retry is due. A
     `queued` event gives the run a new budget from its attempt on: earlier failures no longer count.
+
+    A run that was too large is not over while its job has a ladder of larger machines: it waits, as queued, for what
+    becomes of it there (`engines.larger`). The end that it had on a rung says so, and nothing tries it again here.
 
     In a cancelled job a run counts as cancelled that had not begun when the flag was set: one that has not begun at
     all, and one whose worker had read the job's header before the flag and said "started" after it. That worker sees
@@ -88,6 +95,9 @@ class JobState:
         self.now: Callable[[], float] = time.time
         #: Of runs that were retried with other code: from which attempt on, and which of the header's fixes.
         self._fixes: dict[int, dict[int, int]] = {}
+        #: Runs that wait for a larger machine, each with the rung of the ladder, from 1; and the rungs of ends.
+        self.too_large: dict[int, int] = {}
+        self._rungs: dict[int, int] = {}
         #: Rises whenever something may have changed.
         self.version = 0
 
@@ -157,7 +167,7 @@ class JobState:
     @property
     def stop_reason(self) -> str:
         """Why no more runs were started before all had been, or "": a caller's own cancel is no such reason."""
-        stops = filter(None, (self._job_events.get((EventKind.STOP, name)) for name in ("errors", "budget")))
+        stops = filter(None, (self._job_events.get((EventKind.STOP, name)) for name in _STOPS))
         # A job may have been stopped, retried and then cancelled: only the stop that set this flag is its reason.
         return next((str(one.data.get("reason", "")) for one in stops if one.at == self._header.cancelled_at), "")
 
@@ -184,7 +194,12 @@ class JobState:
         It follows from the event that ended its attempt, and is the same for every reader.
         """
         ended, budget = self._columns.attempts[index], self._budgets.get(index, 0)
-        if not self._header.backoff_s or ended < budget or self.status_of(index) is not RunStatus.QUEUED:
+        if (
+            not self._header.backoff_s
+            or ended < budget
+            or index in self.too_large
+            or self.status_of(index) is not RunStatus.QUEUED
+        ):
             return None
         return self._columns.finished_at[index] + pause_s(self._header, index, ended, budget)
 
@@ -277,6 +292,14 @@ class JobState:
         """The runs that run now, and when each began (seconds since 1970)."""
         return ((index, began) for index, (_, began) in self._starts.items() if self._codes[index] == _RUNNING)
 
+    def last_ended_at(self, index: int) -> float:
+        """When the run's last attempt ended that has (seconds since 1970), whether or not another is to follow."""
+        return self._columns.finished_at[index]
+
+    def ended_as(self, index: int) -> RunStatus:
+        """How the run's last attempt ended that has, whether or not another is to follow."""
+        return STATUSES[self._columns.ended_as[index]]
+
     def last_end_at(self) -> float | None:
         """When the last of the runs that have ended did so (seconds since 1970); None where none has."""
         ends = zip(self._columns.finished_at, self._codes, strict=True)
@@ -334,6 +357,7 @@ class JobState:
         self._starts.pop(index, None)
         self._budgets.pop(index, None)
         self._errors.pop(index, None)
+        self.too_large.pop(index, None)
         self._turn(index, code)
         self._begun = True
 
@@ -361,6 +385,8 @@ class JobState:
         """Let `event` count from now on."""
         self.spending.replace(index)
         self._columns.put(index, code, event)
+        if self._header.ladder:
+            self._rungs[index] = event.data.get("rung", 0)
         self.spending.settle(index, event.id)
 
     def _note_end(self, index: int, event: Event) -> None:
@@ -402,15 +428,28 @@ class JobState:
         """Decide what a run is that has no good result: ended, running or waiting for its next attempt."""
         columns = self._columns
         budget, ended = self._budgets.get(index, 0), columns.attempts[index]
+        self.too_large.pop(index, None)
         if index in self._starts and self._starts[index][0] >= budget:
             self._turn(index, _RUNNING)
             return
         code = columns.ended_as[index]
-        counts = ended >= budget
-        if counts and not should_retry(self._header, STATUSES[code], self._errors.get(index), ended, budget):
-            self._turn(index, code)
-        else:
+        counts, elsewhere = ended >= budget, bool(self._rungs.get(index))
+        error = self._errors.get(index)
+        if not counts or (not elsewhere and should_retry(self._header, STATUSES[code], error, ended, budget)):
             self._turn(index, _QUEUED)
+        elif rung := self._next_rung(index, code):
+            self.too_large[index] = rung
+            self._turn(index, _QUEUED)
+        else:
+            self._turn(index, code)
+
+    def _next_rung(self, index: int, code: int) -> int:
+        """On which rung of the ladder a run that has ended so is to be run again, counted from 1; 0: nowhere."""
+        if code not in (_TIMED_OUT, _OUT_OF_MEMORY):
+            return 0
+        above = enumerate(self._header.ladder[self._rungs.get(index, 0) :], self._rungs.get(index, 0) + 1)
+        here = self._header.instance_type  # as a rung: a machine that the run has alone
+        return next((rung for rung, machine in above if code == _OUT_OF_MEMORY or machine != here), 0)
 
     def _turn(self, index: int, code: int) -> None:
         self._counts[self._codes[index]] -= 1

@@ -183,7 +183,7 @@ class EventKind(str, Enum):
     """The facts that are recorded.
 
     `queued` is written only when a run is to be tried beyond its first budget of attempts (`retry`).
-    The kinds from `process` to `stop` tell of the job as a whole (`job_records`); their index is -1.
+    The kinds from `process` on tell of the job as a whole (`job_records`); their index is -1.
     """
 
     QUEUED = "queued"
@@ -202,6 +202,8 @@ class EventKind(str, Enum):
     STOP = "stop"
     CACHE = "cache"
     ENVIRONMENT = "environment"
+    STAGE = "stage"
+    LARGER = "larger"
 
 
 #: Kinds a reader that only follows output, load and steps asks for; all the others make up the state.
@@ -366,6 +368,11 @@ class JobHeader(NamedTuple):
     rate: float = 0.0
     budget_usd: float = 0.0
     notify: str = ""
+    #: How many runs have begun after each stage of its ramp. Machines for what is too large, the smallest first; and of
+    #: a job of such runs the one that they are of (`engines.larger`).
+    stages: tuple[int, ...] = ()
+    ladder: tuple[str, ...] = ()
+    parent: str = ""
 
     @property
     def path_rules(self) -> PathRules | None:
@@ -485,8 +492,24 @@ class ExecutionFailureRecord(NamedTuple):
     reason: str = ""
 
 
+class StageRecord(NamedTuple):
+    """How far a ramp (`name`: "ramp") has come: the runs below `stop` are to be started."""
+
+    name: str
+    stop: int = 0
+
+
+class LargerRecord(NamedTuple):
+    """A job (`name`) of so many runs that were too large here; on which rung of the ladder, counted from 1."""
+
+    name: str
+    rung: int = 1
+    instance_type: str = ""
+    count: int = 0  # type: ignore[assignment]
+
+
 class StopRecord(NamedTuple):
-    """Why no more of the job's runs are started (`name`: "errors", "budget"). Its cancel flag has the same moment."""
+    """Why no more runs are started (`name`: "errors", "budget", "ramp"). Its cancel flag has the same moment."""
 
     name: str
     reason: str = ""
@@ -519,6 +542,8 @@ JobRecord: TypeAlias = (
     | StopRecord
     | CacheRecord
     | EnvironmentRecord
+    | StageRecord
+    | LargerRecord
 )
 
 _TYPES: dict[EventKind, Callable[..., JobRecord]] = {
@@ -532,6 +557,8 @@ _TYPES: dict[EventKind, Callable[..., JobRecord]] = {
     EventKind.STOP: StopRecord,
     EventKind.CACHE: CacheRecord,
     EventKind.ENVIRONMENT: EnvironmentRecord,
+    EventKind.STAGE: StageRecord,
+    EventKind.LARGER: LargerRecord,
 }
 _KINDS = {of: kind for kind, of in _TYPES.items()}
 

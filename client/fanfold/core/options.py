@@ -306,11 +306,12 @@ class Request(NamedTuple):
     tags: tuple[str, ...] = ()
     #: Of inputs that are another job's: what opens their secrets (`JobHeader.sealed_with`).
     sealed_with: str = ""
-    #: Runs a second that may begin, and dollars after which none does; 0 for any number.
+    #: As in `JobHeader`: runs a second and dollars, who is told of the end, a ramp, and larger machines.
     rate: float = 0.0
     budget_usd: float = 0.0
-    #: Who is told of its end (see `engines.notice`).
     notify: str = ""
+    stages: tuple[int, ...] = ()
+    ladder: tuple[str, ...] = ()
 
     @classmethod
     def of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -9,13 +10,25 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fanfold.contract.instances import InstanceType
 from fanfold.contract.layout import ENV_RUN
 from fanfold.contract.records import NamedTuple
 from fanfold.core.fold import JobState
-from fanfold.core.models import BAD, NO_DATA, CacheEntry, Event, JobHeader, RunRef, RunStatus, StopRecord, to_event
+from fanfold.core.models import (
+    BAD,
+    NO_DATA,
+    CacheEntry,
+    CacheRecord,
+    Event,
+    EventKind,
+    JobHeader,
+    RunRef,
+    RunStatus,
+    StopRecord,
+    to_event,
+)
 from fanfold.core.options import FailureWatch, Request, secret_variable
 from fanfold.core.processes import Locked, has_ended, this_process
 from fanfold.errors import ConfigurationError, InputMissing
@@ -206,7 +219,8 @@ class Engine(Protocol):
         """Start these runs of a job that has been put. Starting one again is harmless."""
 
     def follow(self, header: JobHeader) -> None:
-        """See to it that the job takes over what it waits for (`engines.following`), and runs what is left of that."""
+        """See to it that the job goes on by itself: that it takes over what it waits for (`engines.following`) and runs
+        what is left of that, and that what is to come later begins (`engines.steward`)."""
 
     def cancel(self, header: JobHeader) -> None:
         """End what runs of this job. Its cancel flag has been set."""
@@ -260,6 +274,46 @@ def forget_submitted_here(job_id: str) -> None:
 def submitted_here_marker(job_id: str) -> Path:
     """The file that says that this user submitted the job on this machine, so that its pickles are his own."""
     return current().home / "pickled" / job_id
+
+
+# What the cache knows of a job that has been written down.
+
+#: Keys looked up, and cached results recorded, at a time.
+_CACHE_BATCH = 2000
+#: What finds results that may serve again, of some runs and by their keys.
+Find = Callable[[range, list[str]], Mapping[str, CacheEntry]]
+
+
+def answer_from_cache(header: JobHeader, log: EventLog, key_of: Callable[[int], str], find: Find) -> bytearray:
+    """Record a `cached` result for every run whose key `find` knows. 1 for each such run."""
+    cached, answers = bytearray(header.count), CacheRecord("answers", 0, math.inf, 0.0)
+    for first in range(0, header.count, _CACHE_BATCH):
+        batch = range(first, min(first + _CACHE_BATCH, header.count))
+        asked = [key_of(index) for index in batch]
+        known = find(batch, asked)
+        if not known:
+            continue
+        events = []
+        for index, key in zip(batch, asked, strict=True):
+            if key in known:
+                cached[index] = 1
+                found: dict[str, Any] = {"status": RunStatus.CACHED, "output": known[key].output}
+                events.append(Event.new(header.id, index, 0, EventKind.FINISHED, **found))
+        log.append(events)
+        answers = _counted(answers, len(events), [entry.created_at for entry in known.values()])
+    if answers.count:
+        log.append([to_event(header.id, answers)])
+    return cached
+
+
+def may_read_cache(header: JobHeader) -> bool:
+    """False where somebody else may have put a pickle into the cache, which this job would unpickle as its own."""
+    return header.serializer != "pickle" or not header.costs_money or current().allow_pickle
+
+
+def _counted(answers: CacheRecord, more: int, made_at: list[float]) -> CacheRecord:
+    oldest, newest = min(answers.oldest, *made_at), max(answers.newest, *made_at)
+    return CacheRecord(answers.name, answers.count + more, oldest, newest)
 
 
 # Starting no more runs of a job whose first ones all failed.

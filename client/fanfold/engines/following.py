@@ -120,7 +120,8 @@ def _ranges(indexes: Sequence[int]) -> list[tuple[int, int]]:
     return ranges
 
 
-def _followed(record: DispatchRecord) -> Iterator[int]:
+def runs_of(record: DispatchRecord) -> Iterator[int]:
+    """The runs that follow an earlier job, as that record tells."""
     for text in record.runs.split(","):
         first, _, last = text.partition(":")[2].partition("-")
         yield from range(int(first), int(last) + 1)
@@ -136,7 +137,7 @@ class Following:
         manifest = Manifest(stores.objects, state.header.id, state.header.count)
         waiting = {index for index in state.indexes(RunStatus.QUEUED) if state.attempt_of(index) == 0}
         self._leaders = [
-            _Leader(stores, record.name, {one: manifest.cache_key(one) for one in _followed(record) if one in waiting})
+            _Leader(stores, record.name, {one: manifest.cache_key(one) for one in runs_of(record) if one in waiting})
             for record in records(state.job_events(EventKind.DISPATCH), DispatchRecord)
             if record.path == FOLLOWING
         ]

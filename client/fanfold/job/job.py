@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from typing_extensions import Self
 
+    from fanfold.core.cost import Cost
     from fanfold.job.cache_reasons import CacheReasons
-    from fanfold.job.cost import Cost
     from fanfold.job.diff import Difference
     from fanfold.job.map import JobMap
     from fanfold.job.summary import Summary
@@ -403,7 +403,7 @@ class Job(JobCompat):
 
         Runs on this machine cost nothing.
         """
-        from fanfold.job.cost import cost
+        from fanfold.core.cost import cost
 
         return cost(self.tracker.look())
 
@@ -548,7 +548,7 @@ class Job(JobCompat):
         if not runs:
             return self
         if self.header.budget_usd or budget_usd is not None:
-            from fanfold.job.cost import with_budget
+            from fanfold.core.cost import with_budget
 
             self.tracker.engine.stores.log.replace_header(with_budget(state, budget_usd))
             self.tracker.refresh()
@@ -589,7 +589,10 @@ class Job(JobCompat):
         header = self.header
         if fixed is None and next(self.state.indexes(*GOOD), None) is not None:
             header = header._replace(stop_on_error="never")  # this code has succeeded before
-        self.tracker.engine.start(header, runs)
+        if not (header.stages or header.ladder):
+            self.tracker.engine.start(header, runs)
+            return
+        import_module("fanfold.engines.steward").start_again(self.tracker.engine, header, runs)
 
     def _arguments(self, status: RunStatus) -> dict[int, dict[str, Any]]:
         return {index: self.contents.arguments(index) for index in self.tracker.look().indexes(status)}

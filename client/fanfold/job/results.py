@@ -182,7 +182,7 @@ class Contents:
 
     def forget(self, indexes: Iterable[int]) -> None:
         """Take these runs' results out of the cache, so that the next submit computes them instead of finding them."""
-        from fanfold.job.reuse import CacheReader, paths_in_code
+        from fanfold.engines.reuse import CacheReader, paths_in_code
 
         some = list(indexes)
         keys, texts = self._manifest.cache_keys(some), [self._manifest.arguments(index) for index in some]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fanfold.contract.instances import INSTANCE_TYPES, run_memory_mib
 from fanfold.contract.layout import ADVISED_RUN_S, LARGEST_BATCH, NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.core.cost import Cost, cost, environments_cost, environments_s
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import Dollars, counted, duration
 from fanfold.core.models import (
@@ -22,7 +23,6 @@ from fanfold.core.models import (
     StopRecord,
     records,
 )
-from fanfold.job.cost import Cost, cost, environments_cost, environments_s
 from fanfold.job.waiting import age_of, describe_losses, waiting_for
 from fanfold.stores.state import wall_s
 

@@ -20,6 +20,7 @@ from fanfold.core.models import (
     Event,
     EventKind,
     JobHeader,
+    LargerRecord,
     MachineRecord,
     RunStatus,
     records,
@@ -69,6 +70,9 @@ class Tracker(Locked):
         self._kept_at = time.monotonic() - _KEEP_S + _KEEP_FIRST_S
         self._brief: tuple[int, Brief] | None = None
         self._was_open = self._left_flight = self._looked_last = False
+        #: Whether who waits here is told on stderr of jobs on larger machines (`engines.larger`), and what he was told.
+        self.tells_larger = False
+        self._told: set[str] = set()
 
     def _new_state(self) -> JobState:
         state = JobState(self.header)
@@ -152,7 +156,7 @@ class Tracker(Locked):
             kept = KeptBrief.read(log, self.header)
             if kept is not None and kept.is_fresh(log.now()):
                 return kept.brief
-        from fanfold.job.cost import cost
+        from fanfold.core.cost import cost
 
         state = self.look()
         if self._brief is None or self._brief[0] != state.version or not state.done:
@@ -171,7 +175,7 @@ class Tracker(Locked):
             return
         if not (is_settled(self.state) if far else self.state.done or time.monotonic() - self._kept_at > _KEEP_S):
             return  # in AWS a list reads what is open
-        from fanfold.job.cost import cost
+        from fanfold.core.cost import cost
 
         self._kept, self._kept_at = read_to, time.monotonic()
         KeptBrief.write(self.engine.stores.log, self.state, self._cursor, float(cost(self.state)))
@@ -212,12 +216,29 @@ class Tracker(Locked):
                     self._leave_flight()
                     self.engine.stores.sync()
                 self.keep_brief()
+                if self.tells_larger:
+                    self._tell_larger(state)
                 yield state
             if done:
                 return
             while state.version == seen and not self._wait(deadline, state, idle):
                 if idle is not None:
                     idle(state)
+
+    def _tell_larger(self, state: JobState) -> None:
+        """Say which runs are run again on a machine; at the end, with which machine such a job would better begin."""
+        told = records(state.job_events(EventKind.LARGER), LargerRecord)
+        for one in (one for one in told if one.name not in self._told):
+            self._told.add(one.name)
+            runs, again = ("1 run was", "runs") if one.count == 1 else (f"{one.count:,} runs were", "run")
+            alone = "alone " if one.instance_type == self.header.instance_type else ""
+            sys.stderr.write(
+                f"fanfold: {runs} too large, and {again} again {alone}on {one.instance_type}: job {one.name}\n"
+            )
+        if state.done:
+            self.tells_larger = False
+            for advice in advise_larger(state):
+                sys.stderr.write(f"fanfold: {advice}\n")
 
     def _apply(self, events: Iterable[Event]) -> None:
         try:
@@ -290,6 +311,20 @@ class Tracker(Locked):
                 return True
         left_s = _NEWS_S if deadline is None else min(_NEWS_S, deadline - now)
         return self.engine.wait_for_news(left_s)
+
+
+def advise_larger(state: JobState) -> list[str]:
+    """With which machine a job like this would better begin, where half of the runs or more came to need it."""
+    needed: Counter[str] = Counter()
+    for one in records(state.job_events(EventKind.LARGER), LargerRecord):
+        needed[one.instance_type] += one.count
+    count, here = state.header.count, state.header.instance_type
+    return [
+        f"{often:,} of {count:,} runs needed {machine}: for such inputs, "
+        f'instance_type="{machine}" is sooner and cheaper.'
+        for machine, often in needed.items()
+        if machine != here and 2 * often >= count
+    ]
 
 
 class Pace:

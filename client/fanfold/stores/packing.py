@@ -224,6 +224,7 @@ _KINDS = (
     EventKind("cache"),
     EventKind("environment"),
     EventKind("step"),
+    *(EventKind(name) for name in ("stage", "larger")),
 )
 _STATUSES = (
     None,
@@ -493,17 +494,7 @@ def _kind_before_kinds(facts: dict[str, Any]) -> EventKind:
 # How a job's header is written down: one line of JSON that a later version can still read.
 
 _FIELDS = tuple(name for name in JobHeader._fields if name != "cancelled_at")
-_TUPLES = (
-    "parameters",
-    "retry_on",
-    "secrets",
-    "env",
-    "fixed_bundles",
-    "fixed_hashes",
-    "depends_on",
-    "backoff_s",
-    "tags",
-)
+_TUPLES = tuple(name for name, default in JobHeader._field_defaults.items() if isinstance(default, tuple))
 
 
 def header_to_text(header: JobHeader) -> str:

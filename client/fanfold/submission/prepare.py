@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import linecache
-import math
 import os
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import encode_json
@@ -19,19 +18,22 @@ from fanfold.core.models import (
     PATH_TAG,
     PATH_TAG_WITHIN,
     CacheEntry,
-    CacheRecord,
-    Event,
-    EventKind,
     JobHeader,
-    Output,
     PathRules,
     RunRef,
-    RunStatus,
     new_job_id,
-    to_event,
 )
 from fanfold.core.options import Options, Request, places, secret_variable, unwrapped
-from fanfold.engines.base import Description, Engine, JobSealing, engine_for, note_submitted_here
+from fanfold.engines.base import (
+    Description,
+    Engine,
+    Find,
+    JobSealing,
+    answer_from_cache,
+    engine_for,
+    may_read_cache,
+    note_submitted_here,
+)
 from fanfold.errors import CaptureError, ConfigurationError, InputError, NestedSubmitError, StoreUnavailable
 from fanfold.inputs import Signature, sender, validated
 from fanfold.job.results import make_room_now_and_then
@@ -45,8 +47,8 @@ from fanfold.stores.keys import BlobWriter, bundle_key
 from fanfold.stores.packing import Manifest, ManifestWriter
 
 if TYPE_CHECKING:
+    from fanfold.engines.reuse import CacheReader
     from fanfold.environments.package_set import PackageSet
-    from fanfold.job.reuse import CacheReader
 
 _log = Logger(__name__)
 
@@ -129,9 +131,6 @@ def missing_imports(modules: Iterable[str], described: Description) -> list[str]
     return not_brought(modules, described.packages) if described.packages else []
 
 
-#: Keys looked up, and cached results recorded, at a time.
-_CACHE_BATCH = 2000
-_Find = Callable[[range, list[str]], dict[str, CacheEntry]]
 #: So many inputs are looked at for files of this machine that runs elsewhere will not find.
 _LOOKED_AT = 100
 #: A key as bytes: a million of them take 32 MB, and need not be read back from where they were written.
@@ -149,22 +148,27 @@ class Submission(NamedTuple):
     seen_to: bytearray
     follows: bool = False
 
-    def runs(self, start: int = 0, stop: int | None = None) -> Iterator[RunRef]:
-        """The runs from `start` up to `stop` that are to be started."""
-        last = self.header.count if stop is None else min(stop, self.header.count)
-        return (RunRef(index) for index in range(start, last) if not self.seen_to[index])
+    def runs(self) -> Iterator[RunRef]:
+        """The runs that are to be started."""
+        return (RunRef(index) for index, seen_to in enumerate(self.seen_to) if not seen_to)
 
-    def start(self, start: int = 0, stop: int | None = None) -> None:
-        """Start the runs from `start` up to `stop`; with the first of them, look out for those of earlier jobs.
+    def start(self) -> None:
+        """Start the runs, of a ramp those of its first stage; and look out for what earlier jobs perform.
 
         What keeps it from that names the job, which is written down by now: submitted again it might run twice.
         """
+        header = self.header
         try:
-            self.engine.start(self.header, self.runs(start, stop))
+            if header.stages:
+                from fanfold.engines.steward import begin_ramp
+
+                begin_ramp(self.engine, header)
+            else:
+                self.engine.start(header, self.runs())
         except (ConfigurationError, StoreUnavailable) as error:
-            raise name_job(error, self.header.id, _START_IT, "has not started as a whole") from error.__cause__
-        if self.follows and not start:
-            self.engine.follow(self.header)
+            raise name_job(error, header.id, _START_IT, "has not started as a whole") from error.__cause__
+        if self.follows or header.stages or header.ladder:
+            self.engine.follow(header)
 
 
 class Draft:
@@ -280,7 +284,7 @@ class Draft:
 
     def cache_reader(self) -> CacheReader:
         """What looks this UDF's runs up in the cache; once the first input has been checked."""
-        from fanfold.job.reuse import CacheReader
+        from fanfold.engines.reuse import CacheReader
 
         here = self.described.uses_own_packages
         return CacheReader(self.engine.stores, self.path_rules, self.constants, here=here, code=self.paths)
@@ -442,6 +446,8 @@ def _as_asked(header: JobHeader, request: Request) -> JobHeader:
         rate=request.rate,
         budget_usd=request.budget_usd,
         notify=request.notify,
+        stages=request.stages,
+        ladder=request.ladder,
         max_retry=request.max_retry,
         retry_on=request.retry_on,
         backoff_s=request.backoff_s,
@@ -504,26 +510,10 @@ def _answer_from_cache(header: JobHeader, draft: Draft, keys: bytearray, texts: 
 
     `texts` are the runs' arguments, where some name files.
     """
-    cached, answers, log = bytearray(header.count), CacheRecord("answers", 0, math.inf, 0.0), draft.engine.stores.log
-    if not header.cache or not header.cache_max_age_s or not _may_read_cache(header):
-        return cached
+    if not header.cache or not header.cache_max_age_s or not may_read_cache(header):
+        return bytearray(header.count)
     find = _finder(header, draft, texts)
-    for first in range(0, header.count, _CACHE_BATCH):
-        batch = range(first, min(first + _CACHE_BATCH, header.count))
-        asked = [_key_of(index, keys) for index in batch]
-        known = find(batch, asked)
-        if not known:
-            continue
-        events = []
-        for index, key in zip(batch, asked, strict=True):
-            if key in known:
-                cached[index] = 1
-                events.append(_cached_event(header.id, index, known[key].output))
-        log.append(events)
-        answers = _counted(answers, len(events), [entry.created_at for entry in known.values()])
-    if answers.count:
-        log.append([to_event(header.id, answers)])
-    return cached
+    return answer_from_cache(header, draft.engine.stores.log, lambda index: _key_of(index, keys), find)
 
 
 def _key_of(index: int, keys: bytearray) -> str:
@@ -534,10 +524,10 @@ def _may_follow(header: JobHeader, engine: Engine) -> bool:
     """Whether the job may wait for what an earlier one computes."""
     outlives_this = engine.detached or header.instance_type is not None
     can_wait = engine.describe().runs_follow_anywhere or not outlives_this
-    return can_wait and header.cache_max_age_s > 0 and _may_read_cache(header)
+    return can_wait and header.cache_max_age_s > 0 and may_read_cache(header)
 
 
-def _finder(header: JobHeader, draft: Draft, texts: Manifest | None) -> _Find:
+def _finder(header: JobHeader, draft: Draft, texts: Manifest | None) -> Find:
     """What finds results that may serve again, of some runs and by their keys."""
     max_age_s, cache = header.cache_max_age_s, draft.engine.stores.cache
     if texts is not None:
@@ -549,17 +539,3 @@ def _finder(header: JobHeader, draft: Draft, texts: Manifest | None) -> _Find:
         return draft.cache_reader().without_changed(known) if known else known
 
     return find
-
-
-def _counted(answers: CacheRecord, more: int, made_at: list[float]) -> CacheRecord:
-    oldest, newest = min(answers.oldest, *made_at), max(answers.newest, *made_at)
-    return CacheRecord(answers.name, answers.count + more, oldest, newest)
-
-
-def _may_read_cache(header: JobHeader) -> bool:
-    """False where somebody else may have put a pickle into the cache, which this job would unpickle as its own."""
-    return header.serializer != "pickle" or not header.costs_money or current().allow_pickle
-
-
-def _cached_event(job_id: str, index: int, output: Output) -> Event:
-    return Event.new(job_id, index, 0, EventKind.FINISHED, status=RunStatus.CACHED, output=output)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -127,13 +126,13 @@ def submit(
     Waits for the end and prints what it took; -o writes the results to a file, as `fanfold collect` does later.
     Ctrl-C cancels the job.
     """
+    from fanfold.api.submit import cancelling, wait_for_ramp
     from fanfold.api.submit import submit as start
     from fanfold.core.options import places, unwrapped
 
     if output is not None:
         _check_output(output, debug=debug, no_wait=no_wait)
     function = _loaded(udf, packages, image)
-    larger = _escalation(function, escalate, processes, engine, instance_type, waits=debug or not no_wait)
     if no_wait and not debug:
         detach(places(engine, instance_type)[0] or unwrapped(function)[1].engine)
     with redirect_stdout(sys.stderr if debug else sys.stdout):  # what a UDF prints is not the command's output
@@ -152,7 +151,7 @@ def submit(
             ramp=ramp,
             budget_usd=budget,
             debug_mode=debug,
-            escalate=escalate.split(",") if debug and escalate else None,
+            escalate=escalate.split(",") if escalate else None,
             stop_on_error=stop_on_error,
             notify=notify,
             collect=False,
@@ -164,7 +163,9 @@ def submit(
         report_start(outcome, as_json=as_json)
     else:
         note(f"{outcome.name}: {counted(len(outcome), 'run')}, job {outcome.id}")
-        ended = larger(wait_or_cancel(outcome))
+        with cancelling(outcome):
+            wait_for_ramp(outcome, None)
+        ended = wait_or_cancel(outcome)
         _write_results(ended, output)
         report_end(ended, as_json=as_json)
 
@@ -193,38 +194,6 @@ def _check_output(output: Path, *, debug: bool, no_wait: bool) -> None:
             next_step="leave out --debug and --no-wait, or `fanfold collect JOB -o FILE` later. Nothing was started.",
         )
     check_target(output)
-
-
-def _escalation(
-    function: Any, name: str | None, processes: str, engine: str | None, instance_type: str | None, *, waits: bool
-) -> Callable[[Job], Job]:
-    """What runs on a machine what was too large in a job that has ended; refuses at once what names none.
-
-    With `processes` "auto", what ran out of memory beside others is run alone first.
-    """
-    measured = processes == "auto"
-    if name is None and not measured:
-        return lambda job: job
-    from fanfold.core.options import unwrapped
-    from fanfold.submission.escalation import check_ladder, rungs
-    from fanfold.submission.prepare import resolve_call
-
-    chosen, request = resolve_call(function, engine=engine, instance_type=instance_type, quiet=True)
-    asked = None if name is None else name.split(",")
-    ladder = check_ladder(asked, request, chosen, image=unwrapped(function)[1].image, waits=waits)
-
-    def escalated(job: Job) -> Job:
-        header = job.header
-        alone = request.instance if measured and header.n_processes_per_worker > 1 else None
-        for larger, left in rungs(job, function, ladder, alone=alone, budget_usd=header.budget_usd or None):
-            if left == 0:
-                note("The budget is spent: what was too large is not run again.")
-                break
-            wait_or_cancel(larger.start(chosen, budget_usd=left))
-            larger.adopt(chosen)
-        return job
-
-    return escalated
 
 
 def _constants(pairs: list[str], start: Any) -> dict[str, Any]:

@@ -194,7 +194,7 @@ def _clear_far(engine: str | None, udf: str | None, age: float | None) -> tuple[
             "In a deployment, `cache clear` forgets the results of one UDF, whatever their age.",
             next_step="name it: `fanfold cache clear --udf NAME`. Nothing was forgotten.",
         )
-    from fanfold.job.reuse import forget_results_of
+    from fanfold.engines.reuse import forget_results_of
 
     return forget_results_of(udf, where.stores), 0
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ from fanfold.stores.state import read_state
 
 if TYPE_CHECKING:
     from fanfold.engines.schedule import ScheduleKeeper
+    from fanfold.engines.steward import Steward
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class AwsEngine:
         self._lost_machines = LostMachines(account)
         self.looked_at: dict[str, float] = {}
         self._followings: dict[str, Following] = {}
+        self._stewards: dict[str, Steward] = {}
         self._find, self._discovered_at = find, time.monotonic()
         self.detached = False  # its runs are in AWS; True: nor does this process stay to call a function itself
 
@@ -126,6 +128,10 @@ class AwsEngine:
         One that cannot be stopped now keeps no other from it; cancelling again tries it again.
         """
         state, failures = read_state(self.stores.log, header, consistent=True), []
+        if header.ladder:
+            from fanfold.engines.larger import cancel_larger
+
+            cancel_larger(self, state)
         for dispatch in reconcile.dispatches_of(state):
             try:
                 self.paths[dispatch.path].stop(header, dispatch)
@@ -152,7 +158,7 @@ class AwsEngine:
         if header.owner != current().owner and not self.context.is_shepherd:
             return self._look_only(header, state) or told
         self.stores.keep(header.id, within_s=_KEEP_S)
-        if self._take_over(header, state):
+        if self._take_over(header, state) or self._goes_on(header, state):
             return True
         headers = self.stores.log.job_headers
         if not self.inspector.look(header, state) or not headers.take_lease(header.id, _REPAIR_LEASE_S):
@@ -230,6 +236,34 @@ class AwsEngine:
         following.advance()
         self.looked_at.pop(header.id, None)
         return len(following) < before
+
+    def steward_of(self, header: JobHeader) -> Steward:
+        """What goes on with that job: stages of its ramp, larger machines."""
+        from fanfold.engines.steward import Steward
+
+        return self._stewards.setdefault(header.id, Steward(self, self._turn))
+
+    def _goes_on(self, header: JobHeader, state: JobState) -> bool:
+        """Begin what is to begin later than the job; whether there was anything."""
+        if not (header.stages or header.ladder) or not self.steward_of(header).advance(state):
+            return False
+        self.looked_at.pop(header.id, None)
+        return True
+
+    @contextmanager
+    def _turn(self, header: JobHeader) -> Iterator[JobState | None]:
+        """How the job stands, for one that looks after it at a time."""
+        headers = self.stores.log.job_headers
+        if not headers.take_lease(header.id, _REPAIR_LEASE_S):
+            yield None
+            return
+        try:
+            headers.forget(header.id)
+            state = read_state(self.stores.log, self.stores.log.get_job(header.id), consistent=True)
+            state.now = self.stores.log.now
+            yield state
+        finally:
+            headers.release_lease(header.id)
 
     def _look_only(self, header: JobHeader, state: JobState) -> bool:
         """Note what a reader has missed of a job that is not his; True where it is to read all anew.

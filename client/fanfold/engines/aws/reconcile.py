@@ -13,6 +13,7 @@ from fanfold.engines.aws.dispatch import DIRECT, Dispatch, of_event
 from fanfold.engines.aws.paths import LaunchPath
 from fanfold.engines.aws.paths.base import CLOCKS_S, CUT_OFF, STARTING_S, Fate
 from fanfold.engines.base import submitter_has_ended
+from fanfold.engines.stages import released
 from fanfold.stores.aws.clock import ServiceClock
 
 #: A realtime run that started so long before now, its time limit not counted, will not end any more.
@@ -46,7 +47,7 @@ class Inspector:
     def __init__(self, paths: Mapping[str, LaunchPath], clock: ServiceClock) -> None:
         self._paths = paths
         self._clock = clock
-        #: What its client never came to start may be the later stage of a ramp, which the shepherd does not take over.
+        #: Whether it starts what its client never came to start; the client may still be looking into the cache.
         self.takes_unreleased = True
 
     def look(self, header: JobHeader, state: JobState) -> Findings:
@@ -58,14 +59,16 @@ class Inspector:
         attended = any(fate is None for fate in fates.values())
         followed = _dispatches(state, followed=True)
         young = not cut_off and _is_young(header, dispatches, now)
+        let_begin = released(state)
         for index in state.missing():
+            if index in state.too_large:
+                continue  # it waits for a larger machine
             run = RunRef(index, state.attempt_of(index))
             mine = next((one for one in dispatches if one.covers(*run[:2])), None)
             if mine is None:
                 if (state.due_at(index) or 0.0) > now or any(one.covers(*run[:2]) for one in followed):
                     continue  # its pause is not over, or an earlier job performs it
-                released = run.attempt > 0 or self.takes_unreleased
-                if released and _is_due(header, run, attended=attended, young=young):
+                if self._is_released(header, run, let_begin) and _is_due(header, run, attended=attended, young=young):
                     findings.due.append(run)
                 if header.cancelled_at is None or attended:
                     continue
@@ -79,6 +82,12 @@ class Inspector:
                 findings.lost.append((run, ending))
         return findings
 
+    def _is_released(self, header: JobHeader, run: RunRef, let_begin: int) -> bool:
+        """Whether a run may begin: of a ramp those up to its stage, of a larger job all."""
+        if header.stages:
+            return run.attempt > 0 or run.index < let_begin
+        return run.attempt > 0 or self.takes_unreleased or bool(header.parent)
+
     def wait_s(self, header: JobHeader, state: JobState) -> float:
         """In how many seconds a look may find something that nobody tells of: a pause or a patience that is over."""
         if self.look(header, state):
@@ -87,6 +96,8 @@ class Inspector:
         times = [one.at + self._paths[one.path].lasts_s(one) for one in dispatches]
         times.append(max([header.created_at, *(one.at for one in dispatches)]) + STARTING_S)
         times += (due_at for index in state.missing() if (due_at := state.due_at(index)))
+        if header.stages and not released(state):
+            times.append(header.created_at + STARTING_S)
         if header.instance_type is None:
             limit_s = (header.timeout_s or REALTIME_TIMEOUT_S) + _LEASE_S
             times += (at + limit_s for _, at in state.running())

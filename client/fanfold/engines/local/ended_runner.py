@@ -1,11 +1,52 @@
-"""What the process that ran a dedicated job has left to say, and whether another would fare better."""
+"""What becomes of a job when the process that ran it has ended: another one goes on, or its runs are lost."""
 
 from __future__ import annotations
 
-from fanfold.core.models import JobHeader
+from typing import TYPE_CHECKING
+
+from fanfold.core.fold import JobState
+from fanfold.core.models import Event, EventKind, JobHeader, RunError, RunStatus
+from fanfold.engines.local.engine import start_runner, start_telling
+from fanfold.engines.local.stewarding import steward_of
+from fanfold.engines.stages import released
 from fanfold.errors import StoreFull
 from fanfold.stores import disk
 from fanfold.stores.local import LocalStores
+
+if TYPE_CHECKING:
+    from fanfold.engines.local.engine import LocalEngine
+
+
+def take_over(engine: LocalEngine, header: JobHeader, state: JobState) -> None:
+    """Have another process go on with a dedicated job; of another, record as lost what nobody performs any more.
+
+    What runs on a larger machine has a process of its own, and is taken over by who looks. Raises `StoreFull`.
+    """
+    stores, starts = engine.stores, len(state.job_events(EventKind.RUNNER))
+    goes_on = header.instance_type is not None and header.cancelled_at is None and starts <= header.max_retry
+    if goes_on:
+        check_room(stores, header)
+    running = list(state.indexes(RunStatus.RUNNING))
+    queued = [index for index in state.indexes(RunStatus.QUEUED) if index not in state.too_large]
+    reason = f"the process that ran it on {_host_of(state)} has ended{last_words(stores, header)}"
+    error = RunError("Lost", reason, infrastructure=goes_on)
+    lost = running if goes_on else [*running, *queued]
+    stores.log.append([_lost(header.id, index, state.attempt_of(index), error) for index in lost])
+    if goes_on:
+        start_runner(stores, header, released(state))
+    elif state.too_large:
+        steward_of(engine).advance(state)
+    elif header.notify:
+        start_telling(stores, header)
+
+
+def _lost(job_id: str, index: int, attempt: int, error: RunError) -> Event:
+    return Event.new(job_id, index, attempt, EventKind.FINISHED, status=RunStatus.LOST, error=error)
+
+
+def _host_of(state: JobState) -> str:
+    events = state.job_events(EventKind.RUNNER, EventKind.PROCESS)
+    return str(events[0].data["host"]) if events else "this machine"
 
 
 def check_room(stores: LocalStores, header: JobHeader) -> None:

@@ -26,10 +26,8 @@ from fanfold.core.models import (
     EventKind,
     JobHeader,
     ProcessRecord,
-    RunError,
     RunnerRecord,
     RunRef,
-    RunStatus,
     records,
     to_event,
 )
@@ -81,6 +79,8 @@ class PoolDriver:
         #: What made going on with a job impossible, by job id.
         self.failures: dict[str, FanfoldError] = {}
         self._broken: list[JobFeed] = []
+        #: Threads that begin more of a job later, by its id.
+        self.steering: dict[str, threading.Thread] = {}
         self._pool.get_ready()
         self._thread = threading.Thread(target=self._run, name="fanfold-pool", daemon=True)
         self._thread.start()
@@ -200,13 +200,17 @@ class PoolDriver:
         self._stop()
 
     def _cancel_the_rest(self) -> None:
-        with self._lock:
-            job_ids = [feed.header.id for feed in [*self._serving, *self._new]]
-        for job_id in job_ids:
+        for job_id in (job_ids := self._open_jobs()):
             self._stores.log.request_cancel(job_id, time.time())
         for job_id in job_ids:
             self.end_cancelled(job_id)
             self._say(f'job {job_id} is cancelled; `fanfold.get_job("{job_id}").retry()` runs the rest.')
+
+    def _open_jobs(self) -> list[str]:
+        """The jobs that this process performs, or is to perform more of."""
+        with self._lock:
+            serving = [feed.header.id for feed in [*self._serving, *self._new]]
+        return list(dict.fromkeys([*serving, *(one for one, thread in self.steering.items() if thread.is_alive())]))
 
     def _stop(self) -> None:
         self._stopping = True
@@ -218,10 +222,9 @@ class PoolDriver:
 
     def _wait_for_the_rest(self) -> None:
         since, said, pause_s = time.monotonic(), False, 0.001  # what the caller has just collected is over in a moment
-        while self._thread.is_alive() and (self._serving or self._new):
+        while self._thread.is_alive() and (jobs := ", ".join(self._open_jobs())):
             if not said and time.monotonic() - since > _QUIET_S:
                 said = True
-                jobs = ", ".join(feed.header.id for feed in [*self._serving, *self._new])
                 self._say(f"waiting for {jobs} to finish before this process ends; Ctrl-C cancels instead.")
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, 0.02)
@@ -286,7 +289,7 @@ class LocalEngine(Locked):
         super().__init__()
         self.home = home
         self.stores = LocalStores.open(home)
-        self._heartbeats = home / "running"
+        self.heartbeats = home / "running"
         self._driver: PoolDriver | None = None
         #: Realtime jobs too are run by a process that outlives this one, as a command that does not wait wants it.
         self.detached = False
@@ -309,7 +312,12 @@ class LocalEngine(Locked):
         self.stores.objects.sync_soon()  # the inputs are on the disk by the time that the first runs have ended
 
     def follow(self, header: JobHeader) -> None:
-        """Take over what earlier jobs perform for this one, in a thread that this process waits for at its end."""
+        """Take over what earlier jobs perform for this one, in a thread that this process waits for at its end; and
+        begin what is to begin later, as the runner of a job does that has one."""
+        if (header.stages or header.ladder) and header.instance_type is None and not self.detached:
+            from fanfold.engines.local.stewarding import start_steering
+
+            self._ready_driver().steering[header.id] = start_steering(self, header)
         from fanfold.engines.following import Following  # most jobs have nobody to follow
 
         following = Following(self.stores, read_state(self.stores.log, header), self._look_after)
@@ -339,6 +347,10 @@ class LocalEngine(Locked):
 
     def cancel(self, header: JobHeader) -> None:
         """End what runs of this job in this process; others see its cancel flag within half a second."""
+        if header.ladder:
+            from fanfold.engines.larger import cancel_larger
+
+            cancel_larger(self, read_state(self.stores.log, header))
         if self._driver is not None:
             self._driver.end_cancelled(header.id)
 
@@ -350,13 +362,15 @@ class LocalEngine(Locked):
         self._raise_failure(header)
         if state.done or self._is_attended(header, state) or not os.access(self.home, os.W_OK):
             return False
-        with liveness.only_one(self._heartbeats, header.id) as mine:
+        with liveness.only_one(self.heartbeats, header.id) as mine:
             if not mine:
                 return False
             now = read_state(self.stores.log, header)  # another process may have just seen to it
             if now.done or self._is_attended(header, now):
                 return True
-            self._take_over(header, now)
+            from fanfold.engines.local.ended_runner import take_over
+
+            take_over(self, header, now)
         return True
 
     def wait_for_news(self, timeout_s: float) -> bool:
@@ -403,27 +417,10 @@ class LocalEngine(Locked):
             self._given_up.add(header.id)
             raise failure
 
-    def _take_over(self, header: JobHeader, state: JobState) -> None:
-        from fanfold.engines.local.ended_runner import check_room, last_words
-
-        starts = len(state.job_events(EventKind.RUNNER))
-        goes_on = header.instance_type is not None and header.cancelled_at is None and starts <= header.max_retry
-        if goes_on:
-            check_room(self.stores, header)
-        running = list(state.indexes(RunStatus.RUNNING))
-        lost = running if goes_on else [*running, *state.indexes(RunStatus.QUEUED)]
-        reason = f"the process that ran it on {_host_of(state)} has ended{last_words(self.stores, header)}"
-        error = RunError("Lost", reason, infrastructure=goes_on)
-        self.stores.log.append([_lost(header.id, index, state.attempt_of(index), error) for index in lost])
-        if goes_on:
-            start_runner(self.stores, header, header.count)
-        elif header.notify:
-            start_telling(self.stores, header)
-
     def _ready_driver(self) -> PoolDriver:
         with self.lock:  # threads that come first at once must not have a pool each
             if self._driver is None or not self._driver.alive:
-                self._driver = PoolDriver(usable_cores(), self.stores, self._heartbeats)
+                self._driver = PoolDriver(usable_cores(), self.stores, self.heartbeats)
             return self._driver
 
     def _is_attended(self, header: JobHeader, state: JobState) -> bool:
@@ -440,8 +437,8 @@ class LocalEngine(Locked):
             return False
         if process.host != os.uname().nodename:  # a home on a shared disk, or in a container that was made anew
             within_s = _SEEN_S if header.cancelled_at is None else _SEEN_AFTER_CANCEL_S
-            return liveness.was_alive(self._heartbeats, name, within_s=within_s)
-        return liveness.is_alive(self._heartbeats, name)
+            return liveness.was_alive(self.heartbeats, name, within_s=within_s)
+        return liveness.is_alive(self.heartbeats, name)
 
 
 def _may_come_up(runner: RunnerRecord) -> bool:
@@ -583,12 +580,3 @@ def start_runner(stores: LocalStores, header: JobHeader, stop: int) -> None:
     # Should it end before this process does, somebody has to take note, or it would stay a zombie.
     with suppress(RuntimeError):  # this process is about to end itself, and starts no thread any more
         threading.Thread(target=process.wait, name="fanfold-runner", daemon=True).start()
-
-
-def _lost(job_id: str, index: int, attempt: int, error: RunError) -> Event:
-    return Event.new(job_id, index, attempt, EventKind.FINISHED, status=RunStatus.LOST, error=error)
-
-
-def _host_of(state: JobState) -> str:
-    events = state.job_events(EventKind.RUNNER, EventKind.PROCESS)
-    return str(events[0].data["host"]) if events else "this machine"

@@ -7,12 +7,22 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 
 from fanfold.core.models import JobHeader, RunnerRecord, RunRef, RunStatus, to_event
 from fanfold.engines.feed import Heartbeat, serve
-from fanfold.engines.local.engine import concurrency, keep_counts, make_feed, pool_folder, process_event, start_telling
+from fanfold.engines.local.engine import (
+    LocalEngine,
+    concurrency,
+    keep_counts,
+    make_feed,
+    pool_folder,
+    process_event,
+    start_telling,
+)
+from fanfold.engines.local.stewarding import start_steering
 from fanfold.execution.pool.pool import Pool
 from fanfold.stores.local import LocalStores
 from fanfold.stores.state import read_state
@@ -38,12 +48,13 @@ def run(home: Path, job_id: str, stop: int, name: str) -> None:
     started = RunnerRecord(name, socket.gethostname(), "started")
     stores.log.append([process_event(job_id, heartbeat), to_event(job_id, started)])
     pool = Pool(concurrency(header), folder)
-    feed = make_feed(header, open_runs(stores, header, stop), stores)
-    keeper = keep_counts(stores, header)
+    keeper, watch = keep_counts(stores, header), _Watch(stores, job_id, heartbeat)
     try:
-        serve(pool, feed, _Watch(stores, job_id, heartbeat).is_cancelled)
-        if feed.broken:
-            raise feed.broken
+        for runs in portions(stores, header, stop):
+            feed = make_feed(header, runs, stores)
+            serve(pool, feed, watch.is_cancelled)
+            if feed.broken:
+                raise feed.broken
     finally:
         pool.close()
         if keeper is not None:
@@ -55,13 +66,30 @@ def run(home: Path, job_id: str, stop: int, name: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def portions(stores: LocalStores, header: JobHeader, stop: int) -> Iterator[Iterable[RunRef]]:
+    """The runs to perform now; then, one after the other, what is begun later, until the job is done."""
+    if not (header.stages or header.ladder):
+        yield open_runs(stores, header, stop)
+        return
+    later: SimpleQueue[Iterable[RunRef] | None] = SimpleQueue()
+    runs = list(open_runs(stores, header, stop))  # before anything begins that is not of these
+
+    def begin(_: JobHeader, runs: Iterable[RunRef]) -> None:
+        later.put(runs)
+
+    start_steering(LocalEngine(stores.home), header, begin, at_end=lambda: later.put(None))
+    yield runs
+    while (begun := later.get()) is not None:
+        yield begun
+
+
 def open_runs(stores: LocalStores, header: JobHeader, stop: int) -> Iterator[RunRef]:
     """The runs below `stop` that are neither done nor running, each with the attempt that is next."""
     state = read_state(stores.log, header)
     return (
         RunRef(index, state.attempt_of(index), state.first_attempt_of(index), state.due_at(index) or 0.0)
         for index in state.indexes(RunStatus.QUEUED)
-        if index < stop
+        if index < stop and index not in state.too_large
     )
 
 

@@ -109,12 +109,23 @@ def _wakes(event: Event, header: JobHeader) -> bool:
     """Whether the shepherd is to know of it: of what has been started, and of a run that may have to be once more.
 
     Where somebody is to be told of the job's end, of all that may be its end, too: of a large job it hears by the end
-    of its execution, else every second of it would wake it.
+    of its execution, else every second of it would wake it. So does it hear of a large stage of a ramp; of a small one
+    by its runs.
     """
     if event.kind is EventKind.FINISHED:
         may_be_last = header.notify and (header.count <= _SMALL_JOB or event.attempt > 0)
-        return event.status not in _GOOD or bool(may_be_last)
+        return event.status not in _GOOD or bool(may_be_last) or _ends_a_stage(event.index, header.stages)
     return event.kind is EventKind.DISPATCH or (event.kind is EventKind.CACHE and bool(header.notify))
+
+
+def _ends_a_stage(index: int, stages: Sequence[int]) -> bool:
+    """Whether the end of that run may be the end of a small stage."""
+    begin = 0
+    for stop in stages:
+        if begin <= index < stop:
+            return stop - begin <= _SMALL_JOB
+        begin = stop
+    return False
 
 
 def _portions(events: Sequence[Event]) -> Iterator[list[Event]]:
