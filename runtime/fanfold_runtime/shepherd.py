@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import boto3  # noqa: F401 - here, while an environment starts with more CPU than it has later
 
 from fanfold.contract import layout
-from fanfold.contract.cloud import DEDICATED, DISTRIBUTED, ENV_ALARM_ROLE, PARTITION_KEY, deadlines_group
+from fanfold.contract.cloud import DEDICATED, DISTRIBUTED, ENV_ALARM_ROLE, PARTITION_KEY, deadlines_group, resource_name
 from fanfold.core.cost import cost
 from fanfold.core.fold import JobState
 from fanfold.engines.aws.discovery import discover
@@ -182,7 +182,7 @@ class Shepherd:
 
     def _wake(self, job_id: str) -> None:
         """Have a job looked after whose runs a larger one has run: what came of them is to be taken over."""
-        wake(self.engine.account, self._alarm.function, job_id)
+        wake(self.engine.account, resource_name(self.engine.context.deployment.name, "shepherd"), job_id)
 
 
 @cache

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
+from fanfold.core.cost import environments_s
 from fanfold.core.models import JobHeader
 from fanfold.environments.lock import Lock, Wheel
 from fanfold.environments.requirements import this_python
-from fanfold.core.cost import environments_s
 from fanfold.stores.keys import blob_key, bundle_key
 from fanfold.stores.local import LocalStores
 from fanfold.stores.state import read_state

@@ -73,7 +73,7 @@ def test_a_client_killed_within_start_leaves_a_job_that_another_client_goes_on_w
 def test_the_shepherd_starts_no_run_that_its_client_never_came_to_start(
     engine, in_process, account, fresh, monkeypatch
 ):
-    """It may be the later stage of a ramp, whose client is gone: that would begin what nobody has looked at."""
+    """Its client may still be looking into the cache."""
     header = put_job(engine.stores, double, list(range(4)), cache=False)
     first_stage = new_dispatch(header, [RunRef(0), RunRef(1)])
     engine.stores.log.append([dispatch.to_event(header.id, first_stage, "starting")])

@@ -15,7 +15,7 @@ import uuid
 import pytest
 
 import fanfold
-from fanfold.core.models import RunStatus
+from fanfold.core.models import EventKind, LargerRecord, RunStatus, StageRecord, records
 from fanfold.engines.base import engine_for
 from fanfold.stores.state import read_state
 from tests.address import listening
@@ -97,6 +97,30 @@ def test_what_fails_after_its_client_is_gone_is_tried_again_and_its_end_is_told(
     assert [state_of(job_id).attempt_of(index) for index in range(3)] == [1, 1, 1]
     assert fanfold.get_job(job_id).results() == [0, 1, 2]
     assert alone.permissions()[1] == [], "nothing was refused"
+
+
+def test_a_ramp_goes_on_without_its_client_and_a_machine_takes_what_was_too_large(alone, eventually, address):
+    job_id = submit_and_die("slow_once", range(9), ramp=[1, 4], escalate="medium", notify=address.url)
+    (told,) = eventually(lambda: address.heard, within_s=90)
+    assert (told["job"], told["counts"]) == (job_id, {"succeeded": 9})
+    state = state_of(job_id)
+    assert [stage.stop for stage in records(state.job_events(EventKind.STAGE), StageRecord)] == [9]
+    (larger,) = records(state.job_events(EventKind.LARGER), LargerRecord)
+    assert (larger.instance_type, larger.count, fanfold.get_job(larger.name).counts()) == (
+        "medium",
+        1,
+        {"succeeded": 1},
+    )
+    assert fanfold.get_job(job_id).results() == [10 * x for x in range(9)]
+    assert alone.permissions()[1] == [], "nothing was refused"
+
+
+def test_a_ramp_without_its_client_stops_where_runs_fail(alone, eventually):
+    job_id = submit_and_die("always_fails", range(9), ramp=[1, 4])
+    eventually(lambda: state_of(job_id).stop_reason, within_s=60)
+    state = state_of(job_id)
+    assert state.stop_reason == "the ramp stopped after 1 of 9 runs: 1 of 1 runs failed"
+    assert statuses_of(job_id) == {"failed": 1, "cancelled": 8}
 
 
 @pytest.mark.long

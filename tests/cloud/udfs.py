@@ -62,3 +62,12 @@ def always_fails(x: int):
 
     time.sleep(0.3)
     raise ValueError("always the same")
+
+
+@fanfold.udf(timeout_s=1)
+def slow_once(x: int):
+    """Takes longer for one input than a function may."""
+    import time
+
+    time.sleep(2.5 if x == 1 else 0)
+    return 10 * x

@@ -8,6 +8,7 @@ import random
 import pytest
 
 from fanfold.contract.instances import INSTANCE_TYPES
+from fanfold.core.cost import cost
 from fanfold.core.fold import fold
 from fanfold.core.models import (
     DispatchRecord,
@@ -21,7 +22,6 @@ from fanfold.core.models import (
     to_event,
 )
 from fanfold.core.pricing import machine_cost, realtime_cost
-from fanfold.core.cost import cost
 from fanfold.job.summary import summarise
 from tests.job.conftest import BEGAN
 

@@ -12,6 +12,7 @@ import fanfold
 from fanfold.core.models import EventKind
 from fanfold.engines.base import engine_for
 from fanfold.stores import disk
+from fanfold.stores.state import read_state
 from tests.conftest import is_gone, worker_processes
 
 
@@ -214,3 +215,35 @@ def test_a_runner_that_was_stopped_by_hand_is_told_from_one_that_is_gone(tmp_pat
     os.kill(runner.pid, signal.SIGCONT)
     (tmp_path / "go").touch()
     assert len(job.results()) == 1
+
+
+@pytest.mark.parametrize("too_much", [False, True], ids=["to its end", "until runs fail"])
+def test_a_ramp_and_larger_machines_need_no_caller(script, eventually, too_much):
+    submitter = script(
+        """
+        import os, signal, sys, fanfold
+
+        @fanfold.udf(memory_mib=300)
+        def hungry(x: int, fails: str):
+            import time
+            if fails == "True" and x == 2:
+                raise ValueError("too much")
+            held = bytearray((900 if x == 4 else 1) << 20)
+            time.sleep(0.5 if x == 4 else 0)
+            return len(held) >> 20
+
+        given = {"instance_type": "small", "ramp": (1, 3), "escalate": "medium"}
+        print(fanfold.submit(hungry, range(6), fails=sys.argv[1], collect=False, **given).id, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """,
+        too_much,
+    )
+    job = fanfold.get_job(submitter.line())
+    submitter.end()
+    log = engine_for().stores.log
+    state = eventually(lambda: (now := read_state(log, log.get_job(job.id))).done and now, within_s=60)  # nobody looks
+    if too_much:
+        assert state.stop_reason == "the ramp stopped after 3 of 6 runs: 1 of 3 runs failed"
+        assert job.counts() == {"succeeded": 2, "failed": 1, "cancelled": 3}
+    else:
+        assert job.results() == [1, 1, 1, 1, 900, 1]

@@ -10,8 +10,8 @@ from typing import Any
 
 from fanfold.core.fold import JobState
 from fanfold.core.models import Event, EventKind, JobHeader, Output, RunError, RunStatus, Usage
+from fanfold.engines.larger import ends_of
 from fanfold.execution.calls import Call
-from fanfold.submission.escalation import Escalation
 from tests.contract.conformance import Acts
 from tests.simulation.deployment import SimulatedCloud, value_of
 from tests.simulation.schedule import Plan, cancel_job, stage, submit_job, wait_for_job
@@ -40,11 +40,13 @@ class SimulatedPlace:
         cloud.act = self._act
 
     def submit(self, *acts: Acts, on_machine: bool = False, escalate: bool = False, **options: Any) -> JobHeader:
+        if escalate:
+            options["ladder"] = ("medium",)
         header = self._header(acts, on_machine=on_machine or options.get("max_workers") is not None, **options)
         client = self._world.process("submitter", mortal=False)
         self._go_on_until_over(lambda: submit_job(self._cloud, client, header))
         if escalate:
-            self.wait(header)
+            self._world.run(lambda: not {*self._state(header).missing()} - {*self._state(header).too_large})
             self._escalate(header, acts)
         return header
 
@@ -98,20 +100,18 @@ class SimulatedPlace:
 
     def _escalate(self, header: JobHeader, acts: tuple[Acts, ...]) -> None:
         """As `escalate=` does it: a job on a machine, whose ends the first adopts. Its other runs are in the cache."""
-        job: Any = SimpleNamespace(id=header.id, header=header, state=self._state(header))
-        escalation = Escalation(job, _no_udf, _NO_MACHINE)
-        larger = self._header(acts, on_machine=True)
+        first = self._state(header)
+        of, larger = sorted(first.too_large), self._header(acts, on_machine=True)
         client = self._world.process("submitter", mortal=False)
         self._go_on_until_over(lambda: submit_job(self._cloud, client, larger))
         self.wait(larger)
-        state, of = self._state(larger), escalation.indexes
+        state = self._state(larger)
         theirs: Any = SimpleNamespace(
             status_of=lambda place: state.status_of(of[place]),
             error=lambda place: state.error(of[place]),
             output=lambda place: state.output(of[place]),
         )
-        escalation.larger = SimpleNamespace(state=theirs)  # type: ignore[assignment]
-        escalation.adopt(SimpleNamespace(stores=self._cloud.overseeing_stores()))  # type: ignore[arg-type]
+        self._cloud.overseeing_stores().log.append(list(ends_of(first, of, theirs, 1)))
 
     def _act(self, job_id: str, call: Call) -> tuple[float, Event]:
         """How long a run takes this time, and how it ends."""

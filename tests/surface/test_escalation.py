@@ -124,7 +124,6 @@ def test_what_is_too_large_on_one_machine_is_run_on_the_next(ladder, capfd):
         ({"escalate": "lrge"}, "^escalate='lrge' is not a machine.*\n.*did you mean large"),
         ({"escalate": "realtime"}, "is the machine that the runs have already"),
         ({"escalate": "small", "instance_type": "small"}, "is the machine that the runs have already"),
-        ({"escalate": "small", "collect": False}, "somebody has to wait"),
         ({"escalate": ("large", "medium")}, "leads to no larger machine"),
         ({"escalate": True, "instance_type": "large"}, "leads to no larger machine"),
         ({"escalate": ()}, "leads to no larger machine"),
