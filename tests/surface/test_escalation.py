@@ -53,6 +53,7 @@ def test_what_met_the_time_limit_is_run_on_a_machine_and_collected_with_the_othe
     assert larger.counts() == {"succeeded": 1}
     assert first.results() == [0, 7, 14]  # for a later look, too
     assert first.verify().complete
+    assert f"1 run on medium: job {larger.id}" in str(first.summary())
 
 
 def test_so_is_what_met_the_memory_limit():

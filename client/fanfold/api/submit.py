@@ -199,8 +199,7 @@ def submit(
             return _call_here(udf, chosen, inputs, constants)
         call = _SubmitCall(udf, chosen, request, constants, budget_usd)
         call.check_notify(notify)
-        call.check_escalation(escalate)
-        call.check_ramp(() if debug_mode else ramp)
+        call.check_later(escalate, () if debug_mode else ramp)
         job = call.start(inputs, progress)
         if not (collect or debug_mode):
             return job
@@ -269,20 +268,17 @@ class _SubmitCall:
             told = check_notify(target, self._engine.describe().notify_topics)
             self._request = self._request._replace(notify=told)
 
-    def check_escalation(self, asked: Escalate) -> None:
-        """Note the machines that `escalate` names. Raises `InputError` where they are none."""
-        if asked is not None and asked is not False:
+    def check_later(self, escalate: Escalate, ramp: bool | Sequence[int] | None) -> None:
+        """Note the machines that `escalate` names, and the stages of `ramp`. Raises `InputError` for what is none."""
+        if escalate is not None and escalate is not False:
             from fanfold.submission.escalation import check_ladder
 
-            ladder = check_ladder(asked, self._request, self._engine, image=unwrapped(self._udf)[1].image)
+            ladder = check_ladder(escalate, self._request, self._engine, image=unwrapped(self._udf)[1].image)
             self._ladder = tuple(machine.name for machine in ladder)
-
-    def check_ramp(self, asked: bool | Sequence[int] | None) -> None:
-        """Note the stages that `ramp` asks for. Raises `InputError` where it is none."""
-        if asked:
+        if ramp:
             from fanfold.submission.ramp import check_stages
 
-            self._stages = check_stages(asked)
+            self._stages = check_stages(ramp)
 
     def start(self, inputs: Any, progress: bool | None) -> Job:
         """Start the job, or the first stage of its ramp."""

@@ -1,7 +1,7 @@
 """What a job goes on with by itself: the next stage of its ramp, and larger machines for what was too large.
 
-Whoever looks after a job has it done here: a client that waits, the deployment's shepherd; on this machine the process
-that runs the job.
+All who look after a job do it by this: a client that waits, the deployment's shepherd; on this machine the process that
+runs the job.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,12 +18,13 @@ from fanfold.core.models import (
     CacheRecord,
     EventKind,
     JobHeader,
+    LargerRecord,
     MachineRecord,
     RunStatus,
     StopRecord,
     records,
 )
-from fanfold.job.waiting import age_of, describe_losses, waiting_for
+from fanfold.job.waiting import advise_larger, age_of, describe_losses, waiting_for
 from fanfold.stores.state import wall_s
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Summary:
     losses: str = ""
     #: Why no more runs were started after the first had failed.
     stop_reason: str = ""
+    #: What ran on larger machines, a line each, and what is to be made of it.
+    larger: tuple[str, ...] = ()
     #: How many results came from the cache, and when the oldest and the newest of them were made.
     answers: CacheRecord | None = None
     #: When all this was so, by the clock of the job's log (seconds since 1970).
@@ -92,6 +95,7 @@ class Summary:
             rows.append(("machines", f"lost: {self.losses}"))
         if self.retried:
             rows.append(("retries", f"{self.retried:,} {'runs were' if self.retried > 1 else 'run was'} tried again"))
+        rows += [("larger", line) for line in self.larger]
         rows += self._environment_rows()
         if len(self.code_hashes) > 1:
             rows.append(("code", describe_codes(self.code_hashes)))
@@ -172,11 +176,19 @@ def summarise(state: JobState) -> Summary:
         replaced=_count_replaced(state),
         losses=describe_losses(state),
         stop_reason=state.stop_reason if state.counts()[RunStatus.CANCELLED] else "",  # or nothing was left to start
+        larger=(*_larger(state), *advise_larger(state)),
         answers=next(iter(records(state.job_events(EventKind.CACHE), CacheRecord)), None),
         as_of=state.now(),
         code_hashes=state.code_hashes(),
         advice=advice(state, *_unfailed(measured)),
     )
+
+
+def _larger(state: JobState) -> Iterator[str]:
+    """Which runs were too large, and where they ran instead."""
+    for one in records(state.job_events(EventKind.LARGER), LargerRecord):
+        alone = "alone " if one.instance_type == state.header.instance_type else ""
+        yield f"{counted(one.count, 'run')} {alone}on {one.instance_type}: job {one.name}"
 
 
 def _count_replaced(state: JobState) -> int:

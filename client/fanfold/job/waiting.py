@@ -496,11 +496,13 @@ def waiting_for(state: JobState) -> str:
     """What keeps a job's queued runs from running, or its reader from news of them."""
     if state.waits_for_owner:
         return f"waiting for its owner, {state.header.owner}: nobody performs its runs, and looking starts none"
+    if state.too_large and len(state.too_large) == state.counts()[RunStatus.QUEUED]:
+        return state.silence or f"waiting for what runs on a larger machine, {', '.join(state.header.ladder)}"
     return state.silence or _why_queued(state)
 
 
 def _why_queued(state: JobState) -> str:
-    silent = (EventKind.CACHE, EventKind.ENVIRONMENT)
+    silent = (EventKind.CACHE, EventKind.ENVIRONMENT, EventKind.STAGE, EventKind.LARGER)
     events = [event for event in state.job_events() if event.kind not in silent]
     if not events:
         return "waiting to be started"

@@ -99,8 +99,7 @@ def submit(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="A machine, or several with commas, for runs that met a limit of time or memory, when the others"
-            " have ended.",
+            help="A machine, or several with commas, for runs that met a limit of time or memory, while others go on.",
             autocompletion=options.instance_type_names,
         ),
     ] = None,
@@ -126,7 +125,6 @@ def submit(
     Waits for the end and prints what it took; -o writes the results to a file, as `fanfold collect` does later.
     Ctrl-C cancels the job.
     """
-    from fanfold.api.submit import cancelling, wait_for_ramp
     from fanfold.api.submit import submit as start
     from fanfold.core.options import places, unwrapped
 
@@ -163,9 +161,7 @@ def submit(
         report_start(outcome, as_json=as_json)
     else:
         note(f"{outcome.name}: {counted(len(outcome), 'run')}, job {outcome.id}")
-        with cancelling(outcome):
-            wait_for_ramp(outcome, None)
-        ended = wait_or_cancel(outcome)
+        ended = _wait_for(outcome)
         _write_results(ended, output)
         report_end(ended, as_json=as_json)
 
@@ -194,6 +190,15 @@ def _check_output(output: Path, *, debug: bool, no_wait: bool) -> None:
             next_step="leave out --debug and --no-wait, or `fanfold collect JOB -o FILE` later. Nothing was started.",
         )
     check_target(output)
+
+
+def _wait_for(job: Job) -> Job:
+    """Wait for a job's end; raises `RampStopped` where its ramp has stopped it."""
+    from fanfold.api.submit import cancelling, wait_for_ramp
+
+    with cancelling(job):
+        wait_for_ramp(job, None)
+    return wait_or_cancel(job)
 
 
 def _constants(pairs: list[str], start: Any) -> dict[str, Any]:
