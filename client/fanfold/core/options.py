@@ -302,8 +302,7 @@ class Request(NamedTuple):
     batch_size: int = 1
     #: Seconds that an invocation is to take; then its batch is what past runs say (see `submission.batching`).
     target_s: float | None = None
-    #: As `name=value`.
-    tags: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()  # as `name=value`
     #: Of inputs that are another job's: what opens their secrets (`JobHeader.sealed_with`).
     sealed_with: str = ""
     #: As in `JobHeader`: runs a second and dollars, who is told of the end, a ramp, and larger machines.
