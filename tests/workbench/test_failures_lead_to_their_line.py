@@ -6,7 +6,6 @@ import re
 from hashlib import sha256
 
 import httpx
-import psutil
 from playwright.sync_api import expect
 
 from fanfold.core.models import Event, EventKind, Output, RunError, RunStatus
@@ -89,15 +88,6 @@ def test_a_download_that_cannot_be_made_says_why(visit, store):
     expect(page.locator(".q-notification")).to_contain_text("write .jsonl or .csv")
     with page.expect_download():
         page.get_by_role("link", name="Download JSONL").click()
-
-
-def test_a_retry_goes_on_when_the_server_of_the_page_is_gone(visit, workbench, store):
-    header = store.finished(12, failing=10)
-    page = visit(f"/job/{header.id}")
-    page.get_by_role("button", name="Retry failed").click()
-    expect(page.get_by_role("status").first).to_have_text("Completed")
-    children = [one.cmdline() for one in psutil.Process(workbench.process.pid).children(recursive=True)]
-    assert not [one for one in children if "worker" in " ".join(one)], children  # none is the page's own
 
 
 def test_logs_are_downloaded_whole(visit, small_job, workbench):

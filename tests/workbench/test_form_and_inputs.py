@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import expect
 
+from tests.workbench.browser import at_rest
 from tests.workbench.conftest import rewrite
 
 TYPES = """\
@@ -23,6 +24,10 @@ def f(a, b=3, d=True, e=1.5, n: Literal[1, 2] = 1, on: Literal[True, False] = Tr
 """
 
 
+#: Puts a long text into a field at once, as a paste does: typed by a driver it would take Chromium minutes.
+_PASTE = "(e, text) => { e.value = text; e.dispatchEvent(new Event('input', {bubbles: true})); }"
+#: Both ways of a socket's messages.
+_WAYS = ("framesent", "framereceived")
 SQUARE = "import fanfold\n\n@fanfold.udf\ndef square(x: int):\n    return x * x\n"
 
 
@@ -66,13 +71,41 @@ def test_more_than_a_megabyte_of_inputs_is_planned_whole_and_a_range_as_well(ben
     page = bench()
     rewrite(page, SQUARE)
     expect(page.get_by_label("x: int")).to_be_visible()
-    page.get_by_label("One a line").evaluate(
-        "e => { e.value = Array.from({length: 12000}, (_, i) => '1'.repeat(95) + i).join('\\n');"
-        " e.dispatchEvent(new Event('input', {bubbles: true})); }"
-    )
+    page.get_by_label("One a line").evaluate(_PASTE, "\n".join("1" * 95 + str(n) for n in range(12_000)))
     planned(page, "12,000 inputs")
     page.get_by_label("One a line").fill("range(0, 100, 10)")
     planned(page, "10 inputs")
+
+
+def test_no_key_sends_the_whole_text(bench, workbench):
+    """What is typed travels as what it changes: code as edits, inputs not before they are planned."""
+    (workbench.folder / "flights.py").write_text(SQUARE + "# a comment, and more of it\n" * 2_000)
+    page, frames, posts = bench(), [], []
+    listeners = {
+        "websocket": lambda socket: [socket.on(way, lambda data: frames.append(len(data))) for way in _WAYS],
+        "request": lambda request: posts.append(request.url) if request.method == "POST" else None,
+    }
+    for event, listener in listeners.items():
+        page.on(event, listener)
+    page.reload()
+    page.get_by_label("One a line").evaluate(_PASTE, "1\n" * 100_000)
+    expect(page.get_by_label("x: int")).to_be_visible()
+    at_rest(page, quiet_ms=500)
+    assert sum(frames) > 50_000  # what is measured holds the text when the file is opened
+    frames.clear()
+    page.get_by_label("One a line").press_sequentially("2345")
+    page.get_by_text("def square(x: int):").click()
+    page.keyboard.press("End")
+    page.keyboard.type("  # typed")
+    page.keyboard.press("Control+Home")
+    page.keyboard.type("y: int = 4\n")
+    expect(page.get_by_text("unsaved")).to_be_visible()
+    at_rest(page, quiet_ms=500)
+    assert frames
+    assert sum(frames) < 20_000, frames
+    assert not posts
+    for event, listener in listeners.items():
+        page.remove_listener(event, listener)
 
 
 def test_inputs_are_the_rows_of_a_file_and_one_that_holds_none_says_so(bench, tmp_path):
@@ -88,8 +121,11 @@ def test_inputs_are_the_rows_of_a_file_and_one_that_holds_none_says_so(bench, tm
             "".join(json.dumps(row) + "\n" for row in [*frame.to_dict("records")] * 2)
         ),
         "geojson": lambda path: pd.concat([shapes] * 3).to_file(path, driver="GeoJSON"),
+        "gpkg": lambda path: pd.concat([shapes] * 4).to_file(path, driver="GPKG"),
+        "geo.parquet": lambda path: pd.concat([shapes] * 5).to_parquet(path),
     }
-    for (kind, write), count in zip(writers.items(), ("2 inputs", "1 input", "4 inputs", "6 inputs"), strict=True):
+    counts = ("2 inputs", "1 input", "4 inputs", "6 inputs", "8 inputs", "10 inputs")
+    for (kind, write), count in zip(writers.items(), counts, strict=True):
         path = tmp_path / f"inputs.{kind}"
         write(path)
         page.get_by_label("or a file").set_input_files(path)

@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+import fanfold
 from tests.workbench.browser import WIDE, at_rest
 from tests.workbench.conftest import Workbench, choose_file, rewrite
 
@@ -62,7 +63,24 @@ def test_the_file_the_form_and_the_inputs_come_back_as_they_were(bench):
     expect(page.get_by_label("One a line")).to_have_value("1\n2\n3")
 
 
-def test_an_empty_store_says_how_to_begin_and_a_page_comes_back_with_its_text_after_a_restart(
+@fanfold.udf
+def waiting(path: str):
+    import time
+    from pathlib import Path
+
+    while not Path(path).exists():
+        time.sleep(0.05)
+    return "it went on"
+
+
+def failed_job(store, path):
+    """A job of one run that has failed; run again, it waits for the file."""
+    header = store.job(waiting, [path], cache=False)
+    store.fails(header, 0)
+    return header
+
+
+def test_an_empty_store_says_how_to_begin_and_over_the_death_of_a_server_typed_text_stays_and_a_retry_goes_on(
     chromium, tmp_path, picture
 ):
     (tmp_path / "udfs").mkdir()
@@ -75,12 +93,18 @@ def test_an_empty_store_says_how_to_begin_and_a_page_comes_back_with_its_text_af
     picture(page, "jobs-empty")
     header = first.store.finished(2)
     expect(page.locator(f'.ag-row[row-id="{header.id}"]')).to_be_visible()  # the first job takes the place of the words
+    failed = failed_job(first.store, str(tmp_path / "go"))
+    page.goto(f"{first.root}/job/{failed.id}")
+    page.get_by_role("button", name="Retry failed").click()
+    expect(page.get_by_role("status").first).to_have_text("Running")
     page.goto(f"{first.root}/workbench")
     expect(page.locator(".cm-content")).to_contain_text("import fanfold")
     rewrite(page, MINE)
     expect(page.get_by_text("unsaved")).to_be_visible()
     page.evaluate("window.before = true")
+    first.process.kill()
     first.close()
+    (tmp_path / "go").touch()
     second = Workbench(tmp_path / "home", tmp_path / "udfs", port=int(first.root.rpartition(":")[2]))
     try:
         page.wait_for_function("!window.before && window.did_handshake")  # it has loaded itself anew
@@ -88,6 +112,9 @@ def test_an_empty_store_says_how_to_begin_and_a_page_comes_back_with_its_text_af
         expect(page.locator(".cm-content")).to_contain_text("# mine")
         page.get_by_role("button", name="Run (Shift+Enter)").click()
         expect(page.get_by_label("Result", exact=True)).to_contain_text("(3, 'a')")
+        page.get_by_text("unsaved").wait_for(state="hidden")
+        page.goto(f"{second.root}/job/{failed.id}/run/0")
+        expect(page.get_by_label("What it gave")).to_contain_text("it went on")
     finally:
         page.close()
         second.close()
