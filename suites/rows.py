@@ -184,9 +184,8 @@ WHY = {
     ),
     "::test_grid_search_cv_splits_consistency": "it sends a generator, which nothing can pickle",
     "::test_error_capture[loky]": "it asks the backend for loky's own executor",
-    **dict.fromkeys(
-        (f"::test_initializer_reused[{count}]" for count in (2, 4)),
-        "each loop that is given an initializer has workers of its own",
+    "::test_nested_parallel_warnings[threading-loky-True]": (
+        "now and then: it catches warnings in several threads, of which one undoes what another has set"
     ),
     **dict.fromkeys(
         (

@@ -183,3 +183,21 @@ def test_an_object_that_could_not_be_made_again_is_refused_before_it_is_sent(exe
     with pytest.raises(Exception, match="Template' object: it does not say"):
         executor.submit(type, Template("x")).result()
     assert executor.submit(abs, -1).result() == 1
+
+
+def test_a_module_that_was_made_by_hand_and_slots_arrive_as_they_are(executor, monkeypatch):
+    made = types.ModuleType("made")
+    exec("rate = 3\ndef price(x):\n    return x * rate", made.__dict__)
+    executor.submit(len, [made.price]).result()  # one that nobody can import yet
+    monkeypatch.setitem(sys.modules, "made", made)
+    assert executor.submit(made.price, 2).result() == 6
+    assert executor.submit(lambda: made.rate).result() == 3
+
+    class Point:
+        __slots__ = "x"  # noqa: PLC0205
+
+        def __init__(self):
+            self.x = 1
+
+    came_back = executor.submit(lambda point: (point, hasattr(point, "__dict__")), Point()).result()
+    assert (came_back[0].x, came_back[1], type(came_back[0])) == (1, False, Point)

@@ -85,6 +85,8 @@ class Modules:
             return False  # cloudpickle knows these
         if name in self.edited:
             return True
+        if name not in sys.modules:  # by now: one that is made by hand may be put there later
+            return False
         known = self._importable.get(name)
         if known is None:
             known = self._importable[name] = _is_importable(name)
@@ -107,12 +109,13 @@ def _pickler_class() -> Any:
                 reduced = self._reduced_definition(obj)
                 self.notes.note(obj, is_named=reduced is NotImplemented)
                 return reduced
-            if kind is ModuleType:
-                self.notes.modules.add(obj.__name__)
             if isinstance(obj, CodeType):  # cloudpickle leaves its file out, which a traceback shows
                 return parcel.code_of, (obj.co_filename, *_code_reduce(obj))
             reduced = _reduced(obj, self._by_value) or (_reduced_lock(obj, kind) if self.new_locks else None)
-            return super().reducer_override(obj) if reduced is None else reduced
+            if reduced is not None:
+                return reduced
+            self.notes.modules.update([obj.__name__] if kind is ModuleType else ())
+            return super().reducer_override(obj)
 
         def _reduced_definition(self, obj: Any) -> Any:
             """How to make a function or a class; `NotImplemented` where it goes by name."""
@@ -136,7 +139,7 @@ def _reduced(obj: Any, by_value: Callable[[Any], bool]) -> tuple[Any, ...] | Non
     kind = type(obj)
     if kind in _MAKERS:
         return _MAKERS[kind](obj)
-    if (reduced := _reduced_by_base(obj, kind)) is not None:
+    if (reduced := _reduced_by_base(obj, kind, by_value)) is not None:
         return reduced
     if kind is _REMEMBERING and not _has_a_name(obj, by_value):
         return _reduced_memory(obj)
@@ -146,6 +149,13 @@ def _reduced(obj: Any, by_value: Callable[[Any], bool]) -> tuple[Any, ...] | Non
         return kind, (obj.__name__, getattr(obj, _ALIASES[kind.__name__]))
     _refuse_unmakeable(obj, kind)
     return None
+
+
+def _reduced_module(module: ModuleType) -> tuple[Any, ...]:
+    """A module that was made by hand: no file has it."""
+    from cloudpickle.cloudpickle import dynamic_subimport
+
+    return dynamic_subimport, (module.__name__, {k: v for k, v in vars(module).items() if k != "__builtins__"})
 
 
 def _reduced_lock(obj: Any, kind: Any) -> tuple[Any, ...] | None:
@@ -167,14 +177,16 @@ def _reduced_lock(obj: Any, kind: Any) -> tuple[Any, ...] | None:
     return None
 
 
-def _reduced_by_base(obj: Any, kind: Any) -> tuple[Any, ...] | None:
-    """How to make what numpy, or a base in C, would send without what it is marked with; None for anything else."""
+def _reduced_by_base(obj: Any, kind: Any, by_value: Callable[[Any], bool]) -> tuple[Any, ...] | None:
+    """How to make what numpy or a base in C sends without what it is marked with, and a module that no file has."""
     if (kind.__module__, kind.__name__) == ("numpy", "ndarray") and not (obj.flags.writeable or obj.flags.forc):
         return parcel.read_only, (obj.copy(),)  # numpy itself says so of contiguous ones alone
     if forgets(kind) and obj.__dict__:
         maker, args, state = (*obj.__reduce_ex__(4), None)[:3]
         if own := forgotten(obj, state):
             return maker, args, (state, own), None, None, parcel.set_all
+    if kind is ModuleType and getattr(obj, "__spec__", None) is None and by_value(obj.__name__):
+        return _reduced_module(obj)
     return None
 
 
@@ -251,7 +263,9 @@ def _is_importable(name: str) -> bool:
     if not isinstance(module, ModuleType):
         return True
     spec = getattr(module, "__spec__", None)
-    if spec is None or not spec.has_location:  # built in, frozen, or made by hand, which cloudpickle sees
+    if spec is None:  # the interpreter's own, or made by hand and put among the modules
+        return name in sys.stdlib_module_names or name in ("__main__", "__mp_main__") or _found_file(name) is not None
+    if not spec.has_location:  # built in, frozen
         return True
     file = getattr(module, "__file__", None)
     found = _found_file(name)

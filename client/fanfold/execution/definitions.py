@@ -43,6 +43,10 @@ def pickler_class() -> Any:
                 return _reduced_enum(made, reduced[1], reduced[2], self.fill)
             metaclass, name, bases, namespace, known_as = reduced[1][:5]
             named = {**namespace, "__qualname__": made.__qualname__}
+            slots = vars(made).get("__slots__")  # without them the class would have a `__dict__` instead
+            if slots is not None and "_fields" not in vars(made):  # a named tuple sets its own
+                named["__slots__"] = slots
+                _leave_out_slots(made, reduced[2][0])
             return bare_class, (metaclass, name, bases, named, known_as), reduced[2], None, None, self.fill
 
         def _function_getnewargs(self, func: Any) -> Any:
@@ -68,6 +72,13 @@ def dump_result(value: Any, protocol: int = 5, buffer_callback: Any = None) -> b
     with io.BytesIO() as file:
         result_pickler_class()(file, protocol, buffer_callback).dump(value)
         return file.getvalue()
+
+
+def _leave_out_slots(made: type, members: dict[str, Any]) -> None:
+    """Take the descriptors of a class's slots out of its members: the class makes them anew."""
+    for name, each in list(members.items()):
+        if type(each) is types.MemberDescriptorType and each.__objclass__ is made:
+            del members[name]
 
 
 def _reduced_cell(cell: CellType) -> tuple[Any, ...]:
