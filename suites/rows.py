@@ -143,7 +143,7 @@ WHY = {
     "cpython_suite.py::ProcessPoolShutdownTest::test_cancel_futures": (
         "on a busy machine: no worker has begun a call yet, and all are cancelled"
     ),
-    "adaptive": "it asks for the class of the executors that it knows",
+    "adaptive": "it asks for the class of the executors that it knows; with `ntasks=2` of its own it works",
     "cloudpickle_test.py::CloudPickleTest::test_module": "the adapter stands in the place of `pickle` here",
     "cloudpickle_test.py::CloudPickleTest::test_importing_multiprocessing_does_not_impact_whichmodule": (
         "it knows other names of numpy's modules"
