@@ -81,6 +81,13 @@ class Fanout(Construct):
             tolerated_failure_percentage=100,  # by default one lost child would end all others
             result_path=sfn.JsonPath.DISCARD,
         )
+        # What reading the manifest runs into passes mostly; what has been started by then counts once all the same.
+        children.add_retry(
+            errors=["States.ItemReaderFailed"],
+            interval=Duration.seconds(5),
+            max_attempts=3,
+            jitter_strategy=sfn.JitterType.FULL,
+        )
         children.item_processor(EachRun(self, "DistributedBody", table=self._storage.table).map)
         machine = self._machine(cloud.DISTRIBUTED, children, sfn.StateMachineType.STANDARD, Duration.days(7))
         return _may_invoke(machine, functions)

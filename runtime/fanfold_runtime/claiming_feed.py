@@ -36,6 +36,8 @@ T = TypeVar("T")
 #: As much work is claimed together as is done in this long: a claim is two calls, and nobody else can do what is held.
 _CLAIM_S = 2.0
 _MOST_CLAIMED = 64
+#: How long a machine goes on asking while the network or AWS fails.
+PATIENCE_S = 600.0
 #: When all is claimed, others' expired leases are looked for this often: with the lease, less than a minute.
 _LOOK_AGAIN_S = 12.0
 #: One machine at a time looks for what fell between two; one that dies meanwhile has looked for so long.
@@ -71,7 +73,7 @@ class ClaimingFeed:
         machine: str,
         blob_cache: BlobCache,
         network: Network,
-        patience_s: float = 600.0,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         """`patience_s`: how long recording is tried again while the network or AWS fails."""
         self.assignment = assignment
@@ -430,21 +432,25 @@ class ClaimingFeed:
         self._later = [(at, run) for at, run in self._later if at > now]
 
     def _patiently(self, act: Callable[[], T]) -> T:
-        """Do it again, after ever longer pauses, while AWS or the network fails. Raises `StoreError` in the end, and
-        `StoreFull` at once: what it is that fills the disk, waiting here would not end.
+        return patiently(act, self.stopping, self._patience_s)
 
-        A machine's credentials come from its host, which renews them: where they have expired, that is late.
-        """
-        deadline, pause_s = time.monotonic() + self._patience_s, 0.5
-        while True:
-            try:
-                return act()
-            except StoreFull:
+
+def patiently(act: Callable[[], T], stopping: threading.Event, patience_s: float = PATIENCE_S) -> T:
+    """Do it again, after ever longer pauses, while AWS or the network fails. Raises `StoreError` in the end, and
+    `StoreFull` at once: what it is that fills the disk, waiting here would not end.
+
+    A machine's credentials come from its host, which renews them: where they have expired, that is late.
+    """
+    deadline, pause_s = time.monotonic() + patience_s, 0.5
+    while True:
+        try:
+            return act()
+        except StoreFull:
+            raise
+        except (StoreError, SignInNeeded):
+            if time.monotonic() > deadline or stopping.wait(pause_s):
                 raise
-            except (StoreError, SignInNeeded):
-                if time.monotonic() > deadline or self.stopping.wait(pause_s):
-                    raise
-                pause_s = min(2 * pause_s, 30.0)
+            pause_s = min(2 * pause_s, 30.0)
 
 
 def _timed(act: Callable[[], T]) -> tuple[T, float]:

@@ -27,7 +27,7 @@ from fanfold.execution.pool.pool import Pool
 from fanfold_runtime import telemetry
 from fanfold_runtime.blob_cache import BlobCache
 from fanfold_runtime.cancel_flag import CancelFlag, is_cancelled
-from fanfold_runtime.claiming_feed import ClaimingFeed
+from fanfold_runtime.claiming_feed import ClaimingFeed, patiently
 from fanfold_runtime.context import get_header, hide_from_udfs, open_stores
 from fanfold_runtime.credentials import CredentialsServer, data_role, udf_environment
 from fanfold_runtime.image_libraries import publish_libraries
@@ -65,11 +65,12 @@ class Machine:
         self._stores = open_stores(folder, environment, read_ahead=True)
         #: Any copy of the header will do, but 10,000 machines must not all ask for one.
         self._shard = int(environment.get("AWS_BATCH_JOB_ARRAY_INDEX", "0")) % _HEADER_COPIES
-        self._header = get_header(self._stores, environment[ENV_JOB], self._shard)
-        self._meter = telemetry.Meter(float(environment.get(ENV_USD_PER_HOUR, 0)))
         self._stop = threading.Event()
         self._notice = SpotNotice(environment)
         self._stop_reason = "told to stop"
+        # A machine has taken minutes to come up: while AWS does not answer it waits here as it does later.
+        self._header = patiently(lambda: get_header(self._stores, environment[ENV_JOB], self._shard), self._stop)
+        self._meter = telemetry.Meter(float(environment.get(ENV_USD_PER_HOUR, 0)))
         self._lease_s = float(environment.get(_ENV_LEASE, LEASE_S))
         self._work = Work(self._stores, self._header.id, lease_s=self._lease_s)
         self._blob_cache = BlobCache(self._stores.objects, folder)
@@ -102,10 +103,10 @@ class Machine:
         telemetry.logger.append_keys(job=self._header.id, machine=self.name)
         threading.Thread(target=self._wait_for_stop, name="fanfold-stop", daemon=True).start()
         threading.Thread(target=self._keep_leases, name="fanfold-leases", daemon=True).start()
-        self._work.release_earlier(self._batch_job, self._attempt)
-        self._tell("up")
+        patiently(lambda: self._work.release_earlier(self._batch_job, self._attempt), self._stop)
+        patiently(lambda: self._tell("up"), self._stop)
         threading.Thread(target=publish_libraries, args=(self._stores.objects,), daemon=True).start()
-        feed = self._feed = self._new_feed()
+        feed = self._feed = patiently(self._new_feed, self._stop)
         if self._stop.is_set():
             feed.stopping.set()
         folder = self._folder / f"pool-{os.getpid()}"

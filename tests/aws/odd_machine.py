@@ -7,6 +7,7 @@ import time
 
 from fanfold.execution.pool import scheduler as serving
 from fanfold.execution.pool.pool import Pool
+from fanfold.stores.aws import account
 from fanfold.stores.aws.table import Page, Table
 from fanfold_runtime import batch
 from fanfold_runtime import claiming_feed as claims
@@ -52,6 +53,8 @@ match os.environ["TEST_ODD"]:
         serving.BATCH = 1  # what has ended is told at once, and its copies are not needed any more
     case "broken":
         Pool.add = broken
+    case "impatient":
+        account._ATTEMPTS = 1  # of botocore's: what is left is the machine's own patience
     case "lagging":
         lag()
 

@@ -7,7 +7,8 @@ import pytest
 
 from fanfold.contract.invocation import ERRORS, Answer, answer_to, names
 from fanfold.core.models import THROTTLED, RunStatus
-from fanfold.stores.aws.failed_executions import classified, machine_failure
+from fanfold.stores.aws.failed_executions import classified, machine_failure, was_refused_for_now
+from tests.cloud.aws_errors import SUBMIT_THROTTLES, THROTTLE_MESSAGE
 
 #: Of Step Functions' own making: Invoke itself has none of that name.
 OF_STEP_FUNCTIONS = {"AWSLambdaException", "SdkClientException", "ClientExecutionTimeoutException"}
@@ -123,6 +124,24 @@ def test_a_start_that_batch_throttled_to_the_end_says_so():
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "cause", "for_now"),
+    [
+        *((name, THROTTLE_MESSAGE, True) for name in SUBMIT_THROTTLES),
+        ("Batch.ThrottledRequest", "", True),
+        ("Batch.ClientException", "You have exceeded the request rate: RequestLimitExceeded", True),
+        ("Batch.ServerException", "These errors are usually caused by a server issue.", True),
+        ("Batch.BatchException", "The service is unavailable (Service: Batch, Status Code: 503)", True),
+        ("Batch.SdkClientException", "Unable to execute HTTP request: Connect to batch timed out", True),
+        ("Batch.ClientException", "JobQueue fanfold-main-c5-large not found (Service: Batch, Status Code: 400)", False),
+        ("Batch.AccessDeniedException", "is not authorized to perform: batch:SubmitJob (Status Code: 403)", False),
+        ("States.TaskFailed", '{"StatusReason": "Throttled by its own program"}', False),
+    ],
+)
+def test_what_batch_did_not_take_for_now_is_told_from_what_it_never_will(name, cause, for_now):
+    assert was_refused_for_now(name, cause) is for_now
+
+
 NOT_ITS_OWN = "User: arn:aws:sts::1:assumed-role/express/fanfold is not authorized to perform: lambda:InvokeFunction on"
 
 
@@ -130,6 +149,7 @@ NOT_ITS_OWN = "User: arn:aws:sts::1:assumed-role/express/fanfold is not authoriz
     ("name", "cause", "kind", "again", "next_step"),
     [
         ("Lambda.AWSLambdaException", "Rate exceeded (Service: AWSLambda)", THROTTLED, True, ""),
+        ("Lambda.RequestLimitExceeded", "Request limit exceeded.", THROTTLED, True, ""),
         ("Lambda.AWSLambdaException", NOT_ITS_OWN, "Lambda.AWSLambdaException", True, "has another function by now"),
         ("AccessDeniedException", NOT_ITS_OWN, "AccessDeniedException", True, "has another function by now"),
         ("Lambda.ResourceNotFoundException", "", "Lambda.ResourceNotFoundException", True, "another function"),

@@ -104,6 +104,16 @@ def test_a_network_that_goes_and_comes_back_loses_nothing_and_repeats_nothing(ma
     assert sorted(event.index for event in by_id(ends).values()) == list(range(20))
 
 
+def test_a_machine_that_comes_up_while_nothing_answers_waits_for_its_job(machine, aws_stores, wire, eventually):
+    header = put_work(aws_stores, total, [{"values": np.ones(n)} for n in (1, 2)])
+    wire.cut()
+    process = machine(header, command=ODD, TEST_ODD="impatient", AWS_ENDPOINT_URL=wire.address)
+    eventually(lambda: wire.refused >= 2)
+    wire.reconnect()
+    assert process.wait(60) == 0
+    assert state_of(aws_stores, header).counts()[RunStatus.SUCCEEDED] == 2
+
+
 def test_a_machine_waits_where_its_credentials_are_renewed_late(machine, aws_stores, eventually, tmp_path):
     """Its host renews them, and the runs that it holds are computed already."""
 

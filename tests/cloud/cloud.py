@@ -21,6 +21,7 @@ from typing import Any
 
 from fanfold.contract.cloud import endpoint_variables, parameter_name
 from tests.aws.cloud import ACCOUNT, ENVIRONMENT, REGION
+from tests.cloud.aws_errors import THROTTLE_MESSAGE
 from tests.cloud.deploy import ROOT, Deployer, announced, own_locks, synthesise, templates_in
 
 #: Two clones, so that runs are spread over several functions; and every machine that there is a name for.
@@ -166,9 +167,9 @@ class LocalCloud:
         """How many calls have been refused because the function slept."""
         return int(self._order("refused_asleep"))
 
-    def refuse_submits(self, *names: str) -> None:
-        """Refuse the coming SubmitJobs of state machines as throttled, under these names."""
-        self._order("refuse_submits", names)
+    def refuse_submits(self, *names: str, message: str = THROTTLE_MESSAGE) -> None:
+        """Refuse the coming SubmitJobs of state machines as throttled, under these names; or for another reason."""
+        self._order("refuse_submits", [[name, message] for name in names])
 
     def submits_to_refuse(self) -> int:
         """How many SubmitJobs are still to be refused."""

@@ -34,7 +34,7 @@ from tests.cloud.containers import as_it_is, contain
 from tests.cloud.deploy import ROOT
 from tests.cloud.events import Events
 from tests.cloud.executions import Executions
-from tests.cloud.faults import Faults
+from tests.cloud.faults import BY_AWS, Faults
 from tests.cloud.functions import Functions
 from tests.cloud.images import Images
 from tests.cloud.machines import Machines
@@ -175,7 +175,9 @@ def _clients(endpoint: str) -> Callable[[str], Any]:
     @cache
     def make(service: str) -> Any:
         session = boto3.Session("testing", "testing", region_name=REGION)
-        return session.client(service, endpoint_url=endpoint, config=Config(max_pool_connections=64))
+        return session.client(
+            service, endpoint_url=endpoint, config=Config(max_pool_connections=64, user_agent_extra=BY_AWS)
+        )
 
     def client(service: str) -> Any:
         with lock:  # sessions are not safe to share while they make clients

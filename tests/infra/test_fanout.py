@@ -53,6 +53,7 @@ def test_the_wide_machine_reads_a_manifest_and_batches_it_as_its_input_says(temp
     assert (batcher["MaxItemsPerBatchPath"], batcher["BatchInput"]) == ("$.runs_per_child", {"job.$": "$.job"})
     assert batcher["MaxInputBytesPerBatch"] <= 256 * 1024
     assert children["MaxConcurrencyPath"] == "$.max_children"
+    assert [retry["ErrorEquals"] for retry in children["Retry"]] == [["States.ItemReaderFailed"]]
 
 
 def test_the_wide_machine_tolerates_every_lost_child(templates: Templates) -> None:

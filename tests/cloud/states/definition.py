@@ -29,12 +29,12 @@ _FIELDS: dict[str, set[str]] = {
 }
 _DISTRIBUTED = {
     *("ItemProcessor", "ItemReader", "ItemBatcher", "MaxConcurrencyPath", "ToleratedFailurePercentage"),
-    *("Label", "ResultPath", "OutputPath"),
+    *("Label", "ResultPath", "OutputPath", "Retry"),
 }
 _RETRIER = {"ErrorEquals", "IntervalSeconds", "MaxAttempts", "BackoffRate", "JitterStrategy", "MaxDelaySeconds"}
 _CATCHER = {"ErrorEquals", "ResultPath", "Next"}
 #: States.TaskFailed, States.Permissions and others stand for groups of errors that the interpreter does not know.
-_ERROR = re.compile(r"(?!States\.)[A-Za-z0-9]+\.[A-Za-z0-9]+|States\.(ALL|DataLimitExceeded|Timeout)")
+_ERROR = re.compile(r"(?!States\.)[A-Za-z0-9]+\.[A-Za-z0-9]+|States\.(ALL|DataLimitExceeded|Timeout|ItemReaderFailed)")
 
 
 def parse(text: str, kind: str) -> dict[str, Any]:
@@ -71,14 +71,18 @@ def _check_task(name: str, state: Mapping[str, Any], kind: str) -> None:
         # https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html
         raise NotEmulated(f"state {name}: Express workflows cannot wait for a job (.sync), on AWS neither")
     check_template(state["Parameters"])
+    _check_retriers(name, state)
+    for catcher in state.get("Catch", []):
+        _only(catcher, _CATCHER, f"a catcher of {name}")
+        _check_errors(name, catcher)
+
+
+def _check_retriers(name: str, state: Mapping[str, Any]) -> None:
     for retrier in state.get("Retry", []):
         _only(retrier, _RETRIER, f"a retrier of {name}")
         _check_errors(name, retrier)
         if retrier.get("JitterStrategy", "NONE") not in ("NONE", "FULL"):
             raise NotEmulated(f"state {name}: the jitter {retrier['JitterStrategy']}")
-    for catcher in state.get("Catch", []):
-        _only(catcher, _CATCHER, f"a catcher of {name}")
-        _check_errors(name, catcher)
 
 
 def _check_errors(name: str, rule: Mapping[str, Any]) -> None:
@@ -104,6 +108,7 @@ def _check_map(name: str, state: Mapping[str, Any], kind: str) -> None:
     if reader["Resource"] != GET_OBJECT or reader["ReaderConfig"] != {"InputType": "JSONL"}:
         raise NotEmulated(f"state {name}: reading with {reader}")
     _only(batcher, {"MaxItemsPerBatchPath", "MaxInputBytesPerBatch", "BatchInput"}, f"the batcher of {name}")
+    _check_retriers(name, state)
     check_template(reader["Parameters"])
     check_template(batcher["BatchInput"])
     _check_states(processor, "EXPRESS")

@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tests.cloud.aws_errors import INACTIVE, THROTTLE_MESSAGE
+from tests.cloud.aws_errors import INACTIVE
 from tests.cloud.functions import Functions, Inactive, Throttled
 from tests.cloud.states.definition import INVOKE, PUT_ITEM, SUBMIT_JOB
 from tests.cloud.states.interpreter import Execution, Stopped
@@ -34,8 +34,8 @@ class Integrations:
         self._client = client
         self._refuses = refuses
         self._functions = functions
-        #: The names under which the coming SubmitJobs are refused.
-        self.submit_refusals: list[str] = []
+        #: The names under which the coming SubmitJobs are refused, and the reasons.
+        self.submit_refusals: list[tuple[str, str]] = []
         self._calls = {INVOKE: self._invoke, PUT_ITEM: self._put_item, SUBMIT_JOB: self._submit_job}
 
     def call(self, resource: str, parameters: Any, execution: Execution) -> Any:
@@ -87,7 +87,7 @@ class Integrations:
     def _submit_job(self, parameters: Any, execution: Execution) -> Any:
         """Submit and wait. A stopped execution terminates its job, as the role's permissions let it."""
         if self.submit_refusals:
-            raise StateFailed(self.submit_refusals.pop(0), THROTTLE_MESSAGE)
+            raise StateFailed(*self.submit_refusals.pop(0))
         self._check_submit(parameters, execution)
         batch = self._client("batch")
         tags = parameters.pop("Tags", {})

@@ -95,10 +95,14 @@ class Execution:
         return state["Default"], given
 
     def _task(self, state: Mapping[str, Any], given: Any, context: Context) -> tuple[str | None, Any]:
+        return self._try(state, given, lambda: self._call_once(state, given, context))
+
+    def _try(self, state: Mapping[str, Any], given: Any, act: Callable[[], None]) -> tuple[str | None, Any]:
+        """Do it as often as the state's retriers say; what then fails goes where its catchers say."""
         tries: dict[int, int] = {}
         while True:
             try:
-                self._call_once(state, given, context)
+                act()
                 return state.get("Next"), put_out(state, given)
             except StateFailed as failed:
                 pause_s = _pause_before_retry(state.get("Retry", []), failed, tries)
@@ -121,8 +125,7 @@ class Execution:
         if "ItemReader" in state:
             from tests.cloud.states.map_run import run_children
 
-            limited(run_children(self, state, given, context))
-            return state.get("Next"), put_out(state, given)
+            return self._try(state, given, lambda: limited(run_children(self, state, given, context)))
         items = evaluate(state["ItemsPath"], given, context)
 
         def iterate(numbered: tuple[int, Any]) -> Any:

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any
 
 from fanfold.contract.cloud import SORT_KEY
-from fanfold.contract.invocation import Answer, answer_to
+from fanfold.contract.invocation import PREFIX, Answer, answer_to
 from fanfold.core.models import THROTTLED, Event, EventKind, RunError, RunStatus
 from fanfold.stores.aws.table import Item
 
@@ -25,7 +25,16 @@ _BROKEN_IMAGE = (
     *("Runtime.InvalidEntrypoint", "Runtime.ImportModuleError", "Runtime.HandlerNotFound", "Runtime.InvalidWorkingDir"),
     *("Runtime.UserCodeSyntaxError", "Extension.", "Sandbox.InitError"),
 )
-_THROTTLE_WORDS = re.compile(r"Too ?Many ?Requests|Throttl|Rate exceeded", re.I)
+_THROTTLE_WORDS = re.compile(
+    r"Too ?Many ?Requests|Throttl|Rate ?Exceeded|Request ?Limit ?Exceeded|Slow ?Down|reduce your request rate"
+    r"|Status ?Code: 429",
+    re.I,
+)
+#: A service that did not take a call, for a reason of its own or of the network's
+#: (https://docs.aws.amazon.com/batch/latest/APIReference/CommonErrors.html).
+_SERVICE_FAILED = re.compile(
+    r"ServerException|SdkClientException|Internal|Service_?Unavailable|Status ?Code: 5\d\d|Unable to execute HTTP", re.I
+)
 _NOT_AUTHORIZED = "not authorized to perform: lambda:InvokeFunction"
 
 
@@ -92,7 +101,8 @@ def classified(name: str, cause: str) -> tuple[RunStatus, RunError]:
         message = f"its arguments are too large for Step Functions ({cause})"
         return RunStatus.FAILED, RunError(name, message, next_step=_SMALLER)
     # Step Functions calls what is not an error of Invoke's own by one name.
-    if answer is Answer.RETRY and _THROTTLE_WORDS.search(cause):
+    is_unknown = answer is None and name.startswith(PREFIX)
+    if (answer is Answer.RETRY or is_unknown) and _THROTTLE_WORDS.search(said):
         return RunStatus.FAILED, RunError(THROTTLED, f"still throttled ({said})", infrastructure=True)
     # A function that is gone may have been replaced, and its name then is no longer the state machine's to call: the
     # client reads the deployment's descriptor again.
@@ -143,9 +153,12 @@ _MEANS = (
     ("exit code 137", "its container was killed, most likely for its memory"),
     ("exit code 139", "it crashed in native code (a segmentation fault)"),
     ("exit code 143", "it was told to end (SIGTERM), and did not give back in time what it held"),
+    ("RequestLimitExceeded", "AWS Batch throttled the job's start through all retries"),
     ("Throttl", "AWS Batch throttled the job's start through all retries"),
     ("TooManyRequests", "AWS Batch throttled the job's start through all retries"),
     ("Too Many Requests", "AWS Batch throttled the job's start through all retries"),
+    ("Batch.ServerException", "AWS Batch failed to take the job through all retries"),
+    ("Batch.SdkClientException", "AWS Batch did not answer the state machine through all retries"),
 )
 
 
@@ -182,9 +195,13 @@ def job_id_of(cause: str) -> str:
     return str(_parsed(cause).get("JobId", ""))
 
 
-def is_throttle(name: str, cause: str) -> bool:
-    """Whether Batch refused to take a job for now: a `ClientException` may be that, or anything else."""
-    return name.startswith("Batch.") and bool(_THROTTLE_WORDS.search(f"{name} {cause}"))
+def was_refused_for_now(name: str, cause: str) -> bool:
+    """Whether Batch did not take a job, by its throttle or a failure of its own: none of it has begun.
+
+    The names are many, and some stand for anything else too (`ClientException`): the words tell.
+    """
+    said = f"{name} {cause}"
+    return name.startswith("Batch.") and bool(_THROTTLE_WORDS.search(said) or _SERVICE_FAILED.search(said))
 
 
 def explain_machine_end(said: str) -> str:

@@ -13,7 +13,7 @@ from fanfold.engines.aws.paths.base import STANDARD_LOOK_S, STARTING_S, Fate, La
 from fanfold.engines.aws.paths.executions import Executions
 from fanfold.engines.aws.work import Work
 from fanfold.errors import FanfoldError, UnknownInstanceType
-from fanfold.stores.aws.failed_executions import describe_job, is_throttle, job_id_of, machine_failure
+from fanfold.stores.aws.failed_executions import describe_job, job_id_of, machine_failure, was_refused_for_now
 
 #: As many as an array job may have.
 _MACHINES = 10_000
@@ -82,12 +82,12 @@ class DedicatedPath:
             self._executions.fate(DEDICATED, name, age_s),
             self._executions.look(DEDICATED, name),
         )
-        if ending is None or sight.status != "FAILED" or not sight.cause:
+        if ending is None or sight.status != "FAILED" or not (sight.error or sight.cause):
             return ending
         why = machine_failure(sight.error, sight.cause)
         if _OF_A_CHILD in why:
             why = self._why_a_child_failed(header, job_id_of(sight.cause)) or why
-        return Fate(f"its machines ended: {why}", throttled=is_throttle(sight.error, sight.cause))
+        return Fate(f"its machines ended: {why}", throttled=was_refused_for_now(sight.error, sight.cause))
 
     def lasts_s(self, dispatch: Dispatch) -> float:
         """Until its client has long been gone; else its execution tells of its end."""

@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from fanfold.contract.invocation import PREFIX, Answer, answer_to, names
@@ -22,10 +23,12 @@ from fanfold.stores.aws.failed_executions import classified
 #: Seconds for which a call is made again that was refused before the run began: of throttles as long as the state
 #: machines would, of a function that wakes up (40 to 106 s) as long as that takes.
 _PATIENCE_S = {Answer.THROTTLED: 30.0, Answer.NOT_READY: 180.0, Answer.RETRY: 15.0}
+#: And a call without an answer, as where this machine has no network: its run's attempt is this process's to make.
+_UNANSWERED_S = 180.0
 #: After so many refusals it is told; one by itself is over before anybody has read of it.
 _TOLD_AFTER = 2
 #: A called function ends at its time limit, after it has become active.
-_LIVES_S = REALTIME_TIMEOUT_S + max(_PATIENCE_S.values()) + 30.0 + CLOCKS_S
+_LIVES_S = REALTIME_TIMEOUT_S + max(*_PATIENCE_S.values(), _UNANSWERED_S) + 30.0 + CLOCKS_S
 _EXPECTED = names(*_PATIENCE_S)
 _TOLD = {
     Answer.THROTTLED: "AWS Lambda throttles: as many runs run as the account allows ({code})",
@@ -115,7 +118,7 @@ class DirectPath:
                     return failed
             except StoreUnavailable:
                 # The answer may have been lost alone: the function performs a token once, however often it is called.
-                if time.monotonic() - began > _PATIENCE_S[Answer.RETRY]:
+                if time.monotonic() - began > _UNANSWERED_S:
                     raise
             time.sleep(next(pauses))
 
@@ -126,7 +129,8 @@ class DirectPath:
         return _failure(said) if answer.get("FunctionError") else None
 
     def _tell(self, job_id: str, reason: str) -> None:
-        self._stores.log.append([to_event(job_id, ThrottleRecord("AWS Lambda", reason))])
+        with suppress(FanfoldError):  # it is only for the words
+            self._stores.log.append([to_event(job_id, ThrottleRecord("AWS Lambda", reason))])
 
     def _record_at_last(self, event: Event) -> None:
         try:
