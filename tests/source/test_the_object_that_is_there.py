@@ -204,6 +204,17 @@ def test_an_error_about_a_name_that_stood_in_a_string_says_so(desk: Desk) -> Non
     said = left_behind(failed.value, str(failed.value))
     assert "'helper' exists in the module of 'main' where it was submitted, and did not travel" in said
     assert left_behind(ValueError("helper"), "helper") == ""
+    other = NameError("name 'tile' is not defined")
+    module.name = 1  # of no code that travels: what the message says besides is not it
+    load(capture(module.main))
+    assert left_behind(other, str(other)) == ""
+
+
+def test_a_new_name_beside_a_udf_leaves_its_bundle_and_so_its_workers_as_they_are(desk: Desk) -> None:
+    module = desk.module('def main():\n    "Of job."\n    return 1\n')
+    before = capture(module.main)
+    module.job = 2  # as the next cell of a notebook makes one
+    assert capture(module.main).to_bytes() == before.to_bytes()
 
 
 def test_one_function_that_two_names_have_is_one_where_it_arrives(desk: Desk) -> None:

@@ -373,9 +373,13 @@ class Captured:
 
 
 def _left_names(graph: Graph, namespace: dict[str, Any]) -> tuple[str, ...]:
-    """The names of a module that no code that travels uses."""
+    """The names of a module that the code which travels has in a string alone, as `frame.query("a > @low")` has one.
+
+    No others: a name that is new in a notebook would make other bytes of the same code, and so begin other workers.
+    """
     taken = {name for space in graph.spaces for kind in ("globals", "names") for name in space.get(kind, ())}
-    left = [name for name in namespace if not name.startswith("_") and name not in taken]
+    words = graph.kept.words() if len(taken) < len(namespace) else set()
+    left = [name for name in words.intersection(namespace) if not name.startswith("_") and name not in taken]
     return tuple(sorted(left)[:_MOST_NAMES])
 
 

@@ -115,7 +115,7 @@ def explain_bundle(bundle: Bundle) -> Explanation:
         for name, ref in {**space.get("globals", {}), **space.get("names", {})}.items()
     ]
     left = [Travels("left", text, "a statement of the top of the file") for text in bundle.left_statements]
-    left += [Travels("left", name, "a name that the UDF does not use") for name in bundle.left_names]
+    left += [Travels("left", name, "a name that its code has in a string alone") for name in bundle.left_names]
     return _explanation(bundle, things, left)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import sys
 import time
 import tokenize
@@ -435,6 +436,10 @@ class Kept:
         """The texts of which something travels."""
         return list(self._numbers)
 
+    def words(self) -> set[str]:
+        """What stands in the strings of the statements that travel, word by word, but for docstrings."""
+        return set().union(*(_words(source, frozenset(self._ranges[source])) for source in self._numbers))
+
     def files(self) -> list[SourceFile]:
         """The texts, by number."""
         files = []
@@ -456,6 +461,20 @@ def _statements(source: Source) -> tuple[list[int], list[tuple[int, int]]]:
         else:
             ranges.append((first, last))
     return [first for first, _ in ranges], ranges
+
+
+@lru_cache(maxsize=1024)
+def _words(source: Source, ranges: frozenset[tuple[int, int]]) -> frozenset[str]:
+    words: set[str] = set()
+    for statement in source.tree.body:
+        if not any(first <= statement.lineno <= last for first, last in ranges):
+            continue
+        parts = list(ast.walk(statement))
+        describing = {id(part.value) for part in parts if isinstance(part, ast.Expr)}
+        for part in parts:
+            if isinstance(part, ast.Constant) and isinstance(part.value, str) and id(part) not in describing:
+                words.update(re.findall(r"\w+", part.value))
+    return frozenset(words)
 
 
 def _text(source: Source, ranges: set[tuple[int, int]]) -> str:
