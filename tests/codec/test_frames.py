@@ -3,6 +3,7 @@
 import datetime as dt
 import io
 from decimal import Decimal
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -294,3 +295,16 @@ def test_geo_frames_keep_which_geometry_is_active():
     assert (back.g1.crs, back.g2.crs) == (4326, 3857)
     with pytest.raises(CodecError, match="LinearRing"):
         encode(gpd.GeoSeries([shapely.LinearRing([(0, 0), (1, 0), (1, 1)])]))
+
+
+def test_what_a_large_frame_was_written_with_is_given_back():
+    places = shapely.points(np.random.default_rng(0).random((150_000, 2)))
+    frame = gpd.GeoDataFrame(geometry=shapely.buffer(places, 0.4, quad_segs=2), crs=32633)
+    before = anonymous_mb()
+    encoded = encode(frame)
+    assert anonymous_mb() - before < 2 * len(encoded.data) / 1e6  # Arrow kept 65 MB of 16
+
+
+def anonymous_mb() -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("RssAnon:")[2].split()[0]) / 1e3

@@ -28,7 +28,9 @@ UNTAG: dict[str, Callable[[Any], Any]] = {}
 def pack(value: Any) -> Encoded | None:
     """The encoding of a frame, a series or an index; None for a scalar."""
     if type(value) is pd.DataFrame:
-        return Encoded(CODEC, frame_bytes(value, {}))
+        data = frame_bytes(value, {})
+        give_back(data)
+        return Encoded(CODEC, data)
     if type(value) is pd.Series:
         return Encoded(CODEC, series_bytes(value, {}))
     if isinstance(value, pd.Index) and type(value).__module__.partition(".")[0] == "pandas":
@@ -47,7 +49,22 @@ def tag(value: Any, tagger: Tagger) -> Any:
 
 def unpack(_: str, data: bytes) -> Any:
     """What `pack` encoded."""
-    return read_sheet(data)[0]
+    value = read_sheet(data)[0]
+    give_back(data)
+    return value
+
+
+#: From here on (bytes) it is worth a few milliseconds to give memory back.
+_LARGE = 8 << 20
+
+
+def give_back(data: bytes) -> None:
+    """Give back to the system what Arrow took for a large value that was written as `data`, or read from it.
+
+    Arrow keeps what it has freed: of 300,000 polygons 145 MB, in the caller and in each worker.
+    """
+    if len(data) >= _LARGE:
+        pa.default_memory_pool().release_unused()
 
 
 def frame_bytes(frame: Any, metadata: dict[bytes, bytes], **facts: Any) -> bytes:

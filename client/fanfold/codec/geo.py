@@ -11,7 +11,7 @@ import pyarrow as pa
 import shapely
 
 from fanfold.codec.encoded import Encoded
-from fanfold.codec.frames import frame_bytes, read_sheet, series_bytes
+from fanfold.codec.frames import frame_bytes, give_back, read_sheet, series_bytes
 from fanfold.errors import CodecError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def pack(value: Any) -> Encoded | None:
     if kind == "geopandas.GeoSeries":
         return Encoded(CODEC, series_bytes(value, {}, geo=None))
     data = frame_bytes(value, {b"geo": _geo_metadata(value)}, geo=value.active_geometry_name)
+    give_back(data)
     return Encoded(CODEC, data)
 
 
@@ -40,6 +41,7 @@ def unpack(_: str, data: bytes) -> Any:
     import geopandas
 
     value, facts = read_sheet(data)
+    give_back(data)
     if facts["kind"] == "series":
         series = geopandas.GeoSeries(value)
         return series.values if facts["geo"] == "array" else series
