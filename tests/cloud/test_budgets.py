@@ -20,10 +20,11 @@ def half_a_second(x: int):
     return x
 
 
-def started(count, budget_usd, **asked):
+def started(count, budget_usd, ramp=(), **asked):
     """A job with a budget that it may pass: `submit` would refuse what its plan says to be too dear."""
     engine, request = resolve_call(half_a_second, engine="aws", **asked)
-    submission = prepare(half_a_second, range(count), engine, request._replace(budget_usd=budget_usd), {})
+    request = request._replace(budget_usd=budget_usd, stages=ramp)
+    submission = prepare(half_a_second, range(count), engine, request, {})
     submission.start()
     return Job(submission.header, engine)
 
@@ -43,6 +44,16 @@ def test_no_more_runs_begin_when_the_budget_is_reached_and_a_higher_one_goes_on(
         job.retry()
     assert job.retry(budget_usd=1).wait(60).results() == list(range(12))
     assert job.header.budget_usd == 1
+
+
+@pytest.mark.usefixtures("on_cloud")
+def test_a_ramp_goes_no_further_when_the_budget_is_reached(eventually):
+    job = started(12, 0.00005, ramp=(1, 4), instance_type=None)  # which the second stage passes
+    eventually(lambda: job.tracker.look().done)
+    counts = job.counts()
+    assert counts["succeeded"] + counts["cancelled"] == 12
+    assert counts["cancelled"] >= 8, "the last stage has not begun"
+    assert "its budget" in job.state.stop_reason
 
 
 def test_what_may_come_on_top_is_what_is_under_way():

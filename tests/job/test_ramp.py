@@ -84,3 +84,25 @@ def test_it_stops_at_or_near_the_memory_limit(mib):
 def test_a_dedicated_job_ramps_too():
     job = fanfold.submit(steady, range(8), instance_type="small", ramp=(1, 4), collect=False)
     assert job.results() == list(range(8))
+
+
+def held(x: int, folder: str):
+    import os
+    import time
+
+    while not os.path.exists(f"{folder}/go"):
+        open(f"{folder}/{x}", "w").close()
+        time.sleep(0.02)
+    return x
+
+
+@pytest.mark.parametrize("machine", [None, "small"])
+def test_a_cancel_ends_a_ramp_and_a_retry_runs_all_at_once(eventually, tmp_path, machine):
+    ramp = {"ramp": (1, 3), "instance_type": machine, "collect": False}
+    job = fanfold.submit(held, range(6), folder=str(tmp_path), **ramp)
+    eventually((tmp_path / "0").exists)
+    job.cancel()
+    assert job.counts() == {"cancelled": 6}
+    assert [path.name for path in tmp_path.iterdir()] == ["0"]
+    (tmp_path / "go").touch()
+    assert job.retry().wait(30).results() == list(range(6))

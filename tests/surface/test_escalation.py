@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import fanfold
+from fanfold.engines.larger import larger_jobs
 from fanfold.engines.local.chaos import Chaos
 from fanfold.settings import Conditions
 
@@ -134,3 +135,33 @@ def test_what_makes_no_sense_is_refused_before_anything_starts(asked, says):
     with pytest.raises(fanfold.InputError, match=says):
         fanfold.submit(slow_once, [1], **asked)
     assert fanfold.get_jobs() == []
+
+
+def note(folder: str):
+    with open(f"{folder}/notes", "a", encoding="utf-8") as file:
+        file.write("computed\n")
+    return 7
+
+
+@fanfold.udf(timeout_s=1)
+def holds_after_its_step(x: int, folder: str):
+    import os
+    import time
+
+    kept = fanfold.step("note", note, folder) if x == 1 else x
+    while x == 1 and not os.path.exists(f"{folder}/go"):
+        open(f"{folder}/{fanfold.run_id().partition('/')[0]}", "w").close()
+        time.sleep(0.02)
+    return kept
+
+
+def test_a_cancel_ends_the_larger_job_and_a_retry_goes_on_from_the_steps_of_both(eventually, tmp_path):
+    job = fanfold.submit(holds_after_its_step, range(3), folder=str(tmp_path), escalate="medium", collect=False)
+    (larger,) = eventually(lambda: larger_jobs(job.tracker.look()))
+    eventually((tmp_path / larger.name).exists)
+    job.cancel()
+    assert job.counts() == {"succeeded": 2, "cancelled": 1}
+    assert fanfold.get_job(larger.name).wait(30).status == "Cancelled"
+    (tmp_path / "go").touch()
+    assert job.retry().wait(30).results() == [0, 7, 2]
+    assert (tmp_path / "notes").read_text() == "computed\n"
