@@ -15,7 +15,7 @@ import boto3  # noqa: F401 - here, while an environment starts with more CPU tha
 
 from fanfold.contract.cloud import EXPIRES_AT, PARTITION_KEY, invocation_sort_key, job_partition
 from fanfold.contract.instances import OWN_MEMORY_MIB
-from fanfold.contract.layout import ENV_RUN_AS
+from fanfold.contract.layout import ENV_RUN_AS, REALTIME_TIMEOUT_S
 from fanfold.contract.payloads import DispatchJob, RunItem, RunPayload
 from fanfold.core.models import THROTTLED, Event, EventKind, JobHeader, RunError, RunStatus
 from fanfold.core.options import goes_on_later
@@ -40,6 +40,8 @@ from fanfold_runtime.stack_answers import StackAnswers
 
 #: A run ends this long before Lambda would end the whole environment: time to ask it where it stands, and to tell.
 _MARGIN_S = 3.0
+#: A run that is given less of its time by more than this, since the start took it, has not had its try.
+_START_TAKES_S = 2.0
 #: How often a running run's job is looked at for a cancel.
 _CANCEL_S = 2.0
 
@@ -48,6 +50,8 @@ _CANCEL_S = 2.0
 _NO_TIME = RunError(THROTTLED, "the runs before it in its batch left it no time", infrastructure=True)
 
 _NO_TURN = RunError(THROTTLED, "too many runs wait for their turn at this job's rate", infrastructure=True)
+
+_WARM_NOW = 'run it again (`job.retry()`), as most environments are warm then, or give it instance_type="small".'
 
 T = TypeVar("T")
 
@@ -103,6 +107,9 @@ class OneRun:
         self._continuation = continuation
         #: Whether others before it had part of its time: what has too little left of it has not been tried.
         self._was_cut_short = shares_time and (header.timeout_s or inf) > (assignment.timeout_s or inf)
+        promised_s = min(header.timeout_s or inf, REALTIME_TIMEOUT_S - _MARGIN_S)
+        self._lost_its_time = promised_s - (assignment.timeout_s or inf) > _START_TAKES_S
+        self._may_retry = run["attempt"] < header.max_retry
         self._call: Call | None = Call(run["index"], run["attempt"], arguments)
         self._recorder = Recorder(header, stores, lambda _: run["key"], hold_s=TELEMETRY_S)
         self.ended: list[Event] = []
@@ -116,6 +123,8 @@ class OneRun:
         """Keep what happened."""
         if self._was_cut_short:
             told = [report._replace(event=_put_off_if_cut(report.event)) for report in told]
+        elif self._lost_its_time:
+            told = [report._replace(event=_blame_start(report.event, again=self._may_retry)) for report in told]
         goes_on = any(goes_on_later(report.event.error) for report in told)
         if goes_on:
             self._continuation.announce()
@@ -334,6 +343,21 @@ def _put_off_if_cut(event: Event) -> Event:
     if event.kind is not EventKind.FINISHED or event.status is not RunStatus.TIMED_OUT:
         return event
     return event._replace(status=RunStatus.FAILED, error=_NO_TIME)
+
+
+def _blame_start(event: Event, *, again: bool) -> Event:
+    """The event, or of a run that met a limit which the start of its environment had moved up, that this was why.
+
+    Lambda counts a start that takes longer than 10 s, and Fanfold's fetching of packages. The environment is warm now,
+    so that another try has all its time; without one left it is the time-out that it is.
+    """
+    if event.kind is not EventKind.FINISHED or event.status is not RunStatus.TIMED_OUT or event.error is None:
+        return event
+    message = f"{event.error.message}: the start of its environment has taken what is missing of its time"
+    if not again:
+        return event._replace(error=event.error._replace(message=message, next_step=_WARM_NOW))
+    error = RunError("StartTookItsTime", message, event.error.traceback, infrastructure=True, next_step=_WARM_NOW)
+    return event._replace(status=RunStatus.FAILED, error=error)
 
 
 def _arguments(header: JobHeader, run: RunItem, stores: AwsStores) -> str:

@@ -139,8 +139,8 @@ def test_a_deadline_is_met_before_lambdas_own_and_the_environment_lives_on(funct
         time.sleep(60 * n)
         return n
 
-    header = put_job(aws_stores, slow, [1, 0])
-    assert run(function, aws_stores, header, 0, timeout_s=4.5).payload == {"status": ["timed_out"]}
+    header = put_job(aws_stores, slow, [1, 0], timeout_s=1.5)
+    assert run(function, aws_stores, header, 0).payload == {"status": ["timed_out"]}
     process = function.process
     assert run(function, aws_stores, header, 1).error is None
     assert function.process is process
@@ -158,7 +158,22 @@ def test_the_deadline_takes_into_account_how_long_it_took_to_fetch_what_the_run_
 
     header = put_job(aws_stores, endless, [1], max_retry=0)
     assert run(function, aws_stores, header, timeout_s=60).error is None
-    assert "1 s" in read_state(aws_stores.log, header).error(0).message
+    state = read_state(aws_stores.log, header)
+    assert state.status_of(0) is RunStatus.TIMED_OUT
+    assert "after 1 s, which is the limit: the start of its environment has taken" in state.error(0).message
+
+
+@pytest.mark.parametrize("function", ["tests.aws.late_function.handler"], indirect=True)
+def test_a_run_whose_time_a_cold_start_has_taken_is_tried_again(function, aws_stores):
+    def endless(n: int):
+        while True:
+            pass
+
+    header = put_job(aws_stores, endless, [1], timeout_s=110, max_retry=1)
+    assert run(function, aws_stores, header, timeout_s=60).payload == {"status": ["failed"]}
+    state = read_state(aws_stores.log, header)
+    assert (state.status_of(0), state.attempt_of(0)) == (RunStatus.QUEUED, 1)
+    assert "the start of its environment has taken" in state.error(0).message
 
 
 def test_a_run_that_takes_too_much_memory_ends_and_the_environment_lives_on(function, aws_stores):

@@ -139,6 +139,10 @@ class LocalCloud:
         """Have `times` of the coming requests to a service, every n-th, meet a fault of `tests.cloud.faults.KINDS`."""
         self._order("refuse", kind, service, operation, times, every)
 
+    def expire(self, key: str) -> None:
+        """Refuse whatever this access key has signed, from now on until `end_faults`."""
+        self._order("expire", key)
+
     def enforce_permissions(self, on: bool = True) -> None:
         """Refuse what the templates' policies do not allow, as is done from the deployment on; or no more."""
         self._order("enforce", self._policies if on else {}, self._roles)

@@ -85,6 +85,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
+        self._expired: frozenset[str] = frozenset()
         self._lock = threading.Lock()
 
     def install(self) -> None:
@@ -95,6 +96,8 @@ class Faults:
             service, operation = _service_of(environ), _operation_of(environ)
             ours = BY_AWS not in environ.get("HTTP_USER_AGENT", "")
             kind = "clock" if _is_out_of_time(environ, service) else self._next(service, operation, ours=ours)
+            if _key_of(environ) in self._expired:
+                kind = "expired"
             if kind == "slow":
                 time.sleep(_SLOW_S)
             if kind in (None, "slow"):
@@ -116,8 +119,13 @@ class Faults:
         with self._lock:
             self._faults.append(Fault(kind, service, operation, times, every))
 
+    def expire(self, key: str) -> None:
+        """Refuse whatever these keys have signed, from now on."""
+        self._expired |= {key}
+
     def end_faults(self) -> int:
         """Let everything through again; how many requests were still to be refused."""
+        self._expired = frozenset()
         with self._lock:
             left = sum(fault.left for fault in self._faults)
             self._faults.clear()
@@ -127,6 +135,11 @@ class Faults:
         with self._lock:
             may = [fault for fault in self._faults if ours or fault.kind != "page"]
             return next((fault.kind for fault in may if fault.meets(service, operation)), None)
+
+
+def _key_of(environ: dict[str, Any]) -> str:
+    """The access key that a request was signed with."""
+    return str(environ.get("HTTP_AUTHORIZATION", "")).partition("Credential=")[2].partition("/")[0]
 
 
 def _service_of(environ: dict[str, Any]) -> str:

@@ -119,6 +119,7 @@ class Server:
             "lose_machines": self.machines.lose,
             "interrupt_machines": self.machines.interrupt,
             "refuse": self.faults.refuse,
+            "expire": self.faults.expire,
             "put_to_sleep": self.functions.put_to_sleep,
             "refused_asleep": lambda: self.functions.refused_asleep,
             "refuse_submits": self.integrations.submit_refusals.extend,

@@ -10,6 +10,7 @@ import pytest
 from fanfold.contract import cloud, payloads
 from fanfold.contract.invocation import Answer, names
 from fanfold.contract.layout import REALTIME_TIMEOUT_S
+from fanfold.stores.aws import account
 from tests.cloud.aws_errors import SUBMIT_THROTTLES
 from tests.infra.templates import Templates, listed
 
@@ -101,6 +102,15 @@ def test_an_execution_of_machines_fails_with_what_batch_says(templates: Template
         "$.failure.Cause",
     )
     assert "OutputPath" not in states["RecordMachines"]
+
+
+def test_a_call_has_time_for_a_cold_start_and_who_waits_for_it_has_more(templates: Templates) -> None:
+    [limit_s] = {
+        function["Timeout"]
+        for function in templates.properties("AWS::Lambda::Function")
+        if "-run-" in str(function.get("FunctionName"))
+    }
+    assert limit_s + 15 <= _calls(templates)["Call"]["TimeoutSeconds"] <= account._READ_TIMEOUT_S["lambda"] - 10
 
 
 def worst_case_s(states: dict[str, Any]) -> float:

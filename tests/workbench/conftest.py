@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,11 +37,20 @@ _PROGRAM = ("-m", "fanfold.cli", "workbench")
 class Workbench:
     """`fanfold workbench`, running; `program` is another that is given the folder and the port."""
 
-    def __init__(self, home: Path, folder: Path, *, port: int | None = None, program: Sequence[str] = _PROGRAM) -> None:
+    def __init__(
+        self,
+        home: Path,
+        folder: Path,
+        *,
+        port: int | None = None,
+        program: Sequence[str] = _PROGRAM,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
+        """`more`: what its environment has beside this process's."""
         self.home, self.folder = home, folder
         self.store = Store(home)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "FANFOLD"))}
-        self._environment = {**kept, "FANFOLD_HOME": str(home), "FANFOLD_OWNER": "ada"}
+        self._environment = {**kept, "FANFOLD_HOME": str(home), "FANFOLD_OWNER": "ada", **(more or {})}
         given = [str(folder), str(port or _free_port())]
         if program is _PROGRAM:
             given = [str(folder), "--no-open", "--port", given[1]]
