@@ -15,7 +15,7 @@ from fanfold.api.submit import get_job
 from fanfold.contract.records import NamedTuple
 from fanfold.core.models import Event, EventKind
 from fanfold.engines.base import engine_for
-from fanfold.errors import FanfoldError
+from fanfold.errors import FanfoldError, SignInNeeded
 from fanfold.job import Job
 from fanfold.job.chart_data import LoadSample
 from fanfold.job.step_history import StepRecord, step_record
@@ -117,6 +117,8 @@ class SharedReader:
             f" What you see is from {time.strftime('%H:%M:%S', time.localtime(self.read_at))}." if self.read_at else ""
         )
         reason = f" {self.trouble.message}" if self.trouble is not None else ""
+        if isinstance(self.trouble, SignInNeeded):  # here as well, and the page goes on by itself
+            reason = f"{reason} Next: {self.trouble.next_step}"
         return f"No answer; trying again.{since}{reason}"
 
     def _pause(self) -> float:
