@@ -197,17 +197,32 @@ def test_explain_says_what_travels_by_which_lane_and_what_stays(desk: Desk) -> N
 
 
 def test_an_error_about_a_name_that_stood_in_a_string_says_so(desk: Desk) -> None:
-    module = desk.module("helper = len\ndef main(): return globals()['helper']('a')\n")
+    module = desk.module("""
+        helper = (each for each in ())  # which cannot travel
+        def main(name, of):
+            if of is None:
+                return globals()["helper"]
+            return of[name]
+    """)
     main = load(capture(module.main))()
     with pytest.raises(KeyError) as failed:
-        main()
+        main("helper", None)
     said = left_behind(failed.value, str(failed.value))
     assert "'helper' exists in the module of 'main' where it was submitted, and did not travel" in said
-    assert left_behind(ValueError("helper"), "helper") == ""
     other = NameError("name 'tile' is not defined")
     module.name = 1  # of no code that travels: what the message says besides is not it
     load(capture(module.main))
     assert left_behind(other, str(other)) == ""
+    with pytest.raises(KeyError) as failed:
+        main("helper", {})  # a table without such a key says nothing of the module
+    assert left_behind(failed.value, str(failed.value)) == ""
+    for unlike in (ValueError("helper"), ValueError("the file helper was not found"), KeyError("helper")):
+        assert left_behind(unlike, str(unlike)) == ""
+    for like in (
+        ValueError("Table with name helper does not exist!"),
+        NameError("local variable 'helper' is not defined"),
+    ):
+        assert "'helper' exists" in left_behind(like, str(like))
 
 
 def test_a_new_name_beside_a_udf_leaves_its_bundle_and_so_its_workers_as_they_are(desk: Desk) -> None:

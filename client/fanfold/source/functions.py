@@ -32,12 +32,15 @@ from fanfold.source.modules import (
     is_replaced,
     module_name,
     module_of,
+    udf_function,
 )
 from fanfold.source.rebuild import FUTURES, Step, inner_codes
 from fanfold.source.texts import (
+    ASKING_BY_TEXT,
     Source,
     UseSite,
     annotation_names,
+    docstring,
     first_line,
     may_be_edited,
     parse,
@@ -331,15 +334,13 @@ def _parts(graph: Graph, function: FunctionType, usage: UseSite, *, is_whole: bo
     _hold(graph, function, usage, parts)
     parts["space"] = number = _space(graph, namespace, is_whole=is_whole)
     if "of" not in graph.spaces[number]:
-        take_globals(graph, number, namespace, _globals_of(function, usage), usage)
+        take_globals(graph, number, namespace, _globals_of(graph, function, usage), usage)
         if "." not in function.__qualname__ and _is_under(namespace, function):
             graph.spaces[number]["names"].setdefault(function.__qualname__, graph.ref(function))
     return parts
 
 
 def _is_under(namespace: dict[str, Any], function: FunctionType) -> bool:
-    from fanfold.source.modules import udf_function
-
     held = namespace.get(function.__qualname__)
     return held is function or udf_function(held) is function
 
@@ -363,14 +364,6 @@ def _hold(graph: Graph, function: FunctionType, usage: UseSite, parts: dict[str,
         parts["__type_params__"] = graph.ref(parameters)
     if own := function.__dict__:
         parts["attributes"] = [[n, _used(graph, usage, f"{function.__name__}.{n}", v)] for n, v in own.items()]
-
-
-def docstring(code: CodeType) -> str | None:
-    """The docstring that a function's code has."""
-    if sys.version_info >= (3, 14) and not code.co_flags & 0x4000000:  # CO_HAS_DOCSTRING
-        return None
-    first = code.co_consts[0] if code.co_consts else None
-    return first if isinstance(first, str) and code.co_name != "<lambda>" else None
 
 
 def _annotations(function: FunctionType) -> dict[str, Any]:
@@ -476,10 +469,14 @@ def _variable(graph: Graph, namespace: dict[str, Any], name: str, value: Any) ->
     return None if node is None else graph.number(node, meaning=[*node, value])
 
 
-def _globals_of(function: FunctionType, usage: UseSite) -> frozenset[str]:
+def _globals_of(graph: Graph, function: FunctionType, usage: UseSite) -> frozenset[str]:
     names = global_names(function.__code__)
     if isinstance(usage.node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         names |= _annotated(usage.node, bool(function.__code__.co_flags & _POSTPONED))
+    if not ASKING_BY_TEXT.isdisjoint(all_names(function.__code__)):
+        from fanfold.source.reflection import asked_for
+
+        names |= asked_for(graph, function)
     return names
 
 

@@ -205,25 +205,9 @@ def left_behind(error: BaseException, message: str) -> str:
     program = _Finder.program
     if program is None:
         return ""
-    bundle = program.bundle
-    is_about_names = type(error).__name__ in _ABOUT_NAMES or any(words in message for words in _NOT_THERE)
-    if is_about_names and bundle.left_names:
-        words = set(message[:2000].replace(".", " ").translate(_PUNCTUATION).split())
-        found = [name for name in bundle.left_names if name in words]
-        if found:
-            return (
-                f" ({found[0]!r} exists in the module of {bundle.entry!r} where it was submitted, and did not travel: "
-                f"its code names it in a string alone. Pass it as a parameter, or use the name {found[0]} in the code)"
-            )
-    if bundle.left_statements:
-        return f" (left behind where it was submitted, {bundle.left_statements[0]})"
-    return ""
+    from fanfold.source import missing_names
 
-
-#: Errors that tell of a name that is not there, by class or by words.
-_ABOUT_NAMES = {"NameError", "KeyError", "UndefinedVariableError", "AttributeError", "PatsyError", "CatalogException"}
-_NOT_THERE = ("not defined", "does not exist", "not found", "undefined")
-_PUNCTUATION = str.maketrans(dict.fromkeys("'\"`()[]{},:;!?@=<>", " "))
+    return missing_names.left_behind(program.bundle, error, message)
 
 
 class _Program:

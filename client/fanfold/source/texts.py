@@ -12,12 +12,18 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from types import MappingProxyType
+from types import CodeType, MappingProxyType
 from typing import Any
 
 from fanfold.contract.records import NamedTuple
 from fanfold.core.models import sha256
 from fanfold.source.load import SourceFile
+
+#: Names of what finds others by text: `source.reflection` looks at code that has one of them.
+ASKING_BY_TEXT = frozenset(
+    "globals __globals__ f_globals getmodule modules import_module __import__ __main__ eval exec evaluate query sql"
+    " execute from_formula dmatrix dmatrices ols gls wls glm logit probit poisson mixedlm gee quantreg rlm".split()
+)
 
 
 class UseSite(NamedTuple):
@@ -396,6 +402,14 @@ def _with_clean_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
         return [ast.Expr(ast.Constant(clean(first.value.value))), *body[1:]]
     return body
+
+
+def docstring(code: CodeType) -> str | None:
+    """The docstring that a function's code has."""
+    if sys.version_info >= (3, 14) and not code.co_flags & 0x4000000:  # CO_HAS_DOCSTRING
+        return None
+    first = code.co_consts[0] if code.co_consts else None
+    return first if isinstance(first, str) and code.co_name != "<lambda>" else None
 
 
 def clean(docstring: str) -> str:
