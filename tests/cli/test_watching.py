@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pexpect
@@ -119,9 +120,13 @@ def test_a_pipe_gets_a_line_when_something_changes_and_the_summary_at_the_end(fa
     assert process.returncode == 0
 
 
+def engine_with(wait_for_news):
+    return SimpleNamespace(wait_for_news=wait_for_news, stores=SimpleNamespace(within=nullcontext))
+
+
 def test_what_only_grows_older_is_not_told_again(capsys):
     views = iter([View("", "one", 1), View("", "one, later", 1), View("", "", 2), View("", "two", 3, over=True)])
-    nothing_to_wait_for = SimpleNamespace(wait_for_news=lambda _: True)
+    nothing_to_wait_for = engine_with(lambda _: True)
     show(lambda: next(views), nothing_to_wait_for, stopped="")
     assert capsys.readouterr().out == "one\ntwo\n"
 
@@ -138,7 +143,7 @@ def test_a_store_that_does_not_answer_is_waited_for_and_said_beside_the_output(c
     def silent(_):
         raise StoreError("no news")
 
-    show(look, SimpleNamespace(wait_for_news=silent), stopped="")
+    show(look, engine_with(silent), stopped="")
     told = capsys.readouterr()
     assert told.out == "one\ntwo\n"
     assert re.fullmatch(r"as of \d\d:\d\d:\d\d: the store is silent\nThe store answers again\.\n", told.err)
@@ -149,7 +154,7 @@ def test_a_store_that_does_not_answer_at_all_ends_the_command():
         raise StoreError("the store is silent")
 
     with pytest.raises(StoreError):
-        show(look, SimpleNamespace(wait_for_news=lambda _: True), stopped="")
+        show(look, engine_with(lambda _: True), stopped="")
 
 
 def test_ctrl_c_stops_looking_not_the_job_and_json_of_what_changes_is_an_object_a_line(fanfold):
