@@ -33,6 +33,7 @@ HEADERS = st.builds(
     max_retry=st.integers(0, 2),
     retry_on=st.sampled_from([(), ("ConnectionError",), ("Exception", "TimeoutError")]),
     cancelled_at=st.sampled_from([None, 1.0, 5.0]),
+    hedge=st.booleans(),
 )
 
 

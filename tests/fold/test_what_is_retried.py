@@ -6,8 +6,9 @@ from itertools import permutations
 
 import pytest
 
-from fanfold.core.fold import fold
-from fanfold.core.models import RunStatus
+from fanfold.core import duplicates
+from fanfold.core.fold import JobState, fold
+from fanfold.core.models import Event, RunStatus
 from fanfold.core.options import Retry, pause_s, should_retry
 from fanfold.errors import InputError
 from tests.fold.stories import a_job, an_error, event, throttled
@@ -107,3 +108,48 @@ def test_the_events_say_when_a_run_is_due_again_in_whatever_order_they_come():
     assert fold(header.cancelled(15.0), story[:2]).due_at(0) is None
     assert fold(header, [throttled(id=2)]).due_at(0) is None
     assert fold(header, [*story, event("queued", 0, 2, id=5, at=22)]).due_at(0) is None  # somebody asked for it now
+
+
+class TestARunWithADuplicate:
+    """`submit(hedge=True)`: two of its tries go on at once."""
+
+    STARTS = (event("started", at=1.0), event("started", attempt=1, at=5.0))
+
+    def told(self, *ends: Event) -> JobState:
+        return fold(a_job(hedge=True, max_retry=0), [*self.STARTS, *ends])
+
+    def test_has_the_result_of_the_one_that_ended_first(self):
+        first, later = event("succeeded", attempt=1, id=7, at=6.0), event("succeeded", id=8, at=9.0)
+        for ends in ([first], [first, later], [later, first]):
+            state = self.told(*ends)
+            assert (state.status_of(0), state.attempt_of(0)) == (RunStatus.SUCCEEDED, 1)
+            assert state.output(0) == first.output
+        assert len(self.told(first, later).measured_s()) == 2
+
+    @pytest.mark.parametrize(("failing", "open_"), [(0, 1), (1, 0)])
+    def test_runs_on_where_one_of_the_two_has_failed(self, failing, open_):
+        state = self.told(event("failed", attempt=failing, id=3, at=7.0))
+        assert (state.status_of(0), state.attempt_of(0)) == (RunStatus.RUNNING, open_)
+        assert state.next_attempt(0) == 2
+
+    def test_has_failed_when_both_have(self):
+        state = self.told(event("failed", attempt=1, id=3, at=7.0), event("failed", id=4, at=8.0))
+        assert state.status_of(0) is RunStatus.FAILED
+
+    def test_runs_on_where_its_duplicate_was_not_taken(self):
+        state = fold(a_job(hedge=True), [self.STARTS[0], throttled(attempt=1)])
+        assert (state.status_of(0), state.attempt_of(0)) == (RunStatus.RUNNING, 0)
+
+
+@pytest.mark.parametrize(
+    ("durations_s", "running", "patience_s"),
+    [
+        ([1.0, 1.0], 0, None),  # too few
+        ([1.0] * 3, 1, 2.0),
+        ([1.0] * 3, 2, None),  # whether the fourth of five is slow is not known
+        ([0.1] * 9, 1, 0.5),  # a duplicate takes a while to start
+        ([1.0, 2.0, 3.0, 9.0], 0, 6.0),
+    ],
+)
+def test_a_run_is_slow_beside_three_of_four_of_those_that_have_begun(durations_s, running, patience_s):
+    assert duplicates.patience_s(durations_s, running) == patience_s

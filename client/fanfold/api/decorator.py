@@ -184,6 +184,7 @@ def udf(
     disk_size_gb: int | None = None,
     serializer: str = "auto",
     fresh: bool = False,
+    idempotent: bool = False,
     setup: Callable[[], object] | None = None,
     packages: str | Sequence[str] | None = None,
     image: str | None = None,
@@ -199,7 +200,8 @@ def udf(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     Options: `name`, `instance_type`, `engine`, `cache_max_age`, `max_retry`, `retry_on`,
     `retry` (a `fanfold.Retry`, which has pauses), `rate` ("20/s": how many of a job's runs may begin in a time),
     `timeout_s` (seconds),
-    `memory_mib`, `disk_size_gb`, `serializer` ("auto" or "pickle"), `fresh` (each run in a process of its own), `setup`
+    `memory_mib`, `disk_size_gb`, `serializer` ("auto" or "pickle"), `fresh` (each run in a process of its own),
+    `idempotent` (a run may be performed twice, as with `submit(hedge=True)`), `setup`
     (a function that is called once in each worker before its first run), `packages` (a list of requirements, "auto",
     or a requirements file: what it needs beside what is where it runs), `image` (the name of one of the deployment's
     images),

@@ -68,6 +68,7 @@ def submit(
     tags: Mapping[str, object] | None = None,
     rate: str | float | None = None,
     notify: str | None = None,
+    hedge: bool = False,
     progress: bool | None = None,
     packages: str | Sequence[str] | None = None,
     image: str | None = None,
@@ -109,6 +110,7 @@ def submit(
     tags: Mapping[str, object] | None = None,
     rate: str | float | None = None,
     notify: str | None = None,
+    hedge: bool = False,
     progress: bool | None = None,
     packages: str | Sequence[str] | None = None,
     image: str | None = None,
@@ -155,6 +157,8 @@ def submit(
         rate: how many runs may begin in a time, all workers together: "20/s", "100/m", or a number a second.
         notify: who is told when the job has ended, with its counts and cost: "https://...", which is sent JSON, or the
             ARN of an SNS topic. In AWS the deployment tells them, whether or not this process is there.
+        hedge: True starts a duplicate of each run that takes twice as long as three of four do; the first that ends
+            counts, both are paid. Only for a UDF that says it may: `@udf(idempotent=True)`; not on machines in AWS.
         progress: a progress bar; None shows one at a terminal and in a notebook.
         packages: what the UDF needs beside the packages that are where it runs: a list of requirements, wheels and
             project folders, a requirements file, or "auto" for what it imports. It beats the UDF's own.
@@ -198,7 +202,7 @@ def submit(
         if debug_mode and _needs_this_terminal(udf, chosen, request):
             return _call_here(udf, chosen, inputs, constants)
         call = _SubmitCall(udf, chosen, request, constants, budget_usd)
-        call.check_notify(notify)
+        call.check_notify(notify, hedge)
         call.check_later(escalate, () if debug_mode else ramp)
         job = call.start(inputs, progress)
         if not (collect or debug_mode):
@@ -260,13 +264,22 @@ class _SubmitCall:
         self._ladder: tuple[str, ...] = ()
         engine.get_ready(dedicated=request.instance is not None)  # while the rest is imported, and the inputs checked
 
-    def check_notify(self, target: str | None) -> None:
-        """Note who is to be told of the job's end. Raises `InputError` where nobody can be."""
+    def check_notify(self, target: str | None, hedge: bool) -> None:
+        """Note who is told of the job's end, and whether slow runs get a duplicate. Raises `InputError`."""
+        self._check_hedge(hedge)
         if target is not None:
             from fanfold.engines.notice import check_notify
 
             told = check_notify(target, self._engine.describe().notify_topics)
             self._request = self._request._replace(notify=told)
+
+    def _check_hedge(self, hedge: bool) -> None:
+        """Note whether slow runs get a duplicate. Raises `InputError` where they must not."""
+        if hedge is not False:
+            from fanfold.submission.hedging import check_hedge
+
+            check_hedge(hedge, self._udf, self._request, self._engine.describe())
+            self._request = self._request._replace(hedge=True)
 
     def check_later(self, escalate: Escalate, ramp: bool | Sequence[int] | None) -> None:
         """Note the machines that `escalate` names, and the stages of `ramp`. Raises `InputError` for what is none."""

@@ -6,6 +6,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from math import isnan, nan
+from typing import TYPE_CHECKING
 
 from fanfold.core.columns import CODES, STATUSES, Columns, Ended, Spending
 from fanfold.core.models import (
@@ -23,6 +24,9 @@ from fanfold.core.models import (
 from fanfold.core.options import pause_s, should_retry
 from fanfold.errors import StoreError
 
+if TYPE_CHECKING:
+    from fanfold.core.duplicates import OpenTries
+
 __all__ = ["JobState", "fold"]
 
 
@@ -31,6 +35,14 @@ def fold(header: JobHeader, events: Iterable[Event]) -> JobState:
     state = JobState(header)
     state.apply(events)
     return state
+
+
+def _tries_of(header: JobHeader) -> OpenTries | None:
+    if not header.hedge:
+        return None
+    from fanfold.core.duplicates import OpenTries  # few jobs have duplicates
+
+    return OpenTries()
 
 
 # The state of a job, kept up to date as its events come in.
@@ -59,7 +71,9 @@ class JobState:
     """What a job's header and events mean: each run's status, attempt, times, error and output.
 
     Of a run's terminal events one counts. A good one beats any failure; among good ones the lowest (attempt, event id)
-    counts, among failures the highest attempt (then the lowest id). A failure is final only if no retry is due. A
+    counts, among failures the highest attempt (then the lowest id). A failure is final only if no retry is due. Where
+    runs may have two tries at once (`header.hedge`), the good one that ended first counts, and no failure is final
+    while another try is open. A
     `queued` event gives the run a new budget from its attempt on: earlier failures no longer count.
 
     A run that was too large is not over while its job has a ladder of larger machines: it waits, as queued, for what
@@ -81,6 +95,8 @@ class JobState:
         self._counts = [header.count] + [0] * (len(STATUSES) - 1)
         self._begun = False
         self._starts: dict[int, tuple[int, float]] = {}
+        #: Where runs may have two tries at once; None where they have not.
+        self.tries: OpenTries | None = _tries_of(header)
         self._budgets: dict[int, int] = {}
         self._errors: dict[int, RunError] = {}
         self._shared_errors: dict[RunError, RunError] = {}
@@ -348,11 +364,15 @@ class JobState:
         columns = self._columns
         before = self._codes[index]
         if before in _GOOD:
-            known = columns.attempts[index]
-            if event.attempt > known or (event.attempt == known and event.id >= columns.event_id(index)):
+            by_time = self.tries is not None
+            known = columns.finished_at[index] if by_time else columns.attempts[index]
+            told = event.at if by_time else event.attempt
+            if told > known or (told == known and event.id >= columns.event_id(index)):
                 self._note_end(index, event)
                 return
         self._put(index, code, event)
+        if self.tries is not None:
+            self.tries.forget(index)
         # Nothing that failed, started or was queued can matter to this run any more.
         self._starts.pop(index, None)
         self._budgets.pop(index, None)
@@ -364,6 +384,9 @@ class JobState:
     def _apply_failure(self, index: int, code: int, event: Event) -> None:
         columns = self._columns
         known = columns.attempts[index]
+        if self.tries is not None:
+            self.tries.end(index, event.attempt)
+            self._follow_tries(index)
         kind = "" if event.error is None else event.error.type
         if kind == GOES_ON or (kind == THROTTLED and event.attempt < _MOST_THROTTLED):
             # It has not been tried, or got on: the next attempt begins with the whole budget, as after `queued`.
@@ -376,7 +399,7 @@ class JobState:
         self._errors.pop(index, None)
         if event.error is not None:
             self._errors[index] = self._shared(event.error)
-        if index in self._starts and self._starts[index][0] <= event.attempt:
+        if self.tries is None and index in self._starts and self._starts[index][0] <= event.attempt:
             del self._starts[index]
         self._begun = True
         self._settle(index)
@@ -399,6 +422,10 @@ class JobState:
         attempt = event.attempt
         if event.kind is EventKind.STARTED:
             self._begun = True
+            if self.tries is not None:
+                self.tries.start(index, attempt, event.at)
+                self._follow_tries(index)
+                return
             known = self._starts.get(index, (-1, 0.0))
             if attempt <= self._columns.attempts[index] or attempt < known[0]:
                 return
@@ -408,6 +435,14 @@ class JobState:
             self._budgets[index] = max(attempt, self._budgets.get(index, 0))
         else:
             return
+        self._settle(index)
+
+    def _follow_tries(self, index: int) -> None:
+        """Of a run that may have two tries at once, the latest that is open is the one that its status tells of."""
+        latest = None if self.tries is None else self.tries.latest(index)
+        self._starts.pop(index, None)
+        if latest is not None:
+            self._starts[index] = latest
         self._settle(index)
 
     def _apply_elsewhere(self, event: Event) -> None:
@@ -429,7 +464,7 @@ class JobState:
         columns = self._columns
         budget, ended = self._budgets.get(index, 0), columns.attempts[index]
         self.too_large.pop(index, None)
-        if index in self._starts and self._starts[index][0] >= budget:
+        if index in self._starts and (self.tries is not None or self._starts[index][0] >= budget):
             self._turn(index, _RUNNING)
             return
         code = columns.ended_as[index]

@@ -209,7 +209,6 @@ class EventKind(str, Enum):
 #: Kinds a reader that only follows output, load and steps asks for; all the others make up the state.
 TELEMETRY = frozenset({EventKind.LOG, EventKind.USAGE, EventKind.STEP})
 
-
 NO_DATA: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -364,10 +363,11 @@ class JobHeader(NamedTuple):
     image: str = ""
     image_name: str = ""
     commit: str = ""
-    #: Runs a second that may begin, and dollars after which none does; 0 for any number. Who is told of its end.
+    #: Runs a second and dollars at most (0: any); who is told of its end; whether slow runs get a duplicate.
     rate: float = 0.0
     budget_usd: float = 0.0
     notify: str = ""
+    hedge: bool = False
     #: How many runs have begun after each stage of its ramp. Machines for what is too large, the smallest first; and of
     #: a job of such runs the one that they are of (`engines.larger`).
     stages: tuple[int, ...] = ()

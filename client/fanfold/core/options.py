@@ -233,10 +233,10 @@ class Options(NamedTuple):
     memory_mib: int | None = None
     disk_size_gb: int | None = None
     serializer: str = "auto"
-    #: Each run in a process of its own.
+    #: Each run in a process of its own; twice is as good as once (for `submit(hedge=True)`).
     fresh: bool = False
-    #: Called once in each worker, before its first run.
-    setup: Callable[[], object] | None = None
+    idempotent: bool = False
+    setup: Callable[[], object] | None = None  # called once in each worker, before its first run
     #: Packages that it needs beside those that are where it runs; see `environments.requirements`.
     packages: str | Sequence[str] | None = None
     #: The name of one of the deployment's images; None for the default one.
@@ -274,10 +274,9 @@ class Options(NamedTuple):
         for name in ("memory_mib", "disk_size_gb"):
             check_number(name, getattr(asked, name), whole=True)
         check_number("max_retry", asked.max_retry, zero=True, whole=True)
-        check_flags(fresh=asked.fresh)
+        check_flags(fresh=asked.fresh, idempotent=asked.idempotent)
         _check_packages(asked.packages)
-        if asked.check_paths is not None:
-            check_flags(check_paths=asked.check_paths)
+        check_flags(check_paths=asked.check_paths is not None and asked.check_paths)
         asked = asked._replace(**_checked_variables(asked.secrets, asked.env))
         if asked.setup is not None and not callable(asked.setup):
             raise InputError(
@@ -309,6 +308,7 @@ class Request(NamedTuple):
     rate: float = 0.0
     budget_usd: float = 0.0
     notify: str = ""
+    hedge: bool = False
     stages: tuple[int, ...] = ()
     ladder: tuple[str, ...] = ()
 

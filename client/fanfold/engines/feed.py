@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -28,6 +28,7 @@ from fanfold.stores.packing import Manifest
 
 if TYPE_CHECKING:
     from fanfold.core.rates import Evenly
+    from fanfold.engines.hedge import Hedge
 
 # Whether the process that runs a job is still there: it holds a lock on a file for as long as it lives.
 
@@ -128,6 +129,7 @@ class JobFeed:
         self._watch = FailureWatch(header.stop_on_error)
         self._stopped = False
         self._rate = _rate_of(header)
+        self._hedge = _hedge_of(header)
 
     def take(self) -> Call | None:
         """The next run to start."""
@@ -141,6 +143,8 @@ class JobFeed:
 
     def record(self, reports: Sequence[Report]) -> None:
         """Keep what happened; what makes that impossible is kept as `broken`."""
+        if self._hedge is not None:
+            reports = _superseded_told(reports, self._hedge.obsolete)
         try:
             if not self.broken:
                 self._record(reports)
@@ -172,8 +176,15 @@ class JobFeed:
 
     @property
     def next_in_s(self) -> float | None:
-        """Seconds until a run may begin that waits for its turn; None where none does."""
+        """Seconds until a run may begin that waits for its turn, or gets a duplicate; None where none does."""
+        if self._hedge is not None and not self._again:
+            return self._hedge.next_in_s()
         return self._rate.wait_s(time.monotonic()) if self._rate is not None and self._again else None
+
+    @property
+    def obsolete(self) -> Collection[tuple[int, int]]:
+        """Tries (run, attempt) that are not needed any more."""
+        return () if self._hedge is None else self._hedge.obsolete
 
     def _next(self) -> Call | None:
         if self._later:
@@ -182,6 +193,8 @@ class JobFeed:
         while run is not None and run.due_at and run.due_at > time.time():
             self._later.append(run)
             run = next(self._runs, None)
+        if run is None and self._hedge is not None:
+            run = self._hedge.next_duplicate(self._first_attempts)
         if run is None:
             return None
         if self._rate is not None and not self._rate.begins(time.monotonic()):
@@ -195,6 +208,8 @@ class JobFeed:
     def _record(self, reports: Sequence[Report]) -> None:
         full = next((report.event.error for report in reports if _tells_of_full_disk(report.event)), None)
         kept = self._recorder.record([report for report in reports if not _tells_of_full_disk(report.event)])
+        if self._hedge is not None:
+            self._hedge.note(kept)
         for event in finished(kept):
             if self._is_due_again(event):
                 run = self._next_attempt(event)
@@ -208,6 +223,8 @@ class JobFeed:
             )
 
     def _stop_if_hopeless(self, event: Event) -> None:
+        if self._hedge is not None and self._hedge.has_another(event):
+            return
         reason = self._watch.note(event.status, event.error) if event.status is not None else ""
         if reason and not self._stopped:
             self._stopped = True
@@ -216,9 +233,10 @@ class JobFeed:
     def _next_attempt(self, event: Event) -> RunRef:
         if goes_on_later(event.error) or _was_not_tried(event):
             return RunRef(event.index, event.attempt + 1)
+        attempt = event.attempt + 1 if self._hedge is None else self._hedge.next_attempt(event.index)
         first = self._first_attempts.get(event.index, 0)
         wait_s = pause_s(self.header, event.index, event.attempt, first)
-        return RunRef(event.index, event.attempt + 1, first, event.at + wait_s if wait_s else 0.0)
+        return RunRef(event.index, attempt, first, event.at + wait_s if wait_s else 0.0)
 
     def _recall(self) -> None:
         """Take up what has become due."""
@@ -228,6 +246,8 @@ class JobFeed:
 
     def _is_due_again(self, event: Event) -> bool:
         first = self._first_attempts.get(event.index, 0)
+        if self._hedge is not None and self._hedge.has_another(event):
+            return False
         if _was_not_tried(event):
             return True
         return event.status is not None and should_retry(self.header, event.status, event.error, event.attempt, first)
@@ -245,6 +265,22 @@ def _rate_of(header: JobHeader) -> Evenly | None:
     from fanfold.core.rates import Evenly
 
     return Evenly(header.rate)
+
+
+def _hedge_of(header: JobHeader) -> Hedge | None:
+    """What starts duplicates, for a job whose slow runs get them."""
+    if not header.hedge:
+        return None
+    from fanfold.engines.hedge import Hedge
+
+    return Hedge()
+
+
+def _superseded_told(reports: Sequence[Report], obsolete: set[tuple[int, int]]) -> Sequence[Report]:
+    """The reports, in which tries that were not needed any more say so."""
+    from fanfold.engines.hedge import without_superseded
+
+    return without_superseded(reports, obsolete)
 
 
 def _tells_of_full_disk(event: Event) -> bool:

@@ -70,6 +70,8 @@ class Summary:
     environments_usd: float = 0.0
     #: Why nobody could be told of its end.
     untold: str = ""
+    #: Whether slow runs had a duplicate, which counts among those that were tried again.
+    hedged: bool = False
 
     def rows(self) -> list[tuple[str, str]]:
         """The summary's lines, each a label and a text."""
@@ -94,7 +96,8 @@ class Summary:
         elif self.losses:
             rows.append(("machines", f"lost: {self.losses}"))
         if self.retried:
-            rows.append(("retries", f"{self.retried:,} {'runs were' if self.retried > 1 else 'run was'} tried again"))
+            told = "tried again, or had a duplicate" if self.hedged else "tried again"
+            rows.append(("retries", f"{self.retried:,} {'runs were' if self.retried > 1 else 'run was'} {told}"))
         rows += [("larger", line) for line in self.larger]
         rows += self._environment_rows()
         if len(self.code_hashes) > 1:
@@ -171,6 +174,7 @@ def summarise(state: JobState) -> Summary:
         environments_s=environments_s(state),
         environments_usd=environments_cost(state),
         realtime=state.header.instance_type is None,
+        hedged=state.header.hedge,
         memory_limit_mib=_memory_limit_mib(state.header),
         waits_for=_waits_for(state),
         replaced=_count_replaced(state),

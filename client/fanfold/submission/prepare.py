@@ -446,6 +446,7 @@ def _as_asked(header: JobHeader, request: Request) -> JobHeader:
         rate=request.rate,
         budget_usd=request.budget_usd,
         notify=request.notify,
+        hedge=request.hedge,
         stages=request.stages,
         ladder=request.ladder,
         max_retry=request.max_retry,

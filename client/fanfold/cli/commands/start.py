@@ -115,6 +115,9 @@ def submit(
         str | None,
         typer.Option(metavar="URL", help="Who is told when the job has ended: https://... or an SNS topic's ARN."),
     ] = None,
+    hedge: Annotated[
+        bool, typer.Option("--hedge", help="Start a duplicate of each slow run; the first that ends counts.")
+    ] = False,
     no_wait: options.NoWait = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -152,6 +155,7 @@ def submit(
             escalate=escalate.split(",") if escalate else None,
             stop_on_error=stop_on_error,
             notify=notify,
+            hedge=hedge,
             collect=False,
             **_constants(constants or [], start),
         )

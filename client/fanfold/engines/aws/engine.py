@@ -161,21 +161,24 @@ class AwsEngine:
         if self._take_over(header, state) or self._goes_on(header, state):
             return True
         headers = self.stores.log.job_headers
-        if not self.inspector.look(header, state) or not headers.take_lease(header.id, _REPAIR_LEASE_S):
+        findings = self.inspector.look(header, state)
+        if not (findings or findings.duplicates) or not headers.take_lease(header.id, _REPAIR_LEASE_S):
             return told
         # What this reader has missed so far must not be taken for lost, nor what another has seen to already.
         headers.forget(header.id)
         header = self.stores.log.get_job(header.id)
         findings = self.inspector.look(header, read_state(self.stores.log, header, consistent=True))
-        state.has_missed = not findings  # else who waits here for what is behind it would wait for ever
+        state.has_missed = not (
+            findings or findings.duplicates
+        )  # else who waits here for what is behind it would wait for ever
         self.stores.log.append(list(reconcile.lost_events(header, findings)))
         for run, fate in findings.lost:
             _log.warning("job %s: run %d, attempt %d, is lost: %s", header.id, *run[:2], fate.reason)
-        self.start(header, findings.due)
+        self.start(header, findings.to_start)
         if findings.lost:
             self.looked_at.pop(header.id, None)  # the fold may want them started again at once
         headers.release_lease(header.id)
-        return bool(findings) or state.has_missed or told
+        return bool(findings.lost or findings.to_start) or state.has_missed or told
 
     def wait_for_news(self, timeout_s: float) -> bool:
         """Wait until something was recorded here, or it is time to ask what was recorded elsewhere."""

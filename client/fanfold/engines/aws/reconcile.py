@@ -26,19 +26,28 @@ _CUT_OFF_WITHIN = Fate(CUT_OFF.reason)
 
 #: How soon to see what has become of runs that an earlier job performs, and of a job that nothing is known to come of.
 _FOLLOWED_S, _AT_LAST_S = 60.0, 3600.0
+#: How soon to see whether so many runs have ended that it is known which are slow (`hedge=True`).
+_PATIENCE_KNOWN_S = 30.0
 
 #: Why nothing comes of a further attempt when there is no machine left.
 _NO_MACHINE = Fate("its machines have ended")
 
 
 class Findings(NamedTuple):
-    """Runs whose attempt is lost, each with the reason; and runs that are due to be started."""
+    """Runs whose attempt is lost, each with the reason; runs that are due to be started; and duplicates that are."""
 
     lost: list[tuple[RunRef, Fate]]
     due: list[RunRef]
+    #: Of slow runs, which somebody performs.
+    duplicates: list[RunRef]
 
     def __bool__(self) -> bool:
         return bool(self.lost or self.due)
+
+    @property
+    def to_start(self) -> list[RunRef]:
+        """Every run that is to be started."""
+        return [*self.due, *self.duplicates]
 
 
 class Inspector:
@@ -55,7 +64,7 @@ class Inspector:
         dispatches = dispatches_of(state)
         now, cut_off = self._clock.now(), submitter_has_ended(header.id)
         fates = {one.name: self._fate(header, one, now, cut_off=cut_off) for one in dispatches}
-        findings = Findings([], [])
+        findings = Findings([], [], list(self._duplicates(header, state, dispatches)))
         attended = any(fate is None for fate in fates.values())
         followed = _dispatches(state, followed=True)
         young = not cut_off and _is_young(header, dispatches, now)
@@ -88,9 +97,39 @@ class Inspector:
             return run.attempt > 0 or run.index < let_begin
         return run.attempt > 0 or self.takes_unreleased or bool(header.parent)
 
+    def _duplicates(self, header: JobHeader, state: JobState, dispatches: list[Dispatch]) -> Iterator[RunRef]:
+        """The duplicates of slow runs that are due, each as its run's next try."""
+        if not header.hedge or header.cancelled_at is not None:
+            return
+        now, patience_s = self._clock.now(), self._patience_s(state)
+        for index, attempt, at in self._without_duplicate(state, dispatches):
+            if patience_s is not None and now - at > patience_s:
+                yield RunRef(index, attempt + 1, state.first_attempt_of(index))
+
+    def _duplicates_at(self, state: JobState, dispatches: list[Dispatch]) -> list[float]:
+        """When duplicates may be due; while that is not known yet, when to look again."""
+        patience_s = self._patience_s(state)
+        if patience_s is None:
+            return [self._clock.now() + _PATIENCE_KNOWN_S]
+        return [at + patience_s for _, _, at in self._without_duplicate(state, dispatches)]
+
+    @staticmethod
+    def _patience_s(state: JobState) -> float | None:
+        from fanfold.core.duplicates import patience_s
+
+        ended = [took_s for status, took_s, _ in state.performed() if status is RunStatus.SUCCEEDED]
+        return patience_s(ended, state.counts()[RunStatus.RUNNING])
+
+    @staticmethod
+    def _without_duplicate(state: JobState, dispatches: list[Dispatch]) -> list[tuple[int, int, float]]:
+        """Runs with one try that goes on, and no other on its way: the run, the try, and when it started."""
+        alone = [] if state.tries is None else state.tries.alone()
+        return [one for one in alone if not any(each.covers(one[0], one[1] + 1) for each in dispatches)]
+
     def wait_s(self, header: JobHeader, state: JobState) -> float:
         """In how many seconds a look may find something that nobody tells of: a pause or a patience that is over."""
-        if self.look(header, state):
+        findings = self.look(header, state)
+        if findings.lost or findings.to_start:
             return 0.0  # another client was about to, or it takes a second look
         now, dispatches = self._clock.now(), dispatches_of(state)
         times = [one.at + self._paths[one.path].lasts_s(one) for one in dispatches]
@@ -103,6 +142,8 @@ class Inspector:
             times += (at + limit_s for _, at in state.running())
         if _dispatches(state, followed=True):
             times.append(now + _FOLLOWED_S)
+        if header.hedge:
+            times += self._duplicates_at(state, dispatches)
         return min((at - now for at in times if at > now), default=_AT_LAST_S)
 
     def _fate(self, header: JobHeader, dispatch: Dispatch, now: float, *, cut_off: bool) -> Fate | None:

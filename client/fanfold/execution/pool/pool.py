@@ -421,7 +421,7 @@ class Pool:
             return
         worker.begin(answer.call, log_number=answer.log, now=time.monotonic())
         sent.feed.report_start(answer.call, sent.call, answer.at, worker)
-        if sent.feed.cancelled:  # it was taken from the queue just before the queue was drained
+        if sent.feed.cancelled or sent.feed.is_obsolete(sent.call):  # it was taken just before the queue was drained
             worker.end(RunStatus.CANCELLED)
 
     def _on_finished(self, workers: WorkerSet, worker: WorkerProcess, answer: Finished) -> None:
@@ -449,6 +449,9 @@ class Pool:
 
     def _look_after(self, now: float) -> None:
         for _, worker, sent in self._running():
+            if sent.feed.is_obsolete(sent.call):
+                worker.end(RunStatus.CANCELLED)
+                continue
             self._watch.look(worker, sent.feed, sent.call, now)
         for each in list(self.worker_sets.values()):
             self._reap_silent(each)

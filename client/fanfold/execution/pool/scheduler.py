@@ -377,6 +377,10 @@ class FeedState:
             return None
         return self._waiting.popleft() if self._waiting else self.feed.take()
 
+    def is_obsolete(self, call: Call) -> bool:
+        """Whether nobody needs what comes of a call any more: its run has a result by another."""
+        return call[:2] in getattr(self.feed, "obsolete", ())
+
     def put_back(self, call: Call) -> None:
         """A call that was not performed goes out again, before any other."""
         self._waiting.appendleft(call)
