@@ -22,7 +22,7 @@ def check_hedge(hedge: Any, udf: Any, request: Request, described: Description) 
     if request.instance is not None and described.has_machines:
         raise InputError(
             "hedge=True duplicates realtime runs: the runs of machines are claimed once, by the machine that has room.",
-            next_step="leave out hedge=True, or instance_type=; on machines fanfold.step keeps what slow runs have done.",
+            next_step="leave out hedge=True, or instance_type=; fanfold.step keeps what slow runs on machines do.",
         )
     if request.batch_size > 1 or request.target_s is not None:
         raise InputError(

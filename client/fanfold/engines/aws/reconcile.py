@@ -99,7 +99,7 @@ class Inspector:
 
     def _duplicates(self, header: JobHeader, state: JobState, dispatches: list[Dispatch]) -> Iterator[RunRef]:
         """The duplicates of slow runs that are due, each as its run's next try."""
-        if not header.hedge or header.cancelled_at is not None:
+        if not header.hedge or header.cancelled_at is not None or header.instance_type is not None:
             return
         now, patience_s = self._clock.now(), self._patience_s(state)
         for index, attempt, at in self._without_duplicate(state, dispatches):
@@ -142,7 +142,7 @@ class Inspector:
             times += (at + limit_s for _, at in state.running())
         if _dispatches(state, followed=True):
             times.append(now + _FOLLOWED_S)
-        if header.hedge:
+        if header.hedge and header.instance_type is None:
             times += self._duplicates_at(state, dispatches)
         return min((at - now for at in times if at > now), default=_AT_LAST_S)
 
