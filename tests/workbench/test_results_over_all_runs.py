@@ -184,6 +184,24 @@ def test_a_figure_of_plotly_is_drawn_by_the_page_itself(visit, small_job):
     expect(page.locator("#figure .main-svg").first).to_be_visible()
 
 
+def test_a_figure_among_others_is_a_small_picture_of_the_whole(visit, small_job):
+    """Its bars have room, as in a large one: title, axes and legend are as small as they are."""
+    figure = {"data": [{"type": "bar", "y": [1, 25]}], "layout": {"title": {"text": "Delays"}, "showlegend": True}}
+    page = visit(f"/job/{small_job.id}?tab=Results")
+    page.route("**/figure.json", lambda route: route.fulfill(json=figure))
+    page.evaluate("""() => {
+      const box = Object.assign(document.createElement("div"), { id: "gallery", className: "ff-gallery" });
+      box.innerHTML = '<a href="#"><div class="ff-small-figure" data-figure="/figure.json"></div></a>';
+      document.querySelector(".ff-main").prepend(box);
+      window.ff.figuresIn("gallery");
+    }""")
+    expect(page.locator('#gallery [data-drawn="1"]').first).to_be_visible()
+    box, bars = page.locator(".ff-small-figure").bounding_box(), page.locator("#gallery .bars").bounding_box()
+    assert bars["height"] > 0.4 * box["height"]
+    assert bars["y"] + bars["height"] < box["y"] + box["height"]
+    page.unroute("**/figure.json")
+
+
 def test_rasters_are_downloaded_as_one_geotiff(visit, store, tmp_path):
     import numpy as np
     import rasterio

@@ -128,12 +128,25 @@ window.ff = (() => {
     await Plotly.newPlot(box, figure.data, figure.layout, { displaylogo: false, responsive: true, ...config });
     box.dataset.drawn = "1";
   };
+  // A box as wide as a figure is meant to be, made as small as the one that it stands in: laid out for a small one, its
+  // title, axes and legend would leave it no room.
+  const reduced = (target) => {
+    const box = document.createElement("div");
+    const fit = () => {
+      const scale = target.clientWidth / 640;
+      Object.assign(box.style, { width: "640px", height: target.clientHeight / scale + "px", transform: "scale(" + scale + ")", transformOrigin: "0 0" });
+    };
+    target.append(box);
+    new ResizeObserver(fit).observe(target);
+    fit();
+    return box;
+  };
   // A figure among others stands still, and is fetched when it comes in sight.
   const watcher = new IntersectionObserver((seen) => seen.filter((one) => one.isIntersecting).forEach(({ target }) => {
     watcher.unobserve(target);
     fetch(target.dataset.figure).then((r) => (r.ok ? r.json() : Promise.reject(r.status))).then((figure) => {
       const layout = { ...figure.layout, width: undefined, height: undefined, autosize: true };
-      return drawFigure(target, { ...figure, layout }, { staticPlot: true });
+      return drawFigure(reduced(target), { ...figure, layout }, { staticPlot: true }).then(() => { target.dataset.drawn = "1"; });
     }).catch(() => { target.textContent = "It cannot be drawn."; });
   }));
   const figuresIn = (id) => document.getElementById(id)?.querySelectorAll("[data-figure]:not([data-drawn])").forEach((one) => watcher.observe(one));
