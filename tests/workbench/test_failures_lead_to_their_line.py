@@ -75,6 +75,7 @@ def test_a_run_has_a_page_of_its_own_with_its_input_logs_and_failure(visit, smal
     page.get_by_role("link", name="Run after").click()
     expect(page.get_by_label("What it gave").locator("pre")).to_have_text("16")
     expect(page).to_have_title(re.compile(r"^run 4 · delays"))
+    expect(page.get_by_label("Facts")).to_contain_text("json/1, 2 bytes")
 
 
 def test_a_download_that_cannot_be_made_says_why(visit, store):

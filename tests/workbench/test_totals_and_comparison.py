@@ -72,7 +72,7 @@ def test_of_two_jobs_it_is_told_which_inputs_fail_no_more_and_which_do_now():
 
 
 def test_two_jobs_stand_beside_each_other(visit, store):
-    before, after = store.finished(20, failing=5), store.finished(20)
+    before, after = store.finished(20, failing=5), store.finished(1_000)
     page = visit(f"/job/{after.id}")
     page.get_by_role("link", name="Compare").click()
     expect(page.get_by_label("The job after")).to_have_value(after.id)
@@ -81,4 +81,7 @@ def test_two_jobs_stand_beside_each_other(visit, store):
     same = page.get_by_label("The same inputs")
     expect(same).to_contain_text("4 that failed before succeeded; 0 that succeeded before failed.")
     expect(same.get_by_role("link", name="run 8")).to_have_attribute("href", f"/job/{after.id}/run/8")
+    facts = page.locator("tr", has=page.get_by_role("rowheader", name="time"))
+    expect(facts).to_contain_text("4.3 times (36.0 s more)")
+    expect(page.locator("tr", has=page.get_by_role("rowheader", name="per run"))).to_contain_text("the same")
     assert not findings(page)

@@ -12,6 +12,7 @@ import math
 from typing import Any
 
 from fanfold.contract.records import NamedTuple
+from fanfold.core.formatting import counted
 from fanfold.core.models import Output
 from fanfold.core.plain_json import plain
 from fanfold.errors import FanfoldError
@@ -90,7 +91,7 @@ def is_read_in_short(output: Output) -> bool:
 def in_short(contents: Contents, index: int, output: Output) -> str:
     """What a run has given, on one line of a table; of what is not at hand, how it is kept."""
     if not is_read_in_short(output):
-        return f"{output.codec}, {output.size:,} bytes"
+        return f"{output.codec}, {counted(output.size, 'byte')}"
     seen = seen_of(contents, index, output)
     words = " ".join(seen.text.split())
     return words if len(words) <= _LINE_CHARACTERS else f"{words[: _LINE_CHARACTERS - 1]}…"

@@ -44,7 +44,7 @@ _COLOURS = 256
 
 
 class TableColumn(NamedTuple):
-    """A column of the table: its name, and whether it holds numbers, text (or anything else), or shapes."""
+    """A column of the table: its name, and whether it holds numbers, times, text (or anything else), or shapes."""
 
     name: str
     kind: str
@@ -206,6 +206,8 @@ def _kind_of(column: pd.Series[Any]) -> str:
     if column.dtype.name == "geometry":
         return "shape"
     kind = column.dtype
+    if types.is_datetime64_any_dtype(kind):
+        return "time"
     return "number" if types.is_numeric_dtype(kind) and not types.is_bool_dtype(kind) else "text"
 
 

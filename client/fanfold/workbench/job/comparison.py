@@ -8,6 +8,9 @@ from fanfold.job import Job
 from fanfold.job.diff import Difference
 from fanfold.job.summary import Summary
 
+#: What has grown by more than this is told as so many times what it was.
+_MANY_PERCENT = 200
+
 
 class Fact(NamedTuple):
     """One fact of both jobs, and how the second differs from the first where that is a number."""
@@ -48,4 +51,7 @@ def _change(label: str, one: Summary, other: Summary) -> str:
     if not was or now is None:
         return ""
     least = f" ({duration(now - was)} more)" if label in ("time", "per run") and now > was else ""
-    return f"{100 * (now - was) / was:+.0f}%{least}"
+    percent = round(100 * (now - was) / was)
+    if percent == 0:
+        return "the same"
+    return f"{now / was:,.1f} times{least}" if percent > _MANY_PERCENT else f"{percent:+}%{least}"

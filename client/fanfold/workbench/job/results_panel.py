@@ -145,9 +145,14 @@ class ResultsPanel:
         script("results.open", f"/job/{self._followed.job.id}", [column.name for column in self._columns])
 
 
+#: A time is told to the second, in so many pixels.
+_LEAST_WIDTH = {"time": 175}
+
+
 def _column_of(number: int, column: TableColumn) -> dict[str, Any]:
     """A column of the grid. Its key is one of ours: a column's own name could be taken for code."""
-    made: dict[str, Any] = {"field": f"c{number}", "headerName": column.name, "minWidth": 100, "flex": 1}
+    made: dict[str, Any] = {"field": f"c{number}", "headerName": column.name, "flex": 1}
+    made["minWidth"] = _LEAST_WIDTH.get(column.kind, 120)
     if column.kind == "number":
         made["type"] = "rightAligned"
     return {**made, "sortable": column.kind != "shape", "tooltipField": f"c{number}"}

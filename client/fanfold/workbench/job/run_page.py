@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 
 from fanfold.api.submit import get_job
-from fanfold.core.formatting import duration
+from fanfold.core.formatting import counted, duration
 from fanfold.core.models import RunStatus
 from fanfold.errors import FanfoldError
 from fanfold.job.causes import raising_line
@@ -181,7 +181,7 @@ class _RunPage:
             "peak memory": "" if usage is None else f"{usage.peak_memory_mib:,.0f} MiB",
             "runs on": f"{state.header.engine} · {state.header.instance_type or 'realtime'}",
             "machine": self._machine(),
-            "result": "" if output is None else f"{output.codec}, {output.size:,} bytes",
+            "result": "" if output is None else f"{output.codec}, {counted(output.size, 'byte')}",
         }
         return {name: value for name, value in facts.items() if value}
 
