@@ -55,9 +55,11 @@ def test_the_mount_is_the_same_folder_in_lambda_and_on_batch(full: Templates) ->
         assert function["Environment"]["Variables"]["FANFOLD_MOUNT"] == "/mnt/shared"
     for lane in full.lanes().values():
         container = lane["ContainerProperties"]
-        assert container["MountPoints"] == [
-            {"ContainerPath": "/mnt/shared", "SourceVolume": container["Volumes"][0]["Name"], "ReadOnly": False}
-        ]
+        assert container["MountPoints"][0] == {
+            "ContainerPath": "/mnt/shared",
+            "SourceVolume": container["Volumes"][0]["Name"],
+            "ReadOnly": False,
+        }
         efs = container["Volumes"][0]["EfsVolumeConfiguration"]
         assert (efs["TransitEncryption"], efs["AuthorizationConfig"]["Iam"]) == ("ENABLED", "ENABLED")
         assert lane["environment"]["FANFOLD_MOUNT"] == "/mnt/shared"

@@ -179,7 +179,8 @@ KEYS: dict[str, dict[str, str]] = {
         "cache_key": "by which its result is found again",
         "result": "codec, sha256 and bytes, or null",
         "computed_by": "the job that computed a result from the cache, else empty",
-        "tries": "each try: attempt, status, ended_at (seconds since 1970), duration_s, error",
+        "tries": "each try: attempt, status, ended_at (seconds since 1970), duration_s, error, machine",
+        "steps": "each step: run, attempt, name, how (computed, kept, saved, loaded), at, took_s, made_at, made_by",
     },
     "diff": {
         "a": "the first job",
