@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 import fanfold
+from fanfold.core.models import RunRef
+from fanfold.engines.aws.dispatch import run_items
 from fanfold.engines.base import engine_for
 from fanfold.errors import FanfoldError, RunFailed, WaitTimeout
 
@@ -40,6 +43,18 @@ def dies(x: int):
     import psutil
 
     os.kill(psutil.Process().parents()[1].pid, signal.SIGKILL)  # its parent is the fork server of what runs it
+
+
+@fanfold.udf
+def freezes(x: int):
+    import os
+    import signal
+    import time
+
+    import psutil
+
+    os.kill(psutil.Process().parents()[1].pid, signal.SIGSTOP)  # so that it is Lambda that speaks, and not Fanfold
+    time.sleep(600)
 
 
 @fanfold.udf
@@ -127,12 +142,16 @@ def _children_a_second() -> str:
 
 
 def _token_twice() -> str:
+    """Call the function again with the token of a call that it has answered."""
     engine = engine_for("aws")
     job = _submit(double, [7]).wait(timeout=120)
-    engine.stores.log.job_headers.forget(job.id)
-    events, _ = engine.stores.log.read_since(job.id)
-    ends = [event for event in events if event.status is not None]
-    return _need(len(ends) == 1, f"one call, {len(ends)} end")
+    context, runs = engine.context, [RunRef(0)]
+    [item] = run_items(job.header, runs, objects=engine.stores.objects, functions=context.functions(job.header))
+    payload = {"job": context.job(job.header), "run": item, "token": f"{job.id}/0/0"}
+    called = {"FunctionName": item["function"], "Payload": json.dumps(payload).encode()}
+    answer = engine.account.call("lambda", "invoke", on="the function", **called)
+    told = json.loads(answer["Payload"].read())
+    return _need(told == {"status": []}, f"the second call with a token performed {told['status'] or 'nothing'}")
 
 
 def _killed() -> str:
@@ -140,7 +159,7 @@ def _killed() -> str:
 
 
 def _time_limit() -> str:
-    return _first_error(_submit(sleeps, [1], max_retry=0))
+    return _first_error(_submit(freezes, range(2), max_retry=0))
 
 
 def _no_shared_memory() -> str:
