@@ -40,3 +40,21 @@ def test_a_job_is_cancelled_by_keyboard_alone(visit, store):
     page.get_by_role("button", name="Cancel the job").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("status").first).to_have_text("Cancelled")
+
+
+def test_the_editor_is_left_by_the_keys_that_it_names(bench):
+    page = bench()
+    code = page.get_by_role("textbox", name="Code")
+    expect(page.get_by_text("Esc, then Tab leaves the editor")).to_be_hidden()
+    code.focus()
+    expect(page.get_by_text("Esc, then Tab leaves the editor")).to_be_visible()
+    page.keyboard.press("Control+Home")
+    page.keyboard.press("Tab")
+    expect(code).to_be_focused()
+    expect(page.get_by_text("unsaved")).to_be_visible()  # Tab indents the line
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+    expect(code).not_to_be_focused()
+    expect(page.get_by_label("day: str")).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    expect(code).to_be_focused()

@@ -119,6 +119,7 @@ class _EditorPage:
             self._unsaved = text("unsaved", "ff-unsaved ff-hidden", "span").props("role=status")
             self._mistake_line = 0
             self._mistake = button("", self._go_to_mistake, "ff-mistake ff-hidden")
+            text("Esc, then Tab leaves the editor", "ff-muted ff-small ff-leave", "span")
             self._save_button = button("Save (Ctrl+S)", self._save, "ff-spread")
         with element("div", "ff-note ff-stack ff-hidden").props("role=alert") as self._changed:
             self._changed_words = text("")

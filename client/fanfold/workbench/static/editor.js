@@ -165,7 +165,7 @@ window.ff.editor = (() => {
     });
     const named = setInterval(() => {  // CodeMirror gives its box no name for those who do not see it
       const content = document.querySelector(".cm-content");
-      if (content) { content.setAttribute("aria-label", "Code"); content.tabIndex = 0; clearInterval(named); }
+      if (content) { content.setAttribute("aria-label", "Code"); content.setAttribute("aria-description", "Escape, then Tab leaves the editor"); content.tabIndex = 0; clearInterval(named); }
     }, 50);
     return { dark: document.body.classList.contains("body--dark"), last: localStorage.getItem("fanfold-last") || "" };
   };
