@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 
 import pandas as pd
@@ -146,6 +147,29 @@ def test_csv_opens_in_a_spreadsheet_without_becoming_a_formula(visit, store, tmp
     written = (tmp_path / "results.csv").read_bytes()
     assert written.startswith(b"\xef\xbb\xbf")
     assert list(pd.read_csv(tmp_path / "results.csv").iloc[:, -1]) == ["'=HYPERLINK(1)", "'-5 \u00e9"]
+
+
+#: The ticks of all axes of all charts, as they are written.
+_TICKS = """() => [...document.querySelectorAll('[data-chart][data-drawn]')].flatMap((box) => {
+  const chart = getElement(Number(box.id.slice(1))).chart, model = chart.getModel();
+  return ['xAxis', 'yAxis'].flatMap((name) => model.queryComponents({ mainType: name })
+    .map((one) => one.axis.getViewLabels().map((label) => label.formattedLabel)));
+})"""
+
+
+def test_one_short_run_is_told_in_words_and_ticks_that_are_so(visit, store):
+    header = store.job(delays, [1], cache=False)
+    store.log.append([ended(header, 0, at=header.created_at + 0.004, took_s=0.0004)])
+    page = visit(f"/job/{header.id}")
+    expect(page.locator("[data-drawn]")).to_have_count(3)
+    at_rest(page)
+    words = page.locator("body").inner_text()
+    assert "1 run, on a logarithmic scale" in words
+    assert "1 runs" not in words
+    assert not re.search(r"\b0(\.0)? ms", words)
+    axes = page.evaluate(_TICKS)
+    assert len(axes) >= 6
+    assert all(len(set(ticks)) == len(ticks) for ticks in axes), axes
 
 
 def test_first_attempts_stay_on_the_timeline(visit, store):
