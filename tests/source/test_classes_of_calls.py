@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 from fanfold.source.capture import Captured, capture
 from fanfold.source.explain import explain
 from fanfold.source.load import load
+from fanfold.source.pickled import meaning
 from tests.source.conftest import Desk
 
 CALLS = {
@@ -86,6 +88,12 @@ def test_what_it_needs_is_said_and_checked(desk: Desk) -> None:
     older = captured.bundle._replace(needs=(("M (a class, pickled)", "Python", "3.9"),))
     with pytest.raises(Exception, match=r"M \(a class, pickled\).*3\.9"):
         load(older)
+
+
+def test_where_a_class_lies_in_memory_does_not_count_however_many_digits_that_has() -> None:
+    near, far, other = (pickle.dumps([f"M:{place}", kind]) for place, kind in (("9412", 1), ("140123", 1), ("9412", 2)))
+    assert meaning(near, ["9412"]) == meaning(far, ["140123"])
+    assert meaning(near, ["9412"]) != meaning(other, ["9412"])
 
 
 def test_the_next_process_captures_the_same(desk: Desk) -> None:

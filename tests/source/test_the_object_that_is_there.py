@@ -363,7 +363,7 @@ def test_what_a_module_and_python_itself_hold_by_now_travels(desk: Desk, monkeyp
 
 
 def test_a_code_that_a_program_made_is_no_edit_of_its_file(desk: Desk) -> None:
-    module = desk.module("def main(): return 1\n")
-    module.main.__code__ = module.main.__code__.replace(co_consts=(None, 10))
+    module = desk.module("def main(): return 1000\n")
+    module.main.__code__ = module.main.__code__.replace(co_consts=(2000,))
     os.utime(desk.root / "work.py", (1, 1))  # written before this process began
-    assert arrived(capture(module.main))() == 10
+    assert arrived(capture(module.main))() == 2000

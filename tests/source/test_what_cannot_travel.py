@@ -190,10 +190,10 @@ def test_an_edit_of_a_function_that_nobody_uses_is_none_of_the_udf_s_business(de
 
 def test_code_that_was_compiled_from_something_else_than_its_file_travels_as_it_is(desk: Desk) -> None:
     assert "def refusal" in shipped(capture(refusal))  # pytest has rewritten the assertions of this file: known
-    module = desk.module("def main(): return 1\n")
+    module = desk.module("def main(): return 1000\n")  # a number that no code has within itself
     module.__spec__.loader = object()
-    module.main.__code__ = module.main.__code__.replace(co_consts=(None, 2))
-    assert arrived(capture(module.main))() == 2
+    module.main.__code__ = module.main.__code__.replace(co_consts=(2000,))
+    assert arrived(capture(module.main))() == 2000
 
 
 def test_a_file_that_is_gone_and_text_that_was_executed_and_not_kept(desk: Desk) -> None:

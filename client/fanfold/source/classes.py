@@ -431,7 +431,7 @@ def _later(made: type, node: ast.ClassDef) -> Iterator[tuple[str, Any]]:
 def _is_made_by_library(made: type, name: str, value: Any) -> bool:
     if isinstance(value, (types.MemberDescriptorType, types.GetSetDescriptorType, cached_property)):
         return True
-    if type(value).__module__ == "_ctypes":  # what a Structure makes of its fields
+    if type(value).__module__ in ("_ctypes", "ctypes"):  # what a Structure makes of its fields
         return True
     if is_enum(made) or any(name in vars(base) for base in made.__mro__[1:]):
         return True

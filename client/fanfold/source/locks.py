@@ -7,6 +7,7 @@ imported. So a new one of the same kind travels, as long as nobody holds the one
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from inspect import signature
@@ -126,7 +127,9 @@ def _holding(count: int) -> str:
 
 def _thread_pool(value: Any) -> MadeAnew:
     try:
-        given = (value._max_workers, value._thread_name_prefix, value._initializer, value._initargs)
+        made_with = value._create_worker_context() if sys.version_info >= (3, 14) else value
+        begins = ("initializer", "initargs") if sys.version_info >= (3, 14) else ("_initializer", "_initargs")
+        given = (value._max_workers, value._thread_name_prefix, *(getattr(made_with, name) for name in begins))
         is_idle = not value._work_queue.qsize() and value._idle_semaphore._value >= len(value._threads)
         is_over = value._shutdown or value._broken
     except AttributeError as error:  # another Python's, which keeps them elsewhere

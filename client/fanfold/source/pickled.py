@@ -11,6 +11,7 @@ import pickle
 import sys
 from collections.abc import Iterator
 from hashlib import sha256
+from pickletools import genops
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -44,15 +45,31 @@ def describe(graph: Graph, value: type, why: str = "") -> Any:
         graph.note_version(each)
     graph.lanes.append(("pickle", label, f"a {type(value).__module__}.{type(value).__qualname__}", sink.tell(), ""))
     data = sink.getvalue()
-    written = graph.number(["value", encode_json(data, put_blob=graph.put_blob)], ["pickled", _meaning(value, data)])
+    written = graph.number(
+        ["value", encode_json(data, put_blob=graph.put_blob)], ["pickled", meaning(data, _addresses(value))]
+    )
     return ["call", {"of": graph.ref(unpickled), "args": [written, graph.number(["list", parts])]}]
 
 
-def _meaning(made: type, data: bytes) -> str:
-    """A hash that the next process gives as well: pydantic writes addresses of classes into its schemas."""
-    for each in made.__mro__:
-        data = data.replace(str(id(each)).encode(), b"")
-    return sha256(data).hexdigest()
+def _addresses(made: type) -> list[str]:
+    return [str(id(each)) for each in made.__mro__]
+
+
+def meaning(data: bytes, addresses: list[str]) -> str:
+    """A hash of a pickle that the next process gives as well: pydantic writes addresses of classes into its schemas.
+
+    These have 14 digits or 15, and so what stands before them, the lengths of texts and frames, is left out.
+    """
+    digest = sha256()
+    for operation, argument, _ in genops(data):
+        if operation.name == "FRAME":
+            continue
+        text = repr(argument)
+        for address in addresses:
+            text = text.replace(address, "")
+        kind = "a text" if isinstance(argument, str) else operation.name
+        digest.update(f"{kind} {text}\n".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 def unpickled(data: bytes, parts: list[Any]) -> Any:
