@@ -268,9 +268,7 @@ def _same_constant(one: Any, other: Any) -> bool:
 
 
 #: The module sets these itself wherever it is loaded.
-_MODULE_ATTRIBUTES = frozenset(
-    "__name__ __file__ __doc__ __package__ __spec__ __loader__ __path__ __builtins__".split()
-)
+_MODULE_ATTRIBUTES = {*"__name__ __file__ __doc__ __package__ __spec__ __loader__ __path__ __builtins__".split()}
 _LAZY = {"__annotate__"}  # stands in no text: Python makes it of annotations, from 3.14 on
 _GLOBAL_OPERATIONS = {
     code for name, code in opmap.items() if "GLOBAL" in name or name in ("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
