@@ -301,7 +301,10 @@ def describe(graph: Graph, function: FunctionType) -> tuple[Any, Any]:
         for imported in _imports(found.node, _package(namespace)):
             graph.project.require(imported, found.source.path)
     elif (
-        found.path and is_compiled_as_it_stands(namespace) and may_be_edited(found.path) and function.__name__ != _LAZY
+        found.path
+        and is_compiled_as_it_stands(namespace)
+        and may_be_edited(found.path)
+        and function.__name__ not in _LAZY
     ):
         raise refusals.stale(function)
     else:
