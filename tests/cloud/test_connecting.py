@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.person import Person
+from tests.person import ROOT, Person, only_the_wheel
 
 pytestmark = pytest.mark.cloud
 
@@ -45,3 +45,17 @@ def test_from_aws_configure_to_the_first_run_and_a_file_of_data(person, on_cloud
     assert '"engine": "aws"' in submitted
     assert '"succeeded": 1' in submitted
     assert person("cp", "square.py", "data:") == f"data:square.py: {len(SQUARED)} B\n"
+
+
+def test_an_analyst_needs_the_wheel_and_one_line(on_cloud, tmp_path):
+    analyst = Person(tmp_path, tmp_path / "me", only_the_wheel(tmp_path))
+    where = analyst.python("-c", "import fanfold; print(fanfold.__file__)")
+    assert where.startswith(str(tmp_path))
+    assert not where.startswith(str(ROOT))
+    (tmp_path / "square.py").write_text(SQUARED, encoding="utf-8")
+    aws_configure(tmp_path / "me", on_cloud.environment())
+    analyst.fanfold("connect", "main", "--region", "us-east-1")
+    submitted = analyst.fanfold("submit", "square.py", "3", "4", "-o", "squares.csv")
+    assert "squares.csv: 2 rows" in submitted
+    assert (tmp_path / "squares.csv").read_text() == "x,result\n3,9\n4,16\n"
+    assert "squared" in analyst.fanfold("jobs")
