@@ -269,7 +269,6 @@ def _same_constant(one: Any, other: Any) -> bool:
 
 #: The module sets these itself wherever it is loaded.
 _MODULE_ATTRIBUTES = {*"__name__ __file__ __doc__ __package__ __spec__ __loader__ __path__ __builtins__".split()}
-_LAZY = {"__annotate__"}  # stands in no text: Python makes it of annotations, from 3.14 on
 _GLOBAL_OPERATIONS = {
     code for name, code in opmap.items() if "GLOBAL" in name or name in ("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 }
@@ -300,12 +299,7 @@ def describe(graph: Graph, function: FunctionType) -> tuple[Any, Any]:
         meaning = meaning_of(found.node)
         for imported in _imports(found.node, _package(namespace)):
             graph.project.require(imported, found.source.path)
-    elif (
-        found.path
-        and is_compiled_as_it_stands(namespace)
-        and may_be_edited(found.path)
-        and function.__name__ not in _LAZY
-    ):
+    elif found.path and is_compiled_as_it_stands(namespace) and may_be_edited(found.path, function.__name__):
         raise refusals.stale(function)
     else:
         from fanfold.source.unkept import as_it_is
