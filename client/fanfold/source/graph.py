@@ -145,7 +145,7 @@ class Graph:
     def note_object(self, value: Any) -> None:
         """An object that is taken apart: of a library, it needs that version, and may open files by itself."""
         self.note_version(type(value))
-        if any(is_library(each.__module__) for each in type(value).__mro__[:-1]):
+        if any(is_library(str(each.__module__)) for each in type(value).__mro__[:-1]):
             self.of_libraries.append(value)
 
     def opened_paths(self) -> dict[str, str]:

@@ -43,7 +43,8 @@ def describe(graph: Graph, value: Any) -> Any:
     """The node of a value. Raises `CaptureError` where it cannot travel."""
     kind = type(value)
     if kind in _CONTAINERS:
-        return _container(graph, value, kind)
+        module = _module_with(value) if kind is dict else None
+        return _container(graph, value, kind) if module is None else call(graph, vars, module)
     if (special := _SPECIAL.get(kind) or _loggings(kind)) is not None:
         return special(graph, value)
     if value is ... or value is NotImplemented:
@@ -109,6 +110,13 @@ def encoded(value: Any, put_blob: PutBlob | None = None, name: str = "value") ->
 
 
 # Containers
+
+
+def _module_with(namespace: dict[Any, Any]) -> Any:
+    """The loaded module whose namespace a dict is: what of it is used travels by that."""
+    name = namespace.get("__name__") if "__name__" in namespace else None
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    return module if type(module) is types.ModuleType and vars(module) is namespace else None
 
 
 def _container(graph: Graph, value: Any, kind: type) -> Any:
@@ -407,7 +415,9 @@ def _special() -> dict[type, Any]:
 
 
 def _loggings(kind: type) -> Any:
-    """How a logger or its handler goes; None for all else. Most jobs need no `logging`."""
+    """How a logger or its handler goes, or a compiled function; None for all else. Most jobs need no `logging`."""
+    if type(kind.__module__) is not str:  # Cython's functions have a slot of that name on Python 3.10
+        return _builtin
     logging = sys.modules.get("logging")
     if logging is None:
         return None
@@ -434,7 +444,7 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
         if known is None:
             raise graph.refuse(value)
         return by_name(graph, *known)
-    maker, args, state, items, pairs = (*made, None, None, None)[:5]
+    maker, args, state, items, pairs = (*_bare(kind, made), None, None, None)[:5]
     if maker is copyreg.__newobj__ and not can_be_made_new(args[0], args[1:], {}):  # type: ignore[attr-defined]
         raise graph.refuse(value)
     if kind.__module__ != "builtins":
@@ -443,7 +453,7 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
     graph.lanes.append(("object", graph.label(), f"a {kind.__module__}.{kind.__qualname__}", 0, ""))
     parts: dict[str, Any] = {"of": graph.ref(maker), "args": [graph.ref(each) for each in args]}
     if state is not None:
-        parts["state"] = _state(graph, state)
+        parts |= {"state": _state(graph, state), **_shared(value, kind, state)}
     if left_out := forgotten(value, state):
         parts["attributes"] = [[name, graph.ref(each, f".{name}")] for name, each in left_out.items()]
     if items is not None:
@@ -525,6 +535,25 @@ def _known_name(value: Any, kind: type) -> tuple[str, str] | None:
             if name := held_by(value, where):
                 return where, name
     return None
+
+
+def _bare(kind: type, made: tuple[Any, ...]) -> tuple[Any, ...]:
+    """How an object is made: one of the user's bare, without its `__new__`, which has done its work here.
+
+    A class that has one object would look for it, and another count one more.
+    """
+    makers = [each for each in kind.__mro__[:-1] if "__new__" in vars(each)]
+    if not makers or made[:2] != (getattr(copyreg, "__newobj__"), (kind,)):  # noqa: B009 - mangled otherwise
+        return made
+    if any(is_library(str(each.__module__)) for each in makers):
+        return made
+    return (object.__new__, *made[1:])
+
+
+def _shared(value: Any, kind: type, state: Any) -> dict[str, bool]:
+    """That an object's attributes are a dict which something else may hold, as objects that share one state do."""
+    is_its_own = type(state) is dict and state is getattr(value, "__dict__", None)
+    return {"shared": True} if is_its_own and not is_library(str(kind.__module__)) else {}
 
 
 def _state(graph: Graph, state: Any) -> Any:

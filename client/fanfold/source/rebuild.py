@@ -229,6 +229,8 @@ class Builder:
             state = self.get(parts["state"])
             self._fill()
             _set_state(made, state)
+            if "shared" in parts and made.__dict__.keys() == state.keys():  # something else may hold that very dict
+                made.__dict__ = state
         for item in parts.get("items", ()):
             made.append(self.get(item))
         for key, value in parts.get("pairs", ()):

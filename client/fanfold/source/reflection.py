@@ -38,7 +38,8 @@ def asked_for(graph: Graph, function: FunctionType) -> frozenset[str]:
     texts = [*_texts(code), *_texts_of_globals(namespace, used)]
     names = {text.partition(".")[0] for text in texts} & namespace.keys()
     if _looks_into_its_module(code, used, namespace):
-        found = names | _named_in_part(texts, namespace) or set(_whole(namespace))
+        attributes = (all_names(code) - used) & namespace.keys()  # sys.modules[__name__].helper
+        found = names | attributes | _named_in_part(texts, namespace) or set(_whole(namespace))
     elif (used | all_names(code) & {"evaluate"}) & {"eval", "exec", "evaluate"} - namespace.keys():
         found = {name for text in texts for name in _NAME.findall(text)}
     else:
