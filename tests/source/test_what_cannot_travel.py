@@ -61,7 +61,7 @@ def refusal(function: Any) -> str:
             "Make 'sign' inside the function, or pass what it is made from as a parameter.",
         ),
         (
-            "class Template(str):\n    def __new__(cls, text, by): return str.__new__(cls, text)\nsign = Template('a', 1)",
+            "class Template(str):\n    def __new__(c, text, by): return str.__new__(c, text)\nsign = Template('a', 1)",
             "",
             "a live object (work.Template)",
             "Make 'sign' inside the function, or pass what it is made from as a parameter.",
