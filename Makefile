@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: docs
-.PHONY: verify-aws demo dist fuzz simulate soak test test-all test-fast coverage chromium pictures check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws bench-plan bench-page bench-real suites scale
+.PHONY: verify-aws demo dist fuzz simulate soak test test-all test-fast coverage chromium pictures check pythons bench format constraints synth bootstrap deploy deploy-local cloud second-cloud image-test destroy image-lock clean help bench-aws bench-plan bench-page bench-real suites scale scale-validation
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ bench-page: $(VENV)/.dev chromium  ## what the Workbench takes for large jobs, i
 
 scale: $(VENV)/.dev  ## a simulation of 10 to 1,000,000 runs by each launch path and by others' ways, under AWS's quotas
 	@$(BIN)/python -m benchmarks.scale $(if $(SHORT),--short)
+
+scale-validation: $(VENV)/.dev  ## the model of `make scale` beside the local cloud, job by job
+	@$(BIN)/python -m benchmarks.scale.validation
 
 soak: $(VENV)/.dev  ## 20,000 runs here and 2,000 in the local cloud while all that carries them out is killed; MINUTES=30 SEED=1
 	@$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1)

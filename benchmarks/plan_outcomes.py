@@ -31,7 +31,18 @@ def waits(ms: int):
     return ms
 
 
+def waits_unevenly(ms: int):
+    import time
+
+    time.sleep(ms / 1000)
+    return ms
+
+
 def counts(n: int):
+    return sum(number * number % 7 for number in range(n))
+
+
+def counts_unevenly(n: int):
     return sum(number * number % 7 for number in range(n))
 
 
@@ -59,12 +70,13 @@ def texts(words: int):
     return len({f"{number:x}"[::-1] for number in range(words)})
 
 
-#: UDF and inputs: even and uneven runs; that wait and that compute; few and many.
+#: UDF and inputs, each a UDF of its own: past runs of the same code, on other inputs, would be taken for like these.
+#: Even and uneven runs; that wait and that compute; few and many.
 JOBS: dict[str, tuple[Callable[..., Any], list[int]]] = {
     "40 runs that wait 250 ms": (waits, [250 + n % 3 for n in range(40)]),
-    "30 runs that wait 50 to 600 ms": (waits, [50 + 19 * n for n in range(30)]),
+    "30 runs that wait 50 to 600 ms": (waits_unevenly, [50 + 19 * n for n in range(30)]),
     "40 runs that count": (counts, [2_000_000 + n for n in range(40)]),
-    "24 runs that count, some long": (counts, [500_000 * (1 + n % 6) for n in range(24)]),
+    "24 runs that count, some long": (counts_unevenly, [500_000 * (1 + n % 6) for n in range(24)]),
     "30 sorts": (sorts, [1_500_000 + n for n in range(30)]),
     "30 tables": (tables, [400_000 + n for n in range(30)]),
     "24 inversions": (inverts, [500 + n % 5 for n in range(24)]),

@@ -14,14 +14,18 @@ from fanfold.submission.limits import DEFAULT
 ROOT = Path(__file__).parents[2]
 _RESULTS, _PICTURE = ROOT / "benchmarks" / "RESULTS-SCALE.md", ROOT / "docs" / "images" / "scale.png"
 _COUNTS = (10, 100, 1_000, 10_000)
+#: Simulated when everything is: a million runs take minutes, and only by the ways that such a job would go.
+_LARGE, _LARGEST = 100_000, 1_000_000
+_WAYS_OF_A_MILLION = ("Fanfold, Distributed", "Fanfold, machines", "asynchronous calls")
 _RUNS_S = (1.0, 35.0)
 _SEEDS = 40
 _OURS, _WIDE = "Fanfold, Express", "Fanfold, Distributed"
 
 
 def _ways(count: int) -> list[str]:
-    """Express is for up to 1,000 runs; above, a Map Run takes its place."""
-    return [way for way in WAYS if way != _OURS or count <= 1_000]
+    """Express is for up to 1,000 runs; above, a Map Run takes its place. Of a million, those that are worth a look."""
+    ways = _WAYS_OF_A_MILLION if count >= _LARGEST else WAYS
+    return [way for way in ways if way != _OURS or count <= 1_000]
 
 
 def _work(count: int, run_s: float, result_bytes: int = 1_024) -> Work:
@@ -113,7 +117,8 @@ def main() -> None:
         f" measurement: {DEFAULT.concurrency:,} functions at once, cold starts of {DEFAULT.cold_s:g} s in the median."
     )
     text = page("What scale takes, by the model", "make scale", how, rows)
-    tables = [comparison(run_s, 1_024) for run_s in _RUNS_S] + [comparison(35.0, 10_000_000, (100, 1_000))]
+    counts = (*_COUNTS, _LARGE, _LARGEST) if whole else _COUNTS
+    tables = [comparison(run_s, 1_024, counts) for run_s in _RUNS_S] + [comparison(35.0, 10_000_000, (100, 1_000))]
     text = "\n".join([text, *tables])
     sys.stdout.write(text)
     if whole:

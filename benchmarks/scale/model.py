@@ -11,7 +11,7 @@ import simpy
 from benchmarks.scale.services import AT_ONCE, Functions, Rate, Steps, Waits
 from fanfold.contract.instances import LIST_PRICES as USD
 from fanfold.contract.payloads import RUNS_PER_CHILD
-from fanfold.engines.aws.capacity import with_spare
+from fanfold.engines.aws.capacity import portions, with_spare
 from fanfold.submission.limits import DEFAULT, Limits
 
 #: Results up to here travel in the event.
@@ -30,6 +30,8 @@ class Work(NamedTuple):
     warm: int = 0
     clones: int = 1
     machines: int = 100
+    #: Runs side by side at most, where the job asks for that.
+    max_workers: int | None = None
 
 
 class Outcome(NamedTuple):
@@ -141,7 +143,9 @@ def express(scene: Scene) -> Steps:
 
 def distributed(scene: Scene) -> Steps:
     """Fanfold above: one Map Run, whose Express children have 40 runs each in an inline Map."""
-    yield from _map_run(scene, RUNS_PER_CHILD, scene.limits.express_children)
+    most = scene.work.max_workers
+    children, each = (None, RUNS_PER_CHILD) if most is None else portions(most)
+    yield from _map_run(scene, each, scene.limits.express_children, at_most=children)
 
 
 def a_child_each(scene: Scene) -> Steps:
@@ -215,12 +219,12 @@ def _child(scene: Scene, size: int) -> Steps:
     scene.overhead_usd += USD.express_request + (scene.env.now - began) / 3600 * USD.express_gb_hour / 16
 
 
-def _map_run(scene: Scene, size: int, children_per_s: float) -> Steps:
+def _map_run(scene: Scene, size: int, children_per_s: float, *, at_most: int | None = None) -> Steps:
     limits = scene.limits
     standard = children_per_s == limits.standard_children
     children = Rate(scene.env, "children of the Map Run", children_per_s, scene.waits)
     calls = with_spare(limits.concurrency) if size > 1 else limits.concurrency
-    at_once = simpy.Resource(scene.env, min(limits.children_at_once, -(-calls // size)))
+    at_once = simpy.Resource(scene.env, min(limits.children_at_once, at_most or -(-calls // size)))
     yield scene.env.timeout(limits.calls_before * limits.call_s + limits.map_run_s)
     for each in _children(scene.work.count, size):
         request, asked_at = at_once.request(), scene.env.now
