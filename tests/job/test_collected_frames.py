@@ -6,6 +6,8 @@ import datetime as dt
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from fanfold.job.results import argument_frame, fold_results
@@ -156,7 +158,9 @@ def test_tables_arrays_and_geometries_as_arguments_are_labelled_by_the_run():
     import shapely
 
     frames = [pd.DataFrame({"m": [1]}), pd.DataFrame({"m": [2]})]
-    for values in (frames, [np.zeros(3), np.ones(3)], [shapely.Point(0, 1)] * 2, [[np.zeros(2)], [np.ones(2)]]):
+    columns = [pl.Series([1, 2]), pl.Series([3])], [pa.array([1]), pa.chunked_array([[2]])]
+    arrays = [np.zeros(3), np.ones(3)], [[np.zeros(2)], [np.ones(2)]]
+    for values in (frames, *arrays, *columns, [shapely.Point(0, 1)] * 2):
         index = fold_results([{"part": value} for value in values], frames).index
         assert (index.names[0], index.get_level_values(0).tolist()) == ("run", [0, 1])
     index = fold_results([{"part": frames[0], "k": "a"}, {"part": frames[1], "k": "b"}], [1, 2]).index

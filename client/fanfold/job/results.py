@@ -377,7 +377,8 @@ def _is_no_label(value: Any) -> bool:
     """
     if isinstance(value, (list, tuple)):
         return any(map(_is_no_label, value[:100]))
-    if type(value).__module__.partition(".")[0] in ("xarray", "dask"):
+    package = type(value).__module__.partition(".")[0]
+    if package in ("xarray", "dask") or (package in ("polars", "pyarrow") and hasattr(value, "__len__")):
         return True
     is_array = hasattr(value, "dtype") and getattr(value, "ndim", 0) > 0
     return (
