@@ -414,10 +414,18 @@ def _special() -> dict[type, Any]:
     }  # fmt: skip
 
 
+#: Where boto3's clients, resources and sessions are.
+_OF_BOTO3 = frozenset({"botocore.client", "boto3.resources.factory", "boto3.session"})
+
+
 def _loggings(kind: type) -> Any:
-    """How a logger or its handler goes, or a compiled function; None for all else. Most jobs need no `logging`."""
+    """How a logger, its handler, a client of boto3 or a compiled function goes; None for all else."""
     if type(kind.__module__) is not str:  # Cython's functions have a slot of that name on Python 3.10
         return _builtin
+    if kind.__module__ in _OF_BOTO3:
+        from fanfold.source import aws_clients
+
+        return aws_clients.describe
     logging = sys.modules.get("logging")
     if logging is None:
         return None
