@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import hashlib
 import os
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
@@ -45,11 +47,16 @@ class CachedFunction(Generic[P, R]):
         path = self._path(args, kwargs)
         if path is None:
             return self._fn(*args, **kwargs)
-        if not self._reset and (kept := _read(path, self._max_age_s)):
-            value: R = kept[0]
-            return value
-        value = self._fn(*args, **kwargs)
-        _write(path, value)
+        kept = None if self._reset else _read(path, self._max_age_s)
+        if kept is None:
+            asked_at = time.time()
+            with _alone(path):
+                # Another may have computed it meanwhile: that is no older than this call, and good for `reset` too.
+                kept = _read(path, time.time() - asked_at if self._reset else self._max_age_s)
+                if kept is None:
+                    kept = (self._fn(*args, **kwargs),)
+                    _write(path, kept[0])
+        value: R = kept[0]
         return value
 
     def __get__(self, owner: Any, kind: type | None = None) -> Any:
@@ -78,6 +85,37 @@ class CachedFunction(Generic[P, R]):
 def _root() -> Path:
     scratch = os.environ.get(ENV_SCRATCH)
     return Path(scratch) / "functions" if scratch else current().home / "functions"
+
+
+class _Held(threading.local):
+    """What this thread computes right now: it does not wait for itself."""
+
+    def __init__(self) -> None:
+        self.paths: set[Path] = set()
+
+
+_held = _Held()
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One at a time of the threads and processes that share the folder computes what is kept there; others wait."""
+    if path in _held.paths:
+        yield
+        return
+    fd = -1
+    with suppress(OSError):  # where there is no room, each computes it
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path.with_name(f"{path.name}.lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    _held.paths.add(path)
+    try:
+        yield
+    finally:
+        _held.paths.discard(path)
+        if fd >= 0:
+            fcntl.flock(fd, fcntl.LOCK_UN)  # said: a child that was forked meanwhile has the file open too
+            os.close(fd)
 
 
 def _read(path: Path, max_age_s: float) -> tuple[Any] | None:
