@@ -1,4 +1,4 @@
-"""Measure, print the table, and write it to RESULTS.md: `python -m benchmarks`.
+"""Measure, print the table, and write it to RESULTS.md, or RESULTS-3.14.md: `python -m benchmarks`.
 
 `python -m benchmarks CASE ...` measures and prints some; with `--keep` their lines take the place of the older ones.
 """
@@ -9,7 +9,8 @@ from pathlib import Path
 from benchmarks.cases import CASES
 from benchmarks.row import Row, page
 
-RESULTS = Path(__file__).parent / "RESULTS.md"
+#: From 3.14 on a process pool starts interpreters where it forked before: other figures, in a table of their own.
+RESULTS = Path(__file__).parent / ("RESULTS.md" if sys.version_info < (3, 14) else "RESULTS-3.14.md")
 HOW = (
     "Each program runs in fresh interpreters that take turns with its\npeer's; the middle of pairs counts, or where"
     " none are told the best round of each."
@@ -27,8 +28,10 @@ def main() -> int:
             print(row)
     if len(asked) == len(CASES):
         RESULTS.write_text(page("What was measured", "make bench", HOW, rows), encoding="utf-8")
-    elif keeps:
+    elif keeps and RESULTS.exists():
         RESULTS.write_text(_with(RESULTS.read_text(encoding="utf-8"), rows), encoding="utf-8")
+    elif keeps:
+        RESULTS.write_text(page("What was measured", "make bench", HOW, rows), encoding="utf-8")
     return 0 if all(row.met for row in rows) else 1
 
 
