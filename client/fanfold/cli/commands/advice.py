@@ -35,8 +35,8 @@ def plan(
 ) -> None:
     """Say what a submit would take, in time and dollars.
 
-    By each way to run it, and which seems best. From this UDF's past runs; where there are none, 3 of the inputs are
-    run, and their results kept in the cache.
+    It compares the ways to run it, and says which seems best. It goes by this UDF's past runs; where there are none, it
+    runs 3 of the inputs, and keeps their results in the cache.
     """
     from fanfold.submission.plan import plan as planned
 
@@ -70,9 +70,9 @@ def explain(
 ) -> None:
     """Say what travels with a UDF, and what stays behind.
 
-    By which lane each thing goes, with sizes; which statements of the top of its file are executed again, and which are
-    not; and the code hash, by which the cache knows it. Nothing is sent. With --cache it is about two jobs: which part
-    of the cache key differs, and why each run came from the cache or did not.
+    It tells by which lane each thing goes, with sizes; which statements of the top of its file are executed again, and
+    which are not; and the code hash, by which the cache knows it. Nothing is sent. With --cache it is about two jobs:
+    which part of the cache key differs, and why each run came from the cache or did not.
     """
     if (udf is None) == (cache is None):
         raise InputError("Give a UDF, or --cache with two jobs.", next_step="`fanfold explain --cache EARLIER LATER`.")
@@ -133,8 +133,8 @@ _COLUMNS = (
 def instance_types(engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
     """List the machines that --instance-type takes.
 
-    Each with what its name stands for, and what it costs on AWS, on demand and as a Spot machine; on this machine they
-    cost nothing. The machine that serves it may have more vCPUs and memory.
+    Each stands with what its name means, and what it costs on AWS, on demand and as a Spot machine; on this machine
+    they cost nothing. The machine that serves it may have more vCPUs and memory.
     """
     from fanfold.core.pricing import prices
     from fanfold.engines.base import engine_for

@@ -32,8 +32,8 @@ _PIECES = 500
 def mcp() -> None:
     """Serve a coding agent what it may read (MCP).
 
-    Jobs, errors, logs, plans and what travels, by the Model Context Protocol on standard input and output. An agent
-    starts it by itself. Everything that it offers only reads.
+    That is jobs, errors, logs, plans and what travels, by the Model Context Protocol on standard input and output. An
+    agent starts it by itself. Everything that it offers only reads.
     """
     server().run("stdio")
 

@@ -59,7 +59,7 @@ def errors(
 ) -> None:
     """Show which runs failed, and why.
 
-    With the remote traceback of the first, or of the one that is asked for.
+    It prints the remote traceback of the first, or of the one that is asked for.
     """
     from fanfold.api.submit import get_job
 
@@ -161,8 +161,9 @@ def export(
 def verify(job: options.JobOrFolder, engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
     """Prove from the stored bytes that a job is complete.
 
-    Or say what is missing or damaged. The exit code tells it as well: 0 complete, 1 a result is damaged or gone from
-    where it was kept, 4 runs have not ended. Runs that failed or were lost have ended: `fanfold errors` shows why.
+    Where it is not, it says what is missing or damaged. The exit code tells it as well: 0 complete, 1 a result is
+    damaged or gone from where it was kept, 4 runs have not ended. Runs that failed or were lost have ended: `fanfold
+    errors` shows why.
 
     A folder that `fanfold export` wrote is proven from itself alone.
     """

@@ -14,9 +14,9 @@ from fanfold.core.models import JobStatus
 
 
 def cancel(job: options.JobId, engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
-    """End what runs of a job, and start nothing more.
+    """Stop a job: its runs end, and no more are started.
 
-    What has finished stays finished. Returns when nothing runs. A job that has ended already is left as it is.
+    What has finished stays finished. It returns when nothing runs. A job that has ended already is left as it is.
     """
     from fanfold.api.submit import get_job
 
