@@ -20,6 +20,7 @@ from nicegui import app, ui
 from nicegui.server import Server
 
 from fanfold.engines.base import engine_for
+from fanfold.engines.local.engine import refuse_frozen
 from fanfold.errors import ConfigurationError
 from fanfold.settings import current
 from fanfold.workbench import DEFAULT_PORT
@@ -53,8 +54,9 @@ _RECONNECT_S = 10.0
 def run(*, port: int | None, show: bool, folder: Path, engine: str | None, announce: Callable[[str], object]) -> None:
     """Serve the page until the process is interrupted; `announce` is called with its address once it answers.
 
-    Raises `ConfigurationError` where the port is taken.
+    Raises `ConfigurationError` where the port is taken, and in a frozen application, which its processes would start.
     """
+    refuse_frozen()
     prepare_interpreter()
     admission = Pass(_free_port(port), cookie_secret(_home()))
     followed_jobs = FollowedJobs(engine)

@@ -23,7 +23,7 @@ from fanfold.contract.records import NamedTuple
 from fanfold.core.models import Event, EventKind, RunStatus
 from fanfold.core.processes import Locked
 from fanfold.engines.feed import Heartbeat
-from fanfold.engines.local.engine import pool_folder, remove_abandoned
+from fanfold.engines.local.engine import pool_folder, refuse_frozen, remove_abandoned
 from fanfold.errors import FanfoldError
 from fanfold.execution import parcel
 from fanfold.execution.calls import Assignment, Call, Report
@@ -144,6 +144,8 @@ class CallPool:
     """A pool with a thread of its own that serves one executor, and may serve another of its kind later."""
 
     def __init__(self, wanted: Wanted) -> None:
+        """Raises `ConfigurationError` in a frozen application, which each worker would start once more."""
+        refuse_frozen()
         self.wanted = wanted
         #: Why it can take no more calls.
         self.broken: CallEnding | None = None
