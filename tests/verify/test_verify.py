@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.verify.__main__ import COST, report
 from tests.verify.checks import CHECKS, AwsCheck, seen
 
-#: Of those that need no machine: what starts and ends one takes seconds.
-SLOW = ("machine", "Terminate")
+#: Of those that need no machine: what starts and ends one takes seconds, and Lambda's time limit two minutes.
+SLOW = ("machine", "Terminate", "time limit")
 QUICK = [check for check in CHECKS if check.everywhere and not any(word in check.what for word in SLOW)]
 
 
