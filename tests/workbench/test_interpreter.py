@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from nicegui import helpers
+from types import SimpleNamespace
+
+from nicegui import helpers, observables
 from nicegui.helpers import expects_arguments
 
+from fanfold.workbench import interpreter
 from fanfold.workbench.interpreter import remembering
 
 
@@ -30,7 +33,12 @@ def test_functions_that_look_alike_are_each_asked_for_their_own_signature():
     assert [remembered(one) for one in made] == [False, True]
 
 
-def test_nicegui_asks_by_the_name_that_is_replaced():
-    from nicegui import observables
-
-    assert observables.helpers is helpers
+def test_nicegui_asks_what_the_pages_process_puts_in_its_place(monkeypatch):
+    asked = []
+    monkeypatch.setattr(helpers, "expects_arguments", lambda func: asked.append(func) or expects_arguments(func))
+    monkeypatch.setattr(interpreter.sys, "setswitchinterval", lambda pause_s: None)
+    monkeypatch.setattr(interpreter.ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=lambda *option: 1))
+    interpreter.prepare_interpreter()
+    for _ in range(3):
+        observables.ObservableDict(on_change=_Element().update)["a"] = 1
+    assert len(asked) == 1
