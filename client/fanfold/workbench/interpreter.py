@@ -72,11 +72,12 @@ async def warm_up() -> None:
     gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
 
 
-def give_memory_back() -> None:
+def give_memory_back(*, whole: bool) -> None:
     """Collect what refers to itself, and have the C library give back what it keeps: a page's thread calls this.
 
-    The library would keep all that lies below something that is still in use.
+    All threads wait while all objects are looked through, for tens of milliseconds: that is for `whole` alone, else
+    only the younger ones are. The library would keep all that lies below something that is still in use.
     """
-    gc.collect()
+    gc.collect(2 if whole else 1)
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -44,9 +44,9 @@ from fanfold.workbench.routes import add_routes
 from fanfold.workbench.uploads import Uploads, add_upload_route
 
 _HOST = "127.0.0.1"
-#: How often memory is given back, and by how much it has to have grown.
+#: How often memory is given back, by how much it has to have grown, and by how much for all objects to be looked at.
 _TIDY_S = 1.5
-_GROWN_BYTES = 8 << 20
+_GROWN_BYTES, _GROWN_MUCH_BYTES = 8 << 20, 24 << 20
 #: How long a page that has lost its connection may take to come back before it is built anew.
 _RECONNECT_S = 10.0
 
@@ -84,14 +84,17 @@ def run(*, port: int | None, show: bool, folder: Path, engine: str | None, annou
 
 async def _give_memory_back(followed_jobs: FollowedJobs) -> None:
     """Let go of jobs that nobody looks at, and of the memory that they took: to look through it takes milliseconds."""
-    process, least_bytes = psutil.Process(), 0
+    process, least_bytes, whole_bytes = psutil.Process(), 0, 0
     while True:
         await asyncio.sleep(_TIDY_S)
         released = await asyncio.to_thread(followed_jobs.forget_idle)
         await asyncio.to_thread(followed_jobs.results.end_if_idle)
-        if released or process.memory_info().rss > least_bytes + _GROWN_BYTES:
-            await asyncio.to_thread(give_memory_back)
+        held_bytes = process.memory_info().rss
+        if released or held_bytes > least_bytes + _GROWN_BYTES:
+            whole = released or held_bytes > whole_bytes + _GROWN_MUCH_BYTES
+            await asyncio.to_thread(give_memory_back, whole=whole)
             least_bytes = process.memory_info().rss
+            whole_bytes = least_bytes if whole else whole_bytes
 
 
 async def _begin(address: str, announce: Callable[[str], object], *, show: bool) -> None:
