@@ -60,6 +60,8 @@ class Steward:
 
     def wait_s(self, state: JobState) -> float | None:
         """In how many seconds there is something to do of which nobody tells; None where somebody will."""
+        if _may_climb(state):
+            return 0.0  # it was another's turn
         return self._larger.wait_s(state) if state.too_large else None
 
 

@@ -106,7 +106,8 @@ class AwsEngine:
     def _start(self, header: JobHeader, given: list[RunRef]) -> None:
         if header.instance_type is not None:
             lane_of(self.context, header)
-        may_call = not (self.context.is_shepherd or self.detached)
+        # A ramp goes on without its client, which a run that the client calls itself would not survive.
+        may_call = not (self.context.is_shepherd or self.detached or header.stages)
         dispatch = new_dispatch(header, given, self.context.capacity.runs, may_call=may_call)
         _log.info("job %s: %d runs by the %s path, dispatch %s", header.id, len(given), dispatch.path, dispatch.name)
         # Recorded before it is done: a reader who finds a record of nothing done starts these runs again.
