@@ -326,6 +326,8 @@ def test_a_clock_that_aws_does_not_accept_is_what_the_error_names(on_cloud, monk
     assert fanfold.get_jobs(limit=1) == []
 
 
+# The shepherd starts nothing that a client has not come to start: it may be looking into the cache still.
+@pytest.mark.parametrize("looked_after", ["client"], indirect=True)
 def test_a_job_of_an_executor_that_could_not_be_started_is_started_by_the_one_that_waits(on_cloud, monkeypatch):
     monkeypatch.setattr("fanfold.engines.aws.reconcile.STARTING_S", 0.5)
     started, starts = AwsEngine.start, []
