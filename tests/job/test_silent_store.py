@@ -153,21 +153,6 @@ def test_why_runs_failed_and_what_they_were_given_are_read_through_a_silence(log
     assert silence == []
 
 
-def test_a_ramp_that_is_under_way_goes_on_through_a_silence(log, monkeypatch):
-    engine, starts = engine_for(), []
-    start = engine.start
-
-    def fails_the_second_time(header, runs):
-        starts.append(header.id)
-        if len(starts) == 2:
-            raise copy.copy(UNREACHABLE)
-        start(header, runs)
-
-    monkeypatch.setattr(engine, "start", fails_the_second_time)
-    assert list(fanfold.submit(squared, range(4), ramp=(1, 2), cache=False)["result"]) == [0, 1, 4, 9]
-    assert len(starts) == 4
-
-
 @pytest.mark.parametrize("asked", ["submit", "map"])
 def test_an_executor_s_calls_outlast_a_silence_in_each_of_their_phases(log, monkeypatch, asked):
     monkeypatch.setattr("fanfold.api.executor_jobs._PAUSE_S", 0.01)
