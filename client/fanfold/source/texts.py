@@ -412,7 +412,7 @@ def docstring(code: CodeType) -> str | None:
     if sys.version_info >= (3, 14) and not code.co_flags & 0x4000000:  # CO_HAS_DOCSTRING
         return None
     first = code.co_consts[0] if code.co_consts else None
-    return first if isinstance(first, str) and code.co_name != "<lambda>" else None
+    return first if isinstance(first, str) and not code.co_name.startswith("<") else None
 
 
 def clean(docstring: str) -> str:
