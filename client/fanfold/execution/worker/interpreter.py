@@ -398,7 +398,7 @@ def _relaxed(before: list[tuple[int, int]]) -> bool:
 
 
 def _handlers() -> list[Callable[..., Any] | int | None]:
-    return [_signal.getsignal(number) for number in _SIGNALS]
+    return [*map(_signal.getsignal, _SIGNALS)]
 
 
 def _umask() -> int:
