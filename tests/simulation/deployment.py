@@ -214,7 +214,7 @@ class SimulatedCloud:
             Recorder(header, stores, lambda _: item["key"]).record([calls.cancelled(header.id, call)])
             return
         run: Any = item
-        assignment: Any = SimpleNamespace(job_id=header.id)
+        assignment: Any = SimpleNamespace(job_id=header.id, timeout_s=header.timeout_s)
         facts: dict[str, Any] = {"assignment": assignment, "continuation": None}  # no run here goes on later
         feed = OneRun(header, run, item["arguments"]["text"], stores, **facts)
         asked = _Every(self.world, lambda: is_cancelled(stores.log.job_headers, header.id, item["shard"]))
@@ -425,7 +425,7 @@ class SimulatedMachine:
 
     def _new_feed(self, stores: AwsStores, header: JobHeader, work: Work) -> ClaimingFeed:
         nothing: Any = SimpleNamespace(fetch_for=lambda _: set(), tidy=lambda *_, **__: None, news=dict)
-        assignment: Any = SimpleNamespace(job_id=header.id)
+        assignment: Any = SimpleNamespace(job_id=header.id, timeout_s=header.timeout_s)
         feed = ClaimingFeed(
             header, stores, assignment=assignment, work=work, machine=self.process.name, blob_cache=nothing,
             network=nothing, patience_s=120.0,
