@@ -71,7 +71,7 @@ def argument_paths(texts: Iterable[str], parameters: Sequence[str], *, here: boo
         for name, part in tree.items():
             found.update(_noted(part))
             if name in parameters:
-                found.update(NamedPath(path, deep=True) for path in _texts(part))
+                found.update(NamedPath(path, deep=True) for path in texts_in(part))
     if beside:
         systems = {path for tree in trees for kind, path in _tags(tree) if kind == SYSTEM}
         parts = [part for tree in trees for part in tree.values()]
@@ -83,7 +83,7 @@ def argument_paths(texts: Iterable[str], parameters: Sequence[str], *, here: boo
 def _beside(systems: Iterable[str], parts: Iterable[Any]) -> Iterator[NamedPath]:
     """The paths of file systems that texts are which stand beside them in other arguments."""
     for part in parts:
-        for text in {part} if isinstance(part, str) else set(_texts(part)):
+        for text in {part} if isinstance(part, str) else set(texts_in(part)):
             found = (address_of(system, text, is_argument=text is part) for system in systems if text != system)
             yield from (NamedPath(address) for address in found if address is not None)
 
@@ -144,7 +144,7 @@ def local_path(text: str) -> str | None:
     tree = json.loads(text)
     named = [
         *(one.path for one in _noted(tree)),
-        *(one for one in _texts(tree) if one.startswith("/") and len(one) > 1),
+        *(one for one in texts_in(tree) if one.startswith("/") and len(one) > 1),
     ]
     return next(
         (one for one in named if not one.startswith(_VSI) and on_disk(one, deep=False)[0] in "0123456789f"), None
@@ -158,7 +158,7 @@ def result_paths(text: str, *, texts: bool, here: bool) -> list[NamedPath]:
     tree = json.loads(text)
     found = set(_noted(tree))
     if texts:
-        found.update(NamedPath(path) for path in _texts(tree) if path.startswith((S3, "/")))
+        found.update(NamedPath(path) for path in texts_in(tree) if path.startswith((S3, "/")))
     return sorted(one for one in found if here or one.is_far)
 
 
@@ -182,7 +182,7 @@ def _tags(tree: Any) -> Iterator[tuple[str, str]]:
                 waiting += part.values()
 
 
-def _texts(tree: Any) -> Iterator[str]:
+def texts_in(tree: Any) -> Iterator[str]:
     """All texts in a tree, a path's among them."""
     waiting = [tree]
     while waiting:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fanfold.codec.handles import noted_paths
+from fanfold.codec.paths import texts_in
 
 #: What is data of an object: a function that it holds has texts of its own, which are code.
 _DATA = frozenset({"list", "tuple", "set", "frozenset", "dict", "value", "call", "cell"})
@@ -40,7 +41,7 @@ def _texts(refs: list[Any], nodes: list[Any]) -> Iterator[str]:
             seen.add(ref)
             kind, *content = nodes[ref] or [""]
             if kind == "value":
-                yield from _of_codec(content[0])
+                yield from texts_in(json.loads(content[0])) if "/" in content[0] else ()
             elif kind in _DATA:
                 waiting += _refs(kind, content[0])
 
@@ -60,17 +61,3 @@ def _flat(refs: list[Any]) -> list[Any]:
         is_pair = isinstance(each, list) and len(each) == 2
         found += each if is_pair else [each]
     return found
-
-
-def _of_codec(text: str) -> Iterator[str]:
-    if "/" not in text:
-        return
-    waiting = [json.loads(text)]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, str):
-            yield part
-        elif isinstance(part, list):
-            waiting += part
-        elif isinstance(part, dict):
-            waiting += part["$path"][-1:] if "$path" in part else part.values()
