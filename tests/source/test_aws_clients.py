@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import boto3
 import pytest
 
 from fanfold.errors import CaptureError
@@ -37,6 +38,17 @@ def aws(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(params=["", "AKIABEFORE"])
+def session_before(request, monkeypatch):
+    """What boto3 has made its own session with: now, or by keys that were here before."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    if request.param:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", request.param)
+        boto3.client("s3")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAHERE")
+
+
+@pytest.mark.usefixtures("session_before")
 def test_a_client_is_made_anew_in_the_run_with_the_same_settings_and_no_keys(desk: Desk) -> None:
     asked = """
     def main():

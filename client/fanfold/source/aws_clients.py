@@ -46,7 +46,10 @@ def _made_of(graph: Graph, boto3: Any, value: Any, client: Any) -> Any:
     if more := {name: each for name, each in own.items() if each != base.get(name)}:
         given["config"] = sys.modules["botocore.config"].Config(**more)
     again = plain.client(service, **given)
-    if _keys(client) != _keys(again):
+    usual_keys = [_keys(again._request_signer._credentials)]
+    if boto3.DEFAULT_SESSION is not None:  # of which `boto3.client` made it: keys may have changed since
+        usual_keys.append(_keys(boto3.DEFAULT_SESSION._session._credentials))
+    if _keys(client._request_signer._credentials) not in usual_keys:
         raise graph.refuse(value, _KEYS)
     maker = boto3.client
     if value is not client:  # a resource has handlers of its own, which another one has as well
@@ -76,8 +79,7 @@ def _options(client: Any) -> dict[str, Any]:
     return {name: each for name, each in known.items() if name not in ("user_agent", "region_name")}
 
 
-def _keys(client: Any) -> Any:
-    credentials = client._request_signer._credentials
+def _keys(credentials: Any) -> Any:
     return None if credentials is None else (credentials.access_key, credentials.method)
 
 
