@@ -138,7 +138,7 @@ def double(n: int):
     return 2 * n
 
 
-def test_runs_that_executed_twice_have_one_winner_whoever_looks(stores):
+def test_runs_that_executed_twice_have_one_winner_for_all_who_look(stores):
     job = a_job(count=4)
     stores.log.put_job(job)
     stores.log.append([finished(job.id, index, attempt) for index in range(4) for attempt in (0, 1)])

@@ -172,7 +172,7 @@ def test_batch_is_not_asked_while_runs_run(waits, batch, engine):
     assert batch.asked == []
 
 
-def test_whoever_may_not_ask_batch_waits_without_a_reason(waits, batch):
+def test_a_client_that_may_not_ask_batch_waits_without_a_reason(waits, batch):
     batch.refuses = True
     assert waits() == "waiting for a small to start"
     assert batch.asked

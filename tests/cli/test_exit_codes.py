@@ -16,7 +16,7 @@ def test_0_for_what_succeeded(fanfold):
     assert (ended.returncode, ended.stdout) == (ExitCode.OK, "25\n")
 
 
-def test_1_for_a_failed_run_with_its_traceback_and_none_of_ours(fanfold):
+def test_1_for_a_failed_run_with_its_traceback_and_no_line_of_fanfold_s(fanfold):
     ended = fanfold("run", "squares.py:square", "x=13")
     assert ended.returncode == ExitCode.FAILED
     assert ended.stdout == ""

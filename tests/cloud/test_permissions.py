@@ -103,7 +103,7 @@ def test_a_run_that_goes_on_after_its_time_limit_may_start_its_next_try_itself(p
     assert refused == []
 
 
-def test_a_job_that_outlives_its_retention_is_kept_by_whoever_works_on_it(permitted, monkeypatch):
+def test_a_job_that_outlives_its_retention_is_kept_by_those_who_work_on_it(permitted, monkeypatch):
     from fanfold.engines.base import engine_for
     from fanfold.stores.aws import keeping
 

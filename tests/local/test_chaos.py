@@ -33,7 +33,7 @@ def conditions(seed):
         return local.asked
 
 
-def test_a_job_remembers_its_conditions_for_whoever_runs_it():
+def test_a_job_remembers_its_conditions_for_the_process_that_runs_it():
     asked = conditions(-7)
     assert conditions_of(f"local/cpython-311{asked.mark} secrets:()") == asked
     assert asked.like == "lambda"

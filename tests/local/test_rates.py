@@ -20,7 +20,7 @@ def test_what_is_no_rate_is_refused(given):
         fanfold.udf(rate=given)(abs)
 
 
-def test_turns_are_even_and_whoever_comes_for_none_gathers_none():
+def test_turns_are_even_and_a_pause_gathers_none():
     turns = Evenly(4)
     begun = [at / 100 for at in range(100) if turns.begins(at / 100)]
     assert begun == [0, 0.25, 0.5, 0.75]
