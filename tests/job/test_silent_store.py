@@ -34,7 +34,7 @@ def log(monkeypatch):
     def read(*arguments, **named):
         if state.broken is not None:
             state.asked += 1
-            raise state.broken
+            raise copy.copy(state.broken)  # a wait adds its job to the error
         return real(*arguments, **named)
 
     monkeypatch.setattr(engine_for().stores.log, "read_since", read)
