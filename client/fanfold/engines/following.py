@@ -27,7 +27,7 @@ from fanfold.core.models import (
 from fanfold.engines.base import Stores
 from fanfold.errors import JobNotFound, StoreError
 from fanfold.stores.packing import Manifest
-from fanfold.stores.state import read_state
+from fanfold.stores.state import read_on, read_state
 
 #: So many jobs of one flight are looked at: each costs a reading of its log.
 _MOST_LEADERS = 100
@@ -217,11 +217,8 @@ class _Leader:
             wanted, manifest = set(self.waiting.values()), Manifest(self._stores.objects, header.id, header.count)
             self._places = {key: one for one in range(header.count) if (key := manifest.cache_key(one)) in wanted}
         self._state.header = header
-        while True:
-            events, self._cursor = log.read_since(self._job_id, self._cursor)
-            if not events:
-                return self._state
-            self._state.apply(events)
+        self._cursor = read_on(log, self._state, self._cursor)
+        return self._state
 
     def _deserted(self, state: JobState, look_after: LookAfter) -> set[int]:
         """The leader's runs that nobody has performed for a while."""

@@ -36,6 +36,7 @@ from fanfold.engines.stages import released
 from fanfold.errors import JobNotFound
 from fanfold.stores.keys import work_key
 from fanfold.stores.packing import Manifest, ManifestWriter
+from fanfold.stores.state import read_on
 
 __all__ = ["Larger", "cancel_larger", "ends_of", "larger_jobs"]
 
@@ -277,11 +278,7 @@ class _LargerJob:
             self._state, self._cursor = JobState(header), None
             self._state.now = log.now
         self._state.header = header
-        while True:
-            events, self._cursor = log.read_since(header.id, self._cursor)
-            if not events:
-                return
-            self._state.apply(events)
+        self._cursor = read_on(log, self._state, self._cursor)
 
 
 def _indexes_key(job_id: str) -> str:

@@ -16,7 +16,7 @@ from fanfold.engines.base import Engine, stop_job
 from fanfold.engines.larger import Larger
 from fanfold.errors import JobNotFound
 from fanfold.stores.protocols import EventLog
-from fanfold.stores.state import read_state
+from fanfold.stores.state import read_on, read_state
 
 #: A job of which nothing has begun may still be its submitter's for so long.
 SUBMITTER_S = 180.0
@@ -116,11 +116,7 @@ def steer(steward: Steward, log: EventLog, job_id: str) -> None:
         if state is None:
             state = JobState(header)
         state.header = header
-        while True:
-            events, cursor = log.read_since(job_id, cursor)
-            if not events:
-                break
-            state.apply(events)
+        cursor = read_on(log, state, cursor)
         if state.done:
             return
         if not steward.advance(state):

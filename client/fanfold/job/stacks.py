@@ -11,6 +11,7 @@ from fanfold.core.models import EventKind, ProcessRecord, RunStatus, records
 from fanfold.errors import InputError
 from fanfold.job.job import Job
 from fanfold.stores.keys import stack_key
+from fanfold.stores.state import events_of
 
 #: Workers in AWS look every 3 s for what is asked of them; a question that another has written over is asked again.
 _ANSWER_S, _AGAIN_S, _LOOK_S = 20.0, 6.0, 0.5
@@ -68,11 +69,8 @@ def _from_afar(job: Job, index: int) -> str:
 
 def _worker_of(job: Job, index: int, attempt: int) -> int:
     """The process that has begun this attempt; 0 where that is not known."""
-    log, cursor, pid = job.tracker.engine.stores.log, None, 0
-    while True:
-        events, cursor = log.read_since(job.id, cursor)
-        if not events:
-            return pid
-        for event in events:
-            if event.kind is EventKind.STARTED and (event.index, event.attempt) == (index, attempt):
-                pid = int(event.data.get("pid", 0))
+    pid = 0
+    for event in events_of(job.tracker.engine.stores.log, job.id):
+        if event.kind is EventKind.STARTED and (event.index, event.attempt) == (index, attempt):
+            pid = int(event.data.get("pid", 0))
+    return pid

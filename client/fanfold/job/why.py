@@ -13,6 +13,7 @@ from fanfold.job.step_history import StepRecord, latest, step_record
 from fanfold.source.load import Bundle
 from fanfold.stores.keys import bundle_key
 from fanfold.stores.packing import Manifest
+from fanfold.stores.state import events_of
 
 if TYPE_CHECKING:
     from fanfold.job import Job
@@ -148,13 +149,8 @@ def _told_by_run(job: Job, index: int) -> tuple[list[StepRecord], dict[int, str]
 
 
 def _tries(job: Job, index: int, machines: dict[int, str]) -> list[Try]:
-    log, cursor = job.tracker.engine.stores.log, None
-    found: dict[tuple[int, str], Event] = {}
-    while True:
-        events, cursor = log.read_since(job.id, cursor)
-        if not events:
-            break
-        found.update({(e.attempt, e.id): e for e in events if e.index == index and e.kind is EventKind.FINISHED})
+    events = events_of(job.tracker.engine.stores.log, job.id)
+    found = {(e.attempt, e.id): e for e in events if e.index == index and e.kind is EventKind.FINISHED}
     return [_try(event, machines.get(event.attempt, "")) for _, event in sorted(found.items())]
 
 

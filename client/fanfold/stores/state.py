@@ -29,10 +29,20 @@ _to_json = json.JSONEncoder().encode
 
 def read_state(log: EventLog, header: JobHeader, *, consistent: bool = False) -> JobState:
     """The state of a job as its log tells it now; `consistent`: with all that anyone had recorded before."""
-    return fold(header, _events(log, header.id, consistent=consistent))
+    return fold(header, events_of(log, header.id, consistent=consistent))
 
 
-def _events(log: EventLog, job_id: str, *, consistent: bool) -> Iterator[Event]:
+def read_on(log: EventLog, state: JobState, cursor: Cursor | None) -> Cursor:
+    """Apply what a job's log tells since `cursor`; where the next is to be read from."""
+    while True:
+        events, cursor = log.read_since(state.header.id, cursor)
+        if not events:
+            return cursor
+        state.apply(events)
+
+
+def events_of(log: EventLog, job_id: str, *, consistent: bool = False) -> Iterator[Event]:
+    """All that a job's log tells."""
     cursor = None
     while True:
         events, cursor = log.read_since(job_id, cursor, consistent=consistent)

@@ -12,7 +12,7 @@ from fanfold.core.fold import JobState
 from fanfold.core.models import JobHeader
 from fanfold.errors import StoreError
 from fanfold.stores.protocols import Cursor, EventLog
-from fanfold.stores.state import KeptBrief
+from fanfold.stores.state import KeptBrief, read_on
 
 #: How often it is kept.
 EVERY_S = 1.0
@@ -83,9 +83,5 @@ class CountsKeeper:
         self._header = self._log.get_job(self._header.id)
         state = self._state = self._state or JobState(self._header)
         state.header = self._header
-        while True:
-            events, self._cursor = self._log.read_since(self._header.id, self._cursor)
-            if not events:
-                break
-            state.apply(events)
+        self._cursor = read_on(self._log, state, self._cursor)
         self._kept_at = KeptBrief.write(self._log, state, self._cursor, 0.0)
