@@ -144,7 +144,7 @@ class JobFeed:
     def record(self, reports: Sequence[Report]) -> None:
         """Keep what happened; what makes that impossible is kept as `broken`."""
         if self._hedge is not None:
-            reports = _superseded_told(reports, self._hedge.obsolete)
+            reports = self._hedge.without_superseded(reports)
         try:
             if not self.broken:
                 self._record(reports)
@@ -274,13 +274,6 @@ def _hedge_of(header: JobHeader) -> Hedge | None:
     from fanfold.engines.hedge import Hedge
 
     return Hedge()
-
-
-def _superseded_told(reports: Sequence[Report], obsolete: set[tuple[int, int]]) -> Sequence[Report]:
-    """The reports, in which tries that were not needed any more say so."""
-    from fanfold.engines.hedge import without_superseded
-
-    return without_superseded(reports, obsolete)
 
 
 def _tells_of_full_disk(event: Event) -> bool:

@@ -43,6 +43,15 @@ class Hedge:
                 self._durations_s.append(event.usage.duration_s)
             self.obsolete.update((index, attempt) for attempt in self._tries.open(index))
 
+    def without_superseded(self, reports: Iterable[Report]) -> list[Report]:
+        """The reports; of tries that were ended since their run has its result, they say so."""
+        return [
+            report._replace(event=report.event._replace(error=SUPERSEDED))
+            if report.event.error is not None and (report.event.index, report.event.attempt) in self.obsolete
+            else report
+            for report in reports
+        ]
+
     def has_another(self, event: Event) -> bool:
         """Whether the run of a try that has failed has its result, or may get it from another try that is open."""
         return event.index in self._done or bool(self._tries.open(event.index))
@@ -71,13 +80,3 @@ class Hedge:
         least_s = patience_s(self._durations_s, len(alone) + len(self._had - self._done))
         began, index = min((one for one in alone if one[1] not in self._had), default=(0.0, None))
         return (0.0, None) if least_s is None or index is None else (began + least_s - time.time(), index)
-
-
-def without_superseded(reports: Iterable[Report], obsolete: set[tuple[int, int]]) -> list[Report]:
-    """The reports; of tries that were ended since their run has its result, they say so."""
-    return [
-        report._replace(event=report.event._replace(error=SUPERSEDED))
-        if report.event.error is not None and (report.event.index, report.event.attempt) in obsolete
-        else report
-        for report in reports
-    ]
