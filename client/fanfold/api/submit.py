@@ -173,7 +173,7 @@ def submit(
         RampStopped: where a ramp found what must not go on.
     """
     with WithoutOwnFrames():
-        _refuse_inside_run("submit", None if plan or debug_mode else udf, engine, instance_type)
+        _begin_call("submit", None if plan or debug_mode else udf, engine, instance_type)
         check_flags(debug_mode=debug_mode, collect=collect, plan=plan, progress=progress)
         check_flags(ignore_exceptions=ignore_exceptions, flatten=flatten, drop_index=drop_index)
         if constants or inputs is None:
@@ -388,10 +388,11 @@ def _is_inside_run() -> bool:
     return inside_run()
 
 
-def _refuse_inside_run(what: str, udf: Any = None, engine: str | None = None, machine: str | None = None) -> None:
+def _begin_call(what: str, udf: Any, engine: str | None, machine: str | None) -> None:
+    """Refuse it within a run; before all that is imported for that, have workers come up. No `udf`: it needs none."""
     options = getattr(udf, "options", Options())
     if udf is not None and not (machine or options.instance_type):
-        start_early(engine or options.engine)  # there is much to import
+        start_early(engine or options.engine)
     from fanfold.submission.prepare import refuse_inside_run
 
     refuse_inside_run(what)
@@ -413,7 +414,7 @@ def call(
     **asked: Any,
 ) -> Any:
     """Run a UDF once with these arguments, which may have the names of options too, and return its value."""
-    _refuse_inside_run("run", udf, engine, instance_type)
+    _begin_call("run", udf, engine, instance_type)
     from fanfold.submission.prepare import prepare, resolve_call
 
     check_flags(progress=progress)

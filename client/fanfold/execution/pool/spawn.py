@@ -347,7 +347,7 @@ class SpawnedProcess:
     """An interpreter in a session of its own. `subprocess` would take longer to import than it to start."""
 
     def __init__(self, program: list[str], environment: dict[str, str] | None, control: int) -> None:
-        others = [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable() if fd > _CONTROL]
+        others = [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()]
         self._pid = os.posix_spawn(
             program[0],
             [*program, str(_CONTROL)],
@@ -384,7 +384,7 @@ def _inheritable() -> list[int]:
     found = []
     for fd in map(int, os.listdir("/proc/self/fd")):
         with suppress(OSError):
-            if fd > 2 and os.get_inheritable(fd):
+            if fd > _CONTROL and os.get_inheritable(fd):
                 found.append(fd)
     return found
 
