@@ -114,19 +114,16 @@ __all__ = [*_HOME_OF, "__version__"]  # noqa: PLE0604  all are strings
 def __getattr__(name: str) -> Any:
     home = _HOME_OF.get(name)
     if home is None:
-        raise AttributeError(f"fanfold has no {name!r}; {_meant(name)}dir(fanfold) lists what it has")
+        raise AttributeError(f"fanfold has no {name!r}{_hint(name)}")
     value = getattr(_import_module(f"fanfold.{home}"), name)
     globals()[name] = value
     return value
 
 
-def _meant(name: str) -> str:
-    if name.startswith("_"):
-        return ""
-    from difflib import get_close_matches  # costs 5 ms, and only a misspelt name needs it
+def _hint(name: str) -> str:
+    from fanfold.core.elsewhere import OF_PACKAGE, attribute_hint  # only a name that there is not needs it
 
-    near = get_close_matches(name, __all__, n=1)
-    return f"did you mean {near[0]!r}? " if near else ""
+    return attribute_hint(name, OF_PACKAGE, __all__) or "; dir(fanfold) lists what it has"
 
 
 def __dir__() -> list[str]:

@@ -159,11 +159,6 @@ def test_starmap_gives_each_tuple_to_the_parameters_in_order():
         scaled.map([1, 2], [3, 4])
 
 
-@pytest.mark.parametrize(("name", "said"), [("remote", "call it, udf"), ("submit", "fanfold.submit"), ("spawn", "map")])
-def test_what_other_tools_call_otherwise_is_named(name, said):
-    with pytest.raises(AttributeError, match=f"'Udf' object has no attribute '{name}'; .*{said}"):
-        getattr(scaled, name)
-    assert not hasattr(scaled, "nothing")
 
 
 def test_with_options_leaves_the_first_as_it_was():

@@ -51,7 +51,10 @@ def job_options(options: dict[str, Any], *, cache: bool) -> JobOptions:
     known = [name for name, one in signature(submit).parameters.items() if one.kind is Parameter.KEYWORD_ONLY]
     for name in options:
         if name not in known or name in _NOT_OF_CALLS:
-            raise TypeError(f"Executor() got an unexpected keyword argument {name!r}")
+            from fanfold.core.elsewhere import call_option_hint
+
+            hint = call_option_hint(name, {*known, "timeout_s", "memory_mib"} - _NOT_OF_CALLS, ())
+            raise TypeError(f"Executor() got an unexpected keyword argument {name!r}{f'; {hint}' if hint else ''}")
     engine = options.get("engine")
     needed = {name for name, value in options.items() if value is not None} - {"engine", "progress"}
     return JobOptions(engine, cache or bool(needed))

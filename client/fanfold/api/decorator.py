@@ -20,13 +20,6 @@ if TYPE_CHECKING:
 #: Options of `fanfold.run` that a call takes as well, beside the UDF's own arguments.
 _OF_A_CALL = ("engine", "instance_type", "cache", "cache_max_age")
 
-#: What other tools call what is called otherwise here.
-_ELSEWHERE = {
-    **dict.fromkeys(("remote", "compute"), "call it, udf(x): this runs it once, on its engine"),
-    **dict.fromkeys(("submit", "for_each"), "fanfold.submit(udf, inputs) runs it for each of the inputs"),
-    **dict.fromkeys(("spawn", "delay", "apply_async"), "udf.map([x]) gives a job at once"),
-}
-
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -49,7 +42,7 @@ class Udf(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run it once and return its value. What it prints is shown. Within a run this is a plain call."""
         from fanfold.api.submit import call
-        from fanfold.core.compat import takes
+        from fanfold.core.compat import refuse_misspelt, takes
         from fanfold.submission.prepare import inside_run
 
         fn = self.__fanfold_udf__
@@ -59,6 +52,7 @@ class Udf(Generic[P, R]):
             name: kwargs.pop(name) for name in _OF_A_CALL if name in kwargs and not takes(fn, name)
         }
         with WithoutOwnFrames():
+            refuse_misspelt(fn, kwargs, _OF_A_CALL)
             return cast("R", call(self, named_arguments(fn, args, kwargs), **options))
 
     def local(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -147,7 +141,9 @@ class Udf(Generic[P, R]):
     if not TYPE_CHECKING:  # type checkers are to know each name
 
         def __getattr__(self, name: str) -> Any:
-            said = f"; {_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
+            from fanfold.core.elsewhere import OF_UDF, attribute_hint
+
+            said = attribute_hint(name, OF_UDF)
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{said}", name=name, obj=self)
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from fanfold.core.options import unwrapped
+from fanfold.core.options import Options, unwrapped
 from fanfold.errors import InputError
 
 #: `inspect.CO_VARKEYWORDS`: the function has a `**kwargs`.
@@ -26,12 +26,12 @@ def submit_arguments(
 ) -> tuple[Any, dict[str, Any]]:
     """The inputs and constants of a `submit`, where `arg_list` may be what the inputs are called.
 
-    Raises `InputError` for what is neither a parameter of the UDF nor one of the `options`, but nearly.
+    Raises `InputError` for what is neither a parameter of the UDF nor one of the `options`, but nearly, or by another tool's word.
     """
     kept = _own(udf, constants)
     if inputs is None and "arg_list" in kept:
         inputs = kept.pop("arg_list")
-    _refuse_misspelt(udf, kept, options)
+    refuse_misspelt(udf, kept, options)
     return inputs, kept
 
 
@@ -40,21 +40,21 @@ def run_arguments(udf: Any, params: dict[str, Any], options: Iterable[str] | Non
     kept = _own(udf, params)
     if isinstance(kept.get("parameters"), dict) and not takes(unwrapped(udf)[0], "parameters"):
         kept = {**kept.pop("parameters"), **kept}
-    _refuse_misspelt(udf, kept, options)
+    refuse_misspelt(udf, kept, options)
     return kept
 
 
-def _refuse_misspelt(udf: Any, given: dict[str, Any], options: Iterable[str] | None) -> None:
+def refuse_misspelt(udf: Any, given: dict[str, Any], options: Iterable[str] | None) -> None:
+    """Raise `InputError` for what is no parameter of the UDF and nearly an option, or an option of another call."""
     function, _ = unwrapped(udf)
     for name, value in given.items():
         if takes(function, name) or _takes_any(function):
             continue
-        import difflib
+        from fanfold.core.elsewhere import call_option_hint
 
-        if close := difflib.get_close_matches(name, options or (), n=1, cutoff=0.8):
+        if hint := call_option_hint(name, options or (), Options._fields):
             raise InputError(
-                f"{name}={value!r} is neither an option nor a parameter of {function.__name__}().",
-                next_step=f"did you mean {close[0]!r}?",
+                f"{name}={value!r} is neither an option nor a parameter of {function.__name__}().", next_step=hint
             )
 
 

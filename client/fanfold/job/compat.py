@@ -67,6 +67,14 @@ class Status(str):
 class JobCompat:
     """Questions and words that today's names answer as well."""
 
+    if not TYPE_CHECKING:  # type checkers are to know each name
+
+        def __getattr__(self, name: str) -> Any:
+            from fanfold.core.elsewhere import OF_JOB, attribute_hint
+
+            said = attribute_hint(name, OF_JOB)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{said}", name=name, obj=self)
+
     def done(self: CompatJob) -> bool:
         """True where every run has ended."""
         return self.tracker.look().done

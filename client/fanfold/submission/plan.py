@@ -10,6 +10,7 @@ from statistics import median_low
 from typing import TYPE_CHECKING, Any, Literal
 
 from fanfold.contract.instances import InstanceType, Prices
+from fanfold.core.compat import submit_arguments
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import about_dollars, about_seconds, counted
 from fanfold.core.models import GOOD, JobHeader, RunStatus
@@ -68,7 +69,9 @@ def plan(
     past_runs_only: bool = False,
     **constants: Any,
 ) -> Plan:
-    """What `submit` would take with the same arguments: inputs cached, inputs to run, time, dollars, the best way.
+    """What `submit` would take with these arguments: inputs cached, inputs to run, time, dollars, the best way.
+
+    `submit(..., plan=True)` gives the same, and takes all options of `submit`.
 
     The estimate is made from past runs of this UDF. Where there are none, three inputs are run for a sample, or six
     where warm workers count; their results are cached, so `submit` does not run them again. Nothing else is started;
@@ -77,6 +80,7 @@ def plan(
     Raises `InputError` and `CaptureError` as `submit` does, and `RunFailed` where every run of the sample fails.
     """
     refuse_inside_run("plan")
+    inputs, constants = submit_arguments(udf, inputs, constants, plan.__kwdefaults__)
     chosen, request = resolve_call(
         udf,
         engine=engine,
