@@ -159,8 +159,6 @@ def test_starmap_gives_each_tuple_to_the_parameters_in_order():
         scaled.map([1, 2], [3, 4])
 
 
-
-
 def test_with_options_leaves_the_first_as_it_was():
     large = scaled.with_options(instance_type="large", max_retry=0)
     assert (large.options.instance_type, scaled.options.instance_type) == ("large", None)
@@ -176,7 +174,7 @@ def test_decorating_again_adds_options():
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"nam": "x"}, "no option 'nam'.*\n.*it has name, instance_type"),
+        ({"nam": "x"}, "no option 'nam'.*\n.*mean 'name'. It has name, instance_type"),
         ({"instance_type": "tiny"}, "not a machine"),
         ({"engine": "moon"}, "no engine 'moon'"),
         ({"cache_max_age": "soon"}, "not an age"),

@@ -26,7 +26,8 @@ def submit_arguments(
 ) -> tuple[Any, dict[str, Any]]:
     """The inputs and constants of a `submit`, where `arg_list` may be what the inputs are called.
 
-    Raises `InputError` for what is neither a parameter of the UDF nor one of the `options`, but nearly, or by another tool's word.
+    Raises `InputError` for what is neither a parameter of the UDF nor one of the `options`, but nearly so, or is
+    another tool's word for one.
     """
     kept = _own(udf, constants)
     if inputs is None and "arg_list" in kept:

@@ -33,8 +33,8 @@ _OPTIONS = {
 
 #: What `submit` takes and `@udf` does not: it is of one call.
 _OF_SUBMIT = frozenset(
-    "max_workers n_processes_per_worker debug_mode collect cache ignore_exceptions flatten drop_index ramp plan budget_usd"
-    " escalate stop_on_error batch_size target_s tags notify hedge progress".split()
+    "max_workers n_processes_per_worker debug_mode collect cache ignore_exceptions flatten drop_index ramp plan"
+    " budget_usd escalate stop_on_error batch_size target_s tags notify hedge progress".split()
 )
 
 #: What is no attribute of a UDF, of a job, or of the package, and what to write.
@@ -44,7 +44,9 @@ OF_UDF = {
     **dict.fromkeys(("spawn", "delay", "apply_async"), "udf.map([x]) gives a job at once"),
 }
 OF_JOB = {
-    **dict.fromkeys(("get", "get_result", "get_results", "gather", "compute", "outputs"), "job.results() has the values"),
+    **dict.fromkeys(
+        ("get", "get_result", "get_results", "gather", "compute", "outputs"), "job.results() has the values"
+    ),
     **dict.fromkeys(("join", "ready", "block"), "job.wait() waits until it has ended"),
     **dict.fromkeys(("kill", "stop", "abort", "terminate", "shutdown"), "job.cancel() ends it"),
     **dict.fromkeys(("progress",), "job.status has the word, job.counts() the numbers"),
