@@ -252,11 +252,10 @@ class Options(NamedTuple):
     @classmethod
     def checked(cls, **options: Any) -> Options:
         """Options by name. Raises `InputError` for a name or a value that is none."""
-        for name in options:
-            if name not in cls._fields:
-                from fanfold.core.elsewhere import udf_option_hint
+        for name in [each for each in options if each not in cls._fields]:
+            from fanfold.core.elsewhere import udf_option_hint
 
-                raise InputError(f"@udf has no option {name!r}.", next_step=udf_option_hint(name, cls._fields))
+            raise InputError(f"@udf has no option {name!r}.", next_step=udf_option_hint(name, cls._fields))
         options["engine"], options["instance_type"] = places(options.get("engine"), options.get("instance_type"))
         options["depends_on"] = _dependencies(options.get("depends_on", ()))
         asked = cls(**options)
