@@ -44,7 +44,7 @@ def open_stores(folder: Path, environment: Mapping[str, str] = os.environ, *, re
     except KeyError as error:
         raise ConfigurationError(
             f"{error.args[0]} is not set: this is not a deployment's function or machine.",
-            next_step="deploy with `cdk deploy`, which sets it.",
+            next_step="deploy with `make deploy`, which sets it.",
         ) from error
     scratch = make_folder(folder / "scratch")
     return AwsStores(

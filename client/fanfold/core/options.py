@@ -227,8 +227,7 @@ class Options(NamedTuple):
     max_retry: int | None = None
     retry_on: RetryOn = ()
     retry: Retry | None = None
-    #: How many of a job's runs may begin in a time, such as "20/s".
-    rate: str | float | None = None
+    rate: str | float | None = None  # how many of a job's runs may begin in a time, such as "20/s"
     timeout_s: float | None = None
     memory_mib: int | None = None
     disk_size_gb: int | None = None

@@ -40,7 +40,10 @@ def _write(whole: Any, path: Path) -> None:
         else:
             whole.to_netcdf(path)
     except ImportError as error:
-        raise MissingPackage(f"{path.suffix} cannot be written: {error}.", next_step="pip install zarr") from error
+        package = "zarr" if path.suffix == ".zarr" else "netCDF4"
+        raise MissingPackage(
+            f"{path.suffix} cannot be written: {error}.", next_step=f"pip install {package}"
+        ) from error
     except (ValueError, TypeError, NotImplementedError) as error:
         raise CodecError(
             f"{path.suffix} cannot hold this dataset: {str(error).rstrip('.')}.",

@@ -335,7 +335,10 @@ def _near_memory(header: JobHeader, peaks_mib: Sequence[float]) -> str | None:
     runs = f"{near:,} of {len(peaks_mib):,} runs came within 10% of {limit_mib:,} MiB"
     if own_mib is not None:
         return f"{runs}, which is memory_mib of @udf, or passed it: {_instead('memory_mib', 'medium', header)}"
-    return f'{runs} or passed it: make the inputs smaller, or ask for instance_type="medium", which has 64 GB.'
+    has_mib = run_memory_mib(INSTANCE_TYPES["medium"], 1)
+    return (
+        f'{runs} or passed it: make the inputs smaller, or ask for instance_type="medium", which has {has_mib:,} MiB.'
+    )
 
 
 def _instead(option: str, machine: str, header: JobHeader) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import encode_json
-from fanfold.contract.instances import InstanceType, run_memory_mib
+from fanfold.contract.instances import INSTANCE_TYPES, InstanceType, run_memory_mib
 from fanfold.contract.layout import ENV_RUN
 from fanfold.contract.records import NamedTuple
 from fanfold.core.cache_key import ABSENT_TAG, KeyMaker, not_brought, versions
@@ -501,9 +501,20 @@ def _limit(name: str, asked: float | None, limit: float, unit: str, request: Req
     if asked is not None and asked > limit:
         raise InputError(
             f"{name}={asked:g} is more than the {limit:g} {unit} that a realtime run has.",
-            next_step='ask for a machine instead: instance_type="small" has no time limit, "medium" has 64 GB.',
+            next_step=_machine_without(name, asked),
         )
     return limit if asked is None else asked
+
+
+def _machine_without(limit: str, asked: float) -> str:
+    """Which machine to ask for in place of the realtime path, whose `limit` is lower than what is asked for."""
+    if limit == "timeout_s":
+        return 'ask for a machine, where runs have the time that they ask for: instance_type="small".'
+    sizes = {one.name: run_memory_mib(one, 1) for one in INSTANCE_TYPES.values()}
+    for name in ("small", "medium", "large", *sorted(sizes, key=lambda one: sizes[one])):
+        if sizes[name] >= asked:
+            return f'ask for a machine: on instance_type="{name}" a run has {sizes[name]:,} MiB.'
+    return f"ask for less: the largest machine has {max(sizes.values()):,} MiB."
 
 
 def _answer_from_cache(header: JobHeader, draft: Draft, keys: bytearray, texts: Manifest | None) -> bytearray:

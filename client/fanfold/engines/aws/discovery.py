@@ -118,7 +118,7 @@ def _descriptor(account: Account, name: str) -> DeploymentDescriptor:
     except Refused as refused:
         raise ConfigurationError(
             f"There is no deployment {name!r} in {account.region}: the parameter {path} is not there.",
-            next_step=f"{_CHECK}, or make one with `cdk deploy`.",
+            next_step=f"{_CHECK}, or make one: `make deploy` in a checkout of Fanfold.",
         ) from refused
     except ConfigurationError as refused:
         if refused.next_step != USER_POLICY:
@@ -179,5 +179,5 @@ def _parsed(path: str, text: str) -> dict[str, Any]:
 def _not_ours(path: str) -> ConfigurationError:
     return ConfigurationError(
         f"The parameter {path} does not hold a deployment descriptor of Fanfold.",
-        next_step="if it is another's, deploy under another name; else `cdk deploy` writes it anew.",
+        next_step="if it is another's, deploy under another name; else `make deploy` writes it anew.",
     )
