@@ -92,7 +92,7 @@ def test_a_parameter_that_is_anothers_or_damaged_is_named(account, deployment, v
     account.client("ssm").put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
     with pytest.raises(ConfigurationError, match=f"parameter {name} does not hold") as error:
         discover(account, deployment.name)
-    assert "cdk deploy" in error.value.next_step
+    assert "make deploy" in error.value.next_step
 
 
 @pytest.mark.parametrize("value", ["hello", "[]"])

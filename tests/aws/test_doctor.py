@@ -174,7 +174,7 @@ def test_a_deployment_that_is_not_there_fails_and_the_account_is_told_of_all_the
     assert list(found) == ["deployment", "concurrency"]
     assert found["deployment"].verdict == "fail"
     assert "no deployment 'nowhere' in us-east-1" in found["deployment"].found
-    assert "cdk deploy" in found["deployment"].next_step
+    assert "make deploy" in found["deployment"].next_step
     assert not fanfold.doctor(show=False)
 
 
