@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,6 +30,7 @@ from fanfold_runtime.network import Network
 
 if TYPE_CHECKING:
     from fanfold.engines.aws.rate_limiter import RateLimiter
+    from fanfold_runtime.rival_tries import RivalTries
 
 T = TypeVar("T")
 
@@ -58,6 +59,15 @@ def _turns_of(header: JobHeader, stores: AwsStores) -> RateLimiter | None:
     from fanfold.engines.aws.rate_limiter import RateLimiter
 
     return RateLimiter(stores, header)
+
+
+def _rivals_of(header: JobHeader, stores: AwsStores, work: Work, machine: str) -> RivalTries | None:
+    """What a job needs whose runs may have two tries at once."""
+    if not header.hedge:
+        return None
+    from fanfold_runtime.rival_tries import RivalTries
+
+    return RivalTries(header, stores.log, work, machine)
 
 
 class ClaimingFeed:
@@ -90,21 +100,29 @@ class ClaimingFeed:
         self._network = network
         self._waiting: deque[RunRef] = deque()
         self._later: list[tuple[float, RunRef]] = []
-        self._held: dict[int, RunRef] = {}
+        #: Tries (run, attempt) that this machine answers for; of a run that has a duplicate, it may have both.
+        self._held: dict[tuple[int, int], RunRef] = {}
         #: Of what it holds, what was written down when it last was.
-        self._on_record: set[int] = set()
+        self._on_record: set[tuple[int, int]] = set()
         self._held_until = 0.0
         self._lock = threading.Lock()
         #: One thread at a time writes down what this machine holds.
         self.holding: AbstractContextManager[Any] = threading.Lock()
         self._unkept: dict[int, int] = {}
         #: Of each run under way, the copies it needs.
-        self._needs: dict[int, set[str]] = {}
+        self._needs: dict[tuple[int, int], set[str]] = {}
         self._run_s: float | None = None
         self._look_at = 0.0
         #: Other machines that hold something, and were seen to renew their lease.
         self.alive: Set[str] = frozenset()
         self._turns = _turns_of(header, stores)
+        self._rivals = _rivals_of(header, stores, work, machine)
+        self._superseded = None if self._rivals is None else self._rivals.superseded
+
+    @property
+    def obsolete(self) -> Collection[tuple[int, int]]:
+        """Tries (run, attempt) that are not needed any more."""
+        return () if self._superseded is None else self._superseded.obsolete
 
     def take(self) -> Call | None:
         """The next run for this machine."""
@@ -131,7 +149,7 @@ class ClaimingFeed:
         with self._lock:
             while self._waiting and not (self.stopping.is_set() or self.leaving.is_set()):
                 run = self._waiting.popleft()
-                if self._held.get(run.index) == run:
+                if run[:2] in self._held:
                     return run
         return None
 
@@ -149,10 +167,12 @@ class ClaimingFeed:
                 self._waiting.clear()  # the pool is told so in a moment, and ends
             return False
         with self._lock:
-            return self._held.get(run.index) == run and not self.stopping.is_set()
+            return run[:2] in self._held and not self.stopping.is_set()
 
     def record(self, reports: Sequence[Report]) -> None:
         """Keep what happened, as long as that takes; then what has ended is held no more."""
+        if self._superseded is not None:
+            reports = self._superseded.marked(reports)
         kept = [self._completed(report) for report in reports if not self._try_again_later(report.event)]
         told = self._patiently(lambda: self._recorder.record(kept))
         ended = finished(told)
@@ -167,6 +187,8 @@ class ClaimingFeed:
     def flush(self) -> None:
         """Record output that has been held back; where the machine goes soon, let others begin what it will not."""
         self._patiently(self._recorder.flush)
+        if self._superseded is not None:
+            self._superseded.look([run[:2] for run in self.held()])
         if self.leaving.is_set():
             self._offer()
 
@@ -206,6 +228,8 @@ class ClaimingFeed:
         if self._later:
             self.stopping.wait(max(0.0, min(at for at, _ in self._later) - time.monotonic()))
             return True
+        if self._rivals is not None and self._waits_for_duplicate(self._rivals):
+            return not self.stopping.is_set()
         self._patiently(self.wait_for_signs_of_life)
         if self.stopping.is_set():
             return False
@@ -215,14 +239,24 @@ class ClaimingFeed:
             return not self.stopping.is_set()
         return bool(self._waiting or self._later)
 
+    def _waits_for_duplicate(self, rivals: RivalTries) -> bool:
+        """Take what there is by now, or wait a moment where a slow run of another machine may get a duplicate."""
+        self._claim()
+        if self._waiting or self._later:
+            return True
+        may_come = self._patiently(rivals.may_come)
+        if may_come:
+            self.stopping.wait(self.work.lease_s / _LOOKS_A_LEASE)
+        return may_come
+
     def _offer(self) -> None:
         """Let others begin at once what this machine has claimed and will not begin."""
         with self._lock:
             idle = [*self._waiting, *(run for _, run in self._later)]
-            runs = [run for run in idle if self._held.get(run.index) == run]
+            runs = [run for run in idle if run[:2] in self._held]
         if runs:
             self._patiently(lambda: self.work.offer(self.machine, runs))
-            self._lose({run.index for run in runs})
+            self._lose({run[:2] for run in runs})
             self._patiently(self.hold)
         self._waiting.clear()
         self._later = []
@@ -256,6 +290,8 @@ class ClaimingFeed:
         if left:  # what another has just claimed may be on its way into that one's list
             self.stopping.wait(_CLAIM_TAKES_S)
             left = self._leftovers()
+        if left and self._rivals is not None:
+            left = self._rivals.left_over(left)
         taken = left is not None and (not left or self._begin(left, asked_at=began, within_s=_SEARCH_S))
         self.work.end_search()
         return taken
@@ -277,32 +313,39 @@ class ClaimingFeed:
         if runs:
             self._begin(runs, asked_at=asked_at)
             return
-        runs, asked_at = self._patiently(lambda: _timed(self._take_over))
-        if runs:
-            mine = {run.index for run in self.held()}  # in a later attempt
-            runs = [run for run in runs if run.index not in mine]
+        taken, asked_at = self._patiently(lambda: _timed(self._take_over))
+        if taken is not None:
+            runs = self._not_mine(taken.runs)
             # Before anything is asked about them: until then nobody holds them.
             if self._hold_more(runs, asked_at=asked_at):
-                open_ = self._patiently(lambda: self._still_open(runs))
-                self._lose({run.index for run in runs} - {run.index for run in open_})
+                open_ = self._patiently(lambda: self._still_open(taken, runs))
+                self._lose({run[:2] for run in runs} - {run[:2] for run in open_})
                 self._begin(open_, asked_at=time.monotonic())
         else:
             self._look_at = time.monotonic() + _LOOK_AGAIN_S
 
-    def _take_over(self) -> list[RunRef]:
+    def _not_mine(self, runs: list[RunRef]) -> list[RunRef]:
+        """Those of runs taken over that this machine does not hold itself, in a later attempt."""
+        held = self.held()
+        mine = {run.index for run in held} if self._rivals is None else {run[:2] for run in held}
+        return [run for run in runs if run.index not in mine and run[:2] not in mine]
+
+    def _take_over(self) -> Holding | None:
         """What another machine held past its time."""
-        return next(filter(None, map(self.work.take_over, self._abandoned())), [])
+        return next((held for held in self._abandoned() if self.work.take_over(held)), None)
 
     def _abandoned(self) -> Iterator[Holding]:
         """What other machines held past their time, and nobody has taken over."""
         return (held for held in self.work.abandoned() if held.machine != self.machine)
 
-    def _still_open(self, runs: list[RunRef]) -> list[RunRef]:
+    def _still_open(self, taken: Holding, runs: list[RunRef]) -> list[RunRef]:
         """Those that have not ended, and that nobody was given since, each with the attempt that is due.
 
         A machine's lease may be over long after its runs: where all machines of a dispatch are gone, what they held is
         lost, and started again for others.
         """
+        if self._rivals is not None:
+            return self._rivals.taken_over(taken, runs)
         state = JobState(self.header)
         state.apply(self._log.read_runs(self.header.id, [-1, *(run.index for run in runs)]))
         missing = set(state.missing())
@@ -329,14 +372,14 @@ class ClaimingFeed:
                 self._lose(self._on_record)
                 runs = self.held()
                 self.work.hold(self.machine, runs, anew=True)
-            self._on_record = {run.index for run in runs}
+            self._on_record = {run[:2] for run in runs}
             self._held_until = from_ + self.work.lease_s - min(_CLOCKS_AGREE_S, self.work.lease_s / 4)
 
-    def _lose(self, indexes: set[int]) -> None:
-        """Hold these runs no longer. One that is under way may still end: a run's first good end counts."""
+    def _lose(self, tries: set[tuple[int, int]]) -> None:
+        """Hold these no longer. One that is under way may still end: a run's first good end counts."""
         with self._lock:
-            for index in indexes:
-                self._held.pop(index, None)
+            for one in tries:
+                self._held.pop(one, None)
 
     def _begin(self, runs: list[RunRef], *, asked_at: float, within_s: float = _CLAIM_TAKES_S) -> bool:
         held = self._hold_more(runs, asked_at=asked_at, within_s=within_s)
@@ -354,12 +397,12 @@ class ClaimingFeed:
     def _hold_more(self, runs: list[RunRef], *, asked_at: float, within_s: float = _CLAIM_TAKES_S) -> bool:
         """Hold what was claimed just now; False where writing that down took so long that another may have found it."""
         with self._lock:
-            self._held.update({run.index: run for run in runs})
-            self._on_record = self._on_record - {run.index for run in runs}
+            self._held.update({run[:2]: run for run in runs})
+            self._on_record = self._on_record - {run[:2] for run in runs}
         self._patiently(self.hold)
         if time.monotonic() - asked_at < within_s:
             return True
-        self._lose({run.index for run in runs})  # a search for runs that no machine holds finds them
+        self._lose({run[:2] for run in runs})  # a search for runs that no machine holds finds them
         self._patiently(self.hold)
         return False
 
@@ -379,7 +422,7 @@ class ClaimingFeed:
             self._blob_cache.tidy(self._in_use(), above_bytes=0)
             needs = self._blob_cache.fetch_for(arguments)
         if needs:
-            self._needs[run.index] = needs
+            self._needs[run[:2]] = needs
             self._blob_cache.tidy(self._in_use())
         return Call(run.index, run.attempt, arguments)
 
@@ -394,17 +437,15 @@ class ClaimingFeed:
 
     def _end(self, event: Event) -> None:
         """The attempt has ended: the run goes again, or is held no more."""
-        self._needs.pop(event.index, None)
+        self._needs.pop((event.index, event.attempt), None)
         with self._lock:
-            run = self._held.pop(event.index, None)
-            if run is None:
-                return  # another's by now, which tries it again if that is due
-            first = run.attempt if run.first_attempt is None else run.first_attempt
-            status = event.status
-            if status is None or not should_retry(self.header, status, event.error, event.attempt, first):
-                return
-            again = RunRef(event.index, event.attempt + 1, first)
-            self._held[event.index] = again
+            run = self._held.get((event.index, event.attempt))
+        first = 0 if run is None else run.attempt if run.first_attempt is None else run.first_attempt
+        again = None if run is None else self._next_try(event, first)
+        with self._lock:
+            if self._held.pop((event.index, event.attempt), None) is None or again is None:
+                return  # it is over, or another's by now, which tries it again if that is due
+            self._held[again[:2]] = again
         wait_s = pause_s(self.header, event.index, event.attempt, first)
         if self._turns is not None:
             wait_s = max(wait_s, self._patiently(self._turns.take))
@@ -413,16 +454,26 @@ class ClaimingFeed:
         else:
             self._waiting.appendleft(again)
 
+    def _next_try(self, event: Event, first: int) -> RunRef | None:
+        """The try that this machine is to make after that end; None for none."""
+        if event.status is None or event.status.good:
+            return None
+        if (rivals := self._rivals) is not None:
+            return self._patiently(lambda: rivals.after_failure(event.index))
+        if should_retry(self.header, event.status, event.error, event.attempt, first):
+            return RunRef(event.index, event.attempt + 1, first)
+        return None
+
     def _try_again_later(self, event: Event) -> bool:
         """What found no room is no end yet: what fills the disk may be another run's, and go with it."""
         if event.kind is not EventKind.FINISHED or event.error is None or event.error.type != UNKEPT:
             return False
-        self._needs.pop(event.index, None)
+        self._needs.pop((event.index, event.attempt), None)
         tries = self._unkept[event.index] = self._unkept.get(event.index, 0) + 1
         if tries > _UNKEPT_TRIES:
             return False
         with self._lock:
-            run = self._held.get(event.index, RunRef(event.index, event.attempt))
+            run = self._held.get((event.index, event.attempt), RunRef(event.index, event.attempt))
         self._later.append((time.monotonic() + _UNKEPT_PAUSE_S * 2 ** (tries - 1), run))
         return True
 

@@ -6,10 +6,10 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from math import inf
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import boto3  # noqa: F401 - here, while an environment starts with more CPU than it has later
 
@@ -37,6 +37,9 @@ from fanfold_runtime.continuation import Continuation
 from fanfold_runtime.credentials import Credentials, as_variables, data_role, udf_environment
 from fanfold_runtime.image_libraries import publish_libraries
 from fanfold_runtime.stack_answers import StackAnswers
+
+if TYPE_CHECKING:
+    from fanfold_runtime.superseded import Superseded
 
 #: A run ends this long before Lambda would end the whole environment: time to ask it where it stands, and to tell.
 _MARGIN_S = 3.0
@@ -112,7 +115,14 @@ class OneRun:
         self._may_retry = run["attempt"] < header.max_retry
         self._call: Call | None = Call(run["index"], run["attempt"], arguments)
         self._recorder = Recorder(header, stores, lambda _: run["key"], hold_s=TELEMETRY_S)
+        self._tries = [(run["index"], run["attempt"])]
+        self._superseded = _superseded_of(header, stores)
         self.ended: list[Event] = []
+
+    @property
+    def obsolete(self) -> Collection[tuple[int, int]]:
+        """The one try, where it is not needed any more."""
+        return () if self._superseded is None else self._superseded.obsolete
 
     def take(self) -> Call | None:
         """The one call, once."""
@@ -121,6 +131,8 @@ class OneRun:
 
     def record(self, told: Sequence[Report]) -> None:
         """Keep what happened."""
+        if self._superseded is not None:
+            told = self._superseded.marked(told)
         if self._was_cut_short:
             told = [report._replace(event=_put_off_if_cut(report.event)) for report in told]
         elif self._lost_its_time:
@@ -133,14 +145,25 @@ class OneRun:
             self._continuation.start()
 
     def flush(self) -> None:
-        """Record output that has been held back."""
+        """Record output that has been held back; see now and then whether the run has its result by another try."""
         self._recorder.flush()
+        if self._superseded is not None:
+            self._superseded.look(self._tries)
 
     def answer(self, call: Call, asked: Asked) -> Reply:
         """What the run asks for: what its steps have kept, or that something be kept."""
         from fanfold.engines.step_book import StepBook  # few runs have steps
 
         return StepBook(self._header, self._stores).answer(call, asked)
+
+
+def _superseded_of(header: JobHeader, stores: AwsStores) -> Superseded | None:
+    """What tells whether a run has its result by another try, where it may have two at once."""
+    if not header.hedge:
+        return None
+    from fanfold_runtime.superseded import Superseded
+
+    return Superseded(stores.log, header)
 
 
 def is_first_call(stores: AwsStores, event: RunPayload, call_id: str) -> bool:

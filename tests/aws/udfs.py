@@ -35,9 +35,10 @@ class StoresOnly:
 def put_job(stores: Any, udf: Callable[..., Any], inputs: Sequence[Any], **asked: Any) -> JobHeader:
     """Write a job down, as `submit` does before it starts anything."""
     options = {name: asked.pop(name) for name in ("timeout_s", "memory_mib", "serializer") if name in asked}
-    constants = asked.pop("constants", {})
+    constants, hedge = asked.pop("constants", {}), asked.pop("hedge", False)
     wrapped = Udf(udf, Options(**options))
-    return prepare(wrapped, inputs, StoresOnly(stores), Request.of(wrapped.options, **asked), constants).header
+    request = Request.of(wrapped.options, **asked)._replace(hedge=hedge)
+    return prepare(wrapped, inputs, StoresOnly(stores), request, constants).header
 
 
 def payload(stores: Any, header: JobHeader, index: int, attempt: int = 0) -> RunPayload:

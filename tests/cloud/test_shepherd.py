@@ -21,7 +21,7 @@ from fanfold.stores.state import read_state
 from tests.address import listening
 from tests.cloud.cloud import TOPIC
 from tests.cloud.deploy import ROOT
-from tests.cloud.udfs import begun
+from tests.cloud.udfs import begun, tries_begun
 
 #: A client that is gone the moment it has the job's id.
 _SUBMITS_AND_DIES = """
@@ -112,6 +112,15 @@ def test_a_ramp_goes_on_without_its_client_and_a_machine_takes_what_was_too_larg
         {"succeeded": 1},
     )
     assert fanfold.get_job(job_id).results() == [10 * x for x in range(9)]
+    assert alone.permissions()[1] == [], "nothing was refused"
+
+
+@pytest.mark.parametrize("where", [{}, {"instance_type": "small", "max_workers": 2}], ids=["functions", "machines"])
+def test_a_slow_run_gets_its_duplicate_without_its_client(alone, eventually, tmp_path, where):
+    job_id = submit_and_die("straggles", range(6), folder=str(tmp_path), hedge=True, **where)
+    eventually(lambda: statuses_of(job_id) == {"succeeded": 6}, within_s=90)
+    assert sorted(tries_begun(tmp_path)) == ["0.0", "1.0", "2.0", "3.0", "3.1", "4.0", "5.0"], "it alone, and once"
+    assert fanfold.get_job(job_id).results() == [0, 1, 4, 9, 16, 25]
     assert alone.permissions()[1] == [], "nothing was refused"
 
 

@@ -71,3 +71,23 @@ def slow_once(x: int):
 
     time.sleep(2.5 if x == 1 else 0)
     return 10 * x
+
+
+@fanfold.udf(idempotent=True, max_retry=0, cache_max_age=0)
+def straggles(n: int, folder: str, tries: int = 1):
+    """The first `tries` of input 3 wait for a file; each notes that it has begun, and in which process."""
+    import os
+    import pathlib
+    import time
+
+    with (pathlib.Path(folder) / "begun").open("a") as file:
+        file.write(f"{n}.{fanfold.attempt()} {os.getpid()}\n")
+    while n == 3 and fanfold.attempt() < tries and not (pathlib.Path(folder) / "go").exists():
+        time.sleep(0.02)
+    return n * n
+
+
+def tries_begun(folder) -> dict[str, int]:
+    """The tries of `straggles` that have begun, and the process of each."""
+    lines = (folder / "begun").read_text().splitlines() if (folder / "begun").exists() else []
+    return {what: int(pid) for what, pid in map(str.split, lines)}

@@ -158,7 +158,8 @@ def submit(
         notify: who is told when the job has ended, with its counts and cost: "https://...", which is sent JSON, or the
             ARN of an SNS topic. In AWS the deployment tells them, whether or not this process is there.
         hedge: True starts a duplicate of each run that takes twice as long as three of four do; the first that ends
-            counts, both are paid. Only for a UDF that says it may: `@udf(idempotent=True)`; not on machines in AWS.
+            counts, both are paid. Only for a UDF that says it may: `@udf(idempotent=True)`. On machines there must be
+            room for two runs at once.
         progress: a progress bar; None shows one at a terminal and in a notebook.
         packages: what the UDF needs beside the packages that are where it runs: a list of requirements, wheels and
             project folders, a requirements file, or "auto" for what it imports. It beats the UDF's own.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator
+from math import inf
 
 #: A duplicate starts when a run has taken so many times what three of four runs take, and this many seconds at least.
 TIMES_P75, LEAST_S = 2.0, 0.5
@@ -17,10 +18,18 @@ def patience_s(durations_s: Collection[float], running: int) -> float | None:
     The p75 is that of all runs that have begun: a run that still runs counts as longer than those that have ended. So
     no more than a quarter of what has begun is ever duplicated.
     """
-    place = math.ceil(0.75 * (len(durations_s) + running))
-    if len(durations_s) < max(_LEAST_ENDED, place):
+    if not enough_have_ended(len(durations_s), running):
         return None
-    return max(LEAST_S, TIMES_P75 * sorted(durations_s)[place - 1])
+    return max(LEAST_S, TIMES_P75 * sorted(durations_s)[_place(len(durations_s) + running) - 1])
+
+
+def enough_have_ended(ended: int, running: int) -> bool:
+    """Whether it is known what three of four runs take."""
+    return ended >= max(_LEAST_ENDED, _place(ended + running))
+
+
+def _place(begun: int) -> int:
+    return math.ceil(0.75 * begun)
 
 
 class OpenTries:
@@ -28,16 +37,17 @@ class OpenTries:
 
     def __init__(self) -> None:
         self._started: dict[int, dict[int, float]] = {}
-        self._ended: dict[int, set[int]] = {}
+        self._ended: dict[int, dict[int, float]] = {}
 
     def start(self, index: int, attempt: int, at: float) -> None:
         """A try has started (seconds since 1970)."""
         started = self._started.setdefault(index, {})
         started[attempt] = min(at, started.get(attempt, at))
 
-    def end(self, index: int, attempt: int) -> None:
-        """A try has ended."""
-        self._ended.setdefault(index, set()).add(attempt)
+    def end(self, index: int, attempt: int, at: float) -> None:
+        """A try has ended (seconds since 1970)."""
+        ended = self._ended.setdefault(index, {})
+        ended[attempt] = min(at, ended.get(attempt, at))
 
     def forget(self, index: int) -> None:
         """The run has its result."""
@@ -48,6 +58,15 @@ class OpenTries:
         """The open tries of a run, each with when it started."""
         ended = self._ended.get(index, ())
         return {attempt: at for attempt, at in self._started.get(index, {}).items() if attempt not in ended}
+
+    def had_duplicate(self, index: int, first_attempt: int) -> bool:
+        """Whether two of a run's tries have gone on at once, of those from `first_attempt` on."""
+        started, ended = self._started.get(index, {}), self._ended.get(index, {})
+        return any(
+            attempt >= first_attempt and at < ended.get(attempt - 1, inf)
+            for attempt, at in started.items()
+            if attempt - 1 in started
+        )
 
     def latest(self, index: int) -> tuple[int, float] | None:
         """The open try with the highest number, and when it started."""

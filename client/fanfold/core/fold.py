@@ -385,7 +385,7 @@ class JobState:
         columns = self._columns
         known = columns.attempts[index]
         if self.tries is not None:
-            self.tries.end(index, event.attempt)
+            self.tries.end(index, event.attempt, event.at)
             self._follow_tries(index)
         kind = "" if event.error is None else event.error.type
         if kind == GOES_ON or (kind == THROTTLED and event.attempt < _MOST_THROTTLED):

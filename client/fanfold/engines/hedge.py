@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from fanfold.core.duplicates import OpenTries, patience_s
 from fanfold.core.models import Event, EventKind, RunError, RunRef
@@ -11,6 +11,16 @@ from fanfold.execution.calls import Report
 
 #: Why a try ends whose run has its result by another.
 SUPERSEDED = RunError("Cancelled", "its duplicate ended first")
+
+
+def without_superseded(reports: Iterable[Report], obsolete: Collection[tuple[int, int]]) -> list[Report]:
+    """The reports; of the tries (run, attempt) that were not needed any more, they say so."""
+    return [
+        report._replace(event=report.event._replace(error=SUPERSEDED))
+        if report.event.error is not None and (report.event.index, report.event.attempt) in obsolete
+        else report
+        for report in reports
+    ]
 
 
 class Hedge:
@@ -36,7 +46,7 @@ class Hedge:
 
     def _end(self, event: Event) -> None:
         index = event.index
-        self._tries.end(index, event.attempt)
+        self._tries.end(index, event.attempt, event.at)
         if event.status is not None and event.status.good and index not in self._done:
             self._done.add(index)
             if event.usage is not None:
@@ -45,12 +55,7 @@ class Hedge:
 
     def without_superseded(self, reports: Iterable[Report]) -> list[Report]:
         """The reports; of tries that were ended since their run has its result, they say so."""
-        return [
-            report._replace(event=report.event._replace(error=SUPERSEDED))
-            if report.event.error is not None and (report.event.index, report.event.attempt) in self.obsolete
-            else report
-            for report in reports
-        ]
+        return without_superseded(reports, self.obsolete)
 
     def has_another(self, event: Event) -> bool:
         """Whether the run of a try that has failed has its result, or may get it from another try that is open."""

@@ -19,13 +19,9 @@ def check_hedge(hedge: Any, udf: Any, request: Request, described: Description) 
             f"hedge=True runs {name} twice on an input where it is slow, and {name} does not say that it may be.",
             next_step="see that what it writes is the same the second time, and say so: @fanfold.udf(idempotent=True).",
         )
-    if request.instance is not None and described.has_machines:
+    side_by_side = (request.max_workers or 1) * (request.n_processes_per_worker or 2)  # 0: "auto", known later
+    if request.instance is not None and described.has_machines and side_by_side < 2:
         raise InputError(
-            "hedge=True duplicates realtime runs: the runs of machines are claimed once, by the machine that has room.",
-            next_step="leave out hedge=True, or instance_type=; fanfold.step keeps what slow runs on machines do.",
-        )
-    if request.batch_size > 1 or request.target_s is not None:
-        raise InputError(
-            "hedge=True and batch_size= exclude each other: a slow run holds up those that come after it in its batch.",
-            next_step="leave out one of the two.",
+            "hedge=True has no room for a duplicate: the job has one machine, which performs one run at a time.",
+            next_step="give it max_workers=2 or more, or n_processes_per_worker=2.",
         )

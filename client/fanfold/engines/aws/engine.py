@@ -19,6 +19,8 @@ from fanfold.engines.aws.lost_machines import LostMachines
 from fanfold.engines.aws.paths import LaunchContext, new_dispatch, open_paths
 from fanfold.engines.aws.paths.dedicated import lane_of
 from fanfold.engines.aws.queueing import Queueing
+from fanfold.engines.aws.reconcile import Findings
+from fanfold.engines.aws.work import Work
 from fanfold.engines.base import Description, reason_to_stop, stop_job
 from fanfold.engines.following import Following
 from fanfold.errors import DeploymentGone, FanfoldError, ResultDamaged, StoreUnavailable
@@ -175,11 +177,21 @@ class AwsEngine:
         self.stores.log.append(list(reconcile.lost_events(header, findings)))
         for run, fate in findings.lost:
             _log.warning("job %s: run %d, attempt %d, is lost: %s", header.id, *run[:2], fate.reason)
-        self.start(header, findings.to_start)
+        self._start_found(header, findings)
         if findings.lost:
             self.looked_at.pop(header.id, None)  # the fold may want them started again at once
         headers.release_lease(header.id)
         return bool(findings.lost or findings.to_start) or state.has_missed or told
+
+    def _start_found(self, header: JobHeader, findings: Findings) -> None:
+        """Start what is due, and duplicates of slow runs: of a job on machines by one of those that has room."""
+        if header.instance_type is None:
+            self.start(header, findings.to_start)
+            return
+        self.start(header, findings.due)
+        for run in findings.duplicates:
+            Work(self.stores, header.id).offer_try(run)
+            self.inspector.laid_out.add((header.id, *run[:2]))
 
     def wait_for_news(self, timeout_s: float) -> bool:
         """Wait until something was recorded here, or it is time to ask what was recorded elsewhere."""

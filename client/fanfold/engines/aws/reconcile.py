@@ -26,8 +26,9 @@ _CUT_OFF_WITHIN = Fate(CUT_OFF.reason)
 
 #: How soon to see what has become of runs that an earlier job performs, and of a job that nothing is known to come of.
 _FOLLOWED_S, _AT_LAST_S = 60.0, 3600.0
-#: How soon to see whether so many runs have ended that it is known which are slow (`hedge=True`).
-_PATIENCE_KNOWN_S = 30.0
+#: How soon to see whether so many runs have ended that it is known which are slow (`hedge=True`), or whether others
+#: have begun: after so long at least, and of a job that takes long after a share of its age.
+_SOON_S, _AGE_SHARE = 2.0, 4
 
 #: Why nothing comes of a further attempt when there is no machine left.
 _NO_MACHINE = Fate("its machines have ended")
@@ -58,6 +59,8 @@ class Inspector:
         self._clock = clock
         #: Whether it starts what its client never came to start; the client may still be looking into the cache.
         self.takes_unreleased = True
+        #: Duplicates that have been laid out for machines: the job, the run and the try.
+        self.laid_out: set[tuple[str, int, int]] = set()
 
     def look(self, header: JobHeader, state: JobState) -> Findings:
         """What is lost and what is due, of the job as `state` tells it."""
@@ -99,19 +102,20 @@ class Inspector:
 
     def _duplicates(self, header: JobHeader, state: JobState, dispatches: list[Dispatch]) -> Iterator[RunRef]:
         """The duplicates of slow runs that are due, each as its run's next try."""
-        if not header.hedge or header.cancelled_at is not None or header.instance_type is not None:
+        if not header.hedge or header.cancelled_at is not None:
             return
         now, patience_s = self._clock.now(), self._patience_s(state)
         for index, attempt, at in self._without_duplicate(state, dispatches):
             if patience_s is not None and now - at > patience_s:
                 yield RunRef(index, attempt + 1, state.first_attempt_of(index))
 
-    def _duplicates_at(self, state: JobState, dispatches: list[Dispatch]) -> list[float]:
-        """When duplicates may be due; while that is not known yet, when to look again."""
-        patience_s = self._patience_s(state)
-        if patience_s is None:
-            return [self._clock.now() + _PATIENCE_KNOWN_S]
-        return [at + patience_s for _, _, at in self._without_duplicate(state, dispatches)]
+    def _duplicates_at(self, state: JobState, dispatches: list[Dispatch]) -> Iterator[float]:
+        """When duplicates may be due; and when to look again for what begins meanwhile, of which nobody tells."""
+        now, patience_s = self._clock.now(), self._patience_s(state)
+        since = max([state.header.created_at, *(one.at for one in dispatches)])
+        yield now + max(_SOON_S, (now - since) / _AGE_SHARE if patience_s is None else patience_s)
+        if patience_s is not None:
+            yield from (at + patience_s for _, _, at in self._without_duplicate(state, dispatches))
 
     @staticmethod
     def _patience_s(state: JobState) -> float | None:
@@ -120,11 +124,16 @@ class Inspector:
         ended = [took_s for status, took_s, _ in state.performed() if status is RunStatus.SUCCEEDED]
         return patience_s(ended, state.counts()[RunStatus.RUNNING])
 
-    @staticmethod
-    def _without_duplicate(state: JobState, dispatches: list[Dispatch]) -> list[tuple[int, int, float]]:
-        """Runs with one try that goes on, and no other on its way: the run, the try, and when it started."""
-        alone = [] if state.tries is None else state.tries.alone()
-        return [one for one in alone if not any(each.covers(one[0], one[1] + 1) for each in dispatches)]
+    def _without_duplicate(self, state: JobState, dispatches: list[Dispatch]) -> list[tuple[int, int, float]]:
+        """Runs with one try that goes on, which have had no other beside it: the run, the try, and when it started."""
+        tries = state.tries
+        return [
+            (index, attempt, at)
+            for index, attempt, at in (() if tries is None else tries.alone())
+            if (state.header.id, index, attempt + 1) not in self.laid_out
+            and not any(each.covers(index, attempt + 1) for each in dispatches)
+            and not (tries is not None and tries.had_duplicate(index, state.first_attempt_of(index)))
+        ]
 
     def wait_s(self, header: JobHeader, state: JobState) -> float:
         """In how many seconds a look may find something that nobody tells of: a pause or a patience that is over."""
@@ -142,7 +151,7 @@ class Inspector:
             times += (at + limit_s for _, at in state.running())
         if _dispatches(state, followed=True):
             times.append(now + _FOLLOWED_S)
-        if header.hedge and header.instance_type is None:
+        if header.hedge and header.cancelled_at is None:
             times += self._duplicates_at(state, dispatches)
         return min((at - now for at in times if at > now), default=_AT_LAST_S)
 

@@ -20,10 +20,22 @@ from fanfold.stores.keys import work_key
 #: the table's. What a lost one held is begun by another within a minute: this, and how often that one looks.
 LEASE_S = 45.0
 
+#: What a holding is called that is a try which no machine has claimed yet, or one has.
+_TRY = "try/"
+
+
+def is_offered_try(name: str) -> bool:
+    """Whether a holding of that name is a try of a run that has another, rather than a machine's."""
+    return name.startswith(_TRY)
+
 
 def machine_name(batch_job: str, attempt: int) -> str:
     """What a machine is called: its job at AWS Batch, and the attempt of it, which counts from 1."""
     return f"{batch_job}.{attempt}"
+
+
+def _name_of_try(run: RunRef) -> str:
+    return f"{_TRY}{run.index}.{run.attempt}"
 
 
 class Holding(NamedTuple):
@@ -108,8 +120,46 @@ class Work:
 
         Nothing where that has been said before: another may have taken them over since.
         """
+        self._lay_out(f"{machine}/{runs[0].index}.{runs[0].attempt}", runs)
+
+    def offer_try(self, run: RunRef) -> None:
+        """Let a machine that has room make this try of a run that has another. Nothing where somebody has it."""
+        self._lay_out(_name_of_try(run), [run])
+
+    def claim_try(self, run: RunRef, machine: str) -> bool:
+        """Become the machine that makes this try, and no other; False where another is. Again changes nothing."""
+        values: Item = {
+            ":none": {"B": b""},
+            ":zero": {"N": "0"},
+            ":machine": {"S": machine},
+            ":expires": {"N": str(self._stores.log.job_headers.known(self._job_id).expires_at)},
+        }
+        change = f"SET held = :none, leased_until = :zero, #by = :machine, {EXPIRES_AT} = :expires"
+        free = f"attribute_not_exists({PARTITION_KEY}) OR held <> :none OR #by = :machine"
+        names = {"#by": "by"}
+        return self._table.update_if(
+            self._machine_key(_name_of_try(run)),
+            change,
+            free,
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=values,
+        )
+
+    def stay(self, machine: str, for_s: float) -> bool:
+        """Become the one machine that stays though it has nothing to do, for so long; False where another does."""
+        now = self._clock.now()
+        values: Item = {
+            ":now": {"N": repr(now)},
+            ":until": {"N": repr(now + for_s)},
+            ":machine": {"S": machine},
+        }
+        change = "SET stays_until = :until, stays = :machine"
+        free = "attribute_not_exists(stays_until) OR stays_until < :now OR stays = :machine"
+        return self._table.update_if(self._claims_key(), change, free, ExpressionAttributeValues=values)
+
+    def _lay_out(self, name: str, runs: Sequence[RunRef]) -> None:
         item: Item = {
-            **self._machine_key(f"{machine}/{runs[0].index}.{runs[0].attempt}"),
+            **self._machine_key(name),
             "held": {"B": pack(runs)},
             "leased_until": {"N": "0"},
             EXPIRES_AT: {"N": str(self._stores.log.job_headers.known(self._job_id).expires_at)},
@@ -153,6 +203,11 @@ class Work:
         if claims is None or "dispatch" not in claims:
             return iter(())
         return unpack(self._stores.objects.get(work_key(self._job_id, claims["dispatch"]["S"])))
+
+    def total(self) -> int:
+        """How many runs the latest dispatch has."""
+        claims = self._table.get(self._claims_key())
+        return int(claims["total"]["N"]) if claims is not None and "total" in claims else 0
 
     def take_over(self, held: Holding) -> list[RunRef]:
         """The runs that another machine held past its time; none where a third was faster, or it came back."""

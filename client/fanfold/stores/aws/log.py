@@ -264,14 +264,19 @@ class DynamoEventLog:
             self.job_headers.forget(job_id)  # a reader of a cancelled run must see the flag that it comes from
         return events, reading.to_cursor()
 
-    def read_runs(self, job_id: str, indexes: Iterable[int]) -> Iterator[Event]:
-        """All that is recorded by now in the shards of these runs (-1: of the job itself), and of their neighbours."""
+    def read_runs(
+        self, job_id: str, indexes: Iterable[int], *, since: float = 0.0, consistent: bool = True
+    ) -> Iterator[Event]:
+        """All that is recorded by now in the shards of these runs (-1: of the job itself), and of their neighbours.
+
+        `since`: only what was written from then on (AWS's time, in seconds since 1970).
+        """
         count = self.job_headers.known(job_id).header.count
         for shard in sorted({shard_of(index, count) for index in indexes}):
-            after, more = BEGINNING, True
+            after, more = iso(since) if since else BEGINNING, True
             while more:
                 where = {":partition": {"S": event_partition(job_id, shard)}, ":after": {"S": after}}
-                items, more = self._table.query(_AFTER, where, consistent=True, **_ONLY_TOLD)
+                items, more = self._table.query(_AFTER, where, consistent=consistent, **_ONLY_TOLD)
                 for item in items:
                     after = item[SORT_KEY]["S"]
                     yield from self._items.read(job_id, item)
