@@ -45,6 +45,12 @@ def writes(place: str, mib: int = 0):
     return place
 
 
+def fills(place: str, mib: int):
+    with open(place, "wb", buffering=0) as file:
+        for _ in range(mib * 4):
+            file.write(bytes(1 << 18))
+
+
 def returns(mib: int):
     return b"x" * (mib << 20)
 
@@ -91,6 +97,8 @@ def test_its_disk_is_as_large_as_the_function_s(monkeypatch):
         with pytest.raises(fanfold.RunFailed, match=r"No space left.*the disk is full: of its 8 MiB") as full:
             fanfold.run(writes, place="does-not", mib=9)
         assert "realtime_disk_mib" in str(full.value.next_step)
+        with pytest.raises(fanfold.RunFailed, match=r"of its 8 MiB.*, other files in /tmp [78] MiB"):
+            fanfold.run(fills, place="/tmp/elsewhere", mib=9)
         with pytest.raises(fanfold.FanfoldError, match="a result of 9,437,184 bytes could not be written"):
             fanfold.run(returns, mib=9)
         assert len(fanfold.run(returns, mib=5)) == 5 << 20

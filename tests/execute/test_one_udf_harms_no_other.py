@@ -64,7 +64,9 @@ def test_a_udf_that_leaves_its_process_no_file_to_open_is_told_so(work):
         resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))
         return os.open(os.devnull, os.O_RDONLY), subprocess.__name__, index
 
-    assert "RLIMIT_NOFILE" in work(starve, [{"index": 0}])[0].error.message
+    told = work(starve, [{"index": 0}])[0].error
+    assert "left its process no file to open: as many are open as it may have (RLIMIT_NOFILE)" in told.message
+    assert "close each file and socket" in told.next_step
 
 
 def test_calls_that_a_udf_has_read_from_the_queue_go_out_again(work):

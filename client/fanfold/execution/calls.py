@@ -243,8 +243,8 @@ def _cause(assignment: Assignment, used: Usage, ending: WorkerEnding) -> tuple[R
 _BROKEN_PIPES = (
     "the UDF closed, or wrote to, file descriptors that it had not opened: those by which its process answers"
 )
-_NO_FILES = "the UDF has lowered the number of files that its process may have open (RLIMIT_NOFILE) below what it needs"
-_KEEP_LIMIT = "leave the limit as it is; files that the UDF opens itself are closed by `with open(...)`."
+_NO_FILES = "the UDF has left its process no file to open: as many are open as it may have (RLIMIT_NOFILE)"
+_KEEP_LIMIT = "close each file and socket when it is done with (`with open(...)`), and leave the limit as it is."
 _KEEP_PIPES = "close only what the UDF has opened itself (os.closerange and os.close on unknown numbers close all)."
 
 

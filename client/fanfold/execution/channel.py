@@ -20,7 +20,7 @@ from fanfold.contract.records import NamedTuple
 FORKED = Struct("<cqi")
 #: A worker whose pipes were closed by its UDF ends with this code.
 EXIT_PIPES_CLOSED = 97
-#: And with this one where it can open no more files, for its UDF has lowered the limit below what is open.
+#: And with this one where it can open no more files: its UDF has left as many open as it may, or lowered the limit.
 EXIT_NO_FILES = 98
 
 

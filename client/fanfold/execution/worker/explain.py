@@ -111,6 +111,9 @@ def full_disk(path: str | None) -> WhyHere:
     if kept:
         parts["what its worker keeps in scratch_path()"] = kept
     sizes = {name: _used_mib(folder) for name, folder in parts.items() if folder}
+    if _as_in_lambda():  # all of /tmp is this worker's
+        all_mib = _used_mib("/tmp")  # noqa: S108
+        sizes["other files in /tmp"] = None if all_mib is None else max(0, all_mib - sum(filter(None, sizes.values())))
     told = ", ".join(f"{name} {size:,} MiB" for name, size in sizes.items() if size is not None)
     room_mib = _size_mib(temporary if path is None else _folder_of(path))
     return WhyHere(f"the disk is full: of its {room_mib:,} MiB {told or 'nothing is left'}", _more_disk())
@@ -160,9 +163,10 @@ def _size_mib(folder: str) -> int:
 
 
 def _used_mib(folder: str) -> int | None:
-    """What a folder's files take; None for one with too many: a /tmp that all share is no run's own."""
+    """What a folder's files take of its disk; None for one with too many: a /tmp that all share is no run's own."""
     used, left, until = 0, _MOST_FILES, time.monotonic() + _MOST_S
-    for place, _, files in os.walk(folder):
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not os.path.ismount(os.path.join(place, name))]
         left -= 1 + len(files)
         if left <= 0 or time.monotonic() > until:
             return None
