@@ -64,7 +64,7 @@ _PYTHONS_OWN = frozenset(
     {
         "__dict__", "__weakref__", "__module__", "__qualname__", "__firstlineno__", "__static_attributes__",
         "__slotnames__", "_abc_impl", "__abstractmethods__", "__annotate__", "__annotate_func__", "__slots__",
-        "__annotations_cache__", "__orig_bases__", "__classcell__", "__type_params__", "__annotations__",
+        "__annotations_cache__", "__orig_bases__", "__classcell__", "__annotations__",
     }
 )  # fmt: skip
 _DATACLASS = frozenset(

@@ -45,7 +45,7 @@ def describe(graph: Graph, value: Any) -> Any:
     if kind in _CONTAINERS:
         module = _module_with(value) if kind is dict else None
         return _container(graph, value, kind) if module is None else call(graph, vars, module)
-    if (special := _SPECIAL.get(kind) or _loggings(kind)) is not None:
+    if (special := _SPECIAL.get(kind) or _of_a_module(kind)) is not None:
         return special(graph, value)
     if value is ... or value is NotImplemented:
         return by_name(graph, "builtins", "Ellipsis" if value is ... else "NotImplemented")
@@ -246,60 +246,6 @@ def _cached(graph: Graph, value: Any) -> Any:
     return ["call", {"of": decorate, "args": [graph.ref(value.__wrapped__)], "attributes": attributes}]
 
 
-def _type_variable(graph: Graph, value: Any) -> Any:
-    if name := own_name(value, value.__name__):
-        return by_name(graph, *name)
-    import typing
-
-    given = {"covariant": value.__covariant__, "contravariant": value.__contravariant__}
-    if getattr(value, "__infer_variance__", False):  # of `def f[T]` and `class C[T]`
-        given["infer_variance"] = True
-    if value.__bound__ is not None:
-        given["bound"] = value.__bound__
-    return call(graph, typing.TypeVar, value.__name__, *value.__constraints__, **{k: v for k, v in given.items() if v})
-
-
-def _parameters_variable(graph: Graph, value: Any) -> Any:
-    """A `ParamSpec` or a `TypeVarTuple`."""
-    if name := own_name(value, value.__name__):
-        return by_name(graph, *name)
-    return call(graph, type(value), value.__name__)
-
-
-def _parameters_part(graph: Graph, value: Any) -> Any:
-    """`P.args` or `P.kwargs`."""
-    return call(graph, getattr, value.__origin__, type(value).__name__.removeprefix("ParamSpec").lower())
-
-
-def _type_alias(graph: Graph, value: Any) -> Any:
-    """What `type Pair[T] = tuple[T, T]` has made."""
-    if name := own_name(value, value.__name__):
-        return by_name(graph, *name)
-    waiting, seen = [value.__value__], set()
-    while waiting:
-        each = waiting.pop()
-        if each is value:
-            raise graph.refuse(value, "a type alias that contains itself")
-        if id(each) not in seen:
-            seen.add(id(each))
-            waiting += getattr(each, "__args__", ())
-    return call(graph, type(value), value.__name__, value.__value__, type_params=value.__type_params__)
-
-
-def _forward(graph: Graph, value: Any) -> Any:
-    import typing
-
-    return call(graph, typing.ForwardRef, value.__forward_arg__)
-
-
-def _new_type(graph: Graph, value: Any) -> Any:
-    import typing
-
-    if name := own_name(value):
-        return by_name(graph, *name)
-    return call(graph, typing.NewType, value.__name__, value.__supertype__)
-
-
 def _context_variable(graph: Graph, value: Any) -> Any:
     if name := held_by(value, getattr(value, "__module__", "")):
         return by_name(graph, "contextvars", name)
@@ -386,30 +332,16 @@ def _made_anew(graph: Graph, value: Any, kind: type) -> Any:
     return ["call", {"of": maker, "args": [graph.ref(each) for each in anew.args], "attributes": attributes}]
 
 
-def _of_newer_typing() -> dict[Any, Any]:
-    """What `typing` has in some versions of Python."""
-    import typing
-
-    makers = {
-        "TypeAliasType": _type_alias, "ParamSpec": _parameters_variable, "TypeVarTuple": _parameters_variable,
-        "ParamSpecArgs": _parameters_part, "ParamSpecKwargs": _parameters_part,
-    }  # fmt: skip
-    return {getattr(typing, name): make for name, make in makers.items() if hasattr(typing, name)}
-
-
 def _special() -> dict[type, Any]:
     import contextvars
-    import typing
     import weakref
 
     return {
         types.BuiltinFunctionType: _builtin, types.MethodType: _method, types.MethodWrapperType: _builtin_wrapper,
         staticmethod: _wrapped, classmethod: _wrapped, property: _property, functools.cached_property: _cached_property,
         **dict.fromkeys(_DESCRIPTORS, _descriptor), **dict.fromkeys(_VIEWS, _view),
-        type(functools.lru_cache(len)): _cached, typing.TypeVar: _type_variable, typing.NewType: _new_type,
-        typing.ForwardRef: _forward, contextvars.ContextVar: _context_variable,
+        type(functools.lru_cache(len)): _cached, contextvars.ContextVar: _context_variable,
         types.CodeType: _code, types.MappingProxyType: _proxy, memoryview: _memory, weakref.ref: _weak,
-        **_of_newer_typing(),
         **dict.fromkeys((weakref.WeakSet, weakref.WeakKeyDictionary, weakref.WeakValueDictionary), _weak_container),
     }  # fmt: skip
 
@@ -418,14 +350,22 @@ def _special() -> dict[type, Any]:
 _OF_BOTO3 = frozenset({"botocore.client", "boto3.resources.factory", "boto3.session"})
 
 
-def _loggings(kind: type) -> Any:
-    """How a logger, its handler, a client of boto3 or a compiled function goes; None for all else."""
+#: Where the classes are of variables and names of types.
+_OF_TYPES = frozenset({"typing", "typing_extensions", "annotationlib"})
+
+
+def _of_a_module(kind: type) -> Any:
+    """How a logger, its handler, a client of boto3, a name of types or a compiled function goes; None for all else."""
     if type(kind.__module__) is not str:  # Cython's functions have a slot of that name on Python 3.10
         return _builtin
     if kind.__module__ in _OF_BOTO3:
         from fanfold.source import aws_clients
 
         return aws_clients.describe
+    if kind.__module__ in _OF_TYPES:
+        from fanfold.source import type_parts
+
+        return type_parts.maker_of(kind)
     logging = sys.modules.get("logging")
     if logging is None:
         return None

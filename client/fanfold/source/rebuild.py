@@ -251,11 +251,11 @@ class Builder:
         bases = tuple([self.get(base) for base in parts["bases"]])
         if any(not isinstance(self._nodes[b], list) or self._nodes[b][0] != "class" for b in parts["bases"]):
             self._fill()
-        if ref in self._made:
-            already: type = self._made[ref]
-            return already
         space = {"__module__": parts["module"], "__qualname__": parts["qualname"]}
         space |= {name: self.get(value) for name, value in parts.get("first", {}).items()}
+        if ref in self._made:  # what it is made of holds it
+            already: type = self._made[ref]
+            return already
         self._made[ref] = made = _bare_class(metaclass, parts["name"], bases, space)
         for name, value in parts["members"]:
             self._later(lambda v, name=name: type.__setattr__(made, name, v), value)  # type: ignore[misc]
