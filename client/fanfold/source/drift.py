@@ -316,9 +316,29 @@ def changes(
         # A table that a module has loaded, it can load again.
         if differs is False or (differs is None and is_bulk(type(held.value))):
             continue
+        if _holds_another(held.value, namespace) and graph.can_travel(held.value):
+            found.after.append((held.name, held.value))
+            continue
         _take(graph, found, held, differs, source, attribute in directly)
     found.after.extend((name, value) for name, value in _added(graph, source, namespace) if name in mentioned)
     return found
+
+
+def _holds_another(value: Any, namespace: dict[str, Any]) -> bool:
+    """Whether a container has within what the module has under a name of its own as well: a text has each twice."""
+    if type(value) not in (list, dict, tuple):
+        return False
+    named = {id(each) for each in namespace.values() if type(each) in (list, dict, set) and each is not value}
+    waiting, seen = [value], set()
+    while waiting and named:
+        parts = waiting.pop()
+        for part in parts.values() if type(parts) is dict else parts:
+            if id(part) in named:
+                return True
+            if type(part) in (list, dict, tuple) and id(part) not in seen:
+                seen.add(id(part))
+                waiting.append(part)
+    return False
 
 
 def _added(graph: Graph, source: Source, namespace: dict[str, Any]) -> Iterator[tuple[str, Any]]:

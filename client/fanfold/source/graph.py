@@ -161,6 +161,15 @@ class Graph:
         """Whether the value has a reference already."""
         return id(value) in self._memo
 
+    def number_of(self, value: Any) -> int | None:
+        """The number of a value's node, where something refers to it."""
+        ref = self.ref(value) if type(value) not in _LITERALS and self.knows(value) else None
+        return ref if type(ref) is int else None
+
+    def give_name(self, number: int, module: str, name: str) -> None:
+        """Have a node be what a module of the project has under a name."""
+        self.nodes[number] = self._meanings[number] = ["import", module, name]
+
     def _add(self, value: Any) -> int:
         number = len(self.nodes)
         self.nodes.append(None)

@@ -351,7 +351,7 @@ _OF_BOTO3 = frozenset({"botocore.client", "boto3.resources.factory", "boto3.sess
 
 
 #: Where the classes are of variables and names of types.
-_OF_TYPES = frozenset({"typing", "typing_extensions", "annotationlib"})
+OF_TYPES = frozenset({"typing", "typing_extensions", "annotationlib"})
 
 
 def _of_a_module(kind: type) -> Any:
@@ -362,7 +362,7 @@ def _of_a_module(kind: type) -> Any:
         from fanfold.source import aws_clients
 
         return aws_clients.describe
-    if kind.__module__ in _OF_TYPES:
+    if kind.__module__ in OF_TYPES:
         from fanfold.source import type_parts
 
         return type_parts.maker_of(kind)

@@ -309,6 +309,8 @@ class Project:
         self._settled: set[str] = set()
         #: By module, what its text leaves to the bundle: the codec's text, by key.
         self._given: dict[str, dict[str, str]] = {}
+        #: By module, the names that these are the values of.
+        self._held: dict[str, frozenset[str]] = {}
         #: The files of packages, zipped, as the codec's text; None until they are packed.
         self._packed: dict[str, str] | None = None
         self._reads_files = False
@@ -388,11 +390,13 @@ class Project:
         """
         if not self._texts and not self._reads_files:
             return {"given": {}, "loaded": [], "files": None, "paths": []}
+        from fanfold.source import shared
         from fanfold.source.drift import changes, held_paths
 
         while waiting := [name for name in self._texts if name not in self._settled and self._is_loaded(name)]:
-            mentioned = frozenset(self._mentioned(graph))
+            everything = frozenset(self._mentioned(graph))
             for name in waiting:
+                mentioned = everything | shared.names_in(graph, name)
                 self._settled.add(name)
                 text = self._texts[name]
                 found = changes(graph, text.source, vars(sys.modules[name]), mentioned, graph.mentions)
@@ -402,8 +406,11 @@ class Project:
                     whole = whole_text(text.source, text.ours, found.given) + "".join(found.lines)
                     self.files[name] = self.files[name]._replace(text=whole)
                     self._given[name] = found.values
+                    self._held[name] = frozenset(found.held)
                     self.parts |= {("held", f"{name}:{key}", value) for key, value in found.values.items()}
         loaded = [name for name in self._texts if self._is_loaded(name)]
+        no_names: frozenset[str] = frozenset()
+        shared.join(graph, [shared.Module(n, self._texts[n].source, self._held.get(n, no_names)) for n in loaded])
         if self._reads_files and self._packed is None:
             from fanfold.source.package_files import pack_all
 

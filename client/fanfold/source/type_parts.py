@@ -1,4 +1,4 @@
-"""Variables and names of types: `TypeVar`, `ParamSpec`, `NewType`, `type Json = ...`, as whatever made them has them."""
+"""Variables and names of types, as whatever made them has them: `TypeVar`, `ParamSpec`, `NewType`, `type A = ...`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ _MARKS = {"TypeVar": "", "TypeVarTuple": "*", "ParamSpec": "**"}
 def maker_of(kind: type) -> Any:
     """What gives the node of a variable or a name of types; None for anything else of `typing`."""
     make = _MAKERS.get(kind.__name__)
+    if make is None:
+        return None
 
     def describe(graph: Graph, value: Any) -> Any:
         known = own_name(value, getattr(value, "__name__", None))
         return by_name(graph, *known) if known else make(graph, value, kind)
 
-    return make and describe
+    return describe
 
 
 def _variable(graph: Graph, value: Any, kind: Any) -> Any:

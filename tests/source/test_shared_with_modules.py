@@ -1,0 +1,81 @@
+"""What the UDF's file and a module of the project both hold: one object in the run as well."""
+
+from __future__ import annotations
+
+import pytest
+
+from fanfold.source.capture import capture
+from fanfold.source.load import unload
+from tests.source.conftest import Desk, arrived
+
+LIB = """
+    import threading
+    from collections import Counter, deque
+    from contextvars import ContextVar
+    from types import SimpleNamespace
+    from typing import NewType, TypeVar
+
+    NAMES, CACHE, RECENT, COUNTS = ["a"], {}, deque(maxlen=3), Counter("aa")
+    KNOWN = set()
+    FIRST = AGAIN = []
+    MADE = list(range(3))
+    MISSING, UNKNOWN = object(), object()
+    USER, OPEN = ContextVar("user"), ContextVar("open", default=[])
+    T, Id, LOCK = TypeVar("T"), NewType("Id", int), threading.Lock()
+    CONFIG = SimpleNamespace(x=1)
+    CACHE["names"] = NAMES
+    def put(x):
+        for each in (NAMES, RECENT, FIRST, MADE, OPEN.get()): each.append(x)
+        CACHE[x], COUNTS[x] = x, 1
+        KNOWN.add(x), USER.set(x)
+    def is_marked(x=MISSING, y=UNKNOWN): return x is MISSING, y is UNKNOWN
+    """
+MAIN = """
+    import lib, other
+    from lib import CACHE, CONFIG, COUNTS, FIRST, AGAIN, Id, LOCK, MADE, MISSING, OPEN, RECENT, T, UNKNOWN, USER
+    from lib import NAMES as OURS
+
+    class Store:
+        def __init__(self, known): self.known = known
+    STORE = Store(lib.KNOWN)
+
+    def main():
+        lib.put(7)
+        ones = [CACHE is lib.CACHE, CONFIG is lib.CONFIG, COUNTS is lib.COUNTS, FIRST is AGAIN is lib.AGAIN, MADE is lib.MADE]
+        ones += [OPEN is lib.OPEN, RECENT is lib.RECENT, T is lib.T, Id is lib.Id, USER is lib.USER, LOCK is lib.LOCK]
+        ones += [OURS is lib.NAMES is CACHE["names"], STORE.known is lib.KNOWN, *lib.is_marked(MISSING, UNKNOWN)]
+        held = OURS, CACHE, list(RECENT), dict(COUNTS), FIRST, MADE, OPEN.get(), USER.get(), STORE.known
+        return [*ones, *lib.is_marked(), *other.ones()], held
+    """
+#: Which has them under names of its own.
+OTHER = """
+    import lib
+    from lib import *
+    from lib import NAMES as LISTED, UNKNOWN as WITHOUT
+    def ones(): return LISTED is NAMES is lib.NAMES, WITHOUT is lib.UNKNOWN, MADE is lib.MADE, CONFIG is lib.CONFIG
+    """
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_it_is_one_object_also_where_it_was_changed_since_the_module_was_loaded(desk: Desk, is_changed: bool) -> None:
+    desk.write("lib.py", LIB)
+    desk.write("other.py", OTHER)
+    module = desk.module(MAIN)
+    if is_changed:
+        module.lib.NAMES.append(5)
+        module.lib.CACHE["x"] = module.lib.COUNTS["z"] = 4
+        module.lib.MADE[0], module.lib.CONFIG.x = 9, 2
+        module.lib.USER.set("me")
+        module.lib.OPEN.set([1])
+    bundle = capture(module.main)
+    assert capture(module.main).code_hash == bundle.code_hash
+    got = arrived(bundle)()
+    unload()
+    assert got == module.main()
+
+
+def test_a_module_that_nothing_else_needs_does_not_travel_for_a_list_of_it(desk: Desk) -> None:
+    desk.write("lib.py", "NAMES = ['a']\nprint(open('/nowhere/else').read()) if __name__ == 'here' else None\n")
+    bundle = desk.capture("from lib import NAMES\ndef main(): return NAMES\n")
+    assert [source.module for source in bundle.sources] == ["work"]
+    assert arrived(bundle)() == ["a"]
