@@ -41,11 +41,11 @@ MAIN = """
 
     def main():
         lib.put(7)
-        ones = [CACHE is lib.CACHE, CONFIG is lib.CONFIG, COUNTS is lib.COUNTS, FIRST is AGAIN is lib.AGAIN, MADE is lib.MADE]
-        ones += [OPEN is lib.OPEN, RECENT is lib.RECENT, T is lib.T, Id is lib.Id, USER is lib.USER, LOCK is lib.LOCK]
-        ones += [OURS is lib.NAMES is CACHE["names"], STORE.known is lib.KNOWN, *lib.is_marked(MISSING, UNKNOWN)]
+        ones = [CACHE is lib.CACHE, CONFIG is lib.CONFIG, COUNTS is lib.COUNTS, FIRST is AGAIN is lib.AGAIN]
+        ones += [MADE is lib.MADE, OPEN is lib.OPEN, RECENT is lib.RECENT, T is lib.T, Id is lib.Id, USER is lib.USER]
+        ones += [LOCK is lib.LOCK, OURS is lib.NAMES is CACHE["names"], STORE.known is lib.KNOWN]
         held = OURS, CACHE, list(RECENT), dict(COUNTS), FIRST, MADE, OPEN.get(), USER.get(), STORE.known
-        return [*ones, *lib.is_marked(), *other.ones()], held
+        return [*ones, *lib.is_marked(), *lib.is_marked(MISSING, UNKNOWN), *other.ones()], held
     """
 #: Which has them under names of its own.
 OTHER = """

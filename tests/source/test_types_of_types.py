@@ -1,4 +1,4 @@
-"""Type variables, type aliases and their like: the very ones of the user's module, those that contain themselves too."""
+"""Type variables, aliases and their like: the very ones of the user's module, also where they contain themselves."""
 
 from __future__ import annotations
 
@@ -140,7 +140,9 @@ def test_what_a_type_alias_says_is_part_of_what_the_code_means(desk: Desk) -> No
 @needs_3_12
 def test_an_alias_of_a_module_of_the_project_is_that_modules_own(desk: Desk) -> None:
     desk.write("lib.py", "type Json = list[Json] | int\ndef f(x: Json): return x\n")
-    module = desk.module("import lib\nfrom lib import Json\ndef main(): return lib.Json is Json, lib.f.__annotations__\n")
+    module = desk.module(
+        "import lib\nfrom lib import Json\ndef main(): return lib.Json is Json, lib.f.__annotations__\n"
+    )
     bundle = capture(module.main)
     unload()
     is_one, annotations = arrived(bundle)()

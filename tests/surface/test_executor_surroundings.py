@@ -201,3 +201,27 @@ def test_a_module_that_was_made_by_hand_and_slots_arrive_as_they_are(executor, m
 
     came_back = executor.submit(lambda point: (point, hasattr(point, "__dict__")), Point()).result()
     assert (came_back[0].x, came_back[1], type(came_back[0])) == (1, False, Point)
+
+
+TYPES = """
+type Json = dict[str, Json] | list[Json] | str
+type Tree[T: Tree] = T | list[Tree[T]]
+class Node[T: Node]:
+    def get[U: (int, str)](self, given: U) -> T | U: return given
+def said(x: Json = "a"):
+    (T,), (U,), (V,) = Tree.__type_params__, Node.__type_params__, Node.get.__type_params__
+    ones = Json.__value__.__args__[0].__args__[1] is Json is said.__annotations__["x"], T.__bound__ is Tree
+    ones = *ones, Tree.__value__.__args__[0] is T, U.__bound__ is Node, Node().get(3)
+    return *ones, V.__constraints__, Json.__module__
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the syntax is of 3.12")
+def test_types_of_a_script_that_contain_themselves_go_along(executor):
+    namespace = {"__name__": "__main__"}
+    exec(TYPES, namespace)
+    assert executor.submit(namespace["said"]).result() == namespace["said"]()
+    node, known_as = namespace["Node"], executor.submit(lambda kind: kind, namespace["Node"]).result()
+    assert known_as is node
+    alias = executor.submit(lambda alias: alias, namespace["Json"]).result()
+    assert alias.__value__.__args__[1].__args__[0] is alias

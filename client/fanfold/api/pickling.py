@@ -13,10 +13,11 @@ from logging import Logger, StreamHandler
 from pathlib import Path
 from pickle import PicklingError
 from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
-from typing import Any
+from typing import Any, NewType
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from fanfold.execution import parcel
+from fanfold.source import type_makers
 from fanfold.source.instances import OF_THREADS, forgets, forgotten
 
 
@@ -94,7 +95,7 @@ class Modules:
 
 
 def _pickler_class() -> Any:
-    from cloudpickle.cloudpickle import _code_reduce, _dynamic_class_reduce
+    from cloudpickle.cloudpickle import _dynamic_class_reduce
 
     from fanfold.execution.definitions import pickler_class
 
@@ -103,14 +104,15 @@ def _pickler_class() -> Any:
             super().__init__(file, protocol=protocol, buffer_callback=buffer_callback)
             self._by_value = by_value
 
+        def is_importable(self, module: str) -> bool:
+            return not self._by_value(module)
+
         def reducer_override(self, obj: Any) -> Any:
             kind = type(obj)
             if kind is FunctionType or issubclass(kind, type):
                 reduced = self._reduced_definition(obj)
                 self.notes.note(obj, is_named=reduced is NotImplemented)
                 return reduced
-            if isinstance(obj, CodeType):  # cloudpickle leaves its file out, which a traceback shows
-                return parcel.code_of, (obj.co_filename, *_code_reduce(obj))
             reduced = _reduced(obj, self._by_value) or (_reduced_lock(obj, kind) if self.new_locks else None)
             if reduced is not None:
                 return reduced
@@ -145,8 +147,8 @@ def _reduced(obj: Any, by_value: Callable[[Any], bool]) -> tuple[Any, ...] | Non
         return _reduced_memory(obj)
     if kind is MethodType and _is_class_method(obj):
         return getattr, (obj.__self__, obj.__name__)
-    if kind.__module__ == "typing" and kind.__name__ in _ALIASES and not _has_a_name(obj, by_value):
-        return kind, (obj.__name__, getattr(obj, _ALIASES[kind.__name__]))
+    if kind is NewType and not _has_a_name(obj, by_value):  # typing pickles it as a name, which a script has here alone
+        return type_makers.called_in, (obj.__module__, kind, (obj.__qualname__, obj.__supertype__), {})
     _refuse_unmakeable(obj, kind)
     return None
 
@@ -198,10 +200,6 @@ def _refuse_unmakeable(obj: Any, kind: Any) -> None:
         raise PicklingError(f"cannot pickle {kind.__qualname__!r} object: it does not say what it is made of")
 
 
-#: What typing pickles as a name, which a script's or a cell's own has here alone, and what each is made of.
-_ALIASES = {"NewType": "__supertype__", "TypeAliasType": "__value__"}
-
-
 def _reduced_variable(variable: ContextVar[Any]) -> tuple[Any, ...]:
     """A context variable with its default and what it holds here."""
     default: tuple[Any, ...] = ()
@@ -211,6 +209,13 @@ def _reduced_variable(variable: ContextVar[Any]) -> tuple[Any, ...]:
         return parcel.variable_of, (variable.name, default, (variable.get(),))
     except LookupError:
         return parcel.variable_of, (variable.name, default, ())
+
+
+def _reduced_code(code: CodeType) -> tuple[Any, ...]:
+    """Code with the name of its file, which a traceback shows and cloudpickle leaves out."""
+    from cloudpickle.cloudpickle import _code_reduce
+
+    return parcel.code_of, (code.co_filename, *_code_reduce(code))
 
 
 def _reduced_container(container: Any) -> tuple[Any, ...]:
@@ -233,6 +238,7 @@ def _reduced_logger(logger: Any) -> tuple[Any, ...]:
 _MAKERS: dict[Any, Callable[[Any], tuple[Any, ...]]] = {
     **dict.fromkeys((WeakKeyDictionary, WeakValueDictionary), _reduced_container),  # as `singledispatch` keeps one
     MappingProxyType: _reduced_container,
+    CodeType: _reduced_code,
     ContextVar: _reduced_variable,
     StreamHandler: _reduced_handler,
     Logger: _reduced_logger,

@@ -29,9 +29,13 @@ def pickler_class() -> Any:
         #: What fills a class where it arrives.
         fill: Callable[[type, Any], None] = staticmethod(fill_class)
 
+        def is_importable(self, module: str) -> bool:  # noqa: ARG002
+            """Whether a reader finds the module of that name."""
+            return True
+
         def reducer_override(self, obj: Any) -> Any:
-            if type(obj) is CellType:
-                return _reduced_cell(obj)
+            if (own := _reduced_part(obj, type(obj), self.is_importable)) is not None:
+                return own
             reduced = super().reducer_override(obj)
             return self.reduced_class(obj, reduced) if isinstance(obj, type) else reduced
 
@@ -51,6 +55,9 @@ def pickler_class() -> Any:
 
         def _function_getnewargs(self, func: Any) -> Any:
             return *super()._function_getnewargs(func)[:4], func.__closure__
+
+        def _dynamic_function_reduce(self, func: Any) -> Any:
+            return _with_parameters(func, super()._dynamic_function_reduce(func))
 
     return DefinitionPickler
 
@@ -72,6 +79,31 @@ def dump_result(value: Any, protocol: int = 5, buffer_callback: Any = None) -> b
     with io.BytesIO() as file:
         result_pickler_class()(file, protocol, buffer_callback).dump(value)
         return file.getvalue()
+
+
+def _with_parameters(function: Any, reduced: Any) -> Any:
+    """How to make a function, with its type parameters, which cloudpickle leaves out."""
+    if parameters := getattr(function, "__type_params__", ()):
+        reduced[2][1]["__type_params__"] = parameters
+    return reduced
+
+
+#: Type variables and aliases, which may contain themselves.
+_OF_TYPES = ("TypeVar", "TypeVarTuple", "ParamSpec", "TypeAliasType")
+
+
+def _reduced_part(obj: Any, kind: Any, is_importable: Callable[[str], bool]) -> Any:
+    """How to make a closure's variable, a type variable or an alias; None for all else."""
+    if kind is CellType:
+        return _reduced_cell(obj)
+    if kind.__module__ != "typing" or kind.__name__ not in _OF_TYPES:
+        return None
+    from cloudpickle.cloudpickle import _lookup_module_and_qualname
+
+    from fanfold.source.type_parts import reduced
+
+    found = _lookup_module_and_qualname(obj, name=obj.__name__)
+    return reduced(obj, kind, is_named=found is not None and is_importable(found[0].__name__))
 
 
 def _leave_out_slots(made: type, members: dict[str, Any]) -> None:

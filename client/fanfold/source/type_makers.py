@@ -46,6 +46,39 @@ def type_variable(mark: str, name: str, bound: CellType | None, is_choice: bool,
     return made["f"].__type_params__[0]
 
 
+def empty_alias(module: str, name: str, parameters: tuple[Any, ...]) -> Any:
+    """The same, for a pickle, which fills what it has made."""
+    cell = CellType()
+    made = type_alias(module, name, parameters, cell)
+    _unfilled[id(made)] = made, (cell, None)
+    return made
+
+
+def empty_variable(known_as: str, mark: str, name: str, has_bound: bool, is_choice: bool, has_default: bool) -> Any:
+    """The same for a type variable: the one that this process knows by that id, or a new one."""
+    from cloudpickle import cloudpickle
+
+    known = cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID.get(known_as)
+    if known is not None:
+        return known
+    cells = CellType() if has_bound else None, CellType() if has_default else None
+    made = type_variable(mark, name, cells[0], is_choice, cells[1])
+    _unfilled[id(made)] = made, cells
+    return cloudpickle._lookup_class_or_track(known_as, made)
+
+
+#: What a pickle has made and not filled yet, by id, with the cells of what it says.
+_unfilled: dict[int, tuple[Any, tuple[CellType | None, CellType | None]]] = {}
+
+
+def fill(made: Any, says: tuple[Any, Any]) -> None:
+    """Give one that was made empty what it says; one that was here before has that."""
+    _, cells = _unfilled.pop(id(made), (None, (None, None)))
+    for cell, value in zip(cells, says, strict=True):
+        if cell is not None:
+            cell.cell_contents = value
+
+
 class Unsaid:
     """In the place of a type that cannot be told: it names what is not there, as under `TYPE_CHECKING`."""
 

@@ -15,7 +15,7 @@ from fanfold.source.modules import own_name
 if TYPE_CHECKING:
     from fanfold.source.graph import Graph
 
-#: What stands before the name of a type parameter.
+#: What stands before the name of a type parameter, by its class.
 _MARKS = {"TypeVar": "", "TypeVarTuple": "*", "ParamSpec": "**"}
 
 
@@ -33,13 +33,9 @@ def maker_of(kind: type) -> Any:
 
 
 def _variable(graph: Graph, value: Any, kind: Any) -> Any:
-    has_default = getattr(value, "has_default", bool)()
     if value.__module__ == "typing":  # of `def f[T]`, `class C[T]` or `type A[T]`: a call would say whose it was
-        name, is_choice = ("__constraints__", True) if _has_choice(value) else ("__bound__", False)
-        bound = _lazily(value, name)
-        default = _lazily(value, "__default__") if has_default else None
-        mark = _MARKS[kind.__name__]
-        return call(graph, type_makers.type_variable, mark, value.__name__, bound, is_choice, default)
+        return call(graph, type_makers.type_variable, _MARKS[kind.__name__], value.__name__, *_says(value))
+    has_default = getattr(value, "has_default", bool)()
     named = {name: getattr(value, f"__{name}__", None) for name in ("covariant", "contravariant", "infer_variance")}
     named |= {"bound": getattr(value, "__bound__", None), "default": value.__default__ if has_default else None}
     named = {name: each for name, each in named.items() if each or (each is not None and name in ("bound", "default"))}
@@ -54,6 +50,33 @@ def _has_choice(value: Any) -> bool:
         return bool(getattr(value, "__constraints__", ()))
     except Exception:  # noqa: BLE001 - they are evaluated now
         return True
+
+
+def reduced(obj: Any, kind: Any, *, is_named: bool) -> Any:
+    """How a pickle makes what may contain itself: itself first. None for all else, and for what goes by its name."""
+    if kind.__name__ == "TypeAliasType":
+        if is_named or kind.__module__ != "typing":
+            return None
+        value = _lazily(obj, "__value__")
+        makes = type_makers.empty_alias, (obj.__module__, obj.__name__, obj.__type_params__)
+        return *makes, (value and value.cell_contents, None), None, None, type_makers.fill
+    if obj.__module__ != "typing" or own_name(obj, obj.__name__):
+        return None
+    from cloudpickle.cloudpickle import _get_or_create_tracker_id
+
+    bound, is_choice, default = _says(obj)
+    known_as, mark = _get_or_create_tracker_id(obj), _MARKS[kind.__name__]
+    args = (known_as, mark, obj.__name__, bound is not None, is_choice, default is not None)
+    says = bound and bound.cell_contents, default and default.cell_contents
+    return type_makers.empty_variable, args, says, None, None, type_makers.fill
+
+
+def _says(value: Any) -> tuple[CellType | None, bool, CellType | None]:
+    """What bounds a type variable, whether that is a choice, and its default."""
+    is_choice = _has_choice(value)
+    has_default = getattr(value, "has_default", bool)()
+    bound = _lazily(value, "__constraints__" if is_choice else "__bound__")
+    return bound, is_choice, _lazily(value, "__default__") if has_default else None
 
 
 def _lazily(value: Any, attribute: str) -> CellType | None:
