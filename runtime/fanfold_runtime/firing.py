@@ -13,6 +13,7 @@ import boto3
 from fanfold.core.models import JobHeader, RunRef
 from fanfold.engines.aws.engine import AwsEngine
 from fanfold.engines.schedule import Definition, Listing
+from fanfold.engines.steward import begin_ramp
 from fanfold.errors import ResultDamaged
 from fanfold.inputs.stored import objects_like
 from fanfold.stores.keys import blob_key, definition_key, inputs_index_key, inputs_key, listing_key, scheduled_key
@@ -41,7 +42,9 @@ def fire(engine: AwsEngine, name: str, at: str) -> str:
         for key in (inputs_key, inputs_index_key):
             objects.put_if_absent(key(header.id), objects.get(scheduled_key(name, key(definition.header.id))))
     engine.stores.log.put_job(header)
-    if header.count:
+    if header.stages and header.count:
+        begin_ramp(engine, header)
+    elif header.count:
         engine.start(header, map(RunRef, range(header.count)))
     logger.info("schedule has started a job", schedule=name, job=header.id)
     return header.id

@@ -11,10 +11,12 @@ from pydantic import SecretStr
 import fanfold
 from fanfold.api.schedules import get_schedule
 from fanfold.cli.commands import schedules as command
+from fanfold.core.models import EventKind, LargerRecord, StageRecord, records
 from fanfold.engines.aws.kept_schedules import DeploymentSchedules
 from fanfold.engines.base import engine_for
 from fanfold.engines.schedule import listing_of
-from tests.cloud.test_shepherd import statuses_of
+from tests.cloud.test_shepherd import state_of, statuses_of
+from tests.cloud.udfs import always_fails, slow_once, straggles, tries_begun
 
 
 @fanfold.udf
@@ -64,6 +66,31 @@ def test_a_schedule_starts_jobs_with_the_code_and_the_inputs_that_it_was_made_wi
 
 
 @pytest.mark.long
+def test_each_time_has_its_ramp_its_larger_machines_and_its_duplicates(alone, eventually, tmp_path):
+    climbs = slow_once.schedule("@daily", range(9), ramp=[1, 4], escalate="medium")
+    hedges = straggles.schedule("@daily", range(6), folder=str(tmp_path), hedge=True)
+    alone.fire("slow_once")
+    alone.fire("straggles")
+    (climbed,) = eventually(climbs.jobs, within_s=60)
+    (hedged,) = eventually(hedges.jobs, within_s=60)
+    eventually(lambda: statuses_of(climbed.id) == {"succeeded": 9}, within_s=90)
+    state = state_of(climbed.id)
+    assert climbed.header.stages == (1, 4)
+    assert [stage.stop for stage in records(state.job_events(EventKind.STAGE), StageRecord)] == [9]
+    assert [one.count for one in records(state.job_events(EventKind.LARGER), LargerRecord)] == [1]
+    eventually(lambda: statuses_of(hedged.id) == {"succeeded": 6}, within_s=60)
+    assert "3.1" in tries_begun(tmp_path)
+    assert alone.permissions()[1] == [], "nothing was refused"
+
+
+def test_a_time_whose_first_runs_fail_goes_no_further(alone, eventually):
+    made = always_fails.schedule("@daily", range(9), ramp=[1, 4])
+    alone.fire("always_fails")
+    (job,) = eventually(made.jobs, within_s=60)
+    eventually(lambda: state_of(job.id).stop_reason, within_s=60)
+    assert state_of(job.id).stop_reason == "the ramp stopped after 1 of 9 runs: 1 of 1 runs failed"
+
+
 def test_a_paused_schedule_starts_nothing_and_a_new_one_of_its_name_replaces_it(alone, eventually):
     made = risen.schedule("@daily", [1], by=1, name="daily")
     made.pause()
@@ -107,6 +134,9 @@ def test_a_time_that_is_told_twice_is_one_job_and_large_arguments_are_there(alon
         ("0 6 * * *", {"timezone": "Berlin"}, "'Berlin' is not a time zone"),
         ("0 6 * * *", {"name": "a b"}, "'a b' is not a schedule's name"),
         ("0 6 * * *", {"collect": True}, "takes no collect=: nobody waits for its jobs"),
+        ("0 6 * * *", {"ramp": [5, 1]}, r"ramp=\[5, 1\] is not a ramp"),
+        ("0 6 * * *", {"escalate": "huge"}, "escalate"),
+        ("0 6 * * *", {"hedge": True}, "risen does not say that it may be"),
     ],
 )
 def test_what_cannot_be_scheduled_is_refused(on_cloud, cron, options, says):

@@ -19,14 +19,17 @@ from fanfold.job import Job
 from fanfold.settings import current
 from fanfold.stores.keys import blob_key, bundle_key, inputs_key
 from fanfold.stores.packing import Manifest
+from fanfold.submission.going_on import with_later, with_measured
 from fanfold.submission.prepare import resolve_call, write_down
 
 #: Options of `fanfold.submit` that each job of a schedule may have.
 _OF_EACH_JOB = (
     *("engine", "instance_type", "max_workers", "n_processes_per_worker", "max_retry", "retry_on", "retry"),
-    *("stop_on_error", "batch_size", "tags", "rate"),
+    *("stop_on_error", "batch_size", "target_s", "tags", "rate"),
 )
 _OTHERS = ("notify", "budget_usd", "packages", "image")
+#: What each job does by itself once it has begun.
+_LATER = ("ramp", "escalate", "hedge")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 #: The label by which the jobs of a schedule are found.
 TAG = "schedule"
@@ -90,7 +93,7 @@ def make_schedule(
 ) -> Schedule:
     """Have a deployment run a UDF over these inputs at the times of `cron`; see `Udf.schedule`."""
     function, own = unwrapped(udf)
-    kept = {one for one in (*_OF_EACH_JOB, *_OTHERS) if one in options and not takes(function, one)}
+    kept = {one for one in (*_OF_EACH_JOB, *_OTHERS, *_LATER) if one in options and not takes(function, one)}
     asked = {one: options.pop(one) for one in kept}
     _refuse_options(function, options)
     inputs, constants = submit_arguments(udf, inputs, options, submit.__kwdefaults__)
@@ -104,15 +107,18 @@ def make_schedule(
     _check_timezone(timezone)
     udf = with_environment(udf, packages=asked.pop("packages", None), image=asked.pop("image", None))
     notify, budget_usd = asked.pop("notify", None), asked.pop("budget_usd", None)
+    later = {one: asked.pop(one) for one in _LATER if one in asked}
     engine, request = resolve_call(udf, **{"engine": None, "instance_type": None, **asked})
     scheduler = scheduler_of(engine, f"{cron} fanfold submit FILE")
     if notify is not None:
         request = request._replace(notify=check_notify(notify, engine.describe().notify_topics))
     request = request._replace(cache=False, budget_usd=budget_usd or 0.0)  # what it made last time is not asked for
+    request = with_later(udf, engine, request, **later)
     _refuse_anothers(scheduler, chosen_name)
     job_id = new_job_id(engine.stores.log.now())
     files = inputs if isinstance(inputs, StoredFiles) and inputs.is_of_s3 else None
     inputs = inputs if files is None else list(files)
+    inputs, request = with_measured(udf, inputs, engine, request, constants)
     header = write_down(udf, inputs, engine, request, constants, job_id=job_id).header
     if header.sealed_with:
         raise InputError(
@@ -160,7 +166,7 @@ def _refuse_options(function: Any, constants: dict[str, Any]) -> None:
         if name in (submit.__kwdefaults__ or ()) and not takes(function, name):
             raise InputError(
                 f"A schedule takes no {name}=: nobody waits for its jobs.",
-                next_step=f"leave it out; it takes {', '.join(sorted((*_OF_EACH_JOB, *_OTHERS)))}.",
+                next_step=f"leave it out; it takes {', '.join(sorted((*_OF_EACH_JOB, *_OTHERS, *_LATER)))}.",
             )
 
 

@@ -203,8 +203,8 @@ def submit(
         if debug_mode and _needs_this_terminal(udf, chosen, request):
             return _call_here(udf, chosen, inputs, constants)
         call = _SubmitCall(udf, chosen, request, constants, budget_usd)
-        call.check_notify(notify, hedge)
-        call.check_later(escalate, () if debug_mode else ramp)
+        call.check_notify(notify)
+        call.check_later(escalate, () if debug_mode else ramp, hedge)
         job = call.start(inputs, progress)
         if not (collect or debug_mode):
             return job
@@ -261,38 +261,23 @@ class _SubmitCall:
         self._budget_usd = budget_usd
         if budget_usd and engine.describe().costs_money:
             self._request = request._replace(budget_usd=budget_usd)
-        self._stages: tuple[int, ...] = ()
-        self._ladder: tuple[str, ...] = ()
         engine.get_ready(dedicated=request.instance is not None)  # while the rest is imported, and the inputs checked
 
-    def check_notify(self, target: str | None, hedge: bool) -> None:
-        """Note who is told of the job's end, and whether slow runs get a duplicate. Raises `InputError`."""
-        self._check_hedge(hedge)
+    def check_notify(self, target: str | None) -> None:
+        """Note who is told of the job's end. Raises `InputError`."""
         if target is not None:
             from fanfold.engines.notice import check_notify
 
             told = check_notify(target, self._engine.describe().notify_topics)
             self._request = self._request._replace(notify=told)
 
-    def _check_hedge(self, hedge: bool) -> None:
-        """Note whether slow runs get a duplicate. Raises `InputError` where they must not."""
-        if hedge is not False:
-            from fanfold.submission.hedging import check_hedge
+    def check_later(self, escalate: Escalate, ramp: bool | Sequence[int] | None, hedge: bool) -> None:
+        """Note what the job is to do by itself once it has begun. Raises `InputError`."""
+        if ramp or escalate not in (None, False) or hedge is not False:
+            from fanfold.submission.going_on import with_later
 
-            check_hedge(hedge, self._udf, self._request, self._engine.describe())
-            self._request = self._request._replace(hedge=True)
-
-    def check_later(self, escalate: Escalate, ramp: bool | Sequence[int] | None) -> None:
-        """Note the machines that `escalate` names, and the stages of `ramp`. Raises `InputError` for what is none."""
-        if escalate is not None and escalate is not False:
-            from fanfold.submission.escalation import check_ladder
-
-            ladder = check_ladder(escalate, self._request, self._engine, image=unwrapped(self._udf)[1].image)
-            self._ladder = tuple(machine.name for machine in ladder)
-        if ramp:
-            from fanfold.submission.ramp import check_stages
-
-            self._stages = check_stages(ramp)
+            later: dict[str, Any] = {"ramp": ramp, "escalate": escalate, "hedge": hedge}
+            self._request = with_later(self._udf, self._engine, self._request, **later)
 
     def start(self, inputs: Any, progress: bool | None) -> Job:
         """Start the job, or the first stage of its ramp."""
@@ -302,24 +287,17 @@ class _SubmitCall:
         if isinstance(inputs, Job):  # whose results are the inputs
             inputs.wait(progress=progress)
         inputs = self._keep_to_budget(inputs, self._request, self._budget_usd)
-        if not self._request.n_processes_per_worker:
-            from fanfold.submission.side_by_side import with_processes
+        if not self._request.n_processes_per_worker or self._request.target_s is not None:
+            from fanfold.submission.going_on import with_measured
 
-            inputs, self._request = with_processes(self._udf, inputs, self._engine, self._request, self._constants)
-            if self._request.instance is not None and self._request.n_processes_per_worker > 1:
-                self._ladder = (self._request.instance.name, *self._ladder)  # alone, first
-        if self._request.target_s is not None:
-            from fanfold.submission.batching import with_batch
-
-            inputs, self._request = with_batch(self._udf, inputs, self._engine, self._request, self._constants)
-        request = self._request._replace(stages=self._stages, ladder=self._ladder)
-        submission = prepare(self._udf, inputs, self._engine, request, self._constants)
+            inputs, self._request = with_measured(self._udf, inputs, self._engine, self._request, self._constants)
+        submission = prepare(self._udf, inputs, self._engine, self._request, self._constants)
         job = Job(submission.header, self._engine)
         if self._request.budget_usd:
             from fanfold.submission.overshoot import say_bound
 
             say_bound(submission.header, self._engine.describe())
-        if self._ladder:
+        if self._request.ladder:
             job.tracker.tells_larger = True
         submission.start()
         return job

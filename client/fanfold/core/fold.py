@@ -327,6 +327,13 @@ class JobState:
         ended = zip(self._codes, columns.duration_s, columns.peak_memory_mib, strict=True)
         return [(STATUSES[code], s, mib) for code, s, mib in ended if code in _PERFORMED and not isnan(s)]
 
+    def is_over(self, stop: int) -> bool:
+        """Whether every run below `stop` has ended for good. At the first that has not it looks no further."""
+        if self._header.cancelled_at is not None:
+            return all(self.status_of(index).final for index in range(stop))
+        codes = self._codes
+        return codes.find(_RUNNING, 0, stop) < 0 and codes.find(_QUEUED, 0, stop) < 0
+
     def indexes(self, *statuses: RunStatus) -> Iterator[int]:
         """The runs that have one of these statuses, in order."""
         codes = {CODES[status] for status in statuses}

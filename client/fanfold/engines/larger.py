@@ -96,8 +96,7 @@ class Larger:
         """Take over what they have by now; whether there was anything."""
         events: list[Event] = []
         for job in self._of(state):
-            if job.is_waited_for(state):
-                self._refresh(job, state)
+            if job.is_waited_for(state) and self._refresh(job, state):
                 events += ends_of(state, job.indexes, job.state, job.record.rung)
         if not events:
             return False
@@ -127,14 +126,23 @@ class Larger:
         """
         header, name = state.header, state.header.ladder[rung - 1]
         left_usd = self._left_usd(state)
-        if self._machine(header, rung) is None or left_usd == 0:
-            budget = f"the budget of {Dollars(header.budget_usd)} leaves nothing for {name}"
-            self._give_up(state, indexes, budget if left_usd == 0 else f"there is no machine {name} any more")
+        if self._cannot_be(state, rung, indexes, left_usd):
             return
         record = LargerRecord(new_job_id(self._stores.log.now()), rung, name, len(indexes))
         self._stores.objects.put_if_absent(_indexes_key(record.name), array("q", indexes).tobytes())
         self._stores.log.append([to_event(header.id, record)])
-        self._make(state, record, indexes)
+        self._make(state, record, indexes, left_usd)
+
+    def _cannot_be(self, state: JobState, rung: int, indexes: list[int], left_usd: float | None) -> bool:
+        """Whether nothing is left to run them with there; then what they have come to is their end."""
+        header, name = state.header, state.header.ladder[rung - 1]
+        if left_usd == 0:
+            self._give_up(state, indexes, f"the budget of {Dollars(header.budget_usd)} leaves nothing for {name}")
+        elif self._machine(header, rung) is None:
+            self._give_up(state, indexes, f"there is no machine {name} any more")
+        else:
+            return False
+        return True
 
     def _is_due(self, state: JobState, indexes: list[int]) -> bool:
         """Whether nothing else of the job goes on, so that no others can come, or they have waited for long enough."""
@@ -163,14 +171,19 @@ class Larger:
                 self._jobs[record.name] = _LargerJob(record, list(indexes))
         return list(self._jobs.values())
 
-    def _refresh(self, job: _LargerJob, state: JobState) -> None:
+    def _refresh(self, job: _LargerJob, state: JobState) -> bool:
+        """Read what is new of one of them, made where it has not been yet; False where it cannot be any more."""
         try:
             job.refresh(self._engine)
         except JobNotFound:
-            self._make(state, job.record, job.indexes)
+            left_usd = self._left_usd(state)
+            if self._cannot_be(state, job.record.rung, job.indexes, left_usd):
+                return False
+            self._make(state, job.record, job.indexes, left_usd)
             job.refresh(self._engine)
         if not job.state.done and self._look_after(job.state.header, job.state):
             job.refresh(self._engine)
+        return True
 
     def _machine(self, header: JobHeader, rung: int) -> InstanceType | None:
         return self._engine.describe(header.image_name).instance_types.get(header.ladder[rung - 1])
@@ -186,11 +199,11 @@ class Larger:
                 spent_usd += cost(job.state)
         return max(0.0, state.header.budget_usd - spent_usd)
 
-    def _make(self, state: JobState, record: LargerRecord, indexes: Sequence[int]) -> None:
+    def _make(self, state: JobState, record: LargerRecord, indexes: Sequence[int], left_usd: float | None) -> None:
         """Write the job down, answer from the cache what it knows, and start the rest. Again changes nothing."""
         stores, machine = self._stores, self._machine(state.header, record.rung)
         assert machine is not None
-        header = self._header(state, record, machine)
+        header = self._header(state, record, machine, left_usd)
         made = KeyMaker(code_hash=header.code_hash, constants=header.constants, path=machine.name, image=header.image)
         given, keys = Manifest(stores.objects, state.header.id, state.header.count), []
         with ManifestWriter(stores.scratch, header.id) as manifest:
@@ -202,7 +215,9 @@ class Larger:
         answered = self._answered(header, keys, lambda position: given.arguments(indexes[position]))
         self._engine.start(header, [RunRef(index) for index in range(header.count) if not answered[index]])
 
-    def _header(self, state: JobState, record: LargerRecord, machine: InstanceType) -> JobHeader:
+    def _header(
+        self, state: JobState, record: LargerRecord, machine: InstanceType, left_usd: float | None
+    ) -> JobHeader:
         """What its job asked for, without the limits that a machine is to lift; and nothing of how that one went on."""
         of, described = state.header, self._engine.describe(state.header.image_name)
         alone = machine.name == of.instance_type
@@ -223,7 +238,7 @@ class Larger:
             # Where this machine serves as all of them, what is to run alone has it alone.
             max_workers=of.max_workers or (1 if alone and not described.has_machines else None),
             batch_size=1,
-            budget_usd=self._left_usd(state) or 0.0,
+            budget_usd=left_usd or 0.0,
             flight="",
             notify="",
         )

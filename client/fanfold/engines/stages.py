@@ -48,7 +48,7 @@ def next_stop(header: JobHeader, stop: int) -> int:
 
 def has_ended(state: JobState, stop: int) -> bool:
     """Whether every run of the stage that ends there is over."""
-    return all(state.status_of(index).final for index in range(stop))
+    return state.is_over(stop)
 
 
 def reasons_to_stop(state: JobState, stop: int) -> list[str]:
