@@ -33,6 +33,8 @@ _IMAGES = {
 #: A topic that may be told of a job's end.
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:jobs"
 SETTINGS: Mapping[str, Any] = {
+    #: What its processes are: wheels of `packages=` are chosen by it, and so is what may travel compiled.
+    "python_version": "{}.{}".format(*sys.version_info),
     "realtime_functions": 2,
     "ultramem": True,
     "images": _IMAGES,

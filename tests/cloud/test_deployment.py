@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+import fanfold
 from fanfold.contract.cloud import DEDICATED, DISTRIBUTED, EXPRESS
 from fanfold.engines.aws.discovery import discover
 from tests.aws.cloud import ACCOUNT, REGION
@@ -34,6 +35,18 @@ def test_the_sdk_finds_the_deployment_by_its_name(cloud, cloud_account):
     assert found.descriptor["functions"] == ["fanfold-main-run-0", "fanfold-main-run-1"]
     assert {"small", "medium", "large", "m5.4xlarge"} <= set(found.lanes)
     assert "pandas" in found.packages
+
+
+def test_its_functions_run_the_python_that_the_descriptor_names(on_cloud, cloud_account):
+    """Wheels of `packages=` are chosen for it: compiled modules of another are not found."""
+
+    def python():
+        import sys
+
+        return "{}.{}".format(*sys.version_info)
+
+    named = discover(cloud_account, "main").descriptor["image"]["python"]
+    assert fanfold.run(python, engine="aws") == named
 
 
 def test_what_the_descriptor_names_is_there(cloud, cloud_account):

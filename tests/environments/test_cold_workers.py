@@ -99,8 +99,8 @@ def test_twenty_cold_environments_at_once_fetch_the_same_packages_whole(tmp_path
 
 
 @pytest.mark.long
-def test_wheels_of_the_real_index_run_here():
-    """Compiled ones and pure ones. The local cloud's function runs on this Python, and its image names another."""
+def test_wheels_of_the_real_index_run_here_and_in_the_local_cloud(engine):
+    """Compiled ones and pure ones."""
     try:
         urllib.request.urlopen(_real_index(), timeout=10).close()
     except (urllib.error.URLError, TimeoutError) as error:
@@ -113,7 +113,7 @@ def test_wheels_of_the_real_index_run_here():
 
         return Levenshtein.distance("kitten", "sitting"), str(roman_numerals.RomanNumeral(x))
 
-    assert fanfold.submit(compared, [4, 9], engine="local", flatten=False, collect=False).results() == [
+    assert fanfold.submit(compared, [4, 9], flatten=False, collect=False).results() == [
         (3, "IV"),
         (3, "IX"),
     ]

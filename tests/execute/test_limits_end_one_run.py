@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 
+import pytest
+
 from fanfold.core.models import RunStatus
 from tests.conftest import is_gone
 
@@ -109,3 +111,56 @@ def test_memory_that_was_given_back_is_not_held_against_the_next_run(work):
     told = work(take, [{"mib": 150}, {"mib": 1}, {"mib": 150}, {"mib": 1}], memory_mib=250)
     assert [one.status for one in told] == [RunStatus.SUCCEEDED] * 4
     assert told[3].usage.peak_memory_mib < 150
+
+
+@pytest.fixture
+def large_file(tmp_path):
+    """300 MiB, of which the disk holds none."""
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(300 * 2**20)
+    return str(path)
+
+
+def look(path: str, mode: str, seconds: float):
+    """Read a mapped file whole, and hold it for a while; or a copy of it, which is memory."""
+    import time
+
+    import numpy as np
+
+    mapped = np.memmap(path, "u1", mode)
+    if mode == "c":
+        mapped += 1
+    total = int(mapped[::4096].sum())
+    time.sleep(seconds)
+    return total
+
+
+def test_a_mapped_file_larger_than_the_limit_is_read_and_one_that_is_written_to_in_memory_is_not(work, large_file):
+    kept, written = work(
+        look,
+        [{"path": large_file, "mode": "r", "seconds": 0.5}, {"path": large_file, "mode": "c", "seconds": 60}],
+        memory_mib=200,
+    )
+    assert (kept.status, written.status) == (RunStatus.SUCCEEDED, RunStatus.OUT_OF_MEMORY)
+    assert kept.usage.peak_memory_mib < 100
+
+
+def test_a_file_that_a_short_run_maps_and_lets_go_of_is_no_peak_of_its_memory(work, large_file):
+    told = work(look, [{"path": large_file, "mode": "r", "seconds": 0.01}] * 6)
+    peaks = [one.usage.peak_memory_mib for one in told if one.usage.duration_s < 0.2]  # others are looked at meanwhile
+    # Huge pages that other processes take meanwhile cannot be told from the run's own.
+    assert min(peaks, default=0) < 100
+
+
+def test_memory_that_a_short_run_gives_back_is_a_peak(work):
+    def take(kind: str):
+        import time
+
+        import numpy as np
+
+        block = b"x" * (150 * 2**20) if kind == "bytes" else np.ones(150 * 2**20, "u1")  # numpy takes huge pages
+        del block
+        time.sleep(0.01)
+
+    assert min(told.usage.peak_memory_mib for told in work(take, [{"kind": "bytes"}, {"kind": "array"}] * 2)) > 100

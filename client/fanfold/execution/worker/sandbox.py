@@ -33,6 +33,7 @@ from fanfold.source.load import Bundle
 
 _MIB = 1024 * 1024
 _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / _MIB
+_HUGE_PAGE_MIB = 2
 #: Below this a call is over before a reading of the kernel's high-water mark (some 20 µs) pays.
 _SHORT_S = 0.005
 #: Below this, before any reading does: what so short a call can take shows in one of the next.
@@ -68,13 +69,15 @@ class PeakMemory:
     """Peak memory between `restart` and `peak_mib`: what the kernel cannot take back, so no pages of mapped files.
 
     Linux keeps a high-water mark that can be reset, in which mapped files count as well: it serves for calls that are
-    too short for the pool to look at while they run. Elsewhere the peak of the whole process so far must do.
+    too short for the pool to look at while they run, as far as these had pages of their own for it. Elsewhere the peak
+    of the whole process so far must do.
     """
 
     def __init__(self) -> None:
         self._linux = sys.platform == "linux"
         self._statm = os.open("/proc/self/statm", os.O_RDONLY) if self._linux else -1
         self._files = 0.0
+        self._faults, self._huge = 0, _huge_pages() if self._linux else 0
         self._start = self._last = self._now()
         self._mark_is_high = True
         self._unread = 0
@@ -93,16 +96,28 @@ class PeakMemory:
             self._unread += 1
             return self._last
         self._unread = 0
+        before, faults = self._last, self._faults
         now = self._last = self._now()
         if not self._linux or duration_s < _SHORT_S:
             return now
         peak = _high_water_mark_mib() - self._files
         self._mark_is_high = peak > now + 1
+        if self._mark_is_high:
+            peak = min(peak, before + self._new_mib(faults))
         return max(peak, now) if duration_s < _LOOKED_AT_S else now
 
     def left_mib(self) -> float:
         """MiB that the call has left behind."""
         return self._last - self._start
+
+    def _new_mib(self, faults: int) -> float:
+        """No more memory than this is new since there were so many page faults: a fault brings a page, or a huge one.
+
+        One at a file brings 16 pages, which is how a file that was mapped and let go of is told from memory. Huge pages
+        are counted for the whole system.
+        """
+        huge, self._huge = self._huge, _huge_pages()
+        return (self._faults - faults) * _PAGE_MIB + (self._huge - huge) * _HUGE_PAGE_MIB
 
     def _now(self) -> float:
         if not self._linux:
@@ -112,6 +127,7 @@ class PeakMemory:
         except OSError:  # the run has closed it
             return 0.0
         self._files = int(files) * _PAGE_MIB
+        self._faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         return int(resident) * _PAGE_MIB - self._files
 
 
@@ -121,6 +137,15 @@ def _high_water_mark_mib() -> float:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
     return 0.0
+
+
+def _huge_pages() -> int:
+    """How many huge pages the system has handed out since its start."""
+    with suppress(OSError), open("/proc/vmstat", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("thp_fault_alloc "):
+                return int(line.split()[1])
+    return 0
 
 
 #: Left-over memory worth a full garbage collection before the next call.
