@@ -67,7 +67,7 @@ def imports_in(node: ast.AST, package: str, *, optional: bool = False) -> Iterat
         names = tuple(alias.name for alias in node.names)
         yield Imported(absolute_module(node, package), names, node.lineno, optional)
     elif isinstance(node, ast.Try):
-        caught = optional or any(map(_catches_import_failure, node.handlers))
+        caught = optional or any(map(catches_import_failure, node.handlers))
         for child in _statements(node):
             yield from imports_in(child, package, optional=caught)
     elif isinstance(node, ast.If) and (dotted(node.test) or ("",))[-1] == "TYPE_CHECKING":
@@ -128,7 +128,8 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
             yield child
 
 
-def _catches_import_failure(handler: ast.ExceptHandler) -> bool:
+def catches_import_failure(handler: ast.ExceptHandler) -> bool:
+    """Whether a `try` goes on where something cannot be imported."""
     if handler.type is None:
         return True
     types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]

@@ -234,6 +234,10 @@ class Draft:
         """Raises `CaptureError` for what is not where the runs are, or of another version, and is not brought along."""
         brought = () if self.packages is None else self.packages.modules
         check_imports(self.bundle.imports, self.described, brought)
+        if self.described.packages:
+            from fanfold.submission.implied import check_implied
+
+            check_implied(self.bundle, self.described, brought)
         if self.bundle.needs:
             from fanfold.submission.needs import check_needs
 
@@ -309,9 +313,11 @@ class Draft:
         lines = linecache.getlines(getattr(getattr(function, "__code__", None), "co_filename", ""))
         if self.options.packages is None and not any(line.startswith("# /// script") for line in lines):
             return None
+        from fanfold.submission.implied import implied_here
         from fanfold.submission.packages import packages_of  # it brings all that fetches and builds
 
-        return packages_of(function, self.options.packages, self.engine, self.described, self.bundle.imports)
+        imports = [*self.bundle.imports, *implied_here(self.bundle, self.described)]
+        return packages_of(function, self.options.packages, self.engine, self.described, imports)
 
 
 class Written(NamedTuple):
