@@ -27,9 +27,11 @@ def make_heights(path: str, size: int) -> None:
     """A surface of heights, one degree wide."""
     y, x = np.mgrid[0:size, 0:size] / size
     profile = {"driver": "GTiff", "width": size, "height": size, "count": 1, "dtype": "float32", "crs": "EPSG:4326"}
-    with rasterio.open(
-        path, "w", **profile, tiled=True, transform=rasterio.Affine(1 / size, 0, 10, 0, -1 / size, 47)
-    ) as file:
+    where = rasterio.Affine(1 / size, 0, 10, 0, -1 / size, 47)
+    with (
+        rasterio.Env(CPL_VSIL_USE_TEMP_FILE_FOR_RANDOM_WRITE="YES"),  # for a path in S3
+        rasterio.open(path, "w", **profile, tiled=True, transform=where) as file,
+    ):
         file.write((1000 * np.sin(6 * x) * np.cos(4 * y)).astype("float32"), 1)
 
 

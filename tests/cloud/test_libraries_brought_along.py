@@ -75,7 +75,7 @@ def by_h5netcdf(address):
     import s3fs
     import xarray as xr
 
-    path = fanfold.scratch_path("a.nc")
+    path = f"{fanfold.scratch_path()}/a.nc"
     xr.Dataset({"t": ("x", [7])}).to_netcdf(path, engine="h5netcdf")
     s3fs.S3FileSystem().put(str(path), address)
     with s3fs.S3FileSystem().open(address) as file:
@@ -141,7 +141,7 @@ def by_rio_cogeo(address):
     import rasterio
     from rio_cogeo import cog_profiles, cog_translate
 
-    path = fanfold.scratch_path("a.tif")
+    path = f"{fanfold.scratch_path()}/a.tif"
     _scene().rio.to_raster(path)
     cog_translate(path, address.replace("s3://", "/vsis3/") + ".tif", cog_profiles.get("deflate"), quiet=True)
     with rasterio.open(address + ".tif") as scene:
@@ -154,7 +154,7 @@ def by_fiona(address):
     import geopandas
     import shapely
 
-    path = fanfold.scratch_path("a.gpkg")
+    path = f"{fanfold.scratch_path()}/a.gpkg"
     geopandas.GeoDataFrame({"x": [7]}, geometry=[shapely.Point(1, 2)], crs=4326).to_file(path)
     bucket, _, key = address.removeprefix("s3://").partition("/")
     boto3.client("s3").upload_file(str(path), bucket, f"{key}.gpkg")
@@ -328,7 +328,7 @@ def test_a_mapped_file_larger_than_the_limit_is_read_and_memory_beyond_it_ends_t
     where = {**PLACES[place], "packages": MAPPING, "collect": False, "cache": False, "folder": large_files}
     job = fanfold.submit(fanfold.udf(read, memory_mib=LIMIT_MIB), [{"library": one} for one in MAPPED], **where)
     assert dict(zip(MAPPED, job.results(), strict=True)) == dict.fromkeys(MAPPED, 1.0)
-    limited = fanfold.udf(hold, memory_mib=LIMIT_MIB, max_retry=0, stop_on_error="never")
+    limited = fanfold.udf(hold, memory_mib=LIMIT_MIB, max_retry=0)
     job = fanfold.submit(limited, [{"library": one} for one in HOLDING], **where)
     job.wait()
     assert {run.status for run in job} == {RunStatus.OUT_OF_MEMORY}

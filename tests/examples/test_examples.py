@@ -36,7 +36,10 @@ IN_A_LOOP: dict[str, dict[str, Any]] = {"scraping": {"refusing": False}}
 WITH_PATHS_IN_S3 = (
     "mosaic",
     "two_stages",
-    *(pytest.param(name, marks=pytest.mark.long) for name in ("climatology", "hexagons")),
+    *(
+        pytest.param(name, marks=pytest.mark.long)
+        for name in ("climatology", "hexagons", "points_in_polygons", "simulations", "sweep", "zonal_statistics")
+    ),
 )
 
 
