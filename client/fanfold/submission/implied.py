@@ -130,7 +130,7 @@ def _held(graph: Any, path: str, packages: Collection[str]) -> Iterator[tuple[st
     """By which names a file's functions call the packages, and functions of theirs: `xr` for `xarray`."""
     for space in graph.get("spaces", ()):
         for name, number in space["globals"].items() if space["file"] == path else ():
-            node = graph["nodes"][number] if isinstance(number, int) else (None,)  # others are plain values
+            node = graph["nodes"][number] if isinstance(number, int) else ("plain", "", "")
             if node[0] == "import" and node[1].partition(".")[0] in packages:
                 yield name, f"{node[1].partition('.')[0]}.{node[2]}".rstrip(".")
 
