@@ -143,3 +143,18 @@ def test_parameters_are_pairs():
     for wrong in (["day"], ["=x"], ["a b=c"], ["x=1", "x=2"]):
         with pytest.raises(InputError):
             parameters_from(wrong)
+
+
+def test_text_that_reads_as_a_number_is_mentioned_where_the_udf_does_not_say_what_it_takes(fanfold, tmp_path):
+    (tmp_path / "plain.py").write_text("def twice(x, by: int = 2, name='a'):\n    return x * by\n")
+    (tmp_path / "rows.csv").write_text("x,name\n3,b\n")
+    (tmp_path / "rows.jsonl").write_text('{"x": "3"}\n')
+    line = "fanfold: x is text here ('3'): say `x: int` or `x: float` to have a number."
+    udf = f"{tmp_path}/plain.py:twice"
+    once = fanfold("run", udf, "x=3", "by=4", "name=7")
+    assert once.stdout == "3333\n"
+    assert once.stderr.splitlines()[:2] == [line, line.replace("x", "name", 1).replace("3", "7").replace("x:", "name:")]
+    assert line in fanfold("submit", udf, "3", "4").stderr
+    assert line in fanfold("submit", udf, "--inputs", f"{tmp_path}/rows.csv").stderr
+    for quiet in (["run", udf, "x=ab"], ["submit", udf, "--inputs", f"{tmp_path}/rows.jsonl"]):
+        assert "is text here" not in fanfold(*quiet).stderr

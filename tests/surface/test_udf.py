@@ -378,3 +378,11 @@ def test_a_udf_of_a_deployments_image_and_machine_is_tried_out_here(capsys):
 
     assert fanfold.submit(embedded, [1, 2], collect=False).results() == [2, 3]
     assert "the image gpu is a deployment's; here runs have this machine's packages" in capsys.readouterr().err
+
+
+def test_a_job_among_arguments_is_refused_by_what_to_write():
+    job = fanfold.submit(scaled, [1, 2], collect=False)
+    for give in (lambda: fanfold.run(scaled, x=job), lambda: fanfold.submit(lambda parts: parts, [[job]])):
+        with pytest.raises(fanfold.InputError, match=r"a fanfold.job.job.Job, .*`job.results\(\)`.*`job.grouped\(\)`"):
+            give()
+    assert fanfold.submit(sum, job.grouped()).result.to_list() == [6]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from fanfold.cli.output import note
 from fanfold.errors import InputError
 from fanfold.inputs.stored import READERS, is_pattern, read_rows, rows, suffix_of
 
@@ -42,6 +45,40 @@ def parameters_from(pairs: Sequence[str]) -> dict[str, str]:
             raise InputError(f"{name} is given twice.", next_step="give each parameter once.")
         found[name] = value
     return found
+
+
+def mention_text(function: Any, inputs: Iterable[Any], source: str | None = None) -> Iterable[Any]:
+    """The inputs, after a line on stderr where the first has text that reads as a number and the UDF does not say so.
+
+    `source` is the file they come from: only the cells of CSV are text for want of a type.
+    """
+    if source is not None and (source == "-" or suffix_of(source) not in (".csv", ".tsv")):
+        return inputs
+    items = iter(inputs)
+    first = next(items, None)
+    if first is None:
+        return ()
+    for name, value in _unannotated(function, first):
+        if _reads_as_a_number(value):
+            note(f"fanfold: {name} is text here ({value!r}): say `{name}: int` or `{name}: float` to have a number.")
+    return [first, *items] if isinstance(inputs, list) else chain([first], items)
+
+
+def _unannotated(function: Any, arguments: Any) -> Iterator[tuple[str, Any]]:
+    import inspect
+
+    parameters = inspect.signature(function).parameters
+    given = arguments if isinstance(arguments, dict) else dict.fromkeys(list(parameters)[:1], arguments)
+    for name, value in given.items():
+        if name in parameters and parameters[name].annotation is inspect.Parameter.empty:
+            yield name, value
+
+
+def _reads_as_a_number(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and isfinite(float(value))
+    except ValueError:
+        return False
 
 
 def _range(text: str) -> range:

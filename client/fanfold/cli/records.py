@@ -421,10 +421,8 @@ def profile_record(found: Profile) -> dict[str, Any]:
 def check_run(job: Job, run: int | None) -> None:
     """Raises `InputError` for a number that none of the job's runs has."""
     if run is not None and not 0 <= run < len(job):
-        raise InputError(
-            f"Job {job.id} has no run {run}.",
-            next_step=f"its {len(job):,} runs are numbered from 0 to {len(job) - 1:,}.",
-        )
+        numbers = f"its {len(job):,} runs are numbered from 0 to {len(job) - 1:,}."
+        raise InputError(f"Job {job.id} has no run {run}.", next_step=numbers if len(job) > 1 else "its one run is 0.")
 
 
 def chosen(indexes: Iterable[int], limit: int | None, *, as_json: bool) -> tuple[list[int], bool]:

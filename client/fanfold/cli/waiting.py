@@ -53,7 +53,8 @@ def report_end(job: Job, *, as_json: bool) -> None:
     else:
         print_text(str(job.summary()))
     if (first := job.first_error()) is not None:
-        note(f"\n{first.message}\n  Next: `fanfold errors {job.id}` has all; `fanfold retry {job.id}` runs them again.")
+        again = f"`fanfold retry {job.id}` runs them again, with `--with FILE.py` by the fixed code"
+        note(f"\n{first.message}\n  Next: `fanfold errors {job.id}` has all; {again}.")
     raise typer.Exit(code_of(job.state.status))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fanfold.core.fold import JobState
+from fanfold.core.formatting import counted
 from fanfold.errors import ResultDamaged
 from fanfold.job.results import Contents
 from fanfold.job.summary import describe_codes
@@ -39,12 +40,14 @@ class Receipt:
 
     def __str__(self) -> str:
         ended = self.count - len(self.missing)
-        intact = f"{len(self.damaged):,} damaged or missing" if self.damaged else "all match their hashes"
-        failed = f", {len(self.failed):,} of {self.count:,} runs without a result" if self.failed else ""
+        proved = "which matches its hash" if self.results == 1 else "all match their hashes"
+        intact = f"{len(self.damaged):,} damaged or missing" if self.damaged else proved
+        failed = f", {len(self.failed):,} of {counted(self.count, 'run')} without a result" if self.failed else ""
         lines = [
             f"job {self.job_id}: {'complete' if self.complete else 'NOT complete'}{failed}",
-            f"  {ended:,} of {self.count:,} runs have ended, {len(self.failed):,} without a result",
-            f"  {self.results:,} results, {self.result_bytes:,} bytes, {intact}",
+            f"  {ended:,} of {counted(self.count, 'run')} {'has' if self.count == 1 else 'have'} ended,"
+            f" {len(self.failed):,} without a result",
+            f"  {counted(self.results, 'result')}, {counted(self.result_bytes, 'byte')}, {intact}",
         ]
         if len(self.code_hashes) > 1:
             lines.append(f"  {describe_codes(self.code_hashes)}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fanfold.cli import options
-from fanfold.cli.inputs import inputs_from, parameters_from
+from fanfold.cli.inputs import inputs_from, mention_text, parameters_from
 from fanfold.cli.output import note, print_json, print_text
 from fanfold.cli.records import value_record
 from fanfold.cli.waiting import detach, report_end, report_start, wait_and_show, wait_or_cancel
@@ -42,9 +42,10 @@ def run(
     """
     from fanfold.api.submit import submit
 
+    loaded = _loaded(udf, packages, image)
     job: Any = submit(
-        _loaded(udf, packages, image),
-        [parameters_from(parameters or [])],
+        loaded,
+        mention_text(loaded, [parameters_from(parameters or [])]),
         engine=engine,
         instance_type=instance_type,
         cache=cache,
@@ -136,10 +137,13 @@ def submit(
     function = _loaded(udf, packages, image)
     if no_wait and not debug:
         detach(places(engine, instance_type)[0] or unwrapped(function)[1].engine)
+    given = inputs_from(values or [], inputs, numbers, results_of, by)
+    if values or inputs:
+        given = mention_text(function, given, inputs)
     with redirect_stdout(sys.stderr if debug else sys.stdout):  # what a UDF prints is not the command's output
         outcome: Any = start(
             function,
-            inputs_from(values or [], inputs, numbers, results_of, by),
+            given,
             engine=engine,
             instance_type=instance_type,
             max_workers=workers,

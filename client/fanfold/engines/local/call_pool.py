@@ -317,7 +317,7 @@ def _ending(event: Event) -> CallEnding:
 def _broken(ending: CallEnding) -> Exception:
     from concurrent.futures.process import BrokenProcessPool
 
-    error = BrokenProcessPool(f"The call was not completed: {ending.message}.")
+    error = BrokenProcessPool(f"The call was not completed: {ending.message.rstrip('.')}.")
     if ending.traceback:
         error.__cause__ = _remote_traceback(ending.traceback)
     return error
