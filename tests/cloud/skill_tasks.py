@@ -1,4 +1,4 @@
-"""Twenty tasks that a person gives a coding agent, each solved with nothing but what `docs/skill.md` teaches.
+"""Thirty tasks that a person gives a coding agent, each solved with nothing but what `docs/skill.md` teaches.
 
 Each is a function that says in its docstring what was asked, and that fails where that was not done.
 """
@@ -270,3 +270,116 @@ def files_of_a_folder() -> None:
         1,
         2,
     ]
+
+
+@task
+def the_highest_of_each_year() -> None:
+    """Compute it for each station and year; then give me the highest of each year."""
+
+    def reading(station: str, year: int):
+        return len(station) * year
+
+    def highest(values: list[int], year: int):
+        return year, max(values)
+
+    inputs = [{"station": station, "year": year} for station in ("Oslo", "Berne") for year in (1, 2)]
+    first = fanfold.submit(reading, inputs, engine="local", collect=False)
+    assert fanfold.submit(highest, first.grouped(by="year"), engine="local", collect=False).results() == [
+        (1, 5),
+        (2, 10),
+    ]
+
+
+@task
+def results_into_a_file() -> None:
+    """Save all results as Parquet."""
+    job = fanfold.submit(scaled, [1, 2], engine="local", collect=False)
+    job.wait()
+    job.collect("out.parquet")
+    assert pd.read_parquet("out.parquet")["y"].to_list() == [2, 4]
+
+
+@task
+def a_program_that_has_a_process_pool() -> None:
+    """My program uses a ProcessPoolExecutor; have it use Fanfold."""
+    with fanfold.Executor(max_workers=2) as executor:
+        assert list(executor.map(abs, [-1, 2])) == [1, 2]
+
+
+@task
+def a_program_that_has_joblib() -> None:
+    """And this one uses joblib."""
+    import joblib
+
+    import fanfold.joblib_backend  # noqa: F401  it registers itself
+
+    with joblib.parallel_config(backend="fanfold", n_jobs=2):
+        assert joblib.Parallel()(joblib.delayed(abs)(x) for x in (-1, 2)) == [1, 2]
+
+
+@task
+def what_the_variables_were() -> None:
+    """Run 1 failed. What did the variables hold?"""
+    job = fanfold.submit(scaled, [1, -1], engine="local", collect=False)
+    job.wait()
+    assert job[1].debug(pdb=False).failing.values == {"x": "-1", "by": "2"}
+
+
+@task
+def why_it_was_computed_again() -> None:
+    """I ran it again, and it computed everything anew. Why?"""
+    earlier = fanfold.submit(scaled, [31, 32], engine="local", collect=False)
+    earlier.wait()
+    later = fanfold.submit(scaled, [31, 33], by=3, engine="local", collect=False)
+    later.wait()
+    assert "by" in str(later.explain_cache(earlier))
+
+
+@task
+def stop_all_that_runs() -> None:
+    """Stop everything of mine that runs."""
+
+    @fanfold.udf(instance_type="small", engine="local")
+    def waits(x: int):
+        import time
+
+        time.sleep(60)
+
+    job = fanfold.submit(waits, [1], collect=False)
+    for one in [job, *fanfold.get_jobs(limit=50)]:
+        if one.status in ("Queued", "Running"):
+            one.cancel()
+    job.wait()
+    assert job.status == "Cancelled"
+
+
+@task
+def a_variable_for_the_runs() -> None:
+    """It reads MODE from the environment; it should be prod."""
+
+    @fanfold.udf(env={"MODE": "prod"})
+    def mode(x: int):
+        return os.environ["MODE"]
+
+    assert fanfold.submit(mode, [1], engine="local")["result"].to_list() == ["prod"]
+
+
+@task
+def a_million_tiny_calls() -> None:
+    """Each call takes a microsecond, and there are very many."""
+
+    @fanfold.udf
+    def squares(numbers: list[int]):
+        return [number * number for number in numbers]
+
+    pieces = fanfold.submit(squares, fanfold.chunks(list(range(5000)), 1000), engine="local", collect=False).results()
+    assert sum(map(len, pieces)) == 5000
+
+
+@task
+def a_page_for_a_colleague() -> None:
+    """Send me something about this job that I can open without an account."""
+    job = fanfold.submit(scaled, [1, -1], engine="local", collect=False)
+    job.wait()
+    job.report("report.html")
+    assert "negative" in Path("report.html").read_text()

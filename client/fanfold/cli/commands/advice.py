@@ -36,7 +36,7 @@ def plan(
     """Say what a submit would take, in time and dollars.
 
     It compares the ways to run it, and says which seems best. It goes by this UDF's past runs; where there are none, it
-    runs 3 of the inputs, and keeps their results in the cache.
+    runs 3 to 6 of the inputs, and keeps their results in the cache.
     """
     from fanfold.submission.plan import plan as planned
 

@@ -11,10 +11,13 @@ from fanfold.cli.output import note, print_json, print_text
 
 
 def connect(
-    deployment: Annotated[str, typer.Argument(help="The deployment's name, such as main.")],
-    region: Annotated[str | None, typer.Option("--region", help="Its AWS region; else as boto3 finds it.")] = None,
+    deployment: Annotated[str, typer.Argument(metavar="NAME", help="The deployment's name, such as main.")],
+    region: Annotated[
+        str | None, typer.Option("--region", metavar="REGION", help="Its AWS region; else as boto3 finds it.")
+    ] = None,
     profile: Annotated[
-        str | None, typer.Option("--profile", help="The AWS profile to sign in with; else as boto3 finds it.")
+        str | None,
+        typer.Option("--profile", metavar="NAME", help="The AWS profile to sign in with; else as boto3 finds it."),
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:

@@ -37,8 +37,8 @@ SecretName = Annotated[str, typer.Argument(metavar="NAME", help="Such as db-pass
 def set_secret(name: SecretName, engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
     """Keep a secret, whose value is asked for.
 
-    It is read from stdin where that is no terminal, and never shown. Here it is a file that only you may read; with
-    --engine aws it is the deployment's, for everybody's UDFs.
+    It is read from stdin where that is no terminal, and never shown. Here it goes into the system's keyring, or
+    where there is none into a file that only you may read; with --engine aws into the deployment, for everybody's UDFs.
     """
     value = typer.prompt("Value", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read().rstrip("\n")
     _secrets(engine).set(name, value)
