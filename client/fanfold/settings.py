@@ -368,6 +368,9 @@ class WithoutOwnFrames:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Drop the frames up to here."""
+        """Drop the frames up to here, and those of AWS's library; what the UDF raised keeps its own."""
         if isinstance(error, FanfoldError) and os.environ.get("FANFOLD_LOG") != "debug":
             error.__traceback__ = None
+            cause = error.__cause__
+            if cause is not None and type(cause).__module__.partition(".")[0] == "botocore":
+                cause.__traceback__ = cause.__cause__ = cause.__context__ = None

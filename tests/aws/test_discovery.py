@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import traceback
 
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, ProfileNotFound
@@ -130,6 +131,26 @@ def test_a_profile_that_does_not_exist(aws):
     with pytest.raises(ConfigurationError, match="nobody") as error:
         discover(Account(profile="nobody"), "main")
     assert "list-profiles" in error.value.next_step
+
+
+def test_a_program_is_shown_its_own_frames_and_none_of_aws_s_library(aws, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # the discard port: nobody listens
+    monkeypatch.setattr("fanfold.stores.aws.account._ATTEMPTS", 1)
+    fanfold.configure(deployment="main")
+    for ask in (lambda: fanfold.submit(abs, [1]), fanfold.get_jobs, lambda: fanfold.get_job("-")):
+        with pytest.raises(StoreUnavailable) as caught:
+            ask()
+        shown = "".join(traceback.format_exception(caught.value))
+        assert "EndpointConnectionError: Could not connect" in shown
+        assert "start what AWS_ENDPOINT_URL names (`make cloud`" in shown
+        assert set(re.findall(r'File "(.*?)", line', shown)) <= {__file__, *_of_public_functions()}
+
+
+def _of_public_functions():
+    from fanfold import settings
+    from fanfold.api import submit
+
+    return settings.__file__, submit.__file__
 
 
 def test_a_place_that_does_not_answer(aws, monkeypatch):

@@ -205,7 +205,7 @@ def test_aws_that_does_not_answer_is_one_clear_line_and_this_machine_is_looked_a
     assert [check.what for check in checks[-2:]] == ["optional packages", "deployment"]
     assert checks[-1].verdict == "fail"
     assert "AWS did not answer ssm:GetParameter" in checks[-1].found
-    assert "check the network and the region" in checks[-1].next_step
+    assert "start what AWS_ENDPOINT_URL names (`make cloud`" in checks[-1].next_step
     assert aws_says.asked == []
 
 

@@ -383,6 +383,6 @@ def test_a_udf_of_a_deployments_image_and_machine_is_tried_out_here(capsys):
 def test_a_job_among_arguments_is_refused_by_what_to_write():
     job = fanfold.submit(scaled, [1, 2], collect=False)
     for give in (lambda: fanfold.run(scaled, x=job), lambda: fanfold.submit(lambda parts: parts, [[job]])):
-        with pytest.raises(fanfold.InputError, match=r"a fanfold.job.job.Job, .*`job.results\(\)`.*`job.grouped\(\)`"):
+        with pytest.raises(fanfold.InputError, match=r"; pass its results: `job.results\(\)`.*`job.grouped\(\)`"):
             give()
     assert fanfold.submit(sum, job.grouped()).result.to_list() == [6]

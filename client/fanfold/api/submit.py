@@ -432,14 +432,15 @@ def get_job(job_id: str, *, engine: str | None = None) -> Job:
 
     if not isinstance(job_id, str):
         raise InputError(f"{job_id!r} is not a job's id.", next_step="give its text; `fanfold jobs` shows them.")
-    chosen = engine_for(engine)
-    log = chosen.stores.log
-    if job_id == "-":
+    with WithoutOwnFrames():
+        chosen = engine_for(engine)
+        log = chosen.stores.log
+        if job_id != "-":
+            return Job(log.get_job(job_id), chosen)
         latest = log.list_jobs(owner=current().owner, limit=1)
         if not latest:
             raise JobNotFound("There is no job yet.", next_step="`fanfold submit` starts one.")
         return Job(latest[0], chosen)
-    return Job(log.get_job(job_id), chosen)
 
 
 def get_jobs(
@@ -455,15 +456,16 @@ def get_jobs(
     """
     from fanfold.job import Job
 
-    check_number("limit", limit, whole=True)
-    chosen = engine_for(engine)
-    whose = current().owner if owner == "me" else owner
-    log, wanted = chosen.stores.log, set(checked_tags(tags)) if tags else set()
-    if not wanted:
-        return [Job(header, chosen) for header in log.list_jobs(owner=whose, limit=limit)]
-    pages = _pages(lambda before: log.list_jobs(owner=whose, limit=_PAGE_OF_JOBS, before=before))
-    tagged = (Job(header, chosen) for header in pages if wanted <= set(header.tags))
-    return list(islice(tagged, limit))
+    with WithoutOwnFrames():
+        check_number("limit", limit, whole=True)
+        chosen = engine_for(engine)
+        whose = current().owner if owner == "me" else owner
+        log, wanted = chosen.stores.log, set(checked_tags(tags)) if tags else set()
+        if not wanted:
+            return [Job(header, chosen) for header in log.list_jobs(owner=whose, limit=limit)]
+        pages = _pages(lambda before: log.list_jobs(owner=whose, limit=_PAGE_OF_JOBS, before=before))
+        tagged = (Job(header, chosen) for header in pages if wanted <= set(header.tags))
+        return list(islice(tagged, limit))
 
 
 #: Jobs read at a time where few of them may be wanted.

@@ -179,9 +179,9 @@ class _Lax:
             if isinstance(value, str) and (choice := _choice(self._annotation, value)):
                 return choice[0]
             is_path = self._annotation is str and hasattr(type(value), "__fspath__")
-            raise Rejection(
-                _A_PATH if is_path else _reason(error.errors(include_url=False, include_input=False))
-            ) from None
+            reason = _A_PATH if is_path else _reason(error.errors(include_url=False, include_input=False))
+            instead = never_encoded(type(value))
+            raise Rejection(f"{reason}; pass {instead}" if instead else reason) from None
         except Exception as error:  # a validator of the user's own
             raise Rejection(f"its annotation raised {type(error).__name__}: {error}") from error
         _check_addresses(fitted)

@@ -205,16 +205,20 @@ def is_a_page(answer: Mapping[str, Any]) -> bool:
 def answered_by_a_page(service: str, operation: str, on: str) -> StoreUnavailable:
     """The error where something on the way to AWS has answered in its place."""
     page = f"A web page came back instead of AWS's answer to {_action(service, operation)} on {on}"
-    elsewhere = sorted(name for name in os.environ if name.startswith("AWS_ENDPOINT_URL") and os.environ[name])
-    if elsewhere:
+    if elsewhere := _named_elsewhere():
         return StoreUnavailable(
-            f"{page}: what {elsewhere[0]} names, {os.environ[elsewhere[0]]}, does not know this call.",
-            next_step=f"check that address, or unset {elsewhere[0]} to reach AWS itself.",
+            f"{page}: what {elsewhere} names, {os.environ[elsewhere]}, does not know this call.",
+            next_step=f"check that address, or unset {elsewhere} to reach AWS itself.",
         )
     return StoreUnavailable(
         f"{page}: a proxy or a sign-in page of the network stands in between.",
         next_step="sign in to the network or the VPN, or set HTTPS_PROXY and NO_PROXY so that AWS can be reached.",
     )
+
+
+def _named_elsewhere() -> str | None:
+    """The variable that has calls go elsewhere than to AWS, such as to the local cloud."""
+    return min((name for name in os.environ if name.startswith("AWS_ENDPOINT_URL") and os.environ[name]), default=None)
 
 
 def _never_answered(error: Exception, action: str, on: str) -> FanfoldError:
@@ -233,10 +237,11 @@ def _never_answered(error: Exception, action: str, on: str) -> FanfoldError:
     for kinds, error_class, message, next_step in _UNANSWERED:
         if kind.startswith(kinds):
             return error_class(message.format(action=action, on=on, said=said), next_step=next_step)
-    return StoreUnavailable(
-        f"AWS did not answer {action} on {on}: {said}.",
-        next_step="check the network and the region; what was recorded is kept.",
-    )
+    check = "check the network and the region; what was recorded is kept."
+    if elsewhere := _named_elsewhere():
+        local = "`make cloud`, where it is the local cloud"
+        check = f"start what {elsewhere} names ({local}), or unset it to reach AWS itself."
+    return StoreUnavailable(f"AWS did not answer {action} on {on}: {said}.", next_step=check)
 
 
 def _denied(message: str, action: str, on: str) -> ConfigurationError:
