@@ -47,12 +47,14 @@ def parameters_from(pairs: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def mention_text(function: Any, inputs: Iterable[Any], source: str | None = None) -> Iterable[Any]:
+def mention_text(
+    function: Any, inputs: Iterable[Any], typed: Sequence[str] | None, file: str | None = None
+) -> Iterable[Any]:
     """The inputs, after a line on stderr where the first has text that reads as a number and the UDF does not say so.
 
-    `source` is the file they come from: only the cells of CSV are text for want of a type.
+    Only what is `typed` on the command line, and the cells of CSV, are text for want of a type.
     """
-    if source is not None and (source == "-" or suffix_of(source) not in (".csv", ".tsv")):
+    if not typed and (file is None or file == "-" or suffix_of(file) not in (".csv", ".tsv")):
         return inputs
     items = iter(inputs)
     first = next(items, None)

@@ -45,7 +45,7 @@ def run(
     loaded = _loaded(udf, packages, image)
     job: Any = submit(
         loaded,
-        mention_text(loaded, [parameters_from(parameters or [])]),
+        mention_text(loaded, [parameters_from(parameters or [])], parameters),
         engine=engine,
         instance_type=instance_type,
         cache=cache,
@@ -137,9 +137,7 @@ def submit(
     function = _loaded(udf, packages, image)
     if no_wait and not debug:
         detach(places(engine, instance_type)[0] or unwrapped(function)[1].engine)
-    given = inputs_from(values or [], inputs, numbers, results_of, by)
-    if values or inputs:
-        given = mention_text(function, given, inputs)
+    given = mention_text(function, inputs_from(values or [], inputs, numbers, results_of, by), values, inputs)
     with redirect_stdout(sys.stderr if debug else sys.stdout):  # what a UDF prints is not the command's output
         outcome: Any = start(
             function,
