@@ -37,6 +37,18 @@ def arn(scope: Construct, service: str, resource: str, name: str, *, colon: bool
     return Stack.of(scope).format_arn(service=service, resource=resource, resource_name=name, arn_format=format_)
 
 
+def widening_statements(scope: Construct, deployment: str) -> list[iam.PolicyStatement]:
+    """What a ramp needs to have more of a Distributed Map's children run side by side: to find its Map Run, and that.
+
+    Step Functions names a Map Run after its state machine, the label of the state, and a number of its own.
+    """
+    name = cloud.resource_name(deployment, cloud.DISTRIBUTED)
+    return [
+        allow(["states:ListMapRuns"], [arn(scope, "states", "execution", f"{name}:*", colon=True)]),
+        allow(["states:UpdateMapRun"], [arn(scope, "states", "mapRun", f"{name}/{cloud.MAP_RUN_LABEL}:*", colon=True)]),
+    ]
+
+
 def worker_statements(storage: StorageStack) -> list[iam.PolicyStatement]:
     """What Fanfold's own code needs wherever a run executes: inputs and code in, events and results out."""
     return [

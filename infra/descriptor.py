@@ -64,6 +64,7 @@ def _descriptor(parts: Parts) -> cloud.DeploymentDescriptor:
         "secrets": settings.secrets_place,
         "notify_topics": settings.notify_topics,
         "scheduler": parts.shepherd.scheduler_facts,
+        "widens_map_runs": True,  # its shepherd may, and people may (`infra.access.widening_statements`)
         "sealing_key": parts.storage.sealing_key.key_arn if parts.storage.sealing_key else "",
         "mount": cloud.MOUNT_PATH if settings.mount else "",
         "log_groups": {

@@ -67,7 +67,7 @@ class Fanout(Construct):
         children = sfn.DistributedMap(
             self,
             "Children",
-            label="runs",
+            label=cloud.MAP_RUN_LABEL,
             map_execution_type=sfn.StateMachineType.EXPRESS,
             item_reader=sfn.S3JsonLItemReader(
                 bucket=self._storage.bucket, key=sfn.JsonPath.string_at("$.manifest_key")

@@ -7,7 +7,16 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from fanfold.contract import cloud
-from infra.access import READS_OF_ALL, allow, arn, job_objects, sealing_statements, secrets_statement, worker_statements
+from infra.access import (
+    READS_OF_ALL,
+    allow,
+    arn,
+    job_objects,
+    sealing_statements,
+    secrets_statement,
+    widening_statements,
+    worker_statements,
+)
 from infra.parts import Parts
 
 
@@ -44,6 +53,7 @@ class People(Construct):
             allow(["lambda:GetFunctionConfiguration", "lambda:InvokeFunction"], self._functions),
             allow(["states:StartExecution", "states:ListExecutions"], machines),
             allow(["states:StopExecution", "states:DescribeExecution"], self._executions()),
+            *widening_statements(self, name),
             self._cancel_jobs(),
             *self._schedule_statements(),
             allow(["logs:GetLogEvents", "logs:FilterLogEvents"], self._log_groups()),

@@ -14,7 +14,7 @@ from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
 from fanfold.contract import cloud
-from infra.access import READS_OF_ALL, allow, arn, worker_statements
+from infra.access import READS_OF_ALL, allow, arn, widening_statements, worker_statements
 from infra.fanout import Fanout
 from infra.image import RuntimeImage
 from infra.logs import log_group
@@ -101,6 +101,7 @@ class Shepherd(Construct):
                 ["states:StopExecution", "states:DescribeExecution"],
                 [arn(self, "states", "execution", one, colon=True) for one in standard],
             ),
+            *widening_statements(self, name),
             allow(["batch:TerminateJob"], [arn(self, "batch", "job", "*")], ours),
             allow(READS_OF_ALL, ["*"]),
             allow(["lambda:InvokeFunction"], [self.arn]),  # itself: each job has an invocation of its own

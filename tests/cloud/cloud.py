@@ -218,6 +218,11 @@ class LocalCloud:
         found: dict[str, int] = self._order("ended")
         return found
 
+    def map_runs(self, execution: str) -> list[dict[str, Any]]:
+        """The Map Runs of an execution, the latest first: `most` has the most children at once, under each limit."""
+        found: list[dict[str, Any]] = self._order("map_runs", execution)
+        return found
+
     def machines_of(self, job_id: str) -> list[dict[str, Any]]:
         """The Batch jobs, of small machines, that a job's runs were given to, as Batch describes them."""
         batch = self.client("batch")

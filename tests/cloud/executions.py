@@ -16,6 +16,7 @@ from moto.core.utils import utcnow
 from tests.cloud.states.definition import parse
 from tests.cloud.states.interpreter import Execution, Stopped, Surroundings
 from tests.cloud.states.map_run import EXPRESS_S
+from tests.cloud.states.map_runs import MapRuns
 from tests.cloud.states.values import StateFailed, as_json
 
 
@@ -32,6 +33,11 @@ class Executions:
         #: Told of a Standard execution that has ended: its ARN, its state machine's, its status.
         self.tell: Callable[[str, str, str], None] = lambda *_: None
         self._twice = 0
+
+    @property
+    def map_runs(self) -> MapRuns:
+        """Those of all executions."""
+        return self._surroundings.map_runs
 
     def start_express(self, machine: Any, name: str, given: str) -> str:
         """Start one that can be neither looked at nor stopped; its ARN. Two of one name are two."""

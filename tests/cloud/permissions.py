@@ -254,7 +254,10 @@ def _of_lambda(environ: dict[str, Any], here: str) -> Iterator[Asked]:
 
 def _of_states(environ: dict[str, Any], here: str) -> Iterator[Asked]:
     told = json.loads(_body(environ))
-    yield f"states:{_operation_of(environ)}", told.get("stateMachineArn") or told["executionArn"]
+    yield (
+        f"states:{_operation_of(environ)}",
+        next(told[name] for name in ("stateMachineArn", "executionArn", "mapRunArn") if name in told),
+    )
 
 
 def _of_batch(environ: dict[str, Any], here: str) -> Iterator[Asked]:

@@ -28,6 +28,7 @@ from tests.cloud.machines import Machines
 from tests.cloud.refusals import NotEmulated
 from tests.cloud.states.definition import parse
 from tests.cloud.states.interpreter import STATE_BYTES
+from tests.cloud.states.map_runs import CannotChange, MapRun, NoMapRun
 
 #: The overrides of a job, as text (https://docs.aws.amazon.com/batch/latest/userguide/service_limits.html).
 OVERRIDES_CHARACTERS = 8_192
@@ -183,10 +184,40 @@ def install_executions(executions: Executions) -> None:
     def refuse_history(self: StepFunctionBackend, execution_arn: str) -> None:
         raise _refused(NotEmulated("the history of executions"))
 
+    def list_map_runs(self: StepFunctionBackend, execution_arn: str) -> dict[str, Any]:
+        self.describe_execution(execution_arn)  # which refuses one that is not there
+        return {"mapRuns": [run.listed() for run in executions.map_runs.of(execution_arn)]}
+
+    def describe_map_run(self: StepFunctionBackend, map_run_arn: str) -> dict[str, Any]:
+        return _map_run(executions, map_run_arn).described()
+
+    def update_map_run(
+        self: StepFunctionBackend,
+        map_run_arn: str,
+        max_concurrency: int | None,
+        tolerated_failure_count: int | None,
+        tolerated_failure_percentage: float | None,
+    ) -> None:
+        run, count, share = _map_run(executions, map_run_arn), tolerated_failure_count, tolerated_failure_percentage
+        try:
+            run.change(max_concurrency=max_concurrency, percentage=share, count=count)
+        except CannotChange as refused:
+            raise Refusal("ValidationException", str(refused)) from refused
+
+    StepFunctionBackend.list_map_runs = list_map_runs
+    StepFunctionBackend.describe_map_run = describe_map_run
+    StepFunctionBackend.update_map_run = update_map_run
     StepFunctionBackend.create_state_machine = create_if_known
     StepFunctionBackend.get_execution_history = refuse_history
     StateMachine.start_execution = start
     Listed.stop = stop
+
+
+def _map_run(executions: Executions, arn: str) -> MapRun:
+    try:
+        return executions.map_runs.named(arn)
+    except NoMapRun as unknown:
+        raise Refusal("ResourceNotFound", str(unknown)) from unknown
 
 
 def forget(account: str, region: str) -> None:

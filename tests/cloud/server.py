@@ -131,6 +131,7 @@ class Server:
             "forget": self._forget,
             "throttled": lambda: self.functions.throttled,
             "ended": lambda: self.executions.ended,
+            "map_runs": self._map_runs,
         }
         return orders[order](*arguments)
 
@@ -138,6 +139,10 @@ class Server:
         """End everything that was started."""
         self.functions.close()
         self.machines.close()
+
+    def _map_runs(self, execution: str) -> list[dict[str, Any]]:
+        told = self.executions.map_runs.of(execution)
+        return [{"arn": one.arn, "status": one.status, "most": sorted(one.most.items())} for one in told]
 
     def _limit_concurrency(self, count: int | None) -> None:
         self.functions.concurrency = count

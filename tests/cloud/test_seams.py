@@ -33,6 +33,12 @@ SEAMS = [
     (BatchBackend.list_jobs, ["array_job_id", "filters"]),
     (StepFunctionBackend.create_state_machine, ["self", "name", "definition", "roleArn", "sm_type"]),
     (StepFunctionBackend.get_execution_history, ["self", "execution_arn"]),
+    (StepFunctionBackend.list_map_runs, ["self", "execution_arn"]),
+    (StepFunctionBackend.describe_map_run, ["self", "map_run_arn"]),
+    (
+        StepFunctionBackend.update_map_run,
+        ["self", "map_run_arn", "max_concurrency", "tolerated_failure_count", "tolerated_failure_percentage"],
+    ),
     (StateMachine.start_execution, ["region_name", "account_id", "execution_name", "execution_input"]),
     (StateMachine._handle_name_input_idempotency, ["self", "name", "execution_input"]),
     (StateMachine._validate_execution_input, ["self", "execution_input"]),

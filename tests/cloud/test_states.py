@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import threading
+from contextlib import contextmanager
 
 import pytest
 
 from tests.cloud.refusals import NotEmulated
 from tests.cloud.states.definition import INVOKE, SUBMIT_JOB, parse
 from tests.cloud.states.interpreter import STATE_BYTES, Execution, Stopped, Surroundings
+from tests.cloud.states.map_runs import CannotChange, MapRuns
 from tests.cloud.states.values import StateFailed, evaluate, fill
 
 INPUT = {"job": {"id": "j1", "expires_at": 7}, "run": {"index": 3}, "n": 2}
@@ -215,6 +217,95 @@ def test_a_map_run_fails_when_more_children_fail_than_it_tolerates(tolerated, fa
             service.run(body, given)
     else:
         service.run(body, given)
+
+
+class Gate:
+    """A service whose calls last until they are let go, each by one."""
+
+    def __init__(self, count):
+        self.items = [{"i": i} for i in range(count)]
+        self.surroundings = Surroundings(self, lambda *_: self.items, wait_scale=0)
+        self.begun, self._open = 0, threading.Semaphore(0)
+        self._lock = threading.Lock()
+
+    def __call__(self, *_):
+        with self._lock:
+            self.begun += 1
+        assert self._open.acquire(timeout=30)
+        return {}
+
+    def let_go(self, count):
+        self._open.release(count)
+
+
+@contextmanager
+def map_run_of(gate, at_once):
+    """A Map Run over the gate's items, one a child, while it goes on."""
+    execution = Execution("arn:aws:states:r:a:execution:m:e", gate.surroundings, None)
+    body, given = machine(Children=distributed({"Call": call()})), {"key": "k", "job": {}, "max": at_once, "each": 1}
+    thread = threading.Thread(target=execution.run, args=[body, given])
+    thread.start()
+    try:
+        yield lambda: gate.surroundings.map_runs.of(execution.id)[0]
+    finally:
+        gate.let_go(1_000)
+        thread.join()
+
+
+def changed(run, **what):
+    run.change(**{"max_concurrency": None, "percentage": None, "count": None, **what})
+
+
+def test_a_map_run_takes_a_higher_limit_while_it_goes_on_some_time_after_it_was_told(eventually):
+    gate = Gate(9)
+    with map_run_of(gate, at_once=2) as of:
+        eventually(lambda: gate.begun == 2)
+        run = of()
+        assert run.arn.startswith("arn:aws:states:r:a:mapRun:m/map:")
+        changed(run, max_concurrency=5)
+        assert (run.described()["maxConcurrency"], gate.begun) == (5, 2)
+        eventually(lambda: gate.begun == 5)
+        assert run.most == {2: 2, 5: 5}
+    assert (run.status, run.described()["executionCounts"]["succeeded"]) == ("SUCCEEDED", 9)
+
+
+def test_a_lower_limit_ends_no_child_and_as_soon_as_a_child_ends_another_begins(eventually):
+    """So no limit makes a Map Run wait for a judgement: docs/decisions/0025."""
+    gate = Gate(9)
+    with map_run_of(gate, at_once=3) as of:
+        eventually(lambda: gate.begun == 3)
+        changed(of(), max_concurrency=1)
+        eventually(lambda: of().limit == 1)
+        assert (of().running, gate.begun) == (3, 3)
+        gate.let_go(3)
+        eventually(lambda: gate.begun == 4)
+        assert of().listed().get("stopDate") is None
+
+
+def test_a_map_run_that_has_ended_is_listed_and_cannot_be_changed():
+    gate = Gate(2)
+    with map_run_of(gate, at_once=0) as of:
+        gate.let_go(2)
+    assert of().listed()["stopDate"] >= of().listed()["startDate"]
+    with pytest.raises(CannotChange, match="is SUCCEEDED"):
+        changed(of(), max_concurrency=5)
+
+
+@pytest.mark.parametrize("what", [{}, {"max_concurrency": -1}, {"percentage": 101.0}])
+def test_a_change_that_is_none_is_refused(what):
+    run = MapRuns().begin("arn:aws:states:r:a:execution:m:e", "runs", max_concurrency=1, here=1)
+    with pytest.raises(CannotChange):
+        changed(run, **what)
+
+
+@pytest.mark.parametrize(("what", "status"), [({"percentage": 100.0}, "SUCCEEDED"), ({"count": 0}, "FAILED")])
+def test_how_many_failures_are_tolerated_can_be_changed_too(what, status):
+    run = MapRuns().begin("arn:aws:states:r:a:execution:m:e", "runs", max_concurrency=1, here=1, total=4)
+    run.tolerated_percentage = 50.0
+    changed(run, **what)
+    run.note("SUCCEEDED")
+    run.note("FAILED Lambda.X: why")
+    assert run.has_too_many_failures is (status == "FAILED")
 
 
 def test_an_execution_ends_at_its_time_limit():

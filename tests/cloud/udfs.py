@@ -91,3 +91,15 @@ def tries_begun(folder) -> dict[str, int]:
     """The tries of `straggles` that have begun, and the process of each."""
     lines = (folder / "begun").read_text().splitlines() if (folder / "begun").exists() else []
     return {what: int(pid) for what, pid in map(str.split, lines)}
+
+
+@fanfold.udf
+def noted(x: int, folder: str):
+    """Notes when it began and ended, by the clock that all processes of this machine have."""
+    import pathlib
+    import time
+
+    began = time.monotonic()
+    time.sleep(0.1)
+    (pathlib.Path(folder) / str(x)).write_text(f"{began} {time.monotonic()}")
+    return x

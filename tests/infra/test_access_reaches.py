@@ -100,6 +100,23 @@ def test_people_stop_executions_of_this_deployment_and_of_no_other(templates: Te
         assert not reaches(templates, "PeopleUser", "states:StopExecution", execution(path, "other"))
 
 
+@pytest.mark.parametrize("who", ["PeopleUser", "PeopleOperator", "ShepherdRole"])
+def test_who_looks_after_a_ramp_finds_and_widens_map_runs_of_this_deployment_and_of_no_other(
+    templates: Templates, who: str
+) -> None:
+    """The ARNs are as the service authorization reference has them."""
+
+    def machine(deployment: str, path: str = cloud.DISTRIBUTED) -> str:
+        return cloud.resource_name(deployment, path)
+
+    execution = f"arn:aws:states:{_HERE}:execution:{machine('main')}:some-job-0"
+    label = templates.definition(cloud.DISTRIBUTED)["States"]["Children"]["Label"]
+    map_run = f"arn:aws:states:{_HERE}:mapRun:%s/{label}:0e4f0b0e-1ee1-4fc1-a6b2-b0d2cb1a1a4e"
+    assert unreached(templates, who, {"states:ListMapRuns"}, [execution]) == []
+    assert unreached(templates, who, {"states:UpdateMapRun"}, [map_run % machine("main")]) == []
+    assert not reaches(templates, who, "states:UpdateMapRun", map_run % machine("other"))
+
+
 def test_people_find_the_deployment_and_no_other(templates: Templates) -> None:
     def parameter(name: str) -> str:
         return f"arn:aws:ssm:{_HERE}:parameter{cloud.parameter_name(name)}"

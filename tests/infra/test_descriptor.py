@@ -32,7 +32,7 @@ def test_the_descriptor_has_what_the_contract_says(templates: Templates) -> None
     descriptor = parameters(templates)[cloud.parameter_name("main")]
     assert set(descriptor) == set(
         cloud.DeploymentDescriptor.__required_keys__
-        | {"secrets", "sealing_key", "plain", "fanfold", "notify_topics", "scheduler"}
+        | {"secrets", "sealing_key", "plain", "fanfold", "notify_topics", "scheduler", "widens_map_runs"}
     )
     assert set(descriptor["image"]) == set(cloud.ImageFacts.__annotations__)
     assert set(descriptor["limits"]) == set(cloud.DeployedLimits.__annotations__)

@@ -69,6 +69,7 @@ ACCEPTED: list[tuple[str, str, str]] = [
             (r"IAM5\[.*:job/\*\]", "Batch names jobs itself; a condition on the tag keeps it to ours"),
             (r"IAM5\[.*parameter/fanfold/main/\*\]", "this deployment's descriptor"),
             (r"IAM5\[.*:execution:fanfold-main-(distributed|dedicated):\*\]", "executions name themselves"),
+            (r"IAM5\[.*:mapRun:fanfold-main-distributed/runs:\*\]", "Step Functions numbers Map Runs"),
             (r"IAM5\[.*schedule/fanfold-main-schedules/\*\]", "a schedule has the name that its user gives it"),
         )
     ),
@@ -80,6 +81,7 @@ ACCEPTED: list[tuple[str, str, str]] = [
             (r"IAM5\[.*:job/\*\]", "Batch names jobs itself; a condition on the tag keeps it to ours"),
             (r"IAM5\[.*parameter/fanfold/main/\*\]", "this deployment's descriptor"),
             (r"IAM5\[.*:execution:fanfold-main-(distributed|dedicated):\*\]", "executions name themselves"),
+            (r"IAM5\[.*:mapRun:fanfold-main-distributed/runs:\*\]", "Step Functions numbers Map Runs"),
             (r"IAM5\[.*schedule/fanfold-main-deadlines/\*\]", "a schedule has its job's name"),
         )
     ),

@@ -10,6 +10,8 @@ from typing import TypedDict
 
 #: The three state machines: up to about 1,000 runs (Express), any number (Distributed Map), and machines (Batch).
 EXPRESS, DISTRIBUTED, DEDICATED = "express", "distributed", "dedicated"
+#: The label of the Distributed Map, which is in the ARN of each Map Run and of its children.
+MAP_RUN_LABEL = "runs"
 
 
 def parameter_name(deployment: str) -> str:
@@ -142,6 +144,8 @@ class _LaterMembers(TypedDict, total=False):
     notify_topics: list[str]
     #: What schedules need; not there in a deployment that keeps none.
     scheduler: SchedulerFacts
+    #: Whether the shepherd widens Map Runs, and people may; not there in a deployment that starts them at their widest.
+    widens_map_runs: bool
     #: The version of Fanfold that was deployed, such as 0.1.0: what messages say.
     fanfold: str
 

@@ -11,6 +11,9 @@ REALTIME_DISK_MIB = 2048
 #: How near a limit, as a part of it, is too near: the next larger input may pass it.
 NEAR = 0.9
 
+#: A ramp lets no more runs go on side by side than are over, up to here; from then on as many as may run.
+PROVEN_RUNS = 1_000
+
 #: Where a write beside the event and an object in S3 cost the same (DynamoDB $0.625 per M KB, S3 $5 per M PUT).
 INLINE_RESULT_BYTES = 8 * 1024
 

@@ -493,10 +493,19 @@ class ExecutionFailureRecord(NamedTuple):
 
 
 class StageRecord(NamedTuple):
-    """How far a ramp (`name`: "ramp") has come: the runs below `stop` are to be started."""
+    """How far a ramp (`name`: "ramp") has come: the runs below `stop` are to be started, after so many were `judged`.
+
+    Or (`name`: a dispatch's) how much of that dispatch may run side by side: so many `children`, which are to become
+    the `most`, of `runs_each`. `map_run`: the one that was widened last.
+    """
 
     name: str
     stop: int = 0
+    judged: int = 0
+    children: int = 0
+    most: int = 0
+    runs_each: int = 0
+    map_run: str = ""
 
 
 class LargerRecord(NamedTuple):

@@ -1,13 +1,15 @@
 """A ramp: the stages in which a job's runs begin, each when the one before has ended and nothing speaks against more.
 
-How far it has come is an event of the job's, so that anybody who looks after the job can go on with it.
+A stage that AWS starts as one Map Run begins narrow, and widens as runs end; where many fail before it is as wide as it
+may be, the ramp stops all the same. How far a ramp has come are events of the job's, so that anybody who looks after
+the job can go on with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fanfold.contract.layout import NEAR, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
+from fanfold.contract.layout import NEAR, PROVEN_RUNS, REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
 from fanfold.core.models import (
     BAD,
@@ -27,6 +29,8 @@ from fanfold.core.models import (
 RAMP = "ramp"
 #: Where so many of a stage's runs needed a larger machine, it goes no further.
 _TOO_MANY = 0.5
+#: Where so many of a job's runs that are over have failed, and no fewer than these, a stage widens no further.
+_BAD_SHARE, _FEW_BAD = 0.1, 5
 
 
 def released(state: JobState) -> int:
@@ -77,6 +81,48 @@ def _near_limits(state: JobState, statuses: list[RunStatus]) -> Iterator[str]:
 def stop_reason(state: JobState, stop: int, reasons: list[str]) -> str:
     """Why a ramp goes no further, as the job tells it."""
     return f"the ramp stopped after {stop:,} of {state.header.count:,} runs: {'; '.join(reasons)}"
+
+
+# How wide a stage is that has begun.
+
+
+def width_of(state: JobState) -> StageRecord | None:
+    """How wide the stage is that a ramp has come to, where it is a Map Run that began narrow; None for any other."""
+    told = records(state.job_events(EventKind.STAGE), StageRecord)
+    ramp = next((record for record in told if record.name == RAMP), None)
+    if ramp is None or not ramp.judged or is_stopped(state):
+        return None
+    return next((record for record in reversed(told) if record.name != RAMP and record.stop == ramp.stop), None)
+
+
+def children_allowed(over: int, runs_each: int, most: int) -> int:
+    """How many children of so many runs each may go on side by side when so many runs of their job are over."""
+    return most if over >= PROVEN_RUNS else max(1, min(most, over // runs_each))
+
+
+def next_width(state: JobState, width: StageRecord) -> int | None:
+    """How many children may go on by now, where that is twice as many or all; None where there is nothing to change."""
+    allowed = children_allowed(runs_over(state), width.runs_each, width.most)
+    return allowed if allowed > width.children and (allowed == width.most or allowed >= 2 * width.children) else None
+
+
+def runs_over(state: JobState) -> int:
+    """How many runs are over."""
+    return sum(count for status, count in state.counts().items() if status.final)
+
+
+def reasons_to_end(state: JobState) -> list[str]:
+    """What speaks against going on with a stage that is not as wide as it may be, as parts of a sentence."""
+    width = width_of(state)
+    if width is None or width.children >= width.most:
+        return []
+    counts, over = state.counts(), runs_over(state)
+    if sum(counts[bad] for bad in BAD) < max(_FEW_BAD, _BAD_SHARE * over):
+        return []
+    return [f"{counts[bad]:,} of {over:,} runs {bad.value.replace('_', ' ')}" for bad in BAD if counts[bad]]
+
+
+# Which runs are to be started.
 
 
 def open_runs(state: JobState, start: int, stop: int) -> list[RunRef]:

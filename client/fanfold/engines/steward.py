@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from typing import Protocol
 
 from fanfold.core.fold import JobState
 from fanfold.core.models import JobHeader, RunRef, StageRecord, to_event
@@ -27,6 +28,19 @@ Turn = Callable[[JobHeader], AbstractContextManager[JobState | None]]
 Start = Callable[[JobHeader, Iterable[RunRef]], None]
 
 
+class Widener(Protocol):
+    """Has more of a stage run side by side, once it has begun, where an engine can."""
+
+    def is_due(self, state: JobState) -> bool:
+        """Whether a stage may be wider than it is, and it is time to see to that."""
+
+    def widen(self, state: JobState) -> bool:
+        """Widen the stage; False where that cannot be now."""
+
+    def wait_s(self, state: JobState) -> float | None:
+        """In how many seconds to look again whether it is due, if nobody tells before; None for never."""
+
+
 def has_more(header: JobHeader) -> bool:
     """Whether a job has anything to go on with by itself."""
     return bool(header.stages or header.ladder)
@@ -38,16 +52,17 @@ class Steward:
     `start` starts runs of the job itself; a larger job is started by the engine.
     """
 
-    def __init__(self, engine: Engine, turn: Turn, start: Start | None = None) -> None:
+    def __init__(self, engine: Engine, turn: Turn, start: Start | None = None, widener: Widener | None = None) -> None:
         self._engine = engine
         self._turn = turn
         self._start = start or engine.start
+        self._widener = widener
         self._larger = Larger(engine, engine.reconcile)
 
     def advance(self, state: JobState) -> bool:
         """Do what is due; whether there was anything."""
         adopted = bool(state.too_large) and self._larger.adopt(state)
-        if state.done or not (_may_climb(state) or self._larger.due(state)):
+        if state.done or not (_may_climb(state) or self._larger.due(state) or self._may_widen(state)):
             return adopted
         with self._turn(state.header) as fresh:
             if fresh is None:
@@ -56,13 +71,29 @@ class Steward:
             for rung, indexes in due.items():
                 self._larger.begin(fresh, rung, indexes)
             climbed = _may_climb(fresh) and climb(self._engine, fresh, self._start)
-            return climbed or bool(due) or adopted
+            widened = not climbed and self._may_widen(fresh) and self._widen(fresh)
+            return climbed or widened or bool(due) or adopted
 
     def wait_s(self, state: JobState) -> float | None:
         """In how many seconds there is something to do of which nobody tells; None where somebody will."""
         if _may_climb(state):
             return 0.0  # it was another's turn
-        return self._larger.wait_s(state) if state.too_large else None
+        waits_s = [self._larger.wait_s(state) if state.too_large else None]
+        if self._widener is not None and state.header.cancelled_at is None:
+            waits_s.append(self._widener.wait_s(state))
+        return min((wait_s for wait_s in waits_s if wait_s is not None), default=None)
+
+    def _may_widen(self, state: JobState) -> bool:
+        if self._widener is None or state.header.cancelled_at is not None:
+            return False
+        return bool(stages.reasons_to_end(state)) or self._widener.is_due(state)
+
+    def _widen(self, state: JobState) -> bool:
+        """Have more of the stage run side by side, or stop where too much of it has failed."""
+        if reasons := stages.reasons_to_end(state):
+            _stop(self._engine, state, stages.runs_over(state), reasons)
+            return True
+        return self._widener is not None and self._widener.widen(state)
 
 
 def climb(engine: Engine, state: JobState, start: Start) -> bool:
@@ -74,15 +105,20 @@ def climb(engine: Engine, state: JobState, start: Start) -> bool:
     before = stop
     while stop < header.count and stages.has_ended(state, stop):
         if reasons := stages.reasons_to_stop(state, stop) if stop else []:
-            stop_job(log, header.id, stages.stop_reason(state, stop, reasons), name=stages.RAMP)
-            engine.cancel(header)
+            _stop(engine, state, stop, reasons)
             return True
         begin, stop = stop, stages.next_stop(header, stop)
-        log.append([to_event(header.id, StageRecord(stages.RAMP, stop))])
+        log.append([to_event(header.id, StageRecord(stages.RAMP, stop, judged=begin))])
         if runs := stages.open_runs(state, begin, stop):
             start(header, runs)
             break
     return stop > before
+
+
+def _stop(engine: Engine, state: JobState, stop: int, reasons: list[str]) -> None:
+    """Stop the job's ramp after so many runs. What is done is kept; what runs is told, and nothing more begins."""
+    stop_job(engine.stores.log, state.header.id, stages.stop_reason(state, stop, reasons), name=stages.RAMP)
+    engine.cancel(state.header)
 
 
 def begin_ramp(engine: Engine, header: JobHeader) -> None:

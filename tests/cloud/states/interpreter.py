@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from tests.cloud.states.map_runs import MapRuns
 from tests.cloud.states.values import StateFailed, as_json, evaluate, fill, put
 
 #: Input and output of a state, and of an execution: 256 KiB as UTF-8.
@@ -38,6 +39,7 @@ class Surroundings:
     wait_scale: float = 1.0
     #: Children of a Map Run side by side. AWS runs 10,000; these are threads.
     children: int = 8
+    map_runs: MapRuns = field(default_factory=MapRuns)
 
 
 @dataclass

@@ -5,11 +5,13 @@ https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.cloud.states.interpreter import Execution, Stopped, limited, side_by_side
+from tests.cloud.states.map_runs import MapRun
 from tests.cloud.states.values import StateFailed, as_json, evaluate, fill
 
 #: An Express child lives for five minutes.
@@ -26,12 +28,33 @@ def run_children(parent: Execution, state: Mapping[str, Any], given: Any, contex
     items = parent.surroundings.read_items(fill(state["ItemReader"]["Parameters"], given, context), parent)
     batches = list(_batches(items, state["ItemBatcher"], given, context))
     asked = int(evaluate(state["MaxConcurrencyPath"], given, context)) if "MaxConcurrencyPath" in state else 0
-    here = parent.surroundings.children
-    failed = 0
+    run = parent.surroundings.map_runs.begin(
+        parent.id,
+        state.get("Label", "map"),
+        max_concurrency=asked,
+        here=parent.surroundings.children,
+        total=len(batches),
+        tolerated_percentage=state.get("ToleratedFailurePercentage", 0),
+    )
+    try:
+        outputs = _children_of(run, parent, state, batches)
+        parent.check()
+        if run.has_too_many_failures:
+            raise StateFailed("States.ExceedToleratedFailureThreshold", f"{run.failed} of {run.total} children failed")
+    except StateFailed:
+        run.end("FAILED")
+        raise
+    except Stopped:
+        run.end("ABORTED")
+        raise
+    run.end("SUCCEEDED")
+    return [output for of_child in outputs for output in of_child]
+
+
+def _children_of(run: MapRun, parent: Execution, state: Mapping[str, Any], batches: list[Any]) -> list[list[Any]]:
+    """What the children put out, each of which runs as soon as the Map Run has a place for it."""
 
     def run_child(batch: Any) -> list[Any]:
-        nonlocal failed
-        parent.check()
         child = Execution(
             f"{parent.id.replace(':execution:', ':express:')}/{state.get('Label', 'map')}:{uuid.uuid4()}",
             parent.surroundings,
@@ -39,16 +62,15 @@ def run_children(parent: Execution, state: Mapping[str, Any], given: Any, contex
             stop=parent.stop,
             role=parent.role,
         )
-        outcome, output = _outcome(child, state["ItemProcessor"], batch)
-        parent.children.append((child, outcome))
-        failed += outcome != "SUCCEEDED"
+        with run.place(parent.check):
+            parent.check()
+            child.began = time.monotonic()
+            outcome, output = _outcome(child, state["ItemProcessor"], batch)
+            parent.children.append((child, outcome))
+            run.note(outcome)
         return output
 
-    outputs = side_by_side(run_child, batches, min(asked, here) if asked else here)
-    parent.check()
-    if failed * 100 > state.get("ToleratedFailurePercentage", 0) * len(batches):
-        raise StateFailed("States.ExceedToleratedFailureThreshold", f"{failed} of {len(batches)} children failed")
-    return [output for of_child in outputs for output in of_child]
+    return side_by_side(run_child, batches, run.here)
 
 
 def _outcome(child: Execution, body: Mapping[str, Any], batch: Any) -> tuple[str, list[Any]]:

@@ -18,6 +18,7 @@ from fanfold.engines.aws.dispatch import Dispatch, to_event
 from fanfold.engines.aws.lost_machines import LostMachines
 from fanfold.engines.aws.paths import LaunchContext, new_dispatch, open_paths
 from fanfold.engines.aws.paths.dedicated import lane_of
+from fanfold.engines.aws.paths.executions import Executions
 from fanfold.engines.aws.queueing import Queueing
 from fanfold.engines.aws.reconcile import Findings
 from fanfold.engines.aws.work import Work
@@ -254,10 +255,14 @@ class AwsEngine:
         return len(following) < before
 
     def steward_of(self, header: JobHeader) -> Steward:
-        """What goes on with that job: stages of its ramp, larger machines."""
-        from fanfold.engines.steward import Steward
+        """What goes on with that job: stages of its ramp and how wide they are, larger machines."""
+        if header.id not in self._stewards:
+            from fanfold.engines.aws.map_runs import MapRuns
+            from fanfold.engines.steward import Steward
 
-        return self._stewards.setdefault(header.id, Steward(self, self._turn))
+            map_runs = MapRuns(self.context, Executions(self.context))
+            self._stewards[header.id] = Steward(self, self._turn, widener=map_runs)
+        return self._stewards[header.id]
 
     def _goes_on(self, header: JobHeader, state: JobState) -> bool:
         """Begin what is to begin later than the job; whether there was anything."""

@@ -23,6 +23,7 @@ from fanfold.contract.cloud import (
     shards,
     telemetry_partition,
 )
+from fanfold.contract.layout import PROVEN_RUNS
 from fanfold.contract.payloads import FAILED_EXECUTION, FAILED_EXECUTION_ATTRIBUTES
 from fanfold.core.models import TELEMETRY, Event, EventKind, JobHeader, RunStatus
 from fanfold.stores.aws.account import CONCURRENCY
@@ -110,18 +111,20 @@ def _wakes(event: Event, header: JobHeader) -> bool:
 
     Where somebody is to be told of the job's end, of all that may be its end, too: of a large job it hears by the end
     of its execution, else every second of it would wake it. So does it hear of a large stage of a ramp; of a small one
-    by its runs.
+    by its runs, and by a job's first runs that more may go on side by side.
     """
     if event.kind is EventKind.FINISHED:
         may_be_last = header.notify and (header.count <= _SMALL_JOB or event.attempt > 0)
-        return event.status not in _GOOD or bool(may_be_last) or _ends_a_stage(event.index, header.stages)
+        return event.status not in _GOOD or bool(may_be_last) or _moves_a_ramp(event.index, header)
     return event.kind is EventKind.DISPATCH or (event.kind is EventKind.CACHE and bool(header.notify))
 
 
-def _ends_a_stage(index: int, stages: Sequence[int]) -> bool:
-    """Whether the end of that run may be the end of a small stage."""
-    begin = 0
-    for stop in stages:
+def _moves_a_ramp(index: int, header: JobHeader) -> bool:
+    """Whether the end of that run may be the end of a small stage, or may widen a Map Run (`engines.aws.map_runs`)."""
+    begin, is_wide = 0, header.count > _SMALL_JOB or header.max_workers or header.rate
+    if header.stages and is_wide and index < PROVEN_RUNS and header.instance_type is None:
+        return True
+    for stop in header.stages:
         if begin <= index < stop:
             return stop - begin <= _SMALL_JOB
         begin = stop

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fanfold.contract.cloud import DISTRIBUTED
 from fanfold.contract.payloads import DistributedInput
 from fanfold.core.models import JobHeader, RunRef
-from fanfold.engines.aws.capacity import portions, with_spare
+from fanfold.engines.aws.capacity import Portions, portions, with_spare
 from fanfold.engines.aws.dispatch import Dispatch, lines, run_items
 from fanfold.engines.aws.paths.base import STANDARD_LOOK_S, STARTING_S, Fate, LaunchContext, execution_name
 from fanfold.engines.aws.paths.executions import Executions
@@ -32,14 +32,22 @@ class DistributedPath:
         stores.objects.put_file(key, path)
         may_run, asked = self._context.capacity.runs(), _asked_at_once(header)
         at_once = with_spare(may_run) if asked is None or asked > may_run else asked
-        children, each = portions(at_once, header.batch_size)
+        full = portions(at_once, header.batch_size)
         given: DistributedInput = {
             "job": self._context.job(header),
             "manifest_key": key,
-            "max_children": children,
-            "runs_per_child": each,
+            "max_children": self._begin_with(header, dispatch, runs, full),
+            "runs_per_child": full.runs_per_child,
         }
         self._executions.start(DISTRIBUTED, name, json.dumps(given, separators=(",", ":")))
+
+    def _begin_with(self, header: JobHeader, dispatch: Dispatch, runs: Sequence[RunRef], full: Portions) -> int:
+        """How many children run at once to begin with: within a ramp few, and more by and by."""
+        if not header.stages:
+            return full.children
+        from fanfold.engines.aws.map_runs import MapRuns
+
+        return MapRuns(self._context, self._executions).begin(header, dispatch, runs, full)
 
     def stop(self, header: JobHeader, dispatch: Dispatch) -> None:
         """Stop the execution: it would start runs that have been cancelled."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from fanfold.contract.cloud import MAP_RUN_LABEL
 from fanfold.contract.records import NamedTuple
 from fanfold.engines.aws.paths.base import CUT_OFF, STARTING_S, Fate, LaunchContext
 from fanfold.stores.aws.account import Refused
@@ -15,6 +16,8 @@ _LOOK_S = 15.0
 _LOOK_WHEN_TOLD_S = 0.5
 _THERE_ALREADY = "ExecutionAlreadyExists"
 _NOT_THERE = ("ExecutionDoesNotExist",)
+#: Which of these a Map Run that has ended gets, no document says.
+_CANNOT_CHANGE = ("ResourceNotFound", "ValidationException")
 
 
 class Sight(NamedTuple):
@@ -60,6 +63,31 @@ class Executions:
             self._call("stop_execution", arn, expected=_NOT_THERE, executionArn=arn, error="Cancelled", cause=cause)
         except Refused:
             return
+
+    def map_run(self, path: str, name: str) -> str | None:
+        """The ARN of the Map Run that an execution goes on with; None where it has not begun one, or none goes on."""
+        arn = self._arn(path, name)
+        try:
+            answer = self._call("list_map_runs", arn, expected=_NOT_THERE, executionArn=arn)
+        except Refused:
+            return None
+        return next((str(one["mapRunArn"]) for one in answer["mapRuns"] if not one.get("stopDate")), None)
+
+    def limit_map_run(self, arn: str, children: int) -> bool:
+        """Have a Map Run go on with at most so many children at once; False where it has ended, or there is none.
+
+        Where that is fewer than before, those that run go on.
+        """
+        change = {"mapRunArn": arn, "maxConcurrency": children}
+        try:
+            self._call("update_map_run", arn, expected=_CANNOT_CHANGE, **change)
+        except Refused:
+            return False
+        return True
+
+    def map_runs_arn(self, path: str) -> str:
+        """What the ARNs of a state machine's Map Runs begin with."""
+        return f"{self._machine(path).replace(':stateMachine:', ':mapRun:')}/{MAP_RUN_LABEL}"
 
     def fate(self, path: str, name: str, age_s: float) -> Fate | None:
         """Why nothing more comes of a Standard execution, or None while something may."""
