@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 from fanfold.core.compat import run_arguments, submit_arguments, takes
 from fanfold.core.options import Options, Request, check_flags, check_number, checked_tags, unwrapped
 from fanfold.engines.base import Engine, engine_for, start_early
-from fanfold.errors import InputError, JobNotFound
+from fanfold.errors import InputError, JobNotFound, RunFailed
 from fanfold.settings import WithoutOwnFrames, current
 
 if TYPE_CHECKING:
@@ -212,7 +212,8 @@ def submit(
             progress = wait_for_ramp(job, progress)
             if debug_mode:
                 return result_with_output(job, progress)
-            return job.collect(None, flatten, drop_index, ignore_exceptions=ignore_exceptions, progress=progress)
+            with raising_ramp_stopped(job):
+                return job.collect(None, flatten, drop_index, ignore_exceptions=ignore_exceptions, progress=progress)
 
 
 def _plan(*call: Any) -> Plan:
@@ -489,6 +490,22 @@ def wait_for_ramp(job: Job, progress: bool | None) -> bool | None:
     from fanfold.submission.ramp import climb
 
     return climb(job, progress=progress) or progress
+
+
+@contextmanager
+def raising_ramp_stopped(job: Job) -> Iterator[None]:
+    """Raise `RampStopped` where a job's ramp has stopped in its last stage, in place of the failures that it shows."""
+    failure = None
+    try:
+        yield
+    except RunFailed as error:
+        failure = error
+    if job.header.stages:
+        from fanfold.submission.ramp import check_stopped
+
+        check_stopped(job)
+    if failure is not None:
+        raise failure
 
 
 def _first(inputs: Any) -> list[Any]:

@@ -95,6 +95,12 @@ def width_of(state: JobState) -> StageRecord | None:
     return next((record for record in reversed(told) if record.name != RAMP and record.stop == ramp.stop), None)
 
 
+def is_narrow(state: JobState) -> bool:
+    """Whether the stage that a ramp has come to is to widen yet."""
+    width = width_of(state)
+    return width is not None and width.children < width.most and not state.done
+
+
 def children_allowed(over: int, runs_each: int, most: int) -> int:
     """How many children of so many runs each may go on side by side when so many runs of their job are over."""
     return most if over >= PROVEN_RUNS else max(1, min(most, over // runs_each))
@@ -113,8 +119,7 @@ def runs_over(state: JobState) -> int:
 
 def reasons_to_end(state: JobState) -> list[str]:
     """What speaks against going on with a stage that is not as wide as it may be, as parts of a sentence."""
-    width = width_of(state)
-    if width is None or width.children >= width.most:
+    if not is_narrow(state):
         return []
     counts, over = state.counts(), runs_over(state)
     if sum(counts[bad] for bad in BAD) < max(_FEW_BAD, _BAD_SHARE * over):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fanfold.engines.stages import is_stopped, released
+from fanfold.engines.stages import is_narrow, is_stopped, released
 from fanfold.errors import InputError, RampStopped
 from fanfold.job import Job
 from fanfold.job.waiting import Progress
@@ -14,7 +14,7 @@ DEFAULT_STAGES = (1, 5, 50)
 
 
 def climb(job: Job, *, progress: bool | None = None) -> bool:
-    """Wait until the last stage of a job's ramp has begun, which it does by itself (`engines.steward`).
+    """Wait until the last stage of a job's ramp has begun and is as wide as it may be (`engines.steward`).
 
     `progress` shows one bar over all stages, as `job.wait` does. True where a bar has been shown. Raises `RampStopped`
     with a report of the stage that went wrong; what has succeeded stays in the cache, and the rest is cancelled.
@@ -23,13 +23,18 @@ def climb(job: Job, *, progress: bool | None = None) -> bool:
     with Progress(job.header, shown=progress, stays=False) as bar:
         for state in job.changes(idle=bar.show):
             stop = released(state)
-            if stop >= len(job) and not is_stopped(state):
+            if stop >= len(job) and not is_stopped(state) and not is_narrow(state):
                 break
-            bar.stage = f"ramp: the first {stop:,}"
+            bar.stage = "ramp: widening" if is_narrow(state) else f"ramp: the first {stop:,}"
             bar.show(state)
+    check_stopped(job)
+    return bar.visible
+
+
+def check_stopped(job: Job) -> None:
+    """Raise `RampStopped` where a job's ramp has stopped it."""
     if is_stopped(job.state):
         raise _stopped(job)
-    return bar.visible
 
 
 def check_stages(ramp: bool | Sequence[int]) -> tuple[int, ...]:

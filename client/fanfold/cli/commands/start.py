@@ -200,11 +200,12 @@ def _check_output(output: Path, *, debug: bool, no_wait: bool) -> None:
 
 def _wait_for(job: Job) -> Job:
     """Wait for a job's end; raises `RampStopped` where its ramp has stopped it."""
-    from fanfold.api.submit import cancelling, wait_for_ramp
+    from fanfold.api.submit import cancelling, raising_ramp_stopped, wait_for_ramp
 
     with cancelling(job):
         wait_for_ramp(job, None)
-    return wait_or_cancel(job)
+    with raising_ramp_stopped(job):
+        return wait_or_cancel(job)
 
 
 def _constants(pairs: list[str], start: Any) -> dict[str, Any]:
