@@ -270,7 +270,7 @@ def test_a_map_run_takes_a_higher_limit_while_it_goes_on_some_time_after_it_was_
 
 
 def test_a_lower_limit_ends_no_child_and_as_soon_as_a_child_ends_another_begins(eventually):
-    """So no limit makes a Map Run wait for a judgement: docs/decisions/0025."""
+    """So no limit makes a Map Run wait for a judgement: docs/decisions/0026."""
     gate = Gate(9)
     with map_run_of(gate, at_once=3) as of:
         eventually(lambda: gate.begun == 3)

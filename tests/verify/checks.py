@@ -9,10 +9,11 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import fanfold
-from fanfold.core.models import RunRef
+from fanfold.core.models import EventKind, RunRef, StageRecord, records
 from fanfold.engines.aws.dispatch import run_items
 from fanfold.engines.base import engine_for
 from fanfold.errors import FanfoldError, RunFailed, WaitTimeout
+from fanfold.stores.aws.account import Refused
 
 
 class AwsCheck(NamedTuple):
@@ -33,6 +34,13 @@ def sleeps(x: int, seconds: float = 600.0):
     import time
 
     time.sleep(seconds)
+
+
+@fanfold.udf
+def naps(x: int):
+    import time
+
+    time.sleep(0.2)
 
 
 @fanfold.udf
@@ -141,6 +149,27 @@ def _children_a_second() -> str:
     return f"5,000 runs in {took:.0f} s: {5_000 / took:.0f} a second, the Map Run's end included"
 
 
+def _widens() -> str:
+    """A ramp whose second stage may have three children of 40 runs, two of them at once, and begins with one."""
+    job = _submit(naps, range(122), ramp=(2,), max_workers=6, batch_size=20).wait(timeout=600)
+    told = records(job.state.job_events(EventKind.STAGE), StageRecord)
+    width = next((one for one in told if one.name != "ramp"), None)
+    _need(width is not None, "the stage began as wide as it may be: this caller may not widen Map Runs")
+    account, machine = engine_for("aws").account, engine_for("aws").context.descriptor["state_machines"]["distributed"]
+    execution = f"{machine.replace(':stateMachine:', ':execution:')}:{job.id}-{width.name}"
+    listed = account.call("stepfunctions", "list_map_runs", on=execution, executionArn=execution)["mapRuns"]
+    refused = ""
+    try:
+        change = {"mapRunArn": listed[0]["mapRunArn"], "maxConcurrency": 3}
+        account.call("stepfunctions", "update_map_run", on=execution, expected=("ResourceNotFound",), **change)
+    except (Refused, FanfoldError) as error:
+        refused = str(error)
+    said = (
+        f"{len(listed)} Map Run, {width.children} of {width.most} children at last; a change after its end: {refused}"
+    )
+    return _need((len(listed), width.children, job.counts()) == (1, 3, {"succeeded": 122}), said)
+
+
 def _token_twice() -> str:
     """Call the function again with the token of a call that it has answered."""
     engine = engine_for("aws")
@@ -226,6 +255,7 @@ CHECKS = (
     AwsCheck("Express: 45 runs", _express),
     AwsCheck("Distributed Map: 60 runs, 20 at once", _distributed),
     AwsCheck("Distributed Map: children a second", _children_a_second, everywhere=False),
+    AwsCheck("a Map Run widens while it goes on", _widens),
     AwsCheck("a call is performed once", _token_twice),
     AwsCheck("name of a killed environment", _killed),
     AwsCheck("name of a run at its time limit", _time_limit),

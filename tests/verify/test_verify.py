@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.verify.__main__ import COST, report
 from tests.verify.checks import CHECKS, AwsCheck, seen
 
-#: Of those that need no machine: what starts and ends one takes seconds, and Lambda's time limit two minutes.
-SLOW = ("machine", "Terminate", "time limit")
+#: What starts and ends a machine takes seconds, as does a Map Run that widens; and Lambda's time limit two minutes.
+SLOW = ("machine", "Terminate", "time limit", "widens")
 QUICK = [check for check in CHECKS if check.everywhere and not any(word in check.what for word in SLOW)]
 
 
@@ -21,6 +23,14 @@ def test_its_checks_come_true_on_the_local_cloud(on_cloud, capsys, monkeypatch):
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
     assert len(rows) == len(QUICK) + 3
     assert rows[-1] == "| elsewhere | - | only an account can tell |"
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("on_cloud")
+def test_whether_a_map_run_widens_can_be_looked_at_in_an_account():
+    (check,) = (one for one in CHECKS if "widens" in one.what)
+    verdict, told = seen(check)
+    assert (verdict, told[:44]) == ("yes", "1 Map Run, 3 of 3 children at last; a change")
 
 
 def test_a_check_that_does_not_come_true_says_what_it_saw():

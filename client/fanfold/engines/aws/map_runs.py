@@ -1,7 +1,7 @@
 """Map Runs within a ramp: one begins narrow, and more of its children go on side by side as the job's runs end.
 
 `MaxConcurrency` counts children, each with so many runs at once. It is raised while the Map Run goes on, so that what
-runs is never stopped and started again. What a limit cannot do is wait for a judgement (docs/decisions/0025): the
+runs is never stopped and started again. What a limit cannot do is wait for a judgement (docs/decisions/0026): the
 stages of a ramp are executions of their own, of which each that is a Map Run begins so.
 """
 
