@@ -1,4 +1,4 @@
-"""A wide stage of a ramp is one Map Run that begins narrow and widens while it goes on, whoever looks after the job.
+"""A wide stage of a ramp is one Map Run that begins narrow and widens while it goes on, with or without its client.
 
 A child has two invocations at once here, of twenty runs each (`batch_size=20`), and three children go on at most: so
 wide a stage has 120 runs, and never more than six at once.

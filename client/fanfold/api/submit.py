@@ -208,12 +208,11 @@ def submit(
         job = call.start(inputs, progress)
         if not (collect or debug_mode):
             return job
-        with cancelling(job):
+        with cancelling(job), raising_ramp_stopped(job):
             progress = wait_for_ramp(job, progress)
             if debug_mode:
                 return result_with_output(job, progress)
-            with raising_ramp_stopped(job):
-                return job.collect(None, flatten, drop_index, ignore_exceptions=ignore_exceptions, progress=progress)
+            return job.collect(None, flatten, drop_index, ignore_exceptions=ignore_exceptions, progress=progress)
 
 
 def _plan(*call: Any) -> Plan:

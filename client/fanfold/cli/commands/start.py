@@ -202,9 +202,9 @@ def _wait_for(job: Job) -> Job:
     """Wait for a job's end; raises `RampStopped` where its ramp has stopped it."""
     from fanfold.api.submit import cancelling, raising_ramp_stopped, wait_for_ramp
 
-    with cancelling(job):
-        wait_for_ramp(job, None)
     with raising_ramp_stopped(job):
+        with cancelling(job):
+            wait_for_ramp(job, None)
         return wait_or_cancel(job)
 
 
