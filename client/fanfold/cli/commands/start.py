@@ -132,8 +132,7 @@ def submit(
     from fanfold.api.submit import submit as start
     from fanfold.core.options import places, unwrapped
 
-    if output is not None:
-        _check_output(output, debug=debug, no_wait=no_wait)
+    _check_output(output, debug=debug, no_wait=no_wait)
     function = _loaded(udf, packages, image)
     if no_wait and not debug:
         detach(places(engine, instance_type)[0] or unwrapped(function)[1].engine)
@@ -186,8 +185,10 @@ def _write_results(ended: Job, output: Path | None) -> None:
     note(f"{name}: {counted(len(frame), 'row')}")
 
 
-def _check_output(output: Path, *, debug: bool, no_wait: bool) -> None:
+def _check_output(output: Path | None, *, debug: bool, no_wait: bool) -> None:
     """Raises `InputError` for a file that could not be written, before anything starts."""
+    if output is None:
+        return
     from fanfold.job.export import check_target
 
     if debug or no_wait:
