@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
+from fanfold.contract.layout import ENV_SOURCE
 from fanfold.core.models import RunStatus
+from fanfold.source.capture import capture
 
 
 def test_a_coroutine_function_is_awaited(work):
@@ -80,6 +86,59 @@ def test_multiprocessing_runs_the_udfs_own_functions(work, method):
             return [cubed.value for cubed in processes.map(cube, range(4))]
 
     assert work(cubes, [{"method": method}], timeout_s=60)[0].value == [1, 2, 9, 28]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A package of the user's, on this process's path alone."""
+    package = tmp_path / "project" / "shapes_of_mine"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "scale.py").write_text("FACTOR = 2\n")
+    (package / "box.py").write_text(
+        "from . import scale\nclass Box:\n def __init__(self, x): self.x = x * scale.FACTOR\n"
+    )
+    (package / "late.py").write_text("def boxed(x):\n from .box import Box\n return Box(x)\n")
+    monkeypatch.syspath_prepend(str(package.parent))
+    yield
+    for name in [name for name in sys.modules if name.startswith("shapes_of_mine")]:
+        del sys.modules[name]
+
+
+@pytest.mark.usefixtures("project")
+def test_processes_of_loky_find_the_udfs_own_modules_as_they_are_now(work):
+    from shapes_of_mine import late, scale  # type: ignore[import-not-found]
+
+    scale.FACTOR = 5
+
+    def spread():
+        from joblib import Parallel, delayed
+        from shapes_of_mine.box import Box
+
+        boxes = Parallel(n_jobs=2, backend="loky")(delayed(late.boxed)(x) for x in range(3))
+        cubes = Parallel(n_jobs=2, backend="loky")(delayed(cube)(x) for x in range(3))
+        return [type(each) is Box and each.x for each in boxes], [type(each) is Cubed and each.value for each in cubes]
+
+    assert work(spread, timeout_s=60)[0].value == ([0, 5, 10], [1, 2, 9])
+
+
+@pytest.mark.usefixtures("project")
+def test_a_loky_that_was_imported_before_the_udf_does_the_same(tmp_path):
+    from shapes_of_mine import late
+
+    def spread():
+        from joblib.externals.loky import get_reusable_executor
+
+        with get_reusable_executor(max_workers=1) as processes:
+            return processes.submit(late.boxed, 3).result().x
+
+    bundle = capture(spread)
+    (tmp_path / "bundle").write_bytes(bundle.to_bytes())
+    text = "import joblib.externals.loky.backend.spawn, sys\nfrom fanfold.source.load import Bundle, load\n"
+    text += "print(load(Bundle.from_bytes(open(sys.argv[1], 'rb').read()))()())"
+    env = {**os.environ, ENV_SOURCE: f"{tmp_path / 'bundle'}\n{tmp_path}"}
+    command = [sys.executable, "-c", text, str(tmp_path / "bundle")]
+    assert subprocess.check_output(command, cwd="/", env=env, timeout=60) == b"6\n"
 
 
 class Cubed:

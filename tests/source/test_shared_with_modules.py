@@ -79,3 +79,11 @@ def test_a_module_that_nothing_else_needs_does_not_travel_for_a_list_of_it(desk:
     bundle = desk.capture("from lib import NAMES\ndef main(): return NAMES\n")
     assert [source.module for source in bundle.sources] == ["work"]
     assert arrived(bundle)() == ["a"]
+
+
+def test_what_only_a_module_mentions_that_is_not_imported_yet_is_what_it_is_now(desk: Desk) -> None:
+    desk.write("scale.py", "FACTOR = 2\n")
+    desk.write("late.py", "import scale\ndef scaled(x): return x * scale.FACTOR\n")
+    module = desk.module("import scale\ndef main(x):\n    import late\n    return late.scaled(x)\n")
+    module.scale.FACTOR = 5
+    assert arrived(capture(module.main))(3) == 15

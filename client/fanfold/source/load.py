@@ -379,6 +379,8 @@ class _Program:
             self._stand_ins = self._parents_standing_in()
             self._displaced_lines = {path: linecache.cache.get(path) for path in self._lines}
             _Finder.program = self
+            for name in LOKYS & sys.modules.keys():
+                _children_of_loky().tell(sys.modules[name])
         # Again each time: a run may have cleared the cache.
         linecache.cache.update(self._lines)
 
@@ -552,8 +554,23 @@ class _Finder:
     def find_spec(cls, name: str, path: object = None, target: object = None) -> ModuleSpec | None:  # noqa: ARG003
         """The spec of a project module of the bundle that runs, or None."""
         if cls.program is None or name not in cls.program.project:
-            return None
+            return _children_of_loky().spec_of(name, path) if name in LOKYS else None
         return _spec(cls.program.project[name], _Loader(cls.program))
+
+
+#: The modules of loky's that say what a new process is told.
+LOKYS = frozenset({"joblib.externals.loky.backend.spawn", "loky.backend.spawn"})
+
+
+def _children_of_loky() -> Any:
+    from fanfold.source import loky_children
+
+    return loky_children
+
+
+def part_spec(name: str) -> ModuleSpec | None:
+    """The spec of a module of the bundle that is loaded, or None."""
+    return _Finder.find_spec(name)
 
 
 def _install_finder() -> None:

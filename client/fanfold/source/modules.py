@@ -422,8 +422,8 @@ class Project:
         return {**given, "files": self._packed, "paths": loaded and held_paths(loaded, self._mentioned(graph))}
 
     def _mentioned(self, graph: Graph) -> set[str]:
-        """What the code of the UDF and of the loaded modules mentions."""
-        return graph.mentions.union(*(mentions(t.source) for name, t in self._texts.items() if self._is_loaded(name)))
+        """What the code of the UDF and of the modules mentions, those included that it will only import as it runs."""
+        return graph.mentions.union(*(mentions(text.source) for text in self._texts.values()))
 
     def _set_after(self, graph: Graph, module: str, name: str, value: Any) -> None:
         """Have a value set once a module has been executed, in each module that has it under a name of its own."""
