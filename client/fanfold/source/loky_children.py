@@ -22,7 +22,7 @@ def spec_of(name: str, path: Any) -> ModuleSpec | None:
     """The spec of loky's module that says what a new process is told, which is to tell it of the bundle as well."""
     spec = PathFinder.find_spec(name, path)
     if spec is not None and type(spec.loader) is SourceFileLoader:
-        spec.loader = _Loader(spec.loader.name, spec.loader.path)
+        spec.loader = _SpawnLoader(spec.loader.name, spec.loader.path)
     return spec
 
 
@@ -41,7 +41,7 @@ def tell(module: ModuleType) -> None:
     module.get_preparation_data = get_preparation_data  # type: ignore[attr-defined]
 
 
-class _Loader(SourceFileLoader):
+class _SpawnLoader(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
         tell(module)
