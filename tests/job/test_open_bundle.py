@@ -104,6 +104,13 @@ def test_small_frames_are_in_the_dataset_too_and_other_values_are_refused():
         fanfold.submit(squared, [1], collect=False).wait().dataset()
 
 
+def test_a_dataset_is_of_all_runs_or_says_that_it_is_not(frames):
+    with pytest.raises(fanfold.RunFailed, match="no such day"):
+        frames.dataset()
+    some = frames.dataset(ignore_exceptions=True)
+    assert sorted(set(some.to_table(columns=["run"])["run"].to_pylist())) == [0, 1, 3]
+
+
 def numbers(rows: int):
     import numpy as np
     import pandas as pd

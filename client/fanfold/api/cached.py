@@ -33,6 +33,9 @@ class CachedFunction(Generic[P, R]):
     def __init__(
         self, fn: Callable[P, R], max_age_s: float, folder: str, *, exclude: Sequence[str], reset: bool
     ) -> None:
+        if not callable(fn):
+            raise InputError(f"@cache is for functions; {fn!r} is none.", next_step="write it above a `def`.")
+        _check_excluded(fn, exclude)
         self._fn = fn
         self._max_age_s = max_age_s
         self._folder = folder
@@ -80,6 +83,23 @@ class CachedFunction(Generic[P, R]):
             return None
         key = hashlib.sha256("\0".join([self._code, text, *blobs]).encode()).hexdigest()
         return _root() / self._folder / key
+
+
+def _check_excluded(fn: Callable[..., Any], names: Sequence[str]) -> None:
+    """Raises `InputError` for a name that is no parameter: all would be computed anew, silently."""
+    import inspect
+
+    try:
+        parameters = inspect.signature(fn).parameters
+    except (TypeError, ValueError):  # of a builtin, nobody knows
+        return
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    for name in names:
+        if name not in parameters and not takes_any:
+            raise InputError(
+                f"cache_key_exclude names {name!r}, which is no parameter of {getattr(fn, '__name__', fn)}.",
+                next_step=f"give names of its parameters: {', '.join(parameters) or 'it has none'}.",
+            )
 
 
 def _root() -> Path:
@@ -180,6 +200,8 @@ def cache(
             f"@cache has no option {min(unknown)!r}.",
             next_step="it has cache_max_age, cache_folder_path, cache_key_exclude and cache_reset.",
         )
+    if isinstance(cache_key_exclude, str):
+        cache_key_exclude = (cache_key_exclude,)
     age = parse_age(_DEFAULT_AGE if cache_max_age is None else cache_max_age)
     if os.path.isabs(cache_folder_path) or ".." in Path(cache_folder_path).parts:
         raise InputError(

@@ -58,6 +58,11 @@ def local(
     """
     if like is not None and like not in LIKES:
         raise ConfigurationError(f"fanfold.local(like={like!r}) is unknown.", next_step='use like="lambda".')
+    if chaos is not None and not hasattr(chaos, "items"):
+        raise ConfigurationError(
+            f"fanfold.local(chaos={chaos!r}) says no parts of tries.",
+            next_step='write chaos={"throttle": 0.1, "lost": 0.05}.',
+        )
     if not chaos:
         return LocalConditions(Conditions(like or ""))
     return LocalConditions(Conditions("lambda", _checked_chaos(chaos), _checked_seed(seed)))

@@ -204,7 +204,7 @@ def submit(
             return _call_here(udf, chosen, inputs, constants)
         call = _SubmitCall(udf, chosen, request, constants, budget_usd)
         call.check_notify(notify)
-        call.check_later(escalate, () if debug_mode else ramp, hedge)
+        call.check_later(escalate, None if debug_mode else ramp, hedge)
         job = call.start(inputs, progress)
         if not (collect or debug_mode):
             return job
@@ -268,12 +268,13 @@ class _SubmitCall:
         if target is not None:
             from fanfold.engines.notice import check_notify
 
-            told = check_notify(target, self._engine.describe().notify_topics)
+            described = self._engine.describe()
+            told = check_notify(target, described.notify_topics, here=not described.costs_money)
             self._request = self._request._replace(notify=told)
 
     def check_later(self, escalate: Escalate, ramp: bool | Sequence[int] | None, hedge: bool) -> None:
         """Note what the job is to do by itself once it has begun. Raises `InputError`."""
-        if ramp or escalate not in (None, False) or hedge is not False:
+        if any(one is not None and one is not False for one in (ramp, escalate)) or hedge is not False:
             from fanfold.submission.going_on import with_later
 
             later: dict[str, Any] = {"ramp": ramp, "escalate": escalate, "hedge": hedge}

@@ -57,6 +57,7 @@ _INSTEAD = {
     "duckdb.DuckDBPyConnection": "the path of its database, and connect where you need it",
     "duckdb.DuckDBPyRelation": "its rows: `relation.df()` or `relation.arrow()`",
     "sqlite3.Cursor": "its rows: `cursor.fetchall()`",
+    "fanfold.Job": "`list(job)` for all its results, `job[0]` for one, or the job alone as the inputs of `submit`",
     "pandas.DataFrame": "a plain frame: `pandas.DataFrame(value)`",
     "numpy.MaskedArray": "`value.filled(...)`, or `value.data` and `value.mask` apart",
     "numpy.ndarray": "a plain array: `numpy.asarray(value)`",

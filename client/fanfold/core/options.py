@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 from fanfold.contract.instances import INSTANCE_TYPES, InstanceType
-from fanfold.contract.layout import DEFAULT_MAX_RETRY, LARGEST_BATCH
+from fanfold.contract.layout import DEFAULT_MAX_RETRY, LARGEST_BATCH, REALTIME_TIMEOUT_S
 from fanfold.contract.records import NamedTuple
 from fanfold.core.cache_key import parse_age
 from fanfold.core.models import GOES_ON, JobHeader, RunError, RunStatus
@@ -175,7 +175,7 @@ def _checked_retry(retry: Any) -> Retry | None:
         raise InputError(f"retry={retry!r} is not a fanfold.Retry.", next_step="write retry=fanfold.Retry(times=5).")
     check_number("times", retry.times, zero=True, whole=True)
     check_flags(jitter=retry.jitter)
-    _names(retry.on)
+    _names(retry.on, "Retry(on=...)")
     return retry if retry.bounds_s else None
 
 
@@ -338,7 +338,7 @@ class Request(NamedTuple):
         """
         check_number("max_workers", max_workers, whole=True)
         if n_processes_per_worker != AUTO:
-            check_number("n_processes_per_worker", n_processes_per_worker, whole=True)
+            check_number("n_processes_per_worker", n_processes_per_worker, whole=True, or_words=' or "auto"')
         check_number("max_retry", max_retry, zero=True, whole=True)
         check_flags(cache=cache)
         age_s = parse_age(options.cache_max_age if cache_max_age is None else cache_max_age)
@@ -392,6 +392,11 @@ def _check_batch(batch_size: int | None, target_s: float | None) -> int:
         raise InputError(
             "batch_size says how many runs an invocation has, and target_s how long it takes.",
             next_step="give one of them.",
+        )
+    if target_s is not None and target_s > REALTIME_TIMEOUT_S:
+        raise InputError(
+            f"target_s={target_s} is longer than an invocation lasts, which is {REALTIME_TIMEOUT_S:g} s.",
+            next_step="give 30 to 45, which is best; work that takes longer is for instance_type=.",
         )
     if batch_size is not None and batch_size > LARGEST_BATCH:
         raise InputError(
@@ -538,14 +543,17 @@ def _check_machine(name: str | None, image: str | None) -> None:
     instance_type(name)
 
 
-def check_number(name: str, value: Any, *, zero: bool = False, whole: bool = False) -> None:
-    """Raises `InputError` for what is neither None nor a number above 0, or 0 where `zero`, nor NaN nor infinite."""
+def check_number(name: str, value: Any, *, zero: bool = False, whole: bool = False, or_words: str = "") -> None:
+    """Raises `InputError` for what is neither None nor a number above 0, or 0 where `zero`, nor NaN nor infinite.
+
+    `or_words`: what else it may be, as part of a sentence.
+    """
     if value is None:
         return
     kinds = int if whole else (int, float)
     number = isinstance(value, kinds) and not isinstance(value, bool) and 0 <= value < math.inf
     if not number or (value == 0 and not zero):
-        wanted = f"a {'whole ' if whole else ''}number {'at least 0' if zero else 'above 0'}"
+        wanted = f"a {'whole ' if whole else ''}number {'at least 0' if zero else 'above 0'}{or_words}"
         raise InputError(f"{name}={value!r} is not {wanted}.", next_step=f"give {wanted}, or leave it out.")
 
 
@@ -559,42 +567,10 @@ def check_flags(*, progress: Any = None, **flags: Any) -> None:
             raise InputError(f"{name}={value!r} is neither True nor False.", next_step="give one, or leave it out.")
 
 
-def _names(retry_on: RetryOn) -> tuple[str, ...]:
-    """Exceptions by their full names, as they are told from far away."""
-    if isinstance(retry_on, (str, type)) or not isinstance(retry_on, Iterable):
-        retry_on = (retry_on,)
-    names = []
-    for one in retry_on:
-        if isinstance(one, str):
-            _refuse_misspelt(one)
-            names.append(one)
-        elif _is_exception(one):
-            names.append(one.__name__ if one.__module__ == "builtins" else f"{one.__module__}.{one.__qualname__}")
-        else:
-            raise InputError(
-                f"retry_on holds {one!r}, which is not an exception.",
-                next_step='give exception classes or their names: retry_on=(ConnectionError, "requests.Timeout").',
-            )
-    return tuple(names)
+def _names(retry_on: RetryOn, argument: str = "retry_on") -> tuple[str, ...]:
+    """Exceptions by their full names. Raises `InputError` for what names none."""
+    if isinstance(retry_on, tuple) and not retry_on:
+        return ()
+    from fanfold.core.exception_names import exception_names  # few jobs name any
 
-
-def _refuse_misspelt(exception: str) -> None:
-    """Raises `InputError` for what is nearly one of Python's own exceptions: it would match nothing, silently."""
-    import builtins
-
-    exception = exception.split(None, 1)[0] if exception.strip() else exception
-    if "." in exception or hasattr(builtins, exception):
-        return
-    import difflib
-
-    known = {name.casefold(): name for name, kind in vars(builtins).items() if _is_exception(kind)}
-    close = difflib.get_close_matches(exception.casefold(), known, n=1, cutoff=0.9)
-    if close:
-        raise InputError(
-            f"retry_on names {exception!r}, which Python does not have; did you mean {known[close[0]]!r}?",
-            next_step="correct it, or pass the class itself where the exception is your own.",
-        )
-
-
-def _is_exception(value: Any) -> bool:
-    return isinstance(value, type) and issubclass(value, BaseException)
+    return exception_names(retry_on, argument)

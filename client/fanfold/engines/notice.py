@@ -43,14 +43,20 @@ class Notice(NamedTuple):
     text: str
 
 
-def check_notify(target: object, topics: Collection[str] | None) -> str:
+def check_notify(target: object, topics: Collection[str] | None, *, here: bool = False) -> str:
     """The address that `notify=` names. Raises `InputError` for one at which nobody can be told.
 
-    `topics` are the SNS topics that a deployment may write to; None where it tells nobody.
+    `topics` are the SNS topics that a deployment may write to; None where it tells nobody. `here`: it is this machine
+    that tells.
     """
     if not isinstance(target, str) or len(target) > _LONGEST or not target.isprintable() or " " in target:
         raise InputError(f"notify={target!r} is no address.", next_step=_ADDRESSES)
     if target.startswith("arn:"):
+        if here:
+            raise InputError(
+                f"notify={target!r} is for jobs of a deployment, which writes to the topic by itself.",
+                next_step='here give an https:// address, or run it there: engine="aws".',
+            )
         _check_topic(target, topics)
         return target
     parts = urlsplit(target)

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec.registry import IPC
-from fanfold.core.models import GOOD, Output
+from fanfold.core.models import BAD, GOOD, Output
+from fanfold.core.options import check_flags
 from fanfold.errors import InputError
+from fanfold.job.failures import first_failure
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -19,15 +21,19 @@ _FRAMES = ("parquet", "geoparquet", IPC)
 ReadRange = Callable[[int, int], bytes]
 
 
-def open_dataset(job: Job) -> ds.Dataset:
-    """A dataset over the results of all runs that have one, with a column `run`. Nothing is read but what it needs.
+def open_dataset(job: Job, *, ignore_exceptions: bool = False) -> ds.Dataset:
+    """A dataset over the results of all runs, with a column `run`. Nothing is read but what it needs.
 
-    Raises `InputError` where a result is no frame.
+    Waits for the end. `ignore_exceptions` leaves out runs that have failed. Raises the first `RunFailed` without, and
+    `InputError` where a result is no frame.
     """
+    check_flags(ignore_exceptions=ignore_exceptions)
     import pyarrow.dataset as ds
     from pyarrow.fs import PyFileSystem
 
-    state = job.tracker.look()
+    state = job.wait().state
+    if not ignore_exceptions and any(True for _ in state.indexes(*BAD)):
+        raise job.tracker.patiently(lambda: first_failure(state, job.contents))
     outputs = {index: output for index in state.indexes(*GOOD) if (output := state.output(index)) is not None}
     other = next((index for index, output in outputs.items() if not output.codec.startswith(_FRAMES)), None)
     if other is not None or not outputs:

@@ -458,7 +458,7 @@ class Job(JobCompat):
         """
         from fanfold.job.open_bundle import export_job
 
-        return export_job(self, Path(path))
+        return export_job(self, path)
 
     def grouped(self, by: By | None = None) -> Grouped:
         """Its runs in groups, as inputs of another job: `submit(reduce, job.grouped(by="year"))`.
@@ -471,14 +471,14 @@ class Job(JobCompat):
 
         return Grouped(self, by)
 
-    def dataset(self) -> ds.Dataset:
+    def dataset(self, *, ignore_exceptions: bool = False) -> ds.Dataset:
         """The frames that its runs gave as one pyarrow dataset, with a column `run`, read lazily where they lie.
 
-        Raises `InputError` where a result is no frame.
+        Waits for the end. Raises the first `RunFailed` unless `ignore_exceptions`, and `InputError` for no frame.
         """
         from fanfold.job.dataset import open_dataset
 
-        return open_dataset(self)
+        return open_dataset(self, ignore_exceptions=ignore_exceptions)
 
     def verify(self) -> Receipt:
         """Prove from the stored bytes that the job is complete, or say what is missing or damaged."""

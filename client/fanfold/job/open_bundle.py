@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from math import isnan
 from pathlib import Path
@@ -16,7 +17,7 @@ from fanfold.core.models import GOOD, Output, RunStatus
 from fanfold.core.plain_json import plain
 from fanfold.errors import CodecError, InputError, ResultDamaged
 from fanfold.job.verify import Receipt
-from fanfold.job.written import written_whole
+from fanfold.job.written import path_here, written_whole
 from fanfold.stores.keys import bundle_key
 from fanfold.stores.packing import header_to_text
 
@@ -34,8 +35,9 @@ _ENDINGS = {"parquet": ".parquet", "geoparquet": ".parquet", "ipc": ".arrow", "n
 _SHOWN_BYTES = 64 * 1024
 
 
-def export_job(job: Job, path: Path) -> Path:
-    """Write a job into the new folder `path`, whole or not at all. Raises `InputError`, or `ResultDamaged`."""
+def export_job(job: Job, to: str | os.PathLike[str]) -> Path:
+    """Write a job into the new folder `to`, whole or not at all. Raises `InputError`, or `ResultDamaged`."""
+    path = path_here(to)
     _check_new(path)
     with written_whole(path) as half_written:
         half_written.mkdir()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.contract.records import NamedTuple
 from fanfold.core.models import BAD, RunError, RunStatus
+from fanfold.core.options import check_flags
 from fanfold.errors import InputError
 from fanfold.job.rerun import Rerun, check_survivable, environment_of
 from fanfold.source.load import is_loaded_source, unload
@@ -111,6 +112,7 @@ def debug_run(job: Job, index: int, *, pdb: bool | None = None) -> PostMortem:
 
     `pdb` None opens the debugger on a terminal only.
     """
+    check_flags(pdb=pdb is not None and pdb)
     recorded = _recorded(job, index)
     found = PostMortem(job.id, index, recorded)
     try:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.contract.records import NamedTuple
 from fanfold.core.formatting import duration
+from fanfold.core.options import check_flags
 from fanfold.errors import MissingPackage
 from fanfold.job.post_mortem import Mask
 from fanfold.job.rerun import Rerun, check_survivable, environment_of
-from fanfold.job.written import write_page
+from fanfold.job.written import path_here, write_page
 from fanfold.source.load import is_loaded_source, unload
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Profile:
 
     def save(self, path: str | Path) -> Path:
         """Write the whole call tree as a page of its own, to be opened in a browser. Raises `InputError`."""
-        return write_page(Path(path), self._page)
+        return write_page(path_here(path), self._page)
 
     @property
     def _title(self) -> str:
@@ -82,6 +83,8 @@ class Profile:
         for row in rows:
             numbers = [text.rjust(width) for text, width in zip(row[:-2], widths, strict=False)]
             lines.append("  ".join(["", *numbers, row[-2].ljust(widths[-2]), row[-1]]).rstrip())
+        if not rows and not self.error:
+            lines.append("  No line of your own code took so long that it was seen.")
         if len(self.lines) > _SHOWN:
             lines.append(f"  and {len(self.lines) - _SHOWN} more lines: see `.lines`")
         return "\n".join(lines)
@@ -105,6 +108,7 @@ def profile_run(job: Job, index: int, *, memory: bool = False) -> Profile:
 
     Raises `InputError` where it would end the process, and `MissingPackage`.
     """
+    check_flags(memory=memory)
     check_survivable(job, index, job.state.error(index))
     found, mask = Profile(job.id, index), Mask()
     measure_time, measure_memory = _timed(found), _weighed(found) if memory else None

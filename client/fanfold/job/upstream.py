@@ -74,6 +74,11 @@ class Grouped:
     """A job's runs in groups, each of them one input, in the order in which their first runs come."""
 
     def __init__(self, job: Job, by: By | None) -> None:
+        if by is not None and not callable(by) and not isinstance(by, (str, Sequence)):
+            raise InputError(
+                f"by={by!r} is nothing to group by.",
+                next_step='give a parameter ("year"), several (["year", "day"]), or a function of a run\'s arguments.',
+            )
         #: What a group is told by, to a UDF that has parameters of these names.
         self.names = () if by is None else ("key",) if callable(by) else (by,) if isinstance(by, str) else tuple(by)
         self._groups: dict[tuple[Any, ...], list[Run]] = {}
@@ -83,6 +88,11 @@ class Grouped:
 
     def __len__(self) -> int:
         return len(self._groups)
+
+    def __repr__(self) -> str:
+        by = f" by {', '.join(self.names)}" if self.names else ""
+        groups = f"{len(self)} group{'' if len(self) == 1 else 's'}"
+        return f"<{groups}{by} of {sum(map(len, self._groups.values()))} runs>"
 
     def __iter__(self) -> Iterator[list[Run]]:
         return iter(self._groups.values())

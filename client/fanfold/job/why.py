@@ -68,7 +68,7 @@ class Why:
             ("commit", self.commit or "not known"),
             *(("arguments" if at == 0 else "", text) for at, text in enumerate(_named(self.arguments))),
             ("where", f"{self.instance_type or 'realtime'}, {self.image}"),
-            *(("packages" if at == 0 else "", text) for at, text in enumerate(self.packages)),
+            *(("packages" if at == 0 else "", text) for at, text in enumerate(filter(None, self.packages))),
             ("key", self.cache_key),
         ]
         if self.result is not None:

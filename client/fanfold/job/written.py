@@ -11,6 +11,18 @@ from pathlib import Path
 from fanfold.errors import InputError
 
 
+def path_here(given: object) -> Path:
+    """A path of this machine as a caller has written it, `~` for the home. Raises `InputError` for what is none."""
+    if not isinstance(given, (str, os.PathLike)) or not str(given).strip():
+        raise InputError(f"{given!r} is not a path.", next_step='give one of this machine, such as "results".')
+    if "://" in str(given):
+        raise InputError(
+            f"{given} is not a path of this machine.",
+            next_step="write it here, and copy it there: `aws s3 cp --recursive`, or `fanfold cp`.",
+        )
+    return Path(given).expanduser()
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """A place beside `path` for a file or a folder, which takes that name when the block ends well.

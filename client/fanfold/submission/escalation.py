@@ -23,6 +23,11 @@ def check_ladder(asked: Escalate, request: Request, engine: Engine, *, image: st
     """The machines that `escalate` names, in that order. Raises `InputError` where they are none."""
     if asked is None or asked is False:
         return ()
+    if asked is not True and not isinstance(asked, (str, list, tuple)):
+        raise InputError(
+            f"escalate={asked!r} names no machine.",
+            next_step='give True, a machine ("medium"), or several, the smallest first: ("medium", "large").',
+        )
     offered = engine.describe(image or "").instance_types
     names = _larger(offered, request) if asked is True else [asked] if isinstance(asked, str) else list(asked)
     machines = [instance_type(name, offered, argument="escalate") for name in names]
@@ -32,7 +37,8 @@ def check_ladder(asked: Escalate, request: Request, engine: Engine, *, image: st
                 f"escalate={name!r} is the machine that the runs have already.", next_step='name a machine: "medium".'
             )
     ladder = tuple(machine for machine in machines if machine is not None)
-    if not ladder or any(later.memory_gib <= one.memory_gib for one, later in pairwise(ladder)):
+    where = () if request.instance is None else (request.instance,)
+    if not ladder or any(later.memory_gib <= one.memory_gib for one, later in pairwise((*where, *ladder))):
         raise InputError(
             f"escalate={asked!r} leads to no larger machine.",
             next_step='name machines, the smallest first: ("medium", "large").',

@@ -28,7 +28,7 @@ def with_later(
     if escalate is not None and escalate is not False:
         ladder = check_ladder(escalate, request, engine, image=unwrapped(udf)[1].image)
         request = request._replace(ladder=tuple(machine.name for machine in ladder))
-    return request._replace(stages=check_stages(ramp)) if ramp else request
+    return request if ramp is None or ramp is False else request._replace(stages=check_stages(ramp))
 
 
 def with_measured(

@@ -42,7 +42,7 @@ def check_stages(ramp: bool | Sequence[int]) -> tuple[int, ...]:
     stages: Any = DEFAULT_STAGES if ramp is True else ramp
     try:
         numbers = all(isinstance(stage, int) and not isinstance(stage, bool) and stage > 0 for stage in stages)
-        rising = numbers and sorted(set(stages)) == list(stages)
+        rising = numbers and len(stages) > 0 and sorted(set(stages)) == list(stages)
     except TypeError:
         rising = False
     if not rising:

@@ -116,6 +116,13 @@ def submit(
         str | None,
         typer.Option(metavar="URL", help="Who is told when the job has ended: https://... or an SNS topic's ARN."),
     ] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(metavar="N/s", help="How many runs may begin in a time: 20/s, 100/m, 500/h."),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(metavar="N", help="So many short inputs share an invocation of a function, up to 40.")
+    ] = None,
     hedge: Annotated[
         bool, typer.Option("--hedge", help="Start a duplicate of each slow run; the first that ends counts.")
     ] = False,
@@ -156,6 +163,8 @@ def submit(
             escalate=escalate.split(",") if escalate else None,
             stop_on_error=stop_on_error,
             notify=notify,
+            rate=rate,
+            batch_size=batch_size,
             hedge=hedge,
             collect=False,
             **_constants(constants or [], start),

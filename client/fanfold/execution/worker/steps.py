@@ -51,6 +51,11 @@ class StepsOfRun:
 
     def step(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The value of `function(*args, **kwargs)`: kept, or computed now and kept."""
+        if not isinstance(name, str) or not callable(function):
+            raise InputError(
+                "A step has a name and a function: one of the two is missing.",
+                next_step='write fanfold.step("read", read, path).',
+            )
         place = self._place(name, args, kwargs)
         if place in self._met:
             raise InputError(
