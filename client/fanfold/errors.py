@@ -160,10 +160,12 @@ class StoreFull(StoreError):
 class StoreUnavailable(StoreError):
     """The store does not answer now, or is throttled. It passes by itself; waiting goes on meanwhile.
 
-    `job_id`: of the job that was asked about, and goes on.
+    `job_id`: of the job that was asked about, and goes on. `refused`: AWS has refused the call for now, and nothing has
+    come of it.
     """
 
     job_id = ""
+    refused = False
 
 
 class ResultDamaged(StoreError):

@@ -67,7 +67,7 @@ def test_a_job_that_was_handed_over_tells_it_too(address, eventually):
         (7, "is no address"),
         ("http://example.com/hook", "can be read by others on its way"),
         ("arn:aws:sqs:eu-west-1:123456789012:jobs", "is no SNS topic"),
-        ("arn:aws:sns:eu-west-1:123456789012:jobs", "is not among the topics that may be written to here"),
+        ("arn:aws:sns:eu-west-1:123456789012:jobs", "is for jobs of a deployment"),
     ],
 )
 def test_an_address_at_which_nobody_can_be_told_is_refused_before_anything_starts(target, says):

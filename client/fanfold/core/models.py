@@ -446,7 +446,7 @@ FOLLOWING = "following"
 
 
 class DispatchRecord(NamedTuple):
-    """Runs that were handed on in one go by a path: `starting`, then `started`; with a reason, it failed."""
+    """Runs that were handed on in one go by a path: `starting`, then `started` or `refused`; a reason: it failed."""
 
     name: str
     path: str = ""

@@ -52,7 +52,7 @@ def check_notify(target: object, topics: Collection[str] | None, *, here: bool =
     if not isinstance(target, str) or len(target) > _LONGEST or not target.isprintable() or " " in target:
         raise InputError(f"notify={target!r} is no address.", next_step=_ADDRESSES)
     if target.startswith("arn:"):
-        if here:
+        if here and _TOPIC.fullmatch(target):
             raise InputError(
                 f"notify={target!r} is for jobs of a deployment, which writes to the topic by itself.",
                 next_step='here give an https:// address, or run it there: engine="aws".',

@@ -21,6 +21,8 @@ from fanfold.stores.packing import Manifest
 from fanfold.stores.protocols import ObjectStore
 
 DIRECT = "direct"
+#: The state of a dispatch that AWS has refused to start, so that nothing of it has begun.
+REFUSED = "refused"
 
 #: Ranges are written as text up to here; of more, only the first and the last run of each attempt are.
 _RANGES_CHARACTERS = 4_000
@@ -30,7 +32,7 @@ RunRange = tuple[int, int, int]
 
 
 class Dispatch(NamedTuple):
-    """Runs given to AWS in one go. `at`: when, in seconds since 1970; `state`: starting, started or failed."""
+    """Runs given to AWS in one go. `at`: when, in seconds since 1970; `state`: starting, started or refused."""
 
     name: str
     path: str
@@ -54,7 +56,7 @@ def make_dispatch(path: str, runs: Sequence[RunRef]) -> Dispatch:
 
 
 def to_event(job_id: str, dispatch: Dispatch, state: str, reason: str = "") -> Event:
-    """The event that remembers a dispatch; `reason` where it failed."""
+    """The event that remembers a dispatch; `reason` where it failed or was refused."""
     ranges = ",".join(f"{attempt}:{first}-{last}" for attempt, first, last in dispatch.ranges)
     return job_records.to_event(job_id, DispatchRecord(dispatch.name, dispatch.path, state, ranges, reason))
 

@@ -14,7 +14,7 @@ from fanfold.core.fold import JobState
 from fanfold.core.models import FOLLOWING, DispatchRecord, EventKind, JobHeader, RunRef, records
 from fanfold.engines.aws import reconcile
 from fanfold.engines.aws.discovery import Deployment, discover
-from fanfold.engines.aws.dispatch import Dispatch, to_event
+from fanfold.engines.aws.dispatch import DIRECT, REFUSED, Dispatch, to_event
 from fanfold.engines.aws.lost_machines import LostMachines
 from fanfold.engines.aws.paths import LaunchContext, new_dispatch, open_paths
 from fanfold.engines.aws.paths.dedicated import lane_of
@@ -334,7 +334,9 @@ class AwsEngine:
 
     def _say_failed(self, header: JobHeader, dispatch: Dispatch, error: FanfoldError) -> None:
         try:
-            self.stores.log.append([to_event(header.id, dispatch, "starting", reason=error.message)])
+            refused = dispatch.path != DIRECT and getattr(error, "refused", False)
+            state = REFUSED if refused else "starting"
+            self.stores.log.append([to_event(header.id, dispatch, state, reason=error.message)])
         except FanfoldError:
             return  # the first error is the one to tell
 

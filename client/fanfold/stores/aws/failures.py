@@ -162,10 +162,12 @@ def _failed(error: Exception, code: str, action: str, on: str) -> StoreError:
     response: Mapping[str, Any] = getattr(error, "response", None) or {}
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) or 0)
     if _THROTTLED.search(code) or status == 429 or _THROTTLE_WORDS.search(str(error)):
-        return StoreUnavailable(
+        throttled = StoreUnavailable(
             f"AWS kept throttling {action} on {on} ({code}) through all retries.",
             next_step="wait a minute: what was recorded is kept (`fanfold doctor` shows the account's limits).",
         )
+        throttled.refused = True
+        return throttled
     kind = StoreUnavailable if status >= 500 or _PASSES.search(code) else StoreError
     return kind(
         f"{action} on {on} failed: {error}.",

@@ -11,7 +11,7 @@ from fanfold.contract.records import NamedTuple
 from fanfold.core.models import JobHeader, RunRef
 from fanfold.engines.aws.capacity import Capacity
 from fanfold.engines.aws.discovery import Deployment
-from fanfold.engines.aws.dispatch import Dispatch
+from fanfold.engines.aws.dispatch import REFUSED, Dispatch
 from fanfold.stores.aws import AwsStores
 from fanfold.stores.aws.account import Account
 
@@ -36,6 +36,20 @@ class Fate(NamedTuple):
 STANDARD_LOOK_S = 3600.0
 
 CUT_OFF = Fate("the client exited before all runs were started")
+#: What AWS has refused to start for now, as a whole, is started again after so long.
+_REFUSED_S = 10.0
+
+
+def refusal(dispatch: Dispatch, age_s: float) -> Fate | None:
+    """The fate of a dispatch of which AWS has begun nothing, since it refused the start."""
+    if dispatch.state != REFUSED or age_s < _REFUSED_S:
+        return None
+    return Fate("AWS refused to start it for now", throttled=True)
+
+
+def start_is_known_within_s(dispatch: Dispatch) -> float | None:
+    """At which age something is known of a dispatch that was not seen to start; None for one that was."""
+    return {"starting": STARTING_S, REFUSED: _REFUSED_S}.get(dispatch.state)
 
 
 class LaunchPath(Protocol):

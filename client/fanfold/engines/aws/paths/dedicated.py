@@ -9,7 +9,13 @@ from fanfold.contract.cloud import DEDICATED, Lane
 from fanfold.contract.payloads import DedicatedInput
 from fanfold.core.models import JobHeader, RunRef
 from fanfold.engines.aws.dispatch import Dispatch
-from fanfold.engines.aws.paths.base import STANDARD_LOOK_S, STARTING_S, Fate, LaunchContext, execution_name
+from fanfold.engines.aws.paths.base import (
+    STANDARD_LOOK_S,
+    Fate,
+    LaunchContext,
+    execution_name,
+    start_is_known_within_s,
+)
 from fanfold.engines.aws.paths.executions import Executions
 from fanfold.engines.aws.work import Work
 from fanfold.errors import FanfoldError, UnknownInstanceType
@@ -79,7 +85,7 @@ class DedicatedPath:
         """Why nothing more comes of it, or None while something may; in AWS Batch's words where it failed."""
         name = execution_name(header, dispatch)
         ending, sight = (
-            self._executions.fate(DEDICATED, name, age_s),
+            self._executions.fate(DEDICATED, name, dispatch, age_s),
             self._executions.look(DEDICATED, name),
         )
         if ending is None or sight.status != "FAILED" or not (sight.error or sight.cause):
@@ -91,7 +97,7 @@ class DedicatedPath:
 
     def lasts_s(self, dispatch: Dispatch) -> float:
         """Until its client has long been gone; else its execution tells of its end."""
-        return STARTING_S if dispatch.state == "starting" else STANDARD_LOOK_S
+        return start_is_known_within_s(dispatch) or STANDARD_LOOK_S
 
     def _why_a_child_failed(self, header: JobHeader, array_id: str) -> str:
         """Batch tells of an array that a child failed, and of the child why."""

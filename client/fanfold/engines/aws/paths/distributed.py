@@ -10,7 +10,13 @@ from fanfold.contract.payloads import DistributedInput
 from fanfold.core.models import JobHeader, RunRef
 from fanfold.engines.aws.capacity import Portions, portions, with_spare
 from fanfold.engines.aws.dispatch import Dispatch, lines, run_items
-from fanfold.engines.aws.paths.base import STANDARD_LOOK_S, STARTING_S, Fate, LaunchContext, execution_name
+from fanfold.engines.aws.paths.base import (
+    STANDARD_LOOK_S,
+    Fate,
+    LaunchContext,
+    execution_name,
+    start_is_known_within_s,
+)
 from fanfold.engines.aws.paths.executions import Executions
 from fanfold.stores.keys import work_key
 
@@ -55,11 +61,11 @@ class DistributedPath:
 
     def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> Fate | None:
         """Why nothing more comes of it, or None while something may."""
-        return self._executions.fate(DISTRIBUTED, execution_name(header, dispatch), age_s)
+        return self._executions.fate(DISTRIBUTED, execution_name(header, dispatch), dispatch, age_s)
 
     def lasts_s(self, dispatch: Dispatch) -> float:
         """Until its client has long been gone; else its execution tells of its end."""
-        return STARTING_S if dispatch.state == "starting" else STANDARD_LOOK_S
+        return start_is_known_within_s(dispatch) or STANDARD_LOOK_S
 
 
 def _asked_at_once(header: JobHeader) -> int | None:

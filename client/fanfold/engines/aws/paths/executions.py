@@ -7,7 +7,8 @@ from typing import Any
 
 from fanfold.contract.cloud import MAP_RUN_LABEL
 from fanfold.contract.records import NamedTuple
-from fanfold.engines.aws.paths.base import CUT_OFF, STARTING_S, Fate, LaunchContext
+from fanfold.engines.aws.dispatch import Dispatch
+from fanfold.engines.aws.paths.base import CUT_OFF, STARTING_S, Fate, LaunchContext, refusal
 from fanfold.stores.aws.account import Refused
 
 #: An execution is looked at this rarely: the account may do so 15 times a second, for all its users together.
@@ -89,13 +90,13 @@ class Executions:
         """What the ARNs of a state machine's Map Runs begin with."""
         return f"{self._machine(path).replace(':stateMachine:', ':mapRun:')}/{MAP_RUN_LABEL}"
 
-    def fate(self, path: str, name: str, age_s: float) -> Fate | None:
+    def fate(self, path: str, name: str, dispatch: Dispatch, age_s: float) -> Fate | None:
         """Why nothing more comes of a Standard execution, or None while something may."""
         sight = self.look(path, name)
         if sight.status == "RUNNING":
             return None
         if not sight.status:  # nor is one seen, for a moment, that has been started
-            return None if age_s < STARTING_S else CUT_OFF
+            return refusal(dispatch, age_s) or (None if age_s < STARTING_S else CUT_OFF)
         why = ": ".join(filter(None, (sight.error, sight.cause)))
         return Fate(f"its execution has ended ({sight.status.lower()}{f', {why}' if why else ''})")
 

@@ -6,9 +6,19 @@ from collections.abc import Sequence
 
 from fanfold.contract.cloud import EXPRESS
 from fanfold.core.models import JobHeader, RunRef
-from fanfold.engines.aws.dispatch import Dispatch, batches, express_input, run_items
-from fanfold.engines.aws.paths.base import CLOCKS_S, CUT_OFF, STARTING_S, Fate, LaunchContext, execution_name
+from fanfold.engines.aws.dispatch import REFUSED, Dispatch, batches, express_input, run_items
+from fanfold.engines.aws.paths.base import (
+    CLOCKS_S,
+    CUT_OFF,
+    STARTING_S,
+    Fate,
+    LaunchContext,
+    execution_name,
+    refusal,
+    start_is_known_within_s,
+)
 from fanfold.engines.aws.paths.executions import Executions
+from fanfold.errors import StoreUnavailable
 
 #: An Express execution lives for 300 s, and is listed nowhere.
 _LIVES_S = 300.0 + 60.0 + CLOCKS_S
@@ -34,9 +44,13 @@ class ExpressPath:
         def start_one(numbered: tuple[int, str]) -> None:
             self._executions.start(EXPRESS, f"{name}-{numbered[0]}", numbered[1])
 
-        inputs = enumerate(express_input(job, batch) for batch in batches(items))
-        for _ in self._context.account.each(start_one, inputs):
-            pass
+        inputs = list(enumerate(express_input(job, batch) for batch in batches(items)))
+        try:
+            for _ in self._context.account.each(start_one, inputs):
+                pass
+        except StoreUnavailable as error:
+            error.refused = error.refused and len(inputs) == 1  # of several, others may have been started
+            raise
 
     def stop(self, header: JobHeader, dispatch: Dispatch) -> None:
         """Nothing: its runs see the job's flag within seconds."""
@@ -45,8 +59,10 @@ class ExpressPath:
         """Why nothing more comes of it, or None while something may."""
         if dispatch.state == "starting":
             return None if age_s < STARTING_S else CUT_OFF
+        if dispatch.state == REFUSED:
+            return refusal(dispatch, age_s)
         return Fate("the execution ended without reporting this run") if age_s > _LIVES_S else None
 
     def lasts_s(self, dispatch: Dispatch) -> float:
         """Until its executions are over, or its client has long been gone."""
-        return STARTING_S if dispatch.state == "starting" else _LIVES_S
+        return start_is_known_within_s(dispatch) or _LIVES_S
