@@ -55,6 +55,7 @@ def two_tries(machine, aws_stores, begun, eventually, tmp_path):
     return start
 
 
+@pytest.mark.long
 def test_where_one_fails_the_other_goes_on_and_is_the_run_s(two_tries, aws_stores, tmp_path, begun):
     header, first, second = two_tries(max_retry=2, retry_on=["ValueError"])
     (tmp_path / "fail0").touch()
@@ -66,7 +67,7 @@ def test_where_one_fails_the_other_goes_on_and_is_the_run_s(two_tries, aws_store
     assert (state.status_of(0), state.attempt_of(0), begun()) == (RunStatus.SUCCEEDED, 1, ["0", "1"])
 
 
-@pytest.mark.parametrize("max_retry", [1, 2])
+@pytest.mark.parametrize("max_retry", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_where_both_fail_it_is_tried_again_once_or_has_failed(
     two_tries, aws_stores, eventually, tmp_path, begun, max_retry
 ):
@@ -97,6 +98,7 @@ def test_a_try_that_is_lost_with_its_machine_takes_nothing_of_what_the_other_has
     }
 
 
+@pytest.mark.long
 def test_a_run_without_a_duplicate_that_is_lost_with_its_machine_is_begun_anew(
     machine, aws_stores, eventually, tmp_path, begun
 ):

@@ -91,6 +91,21 @@ def test_a_time_whose_first_runs_fail_goes_no_further(alone, eventually):
     assert state_of(job.id).stop_reason == "the ramp stopped after 1 of 9 runs: 1 of 1 runs failed"
 
 
+def test_what_needs_no_input_is_scheduled_without(alone, eventually):
+    @fanfold.udf
+    def report():
+        return "done"
+
+    made = report.schedule("@yearly")
+    kept = alone.client("scheduler").get_schedule(GroupName="fanfold-main-schedules", Name="report")
+    assert kept["ScheduleExpression"] == "cron(0 0 1 1 ? *)"
+    alone.fire("report")
+    (job,) = eventually(made.jobs, within_s=60)
+    eventually(lambda: statuses_of(job.id) == {"succeeded": 1}, within_s=60)
+    with pytest.raises(fanfold.InputError, match="1 input does not fit"):
+        risen.schedule("@daily", by=1)
+
+
 def test_a_paused_schedule_starts_nothing_and_a_new_one_of_its_name_replaces_it(alone, eventually):
     made = risen.schedule("@daily", [1], by=1, name="daily")
     made.pause()
@@ -134,6 +149,9 @@ def test_a_time_that_is_told_twice_is_one_job_and_large_arguments_are_there(alon
         ("0 6 * * *", {"timezone": "Berlin"}, "'Berlin' is not a time zone"),
         ("0 6 * * *", {"name": "a b"}, "'a b' is not a schedule's name"),
         ("0 6 * * *", {"collect": True}, "takes no collect=: nobody waits for its jobs"),
+        ("0 6 * * *", {"cache": True}, "takes no cache=: each of its jobs computes afresh"),
+        ("0 6 * * *", {"budget_usd": -1}, "budget_usd=-1 is not a number at least 0"),
+        ("0 6 * * *", {"tags": {"schedule": "x"}}, "The tag 'schedule' is what the jobs of a schedule are found by"),
         ("0 6 * * *", {"ramp": [5, 1]}, r"ramp=\[5, 1\] is not a ramp"),
         ("0 6 * * *", {"escalate": "huge"}, "escalate"),
         ("0 6 * * *", {"hedge": True}, "risen does not say that it may be"),

@@ -92,7 +92,8 @@ class Udf(Generic[P, R]):
     ) -> Schedule:
         """Have a deployment run it over these inputs by itself, at the times of a line of cron ("0 6 * * *").
 
-        The code and the inputs are those of now; the same `name` replaces a schedule. `timezone`, such as
+        The code and the inputs are those of now (None: one run without any); the same `name` replaces a schedule.
+        `timezone`, such as
         "Europe/Berlin", is where it is so late. Options are those of `fanfold.submit`, but for what somebody waits for.
         Each time is a job like others, which computes afresh. Raises `InputError`, and `ConfigurationError` where there
         is no deployment.

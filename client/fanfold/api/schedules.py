@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fanfold.api.submit import get_jobs, submit, with_environment
 from fanfold.core.compat import submit_arguments, takes
 from fanfold.core.models import JobHeader, new_job_id
-from fanfold.core.options import unwrapped
+from fanfold.core.options import check_number, unwrapped
 from fanfold.engines.base import Engine, engine_for
 from fanfold.engines.notice import check_notify
 from fanfold.engines.schedule import Definition, Scheduled, ScheduleKeeper, aws_cron, check_name, listing_of
@@ -28,6 +29,9 @@ _OF_EACH_JOB = (
     *("stop_on_error", "batch_size", "target_s", "tags", "rate"),
 )
 _OTHERS = ("notify", "budget_usd", "packages", "image")
+#: Why it takes no others, where it is not for waiting.
+_AFRESH = "each of its jobs computes afresh"
+_REASONS = {"cache": _AFRESH, "cache_max_age": _AFRESH, "plan": "`fanfold.plan(udf, inputs)` plans one of its jobs"}
 #: What each job does by itself once it has begun.
 _LATER = ("ramp", "escalate", "hedge")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -102,11 +106,15 @@ def make_schedule(
             f"The results of job {inputs.id} are kept for some weeks, and a schedule has no end.",
             next_step="give the values themselves, or paths where the UDF finds them.",
         )
+    if inputs is None:
+        inputs = [{}]  # one run, of what needs nothing but the constants
     chosen_name = check_name(name or own.name or function.__name__)
     aws_cron(cron)
     _check_timezone(timezone)
     udf = with_environment(udf, packages=asked.pop("packages", None), image=asked.pop("image", None))
     notify, budget_usd = asked.pop("notify", None), asked.pop("budget_usd", None)
+    check_number("budget_usd", budget_usd, zero=True)
+    _check_tags(asked.get("tags"))
     later = {one: asked.pop(one) for one in _LATER if one in asked}
     engine, request = resolve_call(udf, **{"engine": None, "instance_type": None, **asked})
     scheduler = scheduler_of(engine, f"{cron} fanfold submit FILE")
@@ -165,9 +173,18 @@ def _refuse_options(function: Any, constants: dict[str, Any]) -> None:
     for name in constants:
         if name in (submit.__kwdefaults__ or ()) and not takes(function, name):
             raise InputError(
-                f"A schedule takes no {name}=: nobody waits for its jobs.",
+                f"A schedule takes no {name}=: {_REASONS.get(name, 'nobody waits for its jobs')}.",
                 next_step=f"leave it out; it takes {', '.join(sorted((*_OF_EACH_JOB, *_OTHERS, *_LATER)))}.",
             )
+
+
+def _check_tags(tags: Any) -> None:
+    """Raises `InputError` for the label that is the schedule's own."""
+    if isinstance(tags, Mapping) and TAG in tags:
+        raise InputError(
+            f"The tag {TAG!r} is what the jobs of a schedule are found by: it is the schedule's name.",
+            next_step="give the label another name.",
+        )
 
 
 def _check_timezone(timezone: object) -> None:
