@@ -85,7 +85,7 @@ class DedicatedPath:
         """Why nothing more comes of it, or None while something may; in AWS Batch's words where it failed."""
         name = execution_name(header, dispatch)
         ending, sight = (
-            self._executions.fate(DEDICATED, name, dispatch, age_s),
+            self._executions.fate(DEDICATED, name, age_s, dispatch),
             self._executions.look(DEDICATED, name),
         )
         if ending is None or sight.status != "FAILED" or not (sight.error or sight.cause):

@@ -61,7 +61,7 @@ class DistributedPath:
 
     def fate(self, header: JobHeader, dispatch: Dispatch, age_s: float) -> Fate | None:
         """Why nothing more comes of it, or None while something may."""
-        return self._executions.fate(DISTRIBUTED, execution_name(header, dispatch), dispatch, age_s)
+        return self._executions.fate(DISTRIBUTED, execution_name(header, dispatch), age_s, dispatch)
 
     def lasts_s(self, dispatch: Dispatch) -> float:
         """Until its client has long been gone; else its execution tells of its end."""

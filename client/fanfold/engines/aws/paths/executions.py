@@ -90,13 +90,14 @@ class Executions:
         """What the ARNs of a state machine's Map Runs begin with."""
         return f"{self._machine(path).replace(':stateMachine:', ':mapRun:')}/{MAP_RUN_LABEL}"
 
-    def fate(self, path: str, name: str, dispatch: Dispatch, age_s: float) -> Fate | None:
+    def fate(self, path: str, name: str, age_s: float, dispatch: Dispatch | None = None) -> Fate | None:
         """Why nothing more comes of a Standard execution, or None while something may."""
         sight = self.look(path, name)
         if sight.status == "RUNNING":
             return None
         if not sight.status:  # nor is one seen, for a moment, that has been started
-            return refusal(dispatch, age_s) or (None if age_s < STARTING_S else CUT_OFF)
+            refused = None if dispatch is None else refusal(dispatch, age_s)
+            return refused or (None if age_s < STARTING_S else CUT_OFF)
         why = ": ".join(filter(None, (sight.error, sight.cause)))
         return Fate(f"its execution has ended ({sight.status.lower()}{f', {why}' if why else ''})")
 
