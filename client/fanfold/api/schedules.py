@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from fanfold.api.submit import get_jobs, submit, with_environment
 from fanfold.core.compat import submit_arguments, takes
 from fanfold.core.models import JobHeader, new_job_id
-from fanfold.core.options import check_number, unwrapped
+from fanfold.core.options import Request, check_number, unwrapped
 from fanfold.engines.base import Engine, engine_for
 from fanfold.engines.notice import check_notify
 from fanfold.engines.schedule import Definition, Scheduled, ScheduleKeeper, aws_cron, check_name, listing_of
@@ -101,27 +101,13 @@ def make_schedule(
     asked = {one: options.pop(one) for one in kept}
     _refuse_options(function, options)
     inputs, constants = submit_arguments(udf, inputs, options, submit.__kwdefaults__)
-    if isinstance(inputs, Job):
-        raise InputError(
-            f"The results of job {inputs.id} are kept for some weeks, and a schedule has no end.",
-            next_step="give the values themselves, or paths where the UDF finds them.",
-        )
-    if inputs is None:
-        inputs = [{}]  # one run, of what needs nothing but the constants
+    _refuse_job(inputs)
+    inputs = [{}] if inputs is None else inputs  # one run, of what needs nothing but the constants
     chosen_name = check_name(name or own.name or function.__name__)
     aws_cron(cron)
     _check_timezone(timezone)
     udf = with_environment(udf, packages=asked.pop("packages", None), image=asked.pop("image", None))
-    notify, budget_usd = asked.pop("notify", None), asked.pop("budget_usd", None)
-    check_number("budget_usd", budget_usd, zero=True)
-    _check_tags(asked.get("tags"))
-    later = {one: asked.pop(one) for one in _LATER if one in asked}
-    engine, request = resolve_call(udf, **{"engine": None, "instance_type": None, **asked})
-    scheduler = scheduler_of(engine, f"{cron} fanfold submit FILE")
-    if notify is not None:
-        request = request._replace(notify=check_notify(notify, engine.describe().notify_topics))
-    request = request._replace(cache=False, budget_usd=budget_usd or 0.0)  # what it made last time is not asked for
-    request = with_later(udf, engine, request, **later)
+    engine, request, scheduler = _each_job(udf, cron, asked)
     _refuse_anothers(scheduler, chosen_name)
     job_id = new_job_id(engine.stores.log.now())
     files = inputs if isinstance(inputs, StoredFiles) and inputs.is_of_s3 else None
@@ -139,6 +125,29 @@ def make_schedule(
     definition = Definition(chosen_name, cron, timezone, header, _blobs_of(header, engine), listing)
     scheduler.put(definition)
     return Schedule(Scheduled(definition, paused=False), scheduler)
+
+
+def _each_job(udf: Any, cron: str, asked: dict[str, Any]) -> tuple[Engine, Request, ScheduleKeeper]:
+    """Where each job of a schedule is run, what it asks for, and what keeps the schedule. Raises `InputError`."""
+    notify, budget_usd = asked.pop("notify", None), asked.pop("budget_usd", None)
+    check_number("budget_usd", budget_usd, zero=True)
+    _check_tags(asked.get("tags"))
+    later = {one: asked.pop(one) for one in _LATER if one in asked}
+    engine, request = resolve_call(udf, **{"engine": None, "instance_type": None, **asked})
+    scheduler = scheduler_of(engine, f"{cron} fanfold submit FILE")
+    if notify is not None:
+        request = request._replace(notify=check_notify(notify, engine.describe().notify_topics))
+    request = request._replace(cache=False, budget_usd=budget_usd or 0.0)  # what it made last time is not asked for
+    return engine, with_later(udf, engine, request, **later), scheduler
+
+
+def _refuse_job(inputs: Any) -> None:
+    """Raises `InputError` for the results of a job, which a schedule would outlive."""
+    if isinstance(inputs, Job):
+        raise InputError(
+            f"The results of job {inputs.id} are kept for some weeks, and a schedule has no end.",
+            next_step="give the values themselves, or paths where the UDF finds them.",
+        )
 
 
 def schedules(engine: str | None = None) -> list[Schedule]:
