@@ -171,13 +171,19 @@ def submit(
         )
     if debug:
         _print_value(outcome, as_json=as_json)
-    elif no_wait:
-        report_start(outcome, as_json=as_json)
     else:
-        note(f"{outcome.name}: {counted(len(outcome), 'run')}, job {outcome.id}")
-        ended = _wait_for(outcome)
-        _write_results(ended, output)
-        report_end(ended, as_json=as_json)
+        _see_to_end(outcome, output, no_wait=no_wait, as_json=as_json)
+
+
+def _see_to_end(job: Job, output: Path | None, *, no_wait: bool, as_json: bool) -> None:
+    """Report a job's start, or wait for its end, write its results and report that."""
+    if no_wait:
+        report_start(job, as_json=as_json)
+        return
+    note(f"{job.name}: {counted(len(job), 'run')}, job {job.id}")
+    ended = _wait_for(job)
+    _write_results(ended, output)
+    report_end(ended, as_json=as_json)
 
 
 def _write_results(ended: Job, output: Path | None) -> None:
