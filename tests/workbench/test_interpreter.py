@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
 from types import SimpleNamespace
 
-from nicegui import helpers, observables
+from nicegui import Client, helpers, observables, ui
 from nicegui.helpers import expects_arguments
 
-from fanfold.workbench import interpreter
+from fanfold.workbench import interpreter, leaving
 from fanfold.workbench.interpreter import remembering
 
 
@@ -42,3 +45,43 @@ def test_nicegui_asks_what_the_pages_process_puts_in_its_place(monkeypatch):
     for _ in range(3):
         observables.ObservableDict(on_change=_Element().update)["a"] = 1
     assert len(asked) == 1
+
+
+_LOOKED_THROUGH = """
+import asyncio, gc
+from fanfold.workbench import interpreter
+asyncio.run(interpreter.warm_up())
+most = [0]
+def note(phase, info):
+    if phase == "start":
+        most[0] = max(most[0], sum(len(gc.get_objects(young)) for young in range(info["generation"] + 1)))
+gc.callbacks.append(note)
+kept, due = [[n] for n in range(30_000)], interpreter.many_objects_came()
+kept += [[n] for n in range(60_000)]
+print(most[0], due, interpreter.many_objects_came())
+interpreter.give_memory_back(whole=True)
+print(interpreter.many_objects_came())
+"""
+
+
+def test_no_look_for_garbage_goes_through_more_objects_than_a_viewer_would_notice():
+    said = subprocess.run([sys.executable, "-c", _LOOKED_THROUGH], capture_output=True, text=True, check=True)
+    most, soon, due, after = said.stdout.split()
+    assert int(most) < 20_000
+    assert (soon, due, after) == ("False", "True", "False")
+
+
+def test_a_page_that_was_left_is_let_go_unless_somebody_is_on_it_after_all(monkeypatch):
+    monkeypatch.setattr(leaving, "_ENDING_S", 0.0)
+
+    async def kept(*, connected: bool) -> bool:
+        client = Client(ui.page("/left"))
+        client.tab_id = "a tab" if connected else None
+        try:
+            await leaving._let_go(client.id)
+            return client.id in Client.instances
+        finally:
+            Client.instances.pop(client.id, None)
+
+    assert asyncio.run(kept(connected=True))
+    assert not asyncio.run(kept(connected=False))

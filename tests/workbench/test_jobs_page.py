@@ -172,3 +172,17 @@ def test_thousands_of_jobs_are_all_there_and_the_newest_at_once(tmp_path, chromi
     finally:
         page.close()
         running.close()
+
+
+def test_the_server_is_told_of_a_page_that_was_left(visit, workbench):
+    page = visit("/")
+    page.wait_for_function("window.did_handshake")
+    left = page.evaluate(
+        "() => { window.fetch = (to, how) => Promise.resolve((localStorage.left = to)); return clientId; }"
+    )
+    page.goto(f"{workbench.root}/totals")
+    assert page.evaluate("localStorage.left") == f"/left/{left}"
+    told = page.evaluate(
+        "(to) => fetch(to, { method: 'POST', keepalive: true }).then((r) => r.status)", f"/left/{left}"
+    )
+    assert told == 204

@@ -23,8 +23,11 @@ _M_ARENA_MAX = -8
 #: Threads that read stores and compute for the pages, and how long they may take to start.
 _THREADS = 8
 _START_S = 30.0
-#: Young objects are looked through at these counts, all objects by `give_memory_back` alone.
-_YOUNG, _MIDDLE, _NEVER = 10_000, 10, 1_000_000_000
+#: Young objects are looked through at these counts, all objects by `give_memory_back` alone. Some 12,000 at a time take
+#: 2 ms; with Python's own habit of fewer and larger looks, all viewers waited up to 40 ms for one.
+_YOUNG, _MIDDLE, _NEVER = 2_000, 5, 1_000_000_000
+#: All objects are due after so many looks through the younger ones: what came since is some 50,000 objects at most.
+_LOOKS_UNTIL_ALL = 4
 
 
 def prepare_interpreter() -> None:
@@ -72,11 +75,19 @@ async def warm_up() -> None:
     gc.set_threshold(_YOUNG, _MIDDLE, _NEVER)
 
 
+def many_objects_came() -> bool:
+    """Whether as many have come as can be looked through at once without anybody noticing.
+
+    Pages that were left are most of them: each leaves some thousands that refer to each other.
+    """
+    return gc.get_count()[2] >= _LOOKS_UNTIL_ALL
+
+
 def give_memory_back(*, whole: bool) -> None:
     """Collect what refers to itself, and have the C library give back what it keeps: a page's thread calls this.
 
-    All threads wait while all objects are looked through, for tens of milliseconds: that is for `whole` alone, else
-    only the younger ones are. The library would keep all that lies below something that is still in use.
+    All threads wait while all objects are looked through, some 3 ms for 10,000: that is for `whole` alone, else only
+    the younger ones are. The library would keep all that lies below something that is still in use.
     """
     gc.collect(2 if whole else 1)
     with suppress(OSError, AttributeError):

@@ -28,7 +28,7 @@ from fanfold.workbench.auth import Auth, Pass, cookie_secret
 from fanfold.workbench.editor.editor_page import Shared, show_editor
 from fanfold.workbench.editor.form import INPUTS_PATH
 from fanfold.workbench.following import FollowedJobs
-from fanfold.workbench.interpreter import give_memory_back, prepare_interpreter, warm_up
+from fanfold.workbench.interpreter import give_memory_back, many_objects_came, prepare_interpreter, warm_up
 from fanfold.workbench.job.chart_panel import add_chart_routes
 from fanfold.workbench.job.compare_page import show_comparison
 from fanfold.workbench.job.gallery import add_gallery_routes
@@ -39,14 +39,15 @@ from fanfold.workbench.jobs.jobs_page import show_jobs
 from fanfold.workbench.jobs.table import JobsTable
 from fanfold.workbench.jobs.totals import show_totals
 from fanfold.workbench.layout import add_head, page_layout, theme_cookie
+from fanfold.workbench.leaving import add_leaving_route
 from fanfold.workbench.results_process import ResultsProcess
 from fanfold.workbench.routes import add_routes
 from fanfold.workbench.uploads import Uploads, add_upload_route
 
 _HOST = "127.0.0.1"
-#: How often memory is given back, by how much it has to have grown, and by how much for all objects to be looked at.
+#: How often memory is given back, and by how much it has to have grown where few objects came.
 _TIDY_S = 1.5
-_GROWN_BYTES, _GROWN_MUCH_BYTES = 8 << 20, 24 << 20
+_GROWN_BYTES = 8 << 20
 #: How long a page that has lost its connection may take to come back before it is built anew.
 _RECONNECT_S = 10.0
 
@@ -84,17 +85,15 @@ def run(*, port: int | None, show: bool, folder: Path, engine: str | None, annou
 
 async def _give_memory_back(followed_jobs: FollowedJobs) -> None:
     """Let go of jobs that nobody looks at, and of the memory that they took: to look through it takes milliseconds."""
-    process, least_bytes, whole_bytes = psutil.Process(), 0, 0
+    process, least_bytes = psutil.Process(), 0
     while True:
         await asyncio.sleep(_TIDY_S)
         released = await asyncio.to_thread(followed_jobs.forget_idle)
         await asyncio.to_thread(followed_jobs.results.end_if_idle)
-        held_bytes = process.memory_info().rss
-        if released or held_bytes > least_bytes + _GROWN_BYTES:
-            whole = released or held_bytes > whole_bytes + _GROWN_MUCH_BYTES
+        whole = released or many_objects_came()
+        if whole or process.memory_info().rss > least_bytes + _GROWN_BYTES:
             await asyncio.to_thread(give_memory_back, whole=whole)
             least_bytes = process.memory_info().rss
-            whole_bytes = least_bytes if whole else whole_bytes
 
 
 async def _begin(address: str, announce: Callable[[str], object], *, show: bool) -> None:
@@ -164,6 +163,7 @@ def _free_port(asked: int | None) -> int:
 def add_pages(folder: Path, engine: str | None, followed_jobs: FollowedJobs) -> None:
     """Tell NiceGUI the pages, and what they share: one table of jobs, however many look at it."""
     add_head()
+    add_leaving_route()
     add_routes(followed_jobs)
     name = engine_for(engine).describe().name
     add_job_list_pages(JobsTable(engine), name, followed_jobs.results)

@@ -229,6 +229,10 @@ window.ff = (() => {
     }
   };
   const copy = (text) => navigator.clipboard.writeText(text);
+  // The server need not keep what it holds of a document that is gone; one that the browser may show again is not.
+  addEventListener("pagehide", (e) => {
+    if (!e.persisted && window.clientId) fetch("/left/" + window.clientId, { method: "POST", keepalive: true }).catch(() => {});
+  });
 
   // The box of what a run prints stays at its end while nobody has scrolled it up.
   const followOutput = () => {
