@@ -278,21 +278,31 @@ def test_a_value_that_holds_others_is_a_tree_and_a_flat_one_is_text():
     assert preview({"a": [0] * 1_000_000}).tree is None  # too much to send
 
 
-class PlotlyFigure:
-    """What the page asks of a figure of plotly, which is no part of this installation."""
-
-    __module__ = "plotly.graph_objs._figure"
-
-    def __init__(self, *traces):
-        self.data = traces
-
-    def to_json(self):
-        return json.dumps({"data": self.data, "layout": {"title": {"text": "Delays"}}})
-
-
 def test_a_figure_of_plotly_is_for_the_browser_to_draw_unless_it_needs_another_host():
-    drawn = preview(PlotlyFigure({"type": "bar", "y": [1, 2]}, {"type": "heatmap"}))
+    from plotly import graph_objects
+
+    drawn = preview(
+        graph_objects.Figure([graph_objects.Bar(y=[1, 2]), graph_objects.Heatmap(), graph_objects.Treemap()])
+    )
     assert json.loads(drawn.figure)["data"][0] == {"type": "bar", "y": [1, 2]}
-    away = preview(PlotlyFigure({"type": "scattermap"}))
-    assert not away.figure
-    assert "scattermap" in away.text
+    for trace in ("Scattermap", "Scattergeo", "Choropleth", "Densitymap"):
+        away = preview(graph_objects.Figure(getattr(graph_objects, trace)()))
+        assert not away.figure
+        assert trace.lower() in away.text
+
+
+def test_a_trace_of_plotly_is_drawn_and_what_is_neither_trace_nor_figure_is_text():
+    from plotly import graph_objects
+
+    assert json.loads(preview(graph_objects.Bar(y=[3])).figure)["data"] == [{"type": "bar", "y": [3]}]
+    assert "Legend" in preview(graph_objects.layout.Legend(x=0.5)).text
+
+
+def test_a_picture_of_another_host_is_left_out_of_a_figure_which_says_so():
+    from plotly import graph_objects
+
+    inside = "data:image/png;base64,iVBOR"
+    images = [graph_objects.layout.Image(source=source) for source in ("https://pictures.invalid/a.png", inside)]
+    seen = preview(graph_objects.Figure(layout={"images": images}))
+    assert [one["source"] for one in json.loads(seen.figure)["layout"]["images"]] == ["", inside]
+    assert "left out" in seen.text

@@ -174,16 +174,6 @@ def test_pictures_of_all_runs_stand_side_by_side_and_lead_to_their_runs(visit, s
     expect(page).to_have_url(re.compile(r"/run/27$"))
 
 
-def test_a_figure_of_plotly_is_drawn_by_the_page_itself(visit, small_job):
-    page = visit(f"/job/{small_job.id}?tab=Results")
-    page.evaluate("""() => {
-      const box = Object.assign(document.createElement("div"), { id: "figure" });
-      document.querySelector(".ff-main").append(box);
-      return window.ff.drawFigure("figure", { data: [{ type: "bar", y: [1, 2] }], layout: {} });
-    }""")
-    expect(page.locator("#figure .main-svg").first).to_be_visible()
-
-
 def test_a_figure_among_others_is_a_small_picture_of_the_whole(visit, small_job):
     """Its bars have room, as in a large one: title, axes and legend are as small as they are."""
     figure = {"data": [{"type": "bar", "y": [1, 25]}], "layout": {"title": {"text": "Delays"}, "showlegend": True}}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -55,3 +57,24 @@ def test_a_look_that_cannot_be_had_says_why_and_a_plain_one_asks_no_other_proces
     assert seen.text == "What reads results has ended.\n  Next: read fewer."
     arguments, seen = look(followed, 0, Output("json/1", "", 1, b"7"))
     assert (arguments, seen.text) == ("x=1", "7")
+
+
+_FIRST = """
+import sys
+from fanfold.workbench import results_child
+sys.argv = ["", "0"]
+class Asked:
+    def __init__(self, number):
+        pass
+    def recv(self):
+        print(hasattr(sys.modules.get("pandas"), "Series"), flush=True)
+        raise EOFError
+results_child.Connection = Asked
+results_child.main()
+"""
+
+
+def test_pandas_is_there_whole_before_the_first_result_is_read():
+    """Libraries look for it among the modules that are loaded: while one thread imports it, they find half of it."""
+    said = subprocess.run([sys.executable, "-c", _FIRST], capture_output=True, text=True, check=True)
+    assert said.stdout == "True\n"

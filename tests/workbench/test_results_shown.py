@@ -46,6 +46,19 @@ def waves(n: int = 200):
     x = np.linspace(0, 12, n)
     return pd.DataFrame({"sine": np.sin(x), "decay": np.exp(-x / 4), "missing": pd.array([None] * n, dtype="Int64")})
 """
+FIGURE = """\
+import fanfold
+
+
+@fanfold.udf
+def bars(n: int = 3):
+    import numpy as np
+    from plotly import graph_objects
+
+    elsewhere = graph_objects.layout.Image(source="https://pictures.invalid/logo.png", sizex=1, sizey=1)
+    figure = graph_objects.Figure(graph_objects.Bar(y=np.arange(1, n + 1)), {"title": {"text": "Delays"}})
+    return figure.add_trace(graph_objects.Treemap(labels=["all", "a"], parents=["", "all"])).add_layout_image(elsewhere)
+"""
 
 
 @pytest.fixture
@@ -86,6 +99,21 @@ def test_an_image_is_an_image(ran, picture):
     at_rest(page)
     assert image.evaluate("e => e.naturalWidth") == 480
     picture(page, "workbench-image")
+
+
+def test_a_figure_of_plotly_is_drawn_by_the_page_itself_which_asks_no_other_host(ran, visit, workbench):
+    page, result = ran(FIGURE)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    expect(result).to_contain_text("a picture from another host is left out")
+    expect(result.get_by_role("img", name="Figure").locator(".bars .point")).to_have_count(3)
+    expect(result.locator(".treemaplayer .slice").first).to_be_visible()
+    job = visit(page.get_by_role("link", name="job 2").get_attribute("href"))
+    job.on("request", lambda request: asked.append(request.url))
+    tab(job, "Results")
+    expect(job.locator('.ff-gallery .ff-small-figure[data-drawn="1"] .bars .point')).to_have_count(3)
+    assert asked
+    assert all(url.startswith((workbench.root, "data:", "blob:")) for url in asked)
 
 
 def test_shapes_are_a_map_that_keeps_their_proportions(ran, picture):

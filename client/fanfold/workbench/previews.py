@@ -151,18 +151,42 @@ def _picture(value: Any, root: str) -> Preview | None:
     return None
 
 
-def _plotly_figure(written: str) -> Preview:
-    """A figure of plotly, for the browser to draw: the server needs no browser of its own for it."""
+#: The traces of plotly that fetch a map, or the borders of countries, from another host.
+_FETCHING = frozenset(
+    [f"{what}{where}" for what in ("scatter", "density", "choropleth") for where in ("map", "mapbox")]
+    + ["scattergeo", "choropleth"]
+)
+
+
+def _plotly_figure(written: str) -> Preview | None:
+    """A figure of plotly, for the browser to draw: the server needs no browser of its own for it.
+
+    A trace by itself is drawn as well; None for anything else that plotly writes as JSON.
+    """
     if len(written) > _FIGURE_CHARACTERS:
         return Preview(f"figure of plotly, {len(written):,} characters of JSON: too large to be drawn here.")
     figure = json.loads(written)
-    kinds = {str(trace.get("type", "scatter")) for trace in figure.get("data", ())}
-    away = sorted(kind for kind in kinds if kind.endswith(("geo", "map", "mapbox")) and kind != "heatmap")
-    if away or "choropleth" in kinds:
-        which = ", ".join(away or ["choropleth"])
-        return Preview(f"figure of plotly ({which}): its map comes from another host, and this page asks none.")
-    drawn = {"data": figure.get("data", []), "layout": figure.get("layout", {})}
-    return Preview("figure of plotly", figure=json.dumps(drawn))
+    if "data" not in figure:
+        figure = {"data": [figure]} if "type" in figure else None
+    if figure is None:
+        return None
+    kinds = {str(trace.get("type", "scatter")) for trace in figure["data"]}
+    if away := sorted(kinds & _FETCHING):
+        return Preview(
+            f"figure of plotly ({', '.join(away)}): its map comes from another host, and this page asks none."
+        )
+    layout = figure.get("layout", {})
+    pictures = [one for holds in (figure["data"], layout.get("images", ())) for one in holds if _is_away(one)]
+    for one in pictures:
+        one["source"] = ""
+    left_out = "; a picture from another host is left out, for this page asks none" if pictures else ""
+    return Preview(f"figure of plotly{left_out}", figure=json.dumps({"data": figure["data"], "layout": layout}))
+
+
+def _is_away(picture: dict[str, Any]) -> bool:
+    """Whether a browser would have to fetch this picture."""
+    source = picture.get("source")
+    return isinstance(source, str) and bool(source) and not source.startswith("data:")
 
 
 def _url(data: bytes, kind: str) -> str:

@@ -9,7 +9,9 @@ import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -32,6 +34,7 @@ _collected = CollectedJobs()
 
 def main() -> None:
     """Answer until the other end is closed, which it is when the page's process has ended, however that was."""
+    import_first()
     connection, lock = Connection(int(sys.argv[1])), threading.Lock()
     threads = ThreadPoolExecutor(_THREADS)
     try:
@@ -41,6 +44,15 @@ def main() -> None:
             done.add_done_callback(partial(_answer, connection, lock, number))
     except (EOFError, OSError):
         os._exit(0)  # whatever is still being read, nobody waits for it
+
+
+def import_first() -> None:
+    """Import what libraries look for among the modules that are loaded, plotly for one.
+
+    While one thread imported it, they would find half of it in another, and a result would be said to be damaged.
+    """
+    with suppress(ImportError):
+        import_module("pandas")
 
 
 def _answer(connection: Connection, lock: threading.Lock, number: int, done: Future[Any]) -> None:

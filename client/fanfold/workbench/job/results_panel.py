@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from threading import Lock
 from typing import Any
 
 from fastapi import HTTPException, Response
@@ -72,18 +73,21 @@ class ResultsPanel:
         self._note = text("Reading the results …", "ff-card ff-empty").props("role=status")
         self._box = element("div", "ff-stack")
         self._gallery = Gallery(followed)
+        #: A page draws when its tab is chosen and again and again, and both may be under way.
+        self._collecting = Lock()
 
     def collect(self) -> None:
         """Have the results collected; called in a thread, without the job's lock, for that reads them all."""
-        version = self._followed.job.state.version
-        if version == self._version:
-            return
-        try:
-            self._gallery.collect()  # there may be pictures where they are too large for a table
-            (self._columns, self._rows), self._trouble = _ask(self._followed, "read_columns"), ""
-        except FanfoldError as error:
-            self._trouble = str(error)
-        self._version, self._is_new = version, True
+        with self._collecting:
+            version = self._followed.job.state.version
+            if version == self._version:
+                return
+            try:
+                self._gallery.collect()  # there may be pictures where they are too large for a table
+                (self._columns, self._rows), self._trouble = _ask(self._followed, "read_columns"), ""
+            except FanfoldError as error:
+                self._trouble = str(error)
+            self._version, self._is_new = version, True
 
     def refresh(self) -> None:
         """Show the table, or why there is none."""
