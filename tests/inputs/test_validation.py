@@ -1,9 +1,11 @@
 """All inputs are checked before anything starts, and the offenders are listed together."""
 
+import dataclasses
 import itertools
 import tracemalloc
 from pathlib import Path
 
+import pydantic
 import pytest
 
 from fanfold.errors import InputError
@@ -117,3 +119,36 @@ def test_a_path_and_an_address_both_fit_where_the_udf_takes_both():
     assert [one["path"] for one in validated(both, Signature.of(opened), {}, dict)] == both
     with pytest.raises(InputError, match=r"PosixPath\('a.tif'\) .* annotate it `str \| Path`, or give its text"):
         list(validated(both, Signature.of(opened_by_name), {}, dict))
+
+
+@dataclasses.dataclass
+class Box:
+    x: int
+    y: float = 2.0
+
+
+class Nested(pydantic.BaseModel):
+    boxes: list[Box] = []
+
+
+class Anything(pydantic.RootModel[str]):
+    """Text that looks like an object is text all the same."""
+
+
+def written(
+    box: Box, nested: Nested | None = None, sides: tuple[int, str] = (), names: set[int] = (), any_: Anything = ""
+):
+    """What comes as text from a form, a command line or a CSV file."""
+
+
+def test_text_stands_for_a_class_of_fields_in_json_or_as_python_writes_it():
+    texts = [
+        {"box": '{"x": 3}', "nested": '{"boxes": [{"x": 1}]}', "sides": '(2, "z")', "names": "{1, 2}"},
+        {"box": "{'x': 3}", "nested": "{'boxes': [{'x': 1}]}", "sides": "[2, 'z']", "names": "[1, 2]"},
+    ]
+    for fitted in validated(texts, Signature.of(written), {}):
+        assert fitted == {"box": Box(3), "nested": Nested(boxes=[Box(1)]), "sides": (2, "z"), "names": {1, 2}}
+    [kept] = validated([{"box": {"x": 1}, "any_": '{"x": 1}'}], Signature.of(written), {})
+    assert kept["any_"] == Anything('{"x": 1}')
+    with pytest.raises(InputError, match="should be a dictionary or an instance of Box"):
+        list(validated([{"box": "Box(3)"}], Signature.of(written), {}))

@@ -62,6 +62,38 @@ def test_what_is_typed_and_chosen_arrives_as_the_value_it_stands_for(form):
     expect(ran(form)).to_have_text("('7', 4, True, 2.5, 2, False, None, {'more': [1]})")
 
 
+HALVES = """\
+from datetime import date
+
+import fanfold
+
+
+@fanfold.udf
+def f(n: int = 3, day: date = date(2013, 1, 31), words: str = "one\\ntwo"):
+    return repr((n, day, words))
+"""
+
+
+def test_half_a_number_or_date_is_not_taken_for_the_default_and_an_emptied_field_says_what_it_is(bench):
+    page = bench()
+    rewrite(page, HALVES)
+    number, day = page.get_by_label("n: int"), page.get_by_label("day: date")
+    number.press("Control+A")
+    number.press_sequentially("1e")
+    page.keyboard.press("Shift+Enter")
+    alert = page.get_by_role("alert").filter(has_text="half typed")
+    expect(alert).to_contain_text("n is half typed, and no number yet.")
+    number.fill("")
+    expect(number).to_have_attribute("placeholder", "3")
+    day.focus()
+    page.keyboard.press("Delete")  # the month, of month, day and year
+    page.keyboard.press("Shift+Enter")
+    expect(alert).to_contain_text("day is half typed, and no date yet.")
+    day.fill("2014-02-03")
+    page.get_by_label("words").fill("three\nfour")
+    expect(ran(page)).to_have_text("(3, datetime.date(2014, 2, 3), 'three\\nfour')")
+
+
 def planned(page, count):
     page.get_by_role("button", name="Plan").click()
     expect(page.get_by_role("button", name=f"Submit {count}")).to_be_visible()

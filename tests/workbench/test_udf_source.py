@@ -90,6 +90,39 @@ def test_choices_come_from_literals_and_from_enums_of_the_file():
     assert (unit.options, unit.default) == ((("min", "min"), ("h", "h")), "h")
 
 
+def test_an_annotation_is_seen_through_its_names_and_wrappings():
+    modes = "Mode = Literal['a', 'b']\nLoop = Loop\n"
+    assert fields("x: Mode = 'b'", modes)["x"].options == (("a", "a"), ("b", "b"))
+    assert fields("x: Annotated[Mode | None, 'how'] = None", modes)["x"].takes_none
+    assert fields("x: Annotated[int, 'metres'] = 3")["x"].kind == "number"
+    assert fields("x: Optional[Optional[int]] = None")["x"].kind == "number"
+    assert fields("x: Loop = 3", modes)["x"].kind == "text"
+
+
+def test_members_of_an_enum_are_offered_where_the_text_says_what_all_of_them_are():
+    auto = "class Unit(Enum):\n    A = auto()\n    B = 7\n    C = auto()\n    D = -1\n"
+    assert [value for _, value in fields("x: Unit = Unit.A", auto)["x"].options] == [1, 7, 8, -1]
+    named = "class Unit(StrEnum):\n    MIN = enum.auto()\n"
+    assert fields("x: Unit", named)["x"].options == (("min", "min"),)
+    computed = "class Unit(Enum):\n    A = 1\n    B = compute()\n"
+    assert fields("x: Unit = Unit.B", computed)["x"].options == ()
+    assert fields("x: Unit = Unit.B", computed)["x"].computed == "Unit.B"
+
+
+@pytest.mark.parametrize(
+    ("default", "shown"), [("{1}", "{1}"), ("b'ab'", "ab"), ("1j", "1j"), ("(1, 'a')", '[1, "a"]'), ("1e999", "inf")]
+)
+def test_a_default_stands_as_it_may_be_typed(default, shown):
+    assert fields(f"x: object = {default}")["x"].default == shown
+
+
+@pytest.mark.parametrize("hint", ["Any", "typing.Any", "object"])
+def test_what_any_value_fits_is_read_as_a_value(hint):
+    assert fields(f"x: {hint} = 3")["x"].value("4") == 4
+    assert fields(f"x: {hint} = '3'")["x"].value("4") == "4"
+    assert fields(f"x: {hint} = None")["x"].takes_none
+
+
 def test_a_default_that_has_to_be_computed_is_left_to_the_udf_and_shown_as_a_hint():
     field = fields("x: date = date.today()")["x"]
     assert (field.default, field.computed, field.required) == ("", "date.today()", False)

@@ -174,18 +174,24 @@ class _Lax:
         try:
             fitted = self._adapter.validate_python(value)
         except ValidationError as error:
-            if is_sealed(value):  # it did fit in the job that it was read from
-                return value
-            if isinstance(value, str) and (choice := _choice(self._annotation, value)):
-                return choice[0]
-            is_path = self._annotation is str and hasattr(type(value), "__fspath__")
-            reason = _A_PATH if is_path else _reason(error.errors(include_url=False, include_input=False))
-            instead = never_encoded(type(value))
-            raise Rejection(f"{reason}; pass {instead}" if instead else reason) from None
+            return self._otherwise(value, error)
         except Exception as error:  # a validator of the user's own
             raise Rejection(f"its annotation raised {type(error).__name__}: {error}") from error
         _check_addresses(fitted)
         return fitted
+
+    def _otherwise(self, value: Any, error: Any) -> Any:
+        """What a value that does not fit as it is may stand for. Raises `Rejection`."""
+        if is_sealed(value):  # it did fit in the job that it was read from
+            return value
+        if isinstance(value, str) and (choice := _choice(self._annotation, value)):
+            return choice[0]
+        if isinstance(value, str) and _has_fields(self._annotation) and (parsed := _parsed(value)) is not value:
+            return self(parsed)
+        is_path = self._annotation is str and hasattr(type(value), "__fspath__")
+        reason = _A_PATH if is_path else _reason(error.errors(include_url=False, include_input=False))
+        instead = never_encoded(type(value))
+        raise Rejection(f"{reason}; pass {instead}" if instead else reason) from None
 
     @cached_property
     def _adapter(self) -> Any:
@@ -262,6 +268,14 @@ def _reads_json(annotation: Any) -> bool:
     return (origin or annotation) in _CONTAINERS
 
 
+def _has_fields(annotation: Any) -> bool:
+    """Whether it is a class of named fields, or may be one: a dataclass, a model, a typed dict, a named tuple."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Annotated, typing.Union, types.UnionType):
+        return any(map(_has_fields, arguments[: 1 if origin is typing.Annotated else None]))
+    return any(hasattr(annotation, names) for names in ("__dataclass_fields__", "model_fields", "__total__", "_fields"))
+
+
 #: How people write that there is nothing, on a command line or in a form.
 _NOTHING = ("none", "null", "")
 
@@ -291,13 +305,15 @@ def _spellings(choice: Any) -> tuple[str, ...]:
 
 
 def _parsed(text: str) -> Any:
+    """The list, dict, tuple, set or None that a text writes, in JSON or as Python does; else the text."""
+    import ast
     import json
 
-    try:
-        parsed = json.loads(text)
-    except ValueError:
-        return text
-    return parsed if isinstance(parsed, (list, dict)) or parsed is None else text
+    for read in (json.loads, ast.literal_eval) if text.lstrip().startswith(("[", "(", "{")) else (json.loads,):
+        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            parsed = read(text.strip())
+            return parsed if isinstance(parsed, (list, dict, tuple, set)) or parsed is None else text
+    return text
 
 
 def _reason(errors: Sequence[Any]) -> str:

@@ -48,7 +48,14 @@ class Field(NamedTuple):
 
 def text_of(value: Any) -> str:
     """A value as it is written in a form."""
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    try:
+        return json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):  # a set, a complex number, infinity: as Python writes it
+        return repr(value)
 
 
 def arguments(fields: tuple[Field, ...], given: Mapping[str, str], nulls: frozenset[str]) -> dict[str, Any]:
@@ -80,6 +87,8 @@ def _mapping(name: str, text: str) -> dict[str, Any]:
 _KINDS = {"int": "number", "float": "number", "date": "date", "datetime": "datetime-local"}
 _ENUMS = ("Enum", "StrEnum", "IntEnum")
 _NO_DEFAULT = object()
+#: Names that stand for other names are followed so far: one may stand for itself.
+_MOST_NAMES = 8
 
 
 def field_of(arg: ast.arg, default: ast.expr | None, known: Mapping[str, Any]) -> Field:
@@ -89,14 +98,39 @@ def field_of(arg: ast.arg, default: ast.expr | None, known: Mapping[str, Any]) -
     """
     hint = _evaluated(arg.annotation)
     annotation = "" if hint is None else ast.unparse(hint)
-    inner = _without_none(hint)
+    inner = _bare(hint, known)
     kind, options = _input_for(inner, known)
     text = None if default is None else _value(default, known)
     computed = ast.unparse(default) if default is not None and text is None and not _is_none(default) else ""
-    takes_none = inner is not hint or (hint is None and default is not None and _is_none(default))
+    takes_none = _takes_none(hint, default, known)
     shown = _option_text(text, options)
     literal = _is_literal(inner, default, known)
     return Field(arg.arg, kind, shown, default is None, options, annotation, computed, takes_none, literal)
+
+
+def _takes_none(hint: ast.expr | None, default: ast.expr | None, known: Mapping[str, Any]) -> bool:
+    if hint is None or _last_name(hint) in ("Any", "object"):
+        return default is not None and _is_none(default)
+    return _bare(hint, known) is not _plain(hint, known)
+
+
+def _bare(hint: ast.expr | None, known: Mapping[str, Any]) -> ast.expr | None:
+    """An annotation's own kind, whatever it is wrapped in and whether or not None may be given."""
+    for _ in range(_MOST_NAMES):
+        plain = _plain(hint, known)
+        if (hint := _without_none(plain)) is plain:
+            break
+    return hint
+
+
+def _plain(hint: ast.expr | None, known: Mapping[str, Any]) -> ast.expr | None:
+    """What an annotation stands for: `Annotated[int, ...]` for `int`, and a name of the file's for what it names."""
+    for _ in range(_MOST_NAMES):
+        if isinstance(hint, ast.Name) and isinstance(known.get(hint.id), (ast.Subscript, ast.BinOp)):
+            hint = known[hint.id]
+        elif isinstance(hint, ast.Subscript) and _last_name(hint.value) == "Annotated":
+            hint = hint.slice.elts[0] if isinstance(hint.slice, ast.Tuple) else hint.slice
+    return hint
 
 
 def _option_text(text: str | None, options: tuple[tuple[str, Any], ...]) -> str:
@@ -106,7 +140,7 @@ def _option_text(text: str | None, options: tuple[tuple[str, Any], ...]) -> str:
 
 def _is_literal(hint: ast.expr | None, default: ast.expr | None, known: Mapping[str, Any]) -> bool:
     """Whether text has to be read as a Python value: where a default, or a union of numbers, says it is no text."""
-    if hint is not None:
+    if hint is not None and _last_name(hint) not in ("Any", "object"):
         names = {_last_name(node) for node in ast.walk(hint)}
         is_union = (isinstance(hint, ast.BinOp) and isinstance(hint.op, ast.BitOr)) or "Union" in names
         return is_union and bool(names & {"int", "float", "bool"}) and "str" not in names
@@ -173,13 +207,23 @@ def _members(node: Any) -> dict[str, Any]:
     """The members of an enum that is defined in the file, each with its value."""
     if not isinstance(node, ast.ClassDef) or not any(_last_name(base) in _ENUMS for base in node.bases):
         return {}
-    return {
-        target.id: statement.value.value
-        for statement in node.body
-        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant)
-        for target in statement.targets
-        if isinstance(target, ast.Name)
-    }
+    found: dict[str, Any] = {}
+    for statement in node.body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            value = _member(statement.targets[0].id, statement.value, node, found)
+            if not isinstance(value, (str, int, float)):
+                return {}  # a choice without it would leave it out
+            found[statement.targets[0].id] = value
+    return found
+
+
+def _member(name: str, value: ast.expr, enum: ast.ClassDef, before: Mapping[str, Any]) -> Any:
+    """The value of an enum's member; what `auto()` makes of those before it."""
+    if not (isinstance(value, ast.Call) and _last_name(value.func) == "auto"):
+        return _literal(value, {})
+    if any(_last_name(base) == "StrEnum" for base in enum.bases):
+        return name.lower()
+    return max((one for one in before.values() if isinstance(one, int)), default=0) + 1
 
 
 def _value(node: ast.expr, known: Mapping[str, Any]) -> str | None:

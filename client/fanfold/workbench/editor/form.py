@@ -9,12 +9,19 @@ from nicegui.element import Element
 
 from fanfold.core.pricing import prices
 from fanfold.engines.base import engine_for
+from fanfold.errors import InputError
 from fanfold.workbench.editor import fields as form
 from fanfold.workbench.editor.inputs import SUFFIXES
 from fanfold.workbench.editor.udf_source import FoundUdf
 from fanfold.workbench.layout import button, choice, dialog_named, element, field, script, set_text, show, text
 
+#: The kinds of fields that the browser reads, and what they hold.
+_READ_AS = {"number": "number", "date": "date", "datetime-local": "moment"}
 Press = Callable[[], Awaitable[None]]
+#: What is told of a field that the browser reads, a number or a date: its text, and whether it is half typed, which the
+#: browser gives as no text at all. No event of its own tells of the half of a date.
+_READ = """(e) => { const said = (e.target.validity.badInput ? "!" : "=") + e.target.value;
+  if (said !== (e.target.ffSaid || "=" + e.target.defaultValue)) { e.target.ffSaid = said; emit(said); } }"""
 #: Where the inputs are sent to before they are planned.
 INPUTS_PATH = "/workbench/inputs"
 
@@ -34,6 +41,8 @@ class EditorForm:
         self.udf: FoundUdf | None = None
         self._given: dict[str, str] = {}
         self._nulls: set[str] = set()
+        #: Fields that hold half of a number or of a date.
+        self._unfinished: set[str] = set()
         self._built: FoundUdf | None = None
         self._is_built = False
         self._submit: Element | None = None
@@ -67,11 +76,18 @@ class EditorForm:
 
     def arguments(self) -> dict[str, Any]:
         """What was typed into the form. Raises `InputError`."""
-        return form.arguments(self._fields(), self._given, frozenset(self._nulls))
+        return self._arguments(self._fields())
 
     def others(self) -> dict[str, Any]:
         """What the form gives to each of many inputs: all but the first parameter. Raises `InputError`."""
-        return form.arguments(self._fields()[1:], self._given, frozenset(self._nulls))
+        return self._arguments(self._fields()[1:])
+
+    def _arguments(self, fields: tuple[form.Field, ...]) -> dict[str, Any]:
+        for one in fields:
+            if one.name in self._unfinished:
+                next_step = "write all of it, or empty the field to leave it to the UDF."
+                raise InputError(f"{one.name} is half typed, and no {_READ_AS[one.kind]} yet.", next_step=next_step)
+        return form.arguments(fields, self._given, frozenset(self._nulls))
 
     @property
     def first(self) -> str:
@@ -100,6 +116,7 @@ class EditorForm:
             self._chosen()
         self._built, self._is_built = self.udf, True
         self._body.clear()
+        self._unfinished.clear()
         with self._body:
             self._build_body()
         self._keep()
@@ -152,13 +169,28 @@ class EditorForm:
             options = {"": default, **{label: label for label, _ in one.options}}
             choice(one.label, options, value=value, on_change=typed)
         else:
-            more = {"step": "any"} if one.kind == "number" else {}
-            if one.kind == "mapping" or one.computed:
-                more["placeholder"] = one.computed or '{"name": value, ...}'
-            kind = "text" if one.kind == "mapping" else one.kind
-            field(one.label, value=value, on_change=typed, type=kind, **more)
+            self._build_text(one, value, typed)
         if one.takes_none:
             self._build_none(one.name)
+
+    def _build_text(self, one: form.Field, value: str, typed: Callable[[str], None]) -> None:
+        """A field to type into. Emptied, it says what the UDF takes then; a default of several lines has their room."""
+
+        def read(said: str) -> None:
+            self._unfinished.add(one.name) if said.startswith("!") else self._unfinished.discard(one.name)
+            typed(said[1:])
+
+        more = {"step": "any"} if one.kind == "number" else {}
+        if one.kind == "mapping" or one.computed or one.default:
+            more["placeholder"] = '{"name": value, ...}' if one.kind == "mapping" else one.computed or one.default
+        if one.kind in _READ_AS:
+            made = field(one.label, value=value, on_change=None, kind="input", type=one.kind, **more)
+            for event in ("input", "change", "focusout", "keyup"):
+                made.on(event, lambda event: read(str(event.args)), js_handler=_READ)
+        elif "\n" in value:
+            field(one.label, value=value, on_change=typed, kind="textarea", **more)
+        else:
+            field(one.label, value=value, on_change=typed, type="text", **more)
 
     def _build_none(self, name: str) -> None:
         def ticked(is_none: bool) -> None:
