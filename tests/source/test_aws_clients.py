@@ -5,7 +5,8 @@ from __future__ import annotations
 import boto3
 import pytest
 
-from fanfold.errors import CaptureError
+import fanfold
+from fanfold.errors import CaptureError, InputError, RunFailed
 from fanfold.source.capture import capture
 from tests.source.conftest import Desk
 
@@ -75,3 +76,42 @@ def test_a_client_is_made_anew_in_the_run_with_the_same_settings_and_no_keys(des
 def test_one_with_keys_of_its_own_or_that_was_changed_is_refused(desk: Desk, name: str, reason: str) -> None:
     with pytest.raises(CaptureError, match=f"'main' uses '{name}', .*{reason}"):
         desk.capture(f"{MODULE}def main(): return {name}\n")
+
+
+class Store:
+    def __init__(self, client):
+        self.client = client
+
+
+def settings(client, more=None):
+    client = client.client if isinstance(client, Store) else client
+    name = getattr(client, "name", type(client).__name__)
+    return name, getattr(client, "region_name", None) or getattr(client.meta, "client", client).meta.region_name
+
+
+def test_one_is_made_anew_as_an_argument_too_and_within_one():
+    near, table = boto3.client("s3", region_name="eu-north-1"), boto3.resource("dynamodb").Table("days")
+    given = [near, Store(near), table, boto3.Session(region_name="eu-west-2")]
+    job = fanfold.submit(settings, [{"client": each} for each in given], more=[near], collect=False)
+    there = ("S3", "eu-north-1")
+    assert [tuple(each) for each in job.results()] == [there, there, ("days", "eu-west-1"), ("Session", "eu-west-2")]
+    with fanfold.Executor(max_workers=1) as executor:
+        assert list(executor.map(settings, given)) == [tuple(each) for each in job.results()]
+
+
+def _used(session):
+    session.client("sts")
+    return session
+
+
+def test_none_goes_along_or_comes_back_with_keys():
+    mine = {"aws_access_key_id": "AKIAMINE", "aws_secret_access_key": "not told"}
+    session = boto3.Session()
+    session._session.set_credentials("AKIAMINE", "not told")
+    for each in (boto3.client("s3", **mine), _used(boto3.Session(**mine)), session):
+        with pytest.raises(InputError, match=r"with keys of its own.*make it inside the function"):
+            fanfold.submit(settings, [{"client": each}])
+        with fanfold.Executor(max_workers=1) as executor, pytest.raises(Exception, match="with keys of its own"):
+            executor.submit(settings, each).result()
+    with pytest.raises(RunFailed, match=r"is a boto3\.session\.Session, which has no codec"):
+        fanfold.run(boto3.Session)

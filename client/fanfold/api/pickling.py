@@ -16,6 +16,7 @@ from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleTy
 from typing import Any, NewType
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from fanfold.codec.classes import OF_BOTO3
 from fanfold.execution import parcel
 from fanfold.source import type_makers
 from fanfold.source.instances import OF_THREADS, forgets, forgotten
@@ -180,7 +181,9 @@ def _reduced_lock(obj: Any, kind: Any) -> tuple[Any, ...] | None:
 
 
 def _reduced_by_base(obj: Any, kind: Any, by_value: Callable[[Any], bool]) -> tuple[Any, ...] | None:
-    """How to make what numpy or a base in C sends without what it is marked with, and a module that no file has."""
+    """How to make what numpy or a base in C sends without what it is marked with, and what is known by its module."""
+    if kind.__module__ in OF_BOTO3:
+        return _reduced_client(obj)
     if (kind.__module__, kind.__name__) == ("numpy", "ndarray") and not (obj.flags.writeable or obj.flags.forc):
         return parcel.read_only, (obj.copy(),)  # numpy itself says so of contiguous ones alone
     if forgets(kind) and obj.__dict__:
@@ -216,6 +219,16 @@ def _reduced_code(code: CodeType) -> tuple[Any, ...]:
     from cloudpickle.cloudpickle import _code_reduce
 
     return parcel.code_of, (code.co_filename, *_code_reduce(code))
+
+
+def _reduced_client(client: Any) -> tuple[Any, ...]:
+    """A client, a resource or a session of boto3: made anew. Raises `PicklingError` where it cannot be."""
+    from fanfold.codec.aws_clients import NotAnew, made_anew, made_of
+
+    try:
+        return made_anew, made_of(client)
+    except NotAnew as error:
+        raise PicklingError(f"cannot pickle {type(client).__qualname__!r} object: it is one {error}") from None
 
 
 def _reduced_container(container: Any) -> tuple[Any, ...]:

@@ -55,6 +55,9 @@ _CALLED = {
 #: Packages whose `__setstate__` only stores what it is given.
 _SETS_STATE = ("numpy", "sklearn", "pydantic", "attr", "dataclasses")
 
+#: Where the classes are of boto3's clients, resources and sessions.
+OF_BOTO3 = frozenset({"botocore.client", "boto3.resources.factory", "boto3.session"})
+
 #: Parts of a package that are programs or tests, which importing would start.
 _PROGRAMS = ("test", "tests", "conftest", "setup")
 

@@ -16,7 +16,7 @@ from functools import partial
 from types import BuiltinFunctionType, FunctionType, GenericAlias, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
-from fanfold.codec.classes import can_be_made_new, fields_of, lookup, name_of, origin, version_of
+from fanfold.codec.classes import OF_BOTO3, can_be_made_new, fields_of, lookup, name_of, origin, version_of
 from fanfold.codec.encoded import NEVER_ENCODED, cannot_take_apart, place_of, refuse
 from fanfold.codec.handles import noted_paths
 from fanfold.codec.registry import is_secret
@@ -287,6 +287,8 @@ def _reduced(value: Any, kind: type, parts: _Parts) -> list[Any]:
     """An object by what it says of itself: how it is made, its state, and what it contains."""
     if extended := _extended(value, kind, parts):
         return extended
+    if kind.__module__ in OF_BOTO3:
+        return _of_boto3(value, parts)
     if kind is object or any(place_of(each) in _NOT_APART for each in kind.__mro__):
         raise refuse(value, parts.where)
     if hasattr(kind, "__dask_graph__"):
@@ -310,6 +312,22 @@ def _reduced(value: Any, kind: type, parts: _Parts) -> list[Any]:
             raise refuse(value, parts.where)
         return ["object", parts.same(arguments[0]), parts.each(given), parts.pairs(keywords.items()), *tail]
     return ["call", parts.same(called), parts.each(arguments), *tail]
+
+
+def _of_boto3(value: Any, parts: _Parts) -> list[Any]:
+    """A client, a resource or a session of boto3, made anew in the run. Raises `CodecError` for one within a result."""
+    from fanfold.codec.aws_clients import NotAnew, made_anew, made_of
+
+    if not parts.takes_source:
+        raise refuse(value, parts.where)
+    try:
+        return ["call", parts.same(made_anew), parts.each(made_of(value)), None, None, None]
+    except NotAnew as error:
+        raise CodecError(
+            f"{parts.where} is a {place_of(type(value))} {error}; it cannot travel.",
+            next_step="make it inside the function.",
+            instead="make it inside the function",
+        ) from None
 
 
 def _its_own_part(value: Any, parts: _Parts) -> Any:

@@ -65,7 +65,9 @@ class Contents:
 
     def own_arguments(self, index: int) -> dict[str, Any]:
         """What the run was called with, without what all runs have in common."""
-        text = self._manifest.arguments(index)
+        return self._as_they_were(self._manifest.arguments(index))
+
+    def _as_they_were(self, text: str) -> dict[str, Any]:
         if '{"$graph"' in text and not self._header.costs_money and self._is_own():
             with suppress(CodecError):  # what only a worker has stays plain data
                 return self._decode_own(text)
@@ -99,8 +101,7 @@ class Contents:
 
     def constants(self) -> dict[str, Any]:
         """What all runs were called with."""
-        constants: dict[str, Any] = decode_json(self._header.constants, get_value=self._seen)
-        return constants
+        return self._as_they_were(self._header.constants)
 
     def _seen(self, codec: str, sha256: str, key: str = "", run: str = "") -> Any:
         """A large argument; of another job's result that it is one, for there may be gigabytes of them."""

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import encode_json
-from fanfold.codec.classes import can_be_made_new
+from fanfold.codec.classes import OF_BOTO3, can_be_made_new
 from fanfold.codec.registry import knows
 from fanfold.codec.values import PutBlob
 from fanfold.errors import CaptureError, CodecError, FanfoldError
@@ -346,8 +346,17 @@ def _special() -> dict[type, Any]:
     }  # fmt: skip
 
 
-#: Where boto3's clients, resources and sessions are.
-_OF_BOTO3 = frozenset({"botocore.client", "boto3.resources.factory", "boto3.session"})
+def _of_boto3(graph: Graph, value: Any) -> Any:
+    """A client, a resource or a session of boto3: made anew."""
+    from fanfold.codec.aws_clients import NotAnew, made_anew, made_of
+
+    try:
+        parts = made_of(value)
+    except NotAnew as error:
+        raise graph.refuse(value, str(error)) from None
+    graph.project.imports.add("boto3")
+    graph.lanes.append(("object", graph.label(), f"a new {parts[0]} of boto3", 0, ""))
+    return call(graph, made_anew, *parts)
 
 
 #: Where the classes are of variables and names of types.
@@ -358,10 +367,8 @@ def _of_a_module(kind: type) -> Any:
     """How a logger, its handler, a client of boto3, a name of types or a compiled function goes; None for all else."""
     if type(kind.__module__) is not str:  # Cython's functions have a slot of that name on Python 3.10
         return _builtin
-    if kind.__module__ in _OF_BOTO3:
-        from fanfold.source import aws_clients
-
-        return aws_clients.describe
+    if kind.__module__ in OF_BOTO3:
+        return _of_boto3
     if kind.__module__ in OF_TYPES:
         from fanfold.source import type_parts
 
