@@ -143,6 +143,33 @@ def test_a_cell_that_imports_what_its_functions_call_travels_as_text(shell: Any,
     assert desk.elsewhere(bundle, 2.6) == [2, 3, 2, 3]
 
 
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+@pytest.mark.parametrize(
+    "awaits",
+    ["await asyncio.sleep(0)", "async with N(): pass", "[n async for n in numbers()]"],
+)
+def test_functions_of_a_cell_that_awaits_travel_as_text(shell: Any, desk: Desk, awaits: str) -> None:
+    cell = f"""
+        import asyncio, contextlib
+        import math as m
+        class N:
+            async def __aenter__(self): return 1
+            async def __aexit__(self, *_): pass
+        async def numbers():
+            yield 1
+        def helper(x):
+            return m.floor(x)
+        {awaits}
+        """
+    assert shell.run_cell(textwrap.dedent(cell), store_history=True).success
+    assert shell.run_cell("def main(x):\n    return helper(x)", store_history=True).success
+    bundle = capture(shell.user_ns["main"])
+    assert not bundle.needs
+    assert desk.elsewhere(bundle, 2.6) == 2
+
+
 def test_the_inputs_of_pythons_own_shell_which_keeps_them_from_3_13_on(desk: Desk) -> None:
     namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__}
     inputs = [

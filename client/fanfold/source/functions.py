@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.contract.records import NamedTuple
 from fanfold.source import refusals
+from fanfold.source.load import compile_text
 from fanfold.source.modules import (
     Imported,
     called_imports,
@@ -177,7 +178,7 @@ class _Known(NamedTuple):
 @lru_cache(maxsize=1024)
 def _index(source: Source, flags: int) -> dict[str, list[_Known]]:
     """All code of a text, by name."""
-    return _by_name(compile(source.text, source.path, "exec", flags=flags, dont_inherit=True))
+    return _by_name(compile_text(source.text, source.path, flags))
 
 
 def _by_name(module: CodeType) -> dict[str, list[_Known]]:

@@ -453,10 +453,25 @@ class _Program:
         return own[-1].text if own else None
 
 
+#: `ast.PyCF_ALLOW_TOP_LEVEL_AWAIT`: a cell of a notebook may await outside every function, as no file may.
+_AWAIT_AT_TOP = 0x2000
+
+
+def compile_text(text: Any, path: str, flags: int) -> CodeType:
+    """The code of a whole text, or of its tree; of a cell that awaits as well. Raises `SyntaxError`."""
+    try:
+        code: CodeType = compile(text, path, "exec", flags=flags, dont_inherit=True)
+    except SyntaxError as error:
+        if "await" not in (error.msg or "") and "async" not in (error.msg or ""):
+            raise
+        code = compile(text, path, "exec", flags=flags | _AWAIT_AT_TOP, dont_inherit=True)
+    return code
+
+
 def _compiled(source: SourceFile, flags: int) -> CodeType:
     """The code of a text. Raises `CaptureError` where this Python cannot read it."""
     try:
-        code: CodeType = compile(source.text, source.path, "exec", flags=flags, dont_inherit=True)
+        return compile_text(source.text, source.path, flags)
     except SyntaxError as error:
         from fanfold.errors import CaptureError
 
@@ -465,7 +480,6 @@ def _compiled(source: SourceFile, flags: int) -> CodeType:
             f"{source.path}:{error.lineno}: Python {version}, which runs this, cannot read it ({error.msg}).",
             next_step=f"write it the way Python {version} reads it, or run it with a newer Python.",
         ) from error
-    return code
 
 
 def _check_needs(bundle: Bundle) -> None:

@@ -143,11 +143,10 @@ def submit(
     function = _loaded(udf, packages, image)
     if no_wait and not debug:
         detach(places(engine, instance_type)[0] or unwrapped(function)[1].engine)
-    given = mention_text(function, inputs_from(values or [], inputs, numbers, results_of, by), values, inputs)
     with redirect_stdout(sys.stderr if debug else sys.stdout):  # what a UDF prints is not the command's output
         outcome: Any = start(
             function,
-            given,
+            mention_text(function, inputs_from(values or [], inputs, numbers, results_of, by), values, inputs),
             engine=engine,
             instance_type=instance_type,
             max_workers=workers,
