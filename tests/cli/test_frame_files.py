@@ -81,3 +81,11 @@ def test_a_target_is_checked_before_anything_is_waited_for(tmp_path):
     for wrong in (tmp_path / "out", tmp_path / "nowhere" / "out.csv"):
         with pytest.raises(InputError):
             check_target(wrong)
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson"])
+def test_a_format_of_shapes_without_any_says_what_to_return(tmp_path, suffix):
+    with pytest.raises(CodecError) as refused:
+        write_frame(pd.DataFrame({"a": [1]}), tmp_path / f"out{suffix}")
+    assert refused.value.next_step == "write .parquet or .csv, or have the UDF return a GeoDataFrame, or shapes."
+    assert write_frame(pd.DataFrame({"a": [1]}), tmp_path / "out.parquet").a.to_list() == [1]

@@ -147,7 +147,7 @@ def _check_columns(inputs: Any, signature: Signature, constants: Mapping[str, An
         f"`{signature.text}` does not take.",
         next_step=f"pass the columns it takes: `{select}([{listed}])`."
         if select != "inputs"
-        else f"Pass the columns it takes: `inputs[[{listed}]]`.",
+        else f"pass the columns it takes: `inputs[[{listed}]]`.",
     )
 
 

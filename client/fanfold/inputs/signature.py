@@ -539,7 +539,9 @@ class Signature(NamedTuple):
             names = [name for name in self.parameters if name not in fixed][: len(several)]
             example = ", ".join(f'"{name}": ...' for name in names)
             reason = f"it is required and missing: the {type(several).__name__} is one value, for {self.first}; to give"
-            return Rejection(f"{reason} several parameters write {{{example}}}", parameter=name, value=several)
+            return Rejection(
+                f"{reason} several parameters write tuples, or {{{example}}}", parameter=name, value=several
+            )
         return Rejection("it is required and missing", parameter=name, value=given)
 
     def _stranger(self, name: Any, given: Mapping[Any, Any], fixed: Mapping[str, Any]) -> Rejection:

@@ -52,13 +52,17 @@ def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
     _shapes_as(frame, "wkb").to_parquet(path, index=False)
 
 
+class WithoutShapes(TypeError):
+    """What a format of geometries is to hold has none."""
+
+
 def _write_layer(driver: str) -> Callable[[pd.DataFrame, Path], None]:
     """A writer of a format that holds one geometry a row, besides plain columns."""
 
     def write(frame: pd.DataFrame, path: Path) -> None:
         frame = located(frame)
         if not _is_geographic(frame):
-            raise TypeError("it holds geometries, and the results have none (no GeoDataFrame)")
+            raise WithoutShapes("it holds geometries, and the results have none (no GeoDataFrame)")
         layer: Any = _shapes_as(frame, "wkt")
         name = re.sub(r"\W", "_", Path(path.name.split(".", 2)[2]).stem)  # as `write_frame` calls what is half written
         layer.to_file(path, driver=driver, layer=name, index=False)
@@ -213,9 +217,12 @@ def _write(frame: pd.DataFrame, path: Path) -> None:
         _WRITERS[path.suffix](frame, path)
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:  # of pandas, pyarrow and pyogrio
         others = [suffix for suffix in (".jsonl", ".csv") if suffix != path.suffix]
+        fitting = "columns of one type each"
+        if isinstance(error, WithoutShapes):
+            others, fitting = [".parquet", ".csv"], "a GeoDataFrame, or shapes"
         raise CodecError(
             f"{path.suffix} cannot hold this frame: {str(error).rstrip('.')}.",
-            next_step=f"write {' or '.join(others)}, or have the UDF return columns of one type each.",
+            next_step=f"write {' or '.join(others)}, or have the UDF return {fitting}.",
         ) from error
 
 

@@ -75,16 +75,16 @@ _LET_GO = ("lock", "Lock", "Condition", "Semaphore", "Barrier", "local", "Queue"
 
 def _describe(name: str, value: Any) -> tuple[str, str]:
     if issubclass(type(value), io.IOBase):
-        return "an open file", f"Open it inside the function, and pass its path instead of {name!r}."
+        return "an open file", f"open it inside the function, and pass its path instead of {name!r}."
     kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
     if kind.startswith("multiprocessing."):
-        return f"a live {kind}", "Make it inside the function: each run has a process to itself."
+        return f"a live {kind}", "make it inside the function: each run has a process to itself."
     if kind.endswith(_LET_GO):
-        do = "Empty" if kind.endswith("Queue") else "Let go of"
+        do = "empty" if kind.endswith("Queue") else "let go of"
         return f"a live {kind}", f"{do} {name!r} before you submit, or make it inside the function."
     if kind.endswith(_CONNECTED):
-        return f"a live {kind}", f"Connect inside the function, and pass what {name!r} connects to as a parameter."
-    return f"a live object ({kind})", f"Make {name!r} inside the function, or pass what it is made from as a parameter."
+        return f"a live {kind}", f"connect inside the function, and pass what {name!r} connects to as a parameter."
+    return f"a live object ({kind})", f"make {name!r} inside the function, or pass what it is made from as a parameter."
 
 
 def not_a_function(value: Any) -> CaptureError:
