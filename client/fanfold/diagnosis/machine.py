@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from fanfold.contract.layout import REALTIME_MEMORY_MIB
+from fanfold.core.formatting import counted
 from fanfold.core.models import Event, EventKind
 from fanfold.diagnosis.checks import Check
 from fanfold.errors import FanfoldError
@@ -117,8 +118,8 @@ def _store(home: Path) -> Check:
     with LocalStores.open(home) as stores:
         results, size = stores.cache.usage()
         jobs = len(stores.log.list_jobs(limit=1000))
-    more = " or more" if jobs == 1000 else ""
-    return Check("store", "ok", f"{jobs:,}{more} jobs, {results:,} cached results ({size / 2**20:,.1f} MiB)")
+    kept = "1,000 or more jobs" if jobs == 1000 else counted(jobs, "job")
+    return Check("store", "ok", f"{kept}, {counted(results, 'cached result')} ({size / 2**20:,.1f} MiB)")
 
 
 def _worker(home: Path) -> Check:

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.contract.records import NamedTuple
 from fanfold.source import refusals
-from fanfold.source.load import compile_text
 from fanfold.source.modules import (
     Imported,
     called_imports,
@@ -35,7 +34,7 @@ from fanfold.source.modules import (
     module_of,
     udf_function,
 )
-from fanfold.source.rebuild import FUTURES, Step, inner_codes
+from fanfold.source.rebuild import AWAIT_AT_TOP, FUTURES, Step, inner_codes
 from fanfold.source.texts import (
     ASKING_BY_TEXT,
     Source,
@@ -178,7 +177,7 @@ class _Known(NamedTuple):
 @lru_cache(maxsize=1024)
 def _index(source: Source, flags: int) -> dict[str, list[_Known]]:
     """All code of a text, by name."""
-    return _by_name(compile_text(source.text, source.path, flags))
+    return _by_name(compile(source.text, source.path, "exec", flags=flags | AWAIT_AT_TOP, dont_inherit=True))
 
 
 def _by_name(module: CodeType) -> dict[str, list[_Known]]:

@@ -11,11 +11,12 @@ import sys
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Mapping
 from types import CodeType, FunctionType, MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from fanfold.contract.records import NamedTuple
 from fanfold.core.models import sha256
 from fanfold.source.rebuild import (
+    AWAIT_AT_TOP,
     FUTURES,
     Builder,
     BundleFolder,
@@ -453,25 +454,10 @@ class _Program:
         return own[-1].text if own else None
 
 
-#: `ast.PyCF_ALLOW_TOP_LEVEL_AWAIT`: a cell of a notebook may await outside every function, as no file may.
-_AWAIT_AT_TOP = 0x2000
-
-
-def compile_text(text: Any, path: str, flags: int) -> CodeType:
-    """The code of a whole text, or of its tree; of a cell that awaits as well. Raises `SyntaxError`."""
-    try:
-        code: CodeType = compile(text, path, "exec", flags=flags, dont_inherit=True)
-    except SyntaxError as error:
-        if "await" not in (error.msg or "") and "async" not in (error.msg or ""):
-            raise
-        code = compile(text, path, "exec", flags=flags | _AWAIT_AT_TOP, dont_inherit=True)
-    return code
-
-
 def _compiled(source: SourceFile, flags: int) -> CodeType:
     """The code of a text. Raises `CaptureError` where this Python cannot read it."""
     try:
-        return compile_text(source.text, source.path, flags)
+        return cast("CodeType", compile(source.text, source.path, "exec", flags | AWAIT_AT_TOP, True))
     except SyntaxError as error:
         from fanfold.errors import CaptureError
 

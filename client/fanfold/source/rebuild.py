@@ -21,6 +21,8 @@ Ref = Any
 
 #: The import at the top binds the feature itself, which knows its flag.
 FUTURES = annotations.compiler_flag
+#: `ast.PyCF_ALLOW_TOP_LEVEL_AWAIT`: a cell of a notebook may await outside every function, as no file may.
+AWAIT_AT_TOP = 0x2000
 
 #: Scopes that some versions of Python have and others do without.
 _PASSED_THROUGH = ("<listcomp>", "<dictcomp>", "<setcomp>")

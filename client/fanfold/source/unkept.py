@@ -15,7 +15,7 @@ from functools import lru_cache
 from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any
 
-from fanfold.source.load import compile_text
+from fanfold.source.rebuild import AWAIT_AT_TOP
 
 if TYPE_CHECKING:
     from fanfold.source.graph import Graph
@@ -137,10 +137,11 @@ def cell_index(source: Source, flags: int, by_name: Callable[[CodeType], dict[st
     There Python does not see which names are imported modules, and makes calls of their functions otherwise. The paths
     are those in the whole text, which is what a worker compiles.
     """
-    whole = by_name(compile_text(source.text, source.path, flags))
+    flags |= AWAIT_AT_TOP
+    whole = by_name(compile(source.text, source.path, "exec", flags=flags, dont_inherit=True))
     parts: dict[str, list[Any]] = {}
     for node in source.tree.body:
-        alone = compile_text(ast.Module([node], []), source.path, flags)
+        alone = compile(ast.Module([node], []), source.path, "exec", flags=flags, dont_inherit=True)
         for name, known in by_name(alone).items():
             parts.setdefault(name, []).extend(known)
     pairs = {name: zip(parts.get(name, ()), known, strict=False) for name, known in whole.items()}
