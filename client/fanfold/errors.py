@@ -38,6 +38,9 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) i
 #: And what has a terminal draw the text after it, or around it, in another order than it stands.
 _CONTROLS |= {code: f"\\u{code:04x}" for code in (*range(0x2028, 0x202F), *range(0x2066, 0x206A))}
 
+#: What stands in an error's text before what to do.
+NEXT_STEP = "\n  Next: "
+
 #: What to do where another's Fanfold is newer. It is not on PyPI: no message may have anybody install it from there.
 UPDATE = "update Fanfold here: `git pull` in its checkout, or install the wheel that is newer."
 
@@ -56,7 +59,7 @@ class FanfoldError(Exception):
         self.next_step = next_step
 
     def __str__(self) -> str:
-        return printable(f"{self.message}\n  Next: {self.next_step}" if self.next_step else self.message)
+        return printable(f"{self.message}{NEXT_STEP}{self.next_step}" if self.next_step else self.message)
 
 
 class InputError(FanfoldError, ValueError):

@@ -157,10 +157,12 @@ NOT_ITS_OWN = "User: arn:aws:sts::1:assumed-role/express/fanfold is not authoriz
         ("Lambda.KMSDisabledException", "", "Lambda.KMSDisabledException", False, "who runs the deployment"),
         ("Runtime.ImportModuleError", "No module", "Runtime.ImportModuleError", True, "make deploy"),
         ("States.DataLimitExceeded", "", "States.DataLimitExceeded", False, "file in S3"),
+        ("ConfigurationError", "There is no secret.\n  Next: set it.", "ConfigurationError", True, "set it."),
     ],
 )
 def test_what_lambda_failed_at_is_not_told_as_the_udf_s_fault(name, cause, kind, again, next_step):
     _, error = classified(name, cause)
     assert (error.type, error.infrastructure) == (kind, again)
     assert next_step in error.next_step
+    assert "Next:" not in error.message
     assert "fix the UDF" not in error.next_step

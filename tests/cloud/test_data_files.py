@@ -63,6 +63,7 @@ def test_what_is_not_there_or_leads_elsewhere_is_refused_by_name(command):
     for words, said in (
         (["cp", "data:nothing", "."], "There is no data:nothing."),
         (["cp", "x", "y"], "Neither x nor y is in data:."),
+        (["cp", "data:nothing", "s3://another/y"], "s3://another/y is neither a path here nor data:NAME."),
         (["cp", "x", "data:../y"], "data:../y leads elsewhere."),
         (["ls", "nothing"], "There is no data:nothing."),
     ):

@@ -194,6 +194,7 @@ def test_a_message_of_several_lines_stands_in_a_failure_once(state_of):
         ("aws", "json/1", b'{"$path":"/var/tmp/out/7.tif"}', True),
         ("aws", "json/1", b'"file:///tmp/out/7.tif"', True),
         ("aws", "json/1", b'"see /tmp/out/7.tif for more"', False),
+        ("aws", "json/1", rb'"open(\"/tmp/out/7.tif\").read()"', False),
         ("aws", "json/1", b'"s3://bucket/tmp/out/7.tif"', False),
         ("aws", "parquet-pandas/1", b"PAR1\x00\x0f/tmp/out/7.tif\x15", True),
         ("local", "json/1", b'["/tmp/out/7.tif"]', False),

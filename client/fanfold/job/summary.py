@@ -265,7 +265,7 @@ def advice(state: JobState, times_s: Sequence[float], peaks_mib: Sequence[float]
 
 
 #: A file of the worker that ran it, in a result: of JSON a whole text, of a frame what looks like one.
-_OWN_FILE = re.compile(rb'"(?:file://)?(/(?:var/)?tmp/[^"]+)"')
+_OWN_FILE = re.compile(rb'(?<!\\)"(?:file://)?(/(?:var/)?tmp/[^"\\]+)"')
 _OWN_FILE_IN_FRAME = re.compile(rb"(?:file://)?(/(?:var/)?tmp/[\w./-]+)")
 #: How many of a job's results are looked at.
 _LOOKED_AT = 20

@@ -61,6 +61,12 @@ def cp(
     there, or a name that ends in /, things go under their own name. What is there already is replaced.
     """
     files, data_place = _files(engine)
+    for text in (source, target):
+        if "://" in text and not text.startswith(data_place):
+            raise InputError(
+                f"{text} is neither a path here nor data:NAME.",
+                next_step="copy by way of a file here, and between it and other places as with `aws s3 cp`.",
+            )
     away, back = (text.startswith((_DATA, data_place)) for text in (target, source))
     if away == back:
         raise InputError(

@@ -12,6 +12,7 @@ from typing import Any
 from fanfold.contract.cloud import SORT_KEY
 from fanfold.contract.invocation import PREFIX, Answer, answer_to
 from fanfold.core.models import THROTTLED, Event, EventKind, RunError, RunStatus
+from fanfold.errors import NEXT_STEP
 from fanfold.stores.aws.table import Item
 
 _SMALLER = "put what is large into a file in S3, and pass its path."
@@ -108,9 +109,9 @@ def classified(name: str, cause: str) -> tuple[RunStatus, RunError]:
     # client reads the deployment's descriptor again.
     gone = name.endswith("ResourceNotFoundException") or _NOT_AUTHORIZED in cause
     passes = answer is not Answer.FINAL or gone
-    return RunStatus.FAILED, RunError(
-        name or "Unknown", cause, infrastructure=passes, next_step=_next_step(name, gone=gone)
-    )
+    message, _, own_step = cause.partition(NEXT_STEP)  # of an error of Fanfold's own, which the function has raised
+    step = own_step or _next_step(name, gone=gone)
+    return RunStatus.FAILED, RunError(name or "Unknown", message, infrastructure=passes, next_step=step)
 
 
 def _next_step(name: str, *, gone: bool) -> str:
