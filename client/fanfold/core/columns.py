@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from math import isnan, nan
 from typing import IO
@@ -71,6 +71,16 @@ class Columns:
         """Where the result is kept, if there is one."""
         return _unpack(self._record(index))
 
+    def inline(self, indexes: Sequence[int]) -> Iterator[tuple[int, bytes, bytes, bytes]]:
+        """Of those runs whose result stands in its event: the run, and the result's codec, sha256 (hex) and bytes."""
+        offsets, sizes = self._offsets, self._sizes
+        records = self._spool.read_each([(offsets[index], sizes[index]) for index in indexes])
+        for index, record in zip(indexes, records, strict=True):
+            if b"\n" in record:
+                _, codec, sha256, _, key, inline = record.split(b"\n", 5)
+                if not key:
+                    yield index, codec, sha256, inline
+
     def usage(self, index: int) -> Usage | None:
         """What the attempt took, if that is known."""
         duration_s = self.duration_s[index]
@@ -132,13 +142,18 @@ class Spool(Locked):
 
     def read(self, offset: int, size: int) -> bytes:
         """The record of `size` bytes at `offset`."""
+        return self.read_each([(offset, size)])[0]
+
+    def read_each(self, places: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The records at these places, each an offset and a size."""
         with self.lock:
-            if offset + size > self._written_bytes:
+            if any(offset + size > self._written_bytes for offset, size in places):
                 self._write()
             if self._disk is not None:  # a forked child shares the file's position, hence none is used
-                return os.pread(self._disk.fileno(), size, offset)
-            self._memory.seek(offset)
-            return self._memory.read(size)
+                fd = self._disk.fileno()
+                return [os.pread(fd, size, offset) for offset, size in places]
+            with self._memory.getbuffer() as memory:
+                return [bytes(memory[offset : offset + size]) for offset, size in places]
 
     def _write(self) -> None:
         waiting = self._waiting.copy()  # all that there is now; more may come meanwhile

@@ -255,6 +255,13 @@ class JobState:
         """Where the run's result is kept, or None where it has none (yet)."""
         return self._columns.output(index) if self._codes[index] in _GOOD else None
 
+    def inline_outputs(self, indexes: Iterable[int]) -> Iterator[tuple[int, bytes, bytes, bytes]]:
+        """Of those of these runs whose result stands in its event: the run, its codec, sha256 (hex) and bytes.
+
+        Of many small results this takes a quarter of the time of `output` for each.
+        """
+        return self._columns.inline([index for index in indexes if self._codes[index] in _GOOD])
+
     def usage(self, index: int) -> Usage | None:
         """What the run's last ended attempt took, or None where that is not known."""
         return self._columns.usage(index)

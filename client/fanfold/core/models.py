@@ -134,6 +134,8 @@ class RunStatus(str, Enum):
     CANCELLED = "cancelled"
     LOST = "lost"
 
+    __hash__ = str.__hash__  # what an Enum has instead is a function of Python, called for each look into a dict
+
     @property
     def final(self) -> bool:
         """True where nothing more will come of the attempt."""
@@ -204,6 +206,8 @@ class EventKind(str, Enum):
     ENVIRONMENT = "environment"
     STAGE = "stage"
     LARGER = "larger"
+
+    __hash__ = str.__hash__
 
 
 #: Kinds a reader that only follows output, load and steps asks for; all the others make up the state.

@@ -12,7 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fanfold.core.cache_key import RETURNED, returned_key, stamped_key
-from fanfold.core.models import TELEMETRY, THROTTLED, CacheEntry, Event, EventKind, JobHeader, Output, RunRef, sha256
+from fanfold.core.models import (
+    TELEMETRY,
+    THROTTLED,
+    CacheEntry,
+    Event,
+    EventKind,
+    JobHeader,
+    Output,
+    RunRef,
+    RunStatus,
+    sha256,
+)
 from fanfold.core.options import FailureWatch, goes_on_later, pause_s, should_retry
 from fanfold.core.processes import close_private, keep_private
 from fanfold.engines.base import Stores, stop_job
@@ -127,7 +138,7 @@ class JobFeed:
         #: What made reading or recording impossible (a full disk); nothing more is taken then.
         self.broken: StoreError | None = None
         self._watch = FailureWatch(header.stop_on_error)
-        self._stopped = False
+        self._stopped = self._has_succeeded = False
         self._rate = _rate_of(header)
         self._hedge = _hedge_of(header)
 
@@ -207,10 +218,15 @@ class JobFeed:
 
     def _record(self, reports: Sequence[Report]) -> None:
         full = next((report.event.error for report in reports if _tells_of_full_disk(report.event)), None)
-        kept = self._recorder.record([report for report in reports if not _tells_of_full_disk(report.event)])
+        if full is not None:
+            reports = [report for report in reports if not _tells_of_full_disk(report.event)]
+        kept = self._recorder.record(reports)
         if self._hedge is not None:
             self._hedge.note(kept)
         for event in finished(kept):
+            if event.status is RunStatus.SUCCEEDED and self._has_succeeded:
+                continue  # the first success alone matters to the watch
+            self._has_succeeded |= event.status is RunStatus.SUCCEEDED
             if self._is_due_again(event):
                 run = self._next_attempt(event)
                 (self._later if run.due_at else self._again).append(run)

@@ -169,8 +169,10 @@ def step(assignment: Assignment, call: Call, asked: Asked, reply: Mapping[str, A
 def finished(job_id: str, call: Call, done: Finished, sampled_peak_mib: float) -> Report:
     """A worker has answered: the result, or the user's own error."""
     index, attempt, _ = call
-    peak_mib = round(max(done.peak_memory_mib, sampled_peak_mib), 1)
-    used = Usage(round(done.duration_s, 6), round(done.cpu_s, 6), peak_mib)
+    peak_mib = done.peak_memory_mib
+    if sampled_peak_mib > peak_mib:
+        peak_mib = round(sampled_peak_mib, 1)
+    used = Usage(done.duration_s, done.cpu_s, peak_mib)
     at, event_id, packed = done.at, new_event_id(done.at), done.output
     if packed is None:
         error = _error(done.error or {})

@@ -92,7 +92,7 @@ class Garbled(ValueError):
 _CALL = Struct("<QIIH?")
 _STARTED = Struct("<cQdI")
 #: call, at, seconds, CPU seconds, MiB, bytes of the codec's name, bytes of the body, sha256
-_SMALL = Struct("<cQdfffBH32s")
+_SMALL = Struct("<cQddddBH32s")
 #: bytes of the JSON, bytes of the body
 _LONG = Struct("<cII")
 

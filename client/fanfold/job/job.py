@@ -148,10 +148,10 @@ class Job(JobCompat):
 
     def _results(self, return_exceptions: bool, ignore_exceptions: bool, *, progress: bool | None) -> list[Any]:
         early = self._decode_while_waiting(progress)
-        failed = sum(1 for _ in self.state.indexes(*BAD))
-        if failed and not (return_exceptions or ignore_exceptions):
+        if not (return_exceptions or ignore_exceptions) and any(True for _ in self.state.indexes(*BAD)):
             raise self.tracker.patiently(self._first_failure)
-        indexes = range(len(self)) if return_exceptions else self.state.indexes(*GOOD)
+        indexes = list(range(len(self)) if return_exceptions else self.state.indexes(*GOOD))
+        self.contents.read_plain(self.state, indexes, early)
         try:
             return [early.pop(index) if index in early else self._end_of(index) for index in indexes]
         except ResultDamaged as error:
@@ -256,7 +256,9 @@ class Job(JobCompat):
         return self.tracker.patiently(lambda: tell(index))
 
     def _decode_into(self, values: dict[int, Any], state: JobState) -> None:
-        for index in state.indexes(*GOOD):
+        good = list(state.indexes(*GOOD))
+        self.contents.read_plain(state, good, values)
+        for index in good:
             output = state.output(index) if index not in values else None
             if output is not None:
                 with suppress(ResultDamaged, CodecError, StoreUnavailable):  # tried again when all have ended

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import time
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fanfold.codec.classes import Definitions
+    from fanfold.core.fold import JobState
 
 
 #: What stands in arguments for a large value.
@@ -42,6 +44,9 @@ def _has_objects(codec: str, data: Any) -> bool:
         data = memoryview(data)[8 : 8 + int.from_bytes(data[:8], "little")]
     return codec in ("json/1", "parts/1") and b'{"$graph"' in bytes(data)
 
+
+#: So many short results are read as one text.
+_READ_TOGETHER = 500
 
 #: The codec of what was pickled.
 PICKLE = "pickle/1"
@@ -125,6 +130,23 @@ class Contents:
         if not trusted or not _has_objects(output.codec, data):
             return decode(output.codec, data, allow_pickle=trusted)
         return decode(output.codec, data, allow_pickle=True, from_source=self._own_classes())
+
+    def read_plain(self, state: JobState, indexes: Iterable[int], values: dict[int, Any]) -> None:
+        """Add the values of those of these runs whose result is short JSON in its event, intact, and nothing but JSON.
+
+        They are read as one text: one by one they would take five times as long. Others are left as they are.
+        """
+        left = [index for index in indexes if index not in values]
+        for start in range(0, len(left), _READ_TOGETHER):
+            some, texts = [], []
+            for index, codec, digest, text in state.inline_outputs(left[start : start + _READ_TOGETHER]):
+                if codec == b"json/1" and b'{"$' not in text and sha256(text).hexdigest().encode() == digest:
+                    some.append(index)
+                    texts.append(text)
+            with suppress(ValueError, RecursionError):  # one of them is no JSON: each is read alone, which says so
+                read = json.loads(b"[%b]" % b",".join(texts))
+                if len(read) == len(some):
+                    values.update(zip(some, read, strict=True))
 
     def _own_classes(self) -> Definitions:
         """The classes of the job's own code, for what this process does not have."""

@@ -58,7 +58,9 @@ class ManifestWriter:
             self._lines = self._lines_path.open("wb")
             self._index = self._index_path.open("wb")
         self._end = 0
-        self._page = PageHash()
+        #: Of the page that is being filled.
+        self._page_lines: list[bytes] = []
+        self._page_entries: list[bytes] = []
         self._digests: list[bytes] = []
         self.count = 0
 
@@ -66,13 +68,8 @@ class ManifestWriter:
         """The next run's arguments (encoded text without line breaks) and its cache key (64 hex digits)."""
         line = arguments.encode() + b"\n"
         self._end += len(line)
-        entry = _ENTRY.pack(self._end, bytes.fromhex(cache_key))
-        try:
-            self._lines.write(line)
-            self._index.write(entry)
-        except OSError as error:
-            raise told(error, self._folder) from error
-        self._page.add(line, entry)
+        self._page_lines.append(line)
+        self._page_entries.append(_ENTRY.pack(self._end, bytes.fromhex(cache_key)))
         self.count += 1
         if self.count % _PAGE_RUNS == 0:
             self._end_page()
@@ -89,8 +86,14 @@ class ManifestWriter:
         objects.put_file(inputs_index_key(self._job_id), self._index_path)
 
     def _end_page(self) -> None:
-        self._digests.append(self._page.digest())
-        self._page = PageHash()
+        lines, entries = b"".join(self._page_lines), b"".join(self._page_entries)
+        try:
+            self._lines.write(lines)
+            self._index.write(entries)
+        except OSError as error:
+            raise told(error, self._folder) from error
+        self._digests.append(_page_hash(lines, entries))
+        self._page_lines, self._page_entries = [], []
 
     def __enter__(self) -> ManifestWriter:
         return self
@@ -104,20 +107,9 @@ class ManifestWriter:
             path.unlink(missing_ok=True)
 
 
-class PageHash:
+def _page_hash(lines: bytes, entries: bytes) -> bytes:
     """The hash of a page: of its lines, and of its part of the index."""
-
-    def __init__(self) -> None:
-        self._lines, self._entries = sha256(), sha256()
-
-    def add(self, lines: bytes, entries: bytes) -> None:
-        """Some more of the page."""
-        self._lines.update(lines)
-        self._entries.update(entries)
-
-    def digest(self) -> bytes:
-        """The hash of all that was added."""
-        return sha256(self._lines.digest() + self._entries.digest()).digest()
+    return sha256(sha256(lines).digest() + sha256(entries).digest()).digest()
 
 
 class _Page(NamedTuple):
@@ -200,9 +192,7 @@ class Manifest:
         if not self._digests:
             return
         at = first // _PAGE_RUNS * _DIGEST_BYTES
-        page = PageHash()
-        page.add(lines, entries)
-        if page.digest() != self._digests[at : at + _DIGEST_BYTES]:
+        if _page_hash(lines, entries) != self._digests[at : at + _DIGEST_BYTES]:
             raise self._damage_error(first)
 
     def _damage_error(self, first: int) -> ResultDamaged:

@@ -403,9 +403,13 @@ class Pool:
 
     def _on_answers(self, workers: WorkerSet, worker: WorkerProcess) -> None:
         try:
-            for answer in worker.read():
+            answers = worker.read()
+            for place, answer in enumerate(answers):
                 if isinstance(answer, Started):
-                    self._on_started(workers, worker, answer)
+                    if worker.ended_for is None and _is_over_at_once(answers, place):
+                        workers.scheduler.in_flight.begin(answer.call)  # and its end tells all that is to be told
+                    else:
+                        self._on_started(workers, worker, answer)
                 elif isinstance(answer, Asked):
                     self._on_asked(workers, worker, answer)
                 else:
@@ -436,7 +440,8 @@ class Pool:
         workers.autoscaler.note(answer.duration_s)
         if answer.printed is not None:
             worker.report_log(feed, call, last=True)
-        feed.report_end(call, reports.finished(feed.assignment.job_id, call, answer, worker.peak_memory_mib))
+        sampled_mib = worker.peak_memory_mib if worker.running == answer.call else 0.0
+        feed.report_end(call, reports.finished(feed.assignment.job_id, call, answer, sampled_mib))
         worker.rest(tainted=answer.tainted)
 
     def _on_asked(self, workers: WorkerSet, worker: WorkerProcess, asked: Asked) -> None:
@@ -536,6 +541,12 @@ class Pool:
         if now != self._started_from:
             self._started_from = now
             self._dismiss()
+
+
+def _is_over_at_once(answers: Sequence[Started | Finished | Asked], place: int) -> bool:
+    """Whether a call that has begun is told to have ended in the same breath, without output, as short ones are."""
+    following = answers[place + 1] if place + 1 < len(answers) else None
+    return isinstance(following, Finished) and following.printed is None and not following.tainted
 
 
 def _used_at(workers: WorkerSet) -> float:

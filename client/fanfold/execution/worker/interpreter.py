@@ -7,7 +7,9 @@ runs meet them, for these have workers of their own. Imported by workers: cheap 
 import _signal  # type: ignore[import-not-found]  # the public module makes an enum of each handler, 1 µs
 import builtins
 import gc
+import json
 import os
+import re
 import resource
 import stat
 import sys
@@ -363,9 +365,60 @@ class InterpreterState:
         return same and _signal.pthread_sigmask(_signal.SIG_BLOCK, ()) == self._blocked
 
 
+#: Modules that compute: code gets from them to a setting of the process only by one of the names below.
+COMPUTING = frozenset(
+    "bisect cmath collections copy dataclasses datetime enum fractions functools heapq itertools json math numbers"
+    " numpy operator random re statistics string struct textwrap time typing".split()
+)
+#: Of the builtins, what runs code that comes as text, opens files, or leads to a module.
+_FROM_BUILTINS = frozenset("breakpoint compile eval exec getattr globals input locals open vars".split())
+#: What leads from a module that computes to all else: other modules within it, frames, files, settings of its own.
+_FROM_COMPUTING = frozenset(
+    "abc ast bltns builtins codecs contextlib copyreg inspect keyword os signal sre_compile sre_parse sys threading"
+    " types warnings attrgetter methodcaller clock_settime tzset setstate set_state"
+    " ag_frame cr_frame f_back f_builtins f_globals f_locals gi_frame tb_frame DataSource ctypeslib distutils dump"
+    " dumps f2py fromfile fromregex genfromtxt load loadtxt lookfor memmap open_memmap save savetxt savez"
+    " savez_compressed source test testing tofile".split()
+)
+
+
 def reaches_the_interpreter(bundle: Bundle) -> bool:
-    """Whether the UDF can change more than `__builtins__`: for all else it has to import something, plainly or not."""
-    return bool(bundle.imports) or any("__" in source.text for source in bundle.sources)
+    """Whether the UDF can change anything that others in its process use: it imports something, plainly or not.
+
+    What its arguments can do is not known here, nor below.
+    """
+    text = _text(bundle)
+    if bundle.imports or "__" in text or _has_code_without_text(bundle):
+        return True
+    if any(f'"builtins","{word}"' in bundle.graph for word in _FROM_BUILTINS):
+        return True
+    return any(word in text for word in _FROM_BUILTINS) and not _FROM_BUILTINS.isdisjoint(_words(text))
+
+
+def computes_only(bundle: Bundle) -> bool:
+    """Whether all that a UDF with imports can do, as far as its text tells, is to compute: most simulations are such.
+
+    To look at each setting of the process after a run would take longer than their runs.
+    """
+    if not COMPUTING.issuperset(bundle.imports) or bundle.needs or bundle.environment or _has_code_without_text(bundle):
+        return False
+    text = _text(bundle)
+    if re.search(r"\b_\w|__|\bseed\s*\(", text):  # private names, and the seed of what all runs draw from
+        return False
+    imported = (node[2] for node in json.loads(bundle.graph)["nodes"] if node[0] == "import")
+    return (_FROM_BUILTINS | _FROM_COMPUTING).isdisjoint(_words(" ".join([text, *imported])))
+
+
+def _text(bundle: Bundle) -> str:
+    return "\n".join(source.text for source in bundle.sources)
+
+
+def _has_code_without_text(bundle: Bundle) -> bool:
+    return '"marshal"' in bundle.graph or '"$graph"' in bundle.graph
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text)
 
 
 def _settings() -> Iterator[tuple[Callable[[], Any], Callable[[Any], Any]]]:

@@ -13,7 +13,7 @@ from types import FunctionType, TracebackType
 from typing import Any
 
 from fanfold.codec import Encoded, encode, encode_json
-from fanfold.codec.values import decode, decode_json
+from fanfold.codec.values import JSON_SCALARS, decode, decode_json
 from fanfold.contract.layout import INLINE_RESULT_BYTES
 from fanfold.contract.records import NamedTuple
 from fanfold.core.models import PATH_TAG, PATH_TAG_WITHIN, sha256
@@ -212,7 +212,7 @@ class JobContext:
 
     def arguments(self, text: str) -> Any:
         """A run's arguments, whose secrets are opened."""
-        return self.opening(lambda: self.udf.blobs.decode(text))
+        return self.opening(lambda: self.udf.blobs.decode(text)) if self.is_sealed else self.udf.blobs.decode(text)
 
     def opening(self, read: Callable[[], Any]) -> Any:
         """What `read` returns, which opens the secrets that it reads."""
@@ -278,7 +278,7 @@ def perform(job: JobContext, arguments: str, result_file: str, tidy: Callable[[]
     try:
         try:
             value = job.udf.function(**job.arguments(arguments))
-            if hasattr(value, "__await__") and not hasattr(value, "__dask_graph__"):
+            if type(value) not in JSON_SCALARS and hasattr(value, "__await__") and not hasattr(value, "__dask_graph__"):
                 value = _awaited(value)
         finally:
             tidy()
