@@ -1,6 +1,7 @@
-"""Results that a UDF has asked to be pickled and that hold what no name leads to: lambdas, closures, local classes.
+"""Results that a UDF has asked to be pickled.
 
-Their code goes as cloudpickle writes it, which only the same Python reads; all that has a name still goes by it.
+Where they hold what no name leads to (lambdas, closures, local classes), its code goes as cloudpickle writes it, which
+only the same Python reads; all that has a name still goes by it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,68 @@ from types import FunctionType
 from typing import Any
 
 from fanfold.codec import registry
+from fanfold.codec.encoded import damaged
 from fanfold.errors import CodecError
+
+
+def pickled(value: Any, name: str) -> bytes:
+    """The pickle of a value. Raises `CodecError` where it has none, and for a secret."""
+    try:
+        return _without_secrets(value, name) or pickle.dumps(value, protocol=5)
+    except CodecError:
+        raise
+    except Exception as error:  # pickling runs the value's own code, which may raise anything
+        if data := _pickled_with_code(value, name, error):
+            return data
+        raise CodecError(
+            f"{name} is a {type(value).__qualname__}, which does not pickle: {error}.",
+            next_step="return plain data, a frame or an array.",
+        ) from error
+
+
+def _pickled_with_code(value: Any, name: str, error: Exception) -> bytes:
+    """The pickle of a value that holds a function or a class which no name leads to; empty for anything else."""
+    if type(error) not in (AttributeError, pickle.PicklingError, TypeError):
+        return b""
+    try:
+        return pickled_with_code(value, name)
+    except CodecError:
+        raise
+    except Exception:  # noqa: BLE001 - as above
+        return b""
+
+
+def _without_secrets(value: Any, name: str) -> bytes:
+    """The pickle of a value that may hold secrets, where their package is loaded. Raises `CodecError` where it does."""
+    if "pydantic" not in sys.modules:
+        return b""
+
+    class WithoutSecrets(pickle.Pickler):
+        def reducer_override(self, obj: Any) -> Any:
+            if registry.is_secret(obj):
+                from fanfold.codec.sealed import refuse_secret
+
+                raise refuse_secret(f"A part of {name}")
+            return NotImplemented
+
+    file = io.BytesIO()
+    WithoutSecrets(file, protocol=5).dump(value)
+    return file.getvalue()
+
+
+def unpickled(data: bytes, *, trusted: bool) -> Any:
+    """The value of a pickle. Raises `CodecError` where its writer is not trusted, and where it cannot be read."""
+    if not trusted:
+        raise CodecError(
+            "This value was written with pickle, and reading pickle runs code that the bytes bring along.",
+            next_step="if you trust who wrote it, opt in: `job.results(allow_pickle=True)`, or FANFOLD_ALLOW_PICKLE=1.",
+        )
+    try:
+        return pickle.loads(data)  # noqa: S301 - only with the caller's explicit opt-in
+    except CodecError:
+        raise
+    except Exception as error:  # unpickling runs the value's own code, which may raise anything
+        raise damaged("pickle/1", error) from error
 
 
 def pickled_with_code(value: Any, name: str) -> bytes:

@@ -10,7 +10,6 @@ What JSON knows is written as itself; anything else is an object of one key that
 from __future__ import annotations
 
 import json
-import sys
 from _thread import _local as local  # `threading` itself would be one more import of a worker's
 from collections.abc import Callable
 from typing import Any, Literal
@@ -386,7 +385,9 @@ def encode(
     if type(value) in JSON_SCALARS and serializer == "auto" and (text := _plain_text(value)):
         return Encoded("json/1", text.encode("ascii"))
     if serializer == "pickle":
-        return _pickle(value, name)
+        from fanfold.codec.pickled_code import pickled
+
+        return Encoded("pickle/1", pickled(value, name))
     if serializer != "auto":
         raise CodecError(f"There is no serializer {serializer!r}.", next_step='use "auto" or "pickle".')
     module = None if type(value) in JSON_SCALARS else registry.module_for_type(type(value))
@@ -468,7 +469,9 @@ def _decode(codec: str, data: bytes) -> Any:
     if codec == "parts/1":
         return _read_parts(data)
     if codec == "pickle/1":
-        return _unpickle(data, _now.trusted)
+        from fanfold.codec.pickled_code import unpickled
+
+        return unpickled(data, trusted=_now.trusted)
     module = registry.module_for_codec(codec)
     if module is None:
         raise CodecError(
@@ -552,71 +555,3 @@ def _no_part(_: str, __: Any) -> Any:
 
 def _no_blob(_: str) -> bytes:
     raise CodecError("This text refers to bytes that are kept elsewhere.", next_step="hand in `get_blob` to read them.")
-
-
-def _pickle(value: Any, name: str) -> Encoded:
-    import pickle
-
-    try:
-        return Encoded("pickle/1", _without_secrets(value, name) or pickle.dumps(value, protocol=5))
-    except CodecError:
-        raise
-    except Exception as error:  # pickling runs the value's own code, which may raise anything
-        if data := _pickle_with_code(value, name, error):
-            return Encoded("pickle/1", data)
-        raise CodecError(
-            f"{name} is a {type(value).__qualname__}, which does not pickle: {error}.",
-            next_step="return plain data, a frame or an array.",
-        ) from error
-
-
-def _pickle_with_code(value: Any, name: str, error: Exception) -> bytes:
-    """The pickle of a value that holds a function or a class which no name leads to; empty for anything else."""
-    from pickle import PicklingError
-
-    if type(error) not in (AttributeError, PicklingError, TypeError):
-        return b""
-    from fanfold.codec.pickled_code import pickled_with_code
-
-    try:
-        return pickled_with_code(value, name)
-    except CodecError:
-        raise
-    except Exception:  # noqa: BLE001 - as above
-        return b""
-
-
-def _without_secrets(value: Any, name: str) -> bytes:
-    """The pickle of a value that may hold secrets, where their package is loaded. Raises `CodecError` where it does."""
-    if "pydantic" not in sys.modules:
-        return b""
-    import io
-    import pickle
-
-    class WithoutSecrets(pickle.Pickler):
-        def reducer_override(self, obj: Any) -> Any:
-            if registry.is_secret(obj):
-                from fanfold.codec.sealed import refuse_secret
-
-                raise refuse_secret(f"A part of {name}")
-            return NotImplemented
-
-    file = io.BytesIO()
-    WithoutSecrets(file, protocol=5).dump(value)
-    return file.getvalue()
-
-
-def _unpickle(data: bytes, allow_pickle: bool) -> Any:
-    if not allow_pickle:
-        raise CodecError(
-            "This value was written with pickle, and reading pickle runs code that the bytes bring along.",
-            next_step="if you trust who wrote it, opt in: `job.results(allow_pickle=True)`, or FANFOLD_ALLOW_PICKLE=1.",
-        )
-    import pickle
-
-    try:
-        return pickle.loads(data)  # noqa: S301 - only with the caller's explicit opt-in
-    except CodecError:
-        raise
-    except Exception as error:  # unpickling runs the value's own code, which may raise anything
-        raise damaged("pickle/1", error) from error

@@ -14,10 +14,20 @@ from fanfold.execution.channel import EXIT_NO_FILES, Asked, Finished
 
 
 class Interpreter(NamedTuple):
-    """The program that workers come from (empty: this process's own), and what it has in its environment besides."""
+    """The program that workers come from (empty: this process's own), and what it has in its environment besides.
+
+    `preloaded` are the packages that it has imported before it forks them, for that many `threads` in each.
+    """
 
     python: str = ""
     variables: tuple[tuple[str, str], ...] = ()
+    preloaded: tuple[str, ...] = ()
+    threads: int = 0
+
+    @property
+    def plain(self) -> Interpreter:
+        """The same with nothing imported."""
+        return Interpreter(self.python, self.variables)
 
 
 class Assignment(NamedTuple):

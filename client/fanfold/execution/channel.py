@@ -18,6 +18,8 @@ from fanfold.contract.records import NamedTuple
 
 #: What a fork server says to its pool: `p` a worker was forked, `x` one has ended; its process id and wait status.
 FORKED = Struct("<cqi")
+#: What a pool says to its fork server in the place of a worker's folder: fork another server, which imports packages.
+PRELOAD = b"\0"
 #: A worker whose pipes were closed by its UDF ends with this code.
 EXIT_PIPES_CLOSED = 97
 #: And with this one where it can open no more files: its UDF has left as many open as it may, or lowered the limit.

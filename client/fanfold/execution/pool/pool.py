@@ -22,7 +22,7 @@ from fanfold.execution.calls import Assignment, Feed, Interpreter
 from fanfold.execution.channel import EXIT_PIPES_CLOSED, Asked, Finished, Started
 from fanfold.execution.pool.process import LimitWatch, WorkerProcess
 from fanfold.execution.pool.scheduler import BATCH_S, Autoscaler, CallQueue, Scheduler, Sent
-from fanfold.execution.pool.spawn import Spawner, spawner, surroundings
+from fanfold.execution.pool.spawn import Spawner, interpreter_of, spawner, surroundings
 from fanfold.settings import Logger
 
 # Each worker has its share of the cores for the threads of BLAS and OpenMP.
@@ -271,11 +271,13 @@ class Pool:
         """Serve `feed` from the next step on, in turn with the others."""
         if not self._active():
             self._follow_environment()
-        key = feed.assignment.workers
+        key, threads = feed.assignment.workers, thread_share(feed.assignment, self._size)
         if key not in self.worker_sets:
             self._make_room(0)
-            self.worker_sets[key] = WorkerSet(self._folder, self._numbers, self._selector, feed.assignment.interpreter)
-        self.worker_sets[key].add(feed, threads=thread_share(feed.assignment, self._size))
+            workers = min(self._size, feed.assignment.max_concurrency or self._size)
+            interpreter = interpreter_of(feed.assignment, workers=workers, threads=threads)
+            self.worker_sets[key] = WorkerSet(self._folder, self._numbers, self._selector, interpreter)
+        self.worker_sets[key].add(feed, threads=threads)
         self._fill()  # now: what others have in their queues might be over before the next step
 
     def serves(self, feed: Feed) -> bool:
@@ -503,13 +505,19 @@ class Pool:
         found = self._spawners.get(interpreter)
         if found is None:
             self._let_spawners_go()
-            found = self._spawners[interpreter] = spawner(self._environment, interpreter)
+            if interpreter.preloaded:
+                plain = self._ready_spawner(interpreter.plain)
+                found = plain.preloading(interpreter.preloaded, interpreter.threads)
+            else:
+                found = spawner(self._environment, interpreter)
+            self._spawners[interpreter] = found
             if found.fd >= 0:
                 self._selector.register(found.fd, selectors.EVENT_READ, interpreter)
         return found
 
     def _let_spawners_go(self) -> None:
         used = {each.interpreter for each in self.worker_sets.values()}
+        used |= {interpreter.plain for interpreter in used}
         idle = [each for each in self._spawners if any(each) and each not in used]
         for interpreter in idle[: max(0, len(self._spawners) + 1 - _KEPT_SPAWNERS)]:
             self._close_spawner(interpreter)
@@ -517,11 +525,18 @@ class Pool:
     def _replace_spawner(self, interpreter: Interpreter) -> None:
         """It has ended, and its workers with it: the next worker comes from another."""
         code = self._close_spawner(interpreter)
+        if interpreter.preloaded:  # what it has imported may have ended it: each worker imports it for itself
+            for each in self.worker_sets.values():
+                each.interpreter = interpreter.plain if each.interpreter == interpreter else each.interpreter
+            return
         self._stillborn += 1
         if self._stillborn >= _STILLBORN:
             raise cannot_start(code)
 
     def _close_spawner(self, interpreter: Interpreter) -> int:
+        for other in [*self._spawners]:
+            if other.preloaded and other.plain == interpreter:  # its child, which it would wait for
+                self._close_spawner(other)
         gone = self._spawners.pop(interpreter, None)
         if gone is None:
             return 0

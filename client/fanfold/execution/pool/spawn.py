@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import _socket
 import array
+import json
 import os
 import signal
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fanfold.core.processes import close_private, keep_private
-from fanfold.execution.calls import Interpreter
-from fanfold.execution.channel import FORKED
+from fanfold.execution.calls import Assignment, Interpreter
+from fanfold.execution.channel import FORKED, PRELOAD
 
 if TYPE_CHECKING:
     import psutil
@@ -187,6 +189,9 @@ class Spawner(Protocol):
     def start(self, folder: Path, calls: int, replies: int, trace: int) -> Child:
         """A worker that reads `calls`, answers on `replies`, and writes its stack to `trace` in a crash."""
 
+    def preloading(self, packages: tuple[str, ...], threads: int) -> Spawner:
+        """Another, whose workers come with these packages imported, for so many threads in each."""
+
     def read(self) -> None:
         """Take note of what it says."""
 
@@ -196,8 +201,8 @@ class Spawner(Protocol):
 
 def spawner(environment: dict[str, str] | None, interpreter: Interpreter) -> Spawner:
     """What makes workers here. `environment` is what they see beside the interpreter's own; None: as here."""
-    python, variables = interpreter
-    if any(interpreter):
+    python, variables, *_ = interpreter
+    if python or variables:
         environment = _within(python, {**(os.environ if environment is None else environment), **dict(variables)})
     if sys.platform != "linux":
         return Launcher(environment, python)
@@ -254,17 +259,54 @@ def _program(module: str, python: str) -> list[str]:
     return [python or sys.executable, "-c", _PROGRAM.format(module=module), str(_PACKAGE_ROOT)]
 
 
+# Each worker of a bundle imports what the UDF imports. Where there are several, they are forked from a process that has
+# imported the costly part: less CPU, and memory that they share.
+
+#: Packages that take long to import, start no threads by that, and read nothing of their environment but how many
+#: threads they may start.
+_PRELOADED = ("numpy", "pandas")
+#: What a UDF's file may do before it imports them, so that they would be others, or otherwise.
+_BEFORE_IMPORT = ("environ", "putenv", "sys.path", "sys.modules", "meta_path", "addsitedir")
+
+
+def interpreter_of(assignment: Assignment, *, workers: int, threads: int) -> Interpreter:
+    """What the workers of a job come from, of which there may be so many, with so many threads in each."""
+    plain = assignment.interpreter
+    if sys.platform != "linux" or (workers == 1 and not assignment.fresh):
+        return plain
+    try:
+        text = assignment.bundle.read_bytes()
+    except OSError:  # an executor's has none; where a job's is gone, each run says so
+        return plain
+    if not any(f'"{name}"'.encode() in text for name in _PRELOADED):
+        return plain
+    bundle = json.loads(text)
+    texts = " ".join(source[2] for source in bundle["sources"])
+    preloaded = tuple(name for name in _PRELOADED if name in bundle["imports"])
+    if not preloaded or any(word in texts for word in _BEFORE_IMPORT):
+        return plain
+    if "random" in texts and "numpy" in preloaded:
+        preloaded = (*preloaded, "numpy.random")  # from numpy 2 on it is imported when it is first used
+    return plain._replace(preloaded=preloaded, threads=threads)
+
+
 # Linux: one interpreter is started, which forks the workers.
 
 
 class ForkServerClient:
     """The pool's side of the fork server (`worker.fork_server`)."""
 
-    def __init__(self, environment: dict[str, str] | None, python: str) -> None:
+    def __init__(
+        self, environment: dict[str, str] | None, python: str, begin: Callable[[int], ServerProcess] | None = None
+    ) -> None:
+        """`begin` starts the process that is to serve that socket; None: an interpreter of its own."""
         self._socket, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         self.fd = self._socket.fileno()
         keep_private(self.fd)
-        self._process = SpawnedProcess(_program("fork_server", python), environment, theirs.fileno())
+        if begin is None:
+            self._process: ServerProcess = SpawnedProcess(_program("fork_server", python), environment, theirs.fileno())
+        else:
+            self._process = begin(theirs.fileno())
         theirs.close()
         self._unborn: deque[ForkedChild] = deque()
         self._living: dict[int, ForkedChild] = {}
@@ -280,6 +322,18 @@ class ForkServerClient:
         except OSError:  # it has ended: so has this child, before it began
             self._note_end()
         return child
+
+    def preloading(self, packages: tuple[str, ...], threads: int) -> ForkServerClient:
+        """Another like it, forked from it, that imports these packages before it forks workers."""
+
+        def begin(control: int) -> ServerProcess:
+            told = PRELOAD + json.dumps([packages, threads]).encode()
+            fds = array.array("i", [control])
+            with suppress(OSError):  # it has ended: so has the other, before it began
+                self._socket.sendmsg([told], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fds)])
+            return PreloadingProcess()
+
+        return ForkServerClient(None, "", begin)
 
     def read(self) -> None:
         """Take note of all that it has said."""
@@ -337,6 +391,28 @@ class ForkServerClient:
             child.code = -signal.SIGKILL if code is None or child.known_pid else code
         self._unborn.clear()
         self._living.clear()
+
+
+class ServerProcess(Protocol):
+    """The process of a fork server."""
+
+    def poll(self) -> int | None:
+        """Its return code; None while it lives, or where that is not known."""
+
+    def end(self, *, by_force: bool) -> int:
+        """Wait until it has ended; its return code."""
+
+
+class PreloadingProcess:
+    """A child of another fork server, which waits for it, and ends it with itself."""
+
+    def poll(self) -> int | None:
+        """Not known here."""
+        return None
+
+    def end(self, *, by_force: bool) -> int:  # noqa: ARG002  its parent does
+        """It has closed its socket, or its parent ends it."""
+        return 0
 
 
 #: What the fork server's end of the socket is called there.
@@ -446,6 +522,10 @@ class Launcher:
     def start(self, folder: Path, calls: int, replies: int, trace: int) -> LaunchedChild:
         """A worker, as an interpreter of its own."""
         return LaunchedChild(_program("worker", self._python), self._environment, folder, [calls, replies, trace])
+
+    def preloading(self, packages: tuple[str, ...], threads: int) -> Launcher:  # noqa: ARG002
+        """The same: an interpreter that is started has nothing imported."""
+        return Launcher(self._environment, self._python)
 
     def read(self) -> None:
         """It says nothing."""

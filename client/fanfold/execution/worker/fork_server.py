@@ -11,14 +11,16 @@ Linux only. Cheap standard library only: every import here is paid by every pool
 import _signal  # type: ignore[import-not-found]
 import _socket
 import gc
+import json
 import os
 import select
 import sys
 import time
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
-from fanfold.execution.channel import FORKED
+from fanfold.execution.channel import FORKED, PRELOAD
 from fanfold.execution.worker import worker
 from fanfold.execution.worker.interpreter import (
     PR_SET_CHILD_SUBREAPER,
@@ -29,6 +31,7 @@ from fanfold.execution.worker.interpreter import (
     remove_run_folders,
     wait_for_child,
 )
+from fanfold.execution.worker.sandbox import THREAD_VARIABLES
 
 _REQUEST_BYTES = 1 << 16
 _FDS = 3
@@ -54,6 +57,8 @@ class ForkServer:
         self._control = control
         prctl(PR_SET_CHILD_SUBREAPER, 1)
         self._workers: dict[int, str] = {}
+        #: Other servers like it, forked from it (`_become_server`), which see for themselves that the pool is gone.
+        self._servers: set[int] = set()
         self._woken, self._wake = os.pipe()
         for fd in (self._woken, self._wake):
             os.set_blocking(fd, False)
@@ -89,33 +94,60 @@ class ForkServer:
             return False
         data = ancillary[0][2]
         fds = [int.from_bytes(data[at : at + _FD_BYTES], sys.byteorder) for at in range(0, len(data), _FD_BYTES)]
-        parent = os.getpid()
+        parent, is_worker = os.getpid(), folder[:1] != PRELOAD
         pid = os.fork()
         if not pid:
-            self._become_worker(parent, folder.decode(), fds)
+            if is_worker:
+                self._become_worker(parent, folder.decode(), fds)
+            self._become_server(parent, *json.loads(folder[1:]), *fds)
         for fd in fds:
             os.close(fd)
-        self._workers[pid] = folder.decode()
-        self._tell(b"p", pid, 0)
+        if is_worker:
+            self._workers[pid] = folder.decode()
+            self._tell(b"p", pid, 0)
+        else:
+            self._servers.add(pid)
         return True
 
     def _become_worker(self, parent: int, folder: str, fds: list[int]) -> None:
         try:
-            prctl(PR_SET_PDEATHSIG, _signal.SIGKILL)
-            if os.getppid() != parent:  # it ended before this was set up
-                os._exit(1)
-            os.setsid()
-            _signal.set_wakeup_fd(-1)
-            _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-            self._control.close()
-            for fd in (self._woken, self._wake, self._heard):
-                os.close(fd)
+            self._part_from(parent)
+            if "numpy.random" in sys.modules:  # Python's own random numbers see to that themselves
+                sys.modules["numpy.random"].seed()
             calls, replies, trace = fds
             worker.run(calls, replies, trace, folder, on_children=self._announce_children)
             os._exit(0)  # an ordinary exit would wait for threads that a UDF has left behind
         except BaseException:  # noqa: BLE001  it must never return to the server's loop
             sys.excepthook(*sys.exc_info())
             os._exit(1)
+
+    def _become_server(self, parent: int, packages: list[str], threads: int, control: int) -> None:
+        """Import these packages, and serve the pool as its parent does: workers have them from the start."""
+        try:
+            self._part_from(parent)
+            os.close(self._say)
+            for name in THREAD_VARIABLES:
+                os.environ.setdefault(name, str(threads))
+            for package in packages:
+                with suppress(Exception):  # then each worker says so
+                    import_module(package)
+            gc.collect()
+            gc.freeze()
+            ForkServer(_socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, control)).serve()
+        finally:
+            os._exit(1)  # it must never return to the other server's loop
+
+    def _part_from(self, parent: int) -> None:
+        """Have nothing in common with the server that this process was forked from, but end with it."""
+        prctl(PR_SET_PDEATHSIG, _signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before this was set up
+            os._exit(1)
+        os.setsid()
+        _signal.set_wakeup_fd(-1)
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+        self._control.close()
+        for fd in (self._woken, self._wake, self._heard):
+            os.close(fd)
 
     def _announce_children(self) -> None:
         os.write(self._say, b"c")
@@ -144,6 +176,7 @@ class ForkServer:
                 return ended
             if not pid:
                 return ended
+            self._servers.discard(pid)
             if pid in self._workers:
                 ended.append((pid, status))
 
@@ -151,7 +184,8 @@ class ForkServer:
         """End every child that is no worker, and what these leave, until there are none but resource trackers."""
         deadline = time.monotonic() + _STUCK_AFTER_S
         while time.monotonic() < deadline:
-            orphans = [pid for pid in children_of(os.getpid()) if pid not in self._workers and not is_tracker(pid)]
+            known = self._workers.keys() | self._servers
+            orphans = [pid for pid in children_of(os.getpid()) if pid not in known and not is_tracker(pid)]
             if not orphans:
                 return
             for pid in orphans:
@@ -166,6 +200,9 @@ class ForkServer:
         for pid in list(self._workers):
             wait_for_child(pid, deadline)
             remove_run_folders(self._workers.pop(pid))
+        for pid in self._servers:
+            wait_for_child(pid, deadline)
+        self._servers.clear()
         self._end_orphans()
         os._exit(0)
 

@@ -226,7 +226,7 @@ class Worker:
 def _flags(*fds: int) -> list[int]:
     """How these are open; none of one that is closed. A fifth of what `fstat` takes."""
     try:
-        return [fcntl.fcntl(fd, fcntl.F_GETFL) for fd in fds]
+        return [fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_NONBLOCK for fd in fds]  # a run may have read from them
     except OSError:
         return []
 
