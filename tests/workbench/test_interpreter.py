@@ -7,11 +7,12 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
-from nicegui import Client, helpers, observables, ui
+import pytest
+from nicegui import Client, helpers, json, observables, ui
 from nicegui.helpers import expects_arguments
 
 from fanfold.workbench import interpreter, leaving
-from fanfold.workbench.interpreter import remembering
+from fanfold.workbench.interpreter import remembering, taking_any_text
 
 
 class _Element:
@@ -39,6 +40,7 @@ def test_functions_that_look_alike_are_each_asked_for_their_own_signature():
 def test_nicegui_asks_what_the_pages_process_puts_in_its_place(monkeypatch):
     asked = []
     monkeypatch.setattr(helpers, "expects_arguments", lambda func: asked.append(func) or expects_arguments(func))
+    monkeypatch.setattr(json, "dumps", json.dumps)
     monkeypatch.setattr(interpreter.sys, "setswitchinterval", lambda pause_s: None)
     monkeypatch.setattr(interpreter.ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=lambda *option: 1))
     interpreter.prepare_interpreter()
@@ -85,3 +87,11 @@ def test_a_page_that_was_left_is_let_go_unless_somebody_is_on_it_after_all(monke
 
     assert asyncio.run(kept(connected=True))
     assert not asyncio.run(kept(connected=False))
+
+
+def test_text_that_is_no_unicode_is_written_out_and_keeps_nothing_else_from_the_page():
+    dumps = taking_any_text(json.dumps)
+    sent = {"a": ["half \ud800 of it", ("x", 1.5)], "\udfff": None}
+    assert json.loads(dumps(sent)) == {"a": ["half \\ud800 of it", ["x", 1.5]], "\\udfff": None}
+    with pytest.raises(TypeError):
+        dumps({"a": object()})

@@ -74,3 +74,20 @@ def test_lines_of_a_piece_are_kept_and_told_apart_as_each_would_be_alone():
             single.add([(0, 0, 1.0, f"{line}\n")])
         assert whole.lines(0, len(lines)) == single.lines(0, len(lines))
         assert {line.level for line in whole.lines(0, len(lines))} == {"", "warning", "error"}
+
+
+@pytest.mark.parametrize("run", [None, 1])
+def test_the_download_has_long_lines_whole(log, run):
+    log.add([(1, 0, 0.0, f"short\n{'é' * 30_000}\n"), (1, 0, 0.0, f"{'y' * 30_000}\n")])
+    assert len(log.lines(1, 2, run)[0].text) < 11_000
+    lines = b"".join(log.text(run)).decode().splitlines()
+    assert [line.partition("] ")[2] for line in lines] == ["short", "é" * 30_000, "y" * 30_000]
+
+
+def test_of_a_progress_bar_is_kept_what_a_terminal_shows_however_often_it_moved(log):
+    for done in range(1_000):
+        log.add([(0, 0, 0.0, f"\r{done} of 1000" + " " * 100)])
+    [(_, kept)] = log._begun.values()
+    assert len(kept) < 200
+    log.add([(0, 0, 0.0, "\r1000 of 1000\r\n"), (0, 0, 0.0, "next\n")])
+    assert texts(log.lines(0, 9)) == ["1000 of 1000", "next"]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
+from decimal import Decimal
 
+import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -224,6 +228,42 @@ def test_every_shape_is_drawn_and_a_ring_keeps_its_hole():
     points = geopandas.points_from_xy([n % 250 for n in range(50_000)], [n // 250 for n in range(50_000)])
     drawing = preview(geopandas.GeoDataFrame(geometry=points)).drawing
     assert drawing.words.startswith("50,000 shapes (drawn without")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [Decimal("10"), Decimal("9.5")],
+        [2**60 + 2, 2**60 + 1],
+        [10**30, 2],
+        pd.to_timedelta(["10 days", "2 days"]),
+        [pd.Timestamp("2013-10-27 02:00+01:00"), pd.Timestamp("2013-10-27 02:30+02:00")],
+        pd.Categorical([10, 9]),
+    ],
+    ids=["decimals", "beyond floats", "beyond 64 bits", "times that pass", "moments", "categories"],
+)
+def test_columns_are_sorted_by_what_their_cells_are_where_their_text_would_not_do(values):
+    assert preview(pd.DataFrame({"a": values})).numbers[1] == (1.0, 0.0)
+
+
+def test_tables_of_arrow_and_polars_keep_their_whole_numbers_beside_missing_ones():
+    import polars
+
+    held = {"n": [2**60 + 1, None], "day": [dt.date(2013, 1, 31), None]}
+    for table in (pa.table(held), polars.DataFrame(held), pa.record_batch(held)):
+        assert preview(table).rows[0] == ("0", str(2**60 + 1), "2013-01-31")
+    for column in (pa.array([2**60 + 1, None]), pa.chunked_array([[2**60 + 1]]), polars.Series([2**60 + 1, None])):
+        assert preview(column).rows[0][1] == str(2**60 + 1)
+
+
+def test_days_of_arrow_are_the_time_axis_of_a_chart():
+    days = pd.array([dt.date(2013, 1, day) for day in (1, 2, 3)], dtype=pd.ArrowDtype(pa.date32()))
+    plot = preview(pd.DataFrame({"day": days, "v": [1, 2, 3]})).plot
+    assert plot.series[0][1][0] == (1356998400000.0, 1.0)
+
+
+def test_a_number_of_more_digits_than_python_writes_is_shown_all_the_same():
+    assert preview(10**5000).text.startswith("a number of 16,610 bits: 0x31e2")
 
 
 def test_numbers_keep_their_digits_and_are_sorted_as_numbers():

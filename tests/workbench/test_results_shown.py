@@ -60,6 +60,16 @@ def bars(n: int = 3):
     return figure.add_trace(graph_objects.Treemap(labels=["all", "a"], parents=["", "all"])).add_layout_image(elsewhere)
 """
 
+HALVES = """\
+import fanfold
+
+
+@fanfold.udf
+def name():
+    print("half \\udc80 of a name")
+    return {"name": "\\udc80.csv"}
+"""
+
 
 @pytest.fixture
 def ran(bench):
@@ -127,3 +137,12 @@ def test_shapes_are_a_map_that_keeps_their_proportions(ran, picture):
     assert width / height == pytest.approx(4.9 / 3.9, rel=0.01)
     result.locator(".ff-map").scroll_into_view_if_needed()
     picture(page, "workbench-map")
+
+
+def test_text_that_is_no_unicode_is_shown_written_out_wherever_it_stands(ran, visit):
+    """As the names of files have it: one of them would keep all else from the page, which would stand still."""
+    page, result = ran(HALVES)
+    expect(result).to_contain_text(r"\udc80.csv")
+    expect(page.get_by_label("Output")).to_have_text(r"half \udc80 of a name")
+    job = visit(page.get_by_role("link", name="job 2").get_attribute("href") + "?tab=Runs")
+    expect(job.locator('.ag-row[row-id="0"] [col-id="result"]')).to_contain_text(".csv")

@@ -14,7 +14,7 @@ from types import FunctionType, MethodType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from nicegui import helpers
+from nicegui import helpers, json
 from nicegui.client import templates
 
 #: How long a thread that computes may keep the interpreter from the one that serves the pages; Python's own is 5 ms.
@@ -37,6 +37,7 @@ def prepare_interpreter() -> None:
         # Each of glibc's own arenas, one a thread, would keep what one large job needed once.
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
     helpers.expects_arguments = remembering(helpers.expects_arguments)  # type: ignore[assignment]
+    json.dumps = taking_any_text(json.dumps)
 
 
 def remembering(expects_arguments: Callable[[Any], bool]) -> Callable[[Any], bool]:
@@ -57,6 +58,30 @@ def remembering(expects_arguments: Callable[[Any], bool]) -> Callable[[Any], boo
         return answer
 
     return remembered
+
+
+def taking_any_text(dumps: Callable[..., str]) -> Callable[..., str]:
+    """The same JSON; of text that is no Unicode, what cannot be sent is written out.
+
+    A run may print or give half of a surrogate pair, as names of files have it. One in one text would keep all that is
+    sent with it from the page, which would stand still from then on without a word.
+    """
+
+    def dumped(value: Any, *arguments: Any, **options: Any) -> str:
+        try:
+            return dumps(value, *arguments, **options)
+        except TypeError:  # so it is told; what is wrong with another value is raised by the second try
+            return dumps(_written_out(value), *arguments, **options)
+
+    return dumped
+
+
+def _written_out(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_written_out(name): _written_out(one) for name, one in value.items()}
+    return [_written_out(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 async def warm_up() -> None:

@@ -145,7 +145,7 @@ class JobLog:
             *whole, rest = (begun + piece).replace("\r\n", "\n").split("\n")
             lines += [(run, attempt, begun_at if number == 0 else at, line) for number, line in enumerate(whole)]
             if rest:
-                self._begun[run, attempt] = (begun_at if not whole else at, rest)
+                self._begun[run, attempt] = (begun_at if not whole else at, _as_on_a_terminal(rest))
         self._write(lines)
 
     def end(self, is_over: Iterable[int] | None = None) -> None:
@@ -180,9 +180,16 @@ class JobLog:
         return [self._as_line(number, number, part) for number, part in enumerate(parts, first)]
 
     def text(self, run: int | None = None) -> Iterator[bytes]:
-        """All lines as a file, each under its run and time, in parts."""
+        """All lines as a file, each behind its run and time, in parts; long ones whole."""
+        numbers = None if run is None else self._of_run.get(run, _NO_PLACES)
         for start in range(0, self.count(run), 2_000):
-            yield "".join(map(_as_text, self.lines(start, start + 2_000, run))).encode()
+            for line in self.lines(start, start + 2_000, run):
+                number = line.place if numbers is None else numbers[line.place]
+                begin, end = self._offsets[number], self._offsets[number + 1] - 1
+                yield _as_text(line if end - begin <= _SHOWN else line._replace(text=self._whole(begin, end)))
+
+    def _whole(self, begin: int, end: int) -> str:
+        return os.pread(self._file.fileno(), end - begin, begin).decode("utf-8", "replace")
 
     def next_error(self, after: int, run: int | None = None) -> Hit:
         """The first line after place `after` that looks like an error; from the start where there is none after it."""
@@ -269,6 +276,11 @@ class JobLog:
         return LogLine(place, self._runs[of], self._attempts[of], self._times[of], level, shown)
 
 
+def _as_on_a_terminal(begun: str) -> str:
+    """What stands on a terminal of a begun line: a progress bar goes back to its start for hours."""
+    return begun[begun.rstrip("\r").rfind("\r") + 1 :]
+
+
 def plain(text: str) -> str:
     """A line that a run has printed, as plain text: without what would only steer a terminal."""
     if "\r" in text:  # a progress bar: what stands on the terminal in the end is what came last
@@ -313,10 +325,10 @@ def _level(line: str) -> int:
     return 1 if _WARNING.search(line) else 0
 
 
-def _as_text(line: LogLine) -> str:
+def _as_text(line: LogLine) -> bytes:
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(line.at))
     attempt = f", attempt {line.attempt + 1}" if line.attempt else ""
-    return f"{at} [{line.run}{attempt}] {line.text}\n"
+    return f"{at} [{line.run}{attempt}] {line.text}\n".encode()
 
 
 def _place(number: int, numbers: _Places | None) -> int:

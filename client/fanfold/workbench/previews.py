@@ -9,6 +9,7 @@ import base64
 import io
 import json
 import math
+from contextlib import suppress
 from typing import Any
 
 from fanfold.contract.records import NamedTuple
@@ -31,6 +32,8 @@ _IMAGE_PIXELS = 900
 _FIGURE_CHARACTERS = 4_000_000
 #: Characters of JSON that are sent to be opened level by level.
 _TREE_CHARACTERS = 500_000
+#: Python refuses to write an int of more than 4,300 digits.
+_MOST_BITS = 14_000
 #: Stretches of a long column, of which the highest and the lowest value are drawn.
 _STRETCHES = 500
 
@@ -104,7 +107,9 @@ _NOT_A_TIME = -(2**63)
 def preview(value: Any) -> Preview:
     """A look at any value."""
     root = type(value).__module__.partition(".")[0]
-    if root in ("pandas", "geopandas", "polars", "pyarrow") and hasattr(value, "shape"):
+    if root in ("pandas", "geopandas", "polars", "pyarrow") and (
+        hasattr(value, "shape") or hasattr(value, "to_pandas")
+    ):
         return _table_of(_as_pandas(value))
     if root == "PIL":
         return _image(value)
@@ -209,13 +214,21 @@ def _readable(value: Any) -> str:
     """A value's text; nested dicts and lists one entry a line."""
     import pprint
 
+    if type(value) is int and value.bit_length() > _MOST_BITS:  # Python writes no more digits of it, but any in base 16
+        return f"a number of {value.bit_length():,} bits: {value:#x}"
     return pprint.pformat(value, width=100, sort_dicts=False) if isinstance(value, (dict, list)) else repr(value)
 
 
 def _as_pandas(value: Any) -> Any:
-    if type(value).__module__.startswith(("pandas", "geopandas")):
-        return value.to_frame() if hasattr(value, "to_frame") and getattr(value, "ndim", 2) == 1 else value
-    return value.to_pandas()
+    """A frame; of polars and Arrow with the types that they have there: pandas' own made floats of whole numbers."""
+    root = type(value).__module__.partition(".")[0]
+    if root == "polars":
+        value = value.to_pandas(use_pyarrow_extension_array=True)
+    elif root == "pyarrow":
+        from pandas import ArrowDtype
+
+        value = value.to_pandas(types_mapper=ArrowDtype)
+    return value.to_frame() if hasattr(value, "to_frame") and getattr(value, "ndim", 2) == 1 else value
 
 
 def _table_of(frame: Any) -> Preview:
@@ -245,8 +258,30 @@ def _cell(value: Any) -> str:
 
 
 def _numbers(column: Any) -> tuple[float | None, ...] | None:
-    """What a column of numbers is sorted by; None for another."""
-    return tuple(map(_height, column)) if _is_drawn(column.dtype) else None
+    """What a column is sorted by where that is not its text: its numbers, or the places of its values in order."""
+    from pandas import isna
+    from pandas.api import types
+
+    if _is_drawn(column.dtype) and types.is_float_dtype(column.dtype):
+        return tuple(map(_height, column))
+    cells = [None if isna(cell) is True else cell for cell in column]
+    known = [cell for cell in cells if cell is not None]
+    if not (known or _is_drawn(column.dtype)) or not all(map(_has_order, known)):
+        return None
+    try:
+        places = {cell: float(place) for place, cell in enumerate(sorted(set(known)))}
+    except TypeError:  # of several kinds, which have no order
+        return None
+    return tuple(None if cell is None else places[cell] for cell in cells)
+
+
+def _has_order(cell: Any) -> bool:
+    """Whether values like this one are sorted by what they are, which their text would not be."""
+    import datetime as dt
+    from decimal import Decimal
+
+    is_number = hasattr(type(cell), "__index__") or isinstance(cell, (float, Decimal))
+    return (is_number and type(cell).__name__ != "bool") or isinstance(cell, (dt.timedelta, dt.datetime))
 
 
 def _records(value: list[Any]) -> Preview | None:
@@ -272,7 +307,9 @@ def _records(value: list[Any]) -> Preview | None:
 
 def _as_number(value: Any) -> float | None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else None
+    with suppress(OverflowError):  # an int beyond all floats
+        return float(value) if is_number and math.isfinite(value) else None
+    return None
 
 
 def _plot(frame: Any) -> Plot | None:
@@ -294,11 +331,22 @@ def _times(frame: Any) -> tuple[Any, str]:
     columns += [(frame.iloc[:, place], str(name)) for place, name in enumerate(frame.columns)]
     for column, name in columns:
         if types.is_datetime64_any_dtype(column.dtype):
-            moments = column.tz_convert(None) if column is frame.index and column.tz is not None else column
-            moments = moments.dt.tz_convert(None) if getattr(getattr(moments, "dt", None), "tz", None) else moments
-            values = moments.to_numpy().astype("datetime64[ms]").astype("int64")
+            values = _milliseconds(column)
             return (None, "row") if (values == _NOT_A_TIME).any() else (values, name)
     return None, "row"
+
+
+def _milliseconds(moments: Any) -> Any:
+    """Milliseconds since 1970, in UTC; of an index, a column, or one of Arrow's, which may be of days."""
+    from pandas import ArrowDtype, Index
+
+    if isinstance(moments.dtype, ArrowDtype):
+        import pyarrow as pa
+
+        known = pa.array(moments).cast(pa.timestamp("ms", getattr(moments.dtype.pyarrow_dtype, "tz", None)), safe=False)
+        return known.cast(pa.int64()).fill_null(_NOT_A_TIME).to_numpy()
+    index = Index(moments)
+    return (index if index.tz is None else index.tz_convert(None)).to_numpy().astype("datetime64[ms]").astype("int64")
 
 
 def _curve(column: Any, times: Any) -> tuple[tuple[float, float | None], ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from fastapi import HTTPException
-from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from fastapi.responses import FileResponse, Response, StreamingResponse
 from nicegui import app
 from starlette.background import BackgroundTask
 
@@ -49,7 +50,7 @@ def add_routes(followed_jobs: FollowedJobs) -> None:
         page = await asyncio.to_thread(
             run_rows, followed, (start, stop), sort=sort, descending=order == "desc", status=status
         )
-        return JSONResponse(page)
+        return _json(page)
 
     add_log_routes(followed_jobs)
     add_download_routes(followed_jobs)
@@ -91,7 +92,7 @@ def add_log_routes(followed_jobs: FollowedJobs) -> None:
     async def lines(job_id: str, start: int = 0, stop: int = 500, run: int | None = None) -> Any:
         log = (await asyncio.to_thread(_job, followed_jobs, job_id)).log
         found = await asyncio.to_thread(log.lines, start, min(stop, start + _MOST_LINES), run)
-        return JSONResponse({"count": log.count(run), "lines": found})
+        return _json({"count": log.count(run), "lines": found})
 
     @app.get("/job/{job_id}/logs/next.json")
     async def search(job_id: str, after: int = -1, run: int | None = None, words: str = "") -> Any:
@@ -100,7 +101,7 @@ def add_log_routes(followed_jobs: FollowedJobs) -> None:
             hit = await asyncio.to_thread(log.next_hit, words, after, run)
         else:
             hit = await asyncio.to_thread(log.next_error, after, run)
-        return JSONResponse({"place": hit.place, "count": hit.count, "all": hit.counted_all, "lines": log.count(run)})
+        return _json({"place": hit.place, "count": hit.count, "all": hit.counted_all, "lines": log.count(run)})
 
     @app.get("/job/{job_id}/logs.txt")
     async def whole(job_id: str, run: int | None = None) -> Any:
@@ -162,6 +163,11 @@ def _row(followed: FollowedJob, index: int) -> dict[str, Any]:
         "memory": usage and round(usage.peak_memory_mib, 1),
         "attempt": state.attempt_of(index) + 1,
     }
+
+
+def _json(value: Any) -> Response:
+    """JSON in ASCII: what runs print and give may hold what is no Unicode, as the half of a surrogate pair."""
+    return Response(json.dumps(value), media_type="application/json")
 
 
 def _write(followed: FollowedJob, path: Path) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 from fastapi import HTTPException, Response
 from nicegui import app, ui
-from starlette.responses import JSONResponse
 
 from fanfold.errors import FanfoldError
 from fanfold.workbench.following import FollowedJob, FollowedJobs
@@ -44,7 +43,7 @@ def add_result_routes(followed_jobs: FollowedJobs) -> None:
 
     @app.get("/job/{job_id}/table/{row}.json")
     async def one(job_id: str, row: int) -> Any:
-        return JSONResponse(await asked(job_id, "read_row", row))
+        return Response(json.dumps(await asked(job_id, "read_row", row)), media_type="application/json")
 
     @app.get("/job/{job_id}/shapes")
     async def shapes(job_id: str) -> Any:
