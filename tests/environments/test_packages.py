@@ -253,6 +253,16 @@ def test_a_conflict_with_the_image_names_both_pins(on_cloud, index):
     assert_said(refused(["ffold"]), "ffold", "numpy==1.0", "numpy==2", "name numpy in packages=")
 
 
+def test_a_version_that_there_is_not_is_no_conflict_with_the_one_that_is_here(index):
+    def idle(x: int):
+        return x
+
+    index.add("numpy", "1.0")
+    with pytest.raises(fanfold.InputError, match="there is no version of numpy==99") as refused:
+        fanfold.submit(idle, [1], packages=["numpy==99"])
+    assert refused.value.next_step == "check the names and the versions."
+
+
 def test_a_system_library_that_the_image_lacks_is_named_with_what_to_use_instead(on_cloud, index):
     index.add("opencv_python", "4.0", {"cv2/__init__.py": "", "cv2/cv2.so": elf_that_needs("libGL.so.1", "libc.so.6")})
     said = refused(["opencv-python"])

@@ -184,7 +184,8 @@ def _told(stderr: str, target: Target) -> InputError | ConfigurationError:
             f"packages: there is no wheel for {where}: {said}",
             next_step="ask for another version, or build the wheel yourself and give its path.",
         )
-    pinned = [name for name in target.pins if re.search(rf"(?<![\w-]){re.escape(name)}==", said)]
+    pins = {name: re.escape(f"{name}=={version}") for name, version in target.pins.items()}
+    pinned = [name for name, pin in pins.items() if re.search(rf"(?<![\w-]){pin}(?![\w.]*\w)", said)]
     if pinned:
         return InputError(
             f"packages: what is asked for does not go with {where}: {said}",
