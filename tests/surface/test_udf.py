@@ -380,9 +380,19 @@ def test_a_udf_of_a_deployments_image_and_machine_is_tried_out_here(capsys):
     assert "the image gpu is a deployment's; here runs have this machine's packages" in capsys.readouterr().err
 
 
+def test_a_single_run_takes_arguments_by_place_as_well():
+    assert fanfold.run(scaled, 3) == scaled(3)
+    assert fanfold.run(scaled, 3, by=5) == fanfold.run(scaled, 3, 5) == fanfold.run(scaled, x=3, by=5)
+    assert asyncio.run(fanfold.run_async(scaled, 3, cache=False)) == scaled(3)
+    assert fanfold.run(lambda *values, **more: (values, more), x=1) == ((), {"x": 1})
+    for wrong in (lambda: fanfold.run(scaled, 1, 2, 3), lambda: fanfold.run(scaled, 1, x=2)):
+        with pytest.raises(fanfold.InputError, match=r"it is called as `scaled\(x: int, by: int = 2\)`"):
+            wrong()
+
+
 def test_a_job_among_arguments_is_refused_by_what_to_write():
     job = fanfold.submit(scaled, [1, 2], collect=False)
     for give in (lambda: fanfold.run(scaled, x=job), lambda: fanfold.submit(lambda parts: parts, [[job]])):
-        with pytest.raises(fanfold.InputError, match=r"; pass its results: `job.results\(\)`.*`job.grouped\(\)`"):
+        with pytest.raises(fanfold.InputError, match=r"; pass its results: `list\(job\)`.*`job.grouped\(\)`"):
             give()
     assert fanfold.submit(sum, job.grouped()).result.to_list() == [6]

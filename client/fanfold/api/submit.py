@@ -321,7 +321,7 @@ class _SubmitCall:
 
 def run(
     udf: Callable[..., R],
-    *,
+    *args: Any,
     engine: str | None = None,
     instance_type: str | None = None,
     cache: bool = True,
@@ -331,15 +331,19 @@ def run(
     progress: bool | None = None,
     **params: Any,
 ) -> R:
-    """Run a UDF once, with `params` as its keyword arguments, and return its value. What it prints is shown.
+    """Run a UDF once, with `args` and `params` as its arguments, and return its value. What it prints is shown.
 
     Other arguments are those of `submit`. Raises `RunFailed` with the remote traceback.
     """
     if params.get("sync", True) is False and not takes(unwrapped(udf)[0], "sync"):  # the older spelling
         del params["sync"]
         options = {"engine": engine, "instance_type": instance_type, "cache": cache, "cache_max_age": cache_max_age}
-        return cast("R", run_async(udf, **options, max_retry=max_retry, progress=progress, **params))
+        return cast("R", run_async(udf, *args, **options, max_retry=max_retry, progress=progress, **params))
     arguments = run_arguments(udf, params, run.__kwdefaults__)
+    if args:
+        from fanfold.api.decorator import named_arguments
+
+        arguments = named_arguments(unwrapped(udf)[0], args, arguments)
     if engine == "local" and _is_inside_run():  # as code of the older spelling has it: a plain call
         from fanfold.source.rebuild import by_keywords
 
@@ -417,11 +421,11 @@ def result_with_output(job: Job, progress: bool | None) -> Any:
     return job.result(0)
 
 
-async def run_async(udf: Any, **arguments: Any) -> Any:
+async def run_async(udf: Any, *args: Any, **arguments: Any) -> Any:
     """Like `run`, for code with an event loop: `await fanfold.run_async(udf, day="2013-01-01")`."""
     import asyncio
 
-    return await asyncio.to_thread(lambda: run(udf, **arguments))
+    return await asyncio.to_thread(lambda: run(udf, *args, **arguments))
 
 
 def get_job(job_id: str, *, engine: str | None = None) -> Job:

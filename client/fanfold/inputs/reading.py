@@ -248,7 +248,7 @@ def _instead(inputs: Any) -> str:
     if type(inputs).__name__ == "LazyFrame":
         return "did you mean `inputs.collect()`?"
     if inputs is None:
-        return "For a single call use `fanfold.run(udf, ...)`."
+        return "for a single call use `fanfold.run(udf, ...)`."
     return f"did you mean `[{short(inputs)}]`?"
 
 
