@@ -5,7 +5,10 @@ Each has its row in docs/rasters.md. It takes an index of packages that can be r
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from importlib.metadata import version
@@ -16,7 +19,10 @@ import pytest
 import fanfold
 from fanfold.core.models import RunStatus
 from fanfold.environments.indexes import pip_indexes
-from tests.cloud.test_libraries_reach_s3 import PAGE, bucket
+from fanfold_runtime.duckdb_extensions import link_extensions
+from tests.cloud.round_trips import ROUND_TRIPS
+from tests.cloud.server import image_variables
+from tests.cloud.test_libraries_reach_s3 import PAGE, ROOT, bucket
 
 __all__ = ["bucket"]
 pytestmark = pytest.mark.long
@@ -40,167 +46,22 @@ def real_index():
         pytest.skip(f"no index of packages can be reached from here: {error}")
 
 
-def by_s3fs(address):
-    import s3fs
-
-    with s3fs.S3FileSystem().open(address, "wb") as file:
-        file.write(b"7")
-    return s3fs.S3FileSystem().cat(address)
-
-
-def by_pandas(address):
-    import pandas as pd
-
-    pd.DataFrame({"x": [7]}).to_csv(address)
-    return pd.read_csv(address)["x"][0]
-
-
-def by_geopandas(address):
-    import geopandas
-    import shapely
-
-    geopandas.GeoDataFrame({"x": [7]}, geometry=[shapely.Point(1, 2)], crs=4326).to_parquet(address)
-    return geopandas.read_parquet(address)["x"][0]
-
-
-def by_xarray(address):
-    import numpy as np
-    import xarray as xr
-
-    xr.Dataset({"t": ("x", np.full(20, 7))}).chunk(x=10).to_zarr(address)
-    return xr.open_zarr(address)["t"].mean()
-
-
-def by_h5netcdf(address):
-    import s3fs
-    import xarray as xr
-
-    path = f"{fanfold.scratch_path()}/a.nc"
-    xr.Dataset({"t": ("x", [7])}).to_netcdf(path, engine="h5netcdf")
-    s3fs.S3FileSystem().put(str(path), address)
-    with s3fs.S3FileSystem().open(address) as file:
-        return xr.open_dataset(file, engine="h5netcdf")["t"][0]
-
-
-def by_dask(address):
-    import dask.dataframe as dd
-    import pandas as pd
-
-    dd.from_pandas(pd.DataFrame({"x": [7, 7]}), npartitions=2).to_parquet(address)
-    return dd.read_parquet(address)["x"].mean().compute()
-
-
-def by_deltalake(address):
-    import deltalake
-    import pyarrow as pa
-
-    deltalake.write_deltalake(address, pa.table({"x": [7]}))
-    return deltalake.DeltaTable(address).to_pyarrow_table()["x"][0].as_py()
-
-
-def by_lance(address):
-    import lance
-    import pyarrow as pa
-
-    lance.write_dataset(pa.table({"x": [7]}), address)
-    return lance.dataset(address).to_table()["x"][0].as_py()
-
-
-def by_icechunk(address):
-    import icechunk
-    import zarr
-
-    bucket, _, prefix = address.removeprefix("s3://").partition("/")
-    storage = icechunk.s3_storage(bucket=bucket, prefix=prefix, from_env=True)
-    session = icechunk.Repository.create(storage).writable_session("main")
-    zarr.create_array(session.store, name="a", shape=3, dtype="i4")[:] = 7
-    session.commit("sevens")
-    return zarr.open_array(icechunk.Repository.open(storage).readonly_session("main").store, path="a", mode="r")[0]
-
-
-def by_rioxarray(address):
-    import rioxarray
-
-    _scene().rio.to_raster(address.replace("s3://", "/vsis3/") + ".tif", driver="COG")
-    return rioxarray.open_rasterio(address + ".tif").max()
-
-
-def by_odc(address):
-    import numpy as np
-    import rioxarray
-    from odc.geo.geobox import GeoBox
-    from odc.geo.xr import wrap_xr
-
-    box = GeoBox.from_bbox((0, 0, 64, 64), "epsg:32633", resolution=1)
-    scene = wrap_xr(np.full(box.shape, 7, "uint8"), box)
-    scene.rio.to_raster(address.replace("s3://", "/vsis3/") + ".tif", driver="COG")
-    return rioxarray.open_rasterio(address + ".tif").odc.reproject(box).max()
-
-
-def by_rio_cogeo(address):
-    import rasterio
-    from rio_cogeo import cog_profiles, cog_translate
-
-    path = f"{fanfold.scratch_path()}/a.tif"
-    _scene().rio.to_raster(path)
-    cog_translate(path, address.replace("s3://", "/vsis3/") + ".tif", cog_profiles.get("deflate"), quiet=True)
-    with rasterio.open(address + ".tif") as scene:
-        return scene.read().max()
-
-
-def by_fiona(address):
-    import boto3
-    import fiona
-    import geopandas
-    import shapely
-
-    path = f"{fanfold.scratch_path()}/a.gpkg"
-    geopandas.GeoDataFrame({"x": [7]}, geometry=[shapely.Point(1, 2)], crs=4326).to_file(path)
-    bucket, _, key = address.removeprefix("s3://").partition("/")
-    boto3.client("s3").upload_file(str(path), bucket, f"{key}.gpkg")
-    with fiona.open(f"{address}.gpkg") as layer:
-        return next(iter(layer))["properties"]["x"]
-
-
-def by_exactextract(address):
-    import exactextract
-    import geopandas
-    import rasterio
-    import shapely
-
-    _scene().rio.to_raster(address.replace("s3://", "/vsis3/") + ".tif", driver="COG")
-    fields = geopandas.GeoDataFrame(geometry=[shapely.box(1, 1, 9, 9)], crs=32633)
-    with rasterio.open(address + ".tif") as scene:
-        return exactextract.exact_extract(scene, fields, ["mean"], output="pandas")["mean"][0]
-
-
-def _scene():
-    import numpy as np
-    import rioxarray  # noqa: F401 it gives arrays their `rio`
-    import xarray as xr
-
-    along = np.arange(64) + 0.5
-    return xr.DataArray(np.full((64, 64), 7, "uint8"), {"y": along[::-1], "x": along}, ("y", "x")).rio.write_crs(32633)
-
-
 #: aiobotocore wants a botocore of its own, seldom the one that is here, which old releases of s3fs do not say.
 S3FS = ("s3fs>=2025.2", "boto3", f"botocore!={version('botocore')}")
 #: What each is brought along with.
-ROUND_TRIPS = {
-    "s3fs": (by_s3fs, [*S3FS]),
-    "pandas": (by_pandas, [*S3FS]),
-    "geopandas": (by_geopandas, [*S3FS]),
-    "xarray": (by_xarray, ["xarray", "zarr", "dask", *S3FS]),
-    "h5netcdf": (by_h5netcdf, ["h5netcdf", *S3FS]),
-    "dask": (by_dask, ["dask[dataframe]", *S3FS]),
-    "deltalake": (by_deltalake, ["deltalake"]),
-    "lance": (by_lance, ["pylance"]),
-    "icechunk": (by_icechunk, ["icechunk"]),
-    "rioxarray": (by_rioxarray, ["rioxarray"]),
-    "odc-geo": (by_odc, ["odc-geo", "rioxarray"]),
-    "rio-cogeo": (by_rio_cogeo, ["rio-cogeo", "rioxarray"]),
-    "fiona": (by_fiona, ["fiona", "boto3"]),
-    "exactextract": (by_exactextract, ["exactextract", "rioxarray"]),
+PACKAGES = {
+    **dict.fromkeys(("s3fs", "pandas", "geopandas"), S3FS),
+    "xarray": ("xarray", "zarr", "dask", *S3FS),
+    "h5netcdf": ("h5netcdf", "h5py", *S3FS),
+    "dask": ("dask[dataframe]", *S3FS),
+    "deltalake": ("deltalake",),
+    "lance": ("pylance",),
+    "icechunk": ("icechunk",),
+    "rioxarray": ("rioxarray",),
+    "odc-geo": ("odc-geo", "rioxarray"),
+    "rio-cogeo": ("rio-cogeo", "rioxarray"),
+    "fiona": ("fiona", "boto3"),
+    "exactextract": ("exactextract", "rioxarray"),
 }
 
 
@@ -208,22 +69,37 @@ def write_and_read(bucket: str, library: str) -> str:
     """A seven by way of S3, written and read with one library."""
     import os
 
-    return str(int(ROUND_TRIPS[library][0](f"s3://{bucket}/data/{library}-{os.getpid()}")))
+    return str(int(ROUND_TRIPS[library](f"s3://{bucket}/data/{library}-{os.getpid()}")))
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_each_library_reads_and_writes_s3_by_the_environment_alone(bucket, place, monkeypatch):
     if place == "here":  # what the image sets for GDAL
         monkeypatch.setenv("CPL_VSIL_USE_TEMP_FILE_FOR_RANDOM_WRITE", "YES")
-    packages = sorted({package for _, packages in ROUND_TRIPS.values() for package in packages})
+    packages = sorted({package for packages in PACKAGES.values() for package in packages})
     where = {**PLACES[place], "packages": packages, "collect": False, "cache": False}
-    job = fanfold.submit(write_and_read, [{"library": one} for one in ROUND_TRIPS], bucket=bucket, **where)
-    assert dict(zip(ROUND_TRIPS, job.results(), strict=True)) == dict.fromkeys(ROUND_TRIPS, "7")
+    job = fanfold.submit(write_and_read, [{"library": one} for one in PACKAGES], bucket=bucket, **where)
+    assert dict(zip(PACKAGES, job.results(), strict=True)) == dict.fromkeys(PACKAGES, "7")
+
+
+def test_what_the_image_has_works_as_a_set_with_s3_paths(on_cloud, bucket, tmp_path):
+    """All that its lock names, and nothing else, as a program of one's own."""
+    python = tmp_path / "image" / "bin" / "python"
+    uv = [sys.executable, "-m", "uv"]
+    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(python.parents[1])], check=True)
+    lock = str(ROOT / "runtime" / "requirements.lock")
+    subprocess.run([*uv, "pip", "sync", "--quiet", "--python", str(python), lock], check=True)
+    libraries = [name for name in ROUND_TRIPS if name not in ("deltalake", "lance", "icechunk", "rio-cogeo", "fiona")]
+    around = {**os.environ, **image_variables(), "PYTHONPATH": str(ROOT / "client"), "HOME": str(tmp_path)}
+    link_extensions(str(tmp_path), [str(next(python.parents[1].glob("lib/*/site-packages")))])
+    command = [str(python), "-W", "ignore", "-m", "tests.cloud.round_trips", f"s3://{bucket}/data", *libraries]
+    done = subprocess.run(command, cwd=ROOT, env=around, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [f"{name} 7" for name in libraries], done.stderr
 
 
 def test_the_page_names_each_of_them():
     table = PAGE.read_text().partition("| library |")[2].partition("\n\n")[0]
-    assert [one for one in ROUND_TRIPS if not re.search(rf"\b{one}\b", table)] == []
+    assert [one for one in PACKAGES if not re.search(rf"\b{one}\b", table)] == []
 
 
 @pytest.fixture

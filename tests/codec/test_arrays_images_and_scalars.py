@@ -92,6 +92,8 @@ CORNERS = [(0, 0), (1, 0), (1, 1)]
         *(shapely.Point(1, 2), shapely.Point(1, 2, 3), shapely.Point(), shapely.LinearRing(CORNERS)),
         *(shapely.Polygon(CORNERS), shapely.set_srid(shapely.Point(1, math.pi), 4326)),
         shapely.GeometryCollection([shapely.Point(1, 2), shapely.LineString(CORNERS)]),
+        *(shapely.points(math.nan, math.nan), shapely.set_srid(shapely.points(math.nan, math.nan, 5.0), 4326)),
+        shapely.GeometryCollection([shapely.points(math.nan, math.nan), shapely.Point(1, 2)]),
     ],
     ids=str,
 )
@@ -99,6 +101,7 @@ def test_geometries_within_a_value(geometry):
     back = decode_json(encode_json({"where": geometry}))["where"]
     assert type(back) is type(geometry)
     assert shapely.equals_identical(back, geometry)
+    assert back.wkt == geometry.wkt
     assert shapely.get_srid(back) == shapely.get_srid(geometry)
 
 

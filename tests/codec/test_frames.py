@@ -293,8 +293,27 @@ def test_geo_frames_keep_which_geometry_is_active():
     back = there_and_back(frame.set_geometry("g2"))
     assert back.active_geometry_name == "g2"
     assert (back.g1.crs, back.g2.crs) == (4326, 3857)
-    with pytest.raises(CodecError, match="LinearRing"):
-        encode(gpd.GeoSeries([shapely.LinearRing([(0, 0), (1, 0), (1, 1)])]))
+
+
+def test_what_wkb_does_not_say_of_geometries_comes_back_all_the_same():
+    """GeoPandas makes points of missing coordinates, and rings of polygons; PostGIS gives SRIDs."""
+    corners = [(0, 0), (1, 0), (1, 1)]
+    missing = gpd.points_from_xy([1.0, np.nan, np.nan], [2.0, np.nan, np.nan])
+    several = [shapely.MultiPoint([missing[1], missing[0]]), shapely.GeometryCollection([missing[1], missing[0]])]
+    with_z = [shapely.points(np.nan, np.nan, 5.0), shapely.Point(), shapely.from_wkt("POINT Z EMPTY"), None]
+    rings = [shapely.LinearRing(corners), shapely.LineString([*corners, corners[0]])]
+    for geometries in (missing, several, with_z, rings, [shapely.set_srid(shapely.Point(1, 2), 4326), None, *rings]):
+        series = gpd.GeoSeries(geometries, crs=4326)
+        back = there_and_back(series)
+        assert back.crs == 4326
+        for one, other in zip(back, series, strict=True):
+            assert type(one) is type(other)
+            assert one is None or (one.wkt, shapely.get_srid(one)) == (other.wkt, shapely.get_srid(other))
+    assert gpd.read_parquet(io.BytesIO(encode(gpd.GeoDataFrame(geometry=missing)).data)).is_empty.tolist() == [
+        False,
+        True,
+        True,
+    ]
 
 
 def test_what_a_large_frame_was_written_with_is_given_back():

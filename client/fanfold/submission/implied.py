@@ -159,6 +159,8 @@ def _loads(call: ast.Call, package: str, function: str, packages: Collection[str
     engine = _ENGINES.get(str(given.get("engine")))
     if engine and function in _WITH_ENGINES:
         yield (engine,)
+        if engine == "h5netcdf":  # since 1.8 it brings neither along
+            yield ("h5py", "pyfive")
     elif function in _FUNCTIONS.get(package, ()):
         yield _FUNCTIONS[package][function]
     elif owner in packages and package not in _PACKAGES:
