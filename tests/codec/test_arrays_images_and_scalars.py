@@ -35,6 +35,18 @@ def test_arrays_keep_fortran_order_and_can_be_written_to():
     back[0, 0] = 1.0
 
 
+@pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="numpy has texts of any length since 2.0")
+@pytest.mark.parametrize("options", [{}, {"na_object": None}, {"na_object": math.nan}, {"na_object": pd.NA}], ids=str)
+def test_texts_of_any_length_as_zarr_gives_them(options):
+    kind = np.dtypes.StringDType(**options)
+    array = np.array([["a", "b" * 100], ["", options.get("na_object", "c")]], kind, order="F")
+    back = decode(*encode(array)[:2])
+    assert (back.dtype, back.shape, back.flags.f_contiguous) == (kind, (2, 2), True)
+    assert list(map(str, back.ravel())) == list(map(str, array.ravel()))
+    array.flags.writeable = False
+    assert decode_json(encode_json([array]))[0].dtype == kind
+
+
 def test_ten_megabytes():
     array = np.random.default_rng(0).random(1_300_000)
     assert np.array_equal(there_and_back({"a": [array]})["a"][0], array)

@@ -2,6 +2,8 @@
 
 import datetime as dt
 import io
+import sys
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -327,3 +329,48 @@ def test_what_a_large_frame_was_written_with_is_given_back():
 def anonymous_mb() -> float:
     status = Path("/proc/self/status").read_text()
     return int(status.partition("RssAnon:")[2].split()[0]) / 1e3
+
+
+@pytest.fixture
+def geoarrow_points(tmp_path, monkeypatch):
+    """A type as GeoArrow's are: without a hash, and known to Arrow where its package is imported."""
+    package = tmp_path / "geoarrow"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "pyarrow.py").write_text(
+        "import pyarrow as pa\n\n"
+        "class Points(pa.ExtensionType):\n"
+        "    __hash__ = None\n"
+        "    def __init__(self):\n"
+        "        super().__init__(pa.struct({'x': pa.float64(), 'y': pa.float64()}), 'geoarrow.points')\n"
+        "    def __arrow_ext_serialize__(self):\n"
+        "        return b'{}'\n"
+        "    @classmethod\n"
+        "    def __arrow_ext_deserialize__(cls, storage, serialized):\n"
+        "        return cls()\n\n"
+        "pa.register_extension_type(Points())\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from geoarrow.pyarrow import Points
+
+    yield Points()
+    sys.modules.pop("geoarrow.pyarrow")
+    sys.modules.pop("geoarrow")
+    with suppress(KeyError):
+        pa.unregister_extension_type("geoarrow.points")
+
+
+def test_tables_of_geoarrow_are_read_as_such_where_nobody_has_imported_it_yet(geoarrow_points):
+    values = pa.ExtensionArray.from_storage(geoarrow_points, pa.array([{"x": 1.0, "y": 2.0}]))
+    for value in (
+        values,
+        pa.chunked_array([values]),
+        pa.table({"g": values, "n": [1]}),
+        pa.record_batch({"g": values}),
+    ):
+        encoded = encode(value)
+        pa.unregister_extension_type("geoarrow.points")
+        del sys.modules["geoarrow.pyarrow"]
+        back = decode(*encoded[:2])
+        found = back.schema.field("g").type if hasattr(back, "schema") else back.type
+        assert found.extension_name == "geoarrow.points"

@@ -41,8 +41,11 @@ def same(one, other):
     if type(one) is not type(other):
         return False
     if isinstance(one, (xr.Dataset, xr.DataArray)):
-        indexes = {name: type(index) for name, index in one.xindexes.items()}
-        alike = indexes == {name: type(index) for name, index in other.xindexes.items()}
+        indexes, others = (
+            {name: (type(index), index.index.dtype) for name, index in each.xindexes.items()} for each in (one, other)
+        )
+        kinds, other_kinds = ({name: item.dtype for name, item in each.coords.items()} for each in (one, other))
+        alike = indexes == others and kinds == other_kinds
         return (
             alike and one.identical(other) and one.encoding == other.encoding and list(one.coords) == list(other.coords)
         )
@@ -70,6 +73,10 @@ VALUES = [
     xr.DataArray(5),
     xr.DataArray(np.arange(4), dims="z", coords=xr.Coordinates.from_pandas_multiindex(LEVELS, "z"), name="nm"),
     xr.DataArray(np.arange(3.0), dims="time", coords={"time": pd.date_range("2020", periods=3)}, attrs={"k": 1}),
+    dataset().t.groupby_bins("x", [0, 1, 2]).mean(),
+    xr.DataArray([1, 2], dims="p", coords={"p": pd.period_range("2020", periods=2, freq="M"), "last": 1}),
+    xr.DataArray([1, 2], dims="z", coords={"z": pd.date_range("2020", periods=2, tz="Europe/Berlin"), "last": 1}),
+    xr.DataArray([1, 2], dims="c", coords={"c": pd.CategoricalIndex(["a", "b"]), "i": ("c", pd.interval_range(0, 2))}),
     np.ma.masked_array([1, 2, 3], [0, 1, 0]),
     np.ma.masked_array([1.0, 2.0]),
     np.ma.masked_array([1.0, 2.0], [0, 0], fill_value=-9),

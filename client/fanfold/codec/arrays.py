@@ -21,13 +21,15 @@ CODEC = "npy/1"
 #: A record of 50,000 fields has less than this, and reading as much takes a second.
 _LARGEST_HEADER = 4_000_000
 
+#: Kinds of dtypes whose arrays are written item by item: of objects, and of texts of any length.
+_BY_ITEM = "OT"
 #: Arrays that are plain ones seen in another way, by the name of their class.
 _VIEWS = ("recarray", "matrix")
 
 
 def pack(value: Any) -> Encoded | None:
     """The encoding of an array; None for what has a tag. Raises `CodecError` for a dtype that cannot be written."""
-    if type(value) is not np.ndarray or value.dtype.kind == "O" or not value.flags.writeable:
+    if type(value) is not np.ndarray or value.dtype.kind in _BY_ITEM or not value.flags.writeable:
         return None
     return Encoded(CODEC, _npy(value))
 
@@ -127,7 +129,7 @@ def tag(value: Any, tagger: Tagger) -> Any:
     """The tag of a scalar, of a dtype, and of arrays that are more than numbers; None for anything else."""
     kind = type(value)
     if kind is np.ndarray and not value.flags.writeable:
-        is_plain = value.dtype.kind != "O"
+        is_plain = value.dtype.kind not in _BY_ITEM
         return {"$locked": tagger.put_part(Encoded(CODEC, _npy(value))) if is_plain else _objects(value, tagger)}
     if isinstance(value, np.generic):
         return _scalar(value, tagger)
@@ -144,7 +146,7 @@ def _array(value: Any, kind: type, tagger: Tagger) -> Any:
     """The tag of an array of objects, or of one that is seen in another way."""
     if kind is np.ndarray:
         return _objects(value, tagger)
-    if kind.__name__ in _VIEWS and kind.__module__.partition(".")[0] == "numpy" and value.dtype.kind != "O":
+    if kind.__name__ in _VIEWS and kind.__module__.partition(".")[0] == "numpy" and value.dtype.kind not in _BY_ITEM:
         return {"$view": [kind.__name__, tagger.at("array", np.asarray(value).view(np.ndarray))]}
     return None
 
@@ -152,7 +154,11 @@ def _array(value: Any, kind: type, tagger: Tagger) -> Any:
 def _objects(value: Any, tagger: Tagger) -> Any:
     order = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
     flat = value.ravel(order=order).tolist()
-    return {"$objects": [list(value.shape), order, [tagger.at(number, item) for number, item in enumerate(flat)]]}
+    parts = [list(value.shape), order, [tagger.at(number, item) for number, item in enumerate(flat)]]
+    if value.dtype.kind == "O":
+        return {"$objects": parts}
+    missing = [tagger.tree(value.dtype.na_object)] if hasattr(value.dtype, "na_object") else []
+    return {"$texts": [*parts, value.dtype.coerce, *missing]}
 
 
 def _locked(array: Any) -> Any:
@@ -217,6 +223,13 @@ def _read_objects(payload: Any) -> Any:
     return flat.reshape(shape, order=order)
 
 
+def _read_texts(payload: Any) -> Any:
+    shape, order, items, coerce, *missing = payload
+    given = {"na_object": missing[0]} if missing else {}
+    kind = np.dtypes.StringDType(coerce=coerce, **given)  # which numpy has since 2.0
+    return _read_objects([shape, order, items]).astype(kind)
+
+
 def _read_view(payload: Any) -> Any:
     name, array = payload
     if name not in _VIEWS:
@@ -228,6 +241,7 @@ UNTAG: dict[str, Callable[[Any], Any]] = {
     "$numpy": _read_scalar,
     "$npy_scalar": lambda array: array[()],
     "$objects": _read_objects,
+    "$texts": _read_texts,
     "$dtype": lambda descr: np.lib.format.descr_to_dtype(descr) if isinstance(descr, list) else np.dtype(descr),
     "$masked": _read_masked,
     "$view": _read_view,

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from fanfold.codec.encoded import Encoded, damaged
-from fanfold.codec.parquet import read_parquet, write_parquet
+from fanfold.codec.parquet import know_extensions, read_parquet, write_parquet
 
 if TYPE_CHECKING:
     from fanfold.codec.values import Tagger
 
 CODEC = "parquet-arrow/1"
 _IPC = "ipc-arrow/1"
+#: In which a stream's schema begins, and mostly ends.
+_SCHEMA_BYTES = 1 << 20
 
 
 def pack(value: Any) -> Encoded | None:
@@ -61,6 +63,7 @@ def _written(kind: bytes, schema: Any, batches: list[Any]) -> bytes:
 
 def _read(data: bytes) -> Any:
     kind, _, body = bytes(data).partition(b"\0")
+    know_extensions(body[:_SCHEMA_BYTES])
     with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
         batches = list(reader)
         schema = reader.schema
@@ -81,6 +84,7 @@ def _untagged(payload: Any) -> Any:
     kind, body = payload
     if kind == "scalar":
         return body[0]
+    know_extensions(body)
     schema = pa.ipc.read_schema(pa.py_buffer(body))
     if kind == "schema":
         return schema

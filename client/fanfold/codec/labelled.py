@@ -42,11 +42,14 @@ def tag(value: Any, tagger: Tagger) -> Any:
 
 def _variable(variable: Any, tagger: Tagger, key: Any = "data") -> list[Any]:
     """Dimensions, values, attributes and encoding."""
+    import pandas as pd
+
     data = variable.data
-    is_lazy = hasattr(data, "__dask_graph__")  # travels towards a run as the plan that it is
+    # Dask's travel towards a run as the plan that they are; pandas' are intervals, periods, categories.
+    as_it_is = hasattr(data, "__dask_graph__") or isinstance(data, pd.api.extensions.ExtensionArray)
     return [
         [tagger.tree(dim) for dim in variable.dims],
-        tagger.at(key, data if is_lazy else np.asarray(data)),
+        tagger.at(key, data if as_it_is else np.asarray(data)),
         tagger.at("attrs", dict(variable.attrs)),
         tagger.at("encoding", _plain_encoding(variable.encoding)),
     ]
@@ -70,13 +73,18 @@ def _check_indexes(whole: Any, tagger: Tagger) -> None:
 
 
 def _indexes(whole: Any, tagger: Tagger) -> list[Any]:
-    """Each index by the coordinates that it is made of, and the names of a multi-index's levels."""
+    """Each index by the coordinates that it is made of, the names of a multi-index's levels, and pandas' own index."""
+    import pandas as pd
+
     found = []
     for index, variables in whole.xindexes.group_by_index():
         multi = type(index).__name__ == "PandasMultiIndex"
         levels = list(index.index.names) if multi else []
         dim = tagger.tree(index.dim)
-        found.append([dim, [tagger.tree(key) for key in variables], [tagger.tree(level) for level in levels]])
+        one = [dim, [tagger.tree(key) for key in variables], [tagger.tree(level) for level in levels]]
+        if not multi and not isinstance(index.index.dtype, (np.dtype, pd.StringDtype)):
+            one.append(tagger.at("index", index.index))  # of intervals, periods, categories, moments of a time zone
+        found.append(one)
     return found
 
 
@@ -94,12 +102,17 @@ def _read_xarray(payload: Any) -> Any:
 
     kind, variables, facts = payload
     made = {key: xr.Variable(tuple(dims), data, attrs, encoding) for key, dims, data, attrs, encoding in variables}
-    indexed = {key for _, keys, _ in facts["indexes"] for key in keys}
-    multi = {key for _, keys, levels in facts["indexes"] if levels for key in keys}
+    indexed = {key for _, keys, *_ in facts["indexes"] for key in keys}
+    multi = {key for _, keys, levels, *_ in facts["indexes"] if levels for key in keys}
     coords = xr.Coordinates({key: made[key] for key in facts["coords"] if key not in multi}, indexes={})
     dataset = xr.Dataset({key: made[key] for key in made if key not in facts["coords"]}, coords=coords)
-    for dim, keys, levels in facts["indexes"]:
-        dataset = _indexed(dataset, dim, levels, {key: made[key] for key in keys})
+    for dim, keys, levels, *own in facts["indexes"]:
+        if own:
+            index = xr.indexes.PandasIndex(own[0].rename(keys[0]), dim)
+            coords = xr.Coordinates(index.create_variables(), indexes={keys[0]: index})
+            dataset = dataset.assign_coords(coords)
+        else:
+            dataset = _indexed(dataset, dim, levels, {key: made[key] for key in keys})
     dataset = _in_order(dataset, made, indexed)
     if kind == "DataArray":
         array = dataset[_only(made, dataset)]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import binascii
+import sys
+from contextlib import suppress
+from importlib import import_module
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -40,9 +43,11 @@ def write_parquet(table: pa.Table) -> bytes:
 
 
 def _check_types(schema: pa.Schema, data: bytes) -> None:
-    if {field.type for field in schema} <= _EXACT_TYPES:
+    if _are_exact(schema):
         return
     for before, after in zip(schema, pq.read_schema(pa.BufferReader(data)), strict=True):
+        if after.type == before.type:
+            continue
         try:
             pa.nulls(0, after.type).cast(before.type)
         except (pa.ArrowException, NotImplementedError) as error:
@@ -54,17 +59,38 @@ def _check_types(schema: pa.Schema, data: bytes) -> None:
 
 def read_parquet(data: bytes, *, cast: bool = True) -> pa.Table:
     """The table that `write_parquet` wrote; without `cast` as Parquet has it, which may be of coarser types."""
-    file = pq.ParquetFile(
+    file = _opened(data)
+    stored = binascii.a2b_base64((file.metadata.metadata or {}).get(b"ARROW:schema", b""))
+    if know_extensions(stored):
+        file = _opened(data)
+    table = file.read(use_threads=False)
+    if not cast or not stored or _are_exact(table.schema):
+        return table
+    # Parquet has no seconds: times of that unit are kept as milliseconds, and cast back here.
+    return table.cast(pa.ipc.read_schema(pa.py_buffer(stored)))
+
+
+def _opened(data: bytes) -> pq.ParquetFile:
+    return pq.ParquetFile(
         pa.BufferReader(data),
         thrift_string_size_limit=_FOOTER_LIMIT_BYTES,
         thrift_container_size_limit=_FOOTER_LIMIT_BYTES,
     )
-    table = file.read(use_threads=False)
-    stored = file.metadata.metadata.get(b"ARROW:schema")
-    if not cast or stored is None or {field.type for field in table.schema} <= _EXACT_TYPES:
-        return table
-    # Parquet has no seconds: times of that unit are kept as milliseconds, and cast back here.
-    return table.cast(pa.ipc.read_schema(pa.py_buffer(binascii.a2b_base64(stored))))
+
+
+def know_extensions(schema: bytes) -> bool:
+    """Have Arrow know the types of GeoArrow that a schema names; True where they were not known before."""
+    if b"geoarrow." not in schema or "geoarrow.pyarrow" in sys.modules:
+        return False
+    with suppress(ImportError):
+        import_module("geoarrow.pyarrow")
+        return True
+    return False
+
+
+def _are_exact(schema: pa.Schema) -> bool:
+    # Types of GeoArrow have no hash.
+    return all(not isinstance(field.type, pa.BaseExtensionType) and field.type in _EXACT_TYPES for field in schema)
 
 
 def _is_text(kind: pa.DataType) -> bool:
