@@ -1,6 +1,7 @@
 """A seven that is written to S3 and read again, by each of many libraries.
 
-`python -m tests.cloud.round_trips s3://bucket/folder NAME...` prints what each has read. Each finds the credentials and the address by the environment alone. Nothing here but what a library needs.
+`python -m tests.cloud.round_trips s3://bucket/folder NAME...` prints what each has read. The credentials and
+the address it finds by the environment alone. Nothing is imported here but what a library needs.
 """
 
 from __future__ import annotations

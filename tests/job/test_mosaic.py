@@ -209,6 +209,48 @@ def test_a_vrt_shows_what_the_geotiff_of_the_same_files_holds(tmp_path, capsys, 
     assert "1 result is None" in capsys.readouterr().err
 
 
+def beside(value, **more):
+    return {"data": np.full((4, 4), value, more.pop("dtype", "int16")), "crs": UTM, **more}
+
+
+def test_data_never_becomes_no_data_where_runs_have_several_values_for_it(tmp_path):
+    """As masked arrays do that have each its own fill value."""
+    there = beside(7, transform=at(0, 0), nodata=0)
+    array, seen, facts, _ = written(tmp_path / "m.tif", there, beside(5, transform=at(0, 4), nodata=-1))
+    assert (array[0, 0].tolist(), seen.all(), facts["nodata"]) == ([7] * 4 + [5] * 4, True, 0)
+    zeros = beside(0, transform=at(0, 4), nodata=-1)
+    with pytest.raises(
+        CodecError, match="run 1 has pixels of 0, which stands for no data in another run; in this one -1"
+    ):
+        written(tmp_path / "n.tif", there, zeros)
+    with pytest.raises(CodecError, match="in this one nothing does"):
+        written(tmp_path / "n.tif", there, beside(0, transform=at(0, 4)))
+    floats = [beside(n, transform=at(0, 4 * n), nodata=-n, dtype="float32") for n in (0, 1)]
+    array, _, facts, _ = written(tmp_path / "f.tif", *floats)
+    assert np.isnan(facts["nodata"])
+    assert np.isnan(array[0, 0, :4]).all()
+    assert array[0, 0, 4:].tolist() == [1.0] * 4
+
+
+def test_a_value_for_no_data_that_no_pixel_can_have_stands_for_none(tmp_path):
+    array, seen, facts, _ = written(tmp_path / "m.tif", beside(7, transform=at(0, 0), nodata=-9999, dtype="uint8"))
+    assert (array.min(), seen.all(), facts["nodata"]) == (7, True, None)
+
+
+def test_a_vrt_of_files_with_several_values_for_no_data(tmp_path):
+    def two(*nodatas):
+        return [{"n": n, "nodata": nodata} for n, nodata in enumerate(nodatas)]
+
+    sent = {"folder": str(tmp_path), "collect": False}
+    with pytest.raises(
+        CodecError, match="run 1 is to be beside runs in which 0 stands for no data; in this one 9 does"
+    ):
+        fanfold.submit(written_tile, two(0, 9), dtype="uint8", **sent).collect(tmp_path / "m.vrt")
+    fanfold.submit(written_tile, two(-9, 1), dtype="float32", **sent).collect(tmp_path / "m.vrt")
+    with rasterio.open(tmp_path / "m.vrt") as vrt:
+        assert np.isnan(vrt.read(1)).sum() == 64 * 60  # what only the second covers, where 1 is no data
+
+
 def test_a_vrt_of_what_is_no_file_is_refused_by_its_run(tmp_path):
     job = fanfold.submit(divmod, [{"x": 7, "y": 2}], collect=False)
     with pytest.raises(CodecError, match="A VRT names files, and the result of run 0 is a tuple"):

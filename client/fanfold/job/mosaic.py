@@ -12,6 +12,7 @@ from fanfold.contract.records import NamedTuple
 from fanfold.core.models import GOOD
 from fanfold.errors import CodecError, MissingPackage
 from fanfold.job.display import say_left_out
+from fanfold.job.nodata import check_nodata, common_nodata, has_data
 from fanfold.job.results import fold_results, say_none
 from fanfold.job.written import written_whole
 
@@ -204,7 +205,7 @@ def _of_array(array: Any, names: tuple[str, ...], facts: dict[str, Any]) -> Rast
         nodata = _own_fill_value(values)
     if nodata is None and plain.dtype.kind == "f":
         nodata = math.nan
-    there = _has_data(plain, nodata)
+    there = has_data(plain, nodata)
     if mask is not None:
         there = ~mask if there is None else there & ~mask
 
@@ -227,15 +228,6 @@ def _own_fill_value(values: Any) -> Any:
 
     fill = values.fill_value
     return None if fill == np.ma.default_fill_value(values) or fill == np.ma.array(0, values.dtype).fill_value else fill
-
-
-def _has_data(values: Any, nodata: Any) -> Any:
-    """Where the pixels are not the value for no data; None where there is none."""
-    import numpy as np
-
-    if nodata is None:
-        return None
-    return ~np.isnan(values) if math.isnan(nodata) else values != nodata
 
 
 def _crs(given: Any) -> Any:
@@ -393,7 +385,7 @@ def plan_mosaic(runs: Sequence[int], value_of: Callable[[int], Any], path: Path)
     height, width = max(one.row + one.height for one in places), max(one.col + one.width for one in places)
     dtype = np.result_type(*{_dtype(one.dtype) for one in rasters})
     _check_size(height * width * first.shape[0] * dtype.itemsize, places, first.shape[0] * dtype.itemsize, path)
-    nodata = next((one.nodata for one in rasters if one.nodata is not None), None)
+    nodata = common_nodata([one.nodata for one in rasters if one.nodata is not None], dtype)
     is_patchy = any(one.has_mask for one in rasters) or not _is_covered_once(places, height, width)
     return MosaicPlan(first, west, north, height, width, dtype, nodata, nodata is None and is_patchy), places
 
@@ -525,6 +517,7 @@ def _write_tiles(plan: MosaicPlan, places: list[Placed], value_of: Callable[[int
         for place, is_shared in zip(places, overlaps, strict=True):
             raster = place.raster or raster_of_run(place.run, value_of(place.run))
             for start, values, there in raster.stripes():
+                check_nodata(place.run, values, there, own=raster.nodata, common=plan.nodata)
                 _put(out, plan, (place.row + start, place.col), values, there, shared=is_shared)
 
 
@@ -553,9 +546,7 @@ def _put(out: Any, plan: MosaicPlan, at: tuple[int, int], values: Any, there: An
     known = None
     if shared:
         before = out.read(window=window)
-        known = (
-            _has_data(before, plan.nodata) if plan.nodata is not None else out.dataset_mask(window=window)[None] != 0
-        )
+        known = has_data(before, plan.nodata) if plan.nodata is not None else out.dataset_mask(window=window)[None] != 0
         values = np.where(known, before, values)
     out.write(values, window=window)
     if plan.has_mask:

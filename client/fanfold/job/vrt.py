@@ -15,6 +15,7 @@ from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 
 from fanfold.errors import CodecError, MissingPackage
 from fanfold.job.mosaic import MosaicPlan, Placed, ended_runs, frame_of_places, plan_mosaic
+from fanfold.job.nodata import check_same_nodata
 from fanfold.job.written import written_whole
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def collect_vrt(job: Job, path: Path, ignore_exceptions: bool, progress: bool | 
             f"{path.name} needs rasterio, which is not installed.", next_step="pip install 'fanfold[geo]'"
         ) from error
     plan, places = plan_mosaic(runs, _path_of(job.result), path)
+    for one in places:
+        check_same_nodata(one.run, own=one.raster.nodata if one.raster else plan.nodata, common=plan.nodata)
     names = {one.run: _gdal_name(os.fspath(job.result(one.run))) for one in places}
     tree = vrt_of(plan, places, names)
     indent(tree)
@@ -101,8 +104,9 @@ def _add_sources(band: Element, places: Sequence[Placed], names: dict[int, str],
         size = {"xSize": str(place.width), "ySize": str(place.height)}
         SubElement(source, "SrcRect", {"xOff": "0", "yOff": "0", **size})
         SubElement(source, "DstRect", {"xOff": str(place.col), "yOff": str(place.row), **size})
-        if nodata is not None:
-            SubElement(source, "NODATA").text = _number(nodata)
+        own = nodata if nodata is None or place.raster is None else place.raster.nodata
+        if own is not None:
+            SubElement(source, "NODATA").text = _number(own)
 
 
 def _number(value: Any) -> str:

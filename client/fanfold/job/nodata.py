@@ -1,0 +1,66 @@
+"""The value that stands for no data in a raster, and in the one file of many."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from fanfold.errors import CodecError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def has_data(values: Any, nodata: Any) -> Any:
+    """Where the pixels are not the value for no data; None where there is none."""
+    import numpy as np
+
+    if nodata is None:
+        return None
+    return ~np.isnan(values) if math.isnan(nodata) else values != nodata
+
+
+def common_nodata(given: list[Any], dtype: np.dtype[Any]) -> Any:
+    """What stands for no data in all of a file: the first that its pixels can be, or NaN where there are several."""
+    values = [one for one in given if _can_be(one, dtype)]
+    several = any(not _is_same(one, values[0]) for one in values)
+    return math.nan if several and dtype.kind == "f" else next(iter(values), None)
+
+
+def _can_be(value: Any, dtype: np.dtype[Any]) -> bool:
+    import numpy as np
+
+    if dtype.kind not in "iu":
+        return True
+    return bool(np.iinfo(dtype).min <= value <= np.iinfo(dtype).max and value == int(value))
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return bool(one == other) or (one is not None and other is not None and math.isnan(one) and math.isnan(other))
+
+
+def check_nodata(run: int, values: Any, there: Any, *, own: Any, common: Any) -> None:
+    """Raises `CodecError` where a pixel with data would have the file's value for no data, and the run has another."""
+    if not _may_clash(own, common):
+        return
+    lost = values == common
+    if (lost if there is None else lost & there).any():
+        raise _clash(run, f"has pixels of {common:g}, which stands for no data in another run; in this one", own)
+
+
+def check_same_nodata(run: int, *, own: Any, common: Any) -> None:
+    """Raises `CodecError` where a pixel with data might have it, which is not looked at."""
+    if _may_clash(own, common):
+        raise _clash(run, f"is to be beside runs in which {common:g} stands for no data; in this one", own)
+
+
+def _may_clash(own: Any, common: Any) -> bool:
+    return common is not None and not math.isnan(common) and not _is_same(common, own)
+
+
+def _clash(run: int, what: str, own: Any) -> CodecError:
+    return CodecError(
+        f"These rasters do not fit into one file: run {run} {what} {'nothing' if own is None else f'{own:g}'} does.",
+        next_step="have each run say the same `nodata`: in its file, in a dict beside the array, or by"
+        " `numpy.ma.set_fill_value(array, value)`.",
+    )
