@@ -100,7 +100,7 @@ def held(x: int, folder: str):
 def test_a_cancel_ends_a_ramp_and_a_retry_runs_all_at_once(eventually, tmp_path, machine):
     ramp = {"ramp": (1, 3), "instance_type": machine, "collect": False}
     job = fanfold.submit(held, range(6), folder=str(tmp_path), **ramp)
-    eventually((tmp_path / "0").exists)
+    eventually(lambda: job.counts().get("running") and (tmp_path / "0").exists())
     job.cancel()
     assert job.counts() == {"cancelled": 6}
     assert [path.name for path in tmp_path.iterdir()] == ["0"]

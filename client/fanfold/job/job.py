@@ -539,6 +539,8 @@ class Job(JobCompat):
             self.tracker.engine.cancel(header)  # who serves it may not have seen the flag, which is taken away now
             with suppress(WaitTimeout):  # a run that had missed the cancel hears of it within seconds
                 self.wait(_ENDING_S, progress=False)
+                if not self.tracker.look().done:  # nor may its start have been heard of before
+                    self.wait(_ENDING_S, progress=False)
         state = self.tracker.look()
         if not state.done:
             shell = f"from a shell: `fanfold status --watch {self.id}` or `fanfold cancel {self.id}`."
