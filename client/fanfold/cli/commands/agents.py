@@ -54,12 +54,12 @@ def server() -> MCPServer[Any]:
     return made
 
 
-def jobs(limit: int = 20, engine: str | None = None) -> list[dict[str, Any]]:
-    """The latest jobs, newest first: id, UDF, status, counts of runs, seconds, dollars."""
+def jobs(limit: int = 20, tags: dict[str, str] | None = None, engine: str | None = None) -> list[dict[str, Any]]:
+    """The latest jobs (with these `tags`), newest first: id, UDF, status, counts of runs, seconds, dollars."""
     from fanfold.api.submit import get_jobs
     from fanfold.cli.records import job_records
 
-    return job_records(get_jobs(limit=limit, engine=engine))
+    return job_records(get_jobs(limit=limit, tags=tags, engine=engine))
 
 
 def status(job: str, engine: str | None = None) -> dict[str, Any]:
