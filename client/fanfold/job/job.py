@@ -454,10 +454,7 @@ class Job(JobCompat):
         return explain_reuse(earlier, self)
 
     def export(self, path: str | os.PathLike[str]) -> Path:
-        """Write all of it into a new folder that other programs read: Parquet, JSON and the results' own formats.
-
-        Returns the folder. Raises `InputError` where it cannot be written, and `ResultDamaged`.
-        """
+        """Write all of it into a new folder for other programs, and return that. Raises `InputError`, `ResultDamaged`."""
         from fanfold.job.open_bundle import export_job
 
         return export_job(self, path)
@@ -537,10 +534,9 @@ class Job(JobCompat):
     def _retry(self, udf: Callable[..., Any] | None, chosen: list[int] | None, budget_usd: float | None) -> Job:
         if (header := self.tracker.look().header).cancelled_at is not None:
             self.tracker.engine.cancel(header)  # who serves it may not have seen the flag, which is taken away now
-            with suppress(WaitTimeout):  # a run that had missed the cancel hears of it within seconds
-                self.wait(_ENDING_S, progress=False)
-                if not self.tracker.look().done:  # nor may its start have been heard of before
-                    self.wait(_ENDING_S, progress=False)
+            with suppress(WaitTimeout):  # a run that had missed the cancel, or is heard of late, ends within seconds
+                while not self.wait(_ENDING_S, progress=False).tracker.look().done:
+                    pass
         state = self.tracker.look()
         if not state.done:
             shell = f"from a shell: `fanfold status --watch {self.id}` or `fanfold cancel {self.id}`."
