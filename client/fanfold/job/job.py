@@ -454,7 +454,7 @@ class Job(JobCompat):
         return explain_reuse(earlier, self)
 
     def export(self, path: str | os.PathLike[str]) -> Path:
-        """Write all of it into a new folder for other programs, which is returned. Raises `InputError`, `ResultDamaged`."""
+        """Write all of it into a new folder for other programs, and return it. Raises `InputError`, `ResultDamaged`."""
         from fanfold.job.open_bundle import export_job
 
         return export_job(self, path)
