@@ -73,6 +73,24 @@ def test_rows_of_several_files_are_one_list_of_inputs(folder):
     assert list(fanfold.rows("part-4.parquet", columns=["y", "x"])) == [{"y": 0, "x": 5}, {"y": 1, "x": 6}]
 
 
+def test_labels_of_rows_without_a_name_are_no_parameter_and_a_named_index_is_one(folder):
+    import pandas as pd
+
+    frame = pd.DataFrame({"x": [1, 2, 3]}, index=[4, 5, 6])
+    frame.to_parquet(folder / "nameless.parquet")
+    frame.rename_axis("day").to_parquet(folder / "named.parquet")
+    assert list(fanfold.rows("nameless.parquet")) == [{"x": 1}, {"x": 2}, {"x": 3}]
+    assert next(iter(fanfold.rows("named.parquet"))) == {"x": 1, "day": 4}
+
+
+def test_csv_is_parted_as_its_header_is(folder):
+    (folder / "comma.csv").write_text('x,y\n1;2,"3,4"\n')
+    (folder / "semicolon.csv").write_text("x;y\n1,5;2\n")
+    (folder / "tab.csv").write_text("x\ty\n1,5\t2\n")
+    assert list(fanfold.rows("comma.csv")) == [{"x": "1;2", "y": "3,4"}]
+    assert list(fanfold.rows("semicolon.csv")) == list(fanfold.rows("tab.csv")) == [{"x": "1,5", "y": "2"}]
+
+
 @pytest.fixture
 def lakes(folder):
     """Three layers of one content, as three formats have it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 import pytest
@@ -146,6 +147,50 @@ def test_inputs_take_from_the_form_what_their_lines_do_not_say(tmp_path):
         inputs_of(path, "", {}, "day")
     path.write_text("range(2, 8, 3)")
     assert inputs_of(path, "", {}, "n") == [{"n": 2}, {"n": 5}]
+
+
+@pytest.mark.parametrize("written", ["range(0, 1, 0.25)", "range(0, 1, 0)", "range(n)", "range()"])
+def test_what_is_no_range_after_all_is_said_and_is_no_text(tmp_path, written):
+    path = tmp_path / "inputs"
+    path.write_text(written)
+    with pytest.raises(InputError, match="is no range"):
+        inputs_of(path, "", {}, "n")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "rows"),
+    [
+        ("", b"\xef\xbb\xbfa\r\nb\r\n", [{"x": "a"}, {"x": "b"}]),
+        ("a.txt", "1\u20282\n".encode(), [{"x": "1\u20282"}]),
+        ("a.csv", b"\xef\xbb\xbfx;y\r\n1,5;2\r\n", [{"x": "1,5", "y": "2"}]),
+        ("A.CSV", b'x,y\n001,"a\nb"\n', [{"x": "001", "y": "a\nb"}]),
+        ("a.tsv", b"x\ty\n1,5\t2\n", [{"x": "1,5", "y": "2"}]),
+        ("a.jsonl", b'\xef\xbb\xbf{"y": 1}\n2\n"a"\n[3]\nnull\n', [{"y": 1}, *({"x": v} for v in (2, "a", [3], None))]),
+    ],
+)
+def test_a_file_of_inputs_is_read_as_its_program_wrote_it(tmp_path, name, data, rows):
+    path = tmp_path / "upload"
+    path.write_bytes(data)
+    assert inputs_of(path, name, {}, "x") == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("", b"fine\n\xe9\n", "Line 2 is not text in UTF-8"),
+        ("a.csv", b"x,y\n1,2,3\n", "a.csv:2: the row has not as many cells as the header has names"),
+        ("a.csv", b"x;y\n1;2;3\n", "a.csv:2: the row has not as many cells"),
+        ("a.csv", b"x,x\n1,2\n", "a.csv has two columns 'x'"),
+        ("a.csv", b"x\n\xe9\n", "a.csv cannot be read: 'utf-8'"),
+        ("a.csv", b"", "a.csv holds no inputs"),
+        ("a.jsonl", b'{"x": 1,}\n', "a.jsonl:1: the line is not JSON"),
+    ],
+)
+def test_a_file_of_inputs_that_would_be_read_wrong_is_refused_by_name_and_line(tmp_path, name, data, said):
+    path = tmp_path / "upload"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=re.escape(said)):
+        inputs_of(path, name, {}, "x")
 
 
 def test_choices_stand_for_values_and_what_no_annotation_fits_is_read_as_a_value():

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from glob import iglob
 from io import TextIOWrapper
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
@@ -194,7 +195,9 @@ def _csv(file: str, _: Sequence[str]) -> Iterator[dict[str, str]]:
     """A row is an input, a column a parameter; every cell is text, for the UDF's annotations to make something of."""
     text: TextIO
     with _open(file) as text:
-        rows = csv.DictReader(text, delimiter="\t" if file.lower().endswith(".tsv") else ",", strict=True)
+        header = next(iter(text), "")
+        delimiter = "\t" if file.lower().endswith(".tsv") else _delimiter(header)
+        rows = csv.DictReader(chain([header], text), delimiter=delimiter, strict=True)
         _refuse_twice(file, rows.fieldnames or ())
         for row in rows:
             if None in row or None in row.values():
@@ -203,6 +206,11 @@ def _csv(file: str, _: Sequence[str]) -> Iterator[dict[str, str]]:
                     next_step="fix the line, or quote the cell that holds a separator.",
                 )
             yield row
+
+
+def _delimiter(header: str) -> str:
+    """A comma; where the header has none, the semicolon that spreadsheets write in much of Europe, or a tab."""
+    return next((one for one in (",", ";", "\t") if one in header), ",")
 
 
 def _refuse_twice(file: str, names: Sequence[str]) -> None:
@@ -229,6 +237,10 @@ def _json_lines(file: str, _: Sequence[str]) -> Iterator[Any]:
                 ) from None
 
 
+#: What pandas calls the labels of its rows in a file, where they have no name: they are no parameter.
+_NAMELESS_INDEX = re.compile(r"__index_level_\d+__")
+
+
 def _parquet(file: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     """A row is an input, a column a parameter; a geometry of GeoParquet is one of shapely."""
     import pyarrow
@@ -240,7 +252,8 @@ def _parquet(file: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         with ParquetFile(s3_file(file) if file.startswith(_S3) else file) as parquet:
             _refuse_twice(file, parquet.schema_arrow.names)
             shapes = geometry_columns(file, parquet.schema_arrow.metadata)
-            for batch in parquet.iter_batches(columns=list(columns) or None):
+            named = [name for name in parquet.schema_arrow.names if not _NAMELESS_INDEX.fullmatch(name)]
+            for batch in parquet.iter_batches(columns=list(columns) or named):
                 yield from with_geometries(file, batch.to_pylist(), shapes) if shapes else batch.to_pylist()
     except pyarrow.ArrowException as error:
         raise InputError(f"{file} is not Parquet that can be read: {error}.", next_step="look at the file.") from error

@@ -8,50 +8,66 @@ from __future__ import annotations
 
 import ast
 import json
+import re
+import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from fanfold.errors import InputError
 
 #: What files of inputs may end in.
-SUFFIXES = (".csv", ".parquet", ".jsonl", ".ndjson", ".geojson", ".gpkg", ".geoparquet", ".txt")
+SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".geojson", ".gpkg", ".geoparquet", ".txt")
+#: Characters of the longest text that is looked at as `range(...)`.
+_LONGEST_RANGE = 200
 _NOTHING = InputError("There are no inputs.", next_step="write one a line, or choose a file.")
 
 
-def inputs_of(path: Path, name: str, others: dict[str, Any], first: str) -> Any:
+def inputs_of(path: Path, name: str, others: dict[str, Any], first: str) -> list[dict[str, Any]]:
     """The inputs in a file that was sent as `name` ("" for what was typed). Raises `InputError`.
 
     `others` are arguments that stand in the form; what an input says itself goes before them.
     """
     suffix = Path(name).suffix.lower()
-    if not name or suffix in (".txt", ".jsonl", ".ndjson"):
+    if not name or suffix == ".txt":
         return list(_lines(path, others, first))
     if suffix not in SUFFIXES:
         raise InputError(f"{name} cannot be read as inputs.", next_step=f"choose a file of {', '.join(SUFFIXES)}.")
-    rows = _rows(path, name, suffix)
-    if not rows:
-        raise InputError(f"{name} has no rows.", next_step="choose another file.")
-    return [{**others, **row} for row in rows]
+    return [{**others, **(row if isinstance(row, dict) else {first: row})} for row in _rows(path, name, suffix)]
+
+
+def _rows(path: Path, name: str, suffix: str) -> list[Any]:
+    """The rows as the command line reads them from a file of that kind, which goes by its suffix."""
+    from fanfold.inputs.stored import read_rows
+
+    with tempfile.TemporaryDirectory(prefix="fanfold-inputs-") as folder:
+        kept = Path(folder) / f"inputs{suffix}"
+        kept.symlink_to(path.resolve())
+        try:
+            return list(read_rows(str(kept)))
+        except InputError as error:
+            raise InputError(error.message.replace(str(kept), name), next_step=error.next_step) from None
+        except ImportError as error:
+            raise InputError(f"{name} needs {error.name}, which is not installed.", next_step="install it.") from error
 
 
 def _lines(path: Path, others: dict[str, Any], first: str) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        start = file.read(200)
-        whole = _range(start) if len(start) < 200 else None
-        if whole is not None:
-            yield from ({first: value, **others} for value in whole)
-            return
-        file.seek(0)
-        count = 0
-        for number, text in enumerate(file, start=1):
-            line = text.strip()
-            if line.startswith("{"):
-                yield {**others, **_object(number, line)}
-            elif line:
-                yield {first: line, **others}
-            count += bool(line)
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        at = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise InputError(f"Line {at} is not text in UTF-8.", next_step="save the file as UTF-8.") from None
+    if (whole := _range(text)) is not None:
+        yield from ({first: number, **others} for number in whole)
+        return
+    count = 0
+    for place, written in enumerate(text.split("\n"), start=1):
+        line = written.strip()
+        if line.startswith("{"):
+            yield {**others, **_object(place, line)}
+        elif line:
+            yield {first: line, **others}
+        count += bool(line)
     if not count:
         raise _NOTHING
 
@@ -65,42 +81,13 @@ def _object(number: int, line: str) -> dict[str, Any]:
 
 
 def _range(text: str) -> range | None:
-    """`range(10)`, `range(0, 10, 2)` and the like; None for anything else."""
-    with suppress(SyntaxError, ValueError, TypeError):
-        call = ast.parse(text.strip(), mode="eval").body
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "range":
-            return range(*(ast.literal_eval(argument) for argument in call.args))
-    return None
-
-
-def _rows(path: Path, name: str, suffix: str) -> list[dict[str, Any]]:
-    from fanfold.inputs import read
-
+    """`range(10)`, `range(0, 10, 2)` and the like, alone; None for another text. Raises `InputError` for no range."""
+    written = text.strip()
+    if len(written) > _LONGEST_RANGE or not re.fullmatch(r"range\(.*\)", written):
+        return None
     try:
-        return list(read(_frame(path, suffix)))
-    except FileNotFoundError:
-        raise
-    except ImportError as error:
-        raise InputError(f"{name} needs {error.name}, which is not installed.", next_step="install it.") from error
-    except (ValueError, OSError, KeyError, RuntimeError) as error:
-        raise InputError(f"{name} cannot be read: {error}", next_step="look at the file.") from error
-
-
-def _frame(path: Path, suffix: str) -> Any:
-    if suffix == ".csv":
-        import pandas as pd
-
-        return pd.read_csv(path)
-    if suffix in (".geojson", ".gpkg"):
-        import geopandas
-
-        return geopandas.read_file(path)
-    if suffix in (".parquet", ".geoparquet"):
-        from pyarrow import parquet
-
-        if b"geo" in (parquet.read_schema(path).metadata or {}):
-            import geopandas
-
-            return geopandas.read_parquet(path)
-        return parquet.read_table(path).to_pandas()
-    raise ValueError(suffix)
+        call: Any = ast.parse(written, mode="eval").body
+        return range(*(ast.literal_eval(argument) for argument in call.args))
+    except (SyntaxError, ValueError, TypeError, AttributeError) as error:
+        next_step = "write whole numbers, as in range(10) or range(0, 100, 5)."
+        raise InputError(f"{written} is no range: {error}.", next_step=next_step) from None
