@@ -9,7 +9,9 @@ import random
 import types
 
 import numpy as np
+import numpy.testing as checks
 import pytest
+from numpy.random import seed as sow
 
 from fanfold.execution.worker.interpreter import _FROM_COMPUTING, COMPUTING, computes_only, reaches_the_interpreter
 from fanfold.source.capture import capture
@@ -26,6 +28,14 @@ def rounded(x: float) -> int:
 def reseeds(x: int) -> float:
     np.random.seed(x)
     return float(np.random.random())
+
+
+def reseeds_by_another_name(x: int) -> None:
+    sow(x)
+
+
+def imports_within(x: int) -> None:
+    checks.assert_equal(x, x)
 
 
 def writes(x: int) -> None:
@@ -49,7 +59,9 @@ def test_what_computes_with_numpy_or_math_is_known_to(udf):
     assert computes_only(capture(udf))
 
 
-@pytest.mark.parametrize("udf", [reseeds, writes, looks_within, asks_by_text, stands])
+@pytest.mark.parametrize(
+    "udf", [reseeds, reseeds_by_another_name, imports_within, writes, looks_within, asks_by_text, stands]
+)
 def test_what_may_do_more_is_not_taken_for_it(udf):
     assert not computes_only(capture(udf))
 

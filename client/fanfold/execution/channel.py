@@ -95,6 +95,10 @@ _CALL = Struct("<QIIH?")
 _STARTED = Struct("<cQdI")
 #: call, at, seconds, CPU seconds, MiB, bytes of the codec's name, bytes of the body, sha256
 _SMALL = Struct("<cQddddBH32s")
+#: Of these, what comes before the hash; and how long that is.
+_SIZES, _SHA256_BYTES = Struct("<BH"), 32
+#: The first bytes of these two.
+_BEGAN, _ENDED = b"sf"
 #: bytes of the JSON, bytes of the body
 _LONG = Struct("<cII")
 
@@ -107,9 +111,9 @@ REPLIES = "replies"
 _to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
-def pack_call(call: Called) -> bytes:
-    """A call on its way to a worker; `spilled` where its arguments are in a file instead."""
-    return _CALL.pack(*call[:5]) + call.arguments
+def pack_call(number: int, assignment: int, run: tuple[int, int], arguments: bytes, *, spilled: bool = False) -> bytes:
+    """A call on its way to a worker, of a run's index and attempt; `spilled` where its arguments are in a file."""
+    return _CALL.pack(number, assignment, *run, spilled) + arguments
 
 
 def unpack_call(message: bytes) -> Called:
@@ -155,7 +159,10 @@ def unpack_reply(stream: bytes) -> tuple[tuple[int, dict[str, Any], bytes] | Non
 
 
 def unpack_answers(stream: bytes) -> tuple[list[Started | Finished | Asked], bytes]:
-    """The answers that are whole, and the beginning of the one that is not. Raises `Garbled`."""
+    """The answers that are whole, and the beginning of the one that is not. Raises `Garbled`.
+
+    The `Started` of a call whose end follows at once, as a short one's does, is left out: its end says all there is.
+    """
     answers: list[Started | Finished | Asked] = []
     at = 0
     while at < len(stream):
@@ -165,7 +172,8 @@ def unpack_answers(stream: bytes) -> tuple[list[Started | Finished | Asked], byt
             raise Garbled from failure
         if end > len(stream):
             break
-        answers.append(answer)
+        if stream[at] != _BEGAN or not _is_over(stream, end):
+            answers.append(answer)
         at = end
     return answers, stream[at:]
 
@@ -173,6 +181,16 @@ def unpack_answers(stream: bytes) -> tuple[list[Started | Finished | Asked], byt
 def _unpack_started(stream: bytes, start: int) -> tuple[Started, int]:
     end = start + _STARTED.size
     return (_NOTHING if end > len(stream) else Started(*_STARTED.unpack_from(stream, start)[1:])), end
+
+
+def _is_over(stream: bytes, end: int) -> bool:
+    """Whether what follows there is the whole end of a call that has printed nothing."""
+    middle = end + _SMALL.size
+    if middle > len(stream) or stream[end] != _ENDED:
+        return False
+    codec_size, size = _SIZES.unpack_from(stream, middle - _SIZES.size - _SHA256_BYTES)
+    whole: bool = middle + codec_size + size <= len(stream)
+    return whole
 
 
 def _unpack_small(stream: bytes, start: int) -> tuple[Finished, int]:

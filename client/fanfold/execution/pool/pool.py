@@ -223,7 +223,8 @@ def cannot_start(code: int) -> ConfigurationError:
 #: Calls waiting in the queue for each worker: enough no-op calls for the time that the pool takes to come round.
 _QUEUED_PER_WORKER = 100
 #: With this many waiting the pool may rest a moment, in which some 20 no-op calls end: reading the end of each at once
-#: would take the workers' cores from them ten times as often.
+#: would take the workers' cores from them ten times as often. Where more than this many have ended in its last turn, it
+#: is the pool that is behind.
 _PLENTY_PER_WORKER = 16
 _REST_S = 0.001
 #: So many spawners in a row that end before a worker of theirs has said a word: the interpreter cannot run here.
@@ -251,6 +252,8 @@ class Pool:
         self._started_from = surroundings()
         self._spawners: dict[Interpreter, Spawner] = {}
         self._stillborn = 0
+        #: How many calls have ended in this turn of the loop.
+        self._ended = 0
         self._watch = LimitWatch()
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._woken, False)
@@ -310,8 +313,10 @@ class Pool:
     def step(self) -> None:
         """One turn of the loop: hand out calls, read what workers say, watch them, hand reports on."""
         self._fill()
-        if self._in_flight() >= self._size * _PLENTY_PER_WORKER:
+        plenty = self._size * _PLENTY_PER_WORKER
+        if self._in_flight() >= plenty > self._ended:
             time.sleep(_REST_S)
+        self._ended = 0
         for key, _ in self._selector.select(self._patience_s()):
             self._on_message(key)
         now = time.monotonic()
@@ -405,17 +410,13 @@ class Pool:
 
     def _on_answers(self, workers: WorkerSet, worker: WorkerProcess) -> None:
         try:
-            answers = worker.read()
-            for place, answer in enumerate(answers):
-                if isinstance(answer, Started):
-                    if worker.ended_for is None and _is_over_at_once(answers, place):
-                        workers.scheduler.in_flight.begin(answer.call)  # and its end tells all that is to be told
-                    else:
-                        self._on_started(workers, worker, answer)
-                elif isinstance(answer, Asked):
-                    self._on_asked(workers, worker, answer)
-                else:
+            for answer in worker.read():
+                if isinstance(answer, Finished):
                     self._on_finished(workers, worker, answer)
+                elif isinstance(answer, Started):
+                    self._on_started(workers, worker, answer)
+                else:
+                    self._on_asked(workers, worker, answer)
         except EOFError:
             self._reap(workers, worker)
 
@@ -431,6 +432,13 @@ class Pool:
             worker.end(RunStatus.CANCELLED)
 
     def _on_finished(self, workers: WorkerSet, worker: WorkerProcess, answer: Finished) -> None:
+        if worker.running != answer.call:  # it has begun and ended in the same breath
+            self._stillborn = 0
+            workers.scheduler.in_flight.note_begun(answer.call)
+            worker.excuse()
+            sampled_mib = 0.0
+        else:
+            sampled_mib = worker.peak_memory_mib
         if worker.ended_for not in (None, RunStatus.CANCELLED):  # it was past its limit: the signal made it hurry
             self._report_end(workers, worker, answer.call, 0)
             worker.rest(tainted=False)
@@ -439,10 +447,10 @@ class Pool:
         if sent is None:
             return
         feed, call = sent
+        self._ended += 1
         workers.autoscaler.note(answer.duration_s)
         if answer.printed is not None:
             worker.report_log(feed, call, last=True)
-        sampled_mib = worker.peak_memory_mib if worker.running == answer.call else 0.0
         feed.report_end(call, reports.finished(feed.assignment.job_id, call, answer, sampled_mib))
         worker.rest(tainted=answer.tainted)
 
@@ -556,12 +564,6 @@ class Pool:
         if now != self._started_from:
             self._started_from = now
             self._dismiss()
-
-
-def _is_over_at_once(answers: Sequence[Started | Finished | Asked], place: int) -> bool:
-    """Whether a call that has begun is told to have ended in the same breath, without output, as short ones are."""
-    following = answers[place + 1] if place + 1 < len(answers) else None
-    return isinstance(following, Finished) and following.printed is None and not following.tainted
 
 
 def _used_at(workers: WorkerSet) -> float:

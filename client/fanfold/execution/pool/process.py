@@ -109,14 +109,18 @@ class WorkerProcess:
 
     def begin(self, call: int, *, log_number: int, now: float) -> None:
         """Note that it performs `call` and writes to its log of that number."""
-        if self.ended_for is not None:  # the end was meant for the call before
-            self.innocent, self.ended_for = True, None
+        self.excuse()
         self.running, self.since, self.usage_told_at = call, now, now
         self.memory_mib = self.peak_memory_mib = 0.0
         if self._tree is not None:
             self._tree.restart(now)
         if self._log is None:
             self._log = LogTail(self.folder / f"{log_number}.log")
+
+    def excuse(self) -> None:
+        """An end that it was given was meant for the call before the one that it has begun."""
+        if self.ended_for is not None:
+            self.innocent, self.ended_for = True, None
 
     def rest(self, *, tainted: bool) -> None:
         """Note that its call is finished. A tainted worker performs no other: it and what the UDF left must go."""

@@ -18,7 +18,7 @@ from typing import Protocol
 from fanfold.contract.records import NamedTuple
 from fanfold.execution import calls as reports
 from fanfold.execution.calls import Assignment, Call, Feed, Report
-from fanfold.execution.channel import RETIRE, Asked, Called, Reply, pack_call, unpack_call
+from fanfold.execution.channel import RETIRE, Asked, Reply, pack_call, unpack_call
 
 # How many workers a backlog is worth: starting one takes a core as long as a hundred no-op calls take another.
 
@@ -75,11 +75,10 @@ class CallQueue:
     def put(self, number: int, assignment: int, call: Call, key: bytes = b"") -> bool:
         """Queue one call, and what opens the secrets it is given; False where the kernel's queue is full for now."""
         arguments = call.arguments.encode()
-        called = Called(number, assignment, call.index, call.attempt, False, key + arguments)
-        message = pack_call(called)
+        message = pack_call(number, assignment, call[:2], key + arguments)
         if len(message) > _MESSAGE_BYTES:
             self._spilled(number).write_bytes(arguments)
-            message = pack_call(called._replace(spilled=True, arguments=key))
+            message = pack_call(number, assignment, call[:2], key, spilled=True)
         return self._write(message)
 
     def put_retirement(self) -> bool:
@@ -270,8 +269,12 @@ class InFlight:
 
     def begin(self, number: int) -> Sent | None:
         """A worker has begun the call; None where it is no longer expected of any."""
-        self._latest_begun = max(self._latest_begun, number)
+        self.note_begun(number)
         return self._sent.get(number)
+
+    def note_begun(self, number: int) -> None:
+        """The queue has gone past that call."""
+        self._latest_begun = max(self._latest_begun, number)
 
     def close(self, number: int) -> Sent | None:
         """The call is no longer in flight; None where it has not been."""
@@ -393,7 +396,7 @@ class FeedState:
 
     def report(self, report: Report) -> None:
         """Note what happened; it is handed on with others."""
-        if not self.has_reports:
+        if not (self._reports or self._begun):
             self._oldest = time.monotonic()
         self._reports.append(report)
 

@@ -405,8 +405,9 @@ def computes_only(bundle: Bundle) -> bool:
     text = _text(bundle)
     if re.search(r"\b_\w|__|\bseed\s*\(", text):  # private names, and the seed of what all runs draw from
         return False
-    imported = (node[2] for node in json.loads(bundle.graph)["nodes"] if node[0] == "import")
-    return (_FROM_BUILTINS | _FROM_COMPUTING).isdisjoint(_words(" ".join([text, *imported])))
+    imported = [node[1:3] for node in json.loads(bundle.graph)["nodes"] if node[0] == "import"]
+    names = _words(" ".join(f"{'' if module == 'builtins' else module} {name}" for module, name in imported))
+    return "seed" not in names and (_FROM_BUILTINS | _FROM_COMPUTING).isdisjoint([*_words(text), *names])
 
 
 def _text(bundle: Bundle) -> str:
