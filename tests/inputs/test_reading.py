@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -93,6 +94,7 @@ def test_long_frames_are_read_in_pieces_without_a_seam():
         (2.5, r"a float.\n.*`\[2.5\]`"),
         (np.array(5), "a single ndarray"),
         (pl.LazyFrame({"a": [1]}), r"`inputs.collect\(\)`"),
+        (duckdb.sql("SELECT 1 AS a"), r"`inputs.df\(\)`"),
     ],
 )
 def test_what_is_not_a_list_of_inputs_is_an_error_that_says_what_was_perhaps_meant(inputs, message):

@@ -120,7 +120,7 @@ def test_a_format_that_cannot_hold_the_results_advises_another(tmp_path):
     job = fanfold.submit(frame_or_none, [0, 1], collect=False)
     with pytest.raises(fanfold.CodecError, match=r"\.gpkg cannot hold this frame") as raised:
         job.collect(tmp_path / "out.gpkg")
-    assert ".jsonl or .csv" in raised.value.next_step
+    assert ".parquet or .csv" in raised.value.next_step
 
 
 def test_an_ending_that_is_no_format_is_refused_before_anything_is_waited_for():

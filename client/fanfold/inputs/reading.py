@@ -245,8 +245,9 @@ def _instead(inputs: Any) -> str:
 
     if isinstance(inputs, int) and not isinstance(inputs, bool):
         return f"did you mean `range({inputs})`, or `[{inputs}]`?"
-    if type(inputs).__name__ == "LazyFrame":
-        return "did you mean `inputs.collect()`?"
+    reader = {"LazyFrame": "collect", "DuckDBPyRelation": "df"}.get(type(inputs).__name__)
+    if reader is not None:
+        return f"did you mean `inputs.{reader}()`?"
     if inputs is None:
         return "for a single call use `fanfold.run(udf, ...)`."
     return f"did you mean `[{short(inputs)}]`?"
