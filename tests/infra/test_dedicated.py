@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from base64 import b64decode
 from email import message_from_bytes
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -203,6 +204,8 @@ def test_half_of_a_container_s_memory_may_be_shared_memory(templates: Templates)
 def test_a_deploy_ends_no_job_that_runs_for_less_than_the_five_days_that_batch_can_wait(templates: Templates) -> None:
     policies = [it["UpdatePolicy"] for it in templates.properties("AWS::Batch::ComputeEnvironment")]
     assert {policy["JobExecutionTimeoutMinutes"] for policy in policies} == {7200}
+    manual = Path(__file__).parents[2] / "docs" / "settings.md"
+    assert "left to end (five days at most)" in manual.read_text(encoding="utf-8")
     assert {policy["TerminateJobsOnUpdate"] for policy in policies} == {False}
 
 
