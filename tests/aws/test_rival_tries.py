@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -126,3 +128,14 @@ def test_of_a_duplicate_and_a_retry_with_one_number_one_is_made(aws_stores):
     (offered,) = work.abandoned()
     assert work.take_over(offered) == [laid_out]
     assert not work.claim_try(laid_out, "a"), "another has taken it over"
+    work.offer_try(RunRef(0, 3, 0))
+    assert work.claim_try(RunRef(0, 3, 0), "a"), "what nobody has taken is the retry of who asks first"
+    assert not work.claim_try(RunRef(0, 3, 0), "b")
+
+
+def test_of_machines_that_ask_at_once_one_makes_a_try(aws_stores):
+    header = put_work(aws_stores, waits, ["here"], hedge=True)
+    with ThreadPoolExecutor(4) as machines:
+        for attempt in range(1, 21):
+            claim = partial(work_of(aws_stores, header).claim_try, RunRef(0, attempt, 0))
+            assert list(machines.map(claim, "abcd")).count(True) == 1

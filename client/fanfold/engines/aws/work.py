@@ -128,22 +128,18 @@ class Work:
 
     def claim_try(self, run: RunRef, machine: str) -> bool:
         """Become the machine that makes this try, and no other; False where another is. Again changes nothing."""
-        values: Item = {
-            ":none": {"B": b""},
-            ":zero": {"N": "0"},
-            ":machine": {"S": machine},
-            ":expires": {"N": str(self._stores.log.job_headers.known(self._job_id).expires_at)},
+        mine: Item = {
+            **self._machine_key(_name_of_try(run)),
+            "held": {"B": b""},
+            "leased_until": {"N": "0"},
+            "by": {"S": machine},
+            EXPIRES_AT: {"N": str(self._stores.log.job_headers.known(self._job_id).expires_at)},
         }
-        change = f"SET held = :none, leased_until = :zero, #by = :machine, {EXPIRES_AT} = :expires"
-        free = f"attribute_not_exists({PARTITION_KEY}) OR held <> :none OR #by = :machine"
-        names = {"#by": "by"}
-        return self._table.update_if(
-            self._machine_key(_name_of_try(run)),
-            change,
-            free,
-            ExpressionAttributeNames=names,
-            ExpressionAttributeValues=values,
-        )
+        free = f"attribute_not_exists({PARTITION_KEY}) OR #by = :machine"
+        told: Item = {":machine": {"S": machine}}
+        if self._table.put_if(mine, free, ExpressionAttributeNames={"#by": "by"}, ExpressionAttributeValues=told):
+            return True
+        return bool(self.take_over(Holding(_name_of_try(run), 0.0, [run])))  # it may have been laid out for anybody
 
     def stay(self, machine: str, for_s: float) -> bool:
         """Become the one machine that stays though it has nothing to do, for so long; False where another does."""
