@@ -94,6 +94,21 @@ def test_geometries_go_to_files_that_hold_them(grid, tmp_path, ending):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("ending", [".gpkg", ".geojson", ".parquet"])
+def test_rings_are_lines_in_files(tmp_path, ending):
+    """GDAL ends the process at a LinearRing."""
+
+    def outline(squares: gpd.GeoDataFrame):
+        return squares.assign(geometry=squares.exterior)
+
+    squares = gpd.GeoDataFrame({"n": [1, 2]}, geometry=[shapely.box(0, 0, 1, 1), None], crs=4326)
+    job = fanfold.submit(outline, [{"squares": squares}], collect=False)
+    assert type(job.results()[0].geometry[0]) is shapely.LinearRing
+    job.collect(tmp_path / f"m{ending}")
+    found = (gpd.read_parquet if ending == ".parquet" else gpd.read_file)(tmp_path / f"m{ending}")
+    assert (found.geom_type[0], found.geometry[0].length, found.geometry[1], found.crs) == ("LineString", 4, None, 4326)
+
+
 def test_text_files_hold_shapes_as_wkt(grid, tmp_path):
     job = fanfold.submit(buffered, grid, collect=False)
     job.collect(str(tmp_path / "out.jsonl"))

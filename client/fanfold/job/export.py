@@ -63,11 +63,22 @@ def _write_layer(driver: str) -> Callable[[pd.DataFrame, Path], None]:
         frame = located(frame)
         if not _is_geographic(frame):
             raise WithoutShapes("it holds geometries, and the results have none (no GeoDataFrame)")
-        layer: Any = _shapes_as(frame, "wkt")
+        layer: Any = _without_rings(_shapes_as(frame, "wkt"))
         name = re.sub(r"\W", "_", Path(path.name.split(".", 2)[2]).stem)  # as `write_frame` calls what is half written
         layer.to_file(path, driver=driver, layer=name, index=False)
 
     return write
+
+
+def _without_rings(layer: Any) -> Any:
+    """The layer with lines in the place of LinearRings, which no format has: GDAL ends the process at one."""
+    shapes = layer.geometry
+    rings = shapes.geom_type == "LinearRing"
+    if not rings.any():
+        return layer
+    import shapely
+
+    return layer.set_geometry(shapes.where(~rings, shapely.from_wkb(shapely.to_wkb(shapes.to_numpy()))))
 
 
 #: The writer of each format, by the end of a file's name.
