@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -46,6 +48,23 @@ def test_a_new_home_is_nobody_else_s_and_an_old_one_is_left_as_it_is(tmp_path):
             assert stores.home.stat().st_mode & 0o777 == 0o775
     finally:
         os.umask(before)
+
+
+def test_stores_that_nobody_has_any_more_are_closed(tmp_path):
+    stores = LocalStores.open(tmp_path)
+    stores.log.put_job(a_job())
+    [connection] = [each for each in gc.get_objects() if type(each) is sqlite3.Connection and is_of(each, tmp_path)]
+    del stores
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
+
+
+def is_of(connection, folder):
+    try:
+        return str(folder) in connection.execute("PRAGMA database_list").fetchone()[2]
+    except sqlite3.ProgrammingError:
+        return False
 
 
 def test_scratch_files_are_renamed_into_place(stores):

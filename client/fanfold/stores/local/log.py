@@ -130,6 +130,11 @@ class Database:
                 self._connection.close()
                 self._connection = None
 
+    def __del__(self, _pid: Callable[[], int] = os.getpid) -> None:
+        """Close the connection of a store that nobody has any more, if it is this process's own."""
+        if self._connection is not None and self._owner_pid == _pid():
+            self._connection.close()
+
     def _open_anew(self) -> None:
         """Open it to be written, as there may be room by now. Raises `StoreFull`."""
         with self._lock, self._explained():
