@@ -156,3 +156,9 @@ def test_it_has_no_serious_finding_of_axe_and_fits_a_phone(bench, picture):
     picture(page, "workbench-phone-dark")
     assert fits(page, NARROW)
     assert not findings(page)
+
+
+def test_a_link_to_a_file_that_is_gone_says_so(bench, workbench):
+    page = bench()
+    page.goto(f"{workbench.root}/workbench?file=gone.py")
+    expect(page.get_by_role("alert").filter(has_text="There is no gone.py in this folder.")).to_be_visible()

@@ -91,3 +91,11 @@ def test_of_a_progress_bar_is_kept_what_a_terminal_shows_however_often_it_moved(
     assert len(kept) < 200
     log.add([(0, 0, 0.0, "\r1000 of 1000\r\n"), (0, 0, 0.0, "next\n")])
     assert texts(log.lines(0, 9)) == ["1000 of 1000", "next"]
+
+
+@pytest.mark.parametrize("run", [None, 0])
+def test_a_search_goes_on_from_the_start_of_a_log_that_has_become_shorter(log, run):
+    """The server has come back and reads it anew; the page is where it was."""
+    log.add([(0, 0, 0.0, "a needle\nhay\n")])
+    assert log.next_hit("needle", 70_000, run) == (0, 1, True)
+    assert log.next_error(70_000, run) == (None, 0, True)

@@ -186,3 +186,22 @@ def test_the_server_is_told_of_a_page_that_was_left(visit, workbench):
         "(to) => fetch(to, { method: 'POST', keepalive: true }).then((r) => r.status)", f"/left/{left}"
     )
     assert told == 204
+
+
+def test_what_a_link_filters_by_stands_in_the_choices_and_what_is_no_choice_does_not_filter(visit, jobs):
+    page = visit("/?owner=bob&status=Half-done&age=5")
+    chosen = "[...document.querySelectorAll('select')].map((one) => one.selectedOptions[0].text)"
+    assert page.evaluate(chosen) == ["any", "bob's", "any time"]
+    expect(page.get_by_text("No job is like that.")).to_be_visible()
+    page.get_by_label("Whose").select_option("")
+    expect(row(page, jobs["good"].id)).to_be_visible()
+
+
+def test_an_address_without_a_page_says_so_with_the_way_to_the_jobs(visit, workbench, jobs):
+    asked = visit("/totals").request
+    for path in ("/nothing", f"/job/{jobs['good'].id}/run/first"):
+        answer = asked.get(workbench.root + path)
+        assert answer.status == 404
+        assert "There is nothing at this address." in answer.text()
+    of_no_page = asked.get(f"{workbench.root}/job/{jobs['good'].id}/picture/0")
+    assert of_no_page.json() == {"detail": "Run 0 has given no picture."}

@@ -205,7 +205,9 @@ class JobLog:
         """The first line after place `after` that holds these words, whatever their case, and how many there are."""
         wanted = words.encode().lower()
         numbers = None if run is None else self._of_run.get(run, _NO_PLACES)
-        first = after + 1 if numbers is None else (numbers[after + 1] if after + 1 < len(numbers) else len(self))
+        count = len(self) if numbers is None else len(numbers)
+        after = after if after < count else -1  # of a log that was longer, before the server came back
+        first = after + 1 if numbers is None else (numbers[after + 1] if after + 1 < count else len(self))
         found, count, began = None, 0, time.monotonic()
         for number in self._around(wanted, first, numbers):
             found = number if found is None else found

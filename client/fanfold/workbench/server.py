@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 from fastapi import Request
-from nicegui import app, ui
+from nicegui import Client, app, ui
 from nicegui.server import Server
 
 from fanfold.engines.base import engine_for
@@ -38,7 +38,7 @@ from fanfold.workbench.job.run_page import show_run_page
 from fanfold.workbench.jobs.jobs_page import show_jobs
 from fanfold.workbench.jobs.table import JobsTable
 from fanfold.workbench.jobs.totals import show_totals
-from fanfold.workbench.layout import add_head, page_layout, theme_cookie
+from fanfold.workbench.layout import add_head, element, link, page_layout, text, theme_cookie
 from fanfold.workbench.leaving import add_leaving_route
 from fanfold.workbench.results_process import ResultsProcess
 from fanfold.workbench.routes import add_routes
@@ -163,6 +163,7 @@ def _free_port(asked: int | None) -> int:
 def add_pages(folder: Path, engine: str | None, followed_jobs: FollowedJobs) -> None:
     """Tell NiceGUI the pages, and what they share: one table of jobs, however many look at it."""
     add_head()
+    add_page_of_nothing(engine_for(engine).describe().name)
     add_leaving_route()
     add_routes(followed_jobs)
     name = engine_for(engine).describe().name
@@ -175,6 +176,21 @@ def add_pages(folder: Path, engine: str | None, followed_jobs: FollowedJobs) -> 
     async def workbench(request: Request) -> None:
         with page_layout("Workbench", name, request.cookies.get(theme_cookie())):
             await show_editor(Shared(folder, name, followed_jobs, uploads), request.query_params)
+
+
+def add_page_of_nothing(name: str) -> None:
+    """Have an address without a page say so, with the way to the others; what is no page answers in JSON as it did."""
+    otherwise = app.exception_handlers[404]
+
+    @app.exception_handler(404)
+    async def nothing(request: Request, error: Exception) -> Any:
+        if request.scope.get("endpoint") not in (None, app):
+            return await otherwise(request, error)  # type: ignore[misc]
+        light, page = request.cookies.get(theme_cookie()), ui.page("", title="Nothing here · Fanfold")
+        with Client(page, request=request) as client, page_layout("", name, light), element("div", "ff-card ff-empty"):
+            text("There is nothing at this address.", "", "h1")
+            link("All jobs", "/")
+        return client.build_response(request, 404)
 
 
 def add_job_list_pages(table: JobsTable, name: str, results: ResultsProcess) -> None:
@@ -208,7 +224,7 @@ def add_job_pages(followed_jobs: FollowedJobs, name: str, folder: Path) -> None:
         with page_layout("", name, request.cookies.get(theme_cookie())):
             await show_job(shared, job_id, request.query_params)
 
-    @ui.page("/job/{job_id}/run/{index}", title="Run · Fanfold", response_timeout=30.0)
+    @ui.page("/job/{job_id}/run/{index:int}", title="Run · Fanfold", response_timeout=30.0)
     async def run_page(request: Request, job_id: str, index: int) -> None:
         with page_layout("", name, request.cookies.get(theme_cookie())):
             await show_run_page(followed_jobs, job_id, index)

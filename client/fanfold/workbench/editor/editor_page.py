@@ -108,8 +108,9 @@ class _EditorPage:
         actions = Actions(again=partial(self._run, cache=False), go_to=self._go_to_raising)
         self._editor_run = EditorRun(shared.followed_jobs, self._output, actions)
         wanted = query.get("file", "")
-        first = next((name for name in names if is_file(wanted, name)), names[0])
-        ui.timer(0.05, lambda: self._begin(first), once=True)
+        found = next((name for name in names if is_file(wanted, name)), None)
+        self._gone = wanted if found is None else ""
+        ui.timer(0.05, lambda: self._begin(found or names[0]), once=True)
         ui.timer(_DISK_S, self._look_at_disk)
         ui.context.client.on_delete(self._process.stop)
 
@@ -151,6 +152,8 @@ class _EditorPage:
         self._editor.set_theme("githubDark" if found.get("dark") else "vscodeLight")
         last = next((one for one in self._entries if str(self._folder / one) == found.get("last")), name)
         await self._open(name if self._query.get("file") else last)
+        if self._gone:
+            self._say(f"There is no {self._gone} in this folder.")
         await self._open_as_asked()
 
     async def _open_as_asked(self) -> None:

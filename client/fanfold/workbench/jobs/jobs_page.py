@@ -110,6 +110,9 @@ class _JobsPage:
     def __init__(self, table: JobsTable, query: Mapping[str, str]) -> None:
         self._table = table
         self._chosen = {name: query.get(name, "") for name in _FILTERS}
+        for name, options in (("status", _STATUSES), ("age", _AGES)):
+            if self._chosen[name] not in options:  # what no choice shows must not filter
+                self._chosen[name] = ""
         self._in_table = 0
         self._version = 0
         self._in_sight: list[str] = []
@@ -145,13 +148,18 @@ class _JobsPage:
             )
             choice(
                 "Whose",
-                {"": "the team's", me: "mine"},
+                {"": "the team's", me: "mine", **self._named_owner(me)},
                 value=self._chosen["owner"],
                 on_change=lambda value: self._filter("owner", value),
             )
             choice(
                 "Started", _AGES, value=self._chosen["age"] or "0", on_change=lambda value: self._filter("age", value)
             )
+
+    def _named_owner(self, me: str) -> dict[str, str]:
+        """Whose jobs a link names that a colleague has sent."""
+        owner = self._chosen["owner"]
+        return {owner: f"{owner}'s"} if owner not in ("", me) else {}
 
     def _options(self, query: Mapping[str, str]) -> dict[str, Any]:
         """The table's options, sorted as the address says."""
