@@ -163,4 +163,6 @@ def test_memory_that_a_short_run_gives_back_is_a_peak(work):
         del block
         time.sleep(0.01)
 
-    assert min(told.usage.peak_memory_mib for told in work(take, [{"kind": "bytes"}, {"kind": "array"}] * 2)) > 100
+    used = [told.usage for told in work(take, [{"kind": "bytes"}, {"kind": "array"}] * 5)]
+    short = [one for one in used if one.duration_s < 0.2]  # at longer ones the pool looks, while they run
+    assert min(one.peak_memory_mib for one in short) > 100
