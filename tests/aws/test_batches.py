@@ -132,8 +132,8 @@ def test_target_s_goes_by_what_past_runs_took(capsys):
     def batch_size(count, target_s):
         return with_batch(squared, range(count), engine, Request.of(Options(), target_s=target_s), {})[1].batch_size
 
-    assert batch_size(3 * at_once, 1e6) == 3  # an invocation for each function that may run
-    assert batch_size(1000 * at_once, 1e6) == 40
+    assert batch_size(3 * at_once, 120) == 3  # an invocation for each function that may run
+    assert batch_size(1000 * at_once, 120) == 40
     assert batch_size(1000 * at_once, 1e-6) == 1
 
 

@@ -77,7 +77,7 @@ _INSTEAD = {
     "netCDF4.Dataset": "what was read, such as `variable[:]`, or the file's path",
     "fiona.Collection": "its features: `list(collection)`, or the file's path",
     "polars.LazyFrame": "`value.collect()`",
-    "fanfold.Job": "its results: `job.results()`, or `list(job)` as they lie; as all inputs it or `job.grouped()`",
+    "fanfold.Job": "its results: `list(job)`, or `job.results()`; to give one run all, pass `job.grouped()` as inputs",
     "matplotlib.Figure": "a picture's bytes: `figure.savefig(buffer)` into an `io.BytesIO()`, then `buffer.getvalue()`",
     "xarray": "`value.to_dataframe()`, or write it with `.to_netcdf(path)` or `.to_zarr(path)` and return the path",
     "rasterio.DatasetBase": "what was read: `dataset.read()` and `dataset.profile`, or the file's path",
