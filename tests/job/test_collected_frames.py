@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -180,3 +182,32 @@ def test_arguments_whose_texts_would_look_the_same_when_cut_are_told_apart_by_th
     items = [{"item": {"bbox": [0] * 40, "cloud": n}} for n in range(3)]
     together = fold_results(items, [frame(1), frame(2), frame(3)])
     assert together.index.get_level_values("run").to_list() == [0, 1, 2]
+
+
+WAITING = """
+import sys, threading, time
+from pathlib import Path
+import fanfold
+
+def waits(x: int, go: str):
+    import os, time
+    while not os.path.exists(go):
+        time.sleep(0.02)
+    return x
+
+def let_go():
+    while "pandas" not in sys.modules:
+        time.sleep(0.02)
+    Path(sys.argv[1]).touch()
+
+assert "pandas" not in sys.modules
+threading.Thread(target=let_go, daemon=True).start()
+print(fanfold.submit(waits, range(2), go=sys.argv[1], cache=False).result.sum())
+"""
+
+
+def test_pandas_is_imported_while_runs_go_on_whose_results_become_a_frame(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(WAITING)
+    command = [sys.executable, str(script), str(tmp_path / "go")]
+    assert subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout == "1\n"

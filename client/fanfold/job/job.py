@@ -203,8 +203,9 @@ class Job(JobCompat):
         self, ignore_exceptions: bool, progress: bool | None, *, flatten: bool, drop_index: bool
     ) -> tuple[pd.DataFrame, Sequence[Any], list[Any]]:
         """All results as one frame, and the labels and values that it is made of."""
-        from fanfold.job.results import fold_results
+        from fanfold.job.results import fold_results, load_pandas_meanwhile
 
+        load_pandas_meanwhile(self.state)
         values = self._results(False, ignore_exceptions, progress=progress)
         kept = list(self.state.indexes(*GOOD))
         if len(kept) < len(self) or self.header.costs_money:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import decode, decode_json
@@ -259,6 +260,20 @@ def make_room_now_and_then(engine: Engine) -> None:
 
 
 # Results as one frame: frames put together under the arguments they belong to, other values in a column.
+
+
+def load_pandas_meanwhile(state: JobState) -> None:
+    """Import pandas, which takes half a second, while runs go on: at their end a frame is made of what they gave."""
+    if not state.done and "pandas" not in sys.modules:
+        from threading import Thread
+
+        Thread(target=_import_pandas, name="fanfold-pandas").start()
+
+
+def _import_pandas() -> None:
+    with suppress(ImportError, Warning):  # who needs it next meets the same
+        import_module("pandas")
+
 
 #: The column that holds values that are no frames.
 RESULT = "result"

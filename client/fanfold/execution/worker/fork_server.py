@@ -128,11 +128,12 @@ class ForkServer:
             os.close(self._say)
             for name in THREAD_VARIABLES:
                 os.environ.setdefault(name, str(threads))
+            gc.disable()  # nothing of what is imported is garbage
             for package in packages:
                 with suppress(Exception):  # then each worker says so
                     import_module(package)
-            gc.collect()
             gc.freeze()
+            gc.enable()
             ForkServer(_socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, control)).serve()
         finally:
             os._exit(1)  # it must never return to the other server's loop
