@@ -105,7 +105,7 @@ class OwnImage(BaseModel):
         pattern=r"^runtime/images/[\w.-]+\.txt$",
         description="A file of Python packages, such as `runtime/images/gpu.txt`; none: those of the default image.",
     )
-    system_packages: list[SystemPackage] = Field(default=[], description="Packages of Debian's, by `apt-get`.")
+    system_packages: list[SystemPackage] = Field(default=[], description="Debian packages, by `apt-get`.")
     base: BaseImage | None = Field(
         default=None, description="Another base, which has `apt-get` and `python` of the version; none: the default's."
     )
@@ -135,15 +135,15 @@ class Settings(BaseModel):
     base_digest: str | None = Field(
         default=None,
         pattern=r"^sha256:[0-9a-f]{64}$",
-        description="Build on this very `python:<python_version>-slim-bookworm`; none: on what the tag is that day.",
+        description="Build on just this `python:<python_version>-slim-bookworm`; none: what the tag names that day.",
     )
     image_uri: ImageUri | None = Field(
-        default=None, description="An x86_64 image that is in ECR already, so that no Docker is needed to deploy."
+        default=None, description="An x86_64 image that is in ECR already, so that a deploy needs no Docker."
     )
     image_uri_arm64: ImageUri | None = Field(default=None, description="The same for arm64.")
 
     system_packages: list[SystemPackage] = Field(
-        default=[], description="Packages of Debian's that the image has besides, such as `libgl1`."
+        default=[], description="More Debian packages in the image, such as `libgl1`."
     )
     images: dict[ImageName, OwnImage] = Field(
         default={}, description="Images beside the default one, by the name that `@udf(image=...)` chooses them by."
@@ -156,7 +156,7 @@ class Settings(BaseModel):
     secrets: str | None = Field(
         default=None,
         pattern=r"^(secretsmanager:[\w/+=.@-]+/|ssm:/[\w./-]+/)$",
-        description="Below which prefix UDFs may read secrets; none: `secretsmanager:fanfold/<deployment>/`.",
+        description="The prefix below which UDFs may read secrets; none: `secretsmanager:fanfold/<deployment>/`.",
     )
 
     teams: dict[TeamName, dict[str, Any]] = Field(
@@ -197,7 +197,8 @@ class Settings(BaseModel):
         default=False, description="Offer m3-ultramem-* and x2idn.*, up to 2 TiB, which not every region has."
     )
     extra_instance_types: dict[MachineName, ExtraInstanceType] = Field(
-        default={}, description="More of them, GPU and Graviton too: name to host, vcpus, memory_gib, usd_per_hour."
+        default={},
+        description="More instance types, GPU and Graviton too: name to host, vcpus, memory_gib, usd_per_hour.",
     )
     spot: bool = Field(default=False, description="Spot machines: a third of the price, interruptions are retried.")
     max_vcpus: int = Field(
@@ -224,7 +225,7 @@ class Settings(BaseModel):
 
     public_data: bool = Field(
         default=False,
-        description="UDFs may read any open bucket of S3; so data can leave in what they ask for.",
+        description="UDFs may read any open bucket of S3; so data can leave in their requests.",
     )
 
     kms_keys: list[KeyArn] = Field(default=[], description="KMS keys that those buckets are encrypted with.")
@@ -249,7 +250,7 @@ class Settings(BaseModel):
     access_logs: bool = Field(default=True, description="Keep the bucket's access logs, in a bucket of their own.")
 
     alarm_email: str | None = Field(
-        default=None, pattern=r"^[^@\s]+@[\w-]+(\.[\w-]+)+$", description="Who is told of alarms and of the budget."
+        default=None, pattern=r"^[^@\s]+@[\w-]+(\.[\w-]+)+$", description="Who gets mail about alarms and the budget."
     )
     monthly_budget_usd: int | None = Field(
         default=None, ge=1, description="Tell `alarm_email` at 80% and 100% of this, and when it is forecast."

@@ -93,10 +93,9 @@ class Udf(Generic[P, R]):
         """Have a deployment run it over these inputs by itself, at the times of a line of cron ("0 6 * * *").
 
         The code and the inputs are those of now (None: one run without any); the same `name` replaces a schedule.
-        `timezone`, such as
-        "Europe/Berlin", is where it is so late. Options are those of `fanfold.submit`, but for what somebody waits for.
-        Each time is a job like others, which computes afresh. Raises `InputError`, and `ConfigurationError` where there
-        is no deployment.
+        `timezone`, such as "Europe/Berlin", is the zone of these times. Options are those of `fanfold.submit`, but for
+        those about waiting. Each time starts a job like others, which computes afresh. Raises `InputError`, and
+        `ConfigurationError` where there is no deployment.
         """
         from fanfold.api.schedules import make_schedule
 

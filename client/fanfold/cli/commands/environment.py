@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def update(as_json: options.AsJson = False) -> None:
     """Take the newest versions that the same words allow, from now on.
 
-    A list of packages means the versions it came to when it was first used, until this. Nothing is fetched now.
+    A list of packages keeps the versions that it had when it was first used, until this command. Nothing is fetched
+    now.
     """
     from fanfold.submission.packages import forget_locks
 
@@ -35,10 +36,11 @@ SecretName = Annotated[str, typer.Argument(metavar="NAME", help="Such as db-pass
 
 
 def set_secret(name: SecretName, engine: options.EngineName = None, as_json: options.AsJson = False) -> None:
-    """Keep a secret, whose value is asked for.
+    """Keep a secret. The command asks for its value.
 
-    It is read from stdin where that is no terminal, and never shown. Here it goes into the system's keyring, or
-    where there is none into a file that only you may read; with --engine aws into the deployment, for everybody's UDFs.
+    Where stdin is no terminal, it reads the value from there. It never shows the value. Here the secret goes into the
+    system's keyring, or where there is none into a file that only you may read; with --engine aws into the deployment,
+    for everybody's UDFs.
     """
     value = typer.prompt("Value", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read().rstrip("\n")
     _secrets(engine).set(name, value)

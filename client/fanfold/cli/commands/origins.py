@@ -28,8 +28,8 @@ def debug(
 ) -> None:
     """Call a failed run again here, to see why it fails.
 
-    It is the code and the arguments that it failed with. Values are shortened, and secrets among them masked. What the
-    run prints goes to stderr.
+    The call has the code and the arguments of the failed run. Values are shortened, and secrets among them masked. What
+    the run prints goes to stderr.
     """
     from fanfold.api.submit import get_job
 
@@ -57,7 +57,7 @@ def profile(
 ) -> None:
     """Call a run again here, to see which lines take its time.
 
-    It is the code and the arguments that it ran with. What the run prints goes to stderr.
+    The call has the code and the arguments of the run. What the run prints goes to stderr.
     """
     from fanfold.api.submit import get_job
 

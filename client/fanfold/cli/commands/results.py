@@ -59,7 +59,7 @@ def errors(
 ) -> None:
     """Show which runs failed, and why.
 
-    It prints the remote traceback of the first, or of the one that is asked for.
+    It prints the remote traceback of the first, or of the one that --run names.
     """
     from fanfold.api.submit import get_job
 

@@ -47,8 +47,8 @@ def retry(
     """Run again what failed, was cancelled or was lost.
 
     What has succeeded stays as it is. With --run only some of it is run. With --with these runs get new code, and
-    `fanfold verify` says how many runs had which. With --budget a job goes on that has reached what it might cost.
-    Waits for the end, as submit does.
+    `fanfold verify` says how many runs had which. With --budget, a job that has reached its budget goes on. Waits for
+    the end, as submit does.
     """
     from fanfold.api.submit import get_job
     from fanfold.api.udf_file import load_udf

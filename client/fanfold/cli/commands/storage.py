@@ -69,8 +69,8 @@ def remove(
 def salvage(as_json: options.AsJson = False) -> None:
     """Make a new store of what a damaged one still has.
 
-    It helps when `fanfold.db` "is not a database that can be read". The damaged file stays beside the new one. Jobs
-    that were lost are named, and jobs that lack something: submit these again, and what is in the cache is not run
+    It helps when `fanfold.db` "is not a database that can be read". The damaged file stays beside the new one. It
+    names jobs that are lost, and jobs that lack something: submit these again, and what is in the cache is not run
     again.
     """
     from fanfold.settings import current
