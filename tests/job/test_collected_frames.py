@@ -211,3 +211,26 @@ def test_pandas_is_imported_while_runs_go_on_whose_results_become_a_frame(tmp_pa
     script.write_text(WAITING)
     command = [sys.executable, str(script), str(tmp_path / "go")]
     assert subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout == "1\n"
+
+
+FAILING = """
+import fanfold
+
+def fails(x: int):
+    raise ValueError("no")
+
+fanfold.submit(fails, range(2))
+"""
+
+
+def test_a_caller_that_ends_with_a_failure_meanwhile_says_no_more_than_that(tmp_path):
+    """Its pandas takes long to import, and at last asks for what an interpreter that ends does not give."""
+    (tmp_path / "pandas.py").write_text(
+        "import time\ntime.sleep(1)\nfrom concurrent.futures import ThreadPoolExecutor\n"
+    )
+    (tmp_path / "script.py").write_text(FAILING)
+    command = [sys.executable, str(tmp_path / "script.py")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert "RunFailed" in done.stderr
+    assert "atexit" not in done.stderr
+    assert "pandas" not in done.stderr

@@ -271,8 +271,14 @@ def load_pandas_meanwhile(state: JobState) -> None:
 
 
 def _import_pandas() -> None:
+    from threading import main_thread
+
     with suppress(ImportError, Warning):  # who needs it next meets the same
-        import_module("pandas")
+        try:
+            import_module("pandas")
+        except RuntimeError:  # "can't register atexit after shutdown": a run has failed, and the caller has ended
+            if main_thread().is_alive():
+                raise
 
 
 #: The column that holds values that are no frames.
