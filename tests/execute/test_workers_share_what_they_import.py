@@ -67,6 +67,13 @@ def test_a_lone_worker_imports_for_itself_and_so_does_what_sets_up_its_environme
     assert not interpreter(lone, tmp_path).preloaded
 
 
+def test_a_damaged_bundle_is_left_to_its_runs_to_tell_of(tmp_path):
+    bundle = tmp_path / "bundle"
+    bundle.write_bytes(capture(has_numpy).to_bytes()[:-20])
+    assert b'"numpy"' in bundle.read_bytes()
+    assert not interpreter_of(Assignment("job", bundle, tmp_path), workers=2, threads=3).preloaded
+
+
 def test_a_run_finds_them_imported_and_its_threads_as_they_were_to_be():
     told = fanfold.submit(has_numpy, range(4), collect=False, cache=False).results()
     assert all(had for had, *_ in told)

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fanfold.core.processes import close_private, keep_private
+from fanfold.errors import CaptureError
 from fanfold.execution.calls import Assignment, Interpreter
 from fanfold.execution.channel import FORKED, PRELOAD
+from fanfold.source.load import Bundle
 
 if TYPE_CHECKING:
     import psutil
@@ -280,9 +282,12 @@ def interpreter_of(assignment: Assignment, *, workers: int, threads: int) -> Int
         return plain
     if not any(f'"{name}"'.encode() in text for name in _PRELOADED):
         return plain
-    bundle = json.loads(text)
-    texts = " ".join(source[2] for source in bundle["sources"])
-    preloaded = tuple(name for name in _PRELOADED if name in bundle["imports"])
+    try:
+        bundle = Bundle.from_bytes(text)
+    except CaptureError:  # damaged, or a newer Fanfold's, which each run says
+        return plain
+    texts = " ".join(source.text for source in bundle.sources)
+    preloaded = tuple(name for name in _PRELOADED if name in bundle.imports)
     if not preloaded or any(word in texts for word in _BEFORE_IMPORT):
         return plain
     if "random" in texts and "numpy" in preloaded:

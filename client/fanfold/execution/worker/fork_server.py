@@ -31,7 +31,7 @@ from fanfold.execution.worker.interpreter import (
     remove_run_folders,
     wait_for_child,
 )
-from fanfold.execution.worker.sandbox import THREAD_VARIABLES
+from fanfold.execution.worker.sandbox import share_threads
 
 _REQUEST_BYTES = 1 << 16
 _FDS = 3
@@ -126,8 +126,7 @@ class ForkServer:
         try:
             self._part_from(parent)
             os.close(self._say)
-            for name in THREAD_VARIABLES:
-                os.environ.setdefault(name, str(threads))
+            share_threads(threads)
             gc.disable()  # nothing of what is imported is garbage
             for package in packages:
                 with suppress(Exception):  # then each worker says so

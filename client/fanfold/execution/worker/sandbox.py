@@ -172,6 +172,12 @@ def thread_variables(threads: int) -> dict[str, str]:
     return {name: str(threads) for name in THREAD_VARIABLES if "THREADS" in name}
 
 
+def share_threads(threads: int) -> None:
+    """Tell libraries that are loaded from now on how many threads each may start, where nothing says so yet."""
+    for name in THREAD_VARIABLES:
+        os.environ.setdefault(name, str(threads))
+
+
 class Sandbox:
     """Output, environment and usage of one worker, call after call.
 
@@ -260,14 +266,17 @@ class Sandbox:
         if self._is_plain and b'"$graph"' in arguments and self._bundle is not None:
             self._prepare()  # nothing before it can have changed any, and each run after it is looked at
             self._remember()
+        return self._is_open(arguments)
+
+    def _is_open(self, arguments: bytes) -> bool:
+        """The same, as far as is known of the UDF by now."""
         return not self._is_plain and not (self._only_computes and b'{"$' not in arguments)
 
     # Loading
 
     def _load(self, job: JobContext) -> CallResult | None:
         """Load the job's bundle, and remember what its runs are to find; what came of it where it failed."""
-        for name in THREAD_VARIABLES:
-            os.environ.setdefault(name, str(job.threads))
+        share_threads(job.threads)
         try:
             job.opening(lambda: job.udf.load(self._expect))
         except BaseException as error:  # noqa: BLE001  the user's own code
@@ -324,8 +333,7 @@ class Sandbox:
                 self._set(ENV_MOUNT, job.mount)
             if job.data:
                 self._set(ENV_DATA, job.data)
-        quiet = self._is_plain or (self._only_computes and b'{"$' not in called.arguments)
-        if not quiet or not job.udf.is_loaded:  # else it cannot ask
+        if self._is_open(called.arguments) or not job.udf.is_loaded:  # else it cannot ask
             self._set(ENV_RUN, f"{job.id}/{called.index}")
             self._set(ENV_ATTEMPT, str(called.attempt))
 
