@@ -14,7 +14,6 @@ from fanfold.engines.stages import (
     next_width,
     reasons_to_end,
     released,
-    runs_over,
     width_of,
 )
 from fanfold.stores.aws.log import _wakes
@@ -60,7 +59,7 @@ def test_it_doubles_at_least_so_that_a_job_takes_few_changes():
     changes, state = [], state_of(ended(50), stage())
     for over in range(60, 1_200, 10):
         state.apply(ended(10, start=over - 10))
-        assert runs_over(state) == over
+        assert state.runs_over == over
         if wider := next_width(state, width_of(state)):
             state.apply(stage(wider)[1:])
             changes.append((over, wider))

@@ -164,6 +164,11 @@ class JobState:
         return counts
 
     @property
+    def runs_over(self) -> int:
+        """How many runs have a status that is final."""
+        return sum(count for status, count in self.counts().items() if status.final)
+
+    @property
     def done(self) -> bool:
         """True where every run's status is final."""
         if self._header.cancelled_at is not None:
@@ -241,7 +246,7 @@ class JobState:
         """How many runs have ended with each code, in the order in which the job got it."""
         known = dict.fromkeys((self._header.code_hash, *self._header.fixed_hashes), 0)
         if not self._fixes:
-            known[self._header.code_hash] = sum(count for status, count in self.counts().items() if status.final)
+            known[self._header.code_hash] = self.runs_over
             return known
         for index in self.indexes(*(status for status in STATUSES if status.final)):
             known[self.code_hash_of(index)] += 1

@@ -108,20 +108,15 @@ def children_allowed(over: int, runs_each: int, most: int) -> int:
 
 def next_width(state: JobState, width: StageRecord) -> int | None:
     """How many children may go on by now, where that is twice as many or all; None where there is nothing to change."""
-    allowed = children_allowed(runs_over(state), width.runs_each, width.most)
+    allowed = children_allowed(state.runs_over, width.runs_each, width.most)
     return allowed if allowed > width.children and (allowed == width.most or allowed >= 2 * width.children) else None
-
-
-def runs_over(state: JobState) -> int:
-    """How many runs are over."""
-    return sum(count for status, count in state.counts().items() if status.final)
 
 
 def reasons_to_end(state: JobState) -> list[str]:
     """What speaks against going on with a stage that is not as wide as it may be, as parts of a sentence."""
     if not is_narrow(state):
         return []
-    counts, over = state.counts(), runs_over(state)
+    counts, over = state.counts(), state.runs_over
     if sum(counts[bad] for bad in BAD) < max(_FEW_BAD, _BAD_SHARE * over):
         return []
     return [f"{counts[bad]:,} of {over:,} runs {bad.value.replace('_', ' ')}" for bad in BAD if counts[bad]]

@@ -91,7 +91,7 @@ class Steward:
     def _widen(self, state: JobState) -> bool:
         """Have more of the stage run side by side, or stop where too much of it has failed."""
         if reasons := stages.reasons_to_end(state):
-            _stop(self._engine, state, stages.runs_over(state), reasons)
+            _stop(self._engine, state, state.runs_over, reasons)
             return True
         return self._widener is not None and self._widener.widen(state)
 

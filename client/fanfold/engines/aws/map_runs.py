@@ -20,7 +20,7 @@ from fanfold.engines.aws.dispatch import Dispatch
 from fanfold.engines.aws.paths.base import LaunchContext
 from fanfold.engines.aws.paths.executions import Executions
 from fanfold.engines.aws.reconcile import dispatches_of
-from fanfold.engines.stages import RAMP, children_allowed, next_width, runs_over, width_of
+from fanfold.engines.stages import RAMP, children_allowed, next_width, width_of
 from fanfold.errors import ConfigurationError, SignInNeeded, StoreError, StoreUnavailable
 from fanfold.stores.state import read_state
 
@@ -60,7 +60,7 @@ class MapRuns:
         ramp = told.get(RAMP)
         if ramp is None or not ramp.judged:
             return full.children  # a first stage, or runs that were chosen to be run at once
-        children = children_allowed(runs_over(state), full.runs_per_child, full.children)
+        children = children_allowed(state.runs_over, full.runs_per_child, full.children)
         if children == full.children or not self._may_widen():
             return full.children
         record = StageRecord(dispatch.name, ramp.stop, 0, children, full.children, full.runs_per_child)

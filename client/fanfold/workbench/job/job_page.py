@@ -137,8 +137,7 @@ class _JobPage:
         state = self._followed.job.state
         title, percent = f"{self._followed.job.name} · {state.status.value} · Fanfold", 100
         if not state.done:
-            ended = sum(count for status, count in state.counts().items() if status.final)
-            percent = 100 * ended // max(1, state.header.count)
+            percent = 100 * state.runs_over // max(1, state.header.count)
             title = f"{percent}% {title}"
         if title != self._title:
             self._title = title
