@@ -58,6 +58,17 @@ def home(tmp_path_factory, monkeypatch):
     shutil.rmtree(folder, ignore_errors=True)  # results of many megabytes: pytest would keep those of three sessions
 
 
+@pytest.fixture(autouse=True)
+def no_module_of_another_test(tmp_path_factory):
+    """What a test imports from a folder of its own is gone with it: another's module of that name is another."""
+    before = {*sys.modules}
+    yield
+    folder = str(tmp_path_factory.getbasetemp())
+    for name in {*sys.modules} - before:
+        if (getattr(sys.modules.get(name), "__file__", None) or "").startswith(folder):
+            del sys.modules[name]
+
+
 def _close_engines():
     from fanfold.engines import base as select
 

@@ -117,15 +117,15 @@ def test_auto_brings_what_is_installed_here():
 
 
 def test_of_a_module_that_travels_whole_it_is_said(tmp_path, monkeypatch, capsys):
-    (tmp_path / "scenes_of_mine.py").write_text(
+    (tmp_path / "zarr_opener_of_mine.py").write_text(
         "import xarray as xr\n\ndef opened(path):\n    return xr.open_zarr(path)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def mean(path: str):
-        import scenes_of_mine
+        import zarr_opener_of_mine
 
-        return scenes_of_mine.opened(path)
+        return zarr_opener_of_mine.opened(path)
 
     check_implied(Captured(mean).bundle, IMAGE)
-    assert "scenes_of_mine.py, line 4: xarray.open_zarr loads zarr, which" in capsys.readouterr().err
+    assert "zarr_opener_of_mine.py, line 4: xarray.open_zarr loads zarr, which" in capsys.readouterr().err

@@ -205,7 +205,7 @@ def test_a_deploy_ends_no_job_that_runs_for_less_than_the_five_days_that_batch_c
     policies = [it["UpdatePolicy"] for it in templates.properties("AWS::Batch::ComputeEnvironment")]
     assert {policy["JobExecutionTimeoutMinutes"] for policy in policies} == {7200}
     manual = Path(__file__).parents[2] / "docs" / "settings.md"
-    assert "left to end (five days at most)" in manual.read_text(encoding="utf-8")
+    assert "go on to their end (for five days at most)" in manual.read_text(encoding="utf-8")
     assert {policy["TerminateJobsOnUpdate"] for policy in policies} == {False}
 
 
