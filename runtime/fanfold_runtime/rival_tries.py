@@ -70,14 +70,16 @@ class RivalTries:
     def may_come(self) -> bool:
         """Whether this machine is the one to stay for duplicates of what others have not ended.
 
-        Not before it is known which runs are slow, nor longer than one of them may get a duplicate.
+        Not before it is known which runs are slow, nor longer than one of them may get a duplicate. What another has
+        claimed and not begun counts as ended: it is short, or would not have been claimed with others, and the slow one
+        among them could find no machine that has room if all others were gone by then.
         """
         others = [one for one in self._work.held_by_all() if one.machine != self._machine]
         held = [one.runs for one in others if not is_offered_try(one.machine)]
         open_ = {run.index for runs in held for run in runs}
         had = {index for one in others if (index := _index_of_try(one.machine)) is not None}
         at_work = sum(min(len(runs), self._header.n_processes_per_worker) for runs in held)
-        is_known = enough_have_ended(self._work.total() - len(open_), at_work)
+        is_known = enough_have_ended(self._work.total() - at_work, at_work)
         return is_known and not open_ <= had and self._work.stay(self._machine, _STAYS_S)
 
     def _after_loss(

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from fanfold.core.models import EventKind, RunRef, RunStatus
+from fanfold_runtime.rival_tries import RivalTries
 from tests.aws.machines import put_work, state_of, work_of
 from tests.stores.event_log_contract import read_all
 
@@ -131,6 +132,25 @@ def test_of_a_duplicate_and_a_retry_with_one_number_one_is_made(aws_stores):
     work.offer_try(RunRef(0, 3, 0))
     assert work.claim_try(RunRef(0, 3, 0), "a"), "what nobody has taken is the retry of who asks first"
     assert not work.claim_try(RunRef(0, 3, 0), "b")
+
+
+@pytest.mark.parametrize(
+    ("held", "stays"),
+    [
+        ({"a": range(2, 6)}, True),  # the three after its first are short, and then the slow one is known
+        ({"a": range(5, 6)}, True),
+        ({"a": range(2, 4), "b": range(4, 6)}, False),  # who of them ends all it holds stays for the other
+        ({"a": range(4, 5), "b": range(5, 6)}, False),
+        ({}, False),
+    ],
+)
+def test_a_machine_stays_for_duplicates_of_what_another_holds_also_before_that_has_begun_it(aws_stores, held, stays):
+    header = put_work(aws_stores, waits, ["here"] * 6, hedge=True)
+    work = work_of(aws_stores, header)
+    runs = work.take(6)
+    for name, places in held.items():
+        work.hold(name, [runs[place] for place in places])
+    assert RivalTries(header, aws_stores.log, work, "idle").may_come() is stays
 
 
 def test_of_machines_that_ask_at_once_one_makes_a_try(aws_stores):
