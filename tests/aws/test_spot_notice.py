@@ -65,7 +65,7 @@ def test_what_a_machine_has_computed_and_claimed_is_anothers_long_before_the_mac
     assert 2 not in offered
     assert first.poll() is None
     (tmp_path / "go").touch()  # its step ends, is kept, and the run with it: nothing is left that needs this machine
-    assert first.wait(20) == contract.EXIT_GIVEN_BACK
+    assert first.wait(60) == contract.EXIT_GIVEN_BACK
     first.send_signal(signal.SIGKILL)
     began = time.monotonic()
     assert machine(header, AWS_BATCH_JOB_ATTEMPT="2").wait(40) == 0

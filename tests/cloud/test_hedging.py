@@ -36,7 +36,7 @@ def where(request):
 @pytest.mark.usefixtures("engine")
 def test_a_slow_run_gets_a_duplicate_whose_result_counts_and_both_are_paid(tmp_path, eventually, where):
     options = {"folder": str(tmp_path), "hedge": True, "collect": False, **where}
-    job = fanfold.submit(straggles, range(6), **options).wait(60)
+    job = fanfold.submit(straggles, range(6), **options).wait(120)
     assert job.results() == [0, 1, 4, 9, 16, 25]
     assert sorted(begun(tmp_path)) == ["0.0", "1.0", "2.0", "3.0", "3.1", "4.0", "5.0"], "it alone, and once"
     assert job[3].attempt == 1

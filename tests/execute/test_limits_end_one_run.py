@@ -46,15 +46,15 @@ def test_the_deadline_ends_only_that_run_and_tells_the_line_where_it_hung(work):
         "a signal handler": "hangs deaf",
     }
     inputs = [{"how": how} for way in ways for how in (way, "fine")]
-    told = work(hang, inputs, workers=2, timeout_s=0.4)
+    told = work(hang, inputs, workers=2, timeout_s=1)
     assert [one.value for one in told[1::2]] == ["fine"] * len(ways)
     for way, one in zip(ways, told[::2], strict=True):
         assert one.status is RunStatus.TIMED_OUT
-        assert one.error.message == "still running after 0.4 s, which is the limit"
+        assert one.error.message == "still running after 1 s, which is the limit"
         assert "TimeoutError" in one.error.types[0]
         assert f'{__file__}", line {line_of(ways[way])} in hang' in one.error.traceback
         assert "fanfold/execute" not in one.error.traceback
-        assert one.usage.duration_s >= 0.4
+        assert one.usage.duration_s >= 1
 
 
 def test_a_run_within_its_time_is_left_alone(work):
@@ -153,7 +153,7 @@ def test_a_file_that_a_short_run_maps_and_lets_go_of_is_no_peak_of_its_memory(wo
     assert min(peaks, default=0) < 100
 
 
-def test_memory_that_a_short_run_gives_back_is_a_peak(work):
+def test_memory_that_a_short_run_gives_back_is_a_peak(work, eventually):
     def take(kind: str):
         import time
 
@@ -163,6 +163,8 @@ def test_memory_that_a_short_run_gives_back_is_a_peak(work):
         del block
         time.sleep(0.01)
 
-    used = [told.usage for told in work(take, [{"kind": "bytes"}, {"kind": "array"}] * 5)]
-    short = [one for one in used if one.duration_s < 0.2]  # at longer ones the pool looks, while they run
-    assert min(one.peak_memory_mib for one in short) > 100
+    def short_ones():
+        used = [told.usage for told in work(take, [{"kind": "bytes"}, {"kind": "array"}] * 5)]
+        return [one for one in used if one.duration_s < 0.2]  # at longer ones the pool looks, while they run
+
+    assert min(one.peak_memory_mib for one in eventually(short_ones)) > 100

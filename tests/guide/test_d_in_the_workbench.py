@@ -61,7 +61,7 @@ def page(engine, chromium, tmp_path, monkeypatch):
         yield page
         context.close()
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def free_port():
@@ -114,7 +114,7 @@ def test_d24_every_job_of_mine_and_of_the_team_and_one_s_load_output_code_histor
 @HERE_AND_AT_LENGTH_IN_AWS
 def test_d25_a_machine_starts_only_when_asked_for_and_after_a_confirmation(page):
     page.goto(root(page) + "/workbench")
-    expect(page.get_by_text("It runs on small. Press Shift+Enter")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("It runs on small. Press Shift+Enter")).to_be_visible()
     expect(page.get_by_role("button", name="Run (Shift+Enter)")).to_have_count(0)
     page.get_by_label("x: int").press("Shift+Enter")
     dialog = page.get_by_role("dialog")

@@ -63,7 +63,7 @@ def test_wherever_reading_a_job_is_interrupted_none_of_its_events_is_lost():
         held = fanfold.get_job(job.id)
         with suppress(KeyboardInterrupt), CtrlC(number, tracker, state, columns) as interrupt:
             held.tracker.refresh()
-        assert held.wait(timeout=5).counts() == counts
+        assert held.wait(timeout=60).counts() == counts
         assert [str(held.error(index)) for index in range(4)] == errors
         assert [held.result(index) for index in (1, 3)] == [1, 3]
         if interrupt.left > 0:
@@ -83,7 +83,7 @@ def test_wherever_a_retry_is_interrupted_the_job_ends_and_can_be_retried(step, t
         with suppress(KeyboardInterrupt), CtrlC(number, job_module, tracker, LocalEngine) as interrupt:
             job.retry()
         held = fanfold.get_job(job.id)
-        held.wait(timeout=20)
+        held.wait(timeout=60)
         assert held.counts() in ({"failed": 1}, {"cancelled": 1})
         path.write_text("there")
         assert held.retry().results() == ["there"]

@@ -207,17 +207,19 @@ def test_usage_has_a_row_a_run_that_ended(half_failed):
     assert (usage.peak_memory_mib > 0).all()
 
 
-def test_a_dedicated_job_s_load_is_sampled():
+def test_a_dedicated_job_s_load_is_sampled(eventually, tmp_path):
     @fanfold.udf
-    def busy(x: int):
+    def busy(gate: str):
+        import os
         import time
 
-        time.sleep(1.5)
-        return x
+        while not os.path.exists(gate):
+            time.sleep(0.02)
 
-    job = fanfold.submit(busy, [1], instance_type="small", collect=False).wait()
-    samples = job.usage(samples=True)
-    assert len(samples) >= 1
+    job = fanfold.submit(busy, [str(tmp_path / "gate")], instance_type="small", collect=False)
+    eventually(lambda: len(job.usage(samples=True)))
+    (tmp_path / "gate").touch()
+    samples = job.wait().usage(samples=True)
     assert {"at", "run", "cpu_percent", "memory_mib"} <= set(samples.columns)
 
 

@@ -70,7 +70,7 @@ def test_a_wait_with_a_timeout_says_since_when_nothing_has_answered(log):
     began = time.monotonic()
     with pytest.raises(WaitTimeout, match="no answer since"):
         job.wait(timeout=0.3)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("ask", ["as_completed", "results", "collect"])

@@ -115,7 +115,7 @@ def test_kill_9_of_the_caller_ends_its_workers_and_loses_nothing_that_was_done(s
     assert workers
     caller.process.kill()
     caller.process.wait()
-    eventually(lambda: all(is_gone(worker.pid) for worker in workers), within_s=5)
+    eventually(lambda: all(is_gone(worker.pid) for worker in workers))
 
     attached = fanfold.get_job(job.id)
     assert attached.status == "Failed"
@@ -152,7 +152,7 @@ def test_kill_9_of_a_caller_with_forked_children_ends_its_workers_as_well(script
     caller.process.kill()
     caller.process.wait()
     try:
-        eventually(lambda: all(is_gone(worker.pid) for worker in workers), within_s=5)
+        eventually(lambda: all(is_gone(worker.pid) for worker in workers))
         assert fanfold.get_job(job_id).counts() == {"lost": 2}
         assert not is_gone(int(child))
     finally:
@@ -192,7 +192,7 @@ def test_ctrl_c_cancels_cleanly(script, eventually):
     eventually(lambda: len(job.running()) >= 1)
     workers = worker_processes(psutil.Process(caller.process.pid))
     caller.process.send_signal(signal.SIGINT)
-    code, _, err = caller.end(timeout=10)
+    code, _, err = caller.end(timeout=50)
     assert code != 0
     assert "KeyboardInterrupt" in err
     assert job.status == "Cancelled"
@@ -224,7 +224,7 @@ def test_ctrl_c_ends_what_the_process_has_started_and_waits_for(script, eventual
         assert "waiting for" in caller.process.stderr.readline()
     eventually(lambda: len(job.running()) >= 1)
     caller.process.send_signal(signal.SIGINT)
-    err = caller.end(timeout=20)[2]
+    err = caller.end(timeout=50)[2]
     assert f'job {job.id} is cancelled; `fanfold.get_job("{job.id}").retry()` runs the rest.' in err
     assert job.status == "Cancelled"
     assert job.counts() == {"cancelled": 2}

@@ -51,7 +51,7 @@ def test_two_processes_that_write_at_once_lose_nothing(stores):
 def test_a_ctrl_c_while_another_process_writes_leaves_the_store_open_to_all(stores):
     job = a_job()
     assert stores.log.list_jobs() == []
-    other = sqlite3.connect(stores.home / "fanfold.db", timeout=5, isolation_level=None, check_same_thread=False)
+    other = sqlite3.connect(stores.home / "fanfold.db", timeout=60, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
 
     def interrupt():
@@ -59,9 +59,13 @@ def test_a_ctrl_c_while_another_process_writes_leaves_the_store_open_to_all(stor
         other.execute("COMMIT")
 
     timer = threading.Timer(0.5, interrupt)
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
+
+    def put():
+        timer.start()
         stores.log.put_job(job)
+
+    with pytest.raises(KeyboardInterrupt):
+        put()
     timer.join()
     other.execute("BEGIN IMMEDIATE")
     other.execute("ROLLBACK")

@@ -78,7 +78,7 @@ class Workbench:
     def close(self) -> None:
         """End it, as Ctrl-C does."""
         self.process.terminate()
-        self.said = self.process.communicate(timeout=20)
+        self.said = self.process.communicate(timeout=60)
 
 
 def _free_port() -> int:

@@ -45,7 +45,7 @@ class Slow(SharedReader):
 
     def _read(self):
         self.begun.set()
-        assert self.go_on.wait(30)
+        assert self.go_on.wait(120)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def slow():
     reader = Slow()
     thread = threading.Thread(target=reader.look)
     thread.start()
-    assert reader.begun.wait(10)
+    assert reader.begun.wait(60)
     yield reader
     reader.go_on.set()
     thread.join()
