@@ -118,6 +118,8 @@ def test_shared_memory_that_a_run_forgets_is_removed_and_its_worker_stays(work):
     told = work(forget, [{}] * 3)
     assert not shared_memory() & {one.value[0] for one in told}
     assert len({one.value[1] for one in told}) == 1
+    for one in told:  # what Python says of it is in the log of the run that it is about
+        assert one.printed.count("leaked shared_memory objects") == 1
 
 
 def test_shared_memory_of_a_run_that_is_ended_is_removed(work, tmp_path, eventually):

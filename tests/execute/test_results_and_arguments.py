@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -120,6 +121,24 @@ def test_processes_of_loky_find_the_udfs_own_modules_as_they_are_now(work):
         return [type(each) is Box and each.x for each in boxes], [type(each) is Cubed and each.value for each in cubes]
 
     assert work(spread, timeout_s=60)[0].value == ([0, 5, 10], [1, 2, 9])
+
+
+def test_joblib_within_a_run_tidies_up_before_the_next_one_and_says_nothing(work):
+    def spread(size: int):
+        import os
+
+        import numpy as np
+        from joblib import Parallel, delayed
+
+        total = sum(Parallel(n_jobs=2)(delayed(np.sum)(np.ones(size)) for _ in range(3)))
+        return float(total), os.getpid()
+
+    sizes = (10, 400_000)  # an array as large as the second is a file that joblib's processes share
+    told = work(spread, [{"size": size} for size in sizes], timeout_s=60)
+    assert [one.value[0] for one in told] == [30.0, 1_200_000.0]
+    assert [one.printed for one in told] == ["", ""]
+    (pid,) = {one.value[1] for one in told}  # nothing of it makes another worker necessary
+    assert not list(Path("/dev/shm").glob(f"joblib_memmapping_folder_{pid}_*"))
 
 
 @pytest.mark.usefixtures("project")

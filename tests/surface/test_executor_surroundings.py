@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import math
+import multiprocessing
 import subprocess
 import sys
 import textwrap
@@ -225,3 +227,14 @@ def test_types_of_a_script_that_contain_themselves_go_along(executor):
     assert known_as is node
     alias = executor.submit(lambda alias: alias, namespace["Json"]).result()
     assert alias.__value__.__args__[1].__args__[0] is alias
+
+
+def factorials(method):
+    with multiprocessing.get_context(method).Pool(2) as processes:
+        return processes.map(math.factorial, range(4))
+
+
+def test_a_call_may_start_processes_of_its_own():
+    with fanfold.Executor(max_workers=1) as executor:
+        for method in ("fork", "spawn", "forkserver"):
+            assert executor.submit(factorials, method).result(timeout=60) == [1, 1, 2, 6]

@@ -5,6 +5,7 @@ runs meet them, for these have workers of their own. Imported by workers: cheap 
 """
 
 import _signal  # type: ignore[import-not-found]  # the public module makes an enum of each handler, 1 µs
+import atexit
 import builtins
 import gc
 import json
@@ -175,8 +176,8 @@ def _remove(path: str) -> None:
 # What goes on after a run is over: its threads and processes. A worker in which anything does performs no other
 # run.
 
-#: A resource tracker needs so long at most to remove what was left to it.
-_TRACKER_S = 1.0
+#: A resource tracker needs so long at most to remove what was left to it: on a busy machine it may only just start.
+_TRACKER_S = 5.0
 
 
 class Leftovers:
@@ -208,20 +209,58 @@ class Leftovers:
 
         A resource tracker then removes shared memory and semaphores that the run has left.
         """
-        executors = sys.modules.get("joblib.externals.loky.reusable_executor")
-        executor: Any = getattr(executors, "_executor", None)
-        if executor is not None:
-            executor.shutdown(wait=True, kill_workers=True)
-        for tracker in _trackers():
-            if id(tracker) not in self._trackers and tracker._fd is not None:
-                _end_tracker(tracker)
+        for package in _LOKYS:
+            executor: Any = getattr(sys.modules.get(f"{package}.reusable_executor"), "_executor", None)
+            if executor is not None:
+                executor.shutdown(wait=True, kill_workers=True)
+        trackers = [tracker for tracker in _trackers() if id(tracker) not in self._trackers]
+        if set(_children()) - self._children - {tracker._pid for tracker in trackers}:
+            return  # another process may hold a tracker's pipe open, and this one will not go on anyway
+        if any(type(tracker).__module__.startswith(_LOKYS) for tracker in trackers):
+            _have_joblib_tidy()
+        for tracker in trackers:
+            _end_tracker(tracker)
+
+
+#: loky, and the copy that joblib has of it.
+_LOKYS = ("joblib.externals.loky", "loky")
 
 
 def _trackers() -> list[Any]:
     """The resource trackers that run: multiprocessing's, and loky's."""
-    names = ("multiprocessing.resource_tracker", "joblib.externals.loky.backend.resource_tracker")
+    names = ("multiprocessing.resource_tracker", *(f"{package}.backend.resource_tracker" for package in _LOKYS))
     found = [getattr(sys.modules.get(name), "_resource_tracker", None) for name in names]
     return [tracker for tracker in found if tracker is not None and tracker._fd is not None]
+
+
+def _have_joblib_tidy() -> None:
+    """Have joblib remove its folders for large arrays now, which it does when a process ends.
+
+    loky's tracker goes with the run, and would call what it has not been told to forget leaked: in the run's own log.
+    """
+    known = _Listing()
+    atexit.unregister(known)
+    for remove in known.functions:
+        if getattr(remove, "__module__", None) == "joblib._memmapping_reducer":
+            atexit.unregister(remove)
+            with suppress(Exception):  # the tracker then removes it, and says so
+                remove()
+
+
+class _Listing:
+    """Equal to nothing, and keeps what it was compared with: there is no other way to see what `atexit` holds."""
+
+    def __init__(self) -> None:
+        self.functions: list[Callable[[], Any]] = []
+
+    def __eq__(self, other: object) -> bool:
+        self.functions.append(other)  # type: ignore[arg-type]
+        return False
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __call__(self) -> None:
+        """Nothing: `atexit` takes only what can be called."""
 
 
 def _end_tracker(tracker: Any) -> None:

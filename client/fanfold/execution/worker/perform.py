@@ -179,8 +179,11 @@ class LoadedUdf:
 
     @property
     def source(self) -> str:
-        """Where the UDF is for a process of its own that wants it: the bundle's file and the folder of its blobs."""
-        return f"{self._bundle}\n{self._folder}"
+        """Where the UDF is for a process of its own that wants it: the bundle's file and the folder of its blobs.
+
+        Empty where there is no bundle.
+        """
+        return self._bundle and f"{self._bundle}\n{self._folder}"
 
 
 class JobContext:

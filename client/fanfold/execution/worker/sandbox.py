@@ -231,13 +231,13 @@ class Sandbox:
         cpu_s = self._cpu.since_last(duration_s)
         self._flush()
         peak_mib = self._memory.peak_mib(duration_s)
-        printed = self._log_number_if_used()
         if self._memory.left_mib() > _COLLECT_ABOVE_MIB:
             gc.collect()
         if self._puts_back:
             self._restore()
             self.tainted = self.tainted or self._leftovers.found()
         self.tainted = self.tainted or job.fresh
+        printed = self._log_number_if_used()  # by now: what it has left behind may have had something to say
         # Not by `round`, which takes three times as long.
         used = int(duration_s * 1e6) / 1e6, int(cpu_s * 1e6) / 1e6, int(peak_mib * 10) / 10
         return Finished(called.number, time.time(), *used, *result, printed, self.tainted)
@@ -327,7 +327,8 @@ class Sandbox:
         """Say in the environment, also for processes that the UDF starts, what run this is."""
         if job is not self._job:
             self._job = job
-            self._set(ENV_SOURCE, job.udf.source)
+            if job.udf.source:
+                self._set(ENV_SOURCE, job.udf.source)
             self._set(ENV_RUN, job.id)
             if job.mount:
                 self._set(ENV_MOUNT, job.mount)
