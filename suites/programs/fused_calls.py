@@ -208,7 +208,7 @@ def other_calls():
     for option in (
         {"cache_max_age": "1m"},
         {"cache_reset": True},
-        {"cache_key_exclude": ["y"]},
+        {"cache_key_exclude": ["x"]},
         {"cache_storage": "local"},
     ):
         case(f"cache({', '.join(option)})", lambda option=option: fused.cache(**option)(plain)(3), 4)

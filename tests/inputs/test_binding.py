@@ -362,4 +362,4 @@ def _nothing(): ...
 def test_what_is_read_from_a_function_itself_is_what_inspect_says(fn):
     """Most functions are read without `inspect`, which takes long to import."""
     assert _plain(fn) in (None, declared(fn))
-    assert (_plain(fn) is None) is (fn in (_annotated, _of_none, _of_list) or sys.version_info >= (3, 14))
+    assert (_plain(fn) is None) is (fn in (_annotated, _of_none, _of_list))

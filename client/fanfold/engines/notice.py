@@ -147,6 +147,7 @@ def post(url: str, notice: Notice) -> str:
         with build_opener(_NoRedirect()).open(request, timeout=_ANSWERS_WITHIN_S):
             return ""
     except HTTPError as error:
+        error.close()  # it is the answer as well, and holds the connection
         return f"it answers {error.code} {error.reason}"
     except URLError as error:
         return f"no answer ({error.reason})"

@@ -175,8 +175,10 @@ def _refused(source: WheelSource, error: Exception) -> ConfigurationError:
     said = without_passwords(str(error))
     host = urlsplit(source.address).hostname or "the index"
     step = "check the network, and call again."
-    if isinstance(error, urllib.error.HTTPError) and error.code in (401, 403):
-        step = "give its user and password, in pip.conf, PIP_INDEX_URL or the netrc file."
+    if isinstance(error, urllib.error.HTTPError):
+        error.close()  # it is the answer as well, and holds the connection
+        if error.code in (401, 403):
+            step = "give its user and password, in pip.conf, PIP_INDEX_URL or the netrc file."
     return ConfigurationError(f"{source.file} could not be fetched from {host}: {said}.", next_step=step)
 
 

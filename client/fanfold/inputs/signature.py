@@ -353,9 +353,12 @@ class Declared(NamedTuple):
 
 def _plain(fn: Any) -> Declared | None:
     """What most UDFs say, read from the function itself; None for one that says more than the plainest."""
-    if type(fn) is not FunctionType or fn.__dict__ or sys.version_info >= (3, 14):  # where annotations are evaluated
+    if type(fn) is not FunctionType or fn.__dict__:
         return None
-    code, given, annotations = fn.__code__, fn.__defaults__ or (), fn.__annotations__
+    try:
+        code, given, annotations = fn.__code__, fn.__defaults__ or (), fn.__annotations__
+    except Exception:  # noqa: BLE001  from 3.14 on they are evaluated here: the user's own code
+        return None
     parameters = code.co_varnames[: code.co_argcount]
     says_more = code.co_posonlyargcount or code.co_kwonlyargcount or code.co_flags & _TAKES_MORE
     if says_more or not all(any(each is one for one in _PLAIN) for each in (*annotations.values(), *map(type, given))):

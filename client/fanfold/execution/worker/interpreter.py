@@ -413,8 +413,8 @@ COMPUTING = frozenset(
 _FROM_BUILTINS = frozenset("breakpoint compile eval exec getattr globals input locals open vars".split())
 #: What leads from a module that computes to all else: other modules within it, frames, files, settings of its own.
 _FROM_COMPUTING = frozenset(
-    "abc ast bltns builtins codecs contextlib copyreg inspect keyword os signal sre_compile sre_parse sys threading"
-    " types warnings attrgetter methodcaller clock_settime tzset setstate set_state"
+    "abc annotationlib ast bltns builtins codecs contextlib copyreg inspect keyword os signal sre_compile sre_parse sys"
+    " threading types warnings attrgetter methodcaller clock_settime tzset setstate set_state"
     " ag_frame cr_frame f_back f_builtins f_globals f_locals gi_frame tb_frame DataSource ctypeslib distutils dump"
     " dumps f2py fromfile fromregex genfromtxt load loadtxt lookfor memmap open_memmap save savetxt savez"
     " savez_compressed source test testing tofile".split()
