@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pytest
 
 from fanfold.source.capture import capture
+from fanfold.source.explain import Travels, explain, explain_bundle
 from fanfold.source.load import unload
 from tests.source.conftest import Desk, arrived
 
@@ -87,3 +90,40 @@ def test_what_only_a_module_mentions_that_is_not_imported_yet_is_what_it_is_now(
     module = desk.module("import scale\ndef main(x):\n    import late\n    return late.scaled(x)\n")
     module.scale.FACTOR = 5
     assert arrived(capture(module.main))(3) == 15
+
+
+SHELF = """
+    from contextvars import ContextVar
+    class Book:
+        def __init__(self, title): self.title = title
+    RULES = ContextVar("rules", default=["strict"])
+    BOOKS = {"first": Book("A"), "second": Book("B")}
+    """
+
+
+def test_explain_says_by_name_of_what_the_module_has_and_by_value_of_what_it_is_given(desk: Desk) -> None:
+    desk.write("shelf.py", textwrap.dedent(SHELF))
+    module = desk.module("""
+        import shelf
+        from shelf import BOOKS, RULES as OURS
+        OWN = {"b": 2}
+        def main(): return BOOKS["first"], OURS, OWN, shelf.Book
+        """)
+    by_name = Travels("name", "OURS", "shelf.RULES")
+    for explained in (explain(module.main), explain_bundle(capture(module.main))):
+        assert by_name in explained.things
+        assert {each.lane for each in explained.things if each.name.startswith("OURS")} == {"name"}
+        assert {each.lane for each in explained.things if each.name == "OWN"} == {"value"}
+        assert "object" in {each.lane for each in explained.things if each.name.startswith("BOOKS")}
+
+
+def test_explain_tells_a_part_of_a_module_s_object_that_the_code_holds_besides(desk: Desk) -> None:
+    desk.write("shelf.py", textwrap.dedent(SHELF))
+    module = desk.module("""
+        import shelf
+        from shelf import RULES
+        STRICT = RULES.get()
+        def main(): return RULES, STRICT, shelf.Book
+        """)
+    lanes = {(each.lane, each.name) for each in explain(module.main).things}
+    assert {("name", "RULES"), ("value", "STRICT")} <= lanes

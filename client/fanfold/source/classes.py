@@ -86,7 +86,7 @@ def describe(graph: Graph, made: type) -> Any:
     namespace = vars(sys.modules[module]) if module in sys.modules else {}
     if module != "__main__" and namespace and namespace is not graph.home and has_name(made, module, name):
         return by_name(graph, module, name)
-    graph.lanes.append(("source", name, "a class", 0, module))
+    graph.note_lane("source", name, "a class", 0, module)
     if "_fields" in vars(made) and "_make" in vars(made) and issubclass(made, tuple):
         return _named_tuple(graph, made)
     if is_enum(made) or not _is_plain(made):

@@ -92,7 +92,7 @@ def explain(udf: Any) -> Explanation:
     """
     captured = Captured(udf, sealing=_no_sealing)
     bundle = captured.bundle
-    things = [Travels(*each) for each in captured.graph.lanes]
+    things = [Travels(*each) for each in captured.graph.lanes()]
     things += [Travels("setup", text, "set-up", where=where) for text, where in captured.taken]
     left = [Travels("left", each.text, each.why, where=f"{each.path}:{each.line}") for each in captured.left]
     return _explanation(bundle, things, left)

@@ -310,7 +310,7 @@ def describe(graph: Graph, function: FunctionType) -> tuple[Any, Any]:
         )
     parts = _parts(graph, function, usage, is_whole=is_whole)
     lane, size = ("source", 0) if code[0] == "text" else ("compiled", len(code[1]))
-    graph.lanes.append((lane, function.__qualname__, "a function", size, f"{shown_path(usage.path)}:{usage.line}"))
+    graph.note_lane(lane, function.__qualname__, "a function", size, f"{shown_path(usage.path)}:{usage.line}")
     return ["function", {"code": code, **parts}], _meaning(parts, meaning)
 
 

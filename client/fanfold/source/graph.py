@@ -47,6 +47,11 @@ class _Part(NamedTuple):
     steps: list[Any]
 
 
+#: Lane, name, what it is, bytes, and file and line.
+Lane = tuple[str, str, str, int, str]
+_OUTSIDE = -1
+
+
 class Graph:
     """Nodes by number, what each means for the code hash, and the texts that their code stands in."""
 
@@ -66,8 +71,6 @@ class Graph:
         self.put_blob = put_blob
         self.home = home
         self.nodes: list[Any] = []
-        #: Lane, name, what it is, bytes, and file and line: see `explain`.
-        self.lanes: list[tuple[str, str, str, int, str]] = []
         self.after: list[tuple[str, str, Ref]] = []
         self.needs: dict[tuple[str, str], str] = {}
         self.mentions: set[str] = set()
@@ -82,6 +85,14 @@ class Graph:
         self._uses: list[tuple[UseSite, str]] = []
         self._steps: list[str] = []
         self._entered: set[tuple[Ref, int]] = set()
+        #: The nodes that are being described, the outermost first; within which each was met first, and where again.
+        self._within: list[int] = [_OUTSIDE]
+        self._met_in: list[int] = []
+        self._met_again: set[tuple[int, int]] = set()
+        #: By the node within which it was said: see `lanes`.
+        self._lanes: list[tuple[int, Lane]] = []
+        #: Nodes that are what a module of the project has under a name.
+        self._of_modules: dict[int, tuple[str, str]] = {}
 
     # What has been seen
 
@@ -94,10 +105,10 @@ class Graph:
             return [value]
         if kind is float and -_INFINITY < value < _INFINITY:
             return [value]
-        known = self._memo.get(id(value))
-        if type(known) is _Part:
-            known = self._memo[id(value)] = self.number(["at", known.whole, known.steps])
+        known = self._known(value)
         if known is not None:
+            if type(known) is int:
+                self._met_again.add((known, self._within[-1]))
             return known
         self._steps.append(step)
         function = udf_function(value)
@@ -105,6 +116,14 @@ class Graph:
         self._steps.pop()
         self.remember(value, number)
         return number
+
+    def _known(self, value: Any) -> Ref:
+        known = self._memo.get(id(value))
+        if type(known) is _Part:
+            part = self._memo[id(value)] = self.number(["at", known.whole, known.steps])
+            self._met_again.add((known.whole, part))
+            return part
+        return known
 
     def remember(self, value: Any, ref: Ref) -> None:
         """Have a value known by a reference."""
@@ -119,6 +138,7 @@ class Graph:
         """The number of a node of which nobody has the object, and what it means for the hash, where that is more."""
         self.nodes.append(node)
         self._meanings.append(node if meaning is None else meaning)
+        self._met_in.append(self._within[-1])
         return len(self.nodes) - 1
 
     def annotations(self, value: dict[str, Any]) -> int:
@@ -163,19 +183,20 @@ class Graph:
 
     def number_of(self, value: Any) -> int | None:
         """The number of a value's node, where something refers to it."""
-        ref = self.ref(value) if type(value) not in _LITERALS and self.knows(value) else None
+        ref = self._known(value) if type(value) not in _LITERALS else None
         return ref if type(ref) is int else None
 
     def give_name(self, number: int, module: str, name: str) -> None:
         """Have a node be what a module of the project has under a name."""
         self.nodes[number] = self._meanings[number] = ["import", module, name]
+        self._of_modules[number] = module, name
 
     def _add(self, value: Any) -> int:
-        number = len(self.nodes)
-        self.nodes.append(None)
-        self._meanings.append(None)
+        number = self.number([])
         self.remember(value, number)
+        self._within.append(number)
         node, meaning = self._described(value)
+        self._within.pop()
         self.nodes[number] = node
         self._meanings[number] = node if meaning is None else meaning
         return number
@@ -213,18 +234,18 @@ class Graph:
         """Whether a value can travel; nothing of it does where it cannot."""
         count, known = len(self.nodes), len(self._memo)
         spaces = [{k: dict(v) if isinstance(v, dict) else v for k, v in space.items()} for space in self.spaces]
-        kept = (dict(self.needs), list(self.lanes), list(self.after), list(self._uses), list(self._steps))
-        entered = set(self._entered)
+        kept = (dict(self.needs), list(self._lanes), list(self.after), list(self._uses), list(self._steps))
+        kept_too = set(self._entered), list(self._within), set(self._met_again)
         try:
             self.ref(value)
         except (CaptureError, RecursionError):
-            del self.nodes[count:], self._meanings[count:]
+            del self.nodes[count:], self._meanings[count:], self._met_in[count:]
             while len(self._memo) > known:
                 self._memo.popitem()
             self.spaces = spaces
             self._spaces = {key: n for key, n in self._spaces.items() if n < len(spaces)}
-            self.needs, self.lanes, self.after, self._uses, self._steps = kept
-            self._entered = entered
+            self.needs, self._lanes, self.after, self._uses, self._steps = kept
+            self._entered, self._within, self._met_again = kept_too
             return False
         return True
 
@@ -243,6 +264,45 @@ class Graph:
         """The error for a value that cannot travel, by the name, file and line that use it."""
         usage, name = self._uses[-1] if self._uses else (None, "")
         return refusals.cannot_travel(usage, name, value, "".join(self._steps), why)
+
+    # Which lane each thing takes, for `explain`
+
+    def note_lane(self, lane: str, name: str, what: str, size: int = 0, where: str = "") -> None:
+        """Note by which lane what is being described travels."""
+        self._lanes.append((self._within[-1], (lane, name, what, size, where)))
+
+    def lanes(self) -> list[Lane]:
+        """What travels by which lane, now that all has been captured.
+
+        What turned out to be a module's own goes by name, and nothing of it that nothing else refers to.
+        """
+        reached = self._reached()
+        said: list[Lane] = []
+        for number, (lane, name, what, size, where) in self._lanes:
+            if number in reached and number not in self._of_modules:
+                if number != _OUTSIDE and self._met_in[number] in self._of_modules:
+                    name = self._names_of(number, name)[0]  # noqa: PLW2901
+                said.append((lane, name, what, size, where))
+        for number, (module, name) in self._of_modules.items():
+            said += [("name", own, f"{module}.{name}", 0, "") for own in self._names_of(number, name)]
+        return said
+
+    def _names_of(self, number: int, known_as: str) -> list[str]:
+        """The names that the code which travels has for a node; what it is known as where it has none."""
+        of_code = (space.get("globals", {}).items() for space in self.spaces)
+        return [name for names in of_code for name, ref in names if ref == number] or [known_as]
+
+    def _reached(self) -> set[int]:
+        below: dict[int, list[int]] = {}
+        for number, within in (*enumerate(self._met_in), *self._met_again):
+            below.setdefault(within, []).append(number)
+        reached, left = {_OUTSIDE}, [_OUTSIDE]
+        while left:
+            within = left.pop()
+            new = set(below.get(within, ())) - reached if within not in self._of_modules else set()
+            reached |= new
+            left += new
+        return reached
 
     # Texts and modules
 

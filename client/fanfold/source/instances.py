@@ -50,7 +50,7 @@ def describe(graph: Graph, value: Any) -> Any:
     if value is ... or value is NotImplemented:
         return by_name(graph, "builtins", "Ellipsis" if value is ... else "NotImplemented")
     if knows(kind) and (text := encoded(value, graph.put_blob)) is not None:
-        graph.lanes.append(("value", graph.label(), f"a {kind.__qualname__}", len(text), ""))
+        graph.note_lane("value", graph.label(), f"a {kind.__qualname__}", len(text))
         _require_package(graph, kind)
         return ["value", text] if _is_writeable(value, kind) else _read_only(graph, text)
     if stream := next((name for name in _STREAMS if getattr(sys, name, None) is value), None):
@@ -72,7 +72,7 @@ def describe_secret(graph: Graph, value: Any) -> tuple[Any, Any]:
         text = encoded(value)
     if text is None:
         raise graph.refuse(value, "a secret of a class that is not pydantic's own goes as an argument")
-    graph.lanes.append(("value", graph.label(), f"a {type(value).__qualname__}, sealed", len(text), ""))
+    graph.note_lane("value", graph.label(), f"a {type(value).__qualname__}, sealed", len(text))
     return ["value", text], ["value", key_text(text)]
 
 
@@ -127,7 +127,7 @@ def _container(graph: Graph, value: Any, kind: type) -> Any:
             for part, steps in parts.values():
                 if steps:
                     graph.remember_part(part, value, list(steps))
-            graph.lanes.append(("value", graph.label(), f"a {kind.__qualname__}", len(text), ""))
+            graph.note_lane("value", graph.label(), f"a {kind.__qualname__}", len(text))
             return ["value", text]
     if kind is dict:
         items = list(value.items())
@@ -325,7 +325,7 @@ def _made_anew(graph: Graph, value: Any, kind: type) -> Any:
         raise graph.refuse(value, str(error)) from None
     if anew is None:
         return None
-    graph.lanes.append(("object", graph.label(), f"a new {anew.module}.{anew.name}", 0, ""))
+    graph.note_lane("object", graph.label(), f"a new {anew.module}.{anew.name}")
     is_own_class = issubclass(kind, _local) and kind is not _local
     maker = graph.ref(kind) if is_own_class else graph.number(by_name(graph, anew.module, anew.name))
     attributes = [[name, graph.ref(each, f".{name}")] for name, each in anew.attributes.items()]
@@ -355,7 +355,7 @@ def _of_boto3(graph: Graph, value: Any) -> Any:
     except NotAnew as error:
         raise graph.refuse(value, str(error)) from None
     graph.project.imports.add("boto3")
-    graph.lanes.append(("object", graph.label(), f"a new {parts[0]} of boto3", 0, ""))
+    graph.note_lane("object", graph.label(), f"a new {parts[0]} of boto3")
     return call(graph, made_anew, *parts)
 
 
@@ -405,7 +405,7 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
     if kind.__module__ != "builtins":
         graph.note_object(value)
         _refuse_locked(graph, value, (args, state))
-    graph.lanes.append(("object", graph.label(), f"a {kind.__module__}.{kind.__qualname__}", 0, ""))
+    graph.note_lane("object", graph.label(), f"a {kind.__module__}.{kind.__qualname__}")
     parts: dict[str, Any] = {"of": graph.ref(maker), "args": [graph.ref(each) for each in args]}
     if state is not None:
         parts |= {"state": _state(graph, state), **_shared(value, kind, state)}
@@ -446,7 +446,7 @@ def _of_array_or_frame(graph: Graph, value: Any, kind: type) -> Any:
     from fanfold.codec.extended import frompyfunc, function_of, put_on, taken_apart
 
     if (apart := taken_apart(value, kind)) is not None:
-        graph.lanes.append(("object", graph.label(), f"a {kind.__module__}.{kind.__qualname__}", 0, ""))
+        graph.note_lane("object", graph.label(), f"a {kind.__module__}.{kind.__qualname__}")
         return call(graph, put_on, kind, *apart)
     if kind.__name__ != "ufunc":
         return None

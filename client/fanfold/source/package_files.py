@@ -44,7 +44,7 @@ def pack_all(
         if packed is None:
             left.append(package)
         elif packed:
-            graph.lanes.append(("value", package, "the files beside its modules", len(packed), ""))
+            graph.note_lane("value", package, "the files beside its modules", len(packed))
             texts[package] = encode_json(packed, put_blob=graph.put_blob)
             hashes.append((package, sha256(packed).hexdigest()))
     return texts, hashes, left

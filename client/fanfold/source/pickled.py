@@ -43,7 +43,7 @@ def describe(graph: Graph, value: type, why: str = "") -> Any:
     graph.needs["Python", f"{label} (a class, pickled)"] = f"{sys.version_info.major}.{sys.version_info.minor}"
     for each in (*value.__mro__[1:], type(value)):
         graph.note_version(each)
-    graph.lanes.append(("pickle", label, f"a {type(value).__module__}.{type(value).__qualname__}", sink.tell(), ""))
+    graph.note_lane("pickle", label, f"a {type(value).__module__}.{type(value).__qualname__}", sink.tell())
     data = sink.getvalue()
     written = graph.number(
         ["value", encode_json(data, put_blob=graph.put_blob)], ["pickled", meaning(data, _addresses(value))]
