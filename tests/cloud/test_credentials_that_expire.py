@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import textwrap
 import threading
 from pathlib import Path
@@ -60,7 +61,7 @@ def test_a_notebook_whose_keys_expire_goes_on_in_its_next_cell(on_cloud, keys, t
     cells = [textwrap.dedent(BEGIN).replace("{folder}", str(tmp_path)), GO_ON]
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     made.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
-    notebook = nbclient.NotebookClient(made, timeout=60, resources={"metadata": {"path": str(tmp_path)}})
+    notebook = nbclient.NotebookClient(made, timeout=120, resources={"metadata": {"path": str(tmp_path)}})
 
     def expire() -> None:
         eventually((tmp_path / "told").exists)
@@ -70,7 +71,7 @@ def test_a_notebook_whose_keys_expire_goes_on_in_its_next_cell(on_cloud, keys, t
     expiring = threading.Thread(target=expire)
     expiring.start()
     notebook.on_cell_execute = lambda cell_index, **_: sign_in(keys, OPERATOR_KEY) if cell_index else None
-    notebook.execute()
+    asyncio.run(notebook.async_execute())
     expiring.join()
     first, second = ("".join(one["text"] for one in cell.outputs if one.get("name") == "stdout") for cell in made.cells)
     assert "The AWS credentials in use have expired" in first

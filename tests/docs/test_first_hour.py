@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import textwrap
 
@@ -59,7 +60,8 @@ def test_in_a_notebook(person, monkeypatch):
     for name in [name for name in os.environ if name.startswith("FANFOLD_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(person.home))
-    NotebookClient(book, timeout=120, resources={"metadata": {"path": str(person.folder)}}).execute()
+    where = {"metadata": {"path": str(person.folder)}}
+    asyncio.run(NotebookClient(book, timeout=120, resources=where).async_execute())
     shown = [cell.outputs[-1]["data"] if cell.outputs else {} for cell in book.cells]
     assert "<table" in shown[2]["text/html"]
     assert "24.0" in shown[2]["text/html"]

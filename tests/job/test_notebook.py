@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import textwrap
 
 import nbclient
@@ -40,7 +41,8 @@ def notebook(tmp_path):
         texts = [SETUP.format(flag=str(tmp_path / "flag")), *map(textwrap.dedent, cells)]
         made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in texts])
         made.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
-        nbclient.NotebookClient(made, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+        where = {"metadata": {"path": str(tmp_path)}}
+        asyncio.run(nbclient.NotebookClient(made, timeout=120, resources=where).async_execute())
         return [cell.outputs for cell in made.cells[1:]]
 
     return run
@@ -125,7 +127,8 @@ def test_what_is_tried_in_a_notebook_is_what_its_cells_say_and_errors_name_the_c
     ]
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
     where = {"metadata": {"path": str(tmp_path)}}
-    nbclient.NotebookClient(made, timeout=120, kernel_name="python3", allow_errors=True, resources=where).execute()
+    client = nbclient.NotebookClient(made, timeout=120, kernel_name="python3", allow_errors=True, resources=where)
+    asyncio.run(client.async_execute())
     outputs = [cell.outputs for cell in made.cells]
     shown = ["".join(o.get("text", o.get("data", {}).get("text/plain", "")) for o in each) for each in outputs]
     assert "tried 1" in shown[1]
