@@ -8,11 +8,12 @@ import sys
 
 from moto.server import ThreadedMotoServer
 
-from tests.aws import moto_tables
+from tests.aws import moto_tables, moto_writes
 
 if __name__ == "__main__":
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     moto_tables.install()
+    moto_writes.install()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     print(server.get_host_and_port()[1], flush=True)

@@ -1,21 +1,18 @@
-"""moto's tables, read as fast as a table of DynamoDB, by partition, and written as exactly: one write at a time.
+"""moto's tables, read as fast as a table of DynamoDB: by partition.
 
 moto sorts all items of a table for each query, and measures each item of the partition that it then leaves out: what
-3,000 runs wrote took each of their readers seconds, and all of them together the square of that. And it reads an item,
-checks a condition or counts, writes and answers while other threads do the same: on a loaded machine two callers were
-told the same count, where DynamoDB tells each its own.
+3,000 runs wrote took each of their readers seconds, and all of them together the square of that.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import wraps
 from typing import Any, NamedTuple
 
 from moto.dynamodb.comparisons import get_comparison_func
 from moto.dynamodb.models.table import Table
-from moto.dynamodb.responses import DynamoHandler
 
 
 class _Query(NamedTuple):
@@ -27,7 +24,9 @@ class _Query(NamedTuple):
 
     def candidates(self, table: Table) -> list[Any]:
         if self.partition is None:
-            return [item for some in table.items.values() for item in some.values()]
+            return [
+                item for some in list(table.items.values()) for item in list(some.values())
+            ]  # others write meanwhile
         there = list(table.items.get(self.partition, {}).values())
         if not self.comparison:
             return there
@@ -36,26 +35,12 @@ class _Query(NamedTuple):
 
 
 _under_way = threading.local()
-_writes = threading.RLock()
 
 
 def install() -> None:
-    """Have queries look at what they can find alone, and writes wait for each other. Again is harmless."""
+    """Have queries look at what they can find alone. Again is harmless."""
     if not hasattr(Table.query, "__wrapped__"):
         _query_by_partition()
-        for name in ("put_item", "update_item", "delete_item", "batch_write_item", "transact_write_items"):
-            setattr(DynamoHandler, name, _one_at_a_time(getattr(DynamoHandler, name)))
-
-
-def _one_at_a_time(write: Callable[[DynamoHandler], Any]) -> Callable[[DynamoHandler], Any]:
-    """The write with its answer, which moto words from the item as it is by then."""
-
-    @wraps(write)
-    def alone(self: DynamoHandler) -> Any:
-        with _writes:
-            return write(self)
-
-    return alone
 
 
 def _query_by_partition() -> None:

@@ -1,13 +1,8 @@
-"""A query of a table costs what its partition holds, as in DynamoDB, and answers what moto's own does; writes wait."""
+"""A query of a table costs what its partition holds, as in DynamoDB, and answers what moto's own does."""
 
 from __future__ import annotations
 
-import sys
-from concurrent.futures import ThreadPoolExecutor
-
-import boto3
 import pytest
-from moto import mock_aws
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.dynamodb.models.table import Table
 
@@ -62,36 +57,3 @@ def test_it_looks_at_its_own_partition_alone(table):
     table.items[text("p2")] = {text("01"): "not looked at"}
     found, *_ = Table.query(table, text("p1"), ">", [text("12")], None, None, True, None)
     assert [item.range_key.value for item in found] == ["13", "16", "19", "22", "25", "28"]
-
-
-@pytest.fixture
-def hasty_threads():
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
-
-
-@pytest.mark.usefixtures("hasty_threads")
-def test_each_of_many_threads_that_count_at_once_is_told_a_count_of_its_own():
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="us-east-1")
-        client.create_table(
-            TableName="counts",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
-
-        def count(_: int) -> int:
-            answer = client.update_item(
-                TableName="counts",
-                Key={"pk": {"S": "one"}},
-                UpdateExpression="ADD n :one",
-                ExpressionAttributeValues={":one": {"N": "1"}},
-                ReturnValues="UPDATED_NEW",
-            )
-            return int(answer["Attributes"]["n"]["N"])
-
-        with ThreadPoolExecutor(8) as threads:
-            assert sorted(threads.map(count, range(80))) == list(range(1, 81))

@@ -26,7 +26,7 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 from fanfold.contract.cloud import REALTIME_HANDLER, SHEPHERD_HANDLER
-from tests.aws import moto_tables
+from tests.aws import moto_tables, moto_writes
 from tests.aws.cloud import ACCOUNT, ENVIRONMENT, REGION
 from tests.aws.processes import Starter, start_process
 from tests.cloud import limits, seams
@@ -42,8 +42,9 @@ from tests.cloud.permissions import JOB_KEY, REALTIME_KEY, SHEPHERD_KEY, Permiss
 from tests.cloud.states.integrations import Integrations
 from tests.cloud.states.interpreter import Surroundings
 
-#: What a lost machine held, another takes over after this; on AWS after 45 s.
-LEASE_S = "2"
+#: What a lost machine held, another takes over after this; on AWS after 45 s. A machine of a loaded computer stands
+#: still for a second or two, and is not lost.
+LEASE_S = "6"
 #: For what has told its result, and is about to end.
 _GOODBYE_S = 0.5
 
@@ -96,6 +97,7 @@ class Server:
         self.surroundings = Surroundings(integrations.call, integrations.read_items, wait_scale=wait_scale)
         self.executions = Executions(self.surroundings)
         moto_tables.install()
+        moto_writes.install()
         self.events = Events(ACCOUNT, REGION, self.functions, self.permissions.refuses)
         self.events.install()
         self.executions.tell = self.events.execution_ended
