@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -30,6 +31,11 @@ _MARKS_OF_FOLDERS = {
     "workbench": "browser",
 }
 _MARKS_OF_FIXTURES = {"cloud": "cloud", "engine": "cloud", "aws": "cloud", "moto": "cloud", "page": "browser"}
+
+
+def pytest_configure():
+    """Ctrl-C is heard, also where a shell has put pytest into the background, which has it ignored by all it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
