@@ -58,10 +58,10 @@ def test_thousands_of_equal_errors_are_kept_once():
 
 def test_a_spool_reads_what_is_not_yet_written():
     spool = Spool()
-    places = [(spool.add(record), len(record), record) for record in (b"one", b"", b"three" * 100_000, b"four")]
+    places = [(spool.add([record]), len(record), record) for record in (b"one", b"", b"three" * 100_000, b"four")]
     for offset, size, record in reversed(places):
         assert spool.read(offset, size) == record
-    offset = spool.add(b"five")
+    offset = spool.add([b"five"])
     assert spool.read(offset, 4) == b"five"
 
 
@@ -74,7 +74,7 @@ def on_disk(monkeypatch):
     """A spool that has moved to the disk, and what it holds by offset."""
     monkeypatch.setattr(spool_module, "_MEMORY_BYTES", 1 << 16)
     spool = Spool()
-    return spool, [(spool.add(record), record) for record in (b"%06d" % number * 500 for number in range(1_000))]
+    return spool, [(spool.add([record]), record) for record in (b"%06d" % number * 500 for number in range(1_000))]
 
 
 @pytest.mark.usefixtures("threads_that_switch_often")
@@ -91,7 +91,7 @@ def test_threads_read_while_another_adds(on_disk):
     with ThreadPoolExecutor(4) as threads:
         shares = [threads.submit(all_come_back, spool, places[-start:] * 5) for start in range(250, 1_000, 250)]
         for number in range(20_000):
-            places.append((spool.add(b"%09d" % number), b"%09d" % number))
+            places.append((spool.add([b"%09d" % number]), b"%09d" % number))
             if number % 100 == 0:
                 shares.append(threads.submit(all_come_back, spool, places[-5:]))
         assert all(share.result() for share in shares)
@@ -105,7 +105,7 @@ def test_a_forked_child_and_its_parent_add_to_one_spool_without_harm(on_disk):
     ready, answers = fork.Event(), fork.SimpleQueue()
 
     def child():
-        added = [(spool.add(record), record) for record in [b"child" * 1000] * 100]
+        added = [(spool.add([record]), record) for record in [b"child" * 1000] * 100]
         assert all_come_back(spool, added)
         ready.wait(30)
         answers.put(all_come_back(spool, [*places, *added]))
@@ -115,7 +115,7 @@ def test_a_forked_child_and_its_parent_add_to_one_spool_without_harm(on_disk):
         another.submit(spool.lock.acquire).result()
         process.start()
         another.submit(spool.lock.release).result()
-    added = [(spool.add(record), record) for record in [b"parent" * 1000] * 100]
+    added = [(spool.add([record]), record) for record in [b"parent" * 1000] * 100]
     assert all_come_back(spool, [*places, *added])
     ready.set()
     process.join(30)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from math import isnan, nan
 from typing import IO
@@ -16,6 +16,7 @@ from fanfold.core.processes import Locked
 
 STATUSES = tuple(RunStatus)
 CODES = {status: code for code, status in enumerate(STATUSES)}
+_NO_USAGE = Usage(nan, nan, nan)
 
 
 class Columns:
@@ -47,21 +48,19 @@ class Columns:
         self._sizes = array("i", [0]) * count
         self._spool = Spool()
 
-    def put(self, index: int, code: int, event: Event) -> None:
-        """Let `event`, which ended the run with status number `code`, be the one that counts."""
-        self.ended_as[index] = code
-        self.attempts[index] = event.attempt
-        self.finished_at[index] = event.at
-        usage = event.usage
-        if usage is not None:
-            self.duration_s[index] = usage.duration_s
-            self.cpu_s[index] = usage.cpu_s
-            self.peak_memory_mib[index] = usage.peak_memory_mib
-        elif not isnan(self.duration_s[index]):  # an earlier winner's
-            self.duration_s[index] = self.cpu_s[index] = self.peak_memory_mib[index] = nan
-        record = _pack(event.id, event.output)
-        self._offsets[index] = self._spool.add(record)
-        self._sizes[index] = len(record)
+    def put(self, ends: Mapping[int, Event]) -> None:
+        """Let these events be the ones that count, each of which ended a run."""
+        ended_as, attempts, finished_at = self.ended_as, self.attempts, self.finished_at
+        records = [_pack(event.id, event.output) for event in ends.values()]
+        offset = self._spool.add(records)
+        for (index, event), record in zip(ends.items(), records, strict=True):
+            ended_as[index] = CODES[event.status]  # type: ignore[index]
+            attempts[index] = event.attempt
+            finished_at[index] = event.at
+            self.duration_s[index], self.cpu_s[index], self.peak_memory_mib[index] = event.usage or _NO_USAGE
+            self._offsets[index] = offset
+            size = self._sizes[index] = len(record)
+            offset += size
 
     def event_id(self, index: int) -> str:
         """The id of the terminal event that counts."""
@@ -130,11 +129,11 @@ class Spool(Locked):
         self._end = 0
         self._written_bytes = 0
 
-    def add(self, record: bytes) -> int:
-        """Put `record` aside; returns its offset."""
+    def add(self, records: Sequence[bytes]) -> int:
+        """Put `records` aside, one after the other; returns where the first begins."""
         offset = self._end
-        self._waiting.append(record)
-        self._end = offset + len(record)
+        self._waiting += records
+        self._end = offset + sum(map(len, records))
         if self._end - self._written_bytes > _WRITE_BYTES:
             with self.lock:
                 self._write()

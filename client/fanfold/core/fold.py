@@ -51,6 +51,7 @@ _QUEUED, _RUNNING = CODES[RunStatus.QUEUED], CODES[RunStatus.RUNNING]
 _SUCCEEDED, _CACHED, _CANCELLED = (
     CODES[status] for status in (RunStatus.SUCCEEDED, RunStatus.CACHED, RunStatus.CANCELLED)
 )
+_GOOD_STATUSES = (RunStatus.SUCCEEDED, RunStatus.CACHED)
 _GOOD = (_SUCCEEDED, _CACHED)
 #: How a run ends that met a limit of time or memory; a machine that it has alone lifts that of memory alone.
 _TIMED_OUT, _OUT_OF_MEMORY = CODES[RunStatus.TIMED_OUT], CODES[RunStatus.OUT_OF_MEMORY]
@@ -132,7 +133,7 @@ class JobState:
         """Take more events into account. Raises `StoreError` for an event of a run that the job does not have."""
         count, codes, finished, good = self._header.count, self._codes, EventKind.FINISHED, _GOOD
         queued, started, spending = EventKind.QUEUED, EventKind.STARTED, self.spending
-        for event in events:
+        for event in self._apply_first_ends(events):
             index, kind = event.index, event.kind
             if not 0 <= index < count:
                 self._apply_elsewhere(event)
@@ -144,7 +145,7 @@ class JobState:
                     if codes[index] in good:
                         self._note_end(index, event)
                     else:
-                        self._apply_failure(index, code, event)
+                        self._apply_failure(index, event)
             else:
                 if kind is started:
                     spending.begin(index, event.attempt, event.at)
@@ -379,6 +380,32 @@ class JobState:
     def _count_late(self) -> int:
         return sum(self._is_late(index, self._codes[index]) for index in self._starts) if self._counts[_RUNNING] else 0
 
+    def _apply_first_ends(self, events: Iterable[Event]) -> Iterable[Event]:
+        """Take the good ends into account that are the first to be heard of their runs, as most are; the others."""
+        if self.tries is not None or self._header.ladder:
+            return events
+        codes, attempts, budgets, finished = self._codes, self._columns.attempts, self._budgets, EventKind.FINISHED
+        count, first, others = self._header.count, dict[int, Event](), list[Event]()
+        for event in events:
+            index = event.index
+            is_good = event.kind is finished and event.status in _GOOD_STATUSES and 0 <= index < count
+            if (
+                is_good
+                and codes[index] == _QUEUED
+                and attempts[index] < 0
+                and index not in budgets
+                and index not in first
+            ):
+                first[index] = event
+            else:
+                others.append(event)
+        if first:
+            self._columns.put(first)
+            for index, event in first.items():
+                self._turn(index, CODES[event.status])  # type: ignore[index]
+            self._begun = True
+        return others
+
     def _apply_good(self, index: int, code: int, event: Event) -> None:
         columns = self._columns
         before = self._codes[index]
@@ -389,7 +416,7 @@ class JobState:
             if told > known or (told == known and event.id >= columns.event_id(index)):
                 self._note_end(index, event)
                 return
-        self._put(index, code, event)
+        self._put(index, event)
         if self.tries is not None:
             self.tries.forget(index)
         # Nothing that failed, started or was queued can matter to this run any more.
@@ -400,7 +427,7 @@ class JobState:
         self._turn(index, code)
         self._begun = True
 
-    def _apply_failure(self, index: int, code: int, event: Event) -> None:
+    def _apply_failure(self, index: int, event: Event) -> None:
         columns = self._columns
         known = columns.attempts[index]
         if self.tries is not None:
@@ -414,7 +441,7 @@ class JobState:
         if event.attempt < known or (event.attempt == known and event.id >= columns.event_id(index)):
             self._note_end(index, event)
             return
-        self._put(index, code, event)
+        self._put(index, event)
         self._errors.pop(index, None)
         if event.error is not None:
             self._errors[index] = self._shared(event.error)
@@ -423,10 +450,10 @@ class JobState:
         self._begun = True
         self._settle(index)
 
-    def _put(self, index: int, code: int, event: Event) -> None:
+    def _put(self, index: int, event: Event) -> None:
         """Let `event` count from now on."""
         self.spending.replace(index)
-        self._columns.put(index, code, event)
+        self._columns.put({index: event})
         if self._header.ladder:
             self._rungs[index] = event.data.get("rung", 0)
         self.spending.settle(index, event.id)

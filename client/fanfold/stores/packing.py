@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import accumulate, compress, repeat
 from math import isnan, nan
 from pathlib import Path
 from struct import Struct
@@ -17,7 +18,7 @@ from struct import error as struct_error
 from types import TracebackType
 from typing import Any
 
-from fanfold.contract.records import NamedTuple
+from fanfold.contract.records import NamedTuple, made_of
 from fanfold.core.models import (
     NO_DATA,
     CacheEntry,
@@ -246,32 +247,36 @@ COLUMNS = "heads, results, inline, codecs, notes"
 
 def pack(events: Sequence[Event]) -> EventPage:
     """The events of one job as a page."""
-    heads: list[bytes] = []
-    results: list[bytes] = []
-    inlines: list[bytes] = []
-    codecs: dict[str, int] = {}
-    notes: dict[int, dict[str, Any]] = {}
-    for position, event in enumerate(events):
-        output, usage = event.output, event.usage
-        has_result = output is not None or usage is not None
-        event_id = compact_to(_ID_BYTES, event.id)
-        kind, status = _KIND_NUMBERS[event.kind], _STATUS_NUMBERS[event.status]
-        heads.append(_HEAD.pack(event_id, event.index, event.attempt, kind, status, event.at, has_result))
-        digest = b"" if output is None else compact_to(_SHA256_BYTES, output.sha256)
-        if has_result:
-            results.append(_pack_result(output, usage, codecs, digest))
-            if output is not None and output.inline is not None:
-                inlines.append(output.inline)
-        note = _note(event, event_id, digest)
-        if note:
-            notes[position] = note
-    return (
-        b"".join(heads),
-        b"".join(results) or None,
-        b"".join(inlines) or None,
-        "\n".join(codecs) or None,
-        _to_json(notes) if notes else None,
-    )
+    if not events:
+        return b"", None, None, None, None
+    # By columns: nearly all of the work is then the interpreter's own.
+    _, runs, attempts, kinds, ats, ids, statuses, outputs, errors, usages, data = zip(*events, strict=True)
+    have = [output is not None or usage is not None for output, usage in zip(outputs, usages, strict=True)]
+    results = _pack_results(list(compress(outputs, have)), list(compress(usages, have)))
+    event_ids = _compact_each(_ID_BYTES, ids)
+    numbers = map(_KIND_NUMBERS.__getitem__, kinds), map(_STATUS_NUMBERS.__getitem__, statuses)
+    heads = map(_HEAD.pack, event_ids, runs, attempts, *numbers, ats, have)
+    notes = {
+        position: _note(events[position], event_id, results.unpacked)
+        for position, (event_id, output, error, facts) in enumerate(zip(event_ids, outputs, errors, data, strict=True))
+        if error is not None or facts or not event_id or (output is not None and _needs_note(output, results.unpacked))
+    }
+    told = _to_json(notes) if notes else None
+    return b"".join(heads), results.records or None, results.inline or None, results.codecs or None, told
+
+
+def _needs_note(output: Output, unpacked: Collection[str]) -> bool:
+    return output.key is not None or output.sha256 in unpacked
+
+
+def _compact_each(size: int, texts: Sequence[str]) -> list[bytes]:
+    """`compact_to` for each of these texts: of hexadecimal ones all at once."""
+    joined = "".join(texts)
+    with suppress(ValueError):
+        packed = bytes.fromhex(joined)
+        if packed.hex() == joined and {*map(len, texts)} == {2 * size}:
+            return [packed[start : start + size] for start in range(0, len(packed), size)]
+    return [compact_to(size, text) for text in texts]
 
 
 def unpack(job_id: str, page: EventPage) -> list[Event]:
@@ -293,19 +298,23 @@ def _damage_named(job_id: str) -> Iterator[None]:
 
 def _unpack(job_id: str, page: EventPage) -> list[Event]:
     heads, packed_results, inline, codecs, notes = page
-    results = _unpack_results(packed_results or b"", inline or b"", (codecs or "").split("\n"))
-    kinds, statuses = _KINDS, _STATUSES
-    events = []
-    for event_id, run, attempt, kind, status, at, has_result in _HEAD.iter_unpack(heads):
-        output, usage = next(results) if has_result else (None, None)
-        if kind >= len(kinds):
-            raise StoreTooNew(
-                f"A newer Fanfold has recorded an event of job {job_id} that this one does not know (kind {kind}).",
-                next_step=UPDATE,
-            )
-        events.append(
-            Event(job_id, run, attempt, kinds[kind], at, event_id.hex(), statuses[status], output, None, usage, {})
+    if not heads:
+        return []
+    ids, runs, attempts, kinds, statuses, ats, have = zip(*_HEAD.iter_unpack(heads), strict=True)
+    if max(kinds) >= len(_KINDS):
+        raise StoreTooNew(
+            f"A newer Fanfold has recorded an event of job {job_id} that this one does not know (kind {max(kinds)}).",
+            next_step=UPDATE,
         )
+    outputs, usages = _unpack_results(packed_results or b"", inline or b"", (codecs or "").split("\n"))
+    if not all(have):
+        results = zip(outputs, usages, strict=True)
+        outputs, usages = zip(*[next(results) if has else (None, None) for has in have], strict=True)
+    columns = (
+        *(repeat(job_id), runs, attempts, map(_KINDS.__getitem__, kinds), ats, map(bytes.hex, ids)),
+        *(map(_STATUSES.__getitem__, statuses), outputs, repeat(None), usages, repeat(NO_DATA)),
+    )
+    events = made_of(Event, columns, len(ids))
     if notes is not None:
         for position, note in json.loads(notes).items():
             events[int(position)] = _amended(events[int(position)], note)
@@ -345,35 +354,58 @@ def object_keys(notes: str) -> list[str]:
     return [note["key"] for note in json.loads(notes).values() if "key" in note]
 
 
-def _pack_result(output: Output | None, usage: Usage | None, codecs: dict[str, int], digest: bytes) -> bytes:
-    times = (nan, nan, nan) if usage is None else (usage.duration_s, usage.cpu_s, usage.peak_memory_mib)
-    if output is None:
-        return _RESULT.pack(*times, -1, b"", 0, -1)
-    codec = codecs.setdefault(output.codec, len(codecs))
-    inline_size = -1 if output.inline is None else len(output.inline)
-    return _RESULT.pack(*times, codec, digest, output.size, inline_size)
+#: What an event has in the place of a result; and what is packed in the place of the half of one.
+_NO_RESULT = None, None
+_NO_USAGE, _NO_OUTPUT = Usage(nan, nan, nan), Output("", "", 0)
 
 
-def _unpack_results(packed: bytes, inline: bytes, codecs: list[str]) -> Iterator[tuple[Output | None, Usage | None]]:
-    start = 0
-    for duration_s, cpu_s, peak_mib, codec, digest, size, inline_size in _RESULT.iter_unpack(packed):
-        stop = start + max(0, inline_size)
-        data = None if inline_size < 0 else inline[start:stop]
-        start = stop
-        yield (
-            None if codec < 0 else Output(codecs[codec], digest.hex(), size, data),
-            None if isnan(duration_s) else Usage(duration_s, cpu_s, peak_mib),
-        )
+class _Results(NamedTuple):
+    """Packed results: their records, what is inline of them, their codecs; and the hashes that could not be packed."""
+
+    records: bytes = b""
+    inline: bytes = b""
+    codecs: str = ""
+    unpacked: Collection[str] = ()
 
 
-def _note(event: Event, event_id: bytes, digest: bytes) -> dict[str, Any]:
+def _pack_results(outputs: Sequence[Output | None], usages: Sequence[Usage | None]) -> _Results:
+    if not outputs:
+        return _Results()
+    times = zip(*[usage or _NO_USAGE for usage in usages], strict=True)
+    names, sha256s, sizes, inlines, _ = zip(*[output or _NO_OUTPUT for output in outputs], strict=True)
+    codecs = {codec: number for number, codec in enumerate(dict.fromkeys(filter(None, names)))}
+    digests = _compact_each(_SHA256_BYTES, sha256s)
+    inline_sizes = [-1 if inline is None else len(inline) for inline in inlines]
+    records = map(_RESULT.pack, *times, [codecs.get(name, -1) for name in names], digests, sizes, inline_sizes)
+    unpacked = {sha256 for sha256, digest in zip(sha256s, digests, strict=True) if not digest}
+    return _Results(b"".join(records), b"".join(filter(None, inlines)), "\n".join(codecs), unpacked)
+
+
+def _unpack_results(
+    packed: bytes, inline: bytes, codecs: list[str]
+) -> tuple[Sequence[Output | None], Sequence[Usage | None]]:
+    if not packed:
+        return (), ()
+    *times, numbers, digests, sizes, inline_sizes = zip(*_RESULT.iter_unpack(packed), strict=True)
+    ends = accumulate([size if size > 0 else 0 for size in inline_sizes])
+    inlines = [None if size < 0 else inline[end - size : end] for size, end in zip(inline_sizes, ends, strict=True)]
+    names = [codecs[number] for number in numbers]
+    outputs = made_of(Output, (names, map(bytes.hex, digests), sizes, inlines, repeat(None)), len(names))
+    usages = made_of(Usage, times, len(names))
+    return (
+        [None if number < 0 else output for number, output in zip(numbers, outputs, strict=True)],
+        [None if isnan(usage.duration_s) else usage for usage in usages],
+    )
+
+
+def _note(event: Event, event_id: bytes, unpacked: Collection[str]) -> dict[str, Any]:
     note: dict[str, Any] = {}
     output, error = event.output, event.error
     if not event_id:
         note["id"] = event.id
     if output is not None and output.key is not None:
         note["key"] = output.key
-    if output is not None and not digest:
+    if output is not None and output.sha256 in unpacked:
         note["sha256"] = output.sha256
     if error is not None:
         note["error"] = tuple(error)
@@ -407,11 +439,10 @@ _written = json.JSONEncoder(separators=(",", ":")).encode
 def entry_to_bytes(entry: CacheEntry) -> bytes:
     """A result of the cache as one attribute; its cache key is not part of it."""
     output = entry.output
-    digest = compact_to(_SHA256_BYTES, output.sha256)
-    facts = _pack_result(output, Usage(entry.duration_s, nan, nan), {}, digest)
-    texts = (output.codec, "" if digest else output.sha256, output.key or "", entry.job_id)
+    facts = _pack_results([output], [Usage(entry.duration_s, nan, nan)])
+    texts = (output.codec, output.sha256 if facts.unpacked else "", output.key or "", entry.job_id)
     told = [text.encode() for text in texts]
-    return _join(_ENTRY_FORMAT, [facts, _MADE_AT.pack(entry.created_at), *told, output.inline or b""])
+    return _join(_ENTRY_FORMAT, [facts.records, _MADE_AT.pack(entry.created_at), *told, output.inline or b""])
 
 
 def entry_from_bytes(cache_key: str, data: bytes) -> CacheEntry | None:
@@ -421,7 +452,7 @@ def entry_from_bytes(cache_key: str, data: bytes) -> CacheEntry | None:
     try:
         facts, made_at, *texts, inline = _split(data, 7)
         codec, sha256, key, job_id = (text.decode() for text in texts)
-        ((output, usage),) = _unpack_results(facts, inline, [codec])
+        (output,), (usage,) = _unpack_results(facts, inline, [codec])
         (created_at,) = _MADE_AT.unpack(made_at)
     except _DAMAGE:
         return None
