@@ -8,13 +8,15 @@ whatever is given one, they are what `typing.NamedTuple` makes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from itertools import repeat
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["NamedTuple", "made_of"]
+__all__ = ["NamedTuple", "made_of", "no_collection"]
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -91,3 +93,15 @@ def made_of(kind: type[_T], columns: Sequence[Iterable[Any]], count: int) -> lis
     if len(made) != count or len(columns) != len(made[0]):
         raise ValueError(f"{count} of {kind.__name__} cannot be made of {len(columns)} columns, which have {len(made)}")
     return made
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Make thousands of tuples, none of which is garbage: Python's looking for some would take longer than that."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

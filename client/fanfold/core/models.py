@@ -45,17 +45,18 @@ def new_job_id(now: float | None = None) -> str:
 
 def new_event_id(at: float) -> str:
     """An event id: milliseconds, then this process's random tag, then a count, so that no two are alike."""
-    return f"{int(at * 1000):012x}{_tag.text or _tag.renew()}{next(_count) & 0xFFFFFFFF:08x}"
+    number = int(at * 1000) << 64 | (_tag.bits or _tag.renew()) | next(_count) & 0xFFFFFFFF
+    return number.to_bytes(14, "big").hex()
 
 
 class _Tag:
     """What tells this process's events from those of all others."""
 
-    text = ""
+    bits = 0
 
-    def renew(self) -> str:
-        self.text = os.urandom(4).hex()
-        return self.text
+    def renew(self) -> int:
+        self.bits = int.from_bytes(os.urandom(4), "big") << 32
+        return self.bits
 
 
 _tag = _Tag()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fanfold.contract.instances import InstanceType
 from fanfold.contract.layout import ENV_RUN
@@ -27,6 +27,7 @@ from fanfold.core.models import (
     RunRef,
     RunStatus,
     StopRecord,
+    new_event_id,
     to_event,
 )
 from fanfold.core.options import FailureWatch, Request, secret_variable
@@ -293,14 +294,15 @@ def answer_from_cache(header: JobHeader, log: EventLog, key_of: Callable[[int], 
         known = find(batch, asked)
         if not known:
             continue
-        events = []
+        now, ends = time.time(), []
         for index, key in zip(batch, asked, strict=True):
-            if key in known:
+            entry = known.get(key)
+            if entry is not None:
                 cached[index] = 1
-                found: dict[str, Any] = {"status": RunStatus.CACHED, "output": known[key].output}
-                events.append(Event.new(header.id, index, 0, EventKind.FINISHED, **found))
-        log.append(events)
-        answers = _counted(answers, len(events), [entry.created_at for entry in known.values()])
+                end = new_event_id(now), RunStatus.CACHED, entry.output
+                ends.append(Event(header.id, index, 0, EventKind.FINISHED, now, *end))
+        log.append(ends)
+        answers = _counted(answers, len(ends), [entry.created_at for entry in known.values()])
     if answers.count:
         log.append([to_event(header.id, answers)])
     return cached

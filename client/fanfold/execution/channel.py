@@ -95,10 +95,8 @@ _CALL = Struct("<QIIH?")
 _STARTED = Struct("<cQdI")
 #: call, at, seconds, CPU seconds, MiB, bytes of the codec's name, bytes of the body, sha256
 _SMALL = Struct("<cQddddBH32s")
-#: Of these, what comes before the hash; and how long that is.
-_SIZES, _SHA256_BYTES = Struct("<BH"), 32
-#: The first bytes of these two.
-_BEGAN, _ENDED = b"sf"
+#: The first byte of that one.
+_ENDED = ord("f")
 #: bytes of the JSON, bytes of the body
 _LONG = Struct("<cII")
 
@@ -164,43 +162,38 @@ def unpack_answers(stream: bytes) -> tuple[list[Started | Finished | Asked], byt
     The `Started` of a call whose end follows at once, as a short one's does, is left out: its end says all there is.
     """
     answers: list[Started | Finished | Asked] = []
-    at = 0
-    while at < len(stream):
+    at, size = 0, len(stream)
+    while at < size:
         try:
             answer, end = _UNPACK[stream[at]](stream, at)
         except (KeyError, ValueError, TypeError, error) as failure:
             raise Garbled from failure
-        if end > len(stream):
+        if end > size:
             break
-        if stream[at] != _BEGAN or not _is_over(stream, end):
+        if answer is not None:
             answers.append(answer)
         at = end
     return answers, stream[at:]
 
 
-def _unpack_started(stream: bytes, start: int) -> tuple[Started, int]:
+def _unpack_started(stream: bytes, start: int) -> tuple[Started | Finished | None, int]:
+    """What began, or its end where that follows at once."""
     end = start + _STARTED.size
-    return (_NOTHING if end > len(stream) else Started(*_STARTED.unpack_from(stream, start)[1:])), end
+    if end + _SMALL.size <= len(stream) and stream[end] == _ENDED:
+        over, whole = _unpack_small(stream, end)
+        if whole <= len(stream):
+            return over, whole
+    return (None if end > len(stream) else Started(*_STARTED.unpack_from(stream, start)[1:])), end
 
 
-def _is_over(stream: bytes, end: int) -> bool:
-    """Whether what follows there is the whole end of a call that has printed nothing."""
-    middle = end + _SMALL.size
-    if middle > len(stream) or stream[end] != _ENDED:
-        return False
-    codec_size, size = _SIZES.unpack_from(stream, middle - _SIZES.size - _SHA256_BYTES)
-    whole: bool = middle + codec_size + size <= len(stream)
-    return whole
-
-
-def _unpack_small(stream: bytes, start: int) -> tuple[Finished, int]:
-    if start + _SMALL.size > len(stream):
-        return _NOTHING, start + _SMALL.size
+def _unpack_small(stream: bytes, start: int) -> tuple[Finished | None, int]:
+    body = start + _SMALL.size
+    if body > len(stream):
+        return None, body
     _, call, at, duration_s, cpu_s, mib, codec_size, size, sha256 = _SMALL.unpack_from(stream, start)
-    middle = start + _SMALL.size + codec_size
+    middle = body + codec_size
     end = middle + size
-    codec = stream[middle - codec_size : middle].decode()
-    told = Packed(codec, size, sha256, None)
+    told = Packed(stream[body:middle].decode(), size, sha256, None)
     return Finished(call, at, duration_s, cpu_s, mib, told, None, stream[middle:end]), end
 
 

@@ -18,7 +18,7 @@ from struct import error as struct_error
 from types import TracebackType
 from typing import Any
 
-from fanfold.contract.records import NamedTuple, made_of
+from fanfold.contract.records import NamedTuple, made_of, no_collection
 from fanfold.core.models import (
     NO_DATA,
     CacheEntry,
@@ -247,6 +247,11 @@ COLUMNS = "heads, results, inline, codecs, notes"
 
 def pack(events: Sequence[Event]) -> EventPage:
     """The events of one job as a page."""
+    with no_collection():
+        return _pack(events)
+
+
+def _pack(events: Sequence[Event]) -> EventPage:
     if not events:
         return b"", None, None, None, None
     # By columns: nearly all of the work is then the interpreter's own.
@@ -281,7 +286,7 @@ def _compact_each(size: int, texts: Sequence[str]) -> list[bytes]:
 
 def unpack(job_id: str, page: EventPage) -> list[Event]:
     """The events that `pack` was given. Raises `StoreError` for a page that is damaged, or a newer Fanfold's."""
-    with _damage_named(job_id):
+    with no_collection(), _damage_named(job_id):
         return _unpack(job_id, page)
 
 

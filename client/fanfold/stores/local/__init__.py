@@ -12,6 +12,7 @@ from sqlite3 import Connection
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from fanfold.contract.records import made_of, no_collection
 from fanfold.core.cache_key import RETURNED
 from fanfold.core.models import CacheEntry, Event, JobHeader, Output, compact, expand, sha256
 from fanfold.errors import StoreError
@@ -190,16 +191,14 @@ class SqliteResultCache:
         """The entries that exist and are no older than `max_age_s` seconds, by key."""
         asked, oldest = set(keys), time.time() - max_age_s
         slots = sorted(map(cache_slot, asked))  # neighbours share a page of the file
-        found: dict[str, CacheEntry] = {}
-        with self._database.reading() as connection:
+        found: list[tuple[Any, ...]] = []
+        with no_collection(), self._database.reading() as connection:
             for start in range(0, len(slots), _KEYS_PER_QUERY):
                 some = slots[start : start + _KEYS_PER_QUERY]
                 query = f"SELECT {_COLUMNS} FROM cache WHERE slot IN ({','.join('?' * len(some))}) AND created_at >= ?"
-                for row in connection.execute(query, (*some, oldest)):
-                    key = expand(row[0])
-                    if key in asked:  # else another key of the same slot
-                        found[key] = _entry(key, row)
-        return found
+                found += connection.execute(query, (*some, oldest)).fetchall()
+            entries = _entries(found)
+        return {entry.key: entry for entry in entries if entry.key in asked}  # else another of the same slot
 
     def record(self, entries: Sequence[CacheEntry]) -> None:
         """Keep entries; a newer one replaces an older. Raises `StoreFull`."""
@@ -281,6 +280,9 @@ def _row(entry: CacheEntry) -> tuple[Any, ...]:
     )
 
 
-def _entry(key: str, row: tuple[Any, ...]) -> CacheEntry:
-    _, created_at, duration_s, job_id, codec, sha256, size, inline, object_key = row
-    return CacheEntry(key, Output(codec, expand(sha256), size, inline, object_key), created_at, duration_s, job_id)
+def _entries(rows: Sequence[tuple[Any, ...]]) -> list[CacheEntry]:
+    if not rows:
+        return []
+    keys, made_at, took_s, job_ids, codecs, hashes, sizes, inlines, objects = zip(*rows, strict=True)
+    outputs = made_of(Output, (codecs, map(expand, hashes), sizes, inlines, objects), len(rows))
+    return made_of(CacheEntry, (map(expand, keys), outputs, made_at, took_s, job_ids), len(rows))
