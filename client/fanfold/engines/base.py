@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Protocol
 from fanfold.contract.instances import InstanceType
 from fanfold.contract.layout import ENV_RUN
 from fanfold.contract.records import NamedTuple
-from fanfold.core.fold import JobState
 from fanfold.core.models import (
     BAD,
     NO_DATA,
@@ -38,6 +37,7 @@ from fanfold.stores.protocols import DataFiles, EventLog, ObjectStore, ResultCac
 
 if TYPE_CHECKING:
     from fanfold.codec.sealed import Sealing, SealingKey
+    from fanfold.core.fold import JobState
     from fanfold.engines.schedule import ScheduleKeeper
 
 

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fanfold.core.processes import close_private, keep_private
-from fanfold.errors import CaptureError
-from fanfold.execution.calls import Assignment, Interpreter
 from fanfold.execution.channel import FORKED, PRELOAD
-from fanfold.source.load import Bundle
 
 if TYPE_CHECKING:
     import psutil
+
+    from fanfold.execution.calls import Assignment, Interpreter
 
 # A worker and all processes it has started, seen from outside.
 
@@ -282,6 +281,10 @@ def interpreter_of(assignment: Assignment, *, workers: int, threads: int) -> Int
         return plain
     if not any(f'"{name}"'.encode() in text for name in _PRELOADED):
         return plain
+    # Not above: until they were imported, no fork server would start.
+    from fanfold.errors import CaptureError
+    from fanfold.source.load import Bundle
+
     try:
         bundle = Bundle.from_bytes(text)
     except CaptureError:  # damaged, or a newer Fanfold's, which each run says

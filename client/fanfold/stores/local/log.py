@@ -9,10 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from fanfold.core.models import TELEMETRY, Event, JobHeader
+from fanfold.core.models import TELEMETRY, Event, EventKind, JobHeader
 from fanfold.errors import UPDATE, JobNotFound, StoreError, StoreFull, StoreTooNew
 from fanfold.settings import Logger
 from fanfold.stores.disk import MAKE_ROOM, disk_errors, has_no_room, sync_path
@@ -328,6 +329,9 @@ _BRIEFS_SINCE = 2
 #: The most events that one page holds, so that reading one stays cheap however much was appended at once.
 _PAGE_EVENTS = 1_000
 
+#: What tells of nothing that is kept beside the log.
+_STARTS = {EventKind.PROCESS, EventKind.STARTED}
+
 #: How often another process's commits are looked for: at once quick, then at ease.
 _POLL_FIRST_S = 0.05
 _POLL_LAST_S = 0.25
@@ -400,7 +404,8 @@ class SqliteEventLog:
             batches.setdefault((event.job_id, channel), []).append(event)
         if not batches:
             return
-        self._sync_contents()  # before the events: these must not tell of what a power cut has taken
+        if not {*map(attrgetter("kind"), events)} <= _STARTS:
+            self._sync_contents()  # before the events: these must not tell of what a power cut has taken
         with self._database.writing() as connection:
             for (job_id, channel), batch in batches.items():
                 self._insert(connection, job_id, channel, batch)
