@@ -23,7 +23,7 @@ def made(kind, args):
     """An exception of these args, where there is one: some classes take only what is their own."""
     try:
         return kind(*args)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, MemoryError):
         return None
 
 
