@@ -14,8 +14,6 @@ Importing this does nothing: each name below is fetched from its module when it 
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
-from fanfold.contract.records import no_collection as _no_collection
-
 if TYPE_CHECKING:
     from fanfold.api.cached import cache as cache
     from fanfold.api.conditions import local as local
@@ -117,7 +115,9 @@ def __getattr__(name: str) -> Any:
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"fanfold has no {name!r}{_hint(name)}")
-    with _no_collection():
+    from fanfold.contract.records import no_collection
+
+    with no_collection():
         value = getattr(_import_module(f"fanfold.{home}"), name)
     globals()[name] = value
     return value

@@ -72,7 +72,7 @@ class Hasher:
     """`hashlib.sha256`, which turns to OpenSSL once there is much to hash."""
 
     def __init__(self) -> None:
-        self._hash = _pythons_own()
+        self._hash: Callable[..., HASH] = _pythons_own()
         self._left_bytes = _OWN_BYTES
 
     def sha256(self, data: ReadableBuffer = b"") -> HASH:
@@ -83,8 +83,7 @@ class Hasher:
                 from hashlib import sha256
 
                 self._hash = sha256
-        made: HASH = self._hash(data)
-        return made
+        return self._hash(data)
 
 
 def _pythons_own() -> Any:

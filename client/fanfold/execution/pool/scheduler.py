@@ -306,7 +306,7 @@ class InFlight:
 # A feed while a pool serves it: what is out, what waits, what is still to be handed on.
 
 #: Reports are handed on when this many have come or the first has waited this long: one commit, one batch write.
-BATCH = 1_000
+BATCH = 200
 BATCH_S = 0.02
 
 
