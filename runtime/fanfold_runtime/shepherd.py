@@ -166,8 +166,11 @@ class Shepherd:
 
     def _look(self, tracker: Tracker, turn: Turn) -> float | None:
         """Look once; in how many seconds there will be something to do without a word from anybody, None for never."""
-        engine, header = self.engine, tracker.header
+        engine = self.engine
+        # It is here since something has changed, a cancel flag perhaps.
+        engine.stores.log.job_headers.forget(tracker.header.id)
         state = tracker.refresh()
+        header = tracker.header
         engine.looked_at.pop(header.id, None)
         if engine.reconcile(header, state):
             state = tracker.refresh()

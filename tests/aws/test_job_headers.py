@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from math import ceil
 from types import SimpleNamespace
@@ -11,12 +12,14 @@ import pytest
 
 from fanfold.cli.records import job_records
 from fanfold.contract.cloud import shard_of, shards
-from fanfold.core.models import Event, EventKind
+from fanfold.core.models import Event, EventKind, RunStatus, StopRecord, to_event
 from fanfold.errors import ConfigurationError
 from fanfold.job import Job
 from fanfold.job.waiting import Tracker
 from fanfold.stores import state
+from fanfold.stores.aws import job_headers
 from fanfold_runtime.context import get_header
+from fanfold_runtime.shepherd import Shepherd
 from tests.aws.calls import counted
 from tests.stores.samples import a_job, an_output, failed, finished
 
@@ -179,3 +182,84 @@ def test_who_may_only_read_the_table_can_list_it(engine, monkeypatch):
 
     monkeypatch.setattr(engine.stores.table, "update_if", refuse)
     assert [record["status"] for record in listed(engine)] == ["Completed"]
+
+
+# --- how often who waits reads it again -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock of this file's own: `clock.tick(s)` lets so many seconds pass for the headers that are remembered."""
+    now = [1_000.0]
+
+    def tick(seconds):
+        now[0] += seconds
+
+    monkeypatch.setattr(job_headers, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    return SimpleNamespace(tick=tick)
+
+
+def waiting_for(stores, job):
+    """Somebody who waits, after the job's first run has succeeded; and somebody else, who may cancel it elsewhere."""
+    stores.log.put_job(job)
+    waiter = Tracker(job, SimpleNamespace(stores=stores, reconcile=lambda *_: False))
+    return waiter, job_headers.JobHeaders(stores.table, stores.objects, 86_400.0)
+
+
+def test_while_results_come_in_the_header_is_hardly_read(aws_stores, account, clock):
+    job = a_job(count=100)
+    waiter, _ = waiting_for(aws_stores, job)
+    with counted(account) as calls:
+        for index in range(30):  # over a minute
+            aws_stores.log.append([finished(job.id, index)])
+            waiter.refresh()
+            clock.tick(2.0)
+    assert 3 <= calls["dynamodb:GetItem"] <= 8
+    with counted(account) as calls:
+        for _ in range(10):  # half a minute in which nothing comes
+            clock.tick(3.0)
+            waiter.refresh()
+    assert calls["dynamodb:GetItem"] == 10
+
+
+def test_a_cancellation_elsewhere_is_seen_though_results_go_on_to_come(aws_stores, clock):
+    job = a_job(count=100)
+    waiter, elsewhere = waiting_for(aws_stores, job)
+    elsewhere.flag(job.id, 5.0)
+    for index in range(6):  # 12 s
+        aws_stores.log.append([finished(job.id, index)])
+        waiter.refresh()
+        clock.tick(2.0)
+    assert waiter.header.cancelled_at == 5.0
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param(lambda job: finished(job.id, 1, status=RunStatus.CANCELLED, output=None), id="a run that says so"),
+        pytest.param(lambda job: to_event(job.id, StopRecord("errors", "all fail")), id="why the job was stopped"),
+    ],
+)
+def test_what_comes_of_a_cancellation_has_its_flag_read_at_once(aws_stores, clock, last):
+    job = a_job(count=100)
+    waiter, elsewhere = waiting_for(aws_stores, job)
+    aws_stores.log.append([finished(job.id, 0)])
+    waiter.refresh()
+    elsewhere.flag(job.id, 5.0)
+    aws_stores.log.append([last(job)])
+    waiter.refresh()
+    assert waiter.header.cancelled_at == 5.0
+
+
+def test_the_shepherd_reads_the_flag_that_has_woken_it(engine, clock):
+    job = a_job(count=100)
+    _, elsewhere = waiting_for(engine.stores, job)
+    engine.looked_at, seen = {}, []
+    engine.reconcile = lambda header, _: seen.append(header.cancelled_at)
+    engine.inspector = SimpleNamespace(wait_s=lambda *_: 60.0)
+    alarm = SimpleNamespace(set=lambda *_: None)
+    for _ in range(2):
+        Shepherd(engine, alarm).look_after(job.id, until=time.monotonic())
+        elsewhere.flag(job.id, 5.0)
+    assert seen[0] is None
+    assert seen[-1] == 5.0

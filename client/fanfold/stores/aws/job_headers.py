@@ -27,6 +27,8 @@ _TEAM = "everyone"
 #: For how long a header just read is as good as read again: only its cancel flag may have changed, which workers and
 #: clients are to see within seconds, and some ask for it several times a second.
 _FRESH_S = 2.5
+#: While runs go on to succeed one is good for longer: the runs of a job that is cancelled say so.
+_FRESH_WITH_NEWS_S = 10.0
 #: Constants up to here are part of the header; the item of a longer one would cost each look at it as much again.
 _INLINE_CONSTANTS_BYTES = 4096
 #: Where longer ones are.
@@ -80,6 +82,8 @@ class JobHeaders:
         self._clock = table.account.clock
         self._constants: OrderedDict[str, str] = OrderedDict()
         self._seen: dict[str, tuple[StoredHeader, float]] = {}
+        #: When runs of a job were last seen to succeed, and nothing else was.
+        self._went_on: dict[str, float] = {}
         #: Briefs of a list just read, by job. Its headers are not remembered: they may be older than those seen.
         self._listed: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
@@ -99,10 +103,15 @@ class JobHeaders:
 
     def get(self, job_id: str) -> StoredHeader:
         """The header as it is now, give or take some seconds. Raises `JobNotFound`."""
-        seen = self._seen.get(job_id)
-        if seen is not None and time.monotonic() - seen[1] < _FRESH_S:
-            return seen[0]
-        return self.read(job_id)
+        seen, now = self._seen.get(job_id), time.monotonic()
+        if seen is None:
+            return self.read(job_id)
+        good_until = max(seen[1], min(self._went_on.get(job_id, 0.0), seen[1] + _FRESH_WITH_NEWS_S - _FRESH_S))
+        return seen[0] if now - good_until < _FRESH_S else self.read(job_id)
+
+    def note_progress(self, job_id: str) -> None:
+        """Note that runs of a job have just been seen to succeed, so that it has hardly been cancelled."""
+        self._went_on[job_id] = time.monotonic()
 
     def read(self, job_id: str) -> StoredHeader:
         """The header, read anew. Raises `JobNotFound`."""
@@ -227,6 +236,7 @@ class JobHeaders:
         """Have the header read anew."""
         self._seen.pop(job_id, None)
         self._listed.pop(job_id, None)
+        self._went_on.pop(job_id, None)
 
     def listed(self, *, owner: str | None, limit: int, before: str | None) -> list[JobHeader]:
         """Headers, newest first."""
@@ -286,6 +296,7 @@ class JobHeaders:
         with self._lock:
             if len(self._seen) > 1_000:
                 self._seen.clear()
+                self._went_on.clear()
             self._seen[head.header.id] = head, time.monotonic()
         return head
 

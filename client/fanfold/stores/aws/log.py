@@ -263,7 +263,7 @@ class DynamoEventLog:
             reading.settle(self.completed_shards.asker(reading.id))
         events = [event for _, found in pages for event in found]
         reading.rested = here if events and not reading.todo else None
-        if any(event.status is RunStatus.CANCELLED for event in events):
+        if any(event.status is RunStatus.CANCELLED or event.kind is EventKind.STOP for event in events):
             self.job_headers.forget(job_id)  # a reader of a cancelled run must see the flag that it comes from
         return events, reading.to_cursor()
 
@@ -344,8 +344,14 @@ class DynamoEventLog:
             keys = [item[SORT_KEY]["S"] for item in items]
             if reading.note(shard, keys, more=more, now=now) and found:
                 self._news_at = time.monotonic()
+                self._note_news(job_id, found)
             pages.append((shard, found))
         return pages
+
+    def _note_news(self, job_id: str, events: Iterable[Event]) -> None:
+        """Have the header read less often while runs go on to succeed."""
+        if all(event.status in _GOOD for event in events):
+            self.job_headers.note_progress(job_id)
 
     def _count(self, job_id: str, channel: Channel, windows: dict[int, Window]) -> dict[int, int]:
         """How many items there are in each window, by shard."""
