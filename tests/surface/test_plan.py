@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import lru_cache
 
 import pytest
@@ -25,7 +26,7 @@ from fanfold.submission.estimates import (
     realtime_way,
     without_warm_up,
 )
-from fanfold.submission.limits import LOCAL_START, between_runs_s, makespan_s
+from fanfold.submission.limits import LOCAL_START, between_runs_s, makespan_s, realtime_start
 from fanfold.submission.plan import _best, observe_past_runs
 from fanfold.submission.prepare import Draft
 
@@ -243,6 +244,20 @@ def test_past_jobs_say_how_long_a_job_takes_to_begin():
     observed = observe_past_runs(job.tracker.engine, Draft(scaled, job.tracker.engine, {"by": 3}))
     (start_s,) = observed.starts_s["local"]
     assert 0 <= start_s < job.total_time()
+
+
+def test_a_job_after_its_sample_begins_in_workers_that_are_warm():
+    """The start of a sample's only job was a cold one, with all that its workers had to import."""
+    only = Observed((0.05,) * 3, 1.0, starts_s={"local": (0.6,)}, warm=2)
+    assert local_way(only, cached=0, to_run=30, workers=2, realtime=True).time_s.expected == pytest.approx(0.75)
+    assert local_way(only, cached=0, to_run=30, workers=4, realtime=True).time_s.expected > 0.6 + 0.35  # two are cold
+    both = replace(only, starts_s={"local": (0.02, 0.6)})  # the later job first
+    assert local_way(both, cached=0, to_run=30, workers=2, realtime=True).time_s.expected == pytest.approx(0.77)
+    past = replace(only, warm=0)
+    assert local_way(past, cached=0, to_run=30, workers=2, realtime=True).time_s.expected == pytest.approx(1.35)
+    model = realtime_start(30, 2)
+    in_functions = replace(only, starts_s={"realtime": (4.0,)})
+    assert in_functions.start("realtime", 2, model).expected == model.low
 
 
 @lru_cache

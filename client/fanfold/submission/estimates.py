@@ -211,14 +211,16 @@ class Observed:
     def start(self, way: str, at_once: int, model: Start) -> Start:
         """How long a job of this way takes to begin: as past jobs of it did, within and else by the model.
 
-        After a sample the first of them was a cold start, and the last a warm one.
+        After a sample in two jobs the earlier was a cold start, and the later a warm one; after one in a single job, no
+        warm one was seen, which is as quick as the model's quickest.
         """
         seen = self.starts_s.get(way)
         if not seen:
             return model
         likely_s = statistics.median(seen)
         if self.warm:
-            likely_s = seen[-1] if self.cold(at_once) else seen[0]
+            warm_s = seen[0] if len(seen) > 1 else min(seen[0], model.low)
+            likely_s = seen[-1] if self.cold(at_once) else warm_s
         return Start(min(*seen, model.low), likely_s, max(*seen, model.high))
 
     def mean_s(self) -> Span:
