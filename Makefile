@@ -126,16 +126,16 @@ node_modules/.made: package-lock.json $(VENV)/.infra
 	@touch $@
 
 synth: node_modules/.made  ## the CloudFormation templates into cdk.out; no AWS, no Docker
-	@$(CDK) synth --quiet
+	@$(CDK) synth --quiet $(ARGS)
 
 verify-aws: node_modules/.made  ## whether your AWS does what Fanfold relies on: says what it costs first; LOCAL=1 for the local cloud
 	@PATH="$(abspath $(BIN)):$(WHEEL)/bin:$$PATH" $(BIN)/python -m tests.verify $(if $(LOCAL),--local)
 
 bootstrap: node_modules/.made  ## once per account and region: what the CDK itself needs there
-	@$(CDK) bootstrap
+	@$(CDK) bootstrap $(ARGS)
 
-deploy: node_modules/.made  ## Fanfold into your AWS account, as cdk.json says; see docs/deployment.md
-	@$(CDK) deploy --all
+deploy: node_modules/.made  ## Fanfold into your AWS account, as cdk.json says; ARGS="-c ..." for the CDK; see docs/deployment.md
+	@$(CDK) deploy --all $(ARGS)
 
 deploy-local: $(VENV)/.dev  ## the same into an emulator on this machine, to look at; nothing is left
 	@$(BIN)/python -m tests.infra.local_cloud
@@ -151,7 +151,7 @@ image-test: $(VENV)/.dev  ## build the image and run it in containers, as root o
 	@$(BIN)/python -m tests.image
 
 destroy: node_modules/.made  ## take it out of your account again; what holds data stays, see docs/deployment.md
-	@$(CDK) destroy --all
+	@$(CDK) destroy --all $(ARGS)
 
 image-lock: $(VENV)/.dev  ## pin what runtime/requirements.txt and runtime/images/*.txt ask for, into the images
 	@for file in runtime/requirements.txt $(wildcard runtime/images/*.txt); do \

@@ -31,6 +31,7 @@ Each says what failed, where, and the next step.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 #: Control characters, written out: they move a terminal's cursor, name its window, or have it answer as if one typed.
@@ -164,11 +165,12 @@ class StoreUnavailable(StoreError):
     """The store does not answer now, or is throttled. It passes by itself; waiting goes on meanwhile.
 
     `job_id`: of the job that was asked about, and goes on. `refused`: AWS has refused the call for now, and nothing has
-    come of it.
+    come of it; `refused_runs`: the only runs of which that is so, where others may have been started.
     """
 
     job_id = ""
     refused = False
+    refused_runs: Iterable[tuple[int, int]] = ()
 
 
 class ResultDamaged(StoreError):

@@ -6,6 +6,10 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter
+from contextlib import contextmanager
+from itertools import chain, repeat
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,11 +21,12 @@ from fanfold.engines.aws import AwsEngine, dispatch, reconcile
 from fanfold.engines.aws.discovery import discover
 from fanfold.engines.aws.work import Work
 from fanfold.engines.base import note_submitted_here, submitted_here_marker
-from fanfold.errors import DeploymentGone
+from fanfold.errors import DeploymentGone, StoreUnavailable
 from fanfold.job.waiting import Tracker, waiting_for
 from fanfold.settings import configure
 from tests.aws.an_engine import carry_out, cut_off_between_any_two_calls, double, execution_arns, new_dispatch, the_past
 from tests.aws.emulated import Emulated
+from tests.aws.faults import bad_day
 from tests.aws.udfs import put_job
 from tests.stores.samples import finished
 
@@ -348,3 +353,98 @@ def test_a_run_is_started_again_only_when_its_pause_is_over(engine):
 
     assert look(90).due == []
     assert [run[:2] for run in look(110).due] == [(0, 1), (1, 1)]
+
+
+# --- starts that AWS refuses ------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def start_answers(account, answers):
+    """Step Functions answers so to the start of an execution of such a number, within, and begins none of these."""
+
+    def answer(params, **_):
+        number = json.loads(params["body"])["name"].rpartition("-")[2]
+        if number not in answers:
+            return None
+        code, status = answers[number]
+        parsed = {"Error": {"Code": code, "Message": "said no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        return SimpleNamespace(status_code=status, headers={}), parsed
+
+    events = account.client("stepfunctions").meta.events
+    events.register_first("before-call.sfn.StartExecution", answer)
+    try:
+        yield
+    finally:
+        events.unregister("before-call.sfn.StartExecution", answer)
+
+
+THROTTLED, UNKNOWN = ("ThrottlingException", 400), ("InternalServerError", 500)
+
+
+def started(emulated, engine):
+    """How often each run was handed to a function."""
+    return Counter(payload["run"]["index"] for payload in emulated.payloads(engine.stores.objects))
+
+
+@pytest.mark.parametrize("answers", [{"1": THROTTLED}, {"0": THROTTLED, "2": THROTTLED}], ids=["one", "two"])
+def test_of_executions_of_which_aws_refuses_some_these_alone_are_started_again_and_soon(
+    engine, in_process, account, fresh, monkeypatch, answers
+):
+    header = put_job(engine.stores, double, list(range(100)), max_retry=0)
+    with Emulated(account, in_process) as emulated:
+        with start_answers(account, answers), pytest.raises(StoreUnavailable):
+            engine.start(header, [RunRef(index) for index in range(100)])
+        emulated.executions = {
+            name: given for name, given in emulated.executions.items() if name[-1] not in answers or name[-2] != "-"
+        }
+        assert engine.reconcile(header, fresh(header)) is False, "AWS is left in peace for a moment"
+        the_past(monkeypatch, 11)
+        for _ in range(2):
+            engine.looked_at.clear()
+            engine.reconcile(header, fresh(header))
+        assert started(emulated, engine) == dict.fromkeys(range(100), 1)
+        carry_out(engine, emulated)
+    state = fresh(header)
+    assert state.counts()[RunStatus.SUCCEEDED] == 100, "what was refused has cost no try"
+
+
+def test_of_executions_of_which_nobody_knows_whether_they_began_none_is_started_again_soon(
+    engine, in_process, account, fresh, monkeypatch
+):
+    header = put_job(engine.stores, double, list(range(100)))
+    with Emulated(account, in_process) as emulated:
+        with start_answers(account, {"0": UNKNOWN, "1": THROTTLED}), pytest.raises(StoreUnavailable):
+            engine.start(header, [RunRef(index) for index in range(100)])
+        emulated.executions.clear()
+        the_past(monkeypatch, 11)
+        for _ in range(2):
+            engine.looked_at.clear()
+            engine.reconcile(header, fresh(header))
+        assert started(emulated, engine) == dict.fromkeys(range(40, 80), 1), "only what was refused"
+        the_past(monkeypatch, 200)
+        for _ in range(2):
+            engine.looked_at.clear()
+            engine.reconcile(header, fresh(header))
+        assert set(started(emulated, engine)) == set(range(100))
+
+
+def test_runs_that_cannot_be_told_apart_from_others_are_not_taken_for_refused():
+    scattered = [RunRef(index) for index in range(0, 4_000, 2)]
+    whole = dispatch.make_dispatch(contract.EXPRESS, scattered)
+    assert dispatch.split(whole, scattered, {run[:2] for run in scattered[::2]}) == []
+    begun, refused = dispatch.split(whole, scattered, {run[:2] for run in scattered[:1_000]})
+    assert begun.name == whole.name != refused.name == dispatch.make_dispatch(contract.EXPRESS, scattered[:1_000]).name
+    assert [(begun.covers(*run[:2]), refused.covers(*run[:2])) for run in (scattered[0], scattered[-1])] == [
+        (False, True),
+        (True, False),
+    ]
+
+
+@pytest.mark.parametrize("call", [("stepfunctions", "list_state_machines"), ("s3", "list_buckets")], ids=str)
+@pytest.mark.parametrize(("first", "refused"), [("throttle", True), ("500 after", False)])
+def test_a_call_is_refused_only_where_no_earlier_try_of_it_may_have_arrived(account, call, first, refused):
+    account.client(call[0])
+    moods = chain([first], repeat("throttle"))
+    with bad_day(account, lambda _: next(moods)), account.within(0.3), pytest.raises(StoreUnavailable) as told:
+        account.call(*call, on="all")
+    assert told.value.refused is refused

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
 import pytest
 
@@ -107,3 +108,11 @@ def test_the_page_names_what_is_retained(templates: Templates) -> None:
     text = (DOCS / "deployment.md").read_text().split("## Remove it all")[1]
     for command in ("dynamodb delete-table", "no-deletion-protection", "s3 rb --force", "efs delete-file-system"):
         assert command in text
+
+
+@pytest.mark.parametrize("target", ["synth", "deploy", "bootstrap", "destroy"])
+def test_make_hands_more_arguments_to_the_cdk(target: str) -> None:
+    more = "-c fanfold:deployment=trial --require-approval never"
+    command = ["make", "--dry-run", "--no-print-directory", target, f"ARGS={more}"]
+    planned = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert re.search(rf"/cdk --no-notices {target} .*{more}$", planned.stdout.splitlines()[-1])

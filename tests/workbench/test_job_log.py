@@ -99,3 +99,27 @@ def test_a_search_goes_on_from_the_start_of_a_log_that_has_become_shorter(log, r
     log.add([(0, 0, 0.0, "a needle\nhay\n")])
     assert log.next_hit("needle", 70_000, run) == (0, 1, True)
     assert log.next_error(70_000, run) == (None, 0, True)
+
+
+@pytest.mark.parametrize("run", [None, 0])
+@pytest.mark.parametrize("words", ["ärger", "ÄRGER", "ΟΔΌΣ", "οδός", "Привет", "straße", "STRAẞE", "İzmir", "error ä"])
+def test_words_are_found_whatever_their_case_in_every_alphabet(log, words, run):
+    lines = [
+        "Ärger",
+        "ärger",
+        "Οδός",
+        "ΟΔΌΣ",
+        "ПРИВЕТ",
+        "привет",
+        "Straße",
+        "STRAẞE",
+        "İZMIR",
+        "izmir",
+        "ERROR Ä",
+        "日本",
+    ]
+    log.add([(0, 0, 0.0, "".join(f"a line before {line} and after\n" for line in lines))])
+    same = [place for place, line in enumerate(lines) if line.casefold() == words.casefold()]
+    assert len(same) in (1, 2)
+    assert log.next_hit(words, -1, run) == (same[0], len(same), True)
+    assert log.next_hit(words, same[0], run) == (same[-1], len(same), True)

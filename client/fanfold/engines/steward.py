@@ -71,7 +71,7 @@ class Steward:
             for rung, indexes in due.items():
                 self._larger.begin(fresh, rung, indexes)
             climbed = _may_climb(fresh) and climb(self._engine, fresh, self._start)
-            widened = not climbed and self._may_widen(fresh) and self._widen(fresh)
+            widened = not climbed and self._widen(fresh)
             return climbed or widened or bool(due) or adopted
 
     def wait_s(self, state: JobState) -> float | None:
@@ -84,16 +84,19 @@ class Steward:
         return min((wait_s for wait_s in waits_s if wait_s is not None), default=None)
 
     def _may_widen(self, state: JobState) -> bool:
+        """Whether it is worth a turn: what is to be done is decided there, by what is known then."""
         if self._widener is None or state.header.cancelled_at is not None:
             return False
         return bool(stages.reasons_to_end(state)) or self._widener.is_due(state)
 
     def _widen(self, state: JobState) -> bool:
-        """Have more of the stage run side by side, or stop where too much of it has failed."""
+        """Have more of the stage run side by side, or stop where too much of it has failed; whether there was such."""
+        if self._widener is None or state.header.cancelled_at is not None:
+            return False
         if reasons := stages.reasons_to_end(state):
             _stop(self._engine, state, state.runs_over, reasons)
             return True
-        return self._widener is not None and self._widener.widen(state)
+        return self._widener.is_due(state) and self._widener.widen(state)
 
 
 def climb(engine: Engine, state: JobState, start: Start) -> bool:

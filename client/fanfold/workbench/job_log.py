@@ -13,7 +13,8 @@ import threading
 import time
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from itertools import groupby
 
 from fanfold.contract.records import NamedTuple
@@ -40,6 +41,9 @@ _WRITTEN_TOGETHER = 1 << 19
 _PART = 1 << 18
 #: Seconds that counting all hits may take; the next hit is found however long it takes.
 _COUNT_S = 0.3
+
+#: Where some words stand in bytes, from a place on; -1 where they do not.
+_Find = Callable[[bytes, int], int]
 
 
 class LogLine(NamedTuple):
@@ -203,37 +207,37 @@ class JobLog:
 
     def next_hit(self, words: str, after: int, run: int | None = None) -> Hit:
         """The first line after place `after` that holds these words, whatever their case, and how many there are."""
-        wanted = words.encode().lower()
+        find = _finder(words)
         numbers = None if run is None else self._of_run.get(run, _NO_PLACES)
         count = len(self) if numbers is None else len(numbers)
         after = after if after < count else -1  # of a log that was longer, before the server came back
         first = after + 1 if numbers is None else (numbers[after + 1] if after + 1 < count else len(self))
         found, count, began = None, 0, time.monotonic()
-        for number in self._around(wanted, first, numbers):
+        for number in self._around(find, first, numbers):
             found = number if found is None else found
             count += 1
             if count % 500 == 0 and time.monotonic() - began > _COUNT_S:
                 return Hit(_place(found, numbers), count, counted_all=False)
         return Hit(None if found is None else _place(found, numbers), count)
 
-    def _around(self, wanted: bytes, first: int, numbers: _Places | None) -> Iterator[int]:
+    def _around(self, find: _Find, first: int, numbers: _Places | None) -> Iterator[int]:
         """The hits from `first` to the end, and then those before it: what comes next, and all there are, in one go."""
-        yield from self._hits(wanted, first, len(self), numbers)
-        yield from self._hits(wanted, 0, first, numbers)
+        yield from self._hits(find, first, len(self), numbers)
+        yield from self._hits(find, 0, first, numbers)
 
-    def _hits(self, wanted: bytes, first: int, stop: int, numbers: _Places | None) -> Iterator[int]:
+    def _hits(self, find: _Find, first: int, stop: int, numbers: _Places | None) -> Iterator[int]:
         """The numbers of the lines from `first` to before `stop` that match, one part of the file at a time."""
         offsets = self._offsets
         while first < stop:
             last = min(stop, max(first + 1, bisect_right(offsets, offsets[first] + _PART) - 1))
             start = offsets[first]
             part = os.pread(self._file.fileno(), offsets[last] - start, start).lower()
-            at = part.find(wanted)
+            at = find(part, 0)
             while at >= 0:
                 number = bisect_right(offsets, start + at, first, last + 1) - 1
                 if numbers is None or number in numbers:
                     yield number
-                at = part.find(wanted, offsets[number + 1] - start)
+                at = find(part, offsets[number + 1] - start)
             first = last
 
     def _write(self, lines: list[tuple[int, int, float, str]]) -> None:
@@ -276,6 +280,39 @@ class JobLog:
             shown = f"{shown[:_SHOWN]} … ({size:,} bytes in this line)"
         level, of = LEVELS[self._levels[number]], bisect_right(self._firsts, number) - 1
         return LogLine(place, self._runs[of], self._attempts[of], self._times[of], level, shown)
+
+
+def _finder(words: str) -> _Find:
+    """Finds these words, whatever their case, in bytes whose ASCII letters are small; -1 where they are not.
+
+    Beyond ASCII each letter is looked for as any of those that differ from it by their case alone.
+    """
+    if words.isascii():
+        wanted = words.lower().encode()
+        return lambda part, start: part.find(wanted, start)
+    either = (b"|".join(sorted(re.escape(same.encode("utf-8", "replace")) for same in _same(one))) for one in words)
+    pattern = re.compile(b"".join(b"(?:" + one + b")" for one in either))
+
+    def find(part: bytes, start: int) -> int:
+        found = pattern.search(part, start)
+        return found.start() if found else -1
+
+    return find
+
+
+def _same(letter: str) -> set[str]:
+    """The letters that differ from this one by their case alone, as small as ASCII has them."""
+    return {one.lower() if one.isascii() else one for one in _cases().get(letter.casefold(), ())} | {letter.casefold()}
+
+
+@cache
+def _cases() -> dict[str, list[str]]:
+    """All letters of each case folded, some 3,000: no table of Python's leads that way."""
+    cases: dict[str, list[str]] = {}
+    for letter in map(chr, range(0x80, 0x1E944)):  # the last that have a case, Adlam's, end there
+        if (folded := letter.casefold()) != letter:
+            cases.setdefault(folded, [folded]).append(letter)
+    return cases
 
 
 def _as_on_a_terminal(begun: str) -> str:

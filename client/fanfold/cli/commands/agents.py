@@ -8,6 +8,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,8 +49,15 @@ def server() -> MCPServer[Any]:
         ) from error
     from fanfold import __version__
 
-    made: MCPServer[Any] = MCPServer("fanfold", instructions=_ABOUT, version=__version__, log_level="ERROR")
-    for tool in (jobs, status, errors, logs, plan, explain):
+    class ExactServer(MCPServer[Any]):
+        """Takes no argument that a tool does not have: by itself the server would leave it out, and say nothing."""
+
+        async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
+            _check_arguments(name, arguments)
+            return await super().call_tool(name, arguments, context)
+
+    made = ExactServer("fanfold", instructions=_ABOUT, version=__version__, log_level="ERROR")
+    for tool in _TOOLS:
         made.add_tool(_told(tool), annotations=_read_only())
     return made
 
@@ -100,6 +108,22 @@ def plan(udf: str, inputs: list[Any], engine: str | None = None) -> dict[str, An
 def explain(udf: str) -> dict[str, Any]:
     """What travels with the UDF FILE.py:NAME and what stays behind; nothing is sent."""
     return _command("explain", udf)
+
+
+#: What the server offers.
+_TOOLS: tuple[Callable[..., Any], ...] = (jobs, status, errors, logs, plan, explain)
+
+
+def _check_arguments(name: str, arguments: dict[str, Any]) -> None:
+    """Raises the server's own error for arguments that the tool of that name does not have; it names them."""
+    from mcp.server.mcpserver.exceptions import ToolError
+
+    taken = next((list(signature(tool).parameters) for tool in _TOOLS if tool.__name__ == name), None)
+    unknown = [] if taken is None else [repr(argument) for argument in arguments if argument not in taken]
+    if unknown:
+        word = "argument" if len(unknown) == 1 else "arguments"
+        told = f"{name} has no {word} {', '.join(unknown)}: nothing was read."
+        raise ToolError(f"{told}\n  Next: call it again; it takes {', '.join(taken or ())}.")
 
 
 def _command(*words: str) -> dict[str, Any]:

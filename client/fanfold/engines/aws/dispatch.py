@@ -9,7 +9,7 @@ import hashlib
 import json
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from fanfold.contract.cloud import shard_of
@@ -53,6 +53,19 @@ def make_dispatch(path: str, runs: Sequence[RunRef]) -> Dispatch:
     """The dispatch of these runs by a path."""
     digest = hashlib.sha256(pack(runs)).hexdigest()[:12]
     return Dispatch(f"{path}-{digest}", path, _ranges(runs))
+
+
+def split(dispatch: Dispatch, runs: Sequence[RunRef], apart: Collection[tuple[int, int]]) -> list[Dispatch]:
+    """A dispatch of these runs as the part that may have begun, and as one of its own the part that is set apart.
+
+    Nothing where one would also cover runs of the other: what may run must never be taken for what does not.
+    """
+    parts = [run for run in runs if run[:2] not in apart], [run for run in runs if run[:2] in apart]
+    if not all(parts):
+        return []
+    begun, rest = dispatch._replace(ranges=_ranges(parts[0])), make_dispatch(dispatch.path, parts[1])
+    mixed = any(rest.covers(*run[:2]) for run in parts[0]) or any(begun.covers(*run[:2]) for run in parts[1])
+    return [] if mixed else [begun, rest]
 
 
 def to_event(job_id: str, dispatch: Dispatch, state: str, reason: str = "") -> Event:
@@ -171,6 +184,11 @@ def batches(items: Iterable[RunItem]) -> Iterator[list[RunItem]]:
         runs += more
     if batch:
         yield batch
+
+
+def runs_of_item(item: RunItem) -> Iterator[tuple[int, int]]:
+    """The runs that an invocation performs, each with its attempt."""
+    return ((one["index"], one["attempt"]) for one in (item, *item.get("more", ())))
 
 
 def lines(items: Iterable[RunItem]) -> Iterator[bytes]:

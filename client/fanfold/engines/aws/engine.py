@@ -14,7 +14,7 @@ from fanfold.core.fold import JobState
 from fanfold.core.models import FOLLOWING, DispatchRecord, EventKind, JobHeader, RunRef, records
 from fanfold.engines.aws import reconcile
 from fanfold.engines.aws.discovery import Deployment, discover
-from fanfold.engines.aws.dispatch import DIRECT, REFUSED, Dispatch, to_event
+from fanfold.engines.aws.dispatch import DIRECT, REFUSED, Dispatch, split, to_event
 from fanfold.engines.aws.lost_machines import LostMachines
 from fanfold.engines.aws.paths import LaunchContext, new_dispatch, open_paths
 from fanfold.engines.aws.paths.dedicated import lane_of
@@ -118,7 +118,7 @@ class AwsEngine:
         try:
             self.paths[dispatch.path].start(header, dispatch, given)
         except FanfoldError as error:
-            self._say_failed(header, dispatch, error)
+            self._say_failed(header, dispatch, given, error)
             raise
         if dispatch.path != DEDICATED:  # of machines, "starting" stays true until one says that it is up
             self.stores.log.append([to_event(header.id, dispatch, "started")])
@@ -332,13 +332,16 @@ class AwsEngine:
         self.stores.log.append(news)
         return bool(news)
 
-    def _say_failed(self, header: JobHeader, dispatch: Dispatch, error: FanfoldError) -> None:
-        try:
-            refused = dispatch.path != DIRECT and getattr(error, "refused", False)
-            state = REFUSED if refused else "starting"
-            self.stores.log.append([to_event(header.id, dispatch, state, reason=error.message)])
-        except FanfoldError:
-            return  # the first error is the one to tell
+    def _say_failed(self, header: JobHeader, dispatch: Dispatch, runs: list[RunRef], error: FanfoldError) -> None:
+        """Write down what is known of a start that failed: of what AWS has refused, that nothing has begun."""
+        refused = dispatch.path != DIRECT and getattr(error, "refused", False)
+        told = [(dispatch, REFUSED if refused else "starting")]
+        if apart := set(getattr(error, "refused_runs", ())):
+            parts = split(dispatch, runs, apart)
+            told = list(zip(parts, ("started" if refused else "starting", REFUSED), strict=False))
+            told = told or [(dispatch, "starting")]
+        with suppress(FanfoldError):  # the first error is the one to tell
+            self.stores.log.append([to_event(header.id, *one, reason=error.message) for one in told])
 
 
 def _look_every_s(count: int) -> float:

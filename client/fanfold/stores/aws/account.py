@@ -13,8 +13,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fanfold.errors import StoreUnavailable
 from fanfold.stores.aws.clock import ServiceClock
-from fanfold.stores.aws.failures import answered_by_a_page, error_code, explain, is_a_page, may_have_signed_in_again
+from fanfold.stores.aws.failures import (
+    answered_by_a_page,
+    error_code,
+    explain,
+    is_a_page,
+    is_throttle,
+    may_have_signed_in_again,
+)
 
 if TYPE_CHECKING:
     import boto3
@@ -98,6 +106,7 @@ class Account:
         for may_renew in (True, False):
             session, began, patience_s = self._session, time.monotonic(), _PATIENCE_S.get()
             self._calls.ends_at = None if patience_s is None else began + patience_s
+            self._calls.may_have_arrived = False
             try:
                 client = self.client(service)
                 _keys_of(self._session)  # renews those that are about to expire, with an error that has a name
@@ -111,7 +120,10 @@ class Account:
                     raise Refused(code) from error
                 if may_renew and may_have_signed_in_again(error) and self._renew(session):
                     continue
-                raise explain(error, service, operation, on) from error
+                failure = explain(error, service, operation, on)
+                if self._calls.may_have_arrived and isinstance(failure, StoreUnavailable):
+                    failure.refused = False  # an earlier try of it may have done what the last one was refused
+                raise failure from error
             except KeyError:  # botocore's parser, of the one protocol for which a page is an answer without a result
                 return {"ResponseMetadata": {"HTTPHeaders": {"content-type": "text/html"}}}
             took_s = time.monotonic() - began
@@ -139,6 +151,8 @@ class Account:
         """Keep botocore from calling again where the time for the call is over. Raises what it was answered."""
         from botocore.exceptions import ClientError
 
+        if caught_exception is not None or (response is not None and _may_have_arrived(*response)):
+            self._calls.may_have_arrived = True
         ends_at = getattr(self._calls, "ends_at", None)
         if ends_at is None or time.monotonic() < ends_at:
             return
@@ -265,6 +279,13 @@ class Account:
             raise explain(error, service, "", service) from error
         client.meta.events.register("needs-retry", self._end_patience)
         return client
+
+
+def _may_have_arrived(http: Any, answer: dict[str, Any]) -> bool:
+    """Whether a try that was answered so may have done its work nevertheless."""
+    error = answer.get("Error", {})
+    code, words = str(error.get("Code", "")), str(error.get("Message", ""))
+    return http.status_code >= 500 and not is_throttle(code, http.status_code, words)
 
 
 def _in_this_context(work: Callable[[T], R]) -> Callable[[T], R]:

@@ -151,6 +151,11 @@ def error_code(error: Exception) -> str:
     return str(response.get("Error", {}).get("Code", ""))
 
 
+def is_throttle(code: str, status: int, words: str) -> bool:
+    """Whether AWS has refused a call for now, by what it calls that: nothing has come of it, whatever the status."""
+    return bool(_THROTTLED.search(code) or status == 429 or _THROTTLE_WORDS.search(words))
+
+
 def may_have_signed_in_again(error: Exception) -> bool:
     """Whether other credentials, if there are any by now, might do better."""
     return error_code(error) in _EXPIRED | _UNKNOWN_KEYS or (
@@ -161,7 +166,7 @@ def may_have_signed_in_again(error: Exception) -> bool:
 def _failed(error: Exception, code: str, action: str, on: str) -> StoreError:
     response: Mapping[str, Any] = getattr(error, "response", None) or {}
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) or 0)
-    if _THROTTLED.search(code) or status == 429 or _THROTTLE_WORDS.search(str(error)):
+    if is_throttle(code, status, str(error)):
         throttled = StoreUnavailable(
             f"AWS kept throttling {action} on {on} ({code}) through all retries.",
             next_step="wait a minute: what was recorded is kept (`fanfold doctor` shows the account's limits).",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fanfold.contract.cloud import EXPRESS
+from fanfold.contract.payloads import RunItem
 from fanfold.core.models import JobHeader, RunRef
-from fanfold.engines.aws.dispatch import REFUSED, Dispatch, batches, express_input, run_items
+from fanfold.engines.aws.dispatch import REFUSED, Dispatch, batches, express_input, run_items, runs_of_item
 from fanfold.engines.aws.paths.base import (
     CLOCKS_S,
     CUT_OFF,
@@ -41,16 +42,24 @@ class ExpressPath:
             functions=self._context.functions(header),
         )
 
-        def start_one(numbered: tuple[int, str]) -> None:
-            self._executions.start(EXPRESS, f"{name}-{numbered[0]}", numbered[1])
+        def start_one(numbered: tuple[int, list[RunItem]]) -> StoreUnavailable | None:
+            number, batch = numbered
+            try:
+                self._executions.start(EXPRESS, f"{name}-{number}", express_input(job, batch))
+            except StoreUnavailable as error:  # each has an end of its own: some may have been started
+                return error
+            return None
 
-        inputs = list(enumerate(express_input(job, batch) for batch in batches(items)))
-        try:
-            for _ in self._context.account.each(start_one, inputs):
-                pass
-        except StoreUnavailable as error:
-            error.refused = error.refused and len(inputs) == 1  # of several, others may have been started
-            raise
+        given = list(enumerate(batches(items)))
+        ends = list(zip(self._context.account.each(start_one, given), (batch for _, batch in given), strict=True))
+        failures = [error for error, _ in ends if error is not None]
+        if not failures:
+            return
+        refused = [batch for error, batch in ends if error is not None and error.refused]
+        told = min(failures, key=lambda error: error.refused)  # of what nobody knows whether it has been started first
+        if len(refused) < len(ends):
+            told.refused_runs = [run for batch in refused for item in batch for run in runs_of_item(item)]
+        raise told
 
     def stop(self, header: JobHeader, dispatch: Dispatch) -> None:
         """Nothing: its runs see the job's flag within seconds."""
