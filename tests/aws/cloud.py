@@ -138,7 +138,7 @@ def deploy(account: Account, name: str) -> Deployment:
         f"{contract.instance_types_path(name)}/0": {"small": small, "gpu": gpu},
         f"{contract.packages_path(name)}/0": {"pandas": "2.3.3", "numpy": "2.2.6", "pillow": "12.3.0"},
     }.items():
-        ssm.put_parameter(Name=path, Value=json.dumps(value), Type="String")
+        ssm.put_parameter(Name=path, Value=json.dumps(value), Type="String", Overwrite=True)  # a try may come twice
     return deployment
 
 

@@ -102,6 +102,27 @@ def test_a_udf_that_opens_too_many_files_is_told_so(work):
     assert "the run has as many files open as it may: close each when it is done with" in told[1].error.message
 
 
+def test_a_udf_that_leaves_raw_descriptors_open_is_told_so_and_the_next_run_has_a_process_with_room(work):
+    """No object of Python's closes these as the error goes up: none is left to read the error's own lines by."""
+
+    def leak(number: int):
+        import os
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, most))
+        for _ in range(number):
+            os.open(os.devnull, os.O_RDONLY)
+        return os.getpid()
+
+    told = work(leak, [{"number": 1}, {"number": 64}, {"number": 1}], workers=1)
+    assert told[1].error.type == "OSError"
+    assert "Too many open files" in told[1].error.message
+    assert "the run has as many files open as it may" in told[1].error.message
+    assert "os.open(os.devnull, os.O_RDONLY)" in told[1].error.traceback
+    assert None not in (told[0].value, told[2].value)
+
+
 def shared_memory() -> set[str]:
     return set(os.listdir("/dev/shm"))
 

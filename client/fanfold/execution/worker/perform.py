@@ -273,6 +273,33 @@ _TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
 check_room: Callable[[int], None] | None = None
 
 
+class SpareFiles:
+    """A few descriptors that are kept back: to describe an error takes files, of which a UDF may have left none."""
+
+    _NUMBER = 8
+
+    def __init__(self) -> None:
+        self._kept: list[int] = []
+        #: Whether they were needed: the process has hardly a file to open any more.
+        self.are_used = False
+
+    def keep(self) -> None:
+        """Keep them, once in each worker."""
+        with suppress(OSError):
+            self._kept = [os.open(os.devnull, os.O_RDONLY) for _ in range(self._NUMBER)]
+
+    def give_back(self) -> bool:
+        """Make room for a few files; False where that has been done."""
+        kept, self._kept, self.are_used = self._kept, [], True
+        for fd in kept:
+            with suppress(OSError):  # the UDF has closed it
+                os.close(fd)
+        return bool(kept)
+
+
+spare_files = SpareFiles()
+
+
 def perform(job: JobContext, arguments: str, result_file: str, tidy: Callable[[], None]) -> CallResult:
     """Call the UDF once, and `tidy` up after it. A result that is not small is written to `result_file`.
 
@@ -293,6 +320,11 @@ def perform(job: JobContext, arguments: str, result_file: str, tidy: Callable[[]
 
 def failed(error: BaseException) -> CallResult:
     """The result of a call that has raised."""
+    try:
+        return CallResult(None, _described(error))
+    except OSError as second:
+        if second.errno not in _TOO_MANY_FILES or not spare_files.give_back():
+            raise
     return CallResult(None, _described(error))
 
 

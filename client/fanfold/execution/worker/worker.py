@@ -20,7 +20,7 @@ from typing import ClassVar
 from fanfold.contract.layout import ENV_CONFINED
 from fanfold.execution import channel
 from fanfold.execution.channel import Called, Finished
-from fanfold.execution.worker.perform import JobContext, LoadedUdf, perform
+from fanfold.execution.worker.perform import JobContext, LoadedUdf, perform, spare_files
 from fanfold.execution.worker.sandbox import Sandbox
 from fanfold.source.load import MainSpec
 
@@ -89,6 +89,7 @@ def run(calls: int, replies: int, trace: int, folder: str, on_children: Callable
         os.set_inheritable(fd, False)  # programs that the UDF starts have no part in this
     faulthandler.enable(trace)
     faulthandler.register(WHERE_SIGNAL, trace, all_threads=True)
+    spare_files.keep()
     Worker(calls, replies, Sandbox(folder, on_children)).serve()
 
 
