@@ -106,7 +106,8 @@ def _throttled(request: Any, service: str) -> AWSResponse:
 
 
 def _response(request: Any, status: int, code: str) -> AWSResponse:
-    body = json.dumps({"__type": code, "message": "Rate exceeded"}).encode()
+    message = "Rate exceeded" if status < 500 else "We have met an internal error."
+    body = json.dumps({"__type": code, "message": message}).encode()
     return AWSResponse(request.url, status, {"x-amzn-errortype": code}, _Raw(body))
 
 

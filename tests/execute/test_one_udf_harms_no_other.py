@@ -61,7 +61,7 @@ def test_a_udf_that_leaves_its_process_no_file_to_open_is_told_so(work):
         import resource
         import subprocess
 
-        resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
         return os.open(os.devnull, os.O_RDONLY), subprocess.__name__, index
 
     told = work(starve, [{"index": 0}])[0].error
@@ -116,6 +116,7 @@ def test_a_udf_that_leaves_raw_descriptors_open_is_told_so_and_the_next_run_has_
         return os.getpid()
 
     told = work(leak, [{"number": 1}, {"number": 64}, {"number": 1}], workers=1)
+    assert told[2].error is None, told[2].error
     assert told[1].error.type == "OSError"
     assert "Too many open files" in told[1].error.message
     assert "the run has as many files open as it may" in told[1].error.message

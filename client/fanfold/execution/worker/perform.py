@@ -320,6 +320,8 @@ def perform(job: JobContext, arguments: str, result_file: str, tidy: Callable[[]
 
 def failed(error: BaseException) -> CallResult:
     """The result of a call that has raised."""
+    if isinstance(error, OSError) and error.errno in _TOO_MANY_FILES:
+        spare_files.give_back()  # its files may stay open: the next run is to have a process with room
     try:
         return CallResult(None, _described(error))
     except OSError as second:
