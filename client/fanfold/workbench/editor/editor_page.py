@@ -30,6 +30,8 @@ _KEYS = (
 )
 #: How often the page looks whether the file that is open has changed on disk.
 _DISK_S = 1.0
+#: How long a browser may take to answer.
+_BROWSER_S = 10.0
 
 
 class Shared(NamedTuple):
@@ -148,7 +150,7 @@ class _EditorPage:
         return made.on("click", lambda _: self._open(name))
 
     async def _begin(self, name: str) -> None:
-        found = await ui.run_javascript(f"window.ff.editor.start({self._editor.id})", timeout=10.0) or {}
+        found = await ui.run_javascript(f"window.ff.editor.start({self._editor.id})", timeout=_BROWSER_S) or {}
         self._editor.set_theme("githubDark" if found.get("dark") else "vscodeLight")
         last = next((one for one in self._entries if str(self._folder / one) == found.get("last")), name)
         await self._open(name if self._query.get("file") else last)
@@ -192,7 +194,7 @@ class _EditorPage:
         if not await self._tried(open_it):
             return
         self._file = file = files[0]
-        draft = await ui.run_javascript(f"window.ff.editor.leave({_quoted(self._key())})", timeout=10.0) or {}
+        draft = await ui.run_javascript(f"window.ff.editor.leave({_quoted(self._key())})", timeout=_BROWSER_S) or {}
         self._forget()
         self._set_conflict(None)
         udf = self._query.get("udf") or draft.get("udf") or ""
@@ -271,24 +273,41 @@ class _EditorPage:
         if disk is None or file is not self._file or disk == self._conflict:
             return
         if self._editor.value == file.text:
-            self._show_disk(disk)
+            if not await self._show_disk(disk):
+                return  # somebody types just now: the next look knows what
             ui.notify(f"{file.name} was changed on disk: its new text is shown.", position="bottom-left")
         elif self._editor.value == disk:
             self._accept(disk)
         else:
             self._set_conflict(disk)
 
-    def _show_disk(self, disk: str) -> None:
-        self._editor.set_value(disk)
-        self._accept(disk, shown=True)
-        self._text_changed()
+    async def _show_disk(self, disk: str, *, whatever_stands: bool = False) -> bool:
+        """Have the browser show this text and tell of it as of any that is typed; False where it has been typed into.
 
-    def _accept(self, disk: str, *, shown: bool = False) -> None:
+        It knows what stands there: what was typed a moment ago may not have come here yet.
+        """
+        file = self._file
+        call = f"window.ff.editor.replace({_quoted(disk)}, {_quoted(digest(disk))}, {_quoted(whatever_stands)})"
+        if not await self._asked(call) or file is None or file is not self._file:
+            return False
+        file.text = disk
+        self._set_conflict(None)
+        self._show_unsaved()
+        return True
+
+    async def _asked(self, call: str) -> Any:
+        """What the browser answers; None where it does not, as while its computer sleeps."""
+        try:
+            return await ui.run_javascript(call, timeout=_BROWSER_S)
+        except TimeoutError:
+            return None
+
+    def _accept(self, disk: str) -> None:
         """This is what the disk holds, and the viewer knows."""
         if self._file is not None:
             self._file.text = disk
             self._set_conflict(None)
-            script("editor.saved", disk, digest(disk), shown)
+            script("editor.saved", disk, digest(disk))
             self._show_unsaved()
 
     def _set_conflict(self, disk: str | None) -> None:
@@ -298,9 +317,9 @@ class _EditorPage:
             set_text(self._changed_words, f"{self._file.name} has been changed elsewhere, and here as well.")
             set_text(self._diff, _difference(disk, self._editor.value))
 
-    def _take_theirs(self) -> None:
+    async def _take_theirs(self) -> None:
         if self._conflict is not None:
-            self._show_disk(self._conflict)
+            await self._show_disk(self._conflict, whatever_stands=True)
 
     def _keep_mine(self) -> None:
         """The text here goes over that of the disk at the next save."""
@@ -309,21 +328,38 @@ class _EditorPage:
 
     async def _save(self) -> bool:
         """Write what was typed to the file; False where that failed or the viewer has to choose first."""
-        file, typed = self._file, self._editor.value
+        file = self._file
         if file is None:
             return False
-        was = typed
+        if not await self._take_what_is_shown():
+            self._say("The browser does not answer, so nothing was saved. Press it again.")
+            return False
+        typed = self._editor.value
         await self._look_at_disk()
         if self._conflict is not None:
             return False  # the differences, and which text to keep, stand above the editor
-        if self._editor.value != was:
+        if self._editor.value != typed:
             self._say(f"{file.name} was changed on disk: its new text is shown. Run it again.")
             return False
         if not await self._tried(lambda: asyncio.to_thread(file.save, typed)):
             return False
-        script("editor.saved", typed, digest(typed), False)
+        script("editor.saved", typed, digest(typed))
         self._show_unsaved()
         return True
+
+    async def _take_what_is_shown(self) -> bool:
+        """Have the very text that the page shows; False where the browser does not tell.
+
+        What is typed comes as changes to what stood there. Where the two are no longer the same text, as when somebody
+        types while another file is opened, the changes would make a third of it: then the browser's is taken whole.
+        """
+        shown = await self._asked("window.ff.editor.shown()")
+        if shown == digest(self._editor.value.replace("\r", "\n")):  # CodeMirror's lines end in one way
+            return True
+        whole = await self._asked("window.ff.editor.text()")
+        if isinstance(whole, str):
+            self._editor.value = whole
+        return isinstance(whole, str)
 
     async def _saved(self) -> bool:
         """Save what was typed, and read it anew; whether there is a UDF to run then."""
@@ -492,7 +528,7 @@ def _difference(disk: str, mine: str) -> str:
     return "\n".join([*lines[:200], *([f"… {len(lines) - 200:,} more lines"] if len(lines) > 200 else [])])
 
 
-def _quoted(value: str) -> str:
+def _quoted(value: str | bool) -> str:
     import json
 
     return json.dumps(value)

@@ -73,6 +73,7 @@ window.ff.editor = (() => {
     for (const one of others) if (!one.isOpen && (one === left || one.kept.text == null)) drop(one.id);
     return { ...taken, elsewhere: others.some((one) => one.isOpen && one.kept.text != null) };
   };
+  const lines = (text) => text.replace(/\r\n?/g, "\n");  // as the editor has them
   const textNow = () => (view && view.editor ? view.editor.state.doc.toString() : null);
   const keep = () => {
     clearTimeout(timer);
@@ -87,20 +88,37 @@ window.ff.editor = (() => {
   const leave = async (key) => { keep(); found = { key, draft: await read(key) }; return found.draft; };
   // A file was opened: `text` is what the disk holds, `digest` names it, so that a draft knows what it was written over.
   const opened = (key, text, digest, udf) => {
-    clearTimeout(timer);
-    timer = null;
+    if (timer !== null) keep();  // what was typed since it was left belongs to the file before
     const kept = found.key === key ? found.draft : {};
     Object.assign(draft, { key, text: null, base: digest, form: kept.form || {}, nulls: kept.nulls || [], udf: udf || "", inputs: kept.inputs || "" });
-    base = text;
+    base = lines(text);
     unsaved = false;
     try { localStorage.setItem("fanfold-last", key); } catch { /* no room: the first file opens next time */ }
   };
-  const saved = (text, digest, shown) => {  // `shown`: the text of the disk takes the place of what is in the editor
-    const now = shown ? text : textNow();
-    base = text;
+  const saved = (text, digest) => {
+    const now = textNow();
+    base = lines(text);
     unsaved = now !== base;
     Object.assign(draft, { base: digest, text: unsaved ? now : null });
     keep();
+  };
+  // The text of the disk takes the place of what is in the editor: unless that has been typed into, or `always`. It is told
+  // to the server as all that changes here is.
+  const replace = (disk, digest, always) => {
+    const now = textNow(), text = lines(disk);
+    if (now === null || (now !== base && !always)) return false;
+    let start = 0, end = now.length, last = text.length;
+    while (start < end && start < last && now[start] === text[start]) start++;
+    while (end > start && last > start && now[end - 1] === text[last - 1]) { end--; last--; }
+    base = text;
+    if (now !== text) view.editor.dispatch({ changes: { from: start, to: end, insert: text.slice(start, last) } });
+    saved(disk, digest);
+    return true;
+  };
+  // What names the text that stands there, and the text.
+  const shown = async () => {
+    const sum = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(textNow() || ""));
+    return [...new Uint8Array(sum)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   };
   const setForm = (form, nulls, udf) => { draft.form = form; draft.nulls = nulls; draft.udf = udf; keepSoon(); };
   const address = (file, udf, job) => {
@@ -111,14 +129,57 @@ window.ff.editor = (() => {
     document.title = file + " · Fanfold";
   };
   const box = () => document.querySelector("[data-inputs]");
-  const fillInputs = (given) => {
-    const target = box();
-    if (given !== undefined) draft.inputs = given;
-    if (target && draft.inputs && target.value !== draft.inputs) target.value = draft.inputs;
+  // Another file is open: its draft's inputs, and no file of inputs, for of that no draft can know.
+  const fillInputs = () => {
+    const target = box(), input = document.querySelector("[data-inputs-file]");
+    if (target && target.value !== draft.inputs) target.value = draft.inputs;
+    if (input) input.value = "";
   };
-  document.addEventListener("input", (e) => {
+  const typed = (e) => {
     if (e.target.matches?.("[data-inputs]")) { draft.inputs = e.target.value; keepSoon(); }
-  }, true);
+    if (!e.target.matches?.("[data-param]")) return;
+    e.target.ffTyped = true;
+    const none = e.target.closest("[data-field]")?.querySelector("[type=checkbox]");
+    if (none) none.checked = false;  // what is typed is given, and None no more
+  };
+  document.addEventListener("input", typed, true);
+  document.addEventListener("change", typed, true);
+  // A field of the form that gives way to another of its name leaves it what was typed, of which the server may not have
+  // heard yet, and the focus. What only changes its place has the focus again.
+  let focused = null;
+  document.addEventListener("focusin", ({ target }) => {
+    focused = target;
+    if (isUntouched(target)) target.value = target.value;  // it is its own now: another default does not move what is marked
+  });
+  document.addEventListener("focusout", ({ target }) => {
+    followDefault(target);
+    setTimeout(() => { if (focused === target && document.activeElement !== target) focused = null; });
+  });
+  // A field that nobody has typed into, not even half of a number or a date, shows its default, as it is now.
+  const isUntouched = (one) => one.matches?.("input[data-param], textarea[data-param]") && !one.ffTyped && one.ffSaid === undefined && !one.validity.badInput;
+  const followDefault = (one) => { if (isUntouched(one) && one.value !== one.defaultValue) one.value = one.defaultValue; };
+  const handOver = (old, now) => {
+    const own = now.value;
+    if (old.ffTyped && !now.ffTyped && old.value !== own) {
+      now.value = old.value;
+      if (now.value === old.value) now.dispatchEvent(new Event(now.tagName === "SELECT" ? "change" : "input", { bubbles: true }));
+      else now.value = own;  // it cannot stand in a field of this kind
+    }
+    if (focused !== old) return;
+    now.focus({ preventScroll: true });
+    if (old.selectionStart != null && now.selectionStart != null) now.setSelectionRange(old.selectionStart, old.selectionEnd);
+  };
+  const params = (nodes) => [...nodes].flatMap((node) => (node.nodeType !== 1 ? [] : node.matches("[data-param]") ? [node] : [...node.querySelectorAll("[data-param]")]));
+  const fieldsChanged = (changes) => {
+    for (const { target } of changes) if (target !== document.activeElement) followDefault(target);
+    const gone = params(changes.flatMap((one) => [...one.removedNodes])).filter((one) => !one.isConnected);
+    const come = params(changes.flatMap((one) => [...one.addedNodes])).filter((one) => one.isConnected);
+    for (const old of gone) {
+      const now = come.find((one) => one.dataset.param === old.dataset.param);
+      if (now) handOver(old, now);
+    }
+    if (focused?.isConnected && document.activeElement === document.body) focused.focus({ preventScroll: true });
+  };
   // The inputs go to the server when they are planned, in a request of their own: a socket's message has room for 1 MB.
   const sendInputs = async (path) => {
     const file = document.querySelector("[data-inputs-file]")?.files[0];
@@ -130,7 +191,6 @@ window.ff.editor = (() => {
       return { error: "The inputs could not be sent: the Workbench does not answer." };
     }
   };
-  const clearFile = () => { const input = document.querySelector("[data-inputs-file]"); if (input) input.value = ""; };
   // A line of the code: in sight, marked, with the cursor on it.
   const goTo = (number, atEnd) => {
     if (!view || !view.editor || number < 1) return;
@@ -155,6 +215,7 @@ window.ff.editor = (() => {
   };
   const start = (id) => {
     view = getElement(id);
+    new MutationObserver(fieldsChanged).observe(document.querySelector(".ff-side"), { childList: true, subtree: true, attributes: true, attributeFilter: ["value"] });
     addEventListener("pagehide", keep);
     document.addEventListener("visibilitychange", () => { if (document.hidden) keep(); });
     addEventListener("beforeunload", (e) => { keep(); if (unsaved) e.preventDefault(); });
@@ -171,8 +232,8 @@ window.ff.editor = (() => {
   };
   const isSave = (e) => (e.ctrlKey || e.metaKey) && !e.shiftKey && e.key.toLowerCase() === "s";
   const key = (e) => {
-    if (e.shiftKey && e.key === "Enter") return "run";
+    if (e.shiftKey && e.key === "Enter") { followDefault(document.activeElement); return "run"; }
     return isSave(e) ? "save" : "";
   };
-  return { leave, restored, opened, saved, changed, setForm, address, fillInputs, sendInputs, clearFile, goTo, mark, start, key };
+  return { leave, restored, opened, saved, changed, replace, shown, text: textNow, setForm, address, fillInputs, sendInputs, goTo, mark, start, key };
 })();
