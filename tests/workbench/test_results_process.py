@@ -61,7 +61,7 @@ def test_a_look_that_cannot_be_had_says_why_and_a_plain_one_asks_no_other_proces
 
 _FIRST = """
 import sys
-from fanfold.workbench import results_child
+from fanfold.workbench import asked_process, results_child
 sys.argv = ["", "0"]
 class Asked:
     def __init__(self, number):
@@ -69,7 +69,7 @@ class Asked:
     def recv(self):
         print(hasattr(sys.modules.get("pandas"), "Series"), flush=True)
         raise EOFError
-results_child.Connection = Asked
+asked_process.Connection = Asked
 results_child.main()
 """
 

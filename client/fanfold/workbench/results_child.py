@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-import threading
-import traceback
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from fanfold.api.submit import get_job
 from fanfold.core.models import JobHeader, Output
 from fanfold.engines.base import engine_for
-from fanfold.errors import FanfoldError
 from fanfold.job.results import Contents
+from fanfold.workbench.asked_process import answer
 from fanfold.workbench.downloads import write_download
 from fanfold.workbench.job.collected import CollectedJobs, TableColumn
 from fanfold.workbench.previews import MOST_BYTES, Preview, in_short, look_at, picture_in, seen_of
@@ -33,17 +26,9 @@ _collected = CollectedJobs()
 
 
 def main() -> None:
-    """Answer until the other end is closed, which it is when the page's process has ended, however that was."""
+    """Answer what the page asks."""
     import_first()
-    connection, lock = Connection(int(sys.argv[1])), threading.Lock()
-    threads = ThreadPoolExecutor(_THREADS)
-    try:
-        while True:
-            number, what, arguments = connection.recv()
-            done = threads.submit(ACTIONS[what], *arguments)
-            done.add_done_callback(partial(_answer, connection, lock, number))
-    except (EOFError, OSError):
-        os._exit(0)  # whatever is still being read, nobody waits for it
+    answer(ACTIONS, _THREADS)
 
 
 def import_first() -> None:
@@ -53,19 +38,6 @@ def import_first() -> None:
     """
     with suppress(ImportError):
         import_module("pandas")
-
-
-def _answer(connection: Connection, lock: threading.Lock, number: int, done: Future[Any]) -> None:
-    error, value, words = done.exception(), None, None
-    if error is None:
-        value = done.result()
-    elif isinstance(error, FanfoldError):
-        words = (error.message, error.next_step)
-    else:
-        traceback.print_exception(error)
-        words = (f"{type(error).__name__}: {error}", "")
-    with lock:
-        connection.send((number, words, value))
 
 
 def read_columns(job_id: str, engine: str, version: int) -> tuple[list[TableColumn], int]:

@@ -61,10 +61,11 @@ def run(*, port: int | None, show: bool, folder: Path, engine: str | None, annou
     prepare_interpreter()
     admission = Pass(_free_port(port), cookie_secret(_home()))
     followed_jobs = FollowedJobs(engine)
-    add_pages(folder, engine, followed_jobs)
+    table = JobsTable(engine)
+    add_pages(folder, engine, followed_jobs, table)
     app.add_middleware(Auth, admission=admission)
-    app.on_startup(lambda: _begin(admission.address, announce, show=show))
-    app.on_startup(lambda: _keep(_give_memory_back(followed_jobs)))
+    app.on_startup(lambda: _begin(admission.address, announce, table, show=show))
+    app.on_startup(lambda: _keep(_give_memory_back(followed_jobs, table)))
     ui.run(
         host=_HOST,
         port=int(admission.hosts[0].rpartition(":")[2]),
@@ -83,20 +84,21 @@ def run(*, port: int | None, show: bool, folder: Path, engine: str | None, annou
     )
 
 
-async def _give_memory_back(followed_jobs: FollowedJobs) -> None:
+async def _give_memory_back(followed_jobs: FollowedJobs, table: JobsTable) -> None:
     """Let go of jobs that nobody looks at, and of the memory that they took: to look through it takes milliseconds."""
-    process, least_bytes = psutil.Process(), 0
+    own, least_bytes = psutil.Process(), 0
     while True:
         await asyncio.sleep(_TIDY_S)
         released = await asyncio.to_thread(followed_jobs.forget_idle)
-        await asyncio.to_thread(followed_jobs.results.end_if_idle)
+        for process in (followed_jobs.results, table.process):
+            await asyncio.to_thread(process.end_if_idle)
         whole = released or many_objects_came()
-        if whole or process.memory_info().rss > least_bytes + _GROWN_BYTES:
+        if whole or own.memory_info().rss > least_bytes + _GROWN_BYTES:
             await asyncio.to_thread(give_memory_back, whole=whole)
-            least_bytes = process.memory_info().rss
+            least_bytes = own.memory_info().rss
 
 
-async def _begin(address: str, announce: Callable[[str], object], *, show: bool) -> None:
+async def _begin(address: str, announce: Callable[[str], object], table: JobsTable, *, show: bool) -> None:
     """Tell the address, and open it, when somebody answers there."""
 
     async def when_up() -> None:
@@ -106,6 +108,7 @@ async def _begin(address: str, announce: Callable[[str], object], *, show: bool)
         announce(address)
         if show:
             open_browser(address)
+        await asyncio.to_thread(table.process.start)
 
     _keep(when_up())
 
@@ -160,14 +163,14 @@ def _free_port(asked: int | None) -> int:
 # Which page is found where.
 
 
-def add_pages(folder: Path, engine: str | None, followed_jobs: FollowedJobs) -> None:
+def add_pages(folder: Path, engine: str | None, followed_jobs: FollowedJobs, table: JobsTable) -> None:
     """Tell NiceGUI the pages, and what they share: one table of jobs, however many look at it."""
     add_head()
     add_page_of_nothing(engine_for(engine).describe().name)
     add_leaving_route()
     add_routes(followed_jobs)
     name = engine_for(engine).describe().name
-    add_job_list_pages(JobsTable(engine), name, followed_jobs.results)
+    add_job_list_pages(table, name, followed_jobs.results)
     add_job_pages(followed_jobs, name, folder)
     uploads = Uploads()
     add_upload_route(uploads, INPUTS_PATH)

@@ -124,7 +124,8 @@ class _JobsPage:
         self._filters()
         self._empty = _nothing_yet()
         self._no_match = text("", "ff-card ff-empty ff-hidden").props("role=status")
-        self._grid = ui.aggrid(self._options(query), auto_size_columns=False).classes("ff-grid ff-jobs")
+        with element("div") as self._box:  # hidden in its stead: what changes of a grid itself has it made anew, empty
+            self._grid = ui.aggrid(self._options(query), auto_size_columns=False).classes("ff-grid ff-jobs")
         seen = f"() => emit(window.ff.inSight(getElement({self._grid.id}).api))"
         for name in _FILTERS[1:]:
             script("choose", name, self._value(name))
@@ -218,7 +219,7 @@ class _JobsPage:
         set_text(self._no_match, f"No job is like that{self._unread() or '.'}")
         show(self._empty, shown=nothing)
         show(self._no_match, shown=no_match)
-        show(self._grid, shown=not nothing)
+        show(self._box, shown=not nothing)
         show_silence(self._trouble, table)
 
     def _unread(self) -> str:
