@@ -66,9 +66,9 @@ class ErrorsPanel:
 
     def _draw(self) -> None:
         wanted = {cause.key: cause for cause in self._found[: self._limit]}
-        if any(key not in {cause.key for cause in self._found} for key in self._shown):
-            self._box.clear()
-            self._shown = {}
+        found = {cause.key for cause in self._found}
+        for key in [key for key in self._shown if key not in found]:  # all of its runs have been run again
+            self._shown.pop(key).card.delete()
         show(self._nothing, shown=not self._found)
         with self._box:
             for key, cause in wanted.items():
@@ -89,7 +89,8 @@ class _ShownCause:
         header = followed.job.header
         self._followed, self._job_id, self._cause, self._variants = followed, header.id, cause, _VARIANTS
         self._drawn_runs: list[int] = []
-        with element("article", "ff-cause"):
+        self._drawn_variants: list[object] = []
+        with element("article", "ff-cause") as self.card:
             self._title = text("", "", "h2")
             text(cause.message, "ff-mono ff-message")
             self._messages = element("div", "ff-small ff-stack ff-tight")
@@ -130,12 +131,14 @@ class _ShownCause:
 
     def _draw_variants(self) -> None:
         variants = self._cause.variants
-        self._messages.clear()
-        if len(variants) > 1:
+        drawn = [len(variants), *variants[: self._variants]]
+        if drawn != self._drawn_variants and len(variants) > 1:
+            self._messages.clear()
             with self._messages:
                 text(f"{len(variants):,} different messages:", "ff-muted")
                 for message, count in variants[: self._variants]:
                     text(f"{count:,} × {message[:300]}", "ff-mono")
+        self._drawn_variants = drawn
         left = len(variants) - self._variants
         set_text(self._more, f"Show more messages ({left:,} left)")
         show(self._more, shown=left > 0)

@@ -60,6 +60,7 @@ class JobHead:
         self._offered: tuple[str, ...] = ()
         self._offered_of = -2
         self._shown_cause: tuple[object, ...] = ()
+        self._cause_title: Element | None = None
         self._look = look
         self._advised: list[str] = []
         self._build()
@@ -163,14 +164,16 @@ class JobHead:
         """The most frequent failure: what was raised, where, by how many runs, from which input, and the way there."""
         cause = None if self._sum is None else self._sum.cause
         show(self._first_cause, shown=cause is not None)
-        if cause is None or self._shown_cause == (cause.key, len(cause.runs)):
+        if cause is None or self._shown_cause == (cause.key, cause.message, cause.runs[0]):
+            if cause is not None and self._cause_title is not None:
+                set_text(self._cause_title, cause.title)  # of more runs, it may be
             self._show_new_code()
             return
-        self._shown_cause = (cause.key, len(cause.runs))
+        self._shown_cause = (cause.key, cause.message, cause.runs[0])
         job_id, run = self._followed.job.id, cause.runs[0]
         self._first_cause.clear()
         with self._first_cause:
-            text(cause.title, "", "h2")
+            self._cause_title = text(cause.title, "", "h2")
             text(cause.message[:500], "ff-mono ff-message")
             with element("div", "ff-small ff-mono"):
                 link(f"run {run}", f"/job/{job_id}/run/{run}")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from fanfold.core.formatting import duration
+from nicegui.element import Element
+
+from fanfold.core.formatting import counted, duration
 from fanfold.core.models import BAD
 from fanfold.errors import FanfoldError
 from fanfold.job import history
 from fanfold.job.causes import causes_of, is_file
 from fanfold.source.explain import LANES, Explanation, explain_bundle
 from fanfold.workbench.following import FollowedJob
-from fanfold.workbench.layout import element, link, text
+from fanfold.workbench.layout import element, link, set_text, text
 
 #: Things that travelled that have a row.
 _THINGS = 300
@@ -60,8 +62,11 @@ class CodePanel(_Panel):
         self._travelled: Explanation | None = None
         self._trouble = ""
         self._read_of: tuple[str, int] = ("", -1)
-        #: By file and line, how many runs have failed there.
+        #: By file and line, how many runs have failed there; and the words for it on the page.
         self._raised: dict[tuple[str, int], int] = {}
+        self._marks: dict[tuple[str, int], Element] = {}
+        self._hashes: dict[str, int] = {}
+        self._built_of: tuple[object, ...] = ()
 
     def _is_due(self) -> bool:
         return self._read_of != self._now()
@@ -73,6 +78,7 @@ class CodePanel(_Panel):
 
     def _read(self) -> None:
         self._read_of, state = self._now(), self._followed.job.state
+        self._hashes = state.code_hashes()
         causes = self._followed.once("causes", lambda: causes_of(state), _CAUSES_S)
         self._raised = {}
         for cause in causes:
@@ -85,9 +91,19 @@ class CodePanel(_Panel):
         except FanfoldError as error:
             self._trouble = f"The code cannot be read: {error.message}"
 
+    def refresh(self) -> None:
+        """Show what is new; where that is only how many runs have failed at the same lines, the code stays as it is."""
+        of = (self._hashes, self._sources, set(self._raised), self._trouble)
+        if self._is_new and of != self._built_of:
+            self._built_of = of
+            super().refresh()
+        for place, mark in self._marks.items():
+            set_text(mark, _failed_here(self._raised[place]))
+
     def _build(self) -> None:
-        for code_hash, count in self._followed.job.state.code_hashes().items():
-            text(f"code hash {code_hash}, {count:,} {'run' if count == 1 else 'runs'}", "ff-mono ff-muted")
+        self._marks = {}
+        for code_hash, count in self._hashes.items():
+            text(f"code hash {code_hash}, {counted(count, 'run')}", "ff-mono ff-muted")
         if self._trouble:
             text(self._trouble, "ff-note")
         for path, lines in self._sources:
@@ -108,10 +124,15 @@ class CodePanel(_Panel):
                 continue
             text("".join(plain), "", "span")
             text(line, "ff-raised", "mark")
-            words = f"  {runs:,} {'run' if runs == 1 else 'runs'} failed here"
-            link(words, f"/job/{self._followed.job.id}?tab=Errors", "ff-link ff-bad")
+            place = next(one for one in self._raised if is_file(one[0], path) and one[1] == int(number))
+            address = f"/job/{self._followed.job.id}?tab=Errors"
+            self._marks[place] = link(_failed_here(runs), address, "ff-link ff-bad")
             plain = ["\n"]
         text("".join(plain), "", "span")
+
+
+def _failed_here(runs: int) -> str:
+    return f"  {counted(runs, 'run')} failed here"
 
 
 def _what_travelled(found: Explanation) -> None:
@@ -133,20 +154,31 @@ def _what_travelled(found: Explanation) -> None:
 
 
 class HistoryPanel(_Panel):
-    """What happened to the job when."""
+    """What happened to the job when. Moments that stand there stay as they are: more come at the end, most often."""
 
     def __init__(self, followed: FollowedJob) -> None:
         super().__init__(followed)
         self._moments: list[tuple[float, str]] = []
+        self._shown: list[tuple[float, str]] = []
+        with self._box:
+            self._list = element("ol", "ff-moments")
+
+    def refresh(self) -> None:
+        """Show what is new."""
+        if self._moments[: len(self._shown)] != self._shown:
+            self._list.clear()
+            self._shown = []
+        with self._list:
+            for moment in self._moments[len(self._shown) :]:
+                self._build_moment(*moment)
+        self._shown = self._moments
 
     def _read(self) -> None:
         self._moments = history.moments(self._followed.job.state)
 
-    def _build(self) -> None:
+    def _build_moment(self, at: float, event: str) -> None:
         began = self._followed.job.header.created_at
-        with element("ol", "ff-moments"):
-            for at, event in self._moments:
-                with element("li"):
-                    text(history.clock(at), "ff-muted ff-small", "span")
-                    text(f"+ {duration(max(0.0, at - began))}", "ff-muted ff-small ff-number", "span")
-                    text(event, "", "span")
+        with element("li"):
+            text(history.clock(at), "ff-muted ff-small", "span")
+            text(f"+ {duration(max(0.0, at - began))}", "ff-muted ff-small ff-number", "span")
+            text(event, "", "span")

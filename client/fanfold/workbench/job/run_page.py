@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from nicegui import ui
+from nicegui.element import Element
 
 from fanfold.api.submit import get_job
 from fanfold.core.formatting import counted, duration
@@ -42,12 +43,23 @@ async def show_run_page(followed_jobs: FollowedJobs, job_id: str, index: int) ->
 
 
 class _RunPage:
-    """One viewer's page of one run, drawn anew when the run has changed."""
+    """One viewer's page of one run. A part is built anew only when it says something else: somebody may read it."""
 
     def __init__(self, followed: FollowedJob, index: int) -> None:
         self._followed, self._index = followed, index
         self._drawn: tuple[object, ...] = ()
-        self._box = element("div", "ff-stack")
+        #: By part, what it said when it was built.
+        self._said: dict[Element, object] = {}
+        with element("div", "ff-stack"):
+            self._head = element("div", "ff-stack")
+            self._where = text("", "ff-pre ff-hidden", "pre")
+            self._where.props('tabindex=0 role=region aria-label="Where it is now"')
+            with element("section", "ff-card").props('aria-label="Facts"'):
+                self._figures = element("div", "ff-stack")
+            with element("section", "ff-card").props('aria-label="What it gave"'):
+                self._gave = element("div", "ff-stack")
+            self._steps = element("div", "ff-stack ff-hidden")
+            self._build_log()
 
     async def begin(self) -> None:
         """Draw the run, and go on looking while it may change."""
@@ -66,11 +78,25 @@ class _RunPage:
             return
         detail = await asyncio.to_thread(read_run, followed, index)
         self._drawn = now
-        self._box.clear()
-        with self._box:
-            self._build(detail)
+        again = bool(detail.failure) and state.done and state.header.cancelled_at is None
+        self._part(self._head, (detail.status, detail.failure, again), lambda: self._build_head(detail, again=again))
+        if detail.status != RunStatus.RUNNING.value:
+            show(self._where, shown=False)  # it is nowhere any more
+        self._part(self._figures, (self._facts(detail), self._attempts(detail)), lambda: self._build_figures(detail))
+        self._part(self._gave, detail._replace(took_s=None), lambda: show_run(detail))
+        self._part(self._steps, followed.step_counts[index], self._build_steps)
+        show(self._steps, shown=bool(followed.step_counts[index]))
+        self._show_log()
 
-    def _build(self, detail: RunDetail) -> None:
+    def _part(self, box: Element, says: object, build: Callable[[], object]) -> None:
+        """Build a part of the page, unless it says that already."""
+        if box not in self._said or self._said[box] != says:
+            self._said[box] = says
+            box.clear()
+            with box:
+                build()
+
+    def _build_head(self, detail: RunDetail, *, again: bool) -> None:
         job_id, index = self._followed.job.id, self._index
         with element("div", "ff-row"):
             text(f"Run {index}", "", "h1")
@@ -84,24 +110,19 @@ class _RunPage:
             if line is not None:
                 address = editor_address(self._followed.job.header, index, line)
                 link("Open in the editor", address, "ff-button ff-first")
-            state = self._followed.job.state
-            if detail.failure and state.done and state.header.cancelled_at is None:
+            if again:
                 button("Run it again", self._run_again)
             if detail.status == RunStatus.RUNNING.value:
                 button("Where is it now?", self._ask_where)
             button("Copy Python", self._copying(f'fanfold.get_job("{job_id}")[{index}]'))
-        self._where = text("", "ff-pre ff-hidden", "pre").props('tabindex=0 role=region aria-label="Where it is now"')
-        with element("section", "ff-card").props('aria-label="Facts"'):
-            with element("div", "ff-facts"):
-                for name, value in self._facts(detail).items():
-                    with element("div"):
-                        text(name, "", "span")
-                        text(value, "", "b")
-            self._build_times(detail)
-        with element("section", "ff-card").props('aria-label="What it gave"'):
-            show_run(detail)
-        self._build_steps()
-        self._build_log()
+
+    def _build_figures(self, detail: RunDetail) -> None:
+        with element("div", "ff-facts"):
+            for name, value in self._facts(detail).items():
+                with element("div"):
+                    text(name, "", "span")
+                    text(value, "", "b")
+        self._build_times(detail)
 
     def _build_times(self, detail: RunDetail) -> None:
         """From the submit to its end as one bar: what it waited, each attempt, and what lay between two."""
@@ -207,18 +228,22 @@ class _RunPage:
             text("\n".join(lines), "ff-pre", "pre").props('tabindex=0 role=region aria-label="Steps of this run"')
 
     def _build_log(self) -> None:
-        log, index = self._followed.log, self._index
-        count = log.count(index)
+        """The box for what it prints, which is filled as that comes; what is marked and scrolled to stays."""
         with element("section", "ff-card").props('aria-label="What it printed"'):
             text("Logs", "", "h2")
-            if not count:
-                text("It has printed nothing.", "ff-muted")
-                return
-            cut = f", the last {_LINES:,} here" if count > _LINES else ""
-            text(f"{count:,} {'line' if count == 1 else 'lines'}{cut}", "ff-muted ff-small")
-            lines = log.lines(count - _LINES, count, index)
-            words = [f"{time.strftime('%H:%M:%S', time.localtime(line.at))}  {line.text}" for line in lines]
-            text("\n".join(words), "ff-pre", "pre").props("tabindex=0")
-            with element("div", "ff-row"):
-                link("Search in them", f"/job/{self._followed.job.id}?tab=Logs&run={index}")
-                link("Download", f"/job/{self._followed.job.id}/logs.txt?run={index}")
+            self._count = text("", "ff-muted ff-small")
+            self._lines = text("", "ff-pre ff-hidden", "pre").props("tabindex=0")
+            with element("div", "ff-row ff-hidden") as self._log_links:
+                link("Search in them", f"/job/{self._followed.job.id}?tab=Logs&run={self._index}")
+                link("Download", f"/job/{self._followed.job.id}/logs.txt?run={self._index}")
+
+    def _show_log(self) -> None:
+        log, index = self._followed.log, self._index
+        count = log.count(index)
+        cut = f", the last {_LINES:,} here" if count > _LINES else ""
+        set_text(self._count, f"{counted(count, 'line')}{cut}" if count else "It has printed nothing.")
+        lines = log.lines(count - _LINES, count, index) if count else []
+        words = [f"{time.strftime('%H:%M:%S', time.localtime(line.at))}  {line.text}" for line in lines]
+        set_text(self._lines, "\n".join(words))
+        for one in (self._lines, self._log_links):
+            show(one, shown=bool(count))

@@ -1,0 +1,73 @@
+"""Somebody reads, marks and scrolls while a job goes on: what is new comes beside it, and what stands there stays."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from tests.workbench.samples import delays
+
+#: Marks all of an element's text, and gives it a name of its own: another one in its place would have neither.
+_MARK = "e => { getSelection().selectAllChildren(e); e.mine = true; }"
+_MARKED = "e => e.mine && getSelection().toString().trim() === e.innerText.trim()"
+
+
+def job_with_failures(store):
+    header = store.job(delays, range(200), cache=False)
+    store.fails(header, *range(40))
+    return header
+
+
+def stays(element, change, told):
+    """What is marked is still marked after a change that the page has told."""
+    element.evaluate(_MARK)
+    change()
+    told()
+    assert element.evaluate(_MARKED)
+
+
+def test_the_first_cause_and_the_messages_stay_marked_while_more_runs_fail(visit, store):
+    header = job_with_failures(store)
+    page = visit(f"/job/{header.id}?tab=Errors")
+    head = page.get_by_label("Why it failed")
+    expect(head.get_by_role("heading")).to_contain_text("40 runs")
+    stays(
+        head.locator(".ff-message"),
+        lambda: store.fails(header, *range(60, 80)),
+        lambda: expect(head.get_by_role("heading")).to_contain_text("60 runs"),
+    )
+    message = page.locator("article .ff-small .ff-mono").first
+    stays(
+        message,
+        lambda: store.ends(header, *range(80, 90)),
+        lambda: expect(page.get_by_text("10 succeeded")).to_be_visible(),
+    )
+
+
+def test_the_history_and_the_code_stay_marked_while_a_job_goes_on(visit, store):
+    header = job_with_failures(store)
+    page = visit(f"/job/{header.id}?tab=History")
+    stays(
+        page.locator(".ff-moments li > :last-child").first,
+        lambda: store.ends(header, *range(40, 200)),
+        lambda: expect(page.locator(".ff-moments")).to_contain_text("ended: Failed"),
+    )
+
+
+def test_what_a_worker_said_and_the_line_that_is_read_stay_while_the_run_prints(visit, store, workbench):
+    header = store.job(delays, range(2), cache=False)
+    store.starts(header, 0, 1)
+    store.says(header, 0, "".join(f"line {n}\n" for n in range(400)))
+    page = visit(f"/job/{header.id}/run/0")
+    log = page.get_by_label("What it printed").locator("pre")
+    expect(log).to_contain_text("line 399")
+    log.evaluate("e => { e.scrollTop = 70; e.mine = true; }")
+    page.get_by_role("button", name="Where is it now?").click()
+    where = page.get_by_role("region", name="Where it is now")
+    expect(where).to_contain_text("runs on another machine")
+    store.says(header, 0, "one more\n")
+    expect(log).to_contain_text("one more")
+    expect(where).to_be_visible()
+    assert log.evaluate("e => e.mine && e.scrollTop") == 70
+    store.ends(header, 0)
+    expect(page.get_by_label("What it gave")).to_contain_text("0")
+    expect(where).to_be_hidden()  # it is nowhere any more
