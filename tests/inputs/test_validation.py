@@ -1,6 +1,7 @@
 """All inputs are checked before anything starts, and the offenders are listed together."""
 
 import dataclasses
+import datetime as dt
 import itertools
 import tracemalloc
 from pathlib import Path
@@ -152,3 +153,14 @@ def test_text_stands_for_a_class_of_fields_in_json_or_as_python_writes_it():
     assert kept["any_"] == Anything('{"x": 1}')
     with pytest.raises(InputError, match="should be a dictionary or an instance of Box"):
         list(validated([{"box": "Box(3)"}], Signature.of(written), {}))
+
+
+def test_a_moment_with_an_offset_that_was_written_as_text_can_be_sent_and_is_of_pythons_own_zones():
+    def f(at: dt.datetime, more: list[dt.datetime] = ()):  # type: ignore[assignment]
+        return at
+
+    given = {"at": "2024-01-02T03:04+02:00", "more": ["2024-01-02T03:04Z"]}
+    [bound] = validated([given], Signature.of(f), {})
+    assert type(bound["at"].tzinfo) is dt.timezone
+    assert bound["at"].utcoffset() == dt.timedelta(hours=2)
+    assert bound["more"][0].tzinfo == dt.timezone.utc

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import math
 
 import geopandas
 import pandas as pd
 import pytest
 from playwright.sync_api import expect
 
+import fanfold
 from tests.workbench.browser import at_rest
 from tests.workbench.conftest import rewrite
 
@@ -29,6 +32,11 @@ _PASTE = "(e, text) => { e.value = text; e.dispatchEvent(new Event('input', {bub
 #: Both ways of a socket's messages.
 _WAYS = ("framesent", "framereceived")
 SQUARE = "import fanfold\n\n@fanfold.udf\ndef square(x: int):\n    return x * x\n"
+
+
+@fanfold.udf
+def f(at, code, top):
+    return at
 
 
 @pytest.fixture
@@ -92,6 +100,39 @@ def test_half_a_number_or_date_is_not_taken_for_the_default_and_an_emptied_field
     day.fill("2014-02-03")
     page.get_by_label("words").fill("three\nfour")
     expect(ran(page)).to_have_text("(3, datetime.date(2014, 2, 3), 'three\\nfour')")
+
+
+MOMENTS = """\
+from datetime import datetime
+
+import fanfold
+
+
+@fanfold.udf
+def f(at: datetime = datetime(2013, 1, 31), code: int | str = 0, top: float = 1.0):
+    return repr((at.isoformat(), code, top))
+"""
+
+
+def test_an_input_that_a_browsers_own_fields_would_drop_stands_there_as_text_and_arrives_as_it_was(
+    bench, store, workbench
+):
+    page = bench()
+    (workbench.folder / "flights.py").write_text(MOMENTS)
+    given = {
+        "at": dt.datetime(2014, 2, 3, 4, 5, 6, 7, dt.timezone(dt.timedelta(hours=2))),
+        "code": "8",
+        "top": math.inf,
+    }
+    header = store.job(f, [given], cache=False)
+    store.fails(header, 0)
+    page.goto(f"{workbench.root}/workbench?file=flights.py&udf=f&job={header.id}&run=0")
+    expect(page.get_by_label("at: datetime")).to_have_value("2014-02-03T04:05:06.000007+02:00")
+    expect(page.get_by_label("code: int | str")).to_have_value("'8'")
+    expect(page.get_by_label("top: float")).to_have_value("inf")
+    expect(ran(page)).to_have_text("('2014-02-03T04:05:06.000007+02:00', '8', inf)")
+    page.get_by_label("code: int | str").fill("8")
+    expect(ran(page)).to_have_text("('2014-02-03T04:05:06.000007+02:00', 8, inf)")
 
 
 def planned(page, count):

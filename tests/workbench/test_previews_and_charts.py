@@ -5,14 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+import math
 from decimal import Decimal
 
 import pandas as pd
 import pyarrow as pa
 import pytest
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fanfold.codec import decode, encode
 from fanfold.core.fold import fold
 from fanfold.core.models import Event, EventKind, JobHeader, Output, RunStatus, Usage
 from fanfold.job import chart_data, history
@@ -329,6 +332,39 @@ def test_a_figure_of_plotly_is_for_the_browser_to_draw_unless_it_needs_another_h
         away = preview(graph_objects.Figure(getattr(graph_objects, trace)()))
         assert not away.figure
         assert trace.lower() in away.text
+
+
+def test_a_figure_that_a_colleague_made_is_drawn_from_its_data_and_what_else_is_read_as_data_says_so():
+    from plotly import graph_objects
+
+    class Colleagues:
+        """What a reader who does not trust a result is given of it."""
+
+        def __init__(self, value):
+            self._stored = encode(value)
+
+        def value(self, index, output):
+            return decode(*self._stored)
+
+    output = Output("json/1", "", 3, b"{}")
+    figure = graph_objects.Figure(graph_objects.Bar(y=[1, math.nan, 3]), {"title": {"text": "Delays"}})
+    seen = seen_of(Colleagues(figure), 0, output)
+    assert json.loads(seen.figure)["data"][0]["type"] == "bar"
+    assert "Figure is shown as plain data" in seen.note
+    seen = seen_of(Colleagues(graph_objects.layout.Legend(x=0.5)), 0, output)
+    assert "Legend is shown as plain data" in seen.note
+    assert not preview({"data": [{"type": "articles"}], "layout": {}}).figure
+
+
+def test_a_geometry_by_itself_and_a_list_of_them_are_drawn_beside_their_text():
+    box = shapely.box(0, 0, 2, 1)
+    assert preview(box).drawing.words == "1 shape; x 0 to 2, y 0 to 1"
+    assert preview(box).text.startswith("POLYGON ((2 0")
+    both = preview([box, shapely.Point(3, 3)])
+    assert both.drawing.words == "2 shapes; x 0 to 3, y 0 to 3"
+    assert both.text.splitlines()[1] == "POINT (3 3)"
+    assert preview(shapely.Point()).drawing is None  # an empty one has no place
+    assert preview(shapely.Point()).text == "POINT EMPTY"
 
 
 def test_a_trace_of_plotly_is_drawn_and_what_is_neither_trace_nor_figure_is_text():

@@ -60,6 +60,16 @@ def bars(n: int = 3):
     return figure.add_trace(graph_objects.Treemap(labels=["all", "a"], parents=["", "all"])).add_layout_image(elsewhere)
 """
 
+SHAPE = """\
+import fanfold
+
+
+@fanfold.udf
+def field():
+    import shapely
+
+    return shapely.box(0, 0, 4, 2)
+"""
 HALVES = """\
 import fanfold
 
@@ -137,6 +147,13 @@ def test_shapes_are_a_map_that_keeps_their_proportions(ran, picture):
     assert width / height == pytest.approx(4.9 / 3.9, rel=0.01)
     result.locator(".ff-map").scroll_into_view_if_needed()
     picture(page, "workbench-map")
+
+
+def test_a_shape_by_itself_is_a_map_beside_its_text(ran):
+    _, result = ran(SHAPE)
+    expect(result.get_by_role("img", name="Map of the result")).to_be_visible()
+    expect(result).to_contain_text("1 shape; x 0 to 4, y 0 to 2")
+    expect(result.locator("pre")).to_contain_text("POLYGON ((4 0")
 
 
 def test_text_that_is_no_unicode_is_shown_written_out_wherever_it_stands(ran, visit):

@@ -124,6 +124,31 @@ def test_what_any_value_fits_is_read_as_a_value(hint):
     assert fields(f"x: {hint} = None")["x"].takes_none
 
 
+@pytest.mark.parametrize(
+    ("hint", "typed", "given"),
+    [
+        ("int | str", "7", 7),
+        ("Union[str, int, None]", "7", 7),
+        ("Optional[float | str]", "1.5", 1.5),
+        ("int | str", "'7'", "7"),
+        ("int | str", "1.5", "1.5"),
+        ("int | str", "007", "007"),
+        ("bool | str", "true", True),
+        ("date | str", "7", "7"),
+    ],
+)
+def test_of_numbers_and_text_what_reads_as_such_a_number_is_it_and_what_stands_in_quotes_is_text(hint, typed, given):
+    value = fields(f"x: {hint}")["x"].value(typed)
+    assert (value, type(value)) == (given, type(given))
+
+
+def test_a_default_beside_numbers_stands_so_that_typed_as_it_is_it_would_be_the_same():
+    for default, shown in (("'7'", "'7'"), ("7", "7"), ("'a b'", "a b")):
+        one = fields(f"x: int | str = {default}")["x"]
+        assert one.default == shown
+        assert repr(one.value(shown)) == default
+
+
 def test_a_default_that_has_to_be_computed_is_left_to_the_udf_and_shown_as_a_hint():
     field = fields("x: date = date.today()")["x"]
     assert (field.default, field.computed, field.required) == ("", "date.today()", False)

@@ -7,8 +7,9 @@ class is not to be had, or is not the same, gives its plain data and says so in 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Generator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from threading import local
 from types import MemberDescriptorType
 from typing import Any
 
@@ -49,6 +50,19 @@ _BASES = (tuple, str, bytes, int, float, complex, list, dict, set, frozenset)
 
 class ReadAsDataWarning(UserWarning):
     """A value was read as plain data, for its class is not to be had here."""
+
+
+_notes = local()
+
+
+@contextmanager
+def noted_plain_data() -> Iterator[list[str]]:
+    """What is read as plain data within it stands in a list, in place of the warnings, which all threads share."""
+    _notes.noted = noted = list[str]()
+    try:
+        yield noted
+    finally:
+        del _notes.noted
 
 
 def put_together(nodes: Any, *, trusted: bool, from_source: FromSource | None) -> Any:
@@ -96,7 +110,11 @@ class _Builder:
 
     def warn(self) -> None:
         """Say what was read as plain data."""
+        noted: list[str] | None = getattr(_notes, "noted", None)
         for name, reason in self._missing.items():
+            if noted is not None:
+                noted.append(f"{name} is shown as plain data: {reason}.")
+                continue
             warnings.warn(
                 f"{name} is read as plain data: {reason}. Import or define it before you read the result; or, if you "
                 "trust who wrote it, read with `allow_pickle=True`.",

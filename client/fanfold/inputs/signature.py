@@ -154,6 +154,7 @@ class _Lax:
     def __init__(self, annotation: Any) -> None:
         self._annotation = annotation
         self._reads_json = _reads_json(annotation)
+        self._has_moments = "datetime" in repr(annotation)
 
     def __call__(self, value: Any) -> Any:
         if self._adapter is None:
@@ -178,6 +179,10 @@ class _Lax:
         except Exception as error:  # a validator of the user's own
             raise Rejection(f"its annotation raised {type(error).__name__}: {error}") from error
         _check_addresses(fitted)
+        if self._has_moments:
+            from fanfold.inputs.zones import with_own_zones
+
+            return with_own_zones(fitted)
         return fitted
 
     def _otherwise(self, value: Any, error: Any) -> Any:

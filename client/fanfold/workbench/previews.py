@@ -19,12 +19,14 @@ from fanfold.core.plain_json import plain
 from fanfold.errors import FanfoldError
 from fanfold.job.map import picture_of
 from fanfold.job.results import Contents
-from fanfold.job.shapes import Drawing, drawing_of, located, shapes_of
+from fanfold.job.shapes import Drawing, drawing_of, is_shape, located, shapes_of
 from fanfold.workbench.job.charts import Plot
 
 _ROWS, _COLUMNS = 50, 40
 _CELL_CHARACTERS, _TEXT_CHARACTERS, _LINE_CHARACTERS = 200, 20_000, 80
 _ARGUMENT_CHARACTERS = 2_000
+#: Characters of a geometry's text that stand beside its map.
+_WKT_CHARACTERS = 400
 #: Results beyond this are not read for a look at them.
 MOST_BYTES = 64 << 20
 _IMAGE_PIXELS = 900
@@ -53,6 +55,8 @@ class Preview(NamedTuple):
     tree: Any = None
     #: A figure of plotly, as JSON for the browser; empty where it is none.
     figure: str = ""
+    #: What else has to be said of it: that it is not the value itself, and why.
+    note: str = ""
 
 
 def seen_of(contents: Contents, index: int, output: Output) -> Preview:
@@ -60,12 +64,15 @@ def seen_of(contents: Contents, index: int, output: Output) -> Preview:
     if output.size > MOST_BYTES:
         size = f"{output.size:,} bytes: too large for a preview."
         return Preview(f"{size} Download the results, or call job[{index}].result().")
+    from fanfold.codec.rebuild import noted_plain_data
+
     try:
-        value = contents.value(index, output)
+        with noted_plain_data() as noted:
+            value = contents.value(index, output)
     except FanfoldError as error:
         return Preview(str(error))
     try:
-        return preview(value)
+        return preview(value)._replace(note="\n".join(noted))
     except Exception as error:  # noqa: BLE001  the user's own types, and what they do when they are looked at
         return Preview(f"{type(value).__name__}: it cannot be shown here ({type(error).__name__}: {error}).")
 
@@ -113,7 +120,7 @@ def preview(value: Any) -> Preview:
         return _table_of(_as_pandas(value))
     if root == "PIL":
         return _image(value)
-    picture = _picture(value, root)
+    picture = _picture(value, root) or _map_of(value)
     if picture is not None:
         return picture
     if (drawn := picture_of(value)) is not None:
@@ -149,6 +156,8 @@ def _picture(value: Any, root: str) -> Preview | None:
         return Preview("figure of matplotlib", image=_url(file.getvalue(), "png"))
     if root == "plotly" and hasattr(value, "to_json"):
         return _plotly_figure(value.to_json())
+    if isinstance(value, dict) and _is_figure(value):  # as a reader has it that does not call plotly
+        return _plotly_figure(json.dumps(value, default=plain))
     if isinstance(value, (bytes, bytearray)):
         kind = next((kind for begin, kind in _PICTURES.items() if value.startswith(begin)), None)
         if kind is not None:
@@ -161,6 +170,33 @@ _FETCHING = frozenset(
     [f"{what}{where}" for what in ("scatter", "density", "choropleth") for where in ("map", "mapbox")]
     + ["scattergeo", "choropleth"]
 )
+#: What else a trace of plotly may be.
+_TRACES = _FETCHING | set(
+    "bar barpolar box candlestick carpet cone contour contourcarpet funnel funnelarea heatmap histogram histogram2d "
+    "histogram2dcontour icicle image indicator isosurface mesh3d ohlc parcats parcoords pie sankey scatter scatter3d "
+    "scattercarpet scattergl scatterpolar scatterpolargl scattersmith scatterternary splom streamtube sunburst surface "
+    "table treemap violin volume waterfall".split()
+)
+
+
+def _is_figure(value: dict[Any, Any]) -> bool:
+    """Whether a dict is a figure of plotly, as that is written as JSON."""
+    traces, has_layout = value.get("data"), isinstance(value.get("layout"), dict)
+    return has_layout and isinstance(traces, (list, tuple)) and bool(traces) and all(map(_is_trace, traces))
+
+
+def _is_trace(one: Any) -> bool:
+    return isinstance(one, dict) and one.get("type") in _TRACES
+
+
+def _map_of(value: Any) -> Preview | None:
+    """A geometry, or several, on a map; None for anything else. What CRS they are of nobody knows."""
+    several = isinstance(value, (list, tuple)) and bool(value) and all(map(is_shape, value))
+    shapes = list(value) if several else [value] if is_shape(value) else []
+    drawing = drawing_of(shapes_of(shapes), geographic=False) if shapes else None
+    words = "\n".join(_shortened(str(one), _WKT_CHARACTERS) for one in shapes[:_ROWS])
+    cut = f"\n… {len(shapes) - _ROWS:,} more" if len(shapes) > _ROWS else ""
+    return Preview(words + cut, drawing=drawing) if shapes else None
 
 
 def _plotly_figure(written: str) -> Preview | None:
@@ -170,7 +206,7 @@ def _plotly_figure(written: str) -> Preview | None:
     """
     if len(written) > _FIGURE_CHARACTERS:
         return Preview(f"figure of plotly, {len(written):,} characters of JSON: too large to be drawn here.")
-    figure = json.loads(written)
+    figure = json.loads(written, parse_constant=lambda _: None)  # a browser's JSON has no NaN
     if "data" not in figure:
         figure = {"data": [figure]} if "type" in figure else None
     if figure is None:
@@ -386,7 +422,5 @@ def _image(image: Any) -> Preview:
     return Preview(words, image=_url(data.getvalue(), "png"))
 
 
-def _shortened(text: str) -> str:
-    if len(text) <= _TEXT_CHARACTERS:
-        return text
-    return f"{text[:_TEXT_CHARACTERS]}… ({len(text):,} characters)"
+def _shortened(text: str, most: int = _TEXT_CHARACTERS) -> str:
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"

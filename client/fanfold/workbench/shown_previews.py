@@ -15,6 +15,8 @@ from fanfold.workbench.previews import Preview
 
 def show_preview(seen: Preview) -> None:
     """Add what a preview holds to the page. Cells have keys of ours: a column's own name could be taken for code."""
+    if seen.note:
+        text(seen.note, "ff-note ff-small ff-lines").props("role=note")
     if seen.tree is not None:
         tree = element("div", "ff-tree").props('role=region aria-label="Value" tabindex=0')
         script("tree", f"c{tree.id}", seen.tree)
@@ -26,6 +28,8 @@ def show_preview(seen: Preview) -> None:
         return
     if not seen.columns and not seen.image:
         text(seen.text, "ff-pre", "pre").props("tabindex=0")
+        if seen.drawing is not None:
+            show_map(seen.drawing)
         return
     text(seen.text, "ff-muted ff-small")
     if seen.image:

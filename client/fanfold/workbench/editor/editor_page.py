@@ -166,7 +166,7 @@ class _EditorPage:
             async def fill() -> None:
                 run = int(query["run"]) if query.get("run", "").isdigit() else 0
                 given = await asyncio.to_thread(input_texts, self._shared.followed_jobs, query["job"], run)
-                self._form.fill(given.texts, given.nulls)
+                self._form.fill(given)
                 await self._fix.offer(query["job"])
 
             await self._tried(fill)

@@ -28,6 +28,9 @@ class Field(NamedTuple):
     takes_none: bool = False
     #: Whether what is typed is read as a Python value, because no annotation will make text fit.
     literal: bool = False
+    #: The numbers' kinds of a union with text (`int | str`): what reads as one of these is it, what stands in quotes is
+    #: the text.
+    numbers: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -40,10 +43,18 @@ class Field(NamedTuple):
         """The argument that a text in this field stands for. Raises `InputError`."""
         if self.kind == "choice":
             return next((value for label, value in self.options if label == text), text)
-        if self.literal:
+        if self.numbers:
             with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
-                return ast.literal_eval({"true": "True", "false": "False", "null": "None"}.get(text, text))
+                found = ast.literal_eval(_PYTHONS.get(text, text))
+                return found if type(found).__name__ in (*self.numbers, "str") else text
+        elif self.literal:
+            with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+                return ast.literal_eval(_PYTHONS.get(text, text))
         return text
+
+
+#: What JSON writes otherwise than Python.
+_PYTHONS = {"true": "True", "false": "False", "null": "None"}
 
 
 def text_of(value: Any) -> str:
@@ -105,7 +116,10 @@ def field_of(arg: ast.arg, default: ast.expr | None, known: Mapping[str, Any]) -
     takes_none = _takes_none(hint, default, known)
     shown = _option_text(text, options)
     literal = _is_literal(inner, default, known)
-    return Field(arg.arg, kind, shown, default is None, options, annotation, computed, takes_none, literal)
+    numbers = _numbers_beside_text(inner)
+    if numbers and default is not None and isinstance(_literal(default, known), str):
+        shown = quoted_number(shown)
+    return Field(arg.arg, kind, shown, default is None, options, annotation, computed, takes_none, literal, numbers)
 
 
 def _takes_none(hint: ast.expr | None, default: ast.expr | None, known: Mapping[str, Any]) -> bool:
@@ -146,6 +160,27 @@ def _is_literal(hint: ast.expr | None, default: ast.expr | None, known: Mapping[
         return is_union and bool(names & {"int", "float", "bool"}) and "str" not in names
     value = _literal(default, known)
     return value is not _NO_DEFAULT and not isinstance(value, (str, bytes))
+
+
+def _numbers_beside_text(hint: ast.expr | None) -> tuple[str, ...]:
+    """The numbers' kinds in a union with `str`; none where it is no such union."""
+    names = [] if hint is None else [_last_name(part) for part in _parts_of_union(hint)]
+    return tuple(name for name in names if name in ("int", "float", "bool")) if "str" in names else ()
+
+
+def _parts_of_union(hint: ast.expr) -> list[ast.expr]:
+    if isinstance(hint, ast.BinOp) and isinstance(hint.op, ast.BitOr):
+        return [*_parts_of_union(hint.left), *_parts_of_union(hint.right)]
+    if isinstance(hint, ast.Subscript) and _last_name(hint.value) == "Union" and isinstance(hint.slice, ast.Tuple):
+        return list(hint.slice.elts)
+    return [hint]
+
+
+def quoted_number(text: str) -> str:
+    """A text as it is written beside numbers: in quotes where it would read as one."""
+    with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+        return text if isinstance(ast.literal_eval(text), (str, tuple, list, dict, set)) else repr(text)
+    return text
 
 
 def _literal(node: ast.expr | None, known: Mapping[str, Any]) -> Any:

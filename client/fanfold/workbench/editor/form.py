@@ -11,6 +11,7 @@ from fanfold.core.pricing import prices
 from fanfold.engines.base import engine_for
 from fanfold.workbench.editor import fields as form
 from fanfold.workbench.editor.inputs import SUFFIXES
+from fanfold.workbench.editor.open_run import InputTexts
 from fanfold.workbench.editor.shown_fields import ShownFields
 from fanfold.workbench.editor.udf_source import FoundUdf
 from fanfold.workbench.layout import button, choice, dialog_named, element, script, set_text, show, text
@@ -55,10 +56,14 @@ class EditorForm:
         show(self._body, shown=False)
         script("editor.fillInputs")
 
-    def fill(self, given: Mapping[str, str], nulls: list[str]) -> None:
+    def fill(self, given: InputTexts) -> None:
         """Put these into the form, in the place of what stands there."""
-        texts = {one.name: _shown(one, given[one.name]) for one in self._of_udf() if one.name in given}
-        self._fields.begin_anew(texts, nulls)
+        texts = {
+            one.name: _shown(one, given.texts[one.name], is_text=one.name in given.strings)
+            for one in self._of_udf()
+            if one.name in given.texts
+        }
+        self._fields.begin_anew(texts, given.nulls)
         self._is_built = False
         self._choose(self.udf.name if self.udf is not None else "")
 
@@ -162,8 +167,10 @@ class EditorForm:
             return button("", self._submit_all, "ff-first ff-hidden")
 
 
-def _shown(one: form.Field, text: str) -> str:
-    """A value's text as the field shows it: a choice by what it is called."""
+def _shown(one: form.Field, text: str, *, is_text: bool) -> str:
+    """A value's text as the field shows it: a choice by what it is called, a text beside numbers as one."""
+    if one.numbers and is_text:
+        return form.quoted_number(text)
     return next((label for label, value in one.options if form.text_of(value) == text), text)
 
 

@@ -9,10 +9,11 @@ from fanfold.workbench.following import FollowedJobs
 
 
 class InputTexts(NamedTuple):
-    """Each argument as it is written in a form, and the names of those that are None."""
+    """Each argument as it is written in a form, the names of those that are None, and of those that are text."""
 
     texts: dict[str, str]
     nulls: list[str]
+    strings: list[str]
 
 
 def input_texts(followed_jobs: FollowedJobs, job_id: str, run: int) -> InputTexts:
@@ -25,6 +26,7 @@ def input_texts(followed_jobs: FollowedJobs, job_id: str, run: int) -> InputText
     return InputTexts(
         {name: _text(value) for name, value in given.items() if value is not None},
         [name for name, value in given.items() if value is None],
+        [name for name, value in given.items() if isinstance(value, str)],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date, datetime
@@ -15,11 +16,19 @@ from fanfold.workbench.layout import choice, element, field, set_text, text
 
 #: The kinds of fields that the browser reads, and what they hold.
 _READ_AS = {"number": "number", "date": "date", "datetime-local": "moment"}
+#: What a browser takes into such a field; anything else, as a time with its zone, it would drop without a word.
+_TAKEN = {
+    "number": re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"),
+    "date": re.compile(r"\d{4}-\d\d-\d\d"),
+    "datetime-local": re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,3})?)?"),
+}
 _READERS: dict[str, Callable[[str], object]] = {
     "number": float,
     "date": date.fromisoformat,
     "datetime-local": datetime.fromisoformat,
 }
+#: How a value is written for which a browser has no field of its own, by what its annotation begins with.
+_WRITTEN = {"list": "[1, 2]", "tuple": "(1, 2)", "set": "[1, 2]", "frozenset": "[1, 2]", "dict": '{"name": 1}'}
 #: What is told of a field that the browser reads, a number or a date: its text, and whether it is half typed, which the
 #: browser gives as no text at all. No event of its own tells of the half of a date.
 _READ = """(e) => { const said = (e.target.validity.badInput ? "!" : "=") + e.target.value;
@@ -148,7 +157,7 @@ class _ShownField:
 
     def can_become(self, one: Field, value: str) -> bool:
         """Whether that field can stand in this one's place; a value of several lines needs the room for them."""
-        return _shape(one) == _shape(self.field) and ("\n" not in value or self._tag == "textarea")
+        return _shape(one, value) == self._shape and ("\n" not in value or self._tag == "textarea")
 
     def become(self, one: Field, value: str) -> None:
         """Say what is new of it. What has been typed into it stays, and so do the focus and what is marked."""
@@ -169,7 +178,8 @@ class _ShownField:
 
     def _build(self, one: Field) -> None:
         value = self._fields.text_of(one)
-        self._tag = "textarea" if "\n" in value and one.kind not in _READ_AS else "input"
+        self._shape = _shape(one, value)
+        self._tag = "textarea" if "\n" in value and self._shape.kind not in _READ_AS else "input"
         if one.kind == "rest":
             text(f"*{one.name}: inputs are passed by name, so this parameter always stays empty.", "ff-muted ff-small")
         elif one.kind == "choice":
@@ -185,7 +195,7 @@ class _ShownField:
 
     def _build_input(self, one: Field, value: str) -> Element:
         """A field to type into. Emptied, it says what the UDF takes then; a default of several lines has their room."""
-        if one.kind not in _READ_AS:
+        if self._shape.kind not in _READ_AS:
             kind = {"type": "text"} if self._tag == "input" else {}
             return field(one.label, value=value, on_change=self._typed, kind=self._tag, **kind, **_hint(one))
         made = field(one.label, value=value, on_change=None, kind="input", type=one.kind, **_hint(one))
@@ -211,15 +221,26 @@ class _ShownField:
         )
 
 
-def _shape(one: Field) -> _Shape:
+def _shape(one: Field, value: str) -> _Shape:
     # What a choice stands at when nobody chose is called by its default.
     options = (one.default, *(label for label, _ in one.options)) if one.kind == "choice" else ()
-    return _Shape(one.kind, options, one.takes_none)
+    return _Shape(_shown_kind(one, value), options, one.takes_none)
+
+
+def _shown_kind(one: Field, value: str) -> str:
+    """The kind of field that can show a value: text, where a browser's own field would drop it."""
+    has_zone = one.kind == "datetime-local" and "tzinfo" in one.computed
+    is_taken = one.kind not in _TAKEN or not value or bool(_TAKEN[one.kind].fullmatch(value))
+    return one.kind if is_taken and not has_zone else "text"
 
 
 def _hint(one: Field) -> dict[str, str]:
-    """What an empty field says: what the UDF takes then."""
+    """What an empty field says: what the UDF takes then, or how a value is written."""
     hint = '{"name": value, ...}' if one.kind == "mapping" else one.computed or one.default
+    if one.numbers and not hint:
+        hint = "7 is a number, '7' a text"
+    elif one.kind == "text" and not hint:
+        hint = _WRITTEN.get(one.annotation.partition("[")[0].rpartition(".")[2], "")
     return {"placeholder": hint} if hint and one.kind not in ("choice", "rest") else {}
 
 
@@ -229,9 +250,6 @@ def _fits(one: Field, value: str | None) -> bool:
         return False
     if one.kind == "choice":
         return any(label == value for label, _ in one.options)
-    if one.kind in _READERS:
-        with suppress(ValueError):
-            _READERS[one.kind](value)
-            return True
-        return False
-    return True
+    with suppress(ValueError):
+        return one.kind not in _READERS or bool(str(_READERS[one.kind](value)))
+    return False
