@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
+from contextlib import closing
 
 import psutil
 import pytest
 
 from fanfold.errors import FanfoldError, SignInNeeded
+from fanfold.stores import packing
 from fanfold.workbench.asked_process import AskedProcess
 from fanfold.workbench.jobs.jobs_reader import JobsReader
 from fanfold.workbench.jobs.table import JobsTable
@@ -83,6 +86,33 @@ def test_a_job_that_could_not_be_read_for_a_silent_store_is_read_when_it_answers
         reader.look([header.id], "", 0)
     news = reader.look([], "", 0)
     assert [row["status"] for row in news.rows] == ["Completed"]
+    assert not news.is_behind
+
+
+def rewritten(store, header, change):
+    """Has the pages of a job's events changed, as another version or a broken disk would have left them."""
+    with closing(sqlite3.connect(store.home / "fanfold.db", timeout=30)) as connection, connection:
+        number = connection.execute("SELECT number FROM jobs WHERE id = ?", [header.id]).fetchone()[0]
+        for row, heads in connection.execute("SELECT row, heads FROM state").fetchall():
+            if row >> 36 == number:
+                connection.execute("UPDATE state SET heads = ? WHERE row = ?", [change(heads), row])
+
+
+def of_a_kind_to_come(heads):
+    parts = [(*part[:3], 200, *part[4:]) for part in packing._HEAD.iter_unpack(heads)]
+    return b"".join(packing._HEAD.pack(*part) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"), [(of_a_kind_to_come, "A newer Fanfold"), (lambda heads: heads[:-3], "is damaged")]
+)
+def test_a_job_that_alone_cannot_be_read_says_why_and_all_others_are_read(store, change, why):
+    first, odd, last = (store.finished(2) for _ in range(3))
+    rewritten(store, odd, change)
+    news = JobsReader("local").look([odd.id], "", 0)
+    rows = {row["id"]: row for row in news.rows}
+    assert [rows[one.id]["status"] for one in (first, odd, last)] == ["Completed", "Unreadable", "Completed"]
+    assert why in rows[odd.id]["why"]
     assert not news.is_behind
 
 

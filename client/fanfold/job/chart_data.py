@@ -56,15 +56,15 @@ class Spans(NamedTuple):
         return Spans(*(column[which] for column in self))
 
     def joined(self, others: Iterable[RunSpan]) -> Spans:
-        """These and others."""
+        """Others and these, which are drawn over them where both are of one run at one time."""
         more = list(others)
         if not more:
             return self
         return Spans(
-            np.concatenate([self.runs, [span.index for span in more]]),
-            np.concatenate([self.starts_s, [span.start_s for span in more]]),
-            np.concatenate([self.ends_s, [span.end_s for span in more]]),
-            np.concatenate([self.codes, np.array([CODES[RunStatus(span.status)] for span in more], np.uint8)]),
+            np.concatenate([[span.index for span in more], self.runs]),
+            np.concatenate([[span.start_s for span in more], self.starts_s]),
+            np.concatenate([[span.end_s for span in more], self.ends_s]),
+            np.concatenate([np.array([CODES[RunStatus(span.status)] for span in more], np.uint8), self.codes]),
         )
 
     def each(self) -> Iterator[RunSpan]:

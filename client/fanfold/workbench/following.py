@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 import weakref
+from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,9 +15,10 @@ from typing import Any, TypeVar
 
 from fanfold.api.submit import get_job
 from fanfold.contract.records import NamedTuple
-from fanfold.core.models import Event, EventKind
+from fanfold.core.fold import JobState
+from fanfold.core.models import Event, EventKind, RunStatus
 from fanfold.engines.base import engine_for
-from fanfold.errors import FanfoldError, SignInNeeded
+from fanfold.errors import FanfoldError, SignInNeeded, StoreTooNew
 from fanfold.job import Job
 from fanfold.job.chart_data import LoadSample
 from fanfold.job.step_history import StepRecord, step_record
@@ -116,6 +119,8 @@ class SharedReader:
         since = (
             f" What you see is from {time.strftime('%H:%M:%S', time.localtime(self.read_at))}." if self.read_at else ""
         )
+        if isinstance(self.trouble, StoreTooNew):
+            return f"{self.trouble.message} Next: {self.trouble.next_step}"
         reason = f" {self.trouble.message}" if self.trouble is not None else ""
         if isinstance(self.trouble, SignInNeeded):  # here as well, and the page goes on by itself
             reason = f"{reason} Next: {self.trouble.next_step}"
@@ -153,9 +158,10 @@ Value = TypeVar("Value")
 
 
 class EarlierAttempt(NamedTuple):
-    """An attempt that another followed: its run and number (from 0), when it began and ended (seconds since 1970).
+    """An attempt beside the one that its run's state tells of: one that another followed, or a duplicate's other half.
 
-    `status` is how it ended, `why` the type and the message of what ended it.
+    Its run and number (from 0), and when it began and ended (seconds since 1970). `status` is how it ended, `why` the
+    type and the message of what ended it.
     """
 
     run: int
@@ -187,6 +193,55 @@ class SeenEvents:
         for old in [stretch for stretch in self._ids if stretch < max(self._ids) - 1]:
             del self._ids[old]
         return new
+
+
+class Tries:
+    """When the attempts of a job's runs began and ended, and why."""
+
+    def __init__(self, runs: int) -> None:
+        #: When each run's first attempt began, which most runs have no other than; and when others did.
+        self._first_began = array("d", [math.nan]) * runs
+        self._began: dict[tuple[int, int], float] = {}
+        self._ended: dict[tuple[int, int], tuple[float, float, str, str]] = {}
+
+    def take(self, events: list[Event]) -> None:
+        """Note what these tell of attempts."""
+        for event in events:
+            if event.index < 0:
+                continue
+            if event.kind is EventKind.STARTED and event.attempt:
+                self._began[event.index, event.attempt] = event.at
+            elif event.kind is EventKind.STARTED:
+                self._first_began[event.index] = event.at
+            elif event.kind is EventKind.FINISHED and event.status is not None:
+                took_s = event.usage.duration_s if event.usage is not None else 0.0
+                why = "" if event.error is None else f"{event.error.type}: {event.error.message[:_WHY]}"
+                self._ended[event.index, event.attempt] = (event.at - took_s, event.at, event.status.value, why)
+
+    def beside(self, state: JobState) -> list[EarlierAttempt]:
+        """The attempts that are not those that count."""
+        ended = [
+            EarlierAttempt(index, attempt, *ended)
+            for (index, attempt), ended in self._ended.items()
+            if attempt != state.attempt_of(index)
+        ]
+        return [*ended, *self._unended(state)]
+
+    def _unended(self, state: JobState) -> Iterator[EarlierAttempt]:
+        """Attempts that nobody has told the end of: a lost worker's, or a duplicate's that goes on or was let go."""
+        later = [(one, began) for one, began in self._began.items()]
+        again = {index for index, _ in self._began} | {index for index, attempt in self._ended if attempt}
+        first = [((index, 0), self._first_began[index]) for index in again]
+        for (index, attempt), began in [*first, *later]:
+            counts = state.attempt_of(index)
+            if attempt == counts or (index, attempt) in self._ended or math.isnan(began):
+                continue
+            end, status = state.finished_at(index), RunStatus.CANCELLED
+            if attempt < counts and not state.header.hedge:  # the one that counts took its place
+                end, status = self._began.get((index, counts)) or state.started_at(index), RunStatus.LOST
+            elif end is None:
+                end, status = state.now(), RunStatus.RUNNING
+            yield EarlierAttempt(index, attempt, began, max(began, end or began), status.value, "")
 
 
 class FollowedJob(SharedReader):
@@ -245,10 +300,10 @@ class FollowedJob(SharedReader):
         self.version = -1
         self._cursor: str | None = None
         self._seen = SeenEvents()
-        #: Attempts that were not a run's last: where each began and ended, and how.
+        #: Attempts that are not those that count: where each began and ended, and how.
         self.earlier: list[EarlierAttempt] = []
         self._state_cursor: str | None = None
-        self._ended: dict[tuple[int, int], tuple[float, float, str, str]] = {}
+        self._tries = Tries(len(job))
         #: Whether there is more output to read than one look could.
         self._is_behind = False
         #: What was computed for viewers, by what it is: of which version, when, and the value.
@@ -315,16 +370,8 @@ class FollowedJob(SharedReader):
             events, self._state_cursor = log.read_since(self.job.id, self._state_cursor)
             if not events:
                 break
-            for event in events:
-                if event.kind is EventKind.FINISHED and event.index >= 0 and event.status is not None:
-                    took_s = event.usage.duration_s if event.usage is not None else 0.0
-                    why = "" if event.error is None else f"{event.error.type}: {event.error.message[:_WHY]}"
-                    self._ended[event.index, event.attempt] = (event.at - took_s, event.at, event.status.value, why)
-        self.earlier = [
-            EarlierAttempt(index, attempt, *ended)
-            for (index, attempt), ended in self._ended.items()
-            if attempt < state.attempt_of(index)
-        ]
+            self._tries.take(events)
+        self.earlier = self._tries.beside(state)
 
     def _read_telemetry(self, spare_s: float) -> None:
         """One page of what runs print and use, and more while there is time."""

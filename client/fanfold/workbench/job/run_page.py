@@ -130,14 +130,16 @@ class _RunPage:
         at = header.created_at
         for one in self._attempts(detail):
             parts.append(("wait", max(0.0, one.began - at), f"waited {duration(max(0.0, one.began - at))}"))
-            took_s = max(0.0, one.ended - one.began)
-            words = f"attempt {one.attempt + 1} {one.status.replace('_', ' ')}"
-            parts.append((one.status, took_s, f"{words}, {duration(took_s)}"))
-            at = one.ended
+            words = (
+                f"attempt {one.attempt + 1} {one.status.replace('_', ' ')}, {duration(max(0.0, one.ended - one.began))}"
+            )
+            beside = " beside the one before" if one.began < at else ""
+            parts.append((one.status, max(0.0, one.ended - max(one.began, at)), f"{words}{beside}"))
+            at = max(at, one.ended)
         if not parts:
             return
         whole_s = max(1e-9, sum(took_s for _, took_s, _ in parts))
-        said = "; ".join(words for _, took_s, words in parts if took_s > 0)
+        said = "; ".join(words for status, took_s, words in parts if took_s > 0 or status != "wait")
         with element("div", "ff-progress ff-times").props("role=img") as bar:
             bar._props["aria-label"] = said
             for status, took_s, words in parts:

@@ -10,10 +10,14 @@ from nicegui.element import Element
 
 from fanfold.core.formatting import counted
 from fanfold.settings import current
+from fanfold.workbench.jobs.jobs_reader import UNREADABLE
 from fanfold.workbench.jobs.table import JobsTable
 from fanfold.workbench.layout import choice, element, every, field, script, set_text, show, show_silence, text
 
-_STATUSES = {"": "any", **{name: name for name in ("Queued", "Running", "Completed", "Failed", "Cancelled")}}
+_STATUSES = {
+    "": "any",
+    **{name: name for name in ("Queued", "Running", "Completed", "Failed", "Cancelled", UNREADABLE)},
+}
 _AGES = {"0": "any time", "3600": "the last hour", "86400": "the last day", "604800": "the last week"}
 _LOOK_S = 1.0
 #: What the address keeps: the words that are searched for, and the filters.

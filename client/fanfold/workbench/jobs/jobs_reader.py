@@ -15,6 +15,7 @@ from uuid import uuid4
 from fanfold.contract.records import NamedTuple
 from fanfold.core.models import BAD, JobHeader, RunStatus
 from fanfold.engines.base import engine_for
+from fanfold.errors import StoreError, StoreUnavailable
 from fanfold.job import Job
 from fanfold.workbench.asked_process import answer
 
@@ -30,6 +31,9 @@ _SPARE_S = 0.08
 _HELD, _HELD_RUNS = 64, 500_000
 #: How often a job that has ended is looked at again, for a retry makes it run again: one with many runs less often.
 _AGAIN_S, _AGAIN_RUNS = 5.0, 10_000
+#: How a job stands that is damaged, or that a newer Fanfold has written; and what is known of its runs.
+UNREADABLE = "Unreadable"
+_NOTHING: Row = {"open": False, "ended": 0, "failed": 0, "running": 0, "took": None, "cost": None, "busy": None}
 
 
 class News(NamedTuple):
@@ -72,12 +76,12 @@ class JobsReader:
         now = time.monotonic()
         for job_id in visible:
             if job_id in self.rows and self._is_due(job_id, now):
-                self._fold(job_id)
+                self._fold_or_say(job_id)
         self._read_past()
         for job_id in [one for one, row in self.rows.items() if row["open"] and one not in visible]:
-            self._fold(job_id)
+            self._fold_or_say(job_id)
         while self._unread and time.monotonic() - now < _SPARE_S:
-            self._fold(next(iter(self._unread)))
+            self._fold_or_say(next(iter(self._unread)))
 
     def _is_due(self, job_id: str, now: float) -> bool:
         row = self.rows[job_id]
@@ -122,6 +126,21 @@ class JobsReader:
             }
         )
 
+    def _fold_or_say(self, job_id: str) -> None:
+        """Read a job; where it alone cannot be read, its row says so, and all others are read."""
+        try:
+            self._fold(job_id)
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            engine_for(self._engine).stores.log.list_jobs(limit=1)  # raises, where it is the store that fails
+            self._held.pop(job_id, None)
+            self._unread.pop(job_id, None)
+            self._looked_at[job_id] = time.monotonic()
+            row = self.rows[job_id]
+            if row["status"] != UNREADABLE:
+                self._put({**row, **_NOTHING, "status": UNREADABLE, "why": str(error)})
+
     def _fold(self, job_id: str) -> None:
         job = self._job(job_id, self._unread.get(job_id))
         status, counts = str(job.status), job.state.counts()
@@ -137,6 +156,7 @@ class JobsReader:
             "took": round(float(job.total_time()), 2),
             "cost": float(job.cost()),
             "busy": round(sum(job.state.measured_s()), 2),
+            "why": "",
         }
         row = self.rows[job_id]
         if changes["open"] or any(row.get(name) != value for name, value in changes.items()):

@@ -37,7 +37,11 @@ window.ff = (() => {
     a.title = p.data.name + " · " + p.data.id;
     return a;
   };
-  const status = (p) => made("span", p.value ? "ff-status ff-" + p.value : "ff-muted", p.value ? p.value.replaceAll("_", " ") : "reading…");
+  const status = (p) => {
+    const cell = made("span", p.value ? "ff-status ff-" + p.value : "ff-muted", p.value ? p.value.replaceAll("_", " ") : "reading…");
+    if (p.data?.why) cell.title = p.data.why;
+    return cell;
+  };
   const progress = (p) => {
     const row = p.data, cell = made("div", "ff-cell");
     if (!row.status) return cell;
