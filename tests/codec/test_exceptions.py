@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import fanfold
 from fanfold.codec import decode, decode_json, encode, encode_json
-from fanfold.codec.rebuild import ReadAsDataWarning
+from fanfold.codec.data_notes import ReadAsDataWarning
 from fanfold.errors import CodecError
 from tests.codec.test_tagged_json import shape, values
 

@@ -9,7 +9,7 @@ import pytest
 
 import fanfold
 from fanfold.codec import decode, decode_json, encode, encode_json
-from fanfold.codec.rebuild import ReadAsDataWarning
+from fanfold.codec.data_notes import ReadAsDataWarning
 from fanfold.errors import CodecError, InputError
 
 

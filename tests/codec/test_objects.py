@@ -20,7 +20,7 @@ import pydantic
 import pytest
 
 from fanfold.codec import decode, decode_json, encode, encode_json
-from fanfold.codec.rebuild import ReadAsDataWarning
+from fanfold.codec.data_notes import ReadAsDataWarning
 from fanfold.errors import CodecError
 
 T = TypeVar("T")

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fanfold.codec import decode, decode_json, encode, encode_json
-from fanfold.codec.rebuild import ReadAsDataWarning
+from fanfold.codec.data_notes import ReadAsDataWarning
 from fanfold.errors import CodecError
 
 #: Loaded before anything is read: what is tested is what the bytes do, not what a package opens as it is imported.

@@ -6,14 +6,13 @@ class is not to be had, or is not the same, gives its plain data and says so in 
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
-from threading import local
+from collections.abc import Callable, Generator
+from contextlib import suppress
 from types import MemberDescriptorType
 from typing import Any
 
 from fanfold.codec import classes
+from fanfold.codec.data_notes import tell
 from fanfold.codec.registry import is_sealed
 from fanfold.contract.records import NamedTuple
 from fanfold.errors import UPDATE, CodecError
@@ -46,23 +45,6 @@ _MOST_BEGINNINGS = 3
 
 #: Built-in kinds that a class may extend, and that make a value of it without its own `__new__`.
 _BASES = (tuple, str, bytes, int, float, complex, list, dict, set, frozenset)
-
-
-class ReadAsDataWarning(UserWarning):
-    """A value was read as plain data, for its class is not to be had here."""
-
-
-_notes = local()
-
-
-@contextmanager
-def noted_plain_data() -> Iterator[list[str]]:
-    """What is read as plain data within it stands in a list, in place of the warnings, which all threads share."""
-    _notes.noted = noted = list[str]()
-    try:
-        yield noted
-    finally:
-        del _notes.noted
 
 
 def put_together(nodes: Any, *, trusted: bool, from_source: FromSource | None) -> Any:
@@ -110,17 +92,8 @@ class _Builder:
 
     def warn(self) -> None:
         """Say what was read as plain data."""
-        noted: list[str] | None = getattr(_notes, "noted", None)
         for name, reason in self._missing.items():
-            if noted is not None:
-                noted.append(f"{name} is shown as plain data: {reason}.")
-                continue
-            warnings.warn(
-                f"{name} is read as plain data: {reason}. Import or define it before you read the result; or, if you "
-                "trust who wrote it, read with `allow_pickle=True`.",
-                ReadAsDataWarning,
-                stacklevel=2,
-            )
+            tell(name, reason)
 
     def _one(self, tree: Any) -> _Build:
         return (yield tree)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import types
 import typing
@@ -154,7 +153,6 @@ class _Lax:
     def __init__(self, annotation: Any) -> None:
         self._annotation = annotation
         self._reads_json = _reads_json(annotation)
-        self._has_moments = "datetime" in repr(annotation)
 
     def __call__(self, value: Any) -> Any:
         if self._adapter is None:
@@ -178,12 +176,10 @@ class _Lax:
             return self._otherwise(value, error)
         except Exception as error:  # a validator of the user's own
             raise Rejection(f"its annotation raised {type(error).__name__}: {error}") from error
-        _check_addresses(fitted)
-        if self._has_moments:
-            from fanfold.inputs.zones import with_own_zones
+        from fanfold.inputs.fitted import check_addresses, with_own_zones
 
-            return with_own_zones(fitted)
-        return fitted
+        check_addresses(fitted)
+        return with_own_zones(fitted) if "datetime" in repr(self._annotation) else fitted
 
     def _otherwise(self, value: Any, error: Any) -> Any:
         """What a value that does not fit as it is may stand for. Raises `Rejection`."""
@@ -213,13 +209,6 @@ class _Lax:
             return TypeAdapter(annotation)
         except Exception:  # noqa: BLE001 - as above
             return None
-
-
-def _check_addresses(value: Any) -> None:
-    """Raises `Rejection` for a `Path` of what is an address: of s3://bucket it keeps s3:/bucket."""
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else (value,)
-    if any(hasattr(type(part), "__fspath__") and re.match("[a-z][a-z0-9+]+:/(?!/)", str(part)) for part in parts):
-        raise Rejection("is an address, of which a Path loses a slash; annotate it `str | Path`")
 
 
 def _has_references(value: Any) -> bool:

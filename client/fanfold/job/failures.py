@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fanfold.codec import decode_json
-from fanfold.codec.rebuild import ReadAsDataWarning
+from fanfold.codec.data_notes import ReadAsDataWarning
 from fanfold.contract.layout import REALTIME_MEMORY_MIB, REALTIME_TIMEOUT_S
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import counted

@@ -64,7 +64,7 @@ def seen_of(contents: Contents, index: int, output: Output) -> Preview:
     if output.size > MOST_BYTES:
         size = f"{output.size:,} bytes: too large for a preview."
         return Preview(f"{size} Download the results, or call job[{index}].result().")
-    from fanfold.codec.rebuild import noted_plain_data
+    from fanfold.codec.data_notes import noted_plain_data
 
     try:
         with noted_plain_data() as noted:
