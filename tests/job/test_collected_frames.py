@@ -213,6 +213,42 @@ def test_pandas_is_imported_while_runs_go_on_whose_results_become_a_frame(tmp_pa
     assert subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout == "1\n"
 
 
+MADE_BY_PANDAS = """
+import sys, threading, time
+from pathlib import Path
+import fanfold
+
+def makes(x: int, go: str):
+    import os, time
+    import pandas as pd
+    while not os.path.exists(go):
+        time.sleep(0.02)
+    return pd.DataFrame({"x": [x]})
+
+def counts(x: int) -> int:
+    import pandas as pd
+    return len(pd.DataFrame({"x": [x]}))
+
+def let_go():
+    while "pandas" not in sys.modules:
+        time.sleep(0.02)
+    Path(sys.argv[1]).touch()
+
+print(fanfold.submit(counts, range(2), collect=False, cache=False).results(), "pandas" in sys.modules)
+threading.Thread(target=let_go, daemon=True).start()
+results = fanfold.submit(makes, range(2), go=sys.argv[1], collect=False, cache=False).results()
+print([len(frame) for frame in results])
+"""
+
+
+def test_pandas_is_imported_while_runs_go_on_that_may_return_what_they_make_by_it(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(MADE_BY_PANDAS)
+    command = [sys.executable, str(script), str(tmp_path / "go")]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+    assert told == "[1, 1] False\n[1, 1]\n", "a run that says it gives an int needs none"
+
+
 FAILING = """
 import fanfold
 

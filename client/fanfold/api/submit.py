@@ -295,6 +295,7 @@ class _SubmitCall:
             inputs, self._request = with_measured(self._udf, inputs, self._engine, self._request, self._constants)
         submission = prepare(self._udf, inputs, self._engine, self._request, self._constants)
         job = Job(submission.header, self._engine)
+        job.contents.may_be_frames = submission.may_be_frames
         if self._request.budget_usd:
             from fanfold.submission.overshoot import say_bound
 

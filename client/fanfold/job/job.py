@@ -147,6 +147,7 @@ class Job(JobCompat):
         self.contents.opted_in |= allow_pickle
 
     def _results(self, return_exceptions: bool, ignore_exceptions: bool, *, progress: bool | None) -> list[Any]:
+        self.contents.load_pandas_meanwhile(self.state)
         early = self._decode_while_waiting(progress)
         if not (return_exceptions or ignore_exceptions) and any(True for _ in self.state.indexes(*BAD)):
             raise self.tracker.patiently(self._first_failure)
@@ -203,9 +204,9 @@ class Job(JobCompat):
         self, ignore_exceptions: bool, progress: bool | None, *, flatten: bool, drop_index: bool
     ) -> tuple[pd.DataFrame, Sequence[Any], list[Any]]:
         """All results as one frame, and the labels and values that it is made of."""
-        from fanfold.job.results import fold_results, load_pandas_meanwhile
+        from fanfold.job.results import fold_results
 
-        load_pandas_meanwhile(self.state)
+        self.contents.may_be_frames = True  # by then
         values = self._results(False, ignore_exceptions, progress=progress)
         kept = list(self.state.indexes(*GOOD))
         if len(kept) < len(self) or self.header.costs_money:

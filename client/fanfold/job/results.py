@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import decode, decode_json
 from fanfold.codec.registry import IN_PLACE
+from fanfold.contract.records import no_collection
 from fanfold.core.models import Event, EventKind, JobHeader, Output, PathRules, sha256
 from fanfold.engines.base import Engine, Stores, was_submitted_here
 from fanfold.errors import CodecError, ResultDamaged
@@ -62,6 +63,8 @@ class Contents:
         self._manifest = Manifest(stores.objects, header.id, header.count)
         #: Whether this reader has agreed to run what others' results bring along.
         self.opted_in = current().allow_pickle
+        #: Whether its results may be frames, or are to be made one.
+        self.may_be_frames = False
         self._own: bool | None = None
         self._definitions: Definitions | None = None
 
@@ -131,6 +134,13 @@ class Contents:
         if not trusted or not _has_objects(output.codec, data):
             return decode(output.codec, data, allow_pickle=trusted)
         return decode(output.codec, data, allow_pickle=True, from_source=self._own_classes())
+
+    def load_pandas_meanwhile(self, state: JobState) -> None:
+        """Import pandas, which takes half a second, while runs go on whose results may need it at their end."""
+        if self.may_be_frames and not state.done and "pandas" not in sys.modules:
+            from threading import Thread
+
+            Thread(target=_import_pandas, name="fanfold-pandas").start()
 
     def read_plain(self, state: JobState, indexes: Iterable[int], values: dict[int, Any]) -> None:
         """Add the values of those of these runs whose result is short JSON in its event, intact, and nothing but JSON.
@@ -262,20 +272,13 @@ def make_room_now_and_then(engine: Engine) -> None:
 # Results as one frame: frames put together under the arguments they belong to, other values in a column.
 
 
-def load_pandas_meanwhile(state: JobState) -> None:
-    """Import pandas, which takes half a second, while runs go on: at their end a frame is made of what they gave."""
-    if not state.done and "pandas" not in sys.modules:
-        from threading import Thread
-
-        Thread(target=_import_pandas, name="fanfold-pandas").start()
-
-
 def _import_pandas() -> None:
     from threading import main_thread
 
     with suppress(ImportError, Warning):  # who needs it next meets the same
         try:
-            import_module("pandas")
+            with no_collection():
+                import_module("pandas")
         except RuntimeError:  # "can't register atexit after shutdown": a run has failed, and the caller has ended
             if main_thread().is_alive():
                 raise

@@ -141,12 +141,14 @@ class Submission(NamedTuple):
     """A job that has been written down and not started.
 
     `seen_to` has 1 for each run that came from the cache or that an earlier job performs; `follows`: there are such.
+    `may_be_frames`: whether its results may be what the UDF makes by pandas.
     """
 
     header: JobHeader
     engine: Engine
     seen_to: bytearray
     follows: bool = False
+    may_be_frames: bool = False
 
     def runs(self) -> Iterator[RunRef]:
         """The runs that are to be started."""
@@ -229,6 +231,13 @@ class Draft:
             if not self.constants:
                 self.constants = self._send(common)
         return self._send(arguments)
+
+    @property
+    def may_give_frames(self) -> bool:
+        """Whether the UDF imports pandas, and says of its results nothing else than that they are made by it."""
+        returns = self._signature.returns
+        made_by = None if returns is None else str(getattr(returns, "__module__", "")).partition(".")[0]
+        return "pandas" in self.bundle.imports and made_by in (None, "pandas", "geopandas")
 
     def check_imports(self) -> None:
         """Raises `CaptureError` for what is not where the runs are, or of another version, and is not brought along."""
@@ -381,7 +390,7 @@ def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: d
         *("job %s of %s: %d inputs, %d of them to run, on %s", header.id, header.name, header.count),
         *(header.count - sum(submission.seen_to), header.instance_type or header.engine),
     )
-    return submission
+    return submission._replace(may_be_frames=draft.may_give_frames)
 
 
 def _looked_up(
