@@ -24,7 +24,7 @@ class StoresOnly:
     def __init__(self, stores: Any) -> None:
         self.stores = stores
 
-    def get_ready(self, *, dedicated: bool) -> None:
+    def get_ready(self, *, dedicated: bool, **_: object) -> None:
         pass
 
     def describe(self, image: str = "") -> Description:

@@ -6,13 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd  # which loads numpy's random numbers, from version 2 on a part of its own
+import psutil
 import pytest
 
 import fanfold
+from fanfold.engines.base import engine_for
 from fanfold.execution.calls import Assignment
 from fanfold.execution.pool.spawn import interpreter_of
 from fanfold.source.capture import capture
@@ -134,3 +137,40 @@ def test_nothing_is_left_of_them_when_the_caller_is_killed(tmp_path, eventually)
         os.kill(caller.pid, signal.SIGKILL)
     assert len(pids) == 3
     eventually(lambda: all(is_gone(pid) for pid in pids))
+
+
+def importers():
+    """The processes below this one that have numpy."""
+
+    def has_it(pid: int) -> bool:
+        try:
+            return "numpy" in Path(f"/proc/{pid}/maps").read_text()
+        except OSError:  # it has ended
+            return False
+
+    return {child.pid for child in psutil.Process().children(recursive=True) if has_it(child.pid)}
+
+
+def test_new_code_has_its_packages_imported_while_its_inputs_are_still_read():
+    before, found = importers(), set()
+
+    def inputs():
+        deadline = time.monotonic() + 60
+        while not found and time.monotonic() < deadline:
+            found.update(importers() - before)
+            time.sleep(0.01)
+        yield from range(2)
+
+    assert len(fanfold.submit(has_numpy, inputs(), max_workers=2, collect=False).results()) == 2
+    assert found
+
+
+def test_nothing_is_imported_for_code_whose_results_may_be_cached():
+    fanfold.submit(has_numpy, range(2), max_workers=2, collect=False).wait()
+    expected = []
+    driver = engine_for()._ready_driver()
+    driver.expect = lambda *asked: expected.append(asked)
+    fanfold.submit(has_numpy, range(2), max_workers=2, collect=False).wait()
+    assert expected == []
+    fanfold.submit(has_numpy, range(2), max_workers=2, collect=False, cache=False).wait()
+    assert expected == [(("numpy",), 2)]

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fanfold.codec.sealed import Sealing, SealingKey
     from fanfold.core.fold import JobState
     from fanfold.engines.schedule import ScheduleKeeper
+    from fanfold.source.load import Bundle
 
 
 class Description(NamedTuple):
@@ -213,8 +214,14 @@ class Engine(Protocol):
     def stores(self) -> Stores:
         """The stores that its jobs are kept in."""
 
-    def get_ready(self, *, dedicated: bool) -> None:
-        """Prepare for runs that may be about to start, while their inputs are still being checked. Starts no run."""
+    def get_ready(
+        self, *, dedicated: bool, bundle: Bundle | None = None, most: int | None = None, cached: bool = True
+    ) -> None:
+        """Prepare for runs that may be about to start, while their inputs are still being checked. Starts no run.
+
+        Called again with their `bundle` once that is known; `most`: how many may run side by side; `cached`: whether
+        there may be results of them.
+        """
 
     def start(self, header: JobHeader, runs: Iterable[RunRef]) -> None:
         """Start these runs of a job that has been put. Starting one again is harmless."""

@@ -347,6 +347,7 @@ def write_down(
     """Check a UDF and all its inputs, and store both. Raises `CaptureError` and `InputError`."""
     stores = engine.stores
     draft = Draft(fn, engine, constants, job_id=job_id, kept=request.sealed_with)
+    _expect_runs(draft, request)
     with ManifestWriter(stores.scratch, job_id) as manifest:
         maker, keys, named = None, bytearray(), False
         for own in draft.arguments(inputs):
@@ -369,6 +370,13 @@ def write_down(
         warn_of_shared_memory(bundle)
     stores.objects.put_if_absent(bundle_key(bundle.sha256), bundle.to_bytes())
     return Written(header, draft, keys, named)
+
+
+def _expect_runs(draft: Draft, request: Request) -> None:
+    """Have what workers come from import what the UDF imports, while its inputs are written down."""
+    has_own_place = draft.packages is not None or draft.options.env or draft.options.secrets or request.rate
+    if request.instance is None and not has_own_place:
+        draft.engine.get_ready(dedicated=False, bundle=draft.bundle, most=request.max_workers, cached=request.cache)
 
 
 def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any]) -> Submission:

@@ -85,7 +85,7 @@ class AwsEngine:
         self.context.is_shepherd = True
         self.inspector.takes_unreleased = False
 
-    def get_ready(self, *, dedicated: bool) -> None:
+    def get_ready(self, *, dedicated: bool, **_: object) -> None:
         """Make the clients that a start needs, which takes as long as a job's inputs take to be checked."""
         self.account.client("stepfunctions")
         if not dedicated:

@@ -38,9 +38,10 @@ from fanfold.engines.feed import Heartbeat, JobFeed, is_alive
 from fanfold.errors import ConfigurationError, FanfoldError
 from fanfold.execution.calls import Assignment
 from fanfold.execution.pool.pool import Pool
+from fanfold.execution.pool.spawn import preloaded_by
 from fanfold.execution.worker.interpreter import remove_tree
 from fanfold.settings import CONDITIONS_MARK, conditions
-from fanfold.source.load import environment_of
+from fanfold.source.load import Bundle, environment_of
 from fanfold.stores import disk
 from fanfold.stores.keys import blob_key, blob_reader, bundle_key
 from fanfold.stores.local import LocalStores
@@ -70,6 +71,7 @@ class PoolDriver:
         self._folder = pool_folder(stores.scratch, self.heartbeat)
         self._pool = Pool(size, self._folder, idle=size)
         self._new: list[JobFeed] = []
+        self._expected: list[tuple[tuple[str, ...], int | None]] = []
         self._serving: list[JobFeed] = []
         #: Of the large jobs among these.
         self._keepers: dict[JobFeed, CountsKeeper] = {}
@@ -98,6 +100,12 @@ class PoolDriver:
             self._new.append(feed)
             if keeper is not None:
                 self._keepers[feed] = keeper
+        self._pool.wake()
+
+    def expect(self, preloaded: tuple[str, ...], most: int | None) -> None:
+        """Import what the workers of a job have imported that is still being written down (`Pool.expect`)."""
+        with self._lock:
+            self._expected.append((preloaded, most))
         self._pool.wake()
 
     def end_cancelled(self, job_id: str) -> None:
@@ -136,6 +144,8 @@ class PoolDriver:
 
     def _turn(self) -> None:
         with self._lock:
+            while self._expected:
+                self._pool.expect(*self._expected.pop())
             for feed in self._new:
                 self._pool.add(feed)
             self._serving += self._new
@@ -339,11 +349,17 @@ class LocalEngine(Locked):
         self.reconcile(header, state)
         return ()
 
-    def get_ready(self, *, dedicated: bool) -> None:
-        """Start a worker process, which takes as long to come up as a job's inputs take to be checked."""
+    def get_ready(
+        self, *, dedicated: bool, bundle: Bundle | None = None, most: int | None = None, cached: bool = True
+    ) -> None:
+        """Start what workers are forked from; with what these import where nobody has submitted the code before."""
         refuse_frozen()
-        if not dedicated and not self.detached:
-            self._ready_driver()
+        if dedicated or self.detached:
+            return
+        driver = self._ready_driver()
+        preloaded = preloaded_by(bundle) if bundle is not None else ()
+        if bundle is not None and preloaded and not (cached and self.stores.objects.exists(bundle_key(bundle.sha256))):
+            driver.expect(preloaded, most)
 
     def cancel(self, header: JobHeader) -> None:
         """End what runs of this job in this process; others see its cancel flag within half a second."""

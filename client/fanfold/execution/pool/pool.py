@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import selectors
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -263,6 +264,17 @@ class Pool:
     def get_ready(self) -> None:
         """Prepare for calls that are about to come. Before the first step only: it is of the loop's thread."""
         self._ready_spawner(Interpreter())
+
+    def expect(self, preloaded: tuple[str, ...], most: int | None) -> None:
+        """Import these packages where workers are forked from, at `most` so many at once, for a feed that is to come.
+
+        For the loop's thread.
+        """
+        workers = min(self._size, most or self._size)
+        if sys.platform == "linux" and workers > 1:
+            if not self._active():
+                self._follow_environment()
+            self._ready_spawner(Interpreter(preloaded=preloaded, threads=max(1, usable_cores() // workers)))
 
     def serve(self, feed: Feed) -> None:
         """Run everything that `feed` gives, here and now, until nothing of it is in flight."""

@@ -286,16 +286,21 @@ def interpreter_of(assignment: Assignment, *, workers: int, threads: int) -> Int
     from fanfold.source.load import Bundle
 
     try:
-        bundle = Bundle.from_bytes(text)
+        preloaded = preloaded_by(Bundle.from_bytes(text))
     except CaptureError:  # damaged, or a newer Fanfold's, which each run says
         return plain
+    return plain._replace(preloaded=preloaded, threads=threads) if preloaded else plain
+
+
+def preloaded_by(bundle: Bundle) -> tuple[str, ...]:
+    """What a process imports that several workers of a bundle are forked from; nothing where each imports for itself."""
     texts = " ".join(source.text for source in bundle.sources)
     preloaded = tuple(name for name in _PRELOADED if name in bundle.imports)
     if not preloaded or any(word in texts for word in _BEFORE_IMPORT):
-        return plain
+        return ()
     if "random" in texts and "numpy" in preloaded:
         preloaded = (*preloaded, "numpy.random")  # from numpy 2 on it is imported when it is first used
-    return plain._replace(preloaded=preloaded, threads=threads)
+    return preloaded
 
 
 # Linux: one interpreter is started, which forks the workers.

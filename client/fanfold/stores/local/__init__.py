@@ -159,6 +159,8 @@ class LocalStores:
 _KEYS_PER_QUERY = 500
 
 _COLUMNS = "cache_key, created_at, duration_s, job_id, codec, sha256, size, inline, key"
+#: Most keys are new, and adding them takes two thirds of what looking at what is there takes.
+_ADD = f"INSERT OR IGNORE INTO cache (slot, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _RECORD = f"""
 INSERT INTO cache (slot, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (slot) DO UPDATE SET
@@ -204,8 +206,10 @@ class SqliteResultCache:
         """Keep entries; a newer one replaces an older. Raises `StoreFull`."""
         if not entries:
             return
+        rows = sorted(map(_row, entries), key=itemgetter(0))  # neighbours share a page of the file
         with self._database.writing() as connection:
-            connection.executemany(_RECORD, sorted(map(_row, entries), key=itemgetter(0)))
+            if connection.executemany(_ADD, rows).rowcount < len(rows):  # some are there: the newer counts
+                connection.executemany(_RECORD, rows)
 
     def forget(self, keys: Sequence[str]) -> None:
         """Take entries away, such as one whose result turned out damaged."""
@@ -266,18 +270,9 @@ def cache_slot(key: str) -> int:
 
 
 def _row(entry: CacheEntry) -> tuple[Any, ...]:
-    output = entry.output
-    about = (entry.created_at, entry.duration_s, entry.job_id)
-    return (
-        cache_slot(entry.key),
-        compact(entry.key),
-        *about,
-        output.codec,
-        compact(output.sha256),
-        output.size,
-        output.inline,
-        output.key,
-    )
+    key, (codec, digest, size, inline, object_key), created_at, duration_s, job_id = entry
+    about = created_at, duration_s, job_id, codec, compact(digest), size, inline, object_key
+    return cache_slot(key), compact(key), *about
 
 
 def _entries(rows: Sequence[tuple[Any, ...]]) -> list[CacheEntry]:
