@@ -45,6 +45,7 @@ class Index:
         folder.mkdir(parents=True, exist_ok=True)
         self.log: list[str] = []
         self.fetched: list[str] = []
+        self._uploaded: dict[str, str | None] = {}
         #: What all requests are answered with, and what is appended to each wheel.
         self.refuses_with = 0
         self.damage = b""
@@ -56,8 +57,11 @@ class Index:
     def address(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}/simple/"
 
-    def add(self, name, version, files=None, **more):
-        return make_wheel(self.folder, name, version, files, **more)
+    def add(self, name, version, files=None, *, uploaded=None, **more):
+        """`uploaded`: when, as the index tells it."""
+        made = make_wheel(self.folder, name, version, files, **more)
+        self._uploaded[made.name] = uploaded
+        return made
 
     def close(self):
         self._server.shutdown()
@@ -70,7 +74,19 @@ class Index:
             return file.read_bytes() + self.damage if file.exists() and not parts[1].endswith(".metadata") else None
         every = sorted(self.folder.glob("*.whl"))
         wheels = [one for one in every if one.name.split("-")[0].replace("_", "-") == parts[1]]
-        return json.dumps({**_HEAD, "name": parts[1], "files": [_listed(one) for one in wheels]}) if wheels else None
+        return (
+            json.dumps({**_HEAD, "name": parts[1], "files": [self._listed(one) for one in wheels]}) if wheels else None
+        )
+
+    def _listed(self, path):
+        data, uploaded = path.read_bytes(), self._uploaded.get(path.name)
+        return {
+            "filename": path.name,
+            "url": f"/files/{path.name}",
+            "hashes": {"sha256": hashlib.sha256(data).hexdigest()},
+            "size": len(data),
+            **({"upload-time": uploaded} if uploaded else {}),
+        }
 
     def _handler(self):
         index = self
@@ -98,16 +114,6 @@ class Index:
                 pass
 
         return Handler
-
-
-def _listed(path):
-    data = path.read_bytes()
-    return {
-        "filename": path.name,
-        "url": f"/files/{path.name}",
-        "hashes": {"sha256": hashlib.sha256(data).hexdigest()},
-        "size": len(data),
-    }
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import boto3
+import botocore
 import pytest
 
 import fanfold
@@ -251,6 +253,59 @@ def test_a_conflict_with_the_image_names_both_pins(on_cloud, index):
     index.add("numpy", "1.0")
     index.add("ffold", "1.0", requires=["numpy==1.0"])
     assert_said(refused(["ffold"]), "ffold", "numpy==1.0", "numpy==2", "name numpy in packages=")
+
+
+#: Long before and long after what this machine has of them.
+_THEN, _NOW = "2020-03-31T00:00:00Z", "2126-03-31T00:00:00Z"
+
+
+@fanfold.udf(packages=["ffstore"])
+def stored(x: int):
+    import ffstore
+
+    return [ffstore.VERSION, botocore.__version__, boto3.__version__, x]
+
+
+def add_stores(index, **dated):
+    """As s3fs is: of late for one botocore alone, long ago for any."""
+    index.add("ffstore", "0.4", requires=["botocore"], **{name: times[0] for name, times in dated.items()})
+    newest = {name: times[1] for name, times in dated.items()}
+    index.add("ffstore", "2126.3", requires=["ffaio"], **newest)
+    index.add("ffaio", "3.0", requires=["botocore>=1,<1.2"], **newest)
+    for version in ("1.0", "1.1", botocore.__version__):
+        index.add("botocore", version, {"botocore/__init__.py": f"__version__ = {version!r}\n"}, **newest)
+        needs = [f"botocore=={version}"]
+        index.add("s3transfer", version, requires=needs, **newest)
+        index.add("boto3", version, {"boto3/__init__.py": f"__version__ = {version!r}\n"}, requires=needs, **newest)
+
+
+@pytest.mark.parametrize("dated", [{"uploaded": (_THEN, _NOW)}, {}])
+def test_what_would_fall_back_by_years_has_what_is_in_its_way_replaced_and_says_so(index, capsys, dated):
+    add_stores(index, **dated)
+    assert fanfold.run(stored, x=1) == ["2126.3", "1.1", "1.1", 1]  # boto3 goes with its botocore
+    said = capsys.readouterr().err
+    assert f"botocore {botocore.__version__}" in said
+    assert f"there is no ffstore newer than 0.4{' of 2020' if dated else ','}" in said
+    assert f"botocore 1.1 instead of {botocore.__version__}" in said
+
+
+def test_an_old_version_that_is_asked_for_or_is_the_newest_is_no_fallback(index, capsys):
+    add_stores(index, uploaded=(_THEN, _NOW))
+    index.add("fftalk", "1.0", uploaded=_THEN)
+    asked = fanfold.submit(stored, [1], packages=["ffstore<1", "fftalk"], collect=False).results()
+    assert asked == [["0.4", botocore.__version__, boto3.__version__, 1]]
+    assert "newer than" not in capsys.readouterr().err
+
+
+def test_what_goes_only_with_others_than_are_there_is_refused_with_what_would_do(index):
+    add_stores(index, uploaded=(_THEN, _NOW))
+    with pytest.raises(
+        InputError, match=f"no ffaio, ffstore goes with boto3 .* botocore {botocore.__version__}"
+    ) as refused:
+        fanfold.submit(stored, [1], packages=["ffstore", "ffaio"], collect=False)
+    assert '"botocore==1.1"' in refused.value.next_step
+    more = fanfold.submit(stored, [1], packages=["ffstore", "ffaio", "botocore==1.1", "boto3==1.1"], collect=False)
+    assert more.results() == [["2126.3", "1.1", "1.1", 1]]
 
 
 def test_a_version_that_there_is_not_is_no_conflict_with_the_one_that_is_here(index):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -28,8 +29,15 @@ _GLIBC = 36
 _OLDEST_GLIBC = 5
 _OLD_NAMES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 _MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
-#: What the worker itself works with: where one of them is replaced, the others must go with it.
-_WORKER_NEEDS = ("numpy", "pandas", "pyarrow")
+#: What takes only certain versions of one another: where one is replaced, those that are there go with it. The first
+#: are those that the worker itself works with.
+_FAMILIES = (
+    ("numpy", "pandas", "pyarrow"),
+    ("botocore", "boto3", "s3transfer", "aiobotocore", "s3fs"),
+    ("fsspec", "s3fs", "gcsfs", "adlfs"),
+)
+#: A version that is older than this may be a resolver's way out, and that far behind another it is one.
+_FALLS_BACK = timedelta(days=365)
 
 
 class Target(NamedTuple):
@@ -90,11 +98,14 @@ def resolve(
     Raises `InputError` where there is no such set, or a wheel is missing for the target.
     """
     uv = _Uv(target, indexes, links)
-    replaced = [each for each in map(parsed, requirements) if _replaces(each, target.pins)]
-    pins = dict(target.pins)
-    if replaced:
-        pins = uv.prefer([*requirements, *(name for name in _WORKER_NEEDS if name in pins)])
-    packages = uv.lock(requirements, pins)
+    if any(_replaces(each, target.pins) for each in map(parsed, requirements)):
+        packages, _ = _newer(uv, requirements, target)
+    else:
+        try:
+            packages = uv.lock(requirements, target.pins)
+        except InputError as error:
+            raise _with_what_goes(error, uv, requirements, target) from None
+        packages = _without_fallbacks(uv, requirements, packages, target)
     found = [_source(package, target) for package in packages]
     return sorted(one for one in found if target.pins.get(one.name) != one.version)
 
@@ -102,6 +113,95 @@ def resolve(
 def _replaces(requirement: Any, pins: Mapping[str, str]) -> bool:
     pinned = pins.get(normal_name(requirement.name))
     return pinned is not None and not requirement.specifier.contains(pinned, prereleases=True)
+
+
+def _relatives(replaced: Iterable[str], pins: Mapping[str, str]) -> list[str]:
+    """What is there and goes with packages that are replaced, beside these themselves."""
+    names = set(replaced)
+    found = {name for family in _FAMILIES if names & {*family} for name in family}
+    return sorted((found - names) & pins.keys())
+
+
+# What is there may keep a resolver from all versions of today: it then finds one so old that it asks for nothing in
+# particular, and works with nothing (s3fs of 2020, with today's botocore).
+
+_Packages = list[dict[str, Any]]
+
+
+def _without_fallbacks(uv: _Uv, requirements: Sequence[str], packages: _Packages, target: Target) -> _Packages:
+    """The packages, or newer ones where some fell back by years; what stood in their way is then replaced as well."""
+    if not any(_may_have_fallen_back(each) for each in packages if normal_name(each["name"]) not in target.pins):
+        return packages
+    try:
+        newer, pins = _newer(uv, requirements, target)
+    except InputError:  # none but these
+        return packages
+    by_name = {normal_name(each["name"]): each for each in newer}
+    fallen = [each for each in packages if _has_fallen_back(each, by_name.get(normal_name(each["name"])))]
+    if not fallen:
+        return packages
+    there = ", ".join(f"{name} {target.pins[name]}" for name in _changed(pins, target) if name in by_name)
+    name, version = fallen[0]["name"], fallen[0]["version"]
+    year = f" of {made_at.year}" if (made_at := _made_at(fallen[0])) else ""
+    sys.stderr.write(
+        f"fanfold: packages: with {there} of {target.name} there is no {name} newer than {version}{year}, so it is"
+        f" {name} {by_name[normal_name(name)]['version']} with others. {name}=={version} asks for the older one.\n"
+    )
+    return newer
+
+
+def _newer(uv: _Uv, requirements: Sequence[str], target: Target) -> tuple[_Packages, dict[str, str]]:
+    """What there is where pins may give way, and these pins; what goes with those that do gives way too."""
+    pins = uv.prefer(requirements)
+    if relatives := _relatives(_changed(pins, target), target.pins):
+        asked = {normal_name(parsed(each).name) for each in requirements}
+        exact = [f"{name}=={pins[name]}" for name in sorted(asked & pins.keys())]
+        pins = uv.prefer([*requirements, *exact, *relatives])
+    changed = {*_changed(pins, target)}
+    return uv.lock([*requirements, *(name for name in relatives if name in changed)], pins), pins
+
+
+def _changed(pins: Mapping[str, str], target: Target) -> list[str]:
+    return [name for name, version in target.pins.items() if pins[name] != version]
+
+
+def _with_what_goes(error: InputError, uv: _Uv, requirements: Sequence[str], target: Target) -> InputError:
+    """The error of a set that does not go with what is there, naming what does where there is such a thing."""
+    try:
+        newer, pins = _newer(uv, requirements, target)
+    except InputError:
+        return error
+    brought = {normal_name(each["name"]) for each in newer}
+    names = [name for name in _changed(pins, target) if name in brought]
+    there = ", ".join(f"{name} {target.pins[name]}" for name in names)
+    others = ", ".join(f'"{name}=={pins[name]}"' for name in names)
+    return InputError(
+        f"packages: no {', '.join(requirements)} goes with {there} of {target.name}.",
+        next_step=f"add {others} to packages=: with these it goes, and the UDF's runs have them instead.",
+    )
+
+
+def _may_have_fallen_back(package: Mapping[str, Any]) -> bool:
+    made_at = _made_at(package)
+    return made_at is None or datetime.now(timezone.utc) - made_at > _FALLS_BACK
+
+
+def _has_fallen_back(package: Mapping[str, Any], other: Mapping[str, Any] | None) -> bool:
+    """Whether the other is a version of today where this is one of long ago."""
+    from packaging.version import Version
+
+    if other is None or Version(str(other["version"])) <= Version(str(package["version"])):
+        return False
+    before, after = _made_at(package), _made_at(other)
+    if before is None or after is None:  # an index that does not tell
+        return Version(str(other["version"])).major > Version(str(package["version"])).major
+    return after - before > _FALLS_BACK
+
+
+def _made_at(package: Mapping[str, Any]) -> datetime | None:
+    """When a package's wheels were uploaded, where the index says so."""
+    times = [wheel["upload-time"] for wheel in package.get("wheels", ()) if "upload-time" in wheel]
+    return max(times, default=None)
 
 
 class _Uv:
@@ -117,13 +217,13 @@ class _Uv:
         for folder in links:
             self._options += ["--find-links", str(folder)]
 
-    def lock(self, requirements: Sequence[str], pins: Mapping[str, str]) -> list[dict[str, Any]]:
+    def lock(self, requirements: Sequence[str], pins: Mapping[str, str]) -> _Packages:
         """The packages that uv finds where nothing may differ from `pins`."""
         with tempfile.TemporaryDirectory(prefix="fanfold-") as folder:
             constraints = Path(folder, "constraints.txt")
             constraints.write_text(_lines(pins), encoding="utf-8")
             text = self._compile(requirements, ["--format", "pylock.toml", "--constraint", str(constraints)])
-        packages: list[dict[str, Any]] = parsed_toml(text, Path("pylock.toml")).get("packages", [])
+        packages: _Packages = parsed_toml(text, Path("pylock.toml")).get("packages", [])
         return packages
 
     def prefer(self, requirements: Sequence[str]) -> dict[str, str]:

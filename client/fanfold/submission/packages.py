@@ -140,9 +140,12 @@ class _WheelBlobStore:
 
 # The same words mean the same wheels, until `forget_locks`.
 
+#: Raise it when what is found for words changes: older findings are not gone by any more.
+_LOCKS = 2
+
 
 def _remembered(requirements: Sequence[str], target: Target, indexes: Indexes) -> list[WheelSource]:
-    said = json.dumps([requirements, target.python, target.architecture, sorted(target.pins.items())])
+    said = json.dumps([_LOCKS, requirements, target.python, target.architecture, sorted(target.pins.items())])
     path = _locks_folder() / f"{hashlib.sha256(said.encode()).hexdigest()[:32]}.json"
     try:
         return [WheelSource(*each) for each in json.loads(path.read_text(encoding="utf-8"))]

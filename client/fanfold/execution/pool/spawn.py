@@ -293,7 +293,7 @@ def interpreter_of(assignment: Assignment, *, workers: int, threads: int) -> Int
 
 
 def preloaded_by(bundle: Bundle) -> tuple[str, ...]:
-    """What a process imports that several workers of a bundle are forked from; nothing where each imports for itself."""
+    """What is imported where several workers of a bundle are forked from; nothing where each imports for itself."""
     texts = " ".join(source.text for source in bundle.sources)
     preloaded = tuple(name for name in _PRELOADED if name in bundle.imports)
     if not preloaded or any(word in texts for word in _BEFORE_IMPORT):
