@@ -54,6 +54,27 @@ def test_the_oldest_jobs_go_and_a_result_that_a_newer_one_uses_stays(home, hours
     assert size_of_home(home) < held - 400_000
 
 
+def test_a_job_that_was_submitted_hours_ago_and_has_just_ended_stays_until_it_is_collected(home, monkeypatch):
+    ago = time.time() - 3 * 3600
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: ago)
+        job = fanfold.submit(large, [0, 1], collect=False)
+    job.wait()
+    os.utime(home / "objects" / "jobs" / job.id, (ago, ago))
+    assert make_room(engine_for("local"), home, 1e-6) == []
+    assert job.results() == [large(0), large(1)]
+
+
+def test_what_was_just_read_stays_however_long_ago_it_ended(home, hours_pass):
+    read, left = (fanfold.submit(large, [seed], collect=False).wait() for seed in range(2))
+    hours_pass(home)
+    for job in (read, left):
+        os.utime(home / "objects" / "jobs" / job.id, (time.time() - 7000,) * 2)
+    assert fanfold.get_job(read.id).results() == [large(0)]
+    assert make_room(engine_for("local"), home, 1e-6) == [left.id]
+    assert fanfold.get_job(read.id).results() == [large(0)]
+
+
 def test_a_submit_looks_once_an_hour(home, eventually):
     fanfold.run(large, seed=1)
     stamp = home / "room-looked-at"

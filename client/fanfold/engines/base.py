@@ -195,6 +195,13 @@ class Stores(Protocol):
         """What opens a job's sealed secrets. Raises `ConfigurationError` for those who may not."""
 
     def remove_jobs(self, job_ids: Sequence[str]) -> int: ...  # noqa: D102
+
+    def note_use(self, job_id: str) -> None:
+        """Somebody reads the job's results: it is not to go before others that nobody has read for longer."""
+
+    def used_at(self, job_id: str) -> float:
+        """When the job was put or last read (seconds since 1970), as far as that decides what goes; else 0."""
+
     def sync(self) -> None: ...  # noqa: D102
 
     def within(self, seconds: float) -> AbstractContextManager[None]:

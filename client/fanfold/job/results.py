@@ -49,6 +49,8 @@ def _has_objects(codec: str, data: Any) -> bool:
 
 #: So many short results are read as one text.
 _READ_TOGETHER = 500
+#: A job that is read says so this often.
+_NOTED_EACH_S = 60.0
 
 #: The codec of what was pickled.
 PICKLE = "pickle/1"
@@ -67,6 +69,7 @@ class Contents:
         self.may_be_frames = False
         self._own: bool | None = None
         self._definitions: Definitions | None = None
+        self._noted_at = -_NOTED_EACH_S
 
     def arguments(self, index: int) -> dict[str, Any]:
         """What the run was called with, the job's constants included; other jobs' results are named, not loaded."""
@@ -125,6 +128,7 @@ class Contents:
 
         `cached`: another job has computed it, which in a shared store may be somebody else's.
         """
+        self._note_use()
         data = self.read_checked(index, output, writable=output.codec in IN_PLACE)
         if (
             output.codec == "json/1" and type(data) is bytes and b'{"$' not in data
@@ -147,6 +151,7 @@ class Contents:
 
         They are read as one text: one by one they would take five times as long. Others are left as they are.
         """
+        self._note_use()
         left = [index for index in indexes if index not in values]
         for start in range(0, len(left), _READ_TOGETHER):
             some, texts = [], []
@@ -158,6 +163,12 @@ class Contents:
                 read = json.loads(b"[%b]" % b",".join(texts))
                 if len(read) == len(some):
                     values.update(zip(some, read, strict=True))
+
+    def _note_use(self) -> None:
+        """Have the job kept that is read: on this machine what has not been used for longest goes first."""
+        if (now := time.monotonic()) - self._noted_at >= _NOTED_EACH_S:
+            self._noted_at = now
+            self._stores.note_use(self._header.id)
 
     def _own_classes(self) -> Definitions:
         """The classes of the job's own code, for what this process does not have."""

@@ -17,7 +17,7 @@ from fanfold.errors import FanfoldError
 from fanfold.job.job import Job
 from fanfold.settings import current
 
-#: A job so young stays, however much there is: somebody may be about to collect it.
+#: What was put, has ended or was read so lately stays, however much there is: somebody may be about to collect it.
 _YOUNG_S = 3600.0
 #: It is made to hold this much less than it may, so that the next job does not begin it again.
 _SPARE = 0.1
@@ -27,7 +27,7 @@ _GB = 1e9
 
 
 def make_room(engine: Engine, home: Path, limit_gb: float) -> list[str]:
-    """Remove ended jobs, the oldest first, until `home` holds less than it may; which.
+    """Remove ended jobs, what nobody has read for longest first, until `home` holds less than it may; which.
 
     A result that a newer job has taken from the cache stays with that job: so what was used last goes last.
     """
@@ -44,8 +44,9 @@ def make_room(engine: Engine, home: Path, limit_gb: float) -> list[str]:
         removed += some
     if removed:
         sys.stderr.write(
-            f"fanfold: {home} held {held / _GB:,.1f} GB, and home_limit_gb is {limit_gb:g}: the oldest"
-            f" {counted(len(removed), 'job')} there went, with {'its' if len(removed) == 1 else 'their'} results.\n"
+            f"fanfold: {home} held {held / _GB:,.1f} GB, and home_limit_gb is {limit_gb:g}: the"
+            f" {counted(len(removed), 'job')} there went that nobody had used for longest, with"
+            f" {'its' if len(removed) == 1 else 'their'} results.\n"
         )
     return removed
 
@@ -68,16 +69,19 @@ def size_of_home(home: Path) -> int:
 
 
 def _ended(engine: Engine) -> Iterator[JobHeader]:
-    """Jobs that have ended and are not young, the oldest first."""
+    """Jobs that ended long enough ago and were not read since, what was used last at the end."""
     headers: list[JobHeader] = []
     while page := engine.stores.log.list_jobs(limit=_PAGE, before=headers[-1].id if headers else None):
         headers += page
-    headers.sort(key=lambda header: header.created_at)
-    old = (header for header in headers if header.created_at < time.time() - _YOUNG_S)
-    return (header for header in old if _has_ended(header, engine))
+    used_at = {header.id: max(header.created_at, engine.stores.used_at(header.id)) for header in headers}
+    headers.sort(key=lambda header: used_at[header.id])
+    old = (header for header in headers if used_at[header.id] < time.time() - _YOUNG_S)
+    return (header for header in old if _has_long_ended(header, engine))
 
 
-def _has_ended(header: JobHeader, engine: Engine) -> bool:
+def _has_long_ended(header: JobHeader, engine: Engine) -> bool:
+    """One that has run for hours is as young as its last run, and may have been read while jobs before it went."""
     job = Job(header, engine)
     job.counts()  # one whose process was killed has ended
-    return job.state.done
+    last = max(job.state.last_end_at() or 0.0, engine.stores.used_at(header.id))
+    return job.state.done and last < time.time() - _YOUNG_S

@@ -92,6 +92,13 @@ class AwsStores:
         """While it is entered, calls of this thread that get no answer are given up after so many seconds, about."""
         return self.account.within(seconds)
 
+    def note_use(self, job_id: str) -> None:
+        """Nothing: a deployment's jobs stay for as long as it says."""
+
+    def used_at(self, job_id: str) -> float:  # noqa: ARG002
+        """Never that anybody would ask."""
+        return 0.0
+
     def remove_jobs(self, job_ids: Sequence[str]) -> int:
         """Raises `InputError`: a deployment removes its jobs by itself."""
         raise InputError(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from operator import itemgetter
 from pathlib import Path
 from sqlite3 import Connection
@@ -18,6 +19,7 @@ from fanfold.core.models import CacheEntry, Event, JobHeader, Output, compact, e
 from fanfold.errors import StoreError
 from fanfold.settings import current
 from fanfold.stores.disk import READ_ONLY, Syncer
+from fanfold.stores.keys import inputs_key
 from fanfold.stores.local.log import Database, SqliteEventLog, intact_headers, make_private
 from fanfold.stores.local.objects import FileObjectStore
 
@@ -135,6 +137,21 @@ class LocalStores:
         freed = remove_jobs(self.database, self.objects, job_ids)
         self.log.forget(job_ids)
         return freed
+
+    def note_use(self, job_id: str) -> None:
+        """Note that somebody reads the job's results (`used_at`)."""
+        with suppress(OSError):  # a home that can only be read, from which nothing goes either
+            os.utime(self._folder(job_id), (time.time(),) * 2)
+
+    def used_at(self, job_id: str) -> float:
+        """When the job was put or last read (seconds since 1970); long ago where it has no inputs any more."""
+        try:
+            return self._folder(job_id).stat().st_mtime
+        except OSError:
+            return 0.0
+
+    def _folder(self, job_id: str) -> Path:
+        return self.objects.path(inputs_key(job_id)).parent
 
     def runner_log(self, job_id: str) -> Path:
         """Where a job's runner process writes what it has to say."""
