@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import psutil
 
     from fanfold.execution.calls import Assignment, Interpreter
+    from fanfold.source.load import Bundle
 
 # A worker and all processes it has started, seen from outside.
 
