@@ -83,7 +83,7 @@ def straggles(n: int, folder: str, tries: int = 1):
     with (pathlib.Path(folder) / "begun").open("a") as file:
         file.write(f"{n}.{fanfold.attempt()} {os.getpid()}\n")
     while n == 3 and fanfold.attempt() < tries and not (pathlib.Path(folder) / "go").exists():
-        time.sleep(0.02)
+        time.sleep(0.1)
     return n * n
 
 
@@ -101,8 +101,8 @@ def noted(x: int, folder: str):
 
     began, place = time.monotonic(), pathlib.Path(folder)
     time.sleep(0.05)
-    while len(list(place.iterdir())) >= 42 and not (place / "go").exists():
+    while not (place / "go").exists() and len(list(place.iterdir())) >= 42:
         assert time.monotonic() < began + 60
-        time.sleep(0.02)
+        time.sleep(0.1)
     (place / str(x)).write_text(f"{began} {time.monotonic()}")
     return x

@@ -409,7 +409,7 @@ class Progress:
         if self._bar is None and time.monotonic() - self._began < self._after_s:
             return
         counts = state.counts()
-        ended = sum(count for status, count in counts.items() if status.final)
+        ended = state.runs_over
         bar = self._bar or self._open(ended)
         bar.set_postfix_str(", ".join(filter(None, (self.stage, _words(state, counts)))), refresh=False)
         now = time.monotonic()
