@@ -185,3 +185,23 @@ def test_two_tabs_keep_their_own_text_and_what_a_closed_one_had_is_taken_over(be
     third = one.context.new_page()
     third.goto(f"{workbench.root}/workbench?file=flights.py")
     expect(third.locator(".cm-content")).to_contain_text("# of the other")
+
+
+def test_what_was_typed_into_a_file_that_has_another_name_since_is_there_under_that_name(bench, workbench):
+    page = bench("heavy.py")
+    page.get_by_label("x: int").fill("17")
+    rewrite(page, MINE)
+    expect(page.get_by_text("unsaved")).to_be_visible()
+    at_rest(page, quiet_ms=500)
+    named = workbench.folder / "heavier.py"
+    (workbench.folder / "heavy.py").rename(named)
+    try:
+        page.goto(f"{workbench.root}/")
+        page.goto(f"{workbench.root}/workbench?file=heavier.py")
+        expect(page.locator(".cm-content")).to_contain_text("# mine")
+        expect(page.get_by_text("unsaved")).to_be_visible()
+        page.keyboard.press("Control+s")
+        expect(page.get_by_text("unsaved")).to_be_hidden()
+        assert named.read_text() == MINE
+    finally:
+        named.unlink()

@@ -194,7 +194,7 @@ class _EditorPage:
         if not await self._tried(open_it):
             return
         self._file = file = files[0]
-        draft = await ui.run_javascript(f"window.ff.editor.leave({_quoted(self._key())})", timeout=_BROWSER_S) or {}
+        draft = await self._draft_of(file)
         self._forget()
         self._set_conflict(None)
         udf = self._query.get("udf") or draft.get("udf") or ""
@@ -208,6 +208,13 @@ class _EditorPage:
             entry._props["aria-current"] = "true" if other == name else "false"
             entry.update()
         set_text(self._name, name)
+
+    async def _draft_of(self, file: UdfFile) -> dict[str, Any]:
+        """What the browser has kept of a file, also where that had another name then."""
+        names = await asyncio.to_thread(files_in, self._folder)
+        given = (self._key(), digest(file.text), f"{self._folder}/", [str(self._folder / name) for name in names])
+        call = f"window.ff.editor.leave({', '.join(map(_quoted, given))})"
+        return await ui.run_javascript(call, timeout=_BROWSER_S) or {}
 
     def _restore(self, file: UdfFile, draft: Mapping[str, Any]) -> None:
         """Put the text of a draft into the editor; where the file has changed since it was typed, ask which to keep."""
@@ -528,7 +535,7 @@ def _difference(disk: str, mine: str) -> str:
     return "\n".join([*lines[:200], *([f"… {len(lines) - 200:,} more lines"] if len(lines) > 200 else [])])
 
 
-def _quoted(value: str | bool) -> str:
+def _quoted(value: Any) -> str:
     import json
 
     return json.dumps(value)

@@ -42,23 +42,23 @@ window.ff.editor = (() => {
     stored((drafts) => drafts.put(kept, id));
   };
   const drop = (id) => { localStorage.removeItem(prefix + id); stored((drafts) => drafts.delete(id)); };
-  // All drafts of a file by their id; of the two copies of one the later.
+  // All drafts of a file, or of a folder's files, by their id; of the two copies of one the later.
   const draftsOf = async (key) => {
     const all = new Map();
     const add = (id, kept) => { if (kept && !((all.get(id)?.at || 0) > (kept.at || 0))) all.set(id, kept); };
     for (const name of Object.keys(localStorage)) {
       const id = name.slice(prefix.length);
-      if (!name.startsWith(prefix) || (id !== key && !id.startsWith(key + "#"))) continue;
+      if (!name.startsWith(prefix) || (id !== key && !id.startsWith(key + (key.endsWith("/") ? "" : "#")))) continue;
       try { add(id, JSON.parse(localStorage.getItem(name))); } catch { /* not one of ours */ }
     }
-    const range = IDBKeyRange.bound(key + "#", key + "#\uffff");
+    const begin = key.endsWith("/") ? key : key + "#", range = IDBKeyRange.bound(begin, begin + "\uffff");
     const ids = (await stored((drafts) => drafts.getAllKeys(range))) || [], values = (await stored((drafts) => drafts.getAll(range))) || [];
     ids.forEach((id, place) => add(id, values[place]));
     return all;
   };
   // The draft of this tab; else the latest of a tab that is gone, which becomes this tab's. Form and inputs are taken from
   // any, the text of a tab that is still open is not.
-  const read = async (key) => {
+  const read = async (key, digest, folder, files) => {
     await naming;
     const all = await draftsOf(key), own = all.get(key + "#" + tab);
     if (own) return own;
@@ -67,13 +67,23 @@ window.ff.editor = (() => {
     others.sort((one, other) => (other.kept.at || 0) - (one.kept.at || 0));
     const left = others.find((one) => !one.isOpen && one.kept.text != null);
     const latest = left || others[0];
-    if (!latest) return {};
+    if (!latest) return moved(key, digest, folder, files);
     const taken = { ...latest.kept, text: left ? left.kept.text : null, key, at: Date.now() };
     put(key + "#" + tab, taken);
     for (const one of others) if (!one.isOpen && (one === left || one.kept.text == null)) drop(one.id);
     return { ...taken, elsewhere: others.some((one) => one.isOpen && one.kept.text != null) };
   };
   const lines = (text) => text.replace(/\r\n?/g, "\n");  // as the editor has them
+  // A file that has no draft, and the very text that one was typed over whose file is gone: it was given another name.
+  const moved = async (key, digest, folder, files) => {
+    const gone = [...(await draftsOf(folder))].filter(([id, kept]) => kept.text != null && kept.base === digest && !files.includes(id.replace(/#[^#]*$/, "")));
+    const [latest] = gone.sort(([, one], [, other]) => (other.at || 0) - (one.at || 0));
+    if (!latest) return {};
+    const taken = { ...latest[1], key, at: Date.now() };
+    put(key + "#" + tab, taken);
+    drop(latest[0]);
+    return taken;
+  };
   const textNow = () => (view && view.editor ? view.editor.state.doc.toString() : null);
   const keep = () => {
     clearTimeout(timer);
@@ -85,7 +95,7 @@ window.ff.editor = (() => {
   const changed = () => { const text = textNow(); unsaved = text !== base; draft.text = unsaved ? text : null; keepSoon(); };
   const restored = (text) => { draft.text = text; unsaved = true; };
   // The draft of a file that is about to be opened; what was typed into the one before is kept first.
-  const leave = async (key) => { keep(); found = { key, draft: await read(key) }; return found.draft; };
+  const leave = async (...of) => { keep(); found = { key: of[0], draft: await read(...of) }; return found.draft; };
   // A file was opened: `text` is what the disk holds, `digest` names it, so that a draft knows what it was written over.
   const opened = (key, text, digest, udf) => {
     if (timer !== null) keep();  // what was typed since it was left belongs to the file before
