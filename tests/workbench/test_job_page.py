@@ -239,5 +239,6 @@ def test_an_unknown_job_is_said_to_be_none(visit, picture):
 def test_it_is_used_on_a_phone_and_in_the_dark(visit, small_job, picture):
     page = visit(f"/job/{small_job.id}", size=NARROW, scheme="dark")
     expect(page.locator("[data-chart=timeline][data-drawn] canvas")).to_be_visible()
+    expect(page.locator("body")).to_have_css("color-scheme", "dark")  # what the browser draws itself is dark as well
     assert fits(page, NARROW)
     picture(page, "job-phone-dark")

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
+from fanfold.core import models
+from fanfold.core.fold import fold
+from fanfold.core.models import Event, JobHeader, LargerRecord, StageRecord, StopRecord, to_event
+from fanfold.job import history
 from tests.workbench.samples import delays
 
+RECORDS = (
+    StageRecord("ramp", stop=200, judged=20),
+    StageRecord("d1", children=40, most=200),
+    LargerRecord("20260131-141502-river-7f3a", instance_type="large", count=2),
+    StopRecord("budget", "$2.00 were spent"),
+)
 #: Marks all of an element's text, and gives it a name of its own: another one in its place would have neither.
 _MARK = "e => { getSelection().selectAllChildren(e); e.mine = true; }"
 _MARKED = "e => e.mine && getSelection().toString().trim() === e.innerText.trim()"
@@ -51,6 +61,27 @@ def test_the_history_and_the_code_stay_marked_while_a_job_goes_on(visit, store):
         lambda: store.ends(header, *range(40, 200)),
         lambda: expect(page.locator(".ff-moments")).to_contain_text("ended: Failed"),
     )
+
+
+def test_the_history_tells_of_all_that_happens_to_a_job_as_a_whole(visit, store):
+    """Of a ramp and of larger machines, it told nothing: the page stood still, and there was no report."""
+    header = store.finished(3)
+    store.log.append([to_event(header.id, record) for record in RECORDS])
+    shown = visit(f"/job/{header.id}?tab=History").locator(".ff-moments")
+    for words in (
+        "the ramp went on to its first 200 runs, after 20 runs had been judged",
+        "dispatch d1 was widened to 40 executions at once",
+        "2 runs that were too large went to job 20260131-141502-river-7f3a on large",
+        "stopped by budget: $2.00 were spent",
+    ):
+        expect(shown).to_contain_text(words)
+
+
+def test_every_kind_of_event_about_a_job_as_a_whole_has_words():
+    header = JobHeader("20260131-141502-river-7f3a", "delays", 1, "local", "ada", 1000.0, "b" * 64, "c" * 64)
+    for kind in models._TYPES:
+        event = Event.new(header.id, -1, 0, kind, at=1001.0, data={"name": "some"})
+        assert len(history.moments(fold(header, [event]))) == 2, kind
 
 
 def test_what_a_worker_said_and_the_line_that_is_read_stay_while_the_run_prints(visit, store, workbench):

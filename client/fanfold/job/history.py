@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import counted
-from fanfold.core.models import EventKind
+from fanfold.core.models import Event, EventKind
 from fanfold.job import Job
 from fanfold.source.load import Bundle
 from fanfold.stores.keys import bundle_key
@@ -74,8 +74,23 @@ def moments(state: JobState) -> list[tuple[float, str]]:
 
 def _job_events(state: JobState) -> Iterator[tuple[float, str]]:
     for event in state.job_events():
-        reason = f": {event.data['reason']}" if event.data.get("reason") else ""
-        yield event.at, f"{_IN_WORDS[event.kind]} {event.data['name']} {event.data.get('state', '')}".strip() + reason
+        yield event.at, _in_words(event)
+
+
+def _in_words(event: Event) -> str:
+    """What an event of the job as a whole tells."""
+    data = event.data
+    if event.kind is EventKind.STAGE and data["name"] == "ramp":
+        judged = f", after {counted(data['judged'], 'run')} had been judged" if data.get("judged") else ""
+        return f"the ramp went on to its first {counted(data.get('stop', 0), 'run')}{judged}"
+    if event.kind is EventKind.STAGE:
+        return f"dispatch {data['name']} was widened to {counted(data.get('children', 0), 'execution')} at once"
+    if event.kind is EventKind.LARGER:
+        machine = f" on {data['instance_type']}" if data.get("instance_type") else ""
+        return f"{counted(data.get('count', 0), 'run')} that were too large went to job {data['name']}{machine}"
+    reason = f": {data['reason']}" if data.get("reason") else ""
+    words = _IN_WORDS.get(event.kind, event.kind.value.replace("_", " "))
+    return f"{words} {data['name']} {data.get('state', '')}".strip() + reason
 
 
 def clock(at: float) -> str:

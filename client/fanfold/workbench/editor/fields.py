@@ -22,7 +22,7 @@ class Field(NamedTuple):
     #: What may be chosen, as (text, value).
     options: tuple[tuple[str, Any], ...] = ()
     annotation: str = ""
-    #: A default that only the UDF can compute, as it is written there.
+    #: A default that only the UDF can compute, or None, as it is written there.
     computed: str = ""
     #: Whether None may be given, which no text can say.
     takes_none: bool = False
@@ -112,7 +112,7 @@ def field_of(arg: ast.arg, default: ast.expr | None, known: Mapping[str, Any]) -
     inner = _bare(hint, known)
     kind, options = _input_for(inner, known)
     text = None if default is None else _value(default, known)
-    computed = ast.unparse(default) if default is not None and text is None and not _is_none(default) else ""
+    computed = ast.unparse(default) if default is not None and text is None else ""
     takes_none = _takes_none(hint, default, known)
     shown = _option_text(text, options)
     literal = _is_literal(inner, default, known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import PurePath
 
 from nicegui.element import Element
 
@@ -108,7 +109,11 @@ class _FollowedRun:
             show_preview(ended.preview)
             if ended.line is not None:
                 line = ended.line
-                button(f"Go to {line.file}, line {line.number}", lambda: self._actions.go_to(line), "ff-to-line")
+                button(
+                    f"Go to {PurePath(line.file).name}, line {line.number}",
+                    lambda: self._actions.go_to(line),
+                    "ff-to-line",
+                )
 
     def _read_output(self, followed: FollowedJob) -> _Output | None:
         """The last lines, where there are others than are shown; called in a thread."""

@@ -87,7 +87,7 @@ _COLUMNS: list[dict[str, Any]] = [
         ":valueFormatter": "p => window.ff.ago(p.value)",
         **_WIDE,
     },
-    {"field": "id", "headerName": "Job", "width": 226, "cellClass": "ff-mono", **_WIDE},
+    {"field": "id", "headerName": "Job", "width": 262, "cellClass": "ff-mono", **_WIDE},
 ]
 _OPTIONS: dict[str, Any] = {
     "columnDefs": _COLUMNS,
