@@ -7,6 +7,7 @@ from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
+import cftime
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import shapely
+import xarray as xr
 from geopandas.testing import assert_geodataframe_equal, assert_geoseries_equal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -374,3 +376,45 @@ def test_tables_of_geoarrow_are_read_as_such_where_nobody_has_imported_it_yet(ge
         back = decode(*encoded[:2])
         found = back.schema.field("g").type if hasattr(back, "schema") else back.type
         assert found.extension_name == "geoarrow.points"
+
+
+@pytest.mark.parametrize("calendar", ["noleap", "360_day"])
+def test_moments_of_other_calendars_stay_an_index_that_knows_theirs(calendar):
+    months = xr.date_range("2000-01-01", periods=4, freq="MS", calendar=calendar, use_cftime=True).rename("month")
+    for frame in (pd.DataFrame({"a": range(4)}, index=months), pd.Series(range(4), index=months)):
+        back = there_and_back(frame).index
+        assert type(back) is type(months)
+        assert (back.calendar, back.name, back.freq) == (calendar, "month", "MS")
+        assert_index_equal(back, months)
+    assert type(there_and_back(months)) is type(there_and_back(months[:0])) is type(months)
+    tree = xr.DataTree.from_dict({"/a": xr.Dataset({"v": ("month", range(4))}, coords={"month": months})})
+    assert decode_json(encode_json(tree)).identical(tree)
+
+
+def test_an_index_of_somebody_elses_class_is_refused_and_not_replaced_by_pandas_own():
+    class Odd(pd.Index):
+        pass
+
+    odd = pd.DataFrame({"a": [1, 2]})
+    odd.index = Odd._simple_new(np.array([1, 2]))
+    assert type(odd.index) is Odd
+    with pytest.raises(CodecError, match="Odd, which has no codec") as refused:
+        encode(odd)
+    assert "set_axis" in refused.value.next_step
+    plain = odd.set_axis(pd.Index(odd.index.to_numpy()))
+    assert_frame_equal(there_and_back(plain), plain)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        cftime.DatetimeNoLeap(2001, 2, 28, 1, 2, 3, 4),
+        cftime.Datetime360Day(2000, 2, 30),
+        cftime.datetime(-1, 3, 4, calendar="proleptic_gregorian", has_year_zero=True),
+        cftime.datetime(5, 1, 1, calendar=""),
+    ],
+)
+def test_a_moment_of_another_calendar_comes_back_to_any_reader(moment):
+    back = decode_json(encode_json([moment]))[0]
+    assert type(back) is type(moment)
+    assert repr(back) == repr(moment)

@@ -33,13 +33,22 @@ def pack(value: Any) -> Encoded | None:
         return Encoded(CODEC, data)
     if type(value) is pd.Series:
         return Encoded(CODEC, series_bytes(value, {}))
-    if isinstance(value, pd.Index) and type(value).__module__.partition(".")[0] == "pandas":
+    if isinstance(value, pd.Index) and (_is_pandas(value) or _is_calendar(value)):
         sheet = Sheet()
         return Encoded(CODEC, sheet.to_bytes({"kind": "index", "index": index_tree(value, sheet.keep)}, {}))
     if isinstance(value, pd.api.extensions.ExtensionArray) and type(value).__module__.partition(".")[0] == "pandas":
         sheet = Sheet()
         return Encoded(CODEC, sheet.to_bytes({"kind": "array", "column": sheet.keep("value", pd.Series(value))}, {}))
     return None
+
+
+def _is_pandas(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] == "pandas"
+
+
+def _is_calendar(index: Any) -> bool:
+    """Whether an index is xarray's of moments in calendars that pandas does not have."""
+    return (type(index).__module__, type(index).__name__) == ("xarray.coding.cftimeindex", "CFTimeIndex")
 
 
 def tag(value: Any, tagger: Tagger) -> Any:
@@ -364,6 +373,15 @@ def index_tree(index: Any, keep: KeepColumn) -> Note:
         # Levels and codes, not values: unused levels and their order survive, and nothing is factorized anew.
         codes = [keep(f"__index_level_{i}__", pd.Series(code)) for i, code in enumerate(index.codes)]
         return ["multi", [labels_tree(level) for level in index.levels], codes, list(index.names)]
+    if _is_calendar(index):
+        return ["calendar", keep("__index_level_0__", pd.Index(index.to_numpy(), dtype=object)), index.name]
+    if not _is_pandas(index):
+        kind = f"{type(index).__module__}.{type(index).__qualname__}"
+        raise CodecError(
+            f"the index of a frame is a {kind}, which has no codec.",
+            next_step="give it one of pandas' own: `frame.set_axis(pandas.Index(frame.index.to_numpy()))`.",
+            instead="give it an index of pandas' own",
+        )
     freq = getattr(index, "freqstr", None) if isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex)) else None
     return ["flat", keep("__index_level_0__", index), index.name, freq]
 
@@ -378,6 +396,12 @@ def index_from(tree: Note, column: Callable[[int], pa.ChunkedArray]) -> Any:
         levels, codes, names = rest
         kept = [from_arrow(column(number), note) for number, note in codes]
         return pd.MultiIndex([labels_from(level) for level in levels], kept, names=names, verify_integrity=False)
+    if kind == "calendar":
+        from xarray import CFTimeIndex
+
+        (number, note), name = rest
+        make: Any = CFTimeIndex
+        return make(np.asarray(from_arrow(column(number), note), dtype=object), name=name)
     (number, note), name, freq = rest
     index = _flat(from_arrow(column(number), note), name)
     if freq is not None:

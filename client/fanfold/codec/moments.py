@@ -19,6 +19,8 @@ def pack(value: Any) -> Encoded | None:  # noqa: ARG001
 
 def tag(value: Any, tagger: Tagger) -> Any:
     """The tag for `value`, or None where it is of no class known here."""
+    if type(value).__module__.partition(".")[0] == "cftime":
+        return _calendar_tag(value)
     write_tag = _WRITERS.get(type(value).__qualname__)
     return None if write_tag is None else write_tag(value, tagger)
 
@@ -94,6 +96,33 @@ _WRITERS: dict[str, Callable[[Any, Tagger], Any]] = {
 }
 
 
+#: What a moment of cftime's is made of, beside its calendar.
+_FIELDS = ("year", "month", "day", "hour", "minute", "second", "microsecond")
+
+
+def _calendar_tag(value: Any) -> Any:
+    """The tag of a moment in a calendar of its own, of one of cftime's classes; None for anything else of cftime's."""
+    import cftime  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    name = type(value).__name__
+    if not isinstance(value, cftime.datetime) or getattr(cftime, name, None) is not type(value):
+        return None
+    fields = [getattr(value, field) for field in _FIELDS]
+    return {"$cftime": [name, fields, value.calendar, bool(value.has_year_zero)]}
+
+
+def _read_calendar(payload: Any) -> Any:
+    import cftime
+
+    name, fields, calendar, has_year_zero = payload
+    kind = getattr(cftime, name)
+    if not issubclass(kind, cftime.datetime):
+        raise TypeError(f"{name} is no moment")
+    if kind is cftime.datetime:
+        return kind(*fields, calendar=calendar, has_year_zero=has_year_zero)
+    return kind(*fields, has_year_zero=has_year_zero)
+
+
 def _read_clock(name: str) -> Callable[[Any], Any]:
     def read_tag(payload: Any) -> Any:
         import datetime
@@ -125,4 +154,5 @@ UNTAG: dict[str, Callable[[Any], Any]] = {
     "$date": _read_date,
     "$timedelta": _read_timedelta,
     "$zone": zone_from,
+    "$cftime": _read_calendar,
 }

@@ -16,6 +16,7 @@ HIDDEN = "**********"
 _BY_PACKAGE = {
     "datetime": "moments",
     "zoneinfo": "moments",
+    "cftime": "moments",
     "uuid": "builtin",
     "decimal": "builtin",
     "pathlib": "builtin",
@@ -32,6 +33,7 @@ _BY_PACKAGE = {
     "PIL": "images",
     "scipy": "scientific",
     "xarray": "labelled",
+    "xarray.coding.cftimeindex": "frames",
     "affine": "rasters",
     "rasterio": "rasters",
     "pyproj": "rasters",
@@ -62,7 +64,7 @@ _BY_CODEC = {
 }
 
 _BY_TAG = {
-    **dict.fromkeys(("$datetime", "$date", "$time", "$timedelta", "$zone"), "moments"),
+    **dict.fromkeys(("$datetime", "$date", "$time", "$timedelta", "$zone", "$cftime"), "moments"),
     **dict.fromkeys(("$numpy", "$npy_scalar"), "arrays"),
     **dict.fromkeys(("$timestamp", "$duration", "$pandas", "$period", "$interval"), "pandas_scalars"),
     **dict.fromkeys(("$objects", "$texts", "$dtype", "$masked", "$view", "$locked"), "arrays"),
