@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import datetime
 import enum
 import fractions
 import functools
@@ -196,6 +197,21 @@ def test_an_alias_stays_an_alias_and_a_cycle_a_cycle():
     array = np.zeros(3)
     first, second = from_result([array, array, Colour.RED])[:2]
     assert first is second
+
+
+def test_an_alias_within_plain_data_stays_an_alias():
+    row, table = [1], {"a": 1}
+    for shared in (row, table, {1, 2}, bytearray(b"a"), np.zeros(2), [], {}):
+        back = from_result({"first": shared, "rest": [(shared,), {"deep": shared}, [1]]})
+        assert back["first"] is back["rest"][0][0] is back["rest"][1]["deep"]
+    equal = from_result([[1], [1], (2,), (2,)])
+    assert equal[0] is not equal[1]
+
+
+def test_what_is_alike_and_cannot_be_changed_is_written_as_plain_data():
+    when = datetime.date(2024, 1, 1)
+    assert "$graph" not in encode_json([when, when, (1, 2), "a", "a", np.float64(1.5)])
+    assert "$graph" not in encode_json([[1], [1], {"a": [2]}, {"a": [2]}])
 
 
 def test_a_list_that_holds_itself_within_a_tuple():

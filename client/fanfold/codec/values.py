@@ -118,13 +118,15 @@ def _as_graph(
 class Tagger:
     """Turns a value into what `json` can write, keeping track of where in the value it is."""
 
-    __slots__ = ("_careful", "_name", "_path", "put_part")
+    __slots__ = ("_careful", "_name", "_path", "_seen", "put_part")
 
     def __init__(self, put_part: PutPart, name: str, *, careful: bool = False) -> None:
         self.put_part = put_part
         self._name = name
         self._path: list[Any] = []
         self._careful = careful
+        #: The items so far that can be changed: one that comes again is to stay one object. The value keeps them alive.
+        self._seen: set[int] = set()
 
     @property
     def where(self) -> str:
@@ -146,7 +148,21 @@ class Tagger:
         """The trees of a sequence's items."""
         if not self._careful and JSON_SCALARS.issuperset(map(type, values)):
             return values if type(values) is list else list(values)
-        return [self.at(index, value) for index, value in enumerate(values)]
+        return [self._item(index, value) for index, value in enumerate(values)]
+
+    def _item(self, step: Any, value: Any) -> Any:
+        """The same as `at`, of an item that may come again; where it does, the whole is to be written as a graph."""
+        kind = type(value)
+        if kind in JSON_SCALARS:
+            return _scalar_with_care(value) if self._careful else value
+        if kind is list or kind is dict or kind is set or hasattr(kind, "__setitem__"):
+            if id(value) in self._seen:
+                return self.unknown(value)
+            self._seen.add(id(value))
+        self._path.append(step)
+        tree = self.items(value) if kind is list else self._dict(value) if kind is dict else self._other(value, kind)
+        self._path.pop()
+        return tree
 
     def at(self, step: Any, value: Any) -> Any:
         """The tree of what is found at `step` (an index or a key) within the present value."""
@@ -160,8 +176,8 @@ class Tagger:
             return value
         for key in value:
             if type(key) is not str or key[:1] == "$" or (self._careful and _has_surrogates(key)):
-                return {"$dict": [[self.at(key, key), self.at(key, item)] for key, item in value.items()]}
-        return {key: self.at(key, item) for key, item in value.items()}
+                return {"$dict": [[self.at(key, key), self._item(key, item)] for key, item in value.items()]}
+        return {key: self._item(key, item) for key, item in value.items()}
 
     def _other(self, value: Any, kind: type) -> Any:
         module = registry.module_for_type(kind)
