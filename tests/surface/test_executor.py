@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures as cf
+import contextlib
 import datetime
 import enum
 import functools
@@ -656,3 +657,40 @@ def test_a_script_that_forgets_to_wait_gets_its_work_done(tmp_path):
     )
     subprocess.run([sys.executable, str(script)], check=True, timeout=60, capture_output=True)
     assert (tmp_path / "noted").exists()
+
+
+class _ByItsName:
+    """Goes to pickle by its own name, as a function behind a cache of cachetools does."""
+
+    def __init__(self, fn):
+        functools.update_wrapper(self, fn)
+        self.known = {}
+
+    def __reduce__(self):
+        return self.__qualname__
+
+    def __call__(self, x):
+        return self.known.setdefault(x, self.__wrapped__(x))
+
+
+def test_what_pickle_knows_by_a_name_that_this_process_alone_has_goes_along(executor):
+    @_ByItsName
+    def twice(x):
+        return 2 * x
+
+    assert executor.submit(twice, 2).result() == 4
+    assert executor.submit(lambda x: (twice(x), twice.known), 3).result() == (6, {3: 6})
+
+
+def test_a_function_that_a_context_manager_decorates_goes_along(executor):
+    @contextlib.contextmanager
+    def timer(log):
+        log.append("in")
+        yield log
+        log.append("out")
+
+    log = []
+    decorated, entered = timer(log)(lambda x: (x, list(log))), timer([])
+    assert executor.submit(decorated, 1).result() == (1, ["in"])
+    with entered, pytest.raises(Exception, match="it has been entered"):
+        executor.submit(lambda: entered).result()

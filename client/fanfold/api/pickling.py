@@ -6,6 +6,7 @@ import copyreg
 import io
 import sys
 from collections.abc import Callable
+from contextlib import _GeneratorContextManager
 from contextvars import Context, ContextVar
 from functools import cached_property, lru_cache
 from inspect import signature
@@ -19,7 +20,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from fanfold.codec.classes import OF_BOTO3
 from fanfold.execution import parcel
 from fanfold.source import type_makers
-from fanfold.source.instances import OF_THREADS, forgets, forgotten
+from fanfold.source.instances import OF_THREADS, forgets, forgotten, is_unentered, without_its_name
 
 
 class Notes:
@@ -181,7 +182,7 @@ def _reduced_lock(obj: Any, kind: Any) -> tuple[Any, ...] | None:
 
 
 def _reduced_by_base(obj: Any, kind: Any, by_value: Callable[[Any], bool]) -> tuple[Any, ...] | None:
-    """How to make what numpy or a base in C sends without what it is marked with, and what is known by its module."""
+    """How to make what numpy or a base in C sends without what it is marked with, and what is known by a name."""
     if kind.__module__ in OF_BOTO3:
         return _reduced_client(obj)
     if (kind.__module__, kind.__name__) == ("numpy", "ndarray") and not (obj.flags.writeable or obj.flags.forc):
@@ -192,6 +193,8 @@ def _reduced_by_base(obj: Any, kind: Any, by_value: Callable[[Any], bool]) -> tu
             return maker, args, (state, own), None, None, parcel.set_all
     if kind is ModuleType and getattr(obj, "__spec__", None) is None and by_value(obj.__name__):
         return _reduced_module(obj)
+    if type(kind.__reduce__) is FunctionType and type(obj.__reduce__()) is str and not _has_a_name(obj, by_value):
+        return without_its_name(obj, kind)
     return None
 
 
@@ -235,6 +238,13 @@ def _reduced_container(container: Any) -> tuple[Any, ...]:
     return type(container), (dict(container),)
 
 
+def _reduced_manager(manager: Any) -> tuple[Any, ...]:
+    """What a function under `contextmanager` gives: made anew. Raises `PicklingError` for one that has been entered."""
+    if not is_unentered(manager):
+        raise PicklingError(f"cannot pickle {type(manager).__qualname__!r} object: it has been entered")
+    return type(manager), (manager.func, manager.args, manager.kwds)
+
+
 def _reduced_handler(handler: Any) -> tuple[Any, ...]:
     """A handler that prints, without its lock."""
     own = {name: value for name, value in vars(handler).items() if name in ("formatter", "level", "filters")}
@@ -255,6 +265,7 @@ _MAKERS: dict[Any, Callable[[Any], tuple[Any, ...]]] = {
     ContextVar: _reduced_variable,
     StreamHandler: _reduced_handler,
     Logger: _reduced_logger,
+    _GeneratorContextManager: _reduced_manager,
     # It holds a lock before Python 3.12.
     cached_property: lambda made: (cached_property, (made.func,), {"attrname": made.attrname}),
 }
@@ -318,7 +329,7 @@ def _has_a_name(wrapper: Any, by_value: Callable[[Any], bool]) -> bool:
     module = wrapper.__module__
     if module == "__main__" or by_value(module):
         return False
-    return getattr(sys.modules.get(module), wrapper.__qualname__, None) is wrapper
+    return getattr(sys.modules.get(module), getattr(wrapper, "__qualname__", ""), None) is wrapper
 
 
 def _reduced_memory(wrapper: Any) -> tuple[Any, ...]:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.contract.records import NamedTuple
 from fanfold.source import refusals
+from fanfold.source.load import IN_MEMORY
 from fanfold.source.modules import (
     Imported,
     called_imports,
@@ -567,10 +568,16 @@ def describe_module(graph: Graph, module: ModuleType) -> Any:
     name = module.__name__
     if vars(module) is graph.home or (name == "__main__" and sys.modules.get(name) is module):
         return ["space", _space(graph, vars(module), is_whole=False)]
-    if sys.modules.get(name) is module and (is_library(name, vars(module)) or getattr(module, "__spec__", None)):
+    if sys.modules.get(name) is module and (is_library(name, vars(module)) or _has_file(module)):
         return [*by_name(graph, name, ""), []]
     members = [(k, v) for k, v in vars(module).items() if k not in _MODULE_ATTRIBUTES]
     return ["module", name, [[k, graph.ref(v, f".{k}")] for k, v in members]]
+
+
+def _has_file(module: ModuleType) -> bool:
+    """Whether a module was found somewhere, other than one that a run has for a function of it alone."""
+    spec = getattr(module, "__spec__", None)
+    return spec is not None and getattr(spec, "loader_state", None) != IN_MEMORY
 
 
 def by_name(graph: Graph, module: str, name: str) -> list[Any]:

@@ -359,6 +359,20 @@ def _of_boto3(graph: Graph, value: Any) -> Any:
     return call(graph, made_anew, *parts)
 
 
+def _manager(graph: Graph, value: Any) -> Any:
+    """What a function under `contextmanager` gives, and decorates others with: made anew if nobody has entered it."""
+    if not is_unentered(value):
+        raise graph.refuse(value, "one that has been entered")
+    return call(graph, type(value), value.func, value.args, value.kwds)
+
+
+def is_unentered(manager: Any) -> bool:
+    """Whether nothing of a context manager's generator has run yet."""
+    from inspect import GEN_CREATED, getgeneratorstate
+
+    return getgeneratorstate(manager.gen) == GEN_CREATED
+
+
 #: Where the classes are of variables and names of types.
 OF_TYPES = frozenset({"typing", "typing_extensions", "annotationlib"})
 
@@ -369,6 +383,8 @@ def _of_a_module(kind: type) -> Any:
         return _builtin
     if kind.__module__ in OF_BOTO3:
         return _of_boto3
+    if (kind.__module__, kind.__name__) == ("contextlib", "_GeneratorContextManager"):
+        return _manager
     if kind.__module__ in OF_TYPES:
         from fanfold.source import type_parts
 
@@ -394,17 +410,16 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
     if known := _known_name(value, kind):
         return by_name(graph, *known)
     made = _reduced(graph, value)
-    if isinstance(made, str):
-        known = own_name(value, made)
-        if known is None:
-            raise graph.refuse(value)
-        return by_name(graph, *known)
+    is_name = isinstance(made, str)
+    if is_name:
+        if known := own_name(value, made):
+            return by_name(graph, *known)
+        made = without_its_name(value, kind)
     maker, args, state, items, pairs = (*_bare(kind, made), None, None, None)[:5]
     if maker is copyreg.__newobj__ and not can_be_made_new(args[0], args[1:], {}):  # type: ignore[attr-defined]
         raise graph.refuse(value)
     if kind.__module__ != "builtins":
-        graph.note_object(value)
-        _refuse_locked(graph, value, (args, state))
+        _note_object(graph, value, None if is_name else (args, state))
     graph.note_lane("object", graph.label(), f"a {kind.__module__}.{kind.__qualname__}")
     parts: dict[str, Any] = {"of": graph.ref(maker), "args": [graph.ref(each) for each in args]}
     if state is not None:
@@ -418,11 +433,20 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
     return ["call", parts]
 
 
-def _refuse_locked(graph: Graph, value: Any, state: Any) -> None:
-    """Raises `CaptureError` for what a library keeps behind a lock."""
+def without_its_name(value: Any, kind: type) -> tuple[Any, ...]:
+    """What makes an object that pickle takes for a name which only this process has: a function behind a cache."""
+    names = copyreg._slotnames(kind)  # type: ignore[attr-defined]
+    slots = {name: getattr(value, name) for name in names if hasattr(value, name)}
+    own = getattr(value, "__dict__", None)
+    return getattr(copyreg, "__newobj__"), (kind,), (own, slots) if slots else own  # noqa: B009 - mangled otherwise
+
+
+def _note_object(graph: Graph, value: Any, kept: Any) -> None:
+    """Note the class of an object. Raises `CaptureError` where `kept` is what a library keeps behind a lock."""
     from fanfold.source.locks import keeps_a_lock
 
-    if keeps_a_lock(type(value), state):
+    graph.note_object(value)
+    if kept is not None and keeps_a_lock(type(value), kept):
         raise graph.refuse(value)
 
 

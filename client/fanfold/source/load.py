@@ -20,14 +20,10 @@ from fanfold.source.rebuild import (
     FUTURES,
     Builder,
     BundleFolder,
-    adopt_installed,
     copied,
     functions_in,
-    is_installed,
     own_defaults,
     refill,
-    setup_code,
-    statement_code,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +43,9 @@ SourceKind = Literal["entry", "module", "package", "namespace"]
 _written = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+#: The state of a loader whose module is only in memory.
+IN_MEMORY = "in memory"
 
 
 class SourceFile(NamedTuple):
@@ -216,7 +215,9 @@ class _Program:
 
     def __init__(self, bundle: Bundle, get_blob: GetBlob | None) -> None:
         if bundle.needs:
-            _check_needs(bundle)
+            from fanfold.source.needs import check_needs
+
+            check_needs(bundle)
         #: What was loaded.
         self.bundle = bundle
         self._get_blob = get_blob
@@ -270,7 +271,9 @@ class _Program:
     def _blob(self, name: str) -> bytes:
         if name not in self._fetched:
             if self._get_blob is None:
-                raise _no_blob(self.bundle, name)
+                from fanfold.source.needs import no_blob
+
+                raise no_blob(self.bundle, name)
             self._fetched[name] = self._get_blob(name)
         return self._fetched[name]
 
@@ -285,6 +288,8 @@ class _Program:
 
     def statement(self, parts: dict[str, Any]) -> CodeType:
         """The code of a class's statement."""
+        from fanfold.source.statements import statement_code
+
         key = json.dumps(parts)
         if key not in self._statements:
             source = self.bundle.sources[parts["source"]]
@@ -318,10 +323,14 @@ class _Program:
             self._spaces[key] = made = ModuleType(name)
             loader = _Loader(self)
             made.__dict__.update(__package__=space["package"], __loader__=loader, __builtins__=sys.modules["builtins"])
-            if name == "__main__":
-                made.__spec__ = MainSpec(space["package"], loader)  # type: ignore[assignment]
             if "file" in space:
                 made.__file__ = space["file"]
+            if name == "__main__":
+                made.__spec__ = MainSpec(space["package"], loader)  # type: ignore[assignment]
+            else:
+                made.__spec__ = _spec_of_space(space, loader)
+                if made.__spec__.submodule_search_locations is not None:
+                    made.__path__ = made.__spec__.submodule_search_locations
             if key == name or (name not in sys.modules and "beside" not in space):
                 sys.modules[name] = made
         return self._spaces[key]
@@ -361,6 +370,8 @@ class _Program:
 
     def _set_up(self, builder: Builder, where: list[int], names: dict[str, Any], given: Any) -> None:
         """Execute a statement of the top of the user's file, or have its decorator register what it stands above."""
+        from fanfold.source.statements import setup_code
+
         number, line, column = where
         source = self.bundle.sources[number]
         code = setup_code(source.text, source.path, line, column)
@@ -392,7 +403,11 @@ class _Program:
         """
         parents = self.bundle.module.split(".")[:-1]
         names = [".".join(parents[:depth]) for depth in range(1, len(parents) + 1)]
-        if not names or names[0] in sys.modules or names[0] in self.project or is_installed(names[0]):
+        if not names or names[0] in sys.modules or names[0] in self.project:
+            return []
+        from fanfold.source.needs import is_installed
+
+        if is_installed(names[0]):
             return []
         for name in names:
             sys.modules[name] = stand_in = ModuleType(name)
@@ -468,38 +483,6 @@ def _compiled(source: SourceFile, flags: int) -> CodeType:
         ) from error
 
 
-def _check_needs(bundle: Bundle) -> None:
-    """Raises `CaptureError` where something that travels as it is needs another Python or another version."""
-    here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    for what, package, version in bundle.needs:
-        found = here if package == "Python" else _version(package)
-        if found != version:
-            from fanfold.errors import CaptureError
-
-            raise CaptureError(
-                f"{what} needs {package} {version}, with which it was made; here it is {found or 'not installed'}.",
-                next_step=f"use {package} {version} on both sides, or make it inside the function.",
-            )
-
-
-def _version(package: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
-
-
-def _no_blob(bundle: Bundle, name: str) -> Exception:
-    from fanfold.errors import CaptureError
-
-    return CaptureError(
-        f"A global of {bundle.entry!r} is kept apart from its bundle ({name[:12]}), and nothing was said of where.",
-        next_step="pass `get_blob=` to `load`, the counterpart of the `put_blob=` that `capture` was given.",
-    )
-
-
 class MainSpec:
     """The spec of a `__main__`: says to a process that multiprocessing spawns where it finds the same names."""
 
@@ -523,6 +506,8 @@ class _Loader:
     def exec_module(self, module: ModuleType) -> None:
         """Run the module's code in it."""
         if self.program.project[module.__name__].kind == "namespace":
+            from fanfold.source.needs import adopt_installed
+
             adopt_installed(module)
             return
         self.program.execute(module)
@@ -592,6 +577,20 @@ def _spec(source: SourceFile, loader: _Loader) -> ModuleSpec:
         # Other portions of the namespace may be installed where this runs.
         installed = PathFinder.find_spec(source.module)
         spec.submodule_search_locations = list((installed and installed.submodule_search_locations) or [])
+    return spec
+
+
+def _spec_of_space(space: dict[str, Any], loader: _Loader) -> ModuleSpec:
+    """The spec of a module that has nothing in it but what functions use: a package where it is one."""
+    kind: type[ModuleSpec] = type(sys.__spec__)  # `importlib.machinery` would be imported for its name alone
+    file = space.get("file")
+    is_package = space["package"] == space["name"]
+    spec = kind(space["name"], loader, origin=file, loader_state=IN_MEMORY, is_package=is_package)  # type: ignore[arg-type]
+    spec.has_location = file is not None
+    if is_package and file is not None:
+        folder = os.path.dirname(file)
+        spec.submodule_search_locations = [folder]
+        sys.path_importer_cache[folder] = BundleFolder(loader.program.project, space["name"])
     return spec
 
 

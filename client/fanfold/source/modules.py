@@ -86,10 +86,11 @@ def called_imports(node: ast.AST, package: str) -> Iterator[Imported]:
     for call in ast.walk(node):
         if not (isinstance(call, ast.Call) and call.args):
             continue
-        chain = dotted(call.func)
-        if chain is None or not (chain[-1] in _IMPORTERS or _reads_files(chain, call)):
+        called = (dotted(call.func) or ("",))[-1]
+        if called not in _IMPORTERS:
+            yield from _read_by(called, call, package)
             continue
-        start = _given_package(call, package) if chain[-1] == "import_module" else package
+        start = _given_package(call, package) if called == "import_module" else package
         name = _text(call.args[0])
         if name is not None and not (name.startswith(".") and start is None):
             level = len(name) - len(name.lstrip("."))
@@ -100,12 +101,12 @@ def called_imports(node: ast.AST, package: str) -> Iterator[Imported]:
         yield from (Imported(each, (), call.lineno, optional=True, guessed=True) for each in sorted(loaded))
 
 
-def _reads_files(chain: tuple[str, ...], call: ast.Call) -> bool:
-    """Whether a call reads the files of a package by its name: `resources.files("plugins.data")`."""
-    name = _text(call.args[0])
-    if name is None or chain[-1] not in _READERS or (len(chain) > 1 and chain[-2] not in _READERS_OF):
-        return False
-    return all(map(str.isidentifier, name.split(".")))
+def _read_by(called: str, call: ast.Call, package: str) -> Iterator[Imported]:
+    """The package whose files a call may read, whatever `importlib.resources` is called there."""
+    if called in _READERS:
+        name = package if dotted(call.args[0]) in (("__package__",), ("__name__",)) else _text(call.args[0]) or ""
+        if all(map(str.isidentifier, name.split("."))):
+            yield Imported(name, (), call.lineno, optional=True)
 
 
 def _given_package(call: ast.Call, package: str) -> str | None:

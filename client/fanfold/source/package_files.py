@@ -94,7 +94,9 @@ def reader(program: Any, package: str) -> PackageReader:
     if archive is None:
         from pathlib import Path as Folder
 
-        return PackageReader(Folder(program.project[package].path).parent.absolute)
+        source = program.project.get(package)
+        path = source.path if source else str(sys.modules[package].__file__)
+        return PackageReader(Folder(path).parent.absolute)
     return PackageReader(lambda: Path(archive, below.replace(".", "/") + "/" if below else ""))
 
 

@@ -12,6 +12,7 @@ import sys
 from binascii import a2b_base64
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -63,6 +64,15 @@ class Builder:
         self._nodes: list[Any] = graph["nodes"]
         self._made: dict[int, Any] = {}
         self._pending: deque[Callable[[], object]] = deque()
+        #: What waits for something that is being made just now, and how often something has been put into its place.
+        self._waiting: list[Callable[[], object]] = []
+        self._count = 0
+        #: Objects that lack what they hold; parts of these that lack nothing; whether what lacks something is taken.
+        self._unfilled, self._whole = set[int](), set[int]()
+        self._is_forced = False
+        #: Statements that are being made, those to be executed once all else is filled, and puts that go on.
+        self._doing: set[int] = set()
+        self._on_the_way = self._depth = 0
         #: Dataclasses whose methods are yet to be written, the first that was made first.
         self._unwritten: dict[type, dict[str, Any]] = {}
         self._spaces: list[Any] = graph.get("spaces", [])
@@ -99,37 +109,103 @@ class Builder:
         self._pending.append(lambda: put(self.get(ref)))
 
     def _fill(self) -> None:
-        """Fill all that has been made."""
+        """Fill all that has been made, as far as it does not wait for what is being made."""
         while self._pending:
-            self._pending.popleft()()
+            self._put(self._pending.popleft())
+            if not self._pending and not self._depth and not self._doing:
+                self._wait_no_longer()
         for made in list(self._unwritten):
-            self._write_dataclass(made)
+            try:
+                self._write_dataclass(made)
+            except NotYet:
+                continue
+
+    def _put(self, put: Callable[[], object]) -> None:
+        self._depth += 1
+        try:
+            put()
+            self._count += 1
+        except NotYet:
+            self._waiting.append(put)
+        finally:
+            self._depth -= 1
+
+    def _wait_no_longer(self) -> None:
+        """Have what waits tried again; where that was in vain, it waits for itself, and is made of what is there."""
+        self._is_forced, self._count = bool(self._waiting) and self._count == 0, 0
+        self._pending, self._waiting = deque(self._waiting), []
+
+    def _fill_later(self, ref: int, put: Callable[[], object], where: Any) -> None:
+        self._unfilled.add(ref)
+        where.append(lambda: self._finish(ref, put))
+
+    def _finish(self, ref: int, put: Callable[[], object]) -> None:
+        put()
+        self._unfilled.discard(ref)
+
+    def _fill_these(self, refs: Iterable[Ref], *, deep: bool = True) -> None:
+        """Fill what something is made of. Raises `NotYet` where some of it waits for what is being made."""
+        self._fill()
+        self._require(refs, deep=deep)
+
+    def _require(self, refs: Iterable[Ref], *, deep: bool = False) -> None:
+        if self._unfilled and not self._is_forced:
+            for ref in refs:
+                if type(ref) is int and (ref in self._unfilled or (deep and not self._is_whole(ref))):
+                    raise NotYet
+
+    def _is_whole(self, ref: Ref) -> bool:
+        seen: set[int] = set()
+        pending = [ref]
+        while pending:
+            at = pending.pop()
+            if type(at) is list or at in self._whole or at in seen:
+                continue
+            if at in self._unfilled:
+                return False
+            seen.add(at)
+            kind, *parts = self._nodes[at]
+            if kind in ("list", "tuple", "set", "frozenset", "dict"):
+                pending.extend(chain.from_iterable(parts[0]) if kind == "dict" else parts[0])
+        self._whole |= seen
+        return True
 
     # Plain values
 
     def _make_list(self, ref: int, items: list[Ref]) -> list[Any]:
         made: list[Any] = []
         self._made[ref] = made
-        self._pending.append(lambda: made.extend([self.get(item) for item in items]))
+        self._fill_later(ref, lambda: made.extend([self.get(item) for item in items]), self._pending)
         return made
 
     def _make_dict(self, ref: int, items: list[tuple[Ref, Ref]]) -> dict[Any, Any]:
         made: dict[Any, Any] = {}
         self._made[ref] = made
-        self._pending.append(lambda: made.update([(self.get(key), self.get(value)) for key, value in items]))
+
+        def fill() -> None:
+            pairs = [(self.get(key), self.get(value)) for key, value in items]
+            self._require(key for key, _ in items)  # a key says its hash
+            made.update(pairs)
+
+        self._fill_later(ref, fill, self._pending)
         return made
 
     def _make_set(self, ref: int, items: list[Ref]) -> set[Any]:
         made: set[Any] = set()
         self._made[ref] = made
-        self._pending.append(lambda: made.update([self.get(item) for item in items]))
+        self._fill_later(ref, lambda: made.update(self._hashed(items)), self._pending)
         return made
 
     def _make_tuple(self, _ref: int, items: list[Ref]) -> tuple[Any, ...]:
         return tuple([self.get(item) for item in items])
 
     def _make_frozenset(self, _ref: int, items: list[Ref]) -> frozenset[Any]:
-        return frozenset([self.get(item) for item in items])
+        return frozenset(self._hashed(items))
+
+    def _hashed(self, items: list[Ref]) -> list[Any]:
+        members = [self.get(item) for item in items]
+        self._require(items)
+        return members
 
     def _make_value(self, ref: int, _text: str) -> Any:
         return self._program.value(ref)
@@ -223,27 +299,44 @@ class Builder:
         maker = self.get(parts["of"])
         arguments = [self.get(each) for each in parts.get("args", ())]
         named = {name: self.get(each) for name, each in parts.get("kwargs", {}).items()}
-        self._fill()
+        self._fill_these([*parts.get("args", ()), *parts.get("kwargs", {}).values()])
         if ref in self._made:  # what it is made of holds it
             return self._made[ref]
         made = self._made[ref] = maker(*arguments, **named)
+        try:
+            self._complete(made, parts)
+        except NotYet:
+            self._fill_later(ref, lambda: self._complete(made, parts), self._waiting)
+        return made
+
+    def _complete(self, made: Any, parts: dict[str, Any]) -> None:
+        """Give an object its state and its items, and make the calls that are due."""
+        state = self.get(parts.get("state", [None]))
+        items = [self.get(each) for each in parts.get("items", ())]
+        pairs = [(self.get(key), self.get(value)) for key, value in parts.get("pairs", ())]
+        calls = [(method, [self.get(one) for one in each]) for method, each in parts.get("calls", ())]
         if "state" in parts:
-            state = self.get(parts["state"])
-            self._fill()
+            if hasattr(type(made), "__setstate__"):  # it may look at all of it
+                self._fill_these([parts["state"]])
+            else:
+                self._fill_these(self._own(parts["state"]), deep=False)
             _set_state(made, state)
             if "shared" in parts and made.__dict__.keys() == state.keys():  # something else may hold that very dict
                 made.__dict__ = state
-        for item in parts.get("items", ()):
-            made.append(self.get(item))
-        for key, value in parts.get("pairs", ()):
-            made[self.get(key)] = self.get(value)
-        for name, value in parts.get("attributes", ()):
-            self._later(lambda v, name=name: setattr(made, name, v), value)  # type: ignore[misc]
-        for method, each in parts.get("calls", ()):
-            given = [self.get(one) for one in each]
+        for item in items:
+            made.append(item)
+        for key, value in pairs:
+            made[key] = value
+        for name, each in parts.get("attributes", ()):
+            self._later(lambda v, name=name: setattr(made, name, v), each)  # type: ignore[misc]
+        for method, given in calls:
             self._fill()
             getattr(made, method)(*given)
-        return made
+
+    def _own(self, state: Ref) -> list[Ref]:
+        """What must not be empty of a state: its dicts."""
+        kind, *parts = self._nodes[state] if type(state) is int else ["value"]
+        return [state, *(parts[0] if kind == "tuple" else ())]
 
     # Classes
 
@@ -258,7 +351,9 @@ class Builder:
         if ref in self._made:  # what it is made of holds it
             already: type = self._made[ref]
             return already
-        self._made[ref] = made = _bare_class(metaclass, parts["name"], bases, space)
+        from fanfold.source.statements import bare_class
+
+        self._made[ref] = made = bare_class(metaclass, parts["name"], bases, space)
         for name, value in parts["members"]:
             self._later(lambda v, name=name: type.__setattr__(made, name, v), value)  # type: ignore[misc]
         if "dataclass" in parts:
@@ -285,98 +380,59 @@ class Builder:
         if not annotations.keys() >= {*parts["fields"], *parts.get("class", ())}:
             return False
         del self._unwritten[made]
-        given = {name: {n: self.get(v) for n, v in field.items()} for name, field in parts["fields"].items()}
-        _written_by_dataclass(made, parts, given, annotations)
+        try:
+            given = {name: {n: self.get(v) for n, v in field.items()} for name, field in parts["fields"].items()}
+        except NotYet:
+            self._unwritten[made] = parts
+            raise
+        from fanfold.source.statements import write_dataclass
+
+        write_dataclass(made, parts, given, annotations)
         return True
 
     def _make_statement(self, ref: int, parts: dict[str, Any]) -> Any:
         """A class that its metaclass or a decorator of a library makes of its statement."""
-        space = self._space(parts["space"])
-        given = [self.get(value) for _, value in parts["given"]]
-        local = {name: self.get(value) for name, value in parts.get("local", {}).items()}
-        self._fill()
-        if ref in self._made:
-            return self._made[ref]
-        code = self._program.statement(parts)
-        made = self._made[ref] = _executed(code, parts, space, given, local)
-        made.__qualname__ = parts["qualname"]
-        for name, value in parts.get("members", ()):
-            self._later(lambda v, name=name: setattr(made, name, v), value)  # type: ignore[misc]
-        return made
+        if self._on_the_way or ref in self._doing:  # one at a time: what this one needs may be what is being made
+            raise NotYet
+        from fanfold.source import statements
+
+        self._doing.add(ref)
+        try:
+            space = self._space(parts["space"])
+            given = [self.get(value) for _, value in parts["given"]]
+            local = {name: self.get(value) for name, value in parts.get("local", {}).items()}
+            code = self._program.statement(parts)
+            for name, each, is_direct in statements.read_first(code, parts, self._nodes, self._spaces, space):
+                self._read_first(name, each, space, needed=is_direct and each != ref)
+            self._on_the_way += 1
+            try:
+                self._fill()
+            finally:
+                self._on_the_way -= 1
+        finally:
+            self._doing.discard(ref)
+        if ref not in self._made:
+            self._made[ref] = made = statements.executed(code, parts, space, given, local)
+            made.__qualname__ = parts["qualname"]
+            for name, value in parts.get("members", ()):
+                self._later(lambda v, name=name: setattr(made, name, v), value)  # type: ignore[misc]
+        return self._made[ref]
+
+    def _read_first(self, name: str, ref: int, space: dict[str, Any], *, needed: bool) -> None:
+        """Make what a statement reads. Raises `NotYet` where that is being made, and the statement needs it."""
+        if ref in self._doing:
+            if needed:
+                raise NotYet
+            return
+        try:
+            space[name] = self.get(ref)
+        except NotYet:
+            if needed:
+                raise
 
 
-def _executed(code: CodeType, parts: dict[str, Any], space: dict[str, Any], given: list[Any], local: Any) -> Any:
-    """The class that a statement makes. Its names are the module's; those of functions around it are its maker's."""
-    found: dict[str, Any] = {}
-    space[_GIVEN] = given
-    try:
-        exec(code, space, found)  # noqa: S102 - the user's own class
-        return found[parts["name"]] if not local else found[_MAKER](**local)[parts["name"]]
-    finally:
-        space.pop(_GIVEN, None)
-
-
-#: Names that no source has: of the values given to a class's statement, and of the function that executes it.
-_GIVEN, _MAKER = "·given", "·make"
-
-
-def statement_code(text: str, path: str, parts: dict[str, Any]) -> CodeType:
-    """The code that makes a class of its statement, with what is given in the place of some expressions."""
-    import ast
-
-    tree = ast.parse(text, path)
-    lines = (parts["name"], parts["line"])
-    node = next(n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and (n.name, n.lineno) == lines)
-    node.decorator_list = [each for n, each in enumerate(node.decorator_list) if n not in parts["without"]]
-    spots = {tuple(spot): number for number, (spot, _) in enumerate(parts["given"])}
-
-    class Give(ast.NodeTransformer):
-        def generic_visit(self, n: ast.AST) -> ast.AST:
-            spot = tuple(getattr(n, name, None) for name in ("lineno", "col_offset", "end_lineno", "end_col_offset"))
-            if isinstance(n, ast.expr) and spot in spots:
-                name = ast.Name(_GIVEN, ast.Load())
-                taken = ast.Subscript(name, ast.Constant(spots[spot]), ast.Load())
-                return ast.fix_missing_locations(ast.copy_location(taken, n))
-            return super().generic_visit(n)
-
-    made = Give().visit(node)
-    flags = FUTURES if parts.get("postponed") else 0
-    if not parts.get("local"):
-        plain: CodeType = compile(ast.Module([made], []), path, "exec", flags=flags, dont_inherit=True)
-        return plain
-    arguments = ast.parse(f"def f({', '.join(parts.get('local', {}))}): return locals()").body[0]
-    arguments.name, arguments.body = _MAKER, [made, *arguments.body]  # type: ignore[attr-defined]
-    module = ast.fix_missing_locations(ast.Module([arguments], []))
-    code: CodeType = compile(module, path, "exec", flags=flags, dont_inherit=True)
-    return code
-
-
-def setup_code(text: str, path: str, line: int, column: int) -> CodeType:
-    """The code of the statement, or of the decorator, that begins there."""
-    import ast
-
-    tree = ast.parse(text, path)
-    every = [*tree.body, *(d for n in tree.body for d in getattr(n, "decorator_list", ()))]
-    node: Any = next(n for n in every if (n.lineno, n.col_offset) == (line, column))
-    if isinstance(node, ast.expr):
-        return compile(ast.Expression(node), path, "eval", dont_inherit=True)
-    return compile(ast.Module([node], []), path, "exec", dont_inherit=True)
-
-
-def _bare_class(metaclass: type, name: str, bases: tuple[type, ...], space: dict[str, Any]) -> type:
-    """A class without members. What its bases do with each new class (`__init_subclass__`) has been done already."""
-    silenced = [(base, c) for base in bases for c in base.__mro__ if _is_made(c) and "__init_subclass__" in vars(c)]
-    kept = [(c, vars(c)["__init_subclass__"]) for _, c in silenced]
-    for c, _ in kept:
-        type.__setattr__(c, "__init_subclass__", classmethod(_do_nothing))
-    try:
-        # Of a metaclass of the user's only what Python itself does, for the rest has been done.
-        maker = next(m for m in metaclass.__mro__ if m.__module__ in ("abc", "typing", "builtins"))
-        made: type = maker.__new__(metaclass, name, bases, space)
-    finally:
-        for c, hook in kept:
-            type.__setattr__(c, "__init_subclass__", hook)
-    return made
+class NotYet(Exception):
+    """It needs a class whose statement is executed later."""
 
 
 def _own_annotations(made: type) -> dict[str, Any]:
@@ -384,39 +440,6 @@ def _own_annotations(made: type) -> dict[str, Any]:
         vars(made).get("__annotations__", {}) if sys.version_info < (3, 14) else made.__annotations__
     )
     return found
-
-
-def _written_by_dataclass(
-    made: type, parts: dict[str, Any], given: dict[str, Any], annotations: dict[str, Any]
-) -> None:
-    import dataclasses
-    import typing
-
-    missing = object()
-    now = {name: vars(made).get(name, missing) for name in given}
-    for name, settings in given.items():
-        setattr(made, name, dataclasses.field(**settings))
-    # An annotation may be text, of names that the worker does not have: what it meant is known.
-    marks = {**dict.fromkeys(parts.get("class", ()), typing.ClassVar)}
-    marks |= {name: dataclasses.InitVar(annotations[name]) for name in parts.get("init", ())}
-    made.__annotations__ = {n: marks.get(n, a) for n, a in annotations.items() if n in given or n in marks}
-    dataclasses.dataclass(made, **parts["options"])
-    made.__annotations__ = annotations
-    for name, value in now.items():
-        if value is not missing:
-            setattr(made, name, value)
-        elif name in vars(made):
-            delattr(made, name)
-
-
-def _do_nothing(_cls: type, /, **_: Any) -> None:
-    """In the place of a hook that has done its work already."""
-
-
-def _is_made(one: type) -> bool:
-    """Whether a class was made from a bundle, not imported."""
-    loader = getattr(sys.modules.get(one.__module__), "__loader__", None)
-    return type(loader).__module__ == "fanfold.source.load"
 
 
 def _set_state(made: Any, state: Any) -> None:
@@ -523,21 +546,6 @@ class BundleFolder:
             above, _, own = name.rpartition(".")
             if above == self._package:
                 yield prefix + own, source.kind != "module"
-
-
-def adopt_installed(namespace: ModuleType) -> None:
-    """Give a fresh namespace package the installed submodules that an earlier run has imported."""
-    for name, module in list(sys.modules.items()):
-        parent, _, own = name.rpartition(".")
-        if parent == namespace.__name__:
-            setattr(namespace, own, module)
-
-
-def is_installed(name: str) -> bool:
-    """Whether a module can be imported from this machine's own path."""
-    from importlib.machinery import PathFinder
-
-    return PathFinder.find_spec(name) is not None
 
 
 #: `inspect.CO_VARARGS` and `CO_VARKEYWORDS`: the function has an `*args`, a `**kwargs`.

@@ -1,0 +1,112 @@
+"""An object that says what it is made of is made when all of that is there, whatever else is just being filled."""
+
+from __future__ import annotations
+
+from tests.source.conftest import Desk
+
+HELD = """
+    class Zone:
+        def __init__(self): self.size = 2
+
+    class Held:
+        def __init__(self, areas): self.areas, self.sum = areas, sum(each.size for each in areas)
+        def __reduce__(self): return Held, (self.areas,)
+"""
+
+
+def test_what_one_list_is_made_of_is_whole_where_another_list_has_an_object_of_it(desk: Desk) -> None:
+    text = (
+        HELD
+        + """
+    a_list = [Zone(), Zone()]
+    b_list = [Held(a_list)]
+    def main(): return b_list[0].sum, b_list[0].areas is a_list, len(a_list)
+    """
+    )
+    assert desk.result(text) == (4, True, 2)
+
+
+def test_a_key_has_its_state_before_it_is_asked_for_its_hash(desk: Desk) -> None:
+    text = (
+        HELD
+        + """
+    class Key:
+        def __init__(self, held): self.held = held
+        def __hash__(self): return self.held.sum
+        def __eq__(self, other): return self.held.sum == other.held.sum
+    a_list = [Zone(), Zone()]
+    table, known = {Key(Held(a_list)): 1}, {Key(Held(a_list))}
+    def main(): return list(table)[0].held.sum, table[Key(Held(a_list))], len({*table, *known})
+    """
+    )
+    assert desk.result(text) == (4, 1, 1)
+
+
+def test_an_object_that_is_made_of_itself_is_made_of_what_is_there(desk: Desk) -> None:
+    text = """
+        class Tree:
+            def __init__(self, children): self.children = children
+            def __reduce__(self): return Tree, (self.children,)
+        children = []
+        tree = Tree(children)
+        class Leaf:
+            def __init__(self): self.tree = tree
+        children.append(Leaf())
+        def main(): return tree.children[0].tree is tree, tree.children is children
+    """
+    assert desk.result(text) == (True, True)
+
+
+def test_a_function_behind_a_cache_that_goes_to_pickle_by_its_name(desk: Desk) -> None:
+    # As cachetools has them.
+    desk.write(
+        "../site-packages/caches.py",
+        """
+        import functools, threading
+        class Cached:
+            def __init__(self, fn, cache, lock):
+                functools.update_wrapper(self, fn)
+                self.cache, self.lock = cache, lock
+            def __reduce__(self): return self.__qualname__
+            def __call__(self, x):
+                with self.lock:
+                    if x not in self.cache:
+                        self.cache[x] = self.__wrapped__(x)
+                return self.cache[x]
+        def cached(cache, lock): return lambda fn: Cached(fn, cache, lock)
+        """,
+    )
+    text = """
+        import caches, threading
+        COUNT = []
+        CACHE = {}
+        @caches.cached(CACHE, threading.Lock())
+        def slow(x):
+            COUNT.append(x)
+            return x * 2
+        class Missing:
+            def __reduce__(self): return "MISSING"
+        MISSING = Missing()
+        def main(x, default=MISSING): return slow(x), slow(x), COUNT, CACHE, default is MISSING
+    """
+    assert desk.result(text, 3) == (6, 6, [3], {3: 6}, True)
+
+
+def test_a_context_manager_decorates_again(desk: Desk) -> None:
+    text = """
+        import contextlib
+        LOG = []
+        @contextlib.contextmanager
+        def timer(name):
+            LOG.append("in " + name)
+            yield
+            LOG.append("out")
+        @timer("a")
+        def work(x): return x + 1
+        once = timer("b")
+        def main(x):
+            with once:
+                pass
+            return work(x), work(x), LOG
+    """
+    assert desk.result(text, 1) == (2, 2, ["in b", "out", "in a", "out", "in a", "out"])
