@@ -115,6 +115,14 @@ def is_gone(pid):
         return True
 
 
+def end_in_terminal(child):
+    """End what pexpect has started, however long that takes: it would give it a tenth of a second."""
+    if child.isalive():
+        child.kill(signal.SIGKILL)
+        child.wait()
+    child.close()
+
+
 @pytest.fixture
 def threads_that_switch_often():
     """Python's threads take turns so quickly that what they share is met in every state."""
@@ -128,7 +136,7 @@ def threads_that_switch_often():
 def eventually():
     """Waits for a condition with a deadline instead of sleeping for luck; returns what it found."""
 
-    def wait(condition, *, within_s=30.0):
+    def wait(condition, *, within_s=50.0):
         deadline = time.monotonic() + within_s
         while True:
             began = time.monotonic()

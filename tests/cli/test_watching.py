@@ -14,6 +14,7 @@ import pytest
 from fanfold.cli.views import View, show
 from fanfold.errors import StoreError
 from tests.cli.conftest import interrupt
+from tests.conftest import end_in_terminal
 
 #: More than a loaded machine takes for anything here.
 WITHIN_S = 60
@@ -44,7 +45,7 @@ def terminal(fanfold):
 
     yield start
     for child in started:
-        child.close(force=True)
+        end_in_terminal(child)
 
 
 class Drawn:

@@ -204,7 +204,7 @@ def test_what_a_run_prints_is_followed_to_its_end_and_told_once(eventually, tmp_
         return line in printed
 
     for n in range(3):
-        eventually(lambda n=n: is_told(f"[0] line {n}"), within_s=30)
+        eventually(lambda n=n: is_told(f"[0] line {n}"))
         (tmp_path / str(n + 1)).touch()
     follower.join(timeout=30)
     assert not follower.is_alive()

@@ -74,14 +74,14 @@ def test_a_large_job_that_nobody_has_waited_for_is_listed_without_its_events(rea
         found = KeptBrief.read(log, job.header)
         return found and found.brief
 
-    eventually(lambda: (found := kept()) is not None and found.counts.get("succeeded") == LARGE - 1, within_s=30)
+    eventually(lambda: (found := kept()) is not None and found.counts.get("succeeded") == LARGE - 1)
     mine = threading.get_ident()
     reads.clear()
     listed = fanfold.get_job(job.id).brief()
     assert (listed.status, listed.counts["succeeded"]) == ("Running", LARGE - 1)
     assert mine not in reads
     gate.touch()
-    eventually(lambda: (found := kept()) is not None and found.status == "Completed", within_s=30)
+    eventually(lambda: (found := kept()) is not None and found.status == "Completed")
     reads.clear()
     assert fanfold.get_job(job.id).brief().counts == {"succeeded": LARGE}
     assert mine not in reads
