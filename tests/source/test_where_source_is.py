@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import linecache
 import os
@@ -17,6 +18,7 @@ import pytest
 from fanfold.errors import CaptureError
 from fanfold.source.capture import capture
 from fanfold.source.load import Bundle, load
+from fanfold.source.texts import tree_of
 from tests.source.conftest import Desk, arrived, interpreters, shipped
 
 CLIENT = Path(__file__).parents[2] / "client"
@@ -229,3 +231,16 @@ def test_text_that_was_registered_with_linecache() -> None:
         assert arrived(capture(namespace["main"]))() == 5
     finally:
         linecache.cache.pop("<made up>", None)
+
+
+def test_a_tree_that_python_finds_wrong_while_other_threads_make_some_is_made_again(monkeypatch):
+    real, left = ast.parse, [SystemError("AST constructor recursion depth mismatch (before=63, after=59)")] * 3
+
+    def parse(*given, **named):
+        if left:
+            raise left.pop()
+        return real(*given, **named)
+
+    monkeypatch.setattr(ast, "parse", parse)
+    assert ast.unparse(tree_of("x = [1]")) == "x = [1]"
+    assert not left

@@ -16,7 +16,7 @@ from fanfold.source import pickled, refusals
 from fanfold.source.functions import Located, by_name, locate, take_globals
 from fanfold.source.functions import space_of as _space
 from fanfold.source.modules import has_name, held_by, imports_in, is_library, is_replaced, module_name, unwrapped
-from fanfold.source.texts import Source, UseSite, bound_names, clean, names_in, parse, read, tree_hash
+from fanfold.source.texts import Source, UseSite, bound_names, clean, names_in, parse, read, tree_hash, tree_of
 
 if TYPE_CHECKING:
     from fanfold.source.graph import Graph
@@ -361,7 +361,7 @@ def _names_of_statement(node: ast.ClassDef, without: list[int], given: list[ast.
     strings = (n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str))
     for text in strings:
         try:
-            names |= names_in([ast.parse(text.strip(), mode="eval")]) if text.isprintable() else set()
+            names |= names_in([tree_of(text.strip(), mode="eval")]) if text.isprintable() else set()
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
     return names

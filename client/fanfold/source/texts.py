@@ -121,9 +121,9 @@ def annotation_names(node: ast.AST, *, unevaluated: bool) -> set[str]:
     return found
 
 
-def _expression(text: str) -> ast.AST | None:
+def _expression(text: str) -> Any:
     try:
-        return ast.parse(text.strip(), mode="eval")
+        return tree_of(text.strip(), mode="eval")
     except SyntaxError:  # Annotated[int, "any text"], Literal["a b"]
         return None
 
@@ -179,48 +179,7 @@ def identifiers(node: ast.AST) -> Iterator[str]:
             yield n.id if isinstance(n, ast.Name) else n.attr
 
 
-# Which names a text's own code changes, beyond giving them their first value
-
-_CHANGING = {
-    "add", "append", "appendleft", "clear", "difference_update", "discard", "extend", "insert", "intersection_update",
-    "pop", "popitem", "popleft", "remove", "reverse", "setdefault", "sort", "symmetric_difference_update", "update",
-}  # fmt: skip
-
-
-@lru_cache(maxsize=2048)
-def changed_names(node: ast.Module | Definition, *, at_once: bool = False) -> frozenset[str]:
-    """Names and attributes that a module's, class's or function's code changes in place, counts up or has `global`.
-
-    `at_once`: only by what is executed with the body itself, not by the functions that it defines.
-    """
-    statements = [s for s in node.body if not (at_once and isinstance(s, Definition))]
-    return frozenset(name for statement in statements for n in ast.walk(statement) for name in _changed(n))
-
-
-def _changed(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Global):
-        yield from node.names
-    elif isinstance(node, ast.AugAssign):
-        yield from _named(node.target)
-    elif isinstance(node, (ast.Subscript, ast.Attribute)) and isinstance(node.ctx, (ast.Store, ast.Del)):
-        yield from _named(node.value)
-        if isinstance(node, ast.Attribute):
-            yield node.attr
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGING:
-        yield from _named(node.func.value)
-    elif isinstance(node, (ast.For, ast.AsyncFor)):
-        yield from (n.id for n in ast.walk(node.target) if isinstance(n, ast.Name))
-
-
-def _named(node: ast.expr) -> Iterator[str]:
-    """`x` of `x`, and of `x[0]`; `registry` of `cls.registry`."""
-    while isinstance(node, ast.Subscript):
-        node = node.value
-    if isinstance(node, ast.Name):
-        yield node.id
-    elif isinstance(node, ast.Attribute):
-        yield node.attr
-
+# A text, its tree, and where statements stand in it.
 
 #: Nodes that have lines of their own and hold statements: statements, and a `try`'s handlers.
 Block = ast.stmt | ast.ExceptHandler
@@ -256,10 +215,24 @@ class Place:
         self.source, self.node, self.ancestors = source, node, ancestors
 
 
+def tree_of(text: str, path: str = "<unknown>", mode: str = "exec") -> Any:
+    """The tree of a text. Raises `SyntaxError`.
+
+    Python 3.11 has one count for the trees that all threads make, and may find it wrong where two make one at once:
+    then it is made again (https://github.com/python/cpython/issues/106905).
+    """
+    for _ in range(100):
+        try:
+            return ast.parse(text, path, mode)
+        except SystemError:
+            continue
+    return ast.parse(text, path, mode)
+
+
 @lru_cache(maxsize=1024)
 def parse(path: str, text: str) -> Source:
     """The text with its tree; the same object for the same text. Raises `SyntaxError`."""
-    return Source(path, text, ast.parse(text, path))
+    return Source(path, text, tree_of(text, path))
 
 
 def read(path: str) -> str:

@@ -15,6 +15,7 @@ from fanfold.environments.requirements import installed_version
 from fanfold.errors import CaptureError
 from fanfold.source.load import Bundle
 from fanfold.source.modules import catches_import_failure
+from fanfold.source.texts import tree_of
 
 _EXCEL = ("openpyxl", "xlrd", "python_calamine", "pyxlsb", "odf")
 _XARRAY_OPENS = ("open_dataset", "open_dataarray", "open_mfdataset", "open_datatree", "load_dataset", "load_dataarray")
@@ -138,7 +139,7 @@ def _held(graph: Any, path: str, packages: Collection[str]) -> Iterator[tuple[st
 def _in_text(text: str, names: dict[str, str], packages: Collection[str]) -> Iterator[tuple[int, str, tuple[str, ...]]]:
     """The lines that call such a function, what it is, and what it loads."""
     try:
-        tree = ast.parse(text)
+        tree = tree_of(text)
     except SyntaxError:  # the worker will say so
         return
     names |= dict(_names(tree, packages))

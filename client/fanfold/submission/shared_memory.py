@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from fanfold.source.load import Bundle
+from fanfold.source.texts import tree_of
 
 #: What of multiprocessing is made of semaphores or of shared memory: all but Process and Pipe.
 _NEEDS_IT = frozenset(
@@ -37,7 +38,7 @@ def _uses(text: str) -> Iterator[tuple[int, str]]:
     if "multiprocessing" not in text and _POOL not in text:
         return
     try:
-        tree = ast.parse(text)
+        tree = tree_of(text)
     except SyntaxError:  # the worker will say so
         return
     modules = set(_names_of_multiprocessing(tree))
