@@ -13,7 +13,7 @@ import pytest
 
 import fanfold
 from fanfold.codec import encode_json
-from fanfold.codec.paths import argument_paths, local_path
+from fanfold.codec.paths import Stamps, argument_paths, local_path
 from fanfold.errors import InputError
 
 
@@ -403,3 +403,36 @@ def test_the_example_of_the_page_on_caching_works(tmp_path):
         done = subprocess.run([sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
         assert done.stdout == "3\n"
         shutil.rmtree(tmp_path / "scenes")
+
+
+def matching(pattern: str) -> list[str]:
+    import glob
+
+    return [Path(path).read_text() for path in sorted(glob.glob(pattern, recursive=True))]
+
+
+def test_a_pattern_counts_with_all_files_that_it_matches(scenes):
+    pattern, read = f"{scenes}/**/*.txt", fanfold.udf(depends_on=["pattern"])(matching)
+    age(write(scenes, "a.txt", "1"))
+    assert fanfold.submit(read, [pattern], collect=False).results() == [["1"]]
+    assert cached(read, [pattern]) == 1
+    (scenes / "below").mkdir()
+    write(scenes, "unlike.csv", "-")
+    assert cached(read, [pattern]) == 1
+    age(write(scenes / "below", "b.txt", "2"))
+    assert fanfold.submit(read, [pattern], collect=False).results() == [["1", "2"]]
+    write(scenes, "a.txt", "3")
+    assert fanfold.submit(read, [pattern], collect=False).results() == [["3", "2"]]
+    assert cached(read, [pattern]) == 1
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(scenes):
+    path = scenes / "[a].txt"
+    age(write(scenes, path.name, "1"))
+    write(scenes, "a.txt", "not this")
+    first = argument_paths([encode_json({"pattern": str(path)})], ["pattern"], here=True)
+    stamp = Stamps().digest(first)
+    write(scenes, "a.txt", "nor this")
+    assert Stamps().digest(first) == stamp
+    write(scenes, path.name, "changed")
+    assert Stamps().digest(first) != stamp

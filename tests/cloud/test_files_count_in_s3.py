@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import fanfold
+from fanfold.codec.paths import ABSENT, NamedPath, Stamps
 from tests.cloud.cloud import LocalCloud
 
 PREFIX = "data/files-count"
@@ -112,3 +113,21 @@ def test_what_opens_objects_by_itself_counts_by_them(bucket, on_cloud, kind):
     if kind == "an array of Zarr":
         source[:] = 2
     assert submit() == ([2], {"succeeded": 1})
+
+
+def test_a_pattern_counts_with_the_objects_that_it_may_match(on_cloud):
+    s3 = on_cloud.client("s3")
+    s3.create_bucket(Bucket="patterns", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+
+    def stamp(pattern="s3://patterns/day/p-*.csv"):
+        return Stamps(lambda: s3).of(NamedPath(pattern, deep=True))
+
+    assert stamp() == ABSENT
+    s3.put_object(Bucket="patterns", Key="day/p-1.csv", Body=b"1")
+    first = stamp()
+    s3.put_object(Bucket="patterns", Key="day/other.csv", Body=b"1")
+    assert stamp() == first != ABSENT
+    s3.put_object(Bucket="patterns", Key="day/p-2.csv", Body=b"2")
+    second = stamp()
+    s3.put_object(Bucket="patterns", Key="day/p-1.csv", Body=b"changed")
+    assert len({first, second, stamp(), stamp("s3://patterns/day/p-1.csv")}) == 4

@@ -28,6 +28,8 @@ LONGEST_PATH = 4096
 FILE, FOLDER, SYSTEM = "Path", "Folder", "System"
 #: What a path within S3 begins with: a bucket's name, or an access point's.
 _BUCKET = re.compile(r"([a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/|arn:)")
+#: What makes a pattern of a text that is no path: it stands for all that it matches.
+PATTERN = re.compile(r"[*?[]")
 _SYSTEM_TAG = f'"{SYSTEM}"'
 _BLOCK_BYTES = 1 << 20
 
@@ -265,12 +267,23 @@ def on_disk(path: str, *, deep: bool) -> str:
     try:
         about = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
-        return ABSENT
+        return _matched(path) if PATTERN.search(path) else ABSENT
     except (OSError, ValueError) as error:  # a text that is no path at all, or one behind a closed door
         return f"unseen {type(error).__name__}"
     if not S_ISDIR(about.st_mode):
         return f"{about.st_size} {about.st_mtime_ns}"
     return f"folder {_folder(path, lambda file: on_disk(file, deep=False))}" if deep else "folder"
+
+
+def _matched(pattern: str) -> str:
+    """A hash of the names that a pattern matches, and of what these lead to; as if it were a path where none does."""
+    import glob
+
+    found = sorted(glob.iglob(pattern, recursive=True))
+    digest = hashlib.sha256()
+    for path in found:
+        digest.update(f"{path}\0{on_disk(path, deep=True)}\n".encode(errors="replace"))
+    return f"{len(found)} files {digest.hexdigest()}" if found else ABSENT
 
 
 def content(path: str) -> str:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from fanfold.codec.paths import ABSENT, CannotLook
+from fanfold.codec.paths import ABSENT, PATTERN, CannotLook
 from fanfold.errors import InputError
 
 _CODES_ABSENT = ("404", "NoSuchKey", "NotFound", "NoSuchBucket")
@@ -31,7 +31,7 @@ def of_object(s3: Any, bucket: str, key: str) -> str:
             except ClientError as error:
                 if error.response["Error"]["Code"] not in _CODES_ABSENT:
                     raise
-        return _below(s3, bucket, f"{key.rstrip('/')}/" if key else "")
+        return _below_or_matched(s3, bucket, key)
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code in _CODES_ABSENT:
@@ -39,6 +39,13 @@ def of_object(s3: Any, bucket: str, key: str) -> str:
         raise CannotLook(f"s3://{bucket}/{key} cannot be looked at ({code})") from error
     except BotoCoreError as error:
         raise CannotLook(f"s3://{bucket}/{key} cannot be looked at ({error})") from error
+
+
+def _below_or_matched(s3: Any, bucket: str, key: str) -> str:
+    below, pattern = _below(s3, bucket, f"{key.rstrip('/')}/" if key else ""), PATTERN.search(key)
+    if below != ABSENT or pattern is None:
+        return below
+    return _below(s3, bucket, key[: pattern.start()])  # more than it matches: where all that is the same, so is this
 
 
 def _below(s3: Any, bucket: str, prefix: str) -> str:
