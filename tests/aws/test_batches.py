@@ -79,7 +79,7 @@ def test_each_run_of_a_batch_has_its_own_end_output_and_cache_entry(function, aw
 def test_what_a_batch_has_no_time_for_is_started_anew_with_all_its_tries(function, aws_stores):
     warm = put_job(aws_stores, sleepy, [0.25])
     function.invoke(payload_of(aws_stores, warm, 1))  # else its start would be of the time
-    for seconds, limit_s in ([3.5, 0.1, 0.2], 12), ([0.3, 60.0], 10):  # no time to begin it; begun, and cut short
+    for seconds, limit_s in ([3.5, 0.1, 0.2], 16), ([0.3, 60.0], 12):  # no time to begin it; begun, and cut short
         header = put_job(aws_stores, sleepy, seconds, batch_size=3)
         function.invoke(payload_of(aws_stores, header, len(seconds)), timeout_s=limit_s)
         state = read_state(aws_stores.log, header)
