@@ -33,7 +33,7 @@ def f(unit: str = "h", day: date = date(2013, 1, 31), n: float = 4, more: int = 
 def held(page):
     """What the server sends to this page waits until the end of the block: so late it may always come."""
     page.evaluate("""() => {
-      const real = window.socket.onevent, waiting = [];
+      const real = window.socket.onevent, waiting = (window.heldBack = []);
       window.socket.onevent = (packet) => waiting.push(packet);
       window.letGo = () => {
         window.socket.onevent = real;
@@ -139,7 +139,7 @@ def test_what_is_typed_while_the_disk_brings_another_text_stays_and_is_what_runs
     page = bench()
     with held(page):
         (workbench.folder / "flights.py").write_text("# another hand\n")
-        page.wait_for_timeout(1_500)  # the server looks once a second, and its answer is held
+        page.wait_for_function("heldBack.some(({ data }) => JSON.stringify(data).includes('another hand'))")
         page.get_by_text("import fanfold").click()
         page.keyboard.press("Home")
         page.keyboard.type("# mine\n")
