@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from playwright.sync_api import expect
 
 from fanfold.core import models
@@ -75,6 +77,17 @@ def test_the_history_tells_of_all_that_happens_to_a_job_as_a_whole(visit, store)
         "stopped by budget: $2.00 were spent",
     ):
         expect(shown).to_contain_text(words)
+
+
+def test_a_job_that_its_budget_has_stopped_says_so_in_its_head(visit, store):
+    header = store.job(delays, range(10), cache=False)
+    store.ends(header, 0, 1, 2)
+    at = time.time()
+    store.log.append([to_event(header.id, StopRecord("budget", "the budget of $2.00 is spent"), at=at)])
+    store.log.request_cancel(header.id, at)
+    page = visit(f"/job/{header.id}")
+    expect(page.get_by_label("How it stands")).to_contain_text("Stopped: the budget of $2.00 is spent")
+    expect(page.get_by_role("button", name="Run the rest")).to_be_visible()
 
 
 def test_every_kind_of_event_about_a_job_as_a_whole_has_words():

@@ -90,6 +90,7 @@ class JobHead:
             self._counted = {status.value: self._count(status.value) for status in _ENDED_FIRST}
             with element("div", "ff-facts"):
                 self._facts = {name: self._fact(name) for name in _FACTS}
+            self._stopped = text("", "ff-bad ff-hidden")
             self._advice = element("ul", "ff-advice ff-hidden")
         self._first_cause = element("section", "ff-card ff-cause-head ff-hidden").props('aria-label="Why it failed"')
 
@@ -201,6 +202,8 @@ class JobHead:
             box, words = self._facts[name]
             set_text(words, value)
             show(box, shown=bool(value))
+        set_text(self._stopped, f"Stopped: {summary.stop_reason}")
+        show(self._stopped, shown=bool(summary.stop_reason))
         if summary.advice != self._advised:
             self._advised = summary.advice
             self._advice.clear()
