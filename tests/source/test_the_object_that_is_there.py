@@ -138,9 +138,23 @@ def test_the_settings_of_a_module_are_what_they_are_now(desk: Desk, change: str)
     assert 9 in [*here[0], here[1]]
 
 
+@pytest.mark.parametrize("setting", ['np.seterr(all="raise")', 'np.seterr(divide="raise")', "np.setbufsize(64)"])
+def test_what_numpy_does_about_an_error_is_what_the_file_says(desk: Desk, setting: str) -> None:
+    text = f"import numpy as np\n{setting}\ndef main():\n    return np.geterr(), np.getbufsize()\n"
+    import numpy as np
+
+    with np.errstate():
+        buffer = np.getbufsize()
+        module = desk.module(text)
+        here, bundle = module.main(), capture(module.main)
+        np.setbufsize(buffer)
+    assert desk.elsewhere(bundle) == list(here)
+
+
 SET_UP = """
-import csv, decimal, os, warnings
+import csv, decimal, os, socket, warnings
 decimal.getcontext().prec = 50
+socket.setdefaulttimeout(7)
 csv.field_size_limit(12345)
 warnings.filterwarnings("error", category=UserWarning)
 os.environ["FROM_THE_TOP"] = "yes"
@@ -148,7 +162,7 @@ os.environ["TOKEN_OF_TESTS"] = str(1)
 print("loading", end="")
 def main():
     return [str(decimal.Decimal(1) / 3), csv.field_size_limit(), os.environ.get("FROM_THE_TOP"),
-            os.environ.get("TOKEN_OF_TESTS"), warnings.filters[0][0]]
+            os.environ.get("TOKEN_OF_TESTS"), warnings.filters[0][0], socket.getdefaulttimeout()]
 """
 
 
@@ -156,6 +170,7 @@ def test_statements_that_set_up_a_package_are_executed_again(desk: Desk, monkeyp
     import csv
     import decimal
     import os
+    import socket
     import warnings
 
     monkeypatch.setattr(os, "environ", os.environ.copy())
@@ -167,7 +182,8 @@ def test_statements_that_set_up_a_package_are_executed_again(desk: Desk, monkeyp
             explained = explain(module.main)
     finally:
         csv.field_size_limit(limit)
-    assert desk.elsewhere(bundle) == ["0." + "3" * 50, 12345, "yes", None, "error"]
+        socket.setdefaulttimeout(None)
+    assert desk.elsewhere(bundle) == ["0." + "3" * 50, 12345, "yes", None, "error", 7]
     assert [each.name for each in explained.left] == ["os.environ['TOKEN_OF_TESTS'] = str(1)"]
     assert bundle.left_statements[0].endswith("os.environ['TOKEN_OF_TESTS'] = str(1)")
     assert not any("loading" in source.text for source in bundle.sources)

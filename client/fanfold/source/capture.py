@@ -43,8 +43,9 @@ if TYPE_CHECKING:
 
 #: What libraries call their settings.
 _SETTERS = (
-    r"^(set($|_\w+|[A-Z]\w*|\w+limit)|reset_\w+|register\w*|filterwarnings|simplefilter|basicConfig|captureWarnings"
-    r"|dictConfig|enable\w*|disable\w*|configure|use|field_size_limit|add(LevelName|Handler|Filter)|install\w*|init_printing|update)$"
+    r"^(set($|_\w+|[A-Z]\w*|\w+limit|err|errcall|bufsize|defaulttimeout)|reset_\w+|register\w*|filterwarnings"
+    r"|simplefilter|basicConfig|captureWarnings|dictConfig|enable\w*|disable\w*|configure|use|field_size_limit"
+    r"|add(LevelName|Handler|Filter)|install\w*|init_printing|update)$"
 )
 #: What is told to update settings, where a call is named so.
 _SETTINGS = {"config", "rcParams", "options"}
