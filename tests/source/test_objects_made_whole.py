@@ -110,3 +110,35 @@ def test_a_context_manager_decorates_again(desk: Desk) -> None:
             return work(x), work(x), LOG
     """
     assert desk.result(text, 1) == (2, 2, ["in b", "out", "in a", "out", "in a", "out"])
+
+
+def test_functions_under_decorators_of_wrapt_and_toolz(desk: Desk) -> None:
+    text = """
+        import operator
+        import toolz, toolz.curried as tc
+        import wrapt
+        @wrapt.decorator
+        def twice(wrapped, instance, args, kwargs): return wrapped(*args, **kwargs) * 2
+        @twice
+        def scaled(x): return x + 1
+        class Box:
+            @twice
+            def held(self, x): return x
+        @toolz.curry
+        def product(a, b): return a * b
+        by_four = product(4)
+        both = toolz.compose(product(3), scaled)
+        def main(x): return scaled(x), Box().held(x), product(2)(x), both(x), list(tc.map(by_four, [x])), by_four.args
+    """
+    assert desk.result(text, 1) == (4, 2, 2, 12, [4], (4,))
+
+
+def test_an_object_of_a_library_whose_function_stands_in_a_file_with_settings(desk: Desk) -> None:
+    text = """
+        import decimal, toolz, toolz.curried
+        decimal.getcontext().prec = 50
+        @toolz.curry
+        def product(a, b): return a * b
+        main = product(4)
+    """
+    assert desk.result(text, 2) == 8

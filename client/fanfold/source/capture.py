@@ -258,6 +258,8 @@ def _is_for_effect(graph: Graph, node: ast.Import | ast.ImportFrom, namespace: d
 def _taken(graph: Graph, source: Source, node: ast.stmt, namespace: dict[str, Any]) -> Statement:
     space = space_of(graph, namespace)
     usage = UseSite(source.path, node, "the top of the file")
+    if "of" in graph.spaces[space]:  # the UDF is an object of a library's, which holds a function of this file
+        raise CaptureError("the UDF itself is an object of a library's", next_step="submit a function of this file.")
     given = None
     read = [part for part, _ in executed_parts(graph, node, namespace)]
     if isinstance(node, (ast.ClassDef, ast.FunctionDef)):

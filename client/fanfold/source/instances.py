@@ -373,6 +373,23 @@ def is_unentered(manager: Any) -> bool:
     return getgeneratorstate(manager.gen) == GEN_CREATED
 
 
+#: Where decorators are of which pickle knows a name at most; wrapt's own module has another than it is found by.
+_WRAPPING = {"_wrappers", "wrapt", "toolz", "cytoolz", "contextlib"}
+
+
+def _wrapper(graph: Graph, value: Any) -> Any:
+    """A function under a decorator of wrapt or toolz: decorated anew."""
+    kind = type(value)
+    if known := _known_name(value, kind):
+        return by_name(graph, *known)
+    if kind.__name__ == "curry":
+        return call(graph, kind, value.func, *value.args, **(value.keywords or {}))
+    parts = (value.__wrapped__, value._self_wrapper, value._self_enabled)
+    return ["call", {"of": graph.number(by_name(graph, "wrapt", kind.__name__)), "args": [*map(graph.ref, parts)]}]
+
+
+_DECORATORS = {"FunctionWrapper": _wrapper, "curry": _wrapper, "_GeneratorContextManager": _manager}
+
 #: Where the classes are of variables and names of types.
 OF_TYPES = frozenset({"typing", "typing_extensions", "annotationlib"})
 
@@ -383,8 +400,8 @@ def _of_a_module(kind: type) -> Any:
         return _builtin
     if kind.__module__ in OF_BOTO3:
         return _of_boto3
-    if (kind.__module__, kind.__name__) == ("contextlib", "_GeneratorContextManager"):
-        return _manager
+    if kind.__name__ in _DECORATORS and kind.__module__.partition(".")[0] in _WRAPPING:
+        return _DECORATORS[kind.__name__]
     if kind.__module__ in OF_TYPES:
         from fanfold.source import type_parts
 
