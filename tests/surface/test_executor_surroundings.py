@@ -238,3 +238,14 @@ def test_a_call_may_start_processes_of_its_own():
     with fanfold.Executor(max_workers=1) as executor:
         for method in ("fork", "spawn", "forkserver"):
             assert executor.submit(factorials, method).result(timeout=60) == [1, 1, 2, 6]
+
+
+def test_a_ufunc_of_one_s_own_goes_there_and_back(executor):
+    import numpy as np
+
+    by = 3
+    added, summed = np.frompyfunc(lambda x, y: x + y * by, 2, 1), np.frompyfunc(lambda x, y: x + y, 2, 1, identity=0)
+    there = executor.submit(lambda x: [added(x, 2), summed.reduce([]), np.add(1, 2)], 1).result()
+    assert there == [7, 0, 3]
+    back = executor.submit(lambda: (np.frompyfunc(abs, 1, 1), np.add, summed)).result()
+    assert (back[0](-2), back[1] is np.add, back[2].identity) == (2, True, 0)

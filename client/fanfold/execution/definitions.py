@@ -10,7 +10,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import CellType
 from typing import Any
 
@@ -93,9 +93,11 @@ _OF_TYPES = ("TypeVar", "TypeVarTuple", "ParamSpec", "TypeAliasType")
 
 
 def _reduced_part(obj: Any, kind: Any, is_importable: Callable[[str], bool]) -> Any:
-    """How to make a closure's variable, a type variable or an alias; None for all else."""
+    """How to make a closure's variable, a type variable, an alias or a ufunc; None for all else."""
     if kind is CellType:
         return _reduced_cell(obj)
+    if kind.__name__ == "ufunc":
+        return _reduced_ufunc(obj)
     if kind.__module__ != "typing" or kind.__name__ not in _OF_TYPES:
         return None
     from cloudpickle.cloudpickle import _lookup_module_and_qualname
@@ -104,6 +106,19 @@ def _reduced_part(obj: Any, kind: Any, is_importable: Callable[[str], bool]) -> 
 
     found = _lookup_module_and_qualname(obj, name=obj.__name__)
     return reduced(obj, kind, is_named=found is not None and is_importable(found[0].__name__))
+
+
+def _reduced_ufunc(ufunc: Any) -> tuple[Any, ...] | None:
+    """How to make what `numpy.frompyfunc` has made, which numpy pickles as a name; None for one of a package's."""
+    from fanfold.codec.classes import name_of
+    from fanfold.codec.extended import frompyfunc, function_of
+
+    given = None if name_of(ufunc) else function_of(ufunc)
+    if given is None:
+        return None
+    *arguments, identity = given
+    made: Any = frompyfunc()
+    return made if identity is None else partial(made, identity=identity), tuple(arguments)
 
 
 def _leave_out_slots(made: type, members: dict[str, Any]) -> None:
