@@ -171,9 +171,10 @@ def test_an_executor_s_calls_outlast_a_silence_in_each_of_their_phases(log, monk
     assert len(fanfold.get_jobs()) <= 2  # to submit the calls again would have made more
 
 
-def test_an_executor_that_reaches_no_store_any_more_fails_its_calls_by_the_job_s_name(log, monkeypatch):
+@pytest.mark.parametrize("patience_s", [0.0, 0.5])  # over with the first error, and after many that name no job
+def test_an_executor_that_reaches_no_store_any_more_fails_its_calls_by_the_job_s_name(log, monkeypatch, patience_s):
     monkeypatch.setattr("fanfold.api.executor_jobs._PAUSE_S", 0.01)
-    monkeypatch.setattr("fanfold.api.executor_jobs._PATIENCE_S", 0.1)
+    monkeypatch.setattr("fanfold.api.executor_jobs._PATIENCE_S", patience_s)
     engine = engine_for()
     silent_for(monkeypatch, engine, "start", 1)
     silent_for(monkeypatch, engine.stores.log, "get_job", 10_000)
@@ -182,7 +183,8 @@ def test_an_executor_that_reaches_no_store_any_more_fails_its_calls_by_the_job_s
         with pytest.raises(StoreUnavailable) as caught:
             future.result(timeout=60)
     [job] = fanfold.get_jobs(limit=1)
-    assert f'`fanfold.get_job("{job.id}").wait()` goes on waiting' in caught.value.next_step
+    assert f"Job {job.id} has not started as a whole." in caught.value.message
+    assert f'`fanfold.get_job("{job.id}").wait()` starts it' in caught.value.next_step
 
 
 @pytest.mark.parametrize("follow", ["tail_logs", "logs -f"])

@@ -19,7 +19,6 @@ from fanfold.core.options import unwrapped
 from fanfold.errors import FanfoldError, InputError, RunFailed, StoreUnavailable
 from fanfold.execution.worker.sandbox import thread_variables
 from fanfold.job import Job
-from fanfold.job.waiting import name_job
 from fanfold.submission.prepare import refuse_inside_run, resolve_call
 
 #: A job is started when no further call has come for this long, or when it has this many.
@@ -170,16 +169,21 @@ class _Batch(threading.Thread):
 
         A job that has been written down and could not be started is that job still: who waits for it starts it.
         """
-        deadline, job_id = time.monotonic() + _PATIENCE_S, ""
+        deadline = time.monotonic() + _PATIENCE_S
+        unstarted: StoreUnavailable | None = None
         while True:
             try:
-                return get_job(job_id, engine=self._options.get("engine")) if job_id else self._submit(calls)
+                if unstarted is not None:
+                    return get_job(unstarted.job_id, engine=self._options.get("engine"))
+                return self._submit(calls)
             except StoreUnavailable as error:
-                job_id = error.job_id or job_id
+                if error.job_id:
+                    unstarted = error
                 if time.monotonic() > deadline:
-                    raise (name_job(error, job_id) if job_id else error) from error.__cause__
+                    said = unstarted or error  # how the job stands is known from when it was to start
+                    raise said from said.__cause__
             time.sleep(_PAUSE_S)
-            if not job_id and all(call.future.cancelled() for call in calls):
+            if unstarted is None and all(call.future.cancelled() for call in calls):
                 return None
 
     def _submit(self, calls: list[_FutureCall]) -> Job:
