@@ -55,6 +55,10 @@ def cloudpickle_tests() -> Path:
             archive.extractall(CACHE, filter="data")
     # The tests are to use the cloudpickle that is installed, not the one beside them.
     shutil.rmtree(folder / "cloudpickle", ignore_errors=True)
+    installed = folder / "installed"
+    if not installed.exists():  # a package that some of the tests are about
+        _run([fanfold_python(), "-m", "pip", "install", "-q", "--no-deps", folder / "tests" / "cloudpickle_testpkg"])
+        installed.touch()
     return folder
 
 

@@ -69,6 +69,12 @@ class _Stand(ModuleType):
     def __reduce__(self):
         return importlib.import_module, (self.__name__,)
 
+    def __eq__(self, other):
+        return other is self or other is self.__dict__["_real"]
+
+    def __hash__(self):
+        return hash(self.__dict__["_real"])
+
     def __getattr__(self, name):
         return getattr(self.__dict__["_real"], name)
 

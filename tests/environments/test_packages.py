@@ -10,6 +10,7 @@ import botocore
 import pytest
 
 import fanfold
+from fanfold.cli.app import app
 from fanfold.engines.aws.engine import AwsEngine
 from fanfold.engines.base import engine_for
 from fanfold.environments import wheels
@@ -36,7 +37,7 @@ def everywhere():
     from multiprocessing import get_context
 
     import fftalk
-    import pandas
+    import psutil  # of the environment below
 
     said = [
         subprocess.run(
@@ -50,7 +51,7 @@ def everywhere():
     theirs.close()
     spawned = ours.recv()
     process.join()
-    return [fftalk.VERSION, *(each.decode().strip() for each in said), spawned, pandas.__name__]
+    return [fftalk.VERSION, *(each.decode().strip() for each in said), spawned, psutil.__name__]
 
 
 def _send_version(pipe):
@@ -69,7 +70,7 @@ def talks(index):
 
 
 def test_a_package_is_there_for_its_udf_and_its_children_and_for_nothing_else(engine, talks):
-    assert fanfold.run(everywhere) == ["1.0", "1.0", "1.0", "1.0", "pandas"]
+    assert fanfold.run(everywhere) == ["1.0", "1.0", "1.0", "1.0", "psutil"]
     with pytest.raises(fanfold.RunFailed, match="No module named 'fftalk'"):
         fanfold.run(lacking)
     with pytest.raises(ModuleNotFoundError):
@@ -147,13 +148,12 @@ def test_this_machines_own_packages_serve_where_they_satisfy(index):
     assert index.log == []
 
 
-def test_the_command_line_takes_packages_too(talks, tmp_path):
+def test_the_command_line_takes_packages_too(talks, tmp_path, capsys):
     (tmp_path / "udfs.py").write_text(
         "import fanfold\n\n@fanfold.udf\ndef talk(x: int):\n    import fftalk\n    return fftalk.VERSION\n"
     )
-    command = [sys.executable, "-m", "fanfold", "run", "udfs.py", "x=1", "--with", "fftalk<2", "--with", "ffwords"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.stdout.strip() == "1.0", done.stderr
+    app(["run", str(tmp_path / "udfs.py"), "x=1", "--with", "fftalk<2", "--with", "ffwords"], standalone_mode=False)
+    assert capsys.readouterr().out.strip() == "1.0"
 
 
 def test_what_the_command_line_names_comes_beside_the_udfs_own():
@@ -200,6 +200,7 @@ def test_auto_brings_what_the_image_lacks_at_the_versions_installed_here(on_clou
     assert fanfold.submit(version, [{}], packages="auto", collect=False).results() == ["1.5"]
 
 
+@pytest.mark.parametrize("engine", ["local", pytest.param("aws", marks=pytest.mark.long)], indirect=True)
 def test_a_wheel_and_a_project_of_ones_own_are_brought_along(engine, index, tmp_path):
     """The project builds itself, so that nothing has to be fetched for it."""
     index.add("ffbase", "1.0")
