@@ -80,11 +80,12 @@ def _all_parts(row: str, engine: str, part: str, outcomes: Outcomes) -> tuple[Ou
 
 
 def _summary(outcomes: Outcomes) -> dict:
-    applying = {case: said for case, said in outcomes.items() if said[0] != "skipped"}
+    applying = {case: said for case, said in outcomes.items() if said[0] not in ("skipped", "aside")}
+    aside = sum(said[0] == "aside" for said in outcomes.values())
     counts = Counter(kind for kind, _ in applying.values())
     unlike = sorted((case, said) for case, said in applying.items() if said[0] != "works")
     differences = {case: [kind, _plain(text)] for case, (kind, text) in unlike}
-    return {"of": len(applying), "counts": dict(counts.most_common()), "differences": differences}
+    return {"of": len(applying), "aside": aside, "counts": dict(counts.most_common()), "differences": differences}
 
 
 def _table(kept: dict[str, dict]) -> str:
@@ -100,6 +101,7 @@ def _words(summary: dict | None) -> str:
     if summary is None:
         return "not run"
     others = [f"{count} {kind}" for kind, count in summary["counts"].items() if kind != "works"]
+    others += [f"{aside} more send nothing and pass"] if (aside := summary.get("aside")) else []
     return ", ".join([f"{summary['counts'].get('works', 0)} of {summary['of']}", *others])
 
 
