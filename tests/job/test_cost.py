@@ -73,6 +73,12 @@ def test_so_is_every_earlier_attempt_in_whatever_order_and_however_often_its_eve
     assert summarise(fold(a_job(), events)).busy_s == 21.0
 
 
+def test_what_a_cancel_has_cut_off_counts_as_work_though_its_machine_gave_it_back_without_a_word_of_it():
+    header = a_job(3, instance_type="medium").cancelled(BEGAN + 12)
+    events = [began(0, 0, 2), began(1, 0, 4), machine("m", "up", 0), machine("m", "done", 14)]
+    assert summarise(fold(header, events)).busy_s == 18.0
+
+
 def test_an_attempt_that_was_lost_is_counted_to_when_that_was_noticed_within_its_limit_and_said():
     events = [
         began(0, 0, 0),

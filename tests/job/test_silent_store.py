@@ -42,7 +42,9 @@ def log(monkeypatch):
     return state
 
 
-UNREACHABLE = StoreUnavailable("AWS did not answer dynamodb:Query on table t: no route.", next_step="check it.")
+def unreachable():
+    """An error of its own each time: the job that it names is a part of it."""
+    return StoreUnavailable("AWS did not answer dynamodb:Query on table t: no route.", next_step="check it.")
 
 
 def test_a_wait_outlasts_a_store_that_does_not_answer(log):
@@ -54,7 +56,7 @@ def test_a_wait_outlasts_a_store_that_does_not_answer(log):
         if log.asked > 20:
             log.broken = None
 
-    log.broken = UNREACHABLE
+    log.broken = unreachable()
     for state in job.changes(idle=idle):
         last = state
     assert last.done
@@ -66,7 +68,7 @@ def test_a_wait_outlasts_a_store_that_does_not_answer(log):
 
 def test_a_wait_with_a_timeout_says_since_when_nothing_has_answered(log):
     job = fanfold.submit(squared, range(2), collect=False, cache=False)
-    log.broken = UNREACHABLE
+    log.broken = unreachable()
     began = time.monotonic()
     with pytest.raises(WaitTimeout, match="no answer since"):
         job.wait(timeout=0.3)
@@ -76,7 +78,7 @@ def test_a_wait_with_a_timeout_says_since_when_nothing_has_answered(log):
 @pytest.mark.parametrize("ask", ["as_completed", "results", "collect"])
 def test_results_come_through_a_silence(log, monkeypatch, ask):
     job = fanfold.submit(squared, range(4), collect=False, cache=False)
-    log.broken = UNREACHABLE
+    log.broken = unreachable()
     real = time.sleep
 
     def sleep(seconds):
@@ -97,12 +99,12 @@ def test_results_come_through_a_silence(log, monkeypatch, ask):
 
 def silent_for(monkeypatch, owner, name, times):
     """Have so many of a client's coming calls of a method get no answer; what is left of them."""
-    left, real = [UNREACHABLE] * times, getattr(owner, name)
+    left, real = [unreachable() for _ in range(times)], getattr(owner, name)
 
     def ask(*arguments, **named):
         thread = threading.current_thread()  # the local engine's own are no clients
         if left and (thread is threading.main_thread() or thread.name.startswith("fanfold-executor")):
-            raise copy.copy(left.pop())
+            raise left.pop()
         return real(*arguments, **named)
 
     monkeypatch.setattr(owner, name, ask)
@@ -195,7 +197,7 @@ def test_logs_are_followed_through_a_silence(log, capsys, follow):
 
     job = fanfold.submit(talks, [7], collect=False, cache=False)
     job.wait()
-    log.broken = UNREACHABLE
+    log.broken = unreachable()
 
     real = engine_for().stores.log.read_since
 
@@ -241,8 +243,9 @@ def test_whatever_is_asked_of_a_job_in_vain_names_it(log, ask):
     assert code_for(caught.value) is ExitCode.INCOMPLETE
 
 
-@pytest.mark.parametrize("error", [UNREACHABLE, SignInNeeded("Expired.", next_step="sign in again.")])
-def test_a_job_that_is_written_down_and_cannot_be_started_is_named(monkeypatch, error):
+@pytest.mark.parametrize(("step", "asked"), [("start", {}), ("follow", {"ramp": True})])
+@pytest.mark.parametrize("error", [unreachable(), SignInNeeded("Expired.", next_step="sign in again.")])
+def test_a_job_that_is_written_down_and_cannot_be_started_is_named(monkeypatch, error, step, asked):
     """To call again would have it twice."""
     engine = engine_for()
 
@@ -250,9 +253,9 @@ def test_a_job_that_is_written_down_and_cannot_be_started_is_named(monkeypatch, 
         raise copy.copy(error)
 
     with monkeypatch.context() as patched:
-        patched.setattr(engine, "start", fail)
+        patched.setattr(engine, step, fail)
         with pytest.raises(type(error)) as caught:
-            fanfold.submit(squared, range(3), cache=False)
+            fanfold.submit(squared, range(3), cache=False, **asked)
     [job] = fanfold.get_jobs(limit=1)
     assert f"Job {job.id} has not started as a whole." in caught.value.message
     assert f'`fanfold.get_job("{job.id}").wait()` starts it' in caught.value.next_step
@@ -268,7 +271,7 @@ def test_a_retry_that_cannot_be_started_names_the_job_and_leaves_nothing_queued(
     engine = engine_for()
 
     def fail(*_):
-        raise copy.copy(UNREACHABLE)
+        raise unreachable()
 
     with monkeypatch.context() as patched:
         patched.setattr(engine, "start", fail)
@@ -291,7 +294,7 @@ def test_what_could_not_be_stopped_is_stopped_by_cancelling_again(monkeypatch, t
     engine, stopped = engine_for(), []
 
     def fail(*_):
-        raise copy.copy(UNREACHABLE)
+        raise unreachable()
 
     with monkeypatch.context() as patched:
         patched.setattr(engine, "cancel", fail)

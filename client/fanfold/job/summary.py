@@ -154,6 +154,14 @@ def _line(label: str, text: str) -> str:
     return textwrap.fill(text, 80, initial_indent=f"  {label:<8} ", subsequent_indent=" " * 11, break_on_hyphens=False)
 
 
+def _untold_s(state: JobState) -> Iterator[float]:
+    """The seconds of each attempt that has told none: it goes on, a cancel has cut it off, or it was lost."""
+    for index, number, began_at, ended_at in state.spending.unmeasured():
+        runs = state.status_of(index) is RunStatus.RUNNING and state.attempt_of(index) == number
+        end = ended_at or state.header.cancelled_at or (state.now() if runs else began_at)
+        yield max(0.0, end - began_at)
+
+
 def summarise(state: JobState) -> Summary:
     """The summary of a job as it is now."""
     measured, stops = state.performed(), records(state.job_events(EventKind.STOP), StopRecord)
@@ -165,7 +173,7 @@ def summarise(state: JobState) -> Summary:
         counts={status.value: count for status, count in state.counts().items() if count},
         untold=next((one.reason for one in stops if one.name == UNTOLD), ""),
         wall_s=wall_s(state),
-        busy_s=sum(state.measured_s()),
+        busy_s=sum(state.measured_s()) + sum(_untold_s(state)),
         median_s=median(times) if times else None,
         longest_s=max(times, default=None),
         peak_memory_mib=max(peaks_mib, default=None),

@@ -167,10 +167,10 @@ class Submission(NamedTuple):
                 begin_ramp(self.engine, header)
             else:
                 self.engine.start(header, self.runs())
+            if self.follows or header.stages or header.ladder:
+                self.engine.follow(header)
         except (ConfigurationError, StoreUnavailable) as error:
             raise name_job(error, header.id, _START_IT, "has not started as a whole") from error.__cause__
-        if self.follows or header.stages or header.ladder:
-            self.engine.follow(header)
 
 
 class Draft:
