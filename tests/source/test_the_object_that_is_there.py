@@ -151,6 +151,36 @@ def test_what_numpy_does_about_an_error_is_what_the_file_says(desk: Desk, settin
     assert desk.elsewhere(bundle) == list(here)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "copyreg.pickle(J, lambda j: (J, (j.a + 1000,)))",
+        "copyreg.pickle(J, reduced)",
+        "copyreg.dispatch_table[J] = reduced",
+        "pickle(J, reduced)",
+    ],
+)
+def test_what_a_file_has_told_copyreg_holds_there_too(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    import copyreg
+
+    monkeypatch.setattr(copyreg, "dispatch_table", copyreg.dispatch_table.copy())
+    text = f"""
+import copy, copyreg
+from copyreg import pickle
+class J:
+    def __init__(self, a):
+        self.a = a
+def reduced(j):
+    return J, (j.a + 1000,)
+{statement}
+def main():
+    return copy.copy(J(1)).a
+"""
+    assert desk.elsewhere(desk.capture(text)) == 1001
+
+
 SET_UP = """
 import csv, decimal, os, socket, warnings
 decimal.getcontext().prec = 50

@@ -52,7 +52,9 @@ _SETTINGS = {"config", "rcParams", "options"}
 #: As much of a statement as one line has room for.
 _LONGEST_TEXT = 100
 #: Modules whose settings are the whole process's, used or not.
-_ALWAYS = {"warnings", "logging", "os", "sys"}
+_ALWAYS = {"warnings", "logging", "os", "sys", "copyreg"}
+#: What `copyreg` calls its settings, which are names of something else elsewhere.
+_COPYREG = {"pickle", "constructor", "add_extension", "remove_extension"}
 #: What belongs to the process that submits.
 _NOT = {"fanfold", "signal", "multiprocessing", "unittest", "pytest", "IPython"}
 #: Whose objects are data, which travels as it is by now.
@@ -167,6 +169,8 @@ def _sets(graph: Graph, called: ast.expr, namespace: dict[str, Any]) -> bool:
         return True  # tqdm.pandas()
     if name == "addFilter" and type(value).__name__ == "Logger":
         return False  # which has its filters with it
+    if _module_of(value) == "copyreg" and name in _COPYREG:
+        return True
     if not re.match(_SETTERS, name) or (name == "update" and not _SETTINGS.intersection(chain)):
         return False
     given = {each.value for each in called.args if isinstance(each, ast.Constant)}
@@ -222,19 +226,21 @@ def _root(expression: ast.AST) -> str | None:
             return None
 
 
-def _is_harmless(expression: ast.expr, namespace: dict[str, Any]) -> bool:
+def _is_harmless(node: ast.AST, namespace: dict[str, Any]) -> bool:
     """Whether an expression may be evaluated again: it calls classes of libraries at the most."""
-    for node in ast.walk(expression):
-        if isinstance(node, ast.Call):
-            chain = dotted(node.func)
-            value = namespace.get(chain[0]) if chain else None
-            for attribute in (chain or ("",))[1:]:
-                value = getattr(value, attribute, None)
-            if not (isinstance(value, type) and is_library(value.__module__)):
-                return False
-        elif not isinstance(node, _HARMLESS):
+    if isinstance(node, ast.Lambda):  # which only makes a function
+        parts = [*node.args.defaults, *node.args.kw_defaults]
+        return all(_is_harmless(part, namespace) for part in parts if part is not None)
+    if isinstance(node, ast.Call):
+        chain = dotted(node.func)
+        value = namespace.get(chain[0]) if chain else None
+        for attribute in (chain or ("",))[1:]:
+            value = getattr(value, attribute, None)
+        if not (isinstance(value, type) and is_library(value.__module__)):
             return False
-    return True
+    elif not isinstance(node, _HARMLESS):
+        return False
+    return all(_is_harmless(part, namespace) for part in ast.iter_child_nodes(node))
 
 
 def _is_for_effect(graph: Graph, node: ast.Import | ast.ImportFrom, namespace: dict[str, Any]) -> bool:
