@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import itertools
 import tracemalloc
+import typing
 from pathlib import Path
 
 import pydantic
@@ -164,3 +165,18 @@ def test_a_moment_with_an_offset_that_was_written_as_text_can_be_sent_and_is_of_
     assert type(bound["at"].tzinfo) is dt.timezone
     assert bound["at"].utcoffset() == dt.timedelta(hours=2)
     assert bound["more"][0].tzinfo == dt.timezone.utc
+
+
+P = typing.ParamSpec("P")
+
+
+def logged(*args: P.args, **kwargs: P.kwargs): ...
+
+
+def renamed(n: typing.Annotated[int, pydantic.Field(alias="m")]): ...
+
+
+@pytest.mark.parametrize(("udf", "given"), [(logged, {"a": 1}), (renamed, {"n": 1})])
+def test_what_pydantic_has_to_say_of_an_annotation_is_not_told_to_whoever_calls(udf, given, recwarn):
+    assert list(validated([given], Signature.of(udf), {}))
+    assert not recwarn.list

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import types
 import typing
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
@@ -196,19 +197,22 @@ class _Lax:
 
     @cached_property
     def _adapter(self) -> Any:
-        from pydantic import ConfigDict, PydanticUserError, TypeAdapter
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what an annotation is to pydantic, which its author has not asked
+            return _adapter_of(_readable(self._annotation))
 
-        annotation = _readable(self._annotation)
+
+def _adapter_of(annotation: Any) -> Any:
+    """What pydantic reads values of an annotation with; None where it cannot read it."""
+    from pydantic import ConfigDict, PydanticUserError, TypeAdapter
+
+    try:
         try:
             return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
         except PydanticUserError:  # a model or a dataclass brings its own configuration
-            pass
-        except Exception:  # noqa: BLE001 - an annotation may be any object at all; what pydantic cannot read says nothing
-            return None
-        try:
             return TypeAdapter(annotation)
-        except Exception:  # noqa: BLE001 - as above
-            return None
+    except Exception:  # noqa: BLE001 - an annotation may be any object at all; what pydantic cannot read says nothing
+        return None
 
 
 def _has_references(value: Any) -> bool:
