@@ -245,3 +245,52 @@ def test_every_python_computes_the_same(desk: Desk, python: str) -> None:
     done = subprocess.run([python, "-c", HASH], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == GOLDEN
+
+
+FROZEN = """
+class Conf:
+    __slots__ = ("name", "_hash", "more")
+    def __init__(self, name, more=None):
+        self.name, self.more = name, more
+        self._hash = hash((Conf, name))
+    def __hash__(self):
+        return self._hash
+class Open:
+    def __init__(self, name, more=None):
+        self.name, self.more, self.cached_hash = name, more, hash(name)
+    def __hash__(self):
+        return hash(self.name)
+"""
+
+HASHED = """
+import sys
+sys.path[:0] = [sys.argv[1], sys.argv[2]]
+import work
+from fanfold.source.capture import capture
+print([capture(each).code_hash for each in (work.slots, work.attributes, work.nested, work.in_parts)])
+"""
+
+HOLDING = """
+from confs_that_hash import Conf, Open
+A, B, C, D = Conf("a"), Open("a"), Conf("a", Open("b")), Open("a", [len])
+def slots(): return A.name
+def attributes(): return B.name
+def nested(): return C.name
+def in_parts(): return D.name
+"""
+
+
+def test_a_hash_that_an_object_keeps_of_itself_is_another_in_each_process_and_does_not_count(desk: Desk) -> None:
+    desk.write("../site-packages/confs_that_hash.py", FROZEN)
+
+    def hashes(seed: str) -> list[str]:
+        command = [sys.executable, "-c", HASHED, str(desk.root), str(desk.installed)]
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return list(ast.literal_eval(done.stdout))
+
+    desk.write("work.py", HOLDING)
+    first = hashes("1")
+    assert hashes("2") == first
+    desk.write("work.py", HOLDING.replace('"a"', '"c"'))
+    assert not set(hashes("1")) & set(first)

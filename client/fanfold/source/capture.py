@@ -157,26 +157,24 @@ def _parts_of_setting(graph: Graph, node: ast.stmt, namespace: dict[str, Any]) -
 
 def _sets(graph: Graph, called: ast.expr, namespace: dict[str, Any]) -> bool:
     """Whether a call is one by which a library that is used is set up."""
-    function = called.func if isinstance(called, ast.Call) else called
-    chain = dotted(function)
-    if chain is None or len(chain) < 1 or not isinstance(called, ast.Call):
+    chain = dotted(called.func) if isinstance(called, ast.Call) else None
+    if not chain or not isinstance(called, ast.Call):
         return False
     name = chain[-1]
     value = namespace.get(chain[0])
     if len(chain) == 1:
         name = str(getattr(value, "__name__", name))
+    if _module_of(value) == "copyreg":
+        return name in _COPYREG
     if name in graph.project.imports and is_library(_module_of(value)) and not _travels_as_it_is(value):
         return True  # tqdm.pandas()
-    if name == "addFilter" and type(value).__name__ == "Logger":
-        return False  # which has its filters with it
-    if _module_of(value) == "copyreg" and name in _COPYREG:
-        return True
-    if not re.match(_SETTERS, name) or (name == "update" and not _SETTINGS.intersection(chain)):
+    has_its_own = name == "addFilter" and type(value).__name__ == "Logger"  # its filters are with it
+    if has_its_own or not re.match(_SETTERS, name) or (name == "update" and not _SETTINGS.intersection(chain)):
         return False
     given = {each.value for each in called.args if isinstance(each, ast.Constant)}
     if is_library(_module_of(value)) and not given.isdisjoint(graph.mentions):
         return True  # @register_dataframe_accessor("geo"), of which the code uses `geo`
-    return _is_of_used_library(graph, function, namespace)
+    return _is_of_used_library(graph, called.func, namespace)
 
 
 def _is_of_used_library(graph: Graph, expression: ast.expr, namespace: dict[str, Any]) -> bool:

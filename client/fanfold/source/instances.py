@@ -440,7 +440,7 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
     graph.note_lane("object", graph.label(), f"a {kind.__module__}.{kind.__qualname__}")
     parts: dict[str, Any] = {"of": graph.ref(maker), "args": [graph.ref(each) for each in args]}
     if state is not None:
-        parts |= {"state": _state(graph, state), **_shared(value, kind, state)}
+        parts |= {"state": _state(graph, value, state), **_shared(value, kind, state)}
     if left_out := forgotten(value, state):
         parts["attributes"] = [[name, graph.ref(each, f".{name}")] for name, each in left_out.items()]
     if items is not None:
@@ -552,11 +552,16 @@ def _shared(value: Any, kind: type, state: Any) -> dict[str, bool]:
     return {"shared": True} if is_its_own and not is_library(str(kind.__module__)) else {}
 
 
-def _state(graph: Graph, state: Any) -> Any:
+def _state(graph: Graph, value: Any, state: Any) -> Any:
     if type(state) is dict:
-        for name, value in state.items():
-            graph.ref(value, f".{name}")
-    return graph.ref(state)
+        for name, each in state.items():
+            graph.ref(each, f".{name}")
+    ref = graph.ref(state)
+    if is_library(str(type(value).__module__)):
+        from fanfold.source.kept_hashes import leave_out
+
+        leave_out(graph, value, state)
+    return ref
 
 
 def _asked(value: Any, attribute: str) -> Any:

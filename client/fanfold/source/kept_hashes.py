@@ -1,0 +1,56 @@
+"""Hashes that an object of a library's keeps of itself, as a frozen configuration does: each process has another.
+
+What is hashed is in the object's state too, so the code hash goes by that. A hash that an object of the user's keeps
+counts, for nobody knows what else it is taken for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fanfold.source.graph import Graph
+
+#: Less may be a number of the object's own.
+_LEAST = 1 << 32
+#: What a class has as its hash that says nothing of its objects' state.
+_NO_OWN: tuple[Any, ...] = (None, object.__hash__)
+
+
+def leave_out(graph: Graph, value: Any, state: Any) -> None:
+    """Have the state of a library's object mean what it does without the hash that it keeps of itself."""
+    if type(value).__hash__ in _NO_OWN:
+        return
+    try:
+        own = hash(value)
+    except Exception:  # noqa: BLE001 - a library's `__hash__`, which may raise anything
+        return
+    number = graph.number_of(state) if abs(own) >= _LEAST else None
+    if number is not None and graph.nodes[number]:
+        _leave_out(graph, number, state, own)
+
+
+def _leave_out(graph: Graph, number: int, state: Any, own: int) -> None:
+    node = graph.nodes[number]
+    if node[0] == "value":
+        from fanfold.source.instances import encoded
+
+        graph.give_meaning(number, ["value", encoded(_without(state, own))])
+    elif node[0] == "dict":
+        pairs = zip(node[1], state.items(), strict=True)
+        kept = [refs for refs, (name, each) in pairs if not _is_hash(name, each, own)]
+        graph.give_meaning(number, ["dict", kept])
+    elif node[0] == "tuple":
+        for ref, part in zip(node[1], state, strict=True):
+            if type(ref) is int and type(part) is dict and graph.nodes[ref]:
+                _leave_out(graph, ref, part, own)
+
+
+def _without(state: Any, own: int) -> Any:
+    if type(state) is tuple:
+        return tuple([_without(part, own) for part in state])
+    return {k: v for k, v in state.items() if not _is_hash(k, v, own)} if type(state) is dict else state
+
+
+def _is_hash(name: Any, value: Any, own: int) -> bool:
+    return type(name) is str and "hash" in name.lower() and type(value) is int and value == own
