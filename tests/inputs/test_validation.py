@@ -177,6 +177,6 @@ def renamed(n: typing.Annotated[int, pydantic.Field(alias="m")]): ...
 
 
 @pytest.mark.parametrize(("udf", "given"), [(logged, {"a": 1}), (renamed, {"n": 1})])
-def test_what_pydantic_has_to_say_of_an_annotation_is_not_told_to_whoever_calls(udf, given, recwarn):
+def test_what_pydantic_has_to_say_of_an_annotation_is_not_told_to_who_calls(udf, given, recwarn):
     assert list(validated([given], Signature.of(udf), {}))
     assert not recwarn.list
