@@ -89,6 +89,47 @@ def test_what_nobody_has_touched_comes_from_the_cache(scenes):
     assert cached(stored, range(3), out=scenes) == 2
 
 
+def reads_slowly(path: Path, seen: str, replaced: str) -> str:
+    import time
+
+    text = path.read_text()
+    Path(seen).touch()
+    while not Path(replaced).exists():
+        time.sleep(0.01)
+    return text
+
+
+def test_what_has_read_a_file_that_somebody_replaced_meanwhile_does_not_serve_for_the_new_one(scenes, eventually):
+    path, seen, replaced = write(scenes, "scene", "before"), scenes / "seen", scenes / "replaced"
+    told = {"seen": str(seen), "replaced": str(replaced)}
+    job = fanfold.submit(reads_slowly, [path], collect=False, **told)
+    eventually(seen.exists)
+    write(scenes, "scene", "after it")
+    replaced.touch()
+    assert job.results() == ["before"]
+    assert fanfold.submit(reads_slowly, [path], collect=False, **told).results() == ["after it"]
+    assert cached(reads_slowly, [path], **told) == 1
+
+
+def writes(day: int, out: Path) -> int:
+    return out.write_text("*" * day)
+
+
+def writes_and_returns(day: int, out: Path) -> Path:
+    writes(day, out)
+    return out
+
+
+def test_what_writes_a_file_that_was_not_there_or_that_it_returns_serves_again(scenes, capfd):
+    assert [cached(writes, [1], out=scenes / "new") for _ in range(2)] == [0, 1]
+    write(scenes, "old", "text")
+    assert [cached(writes_and_returns, [3], out=scenes / "old") for _ in range(2)] == [0, 1]
+    write(scenes, "old", "text")
+    assert capfd.readouterr().err == ""
+    assert [cached(writes, [5], out=scenes / "old") for _ in range(2)] == [0, 0], "another may have replaced it"
+    assert "old has changed while a run of writes was given it: the result serves no other" in capfd.readouterr().err
+
+
 def test_a_returned_path_that_is_gone_is_made_again(scenes):
     assert cached(stored, range(2), out=scenes) == 0
     shutil.rmtree(scenes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -31,7 +32,7 @@ from fanfold.errors import StoreError, StoreFull
 from fanfold.execution.calls import Assignment, Call, Feed, Report
 from fanfold.execution.channel import Asked, Reply
 from fanfold.execution.pool.pool import Pool
-from fanfold.execution.worker.marks import GIVEN, GOT, UNSEEN
+from fanfold.execution.worker.marks import CHANGED, GIVEN, GOT, UNSEEN
 from fanfold.execution.worker.perform import UNKEPT
 from fanfold.stores.disk import MAKE_ROOM, disk_errors
 from fanfold.stores.keys import result_key
@@ -322,6 +323,7 @@ class Recorder:
         self._hold_s = hold_s
         self._held: list[Event] = []
         self._flushed_at = 0.0
+        self._has_said = False
 
     def record(self, reports: Sequence[Report]) -> list[Event]:
         """Keep what happened; the events that are now on record and are not output or load. Again is harmless."""
@@ -362,6 +364,9 @@ class Recorder:
         assert event.output is not None
         if not self._header.cache or UNSEEN in event.data:
             return
+        if CHANGED in event.data:
+            self._say_changed(event.data[CHANGED])
+            return
         took_s = event.usage.duration_s if event.usage else 0.0
         key, given, got = self._cache_key(event.index), event.data.get(GIVEN), event.data.get(GOT)
         if given:
@@ -370,6 +375,16 @@ class Recorder:
         if got is not None:
             seal = Output(RETURNED, sha256(got.encode()).hexdigest(), len(got), got.encode())
             yield CacheEntry(returned_key(key), seal, event.at, 0.0, event.job_id)
+
+    def _say_changed(self, path: str) -> None:
+        """Say on stderr, once, why a result will not serve again."""
+        if not self._has_said:
+            self._has_said = True
+            sys.stderr.write(
+                f"fanfold: {path} has changed while a run of {self._header.name} was given it: the result serves no"
+                " other job, for nobody can tell which of the two it has read. Have a run return the paths that it"
+                " writes.\n"
+            )
 
 
 def finished(events: Sequence[Event]) -> list[Event]:
