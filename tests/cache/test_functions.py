@@ -5,6 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import fanfold
+from fanfold.source import capture as capturing
 
 
 def test_a_function_with_a_cache_of_its_own_is_computed_by_one_thread_or_process_at_a_time(tmp_path):
@@ -26,3 +32,26 @@ def test_a_function_with_a_cache_of_its_own_is_computed_by_one_thread_or_process
     both = [subprocess.Popen(command, env={**os.environ, "FANFOLD_HOME": str(tmp_path / "home")}) for _ in range(2)]
     assert [one.wait(60) for one in both] == [0, 0]
     assert (tmp_path / "computed").read_text() == "2 1 "
+
+
+def test_what_several_threads_call_first_at_once_is_known_by_one_code(monkeypatch):
+    captured, all_here = [], threading.Barrier(3)
+    real = capturing.capture
+
+    def capture(function):
+        captured.append(real(function))
+        time.sleep(0.05)  # time for the others to come
+        return captured[-1]
+
+    @fanfold.cache
+    def half(x):
+        return x / 2
+
+    def call(x):
+        all_here.wait(timeout=60)
+        return half(x)
+
+    monkeypatch.setattr(capturing, "capture", capture)
+    with ThreadPoolExecutor(3) as threads:
+        assert list(threads.map(call, [2, 4, 6])) == [1, 2, 3]
+    assert len(captured) == 1

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from fanfold.contract.layout import ENV_SCRATCH
 from fanfold.core.cache_key import parse_age
+from fanfold.core.processes import Locked
 from fanfold.errors import CaptureError, CodecError, InputError
 from fanfold.settings import current
 
@@ -25,6 +26,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _DEFAULT_AGE = "12h"
+_first_calls = Locked()
 
 
 class CachedFunction(Generic[P, R]):
@@ -74,7 +76,8 @@ class CachedFunction(Generic[P, R]):
 
         blobs: list[str] = []
         try:
-            self._code = self._code or capture(self._fn).code_hash
+            with _first_calls.lock:  # a thread that came second would meet, and count, what the first has noted here
+                self._code = self._code or capture(self._fn).code_hash
             given = inspect.signature(self._fn).bind(*args, **kwargs)
             given.apply_defaults()
             counted = {name: value for name, value in given.arguments.items() if name not in self._exclude}
