@@ -1,6 +1,7 @@
 """Arguments and small results as text: everything comes back exactly, in order, and always as the same text."""
 
 import datetime as dt
+import io
 import json
 import math
 import threading
@@ -247,3 +248,19 @@ def test_a_pickle_has_the_code_that_no_name_leads_to_for_the_same_python_alone(m
     monkeypatch.setattr(pickled_code.sys, "version_info", (3, 99, 0))
     with pytest.raises(CodecError, match="read it with Python 3"):
         decode(encoded.codec, encoded.data, allow_pickle=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        (io.StringIO("a"), "what it holds: `value.getvalue()`"),
+        (io.BytesIO(b"a"), "what it holds: `value.getvalue()`"),
+        ({1: 2}.keys(), "`list(value)`"),
+        ({1: 2}.items(), "`dict(value)`"),
+    ],
+)
+def test_the_hint_says_return_of_a_result_and_pass_of_an_argument(value, hint):
+    for name, said in (("result", "return"), ("day", "pass")):
+        with pytest.raises(CodecError) as caught:
+            encode_json(value, name=name)
+        assert caught.value.instead == f"{said} {hint}"

@@ -7,6 +7,7 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -123,8 +124,8 @@ def test_a_live_object_in_a_closure_or_a_default(desk: Desk) -> None:
 def test_what_contains_itself_too_deeply(desk: Desk) -> None:
     module = desk.module("deep = object\nfor _ in range(9000): deep = [deep]\ndef main(): return deep\n")
     assert refusal(module.main) == (
-        "'main' uses something that contains itself, or is nested too deeply to be taken apart.\n"
-        "  Next: pass what it is made from as a parameter, and build it inside the function."
+        f"{module.__file__}:3: 'main' uses 'deep', which contains itself, or is nested too deeply to be taken apart.\n"
+        "  Next: make 'deep' inside the function, or pass what it is made from as a parameter."
     )
 
 
@@ -232,3 +233,31 @@ def test_a_project_module_that_is_not_python_source(desk: Desk) -> None:
         )
     finally:
         del sys.modules["fast"]
+
+
+PATCHED = """
+import time
+from unittest import mock
+def now():
+    return time.strftime("%Y")
+def main():
+    return now()
+def patched_inside():
+    with mock.patch("time.strftime", return_value="1999"):
+        return now()
+"""
+
+
+def test_what_has_no_end_is_named(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A mock that has been called has a call, which has a call for each attribute that it is asked for.
+    module = desk.module(PATCHED)
+    with monkeypatch.context() as patches:
+        patches.setattr("time.strftime", mock.MagicMock(return_value="1999"))
+        assert module.main() == "1999"
+        assert refusal(module.main) == (
+            f"{module.__file__}:3: 'now' uses 'time.strftime', which contains itself, or is nested too deeply to be "
+            "taken apart.\n"
+            "  Next: put it in the place of 'time.strftime' inside the function, or pass what it is made from as a "
+            "parameter."
+        )
+    assert desk.elsewhere(capture(module.patched_inside)) == "1999"

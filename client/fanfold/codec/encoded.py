@@ -71,6 +71,11 @@ _INSTEAD = {
     "collections.deque": "`list(value)`",
     "builtins.BaseException": "`str(value)`, or raise it",
     "builtins.memoryview": "`bytes(value)`",
+    "builtins.dict_keys": "`list(value)`",
+    "builtins.dict_values": "`list(value)`",
+    "builtins.dict_items": "`dict(value)`",
+    "io.StringIO": "what it holds: `value.getvalue()`",
+    "io.BytesIO": "what it holds: `value.getvalue()`",
     "io.IOBase": "what it holds (`.read()`), or its path",
     "typing.IO": "what it holds (`.read()`), or its path",
     "h5py.HLObject": "what was read: `dataset[:]`, or the file's path",
@@ -131,11 +136,12 @@ def refuse(value: Any, where: str) -> CodecError:
     """The error for `value`, found at `where`: its type, its place, and what to return instead."""
     kind = type(value)
     instead = _instead(value)
+    verb = "return" if where == "result" or where.startswith(("result[", "result.")) else "pass"
     pickled = "" if hasattr(value, "__next__") else '; or opt in to pickle with `@fanfold.udf(serializer="pickle")`'
     return CodecError(
         f"{where} is a {kind.__module__}.{kind.__qualname__}, which has no codec.",
         next_step=f"return {instead}{pickled}.",  # no iterator can be pickled
-        instead=f"pass {instead}",
+        instead=f"{verb} {instead}",
     )
 
 

@@ -313,7 +313,7 @@ class Captured:
                 # Its own module is one that others import: both must mean the same module.
                 self.bundle = self._captured(None)
         except RecursionError:
-            raise refusals.too_deep(self.udf) from None
+            raise refusals.too_deep(self.udf, *self.graph.last_use()) from None
 
     def reference(self, thing: Any) -> Any:
         """What `load.part_of` makes of it the class or function that an argument refers to: of the UDF's own graph.

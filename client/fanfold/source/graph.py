@@ -264,9 +264,13 @@ class Graph:
         self._steps = steps
         self._uses.pop()
 
+    def last_use(self) -> tuple[UseSite | None, str]:
+        """Which use was being looked into last, and the name that it has there."""
+        return self._uses[-1] if self._uses else (None, "")
+
     def refuse(self, value: Any, why: str = "") -> Exception:
         """The error for a value that cannot travel, by the name, file and line that use it."""
-        usage, name = self._uses[-1] if self._uses else (None, "")
+        usage, name = self.last_use()
         return refusals.cannot_travel(usage, name, value, "".join(self._steps), why)
 
     # Which lane each thing takes, for `explain`

@@ -37,11 +37,10 @@ def _leave_out(graph: Graph, number: int, state: Any, own: int) -> None:
 
         graph.give_meaning(number, ["value", encoded(_without(state, own))])
     elif node[0] == "dict":
-        pairs = zip(node[1], state.items(), strict=True)
-        kept = [refs for refs, (name, each) in pairs if not _is_hash(name, each, own)]
-        graph.give_meaning(number, ["dict", kept])
+        # As it was described: an object that makes its attributes when it is asked, as a mock does, has more by now.
+        graph.give_meaning(number, ["dict", [refs for refs in node[1] if not _are_hash(refs, own)]])
     elif node[0] == "tuple":
-        for ref, part in zip(node[1], state, strict=True):
+        for ref, part in zip(node[1], state, strict=False):
             if type(ref) is int and type(part) is dict and graph.nodes[ref]:
                 _leave_out(graph, ref, part, own)
 
@@ -50,6 +49,10 @@ def _without(state: Any, own: int) -> Any:
     if type(state) is tuple:
         return tuple([_without(part, own) for part in state])
     return {k: v for k, v in state.items() if not _is_hash(k, v, own)} if type(state) is dict else state
+
+
+def _are_hash(refs: list[Any], own: int) -> bool:
+    return all(type(ref) is list for ref in refs) and _is_hash(refs[0][0], refs[1][0], own)
 
 
 def _is_hash(name: Any, value: Any, own: int) -> bool:

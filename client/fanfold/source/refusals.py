@@ -45,12 +45,20 @@ def which_class(made: type, path: str, lines: list[int]) -> CaptureError:
     )
 
 
-def too_deep(value: Any) -> CaptureError:
-    """Of what is nested deeper than Python can recurse."""
-    name = getattr(value, "__qualname__", type(value).__qualname__)
+def too_deep(value: Any, usage: UseSite | None = None, name: str = "") -> CaptureError:
+    """Of what is nested deeper than Python can recurse; the use is that which was being looked into."""
+    owner = getattr(value, "__qualname__", type(value).__qualname__)
+    what = "contains itself, or is nested too deeply to be taken apart"
+    if usage is None or not name or name == owner:
+        return CaptureError(
+            f"{owner!r} uses something that {what}.",
+            next_step="pass what it is made from as a parameter, and build it inside the function.",
+        )
+    is_part = "." in name and not name.startswith(f"{usage.owner}.")  # of a library, where somebody has put it
+    step = f"put it in the place of {name!r} inside the function" if is_part else f"make {name!r} inside the function"
     return CaptureError(
-        f"{name!r} uses something that contains itself, or is nested too deeply to be taken apart.",
-        next_step="pass what it is made from as a parameter, and build it inside the function.",
+        f"{shown_path(usage.path)}:{usage.line_of(name)}: {usage.owner!r} uses {name!r}, which {what}.",
+        next_step=f"{step}, or pass what it is made from as a parameter.",
     )
 
 
