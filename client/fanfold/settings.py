@@ -357,7 +357,7 @@ class Logger:
 
 
 class WithoutOwnFrames:
-    """Lets a `FanfoldError` leave a public function without the frames of Fanfold's own code.
+    """Lets a `FanfoldError`, or an interrupt that says what it did, leave without the frames of Fanfold's own code.
 
     Its message is all that a user needs. `FANFOLD_LOG=debug` keeps the frames, as does Python 3.10.
     """
@@ -369,7 +369,8 @@ class WithoutOwnFrames:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Drop the frames up to here, and those of AWS's library; what the UDF raised keeps its own."""
-        if isinstance(error, FanfoldError) and os.environ.get("FANFOLD_LOG") != "debug":
+        is_ours = isinstance(error, FanfoldError) or (isinstance(error, KeyboardInterrupt) and error.args)
+        if error is not None and is_ours and os.environ.get("FANFOLD_LOG") != "debug":
             error.__traceback__ = None
             cause = error.__cause__
             if cause is not None and type(cause).__module__.partition(".")[0] == "botocore":

@@ -133,6 +133,15 @@ def test_a_module_that_cannot_be_read(desk: Desk) -> None:
     assert said.endswith(f"Next: correct {path}, or leave the import out.")
 
 
+def test_a_loaded_module_that_cannot_be_read_any_more(desk: Desk) -> None:
+    """What refers to it may stand in no import of any file: then the message begins with the module."""
+    desk.module("def scale(x): return x\n", "lib")
+    user = desk.module("import lib\nscale = lib.scale\ndel lib\ndef main(x): return scale(x)\n")
+    desk.write("lib.py", "def scale(x:\n")
+    with pytest.raises(CaptureError, match=r"^module 'lib' of your project cannot be read"):
+        capture(user.main)
+
+
 def test_a_nested_function_of_such_a_module_lives_in_it(desk: Desk) -> None:
     desk.write("util.py", "import work\n")
     module = desk.module(

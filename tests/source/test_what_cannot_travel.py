@@ -146,6 +146,36 @@ def test_a_file_that_has_changed_since(desk: Desk) -> None:
     assert "has changed" in refusal(module.main)
 
 
+def test_what_is_from_before_a_reload(desk: Desk) -> None:
+    """The reload that an edited file asks for does not reach what was imported by name: import that again."""
+    module = desk.module("def main(): return 1\nclass Model:\n    def fit(self): return 1\n")
+    main, fit = module.main, module.Model.fit
+    desk.write("work.py", "def main(): return 1000\nclass Model:\n    def fit(self): return 1000\n")
+    assert "reload the module" in refusal(main)
+    importlib.reload(module)
+    for old, name in ((main, "main"), (fit, "Model")):
+        asked = f"Next: run `from work import {name}` again: what you hold is from before the module was reloaded."
+        assert refusal(old).endswith(asked)
+    capture(module.main)
+    capture(module.Model.fit)
+
+
+def test_what_is_from_before_a_reload_and_decorated_since(desk: Desk) -> None:
+    module = desk.module("def main(): return 1\n")
+    main = module.main
+    desk.write("work.py", "import functools\n@functools.lru_cache\ndef main(): return 1000\n")
+    importlib.reload(module)
+    assert "run `from work import main` again" in refusal(main)
+
+
+def test_a_decorator_s_function_is_not_one_of_a_reload(desk: Desk) -> None:
+    text = "def other(f):\n    def inner(): return f()\n    return inner\n@other\ndef main(): return 1\n"
+    module = desk.module(text)
+    main = module.main.__closure__[0].cell_contents
+    desk.write("work.py", text.replace("return 1", "return 1000"))
+    assert "reload the module" in refusal(main)
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [

@@ -9,11 +9,13 @@ import functools
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import fanfold
+from fanfold.api.awaiting import AwaitedCall
 
 
 @fanfold.udf
@@ -142,6 +144,39 @@ def test_wrong_arguments_name_the_parameters():
 
 def test_run_async_awaits_the_value():
     assert asyncio.run(fanfold.run_async(scaled, x=4)) == 8
+
+
+def naps(started: str):
+    import pathlib
+    import time
+
+    pathlib.Path(started).touch()
+    time.sleep(60)
+
+
+def test_to_cancel_the_await_cancels_its_job(tmp_path):
+    """Also where no thread of the loop is left but those that wait for such jobs."""
+    started = tmp_path / "started"
+
+    async def cancels():
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        task = asyncio.create_task(fanfold.run_async(naps, started=str(started), cache=False))
+        while not started.exists() and not task.done():
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return fanfold.get_jobs(limit=1)[0].counts()
+
+    assert asyncio.run(cancels()) == {"cancelled": 1}  # and it ends: `asyncio.run` waits for its threads
+
+
+def test_an_await_that_was_cancelled_before_its_job_began_cancels_it_then(tmp_path):
+    awaited = AwaitedCall()
+    awaited.cancel()
+    job = fanfold.submit(naps, [str(tmp_path / "started")], collect=False, cache=False)
+    awaited.hold(job)
+    assert job.wait().counts() == {"cancelled": 1}
 
 
 def test_map_is_submit_that_gives_the_job():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
@@ -426,10 +427,13 @@ def result_with_output(job: Job, progress: bool | None) -> Any:
 
 
 async def run_async(udf: Any, *args: Any, **arguments: Any) -> Any:
-    """Like `run`, for code with an event loop: `await fanfold.run_async(udf, day="2013-01-01")`."""
-    import asyncio
+    """Like `run`, for code with an event loop: `await fanfold.run_async(udf, day="2013-01-01")`.
 
-    return await asyncio.to_thread(lambda: run(udf, *args, **arguments))
+    To cancel the await (`asyncio.timeout`, a task group, Ctrl-C) cancels the job.
+    """
+    from fanfold.api.awaiting import wait_in_thread
+
+    return await wait_in_thread(lambda: run(udf, *args, **arguments), _calls)
 
 
 def get_job(job_id: str, *, engine: str | None = None) -> Job:
@@ -524,9 +528,16 @@ def _first(inputs: Any) -> list[Any]:
     raise InputError("There are no inputs.", next_step="give at least one.")
 
 
+#: `awaited`: the await that a thread waits for (`AwaitedCall`).
+_calls = threading.local()
+
+
 @contextmanager
 def cancelling(job: Job) -> Iterator[None]:
     """While a call waits for a job that nobody else holds, an interrupt is meant for that job."""
+    awaited = getattr(_calls, "awaited", None)
+    if awaited is not None:
+        awaited.hold(job)
     try:
         yield
     except KeyboardInterrupt:

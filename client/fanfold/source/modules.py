@@ -328,7 +328,7 @@ class Project:
         while pending:
             wanted, path = pending.pop()
             for name in self._modules(wanted):
-                where = f"{path}:{wanted.line}"
+                where = f"{path}:{wanted.line}: " if path else ""
                 for each in self._add(name, where):
                     # What a guess needs is a guess as well: the code is not refused for what it may never import.
                     needed = each._replace(optional=True, guessed=True) if wanted.guessed else each

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import sys
 from types import FunctionType
 from typing import Any
 
@@ -110,17 +111,32 @@ class EditedSince(CaptureError):
 def stale(function: FunctionType) -> EditedSince:
     """Of a function that its file no longer has as it was when it was loaded."""
     code = function.__code__
+    newer = _newer(function)
     return EditedSince(
         f"{code.co_filename}:{code.co_firstlineno}: {function.__name__!r} does not stand there as it was loaded: "
         "the file has changed since.",
-        next_step="restart Python, or reload the module, so that what runs is what the file says.",
+        next_step=f"run {newer} again: what you hold is from before the module was reloaded."
+        if newer
+        else "restart Python, or reload the module, so that what runs is what the file says.",
     )
+
+
+def _newer(function: FunctionType) -> str:
+    """The import that gives what the module, loaded anew since, has in a function's place; empty where it was not."""
+    module, path = function.__module__ or "", function.__qualname__.split(".")
+    found: Any = None if module == "__main__" else sys.modules.get(module)
+    for name in path:
+        found = getattr(found, name, None)
+    found = getattr(found, "__wrapped__", getattr(found, "__func__", found))
+    if not isinstance(found, FunctionType) or found.__qualname__ != function.__qualname__:
+        return ""
+    return "" if found.__code__ == function.__code__ else f"`from {module} import {path[0]}`"
 
 
 def no_python_source(name: str, path: str, where: str) -> CaptureError:
     """Of a project module that is not a .py file."""
     return CaptureError(
-        f"{where}: module {name!r} of your project is not Python source ({path}); only .py files travel.",
+        f"{where}module {name!r} of your project is not Python source ({path}); only .py files travel.",
         next_step=f"install the package that {name!r} belongs to where the UDF runs, or leave the import out.",
     )
 
@@ -128,6 +144,6 @@ def no_python_source(name: str, path: str, where: str) -> CaptureError:
 def unreadable(name: str, path: str, where: str, error: Exception) -> CaptureError:
     """Of a project module whose text cannot be had."""
     return CaptureError(
-        f"{where}: module {name!r} of your project cannot be read ({path}: {error}).",
+        f"{where}module {name!r} of your project cannot be read ({path}: {error}).",
         next_step=f"correct {path}, or leave the import out.",
     )
