@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from fanfold.errors import CaptureError
 from fanfold.source.capture import Captured, capture
 from fanfold.source.explain import explain
 from fanfold.source.load import Bundle, left_behind, load, part_of, refill_of, unload
@@ -179,6 +180,51 @@ def main():
     return copy.copy(J(1)).a
 """
     assert desk.elsewhere(desk.capture(text)) == 1001
+
+
+FAKE_DATE = """
+import datetime, decimal
+class FakeDate(datetime.date):
+    @classmethod
+    def today(cls):
+        return cls(2020, 1, 1)
+class Fixed(decimal.Decimal):
+    def __add__(self, other):
+        return "fixed"
+datetime.date = FakeDate
+decimal.Decimal = Fixed
+def main():
+    day = datetime.date.today().replace(day=2)
+    return [day.isoformat(), isinstance(datetime.datetime.now(), datetime.date), decimal.Decimal(1) + 1]
+"""
+
+
+def test_a_class_that_stands_in_the_place_of_its_own_base_is_there_too(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datetime
+    import decimal
+
+    with monkeypatch.context() as patches:
+        patches.setattr(datetime, "date", datetime.date)
+        patches.setattr(decimal, "Decimal", decimal.Decimal)
+        module = desk.module(FAKE_DATE)
+        here, bundle = module.main(), capture(module.main)
+    assert desk.elsewhere(bundle) == here == ["2020-01-02", False, "fixed"]
+
+
+def test_a_class_in_c_that_no_name_leads_to_any_more_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    import array
+
+    monkeypatch.setattr(array, "array", array.array)
+    monkeypatch.setattr(array, "ArrayType", array.ArrayType)
+    module = desk.module(
+        "import array\nclass Mine(array.array): pass\narray.array = array.ArrayType = Mine\n"
+        "def main(): return len(Mine('i'))\n"
+    )
+    with pytest.raises(CaptureError, match=r"a class in C that `array.array` no longer stands for") as caught:
+        capture(module.main)
+    assert "Mine" in str(caught.value)
 
 
 SET_UP = """

@@ -21,6 +21,7 @@ from fanfold.codec.classes import OF_BOTO3
 from fanfold.execution import parcel
 from fanfold.source import type_makers
 from fanfold.source.instances import OF_THREADS, forgets, forgotten, is_unentered, without_its_name
+from fanfold.source.modules import has_name, held_by
 
 
 class Notes:
@@ -127,12 +128,21 @@ def _pickler_class() -> Any:
                 parts = (obj.__name__, obj.__qualname__, obj.__defaults__, obj.__kwdefaults__, obj.__dict__)
                 return parcel.function_of, (obj.__code__, obj.__module__, *parts)
             if not self._by_value(obj.__module__) and id(obj) not in self.forced:
-                return super().reducer_override(obj)
+                return _reduced_class_in_c(obj) or super().reducer_override(obj)
             if isinstance(obj, type):
                 return self.reduced_class(obj, _dynamic_class_reduce(obj))
             return self._dynamic_function_reduce(obj)
 
     return Pickler
+
+
+def _reduced_class_in_c(obj: Any) -> tuple[Any, ...] | None:
+    """A class in C in whose place somebody has put another, `datetime.date`: as `_datetime` has it. None for others."""
+    if not isinstance(obj, type) or has_name(obj, obj.__module__, obj.__qualname__):
+        return None
+    module = f"_{obj.__module__}"
+    name = held_by(obj, module)
+    return None if name is None else (getattr, (sys.modules[module], name))
 
 
 _REMEMBERING = type(lru_cache(lambda: None))

@@ -74,6 +74,8 @@ _DATACLASS = frozenset(
         "__getstate__", "__setstate__",
     }
 )  # fmt: skip
+#: Of a class in C, which nothing can be set on.
+_IMMUTABLE = 1 << 8
 #: Whose hooks for new classes do nothing that a class's members do not say.
 _HARMLESS_HOOKS = ("typing", "builtins")
 
@@ -126,9 +128,11 @@ def _clean_members(members: list[Any]) -> list[Any]:
 def _of_library(graph: Graph, made: type) -> Any:
     module, name = made.__module__, made.__qualname__
     if not has_name(made, module, name):
-        for where in (module, "types", "builtins"):
+        for where in (module, "types", "builtins", f"_{module}"):  # the last has it in C: `_datetime.date`
             if held := held_by(made, where):
                 return by_name(graph, where, held)
+        if made.__flags__ & _IMMUTABLE:
+            raise graph.refuse(made, f"a class in C that `{module}.{name}` no longer stands for")
         if not _is_plain(made):
             return pickled.describe(graph, made)
         return _by_members(graph, made)
