@@ -76,6 +76,8 @@ _DATACLASS = frozenset(
 )  # fmt: skip
 #: Of a class in C, which nothing can be set on.
 _IMMUTABLE = 1 << 8
+#: What SQLAlchemy marks a class with that it has mapped to a table, and a base of such.
+_MAPPED = frozenset({"_sa_registry", "_sa_class_manager"})
 #: Whose hooks for new classes do nothing that a class's members do not say.
 _HARMLESS_HOOKS = ("typing", "builtins")
 
@@ -88,6 +90,8 @@ def describe(graph: Graph, made: type) -> Any:
     namespace = vars(sys.modules[module]) if module in sys.modules else {}
     if module != "__main__" and namespace and namespace is not graph.home and has_name(made, module, name):
         return by_name(graph, module, name)
+    if not _MAPPED.isdisjoint(vars(made)):
+        raise refusals.mapped(made, *graph.last_use())
     graph.note_lane("source", name, "a class", 0, module)
     if "_fields" in vars(made) and "_make" in vars(made) and issubclass(made, tuple):
         return _named_tuple(graph, made)

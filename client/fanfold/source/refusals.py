@@ -96,6 +96,16 @@ def _describe(name: str, value: Any) -> tuple[str, str]:
     return f"a live object ({kind})", f"make {name!r} inside the function, or pass what it is made from as a parameter."
 
 
+def mapped(made: type, usage: UseSite | None, name: str) -> CaptureError:
+    """Of a class that SQLAlchemy has mapped: its tables and mappers know each other, used by the UDF or not."""
+    where = "" if usage is None else f"{shown_path(usage.path)}:{usage.line_of(name)}: {usage.owner!r} uses "
+    return CaptureError(
+        f"{where}{made.__name__!r}, a class that SQLAlchemy has mapped in the UDF's own file; it cannot travel alone.",
+        next_step=f"put {made.__name__!r} and what is mapped with it into a module of your project, which travels "
+        "whole, and import it.",
+    )
+
+
 def not_a_function(value: Any) -> CaptureError:
     """Of an entry that cannot be called."""
     return CaptureError(
