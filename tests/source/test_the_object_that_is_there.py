@@ -5,7 +5,9 @@ from __future__ import annotations
 import builtins
 import logging
 import os
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -150,6 +152,33 @@ def test_what_numpy_does_about_an_error_is_what_the_file_says(desk: Desk, settin
         here, bundle = module.main(), capture(module.main)
         np.setbufsize(buffer)
     assert desk.elsewhere(bundle) == list(here)
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("decimal.setcontext(decimal.Context(prec=5))", "str(1 / number)"),
+        ("decimal.getcontext().prec = 6", "str(1 / number)"),
+        ('locale.setlocale(locale.LC_ALL, "C.UTF-8")', '__import__("locale").setlocale(0)'),
+        ('codecs.register_error("mine", lambda error: ("?", error.end))', '"\\xfc".encode("ascii", "mine").decode()'),
+        ("sys.setswitchinterval(0.25)", "sys.getswitchinterval()"),
+        ("threading.stack_size(1 << 20)", "threading.stack_size()"),
+        ('mimetypes.add_type("x/mine", ".mine")', 'mimetypes.guess_type("a.mine")[0]'),
+        ("os.umask(0o027)", "os.umask(0o022)"),
+        ('os.environ.setdefault("SET_BY_A_FILE", "yes")', 'os.environ["SET_BY_A_FILE"]'),
+    ],
+)
+def test_what_a_file_sets_for_the_whole_process_holds_there_too(tmp_path: Path, statement: str, said: str) -> None:
+    (tmp_path / "script.py").write_text(
+        "import codecs, decimal, locale, mimetypes, os, sys, threading\n"
+        "import fanfold\n"
+        f"{statement}\n"
+        f"def main(number):\n    return {said}\n"
+        "there = fanfold.submit(main, [decimal.Decimal(3)], collect=False).results()\n"
+        "assert there == [main(decimal.Decimal(3))], there\n"
+    )
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
 #: What libraries call their settings.
 _SETTERS = (
-    r"^(set($|_\w+|[A-Z]\w*|\w+limit|err|errcall|bufsize|defaulttimeout)|reset_\w+|register\w*|filterwarnings"
+    r"^(set($|_\w+|[A-Z]\w*|\w+limit|err|errcall|bufsize|defaulttimeout|context|locale|switchinterval|default)"
+    r"|stack_size|umask|add_(type|charset|alias|codec)|reset_\w+|register\w*|filterwarnings"
     r"|simplefilter|basicConfig|captureWarnings|dictConfig|enable\w*|disable\w*|configure|use|field_size_limit"
     r"|add(LevelName|Handler|Filter)|install\w*|init_printing|update)$"
 )
@@ -52,7 +53,7 @@ _SETTINGS = {"config", "rcParams", "options"}
 #: As much of a statement as one line has room for.
 _LONGEST_TEXT = 100
 #: Modules whose settings are the whole process's, used or not.
-_ALWAYS = {"warnings", "logging", "os", "sys", "copyreg"}
+_ALWAYS = {"warnings", "logging", "os", "sys", "copyreg", "locale", "decimal", "codecs"}
 #: What `copyreg` calls its settings, which are names of something else elsewhere.
 _COPYREG = {"pickle", "constructor", "add_extension", "remove_extension"}
 #: What belongs to the process that submits.
