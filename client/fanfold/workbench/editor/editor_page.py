@@ -277,7 +277,11 @@ class _EditorPage:
             disk = await asyncio.to_thread(file.changed_on_disk)
         except InputError:
             return  # it is gone for now, as while git writes it; saving says so
-        if disk is None or file is not self._file or disk == self._conflict:
+        if file is not self._file or disk == self._conflict:
+            return
+        if disk is None:
+            if self._conflict != file.text:  # another program was seen in the middle of writing it
+                self._set_conflict(None)
             return
         if self._editor.value == file.text:
             if not await self._show_disk(disk):

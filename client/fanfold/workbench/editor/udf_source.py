@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -48,33 +49,37 @@ class UdfFile:
         self.path = folder / name
         if not self._is_one_of_the_list():  # no way out of the folder
             raise InputError(f"There is no file {name} in {folder}.", next_step="choose one of the list.")
+        #: A look that comes while it is written must not see half of it.
+        self._lock = threading.Lock()
         self._stamp = self._stamp_now()
         self.text = self._read()
 
     def save(self, text: str) -> bool:
         """Write another text; False where it is the same. Raises `InputError` where the file has changed meanwhile."""
-        if self._read() != self.text:
-            raise InputError(f"{self.name} has been changed elsewhere.", next_step="choose which text to keep.")
-        if text == self.text:
-            return False
-        self.path.write_text(text, encoding="utf-8", newline="")
-        self.text = text
-        self._stamp = self._stamp_now()
-        return True
+        with self._lock:
+            if self._read() != self.text:
+                raise InputError(f"{self.name} has been changed elsewhere.", next_step="choose which text to keep.")
+            if text == self.text:
+                return False
+            self.path.write_text(text, encoding="utf-8", newline="")
+            self.text = text
+            self._stamp = self._stamp_now()
+            return True
 
     def changed_on_disk(self) -> str | None:
         """The text that the disk holds, where it is another than `text`; None where it is the same.
 
         Raises `InputError` where it cannot be read.
         """
-        stamp = self._stamp_now()
-        if stamp == self._stamp:
+        with self._lock:
+            stamp = self._stamp_now()
+            if stamp == self._stamp:
+                return None
+            disk = self._read()
+            if disk != self.text:
+                return disk
+            self._stamp = stamp
             return None
-        disk = self._read()
-        if disk != self.text:
-            return disk
-        self._stamp = stamp
-        return None
 
     def _stamp_now(self) -> tuple[int, int, int]:
         """What tells cheaply that a file may have changed: an editor may keep its size, git its time."""
