@@ -22,24 +22,25 @@ if TYPE_CHECKING:
 #: What the arguments' files were; what the result's were; why that could not be seen, and nothing is kept; and of which
 #: file nobody can tell whether the run has read it as it is, or as it was before, and nothing is kept either.
 GIVEN, GOT, UNSEEN, CHANGED = "given", "got", "unseen", "changed"
+_NOT_LOOKED_AT = ""
 
 
 def stamps_before(job: JobContext, arguments: str) -> dict[NamedPath, str]:
-    """What the files of this machine that a run is given are before it begins."""
-    from fanfold.codec.paths import CannotLook, Stamps
+    """The paths that a run is given; and of those of this machine, what they lead to before it begins."""
+    from fanfold.codec.paths import CannotLook, Stamps, argument_paths
 
-    found, stamps = {}, Stamps()
-    for path in _given(job, arguments):
+    parameters = (job.path_rules or ((),))[0]
+    given = argument_paths([arguments, job.udf.code_paths], parameters, here=not job.own_folder)
+    found, stamps = dict.fromkeys(given, _NOT_LOOKED_AT), Stamps()
+    for path in given:
         if not path.is_far:
             with suppress(CannotLook):  # as the end will say
                 found[path] = stamps.of(path)
     return found
 
 
-def marks_of(
-    job: JobContext, arguments: str, encoded: Encoded, before: Mapping[NamedPath, str]
-) -> dict[str, str] | None:
-    """The marks of a run that may name files, which were as `before` when it began; None where it does not."""
+def marks_of(job: JobContext, encoded: Encoded, before: Mapping[NamedPath, str]) -> dict[str, str] | None:
+    """The marks of a run that was given these paths, and may name others; None where it does not."""
     _, check_results = job.path_rules or ((), None)
     is_text = encoded.codec == "json/1" and check_results is not False
     named = is_text and (check_results or PATH_TAG.encode() in encoded.data)
@@ -47,9 +48,8 @@ def marks_of(
 
     stamps, marks, got = Stamps(), {}, []
     try:
-        given = _given(job, arguments)
-        if given:
-            marks[GIVEN] = stamps.digest(given)
+        if before:
+            marks[GIVEN] = stamps.digest(before)
         if named:
             got = result_paths(encoded.data.decode(), texts=bool(check_results), here=not job.own_folder)
             marks[GOT] = stamps.digest(got)
@@ -59,16 +59,10 @@ def marks_of(
     return {CHANGED: changed} if changed else marks or None
 
 
-def _given(job: JobContext, arguments: str) -> list[NamedPath]:
-    from fanfold.codec.paths import argument_paths
-
-    parameters = (job.path_rules or ((),))[0]
-    return argument_paths([arguments, job.udf.code_paths], parameters, here=not job.own_folder)
-
-
 def _changed(before: Mapping[NamedPath, str], stamps: Stamps, returned: Collection[str]) -> str:
     """A file that was another when the run began, or "". What it has made, or returns, it has written itself."""
     from fanfold.codec.paths import ABSENT
 
-    changed = (one.path for one, stamp in before.items() if stamp not in (ABSENT, stamps.of(one)))
+    looked_at = ((one, stamp) for one, stamp in before.items() if stamp not in (_NOT_LOOKED_AT, ABSENT))
+    changed = (one.path for one, stamp in looked_at if stamp != stamps.of(one))
     return next((path for path in changed if path not in returned), "")

@@ -316,7 +316,7 @@ def perform(job: JobContext, arguments: str, result_file: str, tidy: Callable[[]
         encoded = encode(value, serializer=job.serializer, as_file=True)
     except BaseException as error:  # noqa: BLE001  the user's own code
         return failed(error)
-    return _kept(encoded, result_file, _marks(job, arguments, encoded, before))
+    return _kept(encoded, result_file, _marks(job, encoded, before))
 
 
 def failed(error: BaseException) -> CallResult:
@@ -343,27 +343,23 @@ def _awaited(value: Any) -> Any:
 def _stamps_before(job: JobContext, arguments: str) -> dict[Any, str]:
     """What the files are that the run is given, as most are given none."""
     rules = job.path_rules
-    if rules is None or not (rules[0] or _gives_paths(job, arguments)):
+    if rules is None or not (rules[0] or PATH_TAG in arguments or PATH_TAG in job.udf.code_paths):
         return {}
     from fanfold.execution.worker.marks import stamps_before
 
     return stamps_before(job, arguments)
 
 
-def _marks(job: JobContext, arguments: str, encoded: Encoded, before: dict[Any, str]) -> dict[str, str] | None:
+def _marks(job: JobContext, encoded: Encoded, before: dict[Any, str]) -> dict[str, str] | None:
     """What the files were that the run was given and has returned; None of a run that names none, as most do."""
     rules = job.path_rules
     if rules is None:
         return None
-    if not (rules[0] or rules[1] or _gives_paths(job, arguments) or _names_paths(encoded)):
+    if not (rules[1] or before or _names_paths(encoded)):
         return None
     from fanfold.execution.worker.marks import marks_of
 
-    return marks_of(job, arguments, encoded, before)
-
-
-def _gives_paths(job: JobContext, arguments: str) -> bool:
-    return PATH_TAG in arguments or PATH_TAG in job.udf.code_paths
+    return marks_of(job, encoded, before)
 
 
 def _names_paths(encoded: Encoded) -> bool:
