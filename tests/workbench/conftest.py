@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -51,7 +52,7 @@ class Workbench:
         self.store = Store(home)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "FANFOLD"))}
         self._environment = {**kept, "FANFOLD_HOME": str(home), "FANFOLD_OWNER": "ada", **(more or {})}
-        given = [str(folder), str(port or _free_port())]
+        given = [str(folder), str(port or 0)]
         if program is _PROGRAM:
             given = [str(folder), "--no-open", "--port", given[1]]
         self.process = subprocess.Popen(
@@ -79,14 +80,6 @@ class Workbench:
         """End it, as Ctrl-C does."""
         self.process.terminate()
         self.said = self.process.communicate(timeout=60)
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
 
 
 @pytest.fixture(scope="package")
@@ -163,7 +156,8 @@ def within(seconds: float, holds: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def bench(workbench: Workbench, visit: Callable[..., Page]) -> Callable[..., Page]:
-    """Opens a file in the Workbench; it has its first text again in every test."""
+    """Opens a file in the Workbench; it has its first text again in every test, and nobody has typed into it."""
+    shutil.rmtree(workbench.home / "drafts", ignore_errors=True)
     for name, content in {"flights.py": FLIGHTS, "heavy.py": HEAVY, "plain.py": "x = 1\n"}.items():
         (workbench.folder / name).write_text(content)
 

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 import fanfold
 from tests.workbench.browser import WIDE, at_rest
-from tests.workbench.conftest import Workbench, choose_file, rewrite
+from tests.workbench.conftest import Workbench, choose_file, rewrite, within
 
 MINE = 'import fanfold\n\n@fanfold.udf\ndef delays(n: int = 3, word: str = "a"):\n    return n, word  # mine\n'
 
@@ -115,6 +115,47 @@ def test_an_empty_store_says_how_to_begin_and_over_the_death_of_a_server_typed_t
         page.get_by_text("unsaved").wait_for(state="hidden")
         page.goto(f"{second.root}/job/{failed.id}/run/0")
         expect(page.get_by_label("What it gave")).to_contain_text("it went on")
+    finally:
+        page.close()
+        second.close()
+
+
+def test_what_was_typed_is_there_on_another_port_once_the_server_that_had_it_is_gone(chromium, tmp_path):
+    folder, home = tmp_path / "udfs", tmp_path / "home"
+    folder.mkdir()
+    for name in ("a.py", "b.py"):
+        (folder / name).write_text("import fanfold\n")
+    first = Workbench(home, folder)
+    page = chromium.new_page(viewport=WIDE)
+    page.goto(f"{first.address}")
+    page.goto(f"{first.root}/workbench?file=b.py")
+    expect(page.locator(".cm-content")).to_contain_text("import fanfold")
+    rewrite(page, MINE)
+    page.get_by_label("n: int").fill("17")
+    page.get_by_label("One a line").fill("1\n2\n3")
+    within(30, lambda: any(b"1\\n2\\n3" in one.read_bytes() for one in (home / "drafts").glob("*.json")))
+    second = Workbench(home, folder)
+    try:
+        assert second.root != first.root
+        other = chromium.new_context(viewport=WIDE).new_page()  # another browser, for what it knows
+        other.goto(second.address)
+        other.goto(f"{second.root}/workbench")  # the file that was open last
+        expect(other.locator(".q-notification")).to_contain_text("Another tab has text for b.py")
+        expect(other.locator(".cm-content")).not_to_contain_text("# mine")
+        first.process.kill()
+        first.close()
+        other.context.close()
+        other = chromium.new_context(viewport=WIDE).new_page()
+        other.goto(second.address)
+        other.goto(f"{second.root}/workbench")
+        expect(other.locator(".cm-content")).to_contain_text("# mine")
+        expect(other.get_by_text("unsaved")).to_be_visible()
+        expect(other.get_by_label("n: int")).to_have_value("17")
+        expect(other.get_by_label("One a line")).to_have_value("1\n2\n3")
+        other.get_by_role("button", name="Save (Ctrl+S)").click()
+        expect(other.get_by_text("unsaved")).to_be_hidden()
+        assert (folder / "b.py").read_text() == MINE
+        other.context.close()
     finally:
         page.close()
         second.close()

@@ -20,7 +20,8 @@ def serve(
     """Serve the page on 127.0.0.1 until the process is interrupted.
 
     Args:
-        port: where to listen; None for 8790, or any free port where that is taken.
+        port: where to listen, 0 for any free port; None for where it was last for this folder, else 8790, or any free
+            port where these are taken.
         show: open it in the browser.
         folder: where the UDF files are; None for the current directory.
         engine: "local" or "aws"; None for the one that is configured.

@@ -25,6 +25,7 @@ from fanfold.errors import ConfigurationError
 from fanfold.settings import current
 from fanfold.workbench import DEFAULT_PORT
 from fanfold.workbench.auth import Auth, Pass, cookie_secret
+from fanfold.workbench.editor.drafts import Drafts, add_draft_routes
 from fanfold.workbench.editor.editor_page import Shared, show_editor
 from fanfold.workbench.editor.form import INPUTS_PATH
 from fanfold.workbench.following import FollowedJobs
@@ -40,11 +41,13 @@ from fanfold.workbench.jobs.table import JobsTable
 from fanfold.workbench.jobs.totals import show_totals
 from fanfold.workbench.layout import add_head, element, link, page_layout, text, theme_cookie
 from fanfold.workbench.leaving import add_leaving_route
+from fanfold.workbench.remembered import Remembered
 from fanfold.workbench.results_process import ResultsProcess
 from fanfold.workbench.routes import add_routes
 from fanfold.workbench.uploads import Uploads, add_upload_route
 
 _HOST = "127.0.0.1"
+_LAST_PORT = 65_535
 #: How often memory is given back, and by how much it has to have grown where few objects came.
 _TIDY_S = 1.5
 _GROWN_BYTES = 8 << 20
@@ -59,16 +62,23 @@ def run(*, port: int | None, show: bool, folder: Path, engine: str | None, annou
     """
     refuse_frozen()
     prepare_interpreter()
-    admission = Pass(_free_port(port), cookie_secret(_home()))
+    home = _home()
+    remembered = Remembered(home, folder)
+    listening = listen(port, remembered.get("port"))
+    bound = listening.getsockname()[1]
+    remembered.put("port", bound)
+    admission = Pass(bound, cookie_secret(home))
     followed_jobs = FollowedJobs(engine)
     table = JobsTable(engine)
-    add_pages(folder, engine, followed_jobs, table)
+    add_pages(folder, engine, followed_jobs, table, remembered)
+    add_draft_routes(Drafts(home))
+    serve_on(listening)
     app.add_middleware(Auth, admission=admission)
     app.on_startup(lambda: _begin(admission.address, announce, table, show=show))
     app.on_startup(lambda: _keep(_give_memory_back(followed_jobs, table)))
     ui.run(
         host=_HOST,
-        port=int(admission.hosts[0].rpartition(":")[2]),
+        port=bound,
         title="Fanfold",
         favicon="🪭",
         dark=None,
@@ -146,24 +156,44 @@ def _home() -> Path:
     return home
 
 
-def _free_port(asked: int | None) -> int:
-    for port in (asked,) if asked is not None else (DEFAULT_PORT, 0):
-        with socket.socket() as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                trial.bind((_HOST, port))
-            except OSError:
-                continue
-            return int(trial.getsockname()[1])
+def listen(asked: int | None, remembered: object = None) -> socket.socket:
+    """A socket that listens where the page is to be: the port is this process's own from here on.
+
+    Args:
+        asked: the port; 0 for any that is free, None for the remembered one, else 8790, else any that is free.
+        remembered: where the Workbench of the same folder was the last time: pages that are open come back to it.
+
+    Raises:
+        ConfigurationError: where that port is taken.
+    """
+    last = (remembered,) if isinstance(remembered, int) and 0 < remembered <= _LAST_PORT else ()
+    for port in (asked,) if asked is not None else (*last, DEFAULT_PORT, 0):
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((_HOST, port))
+            listening.listen()
+        except OSError:
+            listening.close()
+            continue
+        return listening
     raise ConfigurationError(
         f"Port {asked} on {_HOST} is taken.", next_step="give another with --port, or leave it out."
     )
 
 
+def serve_on(listening: socket.socket) -> None:
+    """Have NiceGUI's server take this socket: it would bind one of its own, for which another may have been quicker."""
+    run_on = Server.run
+    Server.run = lambda self, sockets=None: run_on(self, sockets=sockets or [listening])  # type: ignore[method-assign]
+
+
 # Which page is found where.
 
 
-def add_pages(folder: Path, engine: str | None, followed_jobs: FollowedJobs, table: JobsTable) -> None:
+def add_pages(
+    folder: Path, engine: str | None, followed_jobs: FollowedJobs, table: JobsTable, remembered: Remembered
+) -> None:
     """Tell NiceGUI the pages, and what they share: one table of jobs, however many look at it."""
     add_head()
     add_page_of_nothing(engine_for(engine).describe().name)
@@ -178,7 +208,7 @@ def add_pages(folder: Path, engine: str | None, followed_jobs: FollowedJobs, tab
     @ui.page("/workbench", title="Workbench · Fanfold")
     async def workbench(request: Request) -> None:
         with page_layout("Workbench", name, request.cookies.get(theme_cookie())):
-            await show_editor(Shared(folder, name, followed_jobs, uploads), request.query_params)
+            await show_editor(Shared(folder, name, followed_jobs, uploads, remembered), request.query_params)
 
 
 def add_page_of_nothing(name: str) -> None:

@@ -14,7 +14,10 @@ from fanfold.cli.output import print_json_line, print_text
 def workbench(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Where the UDF files are.")] = ".",
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, metavar="N", help="Listen there; else on 8790 or a free port.")
+        int | None,
+        typer.Option(
+            min=0, max=65535, metavar="N", help="Listen there (0: any free port); else where it did last, or on 8790."
+        ),
     ] = None,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open it in the browser.")] = False,
     engine: options.EngineName = None,

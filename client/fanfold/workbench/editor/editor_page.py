@@ -23,6 +23,7 @@ from fanfold.workbench.editor.udf_process import Order, UdfAnswer, UdfProcess
 from fanfold.workbench.editor.udf_source import UdfFile, digest, error_line, files_in, new_file, offered_in
 from fanfold.workbench.following import FollowedJobs
 from fanfold.workbench.layout import button, dialog_named, element, field, link, script, set_text, show, text
+from fanfold.workbench.remembered import Remembered
 from fanfold.workbench.uploads import Uploads
 
 _KEYS = (
@@ -41,6 +42,7 @@ class Shared(NamedTuple):
     engine: str
     followed_jobs: FollowedJobs
     uploads: Uploads
+    remembered: Remembered
 
 
 async def show_editor(shared: Shared, query: Mapping[str, str]) -> None:
@@ -152,7 +154,8 @@ class _EditorPage:
     async def _begin(self, name: str) -> None:
         found = await ui.run_javascript(f"window.ff.editor.start({self._editor.id})", timeout=_BROWSER_S) or {}
         self._editor.set_theme("githubDark" if found.get("dark") else "vscodeLight")
-        last = next((one for one in self._entries if str(self._folder / one) == found.get("last")), name)
+        last = found.get("last") or await asyncio.to_thread(self._shared.remembered.get, "file")
+        last = next((one for one in self._entries if str(self._folder / one) == last), name)
         await self._open(name if self._query.get("file") else last)
         if self._gone:
             self._say(f"There is no {self._gone} in this folder.")
@@ -204,6 +207,7 @@ class _EditorPage:
         self._restore(file, draft)
         await self._tried(self._read)
         self._show_address()
+        await asyncio.to_thread(self._shared.remembered.put, "file", self._key())
         for other, entry in self._entries.items():
             entry._props["aria-current"] = "true" if other == name else "false"
             entry.update()

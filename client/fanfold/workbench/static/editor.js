@@ -3,9 +3,10 @@ window.ff.editor = (() => {
   // What is typed is kept here, by file and tab, with every change: it outlives a reload, a sleeping tab, the server and
   // the browser. localStorage takes it at once, also as the page is left, but a browser that is killed has not written
   // the last seconds of it; IndexedDB has, and has room for long inputs.
+  // Both are for the address of the page: a moment after, the server is given it as well, for a page on another port.
   const draft = { key: "", text: null, form: {}, nulls: [], udf: "", inputs: "" };
-  const prefix = "fanfold-draft:";
-  let base = "", view = null, unsaved = false, timer = null, found = {}, opening = null;
+  const prefix = "fanfold-draft:", ofServer = "/workbench/drafts", quiet = 1000, longest = 5000, onServer = new Set();
+  let base = "", view = null, unsaved = false, timer = null, coming = {}, opening = null, sending = null, due = 0;
   const database = () => (opening ||= new Promise((resolve) => {
     try {
       const asked = indexedDB.open("fanfold", 1);
@@ -41,11 +42,43 @@ window.ff.editor = (() => {
     }
     stored((drafts) => drafts.put(kept, id));
   };
-  const drop = (id) => { localStorage.removeItem(prefix + id); stored((drafts) => drafts.delete(id)); };
-  // All drafts of a file, or of a folder's files, by their id; of the two copies of one the later.
+  const ask = (way, path, query, more) => fetch(ofServer + path + "?" + new URLSearchParams(query), { method: way, ...more });
+  const forget = (id) => { if (onServer.delete(id)) ask("DELETE", "", { id }, { keepalive: true }).catch(() => {}); };
+  const drop = (id) => { localStorage.removeItem(prefix + id); stored((drafts) => drafts.delete(id)); forget(id); };
+  // The server drops a draft in which nothing was typed. Inputs may be longer than it takes, and a request that outlives
+  // its page has room for 64 KB.
+  const post = async (id, kept, leaving) => {
+    if (kept.text == null && !kept.inputs && !kept.nulls.length && !Object.keys(kept.form).length) return forget(id);
+    const query = { id, at: kept.at, base: kept.text == null ? "" : kept.base || "" };
+    const given = (one) => { const body = new Blob([JSON.stringify(one)]); return { body, keepalive: !!leaving && body.size < 60000 }; };
+    onServer.add(id);
+    try {
+      const answer = await ask("POST", "", query, given(kept));
+      if (answer.status === 413) await ask("POST", "", query, given({ ...kept, inputs: "" }));
+    } catch { /* it does not answer: the browser has it, and the next change brings it */ }
+  };
+  const send = (leaving) => {
+    clearTimeout(sending);
+    sending = null;
+    due = 0;
+    if (draft.key && tab) post(draft.key + "#" + tab, { ...draft, at: Date.now() }, leaving);
+  };
+  const sendSoon = () => {
+    due ||= Date.now() + longest;
+    clearTimeout(sending);
+    sending = setTimeout(send, Math.max(0, Math.min(quiet, due - Date.now())), false);
+  };
+  const found = async (path, query) => {
+    try {
+      const answer = await ask("GET", path, query), drafts = answer.ok ? await answer.json() : [];
+      for (const { id } of drafts) onServer.add(id);
+      return drafts;
+    } catch { return []; }
+  };
+  // All drafts of a file, or of a folder's files, by their id; of the copies of one the latest.
+  const later = (all, id, kept) => { if (kept && !((all.get(id)?.at || 0) > (kept.at || 0))) all.set(id, kept); };
   const draftsOf = async (key) => {
-    const all = new Map();
-    const add = (id, kept) => { if (kept && !((all.get(id)?.at || 0) > (kept.at || 0))) all.set(id, kept); };
+    const all = new Map(), add = (id, kept) => later(all, id, kept);
     for (const name of Object.keys(localStorage)) {
       const id = name.slice(prefix.length);
       if (!name.startsWith(prefix) || (id !== key && !id.startsWith(key + (key.endsWith("/") ? "" : "#")))) continue;
@@ -60,9 +93,12 @@ window.ff.editor = (() => {
   // any, the text of a tab that is still open is not.
   const read = async (key, digest, folder, files) => {
     await naming;
-    const all = await draftsOf(key), own = all.get(key + "#" + tab);
+    const all = await draftsOf(key), there = await found("", { key, tab, page: window.clientId || "" });
+    for (const { id, kept } of there) later(all, id, kept);
+    const own = all.get(key + "#" + tab);
     if (own) return own;
-    const open = navigator.locks ? (await navigator.locks.query()).held.map((lock) => lock.name) : [];
+    const held = navigator.locks ? (await navigator.locks.query()).held.map((lock) => lock.name) : [];
+    const open = [...held, ...there.filter((one) => one.open).map((one) => "fanfold-tab:" + one.id.slice(key.length + 1))];
     const others = [...all].map(([id, kept]) => ({ id, kept, isOpen: open.includes("fanfold-tab:" + id.slice(key.length + 1)) }));
     others.sort((one, other) => (other.kept.at || 0) - (one.kept.at || 0));
     const left = others.find((one) => !one.isOpen && one.kept.text != null);
@@ -70,17 +106,21 @@ window.ff.editor = (() => {
     if (!latest) return moved(key, digest, folder, files);
     const taken = { ...latest.kept, text: left ? left.kept.text : null, key, at: Date.now() };
     put(key + "#" + tab, taken);
+    await post(key + "#" + tab, taken);
     for (const one of others) if (!one.isOpen && (one === left || one.kept.text == null)) drop(one.id);
     return { ...taken, elsewhere: others.some((one) => one.isOpen && one.kept.text != null) };
   };
   const lines = (text) => text.replace(/\r\n?/g, "\n");  // as the editor has them
   // A file that has no draft, and the very text that one was typed over whose file is gone: it was given another name.
   const moved = async (key, digest, folder, files) => {
-    const gone = [...(await draftsOf(folder))].filter(([id, kept]) => kept.text != null && kept.base === digest && !files.includes(id.replace(/#[^#]*$/, "")));
+    const all = await draftsOf(folder);
+    for (const { id, kept } of await found("/typed-over/" + digest, { folder })) later(all, id, kept);
+    const gone = [...all].filter(([id, kept]) => kept.text != null && kept.base === digest && !files.includes(id.replace(/#[^#]*$/, "")));
     const [latest] = gone.sort(([, one], [, other]) => (other.at || 0) - (one.at || 0));
     if (!latest) return {};
     const taken = { ...latest[1], key, at: Date.now() };
     put(key + "#" + tab, taken);
+    await post(key + "#" + tab, taken);
     drop(latest[0]);
     return taken;
   };
@@ -88,18 +128,20 @@ window.ff.editor = (() => {
   const keep = () => {
     clearTimeout(timer);
     timer = null;
-    if (draft.key && tab) put(draft.key + "#" + tab, { ...draft, at: Date.now() });
+    if (!draft.key || !tab) return;
+    put(draft.key + "#" + tab, { ...draft, at: Date.now() });
+    sendSoon();
   };
   const keepSoon = () => { if (timer === null) timer = setTimeout(keep, 250); };
   // Only what the viewer types comes here: the text in the editor may still be that of the file before, when a file opens.
   const changed = () => { const text = textNow(); unsaved = text !== base; draft.text = unsaved ? text : null; keepSoon(); };
   const restored = (text) => { draft.text = text; unsaved = true; };
   // The draft of a file that is about to be opened; what was typed into the one before is kept first.
-  const leave = async (...of) => { keep(); found = { key: of[0], draft: await read(...of) }; return found.draft; };
+  const leave = async (...of) => { keep(); send(true); coming = { key: of[0], draft: await read(...of) }; return coming.draft; };
   // A file was opened: `text` is what the disk holds, `digest` names it, so that a draft knows what it was written over.
   const opened = (key, text, digest, udf) => {
     if (timer !== null) keep();  // what was typed since it was left belongs to the file before
-    const kept = found.key === key ? found.draft : {};
+    const kept = coming.key === key ? coming.draft : {};
     Object.assign(draft, { key, text: null, base: digest, form: kept.form || {}, nulls: kept.nulls || [], udf: udf || "", inputs: kept.inputs || "" });
     base = lines(text);
     unsaved = false;
@@ -226,9 +268,10 @@ window.ff.editor = (() => {
   const start = (id) => {
     view = getElement(id);
     new MutationObserver(fieldsChanged).observe(document.querySelector(".ff-side"), { childList: true, subtree: true, attributes: true, attributeFilter: ["value"] });
-    addEventListener("pagehide", keep);
-    document.addEventListener("visibilitychange", () => { if (document.hidden) keep(); });
-    addEventListener("beforeunload", (e) => { keep(); if (unsaved) e.preventDefault(); });
+    const keepNow = () => { keep(); if (sending !== null) send(true); };
+    addEventListener("pagehide", keepNow);
+    document.addEventListener("visibilitychange", () => { if (document.hidden) keepNow(); });
+    addEventListener("beforeunload", (e) => { keepNow(); if (unsaved) e.preventDefault(); });
     document.addEventListener("keydown", (e) => {
       const workspace = document.querySelector(".ff-workspace");
       if (!workspace || workspace.contains(e.target)) return;
