@@ -9,9 +9,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import repeat
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from fanfold.contract.records import made_of
 from fanfold.core.cache_key import RETURNED, returned_key, stamped_key
 from fanfold.core.models import (
     TELEMETRY,
@@ -32,6 +35,7 @@ from fanfold.errors import StoreError, StoreFull
 from fanfold.execution.calls import Assignment, Call, Feed, Report
 from fanfold.execution.channel import Asked, Reply
 from fanfold.execution.pool.pool import Pool
+from fanfold.execution.pool.scheduler import BATCH
 from fanfold.execution.worker.marks import CHANGED, GIVEN, GOT, UNSEEN
 from fanfold.execution.worker.perform import UNKEPT
 from fanfold.stores.disk import MAKE_ROOM, disk_errors
@@ -140,6 +144,8 @@ class JobFeed:
         self.broken: StoreError | None = None
         self._watch = FailureWatch(header.stop_on_error)
         self._stopped = self._has_succeeded = False
+        #: How many calls have been given and have not ended.
+        self._out = 0
         self._rate = _rate_of(header)
         self._hedge = _hedge_of(header)
 
@@ -148,18 +154,22 @@ class JobFeed:
         if self.broken or self._stopped:
             return None
         try:
-            return self._next()
+            call = self._next()
         except StoreError as error:
             self.broken = error
             return None
+        self._out += call is not None
+        return call
 
     def record(self, reports: Sequence[Report]) -> None:
         """Keep what happened; what makes that impossible is kept as `broken`."""
+        self._out -= len(finished([report.event for report in reports]))
+        is_stream = len(reports) >= BATCH and self._out > 0
         if self._hedge is not None:
             reports = self._hedge.without_superseded(reports)
         try:
             if not self.broken:
-                self._record(reports)
+                self._record(reports, is_stream)
         except StoreError as error:
             self.broken = error
         finally:
@@ -217,11 +227,11 @@ class JobFeed:
             self._first_attempts[run.index] = first
         return Call(run.index, run.attempt, together(self._manifest.arguments(run.index), self.header.constants))
 
-    def _record(self, reports: Sequence[Report]) -> None:
+    def _record(self, reports: Sequence[Report], is_stream: bool) -> None:
         full = next((report.event.error for report in reports if _tells_of_full_disk(report.event)), None)
         if full is not None:
             reports = [report for report in reports if not _tells_of_full_disk(report.event)]
-        kept = self._recorder.record(reports)
+        kept = self._recorder.record(reports, more_follow=is_stream)
         if self._hedge is not None:
             self._hedge.note(kept)
         for event in finished(kept):
@@ -306,6 +316,10 @@ def together(arguments: str, constants: str) -> str:
 
 # Keeps what a pool reports: large results first, then events and cache entries. Every engine records by it.
 
+#: Of a stream of short runs so many results are offered to the cache at once, for each write touches pages all over it:
+#: unless they took so long (seconds), for a crash may cost them.
+_OFFERS, _OFFERED_S = 2000, 0.1
+
 
 class Recorder:
     """Records one job's reports. `cache_key` gives each run's.
@@ -322,14 +336,18 @@ class Recorder:
         self._cache_key = cache_key
         self._hold_s = hold_s
         self._held: list[Event] = []
+        self._offers: list[CacheEntry] = []
         self._flushed_at = 0.0
         self._has_said = False
 
-    def record(self, reports: Sequence[Report]) -> list[Event]:
-        """Keep what happened; the events that are now on record and are not output or load. Again is harmless."""
+    def record(self, reports: Sequence[Report], *, more_follow: bool = False) -> list[Event]:
+        """Keep what happened; the events that are now on record and are not output or load. Again is harmless.
+
+        `more_follow`: others come at once, so results may wait for them on their way to the cache.
+        """
         events = [self._stored(report) for report in reports]
         if not self._hold_s:
-            self._write(events)
+            self._write(events, more_follow=more_follow)
             return events
         state = [event for event in events if event.kind not in TELEMETRY]
         telemetry = [event for event in events if event.kind in TELEMETRY]
@@ -345,10 +363,12 @@ class Recorder:
         if self._held and time.monotonic() - self._flushed_at >= self._hold_s:
             self._write(self._held)
 
-    def _write(self, events: Sequence[Event]) -> None:
-        outputs = [event for event in events if event.kind is EventKind.FINISHED and event.output is not None]
-        self._stores.record(events, [entry for event in outputs for entry in self._entries(event)])
-        self._held, self._flushed_at = [], time.monotonic()
+    def _write(self, events: Sequence[Event], *, more_follow: bool = False) -> None:
+        offers = [*self._offers, *self._offers_of(events)]
+        few = len(offers) < _OFFERS and sum(entry.duration_s for entry in offers) < _OFFERED_S
+        waiting = offers if more_follow and few else []
+        self._stores.record(events, [] if waiting else offers)
+        self._held, self._offers, self._flushed_at = [], waiting, time.monotonic()
 
     def _stored(self, report: Report) -> Event:
         event = report.event
@@ -359,10 +379,22 @@ class Recorder:
             self._stores.objects.put_file(key, report.result_file)
         return event._replace(output=event.output._replace(key=key))
 
+    def _offers_of(self, events: Sequence[Event]) -> list[CacheEntry]:
+        """What the cache is to keep of these results."""
+        ends = [event for event in events if event.kind is EventKind.FINISHED and event.output is not None]
+        if not self._header.cache or not ends:
+            return []
+        if any(map(attrgetter("data"), ends)):
+            return [entry for event in ends for entry in self._entries(event)]
+        keys = [self._cache_key(event.index) for event in ends]  # by columns, as nearly all results are
+        times = [event.usage.duration_s if event.usage else 0.0 for event in ends]
+        columns = keys, map(attrgetter("output"), ends), map(attrgetter("at"), ends), times, repeat(self._header.id)
+        return made_of(CacheEntry, columns, len(ends))
+
     def _entries(self, event: Event) -> Iterator[CacheEntry]:
         """What the cache is to keep of a result: itself, and what the files were that it names (see `worker.marks`)."""
         assert event.output is not None
-        if not self._header.cache or UNSEEN in event.data:
+        if UNSEEN in event.data:
             return
         if CHANGED in event.data:
             self._say_changed(event.data[CHANGED])

@@ -45,6 +45,7 @@ from fanfold.stores.protocols import ObjectStore
 #: Of each run: where its line ends, in bytes from the start, and its cache key.
 _ENTRY = Struct("<Q32s")
 _PAGE_RUNS = 1000
+_PAGES_OF_KEYS = 4
 _DIGEST_BYTES = 32
 
 
@@ -132,6 +133,8 @@ class Manifest:
         self._digests: bytes | None = None
         self._count = count
         self._page = _Page(-1, [], [], [])
+        #: Of the last pages, by their first run: a run's key is asked for when it ends, with the next page open.
+        self._keys: dict[int, list[str]] = {}
 
     def arguments(self, index: int) -> str:
         """The run's arguments, as encoded text."""
@@ -140,8 +143,9 @@ class Manifest:
 
     def cache_key(self, index: int) -> str:
         """The run's cache key, 64 hex digits."""
-        page = self._turned_to(index)
-        return page.keys[index - page.first]
+        first = index - index % _PAGE_RUNS
+        keys = self._keys.get(first) or self._turned_to(index).keys
+        return keys[index - first]
 
     def extent(self, index: int) -> tuple[int, int]:
         """From and up to which byte of the inputs the run's arguments stand."""
@@ -163,6 +167,8 @@ class Manifest:
         page = self._page
         if page.first != index - index % _PAGE_RUNS:
             page = self._page = self._read(index - index % _PAGE_RUNS)
+            recent = [*self._keys.items()][1 - _PAGES_OF_KEYS :]
+            self._keys = {**dict(recent), page.first: page.keys}
         return page
 
     def _read(self, first: int) -> _Page:
@@ -258,7 +264,7 @@ def _pack(events: Sequence[Event]) -> EventPage:
     _, runs, attempts, kinds, ats, ids, statuses, outputs, errors, usages, data = zip(*events, strict=True)
     have = [output is not None or usage is not None for output, usage in zip(outputs, usages, strict=True)]
     results = _pack_results(list(compress(outputs, have)), list(compress(usages, have)))
-    event_ids = _compact_each(_ID_BYTES, ids)
+    event_ids = compact_each(_ID_BYTES, ids)
     numbers = map(_KIND_NUMBERS.__getitem__, kinds), map(_STATUS_NUMBERS.__getitem__, statuses)
     heads = map(_HEAD.pack, event_ids, runs, attempts, *numbers, ats, have)
     notes = {
@@ -274,7 +280,7 @@ def _needs_note(output: Output, unpacked: Collection[str]) -> bool:
     return output.key is not None or output.sha256 in unpacked
 
 
-def _compact_each(size: int, texts: Sequence[str]) -> list[bytes]:
+def compact_each(size: int, texts: Sequence[str]) -> list[bytes]:
     """`compact_to` for each of these texts: of hexadecimal ones all at once."""
     joined = "".join(texts)
     with suppress(ValueError):
@@ -379,7 +385,7 @@ def _pack_results(outputs: Sequence[Output | None], usages: Sequence[Usage | Non
     times = zip(*[usage or _NO_USAGE for usage in usages], strict=True)
     names, sha256s, sizes, inlines, _ = zip(*[output or _NO_OUTPUT for output in outputs], strict=True)
     codecs = {codec: number for number, codec in enumerate(dict.fromkeys(filter(None, names)))}
-    digests = _compact_each(_SHA256_BYTES, sha256s)
+    digests = compact_each(_SHA256_BYTES, sha256s)
     inline_sizes = [-1 if inline is None else len(inline) for inline in inlines]
     records = map(_RESULT.pack, *times, [codecs.get(name, -1) for name in names], digests, sizes, inline_sizes)
     unpacked = {sha256 for sha256, digest in zip(sha256s, digests, strict=True) if not digest}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from operator import itemgetter
 from pathlib import Path
@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.contract.records import made_of, no_collection
 from fanfold.core.cache_key import RETURNED
-from fanfold.core.models import CacheEntry, Event, JobHeader, Output, compact, expand, sha256
+from fanfold.core.models import CacheEntry, Event, JobHeader, Output, expand, sha256
 from fanfold.errors import StoreError
 from fanfold.settings import current
 from fanfold.stores.disk import READ_ONLY, Syncer
 from fanfold.stores.keys import inputs_key
-from fanfold.stores.local.log import Database, SqliteEventLog, intact_headers, make_private
+from fanfold.stores.local.log import Database, SqliteEventLog, intact_headers
 from fanfold.stores.local.objects import FileObjectStore
+from fanfold.stores.packing import compact_each
 
 if TYPE_CHECKING:
     from fanfold.codec.sealed import Sealing, SealingKey
@@ -95,7 +96,7 @@ class LocalStores:
             for directory in (stores.objects.root, stores.scratch):
                 directory.mkdir(mode=0o700 if private else 0o777, exist_ok=True)
             if private:
-                make_private(stores.database.path)
+                _make_private(stores.database.path)
         except OSError as error:
             if stores.database.path.exists() and error.errno in READ_ONLY:
                 return stores  # it can be read all the same
@@ -107,10 +108,8 @@ class LocalStores:
             return stores
 
     def record(self, events: Sequence[Event], entries: Sequence[CacheEntry]) -> None:
-        """Append events, then offer results to the cache: one that is found there is on record."""
-        self.log.append(events)
-        if entries:
-            self.cache.record(entries)
+        """Append events and offer results to the cache, all or nothing: one that is found there is on record."""
+        self.log.append(events, also=self.cache.adding(entries) if entries else None)
         if time.monotonic() - self._synced_at >= _SYNC_S:
             self.sync()
 
@@ -170,6 +169,18 @@ class LocalStores:
         self.close()
 
 
+def _make_private(path: Path) -> None:
+    """See to it that nobody else may read a database, new or old; its log takes its mode from it. Raises `OSError`."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:  # it must not be opened here: closing it would drop this process's locks on it
+        mode = path.stat().st_mode
+        if mode & 0o077 and path.stat().st_uid == os.geteuid():
+            for file in (path, *(path.with_name(f"{path.name}-{part}") for part in ("wal", "shm"))):
+                with suppress(FileNotFoundError):
+                    file.chmod(0o600)
+
+
 # The result cache of this machine: a table beside the event log.
 
 #: Keys asked for in one query: SQLite before 3.32 takes 999 values.
@@ -221,12 +232,21 @@ class SqliteResultCache:
 
     def record(self, entries: Sequence[CacheEntry]) -> None:
         """Keep entries; a newer one replaces an older. Raises `StoreFull`."""
-        if not entries:
-            return
-        rows = sorted(map(_row, entries), key=itemgetter(0))  # neighbours share a page of the file
-        with self._database.writing() as connection:
+        if entries:
+            add = self.adding(entries)
+            with self._database.writing() as connection:
+                add(connection)
+
+    def adding(self, entries: Sequence[CacheEntry]) -> Callable[[Connection], None]:
+        """What keeps them within a transaction that somebody else has begun."""
+        with no_collection():
+            rows = sorted(_rows(entries), key=itemgetter(0))  # neighbours share a page of the file
+
+        def add(connection: Connection) -> None:
             if connection.executemany(_ADD, rows).rowcount < len(rows):  # some are there: the newer counts
                 connection.executemany(_RECORD, rows)
+
+        return add
 
     def forget(self, keys: Sequence[str]) -> None:
         """Take entries away, such as one whose result turned out damaged."""
@@ -286,10 +306,16 @@ def cache_slot(key: str) -> int:
     return int(digits[:16], 16) - (1 << 63)
 
 
-def _row(entry: CacheEntry) -> tuple[Any, ...]:
-    key, (codec, digest, size, inline, object_key), created_at, duration_s, job_id = entry
-    about = created_at, duration_s, job_id, codec, compact(digest), size, inline, object_key
-    return cache_slot(key), compact(key), *about
+def _rows(entries: Sequence[CacheEntry]) -> Iterable[tuple[Any, ...]]:
+    keys, outputs, made_at, took_s, job_ids = zip(*entries, strict=True)
+    codecs, digests, sizes, inlines, objects = zip(*outputs, strict=True)
+    packed, hashes = (map(_or_text, compact_each(32, texts), texts) for texts in (keys, digests))
+    columns = packed, made_at, took_s, job_ids, codecs, hashes, sizes, inlines, objects
+    return zip(map(cache_slot, keys), *columns, strict=True)
+
+
+def _or_text(packed: bytes, text: str) -> bytes | str:
+    return packed or text
 
 
 def _entries(rows: Sequence[tuple[Any, ...]]) -> list[CacheEntry]:

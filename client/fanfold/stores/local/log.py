@@ -8,11 +8,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from itertools import takewhile
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from fanfold.contract.records import NamedTuple
 from fanfold.core.models import TELEMETRY, Event, EventKind, JobHeader
 from fanfold.errors import UPDATE, JobNotFound, StoreError, StoreFull, StoreTooNew
 from fanfold.settings import Logger
@@ -154,18 +156,6 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise _explain(error, self.path) from error
-
-
-def make_private(path: Path) -> None:
-    """See to it that nobody else may read a database, new or old; its log takes its mode from it. Raises `OSError`."""
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:  # it must not be opened here: closing it would drop this process's locks on it
-        mode = path.stat().st_mode
-        if mode & 0o077 and path.stat().st_uid == os.geteuid():
-            for file in (path, *(path.with_name(f"{path.name}-{part}") for part in ("wal", "shm"))):
-                with suppress(FileNotFoundError):
-                    file.chmod(0o600)
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -337,6 +327,53 @@ _POLL_FIRST_S = 0.05
 _POLL_LAST_S = 0.25
 
 
+class RecentPage(NamedTuple):
+    """A page of state that this process has just written: `row`, its events, and the bytes of their results."""
+
+    job_id: str
+    row: int
+    events: list[Event]
+    size: int
+
+
+class RecentPages:
+    """The last pages that this process wrote: one who reads them here need not unpack them again.
+
+    Only of events that packing gives back as they were: pages without notes.
+    """
+
+    #: How many are kept, and how many bytes of results in them.
+    MOST = 32
+    _BYTES = 2 << 20
+
+    def __init__(self) -> None:
+        self._pages: dict[tuple[str, int], RecentPage] = {}
+        self._size = 0
+        self._lock = threading.Lock()
+
+    def keep(self, pages: Iterable[RecentPage]) -> None:
+        """Keep pages that have been committed; the oldest go."""
+        with self._lock:
+            for page in pages:
+                self._pages[page.job_id, page.row] = page
+                self._size += page.size
+            while len(self._pages) > self.MOST or self._size > self._BYTES:
+                self._size -= self._pages.pop(next(iter(self._pages))).size
+
+    def any_of(self, job_id: str) -> bool:
+        """Whether there is one of that job."""
+        with self._lock:
+            return any(of == job_id for of, _ in self._pages)
+
+    def take(self, job_id: str, rows: Iterable[int]) -> list[RecentPage]:
+        """Those of these rows, up to the first that is not here; they are given once."""
+        with self._lock:
+            there = takewhile(self._pages.__contains__, ((job_id, row) for row in rows))
+            taken = [self._pages.pop(key) for key in list(there)]
+            self._size -= sum(page.size for page in taken)
+        return taken
+
+
 class SqliteEventLog:
     """Jobs and events in `fanfold.db`. Any thread and any process may write and read at any time."""
 
@@ -345,6 +382,7 @@ class SqliteEventLog:
         self._database = database
         self._sync_contents = sync_contents
         self._numbers: dict[str, int] = {}
+        self._recent = RecentPages()
         self._appended = threading.Condition()
         self._appends = 0
         self._waiters = threading.local()
@@ -396,19 +434,26 @@ class SqliteEventLog:
                 raise _job_not_found(connection, header.id)
         self._announce()
 
-    def append(self, events: Sequence[Event]) -> None:
-        """Record events, all of them or none. Raises `JobNotFound` where a job was never put, and `StoreFull`."""
+    def append(self, events: Sequence[Event], *, also: Callable[[sqlite3.Connection], None] | None = None) -> None:
+        """Record events and what `also` writes, all or nothing.
+
+        Raises `JobNotFound` where a job was never put, and `StoreFull`.
+        """
         batches: dict[tuple[str, Channel], list[Event]] = {}
         for event in events:
             channel: Channel = "telemetry" if event.kind in TELEMETRY else "state"
             batches.setdefault((event.job_id, channel), []).append(event)
-        if not batches:
+        if not batches and also is None:
             return
-        if not {*map(attrgetter("kind"), events)} <= _STARTS:
+        if also is not None or not {*map(attrgetter("kind"), events)} <= _STARTS:
             self._sync_contents()  # before the events: these must not tell of what a power cut has taken
+        pages: list[RecentPage] = []
         with self._database.writing() as connection:
             for (job_id, channel), batch in batches.items():
-                self._insert(connection, job_id, channel, batch)
+                pages += self._insert(connection, job_id, channel, batch)
+            if also is not None:
+                also(connection)
+        self._recent.keep(pages)
         self._announce()
 
     def read_since(
@@ -423,7 +468,13 @@ class SqliteEventLog:
         with self._database.reading() as connection:
             self._note_first_read(connection)
             base = self._number(connection, job_id) * ROWS_PER_JOB
-            found = _read(connection, channel, base + int(cursor or 0), base + ROWS_PER_JOB)
+            after = base + int(cursor or 0)
+            known = []
+            if channel == "state" and self._recent.any_of(job_id):
+                known = self._recent.take(job_id, _rows(connection, after, base + ROWS_PER_JOB))
+            found = [] if known else _read(connection, channel, after, base + ROWS_PER_JOB)
+        if known:
+            return [event for page in known for event in page.events], str(known[-1].row - base)
         if not found:
             return [], cursor or "0"
         return [event for row in found for event in unpack(job_id, row[2:])], str(found[-1][0] - base)
@@ -497,17 +548,25 @@ class SqliteEventLog:
             self._appends += 1
             self._appended.notify_all()
 
-    def _insert(self, connection: sqlite3.Connection, job_id: str, channel: Channel, events: list[Event]) -> None:
+    def _insert(
+        self, connection: sqlite3.Connection, job_id: str, channel: Channel, events: list[Event]
+    ) -> list[RecentPage]:
+        """Add pages of events; those which readers in this process may be given as they are."""
         base = self._number(connection, job_id) * ROWS_PER_JOB
         # The write lock is held: nobody else can take the numbers that follow.
         query = f"SELECT max(row) FROM {channel} WHERE row < ?"
         last = connection.execute(query, (base + ROWS_PER_JOB,)).fetchone()[0]
         row = max(last or 0, base)
+        plain = []
         for start in range(0, len(events), _PAGE_EVENTS):
             row += 1
             page = events[start : start + _PAGE_EVENTS]
             insert = f"INSERT INTO {channel} (row, events, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
-            connection.execute(insert, (row, len(page), *pack(page)))
+            heads, results, inline, codecs, notes = pack(page)
+            connection.execute(insert, (row, len(page), heads, results, inline, codecs, notes))
+            if channel == "state" and notes is None:
+                plain.append(RecentPage(job_id, row, page, len(inline or b"")))
+        return plain
 
     def _number(self, connection: sqlite3.Connection, job_id: str) -> int:
         number = self._numbers.get(job_id)
@@ -526,6 +585,12 @@ def intact_headers(rows: Iterable[tuple[bytes, float | None]]) -> Iterator[JobHe
             yield header_from_text(text, cancelled_at=cancelled_at)
         except StoreError as error:
             _logger.warning("a job is passed over: %s", error.message)
+
+
+def _rows(connection: sqlite3.Connection, after: int, end: int) -> list[int]:
+    """The numbers of the next pages of state."""
+    query = f"SELECT row FROM state WHERE row > ? AND row < ? ORDER BY row LIMIT {RecentPages.MOST}"
+    return [row for (row,) in connection.execute(query, (after, end))]
 
 
 def _read(connection: sqlite3.Connection, channel: Channel, after: int, end: int) -> list[tuple[Any, ...]]:
