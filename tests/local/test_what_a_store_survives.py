@@ -102,10 +102,10 @@ def test_a_disk_that_is_full_for_the_log_itself_is_raised_too(monkeypatch):
 
     append = SqliteEventLog.append
 
-    def full(self, events):
+    def full(self, events, **also):
         if any(event.output for event in events):
             raise StoreFull("No room left for fanfold.db.", next_step="free some disk space.")
-        return append(self, events)
+        return append(self, events, **also)
 
     with monkeypatch.context() as patched:
         patched.setattr(SqliteEventLog, "append", full)

@@ -14,11 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fanfold.core.models import Event
+from fanfold.errors import StoreError
 from fanfold.stores.keys import result_key
 from fanfold.stores.local import LocalStores
 from fanfold.stores.packing import Manifest, ManifestWriter
 from tests.stores.event_log_contract import read_all
-from tests.stores.samples import a_job, an_entry, an_output, finished
+from tests.stores.samples import a_job, an_entry, an_output, failed, finished
 
 DAY_S = 86_400.0
 
@@ -215,3 +216,77 @@ def test_importing_brings_nothing_heavy(module):
     code = f"import sys, {module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert heavy.isdisjoint(done.stdout.split())
+
+
+def test_events_and_what_they_give_to_the_cache_are_written_together_or_not_at_all(stores):
+    job = a_job()
+    stores.log.put_job(job)
+    with stores.database.writing() as connection:
+        connection.execute("CREATE TRIGGER no BEFORE INSERT ON cache BEGIN SELECT RAISE(ABORT, 'refused'); END")
+    with pytest.raises(StoreError, match="refused"):
+        stores.record([finished(job.id, 0)], [an_entry("a")])
+    assert read_all(stores.log, job.id) == []
+    with stores.database.writing() as connection:
+        connection.execute("DROP TRIGGER no")
+    stores.record([finished(job.id, 0)], [an_entry("a")])
+    assert len(read_all(stores.log, job.id)) == 1
+    assert stores.cache.usage() == (1, 2)
+
+
+@pytest.mark.parametrize("read_at", [{}, {1}, {0, 3}, {*range(5)}])
+def test_who_reads_what_this_process_wrote_reads_what_others_read(stores, read_at):
+    """Pages that were just written are handed on as they are: those with notes are not, and each is given once."""
+    job = a_job()
+    stores.log.put_job(job)
+    with LocalStores.open(stores.home) as others:
+        read, cursor = [], None
+        for turn in range(5):
+            stores.log.append([finished(job.id, 10 * turn + index) for index in range(3)])
+            if turn == 2:
+                stores.log.append([failed(job.id, 25), finished(job.id, 26, data={"got": ("as", "JSON")})])
+            others.log.append([finished(job.id, 10 * turn + 9)])
+            if turn in read_at:
+                events, cursor = stores.log.read_since(job.id, cursor)
+                read += events
+        while (page := stores.log.read_since(job.id, cursor))[0]:
+            read, cursor = read + page[0], page[1]
+        assert read == read_all(others.log, job.id)
+        assert read == read_all(stores.log, job.id)
+
+
+def test_no_more_is_kept_for_readers_here_than_they_read_at_once(stores):
+    for size in (1, 1000):
+        job = a_job()
+        stores.log.put_job(job)
+        for start in range(0, 8_000, 2_000):
+            result = an_output(b"x" * size)
+            stores.log.append([finished(job.id, start + index, output=result) for index in range(2_000)])
+        assert len(stores.log.read_since(job.id)[0]) <= 5_000
+        assert len(read_all(stores.log, job.id)) == 8_000
+
+
+def test_a_key_is_known_while_later_arguments_are_read(stores):
+    """A run's key is asked for when it has ended, and by then the next page of arguments is open."""
+    job = a_job(count=3_000)
+    with ManifestWriter(stores.scratch, job.id) as manifest:
+        for number in range(job.count):
+            manifest.add(str(number), f"{number:064x}")
+        manifest.store(stores.objects)
+    counted = Counted(stores.objects)
+    read = Manifest(counted, job.id, job.count)
+    for number in range(job.count):
+        assert read.arguments(number) == str(number)
+        late = max(0, number - 200)
+        assert read.cache_key(late) == f"{late:064x}"
+    assert counted.reads == 2 * 3 + 1  # of each page its lines and its index, and all hashes once
+
+
+class Counted:
+    """Objects that count how often a part of one is read."""
+
+    def __init__(self, objects):
+        self._objects, self.reads = objects, 0
+
+    def get_range(self, *where):
+        self.reads += 1
+        return self._objects.get_range(*where)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -152,3 +153,39 @@ def sync_path(path: Path) -> None:
                 os.fsync(fd)
         finally:
             os.close(fd)
+
+
+def sqlite_error(error: sqlite3.Error, path: Path, *, waited_s: float) -> StoreError:
+    """The store's error for what SQLite refused of the file at `path`, after it had waited so long for others."""
+    reason = str(error)
+    # SQLite reports an I/O error without its reason, which a disk without room has most likely caused.
+    if "full" in reason or ("disk I/O" in reason and has_no_room(path.parent)):
+        return StoreFull(
+            f"No room left for {path}; what was stored before is unharmed.",
+            next_step=MAKE_ROOM,
+        )
+    if "not a database" in reason or "malformed" in reason:
+        return StoreError(
+            f"{path} is not a database that can be read ({reason}).",
+            next_step="`fanfold salvage` makes a new one of all that can be read in it, and keeps this one beside it."
+            " Or restore it from a backup.",
+        )
+    if "UTF-8" in reason:
+        return StoreError(
+            f"A record in {path} is damaged: it holds bytes that are no text.",
+            next_step="other jobs are as they were; submit the one again that this was asked of.",
+        )
+    if "readonly" in reason:
+        return StoreError(
+            f"{path} can only be read here: {reason}.",
+            next_step="set FANFOLD_HOME to a directory that is yours to write; jobs here can still be collected.",
+        )
+    if "locked" in reason:
+        return StoreError(
+            f"{path} was held by another process for more than {waited_s:.0f} s.",
+            next_step="end whatever holds it (`fuser` names it), then call again.",
+        )
+    return StoreError(
+        f"{path} cannot be read or written: {reason}.",
+        next_step="check that its directory exists, is yours to write, and is on a local disk with room left.",
+    )

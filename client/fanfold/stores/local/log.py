@@ -18,7 +18,7 @@ from fanfold.contract.records import NamedTuple
 from fanfold.core.models import TELEMETRY, Event, EventKind, JobHeader
 from fanfold.errors import UPDATE, JobNotFound, StoreError, StoreFull, StoreTooNew
 from fanfold.settings import Logger
-from fanfold.stores.disk import MAKE_ROOM, disk_errors, has_no_room, sync_path
+from fanfold.stores.disk import disk_errors, sqlite_error, sync_path
 from fanfold.stores.keys import job_not_found
 from fanfold.stores.packing import COLUMNS, header_from_text, header_to_text, pack, unpack
 from fanfold.stores.protocols import Channel, Cursor
@@ -87,7 +87,10 @@ class Database:
         try:
             connection = _open(self.path)
         except sqlite3.Error as error:
-            if not isinstance(_explain(error, self.path), StoreFull) or not self.path.stat().st_size:
+            if (
+                not isinstance(sqlite_error(error, self.path, waited_s=_BUSY_TIMEOUT_S), StoreFull)
+                or not self.path.stat().st_size
+            ):
                 raise
             connection, self._had_no_room = _open_to_read(self.path), True
         return connection
@@ -155,7 +158,7 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise _explain(error, self.path) from error
+            raise sqlite_error(error, self.path, waited_s=_BUSY_TIMEOUT_S) from error
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -272,41 +275,6 @@ def _enter_wal_mode(connection: sqlite3.Connection) -> None:
             return
 
 
-def _explain(error: sqlite3.Error, path: Path) -> StoreError:
-    reason = str(error)
-    # SQLite reports an I/O error without its reason, which a disk without room has most likely caused.
-    if "full" in reason or ("disk I/O" in reason and has_no_room(path.parent)):
-        return StoreFull(
-            f"No room left for {path}; what was stored before is unharmed.",
-            next_step=MAKE_ROOM,
-        )
-    if "not a database" in reason or "malformed" in reason:
-        return StoreError(
-            f"{path} is not a database that can be read ({reason}).",
-            next_step="`fanfold salvage` makes a new one of all that can be read in it, and keeps this one beside it."
-            " Or restore it from a backup.",
-        )
-    if "UTF-8" in reason:
-        return StoreError(
-            f"A record in {path} is damaged: it holds bytes that are no text.",
-            next_step="other jobs are as they were; submit the one again that this was asked of.",
-        )
-    if "readonly" in reason:
-        return StoreError(
-            f"{path} can only be read here: {reason}.",
-            next_step="set FANFOLD_HOME to a directory that is yours to write; jobs here can still be collected.",
-        )
-    if "locked" in reason:
-        return StoreError(
-            f"{path} was held by another process for more than {_BUSY_TIMEOUT_S:.0f} s.",
-            next_step="end whatever holds it (`fuser` names it), then call again.",
-        )
-    return StoreError(
-        f"{path} cannot be read or written: {reason}.",
-        next_step="check that its directory exists, is yours to write, and is on a local disk with room left.",
-    )
-
-
 _logger = Logger("fanfold.stores")
 
 #: Where one read stops, whichever is met first. With 8 KiB inline in each, 1,000 events are the larger by far.
@@ -342,13 +310,12 @@ class RecentPages:
     Only of events that packing gives back as they were: pages without notes.
     """
 
-    #: How many are kept, and how many bytes of results in them.
-    MOST = 32
+    #: The most bytes of results in them; they have no more events than one read.
     _BYTES = 2 << 20
 
     def __init__(self) -> None:
         self._pages: dict[tuple[str, int], RecentPage] = {}
-        self._size = 0
+        self._events = self._size = 0
         self._lock = threading.Lock()
 
     def keep(self, pages: Iterable[RecentPage]) -> None:
@@ -356,9 +323,10 @@ class RecentPages:
         with self._lock:
             for page in pages:
                 self._pages[page.job_id, page.row] = page
+                self._events += len(page.events)
                 self._size += page.size
-            while len(self._pages) > self.MOST or self._size > self._BYTES:
-                self._size -= self._pages.pop(next(iter(self._pages))).size
+            while self._events > _READ_EVENTS or self._size > self._BYTES:
+                self._give_out(next(iter(self._pages)))
 
     def any_of(self, job_id: str) -> bool:
         """Whether there is one of that job."""
@@ -369,9 +337,13 @@ class RecentPages:
         """Those of these rows, up to the first that is not here; they are given once."""
         with self._lock:
             there = takewhile(self._pages.__contains__, ((job_id, row) for row in rows))
-            taken = [self._pages.pop(key) for key in list(there)]
-            self._size -= sum(page.size for page in taken)
-        return taken
+            return [self._give_out(key) for key in list(there)]
+
+    def _give_out(self, key: tuple[str, int]) -> RecentPage:
+        page = self._pages.pop(key)
+        self._events -= len(page.events)
+        self._size -= page.size
+        return page
 
 
 class SqliteEventLog:
@@ -589,7 +561,7 @@ def intact_headers(rows: Iterable[tuple[bytes, float | None]]) -> Iterator[JobHe
 
 def _rows(connection: sqlite3.Connection, after: int, end: int) -> list[int]:
     """The numbers of the next pages of state."""
-    query = f"SELECT row FROM state WHERE row > ? AND row < ? ORDER BY row LIMIT {RecentPages.MOST}"
+    query = f"SELECT row FROM state WHERE row > ? AND row < ? ORDER BY row LIMIT {_READ_EVENTS}"
     return [row for (row,) in connection.execute(query, (after, end))]
 
 
