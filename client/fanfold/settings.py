@@ -25,7 +25,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -357,10 +357,14 @@ class Logger:
 
 
 class WithoutOwnFrames:
-    """Lets a `FanfoldError`, or an interrupt that says what it did, leave without the frames of Fanfold's own code.
+    """Lets a `FanfoldError` or a Ctrl-C leave without the frames of Fanfold's own code.
 
     Its message is all that a user needs. `FANFOLD_LOG=debug` keeps the frames, as does Python 3.10.
     """
+
+    def __init__(self, describe: Callable[[], str] | None = None) -> None:
+        """`describe` gives the words of a Ctrl-C that has none."""
+        self._describe = describe
 
     def __enter__(self) -> None:
         """Nothing is to be done before."""
@@ -369,9 +373,24 @@ class WithoutOwnFrames:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Drop the frames up to here, and those of AWS's library; what the UDF raised keeps its own."""
-        is_ours = isinstance(error, FanfoldError) or (isinstance(error, KeyboardInterrupt) and error.args)
+        is_ours = isinstance(error, FanfoldError)
+        if isinstance(error, KeyboardInterrupt):
+            if self._describe is not None and not error.args:
+                error.args = (self._describe(),)
+            is_ours = bool(error.args) or not _has_users_frames(traceback)
         if error is not None and is_ours and os.environ.get("FANFOLD_LOG") != "debug":
             error.__traceback__ = None
             cause = error.__cause__
             if cause is not None and type(cause).__module__.partition(".")[0] == "botocore":
                 cause.__traceback__ = cause.__cause__ = cause.__context__ = None
+
+
+def _has_users_frames(traceback: TracebackType | None) -> bool:
+    """Whether code of the user's own was under way: what is not Fanfold's, of Python's library or installed."""
+    others = (os.path.dirname(__file__), os.path.dirname(os.__file__), "<frozen")
+    while traceback is not None:
+        name = traceback.tb_frame.f_code.co_filename
+        if not name.startswith(others) and f"{os.sep}site-packages{os.sep}" not in name:
+            return True
+        traceback = traceback.tb_next
+    return False

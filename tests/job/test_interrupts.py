@@ -9,11 +9,13 @@ from contextlib import suppress
 import pytest
 
 import fanfold
+from fanfold.api import submit as api
 from fanfold.core import columns
 from fanfold.core import fold as state
 from fanfold.engines.local.engine import LocalEngine
 from fanfold.job import job as job_module
 from fanfold.job import waiting as tracker
+from fanfold.submission import prepare
 
 
 class CtrlC:
@@ -91,3 +93,106 @@ def test_wherever_a_retry_is_interrupted_the_job_ends_and_can_be_retried(step, t
         if interrupt.left > 0:
             break
     assert number > 20
+
+
+@pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.long)])
+def test_wherever_a_submit_is_interrupted_its_job_is_over(step):
+    known = set()
+    for number in range(1, 100_000, step):
+        interrupted = None
+        with CtrlC(number, api, prepare.prepare, prepare.Submission, LocalEngine, job_module) as interrupt:
+            try:
+                fanfold.submit(odd_only, [1, 3], cache=False)
+            except KeyboardInterrupt as error:
+                interrupted = error
+        (job,) = [one for one in fanfold.get_jobs(limit=2) if one.id not in known] or [None]
+        if job is not None:
+            known.add(job.id)
+            assert job.status in ("Cancelled", "Completed"), number
+            # One that comes when all is there, right before the call returns, has nothing to say.
+            assert interrupted is None or job.id in str(interrupted) or job.status == "Completed", number
+        if interrupt.left > 0:
+            break
+    assert number > 100
+    assert len(known) > 5
+
+
+WAYS = {
+    "wait": lambda job: job.wait(),
+    "results": lambda job: job.results(),
+    "collect": lambda job: job.collect(),
+    "result": lambda job: job.result(3),
+    "run": lambda job: job[3].result(),
+    "as completed": lambda job: list(job.as_completed()),
+}
+
+
+@pytest.fixture
+def interrupted_wait(monkeypatch):
+    """Interrupts the next wait for news of this machine's jobs."""
+
+    def interrupt():
+        left, wait_for_news = [KeyboardInterrupt], LocalEngine.wait_for_news
+
+        def wait(engine, timeout_s):
+            if left:
+                raise left.pop()
+            return wait_for_news(engine, timeout_s)
+
+        monkeypatch.setattr(LocalEngine, "wait_for_news", wait)
+
+    return interrupt
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_wait_that_is_interrupted_says_that_the_job_goes_on_and_shows_no_lines_of_fanfold_s(
+    way, held, interrupted_wait
+):
+    job, release = held
+    interrupted_wait()
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        WAYS[way](job)
+    assert str(interrupted.value).startswith(f"job {job.id} goes on as long as this process does: ")
+    assert f'fanfold.get_job("{job.id}").wait() waits again, and .cancel() ends it' in str(interrupted.value)
+    if sys.version_info >= (3, 11):
+        own = [one for one in interrupted.traceback if "fanfold" in str(one.path) and "tests" not in str(one.path)]
+        assert len(own) == (way == "as completed")  # a generator is there itself
+    release()
+    assert job.wait().status == "Completed"
+
+
+def test_a_wait_for_results_that_all_are_there_says_so_when_it_is_interrupted(monkeypatch):
+    job = fanfold.submit(odd_only, [1, 3], collect=False).wait()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(job.contents, "read_plain", interrupted)
+    with pytest.raises(KeyboardInterrupt, match=rf"job {job.id} has ended: 2 succeeded; .* has its results"):
+        job.results()
+
+
+def test_a_second_ctrl_c_does_not_wait_for_what_the_first_has_cancelled(interrupted_wait, monkeypatch):
+    def hang(x: int):
+        import time
+
+        time.sleep(60)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    interrupted_wait()
+    monkeypatch.setattr(LocalEngine, "cancel", interrupted)
+    with pytest.raises(KeyboardInterrupt, match=r"job .* is being cancelled; .*retry\(\) runs the rest"):
+        fanfold.submit(hang, [1])
+    assert fanfold.get_jobs(limit=1)[0].wait(timeout=60).status == "Cancelled"
+
+
+def test_an_interrupt_in_code_of_the_user_s_own_keeps_its_lines():
+    def days():
+        yield 1
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        fanfold.submit(odd_only, days())
+    assert interrupted.traceback[-1].name == "days"

@@ -177,6 +177,43 @@ def test_a_caller_that_ends_waits_for_what_it_has_started(script):
     assert fanfold.get_job(job_id).results() == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "fanfold.submit(hang, range(2), collect=False).wait()",
+        "fanfold.Executor(2).submit(hang, 1).result()",
+        pytest.param("fanfold.Executor(2, cache=True).submit(hang, 1).result()", marks=pytest.mark.long),
+        "with fanfold.Executor(2) as executor: list(executor.map(hang, range(3)))",
+        pytest.param(
+            "with fanfold.Executor(2, cache=True) as executor: list(executor.map(hang, range(3)))",
+            marks=pytest.mark.long,
+        ),
+    ],
+)
+def test_two_quick_ctrl_c_end_what_a_script_waits_for_and_nobody_complains(wait, script, eventually, tmp_path):
+    caller = script(f"""
+        import fanfold, pathlib
+
+        def hang(x: int):
+            import time
+            pathlib.Path({str(tmp_path)!r}, f"began-{{x}}").touch()
+            time.sleep(60)
+
+        {wait}
+    """)
+    eventually((tmp_path / "began-1").exists)
+    workers = worker_processes(psutil.Process(caller.process.pid))
+    caller.process.send_signal(signal.SIGINT)
+    caller.process.send_signal(signal.SIGINT)
+    code, _, err = caller.end(timeout=50)
+    assert code != 0
+    assert "KeyboardInterrupt" in err
+    assert "ignored" not in err
+    assert "Exception in thread" not in err
+    assert all(is_gone(worker.pid) for worker in workers)
+    assert all(job.status == "Cancelled" for job in fanfold.get_jobs())
+
+
 def test_ctrl_c_cancels_cleanly(script, eventually):
     caller = script("""
         import fanfold

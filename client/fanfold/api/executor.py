@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor as _Executor
 from concurrent.futures import Future
 from functools import partial
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from fanfold.api.calls import Calls, job_options, refuse_calls_from_run
+from fanfold.core.processes import without_interrupts
 from fanfold.engines.base import engine_for
 from fanfold.errors import InputError
 from fanfold.execution.parcel import call_each
+from fanfold.settings import WithoutOwnFrames
 
 if TYPE_CHECKING:
     from fanfold.api.executor_jobs import JobCalls
@@ -58,6 +61,7 @@ class Executor(_Executor):
         self._lock = threading.Lock()
         self._closed = False
         self._jobs: JobCalls | None = None
+        self._jobs_beside: JobCalls | None = None
         self._calls: Calls | None = None
         if asked.needs_jobs or not engine.describe().makes_calls:
             if initializer is not None or timeout_s is not None or memory_mib is not None:
@@ -123,24 +127,45 @@ class Executor(_Executor):
         """Take no more calls. Waits for those that were made; `cancel_futures` leaves out what has not begun."""
         with self._lock:
             self._closed = True
-        for calls in (self._calls, self._jobs):
+        for calls in (self._calls, self._jobs, self._jobs_beside):
             if calls is None:
                 continue
             if cancel_futures:
                 calls.cancel()
             if wait:
-                calls.wait()
+                self._wait_for(calls)
         if self._calls is not None:
             self._calls.release()
+
+    def _wait_for(self, calls: Calls | JobCalls) -> None:
+        with WithoutOwnFrames():
+            try:
+                calls.wait()
+            except KeyboardInterrupt:
+                self.kill_workers()
+                raise
 
     def kill_workers(self) -> None:
         """Take no more calls, and end this executor's workers with whatever they do: a call in one is not completed.
 
-        Jobs are cancelled where they have not begun.
+        Jobs are cancelled, also what runs of them.
         """
-        self.shutdown(wait=False, cancel_futures=True)
-        if self._calls is not None:
-            self._calls.kill()
+        with without_interrupts():  # it takes a moment
+            self.shutdown(wait=False, cancel_futures=True)
+            for calls in (self._calls, self._jobs, self._jobs_beside):
+                if calls is not None:
+                    calls.kill()
+
+    #: As in Python 3.14, where processes are told to end before they are killed.
+    terminate_workers = kill_workers
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """As `shutdown`. A Ctrl-C ends the calls that are under way: a process pool's workers hear it themselves."""
+        if isinstance(error, KeyboardInterrupt):
+            self.kill_workers()
+        self.shutdown(wait=True)
 
     @property
     def makes_jobs(self) -> bool:
@@ -169,7 +194,7 @@ class Executor(_Executor):
             return None
         from fanfold.api.executor_jobs import JobCalls
 
-        self._jobs_beside = getattr(self, "_jobs_beside", None) or JobCalls({"cache": False})
+        self._jobs_beside = self._jobs_beside or JobCalls({"cache": False})
         return self._jobs_beside
 
 

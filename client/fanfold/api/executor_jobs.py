@@ -14,8 +14,10 @@ from typing import Any
 from fanfold.api.decorator import named_arguments
 from fanfold.api.submit import get_job, submit, with_environment
 from fanfold.contract.records import NamedTuple
+from fanfold.core.fold import JobState
 from fanfold.core.models import BAD, GOOD, RunStatus
 from fanfold.core.options import unwrapped
+from fanfold.core.processes import ends_by_interrupt
 from fanfold.errors import FanfoldError, InputError, RunFailed, StoreUnavailable
 from fanfold.execution.worker.sandbox import thread_variables
 from fanfold.job import Job
@@ -82,6 +84,11 @@ class JobCalls:
         for batch in list(self._batches):
             batch.cancel()
 
+    def kill(self) -> None:
+        """Cancel the jobs, also what runs of them."""
+        for batch in list(self._batches):
+            batch.kill()
+
     def wait(self) -> None:
         """Return when every call is over."""
         for batch in list(self._batches):
@@ -101,6 +108,7 @@ class _Batch(threading.Thread):
         self._calls = [first]
         self._following: dict[int, Future[Any]] = {}
         self._open = True
+        self._is_killed = False
         self._changed = threading.Condition()
 
     @property
@@ -121,6 +129,16 @@ class _Batch(threading.Thread):
         """Cancel every call that has not begun."""
         for future in [*(call.future for call in list(self._calls)), *list(self._following.values())]:
             future.cancel()
+
+    def kill(self) -> None:
+        """Cancel the job with what runs of it, within a second; or as soon as there is one."""
+        self._is_killed = True
+        self.cancel()
+
+    @property
+    def _is_to_end(self) -> bool:
+        """Whether nobody waits for its calls any more: not an executor, nor a process that ends by a Ctrl-C."""
+        return self._is_killed or (not threading.main_thread().is_alive() and ends_by_interrupt())
 
     def run(self) -> None:
         """Wait for more calls, start the job, and hand over what comes of it."""
@@ -152,7 +170,7 @@ class _Batch(threading.Thread):
         self._calls = []
         calls.clear()
         try:
-            _follow(job, self._following)
+            self._follow(job, self._following)
         except BaseException as error:  # noqa: BLE001  a result that is unpickled runs the user's own code
             _fail(list(self._following.values()), error)
         self._following = {}
@@ -183,22 +201,25 @@ class _Batch(threading.Thread):
                     said = unstarted or error  # how the job stands is known from when it was to start
                     raise said from said.__cause__
             time.sleep(_PAUSE_S)
-            if unstarted is None and all(call.future.cancelled() for call in calls):
+            if unstarted is None and (self._is_to_end or all(call.future.cancelled() for call in calls)):
                 return None
 
     def _submit(self, calls: list[_FutureCall]) -> Job:
         job: Job = submit(self._udf(), [call.arguments for call in calls], collect=False, **self._options)
         return job
 
+    def _follow(self, job: Job, futures: dict[int, Future[Any]]) -> None:
+        def end_with_executor(state: JobState) -> None:
+            if self._is_to_end and state.header.cancelled_at is None:
+                job.tracker.patiently(job.tracker.cancel)
 
-def _follow(job: Job, futures: dict[int, Future[Any]]) -> None:
-    for state in job.changes():
-        for index in futures.keys() & set(state.indexes(RunStatus.RUNNING)):
-            _begin(futures[index])
-        for index in futures.keys() & set(state.indexes(*GOOD, *BAD)):
-            _settle(job, index, futures.pop(index))
-        if not state.done and all(future.cancelled() for future in futures.values()):
-            job.tracker.patiently(job.cancel)
+        for state in job.changes(idle=end_with_executor):
+            for index in futures.keys() & set(state.indexes(RunStatus.RUNNING)):
+                _begin(futures[index])
+            for index in futures.keys() & set(state.indexes(*GOOD, *BAD)):
+                _settle(job, index, futures.pop(index))
+            if not state.done and all(future.cancelled() for future in futures.values()):
+                job.tracker.patiently(job.cancel)
 
 
 def _begin(future: Future[Any]) -> bool:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fanfold.job import Job
     from fanfold.submission.escalation import Escalate
     from fanfold.submission.estimates import Plan
+    from fanfold.submission.prepare import OwnJob
 
 R = TypeVar("R")
 
@@ -204,17 +205,20 @@ def submit(
             return _plan(udf, inputs, chosen, request, constants)
         if debug_mode and _needs_this_terminal(udf, chosen, request):
             return _call_here(udf, chosen, inputs, constants)
+        from fanfold.submission.prepare import OwnJob
+
         call = _SubmitCall(udf, chosen, request, constants, budget_usd)
         call.check_notify(notify)
         call.check_later(escalate, None if debug_mode else ramp, hedge)
-        job = call.start(inputs, progress)
-        if not (collect or debug_mode):
-            return job
-        with cancelling(job), raising_ramp_stopped(job):
-            progress = wait_for_ramp(job, progress)
-            if debug_mode:
-                return result_with_output(job, progress)
-            return job.collect(None, flatten, drop_index, ignore_exceptions=ignore_exceptions, progress=progress)
+        with OwnJob(chosen) as own:
+            job = call.start(inputs, progress, own)
+            if not (collect or debug_mode):
+                return job
+            with raising_ramp_stopped(job):
+                progress = wait_for_ramp(job, progress)
+                if debug_mode:
+                    return result_with_output(job, progress)
+                return job.collect(None, flatten, drop_index, ignore_exceptions=ignore_exceptions, progress=progress)
 
 
 def _plan(*call: Any) -> Plan:
@@ -282,7 +286,7 @@ class _SubmitCall:
             later: dict[str, Any] = {"ramp": ramp, "escalate": escalate, "hedge": hedge}
             self._request = with_later(self._udf, self._engine, self._request, **later)
 
-    def start(self, inputs: Any, progress: bool | None) -> Job:
+    def start(self, inputs: Any, progress: bool | None, own: OwnJob) -> Job:
         """Start the job, or the first stage of its ramp."""
         from fanfold.job import Job
         from fanfold.submission.prepare import prepare
@@ -294,7 +298,7 @@ class _SubmitCall:
             from fanfold.submission.going_on import with_measured
 
             inputs, self._request = with_measured(self._udf, inputs, self._engine, self._request, self._constants)
-        submission = prepare(self._udf, inputs, self._engine, self._request, self._constants)
+        submission = prepare(self._udf, inputs, self._engine, self._request, self._constants, own)
         job = Job(submission.header, self._engine)
         job.contents.may_be_frames = submission.may_be_frames
         if self._request.budget_usd:
@@ -404,17 +408,20 @@ def call(
 ) -> Any:
     """Run a UDF once with these arguments, which may have the names of options too, and return its value."""
     _begin_call("run", udf, engine, instance_type)
-    from fanfold.submission.prepare import prepare, resolve_call
+    from fanfold.submission.prepare import OwnJob, prepare, resolve_call
 
     check_flags(progress=progress)
     chosen, request = resolve_call(udf, engine=engine, instance_type=instance_type, **asked)
     chosen.get_ready(dedicated=request.instance is not None)
     from fanfold.job import Job
 
-    submission = prepare(udf, [arguments], chosen, request, {})
-    submission.start()
-    job = Job(submission.header, chosen)
-    with cancelling(job):
+    with OwnJob(chosen) as own:
+        submission = prepare(udf, [arguments], chosen, request, {}, own)
+        submission.start()
+        job = Job(submission.header, chosen)
+        awaited = getattr(_calls, "awaited", None)
+        if awaited is not None:
+            awaited.hold(job)
         return result_with_output(job, progress)
 
 
@@ -530,17 +537,3 @@ def _first(inputs: Any) -> list[Any]:
 
 #: `awaited`: the await that a thread waits for (`AwaitedCall`).
 _calls = threading.local()
-
-
-@contextmanager
-def cancelling(job: Job) -> Iterator[None]:
-    """While a call waits for a job that nobody else holds, an interrupt is meant for that job."""
-    awaited = getattr(_calls, "awaited", None)
-    if awaited is not None:
-        awaited.hold(job)
-    try:
-        yield
-    except KeyboardInterrupt:
-        from fanfold.job.waiting import cancel_for_interrupt
-
-        raise cancel_for_interrupt(job) from None

@@ -74,6 +74,7 @@ class GuardedGroup(LightGroup):
             typer.echo(f"Error: {error}", err=True)
             raise typer.Exit(code_for(error)) from None
         except KeyboardInterrupt as interrupt:
+            sys.last_type = KeyboardInterrupt  # as Python notes it: what still runs at the end is cancelled
             typer.echo(f"Interrupted: {interrupt}." if interrupt.args else "Interrupted.", err=True)
             raise typer.Exit(ExitCode.INTERRUPTED) from None
         except BrokenPipeError:

@@ -24,19 +24,20 @@ def detach(engine: str | None) -> None:
 
 def wait_and_show(job: Job) -> Job:
     """Wait until the only run of a job has ended, and show on stderr what it prints. Ctrl-C cancels the job."""
-    with _cancelling(job):
+    with cancelling(job):
         show_output(job.tracker, job.contents, out=sys.stderr)
     return job
 
 
 def wait_or_cancel(job: Job) -> Job:
     """Wait until the job has ended. Ctrl-C is meant for it: it is cancelled, and the command ends."""
-    with _cancelling(job):
+    with cancelling(job):
         return job.wait()
 
 
 @contextmanager
-def _cancelling(job: Job) -> Iterator[None]:
+def cancelling(job: Job) -> Iterator[None]:
+    """A Ctrl-C within is meant for the job: it is cancelled, and the command ends."""
     try:
         yield
     except KeyboardInterrupt:

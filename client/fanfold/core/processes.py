@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
+from types import FrameType
 
 _MEMBERSHIP = Path("/proc/self/cgroup")
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -152,3 +155,47 @@ def _close_private() -> None:
     for fd in _private:
         os.close(fd)
     _private.clear()
+
+
+# A process that ends by a Ctrl-C.
+
+
+def ends_by_interrupt() -> bool:
+    """Whether this process ends because of a Ctrl-C that nobody caught. At a prompt one may be long past."""
+    return (
+        getattr(sys, "last_type", None) is KeyboardInterrupt and not hasattr(sys, "ps1") and not sys.flags.interactive
+    )
+
+
+@contextmanager
+def without_interrupts() -> Iterator[None]:
+    """No further Ctrl-C is heard within: what ends is ended in a moment, and not left half done."""
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not in the main thread, where alone they are heard
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
+
+
+@contextmanager
+def deferring_interrupts() -> Iterator[None]:
+    """A Ctrl-C within is heard at its end: one that meets an import may leave Python's import lock held for ever.
+
+    (It is raised, and dropped, in a callback of `importlib._bootstrap` that holds the lock.)
+    """
+    heard: list[tuple[int, FrameType | None]] = []
+    try:
+        before = signal.signal(signal.SIGINT, lambda *one: heard.append(one))
+    except ValueError:  # not in the main thread, where alone they are heard
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
+    if heard and callable(before):
+        before(*heard[0])

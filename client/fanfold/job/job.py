@@ -90,7 +90,7 @@ class Job(JobCompat):
         `progress` None shows a bar where there is a terminal or a notebook. Raises `WaitTimeout`.
         """
         check_flags(progress=progress)
-        with Progress(self.header, shown=progress) as bar:
+        with self.tracker.waiting(), Progress(self.header, shown=progress) as bar:
             for state in self.changes(timeout, idle=bar.show):
                 bar.show(state)
         return self
@@ -122,7 +122,7 @@ class Job(JobCompat):
     def result(self, index: int) -> Any:
         """The value of one run; waits where it has not ended. Raises `RunFailed`, or `ResultDamaged`."""
         position = self._position(index)
-        with WithoutOwnFrames():
+        with self.tracker.waiting():
             for state in self.tracker.changes():
                 if state.status_of(position).final:
                     break
@@ -140,7 +140,7 @@ class Job(JobCompat):
         """
         check_flags(return_exceptions=return_exceptions, ignore_exceptions=ignore_exceptions, allow_pickle=allow_pickle)
         self._opt_in(allow_pickle)
-        with WithoutOwnFrames():
+        with self.tracker.waiting():
             return self._results(return_exceptions, ignore_exceptions, progress=None)
 
     def _opt_in(self, allow_pickle: bool) -> None:
@@ -187,7 +187,7 @@ class Job(JobCompat):
         check_flags(progress=progress, allow_pickle=allow_pickle)
         self._opt_in(allow_pickle)
         shown = progress if verbose else False
-        with WithoutOwnFrames():
+        with self.tracker.waiting():
             if path is None:
                 return self._fold(ignore_exceptions, shown, flatten=flatten, drop_index=drop_index)[0]
             from fanfold.job.export import collect_into

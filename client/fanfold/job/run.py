@@ -71,7 +71,8 @@ class Run:
 
     def result(self) -> Any:
         """Its value. Raises `RunFailed` where it failed, and waits where it has not ended."""
-        return self._job.result(self.index)
+        with self._job.tracker.waiting():
+            return self._job.result(self.index)
 
     def logs(self) -> str:
         """What it has printed."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from fanfold.core.fold import JobState
 from fanfold.core.formatting import about_seconds, duration
@@ -25,14 +25,11 @@ from fanfold.core.models import (
     RunStatus,
     records,
 )
-from fanfold.core.processes import Locked
+from fanfold.core.processes import Locked, deferring_interrupts
 from fanfold.engines.base import Engine
 from fanfold.errors import ConfigurationError, FanfoldError, StoreError, StoreFull, StoreUnavailable, WaitTimeout
-from fanfold.settings import Logger
+from fanfold.settings import Logger, WithoutOwnFrames
 from fanfold.stores.state import LARGE_JOB, Brief, KeptBrief, brief_of, is_settled
-
-if TYPE_CHECKING:
-    from fanfold.job.job import Job
 
 _log = Logger("fanfold.job")
 
@@ -202,6 +199,20 @@ class Tracker(Locked):
         `idle` is called some times a second while nothing changes. Raises `WaitTimeout` when `timeout_s` have
         passed before; the job goes on.
         """
+        with self.waiting():
+            yield from self._changes(timeout_s, idle)
+
+    def waiting(self) -> WithoutOwnFrames:
+        """Around what waits for the job: a Ctrl-C says what becomes of it, in few lines."""
+
+        def describe() -> str:
+            from fanfold.job.interrupts import describe_interrupted
+
+            return describe_interrupted(self)
+
+        return WithoutOwnFrames(describe)
+
+    def _changes(self, timeout_s: float | None, idle: Callable[[JobState], None] | None) -> Iterator[JobState]:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self._reconciled = time.monotonic()
         seen = -1
@@ -440,7 +451,7 @@ class Progress:
     def _open(self, ended: int) -> Any:
         import warnings
 
-        with warnings.catch_warnings():
+        with deferring_interrupts(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tqdm warns where a notebook lacks ipywidgets; its text bar will do
             from tqdm.auto import tqdm
         name = self._header.name
@@ -584,15 +595,3 @@ def name_job(error: ConfigurationError | StoreUnavailable, job_id: str, then: st
 def is_watched() -> bool:
     """True at a terminal, and in a notebook, where progress is wanted."""
     return ProgressLines.is_wanted and (in_notebook() or (sys.stderr is not None and sys.stderr.isatty()))
-
-
-def cancel_for_interrupt(job: Job) -> KeyboardInterrupt:
-    """Cancel a job that only the interrupted call holds. Returns the interrupt to raise, which names the job."""
-    again = f'fanfold.get_job("{job.id}")'
-    if job.state.done:
-        return KeyboardInterrupt(f"job {job.id} has ended: {describe_counts(job.state)}; {again} has its results")
-    job.cancel()
-    return KeyboardInterrupt(
-        f"job {job.id} is cancelled: {describe_counts(job.state)}; the same submit runs only the rest,"
-        f" and so does {again}.retry()"
-    )

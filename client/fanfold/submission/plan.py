@@ -36,7 +36,7 @@ from fanfold.submission.estimates import (
     realtime_way,
     without_warm_up,
 )
-from fanfold.submission.prepare import Draft, prepare, refuse_inside_run, resolve_call
+from fanfold.submission.prepare import Draft, OwnJob, prepare, refuse_inside_run, resolve_call
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -405,9 +405,10 @@ def run_sample(udf: Any, draft: Draft, request: Request, looked: _Looked, consta
     )
 
     def run(inputs: list[dict[str, Any]]) -> Job:
-        submission = prepare(udf, inputs, engine, request, constants)
-        submission.start()
-        return Job(submission.header, engine).wait(progress=False)
+        with OwnJob(engine) as own:
+            submission = prepare(udf, inputs, engine, request, constants, own)
+            submission.start()
+            return Job(submission.header, engine).wait(progress=False)
 
     jobs = [run(inputs)]
     observed = _observe(engine, [jobs[0].header], unwrapped(udf)[1])

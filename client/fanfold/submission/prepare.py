@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Collection, Iterable, Iterator
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import encode_json
@@ -379,13 +380,33 @@ def _expect_runs(draft: Draft, request: Request) -> None:
         draft.engine.get_ready(dedicated=False, bundle=draft.bundle, most=request.max_workers, cached=request.cache)
 
 
-def prepare(fn: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any]) -> Submission:
+class OwnJob:
+    """The job of a call that nobody else holds: from when it is written down, a Ctrl-C in the call is meant for it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.header: JobHeader | None = None
+
+    def __enter__(self) -> OwnJob:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if isinstance(error, KeyboardInterrupt) and self.header is not None:
+            from fanfold.job.interrupts import cancel_for_interrupt
+
+            raise cancel_for_interrupt(self.header, self._engine, error) from None
+
+
+def prepare(
+    fn: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any], own: OwnJob
+) -> Submission:
     """Check a UDF and all its inputs, write the job down, and answer from the cache what it knows.
 
     Nothing has been started. Raises `CaptureError` and `InputError` before anything is written that others see.
     """
     stores, job_id = engine.stores, new_job_id(engine.stores.log.now())
     header, draft, keys, named = write_down(fn, inputs, engine, request, constants, job_id=job_id)
+    own.header = header
     note_submitted_here(header.id)  # first: who comes after a crash must know of it
     stores.log.put_job(header)
     if not draft.described.jobs_expire:

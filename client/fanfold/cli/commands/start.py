@@ -13,7 +13,7 @@ from fanfold.cli import options
 from fanfold.cli.inputs import inputs_from, mention_text, parameters_from
 from fanfold.cli.output import note, print_json, print_text
 from fanfold.cli.records import value_record
-from fanfold.cli.waiting import detach, report_end, report_start, wait_and_show, wait_or_cancel
+from fanfold.cli.waiting import cancelling, detach, report_end, report_start, wait_and_show
 from fanfold.core.formatting import counted
 from fanfold.core.models import JobStatus
 from fanfold.errors import InputError
@@ -179,8 +179,9 @@ def _see_to_end(job: Job, output: Path | None, *, no_wait: bool, as_json: bool) 
     if no_wait:
         report_start(job, as_json=as_json)
         return
-    note(f"{job.name}: {counted(len(job), 'run')}, job {job.id}")
-    ended = _wait_for(job)
+    with cancelling(job):
+        note(f"{job.name}: {counted(len(job), 'run')}, job {job.id}")
+        ended = _wait_for(job)
     _write_results(ended, output)
     report_end(ended, as_json=as_json)
 
@@ -215,12 +216,11 @@ def _check_output(output: Path | None, *, debug: bool, no_wait: bool) -> None:
 
 def _wait_for(job: Job) -> Job:
     """Wait for a job's end; raises `RampStopped` where its ramp has stopped it."""
-    from fanfold.api.submit import cancelling, raising_ramp_stopped, wait_for_ramp
+    from fanfold.api.submit import raising_ramp_stopped, wait_for_ramp
 
     with raising_ramp_stopped(job):
-        with cancelling(job):
-            wait_for_ramp(job, None)
-        return wait_or_cancel(job)
+        wait_for_ramp(job, None)
+        return job.wait()
 
 
 def _constants(pairs: list[str], start: Any) -> dict[str, Any]:

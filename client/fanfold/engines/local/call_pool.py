@@ -14,14 +14,14 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import BrokenExecutor, Future
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from fanfold.contract.records import NamedTuple
 from fanfold.core.models import Event, EventKind, RunStatus
-from fanfold.core.processes import Locked
+from fanfold.core.processes import Locked, ends_by_interrupt, without_interrupts
 from fanfold.engines.feed import Heartbeat
 from fanfold.engines.local.engine import pool_folder, refuse_frozen, remove_abandoned
 from fanfold.errors import FanfoldError
@@ -296,12 +296,13 @@ class CallPool:
                 future.set_exception(_broken(ending))
 
     def _at_exit(self) -> None:
-        """Nothing is dropped silently: the process ends when its calls have been made."""
+        """Nothing is dropped silently: the process ends when its calls have been made, or at once by a Ctrl-C."""
         if self._heartbeat.pid != os.getpid():
             return
-        try:
-            self.wait()
-        finally:
+        with suppress(KeyboardInterrupt):
+            if not ends_by_interrupt():
+                self.wait()
+        with without_interrupts():
             self.close()
 
 
@@ -315,9 +316,14 @@ def _ending(event: Event) -> CallEnding:
 
 
 def _broken(ending: CallEnding) -> Exception:
-    from concurrent.futures.process import BrokenProcessPool
+    kind: type[BrokenExecutor]
+    try:
+        from concurrent.futures.process import BrokenProcessPool
 
-    error = BrokenProcessPool(f"The call was not completed: {ending.message.rstrip('.')}.")
+        kind = BrokenProcessPool
+    except RuntimeError:  # while Python ends it is not imported any more
+        kind = BrokenExecutor
+    error = kind(f"The call was not completed: {ending.message.rstrip('.')}.")
     if ending.traceback:
         error.__cause__ = _remote_traceback(ending.traceback)
     return error

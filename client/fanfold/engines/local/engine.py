@@ -31,7 +31,7 @@ from fanfold.core.models import (
     records,
     to_event,
 )
-from fanfold.core.processes import Locked, program_of, usable_cores
+from fanfold.core.processes import Locked, ends_by_interrupt, program_of, usable_cores, without_interrupts
 from fanfold.engines import feed as liveness
 from fanfold.engines.base import Description, sealing_key_of, secrets_of, variables_of
 from fanfold.engines.feed import Heartbeat, JobFeed, is_alive
@@ -199,15 +199,16 @@ class PoolDriver:
         """Nothing is dropped silently: the process ends when its runs have, or have been cancelled by a Ctrl-C."""
         if self.heartbeat.pid != os.getpid():
             return
-        interrupted = _ends_by_interrupt()
+        interrupted = ends_by_interrupt()
         try:
             if not interrupted:
                 self._wait_for_the_rest()
         except KeyboardInterrupt:
             interrupted = True
-        if interrupted:
-            self._cancel_the_rest()
-        self._stop()
+        with without_interrupts():  # it takes a moment
+            if interrupted:
+                self._cancel_the_rest()
+            self._stop()
 
     def _cancel_the_rest(self) -> None:
         for job_id in (job_ids := self._open_jobs()):
@@ -253,13 +254,6 @@ def start_telling(stores: LocalStores, header: JobHeader) -> None:
         thread.start()
     except RuntimeError:  # the interpreter is ending already
         tell_end_here(stores, header.id)
-
-
-def _ends_by_interrupt() -> bool:
-    """Whether this process ends because of a Ctrl-C that nobody caught. At a prompt one may be long past."""
-    return (
-        getattr(sys, "last_type", None) is KeyboardInterrupt and not hasattr(sys, "ps1") and not sys.flags.interactive
-    )
 
 
 def keep_counts(stores: LocalStores, header: JobHeader) -> CountsKeeper | None:
