@@ -116,8 +116,8 @@ def test_130_for_ctrl_c_in_a_ramp_or_a_trial_which_is_cancelled_too(fanfold, how
     assert process.returncode == ExitCode.INTERRUPTED
     (job,) = fanfold.json("jobs")
     assert job["counts"] == {"cancelled": runs}
-    assert f"Interrupted: job {job['id']} is cancelled" in said
-    assert "retry()" in said
+    assert job["id"] in said
+    assert "retry" in said
     assert "Traceback" not in said
 
 

@@ -160,6 +160,35 @@ def test_an_error_class_that_does_not_take_its_own_arguments_arrives_whole(execu
     assert caught.value.detail == [1, 2]
 
 
+class Coded(Exception):
+    def __init__(self, text, code=3):
+        super().__init__(f"[{code}] {text}")
+        self.code = code
+
+
+class Keyed(Exception):
+    def __init__(self, *, key):
+        super().__init__(f"no {key}")
+        self.key = key
+
+
+def coded_with_notes():
+    error = Coded("late", code=7)
+    error.__notes__ = ["of Monday"]
+    raise error
+
+
+def keyed():
+    raise Keyed(key="a")
+
+
+def test_an_error_whose_init_changes_its_arguments_arrives_as_it_was_raised(executor):
+    changed, keyed_error = executor.submit(coded_with_notes).exception(), executor.submit(keyed).exception()
+    assert (str(changed), changed.args, changed.code) == ("[7] late", ("[7] late",), 7)
+    assert changed.__notes__ == ["of Monday"]
+    assert (type(keyed_error).__name__, keyed_error.args, keyed_error.key) == ("Keyed", ("no a",), "a")
+
+
 def test_the_cause_of_an_error_is_its_traceback_over_there(executor):
     error = executor.submit(raise_own, 7).exception(timeout=60)
     assert "raise OfItsOwn(code, detail=[1, 2])" in str(error.__cause__)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from fanfold.job import Job
     from fanfold.submission.escalation import Escalate
     from fanfold.submission.estimates import Plan
-    from fanfold.submission.prepare import OwnJob
 
 R = TypeVar("R")
 
@@ -205,13 +204,10 @@ def submit(
             return _plan(udf, inputs, chosen, request, constants)
         if debug_mode and _needs_this_terminal(udf, chosen, request):
             return _call_here(udf, chosen, inputs, constants)
-        from fanfold.submission.prepare import OwnJob
-
         call = _SubmitCall(udf, chosen, request, constants, budget_usd)
-        call.check_notify(notify)
-        call.check_later(escalate, None if debug_mode else ramp, hedge)
-        with OwnJob(chosen) as own:
-            job = call.start(inputs, progress, own)
+        call.check_later(notify, escalate, None if debug_mode else ramp, hedge)
+        with call.own_job:
+            job = call.start(inputs, progress)
             if not (collect or debug_mode):
                 return job
             with raising_ramp_stopped(job):
@@ -259,7 +255,10 @@ class _SubmitCall:
     def __init__(
         self, udf: Any, engine: Engine, request: Request, constants: dict[str, Any], budget_usd: float | None
     ) -> None:
+        from fanfold.submission.prepare import OwnJob
+
         check_number("budget_usd", budget_usd, zero=True)
+        self.own_job = OwnJob(engine)
         self._udf = udf
         self._engine = engine
         self._request = request
@@ -269,8 +268,7 @@ class _SubmitCall:
             self._request = request._replace(budget_usd=budget_usd)
         engine.get_ready(dedicated=request.instance is not None)  # while the rest is imported, and the inputs checked
 
-    def check_notify(self, target: str | None) -> None:
-        """Note who is told of the job's end. Raises `InputError`."""
+    def _check_notify(self, target: str | None) -> None:
         if target is not None:
             from fanfold.engines.notice import check_notify
 
@@ -278,15 +276,18 @@ class _SubmitCall:
             told = check_notify(target, described.notify_topics, here=not described.costs_money)
             self._request = self._request._replace(notify=told)
 
-    def check_later(self, escalate: Escalate, ramp: bool | Sequence[int] | None, hedge: bool) -> None:
-        """Note what the job is to do by itself once it has begun. Raises `InputError`."""
+    def check_later(
+        self, notify: str | None, escalate: Escalate, ramp: bool | Sequence[int] | None, hedge: bool
+    ) -> None:
+        """Note what the job is to do by itself once it has begun, and who is told of its end. Raises `InputError`."""
+        self._check_notify(notify)
         if any(one is not None and one is not False for one in (ramp, escalate)) or hedge is not False:
             from fanfold.submission.going_on import with_later
 
             later: dict[str, Any] = {"ramp": ramp, "escalate": escalate, "hedge": hedge}
             self._request = with_later(self._udf, self._engine, self._request, **later)
 
-    def start(self, inputs: Any, progress: bool | None, own: OwnJob) -> Job:
+    def start(self, inputs: Any, progress: bool | None) -> Job:
         """Start the job, or the first stage of its ramp."""
         from fanfold.job import Job
         from fanfold.submission.prepare import prepare
@@ -298,7 +299,7 @@ class _SubmitCall:
             from fanfold.submission.going_on import with_measured
 
             inputs, self._request = with_measured(self._udf, inputs, self._engine, self._request, self._constants)
-        submission = prepare(self._udf, inputs, self._engine, self._request, self._constants, own)
+        submission = prepare(self._udf, inputs, self._engine, self._request, self._constants, self.own_job)
         job = Job(submission.header, self._engine)
         job.contents.may_be_frames = submission.may_be_frames
         if self._request.budget_usd:

@@ -129,12 +129,21 @@ def _packed_error(error: BaseException) -> Parcel:
     for carried in (error, _Remade(error)):
         try:
             packed = parcel.pack((carried, text), _dumps())
-            pickle.loads(packed.pickled, buffers=packed.buffers)  # noqa: S301 - an error that only the reader finds out about
+            again, _ = pickle.loads(packed.pickled, buffers=packed.buffers)  # noqa: S301 - what only the reader finds out
         except BaseException:  # noqa: BLE001, S112  the user's own __reduce__ or __init__
             continue
-        return packed
+        if carried is not error or _has_args_of(error, again):
+            return packed
     described = RuntimeError(f"{type(error).__name__}: {_message(error)} (the error itself cannot be pickled)")
     return parcel.pack((described, text), pickle.dumps)
+
+
+def _has_args_of(error: BaseException, again: BaseException) -> bool:
+    """Whether an error that was made anew by its class has its arguments: an `__init__` may have changed them twice."""
+    try:
+        return type(again) is not type(error) or bool(again.args == error.args) or repr(again.args) == repr(error.args)
+    except Exception:  # noqa: BLE001  an array is not simply equal, and __repr__ is the user's own
+        return True
 
 
 class _Remade:
