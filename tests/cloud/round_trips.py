@@ -52,6 +52,19 @@ def by_h5netcdf(address):
         return float(xr.open_dataset(file, engine="h5netcdf")["t"][0])
 
 
+def by_a_climate_models_calendar(address):
+    """A year without leap days, which xarray reads by cftime alone."""
+    import s3fs
+    import xarray as xr
+
+    path = f"{tempfile.mkdtemp()}/a.nc"
+    days = xr.date_range("2000-02-28", periods=2, calendar="noleap", use_cftime=True)
+    xr.Dataset({"t": ("time", [7, 7])}, {"time": days}).to_netcdf(path, engine="h5netcdf")
+    s3fs.S3FileSystem().put(path, address)
+    with s3fs.S3FileSystem().open(address) as file:
+        return float(xr.open_dataset(file, engine="h5netcdf")["t"].sel(time="2000-03-01")[0])
+
+
 def by_dask(address):
     import dask.dataframe as dd
     import pandas as pd
@@ -182,6 +195,7 @@ ROUND_TRIPS = {
     "geopandas": by_geopandas,
     "xarray": by_xarray,
     "h5netcdf": by_h5netcdf,
+    "cftime": by_a_climate_models_calendar,
     "dask": by_dask,
     "deltalake": by_deltalake,
     "lance": by_lance,

@@ -87,10 +87,8 @@ class Database:
         try:
             connection = _open(self.path)
         except sqlite3.Error as error:
-            if (
-                not isinstance(sqlite_error(error, self.path, waited_s=_BUSY_TIMEOUT_S), StoreFull)
-                or not self.path.stat().st_size
-            ):
+            told = sqlite_error(error, self.path, waited_s=_BUSY_TIMEOUT_S)
+            if not isinstance(told, StoreFull) or not self.path.stat().st_size:
                 raise
             connection, self._had_no_room = _open_to_read(self.path), True
         return connection
