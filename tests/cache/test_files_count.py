@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -477,3 +478,34 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(scenes):
     assert Stamps().digest(first) == stamp
     write(scenes, path.name, "changed")
     assert Stamps().digest(first) != stamp
+
+
+class CountedObject:
+    """An S3 of one object, which counts how often somebody looks at it."""
+
+    def __init__(self):
+        self.looks = 0
+
+    def head_object(self, **_):
+        self.looks += 1
+        return {"ETag": "one"}
+
+
+@pytest.mark.parametrize(("at_once_s", "looks"), [(60.0, [2, 1, 1]), (0.0, [2, 2, 2])])
+def test_a_run_that_begins_at_once_looks_only_at_its_end_at_what_the_run_before_has_just_seen_in_s3(
+    at_once_s, looks, monkeypatch
+):
+    from fanfold.codec import s3_stamps
+    from fanfold.codec.encoded import Encoded
+    from fanfold.execution.worker import marks
+
+    s3 = CountedObject()
+    monkeypatch.setattr(s3_stamps, "client", lambda: s3)
+    monkeypatch.setattr(marks, "_AT_ONCE_S", at_once_s)
+    monkeypatch.setattr(marks._AtTheEnd, "stamps", {})
+    job = SimpleNamespace(path_rules=((), None), udf=SimpleNamespace(code_paths="{}"), own_folder=False)
+    for wanted in looks:
+        s3.looks = 0
+        before = marks.stamps_before(job, '{"x":{"$path":["Path","s3://bucket/key"]}}')
+        assert marks.GIVEN in marks.marks_of(job, Encoded("json/1", b"1"), before)
+        assert s3.looks == wanted

@@ -44,6 +44,53 @@ def test_an_object_that_has_changed_is_read_again(bucket, on_cloud):
             assert job.counts() == {status: 1}
 
 
+def reads_slowly(path: str, told: str) -> str:
+    import time
+
+    import boto3
+
+    s3 = boto3.client("s3")
+    bucket, _, key = path.removeprefix("s3://").partition("/")
+    text = s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+    s3.put_object(Bucket=bucket, Key=f"{told}/seen", Body=b"")
+    while not s3.list_objects_v2(Bucket=bucket, Prefix=f"{told}/replaced").get("Contents"):
+        time.sleep(0.02)
+    return str(text)
+
+
+def test_what_has_read_an_object_that_somebody_replaced_meanwhile_does_not_serve_for_the_new_one(
+    bucket, on_cloud, eventually
+):
+    udf = fanfold.udf(reads_slowly, depends_on="path")
+    s3, told = on_cloud.client("s3"), f"{PREFIX}/told"
+    s3.put_object(Bucket=bucket, Key=f"{PREFIX}/scene", Body=b"before")
+    inputs = [{"path": f"s3://{bucket}/{PREFIX}/scene", "told": told}]
+    job = fanfold.submit(udf, inputs, collect=False)
+    eventually(lambda: s3.list_objects_v2(Bucket=bucket, Prefix=f"{told}/seen").get("Contents"))
+    s3.put_object(Bucket=bucket, Key=f"{PREFIX}/scene", Body=b"after it")
+    s3.put_object(Bucket=bucket, Key=f"{told}/replaced", Body=b"")
+    assert job.results() == ["before"]
+    for counts in ({"succeeded": 1}, {"cached": 1}):
+        again = fanfold.submit(udf, inputs, collect=False)
+        assert again.results() == ["after it"]
+        assert again.counts() == counts
+
+
+def writes(path: str) -> str:
+    import boto3
+
+    bucket, _, key = path.removeprefix("s3://").partition("/")
+    boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=b"written")
+    return path
+
+
+def test_what_writes_an_object_that_was_there_serves_again_where_it_returns_its_path(bucket, on_cloud):
+    udf, path = fanfold.udf(writes, depends_on="path"), f"s3://{bucket}/{PREFIX}/out"
+    on_cloud.client("s3").put_object(Bucket=bucket, Key=f"{PREFIX}/out", Body=b"old")
+    jobs = [fanfold.submit(udf, [path], collect=False).wait() for _ in range(2)]
+    assert [job.counts() for job in jobs] == [{"succeeded": 1}, {"cached": 1}]
+
+
 def test_a_returned_object_that_is_gone_is_made_again(bucket, on_cloud):
     udf = fanfold.udf(stored, check_paths=True)
     s3 = on_cloud.client("s3")

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from stat import S_ISDIR
 from typing import Any
 
@@ -203,10 +203,12 @@ def texts_in(tree: Any) -> Iterator[str]:
 class Stamps:
     """What paths lead to now. Each is looked at once, those in S3 side by side."""
 
-    def __init__(self, s3: Callable[[], Any] | None = None) -> None:
+    def __init__(self, s3: Callable[[], Any] | None = None, known: Mapping[NamedPath, str] | None = None) -> None:
+        """`s3` makes a client for S3, once one is needed; `known` are stamps that somebody has just looked at."""
         self._s3 = s3 or _s3_client
-        self._known: dict[NamedPath, str] = {}
-        self._client: Any = None
+        self._known: dict[NamedPath, str] = dict(known or {})
+        #: The client for S3, once one was needed.
+        self.client: Any = None
 
     def digest(self, paths: Iterable[NamedPath]) -> str:
         """What stands for all of them, 64 hexadecimal digits. Raises `CannotLook`."""
@@ -240,12 +242,12 @@ class Stamps:
             return None
 
     def _connect(self) -> Any:
-        if self._client is None:
+        if self.client is None:
             try:
-                self._client = self._s3()
+                self.client = self._s3()
             except ImportError as error:
                 raise CannotLook(f"looking into S3 needs {error.name}") from error
-        return self._client
+        return self.client
 
     def _far(self, path: NamedPath) -> str:
         if not path.is_in_s3:

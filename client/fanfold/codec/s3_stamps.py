@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,11 +15,50 @@ from fanfold.errors import InputError
 _CODES_ABSENT = ("404", "NoSuchKey", "NotFound", "NoSuchBucket")
 
 
+#: A client serves so long, as keys may expire; to make one takes as long as ten looks.
+_KEPT_S = 60.0
+
+
+class _Kept:
+    """The client that was made last, until when it serves (time.monotonic seconds), and under which conditions."""
+
+    client: Any = None
+    until = 0.0
+    conditions: object = None
+
+
 def client() -> Any:
-    """A client for S3, with the credentials that boto3 finds."""
+    """A client for S3, with the credentials that boto3 finds.
+
+    Not of boto3's default session, unless there is one: that would have found its keys before the user's own code says
+    which.
+    """
     import boto3
 
-    return boto3.client("s3")
+    if boto3.DEFAULT_SESSION is not None:
+        return boto3.client("s3")
+    conditions = _conditions()
+    if time.monotonic() > _Kept.until or _Kept.conditions != conditions:
+        _Kept.client = boto3.session.Session().client("s3")
+        _Kept.conditions, _Kept.until = conditions, time.monotonic() + _KEPT_S
+    return _Kept.client
+
+
+def _conditions() -> object:
+    """What a client depends on: this process, the variables of AWS, and the files of keys."""
+    variables = sorted(item for item in os.environ.items() if item[0].startswith("AWS_"))
+    named = [
+        os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
+        os.environ.get("AWS_CONFIG_FILE", "~/.aws/config"),
+    ]
+    return os.getpid(), variables, [_moment(os.path.expanduser(path)) for path in named]
+
+
+def _moment(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def of_object(s3: Any, bucket: str, key: str) -> str:

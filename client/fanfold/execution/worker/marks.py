@@ -1,68 +1,109 @@
 """What the files were that a run was given and has returned, by which its result may be used again.
 
 Looked at when the run has ended, so that what it wrote itself counts as it left it; and before it begins, for a file
-that somebody else has replaced meanwhile is not the one that the run has read. Imported by workers: cheap standard
-library only.
+or an object that somebody else has replaced meanwhile is not the one that the run has read. Imported by workers: cheap
+standard library only.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fanfold.core.models import PATH_TAG
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection
 
     from fanfold.codec import Encoded
-    from fanfold.codec.paths import NamedPath, Stamps
+    from fanfold.codec.paths import NamedPath
     from fanfold.execution.worker.perform import JobContext
 
 #: What the arguments' files were; what the result's were; why that could not be seen, and nothing is kept; and of which
 #: file nobody can tell whether the run has read it as it is, or as it was before, and nothing is kept either.
 GIVEN, GOT, UNSEEN, CHANGED = "given", "got", "unseen", "changed"
-_NOT_LOOKED_AT = ""
+
+#: A run that begins so soon after another has ended needs no look of its own, which costs a request.
+_AT_ONCE_S = 0.02
 
 
-def stamps_before(job: JobContext, arguments: str) -> dict[NamedPath, str]:
-    """The paths that a run is given; and of those of this machine, what they lead to before it begins."""
+class _AtTheEnd:
+    """What the last run was given in S3 led to at its end, and when that was (time.monotonic seconds)."""
+
+    at = 0.0
+    stamps: ClassVar[dict[NamedPath, str]] = {}
+
+
+class StampsBefore(dict["NamedPath", str]):
+    """What the paths that a run is given lead to before it begins."""
+
+    #: Why one of them could not be looked at.
+    unseen = ""
+    #: The client for S3 that has looked, if it had to: it looks once more at the end.
+    s3: Any = None
+
+
+def stamps_before(job: JobContext, arguments: str) -> StampsBefore:
+    """What the paths that a run is given lead to before it begins."""
     from fanfold.codec.paths import CannotLook, Stamps, argument_paths
 
     parameters = (job.path_rules or ((),))[0]
     given = argument_paths([arguments, job.udf.code_paths], parameters, here=not job.own_folder)
-    found, stamps = dict.fromkeys(given, _NOT_LOOKED_AT), Stamps()
+    found = StampsBefore()
+    stamps = Stamps(known=_AtTheEnd.stamps if time.monotonic() - _AtTheEnd.at < _AT_ONCE_S else {})
+    stamps.look(given)
     for path in given:
-        if not path.is_far:
-            with suppress(CannotLook):  # as the end will say
-                found[path] = stamps.of(path)
+        try:
+            found[path] = stamps.of(path)
+        except CannotLook as reason:
+            found[path], found.unseen = "", str(reason)
+    found.s3 = stamps.client
     return found
 
 
-def marks_of(job: JobContext, encoded: Encoded, before: Mapping[NamedPath, str]) -> dict[str, str] | None:
+def marks_of(job: JobContext, encoded: Encoded, before: StampsBefore | None) -> dict[str, str] | None:
     """The marks of a run that was given these paths, and may name others; None where it does not."""
     _, check_results = job.path_rules or ((), None)
     is_text = encoded.codec == "json/1" and check_results is not False
     named = is_text and (check_results or PATH_TAG.encode() in encoded.data)
     from fanfold.codec.paths import CannotLook, Stamps, result_paths
 
-    stamps, marks, got = Stamps(), {}, []
+    before = before or StampsBefore()
+    stamps, marks = Stamps(before.s3 and (lambda: before.s3)), {}
+    if before.unseen:
+        return {UNSEEN: before.unseen}
     try:
         if before:
+            stamps.look(before)
             marks[GIVEN] = stamps.digest(before)
+            _AtTheEnd.stamps = {path: stamps.of(path) for path in before if path.is_far}
+            _AtTheEnd.at = time.monotonic()
         if named:
             got = result_paths(encoded.data.decode(), texts=bool(check_results), here=not job.own_folder)
             marks[GOT] = stamps.digest(got)
-        changed = _changed(before, stamps, {one.path for one in got})
+        changed = _changed(before, stamps.of, lambda: _returned(encoded, here=not job.own_folder))
     except CannotLook as reason:
         return {UNSEEN: str(reason)}
     return {CHANGED: changed} if changed else marks or None
 
 
-def _changed(before: Mapping[NamedPath, str], stamps: Stamps, returned: Collection[str]) -> str:
+def _changed(
+    before: StampsBefore, stamp_of: Callable[[NamedPath], str], returned: Callable[[], Collection[str]]
+) -> str:
     """A file that was another when the run began, or "". What it has made, or returns, it has written itself."""
     from fanfold.codec.paths import ABSENT
 
-    looked_at = ((one, stamp) for one, stamp in before.items() if stamp not in (_NOT_LOOKED_AT, ABSENT))
-    changed = (one.path for one, stamp in looked_at if stamp != stamps.of(one))
-    return next((path for path in changed if path not in returned), "")
+    changed = [one.path for one, stamp in before.items() if stamp not in (ABSENT, stamp_of(one))]
+    if not changed:
+        return ""
+    own = returned()
+    return next((path for path in changed if path not in own), "")
+
+
+def _returned(encoded: Encoded, *, here: bool) -> set[str]:
+    """All that a result may name as a path: paths, and texts that look like one."""
+    from fanfold.codec.paths import result_paths
+
+    if encoded.codec != "json/1":
+        return set()
+    return {one.path for one in result_paths(encoded.data.decode(), texts=True, here=here)}

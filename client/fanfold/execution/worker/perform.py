@@ -340,17 +340,17 @@ def _awaited(value: Any) -> Any:
     return asyncio.run(wait())
 
 
-def _stamps_before(job: JobContext, arguments: str) -> dict[Any, str]:
-    """What the files are that the run is given, as most are given none."""
+def _stamps_before(job: JobContext, arguments: str) -> Any:
+    """What the files are that the run is given; None where it is given none, as most are."""
     rules = job.path_rules
     if rules is None or not (rules[0] or PATH_TAG in arguments or PATH_TAG in job.udf.code_paths):
-        return {}
+        return None
     from fanfold.execution.worker.marks import stamps_before
 
     return stamps_before(job, arguments)
 
 
-def _marks(job: JobContext, encoded: Encoded, before: dict[Any, str]) -> dict[str, str] | None:
+def _marks(job: JobContext, encoded: Encoded, before: Any) -> dict[str, str] | None:
     """What the files were that the run was given and has returned; None of a run that names none, as most do."""
     rules = job.path_rules
     if rules is None:
