@@ -19,7 +19,7 @@ _CODES_ABSENT = ("404", "NoSuchKey", "NotFound", "NoSuchBucket")
 _KEPT_S = 60.0
 
 
-class _Kept:
+class _KeptClient:
     """The client that was made last, until when it serves (time.monotonic seconds), and under which conditions."""
 
     client: Any = None
@@ -38,10 +38,10 @@ def client() -> Any:
     if boto3.DEFAULT_SESSION is not None:
         return boto3.client("s3")
     conditions = _conditions()
-    if time.monotonic() > _Kept.until or _Kept.conditions != conditions:
-        _Kept.client = boto3.session.Session().client("s3")
-        _Kept.conditions, _Kept.until = conditions, time.monotonic() + _KEPT_S
-    return _Kept.client
+    if time.monotonic() > _KeptClient.until or _KeptClient.conditions != conditions:
+        _KeptClient.client = boto3.session.Session().client("s3")
+        _KeptClient.conditions, _KeptClient.until = conditions, time.monotonic() + _KEPT_S
+    return _KeptClient.client
 
 
 def _conditions() -> object:
