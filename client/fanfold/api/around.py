@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import linecache
+import logging
 import pickle
 import sys
 from collections.abc import Iterable, Iterator
@@ -20,7 +21,7 @@ from fanfold.api.pickling import Modules, Notes
 from fanfold.contract.records import NamedTuple
 from fanfold.errors import CaptureError
 from fanfold.execution.worker.session import Change, SetupStatement, Stamp, WorkerState, stamp_of
-from fanfold.source.capture import executed_parts, line_now, setup_statements
+from fanfold.source.capture import bound_within, executed_parts, line_now, setup_statements
 from fanfold.source.drift import changes, has_settings
 from fanfold.source.functions import Located, all_names, global_names, locate, texts_beside
 from fanfold.source.modules import (
@@ -29,11 +30,12 @@ from fanfold.source.modules import (
     is_project_path,
     is_replaced,
     mentions,
-    submodules,
     unwrapped,
 )
 from fanfold.source.refusals import EditedSince
 from fanfold.source.texts import Source, dotted, names_in, parse, read
+
+_log = logging.getLogger("fanfold.executor")
 
 _ATOMS = frozenset({str, int, float, bool, type(None), bytes, complex})
 _UNCHANGING = frozenset({*_ATOMS, tuple, frozenset, FunctionType})
@@ -91,11 +93,18 @@ class Around:
             changed = self._modules.dumps(found, forced=forced, new_locks=True) if found else b""
         except Exception as error:  # the user's own __reduce__
             raise self._refused(found, forced, error) from error
-        # What one sets up that cannot go along belongs to this process, as a handler that writes a file.
-        executed = tuple(
-            self._modules.dumps(tuple(each)) for each in statements if self._modules.can_pickle(tuple(each))
-        )
+        executed = tuple(filter(None, map(self._pickled, statements)))
         return pickle.dumps(tuple(WorkerState(modules, changed or pickle.dumps([]), executed)))
+
+    def _pickled(self, statement: SetupStatement) -> bytes:
+        """A statement with what it reads; nothing where that belongs to this process, as a file that is open."""
+        try:
+            return self._modules.dumps(tuple(statement), new_locks=True)
+        except Exception as error:  # noqa: BLE001  the user's own __reduce__
+            _log.warning(
+                "%s: `%s` stays behind, in this process: %s", statement.path, statement.text.split("\n")[0], error
+            )
+            return b""
 
     def _refused(self, found: list[Change], forced: frozenset[int], error: Exception) -> CaptureError:
         for module, name, value in found:
@@ -398,6 +407,9 @@ class _Setups:
             found = [
                 (source, node, why) for source in sources for node, why in setup_statements(graph, source, namespace)
             ]
+            for source, node, why in found:
+                if why:
+                    _log.info("%s:%d stays behind: %s", source.path, node.lineno, why)
             # Workers have the caller's variables as they are.
             apart = [
                 (source, node) for source, node, why in found if not (why or ast.unparse(node).startswith("os.environ"))
@@ -419,7 +431,7 @@ def _texts_of(function: FunctionType, file: Any) -> list[Source]:
 def _statements(graph: Any, candidate: _Candidate, namespace: dict[str, Any]) -> Iterator[SetupStatement]:
     source, node = candidate
     for part, given in executed_parts(graph, node, namespace):
-        names = {name: namespace[name] for name in names_in([part]) if name in namespace}
+        names = {name: namespace[name] for name in names_in([part]) - bound_within(part) if name in namespace}
         names |= {below: sys.modules[below] for below in _submodules(part, names)}
         yield SetupStatement(ast.unparse(part), source.path, names, given)
 
@@ -431,7 +443,20 @@ def _submodules(part: ast.AST, names: dict[str, Any]) -> set[str]:
         chain = dotted(node) if isinstance(node, ast.Attribute) else None
         root = names.get(chain[0]) if chain else None
         if chain and isinstance(root, ModuleType):
-            found |= submodules(root, [chain[1:]])
+            found |= _modules_on(root, chain[1:])
+    return found
+
+
+def _modules_on(module: ModuleType, chain: tuple[str, ...]) -> set[str]:
+    """The modules below a package that an attribute chain goes through."""
+    found: set[str] = set()
+    current: Any = module
+    for attribute in chain if hasattr(module, "__path__") else ():
+        below = sys.modules.get(f"{current.__name__}.{attribute}")
+        if below is None or getattr(current, attribute, None) is not below:
+            break
+        found.add(f"{current.__name__}.{attribute}")
+        current = below
     return found
 
 

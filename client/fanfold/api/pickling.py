@@ -20,7 +20,8 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from fanfold.codec.classes import OF_BOTO3
 from fanfold.execution import parcel
 from fanfold.source import type_makers
-from fanfold.source.instances import OF_THREADS, forgets, forgotten, is_unentered, without_its_name
+from fanfold.source.by_holder import holder_of, without_its_name
+from fanfold.source.instances import OF_THREADS, forgets, forgotten, is_unentered
 from fanfold.source.modules import has_name, held_by
 
 
@@ -203,9 +204,16 @@ def _reduced_by_base(obj: Any, kind: Any, by_value: Callable[[Any], bool]) -> tu
             return maker, args, (state, own), None, None, parcel.set_all
     if kind is ModuleType and getattr(obj, "__spec__", None) is None and by_value(obj.__name__):
         return _reduced_module(obj)
-    if type(kind.__reduce__) is FunctionType and type(obj.__reduce__()) is str and not _has_a_name(obj, by_value):
-        return without_its_name(obj, kind)
-    return None
+    return _reduced_by_name(obj, kind, by_value) if type(kind.__reduce__) is FunctionType else None
+
+
+def _reduced_by_name(obj: Any, kind: Any, by_value: Callable[[Any], bool]) -> tuple[Any, ...] | None:
+    """How to make what says a name that its reader would not find; None for all else."""
+    made = obj.__reduce__()
+    if type(made) is str:
+        return None if _has_a_name(obj, by_value) else without_its_name(obj, kind)
+    holder = holder_of(obj, made)
+    return None if holder is None or _has_a_name(holder, by_value) else without_its_name(obj, kind)
 
 
 def _refuse_unmakeable(obj: Any, kind: Any) -> None:

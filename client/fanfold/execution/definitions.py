@@ -11,9 +11,12 @@ import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from pickle import PicklingError
 from types import CellType
 from typing import Any
 
+#: What SQLAlchemy marks a class with that it has mapped, and a base of such.
+_OF_SQLALCHEMY = frozenset({"_sa_registry", "_sa_class_manager"})
 #: What an Enum itself says of a member.
 _ENUMS_OWN = ("_value_", "_name_", "__objclass__", "_sort_order_")
 #: Ids of classes that have been made here and have no members yet.
@@ -43,6 +46,7 @@ def pickler_class() -> Any:
             """How to make a class that cloudpickle has taken apart; anything else as it is."""
             if type(reduced) is not tuple or reduced[0].__module__ != "cloudpickle.cloudpickle" or len(reduced) < 3:
                 return reduced
+            _refuse_mapped(made)
             if "_member_map_" in vars(made):
                 return _reduced_enum(made, reduced[1], reduced[2], self.fill)
             metaclass, name, bases, namespace, known_as = reduced[1][:5]
@@ -60,6 +64,16 @@ def pickler_class() -> Any:
             return _with_parameters(func, super()._dynamic_function_reduce(func))
 
     return DefinitionPickler
+
+
+def _refuse_mapped(made: type) -> None:
+    """Raises `PicklingError` for a class that SQLAlchemy has mapped: a pickle has the statements of no script."""
+    if not _OF_SQLALCHEMY.isdisjoint(vars(made)):
+        raise PicklingError(
+            f"cannot pickle class {made.__qualname__!r}, which SQLAlchemy has mapped in a script: its tables know each"
+            " other. Next: give the function to fanfold.submit, which executes the statements of the script again, or"
+            f" put {made.__qualname__!r} and what is mapped with it into a module of your project."
+        )
 
 
 @lru_cache(maxsize=1)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 #: What libraries call their settings.
 _SETTERS = (
     r"^(set($|_\w+|[A-Z]\w*|\w+limit|err|errcall|bufsize|defaulttimeout|context|locale|switchinterval|default)"
-    r"|stack_size|umask|add_(type|charset|alias|codec)|reset_\w+|register\w*|filterwarnings"
+    r"|stack_size|umask|add_(type|charset|alias|codec)|reset_\w+|register\w*|filterwarnings|listens?_for|listen"
     r"|simplefilter|basicConfig|captureWarnings|dictConfig|enable\w*|disable\w*|configure|use|field_size_limit"
     r"|add(LevelName|Handler|Filter)|install\w*|init_printing|update)$"
 )
@@ -60,6 +60,8 @@ _COPYREG = {"pickle", "constructor", "add_extension", "remove_extension"}
 _NOT = {"fanfold", "signal", "multiprocessing", "unittest", "pytest", "IPython"}
 #: Whose objects are data, which travels as it is by now.
 _OF_DATA = {"numpy", "pandas", "polars", "pyarrow", "geopandas", "shapely", "xarray", "scipy"}
+#: Statements that hold others.
+BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try)
 _HARMLESS = (
     ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.Slice, ast.Starred, ast.expr_context, ast.keyword,
     ast.Dict, ast.List, ast.Tuple, ast.Set, ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop, ast.expr_context,
@@ -92,6 +94,8 @@ def take(graph: Graph, namespace: dict[str, Any]) -> tuple[list[Statement], list
     left: list[Left] = []
     for source in texts_beside(graph.kept.sources(), namespace):
         for node, reason in setup_statements(graph, source, namespace):
+            if not graph.executed.keys().isdisjoint((id(node), *map(id, getattr(node, "decorator_list", ())))):
+                continue  # with what SQLAlchemy has mapped
             if not reason:
                 try:
                     taken.append(_taken(graph, source, node, namespace))
@@ -120,19 +124,76 @@ def setup_statements(graph: Graph, source: Source, namespace: dict[str, Any]) ->
     for node in source.tree.body:
         if now is not None and now[0] == source.path and node.lineno > now[1]:
             break  # not executed here yet, so not there either
-        reason = _reason(graph, node, namespace)
-        if reason is not None:
+        if isinstance(node, BLOCKS):
+            yield from _in_block(graph, source, node, namespace)
+        elif (reason := reason_to_stay(graph, node, namespace)) is not None:
             yield node, reason
 
 
+def _in_block(
+    graph: Graph, source: Source, node: ast.stmt, namespace: dict[str, Any]
+) -> Iterator[tuple[ast.stmt, str]]:
+    """The same of an `if`, a loop or a `try`: most of them set nothing up."""
+    if isinstance(node, ast.If) and "__name__" in names_in([node.test]):
+        return  # for the process that submits alone
+    inner = (each for each in ast.walk(node) if isinstance(each, ast.stmt) and not isinstance(each, BLOCKS))
+    if any(reason_to_stay(graph, each, namespace) is not None for each in inner):
+        from fanfold.source.blocks import setup_in_block
+
+        yield from setup_in_block(lambda each: reason_to_stay(graph, each, namespace), source, node, namespace)
+
+
 def executed_parts(graph: Graph, node: ast.stmt, namespace: dict[str, Any]) -> list[tuple[ast.AST, tuple[Any, ...]]]:
-    """What is executed of a statement that travels: itself, or decorators, with what they are applied to."""
-    if not isinstance(node, (ast.ClassDef, ast.FunctionDef)):
-        return [(node, ())]
-    return [(each, (namespace[node.name],)) for each in node.decorator_list if _sets(graph, each, namespace)]
+    """What is executed of a statement that travels: itself, or what is applied to a function, a class or an object."""
+    if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+        return [(each, (namespace[node.name],)) for each in node.decorator_list if _sets(graph, each, namespace)]
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and (given := attached(node.value, namespace)):
+        return [(node.value.func, given)]
+    return [(node, ())]
 
 
-def _reason(graph: Graph, node: ast.stmt, namespace: dict[str, Any]) -> str | None:
+def attached(called: ast.Call, namespace: dict[str, Any]) -> tuple[Any, ...]:
+    """The handler or filter that a call has made and given to a logger, of a class of the user's; empty for others."""
+    if not isinstance(called.func, ast.Attribute) or called.func.attr not in _ATTACHES or len(called.args) != 1:
+        return ()
+    if is_harmless(called.args[0], namespace) or not isinstance(called.args[0], ast.Call):
+        return ()
+    kind, owner = _named(called.args[0].func, namespace), _named(called.func.value, namespace)
+    held = getattr(owner, _ATTACHES[called.func.attr], ()) if type(owner).__module__ == "logging" else ()
+    found = [each for each in held if type(each) is kind]
+    return tuple(found) if len(found) == 1 else ()
+
+
+#: What a logger keeps under which name.
+_ATTACHES = {"addHandler": "handlers", "addFilter": "filters"}
+
+
+def _named(expression: ast.expr, namespace: dict[str, Any]) -> Any:
+    """What a dotted name stands for, or `logging.getLogger(NAME)` gives; None for anything else."""
+    if isinstance(expression, ast.Call) and _is_getter(expression, namespace):
+        of = _named(expression.func, namespace)
+        names = [each.value for each in expression.args if isinstance(each, ast.Constant)]
+        return of(*names) if of is _getter_of_loggers() and len(names) == len(expression.args) else None
+    chain = dotted(expression)
+    value = namespace.get(chain[0]) if chain else None
+    for attribute in (chain or ("",))[1:]:
+        value = getattr(value, attribute, None)
+    return value
+
+
+def _getter_of_loggers() -> Any:
+    return getattr(sys.modules.get("logging"), "getLogger", None)
+
+
+def _is_getter(called: ast.Call, namespace: dict[str, Any]) -> bool:
+    """Whether a call gives what a library has already: `logging.getLogger("x")`, `decimal.getcontext()`."""
+    value = _named(called.func, namespace)
+    name = getattr(value, "__name__", "")
+    is_one = callable(value) and is_library(_module_of(value)) and name.startswith(("get", "current"))
+    return is_one and not called.keywords and all(isinstance(each, (ast.Constant, ast.Name)) for each in called.args)
+
+
+def reason_to_stay(graph: Graph, node: ast.stmt, namespace: dict[str, Any]) -> str | None:
     """Why a statement stays behind; nothing where it travels; None where it sets nothing up."""
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         return "" if _is_for_effect(graph, node, namespace) else None
@@ -141,7 +202,10 @@ def _reason(graph: Graph, node: ast.stmt, namespace: dict[str, Any]) -> str | No
     parts = _parts_of_setting(graph, node, namespace)
     if parts is None:
         return None
-    return "" if all(_is_harmless(part, namespace) for part in parts) else "it calls something to know the value"
+    if all(is_harmless(part, namespace) for part in parts):
+        return ""
+    called = node.value if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
+    return "" if called and attached(called, namespace) else "it calls something to know the value"
 
 
 def _parts_of_setting(graph: Graph, node: ast.stmt, namespace: dict[str, Any]) -> list[ast.expr] | None:
@@ -158,7 +222,7 @@ def _parts_of_setting(graph: Graph, node: ast.stmt, namespace: dict[str, Any]) -
 
 def _sets(graph: Graph, called: ast.expr, namespace: dict[str, Any]) -> bool:
     """Whether a call is one by which a library that is used is set up."""
-    chain = dotted(called.func) if isinstance(called, ast.Call) else None
+    chain = _chain(called, namespace) if isinstance(called, ast.Call) else None
     if not chain or not isinstance(called, ast.Call):
         return False
     name = chain[-1]
@@ -169,13 +233,27 @@ def _sets(graph: Graph, called: ast.expr, namespace: dict[str, Any]) -> bool:
         return name in _COPYREG
     if name in graph.project.imports and is_library(_module_of(value)) and not _travels_as_it_is(value):
         return True  # tqdm.pandas()
-    has_its_own = name == "addFilter" and type(value).__name__ == "Logger"  # its filters are with it
-    if has_its_own or not re.match(_SETTERS, name) or (name == "update" and not _SETTINGS.intersection(chain)):
+    is_other_update = name == "update" and not _SETTINGS.intersection(chain)
+    if _has_its_own(graph, chain, value) or not re.match(_SETTERS, name) or is_other_update:
         return False
     given = {each.value for each in called.args if isinstance(each, ast.Constant)}
     if is_library(_module_of(value)) and not given.isdisjoint(graph.mentions):
         return True  # @register_dataframe_accessor("geo"), of which the code uses `geo`
     return _is_of_used_library(graph, called.func, namespace)
+
+
+def _has_its_own(graph: Graph, chain: tuple[str, ...], value: Any) -> bool:
+    """Whether a logger is told of a filter that is with it where code uses that logger by its variable."""
+    used = (names for space in graph.spaces for names in (space.get("globals", ()),) if chain[0] in names)
+    return chain[-1] == "addFilter" and type(value).__name__ == "Logger" and any(used)
+
+
+def _chain(called: ast.Call, namespace: dict[str, Any]) -> tuple[str, ...] | None:
+    """The names that a call goes through, also by what a library gives: `logging.getLogger("x").setLevel(30)`."""
+    inner = called.func.value if isinstance(called.func, ast.Attribute) else None
+    if isinstance(inner, ast.Call) and isinstance(called.func, ast.Attribute):
+        return (_root(inner) or "", called.func.attr) if _is_getter(inner, namespace) else None
+    return dotted(called.func)
 
 
 def _is_of_used_library(graph: Graph, expression: ast.expr, namespace: dict[str, Any]) -> bool:
@@ -205,6 +283,12 @@ def _travels_as_it_is(value: Any) -> bool:
     return held_by(value, kind.__module__) is None and held_by(value, kind.__module__.partition(".")[0]) is None
 
 
+def bound_within(node: ast.AST) -> set[str]:
+    """The names that a loop gives values to."""
+    loops = (each.target for each in ast.walk(node) if isinstance(each, ast.For))
+    return {n.id for target in loops for n in ast.walk(target) if isinstance(n, ast.Name)}
+
+
 def _module_of(value: Any) -> str:
     if isinstance(value, types.ModuleType):
         return value.__name__
@@ -225,21 +309,18 @@ def _root(expression: ast.AST) -> str | None:
             return None
 
 
-def _is_harmless(node: ast.AST, namespace: dict[str, Any]) -> bool:
+def is_harmless(node: ast.AST, namespace: dict[str, Any]) -> bool:
     """Whether an expression may be evaluated again: it calls classes of libraries at the most."""
     if isinstance(node, ast.Lambda):  # which only makes a function
         parts = [*node.args.defaults, *node.args.kw_defaults]
-        return all(_is_harmless(part, namespace) for part in parts if part is not None)
+        return all(is_harmless(part, namespace) for part in parts if part is not None)
     if isinstance(node, ast.Call):
-        chain = dotted(node.func)
-        value = namespace.get(chain[0]) if chain else None
-        for attribute in (chain or ("",))[1:]:
-            value = getattr(value, attribute, None)
-        if not (isinstance(value, type) and is_library(value.__module__)):
+        value = _named(node.func, namespace)
+        if not (isinstance(value, type) and is_library(value.__module__)) and not _is_getter(node, namespace):
             return False
     elif not isinstance(node, _HARMLESS):
         return False
-    return all(_is_harmless(part, namespace) for part in ast.iter_child_nodes(node))
+    return all(is_harmless(part, namespace) for part in ast.iter_child_nodes(node))
 
 
 def _is_for_effect(graph: Graph, node: ast.Import | ast.ImportFrom, namespace: dict[str, Any]) -> bool:
@@ -266,14 +347,15 @@ def _taken(graph: Graph, source: Source, node: ast.stmt, namespace: dict[str, An
     if "of" in graph.spaces[space]:  # the UDF is an object of a library's, which holds a function of this file
         raise CaptureError("the UDF itself is an object of a library's", next_step="submit a function of this file.")
     given = None
-    read = [part for part, _ in executed_parts(graph, node, namespace)]
-    if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
-        with graph.used(usage, node.name):
-            given = graph.ref(namespace[node.name])
+    parts = executed_parts(graph, node, namespace)
+    read = [part for part, _ in parts]
+    if parts[0][1]:
+        with graph.used(usage, getattr(node, "name", "") or ast.unparse(read[0])):
+            given = graph.ref(parts[0][1][0])
     else:
         for imported in imports_in(node, str(namespace.get("__package__") or "")):
             graph.project.require(imported, source.path)
-    take_globals(graph, space, namespace, frozenset(names_in(read)), usage)
+    take_globals(graph, space, namespace, frozenset(names_in(read) - bound_within(node)), usage)
     number = graph.keep_node(source, node)
     graph.kept.belongs_to(source, str(namespace.get("__name__", "__main__")))
     decorators = [each for each in read if each is not node]
@@ -341,7 +423,8 @@ class Captured:
             self._name_it(graph, namespace, entry, root)
         subclasses = graph.take_subclasses()
         statements, self.left = take(graph, home) if namespace is not None else ([], [])
-        self.taken = [(each.text, each.where) for each in statements]
+        self.left += [Left(shown_path(path), line, text, why) for path, line, text, why in graph.left]
+        self.taken = [*graph.executed.values(), *((each.text, each.where) for each in statements)]
         project.settle(graph)
         parts = {("graph", graph.meaning(root)), ("setup", *(s.meaning for s in statements)), *project.parts}
         self._document = {"subclasses": subclasses, "setup": [[list(s.code), s.space, s.given] for s in statements]}

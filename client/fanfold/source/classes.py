@@ -76,8 +76,6 @@ _DATACLASS = frozenset(
 )  # fmt: skip
 #: Of a class in C, which nothing can be set on.
 _IMMUTABLE = 1 << 8
-#: What SQLAlchemy marks a class with that it has mapped to a table, and a base of such.
-_MAPPED = frozenset({"_sa_registry", "_sa_class_manager"})
 #: Whose hooks for new classes do nothing that a class's members do not say.
 _HARMLESS_HOOKS = ("typing", "builtins")
 
@@ -85,13 +83,16 @@ _HARMLESS_HOOKS = ("typing", "builtins")
 def describe(graph: Graph, made: type) -> Any:
     """The node of a class."""
     module, name = made.__module__, made.__qualname__
+    if "sqlalchemy" in sys.modules:
+        from fanfold.source import mapped
+
+        if (node := mapped.describe(graph, made)) is not None:
+            return node
     if is_library(module):
         return _of_library(graph, made)
     namespace = vars(sys.modules[module]) if module in sys.modules else {}
     if module != "__main__" and namespace and namespace is not graph.home and has_name(made, module, name):
         return by_name(graph, module, name)
-    if not _MAPPED.isdisjoint(vars(made)):
-        raise refusals.mapped(made, *graph.last_use())
     graph.note_lane("source", name, "a class", 0, module)
     if "_fields" in vars(made) and "_make" in vars(made) and issubclass(made, tuple):
         return _named_tuple(graph, made)
@@ -152,6 +153,10 @@ def _is_put_there(value: Any, module: str) -> bool:
     if type(value).__module__ == "unittest.mock":
         return True
     if not (isinstance(function, FunctionType) and is_replaced(function)):
+        return False
+    if module.startswith("sqlalchemy.") and function.__name__.startswith(
+        "_generated_"
+    ):  # which it writes when it needs it
         return False
     return function.__module__ != module and not is_library(str(function.__module__))
 
@@ -351,7 +356,7 @@ def _by_statement(graph: Graph, made: type, namespace: dict[str, Any], found: tu
         parts["postponed"] = True
     if local:
         parts["local"] = {name: graph.ref(value) for name, value in local.items()}
-    names = _names_of_statement(node, without, [expression for expression, _ in given])
+    names = names_of_statement(node, without, [expression for expression, _ in given])
     if "of" not in graph.spaces[space]:
         take_globals(graph, space, namespace, frozenset(n for n in names if namespace.get(n) is not made), usage)
     for imported in imports_in(node, str(namespace.get("__package__") or "")):
@@ -362,7 +367,7 @@ def _by_statement(graph: Graph, made: type, namespace: dict[str, Any], found: tu
     return ["statement", parts]
 
 
-def _names_of_statement(node: ast.ClassDef, without: list[int], given: list[ast.expr]) -> set[str]:
+def names_of_statement(node: ast.ClassDef, without: list[int], given: list[ast.expr]) -> set[str]:
     """The names that the statement reads when it is executed, and its methods later."""
     left_out = {id(n) for e in [*(node.decorator_list[n] for n in without), *given] for n in ast.walk(e)}
     names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and id(n) not in left_out}
@@ -370,7 +375,7 @@ def _names_of_statement(node: ast.ClassDef, without: list[int], given: list[ast.
     for text in strings:
         try:
             names |= names_in([tree_of(text.strip(), mode="eval")]) if text.isprintable() else set()
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+        except SyntaxError:
             continue
     return names
 
@@ -530,7 +535,7 @@ def _sources(made: type, namespace: dict[str, Any]) -> Iterator[Source]:
     if isinstance(path, str) and os.path.exists(path):
         try:
             yield parse(path, read(path))
-        except (OSError, SyntaxError, UnicodeError, ValueError):
+        except (OSError, SyntaxError, UnicodeError):
             return
         return
     kept: dict[str, Any] = dict(linecache.cache)
@@ -538,12 +543,12 @@ def _sources(made: type, namespace: dict[str, Any]) -> Iterator[Source]:
         if len(entry) == 4 and entry[1] is None and made.__name__ in "".join(entry[2]):
             try:
                 yield parse(name, "".join(entry[2]))
-            except (SyntaxError, ValueError):
+            except SyntaxError:
                 continue
     from fanfold.source.unkept import texts_with
 
     for name, text in texts_with(f"class {made.__name__}"):
         try:
             yield parse(name, text)
-        except (SyntaxError, ValueError):
+        except SyntaxError:
             continue

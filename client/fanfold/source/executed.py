@@ -41,5 +41,5 @@ def _own_source(namespace: dict[str, Any]) -> Source | None:
         return None
     try:
         return parse(file, read(file))
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+    except (OSError, SyntaxError, UnicodeError):
         return None

@@ -29,6 +29,7 @@ from fanfold.source.modules import (
     has_udf,
     imports_in,
     is_library,
+    is_of_library,
     is_put_into_builtins,
     is_replaced,
     module_name,
@@ -41,6 +42,7 @@ from fanfold.source.texts import (
     Source,
     UseSite,
     annotation_names,
+    compiled,
     docstring,
     first_line,
     may_be_edited,
@@ -52,8 +54,6 @@ from fanfold.source.texts import (
 
 if TYPE_CHECKING:
     from fanfold.source.graph import Graph
-
-# Where the code of a function stands in a text: told by compiling the text and finding that very code in it.
 
 Path = tuple[Step, ...]
 AnyFunction = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -96,7 +96,7 @@ def locate(function: FunctionType) -> Located | Unlocated:
         seen.add(text)
         try:
             found = in_text(code, parse(path, text), namespace)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+        except SyntaxError:
             continue
         if found:
             return found
@@ -121,19 +121,20 @@ def _texts(code: CodeType, namespace: dict[str, Any], *, is_file: bool) -> Itera
 def in_text(code: CodeType, source: Source, namespace: dict[str, Any]) -> Located | None:
     """Where a text has a code; None where it has not."""
     flags = code.co_flags & FUTURES
-    for index in _indexes(source, flags, namespace):
-        known = [each for each in index.get(code.co_name, ()) if is_same(each.code, code)]
-        # An edit elsewhere in the file moves a function, and leaves it what it was.
-        known.sort(key=lambda each: abs(each.code.co_firstlineno - code.co_firstlineno))
-        for each in known:
-            if node := _node(source, each.path[-1], code):
-                return Located(source, each.path, node, flags)
+    with suppress(SyntaxError):  # it has a tree, and cannot be compiled
+        for index in _indexes(source, flags, namespace):
+            known = [each for each in index.get(code.co_name, ()) if is_same(each.code, code)]
+            # An edit elsewhere in the file moves a function, and leaves it what it was.
+            known.sort(key=lambda each: abs(each.code.co_firstlineno - code.co_firstlineno))
+            for each in known:
+                if node := _node(source, each.path[-1], code):
+                    return Located(source, each.path, node, flags)
     return None
 
 
 def _indexes(source: Source, flags: int, namespace: dict[str, Any]) -> Iterator[dict[str, list[_Known]]]:
     yield _index(source, flags)
-    if _is_typed(source.path):
+    if is_typed(source.path):
         from fanfold.source.unkept import cell_index
 
         yield cell_index(source, flags, _by_name)
@@ -143,7 +144,7 @@ def _indexes(source: Source, flags: int, namespace: dict[str, Any]) -> Iterator[
         yield rewritten_index(source, _by_name)
 
 
-#: How the names of texts begin that are typed in piece by piece.
+#: How the names of typed texts begin.
 _INTERACTIVE = ("<ipython-input", "<python-input", "<stdin>", "<string>")
 
 
@@ -154,19 +155,18 @@ def texts_beside(sources: Iterable[Source], namespace: dict[str, Any]) -> list[S
     found = [source for source in known if source.path == path]
     if found:
         return found
-    typed = [source for source in known if _is_typed(source.path)]
+    typed = [source for source in known if is_typed(source.path)]
     if not typed:
         return known
     for name, entry in list(linecache.cache.items()):
-        if _is_typed(name) and len(entry) == 4 and entry[1] is None:
-            try:
+        if is_typed(name) and len(entry) == 4 and entry[1] is None:
+            with suppress(SyntaxError):
                 found.append(parse(name, "".join(entry[2])))
-            except (SyntaxError, ValueError):
-                continue
     return [*found, *(source for source in typed if source not in found)]
 
 
-def _is_typed(path: str) -> bool:
+def is_typed(path: str) -> bool:
+    """Whether a text was typed in, and no file."""
     return path.startswith(_INTERACTIVE) or f"{os.sep}ipykernel_" in path
 
 
@@ -178,7 +178,7 @@ class _Known(NamedTuple):
 @lru_cache(maxsize=1024)
 def _index(source: Source, flags: int) -> dict[str, list[_Known]]:
     """All code of a text, by name."""
-    return _by_name(compile(source.text, source.path, "exec", flags=flags | AWAIT_AT_TOP, dont_inherit=True))
+    return _by_name(compiled(source.text, source.path, flags | AWAIT_AT_TOP))
 
 
 def _by_name(module: CodeType) -> dict[str, list[_Known]]:
@@ -281,7 +281,7 @@ def describe(graph: Graph, function: FunctionType) -> tuple[Any, Any]:
     namespace = function.__globals__
     module = module_name(namespace)
     own = str(function.__module__)
-    if is_library(module, namespace) and is_library(own) and has_name(function, own, function.__qualname__):
+    if is_of_library(function) and is_library(own) and has_name(function, own, function.__qualname__):
         return by_name(graph, function.__module__, function.__qualname__), None
     is_whole = module_of(namespace) is not None and namespace is not graph.home and module != "__main__"
     is_named = has_name(function, module, function.__qualname__) or has_udf(function, module, function.__qualname__)

@@ -74,6 +74,11 @@ class Graph:
         self.after: list[tuple[str, str, Ref]] = []
         self.needs: dict[tuple[str, str], str] = {}
         self.mentions: set[str] = set()
+        #: Of namespaces, by id, what SQLAlchemy has made in them; the statements of that, each as text and place.
+        self.layouts: dict[int, Any] = {}
+        self.executed: dict[int, tuple[str, str]] = {}
+        #: What stays behind of an object that travels: see `note_left`.
+        self.left: list[tuple[str, int, str, str]] = []
         self.kept = Kept()
         self.spaces: list[dict[str, Any]] = []
         #: Objects of their classes that were taken apart: they may open files that they name as text.
@@ -250,6 +255,8 @@ class Graph:
             self._spaces = {key: n for key, n in self._spaces.items() if n < len(spaces)}
             self.needs, self._lanes, self.after, self._uses, self._steps = kept
             self._entered, self._within, self._met_again = kept_too
+            for each in self.layouts.values():
+                each.groups = {names: one for names, one in each.groups.items() if one[0] < count}
             return False
         return True
 
@@ -274,6 +281,12 @@ class Graph:
         return refusals.cannot_travel(usage, name, value, "".join(self._steps), why)
 
     # Which lane each thing takes, for `explain`
+
+    def note_left(self, text: str, why: str) -> None:
+        """Note what stays behind of what is being described: file, line, what it is, and why."""
+        usage, name = self.last_use()
+        if usage is not None:
+            self.left.append((usage.path, usage.line_of(name), text, why))
 
     def note_lane(self, lane: str, name: str, what: str, size: int = 0, where: str = "") -> None:
         """Note by which lane what is being described travels."""

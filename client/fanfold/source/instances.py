@@ -18,6 +18,7 @@ from fanfold.codec.classes import OF_BOTO3, can_be_made_new
 from fanfold.codec.registry import knows
 from fanfold.codec.values import PutBlob
 from fanfold.errors import CaptureError, CodecError, FanfoldError
+from fanfold.source.by_holder import holder_of, without_its_name
 from fanfold.source.functions import by_name
 from fanfold.source.modules import held_by, is_library, own_name
 
@@ -42,6 +43,15 @@ _DESCRIPTORS = (
 def describe(graph: Graph, value: Any) -> Any:
     """The node of a value. Raises `CaptureError` where it cannot travel."""
     kind = type(value)
+    if "sqlalchemy" in sys.modules:
+        from fanfold.source import mapped
+
+        if (node := mapped.describe(graph, value)) is not None:
+            return node
+    return _described(graph, value, kind)
+
+
+def _described(graph: Graph, value: Any, kind: type) -> Any:
     if kind in _CONTAINERS:
         module = _module_with(value) if kind is dict else None
         return _container(graph, value, kind) if module is None else call(graph, vars, module)
@@ -291,24 +301,6 @@ def _code(graph: Graph, value: types.CodeType) -> Any:
     return call(graph, marshal.loads, marshal.dumps(value))
 
 
-def _logger(graph: Graph, value: Any) -> Any:
-    """A logger of that name, with the filters and the handlers that print: other handlers belong to this process."""
-    import logging
-
-    printing = [h for h in value.handlers if type(h) is logging.StreamHandler and h.stream in (sys.stdout, sys.stderr)]
-    node = call(graph, logging.getLogger, value.name)
-    given = {"handlers": printing, "filters": value.filters}
-    node[1]["attributes"] = [[name, graph.ref(each, f".{name}")] for name, each in given.items() if each]
-    return node
-
-
-def _handler(graph: Graph, value: Any) -> Any:
-    node = call(graph, type(value), value.stream)
-    given = {"formatter": value.formatter, "level": value.level, "filters": value.filters}
-    node[1]["attributes"] = [[name, graph.ref(each, f".{name}")] for name, each in given.items() if each]
-    return node
-
-
 #: Where the classes are of what threads of one process share.
 OF_THREADS = frozenset({"_thread", "threading", "queue", "_queue", "concurrent.futures.thread"})
 
@@ -407,9 +399,11 @@ def _of_a_module(kind: type) -> Any:
 
         return type_parts.maker_of(kind)
     logging = sys.modules.get("logging")
-    if logging is None:
-        return None
-    return {logging.Logger: _logger, logging.StreamHandler: _handler}.get(kind)
+    if logging is not None and kind in (logging.Logger, logging.StreamHandler):
+        from fanfold.source import loggers
+
+        return loggers.describe_logger if kind is logging.Logger else loggers.describe_handler
+    return None
 
 
 def _builtin_wrapper(graph: Graph, value: Any) -> Any:
@@ -428,9 +422,9 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
         return by_name(graph, *known)
     made = _reduced(graph, value)
     is_name = isinstance(made, str)
-    if is_name:
-        if known := own_name(value, made):
-            return by_name(graph, *known)
+    if is_name and (known := own_name(value, made)):
+        return by_name(graph, *known)
+    if is_name or _is_held(graph, value, made):
         made = without_its_name(value, kind)
     maker, args, state, items, pairs = (*_bare(kind, made), None, None, None)[:5]
     if maker is copyreg.__newobj__ and not can_be_made_new(args[0], args[1:], {}):  # type: ignore[attr-defined]
@@ -450,12 +444,10 @@ def _taken_apart(graph: Graph, value: Any) -> Any:
     return ["call", parts]
 
 
-def without_its_name(value: Any, kind: type) -> tuple[Any, ...]:
-    """What makes an object that pickle takes for a name which only this process has: a function behind a cache."""
-    names = copyreg._slotnames(kind)  # type: ignore[attr-defined]
-    slots = {name: getattr(value, name) for name in names if hasattr(value, name)}
-    own = getattr(value, "__dict__", None)
-    return getattr(copyreg, "__newobj__"), (kind,), (own, slots) if slots else own  # noqa: B009 - mangled otherwise
+def _is_held(graph: Graph, value: Any, made: Any) -> bool:
+    """Whether a value would be looked for in a class that travels with what it holds."""
+    holder = holder_of(value, made)
+    return holder is not None and graph.nodes[graph.ref(holder)][:1] != ["import"]
 
 
 def _note_object(graph: Graph, value: Any, kept: Any) -> None:

@@ -296,6 +296,13 @@ class _Program:
             self._statements[key] = statement_code(source.text, source.path, parts)
         return self._statements[key]
 
+    def setup_code(self, where: list[int], *, is_applied: bool, postponed: bool = False) -> CodeType:
+        """The code of a statement at the top of a text, or of what `is_applied` there to an object."""
+        from fanfold.source.statements import setup_code
+
+        source, flags = self.bundle.sources[where[0]], FUTURES if postponed else 0
+        return setup_code(source.text, source.path, where, is_applied=is_applied, flags=flags)
+
     def value(self, number: int) -> Any:
         """A value that the codec wrote; nobody else has it, if it can be changed."""
         if number in self._constants:
@@ -347,7 +354,10 @@ class _Program:
             owner = self.imported(module, name.rpartition(".")[0])
             setattr(owner, name.rpartition(".")[2], builder.build(ref))
         for where, space, given in graph.get("setup", ()):
-            self._set_up(builder, where, builder.space(space), given)
+            from fanfold.source.statements import execute_again
+
+            code = self.setup_code(where, is_applied=given is not None)
+            execute_again(code, builder.space(space), builder.build([None] if given is None else given))
         udf: Callable[..., Any] = builder.build(graph["root"])
         self.kept = [builder.build(each) for each in graph.get("subclasses", ())]
         return udf
@@ -361,24 +371,12 @@ class _Program:
     def own_defaults(self) -> list[tuple[Any, Any]]:
         """The defaults that calls may fill, of all functions that are there by now."""
         assert self._builder is not None
-        made = self._builder.made()
+        made = list(self._builder.made.values())
         functions = [each for each in made if type(each) is FunctionType]
         for name in self.project:
             if name in sys.modules:
                 functions += functions_in(vars(sys.modules[name]))
         return own_defaults(functions, made)
-
-    def _set_up(self, builder: Builder, where: list[int], names: dict[str, Any], given: Any) -> None:
-        """Execute a statement of the top of the user's file, or have its decorator register what it stands above."""
-        from fanfold.source.statements import setup_code
-
-        number, line, column = where
-        source = self.bundle.sources[number]
-        code = setup_code(source.text, source.path, line, column)
-        if given is None:
-            exec(code, names)  # noqa: S102 - the user's own statement
-        else:
-            eval(code, names)(builder.build(given))  # noqa: S307 - the same
 
     def _enter(self) -> None:
         if _Finder.program is self:
@@ -473,14 +471,10 @@ def _compiled(source: SourceFile, flags: int) -> CodeType:
     """The code of a text. Raises `CaptureError` where this Python cannot read it."""
     try:
         return cast("CodeType", compile(source.text, source.path, "exec", flags | AWAIT_AT_TOP, True))
-    except SyntaxError as error:
-        from fanfold.errors import CaptureError
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        from fanfold.source.needs import unreadable
 
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        raise CaptureError(
-            f"{source.path}:{error.lineno}: Python {version}, which runs this, cannot read it ({error.msg}).",
-            next_step=f"write it the way Python {version} reads it, or run it with a newer Python.",
-        ) from error
+        raise unreadable(source.path, error) from error
 
 
 class MainSpec:

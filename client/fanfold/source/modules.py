@@ -181,20 +181,6 @@ def asked(value: Any, attribute: str) -> Any:
         return None
 
 
-def submodules(module: ModuleType, chains: Iterable[tuple[str, ...]]) -> set[str]:
-    """The modules below a package that the attribute chains go through."""
-    found = set()
-    for chain in chains if hasattr(module, "__path__") else ():
-        current: Any = module
-        for attribute in chain:
-            below = sys.modules.get(f"{current.__name__}.{attribute}")
-            if below is None or getattr(current, attribute, None) is not below:
-                break
-            found.add(f"{current.__name__}.{attribute}")
-            current = below
-    return found
-
-
 _CONSTANTS = frozenset({"None", "True", "False", "Ellipsis", "NotImplemented"})
 
 
@@ -591,10 +577,16 @@ def held_by(value: Any, module: str) -> str | None:
     return next((name for name, held in list(vars(found).items()) if held is value), None)
 
 
+def is_of_library(function: FunctionType) -> bool:
+    """Whether a library has made a function: in a module, or by a text of its own in a namespace beside it."""
+    namespace = function.__globals__
+    return is_library(module_name(namespace), namespace if "__spec__" in namespace else None)
+
+
 def is_replaced(value: Any) -> bool:
     """Whether a thing that a library's module or class holds is not of any library: somebody has put it there."""
     if isinstance(value, FunctionType):
-        return not is_library(module_name(value.__globals__), value.__globals__)
+        return not is_of_library(value)
     if isinstance(value, (BuiltinFunctionType, ModuleType)):
         return False
     return type(value).__module__ == "unittest.mock"

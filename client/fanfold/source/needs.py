@@ -41,6 +41,17 @@ def no_blob(bundle: Bundle, name: str) -> Exception:
     )
 
 
+def unreadable(path: str, error: Exception) -> CaptureError:
+    """The error where this Python cannot read a text that travels."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+    reason = (error.msg if isinstance(error, SyntaxError) else str(error)) or "it is nested too deeply"
+    return CaptureError(
+        f"{path}{line}: Python {version}, which runs this, cannot read it ({reason}).",
+        next_step=f"write it the way Python {version} reads it, or run it with a newer Python.",
+    )
+
+
 def adopt_installed(namespace: ModuleType) -> None:
     """Give a fresh namespace package the installed submodules that an earlier run has imported."""
     for name, module in list(sys.modules.items()):

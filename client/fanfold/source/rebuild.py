@@ -61,8 +61,9 @@ class Builder:
 
     def __init__(self, graph: dict[str, Any], program: Any) -> None:
         """`program` says what codes and values the bundle has, and gives modules: see `load`."""
-        self._nodes: list[Any] = graph["nodes"]
-        self._made: dict[int, Any] = {}
+        self.nodes: list[Any] = graph["nodes"]
+        #: What has been made so far, by number.
+        self.made: dict[int, Any] = {}
         self._pending: deque[Callable[[], object]] = deque()
         #: What waits for something that is being made just now, and how often something has been put into its place.
         self._waiting: list[Callable[[], object]] = []
@@ -71,48 +72,45 @@ class Builder:
         self._unfilled, self._whole = set[int](), set[int]()
         self._is_forced = False
         #: Statements that are being made, those to be executed once all else is filled, and puts that go on.
-        self._doing: set[int] = set()
-        self._on_the_way = self._depth = 0
+        self.doing: set[int] = set()
+        self.on_the_way = self._depth = 0
         #: Dataclasses whose methods are yet to be written, the first that was made first.
         self._unwritten: dict[type, dict[str, Any]] = {}
-        self._spaces: list[Any] = graph.get("spaces", [])
+        self.spaces: list[Any] = graph.get("spaces", [])
         self._opened: dict[int, dict[str, Any]] = {}
-        self._program = program
+        self.program = program
 
     def build(self, ref: Ref) -> Any:
         """The object of a reference, with all that it holds."""
         made = self.get(ref)
-        self._fill()
+        self.fill()
         return made
 
     def get(self, ref: Ref) -> Any:
         """The object of a reference, which may yet have to be filled."""
         if type(ref) is list:
             return ref[0]
-        if ref in self._made:
-            return self._made[ref]
-        kind, *parts = self._nodes[ref]
+        if ref in self.made:
+            return self.made[ref]
+        kind, *parts = self.nodes[ref]
         made = getattr(self, f"_make_{kind}")(ref, *parts)
-        return self._made.setdefault(ref, made)
+        return self.made.setdefault(ref, made)
 
     def space(self, number: int) -> dict[str, Any]:
         """The globals of a module of functions, with all that they hold."""
-        names = self._space(number)
-        self._fill()
+        names = self.names_of(number)
+        self.fill()
         return names
 
-    def made(self) -> list[Any]:
-        """What has been made so far."""
-        return list(self._made.values())
-
-    def _later(self, put: Callable[[Any], object], ref: Ref) -> None:
+    def later(self, put: Callable[[Any], object], ref: Ref) -> None:
+        """Have a thing put where it belongs once it is asked to be filled."""
         self._pending.append(lambda: put(self.get(ref)))
 
-    def _fill(self) -> None:
+    def fill(self) -> None:
         """Fill all that has been made, as far as it does not wait for what is being made."""
         while self._pending:
             self._put(self._pending.popleft())
-            if not self._pending and not self._depth and not self._doing:
+            if not self._pending and not self._depth and not self.doing:
                 self._wait_no_longer()
         for made in list(self._unwritten):
             try:
@@ -145,7 +143,7 @@ class Builder:
 
     def _fill_these(self, refs: Iterable[Ref], *, deep: bool = True) -> None:
         """Fill what something is made of. Raises `NotYet` where some of it waits for what is being made."""
-        self._fill()
+        self.fill()
         self._require(refs, deep=deep)
 
     def _require(self, refs: Iterable[Ref], *, deep: bool = False) -> None:
@@ -164,7 +162,7 @@ class Builder:
             if at in self._unfilled:
                 return False
             seen.add(at)
-            kind, *parts = self._nodes[at]
+            kind, *parts = self.nodes[at]
             if kind in ("list", "tuple", "set", "frozenset", "dict"):
                 pending.extend(chain.from_iterable(parts[0]) if kind == "dict" else parts[0])
         self._whole |= seen
@@ -174,13 +172,13 @@ class Builder:
 
     def _make_list(self, ref: int, items: list[Ref]) -> list[Any]:
         made: list[Any] = []
-        self._made[ref] = made
+        self.made[ref] = made
         self._fill_later(ref, lambda: made.extend([self.get(item) for item in items]), self._pending)
         return made
 
     def _make_dict(self, ref: int, items: list[tuple[Ref, Ref]]) -> dict[Any, Any]:
         made: dict[Any, Any] = {}
-        self._made[ref] = made
+        self.made[ref] = made
 
         def fill() -> None:
             pairs = [(self.get(key), self.get(value)) for key, value in items]
@@ -192,7 +190,7 @@ class Builder:
 
     def _make_set(self, ref: int, items: list[Ref]) -> set[Any]:
         made: set[Any] = set()
-        self._made[ref] = made
+        self.made[ref] = made
         self._fill_later(ref, lambda: made.update(self._hashed(items)), self._pending)
         return made
 
@@ -208,7 +206,7 @@ class Builder:
         return members
 
     def _make_value(self, ref: int, _text: str) -> Any:
-        return self._program.value(ref)
+        return self.program.value(ref)
 
     def _make_at(self, _ref: int, whole: Ref, steps: list[Any]) -> Any:
         """A part of a plain value that something else holds as well."""
@@ -219,12 +217,12 @@ class Builder:
 
     def _make_import(self, _ref: int, module: str, name: str, below: tuple[str, ...] = ()) -> Any:
         for each in below:
-            self._program.imported(each, "")
-        return self._program.imported(module, name)
+            self.program.imported(each, "")
+        return self.program.imported(module, name)
 
     def _make_own(self, _ref: int, number: int) -> Any:
         """What the UDF's own bundle has, of which this graph is an argument."""
-        return self._program.own(number)
+        return self.program.own(number)
 
     def _make_variable(self, _ref: int, name: str, default: str | None) -> str:
         """What the environment has here: its value has not travelled."""
@@ -242,22 +240,22 @@ class Builder:
     # Functions
 
     def _make_cell(self, ref: int, contents: Ref) -> CellType:
-        cell = self._made[ref] = CellType()
+        cell = self.made[ref] = CellType()
         if contents is not None:
-            self._later(lambda value: setattr(cell, "cell_contents", value), contents)
+            self.later(lambda value: setattr(cell, "cell_contents", value), contents)
         return cell
 
     def _make_function(self, ref: int, parts: dict[str, Any]) -> FunctionType:
         code = self._code(parts)
         cells = parts.get("cells", {})
         closure = tuple([self.get(cells[n]) if n in cells else CellType() for n in code.co_freevars])
-        space = self._space(parts["space"])
-        made = self._made[ref] = FunctionType(code, space, parts["name"], None, closure)
+        space = self.names_of(parts["space"])
+        made = self.made[ref] = FunctionType(code, space, parts["name"], None, closure)
         made.__qualname__ = parts.get("qualname", parts["name"])
         made.__module__ = parts["module"] if "module" in parts else space["__name__"]
         for attribute in ("__defaults__", "__kwdefaults__", "__doc__", "__annotations__", "__type_params__"):
             if attribute in parts:
-                self._later(lambda value, a=attribute: setattr(made, a, value), parts[attribute])  # type: ignore[misc]
+                self.later(lambda value, a=attribute: setattr(made, a, value), parts[attribute])  # type: ignore[misc]
         if attributes := parts.get("attributes"):
             self._pending.append(lambda: made.__dict__.update({n: self.get(value) for n, value in attributes}))
         return made
@@ -269,27 +267,27 @@ class Builder:
 
             code: CodeType = marshal.loads(a2b_base64(where[0]))  # noqa: S302 - the submitter's own code, as it is
         else:
-            code = picked(self._program.code(where[0], where[1]), where[2])
+            code = picked(self.program.code(where[0], where[1]), where[2])
         return code
 
-    def _space(self, number: int) -> dict[str, Any]:
+    def names_of(self, number: int) -> dict[str, Any]:
         """The globals of functions: those of a module, which this fills with what they use."""
         if number not in self._opened:
-            space = self._spaces[number]
-            names = self._opened[number] = self._program.space(space).__dict__
+            space = self.spaces[number]
+            names = self._opened[number] = self.program.space(space).__dict__
             for name, value in {**space.get("names", {}), **space.get("globals", {})}.items():
-                self._later(lambda v, name=name: names.__setitem__(name, v), value)  # type: ignore[misc]
+                self.later(lambda v, name=name: names.__setitem__(name, v), value)  # type: ignore[misc]
         return self._opened[number]
 
     def _make_space(self, _ref: int, number: int) -> ModuleType:
-        self._space(number)
-        module: ModuleType = self._program.space(self._spaces[number])
+        self.names_of(number)
+        module: ModuleType = self.program.space(self.spaces[number])
         return module
 
     def _make_module(self, ref: int, name: str, members: list[tuple[str, Ref]]) -> ModuleType:
-        module = self._made[ref] = ModuleType(name)
+        module = self.made[ref] = ModuleType(name)
         for member, value in members:
-            self._later(lambda v, member=member: setattr(module, member, v), value)  # type: ignore[misc]
+            self.later(lambda v, member=member: setattr(module, member, v), value)  # type: ignore[misc]
         return module
 
     # Objects
@@ -300,9 +298,9 @@ class Builder:
         arguments = [self.get(each) for each in parts.get("args", ())]
         named = {name: self.get(each) for name, each in parts.get("kwargs", {}).items()}
         self._fill_these([*parts.get("args", ()), *parts.get("kwargs", {}).values()])
-        if ref in self._made:  # what it is made of holds it
-            return self._made[ref]
-        made = self._made[ref] = maker(*arguments, **named)
+        if ref in self.made:  # what it is made of holds it
+            return self.made[ref]
+        made = self.made[ref] = maker(*arguments, **named)
         try:
             self._complete(made, parts)
         except NotYet:
@@ -328,14 +326,14 @@ class Builder:
         for key, value in pairs:
             made[key] = value
         for name, each in parts.get("attributes", ()):
-            self._later(lambda v, name=name: setattr(made, name, v), each)  # type: ignore[misc]
+            self.later(lambda v, name=name: setattr(made, name, v), each)  # type: ignore[misc]
         for method, given in calls:
-            self._fill()
+            self.fill()
             getattr(made, method)(*given)
 
     def _own(self, state: Ref) -> list[Ref]:
         """What must not be empty of a state: its dicts."""
-        kind, *parts = self._nodes[state] if type(state) is int else ["value"]
+        kind, *parts = self.nodes[state] if type(state) is int else ["value"]
         return [state, *(parts[0] if kind == "tuple" else ())]
 
     # Classes
@@ -344,24 +342,24 @@ class Builder:
         """A class as it is, member by member: nothing of its statement is executed."""
         metaclass = self.get(parts["metaclass"])
         bases = tuple([self.get(base) for base in parts["bases"]])
-        if any(not isinstance(self._nodes[b], list) or self._nodes[b][0] != "class" for b in parts["bases"]):
-            self._fill()
+        if any(not isinstance(self.nodes[b], list) or self.nodes[b][0] != "class" for b in parts["bases"]):
+            self.fill()
         space = {"__module__": parts["module"], "__qualname__": parts["qualname"]}
         space |= {name: self.get(value) for name, value in parts.get("first", {}).items()}
-        if ref in self._made:  # what it is made of holds it
-            already: type = self._made[ref]
+        if ref in self.made:  # what it is made of holds it
+            already: type = self.made[ref]
             return already
         from fanfold.source.statements import bare_class
 
-        self._made[ref] = made = bare_class(metaclass, parts["name"], bases, space)
+        self.made[ref] = made = bare_class(metaclass, parts["name"], bases, space)
         for name, value in parts["members"]:
-            self._later(lambda v, name=name: type.__setattr__(made, name, v), value)  # type: ignore[misc]
+            self.later(lambda v, name=name: type.__setattr__(made, name, v), value)  # type: ignore[misc]
         if "dataclass" in parts:
             self._unwritten[made] = parts["dataclass"]
         if "abstract" in parts:
             made.__abstractmethods__ = frozenset(parts["abstract"])  # type: ignore[attr-defined]
         for subclass in parts.get("registered", ()):
-            self._later(lambda v: metaclass.register(made, v), subclass)
+            self.later(lambda v: metaclass.register(made, v), subclass)
         return made
 
     def _write_dataclass(self, made: type) -> bool:
@@ -390,45 +388,25 @@ class Builder:
         write_dataclass(made, parts, given, annotations)
         return True
 
-    def _make_statement(self, ref: int, parts: dict[str, Any]) -> Any:
+    def _make_statement(self, ref: int, parts: dict[str, Any]) -> type:
         """A class that its metaclass or a decorator of a library makes of its statement."""
-        if self._on_the_way or ref in self._doing:  # one at a time: what this one needs may be what is being made
-            raise NotYet
         from fanfold.source import statements
 
-        self._doing.add(ref)
-        try:
-            space = self._space(parts["space"])
-            given = [self.get(value) for _, value in parts["given"]]
-            local = {name: self.get(value) for name, value in parts.get("local", {}).items()}
-            code = self._program.statement(parts)
-            for name, each, is_direct in statements.read_first(code, parts, self._nodes, self._spaces, space):
-                self._read_first(name, each, space, needed=is_direct and each != ref)
-            self._on_the_way += 1
-            try:
-                self._fill()
-            finally:
-                self._on_the_way -= 1
-        finally:
-            self._doing.discard(ref)
-        if ref not in self._made:
-            self._made[ref] = made = statements.executed(code, parts, space, given, local)
-            made.__qualname__ = parts["qualname"]
-            for name, value in parts.get("members", ()):
-                self._later(lambda v, name=name: setattr(made, name, v), value)  # type: ignore[misc]
-        return self._made[ref]
+        return statements.make_class(self, ref, parts)
 
-    def _read_first(self, name: str, ref: int, space: dict[str, Any], *, needed: bool) -> None:
-        """Make what a statement reads. Raises `NotYet` where that is being made, and the statement needs it."""
-        if ref in self._doing:
-            if needed:
-                raise NotYet
-            return
-        try:
-            space[name] = self.get(ref)
-        except NotYet:
-            if needed:
-                raise
+    def _make_models(self, ref: int, parts: dict[str, Any]) -> bool:
+        """What SQLAlchemy maps, and its tables: the statements of a file, executed in their order."""
+        from fanfold.source import statements
+
+        return statements.make_models(self, ref, parts)
+
+    def _make_held(self, _ref: int, models: int, space: int, steps: list[Any]) -> Any:
+        """What such statements have bound to a name, or a part of it: an attribute, or an item of a list of one."""
+        self.get(models)
+        found: Any = self.names_of(space)
+        for step in steps:
+            found = found[step[0]] if type(step) is list else getattr(found, step)
+        return found
 
 
 class NotYet(Exception):

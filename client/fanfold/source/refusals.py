@@ -106,6 +106,16 @@ def mapped(made: type, usage: UseSite | None, name: str) -> CaptureError:
     )
 
 
+def mapped_twice(name: str, which: str, usage: UseSite | None, used: str) -> CaptureError:
+    """Of what SQLAlchemy has mapped under a name that stands for something else as well."""
+    where = "" if usage is None else f"{shown_path(usage.path)}:{usage.line_of(used)}: {usage.owner!r} uses {used!r}: "
+    return CaptureError(
+        f"{where}there is no telling {which} has made {name!r}, which SQLAlchemy has mapped.",
+        next_step=f"bind each name once, and execute the statement of {name!r} again below what it is made of; or put "
+        "what is mapped into a module of your project, which travels whole.",
+    )
+
+
 def not_a_function(value: Any) -> CaptureError:
     """Of an entry that cannot be called."""
     return CaptureError(

@@ -8,7 +8,110 @@ from collections.abc import Iterator, Mapping
 from types import CodeType, FunctionType
 from typing import Any
 
-from fanfold.source.rebuild import FUTURES
+from fanfold.source.rebuild import FUTURES, Builder, NotYet, copied, refill
+
+
+def make_class(builder: Builder, ref: int, parts: dict[str, Any]) -> type:
+    """A class that its metaclass or a decorator of a library makes of its statement."""
+    space = _begin(builder, ref, parts["space"])
+    try:
+        given = [builder.get(value) for _, value in parts["given"]]
+        local = {name: builder.get(value) for name, value in parts.get("local", {}).items()}
+        code = builder.program.statement(parts)
+        _read(builder, ref, code, parts, space)
+        _fill_for(builder)
+    finally:
+        builder.doing.discard(ref)
+    if ref not in builder.made:
+        builder.made[ref] = made = executed(code, parts, space, given, local)
+        made.__qualname__ = parts["qualname"]
+        for name, value in parts.get("members", ()):
+            builder.later(lambda v, name=name: setattr(made, name, v), value)  # type: ignore[misc]
+    found: type = builder.made[ref]
+    return found
+
+
+def make_models(builder: Builder, ref: int, parts: dict[str, Any]) -> bool:
+    """What SQLAlchemy has mapped, and its tables: their statements, executed in their order.
+
+    Raises `CaptureError` where the tables are not what they are where the job was submitted.
+    """
+    space = _begin(builder, ref, parts["space"])
+    try:
+        given = [None if each is None else builder.get(each) for _, each in parts["entries"]]
+        codes = [
+            builder.program.setup_code(where, is_applied=each is not None, postponed=is_postponed)
+            for each, (where, is_postponed) in zip(given, _places(parts), strict=True)
+        ]
+        for code, (where, _) in zip(codes, _places(parts), strict=True):
+            _read(builder, ref, code, {**parts, "source": where[0], "line": where[1]}, space)
+        _fill_for(builder)
+    finally:
+        builder.doing.discard(ref)
+    if ref not in builder.made:
+        builder.made[ref] = True
+        before = [(each, copied(each)) for each in builder.made.values() if type(each) in (list, dict, set)]
+        for code, applied_to in zip(codes, given, strict=True):
+            execute_again(code, space, applied_to)
+        refill([(value, kept) for value, kept in before if value != kept])  # as it is now: it was done here already
+        from fanfold.source.mapped_tables import check_tables
+
+        check_tables(parts, space)
+        for name, attribute, value in parts["members"]:
+            builder.later(lambda v, at=(name, attribute): setattr(space[at[0]], at[1], v), value)  # type: ignore[misc]
+    return True
+
+
+def execute_again(code: CodeType, names: dict[str, Any], applied_to: Any) -> None:
+    """Execute a statement of the top of a file, or have its decorator register what it stands above."""
+    if applied_to is None:
+        exec(code, names)  # noqa: S102 - the user's own statement
+    else:
+        eval(code, names)(applied_to)  # noqa: S307 - the same
+
+
+def _places(parts: dict[str, Any]) -> Iterator[tuple[list[int], bool]]:
+    """Where each statement is, and whether its text leaves annotations unevaluated."""
+    yield from ((where, where[0] in parts["postponed"]) for where, _ in parts["entries"])
+
+
+def _begin(builder: Builder, ref: int, number: int) -> dict[str, Any]:
+    """The names that a statement is executed in. Raises `NotYet` where another one is about to be."""
+    if builder.on_the_way or ref in builder.doing:  # one at a time: what this one needs may be what is being made
+        raise NotYet
+    builder.doing.add(ref)
+    try:
+        return builder.names_of(number)
+    except BaseException:
+        builder.doing.discard(ref)
+        raise
+
+
+def _read(builder: Builder, ref: int, code: CodeType, parts: dict[str, Any], space: dict[str, Any]) -> None:
+    """Make what a statement reads. Raises `NotYet` where that is being made, and the statement needs it."""
+    for name, each, is_direct in read_first(code, parts, builder.nodes, builder.spaces, space):
+        node = builder.nodes[each]
+        if node[0] == "held" and node[1] == ref:
+            continue  # one of these statements binds it
+        needed = is_direct and each != ref
+        if each in builder.doing:
+            if needed:
+                raise NotYet
+            continue
+        try:
+            space[name] = builder.get(each)
+        except NotYet:
+            if needed:
+                raise
+
+
+def _fill_for(builder: Builder) -> None:
+    """Fill what a statement reads, and execute no other meanwhile."""
+    builder.on_the_way += 1
+    try:
+        builder.fill()
+    finally:
+        builder.on_the_way -= 1
 
 
 def executed(code: CodeType, parts: dict[str, Any], space: dict[str, Any], given: list[Any], local: Any) -> Any:
@@ -30,7 +133,7 @@ def statement_code(text: str, path: str, parts: dict[str, Any]) -> CodeType:
     """The code that makes a class of its statement, with what is given in the place of some expressions."""
     import ast
 
-    tree = ast.parse(text, path)
+    tree = _tree(text, path)
     lines = (parts["name"], parts["line"])
     node = next(n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and (n.name, n.lineno) == lines)
     node.decorator_list = [each for n, each in enumerate(node.decorator_list) if n not in parts["without"]]
@@ -48,13 +151,11 @@ def statement_code(text: str, path: str, parts: dict[str, Any]) -> CodeType:
     made = Give().visit(node)
     flags = FUTURES if parts.get("postponed") else 0
     if not parts.get("local"):
-        plain: CodeType = compile(ast.Module([made], []), path, "exec", flags=flags, dont_inherit=True)
-        return plain
+        return _compiled(ast.Module([made], []), path, flags)
     arguments = ast.parse(f"def f({', '.join(parts.get('local', {}))}): return locals()").body[0]
     arguments.name, arguments.body = _MAKER, [made, *arguments.body]  # type: ignore[attr-defined]
     module = ast.fix_missing_locations(ast.Module([arguments], []))
-    code: CodeType = compile(module, path, "exec", flags=flags, dont_inherit=True)
-    return code
+    return _compiled(module, path, flags)
 
 
 #: What a code has that is executed when it is called, and not where it stands: a function's.
@@ -116,16 +217,42 @@ def _all(code: CodeType) -> Iterator[CodeType]:
             yield from _all(inner)
 
 
-def setup_code(text: str, path: str, line: int, column: int) -> CodeType:
-    """The code of the statement, or of the decorator, that begins there."""
+def setup_code(text: str, path: str, where: list[int], *, is_applied: bool, flags: int = 0) -> CodeType:
+    """The code of the statement that begins there, or of what `is_applied` there: a decorator, or what a call calls."""
+    _, line, column = where
     import ast
 
-    tree = ast.parse(text, path)
-    every = [*tree.body, *(d for n in tree.body for d in getattr(n, "decorator_list", ()))]
+    tree = _tree(text, path)
+    inner = [each for each in ast.walk(tree) if isinstance(each, ast.stmt)]
+    every = [*tree.body, *inner, *(d for n in inner for d in getattr(n, "decorator_list", ()))]
     node: Any = next(n for n in every if (n.lineno, n.col_offset) == (line, column))
-    if isinstance(node, ast.expr):
-        return compile(ast.Expression(node), path, "eval", dont_inherit=True)
-    return compile(ast.Module([node], []), path, "exec", dont_inherit=True)
+    if is_applied and isinstance(node, ast.Expr):
+        node = node.value.func  # type: ignore[attr-defined]
+    is_decorator = isinstance(node, ast.expr)
+    whole = ast.Expression(node) if is_decorator else ast.Module([node], [])
+    return _compiled(whole, path, flags, "eval" if is_decorator else "exec")
+
+
+def _tree(text: str, path: str) -> Any:
+    """The tree of a text. Raises `CaptureError` where this Python cannot read it."""
+    from fanfold.source.needs import unreadable
+    from fanfold.source.texts import tree_of
+
+    try:
+        return tree_of(text, path)
+    except SyntaxError as error:
+        raise unreadable(path, error) from error
+
+
+def _compiled(tree: Any, path: str, flags: int, mode: str = "exec") -> CodeType:
+    """The code of a tree. Raises `CaptureError` where this Python cannot read it."""
+    from fanfold.source.needs import unreadable
+    from fanfold.source.texts import compiled
+
+    try:
+        return compiled(tree, path, flags, mode)
+    except SyntaxError as error:
+        raise unreadable(path, error) from error
 
 
 def write_dataclass(made: type, parts: dict[str, Any], given: dict[str, Any], annotations: dict[str, Any]) -> None:

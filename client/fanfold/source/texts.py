@@ -10,14 +10,16 @@ import time
 import tokenize
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from types import CodeType, MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from fanfold.contract.records import NamedTuple
 from fanfold.core.models import sha256
 from fanfold.source.load import SourceFile
+
+_Made = TypeVar("_Made")
 
 #: Names of what finds others by text: `source.reflection` looks at code that has one of them.
 ASKING_BY_TEXT = frozenset(
@@ -216,17 +218,32 @@ class Place:
 
 
 def tree_of(text: str, path: str = "<unknown>", mode: str = "exec") -> Any:
-    """The tree of a text. Raises `SyntaxError`.
+    """The tree of a text. Raises `SyntaxError`, whatever Python cannot read in it."""
+    return _read(lambda: ast.parse(text, path, mode))
+
+
+def compiled(what: str | ast.Module | ast.Expression, path: str, flags: int = 0, mode: str = "exec") -> CodeType:
+    """The code of a text or a tree. Raises `SyntaxError`, whatever Python cannot read in it."""
+    code: CodeType = _read(lambda: compile(what, path, mode, flags=flags, dont_inherit=True))
+    return code
+
+
+def _read(make: Callable[[], _Made]) -> _Made:
+    """What Python makes of a text.
 
     Python 3.11 has one count for the trees that all threads make, and may find it wrong where two make one at once:
     then it is made again (https://github.com/python/cpython/issues/106905).
     """
     for _ in range(100):
         try:
-            return ast.parse(text, path, mode)
+            return make()
         except SystemError:
             continue
-    return ast.parse(text, path, mode)
+        except SyntaxError:
+            raise
+        except (ValueError, RecursionError, MemoryError) as error:  # a null in it; nested too deeply
+            raise SyntaxError(str(error) or "it is nested too deeply") from error
+    raise SyntaxError("Python has miscounted its parts, again and again")
 
 
 @lru_cache(maxsize=1024)

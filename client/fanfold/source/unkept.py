@@ -16,6 +16,7 @@ from types import CodeType, FrameType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from fanfold.source.rebuild import AWAIT_AT_TOP
+from fanfold.source.texts import compiled, tree_of
 
 if TYPE_CHECKING:
     from fanfold.source.graph import Graph
@@ -88,8 +89,8 @@ def _typed(code: CodeType) -> Iterator[str]:
 
 def _compiles(text: str) -> bool:
     try:
-        compile(text, "<typed>", "single")
-    except (SyntaxError, ValueError):
+        compiled(text, "<typed>", mode="single")
+    except SyntaxError:
         return False
     return True
 
@@ -107,10 +108,8 @@ def _cells() -> Iterator[str]:
 
 
 def _strings_of_call(text: str) -> Iterator[str]:
-    import ast
-
     try:
-        tree = ast.parse(text)
+        tree = tree_of(text)
     except SyntaxError:
         return
     for node in ast.walk(tree):
@@ -138,10 +137,10 @@ def cell_index(source: Source, flags: int, by_name: Callable[[CodeType], dict[st
     are those in the whole text, which is what a worker compiles.
     """
     flags |= AWAIT_AT_TOP
-    whole = by_name(compile(source.text, source.path, "exec", flags=flags, dont_inherit=True))
+    whole = by_name(compiled(source.text, source.path, flags))
     parts: dict[str, list[Any]] = {}
     for node in source.tree.body:
-        alone = compile(ast.Module([node], []), source.path, "exec", flags=flags, dont_inherit=True)
+        alone = compiled(ast.Module([node], []), source.path, flags)
         for name, known in by_name(alone).items():
             parts.setdefault(name, []).extend(known)
     pairs = {name: zip(parts.get(name, ()), known, strict=False) for name, known in whole.items()}
@@ -153,9 +152,9 @@ def rewritten_index(source: Source, by_name: Callable[[CodeType], dict[str, Any]
     """All code of a test's file, by name, whose assertions pytest has rewritten before it compiled it."""
     from _pytest.assertion.rewrite import rewrite_asserts
 
-    tree = ast.parse(source.text, source.path)
+    tree = tree_of(source.text, source.path)
     rewrite_asserts(tree, source.text.encode())
-    return by_name(compile(tree, source.path, "exec", dont_inherit=True))
+    return by_name(compiled(tree, source.path))
 
 
 # Code without any text

@@ -10,6 +10,7 @@ from typing import Any
 
 from fanfold.contract.records import NamedTuple
 from fanfold.errors import InputError
+from fanfold.source.texts import tree_of
 
 
 class Field(NamedTuple):
@@ -195,7 +196,8 @@ def _evaluated(hint: ast.expr | None) -> ast.expr | None:
     """An annotation that is written as a string is what stands in the string."""
     if isinstance(hint, ast.Constant) and isinstance(hint.value, str):
         with suppress(SyntaxError):
-            return ast.parse(hint.value, mode="eval").body
+            tree: ast.Expression = tree_of(hint.value, mode="eval")
+            return tree.body
     return hint
 
 

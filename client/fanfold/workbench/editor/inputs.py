@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fanfold.errors import InputError
+from fanfold.source.texts import tree_of
 
 #: What files of inputs may end in.
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson", ".geojson", ".gpkg", ".geoparquet", ".txt")
@@ -86,7 +87,7 @@ def _range(text: str) -> range | None:
     if len(written) > _LONGEST_RANGE or not re.fullmatch(r"range\(.*\)", written):
         return None
     try:
-        call: Any = ast.parse(written, mode="eval").body
+        call: Any = tree_of(written, mode="eval").body
         return range(*(ast.literal_eval(argument) for argument in call.args))
     except (SyntaxError, ValueError, TypeError, AttributeError) as error:
         next_step = "write whole numbers, as in range(10) or range(0, 100, 5)."

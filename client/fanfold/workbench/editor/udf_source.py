@@ -16,6 +16,7 @@ from typing import Any
 
 from fanfold.contract.records import NamedTuple
 from fanfold.errors import InputError
+from fanfold.source.texts import tree_of
 from fanfold.workbench.editor.fields import Field, field_of
 
 # The UDF files of a folder: which there are, and their text.
@@ -169,12 +170,13 @@ def udfs_in(text: str, file: str) -> dict[str, FoundUdf]:
 
 
 def _tree_of(text: str, file: str) -> ast.Module:
+    tree: ast.Module
     try:
-        return ast.parse(text, file)
-    except (SyntaxError, ValueError) as error:
-        line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        reason = error.msg if isinstance(error, SyntaxError) else error
-        raise InputError(f"{file} is not Python{line}: {reason}.", next_step="fix it, then run again.") from None
+        tree = tree_of(text, file)
+    except SyntaxError as error:
+        line = f", line {error.lineno}" if error.lineno else ""
+        raise InputError(f"{file} is not Python{line}: {error.msg}.", next_step="fix it, then run again.") from None
+    return tree
 
 
 class _UdfsOfText:
