@@ -86,3 +86,81 @@ def test_a_reader_whom_the_job_is_not_gets_plain_data(made, monkeypatch):
         print(json.dumps([one["side"], [str(each.message)[:12] for each in said][:1]]))
     """
     assert json.loads(run(folder, "other.py", text)) == [1, ["__main__.Box"]]
+
+
+REDEFINED = """
+import dataclasses, enum, warnings, fanfold, pydantic
+from typing import NamedTuple
+
+class Colour(enum.Enum):
+    RED = 1
+    BLUE = 2
+
+@dataclasses.dataclass
+class Box:
+    side: int
+
+class Model(pydantic.BaseModel):
+    side: int
+
+class Point(NamedTuple):
+    side: int
+
+class Slot:
+    __slots__ = ("side",)
+    def __init__(self, side): self.side = side
+
+class Plain:
+    def __init__(self, side): self.side = side
+
+class Wrong(Exception): ...
+
+def made(n: int):
+    return Box(n), Model(side=n), Point(n), Slot(n), Plain(n), Colour.RED, Wrong(n)
+
+if __name__ == "__main__":
+    job = fanfold.submit(made, [1], collect=False).wait()
+    before = dict(globals())
+    exec({again!r}, globals())
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = job.results()[0]
+    assert not said, [str(each.message) for each in said]
+    colour, wrong = found[-2:]
+    assert [each.side for each in found[:-2]] == [1] * 5, found
+    assert colour.name == "RED" and colour.value == 1 and wrong.args == (1,), found
+    print([type(each).__name__ for each in found], [type(each) is globals().get(type(each).__name__) for each in found])
+"""
+#: What a notebook's cells may have made of these names meanwhile.
+AGAIN = {
+    "each of another kind": """
+class Box(pydantic.BaseModel):
+    side: int
+@dataclasses.dataclass
+class Model:
+    side: int
+@dataclasses.dataclass
+class Point:
+    side: int
+class Slot:
+    __slots__ = ("wide",)
+class Plain:
+    __slots__ = ()
+class Colour(enum.Enum):
+    RED = 5
+class Wrong: ...
+""",
+    "each a named tuple": "for name in ('Box', 'Model', 'Slot', 'Plain', 'Colour', 'Wrong'):\n"
+    "    globals()[name] = NamedTuple(name, [('side', int)])\n"
+    "class Point(NamedTuple):\n    side: int\n    wide: int = 2\n",
+    "each a function": "for name in ('Box', 'Model', 'Point', 'Slot', 'Plain', 'Colour', 'Wrong'):\n"
+    "    exec(f'def {name}(): ...', globals())\n",
+    "each gone": "del Box, Model, Point, Slot, Plain, Colour, Wrong\n",
+}
+
+
+@pytest.mark.parametrize("again", AGAIN)
+def test_what_has_been_redefined_meanwhile_is_what_it_was_in_the_results(tmp_path, monkeypatch, again):
+    monkeypatch.setenv("FANFOLD_HOME", str(tmp_path / "home"))
+    said = run(tmp_path, "script.py", REDEFINED.replace("{again!r}", repr(AGAIN[again])))
+    assert said == f"{['Box', 'Model', 'Point', 'Slot', 'Plain', 'Colour', 'Wrong']} {[False] * 7}"

@@ -131,3 +131,32 @@ def test_a_module_of_a_package_that_a_call_gives_travels(desk: Desk) -> None:
     """
     assert {"plugins.two", "plugins.deep"} <= {source.module for source in desk.capture(text).sources}
     assert desk.result(text) == (2, 2)
+
+
+def test_a_function_that_a_library_has_written_beside_its_module_goes_by_name(desk: Desk) -> None:
+    # As SQLAlchemy's decorators write them: in a namespace of its own that has the module's name.
+    desk.write(
+        "../site-packages/written.py",
+        """
+        space = {"__name__": "written"}
+        exec("def engine(x): return x + 1", space)
+        engine = space["engine"]
+        """,
+    )
+    bundle = desk.capture("import written\nfrom written import engine\ndef main(x): return written.engine(engine(x))\n")
+    assert '["import","written","engine"]' in bundle.graph
+    assert not bundle.needs
+    assert [source.module for source in bundle.sources] == ["work"]
+
+
+def test_of_two_statements_of_one_name_the_one_with_the_class_s_bases_has_made_it(desk: Desk) -> None:
+    text = """
+        import attrs, pydantic
+        class Box(pydantic.BaseModel):
+            side: int
+        @attrs.define
+        class Box:
+            side: int
+        def main(): return attrs.asdict(Box(2))
+    """
+    assert desk.elsewhere(desk.capture(text)) == {"side": 2}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.source.conftest import Desk
 
 HELD = """
@@ -142,3 +144,59 @@ def test_an_object_of_a_library_whose_function_stands_in_a_file_with_settings(de
         main = product(4)
     """
     assert desk.result(text, 2) == 8
+
+
+METHODS_WITH_A_CACHE = """
+    import functools
+    class Method:
+        def __init__(self, fn, cache):
+            functools.update_wrapper(self, fn)
+            self.cache, self.owner, self.name, self.unbound = cache, None, None, None
+        def __set_name__(self, owner, name): self.owner, self.name = owner, name
+        def __reduce__(self): return self.found, (self.owner, self.name)
+        @staticmethod
+        def found(owner, name): return owner.__dict__[name]
+        def __get__(self, obj, kind=None):
+            if obj is None:
+                self.unbound = self.unbound or Unbound(self)
+                return self.unbound
+            return obj.__dict__.setdefault(self.name, Bound(obj, self))
+    class Unbound:
+        def __init__(self, method):
+            functools.update_wrapper(self, method.__wrapped__)
+            self.method = method
+        def __reduce__(self): return self.method.__get__, (None,)
+    class Bound:
+        def __init__(self, obj, method): self.obj, self.method = obj, method
+        def __reduce__(self): return self.method.__get__, (self.obj,)
+        def __call__(self, x):
+            cache = self.method.cache(self.obj)
+            if x not in cache:
+                cache[x] = self.method.__wrapped__(self.obj, x)
+            return cache[x]
+    def cachedmethod(cache): return lambda fn: Method(fn, cache)
+"""
+
+
+@pytest.mark.parametrize("used", ["", "model.slow(1)", "Model.slow", "model.slow(1); Model.slow"])
+def test_a_method_behind_a_cache_that_goes_to_pickle_by_its_class(desk: Desk, used: str) -> None:
+    # As cachetools has them.
+    desk.write("../site-packages/caches.py", METHODS_WITH_A_CACHE)
+    text = f"""
+        import operator
+        import caches
+        class Model:
+            def __init__(self): self.known, self.count = {{}}, 0
+            @caches.cachedmethod(operator.attrgetter("known"))
+            def slow(self, x):
+                self.count += 1
+                return x * 2
+        class Other(Model): ...
+        model = Model()
+        {used}
+        def main():
+            other = Other()
+            return [model.slow(3), model.slow(3), model.count, other.slow(4), other.slow(4), other.count,
+                    Model.slow.__name__, Model.__dict__["slow"].owner is Model]
+    """
+    assert desk.result(text) == [6, 6, 1 + used.startswith("model"), 8, 8, 1, "slow", True]

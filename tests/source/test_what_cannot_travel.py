@@ -13,6 +13,8 @@ import pytest
 
 from fanfold.errors import CaptureError
 from fanfold.source.capture import capture
+from fanfold.source.load import load
+from fanfold.source.texts import compiled, tree_of
 from tests.source.conftest import Desk, arrived, shipped
 
 
@@ -291,3 +293,50 @@ def test_what_has_no_end_is_named(desk: Desk, monkeypatch: pytest.MonkeyPatch) -
             "parameter."
         )
     assert desk.elsewhere(capture(module.patched_inside)) == "1999"
+
+
+#: Texts that Python's parser or its compiler give up on, each in another way.
+GIVEN_UP = {
+    "nulls": "x = 1\0\n",
+    "too many brackets": "x = " + "(" * 2000 + ")" * 2000 + "\n",
+    "too deep": "x = " + "-" * 200_000 + "1\n",
+    "too long a chain": "x = " + "+".join(["1"] * 200_000) + "\n",
+}
+
+
+@pytest.mark.parametrize("how", GIVEN_UP)
+def test_a_module_of_the_project_that_python_gives_up_on_is_named(desk: Desk, how: str) -> None:
+    desk.write("broken.py", GIVEN_UP[how])
+    module = desk.module("def main():\n    import broken\n    return broken.x\n")
+    said = refusal(module.main)
+    assert f"{module.__file__}:2: module 'broken' of your project cannot be read ({desk.root}/broken.py: " in said
+    assert f"Next: correct {desk.root}/broken.py" in said
+
+
+@pytest.mark.parametrize("how", [*GIVEN_UP, "outside"])
+def test_texts_nearby_that_python_gives_up_on_are_no_texts_of_a_function(how: str) -> None:
+    # Of a function that came as a text, any text in the variables around may be the one.
+    nearby = "def other(): pass\n" + GIVEN_UP.get(how, "return 1\n")
+    namespace: dict[str, Any] = {"__name__": "made"}
+    exec("".join(["def main():", " return ", str(len(nearby))]), namespace)
+    assert arrived(capture(namespace["main"]))() == len(nearby)
+
+
+def test_a_text_is_read_or_a_syntax_error_whatever_is_wrong_with_it() -> None:
+    for text in GIVEN_UP.values():
+        with pytest.raises(SyntaxError):
+            compiled(text, "<any>")
+        with pytest.raises(SyntaxError):
+            tree_of(text)
+    with pytest.raises(SyntaxError):
+        tree_of("x = '\udc80'")
+    with pytest.raises(SyntaxError, match="outside function"):
+        compiled("return 1", "<any>")
+
+
+def test_a_class_whose_statement_the_python_of_the_run_cannot_read_is_named(desk: Desk) -> None:
+    bundle = capture(desk.module("import enum\nclass Colour(enum.Enum):\n    RED = 1\n").Colour)
+    # As where a newer Python has captured it, whose syntax this one does not know.
+    newer = tuple(source._replace(text=source.text + "x = = 1\n") for source in bundle.sources)
+    with pytest.raises(CaptureError, match=r"work.py:4: Python 3\.\d+, which runs this, cannot read it \(invalid"):
+        load(bundle._replace(sources=newer))()

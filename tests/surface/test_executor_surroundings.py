@@ -127,7 +127,7 @@ def test_a_module_whose_file_was_edited_is_what_was_loaded_until_it_is_loaded_ag
 
 
 SCRIPT = """
-import datetime, json, os
+import datetime, json, logging, os
 import pandas as pd
 import fanfold
 
@@ -147,6 +147,24 @@ class FakeDate(datetime.date):
     def today(cls): return cls(2020, 1, 1)
 datetime.date = FakeDate
 
+class Kept(logging.Handler):
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+    def emit(self, record): self.seen.append(record.getMessage())
+
+logging.getLogger("of.tests").addHandler(Kept())
+for name in ("of.tests", "of.tests.below"):
+    logging.getLogger(name).setLevel(logging.ERROR)
+if pd is not None:
+    pd.set_option("display.width", 99)
+
+def logged():
+    logger = logging.getLogger("of.tests")
+    logger.warning("left out")
+    logger.error("kept")
+    return [each.seen for each in logger.handlers], pd.get_option("display.width")
+
 def rows(): return pd.get_option("display.max_rows")
 def n(): return pd.DataFrame({"a": [1]}).geoish.n()
 def below(): return [c.__name__ for c in Base.__subclasses__() for c in (c, *c.__subclasses__())]
@@ -154,14 +172,14 @@ def today(): return datetime.date.today().replace(day=2).isoformat()
 
 if __name__ == "__main__":
     with fanfold.Executor(max_workers=1) as executor:
-        print(json.dumps([executor.submit(f).result() for f in (rows, n, below, today)]))
+        print(json.dumps([executor.submit(f).result() for f in (rows, n, below, today, logged)]))
 """
 
 
 def test_what_a_script_has_set_up_is_set_up_there_and_classes_that_nobody_names_go_along(tmp_path):
     (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
     printed = subprocess.check_output([sys.executable, "script.py"], cwd=tmp_path, text=True, timeout=60)
-    assert printed.strip() == '[7, 1, ["One", "Two"], "2020-01-02"]'
+    assert printed.strip() == '[7, 1, ["One", "Two"], "2020-01-02", [[["kept"]], 99]]'
 
 
 LEVEL: ContextVar[int] = ContextVar("level", default=3)

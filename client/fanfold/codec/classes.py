@@ -144,6 +144,34 @@ def fields_of(kind: type) -> list[str] | None:
     return list(found) if isinstance(found, (dict, tuple, list)) else None
 
 
+def takes(kind: Any, args: list[Any], state: Any) -> bool:
+    """Whether a class takes what an object of that name is made of: a dataclass is no pydantic model."""
+    if not isinstance(kind, type):
+        return False
+    fields = fields_of(kind)
+    if fields is not None and hasattr(kind, "_fields") and issubclass(kind, tuple):
+        return len(args) == len(fields)
+    new: Any = kind.__new__
+    if args and new is object.__new__:
+        return False
+    attributes, slots = state[1:] if state and state[0] == "both" else (state, None)
+    names, of_slots = _names_of_state(attributes), _names_of_state(slots)
+    if (
+        fields is not None
+        and ("__pydantic_fields_set__" in names) != hasattr(kind, "__pydantic_fields_set__")
+        and names
+    ):
+        return False
+    if hasattr(kind, "__setstate__"):
+        return True
+    has_room = kind.__dictoffset__ != 0 or not names
+    return has_room and all(any(name in vars(each) for each in kind.__mro__) for name in of_slots)
+
+
+def _names_of_state(state: Any) -> list[str]:
+    return [name for name, _ in state[1]] if state and state[0] == "attributes" else []
+
+
 def found_by_worker(module: str, qualname: str) -> Any:
     """What a worker has at that name, imported where need be. Raises `LookupError` saying what is missing."""
     from importlib import import_module

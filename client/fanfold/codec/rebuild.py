@@ -168,10 +168,22 @@ class _Builder:
             reason = "the class of that name has other fields here" if is_other else ""
         except LookupError as error:
             found, reason = None, str(error.args[0])
-        if reason and isinstance(self._from_source, classes.Definitions):
-            found = self._from_source.find(module, qualname)
-            reason = "" if found is not None else reason
-        return self._lack(f"{module}.{qualname}", reason) if reason else found
+        return self._of_the_job(module, qualname, reason) if reason else found
+
+    def _of_the_job(self, module: str, qualname: str, reason: str) -> Any:
+        """What the job's own code has at a name, for a reader who trusts it: what is here is something else."""
+        found = self._from_source.find(module, qualname) if isinstance(self._from_source, classes.Definitions) else None
+        return self._lack(f"{module}.{qualname}", reason) if found is None else found
+
+    def _fitting(self, found: Any, fits: Callable[[Any], bool]) -> Any:
+        """What is found at a name if it fits, and else the job's own, as where a notebook has redefined a class."""
+        if isinstance(found, Missing) or fits(found):
+            return found
+        module, name = getattr(found, "__module__", ""), getattr(found, "__qualname__", "")
+        found = self._of_the_job(module, name, "what has that name here is something else")
+        if not isinstance(found, Missing) and not fits(found):
+            raise Damaged(f"what {name} of {module} is not")
+        return found
 
     def _build_source(self, _: int, tree: Any, module: Any = "", qualname: Any = "") -> _Build:
         given = yield tree
@@ -202,15 +214,17 @@ class _Builder:
             return self._plain(found, data)
         from enum import EnumMeta
 
-        if not isinstance(found, EnumMeta):
-            raise Damaged("an enum's member of something that is no enum")
-        if member is None:
-            return found(data)
-        known = found._member_map_.get(member)
-        if known is None or not (known._value_ is data or bool(known._value_ == data)):
-            name = f"{found.__module__}.{found.__qualname__}"
-            return self._plain(Missing(name, f"it has no member {member} of that value here"), data)
-        return known
+        def fits(enum: Any) -> bool:
+            known = enum._member_map_.get(member) if isinstance(enum, EnumMeta) else None
+            same = known is not None and (known._value_ is data or bool(known._value_ == data))
+            return same or (member is None and isinstance(enum, EnumMeta))
+
+        has_it = isinstance(found, EnumMeta) and not fits(found)
+        found = self._fitting(found, fits)
+        if isinstance(found, Missing):
+            reason = f"it has no member {member} of that value here" if has_it else found.reason
+            return self._plain(Missing(found.name, reason), data)
+        return found(data) if member is None else found._member_map_[member]
 
     def _build_extended(self, number: int, kind: Any, plain: Any, attributes: Any) -> _Build:
         found, whole = (yield kind), (yield plain)
@@ -239,10 +253,9 @@ class _Builder:
         self, number: int, kind: Any, args: Any, fields: Any, attributes: Any, cause: Any, hides: Any
     ) -> _Build:
         found = yield kind
+        found = self._fitting(found, lambda each: isinstance(each, type) and issubclass(each, BaseException))
         if isinstance(found, Missing):
             return self._plain(found, {"type": found.name, "args": (yield from self._all(args))})
-        if not isinstance(found, type) or not issubclass(found, BaseException):
-            raise Damaged("an exception of something that is no exception")
         if _is_group(found):
             made = self._made.setdefault(number, _exception_of(found, (yield from self._all(args))))
         else:
@@ -264,6 +277,7 @@ class _Builder:
         named = {}
         for name, tree in keywords:
             named[(yield name)] = yield from self._shown(tree)
+        found = self._fitting(found, lambda each: classes.takes(each, given, state))
         made = self._lacking(found, given)
         if made is None:
             made = self._new(found, given, named)

@@ -16,7 +16,7 @@ from fanfold.source import pickled, refusals
 from fanfold.source.functions import Located, by_name, locate, take_globals
 from fanfold.source.functions import space_of as _space
 from fanfold.source.modules import has_name, held_by, imports_in, is_library, is_replaced, module_name, unwrapped
-from fanfold.source.texts import Source, UseSite, bound_names, clean, names_in, parse, read, tree_hash, tree_of
+from fanfold.source.texts import Source, UseSite, bound_names, clean, dotted, names_in, parse, read, tree_hash, tree_of
 
 if TYPE_CHECKING:
     from fanfold.source.graph import Graph
@@ -490,6 +490,8 @@ def _statement(made: type, namespace: dict[str, Any]) -> tuple[Source, ast.Class
         exact = [f for f in fitting if min([d.lineno for d in f[1].decorator_list], default=f[1].lineno) == line]
         fitting = exact or fitting
     if len({tree_hash(node) for _, node in fitting}) > 1:
+        fitting = [found for found in fitting if _has_bases(found[1], made)] or fitting
+    if len({tree_hash(node) for _, node in fitting}) > 1:
         raise refusals.which_class(made, fitting[-1][0].path, [node.lineno for _, node in fitting])
     return fitting[-1] if fitting else None
 
@@ -518,6 +520,14 @@ def _could_make(node: ast.ClassDef, made: type) -> bool:
     if is_enum(made) and not set(members["_member_map_"]) <= said:
         return False
     return annotated <= known and {n for n in said if not n.startswith("_")} <= known
+
+
+def _has_bases(node: ast.ClassDef, made: type) -> bool:
+    """Whether a statement names the bases that a class has, as far as a name tells."""
+    above = (*made.__mro__[1:-1], *vars(made).get("__orig_bases__", ()))
+    known = {getattr(each, "__name__", "") for each in above}
+    said = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
+    return bool(said) == bool(known) and all((dotted(each) or ("",))[-1] in known for each in said)
 
 
 @lru_cache(maxsize=256)

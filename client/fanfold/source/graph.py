@@ -251,7 +251,9 @@ class Graph:
             del self.nodes[count:], self._meanings[count:], self._met_in[count:]
             while len(self._memo) > known:
                 self._memo.popitem()
-            self.spaces = spaces
+            del self.spaces[len(spaces) :]
+            for space, before in zip(self.spaces, spaces, strict=True):
+                _restore(space, before)
             self._spaces = {key: n for key, n in self._spaces.items() if n < len(spaces)}
             self.needs, self._lanes, self.after, self._uses, self._steps = kept
             self._entered, self._within, self._met_again = kept_too
@@ -391,6 +393,18 @@ class Graph:
         globals_ = [space.get("of") or space["globals"] for space in self.spaces]
         text = _written([root, self._meanings, globals_, self.after])
         return sha256(text.encode()).hexdigest()
+
+
+def _restore(space: dict[str, Any], before: dict[str, Any]) -> None:
+    """Have a space be what it was, and each dict in it the one that it was: somebody may be filling it."""
+    for key in space.keys() - before.keys():
+        del space[key]
+    for key, value in before.items():
+        if isinstance(value, dict):
+            space[key].clear()
+            space[key].update(value)
+        else:
+            space[key] = value
 
 
 _known: dict[int, tuple[ast.AST, frozenset[str]]] = {}
