@@ -160,3 +160,24 @@ def test_of_two_statements_of_one_name_the_one_with_the_class_s_bases_has_made_i
         def main(): return attrs.asdict(Box(2))
     """
     assert desk.elsewhere(desk.capture(text)) == {"side": 2}
+
+
+JINJA = """
+    from jinja2 import DictLoader, Environment, Template
+    plain = Template("hi {{ x|upper }}{% for n in range(2) %} {{ n }}{% endfor %}")
+    pages = Environment(loader=DictLoader({"page": "page {{ y }}"}))
+    def twice(value): return value * 2
+    pages.filters["twice"] = twice
+    made = pages.from_string("{{ x|twice }} {% include 'page' %}")
+    page = pages.get_template("page")
+    def main():
+        return [plain.render(x="k"), made.render(x="k", y=1), page.render(y=2), page.environment is pages,
+                pages.get_template("page").render(y=3), pages.filters["twice"] is twice]
+"""
+
+
+def test_templates_and_environments_of_jinja_are_what_they_are(desk: Desk) -> None:
+    bundle = desk.capture(JINJA)
+    assert desk.elsewhere(bundle) == ["hi K 0 1", "kk page 1", "page 2", True, "page 3", True]
+    assert ("Python", f"{sys.version_info.major}.{sys.version_info.minor}") in {each[1:] for each in bundle.needs}
+    assert desk.capture(JINJA).code_hash == bundle.code_hash

@@ -23,6 +23,7 @@ import weakref
 from concurrent.futures.process import BrokenProcessPool
 from typing import ClassVar
 
+import jinja2
 import pytest
 
 import fanfold
@@ -709,6 +710,52 @@ def test_what_pickle_knows_by_a_name_that_this_process_alone_has_goes_along(exec
 
     assert executor.submit(twice, 2).result() == 4
     assert executor.submit(lambda x: (twice(x), twice.known), 3).result() == (6, {3: 6})
+
+
+def test_a_template_of_jinja_goes_along(executor):
+    pages = jinja2.Environment(loader=jinja2.DictLoader({"page": "page {{ y|twice }}"}))
+    pages.filters["twice"] = lambda value: value * 2
+    page, plain = pages.get_template("page"), jinja2.Template("hi {{ x|upper }}")
+    there = executor.submit(lambda: (plain.render(x="k"), page.render(y=2), page.environment is pages)).result()
+    assert there == ("hi K", "page 4", True)
+
+
+class _MethodByItsClass:
+    """Goes to pickle by the class that holds it, as a method with a cache of cachetools does."""
+
+    def __init__(self, fn):
+        self.__wrapped__ = fn
+        self.owner = self.name = None
+
+    def __set_name__(self, owner, name):
+        self.owner, self.name = owner, name
+
+    def __reduce__(self):
+        return self.found, (self.owner, self.name)
+
+    @staticmethod
+    def found(owner, name):
+        return owner.__dict__[name]
+
+    def __get__(self, obj, kind=None):
+        return self if obj is None else lambda x: obj.known.setdefault(x, self.__wrapped__(obj, x))
+
+
+def test_a_method_that_pickle_knows_by_its_class_goes_along_with_it(executor):
+    class Model:
+        def __init__(self):
+            self.known = {}
+
+        @_MethodByItsClass
+        def twice(self, x):
+            return 2 * x
+
+    model = Model()
+    assert executor.submit(lambda: (model.twice(2), model.known, Model.twice.owner is Model)).result() == (
+        4,
+        {2: 4},
+        True,
+    )
 
 
 def test_a_function_that_a_context_manager_decorates_goes_along(executor):

@@ -19,9 +19,9 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from fanfold.codec.classes import OF_BOTO3
 from fanfold.execution import parcel
-from fanfold.source import type_makers
+from fanfold.source import jinja, type_makers
 from fanfold.source.by_holder import holder_of, without_its_name
-from fanfold.source.instances import OF_THREADS, forgets, forgotten, is_unentered
+from fanfold.source.instances import OF_JINJA, OF_THREADS, forgets, forgotten, is_unentered
 from fanfold.source.modules import has_name, held_by
 
 
@@ -196,6 +196,8 @@ def _reduced_by_base(obj: Any, kind: Any, by_value: Callable[[Any], bool]) -> tu
     """How to make what numpy or a base in C sends without what it is marked with, and what is known by a name."""
     if kind.__module__ in OF_BOTO3:
         return _reduced_client(obj)
+    if kind.__name__ in OF_JINJA and kind.__module__.startswith("jinja2."):
+        return jinja.reduced(obj)
     if (kind.__module__, kind.__name__) == ("numpy", "ndarray") and not (obj.flags.writeable or obj.flags.forc):
         return parcel.read_only, (obj.copy(),)  # numpy itself says so of contiguous ones alone
     if forgets(kind) and obj.__dict__:

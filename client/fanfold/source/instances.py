@@ -365,8 +365,12 @@ def is_unentered(manager: Any) -> bool:
     return getgeneratorstate(manager.gen) == GEN_CREATED
 
 
+#: Classes of Jinja that do not say to pickle what they are made of.
+OF_JINJA = frozenset(
+    "Template NativeTemplate Environment NativeEnvironment SandboxedEnvironment ImmutableSandboxedEnvironment".split()
+)
 #: Where decorators are of which pickle knows a name at most; wrapt's own module has another than it is found by.
-_WRAPPING = {"_wrappers", "wrapt", "toolz", "cytoolz", "contextlib"}
+_WRAPPING = {"_wrappers", "wrapt", "toolz", "cytoolz", "contextlib", "jinja2"}
 
 
 def _wrapper(graph: Graph, value: Any) -> Any:
@@ -380,7 +384,16 @@ def _wrapper(graph: Graph, value: Any) -> Any:
     return ["call", {"of": graph.number(by_name(graph, "wrapt", kind.__name__)), "args": [*map(graph.ref, parts)]}]
 
 
-_DECORATORS = {"FunctionWrapper": _wrapper, "curry": _wrapper, "_GeneratorContextManager": _manager}
+def _of_jinja(graph: Graph, value: Any) -> Any:
+    from fanfold.source import jinja
+
+    return jinja.describe(graph, value)
+
+
+_DECORATORS = {
+    "FunctionWrapper": _wrapper, "curry": _wrapper, "_GeneratorContextManager": _manager,
+    **dict.fromkeys(OF_JINJA, _of_jinja),
+}  # fmt: skip
 
 #: Where the classes are of variables and names of types.
 OF_TYPES = frozenset({"typing", "typing_extensions", "annotationlib"})
