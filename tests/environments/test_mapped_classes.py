@@ -352,3 +352,23 @@ def test_what_is_given_on_a_command_line_is_mapped_again(python, home, tmp_path)
     around = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run([python, "-c", text], cwd=tmp_path, env=around, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == ["[['n0'], ['n0', 'n1']]"], done.stderr
+
+
+def test_no_function_of_the_file_s_is_called_again_for_a_table_or_a_query_alone(python, home, tmp_path):
+    script = """
+import fanfold, os, sqlalchemy as sa
+metadata = sa.MetaData()
+def made():
+    print("made", os.getpid(), flush=True)
+    return sa.Table("users", metadata, sa.Column("id", sa.Integer, primary_key=True))
+users = made()
+query = sa.select(users)
+def sql(n): return str(query), users.metadata is metadata, query.get_final_froms()[0] is users
+if __name__ == "__main__":
+    job = fanfold.submit(sql, [1], collect=False).wait()
+    print(job.results(), "made" in job.logs())
+"""
+    (tmp_path / "script.py").write_text(script)
+    done = _run(python, tmp_path)
+    assert done.stdout.count("made") == 1, done.stdout + done.stderr
+    assert "[('SELECT users.id \\nFROM users', True, True)] False" in done.stdout, done.stdout + done.stderr

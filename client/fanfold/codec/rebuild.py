@@ -175,12 +175,14 @@ class _Builder:
         found = self._from_source.find(module, qualname) if isinstance(self._from_source, classes.Definitions) else None
         return self._lack(f"{module}.{qualname}", reason) if found is None else found
 
-    def _fitting(self, found: Any, fits: Callable[[Any], bool]) -> Any:
+    def _fitting(
+        self, found: Any, fits: Callable[[Any], bool], reason: str = "what has that name here is something else"
+    ) -> Any:
         """What is found at a name if it fits, and else the job's own, as where a notebook has redefined a class."""
         if isinstance(found, Missing) or fits(found):
             return found
         module, name = getattr(found, "__module__", ""), getattr(found, "__qualname__", "")
-        found = self._of_the_job(module, name, "what has that name here is something else")
+        found = self._of_the_job(module, name, reason)
         if not isinstance(found, Missing) and not fits(found):
             raise Damaged(f"what {name} of {module} is not")
         return found
@@ -219,11 +221,9 @@ class _Builder:
             same = known is not None and (known._value_ is data or bool(known._value_ == data))
             return same or (member is None and isinstance(enum, EnumMeta))
 
-        has_it = isinstance(found, EnumMeta) and not fits(found)
-        found = self._fitting(found, fits)
+        found = self._fitting(found, fits, f"it has no member {member} of that value here")
         if isinstance(found, Missing):
-            reason = f"it has no member {member} of that value here" if has_it else found.reason
-            return self._plain(Missing(found.name, reason), data)
+            return self._plain(found, data)
         return found(data) if member is None else found._member_map_[member]
 
     def _build_extended(self, number: int, kind: Any, plain: Any, attributes: Any) -> _Build:

@@ -62,7 +62,7 @@ def describe(graph: Graph, value: Any) -> Any:
         return None
     for layout in _layouts(graph, value):
         steps = layout.paths.get(id(value))
-        if steps is not None:
+        if steps is not None and layout.maps(steps[0][0]):
             number, space = _models(graph, layout, steps[0][0])
             return ["held", number, space, steps]
     if is_class and _MAPPED & vars(value).keys() and not _is_of_whole_module(graph, value):
@@ -131,6 +131,7 @@ class Layout:
         for name in sorted(self.names):
             for steps, each in _parts(namespace[name]):
                 self.paths.setdefault(id(each), [[name], *steps])
+        self._maps: dict[str, bool] = {}
         #: The node of each group of statements, and its space, by the names that it binds.
         self.groups: dict[frozenset[str], tuple[int, int]] = {}
 
@@ -145,6 +146,13 @@ class Layout:
             chosen |= more
             for n in more:
                 names |= self.names & (self.entries[n].binds | self.entries[n].reads)
+
+    def maps(self, name: str) -> bool:
+        """Whether a class hangs together with a name: tables and queries alone travel as all objects do."""
+        if name not in self._maps:
+            names = frozenset().union(*(each.binds for each in self.group(name)))
+            self._maps.update(dict.fromkeys(names, any(isinstance(self.namespace[each], type) for each in names)))
+        return self._maps[name]
 
     def places_of(self, name: str) -> list[int]:
         """The lines that bind a name in the text that binds it last."""
@@ -204,10 +212,26 @@ def _entries(source: Source, namespace: dict[str, Any]) -> Iterator[_Entry]:
         names = frozenset(name for name in bound_names(node) if name in namespace)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield from _registering(source, node, namespace)
-        elif any(_is_made(namespace[name]) for name in names):
+        elif any(_is_made(namespace[name]) for name in names) and _may_be_done_again(node, names, namespace):
             yield _Entry(source, node, node, None, names, _reads(node), is_for_all=False)
         elif not names and (called := _changes(node, namespace)):
             yield _Entry(source, node, node, None, names, _reads(node), is_for_all=called == _FOR_ALL)
+
+
+def _may_be_done_again(node: ast.stmt, names: frozenset[str], namespace: dict[str, Any]) -> bool:
+    """Whether a statement is executed again: for a table or a query alone no function of the user's is called again."""
+    if any(isinstance(namespace[name], type) for name in names):
+        return True
+    called = (dotted(each.func) for each in ast.walk(node) if isinstance(each, ast.Call))
+    found = (_value_of(chain, namespace) for chain in called if chain)
+    return not any(isinstance(each, FunctionType) and not is_of_library(each) for each in found)
+
+
+def _value_of(chain: tuple[str, ...], namespace: dict[str, Any]) -> Any:
+    value = namespace.get(chain[0])
+    for attribute in chain[1:]:
+        value = getattr(value, attribute, None)
+    return value
 
 
 def _registering(source: Source, node: Any, namespace: dict[str, Any]) -> Iterator[_Entry]:
@@ -248,9 +272,7 @@ def _registered_with(called: ast.Call, namespace: dict[str, Any]) -> str:
     if not called.args:
         return _FOR_ALL  # configure_mappers()
     first = dotted(called.args[0])
-    value = namespace.get(first[0]) if first else None
-    for attribute in (first or ("",))[1:]:
-        value = getattr(value, attribute, None)
+    value = _value_of(first, namespace) if first else None
     if _is_made(value):
         return _FOR_ONE
     module = _module_of(value)
