@@ -398,7 +398,7 @@ class OwnJob:
 
 
 def prepare(
-    fn: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any], own: OwnJob
+    fn: Any, inputs: Any, engine: Engine, request: Request, constants: dict[str, Any], own: OwnJob | None = None
 ) -> Submission:
     """Check a UDF and all its inputs, write the job down, and answer from the cache what it knows.
 
@@ -406,7 +406,8 @@ def prepare(
     """
     stores, job_id = engine.stores, new_job_id(engine.stores.log.now())
     header, draft, keys, named = write_down(fn, inputs, engine, request, constants, job_id=job_id)
-    own.header = header
+    if own is not None:
+        own.header = header
     note_submitted_here(header.id)  # first: who comes after a crash must know of it
     stores.log.put_job(header)
     if not draft.described.jobs_expire:
