@@ -25,7 +25,7 @@ def main() -> int:
     try:
         app_of(context, outdir=outdir).synth()
     except SettingError as error:
-        print(f"cdk.json, context `fanfold`:\n{error}", file=sys.stderr)  # noqa: T201
+        print(f"cdk.json, context `fanfold`, or -c:\n{error}", file=sys.stderr)  # noqa: T201
         return 2
     return 0
 

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -20,6 +22,7 @@ def read_settings(context: Mapping[str, Any]) -> Settings:
     if not isinstance(given, Mapping):
         raise SettingError(f'fanfold: an object of settings is wanted, such as {{"spot": true}}, not {given!r}')
     chosen = dict(given)
+    _check_keys(context)
     for key, value in context.items():
         if key.startswith("fanfold:"):
             chosen[key.removeprefix("fanfold:")] = _parsed(value)
@@ -27,6 +30,34 @@ def read_settings(context: Mapping[str, Any]) -> Settings:
         return Settings(**chosen)
     except ValidationError as error:
         raise SettingError("\n".join(_explained(problem) for problem in error.errors())) from None
+
+
+#: How near a key is to a setting's name that is taken for it; of one that begins as ours do, farther.
+_NEAR, _NEAR_OURS = 0.8, 0.6
+
+
+def _check_keys(context: Mapping[str, Any]) -> None:
+    """Raises `SettingError` for a key that means a setting and is not its name: CDK leaves it out without a word."""
+    for key, value in context.items():
+        if key == "fanfold" or key.startswith("fanfold:"):
+            continue
+        found = re.fullmatch(r"(?:([A-Za-z]+)[^\w-]+)?(\w[\w-]*)", key)
+        head, bare = found.groups() if found else (None, "")
+        is_ours = head is not None and bool(get_close_matches(head.lower(), ["fanfold"], cutoff=_NEAR))
+        if not bare or (head is not None and not is_ours):
+            continue  # "@aws-cdk/...", "aws:cdk:...", "availability-zones:..."
+        name = bare.lower().replace("-", "_").removeprefix("fanfold_")
+        is_ours = is_ours or bare.lower().startswith("fanfold")
+        near = get_close_matches(name, Settings.model_fields, n=1, cutoff=_NEAR_OURS if is_ours else _NEAR)
+        if near:
+            raise SettingError(
+                f"{key}: no setting of Fanfold's is called so, and CDK leaves it out without a word;"
+                f" next: -c fanfold:{near[0]}={value}"
+            )
+        if is_ours:
+            raise SettingError(
+                f"{key}: no such setting; allowed are fanfold:{', fanfold:'.join(Settings.model_fields)}"
+            )
 
 
 def _parsed(value: Any) -> Any:

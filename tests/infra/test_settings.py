@@ -30,6 +30,35 @@ def test_a_python_version_on_the_command_line_is_no_number() -> None:
     assert read_settings({"fanfold:python_version": "3.10"}).python_version == "3.10"
 
 
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("deployment", "deployment"),
+        ("deploymnt", "deployment"),
+        ("image-uri", "image_uri"),
+        ("Fanfold:spot", "spot"),
+        ("fanfold.deployment", "deployment"),
+        ("fanfold-max-vcpus", "max_vcpus"),
+        ("FANFOLD_DEPLOYMENT", "deployment"),
+        ("fanfol:spot", "spot"),
+    ],
+)
+def test_a_key_of_the_command_line_that_means_a_setting_is_refused_with_the_right_one(key: str, meant: str) -> None:
+    with pytest.raises(SettingError, match=rf"^{re.escape(key)}: .* next: -c fanfold:{meant}=3$"):
+        read_settings({key: "3"})
+
+
+def test_a_key_that_only_begins_as_ours_do_is_refused_with_all_that_there_are() -> None:
+    with pytest.raises(SettingError, match=r"fanfold\.zzz: no such setting; allowed are fanfold:deployment, "):
+        read_settings({"fanfold.zzz": "3"})
+
+
+def test_keys_of_cdk_s_own_and_of_others_are_left_alone() -> None:
+    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+    others = {"aws:cdk:version-reporting": True, "availability-zones:account=1:region=x": ["a"], "stage": "prod"}
+    assert read_settings({**context, **others}) == read_settings(context)
+
+
 def test_settings_cannot_be_changed_once_read() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         read_settings({}).spot = True  # type: ignore[misc]
