@@ -150,7 +150,15 @@ class WaitTimeout(FanfoldError, TimeoutError):
 
 
 class StoreError(FanfoldError):
-    """The store cannot be read or written."""
+    """The store cannot be read or written.
+
+    `job_id`: of the job that was asked about, and goes on. `refused`: AWS has refused the call, and nothing has come of
+    it; `refused_runs`: the only runs of which that is so, where others may have been started.
+    """
+
+    job_id = ""
+    refused = False
+    refused_runs: Iterable[tuple[int, int]] = ()
 
 
 class StoreTooNew(StoreError):
@@ -162,15 +170,7 @@ class StoreFull(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The store does not answer now, or is throttled. It passes by itself; waiting goes on meanwhile.
-
-    `job_id`: of the job that was asked about, and goes on. `refused`: AWS has refused the call for now, and nothing has
-    come of it; `refused_runs`: the only runs of which that is so, where others may have been started.
-    """
-
-    job_id = ""
-    refused = False
-    refused_runs: Iterable[tuple[int, int]] = ()
+    """The store does not answer now, or is throttled. It passes by itself; waiting goes on meanwhile."""
 
 
 class ResultDamaged(StoreError):
@@ -178,9 +178,14 @@ class ResultDamaged(StoreError):
 
 
 class ConfigurationError(FanfoldError):
-    """A setting, a deployment or a credential is missing or wrong. `job_id`: of a job that goes on nevertheless."""
+    """A setting, a deployment or a credential is missing or wrong.
+
+    `job_id`: of a job that goes on nevertheless; `refused` and `refused_runs` are those of a `StoreError`.
+    """
 
     job_id = ""
+    refused = False
+    refused_runs: Iterable[tuple[int, int]] = ()
 
 
 class SignInNeeded(ConfigurationError):

@@ -373,7 +373,7 @@ class WithoutOwnFrames:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Drop the frames up to here, and those of AWS's library; what the UDF raised keeps its own."""
-        is_ours = isinstance(error, FanfoldError)
+        is_ours = isinstance(error, FanfoldError) or type(error).__name__ == "CancelledError"  # of asyncio
         if isinstance(error, KeyboardInterrupt):
             if self._describe is not None and not error.args:
                 error.args = (self._describe(),)

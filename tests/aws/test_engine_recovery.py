@@ -21,7 +21,7 @@ from fanfold.engines.aws import AwsEngine, dispatch, reconcile
 from fanfold.engines.aws.discovery import discover
 from fanfold.engines.aws.work import Work
 from fanfold.engines.base import note_submitted_here, submitted_here_marker
-from fanfold.errors import DeploymentGone, StoreUnavailable
+from fanfold.errors import ConfigurationError, DeploymentGone, StoreError, StoreUnavailable
 from fanfold.job.waiting import Tracker, waiting_for
 from fanfold.settings import configure
 from tests.aws.an_engine import carry_out, cut_off_between_any_two_calls, double, execution_arns, new_dispatch, the_past
@@ -360,13 +360,14 @@ def test_a_run_is_started_again_only_when_its_pause_is_over(engine):
 
 @contextmanager
 def start_answers(account, answers):
-    """Step Functions answers so to the start of an execution of such a number, within, and begins none of these."""
+    """Step Functions answers so to the start of an execution of such a number, or of all, and begins none of these."""
 
     def answer(params, **_):
         number = json.loads(params["body"])["name"].rpartition("-")[2]
-        if number not in answers:
+        found = answers.get(number) if isinstance(answers, dict) else answers
+        if found is None:
             return None
-        code, status = answers[number]
+        code, status = found
         parsed = {"Error": {"Code": code, "Message": "said no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
         return SimpleNamespace(status_code=status, headers={}), parsed
 
@@ -379,6 +380,7 @@ def start_answers(account, answers):
 
 
 THROTTLED, UNKNOWN = ("ThrottlingException", 400), ("InternalServerError", 500)
+DENIED, INVALID = ("AccessDeniedException", 400), ("ValidationException", 400)
 
 
 def started(emulated, engine):
@@ -386,13 +388,17 @@ def started(emulated, engine):
     return Counter(payload["run"]["index"] for payload in emulated.payloads(engine.stores.objects))
 
 
-@pytest.mark.parametrize("answers", [{"1": THROTTLED}, {"0": THROTTLED, "2": THROTTLED}], ids=["one", "two"])
+@pytest.mark.parametrize(
+    "answers",
+    [{"1": THROTTLED}, {"0": THROTTLED, "2": THROTTLED}, {"1": DENIED}, {"0": INVALID, "2": DENIED}],
+    ids=["one", "two", "one denied", "two denied"],
+)
 def test_of_executions_of_which_aws_refuses_some_these_alone_are_started_again_and_soon(
     engine, in_process, account, fresh, monkeypatch, answers
 ):
     header = put_job(engine.stores, double, list(range(100)), max_retry=0)
     with Emulated(account, in_process) as emulated:
-        with start_answers(account, answers), pytest.raises(StoreUnavailable):
+        with start_answers(account, answers), pytest.raises((StoreError, ConfigurationError)):
             engine.start(header, [RunRef(index) for index in range(100)])
         emulated.executions = {
             name: given for name, given in emulated.executions.items() if name[-1] not in answers or name[-2] != "-"
@@ -406,6 +412,29 @@ def test_of_executions_of_which_aws_refuses_some_these_alone_are_started_again_a
         carry_out(engine, emulated)
     state = fresh(header)
     assert state.counts()[RunStatus.SUCCEEDED] == 100, "what was refused has cost no try"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"), [(DENIED, ConfigurationError), (INVALID, StoreError)], ids=["denied", "invalid"]
+)
+@pytest.mark.parametrize("count", [80, 1_100], ids=["express", "distributed"])
+def test_a_start_that_aws_refuses_is_told_at_once_to_all_who_look_and_made_again_soon(
+    engine, account, fresh, monkeypatch, answer, kind, count
+):
+    header = put_job(engine.stores, double, list(range(count)), max_retry=0)
+    runs = [RunRef(index) for index in range(count)]
+    with Emulated(account, lambda payload: None) as emulated:
+        with start_answers(account, answer), pytest.raises(kind) as refused:
+            engine.start(header, runs)
+        assert refused.value.refused
+        assert waiting_for(fresh(header)) == refused.value.message
+        assert engine.reconcile(header, fresh(header)) is False, "AWS is left in peace for a moment"
+        emulated.executions.clear()
+        the_past(monkeypatch, 11)
+        for _ in range(2):
+            engine.looked_at.clear()
+            engine.reconcile(header, fresh(header))
+        assert emulated.executions
 
 
 def test_of_executions_of_which_nobody_knows_whether_they_began_none_is_started_again_soon(

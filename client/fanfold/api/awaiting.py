@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from fanfold.job import Job
 
 
+_STEP_S = 0.25
+
+
 class AwaitedCall:
     """The job of an awaited call, once it has one. Its thread holds the job, and the event loop cancels it."""
 
@@ -28,6 +31,13 @@ class AwaitedCall:
             is_late = self._is_cancelled
         if is_late:
             job.cancel()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What becomes of the job, for who reads of the cancelled await."""
+        if self._job is None:
+            return ()
+        return (f'job {self._job.id} is cancelled; fanfold.get_job("{self._job.id}").retry() runs it',)
 
     def cancel(self) -> None:
         """Cancel the job, now or as soon as there is one."""
@@ -49,12 +59,18 @@ async def wait_in_thread(call: Callable[[], Any], calls: threading.local) -> Any
         finally:
             del calls.awaited
 
+    done = asyncio.ensure_future(asyncio.to_thread(waits))
     try:
-        return await asyncio.to_thread(waits)
-    except asyncio.CancelledError:
+        # In steps, in which a notebook's interrupt is heard: ipykernel leaves it to the loop, and does not wake that.
+        while not (await asyncio.wait((done,), timeout=_STEP_S))[0]:
+            pass
+        return done.result()
+    except asyncio.CancelledError as cancelled:
+        done.cancel()
         # Not in one of the loop's threads: where many calls are cancelled together, these all wait for their jobs.
         own = ThreadPoolExecutor(1)
-        done = asyncio.get_running_loop().run_in_executor(own, awaited.cancel)
+        over = asyncio.get_running_loop().run_in_executor(own, awaited.cancel)
         own.shutdown(wait=False)
-        await asyncio.shield(done)
+        await asyncio.shield(over)
+        cancelled.args = cancelled.args or awaited.words
         raise

@@ -212,7 +212,8 @@ def _results(
             while futures:
                 if buffersize is not None and (following := next(inputs, None)) is not None:
                     futures.append(submit(*following))
-                yield _take_result(futures.popleft(), deadline)
+                with WithoutOwnFrames():
+                    yield _take_result(futures.popleft(), deadline)
         finally:
             for future in futures:
                 future.cancel()

@@ -441,7 +441,8 @@ async def run_async(udf: Any, *args: Any, **arguments: Any) -> Any:
     """
     from fanfold.api.awaiting import wait_in_thread
 
-    return await wait_in_thread(lambda: run(udf, *args, **arguments), _calls)
+    with WithoutOwnFrames():
+        return await wait_in_thread(lambda: run(udf, *args, **arguments), _calls)
 
 
 def get_job(job_id: str, *, engine: str | None = None) -> Job:

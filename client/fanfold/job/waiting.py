@@ -281,7 +281,9 @@ class Tracker(Locked):
                     idle(self.state)
                 left_s = _SILENCE_S if deadline is None else deadline - time.monotonic()
                 time.sleep(max(0.0, min(_SILENCE_S, left_s)))
-            except ConfigurationError as error:
+            except (ConfigurationError, StoreError) as error:
+                if not error.refused and isinstance(error, StoreError):
+                    raise
                 raise name_job(error, self.header.id) from error.__cause__
             else:
                 self._silent_since, self.state.silence = 0.0, ""
@@ -574,7 +576,7 @@ class ProgressLines:
     is_wanted = True
 
 
-def name_job(error: ConfigurationError | StoreUnavailable, job_id: str, then: str = "", it: str = "") -> FanfoldError:
+def name_job(error: ConfigurationError | StoreError, job_id: str, then: str = "", it: str = "") -> FanfoldError:
     """The error, with the job that goes on meanwhile: to start it again costs everything twice.
 
     `then`: what to do when its cause is gone, with `{job}` for the job's id; `it`: how the job stands.

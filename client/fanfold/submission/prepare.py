@@ -35,7 +35,7 @@ from fanfold.engines.base import (
     may_read_cache,
     note_submitted_here,
 )
-from fanfold.errors import CaptureError, ConfigurationError, InputError, NestedSubmitError, StoreUnavailable
+from fanfold.errors import CaptureError, ConfigurationError, InputError, NestedSubmitError, StoreError
 from fanfold.inputs import Signature, sender, validated
 from fanfold.job.results import make_room_now_and_then
 from fanfold.job.waiting import name_job
@@ -58,6 +58,7 @@ _log = Logger(__name__)
 
 _ALIASES = ("small", "medium", "large")
 #: What to do with a job that is written down and could not be started.
+_START_REFUSED = '`fanfold.get_job("{job}").wait()` starts it. Submitting again might run it twice.'
 _START_IT = '`fanfold.get_job("{job}").wait()` starts it within 3 minutes. Submitting again might run it twice.'
 
 
@@ -170,8 +171,9 @@ class Submission(NamedTuple):
                 self.engine.start(header, self.runs())
             if self.follows or header.stages or header.ladder:
                 self.engine.follow(header)
-        except (ConfigurationError, StoreUnavailable) as error:
-            raise name_job(error, header.id, _START_IT, "has not started as a whole") from error.__cause__
+        except (ConfigurationError, StoreError) as error:
+            then = _START_REFUSED if error.refused else _START_IT
+            raise name_job(error, header.id, then, "has not started as a whole") from error.__cause__
 
 
 class Draft:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fanfold.errors import StoreUnavailable
+from fanfold.errors import ConfigurationError, StoreError
 from fanfold.stores.aws.clock import ServiceClock
 from fanfold.stores.aws.failures import (
     answered_by_a_page,
@@ -121,7 +121,7 @@ class Account:
                 if may_renew and may_have_signed_in_again(error) and self._renew(session):
                     continue
                 failure = explain(error, service, operation, on)
-                if self._calls.may_have_arrived and isinstance(failure, StoreUnavailable):
+                if self._calls.may_have_arrived and isinstance(failure, (StoreError, ConfigurationError)):
                     failure.refused = False  # an earlier try of it may have done what the last one was refused
                 raise failure from error
             except KeyError:  # botocore's parser, of the one protocol for which a page is an answer without a result

@@ -126,7 +126,12 @@ def explain(error: Exception, service: str, operation: str, on: str) -> FanfoldE
     action = _action(service, getattr(error, "operation_name", operation) or operation)
     if _HTML.search(str(error)):
         return answered_by_a_page(service, operation, on)
-    return _refused(error, action, on) if response else _never_answered(error, action, on)
+    if not response:
+        return _never_answered(error, action, on)
+    failure = _refused(error, action, on)
+    if isinstance(failure, ConfigurationError) or type(failure) is StoreError:
+        failure.refused = True  # of a call that AWS has answered with a 4xx that stays so, nothing has come
+    return failure
 
 
 def _refused(error: Exception, action: str, on: str) -> FanfoldError:

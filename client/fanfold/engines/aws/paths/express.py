@@ -19,7 +19,7 @@ from fanfold.engines.aws.paths.base import (
     start_is_known_within_s,
 )
 from fanfold.engines.aws.paths.executions import Executions
-from fanfold.errors import StoreUnavailable
+from fanfold.errors import ConfigurationError, StoreError
 
 #: An Express execution lives for 300 s, and is listed nowhere.
 _LIVES_S = 300.0 + 60.0 + CLOCKS_S
@@ -42,11 +42,11 @@ class ExpressPath:
             functions=self._context.functions(header),
         )
 
-        def start_one(numbered: tuple[int, list[RunItem]]) -> StoreUnavailable | None:
+        def start_one(numbered: tuple[int, list[RunItem]]) -> StoreError | ConfigurationError | None:
             number, batch = numbered
             try:
                 self._executions.start(EXPRESS, f"{name}-{number}", express_input(job, batch))
-            except StoreUnavailable as error:  # each has an end of its own: some may have been started
+            except (StoreError, ConfigurationError) as error:  # each has an end of its own: some may have been started
                 return error
             return None
 
