@@ -56,6 +56,28 @@ class Frozen:
     box: Box
 
 
+class Paged(pydantic.BaseModel, Generic[T]):
+    items: list[T]
+
+
+class Shelf(pydantic.BaseModel):
+    page: Paged[int]
+
+
+class Hours(datetime.tzinfo):
+    def __init__(self, hours: int) -> None:
+        self.hours = hours
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Hours and other.hours == self.hours
+
+    def __hash__(self) -> int:
+        return self.hours
+
+    def utcoffset(self, _: datetime.datetime | None) -> datetime.timedelta:
+        return datetime.timedelta(hours=self.hours)
+
+
 SLOTS: dict[str, Any] = {"slots": True}
 
 
@@ -149,6 +171,7 @@ VALUES = [
     collections.Counter("aab"), collections.OrderedDict(b=1, a=2), collections.defaultdict(list, {1: [2]}),
     collections.deque([1, 2], 5), collections.ChainMap({1: 2}), types.SimpleNamespace(a=Colour.RED),
     types.MappingProxyType({"a": 1}), fractions.Fraction(1, 3), slice(1, None, 2), ..., NotImplemented,
+    Shelf(page=Paged[int](items=[1])), Paged[int](items=[2]), datetime.datetime(2024, 1, 1, tzinfo=Hours(3)),
     re.compile("a+", re.IGNORECASE), re.compile(b"a"), ipaddress.ip_address("10.0.0.1"),
     ipaddress.ip_network("2001:db8::/32"), ipaddress.ip_interface("10.0.0.1/8"), int, dict, Colour, Box, dict[str, int],
     math.sqrt, len, np.sin, twice, {Colour.RED: {Slotted(1)}}, {frozenset([Colour.RED, Colour.BLUE])},

@@ -169,7 +169,7 @@ Point = namedtuple("Point", "x y")
         ({(1, 2): {3: threading.Lock()}}, r"^result\[\(1, 2\)\]\[3\] is a _thread.lock"),
         ((n for n in []), r"generator(?s:.*)`list\(value\)`"),
         (
-            {"at": dt.datetime(2024, 1, 1, tzinfo=type("Mine", (dt.tzinfo,), {})())},
+            {"at": dt.datetime(2024, 1, 1, tzinfo=type("Mine", (dt.tzinfo,), {"__module__": "email.utils"})())},
             r'^result\["at"\] has the time zone',
         ),
     ],

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import affine
+import dateutil.parser
+import dateutil.tz
 import geopandas as gpd
 import numpy as np
 import pandas as pd
@@ -49,6 +53,10 @@ def same(one, other):
         return (
             alike and one.identical(other) and one.encoding == other.encoding and list(one.coords) == list(other.coords)
         )
+    if isinstance(one, pd.DatetimeIndex):
+        return one.freq == other.freq and one.equals(other)
+    if isinstance(one, (dt.datetime, dt.time)):
+        return one == other and one.tzinfo == other.tzinfo and type(one.tzinfo) is type(other.tzinfo)
     if isinstance(one, xr.Variable):
         return one.identical(other)
     if isinstance(one, np.ma.MaskedArray):
@@ -72,6 +80,7 @@ VALUES = [
     xr.Dataset(),
     xr.DataArray(5),
     xr.DataArray(np.arange(4), dims="z", coords=xr.Coordinates.from_pandas_multiindex(LEVELS, "z"), name="nm"),
+    xr.DataArray(np.zeros((2, 1)), dims=("p", "q"), coords={"p": ["b", "a"], "q": [1]}).stack(z=("p", "q")),
     xr.DataArray(np.arange(3.0), dims="time", coords={"time": pd.date_range("2020", periods=3)}, attrs={"k": 1}),
     dataset().t.groupby_bins("x", [0, 1, 2]).mean(),
     xr.DataArray([1, 2], dims="p", coords={"p": pd.period_range("2020", periods=2, freq="M"), "last": 1}),
@@ -104,6 +113,15 @@ VALUES = [
     pd.offsets.MonthEnd(),
     pd.offsets.BusinessHour(start="10:00"),
     pd.DateOffset(months=2, days=1),
+    pd.offsets.CustomBusinessDay(weekmask="Sun Mon", holidays=["2024-01-01"]),
+    pd.date_range("2024-01-01", periods=3, freq=pd.offsets.CustomBusinessDay(weekmask="Sun Mon")),
+    pd.date_range("2024-01-01", periods=3, freq=pd.DateOffset(years=1)),
+    pd.Timestamp("2024-07-01", tz="dateutil/Europe/Berlin"),
+    dt.datetime(2024, 7, 1, tzinfo=dateutil.tz.gettz("Europe/Berlin")),
+    dateutil.parser.isoparse("2024-07-01T00:00:00Z"),
+    dateutil.parser.parse("2024-07-01 10:00 +0300"),
+    dt.time(1, tzinfo=dateutil.tz.tzlocal()),
+    np.dtypes.StringDType(na_object=None),
     pd.array([1, None], dtype="Int64"),
     pd.array(["a", None], dtype="string"),
     pd.Categorical(["a", "b"]),
@@ -177,3 +195,31 @@ def test_records_of_any_number_of_fields_are_read_back():
     array = np.zeros(2, dtype=[(f"a field with a rather long name {n}", "f8") for n in range(2000)])
     encoded = encode(array)
     assert decode(encoded.codec, encoded.data).dtype == array.dtype
+
+
+class Metres(pa.ExtensionType):
+    def __init__(self, unit="m"):
+        self.unit = unit
+        super().__init__(pa.int64(), "tests.metres")
+
+    def __arrow_ext_serialize__(self):
+        return self.unit.encode()
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, _, serialized):
+        return cls(serialized.decode())
+
+
+LENGTHS = pa.ExtensionArray.from_storage(Metres("km"), pa.array([1, 2]))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [LENGTHS, LENGTHS.type, pa.table({"a": LENGTHS}), pa.table({"a": LENGTHS}).schema, pa.chunked_array([LENGTHS])],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_arrow_type_of_one_s_own_is_not_taken_for_the_type_that_stores_it(value):
+    back = decode_json(encode_json(value), trusted=True)
+    schema = getattr(back, "schema", back)
+    kind = schema.field("a").type if isinstance(schema, pa.Schema) else getattr(back, "type", back)
+    assert (type(kind), kind.unit) == (Metres, "km")

@@ -224,3 +224,24 @@ def test_a_file_of_a_package_counts_in_the_hash_and_too_many_stay_behind(desk: D
     assert one.code_hash != two.code_hash
     monkeypatch.setattr("fanfold.source.package_files.MOST_BYTES", 2)
     assert capture(main).left_statements == ("the files of the package lib, which are too many to travel",)
+
+
+def test_a_name_keeps_what_it_was_imported_as(desk: Desk) -> None:
+    desk.write("core.py", "LIMIT = 3\nSIZES = [1]\ndef area(): return 1\ndef now(): return LIMIT, SIZES\n")
+    desk.write("uses.py", "from core import LIMIT, SIZES, area\ndef go(): return LIMIT, SIZES, area()\n")
+    module = desk.module("import core, uses\ndef main(): return core.now(), uses.go(), core.area()\n")
+    module.core.LIMIT, module.core.SIZES, module.core.area = 99, [2], lambda: 2
+    assert arrived(capture(module.main))() == module.main() == ((99, [2]), (3, [1], 1), 2)
+
+
+def test_a_module_s_name_for_another_module_is_what_it_is_now(desk: Desk) -> None:
+    desk.write("tools.py", "VAL = 1\ndef go(): return 'tools'\n")
+    desk.write("other.py", "VAL = 2\ndef go(): return 'other'\n")
+    text = "import tools as t\nimport tools\nimport tools as o\ndef go(): return t.VAL, tools.go(), o.VAL\n"
+    desk.write("uses.py", text)
+    module = desk.module("import types, uses, other\ndef main(): return uses.go()\n")
+    module.uses.t = module.types.SimpleNamespace(VAL="swapped")
+    module.uses.tools = module.types.ModuleType("tools")
+    module.uses.tools.go = lambda: "fake"
+    module.uses.o = module.other
+    assert arrived(capture(module.main))() == module.main() == ("swapped", "fake", 2)

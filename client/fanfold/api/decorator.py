@@ -263,12 +263,12 @@ def _with_defaults(fn: Callable[..., Any], given: dict[str, Any]) -> Callable[..
 
 def named_arguments(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """The arguments of a call by the names of `fn`'s parameters. Raises `InputError` where they do not fit."""
-    import inspect
+    from fanfold.inputs.inspected import signature_of
 
     if not args:
         return kwargs
     try:
-        given = inspect.signature(fn).bind(*args, **kwargs)
+        given = signature_of(fn).bind(*args, **kwargs)
     except TypeError as error:
         from fanfold.inputs import Signature
 

@@ -157,8 +157,12 @@ def _objects(value: Any, tagger: Tagger) -> Any:
     parts = [list(value.shape), order, [tagger.at(number, item) for number, item in enumerate(flat)]]
     if value.dtype.kind == "O":
         return {"$objects": parts}
-    missing = [tagger.tree(value.dtype.na_object)] if hasattr(value.dtype, "na_object") else []
-    return {"$texts": [*parts, value.dtype.coerce, *missing]}
+    return {"$texts": [*parts, *_of_texts(value.dtype, tagger)]}
+
+
+def _of_texts(dtype: Any, tagger: Tagger) -> list[Any]:
+    """What a dtype of texts of any length is made of."""
+    return [dtype.coerce, *([tagger.tree(dtype.na_object)] if hasattr(dtype, "na_object") else [])]
 
 
 def _locked(array: Any) -> Any:
@@ -181,6 +185,8 @@ def _scalar(value: Any, tagger: Tagger) -> Any:
 def _dtype_tree(dtype: Any, tagger: Tagger) -> Any:
     if dtype.kind == "O" and dtype.names is None:
         return "|O"
+    if dtype.kind == "T":
+        return {"$texts": [[0], "C", [], *_of_texts(dtype, tagger)]}
     if not _is_kept(dtype):
         raise CodecError(f"{tagger.where} is the dtype {dtype}, which has no codec.", next_step="pass its `.descr`.")
     return tagger.tree(np.lib.format.dtype_to_descr(dtype))
@@ -230,6 +236,12 @@ def _read_texts(payload: Any) -> Any:
     return _read_objects([shape, order, items]).astype(kind)
 
 
+def _read_dtype(descr: Any) -> Any:
+    if isinstance(descr, np.ndarray):
+        return descr.dtype
+    return np.lib.format.descr_to_dtype(descr) if isinstance(descr, list) else np.dtype(descr)
+
+
 def _read_view(payload: Any) -> Any:
     name, array = payload
     if name not in _VIEWS:
@@ -242,7 +254,7 @@ UNTAG: dict[str, Callable[[Any], Any]] = {
     "$npy_scalar": lambda array: array[()],
     "$objects": _read_objects,
     "$texts": _read_texts,
-    "$dtype": lambda descr: np.lib.format.descr_to_dtype(descr) if isinstance(descr, list) else np.dtype(descr),
+    "$dtype": _read_dtype,
     "$masked": _read_masked,
     "$view": _read_view,
     "$locked": _locked,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from fanfold.codec.classes import origin
 from fanfold.codec.encoded import Encoded, damaged
 from fanfold.codec.parquet import know_extensions, read_parquet, write_parquet
 
@@ -21,6 +22,8 @@ _SCHEMA_BYTES = 1 << 20
 
 def pack(value: Any) -> Encoded | None:
     """The encoding of a table, a batch or an array. Raises `CodecError` where a column's type would change."""
+    if _has_types_of_the_user(value):
+        return None
     if type(value) is pa.Table:
         return Encoded(CODEC, write_parquet(value))
     if type(value) is pa.RecordBatch:
@@ -36,6 +39,8 @@ def pack(value: Any) -> Encoded | None:
 
 def tag(value: Any, tagger: Tagger) -> Any:
     """The tag of a schema, a field, a type or a scalar; None for anything else."""
+    if _has_types_of_the_user(value):
+        return None
     if isinstance(value, pa.Schema):
         return {"$arrow": ["schema", tagger.at("schema", value.serialize().to_pybytes())]}
     if isinstance(value, pa.Field):
@@ -45,6 +50,21 @@ def tag(value: Any, tagger: Tagger) -> Any:
     if isinstance(value, pa.Scalar):
         return {"$arrow": ["scalar", tagger.at("value", pa.array([value], type=value.type))]}
     return None
+
+
+def _has_types_of_the_user(value: Any) -> bool:
+    """Whether a type in it is of a class of the user's, which Arrow's bytes only name."""
+    schema = getattr(value, "schema", value)
+    kinds = [field.type for field in schema] if isinstance(schema, pa.Schema) else [getattr(value, "type", value)]
+    return any(isinstance(kind, pa.DataType) and _is_of_the_user(kind) for kind in kinds)
+
+
+def _is_of_the_user(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.ExtensionType):
+        return origin(type(kind).__module__) == "own" and not kind.extension_name.startswith("geoarrow.")
+    inner = [kind.value_type] if hasattr(kind, "value_type") else []
+    inner += [kind.field(number).type for number in range(kind.num_fields)] if kind.num_fields else []
+    return any(map(_is_of_the_user, inner))
 
 
 def unpack(codec: str, data: bytes) -> Any:

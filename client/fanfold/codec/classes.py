@@ -8,6 +8,7 @@ the lists of this file. Bytes that could choose a callable could run anything.
 
 from __future__ import annotations
 
+import copyreg
 import sys
 import types
 from abc import ABC, abstractmethod
@@ -90,6 +91,8 @@ def origin(module: str) -> Origin:
 
 def lookup(module: str, qualname: str) -> Any:
     """What stands at that name in a module that is loaded, by its dictionaries alone, which runs no code; or None."""
+    if qualname.endswith("]"):
+        return _parametrised(lookup(module, qualname.partition("[")[0]), module, qualname)
     found: Any = sys.modules.get(module)
     for part in qualname.split("."):
         try:
@@ -97,6 +100,13 @@ def lookup(module: str, qualname: str) -> Any:
         except TypeError:
             return None
     return found.__func__ if type(found) is staticmethod else found
+
+
+def _parametrised(generic: Any, module: str, qualname: str) -> Any:
+    """The class `Page[Item]`, where pydantic has made it of a generic one; else None."""
+    below: list[type] = type.__subclasses__(generic) if isinstance(generic, type) else []
+    found = [each for each in below if (each.__module__, each.__qualname__) == (module, qualname)]
+    return found[0] if len(found) == 1 else None
 
 
 def name_of(thing: Any) -> tuple[str, str] | None:
@@ -132,6 +142,15 @@ def can_be_made_new(kind: Any, args: Any, keywords: Any) -> bool:
     except TypeError:
         return False
     return True
+
+
+def without_init(kind: type, made: Any) -> Any:
+    """What makes a time zone of the user's own bare: pickle would call its class, which may want more than it says."""
+    zone = getattr(sys.modules.get("datetime"), "tzinfo", None)
+    is_zone = zone is not None and issubclass(kind, zone) and kind.__reduce__ is zone.__reduce__
+    if is_zone and made[:2] == (kind, ()) and origin(kind.__module__) == "own":
+        return (getattr(copyreg, "__newobj__"), (kind,), *made[2:])  # noqa: B009 - mangled otherwise
+    return made
 
 
 def fields_of(kind: type) -> list[str] | None:
@@ -178,6 +197,8 @@ def found_by_worker(module: str, qualname: str) -> Any:
 
     try:
         found: Any = import_module(module)
+        if qualname.endswith("]") and (made := lookup(module, qualname)) is not None:
+            return made
         for part in qualname.split("."):
             found = getattr(found, part)
     except ImportError as error:

@@ -126,7 +126,7 @@ def never_encoded(annotation: Any) -> str | None:
 
 def place_of(kind: type) -> str:
     """A class as the tables here write it: its top-level package and its name."""
-    package = kind.__module__.partition(".")[0]
+    package = str(kind.__module__).partition(".")[0]
     if not package.startswith("__"):
         package = package.removeprefix("_")  # `_io`, `_duckdb`: where what is public was written
     return f"{package}.{kind.__qualname__.lstrip('_')}"

@@ -73,3 +73,12 @@ def function_of(ufunc: Any) -> tuple[Any, ...] | None:
 def frompyfunc() -> Any:
     """numpy's function of that name."""
     return sys.modules["numpy"].frompyfunc
+
+
+def descriptor_again(kind: Any, base: Any, given: tuple[Any, ...], own: dict[str, Any]) -> Any:
+    """An object that extends `property` or the like, without its own `__init__`."""
+    made = base.__new__(kind)
+    base.__init__(made, *given)
+    if own:
+        vars(made).update(own)
+    return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -382,8 +383,22 @@ def index_tree(index: Any, keep: KeepColumn) -> Note:
             next_step="give it one of pandas' own: `frame.set_axis(pandas.Index(frame.index.to_numpy()))`.",
             instead="give it an index of pandas' own",
         )
-    freq = getattr(index, "freqstr", None) if isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex)) else None
+    freq = _freq_tree(index.freq) if isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex)) else None
     return ["flat", keep("__index_level_0__", index), index.name, freq]
+
+
+def _freq_tree(freq: Any) -> str | list[str] | None:
+    """A frequency as its text, where that gives it again; else as the codec writes the offset."""
+    if freq is None:
+        return None
+    with suppress(ValueError):  # of holidays or months of one's own, its text says nothing
+        if pd.tseries.frequencies.to_offset(freq.freqstr) == freq:
+            return str(freq.freqstr)
+    return [encode_json(freq, name="the index's frequency", own=None)]
+
+
+def _freq_from(tree: Any) -> Any:
+    return decode_json(tree[0]) if isinstance(tree, list) else tree
 
 
 def index_from(tree: Note, column: Callable[[int], pa.ChunkedArray]) -> Any:
@@ -405,7 +420,7 @@ def index_from(tree: Note, column: Callable[[int], pa.ChunkedArray]) -> Any:
     (number, note), name, freq = rest
     index = _flat(from_arrow(column(number), note), name)
     if freq is not None:
-        index.freq = freq
+        index.freq = _freq_from(freq)
     return index
 
 

@@ -82,8 +82,9 @@ def _indexes(whole: Any, tagger: Tagger) -> list[Any]:
         levels = list(index.index.names) if multi else []
         dim = tagger.tree(index.dim)
         one = [dim, [tagger.tree(key) for key in variables], [tagger.tree(level) for level in levels]]
-        if not multi and not isinstance(index.index.dtype, (np.dtype, pd.StringDtype)):
-            one.append(tagger.at("index", index.index))  # of intervals, periods, categories, moments of a time zone
+        if multi or not isinstance(index.index.dtype, (np.dtype, pd.StringDtype)):
+            # Of intervals, periods, categories, moments of a time zone; and the levels of several in their order.
+            one.append(tagger.at("index", index.index))
         found.append(one)
     return found
 
@@ -108,8 +109,8 @@ def _read_xarray(payload: Any) -> Any:
     dataset = xr.Dataset({key: made[key] for key in made if key not in facts["coords"]}, coords=coords)
     for dim, keys, levels, *own in facts["indexes"]:
         if own:
-            index = xr.indexes.PandasIndex(own[0].rename(keys[0]), dim)
-            coords = xr.Coordinates(index.create_variables(), indexes={keys[0]: index})
+            index = _of_pandas(own[0], dim, levels, keys, made)
+            coords = xr.Coordinates(index.create_variables(), indexes=dict.fromkeys(keys, index))
             dataset = dataset.assign_coords(coords)
         else:
             dataset = _indexed(dataset, dim, levels, {key: made[key] for key in keys})
@@ -120,6 +121,14 @@ def _read_xarray(payload: Any) -> Any:
         return array
     dataset.attrs, dataset.encoding = facts["attrs"], facts["encoding"]
     return dataset
+
+
+def _of_pandas(index: Any, dim: Any, levels: list[Any], keys: list[Any], made: dict[Any, Any]) -> Any:
+    import xarray as xr
+
+    if not levels:
+        return xr.indexes.PandasIndex(index.rename(keys[0]), dim)
+    return xr.indexes.PandasMultiIndex(index, dim, level_coords_dtype={level: made[level].dtype for level in levels})
 
 
 def _indexed(dataset: Any, dim: Any, levels: list[Any], variables: dict[Any, Any]) -> Any:

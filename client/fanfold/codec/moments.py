@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from fanfold.codec.classes import origin
 from fanfold.codec.encoded import Encoded
 from fanfold.errors import CodecError
 
@@ -37,10 +38,26 @@ def zone_tree(zone: Any, where: str) -> Any:
         return ["offset", _microseconds(offset), name[0] if name else None]
     if kind.startswith("pytz.") and zone.zone:
         return ["pytz", zone.zone]
+    if kind.startswith("dateutil.") and (made_of := _of_dateutil(zone)):
+        return ["dateutil", *made_of]
     raise CodecError(
         f"{where} has the time zone {zone!r}, which has no codec.",
         next_step="convert it: `.astimezone(zoneinfo.ZoneInfo('Europe/Paris'))`, or to `datetime.timezone.utc`.",
     )
+
+
+def _of_dateutil(zone: Any) -> list[Any] | None:
+    """What of `dateutil.tz` gives the zone again, and its arguments; None where that would be another zone."""
+    from dateutil import tz  # type: ignore[import-untyped,unused-ignore]
+
+    kind = type(zone).__name__
+    if kind in ("tzutc", "tzlocal"):
+        return [kind]
+    if kind == "tzoffset":
+        return [kind, zone._name, zone._offset.total_seconds()]
+    name = str(getattr(zone, "_filename", "")).rpartition("zoneinfo/")[2]
+    is_named = kind == "tzfile" and name and not name.startswith("/")  # a reader opens no file that it is told to
+    return ["gettz", name] if is_named and tz.gettz(name) == zone else None
 
 
 def zone_from(tree: Any) -> Any:
@@ -54,9 +71,32 @@ def zone_from(tree: Any) -> Any:
         import pytz  # type: ignore[import-untyped]
 
         return pytz.timezone(rest[0])
+    if kind == "dateutil" and rest[0] in _DATEUTIL and not str(rest[-1]).startswith("/"):
+        from dateutil import tz  # type: ignore[import-untyped,unused-ignore]
+
+        return getattr(tz, rest[0])(*rest[1:])
+    if kind == "own":
+        return _of_the_user(rest[0])
     from zoneinfo import ZoneInfo
 
     return ZoneInfo(rest[0])
+
+
+def _of_the_user(zone: Any) -> Any:
+    """A zone of a class of the user's. Raises `CodecError` where it was read as plain data."""
+    from datetime import tzinfo
+
+    if isinstance(zone, tzinfo):
+        return zone
+    raise CodecError(
+        "A moment has a time zone of a class that this process does not have.",
+        next_step="import or define the class before you read it; or return `moment.astimezone(datetime.timezone.utc)`"
+        " from the UDF.",
+    )
+
+
+#: What of `dateutil.tz` makes zones.
+_DATEUTIL = ("tzutc", "tzlocal", "tzoffset", "gettz")
 
 
 def _fixed(offset_us: int, name: str | None) -> Any:
@@ -74,7 +114,8 @@ def _clock(name: str) -> Callable[[Any, Tagger], Any]:
     def write_tag(value: Any, tagger: Tagger) -> Any:
         if value.tzinfo is None and not value.fold:
             return {name: value.isoformat()}
-        zone = zone_tree(value.tzinfo, tagger.where)
+        is_own = value.tzinfo is not None and origin(type(value.tzinfo).__module__) == "own"
+        zone = ["own", tagger.at("tzinfo", value.tzinfo)] if is_own else zone_tree(value.tzinfo, tagger.where)
         if zone is not None and zone[0] == "pytz":
             # pytz keeps the offset in the zone object itself, which only its own `localize` may choose.
             raise CodecError(

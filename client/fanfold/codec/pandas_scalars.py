@@ -28,10 +28,18 @@ def _offset(value: Any, tagger: Tagger) -> Any:
     import pandas as pd
 
     name, facts = type(value).__qualname__, [value.n, bool(value.normalize), dict(value.kwds)]
+    calendar = facts[2].pop("calendar", None)  # which is of the holidays and the week's days beside it
     kind = getattr(pd.offsets, name, None)
-    if kind is not type(value) or kind(facts[0], normalize=facts[1], **facts[2]) != value:
+    if kind is not type(value):
+        return None
+    again = kind(facts[0], normalize=facts[1], **facts[2])
+    if again != value or (calendar is not None and not _are_same_days(calendar, again.calendar)):
         return None
     return {"$offset": [name, *facts[:2], tagger.at("kwds", facts[2])]}
+
+
+def _are_same_days(calendar: Any, other: Any) -> bool:
+    return bool((calendar.weekmask == other.weekmask).all() and list(calendar.holidays) == list(other.holidays))
 
 
 def _dtype(value: Any, tagger: Tagger) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import suppress
+from datetime import tzinfo
 from types import MemberDescriptorType
 from typing import Any
 
@@ -44,7 +45,7 @@ _Build = Generator[Any, Any, Any]
 _MOST_BEGINNINGS = 3
 
 #: Built-in kinds that a class may extend, and that make a value of it without its own `__new__`.
-_BASES = (tuple, str, bytes, int, float, complex, list, dict, set, frozenset)
+_BASES = (tuple, str, bytes, int, float, complex, list, dict, set, frozenset, tzinfo)
 
 
 def put_together(nodes: Any, *, trusted: bool, from_source: FromSource | None) -> Any:

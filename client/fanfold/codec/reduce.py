@@ -16,7 +16,16 @@ from functools import partial
 from types import BuiltinFunctionType, FunctionType, GenericAlias, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
-from fanfold.codec.classes import OF_BOTO3, can_be_made_new, fields_of, lookup, name_of, origin, version_of
+from fanfold.codec.classes import (
+    OF_BOTO3,
+    can_be_made_new,
+    fields_of,
+    lookup,
+    name_of,
+    origin,
+    version_of,
+    without_init,
+)
 from fanfold.codec.encoded import NEVER_ENCODED, cannot_take_apart, place_of, refuse
 from fanfold.codec.handles import noted_paths
 from fanfold.codec.registry import is_secret
@@ -44,7 +53,7 @@ def named(thing: Any) -> Any:
 
 def named_loosely(thing: Any) -> Any:
     """The same for a result, whose reader looks for the name among its own and does without where it is not there."""
-    if isinstance(thing, type):
+    if isinstance(thing, type) and isinstance(thing.__module__, str):
         return ["own", thing.__module__, thing.__qualname__, fields_of(thing)]
     return named(thing)
 
@@ -377,7 +386,7 @@ def _reduce(value: Any, kind: type, parts: _Parts) -> Any:
     except Exception as error:
         raise refuse(value, parts.where) from error
     if isinstance(made, str) or (isinstance(made, tuple) and 2 <= len(made) <= 5):
-        return made
+        return without_init(kind, made)
     raise refuse(value, parts.where)
 
 

@@ -85,18 +85,18 @@ _BY_TAG = {
 def module_for_type(kind: type) -> Any:
     """The codec module for values of class `kind`, or None."""
     # `pathlib` became a package in 3.13, and pandas moves its classes between modules: only the top level is stable.
-    module = kind.__module__
+    module = str(kind.__module__)  # functions that sympy makes are classes without one
     return codec_module(_BY_PACKAGE.get(module) or _BY_PACKAGE.get(module.partition(".")[0]))
 
 
 def knows(kind: type) -> bool:
     """Whether there is a codec module for values of class `kind`; nothing is loaded for the answer."""
-    return kind.__module__.partition(".")[0] in _BY_PACKAGE
+    return str(kind.__module__).partition(".")[0] in _BY_PACKAGE
 
 
 def is_bulk(kind: type) -> bool:
     """Whether values of class `kind` may be large."""
-    return kind.__module__.partition(".")[0] in _BULK
+    return str(kind.__module__).partition(".")[0] in _BULK
 
 
 def secret_kinds() -> tuple[type, ...]:

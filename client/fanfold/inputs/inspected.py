@@ -12,10 +12,7 @@ from fanfold.inputs.signature import Declared
 
 def declared(fn: Callable[..., Any]) -> Declared:
     """What `fn` says that it takes; `x` for what is written in C and does not say."""
-    try:
-        signature = inspect.signature(fn, **_lenient())
-    except ValueError:  # written in C, and does not say: `int`, `max`
-        signature = inspect.Signature([inspect.Parameter("x", inspect.Parameter.POSITIONAL_ONLY)])
+    signature = signature_of(fn)
     by_name = signature.parameters.values()
     named = [parameter for parameter in by_name if parameter.kind is not parameter.VAR_KEYWORD]
     return Declared(
@@ -27,6 +24,15 @@ def declared(fn: Callable[..., Any]) -> Declared:
         several=next((each.name for each in by_name if each.kind is each.VAR_POSITIONAL), None),
         rest=next((parameter.name for parameter in by_name if parameter.kind is parameter.VAR_KEYWORD), None),
     )
+
+
+def signature_of(fn: Callable[..., Any]) -> inspect.Signature:
+    """The signature of `fn`; `x`, and perhaps more, for what is written in C and does not say."""
+    try:
+        return inspect.signature(fn, **_lenient())
+    except ValueError:  # written in C, and does not say: `int`, `max`
+        kinds = {"x": inspect.Parameter.POSITIONAL_ONLY, "more": inspect.Parameter.VAR_POSITIONAL}
+        return inspect.Signature([inspect.Parameter(name, kind) for name, kind in kinds.items()])
 
 
 class _Bare(str):

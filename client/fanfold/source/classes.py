@@ -60,7 +60,7 @@ def _default(value: Any) -> Any:
 
 
 #: What Python keeps in a class for itself.
-_PYTHONS_OWN = frozenset(
+PYTHONS_OWN = frozenset(
     {
         "__dict__", "__weakref__", "__module__", "__qualname__", "__firstlineno__", "__static_attributes__",
         "__slotnames__", "_abc_impl", "__abstractmethods__", "__annotate__", "__annotate_func__", "__slots__",
@@ -88,7 +88,7 @@ def describe(graph: Graph, made: type) -> Any:
 
         if (node := mapped.describe(graph, made)) is not None:
             return node
-    if is_library(module):
+    if type(module) is not str or is_library(module):
         return _of_library(graph, made)
     namespace = vars(sys.modules[module]) if module in sys.modules else {}
     if module != "__main__" and namespace and namespace is not graph.home and has_name(made, module, name):
@@ -107,7 +107,9 @@ def _not_plain(graph: Graph, made: type, namespace: dict[str, Any]) -> Any:
     if found is not None:
         return _by_statement(graph, made, namespace, found)
     if is_enum(made) or type(made).__name__ == "_TypedDictMeta":
-        return (_enum if is_enum(made) else _typed_dict)(graph, made)
+        from fanfold.source.called_classes import describe_called
+
+        return describe_called(graph, made)
     if "__dataclass_fields__" in vars(made) or type(made) is type:
         return _by_members(graph, made)
     return pickled.describe(graph, made, "a class of which Python has not kept the statement")
@@ -132,6 +134,8 @@ def _clean_members(members: list[Any]) -> list[Any]:
 
 def _of_library(graph: Graph, made: type) -> Any:
     module, name = made.__module__, made.__qualname__
+    if type(module) is not str:  # of sympy's functions
+        return pickled.describe(graph, made, "a class without a module")
     if not has_name(made, module, name):
         for where in (module, "types", "builtins", f"_{module}"):  # the last has it in C: `_datetime.date`
             if held := held_by(made, where):
@@ -189,7 +193,8 @@ def _by_members(graph: Graph, made: type) -> Any:
     first = {}
     if "__slots__" in vars(made):
         slots = vars(made)["__slots__"]
-        first["__slots__"] = graph.ref(slots if isinstance(slots, str) else tuple(slots))
+        kept = slots if type(slots) in (str, list, dict) else tuple(slots)
+        first["__slots__"] = graph.ref(kept, ".__slots__")
     if "__orig_bases__" in vars(made):
         first["__orig_bases__"] = graph.ref(vars(made)["__orig_bases__"])
     if first:
@@ -198,12 +203,13 @@ def _by_members(graph: Graph, made: type) -> Any:
     parts["members"] = [
         [name, graph.ref(value, f".{name}")]
         for name, value in list(vars(made).items())
-        if name not in _PYTHONS_OWN
+        if name not in PYTHONS_OWN
         and not isinstance(value, (types.MemberDescriptorType, types.GetSetDescriptorType))
         and not (is_dataclass and _is_generated(name, value))
     ]
-    if annotations := _annotations(made):
+    if annotations := annotations_of(made):
         parts["members"].insert(0, ["__annotations__", graph.ref(annotations)])
+        _take_annotated(graph, made, annotations)
     if is_dataclass:
         parts["dataclass"] = _dataclass(graph, made)
     abstract = vars(made).get("__abstractmethods__")
@@ -211,11 +217,31 @@ def _by_members(graph: Graph, made: type) -> Any:
         parts["abstract"] = sorted(abstract)
     if registered := _registered(made):
         parts["registered"] = [graph.ref(each) for each in registered]
-    _note_home(graph, made)
+    note_home(graph, made)
     return ["class", parts]
 
 
-def _note_home(graph: Graph, made: type) -> None:
+def _take_annotated(graph: Graph, made: type, annotations: dict[str, Any]) -> None:
+    """Have what annotations that are text name travel, where it can: `typing.get_type_hints` asks for it."""
+    module = sys.modules.get(made.__module__)
+    if module is None or not (texts := [each for each in annotations.values() if type(each) is str]):
+        return
+    number = _space(graph, vars(module))
+    names = {name for text in texts for name in names_in(_parsed(text)) if name in vars(module)}
+    if "of" not in graph.spaces[number]:
+        usage = UseSite(made.__module__, ast.Pass(lineno=1), made.__qualname__)
+        travelling = frozenset(name for name in names if graph.can_travel(vars(module)[name]))
+        take_globals(graph, number, vars(module), travelling, usage)
+
+
+def _parsed(text: str) -> list[ast.AST]:
+    try:
+        return [tree_of(text.strip(), mode="eval")]
+    except SyntaxError:
+        return []
+
+
+def note_home(graph: Graph, made: type) -> None:
     """Have the class under its name in its module, where pickle looks for it."""
     module = sys.modules.get(made.__module__)
     if module is not None and vars(module).get(made.__qualname__) is made:
@@ -224,7 +250,8 @@ def _note_home(graph: Graph, made: type) -> None:
             graph.spaces[number]["names"].setdefault(made.__qualname__, graph.ref(made))
 
 
-def _annotations(made: type) -> dict[str, Any]:
+def annotations_of(made: type) -> dict[str, Any]:
+    """The annotations of a class's own."""
     try:
         found = vars(made).get("__annotations__") if sys.version_info < (3, 14) else made.__annotations__
     except Exception:  # noqa: BLE001 - evaluated now, and may name what is not there
@@ -259,7 +286,7 @@ def _dataclass(graph: Graph, made: type) -> dict[str, Any]:
     """What `dataclass` was told, and its fields."""
     params = vars(made)["__dataclass_params__"]
     known = ("init", "repr", "eq", "order", "unsafe_hash", "frozen")
-    own = _annotations(made)
+    own = annotations_of(made)
     kinds: dict[str, dict[str, Any]] = {"_FIELD": {}, "_FIELD_INITVAR": {}, "_FIELD_CLASSVAR": {}}
     for name, field in vars(made)["__dataclass_fields__"].items():
         if name in own:
@@ -299,39 +326,12 @@ def _named_tuple(graph: Graph, made: Any) -> Any:
     parts["kwargs"] = {"defaults": graph.ref(defaults), "module": [made.__module__]}
     given = {"__new__", "_make", "_replace", "__repr__", "_asdict", "__getnewargs__", "_fields", "_field_defaults",
              "__match_args__", "__replace__", "__slots__", *made._fields}  # fmt: skip
-    own = {k: v for k, v in list(vars(made).items()) if k not in given and k not in _PYTHONS_OWN}
-    if annotations := _annotations(made):
+    own = {k: v for k, v in list(vars(made).items()) if k not in given and k not in PYTHONS_OWN}
+    if annotations := annotations_of(made):
         own["__annotations__"] = annotations
     own["__qualname__"] = made.__qualname__
     parts["attributes"] = [[name, graph.ref(value, f".{name}")] for name, value in own.items()]
-    _note_home(graph, made)
-    return ["call", parts]
-
-
-def _enum(graph: Graph, made: Any) -> Any:
-    """An Enum that was made by a call."""
-    members = [(name, member._value_) for name, member in made._member_map_.items()]
-    base = next(b for b in made.__bases__ if issubclass(b, sys.modules["enum"].Enum))
-    others = [b for b in made.__bases__ if b is not base]
-    parts: dict[str, Any] = {"of": graph.ref(base), "args": [[made.__name__], graph.ref(members)]}
-    parts["kwargs"] = {"module": [made.__module__], "qualname": [made.__qualname__]}
-    if others:
-        parts["kwargs"]["type"] = graph.ref(others[0])
-    _note_home(graph, made)
-    return ["call", parts]
-
-
-def _typed_dict(graph: Graph, made: Any) -> Any:
-    """A TypedDict that was made by a call."""
-    import typing
-
-    parts: dict[str, Any] = {
-        "of": graph.ref(typing.TypedDict),
-        "args": [[made.__name__], graph.ref(_annotations(made))],
-    }
-    parts["kwargs"] = {"total": [made.__total__]}
-    parts["attributes"] = [["__module__", [made.__module__]], ["__qualname__", [made.__qualname__]]]
-    _note_home(graph, made)
+    note_home(graph, made)
     return ["call", parts]
 
 
@@ -363,7 +363,7 @@ def _by_statement(graph: Graph, made: type, namespace: dict[str, Any], found: tu
         graph.project.require(imported, source.path)
     parts["members"] = [[name, graph.ref(value, f".{name}")] for name, value in _later(made, node)]
     parts["meaning"] = tree_hash(node, tuple(node.decorator_list[n] for n in without))
-    _note_home(graph, made)
+    note_home(graph, made)
     return ["statement", parts]
 
 
@@ -373,10 +373,7 @@ def names_of_statement(node: ast.ClassDef, without: list[int], given: list[ast.e
     names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and id(n) not in left_out}
     strings = (n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str))
     for text in strings:
-        try:
-            names |= names_in([tree_of(text.strip(), mode="eval")]) if text.isprintable() else set()
-        except SyntaxError:
-            continue
+        names |= names_in(_parsed(text)) if text.isprintable() else set()
     return names
 
 
@@ -430,7 +427,7 @@ def _later(made: type, node: ast.ClassDef) -> Iterator[tuple[str, Any]]:
     bound = {name for statement in node.body for name in bound_names(statement)}
     generated = {"__new__", "__init_subclass__", "__set_name__", "__class_getitem__", "__pydantic_init_subclass__"}
     for name, value in list(vars(made).items()):
-        if name in _PYTHONS_OWN or (name in generated and name in bound):
+        if name in PYTHONS_OWN or (name in generated and name in bound):
             continue
         function = unwrapped(getattr(value, "__func__", getattr(value, "fget", value)))
         if isinstance(function, FunctionType):
@@ -448,7 +445,7 @@ def _is_made_by_library(made: type, name: str, value: Any) -> bool:
         return True
     if is_enum(made) or any(name in vars(base) for base in made.__mro__[1:]):
         return True
-    return declared(made, name) is not MISSING or name in _annotations(made)
+    return declared(made, name) is not MISSING or name in annotations_of(made)
 
 
 def _local_names(made: type, node: ast.ClassDef) -> dict[str, Any]:
@@ -508,14 +505,17 @@ def _functions(made: type) -> Iterator[FunctionType]:
 def _could_make(node: ast.ClassDef, made: type) -> bool:
     """Whether a statement may have made the class: it names what the class has, and nothing that it has not."""
     members = vars(made)
-    known = {*members, *_annotations(made)}
+    known = {*members, *annotations_of(made)}
     known |= {
         name for f in ("__dataclass_fields__", "__pydantic_fields__", "_member_map_") for name in members.get(f) or ()
     }
     known |= {field.name for field in members.get("__attrs_attrs__") or ()} | set(members.get("model_fields", ()) or ())
     said = {name for statement in node.body for name in bound_names(statement)}
     annotated = {s.target.id for s in node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)}
-    if not annotated >= set(_annotations(made)):
+    inherits = type(made).__name__ == "_TypedDictMeta" and any(
+        (dotted(b) or ("",))[-1] != "TypedDict" for b in node.bases
+    )
+    if not inherits and not annotated >= set(annotations_of(made)):  # a TypedDict has its bases' as well
         return False
     if is_enum(made) and not set(members["_member_map_"]) <= said:
         return False

@@ -21,7 +21,7 @@ from fanfold.source import refusals
 from fanfold.source.classes import MISSING, declared, is_enum, makes_fields
 from fanfold.source.functions import Located, is_compiled_as_it_stands, locate
 from fanfold.source.instances import encoded
-from fanfold.source.modules import imported_object, is_library, module_name, udf_function, unwrapped
+from fanfold.source.modules import imported_object, is_library, module_name, target, udf_function, unwrapped
 from fanfold.source.texts import (
     Definition,
     Place,
@@ -449,7 +449,27 @@ def _is_replaced_import(name: str, places: list[Place], value: Any, namespace: d
     package = str(namespace.get("__package__") or "")
     alias = next(alias for alias in node.names if bound_name(node, alias) == name)
     now = imported_object(node, alias, package)
-    return now is not value and isinstance(value, FunctionType) and value.__module__ != getattr(now, "__module__", None)
+    if now is value or isinstance(value, FunctionType):
+        return now is not value and value.__module__ != getattr(now, "__module__", None)
+    if isinstance(now, ModuleType):  # of one that was only loaded anew, the name is the same
+        return not (isinstance(value, ModuleType) and value.__name__ == now.__name__ and value.__spec__ is not None)
+    return isinstance(node, ast.ImportFrom) and _was_bound_again(*target(node, alias, package), value)
+
+
+def _was_bound_again(module: str, attribute: str, value: Any) -> bool:
+    """Whether a module of the project has another value under a name by now than it had when this one was imported.
+
+    A class that was reloaded is no other, and what a module's `__getattr__` makes is a new one each time.
+    """
+    home = sys.modules.get(module)
+    if home is None or attribute not in vars(home) or is_library(module, vars(home)):
+        return False
+    now = vars(home)[attribute]
+    kinds = (value, now) if isinstance(value, type) else (type(value), type(now))
+    if kinds[0] is not kinds[1]:
+        names = [(getattr(kind, "__module__", None), getattr(kind, "__qualname__", None)) for kind in kinds]
+        return names[0] != names[1]
+    return not same(now, value)
 
 
 def _of_definition(name: str, places: list[Place], value: Any, namespace: dict[str, Any]) -> Iterator[tuple[str, Any]]:

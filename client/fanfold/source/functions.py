@@ -30,6 +30,7 @@ from fanfold.source.modules import (
     imports_in,
     is_library,
     is_of_library,
+    is_project_path,
     is_put_into_builtins,
     is_replaced,
     module_name,
@@ -152,12 +153,11 @@ def texts_beside(sources: Iterable[Source], namespace: dict[str, Any]) -> list[S
     """The texts that share a namespace with some: a file stands alone, a notebook's cells share theirs."""
     known = list(sources)
     path = namespace.get("__file__")
-    found = [source for source in known if source.path == path]
-    if found:
+    if found := [source for source in known if source.path == path]:
         return found
     typed = [source for source in known if is_typed(source.path)]
     if not typed:
-        return known
+        return [source for source in known if is_project_path(source.path)]
     for name, entry in list(linecache.cache.items()):
         if is_typed(name) and len(entry) == 4 and entry[1] is None:
             with suppress(SyntaxError):

@@ -163,7 +163,7 @@ class Graph:
 
     def note_version(self, kind: type) -> None:
         """The state of a library's class is read by that version of it alone."""
-        package = kind.__module__.partition(".")[0]
+        package = str(kind.__module__).partition(".")[0]
         if package not in sys.stdlib_module_names and is_library(kind.__module__):
             self.needs[package, f"{self.label() or kind.__qualname__!r} (a {kind.__module__}.{kind.__qualname__})"] = ""
 

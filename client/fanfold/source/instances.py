@@ -10,11 +10,10 @@ import functools
 import sys
 import types
 from _thread import _local
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from fanfold.codec import encode_json
-from fanfold.codec.classes import OF_BOTO3, can_be_made_new
+from fanfold.codec.classes import OF_BOTO3, can_be_made_new, without_init
 from fanfold.codec.registry import knows
 from fanfold.codec.values import PutBlob
 from fanfold.errors import CaptureError, CodecError, FanfoldError
@@ -31,9 +30,6 @@ _DEEPEST = 60
 _CONTAINERS = frozenset({list, dict, tuple, set, frozenset})
 #: Streams of the process that runs it.
 _STREAMS = ("stdin", "stdout", "stderr")
-_VIEWS = {
-    type(getattr(kind(), name)()): (kind, name) for kind in (dict, OrderedDict) for name in ("keys", "values", "items")
-}
 _DESCRIPTORS = (
     types.MethodDescriptorType, types.WrapperDescriptorType, types.GetSetDescriptorType, types.MemberDescriptorType,
     types.ClassMethodDescriptorType,
@@ -230,6 +226,15 @@ def _property(graph: Graph, value: property) -> Any:
     return call(graph, property, value.fget, value.fset, value.fdel, value.__doc__)
 
 
+def _extended_descriptor(graph: Graph, value: Any) -> Any:
+    """What extends `property` or the like, with what it keeps beside the functions, without its own `__init__`."""
+    from fanfold.codec.extended import descriptor_again
+
+    base = next(each for each in (property, staticmethod, classmethod) if isinstance(value, each))
+    given = (value.fget, value.fset, value.fdel, value.__doc__) if base is property else (value.__func__,)
+    return call(graph, descriptor_again, type(value), base, given, dict(getattr(value, "__dict__", {})))
+
+
 def _cached_property(graph: Graph, value: Any) -> Any:
     node = call(graph, functools.cached_property, value.func)
     node[1]["attributes"] = [["attrname", graph.ref(value.attrname)]]
@@ -238,11 +243,6 @@ def _cached_property(graph: Graph, value: Any) -> Any:
 
 def _descriptor(graph: Graph, value: Any) -> Any:
     return call(graph, getattr, value.__objclass__, value.__name__)
-
-
-def _view(graph: Graph, value: Any) -> Any:
-    kind, name = _VIEWS[type(value)]
-    return call(graph, getattr(kind, name), kind(value.mapping))
 
 
 def _cached(graph: Graph, value: Any) -> Any:
@@ -269,27 +269,6 @@ def _context_variable(graph: Graph, value: Any) -> Any:
     if now is not unset:
         node[1]["calls"] = [["set", [graph.ref(now)]]]
     return node
-
-
-def _weak_container(graph: Graph, value: Any) -> Any:
-    return call(graph, type(value), list(value) if "Set" in type(value).__name__ else dict(value))
-
-
-def _proxy(graph: Graph, value: Any) -> Any:
-    return call(graph, types.MappingProxyType, dict(value))
-
-
-def _memory(graph: Graph, value: memoryview) -> Any:
-    return call(graph, memoryview, value.tobytes())
-
-
-def _weak(graph: Graph, value: Any) -> Any:
-    import weakref
-
-    target = value()
-    if target is None:
-        raise graph.refuse(value, "a weak reference to what is gone")
-    return call(graph, weakref.ref, target)
 
 
 def _code(graph: Graph, value: types.CodeType) -> Any:
@@ -326,15 +305,15 @@ def _made_anew(graph: Graph, value: Any, kind: type) -> Any:
 
 def _special() -> dict[type, Any]:
     import contextvars
-    import weakref
+
+    from fanfold.source import views
 
     return {
         types.BuiltinFunctionType: _builtin, types.MethodType: _method, types.MethodWrapperType: _builtin_wrapper,
         staticmethod: _wrapped, classmethod: _wrapped, property: _property, functools.cached_property: _cached_property,
-        **dict.fromkeys(_DESCRIPTORS, _descriptor), **dict.fromkeys(_VIEWS, _view),
+        **dict.fromkeys(_DESCRIPTORS, _descriptor), **views.MAKERS,
         type(functools.lru_cache(len)): _cached, contextvars.ContextVar: _context_variable,
-        types.CodeType: _code, types.MappingProxyType: _proxy, memoryview: _memory, weakref.ref: _weak,
-        **dict.fromkeys((weakref.WeakSet, weakref.WeakKeyDictionary, weakref.WeakValueDictionary), _weak_container),
+        types.CodeType: _code,
     }  # fmt: skip
 
 
@@ -402,9 +381,9 @@ OF_TYPES = frozenset({"typing", "typing_extensions", "annotationlib"})
 def _of_a_module(kind: type) -> Any:
     """How a logger, its handler, a client of boto3, a name of types or a compiled function goes; None for all else."""
     if type(kind.__module__) is not str:  # Cython's functions have a slot of that name on Python 3.10
-        return _builtin
-    if kind.__module__ in OF_BOTO3:
-        return _of_boto3
+        return _builtin if kind.__module__ is not None else _taken_apart
+    if kind.__module__ in OF_BOTO3 or issubclass(kind, (property, staticmethod, classmethod)):
+        return _of_boto3 if kind.__module__ in OF_BOTO3 else _extended_descriptor
     if kind.__name__ in _DECORATORS and kind.__module__.partition(".")[0] in _WRAPPING:
         return _DECORATORS[kind.__name__]
     if kind.__module__ in OF_TYPES:
@@ -589,4 +568,4 @@ def _reduced(graph: Graph, value: Any) -> Any:
         raise graph.refuse(value) from error
     if not isinstance(made, (str, tuple)) or (isinstance(made, tuple) and len(made) < 2):
         raise graph.refuse(value)
-    return made
+    return without_init(type(value), made)

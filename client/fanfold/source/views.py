@@ -1,0 +1,94 @@
+"""What shows another object: views, proxies and weak references, each of the very object that it shows.
+
+What is written to one is seen in the other, where both travel.
+"""
+
+from __future__ import annotations
+
+import gc
+import operator
+import types
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fanfold.source.graph import Graph
+
+_OF_DICTS = {
+    type(getattr(kind(), name)()): (kind, name) for kind in (dict, OrderedDict) for name in ("keys", "values", "items")
+}
+
+
+def _call(graph: Graph, maker: Any, *args: Any) -> list[Any]:
+    from fanfold.source.instances import call  # which imports this
+
+    return call(graph, maker, *args)
+
+
+def _shown(value: Any) -> Any:
+    """The mapping that a view or a proxy keeps for itself."""
+    return next(each for each in gc.get_referents(value) if each is not type(value))
+
+
+def _view(graph: Graph, value: Any) -> Any:
+    kind, name = _OF_DICTS[type(value)]
+    return _call(graph, getattr(kind, name), _shown(value))
+
+
+def _proxy(graph: Graph, value: Any) -> Any:
+    return _call(graph, types.MappingProxyType, _shown(value))
+
+
+def _memory(graph: Graph, value: memoryview) -> Any:
+    """Of the object itself where all of it is shown, as it is; else of a copy of what is shown."""
+    whole = memoryview(value.obj)
+    if all(getattr(value, name) == getattr(whole, name) for name in ("format", "shape", "strides", "readonly")):
+        return _call(graph, memoryview, value.obj)
+    items = value.tobytes()
+    node = _call(graph, memoryview, items if value.readonly else bytearray(items))
+    if value.format == "B" and value.ndim == 1:
+        return node
+    if len(value.format) > 1 or not items:
+        raise graph.refuse(value, "a view of an odd format")
+    cast = operator.methodcaller("cast", value.format, list(value.shape or ()))
+    return ["call", {"of": graph.ref(cast), "args": [graph.number(node)]}]
+
+
+def _weak(graph: Graph, value: Any) -> Any:
+    target = value()
+    if target is None:
+        raise graph.refuse(value, "a weak reference to what is gone")
+    return _call(graph, type(value), target, *[each for each in [value.__callback__] if each is not None])
+
+
+def _weak_method(graph: Graph, value: Any) -> Any:
+    if value() is None:
+        raise graph.refuse(value, "a weak reference to what is gone")
+    return _call(graph, weakref.WeakMethod, value())
+
+
+def _weak_proxy(graph: Graph, value: Any) -> Any:
+    """Its target is what any of its methods is bound to, for a proxy has nothing of its own."""
+    try:
+        target = value.__reduce_ex__.__self__
+    except ReferenceError:
+        raise graph.refuse(None, "a weak reference to what is gone") from None
+    return _call(graph, weakref.proxy, target)
+
+
+def _weak_container(graph: Graph, value: Any) -> Any:
+    return _call(graph, type(value), list(value) if "Set" in type(value).__name__ else dict(value))
+
+
+#: How each kind travels.
+MAKERS: dict[type, Callable[..., Any]] = {
+    **dict.fromkeys(_OF_DICTS, _view),
+    types.MappingProxyType: _proxy,
+    memoryview: _memory,
+    weakref.ref: _weak,
+    weakref.WeakMethod: _weak_method,
+    **dict.fromkeys((weakref.ProxyType, weakref.CallableProxyType), _weak_proxy),
+    **dict.fromkeys((weakref.WeakSet, weakref.WeakKeyDictionary, weakref.WeakValueDictionary), _weak_container),
+}
